@@ -1,0 +1,227 @@
+"""Every parameter and metric by name: unit, meaning, better direction.
+
+One truth for sweep files, table columns, plot axes and the reference pages.
+A workload's metric is written ``workload.metric`` (``chat_70b.ms_per_token``), a design's bare (``die_mm2``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+TECHNOLOGY_PREFIX = "technology."
+"""Prefix under which a sweep names a figure of the library, as in ``technology.tco.pue``."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Something a sweep may set or vary.
+
+    Attributes:
+        name: the key in a sweep file and the column in a table.
+        unit: unit of the number, "" where it has none or is a name.
+        meaning: one line for people.
+        default: value where the sweep is silent; None means that the library decides per entry.
+        section: library section that the name is looked up in, or None for a number.
+        names: the allowed names where they are not a library section.
+        integer: whether only whole numbers make sense.
+        low: least value that means anything (excluded when `open_low`).
+        high: largest value that means anything.
+        open_low: whether `low` itself is refused.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    default: float | str | None
+    section: str | None = None
+    names: tuple[str, ...] = ()
+    integer: bool = False
+    low: float = 0.0
+    high: float = float("inf")
+    open_low: bool = True
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether values are names rather than numbers."""
+        return self.section is not None or bool(self.names)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Something that the models compute.
+
+    Attributes:
+        name: the bare name.
+        unit: its unit, "" for a ratio.
+        meaning: one line for people.
+        better: the direction that an architect wants, None where it depends.
+        scope: "design" for one number per design, "workload" for one per design and workload.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    better: Literal["min", "max"] | None
+    scope: Literal["design", "workload"]
+
+
+def _index(*entries: Parameter | Metric) -> Mapping[str, object]:
+    return {entry.name: entry for entry in entries}
+
+
+PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
+    Parameter("node", "", "logic process node of the die", "tsmc_5", section="nodes"),
+    Parameter("memory", "", "memory technology and speed grade", "lpddr5x_9600", section="memory_grades"),
+    Parameter("memory_devices", "", "memory packages (LPDDR, GDDR) or stacks (HBM)", 16, integer=True),
+    Parameter("memory_device_bits", "bit", "data width of one package or stack", None, integer=True),
+    Parameter("memory_device_gib", "GiB", "capacity of one package or stack", 8.0),
+    Parameter("macs", "", "multiply-accumulate units of the array", 131072, integer=True),
+    Parameter("mac_format", "", "operand pair that one MAC unit multiplies in one cycle", "int4xfp16", "mac_formats"),
+    Parameter("clock_ghz", "GHz", "clock of the MAC array", 1.0, high=10.0),
+    Parameter("supply_v", "V", "supply of the logic; the node's nominal where not given", None, high=2.0),
+    Parameter("sram_mib", "MiB", "on-chip SRAM", 64.0),
+    Parameter(
+        "architecture",
+        "",
+        "class of machine around the MAC array; sets the area around the blocks",
+        "npu",
+        names=("programmable", "npu", "static"),
+    ),
+    Parameter("cooling", "", "what carries the heat away", "air", names=("air", "liquid")),
+    Parameter("link_gbps", "GB/s", "chip-to-chip bandwidth, one way, all links of a chip", 0.0, open_low=False),
+    Parameter("weight_format", "", "how weights are stored", "int4_g128", section="weight_formats"),
+    Parameter(
+        "weight_method",
+        "",
+        "how weights were quantised; the format's own where not given",
+        None,
+        names=("none", "rtn", "gptq", "awq", "omniquant", "qat", "vector", "kquant", "kquant_imatrix"),
+    ),
+    Parameter("kv_bits", "bit", "stored bits of one KV-cache element", 8.0, high=32.0),
+    Parameter("act_bits", "bit", "bits of an activation in the linear layers", 16.0, high=32.0),
+    Parameter("stack", "", "software stack: how close kernels come to the machine", "static_compiled", "stacks"),
+)
+"""Parameters of a design, in the order in which tables show them."""
+
+WORKLOAD_FIELDS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
+    Parameter("model", "", "architecture of the model", None, section="models"),
+    Parameter("batch", "", "sequences served together", 1, integer=True),
+    Parameter("prompt_tokens", "", "prompt length", 1024, integer=True),
+    Parameter("output_tokens", "", "generated tokens per sequence", 1024, integer=True),
+    Parameter("n_chips", "", "chips that serve the workload together", 1, integer=True),
+    Parameter(
+        "parallelism",
+        "",
+        "how several chips share the model",
+        "tensor",
+        names=("tensor", "pipeline", "layer_split"),
+    ),
+)
+"""Fields of a workload in a sweep; numeric ones may be swept as ``workload.field``."""
+
+METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
+    Metric("die_mm2", "mm²", "area of the logic die", "min", "design"),
+    Metric("tdp_w", "W", "board power at full arithmetic and memory rate: the design limit", "min", "design"),
+    Metric("cost_usd", "USD", "production cost of one board, without NRE", "min", "design"),
+    Metric(
+        "price_usd",
+        "USD",
+        "(cost + NRE share / units) / (1 - margin); a library chip's published price",
+        "min",
+        "design",
+    ),
+    Metric("bandwidth_gbps", "GB/s", "peak memory bandwidth of one chip", "max", "design"),
+    Metric("capacity_gib", "GiB", "memory of one chip", "max", "design"),
+    Metric(
+        "peak_tflops",
+        "TFLOP/s",
+        "peak arithmetic rate of the linear layers in the chosen number format",
+        "max",
+        "design",
+    ),
+    Metric("stored_bits", "bit", "stored bits per body weight, metadata included", "min", "design"),
+    Metric("edge_share", "", "die edge used by memory and link interfaces over the edge there is", "min", "design"),
+    Metric(
+        "ms_per_token",
+        "ms",
+        "time of one decode step of the whole batch, mean over the output positions (TPOT)",
+        "min",
+        "workload",
+    ),
+    Metric("ttft_ms", "ms", "time to first token: prefill of the whole batch", "min", "workload"),
+    Metric("request_s", "s", "whole request: prefill and every decode step", "min", "workload"),
+    Metric("tokens_per_s", "token/s", "output tokens per second of the batch, decode only", "max", "workload"),
+    Metric(
+        "tokens_per_s_end_to_end",
+        "token/s",
+        "output tokens per second of the batch, prefill included",
+        "max",
+        "workload",
+    ),
+    Metric(
+        "bound_ms_per_token", "ms", "decode step at full bandwidth and arithmetic rate, nothing else", None, "workload"
+    ),
+    Metric("overhead_share", "", "share of the decode step above that bound", "min", "workload"),
+    Metric("memory_share", "", "share of the decode step spent in operators that memory bounds", None, "workload"),
+    Metric("decode_w", "W", "board power of all chips during decode", "min", "workload"),
+    Metric("prefill_w", "W", "board power of all chips during prefill", "min", "workload"),
+    Metric("decode_j_per_token", "J", "board energy per output token in decode", "min", "workload"),
+    Metric("prefill_j_per_token", "J", "board energy per prompt token in prefill", "min", "workload"),
+    Metric("request_j_per_token", "J", "board energy per output token, prefill included", "min", "workload"),
+    Metric("tokens_per_joule", "token/J", "output tokens per joule of board energy in decode", "max", "workload"),
+    Metric("tokens_per_joule_tdp", "token/J", "decode tokens per second over the TDP of all chips", "max", "workload"),
+    Metric(
+        "chips_needed",
+        "",
+        "least chips whose memory holds weights, KV cache at full length and activations",
+        "min",
+        "workload",
+    ),
+    Metric(
+        "memory_gib", "GiB", "weights, KV cache at full length and activations, all chips together", "min", "workload"
+    ),
+    Metric("perplexity_ratio", "", "perplexity over that of the uncompressed model", "min", "workload"),
+    Metric("perplexity_ratio_high", "", "upper end of its 90 % interval", "min", "workload"),
+    Metric(
+        "perplexity_extrapolated",
+        "",
+        "1 where the quality fit has no data nearby (model, size, bits or method), else 0",
+        "min",
+        "workload",
+    ),
+    Metric(
+        "usd_per_million_tokens",
+        "USD",
+        "cost of ownership per million output tokens, prefill included",
+        "min",
+        "workload",
+    ),
+    Metric(
+        "tokens_per_s_per_usd",
+        "token/s/USD",
+        "end-to-end output tokens per second over the price of the chips",
+        "max",
+        "workload",
+    ),
+)
+"""Metrics, in the order in which tables show them."""
+
+
+def metric_of(name: str) -> Metric:
+    """Return the metric that a column name (bare or ``workload.metric``) stands for.
+
+    Raises:
+        KeyError: no such metric.
+    """
+    return METRICS[name.rpartition(".")[2]]
+
+
+def metric_names(workloads: tuple[str, ...]) -> tuple[str, ...]:
+    """Return every metric name that a sweep with these workloads may use."""
+    design = [name for name, metric in METRICS.items() if metric.scope == "design"]
+    return (
+        *design,
+        *(f"{workload}.{name}" for workload in workloads for name, m in METRICS.items() if m.scope == "workload"),
+    )
