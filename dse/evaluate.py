@@ -1,7 +1,7 @@
 """From designs to metrics, and from metrics to margins: the same equations for designs and baselines.
 
 A table of metrics is a mapping of column name to ``(n,)`` array: design-level names bare, workload-level ones as
-``workload.metric``. A margin is signed and relative: 0.1 means met with 10 % to spare, -0.1 missed by 10 %.
+``workload.metric``.
 """
 
 from __future__ import annotations
@@ -12,52 +12,24 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number, row_count, select
+from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number, row_count
 from cost_models.compression import stored_bits
-from cost_models.cost import Economics, usd_per_million_tokens
-from cost_models.inference import Inference, Parallelism, Serving, infer
+from cost_models.inference import infer
 from cost_models.library import Library, Model, WeightFormat, load_library
 from cost_models.machine import Machine
+from cost_models.metrics import Served, design_metrics, workload_metrics
 from cost_models.published import chip_machine
 from cost_models.quality import Quality, format_quality, perplexity
-from cost_models.quantities import METRICS, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.roofline import Formats
+from cost_models.serving import Parallelism, Serving
 from cost_models.silicon import design_machine
 from cost_models.software import default_stack, software
 from cost_models.technology import Technology
-from dse.samplers.base import Judged
-from dse.spec import BaselineSpec, ConstraintSpec, Spec, WorkloadSpec
-
-Metrics = Mapping[str, FloatArray]
-
-MISSED = -1.0
-"""Margin of a constraint whose metric is missing."""
-
-
-@dataclass(frozen=True)
-class Margin:
-    """One condition on designs.
-
-    Attributes:
-        name: what a table calls it, such as ``chat.ms_per_token <= 40 ms``, ``reticle_mm2`` or ``chat.capacity``.
-        value: ``(n,)`` signed relative margins.
-    """
-
-    name: str
-    value: FloatArray
-
-
-@dataclass(frozen=True)
-class Served:
-    """One workload on one machine, with everything that explains it."""
-
-    workload: str
-    serving: Serving
-    machine: Machine
-    formats: Formats
-    inference: Inference
-    quality: Quality
+from dse.margins import MISSED, Metrics, constraint_margin, limit_margins
+from dse.spec import BaselineSpec, Spec, WorkloadSpec
 
 
 @dataclass(frozen=True)
@@ -67,15 +39,14 @@ class Evaluation:
     metrics: Metrics
     margins: Mapping[str, FloatArray]
     objectives: FloatArray
-    feasible: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    feasible: NDArray[np.bool_]
 
-    def judged(self, ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Judged:
-        """Return what a sampler needs to know."""
-        if self.margins:
-            violations = np.stack([np.maximum(-margin, 0.0) for margin in self.margins.values()], axis=1)
-        else:
-            violations = np.zeros((len(self.feasible), 0))
-        return Judged(ids=ids, objectives=self.objectives, violations=violations, feasible=self.feasible)
+    @property
+    def violations(self) -> FloatArray:
+        """``(n, margins)``: 0 where a condition is met, else how far it is missed."""
+        if not self.margins:
+            return np.zeros((len(self.feasible), 0))
+        return np.stack([np.maximum(-margin, 0.0) for margin in self.margins.values()], axis=1)
 
 
 def filled(designs: Designs) -> dict[str, Column]:
@@ -118,7 +89,7 @@ class Evaluator:
         self.spec = spec
         self.library: Library = load_library()
         self.technology = Technology(spec.technology)
-        self.economics: Economics = spec.economics
+        self.economics = spec.economics
         self._quality_table: dict[tuple[str, str, str], tuple[float, bool]] = {}
 
     # -- designs ------------------------------------------------------------------------------------------------
@@ -347,98 +318,3 @@ def serve_chip(
     y, outside = format_quality(model, form, form.method, technology)
     quality = perplexity(np.array([y]), np.array([float(outside)]), np.array([kv_bits]), technology)
     return Served(name, serving, machine, formats, inference, quality)
-
-
-def design_metrics(machine: Machine, bits: FloatArray) -> dict[str, FloatArray]:
-    """Return the metrics of a machine that no workload enters."""
-    used, allowed = machine.limits.get("die_edge_mm", (np.array([np.nan]), np.array([1.0])))
-    return {
-        "die_mm2": machine.die_mm2,
-        "tdp_w": machine.tdp_w,
-        "cost_usd": machine.cost_usd,
-        "price_usd": machine.price_usd,
-        "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,
-        "capacity_gib": machine.capacity_bytes / 2**30,
-        "peak_tflops": machine.linear_mac_per_s * 2 / 1e12,
-        "stored_bits": bits,
-        "edge_share": used / allowed,
-    }
-
-
-def workload_metrics(served: Served, technology: Technology, economics: Economics) -> dict[str, FloatArray]:
-    """Return the metrics of a workload on a machine; missing (NaN) in rows whose chips cannot hold it."""
-    result, serving, machine = served.inference, served.serving, served.machine
-    batch, output = np.asarray(serving.batch), np.asarray(serving.output_tokens)
-    tokens = batch * output
-    decode_j = result.decode_energy.board_j / batch
-    prompt_j = result.prefill_energy.board_j / (batch * np.asarray(serving.prompt_tokens))
-    request_j = (result.prefill_energy.board_j + result.decode_energy.board_j * output) / tokens
-    bound_by_memory = np.where(
-        result.decode.times.memory_s >= result.decode.times.arithmetic_s, result.decode.total_s, 0.0
-    ).sum(axis=0)
-    end_to_end = tokens / result.request_s
-    prices = machine.price_usd * serving.chips
-    values = {
-        "ms_per_token": result.decode_s * 1e3,
-        "ttft_ms": result.prefill_s * 1e3,
-        "request_s": result.request_s,
-        "tokens_per_s": batch / result.decode_s,
-        "tokens_per_s_end_to_end": end_to_end,
-        "bound_ms_per_token": result.bound_s * 1e3,
-        "overhead_share": 1 - result.bound_s / result.decode_s,
-        "memory_share": bound_by_memory / result.decode_s,
-        "decode_w": result.decode_energy.board_w,
-        "prefill_w": result.prefill_energy.board_w,
-        "decode_j_per_token": decode_j,
-        "prefill_j_per_token": prompt_j,
-        "request_j_per_token": request_j,
-        "tokens_per_joule": 1 / decode_j,
-        "tokens_per_joule_tdp": batch / result.decode_s / (machine.tdp_w * serving.chips),
-        "usd_per_million_tokens": usd_per_million_tokens(
-            price_usd=prices, watts=request_j * end_to_end, tokens_per_s=end_to_end, chips=serving.chips,
-            technology=technology, economics=economics,
-        ),
-        "tokens_per_s_per_usd": end_to_end / prices,
-    }  # fmt: skip
-    if not result.fits.all():
-        values = {name: np.where(result.fits, value, np.nan) for name, value in values.items()}
-    held = result.footprint
-    total = held.weights_bytes + held.kv_bytes + held.activations_bytes
-    values["chips_needed"] = np.asarray(result.chips_needed, dtype=np.float64)
-    values["memory_gib"] = total / 2**30
-    values["perplexity_ratio"] = np.asarray(served.quality.ratio)
-    values["perplexity_ratio_high"] = np.asarray(served.quality.ratio_high)
-    values["perplexity_extrapolated"] = np.asarray(served.quality.extrapolated, dtype=np.float64)
-    assert values.keys() == {name for name, metric in METRICS.items() if metric.scope == "workload"}
-    return values
-
-
-def limit_margins(machine: Machine) -> dict[str, FloatArray]:
-    """Return the margin of every physical limit of a machine."""
-    margins = {}
-    for name, (used, allowed) in machine.limits.items():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = 1 - used / allowed
-        margins[name] = np.where(np.asarray(allowed) > 0, relative, -np.asarray(used))
-    return margins
-
-
-def constraint_margin(
-    constraint: ConstraintSpec, metrics: Metrics, baselines: Mapping[str, Mapping[str, float]]
-) -> FloatArray:
-    """Return the signed relative margin of one constraint; NaN where its metric, or the baseline's, is missing."""
-    value = metrics[constraint.metric]
-    scale = baselines[constraint.relative_to][constraint.metric] if constraint.relative_to else 1.0
-    if constraint.near is not None:
-        return constraint.within - np.abs(value / (constraint.near * scale) - 1)
-    margins = []
-    for limit, sign in ((constraint.max, 1.0), (constraint.min, -1.0)):
-        if limit is not None:
-            bound = limit * scale
-            margins.append(sign * (bound - value) / (abs(bound) if bound else 1.0))
-    return np.minimum.reduce(margins)
-
-
-def rows_of(designs: Designs, index: object) -> dict[str, Column]:
-    """Return some rows of a table of designs."""
-    return select(designs, index)

@@ -1,0 +1,57 @@
+"""Energy of a pass and the board power it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.columns import FloatArray
+from cost_models.machine import Machine
+from cost_models.passes import PassTime
+from cost_models.roofline import Formats
+from cost_models.serving import Serving
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Energy of one pass over all chips and the board power it means; ``(n,)``.
+
+    Attributes:
+        parts_j: dynamic and static energy by cause, before conversion losses, of all chips.
+        board_j: energy drawn by the boards, conversion losses in.
+        board_w: mean power of the boards.
+    """
+
+    parts_j: dict[str, FloatArray]
+    board_j: FloatArray
+    board_w: FloatArray
+
+
+def pass_energy(work: PassTime, pass_s: FloatArray, serving: Serving, machine: Machine, formats: Formats) -> Energy:
+    """Return the energy of a pass: what moves and computes, and what flows meanwhile.
+
+    Parts of a batch in a pipeline each pay their own weight reads. Power is held at the board's design limit, as
+    boards do by lowering the clock; the time is not stretched for it.
+    """
+    operators, times = work.operators, work.times
+    # The groups' layers add up to one model: a stage's share times stages is the whole pass.
+    groups = np.asarray(serving.tensor_parallel) * serving.batch_parts
+    element_bytes = np.asarray(formats.activation_bits) / 8
+    crossing = times.dram_bytes + operators.activations * element_bytes
+    joules_per_mac = (
+        operators.of_class("linear") * machine.linear_j_per_mac
+        + operators.of_class("head") * machine.head_j_per_mac
+        + operators.of_class("attention") * machine.attention_j_per_mac
+    )
+    parts = {
+        "memory": work.sum(times.dram_bytes) * machine.dram_j_per_byte * groups,
+        "arithmetic": work.sum(operators.macs * joules_per_mac) * groups,
+        "on_chip": work.sum(crossing) * machine.sram_j_per_byte * groups,
+        "unpacking": work.sum(times.weight_bytes) * machine.unpack_j_per_byte * groups,
+        "links": work.sum(times.link_bytes) * machine.link_j_per_byte * groups,
+        "static": machine.static_w * pass_s * serving.chips,
+    }
+    drawn = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
+    watts = np.minimum(drawn / pass_s, machine.tdp_w * serving.chips)
+    return Energy(parts, watts * pass_s, watts)

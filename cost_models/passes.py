@@ -1,0 +1,134 @@
+"""Time of one pass over the model: a prefill, or the mean decode step.
+
+Decode runs over contexts from prompt + 1 to prompt + output. Every term but attention is the same at each;
+attention's memory and arithmetic times are straight lines in the context, so the mean of their maximum has a
+closed form (`mean_of_larger`) that is exact even where the bound changes on the way. Sliding-window layers are
+taken at their mean clipped context, which is exact while one bound holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.columns import FloatArray, Number
+from cost_models.interconnect import send_s
+from cost_models.machine import Machine
+from cost_models.roofline import Formats, OperatorTime, time_operators
+from cost_models.serving import Serving
+from cost_models.software import Software
+from cost_models.workload import Operators, decode_attention, linear_operators, prefill_attention
+
+
+@dataclass(frozen=True)
+class PassTime:
+    """One pass over the model: its operators with their times, `operators` in step with the first axis.
+
+    Attributes:
+        operators: what is executed (attention at the mean context in decode).
+        times: where the time of each goes.
+        total_s: ``(ops, n)`` time of each operator over the whole pass.
+        fixed_s: ``(n,)`` time outside operators: host, hand-over between pipeline stages.
+    """
+
+    operators: Operators
+    times: OperatorTime
+    total_s: FloatArray
+    fixed_s: FloatArray
+
+    @property
+    def pass_s(self) -> FloatArray:
+        """``(n,)`` time of the pass."""
+        return self.total_s.sum(axis=0) + self.fixed_s
+
+    def sum(self, amount: FloatArray) -> FloatArray:
+        """Return ``(n,)`` an amount per execution, summed over all executions of the pass."""
+        return (amount * self.operators.times).sum(axis=0)
+
+
+def mean_of_larger(first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """Return the mean of ``max(f, g)`` over an interval for two straight lines given by their end values.
+
+    With d = g - f from u to v: mean f + mean max(d, 0), the latter (u + v) / 2, 0, or max(u, v)^2 / (2 |v - u|)
+    as d stays positive, stays negative or changes sign.
+    """
+    u, v = second[0] - first[0], second[1] - first[1]
+    top, bottom = np.maximum(u, v), np.minimum(u, v)
+    spread = np.where(top > bottom, top - bottom, 1.0)
+    crossing = top * top / (2 * spread)
+    rise = np.where(bottom >= 0, (u + v) / 2, np.where(top <= 0, 0.0, crossing))
+    return (first[0] + first[1]) / 2 + rise
+
+
+def _joined(first: Operators, second: Operators) -> Operators:
+    names, classes = first.names + second.names, first.classes + second.classes
+    return Operators(names, classes, **_stacked(first, second, tuple(Operators.__dataclass_fields__)[2:]))
+
+
+def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str, FloatArray]:
+    """Stack each field of two records on the first axis, columns broadcast to a common length."""
+    stacked = {}
+    for field in fields:
+        a, b = getattr(first, field), getattr(second, field)
+        width = np.broadcast_shapes(a.shape[1:], b.shape[1:])
+        stacked[field] = np.concatenate(
+            [np.broadcast_to(a, (a.shape[0], *width)), np.broadcast_to(b, (b.shape[0], *width))]
+        )
+    return stacked
+
+
+def _fixed_s(serving: Serving, tokens: Number, machine: Machine, software: Software, formats: Formats) -> FloatArray:
+    """Return host time and hand-overs of one pass of `tokens` activation rows."""
+    handed = np.asarray(tokens) * serving.model.d_model * np.asarray(formats.activation_bits) / 8
+    several = np.asarray(serving.stages) > 1
+    hop = send_s(handed * several, machine.link_bytes_per_s, software)
+    return software.step_s + np.where(several, (np.asarray(serving.stages) - 1) * hop, 0.0)
+
+
+def decode_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
+    """Return the mean decode step of the whole batch."""
+    shape, model, tp = serving.shape, serving.model, serving.tensor_parallel
+    linear = linear_operators(model, shape, tokens_per_sequence=1.0, head_rows=shape.batch)
+    linear_time = time_operators(linear, machine, software, formats, chips=tp)
+    # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
+    first = np.asarray(serving.prompt_tokens) + 0.5
+    last = first + np.asarray(serving.output_tokens)
+    windowed = _mean_clipped(first, last, float(model.sliding_window or np.inf))
+    ends = [decode_attention(model, shape, context=context, windowed=windowed) for context in (first, last)]
+    at_start, at_end = (time_operators(operators, machine, software, formats, chips=tp) for operators in ends)
+    middle = decode_attention(model, shape, context=(first + last) / 2, windowed=windowed)
+    middle_time = time_operators(middle, machine, software, formats, chips=tp)
+    memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
+    attention_s = mean_of_larger(memory, arithmetic) + middle_time.kernel_s
+    total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
+    times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
+    fixed = _fixed_s(serving, shape.batch, machine, software, formats)
+    return PassTime(_joined(linear, middle), times, total, fixed)
+
+
+def prefill_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
+    """Return the prefill of the whole batch; in a pipeline of p stages and m parts, (m + p - 1) / p times a part's."""
+    shape, model, tp = serving.shape, serving.model, serving.tensor_parallel
+    linear = linear_operators(model, shape, tokens_per_sequence=serving.prompt_tokens, head_rows=shape.batch)
+    operators = _joined(linear, prefill_attention(model, shape))
+    times = time_operators(operators, machine, software, formats, chips=tp)
+    rows = np.asarray(shape.batch) * serving.prompt_tokens
+    fixed = _fixed_s(serving, rows, machine, software, formats)
+    turns = np.float64(1.0)
+    if serving.parallelism == "pipeline":
+        turns = (serving.batch_parts + np.asarray(serving.stages) - 1) / serving.stages
+    return PassTime(operators, times, times.total_s * operators.times * turns, fixed)
+
+
+def _stacked_pair(first: FloatArray, second: FloatArray) -> FloatArray:
+    width = np.broadcast_shapes(first.shape[1:], second.shape[1:])
+    return np.concatenate([np.broadcast_to(x, (x.shape[0], *width)) for x in (first, second)])
+
+
+def _mean_clipped(first: Number, last: Number, window: float) -> FloatArray:
+    """Return the mean of min(context, window) over contexts from `first` to `last`."""
+    first, last = np.asarray(first, dtype=np.float64), np.asarray(last, dtype=np.float64)
+    below = np.clip(window, first, last) if np.isfinite(window) else last
+    held = window if np.isfinite(window) else 0.0
+    return np.minimum(((below**2 - first**2) / 2 + (last - below) * held) / (last - first), window)

@@ -1,0 +1,105 @@
+"""A workload as served: who shares the model, and what one stage sees at a time; and the memory that it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from cost_models.columns import FloatArray, Number
+from cost_models.library import Model
+from cost_models.parameters import count_parameters
+from cost_models.roofline import Formats
+from cost_models.workload import Shape, kv_cache_elements
+
+Parallelism = Literal["tensor", "pipeline", "layer_split"]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A workload as served: the model and who shares it; numbers are scalars or ``(n,)`` columns.
+
+    Attributes:
+        model: the architecture.
+        batch: sequences served together.
+        prompt_tokens: prompt length.
+        output_tokens: generated tokens per sequence.
+        tensor_parallel: chips that share every layer.
+        stages: chips (or tensor-parallel groups) that share the layers.
+        parallelism: "pipeline" keeps all stages busy with parts of the batch, "layer_split" lets them work in turn;
+            "tensor" has one stage.
+    """
+
+    model: Model
+    batch: Number
+    prompt_tokens: Number
+    output_tokens: Number
+    tensor_parallel: Number = 1.0
+    stages: Number = 1.0
+    parallelism: Parallelism = "tensor"
+
+    @property
+    def chips(self) -> Number:
+        """Chips that serve the workload."""
+        return np.asarray(self.tensor_parallel) * self.stages
+
+    @property
+    def batch_parts(self) -> Number:
+        """Parts that the batch is cut into, one per busy pipeline stage."""
+        return np.minimum(self.stages, self.batch) if self.parallelism == "pipeline" else np.float64(1.0)
+
+    @property
+    def shape(self) -> Shape:
+        """What one stage sees at a time: the fullest part of the batch."""
+        part = np.ceil(np.asarray(self.batch) / self.batch_parts)
+        return Shape(part, self.prompt_tokens, self.output_tokens, self.tensor_parallel)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memory that a workload takes, bytes, ``(n,)``.
+
+    Attributes:
+        weights_bytes: stored weights of all chips.
+        kv_bytes: KV cache at full length of all chips.
+        activations_bytes: activations of one prefill chunk.
+        fullest_bytes: what the fullest chip holds.
+    """
+
+    weights_bytes: FloatArray
+    kv_bytes: FloatArray
+    activations_bytes: FloatArray
+    fullest_bytes: FloatArray
+
+
+def footprint(serving: Serving, formats: Formats, *, chunk_tokens: Number) -> Footprint:
+    """Return the memory that a workload takes.
+
+    Args:
+        serving: the workload.
+        formats: stored bits.
+        chunk_tokens: prompt tokens that prefill processes together.
+    """
+    model, shape = serving.model, serving.shape
+    count = count_parameters(model)
+    weights = np.asarray(
+        (count.body * np.asarray(formats.weight_bits) + (count.embedding + count.head) * np.asarray(formats.head_bits))
+        / 8
+        + count.small * np.asarray(formats.activation_bits) / 8
+    )
+    length = np.asarray(serving.prompt_tokens) + serving.output_tokens
+    whole = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens)
+    element = np.asarray(formats.kv_bits) / 8
+    kv = kv_cache_elements(model, whole, tokens=length) * element
+    sharded = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens, serving.tensor_parallel)
+    kv_of_group = kv_cache_elements(model, sharded, tokens=length) * element
+    widest = 2 * model.d_model + 2 * (
+        model.d_ff or (model.moe.expert_d_ff * model.moe.active_experts if model.moe else 0)
+    )
+    tokens = np.minimum(np.asarray(shape.batch) * serving.prompt_tokens, chunk_tokens)
+    activations = tokens * widest * np.asarray(formats.activation_bits) / 8
+    stages = np.asarray(serving.stages)
+    layer_share = np.ceil(model.layers / stages) / model.layers
+    fullest = weights / serving.chips * (layer_share * stages) + kv_of_group * layer_share
+    return Footprint(weights, kv, activations, fullest + activations / serving.tensor_parallel)

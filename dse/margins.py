@@ -1,0 +1,45 @@
+"""Margins: how far a design is from breaking a limit or a constraint.
+
+A margin is signed and relative: 0.1 means met with 10 % to spare, -0.1 missed by 10 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from cost_models.columns import FloatArray
+from cost_models.machine import Machine
+from dse.spec import ConstraintSpec
+
+Metrics = Mapping[str, FloatArray]
+
+MISSED = -1.0
+"""Margin of a constraint whose metric is missing."""
+
+
+def limit_margins(machine: Machine) -> dict[str, FloatArray]:
+    """Return the margin of every physical limit of a machine."""
+    margins = {}
+    for name, (used, allowed) in machine.limits.items():
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = 1 - used / allowed
+        margins[name] = np.where(np.asarray(allowed) > 0, relative, -np.asarray(used))
+    return margins
+
+
+def constraint_margin(
+    constraint: ConstraintSpec, metrics: Metrics, baselines: Mapping[str, Mapping[str, float]]
+) -> FloatArray:
+    """Return the signed relative margin of one constraint; NaN where its metric, or the baseline's, is missing."""
+    value = metrics[constraint.metric]
+    scale = baselines[constraint.relative_to][constraint.metric] if constraint.relative_to else 1.0
+    if constraint.near is not None:
+        return constraint.within - np.abs(value / (constraint.near * scale) - 1)
+    margins = []
+    for limit, sign in ((constraint.max, 1.0), (constraint.min, -1.0)):
+        if limit is not None:
+            bound = limit * scale
+            margins.append(sign * (bound - value) / (abs(bound) if bound else 1.0))
+    return np.minimum.reduce(margins)
