@@ -1,0 +1,38 @@
+# make run    install into .venv and run the founding sweep
+# make test   install into .venv and run the tests
+# make check  lint, format and types
+# make bench  speed of the evaluator, as ratios
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test check lint types bench clean
+
+run: $(INSTALLED)
+	$(BIN)/dse run sweeps/mach1.yaml
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: lint types
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/evaluator.py
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
