@@ -1,0 +1,166 @@
+"""Quantities at the door: ``40 ms`` or ``1.2 TB/s`` to a plain number in the unit that a name carries.
+
+The only room that knows pint. Its own registry would take bits and per cent for pure numbers
+and ``b`` for barns, so the handful of units that a sweep can hold are defined here instead;
+unknown ones are faults, never guesses. Prefixes are case-sensitive as in the SI: ``GB`` is
+10^9 bytes, ``GiB`` 2^30, ``Gbit`` 10^9 bits.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import lru_cache
+from typing import Any
+
+_DEFINITIONS = """
+pico- = 1e-12 = p-
+nano- = 1e-9 = n-
+micro- = 1e-6 = µ- = μ- = u-
+milli- = 1e-3 = m-
+centi- = 1e-2 = c-
+kilo- = 1e3 = k-
+mega- = 1e6 = M-
+giga- = 1e9 = G-
+tera- = 1e12 = T-
+peta- = 1e15 = P-
+kibi- = 2**10 = Ki-
+mebi- = 2**20 = Mi-
+gibi- = 2**30 = Gi-
+tebi- = 2**40 = Ti-
+second = [time] = s
+minute = 60 * second = min
+hour = 3600 * second = h
+day = 24 * hour
+year = 8760 * hour = a
+meter = [length] = m = metre
+joule = [energy] = J
+watt = joule / second = W
+watt_hour = 3600 * joule = Wh
+volt = [potential] = V
+kelvin = [temperature] = K
+gram = [mass] = g
+hertz = 1 / second = Hz
+bit = [information]
+byte = 8 * bit = B
+operation = [operation] = FLOP = OP
+operations_per_second = operation / second = FLOPS = OPS
+mac_operation = 2 * operation = MAC
+token = [token]
+dollar = [currency] = USD
+wafer = [wafer]
+percent = 0.01
+""".strip().splitlines()
+
+_NUMBER = r"[-+]?(?:\.[0-9]+|[0-9](?:_?[0-9])*(?:\.(?:[0-9](?:_?[0-9])*)?)?)(?:[eE][-+]?[0-9]+)?"
+_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*")
+_SEPARATOR = re.compile(r"(\s*[/*·]\s*|\s+)")
+_FACTOR = re.compile(r"(1|[A-Za-zµμ_]+|[%$])\^?(-?[1-9])?")
+_SPELLED = {"%": "percent", "$": "USD"}
+_SUPERSCRIPTS = str.maketrans("²³", "23")
+_COMMON = (
+    "ns us ms s min h pJ nJ mJ J kWh mW W kW bit Kbit Mbit Gbit B kB MB GB TB KiB MiB GiB TiB MB/s GB/s TB/s Gbit/s "
+    "MHz GHz mV V mm mm² cm² % USD token token/s token/J TFLOPS TOPS GFLOPS"
+).split()
+
+
+class UnitError(ValueError):
+    """Text that is not a quantity of the unit it must have.
+
+    Attributes:
+        must_be: what it must be.
+        perhaps: what was probably meant, or "".
+    """
+
+    def __init__(self, text: str, must_be: str, perhaps: str = "") -> None:
+        self.must_be, self.perhaps = must_be, perhaps
+        super().__init__(f"{text!r} is not {must_be}")
+
+
+def parse_quantity(text: str, unit: str) -> float:
+    """Return the number that `text` stands for in `unit`.
+
+    Args:
+        text: a number, or a number and a unit, such as ``"150_000"``, ``"1.2 TB/s"``, ``"3 %"``.
+        unit: the unit of the answer; "" for a pure number.
+
+    Raises:
+        UnitError: not a finite number, or a unit that does not convert.
+    """
+    number, given = split_quantity(text, unit)
+    if not given:
+        return number
+    factor = _factor(given, unit)
+    if factor is None:
+        raise UnitError(text, wanted(unit), _perhaps(number, given, unit))
+    return number * factor
+
+
+def split_quantity(text: str, unit: str) -> tuple[float, str]:
+    """Return the number and the unit (perhaps "") that `text` is made of.
+
+    Raises:
+        UnitError: there is no finite number in front.
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None or not math.isfinite(number := float(match[1].replace("_", ""))):
+        raise UnitError(text, wanted(unit))
+    return number, match[2]
+
+
+def wanted(unit: str) -> str:
+    """Return what a value of `unit` must be, in words."""
+    return f"a number, or a quantity that converts to {unit}" if unit else "a number"
+
+
+def _perhaps(number: float, given: str, unit: str) -> str:
+    """Return the same number with a unit that was probably meant."""
+    alike = (name for name in _COMMON if name.casefold() == given.casefold())
+    name = next((name for name in alike if _factor(name, unit) is not None), "")
+    return f"{number:g} {name}" if name else ""
+
+
+@lru_cache(maxsize=512)
+def _factor(given: str, unit: str) -> float | None:
+    """Return how many `unit` one `given` is, None where they do not convert."""
+    source, target = _units(given), _units(unit)
+    if source is None or target is None or source.dimensionality != target.dimensionality:
+        return None
+    return float((1.0 * source).to(target).magnitude)
+
+
+@lru_cache(maxsize=512)
+def _units(text: str) -> Any:
+    """Return pint's unit, None where the text is not one.
+
+    Names, whole powers, products and quotients are read here (``GB/s``, ``mm2``, ``token/s/USD``);
+    pint is asked for one name at a time, so no expression of a file is ever evaluated.
+    """
+    import pint
+
+    unit = _registry().Unit("")
+    if not text:
+        return unit
+    for separator, factor in zip(
+        *(iter(["*", *_SEPARATOR.split(text.strip().translate(_SUPERSCRIPTS))]),) * 2, strict=True
+    ):
+        match = _FACTOR.fullmatch(factor)
+        if match is None:
+            return None
+        sign = -1 if separator.strip() == "/" else 1
+        if match[1] == "1" and not match[2]:
+            continue
+        try:
+            unit = unit * _registry().Unit(_SPELLED.get(match[1], match[1])) ** (sign * int(match[2] or 1))
+        except pint.UndefinedUnitError:
+            return None
+    return unit
+
+
+@lru_cache(maxsize=1)
+def _registry() -> Any:
+    import pint
+
+    registry: Any = pint.UnitRegistry(None)
+    registry.load_definitions(_DEFINITIONS)
+    return registry

@@ -1,0 +1,343 @@
+"""YAML text to a tree in which every key and value knows its line and column.
+
+A sweep file is data in the YAML 1.2 sense: ``1e9`` is a number, ``on`` and ``no`` are
+text, ``12:30`` is text, ``010`` is ten. Anchors and aliases are followed; tags, merge
+keys (``<<``), several documents, repeated keys and numbers that are not finite are faults.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from dse.errors import NOWHERE, Fault, Place, SpecError
+
+Scalar: TypeAlias = "str | int | float | bool | None"
+KeyPath: TypeAlias = "tuple[str | int, ...]"
+"""Keys and list positions from the top to a value."""
+
+MAX_DEPTH = 40
+"""Deepest nesting that is read; a sweep needs six levels."""
+
+MAX_VALUES = 20_000
+"""Most values that a document may hold once its aliases are written out."""
+
+_INTEGER = re.compile(r"[-+]?[0-9](_?[0-9])*")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9](_?[0-9])*(\.([0-9](_?[0-9])*)?)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value with its place.
+
+    Attributes:
+        value: a scalar, a list of nodes, or a mapping from key to node.
+        place: where the value starts.
+        key_place: where its key starts; the place of the value in a list and at the top.
+    """
+
+    value: Scalar | list[Node] | dict[str, Node]
+    place: Place
+    key_place: Place = NOWHERE
+
+    def plain(self) -> Any:
+        """Return the value as dicts, lists and scalars."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def walk(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
+        """Yield this node and every one below it, with the path to each."""
+        yield path, self
+        if isinstance(self.value, dict):
+            for key, node in self.value.items():
+                yield from node.walk((*path, key))
+        elif isinstance(self.value, list):
+            for index, node in enumerate(self.value):
+                yield from node.walk((*path, index))
+
+    def at(self, path: KeyPath) -> Node | None:
+        """Return the node at `path`, or None where there is none."""
+        node = self
+        for key in path:
+            if isinstance(node.value, dict) and isinstance(key, str) and key in node.value:
+                node = node.value[key]
+            elif isinstance(node.value, list) and isinstance(key, int) and key < len(node.value):
+                node = node.value[key]
+            else:
+                return None
+        return node
+
+
+def node_of(value: object, place: Place = NOWHERE) -> Node:
+    """Return plain dicts, lists and scalars as a tree whose nodes all stand at `place`.
+
+    Raises:
+        SpecError: a value is of another type, a number is not finite, or a key is not text.
+    """
+    faults: list[Fault] = []
+
+    def build(inner: object, path: KeyPath) -> Node:
+        if len(path) > MAX_DEPTH:
+            raise SpecError([Fault(place, "", f"is nested deeper than {MAX_DEPTH} levels")])
+        if isinstance(inner, dict):
+            for key in inner:
+                if not isinstance(key, str):
+                    faults.append(Fault(place, path_text(path), f"the key {key!r} is not text"))
+            return Node({str(key): build(item, (*path, str(key))) for key, item in inner.items()}, place, place)
+        if isinstance(inner, list | tuple):
+            return Node([build(item, (*path, index)) for index, item in enumerate(inner)], place, place)
+        if isinstance(inner, float) and not math.isfinite(inner):
+            faults.append(Fault(place, path_text(path), f"{inner}", "a finite number"))
+        elif inner is not None and not isinstance(inner, str | int | float | bool):
+            faults.append(
+                Fault(place, path_text(path), f"a {type(inner).__name__}", "text, a number, a list or a dict")
+            )
+            return Node(None, place, place)
+        return Node(inner, place, place)
+
+    node = build(value, ())
+    if faults:
+        raise SpecError(faults)
+    return node
+
+
+def path_text(path: KeyPath) -> str:
+    """Return a path as people write it, ``objectives[0].direction``."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text
+
+
+def read_text(path: Path, *, asked_at: Place | None = None) -> str:
+    """Return the text of a file.
+
+    Args:
+        path: the file.
+        asked_at: where the file was named, for the fault; the file itself where None.
+
+    Raises:
+        SpecError: the file cannot be read or is not UTF-8.
+    """
+    place = asked_at or Place(str(path))
+    about = f"{path} " if asked_at else ""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise SpecError([Fault(place, "", f"{about}cannot be read: {error.strerror or error}")]) from None
+    except UnicodeDecodeError as error:
+        raise SpecError([Fault(place, "", f"{about}is not UTF-8 text (byte {error.start + 1})")]) from None
+
+
+def parse_yaml(text: str, file: str, *, fixed: Place | None = None) -> Node:
+    """Return the one document of `text` as a tree.
+
+    Args:
+        text: the YAML.
+        file: name of the file, for the places.
+        fixed: a place to give to every node instead of its line and column (an argument of the command line).
+
+    Raises:
+        SpecError: every fault that can be told from the text alone.
+    """
+    composer = _Composer(file, fixed)
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            composer.take(event)
+    except yaml.YAMLError as error:
+        composer.faults.append(_syntax_fault(error, composer))
+    if not composer.faults and composer.top is None:
+        composer.faults.append(Fault(fixed or Place(file), "", "is empty"))
+    if composer.faults:
+        raise SpecError(composer.faults)
+    assert composer.top is not None
+    return composer.top
+
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def scalar_of(text: str) -> Scalar:
+    """Return what an unquoted word of a sweep file stands for (a float that is not finite included)."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _NOT_FINITE.fullmatch(text):
+        return float(text.lower().replace(".", ""))
+    if _INTEGER.fullmatch(text):
+        # Longer ones than this many digits are refused by int() itself; float() calls them infinite.
+        return int(text.replace("_", "")) if len(text) < 400 else float(text.replace("_", ""))
+    if _BASED.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text.replace("_", ""))
+    return text
+
+
+@dataclass
+class _Open:
+    """A mapping or list whose end has not been read yet."""
+
+    node: Node
+    anchor: str | None
+    path: KeyPath
+    key: str | None = None
+    key_place: Place | None = None
+
+
+class _Composer:
+    """Builds the tree from the parser's events, without recursion, collecting faults as it goes."""
+
+    def __init__(self, file: str, fixed: Place | None) -> None:
+        self.file, self.fixed = file, fixed
+        self.faults: list[Fault] = []
+        self.top: Node | None = None
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, tuple[Node, int, int]] = {}
+        self._sizes: list[int] = [0]
+        self._values = 0
+        self._documents = 0
+
+    def place_of(self, mark: Any) -> Place:
+        return self.fixed or Place(self.file, mark.line + 1, mark.column + 1)
+
+    def take(self, event: Any) -> None:
+        """Take one event of the parser."""
+        place = self.place_of(event.start_mark) if event.start_mark else Place(self.file)
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                self._give_up(place, "a second document (---) starts here; one file is one sweep")
+        elif isinstance(event, yaml.ScalarEvent):
+            self._scalar(event, place)
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event.anchor, place)
+        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            self._open(event, place)
+        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            self._close()
+
+    def _give_up(self, place: Place, what: str) -> None:
+        path = self._path()
+        self.faults.append(Fault(place, path_text(path) if len(path) < MAX_DEPTH else "", what))
+        raise SpecError(self.faults)
+
+    def _path(self) -> KeyPath:
+        """Return the path of the value that comes next."""
+        if not self._stack:
+            return ()
+        inner = self._stack[-1]
+        if isinstance(inner.node.value, list):
+            return (*inner.path, len(inner.node.value))
+        return inner.path if inner.key is None else (*inner.path, inner.key)
+
+    def _awaits_key(self) -> bool:
+        return bool(self._stack) and isinstance(self._stack[-1].node.value, dict) and self._stack[-1].key is None
+
+    def _scalar(self, event: Any, place: Place) -> None:
+        self._refuse_tag(event, place)
+        if self._awaits_key():
+            self._key(event.value, place)
+            return
+        plain = event.style is None or event.style == ""
+        value = scalar_of(event.value) if plain else event.value
+        if isinstance(value, float) and not math.isfinite(value):
+            self.faults.append(Fault(place, path_text(self._path()), event.value[:40], "a finite number"))
+        node = Node(value, place)
+        if event.anchor:
+            self._anchors[event.anchor] = (node, 1, 1)
+        self._count(1, place)
+        self._attach(node)
+
+    def _key(self, key: str, place: Place) -> None:
+        inner = self._stack[-1]
+        if key == "<<":
+            self.faults.append(Fault(place, path_text(inner.path), "merge keys (<<) are not followed; use extends"))
+        assert isinstance(inner.node.value, dict)
+        if key in inner.node.value:
+            first = inner.node.value[key].key_place
+            path = path_text((*inner.path, key))
+            self.faults.append(Fault(place, path, f"the key {key} is given twice (first in line {first.line})"))
+        inner.key, inner.key_place = key, place
+
+    def _open(self, event: Any, place: Place) -> None:
+        self._refuse_tag(event, place)
+        if self._awaits_key():
+            self._give_up(place, "a key is a list or a mapping; keys are text")
+        if len(self._stack) >= MAX_DEPTH:
+            self._give_up(place, f"is nested deeper than {MAX_DEPTH} levels")
+        node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], place)
+        self._count(1, place)
+        self._stack.append(_Open(node, event.anchor, self._path()))
+        self._sizes.append(1)
+
+    def _close(self) -> None:
+        done = self._stack.pop()
+        size = self._sizes.pop()
+        if done.anchor:
+            self._anchors[done.anchor] = (done.node, size, _depth(done.node))
+        self._sizes[-1] += size
+        self._attach(done.node)
+
+    def _alias(self, anchor: str, place: Place) -> None:
+        if self._awaits_key():
+            self._give_up(place, f"the alias *{anchor} stands where a key must be")
+        if anchor not in self._anchors:
+            self._give_up(place, f"the alias *{anchor} has no anchor &{anchor} that ends before it")
+        node, size, depth = self._anchors[anchor]
+        if len(self._stack) + depth > MAX_DEPTH:
+            self._give_up(place, f"is nested deeper than {MAX_DEPTH} levels")
+        self._count(size, place)
+        self._sizes[-1] += size
+        self._attach(Node(node.value, place))
+
+    def _count(self, values: int, place: Place) -> None:
+        self._values += values
+        if self._values > MAX_VALUES:
+            self._give_up(place, f"the file holds more than {MAX_VALUES} values")
+
+    def _refuse_tag(self, event: Any, place: Place) -> None:
+        if event.tag is not None:
+            self.faults.append(Fault(place, path_text(self._path()), f"the tag {event.tag} has no meaning in a sweep"))
+
+    def _attach(self, node: Node) -> None:
+        if not self._stack:
+            self.top = Node(node.value, node.place, node.place)
+            return
+        inner = self._stack[-1]
+        if isinstance(inner.node.value, list):
+            inner.node.value.append(Node(node.value, node.place, node.place))
+        elif isinstance(inner.node.value, dict) and inner.key is not None:
+            # A repeated key keeps its first value: the fault is already noted.
+            placed = Node(node.value, node.place, inner.key_place or node.place)
+            inner.node.value.setdefault(inner.key, placed)
+            inner.key = inner.key_place = None
+
+
+def _depth(node: Node) -> int:
+    below = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
+    return 1 + max((_depth(inner) for inner in below), default=0)
+
+
+def _syntax_fault(error: yaml.YAMLError, composer: _Composer) -> Fault:
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        place = composer.place_of(mark) if mark else Place(composer.file)
+        says = " ".join(part for part in (error.context, error.problem) if part)
+        return Fault(place, "", f"is not YAML: {says}")
+    return Fault(composer.fixed or Place(composer.file), "", f"is not YAML: {' '.join(str(error).split())}")
