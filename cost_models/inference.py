@@ -47,7 +47,7 @@ class Inference:
 
 
 def decode_bound_s(work: PassTime, serving: Serving, machine: Machine) -> FloatArray:
-    """Return the least time of a decode step: all bytes at peak bandwidth or all MACs at peak rate, perfectly shared."""
+    """Return the least time of a decode step: all bytes at peak bandwidth or all MACs at peak rate."""
     operators = work.operators
     seconds_per_mac = (
         operators.of_class("linear") / machine.linear_mac_per_s

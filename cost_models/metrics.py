@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.columns import FloatArray, Number
 from cost_models.cost import Economics, usd_per_million_tokens
 from cost_models.inference import Inference
 from cost_models.machine import Machine
@@ -29,7 +29,7 @@ class Served:
     quality: Quality
 
 
-def design_metrics(machine: Machine, bits: FloatArray) -> dict[str, FloatArray]:
+def design_metrics(machine: Machine, stored_bits: Number) -> dict[str, FloatArray]:
     """Return the metrics of a machine that no workload enters."""
     used, allowed = machine.limits.get("die_edge_mm", (np.array([np.nan]), np.array([1.0])))
     return {
@@ -40,7 +40,7 @@ def design_metrics(machine: Machine, bits: FloatArray) -> dict[str, FloatArray]:
         "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,
         "capacity_gib": machine.capacity_bytes / 2**30,
         "peak_tflops": machine.linear_mac_per_s * 2 / 1e12,
-        "stored_bits": bits,
+        "stored_bits": np.asarray(stored_bits),
         "edge_share": used / allowed,
     }
 

@@ -12,23 +12,23 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
+from cost_models.published import chip_machine
+from cost_models.silicon import design_machine
 from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number, row_count
+from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, row_count
 from cost_models.compression import stored_bits
 from cost_models.inference import infer
-from cost_models.library import Library, Model, WeightFormat, load_library
+from cost_models.library import Model, WeightFormat, load_library
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
-from cost_models.published import chip_machine
 from cost_models.quality import Quality, format_quality, perplexity
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.roofline import Formats
 from cost_models.serving import Parallelism, Serving
-from cost_models.silicon import design_machine
 from cost_models.software import default_stack, software
 from cost_models.technology import Technology
-from dse.margins import MISSED, Metrics, constraint_margin, limit_margins
+from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins
 from dse.spec import BaselineSpec, Spec, WorkloadSpec
 
 
@@ -87,10 +87,8 @@ class Evaluator:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.library: Library = load_library()
         self.technology = Technology(spec.technology)
         self.economics = spec.economics
-        self._quality_table: dict[tuple[str, str, str], tuple[float, bool]] = {}
 
     # -- designs ------------------------------------------------------------------------------------------------
 
@@ -100,14 +98,14 @@ class Evaluator:
         technology = self._technology_of(designs)
         columns = filled(designs)
         machine = self.machine(columns, technology)
-        metrics = design_metrics(machine, self._stored_bits(columns))
+        metrics = design_metrics(machine, _of_format(columns, stored_bits))
         margins = limit_margins(machine)
         for name in self.spec.workloads:
             served = self.serve(name, designs, columns, machine, technology)
-            values, capacity = self._workload_metrics(served, technology)
+            values = workload_metrics(served, technology, self.economics)
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
             if self.spec.workloads[name].required:
-                margins[f"{name}.capacity"] = capacity
+                margins[f"{name}.capacity"] = capacity_margin(served)
         metrics = {name: np.broadcast_to(value, (n,)) for name, value in metrics.items()}
         margins.update(self.constraint_margins(metrics))
         margins = {name: np.broadcast_to(np.where(np.isnan(m), MISSED, m), (n,)) for name, m in margins.items()}
@@ -119,7 +117,9 @@ class Evaluator:
 
     def machine(self, columns: Designs, technology: Technology) -> Machine:
         """Return the Machine that filled design columns describe."""
-        return design_machine(columns, technology, economics=self.economics, stored_bits=self._stored_bits(columns))
+        return design_machine(
+            columns, technology, economics=self.economics, stored_bits=_of_format(columns, stored_bits)
+        )
 
     def _technology_of(self, designs: Designs) -> Technology:
         drawn = {
@@ -128,13 +128,6 @@ class Evaluator:
             if name.startswith(TECHNOLOGY_PREFIX)
         }
         return self.technology.with_overrides(drawn) if drawn else self.technology
-
-    def _stored_bits(self, columns: Designs) -> FloatArray:
-        return self._of_format(columns, stored_bits)
-
-    def _of_format(self, columns: Designs, function: Callable[[WeightFormat], float]) -> FloatArray:
-        chosen = cast("Choice", columns["weight_format"])
-        return chosen.map(lambda name: function(self.library.weight_format(name)))
 
     def serve(self, name: str, designs: Designs, columns: Designs, machine: Machine, technology: Technology) -> Served:
         """Return one workload on the designs' machines.
@@ -147,76 +140,11 @@ class Evaluator:
             technology: figures.
         """
         workload = self.spec.workloads[name]
-        own = self._own_formats(workload, columns)
-        if own is not columns:
-            columns, machine = own, self.machine(own, technology)
-        model = self.library.model(workload.model)
-        field = _Fields(name, workload, designs)
-        chips = field.number("n_chips")
-        serving = Serving(
-            model=model,
-            batch=field.number("batch"),
-            prompt_tokens=field.number("prompt_tokens"),
-            output_tokens=field.number("output_tokens"),
-            tensor_parallel=chips if workload.parallelism == "tensor" else np.array([1.0]),
-            stages=np.array([1.0]) if workload.parallelism == "tensor" else chips,
-            parallelism=cast("Parallelism", workload.parallelism),
-        )
-        formats = self._formats(columns, technology)
-        quality = self._quality(model, columns, technology)
-        stack = software(cast("Choice", columns["stack"]), technology)
-        chunk = technology.value("serving.prefill_chunk_tokens")
-        return Served(
-            name, serving, machine, formats, infer(serving, machine, stack, formats, chunk_tokens=chunk), quality
-        )
-
-    def _own_formats(self, workload: WorkloadSpec, columns: Designs) -> Designs:
-        """Return the columns with the workload's own number formats in place of the design's, if it has any."""
-        own: dict[str, Column] = {
-            key: np.array([float(value)])
-            for key in ("kv_bits", "act_bits")
-            if (value := getattr(workload, key)) is not None
-        }
-        if workload.weight_format is not None:
-            own["weight_format"] = Choice.of(workload.weight_format)
-        return {**columns, **own} if own else columns
-
-    def _formats(self, columns: Designs, technology: Technology) -> Formats:
-        return Formats(
-            weight_bits=self._stored_bits(columns),
-            head_bits=self._of_format(columns, lambda form: form.head_bits),
-            kv_bits=_numeric(columns["kv_bits"]),
-            activation_bits=technology.value("serving.activation_bits"),
-        )
-
-    def _quality(self, model: Model, columns: Designs, technology: Technology) -> Quality:
-        """Return perplexity ratios; one look-up per pair of format and method."""
-        form, method = cast("Choice", columns["weight_format"]), cast("Choice", columns["weight_method"])
-        methods = (*method.values, "")
-        method_codes = np.where(method.codes == INACTIVE, len(method.values), method.codes)
-        pairs = [(f, m) for f in form.values for m in methods]
-        codes = form.codes * len(methods) + method_codes
-        table = [self._damage(model, f, m, technology) for f, m in pairs]
-        pair = Choice(tuple(f"{f}+{m}" for f, m in pairs), codes)
-        y, extrapolated = pair.gather([t[0] for t in table]), pair.gather([float(t[1]) for t in table])
-        return perplexity(y, extrapolated, _numeric(columns["kv_bits"]), technology)
-
-    def _damage(self, model: Model, form: str, method: str, technology: Technology) -> tuple[Number, bool]:
-        entry = self.library.weight_format(form)
-        method = method or entry.method
-        if technology.columns():
-            return format_quality(model, entry, method, technology)
-        key = (model.key, form, method)
-        if key not in self._quality_table:
-            y, outside = format_quality(model, entry, method, technology)
-            self._quality_table[key] = (float(y), outside)
-        return self._quality_table[key]
-
-    def _workload_metrics(self, served: Served, technology: Technology) -> tuple[dict[str, FloatArray], FloatArray]:
-        """Return metrics of a workload (missing where it does not fit) and the margin of its memory."""
-        values = workload_metrics(served, technology, self.economics)
-        capacity = 1 - served.inference.footprint.fullest_bytes / served.machine.capacity_bytes
-        return values, capacity
+        own = _own_formats(workload, columns)
+        if own:
+            columns = {**columns, **own}
+            machine = self.machine(columns, technology)
+        return serve(name, workload, designs, columns, machine, technology)
 
     # -- baselines ----------------------------------------------------------------------------------------------
 
@@ -228,26 +156,27 @@ class Evaluator:
     def baseline(self, entry: BaselineSpec) -> dict[str, float]:
         """Return the metrics of library chips serving the sweep's workloads."""
         served = {name: self.serve_baseline(entry, name) for name in self.spec.workloads}
-        machine = next(iter(served.values())).machine
-        form = self.library.weight_format(entry.weight_format)
-        metrics = {name: float(v[0]) for name, v in design_metrics(machine, np.array([stored_bits(form)])).items()}
+        first = next(iter(served.values()))
+        metrics = {
+            name: float(value[0]) for name, value in design_metrics(first.machine, first.formats.weight_bits).items()
+        }
         for name, one in served.items():
             values = workload_metrics(one, self.technology, self.economics)
-            metrics.update({f"{name}.{metric}": float(np.ravel(value)[0]) for metric, value in values.items()})
+            metrics.update({f"{name}.{metric}": float(value[0]) for metric, value in values.items()})
         return metrics
 
     def serve_baseline(self, entry: BaselineSpec, name: str) -> Served:
-        """Return one workload on a baseline's chips, tensor parallel over all of them."""
-        workload = self.spec.workloads[name]
+        """Return one workload on a baseline's chips, sharing it as the workload says."""
         return serve_chip(
-            chip=entry.chip,
+            entry.chip,
+            name,
+            self.spec.workloads[name],
             n_chips=entry.count,
+            batch=entry.batch,
             weight_format=entry.weight_format,
             kv_bits=entry.kv_bits,
             act_bits=entry.act_bits,
             stack=entry.stack,
-            workload=workload if entry.batch is None else workload.model_copy(update={"batch": entry.batch}),
-            name=name,
             technology=self.technology,
         )
 
@@ -266,55 +195,107 @@ class Evaluator:
         return np.stack([sign * metrics[o.metric] for sign, o in zip(signs, self.spec.objectives, strict=True)], axis=1)
 
 
-@dataclass(frozen=True)
-class _Fields:
-    """Numbers of a workload: swept as ``workload.field`` or as the sweep file says."""
+def _own_formats(workload: WorkloadSpec, columns: Designs) -> dict[str, Column]:
+    """Return the number formats that a workload sets for itself, as columns."""
+    own: dict[str, Column] = {
+        key: np.array([float(value)])
+        for key in ("kv_bits", "act_bits")
+        if (value := getattr(workload, key)) is not None
+    }
+    if workload.weight_format is not None:
+        own["weight_format"] = Choice.of(workload.weight_format)
+    return own
 
-    name: str
-    workload: WorkloadSpec
-    designs: Designs
 
-    def number(self, field: str) -> FloatArray:
-        column = self.designs.get(f"{self.name}.{field}")
-        if column is None:
-            return np.array([float(getattr(self.workload, field))])
-        column = _numeric(column)
-        default = WORKLOAD_FIELDS[field].default
-        return np.where(np.isnan(column), float(default or 1), column) if np.isnan(column).any() else column
+def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> FloatArray:
+    """Return a number of a workload: swept as ``workload.field``, or as the sweep file says."""
+    column = designs.get(f"{name}.{field}")
+    if column is None:
+        return np.array([float(getattr(workload, field))])
+    default = WORKLOAD_FIELDS[field].default
+    return np.where(np.isnan(_numeric(column)), float(default or 1), _numeric(column))
+
+
+def serve(
+    name: str, workload: WorkloadSpec, designs: Designs, columns: Designs, machine: Machine, technology: Technology
+) -> Served:
+    """Return a workload on machines, whether they come from designs or from the library.
+
+    Args:
+        name: what the workload is called.
+        workload: its model, lengths and sharing.
+        designs: columns that may replace its numbers, as ``name.field``.
+        columns: number formats and stack per row.
+        machine: the chips.
+        technology: figures.
+    """
+    model = load_library().model(workload.model)
+    chips, one = _field(name, workload, "n_chips", designs), np.array([1.0])
+    tensor = workload.parallelism == "tensor"
+    serving = Serving(
+        model=model,
+        batch=_field(name, workload, "batch", designs),
+        prompt_tokens=_field(name, workload, "prompt_tokens", designs),
+        output_tokens=_field(name, workload, "output_tokens", designs),
+        tensor_parallel=chips if tensor else one,
+        stages=one if tensor else chips,
+        parallelism=cast("Parallelism", workload.parallelism),
+    )
+    formats = Formats(
+        weight_bits=_of_format(columns, stored_bits),
+        head_bits=_of_format(columns, lambda form: form.head_bits),
+        kv_bits=_numeric(columns["kv_bits"]),
+        activation_bits=technology.value("serving.activation_bits"),
+    )
+    stack = software(cast("Choice", columns["stack"]), technology)
+    chunk = technology.value("serving.prefill_chunk_tokens")
+    inference = infer(serving, machine, stack, formats, chunk_tokens=chunk)
+    return Served(name, serving, machine, formats, inference, _quality(model, columns, technology))
 
 
 def serve_chip(
-    *,
     chip: str,
+    name: str,
+    workload: WorkloadSpec,
+    *,
     n_chips: int,
     weight_format: str,
     kv_bits: float,
     act_bits: float,
-    stack: str | None,
-    workload: WorkloadSpec,
-    name: str,
     technology: Technology,
+    stack: str | None = None,
+    batch: int | None = None,
 ) -> Served:
-    """Return a workload on `n_chips` chips of the library."""
+    """Return a workload on `n_chips` chips of the library, by default with their family's generic stack."""
     library = load_library()
-    entry, form, model = library.chip(chip), library.weight_format(weight_format), library.model(workload.model)
+    entry, form = library.chip(chip), library.weight_format(weight_format)
+    columns: dict[str, Column] = {
+        "weight_format": Choice.of(weight_format),
+        "weight_method": _default_column(None, is_choice=True),
+        "kv_bits": np.array([float(kv_bits)]),
+        "act_bits": np.array([float(act_bits)]),
+        "stack": Choice.of(stack or default_stack(entry)),
+    }
     machine = chip_machine(entry, weight_format=form, act_bits=act_bits, kv_bits=kv_bits, technology=technology)
-    tensor = workload.parallelism == "tensor"
-    one = np.array([1.0])
-    serving = Serving(
-        model,
-        np.array([float(workload.batch)]),
-        np.array([float(workload.prompt_tokens)]),
-        np.array([float(workload.output_tokens)]),
-        tensor_parallel=one * n_chips if tensor else one,
-        stages=one if tensor else one * n_chips,
-        parallelism=cast("Parallelism", workload.parallelism),
-    )
-    bits = technology.value("serving.activation_bits")
-    formats = Formats(np.array([stored_bits(form)]), np.array([form.head_bits]), np.array([kv_bits]), bits)
-    profile = software(Choice.of(stack or default_stack(entry)), technology)
-    chunk = technology.value("serving.prefill_chunk_tokens")
-    inference = infer(serving, machine, profile, formats, chunk_tokens=chunk)
-    y, outside = format_quality(model, form, form.method, technology)
-    quality = perplexity(np.array([y]), np.array([float(outside)]), np.array([kv_bits]), technology)
-    return Served(name, serving, machine, formats, inference, quality)
+    fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(n_chips)])}
+    if batch is not None:
+        fields[f"{name}.batch"] = np.array([float(batch)])
+    return serve(name, workload, fields, columns, machine, technology)
+
+
+def _of_format(columns: Designs, function: Callable[[WeightFormat], float]) -> FloatArray:
+    library = load_library()
+    return cast("Choice", columns["weight_format"]).map(lambda name: function(library.weight_format(name)))
+
+
+def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
+    """Return perplexity ratios; one look at the fits per pair of format and method."""
+    library = load_library()
+    form, method = cast("Choice", columns["weight_format"]), cast("Choice", columns["weight_method"])
+    methods = (*method.values, "")
+    method_codes = np.where(method.codes == INACTIVE, len(method.values), method.codes)
+    pairs = [(library.weight_format(f), m) for f in form.values for m in methods]
+    table = [format_quality(model, entry, chosen or entry.method, technology) for entry, chosen in pairs]
+    pair = Choice(tuple(f"{entry.key}+{m}" for entry, m in pairs), form.codes * len(methods) + method_codes)
+    y, extrapolated = pair.gather([row[0] for row in table]), pair.gather([float(row[1]) for row in table])
+    return perplexity(y, extrapolated, _numeric(columns["kv_bits"]), technology)

@@ -11,6 +11,7 @@ import numpy as np
 
 from cost_models.columns import FloatArray
 from cost_models.machine import Machine
+from cost_models.metrics import Served
 from dse.spec import ConstraintSpec
 
 Metrics = Mapping[str, FloatArray]
@@ -27,6 +28,11 @@ def limit_margins(machine: Machine) -> dict[str, FloatArray]:
             relative = 1 - used / allowed
         margins[name] = np.where(np.asarray(allowed) > 0, relative, -np.asarray(used))
     return margins
+
+
+def capacity_margin(served: Served) -> FloatArray:
+    """Return the margin of the fullest chip's memory."""
+    return 1 - served.inference.footprint.fullest_bytes / served.machine.capacity_bytes
 
 
 def constraint_margin(
