@@ -1,0 +1,250 @@
+"""Typed access to the cited data in ``cost_models/library``: chips, models, nodes, memories, formats, stacks, figures.
+
+Entries are records of `cost_models.library_entries`; every ranged number is a `Figure`, found by its dotted path in
+the YAML, for example ``nodes.tsmc_7.wafer_price_usd``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from cost_models.errors import LibraryError, UnknownEntryError
+from cost_models.library_entries import (
+    Chip,
+    Conflict,
+    Figure,
+    MacFormat,
+    Memory,
+    MemoryGrade,
+    Mla,
+    Model,
+    Moe,
+    Node,
+    Record,
+    Source,
+    Stack,
+    WeightFormat,
+)
+from cost_models.library_figures import FigureReader, fault_text
+from cost_models.library_files import Data, Sections
+
+__all__ = [
+    "Chip",
+    "Conflict",
+    "Figure",
+    "Library",
+    "MacFormat",
+    "Memory",
+    "MemoryGrade",
+    "Mla",
+    "Model",
+    "Moe",
+    "Node",
+    "Source",
+    "Stack",
+    "WeightFormat",
+    "load_library",
+    "read_library",
+]
+
+MEMORY_FIGURES = (
+    "unit_bits", "effective_share", "phy_controller_mm2", "beachfront_mm", "idle_w_per_gib",
+    "energy_total_pj_per_bit", "price_usd_per_gb", "efficiency_stream",
+)  # fmt: skip
+"""Figures that every memory technology must have."""
+
+CARBON_TABLES = (
+    "fab_energy_kwh_per_cm2", "fab_gas_g_per_cm2_95pct_abatement", "fab_gas_g_per_cm2_99pct_abatement",
+)  # fmt: skip
+"""Tables of ``carbon.yaml`` with a row for every node's `carbon_node`."""
+
+E = TypeVar("E", bound=Record)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Library:
+    """Everything the library holds, by key.
+
+    Attributes:
+        figures: every ranged number by its dotted path.
+        directory: where the files lie.
+    """
+
+    chips: Mapping[str, Chip]
+    models: Mapping[str, Model]
+    memories: Mapping[str, Memory]
+    memory_grades: Mapping[str, MemoryGrade]
+    nodes: Mapping[str, Node]
+    mac_formats: Mapping[str, MacFormat]
+    weight_formats: Mapping[str, WeightFormat]
+    stacks: Mapping[str, Stack]
+    figures: Mapping[str, Figure]
+    sources: Mapping[str, Source]
+    directory: Path
+
+    def chip(self, name: str) -> Chip:
+        """Return a chip, or raise UnknownEntryError with the closest names."""
+        return _entry("chip", self.chips, name)
+
+    def model(self, name: str) -> Model:
+        """Return a model, or raise UnknownEntryError with the closest names."""
+        return _entry("model", self.models, name)
+
+    def memory(self, name: str) -> Memory:
+        """Return a memory technology, or raise UnknownEntryError with the closest names."""
+        return _entry("memory technology", self.memories, name)
+
+    def memory_grade(self, name: str) -> MemoryGrade:
+        """Return a memory speed grade, or raise UnknownEntryError with the closest names."""
+        return _entry("memory grade", self.memory_grades, name)
+
+    def node(self, name: str) -> Node:
+        """Return a process node, or raise UnknownEntryError with the closest names."""
+        return _entry("node", self.nodes, name)
+
+    def mac_format(self, name: str) -> MacFormat:
+        """Return a MAC format, or raise UnknownEntryError with the closest names."""
+        return _entry("MAC format", self.mac_formats, name)
+
+    def weight_format(self, name: str) -> WeightFormat:
+        """Return a weight format, or raise UnknownEntryError with the closest names."""
+        return _entry("weight format", self.weight_formats, name)
+
+    def stack(self, name: str) -> Stack:
+        """Return a software stack, or raise UnknownEntryError with the closest names."""
+        return _entry("software stack", self.stacks, name)
+
+    def stack_for_family(self, family: str) -> Stack:
+        """Return the generic stack of a chip family.
+
+        Raises:
+            LibraryError: no stack lists the family.
+        """
+        for stack in self.stacks.values():
+            if family in stack.families:
+                return stack
+        raise LibraryError(f"stacks.yaml: no stack lists {family!r} among its families")
+
+    def figure(self, path: str) -> Figure:
+        """Return a figure by its dotted path, or raise UnknownEntryError with the closest ones."""
+        return _entry("figure", self.figures, path)
+
+    def data_file(self, name: str) -> Path:
+        """Return the path of a shipped table, ``quality.csv`` or ``measurements/open.csv`` for example.
+
+        Raises:
+            UnknownEntryError: no such table.
+        """
+        tables = {path.relative_to(self.directory).as_posix(): path for path in self.directory.rglob("*.csv")}
+        return _entry("data file", tables, name)
+
+
+def _entry(kind: str, table: Mapping[str, T], name: str) -> T:
+    try:
+        return table[name]
+    except KeyError:
+        raise UnknownEntryError(kind, name, table) from None
+
+
+@functools.cache
+def load_library() -> Library:
+    """Return the library that the package ships, read once.
+
+    Raises:
+        LibraryError: file and line of every fault in it.
+    """
+    return read_library(Path(str(importlib.resources.files("cost_models"))) / "library")
+
+
+def read_library(directory: Path) -> Library:
+    """Read a library from a directory of YAML files.
+
+    Raises:
+        LibraryError: file and line of every fault in it.
+    """
+    sections = Sections.read(directory)
+    sources = _records(sections, "sources", Source)
+    figures = FigureReader(sections, sources).read()
+    library = Library(
+        chips=_records(sections, "chips", Chip),
+        models=_records(sections, "models", Model),
+        memories=_records(sections, "memory", Memory, _own_fields(Memory)),
+        memory_grades=_records(sections, "memory_grades", MemoryGrade),
+        nodes=_records(sections, "nodes", Node, _own_fields(Node)),
+        mac_formats=_records(sections, "mac_formats", MacFormat),
+        weight_formats=_records(sections, "weight_formats", WeightFormat),
+        stacks=_records(sections, "stacks", Stack, functools.partial(_stack_fields, figures)),
+        figures=figures,
+        sources=sources,
+        directory=directory,
+    )
+    _check_references(library, sections)
+    sections.raise_faults()
+    return library
+
+
+def _own_fields(kind: type[Record]) -> Callable[[str, Data], Data]:
+    """Return a function that keeps the fields of a record and leaves out the figures beside them."""
+    return lambda key, entry: {name: entry[name] for name in kind.model_fields if name in entry}
+
+
+def _stack_fields(figures: Mapping[str, Figure], key: str, entry: Data) -> Data:
+    """Gather the figures of a stack under `parameters`."""
+    prefix = f"stacks.{key}."
+    parameters = {name: figures[prefix + name] for name in entry if prefix + name in figures}
+    fields = {name: value for name, value in entry.items() if name not in parameters and name not in ("src", "conf")}
+    return {**fields, "sources": entry.get("src", ()), "parameters": parameters}
+
+
+def _records(
+    sections: Sections, section: str, kind: type[E], fields: Callable[[str, Data], Data] = lambda key, entry: entry
+) -> dict[str, E]:
+    """Build the records of a section; what is wrong with them is noted as faults."""
+    records = {}
+    for key, entry in sections.entries(section):
+        try:
+            records[key] = kind.model_validate({**fields(key, entry), "key": key})
+        except ValidationError as error:
+            for fault in error.errors():
+                sections.fault([section, key, *fault["loc"]], fault_text(fault))
+    return records
+
+
+def _check_references(library: Library, sections: Sections) -> None:
+    """Note as faults every name in an entry that the library does not hold."""
+    for key, chip in library.chips.items():
+        _check_name(sections, ["chips", key, "node"], chip.node, library.nodes)
+        _check_name(sections, ["chips", key, "memory_technology"], chip.memory_technology, library.memories)
+        _check_name(sections, ["chips", key, "default_stack"], chip.default_stack, library.stacks)
+    for key, grade in library.memory_grades.items():
+        _check_name(sections, ["memory_grades", key, "technology"], grade.technology, library.memories)
+    for key in library.memories:
+        for name in MEMORY_FIGURES:
+            if f"memory.{key}.{name}" not in library.figures:
+                sections.fault(["memory", key], f"{name} is missing")
+    for key, node in library.nodes.items():
+        for table in CARBON_TABLES:
+            if f"carbon.{table}.{node.carbon_node}" not in library.figures:
+                sections.fault(["nodes", key, "carbon_node"], f"carbon.{table} has no row {node.carbon_node!r}")
+    for key in library.mac_formats:
+        for name in ("energy_bare_pj", "area_array_um2"):
+            if f"mac_n7.formats.{key}.{name}" not in library.figures:
+                sections.fault(["mac_formats", key], f"mac_n7.formats.{key}.{name} is missing")
+    families: dict[str, str] = {}
+    for key, stack in library.stacks.items():
+        for family in stack.families:
+            if families.setdefault(family, key) != key:
+                sections.fault(["stacks", key, "families"], f"{family!r} belongs to {families[family]!r} already")
+
+
+def _check_name(sections: Sections, keys: list[str], name: str | None, table: Mapping[str, object]) -> None:
+    if name is not None and name not in table:
+        sections.fault(keys, str(UnknownEntryError(keys[-1], name, table)))

@@ -1,0 +1,129 @@
+"""Finding the figures among the library's data: every number with a source, by its dotted path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from cost_models.library_entries import Figure, Source
+from cost_models.library_files import Data, Sections
+
+NOT_FIGURES = frozenset(
+    {"meta", "open_questions", "sources", "chips", "models", "memory_grades", "mac_formats", "weight_formats"}
+)
+"""Sections whose numbers are fields of records or remarks."""
+
+_OWN_WORDS = frozenset({"typ", "value", "low", "high", "year", "src", "conf", "note", "unit", "sources"})
+_UNITS = frozenset({
+    "usd", "w", "mw", "pw", "pj", "fj", "j", "mm", "mm2", "um2", "cm2", "mib", "gib", "kib", "gb", "gbps", "ghz", "v",
+    "bits", "s", "ms", "us", "years", "g", "kg", "kwh", "mtr", "tflops", "transistors", "cycles", "bn", "nm",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What a figure takes from the mappings around it where it says nothing itself."""
+
+    sources: tuple[str, ...] = ()
+    confidence: str = ""
+    note: str = ""
+    unit: str = ""
+
+    def within(self, node: Data, key: str) -> _Context:
+        sources = node.get("src", self.sources)
+        return _Context(
+            (sources,) if isinstance(sources, str) else tuple(sources),
+            node.get("conf", self.confidence),
+            str(node.get("note", self.note)),
+            str(node.get("unit", unit_of(key) or self.unit)),
+        )
+
+
+def unit_of(key: str) -> str:
+    """Return the unit that the last words of a key name, "" where they name none.
+
+    >>> unit_of("organic_fc_substrate_usd_per_mm2")
+    'usd_per_mm2'
+    >>> unit_of("pue")
+    ''
+    """
+    words = key.split("_")
+    if "per" in words:
+        start = words.index("per")
+        return "_".join(words[start - 1 :] if start and words[start - 1] in _UNITS else words[start:])
+    return words[-1] if words[-1] in _UNITS else ""
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value of a file is a number (YAML's true and false are not)."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class FigureReader:
+    """Walks the sections and collects their figures.
+
+    A figure is a mapping with a numeric ``typ`` or ``value``, or a bare number somewhere under a ``src``. Source,
+    confidence, note and unit come from the nearest mapping that names them. Items of lists are observations.
+    """
+
+    def __init__(self, sections: Sections, sources: Mapping[str, Source]) -> None:
+        self._sections, self._sources = sections, sources
+        self.figures: dict[str, Figure] = {}
+
+    def read(self) -> dict[str, Figure]:
+        """Return every figure of every section by its path."""
+        for section, content in self._sections.data.items():
+            if section not in NOT_FIGURES and isinstance(content, Mapping):
+                self._walk(content, (section,), _Context())
+        return self.figures
+
+    def _walk(self, node: Data, path: tuple[str, ...], around: _Context) -> None:
+        context = around.within(node, path[-1])
+        typ = node.get("typ", node.get("value"))
+        if is_number(typ):
+            self._add(path, {"typ": typ, "low": node.get("low"), "high": node.get("high")}, context)
+        recalled = node.get("unsourced_fields", ())
+        for key, value in node.items():
+            inner = (*path, str(key))
+            if isinstance(value, Mapping):
+                self._walk(value, inner, context)
+            elif is_number(value) and key not in _OWN_WORDS and context.sources:
+                bare = context.within({"src": ["unsourced"], "conf": "low"} if key in recalled else {}, str(key))
+                self._add(inner, {"typ": value}, bare)
+
+    def _add(self, path: tuple[str, ...], numbers: Mapping[str, Any], context: _Context) -> None:
+        unknown = [source for source in context.sources if source not in self._sources]
+        if unknown:
+            self._sections.fault(path, f"src must name entries of sources, got {', '.join(unknown)}")
+            return
+        years = [year for source in context.sources if (year := self._sources[source].year) is not None]
+        try:
+            self.figures[".".join(path)] = Figure(
+                **numbers,
+                unit=context.unit,
+                sources=context.sources,
+                year=max(years, default=None),
+                confidence=context.confidence,
+                note=context.note,
+            )
+        except ValidationError as error:
+            for fault in error.errors():
+                self._sections.fault(path, fault_text(fault))
+
+
+def fault_text(fault: Any) -> str:
+    """Return one pydantic error as a sentence: field, what it must be, what it is."""
+    where = ".".join(str(part) for part in fault["loc"])
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"{where} is missing"
+    if fault["type"] == "extra_forbidden":
+        return f"{where} is not a field of this entry"
+    if not where:
+        return str(message)
+    message = re.sub(r"^Input should be", "must be", message)
+    return f"{where} {message}, got {fault['input']!r}"

@@ -1,0 +1,127 @@
+"""Reading the library's YAML: plain data out, and the file and line of whatever is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cost_models.errors import LibraryError
+
+Data = Mapping[str, Any]
+
+_Loader: Any = type("_Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
+# YAML 1.2 calls 1e9 a number; PyYAML, which follows 1.1, wants 1.0e+9.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+    """Build a mapping, refusing a key that appears twice: YAML itself would keep the last."""
+    seen = set()
+    for key, _ in node.value:
+        if key.value in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} appears twice", key.start_mark)
+        seen.add(key.value)
+    built: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return built
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
+
+
+def read_yaml(path: Path) -> Data:
+    """Return the mapping that a file holds.
+
+    Raises:
+        LibraryError: the file is not YAML, holds no mapping, or has a key twice in one mapping.
+    """
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise LibraryError(f"{path.name}{line}: {error.problem or 'not YAML'}") from None
+    if not isinstance(data, Mapping):
+        raise LibraryError(f"{path.name}:1: must hold a mapping of sections, got {type(data).__name__}")
+    return data
+
+
+def line_of(path: Path, keys: Sequence[str | int]) -> int:
+    """Return the line of the entry under nested `keys`, or of the deepest part of it that exists."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+    line = 1
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(key)), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+@dataclass
+class Sections:
+    """The top-level sections of all files of a directory, and the faults found in them so far.
+
+    Attributes:
+        data: section name to its content.
+        files: section name to the file that holds it.
+        faults: messages, each with file and line.
+    """
+
+    data: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, directory: Path) -> Sections:
+        """Read every YAML file of a directory.
+
+        Raises:
+            LibraryError: no file, a file that cannot be read, or a section that stands in two files.
+        """
+        sections = cls()
+        paths = sorted(directory.glob("*.yaml"))
+        if not paths:
+            raise LibraryError(f"{directory}: holds no YAML file")
+        for path in paths:
+            for name, content in read_yaml(path).items():
+                if name in sections.files:
+                    other = sections.files[name].name
+                    raise LibraryError(f"{path.name}:{line_of(path, [name])}: section {name!r} stands in {other} too")
+                sections.data[name], sections.files[name] = content, path
+        return sections
+
+    def entries(self, section: str) -> Iterator[tuple[str, Data]]:
+        """Yield key and mapping of every entry of a section; anything else becomes a fault."""
+        content = self.data.get(section, {})
+        if not isinstance(content, Mapping):
+            self.fault([section], "must be a mapping of entries")
+            return
+        for key, entry in content.items():
+            if isinstance(entry, Mapping):
+                yield str(key), entry
+            else:
+                self.fault([section, str(key)], f"must be a mapping of fields, got {entry!r}")
+
+    def fault(self, keys: Sequence[str | int], message: str) -> None:
+        """Note what is wrong with the entry under `keys`, the first of which names its section."""
+        path = self.files[str(keys[0])]
+        name = ".".join(str(key) for key in keys)
+        self.faults.append(f"{path.name}:{line_of(path, keys)}: {name}: {message}")
+
+    def raise_faults(self) -> None:
+        """Raise LibraryError with all faults noted, if there are any."""
+        if self.faults:
+            raise LibraryError("\n".join(self.faults))
