@@ -65,7 +65,7 @@ def stored_bits(form: WeightFormat) -> float:
         case "binary_coded":
             # Each bit plane has its own scale, and one offset per group (LUT-GEMM, arXiv 2206.09557).
             return b * (1 + form.scale_bits / form.group) + form.zero_bits / form.group
-        case "codebook":
+        case "codebook" | "kquant":
             return b
         case "bitmap":
             bits = 1 + survivors * b

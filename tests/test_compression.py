@@ -38,7 +38,7 @@ def test_sparse_formats_store_what_the_table_says(bits, sparsity, entropy, bitma
 
 @pytest.mark.parametrize(
     ("key", "bits"),
-    [("int4_g128", 4.125), ("int3_g128", 3.125), ("bf16", 16), ("fp8", 8), ("bcq4_g128", 4.625),
+    [("int4_g128", 4.125), ("int3_g128", 3.125 + 3 / 128), ("bf16", 16), ("fp8", 8), ("bcq4_g128", 4.625),
      ("bitmap_int4_s50", 3.0), ("mxfp4", 4.25), ("exact_4bit", 4.0)],
 )  # fmt: skip
 def test_named_formats_store_what_their_makers_say(key, bits):
