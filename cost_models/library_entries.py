@@ -291,7 +291,7 @@ class WeightFormat(Record):
     key: str
     name: str
     kind: Literal[
-        "dense", "group", "double_group", "binary_coded", "codebook", "kquant",
+        "dense", "group", "double_group", "binary_coded", "codebook",
         "bitmap", "csr", "run_length", "tiled", "nm", "xor",
     ]  # fmt: skip
     weight_bits: PositiveFloat

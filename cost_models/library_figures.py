@@ -21,7 +21,10 @@ _OWN_WORDS = frozenset({"typ", "value", "low", "high", "year", "src", "conf", "n
 _UNITS = frozenset({
     "usd", "w", "mw", "pw", "pj", "fj", "j", "mm", "mm2", "um2", "cm2", "mib", "gib", "kib", "gb", "gbps", "ghz", "v",
     "bits", "s", "ms", "us", "years", "g", "kg", "kwh", "mtr", "tflops", "transistors", "cycles", "bn", "nm",
+    "gb/s", "tb/s", "gbit/s",
 })  # fmt: skip
+
+_RATE = re.compile("(gb|tb|gbit)_s(?=_|$)")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def unit_of(key: str) -> str:
     >>> unit_of("pue")
     ''
     """
-    words = key.split("_")
+    words = _RATE.sub(r"\1/s", key).split("_")
     if "per" in words:
         start = words.index("per")
         return "_".join(words[start - 1 :] if start and words[start - 1] in _UNITS else words[start:])
