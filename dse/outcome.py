@@ -1,0 +1,74 @@
+"""What a run found, in memory: filled by the loop, written by the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from dse.picks import Pick
+from dse.rows import Rows
+from dse.tally import ConstraintCount, ValueCount
+
+Status = Literal["complete", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        evaluated: designs evaluated so far.
+        planned: designs that the sampler will propose; None where it cannot tell.
+        feasible: those that meet every constraint.
+        front: size of the front.
+        hypervolume: volume that the front dominates below the worst corner of the first feasible designs, each
+            objective scaled to the range of those; NaN before there are any.
+        seconds: time since the start.
+    """
+
+    evaluated: int
+    planned: int | None
+    feasible: int
+    front: int
+    hypervolume: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that a run keeps.
+
+    Attributes:
+        status: "interrupted" where it was stopped before its sampler was done.
+        planned: designs that the sampler would propose; None where it could not tell.
+        evaluated: designs evaluated.
+        feasible: those that meet every constraint.
+        front: the feasible non-dominated designs in the order of their ids; None where there are none.
+        misses: the infeasible designs with the least summed violation, nearest first; None where there are none.
+        sample: every `stride`-th design; None where nothing was evaluated.
+        stride: 1 where the sample holds every design.
+        picks: the designs to look at first.
+        constraints: what each constraint did.
+        values: which values of each axis survive.
+        baselines: metrics of each baseline; NaN where missing.
+        history: progress after every batch.
+        seconds: time by part: "sample", "evaluate", "keep", "total".
+        figures_read: paths of the library figures that the models asked for.
+    """
+
+    status: Status
+    planned: int | None
+    evaluated: int
+    feasible: int
+    front: Rows | None
+    misses: Rows | None
+    sample: Rows | None
+    stride: int
+    picks: tuple[Pick, ...]
+    constraints: tuple[ConstraintCount, ...]
+    values: tuple[ValueCount, ...]
+    baselines: Mapping[str, Mapping[str, float]]
+    history: tuple[Progress, ...]
+    seconds: Mapping[str, float]
+    figures_read: frozenset[str]

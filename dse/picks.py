@@ -1,0 +1,125 @@
+"""Picks: the few designs of a run that a person looks at first.
+
+The best per objective, the knee of the front and the design nearest to the targets; where nothing is feasible, the
+design that misses by least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.columns import Choice, Column, Designs, FloatArray, select
+from cost_models.quantities import PARAMETERS
+from dse.evaluate import filled
+from dse.rows import Rows
+
+Setting = float | int | str
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One design and why it was chosen.
+
+    Attributes:
+        name: short, unique in the run: ``knee``, ``best_cost_usd``.
+        reason: one line for people.
+        id: the design.
+        feasible: whether it meets every constraint.
+        design: parameter to value, defaults written out; a sweep whose space holds it evaluates the same design.
+        metrics: every metric that has a value.
+    """
+
+    name: str
+    reason: str
+    id: int
+    feasible: bool
+    design: Mapping[str, Setting]
+    metrics: Mapping[str, float]
+
+
+def choose_picks(
+    front: Rows | None, misses: Rows | None, *, objectives: Sequence[str], targets: Sequence[str] = ()
+) -> list[Pick]:
+    """Return the picks of a run.
+
+    Args:
+        front: the feasible non-dominated designs, None where there are none.
+        misses: infeasible designs, the least violation first.
+        objectives: metric of each objective, in the order of the columns of `Evaluation.objectives`.
+        targets: labels of the constraints that the user wrote, for the pick nearest to the targets.
+    """
+    if front is None or not len(front):
+        if misses is None or not len(misses):
+            return []
+        return [_pick(misses, 0, "least_violation", _missed_reason(misses))]
+    scaled = normalised(front.evaluation.objectives)
+    distance = np.sqrt((scaled**2).mean(axis=1))
+    picks = []
+    for place, metric in enumerate(objectives):
+        best = _first(front, front.evaluation.objectives[:, place], distance)
+        picks.append(_pick(front, best, f"best_{metric}", f"best {metric} of all feasible designs"))
+    if len(objectives) > 1:
+        reason = "knee: nearest to the best of every objective at once, each scaled to its range on the front"
+        picks.append(_pick(front, _first(front, distance), "knee", reason))
+    if targets:
+        margins = np.stack([front.evaluation.margins[label] for label in targets], axis=1)
+        slack = np.sqrt((margins**2).mean(axis=1))
+        reason = "meets every constraint with the least to spare"
+        picks.append(_pick(front, _first(front, slack, distance), "nearest_to_targets", reason))
+    return picks
+
+
+def normalised(objectives: FloatArray) -> FloatArray:
+    """Return ``(n, m)`` objectives scaled column by column to 0 at the best and 1 at the worst of the rows.
+
+    A column whose rows are all alike is 0.
+    """
+    best = objectives.min(axis=0)
+    span = objectives.max(axis=0) - best
+    return (objectives - best) / np.where(span > 0, span, 1.0)
+
+
+def _first(rows: Rows, *keys: FloatArray) -> int:
+    """Return the row with the smallest first key, ties by the next, at last by id."""
+    return int(np.lexsort((rows.ids, *reversed(keys)))[0])
+
+
+def _missed_reason(misses: Rows) -> str:
+    missed = [label for label, margin in misses.evaluation.margins.items() if margin[0] < 0]
+    return f"nothing is feasible; this misses by least: {', '.join(missed) or 'an objective has no value'}"
+
+
+def _pick(rows: Rows, row: int, name: str, reason: str) -> Pick:
+    found = rows.evaluation
+    return Pick(
+        name=name,
+        reason=reason,
+        id=int(rows.ids[row]),
+        feasible=bool(found.feasible[row]),
+        design=settings_of(rows.designs, row),
+        metrics={key: float(value[row]) for key, value in found.metrics.items() if np.isfinite(value[row])},
+    )
+
+
+def settings_of(designs: Designs, row: int) -> dict[str, Setting]:
+    """Return one design as parameter to value, defaults included, without the parameters that do not apply."""
+    one = select(designs, np.array([row]))
+    columns: dict[str, Column] = {**filled(one), **{name: column for name, column in one.items() if "." in name}}
+    settings: dict[str, Setting] = {}
+    for name, column in columns.items():
+        if isinstance(column, Choice):
+            chosen = column.names()[0]
+            if chosen is not None:
+                settings[name] = str(chosen)
+        elif np.isfinite(column[0]):
+            settings[name] = _number(float(column[0]), name)
+    return settings
+
+
+def _number(value: float, name: str) -> float | int:
+    parameter = PARAMETERS.get(name)
+    whole = value.is_integer() and (parameter is None or parameter.integer)
+    return int(value) if whole else value

@@ -1,0 +1,147 @@
+"""Rows: evaluated designs with everything known of them, and the table that people see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, select
+from dse.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Ids = NDArray[np.int64]
+
+MARGIN_PREFIX = "margin "
+"""Start of the columns that hold margins: ``margin tdp_w <= 150``."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Designs with their ids and their evaluation; every column has one entry per id."""
+
+    ids: Ids
+    designs: Designs
+    evaluation: Evaluation
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, index: object) -> Rows:
+        """Return a copy of the rows that `index` (mask or integer array) selects."""
+        found = self.evaluation
+        return Rows(
+            ids=self.ids[index],  # type: ignore[index]
+            designs=select(self.designs, index),
+            evaluation=Evaluation(
+                metrics={name: value[index] for name, value in found.metrics.items()},  # type: ignore[index]
+                margins={name: value[index] for name, value in found.margins.items()},  # type: ignore[index]
+                objectives=found.objectives[index],  # type: ignore[index]
+                feasible=found.feasible[index],  # type: ignore[index]
+            ),
+        )
+
+    @property
+    def violations(self) -> FloatArray:
+        """The summed relative violation of each row; infinite where an objective is missing."""
+        total = np.zeros(len(self))
+        for margin in self.evaluation.margins.values():
+            total += np.maximum(-margin, 0.0)
+        return np.where(np.isfinite(self.evaluation.objectives).all(axis=1), total, np.inf)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows as a table: id, parameters, metrics, feasible, violation, margins; bare column names."""
+        import pandas as pd
+
+        found = self.evaluation
+        columns: dict[str, object] = {"id": self.ids}
+        for name, column in self.designs.items():
+            if isinstance(column, Choice):
+                columns[name] = pd.Categorical.from_codes(column.codes.tolist(), categories=list(column.values))
+            else:
+                columns[name] = column
+        columns.update(found.metrics)
+        columns["feasible"] = found.feasible
+        columns["violation"] = self.violations
+        columns.update({MARGIN_PREFIX + name: margin for name, margin in found.margins.items()})
+        return pd.DataFrame(columns)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Return all rows of `parts` (at least one, of the same columns) in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    evaluations = [part.evaluation for part in parts]
+    return Rows(
+        ids=np.concatenate([part.ids for part in parts]),
+        designs={name: _stacked([part.designs[name] for part in parts]) for name in parts[0].designs},
+        evaluation=Evaluation(
+            metrics=_joined([found.metrics for found in evaluations]),
+            margins=_joined([found.margins for found in evaluations]),
+            objectives=np.concatenate([found.objectives for found in evaluations]),
+            feasible=np.concatenate([found.feasible for found in evaluations]),
+        ),
+    )
+
+
+def _joined(tables: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def _stacked(columns: Sequence[Column]) -> Column:
+    """Return columns one after the other; names keep the order in which they first appear."""
+    numbers = [column for column in columns if not isinstance(column, Choice)]
+    choices = [column for column in columns if isinstance(column, Choice)]
+    if not choices:
+        return np.concatenate(numbers)
+    if numbers:
+        raise TypeError("a parameter holds names in some rows and numbers in others")
+    values = tuple(dict.fromkeys(value for choice in choices for value in choice.values))
+    codes = []
+    for choice in choices:
+        place = np.array([*map(values.index, choice.values), INACTIVE], dtype=np.intp)
+        codes.append(place[choice.codes])
+    return Choice(values, np.concatenate(codes))
+
+
+class Thinned:
+    """A uniform sample of a stream of rows: all of them, or every k-th id.
+
+    k doubles whenever the sample would hold more than `at_most` rows, so that the sample depends
+    on the stream alone, not on how it was cut.
+
+    Args:
+        at_most: rows to keep; 0 keeps none, with a stride of 0.
+    """
+
+    def __init__(self, at_most: int) -> None:
+        self.at_most = at_most
+        self.stride = 1 if at_most else 0
+        self._parts: list[Rows] = []
+        self._held = 0
+
+    def add(self, rows: Rows) -> None:
+        """Take the next rows of the stream, whose ids go up by one from row to row."""
+        if not self.stride:
+            return
+        self._keep(rows)
+        while self._held > self.at_most:
+            self.stride *= 2
+            parts, self._parts, self._held = self._parts, [], 0
+            for part in parts:
+                self._keep(part)
+
+    def _keep(self, rows: Rows) -> None:
+        kept = rows.take(rows.ids % self.stride == 0)
+        if len(kept):
+            self._parts.append(kept)
+            self._held += len(kept)
+
+    def rows(self) -> Rows | None:
+        """Return the sample, None where nothing was added."""
+        return joined(self._parts) if self._parts else None

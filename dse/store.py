@@ -1,0 +1,280 @@
+"""The run directory: everything that a run leaves behind, written once and read by every verb.
+
+    results/<sweep>/<UTC time>-<hash>/
+        sweep.yaml resolved.yaml manifest.json designs/*.parquet pareto.csv picks.yaml
+        constraints.csv axes.csv baselines.csv progress.jsonl plots/
+
+A directory is written beside its place and moved there when it is whole, so that there is never half a run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dse.errors import RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dse.spec import Spec
+
+SCHEMA = 1
+"""Version of the layout of a run directory."""
+
+RESULTS = Path("results")
+"""Where runs are kept unless told otherwise."""
+
+LATEST = "latest"
+"""What stands for the newest run."""
+
+MANIFEST = "manifest.json"
+
+
+def place_for_run(name: str, identity: str, *, started: datetime, results: Path = RESULTS) -> Path:
+    """Return a directory that does not exist yet: ``results/<name>/<UTC time>-<first 8 of identity>``."""
+    stem = f"{started.astimezone(UTC):%Y%m%dT%H%M%SZ}-{identity[:8]}"
+    place, copy = results / name / stem, 1
+    while place.exists():
+        copy += 1
+        place = results / name / f"{stem}-{copy}"
+    return place
+
+
+def check_place(directory: Path) -> None:
+    """Check that a run can be written to `directory`.
+
+    Raises:
+        RunError: it exists already, or a file stands where a directory is needed.
+    """
+    if directory.exists():
+        raise RunError(f"{directory}: exists already, and a run is never overwritten; choose another --out")
+    for parent in directory.parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise RunError(f"{directory}: cannot be made, {parent} is a file")
+            return
+
+
+def write_whole(directory: Path, write: Callable[[Path], None]) -> None:
+    """Make `directory` by calling `write` on an empty one beside it, and move that into place when it is done.
+
+    Raises:
+        RunError: the directory exists already or cannot be written.
+    """
+    check_place(directory)
+    partial = directory.with_name(f".{directory.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write(partial)
+        partial.rename(directory)
+    except OSError as error:
+        raise RunError(f"{directory}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file that people can read."""
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def find_run(where: Path | str, *, results: Path = RESULTS) -> Path:
+    """Return the run directory that `where` stands for.
+
+    Args:
+        where: a run directory; a folder of runs (``results/<name>``), meaning its newest; or "latest", meaning the
+            newest of all.
+        results: where "latest" looks.
+
+    Raises:
+        RunError: there is no run there.
+    """
+    path = Path(where)
+    if (path / MANIFEST).is_file():
+        return path
+    root = results if str(where) == LATEST and not path.exists() else path
+    if not root.exists():
+        raise RunError(f"{root}: there is no such run directory")
+    if not root.is_dir():
+        raise RunError(f"{root}: is a file, not a run directory")
+    # One level down in the folder of a sweep, two in the folder of all results.
+    found = [manifest.parent for depth in ("*", "*/*") for manifest in root.glob(f"{depth}/{MANIFEST}")]
+    runs = [run for run in found if not run.name.startswith(".")]
+    if not runs:
+        raise RunError(f"{root}: holds no run ({MANIFEST} is missing)")
+    return max(runs, key=lambda run: (str(_manifest(run)["started"]), run.name))
+
+
+def open_run(where: Path | str, *, results: Path = RESULTS) -> StoredRun:
+    """Return the run at `where` (see `find_run`).
+
+    Raises:
+        RunError: there is no run there, or its manifest is damaged.
+    """
+    path = find_run(where, results=results)
+    return StoredRun(path, _manifest(path))
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{file}: cannot be read: {error}") from error
+    if not isinstance(found, dict) or not {"schema", "name", "started", "status", "counts"} <= found.keys():
+        raise RunError(f"{file}: is not the manifest of a run")
+    if found["schema"] != SCHEMA:
+        raise RunError(f"{file}: schema {found['schema']} is not {SCHEMA}, the one that this version reads")
+    return found
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A finished run on disk; tables are pandas frames, read when asked for.
+
+    Attributes:
+        path: its directory.
+        manifest: what it is: status, seed, counts, timings, versions, hashes.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep."""
+        return str(self.manifest["name"])
+
+    @property
+    def found_feasible(self) -> bool:
+        """Whether any design meets every constraint."""
+        return bool(self.manifest["counts"]["feasible"])
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The sweep as it was run."""
+        from dse.spec import load
+
+        return load(self._file("resolved.yaml"))
+
+    @cached_property
+    def designs(self) -> pd.DataFrame:
+        """The kept designs: id, parameters, metrics, feasible, violation, margins, `pareto`, `sampled`; bare names.
+
+        Rows with `sampled` are a uniform sample of everything evaluated.
+        """
+        import pandas as pd
+
+        parts = sorted((self.path / "designs").glob("*.parquet"))
+        if not parts:
+            if not self.manifest["counts"]["evaluated"]:
+                return pd.DataFrame({"id": [], "feasible": [], "pareto": [], "sampled": []})
+            raise RunError(f"{self.path / 'designs'}: holds no table of designs")
+        try:
+            return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / 'designs'}: cannot be read: {error}") from error
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """The feasible non-dominated designs."""
+        return self.designs[self.designs["pareto"].astype(bool)].reset_index(drop=True)
+
+    @cached_property
+    def picks(self) -> list[dict[str, Any]]:
+        """The picks: name, reason, id, feasible, design, metrics."""
+        import yaml
+
+        file = self._file("picks.yaml")
+        try:
+            found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise RunError(f"{file}: cannot be read: {error}") from error
+        if not isinstance(found, list):
+            raise RunError(f"{file}: is not a list of picks")
+        return found
+
+    @cached_property
+    def constraints(self) -> pd.DataFrame:
+        """What each constraint did."""
+        return self._csv("constraints.csv")
+
+    @cached_property
+    def axes(self) -> pd.DataFrame:
+        """Which values of each axis survive."""
+        return self._csv("axes.csv", text=("value", "unit", "removed_by"))
+
+    @cached_property
+    def baselines(self) -> pd.DataFrame:
+        """Metrics of each baseline; bare column names."""
+        return self._csv("baselines.csv").rename(columns=bare)
+
+    @cached_property
+    def progress(self) -> pd.DataFrame:
+        """Progress after every batch."""
+        import pandas as pd
+
+        file = self._file("progress.jsonl")
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+            return pd.DataFrame([json.loads(line) for line in lines])
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file}: cannot be read: {error}") from error
+
+    def row(self, design: int) -> pd.Series[Any]:
+        """Return the kept design with this id.
+
+        Raises:
+            RunError: the run did not evaluate it, or did not keep it.
+        """
+        found = self.designs[self.designs["id"] == design]
+        if len(found):
+            return found.iloc[0]
+        if 0 <= design < int(self.manifest["counts"]["evaluated"]):
+            raise RunError(f"{self.path}: design {design} was evaluated but not kept; raise results.keep_all_up_to")
+        raise RunError(f"{self.path}: there is no design {design}, ids end at {self.manifest['counts']['evaluated']}")
+
+    def _file(self, name: str) -> Path:
+        file = self.path / name
+        if not file.is_file():
+            raise RunError(f"{file}: is missing")
+        return file
+
+    def _csv(self, name: str, text: tuple[str, ...] = ()) -> pd.DataFrame:
+        import pandas as pd
+
+        file = self._file(name)
+        try:
+            return pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=True)
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file}: cannot be read: {error}") from error
+
+
+def headed(name: str) -> str:
+    """Return a column's heading in a CSV file: the name, with its unit where the name does not carry it."""
+    from cost_models.quantities import METRICS, PARAMETERS
+
+    entry = PARAMETERS.get(name) or METRICS.get(name.rpartition(".")[2])
+    unit = entry.unit if entry else ""
+    return f"{name} [{unit}]" if unit and not _carries(name, unit) else name
+
+
+def bare(heading: str) -> str:
+    """Return the column that a heading of a CSV file stands for."""
+    return heading.partition(" [")[0]
+
+
+def _carries(name: str, unit: str) -> bool:
+    """Tell whether a name's words say its unit: ``tokens_per_s`` token/s, ``link_gbps`` GB/s."""
+    plain = unit.lower().replace("²", "2")
+    words = f"_{name.lower().replace('.', '_').replace('tokens', 'token').replace('joule', 'j')}_"
+    spelled = {plain.replace("/", sign) for sign in ("_per_", "p", "")}
+    return any(f"_{word}_" in words or f"_{word}s_" in words for word in spelled)

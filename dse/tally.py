@@ -1,0 +1,280 @@
+"""Counts over all designs of a run: what binds, and which values of each axis survive.
+
+Every design is reduced to the set of constraints that it breaks, its *pattern*. Counting
+patterns, in all and per value of every axis, answers the questions afterwards, in memory that
+does not grow with the number of designs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.columns import INACTIVE, Choice, FloatArray
+from dse.rows import Rows
+
+NO_OBJECTIVE = "objectives are defined"
+"""Label of the requirement that every objective has a value."""
+
+Pattern = tuple[int, ...]
+"""Positions of the constraints that a design breaks."""
+
+
+@dataclass(frozen=True)
+class ConstraintCount:
+    """What one constraint did to the designs of a run.
+
+    Attributes:
+        constraint: its label.
+        evaluated: designs judged.
+        violated: designs that break it.
+        sole_cause: designs that break it and nothing else.
+        best_margin: largest margin of any design; negative where no design meets it.
+        tightest_margin: smallest margin of a feasible design, NaN where there is none.
+    """
+
+    constraint: str
+    evaluated: int
+    violated: int
+    sole_cause: int
+    best_margin: float
+    tightest_margin: float
+
+
+@dataclass(frozen=True)
+class Remover:
+    """A constraint that keeps a value of an axis from surviving.
+
+    Attributes:
+        constraint: its label.
+        share: designs with the value that break it, over all designs with the value.
+    """
+
+    constraint: str
+    share: float
+
+
+@dataclass(frozen=True)
+class ValueCount:
+    """How the designs with one value (or one interval of values) of an axis fared.
+
+    Attributes:
+        axis: the parameter.
+        value: the value as text; ``inactive`` where the parameter does not apply.
+        low: lower end of the interval, or the value; NaN for names.
+        high: upper end of the interval, or the value; NaN for names.
+        evaluated: designs with it.
+        feasible: those that meet every constraint.
+        removed_by: where none survives, the constraints that break all its designs; where no single one does,
+            the fewest that together do, the most frequent first.
+    """
+
+    axis: str
+    value: str
+    low: float
+    high: float
+    evaluated: int
+    feasible: int
+    removed_by: tuple[Remover, ...]
+
+
+@dataclass(frozen=True)
+class Binning:
+    """How a numeric axis is cut into counted values.
+
+    Attributes:
+        levels: the ascending values of the axis, where it has few.
+        edges: the ascending bounds of intervals, where it is continuous; empty otherwise.
+    """
+
+    levels: FloatArray
+    edges: FloatArray
+
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        """Lower and upper end of every counted value."""
+        if len(self.edges):
+            return [(float(a), float(b)) for a, b in zip(self.edges[:-1], self.edges[1:], strict=True)]
+        return [(float(level), float(level)) for level in self.levels]
+
+    def codes(self, column: FloatArray) -> NDArray[np.intp]:
+        """Return the counted value of each row, `INACTIVE` where it is NaN."""
+        if len(self.edges):
+            codes = np.searchsorted(self.edges[1:-1], column, side="right")
+        else:
+            codes = np.searchsorted((self.levels[1:] + self.levels[:-1]) / 2, column, side="right")
+        return np.where(np.isnan(column), INACTIVE, codes)
+
+
+class Tally:
+    """Counts designs as they come.
+
+    Args:
+        binnings: how each numeric axis is cut; axes of names need none.
+        axes: the parameters that vary, in the order of the report.
+    """
+
+    def __init__(self, axes: Sequence[str], binnings: Mapping[str, Binning]) -> None:
+        self.axes, self.binnings = tuple(axes), dict(binnings)
+        self.evaluated = self.feasible = 0
+        self._labels: tuple[str, ...] = ()
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._best: FloatArray = np.empty(0)
+        self._tightest: FloatArray = np.empty(0)
+        self._patterns: dict[Pattern, int] = {}
+        self._by_axis: dict[str, dict[Pattern, NDArray[np.int64]]] = {axis: {} for axis in self.axes}
+
+    def add(self, rows: Rows) -> None:
+        """Count the rows."""
+        found = rows.evaluation
+        if not self._labels:
+            self._start(rows)
+        margins = np.stack([found.margins[name] for name in self._labels[:-1]], axis=1) if found.margins else None
+        defined = np.isfinite(found.objectives).all(axis=1)
+        broken = ~defined[:, None] if margins is None else np.column_stack([margins < 0, ~defined])
+        self.evaluated += len(rows)
+        self.feasible += int(found.feasible.sum())
+        if margins is not None:
+            self._best = np.maximum(self._best, margins.max(axis=0))
+            self._tightest = np.minimum(self._tightest, margins[found.feasible].min(axis=0, initial=np.inf))
+        patterns, which = distinct_patterns(broken)
+        counts = np.bincount(which, minlength=len(patterns))
+        for pattern, count in zip(patterns, counts, strict=True):
+            self._patterns[pattern] = self._patterns.get(pattern, 0) + int(count)
+        for axis in self.axes:
+            self._add_axis(axis, rows, patterns, which)
+
+    def _start(self, rows: Rows) -> None:
+        self._labels = (*rows.evaluation.margins, NO_OBJECTIVE)
+        self._best = np.full(len(self._labels) - 1, -np.inf)
+        self._tightest = np.full(len(self._labels) - 1, np.inf)
+        for axis in self.axes:
+            column = rows.designs[axis]
+            self._names[axis] = (
+                column.values
+                if isinstance(column, Choice)
+                else tuple(_interval(low, high) for low, high in self.binnings[axis].bounds)
+            )
+
+    def _add_axis(self, axis: str, rows: Rows, patterns: list[Pattern], which: NDArray[np.intp]) -> None:
+        column = rows.designs[axis]
+        codes = column.codes if isinstance(column, Choice) else self.binnings[axis].codes(column)
+        if isinstance(column, Choice) and column.values != self._names[axis]:
+            raise ValueError(f"{axis} changed its values from {self._names[axis]} to {column.values}")
+        n_values = len(self._names[axis]) + 1
+        table = np.bincount(which * n_values + codes % n_values, minlength=len(patterns) * n_values)
+        held = self._by_axis[axis]
+        for pattern, counts in zip(patterns, table.reshape(-1, n_values), strict=True):
+            if pattern in held:
+                held[pattern] += counts
+            else:
+                held[pattern] = counts
+
+    def constraints(self) -> list[ConstraintCount]:
+        """Return one record per constraint, in the order in which they are judged."""
+        records = []
+        for place, label in enumerate(self._labels):
+            violated = sum(count for pattern, count in self._patterns.items() if place in pattern)
+            if label == NO_OBJECTIVE and not violated:
+                continue
+            is_margin = label != NO_OBJECTIVE
+            tightest = self._tightest[place] if is_margin else np.inf
+            records.append(
+                ConstraintCount(
+                    constraint=label,
+                    evaluated=self.evaluated,
+                    violated=violated,
+                    sole_cause=self._patterns.get((place,), 0),
+                    best_margin=float(self._best[place]) if is_margin else float("nan"),
+                    tightest_margin=float(tightest) if np.isfinite(tightest) else float("nan"),
+                )
+            )
+        return records
+
+    def values(self) -> list[ValueCount]:
+        """Return one record per value of every axis that was evaluated at least once."""
+        return [record for axis in self.axes for record in self._axis_values(axis)]
+
+    def _axis_values(self, axis: str) -> list[ValueCount]:
+        held = self._by_axis[axis]
+        if not held:
+            return []
+        patterns = list(held)
+        table = np.stack([held[pattern] for pattern in patterns])
+        bounds = self.binnings[axis].bounds if axis in self.binnings else []
+        records = []
+        for place, name in enumerate((*self._names[axis], "inactive")):
+            counts = table[:, place]
+            evaluated = int(counts.sum())
+            if not evaluated:
+                continue
+            feasible = int(held[()][place]) if () in held else 0
+            low, high = bounds[place] if place < len(bounds) else (float("nan"), float("nan"))
+            present = {pattern: int(count) for pattern, count in zip(patterns, counts, strict=True) if count}
+            removed_by = () if feasible else self._removers(present, evaluated)
+            records.append(ValueCount(axis, name, low, high, evaluated, feasible, removed_by))
+        return records
+
+    def _removers(self, patterns: Mapping[Pattern, int], evaluated: int) -> tuple[Remover, ...]:
+        return tuple(
+            Remover(self._labels[place], violated / evaluated) for place, violated in removing(patterns).items()
+        )
+
+
+def removing(patterns: Mapping[Pattern, int]) -> dict[int, int]:
+    """Return the constraints that leave no design, with the number of designs that each breaks.
+
+    Args:
+        patterns: pattern to number of designs; none of the patterns is empty.
+
+    Returns:
+        Every constraint that breaks all the designs; where there is none, a small set of constraints such that every
+        design breaks at least one: the most frequent, then the most frequent among the rest, and so on.
+    """
+    total = sum(patterns.values())
+    violated = _counts(patterns)
+    always = {place: count for place, count in sorted(violated.items()) if count == total}
+    if always:
+        return always
+    chosen: dict[int, int] = {}
+    rest = dict(patterns)
+    while rest:
+        counts = _counts(rest)
+        place = min(counts, key=lambda place: (-counts[place], place))
+        chosen[place] = violated[place]
+        rest = {pattern: count for pattern, count in rest.items() if place not in pattern}
+    return chosen
+
+
+def _counts(patterns: Mapping[Pattern, int]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for pattern, count in patterns.items():
+        for place in pattern:
+            counts[place] = counts.get(place, 0) + count
+    return counts
+
+
+def distinct_patterns(broken: NDArray[np.bool_]) -> tuple[list[Pattern], NDArray[np.intp]]:
+    """Return the distinct rows of an ``(n, constraints)`` mask as positions, and which of them each row is."""
+    n, width = broken.shape
+    words = np.zeros((n, -(-width // 63)), dtype=np.int64)
+    for place in range(width):
+        words[:, place // 63] |= broken[:, place].astype(np.int64) << (place % 63)
+    if words.shape[1] == 1:
+        _, first, which = np.unique(words[:, 0], return_index=True, return_inverse=True)
+    else:
+        _, first, which = np.unique(words, axis=0, return_index=True, return_inverse=True)
+    return [tuple(np.flatnonzero(broken[row]).tolist()) for row in first], which.reshape(-1)
+
+
+def intervals(low: float, high: float, *, log: bool, count: int = 8) -> Binning:
+    """Return `count` intervals of equal width (of equal ratio where `log`) from `low` to `high`."""
+    edges = np.geomspace(low, high, count + 1) if log else np.linspace(low, high, count + 1)
+    return Binning(levels=np.empty(0), edges=edges)
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:.4g} to {high:.4g}"
