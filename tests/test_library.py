@@ -1,0 +1,397 @@
+"""The library: what it holds is sourced, consistent and complete, and faults are told with file and line."""
+
+from __future__ import annotations
+
+import csv
+import math
+import pickle
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cost_models.errors import LibraryError, UnknownEntryError
+from cost_models.library import Library, load_library, read_library
+from cost_models.library_figures import unit_of
+from cost_models.library_files import line_of, read_yaml
+
+LIBRARY = load_library()
+MEASUREMENTS = sorted((LIBRARY.directory / "measurements").glob("*.csv"))
+COLLECTED = {
+    "sources", "reticle", "node_scaling_conflicts", "sram_macro_model", "nodes", "raw_node_observations",
+    "arithmetic_primitives", "mac_n7", "chip_level_density_constants", "relative_gains_reported", "decompression_ip",
+    "sram_energy", "noc_energy", "memory", "memory_relative_claims", "dram_price_late_2025_usd_per_gbit",
+    "measured_bandwidth_fraction", "measured_lpddr_rail_power", "packaging", "board", "heat_limits_w_per_mm2",
+    "formulas", "interface_areas", "reference_chips", "die_breakdowns_mm2", "static_power", "llm_power_measurements",
+    "node_power", "gpu_decode_power_split", "provisioning", "tco", "carbon", "validation", "meta", "open_questions",
+}  # fmt: skip
+
+
+def mappings(data: object) -> Iterator[dict[str, object]]:
+    """Yield every mapping inside nested data, items of lists included."""
+    if isinstance(data, dict):
+        yield data
+    if isinstance(data, dict | list):
+        for item in data.values() if isinstance(data, dict) else data:
+            yield from mappings(item)
+
+
+def records(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as table:
+        return list(csv.DictReader(table))
+
+
+def column(path: Path, name: str) -> set[str]:
+    return {row[name] for row in records(path) if row.get(name)}
+
+
+def is_figure(entry: dict[str, object]) -> bool:
+    number = entry.get("typ", entry.get("value"))
+    return isinstance(number, int | float) and not isinstance(number, bool)
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_figure_of_the_collection_is_still_there():
+    sections: dict[str, object] = {}
+    for path in LIBRARY.directory.glob("*.yaml"):
+        sections |= {name: content for name, content in read_yaml(path).items() if name in COLLECTED}
+    assert set(sections) == COLLECTED
+    # Counts of the technology collection that this library was built from.
+    assert sum(is_figure(entry) for entry in mappings(sections)) >= 376
+    assert len(sections["sources"]) >= 118  # type: ignore[arg-type]
+    assert len(sections["nodes"]) >= 16  # type: ignore[arg-type]
+    assert len(LIBRARY.figures) >= 1000
+
+
+def test_every_figure_lies_in_its_range_and_is_finite():
+    for path, figure in LIBRARY.figures.items():
+        low = figure.typ if figure.low is None else figure.low
+        high = figure.typ if figure.high is None else figure.high
+        assert low <= figure.typ <= high, path
+        assert math.isfinite(low) and math.isfinite(high), path
+
+
+def test_every_source_named_anywhere_exists():
+    for path in LIBRARY.directory.glob("*.yaml"):
+        for entry in mappings(read_yaml(path)):
+            named = entry.get("src", [])
+            for source in [named] if isinstance(named, str) else named:  # type: ignore[attr-defined]
+                assert source in LIBRARY.sources, f"{path.name}: {source}"
+
+
+def test_a_path_is_the_position_in_the_file():
+    nodes = read_yaml(LIBRARY.directory / "nodes.yaml")["nodes"]
+    entry = nodes["tsmc_7"]["wafer_price_usd"]
+    figure = LIBRARY.figure("nodes.tsmc_7.wafer_price_usd")
+    assert (figure.low, figure.typ, figure.high) == (entry["low"], entry["typ"], entry["high"])
+    assert figure.sources == tuple(entry["src"])
+    assert (figure.unit, figure.confidence, figure.note) == ("usd", entry["conf"], entry["note"])
+
+
+@pytest.mark.parametrize(
+    ("path", "typ", "unit"),
+    [
+        ("memory.lpddr5x.energy_total_pj_per_bit", 5.0, "pj_per_bit"),
+        ("mac_n7.formats.int4xfp16.energy_bare_pj", 0.33, "pj"),
+        ("tco.pue", 1.35, ""),
+        ("packaging.flip_chip_bond_yield", 0.99, ""),
+        ("heat_limits_w_per_mm2.air_observed", 0.6, "w_per_mm2"),
+        ("board.vrm_efficiency", 0.9, ""),
+        ("sram_energy.model_n7.e0_pj_per_bit", 0.1, "pj_per_bit"),
+        ("formulas.gross_dies_edge.scribe_mm", 0.2, "mm"),
+        ("carbon.fab_gas_g_per_cm2_95pct_abatement.7", 350, "g_per_cm2"),
+        ("carbon.grid_g_per_kwh.korea", 402, "g_per_kwh"),
+    ],
+)
+def test_figures_that_models_ask_for(path, typ, unit):
+    assert (LIBRARY.figure(path).typ, LIBRARY.figure(path).unit) == (typ, unit)
+
+
+def test_a_figure_takes_its_source_from_the_mapping_around_it():
+    figure = LIBRARY.figure("mac_n7.formats.int8xint8.energy_bare_pj")
+    assert figure.sources == ("jouppi21", "horowitz14", "jouppi17", "derived")
+    assert figure.year == max(LIBRARY.sources[key].year or 0 for key in figure.sources)
+
+
+def test_recalled_fields_of_a_chip_carry_low_confidence():
+    assert LIBRARY.figure("reference_chips.tpu_v1.tdp_w").sources == ("unsourced",)
+    assert LIBRARY.figure("reference_chips.tpu_v1.tdp_w").confidence == "low"
+    assert LIBRARY.figure("reference_chips.tpu_v1.sram_mib").sources == ("jouppi17",)
+
+
+@pytest.mark.parametrize(
+    ("key", "unit"),
+    [
+        ("price_usd_per_gb", "usd_per_gb"),
+        ("defect_density_per_cm2", "per_cm2"),
+        ("bandwidth_gb_s_per_x32", "gb/s_per_x32"),
+        ("kernel_s", "s"),
+        ("logic_area_rel_n7", ""),
+        ("pue", ""),
+    ],
+)
+def test_the_unit_is_the_last_words_of_the_key(key, unit):
+    assert unit_of(key) == unit
+
+
+def test_assumptions_are_marked_as_low_confidence():
+    for path, figure in LIBRARY.figures.items():
+        if path.startswith("memory.") and figure.note.startswith("assumption:"):
+            assert figure.confidence == "low", path
+
+
+# --- entries ---------------------------------------------------------------------------------------------------------
+
+
+def test_hbm_and_lpddr_grades_give_their_published_bandwidth():
+    published = {"hbm2e": 410, "hbm3": 819, "hbm3e": 1024, "hbm4": 2048, "hbm3_5200": 665, "hbm2": 256}
+    published |= {"lpddr5x_8533": 17.1, "lpddr5_6400": 12.8, "lpddr6_10667": 28.5, "lpddr6_14400": 38.4, "gddr6_16": 64}
+    for key, gb_per_s in published.items():
+        grade = LIBRARY.memory_grade(key)
+        unit_bits = LIBRARY.figure(f"memory.{grade.technology}.unit_bits").typ
+        share = LIBRARY.figure(f"memory.{grade.technology}.effective_share").typ
+        assert grade.gbps_per_pin * unit_bits * share / 8 == pytest.approx(gb_per_s, rel=0.005), key
+
+
+def test_packages_hold_whole_phy_units():
+    for key, memory in LIBRARY.memories.items():
+        unit_bits = LIBRARY.figure(f"memory.{key}.unit_bits").typ
+        assert all(bits % unit_bits == 0 for bits in memory.package_bits), key
+        assert memory.packaging_class == ("interposer" if key.startswith("hbm") else "board")
+
+
+def test_total_memory_energy_is_device_plus_host():
+    for key in LIBRARY.memories:
+        parts = [LIBRARY.figures.get(f"memory.{key}.energy_{part}_pj_per_bit") for part in ("device", "host")]
+        if all(parts):
+            total = LIBRARY.figure(f"memory.{key}.energy_total_pj_per_bit").typ
+            assert total == pytest.approx(sum(part.typ for part in parts if part), rel=0.15), key
+
+
+@pytest.mark.parametrize(
+    ("key", "bf16", "fp8", "tdp_w", "bandwidth_gbps", "capacity_gib"),
+    [
+        ("a100_80gb_sxm", 312, None, 400, 2039, 80),
+        ("a100_40gb_sxm", 312, None, 400, 1555, 40),
+        ("h100_sxm", 989, 1979, 700, 3350, 80),
+        ("h200_sxm", 989, 1979, 700, 4800, 141),
+        ("tpu_v4", 275, None, 192, 1200, 32),
+    ],
+)
+def test_published_chips(key, bf16, fp8, tdp_w, bandwidth_gbps, capacity_gib):
+    chip = LIBRARY.chip(key)
+    assert (chip.peak_tops["bf16"], chip.peak_tops.get("fp8")) == (bf16, fp8)
+    assert (chip.tdp_w, chip.bandwidth_gbps, chip.capacity_gib) == (tdp_w, bandwidth_gbps, capacity_gib)
+
+
+def test_names_in_chips_exist():
+    for key, chip in LIBRARY.chips.items():
+        assert chip.node is None or chip.node in LIBRARY.nodes, key
+        assert chip.memory_technology is None or chip.memory_technology in LIBRARY.memories, key
+
+
+def test_a_conflict_keeps_the_chosen_value_among_the_printed_ones():
+    conflicts = [(chip, conflict) for chip in LIBRARY.chips.values() for conflict in chip.conflicts]
+    assert {"gaudi3", "b200", "groq_lpu1", "rebellions_atom", "cloud_ai_100_pro"} <= {c.key for c, _ in conflicts}
+    for chip, conflict in conflicts:
+        assert len(conflict.values) == len(conflict.sources) >= 2, chip.key
+        name, _, number_format = conflict.field.partition(".")
+        used = chip.peak_tops[number_format] if number_format else getattr(chip, name)
+        assert conflict.chosen in conflict.values and used == conflict.chosen, f"{chip.key}.{conflict.field}"
+
+
+def test_no_chip_has_more_memory_than_its_box_says():
+    for key, chip in LIBRARY.chips.items():
+        if chip.capacity_gib is not None and chip.capacity_printed_gb is not None:
+            assert chip.capacity_gib <= chip.capacity_printed_gb, key
+
+
+@pytest.mark.parametrize("table", MEASUREMENTS, ids=lambda path: path.stem)
+def test_measured_chips_and_models_are_entries(table):
+    assert column(table, "chip") <= set(LIBRARY.chips)
+    assert column(table, "model") <= set(LIBRARY.models)
+
+
+def test_all_measurement_tables_are_shipped():
+    rows = {path.stem: len(records(path)) for path in MEASUREMENTS}
+    assert rows == {
+        "open": 2262, "micro_open": 668, "energy_open": 180, "excluded": 41, "e2e2_open": 289, "micro2_open": 677,
+        "energy2_open": 169,
+    }  # fmt: skip
+
+
+def test_windows_cover_the_layers_that_the_makers_say():
+    windowed = {key: model.window_layers for key, model in LIBRARY.models.items() if model.sliding_window}
+    assert windowed["mistral_7b"] == LIBRARY.model("mistral_7b").layers
+    for key in ("gpt_oss_20b", "gpt_oss_120b", "gemma2_9b", "gemma2_27b"):
+        assert windowed[key] == LIBRARY.model(key).layers / 2
+
+
+def test_dimensions_that_are_not_public_are_refused_with_the_reason():
+    model = LIBRARY.model("hyperclova_204b")
+    assert not model.complete
+    with pytest.raises(LibraryError, match=r"hyperclova_204b.*not public"):
+        _ = model.layers
+    with pytest.raises(LibraryError, match="not public"):
+        model.require_dimensions()
+    with pytest.raises(AttributeError):
+        _ = model.number_of_layers
+
+
+def test_models_say_how_much_text_they_were_trained_on():
+    tokens = {key: LIBRARY.model(key).training_tokens for key in ("opt_175b", "llama1_65b", "llama2_70b", "llama3_70b")}
+    assert tokens == {"opt_175b": 0.18, "llama1_65b": 1.4, "llama2_70b": 2.0, "llama3_70b": 15.0}
+    assert LIBRARY.model("gptj_6b").training_tokens is None
+
+
+def test_records_survive_pickling_and_refuse_changes():
+    for entry in (LIBRARY.chip("h100_sxm"), LIBRARY.model("hyperclova_204b"), LIBRARY.stack("ideal")):
+        assert pickle.loads(pickle.dumps(entry)) == entry
+    with pytest.raises(ValueError, match="frozen"):
+        LIBRARY.chip("h100_sxm").tdp_w = 1.0  # type: ignore[misc]
+
+
+def test_hypothetical_formats_have_exactly_their_bits():
+    for bits in (2, 3, 4):
+        form = LIBRARY.weight_format(f"exact_{bits}bit")
+        assert form.hypothetical and form.weight_bits == bits and form.kind == "dense"
+
+
+def test_every_stack_parameter_is_a_figure_and_all_stacks_have_the_same():
+    names = {frozenset(stack.parameters) for stack in LIBRARY.stacks.values()}
+    assert len(names) == 1
+    for key, stack in LIBRARY.stacks.items():
+        for name, figure in stack.parameters.items():
+            assert LIBRARY.figure(f"stacks.{key}.{name}") is figure
+
+
+def test_a_family_finds_its_stack():
+    assert "hopper" in LIBRARY.stack_for_family("hopper").families
+    with pytest.raises(LibraryError, match="no stack lists 'abacus'"):
+        LIBRARY.stack_for_family("abacus")
+
+
+# --- names and files -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("look_up", "wrong", "right"),
+    [
+        (Library.chip, "h100_smx", "h100_sxm"),
+        (Library.model, "llama2_70", "llama2_70b"),
+        (Library.memory, "lpddr5z", "lpddr5x"),
+        (Library.memory_grade, "lpddr5x_9660", "lpddr5x_9600"),
+        (Library.node, "tmsc_7", "tsmc_7"),
+        (Library.mac_format, "int4xfp61", "int4xfp16"),
+        (Library.weight_format, "int4g128", "int4_g128"),
+        (Library.stack, "idael", "ideal"),
+        (Library.figure, "tco.peu", "tco.pue"),
+        (Library.data_file, "qualty.csv", "quality.csv"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(look_up: Callable[[Library, str], object], wrong, right):
+    with pytest.raises(UnknownEntryError) as caught:
+        look_up(LIBRARY, wrong)
+    assert right in caught.value.suggestions
+    look_up(LIBRARY, right)
+
+
+def test_data_files_are_on_disk():
+    for name in ("quality.csv", "spmm_gpu.csv", "weight_only_speedup.csv", "measurements/open.csv"):
+        assert LIBRARY.data_file(name).is_file()
+
+
+def test_reading_is_cached():
+    assert load_library() is LIBRARY
+
+
+BREAKS = {
+    "not YAML": ("chips.yaml", "chips:\n", "chips:\n  broken: [1, 2\n", ""),
+    "missing field": ("chips.yaml", "    vendor: NVIDIA\n", "", "vendor is missing"),
+    "unknown field": ("chips.yaml", "    year: 2018\n", "    colour: red\n", "colour"),
+    "wrong type": ("chips.yaml", "    die_mm2: 815\n", "    die_mm2: large\n", "die_mm2"),
+    "unknown node": ("chips.yaml", "    node: tsmc_12\n", "    node: tsmc_21\n", "perhaps"),
+    "low above typ": ("tco.yaml", "{low: 1.10, typ: 1.35", "{low: 2.10, typ: 1.35", "tco.pue"),
+    "high below typ": ("tco.yaml", "typ: 1.35, high: 1.58", "typ: 1.35, high: 1.3", "tco.pue"),
+    "unknown source": ("tco.yaml", "src: [uptime, unsourced]", "src: [hearsay]", "hearsay"),
+    "no confidence": ("tco.yaml", "src: [uptime, unsourced], conf: low", "src: [uptime]", "tco.pue"),
+    "key twice": ("tco.yaml", "tco:\n", "tco:\n  pue: {value: 1}\n", "'pue' appears twice"),
+    "section twice": ("tco.yaml", "tco:\n", "carbon:\n", "stands in carbon.yaml too"),
+    "half a model": ("models.yaml", "    d_model: 4096\n", "", "needs d_model"),
+    "grade of nothing": ("memory_grades.yaml", "{technology: hbm4,", "{technology: hbm9,", "hbm9"),
+    "no area": ("memory.yaml", "phy_controller_mm2: *gddr6_phy", "phy: *gddr6_phy", "phy_controller_mm2 is missing"),
+    "sparse but dense": ("weight_formats.yaml", "    pruning: sparsegpt\n", "", "pruning"),
+}  # fmt: skip
+
+
+def fault_of(copy: Path, edits: dict[str, tuple[str, str]]) -> str:
+    """Return the message on reading a copy of the library in which one string per file is replaced."""
+    for path in LIBRARY.directory.glob("*.yaml"):
+        shutil.copy(path, copy)
+    for file, (old, new) in edits.items():
+        text = (copy / file).read_text(encoding="utf-8")
+        assert old in text
+        (copy / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(LibraryError) as caught:
+        read_library(copy)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_file_is_told_with_file_and_line(name, tmp_path):
+    file, old, new, what = BREAKS[name]
+    message = fault_of(tmp_path, {file: (old, new)})
+    assert message.startswith(f"{file}:") and what in message
+    assert message.split(":")[1].isdigit()
+
+
+def test_the_line_is_that_of_the_fault(tmp_path):
+    message = fault_of(tmp_path, {"tco.yaml": ("typ: 1.35", "typ: 3.5")})
+    lines = (tmp_path / "tco.yaml").read_text(encoding="utf-8").splitlines()
+    line = 1 + next(number for number, text in enumerate(lines) if "pue:" in text)
+    assert message == f"tco.yaml:{line}: tco.pue: high must be at least typ, got high 1.58 and typ 3.5"
+
+
+def test_all_faults_are_told_at_once(tmp_path):
+    edits = {
+        "tco.yaml": ("typ: 1.35", "typ: 3.5"),
+        "chips.yaml": ("    node: tsmc_12", "    node: tsmc_21"),
+        "memory_grades.yaml": ("technology: hbm4", "technology: hbm9"),
+    }
+    faults = fault_of(tmp_path, edits).splitlines()
+    assert {fault.split(":")[0] for fault in faults} == set(edits)
+
+
+def test_a_line_is_found_for_the_deepest_part_that_exists(tmp_path):
+    path = tmp_path / "some.yaml"
+    path.write_text("a:\n  b:\n    - x: 1\n    - x: 2\nc: 3\n", encoding="utf-8")
+    assert [line_of(path, keys) for keys in (["a"], ["a", "b"], ["a", "b", 1, "x"], ["a", "q"], ["c"])] == [
+        1,
+        2,
+        4,
+        1,
+        5,
+    ]
+
+
+def test_an_empty_directory_is_refused(tmp_path):
+    with pytest.raises(LibraryError, match="holds no YAML file"):
+        read_library(tmp_path)
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path):
+    (tmp_path / "some.yaml").write_text("- 1\n- 2\n", encoding="utf-8")
+    with pytest.raises(LibraryError, match=r"some\.yaml:1: must hold a mapping"):
+        read_library(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e9", 1e9), ("13.0e9", 13e9), ("2.0e-6", 2e-6), ("12", 12), ("6b4d5fb", "6b4d5fb")]
+)
+def test_numbers_are_those_of_yaml_1_2(tmp_path, text, value):
+    path = tmp_path / "some.yaml"
+    path.write_text(f"a: {text}\n", encoding="utf-8")
+    assert read_yaml(path) == {"a": value}
