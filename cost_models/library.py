@@ -1,7 +1,7 @@
 """Typed access to the cited data in ``cost_models/library``: chips, models, nodes, memories, formats, stacks, figures.
 
-Entries are records of `cost_models.library_entries`; every ranged number is a `Figure`, found by its dotted path in
-the YAML, for example ``nodes.tsmc_7.wafer_price_usd``.
+Entries are records of `cost_models.library_entries` and `cost_models.library_models`; every ranged number is a
+`Figure`, found by its dotted path in the YAML, for example ``nodes.tsmc_7.wafer_price_usd``.
 """
 
 from __future__ import annotations
@@ -23,17 +23,14 @@ from cost_models.library_entries import (
     MacFormat,
     Memory,
     MemoryGrade,
-    Mla,
-    Model,
-    Moe,
     Node,
     Record,
     Source,
     Stack,
-    WeightFormat,
 )
 from cost_models.library_figures import FigureReader, fault_text
 from cost_models.library_files import Data, Sections
+from cost_models.library_models import Mla, Model, Moe, WeightFormat
 
 __all__ = [
     "Chip",
