@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -59,9 +60,10 @@ _FACTOR = re.compile(r"(1|[A-Za-zµμ_]+|[%$])\^?(-?[1-9])?")
 _SPELLED = {"%": "percent", "$": "USD"}
 _SUPERSCRIPTS = str.maketrans("²³", "23")
 _COMMON = (
-    "ns us ms s min h pJ nJ mJ J kWh mW W kW bit Kbit Mbit Gbit B kB MB GB TB KiB MiB GiB TiB MB/s GB/s TB/s Gbit/s "
-    "MHz GHz mV V mm mm² cm² % USD token token/s token/J TFLOPS TOPS GFLOPS"
-).split()
+    *("ns", "us", "ms", "s", "min", "h", "pJ", "nJ", "mJ", "J", "kWh", "mW", "W", "kW", "MHz", "GHz", "mV", "V"),
+    *("bit", "Kbit", "Mbit", "Gbit", "B", "kB", "MB", "GB", "TB", "KiB", "MiB", "GiB", "TiB", "MB/s", "GB/s", "TB/s"),
+    *("Gbit/s", "mm", "mm²", "cm²", "%", "USD", "token", "token/s", "token/J", "TFLOPS", "TOPS", "GFLOPS"),
+)
 
 
 class UnitError(ValueError):
@@ -75,6 +77,16 @@ class UnitError(ValueError):
     def __init__(self, text: str, must_be: str, perhaps: str = "") -> None:
         self.must_be, self.perhaps = must_be, perhaps
         super().__init__(f"{text!r} is not {must_be}")
+
+
+_SUFFIXES: Mapping[str, str] = {
+    **{name: name for name in ("mm", "bit", "us", "ms", "s")},
+    **{
+        name.lower(): name
+        for name in ("W", "mW", "V", "MiB", "GiB", "GB", "MB", "GHz", "Gbit", "pJ", "USD", "kWh", "kW")
+    },
+    **{"bits": "bit", "mm2": "mm²", "cm2": "cm²", "gbps": "GB/s", "years": "year", "second": "s", "byte": "byte"},
+}
 
 
 def parse_quantity(text: str, unit: str) -> float:
@@ -106,6 +118,15 @@ def split_quantity(text: str, unit: str) -> tuple[float, str]:
     if match is None or not math.isfinite(number := float(match[1].replace("_", ""))):
         raise UnitError(text, wanted(unit))
     return number, match[2]
+
+
+def unit_of_suffix(suffix: str) -> str:
+    """Return the unit that the last words of a figure's name stand for, ``pj_per_bit`` as ``pJ/bit``.
+
+    Words that are not units (``usd_per_card_700w``) give the suffix itself, which nothing converts to.
+    """
+    words = [_SUFFIXES.get(word) for word in suffix.split("_per_")]
+    return "/".join(word for word in words if word) if all(words) else suffix
 
 
 def wanted(unit: str) -> str:

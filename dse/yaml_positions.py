@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
@@ -75,12 +75,14 @@ class Node:
         """Return the node at `path`, or None where there is none."""
         node = self
         for key in path:
-            if isinstance(node.value, dict) and isinstance(key, str) and key in node.value:
-                node = node.value[key]
-            elif isinstance(node.value, list) and isinstance(key, int) and key < len(node.value):
-                node = node.value[key]
+            below = node.value
+            if isinstance(below, dict):
+                inner = below.get(key) if isinstance(key, str) else None
             else:
+                inner = below[key] if isinstance(below, list) and isinstance(key, int) and key < len(below) else None
+            if inner is None:
                 return None
+            node = inner
         return node
 
 
@@ -232,7 +234,7 @@ class _Composer:
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             self._close()
 
-    def _give_up(self, place: Place, what: str) -> None:
+    def _give_up(self, place: Place, what: str) -> NoReturn:
         path = self._path()
         self.faults.append(Fault(place, path_text(path) if len(path) < MAX_DEPTH else "", what))
         raise SpecError(self.faults)
@@ -294,10 +296,10 @@ class _Composer:
         self._sizes[-1] += size
         self._attach(done.node)
 
-    def _alias(self, anchor: str, place: Place) -> None:
+    def _alias(self, anchor: str | None, place: Place) -> None:
         if self._awaits_key():
             self._give_up(place, f"the alias *{anchor} stands where a key must be")
-        if anchor not in self._anchors:
+        if anchor is None or anchor not in self._anchors:
             self._give_up(place, f"the alias *{anchor} has no anchor &{anchor} that ends before it")
         node, size, depth = self._anchors[anchor]
         if len(self._stack) + depth > MAX_DEPTH:

@@ -1,0 +1,124 @@
+"""What must hold between the parts of a sweep that are right by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from cost_models.quantities import TECHNOLOGY_PREFIX
+from dse.errors import Fault
+from dse.spec_faults import places_of
+from dse.spec_records import ConstraintSpec, ObjectiveSpec
+from dse.spec_search import SearchSpec
+from dse.spec_space import ParameterSpec, RangeSpec, ValuesSpec
+from dse.spec_words import one_of, quoted, suggest
+from dse.yaml_positions import KeyPath, Node, path_text
+
+Declared = Mapping[str, Sequence[ParameterSpec]]
+
+
+def _fault(root: Node, path: KeyPath, what: str, must_be: str = "", perhaps: str = "") -> Fault:
+    return Fault(places_of(root, path)[0], path_text(path), what, must_be, perhaps)
+
+
+def check_repeats(
+    root: Node, objectives: Mapping[int, ObjectiveSpec], constraints: Mapping[int, ConstraintSpec]
+) -> Iterator[Fault]:
+    """Yield a fault for every objective and constraint that stands twice."""
+    first: dict[str, int] = {}
+    for index, objective in objectives.items():
+        if first.setdefault(objective.metric, index) != index:
+            what = f"{objective.metric} is the metric of objectives[{first[objective.metric]}] already"
+            yield _fault(root, ("objectives", index, "metric"), what)
+    seen: dict[str, int] = {}
+    for index, constraint in constraints.items():
+        if seen.setdefault(constraint.label, index) != index:
+            yield _fault(root, ("constraints", index), f"is the same as constraints[{seen[constraint.label]}]")
+
+
+def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterator[Fault]:
+    """Yield a fault for every range that `grid` cannot enumerate."""
+    if "grid" not in search.stages:
+        return
+    for path, declaration in _declarations(space):
+        if isinstance(declaration, RangeSpec) and not declaration.is_finite:
+            yield _fault(root, path, "a range that the sampler grid cannot enumerate", perhaps="add step or levels")
+
+
+def check_conditions(root: Node, space: Declared) -> Iterator[Fault]:
+    """Yield a fault for every condition that cannot be decided, and for alternatives that overlap."""
+    yield from _unknown_conditions(root, space)
+    yield from _circles(root, space)
+    for name, alternatives in space.items():
+        yield from _overlaps(root, name, alternatives)
+        if name.startswith(TECHNOLOGY_PREFIX) and any(alternative.when for alternative in alternatives):
+            yield _fault(root, ("space", name), "a figure has a value in every design: when does not go with it")
+
+
+def values_of(alternatives: Sequence[ParameterSpec]) -> tuple[float | str, ...]:
+    """Return every value that a parameter without ranges can take, in the order of the file."""
+    values: dict[float | str, None] = {}
+    for alternative in alternatives:
+        assert not isinstance(alternative, RangeSpec), "a range has no list of values"
+        values |= dict.fromkeys(alternative.values if isinstance(alternative, ValuesSpec) else (alternative.value,))
+    return tuple(values)
+
+
+def _declarations(space: Declared) -> Iterator[tuple[KeyPath, ParameterSpec]]:
+    for name, alternatives in space.items():
+        for index, alternative in enumerate(alternatives):
+            yield (("space", name, index) if len(alternatives) > 1 else ("space", name)), alternative
+
+
+def _unknown_conditions(root: Node, space: Declared) -> Iterator[Fault]:
+    listed = [n for n, alternatives in space.items() if not any(isinstance(a, RangeSpec) for a in alternatives)]
+    for path, declaration in _declarations(space):
+        for name, values in declaration.when.items():
+            where = (*path, "when", name)
+            if name not in space:
+                if root.at(("space", name)) is None:
+                    yield _fault(root, where, quoted(name), "a parameter of this space", suggest(name, listed))
+                continue
+            if name not in listed:
+                perhaps = f"{name}: {{values: [...]}}"
+                yield _fault(root, where, f"{name} is a range: a condition needs one with values", perhaps=perhaps)
+                continue
+            known = values_of(space[name])
+            for value in values:
+                if value not in known:
+                    words = [quoted(one) for one in known]
+                    must_be = one_of(words) if len(words) <= 8 else f"a value of {name}"
+                    yield _fault(root, where, quoted(value), must_be, suggest(str(value), map(str, known)))
+
+
+def _circles(root: Node, space: Declared) -> Iterator[Fault]:
+    """Yield one fault per circle of conditions."""
+    needs = {name: {n for a in alternatives for n in a.when if n in space} for name, alternatives in space.items()}
+    reported: set[frozenset[str]] = set()
+    for start in needs:
+        trail = _trail_back(start, needs)
+        if trail and frozenset(trail) not in reported:
+            reported.add(frozenset(trail))
+            yield _fault(root, ("space", start), f"its condition goes round in a circle: {' -> '.join(trail)}")
+
+
+def _trail_back(start: str, needs: Mapping[str, set[str]]) -> list[str]:
+    """Return the way from a parameter over its conditions back to itself, empty where there is none."""
+    open_trails, seen = [[start]], set()
+    while open_trails:
+        trail = open_trails.pop()
+        for name in sorted(needs[trail[-1]]):
+            if name == start:
+                return [*trail, start]
+            if name not in seen:
+                seen.add(name)
+                open_trails.append([*trail, name])
+    return []
+
+
+def _overlaps(root: Node, name: str, alternatives: Sequence[ParameterSpec]) -> Iterator[Fault]:
+    for index, one in enumerate(alternatives):
+        for earlier, other in enumerate(alternatives[:index]):
+            shared = set(one.when) & set(other.when)
+            if not any(set(one.when[key]).isdisjoint(other.when[key]) for key in shared):
+                what = f"may hold together with [{earlier}]: their when must exclude each other"
+                yield _fault(root, ("space", name, index), what)

@@ -1,0 +1,323 @@
+"""A tree to a `Spec`: every section and entry is read on its own, so that one fault hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cost_models.library import Library
+from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
+from dse import spec_words as words
+from dse.errors import Fault, SpecError
+from dse.spec_checks import check_conditions, check_enumerable, check_repeats
+from dse.spec_faults import faults_of, places_of, unknown_key
+from dse.spec_fields import Door, is_identifier
+from dse.spec_records import (
+    BaselineSpec,
+    ConstraintSpec,
+    EconomicsSpec,
+    FigureSpec,
+    HeaderSpec,
+    ObjectiveSpec,
+    ResultsSpec,
+    Spec,
+    WorkloadSpec,
+)
+from dse.spec_search import ChainOptions, SearchSpec, options_kind
+from dse.spec_space import FixedSpec, ParameterSpec, RangeSpec, kind_of
+from dse.spec_words import one_of, quoted, suggest
+from dse.units import unit_of_suffix
+from dse.yaml_positions import KeyPath, Node, path_text
+
+R = TypeVar("R", bound=BaseModel)
+
+REQUIRED = ("name", "workloads", "space", "objectives", "search")
+SECTIONS = (*REQUIRED, "extends", "economics", "technology", "constraints", "baselines", "results")
+SWEPT_FIELDS = (*(n for n, p in WORKLOAD_FIELDS.items() if not p.is_choice), "kv_bits", "act_bits")
+"""Fields of a workload that the space may sweep as ``workload.field``."""
+RESERVED = ("technology",)
+"""Names that a workload or baseline cannot have: they begin paths of another kind."""
+
+
+def read_spec(root: Node, source_text: str, library: Library) -> Spec:
+    """Return the sweep that a tree describes.
+
+    Raises:
+        SpecError: every fault of the tree.
+    """
+    return _Reader(root, library).read(source_text)
+
+
+class _Reader:
+    """Reads one tree, collecting faults."""
+
+    def __init__(self, root: Node, library: Library) -> None:
+        self.root, self.library = root, library
+        self.faults: list[Fault] = []
+        if not isinstance(root.value, dict):
+            raise SpecError([Fault(root.place, "", f"{quoted(root.plain())}", f"a mapping with {', '.join(REQUIRED)}")])
+        self._refuse_empty_values()
+        workloads = tuple(self._mapping_at(("workloads",)))
+        self.door = Door(library, metric_names(workloads), tuple(self._mapping_at(("baselines",))))
+
+    def read(self, source_text: str) -> Spec:
+        """Read everything, then check what holds between the parts."""
+        self._check_sections()
+        header = self._record(HeaderSpec, ()) if self._has("name") else None
+        workloads = dict(self._entries("workloads", WorkloadSpec, words.FOREIGN_WORKLOAD))
+        baselines = dict(self._entries("baselines", BaselineSpec, words.FOREIGN_BASELINE))
+        objectives = self._listed("objectives", ObjectiveSpec, words.FOREIGN_OBJECTIVE)
+        constraints = self._listed("constraints", ConstraintSpec, words.FOREIGN_CONSTRAINT)
+        space = self._space()
+        economics = self._record(EconomicsSpec, ("economics",)) if self._has("economics") else EconomicsSpec()
+        figures = self._figures()
+        search = self._search() if self._has("search") else None
+        results = self._record(ResultsSpec, ("results",)) if self._has("results") else ResultsSpec()
+        self.faults += check_repeats(self.root, objectives, constraints)
+        self.faults += check_conditions(self.root, space)
+        if search is not None:
+            self.faults += check_enumerable(self.root, space, search)
+        if self.faults:
+            raise SpecError(self.faults)
+        assert header is not None and search is not None and economics is not None and results is not None
+        return Spec(
+            name=header.name,
+            workloads=workloads,
+            space=space,
+            economics=economics.resolved(),
+            figures=figures,
+            objectives=tuple(objectives.values()),
+            constraints=tuple(constraints.values()),
+            baselines=baselines,
+            search=search,
+            results=results,
+            source_text=source_text,
+            places={path_text(path): node.key_place for path, node in self.root.walk()},
+        )
+
+    # -- the tree -----------------------------------------------------------------------------------------------
+
+    def _has(self, section: str) -> bool:
+        return self.root.at((section,)) is not None
+
+    def _mapping_at(self, path: KeyPath) -> Mapping[str, Node]:
+        node = self.root.at(path)
+        return node.value if node is not None and isinstance(node.value, dict) else {}
+
+    def _fault(self, path: KeyPath, what: str, must_be: str = "", perhaps: str = "", *, at_key: bool = False) -> None:
+        value_place, key_place = places_of(self.root, path)
+        self.faults.append(Fault(key_place if at_key else value_place, path_text(path), what, must_be, perhaps))
+
+    def _refuse_empty_values(self) -> None:
+        """Note every key without a value, and leave it out."""
+        self._emptied: set[KeyPath] = set()
+        for path, node in self.root.walk():
+            if node.value is None:
+                self._fault(path, "is empty")
+                self._emptied.add(path)
+
+        def without(node: Node) -> Node:
+            if isinstance(node.value, dict):
+                kept = {key: without(inner) for key, inner in node.value.items() if inner.value is not None}
+                return replace(node, value=kept)
+            if isinstance(node.value, list):
+                return replace(node, value=[without(inner) for inner in node.value])
+            return node
+
+        self.root = without(self.root)
+
+    def _check_sections(self) -> None:
+        for key in self._mapping_at(()):
+            if key not in SECTIONS:
+                place = places_of(self.root, (key,))[1]
+                self.faults.append(unknown_key(key, SECTIONS, place, (key,), words.FOREIGN_TOP))
+        for key in REQUIRED:
+            if not self._has(key) and (key,) not in self._emptied:
+                self._fault((key,), "is missing")
+
+    def _collection(self, section: str, kind: type[dict[str, Node]] | type[list[Node]], *, required: bool) -> bool:
+        """Return whether a section is there and a mapping (or list) with something in it; note what is wrong."""
+        node = self.root.at((section,))
+        if node is None:
+            return False
+        is_mapping = kind is dict
+        if not isinstance(node.value, kind):
+            self._fault((section,), quoted(node.plain()), "a mapping" if is_mapping else "a list")
+            return False
+        if not node.value and required:
+            self._fault((section,), f"has no {'entry' if is_mapping else 'item'}; it needs at least one")
+        return bool(node.value)
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    def _record(
+        self,
+        kind: type[R],
+        path: KeyPath,
+        foreign: Mapping[str, str] = MappingProxyType({}),
+        *,
+        parameter: Parameter | None = None,
+        wrapped_as: str = "",
+    ) -> R | None:
+        """Return the record at `path`, None where it is at fault.
+
+        Args:
+            kind: the record.
+            path: where its mapping stands.
+            foreign: keys of other tools.
+            parameter: the parameter whose values it holds.
+            wrapped_as: the only key of the record where `path` leads to that key's bare value.
+        """
+        node = self.root.at(path)
+        assert node is not None
+        plain = {wrapped_as: node.plain()} if wrapped_as else node.plain()
+        try:
+            return kind.model_validate(plain, context=replace(self.door, parameter=parameter))
+        except ValidationError as error:
+            found = faults_of(error, self.root, path, kind, foreign, unwrap=bool(wrapped_as))
+            emptied = {path_text(path) for path in self._emptied}
+            self.faults += [fault for fault in found if fault.path not in emptied]
+            return None
+
+    def _entries(self, section: str, kind: type[R], foreign: Mapping[str, str]) -> dict[str, R]:
+        """Return the records of a mapping section by name."""
+        if not self._collection(section, dict, required=section in REQUIRED):
+            return {}
+        records = {}
+        for name in self._mapping_at((section,)):
+            if not is_identifier(name) or name in RESERVED:
+                must_be = "letters, digits, _ or -, beginning with a letter" if name not in RESERVED else "a free name"
+                self._fault((section, name), f"the name {quoted(name)}", must_be, at_key=True)
+            record = self._record(kind, (section, name), foreign)
+            if record is not None:
+                records[name] = record
+        return records
+
+    def _listed(self, section: str, kind: type[R], foreign: Mapping[str, str]) -> dict[int, R]:
+        """Return the records of a list section by position."""
+        if not self._collection(section, list, required=section in REQUIRED):
+            return {}
+        node = self.root.at((section,))
+        assert node is not None and isinstance(node.value, list)
+        read = {index: self._record(kind, (section, index), foreign) for index in range(len(node.value))}
+        return {index: record for index, record in read.items() if record is not None}
+
+    # -- space and figures --------------------------------------------------------------------------------------
+
+    def _space(self) -> dict[str, tuple[ParameterSpec, ...]]:
+        """Return the declarations of every parameter of the space that is not at fault."""
+        if not self._collection("space", dict, required=False):
+            return {}
+        space = {}
+        for name, node in self._mapping_at(("space",)).items():
+            parameter = self._parameter(name)
+            if parameter is None:
+                continue
+            path = ("space", name)
+            if isinstance(node.value, list):
+                if not node.value or not all(isinstance(item.value, dict) for item in node.value):
+                    items = ", ".join(str(item.plain()) for item in node.value if not isinstance(item.value, dict))
+                    self._fault(path, "a bare list", "a declaration", f"{{values: [{items}]}}")
+                    continue
+                entries = [self._declaration((*path, index), parameter) for index in range(len(node.value))]
+            else:
+                entries = [self._declaration(path, parameter)]
+            if all(entry is not None for entry in entries):
+                space[name] = tuple(entry for entry in entries if entry is not None)
+        return space
+
+    def _declaration(self, path: KeyPath, parameter: Parameter) -> ParameterSpec | None:
+        node = self.root.at(path)
+        assert node is not None
+        if not isinstance(node.value, dict):
+            return self._record(FixedSpec, path, parameter=parameter, wrapped_as="value")
+        kind = kind_of(node.value)
+        if kind is None and "values" in node.value:
+            self._fault(path, "values and low or high are both given; it is either a list or a range")
+        elif kind is None:
+            foreign = [key for key in node.value if key not in RangeSpec.model_fields]
+            for key in foreign:
+                known = ("values", *RangeSpec.model_fields)
+                place = places_of(self.root, (*path, key))[1]
+                self.faults.append(unknown_key(key, known, place, (*path, key), words.FOREIGN_KEYS))
+            if not foreign:
+                self._fault(path, "needs values, or low and high, or a bare value")
+        elif kind is RangeSpec and parameter.is_choice:
+            self._fault(path, f"a range, but {parameter.name} takes names", perhaps="values: [...]")
+        else:
+            return self._record(kind, path, words.FOREIGN_KEYS, parameter=parameter)
+        return None
+
+    def _parameter(self, name: str) -> Parameter | None:
+        """Return the parameter that a key of the space means, None (and a fault) where there is none."""
+        if name in PARAMETERS:
+            return PARAMETERS[name]
+        if name.startswith(TECHNOLOGY_PREFIX):
+            return self._figure_parameter(("space", name), name.removeprefix(TECHNOLOGY_PREFIX))
+        workload, _, field = name.partition(".")
+        workloads = tuple(self._mapping_at(("workloads",)))
+        if workload in workloads and field in SWEPT_FIELDS:
+            return WORKLOAD_FIELDS.get(field) or PARAMETERS[field]
+        path = ("space", name)
+        if workload in workloads and (field in WORKLOAD_FIELDS or field in WorkloadSpec.model_fields):
+            must_be = f"a number of the workload ({one_of(SWEPT_FIELDS)})"
+            self._fault(path, quoted(field), must_be, f"workloads.{name}", at_key=True)
+            return None
+        known = (*PARAMETERS, *(f"{workload}.{field}" for workload in workloads for field in SWEPT_FIELDS))
+        what = "a parameter, a workload's number or technology.FIGURE"
+        self._fault(path, quoted(name), what, suggest(name, known), at_key=True)
+        return None
+
+    def _figure_parameter(self, path: KeyPath, name: str) -> Parameter | None:
+        """Return a figure of the library as a parameter, None (and a fault) where there is none."""
+        figure = self.library.figures.get(name)
+        if figure is None:
+            must_be = "a figure of the library (dse library figures lists them)"
+            self._fault(path, quoted(name), must_be, suggest(name, self.library.figures), at_key=True)
+            return None
+        if name.startswith("economics."):
+            field = name.removeprefix("economics.")
+            self._fault(path, f"{name} is a business term; it is set under economics", perhaps=f"economics.{field}")
+            return None
+        low = min(0.0, figure.typ, *(end for end in (figure.low, figure.high) if end is not None))
+        if low < 0:
+            low = float("-inf")
+        return Parameter(name, unit_of_suffix(figure.unit), figure.note, figure.typ, low=low, open_low=False)
+
+    def _figures(self) -> dict[str, FigureSpec]:
+        if not self._collection("technology", dict, required=False):
+            return {}
+        figures = {}
+        for name, node in self._mapping_at(("technology",)).items():
+            path = ("technology", name)
+            parameter = self._figure_parameter(path, name)
+            if parameter is None:
+                continue
+            bare = "" if isinstance(node.value, dict) else "typ"
+            record = self._record(FigureSpec, path, parameter=parameter, wrapped_as=bare)
+            if record is not None:
+                figures[name] = record
+        return figures
+
+    # -- search -------------------------------------------------------------------------------------------------
+
+    def _search(self) -> SearchSpec | None:
+        search = self._record(SearchSpec, ("search",), words.FOREIGN_SEARCH)
+        if search is None or not self.root.at(("search", "options")):
+            return search
+        path: KeyPath = ("search", "options")
+        if len(search.stages) == 1:
+            return search if self._record(options_kind(search.sampler), path) else None
+        known = ("shares", *search.stages)
+        for key in search.options:
+            if key in search.stages:
+                self._record(options_kind(key), (*path, key))
+            elif key != "shares":
+                place = places_of(self.root, (*path, key))[1]
+                self.faults.append(unknown_key(key, known, place, (*path, key)))
+        self._record(ChainOptions, path)
+        return search

@@ -1,0 +1,290 @@
+"""The records that a sweep file becomes: frozen, complete, every name and number checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from cost_models.cost import Economics, YieldModel
+from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS
+from dse.errors import NOWHERE, Place
+from dse.spec_fields import (
+    ActBits,
+    BaselineName,
+    Batch,
+    Bound,
+    ChipCount,
+    Chips,
+    Direction,
+    Flag,
+    FormatName,
+    Identifier,
+    KvBits,
+    MetricName,
+    ModelName,
+    OutputTokens,
+    ParallelismName,
+    PromptTokens,
+    StackName,
+    Tolerance,
+    door_of,
+    fault,
+    number,
+    word_of,
+)
+from dse.spec_search import SearchSpec
+from dse.spec_space import Amount, FixedSpec, RangeSpec, ValuesSpec
+from dse.spec_words import quoted
+
+
+class Record(BaseModel):
+    """A frozen part of a sweep that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def _default(name: str) -> Any:
+    return (WORKLOAD_FIELDS.get(name) or PARAMETERS[name]).default
+
+
+class WorkloadSpec(Record):
+    """A model and how it is used.
+
+    Attributes:
+        model: architecture in the library.
+        batch: sequences served together.
+        prompt_tokens: prompt length.
+        output_tokens: generated tokens per sequence.
+        n_chips: chips that serve it together.
+        parallelism: how they share the model.
+        required: whether a design that cannot hold it is infeasible; its metrics are missing otherwise.
+        weight_format: weight format of this workload where it is not the design's.
+        kv_bits: bits of the KV cache where they are not the design's.
+        act_bits: bits of the activations where they are not the design's.
+    """
+
+    model: ModelName
+    batch: Batch = _default("batch")
+    prompt_tokens: PromptTokens = _default("prompt_tokens")
+    output_tokens: OutputTokens = _default("output_tokens")
+    n_chips: ChipCount = _default("n_chips")
+    parallelism: ParallelismName = _default("parallelism")
+    required: Flag = True
+    weight_format: FormatName | None = None
+    kv_bits: KvBits | None = None
+    act_bits: ActBits | None = None
+
+    @field_validator("model")
+    @classmethod
+    def _dimensions_known(cls, name: str, info: ValidationInfo) -> str:
+        model = door_of(info).library.models[name]
+        if not model.complete:
+            raise fault(f"the model {name} cannot be evaluated: {model.note or 'its dimensions are not public'}")
+        return name
+
+
+class ObjectiveSpec(Record):
+    """A metric to make small or large."""
+
+    metric: MetricName
+    direction: Direction
+
+
+class ConstraintSpec(Record):
+    """A metric with bounds, in the metric's unit, or as multiples of a baseline's value.
+
+    Attributes:
+        metric: the metric.
+        relative_to: the baseline whose value of the metric the bounds multiply.
+        max: upper bound.
+        min: lower bound.
+        near: target value.
+        within: tolerance around `near`, as a share of it.
+    """
+
+    metric: MetricName
+    relative_to: BaselineName | None = None
+    max: Bound | None = None
+    min: Bound | None = None
+    near: Bound | None = None
+    within: Tolerance | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> ConstraintSpec:
+        if self.max is None and self.min is None and self.near is None:
+            raise fault("a constraint needs max, min, or near and within")
+        if (self.near is None) != (self.within is None):
+            missing = "within" if self.within is None else "near"
+            raise fault(f"{missing} is missing; near and within go together")
+        if self.near is not None and (self.max is not None or self.min is not None):
+            raise fault("near and within do not go with max or min; write two constraints")
+        if self.near == 0:
+            raise fault("near 0", "possible (within is a share of it)", "max and min")
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise fault(f"min {quoted(self.min)}", f"at most max {quoted(self.max)}", "min and max swapped")
+        if self.relative_to and any(bound is not None and bound <= 0 for bound in (self.max, self.min, self.near)):
+            raise fault("a bound relative to a baseline", "possible below or at 0: it is a multiple")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The constraint in one line, unique within a sweep: ``tdp_w <= 150``."""
+        scale = f" x {self.relative_to}" if self.relative_to else ""
+        if self.near is not None:
+            return f"{self.metric} = {self.near:.12g}{scale} +- {100 * (self.within or 0):.12g} %"
+        low = f"{self.min:.12g}{scale} <= " if self.min is not None and self.max is not None else ""
+        if self.max is not None:
+            return f"{low}{self.metric} <= {self.max:.12g}{scale}"
+        return f"{self.metric} >= {self.min:.12g}{scale}"
+
+
+class BaselineSpec(Record):
+    """Chips of the library that serve the same workloads by the same equations.
+
+    Attributes:
+        chips: how many of which chip, ``2x a100_80gb_sxm``.
+        weight_format: how weights are stored.
+        kv_bits: bits of the KV cache.
+        act_bits: bits of the activations.
+        stack: software stack; the chip's own where not given.
+        batch: batch of every workload on this baseline where it is not the workload's.
+    """
+
+    chips: Chips
+    weight_format: FormatName = "bf16"
+    kv_bits: KvBits = 16.0
+    act_bits: ActBits = 16.0
+    stack: StackName | None = None
+    batch: Batch | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of chips."""
+        return int(self.chips.partition("x ")[0])
+
+    @property
+    def chip(self) -> str:
+        """Name of the chip in the library."""
+        return self.chips.partition("x ")[2]
+
+
+class EconomicsSpec(Record):
+    """Business terms; the library's typical figures where not given."""
+
+    units: Annotated[float | None, number(low=0, open_low=True)] = None
+    margin: Annotated[float | None, number(low=0, high=0.99)] = None
+    nre_share: Annotated[float | None, number(low=0, high=1)] = None
+    krw_per_usd: Annotated[float | None, number(low=0, open_low=True)] = None
+    yield_model: Annotated[str | None, word_of(get_args(YieldModel))] = None
+
+    def resolved(self) -> Economics:
+        """Return the terms with the library's figures filled in."""
+        return Economics(**self.model_dump(exclude_none=True))
+
+
+class FigureSpec(Record):
+    """A replacement for a figure of the library, perhaps with the range that it is drawn from."""
+
+    typ: Amount
+    low: Amount | None = None
+    high: Amount | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FigureSpec:
+        if self.low is not None and self.low > self.typ:
+            raise fault(f"low {quoted(self.low)}", f"at most typ {quoted(self.typ)}")
+        if self.high is not None and self.high < self.typ:
+            raise fault(f"high {quoted(self.high)}", f"at least typ {quoted(self.typ)}")
+        return self
+
+
+class ResultsSpec(Record):
+    """What a run keeps.
+
+    Attributes:
+        keep_all_up_to: most designs of which every row is kept; beyond, only those that matter.
+    """
+
+    keep_all_up_to: Annotated[int, number(low=0, whole=True)] = 200_000
+
+
+class HeaderSpec(BaseModel):
+    """What stands at the top of a sweep beside its sections."""
+
+    name: Identifier
+
+
+class Spec(Record):
+    """A checked sweep.
+
+    Attributes:
+        name: name of the sweep and of its results directory.
+        workloads: by name.
+        space: what the file says of each parameter; several declarations hold under disjoint conditions.
+        economics: business terms.
+        figures: figures of the library that are replaced, by dotted path.
+        objectives: at least one.
+        constraints: all must hold.
+        baselines: by name.
+        search: how the space is searched.
+        results: what is kept.
+        source_text: the file, byte for byte ("" for a sweep made in Python).
+        places: where each key stands, by path, for faults that are found later.
+    """
+
+    name: Identifier
+    workloads: Mapping[str, WorkloadSpec]
+    space: Mapping[str, tuple[FixedSpec | ValuesSpec | RangeSpec, ...]]
+    economics: Economics
+    figures: Mapping[str, FigureSpec]
+    objectives: tuple[ObjectiveSpec, ...]
+    constraints: tuple[ConstraintSpec, ...]
+    baselines: Mapping[str, BaselineSpec]
+    search: SearchSpec
+    results: ResultsSpec
+    source_text: str = Field(exclude=True, repr=False)
+    places: Mapping[str, Place] = Field(exclude=True, repr=False)
+
+    @property
+    def technology(self) -> dict[str, float]:
+        """Replaced figures: dotted path to value."""
+        return {path: figure.typ for path, figure in self.figures.items()}
+
+    def place_of(self, path: str) -> Place:
+        """Return where `path` (``space.macs``) stands: its own key, or the nearest one above it."""
+        while path and path not in self.places:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self.places.get(path, NOWHERE)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the whole sweep with every default filled in, as plain data that `parse_spec` reads back.
+
+        Parameters that the file does not mention stand in `space` with the value they have.
+        """
+        data = self.model_dump(mode="json", exclude_none=True, exclude={"space", "figures", "economics"})
+        defaults = {name: p.default for name, p in PARAMETERS.items() if p.default is not None}
+        space = {name: _written(entries) for name, entries in self.space.items()}
+        data["space"] = {name: space.get(name, defaults.get(name)) for name in {**defaults, **space}}
+        data["economics"] = asdict(self.economics)
+        data["technology"] = {
+            path: figure.typ if figure.low is None and figure.high is None else figure.model_dump(exclude_none=True)
+            for path, figure in self.figures.items()
+        }
+        return data
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the resolved sweep; the order of its keys has no part in it."""
+        text = json.dumps(self.resolved(), sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _written(entries: tuple[FixedSpec | ValuesSpec | RangeSpec, ...]) -> Any:
+    """Return the declarations of one parameter as they would stand in a file."""
+    written = [entry.written() for entry in entries]
+    return written[0] if len(written) == 1 else written

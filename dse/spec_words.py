@@ -1,0 +1,263 @@
+"""What was probably meant: close matches, and the spellings of other tools.
+
+Optuna, W&B, Ray, Ax, OpenMDAO, HyperMapper and pymoo spell the same things differently; a sweep file has
+one spelling each, and a foreign one is answered with ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+FOREIGN_KEYS: Mapping[str, str] = {
+    "choices": "values",
+    "options_list": "values",
+    "categories": "values",
+    "range": "low and high",
+    "bounds": "low and high",
+    "min": "low",
+    "max": "high",
+    "lower": "low",
+    "upper": "high",
+    "minimum": "low",
+    "maximum": "high",
+    "start": "low",
+    "stop": "high",
+    "q": "step",
+    "step_size": "step",
+    "scale": "log: true",
+    "scaling": "log: true",
+    "distribution": "log: true",
+    "log_scale": "log: true",
+    "num": "levels",
+    "n_levels": "levels",
+    "points": "levels",
+    "parameter_type": "type",
+    "dtype": "type",
+    "if": "when",
+    "condition": "when",
+    "value": "the bare value",
+    "parameter_default": "a bare value to fix the parameter",
+}
+"""Keys of a parameter of the space."""
+
+FOREIGN_TOP: Mapping[str, str] = {
+    "parameters": "space",
+    "input_parameters": "space",
+    "search_space": "space",
+    "params": "space",
+    "design_space": "space",
+    "scenario": "workloads",
+    "scenarios": "workloads",
+    "workload": "workloads",
+    "models": "workloads",
+    "objective": "objectives",
+    "optimization_objectives": "objectives",
+    "metrics": "objectives",
+    "targets": "constraints",
+    "limits": "constraints",
+    "baseline": "baselines",
+    "reference": "baselines",
+    "sampler": "search",
+    "algorithm": "search",
+    "optimizer": "search",
+    "include": "extends",
+    "base": "extends",
+    "inherit": "extends",
+    "study_name": "name",
+    "tech": "technology",
+    "economy": "economics",
+    "output": "results",
+}
+"""Keys at the top of a sweep."""
+
+FOREIGN_OBJECTIVE: Mapping[str, str] = {
+    "goal": "direction",
+    "mode": "direction",
+    "objective": "metric",
+    "name": "metric",
+    "minimize": "metric with direction: minimize",
+    "maximize": "metric with direction: maximize",
+}
+
+FOREIGN_CONSTRAINT: Mapping[str, str] = {
+    "name": "metric",
+    "upper": "max",
+    "high": "max",
+    "bound": "max",
+    "le": "max",
+    "lower": "min",
+    "low": "min",
+    "ge": "min",
+    "equals": "near and within",
+    "equal": "near and within",
+    "tolerance": "within",
+    "baseline": "relative_to",
+    "relative": "relative_to",
+}
+
+FOREIGN_SEARCH: Mapping[str, str] = {
+    "method": "sampler",
+    "algo": "sampler",
+    "algorithm": "sampler",
+    "optimization_method": "sampler",
+    "n_trials": "n_designs",
+    "num_samples": "n_designs",
+    "n_samples": "n_designs",
+    "budget": "n_designs",
+    "run_cap": "n_designs",
+    "optimization_iterations": "n_designs",
+    "n_gen": "n_designs",
+    "population_size": "options: {population: ...}",
+    "population": "options: {population: ...}",
+    "pop_size": "options: {population: ...}",
+    "chunk_size": "batch_size",
+}
+
+FOREIGN_WORKLOAD: Mapping[str, str] = {
+    "batch_size": "batch",
+    "input_tokens": "prompt_tokens",
+    "context_tokens": "prompt_tokens",
+    "seq_len": "prompt_tokens",
+    "isl": "prompt_tokens",
+    "osl": "output_tokens",
+    "generated_tokens": "output_tokens",
+    "tensor_parallel": "n_chips",
+    "tp": "n_chips",
+    "chips": "n_chips",
+    "optional": "required: false",
+}
+
+FOREIGN_BASELINE: Mapping[str, str] = {
+    "chip": "chips",
+    "device": "chips",
+    "gpu": "chips",
+    "n_chips": "chips: 2x NAME",
+    "format": "weight_format",
+    "weights": "weight_format",
+}
+
+FOREIGN_SAMPLERS: Mapping[str, str] = {
+    "nsga2": "evolve (pymoo's, vectorised) or nsgaii (Optuna's)",
+    "nsga-ii": "evolve (pymoo's, vectorised) or nsgaii (Optuna's)",
+    "nsga3": "evolve with options: {algorithm: nsga3}, or nsgaiii (Optuna's)",
+    "ga": "evolve",
+    "genetic": "evolve",
+    "evolution": "evolve",
+    "evolutionary": "evolve",
+    "bayes": "tpe or gp",
+    "bayesian": "tpe or gp",
+    "bo": "tpe or gp",
+    "hyperopt": "tpe",
+    "lhs": "sobol",
+    "latin_hypercube": "sobol",
+    "halton": "sobol",
+    "quasi_random": "sobol",
+    "uniform": "random",
+    "exhaustive": "grid",
+    "full_factorial": "grid",
+    "brute": "grid",
+    "cma-es": "cmaes",
+    "optuna": "tpe",
+    "pymoo": "evolve",
+}
+
+FOREIGN_DIRECTIONS: Mapping[str, str] = {
+    **dict.fromkeys(("min", "minimise", "minimum", "lower", "down", "less", "smaller"), "minimize"),
+    **dict.fromkeys(("max", "maximise", "maximum", "higher", "up", "more", "larger"), "maximize"),
+}
+
+FOREIGN_NAMES: Mapping[str, str] = {
+    "tp": "tensor",
+    "tensor_parallel": "tensor",
+    "pp": "pipeline",
+    "pipeline_parallel": "pipeline",
+    "layer": "layer_split",
+    "a100": "a100_80gb_sxm",
+    "h100": "h100_sxm",
+    "h200": "h200_sxm",
+    "fp4": "nvfp4",
+    "int4": "int4_g128",
+    "int3": "int3_g128",
+    "dense": "bf16",
+}
+"""Names of entries, as they are said."""
+
+FOREIGN_METRICS: Mapping[str, str] = {
+    "latency_ms": "ms_per_token",
+    "token_latency_ms": "ms_per_token",
+    "tpot_ms": "ms_per_token",
+    "tpot": "ms_per_token",
+    "itl_ms": "ms_per_token",
+    "ttft": "ttft_ms",
+    "latency_s": "request_s",
+    "throughput": "tokens_per_s",
+    "tps": "tokens_per_s",
+    "power_w": "decode_w",
+    "energy_per_token_j": "decode_j_per_token",
+    "j_per_token": "decode_j_per_token",
+    "perplexity": "perplexity_ratio",
+    "ppl_ratio": "perplexity_ratio",
+    "area_mm2": "die_mm2",
+    "die_area_mm2": "die_mm2",
+    "chip_power_w": "tdp_w",
+    "power": "tdp_w",
+    "tdp": "tdp_w",
+    "cost": "cost_usd",
+    "price": "price_usd",
+    "bandwidth": "bandwidth_gbps",
+    "capacity": "capacity_gib",
+}
+
+
+def quoted(value: object) -> str:
+    """Return a value as a message shows it: short, text in quotes, structures by their kind."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 60 else value[:57] + "...")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return names as a choice in words: ``a, b or c``."""
+    *front, last = names
+    return f"{', '.join(front)} or {last}" if front else last
+
+
+def suggest(word: str, known: Iterable[str], foreign: Mapping[str, str] | None = None) -> str:
+    """Return what `word` was probably meant to be among `known`, or ""."""
+    key = _folded(word)
+    by_key = {_folded(name): name for name in known}
+    if key in by_key:
+        return by_key[key]
+    if foreign and (meant := {_folded(k): v for k, v in foreign.items()}.get(key)):
+        return meant
+    close = difflib.get_close_matches(key, by_key, n=3, cutoff=0.7)
+    if not close and len(key) >= 4:
+        close = [name for name in by_key if key in name or (len(name) >= 4 and name in key)][:3]
+    return one_of([by_key[name] for name in close]) if close else ""
+
+
+def suggest_metric(word: str, known: Iterable[str]) -> str:
+    """Return the metric names that `word` was probably meant to be; a bare name matches every workload's."""
+    known = tuple(known)
+    prefix, _, bare = word.rpartition(".")
+    bare_names = tuple(dict.fromkeys(name.rpartition(".")[2] for name in known))
+    meant = suggest(bare, bare_names, FOREIGN_METRICS)
+    prefixes = tuple(dict.fromkeys(name.rpartition(".")[0] for name in known if "." in name))
+    workload = prefix if prefix in prefixes else suggest(prefix, prefixes) if prefix else ""
+    full = [name for name in known if name.rpartition(".")[2] in meant.split(" or ")[0].split(", ")]
+    if workload:
+        full = [name for name in full if name.startswith(f"{workload}.")] or full
+    return one_of(full[:3]) if full else suggest(word, known)
+
+
+def _folded(word: str) -> str:
+    return word.casefold().replace("-", "_").replace(" ", "_")
