@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from dse.outcome import Outcome
 from dse.rows import Rows, joined
 from dse.spec import BaselineSpec
 from dse.store import MANIFEST, headed, write_json
+from dse.yaml_text import yaml_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +150,7 @@ def _picks_text(outcome: Outcome) -> str:
         }
         for pick in outcome.picks
     ]
-    return str(yaml.safe_dump(picks, sort_keys=False, allow_unicode=True, width=120))
+    return yaml_text(picks)
 
 
 def constraints_frame(outcome: Outcome) -> pd.DataFrame:

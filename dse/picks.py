@@ -123,3 +123,11 @@ def _number(value: float, name: str) -> float | int:
     parameter = PARAMETERS.get(name)
     whole = value.is_integer() and (parameter is None or parameter.integer)
     return int(value) if whole else value
+
+
+def designs_of(settings: Mapping[str, Setting]) -> dict[str, Column]:
+    """Return one design, parameter to value, as a table of one row."""
+    return {
+        name: Choice.of(value) if isinstance(value, str) else np.array([float(value)])
+        for name, value in settings.items()
+    }

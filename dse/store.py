@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dse.errors import RunError
+from dse.errors import RunError, SpecError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,9 +161,9 @@ class StoredRun:
     @cached_property
     def spec(self) -> Spec:
         """The sweep as it was run."""
-        from dse.spec import load
+        from dse.spec import load_spec
 
-        return load(self._file("resolved.yaml"))
+        return load_spec(self._file("resolved.yaml"))
 
     @cached_property
     def designs(self) -> pd.DataFrame:
@@ -191,13 +191,13 @@ class StoredRun:
     @cached_property
     def picks(self) -> list[dict[str, Any]]:
         """The picks: name, reason, id, feasible, design, metrics."""
-        import yaml
+        from dse.yaml_positions import parse_yaml, read_text
 
         file = self._file("picks.yaml")
         try:
-            found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise RunError(f"{file}: cannot be read: {error}") from error
+            found = parse_yaml(read_text(file), str(file)).plain()
+        except SpecError as error:
+            raise RunError(str(error)) from error
         if not isinstance(found, list):
             raise RunError(f"{file}: is not a list of picks")
         return found

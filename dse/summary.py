@@ -1,0 +1,261 @@
+"""A run in words and tables: what was asked, what was found, what binds, what survives, and against what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cost_models.quantities import METRICS, PARAMETERS
+from dse.compare import MEASURES, Comparison
+from dse.spec import Spec
+from dse.store import StoredRun
+from dse.tables import MISSING, Table, cell_text, number_text, percent_text, ranges_text, ratio_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALWAYS_SHOWN = ("die_mm2", "tdp_w", "cost_usd", "price_usd")
+"""Metrics that the table of picks shows whatever the sweep asks for."""
+
+_REMOVER = re.compile(r"(.*) \((\d+)%\)")
+
+
+def asked(spec: Spec) -> list[str]:
+    """Return what the sweep asks for."""
+    goals = ", ".join(f"{objective.direction} {objective.metric}" for objective in spec.objectives)
+    lines = [f"{name}: {_workload_words(workload)}" for name, workload in spec.workloads.items()]
+    lines.append(f"objectives: {goals}")
+    lines += [f"constraint: {constraint.label}{unit_behind(constraint)}" for constraint in spec.constraints]
+    return lines
+
+
+def _workload_words(workload: Any) -> str:
+    chips = f", {workload.n_chips} chips ({workload.parallelism})" if workload.n_chips > 1 else ""
+    optional = "" if workload.required else "; need not fit"
+    lengths = f"{workload.prompt_tokens} tokens in, {workload.output_tokens} out"
+    return f"{workload.model}, batch {workload.batch}, {lengths}{chips}{optional}"
+
+
+def unit_behind(constraint: Any) -> str:
+    """Return the unit of a constraint's bound with a space before it, "" where it has none."""
+    unit = unit_of(constraint.metric)
+    return f" {unit}" if unit and not constraint.relative_to else ""
+
+
+def unit_of(name: str) -> str:
+    """Return the unit of a parameter or metric, "" where it has none."""
+    entry = PARAMETERS.get(name) or METRICS.get(name.rpartition(".")[2])
+    return entry.unit if entry else ""
+
+
+def found(run: StoredRun) -> list[str]:
+    """Return what the run evaluated and found."""
+    manifest = run.manifest
+    counts = manifest["counts"]
+    share = counts["feasible"] / counts["evaluated"] if counts["evaluated"] else 0.0
+    planned = f" of {number_text(counts['planned'])} planned" if manifest["status"] == "interrupted" else ""
+    seconds = manifest["seconds"]["total"]
+    lines = [
+        f"{number_text(counts['evaluated'])} designs{planned} by {manifest['sampler']}, seed {manifest['seed']}, "
+        f"in {number_text(seconds, 3)} s ({number_text(manifest['designs_per_s'])} designs/s)",
+        f"{number_text(counts['feasible'])} feasible ({percent_text(share)} %), "
+        f"{number_text(counts['front'])} of them on the front",
+        f"kept: {manifest['kept']}",
+    ]
+    if manifest["status"] == "interrupted":
+        lines.insert(0, "interrupted: everything up to here was kept")
+    if not counts["feasible"]:
+        lines.insert(0, "NO DESIGN MEETS EVERY CONSTRAINT")
+    return lines
+
+
+def varying(spec: Spec) -> list[str]:
+    """Return the parameters that the sweep varies."""
+    from dse.spec import FixedSpec
+
+    return [
+        name
+        for name, entries in spec.space.items()
+        if len(entries) > 1 or not isinstance(entries[0], FixedSpec) or entries[0].when
+    ]
+
+
+def shown_metrics(spec: Spec) -> list[str]:
+    """Return the metrics that matter to the sweep: objectives, constraints, then the ever interesting."""
+    named = [objective.metric for objective in spec.objectives] + [limit.metric for limit in spec.constraints]
+    return list(dict.fromkeys([*named, *ALWAYS_SHOWN]))
+
+
+def picks_table(run: StoredRun) -> Table:
+    """Return the picks side by side: a column each, a row per parameter that varies and metric that matters."""
+    columns: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
+    for pick in run.picks:
+        names, _ = columns.setdefault(int(pick["id"]), ([], pick))
+        names.append(_pick_words(str(pick["name"]), run.spec))
+    values = [{**pick["metrics"], **pick["design"]} for _, pick in columns.values()]
+    rows = [("design", "", *(str(number) for number in columns))]
+    for name in [*varying(run.spec), *shown_metrics(run.spec)]:
+        cells = [cell_text(value[name]) if name in value else "-" for value in values]
+        rows.append((name, unit_of(name), *cells))
+    return Table("Picks", ("", "unit", *(",\n".join(names) for names, _ in columns.values())), tuple(rows), names=2)
+
+
+def _pick_words(name: str, spec: Spec) -> str:
+    metric = name.removeprefix("best_")
+    if metric == name:
+        return name.replace("_", " ")
+    bare = metric.rpartition(".")[2]
+    alone = [objective.metric.rpartition(".")[2] for objective in spec.objectives].count(bare) == 1
+    return f"best {bare if alone else metric}"
+
+
+def misses_table(run: StoredRun, count: int = 5) -> Table:
+    """Return the infeasible designs that miss by least, and what they miss."""
+    table = run.designs
+    missed = table[~table["feasible"].astype(bool)].sort_values(["violation", "id"]).head(count)
+    margins = [name for name in table if str(name).startswith("margin ")]
+    axes = [name for name in varying(run.spec) if name in table]
+    rows = []
+    for _, row in missed.iterrows():
+        broken = [
+            f"{name.removeprefix('margin ')} by {percent_text(-row[name])} %" for name in margins if row[name] < 0
+        ]
+        design = ", ".join(f"{name} {cell_text(row[name])}" for name in axes if not _absent(row[name]))
+        rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", design))
+    return Table("Nearest misses", ("design", "misses", "parameters"), tuple(rows), names=3)
+
+
+def _absent(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def constraints_table(run: StoredRun) -> Table:
+    """Return what binds, the most violated constraint first."""
+    table = run.constraints.sort_values("violated", ascending=False, kind="stable")
+    rows = tuple(
+        (
+            str(row["constraint"]),
+            percent_text(row["violated_share"]),
+            percent_text(row["sole_cause_share"]),
+            _signed_percent(row["best_margin"]),
+            _signed_percent(row["tightest_margin"]),
+        )
+        for _, row in table.iterrows()
+    )
+    headings = (
+        "constraint",
+        "violated\n% of designs",
+        "only this one\n% of designs",
+        "best margin\n%",
+        "least margin of\na feasible one, %",
+    )
+    return Table("What binds", headings, rows)
+
+
+def _signed_percent(margin: float) -> str:
+    return MISSING if margin != margin else f"{100 * margin:+.1f}"
+
+
+def axes_table(run: StoredRun) -> Table:
+    """Return for every axis the values that survive every constraint, and what removes the others."""
+    rows = []
+    for axis, values in run.axes.groupby("axis", sort=False):
+        records: list[dict[str, Any]] = values.to_dict("records")
+        alive = [place for place, record in enumerate(records) if record["feasible"]]
+        removed: dict[str, list[int]] = {}
+        for place, record in enumerate(records):
+            if not record["feasible"]:
+                removed.setdefault(_removers(str(record["removed_by"])), []).append(place)
+        reasons = [f"{_values_text(records, places)}: {label}" for label, places in removed.items()]
+        survives = "all" if len(alive) == len(records) else _values_text(records, alive) if alive else "none"
+        rows.append((str(axis), survives, "\n".join(reasons)))
+    return Table(
+        "Which values survive, and what removes the others", ("axis", "survives", "removed by"), tuple(rows), 3
+    )
+
+
+def _removers(text: str) -> str:
+    """Return constraints in words: with their share of the designs only where they do not break all of them."""
+    parts = [match.groups() for match in map(_REMOVER.fullmatch, text.split("; ")) if match]
+    every = [label for label, share in parts if share == "100"]
+    if every:
+        return " and ".join(every) + (" (each breaks all)" if len(every) > 1 else "")
+    return " with ".join(label for label, _ in parts) + " (together)"
+
+
+def _values_text(records: Sequence[Mapping[str, Any]], places: Sequence[int]) -> str:
+    if any(record["low"] != record["low"] or record["low"] != record["high"] for record in records):
+        return ", ".join(str(records[place]["value"]) for place in places)
+    return ranges_text([float(record["low"]) for record in records], places)
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return designs and baselines on one workload."""
+    rows = tuple(
+        (
+            entry.name,
+            *(
+                percent_text(entry.values[measure.name])
+                if measure.unit == "%"
+                else number_text(entry.values[measure.name])
+                for measure in MEASURES
+            ),
+        )
+        for entry in comparison.entries
+    )
+    headings = ("", *(_heading(measure.heading, measure.unit) for measure in MEASURES))
+    return Table(f"{comparison.workload}: designs and baselines, all chips together", headings, rows)
+
+
+def ratio_table(comparison: Comparison) -> Table | None:
+    """Return the same as ratios to the first baseline, None where there is no baseline."""
+    if comparison.reference is None:
+        return None
+    measures = [measure for measure in MEASURES if measure.in_ratio]
+    rows = tuple(
+        (entry.name, *(ratio_text(entry.ratios.get(measure.name)) for measure in measures))
+        for entry in comparison.entries
+        if entry.name != comparison.reference
+    )
+    headings = ("", *(_heading(measure.heading, measure.unit) for measure in measures))
+    return Table(f"{comparison.workload}: value over that of {comparison.reference}", headings, rows)
+
+
+def _heading(words: str, unit: str) -> str:
+    return f"{words}\n{unit}" if unit else words
+
+
+def what_they_are(comparison: Comparison) -> list[str]:
+    """Return one line per entry that says what it is, and what overhead the baselines carry."""
+    return [f"{entry.name}: {entry.what}" for entry in comparison.entries]
+
+
+def overhead_lines(comparison: Comparison) -> list[str]:
+    """Return for every baseline the share of its decode step that is not explained by bandwidth and arithmetic."""
+    return [
+        f"{comparison.workload}, {entry.name}: {percent_text(entry.values['overhead_share'])} % of the decode step is "
+        "overhead over its bandwidth and arithmetic bound"
+        for entry in comparison.entries
+        if entry.kind == "baseline" and entry.values["overhead_share"] == entry.values["overhead_share"]
+    ]
+
+
+def front_table(run: StoredRun, top: int | None = None) -> Table:
+    """Return the front by its first objective: parameters that vary and metrics that matter."""
+    front = sorted_front(run)
+    axes = [name for name in [*varying(run.spec), *shown_metrics(run.spec)] if name in front]
+    shown = front if top is None else front.head(top)
+    rows = tuple(
+        (str(row["id"]), *("-" if _absent(row[name]) else cell_text(row[name]) for name in axes))
+        for _, row in shown.iterrows()
+    )
+    rest = f" (first {len(shown)} of {len(front)})" if len(shown) < len(front) else ""
+    headings = ("design", *(_heading(name.replace(".", ".\n"), unit_of(name)) for name in axes))
+    return Table(f"Front{rest}", headings, rows)
+
+
+def sorted_front(run: StoredRun) -> pd.DataFrame:
+    """Return the front, the best of the first objective first."""
+    first = run.spec.objectives[0]
+    return run.front.sort_values([first.metric, "id"], ascending=[first.direction == "minimize", True])

@@ -1,0 +1,104 @@
+"""Tables as people read them: text cells under headings that carry units. No terminal is needed to make one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+MISSING = "n/a"
+"""What stands for a number that does not exist."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text in rows and columns.
+
+    Attributes:
+        title: what the table shows, "" for none.
+        headings: one per column, the unit behind or below the name.
+        rows: cells.
+        names: how many of the first columns hold names, which are set to the left.
+    """
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    names: int = 1
+
+
+def number_text(value: float | None, digits: int = 4) -> str:
+    """Return a number as a person writes it: four significant digits, thousands apart, no exponent where avoidable.
+
+    >>> number_text(1234567.0), number_text(0.012345), number_text(float("nan"))
+    ('1 234 567', '0.01234', 'n/a')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}".replace(",", " ") if abs(value) < 1e12 else f"{value:.{digits}g}"
+    return f"{value:.{digits}g}"
+
+
+def percent_text(share: float | None) -> str:
+    """Return a share in per cent, without the sign; what is not quite nothing or everything is not rounded to it.
+
+    >>> percent_text(0.5), percent_text(0.99999), percent_text(1e-7), percent_text(1.0)
+    ('50', '> 99.9', '< 0.1', '100')
+    """
+    if share is None or math.isnan(share):
+        return MISSING
+    if 0 < share < 0.0005:
+        return "< 0.1"
+    if 0.9995 <= share < 1:
+        return "> 99.9"
+    return f"{100 * share:.1f}".removesuffix(".0")
+
+
+def ratio_text(ratio: float | None) -> str:
+    """Return a ratio with three digits and a cross.
+
+    >>> ratio_text(4.266), ratio_text(None)
+    ('4.27x', 'n/a')
+    """
+    return MISSING if ratio is None or math.isnan(ratio) else f"{number_text(ratio, 3)}x"
+
+
+def cell_text(value: object) -> str:
+    """Return any value as a cell."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number_text(float(value))
+    return str(value)
+
+
+def ranges_text(levels: Sequence[float], chosen: Iterable[int]) -> str:
+    """Return chosen places of ascending levels, neighbours joined: ``2 to 6, 10``."""
+    runs: list[list[int]] = []
+    for place in sorted(chosen):
+        if runs and place == runs[-1][1] + 1:
+            runs[-1][1] = place
+        else:
+            runs.append([place, place])
+    return ", ".join(
+        number_text(levels[a]) if a == b else f"{number_text(levels[a])} to {number_text(levels[b])}" for a, b in runs
+    )
+
+
+def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return CSV with missing numbers left empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(headings)
+    for row in rows:
+        writer.writerow(
+            ["" if value is None or (isinstance(value, float) and math.isnan(value)) else value for value in row]
+        )
+    return out.getvalue()

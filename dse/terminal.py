@@ -1,0 +1,125 @@
+"""The terminal: tables, lines and the progress bar. The only room that knows rich."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from dse.tables import Table, number_text, percent_text
+
+if TYPE_CHECKING:
+    from dse.outcome import Progress
+
+WIDTH = 118
+"""Columns of the output where it does not go to a terminal, and the most that tables take there."""
+
+EVERY_S = 10.0
+"""Seconds between two lines of progress where no bar can be drawn."""
+
+
+class ProgressSink(Protocol):
+    """What is told how a run goes."""
+
+    def __call__(self, progress: Progress, /) -> None:
+        """Take note of the progress."""
+
+
+def console() -> Console:
+    """Return the console of standard output: plain, and `WIDTH` wide, where that is not a terminal."""
+    piped = not sys.stdout.isatty()
+    return Console(width=WIDTH if piped else None, highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+
+def print_table(out: Console, table: Table) -> None:
+    """Print a table."""
+    drawn = RichTable(
+        *(
+            Column(heading, justify="left" if place < table.names else "right", overflow="fold", vertical="top")
+            for place, heading in enumerate(table.headings)
+        ),
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+    )
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    if table.title:
+        print_heading(out, table.title)
+    out.print(drawn)
+    out.print()
+
+
+def print_heading(out: Console, text: str) -> None:
+    """Print the heading of a section."""
+    out.print(Text(text, style="bold cyan"))
+
+
+def print_lines(out: Console, lines: list[str], *, heading: str = "") -> None:
+    """Print lines of text, indented under a heading where there is one."""
+    if heading:
+        print_heading(out, heading)
+    for line in lines:
+        out.print(Text(f"  {line}" if heading else line))
+    out.print()
+
+
+@contextmanager
+def progress_display(*, quiet: bool) -> Iterator[ProgressSink]:
+    """Show the progress of a run on standard error: a bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        quiet: show nothing.
+    """
+    if quiet:
+        yield lambda progress: None
+    elif sys.stderr.isatty():
+        with _bar() as sink:
+            yield sink
+    else:
+        yield _Lines()
+
+
+class _Lines:
+    """Prints a line every `EVERY_S` seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        if time.monotonic() - self._last >= EVERY_S:
+            self._last = time.monotonic()
+            planned = f" of {number_text(progress.planned)}" if progress.planned else ""
+            print(f"{number_text(progress.evaluated)}{planned} designs, {_state(progress)}", file=sys.stderr)
+
+
+def _state(progress: Progress) -> str:
+    rate = progress.evaluated / progress.seconds if progress.seconds else 0.0
+    volume = f", hypervolume {progress.hypervolume:.4g}" if progress.hypervolume == progress.hypervolume else ""
+    feasible = percent_text(progress.feasible / progress.evaluated if progress.evaluated else 0.0)
+    return f"{number_text(rate, 3)} designs/s, {feasible} % feasible, front {number_text(progress.front)}{volume}"
+
+
+@contextmanager
+def _bar() -> Iterator[ProgressSink]:
+    from rich import progress as bars
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(bar_width=24),
+        bars.TaskProgressColumn(),
+        bars.TextColumn("{task.fields[state]}"),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("designs", total=None, state="")
+        yield lambda now: bar.update(task, total=now.planned, completed=now.evaluated, state=_state(now))
