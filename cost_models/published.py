@@ -1,0 +1,219 @@
+"""From a library chip to a Machine: published figures, and the library's coefficients where makers publish none.
+
+Published: peaks, bandwidth, capacity, SRAM, link, TDP, die area, price range. By node: energy of a MAC
+(``mac_n7``). By memory technology: energy per bit, streaming efficiency. By measurement: idle power of a board
+(``static_power``), and what a GPU spends on the die per streamed byte (``on_chip``); the latter and the idle power are
+what makes decode draw 440-540 W on an H100 that streams 2.0-2.5 TB/s, of which HBM explains a fifth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from cost_models import power
+from cost_models.columns import Choice, FloatArray, Number
+from cost_models.compute import HEAD_BITS, Scales, head_operand_bits
+from cost_models.errors import LibraryError
+from cost_models.library import Chip, load_library
+from cost_models.machine import Machine
+from cost_models.technology import Technology
+from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
+
+NPU_FAMILIES = frozenset({"tpu", "gaudi", "neuron", "npu"})
+"""Families whose weights stream under a compiled schedule; all others issue instructions like a GPU."""
+
+IDLE_BOARD_FIGURES = {
+    "a100_40gb_sxm": "static_power.idle_board_w.a100_80gb",
+    "a100_80gb_sxm": "static_power.idle_board_w.a100_80gb",
+    "h100_sxm": "static_power.idle_board_w.h100_80gb",
+    "h200_sxm": "static_power.idle_board_w.h100_80gb",
+    "tpu_v4": "static_power.idle_board_w.tpu_v4_min",
+}
+"""Figure of the idle power of a chip's board, its own or that of a board with the same die."""
+
+WIDTHS = (4, 8, 16, 32)
+"""Operand widths of published peaks, bits."""
+
+FORMATS = {
+    ("float", 4): ("fp4",),
+    ("int", 4): ("int4",),
+    ("float", 8): ("fp8",),
+    ("int", 8): ("int8",),
+    ("float", 16): ("bf16", "fp16"),
+    ("int", 16): ("bf16", "fp16"),
+    ("float", 32): ("fp32",),
+    ("int", 32): ("fp32",),
+}
+"""Peaks that serve an operand kind and width, the first that a chip has."""
+
+
+def _at_width(peaks: Mapping[str, float], kind: str, width: int) -> str | None:
+    return next((name for name in FORMATS[kind, width] if name in peaks), None)
+
+
+def peak_ops_per_s(chip: Chip, *, kind: str, bits: float) -> tuple[str, float]:
+    """Return (format, operations per second) at which a chip multiplies operands of a kind and width.
+
+    The format of that width if the chip has a peak for it, else the next wider one it has: an A100 multiplies fp8
+    weights in bf16. Where nothing as wide is published, the widest peak below, halved for each doubling of the width
+    as tensor cores do it; NaN for a chip without any peak. Of bf16 and fp16 the former, whose peaks accumulate in fp32.
+
+    Args:
+        chip: library chip.
+        kind: "int" or "float".
+        bits: wider operand of the two.
+    """
+    peaks: Mapping[str, float] = dict(chip.peak_tops.items())
+    needed = next((width for width in WIDTHS if width >= bits), WIDTHS[-1])
+    for width in WIDTHS:
+        if width >= needed and (name := _at_width(peaks, kind, width)):
+            return name, peaks[name] * TERA
+    for width in reversed(WIDTHS):
+        for other in (kind, "float", "int"):
+            if width < needed and (name := _at_width(peaks, other, width)):
+                return FORMATS[kind, needed][0], peaks[name] * TERA * width / needed
+    return FORMATS[kind, needed][0], float("nan")
+
+
+def mac_energy_pj_n7(chip: Chip, name: str, technology: Technology) -> Number:
+    """Return bare energy at N7 of a MAC in a published format.
+
+    A 16-bit unit of a chip with fp16 peaks is charged as fp16, which it must carry; fp4, which ``mac_n7`` lacks, as
+    int4 times fp8 over int8.
+    """
+
+    def bare(key: str) -> FloatArray:
+        return np.asarray(technology.value(f"mac_n7.formats.{key}.energy_bare_pj"))
+
+    if name == "fp4":
+        return bare("int4xint4") * bare("fp8xfp8") / bare("int8xint8")
+    if name == "bf16" and "fp16" in chip.peak_tops:
+        name = "fp16"
+    return bare(f"{name}x{name}")
+
+
+def _required(chip: Chip, field: str) -> float:
+    number = getattr(chip, field)
+    if number is None:
+        raise LibraryError(f"chip {chip.key!r} cannot be used as a machine: its {field} is not published")
+    return float(number)
+
+
+def _column(number: Number) -> FloatArray:
+    return np.atleast_1d(np.asarray(number, dtype=np.float64))
+
+
+def _or_nan(number: float | None) -> float:
+    return float("nan") if number is None else float(number)
+
+
+def _scales(chip: Chip, technology: Technology) -> Scales:
+    """Return the node's scales at nominal supply, NaN where the node is not published."""
+    if chip.node is None:
+        unknown = np.array([np.nan])
+        return Scales(unknown, unknown, np.ones(1))
+    node = Choice.of(chip.node)
+    area, energy = (technology.of("nodes", node, f"logic_{name}_rel_n7") for name in ("area", "energy"))
+    return Scales(area, energy, np.ones(1))
+
+
+def _static_w(chip: Chip, efficiency: FloatArray, technology: Technology) -> FloatArray:
+    """Return standing power behind the converters: measured idle board, else the library's share of TDP."""
+    if chip.key in IDLE_BOARD_FIGURES:
+        idle = np.asarray(technology.value(IDLE_BOARD_FIGURES[chip.key]))
+    else:
+        idle = np.asarray(technology.value("static_power.static_share_of_tdp")) * _or_nan(chip.tdp_w)
+    return _column(idle * efficiency)
+
+
+def _stream_j_per_byte(chip: Chip, scales: Scales, technology: Technology) -> FloatArray:
+    """Return on-die energy of a streamed byte: by measurement for GPUs, from bank and wire for compiled machines."""
+    if chip.family not in NPU_FAMILIES:
+        return _column(power.programmable_stream_j_per_byte(technology))
+    die_mm2 = technology.value("published.die_mm2") if chip.die_mm2 is None else chip.die_mm2
+    return power.stream_j_per_byte(_column(die_mm2), scales=scales, technology=technology)
+
+
+def _memory(chip: Chip, technology: Technology) -> tuple[FloatArray, FloatArray]:
+    """Return (streaming efficiency, joules per byte) of a chip's DRAM; energy 0 where it has none."""
+    if chip.memory_technology is None:
+        return _column(technology.value("published.sram_only_stream_efficiency")), _column(0.0)
+    path = f"memory.{chip.memory_technology}"
+    pj_per_bit = _column(technology.value(f"{path}.energy_total_pj_per_bit"))
+    return _column(technology.value(f"{path}.efficiency_stream")), pj_per_bit * (PICO * BITS_PER_BYTE)
+
+
+def price_usd(chip: Chip) -> float:
+    """Return the geometric mean of the published price range, the one end where there is one, NaN where none."""
+    ends = [end for end in (chip.price_low_usd, chip.price_high_usd) if end is not None]
+    return float(np.exp(np.mean(np.log(ends)))) if ends else float("nan")
+
+
+def chip_machine(chip: Chip, *, weight_format: str, act_bits: float, kv_bits: float, technology: Technology) -> Machine:
+    """Return the Machine of a library chip with weights in a format; every field ``(1,)``.
+
+    Arithmetic: body and head run in the format of the wider operand, activations or weights as the multiplier sees
+    them, so 16-bit activations mean the 16-bit peak with weights expanded; attention in 16 bits (fp32 for wider KV
+    elements). Expanding weights costs the software stack's time, not the machine's, and no energy of its own. Memory:
+    coefficients of its technology; a chip without DRAM streams from its SRAM. An unpublished SRAM or die size
+    is the library's assumption (``published``), an unpublished TDP, link or node is NaN and so is what follows from it.
+
+    Args:
+        chip: library chip.
+        weight_format: how weights are stored.
+        act_bits: activations in linear layers and head.
+        kv_bits: KV-cache elements.
+        technology: figures.
+
+    Raises:
+        LibraryError: bandwidth or capacity of the chip is not published.
+        UnknownEntryError: the library has no such weight format.
+    """
+    form = load_library().weight_format(weight_format)
+    value = technology.value
+    head_kind = form.operand if form.head_bits < HEAD_BITS else "float"
+    uses = {
+        "linear": peak_ops_per_s(chip, kind=form.operand, bits=max(act_bits, form.operand_bits)),
+        "head": peak_ops_per_s(chip, kind=head_kind, bits=max(act_bits, head_operand_bits(form))),
+        "attention": peak_ops_per_s(chip, kind="float", bits=max(kv_bits, HEAD_BITS)),
+    }
+    scales = _scales(chip, technology)
+    delivery = np.asarray(value("mac_n7.operand_delivery_factor")) * PICO
+    rates = {use: _column(ops_per_s / OPS_PER_MAC) for use, (_, ops_per_s) in uses.items()}
+    joules = {
+        use: _column(mac_energy_pj_n7(chip, name, technology) * scales.energy * delivery)
+        for use, (name, _) in uses.items()
+    }
+    efficiency = _column(value("board.vrm_efficiency"))
+    stream_efficiency, dram_j_per_byte = _memory(chip, technology)
+    tdp_w, die_mm2 = _column(_or_nan(chip.tdp_w)), _column(_or_nan(chip.die_mm2))
+    sram_mib = value("published.sram_mib") if chip.sram_mib is None else chip.sram_mib
+    link_pj_per_bit = _column(value("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach"))
+    return Machine(
+        linear_mac_per_s=rates["linear"],
+        head_mac_per_s=rates["head"],
+        attention_mac_per_s=rates["attention"],
+        linear_j_per_mac=joules["linear"],
+        head_j_per_mac=joules["head"],
+        attention_j_per_mac=joules["attention"],
+        bandwidth_bytes_per_s=_column(_required(chip, "bandwidth_gbps") * GIGA),
+        stream_efficiency=stream_efficiency,
+        capacity_bytes=_column(_required(chip, "capacity_gib") * GIB),
+        sram_bytes=_column(sram_mib) * MIB,
+        unpack_bytes_per_s=_column(np.inf),
+        link_bytes_per_s=_column(_or_nan(chip.link_gbps) * GIGA),
+        dram_j_per_byte=dram_j_per_byte,
+        sram_j_per_byte=_stream_j_per_byte(chip, scales, technology),
+        link_j_per_byte=link_pj_per_bit * (PICO * BITS_PER_BYTE),
+        unpack_j_per_byte=_column(0.0),
+        static_w=_static_w(chip, efficiency, technology),
+        conversion_efficiency=efficiency,
+        tdp_w=tdp_w,
+        die_mm2=die_mm2,
+        cost_usd=_column(np.nan),
+        price_usd=_column(price_usd(chip)),
+        peak_ops_per_s={name: _column(tops * TERA) for name, tops in chip.peak_tops.items()},
+        blocks={"tdp_w": {"published": tdp_w}, "area_mm2": {"published": die_mm2}},
+    )

@@ -1,0 +1,294 @@
+"""From a design to a Machine: the silicon models put together, one row per design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cost_models import area, compute, cost, memory, power
+from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, row_count
+from cost_models.cost import Economics
+from cost_models.machine import Machine
+from cost_models.quantities import PARAMETERS, Parameter
+from cost_models.technology import Technology
+from cost_models.units import BITS_PER_BYTE, GIGA, MIB, OPS_PER_MAC, PICO
+
+
+def _filled(parameter: Parameter, column: Column | None, rows: int) -> Column:
+    default = parameter.default
+    if isinstance(default, str):
+        if column is None:
+            return Choice((default,), np.zeros(rows, dtype=np.intp))
+        assert isinstance(column, Choice)
+        return column.filled(default)
+    if parameter.is_choice:
+        return Choice((), np.full(rows, INACTIVE, dtype=np.intp)) if column is None else column
+    if column is None:
+        return np.full(rows, np.nan if default is None else default)
+    assert not isinstance(column, Choice)
+    if default is None or not np.isnan(column).any():
+        return column
+    return np.where(np.isnan(column), default, column)
+
+
+def fill_defaults(designs: Designs) -> dict[str, Column]:
+    """Return a table with every parameter of a design, `PARAMETERS` defaults where a column or a row is silent.
+
+    A parameter without default (``memory_device_bits``, ``supply_v``, ``weight_method``) stays NaN or inactive: the
+    library decides per entry. Other columns (``technology.*``) pass through.
+    """
+    rows = row_count(designs)
+    filled = {name: _filled(parameter, designs.get(name), rows) for name, parameter in PARAMETERS.items()}
+    return {**designs, **filled}
+
+
+@dataclass(frozen=True)
+class _Design:
+    """A filled table of designs, and every block computed from it, each once."""
+
+    columns: dict[str, Column]
+    technology: Technology
+    economics: Economics
+    stored_bits: FloatArray | None
+
+    def number(self, name: str) -> FloatArray:
+        column = self.columns[name]
+        assert not isinstance(column, Choice)
+        return column
+
+    def choice(self, name: str) -> Choice:
+        column = self.columns[name]
+        assert isinstance(column, Choice)
+        return column
+
+    def node(self, field: str) -> FloatArray:
+        return self.technology.of("nodes", self.choice("node"), field)
+
+    def every_row(self, path: str) -> FloatArray:
+        return np.zeros(len(self.choice("node"))) + self.technology.value(path)
+
+    @cached_property
+    def nominal_v(self) -> FloatArray:
+        return self.node("vdd_nominal_v")
+
+    @cached_property
+    def supply_v(self) -> FloatArray:
+        given = self.number("supply_v")
+        return np.where(np.isnan(given), self.nominal_v, given)
+
+    @cached_property
+    def scales(self) -> compute.Scales:
+        voltage = power.dynamic_scale(self.supply_v, self.nominal_v)
+        return compute.Scales(self.node("logic_area_rel_n7"), self.node("logic_energy_rel_n7"), voltage)
+
+    @cached_property
+    def store(self) -> memory.MemorySystem:
+        return memory.memory_system(
+            self.choice("memory"),
+            devices=self.number("memory_devices"),
+            device_bits=self.number("memory_device_bits"),
+            device_gib=self.number("memory_device_gib"),
+            technology=self.technology,
+        )
+
+    @cached_property
+    def array(self) -> compute.MacArray:
+        return compute.mac_array(
+            self.choice("mac_format"),
+            macs=self.number("macs"),
+            clock_ghz=self.number("clock_ghz"),
+            scales=self.scales,
+            technology=self.technology,
+        )
+
+    @cached_property
+    def decoder(self) -> compute.Decoder:
+        return compute.weight_decoder(
+            self.choice("weight_format"),
+            bytes_per_s=self.store.bandwidth_bytes_per_s,
+            clock_ghz=self.number("clock_ghz"),
+            stored_bits=self.stored_bits,
+            scales=self.scales,
+            technology=self.technology,
+        )
+
+    @cached_property
+    def arithmetic(self) -> compute.Arithmetic:
+        return compute.arithmetic(
+            self.choice("weight_format"),
+            self.array,
+            act_bits=self.number("act_bits"),
+            kv_bits=self.number("kv_bits"),
+            attention_act_bits=self.technology.value("serving.activation_bits"),
+        )
+
+    @cached_property
+    def areas(self) -> dict[str, FloatArray]:
+        value, classes = self.technology.value, self.choice("architecture")
+        return area.area_blocks(
+            mac_array=self.array.mm2,
+            sram=self.number("sram_mib") * self.node("sram_mm2_per_mib"),
+            memory_interface=self.store.interface_mm2,
+            host_interface=self.every_row("interfaces.host_mm2"),
+            link_interface=self.number("link_gbps") * value("interfaces.link_mm2_per_gbps"),
+            weight_decoder=self.decoder.mm2,
+            factor=classes.map(lambda name: value(f"floorplan.area_factor.{name}")),
+        )
+
+    @cached_property
+    def die_mm2(self) -> FloatArray:
+        return area.total(self.areas)
+
+    @cached_property
+    def edges(self) -> dict[str, FloatArray]:
+        return {
+            "memory": self.store.edge_mm,
+            "host": self.every_row("interfaces.host_edge_mm"),
+            "links": self.number("link_gbps") * self.technology.value("interfaces.link_edge_mm_per_gbps"),
+        }
+
+    @cached_property
+    def stream_j_per_byte(self) -> FloatArray:
+        """On-die energy of a streamed byte, by class of architecture."""
+        classes = self.choice("architecture")
+        fixed = power.stream_j_per_byte(self.die_mm2, scales=self.scales, technology=self.technology)
+        if "programmable" not in classes.values:
+            return fixed
+        programmable = classes.map(lambda name: float(name == "programmable")) > 0
+        return np.where(programmable, power.programmable_stream_j_per_byte(self.technology), fixed)
+
+    @cached_property
+    def link_bytes_per_s(self) -> FloatArray:
+        return self.number("link_gbps") * GIGA
+
+    @cached_property
+    def link_j_per_byte(self) -> FloatArray:
+        pj_per_bit = self.every_row("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach")
+        return pj_per_bit * (PICO * BITS_PER_BYTE)
+
+    @cached_property
+    def conversion_efficiency(self) -> FloatArray:
+        return self.every_row("board.vrm_efficiency")
+
+    @cached_property
+    def watts(self) -> dict[str, FloatArray]:
+        bandwidth = self.store.bandwidth_bytes_per_s
+        return power.power_blocks(
+            mac_array=self.array.passes_per_s * self.array.j_per_pass,
+            memory=bandwidth * self.store.j_per_byte,
+            on_chip=bandwidth * self.stream_j_per_byte,
+            weight_decoder=bandwidth * self.decoder.j_per_byte,
+            links=self.link_bytes_per_s * self.link_j_per_byte,
+            leakage=power.leakage_w(self.die_mm2, self.node("leakage_w_per_mm2"), self.supply_v, self.nominal_v),
+            memory_idle=self.store.idle_w,
+            board=self.every_row("board_load.fixed_w"),
+            conversion_efficiency=self.conversion_efficiency,
+        )
+
+    @cached_property
+    def tdp_w(self) -> FloatArray:
+        return area.total(self.watts)
+
+    @cached_property
+    def dollars(self) -> dict[str, FloatArray]:
+        die = cost.die_blocks(
+            self.die_mm2,
+            wafer_usd=self.node("wafer_price_usd"),
+            defects_per_cm2=self.node("defect_density_per_cm2"),
+            yield_model=self.economics.yield_model,
+            technology=self.technology,
+        )
+        package = cost.package_blocks(
+            self.die_mm2,
+            die_usd=die["die"] + die["die_test"],
+            memory_usd=self.store.price_usd,
+            stacks=self.store.stacks,
+            on_interposer=self.store.on_interposer,
+            technology=self.technology,
+        )
+        board = cost.board_usd(self.tdp_w, self.technology)
+        return {**die, **package, "memory": self.store.price_usd, "board": board}
+
+    @cached_property
+    def cost_usd(self) -> FloatArray:
+        return area.total(self.dollars)
+
+    @cached_property
+    def price_usd(self) -> FloatArray:
+        return cost.price_usd(
+            self.cost_usd,
+            mask_set_usd=self.node("mask_set_usd"),
+            design_nre_usd=self.node("design_nre_usd"),
+            economics=self.economics,
+        )
+
+    @cached_property
+    def limits(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        floorplan = area.floorplan_limits(
+            self.die_mm2,
+            edge_mm=area.total(self.edges),
+            tdp_w=self.tdp_w,
+            cooling=self.choice("cooling"),
+            technology=self.technology,
+        )
+        not_offered = self.store.not_offered
+        return {**floorplan, "memory_device": (not_offered, np.zeros_like(not_offered))}
+
+
+def design_machine(
+    designs: Designs, technology: Technology, *, economics: Economics, stored_bits: FloatArray | None = None
+) -> Machine:
+    """Return the Machine of each design.
+
+    Equations stand in `compute`, `memory`, `area`, `power` and `cost`. The weight decoder is sized to peak memory
+    bandwidth and therefore limits nothing. `limits` says where a design cannot be built: reticle, die edge, heat, and
+    ``memory_device`` (used 1, allowed 0) where the technology has no device of that width or capacity.
+
+    Args:
+        designs: table of parameters; missing ones take their defaults (`fill_defaults`).
+        technology: figures.
+        economics: business terms.
+        stored_bits: stored bits per body weight, metadata included; XOR-coded formats use it for the share of the
+            stream that their network sees (all of it where None).
+
+    Raises:
+        UnknownEntryError: a node, memory grade or format that the library does not hold.
+    """
+    design = _Design(fill_defaults(designs), technology, economics, stored_bits)
+    store, array, uses, watts = design.store, design.array, design.arithmetic, design.watts
+    linear_rate, linear_j = compute.rate_and_energy(array, uses.linear)
+    head_rate, head_j = compute.rate_and_energy(array, uses.head)
+    attention_rate, attention_j = compute.rate_and_energy(array, uses.attention)
+    return Machine(
+        linear_mac_per_s=linear_rate,
+        head_mac_per_s=head_rate,
+        attention_mac_per_s=attention_rate,
+        linear_j_per_mac=linear_j,
+        head_j_per_mac=head_j,
+        attention_j_per_mac=attention_j,
+        bandwidth_bytes_per_s=store.bandwidth_bytes_per_s,
+        stream_efficiency=store.stream_efficiency,
+        capacity_bytes=store.capacity_bytes,
+        sram_bytes=design.number("sram_mib") * MIB,
+        unpack_bytes_per_s=np.full(len(array.mm2), np.inf),
+        link_bytes_per_s=design.link_bytes_per_s,
+        dram_j_per_byte=store.j_per_byte,
+        sram_j_per_byte=design.stream_j_per_byte,
+        link_j_per_byte=design.link_j_per_byte,
+        unpack_j_per_byte=design.decoder.j_per_byte,
+        static_w=watts["leakage"] + watts["memory_idle"] + watts["board"],
+        conversion_efficiency=design.conversion_efficiency,
+        tdp_w=design.tdp_w,
+        die_mm2=design.die_mm2,
+        cost_usd=design.cost_usd,
+        price_usd=design.price_usd,
+        peak_ops_per_s={
+            "linear": OPS_PER_MAC * linear_rate,
+            "head": OPS_PER_MAC * head_rate,
+            "attention": OPS_PER_MAC * attention_rate,
+        },
+        blocks={"area_mm2": design.areas, "tdp_w": watts, "cost_usd": design.dollars, "edge_mm": design.edges},
+        limits=design.limits,
+    )
