@@ -210,7 +210,7 @@ class _Reader:
 
     def _space(self) -> dict[str, tuple[ParameterSpec, ...]]:
         """Return the declarations of every parameter of the space that is not at fault."""
-        if not self._collection("space", dict, required=False):
+        if not self._collection("space", dict, required=True):
             return {}
         space = {}
         for name, node in self._mapping_at(("space",)).items():

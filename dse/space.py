@@ -1,0 +1,205 @@
+"""The design space of a sweep: unit cube to designs and back, and its grid.
+
+A design is one row of a table of columns (`cost_models.columns.Designs`). Every parameter that the sweep leaves
+free has one coordinate in the unit cube, whatever conditions it stands under; a parameter that does not apply in a
+row is NaN there (`INACTIVE` for names), its coordinate is ignored, and models take the parameter's default.
+Two rows are the same design if their active values are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from graphlib import TopologicalSorter
+
+import numpy as np
+
+from cost_models.columns import Column, Designs, FloatArray, row_count
+from cost_models.library import load_library
+from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX
+from dse.codecs import Codec
+from dse.errors import Fault, SpecError
+from dse.grid import Grid
+from dse.space_parameters import SpaceParameter, holds_in, parameters_of
+from dse.spec import Spec
+
+
+class Space:
+    """The designs that a sweep allows.
+
+    Args:
+        spec: the checked sweep.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self.parameters: Mapping[str, SpaceParameter] = parameters_of(spec.space, sorted(spec.space, key=_rank))
+        self._order = tuple(TopologicalSorter({name: p.needs for name, p in self.parameters.items()}).static_order())
+        self._coordinate = {name: index for index, name in enumerate(self.dimensions)}
+
+    @cached_property
+    def dimensions(self) -> tuple[str, ...]:
+        """The free parameters, in the order of the coordinates (that of the registry, not of the file)."""
+        return tuple(name for name, parameter in self.parameters.items() if parameter.is_free)
+
+    @cached_property
+    def fixed(self) -> Mapping[str, float | str]:
+        """Parameters with one value in every design, and that value."""
+        fixed: dict[str, float | str] = {}
+        for name, parameter in self.parameters.items():
+            if not parameter.is_free and not parameter.is_conditional:
+                level = parameter.alternatives[0].codec.levels
+                assert level is not None
+                fixed[name] = parameter.names[int(level[0])] if parameter.names else float(level[0])
+        return fixed
+
+    # -- unit cube ----------------------------------------------------------------------------------------------
+
+    def decode(self, unit: FloatArray) -> dict[str, Column]:
+        """Return the designs at points of the unit cube.
+
+        Args:
+            unit: ``(n, dimensions)`` in ``[0, 1]``; coordinates of inactive parameters are ignored.
+
+        Raises:
+            ValueError: another shape, or a coordinate outside of the cube.
+        """
+        unit = np.asarray(unit, dtype=np.float64)
+        if unit.ndim != 2 or unit.shape[1] != len(self.dimensions):
+            raise ValueError(f"unit must have the shape (n, {len(self.dimensions)}), got {unit.shape}")
+        if not ((unit >= 0) & (unit <= 1)).all():
+            raise ValueError("unit must lie in [0, 1]")
+        rows = len(unit)
+        numbers: dict[str, FloatArray] = {}
+        for name in self._order:
+            parameter = self.parameters[name]
+            own = unit[:, self._coordinate[name]] if parameter.is_free else np.zeros(rows)
+            numbers[name] = self._decoded(parameter, own, numbers)
+        return self._columns(numbers)
+
+    def _decoded(self, parameter: SpaceParameter, unit: FloatArray, numbers: Mapping[str, FloatArray]) -> FloatArray:
+        if not parameter.is_conditional:
+            codec = parameter.alternatives[0].codec
+            if not parameter.is_free:
+                assert codec.levels is not None
+                return np.broadcast_to(codec.levels[0], unit.shape)
+            return codec.decode(unit)
+        values = np.full(unit.shape, np.nan)
+        for alternative in parameter.alternatives:
+            holds = holds_in(alternative, numbers, len(unit))
+            values[holds] = alternative.codec.decode(unit[holds])
+        return values
+
+    def encode(self, designs: Designs) -> FloatArray:
+        """Return ``(n, dimensions)`` points of the unit cube that decode to `designs`.
+
+        Discrete values are put in the middle of their cell, inactive ones at 0.5; a number that the space does not
+        hold is taken to the nearest it does. `decode` of the result returns designs of this space unchanged
+        (continuous values to the last digits).
+        """
+        rows = row_count(designs)
+        numbers = {name: p.numbers(designs[name]) for name, p in self.parameters.items()}
+        unit = np.full((rows, len(self.dimensions)), 0.5)
+        for name in self.dimensions:
+            for alternative in self.parameters[name].alternatives:
+                holds = holds_in(alternative, numbers, rows) & ~np.isnan(numbers[name])
+                unit[holds, self._coordinate[name]] = alternative.codec.encode(numbers[name][holds])
+        return np.asarray(np.clip(unit, 0.0, 1.0))
+
+    def _columns(self, numbers: Mapping[str, FloatArray]) -> dict[str, Column]:
+        return {name: parameter.column(numbers[name]) for name, parameter in self.parameters.items()}
+
+    # -- grid ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _grid(self) -> Grid:
+        endless = [name for name, p in self.parameters.items() if not p.is_enumerable]
+        if endless:
+            places = {name: self._spec.place_of(f"space.{name}") for name in endless}
+            what, perhaps = "a range that cannot be enumerated", "add step or levels"
+            raise SpecError(Fault(places[name], f"space.{name}", what, perhaps=perhaps) for name in endless)
+        return Grid({name: self.parameters[name] for name in self._order})
+
+    @property
+    def grid_size(self) -> int:
+        """Number of distinct designs; inactive parameters do not multiply.
+
+        Raises:
+            SpecError: a range has neither `step` nor `levels`.
+        """
+        return self._grid.size
+
+    @property
+    def is_enumerable(self) -> bool:
+        """Whether every range has levels, so that the space has a grid."""
+        return all(parameter.is_enumerable for parameter in self.parameters.values())
+
+    def grid(self, start: int, stop: int) -> dict[str, Column]:
+        """Return designs `start` to `stop` (exclusive) of the enumeration, each design once.
+
+        Raises:
+            SpecError: a range has neither `step` nor `levels`.
+            IndexError: beyond the last design.
+        """
+        return self._columns(self._grid.rows(start, stop))
+
+    def grid_levels(self, name: str) -> tuple[float | str, ...]:
+        """Return every value that a parameter takes in the grid.
+
+        Raises:
+            KeyError: no such parameter.
+            SpecError: a range has neither `step` nor `levels`.
+        """
+        parameter = self.parameters[name]
+        if not parameter.is_enumerable:
+            _ = self._grid  # raises with every range that is in the way
+        levels = [a.codec.levels for a in parameter.alternatives if a.codec.levels is not None]
+        values = dict.fromkeys(float(value) for listed in levels for value in listed)
+        return tuple(parameter.names[int(value)] if parameter.names else value for value in values)
+
+    # -- one design ---------------------------------------------------------------------------------------------
+
+    def default_design(self) -> dict[str, Column]:
+        """Return one row with every parameter at its default, or at the nearest value that the space allows.
+
+        A name that is not allowed gives way to the first that is; numbers without a default are in the middle.
+        """
+        numbers: dict[str, FloatArray] = {}
+        for name in self._order:
+            parameter = self.parameters[name]
+            wanted = self._default(name)
+            numbers[name] = np.array([np.nan])
+            for alternative in parameter.alternatives:
+                if holds_in(alternative, numbers, 1)[0]:
+                    numbers[name] = _nearest(alternative.codec, parameter, wanted)
+        return self._columns(numbers)
+
+    def _default(self, name: str) -> float | str | None:
+        if name in PARAMETERS:
+            return PARAMETERS[name].default
+        if name.startswith(TECHNOLOGY_PREFIX):
+            path = name.removeprefix(TECHNOLOGY_PREFIX)
+            return self._spec.technology.get(path, load_library().figures[path].typ)
+        workload, _, field = name.partition(".")
+        own = getattr(self._spec.workloads[workload], field)
+        return PARAMETERS[field].default if own is None else float(own)
+
+
+def _rank(name: str) -> tuple[int, int, str]:
+    """Return the place of a parameter: the registry's, then workload fields, then figures, by name."""
+    if name in PARAMETERS:
+        return 0, list(PARAMETERS).index(name), name
+    return 1 + name.startswith(TECHNOLOGY_PREFIX), 0, name
+
+
+def _nearest(codec: Codec, parameter: SpaceParameter, wanted: float | str | None) -> FloatArray:
+    """Return the allowed value nearest to `wanted`, as one row."""
+    if parameter.names:
+        code = parameter.names.index(wanted) if wanted in parameter.names else -1
+        assert codec.levels is not None
+        return np.array([code if code in codec.levels else codec.levels[0]], dtype=np.float64)
+    if wanted is None or isinstance(wanted, str):
+        return codec.decode(np.array([0.5]))
+    ends = codec.decode(np.array([0.0, 1.0]))
+    within = np.clip(np.array([float(wanted)]), ends.min(), ends.max())
+    return codec.decode(np.clip(codec.encode(within), 0.0, 1.0))
