@@ -24,7 +24,7 @@ HEAD_BITS = 16.0
 
 @dataclass(frozen=True)
 class Scales:
-    """What node and supply make of figures given at N7; each ``(n,)``.
+    """What node and supply make of figures given at N7; each ``(n,)`` or ``(1,)``.
 
     Attributes:
         logic_area: area of logic over N7.
@@ -44,7 +44,7 @@ class Scales:
 
 @dataclass(frozen=True)
 class MacArray:
-    """The array of a design; every field ``(n,)``.
+    """The array of a design; every field ``(n,)`` or ``(1,)``.
 
     Attributes:
         passes_per_s: native multiply-accumulates per second, all units together.

@@ -18,7 +18,7 @@ from cost_models.units import BITS_PER_BYTE, GIB, GIGA, PICO
 
 @dataclass(frozen=True)
 class MemorySystem:
-    """All memory devices of one board; every field ``(n,)``.
+    """All memory devices of one board; every field ``(n,)`` or ``(1,)``.
 
     Attributes:
         bandwidth_bytes_per_s: peak, payload only.
@@ -56,9 +56,10 @@ def memory_technology(grade: Choice) -> Choice:
 def _is_listed(names: Choice, number: FloatArray, listed: dict[str, tuple[float, ...]]) -> FloatArray:
     """Return 1 where a number is in the list of the row's name, else 0."""
     longest = max(len(listed[name]) for name in names.values)
-    found = np.zeros(len(names), dtype=bool)
+    found = np.zeros(1, dtype=bool)
     for slot in range(longest):
-        found |= number == names.gather([listed[n][slot] if slot < len(listed[n]) else np.nan for n in names.values])
+        entry = names.gather([listed[n][slot] if slot < len(listed[n]) else np.nan for n in names.values])
+        found = found | (number == entry)
     return found.astype(np.float64)
 
 

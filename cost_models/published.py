@@ -16,7 +16,7 @@ from cost_models import power
 from cost_models.columns import Choice, FloatArray, Number
 from cost_models.compute import HEAD_BITS, Scales, head_operand_bits
 from cost_models.errors import LibraryError
-from cost_models.library import Chip, load_library
+from cost_models.library import Chip, WeightFormat
 from cost_models.machine import Machine
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
@@ -32,6 +32,9 @@ IDLE_BOARD_FIGURES = {
     "tpu_v4": "static_power.idle_board_w.tpu_v4_min",
 }
 """Figure of the idle power of a chip's board, its own or that of a board with the same die."""
+
+HOST_LINK = "PCIe"
+"""How the name of a link begins that runs through the host."""
 
 WIDTHS = (4, 8, 16, 32)
 """Operand widths of published peaks, bits."""
@@ -151,7 +154,9 @@ def price_usd(chip: Chip) -> float:
     return float(np.exp(np.mean(np.log(ends)))) if ends else float("nan")
 
 
-def chip_machine(chip: Chip, *, weight_format: str, act_bits: float, kv_bits: float, technology: Technology) -> Machine:
+def chip_machine(
+    chip: Chip, *, weight_format: WeightFormat, act_bits: float, kv_bits: float, technology: Technology
+) -> Machine:
     """Return the Machine of a library chip with weights in a format; every field ``(1,)``.
 
     Arithmetic: body and head run in the format of the wider operand, activations or weights as the multiplier sees
@@ -169,10 +174,8 @@ def chip_machine(chip: Chip, *, weight_format: str, act_bits: float, kv_bits: fl
 
     Raises:
         LibraryError: bandwidth or capacity of the chip is not published.
-        UnknownEntryError: the library has no such weight format.
     """
-    form = load_library().weight_format(weight_format)
-    value = technology.value
+    form, value = weight_format, technology.value
     head_kind = form.operand if form.head_bits < HEAD_BITS else "float"
     uses = {
         "linear": peak_ops_per_s(chip, kind=form.operand, bits=max(act_bits, form.operand_bits)),
@@ -214,6 +217,7 @@ def chip_machine(chip: Chip, *, weight_format: str, act_bits: float, kv_bits: fl
         die_mm2=die_mm2,
         cost_usd=_column(np.nan),
         price_usd=_column(price_usd(chip)),
+        link_through_host=_column(float(chip.link_name.startswith(HOST_LINK))),
         peak_ops_per_s={name: _column(tops * TERA) for name, tops in chip.peak_tops.items()},
         blocks={"tdp_w": {"published": tdp_w}, "area_mm2": {"published": die_mm2}},
     )

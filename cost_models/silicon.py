@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from cost_models import area, compute, cost, memory, power
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, row_count
+from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray
 from cost_models.cost import Economics
 from cost_models.machine import Machine
 from cost_models.quantities import PARAMETERS, Parameter
@@ -16,31 +16,32 @@ from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIGA, MIB, OPS_PER_MAC, PICO
 
 
-def _filled(parameter: Parameter, column: Column | None, rows: int) -> Column:
-    default = parameter.default
-    if isinstance(default, str):
-        if column is None:
-            return Choice((default,), np.zeros(rows, dtype=np.intp))
-        assert isinstance(column, Choice)
-        return column.filled(default)
+def _default_row(parameter: Parameter) -> Column:
+    if isinstance(parameter.default, str):
+        return Choice.of(parameter.default)
     if parameter.is_choice:
-        return Choice((), np.full(rows, INACTIVE, dtype=np.intp)) if column is None else column
+        return Choice((), np.array([INACTIVE], dtype=np.intp))
+    return np.array([np.nan if parameter.default is None else parameter.default])
+
+
+def _filled(parameter: Parameter, column: Column | None) -> Column:
     if column is None:
-        return np.full(rows, np.nan if default is None else default)
-    assert not isinstance(column, Choice)
-    if default is None or not np.isnan(column).any():
+        return _default_row(parameter)
+    if isinstance(column, Choice):
+        return column.filled(parameter.default) if isinstance(parameter.default, str) else column
+    if parameter.default is None or not np.isnan(column).any():
         return column
-    return np.where(np.isnan(column), default, column)
+    return np.where(np.isnan(column), parameter.default, column)
 
 
 def fill_defaults(designs: Designs) -> dict[str, Column]:
     """Return a table with every parameter of a design, `PARAMETERS` defaults where a column or a row is silent.
 
+    A missing column becomes one row, which stands for all.
     A parameter without default (``memory_device_bits``, ``supply_v``, ``weight_method``) stays NaN or inactive: the
     library decides per entry. Other columns (``technology.*``) pass through.
     """
-    rows = row_count(designs)
-    filled = {name: _filled(parameter, designs.get(name), rows) for name, parameter in PARAMETERS.items()}
+    filled = {name: _filled(parameter, designs.get(name)) for name, parameter in PARAMETERS.items()}
     return {**designs, **filled}
 
 
@@ -58,16 +59,23 @@ class _Design:
         assert not isinstance(column, Choice)
         return column
 
+    @cached_property
+    def drawn_rows(self) -> int:
+        """Rows of the figures that are columns, 1 where none is: a name must be repeated to gather from them."""
+        return max((len(drawn) for drawn in self.technology.columns().values()), default=1)
+
     def choice(self, name: str) -> Choice:
         column = self.columns[name]
         assert isinstance(column, Choice)
+        if len(column) == 1 < self.drawn_rows:
+            return Choice(column.values, np.broadcast_to(column.codes, self.drawn_rows))
         return column
 
     def node(self, field: str) -> FloatArray:
         return self.technology.of("nodes", self.choice("node"), field)
 
     def every_row(self, path: str) -> FloatArray:
-        return np.zeros(len(self.choice("node"))) + self.technology.value(path)
+        return np.atleast_1d(np.asarray(self.technology.value(path), dtype=np.float64))
 
     @cached_property
     def nominal_v(self) -> FloatArray:
@@ -240,7 +248,7 @@ class _Design:
 def design_machine(
     designs: Designs, technology: Technology, *, economics: Economics, stored_bits: FloatArray | None = None
 ) -> Machine:
-    """Return the Machine of each design.
+    """Return the Machine of each design; what no column varies has one row.
 
     Equations stand in `compute`, `memory`, `area`, `power` and `cost`. The weight decoder is sized to peak memory
     bandwidth and therefore limits nothing. `limits` says where a design cannot be built: reticle, die edge, heat, and
@@ -272,7 +280,7 @@ def design_machine(
         stream_efficiency=store.stream_efficiency,
         capacity_bytes=store.capacity_bytes,
         sram_bytes=design.number("sram_mib") * MIB,
-        unpack_bytes_per_s=np.full(len(array.mm2), np.inf),
+        unpack_bytes_per_s=np.array([np.inf]),
         link_bytes_per_s=design.link_bytes_per_s,
         dram_j_per_byte=store.j_per_byte,
         sram_j_per_byte=design.stream_j_per_byte,
