@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.columns import FloatArray, Number
-from cost_models.cost import Economics, usd_per_million_tokens
+from cost_models.cost import usd_per_million_tokens
 from cost_models.inference import Inference
 from cost_models.machine import Machine
 from cost_models.quality import Quality
@@ -45,7 +45,7 @@ def design_metrics(machine: Machine, stored_bits: Number) -> dict[str, FloatArra
     }
 
 
-def workload_metrics(served: Served, technology: Technology, economics: Economics) -> dict[str, FloatArray]:
+def workload_metrics(served: Served, technology: Technology) -> dict[str, FloatArray]:
     """Return the metrics of a workload on a machine; missing (NaN) in rows whose chips cannot hold it."""
     result, serving, machine = served.inference, served.serving, served.machine
     batch, output = np.asarray(serving.batch), np.asarray(serving.output_tokens)
@@ -75,8 +75,9 @@ def workload_metrics(served: Served, technology: Technology, economics: Economic
         "tokens_per_joule": 1 / decode_j,
         "tokens_per_joule_tdp": batch / result.decode_s / (machine.tdp_w * serving.chips),
         "usd_per_million_tokens": usd_per_million_tokens(
-            price_usd=prices, watts=request_j * end_to_end, tokens_per_s=end_to_end, chips=serving.chips,
-            technology=technology, economics=economics,
+            prices, request_j * end_to_end, end_to_end, chips=serving.chips, technology=technology,
+            idle_w=machine.static_w / machine.conversion_efficiency * serving.chips,
+            provisioned_w=machine.tdp_w * serving.chips,
         ),
         "tokens_per_s_per_usd": end_to_end / prices,
     }  # fmt: skip

@@ -102,7 +102,7 @@ class Evaluator:
         margins = limit_margins(machine)
         for name in self.spec.workloads:
             served = self.serve(name, designs, columns, machine, technology)
-            values = workload_metrics(served, technology, self.economics)
+            values = workload_metrics(served, technology)
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
             if self.spec.workloads[name].required:
                 margins[f"{name}.capacity"] = capacity_margin(served)
@@ -161,7 +161,7 @@ class Evaluator:
             name: float(value[0]) for name, value in design_metrics(first.machine, first.formats.weight_bits).items()
         }
         for name, one in served.items():
-            values = workload_metrics(one, self.technology, self.economics)
+            values = workload_metrics(one, self.technology)
             metrics.update({f"{name}.{metric}": float(value[0]) for metric, value in values.items()})
         return metrics
 
