@@ -119,12 +119,12 @@ def stepped(low: float, high: float, step: float) -> FloatArray:
     count = int((high - low) / step * (1 + 1e-12)) + 1
     values = low + step * np.arange(count)
     decimals = max(0, *(-int(Decimal(repr(number)).as_tuple().exponent) for number in (low, step)))
-    return np.round(values, decimals) if decimals <= 12 else values
+    return np.asarray(np.round(values, decimals) if decimals <= 12 else values)
 
 
 def spread(low: float, high: float, levels: int, *, log: bool, whole: bool) -> FloatArray:
     """Return `levels` values from `low` to `high`; whole ones are rounded, and repeats are dropped."""
-    values = np.asarray(np.geomspace(low, high, levels) if log else np.linspace(low, high, levels))
+    values = np.asarray(np.geomspace(low, high, levels) if log else np.linspace(low, high, levels), dtype=np.float64)
     if whole:
         return np.asarray(np.unique(np.round(values)), dtype=np.float64)
     tidy = np.array([float(f"{value:.12g}") for value in values])
