@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from cost_models.columns import FloatArray, Number
+from cost_models.machine import Machine
 from cost_models.software import Software
 
+PAIR = 2.0
+"""Chips that the link of a chip connects when nothing is shared."""
 
-def all_reduce_s(size_bytes: Number, chips: Number, link_bytes_per_s: Number, software: Software) -> FloatArray:
+
+def all_reduce_s(size_bytes: Number, chips: Number, machine: Machine, software: Software) -> FloatArray:
     """Return the time to sum a buffer over all chips; 0 for one chip, infinite without a link.
 
     base + (p-2) hop + 2 (p-1)/p S / (share W): the latency-bandwidth model of ring all-reduce
@@ -17,25 +21,41 @@ def all_reduce_s(size_bytes: Number, chips: Number, link_bytes_per_s: Number, so
     Args:
         size_bytes: buffer on each chip.
         chips: chips that take part.
-        link_bytes_per_s: one-way bandwidth of a chip over all its links.
+        machine: one of them.
         software: stack parameters.
     """
     chips = np.asarray(chips, dtype=np.float64)
-    return _collective_s(size_bytes, 2 * (chips - 1) / chips, chips, link_bytes_per_s, software)
+    return _collective_s(size_bytes, 2 * (chips - 1) / chips, chips, machine, software)
 
 
-def send_s(size_bytes: Number, link_bytes_per_s: Number, software: Software) -> FloatArray:
+def all_gather_s(size_bytes: Number, chips: Number, machine: Machine, software: Software) -> FloatArray:
+    """Return the time until every chip has the whole of a buffer of which each held an equal part.
+
+    Each chip receives (p-1)/p of it; an all-to-all of the same buffer sends as much.
+    """
+    chips = np.asarray(chips, dtype=np.float64)
+    return _collective_s(size_bytes, (chips - 1) / chips, chips, machine, software)
+
+
+def send_s(size_bytes: Number, machine: Machine, software: Software) -> FloatArray:
     """Return the time to hand a buffer to the next chip of a pipeline."""
-    return _collective_s(size_bytes, np.float64(1.0), np.float64(2.0), link_bytes_per_s, software)
+    return _collective_s(size_bytes, np.float64(1.0), np.float64(PAIR), machine, software)
 
 
 def _collective_s(
-    size_bytes: Number, crossings: Number, chips: Number, link_bytes_per_s: Number, software: Software
+    size_bytes: Number, crossings: Number, chips: FloatArray, machine: Machine, software: Software
 ) -> FloatArray:
-    """Return base + hops + traffic, 0 where there is nothing to do, infinite where there is no link."""
+    """Return base + hops + traffic, 0 where there is nothing to do, infinite where there is no link.
+
+    Chips on a host's PCIe tree share its upper branches and cross memory twice without peer access: the measured
+    bandwidth falls with the square of the chips (L40S: 20, 5.1 and 1.4 GB/s for 2, 4 and 8).
+    """
     traffic = np.asarray(size_bytes * np.asarray(crossings), dtype=np.float64)
-    rate = np.asarray(link_bytes_per_s) * software.collective_share
+    if not traffic.any():
+        return np.zeros_like(traffic)
+    sharing = np.where(machine.link_through_host > 0, np.square(np.maximum(chips, PAIR) / PAIR), 1.0)
+    rate = machine.link_bytes_per_s * software.collective_share / sharing
     with np.errstate(divide="ignore", invalid="ignore"):
         moving = traffic / rate
-    floor = software.collective_base_s + np.maximum(np.asarray(chips) - 2, 0) * software.collective_hop_s
+    floor = software.collective_base_s + np.maximum(chips - PAIR, 0) * software.collective_hop_s
     return np.where(traffic > 0, floor + moving, 0.0)

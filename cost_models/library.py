@@ -170,6 +170,7 @@ def read_library(directory: Path) -> Library:
     sections = Sections.read(directory)
     sources = _records(sections, "sources", Source)
     figures = FigureReader(sections, sources).read()
+    _inherit_stacks(sections, figures)
     library = Library(
         chips=_records(sections, "chips", Chip),
         models=_records(sections, "models", Model),
@@ -193,10 +194,23 @@ def _own_fields(kind: type[Record]) -> Callable[[str, Data], Data]:
     return lambda key, entry: {name: entry[name] for name in kind.model_fields if name in entry}
 
 
+def _inherit_stacks(sections: Sections, figures: dict[str, Figure]) -> None:
+    """Give each stack the figures of its base that it lacks; a base stands before the stacks built on it."""
+    known: list[str] = []
+    for key, entry in sections.entries("stacks"):
+        base = entry.get("base")
+        if base is not None and base not in known:
+            sections.fault(["stacks", key, "base"], str(UnknownEntryError("stack above this one", str(base), known)))
+        prefix = f"stacks.{base}."
+        for path in [path for path in figures if path.startswith(prefix)]:
+            figures.setdefault(f"stacks.{key}.{path.removeprefix(prefix)}", figures[path])
+        known.append(key)
+
+
 def _stack_fields(figures: Mapping[str, Figure], key: str, entry: Data) -> Data:
     """Gather the figures of a stack under `parameters`."""
     prefix = f"stacks.{key}."
-    parameters = {name: figures[prefix + name] for name in entry if prefix + name in figures}
+    parameters = {path.removeprefix(prefix): figure for path, figure in figures.items() if path.startswith(prefix)}
     fields = {name: value for name, value in entry.items() if name not in parameters and name not in ("src", "conf")}
     return {**fields, "sources": entry.get("src", ()), "parameters": parameters}
 

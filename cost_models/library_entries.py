@@ -172,6 +172,8 @@ class Stack(Record):
 
     Attributes:
         families: chip families for which it is the generic stack.
+        base: stack whose figures stand where this one gives none.
+        software: patterns of the software names that it stands for, as sources print them.
         sources: keys of the library's sources.
         parameters: figures, also found as ``stacks.KEY.NAME``.
     """
@@ -181,4 +183,6 @@ class Stack(Record):
     note: str = ""
     sources: tuple[str, ...] = Field(min_length=1)
     families: tuple[str, ...] = ()
+    base: str | None = None
+    software: tuple[str, ...] = ()
     parameters: Mapping[str, Figure]

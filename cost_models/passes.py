@@ -82,8 +82,9 @@ def _fixed_s(serving: Serving, tokens: Number, machine: Machine, software: Softw
     """Return host time and hand-overs of one pass of `tokens` activation rows."""
     handed = np.asarray(tokens) * serving.model.d_model * np.asarray(formats.activation_bits) / 8
     several = np.asarray(serving.stages) > 1
-    hop = send_s(handed * several, machine.link_bytes_per_s, software)
-    return software.step_s + np.where(several, (np.asarray(serving.stages) - 1) * hop, 0.0)
+    hop = send_s(handed * several, machine, software)
+    host = software.step_s + np.asarray(serving.batch) * software.sequence_s
+    return host + np.where(several, (np.asarray(serving.stages) - 1) * hop, 0.0)
 
 
 def decode_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
@@ -100,7 +101,10 @@ def decode_pass(serving: Serving, machine: Machine, software: Software, formats:
     middle = decode_attention(model, shape, context=(first + last) / 2, windowed=windowed)
     middle_time = time_operators(middle, machine, software, formats, chips=tp)
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
-    attention_s = mean_of_larger(memory, arithmetic) + middle_time.kernel_s
+    larger = mean_of_larger(memory, arithmetic)
+    # The smaller of two is their sum less the larger, so its mean is exact as well.
+    smaller = (memory[0] + memory[1] + arithmetic[0] + arithmetic[1]) / 2 - larger
+    attention_s = larger + software.exposed_share * smaller + middle_time.kernel_s
     total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
     times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
     fixed = _fixed_s(serving, shape.batch, machine, software, formats)
@@ -114,7 +118,7 @@ def prefill_pass(serving: Serving, machine: Machine, software: Software, formats
     operators = _joined(linear, prefill_attention(model, shape))
     times = time_operators(operators, machine, software, formats, chips=tp)
     rows = np.asarray(shape.batch) * serving.prompt_tokens
-    fixed = _fixed_s(serving, rows, machine, software, formats)
+    fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s
     turns = np.float64(1.0)
     if serving.parallelism == "pipeline":
         turns = (serving.batch_parts + np.asarray(serving.stages) - 1) / serving.stages

@@ -22,12 +22,16 @@ class Formats:
         head_bits: stored bits of embedding, router and head weights.
         kv_bits: stored bits of a KV-cache element.
         activation_bits: bits of an activation between operators.
+        operand_bits: bits of the wider operand that body layers multiply.
+        unpacked: 1 where kernels widen stored weights before they multiply, 0 where hardware takes them as stored.
     """
 
     weight_bits: Number
     head_bits: Number
     kv_bits: Number
     activation_bits: Number
+    operand_bits: Number = 16.0
+    unpacked: Number = 0.0
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,9 @@ class OperatorTime:
 
     Attributes:
         memory_s: bytes over delivered bandwidth.
-        arithmetic_s: multiply-accumulates over delivered rate.
+        arithmetic_s: multiply-accumulates over delivered rate, idle rows of tiles and widening of weights included.
         unpack_s: stored weights over the decoder's rate.
+        exposed_s: what the shorter of memory and arithmetic adds because the longer does not hide all of it.
         kernel_s: cost of the kernels by themselves.
         collective_s: all-reduce afterwards.
         dram_bytes: bytes through the memory interface.
@@ -48,6 +53,7 @@ class OperatorTime:
     memory_s: FloatArray
     arithmetic_s: FloatArray
     unpack_s: FloatArray
+    exposed_s: FloatArray
     kernel_s: FloatArray
     collective_s: FloatArray
     dram_bytes: FloatArray
@@ -58,13 +64,18 @@ class OperatorTime:
     def total_s(self) -> FloatArray:
         """Time of one execution."""
         busy = np.maximum(np.maximum(self.memory_s, self.arithmetic_s), self.unpack_s)
-        return busy + self.kernel_s + self.collective_s
+        return busy + self.exposed_s + self.kernel_s + self.collective_s
 
 
-def array_utilisation(rows: Number, tile_rows: Number) -> FloatArray:
-    """Return the share of a GEMM's row slots that carry work: M / (t ceil(M / t))."""
-    tiles = np.ceil(np.asarray(rows) / tile_rows)
-    return np.asarray(rows / (tile_rows * tiles))
+def by_class(operators: Operators, *, linear: Number, head: Number, attention: Number) -> FloatArray:
+    """Return ``(ops, n)`` the value of each operator's class."""
+    values = {"linear": np.atleast_1d(linear), "head": np.atleast_1d(head), "attention": np.atleast_1d(attention)}
+    return np.stack(np.broadcast_arrays(*(values[name] for name in operators.classes)))
+
+
+def tile_rows_used(rows: Number, tile_rows: Number) -> FloatArray:
+    """Return the row slots that a GEMM of M rows occupies: t ceil(M / t)."""
+    return np.asarray(tile_rows * np.ceil(np.asarray(rows) / tile_rows))
 
 
 def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tuple[FloatArray, FloatArray]:
@@ -74,13 +85,60 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
     large for the SRAM re-reads tiles: at least 2 MACs / sqrt(S) elements cross the chip's edge for S elements of
     SRAM (Hong and Kung 1981; Irony, Toledo, Tiskin 2004).
     """
-    linear, head = operators.of_class("linear"), operators.of_class("head")
-    weight_bytes = operators.weights * (linear * formats.weight_bits + head * formats.head_bits) / 8
+    stored = by_class(
+        operators, linear=np.asarray(formats.weight_bits) / 8, head=np.asarray(formats.head_bits) / 8, attention=0.0
+    )
+    weight_bytes = operators.weights * stored
     element_bytes = np.asarray(formats.activation_bits) / 8
     spilled = np.maximum(operators.activations * element_bytes - machine.sram_bytes, 0)
-    once = weight_bytes + operators.kv_elements * (np.asarray(formats.kv_bits) / 8) + spilled
-    tiled = operators.macs * (linear + head) * (2 * element_bytes**1.5 / np.sqrt(machine.sram_bytes))
-    return np.maximum(once, tiled), weight_bytes
+    once = weight_bytes + spilled
+    attention = operators.kv_elements.any(axis=1)
+    if attention.any():
+        once = once + operators.kv_elements * (np.asarray(formats.kv_bits) / 8)
+    matrices = ~np.array([name == "attention" for name in operators.classes])
+    if matrices.any():
+        tiled = operators.macs * matrices[:, None] * (2 * element_bytes**1.5 / np.sqrt(machine.sram_bytes))
+        once = np.maximum(once, tiled)
+    return once, weight_bytes
+
+
+def _seconds_per_byte(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
+    """Return the inverse of the bandwidth that each operator's kernel reaches on large operands."""
+    full = machine.bandwidth_bytes_per_s * machine.stream_efficiency * software.stream_share
+    widened = 1 / software.unpack_stream_share - 1
+    return by_class(
+        operators,
+        linear=(1 + np.asarray(formats.unpacked) * widened) / full,
+        head=1 / full,
+        attention=1 / (machine.bandwidth_bytes_per_s * machine.stream_efficiency * software.attention_stream_share),
+    )
+
+
+def _seconds_per_mac(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
+    """Return the inverse of the rate that each operator's kernel reaches on large operands.
+
+    GEMMs lose a further share each time the operand width halves: the peak doubles, the feeding of it does not.
+    """
+    halvings = np.log2(16 / np.minimum(np.asarray(formats.operand_bits, dtype=np.float64), 16))
+    narrow = np.where(halvings > 0, software.narrow_mac_share**halvings, 1.0)
+    return by_class(
+        operators,
+        linear=1 / (machine.linear_mac_per_s * software.mac_share * narrow),
+        head=1 / (machine.head_mac_per_s * software.mac_share),
+        attention=1 / (machine.attention_mac_per_s * software.attention_mac_share),
+    )
+
+
+def _slots(operators: Operators, software: Software, formats: Formats) -> FloatArray:
+    """Return multiply-accumulate slots taken: whole tiles of rows, and the widening of weights per tile of rows."""
+    rows = np.maximum(operators.rows, 1.0)
+    matrices = np.array([[name != "attention"] for name in operators.classes])
+    slots = np.where(matrices, operators.macs * (tile_rows_used(rows, software.tile_rows) / rows), operators.macs)
+    if np.any(np.asarray(formats.unpacked) > 0):
+        passes = np.ceil(rows / software.unpack_rows)
+        linear = operators.of_class("linear") * np.asarray(formats.unpacked)
+        slots = slots + linear * operators.weights * passes * software.unpack_macs
+    return slots
 
 
 def time_operators(
@@ -88,30 +146,25 @@ def time_operators(
 ) -> OperatorTime:
     """Return where the time of each operator goes on one of `chips` chips that share it.
 
-    time = max(bytes / (e_m W), MACs / (e_c P), stored weights / decoder rate) + kernels t_0 + all-reduce
-    (Williams, Waterman, Patterson 2009, with measured efficiencies and a floor per kernel).
+    time = larger + s smaller + kernels t_0 + all-reduce, of bytes / (e_m W) and MAC slots / (e_c P)
+    (Williams, Waterman, Patterson 2009, with measured efficiencies and a floor per kernel); s is the share of the
+    shorter that the longer does not hide. A floor per kernel is a bandwidth that grows with the bytes in flight:
+    B / t = e_m W B / (B + t_0 e_m W).
     """
-    linear, head = operators.of_class("linear"), operators.of_class("head")
-    attention = operators.of_class("attention")
     dram_bytes, weight_bytes = _bytes_moved(operators, machine, formats)
-    bandwidth = machine.bandwidth_bytes_per_s * machine.stream_efficiency
-    streamed = (linear + head) * software.stream_share + attention * software.attention_stream_share
-    seconds_per_mac = (
-        linear / (machine.linear_mac_per_s * software.mac_share)
-        + head / (machine.head_mac_per_s * software.mac_share)
-        + attention / (machine.attention_mac_per_s * software.attention_mac_share)
-    )
-    tiled = np.where(attention > 0, 1.0, array_utilisation(np.maximum(operators.rows, 1.0), software.tile_rows))
-    element_bytes = np.asarray(formats.activation_bits) / 8
-    reduced_bytes = operators.reduced * element_bytes
+    memory_s = dram_bytes * _seconds_per_byte(operators, machine, software, formats)
+    arithmetic_s = _slots(operators, software, formats) * _seconds_per_mac(operators, machine, software, formats)
+    body_bytes = weight_bytes * operators.of_class("linear")
+    reduced_bytes = operators.reduced * (np.asarray(formats.activation_bits) / 8)
     shared = np.asarray(chips, dtype=np.float64)
     return OperatorTime(
-        memory_s=dram_bytes / (streamed * bandwidth),
-        arithmetic_s=operators.macs * seconds_per_mac / tiled,
-        unpack_s=linear * weight_bytes / machine.unpack_bytes_per_s,
-        kernel_s=operators.kernels * software.kernel_s,
-        collective_s=all_reduce_s(reduced_bytes * (shared > 1), shared, machine.link_bytes_per_s, software),
+        memory_s=memory_s,
+        arithmetic_s=arithmetic_s,
+        unpack_s=body_bytes / machine.unpack_bytes_per_s,
+        exposed_s=np.minimum(memory_s, arithmetic_s) * software.exposed_share,
+        kernel_s=operators.kernels * (software.kernel_s * software.kernels_launched),
+        collective_s=all_reduce_s(reduced_bytes * (shared > 1), shared, machine, software),
         dram_bytes=dram_bytes,
-        weight_bytes=weight_bytes * linear,
+        weight_bytes=body_bytes,
         link_bytes=reduced_bytes * 2 * (shared - 1) / shared,
     )

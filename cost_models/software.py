@@ -6,6 +6,7 @@ can be swept or drawn like any other.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 
 from cost_models.columns import Choice, FloatArray
@@ -20,10 +21,18 @@ class Software:
     stream_share: FloatArray
     attention_stream_share: FloatArray
     mac_share: FloatArray
+    narrow_mac_share: FloatArray
     attention_mac_share: FloatArray
+    exposed_share: FloatArray
     tile_rows: FloatArray
+    unpack_stream_share: FloatArray
+    unpack_macs: FloatArray
+    unpack_rows: FloatArray
     kernel_s: FloatArray
+    kernels_launched: FloatArray
     step_s: FloatArray
+    sequence_s: FloatArray
+    prefill_s: FloatArray
     collective_base_s: FloatArray
     collective_hop_s: FloatArray
     collective_share: FloatArray
@@ -41,3 +50,16 @@ def default_stack(chip: Chip) -> str:
         LibraryError: no stack lists the family.
     """
     return load_library().stack_for_family(chip.family).key
+
+
+def stack_for_software(name: str, chip: Chip) -> tuple[str, bool]:
+    """Return (stack, whether it is the software's own): the one whose patterns match, else the family's generic one.
+
+    Args:
+        name: software as a source prints it, with its version.
+        chip: the chip it runs on.
+    """
+    for key, stack in load_library().stacks.items():
+        if any(re.search(pattern, name, re.IGNORECASE) for pattern in stack.software):
+            return key, True
+    return default_stack(chip), False

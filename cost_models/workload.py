@@ -214,7 +214,7 @@ def decode_attention(model: Model, shape: Shape, *, context: Number, windowed: N
     for name, times, tokens in (("attention", model.layers - local, context), ("attention_window", local, windowed)):
         stack.add(
             name, "attention", times, rows=batch, macs=batch * heads * per_pair * tokens,
-            activations=batch * heads * 2 * model.head_dim, kv_elements=batch * kv * (tokens + 1.0), kernels=1,
+            activations=batch * heads * 2 * model.head_dim, kv_elements=batch * kv * (tokens + 1.0), kernels=2,
         )  # fmt: skip
     return stack.build()
 
