@@ -33,7 +33,17 @@ _CONSTRAINT_COLUMNS = (
     "best_margin",
     "tightest_margin",
 )
-_AXIS_COLUMNS = ("axis", "value", "low", "high", "evaluated", "feasible", "removed_by")
+_AXIS_COLUMNS = (
+    "axis",
+    "value",
+    "low",
+    "high",
+    "evaluated",
+    "feasible",
+    "feasible_low",
+    "feasible_high",
+    "removed_by",
+)
 
 
 def write_outcome(
@@ -185,6 +195,8 @@ def axes_frame(outcome: Outcome) -> pd.DataFrame:
             "high": value.high,
             "evaluated": value.evaluated,
             "feasible": value.feasible,
+            "feasible_low": value.feasible_low,
+            "feasible_high": value.feasible_high,
             "removed_by": "; ".join(f"{one.constraint} ({one.share:.0%})" for one in value.removed_by),
         }
         for value in outcome.values

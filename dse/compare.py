@@ -149,7 +149,7 @@ def _serve_design(evaluator: Evaluator, workload: str, settings: Mapping[str, Se
 
 
 def _values(evaluator: Evaluator, served: Served) -> dict[str, float]:
-    metrics = workload_metrics(served, evaluator.technology, evaluator.economics)
+    metrics = workload_metrics(served, evaluator.technology)
     machine, serving = served.machine, served.serving
     chips = _number(serving.chips)
     totals = {

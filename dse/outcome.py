@@ -54,6 +54,7 @@ class Outcome:
         baselines: metrics of each baseline; NaN where missing.
         history: progress after every batch.
         seconds: time by part: "sample", "evaluate", "keep", "total".
+        notes: what the sampler has to say: roundings, limits, choices made.
         figures_read: paths of the library figures that the models asked for.
     """
 
@@ -71,4 +72,5 @@ class Outcome:
     baselines: Mapping[str, Mapping[str, float]]
     history: tuple[Progress, ...]
     seconds: Mapping[str, float]
+    notes: tuple[str, ...]
     figures_read: frozenset[str]

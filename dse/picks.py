@@ -14,6 +14,7 @@ import numpy as np
 from cost_models.columns import Choice, Column, Designs, FloatArray, select
 from cost_models.quantities import PARAMETERS
 from dse.evaluate import filled
+from dse.front import normalised
 from dse.rows import Rows
 
 Setting = float | int | str
@@ -55,11 +56,12 @@ def choose_picks(
         if misses is None or not len(misses):
             return []
         return [_pick(misses, 0, "least_violation", _missed_reason(misses))]
-    scaled = normalised(front.evaluation.objectives)
+    points = front.evaluation.objectives
+    scaled = normalised(points, points.min(axis=0), points.max(axis=0))
     distance = np.sqrt((scaled**2).mean(axis=1))
     picks = []
     for place, metric in enumerate(objectives):
-        best = _first(front, front.evaluation.objectives[:, place], distance)
+        best = _first(front, points[:, place], distance)
         picks.append(_pick(front, best, f"best_{metric}", f"best {metric} of all feasible designs"))
     if len(objectives) > 1:
         reason = "knee: nearest to the best of every objective at once, each scaled to its range on the front"
@@ -70,16 +72,6 @@ def choose_picks(
         reason = "meets every constraint with the least to spare"
         picks.append(_pick(front, _first(front, slack, distance), "nearest_to_targets", reason))
     return picks
-
-
-def normalised(objectives: FloatArray) -> FloatArray:
-    """Return ``(n, m)`` objectives scaled column by column to 0 at the best and 1 at the worst of the rows.
-
-    A column whose rows are all alike is 0.
-    """
-    best = objectives.min(axis=0)
-    span = objectives.max(axis=0) - best
-    return (objectives - best) / np.where(span > 0, span, 1.0)
 
 
 def _first(rows: Rows, *keys: FloatArray) -> int:

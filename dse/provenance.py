@@ -6,10 +6,13 @@ import hashlib
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-import cost_models
+from cost_models.library import load_library
+from dse.spec import Spec
+from dse.yaml_text import yaml_text
 
 _PACKAGES = (
     "llm-chip-dse",
@@ -56,7 +59,7 @@ def text_hash(*texts: str) -> str:
 
 def library_hash() -> str:
     """Return the SHA-256 of the files of the technology library, names included."""
-    folder = Path(cost_models.__file__).parent / "library"
+    folder = load_library().directory
     files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".csv"})
     return text_hash(*(text for path in files for text in (path.relative_to(folder).as_posix(), path.read_text())))
 
@@ -78,3 +81,23 @@ def source_commit() -> str | None:
     if ask("ls-files", "--error-unmatch", "errors.py") is None:
         return None
     return ask("describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*")
+
+
+def resolved_text(spec: Spec, figures_read: Iterable[str]) -> str:
+    """Return the sweep with every default written out, and behind it the figures of the library that were read.
+
+    The figures stand in comments, each with value, range, unit, sources, year and confidence, so that the text is a
+    sweep itself.
+
+    Args:
+        spec: the sweep.
+        figures_read: paths of the figures that the models asked for.
+    """
+    lines = ["", "# Figures of the library that this run read: value (low to high) unit [sources, year, confidence]"]
+    for path in sorted(figures_read):
+        figure = load_library().figures[path]
+        ends = f" ({figure.low:g} to {figure.high:g})" if figure.low is not None and figure.high is not None else ""
+        replaced = f", replaced by {spec.technology[path]:g} here" if path in spec.technology else ""
+        cited = ", ".join([*figure.sources, *([str(figure.year)] if figure.year else []), figure.confidence])
+        lines.append(f"# {path}: {figure.typ:g}{ends} {figure.unit} [{cited}]{replaced}".replace("  ", " "))
+    return yaml_text(spec.resolved()) + "\n".join(lines) + "\n"

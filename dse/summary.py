@@ -63,6 +63,7 @@ def found(run: StoredRun) -> list[str]:
         f"{number_text(counts['front'])} of them on the front",
         f"kept: {manifest['kept']}",
     ]
+    lines += [str(note) for note in manifest.get("notes", [])]
     if manifest["status"] == "interrupted":
         lines.insert(0, "interrupted: everything up to here was kept")
     if not counts["feasible"]:
@@ -92,16 +93,17 @@ def picks_table(run: StoredRun) -> Table:
     columns: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
     for pick in run.picks:
         names, _ = columns.setdefault(int(pick["id"]), ([], pick))
-        names.append(_pick_words(str(pick["name"]), run.spec))
+        names.append(pick_words(str(pick["name"]), run.spec))
     values = [{**pick["metrics"], **pick["design"]} for _, pick in columns.values()]
     rows = [("design", "", *(str(number) for number in columns))]
     for name in [*varying(run.spec), *shown_metrics(run.spec)]:
         cells = [cell_text(value[name]) if name in value else "-" for value in values]
         rows.append((name, unit_of(name), *cells))
-    return Table("Picks", ("", "unit", *(",\n".join(names) for names, _ in columns.values())), tuple(rows), names=2)
+    return Table("Picks", ("", "unit", *(",\n".join(names) for names, _ in columns.values())), tuple(rows))
 
 
-def _pick_words(name: str, spec: Spec) -> str:
+def pick_words(name: str, spec: Spec) -> str:
+    """Return the name of a pick as people read it, without the workload where one objective alone has the metric."""
     metric = name.removeprefix("best_")
     if metric == name:
         return name.replace("_", " ")
@@ -123,7 +125,7 @@ def misses_table(run: StoredRun, count: int = 5) -> Table:
         ]
         design = ", ".join(f"{name} {cell_text(row[name])}" for name in axes if not _absent(row[name]))
         rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", design))
-    return Table("Nearest misses", ("design", "misses", "parameters"), tuple(rows), names=3)
+    return Table("Nearest misses", ("design", "misses", "parameters"), tuple(rows))
 
 
 def _absent(value: object) -> bool:

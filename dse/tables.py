@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MISSING = "n/a"
 """What stands for a number that does not exist."""
+
+_NUMBER = re.compile(r"([<>] )?[-+]?[0-9][0-9 .]*(e[-+]?[0-9]+)?x?|-?inf|n/a|-?|any")
 
 
 @dataclass(frozen=True)
@@ -20,13 +23,17 @@ class Table:
         title: what the table shows, "" for none.
         headings: one per column, the unit behind or below the name.
         rows: cells.
-        names: how many of the first columns hold names, which are set to the left.
+        names: how many of the first columns hold names, whatever their cells look like.
     """
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     names: int = 1
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether every cell of a column is a number, perhaps missing."""
+        return column >= self.names and all(_NUMBER.fullmatch(row[column]) for row in self.rows)
 
 
 def number_text(value: float | None, digits: int = 4) -> str:

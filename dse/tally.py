@@ -14,10 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.columns import INACTIVE, Choice, FloatArray
+from dse.codecs import WholeNumbers
 from dse.rows import Rows
+from dse.space import Space, SpaceParameter
 
 NO_OBJECTIVE = "objectives are defined"
 """Label of the requirement that every objective has a value."""
+
+NOTHING = (float("nan"), float("nan"))
 
 Pattern = tuple[int, ...]
 """Positions of the constraints that a design breaks."""
@@ -68,6 +72,8 @@ class ValueCount:
         high: upper end of the interval, or the value; NaN for names.
         evaluated: designs with it.
         feasible: those that meet every constraint.
+        feasible_low: smallest number among those, NaN for names and where there are none.
+        feasible_high: largest number among those.
         removed_by: where none survives, the constraints that break all its designs; where no single one does,
             the fewest that together do, the most frequent first.
     """
@@ -78,6 +84,8 @@ class ValueCount:
     high: float
     evaluated: int
     feasible: int
+    feasible_low: float
+    feasible_high: float
     removed_by: tuple[Remover, ...]
 
 
@@ -109,6 +117,38 @@ class Binning:
         return np.where(np.isnan(column), INACTIVE, codes)
 
 
+MOST_LEVELS = 32
+"""Values of a numeric axis that are counted one by one; beyond, intervals are."""
+
+INTERVALS = 8
+"""Intervals of an axis that is not counted value by value."""
+
+
+def binning_of(parameter: SpaceParameter) -> Binning:
+    """Return how a numeric parameter of the space is cut: by its values where they are few, else into intervals."""
+    codecs = [alternative.codec for alternative in parameter.alternatives]
+    listed = [
+        np.arange(codec.low, codec.high + 1.0)
+        if isinstance(codec, WholeNumbers) and codec.high - codec.low < MOST_LEVELS
+        else codec.levels
+        for codec in codecs
+    ]
+    levels = [values for values in listed if values is not None]
+    if len(levels) == len(codecs) and len(all_levels := np.unique(np.concatenate(levels))) <= MOST_LEVELS:
+        return Binning(levels=all_levels, edges=np.empty(0))
+    ends = np.concatenate([codec.decode(np.array([0.0, 1.0])) for codec in codecs] + levels)
+    low, high = float(ends.min()), float(ends.max())
+    log = all(getattr(codec, "log", False) for codec in codecs) or (low > 0 and high > 30 * low)
+    edges = np.geomspace(low, high, INTERVALS + 1) if log else np.linspace(low, high, INTERVALS + 1)
+    return Binning(levels=np.empty(0), edges=edges)
+
+
+def tally_of(space: Space) -> Tally:
+    """Return a tally of the free parameters of a space."""
+    free = [space.parameters[name] for name in space.dimensions]
+    return Tally(space.dimensions, {parameter.name: binning_of(parameter) for parameter in free if not parameter.names})
+
+
 class Tally:
     """Counts designs as they come.
 
@@ -126,6 +166,7 @@ class Tally:
         self._tightest: FloatArray = np.empty(0)
         self._patterns: dict[Pattern, int] = {}
         self._by_axis: dict[str, dict[Pattern, NDArray[np.int64]]] = {axis: {} for axis in self.axes}
+        self._ends: dict[str, tuple[FloatArray, FloatArray]] = {}
 
     def add(self, rows: Rows) -> None:
         """Count the rows."""
@@ -158,12 +199,19 @@ class Tally:
                 if isinstance(column, Choice)
                 else tuple(_interval(low, high) for low, high in self.binnings[axis].bounds)
             )
+            if not isinstance(column, Choice):
+                count = len(self._names[axis])
+                self._ends[axis] = np.full(count, np.inf), np.full(count, -np.inf)
 
     def _add_axis(self, axis: str, rows: Rows, patterns: list[Pattern], which: NDArray[np.intp]) -> None:
         column = rows.designs[axis]
         codes = column.codes if isinstance(column, Choice) else self.binnings[axis].codes(column)
         if isinstance(column, Choice) and column.values != self._names[axis]:
             raise ValueError(f"{axis} changed its values from {self._names[axis]} to {column.values}")
+        if not isinstance(column, Choice):
+            counted = rows.evaluation.feasible & (codes != INACTIVE)
+            np.minimum.at(self._ends[axis][0], codes[counted], column[counted])
+            np.maximum.at(self._ends[axis][1], codes[counted], column[counted])
         n_values = len(self._names[axis]) + 1
         table = np.bincount(which * n_values + codes % n_values, minlength=len(patterns) * n_values)
         held = self._by_axis[axis]
@@ -212,10 +260,12 @@ class Tally:
             if not evaluated:
                 continue
             feasible = int(held[()][place]) if () in held else 0
-            low, high = bounds[place] if place < len(bounds) else (float("nan"), float("nan"))
             present = {pattern: int(count) for pattern, count in zip(patterns, counts, strict=True) if count}
             removed_by = () if feasible else self._removers(present, evaluated)
-            records.append(ValueCount(axis, name, low, high, evaluated, feasible, removed_by))
+            low, high = bounds[place] if place < len(bounds) else NOTHING
+            ends = self._ends[axis] if feasible and place < len(bounds) else None
+            lowest, highest = (float(ends[0][place]), float(ends[1][place])) if ends else NOTHING
+            records.append(ValueCount(axis, name, low, high, evaluated, feasible, lowest, highest, removed_by))
         return records
 
     def _removers(self, patterns: Mapping[Pattern, int], evaluated: int) -> tuple[Remover, ...]:
@@ -268,12 +318,6 @@ def distinct_patterns(broken: NDArray[np.bool_]) -> tuple[list[Pattern], NDArray
     else:
         _, first, which = np.unique(words, axis=0, return_index=True, return_inverse=True)
     return [tuple(np.flatnonzero(broken[row]).tolist()) for row in first], which.reshape(-1)
-
-
-def intervals(low: float, high: float, *, log: bool, count: int = 8) -> Binning:
-    """Return `count` intervals of equal width (of equal ratio where `log`) from `low` to `high`."""
-    edges = np.geomspace(low, high, count + 1) if log else np.linspace(low, high, count + 1)
-    return Binning(levels=np.empty(0), edges=edges)
 
 
 def _interval(low: float, high: float) -> str:

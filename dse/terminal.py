@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -43,7 +44,13 @@ def print_table(out: Console, table: Table) -> None:
     """Print a table."""
     drawn = RichTable(
         *(
-            Column(heading, justify="left" if place < table.names else "right", overflow="fold", vertical="top")
+            Column(
+                heading,
+                justify="right" if table.is_numeric(place) else "left",
+                overflow="fold",
+                vertical="top",
+                no_wrap=place == 0,
+            )
             for place, heading in enumerate(table.headings)
         ),
         box=SIMPLE_HEAD,
@@ -69,7 +76,7 @@ def print_lines(out: Console, lines: list[str], *, heading: str = "") -> None:
     if heading:
         print_heading(out, heading)
     for line in lines:
-        out.print(Text(f"  {line}" if heading else line))
+        out.print(Padding(Text(line), (0, 0, 0, 2 if heading else 0)))
     out.print()
 
 

@@ -15,7 +15,7 @@ FLOORS = (
     ("dse.space",),
     ("dse.margins", "dse.evaluate"),
     ("dse.samplers", "dse.front"),
-    ("dse.archive", "dse.rows", "dse.tally", "dse.outcome", "dse.provenance", "dse.picks", "dse.store"),
+    ("dse.archive", "dse.rows", "dse.tally", "dse.outcome", "dse.provenance", "dse.picks", "dse.store", "dse.keeper"),
     ("dse.loop",),
     ("dse.compare", "dse.explain", "dse.validate", "dse.require", "dse.robust", "dse.audit"),
     ("dse.plots", "dse.report", "dse.tables", "dse.summary", "dse.terminal", "dse.explain_table"),

@@ -1,0 +1,245 @@
+"""The command line: verbs, options and exit status. What a verb does is in `dse.verbs`, imported when it is called.
+
+Exit status: 0 feasible designs found (or nothing was searched), 3 none feasible, 2 bad input, 130 interrupted,
+1 a defect of this program.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cost_models.errors import LibraryError
+from dse.errors import DseError
+
+OK, DEFECT, BAD_INPUT, NONE_FEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+TRACEBACK = "DSE_TRACEBACK"
+"""Environment variable that shows the traceback of a defect."""
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+class _Verbs(TyperGroup):
+    """Turns what a user can put right into a line on standard error and exit status 2."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (DseError, LibraryError) as error:
+            print(error, file=sys.stderr)
+            raise typer.Exit(BAD_INPUT) from None
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="Which chip, if any, runs these models at this speed, within this power, area and price?\n\n"
+    "Example: dse run sweeps/quickstart.yaml",
+)
+library_app = typer.Typer(
+    cls=_Verbs,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="List and show the cited data: chips, models, nodes, memories, formats, stacks, figures.\n\n"
+    "Example: dse library show a100_80gb_sxm",
+)
+app.add_typer(library_app, name="library")
+
+Sweep = Annotated[Path, typer.Argument(metavar="SPEC", help="sweep file", show_default=False)]
+Stored = Annotated[str, typer.Argument(metavar="RUN", help="run directory, results/NAME for its newest run, or latest")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="replace a key of the sweep; repeatable")]
+As = Annotated[Format, typer.Option("--format", help="how to print")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print no progress and no report")]
+
+
+@app.command()
+def run(
+    spec: Sweep,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="run directory to make")] = None,
+    n_designs: Annotated[int | None, typer.Option(metavar="N", help="designs to evaluate")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="seed of the search")] = None,
+    overrides: Set = None,
+    quiet: Quiet = False,
+    output: As = Format.table,
+    no_plots: Annotated[bool, typer.Option("--no-plots", help="draw no figures")] = False,
+) -> None:
+    """Search the space of a sweep and report what was found.
+
+    Example: dse run sweeps/mach1.yaml --seed 1 --set search.n_designs=500_000
+    """
+    from dse.verbs.run import run_sweep
+
+    arguments = list(overrides or [])
+    arguments += [f"search.n_designs={n_designs}"] if n_designs is not None else []
+    arguments += [f"search.seed={seed}"] if seed is not None else []
+    done = run_sweep(spec, arguments, out=out, quiet=quiet, output=output.value, plots=not no_plots)
+    if done.manifest["status"] == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
+
+
+@app.command()
+def check(spec: Sweep, overrides: Set = None, output: As = Format.table) -> None:
+    """Validate a sweep and evaluate one design of it; write nothing.
+
+    Example: dse check sweeps/mach1.yaml
+    """
+    from dse.verbs.check import check_sweep
+
+    check_sweep(spec, list(overrides or []), output=output.value)
+
+
+@app.command()
+def show(
+    run: Stored = "latest",
+    top: Annotated[int | None, typer.Option(metavar="N", help="rows of the front to show", min=1)] = None,
+    output: As = Format.table,
+) -> None:
+    """Show what a run found: picks, front, what binds, what survives.
+
+    Example: dse show results/mach1 --top 20
+    """
+    from dse.verbs.show import show_run
+
+    raise typer.Exit(OK if show_run(run, top=top, output=output.value).found_feasible else NONE_FEASIBLE)
+
+
+@app.command()
+def plot(
+    run: Stored = "latest",
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="KIND", help="which figures; all where not given; repeatable")
+    ] = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", metavar="FORMAT", help="png, svg or pdf; repeatable")
+    ] = None,
+) -> None:
+    """Draw the figures of a run into its plots/ folder.
+
+    Example: dse plot results/mach1 --kind pareto --format svg
+    """
+    from dse.verbs.plot import plot_figures
+
+    plot_figures(run, kinds or [], formats or [])
+
+
+@app.command()
+def compare(
+    run: Stored = "latest",
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="CHIPS", help="further chips, like '8x h200_sxm weight_format=fp8'"),
+    ] = None,
+    output: As = Format.table,
+) -> None:
+    """Compare the picks of a run with baselines, by the same equations.
+
+    Example: dse compare results/mach1 --baseline "8x h200_sxm weight_format=fp8 kv_bits=8"
+    """
+    from dse.verbs.compare import compare_picks
+
+    compare_picks(run, baselines or [], output=output.value)
+
+
+@app.command()
+def explain(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="run, DESIGN.yaml, or chips like '2x a100_80gb_sxm'")],
+    design: Annotated[
+        str | None, typer.Argument(metavar="DESIGN", help="id, pick or baseline of the run; the knee where not given")
+    ] = None,
+    workloads: Annotated[
+        list[str] | None,
+        typer.Option("--workload", metavar="WORKLOAD", help="'MODEL batch=32 prompt_tokens=1024 ...'; repeatable"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="KEY=VALUE", help="number format or stack of chips, like weight_format=fp8"),
+    ] = None,
+    output: As = Format.table,
+) -> None:
+    """Explain one design or some chips: time by operator, energy, area, cost and memory.
+
+    Example: dse explain latest knee
+
+    Example: dse explain "2x a100_80gb_sxm" --workload "llama2_70b batch=32"
+    """
+    from dse.verbs.explain import explain_one
+
+    explain_one(what, design, workloads or [], settings or [], output=output.value)
+
+
+@library_app.command("list")
+def list_entries(
+    section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,
+    output: As = Format.table,
+) -> None:
+    """List the entries of the library, or of one section.
+
+    Example: dse library list chips
+    """
+    from dse.verbs.library import list_section
+
+    list_section(section, output=output.value)
+
+
+@library_app.command("show")
+def show_entry(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="key of an entry")], output: As = Format.table
+) -> None:
+    """Show everything that the library says of an entry.
+
+    Example: dse library show lpddr5x_9600
+    """
+    from dse.verbs.library import show_named
+
+    show_named(name, output=output.value)
+
+
+@library_app.command("figure")
+def show_figure(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="dotted path, or its beginning")],
+    output: As = Format.table,
+) -> None:
+    """Show figures with unit, range, source, year and confidence.
+
+    Example: dse library figure nodes.tsmc_5
+    """
+    from dse.verbs.library import show_figures
+
+    show_figures(path, output=output.value)
+
+
+def report_defect(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Say in short that this program is at fault, and how to see where."""
+    if os.environ.get(TRACEBACK):
+        sys.__excepthook__(kind, error, traceback)
+        return
+    print(f"dse: a defect of this program, not of your input: {kind.__name__}: {error}", file=sys.stderr)
+    print(f"Set {TRACEBACK}=1 to see where, and please report it with the sweep file.", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.excepthook = report_defect
+    typer.main.get_command(app)()

@@ -1,0 +1,107 @@
+"""What a run keeps of a stream of designs, in bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cost_models.columns import FloatArray
+from dse.front import Front
+from dse.rows import Rows, Thinned, joined
+from dse.space import Space
+from dse.tally import Tally, tally_of
+
+NEAREST_MISSES = 20
+"""Infeasible designs that are kept because they miss by least."""
+
+LARGEST_FRONT_FOR_VOLUME = {1: 10**9, 2: 10**9, 3: 200_000, 4: 5_000, 5: 1_000}
+"""By the number of objectives: the largest front of which the hypervolume is taken, which takes seconds beyond."""
+
+
+class Keeper:
+    """Keeps the front, the nearest misses, a sample and the counts of the designs that it is shown.
+
+    Args:
+        space: the space that the designs are from.
+        n_objectives: number of objectives.
+        sample: most designs of the sample.
+
+    Attributes:
+        tally: counts by constraint and by value of each axis.
+        sample: a uniform sample; every design where they are few.
+    """
+
+    def __init__(self, space: Space, n_objectives: int, *, sample: int) -> None:
+        self.tally: Tally = tally_of(space)
+        self.sample = Thinned(sample)
+        self._front = Front(n_objectives)
+        self._members: list[Rows] = []
+        self._misses: Rows | None = None
+        self._box: tuple[FloatArray, FloatArray] | None = None
+
+    def add(self, rows: Rows) -> None:
+        """Take the next rows of the stream."""
+        found = rows.evaluation
+        self.tally.add(rows)
+        self.sample.add(rows)
+        entered = self._front.update(found.objectives, rows.ids, found.feasible)
+        if entered.any():
+            self._members.append(rows.take(entered))
+        # Members that have left are dropped now and then: doing it each time would copy the front each time.
+        if sum(map(len, self._members)) > 2 * len(self._front) + 10_000:
+            self._compact()
+        self._add_misses(rows)
+        if self._box is None and found.feasible.any():
+            first = found.objectives[found.feasible]
+            worst = first.max(axis=0)
+            self._box = first.min(axis=0), worst + 0.1 * np.where(worst, np.abs(worst), 1.0)
+
+    def _compact(self) -> None:
+        rows = joined(self._members)
+        self._members = [rows.take(np.isin(rows.ids, self._front.ids))]
+
+    def _add_misses(self, rows: Rows) -> None:
+        violations = np.where(rows.evaluation.feasible, np.nan, rows.violations)
+        limit = np.inf
+        if self._misses is not None and len(self._misses) >= NEAREST_MISSES:
+            limit = self._misses.violations[-1]
+        near = np.flatnonzero((violations < limit) | (violations == np.inf) & (limit == np.inf))
+        if not len(near):
+            return
+        near = near[np.argsort(violations[near], kind="stable")[: 50 * NEAREST_MISSES]]
+        both = joined([*([self._misses] if self._misses is not None else []), rows.take(near)])
+        order = np.lexsort((both.ids, both.violations))
+        # The same design met again would push others out.
+        keys = np.column_stack([both.violations, both.evaluation.objectives])[order]
+        _, first = np.unique(keys, axis=0, return_index=True)
+        self._misses = both.take(order[np.sort(first)[:NEAREST_MISSES]])
+
+    @property
+    def front_size(self) -> int:
+        """Number of feasible non-dominated designs so far."""
+        return len(self._front)
+
+    @property
+    def front(self) -> Rows | None:
+        """The feasible non-dominated designs in the order of their ids; None where there are none."""
+        if not self._members:
+            return None
+        self._compact()
+        return self._members[0]
+
+    @property
+    def misses(self) -> Rows | None:
+        """The infeasible designs that miss by least, nearest first, each design once; None where there are none."""
+        return self._misses
+
+    def hypervolume(self) -> float:
+        """Return the volume that the front dominates, as a share of the box around the first feasible designs.
+
+        The box ends 10 % beyond the worst of the first chunk that held feasible designs; the share exceeds 1 where
+        later designs are better than all of those. NaN before there are any, and for fronts too large to take it of.
+        """
+        if self._box is None:
+            return float("nan")
+        best, worst = self._box
+        if len(self._front) > LARGEST_FRONT_FOR_VOLUME.get(len(best), 300):
+            return float("nan")
+        return self._front.hypervolume(worst, ideal=best)

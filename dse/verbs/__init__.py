@@ -1,0 +1,1 @@
+"""What each verb of the command line does; a module each, imported when its verb is called."""

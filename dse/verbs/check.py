@@ -1,0 +1,136 @@
+"""``dse check``: validate a sweep, show its space, evaluate its default design; nothing is written."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dse.compare import baseline_words
+from dse.evaluate import Evaluation, Evaluator
+from dse.picks import settings_of
+from dse.space import Space, SpaceParameter
+from dse.spec import Spec, load_spec
+from dse.summary import asked, shown_metrics, unit_of
+from dse.tables import Table, cell_text, csv_text, number_text
+from dse.terminal import console, print_lines, print_table
+
+FEW = 12
+"""Values of a parameter that are written out."""
+
+
+def check_sweep(sweep: Path, overrides: Sequence[str], *, output: str) -> None:
+    """Print a sweep as it is understood, with one design and every baseline evaluated.
+
+    Raises:
+        SpecError: every fault of the sweep.
+    """
+    spec = load_spec(sweep, overrides=overrides)
+    space, evaluator = Space(spec), Evaluator(spec)
+    designs = space.default_design()
+    judged = evaluator.evaluate(designs)
+    if output == "json":
+        print(json.dumps(_check_json(spec, space, evaluator, judged), indent=2, allow_nan=False))
+        return
+    parameters = parameters_table(space)
+    if output == "csv":
+        print(csv_text(parameters.headings, parameters.rows), end="")
+        return
+    out = console()
+    print_lines(out, asked(spec), heading=f"{spec.name}: {sweep} is a valid sweep")
+    print_lines(out, [_search_words(spec, space)], heading="Search")
+    print_table(out, parameters)
+    print_lines(out, [f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], heading="Fixed")
+    print_table(out, _design_table(spec, evaluator, judged))
+    print_table(out, _margins_table(judged))
+    print_lines(
+        out, [f"{name}: {baseline_words(entry)}" for name, entry in spec.baselines.items()], heading="Baselines"
+    )
+
+
+def _search_words(spec: Spec, space: Space) -> str:
+    search = spec.search
+    size = f"a grid of {number_text(space.grid_size)} designs" if space.is_enumerable else "a continuous space"
+    count = "all of them" if search.n_designs is None else f"{number_text(search.n_designs)} designs"
+    return f"{search.sampler} over {size} in {len(space.dimensions)} dimensions: {count}, seed {search.seed}"
+
+
+def parameters_table(space: Space) -> Table:
+    """Return what varies, and over which values."""
+    rows = [
+        (name, unit_of(name), *_values_words(space.parameters[name], index))
+        for name in space.dimensions
+        for index in range(len(space.parameters[name].alternatives))
+    ]
+    headings = ("parameter", "unit", "values", "how many", "when")
+    return Table("What varies", headings, tuple((*row[:3], row[3], row[4]) for row in rows))
+
+
+def _values_words(parameter: SpaceParameter, index: int) -> tuple[str, str, str]:
+    """Return values, their number and the condition of one declaration of a parameter."""
+    alternative = parameter.alternatives[index]
+    levels = alternative.codec.levels
+    when = "; ".join(f"{name}: {len(values)} values" for name, values in alternative.when.items())
+    if levels is None:
+        low, high = alternative.codec.decode(np.array([0.0, 1.0]))
+        scale = " (log)" if getattr(alternative.codec, "log", False) else ""
+        return f"{number_text(low)} to {number_text(high)}{scale}", "any", when
+    if parameter.names:
+        return ", ".join(parameter.names[int(level)] for level in levels), str(len(levels)), when
+    if len(levels) <= FEW:
+        return ", ".join(number_text(level) for level in levels), str(len(levels)), when
+    return f"{number_text(levels.min())} to {number_text(levels.max())}", str(len(levels)), when
+
+
+def _design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> Table:
+    """Return the default design and the baselines side by side."""
+    sides = {"default design": {name: float(value[0]) for name, value in judged.metrics.items()}, **evaluator.baselines}
+    rows = [
+        (name, unit_of(name), *(number_text(metrics[name]) for metrics in sides.values()))
+        for name in [*shown_metrics(spec), *_headline(spec)]
+    ]
+    return Table(
+        "The default design and the baselines, one chip's area, power and price",
+        ("", "unit", *sides),
+        tuple(dict.fromkeys(rows)),
+    )
+
+
+def _headline(spec: Spec) -> list[str]:
+    return [
+        f"{workload}.{metric}" for workload in spec.workloads for metric in ("ms_per_token", "decode_w", "memory_gib")
+    ]
+
+
+def _margins_table(judged: Evaluation) -> Table:
+    rows = tuple(
+        (name, f"{100 * float(margin[0]):+.1f}", "yes" if margin[0] >= 0 else "NO")
+        for name, margin in judged.margins.items()
+    )
+    return Table("Does the default design meet the limits?", ("limit", "margin\n%", "met"), rows)
+
+
+def _check_json(spec: Spec, space: Space, evaluator: Evaluator, judged: Evaluation) -> dict[str, Any]:
+    def one(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "name": spec.name,
+        "hash": spec.hash,
+        "dimensions": list(space.dimensions),
+        "grid_size": space.grid_size if space.is_enumerable else None,
+        "fixed": dict(space.fixed),
+        "resolved": spec.resolved(),
+        "default_design": settings_of(space.default_design(), 0),
+        "metrics": {name: one(float(value[0])) for name, value in judged.metrics.items()},
+        "margins": {name: one(float(value[0])) for name, value in judged.margins.items()},
+        "feasible": bool(judged.feasible[0]),
+        "baselines": {
+            name: {metric: one(value) for metric, value in metrics.items()}
+            for name, metrics in evaluator.baselines.items()
+        },
+    }

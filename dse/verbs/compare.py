@@ -1,0 +1,80 @@
+"""``dse compare``: the picks of a run beside baselines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+
+from dse.compare import MEASURES, Comparison, compare, with_baselines
+from dse.evaluate import Evaluator
+from dse.picks import Setting
+from dse.store import StoredRun, open_run
+from dse.summary import comparison_table, overhead_lines, pick_words, ratio_table, what_they_are
+from dse.tables import csv_text
+from dse.terminal import console, print_lines, print_table
+
+
+def compare_picks(where: str, baselines: Sequence[str], *, output: str) -> None:
+    """Print the picks of a run beside its baselines and further ones.
+
+    Args:
+        where: a run directory, a folder of runs or "latest".
+        baselines: further chips, like ``8x h200_sxm weight_format=fp8``.
+        output: "table", "json" or "csv".
+
+    Raises:
+        RunError: there is no such run, or a file of it is damaged.
+        SpecError: a baseline is not one.
+    """
+    comparisons = comparisons_of(open_run(where), baselines)
+    if output == "json":
+        print(json.dumps([one.to_json() for one in comparisons], indent=2, allow_nan=False))
+    elif output == "csv":
+        print(comparison_csv(comparisons), end="")
+    else:
+        print_comparisons(console(), comparisons)
+
+
+def comparisons_of(run: StoredRun, baselines: Sequence[str] = ()) -> list[Comparison]:
+    """Return the picks of a run beside its baselines and further ones, each design once."""
+    spec = with_baselines(run.spec, baselines)
+    designs: dict[int, tuple[list[str], Mapping[str, Setting]]] = {}
+    for pick in run.picks:
+        names, _ = designs.setdefault(int(pick["id"]), ([], pick["design"]))
+        names.append(pick_words(str(pick["name"]), run.spec))
+    return compare(Evaluator(spec), {", ".join(names): design for names, design in designs.values()})
+
+
+def print_comparisons(out: Console, comparisons: Sequence[Comparison]) -> None:
+    """Print the tables of comparisons, their ratios, and what the baselines lose to overhead."""
+    for comparison in comparisons:
+        print_table(out, comparison_table(comparison))
+        if (ratios := ratio_table(comparison)) is not None:
+            print_table(out, ratios)
+    if comparisons:
+        print_lines(out, what_they_are(comparisons[0]), heading="What is compared")
+    if lines := [line for comparison in comparisons for line in overhead_lines(comparison)]:
+        print_lines(out, lines, heading="Overhead of the baselines")
+
+
+def comparison_csv(comparisons: Sequence[Comparison]) -> str:
+    """Return comparisons as CSV: a row per workload and side, ratios behind the values."""
+    ratios = [measure.name for measure in MEASURES if measure.in_ratio]
+    headings = [measure.name if measure.unit != "%" else f"{measure.name} [1]" for measure in MEASURES]
+    rows = [
+        [
+            comparison.workload,
+            entry.name,
+            entry.kind,
+            entry.what,
+            *(entry.values[measure.name] for measure in MEASURES),
+            *(entry.ratios.get(name, float("nan")) for name in ratios),
+        ]
+        for comparison in comparisons
+        for entry in comparison.entries
+    ]
+    reference = comparisons[0].reference if comparisons else None
+    behind = [f"{name} over {reference}" for name in ratios]
+    return csv_text(["workload", "name", "kind", "what", *headings, *behind], rows)

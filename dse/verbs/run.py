@@ -1,0 +1,70 @@
+"""``dse run``: search, write, report."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dse.loop import run
+from dse.spec import load_spec
+from dse.store import StoredRun
+from dse.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
+from dse.terminal import console, print_lines, print_table, progress_display
+from dse.verbs.compare import comparisons_of, print_comparisons
+from dse.verbs.show import run_json, show_run
+
+
+def run_sweep(
+    sweep: Path, overrides: Sequence[str], *, out: Path | None, quiet: bool, output: str, plots: bool
+) -> StoredRun:
+    """Search the space of a sweep, write the run directory and print what was found.
+
+    Args:
+        sweep: the sweep file.
+        overrides: ``a.b=c`` arguments.
+        out: run directory to make; ``results/<name>/<time>-<hash>`` where None.
+        quiet: print nothing but faults.
+        output: "table", "json" or "csv" (the front).
+        plots: whether figures are drawn.
+
+    Raises:
+        SpecError: every fault of the sweep; nothing is written.
+        RunError: the run directory exists already or cannot be written.
+    """
+    spec = load_spec(sweep, overrides=overrides)
+    with progress_display(quiet=quiet) as progress:
+        done = run(spec, out=out, progress=progress)
+    if plots and done.manifest["counts"]["evaluated"]:
+        from dse.plots import plot_run
+
+        plot_run(done.path)
+    if not quiet:
+        report(done, output=output)
+    return done
+
+
+def report(done: StoredRun, *, output: str) -> None:
+    """Print what a run found."""
+    if output == "json":
+        comparisons = [one.to_json() for one in comparisons_of(done)]
+        print(json.dumps({**run_json(done), "comparisons": comparisons}, indent=2, allow_nan=False))
+        return
+    if output == "csv":
+        show_run(str(done.path), top=None, output="csv")
+        return
+    terminal = console()
+    print_lines(terminal, asked(done.spec), heading=f"{done.name}: what was asked")
+    print_lines(terminal, found(done), heading="Found")
+    if not done.manifest["counts"]["evaluated"]:
+        return
+    print_table(terminal, picks_table(done))
+    if not done.found_feasible:
+        print_table(terminal, misses_table(done))
+    print_table(terminal, constraints_table(done))
+    print_table(terminal, axes_table(done))
+    print_comparisons(terminal, comparisons_of(done))
+    files = ", ".join(sorted(path.name for path in done.path.iterdir()))
+    print_lines(terminal, [f"{done.path}/", files], heading="Files")
+    sys.stdout.flush()
