@@ -174,6 +174,7 @@ class Stack(Record):
         families: chip families for which it is the generic stack.
         base: stack whose figures stand where this one gives none.
         software: patterns of the software names that it stands for, as sources print them.
+        quantises_head: whether its weight files keep embedding and head in the weights' format.
         sources: keys of the library's sources.
         parameters: figures, also found as ``stacks.KEY.NAME``.
     """
@@ -185,4 +186,5 @@ class Stack(Record):
     families: tuple[str, ...] = ()
     base: str | None = None
     software: tuple[str, ...] = ()
+    quantises_head: bool = False
     parameters: Mapping[str, Figure]

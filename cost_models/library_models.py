@@ -59,6 +59,7 @@ class Model(Record):
         d_ff: width of a dense feed-forward block.
         sliding_window: tokens that a windowed layer attends to, None without windows.
         window_layers: layers that are windowed.
+        expert_format: weight format in which the maker publishes routed experts, all other weights having 16 bits.
         published_params: weights according to the maker.
         computed_params: weights counted from the dimensions when the entry was made; kept for comparison.
         training_tokens: trillions.
@@ -90,6 +91,7 @@ class Model(Record):
     sliding_window: PositiveInt | None = None
     window_layers: Annotated[int, Field(ge=0)] = 0
     max_context: PositiveInt | None = None
+    expert_format: str | None = None
     published_params: PositiveFloat | None = None
     computed_params: PositiveFloat | None = None
     computed_active_params: PositiveFloat | None = None

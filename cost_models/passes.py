@@ -8,7 +8,7 @@ taken at their mean clipped context, which is exact while one bound holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from cost_models.machine import Machine
 from cost_models.roofline import Formats, OperatorTime, time_operators
 from cost_models.serving import Serving
 from cost_models.software import Software
-from cost_models.workload import Operators, decode_attention, linear_operators, prefill_attention
+from cost_models.workload import Operators, Shape, decode_attention, linear_operators, prefill_attention
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str
     return stacked
 
 
+def _dealt(serving: Serving, software: Software) -> Shape:
+    """Return what one stage sees, heads dealt to the parts of a chip as the stack does it."""
+    return replace(serving.shape, ranks_per_chip=software.ranks_per_chip)
+
+
 def _fixed_s(serving: Serving, tokens: Number, machine: Machine, software: Software, formats: Formats) -> FloatArray:
     """Return host time and hand-overs of one pass of `tokens` activation rows."""
     handed = np.asarray(tokens) * serving.model.d_model * np.asarray(formats.activation_bits) / 8
@@ -89,7 +94,7 @@ def _fixed_s(serving: Serving, tokens: Number, machine: Machine, software: Softw
 
 def decode_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
     """Return the mean decode step of the whole batch."""
-    shape, model, tp = serving.shape, serving.model, serving.tensor_parallel
+    shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
     linear = linear_operators(model, shape, tokens_per_sequence=1.0, head_rows=shape.batch)
     linear_time = time_operators(linear, machine, software, formats, chips=tp)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
@@ -113,7 +118,7 @@ def decode_pass(serving: Serving, machine: Machine, software: Software, formats:
 
 def prefill_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
     """Return the prefill of the whole batch; in a pipeline of p stages and m parts, (m + p - 1) / p times a part's."""
-    shape, model, tp = serving.shape, serving.model, serving.tensor_parallel
+    shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
     linear = linear_operators(model, shape, tokens_per_sequence=serving.prompt_tokens, head_rows=shape.batch)
     operators = _joined(linear, prefill_attention(model, shape))
     times = time_operators(operators, machine, software, formats, chips=tp)

@@ -19,6 +19,7 @@ class Formats:
 
     Attributes:
         weight_bits: stored bits of a body weight, metadata included.
+        expert_bits: the same for routed experts where they are stored otherwise; as `weight_bits` where None.
         head_bits: stored bits of embedding, router and head weights.
         kv_bits: stored bits of a KV-cache element.
         activation_bits: bits of an activation between operators.
@@ -32,6 +33,12 @@ class Formats:
     activation_bits: Number
     operand_bits: Number = 16.0
     unpacked: Number = 0.0
+    expert_bits: Number | None = None
+
+    @property
+    def stored_expert_bits(self) -> Number:
+        """Stored bits of a routed expert's weight."""
+        return self.weight_bits if self.expert_bits is None else self.expert_bits
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,12 @@ class OperatorTime:
         return busy + self.exposed_s + self.kernel_s + self.collective_s
 
 
-def by_class(operators: Operators, *, linear: Number, head: Number, attention: Number) -> FloatArray:
-    """Return ``(ops, n)`` the value of each operator's class."""
-    values = {"linear": np.atleast_1d(linear), "head": np.atleast_1d(head), "attention": np.atleast_1d(attention)}
-    return np.stack(np.broadcast_arrays(*(values[name] for name in operators.classes)))
+def by_class(
+    operators: Operators, *, linear: Number, head: Number, attention: Number, expert: Number | None = None
+) -> FloatArray:
+    """Return ``(ops, n)`` the value of each operator's class; experts are as linear layers unless told otherwise."""
+    values = {"linear": linear, "expert": linear if expert is None else expert, "head": head, "attention": attention}
+    return np.stack(np.broadcast_arrays(*(np.atleast_1d(values[name]) for name in operators.classes)))
 
 
 def tile_rows_used(rows: Number, tile_rows: Number) -> FloatArray:
@@ -86,7 +95,11 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
     SRAM (Hong and Kung 1981; Irony, Toledo, Tiskin 2004).
     """
     stored = by_class(
-        operators, linear=np.asarray(formats.weight_bits) / 8, head=np.asarray(formats.head_bits) / 8, attention=0.0
+        operators,
+        linear=np.asarray(formats.weight_bits) / 8,
+        expert=np.asarray(formats.stored_expert_bits) / 8,
+        head=np.asarray(formats.head_bits) / 8,
+        attention=0.0,
     )
     weight_bytes = operators.weights * stored
     element_bytes = np.asarray(formats.activation_bits) / 8
@@ -136,7 +149,7 @@ def _slots(operators: Operators, software: Software, formats: Formats) -> FloatA
     slots = np.where(matrices, operators.macs * (tile_rows_used(rows, software.tile_rows) / rows), operators.macs)
     if np.any(np.asarray(formats.unpacked) > 0):
         passes = np.ceil(rows / software.unpack_rows)
-        linear = operators.of_class("linear") * np.asarray(formats.unpacked)
+        linear = by_class(operators, linear=formats.unpacked, head=0.0, attention=0.0)
         slots = slots + linear * operators.weights * passes * software.unpack_macs
     return slots
 

@@ -29,6 +29,7 @@ class Serving:
         stages: chips (or tensor-parallel groups) that share the layers.
         parallelism: "pipeline" keeps all stages busy with parts of the batch, "layer_split" lets them work in turn;
             "tensor" has one stage.
+        replicas: groups of chips that each serve `batch` sequences and share routed experts.
     """
 
     model: Model
@@ -38,11 +39,12 @@ class Serving:
     tensor_parallel: Number = 1.0
     stages: Number = 1.0
     parallelism: Parallelism = "tensor"
+    replicas: Number = 1.0
 
     @property
     def chips(self) -> Number:
         """Chips that serve the workload."""
-        return np.asarray(self.tensor_parallel) * self.stages
+        return np.asarray(self.tensor_parallel) * self.stages * self.replicas
 
     @property
     def batch_parts(self) -> Number:
@@ -53,7 +55,7 @@ class Serving:
     def shape(self) -> Shape:
         """What one stage sees at a time: the fullest part of the batch."""
         part = np.ceil(np.asarray(self.batch) / self.batch_parts)
-        return Shape(part, self.prompt_tokens, self.output_tokens, self.tensor_parallel)
+        return Shape(part, self.prompt_tokens, self.output_tokens, self.tensor_parallel, replicas=self.replicas)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Software:
     collective_base_s: FloatArray
     collective_hop_s: FloatArray
     collective_share: FloatArray
+    ranks_per_chip: FloatArray
 
 
 def software(stack: Choice, technology: Technology) -> Software:

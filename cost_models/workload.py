@@ -17,7 +17,7 @@ from cost_models.columns import FloatArray, Number
 from cost_models.library import Model
 from cost_models.parameters import dense_layers, ffn_matrices, kv_elements_per_token, layer_weights
 
-WeightClass = Literal["linear", "head", "attention"]
+WeightClass = Literal["linear", "expert", "head", "attention"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Operators:
 
     Attributes:
         names: what each operator is.
-        classes: "linear" (weights in the body's format), "head" (16-bit class weights) or "attention" (no weights).
+        classes: "linear" (weights in the body's format), "expert" (routed experts, whose format may differ),
+            "head" (16-bit class weights) or "attention" (no weights).
         times: executions per pass, usually the layers.
         rows: activation rows that each weight meets, the M of a GEMM.
         weights: weight elements read.
@@ -49,8 +50,9 @@ class Operators:
     reduced: FloatArray
 
     def of_class(self, weight_class: WeightClass) -> FloatArray:
-        """Return ``(ops, 1)`` ones where an operator is of the class, zeros elsewhere."""
-        return np.array([[float(c == weight_class)] for c in self.classes])
+        """Return ``(ops, 1)`` ones where an operator is of the class, zeros elsewhere; experts are linear as well."""
+        wanted = (weight_class, "expert") if weight_class == "linear" else (weight_class,)
+        return np.array([[float(c in wanted)] for c in self.classes])
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,20 @@ class Shape:
         prompt_tokens: prompt length.
         output_tokens: generated tokens per sequence.
         tensor_parallel: chips that share every layer.
+        ranks_per_chip: equal parts of a chip that hold shards of their own, so that indivisible heads are dealt to parts.
+        replicas: groups of `tensor_parallel` chips that each serve `batch` sequences and share the routed experts of all.
     """
 
     batch: Number
     prompt_tokens: Number
     output_tokens: Number
     tensor_parallel: Number = 1.0
+    ranks_per_chip: Number = 1.0
+    replicas: Number = 1.0
+
+    def share(self, parts: int) -> Number:
+        """Return the share of `parts` indivisible parts on the fullest chip."""
+        return self.ranks_per_chip * fullest_share(parts, np.asarray(self.tensor_parallel) * self.ranks_per_chip)
 
 
 class _Stack:
@@ -125,9 +135,9 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     tp = shape.tensor_parallel
     tokens = np.asarray(shape.batch) * tokens_per_sequence
     weights = layer_weights(model)
-    heads = fullest_share(model.heads, tp)
+    heads = shape.share(model.heads)
     shared_latent = model.mla is not None
-    kv_share = heads if shared_latent else fullest_share(model.kv_heads, tp)
+    kv_share = heads if shared_latent else shape.share(model.kv_heads)
     width = model.heads * (model.head_dim if model.mla is None else model.mla.v_head_dim)
     stack = _Stack()
 
@@ -146,7 +156,7 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     gemm("ffn_up", dense, (matrices - 1) * d * model.d_ff * columns, d + matrices * model.d_ff * columns, kernels=3)
     gemm("ffn_down", dense, d * model.d_ff * columns, model.d_ff * columns + d, kernels=1, reduced=tokens * d)
     if model.moe is not None:
-        _add_experts(stack, model, tokens, tp, layers - dense)
+        _add_experts(stack, model, shape, tokens, layers - dense)
     vocabulary = fullest_share(model.vocab, tp)
     rows = np.asarray(head_rows, dtype=np.float64)
     head = d * model.vocab * vocabulary
@@ -157,14 +167,19 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     return stack.build()
 
 
-def _add_experts(stack: _Stack, model: Model, tokens: Number, tp: Number, layers: int) -> None:
-    """Add router, shared and routed experts; every chip holds a slice of every expert."""
+def _add_experts(stack: _Stack, model: Model, shape: Shape, tokens: Number, layers: int) -> None:
+    """Add router, shared and routed experts; every chip holds its part of the experts, which the replicas share.
+
+    Whole experts or slices of all: with routing uniform the work is the same.
+    """
     moe = model.moe
     assert moe is not None
     d, weights = model.d_model, layer_weights(model)
-    columns = fullest_share(moe.expert_d_ff, tp)
-    touched = distinct_experts(moe.experts, moe.active_experts, tokens)
-    slots = np.asarray(tokens) * moe.active_experts
+    columns = fullest_share(moe.expert_d_ff, shape.tensor_parallel)
+    sharers = np.asarray(shape.tensor_parallel) * shape.replicas
+    every = np.asarray(tokens) * shape.replicas
+    touched = distinct_experts(moe.experts, moe.active_experts, every)
+    slots = every * moe.active_experts
     stack.add(
         "router", "head", layers, rows=tokens, weights=weights.router, macs=tokens * weights.router,
         activations=tokens * (d + moe.experts), kernels=2,
@@ -176,9 +191,10 @@ def _add_experts(stack: _Stack, model: Model, tokens: Number, tp: Number, layers
             "shared_experts", "linear", layers, rows=tokens, weights=shared, macs=tokens * shared,
             activations=tokens * 2 * wide, kernels=2,
         )  # fmt: skip
+    columns = fullest_share(moe.expert_d_ff, sharers)
     expert = weights.expert * columns
     stack.add(
-        "experts", "linear", layers, rows=slots / touched, weights=touched * expert, macs=slots * expert,
+        "experts", "expert", layers, rows=slots / touched, weights=touched * expert, macs=slots * expert,
         activations=slots * (2 * d + ffn_matrices(model) * moe.expert_d_ff * columns), kernels=4,
         reduced=tokens * d,
     )  # fmt: skip
@@ -194,10 +210,10 @@ def _attention_macs_per_pair(model: Model, *, absorbed: bool) -> int:
     return mla.qk_nope_head_dim + mla.qk_rope_head_dim + mla.v_head_dim
 
 
-def _kv_per_token(model: Model, tp: Number) -> Number:
+def _kv_per_token(model: Model, shape: Shape) -> Number:
     """Return KV elements per token and layer on the fullest chip; the MLA latent is replicated."""
     per_token = kv_elements_per_token(model)
-    return per_token if model.mla is not None else per_token * fullest_share(model.kv_heads, tp)
+    return per_token if model.mla is not None else per_token * shape.share(model.kv_heads)
 
 
 def decode_attention(model: Model, shape: Shape, *, context: Number, windowed: Number) -> Operators:
@@ -206,8 +222,8 @@ def decode_attention(model: Model, shape: Shape, *, context: Number, windowed: N
     MLA computes on the latent itself (absorbed form, arXiv 2405.04434): KV is read once for all heads.
     """
     batch = np.asarray(shape.batch, dtype=np.float64)
-    heads = model.heads * fullest_share(model.heads, shape.tensor_parallel)
-    kv = _kv_per_token(model, shape.tensor_parallel)
+    heads = model.heads * shape.share(model.heads)
+    kv = _kv_per_token(model, shape)
     per_pair = _attention_macs_per_pair(model, absorbed=True)
     stack = _Stack()
     local = window_layers(model)
@@ -223,8 +239,8 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
     """Return causal attention over the prompt: each token meets itself and its predecessors, within the window."""
     batch = np.asarray(shape.batch, dtype=np.float64)
     prompt = np.asarray(shape.prompt_tokens, dtype=np.float64)
-    heads = model.heads * fullest_share(model.heads, shape.tensor_parallel)
-    kv = _kv_per_token(model, shape.tensor_parallel)
+    heads = model.heads * shape.share(model.heads)
+    kv = _kv_per_token(model, shape)
     per_pair = _attention_macs_per_pair(model, absorbed=False)
     local = window_layers(model)
     window = np.minimum(prompt, model.sliding_window or np.inf)
@@ -243,4 +259,4 @@ def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArr
     """Return KV-cache elements of the batch at `tokens` of context, over all layers, on the fullest chip."""
     local = window_layers(model)
     held = (model.layers - local) * np.asarray(tokens) + local * np.minimum(tokens, model.sliding_window or np.inf)
-    return np.asarray(np.asarray(shape.batch) * held * _kv_per_token(model, shape.tensor_parallel), dtype=np.float64)
+    return np.asarray(np.asarray(shape.batch) * held * _kv_per_token(model, shape), dtype=np.float64)
