@@ -79,7 +79,7 @@ def floorplan_limits(
     value = technology.value
     allowed_edge = perimeter_mm(die_mm2, value("floorplan.aspect_ratio")) * value("floorplan.usable_edge_share")
     heat = cooling.map(lambda name: value(HEAT_FIGURES[name]))
-    reticle = np.broadcast_to(np.asarray(value("reticle.limit_mm2"), dtype=np.float64), die_mm2.shape)
+    reticle = np.atleast_1d(np.asarray(value("reticle.limit_mm2"), dtype=np.float64))
     return {
         "reticle_mm2": (die_mm2, reticle),
         "die_edge_mm": (edge_mm, allowed_edge),

@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+
+from cost_models.errors import LibraryError
+from cost_models.library import load_library
+from cost_models.published import chip_machine, peak_ops_per_s, price_usd
+from cost_models.technology import Technology
+
+LIBRARY = load_library()
+TECHNOLOGY = Technology()
+USABLE = [name for name in LIBRARY.chips if name != "mach1_claims"]
+
+
+def machine(chip, weight_format="bf16", *, act_bits=16, kv_bits=16, technology=TECHNOLOGY):
+    return chip_machine(
+        LIBRARY.chip(chip),
+        weight_format=LIBRARY.weight_format(weight_format),
+        act_bits=act_bits,
+        kv_bits=kv_bits,
+        technology=technology,
+    )
+
+
+@pytest.mark.parametrize(
+    ("chip", "tflops", "gbps", "gib", "watts", "link"),
+    [
+        ("a100_80gb_sxm", 312, 2039, 80, 400, 300),
+        ("h100_sxm", 989, 3350, 80, 700, 450),
+        ("h200_sxm", 989, 4800, 141, 700, 450),
+        ("tpu_v4", 275, 1200, 32, 192, 270),
+        ("cloud_ai_100_ultra", 290, 548, 128, 150, 16),
+    ],
+)
+def test_published_figures_pass_through(chip, tflops, gbps, gib, watts, link):
+    found = machine(chip)
+    assert found.linear_mac_per_s * 2 / 1e12 == pytest.approx([tflops])
+    assert found.head_mac_per_s == found.attention_mac_per_s == found.linear_mac_per_s
+    assert found.bandwidth_bytes_per_s / 1e9 == pytest.approx([gbps])
+    assert found.capacity_bytes / 2**30 == pytest.approx([gib])
+    assert found.tdp_w == [watts]
+    assert found.link_bytes_per_s / 1e9 == pytest.approx([link])
+    assert found.die_mm2 == LIBRARY.chip(chip).die_mm2 or LIBRARY.chip(chip).die_mm2 is None
+
+
+@pytest.mark.parametrize(
+    ("chip", "weight_format", "act_bits", "name", "tops"),
+    [
+        ("h100_sxm", "fp8", 8, "fp8", 1979),
+        ("h100_sxm", "fp8", 16, "bf16", 989),  # weights expanded
+        ("h100_sxm", "int4_g128", 16, "bf16", 989),
+        ("h100_sxm", "int4_g128", 8, "int8", 1979),
+        ("h100_sxm", "bf16", 8, "bf16", 989),  # the wider operand decides
+        ("a100_80gb_sxm", "fp8", 8, "bf16", 312),  # no fp8 units: the next wider
+        ("a100_80gb_sxm", "int8", 8, "int8", 624),
+        ("a100_80gb_sxm", "int4_g128", 4, "int4", 1248),
+        ("b200", "mxfp4", 4, "fp4", 9000),
+        ("v100_sxm2_32gb", "bf16", 16, "fp16", 125),  # no bf16 units
+        ("rtx_4090", "bf16", 16, "bf16", 165),  # 330 only with fp16 accumulation
+        ("tpu_v4", "int8", 8, "int8", 275),
+        ("gb10_spark", "bf16", 16, "bf16", 125),  # only fp4 published: 500 / 4
+        ("jetson_agx_orin_64gb", "bf16", 16, "bf16", 68.75),  # only int8 published: 137.5 / 2
+    ],
+)
+def test_peak_by_format(chip, weight_format, act_bits, name, tops):
+    form = LIBRARY.weight_format(weight_format)
+    found = peak_ops_per_s(LIBRARY.chip(chip), kind=form.operand, bits=max(act_bits, form.operand_bits))
+    assert found == (name, pytest.approx(tops * 1e12))
+    assert machine(chip, weight_format, act_bits=act_bits).linear_mac_per_s * 2e-12 == pytest.approx([tops])
+
+
+def test_attention_and_head_stay_in_sixteen_bits():
+    narrow = machine("h100_sxm", "fp8", act_bits=8, kv_bits=8)
+    assert narrow.attention_mac_per_s == narrow.head_mac_per_s == pytest.approx([989e12 / 2])
+    assert machine("h100_sxm", "gguf_q8_0", act_bits=8).head_mac_per_s == pytest.approx([1979e12 / 2])
+
+
+def test_energy_of_arithmetic():
+    # fp16 MAC at N7 0.72 pJ, operand delivery 2.0, 4 nm 0.62; TPUs carry bf16 only, 0.59 pJ.
+    assert machine("h100_sxm").linear_j_per_mac == pytest.approx([0.72e-12 * 2 * 0.62])
+    assert machine("tpu_v4").linear_j_per_mac == pytest.approx([0.59e-12 * 2])
+    assert machine("h100_sxm", "fp8", act_bits=8).linear_j_per_mac == pytest.approx([0.20e-12 * 2 * 0.62])
+    fp4 = machine("b200", "mxfp4", act_bits=4).linear_j_per_mac
+    assert fp4 == pytest.approx([0.035e-12 * 2 * 0.62 * 2])
+    assert fp4 < machine("b200", "fp8", act_bits=8).linear_j_per_mac
+
+
+def decode_w(chip, tb_per_s, tera_macs_per_s=0.0):
+    """Return board power while weights stream at a rate."""
+    found = machine(chip)
+    delivered = (
+        found.static_w
+        + tb_per_s * 1e12 * (found.dram_j_per_byte + found.sram_j_per_byte)
+        + tera_macs_per_s * 1e12 * found.linear_j_per_mac
+    )
+    return (delivered / found.conversion_efficiency)[0]
+
+
+@pytest.mark.parametrize(
+    ("chip", "watts", "tb_per_s", "tera_macs_per_s"),
+    [
+        # ML.ENERGY, batch 8: tokens/s from W over J/token, bytes from the streamed weights (technology page, section 8)
+        ("h100_sxm", 538, 2.5, 10),  # Qwen3-32B
+        ("h100_sxm", 441, 2.07, 8.3),  # Llama-3.1-70B on four
+        ("h100_sxm", 486, 2.0, 8.0),  # Llama-3.1-8B
+        ("b200", 849, 4.19, 16.8),  # Llama-3.1-70B on two
+        # LLM-Inference-Bench, batch 1, whole request
+        ("a100_40gb_sxm", 222, 0.97, 0.5),  # Llama-2-7B
+        ("a100_40gb_sxm", 229, 1.03, 0.5),  # Llama-3-8B
+    ],
+)
+def test_decode_power_of_measured_boards(chip, watts, tb_per_s, tera_macs_per_s):
+    # One figure for what GPUs spend on the die per byte; 15 % is the spread between its own anchors.
+    assert decode_w(chip, tb_per_s, tera_macs_per_s) == pytest.approx(watts, rel=0.15)
+
+
+def test_decode_power_lies_between_idle_and_tdp():
+    assert decode_w("a100_80gb_sxm", 0.0) == pytest.approx(63)
+    assert decode_w("h100_sxm", 0.0) == pytest.approx(75)
+    assert decode_w("tpu_v4", 0.0) == pytest.approx(90)
+    assert decode_w("v100_sxm2_32gb", 0.0) == pytest.approx(0.15 * 300)
+    # Splitwise: an A100 decodes at about 250 W; TPU v4 draws 170 W on average in production, 192 W at most.
+    assert decode_w("a100_80gb_sxm", 1.1) == pytest.approx(250, rel=0.15)
+    assert 90 < decode_w("tpu_v4", 1.0) < 192
+
+
+def test_twenty_seven_picojoules_per_streamed_bit():
+    assert decode_w("h100_sxm", 2.5, 10) / (2.5e12 * 8) == pytest.approx(27e-12, rel=0.03)
+
+
+def test_cards_on_a_pcie_tree_share_it():
+    assert machine("a100_40gb_pcie").link_through_host == 1
+    assert machine("a100_40gb_sxm").link_through_host == 0
+
+
+def test_gpus_spend_more_on_the_die_than_compiled_machines():
+    assert machine("h100_sxm").sram_j_per_byte > 5 * machine("furiosa_rngd").sram_j_per_byte
+
+
+def test_price_is_the_geometric_mean_of_the_range():
+    assert price_usd(LIBRARY.chip("a100_80gb_sxm")) == pytest.approx(np.sqrt(8000 * 15000))
+    assert np.isnan(price_usd(LIBRARY.chip("tpu_v4")))
+    assert np.isnan(machine("a100_80gb_sxm").cost_usd)
+
+
+def test_unpublished_figures_are_refused_or_missing():
+    with pytest.raises(LibraryError, match=r"'mach1_claims'.*bandwidth_gbps is not published"):
+        machine("mach1_claims")
+    assert np.isnan(machine("inferentia2").tdp_w)
+    assert np.isnan(machine("inferentia2").linear_j_per_mac), "its node is not published"
+    assert np.isnan(machine("apple_m2_ultra_76core").linear_mac_per_s), "no peak is published"
+
+
+@pytest.mark.parametrize("chip", USABLE)
+@pytest.mark.parametrize("weight_format", ["bf16", "int4_g128"])
+def test_every_chip_becomes_a_machine(chip, weight_format):
+    found, entry = machine(chip, weight_format), LIBRARY.chip(chip)
+    always = ("bandwidth_bytes_per_s", "stream_efficiency", "capacity_bytes", "sram_bytes", "unpack_bytes_per_s")
+    known = {
+        "linear_mac_per_s": entry.peak_tops,
+        "linear_j_per_mac": entry.node,
+        "sram_j_per_byte": entry.node,
+        "tdp_w": entry.tdp_w,
+        "static_w": entry.tdp_w,
+        "link_bytes_per_s": entry.link_gbps is not None,
+        "price_usd": entry.price_low_usd,
+    }
+    for field in always:
+        assert getattr(found, field) > 0
+    for field, published in known.items():
+        assert np.isfinite(getattr(found, field)) or not published, field
+    columns = [value for value in vars(found).values() if isinstance(value, np.ndarray)]
+    assert all(column.shape == (1,) for column in columns)
+    assert found.blocks["tdp_w"]["published"] is found.tdp_w
+
+
+def test_figures_can_be_columns():
+    drawn = Technology({"on_chip.programmable_stream_pj_per_bit": np.array([10.0, 20.0])})
+    assert machine("h100_sxm", technology=drawn).sram_j_per_byte == pytest.approx([80e-12, 160e-12])

@@ -1,0 +1,355 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cost_models.columns import INACTIVE, Choice
+from cost_models.compression import stored_bits
+from cost_models.cost import Economics
+from cost_models.errors import UnknownEntryError
+from cost_models.library import load_library
+from cost_models.machine import Machine
+from cost_models.quantities import PARAMETERS
+from cost_models.silicon import design_machine, fill_defaults
+from cost_models.technology import Technology
+
+LIBRARY = load_library()
+FIGURES = LIBRARY.figures
+TECHNOLOGY, ECONOMICS = Technology(), Economics()
+NODES, GRADES = tuple(LIBRARY.nodes), tuple(LIBRARY.memory_grades)
+FORMATS, MAC_FORMATS = tuple(LIBRARY.weight_formats), tuple(LIBRARY.mac_formats)
+
+DESIGN = {
+    "node": "tsmc_5",
+    "memory": "lpddr5x_9600",
+    "memory_devices": 16,
+    "memory_device_bits": 64,
+    "memory_device_gib": 8,
+    "macs": 131072,
+    "clock_ghz": 1.0,
+    "sram_mib": 64,
+}
+
+
+def table(*designs):
+    """Return a table of designs from one mapping per row."""
+    return {
+        name: Choice.of(*(d[name] for d in designs))
+        if isinstance(value, str)
+        else np.array([float(d[name]) for d in designs])
+        for name, value in designs[0].items()
+    }
+
+
+def machine(*designs, technology=TECHNOLOGY, economics=ECONOMICS, bits=None):
+    return design_machine(table(*designs), technology, economics=economics, stored_bits=bits)
+
+
+def columns_of(found: Machine):
+    return {name: value for name, value in vars(found).items() if isinstance(value, np.ndarray)}
+
+
+def random_designs(rows, seed=0):
+    """Return designs all over the space: every node with every memory, the rest at random."""
+    rng = np.random.default_rng(seed)
+    index = np.arange(rows)
+
+    def pick(values):
+        return Choice(values, rng.integers(0, len(values), rows))
+
+    return {
+        "node": Choice(NODES, index % len(NODES)),
+        "memory": Choice(GRADES, index // len(NODES) % len(GRADES)),
+        "memory_devices": rng.integers(1, 25, rows).astype(float),
+        "memory_device_bits": rng.choice([32.0, 64.0, np.nan], rows),
+        "memory_device_gib": rng.choice([2.0, 8.0, 16.0, 24.0], rows),
+        "mac_format": pick(MAC_FORMATS),
+        "macs": np.exp(rng.uniform(np.log(1024), np.log(2**20), rows)),
+        "clock_ghz": rng.uniform(0.3, 2.0, rows),
+        "supply_v": np.where(rng.random(rows) < 0.5, np.nan, rng.uniform(0.5, 1.0, rows)),
+        "sram_mib": rng.uniform(1, 512, rows),
+        "architecture": pick(("programmable", "npu", "static")),
+        "cooling": pick(("air", "liquid")),
+        "link_gbps": rng.choice([0.0, 100.0, 450.0], rows),
+        "weight_format": pick(FORMATS),
+        "kv_bits": rng.choice([4.0, 8.0, 16.0], rows),
+        "act_bits": rng.choice([8.0, 16.0], rows),
+    }
+
+
+EVERYWHERE = random_designs(len(NODES) * len(GRADES))
+
+
+def typ(path):
+    return FIGURES[path].typ
+
+
+def twin(d):
+    """Compute one design in plain Python, slowly, from the library's typical figures."""
+    node = lambda field: typ(f"nodes.{d['node']}.{field}")  # noqa: E731
+    grade, form = LIBRARY.memory_grade(d["memory"]), LIBRARY.weight_format(d["weight_format"])
+    device, unit_format = LIBRARY.memory(grade.technology), LIBRARY.mac_format(d["mac_format"])
+    memory = lambda field: typ(f"memory.{grade.technology}.{field}")  # noqa: E731
+    bits = device.package_bits[0] if math.isnan(d["memory_device_bits"]) else d["memory_device_bits"]
+    volts = node("vdd_nominal_v") if math.isnan(d["supply_v"]) else d["supply_v"]
+    v = volts / node("vdd_nominal_v")
+    units = d["memory_devices"] * bits / memory("unit_bits")
+    rate = d["memory_devices"] * bits * grade.gbps_per_pin * memory("effective_share") * 1e9 / 8
+
+    mac = f"mac_n7.formats.{d['mac_format']}"
+    logic_j = node("logic_energy_rel_n7") * v**2
+    mac_j = typ(f"{mac}.energy_bare_pj") * 1e-12 * logic_j * typ("mac_n7.operand_delivery_factor")
+    act_passes = math.ceil(d["act_bits"] / unit_format.activation_bits)
+    passes = math.ceil(form.operand_bits / unit_format.weight_bits) * act_passes
+    if form.kind == "nm" and form.execution == "skip":
+        passes *= form.n / form.m
+
+    decoder_mm2 = decoder_j = 0.0
+    if form.sparsity or form.execution == "dequantise":
+        decoder_mm2 = rate * typ("decoder.unpack_mm2_per_tbps_n7") * 1e-12
+        decoder_j = typ("decoder.unpack_pj_per_byte_n7") * 1e-12
+    if form.kind == "xor":
+        outputs = round(form.n_in / (1 - form.sparsity))
+        gates = outputs * ((form.shift_registers + 1) * form.n_in / 2 - 1)
+        flops = form.shift_registers * form.n_in
+        um2 = gates * typ("decoder.xor2_um2_n7") + flops * typ("decoder.flip_flop_um2_n7")
+        decoder_mm2 += rate * 8 / form.n_in / (d["clock_ghz"] * 1e9) * um2 * 1e-6
+        femto = gates * typ("decoder.xor2_fj_n7") + flops * typ("decoder.flip_flop_fj_n7")
+        decoder_j += 8 / form.n_in * femto * 1e-15
+    decoder_mm2, decoder_j = decoder_mm2 * node("logic_area_rel_n7"), decoder_j * logic_j
+
+    inside = d["macs"] * typ(f"{mac}.area_array_um2") * node("logic_area_rel_n7") * 1e-6
+    inside += d["sram_mib"] * node("sram_mm2_per_mib") + units * memory("phy_controller_mm2")
+    inside += typ("interfaces.host_mm2") + d["link_gbps"] * typ("interfaces.link_mm2_per_gbps")
+    die = inside * typ(f"floorplan.area_factor.{d['architecture']}") + decoder_mm2
+
+    bank = typ("sram_energy.model_n7.e0_pj_per_bit")
+    bank += typ("sram_energy.model_n7.e1_pj_per_bit") * math.sqrt(typ("on_chip.buffer_bank_mib"))
+    bank *= 1 + typ("on_chip.write_over_read_energy")
+    wire = typ("noc_energy.wire_fj_per_bit_mm.recommended_n7") * 1e-3
+    wire *= typ("on_chip.wire_length_over_die_side") * math.sqrt(die)
+    stream = (bank * node("logic_energy_rel_n7") + wire) * v**2
+    if d["architecture"] == "programmable":
+        stream = typ("on_chip.programmable_stream_pj_per_bit")
+    gib = d["memory_devices"] * d["memory_device_gib"]
+    static = die * node("leakage_w_per_mm2") * v + gib * memory("idle_w_per_gib") + typ("board_load.fixed_w")
+    watts = d["macs"] * d["clock_ghz"] * 1e9 * mac_j + rate * decoder_j + static
+    watts += rate * 8e-12 * (memory("energy_total_pj_per_bit") + stream)
+    watts += d["link_gbps"] * 8e-3 * typ("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach")
+    tdp = watts / typ("board.vrm_efficiency")
+
+    side = math.sqrt(die) + 0.2
+    gross = max(math.pi * 145**2 / side**2 - math.pi * 290 / (math.sqrt(2) * side), 1)
+    good = (1 + die / 100 * node("defect_density_per_cm2") / 3) ** -3
+    chip = node("wafer_price_usd") / (gross * 0.98 * good) + typ("assembly.die_test_usd") / good
+    dram = gib * memory("price_usd_per_gb")
+    if device.packaging_class == "interposer":
+        carrier = (die + d["memory_devices"] * typ("assembly.stack_footprint_mm2")) * 1.1 * 0.19
+        packaged = carrier + (chip + carrier + dram) * (1 / 0.95 - 1) + 600
+    else:
+        carrier = die * 4 * 0.005
+        packaged = carrier + (chip + carrier) * (1 / 0.99 - 1) + 21
+    cost = chip + packaged + dram + 190 + (tdp - 150) * (600 - 190) / 550
+    price = (cost + (node("mask_set_usd") + node("design_nre_usd")) / 150_000) / 0.6
+    return {
+        "linear_mac_per_s": d["macs"] * d["clock_ghz"] * 1e9 / passes,
+        "linear_j_per_mac": mac_j * passes,
+        "bandwidth_bytes_per_s": rate,
+        "capacity_bytes": gib * 2**30,
+        "sram_j_per_byte": stream * 8e-12,
+        "unpack_j_per_byte": decoder_j,
+        "static_w": static,
+        "die_mm2": die,
+        "tdp_w": tdp,
+        "cost_usd": cost,
+        "price_usd": price,
+    }
+
+
+def test_plain_python_agrees():
+    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    names = {name: c.names() if isinstance(c, Choice) else c for name, c in EVERYWHERE.items()}
+    for row in range(0, len(NODES) * len(GRADES), 7):
+        for field, expected in twin({name: column[row] for name, column in names.items()}).items():
+            assert getattr(found, field)[row] == pytest.approx(expected, rel=1e-9), (row, field)
+
+
+def test_everything_is_finite_and_positive_everywhere():
+    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    may_be_zero = {"link_bytes_per_s", "link_through_host", "unpack_j_per_byte"}
+    for name, column in columns_of(found).items():
+        if name == "unpack_bytes_per_s":
+            assert np.isinf(column).all()
+            continue
+        assert np.isfinite(column).all(), name
+        assert (column >= 0).all() if name in may_be_zero else (column > 0).all(), name
+    for blocks in found.blocks.values():
+        assert all((block >= 0).all() for block in blocks.values())
+    assert (found.stream_efficiency < 1).all()
+
+
+def test_blocks_sum_to_the_totals():
+    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    used_edge = found.limits["die_edge_mm"][0]
+    for name, column in (
+        ("area_mm2", found.die_mm2),
+        ("tdp_w", found.tdp_w),
+        ("cost_usd", found.cost_usd),
+        ("edge_mm", used_edge),
+    ):
+        assert np.array_equal(sum(found.blocks[name].values()), column), name
+
+
+def test_no_phase_draws_more_than_the_design_limit():
+    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    per_byte = found.dram_j_per_byte + found.sram_j_per_byte + found.unpack_j_per_byte
+    streaming = found.bandwidth_bytes_per_s * per_byte + found.link_bytes_per_s * found.link_j_per_byte
+    for kind in ("linear", "head", "attention"):
+        busy = getattr(found, f"{kind}_mac_per_s") * getattr(found, f"{kind}_j_per_mac")
+        drawn = (busy + streaming + found.static_w) / found.conversion_efficiency
+        assert drawn == pytest.approx(found.tdp_w, rel=1e-9)
+
+
+def test_one_row_stands_for_all():
+    rows = 40
+    narrow = {name: c.rows(slice(rows)) if isinstance(c, Choice) else c[:rows] for name, c in EVERYWHERE.items()}
+    fixed = {"node": Choice.of("tsmc_5"), "clock_ghz": np.array([1.0]), "memory": Choice.of("lpddr5x_9600")}
+    wide = {
+        "node": Choice.of(*["tsmc_5"] * rows),
+        "clock_ghz": np.ones(rows),
+        "memory": Choice.of(*["lpddr5x_9600"] * rows),
+    }
+    short = design_machine({**narrow, **fixed}, TECHNOLOGY, economics=ECONOMICS)
+    full = design_machine({**narrow, **wide}, TECHNOLOGY, economics=ECONOMICS)
+    for name, column in columns_of(full).items():
+        assert np.array_equal(np.broadcast_to(columns_of(short)[name], rows), np.broadcast_to(column, rows)), name
+    for name, (used, allowed) in full.limits.items():
+        assert np.array_equal(np.broadcast_to(short.limits[name][0], rows), np.broadcast_to(used, rows)), name
+        assert np.array_equal(np.broadcast_to(short.limits[name][1], rows), np.broadcast_to(allowed, rows)), name
+
+
+def test_silent_parameters_take_their_defaults():
+    given_all = {n: p.default for n, p in PARAMETERS.items() if p.default is not None}
+    assert columns_of(machine({"macs": 131072}))["price_usd"] == machine(given_all).price_usd
+    filled = fill_defaults({"macs": np.array([1024.0, np.nan]), "node": Choice(("tsmc_7",), np.array([0, INACTIVE]))})
+    assert filled["macs"].tolist() == [1024, 131072]
+    assert filled["node"].names().tolist() == ["tsmc_7", "tsmc_5"]
+    assert np.isnan(filled["memory_device_bits"]).all()
+    assert filled["weight_method"].codes.tolist() == [INACTIVE]
+    assert filled.keys() == PARAMETERS.keys()
+
+
+@given(
+    st.sampled_from(NODES),
+    st.sampled_from(GRADES),
+    st.sampled_from(["programmable", "npu", "static"]),
+    st.floats(1024, 4e5),
+    st.floats(1, 200),
+    st.integers(1, 16),
+)
+@settings(max_examples=60, deadline=None)
+def test_area_power_and_price_rise_with_macs_sram_and_devices(node, memory, architecture, macs, sram, devices):
+    base = {
+        "node": node,
+        "memory": memory,
+        "architecture": architecture,
+        "macs": macs,
+        "sram_mib": sram,
+        "memory_devices": devices,
+    }
+    more = [{**base, "macs": macs * 1.1}, {**base, "sram_mib": sram * 1.1}, {**base, "memory_devices": devices + 1}]
+    found = machine(base, *more)
+    for column in (found.die_mm2, found.tdp_w, found.cost_usd, found.price_usd):
+        assert (column[1:] > column[0]).all()
+    assert found.linear_mac_per_s[1] > found.linear_mac_per_s[0] == found.linear_mac_per_s[2]
+    assert found.bandwidth_bytes_per_s[3] > found.bandwidth_bytes_per_s[0] == found.bandwidth_bytes_per_s[1]
+
+
+@given(st.sampled_from(NODES), st.floats(0.5, 0.95))
+@settings(max_examples=30, deadline=None)
+def test_supply_sets_energy_by_its_square_and_leakage_in_proportion(node, share):
+    nominal = typ(f"nodes.{node}.vdd_nominal_v")
+    volts = (nominal, nominal * share, math.nan)
+    found = machine(*({**DESIGN, "node": node, "supply_v": supply} for supply in volts))
+    at_nominal, lowered, silent = range(3)
+    assert found.tdp_w[silent] == pytest.approx(found.tdp_w[at_nominal])
+    assert found.linear_j_per_mac[lowered] == pytest.approx(found.linear_j_per_mac[at_nominal] * share**2)
+    leakage = found.blocks["tdp_w"]["leakage"]
+    assert leakage[lowered] == pytest.approx(leakage[at_nominal] * share)
+
+
+def test_figures_drawn_per_row_equal_one_run_each():
+    drawn = {
+        "nodes.tsmc_5.wafer_price_usd": np.array([13400.0, 16500.0, 18000.0]),
+        "memory.lpddr5x.beachfront_mm": np.array([0.6, 1.0, 1.3]),
+        "memory.lpddr5x.energy_total_pj_per_bit": np.array([3.7, 5.0, 7.0]),
+        "floorplan.area_factor.npu": np.array([2.0, 2.53, 2.9]),
+        "board.vrm_efficiency": np.array([0.85, 0.9, 0.95]),
+        "reticle.limit_mm2": np.array([429.0, 858.0, 858.0]),
+    }
+    together = machine(DESIGN, technology=Technology(drawn))
+    for row in range(3):
+        alone = machine(DESIGN, technology=Technology({path: float(column[row]) for path, column in drawn.items()}))
+        for name, column in columns_of(alone).items():
+            assert np.broadcast_to(columns_of(together)[name], 3)[row] == column[0], name
+        for name, (used, allowed) in alone.limits.items():
+            assert np.broadcast_to(together.limits[name][0], 3)[row] == used[0]
+            assert np.broadcast_to(together.limits[name][1], 3)[row] == allowed[0]
+
+
+def test_limits_of_designs_that_cannot_be_built():
+    roomy = {**DESIGN, "sram_mib": 160}
+    changes = ({}, {"sram_mib": 1024}, {"memory_devices": 24}, {"clock_ghz": 5.0}, {"memory_device_gib": 7})
+    found = machine(*({**roomy, **change} for change in changes))
+    violated = {name: (used > allowed).tolist() for name, (used, allowed) in found.limits.items()}
+    assert violated == {
+        "reticle_mm2": [False, True, False, False, False],
+        "die_edge_mm": [False, False, True, False, False],
+        "heat_w_per_mm2": [False, False, False, True, False],
+        "memory_device": [False, False, False, False, True],
+    }
+
+
+def test_founding_case_in_round_numbers():
+    # Compression page, section 2: 1024 bits of LPDDR5X-9600 give 1.23 TB/s and 128 GiB; 121 TFLOP/s beside them took
+    # 80-110 W of 150. One terabyte per second wants most of the edge of a 400 mm2 die.
+    found = machine(DESIGN)
+    assert found.bandwidth_bytes_per_s / 1e9 == pytest.approx([1229], rel=1e-3)
+    assert found.capacity_bytes == 128 * 2**30
+    assert found.peak_ops_per_s["linear"] / 1e12 == pytest.approx([262], rel=1e-2)
+    assert 120 < found.tdp_w < 190
+    used, allowed = found.limits["die_edge_mm"]
+    assert used == pytest.approx(64 + 7)
+    assert 0.9 < used / allowed < 1.3
+
+
+def test_gpu_like_designs_pay_for_their_instructions():
+    found = machine(*({**DESIGN, "architecture": kind} for kind in ("programmable", "npu", "static")))
+    assert found.sram_j_per_byte[0] > 5 * found.sram_j_per_byte[1] > 5 * found.sram_j_per_byte[2]
+    assert (np.diff(found.die_mm2) < 0).all()
+    assert (np.diff(found.tdp_w) < 0).all()
+
+
+def test_stored_bits_only_matter_to_the_xor_network():
+    form = LIBRARY.weight_format("xor_int4_s50")
+    coded, plain = ({**DESIGN, "weight_format": name} for name in ("xor_int4_s50", "bitmap_int4_s50"))
+    bits = np.array([stored_bits(form)])
+    assert machine(coded, bits=bits).die_mm2 < machine(coded).die_mm2
+    assert machine(plain, bits=bits).die_mm2 == machine(plain).die_mm2
+
+
+def test_economics_reach_the_price_and_not_the_cost():
+    cheap, dear = Economics(units=1e6, margin=0.2, nre_share=0.3), Economics(units=2e4)
+    assert machine(DESIGN, economics=cheap).cost_usd == machine(DESIGN, economics=dear).cost_usd
+    assert machine(DESIGN, economics=cheap).price_usd < machine(DESIGN, economics=dear).price_usd
+    murphy, poisson = Economics(yield_model="murphy"), Economics(yield_model="poisson")
+    assert machine(DESIGN, economics=murphy).cost_usd < machine(DESIGN, economics=poisson).cost_usd
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(UnknownEntryError, match="tsmc_55"):
+        machine({**DESIGN, "node": "tsmc_55"})
+    with pytest.raises(UnknownEntryError, match="perhaps int4_g128"):
+        machine({**DESIGN, "weight_format": "int4_g182"})
