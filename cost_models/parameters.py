@@ -40,6 +40,7 @@ class ParameterCount:
 
     Attributes:
         body: matrices of all layers, the part that a weight format compresses.
+        experts: routed experts among them.
         small: biases, norms, routers' biases and learned positions.
         embedding: input embedding.
         head: language-model head; 0 where it is tied to the embedding.
@@ -47,6 +48,7 @@ class ParameterCount:
     """
 
     body: int
+    experts: int
     small: int
     embedding: int
     head: int
@@ -140,12 +142,14 @@ def count_parameters(model: Model) -> ParameterCount:
     dense_ffn = ffn_matrices(model) * model.d_model * model.d_ff
     body = model.layers * attention + dense * dense_ffn
     active = body
+    experts = 0
     if model.moe is not None:
         shared = sparse * (weights.ffn + weights.router)
-        body += shared + sparse * model.moe.experts * weights.expert
+        experts = sparse * model.moe.experts * weights.expert
+        body += shared + experts
         active += shared + sparse * model.moe.active_experts * weights.expert
     embedding = model.vocab * model.d_model
     head = 0 if model.tied_embeddings else embedding
     positions = (model.learned_positions or 0) * model.d_model
     small = _biases(model) + positions
-    return ParameterCount(body, small, embedding, head, active + small + embedding + head)
+    return ParameterCount(body, experts, small, embedding, head, active + small + embedding + head)

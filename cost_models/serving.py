@@ -86,7 +86,11 @@ def footprint(serving: Serving, formats: Formats, *, chunk_tokens: Number) -> Fo
     model, shape = serving.model, serving.shape
     count = count_parameters(model)
     weights = np.asarray(
-        (count.body * np.asarray(formats.weight_bits) + (count.embedding + count.head) * np.asarray(formats.head_bits))
+        (
+            (count.body - count.experts) * np.asarray(formats.weight_bits)
+            + count.experts * np.asarray(formats.stored_expert_bits)
+            + (count.embedding + count.head) * np.asarray(formats.head_bits)
+        )
         / 8
         + count.small * np.asarray(formats.activation_bits) / 8
     )

@@ -194,7 +194,7 @@ def _add_experts(stack: _Stack, model: Model, shape: Shape, tokens: Number, laye
     columns = fullest_share(moe.expert_d_ff, sharers)
     expert = weights.expert * columns
     stack.add(
-        "experts", "expert", layers, rows=slots / touched, weights=touched * expert, macs=slots * expert,
+        "experts", "expert", layers, rows=slots / np.maximum(touched, 1e-9), weights=touched * expert, macs=slots * expert,
         activations=slots * (2 * d + ffn_matrices(model) * moe.expert_d_ff * columns), kernels=4,
         reduced=tokens * d,
     )  # fmt: skip

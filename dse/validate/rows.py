@@ -1,0 +1,155 @@
+"""Reading measurement files: which form a file has, and what each of its rows says.
+
+A row that cannot be used keeps its place and gets a reason; nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from cost_models.library import load_library
+from dse.errors import DseError
+
+Form = Literal["requests", "operators", "energy", "excluded"]
+
+NEEDED: dict[Form, tuple[str, ...]] = {
+    "requests": (
+        "source_id", "chip", "n_chips", "parallelism", "model", "weight_bits", "act_bits", "kv_bits", "batch",
+        "batch_mode", "input_len", "output_len", "metric", "scope", "value", "software", "grade", "config_key",
+    ),
+    "operators": (
+        "source_id", "chip", "n_chips", "kind", "dtype", "m", "n", "k", "size_bytes", "metric", "value", "software",
+        "grade",
+    ),
+    "energy": (
+        "source_id", "chip", "n_chips", "model", "weight_bits", "batch", "output_len", "phase", "power_W_total",
+        "energy_J_per_output_token", "output_tokens_per_s", "grade",
+    ),
+    "excluded": (
+        "source_id", "chip", "n_chips", "model", "batch", "input_len", "output_len", "metric", "value", "reason",
+    ),
+}  # fmt: skip
+"""Columns that tell the forms apart, and without which none can be scored."""
+
+NUMBERS = (
+    "n_chips", "weight_bits", "act_bits", "kv_bits", "batch", "input_len", "output_len", "value", "m", "n", "k",
+    "size_bytes", "power_W_total", "energy_J_per_output_token", "output_tokens_per_s", "median_itl_ms", "effective_batch",
+    "prefill_ms_per_step_ideal", "mean_input_len", "mean_output_len", "concurrency", "seq_len", "heads", "kv_heads",
+    "head_dim", "tokens", "topk", "experts", "moe_tp", "moe_ep", "latency_us", "energy_uJ_per_call", "gflop", "mbyte",
+)  # fmt: skip
+
+DEFAULTS = {"grade": "C", "software": "", "batch_mode": "static", "scope": "", "parallelism": "", "config_key": ""}
+
+
+class MeasurementError(DseError):
+    """A measurement file cannot be read, or has none of the known forms."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How chips share a model, as ``parallelism`` spells it."""
+
+    tensor: int = 1
+    stages: int = 1
+    replicas: int = 1
+    kind: str = "tensor"
+    remark: str = ""
+
+
+def read_measurements(path: Path) -> tuple[Form, pd.DataFrame]:
+    """Return (form, rows) of a file; column ``reason`` says why a row cannot be predicted, "" where it can.
+
+    Raises:
+        MeasurementError: the file is not a CSV of a known form.
+    """
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise MeasurementError(f"{path}: cannot be read as a CSV file: {error}") from None
+    form = _form(path, rows)
+    published = rows["reason"].fillna("") if form == "excluded" else None
+    rows["reason"] = ""
+    for column in NUMBERS:
+        if column in rows:
+            _to_numbers(rows, column)
+    for column, default in DEFAULTS.items():
+        rows[column] = rows[column].fillna(default) if column in rows else default
+    if published is not None:
+        rows["excluded_for"] = published
+    if form == "excluded":
+        rows["weight_bits"], rows["act_bits"], rows["kv_bits"] = 16.0, 16.0, 16.0
+    _check_names(rows, form)
+    return form, rows
+
+
+def _form(path: Path, rows: pd.DataFrame) -> Form:
+    for form in ("energy", "operators", "requests", "excluded"):
+        if set(NEEDED[form]) <= set(rows.columns):
+            return form
+    missing = {form: sorted(set(columns) - set(rows.columns)) for form, columns in NEEDED.items()}
+    nearest = min(missing, key=lambda form: len(missing[form]))
+    raise MeasurementError(
+        f"{path}: no measurement file has these columns; as a file of {nearest} it lacks {', '.join(missing[nearest])}"
+    )
+
+
+def _to_numbers(rows: pd.DataFrame, column: str) -> None:
+    """Turn a column into numbers; text, infinities and negative numbers become reasons."""
+    values = pd.to_numeric(rows[column], errors="coerce")
+    text = rows[column].notna() & ~np.isfinite(values)
+    negative = values < 0
+    for bad, must in ((text, "a number"), (negative, "at least 0")):
+        add_reason(rows, bad, column + " must be " + must + ", got " + rows[column].astype(str))
+    rows[column] = values.where(np.isfinite(values) & ~negative)
+
+
+def add_reason(rows: pd.DataFrame, where: pd.Series, text: str | pd.Series) -> None:
+    """Note why rows cannot be predicted; the first reason stays."""
+    at = where & (rows["reason"] == "")
+    rows.loc[at, "reason"] = text if isinstance(text, str) else text[at]
+
+
+def _check_names(rows: pd.DataFrame, form: Form) -> None:
+    library = load_library()
+    chip = rows["chip"].fillna("")
+    add_reason(rows, ~chip.isin(list(library.chips)), "chip " + chip.map(repr) + " is not in the library")
+    held = [key for key, entry in library.chips.items() if entry.bandwidth_gbps and entry.capacity_gib]
+    add_reason(rows, ~chip.isin(held), "bandwidth or capacity of the chip is not published")
+    if form != "operators":
+        model = rows["model"].fillna("")
+        known = [key for key, entry in library.models.items() if entry.complete]
+        absent = ~model.isin(known) if form != "energy" else ~model.isin([*known, ""])
+        add_reason(rows, absent & model.isin(list(library.models)), "dimensions of the model are not public")
+        add_reason(rows, absent, "model " + model.map(repr) + " is not in the library")
+    if form == "requests":
+        add_reason(rows, ~(rows["n_chips"] >= 1), "n_chips must be at least 1")
+
+
+def layout(parallelism: str, n_chips: float) -> Layout:
+    """Return how chips share a model.
+
+    ``tpN`` and ``ppN`` multiply; ``layer_splitN`` places layers on N chips that work in turn; ``dpN`` serves N groups
+    that share routed experts. Anything else is taken as tensor parallel over all chips, with a remark.
+    """
+    split = re.search(r"layer_split(\d+)", parallelism)
+    if split:
+        return Layout(stages=int(split[1]), kind="layer_split")
+    tensor, pipeline = (re.search(rf"(?<![a-z]){key}(\d+)", parallelism) for key in ("tp", "pp"))
+    data = re.search(r"(?<![a-z])dp(\d+)", parallelism)
+    if tensor is None and data is None:
+        chips = max(int(n_chips), 1)
+        remark = "" if chips == 1 and not parallelism else f"layout {parallelism!r} taken as tensor parallel"
+        return Layout(tensor=chips, remark=remark)
+    stages = int(pipeline[1]) if pipeline else 1
+    return Layout(
+        tensor=max(int(tensor[1]), 1) if tensor else 1,
+        stages=max(stages, 1),
+        replicas=max(int(data[1]), 1) if data and "_or_" not in parallelism else 1,
+        kind="pipeline" if stages > 1 else "tensor",
+    )
