@@ -1,0 +1,23 @@
+"""Why a design is as fast, hungry, large and dear as it is: tables whose rows add up to the metrics."""
+
+from dse.explain.designs import explain_baseline, explain_chip, explain_designs
+from dse.explain.inputs import explain_design_file, explain_library_chip, explain_run_row, load_design
+from dse.explain.records import BOUNDS, EXPOSED, OUTSIDE, Explanation, LimitRow, OperatorRow, PassTable, WorkloadTable
+
+__all__ = [
+    "BOUNDS",
+    "EXPOSED",
+    "OUTSIDE",
+    "Explanation",
+    "LimitRow",
+    "OperatorRow",
+    "PassTable",
+    "WorkloadTable",
+    "explain_baseline",
+    "explain_chip",
+    "explain_design_file",
+    "explain_designs",
+    "explain_library_chip",
+    "explain_run_row",
+    "load_design",
+]

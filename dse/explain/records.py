@@ -1,0 +1,150 @@
+"""The tables of an explanation: frozen, plain, without a terminal or a picture in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+BOUNDS = ("memory", "arithmetic", "unpacking", "kernels", "collective")
+"""What an operator may wait for; "kernels" is the cost of launching them, "collective" the all-reduce afterwards."""
+
+EXPOSED = "not_overlapped"
+"""Cause of the time that the shorter of memory and arithmetic adds because the longer does not hide all of it."""
+
+OUTSIDE = "outside_operators"
+"""Row of the time outside operators: host work of the step and hand-over between pipeline stages."""
+
+
+@dataclass(frozen=True)
+class OperatorRow:
+    """One operator over a whole pass, on the fullest of the chips that share the model.
+
+    Attributes:
+        name: the operator.
+        times: executions per pass, usually the layers.
+        ms: time of all executions.
+        share: share of the pass.
+        bound: the longest of its times, one of `BOUNDS`; "" outside operators.
+        bytes_moved: bytes through the memory interface.
+        macs: multiply-accumulates.
+        ops_per_byte: operational intensity, 2 operations per MAC.
+        roofline_share: least time at peak bandwidth and peak arithmetic rate over the time taken.
+        causes_ms: the times that compete or add, by name of `BOUNDS` and `EXPOSED`; memory, arithmetic and unpacking
+            overlap, the others add.
+    """
+
+    name: str
+    times: float
+    ms: float
+    share: float
+    bound: str
+    bytes_moved: float
+    macs: float
+    ops_per_byte: float
+    roofline_share: float
+    causes_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class PassTable:
+    """A decode step or a prefill.
+
+    Attributes:
+        ms: time of the pass for the whole batch.
+        bound_ms: all bytes at peak bandwidth or all MACs at peak rate, whichever is longer, shared perfectly.
+        overhead_share: share of the pass above that bound.
+        operators: rows whose times sum to `ms`.
+        spent_ms: time by what was waited for; sums to `ms`.
+        energy_j: energy by cause, all chips; sums to `board_j`.
+        board_j: energy that the boards draw.
+        power_w: mean power by cause; sums to `board_w`.
+        board_w: mean power of the boards.
+    """
+
+    ms: float
+    bound_ms: float
+    overhead_share: float
+    operators: tuple[OperatorRow, ...]
+    spent_ms: Mapping[str, float]
+    energy_j: Mapping[str, float]
+    board_j: float
+    power_w: Mapping[str, float]
+    board_w: float
+
+
+@dataclass(frozen=True)
+class WorkloadTable:
+    """One workload on the design.
+
+    Attributes:
+        settings: what is served and how.
+        fits: whether the fullest chip holds its share.
+        decode: the mean decode step.
+        prefill: the prefill of the batch.
+        memory_gib: weights, KV cache at full length and activations of all chips.
+        fullest_gib: what the fullest chip holds.
+        capacity_gib: memory of one chip.
+        roofs: peaks of one chip: "bandwidth_gbps", "linear_tflops", "head_tflops", "attention_tflops".
+        metrics: every metric of the workload; NaN where missing.
+    """
+
+    settings: Mapping[str, float | str]
+    fits: bool
+    decode: PassTable
+    prefill: PassTable
+    memory_gib: Mapping[str, float]
+    fullest_gib: float
+    capacity_gib: float
+    roofs: Mapping[str, float]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class LimitRow:
+    """A physical limit: `used` must not exceed `allowed`; the unit is the last word of the name."""
+
+    used: float
+    allowed: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One design, or some chips of the library, explained.
+
+    Attributes:
+        name: what is explained.
+        settings: its parameters; NaN where the library decides, None where one does not apply.
+        metrics: metrics that no workload enters.
+        workloads: tables by workload.
+        blocks: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> amount; each sums to its total.
+        limits: physical limits.
+        margins: signed relative margin of every limit, capacity and constraint; below 0 is missed.
+    """
+
+    name: str
+    settings: Mapping[str, float | str | None]
+    metrics: Mapping[str, float]
+    workloads: Mapping[str, WorkloadTable]
+    blocks: Mapping[str, Mapping[str, float]]
+    limits: Mapping[str, LimitRow]
+    margins: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, text and finite numbers; None stands for a number that is missing."""
+        plain = _plain(dataclasses.asdict(self))
+        assert isinstance(plain, dict)
+        return plain
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

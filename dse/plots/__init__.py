@@ -1,0 +1,71 @@
+"""The figures of a run, as files. The only room that knows matplotlib, which is imported when something is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dse.errors import Fault, Place, SpecError
+from dse.spec_words import one_of, quoted, suggest
+from dse.store import open_run
+
+KINDS = ("pareto", "parallel", "roofline", "breakdown")
+"""What can be drawn: the front, parallel coordinates, rooflines of the knee, power and area and cost by block."""
+
+FORMATS = ("png", "svg", "pdf")
+
+
+def plot_run(
+    run_path: Path | str, *, kinds: Sequence[str] | None = None, formats: Sequence[str] = ("png",)
+) -> list[Path]:
+    """Draw the figures of a run into its ``plots`` folder and return the files.
+
+    The same run gives the same bytes. Where nothing is feasible, the nearest misses are drawn and the figure says so.
+
+    Args:
+        run_path: a run directory, a folder of runs or "latest".
+        kinds: which of `KINDS`; all where None.
+        formats: which of `FORMATS`.
+
+    Raises:
+        SpecError: a kind or format does not exist.
+        RunError: there is no such run, or a file of it is damaged.
+    """
+    chosen = KINDS if kinds is None else tuple(dict.fromkeys(kinds))
+    wanted = tuple(dict.fromkeys(formats))
+    _check("--kind", chosen, KINDS)
+    _check("--format", wanted, FORMATS)
+    run = open_run(run_path)
+    folder = run.path / "plots"
+    folder.mkdir(exist_ok=True)
+
+    from dse.plots.breakdown import draw_breakdowns
+    from dse.plots.parallel import draw_parallel
+    from dse.plots.pareto import draw_pareto
+    from dse.plots.reading import explanations_of, scene_of
+    from dse.plots.roofline import draw_rooflines
+    from dse.plots.style import drawing
+
+    paths: list[Path] = []
+    with drawing():
+        if {"pareto", "parallel"} & set(chosen):
+            scene = scene_of(run)
+            paths += draw_pareto(scene, folder, wanted) if "pareto" in chosen else []
+            paths += draw_parallel(scene, folder, wanted) if "parallel" in chosen else []
+        if {"roofline", "breakdown"} & set(chosen) and run.picks:
+            picks, baselines = explanations_of(run)
+            if "roofline" in chosen:
+                name = next((name for name in picks if "knee" in name), next(iter(picks)))
+                paths += draw_rooflines(name, picks[name], baselines, folder, wanted)
+            paths += draw_breakdowns(picks, baselines, folder, wanted) if "breakdown" in chosen else []
+    return paths
+
+
+def _check(option: str, given: Sequence[str], known: Sequence[str]) -> None:
+    faults = [
+        Fault(Place(option), "", quoted(name), one_of(known), suggest(name, known))
+        for name in given
+        if name not in known
+    ]
+    if faults:
+        raise SpecError(faults)
