@@ -138,7 +138,7 @@ def _write_csv(path: Path, table: pd.DataFrame) -> None:
 def front_frame(front: Rows) -> pd.DataFrame:
     """Return the table of ``pareto.csv``: headings carry units."""
     table = front.frame().drop(columns=["feasible", "violation"])
-    return table.rename(columns={name: headed(name) for name in table})
+    return table.rename(columns={name: headed(str(name)) for name in table})
 
 
 def _empty_front(outcome: Outcome) -> pd.DataFrame:
@@ -221,4 +221,4 @@ def baselines_frame(outcome: Outcome, baselines: Mapping[str, BaselineSpec]) -> 
         for name, metrics in outcome.baselines.items()
     ]
     table = pd.DataFrame(rows)
-    return table.rename(columns={name: headed(name) for name in table})
+    return table.rename(columns={name: headed(str(name)) for name in table})

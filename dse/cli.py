@@ -36,7 +36,7 @@ class Format(StrEnum):
 class _Verbs(TyperGroup):
     """Turns what a user can put right into a line on standard error and exit status 2."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except (DseError, LibraryError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.columns import Choice, Column, FloatArray
 from dse.front import Front
 from dse.rows import Rows, Thinned, joined
 from dse.space import Space
@@ -60,18 +60,16 @@ class Keeper:
         self._members = [rows.take(np.isin(rows.ids, self._front.ids))]
 
     def _add_misses(self, rows: Rows) -> None:
-        violations = np.where(rows.evaluation.feasible, np.nan, rows.violations)
-        limit = np.inf
-        if self._misses is not None and len(self._misses) >= NEAREST_MISSES:
-            limit = self._misses.violations[-1]
-        near = np.flatnonzero((violations < limit) | (violations == np.inf) & (limit == np.inf))
+        violations = np.where(rows.evaluation.feasible, np.inf, rows.violations)
+        full = self._misses is not None and len(self._misses) >= NEAREST_MISSES
+        near = np.flatnonzero(violations < (self._misses.violations[-1] if self._misses and full else np.inf))
         if not len(near):
             return
         near = near[np.argsort(violations[near], kind="stable")[: 50 * NEAREST_MISSES]]
         both = joined([*([self._misses] if self._misses is not None else []), rows.take(near)])
         order = np.lexsort((both.ids, both.violations))
         # The same design met again would push others out.
-        keys = np.column_stack([both.violations, both.evaluation.objectives])[order]
+        keys = np.column_stack([_numbers(column) for column in both.designs.values()])[order]
         _, first = np.unique(keys, axis=0, return_index=True)
         self._misses = both.take(order[np.sort(first)[:NEAREST_MISSES]])
 
@@ -105,3 +103,8 @@ class Keeper:
         if len(self._front) > LARGEST_FRONT_FOR_VOLUME.get(len(best), 300):
             return float("nan")
         return self._front.hypervolume(worst, ideal=best)
+
+
+def _numbers(column: Column) -> FloatArray:
+    """Return a column as numbers that compare: what is inactive is -1."""
+    return np.nan_to_num(column.codes.astype(np.float64) if isinstance(column, Choice) else column, nan=-1.0)

@@ -33,6 +33,7 @@ from dse.provenance import (
 )
 from dse.rows import Rows
 from dse.samplers import make_sampler
+from dse.samplers.base import Judged
 from dse.space import Space
 from dse.spec import Spec
 from dse.store import RESULTS, SCHEMA, StoredRun, check_place, open_run, place_for_run, write_whole
@@ -161,7 +162,8 @@ class _Loop:
             self._keeper.add(rows)
             self.history.append(self._progress())
         with self._clock.part("sample"):
-            self._sampler.tell(rows.evaluation.judged(rows.ids))
+            found = rows.evaluation
+            self._sampler.tell(Judged(rows.ids, found.objectives, found.violations, found.feasible))
 
     def _progress(self) -> Progress:
         tally = self._keeper.tally

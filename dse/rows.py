@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Ids = NDArray[np.int64]
+
+RowIndex: TypeAlias = "NDArray[np.bool_] | NDArray[np.intp]"
+"""Which rows: a mask, or their places."""
 
 MARGIN_PREFIX = "margin "
 """Start of the columns that hold margins: ``margin tdp_w <= 150``."""
@@ -32,27 +35,26 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, index: object) -> Rows:
+    def take(self, index: RowIndex) -> Rows:
         """Return a copy of the rows that `index` (mask or integer array) selects."""
         found = self.evaluation
         return Rows(
-            ids=self.ids[index],  # type: ignore[index]
+            ids=self.ids[index],
             designs=select(self.designs, index),
             evaluation=Evaluation(
-                metrics={name: value[index] for name, value in found.metrics.items()},  # type: ignore[index]
-                margins={name: value[index] for name, value in found.margins.items()},  # type: ignore[index]
-                objectives=found.objectives[index],  # type: ignore[index]
-                feasible=found.feasible[index],  # type: ignore[index]
+                metrics={name: value[index] for name, value in found.metrics.items()},
+                margins={name: value[index] for name, value in found.margins.items()},
+                objectives=found.objectives[index],
+                feasible=found.feasible[index],
             ),
         )
 
     @property
     def violations(self) -> FloatArray:
-        """The summed relative violation of each row; infinite where an objective is missing."""
-        total = np.zeros(len(self))
-        for margin in self.evaluation.margins.values():
-            total += np.maximum(-margin, 0.0)
-        return np.where(np.isfinite(self.evaluation.objectives).all(axis=1), total, np.inf)
+        """How far each row is from feasible: its summed relative violations, 1 where only an objective is missing."""
+        found = self.evaluation
+        total = found.violations.sum(axis=1)
+        return np.where((total <= 0) & ~found.feasible, 1.0, total)
 
     def frame(self) -> pd.DataFrame:
         """Return the rows as a table: id, parameters, metrics, feasible, violation, margins; bare column names."""
@@ -62,7 +64,7 @@ class Rows:
         columns: dict[str, object] = {"id": self.ids}
         for name, column in self.designs.items():
             if isinstance(column, Choice):
-                columns[name] = pd.Categorical.from_codes(column.codes.tolist(), categories=list(column.values))
+                columns[name] = pd.Categorical.from_codes(column.codes.tolist(), categories=pd.Index(column.values))
             else:
                 columns[name] = column
         columns.update(found.metrics)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cost_models.quantities import METRICS, PARAMETERS
 from dse.compare import MEASURES, Comparison
+from dse.rows import MARGIN_PREFIX
 from dse.spec import Spec
 from dse.store import StoredRun
 from dse.tables import MISSING, Table, cell_text, number_text, percent_text, ranges_text, ratio_text
@@ -116,12 +117,12 @@ def misses_table(run: StoredRun, count: int = 5) -> Table:
     """Return the infeasible designs that miss by least, and what they miss."""
     table = run.designs
     missed = table[~table["feasible"].astype(bool)].sort_values(["violation", "id"]).head(count)
-    margins = [name for name in table if str(name).startswith("margin ")]
+    margins = [name for name in map(str, table) if name.startswith(MARGIN_PREFIX)]
     axes = [name for name in varying(run.spec) if name in table]
     rows = []
     for _, row in missed.iterrows():
         broken = [
-            f"{name.removeprefix('margin ')} by {percent_text(-row[name])} %" for name in margins if row[name] < 0
+            f"{name.removeprefix(MARGIN_PREFIX)} by {percent_text(-row[name])} %" for name in margins if row[name] < 0
         ]
         design = ", ".join(f"{name} {cell_text(row[name])}" for name in axes if not _absent(row[name]))
         rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", design))
@@ -163,7 +164,7 @@ def axes_table(run: StoredRun) -> Table:
     """Return for every axis the values that survive every constraint, and what removes the others."""
     rows = []
     for axis, values in run.axes.groupby("axis", sort=False):
-        records: list[dict[str, Any]] = values.to_dict("records")
+        records = [dict(record) for record in values.to_dict("records")]
         alive = [place for place, record in enumerate(records) if record["feasible"]]
         removed: dict[str, list[int]] = {}
         for place, record in enumerate(records):
@@ -186,7 +187,7 @@ def _removers(text: str) -> str:
     return " with ".join(label for label, _ in parts) + " (together)"
 
 
-def _values_text(records: Sequence[Mapping[str, Any]], places: Sequence[int]) -> str:
+def _values_text(records: Sequence[Mapping[Any, Any]], places: Sequence[int]) -> str:
     if any(record["low"] != record["low"] or record["low"] != record["high"] for record in records):
         return ", ".join(str(records[place]["value"]) for place in places)
     return ranges_text([float(record["low"]) for record in records], places)

@@ -174,7 +174,7 @@ class Tally:
         if not self._labels:
             self._start(rows)
         margins = np.stack([found.margins[name] for name in self._labels[:-1]], axis=1) if found.margins else None
-        defined = np.isfinite(found.objectives).all(axis=1)
+        defined = np.asarray(np.isfinite(found.objectives).all(axis=1))
         broken = ~defined[:, None] if margins is None else np.column_stack([margins < 0, ~defined])
         self.evaluated += len(rows)
         self.feasible += int(found.feasible.sum())

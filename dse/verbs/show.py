@@ -36,7 +36,7 @@ def show_run(where: str, *, top: int | None, output: str) -> StoredRun:
         print(json.dumps(run_json(run, top=top), indent=2, allow_nan=False))
     elif output == "csv":
         front = sorted_front(run) if top is None else sorted_front(run).head(top)
-        print(front.rename(columns={name: headed(name) for name in front}).to_csv(index=False), end="")
+        print(front.rename(columns={name: headed(str(name)) for name in front}).to_csv(index=False), end="")
     else:
         out = console()
         print_lines(out, asked(run.spec), heading=f"{run.name}  ({run.path})")

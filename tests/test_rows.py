@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cost_models.columns import Choice
+from dse.evaluate import Evaluation
+from dse.rows import MARGIN_PREFIX, Rows, Thinned, joined
+
+
+def rows_of(ids, memory=("lpddr", "hbm")):
+    ids = np.asarray(ids, dtype=np.int64)
+    margin = 2.0 - ids
+    evaluation = Evaluation({"tdp_w": ids * 10.0}, {"tdp_w <= 20": margin}, ids[:, None] * 1.0, margin >= 0)
+    return Rows(ids, {"memory": Choice(memory, ids % len(memory)), "macs": ids * 2.0}, evaluation)
+
+
+@given(st.integers(1, 400), st.integers(1, 40), st.integers(1, 97))
+def test_a_thinned_stream_depends_on_the_stream_alone(total, at_most, piece):
+    whole, pieces = Thinned(at_most), Thinned(at_most)
+    whole.add(rows_of(range(total)))
+    for start in range(0, total, piece):
+        pieces.add(rows_of(range(start, min(start + piece, total))))
+    kept = whole.rows().ids
+    assert list(kept) == list(pieces.rows().ids)
+    assert list(kept) == list(range(0, total, whole.stride))
+    assert len(kept) <= at_most
+    assert len(kept) == total or 2 * len(kept) >= at_most
+
+
+def test_keeping_nothing_keeps_nothing():
+    thinned = Thinned(0)
+    thinned.add(rows_of(range(9)))
+    assert thinned.rows() is None and thinned.stride == 0
+
+
+def test_rows_join_whatever_names_their_columns_list():
+    both = joined([rows_of([0, 1]), rows_of([2, 3], memory=("hbm", "gddr"))])
+    assert list(both.designs["memory"].names()) == ["lpddr", "hbm", "hbm", "gddr"]
+    assert list(both.evaluation.metrics["tdp_w"]) == [0, 10, 20, 30]
+    with pytest.raises(TypeError, match="names in some rows"):
+        joined([rows_of([0]), Rows(np.array([1]), {"memory": np.ones(1), "macs": np.ones(1)}, rows_of([1]).evaluation)])
+
+
+def test_the_frame_says_everything_known_of_a_row():
+    table = rows_of(range(5)).frame()
+    assert list(table) == ["id", "memory", "macs", "tdp_w", "feasible", "violation", MARGIN_PREFIX + "tdp_w <= 20"]
+    assert list(table["memory"].astype(str)) == ["lpddr", "hbm", "lpddr", "hbm", "lpddr"]
+    assert list(table["violation"]) == [0, 0, 0, 1, 2]
+    assert list(table["feasible"]) == [True, True, True, False, False]
+
+
+def test_a_row_that_lacks_nothing_but_an_objective_still_misses():
+    rows = rows_of([0, 1, 4])
+    rows.evaluation.feasible[1] = False
+    assert list(rows.violations) == [0, 1, 2]
