@@ -76,7 +76,7 @@ def test_capacity_is_binary_and_priced_as_printed():
     assert lpddr.capacity_bytes == pytest.approx([128 * 2**30])
     assert lpddr.price_usd == pytest.approx([128 * 3.5])
     assert lpddr.idle_w == pytest.approx([128 * 0.005])
-    assert lpddr.j_per_byte == pytest.approx([40e-12])
+    assert lpddr.j_per_byte * 1e12 == pytest.approx([40])
 
 
 def test_what_sits_on_an_interposer():

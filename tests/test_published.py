@@ -76,11 +76,11 @@ def test_attention_and_head_stay_in_sixteen_bits():
 
 def test_energy_of_arithmetic():
     # fp16 MAC at N7 0.72 pJ, operand delivery 2.0, 4 nm 0.62; TPUs carry bf16 only, 0.59 pJ.
-    assert machine("h100_sxm").linear_j_per_mac == pytest.approx([0.72e-12 * 2 * 0.62])
-    assert machine("tpu_v4").linear_j_per_mac == pytest.approx([0.59e-12 * 2])
-    assert machine("h100_sxm", "fp8", act_bits=8).linear_j_per_mac == pytest.approx([0.20e-12 * 2 * 0.62])
+    assert machine("h100_sxm").linear_j_per_mac * 1e12 == pytest.approx([0.72 * 2 * 0.62])
+    assert machine("tpu_v4").linear_j_per_mac * 1e12 == pytest.approx([0.59 * 2])
+    assert machine("h100_sxm", "fp8", act_bits=8).linear_j_per_mac * 1e12 == pytest.approx([0.20 * 2 * 0.62])
     fp4 = machine("b200", "mxfp4", act_bits=4).linear_j_per_mac
-    assert fp4 == pytest.approx([0.035e-12 * 2 * 0.62 * 2])
+    assert fp4 * 1e12 == pytest.approx([0.035 * 2 * 0.62 * 2])
     assert fp4 < machine("b200", "fp8", act_bits=8).linear_j_per_mac
 
 
@@ -124,7 +124,7 @@ def test_decode_power_lies_between_idle_and_tdp():
 
 
 def test_twenty_seven_picojoules_per_streamed_bit():
-    assert decode_w("h100_sxm", 2.5, 10) / (2.5e12 * 8) == pytest.approx(27e-12, rel=0.03)
+    assert decode_w("h100_sxm", 2.5, 10) / (2.5 * 8) == pytest.approx(27, rel=0.03)
 
 
 def test_cards_on_a_pcie_tree_share_it():
@@ -175,4 +175,4 @@ def test_every_chip_becomes_a_machine(chip, weight_format):
 
 def test_figures_can_be_columns():
     drawn = Technology({"on_chip.programmable_stream_pj_per_bit": np.array([10.0, 20.0])})
-    assert machine("h100_sxm", technology=drawn).sram_j_per_byte == pytest.approx([80e-12, 160e-12])
+    assert machine("h100_sxm", technology=drawn).sram_j_per_byte * 1e12 == pytest.approx([80, 160])

@@ -173,7 +173,7 @@ def test_plain_python_agrees():
     names = {name: c.names() if isinstance(c, Choice) else c for name, c in EVERYWHERE.items()}
     for row in range(0, len(NODES) * len(GRADES), 7):
         for field, expected in twin({name: column[row] for name, column in names.items()}).items():
-            assert getattr(found, field)[row] == pytest.approx(expected, rel=1e-9), (row, field)
+            assert getattr(found, field)[row] == pytest.approx(expected, rel=1e-9, abs=0), (row, field)
 
 
 def test_everything_is_finite_and_positive_everywhere():
@@ -275,7 +275,7 @@ def test_supply_sets_energy_by_its_square_and_leakage_in_proportion(node, share)
     found = machine(*({**DESIGN, "node": node, "supply_v": supply} for supply in volts))
     at_nominal, lowered, silent = range(3)
     assert found.tdp_w[silent] == pytest.approx(found.tdp_w[at_nominal])
-    assert found.linear_j_per_mac[lowered] == pytest.approx(found.linear_j_per_mac[at_nominal] * share**2)
+    assert found.linear_j_per_mac[lowered] / found.linear_j_per_mac[at_nominal] == pytest.approx(share**2)
     leakage = found.blocks["tdp_w"]["leakage"]
     assert leakage[lowered] == pytest.approx(leakage[at_nominal] * share)
 
@@ -297,6 +297,48 @@ def test_figures_drawn_per_row_equal_one_run_each():
         for name, (used, allowed) in alone.limits.items():
             assert np.broadcast_to(together.limits[name][0], 3)[row] == used[0]
             assert np.broadcast_to(together.limits[name][1], 3)[row] == allowed[0]
+
+
+def outcome(designs, technology=TECHNOLOGY):
+    """Return everything a Machine says, as one flat array."""
+    found = design_machine(designs, technology, economics=ECONOMICS)
+    limits = [side for pair in found.limits.values() for side in pair]
+    return np.concatenate([np.atleast_1d(column) for column in (*columns_of(found).values(), *limits)])
+
+
+def test_every_figure_that_is_read_matters():
+    technology = Technology()
+    before = outcome(EVERYWHERE, technology)
+    assert len(technology.reads) > 300
+    general = [path for path in technology.reads if not path.startswith(("nodes.", "memory.", "mac_n7.formats."))]
+    one_of_each = [
+        f"nodes.tsmc_5.{path.split('.')[2]}" for path in technology.reads if path.startswith("nodes.tsmc_7.")
+    ]
+    for path in (*general, *one_of_each):
+        changed = Technology({path: typ(path) * 0.4})
+        assert not np.array_equal(outcome(EVERYWHERE, changed), before), path
+
+
+def test_every_parameter_matters():
+    others = {"stack", "weight_method"}  # software and quality
+    base = {n: p.default for n, p in PARAMETERS.items() if p.default is not None}
+    change = {
+        "node": "samsung_8",
+        "memory": "hbm3",
+        "mac_format": "bf16xbf16",
+        "architecture": "static",
+        "cooling": "liquid",
+        "weight_format": "xor_int4_s50",
+        "memory_device_bits": 64,
+        "supply_v": 0.6,
+        "link_gbps": 100,
+        "kv_bits": 16,
+        "act_bits": 32,
+    }
+    before = outcome(table(base))
+    for name in PARAMETERS.keys() - others:
+        varied = {**base, name: change[name] if name in change else 2 * base[name]}
+        assert not np.array_equal(outcome(table(varied)), before), name
 
 
 def test_limits_of_designs_that_cannot_be_built():
