@@ -127,11 +127,6 @@ def test_twenty_seven_picojoules_per_streamed_bit():
     assert decode_w("h100_sxm", 2.5, 10) / (2.5 * 8) == pytest.approx(27, rel=0.03)
 
 
-def test_cards_on_a_pcie_tree_share_it():
-    assert machine("a100_40gb_pcie").link_through_host == 1
-    assert machine("a100_40gb_sxm").link_through_host == 0
-
-
 def test_gpus_spend_more_on_the_die_than_compiled_machines():
     assert machine("h100_sxm").sram_j_per_byte > 5 * machine("furiosa_rngd").sram_j_per_byte
 
