@@ -8,10 +8,6 @@ from cost_models.columns import FloatArray, Number
 from cost_models.machine import Machine
 from cost_models.software import Software
 
-PAIR = 2.0
-"""Chips that the link of a chip connects when nothing is shared."""
-
-
 def all_reduce_s(size_bytes: Number, chips: Number, machine: Machine, software: Software) -> FloatArray:
     """Return the time to sum a buffer over all chips; 0 for one chip, infinite without a link.
 
@@ -39,23 +35,17 @@ def all_gather_s(size_bytes: Number, chips: Number, machine: Machine, software: 
 
 def send_s(size_bytes: Number, machine: Machine, software: Software) -> FloatArray:
     """Return the time to hand a buffer to the next chip of a pipeline."""
-    return _collective_s(size_bytes, np.float64(1.0), np.float64(PAIR), machine, software)
+    return _collective_s(size_bytes, np.float64(1.0), np.float64(2.0), machine, software)
 
 
 def _collective_s(
     size_bytes: Number, crossings: Number, chips: FloatArray, machine: Machine, software: Software
 ) -> FloatArray:
-    """Return base + hops + traffic, 0 where there is nothing to do, infinite where there is no link.
-
-    Chips on a host's PCIe tree share its upper branches and cross memory twice without peer access: the measured
-    bandwidth falls with the square of the chips (L40S: 20, 5.1 and 1.4 GB/s for 2, 4 and 8).
-    """
+    """Return base + hops + traffic, 0 where there is nothing to do, infinite where there is no link."""
     traffic = np.asarray(size_bytes * np.asarray(crossings), dtype=np.float64)
     if not traffic.any():
         return np.zeros_like(traffic)
-    sharing = np.where(machine.link_through_host > 0, np.square(np.maximum(chips, PAIR) / PAIR), 1.0)
-    rate = machine.link_bytes_per_s * software.collective_share / sharing
     with np.errstate(divide="ignore", invalid="ignore"):
-        moving = traffic / rate
-    floor = software.collective_base_s + np.maximum(chips - PAIR, 0) * software.collective_hop_s
+        moving = traffic / (machine.link_bytes_per_s * software.collective_share)
+    floor = software.collective_base_s + np.maximum(chips - 2, 0) * software.collective_hop_s
     return np.where(traffic > 0, floor + moving, 0.0)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from cost_models.columns import FloatArray
 
 
@@ -31,7 +29,6 @@ class Machine:
         sram_bytes: on-chip memory.
         unpack_bytes_per_s: rate at which stored weights can be unpacked; infinite where nothing limits it.
         link_bytes_per_s: chip-to-chip bandwidth, one way, all links; 0 for none.
-        link_through_host: 1 where the chips reach each other through the host's PCIe tree, which they share.
         dram_j_per_byte: memory device, PHY and controller energy per byte moved.
         sram_j_per_byte: on-chip storage and wire energy per byte that crosses the die.
         link_j_per_byte: link energy per byte sent.
@@ -69,7 +66,6 @@ class Machine:
     die_mm2: FloatArray
     cost_usd: FloatArray
     price_usd: FloatArray
-    link_through_host: FloatArray = field(default_factory=lambda: np.zeros(1))
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     limits: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)

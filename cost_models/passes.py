@@ -88,7 +88,8 @@ def _fixed_s(serving: Serving, tokens: Number, machine: Machine, software: Softw
     handed = np.asarray(tokens) * serving.model.d_model * np.asarray(formats.activation_bits) / 8
     several = np.asarray(serving.stages) > 1
     hop = send_s(handed * several, machine, software)
-    host = software.step_s + np.asarray(serving.batch) * software.sequence_s
+    each = software.sequence_s + serving.model.vocab * software.logit_s
+    host = software.step_s + np.asarray(serving.batch) * each
     return host + np.where(several, (np.asarray(serving.stages) - 1) * hop, 0.0)
 
 
@@ -96,15 +97,15 @@ def decode_pass(serving: Serving, machine: Machine, software: Software, formats:
     """Return the mean decode step of the whole batch."""
     shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
     linear = linear_operators(model, shape, tokens_per_sequence=1.0, head_rows=shape.batch)
-    linear_time = time_operators(linear, machine, software, formats, chips=tp)
+    linear_time = time_operators(linear, machine, software, formats, chips=tp, decode=True)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
     first = np.asarray(serving.prompt_tokens) + 0.5
     last = first + np.asarray(serving.output_tokens)
     windowed = _mean_clipped(first, last, float(model.sliding_window or np.inf))
     ends = [decode_attention(model, shape, context=context, windowed=windowed) for context in (first, last)]
-    at_start, at_end = (time_operators(operators, machine, software, formats, chips=tp) for operators in ends)
+    at_start, at_end = (time_operators(operators, machine, software, formats, chips=tp, decode=True) for operators in ends)
     middle = decode_attention(model, shape, context=(first + last) / 2, windowed=windowed)
-    middle_time = time_operators(middle, machine, software, formats, chips=tp)
+    middle_time = time_operators(middle, machine, software, formats, chips=tp, decode=True)
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
     larger = mean_of_larger(memory, arithmetic)
     # The smaller of two is their sum less the larger, so its mean is exact as well.

@@ -33,9 +33,6 @@ IDLE_BOARD_FIGURES = {
 }
 """Figure of the idle power of a chip's board, its own or that of a board with the same die."""
 
-HOST_LINK = "PCIe"
-"""How the name of a link begins that runs through the host."""
-
 WIDTHS = (4, 8, 16, 32)
 """Operand widths of published peaks, bits."""
 
@@ -217,7 +214,6 @@ def chip_machine(
         die_mm2=die_mm2,
         cost_usd=_column(np.nan),
         price_usd=_column(price_usd(chip)),
-        link_through_host=_column(float(chip.link_name.startswith(HOST_LINK))),
         peak_ops_per_s={name: _column(tops * TERA) for name, tops in chip.peak_tops.items()},
         blocks={"tdp_w": {"published": tdp_w}, "area_mm2": {"published": die_mm2}},
     )

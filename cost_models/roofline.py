@@ -127,7 +127,9 @@ def _seconds_per_byte(operators: Operators, machine: Machine, software: Software
     )
 
 
-def _seconds_per_mac(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
+def _seconds_per_mac(
+    operators: Operators, machine: Machine, software: Software, formats: Formats, *, attention_share: FloatArray
+) -> FloatArray:
     """Return the inverse of the rate that each operator's kernel reaches on large operands.
 
     GEMMs lose a further share each time the operand width halves: the peak doubles, the feeding of it does not.
@@ -138,7 +140,7 @@ def _seconds_per_mac(operators: Operators, machine: Machine, software: Software,
         operators,
         linear=1 / (machine.linear_mac_per_s * software.mac_share * narrow),
         head=1 / (machine.head_mac_per_s * software.mac_share),
-        attention=1 / (machine.attention_mac_per_s * software.attention_mac_share),
+        attention=1 / (machine.attention_mac_per_s * attention_share),
     )
 
 
@@ -155,18 +157,28 @@ def _slots(operators: Operators, software: Software, formats: Formats) -> FloatA
 
 
 def time_operators(
-    operators: Operators, machine: Machine, software: Software, formats: Formats, *, chips: Number
+    operators: Operators,
+    machine: Machine,
+    software: Software,
+    formats: Formats,
+    *,
+    chips: Number,
+    decode: bool = False,
 ) -> OperatorTime:
     """Return where the time of each operator goes on one of `chips` chips that share it.
 
     time = larger + s smaller + kernels t_0 + all-reduce, of bytes / (e_m W) and MAC slots / (e_c P)
     (Williams, Waterman, Patterson 2009, with measured efficiencies and a floor per kernel); s is the share of the
     shorter that the longer does not hide. A floor per kernel is a bandwidth that grows with the bytes in flight:
-    B / t = e_m W B / (B + t_0 e_m W).
+    B / t = e_m W B / (B + t_0 e_m W). Attention of one query per sequence (`decode`) reaches another share of the
+    arithmetic rate than that of whole prompts.
     """
+    attention_share = software.decode_attention_mac_share if decode else software.attention_mac_share
     dram_bytes, weight_bytes = _bytes_moved(operators, machine, formats)
     memory_s = dram_bytes * _seconds_per_byte(operators, machine, software, formats)
-    arithmetic_s = _slots(operators, software, formats) * _seconds_per_mac(operators, machine, software, formats)
+    arithmetic_s = _slots(operators, software, formats) * _seconds_per_mac(
+        operators, machine, software, formats, attention_share=attention_share
+    )
     body_bytes = weight_bytes * operators.of_class("linear")
     reduced_bytes = operators.reduced * (np.asarray(formats.activation_bits) / 8)
     shared = np.asarray(chips, dtype=np.float64)

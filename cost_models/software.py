@@ -23,6 +23,7 @@ class Software:
     mac_share: FloatArray
     narrow_mac_share: FloatArray
     attention_mac_share: FloatArray
+    decode_attention_mac_share: FloatArray
     exposed_share: FloatArray
     tile_rows: FloatArray
     unpack_stream_share: FloatArray
@@ -32,6 +33,7 @@ class Software:
     kernels_launched: FloatArray
     step_s: FloatArray
     sequence_s: FloatArray
+    logit_s: FloatArray
     prefill_s: FloatArray
     collective_base_s: FloatArray
     collective_hop_s: FloatArray
@@ -39,9 +41,24 @@ class Software:
     ranks_per_chip: FloatArray
 
 
-def software(stack: Choice, technology: Technology) -> Software:
-    """Return the parameters of the stack that each row has chosen."""
-    return Software(**{field.name: technology.of("stacks", stack, field.name) for field in fields(Software)})
+PACED = ("kernel_s", "collective_base_s", "collective_hop_s")
+"""Parameters that a chip's generation scales: what a kernel or a signal costs whatever its size."""
+
+
+def software(stack: Choice, technology: Technology, family: Choice | None = None) -> Software:
+    """Return the parameters of the stack that each row has chosen.
+
+    Args:
+        stack: stack per row.
+        technology: figures.
+        family: chip family per row, whose generation sets the pace of kernels (``chip_families.NAME.floor_factor``);
+            None for designs, whose stacks state times of their own.
+    """
+    columns = {field.name: technology.of("stacks", stack, field.name) for field in fields(Software)}
+    if family is not None:
+        pace = technology.of("chip_families", family, "floor_factor")
+        columns.update({name: columns[name] * pace for name in PACED})
+    return Software(**columns)
 
 
 def default_stack(chip: Chip) -> str:

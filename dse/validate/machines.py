@@ -83,6 +83,12 @@ def stacks(rows: pd.DataFrame) -> tuple[Choice, list[bool]]:
     return Choice.of(*(table[pair][0] for pair in pairs)), [table[pair][1] for pair in pairs]
 
 
+def families(rows: pd.DataFrame) -> Choice:
+    """Return the chip family of each row."""
+    library = load_library()
+    return Choice.of(*rows["chip"]).translate(lambda name: library.chip(name).family)
+
+
 def generic_stack(chip: str) -> str:
     """Return the generic stack of a chip's family."""
     return default_stack(load_library().chip(chip))

@@ -19,7 +19,7 @@ from cost_models.roofline import Formats
 from cost_models.serving import Parallelism, Serving, footprint
 from cost_models.software import software
 from cost_models.technology import Technology
-from dse.validate.machines import formats, machines, stacks
+from dse.validate.machines import families, formats, machines, stacks
 from dse.validate.rows import add_reason, layout
 
 QUANTITIES = {
@@ -41,6 +41,7 @@ class _Group:
     machine: Machine
     formats: Formats
     stack: Choice
+    family: Choice
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
@@ -120,7 +121,7 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
     result = infer(
         group.serving,
         group.machine,
-        software(group.stack, technology),
+        software(group.stack, technology, group.family),
         group.formats,
         chunk_tokens=technology.value("serving.prefill_chunk_tokens"),
     )
@@ -161,7 +162,7 @@ def _group(part: pd.DataFrame, technology: Technology) -> tuple[_Group, FloatArr
         replicas=part["replicas"].to_numpy(dtype=np.float64),
     )
     stack = Choice.of(*part["stack"])
-    return _Group(serving, machine, formats(model, part, stack, operand_bits), stack), known
+    return _Group(serving, machine, formats(model, part, stack, operand_bits), stack, families(part)), known
 
 
 def of_quantity(quantity: object, decode: Number, prefill: Number, request: Number) -> FloatArray:
@@ -184,7 +185,7 @@ def _interference_s(group: _Group, technology: Technology, part: pd.DataFrame) -
     serving = group.serving
     arrivals = np.asarray(serving.batch) / serving.output_tokens
     # Prompts join running batches, so they share the cost of a step and of starting one.
-    stack = software(group.stack, technology)
+    stack = software(group.stack, technology, group.family)
     one = prefill_pass(replace(serving, batch=np.maximum(arrivals, 1.0)), group.machine, stack, group.formats)
     joined = one.pass_s - one.fixed_s
     return np.where(mixed, joined * arrivals / np.maximum(arrivals, 1.0), 0.0)
