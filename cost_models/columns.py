@@ -47,7 +47,7 @@ class Choice:
         """
         if all(np.ndim(entry) == 0 for entry in table):
             return np.append(np.asarray(table, dtype=np.float64), np.nan)[self.codes]
-        chosen = np.full(len(self.codes), np.nan)
+        chosen = np.full(np.broadcast_shapes(self.codes.shape, *map(np.shape, table)), np.nan)
         for code, entry in enumerate(table):
             np.copyto(chosen, entry, where=self.codes == code)
         return chosen
