@@ -116,14 +116,17 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
 
 
 def _seconds_per_byte(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
-    """Return the inverse of the bandwidth that each operator's kernel reaches on large operands."""
-    full = machine.bandwidth_bytes_per_s * machine.stream_efficiency * software.stream_share
+    """Return the inverse of the bandwidth that each operator's kernel reaches on large operands.
+
+    Kernels that keep few loads in flight stop at the rate that latency allows, however fast the memory
+    (Little's law), which is why simple kernels stream an LPDDR or GDDR part fully and half of an HBM part.
+    """
+    delivered = machine.bandwidth_bytes_per_s * machine.stream_efficiency
+    full = np.minimum(delivered * software.stream_share, software.stream_limit_gbps * 1e9)
+    cache = np.minimum(delivered * software.attention_stream_share, software.stream_limit_gbps * 1e9)
     widened = 1 / software.unpack_stream_share - 1
     return by_class(
-        operators,
-        linear=(1 + np.asarray(formats.unpacked) * widened) / full,
-        head=1 / full,
-        attention=1 / (machine.bandwidth_bytes_per_s * machine.stream_efficiency * software.attention_stream_share),
+        operators, linear=(1 + np.asarray(formats.unpacked) * widened) / full, head=1 / full, attention=1 / cache
     )
 
 
@@ -135,10 +138,11 @@ def _seconds_per_mac(
     GEMMs lose a further share each time the operand width halves: the peak doubles, the feeding of it does not.
     """
     halvings = np.log2(16 / np.minimum(np.asarray(formats.operand_bits, dtype=np.float64), 16))
+    widened = 1 / software.unpack_mac_share - 1
     narrow = np.where(halvings > 0, software.narrow_mac_share**halvings, 1.0)
     return by_class(
         operators,
-        linear=1 / (machine.linear_mac_per_s * software.mac_share * narrow),
+        linear=(1 + np.asarray(formats.unpacked) * widened) / (machine.linear_mac_per_s * software.mac_share * narrow),
         head=1 / (machine.head_mac_per_s * software.mac_share),
         attention=1 / (machine.attention_mac_per_s * attention_share),
     )

@@ -30,6 +30,7 @@ class Serving:
         parallelism: "pipeline" keeps all stages busy with parts of the batch, "layer_split" lets them work in turn;
             "tensor" has one stage.
         replicas: groups of chips that each serve `batch` sequences and share routed experts.
+        expert_spread: exponent s by which T tokens choose experts like T^s independent ones (`Shape`).
     """
 
     model: Model
@@ -40,6 +41,7 @@ class Serving:
     stages: Number = 1.0
     parallelism: Parallelism = "tensor"
     replicas: Number = 1.0
+    expert_spread: Number = 1.0
 
     @property
     def chips(self) -> Number:
@@ -55,7 +57,14 @@ class Serving:
     def shape(self) -> Shape:
         """What one stage sees at a time: the fullest part of the batch."""
         part = np.ceil(np.asarray(self.batch) / self.batch_parts)
-        return Shape(part, self.prompt_tokens, self.output_tokens, self.tensor_parallel, replicas=self.replicas)
+        return Shape(
+            part,
+            self.prompt_tokens,
+            self.output_tokens,
+            self.tensor_parallel,
+            replicas=self.replicas,
+            expert_spread=self.expert_spread,
+        )
 
 
 @dataclass(frozen=True)

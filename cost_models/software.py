@@ -19,6 +19,7 @@ class Software:
     """A stack's parameters per row, ``(n,)`` each; meanings stand at the head of ``stacks.yaml``."""
 
     stream_share: FloatArray
+    stream_limit_gbps: FloatArray
     attention_stream_share: FloatArray
     mac_share: FloatArray
     narrow_mac_share: FloatArray
@@ -27,6 +28,7 @@ class Software:
     exposed_share: FloatArray
     tile_rows: FloatArray
     unpack_stream_share: FloatArray
+    unpack_mac_share: FloatArray
     unpack_macs: FloatArray
     unpack_rows: FloatArray
     kernel_s: FloatArray
@@ -58,6 +60,7 @@ def software(stack: Choice, technology: Technology, family: Choice | None = None
     if family is not None:
         pace = technology.of("chip_families", family, "floor_factor")
         columns.update({name: columns[name] * pace for name in PACED})
+        columns["stream_limit_gbps"] = columns["stream_limit_gbps"] / pace
     return Software(**columns)
 
 

@@ -66,6 +66,7 @@ class Shape:
         tensor_parallel: chips that share every layer.
         ranks_per_chip: equal parts of a chip that hold shards of their own, so that indivisible heads are dealt to parts.
         replicas: groups of `tensor_parallel` chips that each serve `batch` sequences and share the routed experts of all.
+        expert_spread: exponent s by which T tokens of a batch choose experts like T^s independent ones.
     """
 
     batch: Number
@@ -74,6 +75,7 @@ class Shape:
     tensor_parallel: Number = 1.0
     ranks_per_chip: Number = 1.0
     replicas: Number = 1.0
+    expert_spread: Number = 1.0
 
     def share(self, parts: int) -> Number:
         """Return the share of `parts` indivisible parts on the fullest chip."""
@@ -178,7 +180,7 @@ def _add_experts(stack: _Stack, model: Model, shape: Shape, tokens: Number, laye
     columns = fullest_share(moe.expert_d_ff, shape.tensor_parallel)
     sharers = np.asarray(shape.tensor_parallel) * shape.replicas
     every = np.asarray(tokens) * shape.replicas
-    touched = distinct_experts(moe.experts, moe.active_experts, every)
+    touched = distinct_experts(moe.experts, moe.active_experts, np.asarray(every) ** shape.expert_spread)
     slots = every * moe.active_experts
     stack.add(
         "router", "head", layers, rows=tokens, weights=weights.router, macs=tokens * weights.router,

@@ -22,7 +22,7 @@ from cost_models.inference import infer
 from cost_models.library import Model, WeightFormat, load_library
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
-from cost_models.quality import Quality, format_quality, perplexity
+from cost_models.quality import Damage, Quality, format_quality, perplexity
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.roofline import Formats
 from cost_models.serving import Parallelism, Serving
@@ -95,7 +95,7 @@ class Evaluator:
     def evaluate(self, designs: Designs) -> Evaluation:
         """Return metrics, margins and feasibility of every design."""
         n = row_count(designs)
-        technology = self._technology_of(designs)
+        technology = self.technology_of(designs)
         columns = filled(designs)
         machine = self.machine(columns, technology)
         metrics = design_metrics(machine, _of_format(columns, stored_bits))
@@ -121,7 +121,8 @@ class Evaluator:
             columns, technology, economics=self.economics, stored_bits=_of_format(columns, stored_bits)
         )
 
-    def _technology_of(self, designs: Designs) -> Technology:
+    def technology_of(self, designs: Designs) -> Technology:
+        """Return the figures, those replaced that the designs sweep."""
         drawn = {
             name.removeprefix(TECHNOLOGY_PREFIX): _numeric(column)
             for name, column in designs.items()
@@ -240,6 +241,7 @@ def serve(
         tensor_parallel=chips if tensor else one,
         stages=one if tensor else chips,
         parallelism=cast("Parallelism", workload.parallelism),
+        expert_spread=technology.value("serving.expert_spread"),
     )
     formats = Formats(
         weight_bits=_of_format(columns, stored_bits),
@@ -247,7 +249,7 @@ def serve(
         kv_bits=_numeric(columns["kv_bits"]),
         activation_bits=technology.value("serving.activation_bits"),
     )
-    stack = software(cast("Choice", columns["stack"]), technology)
+    stack = software(cast("Choice", columns["stack"]), technology, cast("Choice | None", columns.get("family")))
     chunk = technology.value("serving.prefill_chunk_tokens")
     inference = infer(serving, machine, stack, formats, chunk_tokens=chunk)
     return Served(name, serving, machine, formats, inference, _quality(model, columns, technology))
@@ -275,6 +277,7 @@ def serve_chip(
         "kv_bits": np.array([float(kv_bits)]),
         "act_bits": np.array([float(act_bits)]),
         "stack": Choice.of(stack or default_stack(entry)),
+        "family": Choice.of(entry.family),
     }
     machine = chip_machine(entry, weight_format=form, act_bits=act_bits, kv_bits=kv_bits, technology=technology)
     fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(n_chips)])}
@@ -297,5 +300,5 @@ def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
     pairs = [(library.weight_format(f), m) for f in form.values for m in methods]
     table = [format_quality(model, entry, chosen or entry.method, technology) for entry, chosen in pairs]
     pair = Choice(tuple(f"{entry.key}+{m}" for entry, m in pairs), form.codes * len(methods) + method_codes)
-    y, extrapolated = pair.gather([row[0] for row in table]), pair.gather([float(row[1]) for row in table])
-    return perplexity(y, extrapolated, _numeric(columns["kv_bits"]), technology)
+    damage = Damage(*(pair.gather(field) for field in zip(*table, strict=True)))
+    return perplexity(damage, _numeric(columns["kv_bits"]), model, technology)

@@ -160,6 +160,7 @@ def _group(part: pd.DataFrame, technology: Technology) -> tuple[_Group, FloatArr
         stages=column["stages"],
         parallelism=cast("Parallelism", part["kind"].iloc[0]),
         replicas=part["replicas"].to_numpy(dtype=np.float64),
+        expert_spread=technology.value("serving.expert_spread"),
     )
     stack = Choice.of(*part["stack"])
     return _Group(serving, machine, formats(model, part, stack, operand_bits), stack, families(part)), known
