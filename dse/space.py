@@ -18,10 +18,12 @@ from cost_models.columns import Column, Designs, FloatArray, row_count
 from cost_models.library import load_library
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX
 from dse.codecs import Codec
-from dse.errors import Fault, SpecError
+from dse.errors import Fault, Place, SpecError
 from dse.grid import Grid
 from dse.space_parameters import SpaceParameter, holds_in, parameters_of
 from dse.spec import Spec
+
+__all__ = ["Space", "SpaceParameter"]
 
 
 class Space:
@@ -52,6 +54,10 @@ class Space:
                 assert level is not None
                 fixed[name] = parameter.names[int(level[0])] if parameter.names else float(level[0])
         return fixed
+
+    def place_of(self, path: str) -> Place:
+        """Return where a key of the sweep stands (see `Spec.place_of`)."""
+        return self._spec.place_of(path)
 
     # -- unit cube ----------------------------------------------------------------------------------------------
 

@@ -60,6 +60,8 @@ def unknown_key(
     key: str, known: Sequence[str], place: Place, where: KeyPath, foreign: Mapping[str, str] | None = None
 ) -> Fault:
     """Return the fault of a key that does not belong where it stands."""
+    if not known:
+        return Fault(place, path_text(where), f"the key {quoted(key)} stands where there are no keys")
     return Fault(place, path_text(where), f"the key {quoted(key)}", one_of(known), suggest(key, known, foreign))
 
 

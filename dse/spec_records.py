@@ -176,11 +176,11 @@ class BaselineSpec(Record):
 class EconomicsSpec(Record):
     """Business terms; the library's typical figures where not given."""
 
-    units: Annotated[float | None, number(low=0, open_low=True)] = None
-    margin: Annotated[float | None, number(low=0, high=0.99)] = None
-    nre_share: Annotated[float | None, number(low=0, high=1)] = None
-    krw_per_usd: Annotated[float | None, number(low=0, open_low=True)] = None
-    yield_model: Annotated[str | None, word_of(get_args(YieldModel))] = None
+    units: Annotated[float, number(low=0, open_low=True)] | None = None
+    margin: Annotated[float, number(low=0, high=0.99)] | None = None
+    nre_share: Annotated[float, number(low=0, high=1)] | None = None
+    krw_per_usd: Annotated[float, number(low=0, open_low=True)] | None = None
+    yield_model: Annotated[str, word_of(get_args(YieldModel))] | None = None
 
     def resolved(self) -> Economics:
         """Return the terms with the library's figures filled in."""

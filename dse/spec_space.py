@@ -129,9 +129,9 @@ class RangeSpec(Declaration):
 
     low: OneValue
     high: OneValue
-    step: Annotated[float | None, BeforeValidator(_step)] = None
+    step: Annotated[float, BeforeValidator(_step)] | None = None
     log: Flag = False
-    levels: Annotated[int | None, BeforeValidator(_levels)] = None
+    levels: Annotated[int, BeforeValidator(_levels)] | None = None
     type: Annotated[Literal["int", "float"], word_of(("int", "float"))] = "float"
 
     @model_validator(mode="before")

@@ -1,0 +1,130 @@
+"""Ways to choose designs, all behind `ask` and `tell`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from dse.errors import Fault, SpecError
+from dse.samplers.base import Judged, Sampler
+from dse.space import Space
+from dse.spec import Spec
+from dse.spec_faults import faults_of
+from dse.spec_search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, Options, OptunaOptions, stages_of
+from dse.spec_words import FOREIGN_SAMPLERS, one_of, quoted, suggest
+from dse.yaml_positions import KeyPath, node_of
+
+__all__ = ["Judged", "Sampler", "make_sampler", "sampler_of"]
+
+O = TypeVar("O", bound=Options)  # noqa: E741 (a type variable)
+
+
+def make_sampler(
+    name: str,
+    space: Space,
+    *,
+    n_designs: int | None,
+    seed: int,
+    n_objectives: int,
+    options: Mapping[str, Any] | None = None,
+) -> Sampler:
+    """Return a sampler.
+
+    Args:
+        name: one of `dse.spec_search.SAMPLERS`, ``optuna:Class``, or several joined by ``+``.
+        space: the space; one with nothing to vary is enumerated, whatever the sampler.
+        n_designs: designs to propose; `grid` does without.
+        seed: seed of everything random.
+        n_objectives: number of objectives.
+        options: the sampler's options; for a chain ``shares`` and the options of each stage under its name.
+
+    Raises:
+        SpecError: no such sampler or option, or the sampler cannot search this space.
+        MissingPackageError: the sampler needs a package that is not installed.
+    """
+    options = dict(options or {})
+    if not space.dimensions:
+        return _grid(space, None)
+    stages = stages_of(name)
+    if len(stages) == 1:
+        return _one(name, space, n_designs, seed, n_objectives, options, ("search", "options"))
+    from dse.samplers.chain import Chain, default_shares
+
+    budget = _budget(name, space, n_designs)
+    shares = options.get("shares") or default_shares(len(stages), budget)
+    made: list[Sampler] = []
+    for place, (stage, share) in enumerate(zip(stages, shares, strict=True)):
+        count = max(1, round(share * budget))
+        path: KeyPath = ("search", "options", stage)
+        made.append(_one(stage, space, count, seed + place, n_objectives, dict(options.get(stage, {})), path))
+    return Chain(space, made, n_objectives=n_objectives)
+
+
+def sampler_of(spec: Spec, space: Space) -> Sampler:
+    """Return the sampler that a sweep asks for (see `make_sampler` for what is raised)."""
+    search = spec.search
+    return make_sampler(
+        search.sampler,
+        space,
+        n_designs=search.n_designs,
+        seed=search.seed,
+        n_objectives=len(spec.objectives),
+        options=search.options,
+    )
+
+
+def _one(
+    name: str, space: Space, n_designs: int | None, seed: int, n_objectives: int, options: dict[str, Any], path: KeyPath
+) -> Sampler:
+    """Return a sampler that is not a chain."""
+    from dse.samplers.sobol import RandomSampler, SobolSampler
+
+    if name == "grid":
+        _read(Options, options, space, path)
+        return _grid(space, n_designs)
+    budget = _budget(name, space, n_designs)
+    if name in ("sobol", "random"):
+        _read(Options, options, space, path)
+        return {"sobol": SobolSampler, "random": RandomSampler}[name](space, n_designs=budget, seed=seed)
+    if name == "evolve":
+        from dse.samplers.evolve import EvolveSampler
+
+        evolve = _read(EvolveOptions, options, space, path)
+        return EvolveSampler(space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=evolve)
+    if name not in SAMPLERS and not name.startswith(OPTUNA_PREFIX):
+        where = "search.sampler"
+        perhaps = suggest(name, SAMPLERS, FOREIGN_SAMPLERS)
+        raise SpecError([Fault(space.place_of(where), where, quoted(name), one_of(SAMPLERS), perhaps)])
+    from dse.samplers.optuna import OptunaSampler
+
+    told = _read(OptunaOptions, options, space, path)
+    return OptunaSampler(name, space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=told)
+
+
+def _grid(space: Space, n_designs: int | None) -> Sampler:
+    from dse.samplers.grid import GridSampler
+
+    return GridSampler(space, n_designs=n_designs)
+
+
+def _budget(name: str, space: Space, n_designs: int | None) -> int:
+    if n_designs is None or n_designs < 1:
+        path = "search.n_designs"
+        what = f"{name} needs n_designs, the number of designs to evaluate"
+        raise SpecError([Fault(space.place_of(path), path, what)])
+    return n_designs
+
+
+def _read(kind: type[O], options: dict[str, Any], space: Space, path: KeyPath) -> O:
+    """Return checked options, with the faults at their place in the sweep."""
+    try:
+        return kind.model_validate(options)
+    except ValidationError as error:
+        root: Any = options
+        for key in reversed(path):
+            root = {key: root}
+        faults = faults_of(error, node_of(root), path, kind, {})
+        raise SpecError(replace(fault, place=space.place_of(fault.path)) for fault in faults) from None

@@ -1,0 +1,208 @@
+"""What a sampler is: it proposes designs (`ask`) and hears what became of them (`tell`).
+
+The caller asks for a table of designs, evaluates it, and tells the judgement of its rows in the order in which they
+were asked, at once or in pieces. A sampler that learns cannot propose its next generation before the last one is told;
+those that do not learn may be asked far ahead. The sequence of designs is a function of the space, the seed and the
+judgements alone: how many rows each `ask` wants has no part in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.columns import Column, FloatArray
+from dse.errors import SamplerError
+from dse.space import Space
+
+MISSED = 1.0
+"""Violation of a row that is infeasible although no single condition says so (a metric is missing)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What became of designs.
+
+    Attributes:
+        ids: ``(n,)`` consecutive numbers of the rows, counted from 0 in the order in which they were asked.
+        objectives: ``(n, objectives)``, all to be minimised; NaN where a metric is missing.
+        violations: ``(n, conditions)`` relative, 0 where a condition is met.
+        feasible: ``(n,)`` whether every condition is met and every objective is there.
+    """
+
+    ids: NDArray[np.int64]
+    objectives: FloatArray
+    violations: FloatArray
+    feasible: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, start: int, stop: int) -> Judged:
+        """Return rows `start` to `stop` (exclusive)."""
+        part = slice(start, stop)
+        return Judged(self.ids[part], self.objectives[part], self.violations[part], self.feasible[part])
+
+    def renumbered(self, offset: int) -> Judged:
+        """Return the same rows with `offset` subtracted from their ids."""
+        return Judged(self.ids - offset, self.objectives, self.violations, self.feasible)
+
+    @property
+    def shortfall(self) -> FloatArray:
+        """``(n,)`` how far a row is from feasible: 0 if it is, else the sum of its violations; a missing one is 1."""
+        total = np.where(np.isfinite(self.violations), self.violations, MISSED).sum(axis=1)
+        silent = ~self.is_usable & (total <= 0)
+        return np.where(self.is_usable, 0.0, total + silent * MISSED)
+
+    @property
+    def is_usable(self) -> NDArray[np.bool_]:
+        """``(n,)`` feasible rows whose objectives are finite."""
+        return np.asarray(self.feasible & np.isfinite(self.objectives).all(axis=1))
+
+
+class Sampler(Protocol):
+    """A way to choose designs."""
+
+    @property
+    def total(self) -> int | None:
+        """Number of designs it will propose, None where it cannot tell beforehand."""
+        ...
+
+    def ask(self, n: int) -> dict[str, Column]:
+        """Return the next designs, at most `n`; none (no columns) when there are no more.
+
+        Raises:
+            SamplerError: it must be told of earlier designs first.
+        """
+        ...
+
+    def tell(self, judged: Judged) -> None:
+        """Hear what became of the next designs that it has not been told of.
+
+        Raises:
+            SamplerError: they are not those.
+        """
+        ...
+
+    def describe(self) -> tuple[str, ...]:
+        """Return what a person should know: roundings, limits, choices made for them."""
+        ...
+
+    def state(self) -> bytes:
+        """Return everything needed to go on later. Learning samplers use pickle: restore only what you trust."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Go on from a state of a sampler that was made with the same arguments.
+
+        Raises:
+            SamplerError: the state is of another sampler.
+        """
+        ...
+
+
+class LearningSampler(Sampler, Protocol):
+    """A sampler that can start from designs that are known already."""
+
+    def seed_with(self, unit: FloatArray, judged: Judged) -> None:
+        """Take over known designs before the first `ask`.
+
+        Args:
+            unit: ``(n, dimensions)`` their points in the unit cube.
+            judged: what became of them; the ids have no meaning here.
+        """
+        ...
+
+
+@dataclass
+class Turns:
+    """Counts what was asked and told, and refuses what is out of turn."""
+
+    asked: int = 0
+    told: int = 0
+
+    def take(self, judged: Judged) -> None:
+        """Count told rows.
+
+        Raises:
+            SamplerError: they are not the next ones.
+        """
+        expected = np.arange(self.told, self.told + len(judged))
+        if self.told + len(judged) > self.asked or not np.array_equal(judged.ids, expected):
+            raise SamplerError(
+                f"rows are told in the order in which they were asked: next are {self.told} to {self.asked - 1}"
+            )
+        self.told += len(judged)
+
+
+class StreamingSampler:
+    """What samplers that do not learn have in common: a position in a fixed sequence.
+
+    Args:
+        name: the sampler's name, for its state.
+        space: the space.
+        total: length of the sequence.
+        identity: what else the sequence depends on.
+    """
+
+    def __init__(self, name: str, space: Space, total: int, identity: Mapping[str, object]) -> None:
+        self._space, self._total = space, total
+        self._identity = {"sampler": name, "dimensions": list(space.dimensions), "total": total, **identity}
+        self._turns = Turns()
+
+    @property
+    def total(self) -> int:
+        """Number of designs."""
+        return self._total
+
+    def ask(self, n: int) -> dict[str, Column]:
+        """Return the next designs, at most `n`; none when there are no more."""
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        start = self._turns.asked
+        stop = min(start + n, self._total)
+        if start == stop:
+            return {}
+        self._turns.asked = stop
+        return self._rows(start, stop)
+
+    def _rows(self, start: int, stop: int) -> dict[str, Column]:
+        """Return rows of the sequence; successive calls are for successive rows."""
+        raise NotImplementedError
+
+    def _seek(self, position: int) -> None:
+        """Make `position` the next row of the sequence."""
+        raise NotImplementedError
+
+    def tell(self, judged: Judged) -> None:
+        """Count rows; the sequence does not depend on them."""
+        self._turns.take(judged)
+
+    def describe(self) -> tuple[str, ...]:
+        """Return nothing to know."""
+        return ()
+
+    def state(self) -> bytes:
+        """Return the position in the sequence as JSON."""
+        return json.dumps({**self._identity, "asked": self._turns.asked, "told": self._turns.told}).encode()
+
+    def restore(self, state: bytes) -> None:
+        """Go on from a position.
+
+        Raises:
+            SamplerError: the state is of another sequence.
+        """
+        data: Any
+        try:
+            data = json.loads(state)
+        except ValueError:
+            data = None
+        if not isinstance(data, dict) or {key: data.get(key) for key in self._identity} != self._identity:
+            raise SamplerError(f"the state is not one of {self._identity['sampler']} with these settings")
+        self._turns = Turns(int(data["asked"]), int(data["told"]))
+        self._seek(self._turns.asked)

@@ -1,0 +1,42 @@
+"""Every design of the space once, in a fixed order."""
+
+from __future__ import annotations
+
+from cost_models.columns import Column
+from dse.errors import Fault, SpecError
+from dse.samplers.base import StreamingSampler
+from dse.space import Space
+
+
+class GridSampler(StreamingSampler):
+    """Enumerates the space.
+
+    Args:
+        space: a space whose ranges all have steps or levels.
+        n_designs: most designs that may be evaluated; all are where None.
+
+    Raises:
+        SpecError: a range cannot be enumerated, or there are more designs than `n_designs`: a part of a grid
+            would say nothing of the rest.
+    """
+
+    def __init__(self, space: Space, *, n_designs: int | None) -> None:
+        size = space.grid_size
+        if n_designs is not None and n_designs < size:
+            path = "search.n_designs"
+            must_be = f"enough for the {size} designs of the grid"
+            raise SpecError([Fault(space.place_of(path), path, str(n_designs), must_be, "fewer levels, or sobol")])
+        self._budget = n_designs
+        super().__init__("grid", space, size, {})
+
+    def describe(self) -> tuple[str, ...]:
+        """Return how much of the budget the grid needs."""
+        if self._budget is None or self._budget == self.total:
+            return ()
+        return (f"the grid has {self.total} designs, fewer than the {self._budget} of n_designs",)
+
+    def _rows(self, start: int, stop: int) -> dict[str, Column]:
+        return self._space.grid(start, stop)
+
+    def _seek(self, position: int) -> None:
+        """Do nothing: any row can be made at any time."""

@@ -1,0 +1,64 @@
+"""A small sweep and a made-up judge, shared by the tests of the sweep file, the space and the samplers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cost_models.columns import Choice, Designs, row_count
+from dse.samplers.base import Judged
+
+SWEEP: dict[str, Any] = {
+    "name": "small",
+    "workloads": {"chat": {"model": "llama2_70b", "batch": 32}},
+    "space": {
+        "node": {"values": ["tsmc_7", "tsmc_5", "samsung_5"]},
+        "memory": {"values": ["lpddr5x_9600", "gddr6_16", "hbm3"]},
+        "memory_devices": {"low": 2, "high": 24, "step": 2},
+        "memory_device_bits": {"values": [32, 64], "when": {"memory": "lpddr5x_9600"}},
+        "memory_device_gib": [
+            {"values": [8, 16, 32], "when": {"memory": ["lpddr5x_9600"]}},
+            {"values": [2], "when": {"memory": ["gddr6_16"]}},
+            {"values": [16, 24], "when": {"memory": ["hbm3"]}},
+        ],
+        "macs": {"low": 1024, "high": 65536, "log": True, "levels": 7},
+        "clock_ghz": {"low": 0.5, "high": 1.5, "levels": 5},
+        "kv_bits": 8,
+    },
+    "objectives": [
+        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "cost_usd", "direction": "minimize"},
+    ],
+    "search": {"sampler": "sobol", "n_designs": 256},
+}
+
+
+@pytest.fixture
+def sweep() -> dict[str, Any]:
+    """A mapping that `parse_spec` accepts, free to be changed."""
+    return copy.deepcopy(SWEEP)
+
+
+def judge(designs: Designs, start: int = 0) -> Judged:
+    """Two conflicting objectives and one limit, none of it physics: time falls and cost grows with everything."""
+    rows = row_count(designs)
+    node = designs["node"]
+    assert isinstance(node, Choice)
+    factor = node.gather([1.0, 0.8, 0.9][: len(node.values)])
+    devices, macs, clock = (np.asarray(designs[name]) for name in ("memory_devices", "macs", "clock_ghz"))
+    gib = np.asarray(designs["memory_device_gib"])
+    seconds = 40 / devices + 2e5 / (macs * clock) / 4
+    cost = factor * macs * clock**2 / 1000 + 3 * devices + devices * gib / 20
+    violations = np.maximum(0.0, cost / 80 - 1)[:, None]
+    objectives = np.stack([seconds, cost], axis=1)
+    return Judged(np.arange(start, start + rows), objectives, violations, violations[:, 0] == 0)
+
+
+@pytest.fixture(name="judge")
+def judge_fixture() -> Callable[..., Judged]:
+    """The made-up judge."""
+    return judge

@@ -1,0 +1,314 @@
+"""One suite that every sampler must pass, and what is particular to some."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cost_models.columns import Choice, Designs, row_count
+from dse.errors import MissingPackageError, SamplerError, SpecError
+from dse.front import Front
+from dse.samplers import Judged, Sampler, make_sampler, sampler_of
+from dse.samplers.chain import default_shares
+from dse.samplers.evolve import EvolveSampler
+from dse.samplers.sobol import SobolPoints
+from dse.space import Space
+from dse.spec import parse_spec
+
+BUDGET = 96
+STREAMING = ("grid", "sobol", "random")
+LEARNING = ("evolve", "tpe", "nsgaii", "nsgaiii", "sobol+evolve", "random+tpe", "sobol+evolve+nsgaii")
+OTHERS = ("qmc", "random_optuna", "optuna:RandomSampler")
+EVERY = (*STREAMING, *LEARNING, *OTHERS)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "evolve": {"population": 12},
+    "tpe": {"n_startup_trials": 86},
+    "nsgaii": {"population_size": 16},
+    "nsgaiii": {"population_size": 16},
+    "random+tpe": {"tpe": {"n_startup_trials": 38}},
+    "sobol+evolve": {"shares": [0.5, 0.5], "evolve": {"population": 12}},
+}
+
+Judge = Callable[[Designs, int], Judged]
+
+
+@pytest.fixture
+def space(sweep: dict[str, Any]) -> Space:
+    sweep["space"]["macs"]["levels"] = 3
+    sweep["space"]["memory_devices"]["step"] = 11
+    return Space(parse_spec(sweep))
+
+
+def make(name: str, space: Space, *, seed: int = 3, n_designs: int = BUDGET) -> Sampler:
+    budget = None if name == "grid" else n_designs
+    return make_sampler(name, space, n_designs=budget, seed=seed, n_objectives=2, options=OPTIONS.get(name))
+
+
+def drive(sampler: Sampler, judge: Judge, batch: int, *, asked: int = 0, most: int = 10**9) -> list[tuple[object, ...]]:
+    """Ask, judge and tell until nothing comes or `most` rows have; return the rows as tuples."""
+    rows: list[tuple[object, ...]] = []
+    while len(rows) < most and (designs := sampler.ask(min(batch, most - len(rows)))):
+        sampler.tell(judge(designs, asked + len(rows)))
+        rows += tuples(designs)
+    return rows
+
+
+def tuples(designs: Designs) -> list[tuple[object, ...]]:
+    columns = [
+        column.names().tolist()
+        if isinstance(column, Choice)
+        else [None if np.isnan(value) else value for value in column.tolist()]
+        for column in designs.values()
+    ]
+    return list(zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_as_many_designs_as_announced_all_of_them_in_the_space(name: str, space: Space, judge: Judge) -> None:
+    sampler = make(name, space)
+    whole = set(tuples(space.grid(0, space.grid_size)))
+    rows = drive(sampler, judge, 40)
+    assert len(rows) == sampler.total
+    assert set(rows) <= whole
+    assert sampler.ask(5) == {}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_size_of_the_batches_has_no_influence(name: str, space: Space, judge: Judge) -> None:
+    one, other = (drive(make(name, space), judge, batch) for batch in (7, 1000))
+    assert one == other
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name != "grid"])
+def test_the_seed_decides(name: str, space: Space, judge: Judge) -> None:
+    same, again, another = (drive(make(name, space, seed=seed), judge, 50) for seed in (1, 1, 2))
+    assert same == again
+    assert same != another
+
+
+@pytest.mark.parametrize("stop", [5, 50, 75])
+@pytest.mark.parametrize("name", EVERY)
+def test_a_restored_sampler_goes_on_as_if_nothing_had_happened(
+    name: str, stop: int, space: Space, judge: Judge
+) -> None:
+    whole = drive(make(name, space), judge, 10)
+    first = make(name, space)
+    begun = drive(first, judge, 10, most=stop)
+    second = make(name, space)
+    second.restore(first.state())
+    assert begun + drive(second, judge, 10, asked=stop) == whole
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_state_of_something_else_is_refused(name: str, space: Space) -> None:
+    sampler = make(name, space)
+    with pytest.raises(SamplerError):
+        sampler.restore(b"not a state")
+    if name != "grid":
+        with pytest.raises(SamplerError):
+            sampler.restore(make(name, space, seed=9).state())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_nothing_feasible_and_nothing_defined_is_survived(name: str, space: Space) -> None:
+    def hopeless(designs: Designs, start: int) -> Judged:
+        n = row_count(designs)
+        missing = np.full((n, 2), np.nan)
+        return Judged(np.arange(start, start + n), missing, np.full((n, 1), np.nan), np.zeros(n, dtype=bool))
+
+    sampler = make(name, space)
+    assert len(drive(sampler, hopeless, 40)) == sampler.total
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_rows_are_told_in_the_order_of_asking(name: str, space: Space, judge: Judge) -> None:
+    sampler = make(name, space)
+    designs = sampler.ask(4)
+    with pytest.raises(SamplerError, match="in the order"):
+        sampler.tell(judge(designs, 1))
+    judged = judge(designs, 0)
+    sampler.tell(judged.rows(0, 1))
+    sampler.tell(judged.rows(1, row_count(designs)))
+    with pytest.raises(SamplerError, match="in the order"):
+        sampler.tell(judged)
+
+
+@pytest.mark.parametrize("name", ["evolve", "tpe", "nsgaii", "sobol+evolve"])
+def test_a_learning_sampler_wants_to_be_told(name: str, space: Space) -> None:
+    sampler = make(name, space)
+    with pytest.raises(SamplerError, match="told of a whole"):
+        for _ in range(BUDGET):
+            sampler.ask(50)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_less_than_one_design_cannot_be_asked_for(name: str, space: Space) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        make(name, space).ask(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_designs"), [("evolve", 400), ("nsgaii", 400), ("nsgaiii", 400), ("sobol+evolve", 512), ("tpe", 80)]
+)
+def test_learning_pays(name: str, n_designs: int, sweep: dict[str, Any], judge: Judge) -> None:
+    """A search that learns dominates more than as many random designs, on the whole of three seeds."""
+    sweep["space"]["macs"] = {"low": 1024, "high": 65536, "log": True}
+    sweep["space"]["memory_devices"]["step"] = 11
+    space = Space(parse_spec(sweep))
+
+    def volume(sampler_name: str, seed: int) -> float:
+        front, asked = Front(2), 0
+        sampler = make_sampler(sampler_name, space, n_designs=n_designs, seed=seed, n_objectives=2)
+        while designs := sampler.ask(64):
+            judged = judge(designs, asked)
+            asked += len(judged)
+            front.update(judged.objectives, judged.ids, judged.feasible)
+            sampler.tell(judged)
+        return front.hypervolume([20.0, 80.0], ideal=[0.0, 0.0])
+
+    assert sum(volume(name, seed) for seed in range(3)) > sum(volume("random", seed) for seed in range(3))
+
+
+# -- particulars --------------------------------------------------------------------------------------------------
+
+
+def test_grid_meets_every_design_once(space: Space, judge: Judge) -> None:
+    rows = drive(make("grid", space), judge, 100)
+    assert len(rows) == len(set(rows)) == space.grid_size
+
+
+def test_a_grid_beyond_the_budget_is_refused(space: Space) -> None:
+    with pytest.raises(SpecError, match=f"enough for the {space.grid_size} designs"):
+        make_sampler("grid", space, n_designs=space.grid_size - 1, seed=0, n_objectives=2)
+    generous = make_sampler("grid", space, n_designs=space.grid_size + 1, seed=0, n_objectives=2)
+    assert generous.total == space.grid_size
+    assert "fewer than" in generous.describe()[0]
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(1, 1), (2, 2), (3, 4), (1000, 1024), (1024, 1024)])
+def test_sobol_rounds_up_to_a_power_of_two_and_says_so(wanted: int, given: int, space: Space) -> None:
+    sampler = make("sobol", space, n_designs=wanted)
+    assert sampler.total == given
+    assert any("powers of two" in note for note in sampler.describe()) == (wanted != given)
+
+
+def test_sobol_points_are_scipys_and_stream(space: Space) -> None:
+    from scipy.stats import qmc
+
+    expected = qmc.Sobol(5, scramble=True, rng=np.random.default_rng(4)).random(64)
+    points = SobolPoints(5, seed=4, total=64)
+    assert np.array_equal(np.concatenate([points.take(count) for count in (1, 0, 20, 43)]), expected)
+    later = SobolPoints(5, seed=4, total=64)
+    later.skip(17)
+    assert np.array_equal(later.take(10), expected[17:27])
+
+
+def test_sobol_is_balanced_over_every_dimension(space: Space, judge: Judge) -> None:
+    sampler = make("sobol", space, n_designs=256)
+    designs = sampler.ask(256)
+    halves = np.asarray(designs["clock_ghz"]) <= 0.75
+    assert abs(int(halves.sum()) - 256 * 2 / 5) <= 2
+
+
+def test_evolve_never_proposes_a_design_twice_and_stops_when_there_is_no_other(
+    sweep: dict[str, Any], judge: Judge
+) -> None:
+    sweep["space"] |= {"macs": 8192, "clock_ghz": {"values": [0.5, 1.0]}, "memory_devices": {"values": [2, 4]}}
+    space = Space(parse_spec(sweep))
+    rows = drive(make("evolve", space, n_designs=1000), judge, 64)
+    assert len(rows) == len(set(rows))
+    assert space.grid_size * 3 // 4 <= len(rows) <= space.grid_size < 1000
+
+
+def test_a_chain_starts_its_second_stage_from_the_best_of_the_first(sweep: dict[str, Any], judge: Judge) -> None:
+    space = Space(parse_spec(sweep))
+    options = {"shares": [0.5, 0.5], "evolve": {"population": 32}}
+    sampler = make_sampler("sobol+evolve", space, n_designs=1024, seed=3, n_objectives=2, options=options)
+    drive(sampler, judge, 512, most=512)
+    children = sampler.ask(32)
+    crowd = judge(make("random", space, n_designs=1000).ask(1000), 0).objectives
+
+    def dominating(designs: Designs) -> float:
+        own = judge(designs, 0).objectives
+        return float((crowd[None, :, :] < own[:, None, :]).all(axis=2).mean())
+
+    # Few of a thousand random designs beat a child of the front; of another random design, many do.
+    assert dominating(children) < 0.5 * dominating(make("random", space, seed=8, n_designs=1000).ask(64))
+
+
+def test_evolve_does_not_propose_again_what_it_was_seeded_with(space: Space, judge: Judge) -> None:
+    known = space.grid(0, 60)
+    sampler = make("evolve", space)
+    assert isinstance(sampler, EvolveSampler)
+    sampler.seed_with(space.encode(known), judge(known, 0))
+    assert not set(tuples(known)) & set(drive(sampler, judge, 30))
+    with pytest.raises(SamplerError, match="before it is asked"):
+        sampler.seed_with(space.encode(known), judge(known, 0))
+
+
+def test_shares_of_a_chain() -> None:
+    assert default_shares(2, 2_000_000) == (0.95, 0.05)
+    assert default_shares(2, 100_000) == (0.8, 0.2)
+    assert default_shares(2, 100) == (0.5, 0.5)
+    assert sum(default_shares(3, 1000)) == pytest.approx(1)
+
+
+def test_a_space_without_freedom_is_one_design(sweep: dict[str, Any], judge: Judge) -> None:
+    sweep["space"] = {"node": "tsmc_5", "macs": 4096, "clock_ghz": 1.0, "memory_devices": 8, "memory_device_gib": 8}
+    sampler = sampler_of(parse_spec(sweep), Space(parse_spec(sweep)))
+    assert sampler.total == 1
+    assert len(drive(sampler, judge, 10)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("evolve", {"populaton": 3}, "search.options.populaton: the key 'populaton' is not .*; perhaps population"),
+        ("evolve", {"population": 2}, "search.options.population: 2 is not at least 4"),
+        ("evolve", {"algorithm": "moead"}, "'moead' is not nsga2 or nsga3"),
+        ("sobol", {"scramble": False}, "search.options.scramble: the key 'scramble'"),
+        ("tpe", {"n_startup": 3}, "search.options.n_startup: .*perhaps n_startup_trials"),
+        ("nsgaii", {"population_size": -1}, "Optuna's NSGAIISampler refuses them"),
+        ("nsga2", {}, "perhaps evolve"),
+        ("optuna:Nothing", {}, "'Nothing' is not TPESampler"),
+    ],
+)
+def test_wrong_names_and_options(name: str, options: dict[str, Any], says: str, space: Space) -> None:
+    with pytest.raises(SpecError, match=says):
+        make_sampler(name, space, n_designs=10, seed=0, n_objectives=2, options=options)
+
+
+def test_only_grid_does_without_a_budget(space: Space) -> None:
+    with pytest.raises(SpecError, match="sobol needs n_designs"):
+        make_sampler("sobol", space, n_designs=None, seed=0, n_objectives=2)
+
+
+@pytest.mark.parametrize(("name", "package"), [("gp", "torch"), ("cmaes", "cmaes")])
+def test_a_missing_package_is_answered_with_the_command(
+    name: str, package: str, space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda what: None if what == package else found(what))
+    with pytest.raises(MissingPackageError, match=f"pip install {package}"):
+        make_sampler(name, space, n_designs=10, seed=0, n_objectives=1)
+
+
+def test_cmaes_takes_one_objective(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dse.samplers.optuna.PACKAGES", {})
+    with pytest.raises(SpecError, match="takes one objective; this sweep has 2"):
+        make_sampler("cmaes", space, n_designs=10, seed=0, n_objectives=2)
+
+
+def test_what_a_shortfall_is() -> None:
+    judged = Judged(
+        np.arange(5),
+        np.array([[1.0], [1.0], [np.nan], [1.0], [1.0]]),
+        np.array([[0.0, 0.0], [0.5, 0.25], [0.0, 0.0], [np.nan, 0.0], [0.0, 0.0]]),
+        np.array([True, False, True, False, False]),
+    )
+    assert judged.shortfall.tolist() == [0.0, 0.75, 1.0, 1.0, 1.0]
+    assert judged.is_usable.tolist() == [True, False, False, False, False]
