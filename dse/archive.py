@@ -27,6 +27,7 @@ _CONSTRAINT_COLUMNS = (
     "constraint",
     "evaluated",
     "violated",
+    "missing",
     "violated_share",
     "sole_cause",
     "sole_cause_share",
@@ -43,6 +44,7 @@ _AXIS_COLUMNS = (
     "feasible_low",
     "feasible_high",
     "removed_by",
+    "nearest_miss",
 )
 
 
@@ -172,6 +174,7 @@ def constraints_frame(outcome: Outcome) -> pd.DataFrame:
             "constraint": count.constraint,
             "evaluated": count.evaluated,
             "violated": count.violated,
+            "missing": count.missing,
             "violated_share": count.violated / count.evaluated,
             "sole_cause": count.sole_cause,
             "sole_cause_share": count.sole_cause / count.evaluated,
@@ -198,6 +201,7 @@ def axes_frame(outcome: Outcome) -> pd.DataFrame:
             "feasible_low": value.feasible_low,
             "feasible_high": value.feasible_high,
             "removed_by": "; ".join(f"{one.constraint} ({one.share:.0%})" for one in value.removed_by),
+            "nearest_miss": "; ".join(f"{one.constraint} (by {one.by:.3%})" for one in value.nearest_miss),
         }
         for value in outcome.values
     ]

@@ -22,13 +22,13 @@ class Measure:
 
     Attributes:
         name: its key.
-        heading: what stands above it.
+        words: what stands beside it.
         unit: its unit, "" for a pure number.
         in_ratio: whether a ratio to the first baseline says something.
     """
 
     name: str
-    heading: str
+    words: str
     unit: str
     in_ratio: bool = True
 
@@ -37,14 +37,14 @@ MEASURES = (
     Measure("chips", "chips", "", in_ratio=False),
     Measure("batch", "batch", "", in_ratio=False),
     Measure("ms_per_token", "time per token", "ms"),
-    Measure("tokens_per_s", "decode only", "token/s"),
-    Measure("tokens_per_s_end_to_end", "end to end", "token/s"),
-    Measure("decode_w", "decode", "W"),
+    Measure("tokens_per_s", "tokens, decode only", "token/s"),
+    Measure("tokens_per_s_end_to_end", "tokens, end to end", "token/s"),
+    Measure("decode_w", "power in decode", "W"),
     Measure("all_tdp_w", "TDP", "W"),
-    Measure("tokens_per_joule", "decode", "token/J"),
-    Measure("tokens_per_joule_tdp", "at TDP", "token/J"),
+    Measure("tokens_per_joule", "tokens per joule, decode", "token/J"),
+    Measure("tokens_per_joule_tdp", "tokens per joule at TDP", "token/J"),
     Measure("all_price_usd", "price", "USD"),
-    Measure("usd_per_million_tokens", "per million tokens", "USD"),
+    Measure("usd_per_million_tokens", "cost per million tokens", "USD"),
     Measure("overhead_share", "overhead over bound", "%", in_ratio=False),
 )
 """What is compared; power, TDP and price are those of all chips together."""
@@ -171,10 +171,12 @@ def _number(value: object) -> float:
 
 
 def _ratios(values: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:
+    """Return values over those of the reference; NaN throughout where the reference does not run the workload."""
+    runs = bool(base) and math.isfinite(base["ms_per_token"])
     return {
-        measure.name: values[measure.name] / base[measure.name] if base[measure.name] else float("nan")
+        measure.name: values[measure.name] / base[measure.name] if runs else math.nan
         for measure in MEASURES
-        if measure.in_ratio and base
+        if measure.in_ratio
     }
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cost_models.columns import Choice, Column, FloatArray
 from dse.front import Front
 from dse.rows import Rows, Thinned, joined
 from dse.space import Space
+from dse.spec import ConstraintSpec
 from dse.tally import Tally, tally_of
 
 NEAREST_MISSES = 20
@@ -23,6 +26,7 @@ class Keeper:
     Args:
         space: the space that the designs are from.
         n_objectives: number of objectives.
+        constraints: those of the sweep.
         sample: most designs of the sample.
 
     Attributes:
@@ -30,8 +34,10 @@ class Keeper:
         sample: a uniform sample; every design where they are few.
     """
 
-    def __init__(self, space: Space, n_objectives: int, *, sample: int) -> None:
-        self.tally: Tally = tally_of(space)
+    def __init__(
+        self, space: Space, n_objectives: int, *, sample: int, constraints: Sequence[ConstraintSpec] = ()
+    ) -> None:
+        self.tally: Tally = tally_of(space, constraints)
         self.sample = Thinned(sample)
         self._front = Front(n_objectives)
         self._members: list[Rows] = []
@@ -61,8 +67,10 @@ class Keeper:
 
     def _add_misses(self, rows: Rows) -> None:
         violations = np.where(rows.evaluation.feasible, np.inf, rows.violations)
-        full = self._misses is not None and len(self._misses) >= NEAREST_MISSES
-        near = np.flatnonzero(violations < (self._misses.violations[-1] if self._misses and full else np.inf))
+        limit = np.inf
+        if self._misses is not None and len(self._misses) == NEAREST_MISSES:
+            limit = float(self._misses.violations[-1])
+        near = np.flatnonzero(violations < limit)
         if not len(near):
             return
         near = near[np.argsort(violations[near], kind="stable")[: 50 * NEAREST_MISSES]]

@@ -6,10 +6,11 @@ the nearest misses and a bounded sample of them stay.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from cost_models.columns import Designs, row_count, select
 from dse.archive import write_outcome
+from dse.errors import Fault, SpecError
 from dse.evaluate import Evaluation, Evaluator
 from dse.keeper import Keeper
 from dse.outcome import Outcome, Progress, Status
@@ -32,7 +34,7 @@ from dse.provenance import (
     text_hash,
 )
 from dse.rows import Rows
-from dse.samplers import make_sampler
+from dse.samplers import sampler_of
 from dse.samplers.base import Judged
 from dse.space import Space
 from dse.spec import Spec
@@ -126,16 +128,41 @@ def explore(
     return loop.outcome(status)
 
 
+def check_baselines(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> None:
+    """Refuse constraints relative to something that a baseline does not have: no design could meet them.
+
+    Raises:
+        SpecError: every such constraint.
+    """
+    faults = [
+        Fault(
+            spec.place_of(f"constraints[{index}].relative_to"),
+            f"constraints[{index}].relative_to",
+            f"{constraint.relative_to} has no {constraint.metric}: the workload does not fit it, or none is published",
+        )
+        for index, constraint in enumerate(spec.constraints)
+        if constraint.relative_to and math.isnan(baselines[constraint.relative_to][constraint.metric])
+    ]
+    if faults:
+        raise SpecError(faults)
+
+
 class _Loop:
     """One search, chunk by chunk."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._space, self._evaluator = Space(spec), Evaluator(spec)
-        self._sampler = make_sampler(spec, self._space)
-        self._keeper = Keeper(self._space, len(spec.objectives), sample=spec.results.keep_all_up_to)
+        self._sampler = sampler_of(spec, self._space)
+        self._keeper = Keeper(
+            self._space,
+            len(spec.objectives),
+            sample=spec.results.keep_all_up_to,
+            constraints=spec.constraints,
+        )
         self._clock = _Clock()
         self._baselines = self._evaluator.baselines
+        check_baselines(spec, self._baselines)
         self.history: list[Progress] = []
 
     def chunks(self) -> Iterator[None]:

@@ -210,7 +210,7 @@ class StoredRun:
     @cached_property
     def axes(self) -> pd.DataFrame:
         """Which values of each axis survive."""
-        return self._csv("axes.csv", text=("value", "unit", "removed_by"))
+        return self._csv("axes.csv", text=("value", "removed_by", "nearest_miss"))
 
     @cached_property
     def baselines(self) -> pd.DataFrame:

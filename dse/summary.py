@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cost_models.quantities import METRICS, PARAMETERS
-from dse.compare import MEASURES, Comparison
+from dse.compare import MEASURES, Comparison, Entry, Measure
 from dse.rows import MARGIN_PREFIX
 from dse.spec import Spec
 from dse.store import StoredRun
@@ -16,10 +17,13 @@ from dse.tables import MISSING, Table, cell_text, number_text, percent_text, ran
 if TYPE_CHECKING:
     import pandas as pd
 
+CORE = ("node", "memory", "memory_devices", "macs", "weight_format")
+"""Parameters that the table of picks shows even where the sweep fixes them."""
+
 ALWAYS_SHOWN = ("die_mm2", "tdp_w", "cost_usd", "price_usd")
 """Metrics that the table of picks shows whatever the sweep asks for."""
 
-_REMOVER = re.compile(r"(.*) \((\d+)%\)")
+_MISSED = re.compile(r"(.*) \(by ([0-9.]+)%\)")
 
 
 def asked(spec: Spec) -> list[str]:
@@ -97,7 +101,7 @@ def picks_table(run: StoredRun) -> Table:
         names.append(pick_words(str(pick["name"]), run.spec))
     values = [{**pick["metrics"], **pick["design"]} for _, pick in columns.values()]
     rows = [("design", "", *(str(number) for number in columns))]
-    for name in [*varying(run.spec), *shown_metrics(run.spec)]:
+    for name in [*dict.fromkeys([*CORE, *varying(run.spec)]), *shown_metrics(run.spec)]:
         cells = [cell_text(value[name]) if name in value else "-" for value in values]
         rows.append((name, unit_of(name), *cells))
     return Table("Picks", ("", "unit", *(",\n".join(names) for names, _ in columns.values())), tuple(rows))
@@ -157,76 +161,118 @@ def constraints_table(run: StoredRun) -> Table:
 
 
 def _signed_percent(margin: float) -> str:
-    return MISSING if margin != margin else f"{100 * margin:+.1f}"
+    return MISSING if margin != margin else f"{100 * margin + 0.0:+.1f}".replace("-0.0", "+0.0")
 
 
 def axes_table(run: StoredRun) -> Table:
-    """Return for every axis the values that survive every constraint, and what removes the others."""
+    """Return for every axis the values that survive every constraint, and what removes the others.
+
+    What removes a value is what the nearest of its designs still breaks; ``axes.csv`` counts all of them.
+    """
     rows = []
     for axis, values in run.axes.groupby("axis", sort=False):
         records = [dict(record) for record in values.to_dict("records")]
         alive = [place for place, record in enumerate(records) if record["feasible"]]
-        removed: dict[str, list[int]] = {}
+        removed: dict[tuple[str, ...], list[int]] = {}
         for place, record in enumerate(records):
             if not record["feasible"]:
-                removed.setdefault(_removers(str(record["removed_by"])), []).append(place)
-        reasons = [f"{_values_text(records, places)}: {label}" for label, places in removed.items()]
+                removed.setdefault(tuple(_missed(record)), []).append(place)
+        reasons = [
+            f"{_values_text(records, places)}: {_missed_text([_missed(records[place]) for place in places])}"
+            for places in removed.values()
+        ]
         survives = "all" if len(alive) == len(records) else _values_text(records, alive) if alive else "none"
         rows.append((str(axis), survives, "\n".join(reasons)))
-    return Table(
-        "Which values survive, and what removes the others", ("axis", "survives", "removed by"), tuple(rows), 3
-    )
+    headings = ("axis", "survives", "removed by, and by how much the nearest design misses it")
+    return Table("Which values survive, and what removes the others", headings, tuple(rows))
 
 
-def _removers(text: str) -> str:
-    """Return constraints in words: with their share of the designs only where they do not break all of them."""
-    parts = [match.groups() for match in map(_REMOVER.fullmatch, text.split("; ")) if match]
-    every = [label for label, share in parts if share == "100"]
-    if every:
-        return " and ".join(every) + (" (each breaks all)" if len(every) > 1 else "")
-    return " with ".join(label for label, _ in parts) + " (together)"
+def _missed(record: Mapping[Any, Any]) -> dict[str, float]:
+    """Return what the nearest design with a value breaks, and by how many per cent."""
+    matches = map(_MISSED.fullmatch, str(record["nearest_miss"]).split("; "))
+    return {match[1]: float(match[2]) for match in matches if match}
+
+
+def _missed_text(missed: Sequence[Mapping[str, float]]) -> str:
+    """Return the same constraints over several values in words."""
+    parts = []
+    for label in missed[0]:
+        low, high = min(one[label] for one in missed), max(one[label] for one in missed)
+        parts.append(f"{label} by {_span(low, high)} %")
+    return " and ".join(parts) or "an objective has no value"
+
+
+def _span(low: float, high: float) -> str:
+    ends = dict.fromkeys((number_text(low, 2), number_text(high, 2)))
+    return " to ".join(ends)
 
 
 def _values_text(records: Sequence[Mapping[Any, Any]], places: Sequence[int]) -> str:
-    if any(record["low"] != record["low"] or record["low"] != record["high"] for record in records):
-        return ", ".join(str(records[place]["value"]) for place in places)
-    return ranges_text([float(record["low"]) for record in records], places)
+    """Return values in words, neighbours joined; where they are intervals, only what is feasible of them."""
+    lows = [float(record["low"]) for record in records]
+    highs = [float(record["high"]) for record in records]
+    if any(math.isnan(low) for low in lows):
+        names = [str(records[place]["value"]) for place in places if math.isnan(lows[place])]
+        numbered = [place for place in places if not math.isnan(lows[place])]
+        return ", ".join([*([ranges_text(lows, highs, numbered)] if numbered else []), *names])
+    if lows != highs:
+        lows = [_first_number(record["feasible_low"], low) for record, low in zip(records, lows, strict=True)]
+        highs = [_first_number(record["feasible_high"], high) for record, high in zip(records, highs, strict=True)]
+    return ranges_text(lows, highs, places)
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return designs and baselines on one workload."""
+def _first_number(*values: float) -> float:
+    return next(float(value) for value in values if not math.isnan(float(value)))
+
+
+def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Table:
+    """Return designs and baselines on one workload: a column each, a row per measure.
+
+    Args:
+        comparison: what is compared.
+        with_ratios: whether ratios to the first baseline stand behind the values.
+    """
     rows = tuple(
-        (
-            entry.name,
-            *(
-                percent_text(entry.values[measure.name])
-                if measure.unit == "%"
-                else number_text(entry.values[measure.name])
-                for measure in MEASURES
-            ),
-        )
-        for entry in comparison.entries
+        (measure.words, measure.unit, *(_compared(entry, measure, with_ratios) for entry in comparison.entries))
+        for measure in MEASURES
     )
-    headings = ("", *(_heading(measure.heading, measure.unit) for measure in MEASURES))
-    return Table(f"{comparison.workload}: designs and baselines, all chips together", headings, rows)
+    title = f"{comparison.workload}: designs and baselines, all chips together"
+    if with_ratios and comparison.reference is not None:
+        title += f" (in brackets: over that of {comparison.reference})"
+    return Table(title, ("", "unit", *map(_narrow, (entry.name for entry in comparison.entries))), rows, names=2)
+
+
+def _compared(entry: Entry, measure: Measure, with_ratio: bool) -> str:
+    value, ratio = entry.values[measure.name], entry.ratios.get(measure.name, math.nan)
+    text = percent_text(value) if measure.unit == "%" else number_text(value)
+    return f"{text} ({ratio_text(ratio)})" if with_ratio and not math.isnan(ratio) and ratio != 1 else text
 
 
 def ratio_table(comparison: Comparison) -> Table | None:
-    """Return the same as ratios to the first baseline, None where there is no baseline."""
-    if comparison.reference is None:
+    """Return values as ratios to those of the first baseline; None where there is none, or it runs nothing."""
+    others = [entry for entry in comparison.entries if entry.name != comparison.reference]
+    if all(math.isnan(ratio) for entry in others for ratio in entry.ratios.values()):
         return None
-    measures = [measure for measure in MEASURES if measure.in_ratio]
     rows = tuple(
-        (entry.name, *(ratio_text(entry.ratios.get(measure.name)) for measure in measures))
-        for entry in comparison.entries
-        if entry.name != comparison.reference
+        (measure.words, *(ratio_text(entry.ratios[measure.name]) for entry in others))
+        for measure in MEASURES
+        if measure.in_ratio
     )
-    headings = ("", *(_heading(measure.heading, measure.unit) for measure in measures))
-    return Table(f"{comparison.workload}: value over that of {comparison.reference}", headings, rows)
+    names = map(_narrow, (entry.name for entry in others))
+    return Table(f"{comparison.workload}: value over that of {comparison.reference}", ("", *names), rows)
 
 
-def _heading(words: str, unit: str) -> str:
-    return f"{words}\n{unit}" if unit else words
+def _narrow(name: str, width: int = 11) -> str:
+    """Return a name in lines, broken behind commas and, where it is long, at its last underscore within `width`."""
+    lines = []
+    for part in name.split(", "):
+        words = part
+        while len(words) > width and "_" in words[:width]:
+            place = words[:width].rindex("_") + 1
+            lines.append(words[:place])
+            words = words[place:]
+        lines.append(words)
+    return "\n".join(lines)
 
 
 def what_they_are(comparison: Comparison) -> list[str]:
@@ -254,8 +300,13 @@ def front_table(run: StoredRun, top: int | None = None) -> Table:
         for _, row in shown.iterrows()
     )
     rest = f" (first {len(shown)} of {len(front)})" if len(shown) < len(front) else ""
-    headings = ("design", *(_heading(name.replace(".", ".\n"), unit_of(name)) for name in axes))
+    headings = ("design", *(_heading(name) for name in axes))
     return Table(f"Front{rest}", headings, rows)
+
+
+def _heading(name: str) -> str:
+    words = name.replace(".", ".\n")
+    return f"{words}\n{unit_of(name)}" if unit_of(name) else words
 
 
 def sorted_front(run: StoredRun) -> pd.DataFrame:

@@ -86,17 +86,20 @@ def cell_text(value: object) -> str:
     return str(value)
 
 
-def ranges_text(levels: Sequence[float], chosen: Iterable[int]) -> str:
-    """Return chosen places of ascending levels, neighbours joined: ``2 to 6, 10``."""
+def ranges_text(lows: Sequence[float], highs: Sequence[float], chosen: Iterable[int]) -> str:
+    """Return chosen places of ascending intervals, neighbours joined: ``2 to 6, 10``.
+
+    >>> ranges_text([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0], [0, 1, 3])
+    '1 to 2, 4'
+    """
     runs: list[list[int]] = []
     for place in sorted(chosen):
         if runs and place == runs[-1][1] + 1:
             runs[-1][1] = place
         else:
             runs.append([place, place])
-    return ", ".join(
-        number_text(levels[a]) if a == b else f"{number_text(levels[a])} to {number_text(levels[b])}" for a, b in runs
-    )
+    ends = [dict.fromkeys((number_text(lows[a]), number_text(highs[b]))) for a, b in runs]
+    return ", ".join(" to ".join(pair) for pair in ends)
 
 
 def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

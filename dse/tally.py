@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from cost_models.columns import INACTIVE, Choice, FloatArray
 from dse.codecs import WholeNumbers
 from dse.rows import Rows
 from dse.space import Space, SpaceParameter
+from dse.spec import ConstraintSpec
 
 NO_OBJECTIVE = "objectives are defined"
 """Label of the requirement that every objective has a value."""
@@ -35,14 +37,17 @@ class ConstraintCount:
         constraint: its label.
         evaluated: designs judged.
         violated: designs that break it.
+        missing: designs in which its metric has no value because of something else that they break, mostly memory that
+            a workload does not fit; they are not counted as violated.
         sole_cause: designs that break it and nothing else.
-        best_margin: largest margin of any design; negative where no design meets it.
+        best_margin: largest margin of any design, negative where no design meets it; NaN where all are missing.
         tightest_margin: smallest margin of a feasible design, NaN where there is none.
     """
 
     constraint: str
     evaluated: int
     violated: int
+    missing: int
     sole_cause: int
     best_margin: float
     tightest_margin: float
@@ -62,6 +67,14 @@ class Remover:
 
 
 @dataclass(frozen=True)
+class Missed:
+    """A constraint that a design breaks, and by how much relative to its bound."""
+
+    constraint: str
+    by: float
+
+
+@dataclass(frozen=True)
 class ValueCount:
     """How the designs with one value (or one interval of values) of an axis fared.
 
@@ -76,6 +89,7 @@ class ValueCount:
         feasible_high: largest number among those.
         removed_by: where none survives, the constraints that break all its designs; where no single one does,
             the fewest that together do, the most frequent first.
+        nearest_miss: where none survives, what the design with the least summed violation breaks.
     """
 
     axis: str
@@ -87,6 +101,7 @@ class ValueCount:
     feasible_low: float
     feasible_high: float
     removed_by: tuple[Remover, ...]
+    nearest_miss: tuple[Missed, ...]
 
 
 @dataclass(frozen=True)
@@ -143,10 +158,14 @@ def binning_of(parameter: SpaceParameter) -> Binning:
     return Binning(levels=np.empty(0), edges=edges)
 
 
-def tally_of(space: Space) -> Tally:
-    """Return a tally of the free parameters of a space."""
+def tally_of(space: Space, constraints: Sequence[ConstraintSpec] = ()) -> Tally:
+    """Return a tally of the free parameters of a space under the constraints of its sweep."""
     free = [space.parameters[name] for name in space.dimensions]
-    return Tally(space.dimensions, {parameter.name: binning_of(parameter) for parameter in free if not parameter.names})
+    return Tally(
+        space.dimensions,
+        {parameter.name: binning_of(parameter) for parameter in free if not parameter.names},
+        {constraint.label: constraint.metric for constraint in constraints},
+    )
 
 
 class Tally:
@@ -155,43 +174,65 @@ class Tally:
     Args:
         binnings: how each numeric axis is cut; axes of names need none.
         axes: the parameters that vary, in the order of the report.
+        metrics: the metric of each constraint that has one, by label.
     """
 
-    def __init__(self, axes: Sequence[str], binnings: Mapping[str, Binning]) -> None:
-        self.axes, self.binnings = tuple(axes), dict(binnings)
+    def __init__(
+        self, axes: Sequence[str], binnings: Mapping[str, Binning], metrics: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.axes, self.binnings, self._metrics = tuple(axes), dict(binnings), dict(metrics)
         self.evaluated = self.feasible = 0
         self._labels: tuple[str, ...] = ()
         self._names: dict[str, tuple[str, ...]] = {}
         self._best: FloatArray = np.empty(0)
         self._tightest: FloatArray = np.empty(0)
+        self._missing: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._patterns: dict[Pattern, int] = {}
         self._by_axis: dict[str, dict[Pattern, NDArray[np.int64]]] = {axis: {} for axis in self.axes}
         self._ends: dict[str, tuple[FloatArray, FloatArray]] = {}
+        self._nearest: dict[str, tuple[FloatArray, list[tuple[Missed, ...]]]] = {}
 
     def add(self, rows: Rows) -> None:
         """Count the rows."""
         found = rows.evaluation
         if not self._labels:
             self._start(rows)
-        margins = np.stack([found.margins[name] for name in self._labels[:-1]], axis=1) if found.margins else None
-        defined = np.asarray(np.isfinite(found.objectives).all(axis=1))
-        broken = ~defined[:, None] if margins is None else np.column_stack([margins < 0, ~defined])
+        margins = [found.margins[name] for name in self._labels[:-1]]
+        table = np.stack([*margins, np.where(np.isfinite(found.objectives).all(axis=1), 1.0, -1.0)], axis=1)
+        broken, absent = self._causes(rows, table < 0)
         self.evaluated += len(rows)
         self.feasible += int(found.feasible.sum())
-        if margins is not None:
-            self._best = np.maximum(self._best, margins.max(axis=0))
-            self._tightest = np.minimum(self._tightest, margins[found.feasible].min(axis=0, initial=np.inf))
+        self._missing += absent.sum(axis=0)
+        self._best = np.maximum(self._best, np.where(absent, -np.inf, table).max(axis=0))
+        self._tightest = np.minimum(self._tightest, table[found.feasible].min(axis=0, initial=np.inf))
         patterns, which = distinct_patterns(broken)
         counts = np.bincount(which, minlength=len(patterns))
         for pattern, count in zip(patterns, counts, strict=True):
             self._patterns[pattern] = self._patterns.get(pattern, 0) + int(count)
+        violations = np.where(found.feasible, np.inf, rows.violations)
         for axis in self.axes:
-            self._add_axis(axis, rows, patterns, which)
+            codes = self._add_axis(axis, rows, patterns, which)
+            self._add_nearest(axis, codes, violations, np.where(broken, -table, 0.0))
+
+    def _causes(self, rows: Rows, broken: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return what each row breaks without what only follows from it, and what follows.
+
+        Where a workload does not fit, its metrics are missing, and every constraint on them is broken for no reason of
+        its own.
+        """
+        absent = np.zeros_like(broken)
+        absent[:, -1] = broken[:, -1]
+        for place, label in enumerate(self._labels[:-1]):
+            if label in self._metrics:
+                absent[:, place] = broken[:, place] & np.isnan(rows.evaluation.metrics[self._metrics[label]])
+        absent &= np.asarray((broken & ~absent).any(axis=1))[:, None]
+        return broken & ~absent, absent
 
     def _start(self, rows: Rows) -> None:
         self._labels = (*rows.evaluation.margins, NO_OBJECTIVE)
-        self._best = np.full(len(self._labels) - 1, -np.inf)
-        self._tightest = np.full(len(self._labels) - 1, np.inf)
+        self._best = np.full(len(self._labels), -np.inf)
+        self._tightest = np.full(len(self._labels), np.inf)
+        self._missing = np.zeros(len(self._labels), dtype=np.int64)
         for axis in self.axes:
             column = rows.designs[axis]
             self._names[axis] = (
@@ -199,11 +240,13 @@ class Tally:
                 if isinstance(column, Choice)
                 else tuple(_interval(low, high) for low, high in self.binnings[axis].bounds)
             )
+            count = len(self._names[axis])
+            self._nearest[axis] = np.full(count + 1, np.inf), [()] * (count + 1)
             if not isinstance(column, Choice):
-                count = len(self._names[axis])
                 self._ends[axis] = np.full(count, np.inf), np.full(count, -np.inf)
 
-    def _add_axis(self, axis: str, rows: Rows, patterns: list[Pattern], which: NDArray[np.intp]) -> None:
+    def _add_axis(self, axis: str, rows: Rows, patterns: list[Pattern], which: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Count the rows by value of an axis, and return the place of each row's value."""
         column = rows.designs[axis]
         codes = column.codes if isinstance(column, Choice) else self.binnings[axis].codes(column)
         if isinstance(column, Choice) and column.values != self._names[axis]:
@@ -213,13 +256,28 @@ class Tally:
             np.minimum.at(self._ends[axis][0], codes[counted], column[counted])
             np.maximum.at(self._ends[axis][1], codes[counted], column[counted])
         n_values = len(self._names[axis]) + 1
-        table = np.bincount(which * n_values + codes % n_values, minlength=len(patterns) * n_values)
+        # The place behind the last value is that of rows in which the parameter is inactive.
+        codes = codes % n_values
+        table = np.bincount(which * n_values + codes, minlength=len(patterns) * n_values)
         held = self._by_axis[axis]
         for pattern, counts in zip(patterns, table.reshape(-1, n_values), strict=True):
             if pattern in held:
                 held[pattern] += counts
             else:
                 held[pattern] = counts
+        return codes
+
+    def _add_nearest(self, axis: str, codes: NDArray[np.intp], violations: FloatArray, missed: FloatArray) -> None:
+        """Note what the least violating row of each value breaks, where it is nearer than the nearest so far."""
+        least, nearest = self._nearest[axis]
+        here = np.full(len(least), np.inf)
+        np.minimum.at(here, codes, violations)
+        for place in np.flatnonzero(here < least):
+            row = np.flatnonzero((codes == place) & (violations == here[place]))[0]
+            least[place] = here[place]
+            nearest[place] = tuple(
+                Missed(self._labels[number], float(missed[row, number])) for number in np.flatnonzero(missed[row] > 0)
+            )
 
     def constraints(self) -> list[ConstraintCount]:
         """Return one record per constraint, in the order in which they are judged."""
@@ -228,16 +286,16 @@ class Tally:
             violated = sum(count for pattern, count in self._patterns.items() if place in pattern)
             if label == NO_OBJECTIVE and not violated:
                 continue
-            is_margin = label != NO_OBJECTIVE
-            tightest = self._tightest[place] if is_margin else np.inf
+            best, tightest = (np.nan, np.nan) if label == NO_OBJECTIVE else (self._best[place], self._tightest[place])
             records.append(
                 ConstraintCount(
                     constraint=label,
                     evaluated=self.evaluated,
                     violated=violated,
+                    missing=int(self._missing[place]),
                     sole_cause=self._patterns.get((place,), 0),
-                    best_margin=float(self._best[place]) if is_margin else float("nan"),
-                    tightest_margin=float(tightest) if np.isfinite(tightest) else float("nan"),
+                    best_margin=float(best) + 0.0 if np.isfinite(best) else float("nan"),
+                    tightest_margin=float(tightest) + 0.0 if np.isfinite(tightest) else float("nan"),
                 )
             )
         return records
@@ -265,7 +323,8 @@ class Tally:
             low, high = bounds[place] if place < len(bounds) else NOTHING
             ends = self._ends[axis] if feasible and place < len(bounds) else None
             lowest, highest = (float(ends[0][place]), float(ends[1][place])) if ends else NOTHING
-            records.append(ValueCount(axis, name, low, high, evaluated, feasible, lowest, highest, removed_by))
+            nearest = () if feasible else self._nearest[axis][1][place]
+            records.append(ValueCount(axis, name, low, high, evaluated, feasible, lowest, highest, removed_by, nearest))
         return records
 
     def _removers(self, patterns: Mapping[Pattern, int], evaluated: int) -> tuple[Remover, ...]:
@@ -321,4 +380,4 @@ def distinct_patterns(broken: NDArray[np.bool_]) -> tuple[list[Pattern], NDArray
 
 
 def _interval(low: float, high: float) -> str:
-    return f"{low:g}" if low == high else f"{low:.4g} to {high:.4g}"
+    return f"{low:g}" if low == high else f"{low:.6g} to {high:.6g}"

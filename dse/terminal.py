@@ -72,11 +72,13 @@ def print_heading(out: Console, text: str) -> None:
 
 
 def print_lines(out: Console, lines: list[str], *, heading: str = "") -> None:
-    """Print lines of text, indented under a heading where there is one."""
+    """Print lines of text, indented under a heading where there is one; nothing where there are none."""
+    if not lines:
+        return
     if heading:
         print_heading(out, heading)
     for line in lines:
-        out.print(Padding(Text(line), (0, 0, 0, 2 if heading else 0)))
+        out.print(Padding(Text(line), (0, 0, 0, 2 if heading else 0), expand=False))
     out.print()
 
 

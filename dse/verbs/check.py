@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cost_models.columns import FloatArray
 from dse.compare import baseline_words
 from dse.evaluate import Evaluation, Evaluator
 from dse.picks import settings_of
@@ -45,6 +46,8 @@ def check_sweep(sweep: Path, overrides: Sequence[str], *, output: str) -> None:
     print_lines(out, [_search_words(spec, space)], heading="Search")
     print_table(out, parameters)
     print_lines(out, [f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], heading="Fixed")
+    design = [f"{name} {cell_text(value)}" for name, value in settings_of(designs, 0).items()]
+    print_lines(out, [", ".join(design)], heading="The default design")
     print_table(out, _design_table(spec, evaluator, judged))
     print_table(out, _margins_table(judged))
     print_lines(
@@ -62,7 +65,7 @@ def _search_words(spec: Spec, space: Space) -> str:
 def parameters_table(space: Space) -> Table:
     """Return what varies, and over which values."""
     rows = [
-        (name, unit_of(name), *_values_words(space.parameters[name], index))
+        (name, unit_of(name), *_values_words(space, space.parameters[name], index))
         for name in space.dimensions
         for index in range(len(space.parameters[name].alternatives))
     ]
@@ -70,11 +73,16 @@ def parameters_table(space: Space) -> Table:
     return Table("What varies", headings, tuple((*row[:3], row[3], row[4]) for row in rows))
 
 
-def _values_words(parameter: SpaceParameter, index: int) -> tuple[str, str, str]:
+def _conditions(space: Space, name: str, values: FloatArray) -> str:
+    names = space.parameters[name].names
+    return ", ".join(names[int(value)] if names else number_text(value) for value in values)
+
+
+def _values_words(space: Space, parameter: SpaceParameter, index: int) -> tuple[str, str, str]:
     """Return values, their number and the condition of one declaration of a parameter."""
     alternative = parameter.alternatives[index]
     levels = alternative.codec.levels
-    when = "; ".join(f"{name}: {len(values)} values" for name, values in alternative.when.items())
+    when = "; ".join(f"{name}: {_conditions(space, name, values)}" for name, values in alternative.when.items())
     if levels is None:
         low, high = alternative.codec.decode(np.array([0.0, 1.0]))
         scale = " (log)" if getattr(alternative.codec, "log", False) else ""

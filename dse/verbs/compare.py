@@ -37,21 +37,34 @@ def compare_picks(where: str, baselines: Sequence[str], *, output: str) -> None:
         print_comparisons(console(), comparisons)
 
 
-def comparisons_of(run: StoredRun, baselines: Sequence[str] = ()) -> list[Comparison]:
-    """Return the picks of a run beside its baselines and further ones, each design once."""
+def comparisons_of(run: StoredRun, baselines: Sequence[str] = (), *, only: str | None = None) -> list[Comparison]:
+    """Return the picks of a run beside its baselines and further ones, each design once.
+
+    Args:
+        run: the run.
+        baselines: further chips.
+        only: the one pick to compare, or the first where there is none of that name; all where None.
+    """
+    picks = [pick for pick in run.picks if pick["name"] == only] or run.picks[: None if only is None else 1]
     spec = with_baselines(run.spec, baselines)
     designs: dict[int, tuple[list[str], Mapping[str, Setting]]] = {}
-    for pick in run.picks:
+    for pick in picks:
         names, _ = designs.setdefault(int(pick["id"]), ([], pick["design"]))
         names.append(pick_words(str(pick["name"]), run.spec))
     return compare(Evaluator(spec), {", ".join(names): design for names, design in designs.values()})
 
 
-def print_comparisons(out: Console, comparisons: Sequence[Comparison]) -> None:
-    """Print the tables of comparisons, their ratios, and what the baselines lose to overhead."""
+def print_comparisons(out: Console, comparisons: Sequence[Comparison], *, short: bool = False) -> None:
+    """Print the tables of comparisons, their ratios, and what the baselines lose to overhead.
+
+    Args:
+        out: where.
+        comparisons: one per workload.
+        short: one table per workload, with the ratios in brackets.
+    """
     for comparison in comparisons:
-        print_table(out, comparison_table(comparison))
-        if (ratios := ratio_table(comparison)) is not None:
+        print_table(out, comparison_table(comparison, with_ratios=short))
+        if not short and (ratios := ratio_table(comparison)) is not None:
             print_table(out, ratios)
     if comparisons:
         print_lines(out, what_they_are(comparisons[0]), heading="What is compared")

@@ -64,7 +64,7 @@ def report(done: StoredRun, *, output: str) -> None:
         print_table(terminal, misses_table(done))
     print_table(terminal, constraints_table(done))
     print_table(terminal, axes_table(done))
-    print_comparisons(terminal, comparisons_of(done))
+    print_comparisons(terminal, comparisons_of(done, only="knee"), short=True)
     files = ", ".join(sorted(path.name for path in done.path.iterdir()))
     print_lines(terminal, [f"{done.path}/", files], heading="Files")
     sys.stdout.flush()

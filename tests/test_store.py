@@ -1,0 +1,134 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from dse.errors import RunError
+from dse.store import MANIFEST, bare, find_run, headed, open_run, place_for_run, write_json, write_whole
+
+WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+def make_run(directory, started="2026-01-01T00:00:00+00:00", **more):
+    directory.mkdir(parents=True)
+    counts = {"planned": 0, "evaluated": 0, "feasible": 0, "front": 0, "kept": 0}
+    manifest = {"schema": 1, "name": "tiny", "started": started, "status": "complete", "counts": counts}
+    write_json(directory / MANIFEST, {**manifest, **more})
+    return directory
+
+
+def test_a_place_is_named_by_time_and_hash_and_is_always_new(tmp_path):
+    place = place_for_run("tiny", "0123456789abcdef", started=WHEN, results=tmp_path)
+    assert place == tmp_path / "tiny" / "20260304T050607Z-01234567"
+    place.mkdir(parents=True)
+    assert place_for_run("tiny", "0123456789abcdef", started=WHEN, results=tmp_path).name.endswith("-01234567-2")
+
+
+def test_a_directory_is_there_whole_or_not_at_all(tmp_path):
+    def half(folder):
+        (folder / "pareto.csv").write_text("half")
+        raise ValueError("the rest is missing")
+
+    with pytest.raises(ValueError, match="the rest"):
+        write_whole(tmp_path / "sweep" / "run", half)
+    assert list((tmp_path / "sweep").iterdir()) == []
+    write_whole(tmp_path / "sweep" / "run", lambda folder: (folder / "pareto.csv").write_text("whole"))
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["run"]
+    assert (tmp_path / "sweep" / "run" / "pareto.csv").read_text() == "whole"
+
+
+def test_a_run_is_never_overwritten(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(RunError, match="exists already"):
+        write_whole(tmp_path / "run", lambda folder: None)
+
+
+def test_a_run_does_not_go_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="is a file"):
+        write_whole(tmp_path / "file" / "run", lambda folder: None)
+
+
+def test_a_folder_stands_for_its_newest_run(tmp_path):
+    make_run(tmp_path / "one" / "b", "2026-01-02T00:00:00+00:00")
+    newest = make_run(tmp_path / "one" / "a", "2026-01-03T00:00:00+00:00")
+    other = make_run(tmp_path / "two" / "c", "2026-02-01T00:00:00+00:00")
+    (tmp_path / "one" / ".d.partial").mkdir()
+    assert find_run(tmp_path / "one") == newest
+    assert find_run(newest) == newest
+    assert find_run("latest", results=tmp_path) == other
+    assert open_run(newest).name == "tiny"
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("{", "cannot be read"),
+        ("[]", "is not the manifest"),
+        (json.dumps({"schema": 1}), "is not the manifest"),
+        (
+            json.dumps({"schema": 99, "name": "x", "started": "", "status": "complete", "counts": {}}),
+            "schema 99 is not 1",
+        ),
+    ],
+)
+def test_a_damaged_manifest_is_said_to_be_damaged(tmp_path, text, says):
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(RunError, match=says):
+        open_run(tmp_path)
+
+
+def test_what_is_not_there_is_said_not_to_be(tmp_path):
+    with pytest.raises(RunError, match="no such run"):
+        open_run(tmp_path / "nowhere")
+    with pytest.raises(RunError, match="holds no run"):
+        open_run(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="is a file"):
+        open_run(tmp_path / "file")
+    run = open_run(make_run(tmp_path / "run", counts={"evaluated": 3, "feasible": 1}))
+    for table in ("designs", "picks", "constraints", "axes", "baselines", "progress", "spec"):
+        with pytest.raises(RunError, match=r"is missing|holds no table"):
+            getattr(run, table)
+
+
+def test_damaged_tables_are_said_to_be_damaged(tmp_path):
+    run = open_run(make_run(tmp_path / "run", counts={"evaluated": 3, "feasible": 1}))
+    (run.path / "designs").mkdir()
+    for name in ("designs/000000.parquet", "picks.yaml", "constraints.csv", "progress.jsonl"):
+        (run.path / name).write_bytes(b"\xff{[")
+    for table in ("designs", "picks", "constraints", "progress"):
+        with pytest.raises(RunError, match=r"000000|designs|picks|constraints|progress"):
+            getattr(run, table)
+
+
+@pytest.mark.parametrize(
+    "name, heading",
+    [
+        ("clock_ghz", "clock_ghz"),
+        ("link_gbps", "link_gbps"),
+        ("kv_bits", "kv_bits"),
+        ("memory_devices", "memory_devices"),
+        ("chat.tokens_per_s", "chat.tokens_per_s"),
+        ("chat.tokens_per_joule", "chat.tokens_per_joule"),
+        ("chat.usd_per_million_tokens", "chat.usd_per_million_tokens"),
+        ("peak_tflops", "peak_tflops"),
+        ("edge_share", "edge_share"),
+        ("margin tdp_w <= 150", "margin tdp_w <= 150"),
+    ],
+)
+def test_headings_carry_a_unit_where_the_name_does_not(name, heading):
+    assert headed(name) == heading
+    assert bare(heading) == name
+
+
+def test_every_quantity_is_headed_by_its_unit_one_way_or_the_other():
+    from cost_models.quantities import METRICS, PARAMETERS
+
+    for name, entry in {**PARAMETERS, **METRICS}.items():
+        assert bare(headed(name)) == name
+        assert not entry.unit or headed(name) != name or any(part in name for part in _words(entry.unit))
+
+
+def _words(unit):
+    return [unit.lower().replace("²", "2").split("/")[0], unit.lower().replace("/", "")]
