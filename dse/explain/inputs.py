@@ -69,7 +69,10 @@ def explain_run_row(run: StoredRun, row: int | str | None = None) -> Explanation
         hint = f"; perhaps {perhaps}" if perhaps else ""
         raise RunError(f"{run.path}: {quoted(text)} is not a design's id or one of {', '.join(known)}{hint}")
     kept = run.row(int(text))
-    settings = {name: kept[name] for name in run.spec.space if _is_given(kept[name])}
+    # What every design shares has no column of its own; a parameter that does not apply has an empty cell.
+    shared = {name: entries[0].value for name, entries in run.spec.space.items() if isinstance(entries[0], FixedSpec)}
+    cells = {name: kept[name] if name in kept else shared[name] for name in run.spec.space}
+    settings = {name: cell for name, cell in cells.items() if _is_given(cell)}
     return explain_designs(evaluator, designs_of(settings), name=f"{run.name}, design {text}")
 
 

@@ -102,7 +102,8 @@ def _block_names(bars: Sequence[_Bar]) -> tuple[str, ...]:
     for bar in bars:
         whole = sum(bar.parts.values())
         for part, amount in bar.parts.items():
-            share[part] = max(share.get(part, 0.0), amount / whole if whole > 0 else 0.0)
+            if amount > 0:
+                share[part] = max(share.get(part, 0.0), amount / whole)
     large = sorted((part for part, most in share.items() if most >= _LEAST_SHARE), key=lambda part: -share[part])
     kept = tuple(part for part in large[: len(FILLS) - 1] if part != OTHER)
     return (*kept, OTHER) if len(kept) < len(share) else kept

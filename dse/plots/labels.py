@@ -13,10 +13,8 @@ from matplotlib.transforms import Bbox
 from cost_models.columns import FloatArray
 from dse.plots.style import LEAST_POINTS
 
-_DISTANCES = (7.0, 14.0, 24.0, 38.0, 56.0, 78.0, 104.0)
+_DISTANCES = (2.0, 9.0, 19.0, 33.0, 51.0, 73.0, 99.0)
 _ANGLES = np.deg2rad([20, 160, -20, -160, 60, 120, -60, -120, 0, 180, 90, -90])
-
-_MARKER_RADIUS = 5.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,13 @@ class Label:
 
 
 def place_labels(
-    figure: Figure, axes: Axes, labels: Sequence[Label], *, marks: FloatArray, keep_clear: Sequence[Bbox] = ()
+    figure: Figure,
+    axes: Axes,
+    labels: Sequence[Label],
+    *,
+    marks: FloatArray,
+    radius: float = 5.0,
+    keep_clear: Sequence[Bbox] = (),
 ) -> None:
     """Write each label where it covers least, nearest first, with a line back to its point.
 
@@ -41,6 +45,7 @@ def place_labels(
         figure: the laid-out figure.
         axes: where the points are.
         labels: texts with their points.
+        radius: of the markers that are labelled, in points.
         marks: ``(m, 2)`` points in data coordinates that labels should not cover.
         keep_clear: boxes on the page, in pixels, that labels should not cover, such as a legend.
     """
@@ -48,20 +53,20 @@ def place_labels(
     frame = axes.get_window_extent()
     dots = axes.transData.transform(marks) if len(marks) else np.empty((0, 2))
     anchors = [axes.transData.transform((label.x, label.y)) for label in labels]
-    half = _MARKER_RADIUS * pixels
+    half = radius * pixels
     taken = [*keep_clear, *(Bbox.from_bounds(x - half, y - half, 2 * half, 2 * half) for x, y in anchors)]
     for label, anchor in zip(labels, anchors, strict=True):
         width, height = _size(figure, axes, label)
         best: tuple[float, Bbox] | None = None
         for distance in _DISTANCES:
             for angle in _ANGLES:
-                box = _box(anchor, angle, distance * pixels, width, height)
+                box = _box(anchor, angle, (radius + distance) * pixels, width, height)
                 cost = _cost(box, frame, taken, dots) + distance / 40
                 if best is None or cost < best[0]:
                     best = (cost, box)
         assert best is not None
         taken.append(best[1])
-        _write(figure, axes, label, anchor, best[1], far=_gap(best[1], anchor) > 12 * pixels)
+        _write(figure, axes, label, anchor, best[1], far=_gap(best[1], anchor) > (radius + 7) * pixels)
 
 
 def _size(figure: Figure, axes: Axes, label: Label) -> tuple[float, float]:

@@ -29,6 +29,7 @@ from dse.plots.style import (
     freeze_layout,
     new_figure,
     save,
+    short,
     spans_decades,
     told_apart,
     unit_of,
@@ -43,6 +44,9 @@ _INACTIVE_HEIGHT = -0.09
 """Where a line passes the axis of a parameter that does not apply to its design."""
 
 _MOST_NAMES = 14
+
+_HEADING_LETTERS = 13
+"""Letters of a line of a heading, so that neighbours keep apart."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,12 @@ def _draw(scene: Scene, columns: Sequence[str]) -> Figure:
     _draw_lines(figure, axes, scene, drawn, rails)
     _draw_picks(axes, scene, rails)
     _draw_rails(axes, rails, n_parameters=len(columns))
-    shown = f"{len(drawn)} of {len(scene.front)}" if len(drawn) < len(scene.front) else f"{len(drawn)}"
+    shown = f"{len(drawn)} of {short(len(scene.front))}" if len(drawn) < len(scene.front) else short(len(drawn))
     kind = "on the front" if scene.feasible else "that miss by least"
     plural = "s" if len(scene.front) > 1 else ""
-    write_titles(figure, axes, f"{scene.name}: {shown} design{plural} {kind}", feasible=scene.feasible, pad=40)
+    lines = max(_heading(rail.column).count("\n") + 1 for rail in rails)
+    title = f"{scene.name}: {shown} design{plural} {kind}"
+    write_titles(figure, axes, title, feasible=scene.feasible, pad=14 + 10 * lines)
     if scene.picks:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     freeze_layout(figure)
@@ -213,7 +219,13 @@ def _draw_rails(axes: Axes, rails: Sequence[_Rail], *, n_parameters: int) -> Non
 
 
 def _heading(column: str) -> str:
+    """Return name and unit in short lines, long names broken behind an underscore."""
     workload, _, bare = column.rpartition(".")
     unit = unit_of(column)
-    lines = [bare.replace("memory_device_", "device_"), f"[{unit}]" if unit else ""]
-    return "\n".join(line for line in (workload, *lines) if line)
+    words = bare.replace("_", "_ ").split(" ")
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + len(word) > _HEADING_LETTERS:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join(line for line in (workload, *lines, f"[{unit}]" if unit else "") if line)

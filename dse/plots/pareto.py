@@ -33,6 +33,7 @@ from dse.plots.style import (
     new_figure,
     save,
     scale_axis,
+    short,
     spans_decades,
     with_unit,
     words,
@@ -41,7 +42,7 @@ from dse.plots.style import (
 
 _OPEN_MARKS = MARKERS[1:]
 
-_LEAST_FRONT_SHARE = 0.45
+_LEAST_FRONT_SHARE = 0.4
 """Share of an axis below which the front gets a panel of its own."""
 
 _LIMIT_REACH = 0.5
@@ -70,7 +71,7 @@ def _axes_of(scene: Scene) -> tuple[str, ...]:
 
 
 def _draw(scene: Scene, x: str, y: str, colour: str | None) -> Figure:
-    """Draw one panel, or two where baselines or limits lie so far off that the front would shrink to a corner."""
+    """Draw one panel, or two where other things lie so far off that the front would shrink to a corner."""
     crowded = min(_front_share(scene, column) for column in (x, y)) < _LEAST_FRONT_SHARE
     figure = new_figure(7.2, 8.6 if crowded else 5.2)
     panels = figure.subplots(2, height_ratios=(1.15, 1.0)) if crowded else [figure.subplots()]
@@ -78,11 +79,11 @@ def _draw(scene: Scene, x: str, y: str, colour: str | None) -> Figure:
         _fill_panel(figure, axes, scene, (x, y, colour), main=axes is panels[0], whole=axes is panels[-1])
         for axes in panels
     ]
-    count = f"{len(scene.front)} design{'s' if len(scene.front) != 1 else ''}"
+    count = f"{short(len(scene.front))} design{'s' if len(scene.front) != 1 else ''}"
     kind = f"Pareto front, {count}" if scene.feasible else f"nothing feasible, nearest {count}"
     write_titles(figure, panels[0], f"{scene.name}: {kind}", feasible=scene.feasible)
     if crowded:
-        panels[1].set_title("the same beside the baselines and limits", fontweight="normal", fontsize=9.0)
+        panels[1].set_title("the same beside other designs, baselines and limits", fontweight="normal", fontsize=9.0)
     legend = figure.legend(*_entries(panels), loc="outside lower center", ncols=3)
     freeze_layout(figure)
     for axes, texts in zip(panels, labels, strict=True):
@@ -129,8 +130,8 @@ def _entries(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
 
 
 def _front_values(scene: Scene, column: str) -> FloatArray:
-    """Return a column of the designs alone, and of those limits that lie close to them."""
-    values = replace(scene, baselines={}, limits={}).values(column)
+    """Return a column of the front and the picks alone, and of those limits that lie close to them."""
+    values = replace(scene, others=scene.others.iloc[:0], baselines={}, limits={}).values(column)
     if not len(values):
         return values
     low, high = float(values.min()), float(values.max())

@@ -87,14 +87,15 @@ def _draw(name: str, workload: str, table: WorkloadTable, baselines: Mapping[str
     scale_axis(axes, "y", logarithmic=True)
     axes.set_xlabel("operational intensity [op/byte]\noperations per byte through the memory interface, 1 MAC = 2 op")
     axes.set_ylabel("rate of one chip [TFLOP/s]")
-    axes.set_title(f"{workload}: operators on the pick {name}")
+    holds = "" if table.fits else " (which cannot hold it)"
+    axes.set_title(f"{workload}: operators on the pick {name}{holds}")
     for phase in _PHASES:
         _draw_operators(axes, phase.table_of(table), phase)
     _write_legends(figure, axes)
     freeze_layout(figure)
     labels = [label for phase in _PHASES for label in _labels(axes, phase.table_of(table), phase)]
     marks = np.array([[label.x, label.y] for label in labels] + _roof_points(table, baselines, intensities))
-    place_labels(figure, axes, labels, marks=marks)
+    place_labels(figure, axes, labels, marks=marks, radius=8.0)
     return figure
 
 
