@@ -174,6 +174,8 @@ class Stack(Record):
         families: chip families for which it is the generic stack.
         base: stack whose figures stand where this one gives none.
         software: patterns of the software names that it stands for, as sources print them.
+        anywhere: whether it runs on chips of every family; otherwise only on those of its generic stack.
+        half_accumulation: whether its 16-bit GEMMs accumulate in 16 bits, which consumer GPUs do at twice the rate.
         quantises_head: whether its weight files keep embedding and head in the weights' format.
         sources: keys of the library's sources.
         parameters: figures, also found as ``stacks.KEY.NAME``.
@@ -186,5 +188,7 @@ class Stack(Record):
     families: tuple[str, ...] = ()
     base: str | None = None
     software: tuple[str, ...] = ()
+    anywhere: bool = False
+    half_accumulation: bool = False
     quantises_head: bool = False
     parameters: Mapping[str, Figure]

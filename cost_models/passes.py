@@ -103,7 +103,9 @@ def decode_pass(serving: Serving, machine: Machine, software: Software, formats:
     last = first + np.asarray(serving.output_tokens)
     windowed = _mean_clipped(first, last, float(model.sliding_window or np.inf))
     ends = [decode_attention(model, shape, context=context, windowed=windowed) for context in (first, last)]
-    at_start, at_end = (time_operators(operators, machine, software, formats, chips=tp, decode=True) for operators in ends)
+    at_start, at_end = (
+        time_operators(operators, machine, software, formats, chips=tp, decode=True) for operators in ends
+    )
     middle = decode_attention(model, shape, context=(first + last) / 2, windowed=windowed)
     middle_time = time_operators(middle, machine, software, formats, chips=tp, decode=True)
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
@@ -118,12 +120,20 @@ def decode_pass(serving: Serving, machine: Machine, software: Software, formats:
 
 
 def prefill_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
-    """Return the prefill of the whole batch; in a pipeline of p stages and m parts, (m + p - 1) / p times a part's."""
+    """Return the prefill of the whole batch; in a pipeline of p stages and m parts, (m + p - 1) / p times a part's.
+
+    Prompts go through the layers in chunks of the stack's rows at most; each chunk reads the weights anew.
+    """
     shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
-    linear = linear_operators(model, shape, tokens_per_sequence=serving.prompt_tokens, head_rows=shape.batch)
+    rows = np.asarray(shape.batch) * np.asarray(serving.prompt_tokens)
+    chunks = np.maximum(np.ceil(rows / software.chunk_rows), 1.0)
+    linear = linear_operators(
+        model, shape, tokens_per_sequence=np.asarray(serving.prompt_tokens) / chunks, head_rows=shape.batch
+    )
+    once = np.array([[name == "lm_head"] for name in linear.names])
+    linear = replace(linear, times=linear.times * np.where(once, 1.0, chunks))
     operators = _joined(linear, prefill_attention(model, shape))
     times = time_operators(operators, machine, software, formats, chips=tp)
-    rows = np.asarray(shape.batch) * serving.prompt_tokens
     fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s
     turns = np.float64(1.0)
     if serving.parallelism == "pipeline":

@@ -82,9 +82,11 @@ def by_class(
     return np.stack(np.broadcast_arrays(*(np.atleast_1d(values[name]) for name in operators.classes)))
 
 
-def tile_rows_used(rows: Number, tile_rows: Number) -> FloatArray:
-    """Return the row slots that a GEMM of M rows occupies: t ceil(M / t)."""
-    return np.asarray(tile_rows * np.ceil(np.asarray(rows) / tile_rows))
+def row_slots(rows: Number, software: Software) -> FloatArray:
+    """Return the row slots that a GEMM of M rows occupies: t ceil(M / t), or M where vector kernels serve so few."""
+    rows = np.asarray(rows)
+    tiled = software.tile_rows * np.ceil(rows / software.tile_rows)
+    return np.asarray(np.where(rows <= software.vector_rows, rows, tiled))
 
 
 def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tuple[FloatArray, FloatArray]:
@@ -152,7 +154,7 @@ def _slots(operators: Operators, software: Software, formats: Formats) -> FloatA
     """Return multiply-accumulate slots taken: whole tiles of rows, and the widening of weights per tile of rows."""
     rows = np.maximum(operators.rows, 1.0)
     matrices = np.array([[name != "attention"] for name in operators.classes])
-    slots = np.where(matrices, operators.macs * (tile_rows_used(rows, software.tile_rows) / rows), operators.macs)
+    slots = np.where(matrices, operators.macs * (row_slots(rows, software) / rows), operators.macs)
     if np.any(np.asarray(formats.unpacked) > 0):
         passes = np.ceil(rows / software.unpack_rows)
         linear = by_class(operators, linear=formats.unpacked, head=0.0, attention=0.0)

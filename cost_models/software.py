@@ -27,6 +27,8 @@ class Software:
     decode_attention_mac_share: FloatArray
     exposed_share: FloatArray
     tile_rows: FloatArray
+    vector_rows: FloatArray
+    chunk_rows: FloatArray
     unpack_stream_share: FloatArray
     unpack_mac_share: FloatArray
     unpack_macs: FloatArray
@@ -80,7 +82,15 @@ def stack_for_software(name: str, chip: Chip) -> tuple[str, bool]:
         name: software as a source prints it, with its version.
         chip: the chip it runs on.
     """
+    generic = default_stack(chip)
     for key, stack in load_library().stacks.items():
-        if any(re.search(pattern, name, re.IGNORECASE) for pattern in stack.software):
+        here = stack.anywhere or _root(key) == generic
+        if here and any(re.search(pattern, name, re.IGNORECASE) for pattern in stack.software):
             return key, True
-    return default_stack(chip), False
+    return generic, False
+
+
+def _root(key: str) -> str:
+    """Return the generic stack that a stack is built on."""
+    base = load_library().stacks[key].base
+    return key if base is None else _root(base)

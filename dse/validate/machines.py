@@ -71,8 +71,25 @@ def machines(rows: pd.DataFrame, technology: Technology) -> tuple[Machine, Float
     known = np.array([what.known for what in multiplied])[index]
     for name in ("linear_mac_per_s", "head_mac_per_s", "attention_mac_per_s"):
         columns[name] = np.where(known, columns[name], np.inf)
+    faster = _half_accumulation(rows)
+    columns["linear_mac_per_s"] = columns["linear_mac_per_s"] * faster
+    columns["head_mac_per_s"] = columns["head_mac_per_s"] * faster
     columns["link_bytes_per_s"] = np.nan_to_num(columns["link_bytes_per_s"], nan=0.0)
     return Machine(**columns), np.array([what.bits for what in multiplied])[index], known
+
+
+def _half_accumulation(rows: pd.DataFrame) -> FloatArray:
+    """Return how much faster 16-bit GEMMs are that accumulate in 16 bits, 1 where the stack does not."""
+    if "stack" not in rows:
+        return np.ones(len(rows))
+    library = load_library()
+    factor = {name: 1.0 for name in rows["chip"].unique()}
+    for name in factor:
+        peaks = library.chip(name).peak_tops
+        if "bf16" in peaks and "fp16" in peaks:
+            factor[name] = max(peaks["fp16"] / peaks["bf16"], 1.0)
+    half = rows["stack"].map(lambda name: library.stack(name).half_accumulation) & (rows["act_bits"] > 8)
+    return np.where(half, rows["chip"].map(factor), 1.0)
 
 
 def stacks(rows: pd.DataFrame) -> tuple[Choice, list[bool]]:
