@@ -135,7 +135,7 @@ def _draw_bars(axes: Axes, bars: Sequence[_Bar], names: Sequence[str], unit: str
         total = f"{short(bar.total)} {unit}" if np.isfinite(bar.total) else ""
         text = "; ".join(part for part in (total, bar.remark) if part)
         axes.annotate(text, (end, row), (4, 0), textcoords="offset points", va="center", fontsize=LEAST_POINTS)
-    axes.set_yticks(range(len(bars)), [bar.name for bar in bars])
+    axes.set_yticks(range(len(bars)), [bar.name.replace(", ", ",\n") for bar in bars])
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)

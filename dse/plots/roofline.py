@@ -30,6 +30,8 @@ from dse.plots.style import (
 )
 from dse.tables import percent_text
 
+_UNBROKEN = "\u00a0"
+
 _LEAST_AREA, _MOST_AREA = 22.0, 200.0
 
 _SAME_PLACE_PX = 22.0
@@ -166,7 +168,8 @@ def _labels(axes: Axes, table: PassTable, phase: _Phase) -> list[Label]:
     for group in groups:
         x, y = np.exp(np.log(points[group, :2]).mean(axis=0))
         members = ", ".join(names[i] for i in sorted(group))
-        text = f"{members}: {percent_text(float(points[group, 2].sum()))} % of {phase.name}"
+        share = f"{percent_text(float(points[group, 2].sum()))} % of {phase.name}".replace(" ", _UNBROKEN)
+        text = f"{members}: {share}"
         labels.append(Label(float(x), float(y), textwrap.fill(text, 30), phase.colour))
     return labels
 

@@ -141,7 +141,10 @@ def with_unit(column: str) -> str:
 def axis_label(column: str, *, width: int = 58) -> str:
     """Return what stands on an axis: name and unit, and the meaning below it."""
     bare = column.rpartition(".")[2]
-    meaning = METRICS[bare].meaning if bare in METRICS else ""
+    metric = METRICS.get(bare)
+    meaning = metric.meaning if metric else ""
+    if metric and metric.scope == "design" and metric.unit not in ("", "bit"):
+        meaning += ", per chip"
     lines = textwrap.wrap(meaning, width)
     return "\n".join([with_unit(column), *lines])
 
