@@ -37,6 +37,12 @@ SWEEP: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="session")
+def small_sweep() -> dict[str, Any]:
+    """The same mapping for tests that leave it alone."""
+    return copy.deepcopy(SWEEP)
+
+
 @pytest.fixture
 def sweep() -> dict[str, Any]:
     """A mapping that `parse_spec` accepts, free to be changed."""
