@@ -24,6 +24,7 @@ from fits.quality_ranges import ranges
 from fits.quality_reported import reproduce
 from fits.quality_rows import pruned, quantised, read_joint, read_rows
 
+PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 REPEATS = 200
 """Resamplings of the bootstrap."""
 
@@ -134,7 +135,7 @@ def _parts(name: str, rows: pd.DataFrame) -> dict[str, FloatArray]:
 
 
 def fragment(constants: Constants, spread: dict[str, tuple[float, float]]) -> dict[str, str]:
-    """Return the numbers of each fitted entry as YAML, by path: ``low, typ, high`` where the bootstrap gives a range."""
+    """Return the numbers of each fitted entry as YAML, by path; `spread` has the range of some."""
     texts = {}
     for path, value in constants.items():
         low, high = spread.get(path, (value, value))
@@ -185,7 +186,8 @@ def main() -> None:
     if options.pictures:
         from fits.quality_pictures import draw
 
-        draw(quantisation, pruning, Path("docs/pictures"))
+        drawn = {"Quantised": quantisation, "Pruned": pruning}
+        draw({name: (result.rows, result.left_out["model"]) for name, result in drawn.items()}, PICTURES)
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def reproduce(quantised: pd.DataFrame, pruned: pd.DataFrame) -> list[Reproductio
     found = [_reproduce("quantisation", QUANTISATION, merged[merged["y"] < 1], lambda y: y, lambda z: z)]
     taken = pruned[(pruned["model_family"] != "Nemotron") & (pruned["method"] != "OWL+Wanda")]
     free = taken[np.isinf(taken["block"])]
-    for rise in (2, 9):
-        found.append(_reproduce(f"unstructured, y < {rise}", FREE, free[free["y"] < rise], damage_of, _saturated))
+    for limit in (2, 9):
+        found.append(_reproduce(f"unstructured, y < {limit}", FREE, free[free["y"] < limit], damage_of, _saturated))
     confined = taken[np.isfinite(taken["block"])]
     confined = confined.assign(method_class=confined["pattern"] + " " + confined["method_class"])
     return [*found, _reproduce("N:M", CONFINED, confined, damage_of, _saturated)]
