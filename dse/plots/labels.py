@@ -55,17 +55,19 @@ def place_labels(
     anchors = [axes.transData.transform((label.x, label.y)) for label in labels]
     half = radius * pixels
     taken = [*keep_clear, *(Bbox.from_bounds(x - half, y - half, 2 * half, 2 * half) for x, y in anchors)]
+    written: list[tuple[Bbox, FloatArray]] = []
     for label, anchor in zip(labels, anchors, strict=True):
         width, height = _size(figure, axes, label)
         best: tuple[float, Bbox] | None = None
         for distance in _DISTANCES:
             for angle in _ANGLES:
                 box = _box(anchor, angle, (radius + distance) * pixels, width, height)
-                cost = _cost(box, frame, taken, dots) + distance / 40
+                cost = _cost(box, frame, taken, dots) + _crossings(box, anchor, written) + distance / 40
                 if best is None or cost < best[0]:
                     best = (cost, box)
         assert best is not None
         taken.append(best[1])
+        written.append((best[1], anchor))
         _write(figure, axes, label, anchor, best[1], far=_gap(best[1], anchor) > (radius + 7) * pixels)
 
 
@@ -93,6 +95,21 @@ def _cost(box: Bbox, frame: Bbox, taken: Sequence[Bbox], dots: FloatArray) -> fl
     )
     hidden = 100.0 * covered / float(box.width * box.height) + 40.0 * bool(covered)
     return float(2.0 * outside + hidden + 1.5 * inside.sum())
+
+
+def _crossings(box: Bbox, anchor: FloatArray, written: Sequence[tuple[Bbox, FloatArray]]) -> float:
+    """Return the cost of lines to the points that run through labels: this one's, and those of labels before it."""
+    crossed = 0
+    for other, other_anchor in written:
+        crossed += _runs_through(anchor, box, other) + _runs_through(other_anchor, other, box)
+    return 40.0 * crossed
+
+
+def _runs_through(anchor: FloatArray, box: Bbox, other: Bbox) -> bool:
+    """Tell whether the line from a point to its label's box runs through another box."""
+    end = np.clip(anchor, box.min, box.max)
+    steps = anchor + np.linspace(0.1, 0.9, 9)[:, None] * (end - anchor)
+    return bool(((steps > other.min) & (steps < other.max)).all(axis=1).any())
 
 
 def _overlap(a: Bbox, b: Bbox) -> float:
