@@ -10,7 +10,6 @@ from cost_models.columns import Choice, Designs, FloatArray, row_count
 from cost_models.library import load_library
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
-from cost_models.quantities import TECHNOLOGY_PREFIX
 from cost_models.software import default_stack
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator, filled, serve_chip
@@ -33,12 +32,7 @@ def explain_designs(evaluator: Evaluator, designs: Designs, *, name: str = "desi
     """
     if row_count(designs) != 1:
         raise ValueError(f"designs: {row_count(designs)} rows is not one row")
-    drawn = {
-        column.removeprefix(TECHNOLOGY_PREFIX): number(values)
-        for column, values in designs.items()
-        if column.startswith(TECHNOLOGY_PREFIX) and not isinstance(values, Choice)
-    }
-    technology = evaluator.technology.with_overrides(drawn)
+    technology = evaluator.technology_of(designs)
     columns = filled(designs)
     machine = evaluator.machine(columns, technology)
     evaluation = evaluator.evaluate(designs)

@@ -108,7 +108,7 @@ def _crossings(box: Bbox, anchor: FloatArray, written: Sequence[tuple[Bbox, Floa
 def _runs_through(anchor: FloatArray, box: Bbox, other: Bbox) -> bool:
     """Tell whether the line from a point to its label's box runs through another box."""
     end = np.clip(anchor, box.min, box.max)
-    steps = anchor + np.linspace(0.1, 0.9, 9)[:, None] * (end - anchor)
+    steps = anchor + np.linspace(0.05, 0.95, 41)[:, None] * (end - anchor)
     return bool(((steps > other.min) & (steps < other.max)).all(axis=1).any())
 
 
