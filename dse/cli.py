@@ -242,4 +242,4 @@ def report_defect(kind: type[BaseException], error: BaseException, traceback: Tr
 def main() -> None:
     """Run the command line and exit."""
     sys.excepthook = report_defect
-    typer.main.get_command(app)()
+    typer.main.get_command(app)(prog_name="dse")

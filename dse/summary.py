@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 CORE = ("node", "memory", "memory_devices", "macs", "weight_format")
 """Parameters that the table of picks shows even where the sweep fixes them."""
 
+MOST_REASONS = 2
+"""Constraints that the table of survivors names for one value."""
+
 ALWAYS_SHOWN = ("die_mm2", "tdp_w", "cost_usd", "price_usd")
 """Metrics that the table of picks shows whatever the sweep asks for."""
 
@@ -173,10 +176,10 @@ def axes_table(run: StoredRun) -> Table:
     for axis, values in run.axes.groupby("axis", sort=False):
         records = [dict(record) for record in values.to_dict("records")]
         alive = [place for place, record in enumerate(records) if record["feasible"]]
-        removed: dict[tuple[str, ...], list[int]] = {}
+        removed: dict[frozenset[str], list[int]] = {}
         for place, record in enumerate(records):
             if not record["feasible"]:
-                removed.setdefault(tuple(_missed(record)), []).append(place)
+                removed.setdefault(frozenset(list(_missed(record))[:MOST_REASONS]), []).append(place)
         reasons = [
             f"{_values_text(records, places)}: {_missed_text([_missed(records[place]) for place in places])}"
             for places in removed.values()
@@ -188,18 +191,20 @@ def axes_table(run: StoredRun) -> Table:
 
 
 def _missed(record: Mapping[Any, Any]) -> dict[str, float]:
-    """Return what the nearest design with a value breaks, and by how many per cent."""
-    matches = map(_MISSED.fullmatch, str(record["nearest_miss"]).split("; "))
-    return {match[1]: float(match[2]) for match in matches if match}
+    """Return what the nearest design with a value breaks, and by how many per cent, the most missed first."""
+    matches = [match for match in map(_MISSED.fullmatch, str(record["nearest_miss"]).split("; ")) if match]
+    return {match[1]: float(match[2]) for match in sorted(matches, key=lambda match: -float(match[2]))}
 
 
 def _missed_text(missed: Sequence[Mapping[str, float]]) -> str:
-    """Return the same constraints over several values in words."""
+    """Return the constraints that several values miss most, in words."""
     parts = []
-    for label in missed[0]:
-        low, high = min(one[label] for one in missed), max(one[label] for one in missed)
-        parts.append(f"{label} by {_span(low, high)} %")
-    return " and ".join(parts) or "an objective has no value"
+    for label in list(missed[0])[:MOST_REASONS]:
+        shares = [one[label] for one in missed]
+        parts.append(f"{label} by {_span(min(shares), max(shares))} %")
+    rest = max(len(one) for one in missed) - len(parts)
+    more = f", {rest} more" if rest else ""
+    return (" and ".join(parts) or "an objective has no value") + more
 
 
 def _span(low: float, high: float) -> str:

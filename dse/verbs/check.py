@@ -65,9 +65,10 @@ def _search_words(spec: Spec, space: Space) -> str:
 def parameters_table(space: Space) -> Table:
     """Return what varies, and over which values."""
     rows = [
-        (name, unit_of(name), *_values_words(space, space.parameters[name], index))
-        for name in space.dimensions
-        for index in range(len(space.parameters[name].alternatives))
+        (name, unit_of(name), *_values_words(space, parameter, index))
+        for name, parameter in space.parameters.items()
+        if parameter.is_free or parameter.is_conditional
+        for index in range(len(parameter.alternatives))
     ]
     headings = ("parameter", "unit", "values", "how many", "when")
     return Table("What varies", headings, tuple((*row[:3], row[3], row[4]) for row in rows))

@@ -1,0 +1,222 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import dse.cli
+from dse.evaluate import Evaluator
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("numpy", "pandas", "scipy", "pydantic", "optuna", "pymoo", "matplotlib", "moocore", "pyarrow", "yaml", "pint")
+SWEEP = {
+    "name": "tiny",
+    "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
+    "space": {
+        "memory": {"values": ["gddr6_16", "hbm3"]},
+        "memory_devices": {"low": 2, "high": 16, "step": 2},
+        "memory_device_gib": [
+            {"values": [2], "when": {"memory": ["gddr6_16"]}},
+            {"values": [16], "when": {"memory": ["hbm3"]}},
+        ],
+        "macs": {"values": [16384, 65536]},
+    },
+    "objectives": [
+        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "cost_usd", "direction": "minimize"},
+    ],
+    "constraints": [{"metric": "chat.ms_per_token", "max": 20}],
+    "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}, "tpu": {"chips": "2x tpu_v4"}},
+    "search": {"sampler": "grid"},
+}
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text("# as the user wrote it\r\n" + yaml.safe_dump(SWEEP))
+    return "tiny.yaml"
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Return a function that runs the command line and returns exit status, output and errors."""
+
+    def called(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dse", *arguments])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        with pytest.raises(SystemExit) as ended:
+            dse.cli.main()
+        out = capsys.readouterr()
+        return ended.value.code or 0, out.out, out.err
+
+    return called
+
+
+@pytest.mark.parametrize("arguments", [[], ["run"], ["library", "figure"]])
+def test_help_imports_nothing_heavy(arguments):
+    # Typer itself takes pydantic for the options of a verb.
+    heavy = HEAVY if not arguments else [name for name in HEAVY if name != "pydantic"]
+    program = (
+        "import sys; from dse.cli import main\n"
+        f"sys.argv = ['dse', *{arguments!r}, '--help']\n"
+        "try:\n    main()\n"
+        f"except SystemExit:\n    print('HEAVY', [name for name in {heavy!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "Example" in done.stdout
+    assert done.stdout.rstrip().endswith("HEAVY []")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["run", "check", "show", "plot", "compare", "explain", "library", "library list", "library show", "library figure"],
+)
+def test_every_verb_shows_an_example(call, verb):
+    status, out, _ = call(*verb.split(), "--help")
+    assert status == 0 and f"Example: dse {verb}" in out
+
+
+def test_a_run_ends_with_what_was_found(call, sweep):
+    status, out, err = call("run", sweep, "--no-plots", "--out", "here")
+    assert (status, err) == (0, "")
+    for words in ("what was asked", "Picks", "What binds", "Which values survive", "(in brackets: over that of a100)"):
+        assert words in out
+    assert "% of the decode step is overhead" in out and "here/" in out
+    assert "\x1b" not in out, "no colours where the output is not a terminal"
+    assert max(map(len, out.splitlines())) <= 120
+    assert Path("here/sweep.yaml").read_bytes() == Path(sweep).read_bytes()
+    assert {path.name for path in Path("here").iterdir()} == {
+        "sweep.yaml", "resolved.yaml", "manifest.json", "designs", "pareto.csv", "picks.yaml", "constraints.csv",
+        "axes.csv", "baselines.csv", "progress.jsonl", "plots",
+    }  # fmt: skip
+
+
+def test_a_quiet_run_says_nothing_and_stands_under_results(call, sweep):
+    assert call("run", sweep, "--no-plots", "--quiet") == (0, "", "")
+    (run,) = Path("results/tiny").iterdir()
+    assert (run / "manifest.json").is_file()
+    status, out, _ = call("show", "latest")
+    assert status == 0 and str(run) in out
+
+
+def test_output_for_programs_parses(call, sweep):
+    status, out, _ = call("run", sweep, "--no-plots", "--out", "here", "--format", "json")
+    found = json.loads(out)
+    assert status == 0 and found["manifest"]["counts"]["front"] == len(found["front"])
+    assert found["comparisons"][0]["reference"] == "a100"
+    assert json.loads(call("show", "here", "--format", "json")[1])["picks"] == found["picks"]
+    sides = json.loads(call("compare", "here", "--baseline", "8x h200_sxm", "--format", "json")[1])[0]["entries"]
+    assert [side["name"] for side in sides][-3:] == ["a100", "tpu", "h200_sxm_8"]
+    assert sides[-2]["ratios"]["all_price_usd"] is None
+    lines = call("show", "here", "--format", "csv", "--top", "2")[1].splitlines()
+    assert len(lines) == 3 and lines[0].startswith("id,")
+    assert len(call("compare", "here", "--format", "csv")[1].splitlines()) == len(sides)
+    assert (
+        json.loads(call("check", sweep, "--format", "json")[1])["grid_size"] == found["manifest"]["counts"]["evaluated"]
+    )
+
+
+def test_nothing_feasible_is_status_3_with_results_all_the_same(call, sweep):
+    status, out, _ = call("run", sweep, "--no-plots", "--out", "here", "--set", "constraints[0].max=0.001")
+    assert status == 3
+    assert (
+        "NO DESIGN MEETS EVERY CONSTRAINT" in out and "Nearest misses" in out and "chat.ms_per_token <= 0.001 by" in out
+    )
+    assert Path("here/constraints.csv").is_file()
+    assert call("show", "here")[0] == 3
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["run", "nowhere.yaml"], "nowhere.yaml"),
+        (["run", "tiny.yaml", "--set", "space.macss=1"], "macs"),
+        (["run", "tiny.yaml", "--n-designs", "0"], "n_designs"),
+        (["run", "tiny.yaml", "--n-designs", "3"], "n_designs"),
+        (["run", "tiny.yaml", "--out", "tiny.yaml"], "exists already"),
+        (["check", "tiny.yaml", "--set", "objectives[0].direction=down"], "minimize"),
+        (["show", "nowhere"], "no such run"),
+        (["compare", "nowhere"], "no such run"),
+        (["plot", "nowhere"], "no such run"),
+        (["explain", "nowhere"], "no such run"),
+        (["explain", "1x a100_80gb_sxm", "knee"], "goes with a run"),
+        (["library", "show", "a100_80gb"], "perhaps"),
+        (["library", "list", "chip"], "chips"),
+        (["library", "figure", "tco.puee"], "tco.pue"),
+    ],
+)
+def test_bad_input_is_status_2_and_nothing_is_written(call, sweep, arguments, says):
+    before = set(Path().rglob("*"))
+    status, out, err = call(*arguments)
+    assert (status, out) == (2, "")
+    assert says in err and "Traceback" not in err
+    assert set(Path().rglob("*")) == before
+
+
+def test_every_fault_of_a_sweep_is_a_line_with_its_place(call, sweep):
+    text = yaml.safe_dump({**SWEEP, "objectives": [{"metric": "cost", "direction": "down"}], "extra": 1})
+    Path(sweep).write_text(text)
+    status, _, err = call("run", sweep)
+    assert status == 2 and len(err.splitlines()) == 3
+    assert all(line.startswith("tiny.yaml:") for line in err.splitlines())
+
+
+def test_check_writes_nothing_and_shows_the_space(call, sweep):
+    before = set(Path().rglob("*"))
+    status, out, _ = call("check", sweep)
+    assert status == 0 and set(Path().rglob("*")) == before
+    for words in ("grid of 32 designs", "memory: gddr6_16", "16 384, 65 536", "2x tpu_v4", "default design"):
+        assert words in out
+
+
+def test_the_library_says_where_a_figure_is_from(call):
+    status, out, _ = call("library", "figure", "tco.pue")
+    assert status == 0
+    for words in ("tco.pue", "1.35", "1.1", "1.58", "low", "uptime"):
+        assert words in out
+    figure = json.loads(call("library", "figure", "tco.pue", "--format", "json")[1])["tco.pue"]
+    assert (figure["typ"], figure["low"], figure["high"]) == (1.35, 1.1, 1.58)
+    assert "A100" in call("library", "list", "chips")[1]
+    assert "bandwidth_gbps" in call("library", "show", "a100_80gb_sxm")[1]
+    assert "chips,59" in call("library", "list", "--format", "csv")[1].replace("\r", "")
+
+
+def test_a_design_of_a_run_is_explained(call, sweep):
+    call("run", sweep, "--no-plots", "--out", "here", "--quiet")
+    status, out, _ = call("explain", "here", "knee")
+    assert status == 0 and "Area of the die" in out
+    rows = call("explain", "here", "a100", "--format", "csv")[1].splitlines()
+    assert rows[0].startswith("workload,pass,operator") and any(",lm_head," in row for row in rows)
+
+
+def test_a_defect_is_short_and_says_how_to_see_more(call, sweep, monkeypatch, capsys):
+    def fail(self, designs):
+        raise ZeroDivisionError("a slip of ours")
+
+    monkeypatch.setattr(Evaluator, "evaluate", fail)
+    monkeypatch.setattr(sys, "argv", ["dse", "run", sweep, "--no-plots"])
+    with pytest.raises(ZeroDivisionError) as slip:
+        dse.cli.main()
+    dse.cli.report_defect(ZeroDivisionError, slip.value, slip.tb)
+    err = capsys.readouterr().err
+    assert "a slip of ours" in err and dse.cli.TRACEBACK in err and "Traceback (most" not in err
+    assert not Path("results").exists() or not list(Path("results").rglob("manifest.json"))
+
+
+def test_a_signal_ends_the_search_and_keeps_what_is_done(sweep):
+    arguments = ["run", sweep, "--no-plots", "--out", "here", "--quiet", "--set", "search.sampler=random"]
+    command = [sys.executable, "-c", "from dse.cli import main; main()", *arguments, "--n-designs", "50000000"]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    manifest = json.loads(Path("here/manifest.json").read_text())
+    assert manifest["status"] == "interrupted" and manifest["counts"]["planned"] == 50_000_000
+    assert manifest["counts"]["evaluated"] > 0
