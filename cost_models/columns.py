@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Number: TypeAlias = "float | FloatArray"
+RowIndex: TypeAlias = "slice | NDArray[np.bool_] | NDArray[np.integer]"
 
 INACTIVE = -1
 """Code of a conditional parameter in a row where its condition does not hold (NaN in a numeric column)."""
@@ -74,9 +75,9 @@ class Choice:
         """Return the chosen name of each row, None where inactive."""
         return np.array([*self.values, None], dtype=object)[self.codes]
 
-    def rows(self, index: object) -> Choice:
+    def rows(self, index: RowIndex) -> Choice:
         """Return the rows that `index` (slice, mask or integer array) selects."""
-        return Choice(self.values, self.codes[index])  # type: ignore[index]
+        return Choice(self.values, self.codes[index])
 
 
 Column: TypeAlias = "FloatArray | Choice"
@@ -89,9 +90,9 @@ def row_count(designs: Designs) -> int:
     return len(next(iter(designs.values())))
 
 
-def select(designs: Designs, index: object) -> dict[str, Column]:
+def select(designs: Designs, index: RowIndex) -> dict[str, Column]:
     """Return the rows of a table that `index` (slice, mask or integer array) selects."""
     return {
-        name: column.rows(index) if isinstance(column, Choice) else column[index]  # type: ignore[index]
+        name: column.rows(index) if isinstance(column, Choice) else column[index]
         for name, column in designs.items()
     }

@@ -36,7 +36,7 @@ def run_length_bits(bits: float, sparsity: float, run_bits: int) -> float:
 
     (1-S)(1+f)(b+k) with f = S^(2^k) / (1 - S^(2^k)) expected padding entries per survivor.
     """
-    overflow = sparsity ** (2**run_bits)
+    overflow = float(sparsity ** (2**run_bits))
     return (1 - sparsity) * (1 + overflow / (1 - overflow)) * (bits + run_bits)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.columns import FloatArray, Number
 from cost_models.energy import Energy, pass_energy
@@ -42,7 +43,7 @@ class Inference:
     decode_energy: Energy
     prefill_energy: Energy
     footprint: Footprint
-    fits: FloatArray
+    fits: NDArray[np.bool_]
     chips_needed: FloatArray
 
 

@@ -110,9 +110,8 @@ class Evaluator:
         margins.update(self.constraint_margins(metrics))
         margins = {name: np.broadcast_to(np.where(np.isnan(m), MISSED, m), (n,)) for name, m in margins.items()}
         objectives = self.signed_objectives(metrics)
-        feasible = np.isfinite(objectives).all(axis=1)
-        for margin in margins.values():
-            feasible &= margin >= 0
+        met = [margin >= 0 for margin in margins.values()]
+        feasible = np.logical_and.reduce([np.isfinite(objectives).all(axis=1), *met])
         return Evaluation(metrics, margins, objectives, feasible)
 
     def machine(self, columns: Designs, technology: Technology) -> Machine:

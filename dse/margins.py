@@ -48,4 +48,4 @@ def constraint_margin(
         if limit is not None:
             bound = limit * scale
             margins.append(sign * (bound - value) / (abs(bound) if bound else 1.0))
-    return np.minimum.reduce(margins)
+    return np.asarray(np.minimum.reduce(margins), dtype=np.float64)
