@@ -89,6 +89,7 @@ def workload_metrics(served: Served, technology: Technology) -> dict[str, FloatA
     values["memory_gib"] = total / 2**30
     values["perplexity_ratio"] = np.asarray(served.quality.ratio)
     values["perplexity_ratio_high"] = np.asarray(served.quality.ratio_high)
+    values["perplexity_unusable"] = np.asarray(served.quality.unusable, dtype=np.float64)
     values["perplexity_extrapolated"] = np.asarray(served.quality.extrapolated, dtype=np.float64)
     assert values.keys() == {name for name, metric in METRICS.items() if metric.scope == "workload"}
     return values

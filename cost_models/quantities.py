@@ -185,6 +185,13 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
     Metric("perplexity_ratio", "", "perplexity over that of the uncompressed model", "min", "workload"),
     Metric("perplexity_ratio_high", "", "upper end of its 90 % interval", "min", "workload"),
     Metric(
+        "perplexity_unusable",
+        "",
+        "1 where the compressed model is expected to have collapsed (twice the perplexity or more), else 0",
+        "min",
+        "workload",
+    ),
+    Metric(
         "perplexity_extrapolated",
         "",
         "1 where the quality fit has no data nearby (model, size, bits or method), else 0",

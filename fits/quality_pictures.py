@@ -26,8 +26,9 @@ NAMES = {
     "sparsegpt": "SparseGPT", "wanda": "Wanda", "alps": "ALPS, OWL",
 }  # fmt: skip
 COLOURS = {
-    "rtn": "#8c8c8c", "gptq": "#1f5fa8", "awq": "#6db3e8", "omniquant": "#d1495b", "qat": "#2e8b57", "vector": "#7b4fa3",
-    "kquant": "#c98a1b", "kquant_imatrix": "#e8c468", "sparsegpt": "#1f5fa8", "wanda": "#c98a1b", "alps": "#d1495b",
+    "rtn": "#8c8c8c", "gptq": "#1f5fa8", "awq": "#6db3e8", "omniquant": "#d1495b", "qat": "#2e8b57",
+    "vector": "#7b4fa3", "kquant": "#c98a1b", "kquant_imatrix": "#e8c468",
+    "sparsegpt": "#1f5fa8", "wanda": "#c98a1b", "alps": "#d1495b",
 }  # fmt: skip
 
 
@@ -55,7 +56,10 @@ def _errors(results: dict[str, tuple[pd.DataFrame, np.ndarray]]) -> Figure:
         axes.plot(ends, ends, color="black", lw=1)
         for factor in (0.5, 2):
             axes.plot(ends, factor * ends, color="black", lw=0.6, ls=":")
-        for method, part in rows.groupby("method_class", sort=False):
+        for method in NAMES:
+            part = rows[rows["method_class"] == method]
+            if part.empty:
+                continue
             axes.scatter(
                 predicted[part.index], part["y"], s=14, color=COLOURS[method], label=NAMES[method], alpha=0.75, lw=0
             )
@@ -81,7 +85,7 @@ def _curves(results: dict[str, tuple[pd.DataFrame, np.ndarray]]) -> Figure:
         part = quantised[(quantised["method_class"] == method) & (quantised["group"] == 128)]
         left.scatter(part["bits"], np.exp(part["y"]), s=16, color=COLOURS[method], zorder=3)
     left.set_xlabel("bits of a weight, groups of 128")
-    left.set_title(f"{EXAMPLE[0]} quantised", loc="left", fontsize=9)
+    left.set_title(f"{EXAMPLE[0]} quantised; points are measured, bands hold 90 %", loc="left", fontsize=9)
     shares = np.linspace(0, 0.8, 161)
     for method in ("sparsegpt", "wanda", "alps"):
         _curve(right, "bitmap_bf16_s50", method, "sparsity", shares)
@@ -89,6 +93,7 @@ def _curves(results: dict[str, tuple[pd.DataFrame, np.ndarray]]) -> Figure:
         right.scatter(part["sparsity"], np.exp(part["y"]), s=16, color=COLOURS[method], zorder=3)
     right.axvspan(0, Technology().value("quality.pruning.least_sparsity"), color="#eeeeee", lw=0, zorder=0)
     right.text(0.01, 8.6, "no data: extrapolated", fontsize=8, color="#666666", va="top")
+    right.set_xlim(0, 0.85)
     right.set_xlabel("share of weights removed, no pattern")
     right.set_title(f"{EXAMPLE[0]} pruned", loc="left", fontsize=9)
     for axes in (left, right):
