@@ -15,10 +15,10 @@ import numpy as np
 from cost_models.columns import FloatArray, Number
 from cost_models.interconnect import send_s
 from cost_models.machine import Machine
-from cost_models.roofline import Formats, OperatorTime, time_operators
+from cost_models.roofline import Formats, OperatorTime, decode_attention_share, time_operators
 from cost_models.serving import Serving
 from cost_models.software import Software
-from cost_models.workload import Operators, Shape, decode_attention, linear_operators, prefill_attention
+from cost_models.workload import Operators, Shape, decode_attention, linear_operators, prefill_attention, shared_queries
 
 
 @dataclass(frozen=True)
@@ -96,18 +96,19 @@ def _fixed_s(serving: Serving, tokens: Number, machine: Machine, software: Softw
 def decode_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
     """Return the mean decode step of the whole batch."""
     shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
+    share = decode_attention_share(shared_queries(model, shape), software)
     linear = linear_operators(model, shape, tokens_per_sequence=1.0, head_rows=shape.batch)
-    linear_time = time_operators(linear, machine, software, formats, chips=tp, decode=True)
+    linear_time = time_operators(linear, machine, software, formats, chips=tp, attention_share=share)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
     first = np.asarray(serving.prompt_tokens) + 0.5
     last = first + np.asarray(serving.output_tokens)
     windowed = _mean_clipped(first, last, float(model.sliding_window or np.inf))
     ends = [decode_attention(model, shape, context=context, windowed=windowed) for context in (first, last)]
     at_start, at_end = (
-        time_operators(operators, machine, software, formats, chips=tp, decode=True) for operators in ends
+        time_operators(operators, machine, software, formats, chips=tp, attention_share=share) for operators in ends
     )
     middle = decode_attention(model, shape, context=(first + last) / 2, windowed=windowed)
-    middle_time = time_operators(middle, machine, software, formats, chips=tp, decode=True)
+    middle_time = time_operators(middle, machine, software, formats, chips=tp, attention_share=share)
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
     larger = mean_of_larger(memory, arithmetic)
     # The smaller of two is their sum less the larger, so its mean is exact as well.
@@ -133,7 +134,9 @@ def prefill_pass(serving: Serving, machine: Machine, software: Software, formats
     once = np.array([[name == "lm_head"] for name in linear.names])
     linear = replace(linear, times=linear.times * np.where(once, 1.0, chunks))
     operators = _joined(linear, prefill_attention(model, shape))
-    times = time_operators(operators, machine, software, formats, chips=tp)
+    times = time_operators(
+        operators, machine, software, formats, chips=tp, attention_share=software.attention_mac_share
+    )
     fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s
     turns = np.float64(1.0)
     if serving.parallelism == "pipeline":

@@ -82,6 +82,17 @@ def by_class(
     return np.stack(np.broadcast_arrays(*(np.atleast_1d(values[name]) for name in operators.classes)))
 
 
+def decode_attention_share(queries: Number, software: Software) -> FloatArray:
+    """Return the share of the arithmetic rate that attention of one query position per sequence reaches.
+
+    Vector units serve any query. Queries that share a KV head (a group, or all heads of MLA) fill rows of a matrix
+    tile as the tokens of a prompt do: g / (t ceil(g / t)) of what prompts reach. The better of the two is taken.
+    """
+    queries = np.asarray(queries, dtype=np.float64)
+    filled = queries / (software.attention_rows * np.ceil(queries / software.attention_rows))
+    return np.maximum(software.decode_attention_mac_share, software.attention_mac_share * filled)
+
+
 def row_slots(rows: Number, software: Software) -> FloatArray:
     """Return the row slots that a GEMM of M rows occupies: t ceil(M / t), or M where vector kernels serve so few."""
     rows = np.asarray(rows)
@@ -133,7 +144,7 @@ def _seconds_per_byte(operators: Operators, machine: Machine, software: Software
 
 
 def _seconds_per_mac(
-    operators: Operators, machine: Machine, software: Software, formats: Formats, *, attention_share: FloatArray
+    operators: Operators, machine: Machine, software: Software, formats: Formats, *, attention_share: Number
 ) -> FloatArray:
     """Return the inverse of the rate that each operator's kernel reaches on large operands.
 
@@ -169,17 +180,23 @@ def time_operators(
     formats: Formats,
     *,
     chips: Number,
-    decode: bool = False,
+    attention_share: Number,
 ) -> OperatorTime:
     """Return where the time of each operator goes on one of `chips` chips that share it.
 
     time = larger + s smaller + kernels t_0 + all-reduce, of bytes / (e_m W) and MAC slots / (e_c P)
     (Williams, Waterman, Patterson 2009, with measured efficiencies and a floor per kernel); s is the share of the
     shorter that the longer does not hide. A floor per kernel is a bandwidth that grows with the bytes in flight:
-    B / t = e_m W B / (B + t_0 e_m W). Attention of one query per sequence (`decode`) reaches another share of the
-    arithmetic rate than that of whole prompts.
+    B / t = e_m W B / (B + t_0 e_m W).
+
+    Args:
+        operators: amounts on the fullest chip.
+        machine: the chip.
+        software: stack parameters.
+        formats: stored bits.
+        chips: chips that share every operator.
+        attention_share: share of the arithmetic rate that attention reaches in this phase.
     """
-    attention_share = software.decode_attention_mac_share if decode else software.attention_mac_share
     dram_bytes, weight_bytes = _bytes_moved(operators, machine, formats)
     memory_s = dram_bytes * _seconds_per_byte(operators, machine, software, formats)
     arithmetic_s = _slots(operators, software, formats) * _seconds_per_mac(

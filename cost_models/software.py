@@ -25,6 +25,7 @@ class Software:
     narrow_mac_share: FloatArray
     attention_mac_share: FloatArray
     decode_attention_mac_share: FloatArray
+    attention_rows: FloatArray
     exposed_share: FloatArray
     tile_rows: FloatArray
     vector_rows: FloatArray

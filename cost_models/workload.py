@@ -218,6 +218,13 @@ def _kv_per_token(model: Model, shape: Shape) -> Number:
     return per_token if model.mla is not None else per_token * shape.share(model.kv_heads)
 
 
+def shared_queries(model: Model, shape: Shape) -> FloatArray:
+    """Return how many query heads of the fullest chip read the same keys and values."""
+    heads = model.heads * np.asarray(shape.share(model.heads))
+    kv = 1.0 if model.mla is not None else model.kv_heads * np.asarray(shape.share(model.kv_heads))
+    return np.maximum(heads / kv, 1.0)
+
+
 def decode_attention(model: Model, shape: Shape, *, context: Number, windowed: Number) -> Operators:
     """Return attention of one decode step over `context` tokens (`windowed` tokens in sliding-window layers).
 

@@ -73,8 +73,14 @@ def open_rows() -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def fit(rows: pd.DataFrame, stack: str, start: Mapping[str, float], fixed: Mapping[str, float] | None = None) -> Fit:
-    """Return the constants of a stack that predict rows best."""
+def fit(
+    rows: pd.DataFrame,
+    stack: str,
+    start: Mapping[str, float],
+    fixed: Mapping[str, float] | None = None,
+    guess: Mapping[str, float] | None = None,
+) -> Fit:
+    """Return the constants of a stack that predict rows best, searched from `guess` where there is one."""
     rows = rows.reset_index(drop=True)
     choice = Choice((stack,), np.zeros(len(rows), dtype=np.intp))
     names, first = list(start), np.array([float(value) for value in start.values()])
@@ -108,11 +114,21 @@ def fit(rows: pd.DataFrame, stack: str, start: Mapping[str, float], fixed: Mappi
             columns.append((misfit(moved) - here) / step)
         return np.stack(columns, axis=1)
 
-    found = least_squares(misfit, np.zeros(len(names)), jac=slopes, bounds=(lower, upper), xtol=1e-3, ftol=1e-4, max_nfev=20)
+    found = least_squares(
+        misfit,
+        np.clip(np.log([(guess or start)[name] / float(start[name]) for name in names]), lower + 1e-6, upper - 1e-6),
+        jac=slopes,
+        bounds=(lower, upper),
+        xtol=1e-3,
+        ftol=1e-4,
+        max_nfev=12,
+    )
     spreads = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
     values = {name: float(value) for name, value in zip(names, first * np.exp(found.x), strict=True)}
     miss = float(np.median(np.abs(np.expm1(log_ratio(found.x)))))
-    return Fit(values, dict(zip(names, spreads.tolist(), strict=True)), len(rows), tuple(sorted(rows["source"].unique())), miss)
+    return Fit(
+        values, dict(zip(names, spreads.tolist(), strict=True)), len(rows), tuple(sorted(rows["source"].unique())), miss
+    )
 
 
 def rows_of(rows: pd.DataFrame, stack: str) -> pd.DataFrame:
@@ -120,7 +136,26 @@ def rows_of(rows: pd.DataFrame, stack: str) -> pd.DataFrame:
     return rows[rows["own"].isin(SETTINGS["stacks"][stack].get("pool", [stack]))]
 
 
-def folds(rows: pd.DataFrame, stack: str) -> Iterable[tuple[str, str, Fit]]:
+Fits = dict[tuple[str, str, str], Fit]
+"""Constants by what is left out (kind and name, both "" for nothing) and stack."""
+
+
+def inherited(done: Fits, kind: str, left_out: str, stack: str) -> dict[str, float]:
+    """Return the fitted constants that a stack takes from the stacks it is built on, left-out rows left out there too."""
+    base = LIBRARY.stack(stack).base
+    if base is None:
+        return {}
+    found = done.get((kind, left_out, base), done.get(("", "", base)))
+    above = inherited(done, kind, left_out, base) | dict(found.values if found else {})
+    figures = LIBRARY.figures
+    return {
+        name: value
+        for name, value in above.items()
+        if figures[f"stacks.{stack}.{name}"] is figures[f"stacks.{base}.{name}"]
+    }
+
+
+def folds(rows: pd.DataFrame, stack: str, done: Fits) -> Iterable[tuple[str, str, Fit]]:
     """Yield (kind, what is left out, constants): chips for software, sources for generic stacks."""
     mine, entry = rows_of(rows, stack), SETTINGS["stacks"][stack]
     kinds = ("source", "chip") if "pool" in entry else ("chip",)
@@ -128,7 +163,11 @@ def folds(rows: pd.DataFrame, stack: str) -> Iterable[tuple[str, str, Fit]]:
         for left_out in sorted(mine[kind].unique()):
             rest = mine[mine[kind] != left_out]
             if len(rest):
-                yield kind, left_out, fit(rest, stack, entry["start"])
+                found = fit(
+                    rest, stack, entry["start"], inherited(done, kind, left_out, stack), done["", "", stack].values
+                )
+                done[kind, left_out, stack] = found
+                yield kind, left_out, found
 
 
 def put(text: str, stack: str, name: str, line: str) -> str:
@@ -153,10 +192,12 @@ def main() -> None:
     rows = open_rows()
     path = LIBRARY.directory / "stacks.yaml"
     table = []
+    done: Fits = {}
     for stack in arguments.only or SETTINGS["stacks"]:
-        whole = fit(rows_of(rows, stack), stack, SETTINGS["stacks"][stack]["start"])
+        whole = fit(rows_of(rows, stack), stack, SETTINGS["stacks"][stack]["start"], inherited(done, "", "", stack))
+        done["", "", stack] = whole
         print(f"{stack}: {whole.rows} rows, median error {whole.miss:.1%}, {', '.join(whole.sources)}")
-        out = [] if arguments.no_folds else list(folds(rows, stack))
+        out = [] if arguments.no_folds else list(folds(rows, stack, done))
         for kind, left_out, found in out:
             table += [(kind, left_out, stack, name, f"{value:.5g}") for name, value in found.values.items()]
         for name, value in whole.values.items():

@@ -34,10 +34,14 @@ def collapse(rows: pd.DataFrame) -> pd.DataFrame:
     one = grouped.first()
     for name in ("measured_s", "predicted_s", "bound_s"):
         one[name] = grouped[name].median()
-    return one.drop(columns=[c for c in ("source", "quantity") if c in one.columns]).reset_index(names=["source", "key", "quantity"])
+    return one.drop(columns=[c for c in ("source", "quantity") if c in one.columns]).reset_index(
+        names=["source", "key", "quantity"]
+    )
 
 
-def score(rows: pd.DataFrame, by: Sequence[str] = ("quantity", "source"), *, predicted: str = "predicted_s") -> pd.DataFrame:
+def score(
+    rows: pd.DataFrame, by: Sequence[str] = ("quantity", "source"), *, predicted: str = "predicted_s"
+) -> pd.DataFrame:
     """Return error figures of rows with ``measured_s`` and a prediction, one line per group.
 
     Columns: ``n``, ``mdape`` and ``mape`` (median and mean absolute percentage error of time, as fractions), ``bias``

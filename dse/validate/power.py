@@ -1,0 +1,147 @@
+"""Prediction of energy rows: joules per output token of served models, joules per call of single operators."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from cost_models.columns import Choice, FloatArray
+from cost_models.energy import pass_energy
+from cost_models.library import load_library
+from cost_models.passes import PassTime, decode_pass, prefill_pass
+from cost_models.roofline import Formats
+from cost_models.serving import Serving
+from cost_models.software import software
+from cost_models.technology import Technology
+from dse.validate import operators
+from dse.validate.machines import families, formats, machines, stacks
+from dse.validate.rows import add_reason
+
+OPERATORS = ("gemm", "moe_grouped_gemm", "decode_attention", "prefill_attention", "decode_mla", "prefill_mla")
+
+
+def prepare(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
+    """Add what is measured (joules per token or per call), layout and number formats, with reasons."""
+    rows = rows.copy()
+    rows["remark"] = ""
+    for column in ("kind", "note", "software"):
+        rows[column] = rows[column].fillna("") if column in rows else ""
+    single = rows["kind"] != ""
+    rows["quantity"] = np.where(single, rows["kind"], "served")
+    rows["measured_j"] = rows["energy_J_per_output_token"]
+    if "energy_uJ_per_call" in rows:
+        rows["measured_j"] = rows["measured_j"].where(~single, rows["energy_uJ_per_call"] / 1e6)
+    add_reason(rows, ~(rows["measured_j"] > 0), "no energy per output token or call is given")
+    add_reason(rows, ~single & ~rows["model"].fillna("").isin(list(load_library().models)), "model is not given")
+    add_reason(rows, ~single & ~(rows["batch"] > 0), "batch is not given")
+    add_reason(rows, ~single & ~(rows["weight_bits"] > 0), "weight_bits is not given")
+    prompt = rows["input_len"] if "input_len" in rows else pd.Series(np.nan, index=rows.index)
+    assumed = ~single & prompt.isna()
+    rows.loc[assumed & (rows["reason"] == ""), "remark"] = "prompt length assumed (serving.chat_prompt_tokens)"
+    rows["prompt"] = prompt.fillna(float(np.asarray(technology.value("serving.chat_prompt_tokens"))))
+    add_reason(rows, ~single & ~(rows["output_len"] > 0), "output_len is not given")
+    rows["output"] = rows["output_len"].fillna(1.0).clip(lower=1)
+    shared = [_layout(note, chips) for note, chips in zip(rows["note"], rows["n_chips"].fillna(1), strict=True)]
+    rows["tensor"], rows["replicas"] = [float(a) for a, _ in shared], [float(b) for _, b in shared]
+    rows["used_batch"] = (rows["batch"] / rows["replicas"]).clip(lower=1)
+    rows["act_bits"] = np.where((rows["weight_bits"] == 8) & (rows["source_id"] == "ml_energy_v3"), 8.0, 16.0)
+    rows["kv_bits"] = 16.0
+    return rows
+
+
+def _layout(note: str, chips: float) -> tuple[int, int]:
+    """Return (tensor parallel, replicas) from a note such as ``TP 1, EP 8, DP 1``."""
+    count = max(int(chips), 1)
+    found = re.search(r"\bTP (\d+)", note)
+    tensor = int(found[1]) if found else count
+    return tensor, max(count // max(tensor, 1), 1)
+
+
+def predict(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
+    """Add stack, predicted time, energy and board power."""
+    rows = rows.copy()
+    for name in ("predicted_s", "predicted_j", "predicted_w"):
+        rows[name] = np.nan
+    rows["stack"], rows["own_profile"] = "", False
+    served = rows.index[(rows["reason"] == "") & (rows["quantity"] == "served")]
+    if len(served):
+        chosen, own = stacks(rows.loc[served])
+        rows.loc[served, "stack"], rows.loc[served, "own_profile"] = chosen.names(), own
+        for _, part in rows.loc[served].groupby("model", sort=False):
+            _predict_served(rows, part, technology)
+    single = rows.index[(rows["reason"] == "") & (rows["quantity"] != "served")]
+    if len(single):
+        _predict_operators(rows, rows.loc[single], technology)
+    add_reason(
+        rows, (rows["reason"] == "") & rows["predicted_j"].isna(), "power coefficients of the chip are not published"
+    )
+    return rows
+
+
+def _predict_served(rows: pd.DataFrame, part: pd.DataFrame, technology: Technology) -> None:
+    """Fill energy per output token of rows that serve one model: decode steps, and the prompts that feed them."""
+    model = load_library().model(part["model"].iloc[0])
+    machine, operand_bits, _ = machines(part, technology)
+    stack = Choice.of(*part["stack"])
+    profile = software(stack, technology, families(part))
+    form = formats(model, part, stack, operand_bits)
+    column = {
+        name: part[name].to_numpy(dtype=np.float64) for name in ("used_batch", "prompt", "output", "tensor", "replicas")
+    }
+    serving = Serving(
+        model=model,
+        batch=column["used_batch"],
+        prompt_tokens=column["prompt"],
+        output_tokens=column["output"],
+        tensor_parallel=column["tensor"],
+        replicas=column["replicas"],
+        expert_spread=technology.value("serving.expert_spread"),
+    )
+    step = decode_pass(serving, machine, profile, form)
+    spent = pass_energy(step, step.pass_s, serving, machine, form)
+    batch = column["used_batch"] * column["replicas"]
+    joules, seconds = spent.board_j / batch, step.pass_s
+    prompts = (~part["phase"].fillna("").eq("decode") & (part["prompt"] > 0)).to_numpy()
+    if prompts.any():
+        fed = replace(serving, prompt_tokens=np.maximum(column["prompt"], 1.0))
+        prefill = prefill_pass(fed, machine, profile, form)
+        filled = pass_energy(prefill, prefill.pass_s, fed, machine, form)
+        joules = joules + np.where(prompts, filled.board_j / (batch * column["output"]), 0.0)
+    rows.loc[part.index, "predicted_s"] = seconds
+    rows.loc[part.index, "predicted_j"] = joules
+    rows.loc[part.index, "predicted_w"] = spent.board_w
+
+
+def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Technology) -> None:
+    """Fill energy per call of single operators."""
+    told = part.assign(
+        size_bytes=np.nan, metric="latency_us", value=part.get("latency_us", np.nan), kind=part["quantity"]
+    )
+    told = operators.prepare(told)
+    for name in ("act_bits", "kv_bits"):
+        rows.loc[part.index, name] = told[name]
+    add_reason(rows, told["reason"].reindex(rows.index, fill_value="") != "", "shape of the operator is not given")
+    told = operators.predict(told, technology)
+    for kind, index in told[told["reason"] == ""].groupby("quantity").groups.items():
+        if kind not in OPERATORS:
+            continue
+        group = told.loc[index]
+        machine, operand_bits, _ = machines(group, technology)
+        form = Formats(group["stored_bits"].to_numpy(), 16.0, group["kv_bits"].to_numpy(), 16.0, operand_bits)
+        profile = software(Choice.of(*group["stack"]), technology, families(group))
+        ran, time = operators.operator_time(group, machine, profile, form)
+        seconds = time.total_s[0]
+        one = Serving(load_library().model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)
+        spent = pass_energy(PassTime(ran, time, time.total_s, np.zeros(len(group))), seconds, one, machine, form)
+        rows.loc[index, "predicted_s"] = seconds
+        rows.loc[index, "predicted_j"] = spent.board_j
+        rows.loc[index, "predicted_w"] = spent.board_w
+        rows.loc[index, "stack"] = group["stack"]
+
+
+def power_of(rows: pd.DataFrame) -> FloatArray:
+    """Return the measured power of all chips, watts."""
+    return rows["power_W_total"].to_numpy(dtype=np.float64)
