@@ -392,3 +392,16 @@ def test_a_sweep_of_formats_methods_and_caches_gives_each_row_its_own_quality():
     ):
         assert metrics[f"chat.{metric}"] == pytest.approx([float(getattr(one, field)) for one in expected])
     assert sum(metrics["chat.perplexity_unusable"]) == 2
+
+
+def test_training_tokens_are_those_of_the_model_library():
+    known = {row["model"]: row["tokens"] for _, row in read_rows().iterrows()}
+    for name, key in (
+        ("LLaMA-7B", "llama1_7b"),
+        ("LLaMA-65B", "llama1_65b"),
+        ("Llama-2-70B", "llama2_70b"),
+        ("Llama-3-8B", "llama3_8b"),
+        ("OPT-66B", "opt_66b"),
+        ("Qwen3-32B", "qwen3_32b"),
+    ):
+        assert known[name] == LIBRARY.model(key).training_tokens
