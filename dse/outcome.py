@@ -8,7 +8,7 @@ from typing import Literal
 
 from dse.picks import Pick
 from dse.rows import Rows
-from dse.tally import ConstraintCount, ValueCount
+from dse.tally_records import ConstraintCount, ValueCount
 
 Status = Literal["complete", "interrupted"]
 

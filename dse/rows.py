@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -49,7 +50,7 @@ class Rows:
             ),
         )
 
-    @property
+    @cached_property
     def violations(self) -> FloatArray:
         """How far each row is from feasible: its summed relative violations, 1 where only an objective is missing."""
         found = self.evaluation

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cost_models.quantities import METRICS, PARAMETERS
-from dse.compare import MEASURES, Comparison, Entry, Measure
 from dse.rows import MARGIN_PREFIX
 from dse.spec import Spec
 from dse.store import StoredRun
-from dse.tables import MISSING, Table, cell_text, number_text, percent_text, ranges_text, ratio_text
+from dse.tables import MISSING, Table, cell_text, number_text, percent_text, ranges_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,71 +227,6 @@ def _values_text(records: Sequence[Mapping[Any, Any]], places: Sequence[int]) ->
 
 def _first_number(*values: float) -> float:
     return next(float(value) for value in values if not math.isnan(float(value)))
-
-
-def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Table:
-    """Return designs and baselines on one workload: a column each, a row per measure.
-
-    Args:
-        comparison: what is compared.
-        with_ratios: whether ratios to the first baseline stand behind the values.
-    """
-    rows = tuple(
-        (measure.words, measure.unit, *(_compared(entry, measure, with_ratios) for entry in comparison.entries))
-        for measure in MEASURES
-    )
-    title = f"{comparison.workload}: designs and baselines, all chips together"
-    if with_ratios and comparison.reference is not None:
-        title += f" (in brackets: over that of {comparison.reference})"
-    return Table(title, ("", "unit", *map(_narrow, (entry.name for entry in comparison.entries))), rows, names=2)
-
-
-def _compared(entry: Entry, measure: Measure, with_ratio: bool) -> str:
-    value, ratio = entry.values[measure.name], entry.ratios.get(measure.name, math.nan)
-    text = percent_text(value) if measure.unit == "%" else number_text(value)
-    return f"{text} ({ratio_text(ratio)})" if with_ratio and not math.isnan(ratio) and ratio != 1 else text
-
-
-def ratio_table(comparison: Comparison) -> Table | None:
-    """Return values as ratios to those of the first baseline; None where there is none, or it runs nothing."""
-    others = [entry for entry in comparison.entries if entry.name != comparison.reference]
-    if all(math.isnan(ratio) for entry in others for ratio in entry.ratios.values()):
-        return None
-    rows = tuple(
-        (measure.words, *(ratio_text(entry.ratios[measure.name]) for entry in others))
-        for measure in MEASURES
-        if measure.in_ratio
-    )
-    names = map(_narrow, (entry.name for entry in others))
-    return Table(f"{comparison.workload}: value over that of {comparison.reference}", ("", *names), rows)
-
-
-def _narrow(name: str, width: int = 11) -> str:
-    """Return a name in lines, broken behind commas and, where it is long, at its last underscore within `width`."""
-    lines = []
-    for part in name.split(", "):
-        words = part
-        while len(words) > width and "_" in words[:width]:
-            place = words[:width].rindex("_") + 1
-            lines.append(words[:place])
-            words = words[place:]
-        lines.append(words)
-    return "\n".join(lines)
-
-
-def what_they_are(comparison: Comparison) -> list[str]:
-    """Return one line per entry that says what it is, and what overhead the baselines carry."""
-    return [f"{entry.name}: {entry.what}" for entry in comparison.entries]
-
-
-def overhead_lines(comparison: Comparison) -> list[str]:
-    """Return for every baseline the share of its decode step that is not explained by bandwidth and arithmetic."""
-    return [
-        f"{comparison.workload}, {entry.name}: {percent_text(entry.values['overhead_share'])} % of the decode step is "
-        "overhead over its bandwidth and arithmetic bound"
-        for entry in comparison.entries
-        if entry.kind == "baseline" and entry.values["overhead_share"] == entry.values["overhead_share"]
-    ]
 
 
 def front_table(run: StoredRun, top: int | None = None) -> Table:

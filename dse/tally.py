@@ -8,154 +8,23 @@ does not grow with the number of designs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.columns import INACTIVE, Choice, FloatArray
-from dse.codecs import WholeNumbers
 from dse.rows import Rows
-from dse.space import Space, SpaceParameter
+from dse.space import Space
 from dse.spec import ConstraintSpec
+from dse.tally_axes import Binning, binning_of
+from dse.tally_patterns import Pattern, distinct_patterns, removing
+from dse.tally_records import ConstraintCount, Missed, Remover, ValueCount
 
 NO_OBJECTIVE = "objectives are defined"
 """Label of the requirement that every objective has a value."""
 
 NOTHING = (float("nan"), float("nan"))
-
-Pattern = tuple[int, ...]
-"""Positions of the constraints that a design breaks."""
-
-
-@dataclass(frozen=True)
-class ConstraintCount:
-    """What one constraint did to the designs of a run.
-
-    Attributes:
-        constraint: its label.
-        evaluated: designs judged.
-        violated: designs that break it.
-        missing: designs in which its metric has no value because of something else that they break, mostly memory that
-            a workload does not fit; they are not counted as violated.
-        sole_cause: designs that break it and nothing else.
-        best_margin: largest margin of any design, negative where no design meets it; NaN where all are missing.
-        tightest_margin: smallest margin of a feasible design, NaN where there is none.
-    """
-
-    constraint: str
-    evaluated: int
-    violated: int
-    missing: int
-    sole_cause: int
-    best_margin: float
-    tightest_margin: float
-
-
-@dataclass(frozen=True)
-class Remover:
-    """A constraint that keeps a value of an axis from surviving.
-
-    Attributes:
-        constraint: its label.
-        share: designs with the value that break it, over all designs with the value.
-    """
-
-    constraint: str
-    share: float
-
-
-@dataclass(frozen=True)
-class Missed:
-    """A constraint that a design breaks, and by how much relative to its bound."""
-
-    constraint: str
-    by: float
-
-
-@dataclass(frozen=True)
-class ValueCount:
-    """How the designs with one value (or one interval of values) of an axis fared.
-
-    Attributes:
-        axis: the parameter.
-        value: the value as text; ``inactive`` where the parameter does not apply.
-        low: lower end of the interval, or the value; NaN for names.
-        high: upper end of the interval, or the value; NaN for names.
-        evaluated: designs with it.
-        feasible: those that meet every constraint.
-        feasible_low: smallest number among those, NaN for names and where there are none.
-        feasible_high: largest number among those.
-        removed_by: where none survives, the constraints that break all its designs; where no single one does,
-            the fewest that together do, the most frequent first.
-        nearest_miss: where none survives, what the design with the least summed violation breaks.
-    """
-
-    axis: str
-    value: str
-    low: float
-    high: float
-    evaluated: int
-    feasible: int
-    feasible_low: float
-    feasible_high: float
-    removed_by: tuple[Remover, ...]
-    nearest_miss: tuple[Missed, ...]
-
-
-@dataclass(frozen=True)
-class Binning:
-    """How a numeric axis is cut into counted values.
-
-    Attributes:
-        levels: the ascending values of the axis, where it has few.
-        edges: the ascending bounds of intervals, where it is continuous; empty otherwise.
-    """
-
-    levels: FloatArray
-    edges: FloatArray
-
-    @property
-    def bounds(self) -> list[tuple[float, float]]:
-        """Lower and upper end of every counted value."""
-        if len(self.edges):
-            return [(float(a), float(b)) for a, b in zip(self.edges[:-1], self.edges[1:], strict=True)]
-        return [(float(level), float(level)) for level in self.levels]
-
-    def codes(self, column: FloatArray) -> NDArray[np.intp]:
-        """Return the counted value of each row, `INACTIVE` where it is NaN."""
-        if len(self.edges):
-            codes = np.searchsorted(self.edges[1:-1], column, side="right")
-        else:
-            codes = np.searchsorted((self.levels[1:] + self.levels[:-1]) / 2, column, side="right")
-        return np.where(np.isnan(column), INACTIVE, codes)
-
-
-MOST_LEVELS = 32
-"""Values of a numeric axis that are counted one by one; beyond, intervals are."""
-
-INTERVALS = 8
-"""Intervals of an axis that is not counted value by value."""
-
-
-def binning_of(parameter: SpaceParameter) -> Binning:
-    """Return how a numeric parameter of the space is cut: by its values where they are few, else into intervals."""
-    codecs = [alternative.codec for alternative in parameter.alternatives]
-    listed = [
-        np.arange(codec.low, codec.high + 1.0)
-        if isinstance(codec, WholeNumbers) and codec.high - codec.low < MOST_LEVELS
-        else codec.levels
-        for codec in codecs
-    ]
-    levels = [values for values in listed if values is not None]
-    if len(levels) == len(codecs) and len(all_levels := np.unique(np.concatenate(levels))) <= MOST_LEVELS:
-        return Binning(levels=all_levels, edges=np.empty(0))
-    ends = np.concatenate([codec.decode(np.array([0.0, 1.0])) for codec in codecs] + levels)
-    low, high = float(ends.min()), float(ends.max())
-    log = all(getattr(codec, "log", False) for codec in codecs) or (low > 0 and high > 30 * low)
-    edges = np.geomspace(low, high, INTERVALS + 1) if log else np.linspace(low, high, INTERVALS + 1)
-    return Binning(levels=np.empty(0), edges=edges)
 
 
 def tally_of(space: Space, constraints: Sequence[ConstraintSpec] = ()) -> Tally:
@@ -235,11 +104,7 @@ class Tally:
         self._missing = np.zeros(len(self._labels), dtype=np.int64)
         for axis in self.axes:
             column = rows.designs[axis]
-            self._names[axis] = (
-                column.values
-                if isinstance(column, Choice)
-                else tuple(_interval(low, high) for low, high in self.binnings[axis].bounds)
-            )
+            self._names[axis] = column.values if isinstance(column, Choice) else self.binnings[axis].words
             count = len(self._names[axis])
             self._nearest[axis] = np.full(count + 1, np.inf), [()] * (count + 1)
             if not isinstance(column, Choice):
@@ -331,53 +196,3 @@ class Tally:
         return tuple(
             Remover(self._labels[place], violated / evaluated) for place, violated in removing(patterns).items()
         )
-
-
-def removing(patterns: Mapping[Pattern, int]) -> dict[int, int]:
-    """Return the constraints that leave no design, with the number of designs that each breaks.
-
-    Args:
-        patterns: pattern to number of designs; none of the patterns is empty.
-
-    Returns:
-        Every constraint that breaks all the designs; where there is none, a small set of constraints such that every
-        design breaks at least one: the most frequent, then the most frequent among the rest, and so on.
-    """
-    total = sum(patterns.values())
-    violated = _counts(patterns)
-    always = {place: count for place, count in sorted(violated.items()) if count == total}
-    if always:
-        return always
-    chosen: dict[int, int] = {}
-    rest = dict(patterns)
-    while rest:
-        counts = _counts(rest)
-        place = min(counts, key=lambda place: (-counts[place], place))
-        chosen[place] = violated[place]
-        rest = {pattern: count for pattern, count in rest.items() if place not in pattern}
-    return chosen
-
-
-def _counts(patterns: Mapping[Pattern, int]) -> dict[int, int]:
-    counts: dict[int, int] = {}
-    for pattern, count in patterns.items():
-        for place in pattern:
-            counts[place] = counts.get(place, 0) + count
-    return counts
-
-
-def distinct_patterns(broken: NDArray[np.bool_]) -> tuple[list[Pattern], NDArray[np.intp]]:
-    """Return the distinct rows of an ``(n, constraints)`` mask as positions, and which of them each row is."""
-    n, width = broken.shape
-    words = np.zeros((n, -(-width // 63)), dtype=np.int64)
-    for place in range(width):
-        words[:, place // 63] |= broken[:, place].astype(np.int64) << (place % 63)
-    if words.shape[1] == 1:
-        _, first, which = np.unique(words[:, 0], return_index=True, return_inverse=True)
-    else:
-        _, first, which = np.unique(words, axis=0, return_index=True, return_inverse=True)
-    return [tuple(np.flatnonzero(broken[row]).tolist()) for row in first], which.reshape(-1)
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{low:g}" if low == high else f"{low:.6g} to {high:.6g}"

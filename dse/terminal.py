@@ -122,12 +122,12 @@ def _state(progress: Progress) -> str:
 def _bar() -> Iterator[ProgressSink]:
     from rich import progress as bars
 
+    # On a narrow terminal the state gives way, not the bar or the time.
     columns = (
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(bar_width=24),
-        bars.TaskProgressColumn(),
-        bars.TextColumn("{task.fields[state]}"),
-        bars.TimeRemainingColumn(),
+        bars.BarColumn(bar_width=16, table_column=Column(min_width=16)),
+        bars.TaskProgressColumn(table_column=Column(min_width=4)),
+        bars.TimeRemainingColumn(table_column=Column(min_width=7)),
+        bars.TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("designs", total=None, state="")

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from cost_models.columns import INACTIVE, Choice
 from dse.evaluate import Evaluation
 from dse.rows import Rows
-from dse.tally import NO_OBJECTIVE, Binning, Tally, binning_of, distinct_patterns, removing
+from dse.tally import NO_OBJECTIVE, Tally
+from dse.tally_axes import Binning, binning_of
+from dse.tally_patterns import distinct_patterns, removing
 
 LEVELS = np.array([1.0, 2.0, 4.0])
 LABELS = ("speed", "power", "size")

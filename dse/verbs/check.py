@@ -13,6 +13,7 @@ import numpy as np
 from cost_models.columns import FloatArray
 from dse.compare import baseline_words
 from dse.evaluate import Evaluation, Evaluator
+from dse.loop import check_baselines
 from dse.picks import settings_of
 from dse.space import Space, SpaceParameter
 from dse.spec import Spec, load_spec
@@ -32,6 +33,7 @@ def check_sweep(sweep: Path, overrides: Sequence[str], *, output: str) -> None:
     """
     spec = load_spec(sweep, overrides=overrides)
     space, evaluator = Space(spec), Evaluator(spec)
+    check_baselines(spec, evaluator.baselines)
     designs = space.default_design()
     judged = evaluator.evaluate(designs)
     if output == "json":

@@ -11,7 +11,8 @@ from dse.compare import MEASURES, Comparison, compare, with_baselines
 from dse.evaluate import Evaluator
 from dse.picks import Setting
 from dse.store import StoredRun, open_run
-from dse.summary import comparison_table, overhead_lines, pick_words, ratio_table, what_they_are
+from dse.summary import pick_words
+from dse.summary_compare import comparison_table, overhead_lines, ratio_table, what_they_are
 from dse.tables import csv_text
 from dse.terminal import console, print_lines, print_table
 
