@@ -53,5 +53,7 @@ def pass_energy(work: PassTime, pass_s: FloatArray, serving: Serving, machine: M
         "static": machine.static_w * pass_s * serving.chips,
     }
     drawn = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
-    watts = np.minimum(drawn / pass_s, machine.tdp_w * serving.chips)
-    return Energy(parts, watts * pass_s, watts)
+    with np.errstate(invalid="ignore"):  # chips that cannot reach each other never finish
+        watts = np.minimum(drawn / pass_s, machine.tdp_w * serving.chips)
+        board_j = watts * pass_s
+    return Energy(parts, board_j, watts)

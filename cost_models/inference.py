@@ -30,7 +30,7 @@ class Inference:
         decode_energy: energy and power of the step.
         prefill_energy: energy and power of the prefill.
         footprint: memory taken.
-        fits: whether the fullest chip holds its share.
+        fits: whether the fullest chip holds its share, and the chips can reach each other.
         chips_needed: least chips that could hold it, perfectly shared.
     """
 
@@ -86,6 +86,6 @@ def infer(
         decode_energy=pass_energy(decode, decode_s, serving, machine, formats),
         prefill_energy=pass_energy(prefill, prefill_s, serving, machine, formats),
         footprint=held,
-        fits=held.fullest_bytes <= machine.capacity_bytes,
+        fits=(held.fullest_bytes <= machine.capacity_bytes) & np.isfinite(decode_s),
         chips_needed=needed,
     )

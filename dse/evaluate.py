@@ -12,8 +12,6 @@ from functools import cached_property
 from typing import cast
 
 import numpy as np
-from cost_models.published import chip_machine
-from cost_models.silicon import design_machine
 from numpy.typing import NDArray
 
 from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, row_count
@@ -22,13 +20,15 @@ from cost_models.inference import infer
 from cost_models.library import Model, WeightFormat, load_library
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
+from cost_models.published import chip_machine
 from cost_models.quality import Damage, Quality, format_quality, perplexity
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.roofline import Formats
 from cost_models.serving import Parallelism, Serving
+from cost_models.silicon import design_machine
 from cost_models.software import default_stack, software
 from cost_models.technology import Technology
-from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins
+from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.spec import BaselineSpec, Spec, WorkloadSpec
 
 
@@ -106,6 +106,8 @@ class Evaluator:
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
             if self.spec.workloads[name].required:
                 margins[f"{name}.capacity"] = capacity_margin(served)
+                if np.any(np.asarray(served.serving.chips) > 1):
+                    margins[f"{name}.link"] = link_margin(served)
         metrics = {name: np.broadcast_to(value, (n,)) for name, value in metrics.items()}
         margins.update(self.constraint_margins(metrics))
         margins = {name: np.broadcast_to(np.where(np.isnan(m), MISSED, m), (n,)) for name, m in margins.items()}

@@ -35,6 +35,12 @@ def capacity_margin(served: Served) -> FloatArray:
     return 1 - served.inference.footprint.fullest_bytes / served.machine.capacity_bytes
 
 
+def link_margin(served: Served) -> FloatArray:
+    """Return the margin of being connected: 1 where chips can reach each other or there is just one, else missed."""
+    alone = np.asarray(served.serving.chips) <= 1
+    return np.where(alone | (served.machine.link_bytes_per_s > 0), 1.0, MISSED)
+
+
 def constraint_margin(
     constraint: ConstraintSpec, metrics: Metrics, baselines: Mapping[str, Mapping[str, float]]
 ) -> FloatArray:

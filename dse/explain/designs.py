@@ -162,7 +162,7 @@ def _workload_table(served: Served, metrics: Mapping[str, FloatArray]) -> Worklo
             settings[field] = number(bits)
     return WorkloadTable(
         settings=settings,
-        fits=bool(number(result.fits)),
+        fits=bool(result.fits.all()),
         decode=pass_table(result.decode, result.decode_energy, serving, machine),
         prefill=pass_table(result.prefill, result.prefill_energy, serving, machine),
         memory_gib={
