@@ -57,6 +57,7 @@ def workload_metrics(served: Served, technology: Technology) -> dict[str, FloatA
         result.decode.times.memory_s >= result.decode.times.arithmetic_s, result.decode.total_s, 0.0
     ).sum(axis=0)
     end_to_end = tokens / result.request_s
+    decode_share = np.where(np.isfinite(result.decode_s), 1 / result.decode_s, 0.0)
     prices = machine.price_usd * serving.chips
     values = {
         "ms_per_token": result.decode_s * 1e3,
@@ -66,7 +67,7 @@ def workload_metrics(served: Served, technology: Technology) -> dict[str, FloatA
         "tokens_per_s_end_to_end": end_to_end,
         "bound_ms_per_token": result.bound_s * 1e3,
         "overhead_share": 1 - result.bound_s / result.decode_s,
-        "memory_share": bound_by_memory / result.decode_s,
+        "memory_share": np.where(result.fits, bound_by_memory, 0.0) * decode_share,
         "decode_w": result.decode_energy.board_w,
         "prefill_w": result.prefill_energy.board_w,
         "decode_j_per_token": decode_j,
