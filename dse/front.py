@@ -34,6 +34,27 @@ def nondominated(points: FloatArray) -> NDArray[np.bool_]:
     return chosen
 
 
+def ranks(points: FloatArray) -> NDArray[np.intp]:
+    """Return the front that each row is on when the fronts before it are taken away: 0 for non-dominated rows.
+
+    Equal rows have equal ranks.
+
+    Args:
+        points: ``(n, objectives)``, finite, minimised.
+
+    Raises:
+        ValueError: a row is not finite.
+    """
+    points, finite = _finite(points)
+    if not finite.all():
+        raise ValueError("only finite rows have a rank")
+    if not len(points):
+        return np.empty(0, dtype=np.intp)
+    if points.shape[1] == 1:
+        return np.unique(points[:, 0], return_inverse=True)[1].astype(np.intp)
+    return np.asarray(moocore.pareto_rank(points), dtype=np.intp)
+
+
 def hypervolume(points: FloatArray, reference: ArrayLike) -> float:
     """Return the volume between the set that `points` dominates and a reference point.
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dse.front import Front, hypervolume, nondominated, normalised
+from dse.front import Front, hypervolume, nondominated, normalised, ranks
 
 # Few distinct values, so that ties and duplicates are frequent.
 POINTS = hnp.arrays(
@@ -64,6 +64,22 @@ def test_front_does_not_depend_on_order_or_chunks(points: np.ndarray, random, ch
         assert set(ids[rows][entered]) == set(ids[rows]) & set(front.ids)
     assert front.ids.tolist() == expected.tolist()
     assert np.array_equal(front.objectives, points[np.isin(ids, expected)])
+
+
+@given(POINTS)
+def test_ranks_are_fronts_taken_away_one_after_another(points: np.ndarray) -> None:
+    points = points[np.isfinite(points).all(axis=1)]
+    found = ranks(points)
+    left = np.unique(points, axis=0)
+    for rank in range(len(left)):
+        front = left[np.array(twin(left), dtype=bool)]
+        members = {tuple(row) for row in points[found == rank].tolist()}
+        assert members == {tuple(row) for row in front.tolist()}
+        left = left[~np.array(twin(left), dtype=bool)]
+        if not len(left):
+            break
+    with pytest.raises(ValueError, match="finite"):
+        ranks(np.array([[np.nan, 1.0]]))
 
 
 def test_infeasible_rows_never_enter() -> None:

@@ -15,13 +15,24 @@ from dse.front import Front
 from dse.samplers import Judged, Sampler, make_sampler, sampler_of
 from dse.samplers.chain import default_shares
 from dse.samplers.evolve import EvolveSampler
+from dse.samplers.evolve_arrays import Operators, crowding_distance, row_keys, tournament
 from dse.samplers.sobol import SobolPoints
 from dse.space import Space
 from dse.spec import parse_spec
 
 BUDGET = 96
 STREAMING = ("grid", "sobol", "random")
-LEARNING = ("evolve", "tpe", "nsgaii", "nsgaiii", "sobol+evolve", "random+tpe", "sobol+evolve+nsgaii")
+LEARNING = (
+    "evolve",
+    "evolve/nsga3",
+    "evolve/nsga2_pymoo",
+    "tpe",
+    "nsgaii",
+    "nsgaiii",
+    "sobol+evolve",
+    "random+tpe",
+    "sobol+evolve+nsgaii",
+)
 OTHERS = ("qmc", "random_optuna", "optuna:RandomSampler")
 EVERY = (*STREAMING, *LEARNING, *OTHERS)
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -44,8 +55,11 @@ def space(sweep: dict[str, Any]) -> Space:
 
 
 def make(name: str, space: Space, *, seed: int = 3, n_designs: int = BUDGET) -> Sampler:
+    """Return a sampler as the suite knows it; ``evolve/nsga3`` is `evolve` with that algorithm."""
     budget = None if name == "grid" else n_designs
-    return make_sampler(name, space, n_designs=budget, seed=seed, n_objectives=2, options=OPTIONS.get(name))
+    name, _, algorithm = name.partition("/")
+    options = OPTIONS.get(name, {}) | ({"algorithm": algorithm} if algorithm else {})
+    return make_sampler(name, space, n_designs=budget, seed=seed, n_objectives=2, options=options)
 
 
 def drive(sampler: Sampler, judge: Judge, batch: int, *, asked: int = 0, most: int = 10**9) -> list[tuple[object, ...]]:
@@ -137,7 +151,7 @@ def test_rows_are_told_in_the_order_of_asking(name: str, space: Space, judge: Ju
         sampler.tell(judged)
 
 
-@pytest.mark.parametrize("name", ["evolve", "tpe", "nsgaii", "sobol+evolve"])
+@pytest.mark.parametrize("name", ["evolve", "evolve/nsga3", "tpe", "nsgaii", "sobol+evolve"])
 def test_a_learning_sampler_wants_to_be_told(name: str, space: Space) -> None:
     sampler = make(name, space)
     with pytest.raises(SamplerError, match="told of a whole"):
@@ -152,7 +166,16 @@ def test_less_than_one_design_cannot_be_asked_for(name: str, space: Space) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "n_designs"), [("evolve", 400), ("nsgaii", 400), ("nsgaiii", 400), ("sobol+evolve", 512), ("tpe", 80)]
+    ("name", "n_designs"),
+    [
+        ("evolve", 400),
+        ("evolve/nsga3", 400),
+        ("evolve/nsga2_pymoo", 400),
+        ("nsgaii", 400),
+        ("nsgaiii", 400),
+        ("sobol+evolve", 512),
+        ("tpe", 80),
+    ],
 )
 def test_learning_pays(name: str, n_designs: int, sweep: dict[str, Any], judge: Judge) -> None:
     """A search that learns dominates more than as many random designs, on the whole of three seeds."""
@@ -162,7 +185,9 @@ def test_learning_pays(name: str, n_designs: int, sweep: dict[str, Any], judge: 
 
     def volume(sampler_name: str, seed: int) -> float:
         front, asked = Front(2), 0
-        sampler = make_sampler(sampler_name, space, n_designs=n_designs, seed=seed, n_objectives=2)
+        sampler_name, _, algorithm = sampler_name.partition("/")
+        options = {"algorithm": algorithm} if algorithm else {}
+        sampler = make_sampler(sampler_name, space, n_designs=n_designs, seed=seed, n_objectives=2, options=options)
         while designs := sampler.ask(64):
             judged = judge(designs, asked)
             asked += len(judged)
@@ -214,14 +239,16 @@ def test_sobol_is_balanced_over_every_dimension(space: Space, judge: Judge) -> N
     assert abs(int(halves.sum()) - 256 * 2 / 5) <= 2
 
 
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3", "nsga2_pymoo"])
 def test_evolve_never_proposes_a_design_twice_and_stops_when_there_is_no_other(
-    sweep: dict[str, Any], judge: Judge
+    algorithm: str, sweep: dict[str, Any], judge: Judge
 ) -> None:
     sweep["space"] |= {"macs": 8192, "clock_ghz": {"values": [0.5, 1.0]}, "memory_devices": {"values": [2, 4]}}
     space = Space(parse_spec(sweep))
-    rows = drive(make("evolve", space, n_designs=1000), judge, 64)
+    rows = drive(make(f"evolve/{algorithm}", space, n_designs=1000), judge, 64)
     assert len(rows) == len(set(rows))
-    assert space.grid_size * 3 // 4 <= len(rows) <= space.grid_size < 1000
+    least = space.grid_size if algorithm == "nsga2" else space.grid_size * 3 // 4
+    assert least <= len(rows) <= space.grid_size < 1000
 
 
 def test_a_chain_starts_its_second_stage_from_the_best_of_the_first(sweep: dict[str, Any], judge: Judge) -> None:
@@ -269,7 +296,7 @@ def test_a_space_without_freedom_is_one_design(sweep: dict[str, Any], judge: Jud
     [
         ("evolve", {"populaton": 3}, "search.options.populaton: the key 'populaton' is not .*; perhaps population"),
         ("evolve", {"population": 2}, "search.options.population: 2 is not at least 4"),
-        ("evolve", {"algorithm": "moead"}, "'moead' is not nsga2 or nsga3"),
+        ("evolve", {"algorithm": "moead"}, "'moead' is not nsga2, nsga3 or nsga2_pymoo"),
         ("sobol", {"scramble": False}, "search.options.scramble: the key 'scramble'"),
         ("tpe", {"n_startup": 3}, "search.options.n_startup: .*perhaps n_startup_trials"),
         ("nsgaii", {"population_size": -1}, "Optuna's NSGAIISampler refuses them"),
@@ -312,3 +339,73 @@ def test_what_a_shortfall_is() -> None:
     )
     assert judged.shortfall.tolist() == [0.0, 0.75, 1.0, 1.0, 1.0]
     assert judged.is_usable.tolist() == [True, False, False, False, False]
+
+
+# -- NSGA-II in arrays --------------------------------------------------------------------------------------------
+
+
+def operators(**changes: Any) -> Operators:
+    settings: dict[str, Any] = {
+        "redrawn": np.array([False, False, True]),
+        "crossover_probability": 1.0,
+        "crossover_eta": 15.0,
+        "mutation_probability": 1.0,
+        "mutation_eta": 20.0,
+    }
+    return Operators(**(settings | changes))
+
+
+def test_children_lie_around_their_parents_and_in_the_cube() -> None:
+    random = np.random.default_rng(0)
+    first, second = np.full((50_000, 3), 0.4), np.full((50_000, 3), 0.6)
+    children = operators().cross(first, second, random)
+    assert children.min() >= 0
+    assert children.max() <= 1
+    # The spread of the simulated binary crossover is symmetric: pairs of children keep the middle of their parents.
+    assert children[:50_000] + children[50_000:] == pytest.approx(1.0, abs=1e-12)
+    assert np.median(np.abs(children - 0.5)) == pytest.approx(0.1, rel=0.1)
+    none = operators(crossover_probability=0.0).cross(first, second, random)
+    assert np.array_equal(none, np.concatenate([first, second]))
+
+
+def test_mutation_moves_numbers_a_little_and_draws_names_anew() -> None:
+    points = np.full((50_000, 3), 0.3)
+    mutated = operators().mutate(points, np.random.default_rng(1))
+    assert mutated.min() >= 0
+    assert mutated.max() <= 1
+    assert np.quantile(np.abs(mutated[:, 0] - 0.3), 0.9) < 0.15
+    assert np.histogram(mutated[:, 2], bins=4, range=(0, 1))[0] / 50_000 == pytest.approx([0.25] * 4, abs=0.01)
+    assert np.array_equal(operators(mutation_probability=0.0).mutate(points, np.random.default_rng(1)), points)
+
+
+def test_crowding_of_an_even_staircase_is_its_closed_form() -> None:
+    # n points on a line: each neighbour pair spans 2 / (n - 1) of either objective.
+    n = 11
+    line = np.arange(n) / (n - 1)
+    crowding = crowding_distance(np.stack([line, 1 - line], axis=1))
+    assert crowding[[0, -1]].tolist() == [np.inf, np.inf]
+    assert crowding[1:-1] == pytest.approx(4 / (n - 1))
+    assert np.isinf(crowding_distance(np.zeros((2, 2)))).all()
+    assert crowding_distance(np.zeros((5, 2)))[1:-1].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_who_wins_a_tournament() -> None:
+    objectives = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 2.0], [9.0, 9.0]])
+    shortfall = np.array([0.5, 0.0, 0.0, 0.25])
+    crowding = np.array([0.0, 1.0, 2.0, 0.0])
+
+    def winner(first: int, second: int) -> int:
+        return int(tournament(objectives, shortfall, crowding, np.array([first]), np.array([second]))[0])
+
+    assert winner(0, 1) == -1, "the feasible one, however good the other"
+    assert winner(0, 3) == -1, "the one that misses by less"
+    assert winner(1, 2) == -1, "neither dominates: the lonelier one"
+    assert winner(2, 2) == 0
+    assert tournament(objectives, np.zeros(4), crowding, np.array([0]), np.array([3]))[0] == 1, "dominance"
+
+
+def test_keys_tell_points_apart() -> None:
+    cells = (np.arange(64) + 0.5) / 64
+    points = np.stack(np.meshgrid(cells, cells, cells), axis=-1).reshape(-1, 3)
+    assert len(np.unique(row_keys(points))) == len(points)
+    assert row_keys(np.array([[0.0]])) == row_keys(np.array([[-0.0]]))

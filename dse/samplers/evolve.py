@@ -1,4 +1,4 @@
-"""Evolutionary search by pymoo's algorithms, a generation at a time.
+"""Evolutionary search, a generation at a time: NSGA-II in arrays, or algorithms of pymoo.
 
 Individuals are points of the unit cube, moved to the middle of their cell wherever values are discrete, so that two of
 them are equal exactly if their designs are; no design is proposed twice. Infeasible individuals rank below all
@@ -22,7 +22,8 @@ from dse.space import Space
 from dse.spec_search import EvolveOptions
 
 if TYPE_CHECKING:
-    from dse.samplers.evolve_parts import Engine
+    from dse.samplers.evolve_arrays import ArrayEngine
+    from dse.samplers.evolve_pymoo import PymooEngine
 
 LEAST_POPULATION, LARGEST_POPULATION = 20, 1000
 
@@ -52,7 +53,7 @@ class EvolveSampler:
         self._n_objectives, self._options = n_objectives, options
         self.population = options.population or default_population(n_designs)
         self._turns = Turns()
-        self._engine: Engine | None = None
+        self._engine: ArrayEngine | PymooEngine | None = None
         self._points: FloatArray = np.empty((0, len(space.dimensions)))
         self._start = 0
         self._heard: list[Judged] = []
@@ -118,8 +119,8 @@ class EvolveSampler:
         self._start, self._points = self._turns.asked, points
         self._exhausted = not len(points)
 
-    def _first_engine(self) -> Engine:
-        from dse.samplers.evolve_parts import Engine
+    def _first_engine(self) -> ArrayEngine | PymooEngine:
+        from dse.samplers.evolve_arrays import ArrayEngine, Operators
 
         dimensions = len(self._space.dimensions)
         known = np.empty((0, dimensions)), np.empty((0, self._n_objectives)), np.empty(0)
@@ -128,14 +129,21 @@ class EvolveSampler:
             known = (unit, *_ranked([judged]))
         missing = max(0, self.population - len(known[0]))
         start = SobolPoints(dimensions, seed=self._seed, total=self.population).take(missing)
-        return Engine(
+        operators = Operators.of(self._space, self._options)
+        size, seed, algorithm = self.population, self._seed, self._options.algorithm
+        if algorithm == "nsga2":
+            return ArrayEngine(self._space, start, known, population=size, seed=seed, operators=operators)
+        from dse.samplers.evolve_pymoo import PymooEngine
+
+        return PymooEngine(
             self._space,
             start,
             known,
-            population=self.population,
+            population=size,
+            seed=seed,
+            operators=operators,
             n_objectives=self._n_objectives,
-            seed=self._seed,
-            options=self._options,
+            algorithm=algorithm,
         )
 
     # -- state --------------------------------------------------------------------------------------------------
