@@ -11,6 +11,7 @@ from cost_models.machine import Machine
 from cost_models.passes import PassTime
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
+from cost_models.software import Software
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,21 @@ class Energy:
     board_w: FloatArray
 
 
-def pass_energy(work: PassTime, pass_s: FloatArray, serving: Serving, machine: Machine, formats: Formats) -> Energy:
+def pass_energy(
+    work: PassTime,
+    pass_s: FloatArray,
+    serving: Serving,
+    machine: Machine,
+    formats: Formats,
+    software: Software,
+    *,
+    decode: bool = True,
+) -> Energy:
     """Return the energy of a pass: what moves and computes, and what flows meanwhile.
+
+    While kernels run or wait for each other, a programmable chip draws a share of its design limit whatever they
+    achieve (clocks, schedulers, polling), and attention of single queries, on vector units with operands read again
+    for every query, costs a multiple of a matrix unit's energy per MAC; a stack of a compiled chip has neither.
 
     Parts of a batch in a pipeline each pay their own weight reads. Power is held at the board's design limit, as
     boards do by lowering the clock; the time is not stretched for it.
@@ -39,10 +53,11 @@ def pass_energy(work: PassTime, pass_s: FloatArray, serving: Serving, machine: M
     groups = np.asarray(serving.tensor_parallel) * serving.batch_parts
     element_bytes = np.asarray(formats.activation_bits) / 8
     crossing = times.dram_bytes + operators.activations * element_bytes
+    per_attention_mac = machine.attention_j_per_mac * (software.decode_attention_energy if decode else 1.0)
     joules_per_mac = (
         operators.of_class("linear") * machine.linear_j_per_mac
         + operators.of_class("head") * machine.head_j_per_mac
-        + operators.of_class("attention") * machine.attention_j_per_mac
+        + operators.of_class("attention") * per_attention_mac
     )
     parts = {
         "memory": work.sum(times.dram_bytes) * machine.dram_j_per_byte * groups,
@@ -50,6 +65,7 @@ def pass_energy(work: PassTime, pass_s: FloatArray, serving: Serving, machine: M
         "on_chip": work.sum(crossing) * machine.sram_j_per_byte * groups,
         "unpacking": work.sum(times.weight_bytes) * machine.unpack_j_per_byte * groups,
         "links": work.sum(times.link_bytes) * machine.link_j_per_byte * groups,
+        "active": _active_w(machine, software) * pass_s * serving.chips,
         "static": machine.static_w * pass_s * serving.chips,
     }
     drawn = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
@@ -57,3 +73,8 @@ def pass_energy(work: PassTime, pass_s: FloatArray, serving: Serving, machine: M
         watts = np.minimum(drawn / pass_s, machine.tdp_w * serving.chips)
         board_j = watts * pass_s
     return Energy(parts, board_j, watts)
+
+
+def _active_w(machine: Machine, software: Software) -> FloatArray:
+    """Return what a running program draws whatever it achieves; nothing, where that is nothing of an unknown limit."""
+    return np.where(software.active_share > 0, software.active_share * machine.tdp_w, 0.0)

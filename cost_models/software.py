@@ -44,6 +44,8 @@ class Software:
     collective_hop_s: FloatArray
     collective_share: FloatArray
     ranks_per_chip: FloatArray
+    active_share: FloatArray
+    decode_attention_energy: FloatArray
 
 
 PACED = ("kernel_s", "collective_base_s", "collective_hop_s")

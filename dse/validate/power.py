@@ -101,14 +101,14 @@ def _predict_served(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolo
         expert_spread=technology.value("serving.expert_spread"),
     )
     step = decode_pass(serving, machine, profile, form)
-    spent = pass_energy(step, step.pass_s, serving, machine, form)
+    spent = pass_energy(step, step.pass_s, serving, machine, form, profile)
     batch = column["used_batch"] * column["replicas"]
     joules, seconds = spent.board_j / batch, step.pass_s
     prompts = (~part["phase"].fillna("").eq("decode") & (part["prompt"] > 0)).to_numpy()
     if prompts.any():
         fed = replace(serving, prompt_tokens=np.maximum(column["prompt"], 1.0))
         prefill = prefill_pass(fed, machine, profile, form)
-        filled = pass_energy(prefill, prefill.pass_s, fed, machine, form)
+        filled = pass_energy(prefill, prefill.pass_s, fed, machine, form, profile, decode=False)
         joules = joules + np.where(prompts, filled.board_j / (batch * column["output"]), 0.0)
     rows.loc[part.index, "predicted_s"] = seconds
     rows.loc[part.index, "predicted_j"] = joules
@@ -135,7 +135,7 @@ def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Techn
         ran, time = operators.operator_time(group, machine, profile, form)
         seconds = time.total_s[0]
         one = Serving(load_library().model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)
-        spent = pass_energy(PassTime(ran, time, time.total_s, np.zeros(len(group))), seconds, one, machine, form)
+        spent = pass_energy(PassTime(ran, time, time.total_s, np.zeros(len(group))), seconds, one, machine, form, profile, decode=str(kind).startswith("decode"))
         rows.loc[index, "predicted_s"] = seconds
         rows.loc[index, "predicted_j"] = spent.board_j
         rows.loc[index, "predicted_w"] = spent.board_w
