@@ -37,7 +37,7 @@ R = TypeVar("R", bound=BaseModel)
 
 REQUIRED = ("name", "workloads", "space", "objectives", "search")
 SECTIONS = (*REQUIRED, "extends", "economics", "technology", "constraints", "baselines", "results")
-SWEPT_FIELDS = (*(n for n, p in WORKLOAD_FIELDS.items() if not p.is_choice), "kv_bits", "act_bits")
+SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
 """Fields of a workload that the space may sweep as ``workload.field``."""
 RESERVED = ("technology",)
 """Names that a workload or baseline cannot have: they begin paths of another kind."""
@@ -261,10 +261,10 @@ class _Reader:
         workload, _, field = name.partition(".")
         workloads = tuple(self._mapping_at(("workloads",)))
         if workload in workloads and field in SWEPT_FIELDS:
-            return WORKLOAD_FIELDS.get(field) or PARAMETERS[field]
+            return WORKLOAD_FIELDS[field]
         path = ("space", name)
         if workload in workloads and (field in WORKLOAD_FIELDS or field in WorkloadSpec.model_fields):
-            must_be = f"a number of the workload ({one_of(SWEPT_FIELDS)})"
+            must_be = f"a number of the workload that can be swept ({one_of(SWEPT_FIELDS)})"
             self._fault(path, quoted(field), must_be, f"workloads.{name}", at_key=True)
             return None
         known = (*PARAMETERS, *(f"{workload}.{field}" for workload in workloads for field in SWEPT_FIELDS))

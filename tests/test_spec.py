@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import re
 from pathlib import Path
@@ -13,11 +14,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cost_models.library import load_library
 from cost_models.quantities import PARAMETERS
 from dse.errors import Fault, Place, SpecError
 from dse.samplers import make_sampler
 from dse.space import Space
-from dse.spec import FixedSpec, RangeSpec, Spec, ValuesSpec, load_spec, parse_spec
+from dse.spec import FixedSpec, RangeSpec, Spec, ValuesSpec, WorkloadSpec, load_spec, parse_spec
+from dse.spec_reader import SECTIONS
+from dse.spec_schema import sweep_schema
 from dse.spec_search import OWN_SAMPLERS, SAMPLERS
 from dse.yaml_positions import Node, parse_yaml
 
@@ -669,3 +673,20 @@ def test_every_sampler_that_a_sweep_may_name_exists(name: str, sweep: dict[str, 
     sampler = make_sampler(name, space, n_designs=n_designs, seed=0, n_objectives=2)
     assert sampler.ask(4)
     assert name in OWN_SAMPLERS or "Optuna" in sampler.describe()[0]
+
+
+# -- schema for editors -------------------------------------------------------------------------------------------
+
+
+def test_the_schema_knows_every_key_and_name() -> None:
+    schema = sweep_schema()
+    library = load_library()
+    assert set(schema["properties"]) == set(SECTIONS)
+    workload = schema["properties"]["workloads"]["additionalProperties"]["anyOf"][0]
+    assert set(workload["properties"]) == set(WorkloadSpec.model_fields)
+    assert workload["properties"]["model"]["anyOf"][0]["enum"] == list(library.models)
+    space = schema["properties"]["space"]
+    assert set(space["properties"]) == set(PARAMETERS)
+    assert space["properties"]["node"]["anyOf"][0]["enum"] == list(library.nodes)
+    assert schema["properties"]["technology"]["propertyNames"]["enum"] == list(library.figures)
+    assert len(json.dumps(schema)) < 300_000

@@ -1,0 +1,122 @@
+"""The sweep file as a JSON Schema, for editors that complete and check while one types.
+
+Looser than `load_spec` where a schema cannot follow (units, names that depend on one another); never stricter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from cost_models.library import Library, load_library
+from cost_models.quantities import METRICS, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
+from dse.spec_fields import known_names
+from dse.spec_reader import REQUIRED, SWEPT_FIELDS
+from dse.spec_records import (
+    BaselineSpec,
+    ConstraintSpec,
+    EconomicsSpec,
+    FigureSpec,
+    ObjectiveSpec,
+    ResultsSpec,
+    WorkloadSpec,
+)
+from dse.spec_search import SAMPLERS, SearchSpec
+from dse.spec_space import RangeSpec
+
+Schema = dict[str, Any]
+
+QUANTITY: Schema = {"type": ["number", "string"]}
+"""A number, or text with a unit."""
+
+EMPTY: Schema = {"type": "null"}
+"""Removes what an extended file says."""
+
+
+def sweep_schema() -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a sweep file."""
+    library = load_library()
+    design = [name for name, metric in METRICS.items() if metric.scope == "design"]
+    workload = [name for name, metric in METRICS.items() if metric.scope == "workload"]
+    metric = {"anyOf": [{"enum": design}, {"pattern": rf"^[A-Za-z][A-Za-z0-9_-]*\.({'|'.join(workload)})$"}]}
+    fields = {name: _parameter(parameter, library) for name, parameter in {**PARAMETERS, **WORKLOAD_FIELDS}.items()}
+    names = {"metric": {"type": "string", **metric}, "direction": {"enum": ["minimize", "maximize"]}}
+    sections: Schema = {
+        "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]*$"},
+        "extends": {"type": "string", "description": "another sweep file that this one is merged over"},
+        "workloads": _mapping(_record(WorkloadSpec, fields | {"required": {"type": "boolean"}})),
+        "space": _space(library),
+        "economics": _record(EconomicsSpec, {"yield_model": {"type": "string"}}),
+        "technology": _figures(library, {"anyOf": [QUANTITY, _record(FigureSpec, {})]}),
+        "objectives": {"type": "array", "minItems": 1, "items": _record(ObjectiveSpec, names)},
+        "constraints": {"type": "array", "items": _record(ConstraintSpec, names | {"relative_to": {"type": "string"}})},
+        "baselines": _mapping(_record(BaselineSpec, fields | {"chips": {"type": "string"}})),
+        "search": _record(SearchSpec, _search_fields()),
+        "results": _record(ResultsSpec, {}),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A design-space sweep",
+        "type": "object",
+        "additionalProperties": False,
+        # A file that extends another needs nothing of its own.
+        "anyOf": [{"required": list(REQUIRED)}, {"required": ["extends"]}],
+        "properties": sections,
+    }
+
+
+def _record(kind: type[BaseModel], known: Schema) -> Schema:
+    """Return the schema of a record whose fields are quantities unless `known` says otherwise."""
+    properties = {name: {"anyOf": [known.get(name, QUANTITY), EMPTY]} for name in kind.model_fields}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _mapping(of: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": {"anyOf": [of, EMPTY]}}
+
+
+def _parameter(parameter: Parameter, library: Library) -> Schema:
+    """Return the schema of one value of a parameter."""
+    schema: Schema = {"enum": list(known_names(parameter, library))} if parameter.is_choice else QUANTITY
+    unit = f" ({parameter.unit})" if parameter.unit else ""
+    return {**schema, "description": f"{parameter.meaning}{unit}"}
+
+
+def _space(library: Library) -> Schema:
+    """Return the schema of the space: every parameter, any workload's numbers, any figure."""
+    number = _declared(QUANTITY, is_choice=False)
+    fields = "|".join(SWEPT_FIELDS)
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            name: _declared(_parameter(parameter, library), is_choice=parameter.is_choice)
+            for name, parameter in PARAMETERS.items()
+        },
+        "patternProperties": {
+            rf"^[A-Za-z][A-Za-z0-9_-]*\.({fields})$": number,
+            rf"^{TECHNOLOGY_PREFIX.replace('.', '[.]')}.+$": number,
+        },
+    }
+
+
+def _declared(value: Schema, *, is_choice: bool) -> Schema:
+    """Return the schema of what a sweep may say of a parameter with such values."""
+    when = {"type": "object", "additionalProperties": True, "minProperties": 1}
+    values = {"type": "array", "items": value, "minItems": 1}
+    listed = {"type": "object", "additionalProperties": False, "properties": {"values": values, "when": when}}
+    flags: Schema = {"log": {"type": "boolean"}, "type": {"enum": ["int", "float"]}, "when": when}
+    ranged = _record(RangeSpec, flags)
+    declared = [listed] if is_choice else [listed, ranged]
+    return {"anyOf": [value, *declared, {"type": "array", "items": {"anyOf": declared}, "minItems": 1}, EMPTY]}
+
+
+def _figures(library: Library, of: Schema) -> Schema:
+    names = {"enum": list(library.figures)}
+    return {"type": "object", "propertyNames": names, "additionalProperties": {"anyOf": [of, EMPTY]}}
+
+
+def _search_fields() -> Schema:
+    sampler = {"type": "string", "description": f"one of {', '.join(SAMPLERS)}, or several joined by +"}
+    return {"sampler": sampler, "options": {"type": "object"}}
