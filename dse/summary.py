@@ -11,7 +11,7 @@ from cost_models.quantities import METRICS, PARAMETERS
 from dse.rows import MARGIN_PREFIX
 from dse.spec import Spec
 from dse.store import StoredRun
-from dse.tables import MISSING, Table, cell_text, number_text, percent_text, ranges_text
+from dse.tables import MISSING, Table, cell_text, narrow, number_text, percent_text, ranges_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,8 +130,7 @@ def misses_table(run: StoredRun, count: int = 5) -> Table:
         broken = [
             f"{name.removeprefix(MARGIN_PREFIX)} by {percent_text(-row[name])} %" for name in margins if row[name] < 0
         ]
-        design = ", ".join(f"{name} {cell_text(row[name])}" for name in axes if not _absent(row[name]))
-        rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", design))
+        rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", _parameters_text(row, axes)))
     return Table("Nearest misses", ("design", "misses", "parameters"), tuple(rows))
 
 
@@ -230,22 +229,27 @@ def _first_number(*values: float) -> float:
 
 
 def front_table(run: StoredRun, top: int | None = None) -> Table:
-    """Return the front by its first objective: parameters that vary and metrics that matter."""
+    """Return the front by its first objective: what varies, the objectives and the ever interesting metrics.
+
+    Args:
+        run: the run.
+        top: how many designs; all where None.
+    """
     front = sorted_front(run)
-    axes = [name for name in [*varying(run.spec), *shown_metrics(run.spec)] if name in front]
     shown = front if top is None else front.head(top)
+    axes = [name for name in varying(run.spec) if name in front]
+    metrics = list(dict.fromkeys([*(objective.metric for objective in run.spec.objectives), *ALWAYS_SHOWN]))
     rows = tuple(
-        (str(row["id"]), *("-" if _absent(row[name]) else cell_text(row[name]) for name in axes))
+        (str(row["id"]), _parameters_text(row, axes), *(cell_text(row[name]) for name in metrics))
         for _, row in shown.iterrows()
     )
     rest = f" (first {len(shown)} of {len(front)})" if len(shown) < len(front) else ""
-    headings = ("design", *(_heading(name) for name in axes))
-    return Table(f"Front{rest}", headings, rows)
+    headings = ("design", "parameters", *(narrow(f"{name}, {unit_of(name)}") for name in metrics))
+    return Table(f"Front{rest}", headings, rows, names=2)
 
 
-def _heading(name: str) -> str:
-    words = name.replace(".", ".\n")
-    return f"{words}\n{unit_of(name)}" if unit_of(name) else words
+def _parameters_text(row: Any, names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {cell_text(row[name])}" for name in names if not _absent(row[name]))
 
 
 def sorted_front(run: StoredRun) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dse.compare import MEASURES, Comparison, Entry, Measure
-from dse.tables import Table, number_text, percent_text, ratio_text
+from dse.tables import Table, narrow, number_text, percent_text, ratio_text
 
 
 def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Table:
@@ -22,7 +22,7 @@ def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Ta
     title = f"{comparison.workload}: designs and baselines, all chips together"
     if with_ratios and comparison.reference is not None:
         title += f" (in brackets: over that of {comparison.reference})"
-    return Table(title, ("", "unit", *map(_narrow, (entry.name for entry in comparison.entries))), rows, names=2)
+    return Table(title, ("", "unit", *map(narrow, (entry.name for entry in comparison.entries))), rows, names=2)
 
 
 def _compared(entry: Entry, measure: Measure, with_ratio: bool) -> str:
@@ -41,21 +41,8 @@ def ratio_table(comparison: Comparison) -> Table | None:
         for measure in MEASURES
         if measure.in_ratio
     )
-    names = map(_narrow, (entry.name for entry in others))
+    names = map(narrow, (entry.name for entry in others))
     return Table(f"{comparison.workload}: value over that of {comparison.reference}", ("", *names), rows)
-
-
-def _narrow(name: str, width: int = 11) -> str:
-    """Return a name in lines, broken behind commas and, where it is long, at its last underscore within `width`."""
-    lines = []
-    for part in name.split(", "):
-        words = part
-        while len(words) > width and "_" in words[:width]:
-            place = words[:width].rindex("_") + 1
-            lines.append(words[:place])
-            words = words[place:]
-        lines.append(words)
-    return "\n".join(lines)
 
 
 def what_they_are(comparison: Comparison) -> list[str]:

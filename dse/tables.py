@@ -39,8 +39,8 @@ class Table:
 def number_text(value: float | None, digits: int = 4) -> str:
     """Return a number as a person writes it: four significant digits, thousands apart, no exponent where avoidable.
 
-    >>> number_text(1234567.0), number_text(0.012345), number_text(float("nan"))
-    ('1 234 567', '0.01234', 'n/a')
+    >>> number_text(1234567.0), number_text(0.0123456), number_text(float("nan"))
+    ('1 234 567', '0.01235', 'n/a')
     """
     if value is None or math.isnan(value):
         return MISSING
@@ -100,6 +100,22 @@ def ranges_text(lows: Sequence[float], highs: Sequence[float], chosen: Iterable[
             runs.append([place, place])
     ends = [dict.fromkeys((number_text(lows[a]), number_text(highs[b]))) for a, b in runs]
     return ", ".join(" to ".join(pair) for pair in ends)
+
+
+def narrow(name: str, width: int = 11) -> str:
+    r"""Return a name in lines: broken behind commas, and where it is long at a space or behind a dot or underscore.
+
+    >>> narrow("chat_70b.ms_per_token, ms"), narrow("nearest to targets")
+    ('chat_70b.\nms_per_\ntoken\nms', 'nearest to\ntargets')
+    """
+    lines = []
+    for part in name.split(", "):
+        words = part
+        while len(words) > width and (place := max(words.rfind(sign, 0, width) for sign in "._ ") + 1):
+            lines.append(words[:place].rstrip())
+            words = words[place:]
+        lines.append(words)
+    return "\n".join(line for line in lines if line)
 
 
 def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WIDTH = 118
 """Columns of the output where it does not go to a terminal, and the most that tables take there."""
 
+LEAST_COLUMN = 7
+"""Width below which no column is squeezed, as far as its cells are that wide."""
+
 EVERY_S = 10.0
 """Seconds between two lines of progress where no bar can be drawn."""
 
@@ -49,7 +52,8 @@ def print_table(out: Console, table: Table) -> None:
                 justify="right" if table.is_numeric(place) else "left",
                 overflow="fold",
                 vertical="top",
-                no_wrap=place == 0,
+                no_wrap=place == 0 or table.is_numeric(place),
+                min_width=min(LEAST_COLUMN, max((len(row[place]) for row in table.rows), default=0)),
             )
             for place, heading in enumerate(table.headings)
         ),
