@@ -166,6 +166,10 @@ def _chips(value: object, info: ValidationInfo) -> str:
         perhaps = suggest(chip, known, FOREIGN_NAMES)
         counted = f"{count}x {perhaps}" if perhaps and match[1] else perhaps
         raise fault(quoted(chip), "a chip of the library (dse library lists them)", counted)
+    entry = door_of(info).library.chips[chip]
+    missing = [name for name in ("capacity_gib", "bandwidth_gbps") if getattr(entry, name) is None]
+    if missing:
+        raise fault(f"the chip {chip} cannot be evaluated: its {missing[0]} is not published")
     return f"{count}x {chip}"
 
 
