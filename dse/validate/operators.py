@@ -201,3 +201,11 @@ PREDICTORS: dict[str, Predictor] = {
     **dict.fromkeys(("all_reduce", "all_gather", "alltoall"), _collective),
     "memory_bandwidth": _bandwidth,
 }
+
+
+def in_metric_units(rows: pd.DataFrame, seconds: pd.Series) -> pd.Series:
+    """Return times in the unit of each row's own metric."""
+    work = 2 * rows["m"] * rows["n"] * rows["k"]
+    out = seconds * 1e6
+    out = out.where(rows["metric"] != "achieved_TFLOPS", work / seconds / 1e12)
+    return out.where(rows["metric"] != "achieved_GBps", 1 / seconds / 1e9)

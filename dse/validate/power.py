@@ -135,7 +135,15 @@ def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Techn
         ran, time = operators.operator_time(group, machine, profile, form)
         seconds = time.total_s[0]
         one = Serving(load_library().model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)
-        spent = pass_energy(PassTime(ran, time, time.total_s, np.zeros(len(group))), seconds, one, machine, form, profile, decode=str(kind).startswith("decode"))
+        spent = pass_energy(
+            PassTime(ran, time, time.total_s, np.zeros(len(group))),
+            seconds,
+            one,
+            machine,
+            form,
+            profile,
+            decode=str(kind).startswith("decode"),
+        )
         rows.loc[index, "predicted_s"] = seconds
         rows.loc[index, "predicted_j"] = spent.board_j
         rows.loc[index, "predicted_w"] = spent.board_w

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from cost_models.columns import Choice, FloatArray, Number
-from cost_models.inference import Inference, decode_bound_s, infer
+from cost_models.inference import decode_bound_s
 from cost_models.library import load_library
 from cost_models.machine import Machine
 from cost_models.passes import PassTime, decode_pass, prefill_pass
@@ -118,23 +116,21 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
     if missing.any():
         batch = np.where(missing, largest_batch(group, technology), batch)
         group = replace(group, serving=replace(group.serving, batch=np.maximum(batch, 1.0)))
-    result = infer(
-        group.serving,
-        group.machine,
-        software(group.stack, technology, group.family),
-        group.formats,
-        chunk_tokens=technology.value("serving.prefill_chunk_tokens"),
-    )
     index, quantity = part.index, part["quantity"].to_numpy()
+    profile = software(group.stack, technology, group.family)
+    decode_s = decode_pass(group.serving, group.machine, profile, group.formats).pass_s
+    prefill_s = decode_s
+    if (quantity != "decode").any():
+        prefill_s = prefill_pass(group.serving, group.machine, profile, group.formats).pass_s
     rows.loc[index, "used_batch"] = np.asarray(group.serving.batch) * np.asarray(group.serving.replicas)
-    rows.loc[index, "fits"] = np.broadcast_to(result.fits, len(part))
     interference = _interference_s(group, technology, part)
-    rows.loc[index, "decode_s"] = result.decode_s
+    rows.loc[index, "decode_s"] = decode_s
     rows.loc[index, "interference_s"] = interference
     rows.loc[index, "predicted_s"] = of_quantity(
-        quantity, result.decode_s + interference, result.prefill_s, result.request_s
+        quantity, decode_s + interference, prefill_s, prefill_s + decode_s * np.asarray(group.serving.output_tokens)
     )
     if bounds:
+        rows.loc[index, "fits"] = _held(group, technology) <= group.machine.capacity_bytes
         least, memory = _bound(group, technology, quantity)
         rows.loc[index, "bound_s"], rows.loc[index, "memory_share"] = least, memory
     blind = pd.Series(~known & (quantity != "decode"), index=index).reindex(rows.index, fill_value=False)
@@ -215,15 +211,20 @@ def _moving(step: PassTime, machine: Machine) -> FloatArray:
     return step.sum(step.times.dram_bytes) / machine.bandwidth_bytes_per_s
 
 
+def _held(group: _Group, technology: Technology) -> FloatArray:
+    """Return the bytes that the fullest chip holds."""
+    chunk = technology.value("serving.prefill_chunk_tokens")
+    fullest = footprint(group.serving, group.formats, chunk_tokens=chunk).fullest_bytes
+    return np.broadcast_to(fullest, (len(group.stack),))
+
+
 def largest_batch(group: _Group, technology: Technology) -> FloatArray:
     """Return the largest batch whose weights, KV cache and activations the chips hold; 0 where not even one fits."""
-    chunk = technology.value("serving.prefill_chunk_tokens")
     capacity = group.machine.capacity_bytes
     n = len(group.stack)
 
     def held(batch: FloatArray) -> FloatArray:
-        serving = replace(group.serving, batch=batch)
-        return np.broadcast_to(footprint(serving, group.formats, chunk_tokens=chunk).fullest_bytes, (n,))
+        return _held(replace(group, serving=replace(group.serving, batch=batch)), technology)
 
     low, high = np.zeros(n), np.full(n, 2.0**16)
     for _ in range(17):

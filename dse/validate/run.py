@@ -1,0 +1,103 @@
+"""Predicting and scoring whole measurement files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cost_models.library import load_library
+from cost_models.technology import Technology
+from dse.validate import operators, power, requests
+from dse.validate.report import energy_tables, excluded_tables, operator_tables, request_tables, summary
+from dse.validate.results import Table, Validation
+from dse.validate.rows import Form, read_measurements
+from dse.validate.score import source_of
+
+SHIPPED = (
+    "open.csv", "e2e2_open.csv", "micro_open.csv", "micro2_open.csv", "energy_open.csv", "energy2_open.csv",
+    "excluded.csv",
+)  # fmt: skip
+"""Measurement files of the library."""
+
+
+def shipped() -> list[Path]:
+    """Return the paths of the measurement files that the package ships."""
+    return [load_library().data_file(f"measurements/{name}") for name in SHIPPED]
+
+
+def run_validation(paths: Sequence[Path] = (), technology: Technology | None = None) -> Validation:
+    """Predict every row of measurement files and score the predictions.
+
+    Args:
+        paths: CSV files of the shipped forms, recognised by their columns; the shipped ones where empty.
+        technology: figures; the library's where None.
+
+    Raises:
+        MeasurementError: a file cannot be read or has none of the forms.
+    """
+    technology = technology or Technology()
+    files: dict[str, pd.DataFrame] = {}
+    seen: dict[Form, list[pd.DataFrame]] = {}
+    for path in paths or shipped():
+        form, rows = read_measurements(Path(path))
+        scored = _scored(form, rows, technology)
+        name = Path(path).name
+        files[name if name not in files else str(path)] = _output(Path(path), scored, form)
+        seen.setdefault(form, []).append(scored)
+    together = {form: pd.concat(parts, ignore_index=True) for form, parts in seen.items()}
+    served = together.get("requests", pd.DataFrame())
+    tables: list[Table] = [summary(files)]
+    if len(served):
+        tables += request_tables(served, technology)
+    if "operators" in together:
+        tables += operator_tables(together["operators"])
+    if "energy" in together:
+        tables += energy_tables(together["energy"])
+    if "excluded" in together:
+        tables += excluded_tables(together["excluded"])
+    return Validation(files, tuple(tables), served)
+
+
+def _scored(form: Form, rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
+    """Return rows of one form with predictions, in the names that the scores use."""
+    if form == "operators":
+        made = operators.predict(operators.prepare(rows), technology)
+    elif form == "energy":
+        made = power.predict(power.prepare(rows, technology), technology)
+        made["measured_s"], made["bound_s"] = made["measured_j"], np.nan
+    else:
+        made = requests.predict(requests.prepare(rows), technology)
+        made["measured_s"] = requests.measured_s(made)
+    made["source"] = source_of(made)
+    return made
+
+
+def _output(path: Path, rows: pd.DataFrame, form: Form) -> pd.DataFrame:
+    """Return the file as it was, with what `dse validate` adds."""
+    out = pd.read_csv(path, dtype=str, keep_default_na=False)
+    out = out.rename(columns={"reason": "excluded_for"}) if form == "excluded" else out
+    if form == "energy":
+        out["predicted"], out["predicted_w"] = rows["predicted_j"].to_numpy(), rows["predicted_w"].to_numpy()
+        out["ratio"] = (rows["predicted_j"] / rows["measured_j"]).to_numpy()
+        out["bound"], out["bound_by"] = np.nan, ""
+    else:
+        inverse = operators.in_metric_units if form == "operators" else requests.in_metric_units
+        out["predicted"] = inverse(rows, rows["predicted_s"]).to_numpy()
+        out["bound"] = inverse(rows, rows["bound_s"]).to_numpy()
+        out["ratio"] = (rows["predicted_s"] / rows["measured_s"]).to_numpy()
+        which = np.where(rows["memory_share"] >= 0.5, "memory", "arithmetic")
+        collective = rows["quantity"].isin(["all_reduce", "all_gather", "alltoall"]).to_numpy()
+        which = np.where(collective, "link", which)
+        out["bound_by"] = np.where(rows["bound_s"].notna(), which, "")
+    generic = np.where(rows["own_profile"].to_numpy(dtype=bool), "", " (generic: software has no profile)")
+    stack = rows["stack"].to_numpy(dtype=object)
+    out["stack"] = [f"{name}{note}" if name else "" for name, note in zip(stack, generic, strict=True)]
+    if form in ("requests", "excluded"):
+        out["used_batch"] = rows["used_batch"].to_numpy()
+        out["interference_ms"] = (rows["interference_s"] * 1e3).to_numpy()
+        out["fits"] = rows["fits"].map({True: "yes", False: "no"}).fillna("").to_numpy()
+    out["reason"], out["remark"] = rows["reason"].to_numpy(), rows["remark"].to_numpy()
+    return out

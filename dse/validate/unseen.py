@@ -1,0 +1,60 @@
+"""Scores for what was not seen: a chip left out of its stack's fit, a source left out of the generic stack's fit."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pandas as pd
+
+from cost_models.columns import Choice
+from cost_models.library import load_library
+from cost_models.technology import Technology
+from dse.validate.machines import generic_stack
+from dse.validate.requests import predict
+
+FOLDS = "stack_folds.csv"
+"""Constants refitted without one chip or one source, written by ``fits/stacks.py`` into the library."""
+
+
+@functools.cache
+def _folds() -> dict[tuple[str, str, str], dict[str, float]]:
+    table = pd.read_csv(load_library().data_file(FOLDS))
+    return {
+        (str(kind), str(left_out), str(stack)): {
+            f"stacks.{stack}.{name}": float(value) for name, value in zip(part["parameter"], part["value"], strict=True)
+        }
+        for (kind, left_out, stack), part in table.groupby(["kind", "left_out", "stack"])
+    }
+
+
+def unseen_chips(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
+    """Return rows of known software, each predicted by constants fitted without any row of its chip.
+
+    Rows whose stack was fitted on their chip alone are left out: without it the stack would be unknown.
+    """
+    return _predicted(rows, rows["stack"], "chip", rows["chip"], technology)
+
+
+def unseen_sources(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
+    """Return rows predicted by the generic stack of their chip's family, fitted without any row of their source."""
+    generic = rows["chip"].map({name: generic_stack(name) for name in rows["chip"].unique()})
+    return _predicted(rows, generic, "source", rows["source"], technology)
+
+
+def _predicted(
+    rows: pd.DataFrame, stack: pd.Series, kind: str, left_out: pd.Series, technology: Technology
+) -> pd.DataFrame:
+    """Return the rows that have a fold, predicted with its constants; those without one keep no place."""
+    folds, parts = _folds(), []
+    for (name, out), index in rows.groupby([stack, left_out], sort=False).groups.items():
+        values = folds.get((kind, str(out), str(name)))
+        if values is None and kind == "source":
+            values = {}
+        if values is None:
+            continue
+        part = rows.loc[index]
+        choice = Choice((str(name),), np.zeros(len(part), dtype=np.intp))
+        made = predict(part, technology.with_overrides(values), stack=choice, bounds=False)
+        parts.append(part.assign(predicted_s=made["predicted_s"], stack=name))
+    return pd.concat(parts) if parts else rows.iloc[:0]
