@@ -12,7 +12,7 @@ from cost_models.columns import row_count
 from cost_models.metrics import Served, workload_metrics
 from dse.errors import NOWHERE, Fault, SpecError
 from dse.evaluate import Evaluator, filled
-from dse.picks import Setting, designs_of
+from dse.results.picks import Setting, designs_of
 from dse.spec import BaselineSpec, Spec, parse_spec
 
 

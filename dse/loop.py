@@ -19,13 +19,13 @@ from types import FrameType
 import numpy as np
 
 from cost_models.columns import Designs, row_count, select
-from dse.archive import write_outcome
 from dse.errors import Fault, SpecError
 from dse.evaluate import Evaluation, Evaluator
-from dse.keeper import Keeper
-from dse.outcome import Outcome, Progress, Status
-from dse.picks import choose_picks
-from dse.provenance import (
+from dse.results.archive import write_outcome
+from dse.results.keeper import Keeper
+from dse.results.outcome import Outcome, Progress, Status
+from dse.results.picks import choose_picks
+from dse.results.provenance import (
     library_hash,
     package_versions,
     python_version,
@@ -33,12 +33,12 @@ from dse.provenance import (
     source_commit,
     text_hash,
 )
-from dse.rows import Rows
+from dse.results.rows import Rows
+from dse.results.store import RESULTS, SCHEMA, StoredRun, check_place, open_run, place_for_run, write_whole
 from dse.samplers import sampler_of
 from dse.samplers.base import Judged
 from dse.space import Space
 from dse.spec import Spec
-from dse.store import RESULTS, SCHEMA, StoredRun, check_place, open_run, place_for_run, write_whole
 
 CHUNK_ROWS = 16_384
 """Rows evaluated in one call: their columns stay in the cache."""

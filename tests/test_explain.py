@@ -22,10 +22,10 @@ from dse.explain import (
     explain_run_row,
     load_design,
 )
-from dse.explain_table import render
 from dse.loop import run
-from dse.picks import designs_of
+from dse.results.picks import designs_of
 from dse.spec import parse_spec
+from dse.terminal.explanation import render
 
 SWEEP = {
     "name": "tiny",

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dse.evaluate import Evaluation
-from dse.keeper import NEAREST_MISSES, Keeper
-from dse.rows import Rows
+from dse.results.keeper import NEAREST_MISSES, Keeper
+from dse.results.rows import Rows
 from dse.space import Space
 from dse.spec import parse_spec
 

@@ -3,8 +3,8 @@ import pytest
 
 from cost_models.columns import INACTIVE, Choice
 from dse.evaluate import Evaluation, Evaluator
-from dse.picks import choose_picks, designs_of, settings_of
-from dse.rows import Rows
+from dse.results.picks import choose_picks, designs_of, settings_of
+from dse.results.rows import Rows
 from dse.space import Space
 from dse.spec import parse_spec
 

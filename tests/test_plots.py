@@ -13,7 +13,6 @@ from matplotlib.image import imread
 from dse.errors import RunError, SpecError
 from dse.explain import explain_baseline, explain_designs
 from dse.loop import run
-from dse.picks import designs_of
 from dse.plots import KINDS, plot_run
 from dse.plots.breakdown import _block_bar, _block_names, _grouped, _power_bar
 from dse.plots.labels import Label, place_labels
@@ -22,6 +21,7 @@ from dse.plots.pareto import _edge_of_pair
 from dse.plots.reading import _limits_of, explanations_of, scene_of
 from dse.plots.scene import Limit, Pick, Scene
 from dse.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
+from dse.results.picks import designs_of
 from dse.spec import ConstraintSpec, parse_spec
 
 SWEEP = {

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cost_models.columns import Choice
 from dse.evaluate import Evaluation
-from dse.rows import MARGIN_PREFIX, Rows, Thinned, joined
+from dse.results.rows import MARGIN_PREFIX, Rows, Thinned, joined
 
 
 def rows_of(ids, memory=("lpddr", "hbm")):

@@ -8,10 +8,10 @@ import dse.loop
 from dse.errors import RunError, SpecError
 from dse.evaluate import Evaluator
 from dse.loop import explore, run
-from dse.picks import designs_of
+from dse.results.picks import designs_of
+from dse.results.store import bare, open_run
 from dse.space import Space
 from dse.spec import parse_spec
-from dse.store import bare, open_run
 
 RESULTS = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv", "baselines.csv")
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.columns import INACTIVE, Choice, Column, Designs, row_count, select
-from dse.codecs import Continuous, Listed, WholeNumbers, spread, stepped
 from dse.errors import SpecError
 from dse.space import Space
+from dse.space.codecs import Continuous, Listed, WholeNumbers, spread, stepped
 from dse.spec import parse_spec
 
 

@@ -20,9 +20,9 @@ from dse.errors import Fault, Place, SpecError
 from dse.samplers import make_sampler
 from dse.space import Space
 from dse.spec import FixedSpec, RangeSpec, Spec, ValuesSpec, WorkloadSpec, load_spec, parse_spec
-from dse.spec_reader import SECTIONS
-from dse.spec_schema import sweep_schema
-from dse.spec_search import OWN_SAMPLERS, SAMPLERS
+from dse.spec.reader import SECTIONS
+from dse.spec.schema import sweep_schema
+from dse.spec.search import OWN_SAMPLERS, SAMPLERS
 from dse.yaml_positions import Node, parse_yaml
 
 SWEEP = """\

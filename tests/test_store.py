@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dse.errors import RunError
-from dse.store import MANIFEST, bare, find_run, headed, open_run, place_for_run, write_json, write_whole
+from dse.results.store import MANIFEST, bare, find_run, headed, open_run, place_for_run, write_json, write_whole
 
 WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-import dse.tables
-from dse.outcome import Progress
-from dse.tables import MISSING, Table, cell_text, csv_text, number_text, percent_text, ranges_text
+import dse.terminal.tables
+from dse.results.outcome import Progress
 from dse.terminal import WIDTH, print_lines, print_table, progress_display
+from dse.terminal.tables import MISSING, Table, cell_text, csv_text, number_text, percent_text, ranges_text
 
 
 def test_the_examples_are_true():
-    assert doctest.testmod(dse.tables).failed == 0
+    assert doctest.testmod(dse.terminal.tables).failed == 0
 
 
 @given(st.floats(1e-9, 1e11))
@@ -55,7 +55,7 @@ def printed(table, width=WIDTH):
 def test_a_table_shows_every_cell_and_keeps_its_width():
     rows = tuple((f"chat_70b.metric_{place}", "token/s", *(number_text(place * 1000.5 + c) for c in range(7)))
                  for place in range(5))  # fmt: skip
-    headings = ("", "unit", *(dse.tables.narrow(f"nearest to targets {c}") for c in range(7)))
+    headings = ("", "unit", *(dse.terminal.tables.narrow(f"nearest to targets {c}") for c in range(7)))
     text = printed(Table("Wide", headings, rows, names=2))
     assert all(cell in text for row in rows for cell in row)
     assert max(map(len, text.splitlines())) <= WIDTH

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from cost_models.columns import INACTIVE, Choice
 from dse.evaluate import Evaluation
-from dse.rows import Rows
-from dse.tally import NO_OBJECTIVE, Tally
-from dse.tally_axes import Binning, binning_of
-from dse.tally_patterns import distinct_patterns, removing
+from dse.results.rows import Rows
+from dse.results.tally import NO_OBJECTIVE, Tally
+from dse.results.tally_axes import Binning, binning_of
+from dse.results.tally_patterns import distinct_patterns, removing
 
 LEVELS = np.array([1.0, 2.0, 4.0])
 LABELS = ("speed", "power", "size")

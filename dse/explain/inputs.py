@@ -23,13 +23,13 @@ from dse.errors import NOWHERE, Fault, Place, RunError, SpecError
 from dse.evaluate import Evaluator
 from dse.explain.designs import explain_baseline, explain_designs
 from dse.explain.records import Explanation
-from dse.picks import Setting, designs_of
+from dse.results.picks import Setting, designs_of
+from dse.results.store import StoredRun
 from dse.spec import FixedSpec, Spec
-from dse.spec_faults import unknown_key
-from dse.spec_files import read_tree
-from dse.spec_reader import read_spec
-from dse.spec_words import quoted, suggest
-from dse.store import StoredRun
+from dse.spec.faults import unknown_key
+from dse.spec.files import read_tree
+from dse.spec.reader import read_spec
+from dse.spec.words import quoted, suggest
 from dse.yaml_positions import Node, node_of, parse_yaml
 
 SECTIONS = ("name", "design", "workloads", "technology", "economics", "baselines", "constraints")

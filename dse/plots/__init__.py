@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dse.errors import Fault, Place, SpecError
-from dse.spec_words import one_of, quoted, suggest
-from dse.store import open_run
+from dse.results.store import open_run
+from dse.spec.words import one_of, quoted, suggest
 
 KINDS = ("pareto", "parallel", "roofline", "breakdown")
 """What can be drawn: the front, parallel coordinates, rooflines of the knee, power and area and cost by block."""

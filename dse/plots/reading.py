@@ -10,12 +10,12 @@ import numpy as np
 from cost_models.quantities import METRICS
 from dse.evaluate import Evaluator
 from dse.explain import Explanation, explain_baseline, explain_designs
-from dse.picks import designs_of
 from dse.plots.scene import Limit, Pick, Scene
-from dse.rows import MARGIN_PREFIX
+from dse.results.picks import designs_of
+from dse.results.rows import MARGIN_PREFIX
+from dse.results.store import StoredRun
 from dse.spec import ConstraintSpec, FixedSpec, Spec
-from dse.store import StoredRun
-from dse.tables import number_text
+from dse.terminal.tables import number_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -28,7 +28,7 @@ from dse.plots.style import (
     scale_axis,
     short,
 )
-from dse.tables import percent_text
+from dse.terminal.tables import percent_text
 
 _UNBROKEN = "\u00a0"
 

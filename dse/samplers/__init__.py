@@ -12,9 +12,9 @@ from dse.errors import Fault, SpecError
 from dse.samplers.base import Judged, Sampler
 from dse.space import Space
 from dse.spec import Spec
-from dse.spec_faults import faults_of
-from dse.spec_search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, Options, OptunaOptions, stages_of
-from dse.spec_words import FOREIGN_SAMPLERS, one_of, quoted, suggest
+from dse.spec.faults import faults_of
+from dse.spec.search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, Options, OptunaOptions, stages_of
+from dse.spec.words import FOREIGN_SAMPLERS, one_of, quoted, suggest
 from dse.yaml_positions import KeyPath, node_of
 
 __all__ = ["Judged", "Sampler", "make_sampler", "sampler_of"]
@@ -34,7 +34,7 @@ def make_sampler(
     """Return a sampler.
 
     Args:
-        name: one of `dse.spec_search.SAMPLERS`, ``optuna:Class``, or several joined by ``+``.
+        name: one of `dse.spec.search.SAMPLERS`, ``optuna:Class``, or several joined by ``+``.
         space: the space; one with nothing to vary is enumerated, whatever the sampler.
         n_designs: designs to propose; `grid` does without.
         seed: seed of everything random.

@@ -19,7 +19,7 @@ from dse.errors import SamplerError
 from dse.samplers.base import Judged, Turns
 from dse.samplers.sobol import SobolPoints
 from dse.space import Space
-from dse.spec_search import EvolveOptions
+from dse.spec.search import EvolveOptions
 
 if TYPE_CHECKING:
     from dse.samplers.evolve_arrays import ArrayEngine

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cost_models.columns import FloatArray
 from dse.front import ranks
 from dse.space import Space
-from dse.spec_search import EvolveOptions
+from dse.spec.search import EvolveOptions
 
 FEW_LEVELS = 8
 """Listed numbers up to this many are mutated like names, to any of them alike; more are moved along the list."""

@@ -22,8 +22,8 @@ from cost_models.columns import Column, FloatArray
 from dse.errors import Fault, MissingPackageError, SamplerError, SpecError
 from dse.samplers.base import Judged, Turns
 from dse.space import Space
-from dse.spec_search import OPTUNA_PREFIX, OPTUNA_SAMPLERS, OptunaOptions
-from dse.spec_words import one_of, quoted, suggest
+from dse.spec.search import OPTUNA_PREFIX, OPTUNA_SAMPLERS, OptunaOptions
+from dse.spec.words import one_of, quoted, suggest
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

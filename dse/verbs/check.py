@@ -14,12 +14,12 @@ from cost_models.columns import FloatArray
 from dse.compare import baseline_words
 from dse.evaluate import Evaluation, Evaluator
 from dse.loop import check_baselines
-from dse.picks import settings_of
+from dse.results.picks import settings_of
 from dse.space import Space, SpaceParameter
 from dse.spec import Spec, load_spec
-from dse.summary import asked, shown_metrics, unit_of
-from dse.tables import Table, cell_text, csv_text, number_text
 from dse.terminal import console, print_lines, print_table
+from dse.terminal.summary import asked, shown_metrics, unit_of
+from dse.terminal.tables import Table, cell_text, csv_text, number_text
 
 FEW = 12
 """Values of a parameter that are written out."""

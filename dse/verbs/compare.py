@@ -9,12 +9,12 @@ from rich.console import Console
 
 from dse.compare import MEASURES, Comparison, compare, with_baselines
 from dse.evaluate import Evaluator
-from dse.picks import Setting
-from dse.store import StoredRun, open_run
-from dse.summary import pick_words
-from dse.summary_compare import comparison_table, overhead_lines, ratio_table, what_they_are
-from dse.tables import csv_text
+from dse.results.picks import Setting
+from dse.results.store import StoredRun, open_run
 from dse.terminal import console, print_lines, print_table
+from dse.terminal.comparison import comparison_table, overhead_lines, ratio_table, what_they_are
+from dse.terminal.summary import pick_words
+from dse.terminal.tables import csv_text
 
 
 def compare_picks(where: str, baselines: Sequence[str], *, output: str) -> None:

@@ -11,10 +11,10 @@ from cost_models.library import load_library
 from dse.errors import NOWHERE, Fault, SpecError
 from dse.explain import Explanation
 from dse.explain.inputs import explain_design_file, explain_library_chip, explain_run_row
-from dse.explain_table import render
-from dse.store import open_run
-from dse.tables import csv_text
+from dse.results.store import open_run
 from dse.terminal import console
+from dse.terminal.explanation import render
+from dse.terminal.tables import csv_text
 
 _CHIPS = re.compile(r"[0-9]+\s*[xX×]\s*\S+")
 

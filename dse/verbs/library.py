@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Figure, Library, load_library
-from dse.tables import Table, cell_text, csv_text
 from dse.terminal import console, print_lines, print_table
+from dse.terminal.tables import Table, cell_text, csv_text
 
 SECTIONS = (
     "chips",

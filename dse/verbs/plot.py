@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dse.store import find_run
+from dse.results.store import find_run
 
 
 def plot_figures(where: str, kinds: Sequence[str], formats: Sequence[str]) -> list[Path]:

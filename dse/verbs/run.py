@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dse.loop import run
+from dse.results.store import StoredRun
 from dse.spec import load_spec
-from dse.store import StoredRun
-from dse.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
 from dse.terminal import console, print_lines, print_table, progress_display
+from dse.terminal.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
 from dse.verbs.compare import comparisons_of, print_comparisons
 from dse.verbs.show import run_json, show_run
 

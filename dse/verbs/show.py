@@ -6,8 +6,9 @@ import json
 import math
 from typing import Any
 
-from dse.store import StoredRun, headed, open_run
-from dse.summary import (
+from dse.results.store import StoredRun, headed, open_run
+from dse.terminal import console, print_lines, print_table
+from dse.terminal.summary import (
     asked,
     axes_table,
     constraints_table,
@@ -17,7 +18,6 @@ from dse.summary import (
     picks_table,
     sorted_front,
 )
-from dse.terminal import console, print_lines, print_table
 
 
 def show_run(where: str, *, top: int | None, output: str) -> StoredRun:

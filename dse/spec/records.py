@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from cost_models.cost import Economics, YieldModel
 from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS
 from dse.errors import NOWHERE, Place
-from dse.spec_fields import (
+from dse.spec.fields import (
     ActBits,
     BaselineName,
     Batch,
@@ -37,9 +37,9 @@ from dse.spec_fields import (
     number,
     word_of,
 )
-from dse.spec_search import SearchSpec
-from dse.spec_space import Amount, FixedSpec, RangeSpec, ValuesSpec
-from dse.spec_words import quoted
+from dse.spec.parameters import Amount, FixedSpec, RangeSpec, ValuesSpec
+from dse.spec.search import SearchSpec
+from dse.spec.words import quoted
 
 
 class Record(BaseModel):

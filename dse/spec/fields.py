@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from cost_models.library import Library
 from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Parameter, metric_of
-from dse.spec_words import FOREIGN_DIRECTIONS, FOREIGN_NAMES, one_of, quoted, suggest, suggest_metric
+from dse.spec.words import FOREIGN_DIRECTIONS, FOREIGN_NAMES, one_of, quoted, suggest, suggest_metric
 from dse.units import UnitError, parse_quantity, split_quantity
 from dse.yaml_positions import scalar_of
 

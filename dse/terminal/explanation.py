@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from cost_models.quantities import METRICS, PARAMETERS
 from dse.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
-from dse.tables import Table, number_text, percent_text
 from dse.terminal import print_lines, print_table
+from dse.terminal.tables import Table, number_text, percent_text
 
 if TYPE_CHECKING:
     from rich.console import Console

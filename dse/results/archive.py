@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.outcome import Outcome
-from dse.rows import Rows, joined
+from dse.results.outcome import Outcome
+from dse.results.rows import Rows, joined
+from dse.results.store import MANIFEST, headed, write_json
+from dse.results.yaml_text import yaml_text
 from dse.spec import BaselineSpec
-from dse.store import MANIFEST, headed, write_json
-from dse.yaml_text import yaml_text
 
 if TYPE_CHECKING:
     import pandas as pd

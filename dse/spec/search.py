@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from dse.spec_fields import Seed, Whole, fault, number, word_of
-from dse.spec_words import FOREIGN_SAMPLERS, one_of, quoted, suggest
+from dse.spec.fields import Seed, Whole, fault, number, word_of
+from dse.spec.words import FOREIGN_SAMPLERS, one_of, quoted, suggest
 
 OPTUNA_SAMPLERS: Mapping[str, str] = {
     "tpe": "TPESampler",

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cost_models.quantities import METRICS, PARAMETERS
-from dse.rows import MARGIN_PREFIX
+from dse.results.rows import MARGIN_PREFIX
+from dse.results.store import StoredRun
 from dse.spec import Spec
-from dse.store import StoredRun
-from dse.tables import MISSING, Table, cell_text, narrow, number_text, percent_text, ranges_text
+from dse.terminal.tables import MISSING, Table, cell_text, narrow, number_text, percent_text, ranges_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.columns import INACTIVE, FloatArray
-from dse.codecs import WholeNumbers
 from dse.space import SpaceParameter
+from dse.space.codecs import WholeNumbers
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.columns import INACTIVE, Choice, Column, FloatArray
-from dse.codecs import Codec, Listed, range_codec
+from dse.space.codecs import Codec, Listed, range_codec
 from dse.spec import ParameterSpec, RangeSpec, ValuesSpec
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cost_models.quantities import TECHNOLOGY_PREFIX
 from dse.errors import Fault
-from dse.spec_faults import places_of
-from dse.spec_records import ConstraintSpec, ObjectiveSpec
-from dse.spec_search import SearchSpec
-from dse.spec_space import ParameterSpec, RangeSpec, ValuesSpec
-from dse.spec_words import one_of, quoted, suggest
+from dse.spec.faults import places_of
+from dse.spec.parameters import ParameterSpec, RangeSpec, ValuesSpec
+from dse.spec.records import ConstraintSpec, ObjectiveSpec
+from dse.spec.search import SearchSpec
+from dse.spec.words import one_of, quoted, suggest
 from dse.yaml_positions import KeyPath, Node, path_text
 
 Declared = Mapping[str, Sequence[ParameterSpec]]

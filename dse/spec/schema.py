@@ -11,9 +11,10 @@ from pydantic import BaseModel
 
 from cost_models.library import Library, load_library
 from cost_models.quantities import METRICS, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
-from dse.spec_fields import known_names
-from dse.spec_reader import REQUIRED, SWEPT_FIELDS
-from dse.spec_records import (
+from dse.spec.fields import known_names
+from dse.spec.parameters import RangeSpec
+from dse.spec.reader import REQUIRED, SWEPT_FIELDS
+from dse.spec.records import (
     BaselineSpec,
     ConstraintSpec,
     EconomicsSpec,
@@ -22,8 +23,7 @@ from dse.spec_records import (
     ResultsSpec,
     WorkloadSpec,
 )
-from dse.spec_search import SAMPLERS, SearchSpec
-from dse.spec_space import RangeSpec
+from dse.spec.search import SAMPLERS, SearchSpec
 
 Schema = dict[str, Any]
 

@@ -15,7 +15,7 @@ from cost_models.columns import Choice, Column, Designs, FloatArray, select
 from cost_models.quantities import PARAMETERS
 from dse.evaluate import filled
 from dse.front import normalised
-from dse.rows import Rows
+from dse.results.rows import Rows
 
 Setting = float | int | str
 

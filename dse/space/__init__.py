@@ -17,10 +17,10 @@ import numpy as np
 from cost_models.columns import Column, Designs, FloatArray, row_count
 from cost_models.library import load_library
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX
-from dse.codecs import Codec
 from dse.errors import Fault, Place, SpecError
-from dse.grid import Grid
-from dse.space_parameters import SpaceParameter, holds_in, parameters_of
+from dse.space.codecs import Codec
+from dse.space.grid import Grid
+from dse.space.parameters import SpaceParameter, holds_in, parameters_of
 from dse.spec import Spec
 
 __all__ = ["Space", "SpaceParameter"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cost_models.columns import FloatArray
 from dse.errors import NOWHERE, Fault, SpecError
-from dse.space_parameters import SpaceParameter
+from dse.space.parameters import SpaceParameter
 
 IntArray = NDArray[np.int64]
 

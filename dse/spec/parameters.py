@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.main import BaseModel
 
-from dse.spec_fields import Flag, as_number, as_whole, check_bounds, check_name, door_of, fault, word_of
-from dse.spec_words import quoted
+from dse.spec.fields import Flag, as_number, as_whole, check_bounds, check_name, door_of, fault, word_of
+from dse.spec.words import quoted
 
 Value: TypeAlias = "float | str"
 """A number in the parameter's unit, or a name."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dse.picks import Pick
-from dse.rows import Rows
-from dse.tally_records import ConstraintCount, ValueCount
+from dse.results.picks import Pick
+from dse.results.rows import Rows
+from dse.results.tally_records import ConstraintCount, ValueCount
 
 Status = Literal["complete", "interrupted"]
 

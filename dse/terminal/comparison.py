@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dse.compare import MEASURES, Comparison, Entry, Measure
-from dse.tables import Table, narrow, number_text, percent_text, ratio_text
+from dse.terminal.tables import Table, narrow, number_text, percent_text, ratio_text
 
 
 def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Table:

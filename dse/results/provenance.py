@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 from cost_models.library import load_library
+from dse.results.yaml_text import yaml_text
 from dse.spec import Spec
-from dse.yaml_text import yaml_text
 
 _PACKAGES = (
     "llm-chip-dse",

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.columns import INACTIVE, Choice, FloatArray
-from dse.rows import Rows
+from dse.results.rows import Rows
+from dse.results.tally_axes import Binning, binning_of
+from dse.results.tally_patterns import Pattern, distinct_patterns, removing
+from dse.results.tally_records import ConstraintCount, Missed, Remover, ValueCount
 from dse.space import Space
 from dse.spec import ConstraintSpec
-from dse.tally_axes import Binning, binning_of
-from dse.tally_patterns import Pattern, distinct_patterns, removing
-from dse.tally_records import ConstraintCount, Missed, Remover, ValueCount
 
 NO_OBJECTIVE = "objectives are defined"
 """Label of the requirement that every objective has a value."""

@@ -11,12 +11,13 @@ from pydantic import BaseModel, ValidationError
 
 from cost_models.library import Library
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
-from dse import spec_words as words
 from dse.errors import Fault, SpecError
-from dse.spec_checks import check_conditions, check_enumerable, check_repeats
-from dse.spec_faults import faults_of, places_of, unknown_key
-from dse.spec_fields import Door, is_identifier
-from dse.spec_records import (
+from dse.spec import words
+from dse.spec.checks import check_conditions, check_enumerable, check_repeats
+from dse.spec.faults import faults_of, places_of, unknown_key
+from dse.spec.fields import Door, is_identifier
+from dse.spec.parameters import FixedSpec, ParameterSpec, RangeSpec, kind_of
+from dse.spec.records import (
     BaselineSpec,
     ConstraintSpec,
     EconomicsSpec,
@@ -27,9 +28,8 @@ from dse.spec_records import (
     Spec,
     WorkloadSpec,
 )
-from dse.spec_search import ChainOptions, SearchSpec, options_kind
-from dse.spec_space import FixedSpec, ParameterSpec, RangeSpec, kind_of
-from dse.spec_words import one_of, quoted, suggest
+from dse.spec.search import ChainOptions, SearchSpec, options_kind
+from dse.spec.words import one_of, quoted, suggest
 from dse.units import unit_of_suffix
 from dse.yaml_positions import KeyPath, Node, path_text
 

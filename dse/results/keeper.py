@@ -8,10 +8,10 @@ import numpy as np
 
 from cost_models.columns import Choice, Column, FloatArray
 from dse.front import Front
-from dse.rows import Rows, Thinned, joined
+from dse.results.rows import Rows, Thinned, joined
+from dse.results.tally import Tally, tally_of
 from dse.space import Space
 from dse.spec import ConstraintSpec
-from dse.tally import Tally, tally_of
 
 NEAREST_MISSES = 20
 """Infeasible designs that are kept because they miss by least."""

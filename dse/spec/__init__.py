@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.library import load_library
-from dse.spec_files import apply_overrides, read_tree
-from dse.spec_reader import read_spec
-from dse.spec_records import (
+from dse.spec.files import apply_overrides, read_tree
+from dse.spec.parameters import FixedSpec, ParameterSpec, RangeSpec, ValuesSpec
+from dse.spec.reader import read_spec
+from dse.spec.records import (
     BaselineSpec,
     ConstraintSpec,
     FigureSpec,
@@ -22,8 +23,7 @@ from dse.spec_records import (
     Spec,
     WorkloadSpec,
 )
-from dse.spec_search import SearchSpec
-from dse.spec_space import FixedSpec, ParameterSpec, RangeSpec, ValuesSpec
+from dse.spec.search import SearchSpec
 from dse.yaml_positions import node_of
 
 __all__ = [

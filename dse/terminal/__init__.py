@@ -15,10 +15,10 @@ from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dse.tables import Table, number_text, percent_text
+from dse.terminal.tables import Table, number_text, percent_text
 
 if TYPE_CHECKING:
-    from dse.outcome import Progress
+    from dse.results.outcome import Progress
 
 WIDTH = 118
 """Columns of the output where it does not go to a terminal, and the most that tables take there."""

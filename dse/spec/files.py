@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from dse.errors import Fault, Place, SpecError
-from dse.spec_words import quoted
+from dse.spec.words import quoted
 from dse.yaml_positions import KeyPath, Node, parse_yaml, path_text, read_text
 
 _INDEXED = re.compile(r"([^\[\]]*)((?:\[[0-9]+\])*)")

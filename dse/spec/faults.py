@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dse.errors import Fault, Place
-from dse.spec_words import one_of, quoted, suggest
+from dse.spec.words import one_of, quoted, suggest
 from dse.yaml_positions import KeyPath, Node, path_text
 
 
