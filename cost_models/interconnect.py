@@ -8,6 +8,7 @@ from cost_models.columns import FloatArray, Number
 from cost_models.machine import Machine
 from cost_models.software import Software
 
+
 def all_reduce_s(size_bytes: Number, chips: Number, machine: Machine, software: Software) -> FloatArray:
     """Return the time to sum a buffer over all chips; 0 for one chip, infinite without a link.
 
@@ -35,7 +36,7 @@ def all_gather_s(size_bytes: Number, chips: Number, machine: Machine, software: 
 
 def send_s(size_bytes: Number, machine: Machine, software: Software) -> FloatArray:
     """Return the time to hand a buffer to the next chip of a pipeline."""
-    return _collective_s(size_bytes, np.float64(1.0), np.float64(2.0), machine, software)
+    return _collective_s(size_bytes, 1.0, np.full(1, 2.0), machine, software)
 
 
 def _collective_s(

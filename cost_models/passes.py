@@ -40,11 +40,11 @@ class PassTime:
     @property
     def pass_s(self) -> FloatArray:
         """``(n,)`` time of the pass."""
-        return self.total_s.sum(axis=0) + self.fixed_s
+        return np.asarray(self.total_s.sum(axis=0) + self.fixed_s)
 
     def sum(self, amount: FloatArray) -> FloatArray:
         """Return ``(n,)`` an amount per execution, summed over all executions of the pass."""
-        return (amount * self.operators.times).sum(axis=0)
+        return np.asarray((amount * self.operators.times).sum(axis=0))
 
 
 def mean_of_larger(first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray]) -> FloatArray:
@@ -138,7 +138,7 @@ def prefill_pass(serving: Serving, machine: Machine, software: Software, formats
         operators, machine, software, formats, chips=tp, attention_share=software.attention_mac_share
     )
     fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s
-    turns = np.float64(1.0)
+    turns: Number = 1.0
     if serving.parallelism == "pipeline":
         turns = (serving.batch_parts + np.asarray(serving.stages) - 1) / serving.stages
     return PassTime(operators, times, times.total_s * operators.times * turns, fixed)

@@ -64,8 +64,8 @@ class Shape:
         prompt_tokens: prompt length.
         output_tokens: generated tokens per sequence.
         tensor_parallel: chips that share every layer.
-        ranks_per_chip: equal parts of a chip that hold shards of their own, so that indivisible heads are dealt to parts.
-        replicas: groups of `tensor_parallel` chips that each serve `batch` sequences and share the routed experts of all.
+        ranks_per_chip: equal parts of a chip that hold shards of their own: whole heads are dealt to parts.
+        replicas: groups of `tensor_parallel` chips that each serve `batch` sequences and share the routed experts.
         expert_spread: exponent s by which T tokens of a batch choose experts like T^s independent ones.
     """
 
@@ -196,7 +196,8 @@ def _add_experts(stack: _Stack, model: Model, shape: Shape, tokens: Number, laye
     columns = fullest_share(moe.expert_d_ff, sharers)
     expert = weights.expert * columns
     stack.add(
-        "experts", "expert", layers, rows=slots / np.maximum(touched, 1e-9), weights=touched * expert, macs=slots * expert,
+        "experts", "expert", layers, rows=slots / np.maximum(touched, 1e-9), weights=touched * expert,
+        macs=slots * expert,
         activations=slots * (2 * d + ffn_matrices(model) * moe.expert_d_ff * columns), kernels=4,
         reduced=tokens * d,
     )  # fmt: skip

@@ -189,6 +189,29 @@ def explain(
     explain_one(what, design, workloads or [], settings or [], output=output.value)
 
 
+@app.command()
+def validate(
+    measurements: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--measurements", metavar="FILE.csv", help="measurement file; repeatable; all shipped ones by default"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="SCORED.csv", help="scored rows; a folder for several files")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="DIR", help="folder of figures")] = None,
+    output: As = Format.table,
+) -> None:
+    """Hold predictions against published measurements.
+
+    Example: dse validate --out scored --plot pictures
+    """
+    from dse.verbs.validate import validate as validate_files
+
+    validate_files(measurements or [], out=out, output=output.value, plots=plot)
+
+
 @library_app.command("list")
 def list_entries(
     section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,

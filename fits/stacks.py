@@ -2,9 +2,9 @@
 
 Robust least squares on the logarithm of predicted over measured time. Every pair of source and quantity pulls with the
 square root of its number of rows, so that no source decides alone; every constant is pulled towards its start, which
-comes from operator measurements (``stacks.yaml`` beside this script). Besides the constants themselves, the script fits
-them without each chip (stacks of software) and without each source (generic stacks): ``stack_folds.csv`` of the library,
-from which `dse validate` scores unseen chips and unseen software.
+comes from operator measurements (``stacks.yaml`` beside this script). Besides the constants themselves, the script
+fits them without each chip (stacks of software) and without each source (generic stacks): ``stack_folds.csv`` of the
+library, from which `dse validate` scores unseen chips and unseen software.
 
     python fits/stacks.py            fit and print
     python fits/stacks.py --write    and put the constants into the library
@@ -121,7 +121,7 @@ def fit(
         bounds=(lower, upper),
         xtol=1e-3,
         ftol=1e-4,
-        max_nfev=12,
+        max_nfev=10,
     )
     spreads = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
     values = {name: float(value) for name, value in zip(names, first * np.exp(found.x), strict=True)}
@@ -133,7 +133,15 @@ def fit(
 
 def rows_of(rows: pd.DataFrame, stack: str) -> pd.DataFrame:
     """Return the rows that a stack's constants come from."""
-    return rows[rows["own"].isin(SETTINGS["stacks"][stack].get("pool", [stack]))]
+    here = [key for key, chip in LIBRARY.chips.items() if chip.family in LIBRARY.stack(stack).families]
+    pooled = SETTINGS["stacks"][stack].get("pool", False)
+    mine = rows[rows["chip"].isin(here)] if pooled else rows[rows["own"] == stack]
+    # Long tables are thinned evenly: their rows repeat one another, and weights favour none of them anyway.
+    group = mine.groupby(["source", "quantity", "chip"])
+    place, size = group.cumcount(), group["value"].transform("size")
+    most = int(SETTINGS["rows_per_group"])
+    stride = np.maximum(size / most, 1.0)
+    return mine[np.floor((place + 1) / stride) > np.floor(place / stride)]
 
 
 Fits = dict[tuple[str, str, str], Fit]
@@ -141,7 +149,7 @@ Fits = dict[tuple[str, str, str], Fit]
 
 
 def inherited(done: Fits, kind: str, left_out: str, stack: str) -> dict[str, float]:
-    """Return the fitted constants that a stack takes from the stacks it is built on, left-out rows left out there too."""
+    """Return the fitted constants of the stacks that a stack is built on, what is left out left out there too."""
     base = LIBRARY.stack(stack).base
     if base is None:
         return {}
@@ -199,7 +207,8 @@ def main() -> None:
         print(f"{stack}: {whole.rows} rows, median error {whole.miss:.1%}, {', '.join(whole.sources)}")
         out = [] if arguments.no_folds else list(folds(rows, stack, done))
         for kind, left_out, found in out:
-            table += [(kind, left_out, stack, name, f"{value:.5g}") for name, value in found.values.items()]
+            values = inherited(done, kind, left_out, stack) | dict(found.values)
+            table += [(kind, left_out, stack, name, f"{value:.5g}") for name, value in values.items()]
         for name, value in whole.values.items():
             others = [found.values[name] for _, _, found in out]
             error = np.exp(2 * whole.errors[name])

@@ -20,16 +20,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cost_models.coding import XorCode
+from cost_models.coding import XorCode, outputs_at
 from cost_models.pruning import block_mask
 
 TABLE = Path(__file__).parents[1] / "cost_models" / "library" / "xor_efficiency.csv"
 STEPS = 256
 SPARSITIES = (0.3, 0.5, 0.7, 0.9, 0.95)
-LOADS = (0.8, 0.9, 1.0, 1.1)
-CORRELATIONS = (0.0, 0.02, 0.05, 0.10, 0.24)
+LOADS = (0.8, 0.9)
 REGISTERS = {4: (0, 1, 2, 3, 4), 5: (0, 1, 2), 6: (0, 1, 2), 8: (0, 1, 2), 10: (0, 1), 12: (0, 1)}
-PUBLISHED = ((8, 0.6, 20), (8, 0.8, 40), (8, 0.5, 15), (8, 0.5, 14), (8, 0.9, 72))
+CORRELATIONS = {4: (0.0, 0.05, 0.24), 6: (0.0, 0.05, 0.24), 8: (0.0, 0.02, 0.05, 0.10, 0.24)}
+PUBLISHED = ((8, 0.6, 20), (8, 0.7, 26), (8, 0.8, 40), (8, 0.5, 15), (8, 0.5, 14), (8, 0.9, 72))
 FIELDS = (
     "n_in", "shift_registers", "sparsity", "n_out", "rho",
     "efficiency", "standard_error", "spread", "maps", "blocks", "seed",
@@ -49,28 +49,35 @@ class Setting(NamedTuple):
 def settings() -> list[Setting]:
     """Return the rows to measure, each once, in order."""
 
-    def grid() -> Iterator[Setting]:
+    def rows() -> Iterator[Setting]:
         for n_in, registers in REGISTERS.items():
-            few = n_in > 8 or n_in * registers[-1] > 16
-            for k, sparsity, load, rho in itertools.product(registers, SPARSITIES, LOADS, CORRELATIONS):
-                n_out = round(load * n_in / (1 - sparsity))
-                if n_out >= n_in and not (few and rho):
+            for k, sparsity in itertools.product(registers, SPARSITIES):
+                correlations = CORRELATIONS.get(n_in, (0.0,)) if k <= 2 else (0.0,)
+                for n_out, rho in itertools.product(outputs(n_in, sparsity), correlations):
                     yield Setting(n_in, k, sparsity, n_out, rho)
         for n_in, sparsity, n_out in PUBLISHED:
             yield from (Setting(n_in, k, sparsity, n_out, 0.0) for k in REGISTERS[n_in])
-        yield from (Setting(8, k, 0.7, 26, rho) for k in REGISTERS[8] for rho in CORRELATIONS)
 
-    return sorted(set(grid()))
+    return sorted(set(rows()))
+
+
+def outputs(n_in: int, sparsity: float) -> set[int]:
+    """Return sizes n_out with loads from about 0.8 to 1, and one beyond where none gives 1."""
+    fullest = outputs_at(n_in, sparsity)
+    sizes = {round(load * n_in / (1 - sparsity)) for load in LOADS} | {fullest}
+    if fullest * (1 - sparsity) < n_in * (1 - 1e-9):
+        sizes.add(fullest + 1)
+    return {size for size in sizes if size >= n_in}
 
 
 def effort(setting: Setting) -> tuple[int, int]:
     """Return maps and streams per map: many where maps differ, few where a block takes long."""
     state_bits = setting.n_in * setting.shift_registers
-    if not setting.shift_registers:
+    if not state_bits:
         return 24, 4
     if state_bits <= 8:
-        return 8, 6
-    return (4, 3) if state_bits <= 12 else (3, 2)
+        return 6, 4
+    return (4, 3) if state_bits < 12 else (2, 2)
 
 
 def measure(setting: Setting, seed: int, share: float = 1.0) -> dict[str, object]:

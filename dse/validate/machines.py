@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,9 @@ def machines(rows: pd.DataFrame, technology: Technology) -> tuple[Machine, Float
                 technology=technology,
             )
         )
-    columns = {name: np.concatenate([getattr(machine, name) for machine in made])[index] for name in COLUMNS}
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(machine, name) for machine in made])[index] for name in COLUMNS
+    }
     known = np.array([what.known for what in multiplied])[index]
     for name in ("linear_mac_per_s", "head_mac_per_s", "attention_mac_per_s"):
         columns[name] = np.where(known, columns[name], np.inf)

@@ -112,7 +112,7 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
                 "served",
                 "Served rows: in-flight batches",
                 table,
-                "judge by bias; at the largest batch that fits where none is given; serving steps include prompts of others",
+                "judge by bias; largest batch that fits where none is given; steps include other requests' prompts",
             )
         )
     return tables
@@ -140,7 +140,9 @@ def _unseen(rows: pd.DataFrame, technology: Technology) -> list[Table]:
         scores = score.score(score.collapse(made))
         head = _headlines(scores, _constants(made))
         head["target"] = head.index.map(dict(zip(score.QUANTITY_NAMES.values(), target, strict=True)))
-        by_source = ", ".join(f"{q} {s} {v:.1%}" for (q, s), v in scores["mdape"].items())
+        by_source = ", ".join(
+            f"{pair[0]} {pair[1]} {v:.1%}" for pair, v in zip(scores.index, scores["mdape"], strict=True)
+        )
         tables.append(Table(key, title, head, by_source))
     return tables
 
@@ -222,7 +224,8 @@ def energy_tables(rows: pd.DataFrame) -> list[Table]:
     served = energy[
         (energy.index.get_level_values("kind") == "per token") & (energy.index.get_level_values("grade") != "C")
     ]
-    note = f"energy per token, median over sources of grades A and B: {served.groupby(level='source')['mdape'].median().median():.1%}"
+    middle = served.groupby(level="source")["mdape"].median().median()
+    note = f"energy per token, median over sources of grades A and B: {middle:.1%}"
     return [Table("energy", "Energy", energy, note)]
 
 

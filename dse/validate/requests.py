@@ -133,7 +133,7 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
         rows.loc[index, "fits"] = _held(group, technology) <= group.machine.capacity_bytes
         least, memory = _bound(group, technology, quantity)
         rows.loc[index, "bound_s"], rows.loc[index, "memory_share"] = least, memory
-    blind = pd.Series(~known & (quantity != "decode"), index=index).reindex(rows.index, fill_value=False)
+    blind = pd.Series(~known.astype(bool) & (quantity != "decode"), index=index).reindex(rows.index, fill_value=False)
     rows.loc[blind, ["predicted_s", "bound_s"]] = np.nan
     add_reason(rows, blind, "no peak arithmetic rate of the chip is published")
     never = pd.Series(missing & (batch < 1), index=index).reindex(rows.index, fill_value=False)
@@ -240,7 +240,7 @@ def measured_s(rows: pd.DataFrame) -> pd.Series:
     tokens = rows["used_batch"] * rows["output"]
     with np.errstate(divide="ignore"):
         rate = tokens / rows["value"]
-    time = rows["value"] / np.where(rows["metric"].isin(["ms_per_token", "prefill_ms"]), 1e3, 1.0)
+    time: pd.Series = rows["value"] / np.where(rows["metric"].isin(["ms_per_token", "prefill_ms"]), 1e3, 1.0)
     return time.where(rows["metric"] != "output_tokens_per_s", rate)
 
 

@@ -39,10 +39,17 @@ NEEDED: dict[Form, tuple[str, ...]] = {
 
 NUMBERS = (
     "n_chips", "weight_bits", "act_bits", "kv_bits", "batch", "input_len", "output_len", "value", "m", "n", "k",
-    "size_bytes", "power_W_total", "energy_J_per_output_token", "output_tokens_per_s", "median_itl_ms", "effective_batch",
-    "prefill_ms_per_step_ideal", "mean_input_len", "mean_output_len", "concurrency", "seq_len", "heads", "kv_heads",
-    "head_dim", "tokens", "topk", "experts", "moe_tp", "moe_ep", "latency_us", "energy_uJ_per_call", "gflop", "mbyte",
+    "size_bytes", "power_W_total", "energy_J_per_output_token", "output_tokens_per_s", "median_itl_ms",
+    "effective_batch", "prefill_ms_per_step_ideal", "mean_input_len", "mean_output_len", "concurrency", "seq_len",
+    "heads", "kv_heads", "head_dim", "tokens", "topk", "experts", "moe_tp", "moe_ep", "latency_us",
+    "energy_uJ_per_call", "gflop", "mbyte",
 )  # fmt: skip
+
+LIMITS = {
+    "n_chips": 1e5, "weight_bits": 64.0, "act_bits": 64.0, "kv_bits": 64.0, "batch": 1e6, "effective_batch": 1e6,
+    "input_len": 1e8, "output_len": 1e8, "mean_input_len": 1e8, "mean_output_len": 1e8,
+}  # fmt: skip
+"""Numbers beyond which a column is taken as a slip."""
 
 DEFAULTS = {"grade": "C", "software": "", "batch_mode": "static", "scope": "", "parallelism": "", "config_key": ""}
 
@@ -104,9 +111,11 @@ def _to_numbers(rows: pd.DataFrame, column: str) -> None:
     values = pd.to_numeric(rows[column], errors="coerce")
     text = rows[column].notna() & ~np.isfinite(values)
     negative = values < 0
-    for bad, must in ((text, "a number"), (negative, "at least 0")):
+    most = LIMITS.get(column, np.inf)
+    beyond = values > most
+    for bad, must in ((text, "a number"), (negative, "at least 0"), (beyond & ~text, f"at most {most:g}")):
         add_reason(rows, bad, column + " must be " + must + ", got " + rows[column].astype(str))
-    rows[column] = values.where(np.isfinite(values) & ~negative)
+    rows[column] = values.where(np.isfinite(values) & ~negative & ~beyond)
 
 
 def add_reason(rows: pd.DataFrame, where: pd.Series, text: str | pd.Series) -> None:
@@ -139,7 +148,7 @@ def layout(parallelism: str, n_chips: float) -> Layout:
     """
     split = re.search(r"layer_split(\d+)", parallelism)
     if split:
-        return Layout(stages=int(split[1]), kind="layer_split")
+        return Layout(stages=max(int(split[1]), 1), kind="layer_split")
     tensor, pipeline = (re.search(rf"(?<![a-z]){key}(\d+)", parallelism) for key in ("tp", "pp"))
     data = re.search(r"(?<![a-z])dp(\d+)", parallelism)
     if tensor is None and data is None:

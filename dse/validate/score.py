@@ -84,8 +84,9 @@ def headline(scores: pd.DataFrame) -> pd.DataFrame:
 
 def one_constant(rows: pd.DataFrame) -> pd.Series:
     """Return the roofline times one constant per quantity, fitted on the very rows: what any model must beat."""
-    logs = np.log(rows["measured_s"] / rows["bound_s"])
-    return rows["bound_s"] * np.exp(logs.groupby(rows["quantity"]).transform("median"))
+    logs = pd.Series(np.log((rows["measured_s"] / rows["bound_s"]).to_numpy()), index=rows.index)
+    constant = np.exp(logs.groupby(rows["quantity"]).transform("median").to_numpy())
+    return pd.Series(rows["bound_s"].to_numpy() * constant, index=rows.index)
 
 
 def weight_gain(rows: pd.DataFrame) -> pd.DataFrame:
@@ -116,7 +117,7 @@ def static_rows(rows: pd.DataFrame, grades: str = "A") -> pd.Series:
 
 
 def peer_rows(rows: pd.DataFrame) -> pd.Series:
-    """Return which rows every peer was scored on: dense models, NVIDIA, tensor parallel over 1-8 chips, static, grade A."""
+    """Return the rows on which peers were scored: dense, NVIDIA, tensor parallel 1-8, static, grade A."""
     library = load_library()
     vendor = rows["chip"].map({key: chip.vendor for key, chip in library.chips.items()})
     dense = rows["model"].map({key: model.moe is None for key, model in library.models.items()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,8 @@ def _predicted(
 ) -> pd.DataFrame:
     """Return the rows that have a fold, predicted with its constants; those without one keep no place."""
     folds, parts = _folds(), []
-    for (name, out), index in rows.groupby([stack, left_out], sort=False).groups.items():
+    for pair, index in rows.groupby([stack, left_out], sort=False).groups.items():
+        name, out = cast("tuple[str, str]", pair)
         values = folds.get((kind, str(out), str(name)))
         if values is None and kind == "source":
             values = {}

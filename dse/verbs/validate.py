@@ -1,0 +1,44 @@
+"""``dse validate``: predictions held against measurement files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dse.errors import DseError
+from dse.validate import run_validation
+
+
+class OutputError(DseError):
+    """A result cannot be written where it was asked for."""
+
+
+def validate(measurements: Sequence[Path], *, out: Path | None, output: str, plots: Path | None) -> None:
+    """Predict every row of the files, print the scores, write scored rows and figures.
+
+    Args:
+        measurements: CSV files; the shipped ones where empty.
+        out: file of scored rows; with several files a folder, one file each.
+        output: "table" or "json".
+        plots: folder of figures.
+
+    Raises:
+        MeasurementError: a file is none of the forms.
+        OutputError: results cannot be written.
+    """
+    validation = run_validation(measurements)
+    print(validation.as_json() if output == "json" else validation.text())
+    try:
+        if out is not None and len(validation.files) == 1:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            next(iter(validation.files.values())).to_csv(out, index=False)
+        elif out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            for name, rows in validation.files.items():
+                rows.to_csv(out / Path(name).name, index=False)
+        if plots is not None:
+            from dse.plots.validation import draw_validation
+
+            draw_validation(validation, plots)
+    except OSError as error:
+        raise OutputError(f"cannot write: {error}") from None
