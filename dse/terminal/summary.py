@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CORE = ("node", "memory", "memory_devices", "macs", "weight_format")
 """Parameters that the table of picks shows even where the sweep fixes them."""
 
-MOST_REASONS = 2
+MOST_REASONS = 1
 """Constraints that the table of survivors names for one value."""
 
 ALWAYS_SHOWN = ("die_mm2", "tdp_w", "cost_usd", "price_usd")
@@ -95,6 +95,12 @@ def shown_metrics(spec: Spec) -> list[str]:
     return list(dict.fromkeys([*named, *ALWAYS_SHOWN]))
 
 
+def named_workloads(spec: Spec) -> set[str]:
+    """Return the workloads that objectives name, all where they name none; the rest is for ``dse compare``."""
+    named = {objective.metric.rpartition(".")[0] for objective in spec.objectives} & set(spec.workloads)
+    return named or set(spec.workloads)
+
+
 def picks_table(run: StoredRun) -> Table:
     """Return the picks side by side: a column each, a row per parameter that varies and metric that matters."""
     columns: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
@@ -139,8 +145,9 @@ def _absent(value: object) -> bool:
 
 
 def constraints_table(run: StoredRun) -> Table:
-    """Return what binds, the most violated constraint first."""
+    """Return what binds, the most violated constraint first; what no design violates is in ``constraints.csv``."""
     table = run.constraints.sort_values("violated", ascending=False, kind="stable")
+    table = table[table["violated"] > 0]
     rows = tuple(
         (
             str(row["constraint"]),

@@ -11,7 +11,15 @@ from dse.loop import run
 from dse.results.store import StoredRun
 from dse.spec import load_spec
 from dse.terminal import console, print_lines, print_table, progress_display
-from dse.terminal.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
+from dse.terminal.summary import (
+    asked,
+    axes_table,
+    constraints_table,
+    found,
+    misses_table,
+    named_workloads,
+    picks_table,
+)
 from dse.verbs.compare import comparisons_of, print_comparisons
 from dse.verbs.show import run_json, show_run
 
@@ -64,7 +72,8 @@ def report(done: StoredRun, *, output: str) -> None:
         print_table(terminal, misses_table(done))
     print_table(terminal, constraints_table(done))
     print_table(terminal, axes_table(done))
-    print_comparisons(terminal, comparisons_of(done, only="knee"), short=True)
+    shown = named_workloads(done.spec)
+    print_comparisons(terminal, [one for one in comparisons_of(done, only="knee") if one.workload in shown], short=True)
     files = ", ".join(sorted(path.name for path in done.path.iterdir()))
     print_lines(terminal, [f"{done.path}/", files], heading="Files")
     sys.stdout.flush()
