@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from cost_models.errors import LibraryError, UnknownEntryError
 from cost_models.library_entries import (
+    Cause,
     Chip,
     Conflict,
     Figure,
@@ -33,6 +34,7 @@ from cost_models.library_files import Data, Sections
 from cost_models.library_models import Mla, Model, Moe, WeightFormat
 
 __all__ = [
+    "Cause",
     "Chip",
     "Conflict",
     "Figure",
@@ -83,6 +85,7 @@ class Library:
     mac_formats: Mapping[str, MacFormat]
     weight_formats: Mapping[str, WeightFormat]
     stacks: Mapping[str, Stack]
+    causes: Mapping[str, Cause]
     figures: Mapping[str, Figure]
     sources: Mapping[str, Source]
     directory: Path
@@ -180,6 +183,7 @@ def read_library(directory: Path) -> Library:
         mac_formats=_records(sections, "mac_formats", MacFormat),
         weight_formats=_records(sections, "weight_formats", WeightFormat),
         stacks=_records(sections, "stacks", Stack, functools.partial(_stack_fields, figures)),
+        causes=_records(sections, "shared_causes", Cause, _own_fields(Cause)),
         figures=figures,
         sources=sources,
         directory=directory,
@@ -249,6 +253,13 @@ def _check_references(library: Library, sections: Sections) -> None:
         for name in ("energy_bare_pj", "area_array_um2"):
             if f"mac_n7.formats.{key}.{name}" not in library.figures:
                 sections.fault(["mac_formats", key], f"mac_n7.formats.{key}.{name} is missing")
+    for key, cause in library.causes.items():
+        for pattern in cause.figures:
+            if not any(cause.model_copy(update={"figures": (pattern,)}).factor_of(path) for path in library.figures):
+                sections.fault(["shared_causes", key, "figures"], f"no figure is like {pattern!r}")
+        strength = library.figures.get(f"shared_causes.{key}.correlation")
+        if strength is None or not 0 <= strength.typ <= 1:
+            sections.fault(["shared_causes", key], "correlation must be a figure from 0 to 1")
     families: dict[str, str] = {}
     for key, stack in library.stacks.items():
         for family in stack.families:

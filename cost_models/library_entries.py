@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
@@ -192,3 +193,25 @@ class Stack(Record):
     half_accumulation: bool = False
     quantises_head: bool = False
     parameters: Mapping[str, Figure]
+
+
+class Cause(Record):
+    """Why figures vary together; its strength is the figure ``shared_causes.KEY.correlation``.
+
+    Attributes:
+        figures: patterns of the paths of its figures, ``*`` for any part of a path without dots.
+        per_field: whether each last word of a path has a factor of its own.
+    """
+
+    key: str
+    figures: tuple[str, ...] = Field(min_length=1)
+    per_field: bool = False
+
+    def factor_of(self, path: str) -> str | None:
+        """Return the name of the factor that moves the figure at `path`, None where this cause does not."""
+        words = path.split(".")
+        for pattern in self.figures:
+            parts = pattern.split(".")
+            if len(parts) == len(words) and all(map(fnmatchcase, words, parts)):
+                return f"{self.key}.{words[-1]}" if self.per_field else self.key
+        return None

@@ -212,6 +212,25 @@ def validate(
     validate_files(measurements or [], out=out, output=output.value, plots=plot)
 
 
+@app.command()
+def robust(
+    run: Stored = "latest",
+    draws: Annotated[int, typer.Option(metavar="N", help="joint draws of the ranged figures", min=2)] = 2000,
+    seed: Annotated[int, typer.Option(metavar="N", help="seed of the draws", min=0)] = 0,
+    designs: Annotated[int, typer.Option(metavar="N", help="designs of the front to take", min=1)] = 1000,
+    pick: Annotated[str | None, typer.Option(metavar="PICK", help="pick whose inputs are analysed; the knee")] = None,
+    output: As = Format.table,
+    no_plots: Annotated[bool, typer.Option("--no-plots", help="draw no figures")] = False,
+) -> None:
+    """Re-evaluate the front of a run under joint draws of every ranged figure: intervals, chances, what moves it.
+
+    Example: dse robust results/mach1 --draws 2000 --seed 0
+    """
+    from dse.verbs.robust import judge_run
+
+    judge_run(run, draws=draws, seed=seed, at_most=designs, pick=pick, output=output.value, plots=not no_plots)
+
+
 @library_app.command("list")
 def list_entries(
     section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,

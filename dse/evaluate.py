@@ -83,19 +83,21 @@ class Evaluator:
 
     Args:
         spec: the checked sweep.
+        technology: figures; those of the sweep where None. Where some are ``(draws,)`` columns, a table of one design
+            is evaluated once per draw.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, technology: Technology | None = None) -> None:
         self.spec = spec
-        self.technology = Technology(spec.technology)
+        self.technology = Technology(spec.technology) if technology is None else technology
         self.economics = spec.economics
 
     # -- designs ------------------------------------------------------------------------------------------------
 
     def evaluate(self, designs: Designs) -> Evaluation:
         """Return metrics, margins and feasibility of every design."""
-        n = row_count(designs)
         technology = self.technology_of(designs)
+        n = max([row_count(designs), *map(len, technology.columns().values())])
         columns = filled(designs)
         machine = self.machine(columns, technology)
         metrics = design_metrics(machine, _of_format(columns, stored_bits))
@@ -157,15 +159,23 @@ class Evaluator:
 
     def baseline(self, entry: BaselineSpec) -> dict[str, float]:
         """Return the metrics of library chips serving the sweep's workloads."""
+        return {name: float(value[0]) for name, value in self.baseline_columns(entry).items()}
+
+    def baseline_columns(self, entry: BaselineSpec) -> dict[str, FloatArray]:
+        """Return the same as ``(draws,)`` columns, or of one row where no figure is a column."""
         served = {name: self.serve_baseline(entry, name) for name in self.spec.workloads}
         first = next(iter(served.values()))
-        metrics = {
-            name: float(value[0]) for name, value in design_metrics(first.machine, first.formats.weight_bits).items()
-        }
+        metrics = dict(design_metrics(first.machine, first.formats.weight_bits))
         for name, one in served.items():
             values = workload_metrics(one, self.technology)
-            metrics.update({f"{name}.{metric}": float(value[0]) for metric, value in values.items()})
+            metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
         return metrics
+
+    @cached_property
+    def references(self) -> dict[str, dict[str, FloatArray]]:
+        """Metrics of the baselines that constraints are relative to, ``(1,)`` or one per draw."""
+        names = {one.relative_to: None for one in self.spec.constraints if one.relative_to is not None}
+        return {name: self.baseline_columns(self.spec.baselines[name]) for name in names}
 
     def serve_baseline(self, entry: BaselineSpec, name: str) -> Served:
         """Return one workload on a baseline's chips, sharing it as the workload says."""
@@ -187,7 +197,7 @@ class Evaluator:
     def constraint_margins(self, metrics: Metrics) -> dict[str, FloatArray]:
         """Return the signed relative margin of every constraint of the sweep."""
         return {
-            constraint.label: constraint_margin(constraint, metrics, self.baselines if constraint.relative_to else {})
+            constraint.label: constraint_margin(constraint, metrics, self.references)
             for constraint in self.spec.constraints
         }
 

@@ -15,21 +15,23 @@ from numpy.typing import ArrayLike, NDArray
 from cost_models.columns import FloatArray
 
 
-def nondominated(points: FloatArray) -> NDArray[np.bool_]:
+def nondominated(points: FloatArray, *, keep_equal: bool = False) -> NDArray[np.bool_]:
     """Return which rows no other row dominates; of equal rows only the first.
 
     Args:
         points: ``(n, objectives)``, minimised. Rows that are not finite are never in the set and dominate nothing.
+        keep_equal: keep all of equal rows instead.
     """
     points, finite = _finite(points)
     chosen = np.zeros(len(finite), dtype=bool)
     if not len(points):
         return chosen
     if points.shape[1] == 1:
-        kept = np.zeros(len(points), dtype=bool)
-        kept[np.argmin(points[:, 0])] = True
+        kept = points[:, 0] == points[:, 0].min()
+        if not keep_equal:
+            kept &= np.cumsum(kept) == 1
     else:
-        kept = np.asarray(moocore.is_nondominated(points), dtype=bool)
+        kept = np.asarray(moocore.is_nondominated(points, keep_weakly=keep_equal), dtype=bool)
     chosen[finite] = kept
     return chosen
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.columns import FloatArray, Number
 from cost_models.machine import Machine
 from cost_models.metrics import Served
 from dse.spec import ConstraintSpec
@@ -42,7 +42,7 @@ def link_margin(served: Served) -> FloatArray:
 
 
 def constraint_margin(
-    constraint: ConstraintSpec, metrics: Metrics, baselines: Mapping[str, Mapping[str, float]]
+    constraint: ConstraintSpec, metrics: Metrics, baselines: Mapping[str, Mapping[str, Number]]
 ) -> FloatArray:
     """Return the signed relative margin of one constraint; NaN where its metric, or the baseline's, is missing."""
     value = metrics[constraint.metric]
@@ -52,6 +52,6 @@ def constraint_margin(
     margins = []
     for limit, sign in ((constraint.max, 1.0), (constraint.min, -1.0)):
         if limit is not None:
-            bound = limit * scale
-            margins.append(sign * (bound - value) / (abs(bound) if bound else 1.0))
+            bound = np.asarray(limit * scale)
+            margins.append(sign * (bound - value) / np.where(bound == 0, 1.0, np.abs(bound)))
     return np.asarray(np.minimum.reduce(margins), dtype=np.float64)

@@ -138,7 +138,7 @@ def test_where_nothing_is_feasible_the_nearest_misses_are_drawn(tmp_path):
     empty = run(spec, out=tmp_path / "none")
     assert not empty.found_feasible
     figures = plot_run(empty.path, formats=("svg",))
-    assert {path.stem.split("-")[0] for path in figures} == set(KINDS)
+    assert {path.stem.split("-")[0] for path in figures} == set(KINDS) - {"robust"}  # no joint draws yet
     for stem in ("parallel", "pareto-chat.ms_per_token-cost_usd"):
         assert "No design meets every constraint" in texts(figures, stem)
     assert "least violation" in texts(figures, "pareto-chat.ms_per_token-cost_usd")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dse.errors import Fault, Place, SpecError
+from dse.errors import Fault, Place, RunError, SpecError
 from dse.results.store import open_run
 from dse.spec.words import one_of, quoted, suggest
 
-KINDS = ("pareto", "parallel", "roofline", "breakdown")
-"""What can be drawn: the front, parallel coordinates, rooflines of the knee, power and area and cost by block."""
+KINDS = ("pareto", "parallel", "roofline", "breakdown", "robust")
+"""What can be drawn: front, parallel coordinates, rooflines of the knee, power, area and cost by block, joint draws."""
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -24,12 +24,12 @@ def plot_run(
 
     Args:
         run_path: a run directory, a folder of runs or "latest".
-        kinds: which of `KINDS`; all where None.
+        kinds: which of `KINDS`; all where None, "robust" among them where the run has met joint draws.
         formats: which of `FORMATS`.
 
     Raises:
         SpecError: a kind or format does not exist.
-        RunError: there is no such run, or a file of it is damaged.
+        RunError: there is no such run, a file of it is damaged, or "robust" is asked for before `dse robust`.
     """
     chosen = KINDS if kinds is None else tuple(dict.fromkeys(kinds))
     wanted = tuple(dict.fromkeys(formats))
@@ -43,6 +43,7 @@ def plot_run(
     from dse.plots.parallel import draw_parallel
     from dse.plots.pareto import draw_pareto
     from dse.plots.reading import explanations_of, scene_of
+    from dse.plots.robustness import draw_robustness, has_draws
     from dse.plots.roofline import draw_rooflines
     from dse.plots.style import drawing
 
@@ -58,6 +59,10 @@ def plot_run(
                 name = next((name for name in picks if "knee" in name), next(iter(picks)))
                 paths += draw_rooflines(name, picks[name], baselines, folder, wanted)
             paths += draw_breakdowns(picks, baselines, folder, wanted) if "breakdown" in chosen else []
+        if "robust" in chosen and has_draws(run):
+            paths += draw_robustness(run, folder, wanted)
+        elif kinds is not None and "robust" in chosen:
+            raise RunError(f"{run.path}: has met no joint draws yet; dse robust makes them")
     return paths
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -136,3 +136,17 @@ def _bar() -> Iterator[ProgressSink]:
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("designs", total=None, state="")
         yield lambda now: bar.update(task, total=now.planned, completed=now.evaluated, state=_state(now))
+
+
+@contextmanager
+def counted_display(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on standard error how many of how many are done: a bar on a terminal, nothing elsewhere."""
+    from rich import progress as bars
+
+    if not sys.stderr.isatty():
+        yield lambda done, planned: None
+        return
+    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(bar_width=24), bars.MofNCompleteColumn())
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, planned: bar.update(task, total=planned, completed=done)
