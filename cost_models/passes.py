@@ -108,12 +108,19 @@ def decode_pass(serving: Serving, machine: Machine, software: Software, formats:
         time_operators(operators, machine, software, formats, chips=tp, attention_share=share) for operators in ends
     )
     middle = decode_attention(model, shape, context=(first + last) / 2, windowed=windowed)
-    middle_time = time_operators(middle, machine, software, formats, chips=tp, attention_share=share)
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
     larger = mean_of_larger(memory, arithmetic)
     # The smaller of two is their sum less the larger, so its mean is exact as well.
     smaller = (memory[0] + memory[1] + arithmetic[0] + arithmetic[1]) / 2 - larger
-    attention_s = larger + software.exposed_share * smaller + middle_time.kernel_s
+    exposed = software.exposed_share * smaller
+    middle_time = replace(
+        at_start,
+        memory_s=(memory[0] + memory[1]) / 2,
+        arithmetic_s=(arithmetic[0] + arithmetic[1]) / 2,
+        exposed_s=exposed,
+        dram_bytes=(at_start.dram_bytes + at_end.dram_bytes) / 2,
+    )
+    attention_s = larger + exposed + middle_time.kernel_s
     total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
     times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
     fixed = _fixed_s(serving, shape.batch, machine, software, formats)
