@@ -59,20 +59,20 @@ def pass_energy(
         + operators.of_class("head") * machine.head_j_per_mac
         + operators.of_class("attention") * per_attention_mac
     )
+    # Chips that cannot reach each other never finish: a step without end has no mean power.
+    running_s = np.where(np.isfinite(pass_s), pass_s, np.nan)
     parts = {
         "memory": work.sum(times.dram_bytes) * machine.dram_j_per_byte * groups,
         "arithmetic": work.sum(operators.macs * joules_per_mac) * groups,
         "on_chip": work.sum(crossing) * machine.sram_j_per_byte * groups,
         "unpacking": work.sum(times.weight_bytes) * machine.unpack_j_per_byte * groups,
         "links": work.sum(times.link_bytes) * machine.link_j_per_byte * groups,
-        "active": _active_w(machine, software) * pass_s * serving.chips,
-        "static": machine.static_w * pass_s * serving.chips,
+        "active": _active_w(machine, software) * running_s * serving.chips,
+        "static": machine.static_w * running_s * serving.chips,
     }
     drawn = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
-    with np.errstate(invalid="ignore"):  # chips that cannot reach each other never finish
-        watts = np.minimum(drawn / pass_s, machine.tdp_w * serving.chips)
-        board_j = watts * pass_s
-    return Energy(parts, board_j, watts)
+    watts = np.minimum(drawn / running_s, machine.tdp_w * serving.chips)
+    return Energy(parts, watts * running_s, watts)
 
 
 def _active_w(machine: Machine, software: Software) -> FloatArray:

@@ -75,8 +75,8 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
     lines = [
         f"batch {settings['batch']}, {settings['prompt_tokens']} tokens in, {settings['output_tokens']} out, "
         f"{settings['chips']} chip(s), {settings['parallelism']} parallel",
-        f"bits: weights {settings['weight_bits']}{experts}, head {settings['head_bits']}, KV cache {settings['kv_bits']}, "
-        f"activations {settings['activation_bits']}",
+        f"bits: weights {settings['weight_bits']}{experts}, head {settings['head_bits']}, "
+        f"KV cache {settings['kv_bits']}, activations {settings['activation_bits']}",
         f"bound of the decode step {number_text(table.decode.bound_ms)} ms, "
         f"{percent_text(table.decode.overhead_share)} % of the step above it; "
         f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_share)} %",
