@@ -100,7 +100,7 @@ def weight_gain(rows: pd.DataFrame) -> pd.DataFrame:
     keys = ["source", "quantity", "chip", "n_chips", "model", "input_len", "output_len"]
     narrow, wide = rows[rows["weight_bits"] <= NARROW_BITS], rows[rows["weight_bits"] >= WIDE_BITS]
     best = [part.groupby(keys, dropna=False)[["measured", "predicted"]].median() for part in (wide, narrow)]
-    pairs = best[0].join(best[1], lsuffix="_16", rsuffix="_4", how="inner")
+    pairs = best[0].add_suffix("_16").join(best[1].add_suffix("_4"), how="inner")
     gains = pd.DataFrame(
         {
             "measured_gain": pairs["measured_16"] / pairs["measured_4"],

@@ -1,0 +1,206 @@
+"""Validation: every row kept, scored as stated, faults told, invariants held on the shipped rows."""
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cost_models.library import load_library
+from cost_models.technology import Technology
+from dse.validate import MeasurementError, read_measurements, run_validation
+from dse.validate import requests as served
+from dse.validate.rows import layout
+from dse.validate.score import collapse, headline, one_constant, score, static_rows, weight_gain
+
+LIBRARY, TECHNOLOGY = load_library(), Technology()
+
+
+@functools.cache
+def shipped(name):
+    return run_validation([LIBRARY.data_file(f"measurements/{name}")])
+
+
+def odd_file(folder, **cells):
+    rows = pd.read_csv(LIBRARY.data_file("measurements/open.csv"), dtype=str, keep_default_na=False).head(4)
+    for column, text in cells.items():
+        rows.loc[1, column] = text
+    path = folder / "odd.csv"
+    rows.to_csv(path, index=False)
+    return path
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("open", "requests"), ("e2e2_open", "requests"), ("micro_open", "operators"), ("micro2_open", "operators"),
+        ("energy_open", "energy"), ("energy2_open", "energy"), ("excluded", "excluded"),
+    ],
+)  # fmt: skip
+def test_every_shipped_file_is_known_by_its_columns(name, form):
+    path = LIBRARY.data_file(f"measurements/{name}.csv")
+    found, rows = read_measurements(path)
+    assert found == form
+    assert len(rows) == len(path.read_text(encoding="utf-8").splitlines()) - 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ({"chip": "banana"}, "chip 'banana' is not in the library"),
+        ({"chip": ""}, "chip '' is not in the library"),
+        ({"chip": "mach1_claims"}, "bandwidth or capacity of the chip is not published"),
+        ({"model": "gpt9"}, "model 'gpt9' is not in the library"),
+        ({"model": "hyperclova_204b"}, "dimensions of the model are not public"),
+        ({"batch": "many"}, "batch must be a number, got many"),
+        ({"value": "-5"}, "value must be at least 0, got -5"),
+        ({"value": "0"}, "value must be above 0"),
+        ({"weight_bits": "inf"}, "weight_bits must be a number, got inf"),
+        ({"input_len": "1e30"}, "input_len must be at most 1e+08, got 1e30"),
+        ({"input_len": ""}, "input_len is not given"),
+        ({"metric": "hugs_per_s"}, "metric hugs_per_s is not one that is predicted"),
+        ({"n_chips": "0"}, "n_chips must be at least 1"),
+    ],
+)
+def test_a_row_that_cannot_be_predicted_stays_and_says_why(tmp_path, cells, reason):
+    (rows,) = run_validation([odd_file(tmp_path, **cells)]).files.values()
+    assert len(rows) == 4
+    assert rows["reason"].tolist() == ["", reason, "", ""]
+    assert rows["predicted"].notna().tolist() == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "a,b\n1,2\n", "\x00\x00", "chip,model\nh100_sxm,llama2_7b\n"], ids=["empty", "other", "zero", "few"]
+)
+def test_a_file_of_no_known_form_is_told(tmp_path, content):
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    with pytest.raises(MeasurementError, match=r"bad\.csv"):
+        run_validation([path])
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(MeasurementError, match="cannot be read"):
+        run_validation([tmp_path / "none.csv"])
+
+
+def test_a_file_without_rows_has_no_scores(tmp_path):
+    path = tmp_path / "none.csv"
+    pd.read_csv(LIBRARY.data_file("measurements/open.csv"), nrows=0).to_csv(path, index=False)
+    validation = run_validation([path])
+    assert [table.key for table in validation.tables] == ["files"]
+
+
+def test_a_layout_is_read_as_it_is_spelt():
+    assert (layout("tp8pp3", 24).tensor, layout("tp8pp3", 24).stages, layout("tp8pp3", 24).kind) == (8, 3, "pipeline")
+    assert (layout("layer_split4", 4).stages, layout("layer_split4", 4).kind) == (4, "layer_split")
+    disaggregated = layout("disagg_decode_tp1_dp32_moetp1_ep32", 32)
+    assert (disaggregated.tensor, disaggregated.replicas) == (1, 32)
+    assert (layout("tp4_moetp1_ep4", 4).tensor, layout("tp4_moetp1_ep4", 4).replicas) == (4, 1)
+    assert layout("", 1).remark == ""
+    assert (layout("2d_ws", 64).tensor, layout("2d_ws", 64).remark != "") == (64, True)
+
+
+# --- scores -----------------------------------------------------------------------------------------------------------
+
+
+def some_rows(**columns):
+    n = len(columns["measured_s"])
+    base = {
+        "source_id": ["a"] * n, "config_key": [f"k{i}" for i in range(n)], "quantity": ["decode"] * n,
+        "bound_s": [1.0] * n, "predicted_s": [1.0] * n,
+    }  # fmt: skip
+    return pd.DataFrame(base | columns)
+
+
+def test_scores_are_what_they_say():
+    rows = some_rows(measured_s=[1.0, 2.0, 4.0], predicted_s=[1.1, 1.0, 4.0], source=["a"] * 3)
+    line = score(rows).loc[("decode", "a")]
+    assert line["mdape"] == pytest.approx(0.1)
+    assert line["mape"] == pytest.approx((0.1 + 0.5 + 0) / 3)
+    assert line["bias"] == pytest.approx((1.1 * 0.5) ** (1 / 3))
+    assert line["rank"] == pytest.approx(0.5)
+
+
+def test_a_source_of_many_rows_does_not_outvote_small_ones():
+    rows = some_rows(
+        measured_s=[1.0] * 12, predicted_s=[2.0] * 10 + [1.1, 1.0], source=["large"] * 10 + ["small", "tiny"]
+    )
+    assert headline(score(rows)).loc["decode", "mdape"] == pytest.approx(0.1)
+
+
+def test_repeats_collapse_to_their_median_and_editions_to_the_newest():
+    rows = some_rows(
+        source_id=["a", "a", "a", "trtllm_v050", "trtllm_v090"],
+        config_key=["k", "k", "k", "t", "t"],
+        measured_s=[1.0, 2.0, 9.0, 5.0, 3.0],
+    )
+    one = collapse(rows).set_index("source")["measured_s"]
+    assert one.to_dict() == {"a": 2.0, "trtllm_static": 3.0}
+
+
+def test_one_constant_removes_the_median_ratio():
+    rows = some_rows(measured_s=[2.0, 3.0, 4.0])
+    assert one_constant(rows).tolist() == pytest.approx([3.0] * 3)
+
+
+def test_the_gain_of_narrow_weights_is_that_of_time_per_token():
+    rows = some_rows(measured_s=[8.0, 4.0], predicted_s=[6.0, 4.0], source=["a", "a"]).assign(
+        weight_bits=[16.0, 4.0], quantity="request", output=10.0, used_batch=[8.0, 8.0], chip="c", n_chips=1,
+        model="m", input_len=1, output_len=10,
+    )  # fmt: skip
+    pair = weight_gain(rows).iloc[0]
+    assert (pair["measured_gain"], pair["predicted_gain"]) == pytest.approx((2.0, 1.5))
+
+
+# --- invariants on the shipped rows -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["open.csv", "e2e2_open.csv"])
+def test_no_prediction_beats_its_bound_and_none_is_missing_without_a_reason(name):
+    rows = shipped(name).internal
+    predicted = rows["predicted_s"].notna()
+    assert (predicted == (rows["reason"] == "")).all()
+    assert (rows["predicted_s"][predicted] >= rows["bound_s"][predicted] * (1 - 1e-9)).all()
+    (out,) = shipped(name).files.values()
+    source = pd.read_csv(LIBRARY.data_file(f"measurements/{name}"), dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(out[source.columns], source)
+
+
+def test_every_measured_static_row_fits_and_every_row_left_out_for_memory_does_not():
+    rows = shipped("open.csv").internal
+    assert rows.loc[static_rows(rows) & (rows["reason"] == ""), "fits"].all()
+    (left_out,) = shipped("excluded.csv").files.values()
+    full = left_out[left_out["excluded_for"].str.startswith("weights + KV")]
+    assert len(full) == 23
+    assert (full["fits"] == "no").all()
+
+
+def test_static_rows_are_predicted_better_than_by_one_constant():
+    tables = {table.key: table.frame for table in shipped("open.csv").tables}
+    head = tables["static_headline"]
+    assert (head["mdape"] < head["baseline_mdape"]).all()
+    assert (head["mdape"] <= 0.18).all()
+    unseen = tables["unseen_chip"]
+    assert (unseen["mdape"] <= unseen["target"]).all()
+
+
+def test_interference_of_other_prompts_is_apart_from_the_step():
+    rows = shipped("e2e2_open.csv").internal
+    steps = rows[rows["quantity"] == "decode"]
+    np.testing.assert_allclose(steps["predicted_s"], steps["decode_s"] + steps["interference_s"])
+    alone = steps["prefill_ms_per_step_ideal"] == 0
+    assert (steps.loc[alone, "interference_s"] == 0).all()
+    assert (steps.loc[~alone, "interference_s"] > 0).all()
+
+
+def test_an_unknown_batch_is_the_largest_that_fits(tmp_path):
+    path = odd_file(tmp_path, batch="", batch_mode="inflight")
+    _, rows = read_measurements(path)
+    made = served.predict(served.prepare(rows), TECHNOLOGY).iloc[1]
+    again = served.prepare(rows).iloc[[1, 1]].copy()
+    again["used_batch"] = [made["used_batch"], made["used_batch"] + 1]
+    assert served.predict(again.reset_index(drop=True), TECHNOLOGY)["fits"].tolist() == [True, False]
