@@ -126,11 +126,11 @@ class Front:
         objectives = np.asarray(objectives, dtype=np.float64)
         if objectives.shape != (len(ids), self.objectives.shape[1]):
             raise ValueError(f"objectives must be ({len(ids)}, {self.objectives.shape[1]}), got {objectives.shape}")
-        candidates = np.isfinite(objectives).all(axis=1)
-        if feasible is not None:
-            candidates &= feasible
+        places = np.arange(len(ids)) if feasible is None else np.flatnonzero(feasible)
+        places = places[np.isfinite(objectives[places]).all(axis=1)]
+        if not len(places):
+            return np.zeros(len(ids), dtype=bool)
         # The rows' own front first: it is small, and what is left to compare with the members is too.
-        places = np.flatnonzero(candidates)
         places = places[np.argsort(np.asarray(ids)[places], kind="stable")]
         places = places[nondominated(objectives[places])]
         all_ids = np.concatenate([self.ids, np.asarray(ids, dtype=np.int64)[places]])

@@ -105,7 +105,7 @@ def test_removing_names_every_constraint_that_breaks_all_else_a_cover():
 @given(st.integers(1, 130), st.integers(0, 3))
 def test_patterns_hold_for_any_number_of_constraints(width, seed):
     broken = np.random.default_rng(seed).random((20, width)) < 0.1
-    patterns, which = distinct_patterns(broken)
+    patterns, which = distinct_patterns(list(broken.T))
     assert len(set(patterns)) == len(patterns)
     assert [patterns[place] for place in which] == [tuple(np.flatnonzero(row)) for row in broken]
 

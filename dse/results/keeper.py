@@ -16,6 +16,9 @@ from dse.spec import ConstraintSpec
 NEAREST_MISSES = 20
 """Infeasible designs that are kept because they miss by least."""
 
+FIRST_LOOKED_AT = 100
+"""Rows of a chunk among which the nearest misses are looked for first."""
+
 LARGEST_FRONT_FOR_VOLUME = {1: 10**9, 2: 10**9, 3: 200_000, 4: 5_000, 5: 1_000}
 """By the number of objectives: the largest front of which the hypervolume is taken, which takes seconds beyond."""
 
@@ -66,20 +69,22 @@ class Keeper:
         self._members = [rows.take(np.isin(rows.ids, self._front.ids))]
 
     def _add_misses(self, rows: Rows) -> None:
-        violations = np.where(rows.evaluation.feasible, np.inf, rows.violations)
         limit = np.inf
         if self._misses is not None and len(self._misses) == NEAREST_MISSES:
             limit = float(self._misses.violations[-1])
-        near = np.flatnonzero(violations < limit)
+        near = np.flatnonzero(rows.misses < limit)
         if not len(near):
             return
-        near = near[np.argsort(violations[near], kind="stable")[: 50 * NEAREST_MISSES]]
-        both = joined([*([self._misses] if self._misses is not None else []), rows.take(near)])
-        order = np.lexsort((both.ids, both.violations))
-        # The same design met again would push others out.
-        keys = np.column_stack([_numbers(column) for column in both.designs.values()])[order]
-        _, first = np.unique(keys, axis=0, return_index=True)
-        self._misses = both.take(order[np.sort(first)[:NEAREST_MISSES]])
+        near = near[np.argsort(rows.misses[near], kind="stable")]
+        # The same design met again would push others out, so so many are looked at that enough differ.
+        count = FIRST_LOOKED_AT
+        while True:
+            held = [self._misses] if self._misses is not None else []
+            chosen = _nearest(joined([*held, rows.take(near[:count])]))
+            if len(chosen) == NEAREST_MISSES or count >= len(near):
+                self._misses = chosen
+                return
+            count *= 10
 
     @property
     def front_size(self) -> int:
@@ -111,6 +116,14 @@ class Keeper:
         if len(self._front) > LARGEST_FRONT_FOR_VOLUME.get(len(best), 300):
             return float("nan")
         return self._front.hypervolume(worst, ideal=best)
+
+
+def _nearest(rows: Rows) -> Rows:
+    """Return the different designs that miss by least, nearest first, of equal ones that with the lowest id."""
+    order = np.lexsort((rows.ids, rows.violations))
+    keys = np.column_stack([_numbers(column) for column in rows.designs.values()])[order]
+    _, first = np.unique(keys, axis=0, return_index=True)
+    return rows.take(order[np.sort(first)[:NEAREST_MISSES]])
 
 
 def _numbers(column: Column) -> FloatArray:

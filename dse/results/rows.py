@@ -54,8 +54,18 @@ class Rows:
     def violations(self) -> FloatArray:
         """How far each row is from feasible: its summed relative violations, 1 where only an objective is missing."""
         found = self.evaluation
-        total = found.violations.sum(axis=1)
+        total = np.zeros(len(self))
+        # One after the other: a sum over an axis may group its terms by the number of rows.
+        for margin in found.margins.values():
+            total -= np.minimum(margin, 0.0)
         return np.where((total <= 0) & ~found.feasible, 1.0, total)
+
+    @cached_property
+    def misses(self) -> FloatArray:
+        """The violations of infeasible rows; infinite for feasible ones."""
+        misses = self.violations.copy()
+        misses[self.evaluation.feasible] = np.inf
+        return misses
 
     def frame(self) -> pd.DataFrame:
         """Return the rows as a table: id, parameters, metrics, feasible, violation, margins; bare column names."""

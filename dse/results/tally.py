@@ -7,6 +7,7 @@ does not grow with the number of designs.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -66,36 +67,47 @@ class Tally:
         found = rows.evaluation
         if not self._labels:
             self._start(rows)
-        margins = [found.margins[name] for name in self._labels[:-1]]
-        table = np.stack([*margins, np.where(np.isfinite(found.objectives).all(axis=1), 1.0, -1.0)], axis=1)
-        broken, absent = self._causes(rows, table < 0)
+        defined = np.isfinite(found.objectives[:, 0])
+        for column in found.objectives.T[1:]:
+            defined &= np.isfinite(column)
+        margins = [*(found.margins[name] for name in self._labels[:-1]), np.where(defined, 1.0, -1.0)]
+        broken, absent = self._causes(rows, [margin < 0 for margin in margins])
         self.evaluated += len(rows)
-        self.feasible += int(found.feasible.sum())
-        self._missing += absent.sum(axis=0)
-        self._best = np.maximum(self._best, np.where(absent, -np.inf, table).max(axis=0))
-        self._tightest = np.minimum(self._tightest, table[found.feasible].min(axis=0, initial=np.inf))
+        feasible = np.flatnonzero(found.feasible)
+        self.feasible += len(feasible)
+        for place, (margin, missing) in enumerate(zip(margins, absent, strict=True)):
+            known = margin if missing is None else np.where(missing, -np.inf, margin)
+            self._missing[place] += 0 if missing is None else int(missing.sum())
+            self._best[place] = max(self._best[place], known.max())
+            self._tightest[place] = min(self._tightest[place], margin[feasible].min(initial=np.inf))
         patterns, which = distinct_patterns(broken)
         counts = np.bincount(which, minlength=len(patterns))
         for pattern, count in zip(patterns, counts, strict=True):
             self._patterns[pattern] = self._patterns.get(pattern, 0) + int(count)
-        violations = np.where(found.feasible, np.inf, rows.violations)
         for axis in self.axes:
-            codes = self._add_axis(axis, rows, patterns, which)
-            self._add_nearest(axis, codes, violations, np.where(broken, -table, 0.0))
+            codes = self._add_axis(axis, rows, patterns, which, feasible)
+            self._add_nearest(axis, codes, rows.misses, margins, broken)
 
-    def _causes(self, rows: Rows, broken: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return what each row breaks without what only follows from it, and what follows.
+    def _causes(
+        self, rows: Rows, broken: Sequence[NDArray[np.bool_]]
+    ) -> tuple[list[NDArray[np.bool_]], list[NDArray[np.bool_] | None]]:
+        """Return what each row breaks without what only follows from it, and what follows (None where nothing does).
 
         Where a workload does not fit, its metrics are missing, and every constraint on them is broken for no reason of
         its own.
         """
-        absent = np.zeros_like(broken)
-        absent[:, -1] = broken[:, -1]
-        for place, label in enumerate(self._labels[:-1]):
+        absent: list[NDArray[np.bool_] | None] = [None] * len(broken)
+        for place, label in enumerate(self._labels):
             if label in self._metrics:
-                absent[:, place] = broken[:, place] & np.isnan(rows.evaluation.metrics[self._metrics[label]])
-        absent &= np.asarray((broken & ~absent).any(axis=1))[:, None]
-        return broken & ~absent, absent
+                unknown = np.isnan(rows.evaluation.metrics[self._metrics[label]])
+                absent[place] = broken[place] & unknown if unknown.any() else None
+        absent[-1] = broken[-1] if broken[-1].any() else None
+        if all(missing is None for missing in absent):
+            return list(broken), absent
+        causes = [b if a is None else b & ~a for b, a in zip(broken, absent, strict=True)]
+        explained = np.logical_or.reduce(causes)
+        absent = [None if missing is None else missing & explained for missing in absent]
+        return [b if a is None else b & ~a for b, a in zip(broken, absent, strict=True)], absent
 
     def _start(self, rows: Rows) -> None:
         self._labels = (*rows.evaluation.margins, NO_OBJECTIVE)
@@ -110,39 +122,92 @@ class Tally:
             if not isinstance(column, Choice):
                 self._ends[axis] = np.full(count, np.inf), np.full(count, -np.inf)
 
-    def _add_axis(self, axis: str, rows: Rows, patterns: list[Pattern], which: NDArray[np.intp]) -> NDArray[np.intp]:
+    def _add_axis(
+        self,
+        axis: str,
+        rows: Rows,
+        patterns: list[Pattern],
+        which: NDArray[np.intp],
+        feasible: NDArray[np.intp],
+    ) -> NDArray[np.intp]:
         """Count the rows by value of an axis, and return the place of each row's value."""
         column = rows.designs[axis]
         codes = column.codes if isinstance(column, Choice) else self.binnings[axis].codes(column)
         if isinstance(column, Choice) and column.values != self._names[axis]:
             raise ValueError(f"{axis} changed its values from {self._names[axis]} to {column.values}")
         if not isinstance(column, Choice):
-            counted = rows.evaluation.feasible & (codes != INACTIVE)
+            counted = feasible[codes[feasible] != INACTIVE]
             np.minimum.at(self._ends[axis][0], codes[counted], column[counted])
             np.maximum.at(self._ends[axis][1], codes[counted], column[counted])
         n_values = len(self._names[axis]) + 1
         # The place behind the last value is that of rows in which the parameter is inactive.
-        codes = codes % n_values
+        codes = np.where(codes == INACTIVE, n_values - 1, codes) if codes.min() == INACTIVE else codes
         table = np.bincount(which * n_values + codes, minlength=len(patterns) * n_values)
         held = self._by_axis[axis]
         for pattern, counts in zip(patterns, table.reshape(-1, n_values), strict=True):
             if pattern in held:
                 held[pattern] += counts
             else:
-                held[pattern] = counts
+                held[pattern] = counts.copy()
         return codes
 
-    def _add_nearest(self, axis: str, codes: NDArray[np.intp], violations: FloatArray, missed: FloatArray) -> None:
+    def _add_nearest(
+        self,
+        axis: str,
+        codes: NDArray[np.intp],
+        misses: FloatArray,
+        margins: Sequence[FloatArray],
+        broken: Sequence[NDArray[np.bool_]],
+    ) -> None:
         """Note what the least violating row of each value breaks, where it is nearer than the nearest so far."""
         least, nearest = self._nearest[axis]
+        nearer = np.flatnonzero(misses < least[codes])
         here = np.full(len(least), np.inf)
-        np.minimum.at(here, codes, violations)
+        np.minimum.at(here, codes[nearer], misses[nearer])
         for place in np.flatnonzero(here < least):
-            row = np.flatnonzero((codes == place) & (violations == here[place]))[0]
+            row = nearer[np.flatnonzero((codes[nearer] == place) & (misses[nearer] == here[place]))[0]]
             least[place] = here[place]
             nearest[place] = tuple(
-                Missed(self._labels[number], float(missed[row, number])) for number in np.flatnonzero(missed[row] > 0)
+                Missed(label, float(-margin[row]))
+                for label, margin, breaks in zip(self._labels, margins, broken, strict=True)
+                if breaks[row]
             )
+
+    def merge(self, later: Tally) -> None:
+        """Count what another tally of the same sweep has counted, as if its rows had come after these.
+
+        Raises:
+            ValueError: it counted other constraints or axes.
+        """
+        if not later._labels:
+            return
+        if not self._labels:
+            self._adopt(later)
+            return
+        if (self._labels, self._names) != (later._labels, later._names):
+            raise ValueError("tallies of different constraints or axes cannot be merged")
+        self.evaluated += later.evaluated
+        self.feasible += later.feasible
+        self._missing += later._missing
+        self._best = np.maximum(self._best, later._best)
+        self._tightest = np.minimum(self._tightest, later._tightest)
+        for pattern, count in later._patterns.items():
+            self._patterns[pattern] = self._patterns.get(pattern, 0) + count
+        for axis in self.axes:
+            held = self._by_axis[axis]
+            for pattern, counts in later._by_axis[axis].items():
+                held[pattern] = held[pattern] + counts if pattern in held else counts
+            if axis in self._ends:
+                (low, high), (low_later, high_later) = self._ends[axis], later._ends[axis]
+                self._ends[axis] = np.minimum(low, low_later), np.maximum(high, high_later)
+            least, nearest = self._nearest[axis]
+            least_later, nearest_later = later._nearest[axis]
+            for place in np.flatnonzero(least_later < least):
+                least[place], nearest[place] = least_later[place], nearest_later[place]
+
+    def _adopt(self, other: Tally) -> None:
+        """Become a copy of another tally."""
+        self.__dict__.update(copy.deepcopy(other.__dict__))
 
     def constraints(self) -> list[ConstraintCount]:
         """Return one record per constraint, in the order in which they are judged."""

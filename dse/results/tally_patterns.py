@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +44,40 @@ def _counts(patterns: Mapping[Pattern, int]) -> dict[int, int]:
     return counts
 
 
-def distinct_patterns(broken: NDArray[np.bool_]) -> tuple[list[Pattern], NDArray[np.intp]]:
-    """Return the distinct rows of an ``(n, constraints)`` mask as positions, and which of them each row is."""
-    n, width = broken.shape
-    words = np.zeros((n, -(-width // 63)), dtype=np.int64)
-    for place in range(width):
-        words[:, place // 63] |= broken[:, place].astype(np.int64) << (place % 63)
-    if words.shape[1] == 1:
-        _, first, which = np.unique(words[:, 0], return_index=True, return_inverse=True)
+MOST_COUNTED = 16
+"""Constraints up to which every possible pattern has a place in a table; beyond, patterns are sorted."""
+
+
+def distinct_patterns(broken: Sequence[NDArray[np.bool_]]) -> tuple[list[Pattern], NDArray[np.intp]]:
+    """Return the patterns that occur, and which of them each row has.
+
+    Args:
+        broken: one ``(n,)`` mask per constraint, at least one.
+    """
+    width = len(broken)
+    words = [_word(broken[start : start + _BITS]) for start in range(0, width, _BITS)]
+    if width <= MOST_COUNTED:
+        present = np.flatnonzero(np.bincount(words[0], minlength=1 << width))
+        place = np.zeros(1 << width, dtype=np.intp)
+        place[present] = np.arange(len(present))
+        keys, which = present[:, None], place[words[0]]
     else:
-        _, first, which = np.unique(words, axis=0, return_index=True, return_inverse=True)
-    return [tuple(np.flatnonzero(broken[row]).tolist()) for row in first], which.reshape(-1)
+        keys, which = np.unique(np.stack(words, axis=1), axis=0, return_inverse=True)
+    return [_unpacked(key) for key in keys.tolist()], which.reshape(-1)
+
+
+_BITS = 62
+
+
+def _word(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
+    """Return masks as the bits of one number per row."""
+    word = masks[0].astype(np.int64)
+    for place, mask in enumerate(masks[1:], start=1):
+        word |= mask.astype(np.int64) << place
+    return word
+
+
+def _unpacked(key: Sequence[int]) -> Pattern:
+    return tuple(
+        number * _BITS + place for number, word in enumerate(key) for place in range(_BITS) if word >> place & 1
+    )
