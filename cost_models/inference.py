@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,33 +19,80 @@ from cost_models.software import Software
 
 @dataclass(frozen=True)
 class Inference:
-    """A workload on a machine; ``(n,)`` columns.
+    """A workload on a machine; every result is worked out when it is first asked for, ``(n,)`` or ``(1,)``.
 
     Attributes:
-        decode: the mean decode step.
-        prefill: the prefill of the batch.
-        decode_s: its time, for the whole batch (TPOT).
-        prefill_s: time to first token.
-        request_s: prefill and every decode step.
-        bound_s: decode step at full bandwidth and arithmetic rate, nothing else.
-        decode_energy: energy and power of the step.
-        prefill_energy: energy and power of the prefill.
-        footprint: memory taken.
-        fits: whether the fullest chip holds its share, and the chips can reach each other.
-        chips_needed: least chips that could hold it, perfectly shared.
+        serving: the workload and who shares it.
+        machine: one of the chips.
+        software: the stack's parameters.
+        formats: stored bits.
+        chunk_tokens: prompt tokens that prefill processes together.
     """
 
-    decode: PassTime
-    prefill: PassTime
-    decode_s: FloatArray
-    prefill_s: FloatArray
-    request_s: FloatArray
-    bound_s: FloatArray
-    decode_energy: Energy
-    prefill_energy: Energy
-    footprint: Footprint
-    fits: NDArray[np.bool_]
-    chips_needed: FloatArray
+    serving: Serving
+    machine: Machine
+    software: Software
+    formats: Formats
+    chunk_tokens: Number
+
+    @cached_property
+    def decode(self) -> PassTime:
+        """The mean decode step."""
+        return decode_pass(self.serving, self.machine, self.software, self.formats)
+
+    @cached_property
+    def prefill(self) -> PassTime:
+        """The prefill of the batch."""
+        return prefill_pass(self.serving, self.machine, self.software, self.formats)
+
+    @cached_property
+    def decode_s(self) -> FloatArray:
+        """Time of the decode step, for the whole batch (TPOT)."""
+        return self.decode.pass_s
+
+    @cached_property
+    def prefill_s(self) -> FloatArray:
+        """Time to first token."""
+        return self.prefill.pass_s
+
+    @cached_property
+    def request_s(self) -> FloatArray:
+        """Prefill and every decode step."""
+        return self.prefill_s + self.decode_s * self.serving.output_tokens
+
+    @cached_property
+    def bound_s(self) -> FloatArray:
+        """Decode step at full bandwidth and arithmetic rate, nothing else."""
+        return decode_bound_s(self.decode, self.serving, self.machine)
+
+    @cached_property
+    def decode_energy(self) -> Energy:
+        """Energy and power of the decode step."""
+        return pass_energy(self.decode, self.decode_s, self.serving, self.machine, self.formats, self.software)
+
+    @cached_property
+    def prefill_energy(self) -> Energy:
+        """Energy and power of the prefill."""
+        work, seconds = self.prefill, self.prefill_s
+        return pass_energy(work, seconds, self.serving, self.machine, self.formats, self.software, decode=False)
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """Memory taken."""
+        return footprint(self.serving, self.formats, chunk_tokens=self.chunk_tokens)
+
+    @cached_property
+    def fits(self) -> NDArray[np.bool_]:
+        """Whether the fullest chip holds its share, and the chips can reach each other."""
+        return (self.footprint.fullest_bytes <= self.machine.capacity_bytes) & np.isfinite(self.decode_s)
+
+    @cached_property
+    def chips_needed(self) -> FloatArray:
+        """Least chips that could hold it, perfectly shared."""
+        held = self.footprint
+        return np.asarray(
+            np.ceil((held.weights_bytes + held.kv_bytes + held.activations_bytes) / self.machine.capacity_bytes)
+        )
 
 
 def decode_bound_s(work: PassTime, serving: Serving, machine: Machine) -> FloatArray:
@@ -71,21 +119,4 @@ def infer(
         formats: stored bits.
         chunk_tokens: prompt tokens that prefill processes together (figure ``serving.prefill_chunk_tokens``).
     """
-    decode = decode_pass(serving, machine, software, formats)
-    prefill = prefill_pass(serving, machine, software, formats)
-    decode_s, prefill_s = decode.pass_s, prefill.pass_s
-    held = footprint(serving, formats, chunk_tokens=chunk_tokens)
-    needed = np.ceil((held.weights_bytes + held.kv_bytes + held.activations_bytes) / machine.capacity_bytes)
-    return Inference(
-        decode=decode,
-        prefill=prefill,
-        decode_s=decode_s,
-        prefill_s=prefill_s,
-        request_s=prefill_s + decode_s * serving.output_tokens,
-        bound_s=decode_bound_s(decode, serving, machine),
-        decode_energy=pass_energy(decode, decode_s, serving, machine, formats, software),
-        prefill_energy=pass_energy(prefill, prefill_s, serving, machine, formats, software, decode=False),
-        footprint=held,
-        fits=(held.fullest_bytes <= machine.capacity_bytes) & np.isfinite(decode_s),
-        chips_needed=needed,
-    )
+    return Inference(serving, machine, software, formats, chunk_tokens)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +13,6 @@ from cost_models.cost import usd_per_million_tokens
 from cost_models.inference import Inference
 from cost_models.machine import Machine
 from cost_models.quality import Quality
-from cost_models.quantities import METRICS
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
 from cost_models.technology import Technology
@@ -19,14 +20,28 @@ from cost_models.technology import Technology
 
 @dataclass(frozen=True)
 class Served:
-    """One workload on one machine, with everything that explains it."""
+    """One workload on one machine, with everything that explains it.
+
+    Attributes:
+        workload: its name.
+        serving: the workload and who shares it.
+        machine: one of the chips.
+        formats: stored bits.
+        inference: time, memory and power.
+        judge_quality: works out what compression costs in perplexity.
+    """
 
     workload: str
     serving: Serving
     machine: Machine
     formats: Formats
     inference: Inference
-    quality: Quality
+    judge_quality: Callable[[], Quality]
+
+    @cached_property
+    def quality(self) -> Quality:
+        """What compression costs in perplexity."""
+        return self.judge_quality()
 
 
 def design_metrics(machine: Machine, stored_bits: Number) -> dict[str, FloatArray]:
@@ -45,52 +60,120 @@ def design_metrics(machine: Machine, stored_bits: Number) -> dict[str, FloatArra
     }
 
 
-def workload_metrics(served: Served, technology: Technology) -> dict[str, FloatArray]:
-    """Return the metrics of a workload on a machine; missing (NaN) in rows whose chips cannot hold it."""
-    result, serving, machine = served.inference, served.serving, served.machine
-    batch, output = np.asarray(serving.batch), np.asarray(serving.output_tokens)
-    tokens = batch * output
-    decode_j = result.decode_energy.board_j / batch
-    prompt_j = result.prefill_energy.board_j / (batch * np.asarray(serving.prompt_tokens))
-    request_j = (result.prefill_energy.board_j + result.decode_energy.board_j * output) / tokens
-    bound_by_memory = np.where(
-        result.decode.times.memory_s >= result.decode.times.arithmetic_s, result.decode.total_s, 0.0
-    ).sum(axis=0)
-    end_to_end = tokens / result.request_s
-    decode_share = np.where(np.isfinite(result.decode_s), 1 / result.decode_s, 0.0)
-    prices = machine.price_usd * serving.chips
-    values = {
-        "ms_per_token": result.decode_s * 1e3,
-        "ttft_ms": result.prefill_s * 1e3,
-        "request_s": result.request_s,
-        "tokens_per_s": batch / result.decode_s,
-        "tokens_per_s_end_to_end": end_to_end,
-        "bound_ms_per_token": result.bound_s * 1e3,
-        "overhead_share": 1 - result.bound_s / result.decode_s,
-        "memory_share": np.where(result.fits, bound_by_memory, 0.0) * decode_share,
-        "decode_w": result.decode_energy.board_w,
-        "prefill_w": result.prefill_energy.board_w,
-        "decode_j_per_token": decode_j,
-        "prefill_j_per_token": prompt_j,
-        "request_j_per_token": request_j,
-        "tokens_per_joule": 1 / decode_j,
-        "tokens_per_joule_tdp": batch / result.decode_s / (machine.tdp_w * serving.chips),
-        "usd_per_million_tokens": usd_per_million_tokens(
-            prices, request_j * end_to_end, end_to_end, chips=serving.chips, technology=technology,
-            idle_w=machine.static_w / machine.conversion_efficiency * serving.chips,
-            provisioned_w=machine.tdp_w * serving.chips,
-        ),
-        "tokens_per_s_per_usd": end_to_end / prices,
-    }  # fmt: skip
-    if not result.fits.all():
-        values = {name: np.where(result.fits, value, np.nan) for name, value in values.items()}
-    held = result.footprint
-    total = held.weights_bytes + held.kv_bytes + held.activations_bytes
-    values["chips_needed"] = np.asarray(result.chips_needed, dtype=np.float64)
-    values["memory_gib"] = total / 2**30
-    values["perplexity_ratio"] = np.asarray(served.quality.ratio)
-    values["perplexity_ratio_high"] = np.asarray(served.quality.ratio_high)
-    values["perplexity_unusable"] = np.asarray(served.quality.unusable, dtype=np.float64)
-    values["perplexity_extrapolated"] = np.asarray(served.quality.extrapolated, dtype=np.float64)
-    assert values.keys() == {name for name, metric in METRICS.items() if metric.scope == "workload"}
-    return values
+@dataclass(frozen=True)
+class _Terms:
+    """What several metrics are made of, each worked out when it is first asked for."""
+
+    served: Served
+    technology: Technology
+
+    @property
+    def result(self) -> Inference:
+        return self.served.inference
+
+    @cached_property
+    def batch(self) -> FloatArray:
+        return np.asarray(self.served.serving.batch)
+
+    @cached_property
+    def tokens(self) -> FloatArray:
+        return np.asarray(self.batch * np.asarray(self.served.serving.output_tokens))
+
+    @cached_property
+    def tokens_per_s(self) -> FloatArray:
+        return np.asarray(self.batch / self.result.decode_s)
+
+    @cached_property
+    def end_to_end(self) -> FloatArray:
+        return np.asarray(self.tokens / self.result.request_s)
+
+    @cached_property
+    def decode_j(self) -> FloatArray:
+        return np.asarray(self.result.decode_energy.board_j / self.batch)
+
+    @cached_property
+    def prompt_j(self) -> FloatArray:
+        rows = self.batch * np.asarray(self.served.serving.prompt_tokens)
+        return np.asarray(self.result.prefill_energy.board_j / rows)
+
+    @cached_property
+    def request_j(self) -> FloatArray:
+        decoding = self.result.decode_energy.board_j * np.asarray(self.served.serving.output_tokens)
+        return np.asarray((self.result.prefill_energy.board_j + decoding) / self.tokens)
+
+    @cached_property
+    def provisioned_w(self) -> FloatArray:
+        return np.asarray(self.served.machine.tdp_w * self.served.serving.chips)
+
+    @cached_property
+    def prices(self) -> FloatArray:
+        return np.asarray(self.served.machine.price_usd * self.served.serving.chips)
+
+    @property
+    def memory_share(self) -> FloatArray:
+        step = self.result.decode
+        by_memory = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0).sum(axis=0)
+        seconds = self.result.decode_s
+        return np.where(self.result.fits, by_memory, 0.0) * np.where(np.isfinite(seconds), 1 / seconds, 0.0)
+
+    @property
+    def usd_per_million_tokens(self) -> FloatArray:
+        machine, chips = self.served.machine, self.served.serving.chips
+        return usd_per_million_tokens(
+            self.prices, self.request_j * self.end_to_end, self.end_to_end, chips=chips, technology=self.technology,
+            idle_w=machine.static_w / machine.conversion_efficiency * chips, provisioned_w=self.provisioned_w,
+        )  # fmt: skip
+
+    @property
+    def memory_gib(self) -> FloatArray:
+        held = self.result.footprint
+        return (held.weights_bytes + held.kv_bytes + held.activations_bytes) / 2**30
+
+
+OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
+    "ms_per_token": lambda t: t.result.decode_s * 1e3,
+    "ttft_ms": lambda t: t.result.prefill_s * 1e3,
+    "request_s": lambda t: t.result.request_s,
+    "tokens_per_s": lambda t: t.tokens_per_s,
+    "tokens_per_s_end_to_end": lambda t: t.end_to_end,
+    "bound_ms_per_token": lambda t: t.result.bound_s * 1e3,
+    "overhead_share": lambda t: 1 - t.result.bound_s / t.result.decode_s,
+    "memory_share": lambda t: t.memory_share,
+    "decode_w": lambda t: t.result.decode_energy.board_w,
+    "prefill_w": lambda t: t.result.prefill_energy.board_w,
+    "decode_j_per_token": lambda t: t.decode_j,
+    "prefill_j_per_token": lambda t: t.prompt_j,
+    "request_j_per_token": lambda t: t.request_j,
+    "tokens_per_joule": lambda t: 1 / t.decode_j,
+    "tokens_per_joule_tdp": lambda t: t.tokens_per_s / t.provisioned_w,
+    "usd_per_million_tokens": lambda t: t.usd_per_million_tokens,
+    "tokens_per_s_per_usd": lambda t: t.end_to_end / t.prices,
+}
+"""Metrics that a workload has where the chips hold it."""
+
+OF_STORING: Mapping[str, Callable[[_Terms], FloatArray]] = {
+    "chips_needed": lambda t: np.asarray(t.result.chips_needed, dtype=np.float64),
+    "memory_gib": lambda t: t.memory_gib,
+    "perplexity_ratio": lambda t: np.asarray(t.served.quality.ratio),
+    "perplexity_ratio_high": lambda t: np.asarray(t.served.quality.ratio_high),
+    "perplexity_unusable": lambda t: np.asarray(t.served.quality.unusable, dtype=np.float64),
+    "perplexity_extrapolated": lambda t: np.asarray(t.served.quality.extrapolated, dtype=np.float64),
+}
+"""Metrics that a workload has whether the chips hold it or not."""
+
+
+def workload_metrics(
+    served: Served, technology: Technology, names: Collection[str] | None = None
+) -> dict[str, FloatArray]:
+    """Return the metrics of a workload on a machine; missing (NaN) in rows whose chips cannot hold it.
+
+    Args:
+        served: the workload on the machine.
+        technology: figures.
+        names: the metrics that are wanted; only what they need is worked out. All where None.
+    """
+    terms = _Terms(served, technology)
+    values = {name: of(terms) for name, of in OF_SERVING.items() if names is None or name in names}
+    if values and not served.inference.fits.all():
+        values = {name: np.where(served.inference.fits, value, np.nan) for name, value in values.items()}
+    return values | {name: of(terms) for name, of in OF_STORING.items() if names is None or name in names}

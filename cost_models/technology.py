@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 
 from cost_models.columns import Choice, FloatArray, Number
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Figure, load_library
+
+T = TypeVar("T")
 
 
 class Technology:
@@ -35,6 +38,7 @@ class Technology:
                 raise UnknownEntryError("figure", path, self._figures)
         self._overrides = dict(overrides)
         self._reads: set[str] = set()
+        self._made: dict[Hashable, Any] = {}
 
     @property
     def reads(self) -> frozenset[str]:
@@ -61,7 +65,16 @@ class Technology:
 
     def with_overrides(self, overrides: Mapping[str, Number]) -> Technology:
         """Return the same figures with further ones replaced."""
-        return Technology({**self._overrides, **overrides}, self._figures)
+        other = Technology({**self._overrides, **overrides}, self._figures)
+        other._reads = self._reads
+        return other
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` makes of these figures, made once per key: it must depend on key and figures alone."""
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
 
     def columns(self) -> dict[str, FloatArray]:
         """Return the overrides that are columns."""

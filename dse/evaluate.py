@@ -6,9 +6,9 @@ A table of metrics is a mapping of column name to ``(n,)`` array: design-level n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 
 import numpy as np
@@ -26,7 +26,7 @@ from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELD
 from cost_models.roofline import Formats
 from cost_models.serving import Parallelism, Serving
 from cost_models.silicon import design_machine
-from cost_models.software import default_stack, software
+from cost_models.software import Software, default_stack, software
 from cost_models.technology import Technology
 from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.spec import BaselineSpec, Spec, WorkloadSpec
@@ -94,35 +94,54 @@ class Evaluator:
 
     # -- designs ------------------------------------------------------------------------------------------------
 
-    def evaluate(self, designs: Designs) -> Evaluation:
-        """Return metrics, margins and feasibility of every design."""
+    def evaluate(self, designs: Designs, *, metrics: Collection[str] | None = None) -> Evaluation:
+        """Return metrics, margins and feasibility of every design.
+
+        Args:
+            designs: the sweep's columns.
+            metrics: which metrics are wanted beside those of `judging`; all where None. What nobody wants is not
+                worked out, which is several times as fast.
+        """
+        n = row_count(designs)
+        wanted = None if metrics is None else self.judging.union(metrics)
         technology = self.technology_of(designs)
-        n = max([row_count(designs), *map(len, technology.columns().values())])
         columns = filled(designs)
         machine = self.machine(columns, technology)
-        metrics = design_metrics(machine, _of_format(columns, stored_bits))
+        found = design_metrics(machine, _stored_bits(columns))
         margins = limit_margins(machine)
-        for name in self.spec.workloads:
+        for name, workload in self.spec.workloads.items():
+            own = None if wanted is None else _of_workload(name, wanted)
+            if not workload.required and own is not None and not own:
+                continue
             served = self.serve(name, designs, columns, machine, technology)
-            values = workload_metrics(served, technology)
-            metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
-            if self.spec.workloads[name].required:
+            values = workload_metrics(served, technology, own)
+            found.update({f"{name}.{metric}": value for metric, value in values.items()})
+            if workload.required:
                 margins[f"{name}.capacity"] = capacity_margin(served)
-                if np.any(np.asarray(served.serving.chips) > 1):
+                if workload.n_chips > 1 or f"{name}.n_chips" in designs:
                     margins[f"{name}.link"] = link_margin(served)
-        metrics = {name: np.broadcast_to(value, (n,)) for name, value in metrics.items()}
-        margins.update(self.constraint_margins(metrics))
-        margins = {name: np.broadcast_to(np.where(np.isnan(m), MISSED, m), (n,)) for name, m in margins.items()}
-        objectives = self.signed_objectives(metrics)
-        met = [margin >= 0 for margin in margins.values()]
-        feasible = np.logical_and.reduce([np.isfinite(objectives).all(axis=1), *met])
-        return Evaluation(metrics, margins, objectives, feasible)
+        found = {
+            name: np.broadcast_to(value, (n,)) for name, value in found.items() if wanted is None or name in wanted
+        }
+        margins.update(self.constraint_margins(found))
+        margins = {name: _judged(margin, n) for name, margin in margins.items()}
+        objectives = self.signed_objectives(found)
+        feasible = np.isfinite(objectives[:, 0])
+        for column in objectives.T[1:]:
+            feasible &= np.isfinite(column)
+        for margin in margins.values():
+            feasible &= margin >= 0
+        return Evaluation(found, margins, objectives, feasible)
+
+    @cached_property
+    def judging(self) -> frozenset[str]:
+        """The metrics that designs are judged by: those of objectives and constraints."""
+        objectives = {objective.metric for objective in self.spec.objectives}
+        return frozenset(objectives.union(constraint.metric for constraint in self.spec.constraints))
 
     def machine(self, columns: Designs, technology: Technology) -> Machine:
         """Return the Machine that filled design columns describe."""
-        return design_machine(
-            columns, technology, economics=self.economics, stored_bits=_of_format(columns, stored_bits)
-        )
+        return design_machine(columns, technology, economics=self.economics, stored_bits=_stored_bits(columns))
 
     def technology_of(self, designs: Designs) -> Technology:
         """Return the figures, those replaced that the designs sweep."""
@@ -219,6 +238,17 @@ def _own_formats(workload: WorkloadSpec, columns: Designs) -> dict[str, Column]:
     return own
 
 
+def _of_workload(name: str, wanted: Collection[str]) -> frozenset[str]:
+    """Return the bare names of the wanted metrics that are of one workload."""
+    return frozenset(metric.removeprefix(f"{name}.") for metric in wanted if metric.startswith(f"{name}."))
+
+
+def _judged(margin: FloatArray, rows: int) -> FloatArray:
+    """Return a margin as a column, missed where it is missing."""
+    absent = np.isnan(margin)
+    return np.broadcast_to(np.where(absent, MISSED, margin) if absent.any() else margin, (rows,))
+
+
 def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> FloatArray:
     """Return a number of a workload: swept as ``workload.field``, or as the sweep file says."""
     column = designs.get(f"{name}.{field}")
@@ -255,15 +285,15 @@ def serve(
         expert_spread=technology.value("serving.expert_spread"),
     )
     formats = Formats(
-        weight_bits=_of_format(columns, stored_bits),
+        weight_bits=_stored_bits(columns),
         head_bits=_of_format(columns, lambda form: form.head_bits),
         kv_bits=_numeric(columns["kv_bits"]),
         activation_bits=technology.value("serving.activation_bits"),
     )
-    stack = software(cast("Choice", columns["stack"]), technology, cast("Choice | None", columns.get("family")))
+    stack = _software(columns, technology)
     chunk = technology.value("serving.prefill_chunk_tokens")
     inference = infer(serving, machine, stack, formats, chunk_tokens=chunk)
-    return Served(name, serving, machine, formats, inference, _quality(model, columns, technology))
+    return Served(name, serving, machine, formats, inference, partial(_quality, model, columns, technology))
 
 
 def serve_chip(
@@ -302,14 +332,33 @@ def _of_format(columns: Designs, function: Callable[[WeightFormat], float]) -> F
     return cast("Choice", columns["weight_format"]).map(lambda name: function(library.weight_format(name)))
 
 
+def _stored_bits(columns: Designs) -> FloatArray:
+    return _of_format(columns, stored_bits)
+
+
+def _software(columns: Designs, technology: Technology) -> Software:
+    """Return the stack of each row; one that holds for all rows is looked up once."""
+    stack, family = cast("Choice", columns["stack"]), cast("Choice | None", columns.get("family"))
+    if len(stack) > 1 or family is not None:
+        return software(stack, technology, family)
+    return technology.once(("software", tuple(stack.names())), lambda: software(stack, technology))
+
+
 def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
     """Return perplexity ratios; one look at the fits per pair of format and method."""
-    library = load_library()
     form, method = cast("Choice", columns["weight_format"]), cast("Choice", columns["weight_method"])
     methods = (*method.values, "")
+    key = ("quality", model.key, form.values, methods)
+    table = technology.once(key, lambda: _damages(model, form.values, methods, technology))
     method_codes = np.where(method.codes == INACTIVE, len(method.values), method.codes)
-    pairs = [(library.weight_format(f), m) for f in form.values for m in methods]
-    table = [format_quality(model, entry, chosen or entry.method, technology) for entry, chosen in pairs]
-    pair = Choice(tuple(f"{entry.key}+{m}" for entry, m in pairs), form.codes * len(methods) + method_codes)
+    pair = Choice(
+        tuple(f"{entry}+{m}" for entry in form.values for m in methods), form.codes * len(methods) + method_codes
+    )
     damage = Damage(*(pair.gather(field) for field in zip(*table, strict=True)))
     return perplexity(damage, _numeric(columns["kv_bits"]), model, technology)
+
+
+def _damages(model: Model, forms: tuple[str, ...], methods: tuple[str, ...], technology: Technology) -> list[Damage]:
+    """Return what each pair of format and method costs; the format's own method where that is empty."""
+    entries = [load_library().weight_format(name) for name in forms]
+    return [format_quality(model, entry, method or entry.method, technology) for entry in entries for method in methods]

@@ -22,12 +22,19 @@ MISSED = -1.0
 
 def limit_margins(machine: Machine) -> dict[str, FloatArray]:
     """Return the margin of every physical limit of a machine."""
-    margins = {}
-    for name, (used, allowed) in machine.limits.items():
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = 1 - used / allowed
-        margins[name] = np.where(np.asarray(allowed) > 0, relative, -np.asarray(used))
-    return margins
+    return {
+        name: _limit_margin(np.asarray(used), np.asarray(allowed)) for name, (used, allowed) in machine.limits.items()
+    }
+
+
+def _limit_margin(used: FloatArray, allowed: FloatArray) -> FloatArray:
+    """Return what is left of a limit as a share of it; where nothing is allowed, all that is used is missing."""
+    something = allowed > 0
+    if something.all():
+        return np.asarray(1 - used / allowed)
+    if not something.any():
+        return -used
+    return np.where(something, 1 - used / np.where(something, allowed, 1.0), -used)
 
 
 def capacity_margin(served: Served) -> FloatArray:
