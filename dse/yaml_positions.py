@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -147,6 +147,18 @@ def read_text(path: Path, *, asked_at: Place | None = None) -> str:
         raise SpecError([Fault(place, "", f"{about}is not UTF-8 text (byte {error.start + 1})")]) from None
 
 
+class TextError(SpecError):
+    """Faults that can be told from the text alone, with what could be read of it all the same.
+
+    Attributes:
+        tree: the document, the last of repeated keys standing; None where it is empty.
+    """
+
+    def __init__(self, faults: Iterable[Fault], tree: Node | None) -> None:
+        super().__init__(faults)
+        self.tree = tree
+
+
 def parse_yaml(text: str, file: str, *, fixed: Place | None = None) -> Node:
     """Return the one document of `text` as a tree.
 
@@ -163,11 +175,11 @@ def parse_yaml(text: str, file: str, *, fixed: Place | None = None) -> Node:
         for event in yaml.parse(text, Loader=_LOADER):
             composer.take(event)
     except yaml.YAMLError as error:
-        composer.faults.append(_syntax_fault(error, composer))
+        raise SpecError([*composer.faults, _syntax_fault(error, composer)]) from None
     if not composer.faults and composer.top is None:
         composer.faults.append(Fault(fixed or Place(file), "", "is empty"))
     if composer.faults:
-        raise SpecError(composer.faults)
+        raise TextError(composer.faults, composer.top)
     assert composer.top is not None
     return composer.top
 

@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from cost_models.columns import Choice
-from dse.evaluate import Evaluator
+from cost_models.library import load_library
+from cost_models.parameters import count_parameters
+from dse.evaluate import Evaluator, filled
 from dse.space import Space
 from dse.spec import load_spec, parse_spec
 
@@ -124,3 +129,47 @@ def test_rows_do_not_depend_on_their_neighbours():
         alone = evaluator.evaluate(one)
         for name, value in together.metrics.items():
             assert alone.metrics[name][0] == pytest.approx(value[row], rel=1e-12, nan_ok=True), name
+
+
+MACH1 = load_spec("sweeps/mach1.yaml")
+SPACE, EVALUATOR = Space(MACH1), Evaluator(MACH1)
+UNIT = arrays(np.float64, (24, len(SPACE.dimensions)), elements=st.floats(0, 0.999999))
+
+
+@settings(max_examples=25, deadline=None)
+@given(unit=UNIT)
+def test_no_prediction_beats_bytes_over_bandwidth_or_operations_over_peak(unit):
+    result = EVALUATOR.evaluate(SPACE.decode(unit))
+    for name, workload in MACH1.workloads.items():
+        step = result.metrics[f"{name}.ms_per_token"]
+        fits = ~np.isnan(step)
+        assert (step[fits] >= result.metrics[f"{name}.bound_ms_per_token"][fits] * (1 - 1e-12)).all()
+        tokens = workload.batch * workload.prompt_tokens
+        body = count_parameters(load_library().model(workload.model)).body
+        prefill_s = 2 * tokens * body / (result.metrics["peak_tflops"] * 1e12)
+        assert (result.metrics[f"{name}.ttft_ms"][fits] >= prefill_s[fits] * 1e3).all()
+        held = result.metrics[f"{name}.memory_gib"][fits]
+        assert (held <= result.metrics["capacity_gib"][fits]).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(unit=UNIT, axis=st.sampled_from(["memory_devices", "macs", "clock_ghz"]))
+def test_more_bandwidth_or_arithmetic_never_slows_a_design(unit, axis):
+    place = SPACE.dimensions.index(axis)
+    better = unit.copy()
+    better[:, place] = unit[:, place] + (0.999999 - unit[:, place]) / 2
+    before, after = (EVALUATOR.evaluate(SPACE.decode(points)) for points in (unit, better))
+    for name in MACH1.workloads:
+        for metric in ("ms_per_token", "ttft_ms"):
+            slow, fast = before.metrics[f"{name}.{metric}"], after.metrics[f"{name}.{metric}"]
+            both = ~np.isnan(slow) & ~np.isnan(fast)
+            assert (fast[both] <= slow[both] * (1 + 1e-12)).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(unit=UNIT)
+def test_blocks_add_up_to_totals(unit):
+    designs = SPACE.decode(unit)
+    machine = EVALUATOR.machine(filled(designs), EVALUATOR.technology)
+    for blocks, total in (("area_mm2", machine.die_mm2), ("tdp_w", machine.tdp_w), ("cost_usd", machine.cost_usd)):
+        assert sum(machine.blocks[blocks].values()) == pytest.approx(total, rel=1e-12)

@@ -691,3 +691,15 @@ def test_the_schema_knows_every_key_and_name() -> None:
     assert space["properties"]["node"]["anyOf"][0]["enum"] == list(library.nodes)
     assert schema["properties"]["technology"]["propertyNames"]["enum"] == list(library.figures)
     assert len(json.dumps(schema)) < 300_000
+
+
+def test_faults_of_the_text_and_of_the_content_are_told_together(tmp_path: Path) -> None:
+    file = tmp_path / "both.yaml"
+    file.write_text(
+        "name: a\nname: b\nworkloads: {w: {model: llama3_8b}}\nspace: {node: tsmc_99, clock_ghz: .inf}\n"
+        "objectives: [{metric: cost_usd, direction: minimise}]\nsearch: {sampler: grid}\n"
+    )
+    with pytest.raises(SpecError) as caught:
+        load_spec(file)
+    told = [(fault.place.line, fault.path) for fault in caught.value.faults]
+    assert told == [(2, "name"), (4, "space.node"), (4, "space.clock_ghz"), (5, "objectives[0].direction")]

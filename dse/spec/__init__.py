@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_models.library import load_library
+from cost_models.library import Library, load_library
+from dse.errors import SpecError
 from dse.spec.files import apply_overrides, read_tree
 from dse.spec.parameters import FixedSpec, ParameterSpec, RangeSpec, ValuesSpec
 from dse.spec.reader import read_spec
@@ -24,7 +25,7 @@ from dse.spec.records import (
     WorkloadSpec,
 )
 from dse.spec.search import SearchSpec
-from dse.yaml_positions import node_of
+from dse.yaml_positions import TextError, node_of
 
 __all__ = [
     "BaselineSpec",
@@ -55,8 +56,23 @@ def load_spec(path: Path | str, *, overrides: Sequence[str] = ()) -> Spec:
         SpecError: every fault of the file and the arguments.
     """
     library = load_library()
-    tree, text = read_tree(Path(path))
+    try:
+        tree, text = read_tree(Path(path))
+    except TextError as error:
+        raise _with_faults_of_content(error, overrides, library) from None
     return read_spec(apply_overrides(tree, overrides, library.figures), text, library)
+
+
+def _with_faults_of_content(error: TextError, overrides: Sequence[str], library: Library) -> SpecError:
+    """Return the faults of a text together with those of what can be read of it, one per place."""
+    if error.tree is None or not isinstance(error.tree.value, dict) or "extends" in error.tree.value:
+        return error
+    try:
+        read_spec(apply_overrides(error.tree, overrides, library.figures), "", library)
+    except SpecError as content:
+        places = {fault.place for fault in error.faults}
+        return SpecError([*error.faults, *(fault for fault in content.faults if fault.place not in places)])
+    return error
 
 
 def parse_spec(mapping: Mapping[str, Any], *, overrides: Sequence[str] = ()) -> Spec:
