@@ -136,6 +136,10 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
     blind = pd.Series(~known.astype(bool) & (quantity != "decode"), index=index).reindex(rows.index, fill_value=False)
     rows.loc[blind, ["predicted_s", "bound_s"]] = np.nan
     add_reason(rows, blind, "no peak arithmetic rate of the chip is published")
+    endless = pd.Series(np.isinf(rows.loc[index, "predicted_s"].to_numpy()), index=index)
+    endless = endless.reindex(rows.index, fill_value=False)
+    rows.loc[endless, ["predicted_s", "bound_s"]] = np.nan
+    add_reason(rows, endless, "no link between the chips is published")
     never = pd.Series(missing & (batch < 1), index=index).reindex(rows.index, fill_value=False)
     rows.loc[never, ["predicted_s", "bound_s"]] = np.nan
     add_reason(rows, never, "does not fit: weights and one sequence exceed the memory")
