@@ -136,6 +136,7 @@ def rows_of(rows: pd.DataFrame, stack: str) -> pd.DataFrame:
     here = [key for key, chip in LIBRARY.chips.items() if chip.family in LIBRARY.stack(stack).families]
     pooled = SETTINGS["stacks"][stack].get("pool", False)
     mine = rows[rows["chip"].isin(here)] if pooled else rows[rows["own"] == stack]
+    mine = mine[mine["grade"].isin(SETTINGS["stacks"][stack].get("grades", SETTINGS["grades"]))]
     # Long tables are thinned evenly: their rows repeat one another, and weights favour none of them anyway.
     group = mine.groupby(["source", "quantity", "chip"])
     place, size = group.cumcount(), group["value"].transform("size")

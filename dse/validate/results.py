@@ -45,6 +45,8 @@ PERCENT = ("mdape", "mape", "p90", "error", "baseline", "target", "peers", "with
 def _text(name: str, value: float) -> str:
     if np.isnan(value):
         return "-"
+    if np.isinf(value):
+        return "none"
     if any(name.startswith(word) for word in PERCENT):
         return f"{100 * value:.1f} %"
     return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.3g}"

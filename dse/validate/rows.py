@@ -16,7 +16,7 @@ import pandas as pd
 from cost_models.library import load_library
 from dse.errors import DseError
 
-Form = Literal["requests", "operators", "energy", "excluded"]
+Form = Literal["requests", "operators", "energy", "excluded", "weight_only", "sparse"]
 
 NEEDED: dict[Form, tuple[str, ...]] = {
     "requests": (
@@ -34,6 +34,8 @@ NEEDED: dict[Form, tuple[str, ...]] = {
     "excluded": (
         "source_id", "chip", "n_chips", "model", "batch", "input_len", "output_len", "metric", "value", "reason",
     ),
+    "weight_only": ("source", "gpu", "method", "bits", "batch_M", "speedup_vs_fp16"),
+    "sparse": ("source", "gpu", "kernel", "sparsity", "speedup_vs_cublas"),
 }  # fmt: skip
 """Columns that tell the forms apart, and without which none can be scored."""
 
@@ -42,7 +44,7 @@ NUMBERS = (
     "size_bytes", "power_W_total", "energy_J_per_output_token", "output_tokens_per_s", "median_itl_ms",
     "effective_batch", "prefill_ms_per_step_ideal", "mean_input_len", "mean_output_len", "concurrency", "seq_len",
     "heads", "kv_heads", "head_dim", "tokens", "topk", "experts", "moe_tp", "moe_ep", "latency_us",
-    "energy_uJ_per_call", "gflop", "mbyte",
+    "energy_uJ_per_call", "gflop", "mbyte", "sparsity", "speedup_vs_fp16", "speedup_vs_cublas",
 )  # fmt: skip
 
 LIMITS = {
@@ -91,12 +93,13 @@ def read_measurements(path: Path) -> tuple[Form, pd.DataFrame]:
         rows["excluded_for"] = published
     if form == "excluded":
         rows["weight_bits"], rows["act_bits"], rows["kv_bits"] = 16.0, 16.0, 16.0
-    _check_names(rows, form)
+    if form not in ("weight_only", "sparse"):
+        _check_names(rows, form)
     return form, rows
 
 
 def _form(path: Path, rows: pd.DataFrame) -> Form:
-    for form in ("energy", "operators", "requests", "excluded"):
+    for form in ("energy", "operators", "requests", "excluded", "weight_only", "sparse"):
         if set(NEEDED[form]) <= set(rows.columns):
             return form
     missing = {form: sorted(set(columns) - set(rows.columns)) for form, columns in NEEDED.items()}

@@ -10,7 +10,8 @@ import pandas as pd
 
 from cost_models.library import load_library
 from cost_models.technology import Technology
-from dse.validate import operators, power, requests
+from dse.validate import kernels, operators, power, requests
+from dse.validate.kernels import kernel_tables
 from dse.validate.report import energy_tables, excluded_tables, operator_tables, request_tables, summary
 from dse.validate.results import Table, Validation
 from dse.validate.rows import Form, read_measurements
@@ -22,10 +23,14 @@ SHIPPED = (
 )  # fmt: skip
 """Measurement files of the library."""
 
+KERNEL_TABLES = ("weight_only_speedup.csv", "spmm_gpu.csv")
+"""Tables of kernels on compressed weights."""
+
 
 def shipped() -> list[Path]:
     """Return the paths of the measurement files that the package ships."""
-    return [load_library().data_file(f"measurements/{name}") for name in SHIPPED]
+    library = load_library()
+    return [library.data_file(name) for name in (*(f"measurements/{name}" for name in SHIPPED), *KERNEL_TABLES)]
 
 
 def run_validation(paths: Sequence[Path] = (), technology: Technology | None = None) -> Validation:
@@ -58,11 +63,16 @@ def run_validation(paths: Sequence[Path] = (), technology: Technology | None = N
         tables += energy_tables(together["energy"])
     if "excluded" in together:
         tables += excluded_tables(together["excluded"])
+    for form in ("weight_only", "sparse"):
+        if form in together:
+            tables += kernel_tables(together[form], form, technology)
     return Validation(files, tuple(tables), served)
 
 
 def _scored(form: Form, rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     """Return rows of one form with predictions, in the names that the scores use."""
+    if form in ("weight_only", "sparse"):
+        return kernels.predict(rows, form, technology)
     if form == "operators":
         made = operators.predict(operators.prepare(rows), technology)
     elif form == "energy":
@@ -79,6 +89,12 @@ def _output(path: Path, rows: pd.DataFrame, form: Form) -> pd.DataFrame:
     """Return the file as it was, with what `dse validate` adds."""
     out = pd.read_csv(path, dtype=str, keep_default_na=False)
     out = out.rename(columns={"reason": "excluded_for"}) if form == "excluded" else out
+    if form in ("weight_only", "sparse"):
+        ratio = rows["measured_gain"] / rows["predicted_gain"]
+        out["predicted"], out["ratio"] = rows["predicted_gain"].to_numpy(), ratio.to_numpy()
+        out["bound"], out["bound_by"], out["stack"] = np.nan, "", rows["profile"].to_numpy()
+        out["reason"], out["remark"] = rows["reason"].to_numpy(), ""
+        return out
     if form == "energy":
         out["predicted"], out["predicted_w"] = rows["predicted_j"].to_numpy(), rows["predicted_w"].to_numpy()
         out["ratio"] = (rows["predicted_j"] / rows["measured_j"]).to_numpy()
