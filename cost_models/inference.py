@@ -58,6 +58,8 @@ class Inference:
     @cached_property
     def request_s(self) -> FloatArray:
         """Prefill and every decode step."""
+        if self.serving.model.encoder:
+            return self.prefill_s
         return self.prefill_s + self.decode_s * self.serving.output_tokens
 
     @cached_property

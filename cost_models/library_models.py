@@ -56,6 +56,8 @@ class Model(Record):
     A model whose dimensions are not public has `complete` False, and reading one of them raises LibraryError.
 
     Attributes:
+        encoder: whether it reads its whole input at once and generates nothing, as a vision transformer does;
+            `vocab` is then the number of its classes.
         d_ff: width of a dense feed-forward block.
         sliding_window: tokens that a windowed layer attends to, None without windows.
         window_layers: layers that are windowed.
@@ -70,6 +72,7 @@ class Model(Record):
     name: str
     family: str
     complete: bool = True
+    encoder: bool = False
     layers: PositiveInt = UNKNOWN
     d_model: PositiveInt = UNKNOWN
     heads: PositiveInt = UNKNOWN

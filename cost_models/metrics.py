@@ -12,6 +12,7 @@ from cost_models.columns import FloatArray, Number
 from cost_models.cost import usd_per_million_tokens
 from cost_models.inference import Inference
 from cost_models.machine import Machine
+from cost_models.operating import Limits, Operating, operating_point
 from cost_models.quality import Quality
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
@@ -29,6 +30,7 @@ class Served:
         formats: stored bits.
         inference: time, memory and power.
         judge_quality: works out what compression costs in perplexity.
+        limits: what it promises its users; None where no operating point is asked for.
     """
 
     workload: str
@@ -37,11 +39,28 @@ class Served:
     formats: Formats
     inference: Inference
     judge_quality: Callable[[], Quality]
+    limits: Limits | None = None
 
     @cached_property
     def quality(self) -> Quality:
         """What compression costs in perplexity."""
         return self.judge_quality()
+
+    @cached_property
+    def operating(self) -> Operating:
+        """The largest batch within limits; missing where nothing is promised."""
+        if self.limits is None:
+            missing = np.array([np.nan])
+            return Operating(missing, missing)
+        result = self.inference
+        return operating_point(
+            result.serving,
+            result.machine,
+            result.software,
+            result.formats,
+            chunk_tokens=result.chunk_tokens,
+            limits=self.limits,
+        )
 
 
 def design_metrics(machine: Machine, stored_bits: Number) -> dict[str, FloatArray]:
@@ -125,6 +144,14 @@ class _Terms:
         )  # fmt: skip
 
     @property
+    def chips_for_load(self) -> FloatArray:
+        limits, rate = self.served.limits, self.served.operating.tokens_per_s
+        if limits is None or limits.load_tokens_per_s is None:
+            return np.array([np.nan])
+        groups = np.ceil(limits.load_tokens_per_s / np.where(rate > 0, rate, np.nan))
+        return np.asarray(groups * self.served.serving.chips)
+
+    @property
     def memory_gib(self) -> FloatArray:
         held = self.result.footprint
         return (held.weights_bytes + held.kv_bytes + held.activations_bytes) / 2**30
@@ -148,6 +175,7 @@ OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "tokens_per_joule_tdp": lambda t: t.tokens_per_s / t.provisioned_w,
     "usd_per_million_tokens": lambda t: t.usd_per_million_tokens,
     "tokens_per_s_per_usd": lambda t: t.end_to_end / t.prices,
+    "requests_per_s": lambda t: t.batch / t.result.request_s,
 }
 """Metrics that a workload has where the chips hold it."""
 
@@ -158,8 +186,15 @@ OF_STORING: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "perplexity_ratio_high": lambda t: np.asarray(t.served.quality.ratio_high),
     "perplexity_unusable": lambda t: np.asarray(t.served.quality.unusable, dtype=np.float64),
     "perplexity_extrapolated": lambda t: np.asarray(t.served.quality.extrapolated, dtype=np.float64),
+    "max_batch": lambda t: t.served.operating.batch,
+    "tokens_per_s_at_max_batch": lambda t: t.served.operating.tokens_per_s,
+    "chips_for_load": lambda t: t.chips_for_load,
 }
 """Metrics that a workload has whether the chips hold it or not."""
+
+
+OF_ENCODERS = ("ttft_ms", "request_s", "prefill_w", "prefill_j_per_token", "requests_per_s")
+"""Metrics of time and energy that a model without decode steps has."""
 
 
 def workload_metrics(
@@ -174,6 +209,9 @@ def workload_metrics(
     """
     terms = _Terms(served, technology)
     values = {name: of(terms) for name, of in OF_SERVING.items() if names is None or name in names}
+    if served.serving.model.encoder:
+        missing = np.array([np.nan])
+        values = {name: value if name in OF_ENCODERS else missing for name, value in values.items()}
     if values and not served.inference.fits.all():
         values = {name: np.where(served.inference.fits, value, np.nan) for name, value in values.items()}
     return values | {name: of(terms) for name, of in OF_STORING.items() if names is None or name in names}

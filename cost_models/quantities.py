@@ -212,6 +212,28 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "max",
         "workload",
     ),
+    Metric("requests_per_s", "1/s", "requests finished per second, prefill and every decode step", "max", "workload"),
+    Metric(
+        "max_batch",
+        "",
+        "largest batch that fits and keeps the workload's limits on time to first token and time per token",
+        "max",
+        "workload",
+    ),
+    Metric(
+        "tokens_per_s_at_max_batch",
+        "token/s",
+        "output tokens per second at max_batch, prefill included",
+        "max",
+        "workload",
+    ),
+    Metric(
+        "chips_for_load",
+        "",
+        "chips that deliver the workload's load_tokens_per_s, each group of them at max_batch",
+        "min",
+        "workload",
+    ),
 )
 """Metrics, in the order in which tables show them."""
 

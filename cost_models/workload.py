@@ -246,7 +246,10 @@ def decode_attention(model: Model, shape: Shape, *, context: Number, windowed: N
 
 
 def prefill_attention(model: Model, shape: Shape) -> Operators:
-    """Return causal attention over the prompt: each token meets itself and its predecessors, within the window."""
+    """Return attention over the prompt: each token meets itself and its predecessors, within the window.
+
+    In an encoder every token meets every other, and keys and values are activations: nothing is cached.
+    """
     batch = np.asarray(shape.batch, dtype=np.float64)
     prompt = np.asarray(shape.prompt_tokens, dtype=np.float64)
     heads = model.heads * shape.share(model.heads)
@@ -256,6 +259,8 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
     window = np.minimum(prompt, model.sliding_window or np.inf)
     causal = prompt * (prompt + 1) / 2
     banded = window * (window + 1) / 2 + (prompt - window) * window
+    if model.encoder:
+        causal, kv = prompt * prompt, 0.0
     stack = _Stack()
     for name, times, pairs in (("attention", model.layers - local, causal), ("attention_window", local, banded)):
         stack.add(
@@ -268,5 +273,7 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
 def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArray:
     """Return KV-cache elements of the batch at `tokens` of context, over all layers, on the fullest chip."""
     local = window_layers(model)
+    if model.encoder:
+        return np.zeros_like(np.asarray(shape.batch * np.asarray(tokens), dtype=np.float64))
     held = (model.layers - local) * np.asarray(tokens) + local * np.minimum(tokens, model.sliding_window or np.inf)
     return np.asarray(np.asarray(shape.batch) * held * _kv_per_token(model, shape), dtype=np.float64)

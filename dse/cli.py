@@ -231,6 +231,33 @@ def robust(
     judge_run(run, draws=draws, seed=seed, at_most=designs, pick=pick, output=output.value, plots=not no_plots)
 
 
+@app.command()
+def require(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="sweep file, DESIGN.yaml or run")],
+    design: Annotated[
+        str | None, typer.Argument(metavar="DESIGN", help="id or pick of the run; the knee where not given")
+    ] = None,
+    overrides: Set = None,
+    workloads: Annotated[
+        list[str] | None,
+        typer.Option("--workload", metavar="WORKLOAD", help="of a design file: 'MODEL batch=32 ...'; repeatable"),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="draw what a sweep takes into a PNG, SVG or PDF")
+    ] = None,
+    output: As = Format.table,
+) -> None:
+    """Turn targets into the least that meets them: bandwidth, arithmetic, memory, bits; or improve one design.
+
+    Example: dse require sweeps/mach1.yaml
+
+    Example: dse require latest knee
+    """
+    from dse.verbs.require import require as require_what
+
+    require_what(what, design, overrides or [], workloads or [], output=output.value, plot=plot)
+
+
 @library_app.command("list")
 def list_entries(
     section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,

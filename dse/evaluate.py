@@ -20,6 +20,8 @@ from cost_models.inference import infer
 from cost_models.library import Model, WeightFormat, load_library
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
+from cost_models.mix import MIX, MIXED, mix_metrics
+from cost_models.operating import Limits
 from cost_models.published import chip_machine
 from cost_models.quality import Damage, Quality, format_quality, perplexity
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
@@ -103,7 +105,7 @@ class Evaluator:
                 worked out, which is several times as fast.
         """
         n = row_count(designs)
-        wanted = None if metrics is None else self.judging.union(metrics)
+        wanted = None if metrics is None else self._with_parts_of_mix(self.judging.union(metrics))
         technology = self.technology_of(designs)
         columns = filled(designs)
         machine = self.machine(columns, technology)
@@ -120,6 +122,7 @@ class Evaluator:
                 margins[f"{name}.capacity"] = capacity_margin(served)
                 if workload.n_chips > 1 or f"{name}.n_chips" in designs:
                     margins[f"{name}.link"] = link_margin(served)
+        found.update(self._mixed(found, designs, wanted))
         found = {
             name: np.broadcast_to(value, (n,)) for name, value in found.items() if wanted is None or name in wanted
         }
@@ -138,6 +141,41 @@ class Evaluator:
         """The metrics that designs are judged by: those of objectives and constraints."""
         objectives = {objective.metric for objective in self.spec.objectives}
         return frozenset(objectives.union(constraint.metric for constraint in self.spec.constraints))
+
+    def _with_parts_of_mix(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Return the wanted metrics and those that wanted ones of the mix are made of."""
+        mixed = _of_workload(MIX, wanted)
+        return wanted | {f"{name}.{metric}" for name in self.spec.mix for metric in mixed}
+
+    def _mixed(self, metrics: Metrics, designs: Designs, wanted: Collection[str] | None) -> dict[str, FloatArray]:
+        """Return the wanted metrics of the sweep's mix, none where it has no mix."""
+        names = MIXED if wanted is None else _of_workload(MIX, wanted)
+        if not self.spec.mix or not names:
+            return {}
+        tokens = {name: _field(name, self.spec.workloads[name], "output_tokens", designs) for name in self.spec.mix}
+        return mix_metrics(self.spec.mix, metrics, tokens, names)
+
+    @cached_property
+    def limits(self) -> dict[str, Limits | None]:
+        """What each workload promises its users; None where no operating point is asked for.
+
+        The workload's own limits, and for those that it leaves out the sweep's constraints on the same times, as far
+        as the sweep asks for a metric of the operating point.
+        """
+        return {name: self._limits_of(name) for name in self.spec.workloads}
+
+    def _limits_of(self, name: str) -> Limits | None:
+        workload, constraints = self.spec.workloads[name], self.spec.constraints
+        own = (workload.ttft_limit_ms, workload.tpot_limit_ms, workload.load_tokens_per_s)
+        asked = {f"{name}.{metric}" for metric in ("max_batch", "tokens_per_s_at_max_batch", "chips_for_load")}
+        if own == (None, None, None) and not asked & self._with_parts_of_mix(self.judging):
+            return None
+        bounds = {one.metric: one.max for one in constraints if one.max is not None and one.relative_to is None}
+        return Limits(
+            own[0] if own[0] is not None else bounds.get(f"{name}.ttft_ms"),
+            own[1] if own[1] is not None else bounds.get(f"{name}.ms_per_token"),
+            own[2],
+        )
 
     def machine(self, columns: Designs, technology: Technology) -> Machine:
         """Return the Machine that filled design columns describe."""
@@ -163,11 +201,11 @@ class Evaluator:
             technology: figures.
         """
         workload = self.spec.workloads[name]
-        own = _own_formats(workload, columns)
+        own = own_formats(workload, columns)
         if own:
             columns = {**columns, **own}
             machine = self.machine(columns, technology)
-        return serve(name, workload, designs, columns, machine, technology)
+        return serve(name, workload, designs, columns, machine, technology, limits=self.limits[name])
 
     # -- baselines ----------------------------------------------------------------------------------------------
 
@@ -188,6 +226,7 @@ class Evaluator:
         for name, one in served.items():
             values = workload_metrics(one, self.technology)
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
+        metrics.update(self._mixed(metrics, {}, None))
         return metrics
 
     @cached_property
@@ -209,6 +248,7 @@ class Evaluator:
             act_bits=entry.act_bits,
             stack=entry.stack,
             technology=self.technology,
+            limits=self.limits[name],
         )
 
     # -- judgement ----------------------------------------------------------------------------------------------
@@ -226,7 +266,7 @@ class Evaluator:
         return np.stack([sign * metrics[o.metric] for sign, o in zip(signs, self.spec.objectives, strict=True)], axis=1)
 
 
-def _own_formats(workload: WorkloadSpec, columns: Designs) -> dict[str, Column]:
+def own_formats(workload: WorkloadSpec, columns: Designs) -> dict[str, Column]:
     """Return the number formats that a workload sets for itself, as columns."""
     own: dict[str, Column] = {
         key: np.array([float(value)])
@@ -259,7 +299,14 @@ def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> F
 
 
 def serve(
-    name: str, workload: WorkloadSpec, designs: Designs, columns: Designs, machine: Machine, technology: Technology
+    name: str,
+    workload: WorkloadSpec,
+    designs: Designs,
+    columns: Designs,
+    machine: Machine,
+    technology: Technology,
+    *,
+    limits: Limits | None = None,
 ) -> Served:
     """Return a workload on machines, whether they come from designs or from the library.
 
@@ -270,7 +317,19 @@ def serve(
         columns: number formats and stack per row.
         machine: the chips.
         technology: figures.
+        limits: what users are promised, where the largest batch that keeps it is wanted.
     """
+    serving, formats, stack = served_parts(name, workload, designs, columns, technology)
+    chunk = technology.value("serving.prefill_chunk_tokens")
+    inference = infer(serving, machine, stack, formats, chunk_tokens=chunk)
+    quality = partial(_quality, serving.model, columns, technology)
+    return Served(name, serving, machine, formats, inference, quality, limits)
+
+
+def served_parts(
+    name: str, workload: WorkloadSpec, designs: Designs, columns: Designs, technology: Technology
+) -> tuple[Serving, Formats, Software]:
+    """Return what is served, in which number formats and by which software (arguments as in `serve`)."""
     model = load_library().model(workload.model)
     chips, one = _field(name, workload, "n_chips", designs), np.array([1.0])
     tensor = workload.parallelism == "tensor"
@@ -290,10 +349,7 @@ def serve(
         kv_bits=_numeric(columns["kv_bits"]),
         activation_bits=technology.value("serving.activation_bits"),
     )
-    stack = _software(columns, technology)
-    chunk = technology.value("serving.prefill_chunk_tokens")
-    inference = infer(serving, machine, stack, formats, chunk_tokens=chunk)
-    return Served(name, serving, machine, formats, inference, partial(_quality, model, columns, technology))
+    return serving, formats, _software(columns, technology)
 
 
 def serve_chip(
@@ -308,6 +364,7 @@ def serve_chip(
     technology: Technology,
     stack: str | None = None,
     batch: int | None = None,
+    limits: Limits | None = None,
 ) -> Served:
     """Return a workload on `n_chips` chips of the library, by default with their family's generic stack."""
     library = load_library()
@@ -324,7 +381,7 @@ def serve_chip(
     fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(n_chips)])}
     if batch is not None:
         fields[f"{name}.batch"] = np.array([float(batch)])
-    return serve(name, workload, fields, columns, machine, technology)
+    return serve(name, workload, fields, columns, machine, technology, limits=limits)
 
 
 def _of_format(columns: Designs, function: Callable[[WeightFormat], float]) -> FloatArray:

@@ -18,7 +18,7 @@ FLOORS = (
     ("dse.results",),
     ("dse.robustness",),
     ("dse.loop",),
-    ("dse.compare", "dse.explain", "dse.validate", "dse.require", "dse.audit"),
+    ("dse.compare", "dse.explain", "dse.validate", "dse.require", "dse.relaxation", "dse.audit"),
     ("dse.terminal",),
     ("dse.plots", "dse.report"),
     ("dse.verbs",),

@@ -63,6 +63,24 @@ def explain_run_row(run: StoredRun, row: int | str | None = None) -> Explanation
         return explain_designs(evaluator, designs_of(picks[text]["design"]), name=f"{run.name}, {text}")
     if text in run.spec.baselines:
         return explain_baseline(evaluator, text)
+    settings, name = design_of_run(run, text)
+    return explain_designs(evaluator, designs_of(settings), name=name)
+
+
+def design_of_run(run: StoredRun, row: int | str | None = None) -> tuple[dict[str, Setting], str]:
+    """Return the settings of a design of a run, and what to call it.
+
+    Args:
+        run: the run.
+        row: id of a kept design or name of a pick; the knee, or else the first pick, where None.
+
+    Raises:
+        RunError: the run has nothing of that name, or did not keep that design.
+    """
+    picks = {str(pick["name"]): pick for pick in run.picks}
+    text = str(row) if row is not None else DEFAULT_PICK if DEFAULT_PICK in picks else next(iter(picks), "")
+    if text in picks:
+        return dict(picks[text]["design"]), f"{run.name}, {text}"
     if not text.isdecimal():
         known = [*picks, *run.spec.baselines]
         perhaps = suggest(text, known)
@@ -73,7 +91,7 @@ def explain_run_row(run: StoredRun, row: int | str | None = None) -> Explanation
     shared = {name: entries[0].value for name, entries in run.spec.space.items() if isinstance(entries[0], FixedSpec)}
     cells = {name: kept[name] if name in kept else shared[name] for name in run.spec.space}
     settings = {name: cell for name, cell in cells.items() if _is_given(cell)}
-    return explain_designs(evaluator, designs_of(settings), name=f"{run.name}, design {text}")
+    return settings, f"{run.name}, design {text}"
 
 
 def _is_given(value: object) -> bool:

@@ -108,6 +108,11 @@ def number(
     return BeforeValidator(number_of(Parameter("", "", "", None, integer=whole, low=low, high=high, open_low=open_low)))
 
 
+def amount_in(unit: str) -> BeforeValidator:
+    """Return an annotation of positive numbers of a unit that are not parameters."""
+    return BeforeValidator(number_of(Parameter("", unit, "", None)))
+
+
 def name_in(parameter: Parameter) -> Callable[[object, ValidationInfo], str]:
     """Return the validator of names of a parameter: of its library section, or of its own list."""
 
@@ -236,6 +241,9 @@ def tolerance(value: object, info: ValidationInfo) -> float:
     return share
 
 
+Milliseconds: TypeAlias = Annotated[float, amount_in("ms")]
+TokenRate: TypeAlias = Annotated[float, amount_in("token/s")]
+Share: TypeAlias = Annotated[float, amount_in("")]
 Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
 Identifier: TypeAlias = Annotated[str, BeforeValidator(_identifier)]
 Flag: TypeAlias = Annotated[bool, BeforeValidator(_flag)]

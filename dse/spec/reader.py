@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from cost_models.library import Library
+from cost_models.mix import MIX, MIXED
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
 from dse.errors import Fault, SpecError
 from dse.spec import words
@@ -25,6 +26,7 @@ from dse.spec.records import (
     HeaderSpec,
     ObjectiveSpec,
     ResultsSpec,
+    ShareSpec,
     Spec,
     WorkloadSpec,
 )
@@ -36,10 +38,10 @@ from dse.yaml_positions import KeyPath, Node, path_text
 R = TypeVar("R", bound=BaseModel)
 
 REQUIRED = ("name", "workloads", "space", "objectives", "search")
-SECTIONS = (*REQUIRED, "extends", "economics", "technology", "constraints", "baselines", "results")
+SECTIONS = (*REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results")
 SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
 """Fields of a workload that the space may sweep as ``workload.field``."""
-RESERVED = ("technology",)
+RESERVED = ("technology", MIX)
 """Names that a workload or baseline cannot have: they begin paths of another kind."""
 
 
@@ -62,7 +64,10 @@ class _Reader:
             raise SpecError([Fault(root.place, "", f"{quoted(root.plain())}", f"a mapping with {', '.join(REQUIRED)}")])
         self._refuse_empty_values()
         workloads = tuple(self._mapping_at(("workloads",)))
-        self.door = Door(library, metric_names(workloads), tuple(self._mapping_at(("baselines",))))
+        metrics = metric_names(workloads)
+        if self._mapping_at((MIX,)):
+            metrics = (*metrics, *(f"{MIX}.{name}" for name in MIXED))
+        self.door = Door(library, metrics, tuple(self._mapping_at(("baselines",))))
 
     def read(self, source_text: str) -> Spec:
         """Read everything, then check what holds between the parts."""
@@ -72,6 +77,7 @@ class _Reader:
         baselines = dict(self._entries("baselines", BaselineSpec, words.FOREIGN_BASELINE))
         objectives = self._listed("objectives", ObjectiveSpec, words.FOREIGN_OBJECTIVE)
         constraints = self._listed("constraints", ConstraintSpec, words.FOREIGN_CONSTRAINT)
+        mix = self._mix()
         space = self._space()
         economics = self._record(EconomicsSpec, ("economics",)) if self._has("economics") else EconomicsSpec()
         figures = self._figures()
@@ -87,6 +93,7 @@ class _Reader:
         return Spec(
             name=header.name,
             workloads=workloads,
+            mix=mix,
             space=space,
             economics=economics.resolved(),
             figures=figures,
@@ -205,6 +212,22 @@ class _Reader:
         assert node is not None and isinstance(node.value, list)
         read = {index: self._record(kind, (section, index), foreign) for index in range(len(node.value))}
         return {index: record for index, record in read.items() if record is not None}
+
+    def _mix(self) -> dict[str, float]:
+        """Return the share of each workload of the mix."""
+        if not self._collection(MIX, dict, required=False):
+            return {}
+        workloads, shares = self._mapping_at(("workloads",)), {}
+        for name in self._mapping_at((MIX,)):
+            if name not in workloads:
+                place = places_of(self.root, (MIX, name))[1]
+                self.faults.append(unknown_key(name, tuple(workloads), place, (MIX, name)))
+            record = self._record(ShareSpec, (MIX, name), wrapped_as="share")
+            if record is not None:
+                shares[name] = record.share
+        if len(shares) == len(self._mapping_at((MIX,))) and abs(sum(shares.values()) - 1) > 1e-6:
+            self._fault((MIX,), f"the shares add up to {sum(shares.values()):g}", "1")
+        return shares
 
     # -- space and figures --------------------------------------------------------------------------------------
 

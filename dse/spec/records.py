@@ -26,11 +26,14 @@ from dse.spec.fields import (
     Identifier,
     KvBits,
     MetricName,
+    Milliseconds,
     ModelName,
     OutputTokens,
     ParallelismName,
     PromptTokens,
+    Share,
     StackName,
+    TokenRate,
     Tolerance,
     door_of,
     fault,
@@ -66,6 +69,9 @@ class WorkloadSpec(Record):
         weight_format: weight format of this workload where it is not the design's.
         kv_bits: bits of the KV cache where they are not the design's.
         act_bits: bits of the activations where they are not the design's.
+        ttft_limit_ms: most time to first token that users bear, for ``max_batch``.
+        tpot_limit_ms: most time per token that users bear, for ``max_batch``.
+        load_tokens_per_s: output tokens per second to be delivered, for ``chips_for_load``.
     """
 
     model: ModelName
@@ -78,6 +84,9 @@ class WorkloadSpec(Record):
     weight_format: FormatName | None = None
     kv_bits: KvBits | None = None
     act_bits: ActBits | None = None
+    ttft_limit_ms: Milliseconds | None = None
+    tpot_limit_ms: Milliseconds | None = None
+    load_tokens_per_s: TokenRate | None = None
 
     @field_validator("model")
     @classmethod
@@ -187,6 +196,16 @@ class EconomicsSpec(Record):
         return Economics(**self.model_dump(exclude_none=True))
 
 
+class ShareSpec(Record):
+    """The share of one workload in the mix.
+
+    Attributes:
+        share: of the output tokens.
+    """
+
+    share: Share
+
+
 class FigureSpec(Record):
     """A replacement for a figure of the library, perhaps with the range that it is drawn from."""
 
@@ -225,6 +244,7 @@ class Spec(Record):
     Attributes:
         name: name of the sweep and of its results directory.
         workloads: by name.
+        mix: workloads to their shares of the output tokens; empty where the sweep has no mix.
         space: what the file says of each parameter; several declarations hold under disjoint conditions.
         economics: business terms.
         figures: figures of the library that are replaced, by dotted path.
@@ -239,6 +259,7 @@ class Spec(Record):
 
     name: Identifier
     workloads: Mapping[str, WorkloadSpec]
+    mix: Mapping[str, float] = Field(default_factory=dict)
     space: Mapping[str, tuple[FixedSpec | ValuesSpec | RangeSpec, ...]]
     economics: Economics
     figures: Mapping[str, FigureSpec]
@@ -270,6 +291,8 @@ class Spec(Record):
         defaults = {name: p.default for name, p in PARAMETERS.items() if p.default is not None}
         space = {name: _written(entries) for name, entries in self.space.items()}
         data["space"] = {name: space.get(name, defaults.get(name)) for name in {**defaults, **space}}
+        if not self.mix:
+            del data["mix"]
         data["economics"] = asdict(self.economics)
         data["technology"] = {
             path: figure.typ if figure.low is None and figure.high is None else figure.model_dump(exclude_none=True)

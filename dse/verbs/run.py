@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dse.loop import run
+from dse.relaxation import Explanation, explain_infeasible
+from dse.relaxation.files import write_relaxations
 from dse.results.store import StoredRun
 from dse.spec import load_spec
 from dse.terminal import console, print_lines, print_table, progress_display
+from dse.terminal.relaxation import print_explanation
 from dse.terminal.summary import (
     asked,
     axes_table,
@@ -48,13 +51,17 @@ def run_sweep(
         from dse.plots import plot_run
 
         plot_run(done.path)
+    why = None
+    if not done.found_feasible and done.manifest["counts"]["evaluated"] and done.manifest["status"] == "complete":
+        why = explain_infeasible(spec)
+        write_relaxations(why, done.path)
     if not quiet:
-        report(done, output=output)
+        report(done, output=output, why=why)
     return done
 
 
-def report(done: StoredRun, *, output: str) -> None:
-    """Print what a run found."""
+def report(done: StoredRun, *, output: str, why: Explanation | None = None) -> None:
+    """Print what a run found, and why nothing is feasible where that is known."""
     if output == "json":
         comparisons = [one.to_json() for one in comparisons_of(done)]
         print(json.dumps({**run_json(done), "comparisons": comparisons}, indent=2, allow_nan=False))
@@ -70,6 +77,8 @@ def report(done: StoredRun, *, output: str) -> None:
     print_table(terminal, picks_table(done))
     if not done.found_feasible:
         print_table(terminal, misses_table(done))
+        if why is not None:
+            print_explanation(terminal, why)
     print_table(terminal, constraints_table(done))
     print_table(terminal, axes_table(done))
     shown = named_workloads(done.spec)

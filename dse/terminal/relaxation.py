@@ -1,0 +1,75 @@
+"""Why nothing is feasible, in tables."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from dse.relaxation import Explanation, Relaxation
+from dse.terminal import print_lines, print_table
+from dse.terminal.summary import unit_of
+from dse.terminal.tables import Table, cell_text, number_text, percent_text
+
+MOST_ROWS = 8
+"""Relaxations and axes that are shown; the run directory has them all."""
+
+_SHOWN = ("node", "memory", "memory_devices", "macs", "weight_format", "kv_bits")
+
+
+def print_explanation(out: Console, why: Explanation) -> None:
+    """Print what would make a sweep feasible."""
+    if why.met_by is not None:
+        lines = [
+            "A closer look found a design that meets everything; the sweep's own search missed it. More designs find it.",
+            ", ".join(f"{name} {cell_text(value)}" for name, value in why.met_by.items() if name in _SHOWN),
+        ]
+        print_lines(out, lines, heading="Feasible after all")
+        return
+    if why.relaxations:
+        print_table(out, relaxations_table(why))
+    lines = []
+    if not why.relaxations:
+        lines.append("no constraint and no pair of constraints suffices, however far it gives way")
+    if why.unbuildable:
+        lines.append(f"even without constraints nothing can be built: {', '.join(why.unbuildable)}")
+    if why.stuck:
+        lines.append(f"giving way alone does not suffice: {', '.join(why.stuck)}")
+    print_lines(out, lines, heading="What does not help")
+    if why.widenings:
+        print_table(out, widenings_table(why))
+
+
+def relaxations_table(why: Explanation) -> Table:
+    """Return the smallest relaxations, each with the design that proves it."""
+    rows = tuple(
+        (
+            "\n".join(_bound_words(relaxation)),
+            percent_text(relaxation.by),
+            ", ".join(f"{name} {cell_text(relaxation.design[name])}" for name in _SHOWN if name in relaxation.design),
+        )
+        for relaxation in why.relaxations[:MOST_ROWS]
+    )
+    return Table("The least that constraints must give", ("constraint", "by at\nmost %", "design that proves it"), rows)
+
+
+def _bound_words(relaxation: Relaxation) -> list[str]:
+    words = []
+    for given in relaxation.gives:
+        unit = unit_of(given.constraint.split(" ")[0])
+        words.append(f"{given.constraint}: {number_text(given.new_bound, 4)} {unit}".rstrip())
+    return words
+
+
+def widenings_table(why: Explanation) -> Table:
+    """Return what each axis does when it alone is widened."""
+    rows = tuple(
+        (
+            widening.axis,
+            cell_text(widening.value),
+            "yes" if widening.feasible else "no",
+            percent_text(widening.violation),
+            percent_text(widening.violation_before),
+        )
+        for widening in why.widenings[:MOST_ROWS]
+    )
+    headings = ("axis", "to", "feasible", "misses then\n%", "misses now\n%")
+    return Table("Axes that help when widened alone, the rest kept", headings, rows)
