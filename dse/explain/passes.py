@@ -18,7 +18,9 @@ from dse.explain.records import BOUNDS, EXPOSED, OUTSIDE, OperatorRow, PassTable
 
 def number(value: Number) -> float:
     """Return the one number of a column of one row."""
-    return float(np.ravel(value)[0])
+    found = float(np.ravel(value)[0])
+    # One NaN for all: records that miss the same numbers are equal.
+    return found if found == found else math.nan
 
 
 def pass_table(work: PassTime, energy: Energy, serving: Serving, machine: Machine) -> PassTable:

@@ -25,8 +25,9 @@ KEPT = ("stack", "act_bits", "architecture", "link_gbps")
 def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
     """Yield (axis, values tried beyond the declared ones in words, the sweep with that axis widened).
 
-    Fixed parameters, defaults included, count as axes of one value. Names are widened to every one of the library that stands for
-    something real. Axes that cannot be widened, or only against the sweep's own conditions, are left out.
+    Fixed parameters, defaults included, count as axes of one value. Names are widened to every one of the library
+    that stands for something real. Axes that cannot be widened, or only against the sweep's own conditions, are left
+    out.
     """
     data = spec.resolved()
     for axis, entries in parse_spec(data).space.items():

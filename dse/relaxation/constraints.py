@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.columns import FloatArray
 from dse.evaluate import Evaluation, Evaluator
@@ -23,6 +25,9 @@ from dse.spec import ConstraintSpec, Spec, parse_spec
 
 DIGITS = 4
 """Significant digits of a proposed bound, rounded to the lenient side."""
+
+
+BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,8 @@ def _relaxed(ground: Ground, loose: Sequence[int]) -> Relaxation | None:
 
     def judge(found: Evaluation) -> tuple[FloatArray, FloatArray]:
         missed = np.stack([np.maximum(-found.margins[label], 0.0) for label in labels], axis=1)
-        known = np.isfinite(np.stack([found.metrics[spec.constraints[i].metric] for i in loose], axis=1)).all(axis=1)
+        values = np.stack([found.metrics[spec.constraints[index].metric] for index in loose], axis=1)
+        known: BoolArray = np.asarray(np.isfinite(values).all(axis=1))
         # The largest miss decides; the rest only breaks ties.
         score = np.where(known, missed.max(axis=1) + 1e-3 * missed.sum(axis=1), np.nan)
         kept = {name: margin for name, margin in found.margins.items() if name not in labels}
@@ -184,7 +190,7 @@ def _relaxed(ground: Ground, loose: Sequence[int]) -> Relaxation | None:
     return Relaxation(gives, settings, {name: float(found.metrics[name][0]) for name in named}, ground.searched)
 
 
-def _defined(found: Evaluation) -> FloatArray:
+def _defined(found: Evaluation) -> BoolArray:
     return np.asarray(np.isfinite(found.objectives).all(axis=1))
 
 

@@ -24,6 +24,9 @@ MOST_VALUES = 40
 VIOLATION = "violation"
 """The goal of a design that misses something: the sum of its relative misses."""
 
+UNDEFINED = 1e3
+"""What a constrained metric without a value counts for: any other miss is nearer."""
+
 BESIDE = ("tdp_w", "cost_usd", "die_mm2")
 """What a change may cost, shown beside what it brings."""
 
@@ -85,7 +88,8 @@ def best_changes(
     designs = {name: column_of([row.get(name, blank[name]) for row in rows]) for name in names}
     judged = evaluator.evaluate(designs)
     changes = []
-    missed = judged.violations.sum(axis=1)
+    missing = [~np.isfinite(judged.metrics[constraint.metric]) for constraint in spec.constraints]
+    missed = judged.violations.sum(axis=1) + UNDEFINED * np.sum([np.zeros(len(rows)), *missing], axis=0)
     if missed[0] > 0:
         changes.append(_best(VIOLATION, missed, missed, "min", moved, settings, judged))
     for metric in dict.fromkeys(wanted):
@@ -108,7 +112,7 @@ def _best(
     settings: Mapping[str, Setting],
     judged: Evaluation,
 ) -> Change | None:
-    """Return the change with the best value of a goal among those that miss no more than before; None where none helps."""
+    """Return the change with the best value of a goal among those that miss no more than now; None where none helps."""
     sign = 1.0 if better == "min" else -1.0
     allowed = np.isfinite(values) & (missed <= missed[0] + 1e-12)
     allowed[0] = False

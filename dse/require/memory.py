@@ -1,4 +1,4 @@
-"""Which memory can deliver a bandwidth and capacity: device counts, die edge, watts, and the bits that it could carry."""
+"""Which memory can deliver a bandwidth and capacity: device counts, die edge, watts, and the bits it could carry."""
 
 from __future__ import annotations
 

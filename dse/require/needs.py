@@ -89,7 +89,7 @@ class Requirements:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; None stands for what is missing or without bound."""
-        return finite(
+        data: dict[str, Any] = finite(
             {
                 "name": self.name,
                 "targets": [asdict(target) for target in self.targets],
@@ -99,6 +99,7 @@ class Requirements:
                 "sized_designs": [asdict(design) for design in self.sized],
             }
         )
+        return data
 
 
 def finite(value: Any) -> Any:

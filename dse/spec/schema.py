@@ -46,6 +46,7 @@ def sweep_schema() -> Schema:
         "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]*$"},
         "extends": {"type": "string", "description": "another sweep file that this one is merged over"},
         "workloads": _mapping(_record(WorkloadSpec, fields | {"required": {"type": "boolean"}})),
+        "mix": _mapping(QUANTITY),
         "space": _space(library),
         "economics": _record(EconomicsSpec, {"yield_model": {"type": "string"}}),
         "technology": _figures(library, {"anyOf": [QUANTITY, _record(FigureSpec, {})]}),

@@ -19,7 +19,7 @@ def print_explanation(out: Console, why: Explanation) -> None:
     """Print what would make a sweep feasible."""
     if why.met_by is not None:
         lines = [
-            "A closer look found a design that meets everything; the sweep's own search missed it. More designs find it.",
+            "A closer look found a design that meets everything; the sweep's own search missed it.",
             ", ".join(f"{name} {cell_text(value)}" for name, value in why.met_by.items() if name in _SHOWN),
         ]
         print_lines(out, lines, heading="Feasible after all")

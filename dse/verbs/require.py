@@ -101,9 +101,7 @@ def _of_sweep(spec: Spec, *, output: str, plot: Path | None) -> None:
         print(json.dumps(data, indent=2, allow_nan=False))
         return
     if output == "csv":
-        table = needs_table(found)
         print(csv_text(_NEED_COLUMNS, [[_plain(need, name) for name in _NEED_COLUMNS] for need in found.needs]), end="")
-        del table
         return
     out = console()
     print_lines(out, asked(spec), heading=f"{spec.name}: what is asked")
