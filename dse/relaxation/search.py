@@ -121,7 +121,7 @@ def _evaluated(spec: Spec, space: Space, evaluator: Evaluator, sampler: str, bud
     while designs := chosen.ask(CHUNK):
         ids = np.arange(asked, asked + row_count(designs), dtype=np.int64)
         asked += len(ids)
-        found = evaluator.evaluate(designs)
+        found = evaluator.evaluate(designs, metrics=())
         score, violations = goal(found)
         chosen.tell(Judged(ids, score[:, None], violations, violations.sum(axis=1) <= 0))
         parts.append(Rows(ids, designs, found))
@@ -147,7 +147,7 @@ def refined(space: Space, evaluator: Evaluator, judge: Judge, best: Best) -> Bes
     """Return the design that steps to better neighbours lead to from the best one known."""
     for _ in range(ROUNDS):
         designs = within(space, neighbours(space, best.settings, together=5))
-        for step in best_of(evaluator, judge, designs, evaluator.evaluate(designs)):
+        for step in best_of(evaluator, judge, designs, evaluator.evaluate(designs, metrics=())):
             if (step.violation, step.score) >= (best.violation * (1 - 1e-9), best.score):
                 return best
             best = step

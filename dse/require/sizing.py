@@ -58,7 +58,7 @@ def sized_designs(evaluator: Evaluator, space: Space, pairs: Sequence[Pair]) -> 
     A coarse crossing of the axes of the space, refined twice around the best of each grade.
     """
     designs = within(space, crossed(_axes(space)))
-    judged = evaluator.evaluate(designs)
+    judged = evaluator.evaluate(designs, metrics=("cost_usd",))
     found = []
     memory = designs.get("memory")
     grades = list(memory.values) if isinstance(memory, Choice) else ["default"]
@@ -69,7 +69,7 @@ def sized_designs(evaluator: Evaluator, space: Space, pairs: Sequence[Pair]) -> 
         settings = settings_of(designs, int(own[_best(judged, own)]))
         for _ in range(3):
             table = within(space, neighbours(space, settings, kept=("memory",)))
-            near = evaluator.evaluate(table)
+            near = evaluator.evaluate(table, metrics=("cost_usd",))
             settings = settings_of(table, int(_best(near, np.arange(len(near.feasible)))))
         last = evaluator.evaluate(select(table, np.array([_best(near, np.arange(len(near.feasible)))])))
         named = [constraint.metric for constraint in evaluator.spec.constraints]
