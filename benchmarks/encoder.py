@@ -1,0 +1,85 @@
+"""Speed of storing a matrix in every format: weights per second, written and read back, on one core.
+
+    python benchmarks/encoder.py              1024 x 1024 and 4096 x 4096, 4 bits, half pruned
+    python benchmarks/encoder.py --sparsity 0.9 --sizes 1024
+
+The XOR code with two registers visits 65 536 states in every step; it is timed on as many rows as `--rows` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+from cost_models.coding import outputs_at
+from cost_models.containers import Bitmap, Codes, Container, Csr, Dense, RiceGaps, RunLength
+from cost_models.patterns import NofM, Tiled
+from cost_models.planes import XorPlanes
+from cost_models.pruning import generate_matrix, magnitude_mask, nm_mask
+from cost_models.quantising import quantise
+
+
+def timed(container: Container, codes: Codes, bits: int) -> tuple[float, float, float]:
+    """Return seconds to write, seconds to read and stored bits per weight; the codes must come back."""
+    start = time.perf_counter()
+    stored = container.write(codes, bits)
+    written = time.perf_counter()
+    back = container.read(stored)
+    read = time.perf_counter()
+    if not np.array_equal(back, codes):
+        raise AssertionError(f"{container} lost a code")
+    return written - start, read - written, stored.size / codes.size
+
+
+def containers(sparsity: float) -> dict[str, Container]:
+    n_out = outputs_at(8, sparsity)
+    return {
+        "dense": Dense(),
+        "bitmap": Bitmap(),
+        "rice": RiceGaps(),
+        "run length": RunLength(),
+        "CSR, 16-bit columns": Csr(),
+        "tiled": Tiled(),
+        "2 of 4": NofM(2, 4),
+        **{f"XOR, N_in 8, {k} registers": XorPlanes(8, k, n_out) for k in range(3)},
+    }
+
+
+def benchmark(size: int, sparsity: float, bits: int, rows: int) -> None:
+    weights = generate_matrix((size, size), seed=0)
+    start = time.perf_counter()
+    mask = magnitude_mask(weights, sparsity=sparsity)
+    pruned = time.perf_counter()
+    codes = quantise(weights, bits=bits, group=128, mask=mask).codes
+    quantised = time.perf_counter()
+    pattern = quantise(weights, bits=bits, group=128, mask=nm_mask(weights, n=2, m=4)).codes
+    print(f"\n{size} x {size} weights, {sparsity:.0%} pruned, {bits} bits")
+    print(f"  {'':26} {'write, weights/s':>18} {'read, weights/s':>18} {'write, s':>10} {'bits/weight':>12}")
+    for name, seconds in (("prune", pruned - start), ("quantise", quantised - pruned)):
+        print(f"  {name:26} {size * size / seconds:18,.0f} {'':>18} {seconds:10.2f}")
+    for name, container in containers(sparsity).items():
+        matrix = pattern if isinstance(container, NofM) else codes
+        part = isinstance(container, XorPlanes) and container.shift_registers > 1
+        if part:
+            matrix = matrix[:rows]
+        write_s, read_s, stored = timed(container, matrix, bits)
+        note = f"   {len(matrix)} rows; the whole would take {write_s * size / len(matrix):,.0f} s" if part else ""
+        rates = f"{matrix.size / write_s:18,.0f} {matrix.size / read_s:18,.0f}"
+        print(f"  {name:26} {rates} {write_s:10.2f} {stored:12.3f}{note}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Speed of storing a matrix in every format.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 4096])
+    parser.add_argument("--sparsity", type=float, default=0.5)
+    parser.add_argument("--bits", type=int, default=4)
+    parser.add_argument("--rows", type=int, default=16, help="rows for the XOR code with two registers")
+    options = parser.parse_args()
+    for size in options.sizes:
+        benchmark(size, options.sparsity, options.bits, options.rows)
+
+
+if __name__ == "__main__":
+    main()
