@@ -58,9 +58,13 @@ def magnitude_mask(weights: FloatArray, *, sparsity: float, per_row: bool = Fals
     check_sparsity(sparsity)
     rows = np.abs(weights).reshape(-1, weights.shape[-1]) if per_row else np.abs(weights).reshape(1, -1)
     gone = round(sparsity * rows.shape[1])
-    mask = np.ones(rows.shape, np.bool_)
-    np.put_along_axis(mask, np.argsort(rows, axis=1, kind="stable")[:, :gone], False, axis=1)
-    return mask.reshape(weights.shape)
+    if gone == 0:
+        return np.ones(weights.shape, np.bool_)
+    greatest_gone = np.partition(rows, gone - 1, axis=1)[:, gone - 1, None]
+    ties = rows == greatest_gone
+    left = gone - np.count_nonzero(rows < greatest_gone, axis=1)
+    kept = (rows >= greatest_gone) & ~(ties & (np.cumsum(ties, axis=1) <= left[:, None]))
+    return np.asarray(kept.reshape(weights.shape))
 
 
 def nm_mask(weights: FloatArray, *, n: int, m: int) -> Mask:

@@ -88,39 +88,42 @@ def quantise(
         raise CompressionError(f"codes of uniform groups must have {fewest} to 8 bits, got {bits}")
     if group < 0 or second_group < 0:
         raise CompressionError(f"groups must have 0 weights or more, got {min(group, second_group)}")
-    rows = np.where(True if mask is None else mask, weights, 0.0).reshape(-1, weights.shape[-1])
-    size = group or rows.shape[1]
-    starts = np.arange(0, rows.shape[1], size)
-    lowest = np.minimum(np.minimum.reduceat(rows, starts, axis=1), 0.0)
-    highest = np.maximum(np.maximum.reduceat(rows, starts, axis=1), 0.0)
+    blocks, size = _blocks(weights if mask is None else np.where(mask, weights, 0.0), group)
+    lowest, highest = np.minimum(blocks.min(axis=2), 0.0), np.maximum(blocks.max(axis=2), 0.0)
     if symmetric:
         half = (1 << (bits - 1)) - 1
         scales = _stored_scales(np.maximum(highest, -lowest) / half, second_group)
         zeros = np.full(scales.shape, half)
         least, most = -zeros, zeros
     else:
-        scales = _stored_scales((highest - lowest) / ((1 << bits) - 1), second_group)
-        zeros = np.clip(
-            np.rint(np.divide(-lowest, scales, out=np.zeros_like(scales), where=scales > 0)), 0, (1 << bits) - 1
-        )
-        zeros = zeros.astype(np.int64)
-        least, most = -zeros, (1 << bits) - 1 - zeros
-    index = np.arange(rows.shape[1]) // size
-    scale, least, most = scales[:, index], least[:, index], most[:, index]
-    levels = np.rint(np.divide(rows, scale, out=np.zeros_like(rows), where=scale > 0))
-    levels = np.clip(levels, least, most).astype(np.int64)
+        last = (1 << bits) - 1
+        scales = _stored_scales((highest - lowest) / last, second_group)
+        zeros = np.clip(np.rint(_shares(-lowest, scales)), 0, last).astype(np.int64)
+        least, most = -zeros, last - zeros
+    levels = np.rint(_shares(blocks, scales[..., None]))
+    np.clip(levels, least[..., None], most[..., None], out=levels)
     if mask is not None:
-        levels = _off_zero(levels, rows, mask.reshape(rows.shape), least, most)
-    codes = (levels & ((1 << bits) - 1)).astype(np.uint8).reshape(weights.shape)
-    return Quantised(codes, bits, size, scales, None if symmetric else zeros, second_group)
+        upwards = (blocks >= 0) & (most > 0)[..., None] | (least == 0)[..., None]
+        survivors = _blocks(mask, group)[0]
+        levels[survivors & (levels == 0)] = np.where(upwards, 1, -1)[survivors & (levels == 0)]
+    codes = (levels.astype(np.int16) & ((1 << bits) - 1)).astype(np.uint8)
+    codes = codes.reshape(len(codes), -1)[:, : weights.shape[-1]].reshape(weights.shape)
+    return Quantised(np.ascontiguousarray(codes), bits, size, scales, None if symmetric else zeros, second_group)
 
 
-def _off_zero(
-    levels: NDArray[np.int64], rows: FloatArray, mask: NDArray[np.bool_], least: FloatArray, most: FloatArray
-) -> NDArray[np.int64]:
-    """Return levels whose survivors are not 0: the level next to 0 on the side of the weight, if the group has one."""
-    upwards = np.where(most > 0, np.where(rows >= 0, 1, np.where(least < 0, -1, 1)), -1)
-    return np.where(mask & (levels == 0), upwards, levels)
+def _blocks(values: NDArray[Any], group: int) -> tuple[NDArray[Any], int]:
+    """Return rows cut into groups, ``(rows, groups, size)``, the last filled up with zeros, and the size."""
+    rows = values.reshape(-1, values.shape[-1])
+    size = group or rows.shape[1]
+    groups = -(-rows.shape[1] // size)
+    if groups * size != rows.shape[1]:
+        rows = np.pad(rows, ((0, 0), (0, groups * size - rows.shape[1])))
+    return rows.reshape(len(rows), groups, size), size
+
+
+def _shares(values: FloatArray, scales: FloatArray) -> FloatArray:
+    """Return values over scales, 0 where a group is all zero."""
+    return np.divide(values, scales, out=np.zeros_like(values), where=scales > 0)
 
 
 def _stored_scales(scales: FloatArray, second_group: int) -> FloatArray:
