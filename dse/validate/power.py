@@ -47,7 +47,7 @@ def prepare(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     shared = [_layout(note, chips) for note, chips in zip(rows["note"], rows["n_chips"].fillna(1), strict=True)]
     rows["tensor"], rows["replicas"] = [float(a) for a, _ in shared], [float(b) for _, b in shared]
     rows["used_batch"] = (rows["batch"] / rows["replicas"]).clip(lower=1)
-    rows["act_bits"] = np.where((rows["weight_bits"] == 8) & (rows["source_id"] == "ml_energy_v3"), 8.0, 16.0)
+    rows["act_bits"] = np.where(rows["weight_bits"] == 8, 8.0, 16.0)
     rows["kv_bits"] = 16.0
     return rows
 

@@ -1,0 +1,43 @@
+"""Gains of kernels on compressed weights: limits, crossovers, and the published tables."""
+
+import numpy as np
+import pytest
+
+from cost_models.kernels import break_even_sparsity, crossover_rows, sparse_gain, weight_only_gain
+from cost_models.library import load_library
+from cost_models.technology import Technology
+from dse.validate import run_validation
+
+TECHNOLOGY = Technology()
+
+
+def test_a_fused_kernel_gains_its_bits_at_one_row_and_nothing_at_many():
+    gain = weight_only_gain(np.array([1.0, 1e5]), "marlin", 150.0, TECHNOLOGY)
+    share = TECHNOLOGY.value("weight_only_kernels.marlin.one_row_share")
+    np.testing.assert_allclose(gain, [1 / share, 1.0])
+
+
+def test_passes_cross_over_where_their_number_times_their_share_exceeds_one():
+    technology = Technology(
+        {"weight_only_kernels.torch_int4.one_row_share": 0.3, "weight_only_kernels.torch_int4.rows_per_pass": 8}
+    )
+    # Four passes of 0.3 exceed one: from 25 rows on.
+    assert crossover_rows("torch_int4", 1e9, technology) == 25
+    assert crossover_rows("marlin", 150.0, technology) == float("inf")
+
+
+@pytest.mark.parametrize("kernel", ["flash_llm", "sparta", "sputnik"])
+def test_a_sparse_kernel_breaks_even_where_its_gain_is_one_and_gains_with_sparsity(kernel):
+    sparsity = break_even_sparsity(kernel, TECHNOLOGY)
+    assert sparse_gain(sparsity, kernel, TECHNOLOGY) == pytest.approx(1.0)
+    gains = sparse_gain(np.linspace(0, 1, 20), kernel, TECHNOLOGY)
+    assert (np.diff(gains) > 0).all()
+
+
+@pytest.mark.parametrize("name", ["weight_only_speedup.csv", "spmm_gpu.csv"])
+def test_published_tables_are_predicted_or_say_why_not(name):
+    validation = run_validation([load_library().data_file(name)])
+    (rows,) = validation.files.values()
+    assert (rows["predicted"].notna() == (rows["reason"] == "")).all()
+    (table,) = [table.frame for table in validation.tables if table.key != "files"]
+    assert table["mdape"].median() < 0.15
