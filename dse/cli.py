@@ -83,6 +83,7 @@ def run(
     quiet: Quiet = False,
     output: As = Format.table,
     no_plots: Annotated[bool, typer.Option("--no-plots", help="draw no figures")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="write no report.html")] = False,
 ) -> None:
     """Search the space of a sweep and report what was found.
 
@@ -93,7 +94,7 @@ def run(
     arguments = list(overrides or [])
     arguments += [f"search.n_designs={n_designs}"] if n_designs is not None else []
     arguments += [f"search.seed={seed}"] if seed is not None else []
-    done = run_sweep(spec, arguments, out=out, quiet=quiet, output=output.value, plots=not no_plots)
+    done = run_sweep(spec, arguments, out=out, quiet=quiet, output=output.value, plots=not no_plots, html=not no_report)
     if done.manifest["status"] == "interrupted":
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
@@ -142,6 +143,25 @@ def plot(
     from dse.verbs.plot import plot_figures
 
     plot_figures(run, kinds or [], formats or [])
+
+
+@app.command()
+def report(
+    run: Stored = "latest",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="where to write; report.html of the run where not given")
+    ] = None,
+    points: Annotated[
+        int, typer.Option(metavar="N", help="designs that the page shows at most", min=1, max=200_000)
+    ] = 50_000,
+) -> None:
+    """Write the report of a run: one HTML file that opens from disk, without the network.
+
+    Example: dse report results/mach1 --out mach1.html
+    """
+    from dse.verbs.report import report_run
+
+    report_run(run, out=out, points=points)
 
 
 @app.command()

@@ -1,8 +1,11 @@
-"""A small sweep and a made-up judge, shared by the tests of the sweep file, the space and the samplers."""
+"""What tests share: a small sweep, a made-up judge, and what becomes of tests in a browser where there is none."""
 
 from __future__ import annotations
 
 import copy
+import importlib.util
+import os
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -68,3 +71,36 @@ def judge(designs: Designs, start: int = 0) -> Judged:
 def judge_fixture() -> Callable[..., Judged]:
     """The made-up judge."""
     return judge
+
+
+# -- tests in a browser -------------------------------------------------------------------------------------------
+
+REQUIRED = "DSE_BROWSER_TESTS"
+"""Environment variable that makes missing Chromium a failure instead of a remark."""
+
+
+def missing_for_browser() -> str:
+    """Return what tests in a browser lack, "" where nothing does."""
+    lacking = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    lacking += ["selenium (Python package)"] if importlib.util.find_spec("selenium") is None else []
+    return ", ".join(lacking)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests in a browser out where there is none, and remember to say so."""
+    browser = [item for item in items if item.get_closest_marker("browser")]
+    if browser and missing_for_browser() and not os.environ.get(REQUIRED):
+        config.hook.pytest_deselected(items=browser)
+        items[:] = [item for item in items if item not in browser]
+        config.stash[LEFT_OUT] = len(browser)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which tests did not run, and what they need."""
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.section("not run")
+        terminalreporter.line(f"{left_out} tests of the report in a browser: no {missing_for_browser()}.")
+        terminalreporter.line("On Debian and Ubuntu: apt-get install chromium chromium-driver")
+
+
+LEFT_OUT = pytest.StashKey[int]()

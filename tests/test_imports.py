@@ -30,6 +30,7 @@ ONE_ROOM = {
     "pymoo": ("dse/samplers/evolve",),
     "optuna": ("dse/samplers/optuna.py",),
     "matplotlib": ("dse/plots",),
+    "plotly": ("dse/report",),
     "pint": ("dse/units.py",),
     "yaml": ("cost_models/library_files.py", "dse/yaml_positions.py", "dse/results/yaml_text.py"),
 }

@@ -28,7 +28,7 @@ from dse.verbs.show import run_json, show_run
 
 
 def run_sweep(
-    sweep: Path, overrides: Sequence[str], *, out: Path | None, quiet: bool, output: str, plots: bool
+    sweep: Path, overrides: Sequence[str], *, out: Path | None, quiet: bool, output: str, plots: bool, html: bool
 ) -> StoredRun:
     """Search the space of a sweep, write the run directory and print what was found.
 
@@ -39,6 +39,7 @@ def run_sweep(
         quiet: print nothing but faults.
         output: "table", "json" or "csv" (the front).
         plots: whether figures are drawn.
+        html: whether the report is written.
 
     Raises:
         SpecError: every fault of the sweep; nothing is written.
@@ -55,6 +56,10 @@ def run_sweep(
     if not done.found_feasible and done.manifest["counts"]["evaluated"] and done.manifest["status"] == "complete":
         why = explain_infeasible(spec)
         write_relaxations(why, done.path)
+    if html and done.manifest["counts"]["evaluated"]:
+        from dse.report import write_report
+
+        write_report(done.path)
     if not quiet:
         report(done, output=output, why=why)
     return done

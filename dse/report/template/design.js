@@ -1,0 +1,226 @@
+// The selected design: its values, and where its time, power, area and cost go.
+
+const BOUND_NAMES = ["memory", "arithmetic", "unpacking", "kernels", "collective"];
+const EDGE_OF = { memory_interface: "memory", host_interface: "host", link_interface: "links" };
+
+/** Selects a design in every view. */
+function select(row) {
+  view.selected = row;
+  const pick = report.picks.findIndex((one) => one.row === row);
+  byId("pick").value = pick >= 0 ? String(pick) : "";
+  drawValues(row);
+  drawScatterSelection();
+  for (const line of byId("table").tBodies[0].rows) line.setAttribute("aria-selected", String(Number(line.dataset.row) === row));
+  drawBreakdown();
+}
+
+/** Moves the mark of the selected design, without drawing the points anew. */
+function drawScatterSelection() {
+  const [x, y] = ["x", "y"].map((which) => columnOf.get(byId(which).value));
+  return Plotly.relayout(byId("scatter"), { shapes: [...view.targets, ...selectedShapes(x, y)] });
+}
+
+/** Writes the values of the selected design. */
+function drawValues(row) {
+  const state = report.states[row], missed = missedBy(row);
+  const pick = report.picks.find((one) => one.row === row);
+  const line = (column) => [column.name, `${cellText(column, row)} ${column.unit}`];
+  const shared = Object.entries(report.shared).map(([name, value]) => [name, typeof value === "number" ? numberText(value) : String(value)]);
+  const parts = [
+    element("p", `Design ${report.ids[row]}${pick ? `: ${pick.names}` : ""}`),
+    missed.length ? element("p", `Misses ${missed.join(", ")}.`, { class: "bad" })
+      : element("p", state === FRONT ? "Meets every constraint, and is on the front." : "Meets every constraint.", { class: "good" }),
+    element("h3", "Parameters"), definitionList(report.columns.filter((c) => c.kind === "parameter").map(line)),
+    element("h3", "Metrics"), definitionList(report.columns.filter((c) => c.kind === "metric").map(line)),
+  ];
+  const rest = document.createElement("details");
+  rest.append(element("summary", "What every design of this run shares"), definitionList(shared));
+  byId("selected-values").replaceChildren(...parts, rest);
+}
+
+/** Draws where time, power, area and cost of the selected design go, or says why the page cannot. */
+function drawBreakdown() {
+  const found = breakdownOf(view.selected), words = byId("breakdown-words");
+  const charts = document.querySelector("#breakdown .charts");
+  charts.hidden = byId("breakdown-controls").hidden = !found;
+  byId("breakdown-table").parentElement.hidden = !found;
+  const id = report.ids[view.selected];
+  if (!found) {
+    words.textContent = `The page holds breakdowns of ${numberText(report.details.rows.length)} designs: picks and ${report.counts.feasible ? "front" : "nearest misses"}. For design ${id}: dse explain ${report.run} ${id}`;
+    return;
+  }
+  const workload = byId("workload").value, phase = byId("phase").value, table = found.workloads[workload], work = table[phase];
+  const stale = report.stale ? " The library or the program has changed since the run, so these numbers may differ from the table's." : "";
+  const holds = table.fits ? "" : " It does not fit in the memory of its chips: the numbers are those of chips that could hold it.";
+  words.textContent = `Design ${id} on ${workload}: ${numberText(work.total_ms)} ms ${phase === "decode" ? "per decode step of the whole batch" : "for the prefill of the whole batch"}, ${numberText(work.bound_ms)} ms of them at full bandwidth or arithmetic rate; ${numberText(work.board_w)} W.${holds}${stale}`;
+  drawTime(work, phase);
+  drawRoofline(table);
+  drawBlocks(found, work);
+  drawFloorplan(found);
+  drawMargins(found.margins);
+  drawAgainst();
+  drawBreakdownTable(found, workload, phase);
+}
+
+/** Draws the time of every operator, coloured and hatched by what it waits for. */
+function drawTime(work, phase) {
+  const names = Object.keys(work.ms), colours = fills(), shapes = ["", "/", ".", "\\", "x", ""];
+  const kinds = [...BOUND_NAMES, "outside operators"];
+  const traces = kinds.flatMap((kind, place) => {
+    const own = names.filter((name) => (name in work.bound ? BOUND_NAMES[work.bound[name]] : kinds.at(-1)) === kind && work.ms[name] > 0);
+    if (!own.length) return [];
+    return [{
+      type: "bar", orientation: "h", name: place < 5 ? `waits for ${kind}` : kind, y: own.map((name) => name.replaceAll("_", " ")), x: own.map((name) => work.ms[name]),
+      text: own.map((name) => `${numberText(work.ms[name], 3)} ms (${numberText((100 * work.ms[name]) / work.total_ms, 2)} %)`), textposition: "auto", cliponaxis: false,
+      textfont: { color: css("--ink") }, insidetextanchor: "start",
+      marker: { color: colours[place], opacity: 0.75, pattern: { shape: shapes[place], solidity: 0.2, fillmode: "overlay", fgcolor: css("--ink") } }, hovertemplate: "%{y}: %{text}<extra></extra>",
+    }];
+  });
+  const order = names.map((name) => name.replaceAll("_", " ")).reverse();
+  const most = Math.max(...names.map((name) => work.ms[name]));
+  draw("time", traces, layout({ barmode: "overlay", xaxis: axis(`time in ${phase} [ms]`, { range: [0, most * 1.3] }), yaxis: axis("", { categoryarray: order, categoryorder: "array" }) }));
+}
+
+/** Draws the roofs of one chip and the operators of both phases under them. */
+function drawRoofline(table) {
+  const bandwidth = table.roofs.bandwidth_gbps / 1e3, colours = fills(), traces = [];
+  const points = ["decode", "prefill"].map((phase) => Object.keys(table[phase].bound).flatMap((name) => {
+    const { macs, bytes, ms } = table[phase];
+    return macs[name] > 0 && bytes[name] > 0 && ms[name] > 0 ? [{ name, x: (2 * macs[name]) / bytes[name], y: (2 * macs[name]) / (ms[name] * 1e9), ms: ms[name] }] : [];
+  }));
+  const all = points.flat(), low = Math.min(...all.map((p) => p.x), 1) / 2, peaks = table.roofs;
+  const high = Math.max(...all.map((p) => p.x), peaks.linear_tflops / bandwidth) * 3;
+  [["linear", "solid"], ["attention", "dash"], ["head", "dot"]].forEach(([part, dash]) => {
+    const peak = peaks[`${part}_tflops`], ridge = peak / bandwidth;
+    traces.push({ type: "scatter", mode: "lines", name: `roof, ${part}: ${numberText(peak, 3)} TFLOP/s`, x: [low, ridge, high], y: [low * bandwidth, peak, peak], line: { color: css("--ink"), width: 1.5, dash }, hoverinfo: "skip" });
+  });
+  ["decode", "prefill"].forEach((phase, place) => traces.push({
+    type: "scatter", mode: "markers", name: phase, x: points[place].map((p) => p.x), y: points[place].map((p) => p.y),
+    text: points[place].map((p) => `${p.name.replaceAll("_", " ")}: ${numberText(p.ms, 3)} ms`), hovertemplate: "%{text}<br>%{x:.3g} op/byte, %{y:.3g} TFLOP/s<extra></extra>",
+    marker: { size: 11, symbol: place ? "square-open" : "circle", color: colours[place ? 4 : 0], line: { width: 2 } },
+  }));
+  draw("roofline", traces, layout({
+    xaxis: axis(`op/byte through memory; ${numberText(peaks.bandwidth_gbps)} GB/s`, { type: "log" }), yaxis: axis("rate of one chip [TFLOP/s]", { type: "log" }),
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 10 } },
+  }));
+}
+
+/** Draws power of the phase, area and cost by block. */
+function drawBlocks(found, work) {
+  const sum = (parts) => Object.values(parts).reduce((total, part) => total + part, 0);
+  byId("power-title").textContent = `Power in ${byId("phase").value}, all boards: ${numberText(work.board_w)} W`;
+  drawParts("power", work.power_w, "W", work.board_w);
+  const { area_mm2: area, cost_usd: cost } = found.blocks;
+  byId("area-title").textContent = `Area of one die: ${numberText(sum(area))} mm²`;
+  drawParts("area", area, "mm²", sum(area));
+  byId("cost-title").textContent = `Production cost of one board: ${numberText(sum(cost))} USD`;
+  drawParts("cost", cost, "USD", sum(cost));
+}
+
+/** Returns rectangles along the edge of a die, clockwise from the top left corner: each [side, x0, y0, x1, y1]. */
+function alongEdge(start, length, depth, width, height) {
+  const sides = [width, height, width, height], pieces = [];
+  let at = start % (2 * (width + height)), left = length, side = 0;
+  while (at >= sides[side]) { at -= sides[side]; side++; }
+  while (left > 1e-9 && pieces.length < 6) {
+    const piece = Math.min(left, sides[side] - at), a = at, b = at + piece;
+    pieces.push([side, ...[
+      [a, height - depth, b, height], [width - depth, height - b, width, height - a],
+      [width - b, 0, width - a, depth], [0, a, depth, b],
+    ][side]]);
+    left -= piece;
+    at = 0;
+    side = (side + 1) % 4;
+  }
+  return pieces;
+}
+
+/** Draws the die to scale: interfaces along the edge that they take, blocks inside by area. Not a layout. */
+function drawFloorplan(found) {
+  const { area_mm2: areas, edge_mm: edges } = found.blocks, ratio = report.floorplan.aspect_ratio, colours = fills();
+  const die = Object.values(areas).reduce((a, b) => a + b, 0), width = Math.sqrt(die * ratio), height = die / width;
+  const shapes = [{ type: "rect", x0: 0, y0: 0, x1: width, y1: height, line: { color: css("--ink"), width: 2 } }], notes = [];
+  const note = (x, y, text, size) => notes.push({ x, y, text, showarrow: false, font: { size, color: css("--ink") }, bgcolor: css("--paper"), opacity: 0.9 });
+  const inset = [0, 0, 0, 0]; // top, right, bottom, left
+  let start = 0, place = 0;
+  for (const [block, edge] of Object.entries(EDGE_OF)) {
+    const length = edges[edge], depth = length > 0 ? areas[block] / length : 0;
+    if (!(length > 0)) continue;
+    alongEdge(start, length, depth, width, height).forEach(([side, x0, y0, x1, y1], k) => {
+      inset[side] = Math.max(inset[side], depth);
+      shapes.push({ type: "rect", x0, y0, x1, y1, fillcolor: colours[place], opacity: 0.55, line: { color: css("--ink"), width: 0.7 } });
+      if (!k) note((x0 + x1) / 2, (y0 + y1) / 2, `${edge}: ${numberText(length, 3)} mm edge, ${numberText(areas[block], 3)} mm²`, 10);
+    });
+    start += length;
+    place++;
+  }
+  const inside = Object.entries(areas).filter(([block, area]) => !(block in EDGE_OF) && area > 0).sort((a, b) => b[1] - a[1]);
+  slices(inside, inset[3], inset[2], width - inset[1], height - inset[0]).forEach(([block, area, x0, y0, x1, y1], k) => {
+    shapes.push({ type: "rect", x0, y0, x1, y1, fillcolor: colours[(k + 3) % 8], opacity: 0.35, line: { color: css("--ink"), width: 0.7 } });
+    note((x0 + x1) / 2, (y0 + y1) / 2, `${block.replaceAll("_", " ")}<br>${numberText(area, 3)} mm²`, 10);
+  });
+  const used = found.limits.die_edge_mm.used, allowed = found.limits.die_edge_mm.allowed;
+  byId("floorplan-title").textContent = `Floorplan: ${numberText(width, 3)} x ${numberText(height, 3)} mm, edge ${numberText(used, 3)} of ${numberText(allowed, 3)} mm usable (${numberText(2 * (width + height), 3)} mm around); die and edge to scale, blocks inside in proportion, places not a layout`;
+  const room = 0.04 * Math.max(width, height);
+  draw("floorplan", [{ type: "scatter", x: [0, width], y: [0, height], mode: "markers", marker: { opacity: 0 }, hoverinfo: "skip", showlegend: false }], layout({
+    shapes, annotations: notes, dragmode: false, xaxis: axis("[mm]", { range: [-room, width + room], showgrid: false, zeroline: false }),
+    yaxis: axis("[mm]", { range: [-room, height + room], scaleanchor: "x", showgrid: false, zeroline: false }),
+  }));
+}
+
+/** Cuts a rectangle into slices by area, always across its longer side. */
+function slices(parts, x0, y0, x1, y1) {
+  if (!parts.length) return [];
+  const [[name, area], ...rest] = parts, share = area / parts.reduce((total, part) => total + part[1], 0);
+  if (x1 - x0 >= y1 - y0) {
+    const cut = x0 + share * (x1 - x0);
+    return [[name, area, x0, y0, cut, y1], ...slices(rest, cut, y0, x1, y1)];
+  }
+  const cut = y1 - share * (y1 - y0);
+  return [[name, area, x0, cut, x1, y1], ...slices(rest, x0, y0, x1, cut)];
+}
+
+/** Draws how much every limit and constraint leaves, the tightest at the top. */
+function drawMargins(margins) {
+  const entries = Object.entries(margins).sort((a, b) => b[1] - a[1]);
+  const shown = entries.map(([, margin]) => Math.max(-1, Math.min(1, margin)) * 100);
+  const bars = {
+    type: "bar", orientation: "h", y: entries.map(([label]) => label), x: shown, textposition: "auto", cliponaxis: false,
+    text: entries.map(([, margin]) => `${margin >= 0 ? "met" : "MISSED"} ${numberText(100 * margin, 3)} %`), insidetextanchor: "start",
+    textfont: { color: css("--ink") }, marker: { color: entries.map(([, margin]) => (margin < 0 ? css("--front") : css("--feasible"))), opacity: 0.6 },
+    hovertemplate: "%{y}: %{text}<extra></extra>",
+  };
+  draw("margins", [bars], layout({ xaxis: axis("margin over the bound [%], cut at 100", { range: [Math.min(-15, ...shown) * 1.25, 130] }), yaxis: axis("", { tickfont: { size: 10 } }) }));
+}
+
+/** Draws the selected design over each baseline, as ratios on a logarithmic axis. */
+function drawAgainst() {
+  const metrics = [...new Set([...report.objectives.map((one) => one.metric), ...report.limits.map((one) => one.metric), "price_usd"])].filter((name) => columnOf.has(name));
+  const colours = fills(), traces = report.baselines.flatMap((baseline, place) => {
+    const known = metrics.filter((name) => baseline.values[name] > 0 && columnOf.get(name).values[view.selected] > 0);
+    const ratios = known.map((name) => columnOf.get(name).values[view.selected] / baseline.values[name]);
+    return known.length ? [{
+      type: "scatter", mode: "markers+text", name: `over ${baseline.name}`, y: known, x: ratios, text: ratios.map((ratio) => `${numberText(ratio, 2)}x`), textposition: "top center",
+      marker: { size: 11, symbol: MARKS[(place + 1) % MARKS.length], color: colours[(place + 4) % 8] }, hovertemplate: `%{y}: %{x:.3g}x that of ${baseline.name}<extra></extra>`,
+    }] : [];
+  });
+  draw("against", traces, layout({ xaxis: axis("one chip of this design over the whole baseline", { type: "log" }), yaxis: axis("", { tickfont: { size: 10 } }), shapes: [{ type: "line", x0: 1, x1: 1, y0: 0, y1: 1, yref: "paper", line: { color: css("--pale"), dash: "dash" } }] }));
+}
+
+/** Writes the breakdown as a table, for those who do not see the charts. */
+function drawBreakdownTable(found, workload, phase) {
+  const work = found.workloads[workload][phase], table = document.createElement("table");
+  const add = (cells, kind = "td") => {
+    const line = document.createElement("tr");
+    cells.forEach((text, place) => line.append(element(place ? kind : "th", text, place && kind === "td" ? { class: "number" } : { scope: kind === "th" ? "col" : "row" })));
+    (kind === "th" ? table.createTHead() : table.tBodies[0] ?? table.createTBody()).append(line);
+  };
+  add(["part", "amount", "unit", "waits for"], "th");
+  for (const [name, ms] of Object.entries(work.ms)) add([`time, ${name}`, numberText(ms), "ms", BOUND_NAMES[work.bound[name]] ?? ""]);
+  for (const [name, watts] of Object.entries(work.power_w)) add([`power, ${name}`, numberText(watts), "W", ""]);
+  for (const [total, parts] of Object.entries(found.blocks)) {
+    const cut = total.lastIndexOf("_");
+    for (const [name, amount] of Object.entries(parts)) add([`${total.slice(0, cut)}, ${name}`, numberText(amount), total.slice(cut + 1), ""]);
+  }
+  byId("breakdown-table").replaceChildren(table);
+}
