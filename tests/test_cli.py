@@ -91,7 +91,7 @@ def test_a_run_ends_with_what_was_found(call, sweep):
     assert Path("here/sweep.yaml").read_bytes() == Path(sweep).read_bytes()
     assert {path.name for path in Path("here").iterdir()} == {
         "sweep.yaml", "resolved.yaml", "manifest.json", "designs", "pareto.csv", "picks.yaml", "constraints.csv",
-        "axes.csv", "baselines.csv", "progress.jsonl", "plots",
+        "axes.csv", "baselines.csv", "progress.jsonl", "plots", "report.html",
     }  # fmt: skip
 
 
@@ -217,7 +217,7 @@ def test_ctrl_c_ends_the_search_with_status_130_and_what_was_found(call, sweep, 
     monkeypatch.setattr(Evaluator, "evaluate", pressed)
     before = signal.getsignal(signal.SIGINT)
     large = ["--set", "search.sampler=random", "--n-designs", "50000"]
-    status, out, err = call("run", sweep, "--no-plots", "--out", "here", *large)
+    status, out, err = call("run", sweep, "--no-plots", "--no-report", "--out", "here", *large)
     assert (status, err) == (130, "") and "interrupted" in out
     manifest = json.loads(Path("here/manifest.json").read_text())
     assert manifest["status"] == "interrupted"

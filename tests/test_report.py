@@ -13,16 +13,16 @@ from dse.errors import RunError
 from dse.evaluate import Evaluator
 from dse.explain import BOUNDS, OUTSIDE, explain_designs
 from dse.loop import run
-from dse.picks import designs_of
 from dse.report import write_report
 from dse.report.breakdowns import breakdowns
 from dse.report.designs import columns_of, missed, page_columns, shown_designs, states
 from dse.report.markup import table as table_markup
 from dse.report.packing import packed, packed_columns, rounded
 from dse.report.page import _filled, _json
-from dse.rows import MARGIN_PREFIX
+from dse.results.picks import designs_of
+from dse.results.rows import MARGIN_PREFIX
 from dse.spec import parse_spec
-from dse.tables import Table
+from dse.terminal.tables import Table
 
 SWEEP = {
     "name": "small",

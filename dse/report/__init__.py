@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dse.errors import RunError
-from dse.store import open_run
+from dse.results.store import open_run
 
 REPORT = "report.html"
 """Name of the file in a run directory."""

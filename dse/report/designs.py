@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from cost_models.columns import INACTIVE, Choice, Column, FloatArray
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
 from dse.report.packing import Packable, rounded
-from dse.rows import MARGIN_PREFIX
+from dse.results.rows import MARGIN_PREFIX
+from dse.results.store import StoredRun
 from dse.spec import FixedSpec, Spec
-from dse.store import StoredRun
-from dse.summary import shown_metrics, unit_of, varying
+from dse.terminal.summary import shown_metrics, unit_of, varying
 
 if TYPE_CHECKING:
     import pandas as pd

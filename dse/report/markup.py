@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from dse.tables import Table
+from dse.terminal.tables import Table
 
 
 def heading(text: str, level: int = 2) -> str:

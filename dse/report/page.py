@@ -14,7 +14,6 @@ from cost_models.library import load_library
 from dse.compare import baseline_words
 from dse.evaluate import Evaluator
 from dse.plots.reading import scene_of
-from dse.provenance import library_hash, package_versions, source_commit
 from dse.report import sections
 from dse.report.breakdowns import breakdowns
 from dse.report.designs import (
@@ -28,8 +27,9 @@ from dse.report.designs import (
     states,
 )
 from dse.report.packing import Packable, packed, packed_columns, rounded
-from dse.store import StoredRun
-from dse.summary import asked, pick_words, unit_of
+from dse.results.provenance import library_hash, package_versions, source_commit
+from dse.results.store import StoredRun
+from dse.terminal.summary import asked, pick_words, unit_of
 
 MOST_DETAILED = 4000
 """Designs whose breakdown a report holds: of the front, or of the nearest misses where nothing is feasible."""

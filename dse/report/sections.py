@@ -10,11 +10,11 @@ from dse.compare import compare
 from dse.errors import RunError
 from dse.evaluate import Evaluator
 from dse.report import markup
-from dse.rows import MARGIN_PREFIX
-from dse.store import StoredRun
-from dse.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
-from dse.summary_compare import comparison_table, overhead_lines, what_they_are
-from dse.tables import Table, number_text
+from dse.results.rows import MARGIN_PREFIX
+from dse.results.store import StoredRun
+from dse.terminal.comparison import comparison_table, overhead_lines, what_they_are
+from dse.terminal.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
+from dse.terminal.tables import Table, number_text
 
 MOST_FIGURES = 25
 """Figures of the library that are listed by what they move."""

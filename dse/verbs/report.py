@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dse.report import write_report
-from dse.tables import number_text
+from dse.terminal.tables import number_text
 
 
 def report_run(where: str, *, out: Path | None, points: int) -> Path:
