@@ -104,9 +104,9 @@ class Evaluator:
             metrics: which metrics are wanted beside those of `judging`; all where None. What nobody wants is not
                 worked out, which is several times as fast.
         """
-        n = row_count(designs)
         wanted = None if metrics is None else self._with_parts_of_mix(self.judging.union(metrics))
         technology = self.technology_of(designs)
+        n = max([row_count(designs), *map(len, technology.columns().values())])
         columns = filled(designs)
         machine = self.machine(columns, technology)
         found = design_metrics(machine, _stored_bits(columns))
