@@ -87,11 +87,17 @@ def expected_fullest(
 
 
 def observed_efficiency(survivors: ArrayLike) -> float:
-    """Return mean over greatest of the survivors counted in the blocks of one round."""
+    """Return the lane efficiency of counted survivors, ``(..., lanes)``: mean of all over mean of the fullest.
+
+    Every index before the last is a round that ends when its fullest lane does.
+
+    Raises:
+        CompressionError: no lanes, or no survivor.
+    """
     counts = np.asarray(survivors, np.float64)
     if counts.size == 0 or counts.max() <= 0:
         raise CompressionError("lane efficiency needs at least one block with a survivor")
-    return float(counts.mean() / counts.max())
+    return float(counts.mean() / counts.max(axis=-1).mean())
 
 
 def block_correlation(survivors: ArrayLike, block: int) -> float:

@@ -8,6 +8,7 @@ from scipy import stats
 
 from cost_models.bitstream import CompressionError
 from cost_models.lanes import block_correlation, expected_fullest, lane_efficiency, observed_efficiency
+from cost_models.pruning import block_mask
 
 LANES = [4, 64, 1024, 16384]
 
@@ -41,6 +42,17 @@ def test_the_blocks_of_the_founding_article():
     assert block_correlation(blocks, 100) == pytest.approx(0.235, abs=5e-4)
     # With that correlation and 90 % pruned, some block of a thousand keeps almost 90 of its 100 weights.
     assert expected_fullest(100, 0.1, [1024, 16384], correlation=0.235) == pytest.approx([86, 95], abs=0.5)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.1])
+def test_a_generated_matrix_keeps_its_lanes_as_busy_as_predicted(rho):
+    mask = block_mask((2000, 64, 100), sparsity=0.7, block=100, rho=rho, seed=4)
+    counts = mask.sum(axis=2)
+    assert observed_efficiency(counts) == pytest.approx(lane_efficiency(100, 0.3, 64, correlation=rho), rel=0.01)
+    drifting = counts.reshape(500, 4, 64).sum(axis=1)
+    assert observed_efficiency(drifting) == pytest.approx(
+        lane_efficiency(100, 0.3, 64, correlation=rho, depth=4), rel=0.01
+    )
 
 
 @pytest.mark.parametrize("depth", [1, 3])
