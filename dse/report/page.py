@@ -8,13 +8,13 @@ import re
 from collections.abc import Mapping
 from html import escape
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cost_models.library import load_library
 from dse.compare import baseline_words
 from dse.evaluate import Evaluator
 from dse.plots.reading import scene_of
-from dse.report import sections
+from dse.report import sections, uncertainty
 from dse.report.breakdowns import breakdowns
 from dse.report.designs import (
     MOST_POINTS,
@@ -30,6 +30,11 @@ from dse.report.packing import Packable, packed, packed_columns, rounded
 from dse.results.provenance import library_hash, package_versions, source_commit
 from dse.results.store import StoredRun
 from dse.terminal.summary import asked, pick_words, unit_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dse.robustness.files import RobustRun
 
 MOST_DETAILED = 4000
 """Designs whose breakdown a report holds: of the front, or of the nearest misses where nothing is feasible."""
@@ -49,7 +54,8 @@ def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
         points: designs that are shown at most.
     """
     evaluator = Evaluator(run.spec)
-    data, blobs = _data(run, evaluator, points)
+    drawn = uncertainty.drawn_picks(run)
+    data, blobs = _data(run, evaluator, shown_designs(run, points), drawn)
     comparison = sections.comparison_section(run, evaluator)
     library = load_library()
     figures = [(path, library.figures[path]) for path in sorted(evaluator.technology.reads)]
@@ -64,7 +70,8 @@ def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
             "picks": sections.picks_section(run),
             "binding": sections.binding_section(run),
             "comparison": comparison,
-            "figures": sections.figures_section(figures),
+            "figures": ("" if drawn is None else uncertainty.uncertainty_section(run, drawn))
+            + sections.figures_section(figures),
             "provenance": sections.provenance_section(run),
             "data": _json(data),
             "designs": blobs["designs"],
@@ -113,9 +120,10 @@ def _verdict(run: StoredRun) -> str:
     )
 
 
-def _data(run: StoredRun, evaluator: Evaluator, points: int) -> tuple[dict[str, Any], dict[str, str]]:
+def _data(
+    run: StoredRun, evaluator: Evaluator, table: pd.DataFrame, drawn: RobustRun | None
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what the scripts need, and the packed columns."""
-    table = shown_designs(run, points)
     columns = page_columns(run.spec, table)
     labels, bits = missed(table)
     ids = table["id"].to_numpy().astype("uint32")
@@ -131,6 +139,7 @@ def _data(run: StoredRun, evaluator: Evaluator, points: int) -> tuple[dict[str, 
         "details": details,
         "shared": sections.shared_settings(run),
         "stale": is_stale(run),
+        "uncertainty": None if drawn is None else uncertainty.for_page(drawn, table),
         **_marks(run, table),
     }
     return data, {"designs": packed_columns(blocks), "details": packed_details}
@@ -142,7 +151,7 @@ def is_stale(run: StoredRun) -> bool:
     return then != (package_versions().get("llm-chip-dse"), source_commit(), library_hash())
 
 
-def _details(run: StoredRun, evaluator: Evaluator, table: Any) -> tuple[dict[str, Any], str]:
+def _details(run: StoredRun, evaluator: Evaluator, table: pd.DataFrame) -> tuple[dict[str, Any], str]:
     """Return which designs have a breakdown and its paths, and the packed numbers, path after path."""
     wanted = table["pareto"] if run.found_feasible else ~table["feasible"].astype(bool)
     order = table[wanted.astype(bool)].sort_values(["violation", "id"])
@@ -161,7 +170,7 @@ def _evenly_spread(index: Any, feasible: bool) -> list[int]:
     return [int(place) for place in index[::step]]
 
 
-def _marks(run: StoredRun, table: Any) -> dict[str, Any]:
+def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
     """Return what stands out among the designs: objectives, limits, picks, baselines."""
     scene = scene_of(run)
     spec = run.spec

@@ -59,6 +59,7 @@ function drawBreakdown() {
   drawFloorplan(found);
   drawMargins(found.margins);
   drawAgainst();
+  drawUncertainty();
   drawBreakdownTable(found, workload, phase);
 }
 
@@ -205,6 +206,52 @@ function drawAgainst() {
     }] : [];
   });
   draw("against", traces, layout({ xaxis: axis("one chip of this design over the whole baseline", { type: "log" }), yaxis: axis("", { tickfont: { size: 10 } }), shapes: [{ type: "line", x0: 1, x1: 1, y0: 0, y1: 1, yref: "paper", line: { color: css("--pale"), dash: "dash" } }] }));
+}
+
+/** Draws P10 to P90 of what the sweep asks for, over the typical value; and what moves the analysed design. */
+function drawUncertainty() {
+  const found = report.uncertainty, row = view.selected, known = found && row in found.chance;
+  byId("intervals").parentElement.hidden = !known;
+  byId("swings").parentElement.hidden = !(found && found.of.row === row);
+  if (!known) return;
+  byId("intervals-title").textContent = `Uncertainty: P10 to P90 of ${found.draws} joint draws; meets every target in ${numberText(100 * found.chance[row], 3)} % of them`;
+  const asked = [...new Set([...report.objectives.map((one) => one.metric), ...report.limits.map((one) => one.metric), "die_mm2", "tdp_w", "cost_usd", "price_usd"])];
+  const shown = asked.filter((name) => found.metrics[name]?.[row]?.every((value) => value > 0)).reverse();
+  const at = (k) => shown.map((name) => found.metrics[name][row][k] / found.metrics[name][row][0]);
+  const middle = at(2);
+  const traces = [{
+    type: "scatter", mode: "markers", name: "P10, P50, P90", x: middle, y: shown, marker: { size: 8, color: css("--feasible") },
+    error_x: { type: "data", symmetric: false, array: at(3).map((value, k) => value - middle[k]), arrayminus: at(1).map((value, k) => middle[k] - value), color: css("--feasible"), thickness: 2.5, width: 6 },
+    text: shown.map((name) => found.metrics[name][row].slice(1).map((value) => numberText(value)).join(" / ") + ` ${report.units[name] ?? ""}`), hovertemplate: "%{y}: P10 / P50 / P90 %{text}<extra></extra>",
+  }, {
+    type: "scatter", mode: "markers", name: "target", marker: { size: 16, symbol: "line-ns-open", color: css("--front"), line: { width: 3 } },
+    ...targetsOver(shown, row, found), hovertemplate: "%{y}: target %{text}<extra></extra>",
+  }];
+  draw("intervals", traces, layout({ xaxis: axis("over the value at typical figures"), yaxis: axis("", { tickfont: { size: 10 }, categoryorder: "array", categoryarray: shown }) }));
+  if (found.of.row === row) drawSwings(found);
+}
+
+/** Returns the targets of metrics over their typical values. */
+function targetsOver(shown, row, found) {
+  const limits = report.limits.filter((limit) => shown.includes(limit.metric));
+  const ratios = limits.map((limit) => limit.value / found.metrics[limit.metric][row][0]);
+  // A target several times away would squeeze everything else.
+  const near = limits.filter((_, k) => ratios[k] < 3 && ratios[k] > 1 / 3);
+  return { x: near.map((limit) => limit.value / found.metrics[limit.metric][row][0]), y: near.map((limit) => limit.metric), text: near.map((limit) => limit.text) };
+}
+
+/** Draws how far each input moves the first objective of the analysed design (a tornado). */
+function drawSwings(found) {
+  const metric = report.objectives[0].metric, most = isNarrow() ? 8 : 12;
+  const own = found.swings.filter((swing) => swing[0] === metric && swing.slice(2, 5).every(Number.isFinite)).slice(0, most).reverse();
+  const name = (swing) => (swing[1].length > 34 ? `…${swing[1].slice(-32)}` : swing[1]) + ` (${swing[5]})`;
+  const bars = (k, label, colour, shape) => ({
+    type: "bar", orientation: "h", name: label, y: own.map(name), x: own.map((swing) => swing[k] - swing[3]), base: own.map((swing) => swing[3]),
+    marker: { color: colour, pattern: { shape, solidity: 0.2, fillmode: "overlay", fgcolor: css("--ink") } },
+    text: own.map((swing) => numberText(swing[k])), customdata: own.map((swing) => swing[1]), hovertemplate: "%{customdata}: %{text}<extra></extra>", textposition: "none",
+  });
+  byId("swings-title").textContent = `Sensitivity: what moves ${withUnit(metric, report.units[metric])} of this design, one input at a time (confidence in brackets)`;
+  draw("swings", [bars(2, "at the low end", css("--b1"), ""), bars(4, "at the high end", css("--b2"), "/")], layout({ barmode: "overlay", xaxis: axis(withUnit(metric, report.units[metric])), yaxis: axis("", { tickfont: { size: 10 } }) }));
 }
 
 /** Writes the breakdown as a table, for those who do not see the charts. */
