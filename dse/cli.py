@@ -50,16 +50,18 @@ class _Verbs(TyperGroup):
 app = typer.Typer(
     cls=_Verbs,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="Which chip, if any, runs these models at this speed, within this power, area and price?\n\n"
-    "Example: dse run sweeps/quickstart.yaml",
+    "Example: dse new mychip, then dse run mychip.yaml\n\n"
+    "Exit status: 0 feasible designs were found or nothing was searched, 3 none is feasible, 2 bad input, "
+    "130 interrupted, 1 a defect of this program.",
 )
 library_app = typer.Typer(
     cls=_Verbs,
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
     help="List and show the cited data: chips, models, nodes, memories, formats, stacks, figures.\n\n"
     "Example: dse library show a100_80gb_sxm",
@@ -71,6 +73,17 @@ Stored = Annotated[str, typer.Argument(metavar="RUN", help="run directory, resul
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="replace a key of the sweep; repeatable")]
 As = Annotated[Format, typer.Option("--format", help="how to print")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print no progress and no report")]
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(metavar="NAME", help="name of the sweep and of its file")]) -> None:
+    """Write a commented sweep file to start from.
+
+    Example: dse new mychip
+    """
+    from dse.verbs.new import write_sweep
+
+    write_sweep(name)
 
 
 @app.command()
@@ -101,14 +114,27 @@ def run(
 
 
 @app.command()
-def check(spec: Sweep, overrides: Set = None, output: As = Format.table) -> None:
+def schema(
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="file to write; printed where not given")] = None,
+) -> None:
+    """Print the JSON Schema of sweep files, for editors.
+
+    Example: dse schema --out sweep.schema.json
+    """
+    from dse.verbs.schema import print_schema
+
+    print_schema(out)
+
+
+@app.command()
+def check(spec: Sweep, overrides: Set = None, output: As = Format.table, quiet: Quiet = False) -> None:
     """Validate a sweep and evaluate one design of it; write nothing.
 
     Example: dse check sweeps/mach1.yaml
     """
     from dse.verbs.check import check_sweep
 
-    check_sweep(spec, list(overrides or []), output=output.value)
+    check_sweep(spec, list(overrides or []), output=output.value, quiet=quiet)
 
 
 @app.command()
@@ -155,7 +181,7 @@ def report(
         int, typer.Option(metavar="N", help="designs that the page shows at most", min=1, max=200_000)
     ] = 50_000,
 ) -> None:
-    """Write the report of a run: one HTML file that opens from disk, without the network.
+    """Write the report of a run: one HTML file, offline.
 
     Example: dse report results/mach1 --out mach1.html
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dse.loop import check_baselines
 from dse.results.picks import settings_of
 from dse.space import Space, SpaceParameter
 from dse.spec import Spec, load_spec
+from dse.spec.search import OWN_SAMPLERS
 from dse.terminal import console, print_lines, print_table
 from dse.terminal.summary import asked, shown_metrics, unit_of
 from dse.terminal.tables import Table, cell_text, csv_text, number_text
@@ -25,8 +27,21 @@ FEW = 12
 """Values of a parameter that are written out."""
 
 
-def check_sweep(sweep: Path, overrides: Sequence[str], *, output: str) -> None:
+PROBE_DESIGNS = 2048
+"""Designs by which the time of a run is estimated."""
+
+SEARCH_SHARE = 2.0
+"""Time of a whole run over that of its evaluations, at most: proposing and keeping designs take about as long again."""
+
+
+def check_sweep(sweep: Path, overrides: Sequence[str], *, output: str, quiet: bool = False) -> None:
     """Print a sweep as it is understood, with one design and every baseline evaluated.
+
+    Args:
+        sweep: the sweep file.
+        overrides: ``a.b=c`` arguments.
+        output: "table", "json" or "csv" (the parameters).
+        quiet: print nothing but faults.
 
     Raises:
         SpecError: every fault of the sweep.
@@ -36,6 +51,8 @@ def check_sweep(sweep: Path, overrides: Sequence[str], *, output: str) -> None:
     check_baselines(spec, evaluator.baselines)
     designs = space.default_design()
     judged = evaluator.evaluate(designs)
+    if quiet:
+        return
     if output == "json":
         print(json.dumps(_check_json(spec, space, evaluator, judged), indent=2, allow_nan=False))
         return
@@ -45,7 +62,7 @@ def check_sweep(sweep: Path, overrides: Sequence[str], *, output: str) -> None:
         return
     out = console()
     print_lines(out, asked(spec), heading=f"{spec.name}: {sweep} is a valid sweep")
-    print_lines(out, [_search_words(spec, space)], heading="Search")
+    print_lines(out, [_search_words(spec, space), *_time_words(spec, space, evaluator)], heading="Search")
     print_table(out, parameters)
     print_lines(out, [f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], heading="Fixed")
     design = [f"{name} {cell_text(value)}" for name, value in settings_of(designs, 0).items()]
@@ -62,6 +79,32 @@ def _search_words(spec: Spec, space: Space) -> str:
     size = f"a grid of {number_text(space.grid_size)} designs" if space.is_enumerable else "a continuous space"
     count = "all of them" if search.n_designs is None else f"{number_text(search.n_designs)} designs"
     return f"{search.sampler} over {size} in {len(space.dimensions)} dimensions: {count}, seed {search.seed}"
+
+
+def seconds_estimate(spec: Spec, space: Space, evaluator: Evaluator) -> float:
+    """Return how long evaluating every design of a run takes on this machine, from a few designs of the space."""
+    total = space.grid_size if spec.search.n_designs is None else spec.search.n_designs
+    unit = np.random.default_rng(0).random((PROBE_DESIGNS, len(space.dimensions)))
+    designs = space.decode(unit)
+    start = time.perf_counter()
+    evaluator.evaluate(designs, metrics=())
+    return (time.perf_counter() - start) * total / PROBE_DESIGNS
+
+
+def _time_words(spec: Spec, space: Space, evaluator: Evaluator) -> list[str]:
+    least = seconds_estimate(spec, space, evaluator)
+    words = f"about {_duration(least)} to {_duration(SEARCH_SHARE * least)} on this machine"
+    if least < 1:
+        words = "about a second on this machine"
+    asking = [stage for stage in spec.search.stages if stage not in OWN_SAMPLERS]
+    return [words, *(f"{stage} asks Optuna design by design, which takes longer than that" for stage in asking)]
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{number_text(seconds / length, 2)} {unit}"
+    return f"{number_text(max(seconds, 1.0), 2)} s"
 
 
 def parameters_table(space: Space) -> Table:
@@ -133,6 +176,7 @@ def _check_json(spec: Spec, space: Space, evaluator: Evaluator, judged: Evaluati
         "name": spec.name,
         "hash": spec.hash,
         "dimensions": list(space.dimensions),
+        "seconds_estimate": seconds_estimate(spec, space, evaluator),
         "grid_size": space.grid_size if space.is_enumerable else None,
         "fixed": dict(space.fixed),
         "resolved": spec.resolved(),

@@ -1,0 +1,132 @@
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from dse.errors import RunError, SpecError
+from dse.loop import run
+from dse.spec import load_spec, parse_spec
+from dse.spec.schema import sweep_schema
+from dse.verbs.check import seconds_estimate
+from dse.verbs.new import write_sweep
+from dse.verbs.schema import print_schema
+from dse.yaml_positions import parse_yaml
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = sorted((ROOT / "sweeps").rglob("*.yaml"))
+
+# Each is what one line of a good sweep becomes, and is wrong on its own.
+BAD = {
+    "unknown section": {"objectivs": []},
+    "no objectives": {"objectives": []},
+    "direction": {"objectives": [{"metric": "cost_usd", "direction": "minimise"}]},
+    "metric": {"objectives": [{"metric": "chat.ms_per_tokn", "direction": "minimize"}]},
+    "bare workload metric": {"objectives": [{"metric": "ms_per_token", "direction": "minimize"}]},
+    "constraint key": {"constraints": [{"metric": "tdp_w", "maximum": 150}]},
+    "model": {"workloads": {"chat": {"model": "llama9_70b"}}},
+    "workload key": {"workloads": {"chat": {"model": "llama2_70b", "batchsize": 3}}},
+    "parameter": {"space": {"memory_device": 4}},
+    "name of a choice": {"space": {"node": {"values": ["tsmc_6b"]}}},
+    "foreign range": {"space": {"macs": {"min": 1, "max": 2}}},
+    "range of names": {"space": {"node": {"low": 1, "high": 2}}},
+    "empty values": {"space": {"node": {"values": []}}},
+    "baseline key": {"baselines": {"pair": {"chip": "2x a100_80gb_sxm"}}},
+    "figure": {"technology": {"tco.puee": 1.2}},
+    "search key": {"search": {"sampler": "grid", "n_trials": 5}},
+    "list for a mapping": {"workloads": ["chat"]},
+    "number for a name": {"name": 7},
+}
+
+
+@pytest.fixture(scope="module")
+def validator():
+    schema = sweep_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def plain(text):
+    return parse_yaml(text, "a file").plain()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_sweeps_follow_the_schema(validator, path):
+    validator.validate(plain(path.read_text(encoding="utf-8")))
+
+
+def test_the_schema_takes_what_the_reader_takes(validator, sweep):
+    parse_spec(sweep)
+    validator.validate(sweep)
+    validator.validate(json.loads(json.dumps(parse_spec(sweep).resolved())))
+
+
+@pytest.mark.parametrize("change", BAD.values(), ids=BAD.keys())
+def test_bad_sweeps_fail_in_the_editor_as_they_do_here(validator, sweep, change):
+    bad = {**copy.deepcopy(sweep), **change}
+    with pytest.raises(SpecError):
+        parse_spec(bad)
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate(bad)
+
+
+def test_the_schema_is_printed_or_written(tmp_path, capsys):
+    print_schema(None)
+    print_schema(tmp_path / "schema.json")
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "schema.json").read_text()) == sweep_schema()
+    with pytest.raises(RunError, match="cannot be written"):
+        print_schema(tmp_path)
+
+
+def test_a_new_sweep_is_valid_and_finds_something(tmp_path, monkeypatch, validator, capsys):
+    monkeypatch.chdir(tmp_path)
+    file = write_sweep("mychip")
+    assert "dse run mychip.yaml" in capsys.readouterr().out
+    validator.validate(yaml.safe_load(file.read_text()))
+    spec = load_spec(file)
+    assert spec.name == "mychip"
+    assert run(spec, out=tmp_path / "here").found_feasible
+    with pytest.raises(RunError, match="exists already"):
+        write_sweep("mychip.yaml")
+
+
+@pytest.mark.parametrize("name", ["two words", "7up", "", ".yaml"])
+def test_a_name_that_cannot_be_one_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match="letters, digits"):
+        write_sweep(name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_estimate_of_time_grows_with_the_budget(sweep):
+    from dse.evaluate import Evaluator
+    from dse.space import Space
+
+    def estimate(designs):
+        spec = parse_spec({**sweep, "search": {"sampler": "sobol", "n_designs": designs}})
+        return seconds_estimate(spec, Space(spec), Evaluator(spec))
+
+    estimate(1000)
+    # A thousandfold budget: far beyond what a busy machine adds.
+    assert 0 < estimate(1_000) < estimate(1_000_000)
+
+
+@pytest.mark.parametrize(("arguments", "limit"), [(["--help"], 0.5), (["check", "sweeps/mach1.yaml"], 1.0)])
+def test_the_command_line_answers_at_once(arguments, limit):
+    """Processor time, which other programs on the machine do not lengthen as they do the time that passes."""
+    program = f"import sys; sys.argv = ['dse', *{arguments!r}]; from dse.cli import main; main()"
+    timed = (
+        "import resource, subprocess, sys\n"
+        f"subprocess.run([sys.executable, '-c', {program!r}], check=True, stdout=subprocess.DEVNULL)\n"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime)"
+    )
+
+    def seconds():
+        done = subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, cwd=ROOT, check=True)
+        return float(done.stdout)
+
+    assert min(seconds() for _ in range(3)) < limit
