@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
+from scipy import special
 
 from cost_models.columns import FloatArray, Number
 from cost_models.library import load_library
@@ -20,6 +21,9 @@ from cost_models.units import MM2_PER_CM2
 
 HOURS_PER_YEAR = 8766.0
 SECONDS_PER_YEAR = 3600 * HOURS_PER_YEAR
+
+QUADRATURE_NODES = 32
+"""Points of the Gauss-Legendre rule over the probability of a defect density: 1 % for dies of many defects."""
 
 YieldModel = Literal["negative_binomial", "poisson", "murphy"]
 
@@ -45,6 +49,21 @@ class Economics:
     nre_share: float = field(default_factory=partial(_typical, "economics.nre_share"))
     krw_per_usd: float = field(default_factory=partial(_typical, "economics.krw_per_usd"))
     yield_model: YieldModel = "negative_binomial"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Harvest:
+    """Spare cores of a die; ``(n,)`` or scalars.
+
+    Attributes:
+        core_share: share of the die that all cores take, spare ones included.
+        cores: cores that must work.
+        spare_cores: cores beyond those.
+    """
+
+    core_share: Number
+    cores: Number
+    spare_cores: Number
 
 
 def gross_dies(die_mm2: Number, *, diameter_mm: Number, edge_mm: Number, scribe_mm: Number) -> FloatArray:
@@ -101,6 +120,64 @@ def die_yield(die_mm2: Number, defects_per_cm2: Number, *, model: YieldModel, al
     raise ValueError(f"yield_model: {model!r} is not one of negative_binomial, poisson, murphy")
 
 
+def harvest_yield(block_yield: Number, *, blocks: Number, needed: Number) -> FloatArray:
+    """Return the chance that at least `needed` of `blocks` independent blocks are good.
+
+    sum over k >= needed of C(n, k) y^k (1 - y)^(n - k) (library ``formulas.harvest``).
+    """
+    count = np.asarray(blocks).astype(np.int64)
+    return np.asarray(special.bdtrc(np.asarray(needed, dtype=np.float64) - 1.0, count, block_yield))
+
+
+def harvested_yield(
+    defects: Number,
+    *,
+    core_share: Number,
+    cores: Number,
+    spare_cores: Number,
+    model: YieldModel,
+    alpha: Number,
+) -> FloatArray:
+    """Return the yield of a die that works with `cores` of its ``cores + spare_cores`` cores; its rest must be good.
+
+    Defect densities vary from die to die as the yield law says (negative binomial: gamma, Murphy: triangular); given
+    the density, defects are independent, and cores fail by `harvest_yield`. What spare cores gain over the plain
+    law is integrated over the density, so that without spare cores the result is the law itself.
+
+    Args:
+        defects: expected defects of the whole die, spare cores included.
+        core_share: share of the die that all its cores take.
+        cores: cores that must work.
+        spare_cores: cores beyond those.
+        model: yield law.
+        alpha: clustering of the negative binomial.
+    """
+    plain = {
+        "negative_binomial": yield_negative_binomial(defects, alpha),
+        "poisson": yield_poisson(defects),
+        "murphy": yield_murphy(defects),
+    }[model]
+    built = np.asarray(cores) + np.asarray(spare_cores)
+    with_spares, without = np.zeros(1), np.zeros(1)
+    for node, half_weight in zip(*np.polynomial.legendre.leggauss(QUADRATURE_NODES), strict=True):
+        chance, weight = (node + 1) / 2, half_weight / 2
+        density = np.asarray(defects) * _density_quantile(chance, model, alpha)
+        rest = weight * np.exp(-density * (1 - np.asarray(core_share)))
+        core = np.exp(-density * core_share / built)
+        with_spares = with_spares + rest * harvest_yield(core, blocks=built, needed=cores)
+        without = without + rest * core**built
+    return np.asarray(plain * with_spares / without)
+
+
+def _density_quantile(chance: float, model: YieldModel, alpha: Number) -> FloatArray:
+    """Return a quantile of the defect density over its mean."""
+    if model == "negative_binomial":
+        return np.asarray(special.gammaincinv(alpha, chance) / alpha)
+    if model == "murphy":
+        return np.asarray(np.sqrt(2 * chance) if chance < 0.5 else 2 - np.sqrt(2 * (1 - chance)))
+    return np.ones(1)
+
+
 def good_die_usd(
     wafer_usd: Number, gross: Number, good_share: Number, *, line_yield: Number, die_test_usd: Number = 0.0
 ) -> FloatArray:
@@ -115,8 +192,18 @@ def die_blocks(
     defects_per_cm2: FloatArray,
     yield_model: YieldModel,
     technology: Technology,
+    harvest: Harvest | None = None,
 ) -> dict[str, FloatArray]:
-    """Return the cost of one good die, and of testing all dies for it."""
+    """Return the cost of one good die, and of testing all dies for it.
+
+    Args:
+        die_mm2: die, spare cores included.
+        wafer_usd: processed wafer.
+        defects_per_cm2: defect density.
+        yield_model: law that turns both into yield.
+        technology: figures of ``yield.yaml``.
+        harvest: spare cores; none where None.
+    """
     value = technology.value
     gross = gross_dies(
         die_mm2,
@@ -126,7 +213,18 @@ def die_blocks(
     )
     alpha = value("formulas.yield_negative_binomial.alpha")
     critical_mm2 = die_mm2 * value("formulas.critical_area_ratio")
-    good = die_yield(critical_mm2, defects_per_cm2, model=yield_model, alpha=alpha)
+    if harvest is None:
+        good = die_yield(critical_mm2, defects_per_cm2, model=yield_model, alpha=alpha)
+    else:
+        defects = critical_mm2 * (defects_per_cm2 / MM2_PER_CM2)
+        good = harvested_yield(
+            defects,
+            core_share=harvest.core_share,
+            cores=harvest.cores,
+            spare_cores=harvest.spare_cores,
+            model=yield_model,
+            alpha=alpha,
+        )
     line = value("formulas.good_die_cost.wafer_line_yield")
     return {
         "die": good_die_usd(wafer_usd, gross, good, line_yield=line),

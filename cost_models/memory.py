@@ -31,6 +31,7 @@ class MemorySystem:
         price_usd: of all devices.
         stacks: devices that sit on an interposer beside the die.
         on_interposer: whether they need one.
+        board_bits: data bits of devices on the board, 0 where they sit on an interposer.
         not_offered: 1 where the technology has no device of this width or capacity, else 0.
     """
 
@@ -44,6 +45,7 @@ class MemorySystem:
     price_usd: FloatArray
     stacks: FloatArray
     on_interposer: FloatArray
+    board_bits: FloatArray
     not_offered: FloatArray
 
 
@@ -105,5 +107,6 @@ def memory_system(
         price_usd=gib * figure("price_usd_per_gb"),
         stacks=devices * on_interposer,
         on_interposer=on_interposer,
+        board_bits=total_bits * (1 - on_interposer),
         not_offered=_not_offered(library, names, bits, device_gib),
     )

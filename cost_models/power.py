@@ -13,6 +13,9 @@ from cost_models.compute import Scales
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, FEMTO, PICO
 
+FARTHEST_SUPPLY = 2.0
+"""Supply over the nominal one up to which the clock's curve is inverted."""
+
 
 def dynamic_scale(supply_v: Number, nominal_v: Number) -> FloatArray:
     """Return dynamic energy over that at the node's nominal supply: (V / Vnom)^2."""
@@ -20,9 +23,50 @@ def dynamic_scale(supply_v: Number, nominal_v: Number) -> FloatArray:
     return np.asarray(ratio * ratio)
 
 
-def leakage_w(die_mm2: FloatArray, w_per_mm2: Number, supply_v: Number, nominal_v: Number) -> FloatArray:
-    """Return leakage of the die: figure per area times V / Vnom, the leakage current taken as constant."""
-    return np.asarray(die_mm2 * w_per_mm2 * (np.asarray(supply_v) / nominal_v))
+def clock_ratio(supply_ratio: Number, *, threshold: Number, alpha: Number) -> FloatArray:
+    """Return the clock over that at nominal supply, for a supply over the nominal one.
+
+    Alpha-power law (Sakurai and Newton, JSSC 1990): delay of a gate goes with V / (V - Vt)^alpha, so
+    f / fnom = ((u - t) / (1 - t))^alpha / u with u = V / Vnom and t = Vt / Vnom; 0 below the threshold.
+    """
+    supply_ratio = np.asarray(supply_ratio, dtype=np.float64)
+    over = np.maximum(supply_ratio - threshold, 0.0) / (1 - np.asarray(threshold))
+    return np.asarray(over**alpha / supply_ratio)
+
+
+def supply_ratio(clock: Number, *, threshold: Number, alpha: Number) -> FloatArray:
+    """Return the least supply over the nominal one at which logic reaches a clock over that at nominal supply.
+
+    Newton's method on u - t = (1 - t) (c u)^(1 / alpha), which is convex, from above: it never overshoots, and is
+    exact to 1e-6. Beyond `FARTHEST_SUPPLY`, above what any process allows, the supply grows in proportion to the clock.
+    """
+    threshold, exponent = np.asarray(threshold), 1 / np.asarray(alpha)
+    clock = np.asarray(clock, dtype=np.float64)
+    farthest = clock_ratio(FARTHEST_SUPPLY, threshold=threshold, alpha=alpha)
+    beyond = np.maximum(clock / farthest, 1.0)
+    slope = (1 - threshold) * (clock / beyond) ** exponent
+    ratio = np.where(clock <= 1, 1.0, FARTHEST_SUPPLY)
+    for _ in range(4):
+        power = slope * ratio**exponent
+        ratio = ratio - (ratio - threshold - power) / (1 - power * exponent / ratio)
+    return np.asarray(ratio * beyond)
+
+
+def leakage_w(
+    die_mm2: FloatArray, w_per_mm2: Number, supply_v: Number, nominal_v: Number, *, warmer_c: Number, doubling_c: Number
+) -> FloatArray:
+    """Return leakage of the die: figure per area x V / Vnom x 2^(dT / T2), the current per voltage taken as constant.
+
+    Args:
+        die_mm2: die.
+        w_per_mm2: at nominal supply and the temperature of the measurement behind the figure.
+        supply_v: supply.
+        nominal_v: nominal supply of the node.
+        warmer_c: junction above that temperature.
+        doubling_c: rise that doubles leakage.
+    """
+    heat = np.exp2(np.asarray(warmer_c) / doubling_c)
+    return np.asarray(die_mm2 * w_per_mm2 * (np.asarray(supply_v) / nominal_v) * heat)
 
 
 def stream_j_per_byte(die_mm2: FloatArray, *, scales: Scales, technology: Technology) -> FloatArray:

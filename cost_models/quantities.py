@@ -82,6 +82,15 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
     Parameter("clock_ghz", "GHz", "clock of the MAC array", 1.0, high=10.0),
     Parameter("supply_v", "V", "supply of the logic; the node's nominal where not given", None, high=2.0),
     Parameter("sram_mib", "MiB", "on-chip SRAM", 64.0),
+    Parameter("cores", "", "equal cores that arrays and SRAM are divided into, for harvesting", 16.0, integer=True),
+    Parameter(
+        "spare_cores",
+        "",
+        "cores built beyond those, so that dies with as many bad ones can be sold",
+        0.0,
+        integer=True,
+        open_low=False,
+    ),
     Parameter(
         "architecture",
         "",

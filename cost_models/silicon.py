@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from cost_models import area, compute, cost, memory, power
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray
+from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number
 from cost_models.cost import Economics
 from cost_models.machine import Machine
 from cost_models.quantities import PARAMETERS, Parameter
@@ -82,9 +82,32 @@ class _Design:
         return self.node("vdd_nominal_v")
 
     @cached_property
+    def curve(self) -> dict[str, Number]:
+        value = self.technology.value
+        return {"threshold": value("clocking.threshold_over_nominal"), "alpha": value("clocking.alpha")}
+
+    @cached_property
     def supply_v(self) -> FloatArray:
+        """The supply given, else the least that reaches the clock and at which SRAM still works."""
         given = self.number("supply_v")
-        return np.where(np.isnan(given), self.nominal_v, given)
+        if not np.isnan(given).any():
+            return given
+        needed = power.supply_ratio(self.number("clock_ghz") / self.node("nominal_clock_ghz"), **self.curve)
+        least = np.maximum(needed, self.technology.value("clocking.least_over_nominal")) * self.nominal_v
+        return np.where(np.isnan(given), least, given)
+
+    @cached_property
+    def clocking(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """(used, allowed) of the clock at a given supply, and of the supply."""
+        given, nominal = self.number("supply_v"), self.nominal_v
+        highest = nominal * self.technology.value("clocking.highest_over_nominal")
+        clock_ghz = self.number("clock_ghz")
+        if np.isnan(given).all():
+            reached = np.array([np.inf])
+        else:
+            reached = self.node("nominal_clock_ghz") * power.clock_ratio(self.supply_v / nominal, **self.curve)
+            reached = np.where(np.isnan(given), np.inf, reached)
+        return {"clock_ghz": (clock_ghz, reached), "supply_v": (self.supply_v, highest)}
 
     @cached_property
     def scales(self) -> compute.Scales:
@@ -133,16 +156,33 @@ class _Design:
         )
 
     @cached_property
+    def built(self) -> FloatArray:
+        """Cores built over cores used."""
+        return 1 + self.number("spare_cores") / self.number("cores")
+
+    @cached_property
+    def harvest(self) -> cost.Harvest | None:
+        spare = self.number("spare_cores")
+        if not spare.any():
+            return None
+        in_cores = sum(self.areas[name] for name in area.CORE_BLOCKS)
+        return cost.Harvest(core_share=in_cores / self.die_mm2, cores=self.number("cores"), spare_cores=spare)
+
+    @cached_property
     def areas(self) -> dict[str, FloatArray]:
         value, classes = self.technology.value, self.choice("architecture")
+        sram = self.number("sram_mib") * self.node("sram_mm2_per_mib")
+        core_share = area.core_sram_share(classes, self.technology)
         return area.area_blocks(
-            mac_array=self.array.mm2,
-            sram=self.number("sram_mib") * self.node("sram_mm2_per_mib"),
+            classes,
+            mac_array=self.array.mm2 * self.built,
+            core_sram=sram * core_share * self.built,
+            cache_sram=sram * (1 - core_share),
             memory_interface=self.store.interface_mm2,
             host_interface=self.every_row("interfaces.host_mm2"),
             link_interface=self.number("link_gbps") * value("interfaces.link_mm2_per_gbps"),
             weight_decoder=self.decoder.mm2,
-            factor=classes.map(lambda name: value(f"floorplan.area_factor.{name}")),
+            technology=self.technology,
         )
 
     @cached_property
@@ -181,6 +221,10 @@ class _Design:
         return self.every_row("board.vrm_efficiency")
 
     @cached_property
+    def junction_c(self) -> FloatArray:
+        return self.choice("cooling").map(lambda name: self.technology.value(f"thermal.junction_c.{name}"))
+
+    @cached_property
     def watts(self) -> dict[str, FloatArray]:
         bandwidth = self.store.bandwidth_bytes_per_s
         return power.power_blocks(
@@ -189,7 +233,14 @@ class _Design:
             on_chip=bandwidth * self.stream_j_per_byte,
             weight_decoder=bandwidth * self.decoder.j_per_byte,
             links=self.link_bytes_per_s * self.link_j_per_byte,
-            leakage=power.leakage_w(self.die_mm2, self.node("leakage_w_per_mm2"), self.supply_v, self.nominal_v),
+            leakage=power.leakage_w(
+                self.die_mm2,
+                self.node("leakage_w_per_mm2"),
+                self.supply_v,
+                self.nominal_v,
+                warmer_c=self.junction_c - np.asarray(self.technology.value("thermal.leakage_reference_c")),
+                doubling_c=self.technology.value("thermal.leakage_doubling_c"),
+            ),
             memory_idle=self.store.idle_w,
             board=self.every_row("board_load.fixed_w"),
             conversion_efficiency=self.conversion_efficiency,
@@ -207,6 +258,7 @@ class _Design:
             defects_per_cm2=self.node("defect_density_per_cm2"),
             yield_model=self.economics.yield_model,
             technology=self.technology,
+            harvest=self.harvest,
         )
         package = cost.package_blocks(
             self.die_mm2,
@@ -241,8 +293,18 @@ class _Design:
             cooling=self.choice("cooling"),
             technology=self.technology,
         )
+        delivered_w = self.watts["mac_array"] + self.watts["on_chip"] + self.watts["leakage"]
+        package = area.package_limits(
+            self.die_mm2,
+            board_memory_bits=self.store.board_bits,
+            stacks=self.store.stacks,
+            link_gbps=self.number("link_gbps"),
+            supply_w=delivered_w,
+            supply_v=self.supply_v,
+            technology=self.technology,
+        )
         not_offered = self.store.not_offered
-        return {**floorplan, "memory_device": (not_offered, np.zeros_like(not_offered))}
+        return {**floorplan, **package, **self.clocking, "memory_device": (not_offered, np.zeros_like(not_offered))}
 
 
 def design_machine(

@@ -247,12 +247,22 @@ def validate(
         Path | None, typer.Option(metavar="SCORED.csv", help="scored rows; a folder for several files")
     ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="DIR", help="folder of figures")] = None,
+    silicon: Annotated[bool, typer.Option("--silicon", help="area, power and price of real chips instead")] = False,
     output: As = Format.table,
 ) -> None:
     """Hold predictions against published measurements.
 
     Example: dse validate --out scored --plot pictures
+
+    Example: dse validate --silicon
     """
+    if silicon:
+        if measurements or out or plot:
+            raise typer.BadParameter("--silicon goes with --format only")
+        from dse.verbs.validate import validate_silicon
+
+        validate_silicon(output=output.value)
+        return
     from dse.verbs.validate import validate as validate_files
 
     validate_files(measurements or [], out=out, output=output.value, plots=plot)

@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.area import area_blocks, floorplan_limits, perimeter_mm, total
+from cost_models.area import (
+    area_blocks,
+    core_sram_share,
+    floorplan_limits,
+    package_limits,
+    perimeter_mm,
+    sides_mm,
+    total,
+)
 from cost_models.columns import Choice
 from cost_models.library import load_library
 from cost_models.technology import Technology
@@ -11,105 +19,84 @@ from cost_models.technology import Technology
 TECHNOLOGY = Technology()
 FIGURES = load_library().figures
 SIZE = st.floats(0.01, 400)
-
-# chip, node, MACs, MAC format, SRAM MiB, memory (technology, units), PCIe (generation, lanes), real mm2, printed error
-CHIPS = [
-    ("tpu_v4i", "tsmc_7", 65536, "bf16xbf16", 144, ("hbm2", 2), (4, 16), 400, 9),
-    ("warboy", "samsung_14", 16000, "int8xint8", 32, ("lpddr4x", 8), (4, 8), 180, -8),
-    ("mtia_v1", "tsmc_7", 32000, "fp16xfp16", 136, ("lpddr5", 16), (4, 8), 373, -15),
-    ("mtia_v2", "tsmc_5", 65556, "bf16xbf16", 280, ("lpddr5", 16), (5, 8), 421, 6),
-    ("rngd", "tsmc_5", 128000, "bf16xbf16", 284, ("hbm3", 2), (5, 16), 653, -13),
-]
+CLASSES = ("programmable", "npu", "static")
 
 
 def typ(path):
     return FIGURES[path].typ
 
 
-def blocks_of(node, macs, mac_format, sram_mib, memory, pcie, factor):
-    """Return the blocks of a published chip from the library's typical figures alone."""
-    technology, units = memory
-    generation, lanes = pcie
-    lane = f"interface_areas.pcie{generation}_phy_mm2_per_lane"
-    controller = typ(f"{lane}.controller_transistors") / 1e6 / typ(f"nodes.{node}.transistor_density_mtr_per_mm2")
-    column = lambda number: np.array([float(number)])  # noqa: E731
-    um2 = typ(f"mac_n7.formats.{mac_format}.area_array_um2") * typ(f"nodes.{node}.logic_area_rel_n7")
+def column(number):
+    return np.array([float(number)])
+
+
+def blocks_of(kind, mac, core, cache=0.0, interfaces=20.0, decoder=0.5):
     return area_blocks(
-        mac_array=column(macs * um2 * 1e-6),
-        sram=column(sram_mib * typ(f"nodes.{node}.sram_mm2_per_mib")),
-        memory_interface=column(units * typ(f"memory.{technology}.phy_controller_mm2")),
-        host_interface=column(lanes * (typ(lane) + controller)),
-        link_interface=column(0),
-        weight_decoder=column(0),
-        factor=factor,
+        Choice.of(kind),
+        mac_array=column(mac),
+        core_sram=column(core),
+        cache_sram=column(cache),
+        memory_interface=column(interfaces),
+        host_interface=column(10.9),
+        link_interface=column(3.0),
+        weight_decoder=column(decoder),
+        technology=TECHNOLOGY,
     )
 
 
-@pytest.mark.parametrize(("name", "node", "macs", "form", "sram", "memory", "pcie", "real", "percent"), CHIPS)
-def test_area_check_of_real_chips(name, node, macs, form, sram, memory, pcie, real, percent):
-    # Technology page, section 7; the factor is the geometric mean over these chips and TPU v1.
-    blocks = blocks_of(node, macs, form, sram, memory, pcie, typ("floorplan.area_factor.npu"))
-    assert (total(blocks)[0] / real - 1) * 100 == pytest.approx(percent, abs=0.6)
+@given(st.sampled_from(CLASSES), SIZE, SIZE, SIZE)
+def test_blocks_are_the_die(kind, mac, core, cache):
+    blocks = blocks_of(kind, mac, core, cache)
+    surround = typ(f"floorplan.surround_over_sram.{kind}") * core
+    shared = (0.79 * mac + 3.4 * cache) if kind == "programmable" else 0.0
+    named = mac * 1.25 + core + cache + surround + shared + 20 + 10.9 + 3 + 0.5
+    assert total(blocks) == sum(blocks.values())
+    assert total(blocks)[0] == pytest.approx(named * 1.017)
+    assert all(block >= 0 for block in blocks.values())
 
 
-def test_area_check_of_the_first_tpu():
-    # Its DDR3 interfaces, 39 mm2, are taken from the same table.
-    mac, sram = 65536 * 120e-6 * 6.5, 28 * 2.7
-    assert (mac, sram) == pytest.approx((51.1, 75.6), abs=0.05)
-    die = (mac + sram + 39.0) * typ("floorplan.area_factor.npu")
-    assert die / 331 - 1 == pytest.approx(0.27, abs=0.006)
+@given(st.sampled_from(CLASSES), SIZE, SIZE)
+def test_every_part_makes_the_die_larger(kind, mac, core):
+    base = total(blocks_of(kind, mac, core))
+    for more in (blocks_of(kind, mac * 1.1, core), blocks_of(kind, mac, core * 1.1), blocks_of(kind, mac, core, 1.0)):
+        assert total(more) > base
+    assert total(blocks_of(kind, mac, core, interfaces=21.0)) - base == pytest.approx(1.017), "a PHY is only itself"
 
 
-def test_groq_needs_its_own_class():
-    chip = ("tsmc_16", 409600, "int8xint8", 220, ("hbm3", 0), (4, 16))
-    as_npu = total(blocks_of(*chip, typ("floorplan.area_factor.npu")))[0]
-    as_static = total(blocks_of(*chip, typ("floorplan.area_factor.static")))[0]
-    assert as_npu / 725 - 1 == pytest.approx(0.79, abs=0.005)
-    assert as_static / 725 - 1 == pytest.approx(0, abs=0.01)
-
-
-def test_programmable_factor_is_that_of_three_gpus():
-    # Active MACs (peak over boost clock), L2 and L1, and the interfaces of die photos or of the library.
-    ga100 = 826 / (312e12 / 2 / 1.41e9 * 800e-6 + 60.25 * 0.57 + 58 + 31.8 + 20.9)
-    nvlink = 18 * (0.965 + 86.628 / 140)
-    pcie = 16 * (0.64 + 5.372 / 140)
-    gh100 = 814 / (989e12 / 2 / 1.83e9 * 800e-6 * 0.585 + 83 * 0.44 + 6 * 15 + nvlink + pcie)
-    mi210 = 724 / (181e12 / 2 / 1.7e9 * 800e-6 * 0.85 + 16 * 0.56 + 83.3 + 40.8 + 45.5 + 42)
-    figure = FIGURES["floorplan.area_factor.programmable"]
-    assert np.cbrt(ga100 * gh100 * mi210) == pytest.approx(figure.typ, rel=0.03)
-    assert min(ga100, gh100, mi210) == pytest.approx(figure.low, rel=0.02)
-    assert max(ga100, gh100, mi210) == pytest.approx(figure.high, rel=0.02)
-
-
-@given(SIZE, SIZE, SIZE, st.floats(1, 4))
-def test_blocks_are_the_die(mac, sram, memory, factor):
-    column = lambda number: np.array([number])  # noqa: E731
-    blocks = area_blocks(
-        mac_array=column(mac),
-        sram=column(sram),
-        memory_interface=column(memory),
+def test_classes_side_by_side_are_the_classes_alone():
+    kinds = Choice.of(*CLASSES)
+    together = area_blocks(
+        kinds,
+        mac_array=np.full(3, 30.0),
+        core_sram=np.full(3, 40.0),
+        cache_sram=np.full(3, 5.0),
+        memory_interface=np.full(3, 20.0),
         host_interface=column(10.9),
         link_interface=column(3.0),
         weight_decoder=column(0.5),
-        factor=factor,
+        technology=TECHNOLOGY,
     )
-    assert total(blocks) == sum(blocks.values())
-    assert total(blocks)[0] == pytest.approx(factor * (mac + sram + memory + 13.9) + 0.5)
-    assert all(block >= 0 for block in blocks.values())
+    for row, kind in enumerate(CLASSES):
+        alone = blocks_of(kind, 30, 40, 5)
+        for name, block in together.items():
+            assert np.broadcast_to(block, 3)[row] == pytest.approx(alone[name][0]), (kind, name)
+    assert core_sram_share(kinds, TECHNOLOGY).tolist() == [0.55, 1, 1]
 
 
 @given(st.floats(1, 1000), st.floats(1, 3))
 def test_perimeter_of_a_rectangle(area, ratio):
-    width, height = np.sqrt(area * ratio), np.sqrt(area / ratio)
-    assert perimeter_mm(np.array([area]), ratio)[0] == pytest.approx(2 * (width + height))
-    assert perimeter_mm(np.array([area]), ratio)[0] >= perimeter_mm(np.array([area]), 1.0)[0] * (1 - 1e-12)
+    long, short = sides_mm(column(area), ratio)
+    assert long * short == pytest.approx(area)
+    assert long / short == pytest.approx(ratio)
+    assert perimeter_mm(column(area), ratio)[0] == pytest.approx(2 * (long + short)[0])
+    assert perimeter_mm(column(area), ratio)[0] >= perimeter_mm(column(area), 1.0)[0] * (1 - 1e-12)
 
 
 def limits(die_mm2=400.0, edge_mm=60.0, tdp_w=200.0, cooling="air", overrides=None):
     return floorplan_limits(
-        np.array([die_mm2]),
-        edge_mm=np.array([edge_mm]),
-        tdp_w=np.array([tdp_w]),
+        column(die_mm2),
+        edge_mm=column(edge_mm),
+        tdp_w=column(tdp_w),
         cooling=Choice.of(cooling),
         technology=Technology(overrides or {}),
     )
@@ -135,3 +122,32 @@ def test_gpus_that_exist_stay_in_the_reticle_and_in_the_range_of_air_cooling():
         found = limits(die_mm2=die, tdp_w=tdp)
         assert found["reticle_mm2"][0] <= found["reticle_mm2"][1]
         assert tdp / die <= FIGURES["heat_limits_w_per_mm2.air_observed"].high
+
+
+def package(die_mm2=400.0, bits=0.0, stacks=0.0, links=0.0, watts=100.0, volts=0.75):
+    found = package_limits(
+        column(die_mm2),
+        board_memory_bits=column(bits),
+        stacks=column(stacks),
+        link_gbps=column(links),
+        supply_w=column(watts),
+        supply_v=column(volts),
+        technology=TECHNOLOGY,
+    )
+    return {name: (float(used[0]), float(allowed[0])) for name, (used, allowed) in found.items()}
+
+
+def test_package_by_hand():
+    found = package(bits=1024, links=100, watts=150)
+    assert found["package_balls"] == (pytest.approx(1024 * 3 + 100 * 0.35 + 140 + 150 / 0.75 * 2), (70 / 0.94) ** 2)
+    assert found["interposer_mm2"] == (0, 2831)
+    stacked = package(die_mm2=814, stacks=6)
+    assert stacked["interposer_mm2"][0] == pytest.approx((814 + 6 * 110) * 1.1)
+    assert stacked["stack_edge_mm"] == (60, pytest.approx(2 * np.sqrt(814 * 1.2) * 1.1))
+
+
+def test_packages_that_exist_are_allowed():
+    # H100: 814 mm2 and six stacks; GA100: 826 mm2 and six; M1 Max: 512 bits of LPDDR5.
+    for found in (package(814, stacks=6, watts=600), package(826, stacks=6, watts=350), package(432, bits=512)):
+        assert all(used <= allowed for used, allowed in found.values()), found
+    assert package(400, stacks=8)["stack_edge_mm"][0] > package(400, stacks=8)["stack_edge_mm"][1]

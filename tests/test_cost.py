@@ -125,7 +125,7 @@ def test_organic_package_by_hand():
 
 def test_interposer_by_hand():
     blocks = package(stacks=6.0, on_interposer=1.0)
-    interposer = (400 + 6 * 110) * 1.1 * 0.19
+    interposer = (400 + 6 * 110) * 1.1 * 0.265
     assert blocks["package"] == pytest.approx(interposer)
     assert blocks["bond_loss"] == pytest.approx((100 + 400 + interposer) * (1 / 0.95 - 1))
     assert blocks["test_and_assembly"] == 600

@@ -7,11 +7,14 @@ from cost_models.area import total
 from cost_models.compute import Scales
 from cost_models.library import load_library
 from cost_models.power import (
+    FARTHEST_SUPPLY,
+    clock_ratio,
     dynamic_scale,
     leakage_w,
     power_blocks,
     programmable_stream_j_per_byte,
     stream_j_per_byte,
+    supply_ratio,
 )
 from cost_models.technology import Technology
 
@@ -41,7 +44,7 @@ def typ(path):
 def blocks_of(node, mac_format, tops, die_mm2, gbps, memory, *, on_chip=0.0):
     """Return the power blocks of a chip at peak, nothing but arithmetic, memory and leakage unless asked."""
     joules = typ(f"mac_n7.formats.{mac_format}.energy_bare_pj") * 1e-12 * typ(f"nodes.{node}.logic_energy_rel_n7")
-    joules *= typ("mac_n7.operand_delivery_factor")
+    joules *= 2.0  # the factor of the page
     column = lambda number: np.array([float(number)])  # noqa: E731
     return power_blocks(
         mac_array=column(tops / 2 * 1e12 * joules),
@@ -49,7 +52,7 @@ def blocks_of(node, mac_format, tops, die_mm2, gbps, memory, *, on_chip=0.0):
         on_chip=column(on_chip),
         weight_decoder=column(0),
         links=column(0),
-        leakage=leakage_w(column(die_mm2), typ(f"nodes.{node}.leakage_w_per_mm2"), 1.0, 1.0),
+        leakage=leakage_w(column(die_mm2), typ(f"nodes.{node}.leakage_w_per_mm2"), 1.0, 1.0, warmer_c=0, doubling_c=30),
         memory_idle=column(0),
         board=column(0),
         conversion_efficiency=typ("board.vrm_efficiency"),
@@ -89,7 +92,35 @@ def test_blocks_are_the_design_limit(mac, memory, on_chip, decoder, links, leaka
 
 def test_supply_by_hand():
     assert dynamic_scale(0.6, 0.75) == pytest.approx(0.64)
-    assert leakage_w(np.array([400.0]), 0.04, 0.6, 0.75) == pytest.approx([400 * 0.04 * 0.8])
+    leaking = leakage_w(np.array([400.0]), 0.04, 0.6, 0.75, warmer_c=0, doubling_c=30)
+    assert leaking == pytest.approx([400 * 0.04 * 0.8])
+    hot = leakage_w(np.array([400.0]), 0.04, 0.75, 0.75, warmer_c=60, doubling_c=30)
+    assert hot == pytest.approx([400 * 0.04 * 4])
+
+
+@given(st.floats(0.1, 3), st.floats(0.3, 0.6), st.floats(1.05, 2))
+def test_supply_reaches_the_clock(clock, threshold, alpha):
+    ratio = supply_ratio(clock, threshold=threshold, alpha=alpha)
+    assert ratio > threshold
+    if ratio < FARTHEST_SUPPLY:
+        assert clock_ratio(ratio, threshold=threshold, alpha=alpha) == pytest.approx(clock, rel=1e-6)
+    assert supply_ratio(clock * 1.1, threshold=threshold, alpha=alpha) > ratio
+    assert supply_ratio(1.0, threshold=threshold, alpha=alpha) == pytest.approx(1)
+
+
+def test_alpha_power_law_by_hand():
+    # alpha 1: f goes with 1 - t / u over 1 - t; alpha 2, t 0.5, u 1.5: (1 / 0.5)^2 / 1.5.
+    assert clock_ratio(2.0, threshold=0.5, alpha=1.0) == pytest.approx((1 - 0.25) / 0.5)
+    assert clock_ratio(1.5, threshold=0.5, alpha=2.0) == pytest.approx(4 / 1.5)
+    assert clock_ratio(0.4, threshold=0.5, alpha=1.3) == 0
+
+
+def test_published_voltages_lie_near_the_curve():
+    # MTIA v2: 1.35 GHz at 0.85 V; VSQ: 1.76 GHz at 1.05 V (5 nm, nominal 0.75 V).
+    nominal = typ("nodes.tsmc_5.nominal_clock_ghz")
+    curve = {"threshold": typ("clocking.threshold_over_nominal"), "alpha": typ("clocking.alpha")}
+    for clock, volts in ((1.35, 0.85), (1.76, 1.05)):
+        assert supply_ratio(clock / nominal, **curve) * 0.75 == pytest.approx(volts, rel=0.05)
 
 
 def test_streamed_byte_by_hand():

@@ -42,3 +42,15 @@ def validate(measurements: Sequence[Path], *, out: Path | None, output: str, plo
             draw_validation(validation, plots)
     except OSError as error:
         raise OutputError(f"cannot write: {error}") from None
+
+
+def validate_silicon(*, output: str) -> None:
+    """Predict area, power and price of real chips and print the scores.
+
+    Args:
+        output: "table" or "json".
+    """
+    from dse.validate.silicon import silicon_validation
+
+    validation = silicon_validation()
+    print(validation.as_json() if output == "json" else validation.text())

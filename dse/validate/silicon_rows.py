@@ -1,0 +1,42 @@
+"""The tables of real chips in the library, row by row, and small conversions that every check needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cost_models.columns import FloatArray
+from cost_models.library import load_library
+from cost_models.technology import Technology
+
+Row = Mapping[str, Any]
+
+
+def read_checks(name: str) -> pd.DataFrame:
+    """Return a table of checks of the library; empty cells are NaN, or "" among names."""
+    table = pd.read_csv(load_library().data_file(f"silicon_checks/{name}.csv"))
+    names = [column for column in table if table[column].dtype == object or column in ("memory", "note")]
+    return table.fillna(dict.fromkeys(names, ""))
+
+
+def records(name: str) -> list[Row]:
+    """Return the rows of a table of checks."""
+    return [{str(key): value for key, value in row.items()} for row in read_checks(name).to_dict("records")]
+
+
+def one(number: float) -> FloatArray:
+    """Return a column of one row."""
+    return np.array([float(number)])
+
+
+def figure(technology: Technology, path: str) -> float:
+    """Return a figure as a plain number."""
+    return float(np.asarray(technology.value(path)))
+
+
+def mean_text(errors: pd.Series) -> str:
+    """Return a mean absolute error in per cent."""
+    return f"{100 * errors.abs().mean():.1f} %"
