@@ -72,6 +72,9 @@ def _widened(parameter: Parameter, entry: ParameterSpec) -> tuple[dict[str, Any]
         return declaration, _words(wide_low, wide_high)
     numbers = [float(value) for value in _values(entry)]
     low, high = min(numbers), max(numbers)
+    if low <= 0:
+        # Values are widened by factors, and nought has none.
+        return None
     wide_low, wide_high = _ends(parameter, low, high)
     below, above = np.geomspace(wide_low, low, LEVELS), np.geomspace(high, wide_high, LEVELS)
     added = [float(round(value)) if parameter.integer else float(f"{value:.4g}") for value in (*below, *above)]
