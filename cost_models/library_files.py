@@ -70,6 +70,10 @@ def line_of(path: Path, keys: Sequence[str | int]) -> int:
     return line
 
 
+CASES = ("claims.yaml",)
+"""Files beside the library's sections that hold cases to be judged, not data."""
+
+
 @dataclass
 class Sections:
     """The top-level sections of all files of a directory, and the faults found in them so far.
@@ -92,7 +96,7 @@ class Sections:
             LibraryError: no file, a file that cannot be read, or a section that stands in two files.
         """
         sections = cls()
-        paths = sorted(directory.glob("*.yaml"))
+        paths = sorted(path for path in directory.glob("*.yaml") if path.name not in CASES)
         if not paths:
             raise LibraryError(f"{directory}: holds no YAML file")
         for path in paths:
