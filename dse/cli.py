@@ -314,6 +314,27 @@ def require(
     require_what(what, design, overrides or [], workloads or [], output=output.value, plot=plot)
 
 
+@app.command()
+def audit(
+    claims: Annotated[
+        Path | None, typer.Argument(metavar="CLAIMS", help="claims file; the founding case where not given")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="folder for the page, the tables and the figures")
+    ] = None,
+    output: As = Format.table,
+) -> None:
+    """Hold claims against the equations: verdicts on known machines, and what unknown ones could be.
+
+    Example: dse audit
+
+    Example: dse audit my_claims.yaml --out audit
+    """
+    from dse.verbs.audit import audit_claims
+
+    audit_claims(claims, out=out, output=output.value)
+
+
 @library_app.command("list")
 def list_entries(
     section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,

@@ -1,4 +1,4 @@
-"""What a set of consistent designs looks like: its extent, its least strained members, the fact that would settle it."""
+"""What a set of consistent designs looks like: its extent, and the one further fact that would settle it."""
 
 from __future__ import annotations
 
@@ -66,9 +66,7 @@ def extents_of(table: pd.DataFrame, names: Sequence[str]) -> list[Extent]:
             found.append(Extent(name, float(column.min()), float(column.max()), ()))
         else:
             shares = column.astype(str).value_counts(normalize=True)
-            found.append(
-                Extent(name, float("nan"), float("nan"), tuple((str(k), float(v)) for k, v in shares.items()))
-            )
+            found.append(Extent(name, float("nan"), float("nan"), tuple((str(k), float(v)) for k, v in shares.items())))
     return found
 
 
@@ -116,7 +114,7 @@ def _spread_within(column: pd.Series[Any], groups: pd.Series[Any]) -> float:
     return float(sum(len(part) * _spread(part) for _, part in parts) / len(column))
 
 
-def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+def plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return a row of a table as plain data without what is missing."""
     plain = {}
     for name, value in row.items():

@@ -210,7 +210,8 @@ class _Asked:
             tensor_parallel=np.array([float(workload.n_chips)]),
             expert_spread=technology.value("serving.expert_spread"),
         )
-        formats = Formats(weight_bits, 16.0, kv_bits, technology.value("serving.activation_bits"))
+        # Embedding and head count as stored like all other weights: a slide's bits per weight are a mean over all.
+        formats = Formats(weight_bits, weight_bits, kv_bits, technology.value("serving.activation_bits"))
         chunk = technology.value("serving.prefill_chunk_tokens")
         return cls(serving, formats, *stacks, tflops * 5e11, chunk, subject.overlap == "step")
 
@@ -262,4 +263,4 @@ class _Asked:
         if self.whole_step:
             return (step.sum(step.times.memory_s) >= step.sum(step.times.arithmetic_s)).astype(np.float64)
         waits = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0).sum(axis=0)
-        return waits / step.pass_s
+        return np.asarray(waits / step.pass_s)

@@ -218,23 +218,41 @@ class _Reader:
             for item in _items(fields[key]) if key in fields else ():
                 if item.value not in known:
                     must_be = f"a subject of this file ({one_of(known)})"
-                    self.faults.append(Fault(item.place, f"{path}.{key}", quoted(item.plain()), must_be, suggest(str(item.value), known)))
+                    self.faults.append(
+                        Fault(
+                            item.place, f"{path}.{key}", quoted(item.plain()), must_be, suggest(str(item.value), known)
+                        )
+                    )
                 elif key == "relative_to" and kinds.get(str(item.value)) in ("space", "rates"):
-                    self.faults.append(Fault(item.place, f"{path}.{key}", f"{item.value} is unknown; nothing is relative to it"))
+                    self.faults.append(
+                        Fault(item.place, f"{path}.{key}", f"{item.value} is unknown; nothing is relative to it")
+                    )
         workloads = tuple(self._mapping("workloads"))
         for item in _items(fields["workload"]) if "workload" in fields else ():
             if item.value not in workloads:
                 must_be = f"a workload of this file ({one_of(workloads)})"
-                self.faults.append(Fault(item.place, f"{path}.workload", quoted(item.plain()), must_be, suggest(str(item.value), workloads)))
+                self.faults.append(
+                    Fault(
+                        item.place,
+                        f"{path}.workload",
+                        quoted(item.plain()),
+                        must_be,
+                        suggest(str(item.value), workloads),
+                    )
+                )
         for item in _items(fields["metric"]) if "metric" in fields else ():
             self._check_metric(path, item, "workload" in fields)
 
     def _check_metric(self, path: str, item: Node, has_workload: bool) -> None:
         metric = METRICS.get(str(item.value))
         if metric is None:
-            self.faults.append(Fault(item.place, f"{path}.metric", quoted(item.plain()), "a metric", suggest(str(item.value), METRICS)))
+            self.faults.append(
+                Fault(item.place, f"{path}.metric", quoted(item.plain()), "a metric", suggest(str(item.value), METRICS))
+            )
         elif (metric.scope == "workload") != has_workload:
-            says = "needs a workload" if metric.scope == "workload" else "belongs to the machine: no workload goes with it"
+            says = (
+                "needs a workload" if metric.scope == "workload" else "belongs to the machine: no workload goes with it"
+            )
             self.faults.append(Fault(item.place, f"{path}.metric", f"{metric.name} {says}"))
 
     def _check_words(self, path: str, fields: Mapping[str, Node]) -> None:
@@ -248,7 +266,9 @@ class _Reader:
                 self.faults.append(Fault(fields[key].place, f"{path}.{key}", quoted(fields[key].plain()), "text"))
         side = fields["at"].value if "at" in fields else "about"
         if side == "about" and "within" not in fields and "value" in fields:
-            self.faults.append(Fault(fields["value"].place, f"{path}.within", "is missing: a value about needs a tolerance"))
+            self.faults.append(
+                Fault(fields["value"].place, f"{path}.within", "is missing: a value about needs a tolerance")
+            )
         if side != "about" and "within" in fields:
             self.faults.append(Fault(fields["within"].place, f"{path}.within", f"does not go with at: {side}"))
 
@@ -278,7 +298,9 @@ class _Reader:
         spec = self._spec(parts, (("baselines.", "subjects."),))
         for one in ones:
             with_claim = {**parts, "constraints": Node([_constraint(one)], one.node.place, one.node.place)}
-            checked = spec if spec is None else self._spec(with_claim, ((r"constraints\[0\]", f"claims[{one.position}]"),))
+            checked = (
+                spec if spec is None else self._spec(with_claim, ((r"constraints\[0\]", f"claims[{one.position}]"),))
+            )
             if checked is not None:
                 constraints.append(checked.constraints[0])
         return None if spec is None or len(constraints) < len(ones) else (spec, constraints)
@@ -318,7 +340,11 @@ class _Reader:
         """Note claims about one subject that no number satisfies together, rates and times taken as one."""
         for later, second in enumerate(claims):
             for first in claims[:later]:
-                if (first.of, first.relative_to) != (second.of, second.relative_to) or first.question or second.question:
+                if (
+                    (first.of, first.relative_to) != (second.of, second.relative_to)
+                    or first.question
+                    or second.question
+                ):
                     continue
                 pair = _comparable(first, spec), _comparable(second, spec)
                 if pair[0] is None or pair[1] is None or pair[0][0] != pair[1][0]:
@@ -341,7 +367,15 @@ class _Reader:
             stack = str(fields["stack"].value) if "stack" in fields else "ideal"
             if stack not in self.library.stacks:
                 must_be = "a software stack of the library"
-                self.faults.append(Fault(fields["stack"].place, f"subjects.{name}.stack", quoted(stack), must_be, suggest(stack, self.library.stacks)))
+                self.faults.append(
+                    Fault(
+                        fields["stack"].place,
+                        f"subjects.{name}.stack",
+                        quoted(stack),
+                        must_be,
+                        suggest(stack, self.library.stacks),
+                    )
+                )
             overlap = str(fields["overlap"].value) if "overlap" in fields else OVERLAPS[0]
             if overlap not in OVERLAPS:
                 place = fields["overlap"].place
@@ -400,7 +434,9 @@ class _Reader:
         axes = dict(RATE_AXES)
         for axis, inner in node.value.items():
             if axis not in RATE_AXES:
-                self.faults.append(unknown_key(axis, tuple(RATE_AXES), inner.key_place, ("subjects", name, "rates", axis)))
+                self.faults.append(
+                    unknown_key(axis, tuple(RATE_AXES), inner.key_place, ("subjects", name, "rates", axis))
+                )
                 continue
             given: Any = inner.plain()
             keys = {"low", "high", "levels"}
