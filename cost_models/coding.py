@@ -35,6 +35,9 @@ from cost_models.trellis import best_inputs
 STREAM_WEIGHTS = 4096
 """Weights in a stream, about: long enough that the first contents of the registers cost nothing to speak of."""
 
+MOST_INPUT_BITS = 12
+"""Bits of an input: the encoder tries every pair of inputs at blocks that are full of survivors."""
+
 MOST_STATE_BITS = 16
 """Bits that the registers may hold: the encoder visits every state of them in every step."""
 
@@ -59,8 +62,8 @@ class XorCode:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n_in <= MOST_STATE_BITS:
-            raise CompressionError(f"n_in must be from 1 to {MOST_STATE_BITS}, got {self.n_in}")
+        if not 1 <= self.n_in <= MOST_INPUT_BITS:
+            raise CompressionError(f"n_in must be from 1 to {MOST_INPUT_BITS}, got {self.n_in}")
         if self.n_out < self.n_in:
             raise CompressionError(
                 f"n_in must not exceed n_out, got {self.n_in} and {self.n_out}: "

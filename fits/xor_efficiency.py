@@ -4,7 +4,7 @@ Every row runs the real encoder on random survivors: random maps drawn afresh, s
 fair coin, survivors independent (rho = 0) or beta-binomial within each output block. The grid has loads (survivors per
 stored bit) around 1 so that the cost model can interpolate rounded sizes; further rows repeat published settings.
 
-    python fits/xor_efficiency.py             the whole table, about five minutes on one core
+    python fits/xor_efficiency.py             the whole table, about ten minutes on one core
     python fits/xor_efficiency.py --quick     a tenth of the blocks, printed and not written
 """
 
@@ -64,20 +64,24 @@ def settings() -> list[Setting]:
 def outputs(n_in: int, sparsity: float) -> set[int]:
     """Return sizes n_out with loads from about 0.8 to 1, and one beyond where none gives 1."""
     fullest = outputs_at(n_in, sparsity)
-    sizes = {round(load * n_in / (1 - sparsity)) for load in LOADS} | {fullest}
+    sizes = {int(load * n_in / (1 - sparsity) + 1e-9) for load in LOADS} | {fullest}
     if fullest * (1 - sparsity) < n_in * (1 - 1e-9):
         sizes.add(fullest + 1)
     return {size for size in sizes if size >= n_in}
 
 
 def effort(setting: Setting) -> tuple[int, int]:
-    """Return maps and streams per map: many where maps differ, few where a block takes long."""
+    """Return maps and streams per map: many where maps differ, few where a block takes long.
+
+    Unequal blocks need more of them: they come in clusters of errors.
+    """
     state_bits = setting.n_in * setting.shift_registers
     if not state_bits:
         return 24, 4
+    more = 2 if setting.rho >= 0.05 else 1
     if state_bits <= 8:
-        return 6, 4
-    return (4, 3) if state_bits < 12 else (2, 2)
+        return 8, 3 * more
+    return (2, 2) if setting.n_in > 10 else (4, 2 * more)
 
 
 def measure(setting: Setting, seed: int, share: float = 1.0) -> dict[str, object]:

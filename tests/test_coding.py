@@ -133,8 +133,9 @@ def test_corrections_hold_every_position(length, block, seed):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: XorCode(16, 8), "n_in must not exceed n_out, got 16 and 8"),
-        (lambda: XorCode(0, 8), "n_in must be from 1 to 16, got 0"),
+        (lambda: XorCode(12, 8), "n_in must not exceed n_out, got 12 and 8"),
+        (lambda: XorCode(0, 8), "n_in must be from 1 to 12, got 0"),
+        (lambda: XorCode(13, 26), "n_in must be from 1 to 12, got 13"),
         (lambda: XorCode(8, 16, -1), "shift_registers must be 0 or more, got -1"),
         (lambda: XorCode(8, 16, 3), "3 shift registers of 8 bits make 2\\^24 states"),
         (lambda: outputs_at(8, 0.0), "above 0 and below 1, got 0"),
