@@ -1,4 +1,4 @@
-"""Speed of storing a matrix in every format: weights per second, written and read back, on one core.
+"""Speed of storing a matrix in every format: weights per second of processor time (one core), written and read back.
 
     python benchmarks/encoder.py              1024 x 1024 and 4096 x 4096, 4 bits, half pruned
     python benchmarks/encoder.py --sparsity 0.9 --sizes 1024
@@ -22,12 +22,12 @@ from cost_models.quantising import quantise
 
 
 def timed(container: Container, codes: Codes, bits: int) -> tuple[float, float, float]:
-    """Return seconds to write, seconds to read and stored bits per weight; the codes must come back."""
-    start = time.perf_counter()
+    """Return processor seconds to write and to read, and stored bits per weight; the codes must come back."""
+    start = time.process_time()
     stored = container.write(codes, bits)
-    written = time.perf_counter()
+    written = time.process_time()
     back = container.read(stored)
-    read = time.perf_counter()
+    read = time.process_time()
     if not np.array_equal(back, codes):
         raise AssertionError(f"{container} lost a code")
     return written - start, read - written, stored.size / codes.size
@@ -49,11 +49,11 @@ def containers(sparsity: float) -> dict[str, Container]:
 
 def benchmark(size: int, sparsity: float, bits: int, rows: int) -> None:
     weights = generate_matrix((size, size), seed=0)
-    start = time.perf_counter()
+    start = time.process_time()
     mask = magnitude_mask(weights, sparsity=sparsity)
-    pruned = time.perf_counter()
+    pruned = time.process_time()
     codes = quantise(weights, bits=bits, group=128, mask=mask).codes
-    quantised = time.perf_counter()
+    quantised = time.process_time()
     pattern = quantise(weights, bits=bits, group=128, mask=nm_mask(weights, n=2, m=4)).codes
     print(f"\n{size} x {size} weights, {sparsity:.0%} pruned, {bits} bits")
     print(f"  {'':26} {'write, weights/s':>18} {'read, weights/s':>18} {'write, s':>10} {'bits/weight':>12}")
