@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -49,8 +50,11 @@ __all__ = [
     "Source",
     "Stack",
     "WeightFormat",
+    "extended_library",
     "load_library",
     "read_library",
+    "shipped_library",
+    "use_library",
 ]
 
 MEMORY_FIGURES = (
@@ -154,23 +158,57 @@ def _entry(kind: str, table: Mapping[str, T], name: str) -> T:
         raise UnknownEntryError(kind, name, table) from None
 
 
-@functools.cache
+_in_use: ContextVar[Library | None] = ContextVar("library in use", default=None)
+
+
 def load_library() -> Library:
+    """Return the library in use: the shipped one unless `use_library` has put another in its place.
+
+    Raises:
+        LibraryError: file and line of every fault in it.
+    """
+    return _in_use.get() or shipped_library()
+
+
+def use_library(library: Library) -> None:
+    """Let models of this thread read another library from now on."""
+    _in_use.set(library)
+
+
+@functools.cache
+def shipped_library() -> Library:
     """Return the library that the package ships, read once.
 
     Raises:
         LibraryError: file and line of every fault in it.
     """
-    return read_library(Path(str(importlib.resources.files("cost_models"))) / "library")
+    return read_library(_shipped_directory())
 
 
-def read_library(directory: Path) -> Library:
-    """Read a library from a directory of YAML files.
+def _shipped_directory() -> Path:
+    return Path(str(importlib.resources.files("cost_models"))) / "library"
+
+
+def extended_library(*additions: Sections) -> Library:
+    """Return the shipped library with entries and figures added, the later ones winning.
+
+    An entry of the same name is changed in the fields that the addition gives. Everything is checked as ours is.
+
+    Raises:
+        LibraryError: every fault, with file and line where the addition is a file.
+    """
+    return read_library(_shipped_directory(), *additions)
+
+
+def read_library(directory: Path, *additions: Sections) -> Library:
+    """Read a library from a directory of YAML files, with further sections laid over it.
 
     Raises:
         LibraryError: file and line of every fault in it.
     """
     sections = Sections.read(directory)
+    for addition in additions:
+        sections.lay_over(addition)
     sources = _records(sections, "sources", Source)
     figures = FigureReader(sections, sources).read()
     _inherit_stacks(sections, figures)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from cost_models.errors import LibraryError
+from cost_models.errors import LibraryError, UnknownEntryError
 
 Data = Mapping[str, Any]
 
@@ -74,19 +74,28 @@ CASES = ("claims.yaml",)
 """Files beside the library's sections that hold cases to be judged, not data."""
 
 
+def _merged(below: Any, above: Any) -> Any:
+    """Return two contents as one in which `above` wins; what holds a value of its own is not merged into."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping) or {"typ", "value"} & above.keys():
+        return above
+    return {**below, **{key: _merged(below.get(key), inner) for key, inner in above.items()}}
+
+
 @dataclass
 class Sections:
     """The top-level sections of all files of a directory, and the faults found in them so far.
 
     Attributes:
         data: section name to its content.
-        files: section name to the file that holds it.
+        files: section name to the file that holds it; sections made in a program have none.
         faults: messages, each with file and line.
+        overlays: sections that were laid over these, the last winning.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    overlays: list[Sections] = field(default_factory=list)
 
     @classmethod
     def read(cls, directory: Path) -> Sections:
@@ -107,6 +116,37 @@ class Sections:
                 sections.data[name], sections.files[name] = content, path
         return sections
 
+    def lay_over(self, above: Sections) -> None:
+        """Merge further sections over these, key by key; a figure or a list is replaced as a whole.
+
+        Raises:
+            LibraryError: a section that the library does not have.
+        """
+        unknown = [name for name in above.data if name not in self.data]
+        if unknown:
+            where = above.place_of([unknown[0]])
+            raise LibraryError(f"{where}{UnknownEntryError('section of the library', unknown[0], self.data)}")
+        for name, content in above.data.items():
+            self.data[name] = _merged(self.data[name], content)
+        self.overlays.append(above)
+
+    def place_of(self, keys: Sequence[str | int]) -> str:
+        """Return file and line of the entry under `keys` with a colon behind, "" where no file holds it."""
+        for above in reversed(self.overlays):
+            if above.holds(keys[:2]):
+                return above.place_of(keys)
+        path = self.files.get(str(keys[0]))
+        return f"{path.name}:{line_of(path, keys)}: " if path else ""
+
+    def holds(self, keys: Sequence[str | int]) -> bool:
+        """Return whether something stands under nested keys."""
+        node: Any = self.data
+        for key in keys:
+            if not isinstance(node, Mapping) or key not in node:
+                return False
+            node = node[key]
+        return True
+
     def entries(self, section: str) -> Iterator[tuple[str, Data]]:
         """Yield key and mapping of every entry of a section; anything else becomes a fault."""
         content = self.data.get(section, {})
@@ -121,9 +161,8 @@ class Sections:
 
     def fault(self, keys: Sequence[str | int], message: str) -> None:
         """Note what is wrong with the entry under `keys`, the first of which names its section."""
-        path = self.files[str(keys[0])]
         name = ".".join(str(key) for key in keys)
-        self.faults.append(f"{path.name}:{line_of(path, keys)}: {name}: {message}")
+        self.faults.append(f"{self.place_of(keys)}{name}: {message}")
 
     def raise_faults(self) -> None:
         """Raise LibraryError with all faults noted, if there are any."""

@@ -72,6 +72,10 @@ Sweep = Annotated[Path, typer.Argument(metavar="SPEC", help="sweep file", show_d
 Stored = Annotated[str, typer.Argument(metavar="RUN", help="run directory, results/NAME for its newest run, or latest")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="replace a key of the sweep; repeatable")]
 As = Annotated[Format, typer.Option("--format", help="how to print")]
+Added = Annotated[
+    list[Path] | None,
+    typer.Option("--library", metavar="DIR", help="directory of entries to add to the library; repeatable"),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print no progress and no report")]
 
 
@@ -93,6 +97,7 @@ def run(
     n_designs: Annotated[int | None, typer.Option(metavar="N", help="designs to evaluate")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="seed of the search")] = None,
     overrides: Set = None,
+    library: Added = None,
     quiet: Quiet = False,
     output: As = Format.table,
     no_plots: Annotated[bool, typer.Option("--no-plots", help="draw no figures")] = False,
@@ -107,7 +112,10 @@ def run(
     arguments = list(overrides or [])
     arguments += [f"search.n_designs={n_designs}"] if n_designs is not None else []
     arguments += [f"search.seed={seed}"] if seed is not None else []
-    done = run_sweep(spec, arguments, out=out, quiet=quiet, output=output.value, plots=not no_plots, html=not no_report)
+    done = run_sweep(
+        spec, arguments, out=out, quiet=quiet, output=output.value, plots=not no_plots, html=not no_report,
+        library=library or [],
+    )  # fmt: skip
     if done.manifest["status"] == "interrupted":
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
@@ -127,14 +135,20 @@ def schema(
 
 
 @app.command()
-def check(spec: Sweep, overrides: Set = None, output: As = Format.table, quiet: Quiet = False) -> None:
+def check(
+    spec: Sweep,
+    overrides: Set = None,
+    library: Added = None,
+    output: As = Format.table,
+    quiet: Quiet = False,
+) -> None:
     """Validate a sweep and evaluate one design of it; write nothing.
 
     Example: dse check sweeps/mach1.yaml
     """
     from dse.verbs.check import check_sweep
 
-    check_sweep(spec, list(overrides or []), output=output.value, quiet=quiet)
+    check_sweep(spec, list(overrides or []), output=output.value, quiet=quiet, library=library or [])
 
 
 @app.command()

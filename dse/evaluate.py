@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, row_count
 from cost_models.compression import stored_bits
 from cost_models.inference import infer
-from cost_models.library import Model, WeightFormat, load_library
+from cost_models.library import Model, WeightFormat, load_library, use_library
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
 from cost_models.mix import MIX, MIXED, mix_metrics
@@ -32,6 +32,7 @@ from cost_models.software import Software, default_stack, software
 from cost_models.technology import Technology
 from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.spec import BaselineSpec, Spec, WorkloadSpec
+from dse.spec.additions import library_of
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Evaluator:
 
     def __init__(self, spec: Spec, technology: Technology | None = None) -> None:
         self.spec = spec
+        self.library = library_of(spec.library)
+        use_library(self.library)
         self.technology = Technology(spec.technology) if technology is None else technology
         self.economics = spec.economics
 
@@ -104,6 +107,7 @@ class Evaluator:
             metrics: which metrics are wanted beside those of `judging`; all where None. What nobody wants is not
                 worked out, which is several times as fast.
         """
+        use_library(self.library)
         wanted = None if metrics is None else self._with_parts_of_mix(self.judging.union(metrics))
         technology = self.technology_of(designs)
         n = max([row_count(designs), *map(len, technology.columns().values())])
@@ -179,6 +183,7 @@ class Evaluator:
 
     def machine(self, columns: Designs, technology: Technology) -> Machine:
         """Return the Machine that filled design columns describe."""
+        use_library(self.library)
         return design_machine(columns, technology, economics=self.economics, stored_bits=_stored_bits(columns))
 
     def technology_of(self, designs: Designs) -> Technology:
@@ -200,6 +205,7 @@ class Evaluator:
             machine: the machines they describe.
             technology: figures.
         """
+        use_library(self.library)
         workload = self.spec.workloads[name]
         own = own_formats(workload, columns)
         if own:
@@ -220,6 +226,7 @@ class Evaluator:
 
     def baseline_columns(self, entry: BaselineSpec) -> dict[str, FloatArray]:
         """Return the same as ``(draws,)`` columns, or of one row where no figure is a column."""
+        use_library(self.library)
         served = {name: self.serve_baseline(entry, name) for name in self.spec.workloads}
         first = next(iter(served.values()))
         metrics = dict(design_metrics(first.machine, first.formats.weight_bits))
@@ -237,6 +244,7 @@ class Evaluator:
 
     def serve_baseline(self, entry: BaselineSpec, name: str) -> Served:
         """Return one workload on a baseline's chips, sharing it as the workload says."""
+        use_library(self.library)
         return serve_chip(
             entry.chip,
             name,

@@ -15,13 +15,13 @@ from graphlib import TopologicalSorter
 import numpy as np
 
 from cost_models.columns import Column, Designs, FloatArray, row_count
-from cost_models.library import load_library
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX
 from dse.errors import Fault, Place, SpecError
 from dse.space.codecs import Codec
 from dse.space.grid import Grid
 from dse.space.parameters import SpaceParameter, holds_in, parameters_of
 from dse.spec import Spec
+from dse.spec.additions import library_of
 
 __all__ = ["Space", "SpaceParameter"]
 
@@ -185,7 +185,7 @@ class Space:
             return PARAMETERS[name].default
         if name.startswith(TECHNOLOGY_PREFIX):
             path = name.removeprefix(TECHNOLOGY_PREFIX)
-            return self._spec.technology.get(path, load_library().figures[path].typ)
+            return self._spec.technology.get(path, library_of(self._spec.library).figures[path].typ)
         workload, _, field = name.partition(".")
         own = getattr(self._spec.workloads[workload], field)
         return PARAMETERS[field].default if own is None else float(own)

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_models.library import Library, load_library
+from cost_models.library import Library, shipped_library, use_library
 from dse.errors import SpecError
+from dse.spec.additions import with_additions
 from dse.spec.files import apply_overrides, read_tree
 from dse.spec.parameters import FixedSpec, ParameterSpec, RangeSpec, ValuesSpec
 from dse.spec.reader import read_spec
@@ -25,7 +26,7 @@ from dse.spec.records import (
     WorkloadSpec,
 )
 from dse.spec.search import SearchSpec
-from dse.yaml_positions import TextError, node_of
+from dse.yaml_positions import Node, TextError, node_of
 
 __all__ = [
     "BaselineSpec",
@@ -45,22 +46,34 @@ __all__ = [
 ]
 
 
-def load_spec(path: Path | str, *, overrides: Sequence[str] = ()) -> Spec:
-    """Return the sweep that a file describes.
+def load_spec(path: Path | str, *, overrides: Sequence[str] = (), library: Sequence[Path | str] = ()) -> Spec:
+    """Return the sweep that a file describes; models read its library from then on.
 
     Args:
         path: the YAML file; what it ``extends`` is found beside it.
         overrides: ``a.b=c`` arguments that replace keys, the later ones winning.
+        library: directories whose entries are added to the library, beside those that the file names.
 
     Raises:
         SpecError: every fault of the file and the arguments.
+        LibraryError: every fault of what is added to the library.
     """
-    library = load_library()
     try:
         tree, text = read_tree(Path(path))
     except TextError as error:
-        raise _with_faults_of_content(error, overrides, library) from None
-    return read_spec(apply_overrides(tree, overrides, library.figures), text, library)
+        raise _with_faults_of_content(error, overrides, shipped_library()) from None
+    return _read(tree, text, overrides, library)
+
+
+def _read(tree: Node, text: str, overrides: Sequence[str], directories: Sequence[Path | str]) -> Spec:
+    """Return the sweep of a tree with what it adds to the library, which is in use from then on."""
+    changed = apply_overrides(tree, overrides, shipped_library().figures)
+    changed, library, additions = with_additions(changed, [Path(directory) for directory in directories])
+    if additions and overrides:
+        # Figures that were added are keys of one piece, as those of the shipped library are.
+        changed, _, _ = with_additions(apply_overrides(tree, overrides, library.figures))
+    use_library(library)
+    return read_spec(changed, text, library).model_copy(update={"library": additions})
 
 
 def _with_faults_of_content(error: TextError, overrides: Sequence[str], library: Library) -> SpecError:
@@ -75,11 +88,18 @@ def _with_faults_of_content(error: TextError, overrides: Sequence[str], library:
     return error
 
 
-def parse_spec(mapping: Mapping[str, Any], *, overrides: Sequence[str] = ()) -> Spec:
+def parse_spec(
+    mapping: Mapping[str, Any], *, overrides: Sequence[str] = (), library: Sequence[Path | str] = ()
+) -> Spec:
     """Return the sweep that a mapping of plain values describes, as it would stand in a file.
+
+    Args:
+        mapping: the sweep.
+        overrides: ``a.b=c`` arguments that replace keys, the later ones winning.
+        library: directories whose entries are added to the library.
 
     Raises:
         SpecError: every fault of the mapping and the arguments.
+        LibraryError: every fault of what is added to the library.
     """
-    library = load_library()
-    return read_spec(apply_overrides(node_of(dict(mapping)), overrides, library.figures), "", library)
+    return _read(node_of(dict(mapping)), "", overrides, library)

@@ -38,7 +38,7 @@ from dse.yaml_positions import KeyPath, Node, path_text
 R = TypeVar("R", bound=BaseModel)
 
 REQUIRED = ("name", "workloads", "space", "objectives", "search")
-SECTIONS = (*REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results")
+SECTIONS = (*REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results", "library")
 SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
 """Fields of a workload that the space may sweep as ``workload.field``."""
 RESERVED = ("technology", MIX)

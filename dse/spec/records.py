@@ -253,6 +253,7 @@ class Spec(Record):
         baselines: by name.
         search: how the space is searched.
         results: what is kept.
+        library: what the sweep adds to the library, sections with entries; empty where it adds nothing.
         source_text: the file, byte for byte ("" for a sweep made in Python).
         places: where each key stands, by path, for faults that are found later.
     """
@@ -268,6 +269,7 @@ class Spec(Record):
     baselines: Mapping[str, BaselineSpec]
     search: SearchSpec
     results: ResultsSpec
+    library: Mapping[str, Any] = Field(default_factory=dict)
     source_text: str = Field(exclude=True, repr=False)
     places: Mapping[str, Place] = Field(exclude=True, repr=False)
 
@@ -291,8 +293,9 @@ class Spec(Record):
         defaults = {name: p.default for name, p in PARAMETERS.items() if p.default is not None}
         space = {name: _written(entries) for name, entries in self.space.items()}
         data["space"] = {name: space.get(name, defaults.get(name)) for name in {**defaults, **space}}
-        if not self.mix:
-            del data["mix"]
+        for section in ("mix", "library"):
+            if not data[section]:
+                del data[section]
         data["economics"] = asdict(self.economics)
         data["technology"] = {
             path: figure.typ if figure.low is None and figure.high is None else figure.model_dump(exclude_none=True)

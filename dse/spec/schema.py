@@ -34,9 +34,16 @@ EMPTY: Schema = {"type": "null"}
 """Removes what an extended file says."""
 
 
-def sweep_schema() -> Schema:
-    """Return the JSON Schema (draft 2020-12) of a sweep file."""
-    library = load_library()
+_ADDITION: Schema = {"type": ["string", "object"], "description": "a directory of entries, or the entries themselves"}
+
+
+def sweep_schema(library: Library | None = None) -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a sweep file.
+
+    Args:
+        library: whose names are known; the library in use where None. Names that a sweep itself adds are not.
+    """
+    library = library or load_library()
     design = [name for name, metric in METRICS.items() if metric.scope == "design"]
     workload = [name for name, metric in METRICS.items() if metric.scope == "workload"]
     metric = {"anyOf": [{"enum": design}, {"pattern": rf"^[A-Za-z][A-Za-z0-9_-]*\.({'|'.join(workload)})$"}]}
@@ -55,7 +62,10 @@ def sweep_schema() -> Schema:
         "baselines": _mapping(_record(BaselineSpec, fields | {"chips": {"type": "string"}})),
         "search": _record(SearchSpec, _search_fields()),
         "results": _record(ResultsSpec, {}),
+        "library": {"anyOf": [_ADDITION, {"type": "array", "items": _ADDITION}]},
     }
+    model = sections["workloads"]["additionalProperties"]["anyOf"][0]["properties"]["model"]
+    model["anyOf"].append({"type": "string", "pattern": r"\.(json|gguf)$", "description": "the file of a model"})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A design-space sweep",

@@ -34,7 +34,9 @@ SEARCH_SHARE = 2.0
 """Time of a whole run over that of its evaluations, at most: proposing and keeping designs take about as long again."""
 
 
-def check_sweep(sweep: Path, overrides: Sequence[str], *, output: str, quiet: bool = False) -> None:
+def check_sweep(
+    sweep: Path, overrides: Sequence[str], *, output: str, quiet: bool = False, library: Sequence[Path] = ()
+) -> None:
     """Print a sweep as it is understood, with one design and every baseline evaluated.
 
     Args:
@@ -42,11 +44,12 @@ def check_sweep(sweep: Path, overrides: Sequence[str], *, output: str, quiet: bo
         overrides: ``a.b=c`` arguments.
         output: "table", "json" or "csv" (the parameters).
         quiet: print nothing but faults.
+        library: directories whose entries are added to the library.
 
     Raises:
         SpecError: every fault of the sweep.
     """
-    spec = load_spec(sweep, overrides=overrides)
+    spec = load_spec(sweep, overrides=overrides, library=library)
     space, evaluator = Space(spec), Evaluator(spec)
     check_baselines(spec, evaluator.baselines)
     designs = space.default_design()

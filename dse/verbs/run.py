@@ -28,7 +28,15 @@ from dse.verbs.show import run_json, show_run
 
 
 def run_sweep(
-    sweep: Path, overrides: Sequence[str], *, out: Path | None, quiet: bool, output: str, plots: bool, html: bool
+    sweep: Path,
+    overrides: Sequence[str],
+    *,
+    out: Path | None,
+    quiet: bool,
+    output: str,
+    plots: bool,
+    html: bool,
+    library: Sequence[Path] = (),
 ) -> StoredRun:
     """Search the space of a sweep, write the run directory and print what was found.
 
@@ -40,12 +48,13 @@ def run_sweep(
         output: "table", "json" or "csv" (the front).
         plots: whether figures are drawn.
         html: whether the report is written.
+        library: directories whose entries are added to the library.
 
     Raises:
         SpecError: every fault of the sweep; nothing is written.
         RunError: the run directory exists already or cannot be written.
     """
-    spec = load_spec(sweep, overrides=overrides)
+    spec = load_spec(sweep, overrides=overrides, library=library)
     with progress_display(quiet=quiet) as progress:
         done = run(spec, out=out, progress=progress)
     if plots and done.manifest["counts"]["evaluated"]:

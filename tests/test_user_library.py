@@ -1,0 +1,243 @@
+import json
+import pickle
+
+import gguf
+import numpy as np
+import pytest
+import yaml
+
+from cost_models.errors import LibraryError
+from cost_models.library import load_library, shipped_library, use_library
+from cost_models.library_configs import model_of_config
+from cost_models.library_models import DIMENSIONS
+from cost_models.parameters import count_parameters
+from dse.errors import SpecError
+from dse.evaluate import Evaluator
+from dse.loop import run
+from dse.results.store import open_run
+from dse.space import Space
+from dse.spec import load_spec, parse_spec
+
+# The fields that tell the architecture, with the values that the makers publish on Hugging Face.
+CONFIGS = {
+    "llama2_70b": {
+        "model_type": "llama", "hidden_size": 8192, "intermediate_size": 28672, "num_attention_heads": 64,
+        "num_hidden_layers": 80, "num_key_value_heads": 8, "vocab_size": 32000, "tie_word_embeddings": False,
+        "max_position_embeddings": 4096, "hidden_act": "silu", "rms_norm_eps": 1e-05, "rope_scaling": None,
+    },
+    "llama3_8b": {
+        "model_type": "llama", "attention_bias": False, "hidden_size": 4096, "intermediate_size": 14336,
+        "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+        "tie_word_embeddings": False, "max_position_embeddings": 8192, "rope_theta": 500000.0,
+    },
+    "mistral_7b": {
+        "model_type": "mistral", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
+        "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 32000, "sliding_window": 4096,
+        "tie_word_embeddings": False, "max_position_embeddings": 32768,
+    },
+    "mixtral_8x7b": {
+        "model_type": "mixtral", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
+        "num_experts_per_tok": 2, "num_hidden_layers": 32, "num_key_value_heads": 8, "num_local_experts": 8,
+        "vocab_size": 32000, "sliding_window": None, "tie_word_embeddings": False, "max_position_embeddings": 32768,
+    },
+    "qwen2_7b": {
+        "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28,
+        "num_hidden_layers": 28, "num_key_value_heads": 4, "vocab_size": 152064, "sliding_window": 131072,
+        "use_sliding_window": False, "tie_word_embeddings": False, "max_window_layers": 28,
+    },
+    "qwen3_8b": {
+        "model_type": "qwen3", "attention_bias": False, "head_dim": 128, "hidden_size": 4096,
+        "intermediate_size": 12288, "num_attention_heads": 32, "num_hidden_layers": 36, "num_key_value_heads": 8,
+        "vocab_size": 151936, "sliding_window": None, "use_sliding_window": False, "tie_word_embeddings": False,
+    },
+    "qwen3_30b_a3b": {
+        "model_type": "qwen3_moe", "attention_bias": False, "decoder_sparse_step": 1, "head_dim": 128,
+        "hidden_size": 2048, "intermediate_size": 6144, "moe_intermediate_size": 768, "num_attention_heads": 32,
+        "num_experts": 128, "num_experts_per_tok": 8, "num_hidden_layers": 48, "num_key_value_heads": 4,
+        "vocab_size": 151936, "sliding_window": None, "tie_word_embeddings": False, "mlp_only_layers": [],
+    },
+    "deepseek_v3": {
+        "model_type": "deepseek_v3", "attention_bias": False, "first_k_dense_replace": 3, "hidden_size": 7168,
+        "intermediate_size": 18432, "kv_lora_rank": 512, "moe_intermediate_size": 2048, "moe_layer_freq": 1,
+        "n_routed_experts": 256, "n_shared_experts": 1, "num_attention_heads": 128, "num_experts_per_tok": 8,
+        "num_hidden_layers": 61, "num_key_value_heads": 128, "q_lora_rank": 1536, "qk_nope_head_dim": 128,
+        "qk_rope_head_dim": 64, "v_head_dim": 128, "vocab_size": 129280, "tie_word_embeddings": False,
+        "quantization_config": {"quant_method": "fp8"},
+    },
+    "gpt_oss_120b": {
+        "model_type": "gpt_oss", "attention_bias": True, "head_dim": 64, "hidden_size": 2880,
+        "intermediate_size": 2880, "num_attention_heads": 64, "num_experts_per_tok": 4, "num_hidden_layers": 36,
+        "num_key_value_heads": 8, "num_local_experts": 128, "sliding_window": 128, "vocab_size": 201088,
+        "layer_types": ["sliding_attention", "full_attention"] * 18, "tie_word_embeddings": False,
+        "quantization_config": {"quant_method": "mxfp4"},
+    },
+}  # fmt: skip
+
+CHIP = {
+    "name": "House chip", "vendor": "us", "year": 2026, "family": "ampere", "node": "tsmc_5", "process": "5 nm",
+    "foundry": "TSMC", "die_mm2": 400, "peak_tops": {"bf16": 200, "int8": 400}, "memory_technology": "hbm2e",
+    "capacity_gib": 64, "bandwidth_gbps": 1600, "unified_memory": False, "sram_mib": 40, "tdp_w": 250,
+    "link_name": "none", "link_gbps": 100, "link_topology": "ring", "price_low_usd": 3000, "price_high_usd": 4000,
+    "price_basis": "our own estimate", "sources": ["our own design"],
+}  # fmt: skip
+LAYER = {
+    "layers": 24, "d_model": 2048, "heads": 16, "kv_heads": 4, "head_dim": 128, "d_ff": 8192, "vocab": 50000,
+    "name": "House model", "family": "llama", "gated_ffn": True, "tied_embeddings": True, "attention": "GQA",
+    "linear_bias": False, "qkv_bias": False, "parallel_block": False, "post_norms": False, "qk_norm": False,
+    "verified": False, "sources": ["our own model"],
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def shipped_again():
+    yield
+    use_library(shipped_library())
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_published_configs_give_the_models_of_the_library(name):
+    ours, theirs = shipped_library().models[name], model_of_config(CONFIGS[name], name, source="config.json")
+    for field in (*DIMENSIONS, "attention", "moe", "mla", "qk_norm", "qkv_bias", "tied_embeddings", "expert_format"):
+        assert getattr(theirs, field) == getattr(ours, field), field
+    assert (theirs.sliding_window, theirs.window_layers) == (ours.sliding_window, ours.window_layers)
+    assert count_parameters(theirs) == count_parameters(ours)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model_type": "mamba"}, "model_type 'mamba' is not one of"),
+        ({"hidden_size": None}, "d_model missing|hidden_size missing"),
+        ({"kv_lora_rank": 512}, "q_lora_rank.*missing"),
+        ({"num_local_experts": 8}, "num_experts_per_tok"),
+        ({"num_local_experts": 8, "num_experts_per_tok": 2, "moe_layer_freq": 2}, "every second layer"),
+    ],
+)
+def test_configs_that_would_have_to_be_guessed_are_refused(change, told):
+    with pytest.raises(LibraryError, match=told):
+        model_of_config({**CONFIGS["llama3_8b"], **change}, "x", source="config.json")
+
+
+def with_additions(sweep):
+    return {
+        **sweep,
+        "library": {"chips": {"house": CHIP}, "models": {"house_model": LAYER}},
+        "workloads": {"chat": {"model": "house_model", "batch": 4}},
+        "baselines": {"ours": {"chips": "2x house"}},
+    }
+
+
+def test_entries_are_added_and_used(sweep):
+    spec = parse_spec(with_additions(sweep))
+    metrics = Evaluator(spec).baselines["ours"]
+    assert metrics["bandwidth_gbps"] == pytest.approx(1600) and metrics["price_usd"] > 0
+    assert "house" not in shipped_library().chips and "house" in load_library().chips
+
+
+def test_a_run_holds_what_was_added(sweep, tmp_path):
+    done = run(parse_spec(with_additions(sweep)), out=tmp_path / "run")
+    use_library(shipped_library())
+    again = open_run(done.path).spec
+    assert again.hash == parse_spec(with_additions(sweep)).hash
+    theirs, ours = (Evaluator(spec).baselines["ours"] for spec in (again, parse_spec(with_additions(sweep))))
+    np.testing.assert_array_equal(list(theirs.values()), list(ours.values()))
+
+
+def test_sweeps_with_and_without_additions_take_turns(sweep):
+    plain, added = parse_spec(sweep), parse_spec({**with_additions(sweep), "baselines": {}})
+    design = Space(plain).default_design()
+    one, other = Evaluator(plain), Evaluator(added)
+    first = one.evaluate(design).metrics["chat.ms_per_token"]
+    second = other.evaluate(design).metrics["chat.ms_per_token"]
+    np.testing.assert_array_equal(one.evaluate(design).metrics["chat.ms_per_token"], first)
+    np.testing.assert_array_equal(other.evaluate(design).metrics["chat.ms_per_token"], second)
+    assert first[0] != second[0]
+
+
+def test_a_worker_that_gets_the_sweep_gets_its_library(sweep):
+    spec = pickle.loads(pickle.dumps(parse_spec(with_additions(sweep))))
+    use_library(shipped_library())
+    assert Evaluator(spec).baselines["ours"]["tdp_w"] == pytest.approx(250)
+
+
+def test_a_directory_adds_and_changes_entries(sweep, tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "chips.yaml").write_text(
+        yaml.safe_dump({"chips": {"house": CHIP, "a100_80gb_sxm": {"price_low_usd": 1000, "price_high_usd": 1000}}})
+    )
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump({**sweep, "library": "lib", "baselines": {"a": {"chips": "1x a100_80gb_sxm"}}}))
+    spec = load_spec(file)
+    assert Evaluator(spec).baselines["a"]["price_usd"] == pytest.approx(1000)
+    assert (
+        load_library().chips["a100_80gb_sxm"].bandwidth_gbps == shipped_library().chips["a100_80gb_sxm"].bandwidth_gbps
+    )
+    file.write_text(yaml.safe_dump({**sweep, "baselines": {"h": {"chips": "1x house"}}}))
+    assert "h" in load_spec(file, library=[tmp_path / "lib"]).baselines
+
+
+@pytest.mark.parametrize(
+    ("chip", "told"),
+    [
+        ({**CHIP, "tdp_w": -5}, r"chips.yaml:\d+: chips.house.tdp_w"),
+        ({**CHIP, "node": "tsmc_99"}, r"chips.yaml:\d+: chips.house.node.*tsmc_99"),
+        ({"name": "x"}, r"chips.yaml:\d+: chips.house.*missing"),
+        ({**CHIP, "colour": "red"}, r"chips.house.*colour"),
+    ],
+)
+def test_added_entries_meet_the_same_checks(sweep, tmp_path, chip, told):
+    (tmp_path / "chips.yaml").write_text(yaml.safe_dump({"chips": {"house": chip}}))
+    with pytest.raises(LibraryError, match=told):
+        parse_spec(sweep, library=[tmp_path])
+
+
+def test_what_is_no_library_is_refused(sweep, tmp_path):
+    for wrong in (7, "nowhere", [3]):
+        with pytest.raises(SpecError, match="library"):
+            parse_spec({**sweep, "library": wrong})
+    with pytest.raises(LibraryError, match="section"):
+        parse_spec({**sweep, "library": {"chip": {"house": CHIP}}})
+
+
+def test_a_config_file_is_a_model(sweep, tmp_path, monkeypatch):
+    folder = tmp_path / "My-Llama"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIGS["llama2_70b"]))
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump({**sweep, "workloads": {"chat": {"model": "My-Llama/config.json", "batch": 32}}}))
+    spec = load_spec(file)
+    assert spec.workloads["chat"].model == "my_llama"
+    theirs = Evaluator(spec).evaluate(Space(spec).default_design()).metrics
+    plain = parse_spec(sweep)
+    ours = Evaluator(plain).evaluate(Space(plain).default_design()).metrics
+    for name in ("chat.ms_per_token", "chat.memory_gib", "chat.decode_w"):
+        np.testing.assert_allclose(theirs[name], ours[name])
+
+
+def test_a_config_file_that_is_none_is_a_fault_with_its_place(sweep, tmp_path):
+    file = tmp_path / "sweep.yaml"
+    (tmp_path / "bad.json").write_text("{not json")
+    for name, told in (("nowhere.json", "that is there"), ("bad.json", "Expecting")):
+        file.write_text(yaml.safe_dump({**sweep, "workloads": {"chat": {"model": name}}}))
+        with pytest.raises(SpecError, match=rf"sweep.yaml:\d+:\d+ +workloads.chat.model.*{told}"):
+            load_spec(file)
+
+
+def test_a_gguf_header_is_a_model(sweep, tmp_path):
+    file = tmp_path / "house.gguf"
+    writer = gguf.GGUFWriter(file, "llama")
+    config = CONFIGS["llama3_8b"]
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_tensor("output.weight", np.zeros((1, 32), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    spec = parse_spec({**sweep, "workloads": {"chat": {"model": str(file)}}})
+    model = load_library().models[spec.workloads["chat"].model]
+    assert count_parameters(model) == count_parameters(shipped_library().models["llama3_8b"])
