@@ -293,7 +293,8 @@ def _check_references(library: Library, sections: Sections) -> None:
                 sections.fault(["mac_formats", key], f"mac_n7.formats.{key}.{name} is missing")
     for key, cause in library.causes.items():
         for pattern in cause.figures:
-            if not any(cause.model_copy(update={"figures": (pattern,)}).factor_of(path) for path in library.figures):
+            alone = cause.model_copy(update={"figures": (pattern,)})
+            if not any(map(alone.factor_of, library.figures)):
                 sections.fault(["shared_causes", key, "figures"], f"no figure is like {pattern!r}")
         strength = library.figures.get(f"shared_causes.{key}.correlation")
         if strength is None or not 0 <= strength.typ <= 1:

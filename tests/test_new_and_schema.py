@@ -115,18 +115,26 @@ def test_the_estimate_of_time_grows_with_the_budget(sweep):
     assert 0 < estimate(1_000) < estimate(1_000_000)
 
 
-@pytest.mark.parametrize(("arguments", "limit"), [(["--help"], 0.5), (["check", "sweeps/mach1.yaml"], 1.0)])
-def test_the_command_line_answers_at_once(arguments, limit):
-    """Processor time, which other programs on the machine do not lengthen as they do the time that passes."""
-    program = f"import sys; sys.argv = ['dse', *{arguments!r}]; from dse.cli import main; main()"
+MUST = "import numpy, scipy.special, pydantic, yaml, rich.table, typer"
+"""What the command line cannot do without; half a second on a quiet machine of 2020."""
+
+
+def processor_seconds(program):
+    """Return the processor time of a program, which a busy machine lengthens less than the time that passes."""
     timed = (
         "import resource, subprocess, sys\n"
         f"subprocess.run([sys.executable, '-c', {program!r}], check=True, stdout=subprocess.DEVNULL)\n"
         "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime)"
     )
+    runs = [subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, cwd=ROOT, check=True)]
+    runs += [subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, cwd=ROOT, check=True)]
+    return min(float(done.stdout) for done in runs)
 
-    def seconds():
-        done = subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, cwd=ROOT, check=True)
-        return float(done.stdout)
 
-    assert min(seconds() for _ in range(3)) < limit
+@pytest.mark.parametrize(("arguments", "ratio"), [(["--help"], 1.0), (["check", "sweeps/mach1.yaml"], 5.0)])
+def test_the_command_line_answers_at_once(arguments, ratio, capsys):
+    program = f"import sys; sys.argv = ['dse', *{arguments!r}]; from dse.cli import main; main()"
+    taken, least = processor_seconds(program), processor_seconds(MUST)
+    with capsys.disabled():
+        print(f"\ndse {' '.join(arguments)}: {taken:.2f} s, {taken / least:.1f} times its imports")
+    assert taken < ratio * least
