@@ -86,11 +86,19 @@ def stream_j_per_byte(die_mm2: FloatArray, *, scales: Scales, technology: Techno
 
 
 def programmable_stream_j_per_byte(technology: Technology) -> FloatArray:
-    """Return energy on the die of one byte streamed by a GPU: instructions, register files, caches, NoC.
+    """Return energy on the die of one byte streamed by a programmable design, all that its program costs included.
 
     Measured at board level on H100 and A100 (library ``on_chip.programmable_stream_pj_per_bit``); no node scaling.
     """
     return np.asarray(technology.value("on_chip.programmable_stream_pj_per_bit")) * (PICO * BITS_PER_BYTE)
+
+
+def gpu_stream_j_per_byte(technology: Technology) -> FloatArray:
+    """Return energy on the die of one byte streamed by a GPU, apart from what its running program draws anyway.
+
+    Fitted with that (``stacks.*.active_share``) on measured power (library ``on_chip.gpu_stream_pj_per_bit``).
+    """
+    return np.asarray(technology.value("on_chip.gpu_stream_pj_per_bit")) * (PICO * BITS_PER_BYTE)
 
 
 def power_blocks(

@@ -2,8 +2,9 @@
 
 Published: peaks, bandwidth, capacity, SRAM, link, TDP, die area, price range. By node: energy of a MAC
 (``mac_n7``). By memory technology: energy per bit, streaming efficiency. By measurement: idle power of a board
-(``static_power``), and what a GPU spends on the die per streamed byte (``on_chip``); the latter and the idle power are
-what makes decode draw 440-540 W on an H100 that streams 2.0-2.5 TB/s, of which HBM explains a fifth.
+(``static_power``), and what a GPU spends on the die per streamed byte (``on_chip``). With what a running program draws
+(the stack's ``active_share``) they make decode draw 440-540 W on an H100 that streams 2.0-2.5 TB/s, of which HBM
+explains a fifth.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ def _static_w(chip: Chip, efficiency: FloatArray, technology: Technology) -> Flo
 def _stream_j_per_byte(chip: Chip, scales: Scales, technology: Technology) -> FloatArray:
     """Return on-die energy of a streamed byte: by measurement for GPUs, from bank and wire for compiled machines."""
     if chip.family not in NPU_FAMILIES:
-        return _column(power.programmable_stream_j_per_byte(technology))
+        return _column(power.gpu_stream_j_per_byte(technology))
     die_mm2 = technology.value("published.die_mm2") if chip.die_mm2 is None else chip.die_mm2
     return power.stream_j_per_byte(_column(die_mm2), scales=scales, technology=technology)
 

@@ -67,5 +67,5 @@ def test_every_figure_of_a_fit_says_so_with_its_rows_and_spread():
     ]
     assert fitted
     for figure in fitted:
-        assert re.search(r"fitted on \d+ end-to-end rows \(\w", figure.note)
+        assert re.search(r"fitted on (\d+ end-to-end rows|the power of \d+ rows) \(\w", figure.note)
         assert figure.low is not None and figure.high is not None

@@ -8,7 +8,7 @@ import pytest
 
 from cost_models.library import load_library
 from cost_models.technology import Technology
-from dse.validate import MeasurementError, read_measurements, run_validation
+from dse.validate import MeasurementError, power, read_measurements, run_validation
 from dse.validate import requests as served
 from dse.validate.rows import layout
 from dse.validate.score import collapse, headline, one_constant, score, static_rows, weight_gain
@@ -206,3 +206,27 @@ def test_an_unknown_batch_is_the_largest_that_fits(tmp_path):
     again = served.prepare(rows).iloc[[1, 1]].copy()
     again["used_batch"] = [made["used_batch"], made["used_batch"] + 1]
     assert served.predict(again.reset_index(drop=True), TECHNOLOGY)["fits"].tolist() == [True, False]
+
+
+def test_power_and_energy_are_scored_apart_and_without_each_chip_and_source():
+    tables = {table.key: table for table in shipped("energy_open.csv").tables}
+    for key in ("energy", "power", "power_unseen_chip", "power_unseen_source"):
+        assert {"mdape", "bias", "p90"} <= set(tables[key].frame.columns), key
+    seen = tables["power"].frame
+    for chip in ("a100_40gb_sxm", "h100_sxm", "amd_ryzen_ai_max_395"):
+        assert (seen.xs(chip, level="chip")["mdape"] < 0.20).all()
+    refitted = tables["power_unseen_chip"].frame["bias"]
+    assert (refitted != seen["bias"]).all(), "constants without the chip are other constants"
+
+
+def test_power_of_a_request_lies_between_that_of_its_prefill_and_its_steps():
+    _, rows = read_measurements(LIBRARY.data_file("measurements/energy_open.csv"))
+    rows = power.prepare(rows, TECHNOLOGY)
+    row = rows[(rows["source_id"] == "llm_inference_bench_power") & (rows["chip"] == "h100_sxm")].head(1)
+    row = row.assign(stack="vllm")
+    whole, steps = (power.served_power(row.assign(phase=phase), TECHNOLOGY) for phase in ("whole request", "decode"))
+    longer = power.served_power(row.assign(phase="whole request", output=1e5, prompt=16.0), TECHNOLOGY)
+    alone = power.served_power(row.assign(phase="decode", output=1e5, prompt=16.0), TECHNOLOGY)
+    assert whole["predicted_w"].item() > steps["predicted_w"].item()
+    assert whole["predicted_j"].item() > steps["predicted_j"].item()
+    assert longer["predicted_w"].item() == pytest.approx(alone["predicted_w"].item(), rel=1e-3)

@@ -20,6 +20,14 @@ from dse.validate import operators
 from dse.validate.machines import families, formats, machines, stacks
 from dse.validate.rows import add_reason
 
+SOFTWARE = {
+    r"^vLLM|ML\.ENERGY": "vLLM",
+    r"^TensorRT-LLM": "TensorRT-LLM",
+    r"^Deepspeed-MII": "DeepSpeed-MII",
+    r"\bvulkan|\bhip_|\brocwmma": "llama.cpp vulkan",
+}
+"""Software of rows without a column for it, by what their note or the title of their source says."""
+
 OPERATORS = ("gemm", "moe_grouped_gemm", "decode_attention", "prefill_attention", "decode_mla", "prefill_mla")
 
 
@@ -29,6 +37,10 @@ def prepare(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     rows["remark"] = ""
     for column in ("kind", "note", "software"):
         rows[column] = rows[column].fillna("") if column in rows else ""
+    title = rows["source_title"].fillna("") if "source_title" in rows else ""
+    for pattern, name in SOFTWARE.items():
+        told = rows["note"].str.contains(pattern) | pd.Series(title, index=rows.index).str.contains(pattern)
+        rows.loc[(rows["software"] == "") & told, "software"] = name
     single = rows["kind"] != ""
     rows["quantity"] = np.where(single, rows["kind"], "served")
     rows["measured_j"] = rows["energy_J_per_output_token"]
@@ -83,6 +95,23 @@ def predict(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
 
 def _predict_served(rows: pd.DataFrame, part: pd.DataFrame, technology: Technology) -> None:
     """Fill energy per output token of rows that serve one model: decode steps, and the prompts that feed them."""
+    made = served_power(part, technology)
+    for name in ("predicted_s", "predicted_j", "predicted_w"):
+        rows.loc[part.index, name] = made[name]
+
+
+def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = False) -> pd.DataFrame:
+    """Return step time, joules per output token and mean watts of all chips of rows that serve one model.
+
+    A row of whole requests or of steady serving holds a prefill for every `output` steps: its power is the energy of
+    both over the time of both. With `timed`, both take the time that the row's measured throughput says, so that what
+    is left to err is the energy alone; `stretch` is measured over predicted time.
+
+    Args:
+        part: prepared rows of one model, with ``stack``.
+        technology: figures.
+        timed: whether measured time replaces predicted time.
+    """
     model = load_library().model(part["model"].iloc[0])
     machine, operand_bits, _ = machines(part, technology)
     stack = Choice.of(*part["stack"])
@@ -94,25 +123,32 @@ def _predict_served(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolo
     serving = Serving(
         model=model,
         batch=column["used_batch"],
-        prompt_tokens=column["prompt"],
+        prompt_tokens=np.maximum(column["prompt"], 1.0),
         output_tokens=column["output"],
         tensor_parallel=column["tensor"],
         replicas=column["replicas"],
         expert_spread=technology.value("serving.expert_spread"),
     )
-    step = decode_pass(serving, machine, profile, form)
-    spent = pass_energy(step, step.pass_s, serving, machine, form, profile)
-    batch = column["used_batch"] * column["replicas"]
-    joules, seconds = spent.board_j / batch, step.pass_s
-    prompts = (~part["phase"].fillna("").eq("decode") & (part["prompt"] > 0)).to_numpy()
-    if prompts.any():
-        fed = replace(serving, prompt_tokens=np.maximum(column["prompt"], 1.0))
-        prefill = prefill_pass(fed, machine, profile, form)
-        filled = pass_energy(prefill, prefill.pass_s, fed, machine, form, profile, decode=False)
-        joules = joules + np.where(prompts, filled.board_j / (batch * column["output"]), 0.0)
-    rows.loc[part.index, "predicted_s"] = seconds
-    rows.loc[part.index, "predicted_j"] = joules
-    rows.loc[part.index, "predicted_w"] = spent.board_w
+    prompts = (~part["phase"].fillna("").eq("decode") & (part["prompt"] > 0)).to_numpy(dtype=np.float64)
+    step = decode_pass(replace(serving, prompt_tokens=column["prompt"]), machine, profile, form)
+    prefill = prefill_pass(serving, machine, profile, form)
+    steps, batch = column["output"], column["used_batch"] * column["replicas"]
+    seconds = steps * step.pass_s + prompts * prefill.pass_s
+    with np.errstate(divide="ignore"):
+        stretch = batch * steps / part["output_tokens_per_s"].to_numpy(dtype=np.float64) / seconds
+    paced = stretch if timed else np.ones(len(part))
+    spent = pass_energy(step, step.pass_s * paced, serving, machine, form, profile)
+    filled = pass_energy(prefill, prefill.pass_s * paced, serving, machine, form, profile, decode=False)
+    joules = steps * spent.board_j + prompts * filled.board_j
+    return pd.DataFrame(
+        {
+            "predicted_s": step.pass_s,
+            "predicted_j": joules / (batch * steps),
+            "predicted_w": joules / (seconds * paced),
+            "stretch": stretch,
+        },
+        index=part.index,
+    )
 
 
 def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Technology) -> None:

@@ -11,7 +11,7 @@ from cost_models.library import load_library
 from cost_models.technology import Technology
 from dse.validate import score
 from dse.validate.results import Table
-from dse.validate.unseen import unseen_chips, unseen_sources
+from dse.validate.unseen import unseen_chips, unseen_power, unseen_sources
 
 PEERS = {
     # facts on the same 944 rows: median over sources of the median error, and the bias, per quantity
@@ -35,7 +35,7 @@ def fitted_constants() -> dict[str, int]:
     for key, stack in load_library().stacks.items():
         base = load_library().stacks[stack.base].parameters if stack.base else {}
         own = [f for name, f in stack.parameters.items() if base.get(name) is not f]
-        counts[key] = sum(figure.note.startswith("fitted on") for figure in own)
+        counts[key] = sum(figure.note.startswith("fitted on") and "end-to-end" in figure.note for figure in own)
     return counts
 
 
@@ -210,23 +210,46 @@ def operator_tables(rows: pd.DataFrame) -> list[Table]:
     ]
 
 
-def energy_tables(rows: pd.DataFrame) -> list[Table]:
-    """Return scores of energy per output token and per operator call."""
+def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
+    """Return scores of energy per output token and per operator call, and of mean power, seen and unseen."""
     usable = rows[rows["reason"] == ""].copy()
     if "bound_flag" in usable:
         usable = usable[usable["bound_flag"].fillna("") != "fits_on_chip_memory"]
     if not len(usable):
         return []
     usable["kind"] = np.where(usable["quantity"] == "served", "per token", usable["quantity"])
-    energy = score.score(usable, ("kind", "source", "chip", "grade"), predicted="predicted_j")
-    watts = usable[usable["power_W_total"] > 0].assign(measured_s=usable["power_W_total"])
-    energy["power_mdape"] = score.score(watts, ("kind", "source", "chip", "grade"), predicted="predicted_w")["mdape"]
-    served = energy[
-        (energy.index.get_level_values("kind") == "per token") & (energy.index.get_level_values("grade") != "C")
-    ]
-    middle = served.groupby(level="source")["mdape"].median().median()
-    note = f"energy per token, median over sources of grades A and B: {middle:.1%}"
-    return [Table("energy", "Energy", energy, note)]
+    by = ("kind", "source", "chip", "grade")
+    energy = score.score(usable, by, predicted="predicted_j")
+    note = f"energy per token, median over sources of grades A and B: {_over_sources(energy):.1%}"
+    tables = [Table("energy", "Energy", energy, note)]
+    watts = usable[usable["power_W_total"] > 0].assign(measured_s=lambda part: part["power_W_total"])
+    if not len(watts):
+        return tables
+    power = score.score(watts, by, predicted="predicted_w")
+    fitted = len(
+        {figure.typ for figure in load_library().figures.values() if figure.note.startswith("fitted on the power")}
+    )
+    note = f"power while serving, median over sources of grades A and B: {_over_sources(power):.1%}; {fitted} constants"
+    tables.append(Table("power", "Mean power", power, note))
+    served = watts[watts["quantity"] == "served"]
+    for key, name, title in (("power_unseen_chip", "chip", "chip"), ("power_unseen_source", "source_id", "source")):
+        made = unseen_power(served, name, technology)
+        if len(made):
+            table = score.score(made, by, predicted="predicted_w")
+            table["energy_mdape"] = score.score(
+                made.assign(measured_s=made["measured_j"]), by, predicted="predicted_j"
+            )["mdape"]
+            note = f"median over sources of grades A and B: power {_over_sources(table):.1%}"
+            note += f", energy per token {_over_sources(table, 'energy_mdape'):.1%}"
+            tables.append(Table(key, f"Mean power, energy constants refitted without the {title}", table, note))
+    return tables
+
+
+def _over_sources(table: pd.DataFrame, column: str = "mdape") -> float:
+    """Return the median over sources of the error per output token, rows of grade C apart."""
+    kind, grade = (table.index.get_level_values(name) for name in ("kind", "grade"))
+    served = table[(kind == "per token") & (grade != "C")]
+    return float(served.groupby(level="source")[column].median().median())
 
 
 def excluded_tables(rows: pd.DataFrame) -> list[Table]:

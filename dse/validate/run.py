@@ -60,7 +60,7 @@ def run_validation(paths: Sequence[Path] = (), technology: Technology | None = N
     if "operators" in together:
         tables += operator_tables(together["operators"])
     if "energy" in together:
-        tables += energy_tables(together["energy"])
+        tables += energy_tables(together["energy"], technology)
     if "excluded" in together:
         tables += excluded_tables(together["excluded"])
     for form in ("weight_only", "sparse"):

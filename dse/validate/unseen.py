@@ -11,11 +11,27 @@ import pandas as pd
 from cost_models.columns import Choice
 from cost_models.library import load_library
 from cost_models.technology import Technology
+from dse.validate import power
 from dse.validate.machines import generic_stack
 from dse.validate.requests import predict
 
 FOLDS = "stack_folds.csv"
 """Constants refitted without one chip or one source, written by ``fits/stacks.py`` into the library."""
+
+
+POWER_FOLDS = "power_folds.csv"
+"""Energy constants refitted without one chip or one source, written by ``fits/power.py`` into the library."""
+
+
+@functools.cache
+def _power_folds() -> dict[tuple[str, str], dict[str, float]]:
+    table = pd.read_csv(load_library().data_file(POWER_FOLDS))
+    return {
+        (str(kind), str(left_out)): {
+            str(path): float(value) for path, value in zip(part["figure"], part["value"], strict=True)
+        }
+        for (kind, left_out), part in table.groupby(["kind", "left_out"])
+    }
 
 
 @functools.cache
@@ -41,6 +57,24 @@ def unseen_sources(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     """Return rows predicted by the generic stack of their chip's family, fitted without any row of their source."""
     generic = rows["chip"].map({name: generic_stack(name) for name in rows["chip"].unique()})
     return _predicted(rows, generic, "source", rows["source"], technology)
+
+
+def unseen_power(rows: pd.DataFrame, kind: str, technology: Technology) -> pd.DataFrame:
+    """Return served energy rows, each predicted by energy constants fitted without its chip or its source.
+
+    Rows of chips or sources that the fit never saw take the constants as they are.
+
+    Args:
+        rows: prepared rows with ``stack``.
+        kind: "chip" or "source_id".
+        technology: figures.
+    """
+    parts = []
+    for (left_out, _), part in rows.groupby([kind, "model"], sort=False):
+        told = _power_folds().get((kind, str(left_out)), {})
+        made = power.served_power(part, technology.with_overrides(told))
+        parts.append(part.assign(**{name: made[name] for name in ("predicted_s", "predicted_j", "predicted_w")}))
+    return pd.concat(parts) if parts else rows.iloc[:0]
 
 
 def _predicted(
