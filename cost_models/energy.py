@@ -52,19 +52,19 @@ def pass_energy(
     # The groups' layers add up to one model: a stage's share times stages is the whole pass.
     groups = np.asarray(serving.tensor_parallel) * serving.batch_parts
     element_bytes = np.asarray(formats.activation_bits) / 8
-    crossing = times.dram_bytes + operators.activations * element_bytes
+    crossing = work.dram_bytes + work.sum(operators.activations * element_bytes)
     per_attention_mac = machine.attention_j_per_mac * (software.decode_attention_energy if decode else 1.0)
-    joules_per_mac = (
-        operators.of_class("linear") * machine.linear_j_per_mac
-        + operators.of_class("head") * machine.head_j_per_mac
-        + operators.of_class("attention") * per_attention_mac
+    arithmetic = (
+        work.sum_of_class("linear", operators.macs) * machine.linear_j_per_mac
+        + work.sum_of_class("head", operators.macs) * machine.head_j_per_mac
+        + work.sum_of_class("attention", operators.macs) * per_attention_mac
     )
     # Chips that cannot reach each other never finish: a step without end has no mean power.
     running_s = np.where(np.isfinite(pass_s), pass_s, np.nan)
     parts = {
-        "memory": work.sum(times.dram_bytes) * machine.dram_j_per_byte * groups,
-        "arithmetic": work.sum(operators.macs * joules_per_mac) * groups,
-        "on_chip": work.sum(crossing) * machine.sram_j_per_byte * groups,
+        "memory": work.dram_bytes * machine.dram_j_per_byte * groups,
+        "arithmetic": arithmetic * groups,
+        "on_chip": crossing * machine.sram_j_per_byte * groups,
         "unpacking": work.sum(times.weight_bytes) * machine.unpack_j_per_byte * groups,
         "links": work.sum(times.link_bytes) * machine.link_j_per_byte * groups,
         "active": _active_w(machine, software) * running_s * serving.chips,

@@ -99,14 +99,13 @@ class Inference:
 
 def decode_bound_s(work: PassTime, serving: Serving, machine: Machine) -> FloatArray:
     """Return the least time of a decode step: all bytes at peak bandwidth or all MACs at peak rate."""
-    operators = work.operators
-    seconds_per_mac = (
-        operators.of_class("linear") / machine.linear_mac_per_s
-        + operators.of_class("head") / machine.head_mac_per_s
-        + operators.of_class("attention") / machine.attention_mac_per_s
+    macs = work.operators.macs
+    computing = (
+        work.sum_of_class("linear", macs) / machine.linear_mac_per_s
+        + work.sum_of_class("head", macs) / machine.head_mac_per_s
+        + work.sum_of_class("attention", macs) / machine.attention_mac_per_s
     )
-    moving = work.sum(work.times.dram_bytes) / machine.bandwidth_bytes_per_s
-    return np.maximum(moving, work.sum(operators.macs * seconds_per_mac))
+    return np.maximum(work.dram_bytes / machine.bandwidth_bytes_per_s, computing)
 
 
 def infer(

@@ -9,6 +9,7 @@ taken at their mean clipped context, which is exact while one bound holds.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -18,7 +19,15 @@ from cost_models.machine import Machine
 from cost_models.roofline import Formats, OperatorTime, decode_attention_share, time_operators
 from cost_models.serving import Serving
 from cost_models.software import Software
-from cost_models.workload import Operators, Shape, decode_attention, linear_operators, prefill_attention, shared_queries
+from cost_models.workload import (
+    Operators,
+    Shape,
+    WeightClass,
+    decode_attention,
+    linear_operators,
+    prefill_attention,
+    shared_queries,
+)
 
 
 @dataclass(frozen=True)
@@ -37,14 +46,31 @@ class PassTime:
     total_s: FloatArray
     fixed_s: FloatArray
 
-    @property
+    @cached_property
     def pass_s(self) -> FloatArray:
         """``(n,)`` time of the pass."""
-        return np.asarray(self.total_s.sum(axis=0) + self.fixed_s)
+        return _summed(self.total_s) + self.fixed_s
+
+    @cached_property
+    def dram_bytes(self) -> FloatArray:
+        """``(n,)`` bytes through the memory interface."""
+        return self.sum(self.times.dram_bytes)
 
     def sum(self, amount: FloatArray) -> FloatArray:
         """Return ``(n,)`` an amount per execution, summed over all executions of the pass."""
-        return np.asarray((amount * self.operators.times).sum(axis=0))
+        return _summed(amount * self.operators.times)
+
+    def sum_of_class(self, weight_class: WeightClass, amount: FloatArray) -> FloatArray:
+        """Return ``(n,)`` an amount per execution, summed over all executions of operators of one class."""
+        return self.sum(amount * self.operators.of_class(weight_class))
+
+
+def _summed(amounts: FloatArray) -> FloatArray:
+    """Return the sum over the first axis, always in the same order: a sum of NumPy's depends on the other axis."""
+    total: FloatArray = amounts[0].copy()
+    for amount in amounts[1:]:
+        total += amount
+    return total
 
 
 def mean_of_larger(first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray]) -> FloatArray:

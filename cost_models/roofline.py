@@ -70,8 +70,13 @@ class OperatorTime:
     @property
     def total_s(self) -> FloatArray:
         """Time of one execution."""
-        busy = np.maximum(np.maximum(self.memory_s, self.arithmetic_s), self.unpack_s)
-        return busy + self.exposed_s + self.kernel_s + self.collective_s
+        total = np.maximum(self.memory_s, self.arithmetic_s)
+        if self.unpack_s.any():
+            total = np.maximum(total, self.unpack_s)
+        for extra in (self.exposed_s, self.kernel_s, self.collective_s):
+            if extra.any():
+                total = total + extra
+        return total
 
 
 def by_class(
@@ -116,8 +121,10 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
     )
     weight_bytes = operators.weights * stored
     element_bytes = np.asarray(formats.activation_bits) / 8
-    spilled = np.maximum(operators.activations * element_bytes - machine.sram_bytes, 0)
-    once = weight_bytes + spilled
+    held = operators.activations * element_bytes
+    # Where every chip holds all activations there is nothing to add, and most decode steps are so.
+    spills = np.max(held, initial=0.0) > np.min(machine.sram_bytes, initial=np.inf)
+    once = weight_bytes + np.maximum(held - machine.sram_bytes, 0) if spills else weight_bytes
     attention = operators.kv_elements.any(axis=1)
     if attention.any():
         once = once + operators.kv_elements * (np.asarray(formats.kv_bits) / 8)
@@ -205,10 +212,11 @@ def time_operators(
     body_bytes = weight_bytes * operators.of_class("linear")
     reduced_bytes = operators.reduced * (np.asarray(formats.activation_bits) / 8)
     shared = np.asarray(chips, dtype=np.float64)
+    is_free = bool(np.isposinf(machine.unpack_bytes_per_s).all())
     return OperatorTime(
         memory_s=memory_s,
         arithmetic_s=arithmetic_s,
-        unpack_s=body_bytes / machine.unpack_bytes_per_s,
+        unpack_s=np.zeros((len(body_bytes), 1)) if is_free else body_bytes / machine.unpack_bytes_per_s,
         exposed_s=np.minimum(memory_s, arithmetic_s) * software.exposed_share,
         kernel_s=operators.kernels * (software.kernel_s * software.kernels_launched),
         collective_s=all_reduce_s(reduced_bytes * (shared > 1), shared, machine, software),
