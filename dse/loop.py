@@ -1,30 +1,19 @@
-"""The loop of a run: ask, evaluate, keep what matters, tell; and the run directory it leaves.
-
-Memory does not grow with the number of designs: rows are evaluated in chunks that fit the cache, and only the front,
-the nearest misses and a bounded sample of them stay.
-"""
+"""A run from the sweep to its directory: begun, gone on with after whatever ended it, continued, or merged."""
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-import numpy as np
-
-from cost_models.columns import Designs, row_count, select
-from dse.errors import Fault, SpecError
-from dse.evaluate import Evaluation, Evaluator
+from dse.errors import RunError
 from dse.results.archive import write_outcome
-from dse.results.keeper import Keeper
 from dse.results.outcome import Outcome, Progress, Status
-from dse.results.picks import choose_picks
 from dse.results.provenance import (
     library_hash,
     package_versions,
@@ -33,32 +22,47 @@ from dse.results.provenance import (
     source_commit,
     text_hash,
 )
-from dse.results.rows import Rows
-from dse.results.store import RESULTS, SCHEMA, StoredRun, check_place, open_run, place_for_run, write_whole
-from dse.samplers import sampler_of
-from dse.samplers.base import Judged
-from dse.space import Space
-from dse.spec import Spec
+from dse.results.store import (
+    RESULTS,
+    SCHEMA,
+    StoredRun,
+    check_place,
+    open_run,
+    place_for_run,
+    write_whole,
+)
+from dse.results.yaml_text import yaml_text
+from dse.search.engine import Search
+from dse.search.journal import Journal, find_unfinished, read_record, unfinished, write_record
+from dse.search.spread import Spread
+from dse.spec import Spec, load_spec
 
-CHUNK_ROWS = 16_384
-"""Rows evaluated in one call: their columns stay in the cache."""
+STATE = "search.state"
+"""File of a run directory from which the search can be continued."""
 
 ProgressSink = Callable[[Progress], None]
-"""What is told how a run goes, after every chunk."""
+"""What is told how a run goes, after every stretch that is kept."""
 
 
 def run(
-    spec: Spec, *, out: Path | str | None = None, results: Path | str = RESULTS, progress: ProgressSink | None = None
+    spec: Spec,
+    *,
+    out: Path | str | None = None,
+    results: Path | str = RESULTS,
+    progress: ProgressSink | None = None,
+    spread: Spread | None = None,
 ) -> StoredRun:
     """Search the space of a sweep and write what was found.
 
-    Ctrl-C ends the search, not the run: everything evaluated so far is written, with the status "interrupted".
+    Ctrl-C ends the search, not the run: everything evaluated so far is written, with the status "interrupted". What
+    ends the process leaves ``<run directory>.unfinished``, with which `resume` goes on.
 
     Args:
         spec: the sweep.
         out: the run directory to make; ``<results>/<name>/<UTC time>-<hash>`` where None.
         results: where run directories are made that have no place of their own.
-        progress: told how it goes after every chunk.
+        progress: told how it goes after every stretch of designs that is kept.
+        spread: where designs are evaluated; in this process where None.
 
     Returns:
         The run as it lies on disk; its tables are pandas frames.
@@ -67,192 +71,219 @@ def run(
         RunError: the run directory exists already or cannot be written.
         SpecError: the sampler cannot search this space.
     """
-    started = datetime.now(UTC)
-    hashes = {"spec_sha256": spec.hash, "library_sha256": library_hash()}
-    directory = place_for_run(spec.name, text_hash(*hashes.values()), started=started, results=Path(results))
-    directory = directory if out is None else Path(out)
+    header = _header(spec)
+    directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
-    with _interruptible() as stopped:
-        outcome = explore(spec, progress=progress, stopped=stopped)
-        manifest = {
-            "schema": SCHEMA,
-            "name": spec.name,
-            "started": started.isoformat(),
-            "sampler": spec.search.sampler,
-            "seed": spec.search.seed,
-            "notes": list(outcome.notes),
-            **hashes,
-            "commit": source_commit(),
-            "python": python_version(),
-            "packages": package_versions(),
-        }
-        resolved = resolved_text(spec, outcome.figures_read)
-        write_whole(
-            directory,
-            lambda folder: write_outcome(
-                folder,
-                outcome,
-                sweep=spec.source_text or resolved,
-                resolved=resolved,
-                manifest={**manifest, "finished": datetime.now(UTC).isoformat()},
-                baselines=spec.baselines,
-            ),
-        )
+    search = Search(spec, spread=spread)
+    texts = {"sweep.yaml": spec.source_text, "resolved.yaml": yaml_text(spec.resolved())}
+    journal = Journal.begin(unfinished(directory), header, texts)
+    search.keep_in(journal)
+    return _finish(search, spec, directory, header, journal, progress)
+
+
+def resume(
+    where: Path | str,
+    *,
+    n_designs: int | None = None,
+    out: Path | str | None = None,
+    results: Path | str = RESULTS,
+    progress: ProgressSink | None = None,
+    spread: Spread | None = None,
+) -> StoredRun:
+    """Go on with a run: one whose process ended, one that was interrupted, or a finished one to a larger budget.
+
+    The result of an unfinished run is that of one never disturbed. A larger budget gives what a run with it from the
+    start would give for samplers that do not learn; one that learns goes on from where it stands, with the settings
+    that suited its first budget.
+
+    Args:
+        where: ``<run directory>.unfinished``, the run directory it is to become, a finished run, or "latest".
+        n_designs: the budget; that of the run where None.
+        out: the directory of a continued run, which is a run of its own; as for `run` where None.
+        results: where runs are looked for and made.
+        progress: told how it goes.
+        spread: where designs are evaluated.
+
+    Raises:
+        RunError: there is nothing to go on with, or sweep or library are not those of the run.
+    """
+    folder = find_unfinished(where, results=Path(results))
+    if folder is not None:
+        if n_designs is not None:
+            raise RunError(f"{folder}: is unfinished; resume it first, then continue it to more designs")
+        journal = Journal(folder)
+        spec = _spec_of(folder)
+        header = journal.header
+        _check_same(folder, header, spec)
+        directory = folder.with_suffix("")
+        return _finish(Search(spec, spread=spread, journal=journal), spec, directory, header, journal, progress)
+    done = open_run(where, results=Path(results))
+    if n_designs is None and done.manifest["status"] == "complete":
+        raise RunError(f"{done.path}: is complete; to search on, say how far with --n-designs")
+    return _continue(done, n_designs, out=out, results=results, progress=progress, spread=spread)
+
+
+def _continue(
+    done: StoredRun,
+    n_designs: int | None,
+    *,
+    out: Path | str | None,
+    results: Path | str,
+    progress: ProgressSink | None,
+    spread: Spread | None,
+) -> StoredRun:
+    """Search on from a finished run, in a directory of its own."""
+    state = state_of(done)
+    overrides = [] if n_designs is None else [f"search.n_designs={n_designs}"]
+    spec = load_spec(done.path / "resolved.yaml", overrides=overrides)
+    _check_same(done.path, done.manifest, done.spec)
+    header = {**_header(spec), "continues": done.path.name}
+    directory = _place(spec, header, results) if out is None else Path(out)
+    check_place(directory)
+    search = Search(spec, spread=spread, start=state)
+    resolved = yaml_text(spec.resolved())
+    journal = Journal.begin(unfinished(directory), header, {"sweep.yaml": resolved, "resolved.yaml": resolved})
+    search.keep_in(journal)
+    return _finish(search, spec, directory, header, journal, progress)
+
+
+def merge(runs: Sequence[StoredRun], *, out: Path | str | None = None, results: Path | str = RESULTS) -> StoredRun:
+    """Write what several runs of one sweep have found together, as a run of its own.
+
+    Args:
+        runs: at least two; only how they were searched may differ.
+        out: the directory to make; as for `run` where None.
+        results: where run directories are made.
+
+    Raises:
+        RunError: they are runs of different sweeps or libraries, or one of them has no state.
+    """
+    first = runs[0]
+    questions = [{k: v for k, v in done.spec.resolved().items() if k not in ("search", "name")} for done in runs]
+    for done, question in zip(runs, questions, strict=True):
+        _check_same(done.path, done.manifest, done.spec)
+        if question != questions[0]:
+            raise RunError(
+                f"{done.path}: asks something else than {first.path}; see: dse diff {first.path} {done.path}"
+            )
+    search = Search(first.spec)
+    for done in runs:
+        search.add(state_of(done))
+    header = {**_header(first.spec), "merges": [done.path.name for done in runs]}
+    directory = _place(first.spec, header, results) if out is None else Path(out)
+    check_place(directory)
+    _write(search.outcome("complete"), first.spec, directory, header, None)
     return open_run(directory)
 
 
 def explore(
-    spec: Spec, *, progress: ProgressSink | None = None, stopped: Callable[[], bool] = lambda: False
+    spec: Spec,
+    *,
+    progress: ProgressSink | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    spread: Spread | None = None,
 ) -> Outcome:
     """Search the space of a sweep and return what was found; nothing is written.
 
     Args:
         spec: the sweep.
-        progress: told how it goes after every chunk.
-        stopped: asked after every chunk whether to end here.
+        progress: told how it goes after every stretch of designs.
+        stopped: asked as often whether to end here.
+        spread: where designs are evaluated.
 
     Raises:
         SpecError: the sampler cannot search this space.
     """
-    loop = _Loop(spec)
-    status: Status = "complete"
+    search = Search(spec, spread=spread)
+    return search.outcome(_searched(search, progress, stopped))
+
+
+def _searched(search: Search, progress: ProgressSink | None, stopped: Callable[[], bool]) -> Status:
     try:
-        for _ in loop.chunks():
-            if progress is not None:
-                progress(loop.history[-1])
-            if stopped():
-                status = "interrupted"
-                break
+        with closing(search.steps()) as steps:
+            for point in steps:
+                if progress is not None:
+                    progress(point)
+                if stopped():
+                    return "interrupted"
     except KeyboardInterrupt:
-        status = "interrupted"
-    return loop.outcome(status)
+        return "interrupted"
+    return "complete"
 
 
-def check_baselines(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> None:
-    """Refuse constraints relative to something that a baseline does not have: no design could meet them.
+def _finish(
+    search: Search,
+    spec: Spec,
+    directory: Path,
+    header: Mapping[str, Any],
+    journal: Journal,
+    progress: ProgressSink | None,
+) -> StoredRun:
+    """Search to the end, write the run directory, and drop the state beside it."""
+    with journal.locked(), _interruptible() as stopped:
+        if not directory.exists():
+            status = _searched(search, progress, stopped)
+            _write(search.outcome(status), spec, directory, header, search.state())
+        journal.remove()
+    return open_run(directory)
+
+
+def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, Any], state: bytes | None) -> None:
+    resolved = resolved_text(spec, outcome.figures_read)
+    manifest = {
+        "schema": SCHEMA,
+        "name": spec.name,
+        "sampler": spec.search.sampler,
+        "seed": spec.search.seed,
+        "notes": list(outcome.notes),
+        **header,
+        "commit": source_commit(),
+        "python": python_version(),
+        "packages": package_versions(),
+        "finished": datetime.now(UTC).isoformat(),
+    }
+
+    def write(folder: Path) -> None:
+        sweep = spec.source_text or resolved
+        write_outcome(folder, outcome, sweep=sweep, resolved=resolved, manifest=manifest, baselines=spec.baselines)
+        if state is not None:
+            write_record(folder / STATE, state)
+
+    write_whole(directory, write)
+
+
+def state_of(done: StoredRun) -> bytes:
+    """Return the state of the search of a finished run.
 
     Raises:
-        SpecError: every such constraint.
+        RunError: there is none, or it is damaged.
     """
-    faults = [
-        Fault(
-            spec.place_of(f"constraints[{index}].relative_to"),
-            f"constraints[{index}].relative_to",
-            f"{constraint.relative_to} has no {constraint.metric}: the workload does not fit it, or none is published",
-        )
-        for index, constraint in enumerate(spec.constraints)
-        if constraint.relative_to and math.isnan(baselines[constraint.relative_to][constraint.metric])
-    ]
-    if faults:
-        raise SpecError(faults)
+    return bytes(read_record(done.path / STATE))
 
 
-class _Loop:
-    """One search, chunk by chunk."""
-
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
-        self._space, self._evaluator = Space(spec), Evaluator(spec)
-        self._sampler = sampler_of(spec, self._space)
-        self._keeper = Keeper(
-            self._space,
-            len(spec.objectives),
-            sample=spec.results.keep_all_up_to,
-            constraints=spec.constraints,
-        )
-        self._clock = _Clock()
-        self._baselines = self._evaluator.baselines
-        check_baselines(spec, self._baselines)
-        self.history: list[Progress] = []
-
-    def chunks(self) -> Iterator[None]:
-        """Search, and yield after every chunk that is kept."""
-        asked = 0
-        while designs := self._ask():
-            for start in range(0, row_count(designs), CHUNK_ROWS):
-                chunk = select(designs, slice(start, start + CHUNK_ROWS))
-                ids = np.arange(asked, asked + row_count(chunk), dtype=np.int64)
-                asked += len(ids)
-                self._take(Rows(ids, chunk, self._evaluate(chunk)))
-                yield
-
-    def _ask(self) -> Designs:
-        with self._clock.part("sample"):
-            return self._sampler.ask(self._spec.search.batch_size)
-
-    def _evaluate(self, designs: Designs) -> Evaluation:
-        with self._clock.part("evaluate"):
-            return self._evaluator.evaluate(designs)
-
-    def _take(self, rows: Rows) -> None:
-        with self._clock.part("keep"):
-            self._keeper.add(rows)
-            self.history.append(self._progress())
-        with self._clock.part("sample"):
-            found = rows.evaluation
-            self._sampler.tell(Judged(rows.ids, found.objectives, found.violations, found.feasible))
-
-    def _progress(self) -> Progress:
-        tally = self._keeper.tally
-        return Progress(
-            evaluated=tally.evaluated,
-            planned=self._sampler.total,
-            feasible=tally.feasible,
-            front=self._keeper.front_size,
-            hypervolume=self._keeper.hypervolume(),
-            seconds=round(self._clock.total, 3),
-        )
-
-    def outcome(self, status: Status) -> Outcome:
-        """Return everything that was kept."""
-        keeper, spec = self._keeper, self._spec
-        front, misses = keeper.front, keeper.misses
-        picks = choose_picks(
-            front,
-            misses,
-            objectives=[objective.metric for objective in spec.objectives],
-            targets=[constraint.label for constraint in spec.constraints],
-        )
-        return Outcome(
-            status=status,
-            planned=self._sampler.total,
-            evaluated=keeper.tally.evaluated,
-            feasible=keeper.tally.feasible,
-            front=front,
-            misses=misses,
-            sample=keeper.sample.rows(),
-            stride=keeper.sample.stride,
-            picks=tuple(picks),
-            constraints=tuple(keeper.tally.constraints()),
-            values=tuple(keeper.tally.values()),
-            baselines=self._baselines,
-            history=tuple(self.history),
-            seconds={**self._clock.parts, "total": self._clock.total},
-            notes=self._sampler.describe(),
-            figures_read=self._evaluator.technology.reads,
-        )
+def _header(spec: Spec) -> dict[str, Any]:
+    hashes = {"spec_sha256": spec.hash, "library_sha256": library_hash()}
+    return {"started": datetime.now(UTC).isoformat(), **hashes}
 
 
-class _Clock:
-    """Measures where the time goes."""
+def _place(spec: Spec, header: Mapping[str, Any], results: Path | str) -> Path:
+    identity = text_hash(header["spec_sha256"], header["library_sha256"])
+    started = datetime.fromisoformat(header["started"])
+    return place_for_run(spec.name, identity, started=started, results=Path(results))
 
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self.parts = {"sample": 0.0, "evaluate": 0.0, "keep": 0.0}
 
-    @property
-    def total(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self._start
+def _spec_of(folder: Path) -> Spec:
+    """Return the sweep of an unfinished run."""
+    spec = load_spec(folder / "resolved.yaml")
+    return spec.model_copy(update={"source_text": (folder / "sweep.yaml").read_bytes().decode()})
 
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to a part."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.parts[name] += time.perf_counter() - start
+
+def _check_same(path: Path, header: Mapping[str, Any], spec: Spec) -> None:
+    """Refuse to mix what was computed with other inputs."""
+    if header["spec_sha256"] != spec.hash:
+        raise RunError(f"{path}: its sweep has been changed since it was started")
+    if header["library_sha256"] != library_hash():
+        raise RunError(f"{path}: the technology library has been changed since it was started; run the sweep again")
 
 
 @contextmanager

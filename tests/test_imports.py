@@ -17,6 +17,7 @@ FLOORS = (
     ("dse.samplers", "dse.front"),
     ("dse.results",),
     ("dse.robustness",),
+    ("dse.search",),
     ("dse.loop",),
     ("dse.compare", "dse.explain", "dse.validate", "dse.require", "dse.relaxation", "dse.audit"),
     ("dse.terminal",),

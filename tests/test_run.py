@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import dse.loop
+import dse.search.blocks
 from dse.errors import RunError, SpecError
 from dse.evaluate import Evaluator
 from dse.loop import explore, run
@@ -48,7 +48,7 @@ def done(tmp_path_factory):
 
 
 def test_the_same_sweep_gives_the_same_bytes_however_it_is_cut(done, tmp_path, monkeypatch):
-    monkeypatch.setattr(dse.loop, "CHUNK_ROWS", 37)
+    monkeypatch.setattr(dse.search.blocks, "CHUNK_ROWS", 37)
     again = run(tiny(search={"sampler": "grid", "batch_size": 100}), out=tmp_path / "again")
     for name in RESULTS:
         assert (again.path / name).read_bytes() == (done.path / name).read_bytes(), name
@@ -173,7 +173,7 @@ def test_without_a_feasible_design_the_nearest_misses_are_kept(tmp_path):
 
 @pytest.mark.parametrize("batch_size", [50, 1000])
 def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch, batch_size):
-    monkeypatch.setattr(dse.loop, "CHUNK_ROWS", 50)
+    monkeypatch.setattr(dse.search.blocks, "BLOCK_ROWS", 50)
 
     def stop(progress):
         if progress.evaluated >= 100:
@@ -197,7 +197,7 @@ def test_interrupted_at_once_there_is_still_a_run(tmp_path, monkeypatch):
     assert open_run(done.path).manifest == done.manifest
 
 
-def _interrupt(self, designs):
+def _interrupt(self, designs, metrics=None):
     raise KeyboardInterrupt
 
 

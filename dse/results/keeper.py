@@ -31,6 +31,7 @@ class Keeper:
         n_objectives: number of objectives.
         constraints: those of the sweep.
         sample: most designs of the sample.
+        total: number of designs that will be shown where it is known.
 
     Attributes:
         tally: counts by constraint and by value of each axis.
@@ -38,10 +39,16 @@ class Keeper:
     """
 
     def __init__(
-        self, space: Space, n_objectives: int, *, sample: int, constraints: Sequence[ConstraintSpec] = ()
+        self,
+        space: Space,
+        n_objectives: int,
+        *,
+        sample: int,
+        constraints: Sequence[ConstraintSpec] = (),
+        total: int = 0,
     ) -> None:
         self.tally: Tally = tally_of(space, constraints)
-        self.sample = Thinned(sample)
+        self.sample = Thinned(sample, total=total)
         self._front = Front(n_objectives)
         self._members: list[Rows] = []
         self._misses: Rows | None = None
@@ -63,6 +70,39 @@ class Keeper:
             first = found.objectives[found.feasible]
             worst = first.max(axis=0)
             self._box = first.min(axis=0), worst + 0.1 * np.where(worst, np.abs(worst), 1.0)
+
+    def merge(self, later: Keeper, *, offset: int = 0) -> None:
+        """Take over what another keeper of the same sweep has kept of the rows that follow.
+
+        What is kept depends on the rows alone, not on how they were cut into keepers.
+
+        Args:
+            later: the other one; it is used up.
+            offset: added to the ids of its rows.
+        """
+        if offset:
+            later._renumber(offset)
+        self.tally.merge(later.tally)
+        self.sample.merge(later.sample)
+        if (front := later.front) is not None:
+            entered = self._front.update(front.evaluation.objectives, front.ids)
+            if entered.any():
+                self._members.append(front.take(entered))
+                self._compact()
+        if later._misses is not None:
+            self._misses = _nearest(joined([*([self._misses] if self._misses is not None else []), later._misses]))
+        self._box = self._box or later._box
+
+    def _renumber(self, offset: int) -> None:
+        self._front.ids = self._front.ids + offset
+        self._members = [rows.numbered(offset) for rows in self._members]
+        self._misses = None if self._misses is None else self._misses.numbered(offset)
+        self.sample.renumber(offset)
+
+    def compact(self) -> None:
+        """Drop what is no longer on the front."""
+        if self._members:
+            self._compact()
 
     def _compact(self) -> None:
         rows = joined(self._members)

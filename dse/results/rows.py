@@ -67,6 +67,10 @@ class Rows:
         misses[self.evaluation.feasible] = np.inf
         return misses
 
+    def numbered(self, offset: int) -> Rows:
+        """Return the same rows with `offset` added to their ids."""
+        return Rows(self.ids + offset, self.designs, self.evaluation)
+
     def frame(self) -> pd.DataFrame:
         """Return the rows as a table: id, parameters, metrics, feasible, violation, margins; bare column names."""
         import pandas as pd
@@ -122,6 +126,16 @@ def _stacked(columns: Sequence[Column]) -> Column:
     return Choice(values, np.concatenate(codes))
 
 
+def stride_for(total: int, at_most: int) -> int:
+    """Return the least power of two k such that every k-th of `total` ids are no more than `at_most`; 0 for none."""
+    if not at_most:
+        return 0
+    stride = 1
+    while -(-total // stride) > at_most:
+        stride *= 2
+    return stride
+
+
 class Thinned:
     """A uniform sample of a stream of rows: all of them, or every k-th id.
 
@@ -130,30 +144,54 @@ class Thinned:
 
     Args:
         at_most: rows to keep; 0 keeps none, with a stride of 0.
+        total: length of the stream where it is known, which saves keeping what will be dropped.
     """
 
-    def __init__(self, at_most: int) -> None:
+    def __init__(self, at_most: int, *, total: int = 0) -> None:
         self.at_most = at_most
-        self.stride = 1 if at_most else 0
+        self.stride = stride_for(total, at_most)
         self._parts: list[Rows] = []
         self._held = 0
 
     def add(self, rows: Rows) -> None:
         """Take the next rows of the stream, whose ids go up by one from row to row."""
-        if not self.stride:
+        if not self.stride or not len(rows):
             return
-        self._keep(rows)
+        self._keep(rows.take(np.arange(-int(rows.ids[0]) % self.stride, len(rows), self.stride)))
+        self._fit()
+
+    def merge(self, later: Thinned) -> None:
+        """Take over a sample of the rows that follow."""
+        if later.stride > self.stride:
+            self._coarsen(later.stride)
+        for part in later._parts:
+            self._keep(part.take(np.flatnonzero(part.ids % self.stride == 0)))
+        self._fit()
+
+    def renumber(self, offset: int) -> None:
+        """Add `offset`, a multiple of the stride, to every id.
+
+        Raises:
+            ValueError: it is none: the sample would not be every k-th id.
+        """
+        if self.stride and offset % self.stride:
+            raise ValueError(f"{offset} is not a multiple of the stride {self.stride}")
+        self._parts = [part.numbered(offset) for part in self._parts]
+
+    def _fit(self) -> None:
         while self._held > self.at_most:
-            self.stride *= 2
-            parts, self._parts, self._held = self._parts, [], 0
-            for part in parts:
-                self._keep(part)
+            self._coarsen(2 * self.stride)
+
+    def _coarsen(self, stride: int) -> None:
+        self.stride = stride
+        parts, self._parts, self._held = self._parts, [], 0
+        for part in parts:
+            self._keep(part.take(np.flatnonzero(part.ids % stride == 0)))
 
     def _keep(self, rows: Rows) -> None:
-        kept = rows.take(rows.ids % self.stride == 0)
-        if len(kept):
-            self._parts.append(kept)
-            self._held += len(kept)
+        if len(rows):
+            self._parts.append(rows)
+            self._held += len(rows)
 
     def rows(self) -> Rows | None:
         """Return the sample, None where nothing was added."""

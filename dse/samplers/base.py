@@ -105,6 +105,14 @@ class Sampler(Protocol):
         """
         ...
 
+    def extend(self, more: int) -> None:
+        """Propose so many designs more than it was made for.
+
+        Raises:
+            SamplerError: it cannot.
+        """
+        ...
+
 
 class LearningSampler(Sampler, Protocol):
     """A sampler that can start from designs that are known already."""
@@ -154,6 +162,7 @@ class StreamingSampler:
         self._space, self._total = space, total
         self._identity = {"sampler": name, "dimensions": list(space.dimensions), "total": total, **identity}
         self._turns = Turns()
+        self._next = 0
 
     @property
     def total(self) -> int:
@@ -169,6 +178,16 @@ class StreamingSampler:
         if start == stop:
             return {}
         self._turns.asked = stop
+        return self.rows(start, stop)
+
+    def rows(self, start: int, stop: int) -> dict[str, Column]:
+        """Return rows `start` to `stop` (exclusive) of the sequence; neither asked nor told.
+
+        Rows after the last ones cost nothing extra; anywhere else some samplers have to count up to them.
+        """
+        if start != self._next:
+            self._seek(start)
+        self._next = stop
         return self._rows(start, stop)
 
     def _rows(self, start: int, stop: int) -> dict[str, Column]:
@@ -182,6 +201,10 @@ class StreamingSampler:
     def tell(self, judged: Judged) -> None:
         """Count rows; the sequence does not depend on them."""
         self._turns.take(judged)
+
+    def extend(self, more: int) -> None:
+        """Refuse: a sequence of another length is another sampler, and its rows are known by their place alone."""
+        raise SamplerError(f"{self._identity['sampler']} is made anew for another number of designs")
 
     def describe(self) -> tuple[str, ...]:
         """Return nothing to know."""
@@ -205,4 +228,3 @@ class StreamingSampler:
         if not isinstance(data, dict) or {key: data.get(key) for key in self._identity} != self._identity:
             raise SamplerError(f"the state is not one of {self._identity['sampler']} with these settings")
         self._turns = Turns(int(data["asked"]), int(data["told"]))
-        self._seek(self._turns.asked)

@@ -55,6 +55,10 @@ class Chain:
         totals = [stage.total for stage in self._stages]
         return None if None in totals else sum(total for total in totals if total is not None)
 
+    def extend(self, more: int) -> None:
+        """Let the last stage propose more designs."""
+        self._stages[-1].extend(more)
+
     def describe(self) -> tuple[str, ...]:
         """Return the notes of every stage, and how the budget is divided."""
         shares = " + ".join(str(stage.total) for stage in self._stages)

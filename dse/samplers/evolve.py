@@ -49,7 +49,7 @@ class EvolveSampler:
     """
 
     def __init__(self, space: Space, *, n_designs: int, seed: int, n_objectives: int, options: EvolveOptions) -> None:
-        self._space, self._total, self._seed = space, n_designs, seed
+        self._space, self._budget, self._seed = space, n_designs, seed
         self._n_objectives, self._options = n_objectives, options
         self.population = options.population or default_population(n_designs)
         self._turns = Turns()
@@ -59,15 +59,20 @@ class EvolveSampler:
         self._heard: list[Judged] = []
         self._seeds: tuple[FloatArray, Judged] | None = None
         self._exhausted = False
+        self._extra = 0
 
     @property
     def total(self) -> int:
         """Number of designs it proposes; fewer where the space runs out of new ones."""
-        return self._total
+        return self._budget + self._extra
 
     def describe(self) -> tuple[str, ...]:
         """Return the algorithm and its population."""
         return (f"{self._options.algorithm} with generations of {self.population} designs",)
+
+    def extend(self, more: int) -> None:
+        """Propose more designs, in generations of the same size."""
+        self._extra += more
 
     def seed_with(self, unit: FloatArray, judged: Judged) -> None:
         """Start from known designs, which are not proposed again.
@@ -87,7 +92,7 @@ class EvolveSampler:
         """
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        if self._exhausted or self._turns.asked == self._total:
+        if self._exhausted or self._turns.asked == self.total:
             return {}
         if self._turns.asked == self._start + len(self._points):
             if self._turns.told < self._turns.asked:
@@ -96,7 +101,7 @@ class EvolveSampler:
             if self._exhausted:
                 return {}
         first = self._turns.asked - self._start
-        chosen = self._points[first : first + min(n, self._total - self._turns.asked)]
+        chosen = self._points[first : first + min(n, self.total - self._turns.asked)]
         self._turns.asked += len(chosen)
         return self._space.decode(chosen)
 
@@ -148,11 +153,11 @@ class EvolveSampler:
 
     # -- state --------------------------------------------------------------------------------------------------
 
-    _KEPT = ("_turns", "_engine", "_points", "_start", "_heard", "_seeds", "_exhausted")
+    _KEPT = ("_turns", "_engine", "_points", "_start", "_heard", "_seeds", "_exhausted", "_extra")
 
     def _identity(self) -> tuple[object, ...]:
         settings = self._options.model_dump_json()
-        return "evolve", self._space.dimensions, self._total, self._seed, self._n_objectives, settings
+        return "evolve", self._space.dimensions, self._budget, self._seed, self._n_objectives, settings
 
     def state(self) -> bytes:
         """Return the population, the random numbers and what has been seen, pickled."""

@@ -99,6 +99,10 @@ class OptunaSampler:
             notes.append(f"{self._name} does not see constraints")
         return tuple(notes)
 
+    def extend(self, more: int) -> None:
+        """Propose more designs."""
+        self._total += more
+
     def seed_with(self, unit: FloatArray, judged: Judged) -> None:
         """Put the best known designs, one batch of them, at the head of the queue; they are evaluated again."""
         if self._turns.asked:

@@ -44,6 +44,9 @@ class SobolSampler(StreamingSampler):
         return self._space.decode(self._points.take(stop - start))
 
     def _seek(self, position: int) -> None:
+        if position >= self._next:
+            self._points.skip(position - self._next)
+            return
         self._points = SobolPoints(len(self._space.dimensions), seed=self._seed, total=self.total)
         self._points.skip(position)
 

@@ -1,0 +1,138 @@
+"""A block of the designs of a sampler that does not learn, evaluated and reduced to what is kept of it."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from cost_models.columns import Designs, row_count, select
+from dse.evaluate import Evaluation, Evaluator
+from dse.results.keeper import Keeper
+from dse.results.rows import Rows, joined
+from dse.samplers import sampler_of
+from dse.samplers.base import Sampler, StreamingSampler
+from dse.search.allocator import keep_freed_memory
+from dse.space import Space
+from dse.spec import Spec
+
+BLOCK_ROWS = 1 << 18
+"""Most rows of one block: a second's work, so that little is lost and many cores share it evenly."""
+
+LEAST_BLOCKS = 64
+"""Blocks that a search is cut into at least, as long as each fills a chunk."""
+
+CHUNK_ROWS = 1 << 14
+"""Rows evaluated in one call: their columns stay in the cache."""
+
+PARTS = ("sample", "evaluate", "keep")
+"""What time is spent on."""
+
+
+@dataclass
+class Clock:
+    """Measures where the time goes, in seconds."""
+
+    parts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to a part."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.parts[name] += time.perf_counter() - start
+
+    def add(self, parts: dict[str, float]) -> None:
+        """Add what another clock has measured."""
+        for name, seconds in parts.items():
+            self.parts[name] += seconds
+
+
+class Work:
+    """Everything that the designs of one sweep are evaluated and kept with.
+
+    Args:
+        spec: the sweep.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        keep_freed_memory()
+        self.spec, self.space, self.evaluator = spec, Space(spec), Evaluator(spec)
+        self.sampler: Sampler = sampler_of(spec, self.space)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the designs do not depend on what becomes of them."""
+        return isinstance(self.sampler, StreamingSampler)
+
+    def keeper(self) -> Keeper:
+        """Return an empty keeper."""
+        spec = self.spec
+        total = self.sampler.total if self.is_stream else None
+        sample = spec.results.keep_all_up_to
+        return Keeper(self.space, len(spec.objectives), sample=sample, constraints=spec.constraints, total=total or 0)
+
+    def judge(self, designs: Designs) -> Evaluation:
+        """Return what designs are judged by, and nothing else."""
+        return self.evaluator.evaluate(designs, metrics=())
+
+    def complete(self, rows: Rows | None) -> Rows | None:
+        """Return rows with every metric."""
+        if rows is None:
+            return None
+        return joined([self._completed(rows, start) for start in range(0, len(rows), CHUNK_ROWS)])
+
+    def _completed(self, rows: Rows, start: int) -> Rows:
+        part = rows.take(np.arange(start, min(start + CHUNK_ROWS, len(rows))))
+        found = part.evaluation
+        metrics = self.evaluator.evaluate(part.designs).metrics
+        return Rows(part.ids, part.designs, Evaluation(metrics, found.margins, found.objectives, found.feasible))
+
+    def keep_block(self, start: int, stop: int, clock: Clock) -> Keeper:
+        """Return what is kept of designs `start` to `stop` (exclusive) of the sampler's sequence."""
+        assert isinstance(self.sampler, StreamingSampler)
+        keeper = self.keeper()
+        for first in range(start, stop, CHUNK_ROWS):
+            last = min(first + CHUNK_ROWS, stop)
+            with clock.part("sample"):
+                designs = self.sampler.rows(first, last)
+            with clock.part("evaluate"):
+                found = self.judge(designs)
+            with clock.part("keep"):
+                keeper.add(Rows(np.arange(first, last, dtype=np.int64), designs, found))
+        return keeper
+
+
+def block_rows(total: int) -> int:
+    """Return the rows of each block of a search of `total` designs; has no influence on what is found."""
+    chunks = -(-total // (LEAST_BLOCKS * CHUNK_ROWS))
+    return min(BLOCK_ROWS, chunks * CHUNK_ROWS)
+
+
+def chunks_of(designs: Designs) -> list[Designs]:
+    """Return a table cut into chunks."""
+    return [select(designs, slice(first, first + CHUNK_ROWS)) for first in range(0, row_count(designs), CHUNK_ROWS)]
+
+
+@lru_cache(maxsize=2)
+def work_of(pickled: bytes) -> Work:
+    """Return the work of a pickled sweep; made once per process."""
+    return Work(pickle.loads(pickled))
+
+
+def kept_block(pickled: bytes, start: int, stop: int) -> tuple[Keeper, dict[str, float]]:
+    """Return what is kept of a block of a pickled sweep, and the time it took by part; for other processes."""
+    clock = Clock()
+    return work_of(pickled).keep_block(start, stop, clock), clock.parts
+
+
+def judged_chunk(pickled: bytes, designs: Designs) -> Evaluation:
+    """Return what designs of a pickled sweep are judged by; for other processes."""
+    return work_of(pickled).judge(designs)

@@ -1,0 +1,280 @@
+"""The search itself: stretch after stretch of designs, each kept on disk before it is reported.
+
+Memory does not grow with the number of designs: only the front, the nearest misses, counts and a bounded sample of
+the designs stay. What is found depends on the sweep alone, not on how the work was cut, spread or interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import time
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from cost_models.columns import row_count
+from dse.errors import Fault, RunError, SpecError
+from dse.results.keeper import Keeper
+from dse.results.outcome import Outcome, Progress, Status
+from dse.results.picks import choose_picks
+from dse.results.rows import Rows
+from dse.samplers import sampler_of
+from dse.samplers.base import Judged, Sampler
+from dse.search import blocks
+from dse.search.blocks import Clock, Work, chunks_of, judged_chunk, kept_block
+from dse.search.journal import Journal
+from dse.search.spread import Spread, Workers
+from dse.space import Space
+from dse.spec import Spec
+
+KEEP_EVERY_S = 1.0
+"""Least time between two writings of the state of a sampler that learns."""
+
+
+class Search:
+    """One search.
+
+    Args:
+        spec: the sweep.
+        spread: where designs are evaluated.
+        journal: where the state is kept; nowhere where None. What it holds already is taken over.
+        start: state to go on from, as `state` returned it; from nothing where None.
+
+    Raises:
+        SpecError: the sampler cannot search this space, or a constraint refers to what a baseline does not have.
+        RunError: the state is not one of this search.
+    """
+
+    def __init__(
+        self, spec: Spec, *, spread: Spread | None = None, journal: Journal | None = None, start: bytes | None = None
+    ) -> None:
+        self._spec, self._spread = spec, spread or Spread()
+        self._journal: Journal | None = None
+        self._work = Work(spec)
+        self._clock, self._began, self._before = Clock(), time.perf_counter(), 0.0
+        self._keeper, self._place = self._work.keeper(), 0
+        self.history: list[Progress] = []
+        self._baselines = self._work.evaluator.baselines
+        check_baselines(spec, self._baselines)
+        if start is not None:
+            self._go_on(start)
+        if journal is not None:
+            self.keep_in(journal)
+
+    def keep_in(self, journal: Journal) -> None:
+        """Keep the state in a journal from now on, and take over what it holds already."""
+        self._journal = journal
+        if journal.is_empty:
+            journal.set_start(self.state() if self._place else None)
+        elif (start := journal.start) is not None:
+            self._go_on(start)
+        self._take_over(journal)
+
+    def add(self, state: bytes) -> None:
+        """Take over what another search of the same designs, however searched, has found."""
+        found = pickle.loads(state)
+        unit = max(found["keeper"].sample.stride, self._keeper.sample.stride, 1)
+        offset = -(-self._place // unit) * unit
+        self._keeper.merge(found["keeper"], offset=offset)
+        self._place = offset + found["place"]
+        self._before += found["seconds"]
+        self._clock.add(found["parts"])
+
+    # -- state ----------------------------------------------------------------------------------------------------
+
+    def state(self) -> bytes:
+        """Return everything needed to go on later, in another process: restore only what you trust."""
+        self._keeper.compact()
+        return pickle.dumps(
+            {
+                "keeper": self._keeper,
+                "place": self._place,
+                "n_designs": self._spec.search.n_designs,
+                "sampler": None if self._work.is_stream else self._work.sampler.state(),
+                "seconds": self._seconds,
+                "parts": self._clock.parts,
+            }
+        )
+
+    def _go_on(self, state: bytes) -> None:
+        found: Mapping[str, Any] = pickle.loads(state)
+        self._keeper.merge(found["keeper"])
+        self._place, self._before = found["place"], found["seconds"]
+        self._clock.add(found["parts"])
+        if self._work.is_stream:
+            total = self._work.sampler.total
+            if total is not None and total < self._place:
+                raise RunError(f"{self._place} designs have been searched already; n_designs must be more")
+            return
+        self._work.sampler = extended(self._spec, self._work.space, found["n_designs"], found["sampler"])
+
+    def _take_over(self, journal: Journal) -> None:
+        for first, last, keeper, parts in journal.kept():
+            if first < self._place:
+                continue
+            if first > self._place:
+                raise RunError(f"{journal.folder}: designs {self._place} to {first} are missing")
+            self._keeper.merge(keeper)
+            self._clock.add(parts)
+            self._place = last
+        if self._work.is_stream or not self._place:
+            return
+        sampler = journal.sampler_at(self._place)
+        if sampler is not None:
+            self._work.sampler.restore(sampler)
+
+    @property
+    def evaluated(self) -> int:
+        """Designs that have been searched."""
+        return self._place
+
+    # -- search ---------------------------------------------------------------------------------------------------
+
+    def steps(self) -> Generator[Progress, None, None]:
+        """Search, and yield how it goes after every stretch that is kept."""
+        self._began = time.perf_counter()
+        with self._spread.workers() as workers:
+            yield from self._blocks(workers) if self._work.is_stream else self._turns(workers)
+
+    def _blocks(self, workers: Workers) -> Iterator[Progress]:
+        total = self._work.sampler.total
+        assert total is not None
+        rows = blocks.block_rows(total)
+        spans = [(first, min(first + rows, total)) for first in range(self._place, total, rows)]
+        for (first, last), (keeper, parts) in zip(spans, self._kept_blocks(spans, workers), strict=True):
+            self._clock.add(parts)
+            yield self._keep(first, last, keeper, parts)
+
+    def _kept_blocks(self, spans: list[tuple[int, int]], workers: Workers) -> Iterator[tuple[Keeper, dict[str, float]]]:
+        if workers.count > 1:
+            pickled = pickle.dumps(self._spec)
+            yield from workers.map(kept_block, [(pickled, first, last) for first, last in spans])
+            return
+        for first, last in spans:
+            clock = Clock()
+            yield self._work.keep_block(first, last, clock), clock.parts
+
+    def _turns(self, workers: Workers) -> Iterator[Progress]:
+        """Ask, evaluate and tell; the state is kept every now and then."""
+        sampler, batch, spec = self._work.sampler, self._spec.search.batch_size, self._spec
+        pickled = pickle.dumps(spec) if workers.count > 1 else b""
+        fresh, clock, first, written = self._work.keeper(), Clock(), self._place, time.perf_counter()
+        place = first
+        while True:
+            with clock.part("sample"):
+                designs = sampler.ask(batch)
+            if designs:
+                chunks = chunks_of(designs)
+                with clock.part("evaluate"):
+                    if workers.count > 1 and len(chunks) > 1:
+                        found = list(workers.map(judged_chunk, [(pickled, chunk) for chunk in chunks]))
+                    else:
+                        found = [self._work.judge(chunk) for chunk in chunks]
+                for chunk, judged in zip(chunks, found, strict=True):
+                    ids = np.arange(place, place + row_count(chunk), dtype=np.int64)
+                    with clock.part("keep"):
+                        fresh.add(Rows(ids, chunk, judged))
+                    with clock.part("sample"):
+                        sampler.tell(Judged(ids, judged.objectives, judged.violations, judged.feasible))
+                    place += len(ids)
+            due = self._journal is None or time.perf_counter() - written > KEEP_EVERY_S
+            if place > first and (due or not designs):
+                self._clock.add(clock.parts)
+                yield self._keep(first, place, fresh, clock.parts)
+                fresh, clock, first, written = self._work.keeper(), Clock(), place, time.perf_counter()
+            if not designs:
+                return
+
+    def _keep(self, first: int, last: int, keeper: Keeper, parts: Mapping[str, float]) -> Progress:
+        """Keep what was found in a stretch, on disk first, and return how it goes."""
+        if self._journal is not None:
+            sampler = None if self._work.is_stream else self._work.sampler.state()
+            self._journal.add(first, last, keeper, parts, sampler)
+        self._keeper.merge(keeper)
+        self._place = last
+        tally = self._keeper.tally
+        self.history.append(
+            Progress(
+                evaluated=tally.evaluated,
+                planned=self._work.sampler.total,
+                feasible=tally.feasible,
+                front=self._keeper.front_size,
+                hypervolume=self._keeper.hypervolume(),
+                seconds=round(self._seconds, 3),
+            )
+        )
+        return self.history[-1]
+
+    @property
+    def _seconds(self) -> float:
+        return self._before + time.perf_counter() - self._began
+
+    # -- outcome --------------------------------------------------------------------------------------------------
+
+    def outcome(self, status: Status) -> Outcome:
+        """Return everything that was kept, with every metric."""
+        keeper, spec, work = self._keeper, self._spec, self._work
+        front, misses = work.complete(keeper.front), work.complete(keeper.misses)
+        sample = work.complete(keeper.sample.rows())
+        picks = choose_picks(
+            front,
+            misses,
+            objectives=[objective.metric for objective in spec.objectives],
+            targets=[constraint.label for constraint in spec.constraints],
+        )
+        return Outcome(
+            status=status,
+            planned=work.sampler.total,
+            evaluated=keeper.tally.evaluated,
+            feasible=keeper.tally.feasible,
+            front=front,
+            misses=misses,
+            sample=sample,
+            stride=keeper.sample.stride,
+            picks=tuple(picks),
+            constraints=tuple(keeper.tally.constraints()),
+            values=tuple(keeper.tally.values()),
+            baselines=self._baselines,
+            history=tuple(self.history),
+            seconds={**self._clock.parts, "total": self._seconds},
+            notes=work.sampler.describe(),
+            figures_read=work.evaluator.technology.reads,
+        )
+
+
+def extended(spec: Spec, space: Space, n_designs: int, state: bytes) -> Sampler:
+    """Return a sampler that learns, gone on from a state of `n_designs` to the budget of the sweep.
+
+    Raises:
+        RunError: the budget is not larger, or the sampler cannot go beyond its own.
+    """
+    first = spec.search.model_copy(update={"n_designs": n_designs})
+    sampler = sampler_of(spec.model_copy(update={"search": first}), space)
+    sampler.restore(state)
+    more = (spec.search.n_designs or 0) - n_designs
+    if more < 0:
+        raise RunError(f"{n_designs} designs have been searched already; n_designs must be more")
+    if more:
+        sampler.extend(more)
+    return sampler
+
+
+def check_baselines(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> None:
+    """Refuse constraints relative to something that a baseline does not have: no design could meet them.
+
+    Raises:
+        SpecError: every such constraint.
+    """
+    faults = [
+        Fault(
+            spec.place_of(f"constraints[{index}].relative_to"),
+            f"constraints[{index}].relative_to",
+            f"{constraint.relative_to} has no {constraint.metric}: the workload does not fit it, or none is published",
+        )
+        for index, constraint in enumerate(spec.constraints)
+        if constraint.relative_to and math.isnan(baselines[constraint.relative_to][constraint.metric])
+    ]
+    if faults:
+        raise SpecError(faults)

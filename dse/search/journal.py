@@ -1,0 +1,224 @@
+"""The state of a search on disk: what was kept of every stretch of designs, written as it is done.
+
+    <run directory>.unfinished/
+        search.json sweep.yaml resolved.yaml lock
+        start                     what the search went on from
+        kept/<first>-<last>       what is kept of designs first to last (exclusive)
+        sampler/<last>            the sampler when it had been told of everything before `last`
+
+A file is written beside its place, flushed to the disk and moved there, so it is whole or not there at all; a stretch
+counts as done when its file in kept/ is there. Files hold pickled records of this program: resume only what you trust.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dse.errors import RunError
+from dse.results.keeper import Keeper
+from dse.results.store import LATEST
+
+SUFFIX = ".unfinished"
+"""What the directory of an unfinished run ends in."""
+
+HEADER = "search.json"
+
+_DIGEST_BYTES = 32
+_DIGITS = 19
+_START = "start"
+
+
+def unfinished(directory: Path) -> Path:
+    """Return where the state of the search of a run directory is kept."""
+    return directory.with_name(directory.name + SUFFIX)
+
+
+def find_unfinished(where: Path | str, *, results: Path) -> Path | None:
+    """Return the state of the unfinished run that `where` stands for, None where it stands for no such run.
+
+    Args:
+        where: the state itself, the run directory that it is to become, a folder of runs, or "latest", the newest.
+        results: where "latest" looks.
+    """
+    path = Path(where)
+    for folder in (path, unfinished(path)):
+        if folder.name.endswith(SUFFIX) and (folder / HEADER).is_file():
+            return folder
+    root = results if str(where) == LATEST and not path.exists() else path
+    found = [header.parent for depth in ("*", "*/*") for header in root.glob(f"{depth}{SUFFIX}/{HEADER}")]
+    return max(found, key=lambda folder: folder.name, default=None)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is whole or not there, even if the power fails.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def write_record(path: Path, record: object) -> None:
+    """Write a record with a digest of itself.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    content = pickle.dumps(record, protocol=pickle.HIGHEST_PROTOCOL)
+    write_atomically(path, hashlib.sha256(content).digest() + content)
+
+
+def read_record(path: Path) -> Any:
+    """Return a record.
+
+    Raises:
+        RunError: it cannot be read, or is damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
+        raise RunError(f"{path}: is damaged; delete it to search that stretch again")
+    return pickle.loads(content[_DIGEST_BYTES:])
+
+
+class Journal:
+    """The state of one search.
+
+    Args:
+        folder: its directory, which exists.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def begin(cls, folder: Path, header: Mapping[str, Any], texts: Mapping[str, str]) -> Journal:
+        """Make the directory of a new search.
+
+        Args:
+            folder: the directory; it must not exist.
+            header: what identifies the search.
+            texts: files beside it.
+
+        Raises:
+            RunError: it exists, or cannot be made.
+        """
+        if (folder / HEADER).exists():
+            raise RunError(f"{folder}: an unfinished run is there; go on with: dse resume {folder}")
+        # Without a header it was never begun.
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            for name in ("kept", "sampler"):
+                (folder / name).mkdir(parents=True)
+            for name, text in texts.items():
+                (folder / name).write_text(text, encoding="utf-8", newline="")
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise RunError(f"{folder}: cannot be made: {error.strerror or error}") from error
+        write_atomically(folder / HEADER, json.dumps(dict(header), indent=2).encode())
+        return cls(folder)
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What identifies the search.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        file = self.folder / HEADER
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file}: cannot be read: {error}") from error
+        return dict(found)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been kept in it, not even where the search starts from."""
+        return not (self.folder / _START).exists()
+
+    @property
+    def start(self) -> bytes | None:
+        """The state that the search started from; None where it started from nothing."""
+        state = read_record(self.folder / _START)
+        return None if state is None else bytes(state)
+
+    def set_start(self, state: bytes | None) -> None:
+        """Keep the state that the search starts from."""
+        write_record(self.folder / _START, state)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from going on with the same search.
+
+        Raises:
+            RunError: one does already.
+        """
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"{self.folder}: another process is at this run") from None
+            yield
+
+    def kept(self) -> Iterator[tuple[int, int, Keeper, dict[str, float]]]:
+        """Yield first, last, what is kept and the time it took of every stretch, as far as they follow each other."""
+        stretches = {}
+        for path in (self.folder / "kept").iterdir():
+            ends = path.name.split("-")
+            if all(end.isdigit() for end in ends):
+                stretches[int(ends[0])] = int(ends[-1]), path
+        place = min(stretches, default=0)
+        while place in stretches:
+            last, path = stretches[place]
+            keeper, parts = read_record(path)
+            yield place, last, keeper, parts
+            place = last
+
+    def sampler_at(self, place: int) -> bytes | None:
+        """Return the state of the sampler when it had been told of `place` designs; None where none is kept."""
+        path = self.folder / "sampler" / f"{place:0{_DIGITS}d}"
+        return bytes(read_record(path)) if path.exists() else None
+
+    def add(self, first: int, last: int, keeper: Keeper, parts: Mapping[str, float], sampler: bytes | None) -> None:
+        """Write what is kept of designs `first` to `last` (exclusive), and the sampler that has been told of them.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        if sampler is not None:
+            write_record(self.folder / "sampler" / f"{last:0{_DIGITS}d}", sampler)
+        write_record(self.folder / "kept" / f"{first:0{_DIGITS}d}-{last:0{_DIGITS}d}", (keeper, dict(parts)))
+        if sampler is not None:
+            for path in (self.folder / "sampler").iterdir():
+                if path.name.isdigit() and int(path.name) < last:
+                    path.unlink()
+
+    def remove(self) -> None:
+        """Delete the state."""
+        shutil.rmtree(self.folder, ignore_errors=True)

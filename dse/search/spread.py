@@ -1,0 +1,127 @@
+"""Where work is done: in this process, in several, or on the workers of a Dask scheduler, through joblib.
+
+Results come in the order of the tasks. A task is a function of its arguments, so one that was lost with its worker is
+done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from dse.errors import MissingPackageError, RunError
+
+R = TypeVar("R")
+
+Backend = Literal["loky", "dask"]
+
+MOST_LOSSES = 5
+"""Times in a row that workers may be lost before any task is done; then the machine is at fault, not chance."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where work is done.
+
+    Attributes:
+        jobs: processes; 0 for one per core (of all Dask workers).
+        backend: "loky" for processes of this machine, "dask" for workers of a scheduler.
+        scheduler: address of the Dask scheduler; one with local processes is started where empty.
+    """
+
+    jobs: int = 1
+    backend: Backend = "loky"
+    scheduler: str = ""
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether everything is done in this process."""
+        return self.backend == "loky" and self.jobs == 1
+
+    def describe(self) -> str:
+        """Return where work is done, in words."""
+        if self.is_serial:
+            return "this process"
+        if self.backend == "dask":
+            return f"Dask at {self.scheduler}" if self.scheduler else "Dask on this machine"
+        return f"{self.jobs or 'all'} processes"
+
+    @contextmanager
+    def workers(self) -> Iterator[Workers]:
+        """Provide workers for some tasks, and let them go afterwards."""
+        import joblib
+
+        jobs = self.jobs or -1
+        if self.backend == "loky":
+            with joblib.parallel_config("loky", n_jobs=jobs):
+                yield Workers(1 if self.is_serial else joblib.effective_n_jobs())
+            return
+        with self._dask_client() as client, joblib.parallel_config("dask", n_jobs=jobs, client=client):
+            yield Workers(max(joblib.effective_n_jobs(), 2))
+
+    @contextmanager
+    def _dask_client(self) -> Iterator[Any]:
+        try:
+            import distributed
+        except ImportError:
+            raise MissingPackageError("distributed", "--backend dask") from None
+        dask: Any = distributed
+        if self.scheduler:
+            try:
+                client = dask.Client(self.scheduler, timeout="10s", set_as_default=False)
+            except (OSError, TimeoutError, ValueError) as error:
+                raise RunError(f"--scheduler {self.scheduler}: no Dask scheduler answers there: {error}") from None
+            with client:
+                yield client
+            return
+        cluster = dask.LocalCluster(n_workers=self.jobs or None, threads_per_worker=1, dashboard_address=None)
+        with cluster, dask.Client(cluster, set_as_default=False) as client:
+            yield client
+
+
+class Workers:
+    """Does tasks, several at a time.
+
+    Args:
+        count: how many at a time; 1 does them in this process.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def map(self, function: Callable[..., R], tasks: Sequence[tuple[Any, ...]]) -> Iterator[R]:
+        """Yield ``function(*task)`` for every task in turn.
+
+        Raises:
+            RunError: workers are lost again and again.
+        """
+        if self.count == 1:
+            yield from (function(*task) for task in tasks)
+            return
+        import joblib
+
+        done = losses = 0
+        while done < len(tasks):
+            parallel = joblib.Parallel(return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
+            results = parallel(joblib.delayed(function)(*task) for task in tasks[done:])
+            try:
+                for result in results:
+                    yield result
+                    done += 1
+                    losses = 0
+            except Exception as error:
+                if not _is_loss(error):
+                    raise
+                losses += 1
+                if losses == MOST_LOSSES:
+                    raise RunError(f"workers were lost {losses} times in a row: {error}") from error
+
+
+def _is_loss(error: Exception) -> bool:
+    """Tell whether an error says that a worker is gone, not that a task failed."""
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    lost = ("KilledWorker", "CommClosedError", "FutureCancelledError")
+    return isinstance(error, BrokenProcessPool) or type(error).__name__ in lost
