@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,11 +32,10 @@ from dse.results.store import (
     place_for_run,
     write_whole,
 )
-from dse.results.yaml_text import yaml_text
 from dse.search.engine import Search
 from dse.search.journal import Journal, find_unfinished, read_record, unfinished, write_record
 from dse.search.spread import Spread
-from dse.spec import Spec, load_spec
+from dse.spec import Spec
 
 STATE = "search.state"
 """File of a run directory from which the search can be continued."""
@@ -75,8 +75,7 @@ def run(
     directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
     search = Search(spec, spread=spread)
-    texts = {"sweep.yaml": spec.source_text, "resolved.yaml": yaml_text(spec.resolved())}
-    journal = Journal.begin(unfinished(directory), header, texts)
+    journal = Journal.begin(unfinished(directory), header, spec)
     search.keep_in(journal)
     return _finish(search, spec, directory, header, journal, progress)
 
@@ -112,7 +111,7 @@ def resume(
         if n_designs is not None:
             raise RunError(f"{folder}: is unfinished; resume it first, then continue it to more designs")
         journal = Journal(folder)
-        spec = _spec_of(folder)
+        spec = journal.spec
         header = journal.header
         _check_same(folder, header, spec)
         directory = folder.with_suffix("")
@@ -134,15 +133,15 @@ def _continue(
 ) -> StoredRun:
     """Search on from a finished run, in a directory of its own."""
     state = state_of(done)
-    overrides = [] if n_designs is None else [f"search.n_designs={n_designs}"]
-    spec = load_spec(done.path / "resolved.yaml", overrides=overrides)
-    _check_same(done.path, done.manifest, done.spec)
+    spec = _spec_of(state)
+    _check_same(done.path, done.manifest, spec)
+    if n_designs is not None:
+        spec = spec.model_copy(update={"search": spec.search.model_copy(update={"n_designs": n_designs})})
     header = {**_header(spec), "continues": done.path.name}
     directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
     search = Search(spec, spread=spread, start=state)
-    resolved = yaml_text(spec.resolved())
-    journal = Journal.begin(unfinished(directory), header, {"sweep.yaml": resolved, "resolved.yaml": resolved})
+    journal = Journal.begin(unfinished(directory), header, spec)
     search.keep_in(journal)
     return _finish(search, spec, directory, header, journal, progress)
 
@@ -158,21 +157,22 @@ def merge(runs: Sequence[StoredRun], *, out: Path | str | None = None, results: 
     Raises:
         RunError: they are runs of different sweeps or libraries, or one of them has no state.
     """
-    first = runs[0]
+    first, states = runs[0], [state_of(done) for done in runs]
     questions = [{k: v for k, v in done.spec.resolved().items() if k not in ("search", "name")} for done in runs]
-    for done, question in zip(runs, questions, strict=True):
-        _check_same(done.path, done.manifest, done.spec)
+    for done, state, question in zip(runs, states, questions, strict=True):
+        _check_same(done.path, done.manifest, _spec_of(state))
         if question != questions[0]:
             raise RunError(
                 f"{done.path}: asks something else than {first.path}; see: dse diff {first.path} {done.path}"
             )
-    search = Search(first.spec)
-    for done in runs:
-        search.add(state_of(done))
-    header = {**_header(first.spec), "merges": [done.path.name for done in runs]}
-    directory = _place(first.spec, header, results) if out is None else Path(out)
+    spec = _spec_of(states[0])
+    search = Search(spec)
+    for state in states:
+        search.add(state)
+    header = {**_header(spec), "merges": [done.path.name for done in runs]}
+    directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
-    _write(search.outcome("complete"), first.spec, directory, header, None)
+    _write(search.outcome("complete"), spec, directory, header, None)
     return open_run(directory)
 
 
@@ -272,10 +272,10 @@ def _place(spec: Spec, header: Mapping[str, Any], results: Path | str) -> Path:
     return place_for_run(spec.name, identity, started=started, results=Path(results))
 
 
-def _spec_of(folder: Path) -> Spec:
-    """Return the sweep of an unfinished run."""
-    spec = load_spec(folder / "resolved.yaml")
-    return spec.model_copy(update={"source_text": (folder / "sweep.yaml").read_bytes().decode()})
+def _spec_of(state: bytes) -> Spec:
+    """Return the sweep of a state. The resolved file says as much, but names parameters that the user left out."""
+    spec: Spec = pickle.loads(state)["spec"]
+    return spec
 
 
 def _check_same(path: Path, header: Mapping[str, Any], spec: Spec) -> None:

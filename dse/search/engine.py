@@ -89,6 +89,7 @@ class Search:
         self._keeper.compact()
         return pickle.dumps(
             {
+                "spec": self._spec,
                 "keeper": self._keeper,
                 "place": self._place,
                 "n_designs": self._spec.search.n_designs,

@@ -1,7 +1,8 @@
 """The state of a search on disk: what was kept of every stretch of designs, written as it is done.
 
     <run directory>.unfinished/
-        search.json sweep.yaml resolved.yaml lock
+        search.json sweep.yaml lock
+        spec                      the sweep as it was read
         start                     what the search went on from
         kept/<first>-<last>       what is kept of designs first to last (exclusive)
         sampler/<last>            the sampler when it had been told of everything before `last`
@@ -26,6 +27,7 @@ from typing import Any
 from dse.errors import RunError
 from dse.results.keeper import Keeper
 from dse.results.store import LATEST
+from dse.spec import Spec
 
 SUFFIX = ".unfinished"
 """What the directory of an unfinished run ends in."""
@@ -35,6 +37,7 @@ HEADER = "search.json"
 _DIGEST_BYTES = 32
 _DIGITS = 19
 _START = "start"
+_SPEC = "spec"
 
 
 def unfinished(directory: Path) -> Path:
@@ -117,13 +120,13 @@ class Journal:
         self.folder = folder
 
     @classmethod
-    def begin(cls, folder: Path, header: Mapping[str, Any], texts: Mapping[str, str]) -> Journal:
+    def begin(cls, folder: Path, header: Mapping[str, Any], spec: Spec) -> Journal:
         """Make the directory of a new search.
 
         Args:
             folder: the directory; it must not exist.
             header: what identifies the search.
-            texts: files beside it.
+            spec: the sweep.
 
         Raises:
             RunError: it exists, or cannot be made.
@@ -135,8 +138,8 @@ class Journal:
         try:
             for name in ("kept", "sampler"):
                 (folder / name).mkdir(parents=True)
-            for name, text in texts.items():
-                (folder / name).write_text(text, encoding="utf-8", newline="")
+            (folder / "sweep.yaml").write_text(spec.source_text, encoding="utf-8", newline="")
+            write_record(folder / _SPEC, spec)
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise RunError(f"{folder}: cannot be made: {error.strerror or error}") from error
@@ -156,6 +159,12 @@ class Journal:
         except (OSError, ValueError) as error:
             raise RunError(f"{file}: cannot be read: {error}") from error
         return dict(found)
+
+    @property
+    def spec(self) -> Spec:
+        """The sweep."""
+        spec: Spec = read_record(self.folder / _SPEC)
+        return spec
 
     @property
     def is_empty(self) -> bool:
