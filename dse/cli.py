@@ -236,6 +236,10 @@ def explain(
         list[str] | None,
         typer.Option("--with", metavar="KEY=VALUE", help="number format or stack of chips, like weight_format=fp8"),
     ] = None,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="throughput against speed per user, with the baselines")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(metavar="DIR", help="folder to draw the curve into")] = None,
     output: As = Format.table,
 ) -> None:
     """Explain one design or some chips: time by operator, energy, area, cost and memory.
@@ -244,8 +248,11 @@ def explain(
 
     Example: dse explain "2x a100_80gb_sxm" --workload "llama2_70b batch=32"
     """
-    from dse.verbs.explain import explain_one
+    from dse.verbs.explain import explain_one, show_curve
 
+    if curve or plot is not None:
+        show_curve(what, design, workloads or [], settings or [], output=output.value, plot=plot)
+        return
     explain_one(what, design, workloads or [], settings or [], output=output.value)
 
 

@@ -169,11 +169,17 @@ class Evaluator:
         return {name: self._limits_of(name) for name in self.spec.workloads}
 
     def _limits_of(self, name: str) -> Limits | None:
-        workload, constraints = self.spec.workloads[name], self.spec.constraints
+        workload = self.spec.workloads[name]
         own = (workload.ttft_limit_ms, workload.tpot_limit_ms, workload.load_tokens_per_s)
         asked = {f"{name}.{metric}" for metric in ("max_batch", "tokens_per_s_at_max_batch", "chips_for_load")}
         if own == (None, None, None) and not asked & self._with_parts_of_mix(self.judging):
             return None
+        return self.promised(name)
+
+    def promised(self, name: str) -> Limits:
+        """Return the limits of a workload: its own, else the sweep's constraints on the same times."""
+        workload, constraints = self.spec.workloads[name], self.spec.constraints
+        own = (workload.ttft_limit_ms, workload.tpot_limit_ms, workload.load_tokens_per_s)
         bounds = {one.metric: one.max for one in constraints if one.max is not None and one.relative_to is None}
         return Limits(
             own[0] if own[0] is not None else bounds.get(f"{name}.ttft_ms"),

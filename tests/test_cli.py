@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import dse.cli
+from cost_models.library import load_library
 from dse.evaluate import Evaluator
 
 ROOT = Path(__file__).parent.parent
@@ -182,7 +183,7 @@ def test_the_library_says_where_a_figure_is_from(call):
     assert (figure["typ"], figure["low"], figure["high"]) == (1.35, 1.1, 1.58)
     assert "A100" in call("library", "list", "chips")[1]
     assert "bandwidth_gbps" in call("library", "show", "a100_80gb_sxm")[1]
-    assert "chips,59" in call("library", "list", "--format", "csv")[1].replace("\r", "")
+    assert f"chips,{len(load_library().chips)}" in call("library", "list", "--format", "csv")[1].replace("\r", "")
 
 
 def test_a_design_of_a_run_is_explained(call, sweep):

@@ -15,6 +15,7 @@ from cost_models.software import software
 from cost_models.technology import Technology
 from dse.errors import SpecError
 from dse.evaluate import Evaluator
+from dse.explain.curve import baseline_curves, design_curves
 from dse.space import Space
 from dse.spec import parse_spec
 
@@ -162,3 +163,23 @@ def test_a_mix_survives_being_written_out():
             | {"objectives": [{"metric": "long.tokens_per_s", "direction": "maximize"}]}
         ).resolved()
     )
+
+
+def test_the_curve_is_the_workload_at_every_batch_and_ends_where_memory_does():
+    spec = parse_spec({**MIX, "constraints": [{"metric": "long.ttft_ms", "max": "2 s"}]})
+    evaluator = Evaluator(spec)
+    settings = {"memory_devices": 16.0}
+    design = next(curve for curve in design_curves(evaluator, settings, "mine") if curve.workload == "long")
+    card = next(curve for curve in baseline_curves(evaluator, "card") if curve.workload == "long")
+    at_four = next(point for point in card.points if point.batch == 4)
+    assert at_four.metrics["ms_per_token"] == pytest.approx(evaluator.baselines["card"]["long.ms_per_token"])
+    for curve in (design, card):
+        users = [point.user_tokens_per_s for point in curve.points]
+        assert users == sorted(users, reverse=True)
+        assert curve.tpot_limit_ms == 40 and curve.ttft_limit_ms == 2000
+        kept = [point.within_limits for point in curve.points]
+        assert kept == sorted(kept, reverse=True)
+    # The metric finds the same batch between the points of the curve.
+    best = evaluator.evaluate({"memory_devices": np.array([16.0])}).metrics["long.max_batch"][0]
+    above = [point.batch for point in design.points if point.batch > design.max_batch]
+    assert design.max_batch <= best and (not above or best < above[0])

@@ -218,6 +218,16 @@ def explain_library_chip(chips: str, workloads: Sequence[str], settings: Sequenc
     Raises:
         SpecError: every fault of the arguments.
     """
+    spec = chips_spec(chips, workloads, settings)
+    return replace(explain_baseline(Evaluator(spec), "chips"), name=spec.baselines["chips"].chips)
+
+
+def chips_spec(chips: str, workloads: Sequence[str], settings: Sequence[str] = ()) -> Spec:
+    """Return chips of the library as the baseline ``chips`` of a sweep (arguments as in `explain_library_chip`).
+
+    Raises:
+        SpecError: every fault of the arguments.
+    """
     place = Place(chips)
     nodes, faults = _workload_nodes(workloads)
     if not nodes:
@@ -236,4 +246,4 @@ def explain_library_chip(chips: str, workloads: Sequence[str], settings: Sequenc
     faults += [replace(fault, path=fault.path.removeprefix("baselines.chips.")) for fault in found]
     if faults or spec is None:
         raise SpecError(faults)
-    return replace(explain_baseline(Evaluator(spec), "chips"), name=spec.baselines["chips"].chips)
+    return spec

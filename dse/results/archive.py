@@ -225,5 +225,6 @@ def baselines_frame(outcome: Outcome, baselines: Mapping[str, BaselineSpec]) -> 
         }
         for name, metrics in outcome.baselines.items()
     ]
-    table = pd.DataFrame(rows)
+    named = ("baseline", "chips", "chip", "weight_format", "kv_bits", "act_bits")
+    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(named))
     return table.rename(columns={name: headed(str(name)) for name in table})

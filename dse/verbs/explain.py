@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from cost_models.library import load_library
 from dse.errors import NOWHERE, Fault, SpecError
+from dse.evaluate import Evaluator
 from dse.explain import Explanation
-from dse.explain.inputs import explain_design_file, explain_library_chip, explain_run_row
+from dse.explain.curve import COLUMNS, Curve, baseline_curves, design_curves
+from dse.explain.inputs import (
+    chips_spec,
+    design_of_run,
+    explain_design_file,
+    explain_library_chip,
+    explain_run_row,
+    load_design,
+)
+from dse.require import finite
 from dse.results.store import open_run
-from dse.terminal import console
+from dse.terminal import console, print_table
 from dse.terminal.explanation import render
-from dse.terminal.tables import csv_text
+from dse.terminal.tables import Table, csv_text, number_text
 
 _CHIPS = re.compile(r"[0-9]+\s*[xX×]\s*\S+")
 
@@ -44,7 +56,8 @@ def explain_one(
         render(explanation, console())
 
 
-def _explained(what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str]) -> Explanation:
+def _kind(what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str]) -> str:
+    """Return what is meant, "file", "chips" or "run"; refuse arguments that do not go with it."""
     is_file = Path(what).suffix in (".yaml", ".yml")
     is_chips = not is_file and (_CHIPS.fullmatch(what) or (what in load_library().chips and not Path(what).exists()))
     faults = []
@@ -56,11 +69,120 @@ def _explained(what: str, design: str | None, workloads: Sequence[str], settings
         faults.append(Fault(NOWHERE, "--workload", f"does not go with a run: {what} has workloads of its own"))
     if faults:
         raise SpecError(faults)
-    if is_file:
-        return explain_design_file(what, workloads)
-    if is_chips:
-        return explain_library_chip(what, workloads, settings)
-    return explain_run_row(open_run(what), design)
+    return "file" if is_file else "chips" if is_chips else "run"
+
+
+def _explained(what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str]) -> Explanation:
+    match _kind(what, design, workloads, settings):
+        case "file":
+            return explain_design_file(what, workloads)
+        case "chips":
+            return explain_library_chip(what, workloads, settings)
+        case _:
+            return explain_run_row(open_run(what), design)
+
+
+def show_curve(
+    what: str,
+    design: str | None,
+    workloads: Sequence[str],
+    settings: Sequence[str],
+    *,
+    output: str,
+    plot: Path | None,
+) -> None:
+    """Print throughput against speed per user of a machine and of what its sweep compares with.
+
+    Args:
+        what: as in `explain_one`.
+        design: as in `explain_one`.
+        workloads: as in `explain_one`.
+        settings: as in `explain_one`.
+        output: "table", "json" or "csv".
+        plot: folder to draw into, a file per workload; none is drawn where None.
+
+    Raises:
+        SpecError: every fault of a design file or of the arguments.
+        RunError: there is no such run, or it has no such design.
+    """
+    curves = _curves(what, design, workloads, settings)
+    if plot is not None:
+        from dse.plots.curve import draw_curves
+
+        for file in draw_curves(curves, plot):
+            print(file, file=sys.stderr)
+    if output == "json":
+        print(json.dumps(finite([asdict(curve) for curve in curves]), indent=2, allow_nan=False))
+    elif output == "csv":
+        print(csv_text(_CURVE_HEADINGS, [row for curve in curves for row in _curve_rows(curve)]), end="")
+    else:
+        for curve in curves:
+            print_table(console(), curve_table(curve))
+
+
+def _curves(what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str]) -> list[Curve]:
+    kind = _kind(what, design, workloads, settings)
+    if kind == "chips":
+        spec = chips_spec(what, workloads, settings)
+        named = [
+            replace(curve, name=spec.baselines["chips"].chips) for curve in baseline_curves(Evaluator(spec), "chips")
+        ]
+        return named
+    if kind == "file":
+        spec, chosen = load_design(what, workloads)
+        name = spec.name
+    else:
+        run = open_run(what)
+        spec = run.spec
+        chosen, name = design_of_run(run, design)
+    evaluator = Evaluator(spec)
+    curves = design_curves(evaluator, chosen, name)
+    for baseline in spec.baselines:
+        curves += baseline_curves(evaluator, baseline)
+    return curves
+
+
+_CURVE_HEADINGS = ("machine", "workload", "batch", "user_tokens_per_s", *COLUMNS, "within_limits")
+
+
+def _curve_rows(curve: Curve) -> list[tuple[object, ...]]:
+    return [
+        (
+            curve.name,
+            curve.workload,
+            point.batch,
+            point.user_tokens_per_s,
+            *(point.metrics[name] for name in COLUMNS),
+            point.within_limits,
+        )
+        for point in curve.points
+    ]
+
+
+def curve_table(curve: Curve) -> Table:
+    """Return a curve at every power of two and at its largest batch within limits."""
+    shown = [p for p in curve.points if p.batch & (p.batch - 1) == 0 or p.batch == curve.max_batch]
+    rows = tuple(
+        (
+            str(point.batch),
+            number_text(point.user_tokens_per_s),
+            *(number_text(point.metrics[name]) for name in COLUMNS),
+            "yes" if point.within_limits else "no",
+        )
+        for point in shown
+    )
+    limits = [
+        f"{words} <= {number_text(limit)} ms"
+        for words, limit in (("TTFT", curve.ttft_limit_ms), ("TPOT", curve.tpot_limit_ms))
+        if limit is not None
+    ]
+    promise = f"; largest batch on the curve with {', '.join(limits)}: {curve.max_batch}" if limits else ""
+    title = f"{curve.name} on {curve.workload}: throughput against speed per user{promise}"
+    headings = (
+        "batch", "per user\ntoken/s", "step\nms", "decode\ntoken/s", "end to end\ntoken/s", "TTFT\nms", "decode\nW",
+        "token/J", "within",
+    )  # fmt: skip
+    return Table(title, headings, rows)
 
 
 def operators_csv(explanation: Explanation) -> str:
