@@ -182,7 +182,8 @@ def entropy_bound(codes: Codes, survivor_bits: float, *, pattern: tuple[int, int
     if pattern is not None:
         n, m = pattern
         return math.log2(math.comb(m, n)) / m + n / m * survivor_bits
-    return binary_entropy(np.count_nonzero(codes) / codes.size) + np.count_nonzero(codes) / codes.size * survivor_bits
+    share = np.count_nonzero(codes) / codes.size
+    return float(binary_entropy(share)) + share * survivor_bits
 
 
 def _source(weights: FloatArray, kind: str, options: Options) -> _Source:

@@ -8,13 +8,16 @@ once whatever the bits. Each pass costs a cycle and the energy of one native mul
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from cost_models.columns import Choice, FloatArray, Number
+from cost_models.compression import xor_outputs
+from cost_models.decoder import decoder_hardware
+from cost_models.execution import Lanes, execution
 from cost_models.library import WeightFormat, load_library
+from cost_models.storage import Storage
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, FEMTO, GIGA, MM2_PER_UM2, PICO, TERA
 
@@ -93,13 +96,19 @@ class Arithmetic:
 
     Attributes:
         linear: body weights times activations.
+        linear_energy: the same in passes that take energy.
         head: embedding, router and language-model head times activations.
         attention: KV cache times activations.
+        skips: 1 where unstructured zeros are skipped.
+        expand_macs: multiply-accumulates that expanding a weight takes, per tile of rows.
     """
 
     linear: FloatArray
+    linear_energy: FloatArray
     head: FloatArray
     attention: FloatArray
+    skips: FloatArray
+    expand_macs: FloatArray
 
 
 def head_operand_bits(form: WeightFormat) -> float:
@@ -107,47 +116,53 @@ def head_operand_bits(form: WeightFormat) -> float:
     return float(form.operand_bits) if form.head_bits < HEAD_BITS else form.head_bits
 
 
-def kept_macs(form: WeightFormat) -> float:
-    """Return the share of multiplications that the array does: n / m for N:M formats that skip zeros, else 1.
-
-    Unstructured zeros are multiplied like any weight: what skipping gains there depends on the lanes.
-    """
-    return form.n / form.m if form.kind == "nm" and form.execution == "skip" else 1.0
-
-
 def arithmetic(
-    weight_format: Choice,
+    storage: Storage,
     array: MacArray,
     *,
     act_bits: FloatArray,
     kv_bits: FloatArray,
     attention_act_bits: Number,
+    technology: Technology,
+    chosen: Choice | None = None,
+    lanes: Lanes = Lanes(),  # noqa: B008
 ) -> Arithmetic:
     """Count the passes of each kind of multiplication.
 
     Args:
-        weight_format: how weights are stored; the multiplier sees its `operand_bits`.
+        storage: how weights are stored; the multiplier sees their `operand_bits`.
         array: the units.
         act_bits: activations in linear layers and head.
         kv_bits: KV-cache elements.
         attention_act_bits: queries and probabilities (library ``serving.activation_bits``).
+        technology: figures under ``execution``.
+        chosen: execution of each row; the format's own where None or inactive.
+        lanes: of designs that skip zeros.
     """
-    library = load_library()
-
-    def per_format(function: Callable[[WeightFormat], float]) -> FloatArray:
-        return weight_format.map(lambda name: function(library.weight_format(name)))
-
-    body = passes(per_format(lambda form: float(form.operand_bits)), act_bits, array)
+    body = execution(
+        storage,
+        chosen,
+        unit_bits=array.weight_bits,
+        activation_passes=np.ceil(act_bits / array.activation_bits),
+        lanes=lanes,
+        technology=technology,
+    )
     return Arithmetic(
-        linear=body * per_format(kept_macs),
-        head=passes(per_format(head_operand_bits), act_bits, array),
+        linear=body.time,
+        linear_energy=body.energy,
+        head=passes(storage.map(head_operand_bits), act_bits, array),
         attention=passes(kv_bits, attention_act_bits, array),
+        skips=body.skips,
+        expand_macs=body.expand_macs,
     )
 
 
-def rate_and_energy(array: MacArray, passes_per_mac: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return (multiply-accumulates per second, joules each)."""
-    return array.passes_per_s / passes_per_mac, array.j_per_pass * passes_per_mac
+def rate_and_energy(
+    array: MacArray, passes_per_mac: FloatArray, energy_per_mac: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return (multiply-accumulates per second, joules each); energy of every pass unless told otherwise."""
+    charged = passes_per_mac if energy_per_mac is None else energy_per_mac
+    return array.passes_per_s / passes_per_mac, array.j_per_pass * charged
 
 
 @dataclass(frozen=True)
@@ -163,21 +178,16 @@ class Decoder:
     j_per_byte: FloatArray
 
 
-def unpacks(form: WeightFormat) -> bool:
-    """Return whether stored weights of a format need a decoder before the array.
+def unpacks(form: WeightFormat) -> FloatArray:
+    """Return 1 where stored weights of a format need a decoder before the array, else 0.
 
     Codes that the array multiplies as they are need none; masks, indices, run lengths, codebooks and codes that are
     expanded do.
     """
-    return form.sparsity > 0 or form.execution == "dequantise"
+    return np.where(np.asarray(form.sparsity) > 0, 1.0, float(form.execution == "dequantise"))
 
 
-def xor_outputs(form: WeightFormat) -> int:
-    """Return the bits that one step of the XOR code yields: N_in / (1 - S), rounded."""
-    return round(form.n_in / (1 - form.sparsity))
-
-
-def xor_network(form: WeightFormat) -> tuple[float, float]:
+def xor_network(form: WeightFormat) -> tuple[Number, Number]:
     """Return (XOR2 gates, flip-flops) of one decoder of the fixed-to-fixed code; zeros for other formats.
 
     N_out ((N_s + 1) N_in / 2 - 1) gates and N_s N_in flip-flops turn N_in stored bits into N_out each cycle: a random
@@ -185,17 +195,17 @@ def xor_network(form: WeightFormat) -> tuple[float, float]:
     """
     if form.kind != "xor":
         return 0.0, 0.0
-    gates = xor_outputs(form) * ((form.shift_registers + 1) * form.n_in / 2 - 1)
-    return gates, float(form.shift_registers * form.n_in)
+    needed = decoder_hardware(form.n_in, xor_outputs(form), form.shift_registers)
+    return needed.xor2_gates, needed.flip_flops
 
 
-def xor_code_bits(form: WeightFormat) -> float:
+def xor_code_bits(form: WeightFormat) -> Number:
     """Return XOR-code bits per weight, b N_in / N_out; 0 for other formats."""
-    return form.weight_bits * form.n_in / xor_outputs(form) if form.kind == "xor" else 0.0
+    return np.asarray(form.weight_bits) * form.n_in / xor_outputs(form) if form.kind == "xor" else 0.0
 
 
 def weight_decoder(
-    weight_format: Choice,
+    storage: Storage,
     *,
     bytes_per_s: FloatArray,
     clock_ghz: FloatArray,
@@ -206,25 +216,21 @@ def weight_decoder(
     """Return the decoder that keeps up with the memory: unpacker, and XOR networks for their share of the stream.
 
     Args:
-        weight_format: how weights are stored.
+        storage: how weights are stored.
         bytes_per_s: peak memory bandwidth.
         clock_ghz: clock; an XOR network takes N_in bits per cycle.
         stored_bits: stored bits per weight, metadata included; None: all of the stream is XOR code.
         scales: node and supply.
         technology: figures under ``decoder``.
     """
-    library, value = load_library(), technology.value
-
-    def per_format(function: Callable[[WeightFormat], float]) -> FloatArray:
-        return weight_format.map(lambda name: function(library.weight_format(name)))
-
-    unpacking = per_format(lambda form: float(unpacks(form)))
+    value, per_format = technology.value, storage.map
+    unpacking = per_format(unpacks)
     mm2 = unpacking * bytes_per_s * (np.asarray(value("decoder.unpack_mm2_per_tbps_n7")) / TERA)
     joules = unpacking * (np.asarray(value("decoder.unpack_pj_per_byte_n7")) * PICO)
-    if any(library.weight_format(name).kind == "xor" for name in weight_format.values):
+    if any(form.kind == "xor" for form in storage.forms):
         code = per_format(xor_code_bits)
         share = (code > 0).astype(np.float64) if stored_bits is None else code / stored_bits
-        steps_per_byte = share * per_format(lambda form: BITS_PER_BYTE / max(form.n_in, 1))
+        steps_per_byte = share * per_format(lambda form: BITS_PER_BYTE / np.maximum(form.n_in, 1))
         gates = per_format(lambda form: xor_network(form)[0])
         registers = per_format(lambda form: xor_network(form)[1])
         networks = bytes_per_s * steps_per_byte / (clock_ghz * GIGA)

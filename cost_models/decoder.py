@@ -80,6 +80,18 @@ def encoding_efficiency(
     return efficiency.reshape(shape)
 
 
+def measured_codes() -> dict[tuple[int, int], tuple[float, float, float]]:
+    """Return (n_in, registers) of every code measured, with the least and greatest sparsity and the greatest rho."""
+    return {
+        (int(n_in), int(registers)): (
+            float(table.sparsities[0]),
+            float(table.sparsities[-1]),
+            float(table.correlations[-1]),
+        )
+        for (n_in, registers), table in sorted(_tables().items())
+    }
+
+
 def plane_bits(
     n_in: ArrayLike, n_out: ArrayLike, sparsity: ArrayLike, efficiency: ArrayLike, *, correction_block: ArrayLike = 512
 ) -> FloatArray:

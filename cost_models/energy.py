@@ -9,7 +9,7 @@ import numpy as np
 from cost_models.columns import FloatArray
 from cost_models.machine import Machine
 from cost_models.passes import PassTime
-from cost_models.roofline import Formats
+from cost_models.roofline import Formats, expansion_macs
 from cost_models.serving import Serving
 from cost_models.software import Software
 
@@ -59,6 +59,8 @@ def pass_energy(
         + work.sum_of_class("head", operators.macs) * machine.head_j_per_mac
         + work.sum_of_class("attention", operators.macs) * per_attention_mac
     )
+    if machine.expand_macs.any():
+        arithmetic = arithmetic + work.sum(expansion_macs(operators, machine)) * machine.linear_j_per_mac
     # Chips that cannot reach each other never finish: a step without end has no mean power.
     running_s = np.where(np.isfinite(pass_s), pass_s, np.nan)
     parts = {

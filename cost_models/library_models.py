@@ -25,6 +25,18 @@ NEEDED_FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """Fields that a kind of weight format cannot do without."""
 
+FREE_FIELDS: Mapping[str, str] = {
+    "weight_bits": "weight_bits",
+    "weight_group": "group",
+    "sparsity": "sparsity",
+    "survivor_correlation": "correlation",
+    "nm_n": "n",
+    "nm_m": "m",
+    "n_in": "n_in",
+    "shift_registers": "shift_registers",
+}
+"""Parameters of a design that may replace a field of its weight format, and the field."""
+
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -142,6 +154,8 @@ class WeightFormat(Record):
         operand_bits: bits of a weight as the multiplier sees it.
         group: weights that share a scale; 0 for one scale per output channel.
         sparsity: share of weights that are zero and not stored.
+        correlation: intra-block correlation of the survivors.
+        free: parameters of a design that may replace a field.
         head_bits: bits of embedding and language-model head.
         method: class of quantisation method that quality is taken from.
         pruning: class of pruning method, None for formats without zeros.
@@ -163,6 +177,7 @@ class WeightFormat(Record):
     second_group: Annotated[int, Field(ge=0)] = 0
     second_scale_bits: Annotated[float, Field(ge=0)] = 0
     sparsity: Share = 0
+    correlation: Share = 0
     index_bits: Annotated[float, Field(ge=0)] = 0
     row_pointer_bits: Annotated[float, Field(ge=0)] = 0
     columns: PositiveInt = 1
@@ -176,6 +191,7 @@ class WeightFormat(Record):
     method: Literal["none", "rtn", "gptq", "awq", "omniquant", "qat", "vector", "kquant", "kquant_imatrix"]
     pruning: Literal["sparsegpt", "wanda", "alps"] | None = None
     execution: Literal["dense", "dequantise", "direct", "skip"]
+    free: tuple[str, ...] = ()
     hypothetical: bool = False
     sources: tuple[str, ...] = Field(min_length=1)
     note: str = ""
@@ -188,6 +204,9 @@ class WeightFormat(Record):
             raise ValueError("pruning must be given where sparsity is above 0 and nowhere else")
         if self.kind == "nm" and (self.m <= self.n or abs(1 - self.n / self.m - self.sparsity) > 1e-9):
             raise ValueError(f"n of m must leave the sparsity {self.sparsity:g}, got {self.n} of {self.m}")
+        unknown = [name for name in self.free if name not in FREE_FIELDS]
+        if unknown:
+            raise ValueError(f"free {unknown[0]!r} must be one of {', '.join(FREE_FIELDS)}")
         missing = [name for name in NEEDED_FIELDS.get(self.kind, ()) if not getattr(self, name)]
         if missing:
             raise ValueError(f"kind {self.kind} needs {', '.join(missing)}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from cost_models.columns import FloatArray
 
 
@@ -39,6 +41,8 @@ class Machine:
         die_mm2: logic die area, NaN where not published.
         cost_usd: production cost of one board without NRE, NaN where not modelled.
         price_usd: selling price, NaN where neither modelled nor published.
+        expand_macs: multiply-accumulates that expanding a body weight for the multiplier takes, per tile of rows.
+        expand_rows: activation rows of such a tile.
         peak_ops_per_s: peak operations per second by number format, for reports.
         blocks: shares that sum to a total: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> column.
         limits: physical limits, name -> (used, allowed); a design with used > allowed cannot be built.
@@ -66,6 +70,8 @@ class Machine:
     die_mm2: FloatArray
     cost_usd: FloatArray
     price_usd: FloatArray
+    expand_macs: FloatArray = field(default_factory=lambda: np.zeros(1))
+    expand_rows: FloatArray = field(default_factory=lambda: np.ones(1))
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     limits: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)

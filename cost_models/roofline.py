@@ -168,7 +168,13 @@ def _seconds_per_mac(
     )
 
 
-def _slots(operators: Operators, software: Software, formats: Formats) -> FloatArray:
+def expansion_macs(operators: Operators, machine: Machine) -> FloatArray:
+    """Return ``(ops, n)`` multiply-accumulates spent on expanding body weights, once per tile of rows."""
+    tiles = np.ceil(np.maximum(operators.rows, 1.0) / machine.expand_rows)
+    return np.asarray(operators.of_class("linear") * operators.weights * tiles * machine.expand_macs)
+
+
+def _slots(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
     """Return multiply-accumulate slots taken: whole tiles of rows, and the widening of weights per tile of rows."""
     rows = np.maximum(operators.rows, 1.0)
     matrices = np.array([[name != "attention"] for name in operators.classes])
@@ -177,6 +183,8 @@ def _slots(operators: Operators, software: Software, formats: Formats) -> FloatA
         passes = np.ceil(rows / software.unpack_rows)
         linear = by_class(operators, linear=formats.unpacked, head=0.0, attention=0.0)
         slots = slots + linear * operators.weights * passes * software.unpack_macs
+    if machine.expand_macs.any():
+        slots = slots + expansion_macs(operators, machine)
     return slots
 
 
@@ -206,7 +214,7 @@ def time_operators(
     """
     dram_bytes, weight_bytes = _bytes_moved(operators, machine, formats)
     memory_s = dram_bytes * _seconds_per_byte(operators, machine, software, formats)
-    arithmetic_s = _slots(operators, software, formats) * _seconds_per_mac(
+    arithmetic_s = _slots(operators, machine, software, formats) * _seconds_per_mac(
         operators, machine, software, formats, attention_share=attention_share
     )
     body_bytes = weight_bytes * operators.of_class("linear")

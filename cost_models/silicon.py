@@ -10,8 +10,10 @@ import numpy as np
 from cost_models import area, compute, cost, memory, power
 from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number
 from cost_models.cost import Economics
+from cost_models.execution import Lanes
 from cost_models.machine import Machine
 from cost_models.quantities import PARAMETERS, Parameter
+from cost_models.storage import Storage
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIGA, MIB, OPS_PER_MAC, PICO
 
@@ -125,6 +127,10 @@ class _Design:
         )
 
     @cached_property
+    def storage(self) -> Storage:
+        return Storage.of({**self.columns, "weight_format": self.choice("weight_format")})
+
+    @cached_property
     def array(self) -> compute.MacArray:
         return compute.mac_array(
             self.choice("mac_format"),
@@ -137,7 +143,7 @@ class _Design:
     @cached_property
     def decoder(self) -> compute.Decoder:
         return compute.weight_decoder(
-            self.choice("weight_format"),
+            self.storage,
             bytes_per_s=self.store.bandwidth_bytes_per_s,
             clock_ghz=self.number("clock_ghz"),
             stored_bits=self.stored_bits,
@@ -148,11 +154,14 @@ class _Design:
     @cached_property
     def arithmetic(self) -> compute.Arithmetic:
         return compute.arithmetic(
-            self.choice("weight_format"),
+            self.storage,
             self.array,
             act_bits=self.number("act_bits"),
             kv_bits=self.number("kv_bits"),
             attention_act_bits=self.technology.value("serving.activation_bits"),
+            technology=self.technology,
+            chosen=self.choice("weight_execution"),
+            lanes=Lanes(self.number("lanes"), self.number("lane_block"), self.number("lane_depth")),
         )
 
     @cached_property
@@ -169,13 +178,32 @@ class _Design:
         return cost.Harvest(core_share=in_cores / self.die_mm2, cores=self.number("cores"), spare_cores=spare)
 
     @cached_property
+    def expand_rows(self) -> FloatArray:
+        """Rows that an expanded weight serves."""
+        return self.every_row("execution.dequantise_rows") if self.arithmetic.expand_macs.any() else np.ones(1)
+
+    @cached_property
+    def busiest(self) -> FloatArray:
+        """Energy per cycle of the most a unit does over that of a plain pass; above 1 where operands are selected."""
+        return np.maximum(self.arithmetic.linear_energy / self.arithmetic.linear, 1.0)
+
+    @cached_property
+    def array_mm2(self) -> FloatArray:
+        """Area of the units, with operand selection where zeros are skipped."""
+        skips = self.arithmetic.skips
+        if not skips.any():
+            return self.array.mm2
+        factor = np.asarray(self.technology.value("execution.skip_area_factor"))
+        return np.asarray(self.array.mm2 * np.where(skips > 0, factor, 1.0))
+
+    @cached_property
     def areas(self) -> dict[str, FloatArray]:
         value, classes = self.technology.value, self.choice("architecture")
         sram = self.number("sram_mib") * self.node("sram_mm2_per_mib")
         core_share = area.core_sram_share(classes, self.technology)
         return area.area_blocks(
             classes,
-            mac_array=self.array.mm2 * self.built,
+            mac_array=self.array_mm2 * self.built,
             core_sram=sram * core_share * self.built,
             cache_sram=sram * (1 - core_share),
             memory_interface=self.store.interface_mm2,
@@ -228,7 +256,7 @@ class _Design:
     def watts(self) -> dict[str, FloatArray]:
         bandwidth = self.store.bandwidth_bytes_per_s
         return power.power_blocks(
-            mac_array=self.array.passes_per_s * self.array.j_per_pass,
+            mac_array=self.array.passes_per_s * self.array.j_per_pass * self.busiest,
             memory=bandwidth * self.store.j_per_byte,
             on_chip=bandwidth * self.stream_j_per_byte,
             weight_decoder=bandwidth * self.decoder.j_per_byte,
@@ -328,7 +356,7 @@ def design_machine(
     """
     design = _Design(fill_defaults(designs), technology, economics, stored_bits)
     store, array, uses, watts = design.store, design.array, design.arithmetic, design.watts
-    linear_rate, linear_j = compute.rate_and_energy(array, uses.linear)
+    linear_rate, linear_j = compute.rate_and_energy(array, uses.linear, uses.linear_energy)
     head_rate, head_j = compute.rate_and_energy(array, uses.head)
     attention_rate, attention_j = compute.rate_and_energy(array, uses.attention)
     return Machine(
@@ -343,6 +371,8 @@ def design_machine(
         capacity_bytes=store.capacity_bytes,
         sram_bytes=design.number("sram_mib") * MIB,
         unpack_bytes_per_s=np.array([np.inf]),
+        expand_macs=uses.expand_macs,
+        expand_rows=design.expand_rows,
         link_bytes_per_s=design.link_bytes_per_s,
         dram_j_per_byte=store.j_per_byte,
         sram_j_per_byte=design.stream_j_per_byte,

@@ -14,10 +14,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, row_count
+from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number, row_count
 from cost_models.compression import stored_bits
 from cost_models.inference import infer
 from cost_models.library import Model, WeightFormat, load_library, use_library
+from cost_models.library_models import FREE_FIELDS
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
 from cost_models.mix import MIX, MIXED, mix_metrics
@@ -29,6 +30,7 @@ from cost_models.roofline import Formats
 from cost_models.serving import Parallelism, Serving
 from cost_models.silicon import design_machine
 from cost_models.software import Software, default_stack, software
+from cost_models.storage import Storage
 from cost_models.technology import Technology
 from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.spec import BaselineSpec, Spec, WorkloadSpec
@@ -288,7 +290,10 @@ def own_formats(workload: WorkloadSpec, columns: Designs) -> dict[str, Column]:
         if (value := getattr(workload, key)) is not None
     }
     if workload.weight_format is not None:
+        # What the design sets of its own format does not carry over to another one.
+        own |= {name: np.array([np.nan]) for name in FREE_FIELDS if name in columns}
         own["weight_format"] = Choice.of(workload.weight_format)
+        own["weight_execution"] = _default_column(None, is_choice=True)
     return own
 
 
@@ -398,9 +403,8 @@ def serve_chip(
     return serve(name, workload, fields, columns, machine, technology, limits=limits)
 
 
-def _of_format(columns: Designs, function: Callable[[WeightFormat], float]) -> FloatArray:
-    library = load_library()
-    return cast("Choice", columns["weight_format"]).map(lambda name: function(library.weight_format(name)))
+def _of_format(columns: Designs, function: Callable[[WeightFormat], Number]) -> FloatArray:
+    return Storage.of(columns).map(function)
 
 
 def _stored_bits(columns: Designs) -> FloatArray:
@@ -417,19 +421,22 @@ def _software(columns: Designs, technology: Technology) -> Software:
 
 def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
     """Return perplexity ratios; one look at the fits per pair of format and method."""
-    form, method = cast("Choice", columns["weight_format"]), cast("Choice", columns["weight_method"])
+    storage, method = Storage.of(columns), cast("Choice", columns["weight_method"])
     methods = (*method.values, "")
-    key = ("quality", model.key, form.values, methods)
-    table = technology.once(key, lambda: _damages(model, form.values, methods, technology))
+    if storage.given:
+        table = _damages(model, storage.forms, methods, technology)
+    else:
+        key = ("quality", model.key, storage.formats.values, methods)
+        table = technology.once(key, lambda: _damages(model, storage.forms, methods, technology))
     method_codes = np.where(method.codes == INACTIVE, len(method.values), method.codes)
-    pair = Choice(
-        tuple(f"{entry}+{m}" for entry in form.values for m in methods), form.codes * len(methods) + method_codes
-    )
+    names = tuple(f"{entry}+{m}" for entry in storage.formats.values for m in methods)
+    pair = Choice(names, storage.formats.codes * len(methods) + method_codes)
     damage = Damage(*(pair.gather(field) for field in zip(*table, strict=True)))
     return perplexity(damage, _numeric(columns["kv_bits"]), model, technology)
 
 
-def _damages(model: Model, forms: tuple[str, ...], methods: tuple[str, ...], technology: Technology) -> list[Damage]:
+def _damages(
+    model: Model, forms: tuple[WeightFormat, ...], methods: tuple[str, ...], technology: Technology
+) -> list[Damage]:
     """Return what each pair of format and method costs; the format's own method where that is empty."""
-    entries = [load_library().weight_format(name) for name in forms]
-    return [format_quality(model, entry, method or entry.method, technology) for entry in entries for method in methods]
+    return [format_quality(model, entry, method or entry.method, technology) for entry in forms for method in methods]

@@ -20,7 +20,9 @@ STACKS = sorted(load_library().stacks)
 
 def machine(*, bandwidth=2e12, rate=150e12, sram=64e6, link=300e9, **other):
     one = {
-        name: np.ones(1) for name in Machine.__dataclass_fields__ if name not in ("peak_ops_per_s", "blocks", "limits")
+        name: np.ones(1)
+        for name in Machine.__dataclass_fields__
+        if name not in ("expand_macs", "expand_rows", "peak_ops_per_s", "blocks", "limits")
     }
     one |= {f"{use}_mac_per_s": np.array([float(rate)]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([float(bandwidth)]), "sram_bytes": np.array([float(sram)])}

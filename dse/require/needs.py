@@ -202,7 +202,7 @@ def _needs(evaluator: Evaluator, space: Space, targets: list[Target]) -> list[Ne
     return [
         Need(
             weight_format=str(names[row]),
-            stored_bits=stored_bits(library.weight_format(str(names[row]))),
+            stored_bits=float(stored_bits(library.weight_format(str(names[row])))),
             kv_bits=float(kv_bits[row]),
             **{key: float(largest.get(key, zero)[row]) for key in _KEYS},
             set_by={key: causes[key][row] for key in _KEYS if key in causes},

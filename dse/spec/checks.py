@@ -16,7 +16,8 @@ from dse.yaml_positions import KeyPath, Node, path_text
 Declared = Mapping[str, Sequence[ParameterSpec]]
 
 
-def _fault(root: Node, path: KeyPath, what: str, must_be: str = "", perhaps: str = "") -> Fault:
+def fault_at(root: Node, path: KeyPath, what: str, must_be: str = "", perhaps: str = "") -> Fault:
+    """Return a fault of what stands at `path`."""
     return Fault(places_of(root, path)[0], path_text(path), what, must_be, perhaps)
 
 
@@ -28,20 +29,20 @@ def check_repeats(
     for index, objective in objectives.items():
         if first.setdefault(objective.metric, index) != index:
             what = f"{objective.metric} is the metric of objectives[{first[objective.metric]}] already"
-            yield _fault(root, ("objectives", index, "metric"), what)
+            yield fault_at(root, ("objectives", index, "metric"), what)
     seen: dict[str, int] = {}
     for index, constraint in constraints.items():
         if seen.setdefault(constraint.label, index) != index:
-            yield _fault(root, ("constraints", index), f"is the same as constraints[{seen[constraint.label]}]")
+            yield fault_at(root, ("constraints", index), f"is the same as constraints[{seen[constraint.label]}]")
 
 
 def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterator[Fault]:
     """Yield a fault for every range that `grid` cannot enumerate."""
     if "grid" not in search.stages:
         return
-    for path, declaration in _declarations(space):
+    for path, declaration in declarations(space):
         if isinstance(declaration, RangeSpec) and not declaration.is_finite:
-            yield _fault(root, path, "a range that the sampler grid cannot enumerate", perhaps="add step or levels")
+            yield fault_at(root, path, "a range that the sampler grid cannot enumerate", perhaps="add step or levels")
 
 
 def check_conditions(root: Node, space: Declared) -> Iterator[Fault]:
@@ -51,7 +52,7 @@ def check_conditions(root: Node, space: Declared) -> Iterator[Fault]:
     for name, alternatives in space.items():
         yield from _overlaps(root, name, alternatives)
         if name.startswith(TECHNOLOGY_PREFIX) and any(alternative.when for alternative in alternatives):
-            yield _fault(root, ("space", name), "a figure has a value in every design: when does not go with it")
+            yield fault_at(root, ("space", name), "a figure has a value in every design: when does not go with it")
 
 
 def values_of(alternatives: Sequence[ParameterSpec]) -> tuple[float | str, ...]:
@@ -63,7 +64,8 @@ def values_of(alternatives: Sequence[ParameterSpec]) -> tuple[float | str, ...]:
     return tuple(values)
 
 
-def _declarations(space: Declared) -> Iterator[tuple[KeyPath, ParameterSpec]]:
+def declarations(space: Declared) -> Iterator[tuple[KeyPath, ParameterSpec]]:
+    """Yield every declaration of a space with its place in the file."""
     for name, alternatives in space.items():
         for index, alternative in enumerate(alternatives):
             yield (("space", name, index) if len(alternatives) > 1 else ("space", name)), alternative
@@ -71,23 +73,23 @@ def _declarations(space: Declared) -> Iterator[tuple[KeyPath, ParameterSpec]]:
 
 def _unknown_conditions(root: Node, space: Declared) -> Iterator[Fault]:
     listed = [n for n, alternatives in space.items() if not any(isinstance(a, RangeSpec) for a in alternatives)]
-    for path, declaration in _declarations(space):
+    for path, declaration in declarations(space):
         for name, values in declaration.when.items():
             where = (*path, "when", name)
             if name not in space:
                 if root.at(("space", name)) is None:
-                    yield _fault(root, where, quoted(name), "a parameter of this space", suggest(name, listed))
+                    yield fault_at(root, where, quoted(name), "a parameter of this space", suggest(name, listed))
                 continue
             if name not in listed:
                 perhaps = f"{name}: {{values: [...]}}"
-                yield _fault(root, where, f"{name} is a range: a condition needs one with values", perhaps=perhaps)
+                yield fault_at(root, where, f"{name} is a range: a condition needs one with values", perhaps=perhaps)
                 continue
             known = values_of(space[name])
             for value in values:
                 if value not in known:
                     words = [quoted(one) for one in known]
                     must_be = one_of(words) if len(words) <= 8 else f"a value of {name}"
-                    yield _fault(root, where, quoted(value), must_be, suggest(str(value), map(str, known)))
+                    yield fault_at(root, where, quoted(value), must_be, suggest(str(value), map(str, known)))
 
 
 def _circles(root: Node, space: Declared) -> Iterator[Fault]:
@@ -98,7 +100,7 @@ def _circles(root: Node, space: Declared) -> Iterator[Fault]:
         trail = _trail_back(start, needs)
         if trail and frozenset(trail) not in reported:
             reported.add(frozenset(trail))
-            yield _fault(root, ("space", start), f"its condition goes round in a circle: {' -> '.join(trail)}")
+            yield fault_at(root, ("space", start), f"its condition goes round in a circle: {' -> '.join(trail)}")
 
 
 def _trail_back(start: str, needs: Mapping[str, set[str]]) -> list[str]:
@@ -121,4 +123,4 @@ def _overlaps(root: Node, name: str, alternatives: Sequence[ParameterSpec]) -> I
             shared = set(one.when) & set(other.when)
             if not any(set(one.when[key]).isdisjoint(other.when[key]) for key in shared):
                 what = f"may hold together with [{earlier}]: their when must exclude each other"
-                yield _fault(root, ("space", name, index), what)
+                yield fault_at(root, ("space", name, index), what)

@@ -31,6 +31,7 @@ from dse.spec.records import (
     WorkloadSpec,
 )
 from dse.spec.search import ChainOptions, SearchSpec, options_kind
+from dse.spec.storage import check_storage
 from dse.spec.words import one_of, quoted, suggest
 from dse.units import unit_of_suffix
 from dse.yaml_positions import KeyPath, Node, path_text
@@ -85,6 +86,7 @@ class _Reader:
         results = self._record(ResultsSpec, ("results",)) if self._has("results") else ResultsSpec()
         self.faults += check_repeats(self.root, objectives, constraints)
         self.faults += check_conditions(self.root, space)
+        self.faults += check_storage(self.root, space, self.library)
         if search is not None:
             self.faults += check_enumerable(self.root, space, search)
         if self.faults:

@@ -1,0 +1,124 @@
+"""What a sweep sets of its weight formats must mean something in every format that it can meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from cost_models.decoder import measured_codes
+from cost_models.execution import executions_of
+from cost_models.library import Library, WeightFormat
+from cost_models.library_models import FREE_FIELDS
+from cost_models.quantities import PARAMETERS
+from dse.errors import Fault
+from dse.spec.checks import Declared, declarations, fault_at, values_of
+from dse.spec.parameters import ParameterSpec, RangeSpec, ValuesSpec
+from dse.yaml_positions import KeyPath, Node
+
+FORMAT = "weight_format"
+
+
+def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Fault]:
+    """Yield a fault for every parameter of formats that can meet a format without it, and for impossible pairs."""
+    if any(isinstance(one, RangeSpec) for one in space.get(FORMAT, ())):
+        return
+    swept = [str(value) for value in values_of(space[FORMAT])] if FORMAT in space else [_default()]
+    for path, declaration in declarations(space):
+        name = str(path[1])
+        forms = [library.weight_formats[key] for key in _met(declaration, swept) if key in library.weight_formats]
+        if name in FREE_FIELDS:
+            yield from _free(root, path, name, forms, library)
+        if name == "weight_execution":
+            yield from _executions(root, path, declaration, forms, library)
+    yield from _patterns(root, space)
+    yield from _codes(root, space)
+
+
+def _default() -> str:
+    return str(PARAMETERS[FORMAT].default)
+
+
+def _met(declaration: ParameterSpec, swept: Sequence[str]) -> Sequence[str]:
+    """Return the formats that a declaration can meet."""
+    return [str(key) for key in declaration.when[FORMAT]] if FORMAT in declaration.when else swept
+
+
+def _free(root: Node, path: KeyPath, name: str, forms: Sequence[WeightFormat], library: Library) -> Iterator[Fault]:
+    fixed = [form.key for form in forms if name not in form.free]
+    if fixed:
+        able = [key for key, form in library.weight_formats.items() if name in form.free]
+        what = f"{name} is not free in weight_format {', '.join(fixed)}: it is in {', '.join(able)}"
+        yield fault_at(root, path, what, perhaps=f"when: {{{FORMAT}: [{', '.join(able[:2])}]}}")
+
+
+def _executions(
+    root: Node, path: KeyPath, declaration: ParameterSpec, forms: Sequence[WeightFormat], library: Library
+) -> Iterator[Fault]:
+    for value in values_of([declaration]):
+        unable = [form.key for form in forms if value not in executions_of(form)]
+        if unable:
+            able = ", ".join(executions_of(library.weight_formats[unable[0]]))
+            what = f"{value} cannot execute weight_format {', '.join(unable)}; {unable[0]} takes {able}"
+            yield fault_at(root, path, what)
+
+
+def _patterns(root: Node, space: Declared) -> Iterator[Fault]:
+    """Yield a fault where more weights may be kept than there are."""
+    if "nm_n" not in space and "nm_m" not in space:
+        return
+    kept = max((_ends(one)[1] for one in space.get("nm_n", ())), default=2.0)
+    of = min((_ends(one)[0] for one in space.get("nm_m", ())), default=4.0)
+    if kept >= of:
+        name = "nm_n" if "nm_n" in space else "nm_m"
+        yield fault_at(root, ("space", name), f"keeps up to {kept:g} of {of:g} weights: nm_n must be below every nm_m")
+
+
+def _codes(root: Node, space: Declared) -> Iterator[Fault]:
+    """Yield a fault for sizes, sparsities and correlations of the XOR code that have not been measured."""
+    names = ("n_in", "shift_registers", "sparsity", "survivor_correlation")
+    met = [one for name in names for one in space.get(name, ())]
+    formats = {str(value) for value in values_of(space[FORMAT])} if FORMAT in space else {_default()}
+    if "xor" not in formats or not met or not any("xor" in _met(one, sorted(formats)) for one in met):
+        return
+    declared = {name: [one for one in space.get(name, ()) if "xor" in _met(one, sorted(formats))] for name in names}
+    inputs, registers = _whole(declared["n_in"], 8), _whole(declared["shift_registers"], 2)
+    low, high = _span(declared["sparsity"], 0.5)
+    most = _span(declared["survivor_correlation"], 0.0)[1]
+    measured = measured_codes()
+    place = next(name for name in names if declared[name])
+    for n_in in inputs:
+        for kept in registers:
+            code = f"n_in {n_in} with {kept} shift registers"
+            if (n_in, kept) not in measured:
+                known = ", ".join(f"{a} with {b}" for a, b in measured)
+                what = f"the XOR code has not been measured for {code}: it has for n_in {known}"
+                yield fault_at(root, ("space", place), what)
+                return
+            least, top, correlation = measured[n_in, kept]
+            if low < least or high > top or most > correlation:
+                bounds = f"sparsity from {least:g} to {top:g}, survivor_correlation up to {correlation:g}"
+                what = f"the XOR code, {code}, has not been measured beyond {bounds}"
+                yield fault_at(root, ("space", place), what)
+                return
+
+
+def _ends(declaration: ParameterSpec) -> tuple[float, float]:
+    if isinstance(declaration, RangeSpec):
+        return declaration.bounds
+    values = declaration.values if isinstance(declaration, ValuesSpec) else (declaration.value,)
+    return min(map(float, values)), max(map(float, values))
+
+
+def _span(declarations: Sequence[ParameterSpec], default: float) -> tuple[float, float]:
+    ends = [_ends(one) for one in declarations] or [(default, default)]
+    return min(end[0] for end in ends), max(end[1] for end in ends)
+
+
+def _whole(declared: Sequence[ParameterSpec], default: int) -> list[int]:
+    """Return every whole number that a parameter can be."""
+    found: set[int] = set()
+    for one in declared:
+        if isinstance(one, RangeSpec):
+            found |= set(range(int(one.bounds[0]), int(one.bounds[1]) + 1))
+        else:
+            found |= {int(float(v)) for v in (one.values if isinstance(one, ValuesSpec) else (one.value,))}
+    return sorted(found) or [default]
