@@ -57,14 +57,15 @@ class Metric:
         unit: its unit, "" for a ratio.
         meaning: one line for people.
         better: the direction that an architect wants, None where it depends.
-        scope: "design" for one number per design, "workload" for one per design and workload.
+        scope: "design" for one number per design, "workload" for one per design and workload, "draws" for one per
+            design that needs joint draws of the figures.
     """
 
     name: str
     unit: str
     meaning: str
     better: Literal["min", "max"] | None
-    scope: Literal["design", "workload"]
+    scope: Literal["design", "workload", "draws"]
 
 
 def _index(*entries: Parameter | Metric) -> Mapping[str, object]:
@@ -286,8 +287,18 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "min",
         "workload",
     ),
+    Metric(
+        "p_meets_all",
+        "",
+        "share of joint draws of the ranged figures in which every limit and constraint is met",
+        "max",
+        "draws",
+    ),
 )
 """Metrics, in the order in which tables show them."""
+
+MEETS_ALL = "p_meets_all"
+"""The metric that `Metric.scope` "draws" stands for."""
 
 
 def metric_of(name: str) -> Metric:

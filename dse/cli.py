@@ -292,9 +292,13 @@ def validate(
 @app.command()
 def robust(
     run: Stored = "latest",
-    draws: Annotated[int, typer.Option(metavar="N", help="joint draws of the ranged figures", min=2)] = 2000,
-    seed: Annotated[int, typer.Option(metavar="N", help="seed of the draws", min=0)] = 0,
-    designs: Annotated[int, typer.Option(metavar="N", help="designs of the front to take", min=1)] = 1000,
+    draws: Annotated[
+        int | None, typer.Option(metavar="N", help="joint draws of the ranged figures; the sweep's or 2000", min=2)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="seed of the draws; the sweep's or 0", min=0)] = None,
+    designs: Annotated[
+        int | None, typer.Option(metavar="N", help="designs of the front to take; the sweep's or 1000", min=1)
+    ] = None,
     pick: Annotated[str | None, typer.Option(metavar="PICK", help="pick whose inputs are analysed; the knee")] = None,
     output: As = Format.table,
     no_plots: Annotated[bool, typer.Option("--no-plots", help="draw no figures")] = False,

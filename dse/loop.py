@@ -16,6 +16,7 @@ from dse.errors import RunError
 from dse.results.archive import write_outcome
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.provenance import (
+    figures_by_confidence,
     library_hash,
     package_versions,
     python_version,
@@ -32,6 +33,8 @@ from dse.results.store import (
     place_for_run,
     write_whole,
 )
+from dse.robustness.after import under_draws
+from dse.robustness.files import drawn_facts, write_robust
 from dse.search.engine import Search
 from dse.search.journal import Journal, find_unfinished, read_record, unfinished, write_record
 from dse.search.spread import Spread
@@ -183,7 +186,7 @@ def explore(
     stopped: Callable[[], bool] = lambda: False,
     spread: Spread | None = None,
 ) -> Outcome:
-    """Search the space of a sweep and return what was found; nothing is written.
+    """Search the space of a sweep and return what was found; nothing is written, and no joint draws are met.
 
     Args:
         spec: the sweep.
@@ -229,6 +232,7 @@ def _finish(
 
 
 def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, Any], state: bytes | None) -> None:
+    outcome, robust = under_draws(outcome, spec)
     resolved = resolved_text(spec, outcome.figures_read)
     manifest = {
         "schema": SCHEMA,
@@ -241,11 +245,15 @@ def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, A
         "python": python_version(),
         "packages": package_versions(),
         "finished": datetime.now(UTC).isoformat(),
+        **drawn_facts(spec, robust),
+        "figures": figures_by_confidence(outcome.figures_read),
     }
 
     def write(folder: Path) -> None:
         sweep = spec.source_text or resolved
         write_outcome(folder, outcome, sweep=sweep, resolved=resolved, manifest=manifest, baselines=spec.baselines)
+        if robust is not None:
+            write_robust(folder, robust)
         if state is not None:
             write_record(folder / STATE, state)
 

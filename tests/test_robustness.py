@@ -4,12 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.technology import Technology
+from dse.errors import SpecError
 from dse.evaluate import Evaluator
 from dse.front import nondominated
+from dse.loop import run
 from dse.results.picks import designs_of, settings_of
+from dse.results.store import open_run
+from dse.robustness.confidence import weak_points
 from dse.robustness.draws import joint_draws
 from dse.robustness.intervals import QUANTILES, figures_of, robustness
 from dse.robustness.sensitivity import inputs_of, swings_of, variance_shares
+from dse.robustness.stored import robust_run
 from dse.samplers import sampler_of
 from dse.space import Space
 from dse.spec import parse_spec
@@ -144,3 +149,76 @@ def test_figures_of_one_cause_are_one_input(spec):
     inputs = inputs_of(spreads)
     assert sorted(path for one in inputs for path in one.paths) == [spread.path for spread in spreads]
     assert len({one.name for one in inputs}) == len(inputs)
+
+
+CHANCE = {"metric": "p_meets_all", "min": 0.3}
+
+
+@pytest.fixture
+def drawn_sweep(sweep):
+    sweep["constraints"] = [{"metric": "chat.ms_per_token", "max": 60}, {"metric": "tdp_w", "max": 300}]
+    sweep["space"] |= {"sram_mib": 200, "cooling": "liquid", "weight_format": "int4_g128"}
+    sweep["robustness"] = {"draws": 40, "seed": 3}
+    sweep["search"] = {"sampler": "sobol", "n_designs": 1024}
+    return sweep
+
+
+def test_a_sweep_asks_for_draws_and_for_chances(drawn_sweep, tmp_path):
+    plain = run(parse_spec(drawn_sweep), out=tmp_path / "plain")
+    assert plain.manifest["robustness"]["draws"] == 40
+    assert (plain.path / "robust" / "designs.csv").is_file()
+    assert plain.front["p_meets_all"].notna().all()
+    asked = {**drawn_sweep, "constraints": [*drawn_sweep["constraints"], CHANCE]}
+    chosen = run(parse_spec(asked), out=tmp_path / "chosen")
+    assert len(chosen.front)
+    assert (chosen.front["p_meets_all"] >= 0.3).all()
+    assert all(pick["metrics"]["p_meets_all"] >= 0.3 for pick in chosen.picks)
+    # The chance of a design is the one that `dse robust` finds, and no judged design that has it is better.
+    again = robust_run(chosen, draws=40, seed=3)
+    chances = dict(zip(again.ids, again.found.p_meets_all, strict=True))
+    for _, row in chosen.front.iterrows():
+        assert chances[int(row["id"])] == pytest.approx(row["p_meets_all"])
+    judged = chosen.designs[chosen.designs["p_meets_all"] >= 0.3]
+    judged = judged[judged["feasible"].astype(bool)]
+    best = nondominated(judged[["chat.ms_per_token", "cost_usd"]].to_numpy(), keep_equal=True)
+    assert set(chosen.front["id"]) <= set(judged["id"][best])
+    counted = chosen.constraints.set_index("constraint").loc["p_meets_all >= 0.3"]
+    assert counted["evaluated"] == chosen.manifest["robustness"]["designs"]
+    assert open_run(chosen.path).spec.chances[0].label == "p_meets_all >= 0.3"
+
+
+def test_no_design_often_enough_is_no_front(drawn_sweep, tmp_path):
+    drawn_sweep["constraints"].append({**CHANCE, "min": 1.1})
+    found = run(parse_spec(drawn_sweep), out=tmp_path / "none")
+    assert found.manifest["counts"]["feasible"] > 0
+    assert not found.found_feasible
+    assert "comes nearest with" in found.picks[0]["reason"]
+
+
+def test_same_seed_same_robust_files(drawn_sweep, tmp_path):
+    one, two = (run(parse_spec(drawn_sweep), out=tmp_path / name) for name in ("one", "two"))
+    for name in ("designs.csv", "inputs.csv", "figures.csv", "draws.json"):
+        assert (one.path / "robust" / name).read_bytes() == (two.path / "robust" / name).read_bytes()
+
+
+def test_chances_need_draws_and_cannot_steer(drawn_sweep):
+    drawn_sweep["objectives"].append({"metric": "p_meets_all", "direction": "maximize"})
+    drawn_sweep["constraints"].insert(0, CHANCE)
+    with pytest.raises(SpecError) as caught:
+        parse_spec(drawn_sweep)
+    assert "cannot steer" in str(caught.value)
+    assert "must stand last" in str(caught.value)
+    del drawn_sweep["robustness"], drawn_sweep["objectives"][-1]
+    with pytest.raises(SpecError, match="p_meets_all needs joint draws; perhaps add robustness"):
+        parse_spec(drawn_sweep)
+
+
+def test_weak_points_are_low_and_change_the_conclusion(spec):
+    (design,) = designs_in(spec, 1)
+    for point in weak_points(spec, design):
+        swing = point.swing
+        assert swing.input.confidence == "low"
+        if point.breaks:
+            assert min(swing.at_low, swing.at_high) < 0 <= swing.at_typ
+        else:
+            assert swing.width > 0.1 * abs(swing.at_typ)

@@ -13,6 +13,7 @@ from dse.report import markup
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.terminal.comparison import comparison_table, overhead_lines, what_they_are
+from dse.terminal.robustness import confidence_lines
 from dse.terminal.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
 from dse.terminal.tables import Table, number_text
 
@@ -25,8 +26,13 @@ def head_section(run: StoredRun) -> str:
     return (
         '<div class="two">'
         f"<div>{markup.heading('What was asked')}{markup.bullets(asked(run.spec))}</div>"
-        f"<div>{markup.heading('What was found')}{markup.bullets(found(run))}</div></div>"
+        f"<div>{markup.heading('What was found')}{markup.bullets(found(run))}{_confidence(run)}</div></div>"
     )
+
+
+def _confidence(run: StoredRun) -> str:
+    lines = confidence_lines(run)
+    return f"{markup.heading('Rests on figures of low confidence')}{markup.bullets(lines)}" if lines else ""
 
 
 def picks_section(run: StoredRun) -> str:

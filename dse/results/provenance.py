@@ -83,6 +83,15 @@ def source_commit() -> str | None:
     return ask("describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*")
 
 
+def figures_by_confidence(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return the figures that a run has read, by their confidence: high, medium, low."""
+    figures = load_library().figures
+    found: dict[str, list[str]] = {"high": [], "medium": [], "low": []}
+    for path in sorted(paths):
+        found[figures[path].confidence].append(path)
+    return found
+
+
 def resolved_text(spec: Spec, figures_read: Iterable[str]) -> str:
     """Return the sweep with every default written out, and behind it the figures of the library that were read.
 

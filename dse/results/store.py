@@ -156,7 +156,9 @@ class StoredRun:
     @property
     def found_feasible(self) -> bool:
         """Whether any design meets every constraint."""
-        return bool(self.manifest["counts"]["feasible"])
+        counts = self.manifest["counts"]
+        # Designs that meet every constraint may all fall to one on their chance to meet them.
+        return bool(counts["feasible"] and counts["front"])
 
     @cached_property
     def spec(self) -> Spec:

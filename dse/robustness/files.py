@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dse.results.store import write_json
 from dse.robustness.intervals import Robustness
 from dse.robustness.sensitivity import Swing
+from dse.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +113,16 @@ def figures_frame(found: Robustness) -> pd.DataFrame:
         for spread in found.spreads
     ]
     return pd.DataFrame(rows)
+
+
+def drawn_facts(spec: Spec, run: RobustRun | None) -> dict[str, Any]:
+    """Return what the manifest says of joint draws: nothing where there were none."""
+    if run is None:
+        return {}
+    facts: dict[str, Any] = {"draws": run.found.draws, "seed": run.found.seed, "designs": len(run.ids)}
+    if spec.chances:
+        facts["front"] = int(sum(run.on_front))
+    return {"robustness": facts}
 
 
 def write_robust(directory: Path, run: RobustRun) -> list[Path]:

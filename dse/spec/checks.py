@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cost_models.quantities import TECHNOLOGY_PREFIX
+from cost_models.quantities import MEETS_ALL, TECHNOLOGY_PREFIX
 from dse.errors import Fault
 from dse.spec.faults import places_of
 from dse.spec.parameters import ParameterSpec, RangeSpec, ValuesSpec
@@ -34,6 +34,30 @@ def check_repeats(
     for index, constraint in constraints.items():
         if seen.setdefault(constraint.label, index) != index:
             yield fault_at(root, ("constraints", index), f"is the same as constraints[{seen[constraint.label]}]")
+
+
+def check_chances(
+    root: Node, objectives: Mapping[int, ObjectiveSpec], constraints: Mapping[int, ConstraintSpec]
+) -> Iterator[Fault]:
+    """Yield a fault for every use of ``p_meets_all`` that the search cannot serve: it is known only after it."""
+    for index, objective in objectives.items():
+        if objective.metric == MEETS_ALL:
+            what = f"{MEETS_ALL} is known after the search only and cannot steer it"
+            yield _fault(
+                root, ("objectives", index, "metric"), what, perhaps=f"constraints: [{{metric: {MEETS_ALL}, min: 0.8}}]"
+            )
+    last = max((index for index, one in constraints.items() if one.metric != MEETS_ALL), default=-1)
+    for index, constraint in constraints.items():
+        if constraint.metric != MEETS_ALL:
+            continue
+        if constraint.relative_to:
+            yield _fault(
+                root, ("constraints", index, "relative_to"), f"{MEETS_ALL} is a share of draws, not of a baseline"
+            )
+        if index < last:
+            yield _fault(
+                root, ("constraints", index), f"a constraint on {MEETS_ALL} is judged last and must stand last"
+            )
 
 
 def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterator[Fault]:

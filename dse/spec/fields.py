@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from cost_models.library import Library
-from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Parameter, metric_of
+from cost_models.quantities import MEETS_ALL, PARAMETERS, WORKLOAD_FIELDS, Parameter, metric_of
 from dse.spec.words import FOREIGN_DIRECTIONS, FOREIGN_NAMES, one_of, quoted, suggest, suggest_metric
 from dse.units import UnitError, parse_quantity, split_quantity
 from dse.yaml_positions import scalar_of
@@ -149,6 +149,8 @@ def _metric(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str):
         raise fault(quoted(value), "the name of a metric")
     if value not in known:
+        if value == MEETS_ALL:
+            raise fault(f"{MEETS_ALL} needs joint draws", perhaps="add robustness: {draws: 2000}")
         raise fault(quoted(value), "a metric of this sweep", suggest_metric(value, known))
     return value
 

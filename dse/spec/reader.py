@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from cost_models.library import Library
 from cost_models.mix import MIX, MIXED
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
+from cost_models.quantities import MEETS_ALL, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
 from dse.errors import Fault, SpecError
 from dse.spec import words
-from dse.spec.checks import check_conditions, check_enumerable, check_repeats
+from dse.spec.checks import check_chances, check_conditions, check_enumerable, check_repeats
 from dse.spec.faults import faults_of, places_of, unknown_key
 from dse.spec.fields import Door, is_identifier
 from dse.spec.parameters import FixedSpec, ParameterSpec, RangeSpec, kind_of
@@ -26,6 +26,7 @@ from dse.spec.records import (
     HeaderSpec,
     ObjectiveSpec,
     ResultsSpec,
+    RobustnessSpec,
     ShareSpec,
     Spec,
     WorkloadSpec,
@@ -39,7 +40,9 @@ from dse.yaml_positions import KeyPath, Node, path_text
 R = TypeVar("R", bound=BaseModel)
 
 REQUIRED = ("name", "workloads", "space", "objectives", "search")
-SECTIONS = (*REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results", "library")
+SECTIONS = (
+    *REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results", "robustness", "library",
+)  # fmt: skip
 SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
 """Fields of a workload that the space may sweep as ``workload.field``."""
 RESERVED = ("technology", MIX)
@@ -68,6 +71,8 @@ class _Reader:
         metrics = metric_names(workloads)
         if self._mapping_at((MIX,)):
             metrics = (*metrics, *(f"{MIX}.{name}" for name in MIXED))
+        if self._has("robustness"):
+            metrics = (*metrics, MEETS_ALL)
         self.door = Door(library, metrics, tuple(self._mapping_at(("baselines",))))
 
     def read(self, source_text: str) -> Spec:
@@ -84,7 +89,9 @@ class _Reader:
         figures = self._figures()
         search = self._search() if self._has("search") else None
         results = self._record(ResultsSpec, ("results",)) if self._has("results") else ResultsSpec()
+        robustness = self._record(RobustnessSpec, ("robustness",)) if self._has("robustness") else None
         self.faults += check_repeats(self.root, objectives, constraints)
+        self.faults += check_chances(self.root, objectives, constraints)
         self.faults += check_conditions(self.root, space)
         self.faults += check_storage(self.root, space, self.library)
         if search is not None:
@@ -100,7 +107,9 @@ class _Reader:
             economics=economics.resolved(),
             figures=figures,
             objectives=tuple(objectives.values()),
-            constraints=tuple(constraints.values()),
+            constraints=tuple(one for one in constraints.values() if one.metric != MEETS_ALL),
+            chances=tuple(one for one in constraints.values() if one.metric == MEETS_ALL),
+            robustness=robustness,
             baselines=baselines,
             search=search,
             results=results,

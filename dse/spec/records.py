@@ -31,10 +31,12 @@ from dse.spec.fields import (
     OutputTokens,
     ParallelismName,
     PromptTokens,
+    Seed,
     Share,
     StackName,
     TokenRate,
     Tolerance,
+    Whole,
     door_of,
     fault,
     number,
@@ -232,6 +234,20 @@ class ResultsSpec(Record):
     keep_all_up_to: Annotated[int, number(low=0, whole=True)] = 200_000
 
 
+class RobustnessSpec(Record):
+    """Joint draws of the ranged figures that the designs of a run meet after the search.
+
+    Attributes:
+        draws: number of joint draws.
+        seed: their seed.
+        designs: most designs that meet them.
+    """
+
+    draws: Annotated[int, number(low=2, whole=True)] = 2000
+    seed: Seed = 0
+    designs: Whole = 1000
+
+
 class HeaderSpec(BaseModel):
     """What stands at the top of a sweep beside its sections."""
 
@@ -254,6 +270,8 @@ class Spec(Record):
         search: how the space is searched.
         results: what is kept.
         library: what the sweep adds to the library, sections with entries; empty where it adds nothing.
+        robustness: joint draws after the search; None where the sweep asks for none.
+        chances: constraints on ``p_meets_all``, judged after the search for the designs that meet the draws.
         source_text: the file, byte for byte ("" for a sweep made in Python).
         places: where each key stands, by path, for faults that are found later.
     """
@@ -270,6 +288,8 @@ class Spec(Record):
     search: SearchSpec
     results: ResultsSpec
     library: Mapping[str, Any] = Field(default_factory=dict)
+    robustness: RobustnessSpec | None = None
+    chances: tuple[ConstraintSpec, ...] = ()
     source_text: str = Field(exclude=True, repr=False)
     places: Mapping[str, Place] = Field(exclude=True, repr=False)
 
@@ -296,6 +316,7 @@ class Spec(Record):
         for section in ("mix", "library"):
             if not data[section]:
                 del data[section]
+        data["constraints"] += data.pop("chances")
         data["economics"] = asdict(self.economics)
         data["technology"] = {
             path: figure.typ if figure.low is None and figure.high is None else figure.model_dump(exclude_none=True)

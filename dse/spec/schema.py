@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cost_models.library import Library, load_library
-from cost_models.quantities import METRICS, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
+from cost_models.quantities import MEETS_ALL, METRICS, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
 from dse.spec.fields import known_names
 from dse.spec.parameters import RangeSpec
 from dse.spec.reader import REQUIRED, SWEPT_FIELDS
@@ -21,6 +21,7 @@ from dse.spec.records import (
     FigureSpec,
     ObjectiveSpec,
     ResultsSpec,
+    RobustnessSpec,
     WorkloadSpec,
 )
 from dse.spec.search import SAMPLERS, SearchSpec
@@ -46,7 +47,9 @@ def sweep_schema(library: Library | None = None) -> Schema:
     library = library or load_library()
     design = [name for name, metric in METRICS.items() if metric.scope == "design"]
     workload = [name for name, metric in METRICS.items() if metric.scope == "workload"]
-    metric = {"anyOf": [{"enum": design}, {"pattern": rf"^[A-Za-z][A-Za-z0-9_-]*\.({'|'.join(workload)})$"}]}
+    metric = {
+        "anyOf": [{"enum": [*design, MEETS_ALL]}, {"pattern": rf"^[A-Za-z][A-Za-z0-9_-]*\.({'|'.join(workload)})$"}]
+    }
     fields = {name: _parameter(parameter, library) for name, parameter in {**PARAMETERS, **WORKLOAD_FIELDS}.items()}
     names = {"metric": {"type": "string", **metric}, "direction": {"enum": ["minimize", "maximize"]}}
     sections: Schema = {
@@ -63,6 +66,7 @@ def sweep_schema(library: Library | None = None) -> Schema:
         "search": _record(SearchSpec, _search_fields()),
         "results": _record(ResultsSpec, {}),
         "library": {"anyOf": [_ADDITION, {"type": "array", "items": _ADDITION}]},
+        "robustness": _record(RobustnessSpec, {}),
     }
     model = sections["workloads"]["additionalProperties"]["anyOf"][0]["properties"]["model"]
     model["anyOf"].append({"type": "string", "pattern": r"\.(json|gguf)$", "description": "the file of a model"})

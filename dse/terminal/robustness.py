@@ -6,8 +6,10 @@ from collections import Counter
 
 import numpy as np
 
+from dse.results.store import StoredRun
+from dse.robustness.confidence import WeakPoint, weak_points
 from dse.robustness.files import RobustRun
-from dse.robustness.stored import watched
+from dse.robustness.stored import DEFAULT_PICK, watched
 from dse.spec import Spec
 from dse.terminal.summary import unit_of
 from dse.terminal.tables import Table, number_text, percent_text
@@ -89,3 +91,27 @@ def inputs_table(run: RobustRun) -> Table:
     design, pick = run.subject
     headings = ("metric", "figure", "at its low", "typical", "at its high", "variance\n% alone", "confidence")
     return Table(f"What moves {pick} (design {design}) most, one at a time", headings, tuple(rows), names=2)
+
+
+def confidence_lines(run: StoredRun, at_most: int = 4) -> list[str]:
+    """Return what a run's knee, or first pick, rests on that is of low confidence, a line per figure."""
+    picks = {str(pick["name"]): pick for pick in run.picks}
+    if not picks:
+        return []
+    name = DEFAULT_PICK if DEFAULT_PICK in picks else next(iter(picks))
+    points = weak_points(run.spec, picks[name]["design"])
+    lines = [_weak_words(name, point) for point in points[:at_most]]
+    if len(points) > at_most:
+        lines.append(f"and {len(points) - at_most} more; dse robust draws all of them together")
+    return lines
+
+
+def _weak_words(name: str, point: WeakPoint) -> str:
+    swing = point.swing
+    if point.breaks:
+        margins = ", ".join(
+            f"{100 * value:+.1f} % at its {end}" for end, value in (("low", swing.at_low), ("high", swing.at_high))
+        )
+        return f"{swing.input.name} can break {swing.metric}: margin of {name} {margins}"
+    ends = f"{number_text(swing.at_low)} at its low, {number_text(swing.at_high)} at its high"
+    return f"{swing.input.name} moves {swing.metric} of {name} from {number_text(swing.at_typ)}: {ends}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cost_models.quantities import METRICS, PARAMETERS
+from cost_models.quantities import MEETS_ALL, METRICS, PARAMETERS
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.spec import Spec
@@ -34,6 +34,9 @@ def asked(spec: Spec) -> list[str]:
     lines = [f"{name}: {_workload_words(workload)}" for name, workload in spec.workloads.items()]
     lines.append(f"objectives: {goals}")
     lines += [f"constraint: {constraint.label}{unit_behind(constraint)}" for constraint in spec.constraints]
+    if spec.robustness is not None:
+        lines.append(f"after the search: {spec.robustness.draws} joint draws of the ranged figures")
+        lines += [f"constraint on those: {constraint.label}" for constraint in spec.chances]
     return lines
 
 
@@ -75,6 +78,8 @@ def found(run: StoredRun) -> list[str]:
         lines.insert(0, "interrupted: everything up to here was kept")
     if not counts["feasible"]:
         lines.insert(0, "NO DESIGN MEETS EVERY CONSTRAINT")
+    elif not counts["front"] and run.spec.chances:
+        lines.insert(0, "NO DESIGN MEETS THE CONSTRAINTS OFTEN ENOUGH UNDER THE JOINT DRAWS")
     return lines
 
 
@@ -92,7 +97,8 @@ def varying(spec: Spec) -> list[str]:
 def shown_metrics(spec: Spec) -> list[str]:
     """Return the metrics that matter to the sweep: objectives, constraints, then the ever interesting."""
     named = [objective.metric for objective in spec.objectives] + [limit.metric for limit in spec.constraints]
-    return list(dict.fromkeys([*named, *ALWAYS_SHOWN]))
+    chances = [MEETS_ALL] if spec.robustness is not None else []
+    return list(dict.fromkeys([*named, *chances, *ALWAYS_SHOWN]))
 
 
 def named_workloads(spec: Spec) -> set[str]:
@@ -128,6 +134,8 @@ def pick_words(name: str, spec: Spec) -> str:
 def misses_table(run: StoredRun, count: int = 5) -> Table:
     """Return the infeasible designs that miss by least, and what they miss."""
     table = run.designs
+    if run.spec.chances and run.manifest["counts"]["feasible"] and MEETS_ALL in table:
+        return _chances_missed(run, count)
     missed = table[~table["feasible"].astype(bool)].sort_values(["violation", "id"]).head(count)
     margins = [name for name in map(str, table) if name.startswith(MARGIN_PREFIX)]
     axes = [name for name in varying(run.spec) if name in table]
@@ -138,6 +146,19 @@ def misses_table(run: StoredRun, count: int = 5) -> Table:
         ]
         rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", _parameters_text(row, axes)))
     return Table("Nearest misses", ("design", "misses", "parameters"), tuple(rows))
+
+
+def _chances_missed(run: StoredRun, count: int) -> Table:
+    """Return the designs with the best chance to meet everything, none of which has the chance asked for."""
+    table = run.designs
+    known = table[table["feasible"].astype(bool) & table[MEETS_ALL].notna()]
+    axes = [name for name in varying(run.spec) if name in table]
+    rows = [
+        (str(row["id"]), f"{MEETS_ALL} is {number_text(float(row[MEETS_ALL]), 3)}", _parameters_text(row, axes))
+        for _, row in known.sort_values([MEETS_ALL, "id"], ascending=[False, True]).head(count).iterrows()
+    ]
+    title = "Nearest misses: met at the typical figures, not often enough"
+    return Table(title, ("design", "misses", "parameters"), tuple(rows))
 
 
 def _absent(value: object) -> bool:

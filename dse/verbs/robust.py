@@ -8,21 +8,22 @@ from typing import Any
 
 from dse.results.store import open_run
 from dse.robustness.files import RobustRun, designs_frame, inputs_frame, write_robust
-from dse.robustness.stored import robust_run
+from dse.robustness.intervals import DRAWS
+from dse.robustness.stored import MOST_DESIGNS, robust_run
 from dse.terminal import console, counted_display, print_lines, print_table
 from dse.terminal.robustness import chances_table, drawn_words, inputs_table, intervals_table
 
 
 def judge_run(
-    where: str, *, draws: int, seed: int, at_most: int, pick: str | None, output: str, plots: bool
+    where: str, *, draws: int | None, seed: int | None, at_most: int | None, pick: str | None, output: str, plots: bool
 ) -> RobustRun:
     """Re-evaluate a run under joint draws, write tables and figures into its directory, and print them.
 
     Args:
         where: a run directory, a folder of runs or "latest".
-        draws: number of joint draws.
-        seed: their seed.
-        at_most: designs of the front to take.
+        draws: number of joint draws; the sweep's, or 2000, where None.
+        seed: their seed; the sweep's, or 0, where None.
+        at_most: designs of the front to take; the sweep's, or 1000, where None.
         pick: the pick whose inputs are analysed; the knee where None.
         output: "table", "json" or "csv" (the designs).
         plots: whether figures are drawn.
@@ -31,8 +32,16 @@ def judge_run(
         RunError: there is no such run, it kept no design, or has no such pick.
     """
     run = open_run(where)
+    asked = run.spec.robustness
     with counted_display("designs") as progress:
-        found = robust_run(run, draws=draws, seed=seed, at_most=at_most, pick=pick, progress=progress)
+        found = robust_run(
+            run,
+            draws=draws if draws is not None else asked.draws if asked else DRAWS,
+            seed=seed if seed is not None else asked.seed if asked else 0,
+            at_most=at_most if at_most is not None else asked.designs if asked else MOST_DESIGNS,
+            pick=pick,
+            progress=progress,
+        )
     files = write_robust(run.path, found)
     if plots:
         from dse.plots import plot_run

@@ -14,6 +14,7 @@ from dse.results.store import StoredRun
 from dse.spec import load_spec
 from dse.terminal import console, print_lines, print_table, progress_display
 from dse.terminal.relaxation import print_explanation
+from dse.terminal.robustness import confidence_lines
 from dse.terminal.summary import (
     asked,
     axes_table,
@@ -62,7 +63,8 @@ def run_sweep(
 
         plot_run(done.path)
     why = None
-    if not done.found_feasible and done.manifest["counts"]["evaluated"] and done.manifest["status"] == "complete":
+    counts = done.manifest["counts"]
+    if not counts["feasible"] and counts["evaluated"] and done.manifest["status"] == "complete":
         why = explain_infeasible(spec)
         write_relaxations(why, done.path)
     if html and done.manifest["counts"]["evaluated"]:
@@ -86,6 +88,7 @@ def report(done: StoredRun, *, output: str, why: Explanation | None = None) -> N
     terminal = console()
     print_lines(terminal, asked(done.spec), heading=f"{done.name}: what was asked")
     print_lines(terminal, found(done), heading="Found")
+    print_lines(terminal, confidence_lines(done), heading="Rests on figures of low confidence")
     if not done.manifest["counts"]["evaluated"]:
         return
     print_table(terminal, picks_table(done))

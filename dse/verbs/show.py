@@ -8,6 +8,7 @@ from typing import Any
 
 from dse.results.store import StoredRun, headed, open_run
 from dse.terminal import console, print_lines, print_table
+from dse.terminal.robustness import confidence_lines
 from dse.terminal.summary import (
     asked,
     axes_table,
@@ -41,6 +42,7 @@ def show_run(where: str, *, top: int | None, output: str) -> StoredRun:
         out = console()
         print_lines(out, asked(run.spec), heading=f"{run.name}  ({run.path})")
         print_lines(out, found(run), heading="Found")
+        print_lines(out, confidence_lines(run), heading="Rests on figures of low confidence")
         print_table(out, picks_table(run))
         if run.found_feasible:
             print_table(out, front_table(run, top or 10))
