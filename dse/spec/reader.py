@@ -41,7 +41,8 @@ R = TypeVar("R", bound=BaseModel)
 
 REQUIRED = ("name", "workloads", "space", "objectives", "search")
 SECTIONS = (
-    *REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results", "robustness", "library",
+    *REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results", "robustness",
+    "library",
 )  # fmt: skip
 SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
 """Fields of a workload that the space may sweep as ``workload.field``."""
