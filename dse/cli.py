@@ -376,15 +376,22 @@ def list_entries(
 
 @library_app.command("show")
 def show_entry(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="key of an entry")], output: As = Format.table
+    name: Annotated[str, typer.Argument(metavar="NAME", help="key of an entry, or its section before it")],
+    entry: Annotated[str | None, typer.Argument(metavar="KEY", help="key of an entry after its section")] = None,
+    output: As = Format.table,
 ) -> None:
-    """Show everything that the library says of an entry.
+    """Show everything that the library says of an entry; of a software stack every constant and what it comes from.
 
     Example: dse library show lpddr5x_9600
-    """
-    from dse.verbs.library import show_named
 
-    show_named(name, output=output.value)
+    Example: dse library show stack tensorrt_llm
+    """
+    from dse.verbs.library import show_in_section, show_named
+
+    if entry is None:
+        show_named(name, output=output.value)
+    else:
+        show_in_section(name, entry, output=output.value)
 
 
 @library_app.command("figure")

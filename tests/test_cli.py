@@ -10,6 +10,7 @@ import yaml
 import dse.cli
 from cost_models.library import load_library
 from dse.evaluate import Evaluator
+from dse.verbs.stack import constants
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("numpy", "pandas", "scipy", "pydantic", "optuna", "pymoo", "matplotlib", "moocore", "pyarrow", "yaml", "pint")
@@ -184,6 +185,45 @@ def test_the_library_says_where_a_figure_is_from(call):
     assert "A100" in call("library", "list", "chips")[1]
     assert "bandwidth_gbps" in call("library", "show", "a100_80gb_sxm")[1]
     assert f"chips,{len(load_library().chips)}" in call("library", "list", "--format", "csv")[1].replace("\r", "")
+
+
+def test_the_library_shows_what_a_stack_was_fitted_on(call):
+    status, out, _ = call("library", "show", "stack", "tensorrt_llm")
+    assert status == 0
+    for words in (
+        "Fitted constants",
+        "start",
+        "rows",
+        "left out",
+        "kernel_s",
+        "trtllm_static",
+        "gpu_serving",
+        "power of",
+    ):
+        assert words in out
+    told = json.loads(call("library", "show", "tensorrt_llm", "--format", "json")[1])
+    fitted = {entry["name"]: entry for entry in told["constants"] if entry["rows"]}
+    kernel = fitted["kernel_s"]
+    assert kernel["low"] <= kernel["least"] <= kernel["value"] <= kernel["most"] <= kernel["high"]
+    assert kernel["stack"] == "tensorrt_llm" and fitted["active_share"]["stack"] == "gpu_serving"
+    assert "bandwidth_gbps" in call("library", "show", "chip", "a100_80gb_sxm")[1]
+
+
+@pytest.mark.parametrize("stack", load_library().stacks)
+def test_every_note_of_a_fit_is_read(stack):
+    for entry in constants(stack):
+        assert (entry.rows is None) == (
+            not load_library().stack(stack).parameters[entry.name].note.startswith("fitted")
+        )
+        assert entry.rows is None or entry.start is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [(("stack", "tensorrt"), "perhaps tensorrt_llm"), (("stak", "vllm"), "perhaps stacks")]
+)
+def test_what_the_library_does_not_have_is_told(call, words, told):
+    status, _, err = call("library", "show", *words)
+    assert status == 2 and told in err
 
 
 def test_a_design_of_a_run_is_explained(call, sweep):

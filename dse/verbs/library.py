@@ -12,6 +12,7 @@ from cost_models.errors import UnknownEntryError
 from cost_models.library import Figure, Library, load_library
 from dse.terminal import console, print_lines, print_table
 from dse.terminal.tables import Table, cell_text, csv_text
+from dse.verbs.stack import show_stack
 
 SECTIONS = (
     "chips",
@@ -78,6 +79,9 @@ def show_named(name: str, *, output: str) -> None:
     if found == ["figures"]:
         show_figures(name, output=output)
         return
+    if found == ["stacks"]:
+        show_stack(name, output=output)
+        return
     figures = _figures_of(library, name)
     if output == "json":
         entries = {section: getattr(library, section)[name].model_dump(mode="json") for section in found}
@@ -89,6 +93,23 @@ def show_named(name: str, *, output: str) -> None:
         _print("Figures", _FIGURE_HEADINGS, _figure_rows(figures), output)
     if output == "table" and (sources := _sources(library, name, found)):
         print_lines(console(), sources, heading="Sources")
+
+
+def show_in_section(section: str, name: str, *, output: str) -> None:
+    """Print an entry of a section, named in the singular or the plural: ``stack tensorrt_llm``.
+
+    Raises:
+        UnknownEntryError: there is no such section, or no such entry in it.
+    """
+    whole = next((known for known in SECTIONS if section in (known, known.removesuffix("s"))), None)
+    if whole is None and section == "memory":
+        whole = "memories"
+    if whole is None:
+        raise UnknownEntryError("section", section, SECTIONS)
+    entries: Mapping[str, BaseModel] = getattr(load_library(), whole)
+    if name not in entries:
+        raise UnknownEntryError(whole.removesuffix("s"), name, entries)
+    show_named(name, output=output)
 
 
 def show_figures(path: str, *, output: str) -> None:
