@@ -360,6 +360,58 @@ def audit(
     audit_claims(claims, out=out, output=output.value)
 
 
+@app.command()
+def compress(
+    tensor_file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help=".npy or .safetensors; a generated tensor where not given")
+    ] = None,
+    tensor: Annotated[str | None, typer.Option(metavar="NAME", help="tensor of a file that holds several")] = None,
+    shape: Annotated[str | None, typer.Option(metavar="AxB", help="of a generated tensor; 1024x1024")] = None,
+    sparsity: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="share to prune; the zeros of a file, or half of a generated tensor"),
+    ] = None,
+    rho: Annotated[float, typer.Option(metavar="RHO", help="correlation of a generated mask within blocks")] = 0.0,
+    block: Annotated[int, typer.Option(metavar="N", help="weights of such a block", min=1)] = 100,
+    bits: Annotated[int, typer.Option(metavar="B", help="bits of a survivor, 2 to 8, or 16 for float16")] = 4,
+    group: Annotated[int, typer.Option(metavar="G", help="weights that share a scale, 0 for a row")] = 128,
+    pattern: Annotated[str, typer.Option(metavar="N:M", help="of the patterned formats")] = "2:4",
+    n_in: Annotated[int, typer.Option("--n-in", metavar="N", help="bits per step of the XOR code")] = 8,
+    shift_registers: Annotated[
+        list[int] | None, typer.Option(metavar="K", help="registers of the XOR code; 0 and 1; repeatable")
+    ] = None,
+    interleaved: Annotated[bool, typer.Option("--interleaved", help="interleave before the XOR code")] = False,
+    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="format to run; all; repeatable")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="seed of tensor and code", min=0)] = 0,
+    output: As = Format.table,
+) -> None:
+    """Prune, quantise and store one tensor in every format, read it back, and compare with entropy.
+
+    Example: dse compress layer.safetensors --tensor model.layers.0.mlp.up_proj.weight --sparsity 0.5
+
+    Example: dse compress --shape 512x512 --sparsity 0.9 --rho 0.1 --bits 3
+    """
+    from dse.verbs.compress import compress_tensor
+
+    compress_tensor(
+        tensor_file,
+        tensor=tensor,
+        shape=shape,
+        sparsity=sparsity,
+        rho=rho,
+        block=block,
+        only=only or [],
+        pattern=pattern,
+        shift_registers=shift_registers or [],
+        output=output.value,
+        bits=bits,
+        group=group,
+        n_in=n_in,
+        interleaved=interleaved,
+        seed=seed,
+    )
+
+
 @library_app.command("list")
 def list_entries(
     section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,

@@ -4,7 +4,8 @@ DseError                  anything the person at the keyboard can put right
 ├── SpecError             a sweep file or the arguments are not what they must be: every fault, with its place
 ├── MissingPackageError   an optional package is needed: the command that installs it
 ├── SamplerError          a sampler was used out of turn, or its saved state is not one
-└── RunError              a run directory cannot be written, read or resumed
+├── RunError              a run directory cannot be written, read or resumed
+└── TensorError           a tensor to compress cannot be read or used as asked
 
 Anything else that is raised is a defect of this project.
 """
@@ -107,3 +108,7 @@ class SamplerError(DseError):
 
 class RunError(DseError):
     """A run directory cannot be written, read or resumed."""
+
+
+class TensorError(DseError):
+    """A tensor to compress cannot be read or used as asked."""

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 # Rooms from the ground up; a room may import rooms of lower floors and of its own.
 FLOORS = (
     ("cost_models",),
-    ("dse.errors", "dse.units", "dse.yaml_positions"),
+    ("dse.errors", "dse.units", "dse.tensors", "dse.yaml_positions"),
     ("dse.spec",),
     ("dse.space",),
     ("dse.margins", "dse.evaluate"),
