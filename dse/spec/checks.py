@@ -43,7 +43,7 @@ def check_chances(
     for index, objective in objectives.items():
         if objective.metric == MEETS_ALL:
             what = f"{MEETS_ALL} is known after the search only and cannot steer it"
-            yield _fault(
+            yield fault_at(
                 root, ("objectives", index, "metric"), what, perhaps=f"constraints: [{{metric: {MEETS_ALL}, min: 0.8}}]"
             )
     last = max((index for index, one in constraints.items() if one.metric != MEETS_ALL), default=-1)
@@ -51,11 +51,11 @@ def check_chances(
         if constraint.metric != MEETS_ALL:
             continue
         if constraint.relative_to:
-            yield _fault(
+            yield fault_at(
                 root, ("constraints", index, "relative_to"), f"{MEETS_ALL} is a share of draws, not of a baseline"
             )
         if index < last:
-            yield _fault(
+            yield fault_at(
                 root, ("constraints", index), f"a constraint on {MEETS_ALL} is judged last and must stand last"
             )
 

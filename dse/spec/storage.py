@@ -21,10 +21,9 @@ def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Fau
     """Yield a fault for every parameter of formats that can meet a format without it, and for impossible pairs."""
     if any(isinstance(one, RangeSpec) for one in space.get(FORMAT, ())):
         return
-    swept = [str(value) for value in values_of(space[FORMAT])] if FORMAT in space else [_default()]
     for path, declaration in declarations(space):
         name = str(path[1])
-        forms = [library.weight_formats[key] for key in _met(declaration, swept) if key in library.weight_formats]
+        forms = [library.weight_formats[key] for key in _met(declaration, space) if key in library.weight_formats]
         if name in FREE_FIELDS:
             yield from _free(root, path, name, forms, library)
         if name == "weight_execution":
@@ -37,9 +36,16 @@ def _default() -> str:
     return str(PARAMETERS[FORMAT].default)
 
 
-def _met(declaration: ParameterSpec, swept: Sequence[str]) -> Sequence[str]:
-    """Return the formats that a declaration can meet."""
-    return [str(key) for key in declaration.when[FORMAT]] if FORMAT in declaration.when else swept
+def _met(declaration: ParameterSpec, space: Declared, seen: frozenset[str] = frozenset()) -> list[str]:
+    """Return the formats that a declaration can meet, directly or through the parameters it depends on."""
+    formats = [str(value) for value in values_of(space[FORMAT])] if FORMAT in space else [_default()]
+    if FORMAT in declaration.when:
+        formats = [str(key) for key in declaration.when[FORMAT]]
+    for name in declaration.when:
+        if name != FORMAT and name in space and name not in seen:
+            reached = {key for one in space[name] for key in _met(one, space, seen | {name})}
+            formats = [key for key in formats if key in reached]
+    return formats
 
 
 def _free(root: Node, path: KeyPath, name: str, forms: Sequence[WeightFormat], library: Library) -> Iterator[Fault]:
@@ -65,21 +71,23 @@ def _patterns(root: Node, space: Declared) -> Iterator[Fault]:
     """Yield a fault where more weights may be kept than there are."""
     if "nm_n" not in space and "nm_m" not in space:
         return
-    kept = max((_ends(one)[1] for one in space.get("nm_n", ())), default=2.0)
-    of = min((_ends(one)[0] for one in space.get("nm_m", ())), default=4.0)
-    if kept >= of:
-        name = "nm_n" if "nm_n" in space else "nm_m"
-        yield fault_at(root, ("space", name), f"keeps up to {kept:g} of {of:g} weights: nm_n must be below every nm_m")
+    for one in space.get("nm_n", ()) or (None,):
+        kept = 2.0 if one is None else _ends(one)[1]
+        beside = one.when.get("nm_m") if one is not None else None
+        declared = [_ends(other)[0] for other in space.get("nm_m", ())]
+        of = min(map(float, beside)) if beside else min(declared, default=4.0)
+        if kept >= of:
+            name = "nm_m" if one is None else "nm_n"
+            yield fault_at(root, ("space", name), f"keeps up to {kept:g} of {of:g} weights: nm_n must be below nm_m")
 
 
 def _codes(root: Node, space: Declared) -> Iterator[Fault]:
     """Yield a fault for sizes, sparsities and correlations of the XOR code that have not been measured."""
     names = ("n_in", "shift_registers", "sparsity", "survivor_correlation")
     met = [one for name in names for one in space.get(name, ())]
-    formats = {str(value) for value in values_of(space[FORMAT])} if FORMAT in space else {_default()}
-    if "xor" not in formats or not met or not any("xor" in _met(one, sorted(formats)) for one in met):
+    if not any("xor" in _met(one, space) for one in met):
         return
-    declared = {name: [one for one in space.get(name, ()) if "xor" in _met(one, sorted(formats))] for name in names}
+    declared = {name: [one for one in space.get(name, ()) if "xor" in _met(one, space)] for name in names}
     inputs, registers = _whole(declared["n_in"], 8), _whole(declared["shift_registers"], 2)
     low, high = _span(declared["sparsity"], 0.5)
     most = _span(declared["survivor_correlation"], 0.0)[1]
