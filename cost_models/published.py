@@ -2,7 +2,7 @@
 
 Published: peaks, bandwidth, capacity, SRAM, link, TDP, die area, price range. By node: energy of a MAC
 (``mac_n7``). By memory technology: energy per bit, streaming efficiency. By measurement: idle power of a board
-(``static_power``), and what a GPU spends on the die per streamed byte (``on_chip``). With what a running program draws
+(``static_power``), and what a GPU spends on the die per streamed byte and more per MAC (``on_chip``). With what a running program draws
 (the stack's ``active_share``) they make decode draw 440-540 W on an H100 that streams 2.0-2.5 TB/s, of which HBM
 explains a fifth.
 """
@@ -181,7 +181,8 @@ def chip_machine(
         "attention": peak_ops_per_s(chip, kind="float", bits=max(kv_bits, HEAD_BITS)),
     }
     scales = _scales(chip, technology)
-    delivery = np.asarray(value("mac_n7.operand_delivery_factor")) * PICO
+    issued = 1.0 if chip.family in NPU_FAMILIES else value("on_chip.gpu_mac_energy_factor")
+    delivery = np.asarray(value("mac_n7.operand_delivery_factor")) * PICO * issued
     rates = {use: _column(ops_per_s / OPS_PER_MAC) for use, (_, ops_per_s) in uses.items()}
     joules = {
         use: _column(mac_energy_pj_n7(chip, name, technology) * scales.energy * delivery)
