@@ -185,6 +185,30 @@ def good_die_usd(
     return np.asarray((np.asarray(wafer_usd) / (np.asarray(gross) * line_yield) + die_test_usd) / good_share)
 
 
+def good_share(
+    die_mm2: FloatArray,
+    defects_per_cm2: FloatArray,
+    *,
+    yield_model: YieldModel,
+    technology: Technology,
+    harvest: Harvest | None = None,
+) -> FloatArray:
+    """Return the share of dies that can be sold, spare cores used where there are some."""
+    value = technology.value
+    alpha = value("formulas.yield_negative_binomial.alpha")
+    critical_mm2 = die_mm2 * value("formulas.critical_area_ratio")
+    if harvest is None:
+        return die_yield(critical_mm2, defects_per_cm2, model=yield_model, alpha=alpha)
+    return harvested_yield(
+        critical_mm2 * (defects_per_cm2 / MM2_PER_CM2),
+        core_share=harvest.core_share,
+        cores=harvest.cores,
+        spare_cores=harvest.spare_cores,
+        model=yield_model,
+        alpha=alpha,
+    )
+
+
 def die_blocks(
     die_mm2: FloatArray,
     *,
@@ -205,26 +229,13 @@ def die_blocks(
         harvest: spare cores; none where None.
     """
     value = technology.value
+    good = good_share(die_mm2, defects_per_cm2, yield_model=yield_model, technology=technology, harvest=harvest)
     gross = gross_dies(
         die_mm2,
         diameter_mm=value("wafer.diameter_mm"),
         edge_mm=value("formulas.gross_dies_edge.edge_mm"),
         scribe_mm=value("formulas.gross_dies_edge.scribe_mm"),
     )
-    alpha = value("formulas.yield_negative_binomial.alpha")
-    critical_mm2 = die_mm2 * value("formulas.critical_area_ratio")
-    if harvest is None:
-        good = die_yield(critical_mm2, defects_per_cm2, model=yield_model, alpha=alpha)
-    else:
-        defects = critical_mm2 * (defects_per_cm2 / MM2_PER_CM2)
-        good = harvested_yield(
-            defects,
-            core_share=harvest.core_share,
-            cores=harvest.cores,
-            spare_cores=harvest.spare_cores,
-            model=yield_model,
-            alpha=alpha,
-        )
     line = value("formulas.good_die_cost.wafer_line_yield")
     return {
         "die": good_die_usd(wafer_usd, gross, good, line_yield=line),

@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 MEMORY_FIGURES = (
-    "unit_bits", "effective_share", "phy_controller_mm2", "beachfront_mm", "idle_w_per_gib",
+    "unit_bits", "effective_share", "phy_controller_mm2", "beachfront_mm", "idle_w_per_gib", "embodied_g_per_gib",
     "energy_total_pj_per_bit", "price_usd_per_gb", "efficiency_stream",
 )  # fmt: skip
 """Figures that every memory technology must have."""

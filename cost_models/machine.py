@@ -43,6 +43,7 @@ class Machine:
         price_usd: selling price, NaN where neither modelled nor published.
         expand_macs: multiply-accumulates that expanding a body weight for the multiplier takes, per tile of rows.
         expand_rows: activation rows of such a tile.
+        embodied_kg: carbon of making die and memory, CO2e; NaN where not modelled.
         peak_ops_per_s: peak operations per second by number format, for reports.
         blocks: shares that sum to a total: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> column.
         limits: physical limits, name -> (used, allowed); a design with used > allowed cannot be built.
@@ -70,6 +71,7 @@ class Machine:
     die_mm2: FloatArray
     cost_usd: FloatArray
     price_usd: FloatArray
+    embodied_kg: FloatArray = field(default_factory=lambda: np.array([np.nan]))
     expand_macs: FloatArray = field(default_factory=lambda: np.zeros(1))
     expand_rows: FloatArray = field(default_factory=lambda: np.ones(1))
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cost_models import carbon
 from cost_models.columns import Choice, FloatArray
 from cost_models.library import Library, load_library
 from cost_models.technology import Technology
@@ -29,6 +30,7 @@ class MemorySystem:
         interface_mm2: PHYs and controllers on the die, which do not shrink with the node.
         edge_mm: die edge that the PHYs take.
         price_usd: of all devices.
+        embodied_kg: carbon of making all devices, CO2e.
         stacks: devices that sit on an interposer beside the die.
         on_interposer: whether they need one.
         board_bits: data bits of devices on the board, 0 where they sit on an interposer.
@@ -43,6 +45,7 @@ class MemorySystem:
     interface_mm2: FloatArray
     edge_mm: FloatArray
     price_usd: FloatArray
+    embodied_kg: FloatArray
     stacks: FloatArray
     on_interposer: FloatArray
     board_bits: FloatArray
@@ -105,6 +108,7 @@ def memory_system(
         interface_mm2=units * figure("phy_controller_mm2"),
         edge_mm=units * figure("beachfront_mm"),
         price_usd=gib * figure("price_usd_per_gb"),
+        embodied_kg=carbon.dram_kg(gib, figure("embodied_g_per_gib")),
         stacks=devices * on_interposer,
         on_interposer=on_interposer,
         board_bits=total_bits * (1 - on_interposer),

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from cost_models.carbon import g_per_million_tokens
 from cost_models.columns import FloatArray, Number
 from cost_models.cost import usd_per_million_tokens
 from cost_models.inference import Inference
@@ -63,7 +64,7 @@ class Served:
         )
 
 
-def design_metrics(machine: Machine, stored_bits: Number) -> dict[str, FloatArray]:
+def design_metrics(machine: Machine, stored_bits: Number, *, krw_per_usd: float) -> dict[str, FloatArray]:
     """Return the metrics of a machine that no workload enters."""
     used, allowed = machine.limits.get("die_edge_mm", (np.array([np.nan]), np.array([1.0])))
     return {
@@ -71,6 +72,8 @@ def design_metrics(machine: Machine, stored_bits: Number) -> dict[str, FloatArra
         "tdp_w": machine.tdp_w,
         "cost_usd": machine.cost_usd,
         "price_usd": machine.price_usd,
+        "price_krw": machine.price_usd * krw_per_usd,
+        "embodied_kg": machine.embodied_kg,
         "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,
         "capacity_gib": machine.capacity_bytes / 2**30,
         "peak_tflops": machine.linear_mac_per_s * 2 / 1e12,
@@ -144,6 +147,14 @@ class _Terms:
         )  # fmt: skip
 
     @property
+    def co2e_g_per_million_tokens(self) -> FloatArray:
+        machine, chips = self.served.machine, self.served.serving.chips
+        return g_per_million_tokens(
+            machine.embodied_kg * chips, self.request_j * self.end_to_end,
+            machine.static_w / machine.conversion_efficiency * chips, self.end_to_end, technology=self.technology,
+        )  # fmt: skip
+
+    @property
     def chips_for_load(self) -> FloatArray:
         limits, rate = self.served.limits, self.served.operating.tokens_per_s
         if limits is None or limits.load_tokens_per_s is None:
@@ -174,6 +185,7 @@ OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "tokens_per_joule": lambda t: 1 / t.decode_j,
     "tokens_per_joule_tdp": lambda t: t.tokens_per_s / t.provisioned_w,
     "usd_per_million_tokens": lambda t: t.usd_per_million_tokens,
+    "co2e_g_per_million_tokens": lambda t: t.co2e_g_per_million_tokens,
     "tokens_per_s_per_usd": lambda t: t.end_to_end / t.prices,
     "requests_per_s": lambda t: t.batch / t.result.request_s,
 }

@@ -14,8 +14,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from cost_models import power
+from cost_models.carbon import die_kg, dram_kg
 from cost_models.columns import Choice, FloatArray, Number
 from cost_models.compute import HEAD_BITS, Scales, head_operand_bits
+from cost_models.cost import good_share
 from cost_models.errors import LibraryError
 from cost_models.library import Chip, WeightFormat
 from cost_models.machine import Machine
@@ -152,6 +154,25 @@ def price_usd(chip: Chip) -> float:
     return float(np.exp(np.mean(np.log(ends)))) if ends else float("nan")
 
 
+def _embodied_kg(chip: Chip, technology: Technology) -> FloatArray:
+    """Return the carbon of making die and memory, by the equations of designs; NaN where something is not known.
+
+    More silicon than a reticle holds is counted as equal dies, each with its own yield.
+    """
+    if chip.die_mm2 is None or chip.node is None or chip.memory_technology is None or chip.capacity_gib is None:
+        return _column(np.nan)
+    node, value = Choice.of(chip.node), technology.value
+    dies = np.ceil(chip.die_mm2 / np.asarray(value("reticle.limit_mm2")))
+    good = good_share(
+        _column(chip.die_mm2 / dies),
+        technology.of("nodes", node, "defect_density_per_cm2"),
+        yield_model="negative_binomial",
+        technology=technology,
+    )
+    memory = value(f"memory.{chip.memory_technology}.embodied_g_per_gib")
+    return die_kg(node, _column(chip.die_mm2), good, technology) + dram_kg(_column(chip.capacity_gib), _column(memory))
+
+
 def chip_machine(
     chip: Chip, *, weight_format: WeightFormat, act_bits: float, kv_bits: float, technology: Technology
 ) -> Machine:
@@ -216,6 +237,7 @@ def chip_machine(
         die_mm2=die_mm2,
         cost_usd=_column(np.nan),
         price_usd=_column(price_usd(chip)),
+        embodied_kg=_embodied_kg(chip, technology),
         peak_ops_per_s={name: _column(tops * TERA) for name, tops in chip.peak_tops.items()},
         blocks={"tdp_w": {"published": tdp_w}, "area_mm2": {"published": die_mm2}},
     )

@@ -185,6 +185,14 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "min",
         "design",
     ),
+    Metric("price_krw", "KRW", "price_usd at the exchange rate economics.krw_per_usd", "min", "design"),
+    Metric(
+        "embodied_kg",
+        "kg",
+        "CO2e of making die and memory of one board; package and circuit board are left out",
+        "min",
+        "design",
+    ),
     Metric("bandwidth_gbps", "GB/s", "peak memory bandwidth of one chip", "max", "design"),
     Metric("capacity_gib", "GiB", "memory of one chip", "max", "design"),
     Metric(
@@ -255,6 +263,13 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "usd_per_million_tokens",
         "USD",
         "cost of ownership per million output tokens, prefill included",
+        "min",
+        "workload",
+    ),
+    Metric(
+        "co2e_g_per_million_tokens",
+        "g",
+        "CO2e per million output tokens: electricity, and the making of the boards over their life",
         "min",
         "workload",
     ),

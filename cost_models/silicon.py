@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cost_models import area, compute, cost, memory, power
+from cost_models import area, carbon, compute, cost, memory, power
 from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number
 from cost_models.cost import Economics
 from cost_models.execution import Lanes
@@ -300,6 +300,17 @@ class _Design:
         return {**die, **package, "memory": self.store.price_usd, "board": board}
 
     @cached_property
+    def embodied_kg(self) -> FloatArray:
+        good = cost.good_share(
+            self.die_mm2,
+            self.node("defect_density_per_cm2"),
+            yield_model=self.economics.yield_model,
+            technology=self.technology,
+            harvest=self.harvest,
+        )
+        return carbon.die_kg(self.choice("node"), self.die_mm2, good, self.technology) + self.store.embodied_kg
+
+    @cached_property
     def cost_usd(self) -> FloatArray:
         return area.total(self.dollars)
 
@@ -384,6 +395,7 @@ def design_machine(
         die_mm2=design.die_mm2,
         cost_usd=design.cost_usd,
         price_usd=design.price_usd,
+        embodied_kg=design.embodied_kg,
         peak_ops_per_s={
             "linear": OPS_PER_MAC * linear_rate,
             "head": OPS_PER_MAC * head_rate,

@@ -115,7 +115,7 @@ class Evaluator:
         n = max([row_count(designs), *map(len, technology.columns().values())])
         columns = filled(designs)
         machine = self.machine(columns, technology)
-        found = design_metrics(machine, _stored_bits(columns))
+        found = design_metrics(machine, _stored_bits(columns), krw_per_usd=self.economics.krw_per_usd)
         margins = limit_margins(machine)
         for name, workload in self.spec.workloads.items():
             own = None if wanted is None else _of_workload(name, wanted)
@@ -237,7 +237,7 @@ class Evaluator:
         use_library(self.library)
         served = {name: self.serve_baseline(entry, name) for name in self.spec.workloads}
         first = next(iter(served.values()))
-        metrics = dict(design_metrics(first.machine, first.formats.weight_bits))
+        metrics = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=self.economics.krw_per_usd)
         for name, one in served.items():
             values = workload_metrics(one, self.technology)
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})

@@ -49,6 +49,8 @@ operations_per_second = operation / second = FLOPS = OPS
 mac_operation = 2 * operation = MAC
 token = [token]
 dollar = [currency] = USD
+won = [won] = KRW
+gram = [mass] = g
 wafer = [wafer]
 percent = 0.01
 """.strip().splitlines()

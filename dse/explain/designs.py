@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cost_models.columns import Choice, Designs, FloatArray, row_count
+from cost_models.cost import Economics
 from cost_models.library import load_library
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
@@ -122,7 +123,8 @@ def _explain_served(
         tables[workload] = _workload_table(one, workload_metrics(one, technology))
         margins[f"{workload}.capacity"] = number(capacity_margin(one))
     first = next(iter(served.values()))
-    metrics = design_metrics(first.machine, np.asarray(first.formats.weight_bits))
+    weight_bits = np.asarray(first.formats.weight_bits)
+    metrics = design_metrics(first.machine, weight_bits, krw_per_usd=Economics().krw_per_usd)
     return Explanation(
         name=name,
         settings=settings,
