@@ -47,6 +47,13 @@ class _Verbs(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
+class Backend(StrEnum):
+    """What does the work in parallel."""
+
+    loky = "loky"
+    dask = "dask"
+
+
 app = typer.Typer(
     cls=_Verbs,
     no_args_is_help=True,
@@ -76,6 +83,13 @@ Added = Annotated[
     list[Path] | None,
     typer.Option("--library", metavar="DIR", help="directory of entries to add to the library; repeatable"),
 ]
+NoPlots = Annotated[bool, typer.Option("--no-plots", help="draw no figures")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="write no report.html")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="processes; 0 for one per core", min=0)]
+On = Annotated[Backend, typer.Option("--backend", help="processes of this machine, or the workers of a Dask scheduler")]
+At = Annotated[
+    str, typer.Option("--scheduler", metavar="ADDRESS", help="of the Dask scheduler; local processes where not given")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print no progress and no report")]
 
 
@@ -100,8 +114,11 @@ def run(
     library: Added = None,
     quiet: Quiet = False,
     output: As = Format.table,
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="draw no figures")] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="write no report.html")] = False,
+    no_plots: NoPlots = False,
+    no_report: NoReport = False,
+    jobs: Jobs = 1,
+    backend: On = Backend.loky,
+    scheduler: At = "",
 ) -> None:
     """Search the space of a sweep and report what was found.
 
@@ -114,11 +131,73 @@ def run(
     arguments += [f"search.seed={seed}"] if seed is not None else []
     done = run_sweep(
         spec, arguments, out=out, quiet=quiet, output=output.value, plots=not no_plots, html=not no_report,
-        library=library or [],
+        library=library or [], spread=(jobs, backend.value, scheduler),
     )  # fmt: skip
     if done.manifest["status"] == "interrupted":
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
+
+
+@app.command()
+def resume(
+    run: Stored = "latest",
+    n_designs: Annotated[
+        int | None, typer.Option(metavar="N", help="budget to continue a finished run to", min=1)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="directory of a continued run")] = None,
+    quiet: Quiet = False,
+    output: As = Format.table,
+    no_plots: NoPlots = False,
+    no_report: NoReport = False,
+    jobs: Jobs = 1,
+    backend: On = Backend.loky,
+    scheduler: At = "",
+) -> None:
+    """Go on with a run that was ended, to the result it would have had; or continue one to a larger budget.
+
+    Example: dse resume latest
+
+    Example: dse resume results/mach1 --n-designs 8000000
+    """
+    from dse.verbs.run import resume_run
+
+    spread = jobs, backend.value, scheduler
+    shown = {"output": output.value, "plots": not no_plots, "html": not no_report}
+    done = resume_run(run, n_designs=n_designs, out=out, spread=spread, quiet=quiet, **shown)
+    raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
+
+
+@app.command()
+def merge(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="finished runs of one sweep")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="run directory to make")] = None,
+    output: As = Format.table,
+    no_plots: NoPlots = False,
+    no_report: NoReport = False,
+) -> None:
+    """Put what several runs of one sweep have found into one: other seeds, other samplers.
+
+    Example: dse merge results/mach1/20260101T000000Z-aaaaaaaa results/mach1/20260102T000000Z-bbbbbbbb
+    """
+    from dse.verbs.run import merge_runs
+
+    done = merge_runs(runs, out=out, output=output.value, plots=not no_plots, html=not no_report)
+    raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="RUN", help="run directory")],
+    second: Annotated[str, typer.Argument(metavar="RUN", help="another")],
+    output: As = Format.table,
+) -> None:
+    """Say how two runs differ: sweep, library, versions, counts and front.
+
+    Example: dse diff results/mach1/20260101T000000Z-aaaaaaaa latest
+    """
+    from dse.verbs.diff import diff_runs
+
+    diff_runs(first, second, output=output.value)
 
 
 @app.command()

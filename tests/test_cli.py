@@ -265,3 +265,16 @@ def test_ctrl_c_ends_the_search_with_status_130_and_what_was_found(call, sweep, 
     assert manifest["status"] == "interrupted"
     assert 0 < manifest["counts"]["evaluated"] < manifest["counts"]["planned"] == 50_000
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_two_runs_are_told_apart_and_runs_that_are_done_say_so(call, sweep):
+    plain = ("--no-plots", "--no-report", "-q")
+    assert call("run", sweep, *plain, "--out", "a")[0] == 0
+    assert call("run", sweep, *plain, "--out", "b", "--set", "constraints[0].max=10")[0] == 0
+    status, out, _ = call("diff", "a", "b", "--format", "json")
+    assert status == 0
+    assert {"section": "sweep", "what": "constraints[0].max", "first": "20", "second": "10"} in json.loads(out)
+    assert "the same sweep, library" in call("diff", "a", "a")[1]
+    assert call("resume", "a") == (2, "", "a: is complete; to search on, say how far with --n-designs\n")
+    assert call("merge", "a", "b")[0] == 2 and call("merge", "a")[0] == 2
+    assert "only --backend dask" in call("run", sweep, "--scheduler", "tcp://x:1")[2]

@@ -19,7 +19,7 @@ FLOORS = (
     ("dse.robustness",),
     ("dse.search",),
     ("dse.loop",),
-    ("dse.compare", "dse.explain", "dse.validate", "dse.require", "dse.relaxation", "dse.audit"),
+    ("dse.compare", "dse.differences", "dse.explain", "dse.validate", "dse.require", "dse.relaxation", "dse.audit"),
     ("dse.terminal",),
     ("dse.plots", "dse.report"),
     ("dse.verbs",),

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from cost_models.columns import Designs, row_count, select
+from cost_models.library import use_library
 from dse.evaluate import Evaluation, Evaluator
 from dse.results.keeper import Keeper
 from dse.results.rows import Rows, joined
@@ -20,6 +21,7 @@ from dse.samplers.base import Sampler, StreamingSampler
 from dse.search.allocator import keep_freed_memory
 from dse.space import Space
 from dse.spec import Spec
+from dse.spec.additions import library_of
 
 BLOCK_ROWS = 1 << 18
 """Most rows of one block: a second's work, so that little is lost and many cores share it evenly."""
@@ -64,6 +66,7 @@ class Work:
 
     def __init__(self, spec: Spec) -> None:
         keep_freed_memory()
+        use_library(library_of(spec.library))
         self.spec, self.space, self.evaluator = spec, Space(spec), Evaluator(spec)
         self.sampler: Sampler = sampler_of(spec, self.space)
 
