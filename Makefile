@@ -1,6 +1,7 @@
 # make run    install into .venv and run the founding sweep
 # make test   install into .venv and run the tests
 # make check  lint, format and types
+# make soak   kill searches at random moments, many times
 # make bench  speed of the evaluator, as ratios
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lint types bench clean
+.PHONY: run test check lint types bench soak clean
 
 run: $(INSTALLED)
 	$(BIN)/dse run sweeps/mach1.yaml
@@ -24,6 +25,9 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+soak: $(INSTALLED)
+	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest tests/test_search.py -k killed
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/evaluator.py
