@@ -2,14 +2,15 @@
 # make test   install into .venv and run the tests
 # make check  lint, format and types
 # make soak   kill searches at random moments, many times
-# make bench  speed of the evaluator, as ratios
+# make bench  speed of the evaluator, as ratios, and of the encoders
+# make studies  write the studies in results/ anew from the models
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lint types bench soak clean
+.PHONY: run test check lint types bench soak studies clean
 
 run: $(INSTALLED)
 	$(BIN)/dse run sweeps/mach1.yaml
@@ -31,6 +32,10 @@ soak: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/evaluator.py
+	$(BIN)/python benchmarks/encoder.py --sizes 4096
+
+studies: $(INSTALLED)
+	$(BIN)/python studies/compression.py
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
