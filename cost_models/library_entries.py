@@ -84,6 +84,7 @@ class Chip(Record):
         capacity_printed_gb: the number on the box.
         bandwidth_gbps: peak memory bandwidth.
         link_gbps: chip-to-chip bandwidth one way, sum over the links of one chip.
+        executions: what the arithmetic can do with stored weights.
         unified_memory: whether the host's programs share the memory.
         conflicts: fields on which sources disagree.
     """
@@ -121,6 +122,7 @@ class Chip(Record):
     price_basis: str
     rental_usd_per_hour: PositiveFloat | None = None
     default_stack: str | None = None
+    executions: tuple[Literal["dense", "direct", "dequantise", "skip_2of4"], ...] = ("dense", "dequantise")
     verified: bool = True
     note: str = ""
     claims: tuple[str, ...] = ()

@@ -180,7 +180,8 @@ def chip_machine(
 
     Arithmetic: body and head run in the format of the wider operand, activations or weights as the multiplier sees
     them, so 16-bit activations mean the 16-bit peak with weights expanded; attention in 16 bits (fp32 for wider KV
-    elements). Expanding weights costs the software stack's time, not the machine's, and no energy of its own. Memory:
+    elements). 2:4 patterns gain where the chip has sparse tensor cores (`Chip.executions`); other zeros are multiplied.
+    Expanding weights costs the software stack's time, not the machine's, and no energy of its own. Memory:
     coefficients of its technology; a chip without DRAM streams from its SRAM. An unpublished SRAM or die size
     is the library's assumption (``published``), an unpublished TDP, link or node is NaN and so is what follows from it.
 
@@ -209,6 +210,9 @@ def chip_machine(
         use: _column(mac_energy_pj_n7(chip, name, technology) * scales.energy * delivery)
         for use, (name, _) in uses.items()
     }
+    if form.kind == "nm" and (form.n, form.m) == (2, 4) and "skip_2of4" in chip.executions:
+        rates["linear"] = rates["linear"] * np.asarray(value("execution.sparse_tensor_gain"))
+        joules["linear"] = joules["linear"] * form.n / form.m
     efficiency = _column(value("board.vrm_efficiency"))
     stream_efficiency, dram_j_per_byte = _memory(chip, technology)
     tdp_w, die_mm2 = _column(_or_nan(chip.tdp_w)), _column(_or_nan(chip.die_mm2))

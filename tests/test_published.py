@@ -171,3 +171,14 @@ def test_every_chip_becomes_a_machine(chip, weight_format):
 def test_figures_can_be_columns():
     drawn = Technology({"on_chip.gpu_stream_pj_per_bit": np.array([10.0, 20.0])})
     assert machine("h100_sxm", technology=drawn).sram_j_per_byte * 1e12 == pytest.approx([80, 160])
+
+
+def test_sparse_tensor_cores_gain_on_two_of_four_and_on_nothing_else():
+    def rate(chip, form):
+        entry, stored = LIBRARY.chip(chip), LIBRARY.weight_format(form)
+        found = chip_machine(entry, weight_format=stored, act_bits=16, kv_bits=16, technology=Technology())
+        return float(found.linear_mac_per_s[0])
+
+    assert rate("a100_80gb_sxm", "nm2of4_bf16") / rate("a100_80gb_sxm", "bf16") == pytest.approx(1.67)
+    assert rate("a100_80gb_sxm", "bitmap_bf16_s50") == rate("a100_80gb_sxm", "bf16")
+    assert rate("tpu_v4", "nm2of4_bf16") == rate("tpu_v4", "bf16")
