@@ -230,3 +230,17 @@ def test_power_of_a_request_lies_between_that_of_its_prefill_and_its_steps():
     assert whole["predicted_w"].item() > steps["predicted_w"].item()
     assert whole["predicted_j"].item() > steps["predicted_j"].item()
     assert longer["predicted_w"].item() == pytest.approx(alone["predicted_w"].item(), rel=1e-3)
+
+
+def test_a_batch_that_no_engine_holds_is_served_in_waves():
+    _, rows = read_measurements(LIBRARY.data_file("measurements/open.csv"))
+    rows = served.prepare(rows)
+    here = (rows["chip"] == "a100_40gb_sxm") & (rows["model"] == "llama2_70b") & (rows["batch"] == 16)
+    rows = rows[here & (rows["quantity"] == "request") & (rows["prompt"] == 2048)]
+    assert len(rows)
+    held, queued = (
+        served.predict(rows, Technology({"serving.memory_share": share}), bounds=False) for share in (1e6, 0.9)
+    )
+    assert (queued["predicted_s"] > 1.5 * held["predicted_s"]).all()
+    assert (queued["used_batch"] == held["used_batch"]).all()
+    assert queued["remark"].str.contains("waves").all() and not held["remark"].str.contains("waves").any()

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cost_models.columns import Choice, FloatArray, Number
 from cost_models.inference import decode_bound_s
@@ -117,19 +118,27 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
         batch = np.where(missing, largest_batch(group, technology), batch)
         group = replace(group, serving=replace(group.serving, batch=np.maximum(batch, 1.0)))
     index, quantity = part.index, part["quantity"].to_numpy()
+    whole = group
+    group, waves = _in_waves(group, technology, split=~missing & (quantity == "request"))
     profile = software(group.stack, technology, group.family)
     decode_s = decode_pass(group.serving, group.machine, profile, group.formats).pass_s
     prefill_s = decode_s
     if (quantity != "decode").any():
         prefill_s = prefill_pass(group.serving, group.machine, profile, group.formats).pass_s
-    rows.loc[index, "used_batch"] = np.asarray(group.serving.batch) * np.asarray(group.serving.replicas)
+    rows.loc[index, "used_batch"] = waves * np.asarray(group.serving.batch) * np.asarray(group.serving.replicas)
     interference = _interference_s(group, technology, part)
     rows.loc[index, "decode_s"] = decode_s
     rows.loc[index, "interference_s"] = interference
     rows.loc[index, "predicted_s"] = of_quantity(
-        quantity, decode_s + interference, prefill_s, prefill_s + decode_s * np.asarray(group.serving.output_tokens)
+        quantity,
+        decode_s + interference,
+        prefill_s,
+        waves * (prefill_s + decode_s * np.asarray(group.serving.output_tokens)),
     )
+    split = pd.Series(waves > 1, index=index).reindex(rows.index, fill_value=False)
+    rows.loc[split & (rows["remark"] == ""), "remark"] = "served in waves: the batch does not fit what an engine takes"
     if bounds:
+        group = whole
         rows.loc[index, "fits"] = _held(group, technology) <= group.machine.capacity_bytes
         least, memory = _bound(group, technology, quantity)
         rows.loc[index, "bound_s"], rows.loc[index, "memory_share"] = least, memory
@@ -164,6 +173,22 @@ def _group(part: pd.DataFrame, technology: Technology) -> tuple[_Group, FloatArr
     )
     stack = Choice.of(*part["stack"])
     return _Group(serving, machine, formats(model, part, stack, operand_bits), stack, families(part)), known
+
+
+def _in_waves(group: _Group, technology: Technology, *, split: NDArray[np.bool_]) -> tuple[_Group, FloatArray]:
+    """Return the group with the batch that runs at a time, and how many such waves a whole batch takes.
+
+    An engine takes a share of the memory (``serving.memory_share``) and queues the sequences whose cache does not fit
+    beside the weights. A batch is left whole where not even one sequence fits that share: something else then holds.
+    """
+    share = np.asarray(technology.value("serving.memory_share"))
+    smaller = replace(group, machine=replace(group.machine, capacity_bytes=group.machine.capacity_bytes * share))
+    batch = np.asarray(group.serving.batch)
+    waves = np.ones(len(group.stack))
+    if split.any():
+        most = largest_batch(smaller, technology)
+        waves = np.where(split & (most >= 1), np.ceil(batch / np.maximum(most, 1.0)), 1.0)
+    return replace(group, serving=replace(group.serving, batch=batch / waves)), waves
 
 
 def of_quantity(quantity: object, decode: Number, prefill: Number, request: Number) -> FloatArray:
