@@ -491,6 +491,23 @@ def compress(
     )
 
 
+@app.command()
+def carry(
+    memory: Annotated[
+        list[str] | None,
+        typer.Option("--memory", metavar="GRADE", help="memory grade; repeatable"),
+    ] = None,
+    output: As = Format.table,
+) -> None:
+    """How much memory bandwidth one die can carry, by its area: sides, package and interposer.
+
+    Example: dse carry --memory lpddr5x_10667 --memory hbm3
+    """
+    from dse.verbs.carry import show_carried
+
+    show_carried(memory or [], output=output.value)
+
+
 @library_app.command("list")
 def list_entries(
     section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,
@@ -537,6 +554,20 @@ def show_figure(
     from dse.verbs.library import show_figures
 
     show_figures(path, output=output.value)
+
+
+@library_app.command("where")
+def show_where(
+    path: Annotated[str, typer.Argument(metavar="FIGURE", help="dotted path of a figure")],
+    output: As = Format.table,
+) -> None:
+    """Show which metrics and limits a figure moves, and how far from the low to the high end of its range.
+
+    Example: dse library where memory.lpddr5x.energy_total_pj_per_bit
+    """
+    from dse.verbs.library import show_uses
+
+    show_uses(path, output=output.value)
 
 
 def report_defect(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -191,3 +191,22 @@ def _print(title: str, headings: tuple[str, ...], rows: Sequence[Sequence[Any]],
     else:
         cells = tuple(tuple(_cell(value) for value in row) for row in rows)
         print_table(console(), Table(title, headings, cells))
+
+
+def show_uses(path: str, *, output: str) -> None:
+    """Print which metrics and limits a figure moves, and how far.
+
+    Raises:
+        UnknownEntryError: no such figure.
+    """
+    from dse.robustness.usage import uses_of
+
+    uses = uses_of(path)
+    rows = [[use.metric, use.seen_in, use.at_low, use.at_typ, use.at_high, round(100 * use.change, 3)] for use in uses]
+    if output == "table":
+        show_figures(path, output=output)
+        if not rows:
+            print_lines(console(), [f"no metric uses {path}: it stands in the library for checks and for reading"])
+            return
+    headings = ("metric or limit", "seen in", "at its low", "typical", "at its high", "change %")
+    _print(f"What {path} moves", headings, rows, output)

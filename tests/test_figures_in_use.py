@@ -1,0 +1,122 @@
+"""What figures move, what dies carry, and which figures a sweep may not set."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cost_models.beachfront import carried
+from cost_models.columns import Choice
+from cost_models.errors import UnknownEntryError
+from cost_models.library import load_library
+from cost_models.technology import Technology
+from dse.errors import SpecError
+from dse.robustness.founding import carried_rows
+from dse.robustness.usage import uses_of
+from dse.spec import load_spec
+
+FIGURES = load_library().figures
+
+
+def on_die(grade, die, overrides=None, watts=100.0):
+    return carried(
+        Choice.of(grade), np.array([float(die)]), supply_w=watts, supply_v=0.75, technology=Technology(overrides or {})
+    )
+
+
+def test_channels_by_hand():
+    # A square die of 400 mm2: 20 mm sides, 17 usable; 17 channels on three sides, 17 - 7 mm of host on the fourth.
+    found = on_die("lpddr5x_9600", 400, {"floorplan.aspect_ratio": 1.0})
+    assert found.units["sides"] == 17 * 3 + 10
+    assert found.gbps_per_unit == pytest.approx(19.2)
+    assert found.gbps == pytest.approx(61 * 19.2)
+    balls = (70 / 0.94) ** 2 - 140 - 2 * 100 / 0.75
+    assert found.units["package"] == np.floor(balls / 48)
+    assert np.isinf(found.units["interposer"])
+
+
+def test_stacks_by_hand():
+    # GH100: 814 mm2 and six stacks; its long side of 31 mm holds three of 10 mm.
+    found = on_die("hbm3", 814)
+    assert found.most == 6
+    assert found.gbps == pytest.approx(6 * 819.2)
+    assert on_die("hbm3", 814, {"package.interposer_mm2": 1500.0}).most == np.floor((1500 / 1.1 - 814) / 110)
+
+
+@given(st.sampled_from(["lpddr5x_8533", "lpddr6_14400", "gddr7_28", "hbm3e"]), st.floats(60, 850), st.floats(1, 2))
+@settings(max_examples=40, deadline=None)
+def test_more_die_carries_no_less_until_the_package_is_full(grade, die, larger):
+    small, large = on_die(grade, die), on_die(grade, min(die * larger, 858))
+    assert large.units["sides"] >= small.units["sides"]
+    assert large.units["package"] == small.units["package"]
+    assert large.units["interposer"] <= small.units["interposer"]
+
+
+def test_the_founding_question_has_an_answer():
+    rows = carried_rows(["lpddr5x_8533"], areas_mm2=[400, 800], draws=400)
+    by_area = {row.die_mm2: row for row in rows}
+    # One terabyte per second of LPDDR5X takes some 60 channels: most of the edge of a 400 mm2 die.
+    assert 850 < by_area[400].peak_gbps < 1150
+    assert by_area[400].low_gbps < by_area[400].peak_gbps < by_area[400].high_gbps
+    assert by_area[800].peak_gbps > by_area[400].peak_gbps
+    assert by_area[400].delivered_gbps == pytest.approx(0.86 * by_area[400].peak_gbps)
+
+
+def test_where_a_figure_is_used():
+    uses = {use.metric: use for use in uses_of("tco.pue")}
+    moved = ("usd_per_million_tokens", "co2e_g_per_million_tokens")
+    assert set(uses) == {f"{workload}.{metric}" for workload in ("chat", "experts") for metric in moved}
+    use = uses["chat.usd_per_million_tokens"]
+    assert use.at_low < use.at_typ < use.at_high
+    assert uses_of("sram_energy.leakage_mw_per_mib") == []
+    with pytest.raises(UnknownEntryError, match=r"tco\.pue"):
+        uses_of("tco.pues")
+
+
+@pytest.mark.parametrize(
+    ("path", "metric"),
+    [
+        ("nodes.samsung_8.wafer_price_usd", "cost_usd"),
+        ("clocking.alpha", "tdp_w"),
+        ("package.balls_per_memory_bit", "margin of package_balls"),
+        ("memory.gddr6.beachfront_mm", "edge_share"),
+        ("thermal.junction_c.liquid", "tdp_w"),
+        ("static_power.idle_board_w.h100_80gb", "chat.decode_w"),
+    ],
+)
+def test_figures_move_what_they_are_of(path, metric):
+    assert metric in {use.metric for use in uses_of(path)}
+
+
+BAD = """
+extends: {quickstart}
+technology:
+  tco.pue: -1.2
+  memory.lpddr5x.efficiency_stream: 1.7
+  nodes.tsmc_5.wafer_price_usd: 12 ms
+  board.vrm_efficiency: {{typ: 0.9, low: 0.95}}
+  tco.utilisation: 60
+  nodes.tsmc_5.defect_densty_per_cm2: 0.1
+robustness: {{draws: 1}}
+"""
+
+
+def test_bad_overrides_are_refused_with_name_and_line(tmp_path):
+    from pathlib import Path
+
+    file = tmp_path / "bad.yaml"
+    file.write_text(BAD.format(quickstart=Path(__file__).parents[1] / "sweeps" / "quickstart.yaml"))
+    with pytest.raises(SpecError) as caught:
+        load_spec(file)
+    told = [str(fault) for fault in caught.value.faults]
+    for line, path, says in (
+        (4, "tco.pue", "-1.2 is not at least 0"),
+        (5, "memory.lpddr5x.efficiency_stream", "at most 1"),
+        (6, "nodes.tsmc_5.wafer_price_usd", "converts to USD"),
+        (7, "board.vrm_efficiency", "low 0.95 is not at most typ 0.9"),
+        (8, "tco.utilisation", "at most 1"),
+        (9, "nodes.tsmc_5.defect_densty_per_cm2", "perhaps nodes.tsmc_5.defect_density_per_cm2"),
+        (10, "robustness.draws", "at least 2"),
+    ):
+        assert any(f"bad.yaml:{line}:" in one and path in one and says in one for one in told), (path, told)
+    assert len(told) == 7
