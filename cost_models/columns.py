@@ -93,6 +93,5 @@ def row_count(designs: Designs) -> int:
 def select(designs: Designs, index: RowIndex) -> dict[str, Column]:
     """Return the rows of a table that `index` (slice, mask or integer array) selects."""
     return {
-        name: column.rows(index) if isinstance(column, Choice) else column[index]
-        for name, column in designs.items()
+        name: column.rows(index) if isinstance(column, Choice) else column[index] for name, column in designs.items()
     }
