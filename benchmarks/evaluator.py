@@ -1,0 +1,168 @@
+"""Speed of the evaluator on the founding sweep, as ratios first: absolute figures are those of this machine, now.
+
+    python benchmarks/evaluator.py [--stream N] [--sweep FILE]
+
+"Judged" is what a search works out for every design: the metrics of objectives and constraints, and every margin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from fused import fused_loop
+
+from cost_models.columns import Designs, FloatArray, select
+from dse.evaluate import Evaluator
+from dse.loop import explore
+from dse.samplers import sampler_of
+from dse.search.allocator import keep_freed_memory
+from dse.search.blocks import CHUNK_ROWS
+from dse.space import Space
+from dse.spec import load_spec
+
+ROUNDS = 15
+AGREEMENT = 1e-9
+SINGLE = 60
+
+
+def best_s(function: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Return the least CPU time of a call: others on the machine only ever make it longer."""
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        function()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+class Case:
+    """The sweep, and designs of it."""
+
+    def __init__(self, file: str, seed: int = 0) -> None:
+        keep_freed_memory()
+        self.spec = load_spec(
+            file, overrides=["search.sampler=random", f"search.seed={seed}", "search.n_designs=1_000_000"]
+        )
+        self.space, self.evaluator = Space(self.spec), Evaluator(self.spec)
+        self.sampler = sampler_of(self.spec, self.space)
+
+    def designs(self) -> Designs:
+        return self.sampler.ask(CHUNK_ROWS)
+
+    def outputs(self, designs: Designs) -> Mapping[str, FloatArray]:
+        found = self.evaluator.evaluate(designs, metrics=())
+        return {**found.metrics, **{f"margin {name}": margin for name, margin in found.margins.items()}}
+
+
+def worker_rate(file: str, seed: int, seconds: float) -> tuple[int, float]:
+    """Judge designs for some seconds; return how many, and the seconds."""
+    case = Case(file, seed)
+    designs = case.designs()
+    case.evaluator.evaluate(designs, metrics=())
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        case.evaluator.evaluate(designs, metrics=())
+        count += CHUNK_ROWS
+    return count, time.perf_counter() - start
+
+
+def all_cores_per_s(file: str, cores: int, seconds: float = 3.0) -> float:
+    with multiprocessing.get_context("spawn").Pool(cores) as pool:
+        found = pool.starmap(worker_rate, [(file, seed, seconds) for seed in range(cores)])
+    return sum(count / spent for count, spent in found)
+
+
+def check_agreement(case: Case, run: Callable[..., None], names: tuple[str, ...]) -> float:
+    """Return the largest relative difference between loop and model on designs that neither has seen.
+
+    Raises:
+        SystemExit: they differ.
+    """
+    designs = case.designs()
+    out = np.empty((len(names), CHUNK_ROWS))
+    run(designs, out)
+    worst = 0.0
+    for name, got in zip(names, out, strict=True):
+        want = case.outputs(designs)[name]
+        if not np.array_equal(np.isnan(got), np.isnan(want)):
+            raise SystemExit(f"the fused loop and the model differ on where {name} is missing")
+        apart = np.abs(got - want) / np.maximum(np.abs(want), 1e-3)
+        worst = max(worst, float(np.nanmax(apart, initial=0.0)))
+        if worst > AGREEMENT:
+            raise SystemExit(f"the fused loop and the model differ on {name}: {worst:.3g}")
+    return worst
+
+
+def stream_peak_gb(file: str, count: int) -> tuple[float, float]:
+    """Search a stream of designs and return the peak memory of this process in GB, and the seconds."""
+    spec = load_spec(file, overrides=["search.sampler=sobol", f"search.n_designs={count}"])
+    start = time.perf_counter()
+    outcome = explore(spec)
+    assert outcome.evaluated >= count
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, time.perf_counter() - start
+
+
+def help_s() -> float:
+    command = [sys.executable, "-c", "from dse.cli import main; main()", "--help"]
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sweep", default=str(Path(__file__).parent.parent / "sweeps/mach1.yaml"))
+    parser.add_argument("--stream", type=int, default=10_000_000, help="designs of the stream; 0 leaves it out")
+    chosen = parser.parse_args()
+    case, cores = Case(chosen.sweep), os.cpu_count() or 1
+    designs, workloads = case.designs(), len(case.spec.workloads)
+
+    loop, names, operations = fused_loop(case.outputs, designs)
+    out = np.empty((len(names), CHUNK_ROWS))
+    worst = check_agreement(case, loop, names)
+    judged = CHUNK_ROWS / best_s(lambda: case.evaluator.evaluate(designs, metrics=()))
+    every = CHUNK_ROWS / best_s(lambda: case.evaluator.evaluate(designs))
+    fused = CHUNK_ROWS / best_s(lambda: loop(designs, out))
+    singles = [select(designs, slice(row, row + 1)) for row in range(SINGLE)]
+    single = SINGLE / best_s(lambda: [case.evaluator.evaluate(one, metrics=()) for one in singles], 3)
+    together = all_cores_per_s(chosen.sweep, cores)
+
+    print(f"{case.spec.name}: {workloads} workloads, chunks of {CHUNK_ROWS} designs\n")
+    print("Ratios, one core")
+    print(f"  fused loop over columns, judged metrics   {fused / judged:8.2f}  (at most 4 wanted)")
+    print(f"  columns over one design at a time         {judged / single:8.0f}")
+    print(f"  judged metrics only over all metrics      {judged / every:8.2f}")
+    print(f"  {cores} cores over one                         {together / judged:8.2f}")
+    print("\nDesigns per second (times workloads: design-workload evaluations per second)")
+    for name, rate in (
+        ("judged metrics, one core", judged),
+        ("all metrics, one core", every),
+        (f"judged metrics, {cores} cores", together),
+        ("fused loop, one core", fused),
+        ("one design at a time", single),
+    ):
+        print(f"  {name:<28} {rate:12,.0f}  {rate * workloads:12,.0f}")
+    print(f"\nThe fused loop has {operations} operations and agrees on {len(names)} outputs to {worst:.1e}.")
+    print(f"dse --help takes {help_s():.2f} s.", flush=True)
+    if chosen.stream:
+        peak, seconds = stream_peak_gb(chosen.sweep, chosen.stream)
+        rate = chosen.stream / seconds
+        print(
+            f"A search of {chosen.stream:,} designs, one process: {seconds:.0f} s ({rate:,.0f}/s), peak {peak:.2f} GB."
+        )
+
+
+if __name__ == "__main__":
+    main()

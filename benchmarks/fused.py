@@ -1,0 +1,295 @@
+"""The model's formulas as one compiled loop: the practical limit of a core, for comparison only.
+
+The evaluator is run once on columns that note every operation; what the outputs depend on becomes one function of one
+design, compiled by numba and called in a loop. So the loop computes the same formulas whatever becomes of the model,
+without columns in memory between them. Branches of the model that depend on all of a table are taken as that run took
+them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from unittest import mock
+
+import numpy as np
+
+from cost_models.columns import INACTIVE, Choice
+
+INFIX = {
+    "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "less": "<", "less_equal": "<=",
+    "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=", "bitwise_and": "and",
+    "bitwise_or": "or", "logical_and": "and", "logical_or": "or", "floor_divide": "//", "remainder": "%",
+}  # fmt: skip
+CALLS = {
+    "sqrt": "math.sqrt({})", "exp": "math.exp({})", "expm1": "math.expm1({})", "log": "math.log({})",
+    "log1p": "math.log1p({})", "log2": "math.log2({})", "exp2": "2.0 ** {}", "ceil": "math.ceil({})",
+    "floor": "math.floor({})", "absolute": "abs({})", "negative": "-{}", "invert": "not {}", "logical_not": "not {}",
+    "isnan": "math.isnan({})", "isfinite": "math.isfinite({})", "isinf": "math.isinf({})", "square": "{0} * {0}",
+    "maximum": "({0} if {0} > {1} else {1})", "minimum": "({0} if {0} < {1} else {1})",
+    "isposinf": "({} == math.inf)", "rint": "round({})",
+}  # fmt: skip
+
+
+class Tape:
+    """The operations of one run, equal ones once."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, tuple[str, ...]]] = []
+        self.tables: list[np.ndarray] = []
+        self._known: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    def note(self, form: str, *parts: str) -> str:
+        """Return the name of the value of an expression."""
+        key = form, parts
+        if key not in self._known:
+            self._known[key] = f"v{len(self.lines)}"
+            self.lines.append(key)
+        return self._known[key]
+
+    def table(self, values: np.ndarray) -> str:
+        """Return the name of a table of numbers."""
+        for place, held in enumerate(self.tables):
+            if np.array_equal(held, values, equal_nan=True):
+                return f"t{place}"
+        self.tables.append(np.array(values, dtype=np.float64))
+        return f"t{len(self.tables) - 1}"
+
+
+class Noted(np.ndarray):
+    """An array of designs on the last axis that notes what is done with it; `names` has its other axes."""
+
+    tape: Tape
+    names: np.ndarray
+
+    def __array_finalize__(self, source: object) -> None:
+        self.tape = getattr(source, "tape", None)
+        self.names = None
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        plain = [_plain(value) for value in inputs]
+        target = out[0] if out else None
+        kept = {"out": (target.view(np.ndarray),)} if target is not None else {}
+        result = getattr(ufunc, method)(*plain, **kept, **options)
+        if method != "__call__" or (target is not None and not isinstance(target, Noted)):
+            return result
+        noted = noted_like(self.tape, result, ufunc.__name__, inputs)
+        if isinstance(target, Noted):
+            target.names = noted.names
+            return target
+        return noted
+
+    def __array_function__(self, function, types, args, kwargs):
+        if function in HANDLED:
+            return HANDLED[function](self.tape, *args, **kwargs)
+        return _bare(function)(*map(_plain, args), **{key: _plain(value) for key, value in kwargs.items()})
+
+    def __getitem__(self, index):
+        result = super().__getitem__(index)
+        if isinstance(result, Noted):
+            leading = index[:-1] if isinstance(index, tuple) and len(index) == self.ndim else index
+            result.names = self.names[leading] if self.ndim > 1 else self.names
+            if not isinstance(result.names, np.ndarray):
+                result.names = np.array(result.names, dtype=object)
+        return result
+
+    def copy(self, order="C"):
+        return wrapped(self.tape, np.array(self.view(np.ndarray)), self.names)
+
+    def astype(self, kind, **options):
+        if np.dtype(kind) == np.float64:
+            names = np.vectorize(lambda name: self.tape.note("(1.0 * {})", name), otypes=[object])(self.names)
+            return wrapped(self.tape, self.view(np.ndarray).astype(kind), names)
+        return self.view(np.ndarray).astype(kind)
+
+
+def _plain(value):
+    if isinstance(value, Noted):
+        return value.view(np.ndarray)
+    return type(value)(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+def _bare(function: Callable) -> Callable:
+    return getattr(function, "_implementation", function)
+
+
+def wrapped(tape: Tape, values: np.ndarray, names: np.ndarray) -> Noted:
+    """Return an array with the names of its rows."""
+    noted = PLAIN_ASARRAY(values).view(Noted)
+    noted.tape, noted.names = tape, np.array(names, dtype=object)
+    return noted
+
+
+def names_of(value: object, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the names of an operand, spread over the axes before the last; numbers stand for themselves."""
+    if isinstance(value, Noted):
+        if value.names is None:
+            raise TypeError("the origin of an array is lost")
+        return PLAIN_BROADCAST(value.names, shape[:-1])
+    held = PLAIN_ASARRAY(value)
+    if held.ndim and held.shape[-1] > 1:
+        same = (held == held[..., :1]) | (np.isnan(held) & np.isnan(held[..., :1]))
+        if not same.all():
+            raise TypeError("a column comes from outside of the designs")
+    numbers = held[..., 0] if held.ndim else held
+    texts = np.empty(np.shape(numbers), dtype=object)
+    texts.flat = [_literal(number) for number in np.ravel(numbers).tolist()]
+    return PLAIN_BROADCAST(texts, shape[:-1])
+
+
+def _literal(number: float) -> str:
+    return repr(number).replace("inf", "math.inf").replace("nan", "math.nan")
+
+
+def noted_like(tape: Tape, result: np.ndarray, name: str, inputs) -> Noted:
+    """Return a result with the names of what an operation makes of its inputs."""
+    shape = np.shape(result)
+    parts = [names_of(value, shape).ravel() for value in inputs]
+    form = f"{{}} {INFIX[name]} {{}}" if name in INFIX else CALLS[name]
+    rows = [tape.note(form, *row) for row in zip(*parts, strict=True)]
+    return wrapped(tape, result, np.array(rows, dtype=object).reshape(shape[:-1]))
+
+
+def _where(tape, condition, one, other):
+    result = np.where(_plain(condition), _plain(one), _plain(other))
+    parts = [names_of(value, result.shape).ravel() for value in (condition, one, other)]
+    rows = [tape.note("({1} if {0} else {2})", *row) for row in zip(*parts, strict=True)]
+    return wrapped(tape, result, np.array(rows, dtype=object).reshape(result.shape[:-1]))
+
+
+def _broadcast(tape, value, shape, **_):
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    return wrapped(tape, np.broadcast_to(_plain(value), shape), names_of(value, shape))
+
+
+def _broadcast_all(tape, *values, **_):
+    shape = np.broadcast_shapes(*map(np.shape, values))
+    return [_broadcast(tape, value, shape) for value in values]
+
+
+def _stack(tape, values, axis=0, **_):
+    whole = np.stack([_plain(value) for value in values], axis=axis)
+    if axis != 0:  # objectives side by side: only their columns are looked at
+        return whole
+    return wrapped(tape, whole, np.stack([names_of(value, np.shape(value)) for value in values]))
+
+
+def _concatenate(tape, values, axis=0, **_):
+    whole = np.concatenate([_plain(value) for value in values], axis=axis)
+    return wrapped(tape, whole, np.concatenate([names_of(value, np.shape(value)) for value in values], axis=axis))
+
+
+def _as_it_is(tape, value):
+    return value
+
+
+def _nothing(tape, value, **_):
+    return np.zeros(np.shape(value))
+
+
+HANDLED = {
+    np.where: _where, np.broadcast_to: _broadcast, np.broadcast_arrays: _broadcast_all, np.stack: _stack,
+    np.concatenate: _concatenate, np.zeros_like: _nothing, np.atleast_1d: _as_it_is,
+}  # fmt: skip
+
+
+def _gather(self, table):
+    """Stand in for `Choice.gather`: note the look-up."""
+    if not isinstance(self.codes, Noted):
+        return PLAIN_GATHER(self, table)
+    code = self.codes.names.item()
+    values = PLAIN_GATHER(Choice(self.values, self.codes.view(np.ndarray)), [_plain(entry) for entry in table])
+    if all(np.ndim(entry) == 0 for entry in table):
+        held = self.codes.tape.table(np.append(np.asarray(table, dtype=np.float64), np.nan))
+        return wrapped(self.codes.tape, values, self.codes.tape.note(held + "[{}]", code))
+    name = "math.nan"
+    for place, entry in enumerate(table):
+        own = str(names_of(entry, (1,)).item())
+        name = self.codes.tape.note("({0} if {1} == {2} else {3})", own, code, str(place), name)
+    return wrapped(self.codes.tape, values, name)
+
+
+def _translate(self, function):
+    """Stand in for `Choice.translate`: note the look-up."""
+    if not isinstance(self.codes, Noted):
+        return PLAIN_TRANSLATE(self, function)
+    plain = PLAIN_TRANSLATE(Choice(self.values, self.codes.view(np.ndarray)), function)
+    table = [plain.values.index(function(value)) for value in self.values] + [INACTIVE]
+    held = self.codes.tape.table(PLAIN_ASARRAY(table))
+    name = self.codes.tape.note("int(" + held + "[{}])", self.codes.names.item())
+    return Choice(plain.values, wrapped(self.codes.tape, plain.codes, name))
+
+
+PLAIN_GATHER, PLAIN_TRANSLATE = Choice.gather, Choice.translate
+PLAIN_ASARRAY, PLAIN_BROADCAST = np.asarray, np.broadcast_to
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[None]:
+    """Keep NumPy from dropping the notes of an array."""
+
+    def as_array(value, dtype=None, **options):
+        if isinstance(value, Noted):
+            return value if dtype is None or value.dtype == dtype else value.astype(dtype)
+        return PLAIN_ASARRAY(value, dtype=dtype, **options)
+
+    with (
+        mock.patch.object(np, "asarray", as_array),
+        mock.patch.object(Choice, "gather", _gather),
+        mock.patch.object(Choice, "translate", _translate),
+    ):
+        yield
+
+
+def noted_columns(tape: Tape, designs: Mapping[str, object]) -> dict[str, object]:
+    """Return a table of designs whose columns note what is done with them."""
+    columns: dict[str, object] = {}
+    for name, column in designs.items():
+        field = tape.note("{}[i]", "c_" + name.replace(".", "_"))
+        if isinstance(column, Choice):
+            columns[name] = Choice(column.values, wrapped(tape, column.codes, field))
+        else:
+            columns[name] = wrapped(tape, np.array(column), field)
+    return columns
+
+
+def fused_loop(evaluate: Callable[[Mapping[str, object]], Mapping[str, Noted]], designs: Mapping[str, object]):
+    """Return a compiled function from a table of designs to ``(outputs, n)``, and the names of the outputs.
+
+    Args:
+        evaluate: the model, from a table to its outputs.
+        designs: a table to run it on once.
+    """
+    import numba
+
+    tape = Tape()
+    with noting():
+        found = evaluate(noted_columns(tape, designs))
+    wanted = {name: str(column.names) for name, column in found.items() if isinstance(column, Noted)}
+    fields = ["c_" + name.replace(".", "_") for name in designs]
+    needed, open_ = set(), list(wanted.values())
+    while open_:
+        name = open_.pop()
+        if name[0] == "v" and name not in needed:
+            needed.add(name)
+            open_.extend(tape.lines[int(name[1:])][1])
+    body = [
+        f"        v{place} = {form.format(*parts)}"
+        for place, (form, parts) in enumerate(tape.lines)
+        if f"v{place}" in needed
+    ]
+    tables = [f"t{place}" for place in range(len(tape.tables))]
+    lines = [f"def loop({', '.join([*fields, *tables, 'out'])}):", "    for i in range(out.shape[1]):", *body]
+    lines += [f"        out[{place}, i] = {name}" for place, name in enumerate(wanted.values())]
+    scope: dict[str, object] = {"math": __import__("math")}
+    exec("\n".join(lines), scope)
+    compiled = numba.njit(scope["loop"], error_model="numpy")
+
+    def run(table: Mapping[str, object], out: np.ndarray) -> None:
+        columns = [column.codes if isinstance(column, Choice) else column for column in table.values()]
+        compiled(*map(np.ascontiguousarray, columns), *tape.tables, out)
+
+    return run, tuple(wanted), len(body)
+
+
+assert INACTIVE == -1, "tables end in the value of rows where a choice is inactive"
