@@ -3,7 +3,7 @@
 # make check  lint, format and types
 # make soak   kill searches at random moments, many times
 # make bench  speed of the evaluator, as ratios, and of the encoders
-# make studies  write the studies in results/ anew from the models
+# make studies  write the studies in results/ anew from the sweeps and the models (minutes)
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,6 +35,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/encoder.py --sizes 4096
 
 studies: $(INSTALLED)
+	$(BIN)/python -m dse.studies
 	$(BIN)/python studies/compression.py
 
 $(INSTALLED): pyproject.toml

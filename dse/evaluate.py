@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number, row_count
 from cost_models.compression import stored_bits
 from cost_models.inference import infer
-from cost_models.library import Model, WeightFormat, load_library, use_library
+from cost_models.library import Chip, Model, WeightFormat, load_library, use_library
 from cost_models.library_models import FREE_FIELDS
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
@@ -372,7 +372,7 @@ def served_parts(
 
 
 def serve_chip(
-    chip: str,
+    chip: str | Chip,
     name: str,
     workload: WorkloadSpec,
     *,
@@ -385,9 +385,10 @@ def serve_chip(
     batch: int | None = None,
     limits: Limits | None = None,
 ) -> Served:
-    """Return a workload on `n_chips` chips of the library, by default with their family's generic stack."""
+    """Return a workload on `n_chips` chips of the library, or like it, by default with their family's generic stack."""
     library = load_library()
-    entry, form = library.chip(chip), library.weight_format(weight_format)
+    entry = library.chip(chip) if isinstance(chip, str) else chip
+    form = library.weight_format(weight_format)
     columns: dict[str, Column] = {
         "weight_format": Choice.of(weight_format),
         "weight_method": _default_column(None, is_choice=True),

@@ -23,6 +23,7 @@ FLOORS = (
     ("dse.terminal",),
     ("dse.plots", "dse.report"),
     ("dse.verbs",),
+    ("dse.studies",),
     ("dse.cli",),
 )
 
