@@ -57,7 +57,7 @@ def _draw_verdicts(name: str, verdicts: list[Verdict], folder: Path) -> list[Pat
             axes.plot(verdict.bound / value, place, "|", color=BLACK, markersize=9, zorder=3)
     axes.axvline(1.0, color=BLACK, linewidth=0.8)
     scale_axis(axes, "x", logarithmic=True)
-    axes.set_yticks(range(len(verdicts)), [f"{v.claim.key}: {v.claim.of}" for v in verdicts], fontsize=6)
+    axes.set_yticks(range(len(verdicts)), [_label(v) for v in verdicts], fontsize=6)
     axes.set_ylim(len(verdicts) - 0.4, -0.6)
     axes.set_xlabel("predicted over claimed value (bar: 90 % interval; stroke: bound of peak rates)")
     axes.set_title(f"{name}: claims against the equations")
@@ -65,6 +65,13 @@ def _draw_verdicts(name: str, verdicts: list[Verdict], folder: Path) -> list[Pat
         axes.plot([], [], mark, color=COLOURS[finding], label=finding)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.03 - 1.3 / len(verdicts)), ncols=4)
     return save(figure, folder, "verdicts", ("png",))
+
+
+def _label(verdict: Verdict) -> str:
+    """Return the claim, the machine, and the rest of what it was written out for."""
+    stem, _, rest = verdict.claim.key.partition(", ")
+    parts = [part for part in rest.split(", ") if part and part != verdict.claim.of]
+    return " ".join([f"{stem}:", verdict.claim.of, *parts])
 
 
 def _draw_rates(rates: RatesSet, folder: Path) -> list[Path]:
@@ -87,5 +94,5 @@ def _draw_rates(rates: RatesSet, folder: Path) -> list[Path]:
     axes.set_xlabel("stored bits of a weight [bit]")
     axes.set_ylabel("stored bits of a KV-cache element [bit]")
     axes.set_title(f"{rates.subject}: what satisfies every claim")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right")
     return save(figure, folder, f"rates-{rates.subject}", ("png",))

@@ -42,7 +42,7 @@ def build(into: Path, sweeps: Path, names: Sequence[str] = ()) -> list[Path]:
         folders.append(build_one(study, into / study.key, sweeps / f"{study.key}.yaml"))
         print(folders[-1])
     if not names:
-        (into / "README.md").write_text(_index(chosen), encoding="utf-8")
+        (into / "README.md").write_text(_index(chosen, into), encoding="utf-8")
     return folders
 
 
@@ -133,7 +133,7 @@ def _write_front(done: StoredRun, folder: Path) -> None:
     kept.to_csv(folder / "front.csv", index=False, float_format="%.6g", lineterminator="\n")
 
 
-def _index(studies: Sequence[Study]) -> str:
+def _index(studies: Sequence[Study], into: Path) -> str:
     lines = [
         "# Studies",
         "",
@@ -141,4 +141,9 @@ def _index(studies: Sequence[Study]) -> str:
         "",
     ]
     lines += [f"- [{study.title}]({study.key}/page.md)" for study in studies]
+    known = {study.key for study in studies}
+    for page in sorted(into.glob("*/page.md")):
+        if page.parent.name not in known:
+            title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+            lines.append(f"- [{title}]({page.parent.name}/page.md)")
     return "\n".join(lines) + "\n"

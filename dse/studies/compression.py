@@ -92,7 +92,7 @@ def equal_blocks(context: Context) -> list[Section]:
         metrics[form] = context.evaluator.evaluate(designs).metrics
     ratios = []
     for form in forms:
-        bits = stored_bits(library.weight_format(form))
+        bits = float(stored_bits(library.weight_format(form)))
         gain = [
             float(metrics["bf16"][f"{w}.ms_per_token"][0] / metrics[form][f"{w}.ms_per_token"][0])
             for w in ("single", "chat")

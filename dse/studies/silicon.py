@@ -10,7 +10,7 @@ from cost_models.library import Chip, load_library
 from cost_models.metrics import workload_metrics
 from cost_models.operating import Limits
 from cost_models.technology import Technology
-from dse.audit import DesignSubject, RatesSubject, SpaceSubject, joint_set, rates_set
+from dse.audit import Audit, DesignSubject, RatesSubject, SpaceSubject, joint_set, rates_set
 from dse.audit.page import (
     joint_words,
     number,
@@ -20,6 +20,7 @@ from dse.audit.page import (
     verdict_table,
 )
 from dse.evaluate import Evaluator, serve_chip
+from dse.plots.audit import draw_audit
 from dse.plots.lines import Lines
 from dse.require import requirements
 from dse.results.picks import designs_of
@@ -36,10 +37,11 @@ def verdict_section(context: Context, title: str, *keys: str) -> Section:
 
 def founding_pair(context: Context) -> list[Section]:
     """The two rates under both readings, the designs that give them, and the presets."""
-    sections = []
+    sections, kept_rates = [], []
     for subject in context.case.subjects.values():
         if isinstance(subject, RatesSubject):
             found = rates_set(subject, context.case.of(subject.name))
+            kept_rates.append(found)
             bound = found.table[found.table["memory_bound"]]
             numbers = {
                 f"{subject.name} combinations": float(len(found.table)),
@@ -53,6 +55,9 @@ def founding_pair(context: Context) -> list[Section]:
             text = "\n\n".join(joint_words(joint))
             kept = {"consistent-designs": joint.table.head(300)} if joint.found else {}
             sections.append(Section(f"{subject.name}: designs that satisfy every claim", text, {}, kept))
+    if context.folder is not None:
+        judged = tuple(context.verdicts("preset"))
+        draw_audit(Audit(context.case, judged, (), tuple(kept_rates)), context.folder)
     return [*sections, verdict_section(context, "The presets judged", "preset")]
 
 
