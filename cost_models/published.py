@@ -3,8 +3,8 @@
 Published: peaks, bandwidth, capacity, SRAM, link, TDP, die area, price range. By node: energy of a MAC
 (``mac_n7``). By memory technology: energy per bit, streaming efficiency. By measurement: idle power of a board
 (``static_power``), and what a GPU spends on the die per streamed byte and more per MAC (``on_chip``). With what a
-running program draws (the stack's ``active_share``) they make decode draw 440-540 W on an H100 that streams 2.0-2.5 TB/s, of which HBM
-explains a fifth.
+running program draws (the stack's ``active_share``) they make decode draw 440-540 W on an H100 that streams
+2.0-2.5 TB/s, of which HBM explains a fifth.
 """
 
 from __future__ import annotations
