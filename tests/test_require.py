@@ -7,7 +7,7 @@ from dse.errors import SpecError
 from dse.evaluate import Evaluator
 from dse.relaxation import explain_infeasible, relaxed_spec
 from dse.relaxation.constraints import rounded
-from dse.relaxation.files import relaxation_rows
+from dse.relaxation.files import read_relaxations, relaxation_rows, write_relaxations
 from dse.require import VIOLATION, best_changes, requirements
 from dse.require.needs import least_rate
 from dse.results.picks import designs_of, settings_of
@@ -221,6 +221,15 @@ def test_rows_of_the_table_hold_arguments_that_relax(why):
     spec = sweep(**TIGHT)
     for argument in given:
         assert whole(parse_spec(spec.resolved(), overrides=[argument]))[2].feasible.any()
+
+
+def test_rows_are_read_as_they_were_written(why, tmp_path):
+    assert read_relaxations(tmp_path) == []
+    write_relaxations(why, tmp_path)
+    read = read_relaxations(tmp_path)
+    assert [row["what"] for row in read] == [row["what"] for row in relaxation_rows(why)]
+    assert read[0]["by"] == pytest.approx(why.relaxations[0].gives[0].by)
+    assert "design" in (tmp_path / "relaxations.yaml").read_text()
 
 
 @pytest.mark.parametrize("value", [0.123456, 123456.0, 9.99999, 1.0, 40.0])

@@ -52,6 +52,17 @@ def relaxation_rows(why: Explanation) -> list[dict[str, Any]]:
     return rows
 
 
+def read_relaxations(directory: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run's ``relaxations.csv`` with None for what is empty; none where the run has no such file."""
+    import pandas as pd
+
+    file = directory / TABLE
+    if not file.is_file():
+        return []
+    table = pd.read_csv(file).astype(object)
+    return [{str(k): v for k, v in row.items()} for row in table.where(table.notna(), None).to_dict("records")]
+
+
 def write_relaxations(why: Explanation, directory: Path) -> None:
     """Write ``relaxations.csv`` and the designs that prove it, ``relaxations.yaml``, into a run directory."""
     import pandas as pd

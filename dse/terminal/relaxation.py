@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from rich.console import Console
 
 from dse.relaxation import Explanation, Relaxation
@@ -36,6 +39,23 @@ def print_explanation(out: Console, why: Explanation) -> None:
     print_lines(out, lines, heading="What does not help")
     if why.widenings:
         print_table(out, widenings_table(why))
+
+
+def stored_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the relaxations and widenings of a stored run."""
+    cells = tuple(
+        (
+            str(row["kind"]),
+            str(row["what"]),
+            cell_text(row["then"]),
+            percent_text(None if row["by"] is None else float(row["by"])),
+            "yes" if row["feasible"] else "no",
+            str(row["set"] or ""),
+        )
+        for row in rows
+    )
+    headings = ("what gives", "which", "to", "by %", "feasible then", "argument")
+    return Table("What would make it feasible", headings, cells, names=2)
 
 
 def relaxations_table(why: Explanation) -> Table:

@@ -6,8 +6,10 @@ import json
 import math
 from typing import Any
 
+from dse.relaxation.files import read_relaxations
 from dse.results.store import StoredRun, headed, open_run
 from dse.terminal import console, print_lines, print_table
+from dse.terminal.relaxation import stored_table
 from dse.terminal.robustness import confidence_lines
 from dse.terminal.summary import (
     asked,
@@ -48,6 +50,8 @@ def show_run(where: str, *, top: int | None, output: str) -> StoredRun:
             print_table(out, front_table(run, top or 10))
         else:
             print_table(out, misses_table(run, top or 5))
+            if rows := read_relaxations(run.path):
+                print_table(out, stored_table(rows))
         print_table(out, constraints_table(run))
         print_table(out, axes_table(run))
     return run
@@ -65,6 +69,7 @@ def run_json(run: StoredRun, *, top: int | None = None) -> dict[str, Any]:
         "constraints": _records(run.constraints),
         "axes": _records(run.axes),
         "baselines": _records(run.baselines),
+        "relaxations": read_relaxations(run.path),
     }
 
 
