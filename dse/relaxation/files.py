@@ -53,7 +53,7 @@ def relaxation_rows(why: Explanation) -> list[dict[str, Any]]:
 
 
 def read_relaxations(directory: Path) -> list[dict[str, Any]]:
-    """Return the rows of a run's ``relaxations.csv`` with None for what is empty; none where the run has no such file."""
+    """Return the rows of a run's ``relaxations.csv`` with None for what is empty; none where there is no file."""
     import pandas as pd
 
     file = directory / TABLE
