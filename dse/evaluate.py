@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number, row_count
 from cost_models.compression import stored_bits
+from cost_models.derived import derived_metrics, with_inputs
 from cost_models.inference import infer
 from cost_models.library import Chip, Model, WeightFormat, load_library, use_library
 from cost_models.library_models import FREE_FIELDS
@@ -110,7 +111,7 @@ class Evaluator:
                 worked out, which is several times as fast.
         """
         use_library(self.library)
-        wanted = None if metrics is None else self._with_parts_of_mix(self.judging.union(metrics))
+        wanted = None if metrics is None else self._with_parts_of_mix(with_inputs(self.judging.union(metrics)))
         technology = self.technology_of(designs)
         n = max([row_count(designs), *map(len, technology.columns().values())])
         columns = filled(designs)
@@ -129,6 +130,7 @@ class Evaluator:
                 if workload.n_chips > 1 or f"{name}.n_chips" in designs:
                     margins[f"{name}.link"] = link_margin(served)
         found.update(self._mixed(found, designs, wanted))
+        found.update(derived_metrics(found, self.spec.workloads, wanted))
         found = {
             name: np.broadcast_to(value, (n,)) for name, value in found.items() if wanted is None or name in wanted
         }
@@ -242,6 +244,7 @@ class Evaluator:
             values = workload_metrics(one, self.technology)
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
         metrics.update(self._mixed(metrics, {}, None))
+        metrics.update(derived_metrics(metrics, self.spec.workloads, None))
         return metrics
 
     @cached_property

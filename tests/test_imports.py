@@ -22,7 +22,7 @@ FLOORS = (
     ("dse.compare", "dse.differences", "dse.explain", "dse.validate", "dse.require", "dse.relaxation", "dse.audit"),
     ("dse.terminal",),
     ("dse.plots", "dse.report"),
-    ("dse.verbs",),
+    ("dse.verbs", "dse.api"),
     ("dse.studies",),
     ("dse.cli",),
 )
