@@ -1,0 +1,237 @@
+"""Pages that are made from the program itself, so that they cannot fall behind it; run by MkDocs as a hook."""
+
+from __future__ import annotations
+
+import ast
+import importlib.resources
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter
+from dse.spec.records import (
+    BaselineSpec,
+    ConstraintSpec,
+    EconomicsSpec,
+    FigureSpec,
+    ObjectiveSpec,
+    ResultsSpec,
+    WorkloadSpec,
+)
+from dse.spec.schema import sweep_schema
+from dse.spec.search import ChainOptions, EvolveOptions, OptunaOptions, SearchSpec
+from dse.spec.parameters import FixedSpec, RangeSpec, ValuesSpec
+
+RECORDS: Mapping[str, tuple[type, ...]] = {
+    "workloads": (WorkloadSpec,),
+    "space": (FixedSpec, ValuesSpec, RangeSpec),
+    "economics": (EconomicsSpec,),
+    "technology": (FigureSpec,),
+    "objectives": (ObjectiveSpec,),
+    "constraints": (ConstraintSpec,),
+    "baselines": (BaselineSpec,),
+    "search": (SearchSpec, EvolveOptions, OptunaOptions, ChainOptions),
+    "results": (ResultsSpec,),
+}
+"""Records behind the sections of a sweep file."""
+
+SECTION_WORDS: Mapping[str, str] = {
+    "name": "Name of the sweep: letters, digits, `_` or `-`. Results go to `results/<name>/`.",
+    "extends": "Another sweep file, beside this one, that this one is merged over: mappings key by key, lists and "
+    "values replaced, `null` removes a key.",
+    "workloads": "What the chip must run: a mapping from a name of yours to a model and how it is used.",
+    "mix": "Shares of the output tokens that the workloads have in the traffic; its metrics are `mix.METRIC`.",
+    "space": "What may vary: a parameter to a bare value, `{values: [...]}`, `{low, high, ...}`, or a list of these "
+    "under conditions (`when`). What is left out has its default.",
+    "economics": "Business terms behind prices.",
+    "technology": "Figures of the library that are replaced, by dotted path (`dse library list figures`).",
+    "objectives": "What the front trades: at least one metric with a direction.",
+    "constraints": "What must hold: `max`, `min`, or `near` and `within`; a bound may carry a unit or be a multiple of "
+    "a baseline's value (`relative_to`).",
+    "baselines": "Chips of the library that serve the same workloads by the same equations.",
+    "search": "How the space is searched. `+` chains samplers: `sobol+evolve`.",
+    "results": "What a run keeps.",
+    "library": "What is added to the library: a directory, entries, or a list of them.",
+}
+
+
+def sweep_page() -> str:
+    """Return the reference of the sweep file: every section of the schema with the fields of its records."""
+    lines = [
+        "# Sweep file", "",
+        "One YAML file describes a sweep. Every fault of a file is told at once, with file, line and column. "
+        "Numbers may carry units (`40 ms`, `1.2 TB/s`). `dse schema` prints the JSON Schema with which editors "
+        "complete and check it.", "",
+    ]  # fmt: skip
+    for section in sweep_schema()["properties"]:
+        lines += [f"## `{section}`", "", SECTION_WORDS[section], ""]
+        for record in RECORDS.get(section, ()):
+            lines += _record_lines(record)
+    return "\n".join(lines)
+
+
+def _record_lines(record: type[Any]) -> list[str]:
+    """Return a table of the fields of a record, with the words of its docstring."""
+    words = _attributes(record.__doc__ or "")
+    fields = {name: field for name, field in record.model_fields.items()}
+    if not fields:
+        return []
+    first = (record.__doc__ or "").splitlines()[0]
+    lines = [f"*{first}*", "", "| key | default | meaning |", "| --- | --- | --- |"]
+    for name, field in fields.items():
+        default = "required" if field.is_required() else _default_text(field.get_default(call_default_factory=True))
+        described = words.get(name) or _meaning(name)
+        lines.append(f"| `{name}` | {default} | {described} |")
+    return [*lines, ""]
+
+
+def _default_text(value: object) -> str:
+    return "" if value is None or value == {} else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _meaning(name: str) -> str:
+    entry = WORKLOAD_FIELDS.get(name) or PARAMETERS.get(name)
+    known = {
+        "metric": "a metric of this sweep", "direction": "`minimize` or `maximize`", "value": "the one value",
+        "values": "the values", "typ": "the value", "low": "lower end of its range", "high": "upper end of its range",
+        "units": "chips to be sold", "margin": "share of the price that is margin",
+        "nre_share": "share of the NRE that this chip carries", "krw_per_usd": "exchange rate",
+        "yield_model": "`murphy`, `poisson`, `seeds` or as the library names it", "when": "conditions",
+    }  # fmt: skip
+    return entry.meaning if entry else known.get(name, "")
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """Return what the Attributes of a docstring say, by name."""
+    found: dict[str, str] = {}
+    name, inside = "", False
+    for line in docstring.splitlines():
+        text = line.strip()
+        if text in ("Attributes:", "Args:"):
+            inside = True
+        elif inside and text and not text.startswith(tuple("`*-")) and ": " in text and line.startswith("        "):
+            indent = len(line) - len(line.lstrip())
+            if indent == 8:
+                name, _, said = text.partition(": ")
+                found[name] = said
+            elif name:
+                found[name] += f" {text}"
+        elif inside and name and text:
+            found[name] += f" {text}"
+    return found
+
+
+def quantities_page() -> str:
+    """Return the reference of parameters, fields of workloads, and metrics."""
+    lines = ["# Parameters and metrics", "", "## Parameters of a design", ""]
+    lines += _parameter_lines(PARAMETERS)
+    lines += ["", "## Fields of a workload", "", "Numbers may vary too, as `workload.field` in `space`.", ""]
+    lines += _parameter_lines(WORKLOAD_FIELDS)
+    for scope, title in (("design", "Metrics of a design"), ("workload", "Metrics of a workload (`workload.metric`)")):
+        lines += ["", f"## {title}", "", "| name | unit | better | meaning |", "| --- | --- | --- | --- |"]
+        lines += [_metric_line(metric) for metric in METRICS.values() if metric.scope == scope]
+    return "\n".join([*lines, ""])
+
+
+def _parameter_lines(parameters: Mapping[str, Parameter]) -> list[str]:
+    lines = ["| name | unit | default | values | meaning |", "| --- | --- | --- | --- | --- |"]
+    for one in parameters.values():
+        values = f"library: {one.section}" if one.section else ", ".join(one.names) or _bounds(one)
+        default = "the library's" if one.default is None else f"`{one.default}`"
+        lines.append(f"| `{one.name}` | {one.unit} | {default} | {values} | {one.meaning} |")
+    return lines
+
+
+def _bounds(parameter: Parameter) -> str:
+    kind = "whole " if parameter.integer else ""
+    low = f"{'>' if parameter.open_low else '≥'} {parameter.low:g}"
+    return f"{kind}{low}" + (f", ≤ {parameter.high:g}" if parameter.high < float("inf") else "")
+
+
+def _metric_line(metric: Metric) -> str:
+    better = {"min": "less", "max": "more", None: ""}[metric.better]
+    return f"| `{metric.name}` | {metric.unit} | {better} | {metric.meaning} |"
+
+
+def commands_page() -> str:
+    """Return the help of every verb."""
+    import typer
+
+    from dse.cli import app
+
+    group: Any = typer.main.get_command(app)
+    lines = ["# Command line", "", f"{group.help}", ""]
+    for name, command in _commands(group, "dse"):
+        context = command.make_context(name, [], resilient_parsing=True)
+        lines += [f"## `{name}`", "", "```text", command.get_help(context).strip(), "```", ""]
+    lines += [
+        "## Exit status", "", "| status | meaning |", "| --- | --- |",
+        "| 0 | feasible designs were found, or nothing was searched |",
+        "| 3 | no design is feasible; results and the explanation are written |",
+        "| 2 | bad input; nothing is written |",
+        "| 130 | interrupted; what was found so far is written |",
+        "| 1 | a defect of this program; `DSE_TRACEBACK=1` shows where |", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _commands(group: Any, path: str) -> Iterable[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+ROOMS = (
+    "workload", "parameters", "serving", "roofline", "passes", "inference", "software", "interconnect", "memory",
+    "compute", "compression", "coding", "quality", "area", "power", "energy", "cost", "silicon", "published",
+    "machine", "metrics", "technology",
+)  # fmt: skip
+"""Modules of the models, in the order of a calculation."""
+
+
+def equations_page() -> str:
+    """Return what every model says of itself: its module, and its public functions with their equations and sources."""
+    root = Path(str(importlib.resources.files("cost_models")))
+    lines = [
+        "# Equations and sources", "",
+        "Taken from the models themselves. Every figure that an equation reads stands in the library with its range, "
+        "source and confidence: `dse library list figures`, `dse library figure memory.lpddr5x`.", "",
+    ]  # fmt: skip
+    for room in ROOMS:
+        tree = ast.parse((root / f"{room}.py").read_text(encoding="utf-8"))
+        lines += [f"## {room}", "", _prose(ast.get_docstring(tree) or ""), ""]
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                lines += [f"**`{node.name}`** — {_prose(ast.get_docstring(node) or '')}", ""]
+    return "\n".join(lines)
+
+
+def _prose(docstring: str) -> str:
+    """Return the part of a docstring before its sections, with code marks as Markdown has them."""
+    kept = []
+    for line in docstring.splitlines():
+        if line.strip() in ("Args:", "Attributes:", "Returns:", "Raises:"):
+            break
+        kept.append(line)
+    text = "\n".join(kept).strip().replace("``", "`").replace("<", "&lt;")
+    return text.replace("*", "\\*").replace("_", "\\_") if "`" not in text else text
+
+
+PAGES = {
+    "reference/sweep.md": sweep_page,
+    "reference/quantities.md": quantities_page,
+    "reference/commands.md": commands_page,
+    "reference/equations.md": equations_page,
+}
+"""Generated pages by their place."""
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the generated pages; called by MkDocs."""
+    from mkdocs.structure.files import File
+
+    for place, make in PAGES.items():
+        files.append(File.generated(config, place, content=make()))
+    return files
