@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib.resources
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter
+from dse.spec.parameters import FixedSpec, RangeSpec, ValuesSpec
 from dse.spec.records import (
     BaselineSpec,
     ConstraintSpec,
@@ -16,11 +18,11 @@ from dse.spec.records import (
     FigureSpec,
     ObjectiveSpec,
     ResultsSpec,
+    RobustnessSpec,
     WorkloadSpec,
 )
 from dse.spec.schema import sweep_schema
 from dse.spec.search import ChainOptions, EvolveOptions, OptunaOptions, SearchSpec
-from dse.spec.parameters import FixedSpec, RangeSpec, ValuesSpec
 
 RECORDS: Mapping[str, tuple[type, ...]] = {
     "workloads": (WorkloadSpec,),
@@ -32,6 +34,7 @@ RECORDS: Mapping[str, tuple[type, ...]] = {
     "baselines": (BaselineSpec,),
     "search": (SearchSpec, EvolveOptions, OptunaOptions, ChainOptions),
     "results": (ResultsSpec,),
+    "robustness": (RobustnessSpec,),
 }
 """Records behind the sections of a sweep file."""
 
@@ -51,6 +54,7 @@ SECTION_WORDS: Mapping[str, str] = {
     "baselines": "Chips of the library that serve the same workloads by the same equations.",
     "search": "How the space is searched. `+` chains samplers: `sobol+evolve`.",
     "results": "What a run keeps.",
+    "robustness": "Joint draws of the ranged figures after the search; where the section stands, a run makes them.",
     "library": "What is added to the library: a directory, entries, or a list of them.",
 }
 
@@ -127,7 +131,13 @@ def quantities_page() -> str:
     lines += _parameter_lines(PARAMETERS)
     lines += ["", "## Fields of a workload", "", "Numbers may vary too, as `workload.field` in `space`.", ""]
     lines += _parameter_lines(WORKLOAD_FIELDS)
-    for scope, title in (("design", "Metrics of a design"), ("workload", "Metrics of a workload (`workload.metric`)")):
+    titles = {
+        "design": "Metrics of a design",
+        "workload": "Metrics of a workload (`workload.metric`)",
+        "draws": "Metrics of joint draws",
+    }
+    for scope in dict.fromkeys(metric.scope for metric in METRICS.values()):
+        title = titles.get(scope, f"Metrics of a {scope}")
         lines += ["", f"## {title}", "", "| name | unit | better | meaning |", "| --- | --- | --- | --- |"]
         lines += [_metric_line(metric) for metric in METRICS.values() if metric.scope == scope]
     return "\n".join([*lines, ""])
@@ -203,9 +213,15 @@ def equations_page() -> str:
         tree = ast.parse((root / f"{room}.py").read_text(encoding="utf-8"))
         lines += [f"## {room}", "", _prose(ast.get_docstring(tree) or ""), ""]
         for node in tree.body:
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            if isinstance(node, ast.FunctionDef) and _is_told(node):
                 lines += [f"**`{node.name}`** — {_prose(ast.get_docstring(node) or '')}", ""]
     return "\n".join(lines)
+
+
+def _is_told(function: ast.FunctionDef) -> bool:
+    """Return whether a function stands on the page: public, or with an equation of somebody (a year) behind it."""
+    docstring = ast.get_docstring(function) or ""
+    return not function.name.startswith("_") or bool(re.search(r"\b(?:19|20)\d\d\b|arXiv", docstring))
 
 
 def _prose(docstring: str) -> str:
