@@ -1,16 +1,20 @@
 # make run    install into .venv and run the founding sweep
 # make test   install into .venv and run the tests
 # make check  lint, format and types
+# make docs   build the documentation into site/
+# make wheel  build the wheel and try it in an empty environment
+# make lowest run the tests with the oldest versions that pyproject.toml allows
 # make soak   kill searches at random moments, many times
 # make bench  speed of the evaluator, as ratios, and of the encoders
 # make studies  write the studies in results/ anew from the sweeps and the models (minutes)
 
 PYTHON ?= python3
+LOWEST_PYTHON ?= $(PYTHON)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lint types bench soak studies clean
+.PHONY: run test check lint types docs wheel lowest lock bench soak studies clean
 
 run: $(INSTALLED)
 	$(BIN)/dse run sweeps/mach1.yaml
@@ -26,6 +30,25 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	$(BIN)/python -m mkdocs build --strict
+
+wheel: $(INSTALLED)
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	$(PYTHON) -m venv --clear $(VENV)/wheel
+	$(VENV)/wheel/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	$(VENV)/wheel/bin/python tests/wheel/try_wheel.py
+
+lowest: $(INSTALLED)
+	$(BIN)/uv venv --quiet --clear --python $(LOWEST_PYTHON) $(VENV)/lowest
+	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[test]'
+	$(VENV)/lowest/bin/python -m pytest -m 'not browser and not docs'
+
+# The versions that the tests were last run with, for installations that must be the same: pip install -c constraints.txt
+lock: $(INSTALLED)
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --extra dev pyproject.toml -o constraints.txt
 
 soak: $(INSTALLED)
 	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest tests/test_search.py -k killed
@@ -45,4 +68,4 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
