@@ -492,6 +492,28 @@ def compress(
 
 
 @app.command()
+def fleet(
+    run: Stored = "latest",
+    tokens_per_s: Annotated[float | None, typer.Option(metavar="N", help="load to serve", min=0)] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="MONEY", help="for boards, like '10_000_000 USD' or '13_000_000_000 KRW'")
+    ] = None,
+    krw_per_usd: Annotated[float | None, typer.Option(metavar="N", help="exchange rate; the sweep's", min=1)] = None,
+    workload: Annotated[str | None, typer.Option(metavar="NAME", help="what is served; the sweep's first")] = None,
+    output: As = Format.table,
+) -> None:
+    """Show picks and baselines as fleets that serve a load or that a budget buys.
+
+    Example: dse fleet results/mach1 --tokens-per-s 100000
+
+    Example: dse fleet results/mach1 --budget "13_000_000_000 KRW" --krw-per-usd 1340
+    """
+    from dse.verbs.fleet import show_fleets
+
+    show_fleets(run, workload=workload, tokens_per_s=tokens_per_s, budget=budget, krw=krw_per_usd, output=output.value)
+
+
+@app.command()
 def carry(
     memory: Annotated[
         list[str] | None,

@@ -487,3 +487,48 @@ def test_unknown_names_are_refused():
         machine({**DESIGN, "node": "tsmc_55"})
     with pytest.raises(UnknownEntryError, match="perhaps int4_g128"):
         machine({**DESIGN, "weight_format": "int4_g182"})
+
+
+@given(
+    st.sampled_from(["tsmc_28", "tsmc_16", "tsmc_10", "tsmc_7", "tsmc_5"]),
+    st.floats(4096, 3e5),
+    st.floats(8, 200),
+    st.floats(1.05, 3),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_cheaper_wafer_or_a_cleaner_node_never_costs_more(node, macs, sram, factor):
+    design = {**DESIGN, "node": node, "macs": macs, "sram_mib": sram}
+    base = machine(design)
+    for field in ("wafer_price_usd", "defect_density_per_cm2", "mask_set_usd", "design_nre_usd"):
+        path = f"nodes.{node}.{field}"
+        dearer = machine(design, technology=Technology({path: typ(path) * factor}))
+        assert dearer.price_usd >= base.price_usd
+        assert dearer.die_mm2 == base.die_mm2
+    area = machine(
+        design,
+        technology=Technology({f"nodes.{node}.sram_mm2_per_mib": typ(f"nodes.{node}.sram_mm2_per_mib") * factor}),
+    )
+    assert area.die_mm2 > base.die_mm2
+    assert area.price_usd > base.price_usd
+    assert area.tdp_w > base.tdp_w
+
+
+def test_area_for_area_a_cheaper_node_never_costs_more():
+    # The same 400 mm2 on every node: the cheaper wafer, at the same defect density, makes the cheaper die.
+    from cost_models.cost import die_blocks
+
+    wafers = {node: typ(f"nodes.{node}.wafer_price_usd") for node in NODES}
+    order = sorted(NODES, key=wafers.get)
+    cost = [
+        sum(
+            die_blocks(
+                np.array([400.0]),
+                wafer_usd=np.array([wafers[node]]),
+                defects_per_cm2=np.array([0.1]),
+                yield_model="negative_binomial",
+                technology=TECHNOLOGY,
+            ).values()
+        )[0]
+        for node in order
+    ]
+    assert (np.diff(cost) >= 0).all()

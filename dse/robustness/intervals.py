@@ -12,17 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.columns import Choice, Designs, FloatArray
+from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray
 from cost_models.quantities import TECHNOLOGY_PREFIX
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
 from dse.front import nondominated
-from dse.results.picks import Setting, designs_of
+from dse.results.picks import Setting
 from dse.robustness.draws import Spread, joint_draws, spreads_of
 from dse.spec import Spec
 
 QUANTILES = (0.1, 0.5, 0.9)
 """Probabilities of the quantiles that are kept: P10, P50, P90."""
+
+ROWS_AT_ONCE = 16_384
+"""Rows of one call of the evaluator: their columns stay in the cache."""
 
 DRAWS = 2000
 """Joint draws unless told otherwise."""
@@ -66,36 +69,42 @@ def robustness(
 ) -> Robustness:
     """Re-evaluate designs under joint draws of every ranged figure that any of them, or a baseline, depends on.
 
-    One design is one call of the evaluator with a row per draw. The same seed gives the same numbers, and further
-    designs change nothing but `nondominated_share`.
+    Several designs are one call of the evaluator, with a row per design and draw. The same seed gives the same numbers,
+    and further designs change nothing but `nondominated_share`.
 
     Args:
         spec: the sweep.
         designs: at least one design, parameter to value.
         draws: number of joint draws.
         seed: their seed.
-        progress: told after every design.
+        progress: told after every few designs.
     """
-    tables = [designs_of(settings) for settings in designs]
-    nominal, paths = _nominal(spec, tables)
+    nominal, paths = _nominal(spec, designs)
     spreads = spreads_of(paths, spec.figures)
     drawn = joint_draws(spreads, draws=draws, seed=seed)
-    evaluator = Evaluator(spec, Technology({**spec.technology, **drawn}))
+    at_once = max(1, min(len(designs), ROWS_AT_ONCE // draws))
+    tiled = {path: np.tile(values, at_once) for path, values in drawn.items()}
+    evaluator = Evaluator(spec, Technology({**spec.technology, **tiled}))
     quantiles, meets, meets_all, objectives = [], [], [], []
-    for done, table in enumerate(tables, start=1):
-        found = evaluator.evaluate(table)
-        quantiles.append(_quantiles(found.metrics))
-        meets.append({name: float(np.mean(margin >= 0)) for name, margin in found.margins.items()})
-        meets_all.append(float(found.feasible.mean()))
-        # Single precision halves what has to be held of every draw; ties are broken by it in no draw that matters.
-        objectives.append(np.broadcast_to(found.objectives, (draws, found.objectives.shape[1])).astype(np.float32))
+    for start in range(0, len(designs), at_once):
+        block = designs[start : start + at_once]
+        # Every call has as many rows as the figures; what the last one repeats is dropped again.
+        filling = [block[-1]] * (at_once - len(block))
+        found = evaluator.evaluate(_table([*block, *filling], draws))
+        for place in range(len(block)):
+            rows = slice(place * draws, (place + 1) * draws)
+            quantiles.append(_quantiles({name: value[rows] for name, value in found.metrics.items()}))
+            meets.append({name: float(np.mean(margin[rows] >= 0)) for name, margin in found.margins.items()})
+            meets_all.append(float(found.feasible[rows].mean()))
+            # Single precision halves what has to be held of every draw; ties that it makes hide no order that matters.
+            objectives.append(found.objectives[rows].astype(np.float32))
         if progress is not None:
-            progress(done, len(tables))
+            progress(start + len(block), len(designs))
     return Robustness(
         draws=draws,
         seed=seed,
         spreads=tuple(spreads),
-        nominal={name: np.array([one[name] for one in nominal]) for name in nominal[0]},
+        nominal=nominal,
         quantiles={name: np.array([one[name] for one in quantiles]) for name in quantiles[0]},
         p_meets={name: np.array([one[name] for one in meets]) for name in meets[0]},
         p_meets_all=np.array(meets_all),
@@ -103,42 +112,45 @@ def robustness(
     )
 
 
+def _table(designs: Sequence[Mapping[str, Setting]], repeats: int) -> dict[str, Column]:
+    """Return designs as a table, each row `repeats` times; what does not apply to one is NaN there, or inactive."""
+    table: dict[str, Column] = {}
+    for name in dict.fromkeys(name for design in designs for name in design):
+        given = [design.get(name) for design in designs]
+        names = tuple(dict.fromkeys(value for value in given if isinstance(value, str)))
+        if names:
+            codes = [names.index(value) if isinstance(value, str) else INACTIVE for value in given]
+            table[name] = Choice(names, np.repeat(np.array(codes, dtype=np.intp), repeats))
+        else:
+            numbers = [np.nan if value is None else float(value) for value in given]
+            table[name] = np.repeat(np.array(numbers), repeats)
+    return table
+
+
 def figures_of(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> frozenset[str]:
     """Return the figures that designs, or the baselines that constraints are relative to, depend on."""
-    return _nominal(spec, [designs_of(settings) for settings in designs])[1]
+    return _nominal(spec, designs)[1]
 
 
-def _nominal(spec: Spec, tables: Sequence[Designs]) -> tuple[list[dict[str, float]], frozenset[str]]:
+def _nominal(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> tuple[dict[str, FloatArray], frozenset[str]]:
     """Return metrics at the typical figures, and the figures read on the way that no design sets itself."""
     evaluator = Evaluator(spec)
-    metrics, reads, swept = [], set[str](), set[str]()
-    for table in tables:
-        found = evaluator.evaluate(table)
-        metrics.append({name: float(value[0]) for name, value in found.metrics.items()})
-        own = {name.removeprefix(TECHNOLOGY_PREFIX) for name in table if name.startswith(TECHNOLOGY_PREFIX)}
-        if own:
-            # Figures that a design replaces are read from a technology of its own.
-            reads |= _reads_with(spec, table)
-        swept |= own
-    return metrics, frozenset((reads | evaluator.technology.reads) - swept)
+    table = _table(designs, 1)
+    found = evaluator.evaluate({name: column for name, column in table.items() if name not in _swept(table)})
+    metrics = found.metrics if not _swept(table) else Evaluator(spec).evaluate(table).metrics
+    own = {name.removeprefix(TECHNOLOGY_PREFIX) for name in _swept(table)}
+    return {name: np.array(value) for name, value in metrics.items()}, evaluator.technology.reads - own
 
 
-def _reads_with(spec: Spec, table: Designs) -> frozenset[str]:
-    own = {
-        name.removeprefix(TECHNOLOGY_PREFIX): float(column[0])
-        for name, column in table.items()
-        if name.startswith(TECHNOLOGY_PREFIX) and not isinstance(column, Choice)
-    }
-    evaluator = Evaluator(spec, Technology({**spec.technology, **own}))
-    evaluator.evaluate({name: column for name, column in table.items() if not name.startswith(TECHNOLOGY_PREFIX)})
-    return evaluator.technology.reads
+def _swept(table: Designs) -> frozenset[str]:
+    """Return the columns by which designs set figures themselves: they are read from a technology of their own."""
+    return frozenset(name for name in table if name.startswith(TECHNOLOGY_PREFIX))
 
 
 def _quantiles(metrics: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return P10, P50 and P90 of the values that are not missing, NaN where all are."""
     found = {name: np.full(len(QUANTILES), values[0]) for name, values in metrics.items()}
-    # What no figure moves is one value, repeated without a copy.
-    varying = {name: values for name, values in metrics.items() if values.strides != (0,)}
+    varying = {name: values for name, values in metrics.items() if not (values == values[0]).all()}
     whole = [name for name, values in varying.items() if not np.isnan(values).any()]
     if whole:
         stacked = np.quantile(np.stack([varying[name] for name in whole]), QUANTILES, axis=1)
