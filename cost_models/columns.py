@@ -48,6 +48,10 @@ class Choice:
         """
         if all(np.ndim(entry) == 0 for entry in table):
             return np.append(np.asarray(table, dtype=np.float64), np.nan)[self.codes]
+        if len(table) == 1 and not self.codes.any():
+            # One name in every row: its column is the answer.
+            shape = np.broadcast_shapes(self.codes.shape, np.shape(table[0]))
+            return np.array(np.broadcast_to(table[0], shape), dtype=np.float64)
         chosen = np.full(np.broadcast_shapes(self.codes.shape, *map(np.shape, table)), np.nan)
         for code, entry in enumerate(table):
             np.copyto(chosen, entry, where=self.codes == code)

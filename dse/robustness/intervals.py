@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray
 from cost_models.quantities import TECHNOLOGY_PREFIX
 from cost_models.technology import Technology
-from dse.evaluate import Evaluator
+from dse.evaluate import Evaluation, Evaluator
 from dse.front import nondominated
 from dse.results.picks import Setting
 from dse.robustness.draws import Spread, joint_draws, spreads_of
@@ -85,31 +86,54 @@ def robustness(
     at_once = max(1, min(len(designs), ROWS_AT_ONCE // draws))
     tiled = {path: np.tile(values, at_once) for path, values in drawn.items()}
     evaluator = Evaluator(spec, Technology({**spec.technology, **tiled}))
-    quantiles, meets, meets_all, objectives = [], [], [], []
+    met: list[_Met | None] = [None] * len(designs)
+    # Designs of the same names stand together: a column of one name is the quicker to look up.
+    order = sorted(range(len(designs)), key=lambda place: (_names(designs[place]), place))
     for start in range(0, len(designs), at_once):
-        block = designs[start : start + at_once]
+        places = order[start : start + at_once]
+        block = [designs[place] for place in places]
         # Every call has as many rows as the figures; what the last one repeats is dropped again.
         filling = [block[-1]] * (at_once - len(block))
         found = evaluator.evaluate(_table([*block, *filling], draws))
-        for place in range(len(block)):
-            rows = slice(place * draws, (place + 1) * draws)
-            quantiles.append(_quantiles({name: value[rows] for name, value in found.metrics.items()}))
-            meets.append({name: float(np.mean(margin[rows] >= 0)) for name, margin in found.margins.items()})
-            meets_all.append(float(found.feasible[rows].mean()))
-            # Single precision halves what has to be held of every draw; ties that it makes hide no order that matters.
-            objectives.append(found.objectives[rows].astype(np.float32))
+        for slot, place in enumerate(places):
+            met[place] = _met(found, slice(slot * draws, (slot + 1) * draws))
         if progress is not None:
             progress(start + len(block), len(designs))
+    all_met = [one for one in met if one is not None]
     return Robustness(
         draws=draws,
         seed=seed,
         spreads=tuple(spreads),
         nominal=nominal,
-        quantiles={name: np.array([one[name] for one in quantiles]) for name in quantiles[0]},
-        p_meets={name: np.array([one[name] for one in meets]) for name in meets[0]},
-        p_meets_all=np.array(meets_all),
-        nondominated_share=_nondominated_share(np.stack(objectives)),
+        quantiles={name: np.array([one.quantiles[name] for one in all_met]) for name in all_met[0].quantiles},
+        p_meets={name: np.array([one.meets[name] for one in all_met]) for name in all_met[0].meets},
+        p_meets_all=np.array([one.meets_all for one in all_met]),
+        nondominated_share=_nondominated_share(np.stack([one.objectives for one in all_met])),
     )
+
+
+@dataclass(frozen=True)
+class _Met:
+    """What the draws did to one design."""
+
+    quantiles: dict[str, FloatArray]
+    meets: dict[str, float]
+    meets_all: float
+    objectives: NDArray[np.float32]
+
+
+def _met(found: Evaluation, rows: slice) -> _Met:
+    return _Met(
+        quantiles=_quantiles({name: value[rows] for name, value in found.metrics.items()}),
+        meets={name: float(np.mean(margin[rows] >= 0)) for name, margin in found.margins.items()},
+        meets_all=float(found.feasible[rows].mean()),
+        # Single precision halves what has to be held of every draw; ties that it makes hide no order that matters.
+        objectives=found.objectives[rows].astype(np.float32),
+    )
+
+
+def _names(design: Mapping[str, Setting]) -> tuple[str, ...]:
+    return tuple(f"{name} {value}" for name, value in sorted(design.items()) if isinstance(value, str))
 
 
 def _table(designs: Sequence[Mapping[str, Setting]], repeats: int) -> dict[str, Column]:
@@ -153,12 +177,23 @@ def _quantiles(metrics: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     varying = {name: values for name, values in metrics.items() if not (values == values[0]).all()}
     whole = [name for name, values in varying.items() if not np.isnan(values).any()]
     if whole:
-        stacked = np.quantile(np.stack([varying[name] for name in whole]), QUANTILES, axis=1)
-        found.update(zip(whole, stacked.T, strict=True))
+        found.update(zip(whole, _sorted_quantiles(np.stack([varying[name] for name in whole])), strict=True))
     for name in varying.keys() - set(whole):
         known = varying[name][~np.isnan(varying[name])]
-        found[name] = np.quantile(known, QUANTILES) if len(known) else np.full(len(QUANTILES), np.nan)
+        found[name] = _sorted_quantiles(known[None])[0] if len(known) else np.full(len(QUANTILES), np.nan)
     return found
+
+
+def _sorted_quantiles(rows: FloatArray) -> FloatArray:
+    """Return the quantiles of each row, between its values in proportion, as `numpy.quantile` has them.
+
+    Sorting is five times as fast here as the selection that `numpy.quantile` does.
+    """
+    ordered = np.sort(rows, axis=1)
+    place = np.array(QUANTILES) * (rows.shape[1] - 1)
+    below = np.floor(place).astype(np.intp)
+    above = np.minimum(below + 1, rows.shape[1] - 1)
+    return np.asarray(ordered[:, below] + (ordered[:, above] - ordered[:, below]) * (place - below))
 
 
 def _nondominated_share(objectives: FloatArray) -> FloatArray:
