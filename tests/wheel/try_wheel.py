@@ -1,4 +1,4 @@
-"""Tries an installed wheel from an empty folder, as a new user would; run by ``make wheel`` with a Python that has only it."""
+"""Tries an installed wheel from an empty folder, as a new user would; ``make wheel`` runs it with just the wheel."""
 
 import json
 import subprocess
@@ -33,7 +33,8 @@ def main() -> None:
         assert json.loads((Path(folder) / "here/manifest.json").read_text())["counts"]["feasible"]
         program = "from dse import load; print(load('mychip.yaml').evaluate({'macs': [8192, 16384]}).shape)"
         subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        typed = "import dse, cost_models, pathlib as p; print([*(p.Path(m.__file__).parent.joinpath('py.typed').is_file() for m in (dse, cost_models))])"
+        parts = "p.Path(m.__file__).parent.joinpath('py.typed').is_file() for m in (dse, cost_models)"
+        typed = f"import dse, cost_models, pathlib as p; print([*({parts})])"
         found = subprocess.run([sys.executable, "-c", typed], cwd=folder, check=True, capture_output=True, text=True)
         assert found.stdout.strip() == "[True, True]"
     print("the wheel works from an empty folder")
