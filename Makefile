@@ -10,6 +10,8 @@
 
 PYTHON ?= python3
 LOWEST_PYTHON ?= $(PYTHON)
+# Old versions are deprecated by the newest of what they themselves need.
+OLD_WARNINGS := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -44,7 +46,7 @@ wheel: $(INSTALLED)
 lowest: $(INSTALLED)
 	$(BIN)/uv venv --quiet --clear --python $(LOWEST_PYTHON) $(VENV)/lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[test]'
-	$(VENV)/lowest/bin/python -m pytest -m 'not browser and not docs'
+	$(VENV)/lowest/bin/python -m pytest -m 'not browser and not docs' $(OLD_WARNINGS)
 
 # The versions that the tests were last run with, for installations that must be the same: pip install -c constraints.txt
 lock: $(INSTALLED)

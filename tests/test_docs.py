@@ -31,6 +31,8 @@ from dse.spec import load_spec, parse_spec
 from dse.spec.schema import sweep_schema
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.docs
+
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"^(?:#|//) file: (\S+?)(, wrong)?\n")

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from dse.errors import RunError, SpecError
+from dse.evaluate import Evaluator
 from dse.explain import explain_baseline, explain_designs
+from dse.explain.sensitivity import space_sensitivity, write_sensitivity
 from dse.loop import run
 from dse.plots import KINDS, plot_run
 from dse.plots.breakdown import _block_bar, _block_names, _grouped, _power_bar
+from dse.plots.design import BATCHES, CONTEXTS, _Box, _latencies, _rim, _slices
 from dse.plots.labels import Label, place_labels
 from dse.plots.parallel import draw_parallel
 from dse.plots.pareto import _edge_of_pair
@@ -22,6 +25,7 @@ from dse.plots.reading import _limits_of, explanations_of, scene_of
 from dse.plots.scene import Limit, Pick, Scene
 from dse.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
 from dse.results.picks import designs_of
+from dse.space import Space
 from dse.spec import ConstraintSpec, parse_spec
 
 SWEEP = {
@@ -75,6 +79,11 @@ def test_every_kind_of_figure_lies_in_the_run(stored, figures):
         "breakdown-power-chat",
         "breakdown-area",
         "breakdown-cost",
+        "pareto3d-chat.ms_per_token-chat.tokens_per_joule-cost_usd",
+        "floorplan",
+        "latency-chat",
+        "sensitivity",
+        "hypervolume",
     }
     assert {path.parent for path in figures} == {stored.path / "plots"}
     assert len(figures) == 2 * len(names)
@@ -86,7 +95,7 @@ def test_no_figure_is_blank(figures):
             grey = imread(path)[..., :3].mean(axis=2)
             assert min(grey.shape) > 300
             assert grey[0, 0] == 1.0
-            assert 0.01 < (grey < 0.95).mean() < 0.6
+            assert 0.01 < (grey < 0.95).mean() < 0.9
 
 
 @pytest.mark.parametrize(
@@ -294,3 +303,51 @@ def test_baselines_of_a_scene_are_the_evaluated_ones(stored):
     knee = next(pick for pick in stored.picks if pick["name"] == "knee")
     again = explain_designs(evaluator, designs_of(knee["design"])).workloads["chat"].metrics["ms_per_token"]
     assert again == pytest.approx(knee["metrics"]["chat.ms_per_token"], rel=1e-8)
+
+
+def test_indices_of_the_space_are_shares_and_find_what_decides(tmp_path):
+    spec = parse_spec(SWEEP)
+    table = space_sensitivity(spec, samples=256)
+    assert set(table["parameter"]) == set(Space(spec).dimensions)
+    first, total = (table.pivot(index="parameter", columns="metric", values=f"{k}_order") for k in ("first", "total"))
+    # Estimates of shares scatter a little around their bounds.
+    assert (first < total + 0.1).all().all() and (total > -0.05).all().all() and (first.sum() < 1.1).all()
+    # MAC units cost area, but how weights are stored does not.
+    assert total.loc["macs", "cost_usd"] > total.loc["weight_format", "cost_usd"]
+    assert total.loc["memory", "cost_usd"] > 0.2
+    written = write_sensitivity(spec, tmp_path)
+    assert len(pd.read_csv(tmp_path / "sensitivity.csv")) == len(written)
+
+
+def test_the_floorplan_is_to_scale(stored):
+    (_, design), *_ = explanations_of(stored)[0].items()
+    areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]
+    width = np.sqrt(sum(areas.values()))
+    boxes, inset = _rim(areas, edges, width, width)
+    for block, edge in (("memory_interface", "memory"), ("host_interface", "host")):
+        own = [box for box in boxes if box.name == block]
+        assert sum(box.width * box.height for box in own) == pytest.approx(areas[block])
+        depth = areas[block] / edges[edge]
+        assert sum(max(box.width, box.height) for box in own) == pytest.approx(edges[edge], abs=len(own) * depth)
+    assert all(box.x >= 0 and box.x + box.width <= width + 1e-9 for box in boxes)
+    assert max(inset) < width / 2
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=8))
+def test_slices_fill_their_room_in_proportion(areas):
+    room = _Box("", 1.0, 2.0, 7.0, 5.0)
+    boxes = _slices([(str(k), area) for k, area in enumerate(areas)], room)
+    for box, area in zip(boxes, areas, strict=True):
+        assert box.width * box.height == pytest.approx(35.0 * area / sum(areas))
+
+
+def test_latencies_are_those_of_the_evaluator(stored):
+    pick = stored.picks[0]
+    evaluator = Evaluator(stored.spec)
+    per_token, to_first = _latencies(evaluator, pick["design"], "chat")
+    place = CONTEXTS.index(512), BATCHES.index(8)
+    changed = {**pick["design"], "chat.batch": 8, "chat.prompt_tokens": 512, "chat.output_tokens": 512}
+    found = evaluator.evaluate(designs_of(changed)).metrics
+    assert per_token[place] == pytest.approx(found["chat.ms_per_token"][0])
+    assert to_first[place] == pytest.approx(found["chat.ttft_ms"][0])
+    assert (np.diff(to_first[:, 0]) > 0).all()

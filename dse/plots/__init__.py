@@ -9,8 +9,12 @@ from dse.errors import Fault, Place, RunError, SpecError
 from dse.results.store import open_run
 from dse.spec.words import one_of, quoted, suggest
 
-KINDS = ("pareto", "parallel", "roofline", "breakdown", "robust")
-"""What can be drawn: front, parallel coordinates, rooflines of the knee, power, area and cost by block, joint draws."""
+KINDS = (
+    "pareto", "pareto3d", "parallel", "roofline", "breakdown", "floorplan", "latency", "sensitivity", "hypervolume",
+    "robust",
+)  # fmt: skip
+"""What can be drawn: the front; parallel coordinates; of the knee its rooflines, its die, and its latency against batch
+and context; power, area and cost by block; which parameters decide; the progress of the search; joint draws."""
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -39,26 +43,36 @@ def plot_run(
     folder = run.path / "plots"
     folder.mkdir(exist_ok=True)
 
+    from dse.evaluate import Evaluator
     from dse.plots.breakdown import draw_breakdowns
+    from dse.plots.design import draw_floorplan, draw_latency
     from dse.plots.parallel import draw_parallel
     from dse.plots.pareto import draw_pareto
     from dse.plots.reading import explanations_of, scene_of
     from dse.plots.robustness import draw_robustness, has_draws
     from dse.plots.roofline import draw_rooflines
+    from dse.plots.space import draw_hypervolume, draw_pareto_3d, draw_sensitivity
     from dse.plots.style import drawing
 
     paths: list[Path] = []
     with drawing():
-        if {"pareto", "parallel"} & set(chosen):
+        if {"pareto", "pareto3d", "parallel"} & set(chosen):
             scene = scene_of(run)
             paths += draw_pareto(scene, folder, wanted) if "pareto" in chosen else []
+            paths += draw_pareto_3d(scene, folder, wanted) if "pareto3d" in chosen else []
             paths += draw_parallel(scene, folder, wanted) if "parallel" in chosen else []
-        if {"roofline", "breakdown"} & set(chosen) and run.picks:
+        if {"roofline", "breakdown", "floorplan"} & set(chosen) and run.picks:
             picks, baselines = explanations_of(run)
-            if "roofline" in chosen:
-                name = next((name for name in picks if "knee" in name), next(iter(picks)))
-                paths += draw_rooflines(name, picks[name], baselines, folder, wanted)
+            name = next((name for name in picks if "knee" in name), next(iter(picks)))
+            paths += draw_rooflines(name, picks[name], baselines, folder, wanted) if "roofline" in chosen else []
+            paths += draw_floorplan(name, picks[name], folder, wanted) if "floorplan" in chosen else []
             paths += draw_breakdowns(picks, baselines, folder, wanted) if "breakdown" in chosen else []
+        if "latency" in chosen and run.picks:
+            pick = next((one for one in run.picks if one["name"] == "knee"), run.picks[0])
+            words = str(pick["name"]).replace("_", " ")
+            paths += draw_latency(words, Evaluator(run.spec), pick["design"], folder, wanted)
+        paths += draw_sensitivity(run, folder, wanted) if "sensitivity" in chosen else []
+        paths += draw_hypervolume(run, folder, wanted) if "hypervolume" in chosen and len(run.progress) else []
         if "robust" in chosen and has_draws(run):
             paths += draw_robustness(run, folder, wanted)
         elif kinds is not None and "robust" in chosen:
