@@ -13,12 +13,12 @@ import time
 
 import numpy as np
 
-from cost_models.coding import outputs_at
-from cost_models.containers import Bitmap, Codes, Container, Csr, Dense, RiceGaps, RunLength
-from cost_models.patterns import NofM, Tiled
-from cost_models.planes import XorPlanes
-from cost_models.pruning import generate_matrix, magnitude_mask, nm_mask
-from cost_models.quantising import quantise
+from cost_models.codes.coding import outputs_at
+from cost_models.codes.containers import Bitmap, Codes, Container, Csr, Dense, RiceGaps, RunLength
+from cost_models.codes.patterns import NofM, Tiled
+from cost_models.codes.planes import XorPlanes
+from cost_models.codes.pruning import generate_matrix, magnitude_mask, nm_mask
+from cost_models.codes.quantising import quantise
 
 
 def timed(container: Container, codes: Codes, bits: int) -> tuple[float, float, float]:

@@ -9,18 +9,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
+from cost_models.codes.decoder import plane_bits
+from cost_models.codes.entropy import binary_entropy
 from cost_models.columns import FloatArray, Number
-from cost_models.decoder import plane_bits
 from cost_models.library import WeightFormat
 
 LONGEST_RUN_BITS = 16
 """Bits of a run up to which the best run-length code is looked for."""
-
-
-def binary_entropy(share: Number) -> FloatArray:
-    """Return H(share) in bits: what a yes-or-no that is yes with that share costs at least."""
-    share = np.asarray(share, dtype=np.float64)
-    return np.asarray(-(special.xlogy(share, share) + special.xlogy(1 - share, 1 - share)) / np.log(2))[()]
 
 
 def scale_bits_per_weight(form: WeightFormat) -> FloatArray:

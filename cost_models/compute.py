@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cost_models.codes.decoder import decoder_hardware
 from cost_models.columns import Choice, FloatArray, Number
 from cost_models.compression import xor_outputs
-from cost_models.decoder import decoder_hardware
 from cost_models.execution import Lanes, execution
 from cost_models.library import WeightFormat, load_library
 from cost_models.storage import Storage

@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cost_models.codes.lanes import lane_efficiency
 from cost_models.columns import INACTIVE, Choice, FloatArray, Number
-from cost_models.lanes import lane_efficiency
 from cost_models.library import WeightFormat
 from cost_models.storage import Storage
 from cost_models.technology import Technology

@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from cost_models.codes.decoder import encoding_efficiency
 from cost_models.columns import Choice, Column, Designs, FloatArray, Number
-from cost_models.decoder import encoding_efficiency
 from cost_models.library import WeightFormat, load_library
 from cost_models.library_models import FREE_FIELDS
 

@@ -195,7 +195,7 @@ def _commands(group: Any, path: str) -> Iterable[tuple[str, Any]]:
 
 ROOMS = (
     "workload", "parameters", "serving", "roofline", "passes", "inference", "software", "interconnect", "memory",
-    "compute", "compression", "coding", "quality", "area", "power", "energy", "cost", "silicon", "published",
+    "compute", "compression", "codes/coding", "quality", "area", "power", "energy", "cost", "silicon", "published",
     "machine", "metrics", "technology",
 )  # fmt: skip
 """Modules of the models, in the order of a calculation."""

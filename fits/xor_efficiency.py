@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cost_models.coding import XorCode, outputs_at
-from cost_models.pruning import block_mask
+from cost_models.codes.coding import XorCode, outputs_at
+from cost_models.codes.pruning import block_mask
 
 TABLE = Path(__file__).parents[1] / "cost_models" / "library" / "xor_efficiency.csv"
 STEPS = 256

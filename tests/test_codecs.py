@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cost_models.bitstream import CompressionError
-from cost_models.codecs import compress_matrix, entropy_bound, format_names
-from cost_models.pruning import generate_matrix
+from cost_models.codes.bitstream import CompressionError
+from cost_models.codes.codecs import compress_matrix, entropy_bound, format_names
+from cost_models.codes.pruning import generate_matrix
 
 MATRIX = generate_matrix((64, 256), seed=1)
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.bitstream import CompressionError
-from cost_models.coding import STREAM_WEIGHTS, Corrections, XorCode, outputs_at, stream_shape
-from cost_models.pruning import block_mask
+from cost_models.codes.bitstream import CompressionError
+from cost_models.codes.coding import STREAM_WEIGHTS, Corrections, XorCode, outputs_at, stream_shape
+from cost_models.codes.pruning import block_mask
 
 
 def efficiency(n_in, registers, sparsity, n_out, *, rho=0.0, maps=3, streams=8, steps=128):

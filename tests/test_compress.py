@@ -140,8 +140,8 @@ def test_bad_tensors_end_with_a_line(call, tmp_path, tensor, words):
 
 
 def test_a_code_that_stores_more_than_it_puts_out_is_refused():
-    from cost_models.bitstream import CompressionError
-    from cost_models.coding import XorCode
+    from cost_models.codes.bitstream import CompressionError
+    from cost_models.codes.coding import XorCode
 
     with pytest.raises(CompressionError, match="n_in must not exceed n_out"):
         XorCode(8, 7)

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cost_models.codes.lanes import lane_efficiency
 from cost_models.columns import Choice
 from cost_models.compression import stored_bits
 from cost_models.compute import (
@@ -17,7 +18,6 @@ from cost_models.compute import (
     xor_network,
 )
 from cost_models.execution import Lanes
-from cost_models.lanes import lane_efficiency
 from cost_models.library import load_library
 from cost_models.storage import Storage
 from cost_models.technology import Technology

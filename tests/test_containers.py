@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cost_models.bitstream import (
+from cost_models.codes.bitstream import (
     BitString,
     CompressionError,
     read_fields,
@@ -17,10 +17,10 @@ from cost_models.bitstream import (
     write_fields,
     write_unary,
 )
+from cost_models.codes.containers import Bitmap, Csr, Dense, RiceGaps, RunLength
+from cost_models.codes.patterns import NofM, Tiled
+from cost_models.codes.planes import XorPlanes
 from cost_models.compression import run_length_bits
-from cost_models.containers import Bitmap, Csr, Dense, RiceGaps, RunLength
-from cost_models.patterns import NofM, Tiled
-from cost_models.planes import XorPlanes
 
 UNSTRUCTURED = [
     Dense(), Bitmap(), Csr(16), Csr(32), RunLength(), RunLength(3), RiceGaps(), Tiled(), Tiled(4, 8, index_bits=5),

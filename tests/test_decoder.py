@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.bitstream import CompressionError
-from cost_models.codecs import compress_matrix
-from cost_models.decoder import TABLE, decoder_hardware, decoders_needed, encoding_efficiency, plane_bits
-from cost_models.pruning import generate_matrix
+from cost_models.codes.bitstream import CompressionError
+from cost_models.codes.codecs import compress_matrix
+from cost_models.codes.decoder import TABLE, decoder_hardware, decoders_needed, encoding_efficiency, plane_bits
+from cost_models.codes.pruning import generate_matrix
 
 with TABLE.open(newline="", encoding="utf-8") as file:
     ROWS = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cost_models.bitstream import CompressionError
-from cost_models.lanes import block_correlation, expected_fullest, lane_efficiency, observed_efficiency
-from cost_models.pruning import block_mask
+from cost_models.codes.bitstream import CompressionError
+from cost_models.codes.lanes import block_correlation, expected_fullest, lane_efficiency, observed_efficiency
+from cost_models.codes.pruning import block_mask
 
 LANES = [4, 64, 1024, 16384]
 

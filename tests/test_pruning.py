@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.binary_coding import binary_code
-from cost_models.bitstream import CompressionError
-from cost_models.lanes import block_correlation
-from cost_models.pruning import (
+from cost_models.codes.binary_coding import binary_code
+from cost_models.codes.bitstream import CompressionError
+from cost_models.codes.lanes import block_correlation
+from cost_models.codes.pruning import (
     block_mask,
     check_matrix,
     generate_matrix,
@@ -16,7 +16,7 @@ from cost_models.pruning import (
     magnitude_mask,
     nm_mask,
 )
-from cost_models.quantising import quantise
+from cost_models.codes.quantising import quantise
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.standard_normal((16, 96))

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cost_models.codes.lanes import lane_efficiency
 from cost_models.columns import INACTIVE, Choice
 from cost_models.compression import stored_bits
 from cost_models.cost import Economics
 from cost_models.errors import UnknownEntryError
-from cost_models.lanes import lane_efficiency
 from cost_models.library import load_library
 from cost_models.library_models import FREE_FIELDS
 from cost_models.machine import Machine

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from cost_models import trellis
-from cost_models.gf2 import count_bits, pack_words, span, unpack_words
-from cost_models.trellis import best_inputs
+from cost_models.codes import trellis
+from cost_models.codes.gf2 import count_bits, pack_words, span, unpack_words
+from cost_models.codes.trellis import best_inputs
 
 
 def outputs(generator, inputs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cost_models.decoder import measured_codes
+from cost_models.codes.decoder import measured_codes
 from cost_models.execution import executions_of
 from cost_models.library import Library, WeightFormat
 from cost_models.library_models import FREE_FIELDS

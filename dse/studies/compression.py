@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from cost_models.codes.lanes import block_correlation, lane_efficiency, observed_efficiency
 from cost_models.compression import stored_bits
 from cost_models.kernels import break_even_sparsity, crossover_rows, weight_only_gain
-from cost_models.lanes import block_correlation, lane_efficiency, observed_efficiency
 from cost_models.library import load_library
 from cost_models.metrics import workload_metrics
 from cost_models.technology import Technology

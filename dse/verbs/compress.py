@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.bitstream import CompressionError
-from cost_models.codecs import Compressed, compress_matrix
-from cost_models.lanes import block_correlation
-from cost_models.pruning import check_sparsity, generate_matrix
+from cost_models.codes.bitstream import CompressionError
+from cost_models.codes.codecs import Compressed, compress_matrix
+from cost_models.codes.lanes import block_correlation
+from cost_models.codes.pruning import check_sparsity, generate_matrix
 from dse.errors import TensorError
 from dse.tensors import read_tensor
 from dse.terminal import console, print_lines, print_table
@@ -50,7 +50,7 @@ def compress_tensor(
         pattern: N:M of the patterned formats.
         shift_registers: of the XOR codes, one format for each.
         output: "table", "json" or "csv".
-        options: further fields of `cost_models.codecs.Options`.
+        options: further fields of `cost_models.codes.codecs.Options`.
 
     Raises:
         TensorError: a file, tensor or option that cannot be used.

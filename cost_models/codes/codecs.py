@@ -11,16 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.binary_coding import binary_code
-from cost_models.bitstream import CompressionError
-from cost_models.coding import outputs_at
+from cost_models.codes.binary_coding import binary_code
+from cost_models.codes.bitstream import CompressionError
+from cost_models.codes.coding import outputs_at
+from cost_models.codes.containers import Bitmap, Codes, Container, Csr, Dense, RiceGaps, RunLength
+from cost_models.codes.entropy import binary_entropy
+from cost_models.codes.patterns import NofM, Tiled
+from cost_models.codes.planes import XorPlanes
+from cost_models.codes.pruning import check_matrix, magnitude_mask, nm_mask
+from cost_models.codes.quantising import quantise
 from cost_models.columns import FloatArray
-from cost_models.compression import binary_entropy
-from cost_models.containers import Bitmap, Codes, Container, Csr, Dense, RiceGaps, RunLength
-from cost_models.patterns import NofM, Tiled
-from cost_models.planes import XorPlanes
-from cost_models.pruning import check_matrix, magnitude_mask, nm_mask
-from cost_models.quantising import quantise
 
 HALF_BITS = 16
 SECOND_GROUP = 256

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from cost_models.bitstream import BitString, CompressionError
-from cost_models.coding import Corrections, EncodedBits, XorCode, outputs_at, stream_shape
-from cost_models.containers import Codes, Stored, as_codes, check_codes, read_mask, write_mask
-from cost_models.pruning import interleaving
+from cost_models.codes.bitstream import BitString, CompressionError
+from cost_models.codes.coding import Corrections, EncodedBits, XorCode, outputs_at, stream_shape
+from cost_models.codes.containers import Codes, Stored, as_codes, check_codes, read_mask, write_mask
+from cost_models.codes.pruning import interleaving
 
 
 @dataclass(frozen=True)

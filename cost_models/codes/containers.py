@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.bitstream import (
+from cost_models.codes.bitstream import (
     BitString,
     CompressionError,
     field_width,

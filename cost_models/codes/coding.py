@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.bitstream import (
+from cost_models.codes.bitstream import (
     BitString,
     CompressionError,
     field_width,
@@ -29,8 +29,8 @@ from cost_models.bitstream import (
     write_fields,
     write_unary,
 )
-from cost_models.gf2 import Bits, pack_words, span, unpack_words
-from cost_models.trellis import best_inputs
+from cost_models.codes.gf2 import Bits, pack_words, span, unpack_words
+from cost_models.codes.trellis import best_inputs
 
 STREAM_WEIGHTS = 4096
 """Weights in a stream, about: long enough that the first contents of the registers cost nothing to speak of."""

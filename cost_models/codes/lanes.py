@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, special
 
-from cost_models.bitstream import CompressionError
+from cost_models.codes.bitstream import CompressionError
 from cost_models.columns import FloatArray
 
 CHUNK = 1 << 21

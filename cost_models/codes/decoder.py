@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cost_models.bitstream import CompressionError
+from cost_models.codes.bitstream import CompressionError
 from cost_models.columns import FloatArray
 
 TABLE = Path(__file__).parent / "library" / "xor_efficiency.csv"

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.bitstream import CompressionError, field_width, read_fields, write_fields
-from cost_models.containers import Codes, Stored, as_codes, check_codes
-from cost_models.pruning import check_pattern
+from cost_models.codes.bitstream import CompressionError, field_width, read_fields, write_fields
+from cost_models.codes.containers import Codes, Stored, as_codes, check_codes
+from cost_models.codes.pruning import check_pattern
 
 
 @dataclass(frozen=True)

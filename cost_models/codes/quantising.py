@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.bitstream import CompressionError
+from cost_models.codes.bitstream import CompressionError
 from cost_models.columns import FloatArray
 
 Codes = NDArray[np.unsignedinteger[Any]]

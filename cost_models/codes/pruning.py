@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.bitstream import CompressionError
+from cost_models.codes.bitstream import CompressionError
 from cost_models.columns import FloatArray
 
 Mask = NDArray[np.bool_]

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.gf2 import Bits, Integers, count_bits, pack_words, span
+from cost_models.codes.gf2 import Bits, Integers, count_bits, pack_words, span
 
 SPREAD_BITS = 15
 """Survivors in a block up to which costs are spread over {0, 1}^w."""
