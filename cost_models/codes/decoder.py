@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from cost_models.codes.bitstream import CompressionError
 from cost_models.columns import FloatArray
 
-TABLE = Path(__file__).parent / "library" / "xor_efficiency.csv"
+TABLE = Path(__file__).parents[1] / "library" / "xor_efficiency.csv"
 
 
 @dataclass(frozen=True)
