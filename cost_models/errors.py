@@ -1,7 +1,8 @@
 """What can be wrong with an entry of the library, or with the name of one.
 
 LibraryError            a library file cannot be read, or a value in it is not what it must be
-└── UnknownEntryError   a name that the library does not hold, with the closest names it does
+├── UnknownEntryError   a name that the library does not hold, with the closest names it does
+└── ExecutionError      a chip is asked to execute a weight format in a way that it cannot
 """
 
 from __future__ import annotations
@@ -25,3 +26,14 @@ class UnknownEntryError(LibraryError, KeyError):
     def __str__(self) -> str:
         perhaps = f"; perhaps {' or '.join(self.suggestions)}" if self.suggestions else ""
         return f"{self.name!r} is not a {self.kind} of the library{perhaps}"
+
+
+class ExecutionError(LibraryError):
+    """A chip of the library cannot execute a weight format in the way that was asked for."""
+
+    def __init__(self, way: str, chip: str, weight_format: str, act_bits: float, able: Iterable[str]) -> None:
+        self.able = tuple(able)
+        super().__init__(
+            f"{chip} cannot execute {weight_format} with {act_bits:g}-bit activations as {way}: "
+            f"it can do {', '.join(self.able)}"
+        )

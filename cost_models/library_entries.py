@@ -8,6 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+ChipWay = Literal["dense", "direct", "dequantise", "skip_2of4", "look_up", "bit_plane"]
+"""What `Chip.executions` may hold; no chip here is documented to gate or skip zeros that lie anywhere."""
+
 Peaks = Mapping[Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"], PositiveFloat]
 
 
@@ -85,6 +88,8 @@ class Chip(Record):
         bandwidth_gbps: peak memory bandwidth.
         link_gbps: chip-to-chip bandwidth one way, sum over the links of one chip.
         executions: what the arithmetic can do with stored weights.
+        look_ups_tera_per_s: look-ups per second, 10^12, of executing codes by table; None where it does not.
+        binary_tops: peak of products of single bits, tera-operations per second; None where it has none.
         unified_memory: whether the host's programs share the memory.
         conflicts: fields on which sources disagree.
     """
@@ -122,12 +127,21 @@ class Chip(Record):
     price_basis: str
     rental_usd_per_hour: PositiveFloat | None = None
     default_stack: str | None = None
-    executions: tuple[Literal["dense", "direct", "dequantise", "skip_2of4"], ...] = ("dense", "dequantise")
+    executions: tuple[ChipWay, ...] = ("dense", "dequantise")
+    look_ups_tera_per_s: PositiveFloat | None = None
+    binary_tops: PositiveFloat | None = None
     verified: bool = True
     note: str = ""
     claims: tuple[str, ...] = ()
     sources: tuple[str, ...] = Field(min_length=1)
     conflicts: tuple[Conflict, ...] = ()
+
+    @model_validator(mode="after")
+    def _rates_of_executions(self) -> Self:
+        for way, field in (("look_up", "look_ups_tera_per_s"), ("bit_plane", "binary_tops")):
+            if (way in self.executions) != (getattr(self, field) is not None):
+                raise ValueError(f"{field} must be given where executions hold {way} and nowhere else")
+        return self
 
 
 class Memory(Record):

@@ -9,18 +9,18 @@ running program draws (the stack's ``active_share``) they make decode draw 440-5
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from cost_models import power
 from cost_models.carbon import die_kg, dram_kg
+from cost_models.chip_execution import chip_execution, execution_gain
 from cost_models.columns import Choice, FloatArray, Number
 from cost_models.compute import HEAD_BITS, Scales, head_operand_bits
 from cost_models.cost import good_share
 from cost_models.errors import LibraryError
 from cost_models.library import Chip, WeightFormat
 from cost_models.machine import Machine
+from cost_models.peaks import peak_ops_per_s
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
 
@@ -35,49 +35,6 @@ IDLE_BOARD_FIGURES = {
     "tpu_v4": "static_power.idle_board_w.tpu_v4_min",
 }
 """Figure of the idle power of a chip's board, its own or that of a board with the same die."""
-
-WIDTHS = (4, 8, 16, 32)
-"""Operand widths of published peaks, bits."""
-
-FORMATS = {
-    ("float", 4): ("fp4",),
-    ("int", 4): ("int4",),
-    ("float", 8): ("fp8",),
-    ("int", 8): ("int8",),
-    ("float", 16): ("bf16", "fp16"),
-    ("int", 16): ("bf16", "fp16"),
-    ("float", 32): ("fp32",),
-    ("int", 32): ("fp32",),
-}
-"""Peaks that serve an operand kind and width, the first that a chip has."""
-
-
-def _at_width(peaks: Mapping[str, float], kind: str, width: int) -> str | None:
-    return next((name for name in FORMATS[kind, width] if name in peaks), None)
-
-
-def peak_ops_per_s(chip: Chip, *, kind: str, bits: float) -> tuple[str, float]:
-    """Return (format, operations per second) at which a chip multiplies operands of a kind and width.
-
-    The format of that width if the chip has a peak for it, else the next wider one it has: an A100 multiplies fp8
-    weights in bf16. Where nothing as wide is published, the widest peak below, halved for each doubling of the width
-    as tensor cores do it; NaN for a chip without any peak. Of bf16 and fp16 the former, whose peaks accumulate in fp32.
-
-    Args:
-        chip: library chip.
-        kind: "int" or "float".
-        bits: wider operand of the two.
-    """
-    peaks: Mapping[str, float] = dict(chip.peak_tops.items())
-    needed = next((width for width in WIDTHS if width >= bits), WIDTHS[-1])
-    for width in WIDTHS:
-        if width >= needed and (name := _at_width(peaks, kind, width)):
-            return name, peaks[name] * TERA
-    for width in reversed(WIDTHS):
-        for other in (kind, "float", "int"):
-            if width < needed and (name := _at_width(peaks, other, width)):
-                return FORMATS[kind, needed][0], peaks[name] * TERA * width / needed
-    return FORMATS[kind, needed][0], float("nan")
 
 
 def mac_energy_pj_n7(chip: Chip, name: str, technology: Technology) -> Number:
@@ -174,16 +131,23 @@ def _embodied_kg(chip: Chip, technology: Technology) -> FloatArray:
 
 
 def chip_machine(
-    chip: Chip, *, weight_format: WeightFormat, act_bits: float, kv_bits: float, technology: Technology
+    chip: Chip,
+    *,
+    weight_format: WeightFormat,
+    act_bits: float,
+    kv_bits: float,
+    technology: Technology,
+    weight_execution: str | None = None,
 ) -> Machine:
     """Return the Machine of a library chip with weights in a format; every field ``(1,)``.
 
     Arithmetic: body and head run in the format of the wider operand, activations or weights as the multiplier sees
     them, so 16-bit activations mean the 16-bit peak with weights expanded; attention in 16 bits (fp32 for wider KV
-    elements). 2:4 patterns gain where the chip has sparse tensor cores (`Chip.executions`); other zeros are multiplied.
-    Expanding weights costs the software stack's time, not the machine's, and no energy of its own. Memory:
-    coefficients of its technology; a chip without DRAM streams from its SRAM. An unpublished SRAM or die size
-    is the library's assumption (``published``), an unpublished TDP, link or node is NaN and so is what follows from it.
+    elements). What the chip can do with stored weights, and at what rate, says `cost_models.chip_execution`: 2:4
+    patterns gain on sparse tensor cores, other zeros are multiplied. Expanding weights costs the software stack's
+    time (`Formats.unpacked`), not the machine's, and no energy of its own. Memory: coefficients of its technology; a
+    chip without DRAM streams from its SRAM. An unpublished SRAM or die size is the library's assumption
+    (``published``), an unpublished TDP, link or node is NaN and so is what follows from it.
 
     Args:
         chip: library chip.
@@ -191,14 +155,18 @@ def chip_machine(
         act_bits: activations in linear layers and head.
         kv_bits: KV-cache elements.
         technology: figures.
+        weight_execution: how stored weights are worked through; the chip's own way where None.
 
     Raises:
+        ExecutionError: the chip cannot execute the format so.
         LibraryError: bandwidth or capacity of the chip is not published.
     """
     form, value = weight_format, technology.value
     head_kind = form.operand if form.head_bits < HEAD_BITS else "float"
+    way = chip_execution(chip, form, act_bits=act_bits, chosen=weight_execution)
+    gain = execution_gain(chip, form, way, act_bits=act_bits, technology=technology)
     uses = {
-        "linear": peak_ops_per_s(chip, kind=form.operand, bits=max(act_bits, form.operand_bits)),
+        "linear": (way.peak, way.peak_ops_per_s),
         "head": peak_ops_per_s(chip, kind=head_kind, bits=max(act_bits, head_operand_bits(form))),
         "attention": peak_ops_per_s(chip, kind="float", bits=max(kv_bits, HEAD_BITS)),
     }
@@ -210,9 +178,8 @@ def chip_machine(
         use: _column(mac_energy_pj_n7(chip, name, technology) * scales.energy * delivery)
         for use, (name, _) in uses.items()
     }
-    if form.kind == "nm" and (form.n, form.m) == (2, 4) and "skip_2of4" in chip.executions:
-        rates["linear"] = rates["linear"] * np.asarray(value("execution.sparse_tensor_gain"))
-        joules["linear"] = joules["linear"] * form.n / form.m
+    rates["linear"] = rates["linear"] * np.asarray(gain.rate)
+    joules["linear"] = joules["linear"] * np.asarray(gain.energy)
     efficiency = _column(value("board.vrm_efficiency"))
     stream_efficiency, dram_j_per_byte = _memory(chip, technology)
     tdp_w, die_mm2 = _column(_or_nan(chip.tdp_w)), _column(_or_nan(chip.die_mm2))

@@ -182,8 +182,8 @@ def _ratios(values: Mapping[str, float], base: Mapping[str, float]) -> dict[str,
 
 def baseline_words(entry: BaselineSpec) -> str:
     """Return in one line what a baseline is."""
-    stack = f", {entry.stack}" if entry.stack else ""
-    return f"{entry.chips}, {entry.weight_format}, KV {entry.kv_bits:g} bit{stack}"
+    further = "".join(f", {one}" for one in (entry.weight_execution, entry.stack) if one)
+    return f"{entry.chips}, {entry.weight_format}, KV {entry.kv_bits:g} bit{further}"
 
 
 def _design_words(settings: Mapping[str, Setting]) -> str:

@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_models.chip_execution import chip_execution
 from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number, row_count
 from cost_models.compression import stored_bits
 from cost_models.derived import derived_metrics, with_inputs
@@ -265,6 +266,7 @@ class Evaluator:
             weight_format=entry.weight_format,
             kv_bits=entry.kv_bits,
             act_bits=entry.act_bits,
+            weight_execution=entry.weight_execution,
             stack=entry.stack,
             technology=self.technology,
             limits=self.limits[name],
@@ -370,6 +372,8 @@ def served_parts(
         head_bits=_of_format(columns, lambda form: form.head_bits),
         kv_bits=_numeric(columns["kv_bits"]),
         activation_bits=technology.value("serving.activation_bits"),
+        operand_bits=_numeric(columns["operand_bits"]) if "operand_bits" in columns else 16.0,
+        unpacked=_numeric(columns["unpacked"]) if "unpacked" in columns else 0.0,
     )
     return serving, formats, _software(columns, technology)
 
@@ -384,23 +388,42 @@ def serve_chip(
     kv_bits: float,
     act_bits: float,
     technology: Technology,
+    weight_execution: str | None = None,
     stack: str | None = None,
     batch: int | None = None,
     limits: Limits | None = None,
 ) -> Served:
-    """Return a workload on `n_chips` chips of the library, or like it, by default with their family's generic stack."""
+    """Return a workload on `n_chips` chips of the library, or like it, by default with their family's generic stack.
+
+    Weights are executed in the chip's own way (`cost_models.chip_execution`) unless `weight_execution` names another;
+    where software widens them, the stack says what that takes, as it does for measured rows in `dse.validate`.
+
+    Raises:
+        UnknownEntryError: the library has no such chip, model, format or stack.
+        ExecutionError: the chip cannot execute the format so.
+    """
     library = load_library()
     entry = library.chip(chip) if isinstance(chip, str) else chip
     form = library.weight_format(weight_format)
+    way = chip_execution(entry, form, act_bits=act_bits, chosen=weight_execution)
     columns: dict[str, Column] = {
         "weight_format": Choice.of(weight_format),
+        "operand_bits": np.array([way.operand_bits]),
+        "unpacked": np.array([float(way.widens)]),
         "weight_method": _default_column(None, is_choice=True),
         "kv_bits": np.array([float(kv_bits)]),
         "act_bits": np.array([float(act_bits)]),
         "stack": Choice.of(stack or default_stack(entry)),
         "family": Choice.of(entry.family),
     }
-    machine = chip_machine(entry, weight_format=form, act_bits=act_bits, kv_bits=kv_bits, technology=technology)
+    machine = chip_machine(
+        entry,
+        weight_format=form,
+        act_bits=act_bits,
+        kv_bits=kv_bits,
+        technology=technology,
+        weight_execution=weight_execution,
+    )
     fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(n_chips)])}
     if batch is not None:
         fields[f"{name}.batch"] = np.array([float(batch)])

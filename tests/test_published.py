@@ -3,7 +3,8 @@ import pytest
 
 from cost_models.errors import LibraryError
 from cost_models.library import load_library
-from cost_models.published import chip_machine, peak_ops_per_s, price_usd
+from cost_models.peaks import peak_ops_per_s
+from cost_models.published import chip_machine, price_usd
 from cost_models.software import default_stack
 from cost_models.technology import Technology
 

@@ -46,7 +46,7 @@ from dse.yaml_positions import Node, node_of, parse_yaml, read_text
 SECTIONS = ("name", "workloads", "subjects", "claims", "economics")
 KINDS = ("chips", "design", "space", "rates")
 SUBJECT_KEYS: Mapping[str, tuple[str, ...]] = {
-    "chips": ("chips", "weight_format", "kv_bits", "act_bits", "stack", "batch"),
+    "chips": ("chips", "weight_format", "kv_bits", "act_bits", "weight_execution", "stack", "batch"),
     "design": ("design", "technology", "economics"),
     "space": ("space", "search", "technology", "economics", "constraints", "objectives"),
     "rates": ("rates", "stack", "overlap", "technology"),

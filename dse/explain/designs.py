@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cost_models.chip_execution import chip_execution
 from cost_models.columns import Choice, Designs, FloatArray, row_count
 from cost_models.cost import Economics
 from cost_models.library import load_library
@@ -57,7 +58,15 @@ def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
     """
     entry = evaluator.spec.baselines[baseline]
     served = {name: evaluator.serve_baseline(entry, name) for name in evaluator.spec.workloads}
-    settings = _chip_settings(entry.chip, entry.count, entry.weight_format, entry.kv_bits, entry.act_bits, entry.stack)
+    settings = _chip_settings(
+        entry.chip,
+        entry.count,
+        entry.weight_format,
+        entry.kv_bits,
+        entry.act_bits,
+        entry.stack,
+        entry.weight_execution,
+    )
     return _explain_served(baseline, settings, served, evaluator.technology)
 
 
@@ -99,15 +108,26 @@ def explain_chip(
 
 
 def _chip_settings(
-    chip: str, n_chips: int, weight_format: str, kv_bits: float, act_bits: float, stack: str | None
+    chip: str,
+    n_chips: int,
+    weight_format: str,
+    kv_bits: float,
+    act_bits: float,
+    stack: str | None,
+    weight_execution: str | None = None,
 ) -> dict[str, float | str | None]:
+    library = load_library()
+    way = chip_execution(
+        library.chip(chip), library.weight_format(weight_format), act_bits=act_bits, chosen=weight_execution
+    )
     return {
         "chip": chip,
         "chips": float(n_chips),
         "weight_format": weight_format,
+        "weight_execution": way.way,
         "kv_bits": float(kv_bits),
         "act_bits": float(act_bits),
-        "stack": stack or default_stack(load_library().chip(chip)),
+        "stack": stack or default_stack(library.chip(chip)),
     }
 
 

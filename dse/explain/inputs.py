@@ -212,8 +212,8 @@ def explain_library_chip(chips: str, workloads: Sequence[str], settings: Sequenc
     Args:
         chips: how many of which, ``2x a100_80gb_sxm``.
         workloads: at least one, each like ``llama2_70b batch=32 prompt_tokens=1024``.
-        settings: number formats and stack, ``weight_format=fp8``, ``kv_bits=8``, ``act_bits=16``, ``stack=...``;
-            those of a baseline in a sweep where not given.
+        settings: number formats and stack, ``weight_format=fp8``, ``kv_bits=8``, ``act_bits=16``,
+            ``weight_execution=look_up``, ``stack=...``; those of a baseline in a sweep where not given.
 
     Raises:
         SpecError: every fault of the arguments.

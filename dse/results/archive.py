@@ -220,6 +220,7 @@ def baselines_frame(outcome: Outcome, baselines: Mapping[str, BaselineSpec]) -> 
             "weight_format": baselines[name].weight_format,
             "kv_bits": baselines[name].kv_bits,
             "act_bits": baselines[name].act_bits,
+            "weight_execution": baselines[name].weight_execution,
             "stack": baselines[name].stack,
             **metrics,
         }

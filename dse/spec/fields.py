@@ -260,6 +260,7 @@ Seed: TypeAlias = Annotated[int, number(low=0, high=2**32 - 1, whole=True)]
 
 ModelName: TypeAlias = Annotated[str, _of_field("model")]
 FormatName: TypeAlias = Annotated[str, _of_field("weight_format")]
+ExecutionName: TypeAlias = Annotated[str, _of_field("weight_execution")]
 StackName: TypeAlias = Annotated[str, _of_field("stack")]
 Batch: TypeAlias = Annotated[int, _of_field("batch")]
 PromptTokens: TypeAlias = Annotated[int, _of_field("prompt_tokens")]

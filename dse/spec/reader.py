@@ -32,7 +32,7 @@ from dse.spec.records import (
     WorkloadSpec,
 )
 from dse.spec.search import ChainOptions, SearchSpec, options_kind
-from dse.spec.storage import check_storage
+from dse.spec.storage import check_baselines, check_storage
 from dse.spec.words import one_of, quoted, suggest
 from dse.units import unit_of_suffix
 from dse.yaml_positions import KeyPath, Node, path_text
@@ -97,6 +97,7 @@ class _Reader:
         self.faults += check_chances(self.root, objectives, constraints)
         self.faults += check_conditions(self.root, space)
         self.faults += check_storage(self.root, space, self.library)
+        self.faults += check_baselines(self.root, {k: v for k, v in baselines.items() if v is not None}, self.library)
         if search is not None:
             self.faults += check_enumerable(self.root, space, search)
         if self.faults:

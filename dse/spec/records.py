@@ -21,6 +21,7 @@ from dse.spec.fields import (
     ChipCount,
     Chips,
     Direction,
+    ExecutionName,
     Flag,
     FormatName,
     Identifier,
@@ -162,6 +163,7 @@ class BaselineSpec(Record):
         weight_format: how weights are stored.
         kv_bits: bits of the KV cache.
         act_bits: bits of the activations.
+        weight_execution: how the chip works through stored weights; its own way where not given.
         stack: software stack; the chip's own where not given.
         batch: batch of every workload on this baseline where it is not the workload's.
     """
@@ -170,6 +172,7 @@ class BaselineSpec(Record):
     weight_format: FormatName = "bf16"
     kv_bits: KvBits = 16.0
     act_bits: ActBits = 16.0
+    weight_execution: ExecutionName | None = None
     stack: StackName | None = None
     batch: Batch | None = None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from cost_models.chip_execution import chip_executions
 from cost_models.codes.decoder import measured_codes
 from cost_models.execution import executions_of
 from cost_models.library import Library, WeightFormat
@@ -12,9 +13,11 @@ from cost_models.quantities import PARAMETERS
 from dse.errors import Fault
 from dse.spec.checks import Declared, declarations, fault_at, values_of
 from dse.spec.parameters import ParameterSpec, RangeSpec, ValuesSpec
+from dse.spec.records import BaselineSpec
 from dse.yaml_positions import KeyPath, Node
 
 FORMAT = "weight_format"
+UNITS = "mac_format"
 
 
 def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Fault]:
@@ -28,8 +31,34 @@ def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Fau
             yield from _free(root, path, name, forms, library)
         if name == "weight_execution":
             yield from _executions(root, path, declaration, forms, library)
+            yield from _units(root, path, declaration, space, library)
     yield from _patterns(root, space)
     yield from _codes(root, space)
+
+
+def check_baselines(root: Node, baselines: Mapping[str, BaselineSpec], library: Library) -> Iterator[Fault]:
+    """Yield a fault for every baseline that asks a chip for an execution that it cannot do."""
+    for name, entry in baselines.items():
+        if entry.weight_execution is None:
+            continue
+        chip, form = library.chips[entry.chip], library.weight_formats[entry.weight_format]
+        able = chip_executions(chip, form, act_bits=entry.act_bits)
+        if entry.weight_execution not in able:
+            what = f"{entry.weight_execution} of {form.key} with {entry.act_bits:g}-bit activations"
+            must_be = f"what {entry.chip} can do: {' or '.join(able)}"
+            yield fault_at(root, ("baselines", name, "weight_execution"), what, must_be)
+
+
+def _units(root: Node, path: KeyPath, declaration: ParameterSpec, space: Declared, library: Library) -> Iterator[Fault]:
+    """Yield a fault where units that multiply floating-point weights are to add bit planes."""
+    if "bit_plane" not in values_of([declaration]) or any(isinstance(one, RangeSpec) for one in space.get(UNITS, ())):
+        return
+    met = declaration.when.get(UNITS) or (values_of(space[UNITS]) if UNITS in space else [PARAMETERS[UNITS].default])
+    floats = [str(key) for key in met if (unit := library.mac_formats.get(str(key))) and unit.float_weights]
+    if floats:
+        integers = [key for key, unit in library.mac_formats.items() if not unit.float_weights]
+        what = f"bit_plane needs units that multiply integer codes, {UNITS} {', '.join(floats)} does not"
+        yield fault_at(root, path, what, perhaps=f"when: {{{UNITS}: [{', '.join(integers[:2])}]}}")
 
 
 def _default() -> str:

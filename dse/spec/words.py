@@ -135,6 +135,7 @@ FOREIGN_BASELINE: Mapping[str, str] = {
     "n_chips": "chips: 2x NAME",
     "format": "weight_format",
     "weights": "weight_format",
+    "execution": "weight_execution",
 }
 
 FOREIGN_SAMPLERS: Mapping[str, str] = {

@@ -163,7 +163,7 @@ def _gpu_crossing(context: Context) -> Section:
             served = serve_chip(
                 entry.chip, workload, context.spec.workloads[workload], n_chips=entry.count,
                 weight_format=entry.weight_format, kv_bits=entry.kv_bits, act_bits=entry.act_bits, stack=entry.stack,
-                technology=context.evaluator.technology,
+                weight_execution=entry.weight_execution, technology=context.evaluator.technology,
             )  # fmt: skip
             rate = float(workload_metrics(served, context.evaluator.technology)["tokens_per_s"][0])
             cells.append(number(rate))

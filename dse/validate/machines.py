@@ -13,14 +13,13 @@ from cost_models.compression import stored_bits
 from cost_models.library import Chip, Model, load_library
 from cost_models.machine import Machine
 from cost_models.parameters import count_parameters
-from cost_models.published import chip_machine, peak_ops_per_s
+from cost_models.peaks import OPERAND_WIDTHS, peak_ops_per_s
+from cost_models.published import chip_machine
 from cost_models.roofline import Formats
 from cost_models.software import default_stack, stack_for_software
 from cost_models.technology import Technology
 
 COLUMNS = tuple(field.name for field in fields(Machine) if field.name not in ("peak_ops_per_s", "blocks", "limits"))
-
-OPERAND_WIDTHS = {"fp32": 32.0, "bf16": 16.0, "fp16": 16.0, "fp8": 8.0, "int8": 8.0, "int4": 4.0, "fp4": 4.0}
 
 
 @dataclass(frozen=True)
