@@ -7,7 +7,6 @@ S the sparsity, H the binary entropy. Fields may be ``(n,)`` columns (`cost_mode
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 from cost_models.codes.decoder import plane_bits
 from cost_models.codes.entropy import binary_entropy
@@ -65,6 +64,8 @@ def xor_bits(form: WeightFormat) -> FloatArray:
 
 def nm_mask_bits(form: WeightFormat) -> FloatArray:
     """Return log2 C(M, N) / M: what the mask of an N:M pattern costs at least, per weight."""
+    from scipy import special
+
     n, m = np.asarray(form.n, dtype=np.float64), np.asarray(form.m, dtype=np.float64)
     ways = special.gammaln(m + 1) - special.gammaln(n + 1) - special.gammaln(m - n + 1)
     return np.asarray(ways / np.log(2) / m)

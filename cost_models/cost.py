@@ -12,7 +12,6 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from scipy import special
 
 from cost_models.columns import FloatArray, Number
 from cost_models.library import load_library
@@ -125,6 +124,8 @@ def harvest_yield(block_yield: Number, *, blocks: Number, needed: Number) -> Flo
 
     sum over k >= needed of C(n, k) y^k (1 - y)^(n - k) (library ``formulas.harvest``).
     """
+    from scipy import special
+
     count = np.asarray(blocks).astype(np.int64)
     return np.asarray(special.bdtrc(np.asarray(needed, dtype=np.float64) - 1.0, count, block_yield))
 
@@ -172,6 +173,8 @@ def harvested_yield(
 def _density_quantile(chance: float, model: YieldModel, alpha: Number) -> FloatArray:
     """Return a quantile of the defect density over its mean."""
     if model == "negative_binomial":
+        from scipy import special
+
         return np.asarray(special.gammaincinv(alpha, chance) / alpha)
     if model == "murphy":
         return np.asarray(np.sqrt(2 * chance) if chance < 0.5 else 2 - np.sqrt(2 * (1 - chance)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class _Context:
         )
 
 
+@functools.cache
 def unit_of(key: str) -> str:
     """Return the unit that the last words of a key name, "" where they name none.
 

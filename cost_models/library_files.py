@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,28 +10,9 @@ from typing import Any
 import yaml
 
 from cost_models.errors import LibraryError, UnknownEntryError
+from cost_models.library_yaml import Loader, plain_data
 
 Data = Mapping[str, Any]
-
-_Loader: Any = type("_Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
-# YAML 1.2 calls 1e9 a number; PyYAML, which follows 1.1, wants 1.0e+9.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def _unique_mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
-    """Build a mapping, refusing a key that appears twice: YAML itself would keep the last."""
-    seen = set()
-    for key, _ in node.value:
-        if key.value in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} appears twice", key.start_mark)
-        seen.add(key.value)
-    built: dict[Any, Any] = loader.construct_mapping(node, deep=True)
-    return built
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
 
 
 def read_yaml(path: Path) -> Data:
@@ -42,7 +22,7 @@ def read_yaml(path: Path) -> Data:
         LibraryError: the file is not YAML, holds no mapping, or has a key twice in one mapping.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        data = plain_data(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -54,7 +34,7 @@ def read_yaml(path: Path) -> Data:
 
 def line_of(path: Path, keys: Sequence[str | int]) -> int:
     """Return the line of the entry under nested `keys`, or of the deepest part of it that exists."""
-    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=Loader)
     line = 1
     for key in keys:
         if isinstance(node, yaml.MappingNode):

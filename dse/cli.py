@@ -6,8 +6,10 @@ Exit status: 0 feasible designs found (or nothing was searched), 3 none feasible
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -81,7 +83,9 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="r
 As = Annotated[Format, typer.Option("--format", help="how to print")]
 Added = Annotated[
     list[Path] | None,
-    typer.Option("--library", metavar="DIR", help="directory of entries to add to the library; repeatable"),
+    typer.Option(
+        "--library", metavar="DIR", help="directory of entries to add to the library, or a sweep that adds; repeatable"
+    ),
 ]
 NoPlots = Annotated[bool, typer.Option("--no-plots", help="draw no figures")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="write no report.html")]
@@ -93,8 +97,23 @@ At = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="print no progress and no report")]
 
 
+def _hush(context: typer.Context, quiet: bool) -> bool:
+    """Let a verb print nothing on standard output."""
+    if quiet:
+        context.with_resource(redirect_stdout(io.StringIO()))
+    return quiet
+
+
+Hushed = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_hush, help="print nothing but faults; the exit status tells")
+]
+
+
 @app.command()
-def new(name: Annotated[str, typer.Argument(metavar="NAME", help="name of the sweep and of its file")]) -> None:
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="name of the sweep and of its file")],
+    quiet: Hushed = False,
+) -> None:
     """Write a commented sweep file to start from.
 
     Example: dse new mychip
@@ -174,6 +193,7 @@ def merge(
     output: As = Format.table,
     no_plots: NoPlots = False,
     no_report: NoReport = False,
+    quiet: Hushed = False,
 ) -> None:
     """Put what several runs of one sweep have found into one: other seeds, other samplers.
 
@@ -190,6 +210,7 @@ def diff(
     first: Annotated[str, typer.Argument(metavar="RUN", help="run directory")],
     second: Annotated[str, typer.Argument(metavar="RUN", help="another")],
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Say how two runs differ: sweep, library, versions, counts and front.
 
@@ -203,6 +224,8 @@ def diff(
 @app.command()
 def schema(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="file to write; printed where not given")] = None,
+    library: Added = None,
+    quiet: Hushed = False,
 ) -> None:
     """Print the JSON Schema of sweep files, for editors.
 
@@ -210,7 +233,7 @@ def schema(
     """
     from dse.verbs.schema import print_schema
 
-    print_schema(out)
+    print_schema(out, library or [])
 
 
 @app.command()
@@ -235,6 +258,7 @@ def show(
     run: Stored = "latest",
     top: Annotated[int | None, typer.Option(metavar="N", help="rows of the front to show", min=1)] = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Show what a run found: picks, front, what binds, what survives.
 
@@ -254,6 +278,7 @@ def plot(
     formats: Annotated[
         list[str] | None, typer.Option("--format", metavar="FORMAT", help="png, svg or pdf; repeatable")
     ] = None,
+    quiet: Hushed = False,
 ) -> None:
     """Draw the figures of a run into its plots/ folder.
 
@@ -273,6 +298,7 @@ def report(
     points: Annotated[
         int, typer.Option(metavar="N", help="designs that the page shows at most", min=1, max=200_000)
     ] = 50_000,
+    quiet: Hushed = False,
 ) -> None:
     """Write the report of a run: one HTML file, offline.
 
@@ -290,15 +316,19 @@ def compare(
         list[str] | None,
         typer.Option("--baseline", metavar="CHIPS", help="further chips, like '8x h200_sxm weight_format=fp8'"),
     ] = None,
+    library: Added = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Compare the picks of a run with baselines, by the same equations.
 
     Example: dse compare results/mach1 --baseline "8x h200_sxm weight_format=fp8 kv_bits=8"
+
+    Example: dse compare results/mach1 --library my_chips/ --baseline "2x my_chip"
     """
     from dse.verbs.compare import compare_picks
 
-    compare_picks(run, baselines or [], output=output.value)
+    compare_picks(run, baselines or [], output=output.value, library=library or [])
 
 
 @app.command()
@@ -319,7 +349,9 @@ def explain(
         bool, typer.Option("--curve", help="throughput against speed per user, with the baselines")
     ] = False,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="folder to draw the curve into")] = None,
+    library: Added = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Explain one design or some chips: time by operator, energy, area, cost and memory.
 
@@ -330,9 +362,9 @@ def explain(
     from dse.verbs.explain import explain_one, show_curve
 
     if curve or plot is not None:
-        show_curve(what, design, workloads or [], settings or [], output=output.value, plot=plot)
+        show_curve(what, design, workloads or [], settings or [], output=output.value, plot=plot, library=library or [])
         return
-    explain_one(what, design, workloads or [], settings or [], output=output.value)
+    explain_one(what, design, workloads or [], settings or [], output=output.value, library=library or [])
 
 
 @app.command()
@@ -349,6 +381,7 @@ def validate(
     plot: Annotated[Path | None, typer.Option("--plot", metavar="DIR", help="folder of figures")] = None,
     silicon: Annotated[bool, typer.Option("--silicon", help="area, power and price of real chips instead")] = False,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Hold predictions against published measurements.
 
@@ -381,6 +414,7 @@ def robust(
     pick: Annotated[str | None, typer.Option(metavar="PICK", help="pick whose inputs are analysed; the knee")] = None,
     output: As = Format.table,
     no_plots: Annotated[bool, typer.Option("--no-plots", help="draw no figures")] = False,
+    quiet: Hushed = False,
 ) -> None:
     """Re-evaluate the front of a run under joint draws of every ranged figure: intervals, chances, what moves it.
 
@@ -406,6 +440,7 @@ def require(
         Path | None, typer.Option(metavar="FILE", help="draw what a sweep takes into a PNG, SVG or PDF")
     ] = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Turn targets into the least that meets them: bandwidth, arithmetic, memory, bits; or improve one design.
 
@@ -427,6 +462,7 @@ def audit(
         Path | None, typer.Option(metavar="DIR", help="folder for the page, the tables and the figures")
     ] = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Hold claims against the equations: verdicts on known machines, and what unknown ones could be.
 
@@ -463,6 +499,7 @@ def compress(
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="format to run; all; repeatable")] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="seed of tensor and code", min=0)] = 0,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Prune, quantise and store one tensor in every format, read it back, and compare with entropy.
 
@@ -501,6 +538,7 @@ def fleet(
     krw_per_usd: Annotated[float | None, typer.Option(metavar="N", help="exchange rate; the sweep's", min=1)] = None,
     workload: Annotated[str | None, typer.Option(metavar="NAME", help="what is served; the sweep's first")] = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Show picks and baselines as fleets that serve a load or that a budget buys.
 
@@ -520,6 +558,7 @@ def carry(
         typer.Option("--memory", metavar="GRADE", help="memory grade; repeatable"),
     ] = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """How much memory bandwidth one die can carry, by its area: sides, package and interposer.
 
@@ -533,14 +572,17 @@ def carry(
 @library_app.command("list")
 def list_entries(
     section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,
+    library: Added = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """List the entries of the library, or of one section.
 
     Example: dse library list chips
     """
-    from dse.verbs.library import list_section
+    from dse.verbs.library import add_to_library, list_section
 
+    add_to_library(library or [])
     list_section(section, output=output.value)
 
 
@@ -548,7 +590,9 @@ def list_entries(
 def show_entry(
     name: Annotated[str, typer.Argument(metavar="NAME", help="key of an entry, or its section before it")],
     entry: Annotated[str | None, typer.Argument(metavar="KEY", help="key of an entry after its section")] = None,
+    library: Added = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Show everything that the library says of an entry; of a software stack every constant and what it comes from.
 
@@ -556,8 +600,9 @@ def show_entry(
 
     Example: dse library show stack tensorrt_llm
     """
-    from dse.verbs.library import show_in_section, show_named
+    from dse.verbs.library import add_to_library, show_in_section, show_named
 
+    add_to_library(library or [])
     if entry is None:
         show_named(name, output=output.value)
     else:
@@ -567,21 +612,26 @@ def show_entry(
 @library_app.command("figure")
 def show_figure(
     path: Annotated[str, typer.Argument(metavar="PATH", help="dotted path, or its beginning")],
+    library: Added = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Show figures with unit, range, source, year and confidence.
 
     Example: dse library figure nodes.tsmc_5
     """
-    from dse.verbs.library import show_figures
+    from dse.verbs.library import add_to_library, show_figures
 
+    add_to_library(library or [])
     show_figures(path, output=output.value)
 
 
 @library_app.command("where")
 def show_where(
     path: Annotated[str, typer.Argument(metavar="FIGURE", help="dotted path of a figure")],
+    library: Added = None,
     output: As = Format.table,
+    quiet: Hushed = False,
 ) -> None:
     """Show which metrics and limits a figure moves, and how far from the low to the high end of its range.
 
@@ -589,7 +639,7 @@ def show_where(
     """
     from dse.verbs.library import show_uses
 
-    show_uses(path, output=output.value)
+    show_uses(path, output=output.value, library=library or [])
 
 
 def report_defect(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from cost_models.columns import row_count
@@ -193,17 +194,19 @@ def _design_words(settings: Mapping[str, Setting]) -> str:
     )
 
 
-def with_baselines(spec: Spec, baselines: Sequence[str]) -> Spec:
+def with_baselines(spec: Spec, baselines: Sequence[str], library: Sequence[Path] = ()) -> Spec:
     """Return the sweep with further baselines.
 
     Args:
         spec: the sweep.
         baselines: each like ``8x h200_sxm`` or ``8x h200_sxm weight_format=fp8 kv_bits=8``.
+        library: directories of entries that are added to the library of the sweep.
 
     Raises:
         SpecError: a baseline is not one.
+        LibraryError: what is added to the library is at fault.
     """
-    if not baselines:
+    if not baselines and not library:
         return spec
     data = spec.resolved()
     entries = dict(data.get("baselines", {}))
@@ -215,7 +218,7 @@ def with_baselines(spec: Spec, baselines: Sequence[str]) -> Spec:
             name += "_more"
         entries[name] = {"chips": chips, **settings}
     data["baselines"] = entries
-    return parse_spec(data)
+    return parse_spec(data, library=library)
 
 
 def _read_baseline(text: str) -> tuple[str, dict[str, str | float]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -31,6 +30,8 @@ def nondominated(points: FloatArray, *, keep_equal: bool = False) -> NDArray[np.
         if not keep_equal:
             kept &= np.cumsum(kept) == 1
     else:
+        import moocore
+
         kept = np.asarray(moocore.is_nondominated(points, keep_weakly=keep_equal), dtype=bool)
     chosen[finite] = kept
     return chosen
@@ -54,6 +55,8 @@ def ranks(points: FloatArray) -> NDArray[np.intp]:
         return np.empty(0, dtype=np.intp)
     if points.shape[1] == 1:
         return np.unique(points[:, 0], return_inverse=True)[1].astype(np.intp)
+    import moocore
+
     return np.asarray(moocore.pareto_rank(points), dtype=np.intp)
 
 
@@ -78,6 +81,8 @@ def hypervolume(points: FloatArray, reference: ArrayLike) -> float:
         return 0.0
     if points.shape[1] == 1:
         return float(worst[0] - points.min())
+    import moocore
+
     return float(moocore.hypervolume(points, worst))
 
 

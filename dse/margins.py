@@ -5,6 +5,7 @@ A margin is signed and relative: 0.1 means met with 10 % to spare, -0.1 missed b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from cost_models.columns import FloatArray, Number
 from cost_models.machine import Machine
 from cost_models.metrics import Served
-from dse.spec import ConstraintSpec
+from dse.errors import Fault, SpecError
+from dse.spec import ConstraintSpec, Spec
 
 Metrics = Mapping[str, FloatArray]
 
@@ -62,3 +64,22 @@ def constraint_margin(
             bound = np.asarray(limit * scale)
             margins.append(sign * (bound - value) / np.where(bound == 0, 1.0, np.abs(bound)))
     return np.asarray(np.minimum.reduce(margins), dtype=np.float64)
+
+
+def check_baselines(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> None:
+    """Refuse constraints relative to something that a baseline does not have: no design could meet them.
+
+    Raises:
+        SpecError: every such constraint.
+    """
+    faults = [
+        Fault(
+            spec.place_of(f"constraints[{index}].relative_to"),
+            f"constraints[{index}].relative_to",
+            f"{constraint.relative_to} has no {constraint.metric}: the workload does not fit it, or none is published",
+        )
+        for index, constraint in enumerate(spec.constraints)
+        if constraint.relative_to and math.isnan(baselines[constraint.relative_to][constraint.metric])
+    ]
+    if faults:
+        raise SpecError(faults)

@@ -73,6 +73,17 @@ def test_help_imports_nothing_heavy(arguments):
     assert done.stdout.rstrip().endswith("HEAVY []")
 
 
+def test_a_check_waits_for_nothing_that_it_does_not_use():
+    heavy = ("pandas", "scipy", "optuna", "pymoo", "matplotlib", "moocore", "pyarrow", "pint", "joblib", "plotly")
+    program = (
+        "import sys; from dse.cli import main\n"
+        "sys.argv = ['dse', 'check', 'sweeps/mach1.yaml', '--quiet']\n"
+        f"try:\n    main()\nexcept SystemExit:\n    print([name for name in {heavy!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(
     "verb",
     ["run", "check", "show", "plot", "compare", "explain", "library", "library list", "library show", "library figure"],

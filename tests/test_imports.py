@@ -45,7 +45,12 @@ ONE_ROOM = {
     "matplotlib": ("dse/plots",),
     "plotly": ("dse/report",),
     "pint": ("dse/units.py",),
-    "yaml": ("cost_models/library_files.py", "dse/yaml_positions.py", "dse/results/yaml_text.py"),
+    "yaml": (
+        "cost_models/library_files.py",
+        "cost_models/library_yaml.py",
+        "dse/yaml_positions.py",
+        "dse/results/yaml_text.py",
+    ),
 }
 
 

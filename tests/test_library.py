@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cost_models.errors import LibraryError, UnknownEntryError
 from cost_models.library import Library, load_library, read_library
 from cost_models.library_figures import unit_of
 from cost_models.library_files import line_of, read_yaml
+from cost_models.library_yaml import Loader, plain_data
 
 LIBRARY = load_library()
 MEASUREMENTS = sorted((LIBRARY.directory / "measurements").glob("*.csv"))
@@ -395,3 +397,38 @@ def test_numbers_are_those_of_yaml_1_2(tmp_path, text, value):
     path = tmp_path / "some.yaml"
     path.write_text(f"a: {text}\n", encoding="utf-8")
     assert read_yaml(path) == {"a": value}
+
+
+@pytest.mark.parametrize("path", sorted(LIBRARY.directory.glob("*.yaml")), ids=lambda path: path.name)
+def test_reading_by_events_gives_what_pyyaml_gives(path):
+    text = path.read_text(encoding="utf-8")
+    # Their texts too: 1 and 1.0 and True are equal.
+    assert repr(plain_data(text)) == repr(yaml.load(text, Loader=Loader))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "# nothing", "a:", "[1, 2.5, -3e2, 0x1F, ~, yes, 'yes', \"1\", 2020-01-01]", "a: &x {b: 1}\nc: *x",
+        "base: &b {x: 1, y: 2}\nmine: {<<: *b, y: 3}", "m: {<<: [{x: 1, z: 0}, {x: 2, y: 3}]}",
+        "a: |\n  two\n  lines\n", "? 1\n: 2", "a: !!str 12", "{1: a, '1': b}",
+    ],
+)  # fmt: skip
+def test_the_corners_of_yaml_are_read_as_pyyaml_reads_them(text):
+    assert plain_data(text) == yaml.load(text, Loader=Loader)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1\nb: 2\na: 3", "'a' appears twice"),
+        ("a: 1\n---\nb: 2", "must be one document"),
+        ("a: *nowhere", "no anchor &nowhere"),
+        ("a: !!python/object:os.system {}", "not plain data"),
+        ("[a]: 1", "a key must be a word"),
+        ("a: {<<: 3}", "must merge mappings"),
+    ],
+)
+def test_what_is_not_plain_data_is_refused(text, told):
+    with pytest.raises(yaml.MarkedYAMLError, match=told):
+        plain_data(text)

@@ -18,7 +18,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, special
 
 from cost_models.codes.bitstream import CompressionError
 from cost_models.columns import FloatArray
@@ -208,27 +207,38 @@ def _survival(block: int, density: FloatArray, rho: FloatArray, depth: int) -> N
     return np.clip(above, 0.0, 1.0)
 
 
+def _log_ways(n: int) -> FloatArray:
+    """Return log C(n, k) for k from 0 to n."""
+    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1.0, n + 1)))])
+    return np.asarray(factorials[-1] - factorials - factorials[::-1])
+
+
 def _binomial(n: int, p: FloatArray) -> FloatArray:
     k = np.arange(n + 1)
-    ways = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    mass = np.exp(ways + special.xlogy(k, p[:, None]) + special.xlog1py(n - k, -p[:, None]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # 0 log 0 is 0: a density of 1 leaves no pruned weight to count.
+        kept, pruned = k * np.log(p[:, None]), np.where(k == n, 0.0, (n - k) * np.log1p(-p[:, None]))
+    mass = np.exp(_log_ways(n) + kept + pruned)
     return np.asarray(mass / mass.sum(axis=1, keepdims=True))
 
 
 def _beta_binomial(n: int, p: FloatArray, rho: FloatArray) -> FloatArray:
+    from scipy import special
+
     k = np.arange(n + 1)
     mass = np.empty((len(p), n + 1))
     sure = p == 1
     mass[sure] = k == n
     strength = ((1 - rho) / rho)[~sure, None]
     a, b = p[~sure, None] * strength, (1 - p[~sure, None]) * strength
-    ways = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    mass[~sure] = np.exp(ways + special.betaln(k + a, n - k + b) - special.betaln(a, b))
+    mass[~sure] = np.exp(_log_ways(n) + special.betaln(k + a, n - k + b) - special.betaln(a, b))
     return np.asarray(mass / mass.sum(axis=1, keepdims=True))
 
 
 def _pooled(mass: FloatArray, depth: int) -> FloatArray:
     """Return the distribution of the sum of `depth` independent draws, by the power of its transform."""
+    from scipy import fft
+
     if depth == 1:
         return mass
     length = depth * (mass.shape[1] - 1) + 1

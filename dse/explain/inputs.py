@@ -7,8 +7,8 @@ A design file is a sweep with one value per parameter, read by the same reader:
       chat: {model: llama2_70b, batch: 32}
     design: {node: samsung_4, memory: lpddr5x_9600, memory_devices: 16, macs: 131072}
 
-``technology``, ``economics``, ``baselines`` and ``constraints`` mean what they mean in a sweep; ``id``, ``reason``,
-``feasible`` and ``metrics`` may stand there, as in a run's ``picks.yaml``, and change nothing.
+``technology``, ``economics``, ``baselines``, ``constraints`` and ``library`` mean what they mean in a sweep; ``id``,
+``reason``, ``feasible`` and ``metrics`` may stand there, as in a run's ``picks.yaml``, and change nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cost_models.library import load_library
+from cost_models.library import use_library
 from dse.errors import NOWHERE, Fault, Place, RunError, SpecError
 from dse.evaluate import Evaluator
 from dse.explain.designs import explain_baseline, explain_designs
@@ -26,13 +26,14 @@ from dse.explain.records import Explanation
 from dse.results.picks import Setting, designs_of
 from dse.results.store import StoredRun
 from dse.spec import FixedSpec, Spec
+from dse.spec.additions import with_additions
 from dse.spec.faults import unknown_key
 from dse.spec.files import read_tree
 from dse.spec.reader import read_spec
 from dse.spec.words import quoted, suggest
 from dse.yaml_positions import Node, node_of, parse_yaml
 
-SECTIONS = ("name", "design", "workloads", "technology", "economics", "baselines", "constraints")
+SECTIONS = ("name", "design", "workloads", "technology", "economics", "baselines", "constraints", "library")
 """Keys of a design file that mean something."""
 
 REMARKS = ("id", "reason", "feasible", "metrics")
@@ -99,29 +100,37 @@ def _is_given(value: object) -> bool:
     return isinstance(value, str) or (value is not None and value == value)
 
 
-def explain_design_file(path: Path | str, workloads: Sequence[str] = ()) -> Explanation:
+def explain_design_file(
+    path: Path | str, workloads: Sequence[str] = (), *, library: Sequence[Path] = ()
+) -> Explanation:
     """Return the explanation of the design in a file.
 
     Args:
         path: the design file.
         workloads: further workloads, each like ``llama2_70b batch=32 prompt_tokens=1024``.
+        library: directories of entries that are added to the library.
 
     Raises:
         SpecError: every fault of the file and the workloads.
+        LibraryError: what is added to the library is at fault.
     """
-    spec, settings = load_design(path, workloads)
+    spec, settings = load_design(path, workloads, library=library)
     return explain_designs(Evaluator(spec), designs_of(settings), name=spec.name)
 
 
-def load_design(path: Path | str, workloads: Sequence[str] = ()) -> tuple[Spec, dict[str, Setting]]:
+def load_design(
+    path: Path | str, workloads: Sequence[str] = (), *, library: Sequence[Path] = ()
+) -> tuple[Spec, dict[str, Setting]]:
     """Return the sweep of one design that a design file describes, and the design's settings.
 
     Args:
         path: the design file.
         workloads: further workloads, as in `explain_design_file`.
+        library: as in `explain_design_file`.
 
     Raises:
         SpecError: every fault of the file and the workloads.
+        LibraryError: what is added to the library is at fault.
     """
     tree, text = read_tree(Path(path))
     if not isinstance(tree.value, dict):
@@ -136,7 +145,7 @@ def load_design(path: Path | str, workloads: Sequence[str] = ()) -> tuple[Spec, 
         parts["workloads"] = replace(named, value={**named.value, **given})
     if not parts["workloads"].value:
         faults.append(Fault(tree.place, "workloads", "is missing; give them in the file or as --workload"))
-    spec, found = _read({"name": Node("design", tree.place), **parts, "space": design}, tree.place, text)
+    spec, found = _read({"name": Node("design", tree.place), **parts, "space": design}, tree.place, text, library)
     told = {fault.path for fault in faults}
     faults += [fault for fault in found if fault.path not in told]
     if faults or spec is None:
@@ -159,14 +168,18 @@ def _faults_of_keys(tree: Node, keys: Mapping[str, Node]) -> Iterable[Fault]:
             yield Fault(node.place, f"design.{name}", quoted(node.plain()), "one value; a design varies nothing")
 
 
-def _read(parts: Mapping[str, Node], place: Place, text: str) -> tuple[Spec | None, list[Fault]]:
-    """Return the sweep made of the parts, or its faults, named by what people wrote."""
+def _read(
+    parts: Mapping[str, Node], place: Place, text: str, directories: Sequence[Path]
+) -> tuple[Spec | None, list[Fault]]:
+    """Return the sweep made of the parts, or its faults, named by what people wrote; its library is in use then."""
     rest = {
         "objectives": node_of([{"metric": "tdp_w", "direction": "minimize"}]),
         "search": node_of({"sampler": "grid"}),
     }
     try:
-        return read_spec(Node({**parts, **rest}, place), text, load_library()), []
+        tree, library, additions = with_additions(Node({**parts, **rest}, place), directories)
+        use_library(library)
+        return read_spec(tree, text, library).model_copy(update={"library": additions}), []
     except SpecError as error:
         return None, [replace(fault, path=re.sub(r"^space\b", "design", fault.path)) for fault in error.faults]
 
@@ -206,7 +219,9 @@ def _settings(words: Iterable[str], place: Place, *, first: str = "") -> tuple[d
     return nodes, faults
 
 
-def explain_library_chip(chips: str, workloads: Sequence[str], settings: Sequence[str] = ()) -> Explanation:
+def explain_library_chip(
+    chips: str, workloads: Sequence[str], settings: Sequence[str] = (), *, library: Sequence[Path] = ()
+) -> Explanation:
     """Return the explanation of chips of the library.
 
     Args:
@@ -214,15 +229,19 @@ def explain_library_chip(chips: str, workloads: Sequence[str], settings: Sequenc
         workloads: at least one, each like ``llama2_70b batch=32 prompt_tokens=1024``.
         settings: number formats and stack, ``weight_format=fp8``, ``kv_bits=8``, ``act_bits=16``,
             ``weight_execution=look_up``, ``stack=...``; those of a baseline in a sweep where not given.
+        library: directories of entries that are added to the library.
 
     Raises:
         SpecError: every fault of the arguments.
+        LibraryError: what is added to the library is at fault.
     """
-    spec = chips_spec(chips, workloads, settings)
+    spec = chips_spec(chips, workloads, settings, library=library)
     return replace(explain_baseline(Evaluator(spec), "chips"), name=spec.baselines["chips"].chips)
 
 
-def chips_spec(chips: str, workloads: Sequence[str], settings: Sequence[str] = ()) -> Spec:
+def chips_spec(
+    chips: str, workloads: Sequence[str], settings: Sequence[str] = (), *, library: Sequence[Path] = ()
+) -> Spec:
     """Return chips of the library as the baseline ``chips`` of a sweep (arguments as in `explain_library_chip`).
 
     Raises:
@@ -242,7 +261,7 @@ def chips_spec(chips: str, workloads: Sequence[str], settings: Sequence[str] = (
         "baselines": Node({"chips": baseline}, place),
         "space": node_of({"kv_bits": 16}),
     }
-    spec, found = _read(parts, place, "")
+    spec, found = _read(parts, place, "", library)
     faults += [replace(fault, path=fault.path.removeprefix("baselines.chips.")) for fault in found]
     if faults or spec is None:
         raise SpecError(faults)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cost_models.errors import UnknownEntryError
-from cost_models.library import Library, load_library
+from cost_models.library import Library
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
 from dse.results.picks import Setting, designs_of
 from dse.spec import Spec, parse_spec
+from dse.spec.additions import library_of
 
 MARGIN = "margin of "
 """Before the name of a limit whose margin moves."""
@@ -50,21 +52,26 @@ class Use:
         return max(moves, default=0.0) / scale
 
 
-def uses_of(path: str) -> list[Use]:
+def uses_of(path: str, *, library: Sequence[Path] = ()) -> list[Use]:
     """Return the metrics and limits that a figure moves, those it moves most first; none where no model reads it.
+
+    Args:
+        path: dotted path of the figure.
+        library: directories and sweep files whose entries are added to the library.
 
     Raises:
         UnknownEntryError: no such figure.
+        LibraryError: an addition is at fault.
     """
-    library = load_library()
-    figure = library.figures.get(path)
+    added = tuple(library)
+    known = library_of(_probe_sweep(added).library)
+    figure = known.figures.get(path)
     if figure is None:
-        raise UnknownEntryError("figure", path, library.figures)
+        raise UnknownEntryError("figure", path, known.figures)
     low = figure.typ * (1 - STEP) if figure.low is None else figure.low
     high = figure.typ * (1 + STEP) if figure.high is None else figure.high
-    spec = _probe_sweep()
     found: dict[str, Use] = {}
-    for seen_in, values in _moved(spec, library, path, {"low": low, "typ": figure.typ, "high": high}):
+    for seen_in, values in _moved(added, path, {"low": low, "typ": figure.typ, "high": high}):
         for metric, (at_low, at_typ, at_high) in values.items():
             use = Use(metric, seen_in, at_low, at_typ, at_high)
             if np.isfinite(use.change) and use.change > 1e-9 and use.change > getattr(found.get(metric), "change", 0):
@@ -73,8 +80,8 @@ def uses_of(path: str) -> list[Use]:
 
 
 @functools.lru_cache(maxsize=1)
-def _probe_sweep() -> Spec:
-    return parse_spec({
+def _probe_sweep(added: tuple[Path, ...]) -> Spec:
+    sweep: dict[str, Any] = {
         "name": "probe",
         "workloads": {
             "chat": {"model": "llama2_70b", "batch": 32, "n_chips": 2},
@@ -87,7 +94,8 @@ def _probe_sweep() -> Spec:
             for name in ("a100_80gb_sxm", "h100_sxm", "tpu_v4", "mi300x", "gaudi3", "groq_lpu1", "gb10_spark")
         },
         "search": {"sampler": "grid"},
-    })  # fmt: skip
+    }  # fmt: skip
+    return parse_spec(sweep, library=added)
 
 
 def _probes(library: Library) -> dict[str, dict[str, Setting]]:
@@ -111,24 +119,27 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
 
 
 @functools.lru_cache(maxsize=1)
-def _reads_of_probes() -> dict[str, frozenset[str]]:
+def _reads_of_probes(added: tuple[Path, ...]) -> dict[str, frozenset[str]]:
     """Return the figures that each probe reads: the same whatever figure is asked for."""
     reads = {}
-    for name, probe in _probes(load_library()).items():
-        evaluator = Evaluator(_probe_sweep())
+    spec = _probe_sweep(added)
+    for name, probe in _probes(library_of(spec.library)).items():
+        evaluator = Evaluator(spec)
         evaluator.evaluate(designs_of(probe))
         reads[name] = evaluator.technology.reads
     return reads
 
 
 def _moved(
-    spec: Spec, library: Library, path: str, values: Mapping[str, float]
+    added: tuple[Path, ...], path: str, values: Mapping[str, float]
 ) -> Iterator[tuple[str, dict[str, tuple[float, ...]]]]:
     """Yield for each probe the metrics and limits at the three values of a figure, where it was read at all."""
     technology = Technology({path: np.array(list(values.values()))})
+    spec = _probe_sweep(added)
     evaluator = Evaluator(spec, technology)
-    for name, probe in _probes(library).items():
-        if path not in _reads_of_probes()[name]:
+    reads = _reads_of_probes(added)
+    for name, probe in _probes(evaluator.library).items():
+        if path not in reads[name]:
             continue
         found = evaluator.evaluate(designs_of(probe))
         columns = {**found.metrics, **{f"{MARGIN}{limit}": margin for limit, margin in found.margins.items()}}

@@ -6,7 +6,6 @@ the designs stay. What is found depends on the sweep alone, not on how the work 
 
 from __future__ import annotations
 
-import math
 import pickle
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from cost_models.columns import row_count
-from dse.errors import Fault, RunError, SpecError
+from dse.errors import RunError
+from dse.margins import check_baselines
 from dse.results.keeper import Keeper
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.picks import choose_picks
@@ -260,22 +260,3 @@ def extended(spec: Spec, space: Space, n_designs: int, state: bytes) -> Sampler:
     if more:
         sampler.extend(more)
     return sampler
-
-
-def check_baselines(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> None:
-    """Refuse constraints relative to something that a baseline does not have: no design could meet them.
-
-    Raises:
-        SpecError: every such constraint.
-    """
-    faults = [
-        Fault(
-            spec.place_of(f"constraints[{index}].relative_to"),
-            f"constraints[{index}].relative_to",
-            f"{constraint.relative_to} has no {constraint.metric}: the workload does not fit it, or none is published",
-        )
-        for index, constraint in enumerate(spec.constraints)
-        if constraint.relative_to and math.isnan(baselines[constraint.relative_to][constraint.metric])
-    ]
-    if faults:
-        raise SpecError(faults)

@@ -22,6 +22,7 @@ from cost_models.library import Library, extended_library, shipped_library
 from cost_models.library_configs import entry_of_config
 from cost_models.library_files import Sections
 from dse.errors import Fault, MissingPackageError, Place, SpecError
+from dse.spec.files import read_tree
 from dse.spec.words import quoted
 from dse.yaml_positions import Node
 
@@ -36,7 +37,7 @@ def with_additions(tree: Node, directories: Sequence[Path] = ()) -> tuple[Node, 
 
     Args:
         tree: the sweep.
-        directories: further directories, as ``--library`` names them.
+        directories: further directories or sweep files, as ``--library`` names them.
 
     Raises:
         SpecError: ``library`` is not what it must be, or a file of a model cannot be read.
@@ -44,7 +45,7 @@ def with_additions(tree: Node, directories: Sequence[Path] = ()) -> tuple[Node, 
     """
     if not isinstance(tree.value, dict):
         return tree, shipped_library(), {}
-    parts = [*_parts(tree.value.get("library")), *(Sections.read(directory) for directory in directories)]
+    parts = [*_parts(tree.value.get("library")), *map(sections_at, directories)]
     tree, models = _with_models(tree, tree.value)
     if models:
         parts.append(Sections({"models": models}))
@@ -56,6 +57,24 @@ def with_additions(tree: Node, directories: Sequence[Path] = ()) -> tuple[Node, 
     for part in parts:
         everything.lay_over(part)
     return replace(tree, value=rest), library, everything.data
+
+
+def sections_at(path: Path) -> Sections:
+    """Return the entries that a directory adds to the library, or those that a sweep file adds.
+
+    Raises:
+        SpecError: the file is not YAML, or its ``library`` is not what it must be.
+        LibraryError: the directory holds no entries, or they are at fault.
+    """
+    if path.is_file():
+        _, _, additions = with_additions(read_tree(path)[0])
+        return Sections(additions)
+    return Sections.read(path)
+
+
+def library_with(paths: Sequence[Path]) -> Library:
+    """Return the shipped library with what directories and sweep files add to it (see `sections_at`)."""
+    return extended_library(*map(sections_at, paths)) if paths else shipped_library()
 
 
 @functools.lru_cache(maxsize=8)

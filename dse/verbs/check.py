@@ -14,8 +14,8 @@ import numpy as np
 from cost_models.columns import FloatArray
 from dse.compare import baseline_words
 from dse.evaluate import Evaluation, Evaluator
+from dse.margins import check_baselines
 from dse.results.picks import settings_of
-from dse.search.engine import check_baselines
 from dse.space import Space, SpaceParameter
 from dse.spec import Spec, load_spec
 from dse.spec.search import OWN_SAMPLERS

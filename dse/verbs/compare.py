@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -17,19 +18,21 @@ from dse.terminal.summary import pick_words
 from dse.terminal.tables import csv_text
 
 
-def compare_picks(where: str, baselines: Sequence[str], *, output: str) -> None:
+def compare_picks(where: str, baselines: Sequence[str], *, output: str, library: Sequence[Path] = ()) -> None:
     """Print the picks of a run beside its baselines and further ones.
 
     Args:
         where: a run directory, a folder of runs or "latest".
         baselines: further chips, like ``8x h200_sxm weight_format=fp8``.
         output: "table", "json" or "csv".
+        library: directories of entries that are added to the library of the run.
 
     Raises:
         RunError: there is no such run, or a file of it is damaged.
         SpecError: a baseline is not one.
+        LibraryError: what is added to the library is at fault.
     """
-    comparisons = comparisons_of(open_run(where), baselines)
+    comparisons = comparisons_of(open_run(where), baselines, library=library)
     if output == "json":
         print(json.dumps([one.to_json() for one in comparisons], indent=2, allow_nan=False))
     elif output == "csv":
@@ -38,16 +41,19 @@ def compare_picks(where: str, baselines: Sequence[str], *, output: str) -> None:
         print_comparisons(console(), comparisons)
 
 
-def comparisons_of(run: StoredRun, baselines: Sequence[str] = (), *, only: str | None = None) -> list[Comparison]:
+def comparisons_of(
+    run: StoredRun, baselines: Sequence[str] = (), *, only: str | None = None, library: Sequence[Path] = ()
+) -> list[Comparison]:
     """Return the picks of a run beside its baselines and further ones, each design once.
 
     Args:
         run: the run.
         baselines: further chips.
         only: the one pick to compare, or the first where there is none of that name; all where None.
+        library: directories of entries that are added to the library of the run.
     """
     picks = [pick for pick in run.picks if pick["name"] == only] or run.picks[: None if only is None else 1]
-    spec = with_baselines(run.spec, baselines)
+    spec = with_baselines(run.spec, baselines, library)
     designs: dict[int, tuple[list[str], Mapping[str, Setting]]] = {}
     for pick in picks:
         names, _ = designs.setdefault(int(pick["id"]), ([], pick["design"]))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from cost_models.library import load_library
+from cost_models.library import load_library, use_library
 from dse.errors import NOWHERE, Fault, SpecError
 from dse.evaluate import Evaluator
 from dse.explain import Explanation
@@ -24,6 +24,7 @@ from dse.explain.inputs import (
 )
 from dse.require import finite
 from dse.results.store import open_run
+from dse.spec.additions import library_with
 from dse.terminal import console, print_table
 from dse.terminal.explanation import render
 from dse.terminal.tables import Table, csv_text, number_text
@@ -32,7 +33,13 @@ _CHIPS = re.compile(r"[0-9]+\s*[xX×]\s*\S+")
 
 
 def explain_one(
-    what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str], *, output: str
+    what: str,
+    design: str | None,
+    workloads: Sequence[str],
+    settings: Sequence[str],
+    *,
+    output: str,
+    library: Sequence[Path] = (),
 ) -> None:
     """Print an explanation.
 
@@ -42,12 +49,14 @@ def explain_one(
         workloads: of a design file or of chips, each like ``llama2_70b batch=32``.
         settings: number formats and stack of chips, each like ``weight_format=fp8``.
         output: "table", "json" or "csv" (the time by operator).
+        library: directories of entries that are added to the library, for chips and for a design file.
 
     Raises:
         SpecError: every fault of a design file or of the arguments.
+        LibraryError: what is added to the library is at fault.
         RunError: there is no such run, or it has no such design.
     """
-    explanation = _explained(what, design, workloads, settings)
+    explanation = _explained(what, design, workloads, settings, library)
     if output == "json":
         print(json.dumps(explanation.to_json(), indent=2, allow_nan=False))
     elif output == "csv":
@@ -56,8 +65,12 @@ def explain_one(
         render(explanation, console())
 
 
-def _kind(what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str]) -> str:
+def _kind(
+    what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str], library: Sequence[Path]
+) -> str:
     """Return what is meant, "file", "chips" or "run"; refuse arguments that do not go with it."""
+    if library:
+        use_library(library_with(library))
     is_file = Path(what).suffix in (".yaml", ".yml")
     is_chips = not is_file and (_CHIPS.fullmatch(what) or (what in load_library().chips and not Path(what).exists()))
     faults = []
@@ -67,17 +80,21 @@ def _kind(what: str, design: str | None, workloads: Sequence[str], settings: Seq
         faults.append(Fault(NOWHERE, "--with", f"goes with chips of the library; {what} is not that"))
     if workloads and not (is_chips or is_file):
         faults.append(Fault(NOWHERE, "--workload", f"does not go with a run: {what} has workloads of its own"))
+    if library and not (is_chips or is_file):
+        faults.append(Fault(NOWHERE, "--library", f"does not go with a run: {what} carries what its sweep added"))
     if faults:
         raise SpecError(faults)
     return "file" if is_file else "chips" if is_chips else "run"
 
 
-def _explained(what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str]) -> Explanation:
-    match _kind(what, design, workloads, settings):
+def _explained(
+    what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str], library: Sequence[Path]
+) -> Explanation:
+    match _kind(what, design, workloads, settings, library):
         case "file":
-            return explain_design_file(what, workloads)
+            return explain_design_file(what, workloads, library=library)
         case "chips":
-            return explain_library_chip(what, workloads, settings)
+            return explain_library_chip(what, workloads, settings, library=library)
         case _:
             return explain_run_row(open_run(what), design)
 
@@ -90,6 +107,7 @@ def show_curve(
     *,
     output: str,
     plot: Path | None,
+    library: Sequence[Path] = (),
 ) -> None:
     """Print throughput against speed per user of a machine and of what its sweep compares with.
 
@@ -100,12 +118,14 @@ def show_curve(
         settings: as in `explain_one`.
         output: "table", "json" or "csv".
         plot: folder to draw into, a file per workload; none is drawn where None.
+        library: as in `explain_one`.
 
     Raises:
         SpecError: every fault of a design file or of the arguments.
+        LibraryError: what is added to the library is at fault.
         RunError: there is no such run, or it has no such design.
     """
-    curves = _curves(what, design, workloads, settings)
+    curves = _curves(what, design, workloads, settings, library)
     if plot is not None:
         from dse.plots.curve import draw_curves
 
@@ -120,16 +140,18 @@ def show_curve(
             print_table(console(), curve_table(curve))
 
 
-def _curves(what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str]) -> list[Curve]:
-    kind = _kind(what, design, workloads, settings)
+def _curves(
+    what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str], library: Sequence[Path]
+) -> list[Curve]:
+    kind = _kind(what, design, workloads, settings, library)
     if kind == "chips":
-        spec = chips_spec(what, workloads, settings)
+        spec = chips_spec(what, workloads, settings, library=library)
         named = [
             replace(curve, name=spec.baselines["chips"].chips) for curve in baseline_curves(Evaluator(spec), "chips")
         ]
         return named
     if kind == "file":
-        spec, chosen = load_design(what, workloads)
+        spec, chosen = load_design(what, workloads, library=library)
         name = spec.name
     else:
         run = open_run(what)

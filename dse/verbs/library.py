@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from cost_models.errors import UnknownEntryError
-from cost_models.library import Figure, Library, load_library
+from cost_models.library import Figure, Library, load_library, use_library
+from dse.spec.additions import library_with
 from dse.terminal import console, print_lines, print_table
 from dse.terminal.tables import Table, cell_text, csv_text
 from dse.verbs.stack import show_stack
@@ -42,6 +44,16 @@ _LISTED: Mapping[str, tuple[str, ...]] = {
 """Fields of an entry that a list shows."""
 
 _FIGURE_HEADINGS = ("figure", "unit", "typical", "low", "high", "year", "confidence", "sources")
+
+
+def add_to_library(paths: Sequence[Path]) -> None:
+    """Let everything read the shipped library with what directories and sweep files add to it.
+
+    Raises:
+        SpecError: a sweep file is at fault.
+        LibraryError: an addition is at fault.
+    """
+    use_library(library_with(paths))
 
 
 def list_section(section: str | None, *, output: str) -> None:
@@ -83,6 +95,9 @@ def show_named(name: str, *, output: str) -> None:
         show_stack(name, output=output)
         return
     figures = _figures_of(library, name)
+    if output == "csv":
+        _print_csv(library, name, found, figures)
+        return
     if output == "json":
         entries = {section: getattr(library, section)[name].model_dump(mode="json") for section in found}
         print(json.dumps({**entries, "figures": _figures_json(figures)}, indent=2))
@@ -93,6 +108,14 @@ def show_named(name: str, *, output: str) -> None:
         _print("Figures", _FIGURE_HEADINGS, _figure_rows(figures), output)
     if output == "table" and (sources := _sources(library, name, found)):
         print_lines(console(), sources, heading="Sources")
+
+
+def _print_csv(library: Library, name: str, sections: Sequence[str], figures: Mapping[str, Figure]) -> None:
+    """Print fields and figures of an entry in one table: a field has a value alone."""
+    fields = [row for section in sections for row in _fields(getattr(library, section)[name])]
+    empty = [""] * (len(_FIGURE_HEADINGS) - 3)
+    rows = [[field, "", value, *empty] for field, value in fields] + _figure_rows(figures)
+    _print("", ("field or figure", "unit", "value", *_FIGURE_HEADINGS[3:]), rows, "csv")
 
 
 def show_in_section(section: str, name: str, *, output: str) -> None:
@@ -193,15 +216,21 @@ def _print(title: str, headings: tuple[str, ...], rows: Sequence[Sequence[Any]],
         print_table(console(), Table(title, headings, cells))
 
 
-def show_uses(path: str, *, output: str) -> None:
+def show_uses(path: str, *, output: str, library: Sequence[Path] = ()) -> None:
     """Print which metrics and limits a figure moves, and how far.
+
+    Args:
+        path: dotted path of the figure.
+        output: "table", "json" or "csv".
+        library: directories and sweep files whose entries are added to the library.
 
     Raises:
         UnknownEntryError: no such figure.
+        LibraryError: an addition is at fault.
     """
     from dse.robustness.usage import uses_of
 
-    uses = uses_of(path)
+    uses = uses_of(path, library=library)
     rows = [[use.metric, use.seen_in, use.at_low, use.at_typ, use.at_high, round(100 * use.change, 3)] for use in uses]
     if output == "table":
         show_figures(path, output=output)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from dse.errors import RunError
+from dse.spec.additions import library_with
 from dse.spec.schema import sweep_schema
 
 
-def print_schema(out: Path | None) -> None:
+def print_schema(out: Path | None, library: Sequence[Path] = ()) -> None:
     """Print the JSON Schema of sweep files, or write it to a file.
 
+    Args:
+        out: the file; printed where None.
+        library: directories and sweep files whose entries are known as well.
+
     Raises:
+        LibraryError: an addition is at fault.
         RunError: the file cannot be written.
     """
-    text = json.dumps(sweep_schema(), indent=2) + "\n"
+    text = json.dumps(sweep_schema(library_with(library)), indent=2) + "\n"
     if out is None:
         print(text, end="")
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dse.errors import DseError
 from dse.validate import run_validation
+from dse.validate.results import Validation
 
 
 class OutputError(DseError):
@@ -19,7 +20,7 @@ def validate(measurements: Sequence[Path], *, out: Path | None, output: str, plo
     Args:
         measurements: CSV files; the shipped ones where empty.
         out: file of scored rows; with several files a folder, one file each.
-        output: "table" or "json".
+        output: "table", "json" or "csv".
         plots: folder of figures.
 
     Raises:
@@ -27,7 +28,7 @@ def validate(measurements: Sequence[Path], *, out: Path | None, output: str, plo
         OutputError: results cannot be written.
     """
     validation = run_validation(measurements)
-    print(validation.as_json() if output == "json" else validation.text())
+    _print(validation, output)
     try:
         if out is not None and len(validation.files) == 1:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -48,9 +49,14 @@ def validate_silicon(*, output: str) -> None:
     """Predict area, power and price of real chips and print the scores.
 
     Args:
-        output: "table" or "json".
+        output: "table", "json" or "csv".
     """
     from dse.validate.silicon import silicon_validation
 
     validation = silicon_validation()
-    print(validation.as_json() if output == "json" else validation.text())
+    _print(validation, output)
+
+
+def _print(validation: Validation, output: str) -> None:
+    forms = {"json": validation.as_json, "csv": lambda: validation.as_csv().rstrip("\n"), "table": validation.text}
+    print(forms[output]())

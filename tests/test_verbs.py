@@ -1,0 +1,155 @@
+"""Every verb of the command line by the same rules: help, quiet, output for programs, no colours into a pipe."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+import yaml
+
+import dse.cli
+from cost_models.library import shipped_library, use_library
+from dse.loop import run
+from dse.spec import parse_spec
+
+SWEEP = {
+    "name": "tiny",
+    "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
+    "space": {"memory": "gddr6_16", "memory_devices": {"low": 8, "high": 16, "step": 4}, "memory_device_gib": 2},
+    "objectives": [
+        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "cost_usd", "direction": "minimize"},
+    ],
+    "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
+    "search": {"sampler": "sobol", "n_designs": 16},
+}
+
+VERBS = {
+    "audit": "audit claims.yaml",
+    "carry": "carry --memory hbm3",
+    "check": "check tiny.yaml",
+    "compare": "compare here",
+    "compress": "compress --shape 32x32",
+    "diff": "diff here there",
+    "explain": "explain here",
+    "fleet": "fleet here --tokens-per-s 1000",
+    "library figure": "library figure tco.pue",
+    "library list": "library list nodes",
+    "library show": "library show hbm3",
+    "library where": "library where tco.pue",
+    "merge": "merge here there --no-plots --no-report --out {out}",
+    "new": "new {name}",
+    "plot": "plot here --kind pareto",
+    "report": "report here --out {out}.html",
+    "require": "require tiny.yaml",
+    "resume": "resume here --n-designs 32 --out {out} --no-plots --no-report",
+    "robust": "robust here --draws 8 --no-plots",
+    "run": "run tiny.yaml --no-plots --no-report --out {out}",
+    "schema": "schema",
+    "show": "show here",
+    "validate": "validate --silicon",
+}
+"""Each verb with arguments that it does its work with."""
+
+WRITERS = ("new", "plot", "report")
+"""Verbs that write files and print where they are, a line each."""
+
+MAKERS = ("merge", "resume", "run")
+"""Verbs that make a run directory."""
+
+CLAIMS = {
+    "name": "rumours",
+    "workloads": {"chat": {"model": "llama3_8b", "batch": 1, "prompt_tokens": 128, "output_tokens": 128}},
+    "subjects": {"pair": {"chips": "2x a100_80gb_sxm"}},
+    "claims": [
+        {"key": "speed", "of": "pair", "workload": "chat", "metric": "ms_per_token", "at": "most", "value": "20 ms",
+         "source": "a rumour", "grade": "low"},
+    ],
+}  # fmt: skip
+
+
+def names(group=None, before=""):
+    group = group or typer.main.get_command(dse.cli.app)
+    for name, command in group.commands.items():
+        full = f"{before} {name}".strip()
+        yield from names(command, full) if hasattr(command, "commands") else [full]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    where = tmp_path_factory.mktemp("verbs")
+    for name, seed in (("here", 0), ("there", 1)):
+        run(parse_spec(SWEEP, overrides=[f"search.seed={seed}"]), out=where / name)
+    (where / "tiny.yaml").write_text(yaml.safe_dump(SWEEP))
+    (where / "claims.yaml").write_text(yaml.safe_dump(CLAIMS))
+    return where
+
+
+@pytest.fixture
+def call(folder, monkeypatch, capsys, request):
+    """Return a function that runs the command line and returns exit status, output and errors."""
+    monkeypatch.chdir(folder)
+
+    def called(words, *more):
+        stem = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
+        filled = words.format(out=f"out_{stem}", name=f"sweep_{stem}").split()
+        monkeypatch.setattr(sys, "argv", ["dse", *filled, *more])
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        with pytest.raises(SystemExit) as ended:
+            dse.cli.main()
+        out = capsys.readouterr()
+        return ended.value.code or 0, out.out, out.err
+
+    yield called
+    use_library(shipped_library())
+
+
+def test_every_verb_is_here():
+    assert sorted(names()) == sorted(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_shows_an_example_and_the_modes(call, verb):
+    status, out, err = call(verb, "--help")
+    assert (status, err) == (0, "")
+    assert f"Example: dse {verb}" in out and "--quiet" in out
+    assert "--format" in out or verb in (*WRITERS, "schema")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_piped_output_is_plain_and_quiet_is_silent(call, verb):
+    status, out, err = call(VERBS[verb])
+    assert status == 0, err
+    assert out and "\x1b" not in out + err
+    if verb in WRITERS:
+        assert all(Path(line.split()[0]).exists() for line in out.splitlines())
+    if verb not in (*WRITERS, *MAKERS):
+        assert call(VERBS[verb], "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in WRITERS])
+def test_output_for_programs_is_json(call, verb):
+    status, out, err = call(VERBS[verb], *(() if verb == "schema" else ("--format", "json")))
+    assert status == 0, err
+    json.loads(out)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in (*WRITERS, "schema")])
+def test_output_for_spreadsheets_has_as_many_cells_in_every_line(call, verb):
+    status, out, err = call(VERBS[verb], "--format", "csv")
+    assert status == 0, err
+    rows = list(csv.reader(out.splitlines()))
+    assert len(rows) > 1 and len({len(row) for row in rows}) == 1
+
+
+@pytest.mark.parametrize("verb", ["new", "report", *MAKERS])
+def test_writing_quietly_is_silent(call, verb):
+    assert call(VERBS[verb], "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_misspelt_option_is_status_2_and_names_itself(call, verb):
+    status, out, err = call(VERBS[verb], "--quite")
+    assert (status, out) == (2, "") and "--quite" in err
