@@ -13,7 +13,7 @@ from dse.validate.rows import Form, add_reason
 
 METHODS = {
     r"^Marlin W4A16": "marlin",
-    r"torch-nightly": "torch_int4",
+    r"torch-nightly|_weight_int4pack_mm": "torch_int4",
     r"exllamav2": "exllamav2",
     r"^AWQ W4A16 g128$": "awq",
     r"bitsandbytes": "bitsandbytes",
