@@ -1,4 +1,4 @@
-"""What tests share: a small sweep, a made-up judge, and what becomes of tests in a browser where there is none."""
+"""What tests share: a small sweep, a made-up judge, and what becomes of tests whose needs are not met."""
 
 from __future__ import annotations
 
@@ -73,10 +73,16 @@ def judge_fixture() -> Callable[..., Judged]:
     return judge
 
 
-# -- tests in a browser -------------------------------------------------------------------------------------------
+# -- tests that need what not every machine has -------------------------------------------------------------------
 
-REQUIRED = "DSE_BROWSER_TESTS"
-"""Environment variable that makes missing Chromium a failure instead of a remark."""
+REQUIRED = {"browser": "DSE_BROWSER_TESTS", "torch": "DSE_TORCH_TESTS"}
+"""Environment variables that make what is missing a failure instead of a remark, by mark."""
+
+SUBJECTS = {"browser": "of the report in a browser", "torch": "of the GPU benchmark"}
+ADVICE = {
+    "browser": "On Debian and Ubuntu: apt-get install chromium chromium-driver",
+    "torch": "pip install torch, where it can be had as a build for CPUs: it is the smallest by far",
+}
 
 
 def missing_for_browser() -> str:
@@ -86,21 +92,31 @@ def missing_for_browser() -> str:
     return ", ".join(lacking)
 
 
+def missing_for_torch() -> str:
+    """Return what tests of the GPU benchmark lack, "" where nothing does."""
+    return "PyTorch (Python package)" if importlib.util.find_spec("torch") is None else ""
+
+
+MISSING = {"browser": missing_for_browser, "torch": missing_for_torch}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the tests in a browser out where there is none, and remember to say so."""
-    browser = [item for item in items if item.get_closest_marker("browser")]
-    if browser and missing_for_browser() and not os.environ.get(REQUIRED):
-        config.hook.pytest_deselected(items=browser)
-        items[:] = [item for item in items if item not in browser]
-        config.stash[LEFT_OUT] = len(browser)
+    """Leave out the tests whose needs are not met, and remember to say so."""
+    for mark, missing in MISSING.items():
+        marked = [item for item in items if item.get_closest_marker(mark)]
+        if marked and missing() and not os.environ.get(REQUIRED[mark]):
+            config.hook.pytest_deselected(items=marked)
+            items[:] = [item for item in items if item not in marked]
+            config.stash.setdefault(LEFT_OUT, {})[mark] = len(marked)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say which tests did not run, and what they need."""
-    if left_out := config.stash.get(LEFT_OUT, 0):
+    if left_out := config.stash.get(LEFT_OUT, {}):
         terminalreporter.section("not run")
-        terminalreporter.line(f"{left_out} tests of the report in a browser: no {missing_for_browser()}.")
-        terminalreporter.line("On Debian and Ubuntu: apt-get install chromium chromium-driver")
+        for mark, count in left_out.items():
+            terminalreporter.line(f"{count} tests {SUBJECTS[mark]}: no {MISSING[mark]()}.")
+            terminalreporter.line(ADVICE[mark])
 
 
-LEFT_OUT = pytest.StashKey[int]()
+LEFT_OUT = pytest.StashKey[dict[str, int]]()

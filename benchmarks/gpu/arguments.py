@@ -11,6 +11,8 @@ from pathlib import Path
 SECTIONS = ("stream", "launch", "gemm", "weight_only", "sparse", "attention", "transformer", "power")
 """What can be measured, in the order in which it is."""
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -79,8 +81,9 @@ def parse(words: Sequence[str]) -> Arguments:
     if given.device == "cpu":
         out = out or Path(tempfile.mkdtemp(prefix="cpu_check_"))
         temporary = Path(tempfile.gettempdir()).resolve()
-        if not out.resolve().is_relative_to(temporary):
-            faults.append(f"--out: rows of a CPU only check the script and stay below {temporary}, got {out}")
+        if not out.resolve().is_relative_to(temporary) or out.resolve().is_relative_to(REPOSITORY):
+            where = f"below {temporary} and out of the repository"
+            faults.append(f"--out: rows of a CPU only check the script and stay {where}, got {out}")
     elif out is None:
         faults.append("--out: a folder for the rows is needed")
     if faults:

@@ -37,6 +37,7 @@ SECTIONS = {
     "power": power_points,
 }
 REPORT = "report.json"
+ERRORS = "relative_error_against_64_bit_floats"
 
 
 class DeviceLost(RuntimeError):
@@ -50,13 +51,15 @@ class Session:
     Attributes:
         bench: the measuring instrument.
         tables: rows by form.
-        reasons: why rows could not be measured, by id.
+        reasons: why rows could not be measured, by id; those of earlier runs until they are tried again.
+        errors_before: errors of kernels that earlier runs checked.
         left: ids that the time budget left over.
     """
 
     bench: Bench
     tables: dict[str, Table]
     reasons: dict[str, str]
+    errors_before: dict[str, float]
     left: list[str] = field(default_factory=list)
 
     def points(self) -> list[Point]:
@@ -125,7 +128,7 @@ class Session:
             "provenance": bench.device.provenance,
             "power": "read" if bench.device.meter.present else f"not read: {bench.device.meter.why}",
             "rows": {table.path.name: len(table.rows) for table in self.tables.values()},
-            "relative_error_against_64_bit_floats": bench.errors,
+            ERRORS: self.errors_before | bench.errors,
             "not_measured": self.reasons,
             "left_by_the_time_budget": self.left,
             "weight_only_slower_from": crossovers(operators),
@@ -152,16 +155,16 @@ def start(arguments: Arguments) -> Session:
     for table in tables.values():
         table.agree(provenance)
     bench = Bench(device, make_clock(device.torch, device.l2_bytes), sizes, arguments)
-    return Session(bench, tables, _reasons_before(arguments))
+    return Session(bench, tables, *_told_before(arguments))
 
 
-def _reasons_before(arguments: Arguments) -> dict[str, str]:
-    """Return why rows could not be measured in earlier runs on the folder; rows that are tried again lose theirs."""
+def _told_before(arguments: Arguments) -> tuple[dict[str, str], dict[str, float]]:
+    """Return (why rows could not be measured, errors of checked kernels) of earlier runs on the folder."""
     path = arguments.out / REPORT
     if not path.exists():
-        return {}
-    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["not_measured"]
-    return found
+        return {}, {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found["not_measured"], found[ERRORS]
 
 
 def run(arguments: Arguments) -> int:

@@ -17,6 +17,7 @@ from benchmarks.gpu.timing import Timing
 WEIGHT_SHARE = 0.6
 """Share of the free memory that weights may take; the rest is left to the KV cache."""
 
+TRIES = 3
 TOLERANCE = 5e-2
 CHECK = Layers("check", 2, 128, 8, 2, 16, 256, 512)
 CHECK_CONTEXT = 40
@@ -128,12 +129,13 @@ def timed_pass(bench: Bench, shape: Layers, one: Pass) -> Extrapolated:
     whole = depth == shape.layers
     depths = (depth, depth) if whole else (depth // 2, depth)
     runners = _runners(bench, stack, one, tuple(dict.fromkeys(depths)))
-    timings = [bench.time([run], graph=one.graph) for run in runners]
-    deep = timings[-1]
-    slope = 0.0 if whole else (deep.median_s - timings[0].median_s) / (depths[1] - depths[0])
-    if slope < 0:
-        raise NotMeasured("more layers took less time: the clock or the load changed on the way")
-    return Extrapolated(deep.median_s + slope * (shape.layers - depth), deep, depths, runners[-1])
+    for _ in range(TRIES):
+        timings = [bench.time([run], graph=one.graph) for run in runners]
+        deep = timings[-1]
+        slope = 0.0 if whole else (deep.median_s - timings[0].median_s) / (depths[1] - depths[0])
+        if slope >= 0:
+            return Extrapolated(deep.median_s + slope * (shape.layers - depth), deep, depths, runners[-1])
+    raise NotMeasured(f"more layers took less time, {TRIES} times: the clock or the load changes on the way")
 
 
 def _runners(bench: Bench, stack: Stack, one: Pass, depths: tuple[int, ...]) -> list[Callable[[], object]]:
