@@ -42,7 +42,7 @@ def dense_kernels(device: Device) -> list[Kernel]:
 
     lacks_fp8 = "the device multiplies no 8-bit floats" if fp8 is None else _lacking("_scaled_mm")
     return [
-        Kernel("bf16", "cuBLAS BF16", device.software, "gemm", "bfloat16", 16.0, _bf16, to_bf16, 1e-2, build_bytes=4.0),
+        Kernel("bf16", "dense BF16", device.software, "gemm", "bfloat16", 16.0, _bf16, to_bf16, 1e-2, build_bytes=4.0),
         Kernel(
             "fp8", "torch._scaled_mm FP8", device.software, "gemm", "fp8", 8.0, _fp8, lambda x: x.to(fp8), 1e-2,
             absent=lacks_fp8, multiple=16, build_bytes=6.0,
