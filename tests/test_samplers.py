@@ -279,7 +279,7 @@ def test_evolve_does_not_propose_again_what_it_was_seeded_with(space: Space, jud
 
 def test_shares_of_a_chain() -> None:
     assert default_shares(2, 2_000_000) == (0.95, 0.05)
-    assert default_shares(2, 100_000) == (0.8, 0.2)
+    assert default_shares(2, 500_000) == (0.9, 0.1)
     assert default_shares(2, 100) == (0.5, 0.5)
     assert sum(default_shares(3, 1000)) == pytest.approx(1)
 

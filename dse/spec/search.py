@@ -118,7 +118,7 @@ class ChainOptions(Options):
     """Options of a chain: the options of a stage stand under its name.
 
     Attributes:
-        shares: share of the budget of each stage; where not given the last stages get 5 %, at least 20 000 designs
+        shares: share of the budget of each stage; where not given the last stages get 5 %, at least 50 000 designs
             or half of the budget, whichever is less.
     """
 
