@@ -119,8 +119,11 @@ def spec_for(sweep: str, contender: Contender, seed: int, budget: int) -> Spec:
     while True:
         search = spec.search.model_copy(
             update={
-                "sampler": contender.sampler, "options": contender.options, "n_designs": designs, "seed": seed,
-            }  # fmt: skip
+                "sampler": contender.sampler,
+                "options": contender.options,
+                "n_designs": designs,
+                "seed": seed,
+            }
         )
         made = spec.model_copy(update={"search": search})
         total = Work(made).sampler.total

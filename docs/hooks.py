@@ -22,7 +22,7 @@ from dse.spec.records import (
     WorkloadSpec,
 )
 from dse.spec.schema import sweep_schema
-from dse.spec.search import ChainOptions, EvolveOptions, OptunaOptions, SearchSpec
+from dse.spec.search import ChainOptions, EvolveOptions, GridOptions, OptunaOptions, SearchSpec
 
 RECORDS: Mapping[str, tuple[type, ...]] = {
     "workloads": (WorkloadSpec,),
@@ -32,7 +32,7 @@ RECORDS: Mapping[str, tuple[type, ...]] = {
     "objectives": (ObjectiveSpec,),
     "constraints": (ConstraintSpec,),
     "baselines": (BaselineSpec,),
-    "search": (SearchSpec, EvolveOptions, OptunaOptions, ChainOptions),
+    "search": (SearchSpec, GridOptions, EvolveOptions, OptunaOptions, ChainOptions),
     "results": (ResultsSpec,),
     "robustness": (RobustnessSpec,),
 }

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.chip_execution import chip_execution
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number, row_count
+from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number
 from cost_models.compression import stored_bits
 from cost_models.derived import derived_metrics, with_inputs
 from cost_models.inference import infer
@@ -111,10 +111,35 @@ class Evaluator:
             metrics: which metrics are wanted beside those of `judging`; all where None. What nobody wants is not
                 worked out, which is several times as fast.
         """
-        use_library(self.library)
         wanted = None if metrics is None else self._with_parts_of_mix(with_inputs(self.judging.union(metrics)))
+        found, margins, n = self._measured(designs, wanted)
+        found = {
+            name: np.broadcast_to(value, (n,)) for name, value in found.items() if wanted is None or name in wanted
+        }
+        margins = {name: _judged(margin, n) for name, margin in margins.items()}
+        objectives = self.signed_objectives(found)
+        feasible = np.isfinite(objectives[:, 0])
+        for column in objectives.T[1:]:
+            feasible &= np.isfinite(column)
+        for margin in margins.values():
+            feasible &= margin >= 0
+        return Evaluation(found, margins, objectives, feasible)
+
+    def margins(self, designs: Designs) -> dict[str, FloatArray]:
+        """Return the margin of every condition, as long as the columns that it depends on.
+
+        Where some columns have one row for all designs, a margin of one row depends on none of the longer columns.
+        """
+        _, margins, _ = self._measured(designs, self._with_parts_of_mix(with_inputs(self.judging)))
+        return {name: _judged(margin, len(margin)) for name, margin in margins.items()}
+
+    def _measured(
+        self, designs: Designs, wanted: frozenset[str] | None
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray], int]:
+        """Return metrics and margins, each as long as what it depends on, and the number of designs."""
+        use_library(self.library)
         technology = self.technology_of(designs)
-        n = max([row_count(designs), *map(len, technology.columns().values())])
+        n = max([*map(len, designs.values()), *map(len, technology.columns().values())])
         columns = filled(designs)
         machine = self.machine(columns, technology)
         found = design_metrics(machine, _stored_bits(columns), krw_per_usd=self.economics.krw_per_usd)
@@ -132,18 +157,8 @@ class Evaluator:
                     margins[f"{name}.link"] = link_margin(served)
         found.update(self._mixed(found, designs, wanted))
         found.update(derived_metrics(found, self.spec.workloads, wanted))
-        found = {
-            name: np.broadcast_to(value, (n,)) for name, value in found.items() if wanted is None or name in wanted
-        }
         margins.update(self.constraint_margins(found))
-        margins = {name: _judged(margin, n) for name, margin in margins.items()}
-        objectives = self.signed_objectives(found)
-        feasible = np.isfinite(objectives[:, 0])
-        for column in objectives.T[1:]:
-            feasible &= np.isfinite(column)
-        for margin in margins.values():
-            feasible &= margin >= 0
-        return Evaluation(found, margins, objectives, feasible)
+        return found, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n
 
     @cached_property
     def judging(self) -> frozenset[str]:

@@ -104,7 +104,7 @@ def test_a_run_ends_with_what_was_found(call, sweep):
     assert Path("here/sweep.yaml").read_bytes() == Path(sweep).read_bytes()
     assert {path.name for path in Path("here").iterdir()} == {
         "sweep.yaml", "resolved.yaml", "manifest.json", "designs", "pareto.csv", "picks.yaml", "constraints.csv",
-        "axes.csv", "baselines.csv", "progress.jsonl", "plots", "report.html", "search.state",
+        "top.csv", "margins.csv", "axes.csv", "baselines.csv", "progress.jsonl", "plots", "report.html", "search.state",
     }  # fmt: skip
 
 

@@ -73,7 +73,9 @@ def write_outcome(
     front = front_frame(outcome.front) if outcome.front is not None else _empty_front(outcome)
     _write_csv(directory / "pareto.csv", front)
     (directory / "picks.yaml").write_text(_picks_text(outcome), encoding="utf-8")
+    _write_csv(directory / "top.csv", top_frame(outcome))
     _write_csv(directory / "constraints.csv", constraints_frame(outcome))
+    _write_csv(directory / "margins.csv", margins_frame(outcome))
     _write_csv(directory / "axes.csv", axes_frame(outcome))
     _write_csv(directory / "baselines.csv", baselines_frame(outcome, baselines))
     lines = [json.dumps(_finite(asdict(point)), allow_nan=False) for point in outcome.history]
@@ -89,6 +91,7 @@ def _counts(outcome: Outcome, kept: int) -> dict[str, Any]:
         "counts": {
             "planned": outcome.planned,
             "evaluated": outcome.evaluated,
+            "decided": outcome.decided,
             "feasible": outcome.feasible,
             "front": len(outcome.front) if outcome.front is not None else 0,
             "kept": kept,
@@ -175,15 +178,35 @@ def constraints_frame(outcome: Outcome) -> pd.DataFrame:
             "evaluated": count.evaluated,
             "violated": count.violated,
             "missing": count.missing,
-            "violated_share": count.violated / count.evaluated,
+            "violated_share": count.violated / count.evaluated if count.evaluated else float("nan"),
             "sole_cause": count.sole_cause,
-            "sole_cause_share": count.sole_cause / count.evaluated,
+            "sole_cause_share": count.sole_cause / count.evaluated if count.evaluated else float("nan"),
             "best_margin": count.best_margin,
             "tightest_margin": count.tightest_margin,
         }
         for count in outcome.constraints
     ]
     return pd.DataFrame(rows, columns=list(_CONSTRAINT_COLUMNS))
+
+
+def margins_frame(outcome: Outcome) -> pd.DataFrame:
+    """Return the table of ``margins.csv``: designs per constraint and interval of the margin; none of empty ones."""
+    import pandas as pd
+
+    return pd.DataFrame([asdict(count) for count in outcome.margins], columns=["constraint", "low", "high", "designs"])
+
+
+def top_frame(outcome: Outcome) -> pd.DataFrame:
+    """Return the table of ``top.csv``: per objective its rank and the design; headings carry units."""
+    import pandas as pd
+
+    parts = []
+    for metric, rows in outcome.top.items():
+        part = front_frame(rows)
+        part.insert(0, "objective", metric)
+        part.insert(1, "rank", range(1, len(part) + 1))
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True) if parts else _empty_front(outcome)
 
 
 def axes_frame(outcome: Outcome) -> pd.DataFrame:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cost_models.columns import Choice, Column, FloatArray
+from cost_models.columns import FloatArray
 from dse.front import Front
-from dse.results.rows import Rows, Thinned, joined
+from dse.results.rows import Rows, Thinned, distinct, joined
 from dse.results.tally import Tally, tally_of
+from dse.results.top import Top
 from dse.space import Space
 from dse.spec import ConstraintSpec
 
@@ -52,6 +53,7 @@ class Keeper:
         self._front = Front(n_objectives)
         self._members: list[Rows] = []
         self._misses: Rows | None = None
+        self._tops = [Top(place) for place in range(n_objectives)]
         self._box: tuple[FloatArray, FloatArray] | None = None
 
     def add(self, rows: Rows) -> None:
@@ -66,6 +68,9 @@ class Keeper:
         if sum(map(len, self._members)) > 2 * len(self._front) + 10_000:
             self._compact()
         self._add_misses(rows)
+        if found.feasible.any():
+            for top in self._tops:
+                top.add(rows)
         if self._box is None and found.feasible.any():
             first = found.objectives[found.feasible]
             worst = first.max(axis=0)
@@ -91,6 +96,8 @@ class Keeper:
                 self._compact()
         if later._misses is not None:
             self._misses = _nearest(joined([*([self._misses] if self._misses is not None else []), later._misses]))
+        for top, other in zip(self._tops, later._tops, strict=True):
+            top.merge(other)
         self._box = self._box or later._box
 
     def _renumber(self, offset: int) -> None:
@@ -98,6 +105,8 @@ class Keeper:
         self._members = [rows.numbered(offset) for rows in self._members]
         self._misses = None if self._misses is None else self._misses.numbered(offset)
         self.sample.renumber(offset)
+        for top in self._tops:
+            top.renumber(offset)
 
     def compact(self) -> None:
         """Drop what is no longer on the front."""
@@ -144,6 +153,11 @@ class Keeper:
         """The infeasible designs that miss by least, nearest first, each design once; None where there are none."""
         return self._misses
 
+    @property
+    def tops(self) -> list[Rows | None]:
+        """By objective the feasible designs with the best values of it, best first; None where there are none."""
+        return [top.rows for top in self._tops]
+
     def hypervolume(self) -> float:
         """Return the volume that the front dominates, as a share of the box around the first feasible designs.
 
@@ -160,12 +174,4 @@ class Keeper:
 
 def _nearest(rows: Rows) -> Rows:
     """Return the different designs that miss by least, nearest first, of equal ones that with the lowest id."""
-    order = np.lexsort((rows.ids, rows.violations))
-    keys = np.column_stack([_numbers(column) for column in rows.designs.values()])[order]
-    _, first = np.unique(keys, axis=0, return_index=True)
-    return rows.take(order[np.sort(first)[:NEAREST_MISSES]])
-
-
-def _numbers(column: Column) -> FloatArray:
-    """Return a column as numbers that compare: what is inactive is -1."""
-    return np.nan_to_num(column.codes.astype(np.float64) if isinstance(column, Choice) else column, nan=-1.0)
+    return rows.take(distinct(rows, np.lexsort((rows.ids, rows.violations)))[:NEAREST_MISSES])

@@ -8,6 +8,7 @@ from typing import Literal
 
 from dse.results.picks import Pick
 from dse.results.rows import Rows
+from dse.results.tally_margins import MarginCount
 from dse.results.tally_records import ConstraintCount, ValueCount
 
 Status = Literal["complete", "interrupted"]
@@ -42,14 +43,17 @@ class Outcome:
     Attributes:
         status: "interrupted" where it was stopped before its sampler was done.
         planned: designs that the sampler would propose; None where it could not tell.
-        evaluated: designs evaluated.
+        evaluated: designs searched.
+        decided: those of them that were found infeasible by constraints of few parameters, without evaluation.
         feasible: those that meet every constraint.
         front: the feasible non-dominated designs in the order of their ids; None where there are none.
         misses: the infeasible designs with the least summed violation, nearest first; None where there are none.
         sample: every `stride`-th design; None where nothing was evaluated.
         stride: 1 where the sample holds every design.
         picks: the designs to look at first.
+        top: by objective the feasible designs with the best values of it, best first.
         constraints: what each constraint did.
+        margins: how many designs have a margin in each interval, by constraint.
         values: which values of each axis survive.
         baselines: metrics of each baseline; NaN where missing.
         history: progress after every batch.
@@ -61,13 +65,16 @@ class Outcome:
     status: Status
     planned: int | None
     evaluated: int
+    decided: int
     feasible: int
     front: Rows | None
     misses: Rows | None
     sample: Rows | None
     stride: int
     picks: tuple[Pick, ...]
+    top: Mapping[str, Rows]
     constraints: tuple[ConstraintCount, ...]
+    margins: tuple[MarginCount, ...]
     values: tuple[ValueCount, ...]
     baselines: Mapping[str, Mapping[str, float]]
     history: tuple[Progress, ...]

@@ -126,6 +126,18 @@ def _stacked(columns: Sequence[Column]) -> Column:
     return Choice(values, np.concatenate(codes))
 
 
+def distinct(rows: Rows, order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the places of the different designs in a given order; of the same ones the first."""
+    keys = np.column_stack([_numbers(column) for column in rows.designs.values()])[order]
+    _, first = np.unique(keys, axis=0, return_index=True)
+    return np.asarray(order[np.sort(first)])
+
+
+def _numbers(column: Column) -> FloatArray:
+    """Return a column as numbers that compare: what is inactive is -1."""
+    return np.nan_to_num(column.codes.astype(np.float64) if isinstance(column, Choice) else column, nan=-1.0)
+
+
 def stride_for(total: int, at_most: int) -> int:
     """Return the least power of two k such that every k-th of `total` ids are no more than `at_most`; 0 for none."""
     if not at_most:
@@ -154,10 +166,10 @@ class Thinned:
         self._held = 0
 
     def add(self, rows: Rows) -> None:
-        """Take the next rows of the stream, whose ids go up by one from row to row."""
+        """Take the next rows of the stream, in the order of their ids; only those of every k-th id must be there."""
         if not self.stride or not len(rows):
             return
-        self._keep(rows.take(np.arange(-int(rows.ids[0]) % self.stride, len(rows), self.stride)))
+        self._keep(rows.take(np.flatnonzero(rows.ids % self.stride == 0)))
         self._fit()
 
     def merge(self, later: Thinned) -> None:

@@ -2,7 +2,7 @@
 
     results/<sweep>/<UTC time>-<hash>/
         sweep.yaml resolved.yaml manifest.json designs/*.parquet pareto.csv picks.yaml
-        constraints.csv axes.csv baselines.csv progress.jsonl plots/
+        top.csv constraints.csv margins.csv axes.csv baselines.csv progress.jsonl plots/
 
 A directory is written beside its place and moved there when it is whole, so that there is never half a run.
 """
@@ -208,6 +208,16 @@ class StoredRun:
     def constraints(self) -> pd.DataFrame:
         """What each constraint did."""
         return self._csv("constraints.csv")
+
+    @cached_property
+    def top(self) -> pd.DataFrame:
+        """By objective and rank the feasible designs with the best values of it; bare column names."""
+        return self._csv("top.csv").rename(columns=bare)
+
+    @cached_property
+    def margins(self) -> pd.DataFrame:
+        """How many designs have a margin in each interval, by constraint."""
+        return self._csv("margins.csv")
 
     @cached_property
     def axes(self) -> pd.DataFrame:

@@ -14,10 +14,19 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, Choice, FloatArray
+from cost_models.columns import INACTIVE, Choice, Column, FloatArray
 from dse.results.rows import Rows
 from dse.results.tally_axes import Binning, binning_of
-from dse.results.tally_patterns import Pattern, distinct_patterns, removing
+from dse.results.tally_decided import Decided
+from dse.results.tally_margins import INTERVALS, MarginCount, interval_of, margin_counts
+from dse.results.tally_patterns import (
+    Pattern,
+    add_tables,
+    count_patterns,
+    count_values,
+    distinct_patterns,
+    removing,
+)
 from dse.results.tally_records import ConstraintCount, Missed, Remover, ValueCount
 from dse.space import Space
 from dse.spec import ConstraintSpec
@@ -45,13 +54,18 @@ class Tally:
         binnings: how each numeric axis is cut; axes of names need none.
         axes: the parameters that vary, in the order of the report.
         metrics: the metric of each constraint that has one, by label.
+
+    Attributes:
+        evaluated: designs counted.
+        decided: those of them of which only some constraints were looked at.
+        feasible: designs that meet every constraint.
     """
 
     def __init__(
         self, axes: Sequence[str], binnings: Mapping[str, Binning], metrics: Mapping[str, str] = MappingProxyType({})
     ) -> None:
         self.axes, self.binnings, self._metrics = tuple(axes), dict(binnings), dict(metrics)
-        self.evaluated = self.feasible = 0
+        self.evaluated = self.decided = self.feasible = 0
         self._labels: tuple[str, ...] = ()
         self._names: dict[str, tuple[str, ...]] = {}
         self._best: FloatArray = np.empty(0)
@@ -61,12 +75,15 @@ class Tally:
         self._by_axis: dict[str, dict[Pattern, NDArray[np.int64]]] = {axis: {} for axis in self.axes}
         self._ends: dict[str, tuple[FloatArray, FloatArray]] = {}
         self._nearest: dict[str, tuple[FloatArray, list[tuple[Missed, ...]]]] = {}
+        self._intervals: NDArray[np.int64] = np.empty((0, INTERVALS), dtype=np.int64)
+        self._looked_at: frozenset[str] = frozenset()
+        self._decided: dict[Pattern, int] = {}
+        self._decided_by_axis: dict[str, dict[Pattern, NDArray[np.int64]]] = {axis: {} for axis in self.axes}
 
     def add(self, rows: Rows) -> None:
         """Count the rows."""
         found = rows.evaluation
-        if not self._labels:
-            self._start(rows)
+        self.begin(rows)
         defined = np.isfinite(found.objectives[:, 0])
         for column in found.objectives.T[1:]:
             defined &= np.isfinite(column)
@@ -80,13 +97,47 @@ class Tally:
             self._missing[place] += 0 if missing is None else int(missing.sum())
             self._best[place] = max(self._best[place], known.max())
             self._tightest[place] = min(self._tightest[place], margin[feasible].min(initial=np.inf))
+            self._count_intervals(place, margin if missing is None else margin[~missing])
         patterns, which = distinct_patterns(broken)
-        counts = np.bincount(which, minlength=len(patterns))
-        for pattern, count in zip(patterns, counts, strict=True):
-            self._patterns[pattern] = self._patterns.get(pattern, 0) + int(count)
+        count_patterns(self._patterns, patterns, np.bincount(which, minlength=len(patterns)))
+        least = rows.misses.min(initial=np.inf)
         for axis in self.axes:
-            codes = self._add_axis(axis, rows, patterns, which, feasible)
-            self._add_nearest(axis, codes, rows.misses, margins, broken)
+            column = rows.designs[axis]
+            codes = self.codes(axis, column)
+            self._note_ends(axis, column, codes, feasible)
+            present = count_values(self._by_axis[axis], patterns, which, codes, len(self._names[axis]) + 1)
+            if least < self._nearest[axis][0][present].max(initial=-np.inf):
+                self._add_nearest(axis, codes, rows.misses, margins, broken)
+
+    def add_decided(self, designs: Decided) -> None:
+        """Count designs that break at least one of the constraints that were looked at; others are not known of.
+
+        Raises:
+            ValueError: `begin` was not called, or other constraints were looked at before.
+        """
+        looked_at = frozenset(designs.margins)
+        if not looked_at <= set(self._labels) or (self._decided and looked_at != self._looked_at):
+            raise ValueError(f"designs cannot be decided by {sorted(looked_at)} here")
+        if not len(designs):
+            return
+        self._looked_at = looked_at
+        self.evaluated += len(designs)
+        self.decided += len(designs)
+        nothing = np.zeros(len(designs), dtype=bool)
+        broken = [designs.margins[label] < 0 if label in looked_at else nothing for label in self._labels]
+        patterns, which = distinct_patterns(broken)
+        count_patterns(self._decided, patterns, np.bincount(which, minlength=len(patterns)))
+        for label, margin in designs.margins.items():
+            place = self._labels.index(label)
+            self._best[place] = max(self._best[place], margin.max())
+            self._count_intervals(place, margin)
+        for axis in self.axes:
+            n_values = len(self._names[axis]) + 1
+            count_values(self._decided_by_axis[axis], patterns, which, designs.codes[axis], n_values)
+
+    def _count_intervals(self, place: int, margin: FloatArray) -> None:
+        if self._labels[place] != NO_OBJECTIVE:
+            self._intervals[place] += np.bincount(interval_of(margin), minlength=INTERVALS)
 
     def _causes(
         self, rows: Rows, broken: Sequence[NDArray[np.bool_]]
@@ -109,8 +160,12 @@ class Tally:
         absent = [None if missing is None else missing & explained for missing in absent]
         return [b if a is None else b & ~a for b, a in zip(broken, absent, strict=True)], absent
 
-    def _start(self, rows: Rows) -> None:
+    def begin(self, rows: Rows) -> None:
+        """Learn from any rows which constraints and values there are; nothing is counted."""
+        if self._labels:
+            return
         self._labels = (*rows.evaluation.margins, NO_OBJECTIVE)
+        self._intervals = np.zeros((len(self._labels), INTERVALS), dtype=np.int64)
         self._best = np.full(len(self._labels), -np.inf)
         self._tightest = np.full(len(self._labels), np.inf)
         self._missing = np.zeros(len(self._labels), dtype=np.int64)
@@ -122,34 +177,22 @@ class Tally:
             if not isinstance(column, Choice):
                 self._ends[axis] = np.full(count, np.inf), np.full(count, -np.inf)
 
-    def _add_axis(
-        self,
-        axis: str,
-        rows: Rows,
-        patterns: list[Pattern],
-        which: NDArray[np.intp],
-        feasible: NDArray[np.intp],
-    ) -> NDArray[np.intp]:
-        """Count the rows by value of an axis, and return the place of each row's value."""
-        column = rows.designs[axis]
+    def codes(self, axis: str, column: Column) -> NDArray[np.intp]:
+        """Return the place of each row's value of an axis among those that are counted.
+
+        Where the parameter is inactive it is the place behind the last.
+        """
         codes = column.codes if isinstance(column, Choice) else self.binnings[axis].codes(column)
         if isinstance(column, Choice) and column.values != self._names[axis]:
             raise ValueError(f"{axis} changed its values from {self._names[axis]} to {column.values}")
+        return np.where(codes == INACTIVE, len(self._names[axis]), codes) if codes.min() == INACTIVE else codes
+
+    def _note_ends(self, axis: str, column: Column, codes: NDArray[np.intp], feasible: NDArray[np.intp]) -> None:
+        """Note the range of the feasible numbers of each value."""
         if not isinstance(column, Choice):
-            counted = feasible[codes[feasible] != INACTIVE]
+            counted = feasible[codes[feasible] < len(self._names[axis])]
             np.minimum.at(self._ends[axis][0], codes[counted], column[counted])
             np.maximum.at(self._ends[axis][1], codes[counted], column[counted])
-        n_values = len(self._names[axis]) + 1
-        # The place behind the last value is that of rows in which the parameter is inactive.
-        codes = np.where(codes == INACTIVE, n_values - 1, codes) if codes.min() == INACTIVE else codes
-        table = np.bincount(which * n_values + codes, minlength=len(patterns) * n_values)
-        held = self._by_axis[axis]
-        for pattern, counts in zip(patterns, table.reshape(-1, n_values), strict=True):
-            if pattern in held:
-                held[pattern] += counts
-            else:
-                held[pattern] = counts.copy()
-        return codes
 
     def _add_nearest(
         self,
@@ -186,17 +229,21 @@ class Tally:
             return
         if (self._labels, self._names) != (later._labels, later._names):
             raise ValueError("tallies of different constraints or axes cannot be merged")
+        if later._decided and self._decided and later._looked_at != self._looked_at:
+            raise ValueError("tallies of designs decided by different constraints cannot be merged")
         self.evaluated += later.evaluated
+        self.decided += later.decided
+        self._looked_at |= later._looked_at
+        self._intervals += later._intervals
         self.feasible += later.feasible
         self._missing += later._missing
         self._best = np.maximum(self._best, later._best)
         self._tightest = np.minimum(self._tightest, later._tightest)
-        for pattern, count in later._patterns.items():
-            self._patterns[pattern] = self._patterns.get(pattern, 0) + count
+        for held, added in ((self._patterns, later._patterns), (self._decided, later._decided)):
+            count_patterns(held, list(added), list(added.values()))
         for axis in self.axes:
-            held = self._by_axis[axis]
-            for pattern, counts in later._by_axis[axis].items():
-                held[pattern] = held[pattern] + counts if pattern in held else counts
+            add_tables(self._by_axis[axis], later._by_axis[axis])
+            add_tables(self._decided_by_axis[axis], later._decided_by_axis[axis])
             if axis in self._ends:
                 (low, high), (low_later, high_later) = self._ends[axis], later._ends[axis]
                 self._ends[axis] = np.minimum(low, low_later), np.maximum(high, high_later)
@@ -213,14 +260,15 @@ class Tally:
         """Return one record per constraint, in the order in which they are judged."""
         records = []
         for place, label in enumerate(self._labels):
-            violated = sum(count for pattern, count in self._patterns.items() if place in pattern)
+            counted = [*self._patterns.items(), *self._decided.items()]
+            violated = sum(count for pattern, count in counted if place in pattern)
             if label == NO_OBJECTIVE and not violated:
                 continue
             best, tightest = (np.nan, np.nan) if label == NO_OBJECTIVE else (self._best[place], self._tightest[place])
             records.append(
                 ConstraintCount(
                     constraint=label,
-                    evaluated=self.evaluated,
+                    evaluated=self.evaluated if label in self._looked_at else self.evaluated - self.decided,
                     violated=violated,
                     missing=int(self._missing[place]),
                     sole_cause=self._patterns.get((place,), 0),
@@ -230,12 +278,22 @@ class Tally:
             )
         return records
 
+    def margins(self) -> list[MarginCount]:
+        """Return how many designs have a margin in each interval, constraint by constraint; missing ones are left out.
+
+        Of designs that were decided without evaluation only the constraints that were looked at are counted.
+        """
+        labels = [(place, label) for place, label in enumerate(self._labels) if label != NO_OBJECTIVE]
+        return [count for place, label in labels for count in margin_counts(label, self._intervals[place])]
+
     def values(self) -> list[ValueCount]:
         """Return one record per value of every axis that was evaluated at least once."""
         return [record for axis in self.axes for record in self._axis_values(axis)]
 
     def _axis_values(self, axis: str) -> list[ValueCount]:
-        held = self._by_axis[axis]
+        held: dict[Pattern, NDArray[np.int64]] = {}
+        for part in (self._by_axis[axis], self._decided_by_axis[axis]):
+            add_tables(held, part)
         if not held:
             return []
         patterns = list(held)

@@ -44,8 +44,11 @@ def _counts(patterns: Mapping[Pattern, int]) -> dict[int, int]:
     return counts
 
 
-MOST_COUNTED = 16
-"""Constraints up to which every possible pattern has a place in a table; beyond, patterns are sorted."""
+MOST_COUNTED = 14
+"""Constraints that some rows break and some do not, up to which every possible pattern has a place in a table; beyond,
+patterns are sorted."""
+
+_BITS = 62
 
 
 def distinct_patterns(broken: Sequence[NDArray[np.bool_]]) -> tuple[list[Pattern], NDArray[np.intp]]:
@@ -54,19 +57,27 @@ def distinct_patterns(broken: Sequence[NDArray[np.bool_]]) -> tuple[list[Pattern
     Args:
         broken: one ``(n,)`` mask per constraint, at least one.
     """
-    width = len(broken)
-    words = [_word(broken[start : start + _BITS]) for start in range(0, width, _BITS)]
-    if width <= MOST_COUNTED:
-        present = np.flatnonzero(np.bincount(words[0], minlength=1 << width))
-        place = np.zeros(1 << width, dtype=np.intp)
+    rows = len(broken[0])
+    counts = [int(np.count_nonzero(mask)) for mask in broken]
+    always = tuple(place for place, count in enumerate(counts) if count == rows)
+    varied = [place for place, count in enumerate(counts) if 0 < count < rows]
+    words = [
+        _word([broken[place] for place in varied[start : start + _BITS]]) for start in range(0, len(varied), _BITS)
+    ]
+    if not words:
+        keys, which = np.zeros((min(rows, 1), 1), dtype=np.int64), np.zeros(rows, dtype=np.intp)
+    elif len(varied) <= MOST_COUNTED:
+        present = np.flatnonzero(np.bincount(words[0], minlength=1 << len(varied)))
+        place = np.zeros(1 << len(varied), dtype=np.intp)
         place[present] = np.arange(len(present))
         keys, which = present[:, None], place[words[0]]
+    elif len(words) == 1:
+        distinct, which = np.unique(words[0], return_inverse=True)
+        keys = distinct[:, None]
     else:
         keys, which = np.unique(np.stack(words, axis=1), axis=0, return_inverse=True)
-    return [_unpacked(key) for key in keys.tolist()], which.reshape(-1)
-
-
-_BITS = 62
+    patterns = [tuple(sorted((*always, *(varied[bit] for bit in _bits(key))))) for key in keys.tolist()]
+    return patterns, which.reshape(-1)
 
 
 def _word(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
@@ -77,7 +88,32 @@ def _word(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
     return word
 
 
-def _unpacked(key: Sequence[int]) -> Pattern:
-    return tuple(
-        number * _BITS + place for number, word in enumerate(key) for place in range(_BITS) if word >> place & 1
-    )
+def _bits(key: Sequence[int]) -> list[int]:
+    return [number * _BITS + place for number, word in enumerate(key) for place in range(_BITS) if word >> place & 1]
+
+
+def count_patterns(
+    held: dict[Pattern, int], patterns: Sequence[Pattern], counts: Sequence[int] | NDArray[np.intp]
+) -> None:
+    """Add the number of rows of each pattern."""
+    for pattern, count in zip(patterns, counts, strict=True):
+        held[pattern] = held.get(pattern, 0) + int(count)
+
+
+def count_values(
+    held: dict[Pattern, NDArray[np.int64]],
+    patterns: Sequence[Pattern],
+    which: NDArray[np.intp],
+    codes: NDArray[np.intp],
+    n_values: int,
+) -> NDArray[np.intp]:
+    """Count rows by pattern and value of an axis, and return the values that occur."""
+    table = np.bincount(which * n_values + codes, minlength=len(patterns) * n_values).reshape(-1, n_values)
+    add_tables(held, dict(zip(patterns, table, strict=True)))
+    return np.flatnonzero(table.any(axis=0))
+
+
+def add_tables(held: dict[Pattern, NDArray[np.int64]], added: Mapping[Pattern, NDArray[np.int64]]) -> None:
+    """Add the numbers of rows of each pattern, value by value."""
+    for pattern, counts in added.items():
+        held[pattern] = held[pattern] + counts if pattern in held else counts

@@ -13,7 +13,7 @@ from dse.samplers.base import Judged, Sampler
 from dse.space import Space
 from dse.spec import Spec
 from dse.spec.faults import faults_of
-from dse.spec.search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, Options, OptunaOptions, stages_of
+from dse.spec.search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, GridOptions, Options, OptunaOptions, stages_of
 from dse.spec.words import FOREIGN_SAMPLERS, one_of, quoted, suggest
 from dse.yaml_positions import KeyPath, node_of
 
@@ -59,6 +59,9 @@ def make_sampler(
     for place, (stage, share) in enumerate(zip(stages, shares, strict=True)):
         count = max(1, round(share * budget))
         path: KeyPath = ("search", "options", stage)
+        if stage == "grid" and dict(options.get(stage, {})).get("prune"):
+            where = "search.options.grid.prune"
+            raise SpecError([Fault(space.place_of(where), where, "the later stages must be told of every design")])
         made.append(_one(stage, space, count, seed + place, n_objectives, dict(options.get(stage, {})), path))
     return Chain(space, made, n_objectives=n_objectives)
 
@@ -83,8 +86,8 @@ def _one(
     from dse.samplers.sobol import RandomSampler, SobolSampler
 
     if name == "grid":
-        _read(Options, options, space, path)
-        return _grid(space, n_designs)
+        told = _read(GridOptions, options, space, path)
+        return _grid(space, n_designs, prune=told.prune)
     budget = _budget(name, space, n_designs)
     if name in ("sobol", "random"):
         _read(Options, options, space, path)
@@ -100,14 +103,14 @@ def _one(
         raise SpecError([Fault(space.place_of(where), where, quoted(name), one_of(SAMPLERS), perhaps)])
     from dse.samplers.optuna import OptunaSampler
 
-    told = _read(OptunaOptions, options, space, path)
-    return OptunaSampler(name, space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=told)
+    asked = _read(OptunaOptions, options, space, path)
+    return OptunaSampler(name, space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=asked)
 
 
-def _grid(space: Space, n_designs: int | None) -> Sampler:
+def _grid(space: Space, n_designs: int | None, *, prune: bool = False) -> Sampler:
     from dse.samplers.grid import GridSampler
 
-    return GridSampler(space, n_designs=n_designs)
+    return GridSampler(space, n_designs=n_designs, prune=prune)
 
 
 def _budget(name: str, space: Space, n_designs: int | None) -> int:

@@ -14,19 +14,20 @@ class GridSampler(StreamingSampler):
     Args:
         space: a space whose ranges all have steps or levels.
         n_designs: most designs that may be evaluated; all are where None.
+        prune: whether designs may be decided by constraints of few parameters (`dse.search.pruning`).
 
     Raises:
         SpecError: a range cannot be enumerated, or there are more designs than `n_designs`: a part of a grid
             would say nothing of the rest.
     """
 
-    def __init__(self, space: Space, *, n_designs: int | None) -> None:
+    def __init__(self, space: Space, *, n_designs: int | None, prune: bool = False) -> None:
         size = space.grid_size
         if n_designs is not None and n_designs < size:
             path = "search.n_designs"
             must_be = f"enough for the {size} designs of the grid"
             raise SpecError([Fault(space.place_of(path), path, str(n_designs), must_be, "fewer levels, or sobol")])
-        self._budget = n_designs
+        self._budget, self.prune = n_designs, prune
         super().__init__("grid", space, size, {})
 
     def describe(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from dse.results.keeper import Keeper
 from dse.results.rows import Rows, joined
 from dse.samplers import sampler_of
 from dse.samplers.base import Sampler, StreamingSampler
+from dse.samplers.grid import GridSampler
 from dse.search.allocator import keep_freed_memory
+from dse.search.pruning import Tables
 from dse.space import Space
 from dse.spec import Spec
 from dse.spec.additions import library_of
@@ -98,10 +100,32 @@ class Work:
         metrics = self.evaluator.evaluate(part.designs).metrics
         return Rows(part.ids, part.designs, Evaluation(metrics, found.margins, found.objectives, found.feasible))
 
+    @cached_property
+    def tables(self) -> Tables | None:
+        """The conditions that decide designs without evaluation; None where the sweep does not ask for it.
+
+        A run that keeps every design evaluates every design.
+        """
+        prunes = isinstance(self.sampler, GridSampler) and self.sampler.prune
+        keeper = self.keeper()
+        return Tables(self.space, self.evaluator, keeper.tally) if prunes and keeper.sample.stride != 1 else None
+
+    def describe(self) -> tuple[str, ...]:
+        """Return what a person should know of the search."""
+        notes = self.sampler.describe()
+        if self.tables is not None:
+            return (*notes, *self.tables.describe())
+        if isinstance(self.sampler, GridSampler) and self.sampler.prune:
+            return (*notes, "prune: every design is kept, so every design was evaluated")
+        return notes
+
     def keep_block(self, start: int, stop: int, clock: Clock) -> Keeper:
         """Return what is kept of designs `start` to `stop` (exclusive) of the sampler's sequence."""
         assert isinstance(self.sampler, StreamingSampler)
         keeper = self.keeper()
+        if self.tables:
+            self._keep_pruned(self.tables, start, stop, keeper, clock)
+            return keeper
         for first in range(start, stop, CHUNK_ROWS):
             last = min(first + CHUNK_ROWS, stop)
             with clock.part("sample"):
@@ -111,6 +135,27 @@ class Work:
             with clock.part("keep"):
                 keeper.add(Rows(np.arange(first, last, dtype=np.int64), designs, found))
         return keeper
+
+    def _keep_pruned(self, tables: Tables, start: int, stop: int, keeper: Keeper, clock: Clock) -> None:
+        """Keep a block of a grid, of which only what the tables leave open is evaluated."""
+        keeper.tally.begin(tables.first)
+        waiting = np.empty(0, dtype=np.int64)
+        for first in range(start, stop, CHUNK_ROWS):
+            last = min(first + CHUNK_ROWS, stop)
+            with clock.part("sample"):
+                ids, decided = tables.split(first, last, keeper.sample.stride)
+            with clock.part("keep"):
+                keeper.tally.add_decided(decided)
+            waiting = np.concatenate([waiting, ids])
+            while len(waiting) >= CHUNK_ROWS or (last == stop and len(waiting)):
+                ids, waiting = waiting[:CHUNK_ROWS], waiting[CHUNK_ROWS:]
+                with clock.part("sample"):
+                    designs = self.space.grid_at(self.space.grid_places(ids))
+                with clock.part("evaluate"):
+                    found = self.judge(designs)
+                    tables.check(ids, found)
+                with clock.part("keep"):
+                    keeper.add(Rows(ids, designs, found))
 
 
 def block_rows(total: int) -> int:

@@ -219,6 +219,7 @@ class Search:
         keeper, spec, work = self._keeper, self._spec, self._work
         front, misses = work.complete(keeper.front), work.complete(keeper.misses)
         sample = work.complete(keeper.sample.rows())
+        tops = {o.metric: work.complete(rows) for o, rows in zip(spec.objectives, keeper.tops, strict=True)}
         picks = choose_picks(
             front,
             misses,
@@ -229,18 +230,21 @@ class Search:
             status=status,
             planned=work.sampler.total,
             evaluated=keeper.tally.evaluated,
+            decided=keeper.tally.decided,
             feasible=keeper.tally.feasible,
             front=front,
             misses=misses,
             sample=sample,
             stride=keeper.sample.stride,
             picks=tuple(picks),
+            top={metric: rows for metric, rows in tops.items() if rows is not None},
             constraints=tuple(keeper.tally.constraints()),
+            margins=tuple(keeper.tally.margins()),
             values=tuple(keeper.tally.values()),
             baselines=self._baselines,
             history=tuple(self.history),
             seconds={**self._clock.parts, "total": self._seconds},
-            notes=work.sampler.describe(),
+            notes=work.describe(),
             figures_read=work.evaluator.technology.reads,
         )
 

@@ -8,11 +8,12 @@ Two rows are the same design if their active values are equal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from graphlib import TopologicalSorter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.columns import Column, Designs, FloatArray, row_count
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX
@@ -134,6 +135,22 @@ class Space:
             SpecError: a range has neither `step` nor `levels`.
         """
         return self._grid.size
+
+    @property
+    def grid_groups(self) -> tuple[tuple[tuple[str, ...], int], ...]:
+        """The parameters that depend on one another and the number of their combinations, group by group.
+
+        The grid holds every combination of one row of each group; the last group varies fastest.
+        """
+        return tuple(zip(self._grid.names, self._grid.sizes, strict=True))
+
+    def grid_places(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Return which row of each group the designs of the enumeration are made of."""
+        return self._grid.places(rows)
+
+    def grid_at(self, places: Sequence[NDArray[np.int64]]) -> dict[str, Column]:
+        """Return designs made of rows of the groups; a column is as long as the places of its group."""
+        return self._columns(self._grid.at(places))
 
     @property
     def is_enumerable(self) -> bool:

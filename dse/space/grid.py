@@ -42,6 +42,16 @@ class Grid:
         self._groups = [_Group.of([parameters[name] for name in names]) for names in _grouped(parameters)]
         self.size = math.prod(group.size for group in self._groups)
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows of every group of parameters; the grid is their product."""
+        return tuple(group.size for group in self._groups)
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """The parameters of every group."""
+        return tuple((*group.switches, *group.others) for group in self._groups)
+
     def rows(self, start: int, stop: int) -> dict[str, FloatArray]:
         """Return the values of rows `start` to `stop` (exclusive), NaN where inactive.
 
@@ -53,12 +63,22 @@ class Grid:
             raise SpecError([Fault(NOWHERE, "space", f"has {float(self.size):.3g} designs: too many to enumerate")])
         if not 0 <= start <= stop <= self.size:
             raise IndexError(f"rows {start} to {stop} of a grid of {self.size}")
-        index = np.arange(start, stop, dtype=np.int64)
-        numbers: dict[str, FloatArray] = {}
+        return self.at(self.places(np.arange(start, stop, dtype=np.int64)))
+
+    def places(self, rows: IntArray) -> list[IntArray]:
+        """Return which row of each group every row of the grid is made of."""
+        places = []
         stride = self.size
-        for group in self._groups:
-            stride //= group.size
-            numbers |= group.rows(index // stride % group.size)
+        for size in self.sizes:
+            stride //= size
+            places.append(rows // stride % size)
+        return places
+
+    def at(self, places: Sequence[IntArray]) -> dict[str, FloatArray]:
+        """Return the values at rows of the groups, each column as long as the places of its group."""
+        numbers: dict[str, FloatArray] = {}
+        for group, place in zip(self._groups, places, strict=True):
+            numbers |= group.rows(place)
         return numbers
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from dse.spec.fields import Seed, Whole, fault, number, word_of
+from dse.spec.fields import Flag, Seed, Whole, fault, number, word_of
 from dse.spec.words import FOREIGN_SAMPLERS, one_of, quoted, suggest
 
 OPTUNA_SAMPLERS: Mapping[str, str] = {
@@ -39,6 +39,18 @@ class Options(BaseModel):
     """Options of a sampler that takes none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GridOptions(Options):
+    """Options of `grid`.
+
+    Attributes:
+        prune: leave out of the evaluation what breaks a constraint that depends on few parameters. Front, feasible
+            designs and every kept design are those of the whole grid; of what is left out only the constraints that
+            were looked at are counted.
+    """
+
+    prune: Flag = False
 
 
 class EvolveOptions(Options):
@@ -75,8 +87,8 @@ class OptunaOptions(Options):
 
 def options_kind(sampler: str) -> type[Options]:
     """Return the record of the options of one sampler (not a chain)."""
-    if sampler == "evolve":
-        return EvolveOptions
+    if sampler in ("grid", "evolve"):
+        return GridOptions if sampler == "grid" else EvolveOptions
     return Options if sampler in OWN_SAMPLERS else OptunaOptions
 
 

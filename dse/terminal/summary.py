@@ -66,6 +66,7 @@ def found(run: StoredRun) -> list[str]:
     share = counts["feasible"] / counts["evaluated"] if counts["evaluated"] else 0.0
     planned = f" of {number_text(counts['planned'])} planned" if manifest["status"] == "interrupted" else ""
     seconds = manifest["seconds"]["total"]
+    decided = counts.get("decided", 0)
     lines = [
         f"{number_text(counts['evaluated'])} designs{planned} by {manifest['sampler']}, seed {manifest['seed']}, "
         f"in {number_text(seconds, 3)} s ({number_text(manifest['designs_per_s'])} designs/s)",
@@ -73,6 +74,9 @@ def found(run: StoredRun) -> list[str]:
         f"{number_text(counts['front'])} of them on the front",
         f"kept: {manifest['kept']}",
     ]
+    if decided:
+        part = f"{number_text(decided)} of them ({percent_text(decided / counts['evaluated'])} %)"
+        lines.insert(1, f"{part} decided without evaluation")
     lines += [str(note) for note in manifest.get("notes", [])]
     if manifest["status"] == "interrupted":
         lines.insert(0, "interrupted: everything up to here was kept")
