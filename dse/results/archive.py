@@ -203,9 +203,8 @@ def top_frame(outcome: Outcome) -> pd.DataFrame:
     parts = []
     for metric, rows in outcome.top.items():
         part = front_frame(rows)
-        part.insert(0, "objective", metric)
-        part.insert(1, "rank", range(1, len(part) + 1))
-        parts.append(part)
+        rank = pd.DataFrame({"objective": metric, "rank": range(1, len(part) + 1)})
+        parts.append(pd.concat([rank, part], axis=1))
     return pd.concat(parts, ignore_index=True) if parts else _empty_front(outcome)
 
 
