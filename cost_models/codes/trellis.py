@@ -29,7 +29,10 @@ from cost_models.codes.gf2 import Bits, Integers, count_bits, pack_words, span
 SPREAD_BITS = 15
 """Survivors in a block up to which costs are spread over {0, 1}^w."""
 
-COLUMNS = 4096
+FILLING_RESTS = 128
+"""Rests from which a stream is taken by itself: they all share its points."""
+
+COLUMNS = 8192
 """Trellis columns (rests x streams x planes) taken at a time: what they spread over stays in the cache."""
 
 HISTORY_BYTES = 1 << 28
@@ -93,24 +96,33 @@ class _Search:
         self.registers, self.n_in, self.n_out = len(generator) - 1, generator.shape[1], generator.shape[2]
         self.inputs, self.rests = 1 << self.n_in, 1 << (self.n_in * (self.registers - 1))
         self.cost_type = cost_type
+        self.rooms: dict[str, NDArray[Any]] = {}
         self.taps = generator.reshape(-1, self.n_out)
         self.rows = np.zeros((self.n_out + 1, len(self.taps)), np.int64)  # inputs that flip an output; none the last
         self.rows[:-1] = self.taps.T
+        self.alone = self.rests >= FILLING_RESTS  # a stream fills the field by itself
         # Blocks with few survivors go together, as wide as this: a wider field costs less than one more pass.
-        self.least_width = self.n_in - 1 if self.rests == 1 else 0
+        self.least_width = 0 if self.alone else self.n_in - 1
 
     def batch(self, steps: int, planes: int) -> int:
-        """Return how many streams to take at a time: with several registers a stream fills the field by itself."""
-        if self.rests > 1:
+        """Return how many streams to take at a time."""
+        if self.alone:
             return 1
-        kept = self.inputs * planes * max(steps, 1) * self.cost_type.itemsize
+        kept = self.inputs * self.rests * planes * max(steps, 1) * self.cost_type.itemsize
         return int(max(1, min(COLUMNS // planes, HISTORY_BYTES // kept)))
+
+    def room(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return an array of costs with anything in it; the memory under a name is taken once and used again."""
+        size = int(np.prod(shape))
+        if name not in self.rooms or self.rooms[name].size < size:
+            self.rooms[name] = np.empty(size, self.cost_type)
+        return self.rooms[name][:size].reshape(shape)
 
     def run(self, care: Bits, bits: Bits) -> NDArray[np.uint16]:
         """Return ``(streams, planes, registers + steps)`` best inputs of ``(streams, planes, steps, n_out)`` bits."""
         streams, planes, steps, _ = bits.shape
         shape = (self.inputs, self.rests, streams, planes)
-        history = np.empty((steps, *shape), self.cost_type)
+        history = self.room("history", (steps, *shape))
         counts = care.sum(axis=-1)
         widths = np.where(counts > SPREAD_BITS, counts, np.maximum(counts, min(self.least_width, SPREAD_BITS)))
         chosen, wanted = self._survivors(care, bits)
@@ -121,16 +133,16 @@ class _Search:
             order = orders[:, step]
             before = _arrange(cost, place[order], out=history[step])
             place[order] = np.arange(streams)
-            after = np.empty((self.rests, self.inputs, streams, planes), self.cost_type)
+            after = self.room("after", (self.rests, self.inputs, streams, planes))
             for part, width in self._groups(widths[order, step], planes):
                 rows = order[part]
                 if width > SPREAD_BITS:
                     after[:, :, part] = self._pairs(before[:, :, part], care[rows, step], bits[rows, :, step])
                 else:
-                    spread = self._spread if self.rests == 1 else self._spread_rests
+                    spread = self._spread_rests if self.alone else self._spread
                     after[:, :, part] = spread(before[:, :, part], chosen[rows, step, :width], wanted[rows, :, step])
             cost = after.reshape(shape)
-            cost -= cost.min(axis=0).min(axis=0)
+            _normalise(cost)
         return self._trace(history, orders, _arrange(cost, place, out=np.empty_like(cost)), care, bits)
 
     def _survivors(self, care: Bits, bits: Bits) -> tuple[Integers, Integers]:
@@ -147,35 +159,36 @@ class _Search:
 
     def _groups(self, widths: Integers, planes: int) -> Iterator[tuple[slice, int]]:
         """Yield runs of streams of equal width, cut to what one pass takes."""
-        most = max(1, COLUMNS // planes)
+        most = max(1, COLUMNS // (planes * self.rests))
         edges = [0, *(np.flatnonzero(np.diff(widths)) + 1), len(widths)]
         for first, last in pairwise(edges):
             for start in range(first, last, most):
                 yield slice(start, min(start + most, last)), int(widths[first])
 
     def _spread(self, cost: NDArray[Any], chosen: Integers, wanted: Integers) -> NDArray[Any]:
-        """Return costs after a step, ``(rest, newest input, streams, planes)``, of a code with one register.
+        """Return costs after a step, ``(rest, newest input, streams, planes)``.
 
-        The streams are the columns of the field; each has its own points.
+        Rests, streams and planes are the columns of the field; each stream and plane has its own points.
         """
-        _, _, streams, planes = cost.shape
+        _, rests, streams, planes = cost.shape
         width = chosen.shape[-1]
         basis = np.einsum("swk,w->ks", self.rows[chosen], 1 << np.arange(width))  # (bits of both inputs, streams)
-        columns = streams * planes
-        points = span(np.repeat(basis[self.n_in :], planes, axis=1), wanted.reshape(-1))
+        columns = rests * streams * planes
+        points = span(np.repeat(basis[-self.n_in :], planes, axis=1), wanted.reshape(-1))
         points *= columns
-        points += np.arange(columns)
-        field = np.full((1 << width, columns), _unreached(self.cost_type), self.cost_type)
+        points = points[:, None] + np.arange(columns).reshape(rests, -1)
+        field = self.room("field", (1 << width, columns))
+        field.fill(_unreached(self.cost_type))
         np.minimum.at(field.reshape(-1), points.reshape(-1), cost.reshape(-1))
-        _relax(field)
-        points = span(basis[: self.n_in])
-        points *= streams
-        points += np.arange(streams)
-        after = np.take(_together(field, planes), points, mode="clip")
-        return after.view(self.cost_type).reshape(1, -1, streams, planes)
+        _relax(field, self.room("spare", (2, field.size // 2)))
+        read = span(basis[self.n_in : -self.n_in])[:, None] ^ span(basis[: self.n_in])
+        read *= rests * streams
+        read += np.arange(rests * streams).reshape(rests, 1, streams)
+        after = np.take(_together(field, planes), read, mode="clip")
+        return after.view(self.cost_type).reshape(rests, -1, streams, planes)
 
     def _spread_rests(self, cost: NDArray[Any], chosen: Integers, wanted: Integers) -> NDArray[Any]:
-        """Do the same for one stream with several registers: the rests are the columns and share their points."""
+        """Do the same for one stream: all rests share its points."""
         _, rests, _, planes = cost.shape
         width = chosen.shape[-1]
         basis = (1 << np.arange(width)) @ self.rows[chosen[0]]
@@ -184,10 +197,12 @@ class _Search:
         points = np.unique(oldest)  # each is reached by equally many oldest inputs
         least = cost.reshape(self.inputs, -1)[order].reshape(len(points), -1, rests * planes).min(axis=1)
         least = least.reshape(-1, rests, planes)
-        field = np.full((1 << width, rests, planes), _unreached(self.cost_type), self.cost_type)
+        field = self.room("field", (1 << width, rests, planes))
+        if len(points) < len(field):
+            field.fill(_unreached(self.cost_type))
         for plane, shift in enumerate(wanted[0]):
             field[points ^ shift, :, plane] = least[..., plane]
-        _relax(field.reshape(len(field), -1))
+        _relax(field.reshape(len(field), -1), self.room("spare", (2, field.size // 2)))
         read = span(basis[self.n_in : -self.n_in])[:, None] ^ span(basis[: self.n_in])
         read *= rests
         read += np.arange(rests)[:, None]
@@ -259,11 +274,13 @@ def _cheapest(costs: NDArray[Any], outputs: Integers, wanted: Integers, mask: In
     return np.asarray(key.min(axis=0) & ((1 << shift) - 1), np.int64)
 
 
-def _relax(field: NDArray[Any]) -> None:
-    """Spread costs in place: every point takes its neighbours' cost plus one, two coordinates at a time."""
+def _relax(field: NDArray[Any], spare: NDArray[Any]) -> None:
+    """Spread costs in place: every point takes its neighbours' cost plus one, two coordinates at a time.
+
+    `spare` are two rows of half the size, to work in.
+    """
     points, columns = field.shape
     coordinates = points.bit_length() - 1
-    spare = np.empty((2, points // 2 * columns), field.dtype)
     if coordinates % 2:
         low, high = field.reshape(2, -1)
         least = np.minimum(low, high, out=spare[0])
@@ -285,6 +302,15 @@ def _relax(field: NDArray[Any]) -> None:
         np.minimum(even, odd, out=even)
         np.minimum(first, even, out=first)
         np.minimum(second, even, out=second)
+
+
+def _normalise(cost: NDArray[Any]) -> None:
+    """Take the least cost of every stream and plane off, in place; the planes of a stream as one word."""
+    states = cost.reshape(len(cost), -1).min(axis=0).reshape(-1, *cost.shape[2:])
+    least = states.min(axis=0)
+    if least.any():
+        word = f"u{least.shape[-1] * cost.itemsize}"
+        cost.view(word)[...] -= least.view(word)  # no byte is less than what is taken off it
 
 
 def _together(field: NDArray[Any], planes: int) -> NDArray[Any]:
