@@ -26,6 +26,7 @@ from dse.space import Space
 from dse.spec import load_spec
 
 mpl.use("Agg")
+import lanes
 import matplotlib.pyplot as plt
 
 ROOT = Path(__file__).parent.parent
@@ -157,7 +158,7 @@ def lanes_table() -> str:
     """Return passes per weight that skipping takes, by lanes and correlation, and draw them."""
     form, technology = load_library().weight_format("bitmap"), Technology()
     lanes = np.array([1, 4, 16, 64, 256, 1024, 4096, 16384], dtype=float)
-    figure, axis = plt.subplots(figsize=(6.5, 4.2))
+    figure, axis = plt.subplots(figsize=(8, 4.2))
     rows = []
     for sparsity in (0.5, 0.7, 0.9):
         for rho in (0.0, 0.05, 0.235):
@@ -171,7 +172,7 @@ def lanes_table() -> str:
                     )
     axis.axhline(2, color="grey", lw=0.8)
     axis.set(xlabel="lanes in lockstep", ylabel="multiplication rate over dense, half pruned")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     axis.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(OUT / "lanes.png", dpi=130)
@@ -266,6 +267,7 @@ give 1 / (1 - S): 2, 3.33 and 10.
 {lanes_table()}
 ![lanes](lanes.png)
 
+{lanes.section(OUT / "lanes_time.png")}
 ## What the XOR code adds over a bitmap
 
 Stored bits per weight with 4-bit survivors, scales apart; XOR code of N_in 8 at the encoding efficiency that was
@@ -292,6 +294,7 @@ def main() -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     table = evaluated()
     shutil.copy(SWEEP, OUT / "sweep.yaml")
+    shutil.copy(lanes.SWEEP, OUT / "lanes.yaml")
     fronts = [
         best(table, workload, bound, f"{workload}.ms_per_token").assign(model=model, perplexity_at_most=bound)
         for workload, model in MODELS.items()
