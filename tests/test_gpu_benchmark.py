@@ -47,10 +47,27 @@ def report(folder):
     return json.loads((folder / "report.json").read_text())
 
 
+def called(capsys, *words):
+    """Return (exit status, output, errors) of the command, run in this process."""
+    from benchmarks.gpu.arguments import parse
+    from benchmarks.gpu.session import run
+
+    try:
+        status = run(parse(["--device", "cpu", *map(str, words)]))
+    except SystemExit as stop:
+        status = stop.code
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
 def bench(folder, **fields):
+    import torch
+
     from benchmarks.gpu.arguments import parse
     from benchmarks.gpu.session import start
 
+    # See `script`.
+    torch.set_num_threads(1)
     session = start(parse(["--device", "cpu", "--tiny", "--out", str(folder), "--point-seconds", "0.001"]))
     for name, value in fields.items():
         setattr(session.bench, name, value)
@@ -117,10 +134,10 @@ def test_no_row_of_this_script_is_in_the_library():
         assert not [source for source in sources if source == "cpu_check" or source.startswith("own_")], path.name
 
 
-def test_rows_of_a_cpu_stay_out_of_the_repository():
-    done = script("--device", "cpu", "--tiny", "--out", ROOT / "cost_models" / "library" / "measurements")
-    assert done.returncode == 2
-    assert "only check the script" in done.stderr
+def test_rows_of_a_cpu_stay_out_of_the_repository(capsys):
+    status, _, err = called(capsys, "--out", ROOT / "cost_models" / "library" / "measurements")
+    assert status == 2
+    assert "only check the script" in err
 
 
 # --- what is there, what is not ---------------------------------------------------------------------------------------
@@ -169,20 +186,20 @@ def test_a_second_run_measures_only_what_is_missing(measured):
     assert now[kept.index].equals(kept)
 
 
-def test_rows_of_another_torch_are_not_mixed_in(measured, tmp_path):
+def test_rows_of_another_torch_are_not_mixed_in(measured, tmp_path, capsys):
     folder, _ = measured
     rows = table(folder, "gpu_micro")
     rows.loc[3, "torch_version"] = "0.4"
     rows.to_csv(tmp_path / "gpu_micro.csv", index=False)
-    done = script("--device", "cpu", "--tiny", "--out", tmp_path)
-    assert done.returncode == 2
-    assert "take another folder" in done.stderr
+    status, _, err = called(capsys, "--tiny", "--out", tmp_path)
+    assert status == 2
+    assert "take another folder" in err
 
 
-def test_a_spent_time_budget_leaves_rows_and_says_so(tmp_path):
-    done = script("--device", "cpu", "--tiny", "--out", tmp_path, "--minutes", 1e-6, "--only", "stream")
-    assert done.returncode == 0
-    assert "4 rows left" in done.stdout
+def test_a_spent_time_budget_leaves_rows_and_says_so(tmp_path, capsys):
+    status, out, _ = called(capsys, "--tiny", "--out", tmp_path, "--minutes", 1e-9, "--only", "stream")
+    assert status == 0
+    assert "4 rows left" in out
     assert len(report(tmp_path)["left_by_the_time_budget"]) == 4
 
 
@@ -214,26 +231,18 @@ def test_what_does_not_fit_is_reported_and_the_rest_goes_on(tmp_path, monkeypatc
     ],
 )
 def test_wrong_words_are_told_without_a_traceback(tmp_path, capsys, words, told):
-    from benchmarks.gpu.arguments import parse
-    from benchmarks.gpu.session import run
-
-    try:
-        status = run(parse(["--device", "cpu", "--out", str(tmp_path), *words]))
-    except SystemExit as stop:
-        status = stop.code
+    status, _, err = called(capsys, "--out", tmp_path, *words)
     assert status == 2
-    assert told in capsys.readouterr().err
+    assert told in err
 
 
-def test_without_a_gpu_the_script_says_so(tmp_path):
+def test_without_a_gpu_the_script_says_so(tmp_path, monkeypatch, capsys):
     import torch
 
-    if torch.cuda.is_available():
-        assert script("--out", tmp_path, "--list").returncode == 0
-        return
-    done = script("--out", tmp_path)
-    assert done.returncode == 2
-    assert "sees no CUDA or ROCm device" in done.stderr
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    status, _, err = called(capsys, "--device", "cuda", "--out", tmp_path)
+    assert status == 2
+    assert "sees no CUDA or ROCm device" in err
 
 
 # --- kernels against 64-bit floats ------------------------------------------------------------------------------------
@@ -374,6 +383,33 @@ def test_a_refused_graph_is_told_and_lack_of_memory_is_not_swallowed():
     assert "not permitted" in timing.remark
     with pytest.raises(torch.cuda.OutOfMemoryError):
         time_calls(refuse(torch.cuda.OutOfMemoryError("out of memory")), [int], seconds=0.001)
+
+
+def test_devices_with_graphs_take_the_way_through_them(tmp_path):
+    import dataclasses
+
+    import torch
+
+    from benchmarks.gpu.power import power_points
+    from benchmarks.gpu.stream import launch_points
+    from benchmarks.gpu.transformer import transformer_points
+
+    clock = SlowClock()
+    instrument = bench(tmp_path, clock=clock)
+    instrument.sizes = dataclasses.replace(
+        instrument.sizes, depth=None, batches=(2,), contexts=(16,), prompts=((1, 8),), rows=(4,), steady_rows=(4,)
+    )
+    every = itertools.chain(*(make(instrument) for make in (launch_points, transformer_points, power_points)))
+    wanted = ("launch|graph", "decode|b2|c16|graph", "prefill|b1|c8|graph", "power|tiny_llama", "power|gemm|bf16")
+    with torch.inference_mode():
+        rows = [point.measure() for point in every if any(name in point.key for name in wanted)]
+    assert len(rows) == len(wanted)
+    assert clock.captured >= len(rows)
+    for row in rows:
+        if row["id"].startswith("power|gemm"):
+            continue
+        assert row["software"].endswith("with CUDA graphs")
+        assert row["timing"].startswith("a clock for tests, one graph a round")
 
 
 def test_operands_are_copied_until_they_exceed_the_cache():

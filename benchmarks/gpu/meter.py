@@ -51,7 +51,7 @@ class Meter:
             uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
             if uuid is None:
                 return cls.absent("this PyTorch does not tell the UUID of a device")
-            return cls(pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}"))
+            return cls(pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{str(uuid).removeprefix('GPU-')}"))
         except pynvml.NVMLError as error:
             return cls.absent(f"NVML: {error}")
 
