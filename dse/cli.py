@@ -129,6 +129,12 @@ def run(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="run directory to make")] = None,
     n_designs: Annotated[int | None, typer.Option(metavar="N", help="designs to evaluate")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="seed of the search")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="where a sampler of Optuna's keeps its study; in memory by default"),
+    ] = None,
+    study: Annotated[str | None, typer.Option(metavar="NAME", help="name of that study; that of the sweep")] = None,
+    join: Annotated[bool, typer.Option("--join", help="share the study with other processes")] = False,
     overrides: Set = None,
     library: Added = None,
     quiet: Quiet = False,
@@ -142,12 +148,17 @@ def run(
     """Search the space of a sweep and report what was found.
 
     Example: dse run sweeps/mach1.yaml --seed 1 --set search.n_designs=500_000
+
+    Example: dse run sweeps/mach1.yaml --set search.sampler=tpe --n-designs 200 --storage sqlite:///mach1.db --join
     """
     from dse.verbs.run import run_sweep
 
     arguments = list(overrides or [])
     arguments += [f"search.n_designs={n_designs}"] if n_designs is not None else []
     arguments += [f"search.seed={seed}"] if seed is not None else []
+    arguments += [f'search.storage="{storage}"'] if storage is not None else []
+    arguments += [f"search.study={study}"] if study is not None else []
+    arguments += ["search.join=true"] if join else []
     done = run_sweep(
         spec, arguments, out=out, quiet=quiet, output=output.value, plots=not no_plots, html=not no_report,
         library=library or [], spread=(jobs, backend.value, scheduler),
@@ -203,6 +214,29 @@ def merge(
 
     done = merge_runs(runs, out=out, output=output.value, plots=not no_plots, html=not no_report)
     raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
+
+
+@app.command()
+def export(
+    storage: Annotated[
+        str, typer.Option(metavar="URL", help="journal:FILE, sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")
+    ],
+    run: Stored = "latest",
+    study: Annotated[
+        str | None, typer.Option(metavar="NAME", help="name of the study; that of the sweep and the run")
+    ] = None,
+    designs: Annotated[
+        int, typer.Option(metavar="N", help="designs to write: the front, and the rest evenly", min=1)
+    ] = 10_000,
+    every_metric: Annotated[bool, typer.Option("--every-metric", help="all metrics as attributes")] = False,
+) -> None:
+    """Write the designs of a run to a study of Optuna's, for optuna-dashboard and optuna.visualization.
+
+    Example: dse export results/mach1 --storage sqlite:///mach1.db
+    """
+    from dse.verbs.export import export_run
+
+    export_run(run, storage=storage, study=study, at_most=designs, every_metric=every_metric)
 
 
 @app.command()

@@ -78,6 +78,7 @@ def run(
     directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
     search = Search(spec, spread=spread)
+    search.connect()
     journal = Journal.begin(unfinished(directory), header, spec)
     search.keep_in(journal)
     return _finish(search, spec, directory, header, journal, progress)

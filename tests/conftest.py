@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,13 +76,14 @@ def judge_fixture() -> Callable[..., Judged]:
 
 # -- tests that need what not every machine has -------------------------------------------------------------------
 
-REQUIRED = {"browser": "DSE_BROWSER_TESTS", "torch": "DSE_TORCH_TESTS"}
+REQUIRED = {"browser": "DSE_BROWSER_TESTS", "torch": "DSE_TORCH_TESTS", "postgresql": "DSE_POSTGRES_TESTS"}
 """Environment variables that make what is missing a failure instead of a remark, by mark."""
 
-SUBJECTS = {"browser": "of the report in a browser", "torch": "of the GPU benchmark"}
+SUBJECTS = {"browser": "of the report in a browser", "torch": "of the GPU benchmark", "postgresql": "of studies in PostgreSQL"}
 ADVICE = {
     "browser": "On Debian and Ubuntu: apt-get install chromium chromium-driver",
     "torch": "pip install torch, where it can be had as a build for CPUs: it is the smallest by far",
+    "postgresql": "On Debian and Ubuntu: apt-get install postgresql; then pip install 'psycopg[binary]'",
 }
 
 
@@ -97,7 +99,15 @@ def missing_for_torch() -> str:
     return "PyTorch (Python package)" if importlib.util.find_spec("torch") is None else ""
 
 
-MISSING = {"browser": missing_for_browser, "torch": missing_for_torch}
+def missing_for_postgresql() -> str:
+    """Return what tests with a PostgreSQL of their own lack, "" where nothing does."""
+    here = shutil.which("initdb") or [*Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    lacking = [] if here else ["initdb"]
+    lacking += ["psycopg (Python package)"] if importlib.util.find_spec("psycopg") is None else []
+    return ", ".join(lacking)
+
+
+MISSING = {"browser": missing_for_browser, "torch": missing_for_torch, "postgresql": missing_for_postgresql}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

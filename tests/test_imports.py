@@ -24,6 +24,7 @@ FLOORS = (
     (
         "dse.compare",
         "dse.differences",
+        "dse.export",
         "dse.explain",
         "dse.validate",
         "dse.fleet",
@@ -41,7 +42,7 @@ FLOORS = (
 ONE_ROOM = {
     "moocore": ("dse/front.py",),
     "pymoo": ("dse/samplers/evolve",),
-    "optuna": ("dse/samplers/optuna.py",),
+    "optuna": ("dse/samplers/optuna",),
     "matplotlib": ("dse/plots",),
     "plotly": ("dse/report",),
     "pint": ("dse/units.py",),

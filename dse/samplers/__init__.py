@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -16,6 +16,9 @@ from dse.spec.faults import faults_of
 from dse.spec.search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, GridOptions, Options, OptunaOptions, stages_of
 from dse.spec.words import FOREIGN_SAMPLERS, one_of, quoted, suggest
 from dse.yaml_positions import KeyPath, node_of
+
+if TYPE_CHECKING:
+    from dse.samplers.optuna_study import Direction, StudyPlace
 
 __all__ = ["Judged", "Sampler", "make_sampler", "sampler_of"]
 
@@ -30,6 +33,7 @@ def make_sampler(
     seed: int,
     n_objectives: int,
     options: Mapping[str, Any] | None = None,
+    place: StudyPlace | None = None,
 ) -> Sampler:
     """Return a sampler.
 
@@ -40,6 +44,7 @@ def make_sampler(
         seed: seed of everything random.
         n_objectives: number of objectives.
         options: the sampler's options; for a chain ``shares`` and the options of each stage under its name.
+        place: a study in a storage; for one of Optuna's samplers alone.
 
     Raises:
         SpecError: no such sampler or option, or the sampler cannot search this space.
@@ -50,19 +55,19 @@ def make_sampler(
         return _grid(space, None)
     stages = stages_of(name)
     if len(stages) == 1:
-        return _one(name, space, n_designs, seed, n_objectives, options, ("search", "options"))
+        return _one(name, space, n_designs, seed, n_objectives, options, ("search", "options"), place)
     from dse.samplers.chain import Chain, default_shares
 
     budget = _budget(name, space, n_designs)
     shares = options.get("shares") or default_shares(len(stages), budget)
     made: list[Sampler] = []
-    for place, (stage, share) in enumerate(zip(stages, shares, strict=True)):
+    for number, (stage, share) in enumerate(zip(stages, shares, strict=True)):
         count = max(1, round(share * budget))
         path: KeyPath = ("search", "options", stage)
         if stage == "grid" and dict(options.get(stage, {})).get("prune"):
             where = "search.options.grid.prune"
             raise SpecError([Fault(space.place_of(where), where, "the later stages must be told of every design")])
-        made.append(_one(stage, space, count, seed + place, n_objectives, dict(options.get(stage, {})), path))
+        made.append(_one(stage, space, count, seed + number, n_objectives, dict(options.get(stage, {})), path))
     return Chain(space, made, n_objectives=n_objectives)
 
 
@@ -76,11 +81,42 @@ def sampler_of(spec: Spec, space: Space) -> Sampler:
         seed=search.seed,
         n_objectives=len(spec.objectives),
         options=search.options,
+        place=study_place(spec),
+    )
+
+
+def study_place(spec: Spec) -> StudyPlace | None:
+    """Return the study that a sweep asks for in a storage, None where it asks for none."""
+    search = spec.search
+    if search.storage is None:
+        return None
+    return study_place_of(spec, search.storage, name=search.study or spec.name, join=bool(search.join))
+
+
+def study_place_of(spec: Spec, url: str, *, name: str, join: bool = False) -> StudyPlace:
+    """Return a study of a sweep in a storage (see `StudyPlace` for the arguments)."""
+    from dse.samplers.optuna_study import StudyPlace
+
+    return StudyPlace(
+        url=url,
+        name=name,
+        join=join,
+        sweep=spec.name,
+        question=spec.question,
+        metrics=tuple(objective.metric for objective in spec.objectives),
+        directions=tuple(cast("Direction", objective.direction) for objective in spec.objectives),
     )
 
 
 def _one(
-    name: str, space: Space, n_designs: int | None, seed: int, n_objectives: int, options: dict[str, Any], path: KeyPath
+    name: str,
+    space: Space,
+    n_designs: int | None,
+    seed: int,
+    n_objectives: int,
+    options: dict[str, Any],
+    path: KeyPath,
+    place: StudyPlace | None = None,
 ) -> Sampler:
     """Return a sampler that is not a chain."""
     from dse.samplers.sobol import RandomSampler, SobolSampler
@@ -103,8 +139,8 @@ def _one(
         raise SpecError([Fault(space.place_of(where), where, quoted(name), one_of(SAMPLERS), perhaps)])
     from dse.samplers.optuna import OptunaSampler
 
-    asked = _read(OptunaOptions, options, space, path)
-    return OptunaSampler(name, space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=asked)
+    told = _read(OptunaOptions, options, space, path)
+    return OptunaSampler(name, space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=told, place=place)
 
 
 def _grid(space: Space, n_designs: int | None, *, prune: bool = False) -> Sampler:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,27 @@ class Sampler(Protocol):
 
         Raises:
             SamplerError: it cannot.
+        """
+        ...
+
+
+@runtime_checkable
+class SharingSampler(Protocol):
+    """A sampler with a study in a storage outside of this process."""
+
+    def connect(self) -> None:
+        """Open the study, if one is asked for.
+
+        Raises:
+            RunError: it cannot be used.
+        """
+        ...
+
+    def publish(self) -> None:
+        """Add what has been told to the study; called once it is kept on disk.
+
+        Raises:
+            RunError: it cannot be written.
         """
         ...
 

@@ -1,9 +1,10 @@
 """Optuna's samplers by ask and tell on a study in memory: for small budgets and slow models.
 
-The only room that knows Optuna. Names are categorical to Optuna; every number is a float in ``[0, 1)`` that our own
+Names are categorical to Optuna; every number is a float in ``[0, 1)`` that our own
 space decodes, which keeps steps, logarithms and lists out of Optuna's slow paths (QMC and CMA-ES see floats alone).
 All dimensions are always suggested; those of inactive parameters are ignored. Designs come in batches of a fixed size,
-each of which must be told before the next is made, so how many rows an `ask` wants has no influence.
+each of which must be told before the next is made, so how many rows an `ask` wants has no influence. What is kept is
+written to a study in a storage where the sweep names one (`optuna_study`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import pickle
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +20,16 @@ import numpy as np
 from cost_models.columns import Column, FloatArray
 from dse.errors import Fault, MissingPackageError, SamplerError, SpecError
 from dse.samplers.base import Judged, Turns
+from dse.samplers.optuna_options import made_arguments
+from dse.samplers.optuna_quiet import quiet
+from dse.samplers.optuna_study import OutsideStudy, StudyPlace, Told
 from dse.space import Space
 from dse.spec.search import OPTUNA_PREFIX, OPTUNA_SAMPLERS, OptunaOptions
 from dse.spec.words import one_of, quoted, suggest
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.trial import Trial
+    from optuna.trial import FrozenTrial, Trial
 
 FLOATS_ONLY = ("QMCSampler", "CmaEsSampler")
 """Samplers that have no notion of categories."""
@@ -59,6 +61,7 @@ class OptunaSampler:
         seed: seed of the sampler.
         n_objectives: number of objectives.
         options: size of a batch, and arguments of the sampler's constructor.
+        place: a study in a storage that takes part; none where None.
 
     Raises:
         MissingPackageError: the sampler needs a package that is not installed.
@@ -66,7 +69,15 @@ class OptunaSampler:
     """
 
     def __init__(
-        self, name: str, space: Space, *, n_designs: int, seed: int, n_objectives: int, options: OptunaOptions
+        self,
+        name: str,
+        space: Space,
+        *,
+        n_designs: int,
+        seed: int,
+        n_objectives: int,
+        options: OptunaOptions,
+        place: StudyPlace | None = None,
     ) -> None:
         self._space, self._total, self._name = space, n_designs, name
         self.kind = class_of(name, space)
@@ -79,7 +90,12 @@ class OptunaSampler:
         self.batch = options.batch or (int(population) if self.kind in GENERATIONS else DEFAULT_BATCH)
         self._identity = (name, space.dimensions, n_designs, seed, n_objectives, options.model_dump_json())
         self._distributions = distributions(space, floats_only=self.kind in FLOATS_ONLY)
-        self._study = _study(self.kind, seed, n_objectives, arguments, space)
+        self._outside = None if place is None else OutsideStudy(place, space)
+        self._shares = place is not None and place.join
+        # Processes that share a study must not all propose the same.
+        own_seed = int(self._outside.run[:8], 16) if self._outside is not None and self._shares else seed
+        self._study = _study(self.kind, own_seed, n_objectives, arguments, space)
+        self._connected, self._pending = False, list[tuple[int, int, bool]]()
         self._turns = Turns()
         self._open: list[Trial] = []
         self._points: FloatArray = np.empty((0, len(space.dimensions)))
@@ -97,6 +113,7 @@ class OptunaSampler:
             notes.append(f"{self._name} slows down with every design; it is meant for up to {MEANT_FOR[self.kind]}")
         if self.kind in IGNORES_CONSTRAINTS:
             notes.append(f"{self._name} does not see constraints")
+        notes += _sharing_notes(self._outside, self._shares)
         return tuple(notes)
 
     def extend(self, more: int) -> None:
@@ -133,6 +150,7 @@ class OptunaSampler:
     def _next_batch(self) -> None:
         size = min(self.batch, self._total - self._turns.asked)
         with quiet():
+            self._learn()
             self._open = [self._study.ask(self._distributions) for _ in range(size)]
         self._start = self._turns.asked
         self._points = np.array([_point(self._space, self._distributions, trial.params) for trial in self._open])
@@ -144,6 +162,8 @@ class OptunaSampler:
         with quiet():
             for row, trial in enumerate(self._open[first : first + len(judged)]):
                 self._tell_one(trial, judged, row)
+                if self._outside is not None:
+                    self._pending.append((int(judged.ids[row]), trial.number, bool(judged.is_usable[row])))
 
     def _tell_one(self, trial: Trial, judged: Judged, row: int) -> None:
         """Tell one trial: what is missing counts as failed, or as far off where violations can speak for it."""
@@ -166,12 +186,63 @@ class OptunaSampler:
             return
         self._study.tell(trial, np.where(finite, objectives, BEYOND_ANY).tolist())
 
+    # -- the study outside --------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Open the study in the storage, where there is one, and add what is kept and not there yet.
+
+        Raises:
+            RunError: it cannot be used.
+        """
+        if self._outside is None or self._connected:
+            return
+        there = self._outside.connect(self._turns.told)
+        self._pending = [one for one in self._pending if one[0] not in there]
+        self._connected = True
+        self.publish()
+
+    def publish(self) -> None:
+        """Add the designs that have been told to the study in the storage, once they are kept on disk.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        if self._outside is None or not self._connected:
+            return
+        trials = self._study.get_trials(deepcopy=False)
+        self._outside.publish([self._told(trials[number], id, usable) for id, number, usable in self._pending])
+        self._pending = []
+
+    def _told(self, trial: FrozenTrial, id: int, usable: bool) -> Told:
+        values = trial.values if trial.values and max(trial.values) < BEYOND_ANY else None
+        unit = tuple(_point(self._space, self._distributions, trial.params))
+        return Told(id, unit, None if values is None else tuple(values), usable, dict(trial.system_attrs))
+
+    def _learn(self) -> None:
+        """Take over what other processes have added to a shared study."""
+        from optuna.trial import create_trial
+
+        if self._outside is None or not self._shares:
+            return
+        self.connect()
+        news = self._outside.news()
+        for unit, values, attributes in zip(news.unit, news.values, news.attributes, strict=True):
+            self._study.add_trial(
+                create_trial(
+                    values=values.tolist(),
+                    params=_parameters(self._space, self._distributions, unit),
+                    distributions=dict(self._distributions),
+                    system_attrs=attributes,
+                )
+            )
+
     # -- state --------------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
         """Return the study with its sampler, and the open batch, pickled."""
         opened = [trial.number for trial in self._open]
-        return pickle.dumps((self._identity, self._study, opened, self._points, self._start, self._turns))
+        outside = None if self._outside is None else (self._outside.state(), self._pending)
+        return pickle.dumps((self._identity, self._study, opened, self._points, self._start, self._turns, outside))
 
     def restore(self, state: bytes) -> None:
         """Go on from a state.
@@ -182,14 +253,26 @@ class OptunaSampler:
         import optuna
 
         try:
-            identity, study, opened, points, start, turns = pickle.loads(state)
+            identity, study, opened, points, start, turns, outside = pickle.loads(state)
         except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError) as error:
             raise SamplerError(f"the state cannot be read: {error}") from None
         if identity != self._identity:
             raise SamplerError(f"the state is not one of {self._name} with these settings")
         self._study, self._points, self._start, self._turns = study, points, start, turns
+        if self._outside is not None and outside is not None:
+            self._outside.restore(outside[0])
+            self._pending = list(outside[1])
         by_number = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
         self._open = [optuna.trial.Trial(study, by_number[number]._trial_id) for number in opened]
+
+
+def _sharing_notes(outside: OutsideStudy | None, shares: bool) -> list[str]:
+    if outside is None:
+        return []
+    study = f"the study {outside.place.name} in {outside.place.url}"
+    if not shares:
+        return [f"written to {study}"]
+    return [f"shared {study}; what is proposed depends on who came first: these rows cannot be repeated"]
 
 
 def class_of(name: str, space: Space) -> str:
@@ -250,35 +333,12 @@ def _study(kind: str, seed: int, n_objectives: int, arguments: Mapping[str, Any]
 
     maker = getattr(optuna.samplers, kind)
     known = tuple(inspect.signature(maker).parameters)
-    faults = []
-    for key in arguments:
-        if key not in known:
-            path = f"search.options.{key}"
-            what = f"the key {quoted(key)}"
-            must_be = f"an argument of Optuna's {kind} ({one_of(known)})"
-            faults.append(Fault(space.place_of(path), path, what, must_be, suggest(key, known)))
-    if faults:
-        raise SpecError(faults)
-    seeded = {"seed": seed} if "seed" in known and "seed" not in arguments else {}
+    given = made_arguments(kind, known, arguments, seed=seed, space=space)
+    seeded = {"seed": seed} if "seed" in known and "seed" not in given else {}
     with quiet():
         try:
-            sampler = maker(**seeded, **arguments)
+            sampler = maker(**seeded, **given)
         except (TypeError, ValueError) as error:
             path = "search.options"
             raise SpecError([Fault(space.place_of(path), path, f"Optuna's {kind} refuses them: {error}")]) from None
         return optuna.create_study(directions=["minimize"] * n_objectives, sampler=sampler)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Optuna's log and its notices of experimental features off the terminal."""
-    import optuna
-
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)

@@ -21,7 +21,7 @@ from dse.results.outcome import Outcome, Progress, Status
 from dse.results.picks import choose_picks
 from dse.results.rows import Rows
 from dse.samplers import sampler_of
-from dse.samplers.base import Judged, Sampler
+from dse.samplers.base import Judged, Sampler, SharingSampler
 from dse.search import blocks
 from dse.search.blocks import Clock, Work, chunks_of, judged_chunk, kept_block
 from dse.search.journal import Journal
@@ -131,11 +131,21 @@ class Search:
         """Designs that have been searched."""
         return self._place
 
+    def connect(self) -> None:
+        """Open the study outside of this process that the sweep asks for, if it asks for one.
+
+        Raises:
+            RunError: it cannot be used.
+        """
+        if isinstance(self._work.sampler, SharingSampler):
+            self._work.sampler.connect()
+
     # -- search ---------------------------------------------------------------------------------------------------
 
     def steps(self) -> Generator[Progress, None, None]:
         """Search, and yield how it goes after every stretch that is kept."""
         self._began = time.perf_counter()
+        self.connect()
         with self._spread.workers() as workers:
             yield from self._blocks(workers) if self._work.is_stream else self._turns(workers)
 
@@ -193,6 +203,9 @@ class Search:
         if self._journal is not None:
             sampler = None if self._work.is_stream else self._work.sampler.state()
             self._journal.add(first, last, keeper, parts, sampler)
+        if isinstance(self._work.sampler, SharingSampler):
+            # Only now is it kept: a study never holds a design that the run could lose.
+            self._work.sampler.publish()
         self._keeper.merge(keeper)
         self._place = last
         tally = self._keeper.tally

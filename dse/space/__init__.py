@@ -21,7 +21,7 @@ from dse.errors import Fault, Place, SpecError
 from dse.space.codecs import Codec
 from dse.space.grid import Grid
 from dse.space.parameters import SpaceParameter, holds_in, parameters_of
-from dse.spec import Spec
+from dse.spec import ParameterSpec, Spec
 from dse.spec.additions import library_of
 
 __all__ = ["Space", "SpaceParameter"]
@@ -55,6 +55,10 @@ class Space:
                 assert level is not None
                 fixed[name] = parameter.names[int(level[0])] if parameter.names else float(level[0])
         return fixed
+
+    def declared(self, name: str) -> tuple[ParameterSpec, ...]:
+        """Return what the sweep says of a parameter: declarations of which at most one holds for a design."""
+        return tuple(self._spec.space[name])
 
     def place_of(self, path: str) -> Place:
         """Return where a key of the sweep stands (see `Spec.place_of`)."""

@@ -330,8 +330,18 @@ class Spec(Record):
     @property
     def hash(self) -> str:
         """SHA-256 of the resolved sweep; the order of its keys has no part in it."""
-        text = json.dumps(self.resolved(), sort_keys=True, ensure_ascii=False, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _sha256(self.resolved())
+
+    @property
+    def question(self) -> str:
+        """SHA-256 of what decides what a design is worth: the resolved sweep without name, search and results."""
+        kept = {key: value for key, value in self.resolved().items() if key not in ("name", "search", "results")}
+        return _sha256(kept)
+
+
+def _sha256(data: Mapping[str, Any]) -> str:
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _written(entries: tuple[FixedSpec | ValuesSpec | RangeSpec, ...]) -> Any:

@@ -134,4 +134,4 @@ def _figures(library: Library, of: Schema) -> Schema:
 
 def _search_fields() -> Schema:
     sampler = {"type": "string", "description": f"one of {', '.join(SAMPLERS)}, or several joined by +"}
-    return {"sampler": sampler, "options": {"type": "object"}}
+    return {"sampler": sampler, "options": {"type": "object"}, "join": {"type": "boolean"}}

@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from dse.spec.fields import Flag, Seed, Whole, fault, number, word_of
+from dse.spec.fields import Flag, Identifier, Seed, Whole, fault, number, word_of
+from dse.spec.storage_url import check_storage_url
 from dse.spec.words import FOREIGN_SAMPLERS, one_of, quoted, suggest
 
 OPTUNA_SAMPLERS: Mapping[str, str] = {
@@ -23,6 +24,13 @@ OPTUNA_SAMPLERS: Mapping[str, str] = {
 
 OPTUNA_PREFIX = "optuna:"
 """Before the class name of a sampler of Optuna, as in ``optuna:TPESampler``."""
+
+OWN_INSTEAD: Mapping[str, str] = {
+    "optuna:GridSampler": "grid",
+    "optuna:BruteForceSampler": "grid",
+    "optuna:PartialFixedSampler": "a bare value in space, which fixes a parameter",
+}
+"""What a sweep says in place of some of Optuna's samplers."""
 
 OWN_SAMPLERS = ("grid", "sobol", "random", "evolve")
 SAMPLERS = (*OWN_SAMPLERS, *OPTUNA_SAMPLERS)
@@ -92,6 +100,11 @@ def options_kind(sampler: str) -> type[Options]:
     return Options if sampler in OWN_SAMPLERS else OptunaOptions
 
 
+def is_optuna(sampler: str) -> bool:
+    """Return whether a name stands for one of Optuna's samplers alone, not for a chain."""
+    return sampler in OPTUNA_SAMPLERS or (sampler.startswith(OPTUNA_PREFIX) and "+" not in sampler)
+
+
 def stages_of(sampler: str) -> tuple[str, ...]:
     """Return the samplers that a name chains, one for a plain name."""
     return tuple(part.strip() for part in sampler.split("+"))
@@ -105,7 +118,7 @@ def _sampler(value: object) -> str:
         if stage.startswith(OPTUNA_PREFIX):
             classes = tuple(OPTUNA_PREFIX + name for name in OPTUNA_SAMPLERS.values())
             if stage not in classes:
-                raise fault(quoted(stage), one_of(classes), suggest(stage, classes))
+                raise fault(quoted(stage), one_of(classes), suggest(stage, classes, OWN_INSTEAD))
         elif stage not in SAMPLERS:
             must_be = f"{one_of(SAMPLERS)}, nor such a chain as sobol+evolve"
             raise fault(quoted(stage), must_be, suggest(stage, SAMPLERS, FOREIGN_SAMPLERS))
@@ -139,6 +152,7 @@ class ChainOptions(Options):
     shares: Annotated[tuple[float, ...], BeforeValidator(_shares)] | None = None
 
 
+StorageUrl: TypeAlias = Annotated[str, BeforeValidator(check_storage_url)]
 SamplerName: TypeAlias = Annotated[str, BeforeValidator(_sampler)]
 
 
@@ -151,6 +165,12 @@ class SearchSpec(BaseModel):
         seed: seed of everything random.
         batch_size: designs evaluated at once; has no influence on the results.
         options: what the sampler is told beyond that.
+        storage: where a sampler of Optuna's keeps its study: `journal:FILE` (or a path ending in `.log`),
+            `sqlite:///FILE`, `postgresql+psycopg://USER@HOST/DATABASE`, or `env:NAME` for the address in an environment
+            variable; in memory where not given. An address must not hold a password.
+        study: name of the study in the storage; that of the sweep where not given.
+        join: whether other processes may work on the same study; each adds its own `n_designs`, and what is proposed
+            depends on who came first, so that such a run cannot be repeated.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -160,6 +180,9 @@ class SearchSpec(BaseModel):
     seed: Seed = 0
     batch_size: Whole = 65_536
     options: Mapping[str, Any] = Field(default_factory=dict)
+    storage: StorageUrl | None = None
+    study: Identifier | None = None
+    join: Flag | None = None
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -177,6 +200,13 @@ class SearchSpec(BaseModel):
     def _has_budget(self) -> SearchSpec:
         if self.n_designs is None and self.sampler != "grid":
             raise fault("n_designs is missing; only the sampler grid can do without")
+        if self.storage is None and (self.study is not None or self.join):
+            raise fault(
+                f"{'join' if self.join else 'study'} goes with a storage", perhaps="storage: sqlite:///study.db"
+            )
+        if self.storage is not None and not is_optuna(self.sampler):
+            what = f"a storage goes with one of Optuna's samplers, not with {self.sampler}"
+            raise fault(what, perhaps="dse export, which writes any finished run to a study")
         shares = self.options.get("shares")
         if len(self.stages) > 1 and isinstance(shares, list | tuple) and len(shares) != len(self.stages):
             raise fault(f"options.shares has {len(shares)} entries for {len(self.stages)} stages")
