@@ -79,7 +79,11 @@ def judge_fixture() -> Callable[..., Judged]:
 REQUIRED = {"browser": "DSE_BROWSER_TESTS", "torch": "DSE_TORCH_TESTS", "postgresql": "DSE_POSTGRES_TESTS"}
 """Environment variables that make what is missing a failure instead of a remark, by mark."""
 
-SUBJECTS = {"browser": "of the report in a browser", "torch": "of the GPU benchmark", "postgresql": "of studies in PostgreSQL"}
+SUBJECTS = {
+    "browser": "of the report in a browser",
+    "torch": "of the GPU benchmark",
+    "postgresql": "of studies in PostgreSQL",
+}
 ADVICE = {
     "browser": "On Debian and Ubuntu: apt-get install chromium chromium-driver",
     "torch": "pip install torch, where it can be had as a build for CPUs: it is the smallest by far",

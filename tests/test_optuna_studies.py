@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -185,7 +186,8 @@ def test_those_who_join_learn_from_each_other(tmp_path):
 
     sampler = pickle.loads(pickle.loads(state_of(second))["sampler"])
     known = [trial for trial in sampler[1].trials if trial.values is not None]
-    assert len(known) == 50, "the sampler of the second run knows the designs of the first"
+    there = int(first.designs[OBJECTIVES].notna().all(axis=1).sum())
+    assert len(known) == 20 + there, "the sampler of the second run knows the designs of the first"
     assert len(study_in(url).trials) == 50
 
 
@@ -237,14 +239,12 @@ def programs():
 
 
 @pytest.fixture
-def postgresql(tmp_path_factory):
+def postgresql():
     """The address of a private PostgreSQL, started for one test."""
-    folder = tmp_path_factory.mktemp("postgresql")
+    # Not among pytest's own folders, which no other user may enter: PostgreSQL refuses to run as root.
+    folder = Path(tempfile.mkdtemp(prefix="dse-postgresql-"))
     bare = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
     if bare:
-        for place in (folder, *folder.parents):
-            if place.stat().st_uid == 0 and place != Path("/") and not place.stat().st_mode & 0o001:
-                place.chmod(place.stat().st_mode | 0o011)
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
     data, log = folder / "data", folder / "log"
     with socket.socket() as free:
@@ -263,6 +263,7 @@ def postgresql(tmp_path_factory):
         yield f"postgresql+psycopg://dse@127.0.0.1:{port}/postgres"
     finally:
         program("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 @pytest.mark.postgresql

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,6 +29,9 @@ TABLES_VERSION = 12
 
 BUSY_S = 60
 """How long to wait for another process that writes to the same SQLite file."""
+
+ATTEMPTS = 4
+"""Times that a database is opened before it is given up."""
 
 _DRIVERS = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "pymysql": "pymysql", "MySQLdb": "mysqlclient"}
 
@@ -108,14 +112,24 @@ def _gathering_backend() -> Any:
 def _database(address: str) -> BaseStorage:
     from optuna.storages import RDBStorage
     from sqlalchemy import NullPool
+    from sqlalchemy.exc import DatabaseError
 
     # Batches are rare: a connection is opened for each, and none is left open.
+    options: dict[str, Any] = {"poolclass": NullPool}
     if kind_of(address) is Kind.SQLITE:
         folder = Path(plain_url(address)).parent
         if not folder.is_dir():
             raise RunError(f"storage {address}: there is no folder {folder}")
-        return RDBStorage(address, engine_kwargs={"poolclass": NullPool, "connect_args": {"timeout": BUSY_S}})
-    return RDBStorage(address, engine_kwargs={"poolclass": NullPool})
+        options["connect_args"] = {"timeout": BUSY_S}
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return RDBStorage(address, engine_kwargs=options)
+        except DatabaseError:
+            # Processes that begin at once may both find no tables, and one of them comes too late to make them.
+            if attempt == ATTEMPTS:
+                raise
+            time.sleep(0.2 * attempt)
+    raise AssertionError("unreachable")
 
 
 @contextmanager
