@@ -90,8 +90,11 @@ def _kinds(rows: pd.DataFrame) -> pd.Series:
     """Return the kind of each row as ``told_by`` names it, operand widths apart."""
     gemm = rows["quantity"] == "gemm"
     stored = rows["stored_bits"] if "stored_bits" in rows else pd.Series(16.0, index=rows.index)
+    whole = rows["form"] == "requests"
+    narrow = whole & (rows.reindex(columns=["weight_bits"])["weight_bits"] < 8)
+    passes = rows["quantity"].mask(narrow, rows["quantity"] + ":4")
     four, eight = gemm & (stored < 8), gemm & (rows["act_bits"] <= 8)
-    return rows["quantity"].mask(four, "gemm:4").mask(eight, "gemm:8")
+    return passes.mask(four, "gemm:4").mask(eight, "gemm:8")
 
 
 def _halves(rows: pd.DataFrame) -> pd.Series:

@@ -251,7 +251,16 @@ def test_without_a_gpu_the_script_says_so(tmp_path, monkeypatch, capsys):
 def test_every_measured_kernel_was_checked_against_64_bit_floats(measured):
     folder, _ = measured
     errors = report(folder)["relative_error_against_64_bit_floats"]
-    assert {"bf16", "fp8", "int8", "torch_int4", "csr50", "stack", "sdpa decode_attention"} <= set(errors)
+    assert {
+        "bf16",
+        "fp8",
+        "int8",
+        "torch_int4",
+        "csr50",
+        "stack bf16",
+        "stack torch_int4",
+        "sdpa decode_attention",
+    } <= set(errors)
     assert errors["int8"] == 0
     assert all(error < 0.05 for error in errors.values())
 
@@ -276,14 +285,16 @@ def test_a_wrong_kernel_is_not_timed(tmp_path):
         prepared(instrument, off, 256, 256)
 
 
-def test_decoding_the_last_token_is_prefilling_it():
+@pytest.mark.parametrize("name", ["bf16", "torch_int4"])
+def test_decoding_the_last_token_is_prefilling_it(name, tmp_path):
     import torch
 
     from benchmarks.gpu.kernels import relative_error
     from benchmarks.gpu.stack import build_stack, rotary_tables
-    from benchmarks.gpu.transformer import CHECK
+    from benchmarks.gpu.transformer import CHECK, kernel_of
 
-    stack = build_stack(CHECK, 2, torch.device("cpu"), 0).double()
+    kernel = kernel_of(bench(tmp_path), name)
+    stack = build_stack(CHECK, 2, torch.device("cpu"), 0, kernel, lean=False).double()
     tokens = torch.arange(24).reshape(2, 12)
     logits, cache = stack.prefill(tokens, 2, rotary_tables(CHECK, 0, 12, stack.head))
     cache = [(k.clone(), v.clone()) for k, v in cache]
@@ -292,6 +303,30 @@ def test_decoding_the_last_token_is_prefilling_it():
         keys[:, :, -1:], values[:, :, -1:] = 0.0, 0.0
     step = stack.decode(tokens[:, -1], cache, rotary_tables(CHECK, 11, 1, stack.head))
     assert relative_error(step, logits) < 1e-12
+
+
+def test_packed_weights_take_no_more_memory_than_their_bits(tmp_path, monkeypatch):
+    import gc
+    import weakref
+
+    from benchmarks.gpu import weight_only
+    from benchmarks.gpu.gemm import prepared
+    from benchmarks.gpu.transformer import kernel_of
+
+    instrument, made, quantise = bench(tmp_path), [], weight_only.quantise
+
+    def watched(weight, group):
+        found = quantise(weight, group)
+        made.append(weakref.ref(found[0]))
+        return found
+
+    monkeypatch.setattr(weight_only, "quantise", watched)
+    several = prepared(instrument, kernel_of(instrument, "torch_int4"), 256, 256)
+    gc.collect()
+    assert made
+    assert not any(codes() is not None for codes in made)
+    with pytest.raises(RuntimeError, match="let go"):
+        several[0].stored()
 
 
 def test_pruning_keeps_the_largest():
@@ -400,7 +435,13 @@ def test_devices_with_graphs_take_the_way_through_them(tmp_path):
         instrument.sizes, depth=None, batches=(2,), contexts=(16,), prompts=((1, 8),), rows=(4,), steady_rows=(4,)
     )
     every = itertools.chain(*(make(instrument) for make in (launch_points, transformer_points, power_points)))
-    wanted = ("launch|graph", "decode|b2|c16|graph", "prefill|b1|c8|graph", "power|tiny_llama", "power|gemm|bf16")
+    wanted = (
+        "launch|graph",
+        "bf16|decode|b2|c16|graph",
+        "prefill|b1|c8|graph",
+        "power|tiny_llama|bf16",
+        "power|gemm|bf16",
+    )
     with torch.inference_mode():
         rows = [point.measure() for point in every if any(name in point.key for name in wanted)]
     assert len(rows) == len(wanted)
@@ -558,7 +599,8 @@ def test_a_decode_step_is_its_kernels_and_a_rest():
         }
     )  # fmt: skip
     step = {
-        "id": "s", "model": layers.key, "metric": "ms_per_token", "batch": "4", "input_len": "63", "value": "0.1",
+        "id": "s", "kernel": "stack bf16", "model": layers.key, "metric": "ms_per_token", "batch": "4",
+        "input_len": "63", "value": "0.1",
     }  # fmt: skip
     (found,) = step_parts(rows, [step], TINY.models)
     assert found["matrices_ms"] == pytest.approx((4 * layers.layers + 1) * 2.0 / 1e3)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from benchmarks.gpu.kernels import BASELINE
 from benchmarks.gpu.rows import PROVENANCE
 from benchmarks.gpu.shapes import Layers
 
 Row = Mapping[str, str]
-BASELINE = "bf16"
 
 
 def _gemms(rows: Sequence[Row]) -> dict[tuple[str, int, int, int], Row]:
@@ -108,7 +108,8 @@ def break_evens(rows: Sequence[Row]) -> list[dict[str, object]]:
 def step_parts(operators: Sequence[Row], steps: Sequence[Row], models: Sequence[Layers]) -> list[dict[str, object]]:
     """Return per decode step the kernels by themselves, summed over all layers, beside the whole step.
 
-    Matrices by the BF16 rows of as many activation rows as sequences, attention by the rows of batch and context:
+    Matrices by the rows of the step's own kernel (the head by BF16's) with as many activation rows as sequences,
+    attention by the rows of batch and context:
     what is left is normalisation, rotary embedding, the gaps between kernels and, without graphs, the host.
     """
     table = _gemms(operators)
@@ -125,7 +126,9 @@ def step_parts(operators: Sequence[Row], steps: Sequence[Row], models: Sequence[
             continue
         m, context = int(row["batch"]), int(row["input_len"]) + 1
         sizes = layers.matrices()
-        gemms = {name: table.get((BASELINE, *size, m)) for name, size in sizes.items()}
+        own = row["kernel"].removeprefix("stack ")
+        kernels = {name: BASELINE if name == "lm_head" else own for name in sizes}
+        gemms = {name: table.get((kernels[name], *size, m)) for name, size in sizes.items()}
         cache = attention.get((str(layers.heads), str(layers.kv_heads), str(m), str(context)))
         if cache is None or any(one is None for one in gemms.values()):
             continue

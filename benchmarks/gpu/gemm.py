@@ -71,7 +71,7 @@ def prepared(bench: Bench, kernel: Kernel, n: int, k: int) -> list[Prepared]:
         building = n * k * kernel.build_bytes
         count = copies_for(size, device.l2_bytes, SPARE * device.free_bytes() - building)
         seeds = range(bench.arguments.seed, bench.arguments.seed + count)
-        return [kernel.prepare(random_matrix(n, k, device.torch, seed)) for seed in seeds]
+        return [kernel.prepare(random_matrix(n, k, device.torch, seed)).lean() for seed in seeds]
 
     found: list[Prepared] = bench.held.get((kernel.name, n, k), build)
     return found

@@ -17,6 +17,9 @@ except ImportError:
         """Stands for the compiler's errors where there is no compiler."""
 
 
+BASELINE = "bf16"
+"""The dense kernel that all others are compared with."""
+
 FAULTS = (
     RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, ImportError, KeyError, AssertionError,
     OSError, TritonError,
@@ -35,6 +38,14 @@ class Prepared:
 
     call: Callable[[Tensor], Tensor]
     stored: Callable[[], Tensor]
+
+    def lean(self) -> Prepared:
+        """Return the same without `stored`, whose numbers take more memory than the packed ones."""
+        return Prepared(self.call, _let_go)
+
+
+def _let_go() -> Tensor:
+    raise RuntimeError("the stored numbers of this matrix were let go")
 
 
 @dataclass(frozen=True)

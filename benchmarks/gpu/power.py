@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from benchmarks.gpu.bench import Bench, Point, Points
 from benchmarks.gpu.dense import dense_kernels
 from benchmarks.gpu.gemm import prepared
-from benchmarks.gpu.kernels import Kernel, random_matrix
+from benchmarks.gpu.kernels import BASELINE, Kernel, random_matrix
 from benchmarks.gpu.meter import Drawn
 from benchmarks.gpu.rows import Cells
 from benchmarks.gpu.shapes import Layers
-from benchmarks.gpu.transformer import Pass, least_bytes, timed_pass
+from benchmarks.gpu.transformer import COMPRESSED, Pass, kernel_of, least_bytes, timed_pass
 from benchmarks.gpu.weight_only import weight_only_kernels
 
 BURST = 16
@@ -23,10 +23,13 @@ def power_points(bench: Bench) -> Points:
     """Yield the energy of decode steps per token, and of GEMMs per call."""
     sizes = bench.sizes
     for shape in sizes.models:
-        for batch, context in sizes.steady:
-            one = Pass("decode", batch, context)
-            key = f"power|{shape.key}|{one.key}"
-            yield Point(key, "energy", "power", least_bytes(shape, one), lambda a=(key, shape, one): _step(bench, *a))
+        # A stack is built once for all its batches and contexts.
+        for name in (BASELINE, *COMPRESSED):
+            for batch, context in sizes.steady:
+                one = Pass("decode", batch, context, kernel=name)
+                key = f"power|{shape.key}|{one.key}"
+                needed = least_bytes(bench, shape, one)
+                yield Point(key, "energy", "power", needed, lambda a=(key, shape, one): _step(bench, *a))
     n, k = sizes.models[-1].matrices()[MATRIX]
     for kernel in (*dense_kernels(bench.device), *weight_only_kernels(bench.device, sizes.group)):
         for m in sizes.steady_rows:
@@ -81,6 +84,7 @@ def _columns(bench: Bench, drawn: Drawn | None) -> dict[str, object]:
 
 
 def _step(bench: Bench, key: str, shape: Layers, one: Pass) -> Cells:
+    kernel = kernel_of(bench, one.kernel)
     made = timed_pass(bench, shape, one)
     drawn, step_s = steady(bench, [made.run], graph=True)
     layers = made.depths[1]
@@ -92,13 +96,14 @@ def _step(bench: Bench, key: str, shape: Layers, one: Pass) -> Cells:
     )
     return {
         **bench.cells(
-            key, software=bench.with_graphs(made.measured, bench.device.software), note=told,
+            key, software=bench.with_graphs(made.measured, kernel.software), note=told,
             grade="A" if layers == shape.layers else "B",
         ),
-        "model": shape.key, "weight_bits": 16, "batch": one.batch, "batch_mode": "static",
+        "model": shape.key, "weight_bits": kernel.weight_bits, "batch": one.batch, "batch_mode": "static",
         "input_len": one.context - 1, "output_len": 1, "phase": "decode", "energy_J_per_output_token": joules,
-        "median_itl_ms": whole_s * 1e3, "output_tokens_per_s": one.batch / whole_s, "kernel": "stack",
-        "checked_error": bench.errors["stack"], "extrapolated_from_layers": "" if layers == shape.layers else layers,
+        "median_itl_ms": whole_s * 1e3, "output_tokens_per_s": one.batch / whole_s, "kernel": f"stack {one.kernel}",
+        "checked_error": bench.errors[f"stack {one.kernel}"],
+        "extrapolated_from_layers": "" if layers == shape.layers else layers,
         **bench.spread(made.measured, unit=1e3), **_columns(bench, drawn),
         "low": "", "high": "",
     }  # fmt: skip

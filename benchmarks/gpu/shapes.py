@@ -61,6 +61,7 @@ class Sizes:
         contexts: tokens that decode attends to.
         prompts: (batch, prompt) of prefills.
         eager: (batch, context) of decode steps that are timed without graphs as well.
+        compressed: contexts of decode steps with weight-only kernels in the layers.
         sparsities: shares of zeros of unstructured sparse weights.
         sparse_rows: activation rows of sparse GEMMs.
         sparse_matrices: matrices of a layer that are measured sparse.
@@ -77,6 +78,7 @@ class Sizes:
     contexts: tuple[int, ...] = (128, 512, 2048, 8192, 32768)
     prompts: tuple[tuple[int, int], ...] = ((1, 128), (1, 1024), (1, 4096), (1, 32768), (8, 1024), (32, 512))
     eager: tuple[tuple[int, int], ...] = ((1, 512), (16, 512))
+    compressed: tuple[int, ...] = (512,)
     sparsities: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
     sparse_rows: tuple[int, ...] = (1, 8, 16, 32, 64, 256, 1024)
     sparse_matrices: tuple[str, ...] = ("attention_out", "ffn_down")
@@ -94,6 +96,7 @@ TINY = Sizes(
     contexts=(16, 64),
     prompts=((1, 16), (2, 8)),
     eager=((1, 16),),
+    compressed=(16,),
     sparsities=(0.5, 0.99),
     sparse_rows=(1, 16),
     group=32,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.gpu.kernels import Kernel, Prepared
 from benchmarks.gpu.shapes import Layers
 
 EPSILON = 1e-5
@@ -16,12 +17,12 @@ ROTARY_BASE = 10_000.0
 
 @dataclass(frozen=True)
 class Layer:
-    """Matrices (n, k) of one layer; the norms' weights are ones."""
+    """Matrices of one layer as their kernel stores them; the norms' weights are ones."""
 
-    qkv: Tensor
-    attention_out: Tensor
-    ffn_up: Tensor
-    ffn_down: Tensor
+    qkv: Prepared
+    attention_out: Prepared
+    ffn_up: Prepared
+    ffn_down: Prepared
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,13 @@ class Stack:
     head: Tensor
 
     def double(self) -> Stack:
-        """Return the same stack in 64-bit floats."""
-        layers = tuple(Layer(*(getattr(x, f).double() for f in Layer.__dataclass_fields__)) for x in self.layers)
+        """Return the stack that the stored numbers stand for, in 64-bit floats."""
+
+        def exact(matrix: Prepared) -> Prepared:
+            stored = matrix.stored().double()
+            return Prepared(lambda x: functional.linear(x, stored), lambda: stored)
+
+        layers = tuple(Layer(*(exact(getattr(x, f)) for f in Layer.__dataclass_fields__)) for x in self.layers)
         return Stack(self.shape, layers, self.embedding.double(), self.head.double())
 
     def cache(self, depth: int, batch: int, context: int, seed: int) -> list[tuple[Tensor, Tensor]]:
@@ -79,7 +85,7 @@ class Stack:
 
     def _heads(self, x: Tensor, layer: Layer, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         s = self.shape
-        made = functional.linear(self._norm(x), layer.qkv)
+        made = _times(self._norm(x), layer.qkv)
         parts = made.split([n * s.head_dim for n in (s.heads, s.kv_heads, s.kv_heads)], dim=2)
         q, k, v = (part.unflatten(2, (-1, s.head_dim)).transpose(1, 2) for part in parts)
         return _rotate(q, rotary), _rotate(k, rotary), v
@@ -90,9 +96,9 @@ class Stack:
         return out.transpose(1, 2).flatten(2)
 
     def _rest(self, x: Tensor, layer: Layer, attended: Tensor) -> Tensor:
-        x = x + functional.linear(attended, layer.attention_out)
-        gate, up = functional.linear(self._norm(x), layer.ffn_up).chunk(2, dim=2)
-        return x + functional.linear(functional.silu(gate) * up, layer.ffn_down)
+        x = x + _times(attended, layer.attention_out)
+        gate, up = _times(self._norm(x), layer.ffn_up).chunk(2, dim=2)
+        return x + _times(functional.silu(gate) * up, layer.ffn_down)
 
     def _norm(self, x: Tensor) -> Tensor:
         return functional.rms_norm(x, (self.shape.d_model,), None, EPSILON)
@@ -102,18 +108,38 @@ class Stack:
 
 
 def build_stack(
-    shape: Layers, depth: int, device: torch.device, seed: int, dtype: torch.dtype = torch.bfloat16
+    shape: Layers, depth: int, device: torch.device, seed: int, kernel: Kernel, *, lean: bool = True
 ) -> Stack:
-    """Return a stack with random weights of variance 1 / k, so that activations stay near 1 at any depth."""
+    """Return a stack with random weights of variance 1 / k, so that activations stay near 1 at any depth.
+
+    Args:
+        shape: dimensions.
+        depth: layers.
+        device: where it is.
+        seed: of the weights.
+        kernel: stores and multiplies the layers' matrices; embedding and head are dense in its type of activations.
+        lean: whether the matrices' numbers are let go once they are packed; `Stack.double` needs them.
+    """
     generator = torch.Generator(device=device).manual_seed(seed)
 
     def made(n: int, k: int) -> Tensor:
-        return torch.randn((n, k), dtype=dtype, device=device, generator=generator).mul_(k**-0.5)
+        return torch.randn((n, k), dtype=torch.bfloat16, device=device, generator=generator).mul_(k**-0.5)
 
     matrices = shape.matrices()
-    head = made(*matrices.pop("lm_head"))
-    layers = tuple(Layer(**{name: made(*size) for name, size in matrices.items()}) for _ in range(depth))
-    return Stack(shape, layers, made(shape.vocab, shape.d_model).mul_(shape.d_model**0.5), head)
+    head = kernel.cast(made(*matrices.pop("lm_head")))
+
+    def packed(size: tuple[int, int]) -> Prepared:
+        matrix = kernel.prepare(made(*size))
+        return matrix.lean() if lean else matrix
+
+    layers = tuple(Layer(**{name: packed(size) for name, size in matrices.items()}) for _ in range(depth))
+    embedding = kernel.cast(made(shape.vocab, shape.d_model).mul_(shape.d_model**0.5))
+    return Stack(shape, layers, embedding, head)
+
+
+def _times(x: Tensor, matrix: Prepared) -> Tensor:
+    """Return x W^T of activations (batch, tokens, k): kernels take two axes."""
+    return matrix.call(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 def rotary_tables(shape: Layers, first: int, tokens: int, like: Tensor) -> tuple[Tensor, Tensor]:

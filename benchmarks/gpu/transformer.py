@@ -8,34 +8,40 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.gpu.bench import SPARE, Bench, NotMeasured, Point, Points
-from benchmarks.gpu.kernels import relative_error
+from benchmarks.gpu.dense import dense_kernels
+from benchmarks.gpu.kernels import BASELINE, Kernel, relative_error
 from benchmarks.gpu.rows import Cells
 from benchmarks.gpu.shapes import Layers
 from benchmarks.gpu.stack import Stack, build_stack, rotary_tables
 from benchmarks.gpu.timing import Timing
+from benchmarks.gpu.weight_only import weight_only_kernels
 
 WEIGHT_SHARE = 0.6
 """Share of the free memory that weights may take; the rest is left to the KV cache."""
 
 TRIES = 3
+COMPRESSED = ("torch_int4", "marlin")
+"""Weight-only kernels that whole stacks are run with."""
+
 TOLERANCE = 5e-2
-CHECK = Layers("check", 2, 128, 8, 2, 16, 256, 512)
+CHECK = Layers("check", 2, 256, 8, 4, 32, 512, 512)
 CHECK_CONTEXT = 40
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass that is timed: batch, context (decode: with the new token) or prompt, and how it is launched."""
+    """One pass that is timed: batch, context (decode: with the new token) or prompt, launch, kernel of the layers."""
 
     kind: str
     batch: int
     context: int
     graph: bool = True
+    kernel: str = BASELINE
 
     @property
     def key(self) -> str:
         """Part of row ids."""
-        return f"{self.kind}|b{self.batch}|c{self.context}|{'graph' if self.graph else 'eager'}"
+        return f"{self.kernel}|{self.kind}|b{self.batch}|c{self.context}|{'graph' if self.graph else 'eager'}"
 
 
 @dataclass(frozen=True)
@@ -62,20 +68,31 @@ def transformer_points(bench: Bench) -> Points:
         passes = [Pass("decode", b, c) for b in sizes.batches for c in sizes.contexts]
         passes += [Pass("decode", b, c, graph=False) for b, c in sizes.eager]
         passes += [Pass("prefill", b, c) for b, c in sizes.prompts]
+        passes += [
+            Pass("decode", b, c, kernel=name) for name in COMPRESSED for b in sizes.batches for c in sizes.compressed
+        ]
         for one in passes:
             key = f"transformer|{shape.key}|{one.key}"
-            yield Point(
-                key, "requests", "transformer", least_bytes(shape, one), lambda a=(key, shape, one): _row(bench, *a)
-            )
+            needed = least_bytes(bench, shape, one)
+            yield Point(key, "requests", "transformer", needed, lambda a=(key, shape, one): _row(bench, *a))
 
 
-def least_bytes(shape: Layers, one: Pass) -> float:
+def kernel_of(bench: Bench, name: str) -> Kernel:
+    """Return the kernel of a stack's layers by its name."""
+    every = (*dense_kernels(bench.device), *weight_only_kernels(bench.device, bench.sizes.group))
+    return next(kernel for kernel in every if kernel.name == name)
+
+
+def least_bytes(bench: Bench, shape: Layers, one: Pass) -> float:
     """Return the memory of the shallowest stack that a pass can be timed on: two layers, embedding and head."""
-    return (
-        shape.head_bytes()
-        + 2 * (shape.layer_bytes() + shape.cache_bytes(one.batch, one.context))
-        + _scratch(shape, one)
-    )
+    kernel = kernel_of(bench, one.kernel)
+    layers = 2 * (_layer_bytes(shape, kernel) + shape.cache_bytes(one.batch, one.context))
+    return shape.head_bytes() + layers + _scratch(shape, one)
+
+
+def _layer_bytes(shape: Layers, kernel: Kernel) -> float:
+    """Return the bytes of one layer's matrices as the kernel stores them."""
+    return shape.layer_bytes() * kernel.weight_bits / 16
 
 
 def _scratch(shape: Layers, one: Pass) -> float:
@@ -84,9 +101,9 @@ def _scratch(shape: Layers, one: Pass) -> float:
     return 2.0 * tokens * (6 * shape.d_ff + 8 * shape.d_model) + 8.0 * one.batch * shape.vocab
 
 
-def error_of_stack(device: torch.device) -> float:
+def error_of_stack(device: torch.device, kernel: Kernel) -> float:
     """Return the relative error of a small stack against the same one in 64-bit floats: prefill and decode."""
-    stack = build_stack(CHECK, CHECK.layers, device, 3)
+    stack = build_stack(CHECK, CHECK.layers, device, 3, kernel, lean=False)
     exact = stack.double()
     generator = torch.Generator(device=device).manual_seed(4)
     tokens = torch.randint(CHECK.vocab, (2, CHECK_CONTEXT), device=device, generator=generator)
@@ -99,17 +116,31 @@ def error_of_stack(device: torch.device) -> float:
     return max(relative_error(a, b) for a, b in zip(found, expected, strict=True))
 
 
-def _stack(bench: Bench, shape: Layers) -> Stack:
-    """Return the model's stack, as deep as its share of the memory allows."""
+def checked_stack(bench: Bench, kernel: Kernel) -> float:
+    """Return the relative error of a small stack, worked out once; see `Bench.checked`."""
+    return bench.checked(f"stack {kernel.name}", TOLERANCE, lambda: error_of_stack(bench.device.torch, kernel))
+
+
+def _stack(bench: Bench, shape: Layers, kernel: Kernel) -> Stack:
+    """Return the model's stack, as deep as its share of the memory allows.
+
+    Raises:
+        NotMeasured: the kernel is absent or refuses a shape, or not even two layers fit.
+    """
+    for name, (n, k) in shape.matrices().items():
+        if name != "lm_head" and (reason := kernel.refusal(n, k)):
+            raise NotMeasured(reason)
+    checked_stack(bench, kernel)
 
     def build() -> Stack:
-        room = WEIGHT_SHARE * bench.device.free_bytes() - shape.head_bytes()
-        depth = min(shape.layers, int(room // shape.layer_bytes()), bench.sizes.depth or shape.layers)
+        widest = max(n * k for name, (n, k) in shape.matrices().items() if name != "lm_head")
+        room = WEIGHT_SHARE * bench.device.free_bytes() - shape.head_bytes() - widest * kernel.build_bytes
+        depth = min(shape.layers, int(room // _layer_bytes(shape, kernel)), bench.sizes.depth or shape.layers)
         if depth < min(2, shape.layers):
-            raise NotMeasured("not even two layers fit")
-        return build_stack(shape, depth, bench.device.torch, bench.arguments.seed)
+            raise NotMeasured("does not fit: not even two layers")
+        return build_stack(shape, depth, bench.device.torch, bench.arguments.seed, kernel)
 
-    found: Stack = bench.held.get(("stack", shape.key), build)
+    found: Stack = bench.held.get(("stack", shape.key, kernel.name), build)
     return found
 
 
@@ -119,8 +150,7 @@ def timed_pass(bench: Bench, shape: Layers, one: Pass) -> Extrapolated:
     Raises:
         NotMeasured: the stack is wrong, or fewer than two layers fit with their KV cache.
     """
-    bench.checked("stack", TOLERANCE, lambda: error_of_stack(bench.device.torch))
-    stack = _stack(bench, shape)
+    stack = _stack(bench, shape, kernel_of(bench, one.kernel))
     cache_bytes = shape.cache_bytes(one.batch, one.context)
     room = SPARE * bench.device.free_bytes() - _scratch(shape, one)
     depth = min(len(stack.layers), int(room // cache_bytes))
@@ -161,18 +191,33 @@ def _row(bench: Bench, key: str, shape: Layers, one: Pass) -> Cells:
     decode = one.kind == "decode"
     metric = "ms_per_token" if decode else "prefill_ms"
     prompt, output = (one.context - 1, 1) if decode else (one.context, 1)
-    software = bench.with_graphs(timing, bench.device.software)
-    config = (bench.device.chip, 1, "tp1", shape.key, 16, 16, one.batch, prompt, output, metric, software)
-    note = f"random weights; {told}; next token by the largest logit"
+    kernel = kernel_of(bench, one.kernel)
+    software = bench.with_graphs(timing, kernel.software)
+    config = (
+        bench.device.chip,
+        1,
+        "tp1",
+        shape.key,
+        kernel.weight_bits,
+        16,
+        one.batch,
+        prompt,
+        output,
+        metric,
+        software,
+    )
+    note = f"{kernel.method} in the layers, 16-bit head; random weights; {told}; next token by the largest logit"
     return {
         **bench.cells(
             key, software=software, note="; ".join(p for p in (note, timing.remark) if p), grade="A" if whole else "B"
         ),
-        "location": key, "parallelism": "tp1", "model": shape.key, "weight_bits": 16, "act_bits": 16, "kv_bits": 16,
+        "location": key, "parallelism": "tp1", "model": shape.key, "weight_bits": kernel.weight_bits, "act_bits": 16,
+        "kv_bits": 16,
         "batch": one.batch, "batch_mode": "static", "input_len": prompt, "output_len": output, "metric": metric,
         "scope": "decode_only" if decode else "prefill", "value": made.whole_s * 1e3,
         "raw_value": timing.median_s * 1e3, "raw_unit": f"ms of {layers} layers, embedding and head",
-        "config_key": "|".join(map(str, config)), "kernel": "stack", "checked_error": bench.errors["stack"],
+        "config_key": "|".join(map(str, config)), "kernel": f"stack {kernel.name}",
+        "checked_error": bench.errors[f"stack {kernel.name}"],
         "extrapolated_from_layers": "" if whole else f"{made.depths[0]} and {layers}",
         **bench.spread(timing.scaled(factor), unit=1e3),
     }  # fmt: skip
