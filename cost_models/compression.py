@@ -40,9 +40,13 @@ def run_length_bits(bits: Number, sparsity: Number, run_bits: int) -> FloatArray
 
 
 def xor_outputs(form: WeightFormat) -> FloatArray:
-    """Return the bits that one step of the XOR code yields: floor(N_in / (1 - S)), the most that its inputs pay for."""
+    """Return the bits that one step of the XOR code yields, N_out.
+
+    Where the format does not say, floor(N_in / (1 - S)), the most that its inputs pay for.
+    """
     whole = np.asarray(form.n_in, dtype=np.float64) / (1 - np.asarray(form.sparsity))
-    return np.asarray(np.floor(whole * (1 + 1e-12)))
+    given = np.asarray(form.n_out, dtype=np.float64)
+    return np.asarray(np.where(given > 0, given, np.floor(whole * (1 + 1e-12))))
 
 
 def xor_bits(form: WeightFormat) -> FloatArray:

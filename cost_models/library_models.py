@@ -33,6 +33,7 @@ FREE_FIELDS: Mapping[str, str] = {
     "nm_n": "n",
     "nm_m": "m",
     "n_in": "n_in",
+    "n_out": "n_out",
     "shift_registers": "shift_registers",
 }
 """Parameters of a design that may replace a field of its weight format, and the field."""
@@ -156,6 +157,7 @@ class WeightFormat(Record):
         sparsity: share of weights that are zero and not stored.
         correlation: intra-block correlation of the survivors.
         free: parameters of a design that may replace a field.
+        n_out: bits that a step of the XOR code yields; 0 for the most that its inputs pay for.
         head_bits: bits of embedding and language-model head.
         method: class of quantisation method that quality is taken from.
         pruning: class of pruning method, None for formats without zeros.
@@ -184,6 +186,7 @@ class WeightFormat(Record):
     n: Annotated[int, Field(ge=0)] = 0
     m: Annotated[int, Field(ge=0)] = 0
     n_in: Annotated[int, Field(ge=0)] = 0
+    n_out: Annotated[int, Field(ge=0)] = 0
     shift_registers: Annotated[int, Field(ge=0)] = 0
     encoding_efficiency: Annotated[float, Field(gt=0, le=1)] = 1
     correction_block: PositiveInt = 1

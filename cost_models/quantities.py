@@ -127,6 +127,13 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         "n_in", "bit", "bits that a step of the XOR code stores; the format's own where not given", None, integer=True
     ),
     Parameter(
+        "n_out",
+        "bit",
+        "bits that a step of the XOR code yields; the most that its inputs pay for where not given",
+        None,
+        integer=True,
+    ),
+    Parameter(
         "shift_registers",
         "",
         "earlier steps that the XOR code remembers; the format's own where not given",

@@ -14,6 +14,7 @@ import numpy as np
 
 from cost_models.codes.decoder import encoding_efficiency
 from cost_models.columns import Choice, Column, Designs, FloatArray, Number
+from cost_models.compression import xor_outputs
 from cost_models.library import WeightFormat, load_library
 from cost_models.library_models import FREE_FIELDS
 
@@ -82,11 +83,13 @@ def varied(form: WeightFormat, fields: Mapping[str, Number]) -> WeightFormat:
     if form.kind == "nm":
         n, m = (np.asarray(fields.get(name, getattr(form, name)), dtype=np.float64) for name in ("n", "m"))
         update |= {"sparsity": 1 - n / m, "index_bits": np.ceil(np.log2(m))}
-    if form.kind == "xor" and fields.keys() & {"n_in", "shift_registers", "sparsity", "correlation"}:
-        sizes = (fields.get(name, getattr(form, name)) for name in ("n_in", "shift_registers", "sparsity"))
-        rho = fields.get("correlation", form.correlation)
-        update["encoding_efficiency"] = encoding_efficiency(*sizes, rho=rho)
-    return form.model_copy(update=update)
+    changed = form.model_copy(update=update)
+    if form.kind == "xor" and fields.keys() & {"n_in", "n_out", "shift_registers", "sparsity", "correlation"}:
+        reached = encoding_efficiency(
+            changed.n_in, changed.shift_registers, changed.sparsity, rho=changed.correlation, n_out=xor_outputs(changed)
+        )
+        return changed.model_copy(update={"encoding_efficiency": reached})
+    return changed
 
 
 def _numbers(column: Column | None) -> FloatArray | None:

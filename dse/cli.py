@@ -526,6 +526,10 @@ def compress(
     group: Annotated[int, typer.Option(metavar="G", help="weights that share a scale, 0 for a row")] = 128,
     pattern: Annotated[str, typer.Option(metavar="N:M", help="of the patterned formats")] = "2:4",
     n_in: Annotated[int, typer.Option("--n-in", metavar="N", help="bits per step of the XOR code")] = 8,
+    n_out: Annotated[
+        int | None,
+        typer.Option("--n-out", metavar="N", help="bits that it yields per step; the most N_in pays for"),
+    ] = None,
     shift_registers: Annotated[
         list[int] | None, typer.Option(metavar="K", help="registers of the XOR code; 0 and 1; repeatable")
     ] = None,
@@ -557,6 +561,7 @@ def compress(
         bits=bits,
         group=group,
         n_in=n_in,
+        n_out=n_out,
         interleaved=interleaved,
         seed=seed,
     )

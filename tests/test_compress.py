@@ -145,3 +145,15 @@ def test_a_code_that_stores_more_than_it_puts_out_is_refused():
 
     with pytest.raises(CompressionError, match="n_in must not exceed n_out"):
         XorCode(8, 7)
+
+
+def test_outputs_per_step_can_be_set(call, tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(64, 64)))
+    one = ("--sparsity", "0.5", "--only", "xor_8x1", "--format", "json")
+    found = [json.loads(call(tmp_path / "a.npy", *one, *more)[1]) for more in ((), ("--n-out", "13"))]
+    tight, slack = (record["formats"][0] for record in found)
+    assert slack["stored_bits"] > tight["stored_bits"]
+    assert slack["encoding_efficiency"] > tight["encoding_efficiency"]
+    status, out, err = call(tmp_path / "a.npy", "--sparsity", "0.5", "--n-in", "12", "--n-out", "8")
+    assert (status, out) == (2, "")
+    assert "n_in must not exceed n_out, got 12 and 8" in err

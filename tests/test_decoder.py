@@ -65,7 +65,8 @@ def test_the_shipped_table_covers_unequal_blocks(rho, sparsity, published):
     for registers, per_cent in enumerate(published, start=1):
         measured = row(8, registers, sparsity, n_out, rho)
         # With two registers the published values are of 1000 to 1500 blocks, as many as one map has here: errors come
-        # in clusters, and `spread` is how far such a sample strays.
+        # in clusters, and `spread` is how far such a sample strays. At 0.9, 12 further maps of 1280 blocks gave 96.24
+        # +- 0.11 (rho 0.10; one map strays by 0.38) and 92.42 +- 0.14 (rho 0.24; by 0.48).
         allowed = 0.5 if registers == 1 else 0.5 + 100 * measured["spread"]
         assert 100 * measured["efficiency"] == pytest.approx(per_cent, abs=allowed)
 

@@ -91,6 +91,24 @@ def test_the_xor_code_is_looked_up_where_it_was_measured():
     assert stored_bits(loose) > stored_bits(varied(LIBRARY.weight_format("xor"), {"sparsity": 0.7}))
 
 
+def test_slack_in_the_outputs_stores_more_and_misses_less():
+    outputs = np.array([13.0, 14, 15, 16])
+    form = varied(LIBRARY.weight_format("xor"), {"n_out": outputs, "sparsity": 0.5})
+    assert (np.diff(form.encoding_efficiency) <= 0).all()
+    plain = varied(LIBRARY.weight_format("xor"), {"sparsity": 0.5})
+    assert stored_bits(form)[-1] == pytest.approx(stored_bits(plain))  # 16 is the most that 8 bits pay for
+    swept = storage(*["xor"] * 4, n_out=outputs, sparsity=[0.5] * 4)
+    assert swept.map(stored_bits) == pytest.approx(stored_bits(form))
+    misses = 0.5 * (1 - form.encoding_efficiency) * 10
+    group = form.scale_bits / form.group
+    assert stored_bits(form) == pytest.approx(1 + 4 * (8 / outputs + misses + 1 / 512) + group)
+
+
+def test_binary_codes_pay_a_scale_per_plane_and_group():
+    swept = storage("binary_coded", "binary_coded", weight_bits=[3.0, 4.0], weight_group=[64.0, 128.0])
+    assert swept.map(stored_bits) == pytest.approx([3 * (1 + 16 / 64) + 16 / 64, 4 * (1 + 16 / 128) + 16 / 128])
+
+
 def test_skipping_waits_for_the_fullest_lane():
     lanes = Lanes(np.array([4.0, 64, 1024]), 100.0, 1.0)
     found = executed(["bitmap"], "skip", lanes=lanes, sparsity=[0.9])

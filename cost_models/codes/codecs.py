@@ -73,6 +73,7 @@ class Options:
         symmetric: symmetric groups; otherwise with a zero point.
         pattern: n and m of the N:M formats.
         n_in: bits per step of the XOR code.
+        n_out: outputs per step, None for the most that the inputs pay for.
         shift_registers: numbers of registers, one XOR format for each.
         xor_mask: how the XOR code stores its mask.
         interleaved: interleave before the XOR code.
@@ -86,6 +87,7 @@ class Options:
     symmetric: bool = True
     pattern: tuple[int, int] = (2, 4)
     n_in: int = 8
+    n_out: int | None = None
     shift_registers: tuple[int, ...] = (0, 1)
     xor_mask: Literal["bitmap", "rice"] = "bitmap"
     interleaved: bool = False
@@ -160,7 +162,9 @@ def format_containers(options: Options) -> Mapping[str, tuple[str, Container]]:
         f"nm_{n}of{m}_ranked": ("pattern", NofM(n, m, ranked=True)),
     }
     # The nominal sparsity sets the code: a share that is off by one weight must not change its sizes.
-    n_out = None if options.sparsity is None else outputs_at(options.n_in, options.sparsity)
+    n_out = options.n_out
+    if n_out is None and options.sparsity is not None:
+        n_out = outputs_at(options.n_in, options.sparsity)
     for registers in options.shift_registers:
         code = XorPlanes(
             options.n_in,

@@ -92,6 +92,16 @@ def measured_codes() -> dict[tuple[int, int], tuple[float, float, float]]:
     }
 
 
+def measured_loads(n_in: int, shift_registers: int) -> tuple[float, float]:
+    """Return the least and greatest load n_out (1 - S) / n_in measured at every sparsity and correlation of a code.
+
+    Raises:
+        CompressionError: the code has not been measured.
+    """
+    curves = [loads for row in _measured(n_in, shift_registers).loads for loads in row]
+    return max(float(loads[0]) for loads in curves), min(float(loads[-1]) for loads in curves)
+
+
 def plane_bits(
     n_in: ArrayLike, n_out: ArrayLike, sparsity: ArrayLike, efficiency: ArrayLike, *, correction_block: ArrayLike = 512
 ) -> FloatArray:

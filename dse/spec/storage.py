@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cost_models.chip_execution import chip_executions
-from cost_models.codes.decoder import measured_codes
+from cost_models.codes.decoder import measured_codes, measured_loads
 from cost_models.execution import executions_of
 from cost_models.library import Library, WeightFormat
 from cost_models.library_models import FREE_FIELDS
@@ -18,6 +18,7 @@ from dse.yaml_positions import KeyPath, Node
 
 FORMAT = "weight_format"
 UNITS = "mac_format"
+LOAD_SLACK = 1e-6
 
 
 def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Fault]:
@@ -33,7 +34,8 @@ def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Fau
             yield from _executions(root, path, declaration, forms, library)
             yield from _units(root, path, declaration, space, library)
     yield from _patterns(root, space)
-    yield from _codes(root, space)
+    wrong = list(_codes(root, space))
+    yield from wrong or _loads(root, space)
 
 
 def check_baselines(root: Node, baselines: Mapping[str, BaselineSpec], library: Library) -> Iterator[Fault]:
@@ -112,7 +114,7 @@ def _patterns(root: Node, space: Declared) -> Iterator[Fault]:
 
 def _codes(root: Node, space: Declared) -> Iterator[Fault]:
     """Yield a fault for sizes, sparsities and correlations of the XOR code that have not been measured."""
-    names = ("n_in", "shift_registers", "sparsity", "survivor_correlation")
+    names = ("n_in", "n_out", "shift_registers", "sparsity", "survivor_correlation")
     met = [one for name in names for one in space.get(name, ())]
     if not any("xor" in _met(one, space) for one in met):
         return
@@ -136,6 +138,32 @@ def _codes(root: Node, space: Declared) -> Iterator[Fault]:
                 what = f"the XOR code, {code}, has not been measured beyond {bounds}"
                 yield fault_at(root, ("space", place), what)
                 return
+
+
+def _loads(root: Node, space: Declared) -> Iterator[Fault]:
+    """Yield a fault for outputs of the XOR code below its inputs, or at loads that have not been measured."""
+    declared = {
+        name: [one for one in space.get(name, ()) if "xor" in _met(one, space)]
+        for name in ("n_in", "n_out", "shift_registers", "sparsity")
+    }
+    for one in declared["n_out"]:
+        beside = {name: one.when[name] for name in ("n_in", "sparsity") if name in one.when}
+        inputs = sorted(map(int, map(float, beside["n_in"]))) if "n_in" in beside else _whole(declared["n_in"], 8)
+        given = [float(value) for value in beside.get("sparsity", ())]
+        least, most = (min(given), max(given)) if given else _span(declared["sparsity"], 0.5)
+        few, many = _ends(one)
+        if few < inputs[-1]:
+            what = f"n_out from {few:g} with n_in up to {inputs[-1]}"
+            yield fault_at(root, ("space", "n_out"), what, "at least n_in: such a code stores more than it yields")
+            return
+        ends = [measured_loads(n_in, kept) for n_in in inputs for kept in _whole(declared["shift_registers"], 2)]
+        low, high = max(end[0] for end in ends), min(end[1] for end in ends)
+        loads = few * (1 - most) / inputs[-1], many * (1 - least) / inputs[0]
+        if loads[0] < low - LOAD_SLACK or loads[1] > high + LOAD_SLACK:
+            what = f"n_out {few:g} to {many:g} loads the XOR code, n_out (1 - sparsity) / n_in, by {loads[0]:.3g}"
+            what += f" to {loads[1]:.3g}; it has been measured from {low:.3g} to {high:.3g}"
+            yield fault_at(root, ("space", "n_out"), what, perhaps="a declaration per n_in and sparsity, with when")
+            return
 
 
 def _ends(declaration: ParameterSpec) -> tuple[float, float]:
