@@ -10,6 +10,7 @@ Rows are written as they are measured; started again with the same folder, the s
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -28,7 +29,12 @@ def main() -> int:
     from benchmarks.gpu.arguments import parse
     from benchmarks.gpu.session import run
 
-    return run(parse(sys.argv[1:]))
+    try:
+        return run(parse(sys.argv[1:]))
+    except BrokenPipeError:
+        # Who reads the output has seen enough, as `head` does; nothing is left to be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 if __name__ == "__main__":
