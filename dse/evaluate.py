@@ -6,7 +6,7 @@ A table of metrics is a mapping of column name to ``(n,)`` array: design-level n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import cast
@@ -41,12 +41,21 @@ from dse.spec.additions import library_of
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics and margins of a table of designs."""
+    """Metrics and margins of a table of designs.
+
+    Attributes:
+        metrics: each ``(n,)``, NaN where missing.
+        margins: each ``(n,)``; `dse.margins.MISSED` where the metric behind it is missing.
+        objectives: ``(n, objectives)``, all to be minimised; NaN where missing.
+        feasible: ``(n,)`` whether every condition is met and every objective is there.
+        missing: ``(n,)`` conditions and objectives without a value; None where no design lacks any.
+    """
 
     metrics: Metrics
     margins: Mapping[str, FloatArray]
     objectives: FloatArray
     feasible: NDArray[np.bool_]
+    missing: NDArray[np.intp] | None = None
 
     @property
     def violations(self) -> FloatArray:
@@ -116,14 +125,15 @@ class Evaluator:
         found = {
             name: np.broadcast_to(value, (n,)) for name, value in found.items() if wanted is None or name in wanted
         }
-        margins = {name: _judged(margin, n) for name, margin in margins.items()}
         objectives = self.signed_objectives(found)
+        missing = _missing([*margins.values(), *objectives.T], n)
+        margins = {name: _judged(margin, n) for name, margin in margins.items()}
         feasible = np.isfinite(objectives[:, 0])
         for column in objectives.T[1:]:
             feasible &= np.isfinite(column)
         for margin in margins.values():
             feasible &= margin >= 0
-        return Evaluation(found, margins, objectives, feasible)
+        return Evaluation(found, margins, objectives, feasible, missing)
 
     def margins(self, designs: Designs) -> dict[str, FloatArray]:
         """Return the margin of every condition, as long as the columns that it depends on.
@@ -320,6 +330,14 @@ def own_formats(workload: WorkloadSpec, columns: Designs) -> dict[str, Column]:
 def _of_workload(name: str, wanted: Collection[str]) -> frozenset[str]:
     """Return the bare names of the wanted metrics that are of one workload."""
     return frozenset(metric.removeprefix(f"{name}.") for metric in wanted if metric.startswith(f"{name}."))
+
+
+def _missing(columns: Sequence[FloatArray], rows: int) -> NDArray[np.intp] | None:
+    """Return how many of the columns have no value in each row; None where all have."""
+    absent = [np.isnan(column) for column in columns]
+    if not any(one.any() for one in absent):
+        return None
+    return np.asarray(np.broadcast_to(sum(one.astype(np.intp) for one in absent), (rows,)))
 
 
 def _judged(margin: FloatArray, rows: int) -> FloatArray:

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_models.columns import Choice
-from dse.evaluate import Evaluation
+from dse.evaluate import Evaluation, Evaluator
 from dse.results.rows import MARGIN_PREFIX, Rows, Thinned, joined
+from dse.spec import parse_spec
 
 
 def rows_of(ids, memory=("lpddr", "hbm")):
@@ -54,3 +55,28 @@ def test_a_row_that_lacks_nothing_but_an_objective_still_misses():
     rows = rows_of([0, 1, 4])
     rows.evaluation.feasible[1] = False
     assert list(rows.violations) == [0, 1, 2]
+
+
+def test_designs_that_do_not_fit_come_after_slow_ones_and_by_what_they_lack():
+    sweep = {
+        "name": "tiny",
+        "workloads": {"chat": {"model": "llama2_70b", "batch": 1}},
+        "space": {"memory": "lpddr5x_9600", "memory_devices": {"values": [1, 2, 4, 24]}, "memory_device_gib": 8},
+        "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
+        "constraints": [{"metric": "chat.ms_per_token", "max": 0.01}],
+        "search": {"sampler": "grid"},
+    }
+    evaluator = Evaluator(parse_spec(sweep))
+    designs = {
+        "memory": Choice.of(*["lpddr5x_9600"] * 4),
+        "memory_devices": np.array([1.0, 2, 4, 24]),
+        "memory_device_gib": np.full(4, 8.0),
+    }
+    found = evaluator.evaluate(designs)
+    rows = Rows(np.arange(4), designs, found)
+    assert list(found.missing) == [1, 1, 1, 0]
+    slow = -next(margin for name, margin in found.margins.items() if name.startswith("chat.ms_per_token"))[3]
+    assert slow > 100 and not found.feasible.any()
+    assert list(np.argsort(rows.violations)) == [3, 2, 1, 0]
+    again = joined([rows.take(np.array([3])), rows.take(np.array([0, 1]))])
+    assert list(again.violations) == [rows.violations[3], *rows.violations[:2]]

@@ -605,6 +605,14 @@ def test_the_resolved_sweep_reads_back_and_lists_every_default(sweep: dict[str, 
     assert Space(again).dimensions == Space(spec).dimensions
 
 
+def test_defaults_that_are_whole_numbers_read_back_with_the_same_hash(sweep: dict[str, Any]) -> None:
+    whole = {name for name, p in PARAMETERS.items() if isinstance(p.default, int)}
+    sweep["space"] = {"node": {"values": ["tsmc_5", "tsmc_7"]}}
+    spec = parse_spec(sweep)
+    assert whole and not whole & set(sweep["space"])
+    assert parse_spec(spec.resolved()).hash == spec.hash
+
+
 def test_the_hash_is_of_the_meaning_not_of_the_writing(file: Path) -> None:
     spec = load_spec(file)
     data = yaml.safe_load(SWEEP.replace("1_000", "1000"))

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _LEAST_SHARE = 0.005
 
+_PICK_MARKS = ("o", "s", "^", "D", "v", "p", "h")
+
 
 def draw_pareto_3d(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Draw the front over its first three objectives, each design with a line to the floor; nothing for fewer."""
@@ -53,11 +55,16 @@ def draw_pareto_3d(scene: Scene, folder: Path, formats: Sequence[str]) -> list[P
             *points.T, c=points[:, 2], cmap=SEQUENTIAL, norm=norm, s=14, edgecolors=BLACK, linewidths=0.2,
             depthshade=False,
         )  # fmt: skip
-    for pick in scene.picks:
+    for place, pick in enumerate(scene.picks):
         at = [pick.number(column) for column in (x, y, z)]
         if np.isfinite(at).all():
-            axes.scatter(*([value] for value in at), s=80, facecolors="none", edgecolors=BLACK, linewidths=1.3)
-            axes.text(*at, f"  {pick.text}", fontsize=8)
+            # Words in space would lie over points and axes: the shape of a mark tells which pick it is.
+            axes.plot(
+                *([value] for value in at), marker=_PICK_MARKS[place % len(_PICK_MARKS)], markersize=11,
+                markerfacecolor="none", markeredgecolor=BLACK, markeredgewidth=1.5, linestyle="", label=pick.text,
+            )  # fmt: skip
+    if scene.picks:
+        figure.legend(loc="outside lower center", ncols=2)
     for name, column in (("x", x), ("y", y), ("z", z)):
         getattr(axes, f"set_{name}label")(with_unit(column), labelpad=8)
     axes.set_title(f"{scene.name}: {'front' if scene.feasible else 'nearest misses'}, {len(points)} designs")
@@ -86,7 +93,7 @@ def draw_hypervolume(run: StoredRun, folder: Path, formats: Sequence[str]) -> li
     sizes.grid(visible=False)
     sizes.spines["right"].set_visible(True)
     handles = [*axes.get_lines(), *sizes.get_lines()]
-    axes.legend(handles, [str(line.get_label()) for line in handles], loc="lower right")
+    figure.legend(handles, [str(line.get_label()) for line in handles], loc="outside lower center", ncols=2)
     if not np.isfinite(volume).any():
         axes.text(0.5, 0.5, "nothing feasible, so no hypervolume", transform=axes.transAxes, ha="center", color=GREY)
     axes.set_title(f"{run.name}: {run.manifest['sampler']}, seed {run.manifest['seed']}")

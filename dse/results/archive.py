@@ -110,7 +110,7 @@ def kept_words(stride: int) -> str:
     if stride == 1:
         return "every design"
     matter = "the front, the picks and the nearest misses"
-    return f"{matter}, and of the rest every {stride}th by id" if stride else matter
+    return f"{matter}, and of the rest one in {stride} by id" if stride else matter
 
 
 def _finite(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,9 @@ Ids = NDArray[np.int64]
 RowIndex: TypeAlias = "NDArray[np.bool_] | NDArray[np.intp]"
 """Which rows: a mask, or their places."""
 
+UNKNOWN = 1e6
+"""Violation that a missing metric counts for: beyond what any metric that is there misses by."""
+
 MARGIN_PREFIX = "margin "
 """Start of the columns that hold margins: ``margin tdp_w <= 150``."""
 
@@ -47,17 +50,24 @@ class Rows:
                 margins={name: value[index] for name, value in found.margins.items()},
                 objectives=found.objectives[index],
                 feasible=found.feasible[index],
+                missing=None if found.missing is None else found.missing[index],
             ),
         )
 
     @cached_property
     def violations(self) -> FloatArray:
-        """How far each row is from feasible: its summed relative violations, 1 where only an objective is missing."""
+        """How far each row is from feasible: its summed relative violations.
+
+        What has no value, as the speed of a design that cannot hold the model, counts `UNKNOWN` each: what it would
+        miss by cannot be told, so such a design comes after all whose every metric is there, however slow.
+        """
         found = self.evaluation
         total = np.zeros(len(self))
         # One after the other: a sum over an axis may group its terms by the number of rows.
         for margin in found.margins.values():
             total -= np.minimum(margin, 0.0)
+        if found.missing is not None:
+            total += UNKNOWN * found.missing
         return np.where((total <= 0) & ~found.feasible, 1.0, total)
 
     @cached_property
@@ -102,8 +112,18 @@ def joined(parts: Sequence[Rows]) -> Rows:
             margins=_joined([found.margins for found in evaluations]),
             objectives=np.concatenate([found.objectives for found in evaluations]),
             feasible=np.concatenate([found.feasible for found in evaluations]),
+            missing=_joined_missing(evaluations),
         ),
     )
+
+
+def _joined_missing(evaluations: Sequence[Evaluation]) -> NDArray[np.intp] | None:
+    if all(found.missing is None for found in evaluations):
+        return None
+    none = [np.zeros(len(found.feasible), dtype=np.intp) for found in evaluations]
+    return np.concatenate([
+        zeros if found.missing is None else found.missing for found, zeros in zip(evaluations, none, strict=True)
+    ])  # fmt: skip
 
 
 def _joined(tables: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:

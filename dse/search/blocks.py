@@ -6,7 +6,7 @@ import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -98,7 +98,7 @@ class Work:
         part = rows.take(np.arange(start, min(start + CHUNK_ROWS, len(rows))))
         found = part.evaluation
         metrics = self.evaluator.evaluate(part.designs).metrics
-        return Rows(part.ids, part.designs, Evaluation(metrics, found.margins, found.objectives, found.feasible))
+        return Rows(part.ids, part.designs, replace(found, metrics=metrics))
 
     @cached_property
     def tables(self) -> Tables | None:

@@ -313,7 +313,12 @@ class Spec(Record):
         Parameters that the file does not mention stand in `space` with the value they have.
         """
         data = self.model_dump(mode="json", exclude_none=True, exclude={"space", "figures", "economics"})
-        defaults = {name: p.default for name, p in PARAMETERS.items() if p.default is not None}
+        # As they are read back: numbers as floats, so that the sweep that is read back has the same hash.
+        defaults = {
+            name: float(p.default) if isinstance(p.default, int) else p.default
+            for name, p in PARAMETERS.items()
+            if p.default is not None
+        }
         space = {name: _written(entries) for name, entries in self.space.items()}
         data["space"] = {name: space.get(name, defaults.get(name)) for name in {**defaults, **space}}
         for section in ("mix", "library"):

@@ -140,8 +140,9 @@ function alongEdge(start, length, depth, width, height) {
 function drawFloorplan(found) {
   const { area_mm2: areas, edge_mm: edges } = found.blocks, ratio = report.floorplan.aspect_ratio, colours = fills();
   const die = Object.values(areas).reduce((a, b) => a + b, 0), width = Math.sqrt(die * ratio), height = die / width;
-  const shapes = [{ type: "rect", x0: 0, y0: 0, x1: width, y1: height, line: { color: css("--ink"), width: 2 } }], notes = [];
-  const note = (x, y, text, size) => notes.push({ x, y, text, showarrow: false, font: { size, color: css("--ink") }, bgcolor: css("--paper"), opacity: 0.9 });
+  const centres = [], shapes = [{ type: "rect", x0: 0, y0: 0, x1: width, y1: height, line: { color: css("--ink"), width: 2 } }], notes = [];
+  const scale = Math.min((0.8 * byId("floorplan").clientWidth) / width, 330 / height);
+  const note = (x, y, text, size, angle = 0) => notes.push({ textangle: angle, x, y, text, showarrow: false, font: { size, color: css("--ink") }, bgcolor: css("--paper"), opacity: 0.9 });
   const inset = [0, 0, 0, 0]; // top, right, bottom, left
   let start = 0, place = 0;
   for (const [block, edge] of Object.entries(EDGE_OF)) {
@@ -158,15 +159,35 @@ function drawFloorplan(found) {
   const inside = Object.entries(areas).filter(([block, area]) => !(block in EDGE_OF) && area > 0).sort((a, b) => b[1] - a[1]);
   slices(inside, inset[3], inset[2], width - inset[1], height - inset[0]).forEach(([block, area, x0, y0, x1, y1], k) => {
     shapes.push({ type: "rect", x0, y0, x1, y1, fillcolor: colours[(k + 3) % 8], opacity: 0.35, line: { color: css("--ink"), width: 0.7 } });
-    note((x0 + x1) / 2, (y0 + y1) / 2, `${block.replaceAll("_", " ")}<br>${numberText(area, 3)} mm²`, 10);
+    const text = labelWithin([...block.split("_"), `${numberText(area, 3)} mm²`], (x1 - x0) * scale, (y1 - y0) * scale);
+    if (text) note((x0 + x1) / 2, (y0 + y1) / 2, text.words, 10, text.angle);
+    centres.push({ x: (x0 + x1) / 2, y: (y0 + y1) / 2, text: `${block.replaceAll("_", " ")}: ${numberText(area, 3)} mm²` });
   });
   const used = found.limits.die_edge_mm.used, allowed = found.limits.die_edge_mm.allowed;
   byId("floorplan-title").textContent = `Floorplan: ${numberText(width, 3)} x ${numberText(height, 3)} mm, edge ${numberText(used, 3)} of ${numberText(allowed, 3)} mm usable (${numberText(2 * (width + height), 3)} mm around); die and edge to scale, blocks inside in proportion, places not a layout`;
   const room = 0.04 * Math.max(width, height);
-  draw("floorplan", [{ type: "scatter", x: [0, width], y: [0, height], mode: "markers", marker: { opacity: 0 }, hoverinfo: "skip", showlegend: false }], layout({
+  // Invisible points name every block under the pointer, those too small for a label too.
+  const named = { x: centres.map((p) => p.x), y: centres.map((p) => p.y), text: centres.map((p) => p.text), hovertemplate: "%{text}<extra></extra>" };
+  draw("floorplan", [{ type: "scatter", ...named, mode: "markers", marker: { opacity: 0, size: 24 }, showlegend: false }], layout({
     shapes, annotations: notes, dragmode: false, xaxis: axis("[mm]", { range: [-room, width + room], showgrid: false, zeroline: false }),
     yaxis: axis("[mm]", { range: [-room, height + room], scaleanchor: "x", showgrid: false, zeroline: false }),
   }));
+}
+
+/** Returns the words of a label in lines that fit into so many pixels, upright where they only fit so; null for none. */
+function labelWithin(words, across, up) {
+  const [letter, line] = [5.8, 14];
+  for (const [angle, width, height] of [[0, across, up], [-90, up, across]]) {
+    const lines = [""];
+    for (const word of words) {
+      const longer = lines.at(-1) ? `${lines.at(-1)} ${word}` : word;
+      if (longer.length * letter <= width - 4) lines[lines.length - 1] = longer;
+      else lines.push(word);
+    }
+    const written = lines.filter(Boolean);
+    if (written.length * line <= height - 2 && written.every((one) => one.length * letter <= width - 4)) return { words: written.join("<br>"), angle };
+  }
+  return null;
 }
 
 /** Cuts a rectangle into slices by area, always across its longer side. */
@@ -186,7 +207,7 @@ function drawMargins(margins) {
   const entries = Object.entries(margins).sort((a, b) => b[1] - a[1]);
   const shown = entries.map(([, margin]) => Math.max(-1, Math.min(1, margin)) * 100);
   const bars = {
-    type: "bar", orientation: "h", y: entries.map(([label]) => label), x: shown, textposition: "auto", cliponaxis: false,
+    type: "bar", orientation: "h", y: entries.map(([label]) => label), x: shown, textposition: "auto", constraintext: "none", cliponaxis: false,
     text: entries.map(([, margin]) => `${margin >= 0 ? "met" : "MISSED"} ${numberText(100 * margin, 3)} %`), insidetextanchor: "start",
     textfont: { color: css("--ink") }, marker: { color: entries.map(([, margin]) => (margin < 0 ? css("--front") : css("--feasible"))), opacity: 0.6 },
     hovertemplate: "%{y}: %{text}<extra></extra>",
@@ -201,7 +222,8 @@ function drawAgainst() {
     const known = metrics.filter((name) => baseline.values[name] > 0 && columnOf.get(name).values[view.selected] > 0);
     const ratios = known.map((name) => columnOf.get(name).values[view.selected] / baseline.values[name]);
     return known.length ? [{
-      type: "scatter", mode: "markers+text", name: `over ${baseline.name}`, y: known, x: ratios, text: ratios.map((ratio) => `${numberText(ratio, 2)}x`), textposition: "top center",
+      type: "scatter", mode: "markers+text", name: `over ${baseline.name}`, y: known, x: ratios, text: ratios.map((ratio) => `${numberText(ratio, 2)}x`),
+      textposition: ["top center", "bottom center", "middle right", "middle left"][place % 4],
       marker: { size: 11, symbol: MARKS[(place + 1) % MARKS.length], color: colours[(place + 4) % 8] }, hovertemplate: `%{y}: %{x:.3g}x that of ${baseline.name}<extra></extra>`,
     }] : [];
   });

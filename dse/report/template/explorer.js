@@ -229,7 +229,10 @@ function drawParallel() {
     const values = rows.map((row) => { const value = numberAt(column, row); return Number.isFinite(value) ? value : bottom; });
     const filter = view.filters.get(column.name);
     const dimension = { label: parallelLabel(column), values, range: [bottom, top], columnName: column.name };
-    if (column.names.length) Object.assign(dimension, { tickvals: column.names.map((_, code) => code), ticktext: column.names });
+    // Only names that occur are written: long ones reach into the neighbour.
+    const there = new Set(values);
+    if (column.names.length) Object.assign(dimension, { tickvals: [...there], ticktext: [...there].map((code) => column.names[code] ?? "") });
+    else if (there.size <= 6) Object.assign(dimension, { tickvals: [...there], ticktext: [...there].map((value) => numberText(value)) });
     if (filter) dimension.constraintrange = filter.name !== undefined ? [filter.name - 0.3, filter.name + 0.3] : [filter.low, filter.high];
     return dimension;
   });
