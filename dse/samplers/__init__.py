@@ -122,8 +122,8 @@ def _one(
     from dse.samplers.sobol import RandomSampler, SobolSampler
 
     if name == "grid":
-        told = _read(GridOptions, options, space, path)
-        return _grid(space, n_designs, prune=told.prune)
+        grid = _read(GridOptions, options, space, path)
+        return _grid(space, n_designs, prune=grid.prune)
     budget = _budget(name, space, n_designs)
     if name in ("sobol", "random"):
         _read(Options, options, space, path)
