@@ -4,8 +4,9 @@
 # make docs   build the documentation into site/
 # make wheel  build the wheel and try it in an empty environment
 # make lowest run the tests with the oldest versions that pyproject.toml allows
-# make soak   kill searches at random moments, many times
-# make bench  speed of the evaluator, as ratios, and of the encoders
+# make soak   kill searches, and fill their disk, at random moments, many times
+# make bench  speed of the evaluator, as ratios, of a grid of 100 million designs, and of the encoders
+# make bench-search  how near every sampler comes to an exact front, and how soon (minutes); the plot in docs/pictures
 # make studies  write the studies in results/ anew from the sweeps and the models (minutes)
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lint types docs wheel lowest lock bench soak studies clean
+.PHONY: run test check lint types docs wheel lowest lock bench bench-search soak studies clean
 
 run: $(INSTALLED)
 	$(BIN)/dse run sweeps/mach1.yaml
@@ -53,11 +54,16 @@ lock: $(INSTALLED)
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --extra dev pyproject.toml -o constraints.txt
 
 soak: $(INSTALLED)
+	DSE_SOAK_KILLS=300 $(BIN)/python -m pytest tests/test_kills.py
 	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest tests/test_search.py -k killed
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/evaluator.py
+	$(BIN)/python benchmarks/grid.py
 	$(BIN)/python benchmarks/encoder.py --sizes 4096
+
+bench-search: $(INSTALLED)
+	$(BIN)/python benchmarks/search.py --picture docs/pictures/search_hypervolume.png
 
 studies: $(INSTALLED)
 	$(BIN)/python -m dse.studies
