@@ -11,8 +11,9 @@ from cost_models.technology import Technology
 def weight_only_gain(rows: Number, kernel: str, ridge_rows: Number, technology: Technology) -> FloatArray:
     """Return FP16 time over the time of a weight-only kernel; below 1 the compressed weights are slower.
 
-    An FP16 GEMM takes max(1, M / R), in units of streaming its weights. A fused kernel takes w ceil(M / m) passes;
-    beyond v rows, kernels that widen the weights first take f of the FP16 time instead.
+    An FP16 GEMM takes max(1, M / R), in units of streaming its weights. A fused kernel takes w ceil(M / m) passes,
+    or a M / R where multiplying lasts longer; beyond v rows, kernels that widen the weights first take f of the FP16
+    time instead.
 
     Args:
         rows: activation rows M.
@@ -20,13 +21,13 @@ def weight_only_gain(rows: Number, kernel: str, ridge_rows: Number, technology: 
         ridge_rows: rows R at which the FP16 GEMM turns from memory to arithmetic: 2 bytes x MAC rate / bandwidth.
         technology: figures.
     """
-    share, per_pass, most, widened = (
+    share, per_pass, most, widened, multiplied = (
         np.asarray(technology.value(f"weight_only_kernels.{kernel}.{name}"))
-        for name in ("one_row_share", "rows_per_pass", "vector_rows", "widened_share")
+        for name in ("one_row_share", "rows_per_pass", "vector_rows", "widened_share", "arithmetic_share")
     )
     dense = np.maximum(1.0, np.asarray(rows) / ridge_rows)
     passes = share * np.ceil(np.asarray(rows) / per_pass)
-    fused = np.maximum(passes, np.asarray(rows) / ridge_rows)
+    fused = np.maximum(passes, multiplied * np.asarray(rows) / ridge_rows)
     return np.asarray(dense / np.where(np.asarray(rows) <= most, fused, np.maximum(share, widened * dense)))
 
 

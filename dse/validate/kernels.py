@@ -20,8 +20,32 @@ METHODS = {
     r"^Flash-LLM$": "flash_llm",
     r"^SparTA$": "sparta",
     r"^Sputnik$": "sputnik",
+    r"^cuSPARSE$": "cusparse",
+    r"^Sparse-Marlin 2:4 W4A16": "sparse_marlin",
+    r"^FP6-LLM W6A16$": "fp6_llm",
+    r"^TensorRT-LLM fine-grained W4A16$": "tensorrt_llm_group",
+    r"^TensorRT-LLM coarse-grained W4A16$": "tensorrt_llm_channel",
+    r"^CUTLASS 2:4": "cutlass_2of4",
+    r"^DeepSparse$": "deepsparse",
 }
 """Names of kernels as sources print them, and their profiles."""
+
+UNFITTED = ("sparse_marlin", "fp6_llm", "tensorrt_llm_group", "tensorrt_llm_channel", "cutlass_2of4", "deepsparse")
+"""Profiles whose constants come from stored bits and peaks; those of all others were fitted on the rows scored here."""
+
+NOT_PREDICTED = {
+    r"^Sparse-Marlin W4A16\+2:4$": "is scored among the weight-only kernels, where the same points stand",
+    r"^TensorRT-LLM W4A16$": "ran at the largest batch that fits, which mixes capacity and speed",
+    r"^BitBLAS": "is given as the least and most over 13 shapes with 8-bit activations",
+    r"TinyChat|SGLang|^MLC-LLM|^HQQ|^AQLM|^QuIP#|^QTIP|^SlideSparse": "was measured on whole models, which stacks do",
+    r"^LUT-GEMM": "is compared with another 3-bit kernel",
+}
+"""Kernels without a profile, and why."""
+
+_NOTE = (
+    "gains over a dense FP16 GEMM on the same machine; constants: fitted on these rows, or derived from stored bits "
+    "and peaks without them"
+)
 
 
 def predict(rows: pd.DataFrame, form: Form, technology: Technology) -> pd.DataFrame:
@@ -32,6 +56,8 @@ def predict(rows: pd.DataFrame, form: Form, technology: Technology) -> pd.DataFr
     rows["profile"] = ""
     for pattern, profile in METHODS.items():
         rows.loc[name.str.contains(pattern), "profile"] = profile
+    for pattern, why in NOT_PREDICTED.items():
+        add_reason(rows, name.str.contains(pattern), "kernel " + name.map(repr) + " " + why)
     add_reason(rows, rows["profile"] == "", "kernel " + name.map(repr) + " has no profile")
     add_reason(rows, ~(rows["measured_gain"] > 0), "no speed-up over a dense FP16 GEMM is given")
     rows["predicted_gain"] = np.nan
@@ -58,7 +84,8 @@ def kernel_tables(rows: pd.DataFrame, form: Form, technology: Technology) -> lis
     lines = []
     for (gpu, key), part in rows[rows["reason"] == ""].groupby(["gpu", "profile"]):
         error = (part["predicted_gain"] / part["measured_gain"] - 1).abs()
-        line = {"kernel": key, "gpu": gpu, "n": len(part), "mdape": error.median(), "p90": error.quantile(0.9)}
+        line = {"kernel": key, "gpu": gpu, "n": len(part), "constants": "derived" if key in UNFITTED else "fitted"}
+        line |= {"mdape": error.median(), "p90": error.quantile(0.9)}
         if form == "weight_only":
             middle = part.groupby("rows_m")["measured_gain"].median()
             slower = middle.index[middle < 1]
@@ -72,4 +99,4 @@ def kernel_tables(rows: pd.DataFrame, form: Form, technology: Technology) -> lis
             line["first faster sparsity"] = float(faster[0]) if len(faster) else np.nan
         lines.append(line)
     title = "Weight-only kernels by batch" if form == "weight_only" else "Sparse kernels by sparsity"
-    return [Table(form, title, pd.DataFrame(lines), "gains over a dense FP16 GEMM on the same GPU")] if lines else []
+    return [Table(form, title, pd.DataFrame(lines), _NOTE)] if lines else []
