@@ -17,6 +17,7 @@ from dse.plots.lines import Lines
 from dse.results.picks import designs_of, settings_of
 from dse.space import Space
 from dse.studies.record import Context, Section
+from dse.validate.kernels import UNFITTED
 
 LANES = (4.0, 64.0, 1024.0, 16384.0)
 SPARSITIES = (0.5, 0.7, 0.9)
@@ -54,11 +55,17 @@ def pruning(context: Context) -> list[Section]:
     ]
 
 
+def _fitted_kernels(section: str) -> list[str]:
+    """Return the kernels of a section of the library whose profiles were fitted to measured gains."""
+    named = {path.split(".")[1] for path in load_library().figures if path.startswith(f"{section}.")}
+    return sorted(named - set(UNFITTED))
+
+
 def _gpu_kernels() -> Section:
     """Sparse kernels of GPUs against dense ones, as published."""
     library, technology = load_library(), Technology()
     measured = pd.read_csv(library.data_file("spmm_gpu.csv"))
-    kernels = sorted({path.split(".")[1] for path in library.figures if path.startswith("sparse_kernels.")})
+    kernels = _fitted_kernels("sparse_kernels")
     rows = [(kernel, f"{100 * float(break_even_sparsity(kernel, technology)):.3g} %") for kernel in kernels]
     numbers = {f"break even {kernel}": float(break_even_sparsity(kernel, technology)) for kernel in kernels}
     near = measured[measured["sparsity"].between(0.89, 0.96) & (measured["pattern"] == "unstructured")]
@@ -115,8 +122,8 @@ def equal_blocks(context: Context) -> list[Section]:
 
 def weight_only(context: Context) -> list[Section]:
     """Where weight-only kernels fall behind FP16, and a chip that multiplies codes directly beside them."""
-    library, technology = load_library(), Technology()
-    kernels = sorted({path.split(".")[1] for path in library.figures if path.startswith("weight_only_kernels.")})
+    technology = Technology()
+    kernels = _fitted_kernels("weight_only_kernels")
     ridge = float(np.asarray(technology.value("kernel_gpus.A10.ridge_rows")))
     batches = np.array([2.0**step for step in range(9)])
     series = {k: (list(batches), list(weight_only_gain(batches, k, ridge, technology))) for k in kernels}
@@ -139,7 +146,7 @@ def weight_only(context: Context) -> list[Section]:
     numbers = {f"gain direct at {batch:g}": one for batch, one in zip(batches, gain, strict=True)}
     numbers |= {f"crossover {k}": v for k, v in crossing.items() if np.isfinite(v)}
     figure = Lines(
-        "weight_only", "4-bit over 16-bit weights as the batch grows (kernels: A10; chip: Llama-2-13B)", "batch",
+        "weight_only", "4-bit over 16-bit weights by batch; kernels on an A10", "batch",
         "gain in speed", series, level=1.0,
     )  # fmt: skip
     served = _gpu_crossing(context)
