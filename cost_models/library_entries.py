@@ -191,6 +191,7 @@ class Stack(Record):
         families: chip families for which it is the generic stack.
         base: stack whose figures stand where this one gives none.
         software: patterns of the software names that it stands for, as sources print them.
+        lends_to: generic stacks on whose chips software built on this generic one runs as well.
         anywhere: whether it runs on chips of every family; otherwise only on those of its generic stack.
         half_accumulation: whether its 16-bit GEMMs accumulate in 16 bits, which consumer GPUs do at twice the rate.
         quantises_head: whether its weight files keep embedding and head in the weights' format.
@@ -205,6 +206,7 @@ class Stack(Record):
     families: tuple[str, ...] = ()
     base: str | None = None
     software: tuple[str, ...] = ()
+    lends_to: tuple[str, ...] = ()
     anywhere: bool = False
     half_accumulation: bool = False
     quantises_head: bool = False

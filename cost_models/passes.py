@@ -156,7 +156,9 @@ def decode_pass(serving: Serving, machine: Machine, software: Software, formats:
 def prefill_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
     """Return the prefill of the whole batch; in a pipeline of p stages and m parts, (m + p - 1) / p times a part's.
 
-    Prompts go through the layers in chunks of the stack's rows at most; each chunk reads the weights anew.
+    Prompts go through the layers in chunks of the stack's rows at most; each chunk reads the weights anew. Chunks of
+    one prompt follow one another through chips that hold layers in turn, so that m chunks over p chips take
+    (m + p - 1) / (m p) of the time on one.
     """
     shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
     rows = np.asarray(shape.batch) * np.asarray(serving.prompt_tokens)
@@ -172,8 +174,11 @@ def prefill_pass(serving: Serving, machine: Machine, software: Software, formats
     )
     fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s
     turns: Number = 1.0
+    stages = np.asarray(serving.stages)
     if serving.parallelism == "pipeline":
-        turns = (serving.batch_parts + np.asarray(serving.stages) - 1) / serving.stages
+        turns = (serving.batch_parts + stages - 1) / stages
+    elif serving.parallelism == "layer_split":
+        turns = (chunks + stages - 1) / (chunks * stages)
     return PassTime(operators, times, times.total_s * operators.times * turns, fixed)
 
 

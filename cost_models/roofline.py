@@ -105,6 +105,16 @@ def row_slots(rows: Number, software: Software) -> FloatArray:
     return np.asarray(np.where(rows <= software.vector_rows, rows, tiled))
 
 
+def expert_slots(rows: Number, software: Software) -> FloatArray:
+    """Return the mean row slots of routed experts that get M rows each in the mean.
+
+    Rows of an expert are a matter of chance, so that half of its last tile of t is idle: the larger of t and M + t / 2.
+    """
+    rows = np.asarray(rows)
+    tiled = np.maximum(software.expert_rows, rows + software.expert_rows / 2)
+    return np.asarray(np.where(rows <= software.vector_rows, rows, np.where(software.expert_rows > 1, tiled, rows)))
+
+
 def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tuple[FloatArray, FloatArray]:
     """Return bytes through the memory interface and the stored weight bytes among them, both ``(ops, n)``.
 
@@ -179,6 +189,9 @@ def _slots(operators: Operators, machine: Machine, software: Software, formats: 
     rows = np.maximum(operators.rows, 1.0)
     matrices = np.array([[name != "attention"] for name in operators.classes])
     slots = np.where(matrices, operators.macs * (row_slots(rows, software) / rows), operators.macs)
+    routed = np.array([[name == "expert"] for name in operators.classes])
+    if routed.any():
+        slots = np.where(routed, operators.macs * (expert_slots(rows, software) / rows), slots)
     if np.any(np.asarray(formats.unpacked) > 0):
         passes = np.ceil(rows / software.unpack_rows)
         linear = by_class(operators, linear=formats.unpacked, head=0.0, attention=0.0)

@@ -28,6 +28,7 @@ class Software:
     attention_rows: FloatArray
     exposed_share: FloatArray
     tile_rows: FloatArray
+    expert_rows: FloatArray
     vector_rows: FloatArray
     chunk_rows: FloatArray
     unpack_stream_share: FloatArray
@@ -87,7 +88,8 @@ def stack_for_software(name: str, chip: Chip) -> tuple[str, bool]:
     """
     generic = default_stack(chip)
     for key, stack in load_library().stacks.items():
-        here = stack.anywhere or _root(key) == generic
+        root = _root(key)
+        here = stack.anywhere or root == generic or generic in load_library().stacks[root].lends_to
         if here and any(re.search(pattern, name, re.IGNORECASE) for pattern in stack.software):
             return key, True
     return generic, False

@@ -16,8 +16,10 @@ from cost_models.machine import Machine
 from cost_models.passes import PassTime, decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Parallelism, Serving, footprint
-from cost_models.software import software
+from cost_models.software import Software, software
 from cost_models.technology import Technology
+from cost_models.units import GIB
+from dse.validate.harness import chunk_rows, same_prompts
 from dse.validate.machines import families, formats, machines, stacks
 from dse.validate.rows import add_reason, layout
 
@@ -56,6 +58,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     rows["replicas"] = [float(entry.replicas) for entry in shared]
     rows["kind"] = [entry.kind for entry in shared]
     rows["remark"] = [entry.remark for entry in shared]
+    rows["same_prompts"], rows["chunk_rows"] = same_prompts(rows), chunk_rows(rows)
     for name in ("weight_bits", "act_bits", "kv_bits"):
         add_reason(rows, ~(rows[name] > 0), f"{name} is not given")
     prompt = rows["input_len"]
@@ -120,7 +123,7 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
     index, quantity = part.index, part["quantity"].to_numpy()
     whole = group
     group, waves = _in_waves(group, technology, split=~missing & (quantity == "request"))
-    profile = software(group.stack, technology, group.family)
+    profile = _as_run(software(group.stack, technology, group.family), part)
     decode_s = decode_pass(group.serving, group.machine, profile, group.formats).pass_s
     prefill_s = decode_s
     if (quantity != "decode").any():
@@ -169,20 +172,34 @@ def _group(part: pd.DataFrame, technology: Technology) -> tuple[_Group, FloatArr
         stages=column["stages"],
         parallelism=cast("Parallelism", part["kind"].iloc[0]),
         replicas=part["replicas"].to_numpy(dtype=np.float64),
-        expert_spread=technology.value("serving.expert_spread"),
+        expert_spread=_expert_spread(part, technology),
     )
     stack = Choice.of(*part["stack"])
     return _Group(serving, machine, formats(model, part, stack, operand_bits), stack, families(part)), known
 
 
+def _as_run(profile: Software, part: pd.DataFrame) -> Software:
+    """Return the stack with the chunks of a prefill that rows print in place of the software's default."""
+    told = part["chunk_rows"].to_numpy(dtype=np.float64)
+    return replace(profile, chunk_rows=np.where(np.isnan(told), profile.chunk_rows, np.maximum(told, 1.0)))
+
+
+def _expert_spread(part: pd.DataFrame, technology: Technology) -> Number:
+    """Return the exponent by which tokens choose experts: 0 where all sequences are the same, and choose the same."""
+    return np.where(part["same_prompts"].to_numpy(dtype=bool), 0.0, technology.value("serving.expert_spread"))
+
+
 def _in_waves(group: _Group, technology: Technology, *, split: NDArray[np.bool_]) -> tuple[_Group, FloatArray]:
     """Return the group with the batch that runs at a time, and how many such waves a whole batch takes.
 
-    An engine takes a share of the memory (``serving.memory_share``) and queues the sequences whose cache does not fit
-    beside the weights. A batch is left whole where not even one sequence fits that share: something else then holds.
+    An engine takes a share of the memory (``serving.memory_share``), of which its context and the buffers of
+    collectives take their part (``serving.reserved_gib``), and queues the sequences whose cache does not fit beside
+    the weights. A batch is left whole where not even one sequence fits that share: something else then holds.
     """
     share = np.asarray(technology.value("serving.memory_share"))
-    smaller = replace(group, machine=replace(group.machine, capacity_bytes=group.machine.capacity_bytes * share))
+    reserved = np.asarray(technology.value("serving.reserved_gib")) * GIB
+    left = group.machine.capacity_bytes * share - reserved
+    smaller = replace(group, machine=replace(group.machine, capacity_bytes=left))
     batch = np.asarray(group.serving.batch)
     waves = np.ones(len(group.stack))
     if split.any():
@@ -211,7 +228,7 @@ def _interference_s(group: _Group, technology: Technology, part: pd.DataFrame) -
     serving = group.serving
     arrivals = np.asarray(serving.batch) / serving.output_tokens
     # Prompts join running batches, so they share the cost of a step and of starting one.
-    stack = software(group.stack, technology, group.family)
+    stack = _as_run(software(group.stack, technology, group.family), part)
     one = prefill_pass(replace(serving, batch=np.maximum(arrivals, 1.0)), group.machine, stack, group.formats)
     joined = one.pass_s - one.fixed_s
     return np.where(mixed, joined * arrivals / np.maximum(arrivals, 1.0), 0.0)
@@ -227,6 +244,9 @@ def _bound(group: _Group, technology: Technology, quantity: object) -> tuple[Flo
     }
     least = {name: decode_bound_s(step, group.serving, machine) for name, step in steps.items()}
     moving = {name: _moving(step, machine) / least[name] for name, step in steps.items()}
+    if group.serving.parallelism == "layer_split":
+        # Chunks of a prompt may keep all chips busy at once; a step goes through them in turn.
+        least["prefill"] = least["prefill"] / group.serving.stages
     output = np.asarray(group.serving.output_tokens)
     whole = least["prefill"] + output * least["decode"]
     share = (least["prefill"] * moving["prefill"] + output * least["decode"] * moving["decode"]) / whole

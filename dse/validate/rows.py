@@ -6,6 +6,7 @@ A row that cannot be used keeps its place and gets a reason; nothing is dropped.
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ import pandas as pd
 
 from cost_models.library import load_library
 from dse.errors import DseError
+from dse.validate.names import nearest, resolve
 
 Form = Literal["requests", "operators", "energy", "excluded", "weight_only", "sparse"]
 
@@ -44,12 +46,12 @@ NUMBERS = (
     "size_bytes", "power_W_total", "energy_J_per_output_token", "output_tokens_per_s", "median_itl_ms",
     "effective_batch", "prefill_ms_per_step_ideal", "mean_input_len", "mean_output_len", "concurrency", "seq_len",
     "heads", "kv_heads", "head_dim", "tokens", "topk", "experts", "moe_tp", "moe_ep", "latency_us",
-    "energy_uJ_per_call", "gflop", "mbyte", "sparsity", "speedup_vs_fp16", "speedup_vs_cublas",
+    "chunk_rows", "energy_uJ_per_call", "gflop", "mbyte", "sparsity", "speedup_vs_fp16", "speedup_vs_cublas",
 )  # fmt: skip
 
 LIMITS = {
     "n_chips": 1e5, "weight_bits": 64.0, "act_bits": 64.0, "kv_bits": 64.0, "batch": 1e6, "effective_batch": 1e6,
-    "input_len": 1e8, "output_len": 1e8, "mean_input_len": 1e8, "mean_output_len": 1e8,
+    "input_len": 1e8, "output_len": 1e8, "chunk_rows": 1e9, "mean_input_len": 1e8, "mean_output_len": 1e8,
 }  # fmt: skip
 """Numbers beyond which a column is taken as a slip."""
 
@@ -77,10 +79,7 @@ def read_measurements(path: Path) -> tuple[Form, pd.DataFrame]:
     Raises:
         MeasurementError: the file is not a CSV of a known form.
     """
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise MeasurementError(f"{path}: cannot be read as a CSV file: {error}") from None
+    rows = read_table(path).replace("", np.nan)
     form = _form(path, rows)
     published = rows["reason"].fillna("") if form == "excluded" else None
     rows["reason"] = ""
@@ -98,14 +97,43 @@ def read_measurements(path: Path) -> tuple[Form, pd.DataFrame]:
     return form, rows
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a CSV file as text, cell by cell, "" where a cell is empty.
+
+    Raises:
+        MeasurementError: it cannot be read as one, or two columns have the same name.
+    """
+    try:
+        names = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, nrows=1, encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+    except pd.errors.ParserWarning:
+        raise MeasurementError(f"{path}: a row has more cells than the header has names") from None
+    except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise MeasurementError(f"{path}: cannot be read as a CSV file: {error}") from None
+    head = [str(name).strip() for name in names.iloc[0]]
+    twice = sorted({name for name in head if name and head.count(name) > 1})
+    if twice:
+        raise MeasurementError(f"{path}: two columns have the name {', '.join(twice)}")
+    return rows.rename(columns=dict(zip(rows.columns, head, strict=False)))
+
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
 def _form(path: Path, rows: pd.DataFrame) -> Form:
     for form in ("energy", "operators", "requests", "excluded", "weight_only", "sparse"):
         if set(NEEDED[form]) <= set(rows.columns):
             return form
     missing = {form: sorted(set(columns) - set(rows.columns)) for form, columns in NEEDED.items()}
     nearest = min(missing, key=lambda form: len(missing[form]))
+    only = str(rows.columns[0]) if len(rows.columns) == 1 else ""
+    word = next((word for sign, word in SEPARATORS.items() if sign in only), "")
+    wrong = f"; cells are parted by {word}, not by commas" if word else ""
     raise MeasurementError(
-        f"{path}: no measurement file has these columns; as a file of {nearest} it lacks {', '.join(missing[nearest])}"
+        f"{path}: no measurement file has these columns; as a file of {nearest} it lacks "
+        f"{', '.join(missing[nearest])}{wrong}"
     )
 
 
@@ -127,18 +155,39 @@ def add_reason(rows: pd.DataFrame, where: pd.Series, text: str | pd.Series) -> N
     rows.loc[at, "reason"] = text if isinstance(text, str) else text[at]
 
 
+def _resolve(rows: pd.DataFrame, kind: str) -> None:
+    """Put the library's key in place of other spellings of chips or models, and note in ``read_as`` where it did."""
+    told = [str(name) for name in rows[kind].fillna("")]
+    found = {name: resolve(kind, name) for name in set(told)}
+    said = list(rows["read_as"]) if "read_as" in rows else [""] * len(rows)
+    notes = [f"{kind} {name!r} read as {found[name]}" if found[name] != name else "" for name in told]
+    rows[kind] = pd.Series([found[name] or np.nan for name in told], index=rows.index, dtype=object)
+    rows["read_as"] = ["; ".join(filter(None, pair)) for pair in zip(said, notes, strict=True)]
+
+
+def _perhaps(kind: str, names: pd.Series, rows: pd.DataFrame) -> pd.Series:
+    """Return for every row the known name most like its unknown one, as "; perhaps ...", "" for the other rows."""
+    found = {name: nearest(kind, name) for name in names.unique()}
+    return pd.Series([found.get(name, "") for name in names.reindex(rows.index)], index=rows.index, dtype=object)
+
+
 def _check_names(rows: pd.DataFrame, form: Form) -> None:
     library = load_library()
+    _resolve(rows, "chip")
     chip = rows["chip"].fillna("")
-    add_reason(rows, ~chip.isin(list(library.chips)), "chip " + chip.map(repr) + " is not in the library")
+    absent = ~chip.isin(list(library.chips))
+    add_reason(rows, absent, "chip " + chip.map(repr) + " is not in the library" + _perhaps("chip", chip[absent], rows))
     held = [key for key, entry in library.chips.items() if entry.bandwidth_gbps and entry.capacity_gib]
     add_reason(rows, ~chip.isin(held), "bandwidth or capacity of the chip is not published")
     if form != "operators":
+        _resolve(rows, "model")
         model = rows["model"].fillna("")
         known = [key for key, entry in library.models.items() if entry.complete]
         absent = ~model.isin(known) if form != "energy" else ~model.isin([*known, ""])
         add_reason(rows, absent & model.isin(list(library.models)), "dimensions of the model are not public")
-        add_reason(rows, absent, "model " + model.map(repr) + " is not in the library")
+        add_reason(
+            rows, absent, "model " + model.map(repr) + " is not in the library" + _perhaps("model", model[absent], rows)
+        )
     if form == "requests":
         add_reason(rows, ~(rows["n_chips"] >= 1), "n_chips must be at least 1")
 

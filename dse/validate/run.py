@@ -14,7 +14,7 @@ from dse.validate import kernels, operators, power, requests
 from dse.validate.kernels import kernel_tables
 from dse.validate.report import energy_tables, excluded_tables, operator_tables, request_tables, summary
 from dse.validate.results import Table, Validation
-from dse.validate.rows import Form, read_measurements
+from dse.validate.rows import Form, read_measurements, read_table
 from dse.validate.score import source_of
 
 SHIPPED = (
@@ -87,7 +87,7 @@ def _scored(form: Form, rows: pd.DataFrame, technology: Technology) -> pd.DataFr
 
 def _output(path: Path, rows: pd.DataFrame, form: Form) -> pd.DataFrame:
     """Return the file as it was, with what `dse validate` adds."""
-    out = pd.read_csv(path, dtype=str, keep_default_na=False)
+    out = read_table(path)
     out = out.rename(columns={"reason": "excluded_for"}) if form == "excluded" else out
     if form in ("weight_only", "sparse"):
         ratio = rows["measured_gain"] / rows["predicted_gain"]
@@ -115,5 +115,7 @@ def _output(path: Path, rows: pd.DataFrame, form: Form) -> pd.DataFrame:
         out["used_batch"] = rows["used_batch"].to_numpy()
         out["interference_ms"] = (rows["interference_s"] * 1e3).to_numpy()
         out["fits"] = rows["fits"].map({True: "yes", False: "no"}).fillna("").to_numpy()
-    out["reason"], out["remark"] = rows["reason"].to_numpy(), rows["remark"].to_numpy()
+    out["reason"] = rows["reason"].to_numpy()
+    said = [[str(text) for text in pair if text] for pair in zip(rows["read_as"], rows["remark"], strict=True)]
+    out["remark"] = ["; ".join(texts) for texts in said]
     return out

@@ -1,0 +1,81 @@
+"""Names of chips and models as sources spell them: case, spaces, makers' prefixes, variants of a checkpoint."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import pandas as pd
+
+from cost_models.library import load_library
+
+ALIASES = "aliases.csv"
+"""Other names of chips and models, with the reason for each, in the library."""
+
+MAKERS = r"^(nvidia|geforce|quadro|tesla|amd|instinct|radeon|intel|arc|google|cloud|apple|aws|amazon|habana)\b[\s_-]*"
+
+VARIANTS = (
+    r"(instruct|chat|base|hf|it|fp8|fp4|nvfp4|mxfp4|bf16|fp16|int8|int4|w4a16|w8a8|awq|gptq|gguf|dynamic|quantized"
+    r"|q\d(_\w+)?|v0\.\d|2407|2507|0528)"
+)
+"""Endings of a checkpoint's name that leave its dimensions as they are."""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def spellings(kind: str, name: str) -> list[str]:
+    """Return plain forms of a name, the nearest to it first: as it is, without maker, without owner and variant."""
+    told = name.strip()
+    forms = [told]
+    if kind == "chip":
+        bare = told
+        while (shorter := re.sub(MAKERS, "", bare, flags=re.IGNORECASE)) != bare:
+            bare = shorter
+        forms.append(bare)
+    else:
+        bare = told.rsplit("/", 1)[-1]
+        forms.append(bare)
+        while (shorter := re.sub(rf"[-_. ]+{VARIANTS}$", "", bare, flags=re.IGNORECASE)) != bare:
+            bare = shorter
+            forms.append(bare)
+    return list(dict.fromkeys(_plain(form) for form in forms if _plain(form)))
+
+
+@functools.cache
+def _known(kind: str) -> dict[str, str]:
+    library = load_library()
+    entries = library.chips if kind == "chip" else library.models
+    known: dict[str, str] = {}
+    aliases = pd.read_csv(library.data_file(ALIASES), dtype=str)
+    for alias, key in aliases[aliases["kind"] == kind][["alias", "key"]].itertuples(index=False):
+        known[_plain(alias)] = key
+    for key, entry in entries.items():
+        for form in spellings(kind, entry.name):
+            known.setdefault(form, key)
+    known.update({_plain(key): key for key in entries})
+    return known
+
+
+@functools.cache
+def resolve(kind: str, name: str) -> str:
+    """Return the library's key for a name, the name itself where nothing is known by it.
+
+    Args:
+        kind: "chip" or "model".
+        name: as a source spells it.
+    """
+    library = load_library()
+    if name in (library.chips if kind == "chip" else library.models):
+        return name
+    known = _known(kind)
+    return next((known[form] for form in spellings(kind, name) if form in known), name)
+
+
+def nearest(kind: str, name: str) -> str:
+    """Return "; perhaps KEY" for the known name most like one that is not known, "" where none is."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(_plain(name), list(_known(kind)), n=1, cutoff=0.8)
+    return f"; perhaps {_known(kind)[found[0]]}" if found else ""
