@@ -85,9 +85,14 @@ def fit(
     choice = Choice((stack,), np.zeros(len(rows), dtype=np.intp))
     names, first = list(start), np.array([float(value) for value in start.values()])
     held = {f"stacks.{stack}.{name}": value for name, value in (fixed or {}).items()}
-    weight = rows.groupby(["source", "quantity"])["value"].transform("size").to_numpy() ** -0.25
+    size = rows.groupby(["source", "quantity"])["value"].transform("size").to_numpy()
     measured = np.log(rows["measured_s"].to_numpy())
-    knee, error, spread = (float(SETTINGS[key]) for key in ("robust_from", "row_error", "prior_spread"))
+    knee = float(SETTINGS["robust_from"])
+    if SETTINGS["stacks"][stack].get("pool", False):
+        # A source says how one software behaves, however many rows it has.
+        weight, error, spread = size**-0.5, float(SETTINGS["source_error"]), float(SETTINGS["pool_prior_spread"])
+    else:
+        weight, error, spread = size**-0.25, float(SETTINGS["row_error"]), float(SETTINGS["prior_spread"])
 
     def log_ratio(x: FloatArray) -> FloatArray:
         technology = Technology(
