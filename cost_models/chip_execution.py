@@ -10,7 +10,8 @@ With A the width that the chip multiplies at (its published peak for the wider o
                  (LUT-GEMM, arXiv 2206.09557); building the tables, 2^k / (N k) of the work, is not counted
     bit_plane    products of single bits, b a of them per MAC (binary tensor cores)
 
-Widening takes time of the software stack (``unpack_*`` in ``stacks.yaml``), none of the machine.
+Widening takes time of the software stack (``unpack_*`` in ``stacks.yaml``), none of the machine. One way holds for
+decode and prefill; kernels that look up would rather widen in prefill.
 """
 
 from __future__ import annotations

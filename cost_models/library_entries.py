@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 ChipWay = Literal["dense", "direct", "dequantise", "skip_2of4", "look_up", "bit_plane"]
 """What `Chip.executions` may hold; no chip here is documented to gate or skip zeros that lie anywhere."""
+
+NARROW_PEAKS = ("fp8", "int8", "int4", "fp4")
+"""Peaks of operands below 16 bits."""
 
 Peaks = Mapping[Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"], PositiveFloat]
 
@@ -136,8 +139,20 @@ class Chip(Record):
     sources: tuple[str, ...] = Field(min_length=1)
     conflicts: tuple[Conflict, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _executions_by_peaks(cls, entry: Any) -> Any:
+        """Fill in what a chip can do that states nothing: narrow codes directly where it has a peak for them."""
+        if not isinstance(entry, dict) or "executions" in entry or not isinstance(entry.get("peak_tops"), Mapping):
+            return entry
+        narrow = not set(NARROW_PEAKS).isdisjoint(entry["peak_tops"])
+        return {**entry, "executions": ("dense", "direct", "dequantise") if narrow else ("dense", "dequantise")}
+
     @model_validator(mode="after")
     def _rates_of_executions(self) -> Self:
+        narrow = [name for name in NARROW_PEAKS if name in self.peak_tops]
+        if narrow and "direct" not in self.executions:
+            raise ValueError(f"executions must hold direct where peak_tops has {', '.join(narrow)}")
         for way, field in (("look_up", "look_ups_tera_per_s"), ("bit_plane", "binary_tops")):
             if (way in self.executions) != (getattr(self, field) is not None):
                 raise ValueError(f"{field} must be given where executions hold {way} and nowhere else")

@@ -5,7 +5,7 @@ import pytest
 from cost_models.chip_execution import chip_execution, chip_executions, execution_gain
 from cost_models.compression import stored_bits
 from cost_models.errors import ExecutionError
-from cost_models.library import load_library
+from cost_models.library import Chip, load_library
 from cost_models.metrics import workload_metrics
 from cost_models.published import chip_machine
 from cost_models.technology import Technology
@@ -133,3 +133,30 @@ def test_float_units_add_no_bit_planes(unit):
         SpecError, match=f"bit_plane needs units that multiply integer codes, mac_format {unit} does not"
     ):
         parse_spec({**SWEEP, "space": space})
+
+
+def entry(**changes):
+    own = {name: value for name, value in LIBRARY.chip("tpu_v5e").model_dump().items() if name != "executions"}
+    return Chip(**{**own, **changes})
+
+
+def test_a_chip_that_states_nothing_multiplies_what_it_has_peaks_for():
+    assert entry().executions == ("dense", "direct", "dequantise")
+    assert entry(peak_tops={"bf16": 197}).executions == ("dense", "dequantise")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"executions": ("dense", "dequantise")}, "executions must hold direct where peak_tops has int8"),
+        (
+            {"executions": ("dense", "direct", "look_up")},
+            "look_ups_tera_per_s must be given where executions hold look_up",
+        ),
+        ({"binary_tops": 10.0}, "binary_tops must be given where executions hold bit_plane and nowhere else"),
+        ({"executions": ("dense", "gated")}, "Input should be"),
+    ],
+)
+def test_a_chip_that_contradicts_itself_is_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        entry(**changes)
