@@ -531,7 +531,10 @@ def compress(
         typer.Option("--n-out", metavar="N", help="bits that it yields per step; the most N_in pays for"),
     ] = None,
     shift_registers: Annotated[
-        list[int] | None, typer.Option(metavar="K", help="registers of the XOR code; 0 and 1; repeatable")
+        list[int] | None,
+        typer.Option(
+            metavar="K", help="registers of the XOR code; 0 and 1; repeatable; 2 of 8 bits take 100 times as long as 1"
+        ),
     ] = None,
     interleaved: Annotated[bool, typer.Option("--interleaved", help="interleave before the XOR code")] = False,
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="format to run; all; repeatable")] = None,

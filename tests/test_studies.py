@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import math
 from pathlib import Path
@@ -54,6 +55,21 @@ def test_committed_counts_are_those_of_the_sweep(key):
     assert kept["sweep evaluated"] == outcome.evaluated
     assert kept["sweep feasible"] == outcome.feasible
     assert kept["sweep front"] == len(outcome.front)
+
+
+def test_the_study_of_compression_says_what_the_code_gives():
+    """Its page is written by `studies/compression.py`; the part on lanes is worked out again here."""
+    folder = RESULTS / "compression"
+    text = (folder / "page.md").read_text()
+    for copy, sweep in (("sweep.yaml", "compression.yaml"), ("lanes.yaml", "lanes.yaml")):
+        assert (folder / copy).read_bytes() == (SWEEPS / sweep).read_bytes()
+    for path in folder.glob("*.png"):
+        assert path.name in text
+    spec = importlib.util.spec_from_file_location("lanes", ROOT / "studies" / "lanes.py")
+    lanes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lanes)
+    for row in lanes.by_macs(lanes.evaluated()):
+        assert "| " + " | ".join(row) + " |" in text
 
 
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
