@@ -168,6 +168,15 @@ def test_a_byte_order_mark_and_spaces_in_the_header_do_no_harm(tmp_path):
     pd.testing.assert_series_equal(first["predicted"], second["predicted"])
 
 
+def test_columns_that_a_file_lacks_are_taken_as_usual_and_said_so(tmp_path):
+    rows = table().assign(n_chips="1", parallelism="tp1", act_bits="16", kv_bits="16")
+    (full,) = run_validation([written(tmp_path, rows)]).files.values()
+    lean = rows.drop(columns=["n_chips", "act_bits", "kv_bits", "parallelism", "scope", "config_key", "grade", "note"])
+    (bare,) = run_validation([written(tmp_path, lean)]).files.values()
+    pd.testing.assert_series_equal(bare["predicted"], full["predicted"])
+    assert bare["remark"].str.startswith("no column n_chips: 1 taken; no column act_bits: 16 taken").all()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

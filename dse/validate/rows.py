@@ -22,8 +22,7 @@ Form = Literal["requests", "operators", "energy", "excluded", "weight_only", "sp
 
 NEEDED: dict[Form, tuple[str, ...]] = {
     "requests": (
-        "source_id", "chip", "n_chips", "parallelism", "model", "weight_bits", "act_bits", "kv_bits", "batch",
-        "batch_mode", "input_len", "output_len", "metric", "scope", "value", "software", "grade", "config_key",
+        "source_id", "chip", "model", "weight_bits", "batch", "input_len", "output_len", "metric", "value",
     ),
     "operators": (
         "source_id", "chip", "n_chips", "kind", "dtype", "m", "n", "k", "size_bytes", "metric", "value", "software",
@@ -58,6 +57,10 @@ LIMITS = {
 DEFAULTS = {"grade": "C", "software": "", "batch_mode": "static", "scope": "", "parallelism": "", "config_key": ""}
 
 
+ABSENT = {"n_chips": "1", "act_bits": "16", "kv_bits": "16"}
+"""What end-to-end rows are taken to say where a file has no such column at all."""
+
+
 class MeasurementError(DseError):
     """A measurement file cannot be read, or has none of the known forms."""
 
@@ -82,6 +85,9 @@ def read_measurements(path: Path) -> tuple[Form, pd.DataFrame]:
     rows = read_table(path).replace("", np.nan)
     form = _form(path, rows)
     published = rows["reason"].fillna("") if form == "excluded" else None
+    absent = [name for name in ABSENT if form == "requests" and name not in rows]
+    rows = rows.assign(**{name: ABSENT[name] for name in absent})
+    rows["read_as"] = "; ".join(f"no column {name}: {ABSENT[name]} taken" for name in absent)
     rows["reason"] = ""
     for column in NUMBERS:
         if column in rows:
@@ -159,7 +165,7 @@ def _resolve(rows: pd.DataFrame, kind: str) -> None:
     """Put the library's key in place of other spellings of chips or models, and note in ``read_as`` where it did."""
     told = [str(name) for name in rows[kind].fillna("")]
     found = {name: resolve(kind, name) for name in set(told)}
-    said = list(rows["read_as"]) if "read_as" in rows else [""] * len(rows)
+    said = list(rows["read_as"])
     notes = [f"{kind} {name!r} read as {found[name]}" if found[name] != name else "" for name in told]
     rows[kind] = pd.Series([found[name] or np.nan for name in told], index=rows.index, dtype=object)
     rows["read_as"] = ["; ".join(filter(None, pair)) for pair in zip(said, notes, strict=True)]
