@@ -48,7 +48,7 @@ def written(folder, rows, text=None):
         ("chip", "NVIDIA H100", "h100_sxm"), ("chip", "h100 SXM", "h100_sxm"), ("chip", "H100-PCIe", "h100_pcie"),
         ("chip", "NVIDIA GeForce RTX 4090", "rtx_4090"), ("chip", "AMD Instinct MI300X", "mi300x"),
         ("chip", "Intel Gaudi 2", "gaudi2"), ("chip", "TPU v5e", "tpu_v5e"), ("chip", "DGX Spark", "gb10_spark"),
-        ("chip", "Apple M2 Ultra", "apple_m2_ultra_76core"), ("chip", "  l40s ", "l40s"),
+        ("chip", "Apple M2 Ultra", "apple_m2_ultra_76core"), ("chip", "  l40s ", "l40s"), ("chip", "NVIDIA L4", "l4"), ("chip", "RTX 5090", "rtx_5090"),
         ("model", "meta-llama/Llama-3.1-70B-Instruct", "llama3_70b"), ("model", "Llama-2-70b-chat-hf", "llama2_70b"),
         ("model", "mistralai/Mixtral-8x7B-Instruct-v0.1", "mixtral_8x7b"), ("model", "LLaMA 3 8B", "llama3_8b"),
         ("model", "openai/gpt-oss-120b", "gpt_oss_120b"), ("model", "deepseek-ai/DeepSeek-R1", "deepseek_v3"),
@@ -60,7 +60,7 @@ def test_other_spellings_find_the_entry(kind, name, key):
 
 
 def test_names_that_differ_are_not_taken_for_one_another():
-    for name in ("RTX 5090", "L4", "H1", "TPU", "MI350X"):
+    for name in ("RTX 5080", "L40", "H1", "TPU", "MI350X"):
         assert resolve("chip", name) == name
     for name in ("Llama-4-Scout", "phi-4", "Qwen3-4B", "llama2"):
         assert resolve("model", name) == name
