@@ -48,7 +48,8 @@ def written(folder, rows, text=None):
         ("chip", "NVIDIA H100", "h100_sxm"), ("chip", "h100 SXM", "h100_sxm"), ("chip", "H100-PCIe", "h100_pcie"),
         ("chip", "NVIDIA GeForce RTX 4090", "rtx_4090"), ("chip", "AMD Instinct MI300X", "mi300x"),
         ("chip", "Intel Gaudi 2", "gaudi2"), ("chip", "TPU v5e", "tpu_v5e"), ("chip", "DGX Spark", "gb10_spark"),
-        ("chip", "Apple M2 Ultra", "apple_m2_ultra_76core"), ("chip", "  l40s ", "l40s"), ("chip", "NVIDIA L4", "l4"), ("chip", "RTX 5090", "rtx_5090"),
+        ("chip", "Apple M2 Ultra", "apple_m2_ultra_76core"), ("chip", "  l40s ", "l40s"),
+        ("chip", "NVIDIA L4", "l4"), ("chip", "RTX 5090", "rtx_5090"), ("model", "Llama-3.2-3B-Instruct", "llama32_3b"),
         ("model", "meta-llama/Llama-3.1-70B-Instruct", "llama3_70b"), ("model", "Llama-2-70b-chat-hf", "llama2_70b"),
         ("model", "mistralai/Mixtral-8x7B-Instruct-v0.1", "mixtral_8x7b"), ("model", "LLaMA 3 8B", "llama3_8b"),
         ("model", "openai/gpt-oss-120b", "gpt_oss_120b"), ("model", "deepseek-ai/DeepSeek-R1", "deepseek_v3"),
@@ -62,7 +63,7 @@ def test_other_spellings_find_the_entry(kind, name, key):
 def test_names_that_differ_are_not_taken_for_one_another():
     for name in ("RTX 5080", "L40", "H1", "TPU", "MI350X"):
         assert resolve("chip", name) == name
-    for name in ("Llama-4-Scout", "phi-4", "Qwen3-4B", "llama2"):
+    for name in ("Llama-4-Scout", "phi-4", "Qwen3-1.7B", "llama2"):
         assert resolve("model", name) == name
     assert nearest("chip", "RTX 4091") == "; perhaps rtx_4090"
     assert nearest("chip", "xyz") == ""
