@@ -280,3 +280,16 @@ def test_the_default_design_is_one_of_the_space(sweep: dict[str, Any]) -> None:
 def test_a_swept_workload_field_defaults_to_the_workloads_own(sweep: dict[str, Any]) -> None:
     space = space_of(sweep, **{"chat.batch": {"low": 1, "high": 64}, "node": {"values": ["tsmc_7", "samsung_5"]}})
     assert tuples(space.default_design()) == [("tsmc_7", 32.0)]
+
+
+def test_a_step_as_long_as_its_range_gives_both_ends():
+    spec = parse_spec(
+        {
+            "name": "ends",
+            "workloads": {"chat": {"model": "llama3_8b"}},
+            "space": {"clock_ghz": {"low": 0.6, "high": 0.7, "step": 0.1}},
+            "objectives": [{"metric": "tdp_w", "direction": "minimize"}],
+            "search": {"sampler": "grid"},
+        }
+    )
+    assert Space(spec).grid(0, 2)["clock_ghz"].tolist() == [0.6, 0.7]

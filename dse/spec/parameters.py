@@ -164,7 +164,8 @@ class RangeSpec(Declaration):
             raise fault("step and levels are both given; one of them says which values there are")
         if self.step is not None and self.log:
             raise fault("step does not go with log: true", perhaps="levels")
-        if self.step is not None and self.step > high - low:
+        # 0.7 - 0.6 is a little less than 0.1.
+        if self.step is not None and self.step > (high - low) * (1 + 1e-9):
             raise fault(f"step {quoted(self.step)}", f"at most high - low = {high - low:g}")
         if self.step is not None and (high - low) / self.step > MAX_LEVELS:
             raise fault(f"step {quoted(self.step)} makes more than {MAX_LEVELS} values")

@@ -76,7 +76,7 @@ def found(run: StoredRun) -> list[str]:
     ]
     if decided:
         part = f"{number_text(decided)} of them ({percent_text(decided / counts['evaluated'])} %)"
-        lines.insert(1, f"{part} decided without evaluation")
+        lines.insert(1, f"{part} decided without evaluation: what else they break is not counted")
     lines += [str(note) for note in manifest.get("notes", [])]
     if manifest["status"] == "interrupted":
         lines.insert(0, "interrupted: everything up to here was kept")
