@@ -58,14 +58,14 @@ class Metric:
         meaning: one line for people.
         better: the direction that an architect wants, None where it depends.
         scope: "design" for one number per design, "workload" for one per design and workload, "draws" for one per
-            design that needs joint draws of the figures.
+            design that needs joint draws of the figures, "model" for one that a user's own model returns.
     """
 
     name: str
     unit: str
     meaning: str
     better: Literal["min", "max"] | None
-    scope: Literal["design", "workload", "draws"]
+    scope: Literal["design", "workload", "draws", "model"]
 
 
 def _index(*entries: Parameter | Metric) -> Mapping[str, object]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter
+from dse.spec.model import ModelSpec, OwnMetric
 from dse.spec.parameters import FixedSpec, RangeSpec, ValuesSpec
 from dse.spec.records import (
     BaselineSpec,
@@ -35,6 +36,7 @@ RECORDS: Mapping[str, tuple[type, ...]] = {
     "search": (SearchSpec, GridOptions, EvolveOptions, OptunaOptions, ChainOptions),
     "results": (ResultsSpec,),
     "robustness": (RobustnessSpec,),
+    "model": (ModelSpec, OwnMetric),
 }
 """Records behind the sections of a sweep file."""
 
@@ -55,6 +57,7 @@ SECTION_WORDS: Mapping[str, str] = {
     "search": "How the space is searched. `+` chains samplers: `sobol+evolve`.",
     "results": "What a run keeps.",
     "robustness": "Joint draws of the ranged figures after the search; where the section stands, a run makes them.",
+    "model": "A model of your own beside the built-in evaluation, or in its place; `module:function` for short.",
     "library": "What is added to the library: a directory, entries, or a list of them.",
 }
 

@@ -35,8 +35,13 @@ from cost_models.software import Software, default_stack, software
 from cost_models.storage import Storage
 from cost_models.technology import Technology
 from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
+from dse.modelling.user_model import Modelled, UserModel
 from dse.spec import BaselineSpec, Spec, WorkloadSpec
 from dse.spec.additions import library_of
+from dse.spec.model import ModelSpec, use_metrics
+
+MODEL_ANSWERS = "the model answers"
+"""Label of the condition that the sweep's own model has an answer."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Evaluation:
         objectives: ``(n, objectives)``, all to be minimised; NaN where missing.
         feasible: ``(n,)`` whether every condition is met and every objective is there.
         missing: ``(n,)`` conditions and objectives without a value; None where no design lacks any.
+        failed: why the sweep's own model has no answer, inactive where it has; None where it was not asked.
     """
 
     metrics: Metrics
@@ -56,6 +62,7 @@ class Evaluation:
     objectives: FloatArray
     feasible: NDArray[np.bool_]
     missing: NDArray[np.intp] | None = None
+    failed: Choice | None = None
 
     @property
     def violations(self) -> FloatArray:
@@ -101,10 +108,12 @@ class Evaluator:
         spec: the checked sweep.
         technology: figures; those of the sweep where None. Where some are ``(draws,)`` columns, a table of one design
             is evaluated once per draw.
+        model: the sweep's own model; its metrics are missing where None, since it may be slow.
     """
 
-    def __init__(self, spec: Spec, technology: Technology | None = None) -> None:
-        self.spec = spec
+    def __init__(self, spec: Spec, technology: Technology | None = None, *, model: UserModel | None = None) -> None:
+        self.spec, self.model = spec, model
+        use_metrics(spec.model)
         self.library = library_of(spec.library)
         use_library(self.library)
         self.technology = Technology(spec.technology) if technology is None else technology
@@ -121,10 +130,9 @@ class Evaluator:
                 worked out, which is several times as fast.
         """
         wanted = None if metrics is None else self._with_parts_of_mix(with_inputs(self.judging.union(metrics)))
-        found, margins, n = self._measured(designs, wanted)
-        found = {
-            name: np.broadcast_to(value, (n,)) for name, value in found.items() if wanted is None or name in wanted
-        }
+        found, margins, n, failed = self._measured(designs, wanted)
+        kept = None if wanted is None else wanted.union(self.spec.model.metrics if self.spec.model is not None else ())
+        found = {name: np.broadcast_to(value, (n,)) for name, value in found.items() if kept is None or name in kept}
         objectives = self.signed_objectives(found)
         missing = _missing([*margins.values(), *objectives.T], n)
         margins = {name: _judged(margin, n) for name, margin in margins.items()}
@@ -133,24 +141,50 @@ class Evaluator:
             feasible &= np.isfinite(column)
         for margin in margins.values():
             feasible &= margin >= 0
-        return Evaluation(found, margins, objectives, feasible, missing)
+        return Evaluation(found, margins, objectives, feasible, missing, failed)
 
     def margins(self, designs: Designs) -> dict[str, FloatArray]:
         """Return the margin of every condition, as long as the columns that it depends on.
 
         Where some columns have one row for all designs, a margin of one row depends on none of the longer columns.
         """
-        _, margins, _ = self._measured(designs, self._with_parts_of_mix(with_inputs(self.judging)))
+        _, margins, _, _ = self._measured(designs, self._with_parts_of_mix(with_inputs(self.judging)))
         return {name: _judged(margin, len(margin)) for name, margin in margins.items()}
 
     def _measured(
         self, designs: Designs, wanted: frozenset[str] | None
-    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray], int]:
-        """Return metrics and margins, each as long as what it depends on, and the number of designs."""
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray], int, Choice | None]:
+        """Return metrics and margins, each as long as what it depends on, the number of designs, and what failed."""
         use_library(self.library)
+        own, failed = self.spec.model, None
+        if wanted is not None and own is not None:
+            wanted |= with_inputs(frozenset(own.inputs))
         technology = self.technology_of(designs)
         n = max([*map(len, designs.values()), *map(len, technology.columns().values())])
         columns = filled(designs)
+        found, margins = (
+            ({}, {}) if own is not None and own.replace else self._ours(designs, columns, technology, wanted)
+        )
+        if own is not None:
+            answers = self._answers(own, designs, columns, found, n)
+            failed = answers.failed
+            found.update(answers.metrics)
+            if failed is not None:
+                margins[MODEL_ANSWERS] = np.where(failed.codes == INACTIVE, 1.0, MISSED)
+        margins.update(self.constraint_margins(found))
+        return found, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
+
+    def _answers(self, own: ModelSpec, designs: Designs, columns: Designs, found: Metrics, rows: int) -> Modelled:
+        """Return what the sweep's own model says of designs; missing metrics where it is not to be asked."""
+        if self.model is None:
+            return Modelled({name: np.full(rows, np.nan) for name in own.metrics}, None)
+        asked = {**columns, **{name: column for name, column in designs.items() if "." in name}}
+        return self.model(asked, {name: np.atleast_1d(found[name]) for name in own.inputs}, rows)
+
+    def _ours(
+        self, designs: Designs, columns: Designs, technology: Technology, wanted: frozenset[str] | None
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+        """Return the metrics and the margins of physical limits by the built-in equations."""
         machine = self.machine(columns, technology)
         found = design_metrics(machine, _stored_bits(columns), krw_per_usd=self.economics.krw_per_usd)
         margins = limit_margins(machine)
@@ -167,8 +201,7 @@ class Evaluator:
                     margins[f"{name}.link"] = link_margin(served)
         found.update(self._mixed(found, designs, wanted))
         found.update(derived_metrics(found, self.spec.workloads, wanted))
-        margins.update(self.constraint_margins(found))
-        return found, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n
+        return found, margins
 
     @cached_property
     def judging(self) -> frozenset[str]:
@@ -271,6 +304,9 @@ class Evaluator:
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
         metrics.update(self._mixed(metrics, {}, None))
         metrics.update(derived_metrics(metrics, self.spec.workloads, None))
+        if self.spec.model is not None:
+            # The model knows designs, not chips that can be bought.
+            metrics.update({name: np.array([np.nan]) for name in self.spec.model.metrics})
         return metrics
 
     @cached_property

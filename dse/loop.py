@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from dse.errors import RunError
+from dse.modelling.calls import model_hash
 from dse.results.archive import write_outcome
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.provenance import (
@@ -272,6 +273,8 @@ def state_of(done: StoredRun) -> bytes:
 
 def _header(spec: Spec) -> dict[str, Any]:
     hashes = {"spec_sha256": spec.hash, "library_sha256": library_hash()}
+    if spec.model is not None:
+        hashes["model_sha256"] = model_hash(spec.model)
     return {"started": datetime.now(UTC).isoformat(), **hashes}
 
 
@@ -291,6 +294,8 @@ def _check_same(path: Path, header: Mapping[str, Any], spec: Spec) -> None:
     """Refuse to mix what was computed with other inputs."""
     if header["spec_sha256"] != spec.hash:
         raise RunError(f"{path}: its sweep has been changed since it was started")
+    if spec.model is not None and header["model_sha256"] != model_hash(spec.model):
+        raise RunError(f"{path}: the files of its model have been changed since it was started; run the sweep again")
     if header["library_sha256"] != library_hash():
         raise RunError(f"{path}: the technology library has been changed since it was started; run the sweep again")
 

@@ -132,6 +132,11 @@ def unit_of_suffix(suffix: str) -> str:
     return "/".join(word for word in words if word) if all(words) else suffix
 
 
+def unit_of_name(name: str) -> str:
+    """Return the unit that the last word of a name stands for, "" where it stands for none."""
+    return _SUFFIXES.get(name.rpartition("_")[2], "") if "_" in name else ""
+
+
 def wanted(unit: str) -> str:
     """Return what a value of `unit` must be, in words."""
     return f"a number, or a quantity that converts to {unit}" if unit else "a number"

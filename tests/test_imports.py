@@ -15,6 +15,7 @@ FLOORS = (
     ("dse.errors", "dse.units", "dse.tensors", "dse.yaml_positions"),
     ("dse.spec",),
     ("dse.space",),
+    ("dse.modelling",),
     ("dse.margins", "dse.evaluate"),
     ("dse.samplers", "dse.front"),
     ("dse.results",),

@@ -16,6 +16,9 @@ KINDS = (
 """What can be drawn: the front; parallel coordinates; of the knee its rooflines, its die, and its latency against batch
 and context; power, area and cost by block; which parameters decide; the progress of the search; joint draws."""
 
+OWN_KINDS = ("pareto", "pareto3d", "parallel", "hypervolume")
+"""Those that show no built-in equations: what is drawn of a run whose model replaces them."""
+
 FORMATS = ("png", "svg", "pdf")
 
 

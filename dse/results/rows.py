@@ -51,6 +51,7 @@ class Rows:
                 objectives=found.objectives[index],
                 feasible=found.feasible[index],
                 missing=None if found.missing is None else found.missing[index],
+                failed=None if found.failed is None else found.failed.rows(index),
             ),
         )
 
@@ -95,6 +96,8 @@ class Rows:
         columns.update(found.metrics)
         columns["feasible"] = found.feasible
         columns["violation"] = self.violations
+        if found.failed is not None:
+            columns["failed"] = found.failed.names()
         columns.update({MARGIN_PREFIX + name: margin for name, margin in found.margins.items()})
         return pd.DataFrame(columns)
 
@@ -113,6 +116,7 @@ def joined(parts: Sequence[Rows]) -> Rows:
             objectives=np.concatenate([found.objectives for found in evaluations]),
             feasible=np.concatenate([found.feasible for found in evaluations]),
             missing=_joined_missing(evaluations),
+            failed=_joined_reasons([found.failed for found in evaluations]),
         ),
     )
 
@@ -128,6 +132,12 @@ def _joined_missing(evaluations: Sequence[Evaluation]) -> NDArray[np.intp] | Non
 
 def _joined(tables: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def _joined_reasons(reasons: Sequence[Choice | None]) -> Choice | None:
+    told = [one for one in reasons if one is not None]
+    together = _stacked(told) if len(told) == len(reasons) else None
+    return together if isinstance(together, Choice) else None
 
 
 def _stacked(columns: Sequence[Column]) -> Column:

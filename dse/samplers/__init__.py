@@ -139,8 +139,10 @@ def _one(
         raise SpecError([Fault(space.place_of(where), where, quoted(name), one_of(SAMPLERS), perhaps)])
     from dse.samplers.optuna import OptunaSampler
 
-    told = _read(OptunaOptions, options, space, path)
-    return OptunaSampler(name, space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=told, place=place)
+    given = _read(OptunaOptions, options, space, path)
+    return OptunaSampler(
+        name, space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=given, place=place
+    )
 
 
 def _grid(space: Space, n_designs: int | None, *, prune: bool = False) -> Sampler:

@@ -14,6 +14,7 @@ import numpy as np
 from cost_models.columns import Designs, row_count, select
 from cost_models.library import use_library
 from dse.evaluate import Evaluation, Evaluator
+from dse.modelling.user_model import UserModel
 from dse.results.keeper import Keeper
 from dse.results.rows import Rows, joined
 from dse.samplers import sampler_of
@@ -69,7 +70,7 @@ class Work:
     def __init__(self, spec: Spec) -> None:
         keep_freed_memory()
         use_library(library_of(spec.library))
-        self.spec, self.space, self.evaluator = spec, Space(spec), Evaluator(spec)
+        self.spec, self.space, self.evaluator = spec, Space(spec), Evaluator(spec, model=model_of(spec))
         self.sampler: Sampler = sampler_of(spec, self.space)
 
     @property
@@ -156,6 +157,11 @@ class Work:
                     tables.check(ids, found)
                 with clock.part("keep"):
                     keeper.add(Rows(ids, designs, found))
+
+
+def model_of(spec: Spec) -> UserModel | None:
+    """Return the sweep's own model, None where it has none."""
+    return None if spec.model is None else UserModel(spec)
 
 
 def block_rows(total: int) -> int:

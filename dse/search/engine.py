@@ -29,6 +29,9 @@ from dse.search.spread import Spread, Workers
 from dse.space import Space
 from dse.spec import Spec
 
+MODEL_FILE = "model.jsonl"
+"""File of a journal that holds the answers of the sweep's own model."""
+
 KEEP_EVERY_S = 1.0
 """Least time between two writings of the state of a sampler that learns."""
 
@@ -56,6 +59,7 @@ class Search:
         self._clock, self._began, self._before = Clock(), time.perf_counter(), 0.0
         self._keeper, self._place = self._work.keeper(), 0
         self.history: list[Progress] = []
+        self._model = self._work.evaluator.model
         self._baselines = self._work.evaluator.baselines
         check_baselines(spec, self._baselines)
         if start is not None:
@@ -66,6 +70,8 @@ class Search:
     def keep_in(self, journal: Journal) -> None:
         """Keep the state in a journal from now on, and take over what it holds already."""
         self._journal = journal
+        if self._model is not None:
+            self._model.keep_in(journal.folder / MODEL_FILE)
         if journal.is_empty:
             journal.set_start(self.state() if self._place else None)
         elif (start := journal.start) is not None:
@@ -81,6 +87,12 @@ class Search:
         self._place = offset + found["place"]
         self._before += found["seconds"]
         self._clock.add(found["parts"])
+        self._recall(found)
+
+    def _recall(self, found: Mapping[str, Any]) -> None:
+        """Take over the answers of the sweep's own model from a state."""
+        if self._model is not None:
+            self._model.memory.restore(found["answers"])
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -96,6 +108,7 @@ class Search:
                 "sampler": None if self._work.is_stream else self._work.sampler.state(),
                 "seconds": self._seconds,
                 "parts": self._clock.parts,
+                "answers": {} if self._model is None else self._model.memory.state(),
             }
         )
 
@@ -104,6 +117,7 @@ class Search:
         self._keeper.merge(found["keeper"])
         self._place, self._before = found["place"], found["seconds"]
         self._clock.add(found["parts"])
+        self._recall(found)
         if self._work.is_stream:
             total = self._work.sampler.total
             if total is not None and total < self._place:
@@ -132,11 +146,14 @@ class Search:
         return self._place
 
     def connect(self) -> None:
-        """Open the study outside of this process that the sweep asks for, if it asks for one.
+        """See that the sweep's own model can be called, and open the study in a storage, where it asks for them.
 
         Raises:
-            RunError: it cannot be used.
+            SpecError: there is no such function or program.
+            RunError: the study cannot be used.
         """
+        if self._model is not None:
+            self._model.check()
         if isinstance(self._work.sampler, SharingSampler):
             self._work.sampler.connect()
 
@@ -145,14 +162,18 @@ class Search:
     def steps(self) -> Generator[Progress, None, None]:
         """Search, and yield how it goes after every stretch that is kept."""
         self._began = time.perf_counter()
-        self.connect()
+        if isinstance(self._work.sampler, SharingSampler):
+            self._work.sampler.connect()
         with self._spread.workers() as workers:
+            if self._model is not None:
+                # Its calls are what is spread: designs are judged here, where every answer is kept.
+                self._model.map, workers = workers.map, Workers(1)
             yield from self._blocks(workers) if self._work.is_stream else self._turns(workers)
 
     def _blocks(self, workers: Workers) -> Iterator[Progress]:
         total = self._work.sampler.total
         assert total is not None
-        rows = blocks.block_rows(total)
+        rows = blocks.block_rows(total) if self._model is None else self._model.rows_at_once
         spans = [(first, min(first + rows, total)) for first in range(self._place, total, rows)]
         for (first, last), (keeper, parts) in zip(spans, self._kept_blocks(spans, workers), strict=True):
             self._clock.add(parts)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cost_models.quantities import MEETS_ALL, TECHNOLOGY_PREFIX
 from dse.errors import Fault
 from dse.spec.faults import places_of
+from dse.spec.model import BUILT_IN, ModelSpec
 from dse.spec.parameters import ParameterSpec, RangeSpec, ValuesSpec
 from dse.spec.records import ConstraintSpec, ObjectiveSpec
 from dse.spec.search import SearchSpec
@@ -67,6 +68,19 @@ def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterato
     for path, declaration in declarations(space):
         if isinstance(declaration, RangeSpec) and not declaration.is_finite:
             yield fault_at(root, path, "a range that the sampler grid cannot enumerate", perhaps="add step or levels")
+
+
+def check_model(root: Node, model: ModelSpec | None) -> Iterator[Fault]:
+    """Yield a fault for every section that has no part where a model of the user's own evaluates designs."""
+    if model is None:
+        return
+    if root.at(("robustness",)) is not None:
+        yield fault_at(root, ("robustness",), "joint draws are of figures of the built-in evaluation, without model")
+    if any(root.at(("search", "options", *path)) is not None for path in (("prune",), ("grid", "prune"))):
+        yield fault_at(root, ("search", "options"), "prune decides designs by the built-in evaluation, without model")
+    for section in BUILT_IN if model.replace else ():
+        if root.at((section,)) is not None:
+            yield fault_at(root, (section,), "has no part where model.replace leaves the built-in evaluation out")
 
 
 def check_conditions(root: Node, space: Declared) -> Iterator[Fault]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -14,9 +15,10 @@ from cost_models.mix import MIX, MIXED
 from cost_models.quantities import MEETS_ALL, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
 from dse.errors import Fault, SpecError
 from dse.spec import words
-from dse.spec.checks import check_chances, check_conditions, check_enumerable, check_repeats
+from dse.spec.checks import check_chances, check_conditions, check_enumerable, check_model, check_repeats
 from dse.spec.faults import faults_of, places_of, unknown_key
 from dse.spec.fields import Door, is_identifier
+from dse.spec.model import ModelSpec, OwnMetric, use_metrics
 from dse.spec.parameters import FixedSpec, ParameterSpec, RangeSpec, kind_of
 from dse.spec.records import (
     BaselineSpec,
@@ -42,7 +44,7 @@ R = TypeVar("R", bound=BaseModel)
 REQUIRED = ("name", "workloads", "space", "objectives", "search")
 SECTIONS = (
     *REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results", "robustness",
-    "library",
+    "library", "model",
 )  # fmt: skip
 SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
 """Fields of a workload that the space may sweep as ``workload.field``."""
@@ -77,6 +79,11 @@ class _Reader:
         if self._has("robustness"):
             metrics = (*metrics, MEETS_ALL)
         self.door = Door(library, metrics, tuple(self._mapping_at(("baselines",))))
+        self.model = self._model() if self._has("model") else None
+        if self.model is not None:
+            use_metrics(self.model)
+            ours = () if self.model.replace else metrics
+            self.door = replace(self.door, metrics=(*ours, *(name for name in self.model.metrics if name not in ours)))
 
     def read(self, source_text: str) -> Spec:
         """Read everything, then check what holds between the parts."""
@@ -96,6 +103,7 @@ class _Reader:
         self.faults += check_repeats(self.root, objectives, constraints)
         self.faults += check_chances(self.root, objectives, constraints)
         self.faults += check_conditions(self.root, space)
+        self.faults += check_model(self.root, self.model)
         self.faults += check_storage(self.root, space, self.library)
         self.faults += check_baselines(self.root, {k: v for k, v in baselines.items() if v is not None}, self.library)
         if search is not None:
@@ -117,6 +125,7 @@ class _Reader:
             baselines=baselines,
             search=search,
             results=results,
+            model=self.model,
             source_text=source_text,
             places={path_text(path): node.key_place for path, node in self.root.walk()},
         )
@@ -243,6 +252,34 @@ class _Reader:
         if len(shares) == len(self._mapping_at((MIX,))) and abs(sum(shares.values()) - 1) > 1e-6:
             self._fault((MIX,), f"the shares add up to {sum(shares.values()):g}", "1")
         return shares
+
+    def _model(self) -> ModelSpec | None:
+        """Return the model of the user's own, with its folder and metrics."""
+        path: KeyPath = ("model",)
+        node = self.root.at(path)
+        assert node is not None
+        bare = "" if isinstance(node.value, dict) else "function"
+        model = self._record(ModelSpec, path, wrapped_as=bare)
+        if model is None:
+            return None
+        if self.root.at(("model", "folder")) is None:
+            model = model.model_copy(update={"folder": str(Path(node.place.file).parent) if node.place.line else "."})
+        if not model.metrics:
+            model = model.model_copy(update={"metrics": dict.fromkeys(self._unknown_metrics(), OwnMetric())})
+        if not model.metrics:
+            self._fault(path, "has no metrics, and objectives and constraints name none but ours")
+            return None
+        return model
+
+    def _unknown_metrics(self) -> list[str]:
+        """Return what objectives and constraints name that is none of ours, nor meant to be."""
+        listed = [self.root.at((section,)) for section in ("objectives", "constraints")]
+        items = [item for node in listed if node is not None and isinstance(node.value, list) for item in node.value]
+        names = [
+            item.value["metric"].value for item in items if isinstance(item.value, dict) and "metric" in item.value
+        ]
+        found = [name for name in names if isinstance(name, str) and name not in self.door.metrics]
+        return [name for name in dict.fromkeys(found) if name.isidentifier() and name != MEETS_ALL]
 
     # -- space and figures --------------------------------------------------------------------------------------
 

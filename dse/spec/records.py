@@ -43,6 +43,7 @@ from dse.spec.fields import (
     number,
     word_of,
 )
+from dse.spec.model import BUILT_IN, ModelSpec
 from dse.spec.parameters import Amount, FixedSpec, RangeSpec, ValuesSpec
 from dse.spec.search import SearchSpec
 from dse.spec.words import quoted
@@ -275,6 +276,7 @@ class Spec(Record):
         library: what the sweep adds to the library, sections with entries; empty where it adds nothing.
         robustness: joint draws after the search; None where the sweep asks for none.
         chances: constraints on ``p_meets_all``, judged after the search for the designs that meet the draws.
+        model: a model of the user's own, beside the built-in evaluation or in its place; None without one.
         source_text: the file, byte for byte ("" for a sweep made in Python).
         places: where each key stands, by path, for faults that are found later.
     """
@@ -293,6 +295,7 @@ class Spec(Record):
     library: Mapping[str, Any] = Field(default_factory=dict)
     robustness: RobustnessSpec | None = None
     chances: tuple[ConstraintSpec, ...] = ()
+    model: ModelSpec | None = None
     source_text: str = Field(exclude=True, repr=False)
     places: Mapping[str, Place] = Field(exclude=True, repr=False)
 
@@ -330,6 +333,8 @@ class Spec(Record):
             path: figure.typ if figure.low is None and figure.high is None else figure.model_dump(exclude_none=True)
             for path, figure in self.figures.items()
         }
+        for section in BUILT_IN if self.model is not None and self.model.replace else ():
+            data.pop(section, None)
         return data
 
     @property

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from cost_models.library import Library, load_library
 from cost_models.quantities import MEETS_ALL, METRICS, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
 from dse.spec.fields import known_names
+from dse.spec.model import ModelSpec
 from dse.spec.parameters import RangeSpec
 from dse.spec.reader import REQUIRED, SWEPT_FIELDS
 from dse.spec.records import (
@@ -35,6 +36,15 @@ EMPTY: Schema = {"type": "null"}
 """Removes what an extended file says."""
 
 
+_NAMES: Schema = {"type": "array", "items": {"type": "string"}}
+_MODEL_FIELDS: Schema = {
+    "function": {"type": "string"},
+    "command": _NAMES,
+    "metrics": {"type": "object"},
+    "inputs": _NAMES,
+    "replace": {"type": "boolean"},
+}
+
 _ADDITION: Schema = {"type": ["string", "object"], "description": "a directory of entries, or the entries themselves"}
 
 
@@ -48,7 +58,12 @@ def sweep_schema(library: Library | None = None) -> Schema:
     design = [name for name, metric in METRICS.items() if metric.scope == "design"]
     workload = [name for name, metric in METRICS.items() if metric.scope == "workload"]
     metric = {
-        "anyOf": [{"enum": [*design, MEETS_ALL]}, {"pattern": rf"^[A-Za-z][A-Za-z0-9_-]*\.({'|'.join(workload)})$"}]
+        "anyOf": [
+            {"enum": [*design, MEETS_ALL]},
+            {"pattern": rf"^[A-Za-z][A-Za-z0-9_-]*\.({'|'.join(workload)})$"},
+            # A bare name may be of a metric that the sweep's own model returns.
+            {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"enum": workload}},
+        ]
     }
     fields = {name: _parameter(parameter, library) for name, parameter in {**PARAMETERS, **WORKLOAD_FIELDS}.items()}
     names = {"metric": {"type": "string", **metric}, "direction": {"enum": ["minimize", "maximize"]}}
@@ -67,6 +82,7 @@ def sweep_schema(library: Library | None = None) -> Schema:
         "results": _record(ResultsSpec, {}),
         "library": {"anyOf": [_ADDITION, {"type": "array", "items": _ADDITION}]},
         "robustness": _record(RobustnessSpec, {}),
+        "model": {"anyOf": [{"type": "string", "description": "module:function"}, _record(ModelSpec, _MODEL_FIELDS)]},
     }
     model = sections["workloads"]["additionalProperties"]["anyOf"][0]["properties"]["model"]
     model["anyOf"].append({"type": "string", "pattern": r"\.(json|gguf)$", "description": "the file of a model"})

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.columns import Designs, FloatArray
 from dse.compare import baseline_words
 from dse.evaluate import Evaluation, Evaluator
 from dse.margins import check_baselines
+from dse.modelling.user_model import UserModel
 from dse.results.picks import settings_of
 from dse.space import Space, SpaceParameter
 from dse.spec import Spec, load_spec
@@ -53,7 +54,7 @@ def check_sweep(
     space, evaluator = Space(spec), Evaluator(spec)
     check_baselines(spec, evaluator.baselines)
     designs = space.default_design()
-    judged = evaluator.evaluate(designs)
+    judged, model_words = _asked(spec, designs)
     if quiet:
         return
     if output == "json":
@@ -65,7 +66,7 @@ def check_sweep(
         return
     out = console()
     print_lines(out, asked(spec), heading=f"{spec.name}: {sweep} is a valid sweep")
-    print_lines(out, [_search_words(spec, space), *_time_words(spec, space, evaluator)], heading="Search")
+    print_lines(out, [_search_words(spec, space), *_time_words(spec, space, evaluator), *model_words], heading="Search")
     print_table(out, parameters)
     print_lines(out, [f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], heading="Fixed")
     design = [f"{name} {cell_text(value)}" for name, value in settings_of(designs, 0).items()]
@@ -75,6 +76,22 @@ def check_sweep(
     print_lines(
         out, [f"{name}: {baseline_words(entry)}" for name, entry in spec.baselines.items()], heading="Baselines"
     )
+
+
+def _asked(spec: Spec, designs: Designs) -> tuple[Evaluation, list[str]]:
+    """Return what a design is worth, and what is to be known of the sweep's own model, which is asked once."""
+    if spec.model is None:
+        return Evaluator(spec).evaluate(designs), []
+    own = UserModel(spec)
+    own.check()
+    start = time.perf_counter()
+    judged = Evaluator(spec, model=own).evaluate(designs)
+    took = time.perf_counter() - start
+    words = [f"the model {own.model.words} took {number_text(took, 2)} s for one design"]
+    assert judged.failed is not None
+    if (reason := judged.failed.names()[0]) is not None:
+        words.append(f"THE MODEL FAILED for the default design: {reason}")
+    return judged, words
 
 
 def _search_words(spec: Spec, space: Space) -> str:
@@ -149,6 +166,7 @@ def _design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> Table
     rows = [
         (name, unit_of(name), *(number_text(metrics[name]) for metrics in sides.values()))
         for name in [*shown_metrics(spec), *_headline(spec)]
+        if name in judged.metrics
     ]
     return Table(
         "The default design and the baselines, one chip's area, power and price",
