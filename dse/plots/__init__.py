@@ -38,11 +38,13 @@ def plot_run(
         SpecError: a kind or format does not exist.
         RunError: there is no such run, a file of it is damaged, or "robust" is asked for before `dse robust`.
     """
-    chosen = KINDS if kinds is None else tuple(dict.fromkeys(kinds))
     wanted = tuple(dict.fromkeys(formats))
-    _check("--kind", chosen, KINDS)
+    _check("--kind", kinds or (), KINDS)
     _check("--format", wanted, FORMATS)
     run = open_run(run_path)
+    every = OWN_KINDS if run.spec.is_replaced else KINDS
+    chosen = every if kinds is None else tuple(dict.fromkeys(kinds))
+    _check("--kind", chosen, every)
     folder = run.path / "plots"
     folder.mkdir(exist_ok=True)
 

@@ -30,7 +30,7 @@ def write_report(run_path: Path | str, *, out: Path | None = None, points: int |
     from dse.report.designs import MOST_POINTS
     from dse.report.page import page
 
-    run = open_run(run_path)
+    run = open_run(run_path).needs_ours("report")
     if not run.manifest["counts"]["evaluated"]:
         raise RunError(f"{run.path}: evaluated no design, so there is nothing to report")
     file = run.path / REPORT if out is None else out

@@ -148,6 +148,22 @@ class StoredRun:
     path: Path
     manifest: Mapping[str, Any]
 
+    def needs_ours(self, verb: str, *, model: bool = True) -> StoredRun:
+        """Return the run, as long as the built-in evaluation has something to say of it.
+
+        Args:
+            verb: what is asked for.
+            model: whether a model of the sweep's own beside it is no hindrance.
+
+        Raises:
+            RunError: the sweep's own model stands in its place, or beside it where that is a hindrance.
+        """
+        own = self.spec.model
+        if own is not None and (own.replace or not model):
+            what = f"{verb} is of the built-in evaluation; this run's metrics are those of its model, {own.words}"
+            raise RunError(f"{self.path}: {what}")
+        return self
+
     @property
     def name(self) -> str:
         """Name of the sweep."""

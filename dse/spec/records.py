@@ -333,9 +333,14 @@ class Spec(Record):
             path: figure.typ if figure.low is None and figure.high is None else figure.model_dump(exclude_none=True)
             for path, figure in self.figures.items()
         }
-        for section in BUILT_IN if self.model is not None and self.model.replace else ():
+        for section in BUILT_IN if self.is_replaced else ():
             data.pop(section, None)
         return data
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the sweep's own model stands in the place of the built-in evaluation."""
+        return self.model is not None and self.model.replace
 
     @property
     def hash(self) -> str:

@@ -96,7 +96,7 @@ def inputs_table(run: RobustRun) -> Table:
 def confidence_lines(run: StoredRun, at_most: int = 4) -> list[str]:
     """Return what a run's knee, or first pick, rests on that is of low confidence, a line per figure."""
     picks = {str(pick["name"]): pick for pick in run.picks}
-    if not picks or run.manifest["status"] != "complete":
+    if not picks or run.spec.is_replaced or run.manifest["status"] != "complete":
         # Who stopped the search waits for nothing more.
         return []
     name = DEFAULT_PICK if DEFAULT_PICK in picks else next(iter(picks))

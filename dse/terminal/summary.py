@@ -102,7 +102,8 @@ def shown_metrics(spec: Spec) -> list[str]:
     """Return the metrics that matter to the sweep: objectives, constraints, then the ever interesting."""
     named = [objective.metric for objective in spec.objectives] + [limit.metric for limit in spec.constraints]
     chances = [MEETS_ALL] if spec.robustness is not None else []
-    return list(dict.fromkeys([*named, *chances, *ALWAYS_SHOWN]))
+    always = () if spec.is_replaced else ALWAYS_SHOWN
+    return list(dict.fromkeys([*named, *chances, *always]))
 
 
 def named_workloads(spec: Spec) -> set[str]:
@@ -270,7 +271,8 @@ def front_table(run: StoredRun, top: int | None = None) -> Table:
     front = sorted_front(run)
     shown = front if top is None else front.head(top)
     axes = [name for name in varying(run.spec) if name in front]
-    metrics = list(dict.fromkeys([*(objective.metric for objective in run.spec.objectives), *ALWAYS_SHOWN]))
+    always = [name for name in ALWAYS_SHOWN if name in front]
+    metrics = list(dict.fromkeys([*(objective.metric for objective in run.spec.objectives), *always]))
     rows = tuple(
         (str(row["id"]), _parameters_text(row, axes), *(cell_text(row[name]) for name in metrics))
         for _, row in shown.iterrows()

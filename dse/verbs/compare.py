@@ -32,7 +32,7 @@ def compare_picks(where: str, baselines: Sequence[str], *, output: str, library:
         SpecError: a baseline is not one.
         LibraryError: what is added to the library is at fault.
     """
-    comparisons = comparisons_of(open_run(where), baselines, library=library)
+    comparisons = comparisons_of(open_run(where).needs_ours("compare"), baselines, library=library)
     if output == "json":
         print(json.dumps([one.to_json() for one in comparisons], indent=2, allow_nan=False))
     elif output == "csv":
@@ -52,6 +52,8 @@ def comparisons_of(
         only: the one pick to compare, or the first where there is none of that name; all where None.
         library: directories of entries that are added to the library of the run.
     """
+    if run.spec.is_replaced:
+        return []
     picks = [pick for pick in run.picks if pick["name"] == only] or run.picks[: None if only is None else 1]
     spec = with_baselines(run.spec, baselines, library)
     designs: dict[int, tuple[list[str], Mapping[str, Setting]]] = {}

@@ -96,7 +96,7 @@ def _explained(
         case "chips":
             return explain_library_chip(what, workloads, settings, library=library)
         case _:
-            return explain_run_row(open_run(what), design)
+            return explain_run_row(open_run(what).needs_ours("explain"), design)
 
 
 def show_curve(
@@ -154,7 +154,7 @@ def _curves(
         spec, chosen = load_design(what, workloads, library=library)
         name = spec.name
     else:
-        run = open_run(what)
+        run = open_run(what).needs_ours("explain --curve")
         spec = run.spec
         chosen, name = design_of_run(run, design)
     evaluator = Evaluator(spec)

@@ -40,7 +40,7 @@ def show_fleets(
     """
     if (tokens_per_s is None) == (budget is None):
         raise SpecError([Fault(Place("--tokens-per-s, --budget"), "", "one of the two must be given, and only one")])
-    run = open_run(where)
+    run = open_run(where).needs_ours("fleet")
     rate = krw if krw is not None else run.spec.economics.krw_per_usd
     dollars = None if budget is None else budget_usd(budget, rate)
     rows = fleets(run, workload, tokens_per_s=tokens_per_s, budget=dollars)

@@ -77,7 +77,7 @@ def _design(
     if is_design:
         spec, settings = load_design(what, workloads)
         return spec, settings, None, spec.name
-    run = open_run(what)
+    run = open_run(what).needs_ours("require", model=False)
     settings, name = design_of_run(run, design)
     return run.spec, settings, Space(run.spec), name
 
@@ -86,6 +86,9 @@ def _design(
 
 
 def _of_sweep(spec: Spec, *, output: str, plot: Path | None) -> None:
+    if spec.model is not None:
+        what = f"require is of the built-in evaluation; this sweep has a model of its own, {spec.model.words}"
+        raise SpecError([Fault(spec.place_of("model"), "model", what)])
     found = requirements(spec)
     if plot is not None:
         from dse.plots.require import plot_requirements

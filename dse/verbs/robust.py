@@ -31,7 +31,7 @@ def judge_run(
     Raises:
         RunError: there is no such run, it kept no design, or has no such pick.
     """
-    run = open_run(where)
+    run = open_run(where).needs_ours("robust", model=False)
     asked = run.spec.robustness
     with counted_display("designs") as progress:
         found = robust_run(

@@ -83,17 +83,21 @@ def run_sweep(
 
 def finish(done: StoredRun, *, quiet: bool, output: str, plots: bool, html: bool) -> StoredRun:
     """Draw, explain and print a run that has just been written."""
-    own = done.spec.model
     if plots and done.manifest["counts"]["evaluated"]:
-        from dse.plots import OWN_KINDS, plot_run
+        from dse.plots import plot_run
 
-        plot_run(done.path, kinds=OWN_KINDS if own is not None and own.replace else None)
+        plot_run(done.path)
     why = None
     counts = done.manifest["counts"]
-    if own is None and not counts["feasible"] and counts["evaluated"] and done.manifest["status"] == "complete":
+    if (
+        done.spec.model is None
+        and not counts["feasible"]
+        and counts["evaluated"]
+        and done.manifest["status"] == "complete"
+    ):
         why = explain_infeasible(done.spec)
         write_relaxations(why, done.path)
-    if html and not (own is not None and own.replace) and done.manifest["counts"]["evaluated"]:
+    if html and not done.spec.is_replaced and done.manifest["counts"]["evaluated"]:
         from dse.report import write_report
 
         write_report(done.path)
