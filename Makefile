@@ -3,7 +3,7 @@
 # make check  lint, format and types
 # make docs   build the documentation into site/
 # make wheel  build the wheel and try it in an empty environment
-# make lowest run the tests with the oldest versions that pyproject.toml allows
+# make lowest run the tests with the oldest versions that pyproject.toml allows; make lowest-quick a part of them
 # make soak   kill searches, and fill their disk, at random moments, many times
 # make bench  speed of the evaluator, as ratios, of a grid of 100 million designs, and of the encoders
 # make bench-search  how near every sampler comes to an exact front, and how soon (minutes); the plot in docs/pictures
@@ -17,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lint types docs wheel lowest lock bench bench-search soak studies clean
+.PHONY: run test check lint types docs wheel lowest lowest-quick lowest-installed lock bench bench-search soak studies clean
 
 run: $(INSTALLED)
 	$(BIN)/dse run sweeps/mach1.yaml
@@ -44,10 +44,18 @@ wheel: $(INSTALLED)
 	$(VENV)/wheel/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
 	$(VENV)/wheel/bin/python tests/wheel/try_wheel.py
 
-lowest: $(INSTALLED)
+lowest: lowest-installed
+	$(VENV)/lowest/bin/python -m pytest -m 'not browser and not docs' $(OLD_WARNINGS)
+
+# The tests that go through every library whose version has a bound: about half a minute.
+lowest-quick: lowest-installed
+	$(VENV)/lowest/bin/python -m pytest $(OLD_WARNINGS) \
+	    $(addprefix tests/test_,api.py front.py keeper.py new_and_schema.py plots.py report.py samplers.py spec.py \
+	    tables.py units.py user_library.py verbs.py)
+
+lowest-installed: $(INSTALLED)
 	$(BIN)/uv venv --quiet --clear --python $(LOWEST_PYTHON) $(VENV)/lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[test]'
-	$(VENV)/lowest/bin/python -m pytest -m 'not browser and not docs' $(OLD_WARNINGS)
 
 # The versions that the tests were last run with, for installations that must be the same: pip install -c constraints.txt
 lock: $(INSTALLED)

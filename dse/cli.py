@@ -229,6 +229,7 @@ def export(
         int, typer.Option(metavar="N", help="designs to write: the front, and the rest evenly", min=1)
     ] = 10_000,
     every_metric: Annotated[bool, typer.Option("--every-metric", help="all metrics as attributes")] = False,
+    quiet: Hushed = False,
 ) -> None:
     """Write the designs of a run to a study of Optuna's, for optuna-dashboard and optuna.visualization.
 

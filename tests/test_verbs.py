@@ -34,6 +34,7 @@ VERBS = {
     "compress": "compress --shape 32x32",
     "diff": "diff here there",
     "explain": "explain here",
+    "export": "export here --storage sqlite:///{out}.db",
     "fleet": "fleet here --tokens-per-s 1000",
     "library figure": "library figure tco.pue",
     "library list": "library list nodes",
@@ -53,8 +54,8 @@ VERBS = {
 }
 """Each verb with arguments that it does its work with."""
 
-WRITERS = ("new", "plot", "report")
-"""Verbs that write files and print where they are, a line each."""
+WRITERS = ("export", "new", "plot", "report")
+"""Verbs that write files and print where they are."""
 
 MAKERS = ("merge", "resume", "run")
 """Verbs that make a run directory."""
@@ -123,7 +124,7 @@ def test_piped_output_is_plain_and_quiet_is_silent(call, verb):
     status, out, err = call(VERBS[verb])
     assert status == 0, err
     assert out and "\x1b" not in out + err
-    if verb in WRITERS:
+    if verb in ("new", "plot", "report"):
         assert all(Path(line.split()[0]).exists() for line in out.splitlines())
     if verb not in (*WRITERS, *MAKERS):
         assert call(VERBS[verb], "--quiet") == (0, "", "")
@@ -144,7 +145,7 @@ def test_output_for_spreadsheets_has_as_many_cells_in_every_line(call, verb):
     assert len(rows) > 1 and len({len(row) for row in rows}) == 1
 
 
-@pytest.mark.parametrize("verb", ["new", "report", *MAKERS])
+@pytest.mark.parametrize("verb", ["export", "new", "report", *MAKERS])
 def test_writing_quietly_is_silent(call, verb):
     assert call(VERBS[verb], "--quiet") == (0, "", "")
 
