@@ -81,7 +81,7 @@ REQUIRED = {"browser": "DSE_BROWSER_TESTS", "torch": "DSE_TORCH_TESTS", "postgre
 
 SUBJECTS = {
     "browser": "of the report in a browser",
-    "torch": "of the GPU benchmark",
+    "torch": "of the GPU benchmark and the sampler gp",
     "postgresql": "of studies in PostgreSQL",
 }
 ADVICE = {

@@ -444,15 +444,18 @@ def test_the_password_of_an_environment_variable_is_nowhere_in_the_run(tmp_path,
         ("optuna:RandomSampler", {"batch": 7}),
         ("cmaes", {"n_startup_trials": 5, "use_separable_cma": True}),
         ("cmaes", {"with_margin": True}),
+        pytest.param("gp", {"n_startup_trials": 5}, marks=pytest.mark.torch),
     ],
 )
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_samplers_of_optuna_with_their_options(tmp_path, sampler, options):
     sweep = {**SWEEP, "search": {"sampler": sampler, "n_designs": 40, "options": options}}
+    if sampler == "gp":
+        sweep["search"]["n_designs"] = 10
     if sampler == "cmaes":
         sweep["objectives"] = SWEEP["objectives"][:1]
     one, other = (run(parse_spec(sweep), out=tmp_path / name) for name in ("one", "other"))
-    assert one.manifest["counts"]["evaluated"] == 40
+    assert one.manifest["counts"]["evaluated"] == sweep["search"]["n_designs"]
     assert one.designs.equals(other.designs)
 
 

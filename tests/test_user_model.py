@@ -280,6 +280,12 @@ def test_wrong_models(model, changes, says):
         sweep(model, **changes)
 
 
+def test_a_wrong_model_is_not_told_again_for_each_of_its_metrics():
+    with pytest.raises(SpecError) as error:
+        sweep({"function": "own:noise", "metrics": {"noise_db": "dB"}, "time_out": 3})
+    assert [fault.path for fault in error.value.faults] == ["model.time_out"]
+
+
 # -- asked once, in parallel, resumable ----------------------------------------------------------------------------
 
 

@@ -108,6 +108,9 @@ class _Reader:
         self.faults += check_baselines(self.root, {k: v for k, v in baselines.items() if v is not None}, self.library)
         if search is not None:
             self.faults += check_enumerable(self.root, space, search)
+        if self.model is None and self._has("model"):
+            # Which metrics there are is known once the model is right.
+            self.faults = [one for one in self.faults if not one.path.endswith(".metric")]
         if self.faults:
             raise SpecError(self.faults)
         assert header is not None and search is not None and economics is not None and results is not None
