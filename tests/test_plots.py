@@ -84,6 +84,7 @@ def test_every_kind_of_figure_lies_in_the_run(stored, figures):
         "latency-chat",
         "sensitivity",
         "hypervolume",
+        "margins",
     }
     assert {path.parent for path in figures} == {stored.path / "plots"}
     assert len(figures) == 2 * len(names)
@@ -112,6 +113,7 @@ def test_no_figure_is_blank(figures):
         ("breakdown-power-chat", ["[W]", "conversion loss", "a100"]),
         ("breakdown-area", ["[mm²]", "mac array", "blocks not published"]),
         ("breakdown-cost", ["[USD]", "baselines n/a"]),
+        ("margins", ["designs", "% of the bound", "tdp_w &lt;= 400", "missed", "met by every design:"]),
     ],
 )
 def test_labels_carry_names_and_units(figures, stem, words):

@@ -11,12 +11,13 @@ from dse.spec.words import one_of, quoted, suggest
 
 KINDS = (
     "pareto", "pareto3d", "parallel", "roofline", "breakdown", "floorplan", "latency", "sensitivity", "hypervolume",
-    "robust",
+    "margins", "robust",
 )  # fmt: skip
 """What can be drawn: the front; parallel coordinates; of the knee its rooflines, its die, and its latency against batch
-and context; power, area and cost by block; which parameters decide; the progress of the search; joint draws."""
+and context; power, area and cost by block; which parameters decide; the progress of the search; how far designs are
+from each constraint; joint draws."""
 
-OWN_KINDS = ("pareto", "pareto3d", "parallel", "hypervolume")
+OWN_KINDS = ("pareto", "pareto3d", "parallel", "hypervolume", "margins")
 """Those that show no built-in equations: what is drawn of a run whose model replaces them."""
 
 FORMATS = ("png", "svg", "pdf")
@@ -51,6 +52,7 @@ def plot_run(
     from dse.evaluate import Evaluator
     from dse.plots.breakdown import draw_breakdowns
     from dse.plots.design import draw_floorplan, draw_latency
+    from dse.plots.margins import draw_margins
     from dse.plots.parallel import draw_parallel
     from dse.plots.pareto import draw_pareto
     from dse.plots.reading import explanations_of, scene_of
@@ -78,6 +80,7 @@ def plot_run(
             paths += draw_latency(words, Evaluator(run.spec), pick["design"], folder, wanted)
         paths += draw_sensitivity(run, folder, wanted) if "sensitivity" in chosen else []
         paths += draw_hypervolume(run, folder, wanted) if "hypervolume" in chosen and len(run.progress) else []
+        paths += draw_margins(run, folder, wanted) if "margins" in chosen and len(run.margins) else []
         if "robust" in chosen and has_draws(run):
             paths += draw_robustness(run, folder, wanted)
         elif kinds is not None and "robust" in chosen:
