@@ -341,7 +341,11 @@ def test_a_kill_in_the_middle_of_a_stretch_loses_no_answer(folder):
     assert len(asked(folder)) <= 40 + 1 and kept >= 6
 
 
-def test_processes_have_no_influence(folder):
+def test_processes_have_no_influence_wherever_they_were_started(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    with Spread(jobs=2).workers() as elsewhere:
+        list(elsewhere.map(abs, [(-1,)] * 8))
+    monkeypatch.chdir(folder)
     one = run(sweep("own:noise"), out=folder / "one")
     two = run(sweep({"function": "own:noises", "batch": 3}), out=folder / "two", spread=Spread(jobs=2))
     assert (one.path / "pareto.csv").read_bytes() == (two.path / "pareto.csv").read_bytes()

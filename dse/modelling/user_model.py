@@ -102,7 +102,9 @@ class UserModel:
 
     def _ask(self, keys: Sequence[str], rows: Sequence[Row]) -> None:
         size = self.model.batch or 1
-        tasks = [(self.model, rows[first : first + size]) for first in range(0, len(rows), size)]
+        # A worker may have been started elsewhere: what this process calls "." is another folder to it.
+        model = self.model.model_copy(update={"folder": str(Path(self.model.folder).resolve())})
+        tasks = [(model, rows[first : first + size]) for first in range(0, len(rows), size)]
         done = 0
         for answers in self.map(answered, tasks):
             self.memory.add(dict(zip(keys[done : done + len(answers)], answers, strict=True)))
