@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from fused import fused_loop
 
-from cost_models.columns import Designs, FloatArray, select
+from cost_models.table import Designs, FloatArray, select
 from dse.evaluate import Evaluator
 from dse.loop import explore
 from dse.samplers import sampler_of

@@ -14,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 
-from cost_models.columns import INACTIVE, Choice
+from cost_models.table import INACTIVE, Choice
 
 INFIX = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "less": "<", "less_equal": "<=",

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.columns import FloatArray, row_count
+from cost_models.table import FloatArray, row_count
 from dse.front import Front, hypervolume, normalised
 from dse.loop import explore
 from dse.plots.style import DASHES, SERIES, drawing, new_figure, save

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cost_models.columns import Choice, FloatArray, Number
+from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 
 HEAT_FIGURES = {

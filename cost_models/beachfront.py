@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.area import sides_mm
-from cost_models.columns import Choice, FloatArray, Number
 from cost_models.library import load_library
 from cost_models.memory import memory_technology
+from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE
 

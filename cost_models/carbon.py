@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_models.columns import Choice, FloatArray, Number
 from cost_models.cost import SECONDS_PER_YEAR
 from cost_models.library import load_library
+from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import MM2_PER_CM2
 

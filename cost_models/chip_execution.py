@@ -19,11 +19,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cost_models.columns import Number
 from cost_models.compression import stored_bits
 from cost_models.errors import ExecutionError
 from cost_models.library import Chip, WeightFormat
 from cost_models.peaks import OPERAND_WIDTHS, peak_ops_per_s
+from cost_models.table import Number
 from cost_models.technology import Technology
 from cost_models.units import OPS_PER_MAC, TERA
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from cost_models.codes.decoder import plane_bits
 from cost_models.codes.entropy import binary_entropy
-from cost_models.columns import FloatArray, Number
 from cost_models.library import WeightFormat
+from cost_models.table import FloatArray, Number
 
 LONGEST_RUN_BITS = 16
 """Bits of a run up to which the best run-length code is looked for."""

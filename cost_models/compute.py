@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.codes.decoder import decoder_hardware
-from cost_models.columns import Choice, FloatArray, Number
 from cost_models.compression import xor_outputs
 from cost_models.execution import Lanes, execution
 from cost_models.library import WeightFormat, load_library
 from cost_models.storage import Storage
+from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, FEMTO, GIGA, MM2_PER_UM2, PICO, TERA
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.library import load_library
+from cost_models.table import FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import MM2_PER_CM2
 

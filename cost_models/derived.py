@@ -8,8 +8,8 @@ from typing import Literal, cast
 
 import numpy as np
 
-from cost_models.columns import FloatArray
 from cost_models.quantities import METRICS, Metric
+from cost_models.table import FloatArray
 
 Formula = Callable[[Mapping[str, FloatArray]], FloatArray]
 

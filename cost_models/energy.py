@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.columns import FloatArray
 from cost_models.machine import Machine
 from cost_models.passes import PassTime
 from cost_models.roofline import Formats, expansion_macs
 from cost_models.serving import Serving
 from cost_models.software import Software
+from cost_models.table import FloatArray
 
 
 @dataclass(frozen=True)

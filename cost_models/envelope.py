@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.machine import Machine
 from cost_models.passes import PassTime, decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
 from cost_models.software import Software
+from cost_models.table import FloatArray, Number
 
 
 def envelope_machine(

@@ -22,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cost_models.codes.lanes import lane_efficiency
-from cost_models.columns import INACTIVE, Choice, FloatArray, Number
 from cost_models.library import WeightFormat
 from cost_models.storage import Storage
+from cost_models.table import INACTIVE, Choice, FloatArray, Number
 from cost_models.technology import Technology
 
 EXECUTIONS = ("dense", "direct", "gated", "skip", "bit_plane", "look_up", "dequantise")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.cost import SECONDS_PER_YEAR
+from cost_models.table import FloatArray, Number
 from cost_models.technology import Technology
 
 

@@ -8,13 +8,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray, Number
 from cost_models.energy import Energy, pass_energy
 from cost_models.machine import Machine
 from cost_models.passes import PassTime, decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Footprint, Serving, footprint
 from cost_models.software import Software
+from cost_models.table import FloatArray, Number
 
 
 @dataclass(frozen=True)

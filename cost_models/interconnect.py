@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.machine import Machine
 from cost_models.software import Software
+from cost_models.table import FloatArray, Number
 
 
 def all_reduce_s(size_bytes: Number, chips: Number, machine: Machine, software: Software) -> FloatArray:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models import carbon
-from cost_models.columns import Choice, FloatArray
 from cost_models.library import Library, load_library
+from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, PICO
 

@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.carbon import g_per_million_tokens
-from cost_models.columns import FloatArray, Number
 from cost_models.cost import usd_per_million_tokens
 from cost_models.inference import Inference
 from cost_models.machine import Machine
@@ -17,6 +16,7 @@ from cost_models.operating import Limits, Operating, operating_point
 from cost_models.quality import Quality
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
+from cost_models.table import FloatArray, Number
 from cost_models.technology import Technology
 
 

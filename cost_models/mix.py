@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
+from cost_models.table import FloatArray, Number
 
 ADDED = (
     "ms_per_token",

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray, Number
 from cost_models.inference import Inference, infer
 from cost_models.machine import Machine
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
 from cost_models.software import Software
+from cost_models.table import FloatArray, Number
 
 LARGEST_DOUBLINGS = 16
 """Batches of up to 2^16 sequences are considered."""

@@ -13,12 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.interconnect import send_s
 from cost_models.machine import Machine
 from cost_models.roofline import Formats, OperatorTime, decode_attention_share, time_operators
 from cost_models.serving import Serving
 from cost_models.software import Software
+from cost_models.table import FloatArray, Number
 from cost_models.workload import (
     Operators,
     Shape,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.compute import Scales
+from cost_models.table import FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, FEMTO, PICO
 

@@ -14,13 +14,13 @@ import numpy as np
 from cost_models import power
 from cost_models.carbon import die_kg, dram_kg
 from cost_models.chip_execution import chip_execution, execution_gain
-from cost_models.columns import Choice, FloatArray, Number
 from cost_models.compute import HEAD_BITS, Scales, head_operand_bits
 from cost_models.cost import good_share
 from cost_models.errors import LibraryError
 from cost_models.library import Chip, WeightFormat
 from cost_models.machine import Machine
 from cost_models.peaks import peak_ops_per_s
+from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
 

@@ -13,10 +13,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray, Number
 from cost_models.compression import stored_bits
 from cost_models.library import Model, WeightFormat
 from cost_models.parameters import count_parameters
+from cost_models.table import FloatArray, Number
 from cost_models.technology import Technology
 
 BoolArray: TypeAlias = NDArray[np.bool_]

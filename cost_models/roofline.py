@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.interconnect import all_reduce_s
 from cost_models.machine import Machine
 from cost_models.software import Software
+from cost_models.table import FloatArray, Number
 from cost_models.workload import Operators
 
 

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.library import Model
 from cost_models.parameters import count_parameters
 from cost_models.roofline import Formats
+from cost_models.table import FloatArray, Number
 from cost_models.workload import Shape, kv_cache_elements
 
 Parallelism = Literal["tensor", "pipeline", "layer_split"]

@@ -8,12 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from cost_models import area, carbon, compute, cost, memory, power
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number
 from cost_models.cost import Economics
 from cost_models.execution import Lanes
 from cost_models.machine import Machine
 from cost_models.quantities import PARAMETERS, Parameter
 from cost_models.storage import Storage
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIGA, MIB, OPS_PER_MAC, PICO
 

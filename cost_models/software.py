@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 
-from cost_models.columns import Choice, FloatArray
 from cost_models.library import Chip, load_library
+from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cost_models.columns import Choice, FloatArray, Number
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Figure, load_library
+from cost_models.table import Choice, FloatArray, Number
 
 T = TypeVar("T")
 

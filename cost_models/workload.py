@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.library import Model
 from cost_models.parameters import dense_layers, ffn_matrices, kv_elements_per_token, layer_weights
+from cost_models.table import FloatArray, Number
 
 WeightClass = Literal["linear", "expert", "head", "attention"]
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.columns import Choice, Column, row_count
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.table import Choice, Column, row_count
 from dse.evaluate import Evaluator
 from dse.loop import ProgressSink
 from dse.loop import run as _run

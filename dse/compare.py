@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cost_models.columns import row_count
 from cost_models.metrics import Served, workload_metrics
+from cost_models.table import row_count
 from dse.errors import NOWHERE, Fault, SpecError
 from dse.evaluate import Evaluator, filled
 from dse.results.picks import Setting, designs_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.front import nondominated
 from dse.results.store import StoredRun
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.chip_execution import chip_execution
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, Number
 from cost_models.compression import stored_bits
 from cost_models.derived import derived_metrics, with_inputs
 from cost_models.inference import infer
@@ -33,6 +32,7 @@ from cost_models.serving import Parallelism, Serving
 from cost_models.silicon import design_machine
 from cost_models.software import Software, default_stack, software
 from cost_models.storage import Storage
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number
 from cost_models.technology import Technology
 from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.modelling.user_model import Modelled, UserModel

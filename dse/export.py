@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.columns import Choice, Column
+from cost_models.table import Choice, Column
 from dse.errors import RunError
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 
 
 def nondominated(points: FloatArray, *, keep_equal: bool = False) -> NDArray[np.bool_]:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
 from cost_models.machine import Machine
 from cost_models.metrics import Served
+from cost_models.table import FloatArray, Number
 from dse.errors import Fault, SpecError
 from dse.spec import ConstraintSpec, Spec
 

@@ -23,7 +23,7 @@ import pandas as pd
 import yaml
 from scipy.optimize import least_squares
 
-from cost_models.columns import Choice, FloatArray
+from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from dse.validate import MeasurementError, operators, read_measurements, requests
 

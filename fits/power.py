@@ -25,8 +25,8 @@ import pandas as pd
 import yaml
 from scipy.optimize import least_squares
 
-from cost_models.columns import FloatArray
 from cost_models.library import load_library
+from cost_models.table import FloatArray
 from cost_models.technology import Technology
 from dse.validate import power
 from dse.validate.machines import stacks

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cost_models.columns import FloatArray
 from cost_models.library import load_library
 from cost_models.library_files import read_yaml
+from cost_models.table import FloatArray
 from fits import quality_fit
 from fits.quality_fit import FOLDS, Constants, Form, Intervals, bootstrap, calibrate, cross_validate, fit
 from fits.quality_ranges import ranges

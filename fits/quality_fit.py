@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
-from cost_models.columns import FloatArray
 from cost_models.quality import pruning_damage, quantisation_damage, rise
+from cost_models.table import FloatArray
 from cost_models.technology import Technology
 from fits.quality_rows import PRUNING_CLASSES, PRUNING_RISE, QUANTISATION_CLASSES
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cost_models.columns import FloatArray
 from cost_models.quality import rise
+from cost_models.table import FloatArray
 from cost_models.technology import Technology
 from fits.quality_fit import Constants, Errors, Form, cross_validate, damage_of, errors_of, fit
 

@@ -23,8 +23,8 @@ import pandas as pd
 import yaml
 from scipy.optimize import least_squares
 
-from cost_models.columns import Choice, FloatArray
 from cost_models.library import load_library
+from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from dse.validate import requests
 from dse.validate.machines import stacks

@@ -15,11 +15,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from cost_models.columns import Choice
 from cost_models.compression import entropy_bound, stored_bits
 from cost_models.execution import Lanes, work_of
 from cost_models.library import load_library
 from cost_models.storage import varied
+from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
 from dse.space import Space

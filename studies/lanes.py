@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from cost_models.columns import Choice
+from cost_models.table import Choice
 from dse.evaluate import Evaluator
 from dse.space import Space
 from dse.spec import load_spec

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cost_models.columns import Choice, Designs, row_count
+from cost_models.table import Choice, Designs, row_count
 from dse.samplers.base import Judged
 
 SWEEP: dict[str, Any] = {

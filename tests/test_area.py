@@ -12,8 +12,8 @@ from cost_models.area import (
     sides_mm,
     total,
 )
-from cost_models.columns import Choice
 from cost_models.library import load_library
+from cost_models.table import Choice
 from cost_models.technology import Technology
 
 TECHNOLOGY = Technology()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_models.carbon import die_kg, dram_kg, g_per_million_tokens
-from cost_models.columns import Choice
+from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
 from dse.results.picks import designs_of

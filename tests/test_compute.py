@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_models.codes.lanes import lane_efficiency
-from cost_models.columns import Choice
 from cost_models.compression import stored_bits
 from cost_models.compute import (
     Scales,
@@ -20,6 +19,7 @@ from cost_models.compute import (
 from cost_models.execution import Lanes
 from cost_models.library import load_library
 from cost_models.storage import Storage
+from cost_models.table import Choice
 from cost_models.technology import Technology
 
 LIBRARY = load_library()

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cost_models.columns import Choice
 from cost_models.energy import pass_energy
 from cost_models.library import load_library
 from cost_models.passes import decode_pass
@@ -13,6 +12,7 @@ from cost_models.published import chip_machine
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
 from cost_models.software import software
+from cost_models.table import Choice
 from cost_models.technology import Technology
 
 LIBRARY, TECHNOLOGY = load_library(), Technology()

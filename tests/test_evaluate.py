@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cost_models.columns import Choice
 from cost_models.library import load_library
 from cost_models.parameters import count_parameters
+from cost_models.table import Choice
 from dse.evaluate import Evaluator, filled
 from dse.space import Space
 from dse.spec import load_spec, parse_spec

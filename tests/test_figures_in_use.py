@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.beachfront import carried
-from cost_models.columns import Choice
 from cost_models.errors import UnknownEntryError
 from cost_models.library import load_library
+from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.errors import SpecError
 from dse.robustness.founding import carried_rows

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cost_models.columns import Choice
 from cost_models.interconnect import all_gather_s, all_reduce_s, send_s
 from cost_models.software import software
+from cost_models.table import Choice
 from cost_models.technology import Technology
 
 PROFILE = {"collective_base_s": 5e-6, "collective_hop_s": 1e-6, "collective_share": 0.5}

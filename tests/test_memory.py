@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.columns import Choice
 from cost_models.errors import UnknownEntryError
 from cost_models.library import load_library
 from cost_models.memory import memory_system, memory_technology
+from cost_models.table import Choice
 from cost_models.technology import Technology
 
 LIBRARY = load_library()

@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.columns import Choice
 from cost_models.envelope import envelope_machine, least_work
 from cost_models.inference import infer
 from cost_models.library import load_library
@@ -12,6 +11,7 @@ from cost_models.operating import Limits, keeps, operating_point
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
 from cost_models.software import software
+from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.errors import SpecError
 from dse.evaluate import Evaluator

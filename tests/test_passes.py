@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.columns import Choice
 from cost_models.inference import decode_bound_s, infer
 from cost_models.library import load_library
 from cost_models.machine import Machine
@@ -14,6 +13,7 @@ from cost_models.published import chip_machine
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
 from cost_models.software import software
+from cost_models.table import Choice
 from cost_models.technology import Technology
 
 LIBRARY, TECHNOLOGY = load_library(), Technology()

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cost_models.columns import INACTIVE, Choice
+from cost_models.table import INACTIVE, Choice
 from dse.evaluate import Evaluation, Evaluator
 from dse.results.picks import choose_picks, designs_of, settings_of
 from dse.results.rows import Rows

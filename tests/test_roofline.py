@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.columns import Choice
 from cost_models.library import load_library
 from cost_models.machine import Machine
 from cost_models.roofline import Formats, by_class, decode_attention_share, row_slots, time_operators
 from cost_models.software import software
+from cost_models.table import Choice
 from cost_models.technology import Technology
 from cost_models.workload import Shape, linear_operators
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.columns import Choice
+from cost_models.table import Choice
 from dse.evaluate import Evaluation, Evaluator
 from dse.results.rows import MARGIN_PREFIX, Rows, Thinned, joined
 from dse.spec import parse_spec

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cost_models.columns import Choice, Designs, row_count
+from cost_models.table import Choice, Designs, row_count
 from dse.errors import MissingPackageError, SamplerError, SpecError
 from dse.front import Front
 from dse.samplers import Judged, Sampler, make_sampler, sampler_of

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.codes.lanes import lane_efficiency
-from cost_models.columns import INACTIVE, Choice
 from cost_models.compression import stored_bits
 from cost_models.cost import Economics
 from cost_models.errors import UnknownEntryError
@@ -15,6 +14,7 @@ from cost_models.library_models import FREE_FIELDS
 from cost_models.machine import Machine
 from cost_models.quantities import PARAMETERS
 from cost_models.silicon import design_machine, fill_defaults
+from cost_models.table import INACTIVE, Choice
 from cost_models.technology import Technology
 
 LIBRARY = load_library()

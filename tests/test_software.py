@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from cost_models.columns import Choice
 from cost_models.library import load_library
 from cost_models.software import PACED, Software, default_stack, software, stack_for_software
+from cost_models.table import Choice
 from cost_models.technology import Technology
 
 LIBRARY = load_library()

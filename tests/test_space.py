@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.columns import INACTIVE, Choice, Column, Designs, row_count, select
+from cost_models.table import INACTIVE, Choice, Column, Designs, row_count, select
 from dse.errors import SpecError
 from dse.space import Space
 from dse.space.codecs import Continuous, Listed, WholeNumbers, spread, stepped

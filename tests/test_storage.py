@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from cost_models.codes.decoder import encoding_efficiency
 from cost_models.codes.lanes import lane_efficiency
-from cost_models.columns import INACTIVE, Choice
 from cost_models.compression import entropy_bound, stored_bits
 from cost_models.execution import EXECUTIONS, Lanes, execution, executions_of
 from cost_models.library import load_library
 from cost_models.storage import Storage, varied
+from cost_models.table import INACTIVE, Choice
 from cost_models.technology import Technology
 
 LIBRARY = load_library()

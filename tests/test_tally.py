@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.columns import INACTIVE, Choice
+from cost_models.table import INACTIVE, Choice
 from dse.evaluate import Evaluation
 from dse.results.rows import Rows
 from dse.results.tally import NO_OBJECTIVE, Tally

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cost_models.columns import Choice
 from cost_models.library import load_library
 from cost_models.passes import decode_pass, prefill_pass
 from cost_models.published import chip_machine
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
 from cost_models.software import software, stack_for_software
+from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.validate import MeasurementError, read_measurements, run_validation
 from dse.validate import requests as served

@@ -20,7 +20,7 @@ from cost_models.codes.patterns import NofM, Tiled
 from cost_models.codes.planes import XorPlanes
 from cost_models.codes.pruning import check_matrix, magnitude_mask, nm_mask
 from cost_models.codes.quantising import quantise
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 
 HALF_BITS = 16
 SECOND_GROUP = 256

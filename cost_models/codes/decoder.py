@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cost_models.codes.bitstream import CompressionError
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 
 TABLE = Path(__file__).parents[1] / "library" / "xor_efficiency.csv"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_models.columns import FloatArray, Number
+from cost_models.table import FloatArray, Number
 
 
 def binary_entropy(share: Number) -> FloatArray:

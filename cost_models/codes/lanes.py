@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cost_models.codes.bitstream import CompressionError
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 
 CHUNK = 1 << 21
 """Probabilities held at a time."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.codes.bitstream import CompressionError
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 
 Mask = NDArray[np.bool_]
 Seed = int | np.random.Generator

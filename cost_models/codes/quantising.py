@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.codes.bitstream import CompressionError
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 
 Codes = NDArray[np.unsignedinteger[Any]]
 

@@ -17,13 +17,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cost_models.columns import Choice, FloatArray, Number
 from cost_models.envelope import envelope_machine, least_work
 from cost_models.library import load_library
 from cost_models.passes import decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Serving, footprint
 from cost_models.software import Software, software
+from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from dse.audit.consistent import Extent, Settling, extents_of, settling_facts
 from dse.audit.records import Claim, RatesSubject

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from cost_models.columns import FloatArray
 from cost_models.library import load_library
 from cost_models.quantities import metric_of
+from cost_models.table import FloatArray
 from cost_models.technology import Technology
 from dse.audit.records import ChipSubject, Claim, ClaimsFile, DesignSubject
 from dse.evaluate import Evaluator

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.columns import FloatArray
 from cost_models.operating import LARGEST_DOUBLINGS
+from cost_models.table import FloatArray
 from dse.evaluate import Evaluator
 from dse.results.picks import Setting, designs_of
 from dse.space.tables import repeated

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from cost_models.chip_execution import chip_execution
-from cost_models.columns import Choice, Designs, FloatArray, row_count
 from cost_models.cost import Economics
 from cost_models.library import load_library
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
 from cost_models.software import default_stack
+from cost_models.table import Choice, Designs, FloatArray, row_count
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator, filled, serve_chip
 from dse.explain.passes import number, pass_table

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from cost_models.columns import Number
 from cost_models.energy import Energy
 from cost_models.inference import decode_bound_s
 from cost_models.machine import Machine
 from cost_models.passes import PassTime
 from cost_models.roofline import by_class
 from cost_models.serving import Serving
+from cost_models.table import Number
 from dse.explain.records import BOUNDS, EXPOSED, OUTSIDE, OperatorRow, PassTable
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.evaluate import Evaluator
 from dse.space import Space
 from dse.spec import Spec

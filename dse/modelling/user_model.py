@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray
 from dse.errors import Fault, RunError, SpecError
 from dse.modelling.answers import Answer
 from dse.modelling.calls import Row, answered, fault_of

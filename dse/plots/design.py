@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
-from cost_models.columns import Column, FloatArray, select
 from cost_models.library import load_library
+from cost_models.table import Column, FloatArray, select
 from dse.evaluate import Evaluator
 from dse.explain import Explanation
 from dse.plots.style import DASHES, FILLS, HATCHES, MARKERS, SERIES, freeze_layout, new_figure, save, scale_axis, short

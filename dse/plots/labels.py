@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.plots.style import LEAST_POINTS
 
 _DISTANCES = (2.0, 9.0, 19.0, 33.0, 51.0, 73.0, 99.0)

@@ -15,7 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.plots.scene import Scene
 from dse.plots.style import (
     BLACK,

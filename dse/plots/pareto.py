@@ -15,7 +15,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.plots.labels import Label, place_labels
 from dse.plots.scene import Limit, Scene
 from dse.plots.style import (

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.explain import OUTSIDE, Explanation, PassTable, WorkloadTable
 from dse.plots.labels import Label, place_labels
 from dse.plots.style import (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.evaluate import Evaluation, Evaluator
 from dse.relaxation.axes import widened_axes
 from dse.relaxation.search import UNDEFINED, Ground, refined, total_misses

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.columns import Designs, FloatArray, row_count, select
+from cost_models.table import Designs, FloatArray, row_count, select
 from dse.evaluate import Evaluation, Evaluator
 from dse.results.picks import Setting, settings_of
 from dse.results.rows import Rows, joined

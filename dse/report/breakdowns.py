@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from cost_models.columns import Designs, FloatArray, Number, row_count
 from cost_models.energy import Energy
 from cost_models.inference import decode_bound_s
 from cost_models.machine import Machine
 from cost_models.metrics import Served
 from cost_models.passes import PassTime
+from cost_models.table import Designs, FloatArray, Number, row_count
 from dse.evaluate import Evaluator, filled
 from dse.explain import BOUNDS, OUTSIDE
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, Choice, Column, FloatArray
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
+from cost_models.table import INACTIVE, Choice, Column, FloatArray
 from dse.report.packing import Packable, rounded
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun

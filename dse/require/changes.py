@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cost_models.columns import FloatArray
 from cost_models.library import load_library
 from cost_models.quantities import METRICS, PARAMETERS
+from cost_models.table import FloatArray
 from dse.evaluate import Evaluation, Evaluator
 from dse.results.picks import Setting
 from dse.space import Space

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from cost_models.area import perimeter_mm
-from cost_models.columns import Choice
 from cost_models.library import load_library
 from cost_models.memory import memory_system
+from cost_models.table import Choice
 from dse.evaluate import Evaluator
 from dse.space import Space
 from dse.space.tables import axis_values

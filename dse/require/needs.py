@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.columns import Choice, Column, FloatArray
 from cost_models.compression import stored_bits
 from cost_models.envelope import envelope_machine, least_work
 from cost_models.library import load_library
@@ -22,6 +21,7 @@ from cost_models.passes import decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Serving, footprint
 from cost_models.software import Software, software
+from cost_models.table import Choice, Column, FloatArray
 from dse.evaluate import Evaluator, filled, own_formats, served_parts
 from dse.require.memory import MemoryOption, memory_options
 from dse.require.sizing import SizedDesign, sized_designs

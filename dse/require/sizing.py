@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cost_models.columns import Choice, select
+from cost_models.table import Choice, select
 from dse.evaluate import Evaluator
 from dse.results.picks import Setting, settings_of
 from dse.space import Space

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.front import Front
 from dse.results.rows import Rows, Thinned, distinct, joined
 from dse.results.tally import Tally, tally_of

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.columns import Choice, Column, Designs, FloatArray, select
 from cost_models.quantities import PARAMETERS
+from cost_models.table import Choice, Column, Designs, FloatArray, select
 from dse.evaluate import filled
 from dse.front import normalised
 from dse.results.rows import Rows

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray, select
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, select
 from dse.evaluate import Evaluation
 
 if TYPE_CHECKING:

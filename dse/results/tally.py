@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, Choice, Column, FloatArray
+from cost_models.table import INACTIVE, Choice, Column, FloatArray
 from dse.results.rows import Rows
 from dse.results.tally_axes import Binning, binning_of
 from dse.results.tally_decided import Decided

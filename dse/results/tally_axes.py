@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, FloatArray
+from cost_models.table import INACTIVE, FloatArray
 from dse.space import SpaceParameter
 from dse.space.codecs import WholeNumbers
 

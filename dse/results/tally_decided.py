@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

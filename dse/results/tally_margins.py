@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 
 PER_UNIT = 10
 """Intervals of a margin of 100 %."""

@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray
 from cost_models.quantities import MEETS_ALL
+from cost_models.table import FloatArray
 from dse.front import nondominated
 from dse.margins import constraint_margin
 from dse.results.outcome import Outcome

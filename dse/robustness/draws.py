@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from cost_models.columns import FloatArray
 from cost_models.library import Figure, Library, load_library
+from cost_models.table import FloatArray
 from dse.spec import FigureSpec
 
 

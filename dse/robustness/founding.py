@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.beachfront import Carried, carried
-from cost_models.columns import Choice, FloatArray
+from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from dse.robustness.draws import joint_draws, spreads_of
 

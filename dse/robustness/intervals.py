@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray
 from cost_models.quantities import TECHNOLOGY_PREFIX
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray
 from cost_models.technology import Technology
 from dse.evaluate import Evaluation, Evaluator
 from dse.front import nondominated

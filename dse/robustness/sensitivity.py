@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
 from dse.results.picks import Setting, designs_of

@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import Column, FloatArray
+from cost_models.table import Column, FloatArray
 from dse.errors import SamplerError
 from dse.space import Space
 

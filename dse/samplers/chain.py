@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import Column, Designs, FloatArray, row_count, select
+from cost_models.table import Column, Designs, FloatArray, row_count, select
 from dse.errors import SamplerError
 from dse.front import Front
 from dse.samplers.base import Judged, LearningSampler, Sampler, Turns

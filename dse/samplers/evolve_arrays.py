@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.front import ranks
 from dse.space import Space
 from dse.spec.search import EvolveOptions

@@ -23,7 +23,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.problems.static import StaticProblem
 from pymoo.util.ref_dirs import get_reference_directions
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.samplers.evolve_arrays import MATING_ROUNDS, Operators, Proposed, Rows, row_keys, to_cells, tournament
 from dse.space import Space
 

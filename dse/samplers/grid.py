@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cost_models.columns import Column
+from cost_models.table import Column
 from dse.errors import Fault, SpecError
 from dse.samplers.base import StreamingSampler
 from dse.space import Space

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.columns import Column, FloatArray
+from cost_models.table import Column, FloatArray
 from dse.errors import Fault, MissingPackageError, SamplerError, SpecError
 from dse.samplers.base import Judged, Turns
 from dse.samplers.optuna_options import made_arguments

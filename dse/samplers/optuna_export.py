@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.columns import Designs, FloatArray
+from cost_models.table import Designs, FloatArray
 from dse.errors import RunError
 from dse.samplers.optuna_quiet import quiet
 from dse.samplers.optuna_storage import append, open_storage

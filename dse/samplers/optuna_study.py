@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.errors import RunError
 from dse.samplers.optuna_quiet import quiet
 from dse.samplers.optuna_storage import append, open_storage

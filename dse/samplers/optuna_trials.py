@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.columns import INACTIVE, Choice, Column, Designs, FloatArray
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray
 from dse.space import Space
 from dse.spec import FixedSpec, ParameterSpec, RangeSpec
 

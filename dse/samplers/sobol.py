@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.columns import Column, FloatArray
+from cost_models.table import Column, FloatArray
 from dse.samplers.base import StreamingSampler
 from dse.space import Space
 

@@ -11,8 +11,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from cost_models.columns import Designs, row_count, select
 from cost_models.library import use_library
+from cost_models.table import Designs, row_count, select
 from dse.evaluate import Evaluation, Evaluator
 from dse.modelling.user_model import UserModel
 from dse.results.keeper import Keeper

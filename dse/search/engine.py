@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.columns import row_count
+from cost_models.table import row_count
 from dse.errors import RunError
 from dse.margins import check_baselines
 from dse.results.keeper import Keeper

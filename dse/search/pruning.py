@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.evaluate import Evaluation, Evaluator
 from dse.results.rows import Rows
 from dse.results.tally import Tally

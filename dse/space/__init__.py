@@ -1,6 +1,6 @@
 """The design space of a sweep: unit cube to designs and back, and its grid.
 
-A design is one row of a table of columns (`cost_models.columns.Designs`). Every parameter that the sweep leaves
+A design is one row of a table of columns (`cost_models.table.Designs`). Every parameter that the sweep leaves
 free has one coordinate in the unit cube, whatever conditions it stands under; a parameter that does not apply in a
 row is NaN there (`INACTIVE` for names), its coordinate is ignored, and models take the parameter's default.
 Two rows are the same design if their active values are equal.
@@ -15,8 +15,8 @@ from graphlib import TopologicalSorter
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import Column, Designs, FloatArray, row_count
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX
+from cost_models.table import Column, Designs, FloatArray, row_count
 from dse.errors import Fault, Place, SpecError
 from dse.space.codecs import Codec
 from dse.space.grid import Grid

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.spec import RangeSpec
 
 

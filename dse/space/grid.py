@@ -15,7 +15,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from dse.errors import NOWHERE, Fault, SpecError
 from dse.space.parameters import SpaceParameter
 

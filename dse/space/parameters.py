@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.columns import INACTIVE, Choice, Column, FloatArray
+from cost_models.table import INACTIVE, Choice, Column, FloatArray
 from dse.space.codecs import Codec, Listed, range_codec
 from dse.spec import ParameterSpec, RangeSpec, ValuesSpec
 

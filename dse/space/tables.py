@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cost_models.columns import Choice, Column, Designs, FloatArray, row_count
+from cost_models.table import Choice, Column, Designs, FloatArray, row_count
 from dse.space import Space
 
 Setting = float | int | str

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cost_models.columns import Choice, FloatArray
 from cost_models.compression import stored_bits
 from cost_models.library import Chip, Model, load_library
 from cost_models.machine import Machine
@@ -17,6 +16,7 @@ from cost_models.peaks import OPERAND_WIDTHS, peak_ops_per_s
 from cost_models.published import chip_machine
 from cost_models.roofline import Formats
 from cost_models.software import default_stack, stack_for_software
+from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 
 COLUMNS = tuple(field.name for field in fields(Machine) if field.name not in ("peak_ops_per_s", "blocks", "limits"))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from cost_models.columns import Choice, FloatArray
 from cost_models.interconnect import all_gather_s, all_reduce_s
 from cost_models.machine import Machine
 from cost_models.roofline import Formats, OperatorTime, decode_attention_share, time_operators
 from cost_models.software import Software, software
+from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from cost_models.workload import Operators, WeightClass, distinct_experts
 from dse.validate.machines import families, machines, stacks

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from cost_models.columns import Choice, FloatArray
 from cost_models.energy import pass_energy
 from cost_models.library import load_library
 from cost_models.passes import PassTime, decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
 from cost_models.software import software
+from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from dse.validate import operators
 from dse.validate.machines import families, formats, machines, stacks

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cost_models.columns import Choice, FloatArray, Number
 from cost_models.inference import decode_bound_s
 from cost_models.library import load_library
 from cost_models.machine import Machine
@@ -17,6 +16,7 @@ from cost_models.passes import PassTime, decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Parallelism, Serving, footprint
 from cost_models.software import Software, software
+from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import GIB
 from dse.validate.harness import chunk_rows, same_prompts

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cost_models import area
-from cost_models.columns import Choice
 from cost_models.library import load_library
+from cost_models.table import Choice
 from cost_models.technology import Technology
 from cost_models.units import MM2_PER_UM2
 from dse.validate.silicon_rows import Row, figure, mean_text, one, read_checks, records

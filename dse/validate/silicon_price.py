@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cost_models import cost
-from cost_models.columns import FloatArray
+from cost_models.table import FloatArray
 from cost_models.technology import Technology
 from dse.validate.silicon_rows import Row, figure, one, records
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cost_models.columns import FloatArray
 from cost_models.library import load_library
+from cost_models.table import FloatArray
 from cost_models.technology import Technology
 
 Row = Mapping[str, Any]

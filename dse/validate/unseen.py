@@ -8,8 +8,8 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from cost_models.columns import Choice
 from cost_models.library import load_library
+from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.validate import power
 from dse.validate.machines import generic_stack

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.columns import Designs, FloatArray
+from cost_models.table import Designs, FloatArray
 from dse.compare import baseline_words
 from dse.evaluate import Evaluation, Evaluator
 from dse.margins import check_baselines
