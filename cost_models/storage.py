@@ -15,7 +15,7 @@ import numpy as np
 from cost_models.codes.decoder import encoding_efficiency
 from cost_models.compression import xor_outputs
 from cost_models.library import WeightFormat, load_library
-from cost_models.library_models import FREE_FIELDS
+from cost_models.library.models import FREE_FIELDS
 from cost_models.table import Choice, Column, Designs, FloatArray, Number
 
 

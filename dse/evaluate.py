@@ -19,7 +19,7 @@ from cost_models.compression import stored_bits
 from cost_models.derived import derived_metrics, with_inputs
 from cost_models.inference import infer
 from cost_models.library import Chip, Model, WeightFormat, load_library, use_library
-from cost_models.library_models import FREE_FIELDS
+from cost_models.library.models import FREE_FIELDS
 from cost_models.machine import Machine
 from cost_models.metrics import Served, design_metrics, workload_metrics
 from cost_models.mix import MIX, MIXED, mix_metrics

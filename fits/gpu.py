@@ -232,7 +232,7 @@ def main(words: Sequence[str] | None = None) -> int:
     print(f"{rows['chip'].iloc[0]}: {len(rows)} rows, {fitted.rows} of them fitted; errors are medians")
     print(score(rows, fitted).to_string(index=False))
     profile = entry(fitted, str(rows["chip"].iloc[0]))
-    print(f"\nfor cost_models/library/stacks.yaml:\n{profile}", end="")
+    print(f"\nfor cost_models/library/data/stacks.yaml:\n{profile}", end="")
     if arguments.out is not None:
         arguments.out.write_text(profile, encoding="utf-8")
     return 0

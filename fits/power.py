@@ -102,7 +102,7 @@ def fit(rows: pd.DataFrame, used: FloatArray) -> Fit:
 
 def put(path: str, line: str, name_of_file: str) -> None:
     """Replace one figure of a YAML file of the library."""
-    file = LIBRARY.directory / name_of_file
+    file = LIBRARY.directory / "data" / name_of_file
     text = file.read_text()
     *above, name = path.split(".")
     begin = re.search(rf"^ *{above[-1]}:$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Fit the constants of ``cost_models/library/quality.yaml`` to ``quality.csv``, and say how well they predict.
+"""Fit the constants of ``cost_models/library/data/quality.yaml`` to ``quality.csv``, and say how well they predict.
 
 python -m fits.quality              report
 python -m fits.quality --write      report, and write the constants into quality.yaml
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cost_models.library import load_library
-from cost_models.library_files import read_yaml
+from cost_models.library.files import read_yaml
 from cost_models.table import FloatArray
 from fits import quality_fit
 from fits.quality_fit import FOLDS, Constants, Form, Intervals, bootstrap, calibrate, cross_validate, fit
@@ -79,7 +79,7 @@ def kv_constants(alpha: float) -> Constants:
 
     Measurements are the list ``kv.observations`` of quality.yaml; a mean of y over a mean of (T / 2)^alpha.
     """
-    observed = read_yaml(load_library().directory / "quality.yaml")["quality"]["kv"]["observations"]
+    observed = read_yaml(load_library().directory / "data" / "quality.yaml")["quality"]["kv"]["observations"]
     y = np.array([entry["y"] for entry in observed])
     weight = np.array([(entry["tokens"] / 2) ** alpha for entry in observed])
     damage = float(y.sum() / weight.sum())
@@ -182,7 +182,7 @@ def main() -> None:
         damage, above = constants["kv.damage_at_4_bit"], constants["kv.spread_above"]
         spread["kv.damage_at_4_bit"] = (0.0, damage * float(np.exp(above)))
         spread["joint_interaction"] = (0.0, 2 * constants["joint_interaction"])
-        write(fragment(constants, spread), load_library().directory / "quality.yaml")
+        write(fragment(constants, spread), load_library().directory / "data" / "quality.yaml")
     if options.pictures:
         from fits.quality_pictures import draw
 

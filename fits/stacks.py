@@ -204,7 +204,7 @@ def main() -> None:
     options.add_argument("--no-folds", action="store_true", help="fit once, leave nothing out")
     arguments = options.parse_args()
     rows = open_rows()
-    path = LIBRARY.directory / "stacks.yaml"
+    path = LIBRARY.directory / "data" / "stacks.yaml"
     table = []
     done: Fits = {}
     for stack in arguments.only or SETTINGS["stacks"]:

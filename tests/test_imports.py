@@ -48,8 +48,8 @@ ONE_ROOM = {
     "plotly": ("dse/report",),
     "pint": ("dse/units.py",),
     "yaml": (
-        "cost_models/library_files.py",
-        "cost_models/library_yaml.py",
+        "cost_models/library/files.py",
+        "cost_models/library/plain_yaml.py",
         "dse/yaml_positions.py",
         "dse/results/yaml_text.py",
     ),

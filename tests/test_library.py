@@ -14,11 +14,12 @@ import yaml
 
 from cost_models.errors import LibraryError, UnknownEntryError
 from cost_models.library import Library, load_library, read_library
-from cost_models.library_figures import unit_of
-from cost_models.library_files import line_of, read_yaml
-from cost_models.library_yaml import Loader, plain_data
+from cost_models.library.files import line_of, read_yaml
+from cost_models.library.parameters import unit_of
+from cost_models.library.plain_yaml import Loader, plain_data
 
 LIBRARY = load_library()
+DATA = LIBRARY.directory / "data"
 MEASUREMENTS = sorted((LIBRARY.directory / "measurements").glob("*.csv"))
 COLLECTED = {
     "sources", "reticle", "node_scaling_conflicts", "sram_macro_model", "nodes", "raw_node_observations",
@@ -58,7 +59,7 @@ def is_figure(entry: dict[str, object]) -> bool:
 
 def test_every_figure_of_the_collection_is_still_there():
     sections: dict[str, object] = {}
-    for path in LIBRARY.directory.glob("*.yaml"):
+    for path in DATA.rglob("*.yaml"):
         sections |= {name: content for name, content in read_yaml(path).items() if name in COLLECTED}
     assert set(sections) == COLLECTED
     # Counts of the technology collection that this library was built from.
@@ -77,7 +78,7 @@ def test_every_figure_lies_in_its_range_and_is_finite():
 
 
 def test_every_source_named_anywhere_exists():
-    for path in LIBRARY.directory.glob("*.yaml"):
+    for path in DATA.rglob("*.yaml"):
         for entry in mappings(read_yaml(path)):
             named = entry.get("src", [])
             for source in [named] if isinstance(named, str) else named:  # type: ignore[attr-defined]
@@ -85,7 +86,7 @@ def test_every_source_named_anywhere_exists():
 
 
 def test_a_path_is_the_position_in_the_file():
-    nodes = read_yaml(LIBRARY.directory / "nodes.yaml")["nodes"]
+    nodes = read_yaml(DATA / "nodes.yaml")["nodes"]
     entry = nodes["tsmc_7"]["wafer_price_usd"]
     figure = LIBRARY.figure("nodes.tsmc_7.wafer_price_usd")
     assert (figure.low, figure.typ, figure.high) == (entry["low"], entry["typ"], entry["high"])
@@ -331,9 +332,9 @@ BREAKS = {
 
 def fault_of(copy: Path, edits: dict[str, tuple[str, str]]) -> str:
     """Return the message on reading a copy of the library in which one string per file is replaced."""
-    for path in LIBRARY.directory.glob("*.yaml"):
-        shutil.copy(path, copy)
+    shutil.copytree(DATA, copy / "data")
     for file, (old, new) in edits.items():
+        file = f"data/{file}"
         text = (copy / file).read_text(encoding="utf-8")
         assert old in text
         (copy / file).write_text(text.replace(old, new, 1), encoding="utf-8")
@@ -352,7 +353,7 @@ def test_a_broken_file_is_told_with_file_and_line(name, tmp_path):
 
 def test_the_line_is_that_of_the_fault(tmp_path):
     message = fault_of(tmp_path, {"tco.yaml": ("typ: 1.35", "typ: 3.5")})
-    lines = (tmp_path / "tco.yaml").read_text(encoding="utf-8").splitlines()
+    lines = (tmp_path / "data" / "tco.yaml").read_text(encoding="utf-8").splitlines()
     line = 1 + next(number for number, text in enumerate(lines) if "pue:" in text)
     assert message == f"tco.yaml:{line}: tco.pue: high must be at least typ, got high 1.58 and typ 3.5"
 
@@ -380,12 +381,14 @@ def test_a_line_is_found_for_the_deepest_part_that_exists(tmp_path):
 
 
 def test_an_empty_directory_is_refused(tmp_path):
+    (tmp_path / "data").mkdir()
     with pytest.raises(LibraryError, match="holds no YAML file"):
         read_library(tmp_path)
 
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path):
-    (tmp_path / "some.yaml").write_text("- 1\n- 2\n", encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "some.yaml").write_text("- 1\n- 2\n", encoding="utf-8")
     with pytest.raises(LibraryError, match=r"some\.yaml:1: must hold a mapping"):
         read_library(tmp_path)
 
@@ -399,7 +402,7 @@ def test_numbers_are_those_of_yaml_1_2(tmp_path, text, value):
     assert read_yaml(path) == {"a": value}
 
 
-@pytest.mark.parametrize("path", sorted(LIBRARY.directory.glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(DATA.rglob("*.yaml")), ids=lambda path: path.name)
 def test_reading_by_events_gives_what_pyyaml_gives(path):
     text = path.read_text(encoding="utf-8")
     # Their texts too: 1 and 1.0 and True are equal.

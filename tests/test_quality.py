@@ -212,7 +212,7 @@ def test_the_library_holds_what_the_fits_find(quantisation, pruning):
 
 
 def test_written_constants_come_back(tmp_path):
-    shipped = LIBRARY.directory / "quality.yaml"
+    shipped = LIBRARY.directory / "data" / "quality.yaml"
     copy = tmp_path / "quality.yaml"
     copy.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
     fits.write({"quantisation.kappa": "low: 1, typ: 2, high: 3", "kv.least_bits": "value: 5"}, copy)

@@ -10,7 +10,7 @@ from cost_models.compression import stored_bits
 from cost_models.cost import Economics
 from cost_models.errors import UnknownEntryError
 from cost_models.library import load_library
-from cost_models.library_models import FREE_FIELDS
+from cost_models.library.models import FREE_FIELDS
 from cost_models.machine import Machine
 from cost_models.quantities import PARAMETERS
 from cost_models.silicon import design_machine, fill_defaults

@@ -10,8 +10,8 @@ import yaml
 import dse.cli
 from cost_models.errors import LibraryError
 from cost_models.library import load_library, shipped_library, use_library
-from cost_models.library_configs import model_of_config
-from cost_models.library_models import DIMENSIONS
+from cost_models.library.huggingface import model_of_config
+from cost_models.library.models import DIMENSIONS
 from cost_models.parameters import count_parameters
 from dse.errors import SpecError
 from dse.evaluate import Evaluator

@@ -19,8 +19,8 @@ from typing import Any
 
 from cost_models.errors import LibraryError
 from cost_models.library import Library, extended_library, shipped_library
-from cost_models.library_configs import entry_of_config
-from cost_models.library_files import Sections
+from cost_models.library.files import Sections
+from cost_models.library.huggingface import entry_of_config
 from dse.errors import Fault, MissingPackageError, Place, SpecError
 from dse.spec.files import read_tree
 from dse.spec.words import quoted

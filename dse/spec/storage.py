@@ -8,7 +8,7 @@ from cost_models.chip_execution import chip_executions
 from cost_models.codes.decoder import measured_codes, measured_loads
 from cost_models.execution import executions_of
 from cost_models.library import Library, WeightFormat
-from cost_models.library_models import FREE_FIELDS
+from cost_models.library.models import FREE_FIELDS
 from cost_models.quantities import PARAMETERS
 from dse.errors import Fault
 from dse.spec.checks import Declared, declarations, fault_at, values_of

@@ -1,6 +1,6 @@
-"""Typed access to the cited data in ``cost_models/library``: chips, models, nodes, memories, formats, stacks, figures.
+"""Reading the cited data under ``data``: chips, models, nodes, memories, formats, stacks, figures.
 
-Entries are records of `cost_models.library_entries` and `cost_models.library_models`; every ranged number is a
+Entries are records of `cost_models.library.records` and `cost_models.library.models`; every ranged number is a
 `Figure`, found by its dotted path in the YAML, for example ``nodes.tsmc_7.wafer_price_usd``.
 """
 
@@ -17,7 +17,10 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from cost_models.errors import LibraryError, UnknownEntryError
-from cost_models.library_entries import (
+from cost_models.library.files import Data, Sections
+from cost_models.library.models import Mla, Model, Moe, WeightFormat
+from cost_models.library.parameters import FigureReader, fault_text
+from cost_models.library.records import (
     Cause,
     Chip,
     Conflict,
@@ -30,9 +33,6 @@ from cost_models.library_entries import (
     Source,
     Stack,
 )
-from cost_models.library_figures import FigureReader, fault_text
-from cost_models.library_files import Data, Sections
-from cost_models.library_models import Mla, Model, Moe, WeightFormat
 
 __all__ = [
     "Cause",
@@ -186,7 +186,7 @@ def shipped_library() -> Library:
 
 
 def _shipped_directory() -> Path:
-    return Path(str(importlib.resources.files("cost_models"))) / "library"
+    return Path(str(importlib.resources.files("cost_models.library")))
 
 
 def extended_library(*additions: Sections) -> Library:
@@ -201,12 +201,12 @@ def extended_library(*additions: Sections) -> Library:
 
 
 def read_library(directory: Path, *additions: Sections) -> Library:
-    """Read a library from a directory of YAML files, with further sections laid over it.
+    """Read a library from the tree of YAML files under ``data`` in a directory, with further sections laid over it.
 
     Raises:
         LibraryError: file and line of every fault in it.
     """
-    sections = Sections.read(directory)
+    sections = Sections.read(directory / "data")
     for addition in additions:
         sections.lay_over(addition)
     sources = _records(sections, "sources", Source)

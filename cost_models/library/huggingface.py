@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cost_models.errors import LibraryError
-from cost_models.library_models import Model
+from cost_models.library.models import Model
 
 _DENSE = {
     "layers": ("num_hidden_layers", "n_layer"),

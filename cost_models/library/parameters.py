@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cost_models.library_entries import Figure, Source
-from cost_models.library_files import Data, Sections
+from cost_models.library.files import Data, Sections
+from cost_models.library.records import Figure, Source
 
 NOT_FIGURES = frozenset(
     {"meta", "open_questions", "sources", "chips", "models", "memory_grades", "mac_formats", "weight_formats"}

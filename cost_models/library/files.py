@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from cost_models.errors import LibraryError, UnknownEntryError
-from cost_models.library_yaml import Loader, plain_data
+from cost_models.library.plain_yaml import Loader, plain_data
 
 Data = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ def _merged(below: Any, above: Any) -> Any:
 
 @dataclass
 class Sections:
-    """The top-level sections of all files of a directory, and the faults found in them so far.
+    """The top-level sections of all files of a tree, and the faults found in them so far.
 
     Attributes:
         data: section name to its content.
@@ -79,13 +79,13 @@ class Sections:
 
     @classmethod
     def read(cls, directory: Path) -> Sections:
-        """Read every YAML file of a directory.
+        """Read every YAML file of a directory and of the directories in it.
 
         Raises:
             LibraryError: no file, a file that cannot be read, or a section that stands in two files.
         """
         sections = cls()
-        paths = sorted(path for path in directory.glob("*.yaml") if path.name not in CASES)
+        paths = sorted(path for path in directory.rglob("*.yaml") if path.name not in CASES)
         if not paths:
             raise LibraryError(f"{directory}: holds no YAML file")
         for path in paths:

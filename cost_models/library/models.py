@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from cost_models.errors import LibraryError
-from cost_models.library_entries import Record
+from cost_models.library.records import Record
 
 UNKNOWN: Any = None
 """Default of a model's dimensions; `Model` refuses to give it out."""

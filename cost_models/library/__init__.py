@@ -1,0 +1,51 @@
+"""Typed access to the library's cited data: chips, models, nodes, memories, formats, stacks and ranged numbers.
+
+``reader.py`` reads the tree of YAML files under ``data/`` into a `Library`: ``files.py`` finds sections, files and
+lines, ``plain_yaml.py`` parses. ``records.py`` and ``models.py`` hold the records of entries, ``parameters.py``
+collects every ranged number with its source, ``huggingface.py`` makes a model's entry of a published configuration.
+"""
+
+from cost_models.library.models import Mla, Model, Moe, WeightFormat
+from cost_models.library.reader import (
+    Library,
+    extended_library,
+    load_library,
+    read_library,
+    shipped_library,
+    use_library,
+)
+from cost_models.library.records import (
+    Cause,
+    Chip,
+    Conflict,
+    Figure,
+    MacFormat,
+    Memory,
+    MemoryGrade,
+    Node,
+    Source,
+    Stack,
+)
+
+__all__ = [
+    "Cause",
+    "Chip",
+    "Conflict",
+    "Figure",
+    "Library",
+    "MacFormat",
+    "Memory",
+    "MemoryGrade",
+    "Mla",
+    "Model",
+    "Moe",
+    "Node",
+    "Source",
+    "Stack",
+    "WeightFormat",
+    "extended_library",
+    "load_library",
+    "read_library",
+    "shipped_library",
+    "use_library",
+]
