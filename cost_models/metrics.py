@@ -21,7 +21,7 @@ from cost_models.technology import Technology
 
 
 @dataclass(frozen=True)
-class Served:
+class WorkloadResult:
     """One workload on one machine, with everything that explains it.
 
     Attributes:
@@ -86,7 +86,7 @@ def design_metrics(machine: Machine, stored_bits: Number, *, krw_per_usd: float)
 class _Terms:
     """What several metrics are made of, each worked out when it is first asked for."""
 
-    served: Served
+    served: WorkloadResult
     technology: Technology
 
     @property
@@ -210,7 +210,7 @@ OF_ENCODERS = ("ttft_ms", "request_s", "prefill_w", "prefill_j_per_token", "requ
 
 
 def workload_metrics(
-    served: Served, technology: Technology, names: Collection[str] | None = None
+    served: WorkloadResult, technology: Technology, names: Collection[str] | None = None
 ) -> dict[str, FloatArray]:
     """Return the metrics of a workload on a machine; missing (NaN) in rows whose chips cannot hold it.
 

@@ -18,17 +18,19 @@ from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIGA, MIB, OPS_PER_MAC, PICO
 
 
-def _default_row(parameter: Parameter) -> Column:
+def default_row(name: str) -> Column:
+    """Return the default of a parameter as a column of one row; NaN or inactive where it has none."""
+    parameter = PARAMETERS[name]
     if isinstance(parameter.default, str):
         return Choice.of(parameter.default)
     if parameter.is_choice:
         return Choice((), np.array([INACTIVE], dtype=np.intp))
-    return np.array([np.nan if parameter.default is None else parameter.default])
+    return np.array([np.nan if parameter.default is None else float(parameter.default)])
 
 
 def _filled(parameter: Parameter, column: Column | None) -> Column:
     if column is None:
-        return _default_row(parameter)
+        return default_row(parameter.name)
     if isinstance(column, Choice):
         return column.filled(parameter.default) if isinstance(parameter.default, str) else column
     if parameter.default is None or not np.isnan(column).any():
@@ -41,10 +43,10 @@ def fill_defaults(designs: Designs) -> dict[str, Column]:
 
     A missing column becomes one row, which stands for all.
     A parameter without default (``memory_device_bits``, ``supply_v``, ``weight_method``) stays NaN or inactive: the
-    library decides per entry. Other columns (``technology.*``) pass through.
+    library decides per entry. Other columns (``technology.*``) pass through, behind the parameters.
     """
     filled = {name: _filled(parameter, designs.get(name)) for name, parameter in PARAMETERS.items()}
-    return {**designs, **filled}
+    return {**filled, **{name: column for name, column in designs.items() if name not in filled}}
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cost_models.metrics import Served, workload_metrics
+from cost_models.metrics import WorkloadResult, workload_metrics
 from cost_models.table import row_count
 from dse.errors import NOWHERE, Fault, SpecError
-from dse.evaluate import Evaluator, filled
+from dse.evaluate import Evaluator
 from dse.results.picks import Setting, designs_of
 from dse.spec import BaselineSpec, Spec, parse_spec
 
@@ -141,15 +141,13 @@ def _kind(kind: str) -> Literal["design", "baseline"]:
     return "design" if kind == "design" else "baseline"
 
 
-def _serve_design(evaluator: Evaluator, workload: str, settings: Mapping[str, Setting]) -> Served:
+def _serve_design(evaluator: Evaluator, workload: str, settings: Mapping[str, Setting]) -> WorkloadResult:
     designs = designs_of(settings)
     assert row_count(designs) == 1
-    technology = evaluator.technology_of(designs)
-    columns = filled(designs)
-    return evaluator.serve(workload, designs, columns, evaluator.machine(columns, technology), technology)
+    return evaluator.results(designs, (workload,))[workload]
 
 
-def _values(evaluator: Evaluator, served: Served) -> dict[str, float]:
+def _values(evaluator: Evaluator, served: WorkloadResult) -> dict[str, float]:
     metrics = workload_metrics(served, evaluator.technology)
     machine, serving = served.machine, served.serving
     chips = _number(serving.chips)

@@ -6,33 +6,26 @@ A table of metrics is a mapping of column name to ``(n,)`` array: design-level n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.chip_execution import chip_execution
-from cost_models.compression import stored_bits
 from cost_models.derived import derived_metrics, with_inputs
-from cost_models.inference import infer
-from cost_models.library import Chip, Model, WeightFormat, load_library, use_library
-from cost_models.library.models import FREE_FIELDS
+from cost_models.evaluate import Workload, body_bits, designs_machine, serve_chip, serve_designs
+from cost_models.library import use_library
 from cost_models.machine import Machine
-from cost_models.metrics import Served, design_metrics, workload_metrics
+from cost_models.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.mix import MIX, MIXED, mix_metrics
 from cost_models.operating import Limits
-from cost_models.published import chip_machine
-from cost_models.quality import Damage, Quality, format_quality, perplexity
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
-from cost_models.roofline import Formats
-from cost_models.serving import Parallelism, Serving
-from cost_models.silicon import design_machine
-from cost_models.software import Software, default_stack, software
-from cost_models.storage import Storage
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number
+from cost_models.quantities import TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.serving import Parallelism
+from cost_models.silicon import fill_defaults
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray
 from cost_models.technology import Technology
 from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.modelling.user_model import Modelled, UserModel
@@ -70,29 +63,6 @@ class Evaluation:
         if not self.margins:
             return np.zeros((len(self.feasible), 0))
         return np.stack([np.maximum(-margin, 0.0) for margin in self.margins.values()], axis=1)
-
-
-def filled(designs: Designs) -> dict[str, Column]:
-    """Return the designs with one row of the default for every parameter that the sweep leaves out."""
-    columns: dict[str, Column] = {}
-    for name, parameter in PARAMETERS.items():
-        column = designs.get(name)
-        if column is None:
-            column = _default_column(parameter.default, parameter.is_choice)
-        elif isinstance(column, Choice) and isinstance(parameter.default, str):
-            column = column.filled(parameter.default)
-        elif not isinstance(column, Choice) and isinstance(parameter.default, int | float):
-            column = np.where(np.isnan(column), parameter.default, column) if np.isnan(column).any() else column
-        columns[name] = column
-    return columns
-
-
-def _default_column(default: float | str | None, is_choice: bool) -> Column:
-    if not is_choice:
-        return np.array([np.nan if default is None else float(default)])
-    if default is None:
-        return Choice((), np.array([INACTIVE], dtype=np.intp))
-    return Choice.of(str(default))
 
 
 def _numeric(column: Column) -> FloatArray:
@@ -161,7 +131,7 @@ class Evaluator:
             wanted |= with_inputs(frozenset(own.inputs))
         technology = self.technology_of(designs)
         n = max([*map(len, designs.values()), *map(len, technology.columns().values())])
-        columns = filled(designs)
+        columns = fill_defaults(designs)
         found, margins = (
             ({}, {}) if own is not None and own.replace else self._ours(designs, columns, technology, wanted)
         )
@@ -178,21 +148,21 @@ class Evaluator:
         """Return what the sweep's own model says of designs; missing metrics where it is not to be asked."""
         if self.model is None:
             return Modelled({name: np.full(rows, np.nan) for name in own.metrics}, None)
-        asked = {**columns, **{name: column for name, column in designs.items() if "." in name}}
+        asked = dict(columns)
         return self.model(asked, {name: np.atleast_1d(found[name]) for name in own.inputs}, rows)
 
     def _ours(
         self, designs: Designs, columns: Designs, technology: Technology, wanted: frozenset[str] | None
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """Return the metrics and the margins of physical limits by the built-in equations."""
-        machine = self.machine(columns, technology)
-        found = design_metrics(machine, _stored_bits(columns), krw_per_usd=self.economics.krw_per_usd)
+        machine = designs_machine(columns, technology, self.economics)
+        found = design_metrics(machine, body_bits(columns), krw_per_usd=self.economics.krw_per_usd)
         margins = limit_margins(machine)
         for name, workload in self.spec.workloads.items():
             own = None if wanted is None else _of_workload(name, wanted)
             if not workload.required and own is not None and not own:
                 continue
-            served = self.serve(name, designs, columns, machine, technology)
+            served = self._result(name, designs, columns, machine, technology)
             values = workload_metrics(served, technology, own)
             found.update({f"{name}.{metric}": value for metric, value in values.items()})
             if workload.required:
@@ -250,10 +220,30 @@ class Evaluator:
             own[2],
         )
 
-    def machine(self, columns: Designs, technology: Technology) -> Machine:
-        """Return the Machine that filled design columns describe."""
+    def machine(self, designs: Designs) -> Machine:
+        """Return the Machine of every design."""
         use_library(self.library)
-        return design_machine(columns, technology, economics=self.economics, stored_bits=_stored_bits(columns))
+        return designs_machine(designs, self.technology_of(designs), self.economics)
+
+    def results(
+        self, designs: Designs, workloads: Collection[str] | None = None, *, machine: Machine | None = None
+    ) -> dict[str, WorkloadResult]:
+        """Return every workload of the sweep as the designs serve it, by name.
+
+        Args:
+            designs: the sweep's columns.
+            workloads: those that are wanted; all where None.
+            machine: the machines of the designs, where they have been worked out already.
+        """
+        use_library(self.library)
+        technology, columns = self.technology_of(designs), fill_defaults(designs)
+        if machine is None:
+            machine = designs_machine(columns, technology, self.economics)
+        return {
+            name: self._result(name, designs, columns, machine, technology)
+            for name in self.spec.workloads
+            if workloads is None or name in workloads
+        }
 
     def technology_of(self, designs: Designs) -> Technology:
         """Return the figures, those replaced that the designs sweep."""
@@ -264,23 +254,22 @@ class Evaluator:
         }
         return self.technology.with_overrides(drawn) if drawn else self.technology
 
-    def serve(self, name: str, designs: Designs, columns: Designs, machine: Machine, technology: Technology) -> Served:
-        """Return one workload on the designs' machines.
+    def workload(self, name: str, designs: Designs = MappingProxyType({})) -> Workload:
+        """Return a workload of the sweep, with the numbers that designs set of it (``name.field``)."""
+        return workload_of(name, self.spec.workloads[name], designs)
 
-        Args:
-            name: the workload.
-            designs: the sweep's columns, which may set fields of the workload.
-            columns: the filled design parameters.
-            machine: the machines they describe.
-            technology: figures.
-        """
-        use_library(self.library)
-        workload = self.spec.workloads[name]
-        own = own_formats(workload, columns)
-        if own:
-            columns = {**columns, **own}
-            machine = self.machine(columns, technology)
-        return serve(name, workload, designs, columns, machine, technology, limits=self.limits[name])
+    def _result(
+        self, name: str, designs: Designs, columns: Designs, machine: Machine, technology: Technology
+    ) -> WorkloadResult:
+        """Return one workload on filled design columns and their machines."""
+        return serve_designs(
+            columns,
+            self.workload(name, designs),
+            technology,
+            self.economics,
+            machine=machine,
+            limits=self.limits[name],
+        )
 
     # -- baselines ----------------------------------------------------------------------------------------------
 
@@ -315,23 +304,13 @@ class Evaluator:
         names = {one.relative_to: None for one in self.spec.constraints if one.relative_to is not None}
         return {name: self.baseline_columns(self.spec.baselines[name]) for name in names}
 
-    def serve_baseline(self, entry: BaselineSpec, name: str) -> Served:
+    def serve_baseline(self, entry: BaselineSpec, name: str) -> WorkloadResult:
         """Return one workload on a baseline's chips, sharing it as the workload says."""
         use_library(self.library)
-        return serve_chip(
-            entry.chip,
-            name,
-            self.spec.workloads[name],
-            n_chips=entry.count,
-            batch=entry.batch,
-            weight_format=entry.weight_format,
-            kv_bits=entry.kv_bits,
-            act_bits=entry.act_bits,
-            weight_execution=entry.weight_execution,
-            stack=entry.stack,
-            technology=self.technology,
-            limits=self.limits[name],
-        )
+        fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(entry.count)])}
+        if entry.batch is not None:
+            fields[f"{name}.batch"] = np.array([float(entry.batch)])
+        return serve_chip(entry.setup, self.workload(name, fields), self.technology, limits=self.limits[name])
 
     # -- judgement ----------------------------------------------------------------------------------------------
 
@@ -346,21 +325,6 @@ class Evaluator:
         """Return ``(n, objectives)``, all to be minimised."""
         signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in self.spec.objectives]
         return np.stack([sign * metrics[o.metric] for sign, o in zip(signs, self.spec.objectives, strict=True)], axis=1)
-
-
-def own_formats(workload: WorkloadSpec, columns: Designs) -> dict[str, Column]:
-    """Return the number formats that a workload sets for itself, as columns."""
-    own: dict[str, Column] = {
-        key: np.array([float(value)])
-        for key in ("kv_bits", "act_bits")
-        if (value := getattr(workload, key)) is not None
-    }
-    if workload.weight_format is not None:
-        # What the design sets of its own format does not carry over to another one.
-        own |= {name: np.array([np.nan]) for name in FREE_FIELDS if name in columns}
-        own["weight_format"] = Choice.of(workload.weight_format)
-        own["weight_execution"] = _default_column(None, is_choice=True)
-    return own
 
 
 def _of_workload(name: str, wanted: Collection[str]) -> frozenset[str]:
@@ -382,6 +346,22 @@ def _judged(margin: FloatArray, rows: int) -> FloatArray:
     return np.broadcast_to(np.where(absent, MISSED, margin) if absent.any() else margin, (rows,))
 
 
+def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingProxyType({})) -> Workload:
+    """Return a workload of a sweep as the models take it, with the numbers that designs set of it (``name.field``)."""
+    return Workload(
+        name=name,
+        model=workload.model,
+        batch=_field(name, workload, "batch", designs),
+        prompt_tokens=_field(name, workload, "prompt_tokens", designs),
+        output_tokens=_field(name, workload, "output_tokens", designs),
+        n_chips=_field(name, workload, "n_chips", designs),
+        parallelism=cast("Parallelism", workload.parallelism),
+        weight_format=workload.weight_format,
+        kv_bits=workload.kv_bits,
+        act_bits=workload.act_bits,
+    )
+
+
 def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> FloatArray:
     """Return a number of a workload: swept as ``workload.field``, or as the sweep file says."""
     column = designs.get(f"{name}.{field}")
@@ -389,150 +369,3 @@ def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> F
         return np.array([float(getattr(workload, field))])
     default = WORKLOAD_FIELDS[field].default
     return np.where(np.isnan(_numeric(column)), float(default or 1), _numeric(column))
-
-
-def serve(
-    name: str,
-    workload: WorkloadSpec,
-    designs: Designs,
-    columns: Designs,
-    machine: Machine,
-    technology: Technology,
-    *,
-    limits: Limits | None = None,
-) -> Served:
-    """Return a workload on machines, whether they come from designs or from the library.
-
-    Args:
-        name: what the workload is called.
-        workload: its model, lengths and sharing.
-        designs: columns that may replace its numbers, as ``name.field``.
-        columns: number formats and stack per row.
-        machine: the chips.
-        technology: figures.
-        limits: what users are promised, where the largest batch that keeps it is wanted.
-    """
-    serving, formats, stack = served_parts(name, workload, designs, columns, technology)
-    chunk = technology.value("serving.prefill_chunk_tokens")
-    inference = infer(serving, machine, stack, formats, chunk_tokens=chunk)
-    quality = partial(_quality, serving.model, columns, technology)
-    return Served(name, serving, machine, formats, inference, quality, limits)
-
-
-def served_parts(
-    name: str, workload: WorkloadSpec, designs: Designs, columns: Designs, technology: Technology
-) -> tuple[Serving, Formats, Software]:
-    """Return what is served, in which number formats and by which software (arguments as in `serve`)."""
-    model = load_library().model(workload.model)
-    chips, one = _field(name, workload, "n_chips", designs), np.array([1.0])
-    tensor = workload.parallelism == "tensor"
-    serving = Serving(
-        model=model,
-        batch=_field(name, workload, "batch", designs),
-        prompt_tokens=_field(name, workload, "prompt_tokens", designs),
-        output_tokens=_field(name, workload, "output_tokens", designs),
-        tensor_parallel=chips if tensor else one,
-        stages=one if tensor else chips,
-        parallelism=cast("Parallelism", workload.parallelism),
-        expert_spread=technology.value("serving.expert_spread"),
-    )
-    formats = Formats(
-        weight_bits=_stored_bits(columns),
-        head_bits=_of_format(columns, lambda form: form.head_bits),
-        kv_bits=_numeric(columns["kv_bits"]),
-        activation_bits=technology.value("serving.activation_bits"),
-        operand_bits=_numeric(columns["operand_bits"]) if "operand_bits" in columns else 16.0,
-        unpacked=_numeric(columns["unpacked"]) if "unpacked" in columns else 0.0,
-    )
-    return serving, formats, _software(columns, technology)
-
-
-def serve_chip(
-    chip: str | Chip,
-    name: str,
-    workload: WorkloadSpec,
-    *,
-    n_chips: int,
-    weight_format: str,
-    kv_bits: float,
-    act_bits: float,
-    technology: Technology,
-    weight_execution: str | None = None,
-    stack: str | None = None,
-    batch: int | None = None,
-    limits: Limits | None = None,
-) -> Served:
-    """Return a workload on `n_chips` chips of the library, or like it, by default with their family's generic stack.
-
-    Weights are executed in the chip's own way (`cost_models.chip_execution`) unless `weight_execution` names another;
-    where software widens them, the stack says what that takes, as it does for measured rows in `dse.validate`.
-
-    Raises:
-        UnknownEntryError: the library has no such chip, model, format or stack.
-        ExecutionError: the chip cannot execute the format so.
-    """
-    library = load_library()
-    entry = library.chip(chip) if isinstance(chip, str) else chip
-    form = library.weight_format(weight_format)
-    way = chip_execution(entry, form, act_bits=act_bits, chosen=weight_execution)
-    columns: dict[str, Column] = {
-        "weight_format": Choice.of(weight_format),
-        "operand_bits": np.array([way.operand_bits]),
-        "unpacked": np.array([float(way.widens)]),
-        "weight_method": _default_column(None, is_choice=True),
-        "kv_bits": np.array([float(kv_bits)]),
-        "act_bits": np.array([float(act_bits)]),
-        "stack": Choice.of(stack or default_stack(entry)),
-        "family": Choice.of(entry.family),
-    }
-    machine = chip_machine(
-        entry,
-        weight_format=form,
-        act_bits=act_bits,
-        kv_bits=kv_bits,
-        technology=technology,
-        weight_execution=weight_execution,
-    )
-    fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(n_chips)])}
-    if batch is not None:
-        fields[f"{name}.batch"] = np.array([float(batch)])
-    return serve(name, workload, fields, columns, machine, technology, limits=limits)
-
-
-def _of_format(columns: Designs, function: Callable[[WeightFormat], Number]) -> FloatArray:
-    return Storage.of(columns).map(function)
-
-
-def _stored_bits(columns: Designs) -> FloatArray:
-    return _of_format(columns, stored_bits)
-
-
-def _software(columns: Designs, technology: Technology) -> Software:
-    """Return the stack of each row; one that holds for all rows is looked up once."""
-    stack, family = cast("Choice", columns["stack"]), cast("Choice | None", columns.get("family"))
-    if len(stack) > 1 or family is not None:
-        return software(stack, technology, family)
-    return technology.once(("software", tuple(stack.names())), lambda: software(stack, technology))
-
-
-def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
-    """Return perplexity ratios; one look at the fits per pair of format and method."""
-    storage, method = Storage.of(columns), cast("Choice", columns["weight_method"])
-    methods = (*method.values, "")
-    if storage.given:
-        table = _damages(model, storage.forms, methods, technology)
-    else:
-        key = ("quality", model.key, storage.formats.values, methods)
-        table = technology.once(key, lambda: _damages(model, storage.forms, methods, technology))
-    method_codes = np.where(method.codes == INACTIVE, len(method.values), method.codes)
-    names = tuple(f"{entry}+{m}" for entry in storage.formats.values for m in methods)
-    pair = Choice(names, storage.formats.codes * len(methods) + method_codes)
-    damage = Damage(*(pair.gather(field) for field in zip(*table, strict=True)))
-    return perplexity(damage, _numeric(columns["kv_bits"]), model, technology)
-
-
-def _damages(
-    model: Model, forms: tuple[WeightFormat, ...], methods: tuple[str, ...], technology: Technology
-) -> list[Damage]:
-    """Return what each pair of format and method costs; the format's own method where that is empty."""
-    return [format_quality(model, entry, method or entry.method, technology) for entry in forms for method in methods]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cost_models.machine import Machine
-from cost_models.metrics import Served
+from cost_models.metrics import WorkloadResult
 from cost_models.table import FloatArray, Number
 from dse.errors import Fault, SpecError
 from dse.spec import ConstraintSpec, Spec
@@ -39,12 +39,12 @@ def _limit_margin(used: FloatArray, allowed: FloatArray) -> FloatArray:
     return np.where(something, 1 - used / np.where(something, allowed, 1.0), -used)
 
 
-def capacity_margin(served: Served) -> FloatArray:
+def capacity_margin(served: WorkloadResult) -> FloatArray:
     """Return the margin of the fullest chip's memory."""
     return 1 - served.inference.footprint.fullest_bytes / served.machine.capacity_bytes
 
 
-def link_margin(served: Served) -> FloatArray:
+def link_margin(served: WorkloadResult) -> FloatArray:
     """Return the margin of being connected: 1 where chips can reach each other or there is just one, else missed."""
     alone = np.asarray(served.serving.chips) <= 1
     return np.where(alone | (served.machine.link_bytes_per_s > 0), 1.0, MISSED)

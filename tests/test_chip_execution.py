@@ -5,14 +5,14 @@ import pytest
 from cost_models.chip_execution import chip_execution, chip_executions, execution_gain
 from cost_models.compression import stored_bits
 from cost_models.errors import ExecutionError
+from cost_models.evaluate import ChipSetup, Workload, serve_chip
 from cost_models.library import Chip, load_library
 from cost_models.metrics import workload_metrics
 from cost_models.published import chip_machine
 from cost_models.technology import Technology
 from dse.errors import SpecError
-from dse.evaluate import Evaluator, serve_chip
+from dse.evaluate import Evaluator
 from dse.spec import parse_spec
-from dse.spec.records import WorkloadSpec
 
 LIBRARY, TECHNOLOGY = load_library(), Technology()
 SWEEP = {
@@ -32,15 +32,8 @@ def machine(chip, form, act_bits=16, way=None):
 
 
 def milliseconds(chip, form, batch, way=None):
-    workload = WorkloadSpec.model_construct(
-        model="llama2_13b", batch=batch, prompt_tokens=64, output_tokens=64, n_chips=1, parallelism="tensor",
-        required=True, weight_format=None, kv_bits=None, act_bits=None, ttft_limit_ms=None, tpot_limit_ms=None,
-        load_tokens_per_s=None,
-    )  # fmt: skip
-    served = serve_chip(
-        chip, "chat", workload, n_chips=1, weight_format=form, kv_bits=16, act_bits=16, technology=TECHNOLOGY,
-        weight_execution=way,
-    )  # fmt: skip
+    workload = Workload("chat", "llama2_13b", batch, prompt_tokens=64, output_tokens=64)
+    served = serve_chip(ChipSetup(chip, form, weight_execution=way), workload, TECHNOLOGY)
     return float(workload_metrics(served, TECHNOLOGY)["ms_per_token"][0])
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from cost_models.chip_execution import chip_execution
 from cost_models.cost import Economics
+from cost_models.evaluate import ChipSetup, serve_chip
 from cost_models.library import load_library
 from cost_models.machine import Machine
-from cost_models.metrics import Served, design_metrics, workload_metrics
-from cost_models.software import default_stack
+from cost_models.metrics import WorkloadResult, design_metrics, workload_metrics
+from cost_models.silicon import fill_defaults
 from cost_models.table import Choice, Designs, FloatArray, row_count
 from cost_models.technology import Technology
-from dse.evaluate import Evaluator, filled, serve_chip
+from dse.evaluate import Evaluator, workload_of
 from dse.explain.passes import number, pass_table
 from dse.explain.records import Explanation, LimitRow, WorkloadTable
 from dse.margins import capacity_margin, limit_margins
@@ -34,19 +36,16 @@ def explain_designs(evaluator: Evaluator, designs: Designs, *, name: str = "desi
     """
     if row_count(designs) != 1:
         raise ValueError(f"designs: {row_count(designs)} rows is not one row")
-    technology = evaluator.technology_of(designs)
-    columns = filled(designs)
-    machine = evaluator.machine(columns, technology)
+    machine = evaluator.machine(designs)
     evaluation = evaluator.evaluate(designs)
     workloads = {}
-    for workload in evaluator.spec.workloads:
-        served = evaluator.serve(workload, designs, columns, machine, technology)
+    for workload, served in evaluator.results(designs, machine=machine).items():
         prefix = f"{workload}."
         metrics = {k.removeprefix(prefix): v for k, v in evaluation.metrics.items() if k.startswith(prefix)}
         workloads[workload] = _workload_table(served, metrics)
     bare = {metric: number(value) for metric, value in evaluation.metrics.items() if "." not in metric}
     margins = {label: number(margin) for label, margin in evaluation.margins.items()}
-    settings = {key: _setting(column) for key, column in {**columns, **designs}.items()}
+    settings = {key: _setting(column) for key, column in fill_defaults(designs).items()}
     return Explanation(name, settings, bare, workloads, _blocks(machine), _limits(machine), margins)
 
 
@@ -58,15 +57,7 @@ def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
     """
     entry = evaluator.spec.baselines[baseline]
     served = {name: evaluator.serve_baseline(entry, name) for name in evaluator.spec.workloads}
-    settings = _chip_settings(
-        entry.chip,
-        entry.count,
-        entry.weight_format,
-        entry.kv_bits,
-        entry.act_bits,
-        entry.stack,
-        entry.weight_execution,
-    )
+    settings = _chip_settings(entry.setup, entry.count)
     return _explain_served(baseline, settings, served, evaluator.technology)
 
 
@@ -99,42 +90,30 @@ def explain_chip(
         UnknownEntryError: the library has no such chip, model, format or stack.
     """
     technology = technology or Technology()
-    served = serve_chip(
-        chip, name, workload, n_chips=n_chips, weight_format=weight_format, kv_bits=kv_bits, act_bits=act_bits,
-        stack=stack, technology=technology,
-    )  # fmt: skip
-    settings = _chip_settings(chip, n_chips, weight_format, kv_bits, act_bits, stack)
+    setup = ChipSetup(chip, weight_format, kv_bits, act_bits, stack=stack)
+    served = serve_chip(setup, replace(workload_of(name, workload), n_chips=float(n_chips)), technology)
+    settings = _chip_settings(setup, n_chips)
     return _explain_served(f"{n_chips}x {chip}", settings, {name: served}, technology)
 
 
-def _chip_settings(
-    chip: str,
-    n_chips: int,
-    weight_format: str,
-    kv_bits: float,
-    act_bits: float,
-    stack: str | None,
-    weight_execution: str | None = None,
-) -> dict[str, float | str | None]:
-    library = load_library()
-    way = chip_execution(
-        library.chip(chip), library.weight_format(weight_format), act_bits=act_bits, chosen=weight_execution
-    )
+def _chip_settings(setup: ChipSetup, n_chips: int) -> dict[str, float | str | None]:
+    form = load_library().weight_format(setup.weight_format)
+    way = chip_execution(setup.entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution)
     return {
-        "chip": chip,
+        "chip": setup.entry.key,
         "chips": float(n_chips),
-        "weight_format": weight_format,
+        "weight_format": setup.weight_format,
         "weight_execution": way.way,
-        "kv_bits": float(kv_bits),
-        "act_bits": float(act_bits),
-        "stack": stack or default_stack(library.chip(chip)),
+        "kv_bits": float(setup.kv_bits),
+        "act_bits": float(setup.act_bits),
+        "stack": setup.stack_name,
     }
 
 
 def _explain_served(
     name: str,
     settings: Mapping[str, float | str | None],
-    served: Mapping[str, Served],
+    served: Mapping[str, WorkloadResult],
     technology: Technology,
 ) -> Explanation:
     """Return the explanation of published chips; they have no constraints but their memory."""
@@ -172,7 +151,7 @@ def _limits(machine: Machine) -> dict[str, LimitRow]:
     }
 
 
-def _workload_table(served: Served, metrics: Mapping[str, FloatArray]) -> WorkloadTable:
+def _workload_table(served: WorkloadResult, metrics: Mapping[str, FloatArray]) -> WorkloadTable:
     result, machine, serving = served.inference, served.machine, served.serving
     held = result.footprint
     settings: dict[str, float | str] = {"model": serving.model.key, "parallelism": serving.parallelism}

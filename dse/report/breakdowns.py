@@ -13,10 +13,10 @@ import numpy as np
 from cost_models.energy import Energy
 from cost_models.inference import decode_bound_s
 from cost_models.machine import Machine
-from cost_models.metrics import Served
+from cost_models.metrics import WorkloadResult
 from cost_models.passes import PassTime
 from cost_models.table import Designs, FloatArray, Number, row_count
-from dse.evaluate import Evaluator, filled
+from dse.evaluate import Evaluator
 from dse.explain import BOUNDS, OUTSIDE
 
 Path = tuple[str, ...]
@@ -33,14 +33,11 @@ def breakdowns(evaluator: Evaluator, designs: Designs) -> dict[Path, FloatArray]
         designs: a table of at least one row.
     """
     rows = row_count(designs)
-    technology = evaluator.technology_of(designs)
-    columns = filled(designs)
-    machine = evaluator.machine(columns, technology)
+    machine = evaluator.machine(designs)
     found = dict(_machine_fields(machine))
     for label, margin in evaluator.evaluate(designs).margins.items():
         found["margins", label] = margin
-    for name in evaluator.spec.workloads:
-        served = evaluator.serve(name, designs, columns, machine, technology)
+    for name, served in evaluator.results(designs, machine=machine).items():
         for path, values in _served_fields(served):
             found["workloads", name, *path] = np.asarray(values, dtype=np.float64)
     return {path: np.broadcast_to(values, (rows,)) for path, values in found.items()}
@@ -55,7 +52,7 @@ def _machine_fields(machine: Machine) -> Iterator[tuple[Path, FloatArray]]:
         yield ("limits", name, "allowed"), allowed
 
 
-def _served_fields(served: Served) -> Iterator[tuple[Path, Number]]:
+def _served_fields(served: WorkloadResult) -> Iterator[tuple[Path, Number]]:
     result, machine = served.inference, served.machine
     yield ("fits",), np.asarray(result.fits, dtype=np.float64)
     for phase, work, energy in (
@@ -73,7 +70,7 @@ def _served_fields(served: Served) -> Iterator[tuple[Path, Number]]:
         yield ("roofs", f"{part}_tflops"), getattr(machine, f"{part}_mac_per_s") * 2 / 1e12
 
 
-def _pass_fields(work: PassTime, energy: Energy, served: Served) -> Iterator[tuple[Path, FloatArray]]:
+def _pass_fields(work: PassTime, energy: Energy, served: WorkloadResult) -> Iterator[tuple[Path, FloatArray]]:
     """Yield the numbers of one pass: totals, and per operator time, what it waits for, bytes and MACs."""
     times, operators = work.times, work.operators
     pass_s = work.pass_s

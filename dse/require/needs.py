@@ -20,9 +20,10 @@ from cost_models.machine import Machine
 from cost_models.passes import decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Serving, footprint
+from cost_models.silicon import fill_defaults
 from cost_models.software import Software, software
 from cost_models.table import Choice, Column, FloatArray
-from dse.evaluate import Evaluator, filled, own_formats, served_parts
+from dse.evaluate import Evaluator
 from dse.require.memory import MemoryOption, memory_options
 from dse.require.sizing import SizedDesign, sized_designs
 from dse.require.targets import Target, bounds_of, targets_of
@@ -154,17 +155,14 @@ def _pairs(spec: Spec, space: Space) -> dict[str, Column]:
 
 
 def _asked(evaluator: Evaluator, name: str, designs: Mapping[str, Column]) -> _Asked:
-    workload, technology = evaluator.spec.workloads[name], evaluator.technology
-    columns = filled(designs)
-    columns = {**columns, **own_formats(workload, columns)}
-    serving, formats, stack = served_parts(name, workload, designs, columns, technology)
+    result = evaluator.results(designs, (name,))[name]
     return _Asked(
-        serving=serving,
-        formats=formats,
-        software=stack,
-        ideal=software(Choice.of("ideal"), technology),
-        sram_bytes=numbers_of(columns["sram_mib"]) * 2**20,
-        chunk_tokens=technology.value("serving.prefill_chunk_tokens"),
+        serving=result.serving,
+        formats=result.formats,
+        software=result.inference.software,
+        ideal=software(Choice.of("ideal"), evaluator.technology),
+        sram_bytes=result.machine.sram_bytes,
+        chunk_tokens=result.inference.chunk_tokens,
     )
 
 
@@ -191,7 +189,7 @@ def _needs(evaluator: Evaluator, space: Space, targets: list[Target]) -> list[Ne
             for key, value in _rates(asked, target).items():
                 raise_to(key, value, f"{name}: {target.label.removeprefix(f'{name}.')}")
     zero = np.zeros(rows)
-    formats = filled(designs)
+    formats = fill_defaults(designs)
     form = formats["weight_format"]
     assert isinstance(form, Choice)
     names = np.broadcast_to(form.names(), (rows,))

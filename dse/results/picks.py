@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.quantities import PARAMETERS
+from cost_models.silicon import fill_defaults
 from cost_models.table import Choice, Column, Designs, FloatArray, select
-from dse.evaluate import filled
 from dse.front import normalised
 from dse.results.rows import Rows
 
@@ -99,7 +99,7 @@ def _pick(rows: Rows, row: int, name: str, reason: str) -> Pick:
 def settings_of(designs: Designs, row: int) -> dict[str, Setting]:
     """Return one design as parameter to value, defaults included, without the parameters that do not apply."""
     one = select(designs, np.array([row]))
-    columns: dict[str, Column] = {**filled(one), **{name: column for name, column in one.items() if "." in name}}
+    columns: dict[str, Column] = fill_defaults(one)
     settings: dict[str, Setting] = {}
     for name, column in columns.items():
         if isinstance(column, Choice):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from cost_models.cost import Economics, YieldModel
+from cost_models.evaluate import ChipSetup
 from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS
 from dse.errors import NOWHERE, Place
 from dse.spec.fields import (
@@ -186,6 +187,18 @@ class BaselineSpec(Record):
     def chip(self) -> str:
         """Name of the chip in the library."""
         return self.chips.partition("x ")[2]
+
+    @property
+    def setup(self) -> ChipSetup:
+        """The chip and how it is run, as the models take it."""
+        return ChipSetup(
+            chip=self.chip,
+            weight_format=self.weight_format,
+            kv_bits=self.kv_bits,
+            act_bits=self.act_bits,
+            weight_execution=self.weight_execution,
+            stack=self.stack,
+        )
 
 
 class EconomicsSpec(Record):

@@ -12,7 +12,6 @@ from cost_models.library import load_library
 from cost_models.metrics import workload_metrics
 from cost_models.technology import Technology
 from dse.audit.page import number, table
-from dse.evaluate import serve_chip
 from dse.plots.lines import Lines
 from dse.results.picks import designs_of, settings_of
 from dse.space import Space
@@ -167,11 +166,7 @@ def _gpu_crossing(context: Context) -> Section:
     for name, entry in context.spec.baselines.items():
         cells = [name]
         for workload in context.spec.workloads:
-            served = serve_chip(
-                entry.chip, workload, context.spec.workloads[workload], n_chips=entry.count,
-                weight_format=entry.weight_format, kv_bits=entry.kv_bits, act_bits=entry.act_bits, stack=entry.stack,
-                weight_execution=entry.weight_execution, technology=context.evaluator.technology,
-            )  # fmt: skip
+            served = context.evaluator.serve_baseline(entry, workload)
             rate = float(workload_metrics(served, context.evaluator.technology)["tokens_per_s"][0])
             cells.append(number(rate))
             numbers[f"{name} {workload}"] = rate

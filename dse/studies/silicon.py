@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cost_models.evaluate import ChipSetup, serve_chip
 from cost_models.library import Chip, load_library
 from cost_models.metrics import workload_metrics
 from cost_models.operating import Limits
@@ -19,7 +20,7 @@ from dse.audit.page import (
     table,
     verdict_table,
 )
-from dse.evaluate import Evaluator, serve_chip
+from dse.evaluate import Evaluator, workload_of
 from dse.plots.audit import draw_audit
 from dse.plots.lines import Lines
 from dse.require import requirements
@@ -63,15 +64,13 @@ def founding_pair(context: Context) -> list[Section]:
 
 def fpga_proof(context: Context) -> list[Section]:
     """What FPGA cards could do, and the batch and bits that the statement implies."""
-    workload = context.spec.workloads["single_33b"]
+    workload = workload_of("single_33b", context.spec.workloads["single_33b"])
     rows, numbers = [], {}
     for chip in ("alveo_u55c", "vhk158"):
         for form in ("vector_2bit", "int3_g128", "int4_g128", "int8_channel", "bf16"):
             limits = Limits(tpot_ms=40.0)
-            served = serve_chip(
-                chip, "single_33b", workload, n_chips=1, weight_format=form, kv_bits=8, act_bits=8, stack="ideal",
-                technology=context.evaluator.technology, limits=limits,
-            )  # fmt: skip
+            setup = ChipSetup(chip, form, kv_bits=8, act_bits=8, stack="ideal")
+            served = serve_chip(setup, workload, context.evaluator.technology, limits=limits)
             metrics = workload_metrics(served, context.evaluator.technology)
             ms, most = float(metrics["ms_per_token"][0]), float(metrics["max_batch"][0])
             rows.append((chip, form, number(ms), number(most) if np.isfinite(ms) else "does not fit"))
@@ -192,10 +191,9 @@ def _generation(context: Context) -> Section:
 
 def _rate(context: Context, chip: Chip, group: int, form: str, act_bits: float, limit: float) -> float:
     """Return tokens per second and GPU of a group at the largest batch that keeps a limit."""
-    served = serve_chip(
-        chip, "dense_405b", context.spec.workloads["dense_405b"], n_chips=group, weight_format=form, kv_bits=8,
-        act_bits=act_bits, technology=Technology(), limits=Limits(tpot_ms=limit),
-    )  # fmt: skip
+    workload = replace(workload_of("dense_405b", context.spec.workloads["dense_405b"]), n_chips=float(group))
+    setup = ChipSetup(chip, form, kv_bits=8, act_bits=act_bits)
+    served = serve_chip(setup, workload, Technology(), limits=Limits(tpot_ms=limit))
     return float(served.operating.tokens_per_s[0]) / group
 
 
