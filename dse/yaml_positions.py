@@ -172,9 +172,9 @@ def parse_yaml(text: str, file: str, *, fixed: Place | None = None) -> Node:
     """
     composer = _Composer(file, fixed)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            composer.take(event)
+        composer.read(text)
     except yaml.YAMLError as error:
+        _refuse_deep_nesting(text, error, _Composer(file, fixed))
         raise SpecError([*composer.faults, _syntax_fault(error, composer)]) from None
     if not composer.faults and composer.top is None:
         composer.faults.append(Fault(fixed or Place(file), "", "is empty"))
@@ -214,6 +214,27 @@ class _Open:
     key_place: Place | None = None
 
 
+class _TooDeepError(SpecError):
+    """Mappings and lists are nested deeper than is read."""
+
+
+def _refuse_deep_nesting(text: str, error: yaml.YAMLError, composer: _Composer) -> None:
+    """Raise the fault of nesting where that comes before the fault of syntax.
+
+    The scanner reads up to 1,024 characters ahead of the events, and some of its versions have a limit of nesting of
+    their own: the text before the place of its fault is read again for what it is.
+    """
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if mark is None:
+        return
+    try:
+        composer.read(text[: mark.index])
+    except _TooDeepError:
+        raise
+    except (yaml.YAMLError, SpecError):
+        return
+
+
 class _Composer:
     """Builds the tree from the parser's events, without recursion, collecting faults as it goes."""
 
@@ -229,6 +250,11 @@ class _Composer:
 
     def place_of(self, mark: Any) -> Place:
         return self.fixed or Place(self.file, mark.line + 1, mark.column + 1)
+
+    def read(self, text: str) -> None:
+        """Take every event of a text."""
+        for event in yaml.parse(text, Loader=_LOADER):
+            self.take(event)
 
     def take(self, event: Any) -> None:
         """Take one event of the parser."""
@@ -294,7 +320,7 @@ class _Composer:
         if self._awaits_key():
             self._give_up(place, "a key is a list or a mapping; keys are text")
         if len(self._stack) >= MAX_DEPTH:
-            self._give_up(place, f"is nested deeper than {MAX_DEPTH} levels")
+            raise _TooDeepError([*self.faults, Fault(place, "", f"is nested deeper than {MAX_DEPTH} levels")])
         node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], place)
         self._count(1, place)
         self._stack.append(_Open(node, event.anchor, self._path()))

@@ -79,7 +79,7 @@ def best(table: pd.DataFrame, workload: str, bound: float, metric: str) -> pd.Da
     allowed = table[(table[f"{workload}.perplexity_ratio"] <= bound) & (table[f"{workload}.perplexity_unusable"] == 0)]
     if metric == "price_usd":
         allowed = allowed[allowed[f"{workload}.ms_per_token"] <= TARGET_MS]
-    return allowed.loc[allowed.groupby("family")[metric].idxmin()].sort_values(metric)
+    return allowed.loc[allowed.groupby("family")[metric].idxmin()].sort_values(metric, kind="stable")
 
 
 def markdown(headings: list[str], rows: list[list[str]]) -> str:
@@ -141,7 +141,7 @@ def draw_fronts(table: pd.DataFrame) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), sharey=True)
     for axis, (workload, model) in zip(axes, MODELS.items(), strict=True):
         for family, colour in COLOURS.items():
-            own = table[table["family"] == family].sort_values(f"{workload}.perplexity_ratio")
+            own = table[table["family"] == family].sort_values(f"{workload}.perplexity_ratio", kind="stable")
             own = own[own[f"{workload}.perplexity_ratio"] <= 3]
             least = own[f"{workload}.ms_per_token"].cummin()
             axis.step(own[f"{workload}.perplexity_ratio"], least, where="post", color=colour, label=family)

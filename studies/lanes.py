@@ -128,7 +128,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     for axis, factor in zip(axes.flat, ("lanes", "lane_block", "lane_depth"), strict=False):
         fixed = {name: value for name, value in TYPICAL.items() if name != factor}
         for colour, (rho, part) in enumerate(skipping(table, macs=MACS, **fixed).groupby("survivor_correlation")):
-            part = part.sort_values(factor)
+            part = part.sort_values(factor, kind="stable")
             axis.semilogx(part[factor], part[TIME], marker="o", ms=4, color=f"C{colour}", label=f"skip, rho {rho:g}")
         axis.axhline(dense, color="black", lw=1, label="expanded, zeros multiplied")
         axis.axhline(ideal, color="grey", lw=1, ls="--", label="skip, one lane")
@@ -138,7 +138,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     axis = axes[1, 1]
     macs = sorted(table["macs"].unique())
     for colour, rho in ((0, 0.0), (2, 0.05), (4, 0.235)):
-        part = skipping(table, **TYPICAL, survivor_correlation=rho).sort_values("macs")
+        part = skipping(table, **TYPICAL, survivor_correlation=rho).sort_values("macs", kind="stable")
         axis.semilogx(part["macs"], part[TIME], marker="o", ms=4, color=f"C{colour}", label=f"skip, rho {rho:g}")
     axis.semilogx(macs, [other(table, "bitmap", "dense", one)[TIME] for one in macs], color="black", lw=1)
     one_lane = [skipping(table, macs=one, lanes=1)[TIME].min() for one in macs]

@@ -1,8 +1,7 @@
-"""What tests share: a small sweep, a made-up judge, and what becomes of tests whose needs are not met."""
+"""What tests share: examples that do not change, a sweep, the command line, a judge; and needs that are not met."""
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import os
 import shutil
@@ -12,45 +11,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from cost_models.table import Choice, Designs, row_count
 from dse.samplers.base import Judged
+from tests.cli import Called, call
+from tests.sweeps import small
 
-SWEEP: dict[str, Any] = {
-    "name": "small",
-    "workloads": {"chat": {"model": "llama2_70b", "batch": 32}},
-    "space": {
-        "node": {"values": ["tsmc_7", "tsmc_5", "samsung_5"]},
-        "memory": {"values": ["lpddr5x_9600", "gddr6_16", "hbm3"]},
-        "memory_devices": {"low": 2, "high": 24, "step": 2},
-        "memory_device_bits": {"values": [32, 64], "when": {"memory": "lpddr5x_9600"}},
-        "memory_device_gib": [
-            {"values": [8, 16, 32], "when": {"memory": ["lpddr5x_9600"]}},
-            {"values": [2], "when": {"memory": ["gddr6_16"]}},
-            {"values": [16, 24], "when": {"memory": ["hbm3"]}},
-        ],
-        "macs": {"low": 1024, "high": 65536, "log": True, "levels": 7},
-        "clock_ghz": {"low": 0.5, "high": 1.5, "levels": 5},
-        "kv_bits": 8,
-    },
-    "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
-        {"metric": "cost_usd", "direction": "minimize"},
-    ],
-    "search": {"sampler": "sobol", "n_designs": 256},
-}
-
-
-@pytest.fixture(scope="session")
-def small_sweep() -> dict[str, Any]:
-    """The same mapping for tests that leave it alone."""
-    return copy.deepcopy(SWEEP)
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("random", deadline=None, print_blob=True)
+settings.load_profile("fixed")
 
 
 @pytest.fixture
 def sweep() -> dict[str, Any]:
     """A mapping that `parse_spec` accepts, free to be changed."""
-    return copy.deepcopy(SWEEP)
+    return small()
+
+
+@pytest.fixture(name="call")
+def call_fixture() -> Callable[..., Called]:
+    """The command line: a function of its arguments that returns exit status, output and errors."""
+    return call
 
 
 def judge(designs: Designs, start: int = 0) -> Judged:

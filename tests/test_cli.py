@@ -11,12 +11,13 @@ import dse.cli
 from cost_models.library import load_library
 from dse.evaluate import Evaluator
 from dse.verbs.stack import constants
+from tests.sweeps import SHORT_CHAT
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("numpy", "pandas", "scipy", "pydantic", "optuna", "pymoo", "matplotlib", "moocore", "pyarrow", "yaml", "pint")
 SWEEP = {
     "name": "tiny",
-    "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
+    "workloads": SHORT_CHAT,
     "space": {
         "memory": {"values": ["gddr6_16", "hbm3"]},
         "memory_devices": {"low": 2, "high": 16, "step": 2},
@@ -41,21 +42,6 @@ def sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text("# as the user wrote it\r\n" + yaml.safe_dump(SWEEP))
     return "tiny.yaml"
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Return a function that runs the command line and returns exit status, output and errors."""
-
-    def called(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dse", *arguments])
-        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-        with pytest.raises(SystemExit) as ended:
-            dse.cli.main()
-        out = capsys.readouterr()
-        return ended.value.code or 0, out.out, out.err
-
-    return called
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["library", "figure"]])

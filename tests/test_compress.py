@@ -1,7 +1,6 @@
 """``dse compress``: tensors from files, sizes against closed forms, and what is refused."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import dse.cli
 from dse.errors import TensorError
 from dse.tensors import read_tensor
 
@@ -28,19 +26,6 @@ def safetensors(path, tensors):
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
     return path
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    def called(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dse", "compress", *map(str, arguments)])
-        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-        with pytest.raises(SystemExit) as ended:
-            dse.cli.main()
-        out = capsys.readouterr()
-        return ended.value.code or 0, out.out, out.err
-
-    return called
 
 
 @pytest.fixture
@@ -81,7 +66,7 @@ def test_files_cut_anywhere_are_refused(tmp_path, matrix):
 
 def test_sizes_of_a_file_at_half_sparsity(call, tmp_path, matrix):
     np.save(tmp_path / "a.npy", matrix)
-    status, out, _ = call(tmp_path / "a.npy", "--sparsity", 0.5, "--format", "json")
+    status, out, _ = call("compress", tmp_path / "a.npy", "--sparsity", 0.5, "--format", "json")
     assert status == 0
     found = {one["format"]: one for one in json.loads(out)["formats"]}
     scales = 16 / 128
@@ -94,7 +79,7 @@ def test_sizes_of_a_file_at_half_sparsity(call, tmp_path, matrix):
 
 
 def test_a_generated_tensor_is_printed_in_full(call):
-    status, out, err = call("--shape", "64x256", "--sparsity", 0.8, "--rho", 0.1)
+    status, out, err = call("compress", "--shape", "64x256", "--sparsity", 0.8, "--rho", 0.1)
     assert (status, err) == (0, "")
     for word in ("bitmap", "xor_8x1", "rice", "csr16", "nm_2of4", "binary_coded", "correlation of survivors"):
         assert word in out
@@ -117,7 +102,7 @@ def test_a_generated_tensor_is_printed_in_full(call):
     ],
 )
 def test_bad_arguments_end_with_a_line(call, arguments, words):
-    status, out, err = call(*arguments)
+    status, out, err = call("compress", *arguments)
     assert (status, out) == (2, "")
     assert words in err and "Traceback" not in err
 
@@ -134,7 +119,7 @@ def test_bad_arguments_end_with_a_line(call, arguments, words):
 )
 def test_bad_tensors_end_with_a_line(call, tmp_path, tensor, words):
     np.save(tmp_path / "a.npy", tensor)
-    status, out, err = call(tmp_path / "a.npy")
+    status, out, err = call("compress", tmp_path / "a.npy")
     assert (status, out) == (2, "")
     assert words in err and "a.npy" in err
 
@@ -150,10 +135,10 @@ def test_a_code_that_stores_more_than_it_puts_out_is_refused():
 def test_outputs_per_step_can_be_set(call, tmp_path):
     np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(64, 64)))
     one = ("--sparsity", "0.5", "--only", "xor_8x1", "--format", "json")
-    found = [json.loads(call(tmp_path / "a.npy", *one, *more)[1]) for more in ((), ("--n-out", "13"))]
+    found = [json.loads(call("compress", tmp_path / "a.npy", *one, *more)[1]) for more in ((), ("--n-out", "13"))]
     tight, slack = (record["formats"][0] for record in found)
     assert slack["stored_bits"] > tight["stored_bits"]
     assert slack["encoding_efficiency"] > tight["encoding_efficiency"]
-    status, out, err = call(tmp_path / "a.npy", "--sparsity", "0.5", "--n-in", "12", "--n-out", "8")
+    status, out, err = call("compress", tmp_path / "a.npy", "--sparsity", "0.5", "--n-in", "12", "--n-out", "8")
     assert (status, out) == (2, "")
     assert "n_in must not exceed n_out, got 12 and 8" in err

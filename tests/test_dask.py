@@ -16,11 +16,12 @@ from dse.errors import RunError
 from dse.loop import run
 from dse.search.spread import Spread
 from dse.spec import parse_spec
+from tests import sweeps
 
 SAME = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv")
 SWEEP = {
     "name": "spread",
-    "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
+    "workloads": sweeps.SHORT_CHAT,
     "space": {
         "memory": {"values": ["lpddr5x_9600", "gddr6_16", "hbm3"]},
         "memory_devices": {"low": 2, "high": 16, "step": 1},

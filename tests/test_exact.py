@@ -13,6 +13,7 @@ from dse.loop import explore
 from dse.search.blocks import Work
 from dse.search.spread import Spread
 from dse.spec import parse_spec
+from tests.sweeps import SHORT_CHAT
 
 GIB = {"lpddr5x_9600": [8, 16], "gddr6_16": [1, 2], "hbm3": [16, 24]}
 DASK = importlib.util.find_spec("distributed") is not None
@@ -26,7 +27,7 @@ def spreads():
         if DASK:
             from distributed import LocalCluster
 
-            cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+            cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
             found.append(Spread(0, "dask", stack.enter_context(cluster).scheduler_address))
         yield found
 
@@ -45,7 +46,7 @@ def sweeps(draw):
     )
     return {
         "name": "exact",
-        "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
+        "workloads": SHORT_CHAT,
         "space": {
             "memory": {"values": memories},
             "memory_devices": {"low": 1, "high": draw(st.integers(2, 12)), "step": 1},

@@ -13,6 +13,7 @@ from dse.loop import explore, run
 from dse.search.blocks import Work
 from dse.search.spread import Spread
 from dse.spec import load_spec, parse_spec
+from tests import sweeps
 
 MEMORIES = {"lpddr5x_9600": [8, 16], "gddr6_16": [1, 2], "hbm3": [16, 24]}
 
@@ -26,7 +27,7 @@ def sweep(*, prune=True, keep=0, **changes):
     return parse_spec(
         {
             "name": "cut",
-            "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
+            "workloads": sweeps.SHORT_CHAT,
             "space": {
                 "memory": {"values": memories},
                 "memory_devices": {"values": devices},

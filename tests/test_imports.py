@@ -3,8 +3,6 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
 
 # Rooms from the ground up; a room may import rooms of lower floors and of its own.
@@ -56,19 +54,25 @@ ONE_ROOM = {
 }
 
 
-def modules():
-    for package in ("cost_models", "dse"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            yield path.relative_to(ROOT)
-
-
-def imported(path):
-    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+def imported(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules():
+    """Yield the path, the dotted name and the imports of every module."""
+    for package in ("cost_models", "dse"):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            path = file.relative_to(ROOT)
+            module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+            yield path.as_posix(), module, list(imported(ast.parse(file.read_text())))
+
+
+MODULES = list(modules())
 
 
 def floor(module):
@@ -82,19 +86,31 @@ def floor(module):
     return max(found)[1] if found else None
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=str)
-def test_imports_only_go_down(path):
-    module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-    if module == "dse":
-        return
-    here = floor(module)
-    assert here is not None, f"{module} stands on no floor: give it one in FLOORS"
-    upward = [name for name in imported(path) if (there := floor(name)) is not None and there > here]
+def test_imports_only_go_down():
+    upward = {}
+    for path, module, names in MODULES:
+        if module == "dse":
+            continue
+        here = floor(module)
+        assert here is not None, f"{module} stands on no floor: give it one in FLOORS"
+        if above := [name for name in names if (there := floor(name)) is not None and there > here]:
+            upward[path] = above
     assert not upward
 
 
-@pytest.mark.parametrize("path", list(modules()), ids=str)
-def test_a_heavy_library_lives_in_one_room(path):
-    for name in imported(path):
-        rooms = ONE_ROOM.get(name.split(".")[0])
-        assert rooms is None or str(path).startswith(rooms), f"{path} imports {name}"
+def test_a_heavy_library_lives_in_one_room():
+    elsewhere = [
+        f"{path} imports {name}"
+        for path, _, names in MODULES
+        for name in names
+        if not path.startswith(ONE_ROOM.get(name.split(".")[0], ""))
+    ]
+    assert not elsewhere
+
+
+def test_every_room_has_somebody_in_it():
+    rooms = [room for rooms in FLOORS for room in rooms]
+    here = [module for _, module, _ in MODULES]
+    assert not [room for room in rooms if not any(module.startswith(room) for module in here)]
+    used = {name.split(".")[0] for _, _, names in MODULES for name in names}
+    assert set(ONE_ROOM) <= used

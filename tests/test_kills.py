@@ -20,6 +20,7 @@ from dse.results.yaml_text import yaml_text
 from dse.search.journal import unfinished
 from dse.search.spread import Spread
 from dse.spec import load_spec, parse_spec
+from tests import sweeps
 
 SOAK = Path(__file__).parent / "soak"
 KILLS = int(os.environ.get("DSE_SOAK_KILLS", "14"))
@@ -38,26 +39,9 @@ WAYS = {
 
 
 def sweep_file(folder, search):
-    spec = parse_spec(
-        {
-            "name": "killed",
-            "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
-            "space": {
-                "memory": {"values": ["lpddr5x_9600", "gddr6_16", "hbm3"]},
-                "memory_devices": {"low": 2, "high": 16, "step": 2},
-                "macs": {"low": 8192, "high": 131072, "log": True, "levels": 5},
-                "weight_format": {"values": ["int4_g128", "bf16"]},
-                "clock_ghz": {"values": [0.6, 0.8, 1.0]},
-            },
-            "objectives": [
-                {"metric": "chat.ms_per_token", "direction": "minimize"},
-                {"metric": "chat.tokens_per_joule", "direction": "maximize"},
-            ],
-            "constraints": [{"metric": "chat.ms_per_token", "max": 20}, {"metric": "tdp_w", "max": 200}],
-            "results": {"keep_all_up_to": 100},
-            "search": search,
-        }
-    )
+    space = {**sweeps.tiny()["space"], "clock_ghz": {"values": [0.6, 0.8, 1.0]}}
+    del space["memory_device_gib"]
+    spec = parse_spec(sweeps.tiny(space=space, results={"keep_all_up_to": 100}, search=search))
     file = folder / "sweep.yaml"
     file.write_text(yaml_text(spec.resolved()))
     return file

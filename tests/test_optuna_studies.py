@@ -27,29 +27,17 @@ from dse.samplers.optuna_storage import open_storage
 from dse.search.journal import unfinished
 from dse.spec import parse_spec
 from dse.verbs.export import export_run
+from tests import sweeps
 
 ROOT = Path(__file__).parent.parent
 OBJECTIVES = ["chat.ms_per_token", "chat.tokens_per_joule"]
-SWEEP = {
-    "name": "tiny",
-    "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
-    "space": {
-        "memory": {"values": ["lpddr5x_9600", "gddr6_16", "hbm3"]},
-        "memory_devices": {"low": 2, "high": 16, "step": 2},
-        "memory_device_gib": [
-            {"values": [8], "when": {"memory": ["lpddr5x_9600"]}},
-            {"values": [2], "when": {"memory": ["gddr6_16"]}},
-            {"values": [16, 24], "when": {"memory": ["hbm3"]}},
-        ],
-        "macs": {"low": 8192, "high": 131072, "log": True, "levels": 5},
-        "clock_ghz": {"low": 0.5, "high": 1.5},
-    },
-    "objectives": [
+SWEEP = sweeps.tiny(
+    space={**sweeps.tiny()["space"], "weight_format": "int4_g128", "clock_ghz": {"low": 0.5, "high": 1.5}},
+    objectives=[
         {"metric": OBJECTIVES[0], "direction": "minimize"},
         {"metric": OBJECTIVES[1], "direction": "maximize"},
     ],
-    "constraints": [{"metric": "chat.ms_per_token", "max": 20}, {"metric": "tdp_w", "max": 200}],
-}
+)
 SAME = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv")
 
 

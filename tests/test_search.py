@@ -28,31 +28,11 @@ from dse.search.journal import Journal, unfinished
 from dse.search.spread import Spread
 from dse.space import Space
 from dse.spec import load_spec, parse_spec
+from tests import sweeps
 
 SAME = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv", "baselines.csv", "resolved.yaml")
 
-SWEEP = {
-    "name": "tiny",
-    "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
-    "space": {
-        "memory": {"values": ["lpddr5x_9600", "gddr6_16", "hbm3"]},
-        "memory_devices": {"low": 2, "high": 16, "step": 2},
-        "memory_device_gib": [
-            {"values": [8], "when": {"memory": ["lpddr5x_9600"]}},
-            {"values": [2], "when": {"memory": ["gddr6_16"]}},
-            {"values": [16, 24], "when": {"memory": ["hbm3"]}},
-        ],
-        "macs": {"low": 8192, "high": 131072, "log": True, "levels": 5},
-        "weight_format": {"values": ["int4_g128", "bf16"]},
-    },
-    "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
-        {"metric": "chat.tokens_per_joule", "direction": "maximize"},
-    ],
-    "constraints": [{"metric": "chat.ms_per_token", "max": 20}, {"metric": "tdp_w", "max": 200}],
-    "results": {"keep_all_up_to": 100},
-    "search": {"sampler": "grid"},
-}
+SWEEP = sweeps.tiny(results={"keep_all_up_to": 100})
 
 
 def tiny(sampler="grid", n_designs=None, **search):

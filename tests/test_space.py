@@ -16,6 +16,7 @@ from dse.errors import SpecError
 from dse.space import Space
 from dse.space.codecs import Continuous, Listed, WholeNumbers, spread, stepped
 from dse.spec import parse_spec
+from tests.sweeps import small
 
 
 def space_of(sweep: dict[str, Any], **parameters: Any) -> Space:
@@ -76,8 +77,8 @@ def test_levels_include_both_ends_and_whole_ones_do_not_repeat() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 50))
-def test_encoding_keeps_the_design(small_sweep: dict[str, Any], seed: int, rows: int) -> None:
-    sweep = {**small_sweep, "space": {**small_sweep["space"], "sram_mib": {"low": 1.0, "high": 64.0, "log": True}}}
+def test_encoding_keeps_the_design(seed: int, rows: int) -> None:
+    sweep = small(space={**small()["space"], "sram_mib": {"low": 1.0, "high": 64.0, "log": True}})
     space = Space(parse_spec(sweep))
     unit = np.random.default_rng(seed).random((rows, len(space.dimensions)))
     designs = space.decode(unit)
@@ -154,7 +155,7 @@ def test_the_order_of_the_file_has_no_part_in_the_order_of_the_dimensions(sweep:
 
 
 def by_hand() -> set[tuple[Any, ...]]:
-    """The designs of `SWEEP`, written as loops."""
+    """The designs of `small`, written as loops."""
     rows = set()
     memories = [("lpddr5x_9600", bits, gib) for bits in (32.0, 64.0) for gib in (8.0, 16.0, 32.0)]
     memories += [("gddr6_16", None, 2.0), ("hbm3", None, 16.0), ("hbm3", None, 24.0)]
@@ -177,8 +178,8 @@ def test_the_grid_is_the_loops(sweep: dict[str, Any]) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
-def test_any_slice_of_the_grid_is_that_slice(small_sweep: dict[str, Any], data: st.DataObject) -> None:
-    space = Space(parse_spec(small_sweep))
+def test_any_slice_of_the_grid_is_that_slice(data: st.DataObject) -> None:
+    space = Space(parse_spec(small()))
     start = data.draw(st.integers(0, space.grid_size))
     stop = data.draw(st.integers(start, min(space.grid_size, start + 500)))
     whole = space.grid(0, space.grid_size)

@@ -24,6 +24,7 @@ from dse.spec.reader import SECTIONS
 from dse.spec.schema import sweep_schema
 from dse.spec.search import OWN_SAMPLERS, SAMPLERS
 from dse.yaml_positions import Node, parse_yaml
+from tests.sweeps import small
 
 SWEEP = """\
 name: small
@@ -200,7 +201,8 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
         ("a: b: c", "is not YAML: mapping values are not allowed in this context"),
         ("\ta: 1", "f:1:1: is not YAML"),
         ("a: \x07", "is not YAML: unacceptable character"),
-        ("[" * 3000, "is nested deeper than 40 levels"),
+        *((text * count, "is nested deeper than 40 levels") for text in ("[", "{a: ", "- ") for count in (50, 3000)),
+        ("[" * 40 + "]" * 39, "is not YAML: while parsing a flow sequence"),
         ("a: " + "9" * 5000, "is not a finite number"),
     ],
 )
@@ -455,9 +457,9 @@ JUNK = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_whatever_stands_in_a_sweep_is_a_sweep_or_a_fault(small_sweep: dict[str, Any], data: st.DataObject) -> None:
+def test_whatever_stands_in_a_sweep_is_a_sweep_or_a_fault(data: st.DataObject) -> None:
     """Any part replaced by anything: never another exception."""
-    sweep = copy.deepcopy(small_sweep)
+    sweep = small()
     place: Any = sweep
     while True:
         key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))

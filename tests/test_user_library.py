@@ -1,13 +1,11 @@
 import json
 import pickle
-import sys
 
 import gguf
 import numpy as np
 import pytest
 import yaml
 
-import dse.cli
 from cost_models.errors import LibraryError
 from cost_models.library import load_library, shipped_library, use_library
 from cost_models.library.huggingface import model_of_config
@@ -246,22 +244,6 @@ def test_a_gguf_header_is_a_model(sweep, tmp_path):
 
 
 @pytest.fixture
-def called(monkeypatch, capsys):
-    """Return a function that runs the command line and returns exit status, output and errors."""
-
-    def call(*arguments):
-        use_library(shipped_library())
-        monkeypatch.setattr(sys, "argv", ["dse", *map(str, arguments)])
-        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-        with pytest.raises(SystemExit) as ended:
-            dse.cli.main()
-        out = capsys.readouterr()
-        return ended.value.code or 0, out.out, out.err
-
-    return call
-
-
-@pytest.fixture
 def ours(tmp_path):
     """Return a directory of entries, and a sweep that adds the same by its ``library`` key."""
     entries = {"chips": {"house": CHIP}, "models": {"house_model": LAYER}}
@@ -271,7 +253,7 @@ def ours(tmp_path):
     return tmp_path / "lib", tmp_path / "adds.yaml"
 
 
-def test_verbs_know_what_was_added(called, ours):
+def test_verbs_know_what_was_added(call, ours):
     for where in ours:
         for verb in (
             ("library", "show", "house"),
@@ -280,14 +262,14 @@ def test_verbs_know_what_was_added(called, ours):
             ("explain", "2x house", "--workload", "house_model batch=4"),
             ("schema",),
         ):
-            status, out, err = called(*verb, "--library", where)
+            status, out, err = call(*verb, "--library", where)
             assert status == 0, err
             assert "house" in out
-            assert "house" not in called(*verb)[1]
-    assert called("library", "where", "tco.pue", "--library", ours[0])[0] == 0
+            assert "house" not in call(*verb)[1]
+    assert call("library", "where", "tco.pue", "--library", ours[0])[0] == 0
 
 
-def test_a_design_file_may_add_and_name_its_additions(called, ours, tmp_path):
+def test_a_design_file_may_add_and_name_its_additions(call, ours, tmp_path):
     design = {"memory": "hbm3", "memory_devices": 4, "memory_device_gib": 16, "macs": 65536}
     plain = {
         "design": design,
@@ -296,26 +278,26 @@ def test_a_design_file_may_add_and_name_its_additions(called, ours, tmp_path):
     }
     file = tmp_path / "design.yaml"
     file.write_text(yaml.safe_dump(plain))
-    assert called("explain", file)[0] == 2
-    status, by_option, err = called("explain", file, "--library", ours[0], "--format", "json")
+    assert call("explain", file)[0] == 2
+    status, by_option, err = call("explain", file, "--library", ours[0], "--format", "json")
     assert status == 0, err
     file.write_text(yaml.safe_dump({**plain, "library": "lib"}))
-    assert called("explain", file, "--format", "json") == (0, by_option, "")
-    status, _, err = called("require", file)
+    assert call("explain", file, "--format", "json") == (0, by_option, "")
+    status, _, err = call("require", file)
     assert status == 0, err
 
 
-def test_a_comparison_takes_chips_that_were_added(called, ours, sweep, tmp_path):
+def test_a_comparison_takes_chips_that_were_added(call, ours, sweep, tmp_path):
     done = run(parse_spec(sweep), out=tmp_path / "run")
-    status, out, err = called("compare", done.path, "--baseline", "2x house", "--library", ours[0], "--format", "csv")
+    status, out, err = call("compare", done.path, "--baseline", "2x house", "--library", ours[0], "--format", "csv")
     assert status == 0, err
     assert "house_2" in out
-    assert called("compare", done.path, "--baseline", "2x house")[0] == 2
-    status, out, err = called("explain", done.path, "--library", ours[0])
+    assert call("compare", done.path, "--baseline", "2x house")[0] == 2
+    status, out, err = call("explain", done.path, "--library", ours[0])
     assert status == 2 and "does not go with a run" in err
 
 
-def test_a_library_that_is_not_there_is_told(called, tmp_path):
+def test_a_library_that_is_not_there_is_told(call, tmp_path):
     for verb in (("library", "list"), ("schema",), ("explain", "2x house")):
-        status, _, err = called(*verb, "--library", tmp_path / "nowhere")
+        status, _, err = call(*verb, "--library", tmp_path / "nowhere")
         assert status == 2 and "nowhere" in err and len(err.splitlines()) == 1

@@ -21,11 +21,12 @@ from dse.search.journal import unfinished
 from dse.search.spread import Spread
 from dse.space import Space
 from dse.spec import load_spec, parse_spec
+from tests.sweeps import SHORT_CHAT
 
 ROOT = Path(__file__).parent.parent
 SWEEP = {
     "name": "own",
-    "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
+    "workloads": SHORT_CHAT,
     "space": {
         "memory_devices": {"low": 2, "high": 16, "step": 2},
         "macs": {"low": 8192, "high": 131072, "log": True, "levels": 5},

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,11 @@ import dse.cli
 from cost_models.library import shipped_library, use_library
 from dse.loop import run
 from dse.spec import parse_spec
+from tests.sweeps import SHORT_CHAT
 
 SWEEP = {
     "name": "tiny",
-    "workloads": {"chat": {"model": "llama3_8b", "batch": 16, "prompt_tokens": 512, "output_tokens": 256}},
+    "workloads": SHORT_CHAT,
     "space": {"memory": "gddr6_16", "memory_devices": {"low": 8, "high": 16, "step": 4}, "memory_device_gib": 2},
     "objectives": [
         {"metric": "chat.ms_per_token", "direction": "minimize"},
@@ -89,21 +89,11 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def call(folder, monkeypatch, capsys, request):
-    """Return a function that runs the command line and returns exit status, output and errors."""
+def call(call, folder, monkeypatch, request):
+    """The command line in a folder of runs; what it writes is named after the test."""
     monkeypatch.chdir(folder)
-
-    def called(words, *more):
-        stem = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
-        filled = words.format(out=f"out_{stem}", name=f"sweep_{stem}").split()
-        monkeypatch.setattr(sys, "argv", ["dse", *filled, *more])
-        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-        with pytest.raises(SystemExit) as ended:
-            dse.cli.main()
-        out = capsys.readouterr()
-        return ended.value.code or 0, out.out, out.err
-
-    yield called
+    stem = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
+    yield lambda words, *more: call(*words.format(out=f"out_{stem}", name=f"sweep_{stem}").split(), *more)
     use_library(shipped_library())
 
 

@@ -76,7 +76,8 @@ def _label(verdict: Verdict) -> str:
 
 def _draw_rates(rates: RatesSet, folder: Path) -> list[Path]:
     """Draw the consistent set: weight and KV bits, coloured by the bandwidth that they take."""
-    table = rates.table.sort_values("gbps_low").drop_duplicates(["weight_bits", "kv_bits", "memory_bound"])
+    rising = rates.table.sort_values("gbps_low", kind="stable")
+    table = rising.drop_duplicates(["weight_bits", "kv_bits", "memory_bound"])
     figure = new_figure(6.6, 4.8)
     axes = figure.subplots()
     points = None

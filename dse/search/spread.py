@@ -76,7 +76,8 @@ class Spread:
             with client:
                 yield client
             return
-        cluster = dask.LocalCluster(n_workers=self.jobs or None, threads_per_worker=1, dashboard_address=None)
+        # Any free port: the usual one of the dashboard may be taken, even where no dashboard is wanted.
+        cluster = dask.LocalCluster(n_workers=self.jobs or None, threads_per_worker=1, dashboard_address=":0")
         with cluster, dask.Client(cluster, set_as_default=False) as client:
             yield client
 

@@ -119,7 +119,7 @@ def _sweep_section(done: StoredRun) -> Section:
 def _write_front(done: StoredRun, folder: Path) -> None:
     """Write the front, or the nearest misses where there is none: parameters, objectives and constrained metrics."""
     spec = done.spec
-    table = done.front if done.found_feasible else done.designs.sort_values("violation").head(20)
+    table = done.front if done.found_feasible else done.designs.sort_values("violation", kind="stable").head(20)
     named = [
         *(o.metric for o in spec.objectives),
         *(c.metric for c in spec.constraints),
