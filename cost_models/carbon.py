@@ -14,9 +14,6 @@ from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import MM2_PER_CM2
 
-FAB_GRIDS = {"TSMC": "taiwan", "Samsung": "korea"}
-"""Where a foundry's power comes from: name in ``carbon.grid_g_per_kwh``; elsewhere the world's mean."""
-
 JOULES_PER_KWH = 3.6e6
 
 
@@ -35,7 +32,7 @@ def die_kg(node: Choice, die_mm2: FloatArray, good_share: Number, technology: Te
         entry = nodes[name]
         power = value(f"carbon.fab_energy_kwh_per_cm2.{entry.carbon_node}")
         gases = value(f"carbon.fab_gas_g_per_cm2_95pct_abatement.{entry.carbon_node}")
-        grid = value(f"carbon.grid_g_per_kwh.{FAB_GRIDS.get(entry.foundry, 'world')}")
+        grid = value(f"carbon.grid_g_per_kwh.{entry.fab_grid}")
         return np.asarray(power) * grid + gases + value("carbon.materials_g_per_cm2")
 
     grams = node.map(row) * (die_mm2 / MM2_PER_CM2) / good_share

@@ -1,5 +1,8 @@
 """What figures move, what dies carry, and which figures a sweep may not set."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,11 +14,17 @@ from cost_models.library import load_library
 from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.errors import SpecError
+from dse.evaluate import Evaluator
+from dse.robustness.draws import spreads_of
 from dse.robustness.founding import carried_rows
-from dse.robustness.usage import uses_of
-from dse.spec import load_spec
+from dse.robustness.usage import _reads_of_probes, uses_of
+from dse.space import Space
+from dse.spec import load_spec, parse_spec
+from dse.spec.records import FigureSpec
+from dse.validate.run import run_validation
 
-FIGURES = load_library().figures
+LIBRARY = load_library()
+FIGURES = LIBRARY.figures
 
 
 def on_die(grade, die, overrides=None, watts=100.0):
@@ -68,7 +77,7 @@ def test_where_a_figure_is_used():
     assert set(uses) == {f"{workload}.{metric}" for workload in ("chat", "experts") for metric in moved}
     use = uses["chat.usd_per_million_tokens"]
     assert use.at_low < use.at_typ < use.at_high
-    assert uses_of("sram_energy.leakage_mw_per_mib") == []
+    assert uses_of("sram_energy.leakage_mw_per_mib") == [], "evidence"
     with pytest.raises(UnknownEntryError, match=r"tco\.pue"):
         uses_of("tco.pues")
 
@@ -102,8 +111,6 @@ robustness: {{draws: 1}}
 
 
 def test_bad_overrides_are_refused_with_name_and_line(tmp_path):
-    from pathlib import Path
-
     file = tmp_path / "bad.yaml"
     file.write_text(BAD.format(quickstart=Path(__file__).parents[1] / "sweeps" / "quickstart.yaml"))
     with pytest.raises(SpecError) as caught:
@@ -120,3 +127,92 @@ def test_bad_overrides_are_refused_with_name_and_line(tmp_path):
     ):
         assert any(f"bad.yaml:{line}:" in one and path in one and says in one for one in told), (path, told)
     assert len(told) == 7
+
+
+EVIDENCE = """
+extends: {quickstart}
+technology: {{reference_chips.l4.tdp_w: 1}}
+space: {{technology.memory.lpddr5x.energy_host_pj_per_bit: {{values: [1, 2]}}}}
+"""
+
+
+def test_evidence_is_refused_with_the_reason(tmp_path):
+    quickstart = Path(__file__).parents[1] / "sweeps" / "quickstart.yaml"
+    for overrides in (["technology.reference_chips.l4.tdp_w=1"], ["space.technology.nodes.tsmc_5.sram_bitcell_um2=1"]):
+        with pytest.raises(SpecError, match="is evidence only: no model reads it"):
+            load_spec(quickstart, overrides=overrides)
+    file = tmp_path / "evidence.yaml"
+    file.write_text(EVIDENCE.format(quickstart=quickstart))
+    with pytest.raises(SpecError) as caught:
+        load_spec(file)
+    assert [fault.what for fault in caught.value.faults] == [
+        "reference_chips.l4.tdp_w is evidence only: no model reads it",
+        "memory.lpddr5x.energy_host_pj_per_bit is evidence only: no model reads it",
+    ]
+
+
+def reads_of(space=None, baselines=None, **sections):
+    """Return the figures that the default design of a space and some chips read."""
+    board = {"memory": "hbm3", "memory_devices": 8, "memory_device_gib": 16}
+    spec = parse_spec({
+        "name": "probe", "workloads": {"chat": {"model": "llama2_70b", "batch": 8}},
+        "space": {**board, **(space or {})},
+        "objectives": [{"metric": "cost_usd", "direction": "minimize"}], "search": {"sampler": "grid"},
+        "baselines": baselines or {}, **sections,
+    })  # fmt: skip
+    evaluator = Evaluator(spec)
+    evaluator.evaluate(Space(spec).default_design())
+    for entry in spec.baselines.values():
+        evaluator.baseline_columns(entry)
+    return evaluator.technology.reads
+
+
+class Recorded(dict):
+    """Figures that remember which were looked up."""
+
+    def __init__(self, figures):
+        super().__init__(figures)
+        self.seen = set()
+
+    def __getitem__(self, path):
+        self.seen.add(path)
+        return super().__getitem__(path)
+
+
+def test_every_figure_that_can_be_set_is_read_by_some_evaluation():
+    """Designs with every choice, every chip, a user's own entries, joint draws, measured rows and kernels."""
+    read = set().union(*_reads_of_probes(()).values())
+    usable = [name for name, chip in LIBRARY.chips.items() if chip.bandwidth_gbps and chip.capacity_gib]
+    read |= reads_of(baselines={name: {"chips": f"8x {name}"} for name in usable})
+    read |= reads_of(baselines={"nm": {"chips": "8x h100_sxm", "weight_format": "nm2of4_int4"}})
+    for method in ("awq", "kquant_imatrix", "qat", "vector"):
+        read |= reads_of({"weight_format": "int3_g128", "weight_method": method})
+    for execution in ("look_up", "bit_plane"):
+        read |= reads_of({"weight_format": "bcq3_g128", "weight_execution": execution})
+        one = {"chips": "8x h100_sxm", "weight_format": "bcq3_g128", "weight_execution": execution}
+        read |= reads_of(baselines={"one": one if execution == "look_up" else {"chips": "8x h100_sxm"}})
+    for execution in ("gated", "skip"):
+        read |= reads_of({"weight_format": "bitmap_int4_s50", "weight_execution": execution})
+    for pruning in ("wanda", "alps"):
+        mine = {"weight_formats": {"bitmap_int4_s50": {"pruning": pruning}}}
+        read |= reads_of({"weight_format": "bitmap_int4_s50"}, library=mine)
+    for path in [path for path in LIBRARY.figures if path.startswith("carbon.grid_g_per_kwh.")]:
+        mine = {"nodes": {"tsmc_5": {"fab_grid": path.rpartition(".")[2]}}}
+        read |= reads_of({"node": "tsmc_5"}, library=mine)
+    drawn = Recorded(LIBRARY.figures)
+    spreads_of(read, {}, replace(LIBRARY, figures=drawn))
+    read |= drawn.seen
+    technology = Technology()
+    run_validation(technology=technology)
+    read |= technology.reads
+    # Business terms have a section of their own, see test_spec.
+    settable = {path for path in LIBRARY.figures if not path.startswith("economics.")}
+    assert len(settable) > 1000
+    assert sorted(settable - read) == []
+
+
+def test_correlations_can_be_replaced():
+    path, cause = "nodes.tsmc_7.wafer_price_usd", "shared_causes.wafer_price.correlation"
+    own = {cause: FigureSpec.model_construct(typ=0.1, low=None, high=None)}
+    (shipped,), (other,) = spreads_of([path], {}), spreads_of([path], own)
+    assert shipped.correlation == LIBRARY.figures[cause].typ and other.correlation == 0.1

@@ -134,6 +134,13 @@ def test_entries_are_added_and_used(sweep):
     assert "house" not in shipped_library().chips and "house" in load_library().chips
 
 
+def test_a_chip_whose_memory_is_not_published_is_no_baseline(sweep):
+    added = with_additions(sweep)
+    added["library"]["chips"]["house"] = {**CHIP, "capacity_gib": None}
+    with pytest.raises(SpecError, match="the chip house cannot be evaluated: its capacity_gib is not"):
+        parse_spec(added)
+
+
 def test_a_run_holds_what_was_added(sweep, tmp_path):
     done = run(parse_spec(with_additions(sweep)), out=tmp_path / "run")
     use_library(shipped_library())

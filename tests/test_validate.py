@@ -52,7 +52,6 @@ def test_every_shipped_file_is_known_by_its_columns(name, form):
     [
         ({"chip": "banana"}, "chip 'banana' is not in the library"),
         ({"chip": ""}, "chip '' is not in the library"),
-        ({"chip": "mach1_claims"}, "bandwidth or capacity of the chip is not published"),
         ({"model": "gpt9"}, "model 'gpt9' is not in the library"),
         ({"model": "hyperclova_204b"}, "dimensions of the model are not public"),
         ({"batch": "many"}, "batch must be a number, got many"),

@@ -67,22 +67,22 @@ class Sections:
 
     Attributes:
         data: section name to its content.
-        files: section name to the file that holds it; sections made in a program have none.
+        files: the file that holds a section, or an entry of one, by its keys; what is made in a program has none.
         faults: messages, each with file and line.
         overlays: sections that were laid over these, the last winning.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, Path] = field(default_factory=dict)
+    files: dict[tuple[str, ...], Path] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     overlays: list[Sections] = field(default_factory=list)
 
     @classmethod
     def read(cls, directory: Path) -> Sections:
-        """Read every YAML file of a directory and of the directories in it.
+        """Read every YAML file of a directory and of the directories in it; the entries of a section add up.
 
         Raises:
-            LibraryError: no file, a file that cannot be read, or a section that stands in two files.
+            LibraryError: no file, a file that cannot be read, or an entry that stands in two files.
         """
         sections = cls()
         paths = sorted(path for path in directory.rglob("*.yaml") if path.name not in CASES)
@@ -90,11 +90,21 @@ class Sections:
             raise LibraryError(f"{directory}: holds no YAML file")
         for path in paths:
             for name, content in read_yaml(path).items():
-                if name in sections.files:
-                    other = sections.files[name].name
-                    raise LibraryError(f"{path.name}:{line_of(path, [name])}: section {name!r} stands in {other} too")
-                sections.data[name], sections.files[name] = content, path
+                sections._add(name, content, path)
         return sections
+
+    def _add(self, name: str, content: Any, path: Path) -> None:
+        """Take the entries of a section that a file holds."""
+        before = self.data.get(name)
+        entries = content if isinstance(content, Mapping) else {}
+        twice = [key for key in entries if (name, str(key)) in self.files]
+        if twice or (name in self.data and not (isinstance(before, Mapping) and isinstance(content, Mapping))):
+            keys = (name, *map(str, twice[:1]))
+            other = self.files.get(keys, self.files[name,]).name
+            raise LibraryError(f"{path.name}:{line_of(path, keys)}: {'.'.join(keys)} stands in {other} too")
+        self.data[name] = {**before, **entries} if isinstance(before, Mapping) else content
+        self.files.setdefault((name,), path)
+        self.files.update({(name, str(key)): path for key in entries})
 
     def lay_over(self, above: Sections) -> None:
         """Merge further sections over these, key by key; a figure or a list is replaced as a whole.
@@ -115,7 +125,8 @@ class Sections:
         for above in reversed(self.overlays):
             if above.holds(keys[:2]):
                 return above.place_of(keys)
-        path = self.files.get(str(keys[0]))
+        names = tuple(map(str, keys[:2]))
+        path = self.files.get(names, self.files.get(names[:1]))
         return f"{path.name}:{line_of(path, keys)}: " if path else ""
 
     def holds(self, keys: Sequence[str | int]) -> bool:

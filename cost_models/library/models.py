@@ -76,7 +76,6 @@ class Model(Record):
         window_layers: layers that are windowed.
         expert_format: weight format in which the maker publishes routed experts, all other weights having 16 bits.
         published_params: weights according to the maker.
-        computed_params: weights counted from the dimensions when the entry was made; kept for comparison.
         training_tokens: trillions.
         verified: whether every dimension was read in a source.
     """
@@ -109,10 +108,6 @@ class Model(Record):
     max_context: PositiveInt | None = None
     expert_format: str | None = None
     published_params: PositiveFloat | None = None
-    computed_params: PositiveFloat | None = None
-    computed_active_params: PositiveFloat | None = None
-    computed_vs_published_pct: float | None = None
-    kv_bytes_per_token_fp16: PositiveInt | None = None
     training_tokens: PositiveFloat | None = None
     verified: bool
     note: str = ""

@@ -63,9 +63,7 @@ MEMORY_FIGURES = (
 )  # fmt: skip
 """Figures that every memory technology must have."""
 
-CARBON_TABLES = (
-    "fab_energy_kwh_per_cm2", "fab_gas_g_per_cm2_95pct_abatement", "fab_gas_g_per_cm2_99pct_abatement",
-)  # fmt: skip
+CARBON_TABLES = ("fab_energy_kwh_per_cm2", "fab_gas_g_per_cm2_95pct_abatement")
 """Tables of ``carbon.yaml`` with a row for every node's `carbon_node`."""
 
 E = TypeVar("E", bound=Record)
@@ -77,7 +75,8 @@ class Library:
     """Everything the library holds, by key.
 
     Attributes:
-        figures: every ranged number by its dotted path.
+        figures: every ranged number that models read, by its dotted path.
+        evidence: cited numbers that no model reads, by theirs: what others rest on or are checked against.
         directory: where the files lie.
     """
 
@@ -91,6 +90,7 @@ class Library:
     stacks: Mapping[str, Stack]
     causes: Mapping[str, Cause]
     figures: Mapping[str, Figure]
+    evidence: Mapping[str, Figure]
     sources: Mapping[str, Source]
     directory: Path
 
@@ -201,7 +201,9 @@ def extended_library(*additions: Sections) -> Library:
 
 
 def read_library(directory: Path, *additions: Sections) -> Library:
-    """Read a library from the tree of YAML files under ``data`` in a directory, with further sections laid over it.
+    """Read a library from a directory, with further sections laid over what models read.
+
+    What models read is the tree of YAML files under ``data``, what they do not read that under ``evidence``, if any.
 
     Raises:
         LibraryError: file and line of every fault in it.
@@ -209,8 +211,14 @@ def read_library(directory: Path, *additions: Sections) -> Library:
     sections = Sections.read(directory / "data")
     for addition in additions:
         sections.lay_over(addition)
+    beside = Sections.read(directory / "evidence") if (directory / "evidence").is_dir() else Sections()
     sources = _records(sections, "sources", Source)
     figures = FigureReader(sections, sources).read()
+    evidence = FigureReader(beside, sources).read()
+    for path in evidence:
+        if path in figures:
+            beside.fault(path.split("."), "stands among what models read too")
+    sections.faults += beside.faults
     _inherit_stacks(sections, figures)
     library = Library(
         chips=_records(sections, "chips", Chip),
@@ -223,6 +231,7 @@ def read_library(directory: Path, *additions: Sections) -> Library:
         stacks=_records(sections, "stacks", Stack, functools.partial(_stack_fields, figures)),
         causes=_records(sections, "shared_causes", Cause, _own_fields(Cause)),
         figures=figures,
+        evidence=evidence,
         sources=sources,
         directory=directory,
     )
@@ -287,6 +296,8 @@ def _check_references(library: Library, sections: Sections) -> None:
         for table in CARBON_TABLES:
             if f"carbon.{table}.{node.carbon_node}" not in library.figures:
                 sections.fault(["nodes", key, "carbon_node"], f"carbon.{table} has no row {node.carbon_node!r}")
+        if f"carbon.grid_g_per_kwh.{node.fab_grid}" not in library.figures:
+            sections.fault(["nodes", key, "fab_grid"], f"carbon.grid_g_per_kwh has no row {node.fab_grid!r}")
     for key in library.mac_formats:
         for name in ("energy_bare_pj", "area_array_um2"):
             if f"mac_n7.formats.{key}.{name}" not in library.figures:

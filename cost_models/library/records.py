@@ -135,7 +135,6 @@ class Chip(Record):
     binary_tops: PositiveFloat | None = None
     verified: bool = True
     note: str = ""
-    claims: tuple[str, ...] = ()
     sources: tuple[str, ...] = Field(min_length=1)
     conflicts: tuple[Conflict, ...] = ()
 
@@ -183,11 +182,16 @@ class MemoryGrade(Record):
 
 
 class Node(Record):
-    """A logic process node; its figures are ``nodes.KEY.*``, its fab carbon ``carbon.TABLE.carbon_node``."""
+    """A logic process node; its figures are ``nodes.KEY.*``, its fab carbon ``carbon.TABLE.carbon_node``.
+
+    Attributes:
+        fab_grid: where the fab's power comes from, a row of ``carbon.grid_g_per_kwh``.
+    """
 
     key: str
     foundry: str
     carbon_node: str
+    fab_grid: str = "world"
 
 
 class MacFormat(Record):

@@ -83,18 +83,23 @@ def spreads_of(
         figure: Figure | FigureSpec = library.figures[path] if own is None else own
         low, high = (figure.typ if end is None else float(end) for end in (figure.low, figure.high))
         if low < high:
-            spreads.append(_spread(path, low, float(figure.typ), high, library))
+            spreads.append(_spread(path, low, float(figure.typ), high, library, replaced))
     return spreads
 
 
-def _spread(path: str, low: float, typ: float, high: float, library: Library) -> Spread:
+def _spread(
+    path: str, low: float, typ: float, high: float, library: Library, replaced: Mapping[str, FigureSpec]
+) -> Spread:
+    def value(name: str) -> float:
+        return float(replaced[name].typ if name in replaced else library.figures[name].typ)
+
     factor, correlation = None, 0.0
     for key, cause in library.causes.items():
         if found := cause.factor_of(path):
-            factor, correlation = found, library.figures[f"shared_causes.{key}.correlation"].typ
+            factor, correlation = found, value(f"shared_causes.{key}.correlation")
             break
     figure = library.figures[path]
-    log = low > 0 and high >= library.figures["spread.log_above_ratio"].typ * low
+    log = low > 0 and high >= value("spread.log_above_ratio") * low
     return Spread(path, low, typ, high, log, factor, correlation, figure.confidence, figure.unit)
 
 

@@ -53,7 +53,7 @@ class Use:
 
 
 def uses_of(path: str, *, library: Sequence[Path] = ()) -> list[Use]:
-    """Return the metrics and limits that a figure moves, those it moves most first; none where no model reads it.
+    """Return the metrics and limits that a figure moves, those it moves most first; none for evidence.
 
     Args:
         path: dotted path of the figure.
@@ -66,6 +66,8 @@ def uses_of(path: str, *, library: Sequence[Path] = ()) -> list[Use]:
     added = tuple(library)
     known = library_of(_probe_sweep(added).library)
     figure = known.figures.get(path)
+    if path in known.evidence:
+        return []
     if figure is None:
         raise UnknownEntryError("figure", path, known.figures)
     low = figure.typ * (1 - STEP) if figure.low is None else figure.low

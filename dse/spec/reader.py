@@ -353,6 +353,9 @@ class _Reader:
     def _figure_parameter(self, path: KeyPath, name: str) -> Parameter | None:
         """Return a figure of the library as a parameter, None (and a fault) where there is none."""
         figure = self.library.figures.get(name)
+        if name in self.library.evidence:
+            self._fault(path, f"{name} is evidence only: no model reads it", at_key=True)
+            return None
         if figure is None:
             must_be = "a figure of the library (dse library figures lists them)"
             self._fault(path, quoted(name), must_be, suggest(name, self.library.figures), at_key=True)

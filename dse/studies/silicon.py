@@ -156,7 +156,9 @@ GROUPS = (8, 16, 32, 64)
 def _generation(context: Context) -> Section:
     """Decompose what 64 GPUs of the next generation gain, one property after the other."""
     library = load_library()
-    server, cluster, new = library.chip("h100_sxm"), library.chip("h100_sxm_cluster"), library.chip("gb200")
+    server, new = library.chip("h100_sxm"), library.chip("gb200")
+    # Groups beyond one server are joined by InfiniBand.
+    cluster = server.model_copy(update={"link_gbps": library.evidence["cluster_links.infiniband_ndr_gbps"].typ})
     faster = server.model_copy(
         update={"bandwidth_gbps": new.bandwidth_gbps, "capacity_gib": new.capacity_gib, "link_gbps": new.link_gbps}
     )

@@ -17,15 +17,6 @@ from dse.validate.silicon_rows import Row, figure, mean_text, one, read_checks, 
 SURROUND = "floorplan.surround_over_sram"
 NETWORK = "floorplan.programmable.noc_over_mac_array"
 
-NETWORK_PHOTOS = {
-    "ga100": "die_breakdowns_mm2.ga100_llmcompass.onchip_interconnect",
-    "aldebaran_gcd": "die_breakdowns_mm2.aldebaran_llmcompass.onchip_interconnect",
-}
-"""Figure of the on-chip network's area in the photo of each chip."""
-
-LINKS: Mapping[str, float] = {"aldebaran_gcd": 8}
-"""Chips whose links are counted one by one, with figures of their kind: Infinity Fabric of Aldebaran."""
-
 
 def chip_blocks(chip: Row, technology: Technology) -> dict[str, float]:
     """Return the blocks of a chip of ``area.csv`` in mm2."""
@@ -35,13 +26,13 @@ def chip_blocks(chip: Row, technology: Technology) -> dict[str, float]:
     memory = 0.0
     if chip["memory"]:
         memory = chip["memory_units"] * figure(technology, f"memory.{chip['memory']}.phy_controller_mm2")
-    if chip["chip"] in LINKS:
-        links = LINKS[chip["chip"]] * _phy_and_controller("infinity_fabric_phy_mm2_per_link", node, technology)
-    else:
-        links = chip["link_gbps"] * figure(technology, "interfaces.link_mm2_per_gbps")
+    # Links are counted one by one where their PHY is known, by their bandwidth elsewhere.
+    links = chip["link_gbps"] * figure(technology, "interfaces.link_mm2_per_gbps")
+    if chip["links"]:
+        links += chip["links"] * _phy_and_controller(chip["link_phy"], node)
     host = float(chip["other_interface_mm2"])
     if chip["pcie_lanes"]:
-        lane = _phy_and_controller(f"pcie{chip['pcie_generation']}_phy_mm2_per_lane", node, technology)
+        lane = _phy_and_controller(f"pcie{chip['pcie_generation']}_phy_mm2_per_lane", node)
         host += chip["pcie_lanes"] * lane
     blocks = area.area_blocks(
         Choice.of(chip["architecture"]),
@@ -57,11 +48,11 @@ def chip_blocks(chip: Row, technology: Technology) -> dict[str, float]:
     return {name: float(block[0]) for name, block in blocks.items()}
 
 
-def _phy_and_controller(name: str, node: str, technology: Technology) -> float:
+def _phy_and_controller(name: str, node: str) -> float:
     """Return PHY, the same in every node, and controller by its transistors, of one lane or link in mm2."""
-    path = f"interface_areas.{name}"
-    density = figure(technology, f"{node}.transistor_density_mtr_per_mm2")
-    return figure(technology, path) + figure(technology, f"{path}.controller_transistors") / 1e6 / density
+    evidence, path = load_library().evidence, f"interface_areas.{name}"
+    density = evidence[f"{node}.transistor_density_mtr_per_mm2"].typ
+    return evidence[path].typ + evidence[f"{path}.controller_transistors"].typ / 1e6 / density
 
 
 def needed_surround(chip: Row, technology: Technology) -> float:
@@ -106,7 +97,7 @@ def refit_figures(chips: Sequence[Row], technology: Technology) -> dict[str, flo
         blocks = chip_blocks(chip, technology.with_overrides({path: 1.0}))
         own = photos.loc[chip["chip"]]
         surrounds.append((own["cores"] - _cores(blocks, chip, 0.0)) / blocks["vector_and_control"])
-        networks.append(load_library().figures[NETWORK_PHOTOS[chip["chip"]]].typ / blocks["mac_array"])
+        networks.append(chip["network_photo_mm2"] / blocks["mac_array"])
     return {path: float(np.exp(np.mean(np.log(surrounds)))), NETWORK: float(np.exp(np.mean(np.log(networks))))}
 
 

@@ -123,7 +123,7 @@ def anchor_check(technology: Technology) -> pd.DataFrame:
         "chip": "cloud_ai_100", "architecture": "npu", "node": "tsmc_7", "mac_format": "int8xint8",
         "macs": 400 * TERA / 2 / (1.5 * GIGA), "sram_mib": 144, "core_sram_mib": 144,
         "memory": "lpddr4x", "memory_units": 8,
-        "pcie_generation": 4, "pcie_lanes": 8, "other_interface_mm2": 0.0, "link_gbps": 0.0,
+        "pcie_generation": 4, "pcie_lanes": 8, "other_interface_mm2": 0.0, "link_gbps": 0.0, "links": 0, "link_phy": "",
     }  # fmt: skip
     die_mm2 = sum(chip_blocks(per_die, technology).values())
     board = {

@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 def read_checks(name: str) -> pd.DataFrame:
     """Return a table of checks of the library; empty cells are NaN, or "" among names."""
     table = pd.read_csv(load_library().data_file(f"silicon_checks/{name}.csv"))
-    names = [column for column in table if table[column].dtype == object or column in ("memory", "note")]
+    names = [column for column in table if table[column].dtype == object or column in ("memory", "link_phy", "note")]
     return table.fillna(dict.fromkeys(names, ""))
 
 

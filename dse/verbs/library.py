@@ -26,6 +26,7 @@ SECTIONS = (
     "weight_formats",
     "stacks",
     "figures",
+    "evidence",
     "sources",
 )
 """Sections of the library, in the order in which they are listed."""
@@ -66,8 +67,9 @@ def list_section(section: str | None, *, output: str) -> None:
     if section is None:
         rows: list[list[Any]] = [[name, len(getattr(library, name))] for name in SECTIONS]
         _print("Sections of the library", ("section", "entries"), rows, output)
-    elif section == "figures":
-        _print("Figures", _FIGURE_HEADINGS, _figure_rows(library.figures), output)
+    elif section in ("figures", "evidence"):
+        title = "Figures" if section == "figures" else "Evidence: cited, read by no model"
+        _print(title, _FIGURE_HEADINGS, _figure_rows(getattr(library, section)), output)
     elif section in SECTIONS:
         fields = _LISTED[section]
         entries: Mapping[str, BaseModel] = getattr(library, section)
@@ -86,9 +88,11 @@ def show_named(name: str, *, output: str) -> None:
     library = load_library()
     found = [section for section in SECTIONS if name in getattr(library, section)]
     if not found:
-        known = [key for section in SECTIONS if section != "figures" for key in getattr(library, section)]
+        known = [
+            key for section in SECTIONS if section not in ("figures", "evidence") for key in getattr(library, section)
+        ]
         raise UnknownEntryError("entry", name, known)
-    if found == ["figures"]:
+    if found in (["figures"], ["evidence"]):
         show_figures(name, output=output)
         return
     if found == ["stacks"]:
@@ -142,9 +146,10 @@ def show_figures(path: str, *, output: str) -> None:
         UnknownEntryError: there is none.
     """
     library = load_library()
-    chosen = {name: figure for name, figure in library.figures.items() if name == path or name.startswith(f"{path}.")}
+    everything = {**library.figures, **library.evidence}
+    chosen = {name: figure for name, figure in everything.items() if name == path or name.startswith(f"{path}.")}
     if not chosen:
-        raise UnknownEntryError("figure", path, library.figures)
+        raise UnknownEntryError("figure", path, everything)
     if output == "json":
         print(json.dumps(_figures_json(chosen), indent=2))
         return
@@ -235,7 +240,9 @@ def show_uses(path: str, *, output: str, library: Sequence[Path] = ()) -> None:
     if output == "table":
         show_figures(path, output=output)
         if not rows:
-            print_lines(console(), [f"no metric uses {path}: it stands in the library for checks and for reading"])
+            evidence = path in library_with(library).evidence
+            why = "it is evidence only: no model reads it" if evidence else "not with the designs and chips tried here"
+            print_lines(console(), [f"no metric moves with {path}: {why}"])
             return
     headings = ("metric or limit", "seen in", "at its low", "typical", "at its high", "change %")
     _print(f"What {path} moves", headings, rows, output)
