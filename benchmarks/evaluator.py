@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from fused import fused_loop
 
-from cost_models.table import Designs, FloatArray, select
+from cost_models.table import Designs, FloatArray
 from dse.evaluate import Evaluator
 from dse.loop import explore
 from dse.samplers import sampler_of
@@ -140,7 +140,7 @@ def main() -> None:
     judged = CHUNK_ROWS / best_s(lambda: case.evaluator.evaluate(designs, metrics=()))
     every = CHUNK_ROWS / best_s(lambda: case.evaluator.evaluate(designs))
     fused = CHUNK_ROWS / best_s(lambda: loop(designs, out))
-    singles = [select(designs, slice(row, row + 1)) for row in range(SINGLE)]
+    singles = [designs.take(slice(row, row + 1)) for row in range(SINGLE)]
     single = SINGLE / best_s(lambda: [case.evaluator.evaluate(one, metrics=()) for one in singles], 3)
     together = all_cores_per_s(chosen.sweep, cores)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.table import FloatArray, row_count
+from cost_models.table import FloatArray
 from dse.front import Front, hypervolume, normalised
 from dse.loop import explore
 from dse.plots.style import DASHES, SERIES, drawing, new_figure, save
@@ -104,7 +104,7 @@ def searched(spec: Spec, ruler: Ruler, budget: int) -> Curve:
         if not designs:
             break
         judged = work.judge(designs)
-        ids = np.arange(place, place + row_count(designs), dtype=np.int64)
+        ids = np.arange(place, place + designs.rows, dtype=np.int64)
         work.sampler.tell(Judged(ids, judged.objectives, judged.violations, judged.feasible))
         front.update(judged.objectives, ids, judged.feasible)
         place += len(ids)

@@ -29,7 +29,7 @@ from cost_models.serving import Parallelism, Serving
 from cost_models.silicon import default_row, design_machine, fill_defaults
 from cost_models.software import Software, default_stack, software
 from cost_models.storage import Storage
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
 from cost_models.technology import Technology
 
 
@@ -222,10 +222,10 @@ def _formats(columns: Designs, technology: Technology) -> Formats:
     return Formats(
         weight_bits=body_bits(columns),
         head_bits=_of_format(columns, lambda form: form.head_bits),
-        kv_bits=_numeric(columns["kv_bits"]),
+        kv_bits=numbers_of(columns["kv_bits"]),
         activation_bits=technology.value("serving.activation_bits"),
-        operand_bits=_numeric(columns["operand_bits"]) if "operand_bits" in columns else 16.0,
-        unpacked=_numeric(columns["unpacked"]) if "unpacked" in columns else 0.0,
+        operand_bits=numbers_of(columns["operand_bits"]) if "operand_bits" in columns else 16.0,
+        unpacked=numbers_of(columns["unpacked"]) if "unpacked" in columns else 0.0,
     )
 
 
@@ -250,7 +250,7 @@ def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
     names = tuple(f"{entry}+{m}" for entry in storage.formats.values for m in methods)
     pair = Choice(names, storage.formats.codes * len(methods) + method_codes)
     damage = Damage(*(pair.gather(field) for field in zip(*table, strict=True)))
-    return perplexity(damage, _numeric(columns["kv_bits"]), model, technology)
+    return perplexity(damage, numbers_of(columns["kv_bits"]), model, technology)
 
 
 def _damages(
@@ -270,9 +270,3 @@ def _inactive() -> Choice:
 
 def _column(number: Number) -> FloatArray:
     return np.atleast_1d(np.asarray(number, dtype=np.float64))
-
-
-def _numeric(column: Column) -> FloatArray:
-    if isinstance(column, Choice):
-        raise TypeError("a column of names stands where numbers are needed")
-    return column

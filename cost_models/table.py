@@ -1,20 +1,28 @@
-"""The columns that models take and return: one row per design.
+"""Tables of designs: the columns that models take and return, one row per design.
 
-A column of numbers is an ``(n,)`` float array; one that names a library entry is a `Choice`.
+A column of numbers is an ``(n,)`` float array; one that names a library entry is a `Choice`. Models read columns by
+name from any mapping (`Designs`); what makes, cuts and joins rows is a `Table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_models.quantities import PARAMETERS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 FloatArray: TypeAlias = NDArray[np.float64]
 Number: TypeAlias = "float | FloatArray"
 RowIndex: TypeAlias = "slice | NDArray[np.bool_] | NDArray[np.integer]"
+Setting: TypeAlias = "float | int | str"
+"""One value of a design."""
 
 INACTIVE = -1
 """Code of a conditional parameter in a row where its condition does not hold (NaN in a numeric column)."""
@@ -37,6 +45,11 @@ class Choice:
         """Build a column from one name per row."""
         values = tuple(dict.fromkeys(names))
         return cls(values, np.array([values.index(name) for name in names], dtype=np.intp))
+
+    @classmethod
+    def same(cls, name: str, rows: int) -> Choice:
+        """Build a column of `rows` rows that all have one name."""
+        return cls((name,), np.zeros(rows, dtype=np.intp))
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -79,23 +92,148 @@ class Choice:
         """Return the chosen name of each row, None where inactive."""
         return np.array([*self.values, None], dtype=object)[self.codes]
 
-    def rows(self, index: RowIndex) -> Choice:
+    def __getitem__(self, index: RowIndex) -> Choice:
         """Return the rows that `index` (slice, mask or integer array) selects."""
         return Choice(self.values, self.codes[index])
 
 
 Column: TypeAlias = "FloatArray | Choice"
 Designs: TypeAlias = Mapping[str, Column]
-"""A table of designs: parameter name to column, all of one length."""
+"""Columns by parameter name, all of one length (or of one row that stands for all)."""
 
 
-def row_count(designs: Designs) -> int:
-    """Return the number of rows of a table of designs."""
-    return len(next(iter(designs.values())))
+def evenly(rows: int, at_most: int) -> NDArray[np.intp]:
+    """Return the places of at most so many of `rows` rows, at even steps, the first and the last among them."""
+    if rows <= at_most:
+        return np.arange(rows)
+    return np.linspace(0, rows - 1, max(at_most, 0)).round().astype(np.intp)
 
 
-def select(designs: Designs, index: RowIndex) -> dict[str, Column]:
-    """Return the rows of a table that `index` (slice, mask or integer array) selects."""
-    return {
-        name: column.rows(index) if isinstance(column, Choice) else column[index] for name, column in designs.items()
-    }
+def column_of(values: Iterable[Setting | None], names: Sequence[str] | None = None) -> Column:
+    """Return values, one per row, as a column; where one is None, NaN or of the other kind, nothing applies.
+
+    Args:
+        values: names or numbers.
+        names: what the codes of names stand for; those of the values where None, a column of numbers where empty.
+
+    Raises:
+        TypeError, ValueError: a value is neither a number nor text.
+    """
+    listed = list(values)
+    if names is None:
+        names = tuple(dict.fromkeys(value for value in listed if isinstance(value, str)))
+    if not names:
+        return np.array([np.nan if value is None or isinstance(value, str) else float(value) for value in listed])
+    code = {name: place for place, name in enumerate(names)}
+    codes = [code.get(value, INACTIVE) if isinstance(value, str) else INACTIVE for value in listed]
+    return Choice(tuple(names), np.array(codes, dtype=np.intp))
+
+
+def cells_of(column: Column) -> list[Setting | None]:
+    """Return the value of every row of a column, None where none applies."""
+    cells: list[Setting | None] = (column.names() if isinstance(column, Choice) else column).tolist()
+    return [cell if cell == cell else None for cell in cells]
+
+
+def numbers_of(column: Column) -> FloatArray:
+    """Return a column that must hold numbers.
+
+    Raises:
+        TypeError: it holds names.
+    """
+    if isinstance(column, Choice):
+        raise TypeError("a column of names stands where numbers are needed")
+    return column
+
+
+def stacked(columns: Sequence[Column]) -> Column:
+    """Return columns one after the other; names keep the order in which they first appear.
+
+    Raises:
+        TypeError: some hold names and some numbers.
+    """
+    choices = [column for column in columns if isinstance(column, Choice)]
+    if not choices:
+        return np.concatenate([numbers_of(column) for column in columns])
+    if len(choices) < len(columns):
+        raise TypeError("a parameter holds names in some rows and numbers in others")
+    values = tuple(dict.fromkeys(value for choice in choices for value in choice.values))
+    places = [np.array([*map(values.index, choice.values), INACTIVE], dtype=np.intp) for choice in choices]
+    return Choice(values, np.concatenate([place[choice.codes] for place, choice in zip(places, choices, strict=True)]))
+
+
+class Table(dict[str, Column]):
+    """Designs: parameter name to column, all of one length."""
+
+    @property
+    def rows(self) -> int:
+        """Number of designs."""
+        return len(next(iter(self.values()))) if self else 0
+
+    def take(self, index: RowIndex) -> Table:
+        """Return the rows that `index` (slice, mask or integer array) selects."""
+        return Table({name: column[index] for name, column in self.items()})
+
+    def repeated(self, times: int) -> Table:
+        """Return a table that holds every row so many times, one copy after the other."""
+        return self.take(np.repeat(np.arange(self.rows), times))
+
+    @classmethod
+    def broadcast(cls, columns: Designs, rows: int) -> Table:
+        """Return columns of `rows` rows, or of one row that stands for all, as a table of `rows` rows."""
+        all_rows = np.zeros(rows, dtype=np.intp)
+        return cls({name: column if len(column) == rows else column[all_rows] for name, column in columns.items()})
+
+    @classmethod
+    def concat(cls, tables: Sequence[Table]) -> Table:
+        """Return all rows of tables of the same columns, in their order."""
+        return cls({name: stacked([table[name] for table in tables]) for name in tables[0]})
+
+    # -- settings: a design as parameter to value --------------------------------------------------------------------
+
+    @classmethod
+    def from_settings(cls, *designs: Mapping[str, Setting]) -> Table:
+        """Return designs as rows; what one of them does not set does not apply there."""
+        names = dict.fromkeys(name for design in designs for name in design)
+        return cls({name: column_of(design.get(name) for design in designs) for name in names})
+
+    def to_settings(self) -> list[dict[str, Setting]]:
+        """Return every row as parameter to value, without what does not apply; counts are whole numbers."""
+        designs: list[dict[str, Setting]] = [{} for _ in range(self.rows)]
+        for name, column in self.items():
+            parameter = PARAMETERS.get(name)
+            is_count = parameter is None or parameter.integer
+            for design, cell in zip(designs, cells_of(column), strict=True):
+                if cell is not None:
+                    design[name] = int(cell) if is_count and isinstance(cell, float) and cell.is_integer() else cell
+        return designs
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Table:
+        """Return the columns of a pandas frame."""
+        return cls({str(name): _from_series(series) for name, series in frame.items()})
+
+    def to_frame(self, *, coded: bool = False) -> pd.DataFrame:
+        """Return a pandas frame; names as text, or as categories where `coded`."""
+        import pandas as pd
+
+        def cells(column: Column) -> object:
+            if not isinstance(column, Choice):
+                return column
+            if not coded:
+                return column.names()
+            return pd.Categorical.from_codes(column.codes.tolist(), categories=pd.Index(column.values))
+
+        return pd.DataFrame({name: cells(column) for name, column in self.items()})
+
+
+def _from_series(series: pd.Series) -> Column:
+    import pandas as pd
+
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return Choice(tuple(map(str, series.cat.categories)), series.cat.codes.to_numpy().astype(np.intp))
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        return series.to_numpy(dtype=np.float64)
+    return column_of(series)

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
-from cost_models.table import Choice, Column, row_count
+from cost_models.table import Column, Table, column_of
 from dse.evaluate import Evaluator
 from dse.loop import ProgressSink
 from dse.loop import run as _run
 from dse.report import markup
+from dse.results.picks import default_pick
 from dse.results.store import StoredRun
 from dse.results.store import open_run as _open_run
 from dse.space import Space
@@ -97,12 +98,12 @@ class Sweep:
     def sample(self, designs: int, *, seed: int = 0) -> pd.DataFrame:
         """Return designs drawn evenly from the space."""
         unit = np.random.default_rng(seed).random((designs, len(self.space.dimensions)))
-        return _frame(self.space.decode(unit))
+        return self.space.decode(unit).to_frame()
 
     @property
     def default_design(self) -> dict[str, Any]:
         """The design with every parameter at its default or nearest to it."""
-        return dict(_frame(self.space.default_design()).iloc[0])
+        return dict(self.space.default_design().to_frame().iloc[0])
 
     @cached_property
     def baselines(self) -> pd.DataFrame:
@@ -111,20 +112,19 @@ class Sweep:
 
         return pd.DataFrame(self.evaluator.baselines).T
 
-    def _columns(self, designs: Values | pd.DataFrame) -> dict[str, Column]:
+    def _columns(self, designs: Values | pd.DataFrame) -> Table:
         given = {str(name): _column(str(name), values) for name, values in designs.items()}
         fields = {f"{workload}.{field}" for workload in self.spec.workloads for field in WORKLOAD_FIELDS}
         known = {*self.space.parameters, *PARAMETERS, *fields}
         unknown = [name for name in given if name not in known and not name.startswith(TECHNOLOGY_PREFIX)]
         if unknown:
             raise ValueError(f"{', '.join(unknown)}: no parameter of that name")
-        fixed = {name: _column(name, value) for name, value in self.space.fixed.items()}
-        columns = {**fixed, **given}
-        rows = max((_length(column) for column in columns.values()), default=1)
-        wrong = {name: _length(column) for name, column in columns.items() if _length(column) not in (1, rows)}
+        columns = {**Table.from_settings(self.space.fixed), **given}
+        rows = max(map(len, columns.values()), default=1)
+        wrong = {name: len(column) for name, column in columns.items() if len(column) not in (1, rows)}
         if wrong:
             raise ValueError(f"columns must have 1 or {rows} rows, got {wrong}")
-        return {name: _repeated(column, rows) for name, column in columns.items()}
+        return Table.broadcast(columns, rows)
 
     def _repr_html_(self) -> str:
         return markup.heading(f"Sweep {self.spec.name}", 3) + markup.bullets(asked(self.spec))
@@ -230,8 +230,9 @@ class Run:
     def _knee(self) -> list[Any]:
         from dse.compare import compare
 
-        pick = next((one for one in self.stored.picks if one["name"] == "knee"), self.stored.picks[0])
-        return compare(Evaluator(self.stored.spec), {str(pick["name"]): pick["design"]})[:1]
+        picks = {str(pick["name"]): pick["design"] for pick in self.stored.picks}
+        knee = default_pick(picks)
+        return [] if knee is None else compare(Evaluator(self.stored.spec), {knee: picks[knee]})[:1]
 
 
 def load(
@@ -276,33 +277,8 @@ def open_run(where: Path | str = "latest") -> Run:
 
 def _column(name: str, values: Any) -> Column:
     """Return values of a parameter as a column."""
-    if isinstance(values, str):
-        return Choice.of(values)
     listed = np.atleast_1d(np.asarray(values, dtype=object))
-    if any(isinstance(value, str) for value in listed):
-        names = tuple(dict.fromkeys(value for value in listed if isinstance(value, str)))
-        return Choice(names, np.array([names.index(v) if isinstance(v, str) else -1 for v in listed], dtype=np.intp))
     try:
-        return listed.astype(np.float64)
+        return column_of(listed)
     except (TypeError, ValueError):
         raise ValueError(f"{name}: {values!r} must be a number, a name, or one of them per design") from None
-
-
-def _length(column: Column) -> int:
-    return len(column.codes) if isinstance(column, Choice) else len(column)
-
-
-def _repeated(column: Column, rows: int) -> Column:
-    if isinstance(column, Choice):
-        return Choice(column.values, np.broadcast_to(column.codes, (rows,)))
-    return np.broadcast_to(column, (rows,))
-
-
-def _frame(designs: Mapping[str, Column]) -> pd.DataFrame:
-    """Return designs as a frame, names as text."""
-    import pandas as pd
-
-    assert row_count(designs) >= 0
-    return pd.DataFrame(
-        {name: column.names() if isinstance(column, Choice) else column for name, column in designs.items()}
-    )

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cost_models.metrics import WorkloadResult, workload_metrics
-from cost_models.table import row_count
+from cost_models.table import Setting, Table
 from dse.errors import NOWHERE, Fault, SpecError
 from dse.evaluate import Evaluator
-from dse.results.picks import Setting, designs_of
 from dse.spec import BaselineSpec, Spec, parse_spec
 
 
@@ -142,9 +141,7 @@ def _kind(kind: str) -> Literal["design", "baseline"]:
 
 
 def _serve_design(evaluator: Evaluator, workload: str, settings: Mapping[str, Setting]) -> WorkloadResult:
-    designs = designs_of(settings)
-    assert row_count(designs) == 1
-    return evaluator.results(designs, (workload,))[workload]
+    return evaluator.results(Table.from_settings(settings), (workload,))[workload]
 
 
 def _values(evaluator: Evaluator, served: WorkloadResult) -> dict[str, float]:

@@ -25,7 +25,7 @@ from cost_models.operating import Limits
 from cost_models.quantities import TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.serving import Parallelism
 from cost_models.silicon import fill_defaults
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, numbers_of
 from cost_models.technology import Technology
 from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.modelling.user_model import Modelled, UserModel
@@ -63,12 +63,6 @@ class Evaluation:
         if not self.margins:
             return np.zeros((len(self.feasible), 0))
         return np.stack([np.maximum(-margin, 0.0) for margin in self.margins.values()], axis=1)
-
-
-def _numeric(column: Column) -> FloatArray:
-    if isinstance(column, Choice):
-        raise TypeError("a column of names stands where numbers are needed")
-    return column
 
 
 class Evaluator:
@@ -248,7 +242,7 @@ class Evaluator:
     def technology_of(self, designs: Designs) -> Technology:
         """Return the figures, those replaced that the designs sweep."""
         drawn = {
-            name.removeprefix(TECHNOLOGY_PREFIX): _numeric(column)
+            name.removeprefix(TECHNOLOGY_PREFIX): numbers_of(column)
             for name, column in designs.items()
             if name.startswith(TECHNOLOGY_PREFIX)
         }
@@ -368,4 +362,4 @@ def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> F
     if column is None:
         return np.array([float(getattr(workload, field))])
     default = WORKLOAD_FIELDS[field].default
-    return np.where(np.isnan(_numeric(column)), float(default or 1), _numeric(column))
+    return np.where(np.isnan(numbers_of(column)), float(default or 1), numbers_of(column))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.table import Choice, Column
+from cost_models.table import column_of, evenly
 from dse.errors import RunError
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
@@ -81,12 +81,9 @@ def _chosen(table: pd.DataFrame, at_most: int) -> pd.DataFrame:
         return table.sort_values("id")
     front = table.index[table["pareto"].astype(bool)]
     rest = table.index[~table["pareto"].astype(bool)]
-    front = _evenly(front, at_most)
-    return table.loc[[*front, *_evenly(rest, at_most - len(front))]].sort_values("id")
-
-
-def _evenly(index: Any, count: int) -> Any:
-    return index if len(index) <= count else index[np.linspace(0, len(index) - 1, count).round().astype(int)]
+    front = front[evenly(len(front), at_most)]
+    rest = rest[evenly(len(rest), at_most - len(front))]
+    return table.loc[[*front, *rest]].sort_values("id")
 
 
 def _exported(run: StoredRun, space: Space, table: pd.DataFrame, *, every_metric: bool) -> Any:
@@ -104,7 +101,7 @@ def _exported(run: StoredRun, space: Space, table: pd.DataFrame, *, every_metric
         _attributes(run, row, shown) for row in table[["id", "feasible", "pareto", *shown]].to_dict("records")
     ]
     return Exported(
-        designs={name: _column(table[name], p.names) for name, p in space.parameters.items() if name in table},
+        designs={name: column_of(table[name], p.names) for name, p in space.parameters.items() if name in table},
         values=table[objectives].to_numpy(dtype=np.float64),
         constraints={name.removeprefix(MARGIN_PREFIX): -table[name].to_numpy(dtype=np.float64) for name in margins},
         attributes=attributes,
@@ -117,10 +114,3 @@ def _attributes(run: StoredRun, row: Mapping[Any, Any], shown: list[str]) -> dic
     flags = {name: bool(row[name]) for name in ("feasible", "pareto")}
     values = {name: row[name] for name in shown}
     return known | flags | {k: v if isinstance(v, str) else float(v) for k, v in values.items() if v == v}
-
-
-def _column(values: pd.Series[Any], names: tuple[str, ...]) -> Column:
-    if not names:
-        return np.asarray(values, dtype=np.float64)
-    codes = [names.index(value) if value in names else -1 for value in values.astype(object)]
-    return Choice(names, np.array(codes, dtype=np.intp))

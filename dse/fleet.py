@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.fleet import Fleet, fleet, groups_for_budget, groups_for_load
+from cost_models.table import Table
 from dse.errors import NOWHERE, Fault, Place, SpecError
 from dse.evaluate import Evaluator
-from dse.results.picks import designs_of
 from dse.results.store import StoredRun
 from dse.spec.words import one_of, quoted
 from dse.units import UnitError, parse_quantity
@@ -74,7 +74,7 @@ def fleets(
         if int(pick["id"]) in seen:
             continue
         seen.add(int(pick["id"]))
-        found = evaluator.evaluate(designs_of(pick["design"])).metrics
+        found = evaluator.evaluate(Table.from_settings(pick["design"])).metrics
         chips = int(pick["design"].get(f"{name}.n_chips", spec.workloads[name].n_chips))
         numbers = {metric: float(column[0]) for metric, column in found.items()}
         rows.append(_row(str(pick["name"]), name, chips, numbers, evaluator, tokens_per_s, budget))

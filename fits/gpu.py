@@ -114,7 +114,7 @@ def predict(rows: pd.DataFrame, technology: Technology, *, stack: str | None = N
     """Return predicted seconds; by a named profile, or by the ones that the software names choose."""
     made = pd.Series(np.nan, index=rows.index)
     for form, part in rows.groupby("form"):
-        chosen = None if stack is None else Choice((stack,), np.zeros(len(part), dtype=np.intp))
+        chosen = None if stack is None else Choice.same(stack, len(part))
         if form == "operators":
             found = operators.predict(part, technology, stack=chosen)
         else:

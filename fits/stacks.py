@@ -82,7 +82,7 @@ def fit(
 ) -> Fit:
     """Return the constants of a stack that predict rows best, searched from `guess` where there is one."""
     rows = rows.reset_index(drop=True)
-    choice = Choice((stack,), np.zeros(len(rows), dtype=np.intp))
+    choice = Choice.same(stack, len(rows))
     names, first = list(start), np.array([float(value) for value in start.values()])
     held = {f"stacks.{stack}.{name}": value for name, value in (fixed or {}).items()}
     size = rows.groupby(["source", "quantity"])["value"].transform("size").to_numpy()

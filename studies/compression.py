@@ -19,7 +19,6 @@ from cost_models.compression import entropy_bound, stored_bits
 from cost_models.execution import Lanes, work_of
 from cost_models.library import load_library
 from cost_models.storage import varied
-from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
 from dse.space import Space
@@ -53,8 +52,7 @@ def evaluated() -> pd.DataFrame:
     space, evaluator = Space(spec), Evaluator(spec)
     designs = space.grid(0, space.grid_size)
     found = evaluator.evaluate(designs)
-    columns = {name: column.names() if isinstance(column, Choice) else column for name, column in designs.items()}
-    table = pd.DataFrame({**columns, **found.metrics})
+    table = designs.to_frame().assign(**found.metrics)
     kept = np.all([margin >= 0 for name, margin in found.margins.items() if "perplexity" not in name], axis=0)
     table["family"] = table["weight_format"].map(FAMILIES)
     return table[kept].reset_index(drop=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from cost_models.table import Choice
 from dse.evaluate import Evaluator
 from dse.space import Space
 from dse.spec import load_spec
@@ -35,8 +34,7 @@ def evaluated() -> pd.DataFrame:
     designs = space.grid(0, space.grid_size)
     found = evaluator.evaluate(designs)
     assert found.feasible.all()
-    columns = {name: column.names() if isinstance(column, Choice) else column for name, column in designs.items()}
-    return pd.DataFrame({**columns, **found.metrics})
+    return designs.to_frame().assign(**found.metrics)
 
 
 def skipping(table: pd.DataFrame, **chosen: float) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from cost_models.table import Choice, Designs, row_count
+from cost_models.table import Choice, Designs, Table
 from dse.samplers.base import Judged
 from tests.cli import Called, call
 from tests.sweeps import small
@@ -37,7 +37,7 @@ def call_fixture() -> Callable[..., Called]:
 
 def judge(designs: Designs, start: int = 0) -> Judged:
     """Two conflicting objectives and one limit, none of it physics: time falls and cost grows with everything."""
-    rows = row_count(designs)
+    rows = Table(designs).rows
     node = designs["node"]
     assert isinstance(node, Choice)
     factor = node.gather([1.0, 0.8, 0.9][: len(node.values)])

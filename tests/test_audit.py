@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from cost_models.library import load_library
+from cost_models.table import Table
 from dse.audit import Court, audit, joint_set, load_claims, rates_set, read_claims, verdict_on
 from dse.audit.page import page
 from dse.audit.plain import audit_json
 from dse.audit.rates import consistent_rates
 from dse.errors import SpecError
 from dse.evaluate import Evaluator
-from dse.results.picks import designs_of
 from dse.yaml_positions import parse_yaml
 
 WORKLOADS = """
@@ -154,7 +154,7 @@ def test_verdicts_on_chips_and_designs():
     assert full.finding == "not comparable" and "cannot hold" in full.why
     assert odd.finding == "not comparable" and odd.why == "another board"
     spec = case.subjects["chip"].spec
-    own = Evaluator(spec).evaluate(designs_of(case.subjects["chip"].settings)).metrics["gqa.tokens_per_s"][0]
+    own = Evaluator(spec).evaluate(Table.from_settings(case.subjects["chip"].settings)).metrics["gqa.tokens_per_s"][0]
     other = Evaluator(case.spec).baselines["gpus"]["gqa.tokens_per_s"]
     assert ratio.predicted == pytest.approx(own / other)
 
@@ -196,7 +196,7 @@ def test_the_joint_set_is_every_design_that_satisfies_all_claims():
             name: row[name]
             for name in ("memory", "memory_devices", "memory_device_gib", "macs", "weight_format", "kv_bits")
         }
-        judged = evaluator.evaluate(designs_of({**settings, "memory_device_bits": 64, "sram_mib": 128}))
+        judged = evaluator.evaluate(Table.from_settings({**settings, "memory_device_bits": 64, "sram_mib": 128}))
         assert judged.metrics["gqa.tokens_per_s"][0] == pytest.approx(857, rel=0.1)
         assert judged.feasible[0]
     kv = next(extent for extent in joint.extents if extent.name == "kv_bits")

@@ -4,10 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_models.carbon import die_kg, dram_kg, g_per_million_tokens
-from cost_models.table import Choice
+from cost_models.table import Choice, Table
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
-from dse.results.picks import designs_of
 from dse.spec import parse_spec
 
 TECHNOLOGY = Technology()
@@ -52,7 +51,7 @@ def test_designs_and_baselines_have_carbon_and_won():
         "search": {"sampler": "grid"},
     })  # fmt: skip
     evaluator = Evaluator(spec)
-    found = evaluator.evaluate(designs_of({"node": "tsmc_5"})).metrics
+    found = evaluator.evaluate(Table.from_settings({"node": "tsmc_5"})).metrics
     assert found["price_krw"] == pytest.approx(1400 * found["price_usd"])
     assert 5 < found["embodied_kg"][0] < 60
     baseline = evaluator.baselines["one"]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from cost_models.table import Table
 from dse.errors import RunError, SpecError
 from dse.evaluate import Evaluator
 from dse.explain import (
@@ -23,7 +24,6 @@ from dse.explain import (
     load_design,
 )
 from dse.loop import run
-from dse.results.picks import designs_of
 from dse.spec import parse_spec
 from dse.terminal.explanation import render
 
@@ -65,7 +65,7 @@ def design(**changes):
         "memory_device_gib": 16,
         "link_gbps": 100,
     }
-    return designs_of({**settings, **changes})
+    return Table.from_settings({**settings, **changes})
 
 
 def explanations():
@@ -209,9 +209,8 @@ def test_missing_numbers_become_null():
 
 
 def test_only_one_design_is_explained():
-    two = {**design(), "macs": np.array([1.0, 2.0]), "memory_devices": np.array([4.0, 4.0])}
     with pytest.raises(ValueError, match="is not one row"):
-        explain_designs(EVALUATOR, {"macs": two["macs"]})
+        explain_designs(EVALUATOR, Table.from_settings({"macs": 1}, {"macs": 2}))
 
 
 @pytest.mark.parametrize("one", EXPLAINED)

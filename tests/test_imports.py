@@ -7,7 +7,7 @@ ROOT = Path(__file__).parent.parent
 
 # Rooms from the ground up; a room may import rooms of lower floors and of its own.
 FLOORS = (
-    ("cost_models.table", "cost_models.errors"),
+    ("cost_models.quantities", "cost_models.table", "cost_models.errors"),
     ("cost_models.codes",),
     ("cost_models",),
     ("dse.errors", "dse.units", "dse.tensors", "dse.yaml_positions"),

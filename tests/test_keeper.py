@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cost_models.table import Table
 from dse.evaluate import Evaluation
 from dse.results.keeper import NEAREST_MISSES, Keeper
 from dse.results.rows import Rows
@@ -32,7 +33,7 @@ def rows_of(n, seed):
     feasible = (margin >= 0) & np.isfinite(objectives).all(axis=1)
     designs = {"macs": 1024.0 * rng.integers(1, 5, n)}
     evaluation = Evaluation({"tdp_w": objectives[:, 0]}, {"margin": margin}, objectives, feasible)
-    return Rows(np.arange(n, dtype=np.int64), designs, evaluation)
+    return Rows(np.arange(n, dtype=np.int64), Table(designs), evaluation)
 
 
 def kept(rows, piece):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cost_models.table import INACTIVE, Choice
+from cost_models.table import Table
 from dse.evaluate import Evaluation, Evaluator
-from dse.results.picks import choose_picks, designs_of, settings_of
+from dse.results.picks import choose_picks, settings_of
 from dse.results.rows import Rows
 from dse.space import Space
 from dse.spec import parse_spec
@@ -22,7 +22,7 @@ def rows_of(points, margins=None, ids=None):
         margins >= 0,
     )
     ids = np.arange(n) if ids is None else np.asarray(ids)
-    return Rows(ids.astype(np.int64), {"macs": 1024.0 * (1 + np.arange(n))}, evaluation)
+    return Rows(ids.astype(np.int64), Table({"macs": 1024.0 * (1 + np.arange(n))}), evaluation)
 
 
 def test_the_best_the_knee_and_the_nearest_are_what_they_say():
@@ -60,12 +60,10 @@ def test_without_a_front_the_nearest_miss_is_picked_and_says_what_it_misses():
 
 
 def test_settings_leave_out_what_does_not_apply_and_write_defaults_out():
-    designs = {
-        "memory": Choice(("hbm3", "lpddr5x_9600"), np.array([0, 1])),
-        "memory_device_bits": np.array([np.nan, 64.0]),
-        "weight_method": Choice(("gptq",), np.array([INACTIVE, 0])),
-        "chat.batch": np.array([8.0, 16.0]),
-    }
+    designs = Table.from_settings(
+        {"memory": "hbm3", "chat.batch": 8},
+        {"memory": "lpddr5x_9600", "memory_device_bits": 64, "weight_method": "gptq", "chat.batch": 16},
+    )
     first, second = settings_of(designs, 0), settings_of(designs, 1)
     assert first["memory"] == "hbm3" and "memory_device_bits" not in first and "weight_method" not in first
     assert (second["memory_device_bits"], second["weight_method"], second["chat.batch"]) == (64, "gptq", 16)
@@ -94,7 +92,7 @@ def test_a_design_written_out_is_the_same_design():
     found = Evaluator(spec).evaluate(designs)
     for row in range(16):
         settings = settings_of(designs, row)
-        again = Evaluator(spec).evaluate(designs_of(settings))
+        again = Evaluator(spec).evaluate(Table.from_settings(settings))
         fixed = parse_spec({**sweep, "space": settings, "search": {"sampler": "grid"}})
         rerun = Evaluator(fixed).evaluate(Space(fixed).grid(0, 1))
         for name, value in found.metrics.items():

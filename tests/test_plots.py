@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
+from cost_models.table import Table
 from dse.errors import RunError, SpecError
 from dse.evaluate import Evaluator
 from dse.explain import explain_baseline, explain_designs
@@ -24,7 +25,6 @@ from dse.plots.pareto import _edge_of_pair
 from dse.plots.reading import _limits_of, explanations_of, scene_of
 from dse.plots.scene import Limit, Pick, Scene
 from dse.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
-from dse.results.picks import designs_of
 from dse.space import Space
 from dse.spec import ConstraintSpec, parse_spec
 
@@ -303,7 +303,7 @@ def test_baselines_of_a_scene_are_the_evaluated_ones(stored):
     explained = explain_baseline(evaluator, "a100").workloads["chat"].metrics["ms_per_token"]
     assert scene_of(stored).baselines["a100"]["chat.ms_per_token"] == pytest.approx(explained, rel=1e-8)
     knee = next(pick for pick in stored.picks if pick["name"] == "knee")
-    again = explain_designs(evaluator, designs_of(knee["design"])).workloads["chat"].metrics["ms_per_token"]
+    again = explain_designs(evaluator, Table.from_settings(knee["design"])).workloads["chat"].metrics["ms_per_token"]
     assert again == pytest.approx(knee["metrics"]["chat.ms_per_token"], rel=1e-8)
 
 
@@ -349,7 +349,7 @@ def test_latencies_are_those_of_the_evaluator(stored):
     per_token, to_first = _latencies(evaluator, pick["design"], "chat")
     place = CONTEXTS.index(512), BATCHES.index(8)
     changed = {**pick["design"], "chat.batch": 8, "chat.prompt_tokens": 512, "chat.output_tokens": 512}
-    found = evaluator.evaluate(designs_of(changed)).metrics
+    found = evaluator.evaluate(Table.from_settings(changed)).metrics
     assert per_token[place] == pytest.approx(found["chat.ms_per_token"][0])
     assert to_first[place] == pytest.approx(found["chat.ttft_ms"][0])
     assert (np.diff(to_first[:, 0]) > 0).all()

@@ -9,20 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cost_models.table import Table
 from dse.errors import RunError
 from dse.evaluate import Evaluator
 from dse.explain import BOUNDS, OUTSIDE, explain_designs
 from dse.loop import run
 from dse.report import write_report
 from dse.report.breakdowns import breakdowns
-from dse.report.designs import columns_of, missed, page_columns, shown_designs, states
+from dse.report.designs import missed, page_columns, shown_designs, states
 from dse.report.markup import table as table_markup
 from dse.report.packing import packed, packed_columns, rounded
 from dse.report.page import _filled, _json
-from dse.results.picks import designs_of
 from dse.results.rows import MARGIN_PREFIX
+from dse.results.store import designs_of
 from dse.spec import parse_spec
-from dse.terminal.tables import Table
+from dse.terminal.tables import Table as TextTable
 
 SWEEP = {
     "name": "small",
@@ -95,12 +96,12 @@ def test_packing_has_no_clock_in_it():
 def test_breakdowns_say_what_explanations_say(stored):
     spec = stored.spec
     table = stored.designs
-    found = breakdowns(Evaluator(spec), columns_of(spec, table))
+    found = breakdowns(Evaluator(spec), designs_of(spec, table))
     for place in (0, 7, len(table) - 1):
         row = table.iloc[place]
         settings = {name: row[name] for name in spec.space if name in row and row[name] == row[name]}
         settings |= {name: entries[0].value for name, entries in spec.space.items() if name not in row}
-        twin = explain_designs(Evaluator(spec), designs_of(settings))
+        twin = explain_designs(Evaluator(spec), Table.from_settings(settings))
 
         def said(*path, place=place):
             return float(found[path][place])
@@ -176,7 +177,7 @@ def test_the_page_asks_for_nothing(html):
 def test_what_people_write_cannot_become_markup():
     hostile = "</script><img src=x>"
     assert "<" not in _json({"text": hostile})
-    shown = table_markup(Table(hostile, (hostile, "b"), ((hostile, "1"),)))
+    shown = table_markup(TextTable(hostile, (hostile, "b"), ((hostile, "1"),)))
     assert "<img" not in shown and "&lt;img" in shown
     assert _filled("{{a}}{{b}}", {"a": "{{b}}", "b": "x"}) == "{{b}}x"
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from cost_models.table import Table
 from dse.errors import SpecError
 from dse.evaluate import Evaluator
 from dse.relaxation import explain_infeasible, relaxed_spec
@@ -10,7 +11,7 @@ from dse.relaxation.constraints import rounded
 from dse.relaxation.files import read_relaxations, relaxation_rows, write_relaxations
 from dse.require import VIOLATION, best_changes, requirements
 from dse.require.needs import least_rate
-from dse.results.picks import designs_of, settings_of
+from dse.results.picks import settings_of
 from dse.space import Space
 from dse.space.tables import neighbours, within
 from dse.spec import parse_spec
@@ -166,7 +167,7 @@ def test_every_relaxation_makes_the_sweep_feasible_and_a_smaller_one_does_not(wh
         wider = relaxed_spec(spec, relaxation)
         _, _, judged = whole(wider)
         assert judged.feasible.any()
-        assert Evaluator(wider).evaluate(designs_of(relaxation.design)).feasible.all()
+        assert Evaluator(wider).evaluate(Table.from_settings(relaxation.design)).feasible.all()
         # A percent less of the way and the whole grid is infeasible again.
         less = [f"{given.key}={given.bound + 0.99 * (given.new_bound - given.bound)!r}" for given in relaxation.gives]
         assert not whole(parse_spec(spec.resolved(), overrides=less))[2].feasible.any()
@@ -187,7 +188,7 @@ def test_what_cannot_give_enough_is_said(why):
 def test_widened_axes_hold_the_design_they_show(why):
     assert why.widenings
     for widening in why.widenings:
-        judged = Evaluator(sweep(**TIGHT)).evaluate(designs_of(widening.design))
+        judged = Evaluator(sweep(**TIGHT)).evaluate(Table.from_settings(widening.design))
         assert bool(judged.feasible[0]) == widening.feasible
         assert judged.violations.sum() == pytest.approx(widening.violation, abs=1e-12)
         assert widening.violation < widening.violation_before

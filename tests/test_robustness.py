@@ -3,12 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cost_models.table import Table
 from cost_models.technology import Technology
 from dse.errors import SpecError
 from dse.evaluate import Evaluator
 from dse.front import nondominated
 from dse.loop import run
-from dse.results.picks import designs_of, settings_of
+from dse.results.picks import settings_of
 from dse.results.store import open_run
 from dse.robustness.confidence import weak_points
 from dse.robustness.draws import joint_draws
@@ -48,7 +49,7 @@ def test_equals_one_evaluation_per_draw(spec):
     for draw in range(DRAWS):
         figures = {path: float(values[draw]) for path, values in drawn.items()}
         evaluator = Evaluator(spec, Technology({**spec.technology, **figures}))
-        one = [evaluator.evaluate(designs_of(design)) for design in designs]
+        one = [evaluator.evaluate(Table.from_settings(design)) for design in designs]
         metrics.append([[e.metrics["tdp_w"][0], e.metrics["chat.ms_per_token"][0]] for e in one])
         feasible.append([e.feasible[0] for e in one])
         points.append(nondominated(np.concatenate([e.objectives for e in one]), keep_equal=True))
@@ -129,7 +130,7 @@ def test_swings_are_evaluations_at_the_ends(spec):
     for swing in swings[:5]:
         for value, end in ((swing.at_low, "low"), (swing.at_high, "high")):
             figures = {spread.path: getattr(spread, end) for spread in swing.input.spreads}
-            found = Evaluator(spec, Technology(figures)).evaluate(designs_of(design))
+            found = Evaluator(spec, Technology(figures)).evaluate(Table.from_settings(design))
             assert value == pytest.approx(found.metrics["tdp_w"][0], rel=1e-9)
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.table import Choice
+from cost_models.table import Choice, Table
 from dse.evaluate import Evaluation, Evaluator
 from dse.results.rows import MARGIN_PREFIX, Rows, Thinned, joined
 from dse.spec import parse_spec
@@ -13,7 +13,7 @@ def rows_of(ids, memory=("lpddr", "hbm")):
     ids = np.asarray(ids, dtype=np.int64)
     margin = 2.0 - ids
     evaluation = Evaluation({"tdp_w": ids * 10.0}, {"tdp_w <= 20": margin}, ids[:, None] * 1.0, margin >= 0)
-    return Rows(ids, {"memory": Choice(memory, ids % len(memory)), "macs": ids * 2.0}, evaluation)
+    return Rows(ids, Table({"memory": Choice(memory, ids % len(memory)), "macs": ids * 2.0}), evaluation)
 
 
 @given(st.integers(1, 400), st.integers(1, 40), st.integers(1, 97))
@@ -40,7 +40,8 @@ def test_rows_join_whatever_names_their_columns_list():
     assert list(both.designs["memory"].names()) == ["lpddr", "hbm", "hbm", "gddr"]
     assert list(both.evaluation.metrics["tdp_w"]) == [0, 10, 20, 30]
     with pytest.raises(TypeError, match="names in some rows"):
-        joined([rows_of([0]), Rows(np.array([1]), {"memory": np.ones(1), "macs": np.ones(1)}, rows_of([1]).evaluation)])
+        numbers = Table({"memory": np.ones(1), "macs": np.ones(1)})
+        joined([rows_of([0]), Rows(np.array([1]), numbers, rows_of([1]).evaluation)])
 
 
 def test_the_frame_says_everything_known_of_a_row():
@@ -67,11 +68,8 @@ def test_designs_that_do_not_fit_come_after_slow_ones_and_by_what_they_lack():
         "search": {"sampler": "grid"},
     }
     evaluator = Evaluator(parse_spec(sweep))
-    designs = {
-        "memory": Choice.of(*["lpddr5x_9600"] * 4),
-        "memory_devices": np.array([1.0, 2, 4, 24]),
-        "memory_device_gib": np.full(4, 8.0),
-    }
+    same = {"memory": "lpddr5x_9600", "memory_device_gib": 8}
+    designs = Table.from_settings(*({**same, "memory_devices": devices} for devices in (1, 2, 4, 24)))
     found = evaluator.evaluate(designs)
     rows = Rows(np.arange(4), designs, found)
     assert list(found.missing) == [1, 1, 1, 0]

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 import dse.search.blocks
+from cost_models.table import Table
 from dse.errors import RunError, SpecError
 from dse.evaluate import Evaluator
 from dse.loop import explore, run
-from dse.results.picks import designs_of
 from dse.results.store import bare, open_run
 from dse.space import Space
 from dse.spec import parse_spec
@@ -88,7 +88,7 @@ def test_picks_run_again(done):
         "nearest_to_targets",
     }
     for pick in done.picks:
-        found = Evaluator(done.spec).evaluate(designs_of(pick["design"]))
+        found = Evaluator(done.spec).evaluate(Table.from_settings(pick["design"]))
         for name, value in pick["metrics"].items():
             assert found.metrics[name][0] == pytest.approx(value, rel=1e-8)
         assert done.row(pick["id"])["chat.ms_per_token"] == pytest.approx(pick["metrics"]["chat.ms_per_token"])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cost_models.table import Choice, Designs, row_count
+from cost_models.table import Designs, cells_of
 from dse.errors import MissingPackageError, SamplerError, SpecError
 from dse.front import Front
 from dse.samplers import Judged, Sampler, make_sampler, sampler_of
@@ -72,13 +72,7 @@ def drive(sampler: Sampler, judge: Judge, batch: int, *, asked: int = 0, most: i
 
 
 def tuples(designs: Designs) -> list[tuple[object, ...]]:
-    columns = [
-        column.names().tolist()
-        if isinstance(column, Choice)
-        else [None if np.isnan(value) else value for value in column.tolist()]
-        for column in designs.values()
-    ]
-    return list(zip(*columns, strict=True))
+    return list(zip(*map(cells_of, designs.values()), strict=True))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -130,7 +124,7 @@ def test_a_state_of_something_else_is_refused(name: str, space: Space) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_nothing_feasible_and_nothing_defined_is_survived(name: str, space: Space) -> None:
     def hopeless(designs: Designs, start: int) -> Judged:
-        n = row_count(designs)
+        n = designs.rows
         missing = np.full((n, 2), np.nan)
         return Judged(np.arange(start, start + n), missing, np.full((n, 1), np.nan), np.zeros(n, dtype=bool))
 
@@ -146,7 +140,7 @@ def test_rows_are_told_in_the_order_of_asking(name: str, space: Space, judge: Ju
         sampler.tell(judge(designs, 1))
     judged = judge(designs, 0)
     sampler.tell(judged.rows(0, 1))
-    sampler.tell(judged.rows(1, row_count(designs)))
+    sampler.tell(judged.rows(1, designs.rows))
     with pytest.raises(SamplerError, match="in the order"):
         sampler.tell(judged)
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import dse.search.blocks
 import dse.search.engine
+from cost_models.table import Table
 from dse.errors import RunError
 from dse.evaluate import Evaluation
 from dse.front import nondominated
@@ -66,7 +67,7 @@ def rows_of(n, seed, n_objectives):
     feasible = (margin >= 0) & np.isfinite(objectives).all(axis=1)
     designs = {"macs": 8192.0 * 2 ** rng.integers(0, 5, n)}
     evaluation = Evaluation({}, {"margin": margin}, objectives, feasible)
-    return Rows(np.arange(n, dtype=np.int64), designs, evaluation)
+    return Rows(np.arange(n, dtype=np.int64), Table(designs), evaluation)
 
 
 def kept(rows, cuts, n_objectives, space):

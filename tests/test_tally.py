@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.table import INACTIVE, Choice
+from cost_models.table import INACTIVE, Choice, Table
 from dse.evaluate import Evaluation
 from dse.results.rows import Rows
 from dse.results.tally import NO_OBJECTIVE, Tally
@@ -31,7 +31,7 @@ def rows_of(broken, *, seed=0, first=0, missing=None):
         "macs": np.where(rng.random(n) < 0.1, np.nan, LEVELS[rng.integers(0, 3, n)]),
     }
     evaluation = Evaluation({}, dict(zip(LABELS, margins.T, strict=True)), objectives, feasible)
-    return Rows(np.arange(first, first + n, dtype=np.int64), designs, evaluation)
+    return Rows(np.arange(first, first + n, dtype=np.int64), Table(designs), evaluation)
 
 
 def tallied(rows, cuts=()):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from cost_models.table import Setting
 from dse.errors import Place
-from dse.results.picks import Setting
 from dse.spec import BaselineSpec, ConstraintSpec, Spec, WorkloadSpec
 
 Grade = Literal["high", "medium", "low"]

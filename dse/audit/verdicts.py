@@ -11,11 +11,10 @@ import numpy as np
 
 from cost_models.library import load_library
 from cost_models.quantities import metric_of
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, Table
 from cost_models.technology import Technology
 from dse.audit.records import ChipSubject, Claim, ClaimsFile, DesignSubject
 from dse.evaluate import Evaluator
-from dse.results.picks import designs_of
 from dse.robustness.draws import joint_draws, spreads_of
 
 DRAWS, SEED = 400, 0
@@ -148,7 +147,7 @@ def _metrics(evaluator: Evaluator, subject: object) -> Mapping[str, FloatArray]:
     if isinstance(subject, ChipSubject):
         return evaluator.baseline_columns(subject.entry)
     assert isinstance(subject, DesignSubject)
-    return evaluator.evaluate(designs_of(subject.settings)).metrics
+    return evaluator.evaluate(Table.from_settings(subject.settings)).metrics
 
 
 def verdict_on(

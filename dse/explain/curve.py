@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.operating import LARGEST_DOUBLINGS
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, Setting, Table
 from dse.evaluate import Evaluator
-from dse.results.picks import Setting, designs_of
-from dse.space.tables import repeated
 
 BATCHES = tuple(float(batch) for batch in sorted({round(2 ** (step / 2)) for step in range(2 * LARGEST_DOUBLINGS + 1)}))
 """Batches of a curve: powers of the root of two."""
@@ -64,9 +62,8 @@ class Curve:
 def design_curves(evaluator: Evaluator, settings: Mapping[str, Setting], name: str) -> list[Curve]:
     """Return the curve of a design for every workload of its sweep."""
     curves = []
-    one = designs_of(settings)
+    table = Table.from_settings(settings).repeated(len(BATCHES))
     for workload, entry in evaluator.spec.workloads.items():
-        table = repeated(one, len(BATCHES))
         judged = evaluator.evaluate({**table, f"{workload}.batch": np.array(BATCHES)})
         found = {column: judged.metrics[f"{workload}.{column}"] for column in COLUMNS}
         chips = int(float(settings.get(f"{workload}.n_chips", entry.n_chips)))

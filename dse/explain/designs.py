@@ -14,7 +14,7 @@ from cost_models.library import load_library
 from cost_models.machine import Machine
 from cost_models.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.silicon import fill_defaults
-from cost_models.table import Choice, Designs, FloatArray, row_count
+from cost_models.table import Choice, FloatArray, Table
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator, workload_of
 from dse.explain.passes import number, pass_table
@@ -23,7 +23,7 @@ from dse.margins import capacity_margin, limit_margins
 from dse.spec import WorkloadSpec
 
 
-def explain_designs(evaluator: Evaluator, designs: Designs, *, name: str = "design") -> Explanation:
+def explain_designs(evaluator: Evaluator, designs: Table, *, name: str = "design") -> Explanation:
     """Return the explanation of one design of a sweep.
 
     Args:
@@ -34,8 +34,8 @@ def explain_designs(evaluator: Evaluator, designs: Designs, *, name: str = "desi
     Raises:
         ValueError: the table does not have exactly one row.
     """
-    if row_count(designs) != 1:
-        raise ValueError(f"designs: {row_count(designs)} rows is not one row")
+    if designs.rows != 1:
+        raise ValueError(f"designs: {designs.rows} rows is not one row")
     machine = evaluator.machine(designs)
     evaluation = evaluator.evaluate(designs)
     workloads = {}

@@ -19,11 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from cost_models.library import use_library
+from cost_models.table import Setting, Table
 from dse.errors import NOWHERE, Fault, Place, RunError, SpecError
 from dse.evaluate import Evaluator
 from dse.explain.designs import explain_baseline, explain_designs
 from dse.explain.records import Explanation
-from dse.results.picks import Setting, designs_of
+from dse.results.picks import default_pick
 from dse.results.store import StoredRun
 from dse.spec import FixedSpec, Spec
 from dse.spec.additions import with_additions
@@ -39,9 +40,6 @@ SECTIONS = ("name", "design", "workloads", "technology", "economics", "baselines
 REMARKS = ("id", "reason", "feasible", "metrics")
 """Keys that a pick carries beside its design."""
 
-DEFAULT_PICK = "knee"
-"""The pick that stands for a run where none is named."""
-
 
 def explain_run_row(run: StoredRun, row: int | str | None = None) -> Explanation:
     """Return the explanation of a design of a run.
@@ -56,16 +54,16 @@ def explain_run_row(run: StoredRun, row: int | str | None = None) -> Explanation
     evaluator = Evaluator(run.spec)
     picks = {str(pick["name"]): pick for pick in run.picks}
     if row is None:
-        row = DEFAULT_PICK if DEFAULT_PICK in picks else next(iter(picks), None)
+        row = default_pick(picks)
         if row is None:
             raise RunError(f"{run.path}: has no picks; name a design by its id")
     text = str(row)
     if text in picks:
-        return explain_designs(evaluator, designs_of(picks[text]["design"]), name=f"{run.name}, {text}")
+        return explain_designs(evaluator, Table.from_settings(picks[text]["design"]), name=f"{run.name}, {text}")
     if text in run.spec.baselines:
         return explain_baseline(evaluator, text)
     settings, name = design_of_run(run, text)
-    return explain_designs(evaluator, designs_of(settings), name=name)
+    return explain_designs(evaluator, Table.from_settings(settings), name=name)
 
 
 def design_of_run(run: StoredRun, row: int | str | None = None) -> tuple[dict[str, Setting], str]:
@@ -79,7 +77,7 @@ def design_of_run(run: StoredRun, row: int | str | None = None) -> tuple[dict[st
         RunError: the run has nothing of that name, or did not keep that design.
     """
     picks = {str(pick["name"]): pick for pick in run.picks}
-    text = str(row) if row is not None else DEFAULT_PICK if DEFAULT_PICK in picks else next(iter(picks), "")
+    text = str(row if row is not None else default_pick(picks) or "")
     if text in picks:
         return dict(picks[text]["design"]), f"{run.name}, {text}"
     if not text.isdecimal():
@@ -87,17 +85,7 @@ def design_of_run(run: StoredRun, row: int | str | None = None) -> tuple[dict[st
         perhaps = suggest(text, known)
         hint = f"; perhaps {perhaps}" if perhaps else ""
         raise RunError(f"{run.path}: {quoted(text)} is not a design's id or one of {', '.join(known)}{hint}")
-    kept = run.row(int(text))
-    # What every design shares has no column of its own; a parameter that does not apply has an empty cell.
-    shared = {name: entries[0].value for name, entries in run.spec.space.items() if isinstance(entries[0], FixedSpec)}
-    cells = {name: kept[name] if name in kept else shared[name] for name in run.spec.space}
-    settings = {name: cell for name, cell in cells.items() if _is_given(cell)}
-    return settings, f"{run.name}, design {text}"
-
-
-def _is_given(value: object) -> bool:
-    """Tell whether a cell of the table of designs holds a value: a parameter that does not apply has none."""
-    return isinstance(value, str) or (value is not None and value == value)
+    return run.settings(int(text)), f"{run.name}, design {text}"
 
 
 def explain_design_file(
@@ -115,7 +103,7 @@ def explain_design_file(
         LibraryError: what is added to the library is at fault.
     """
     spec, settings = load_design(path, workloads, library=library)
-    return explain_designs(Evaluator(spec), designs_of(settings), name=spec.name)
+    return explain_designs(Evaluator(spec), Table.from_settings(settings), name=spec.name)
 
 
 def load_design(

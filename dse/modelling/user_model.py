@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray
+from cost_models.table import INACTIVE, Choice, Designs, FloatArray, Table
 from dse.errors import Fault, RunError, SpecError
 from dse.modelling.answers import Answer
 from dse.modelling.calls import Row, answered, fault_of
@@ -92,9 +92,9 @@ class UserModel:
         Raises:
             RunError: the model has failed for each of the first designs.
         """
-        parameters = _rows(designs, rows)
+        parameters = Table.broadcast(designs, rows).to_settings()
         keys = [key_of(row) for row in parameters]
-        given = _rows(inputs, rows) if inputs else [{} for _ in range(rows)]
+        given = Table.broadcast(inputs, rows).to_settings() if inputs else [{} for _ in range(rows)]
         fresh = {key: row for row, key in enumerate(keys) if key not in self.memory}
         asked = [{**parameters[row], **given[row]} for row in fresh.values()]
         self._ask(list(fresh), asked)
@@ -126,18 +126,3 @@ class UserModel:
 
 def _one_by_one(function: Ask, tasks: Tasks) -> Iterator[list[Answer]]:
     return (function(*task) for task in tasks)
-
-
-def _rows(columns: Mapping[str, Column], rows: int) -> list[dict[str, float | int | str]]:
-    """Return columns as one mapping per design, without what does not apply to it."""
-    table: list[dict[str, float | int | str]] = [{} for _ in range(rows)]
-    for name, column in columns.items():
-        values = column.names().tolist() if isinstance(column, Choice) else column.tolist()
-        if len(values) == 1 and rows > 1:
-            values = values * rows
-        for row, value in zip(table, values, strict=True):
-            if isinstance(value, str):
-                row[name] = value
-            elif value is not None and value == value:
-                row[name] = int(value) if float(value).is_integer() else float(value)
-    return table

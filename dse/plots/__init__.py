@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dse.errors import Fault, Place, RunError, SpecError
+from dse.results.picks import default_pick
 from dse.results.store import open_run
 from dse.spec.words import one_of, quoted, suggest
 
@@ -58,10 +59,12 @@ def plot_run(
     from dse.plots.reading import explanations_of, scene_of
     from dse.plots.robustness import draw_robustness, has_draws
     from dse.plots.roofline import draw_rooflines
+    from dse.plots.scene import Pick
     from dse.plots.space import draw_hypervolume, draw_pareto_3d, draw_sensitivity
     from dse.plots.style import drawing
 
     paths: list[Path] = []
+    chief = default_pick(str(pick["name"]) for pick in run.picks) or ""
     with drawing():
         if {"pareto", "pareto3d", "parallel"} & set(chosen):
             scene = scene_of(run)
@@ -70,14 +73,13 @@ def plot_run(
             paths += draw_parallel(scene, folder, wanted) if "parallel" in chosen else []
         if {"roofline", "breakdown", "floorplan"} & set(chosen) and run.picks:
             picks, baselines = explanations_of(run)
-            name = next((name for name in picks if "knee" in name), next(iter(picks)))
+            name = next(text for text in picks if Pick((chief,), {}).text in text.split(", "))
             paths += draw_rooflines(name, picks[name], baselines, folder, wanted) if "roofline" in chosen else []
             paths += draw_floorplan(name, picks[name], folder, wanted) if "floorplan" in chosen else []
             paths += draw_breakdowns(picks, baselines, folder, wanted) if "breakdown" in chosen else []
         if "latency" in chosen and run.picks:
-            pick = next((one for one in run.picks if one["name"] == "knee"), run.picks[0])
-            words = str(pick["name"]).replace("_", " ")
-            paths += draw_latency(words, Evaluator(run.spec), pick["design"], folder, wanted)
+            design = next(pick["design"] for pick in run.picks if pick["name"] == chief)
+            paths += draw_latency(chief.replace("_", " "), Evaluator(run.spec), design, folder, wanted)
         paths += draw_sensitivity(run, folder, wanted) if "sensitivity" in chosen else []
         paths += draw_hypervolume(run, folder, wanted) if "hypervolume" in chosen and len(run.progress) else []
         paths += draw_margins(run, folder, wanted) if "margins" in chosen and len(run.margins) else []

@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
 from cost_models.library import load_library
-from cost_models.table import Column, FloatArray, select
+from cost_models.table import Column, FloatArray, Setting, Table
 from dse.evaluate import Evaluator
 from dse.explain import Explanation
 from dse.plots.style import DASHES, FILLS, HATCHES, MARKERS, SERIES, freeze_layout, new_figure, save, scale_axis, short
-from dse.results.picks import Setting, designs_of
 
 _EDGE_OF = {"memory_interface": "memory", "host_interface": "host", "link_interface": "links"}
 
@@ -179,7 +178,7 @@ def _latencies(evaluator: Evaluator, design: Mapping[str, Setting], workload: st
     batches, contexts = (np.ravel(grid).astype(np.float64) for grid in np.meshgrid(BATCHES, CONTEXTS))
     settings = {key: value for key, value in design.items() if not key.startswith(f"{workload}.")}
     columns: dict[str, Column] = {
-        **select(designs_of(settings), np.zeros(len(batches), dtype=np.intp)),
+        **Table.from_settings(settings).repeated(len(batches)),
         f"{workload}.batch": batches,
         f"{workload}.prompt_tokens": contexts,
         f"{workload}.output_tokens": contexts,

@@ -15,7 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, evenly
 from dse.plots.scene import Scene
 from dse.plots.style import (
     BLACK,
@@ -104,9 +104,7 @@ def _draw(scene: Scene, columns: Sequence[str]) -> Figure:
 
 def _thinned(scene: Scene) -> pd.DataFrame:
     ordered = scene.front.sort_values(scene.objectives[0], kind="stable")
-    if len(ordered) <= MOST_LINES:
-        return ordered
-    return ordered.iloc[np.linspace(0, len(ordered) - 1, MOST_LINES).round().astype(int)]
+    return ordered.iloc[evenly(len(ordered), MOST_LINES)]
 
 
 def _varies(column: pd.Series) -> bool:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cost_models.quantities import METRICS
+from cost_models.table import Table, evenly
 from dse.evaluate import Evaluator
 from dse.explain import Explanation, explain_baseline, explain_designs
 from dse.plots.scene import Limit, Pick, Scene
-from dse.results.picks import designs_of
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.spec import ConstraintSpec, FixedSpec, Spec
@@ -42,7 +42,7 @@ def scene_of(run: StoredRun) -> Scene:
         parameters=tuple(name for name, entries in spec.space.items() if _varies(entries)),
         front=front,
         feasible=feasible,
-        others=_thinned(others, MOST_OTHERS),
+        others=others.iloc[evenly(len(others), MOST_OTHERS)],
         picks=_picks(run),
         baselines=_baselines(run),
         limits=_limits(spec, _baselines(run)),
@@ -55,7 +55,7 @@ def explanations_of(run: StoredRun) -> tuple[dict[str, Explanation], dict[str, E
     designs = {int(pick["id"]): pick["design"] for pick in run.picks}
     named = _names_by_id(run)
     picks = {
-        Pick(names, {}).text: explain_designs(evaluator, designs_of(designs[key]), name=", ".join(names))
+        Pick(names, {}).text: explain_designs(evaluator, Table.from_settings(designs[key]), name=", ".join(names))
         for key, names in named.items()
     }
     return picks, {name: explain_baseline(evaluator, name) for name in run.spec.baselines}
@@ -63,13 +63,6 @@ def explanations_of(run: StoredRun) -> tuple[dict[str, Explanation], dict[str, E
 
 def _varies(entries: tuple[object, ...]) -> bool:
     return len(entries) > 1 or not isinstance(entries[0], FixedSpec)
-
-
-def _thinned(table: pd.DataFrame, at_most: int) -> pd.DataFrame:
-    """Return at most so many rows, at even steps."""
-    if len(table) <= at_most:
-        return table
-    return table.iloc[np.linspace(0, len(table) - 1, at_most).round().astype(int)]
 
 
 def _nearest(designs: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame:

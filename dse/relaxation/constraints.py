@@ -15,11 +15,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, Setting
 from dse.evaluate import Evaluation, Evaluator
 from dse.relaxation.axes import widened_axes
 from dse.relaxation.search import UNDEFINED, Ground, refined, total_misses
-from dse.results.picks import Setting
 from dse.space import Space
 from dse.spec import ConstraintSpec, Spec, parse_spec
 

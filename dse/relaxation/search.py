@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.table import Designs, FloatArray, row_count, select
+from cost_models.table import FloatArray, Setting, Table
 from dse.evaluate import Evaluation, Evaluator
-from dse.results.picks import Setting, settings_of
+from dse.results.picks import settings_of
 from dse.results.rows import Rows, joined
 from dse.samplers import make_sampler
 from dse.samplers.base import Judged
@@ -119,7 +119,7 @@ def _evaluated(spec: Spec, space: Space, evaluator: Evaluator, sampler: str, bud
     chosen = make_sampler(sampler, space, n_designs=budget, seed=spec.search.seed, n_objectives=1, options=options)
     parts, asked = [], 0
     while designs := chosen.ask(CHUNK):
-        ids = np.arange(asked, asked + row_count(designs), dtype=np.int64)
+        ids = np.arange(asked, asked + designs.rows, dtype=np.int64)
         asked += len(ids)
         found = evaluator.evaluate(designs, metrics=())
         score, violations = goal(found)
@@ -128,7 +128,7 @@ def _evaluated(spec: Spec, space: Space, evaluator: Evaluator, sampler: str, bud
     return joined(parts)
 
 
-def best_of(evaluator: Evaluator, judge: Judge, designs: Designs, found: Evaluation, *, count: int = 1) -> list[Best]:
+def best_of(evaluator: Evaluator, judge: Judge, designs: Table, found: Evaluation, *, count: int = 1) -> list[Best]:
     """Return the best of evaluated designs, different ones, none where none has a score."""
     score, violations = judge(found)
     total = violations.sum(axis=1)
@@ -138,7 +138,7 @@ def best_of(evaluator: Evaluator, judge: Judge, designs: Designs, found: Evaluat
     for row in map(int, order):
         settings = settings_of(designs, row)
         if usable[row] and len(best) < count and all(settings != other.settings for other in best):
-            one = evaluator.evaluate(select(designs, np.array([row])))
+            one = evaluator.evaluate(designs.take(np.array([row])))
             best.append(Best(settings, one, float(total[row]), float(score[row])))
     return best
 

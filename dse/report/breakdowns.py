@@ -15,7 +15,7 @@ from cost_models.inference import decode_bound_s
 from cost_models.machine import Machine
 from cost_models.metrics import WorkloadResult
 from cost_models.passes import PassTime
-from cost_models.table import Designs, FloatArray, Number, row_count
+from cost_models.table import FloatArray, Number, Table
 from dse.evaluate import Evaluator
 from dse.explain import BOUNDS, OUTSIDE
 
@@ -25,14 +25,13 @@ HELD = "held_at_tdp"
 """Part of the power that a board held at its design limit does not draw; 0 or negative."""
 
 
-def breakdowns(evaluator: Evaluator, designs: Designs) -> dict[Path, FloatArray]:
+def breakdowns(evaluator: Evaluator, designs: Table) -> dict[Path, FloatArray]:
     """Return the breakdown of every design: path to ``(n,)`` numbers.
 
     Args:
         evaluator: the sweep's evaluator.
         designs: a table of at least one row.
     """
-    rows = row_count(designs)
     machine = evaluator.machine(designs)
     found = dict(_machine_fields(machine))
     for label, margin in evaluator.evaluate(designs).margins.items():
@@ -40,7 +39,7 @@ def breakdowns(evaluator: Evaluator, designs: Designs) -> dict[Path, FloatArray]
     for name, served in evaluator.results(designs, machine=machine).items():
         for path, values in _served_fields(served):
             found["workloads", name, *path] = np.asarray(values, dtype=np.float64)
-    return {path: np.broadcast_to(values, (rows,)) for path, values in found.items()}
+    return {path: np.broadcast_to(values, (designs.rows,)) for path, values in found.items()}
 
 
 def _machine_fields(machine: Machine) -> Iterator[tuple[Path, FloatArray]]:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
-from cost_models.table import INACTIVE, Choice, Column, FloatArray
+from cost_models.table import INACTIVE, Choice, Table, evenly
 from dse.report.packing import Packable, rounded
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
-from dse.spec import FixedSpec, Spec
+from dse.spec import Spec
 from dse.terminal.summary import shown_metrics, unit_of, varying
 
 if TYPE_CHECKING:
@@ -93,21 +93,18 @@ def shown_designs(run: StoredRun, at_most: int = MOST_POINTS) -> pd.DataFrame:
 def _evenly(mask: NDArray[np.bool_], at_most: int) -> NDArray[np.bool_]:
     """Return the mask with at most so many rows left, at even steps."""
     places = np.flatnonzero(mask)
-    if len(places) > max(at_most, 0):
-        places = places[np.linspace(0, len(places) - 1, max(at_most, 0)).round().astype(int)]
     kept = np.zeros(len(mask), dtype=bool)
-    kept[places] = True
+    kept[places[evenly(len(places), at_most)]] = True
     return kept
 
 
 def page_columns(spec: Spec, table: pd.DataFrame) -> list[PageColumn]:
     """Return the columns that the page shows: what varies, and the metrics that matter."""
-    feasible = table["feasible"].to_numpy(dtype=bool)
     parameters = [name for name in varying(spec) if name in table]
     metrics = [name for name in page_metrics(spec) if name in table]
     return [
-        *(_column(name, "parameter", table[name], feasible) for name in parameters),
-        *(_column(name, "metric", table[name], feasible) for name in metrics),
+        *(_column(name, "parameter", table) for name in parameters),
+        *(_column(name, "metric", table) for name in metrics),
     ]
 
 
@@ -125,28 +122,17 @@ def meaning_of(name: str) -> str:
     return entry.meaning if entry else ""
 
 
-def _column(name: str, kind: str, series: pd.Series[Any], feasible: NDArray[np.bool_]) -> PageColumn:
-    names, codes = _coded(series)
-    if codes is not None:
-        marked = np.where(codes < 0, _NO_NAME, codes).astype(np.uint8)
-        return PageColumn(name, unit_of(name), meaning_of(name), kind, names, marked)
-    numbers = series.to_numpy(dtype=np.float64)
+def _column(name: str, kind: str, table: pd.DataFrame) -> PageColumn:
+    unit, meaning = unit_of(name), meaning_of(name)
+    column = Table.from_frame(table[[name]])[name]
+    if isinstance(column, Choice):
+        marked = np.where(column.codes == INACTIVE, _NO_NAME, column.codes).astype(np.uint8)
+        return PageColumn(name, unit, meaning, kind, column.values, marked)
     if kind == "parameter":
-        return PageColumn(name, unit_of(name), meaning_of(name), kind, (), numbers.astype(np.float32))
-    values = np.where(feasible, rounded(numbers, FINE_BITS), rounded(numbers, COARSE_BITS))
-    return PageColumn(name, unit_of(name), meaning_of(name), kind, (), values)
-
-
-def _coded(series: pd.Series[Any]) -> tuple[tuple[str, ...], NDArray[np.intp] | None]:
-    """Return the names of a column and their codes (-1 where none applies); no codes where it holds numbers."""
-    import pandas as pd
-
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        return tuple(map(str, series.cat.categories)), series.cat.codes.to_numpy().astype(np.intp)
-    if pd.api.types.is_numeric_dtype(series.dtype):
-        return (), None
-    codes, names = pd.factorize(series)
-    return tuple(map(str, names)), codes.astype(np.intp)
+        return PageColumn(name, unit, meaning, kind, (), column.astype(np.float32))
+    feasible = table["feasible"].to_numpy(dtype=bool)
+    values = np.where(feasible, rounded(column, FINE_BITS), rounded(column, COARSE_BITS))
+    return PageColumn(name, unit, meaning, kind, (), values)
 
 
 def states(table: pd.DataFrame) -> NDArray[np.uint8]:
@@ -166,29 +152,6 @@ def missed(table: pd.DataFrame) -> tuple[list[str], NDArray[np.uint32]]:
         broken = table[label].to_numpy(dtype=np.float64) < 0
         bits |= broken.astype(np.uint32) << np.uint32(place)
     return [label.removeprefix(MARGIN_PREFIX) for label in labels], bits
-
-
-def columns_of(spec: Spec, table: pd.DataFrame) -> dict[str, Column]:
-    """Return rows of a run's table as designs that the evaluator takes."""
-    designs: dict[str, Column] = {}
-    for name, entries in spec.space.items():
-        if name not in table:
-            first = entries[0]
-            assert isinstance(first, FixedSpec), "only what every design shares has no column of its own"
-            designs[name] = _repeated(first.value, len(table))
-            continue
-        names, codes = _coded(table[name])
-        if codes is None:
-            designs[name] = table[name].to_numpy(dtype=np.float64)
-        else:
-            designs[name] = Choice(names, np.where(codes < 0, INACTIVE, codes))
-    return designs
-
-
-def _repeated(value: float | str, rows: int) -> FloatArray | Choice:
-    if isinstance(value, str):
-        return Choice((value,), np.zeros(rows, dtype=np.intp))
-    return np.full(rows, float(value))
 
 
 def position_of(table: pd.DataFrame, ids: Sequence[int]) -> list[int]:

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from cost_models.library import load_library
+from cost_models.table import evenly
 from dse.compare import baseline_words
 from dse.evaluate import Evaluator
 from dse.plots.reading import scene_of
@@ -18,7 +19,6 @@ from dse.report import sections, uncertainty
 from dse.report.breakdowns import breakdowns
 from dse.report.designs import (
     MOST_POINTS,
-    columns_of,
     missed,
     page_columns,
     page_metrics,
@@ -28,7 +28,7 @@ from dse.report.designs import (
 )
 from dse.report.packing import Packable, packed, packed_columns, rounded
 from dse.results.provenance import library_hash, package_versions, source_commit
-from dse.results.store import StoredRun
+from dse.results.store import StoredRun, designs_of
 from dse.terminal.summary import asked, pick_words, unit_of
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _details(run: StoredRun, evaluator: Evaluator, table: pd.DataFrame) -> tuple
     order = table[wanted.astype(bool)].sort_values(["violation", "id"])
     picked = table["id"].isin([int(pick["id"]) for pick in run.picks])
     kept = table.loc[sorted({*table.index[picked], *_evenly_spread(order.index, run.found_feasible)})]
-    found = breakdowns(evaluator, columns_of(run.spec, kept))
+    found = breakdowns(evaluator, designs_of(run.spec, kept))
     described = {"rows": [int(place) for place in kept.index], "paths": [list(path) for path in found]}
     return described, packed_columns([rounded(values, DETAIL_BITS) for values in found.values()])
 
@@ -166,8 +166,7 @@ def _evenly_spread(index: Any, feasible: bool) -> list[int]:
     """Return at most `MOST_DETAILED` of an index: spread over a front, the first of the nearest misses."""
     if not feasible:
         return [int(place) for place in index[:200]]
-    step = max(1, -(-len(index) // MOST_DETAILED))
-    return [int(place) for place in index[::step]]
+    return [int(place) for place in index[evenly(len(index), MOST_DETAILED)]]
 
 
 def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:

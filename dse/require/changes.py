@@ -9,11 +9,10 @@ import numpy as np
 
 from cost_models.library import load_library
 from cost_models.quantities import METRICS, PARAMETERS
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, Setting, Table
 from dse.evaluate import Evaluation, Evaluator
-from dse.results.picks import Setting
 from dse.space import Space
-from dse.space.tables import axis_values, column_of
+from dse.space.tables import axis_values
 
 STEPS = (0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 4.0)
 """Multiples of a number that are tried where no space says what is possible."""
@@ -83,10 +82,7 @@ def best_changes(
         wanted += [f"{workload}.{metric}" for workload in spec.workloads for metric in _HEADLINE]
     moved = _moved(settings, space)
     rows = [dict(settings), *({**settings, name: value} for name, value in moved)]
-    names = list(dict.fromkeys([*settings, *(name for name, _ in moved)]))
-    blank = {name: _blank(name, [row[name] for row in rows if name in row]) for name in names}
-    designs = {name: column_of([row.get(name, blank[name]) for row in rows]) for name in names}
-    judged = evaluator.evaluate(designs)
+    judged = evaluator.evaluate(Table.from_settings(*rows))
     changes = []
     missing = [~np.isfinite(judged.metrics[constraint.metric]) for constraint in spec.constraints]
     missed = judged.violations.sum(axis=1) + UNDEFINED * np.sum([np.zeros(len(rows)), *missing], axis=0)
@@ -167,11 +163,3 @@ def _hypothetical(name: str, other: str) -> bool:
     if name == "weight_format":
         return library.weight_format(other).hypothetical
     return name == "stack"
-
-
-def _blank(name: str, present: Sequence[Setting]) -> Setting:
-    """Return what stands in a row where a parameter is not set."""
-    if any(isinstance(value, str) for value in present):
-        default = PARAMETERS[name].default
-        return str(default) if isinstance(default, str) else str(present[0])
-    return float("nan")

@@ -22,13 +22,13 @@ from cost_models.roofline import Formats
 from cost_models.serving import Serving, footprint
 from cost_models.silicon import fill_defaults
 from cost_models.software import Software, software
-from cost_models.table import Choice, Column, FloatArray
+from cost_models.table import Choice, Column, FloatArray, numbers_of
 from dse.evaluate import Evaluator
 from dse.require.memory import MemoryOption, memory_options
 from dse.require.sizing import SizedDesign, sized_designs
 from dse.require.targets import Target, bounds_of, targets_of
 from dse.space import Space
-from dse.space.tables import axis_values, crossed, numbers_of, within
+from dse.space.tables import axis_values, crossed, within
 from dse.spec import Spec
 
 GROWTH, HALVINGS = 1e6, 60

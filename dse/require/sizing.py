@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from cost_models.table import Choice, select
+from cost_models.table import Choice, Setting
 from dse.evaluate import Evaluator
-from dse.results.picks import Setting, settings_of
+from dse.results.picks import settings_of
 from dse.space import Space
 from dse.space.tables import axis_values, crossed, neighbours, within
 
@@ -71,7 +71,7 @@ def sized_designs(evaluator: Evaluator, space: Space, pairs: Sequence[Pair]) -> 
             table = within(space, neighbours(space, settings, kept=("memory",)))
             near = evaluator.evaluate(table, metrics=("cost_usd",))
             settings = settings_of(table, int(_best(near, np.arange(len(near.feasible)))))
-        last = evaluator.evaluate(select(table, np.array([_best(near, np.arange(len(near.feasible)))])))
+        last = evaluator.evaluate(table.take(np.array([_best(near, np.arange(len(near.feasible)))])))
         named = [constraint.metric for constraint in evaluator.spec.constraints]
         shown = dict.fromkeys([*named, "bandwidth_gbps", "peak_tflops", "die_mm2", "tdp_w", "cost_usd", "price_usd"])
         found.append(

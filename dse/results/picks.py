@@ -6,18 +6,18 @@ design that misses by least.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.quantities import PARAMETERS
 from cost_models.silicon import fill_defaults
-from cost_models.table import Choice, Column, Designs, FloatArray, select
+from cost_models.table import FloatArray, Setting, Table
 from dse.front import normalised
 from dse.results.rows import Rows
 
-Setting = float | int | str
+KNEE = "knee"
+"""The pick that is nearest to the best of every objective at once."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def choose_picks(
         picks.append(_pick(front, best, f"best_{metric}", f"best {metric} of all feasible designs"))
     if len(objectives) > 1:
         reason = "knee: nearest to the best of every objective at once, each scaled to its range on the front"
-        picks.append(_pick(front, _first(front, distance), "knee", reason))
+        picks.append(_pick(front, _first(front, distance), KNEE, reason))
     if targets:
         margins = np.stack([front.evaluation.margins[label] for label in targets], axis=1)
         slack = np.sqrt((margins**2).mean(axis=1))
@@ -96,30 +96,13 @@ def _pick(rows: Rows, row: int, name: str, reason: str) -> Pick:
     )
 
 
-def settings_of(designs: Designs, row: int) -> dict[str, Setting]:
+def settings_of(designs: Table, row: int) -> dict[str, Setting]:
     """Return one design as parameter to value, defaults included, without the parameters that do not apply."""
-    one = select(designs, np.array([row]))
-    columns: dict[str, Column] = fill_defaults(one)
-    settings: dict[str, Setting] = {}
-    for name, column in columns.items():
-        if isinstance(column, Choice):
-            chosen = column.names()[0]
-            if chosen is not None:
-                settings[name] = str(chosen)
-        elif np.isfinite(column[0]):
-            settings[name] = _number(float(column[0]), name)
+    (settings,) = Table(fill_defaults(designs.take(np.array([row])))).to_settings()
     return settings
 
 
-def _number(value: float, name: str) -> float | int:
-    parameter = PARAMETERS.get(name)
-    whole = value.is_integer() and (parameter is None or parameter.integer)
-    return int(value) if whole else value
-
-
-def designs_of(settings: Mapping[str, Setting]) -> dict[str, Column]:
-    """Return one design, parameter to value, as a table of one row."""
-    return {
-        name: Choice.of(value) if isinstance(value, str) else np.array([float(value)])
-        for name, value in settings.items()
-    }
+def default_pick(names: Iterable[str]) -> str | None:
+    """Return the pick that stands for a run where none is named: the knee, or else the first; None of none."""
+    listed = list(names)
+    return KNEE if KNEE in listed else next(iter(listed), None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, select
+from cost_models.table import Choice, Column, FloatArray, Table, stacked
 from dse.evaluate import Evaluation
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Rows:
     """Designs with their ids and their evaluation; every column has one entry per id."""
 
     ids: Ids
-    designs: Designs
+    designs: Table
     evaluation: Evaluation
 
     def __len__(self) -> int:
@@ -44,14 +44,14 @@ class Rows:
         found = self.evaluation
         return Rows(
             ids=self.ids[index],
-            designs=select(self.designs, index),
+            designs=self.designs.take(index),
             evaluation=Evaluation(
                 metrics={name: value[index] for name, value in found.metrics.items()},
                 margins={name: value[index] for name, value in found.margins.items()},
                 objectives=found.objectives[index],
                 feasible=found.feasible[index],
                 missing=None if found.missing is None else found.missing[index],
-                failed=None if found.failed is None else found.failed.rows(index),
+                failed=None if found.failed is None else found.failed[index],
             ),
         )
 
@@ -87,19 +87,12 @@ class Rows:
         import pandas as pd
 
         found = self.evaluation
-        columns: dict[str, object] = {"id": self.ids}
-        for name, column in self.designs.items():
-            if isinstance(column, Choice):
-                columns[name] = pd.Categorical.from_codes(column.codes.tolist(), categories=pd.Index(column.values))
-            else:
-                columns[name] = column
-        columns.update(found.metrics)
-        columns["feasible"] = found.feasible
-        columns["violation"] = self.violations
+        columns: dict[str, object] = {**found.metrics, "feasible": found.feasible, "violation": self.violations}
         if found.failed is not None:
             columns["failed"] = found.failed.names()
         columns.update({MARGIN_PREFIX + name: margin for name, margin in found.margins.items()})
-        return pd.DataFrame(columns)
+        parts = [pd.DataFrame({"id": self.ids}), self.designs.to_frame(coded=True), pd.DataFrame(columns)]
+        return pd.concat(parts, axis=1)
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -109,7 +102,7 @@ def joined(parts: Sequence[Rows]) -> Rows:
     evaluations = [part.evaluation for part in parts]
     return Rows(
         ids=np.concatenate([part.ids for part in parts]),
-        designs={name: _stacked([part.designs[name] for part in parts]) for name in parts[0].designs},
+        designs=Table.concat([part.designs for part in parts]),
         evaluation=Evaluation(
             metrics=_joined([found.metrics for found in evaluations]),
             margins=_joined([found.margins for found in evaluations]),
@@ -136,24 +129,8 @@ def _joined(tables: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]
 
 def _joined_reasons(reasons: Sequence[Choice | None]) -> Choice | None:
     told = [one for one in reasons if one is not None]
-    together = _stacked(told) if len(told) == len(reasons) else None
+    together = stacked(told) if len(told) == len(reasons) else None
     return together if isinstance(together, Choice) else None
-
-
-def _stacked(columns: Sequence[Column]) -> Column:
-    """Return columns one after the other; names keep the order in which they first appear."""
-    numbers = [column for column in columns if not isinstance(column, Choice)]
-    choices = [column for column in columns if isinstance(column, Choice)]
-    if not choices:
-        return np.concatenate(numbers)
-    if numbers:
-        raise TypeError("a parameter holds names in some rows and numbers in others")
-    values = tuple(dict.fromkeys(value for choice in choices for value in choice.values))
-    codes = []
-    for choice in choices:
-        place = np.array([*map(values.index, choice.values), INACTIVE], dtype=np.intp)
-        codes.append(place[choice.codes])
-    return Choice(values, np.concatenate(codes))
 
 
 def distinct(rows: Rows, order: NDArray[np.intp]) -> NDArray[np.intp]:

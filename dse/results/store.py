@@ -23,6 +23,7 @@ from dse.errors import RunError, SpecError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cost_models.table import Setting, Table
     from dse.spec import Spec
 
 SCHEMA = 1
@@ -270,6 +271,15 @@ class StoredRun:
             raise RunError(f"{self.path}: design {design} was evaluated but not kept; raise results.keep_all_up_to")
         raise RunError(f"{self.path}: there is no design {design}, ids end at {self.manifest['counts']['evaluated']}")
 
+    def settings(self, design: int) -> dict[str, Setting]:
+        """Return the kept design with this id as parameter to value.
+
+        Raises:
+            RunError: as `row`.
+        """
+        (settings,) = designs_of(self.spec, self.row(design).to_frame().T).to_settings()
+        return settings
+
     def _file(self, name: str) -> Path:
         file = self.path / name
         if not file.is_file():
@@ -284,6 +294,18 @@ class StoredRun:
             return pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=True)
         except (OSError, ValueError) as error:
             raise RunError(f"{file}: cannot be read: {error}") from error
+
+
+def designs_of(spec: Spec, rows: pd.DataFrame) -> Table:
+    """Return rows of a run's designs as a table; what every design shares has no column of its own."""
+    from cost_models.table import Table
+    from dse.spec import FixedSpec
+
+    own = Table.from_frame(rows[[name for name in spec.space if name in rows]])
+    missing = {name: entries[0] for name, entries in spec.space.items() if name not in own}
+    shared = {name: entry.value for name, entry in missing.items() if isinstance(entry, FixedSpec)}
+    whole = Table.from_settings(shared).repeated(len(rows)) | own
+    return Table({name: whole[name] for name in spec.space})
 
 
 def headed(name: str) -> str:

@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.quantities import MEETS_ALL
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, evenly
 from dse.front import nondominated
 from dse.margins import constraint_margin
 from dse.results.outcome import Outcome
-from dse.results.picks import Pick, choose_picks, settings_of
+from dse.results.picks import Pick, choose_picks, default_pick, settings_of
 from dse.results.rows import Rows, joined
 from dse.results.tally_records import ConstraintCount
 from dse.robustness.draws import spreads_of
 from dse.robustness.files import RobustRun
 from dse.robustness.intervals import Robustness, figures_of, robustness
 from dse.robustness.sensitivity import swings_of, variance_shares
-from dse.robustness.stored import DEFAULT_PICK, watched
+from dse.robustness.stored import watched
 from dse.spec import Spec
 
 DISTANCES = (0.02, 0.05, 0.1, 0.2, 0.3)
@@ -74,10 +74,8 @@ def _candidates(outcome: Outcome, spec: Spec, at_most: int) -> Rows | None:
         for keeping in _keeping_distance(rows, [one.label for one in spec.constraints]):
             chosen += list(keeping)
     kept = list(dict.fromkeys(int(place) for place in chosen))
-    if len(kept) > at_most:
-        # Evenly from the list, which begins with the front and goes on from the least distance to the largest.
-        kept = [kept[place] for place in np.unique(np.linspace(0, len(kept) - 1, at_most).round().astype(int))]
-    return rows.take(np.array(sorted(kept)))
+    # Evenly from the list, which begins with the front and goes on from the least distance to the largest.
+    return rows.take(np.array(sorted(kept[place] for place in evenly(len(kept), at_most)), dtype=np.intp))
 
 
 def _keeping_distance(rows: Rows, labels: Sequence[str]) -> list[NDArray[np.intp]]:
@@ -158,7 +156,8 @@ def _robust_run(
     names: dict[int, tuple[str, ...]] = {}
     for pick in outcome.picks:
         names[pick.id] = (*names.get(pick.id, ()), pick.name)
-    subject = next((pick for pick in outcome.picks if pick.name == DEFAULT_PICK), outcome.picks[0])
+    named = default_pick(pick.name for pick in outcome.picks)
+    subject = next(pick for pick in outcome.picks if pick.name == named)
     asked = spec.robustness
     assert asked is not None
     spreads = spreads_of(figures_of(spec, [subject.design]), spec.figures)

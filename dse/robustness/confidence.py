@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dse.results.picks import Setting
+from cost_models.table import Setting
 from dse.robustness.draws import spreads_of
 from dse.robustness.intervals import figures_of
 from dse.robustness.sensitivity import Swing, swings_of

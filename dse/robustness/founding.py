@@ -86,7 +86,7 @@ def carried_rows(
 def _carried(grade: str, area: float, technology: Technology) -> tuple[Carried, Technology]:
     rows = max([1, *(len(column) for column in technology.columns().values())])
     found = carried(
-        Choice((grade,), np.zeros(rows, dtype=np.intp)),
+        Choice.same(grade, rows),
         np.full(rows, area),
         supply_w=SUPPLY_W,
         supply_v=SUPPLY_V,

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.quantities import TECHNOLOGY_PREFIX
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray
+from cost_models.table import Designs, FloatArray, Setting, Table
 from cost_models.technology import Technology
 from dse.evaluate import Evaluation, Evaluator
 from dse.front import nondominated
-from dse.results.picks import Setting
 from dse.robustness.draws import Spread, joint_draws, spreads_of
 from dse.spec import Spec
 
@@ -94,7 +93,7 @@ def robustness(
         block = [designs[place] for place in places]
         # Every call has as many rows as the figures; what the last one repeats is dropped again.
         filling = [block[-1]] * (at_once - len(block))
-        found = evaluator.evaluate(_table([*block, *filling], draws))
+        found = evaluator.evaluate(Table.from_settings(*block, *filling).repeated(draws))
         for slot, place in enumerate(places):
             met[place] = _met(found, slice(slot * draws, (slot + 1) * draws))
         if progress is not None:
@@ -136,21 +135,6 @@ def _names(design: Mapping[str, Setting]) -> tuple[str, ...]:
     return tuple(f"{name} {value}" for name, value in sorted(design.items()) if isinstance(value, str))
 
 
-def _table(designs: Sequence[Mapping[str, Setting]], repeats: int) -> dict[str, Column]:
-    """Return designs as a table, each row `repeats` times; what does not apply to one is NaN there, or inactive."""
-    table: dict[str, Column] = {}
-    for name in dict.fromkeys(name for design in designs for name in design):
-        given = [design.get(name) for design in designs]
-        names = tuple(dict.fromkeys(value for value in given if isinstance(value, str)))
-        if names:
-            codes = [names.index(value) if isinstance(value, str) else INACTIVE for value in given]
-            table[name] = Choice(names, np.repeat(np.array(codes, dtype=np.intp), repeats))
-        else:
-            numbers = [np.nan if value is None else float(value) for value in given]
-            table[name] = np.repeat(np.array(numbers), repeats)
-    return table
-
-
 def figures_of(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> frozenset[str]:
     """Return the figures that designs, or the baselines that constraints are relative to, depend on."""
     return _nominal(spec, designs)[1]
@@ -159,7 +143,7 @@ def figures_of(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> frozense
 def _nominal(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> tuple[dict[str, FloatArray], frozenset[str]]:
     """Return metrics at the typical figures, and the figures read on the way that no design sets itself."""
     evaluator = Evaluator(spec)
-    table = _table(designs, 1)
+    table = Table.from_settings(*designs)
     found = evaluator.evaluate({name: column for name, column in table.items() if name not in _swept(table)})
     metrics = found.metrics if not _swept(table) else Evaluator(spec).evaluate(table).metrics
     own = {name.removeprefix(TECHNOLOGY_PREFIX) for name in _swept(table)}

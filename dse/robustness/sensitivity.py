@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, Setting, Table
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
-from dse.results.picks import Setting, designs_of
 from dse.robustness.draws import Spread
 from dse.spec import Spec
 
@@ -173,7 +172,7 @@ def _metrics(
     spec: Spec, design: Mapping[str, Setting], columns: Mapping[str, FloatArray], metrics: Sequence[str]
 ) -> FloatArray:
     """Return ``(metrics, rows)`` of one design under columns of figures."""
-    found = Evaluator(spec, Technology({**spec.technology, **columns})).evaluate(designs_of(design))
+    found = Evaluator(spec, Technology({**spec.technology, **columns})).evaluate(Table.from_settings(design))
     rows = len(next(iter(columns.values())))
     known = {**found.margins, **found.metrics}
     return np.array([np.broadcast_to(known[name], rows) for name in metrics])

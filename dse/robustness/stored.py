@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cost_models.table import evenly
 from dse.errors import RunError
 from dse.results.keeper import NEAREST_MISSES
-from dse.results.picks import Setting
-from dse.results.store import StoredRun
+from dse.results.picks import default_pick
+from dse.results.store import StoredRun, designs_of
 from dse.robustness.draws import spreads_of
 from dse.robustness.files import RobustRun
 from dse.robustness.intervals import DRAWS, Counted, figures_of, robustness
 from dse.robustness.sensitivity import swings_of, variance_shares
-from dse.spec import FixedSpec, Spec
+from dse.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_DESIGNS = 1000
 """Designs of the front that meet the draws unless told otherwise."""
-
-DEFAULT_PICK = "knee"
-"""The pick whose inputs are analysed where none is named."""
 
 
 def robust_run(
@@ -56,9 +54,9 @@ def robust_run(
     front = _thinned(run.front, run.spec.objectives[0].metric, at_most, named)
     table = _joined(front, _nearest_misses(run))
     ids = [int(one) for one in table["id"]]
-    designs = [settings_of_row(run.spec, row) for _, row in table.iterrows()]
+    designs = designs_of(run.spec, table).to_settings()
     found = robustness(run.spec, designs, draws=draws, seed=seed, progress=progress)
-    design = designs[ids.index(subject[0])] if subject[0] in ids else settings_of_row(run.spec, run.row(subject[0]))
+    design = designs[ids.index(subject[0])] if subject[0] in ids else run.settings(subject[0])
     spreads = spreads_of(figures_of(run.spec, [design]), run.spec.figures)
     swings = variance_shares(run.spec, design, swings_of(run.spec, design, spreads, watched(run.spec)), seed=seed)
     return RobustRun(
@@ -77,19 +75,6 @@ def watched(spec: Spec) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
-def settings_of_row(spec: Spec, row: pd.Series) -> dict[str, Setting]:
-    """Return the design of a row of a run's table, parameter to value; what does not apply is left out."""
-    settings: dict[str, Setting] = {}
-    for name, entries in spec.space.items():
-        # What every design shares has no column of its own.
-        value = row[name] if name in row else entries[0].value if isinstance(entries[0], FixedSpec) else None
-        if isinstance(value, str):
-            settings[name] = value
-        elif value is not None and value == value:
-            settings[name] = float(value)
-    return settings
-
-
 def _picks(run: StoredRun) -> dict[int, tuple[str, ...]]:
     named: dict[int, tuple[str, ...]] = {}
     for one in run.picks:
@@ -102,8 +87,8 @@ def _subject(run: StoredRun, pick: str | None) -> tuple[int, str]:
     if not names:
         raise RunError(f"{run.path}: has no picks: no design was kept")
     if pick is None:
-        pick = DEFAULT_PICK if DEFAULT_PICK in names else next(iter(names))
-    if pick not in names:
+        pick = default_pick(names)
+    if pick is None or pick not in names:
         raise RunError(f"{run.path}: {pick!r} is not one of its picks: {', '.join(names)}")
     return names[pick], pick
 
@@ -115,9 +100,7 @@ def _thinned(front: pd.DataFrame, first: str, at_most: int, named: Mapping[int, 
     others = np.flatnonzero(~is_pick)
     others = others[np.argsort(front[first].to_numpy(dtype=np.float64)[others], kind="stable")]
     wanted = max(at_most - int(is_pick.sum()), 0)
-    spread = (
-        others[np.unique(np.linspace(0, len(others) - 1, wanted).round().astype(np.intp))] if wanted else others[:0]
-    )
+    spread = others[evenly(len(others), wanted)]
     return front.iloc[np.sort(np.concatenate([np.flatnonzero(is_pick), spread]))].reset_index(drop=True)
 
 

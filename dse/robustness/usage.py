@@ -12,9 +12,9 @@ import numpy as np
 
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Library
+from cost_models.table import Setting, Table
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
-from dse.results.picks import Setting, designs_of
 from dse.spec import Spec, parse_spec
 from dse.spec.additions import library_of
 
@@ -127,7 +127,7 @@ def _reads_of_probes(added: tuple[Path, ...]) -> dict[str, frozenset[str]]:
     spec = _probe_sweep(added)
     for name, probe in _probes(library_of(spec.library)).items():
         evaluator = Evaluator(spec)
-        evaluator.evaluate(designs_of(probe))
+        evaluator.evaluate(Table.from_settings(probe))
         reads[name] = evaluator.technology.reads
     return reads
 
@@ -143,7 +143,7 @@ def _moved(
     for name, probe in _probes(evaluator.library).items():
         if path not in reads[name]:
             continue
-        found = evaluator.evaluate(designs_of(probe))
+        found = evaluator.evaluate(Table.from_settings(probe))
         columns = {**found.metrics, **{f"{MARGIN}{limit}": margin for limit, margin in found.margins.items()}}
         yield name, {metric: _three(column) for metric, column in columns.items()}
     for name, entry in spec.baselines.items():

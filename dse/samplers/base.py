@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.table import Column, FloatArray
+from cost_models.table import FloatArray, Table
 from dse.errors import SamplerError
 from dse.space import Space
 
@@ -73,7 +73,7 @@ class Sampler(Protocol):
         """Number of designs it will propose, None where it cannot tell beforehand."""
         ...
 
-    def ask(self, n: int) -> dict[str, Column]:
+    def ask(self, n: int) -> Table:
         """Return the next designs, at most `n`; none (no columns) when there are no more.
 
         Raises:
@@ -190,18 +190,18 @@ class StreamingSampler:
         """Number of designs."""
         return self._total
 
-    def ask(self, n: int) -> dict[str, Column]:
+    def ask(self, n: int) -> Table:
         """Return the next designs, at most `n`; none when there are no more."""
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         start = self._turns.asked
         stop = min(start + n, self._total)
         if start == stop:
-            return {}
+            return Table()
         self._turns.asked = stop
         return self.rows(start, stop)
 
-    def rows(self, start: int, stop: int) -> dict[str, Column]:
+    def rows(self, start: int, stop: int) -> Table:
         """Return rows `start` to `stop` (exclusive) of the sequence; neither asked nor told.
 
         Rows after the last ones cost nothing extra; anywhere else some samplers have to count up to them.
@@ -211,7 +211,7 @@ class StreamingSampler:
         self._next = stop
         return self._rows(start, stop)
 
-    def _rows(self, start: int, stop: int) -> dict[str, Column]:
+    def _rows(self, start: int, stop: int) -> Table:
         """Return rows of the sequence; successive calls are for successive rows."""
         raise NotImplementedError
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.table import Column, Designs, FloatArray, row_count, select
+from cost_models.table import FloatArray, Table, evenly
 from dse.errors import SamplerError
 from dse.front import Front
 from dse.samplers.base import Judged, LearningSampler, Sampler, Turns
@@ -47,7 +47,7 @@ class Chain:
         self._place = 0
         self._turns = Turns()
         self._offset = 0
-        self._waiting: list[Designs] = []
+        self._waiting: list[Table] = []
         self._best = _Best(space, n_objectives)
 
     @property
@@ -65,7 +65,7 @@ class Chain:
         shares = " + ".join(str(stage.total) for stage in self._stages)
         return (f"{shares} designs in {len(self._stages)} stages", *(n for s in self._stages for n in s.describe()))
 
-    def ask(self, n: int) -> dict[str, Column]:
+    def ask(self, n: int) -> Table:
         """Return the next designs of the stage, at most `n`; none when the last stage has no more.
 
         Raises:
@@ -79,7 +79,7 @@ class Chain:
                 raise SamplerError("the chain needs to be told of a whole stage before it goes on to the next")
             self._go_on()
         if designs:
-            self._turns.asked += row_count(designs)
+            self._turns.asked += designs.rows
             self._waiting.append(designs)
         return designs
 
@@ -107,11 +107,10 @@ class Chain:
         start = 0
         while start < len(judged):
             designs = self._waiting.pop(0)
-            rows = row_count(designs)
-            stop = min(start + rows, len(judged))
-            if stop - start < rows:
-                self._waiting.insert(0, select(designs, slice(stop - start, None)))
-            self._best.add(select(designs, slice(0, stop - start)), judged.rows(start, stop))
+            stop = min(start + designs.rows, len(judged))
+            if stop - start < designs.rows:
+                self._waiting.insert(0, designs.take(slice(stop - start, None)))
+            self._best.add(designs.take(slice(0, stop - start)), judged.rows(start, stop))
             start = stop
 
     # -- state --------------------------------------------------------------------------------------------------
@@ -150,7 +149,7 @@ class _Best:
         self._unit: FloatArray = np.empty((0, len(space.dimensions)))
         self._judged = Judged(np.empty(0, dtype=np.int64), empty, np.empty((0, 1)), np.empty(0, dtype=bool))
 
-    def add(self, designs: Designs, judged: Judged) -> None:
+    def add(self, designs: Table, judged: Judged) -> None:
         """Take note of judged designs."""
         usable = judged.is_usable
         entered = self._front.update(judged.objectives, judged.ids, usable)
@@ -158,7 +157,7 @@ class _Best:
         missed = np.flatnonzero(~usable)
         near = missed[np.argsort(shortfall[missed], kind="stable")[:ENOUGH_SEEDS]]
         rows = np.sort(np.concatenate([np.flatnonzero(entered), near]))
-        unit = np.concatenate([self._unit, self._space.encode(select(designs, rows))])
+        unit = np.concatenate([self._unit, self._space.encode(designs.take(rows))])
         pooled = _joined(self._judged, judged, rows)
         kept = self._kept(pooled)
         self._unit, self._judged = unit[kept], _taken(pooled, kept)
@@ -175,7 +174,7 @@ class _Best:
         front = np.flatnonzero(self._judged.feasible)
         if len(front) > MOST_SEEDS:
             ordered = front[np.lexsort(self._judged.objectives[front].T[::-1])]
-            front = ordered[np.linspace(0, len(ordered) - 1, MOST_SEEDS).round().astype(np.intp)]
+            front = ordered[evenly(len(ordered), MOST_SEEDS)]
         missed = np.flatnonzero(~self._judged.feasible)
         near = missed[np.argsort(self._judged.shortfall[missed], kind="stable")[: max(0, ENOUGH_SEEDS - len(front))]]
         rows = np.concatenate([front, near])

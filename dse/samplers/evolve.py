@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.table import Column, FloatArray
+from cost_models.table import FloatArray, Table
 from dse.errors import SamplerError
 from dse.samplers.base import Judged, Turns
 from dse.samplers.sobol import SobolPoints
@@ -84,7 +84,7 @@ class EvolveSampler:
             raise SamplerError("evolve can only be seeded before it is asked")
         self._seeds = (unit, judged)
 
-    def ask(self, n: int) -> dict[str, Column]:
+    def ask(self, n: int) -> Table:
         """Return the next designs of the generation, at most `n`; none when the budget or the space is used up.
 
         Raises:
@@ -93,13 +93,13 @@ class EvolveSampler:
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         if self._exhausted or self._turns.asked == self.total:
-            return {}
+            return Table()
         if self._turns.asked == self._start + len(self._points):
             if self._turns.told < self._turns.asked:
                 raise SamplerError("evolve needs to be told of a whole generation before it makes the next")
             self._next_generation()
             if self._exhausted:
-                return {}
+                return Table()
         first = self._turns.asked - self._start
         chosen = self._points[first : first + min(n, self.total - self._turns.asked)]
         self._turns.asked += len(chosen)

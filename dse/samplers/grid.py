@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cost_models.table import Column
+from cost_models.table import Table
 from dse.errors import Fault, SpecError
 from dse.samplers.base import StreamingSampler
 from dse.space import Space
@@ -36,7 +36,7 @@ class GridSampler(StreamingSampler):
             return ()
         return (f"the grid has {self.total} designs, fewer than the {self._budget} of n_designs",)
 
-    def _rows(self, start: int, stop: int) -> dict[str, Column]:
+    def _rows(self, start: int, stop: int) -> Table:
         return self._space.grid(start, stop)
 
     def _seek(self, position: int) -> None:

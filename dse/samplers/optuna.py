@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.table import Column, FloatArray
+from cost_models.table import FloatArray, Table
 from dse.errors import Fault, MissingPackageError, SamplerError, SpecError
 from dse.samplers.base import Judged, Turns
 from dse.samplers.optuna_options import made_arguments
@@ -128,7 +128,7 @@ class OptunaSampler:
         for point in unit[best]:
             self._study.enqueue_trial(_parameters(self._space, self._distributions, point))
 
-    def ask(self, n: int) -> dict[str, Column]:
+    def ask(self, n: int) -> Table:
         """Return the next designs of the batch, at most `n`; none when the budget is used up.
 
         Raises:
@@ -137,7 +137,7 @@ class OptunaSampler:
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
         if self._turns.asked == self._total:
-            return {}
+            return Table()
         if self._turns.asked == self._start + len(self._points):
             if self._turns.told < self._turns.asked:
                 raise SamplerError(f"{self._name} needs to be told of a whole batch before it makes the next")

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray
+from cost_models.table import Choice, Designs, FloatArray, Table, cells_of, column_of
 from dse.space import Space
 from dse.spec import FixedSpec, ParameterSpec, RangeSpec
 
@@ -61,11 +59,11 @@ def trial_parameters(distributions: Mapping[str, BaseDistribution], designs: Des
     rows: list[Parameters] = []
     for name, distribution in distributions.items():
         column = designs[name]
-        values: Sequence[Any] = column.names().tolist() if isinstance(column, Choice) else column.tolist()
+        values = cells_of(column)
         rows = rows or [{} for _ in values]
         whole = isinstance(distribution, IntDistribution) or not isinstance(column, Choice)
         for row, value in zip(rows, values, strict=True):
-            if value is None or value != value:
+            if value is None:
                 continue
             is_whole = whole and not isinstance(value, str) and float(value).is_integer()
             row[name] = int(value) if is_whole and not _is_float(distribution) else value
@@ -78,20 +76,14 @@ def _is_float(distribution: BaseDistribution) -> bool:
     return isinstance(distribution, FloatDistribution)
 
 
-def designs_of_trials(space: Space, trials: Sequence[Parameters]) -> dict[str, Column]:
+def designs_of_trials(space: Space, trials: Sequence[Parameters]) -> Table:
     """Return the designs of parameters as `trial_parameters` makes them; values that the space lacks are inactive."""
-    columns: dict[str, Column] = {}
+    designs = Table()
     for name, parameter in space.parameters.items():
-        fixed = space.fixed.get(name)
-        values = [fixed if fixed is not None else row.get(name) for row in trials]
-        if parameter.names:
-            place = {key: code for code, key in enumerate(parameter.names)}
-            codes = [place.get(value, INACTIVE) if isinstance(value, str) else INACTIVE for value in values]
-            columns[name] = Choice(parameter.names, np.array(codes, dtype=np.intp))
-        else:
-            numbers = [float(value) if isinstance(value, int | float) else np.nan for value in values]
-            columns[name] = np.array(numbers, dtype=np.float64)
-    return columns
+        values = [space.fixed.get(name, row.get(name)) for row in trials]
+        known = [value if isinstance(value, str | int | float) else None for value in values]
+        designs[name] = column_of(known, parameter.names)
+    return designs
 
 
 def unit_points(space: Space, trials: Sequence[Parameters]) -> FloatArray:

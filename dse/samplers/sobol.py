@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.table import Column, FloatArray
+from cost_models.table import FloatArray, Table
 from dse.samplers.base import StreamingSampler
 from dse.space import Space
 
@@ -40,7 +40,7 @@ class SobolSampler(StreamingSampler):
             notes.append(f"the space has only {self._space.grid_size} distinct designs: grid would meet each once")
         return tuple(notes)
 
-    def _rows(self, start: int, stop: int) -> dict[str, Column]:
+    def _rows(self, start: int, stop: int) -> Table:
         return self._space.decode(self._points.take(stop - start))
 
     def _seek(self, position: int) -> None:
@@ -94,7 +94,7 @@ class RandomSampler(StreamingSampler):
         self._seed = seed
         self._seek(0)
 
-    def _rows(self, start: int, stop: int) -> dict[str, Column]:
+    def _rows(self, start: int, stop: int) -> Table:
         return self._space.decode(self._random.random((stop - start, len(self._space.dimensions))))
 
     def _seek(self, position: int) -> None:

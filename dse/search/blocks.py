@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from cost_models.library import use_library
-from cost_models.table import Designs, row_count, select
+from cost_models.table import Designs, Table
 from dse.evaluate import Evaluation, Evaluator
 from dse.modelling.user_model import UserModel
 from dse.results.keeper import Keeper
@@ -170,9 +170,9 @@ def block_rows(total: int) -> int:
     return min(BLOCK_ROWS, chunks * CHUNK_ROWS)
 
 
-def chunks_of(designs: Designs) -> list[Designs]:
+def chunks_of(designs: Table) -> list[Table]:
     """Return a table cut into chunks."""
-    return [select(designs, slice(first, first + CHUNK_ROWS)) for first in range(0, row_count(designs), CHUNK_ROWS)]
+    return [designs.take(slice(first, first + CHUNK_ROWS)) for first in range(0, designs.rows, CHUNK_ROWS)]
 
 
 @lru_cache(maxsize=2)

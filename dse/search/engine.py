@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.table import row_count
 from dse.errors import RunError
 from dse.margins import check_baselines
 from dse.results.keeper import Keeper
@@ -205,7 +204,7 @@ class Search:
                     else:
                         found = [self._work.judge(chunk) for chunk in chunks]
                 for chunk, judged in zip(chunks, found, strict=True):
-                    ids = np.arange(place, place + row_count(chunk), dtype=np.int64)
+                    ids = np.arange(place, place + chunk.rows, dtype=np.int64)
                     with clock.part("keep"):
                         fresh.add(Rows(ids, chunk, judged))
                     with clock.part("sample"):

@@ -1,6 +1,6 @@
 """The design space of a sweep: unit cube to designs and back, and its grid.
 
-A design is one row of a table of columns (`cost_models.table.Designs`). Every parameter that the sweep leaves
+A design is one row of a table of columns (`cost_models.table.Table`). Every parameter that the sweep leaves
 free has one coordinate in the unit cube, whatever conditions it stands under; a parameter that does not apply in a
 row is NaN there (`INACTIVE` for names), its coordinate is ignored, and models take the parameter's default.
 Two rows are the same design if their active values are equal.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX
-from cost_models.table import Column, Designs, FloatArray, row_count
+from cost_models.table import Designs, FloatArray, Table
 from dse.errors import Fault, Place, SpecError
 from dse.space.codecs import Codec
 from dse.space.grid import Grid
@@ -66,7 +66,7 @@ class Space:
 
     # -- unit cube ----------------------------------------------------------------------------------------------
 
-    def decode(self, unit: FloatArray) -> dict[str, Column]:
+    def decode(self, unit: FloatArray) -> Table:
         """Return the designs at points of the unit cube.
 
         Args:
@@ -108,7 +108,7 @@ class Space:
         hold is taken to the nearest it does. `decode` of the result returns designs of this space unchanged
         (continuous values to the last digits).
         """
-        rows = row_count(designs)
+        rows = Table(designs).rows
         numbers = {name: p.numbers(designs[name]) for name, p in self.parameters.items()}
         unit = np.full((rows, len(self.dimensions)), 0.5)
         for name in self.dimensions:
@@ -117,8 +117,8 @@ class Space:
                 unit[holds, self._coordinate[name]] = alternative.codec.encode(numbers[name][holds])
         return np.asarray(np.clip(unit, 0.0, 1.0))
 
-    def _columns(self, numbers: Mapping[str, FloatArray]) -> dict[str, Column]:
-        return {name: parameter.column(numbers[name]) for name, parameter in self.parameters.items()}
+    def _columns(self, numbers: Mapping[str, FloatArray]) -> Table:
+        return Table({name: parameter.column(numbers[name]) for name, parameter in self.parameters.items()})
 
     # -- grid ---------------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Space:
         """Return which row of each group the designs of the enumeration are made of."""
         return self._grid.places(rows)
 
-    def grid_at(self, places: Sequence[NDArray[np.int64]]) -> dict[str, Column]:
+    def grid_at(self, places: Sequence[NDArray[np.int64]]) -> Table:
         """Return designs made of rows of the groups; a column is as long as the places of its group."""
         return self._columns(self._grid.at(places))
 
@@ -161,7 +161,7 @@ class Space:
         """Whether every range has levels, so that the space has a grid."""
         return all(parameter.is_enumerable for parameter in self.parameters.values())
 
-    def grid(self, start: int, stop: int) -> dict[str, Column]:
+    def grid(self, start: int, stop: int) -> Table:
         """Return designs `start` to `stop` (exclusive) of the enumeration, each design once.
 
         Raises:
@@ -186,7 +186,7 @@ class Space:
 
     # -- one design ---------------------------------------------------------------------------------------------
 
-    def default_design(self) -> dict[str, Column]:
+    def default_design(self) -> Table:
         """Return one row with every parameter at its default, or at the nearest value that the space allows.
 
         A name that is not allowed gives way to the first that is; numbers without a default are in the middle.

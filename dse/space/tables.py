@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cost_models.table import Choice, Column, Designs, FloatArray, row_count
+from cost_models.table import Setting, Table, cells_of, column_of, evenly
 from dse.space import Space
-
-Setting = float | int | str
 
 INFINITE_LEVELS = 9
 """Values that stand for a continuous range."""
@@ -33,43 +31,24 @@ def axis_values(space: Space, name: str, most: int = 10_000) -> list[Setting]:
         for value in levels:
             values[parameter.names[int(value)] if parameter.names else float(value)] = None
     listed = list(values) if parameter.names else sorted(values, key=float)
-    if len(listed) <= most:
-        return listed
-    return [listed[place] for place in np.unique(np.linspace(0, len(listed) - 1, most).round().astype(int))]
+    return [listed[place] for place in evenly(len(listed), most)]
 
 
-def column_of(values: Sequence[Setting]) -> Column:
-    """Return values, all names or all numbers, as a column."""
-    if any(isinstance(value, str) for value in values):
-        return Choice.of(*map(str, values))
-    return np.array([float(value) for value in values])
-
-
-def crossed(values: Mapping[str, Sequence[Setting]]) -> dict[str, Column]:
+def crossed(values: Mapping[str, Sequence[Setting]]) -> Table:
     """Return the table of every combination of values."""
-    rows = list(itertools.product(*values.values()))
-    return {name: column_of([row[place] for row in rows]) for place, name in enumerate(values)}
+    columns = zip(*itertools.product(*values.values()), strict=True)
+    return Table(zip(values, map(column_of, columns), strict=True))
 
 
-def repeated(designs: Designs, rows: int) -> dict[str, Column]:
-    """Return a table of one row, repeated."""
-    index = np.zeros(rows, dtype=np.intp)
-    return {
-        name: column.rows(index) if isinstance(column, Choice) else np.asarray(column)[index]
-        for name, column in designs.items()
-    }
-
-
-def within(space: Space, designs: Designs) -> dict[str, Column]:
+def within(space: Space, designs: Table) -> Table:
     """Return the designs of the space nearest to those of a table; what the table leaves out takes its default."""
-    rows = row_count(designs)
-    whole: dict[str, Column] = {**repeated(space.default_design(), rows), **designs}
+    whole = space.default_design().repeated(designs.rows) | designs
     return space.decode(space.encode({name: whole[name] for name in space.parameters}))
 
 
 def neighbours(
     space: Space, settings: Mapping[str, Setting], *, kept: Sequence[str] = (), alone: int = 25, together: int = 8
-) -> dict[str, Column]:
+) -> Table:
     """Return a table of one design, of every design that differs in one parameter, and of many that differ in two.
 
     Args:
@@ -87,20 +66,9 @@ def neighbours(
         for other in names[place + 1 :]:
             first, second = axis_values(space, name, together), axis_values(space, other, together)
             rows += [{**settings, name: a, other: b} for a in first for b in second]
-    default = space.default_design()
-    blank: dict[str, Setting] = {}
-    for name, column in default.items():
-        inactive = isinstance(column, Choice) and column.names()[0] is None
-        blank[name] = space.parameters[name].names[0] if inactive else _scalar(column)
-    return {name: column_of([row.get(name, blank[name]) for row in rows]) for name in space.parameters}
-
-
-def _scalar(column: Column) -> Setting:
-    return str(column.names()[0]) if isinstance(column, Choice) else float(column[0])
-
-
-def numbers_of(column: Column) -> FloatArray:
-    """Return a column that must hold numbers."""
-    if isinstance(column, Choice):
-        raise TypeError("a column of names stands where numbers are needed")
-    return column
+    blank: dict[str, Setting | None] = {}
+    for name, column in space.default_design().items():
+        (value,) = cells_of(column)
+        parameter = space.parameters[name]
+        blank[name] = parameter.names[0] if value is None and parameter.names else value
+    return Table({name: column_of(row.get(name, blank[name]) for row in rows) for name in space.parameters})

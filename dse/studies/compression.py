@@ -10,10 +10,11 @@ from cost_models.compression import stored_bits
 from cost_models.kernels import break_even_sparsity, crossover_rows, weight_only_gain
 from cost_models.library import load_library
 from cost_models.metrics import workload_metrics
+from cost_models.table import Table
 from cost_models.technology import Technology
 from dse.audit.page import number, table
 from dse.plots.lines import Lines
-from dse.results.picks import designs_of, settings_of
+from dse.results.picks import settings_of
 from dse.space import Space
 from dse.studies.record import Context, Section
 from dse.validate.kernels import UNFITTED
@@ -94,7 +95,7 @@ def equal_blocks(context: Context) -> list[Section]:
     rows, numbers, series = [], {}, {}
     metrics = {}
     for form in forms:
-        designs = designs_of({**base, "weight_format": form, "kv_bits": 8})
+        designs = Table.from_settings({**base, "weight_format": form, "kv_bits": 8})
         metrics[form] = context.evaluator.evaluate(designs).metrics
     ratios = []
     for form in forms:
@@ -131,7 +132,7 @@ def weight_only(context: Context) -> list[Section]:
     for batch in batches:
         pair = [
             context.evaluator.evaluate(
-                {**designs_of({**settings_of(designs, 0), "weight_format": form}), "batch_1.batch": np.array([batch])}
+                Table.from_settings({**settings_of(designs, 0), "weight_format": form, "batch_1.batch": float(batch)})
             ).metrics["batch_1.ms_per_token"][0]
             for form in ("bf16", "int4_g128")
         ]

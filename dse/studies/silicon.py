@@ -10,6 +10,7 @@ from cost_models.evaluate import ChipSetup, serve_chip
 from cost_models.library import Chip, load_library
 from cost_models.metrics import workload_metrics
 from cost_models.operating import Limits
+from cost_models.table import Table
 from cost_models.technology import Technology
 from dse.audit import Audit, DesignSubject, RatesSubject, SpaceSubject, joint_set, rates_set
 from dse.audit.page import (
@@ -24,7 +25,6 @@ from dse.evaluate import Evaluator, workload_of
 from dse.plots.audit import draw_audit
 from dse.plots.lines import Lines
 from dse.require import requirements
-from dse.results.picks import designs_of
 from dse.studies.record import Context, Section, markdown
 from dse.verbs.require import needs_table, options_table, summary_lines
 
@@ -208,7 +208,7 @@ def price_volume(context: Context) -> list[Section]:
         for units in (150_000.0, 200_000.0):
             economics = replace(subject.spec.economics, units=units)
             spec = subject.spec.model_copy(update={"economics": economics})
-            metrics = Evaluator(spec).evaluate(designs_of(subject.settings)).metrics
+            metrics = Evaluator(spec).evaluate(Table.from_settings(subject.settings)).metrics
             cost, price = float(metrics["cost_usd"][0]), float(metrics["price_usd"][0])
             nre = price * (1 - economics.margin) - cost
             won = [number(price * rate / 1e6, 3) for rate in (1200.0, economics.krw_per_usd, 1450.0)]

@@ -6,10 +6,11 @@ from collections import Counter
 
 import numpy as np
 
+from dse.results.picks import default_pick
 from dse.results.store import StoredRun
 from dse.robustness.confidence import WeakPoint, weak_points
 from dse.robustness.files import RobustRun
-from dse.robustness.stored import DEFAULT_PICK, watched
+from dse.robustness.stored import watched
 from dse.spec import Spec
 from dse.terminal.summary import unit_of
 from dse.terminal.tables import Table, number_text, percent_text
@@ -96,10 +97,10 @@ def inputs_table(run: RobustRun) -> Table:
 def confidence_lines(run: StoredRun, at_most: int = 4) -> list[str]:
     """Return what a run's knee, or first pick, rests on that is of low confidence, a line per figure."""
     picks = {str(pick["name"]): pick for pick in run.picks}
-    if not picks or run.spec.is_replaced or run.manifest["status"] != "complete":
+    name = default_pick(picks)
+    if name is None or run.spec.is_replaced or run.manifest["status"] != "complete":
         # Who stopped the search waits for nothing more.
         return []
-    name = DEFAULT_PICK if DEFAULT_PICK in picks else next(iter(picks))
     points = weak_points(run.spec, picks[name]["design"])
     lines = [_weak_words(name, point) for point in points[:at_most]]
     if len(points) > at_most:

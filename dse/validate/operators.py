@@ -75,7 +75,7 @@ def predict(rows: pd.DataFrame, technology: Technology, *, stack: Choice | None 
     part = rows.loc[usable]
     chosen, own = stacks(part)
     if stack is not None:
-        chosen = stack.rows(np.flatnonzero(rows["reason"] == ""))
+        chosen = stack[np.flatnonzero(rows["reason"] == "")]
     rows.loc[usable, "stack"] = chosen.names()
     rows.loc[usable, "own_profile"] = own
     for kind, index in part.groupby("quantity", sort=False).groups.items():

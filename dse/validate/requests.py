@@ -101,7 +101,7 @@ def predict(
     usable = rows.index[rows["reason"] == ""]
     chosen, own = stacks(rows.loc[usable])
     if stack is not None:
-        chosen = stack.rows(np.flatnonzero(rows["reason"] == ""))
+        chosen = stack[np.flatnonzero(rows["reason"] == "")]
         own = [True] * len(usable)
     rows["stack"] = ""
     rows.loc[usable, "stack"] = chosen.names()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import cast
 
-import numpy as np
 import pandas as pd
 
 from cost_models.library import load_library
@@ -90,7 +89,7 @@ def _predicted(
         if values is None:
             continue
         part = rows.loc[index]
-        choice = Choice((str(name),), np.zeros(len(part), dtype=np.intp))
+        choice = Choice.same(str(name), len(part))
         made = predict(part, technology.with_overrides(values), stack=choice, bounds=False)
         parts.append(part.assign(predicted_s=made["predicted_s"], stack=name))
     return pd.concat(parts) if parts else rows.iloc[:0]

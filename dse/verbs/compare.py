@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cost_models.table import Setting
 from dse.compare import MEASURES, Comparison, compare, with_baselines
 from dse.evaluate import Evaluator
-from dse.results.picks import Setting
 from dse.results.store import StoredRun, open_run
 from dse.terminal import console, print_lines, print_table
 from dse.terminal.comparison import comparison_table, overhead_lines, ratio_table, what_they_are

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cost_models.table import Setting
 from dse.errors import NOWHERE, Fault, SpecError
 from dse.evaluate import Evaluator
 from dse.explain.inputs import design_of_run, load_design
 from dse.require import VIOLATION, Change, Need, Requirements, best_changes, finite, requirements
-from dse.results.picks import Setting
 from dse.results.store import open_run
 from dse.space import Space
 from dse.spec import Spec, load_spec
