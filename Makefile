@@ -1,13 +1,16 @@
-# make run    install into .venv and run the founding sweep
-# make test   install into .venv and run the tests
-# make check  lint, format and types
-# make docs   build the documentation into site/
-# make wheel  build the wheel and try it in an empty environment
-# make lowest run the tests with the oldest versions that pyproject.toml allows; make lowest-quick a part of them
-# make soak   kill searches, and fill their disk, at random moments, many times
-# make bench  speed of the evaluator, as ratios, of a grid of 100 million designs, and of the encoders
+# make run         install into .venv, with the versions of constraints.txt, and run the founding sweep
+# make test        install likewise and run the tests; those that need PyTorch run where it is installed
+# make test-torch  install PyTorch too and run the tests that need it
+# make check       lint, format and types
+# make docs        build the documentation into site/
+# make wheel       build the wheel and try it in an empty environment
+# make newest      run the tests with the newest versions there are; make newest-quick a part of them
+# make lowest      run the tests with the oldest versions that pyproject.toml allows; make lowest-quick a part of them
+# make lock        write constraints.txt anew: the newest versions there are
+# make soak        kill searches, and fill their disk, at random moments, many times; other random examples in every test
+# make bench       speed of the evaluator, as ratios, of a grid of 100 million designs, and of the encoders
 # make bench-search  how near every sampler comes to an exact front, and how soon (minutes); the plot in docs/pictures
-# make studies  write the studies in results/ anew from the sweeps and the models (minutes)
+# make studies     write the studies in results/ anew from the sweeps and the models (minutes)
 
 PYTHON ?= python3
 LOWEST_PYTHON ?= $(PYTHON)
@@ -15,15 +18,27 @@ LOWEST_PYTHON ?= $(PYTHON)
 OLD_WARNINGS := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
 VENV := .venv
 BIN := $(VENV)/bin
+# Another build of PyTorch: make test-torch TORCH='torch==2.13.0+cpu'. One for CPUs is enough.
+TORCH ?= torch==2.13.0
+# Files of tests are shared out over the cores.
+SPREAD := -n auto --dist loadfile
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lint types docs wheel lowest lowest-quick lowest-installed lock bench bench-search soak studies clean
+.PHONY: run test test-torch check lint types docs wheel newest newest-quick newest-installed lowest lowest-quick \
+    lowest-installed lock bench bench-search soak studies clean
 
 run: $(INSTALLED)
 	$(BIN)/dse run sweeps/mach1.yaml
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
+
+# pip, unlike uv, looks where the user's configuration tells it to, and prefers a build for CPUs where that offers one.
+test-torch: $(INSTALLED)
+	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+	    $(BIN)/python -m pip install --quiet --constraint constraints.txt '$(TORCH)' || \
+	    { echo "make test-torch: PyTorch ($(TORCH)) is not installed and cannot be: its tests cannot run"; exit 1; }
+	DSE_TORCH_TESTS=1 $(BIN)/python -m pytest $(SPREAD) -m torch
 
 check: lint types
 
@@ -39,30 +54,43 @@ docs: $(INSTALLED)
 
 wheel: $(INSTALLED)
 	rm -rf build dist
-	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
-	$(PYTHON) -m venv --clear $(VENV)/wheel
-	$(VENV)/wheel/bin/python -m pip install --quiet --constraint constraints.txt dist/*.whl
+	$(BIN)/python -m build --no-isolation --wheel --outdir dist . >/dev/null
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/wheel
+	$(BIN)/uv pip install --quiet --python $(VENV)/wheel/bin/python --constraint constraints.txt dist/*.whl
 	$(VENV)/wheel/bin/python tests/wheel/try_wheel.py
 
-lowest: lowest-installed
-	$(VENV)/lowest/bin/python -m pytest -m 'not browser and not docs' $(OLD_WARNINGS)
-
 # The tests that go through every library whose version has a bound: every verb, every sampler, the schema, the units.
+BOUNDED := $(addprefix tests/test_,front.py new_and_schema.py samplers.py units.py user_library.py verbs.py)
+ELSEWHERE := $(SPREAD) -m 'not browser and not docs and not torch'
+
+newest: newest-installed
+	$(VENV)/newest/bin/python -m pytest $(ELSEWHERE)
+
+newest-quick: newest-installed
+	$(VENV)/newest/bin/python -m pytest $(ELSEWHERE) $(BOUNDED)
+
+newest-installed: $(INSTALLED)
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/newest
+	$(BIN)/uv pip install --quiet --python $(VENV)/newest/bin/python --editable '.[test]'
+
+lowest: lowest-installed
+	$(VENV)/lowest/bin/python -m pytest $(ELSEWHERE) $(OLD_WARNINGS)
+
 lowest-quick: lowest-installed
-	$(VENV)/lowest/bin/python -m pytest $(OLD_WARNINGS) \
-	    $(addprefix tests/test_,front.py new_and_schema.py samplers.py units.py user_library.py verbs.py)
+	$(VENV)/lowest/bin/python -m pytest $(ELSEWHERE) $(OLD_WARNINGS) $(BOUNDED)
 
 lowest-installed: $(INSTALLED)
 	$(BIN)/uv venv --quiet --clear --python $(LOWEST_PYTHON) $(VENV)/lowest
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[test]'
 
-# The versions that the tests were last run with, for installations that must be the same: pip install -c constraints.txt
 lock: $(INSTALLED)
-	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --extra dev pyproject.toml -o constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --universal --extra dev pyproject.toml \
+	    -o constraints.txt
 
 soak: $(INSTALLED)
 	DSE_SOAK_KILLS=300 $(BIN)/python -m pytest tests/test_kills.py
 	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest tests/test_search.py -k killed
+	$(BIN)/python -m pytest $(SPREAD) --hypothesis-profile=random
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/evaluator.py
@@ -76,10 +104,11 @@ studies: $(INSTALLED)
 	$(BIN)/python -m dse.studies
 	$(BIN)/python studies/compression.py
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
+	    --build-constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 clean:

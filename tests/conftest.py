@@ -68,7 +68,7 @@ SUBJECTS = {
 }
 ADVICE = {
     "browser": "On Debian and Ubuntu: apt-get install chromium chromium-driver",
-    "torch": "pip install torch, where it can be had as a build for CPUs: it is the smallest by far",
+    "torch": "make test-torch installs it and runs them; elsewhere: pip install torch, a build for CPUs is enough",
     "postgresql": "On Debian and Ubuntu: apt-get install postgresql; then pip install 'psycopg[binary]'",
 }
 
