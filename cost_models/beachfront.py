@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.area import sides_mm
-from cost_models.library import load_library
 from cost_models.memory import memory_technology
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
@@ -60,8 +59,8 @@ def carried(
         supply_v: its supply.
         technology: figures.
     """
-    library, value = load_library(), technology.value
-    names = memory_technology(grade)
+    library, value = technology.library, technology.value
+    names = memory_technology(grade, library)
     unit_bits, edge = technology.of("memory", names, "unit_bits"), technology.of("memory", names, "beachfront_mm")
     stacked = names.map(lambda name: float(library.memories[name].packaging_class == "interposer")) > 0
     long, short = sides_mm(die_mm2, value("floorplan.aspect_ratio"))

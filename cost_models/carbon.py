@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from cost_models.cost import SECONDS_PER_YEAR
-from cost_models.library import load_library
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import MM2_PER_CM2
@@ -24,9 +23,9 @@ def die_kg(node: Choice, die_mm2: FloatArray, good_share: Number, technology: Te
         node: process node; half nodes stand in the row of their parent.
         die_mm2: die.
         good_share: yield.
-        technology: figures under ``carbon``.
+        technology: nodes, and figures under ``carbon``.
     """
-    nodes, value = load_library().nodes, technology.value
+    nodes, value = technology.library.nodes, technology.value
 
     def row(name: str) -> Number:
         entry = nodes[name]

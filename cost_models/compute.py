@@ -15,7 +15,7 @@ import numpy as np
 from cost_models.codes.decoder import decoder_hardware
 from cost_models.compression import xor_outputs
 from cost_models.execution import Lanes, execution
-from cost_models.library import WeightFormat, load_library
+from cost_models.library import WeightFormat
 from cost_models.storage import Storage
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
@@ -72,7 +72,7 @@ def mac_array(
     Energy = bare MAC at N7 x node factor x (V / Vnom)^2 x operand delivery; area = area per MAC at N7 x node factor x
     MACs (library ``mac_n7``, ``mac_n7.scaling``).
     """
-    library = load_library()
+    library = technology.library
     bare = technology.of("mac_n7.formats", mac_format, "energy_bare_pj")
     um2 = technology.of("mac_n7.formats", mac_format, "area_array_um2")
     delivery = technology.value("mac_n7.operand_delivery_factor")

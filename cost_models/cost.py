@@ -7,13 +7,12 @@ edge-corrected gross dies and bond yields; the yield laws are collected in Cunni
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.table import FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import MM2_PER_CM2
@@ -27,13 +26,9 @@ QUADRATURE_NODES = 32
 YieldModel = Literal["negative_binomial", "poisson", "murphy"]
 
 
-def _typical(path: str) -> float:
-    return load_library().figures[path].typ
-
-
 @dataclass(frozen=True, kw_only=True)
 class Economics:
-    """Business terms of a chip; the defaults are the library's figures under ``economics``.
+    """Business terms of a chip.
 
     Attributes:
         units: boards sold over the product's life, which carry the NRE.
@@ -43,11 +38,19 @@ class Economics:
         yield_model: law that turns area and defect density into yield.
     """
 
-    units: float = field(default_factory=partial(_typical, "economics.units"))
-    margin: float = field(default_factory=partial(_typical, "economics.margin"))
-    nre_share: float = field(default_factory=partial(_typical, "economics.nre_share"))
-    krw_per_usd: float = field(default_factory=partial(_typical, "economics.krw_per_usd"))
+    units: float
+    margin: float
+    nre_share: float
+    krw_per_usd: float
     yield_model: YieldModel = "negative_binomial"
+
+    @classmethod
+    def of(cls, library: Library, **given: Any) -> Self:
+        """Return the given terms, with the library's figures under ``economics`` for those that are not given."""
+        terms = {one.name: f"economics.{one.name}" for one in fields(cls)}
+        return cls(
+            **{name: library.figures[path].typ for name, path in terms.items() if path in library.figures} | given
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

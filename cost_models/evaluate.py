@@ -17,7 +17,7 @@ from cost_models.chip_execution import chip_execution
 from cost_models.compression import stored_bits
 from cost_models.cost import Economics
 from cost_models.inference import infer
-from cost_models.library import Chip, Model, WeightFormat, load_library
+from cost_models.library import Chip, Library, Model, WeightFormat
 from cost_models.library.models import FREE_FIELDS
 from cost_models.machine import Machine
 from cost_models.metrics import WorkloadResult
@@ -82,25 +82,23 @@ class ChipSetup:
     weight_execution: str | None = None
     stack: str | None = None
 
-    @property
-    def entry(self) -> Chip:
-        """The chip.
+    def entry(self, library: Library) -> Chip:
+        """Return the chip.
 
         Raises:
             UnknownEntryError: the library has no such chip.
         """
-        return load_library().chip(self.chip) if isinstance(self.chip, str) else self.chip
+        return library.chip(self.chip) if isinstance(self.chip, str) else self.chip
 
-    @property
-    def stack_name(self) -> str:
-        """The stack, the default named."""
-        return self.stack or default_stack(self.entry)
+    def stack_name(self, library: Library) -> str:
+        """Return the stack, the default named."""
+        return self.stack or default_stack(self.entry(library), library)
 
 
 def designs_machine(designs: Designs, technology: Technology, economics: Economics) -> Machine:
     """Return the Machine of each design; missing parameters take their defaults."""
     columns = fill_defaults(designs)
-    return design_machine(columns, technology, economics=economics, stored_bits=body_bits(columns))
+    return design_machine(columns, technology, economics=economics, stored_bits=body_bits(columns, technology.library))
 
 
 def serve_designs(
@@ -149,7 +147,8 @@ def serve_chip(
         UnknownEntryError: the library has no such chip, model, format or stack.
         ExecutionError: the chip cannot execute the format so.
     """
-    entry, form = setup.entry, load_library().weight_format(setup.weight_format)
+    library = technology.library
+    entry, form = setup.entry(library), library.weight_format(setup.weight_format)
     way = chip_execution(entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution)
     columns: dict[str, Column] = {
         "weight_format": Choice.of(setup.weight_format),
@@ -158,7 +157,7 @@ def serve_chip(
         "weight_method": _inactive(),
         "kv_bits": np.array([float(setup.kv_bits)]),
         "act_bits": np.array([float(setup.act_bits)]),
-        "stack": Choice.of(setup.stack_name),
+        "stack": Choice.of(setup.stack_name(library)),
         "family": Choice.of(entry.family),
     }
     machine = chip_machine(
@@ -187,9 +186,9 @@ def own_formats(workload: Workload, columns: Designs) -> dict[str, Column]:
     return own
 
 
-def body_bits(columns: Designs) -> FloatArray:
+def body_bits(columns: Designs, library: Library) -> FloatArray:
     """Return stored bits per body weight of each row, metadata included."""
-    return _of_format(columns, stored_bits)
+    return _of_format(columns, library, stored_bits)
 
 
 def _served(
@@ -207,7 +206,7 @@ def _serving(workload: Workload, technology: Technology) -> Serving:
     chips, one = np.atleast_1d(np.asarray(workload.n_chips, dtype=np.float64)), np.array([1.0])
     tensor = workload.parallelism == "tensor"
     return Serving(
-        model=load_library().model(workload.model),
+        model=technology.library.model(workload.model),
         batch=_column(workload.batch),
         prompt_tokens=_column(workload.prompt_tokens),
         output_tokens=_column(workload.output_tokens),
@@ -220,8 +219,8 @@ def _serving(workload: Workload, technology: Technology) -> Serving:
 
 def _formats(columns: Designs, technology: Technology) -> Formats:
     return Formats(
-        weight_bits=body_bits(columns),
-        head_bits=_of_format(columns, lambda form: form.head_bits),
+        weight_bits=body_bits(columns, technology.library),
+        head_bits=_of_format(columns, technology.library, lambda form: form.head_bits),
         kv_bits=numbers_of(columns["kv_bits"]),
         activation_bits=technology.value("serving.activation_bits"),
         operand_bits=numbers_of(columns["operand_bits"]) if "operand_bits" in columns else 16.0,
@@ -239,7 +238,7 @@ def _software(columns: Designs, technology: Technology) -> Software:
 
 def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
     """Return perplexity ratios; one look at the fits per pair of format and method."""
-    storage, method = Storage.of(columns), cast("Choice", columns["weight_method"])
+    storage, method = Storage.of(columns, technology.library), cast("Choice", columns["weight_method"])
     methods = (*method.values, "")
     if storage.given:
         table = _damages(model, storage.forms, methods, technology)
@@ -260,8 +259,8 @@ def _damages(
     return [format_quality(model, entry, method or entry.method, technology) for entry in forms for method in methods]
 
 
-def _of_format(columns: Designs, function: Callable[[WeightFormat], Number]) -> FloatArray:
-    return Storage.of(columns).map(function)
+def _of_format(columns: Designs, library: Library, function: Callable[[WeightFormat], Number]) -> FloatArray:
+    return Storage.of(columns, library).map(function)
 
 
 def _inactive() -> Choice:

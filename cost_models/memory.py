@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models import carbon
-from cost_models.library import Library, load_library
+from cost_models.library import Library
 from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, PICO
@@ -52,9 +52,8 @@ class MemorySystem:
     not_offered: FloatArray
 
 
-def memory_technology(grade: Choice) -> Choice:
+def memory_technology(grade: Choice, library: Library) -> Choice:
     """Return the technology (key of ``memory``) of each row's grade, ``lpddr5x`` for ``lpddr5x_9600``."""
-    library = load_library()
     return grade.translate(lambda name: library.memory_grade(name).technology)
 
 
@@ -86,8 +85,8 @@ def memory_system(
         device_gib: capacity of one.
         technology: figures.
     """
-    library = load_library()
-    names = memory_technology(grade)
+    library = technology.library
+    names = memory_technology(grade, library)
 
     def figure(field: str) -> FloatArray:
         return technology.of("memory", names, field)

@@ -130,7 +130,7 @@ class _Design:
 
     @cached_property
     def storage(self) -> Storage:
-        return Storage.of({**self.columns, "weight_format": self.choice("weight_format")})
+        return Storage.of({**self.columns, "weight_format": self.choice("weight_format")}, self.technology.library)
 
     @cached_property
     def array(self) -> compute.MacArray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 
-from cost_models.library import Chip, load_library
+from cost_models.library import Chip, Library
 from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 
@@ -70,32 +70,33 @@ def software(stack: Choice, technology: Technology, family: Choice | None = None
     return Software(**columns)
 
 
-def default_stack(chip: Chip) -> str:
+def default_stack(chip: Chip, library: Library) -> str:
     """Return the key of the generic stack for a library chip's family.
 
     Raises:
         LibraryError: no stack lists the family.
     """
-    return load_library().stack_for_family(chip.family).key
+    return library.stack_for_family(chip.family).key
 
 
-def stack_for_software(name: str, chip: Chip) -> tuple[str, bool]:
+def stack_for_software(name: str, chip: Chip, library: Library) -> tuple[str, bool]:
     """Return (stack, whether it is the software's own): the one whose patterns match, else the family's generic one.
 
     Args:
         name: software as a source prints it, with its version.
         chip: the chip it runs on.
+        library: the stacks.
     """
-    generic = default_stack(chip)
-    for key, stack in load_library().stacks.items():
-        root = _root(key)
-        here = stack.anywhere or root == generic or generic in load_library().stacks[root].lends_to
+    generic = default_stack(chip, library)
+    for key, stack in library.stacks.items():
+        root = _root(key, library)
+        here = stack.anywhere or root == generic or generic in library.stacks[root].lends_to
         if here and any(re.search(pattern, name, re.IGNORECASE) for pattern in stack.software):
             return key, True
     return generic, False
 
 
-def _root(key: str) -> str:
+def _root(key: str, library: Library) -> str:
     """Return the generic stack that a stack is built on."""
-    base = load_library().stacks[key].base
-    return key if base is None else _root(base)
+    base = library.stacks[key].base
+    return key if base is None else _root(base, library)

@@ -14,7 +14,7 @@ import numpy as np
 
 from cost_models.codes.decoder import encoding_efficiency
 from cost_models.compression import xor_outputs
-from cost_models.library import WeightFormat, load_library
+from cost_models.library import Library, WeightFormat
 from cost_models.library.models import FREE_FIELDS
 from cost_models.table import Choice, Column, Designs, FloatArray, Number
 
@@ -25,19 +25,21 @@ class Storage:
 
     Attributes:
         formats: format of each row.
+        library: where the formats stand.
         given: parameter to ``(n,)`` or ``(1,)`` column; NaN where the format's own value stands.
     """
 
     formats: Choice
+    library: Library
     given: Mapping[str, FloatArray]
 
     @classmethod
-    def of(cls, columns: Designs) -> Storage:
+    def of(cls, columns: Designs, library: Library) -> Storage:
         """Return the storage that design columns describe; columns that are missing or all NaN change nothing."""
         formats = columns["weight_format"]
         assert isinstance(formats, Choice)
         given = {name: numbers for name in FREE_FIELDS if (numbers := _numbers(columns.get(name))) is not None}
-        return cls(formats, given)
+        return cls(formats, library, given)
 
     @cached_property
     def forms(self) -> tuple[WeightFormat, ...]:
@@ -49,7 +51,7 @@ class Storage:
         return self.formats.gather([function(form) for form in self.forms])
 
     def _form(self, code: int, name: str) -> WeightFormat:
-        form = load_library().weight_format(name)
+        form = self.library.weight_format(name)
         chosen = self.formats.codes == code
         fields = {
             FREE_FIELDS[name]: np.where(here, column, getattr(form, FREE_FIELDS[name]))

@@ -1,4 +1,4 @@
-"""The ranged figures of the library as the models read them: typical values, or whatever replaces them."""
+"""What models read of the world: a library's entries, and its ranged figures or whatever replaces them."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cost_models.errors import UnknownEntryError
-from cost_models.library import Figure, load_library
+from cost_models.library import Library, shipped_library
 from cost_models.table import Choice, FloatArray, Number
 
 T = TypeVar("T")
 
 
 class Technology:
-    """Figures by dotted path, each its typical value unless overridden.
+    """A library, and its figures by dotted path, each its typical value unless overridden.
 
     An override is a scalar or an ``(n,)`` column, so that a figure can be swept, or drawn
-    once per row. The object is immutable; ``reads`` tells which paths were used.
+    once per row. Library and overrides never change; ``reads`` tells which paths were used.
 
     Args:
         overrides: path to replacement, for example ``{"tco.pue": 1.1}``.
-        figures: the figures to start from; the library's where None.
+        library: entries and figures; the shipped ones where None.
+
+    Attributes:
+        library: the entries that models look up by name.
 
     Raises:
         UnknownEntryError: an override's path is not a figure.
     """
 
-    def __init__(
-        self, overrides: Mapping[str, Number] = MappingProxyType({}), figures: Mapping[str, Figure] | None = None
-    ) -> None:
-        self._figures = load_library().figures if figures is None else figures
+    def __init__(self, overrides: Mapping[str, Number] = MappingProxyType({}), library: Library | None = None) -> None:
+        self.library = shipped_library() if library is None else library
+        self._figures = self.library.figures
         for path in overrides:
             if path not in self._figures:
                 raise UnknownEntryError("figure", path, self._figures)
@@ -64,13 +66,13 @@ class Technology:
         return names.map(lambda name: self.value(f"{section}.{name}.{field}"))
 
     def with_overrides(self, overrides: Mapping[str, Number]) -> Technology:
-        """Return the same figures with further ones replaced."""
-        other = Technology({**self._overrides, **overrides}, self._figures)
+        """Return the same library with further figures replaced; what is read of either counts as read of both."""
+        other = Technology({**self._overrides, **overrides}, self.library)
         other._reads = self._reads
         return other
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what `make` makes of these figures, made once per key: it must depend on key and figures alone."""
+        """Return what `make` makes of library and figures, made once per key: it must depend on these alone."""
         if key not in self._made:
             self._made[key] = make()
         made: T = self._made[key]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cost_models.library import shipped_library
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter
 from dse.spec.model import ModelSpec, OwnMetric
 from dse.spec.parameters import FixedSpec, RangeSpec, ValuesSpec
@@ -70,7 +71,7 @@ def sweep_page() -> str:
         "Numbers may carry units (`40 ms`, `1.2 TB/s`). `dse schema` prints the JSON Schema with which editors "
         "complete and check it.", "",
     ]  # fmt: skip
-    for section in sweep_schema()["properties"]:
+    for section in sweep_schema(shipped_library())["properties"]:
         lines += [f"## `{section}`", "", SECTION_WORDS[section], ""]
         for record in RECORDS.get(section, ()):
             lines += _record_lines(record)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cost_models.derived import add_metric as add_metric
     from cost_models.errors import LibraryError as LibraryError
-    from cost_models.library import load_library as load_library
+    from cost_models.library import shipped_library as shipped_library
     from dse.api import Run as Run
     from dse.api import Sweep as Sweep
     from dse.api import load as load
@@ -37,7 +37,7 @@ _HOMES = {
     "Sweep": "dse.api",
     "add_metric": "cost_models.derived",
     "load": "dse.api",
-    "load_library": "cost_models.library",
+    "shipped_library": "cost_models.library",
     "open_run": "dse.api",
     "run": "dse.api",
 }

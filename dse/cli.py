@@ -623,10 +623,10 @@ def list_entries(
 
     Example: dse library list chips
     """
-    from dse.verbs.library import add_to_library, list_section
+    from dse.spec.additions import library_with
+    from dse.verbs.library import list_section
 
-    add_to_library(library or [])
-    list_section(section, output=output.value)
+    list_section(section, output=output.value, library=library_with(library or []))
 
 
 @library_app.command("show")
@@ -643,13 +643,14 @@ def show_entry(
 
     Example: dse library show stack tensorrt_llm
     """
-    from dse.verbs.library import add_to_library, show_in_section, show_named
+    from dse.spec.additions import library_with
+    from dse.verbs.library import show_in_section, show_named
 
-    add_to_library(library or [])
+    entries = library_with(library or [])
     if entry is None:
-        show_named(name, output=output.value)
+        show_named(name, output=output.value, library=entries)
     else:
-        show_in_section(name, entry, output=output.value)
+        show_in_section(name, entry, output=output.value, library=entries)
 
 
 @library_app.command("figure")
@@ -663,10 +664,10 @@ def show_figure(
 
     Example: dse library figure nodes.tsmc_5
     """
-    from dse.verbs.library import add_to_library, show_figures
+    from dse.spec.additions import library_with
+    from dse.verbs.library import show_figures
 
-    add_to_library(library or [])
-    show_figures(path, output=output.value)
+    show_figures(path, output=output.value, library=library_with(library or []))
 
 
 @library_app.command("where")

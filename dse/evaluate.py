@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from cost_models.derived import derived_metrics, with_inputs
 from cost_models.evaluate import Workload, body_bits, designs_machine, serve_chip, serve_designs
-from cost_models.library import use_library
 from cost_models.machine import Machine
 from cost_models.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.mix import MIX, MIXED, mix_metrics
@@ -25,7 +24,7 @@ from cost_models.operating import Limits
 from cost_models.quantities import TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.serving import Parallelism
 from cost_models.silicon import fill_defaults
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, numbers_of
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
 from cost_models.technology import Technology
 from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.modelling.user_model import Modelled, UserModel
@@ -70,17 +69,17 @@ class Evaluator:
 
     Args:
         spec: the checked sweep.
-        technology: figures; those of the sweep where None. Where some are ``(draws,)`` columns, a table of one design
-            is evaluated once per draw.
+        figures: replacements of figures beside those of the sweep. Where some are ``(draws,)`` columns, a table of
+            one design is evaluated once per draw.
         model: the sweep's own model; its metrics are missing where None, since it may be slow.
     """
 
-    def __init__(self, spec: Spec, technology: Technology | None = None, *, model: UserModel | None = None) -> None:
+    def __init__(
+        self, spec: Spec, figures: Mapping[str, Number] = MappingProxyType({}), *, model: UserModel | None = None
+    ) -> None:
         self.spec, self.model = spec, model
         use_metrics(spec.model)
-        self.library = library_of(spec.library)
-        use_library(self.library)
-        self.technology = Technology(spec.technology) if technology is None else technology
+        self.technology = Technology({**spec.technology, **figures}, library_of(spec.library))
         self.economics = spec.economics
 
     # -- designs ------------------------------------------------------------------------------------------------
@@ -119,7 +118,6 @@ class Evaluator:
         self, designs: Designs, wanted: frozenset[str] | None
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray], int, Choice | None]:
         """Return metrics and margins, each as long as what it depends on, the number of designs, and what failed."""
-        use_library(self.library)
         own, failed = self.spec.model, None
         if wanted is not None and own is not None:
             wanted |= with_inputs(frozenset(own.inputs))
@@ -150,7 +148,7 @@ class Evaluator:
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """Return the metrics and the margins of physical limits by the built-in equations."""
         machine = designs_machine(columns, technology, self.economics)
-        found = design_metrics(machine, body_bits(columns), krw_per_usd=self.economics.krw_per_usd)
+        found = design_metrics(machine, body_bits(columns, technology.library), krw_per_usd=self.economics.krw_per_usd)
         margins = limit_margins(machine)
         for name, workload in self.spec.workloads.items():
             own = None if wanted is None else _of_workload(name, wanted)
@@ -216,7 +214,6 @@ class Evaluator:
 
     def machine(self, designs: Designs) -> Machine:
         """Return the Machine of every design."""
-        use_library(self.library)
         return designs_machine(designs, self.technology_of(designs), self.economics)
 
     def results(
@@ -229,7 +226,6 @@ class Evaluator:
             workloads: those that are wanted; all where None.
             machine: the machines of the designs, where they have been worked out already.
         """
-        use_library(self.library)
         technology, columns = self.technology_of(designs), fill_defaults(designs)
         if machine is None:
             machine = designs_machine(columns, technology, self.economics)
@@ -278,7 +274,6 @@ class Evaluator:
 
     def baseline_columns(self, entry: BaselineSpec) -> dict[str, FloatArray]:
         """Return the same as ``(draws,)`` columns, or of one row where no figure is a column."""
-        use_library(self.library)
         served = {name: self.serve_baseline(entry, name) for name in self.spec.workloads}
         first = next(iter(served.values()))
         metrics = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=self.economics.krw_per_usd)
@@ -300,7 +295,6 @@ class Evaluator:
 
     def serve_baseline(self, entry: BaselineSpec, name: str) -> WorkloadResult:
         """Return one workload on a baseline's chips, sharing it as the workload says."""
-        use_library(self.library)
         fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(entry.count)])}
         if entry.batch is not None:
             fields[f"{name}.batch"] = np.array([float(entry.batch)])

@@ -40,6 +40,7 @@ from dse.search.engine import Search
 from dse.search.journal import Journal, find_unfinished, read_record, unfinished, write_record
 from dse.search.spread import Spread
 from dse.spec import Spec
+from dse.spec.additions import library_of
 
 STATE = "search.state"
 """File of a run directory from which the search can be continued."""
@@ -248,7 +249,7 @@ def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, A
         "packages": package_versions(),
         "finished": datetime.now(UTC).isoformat(),
         **drawn_facts(spec, robust),
-        "figures": figures_by_confidence(outcome.figures_read),
+        "figures": figures_by_confidence(outcome.figures_read, library_of(spec.library)),
     }
 
     def write(folder: Path) -> None:
@@ -272,7 +273,7 @@ def state_of(done: StoredRun) -> bytes:
 
 
 def _header(spec: Spec) -> dict[str, Any]:
-    hashes = {"spec_sha256": spec.hash, "library_sha256": library_hash()}
+    hashes = {"spec_sha256": spec.hash, "library_sha256": library_hash(library_of(spec.library))}
     if spec.model is not None:
         hashes["model_sha256"] = model_hash(spec.model)
     return {"started": datetime.now(UTC).isoformat(), **hashes}
@@ -296,7 +297,7 @@ def _check_same(path: Path, header: Mapping[str, Any], spec: Spec) -> None:
         raise RunError(f"{path}: its sweep has been changed since it was started")
     if spec.model is not None and header["model_sha256"] != model_hash(spec.model):
         raise RunError(f"{path}: the files of its model have been changed since it was started; run the sweep again")
-    if header["library_sha256"] != library_hash():
+    if header["library_sha256"] != library_hash(library_of(spec.library)):
         raise RunError(f"{path}: the technology library has been changed since it was started; run the sweep again")
 
 

@@ -23,6 +23,7 @@ import pandas as pd
 import yaml
 from scipy.optimize import least_squares
 
+from cost_models.library import shipped_library
 from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from dse.validate import MeasurementError, operators, read_measurements, requests
@@ -67,7 +68,7 @@ def read_rows(paths: Sequence[Path]) -> pd.DataFrame:
     """
     parts = []
     for path in paths:
-        form, rows = read_measurements(path)
+        form, rows = read_measurements(path, shipped_library())
         if form not in ("operators", "requests"):
             continue
         rows = (operators if form == "operators" else requests).prepare(rows)

@@ -25,14 +25,14 @@ import pandas as pd
 import yaml
 from scipy.optimize import least_squares
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.table import FloatArray
 from cost_models.technology import Technology
 from dse.validate import power
 from dse.validate.machines import stacks
 from dse.validate.rows import read_measurements
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 SETTINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 CONSTANTS: Mapping[str, Mapping[str, Any]] = SETTINGS["constants"]
 STEP = 0.03
@@ -52,11 +52,11 @@ class Fit:
 def open_rows() -> pd.DataFrame:
     """Return the served rows that a fit may use."""
     technology = Technology()
-    parts = [power.prepare(read_measurements(LIBRARY.data_file(name))[1], technology) for name in FILES]
+    parts = [power.prepare(read_measurements(LIBRARY.data_file(name), LIBRARY)[1], technology) for name in FILES]
     rows = pd.concat(parts, ignore_index=True)
     usable = (rows["reason"] == "") & (rows["quantity"] == "served") & rows["grade"].isin(SETTINGS["grades"])
     rows = rows[usable & (rows["power_W_total"] > 0) & (rows["output_tokens_per_s"] > 0)].reset_index(drop=True)
-    rows["stack"] = stacks(rows)[0].names()
+    rows["stack"] = stacks(rows, LIBRARY)[0].names()
     stretch = pd.concat([power.served_power(part, technology)["stretch"] for _, part in rows.groupby("model")])
     rows["known"] = np.abs(np.log(stretch.reindex(rows.index))) <= np.log(float(SETTINGS["time_within"]))
     return rows

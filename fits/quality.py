@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.library.files import read_yaml
 from cost_models.table import FloatArray
 from fits import quality_fit
@@ -79,7 +79,7 @@ def kv_constants(alpha: float) -> Constants:
 
     Measurements are the list ``kv.observations`` of quality.yaml; a mean of y over a mean of (T / 2)^alpha.
     """
-    observed = read_yaml(load_library().directory / "data" / "quality.yaml")["quality"]["kv"]["observations"]
+    observed = read_yaml(shipped_library().directory / "data" / "quality.yaml")["quality"]["kv"]["observations"]
     y = np.array([entry["y"] for entry in observed])
     weight = np.array([(entry["tokens"] / 2) ** alpha for entry in observed])
     damage = float(y.sum() / weight.sum())
@@ -182,7 +182,7 @@ def main() -> None:
         damage, above = constants["kv.damage_at_4_bit"], constants["kv.spread_above"]
         spread["kv.damage_at_4_bit"] = (0.0, damage * float(np.exp(above)))
         spread["joint_interaction"] = (0.0, 2 * constants["joint_interaction"])
-        write(fragment(constants, spread), load_library().directory / "data" / "quality.yaml")
+        write(fragment(constants, spread), shipped_library().directory / "data" / "quality.yaml")
     if options.pictures:
         from fits.quality_pictures import draw
 

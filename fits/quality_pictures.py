@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.quality import format_quality, rise
 from cost_models.technology import Technology
 from fits.quality_fit import errors_of
@@ -107,7 +107,7 @@ def _curves(results: dict[str, tuple[pd.DataFrame, np.ndarray]]) -> Figure:
 
 
 def _curve(axes: Axes, format_name: str, method: str, field: str, values: np.ndarray) -> None:
-    library, technology = load_library(), Technology()
+    library, technology = shipped_library(), Technology()
     change = {field: values} if field == "weight_bits" else {field: values, "pruning": method}
     form = library.weight_format(format_name).model_copy(update=change)
     damage = format_quality(library.model(EXAMPLE[1]), form, "none" if field == "sparsity" else method, technology)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 
 LEARNED = ("OmniQuant", "ShiftAddLLM(Acc)", "NFL", "OWQ", "QuaRot", "SpinQuant")
 QUANTISATION_CLASSES = ("rtn", "gptq", "awq", "omniquant", "qat", "vector", "kquant", "kquant_imatrix")
@@ -33,7 +33,7 @@ def read_rows() -> pd.DataFrame:
     Columns beside those of the table: y (rise of ln perplexity), method_class, tokens (trillions), model_family,
     bits (stored bits where codebooks have no group), group (0 = per channel) and block (M of N:M, inf = none).
     """
-    library = load_library()
+    library = shipped_library()
     rows = pd.read_csv(library.data_file("quality.csv"))
     models = pd.read_csv(library.data_file("quality_models.csv")).set_index("model")
     worst = NEAR_CEILING * library.figure("quality.ceiling").typ
@@ -67,7 +67,7 @@ def read_joint() -> pd.DataFrame:
 
     Only OPT-175B: columns y (both), pruned and quantised (each alone, per output channel, same pattern and bits).
     """
-    rows = pd.read_csv(load_library().data_file("quality.csv"))
+    rows = pd.read_csv(shipped_library().data_file("quality.csv"))
     rows["y"] = np.log(rows["ppl"] / rows["ppl_dense"])
     rows = rows[(rows["model"] == "OPT-175B") & (rows["dataset"] == "WikiText-2")]
     joint = rows[rows["family"] == "joint"]

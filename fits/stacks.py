@@ -23,7 +23,7 @@ import pandas as pd
 import yaml
 from scipy.optimize import least_squares
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from dse.validate import requests
@@ -31,7 +31,7 @@ from dse.validate.machines import stacks
 from dse.validate.rows import read_measurements
 from dse.validate.score import source_of
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 SETTINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 STEP = 0.03
 FILES = ("measurements/open.csv", "measurements/e2e2_open.csv")
@@ -60,7 +60,7 @@ def open_rows() -> pd.DataFrame:
     """Return every shipped row that a fit may use, with measured time, source and stack."""
     parts = []
     for name in FILES:
-        _, rows = read_measurements(LIBRARY.data_file(name))
+        _, rows = read_measurements(LIBRARY.data_file(name), LIBRARY)
         parts.append(requests.prepare(rows))
     rows = pd.concat(parts, ignore_index=True)
     rows = rows[(rows["reason"] == "") & rows["grade"].isin(SETTINGS["grades"]) & rows["used_batch"].notna()].copy()
@@ -69,7 +69,7 @@ def open_rows() -> pd.DataFrame:
     rows = rows[static & ~((rows["batch_mode"] == "inflight") & (rows["quantity"] == "prefill"))].copy()
     rows["measured_s"] = requests.measured_s(rows)
     rows["source"] = source_of(rows)
-    rows["own"] = stacks(rows)[0].names()
+    rows["own"] = stacks(rows, LIBRARY)[0].names()
     return rows.reset_index(drop=True)
 
 

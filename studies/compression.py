@@ -17,7 +17,7 @@ import pandas as pd
 
 from cost_models.compression import entropy_bound, stored_bits
 from cost_models.execution import Lanes, work_of
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.storage import varied
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator
@@ -154,7 +154,7 @@ def draw_fronts(table: pd.DataFrame) -> None:
 
 def lanes_table() -> str:
     """Return passes per weight that skipping takes, by lanes and correlation, and draw them."""
-    form, technology = load_library().weight_format("bitmap"), Technology()
+    form, technology = shipped_library().weight_format("bitmap"), Technology()
     lanes = np.array([1, 4, 16, 64, 256, 1024, 4096, 16384], dtype=float)
     figure, axis = plt.subplots(figsize=(8, 4.2))
     rows = []
@@ -181,7 +181,7 @@ def lanes_table() -> str:
 def codes_table() -> str:
     """Return stored bits of 4-bit survivors by sparsity, bitmap and XOR code beside entropy, and draw them."""
     sparsity = np.arange(0.3, 0.951, 0.05).round(2)
-    library = load_library()
+    library = shipped_library()
     forms = {name: library.weight_format(name) for name in ("bitmap", "run_length", "xor")}
     bare = {name: form.model_copy(update={"group": 0}) for name, form in forms.items()}
     curves = {"entropy": entropy_bound(varied(bare["bitmap"], {"sparsity": sparsity}))}

@@ -8,7 +8,6 @@ import sys
 from typing import NamedTuple
 
 import dse.cli
-from cost_models.library import shipped_library, use_library
 
 
 class Called(NamedTuple):
@@ -22,7 +21,6 @@ class Called(NamedTuple):
 def call(*arguments: object) -> Called:
     """Run ``dse`` with these arguments, as from a terminal that is piped, and return what it gave."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True) for _ in range(2))
-    use_library(shipped_library())
     argv, hook = sys.argv, sys.excepthook
     sys.argv = ["dse", *map(str, arguments)]
     try:

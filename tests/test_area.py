@@ -12,12 +12,12 @@ from cost_models.area import (
     sides_mm,
     total,
 )
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.table import Choice
 from cost_models.technology import Technology
 
 TECHNOLOGY = Technology()
-FIGURES = load_library().figures
+FIGURES = shipped_library().figures
 SIZE = st.floats(0.01, 400)
 CLASSES = ("programmable", "npu", "static")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.table import Table
 from dse.audit import Court, audit, joint_set, load_claims, rates_set, read_claims, verdict_on
 from dse.audit.page import page
@@ -271,7 +271,7 @@ def test_every_fault_at_once():
 
 
 def test_the_shipped_claims_can_be_read_and_written_about(pair):
-    case = load_claims(Path(load_library().directory) / "claims.yaml")
+    case = load_claims(Path(shipped_library().directory) / "claims.yaml")
     assert {"rates_decode", "mach1", "m1_a", "m1_b", "m1_c", "m1_d"} <= set(case.subjects)
     assert all(claim.source for claim in case.claims)
     known = read(KNOWN)

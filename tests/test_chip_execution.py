@@ -6,7 +6,7 @@ from cost_models.chip_execution import chip_execution, chip_executions, executio
 from cost_models.compression import stored_bits
 from cost_models.errors import ExecutionError
 from cost_models.evaluate import ChipSetup, Workload, serve_chip
-from cost_models.library import Chip, load_library
+from cost_models.library import Chip, shipped_library
 from cost_models.metrics import workload_metrics
 from cost_models.published import chip_machine
 from cost_models.technology import Technology
@@ -14,7 +14,7 @@ from dse.errors import SpecError
 from dse.evaluate import Evaluator
 from dse.spec import parse_spec
 
-LIBRARY, TECHNOLOGY = load_library(), Technology()
+LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 SWEEP = {
     "name": "chips",
     "workloads": {"chat": {"model": "llama2_13b", "batch": 1, "prompt_tokens": 64, "output_tokens": 64}},

@@ -3,9 +3,9 @@
 import pytest
 
 from cost_models.compression import entropy_bound, stored_bits
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 
 
 def form(kind, bits, sparsity=0.0, **fields):

@@ -17,12 +17,12 @@ from cost_models.compute import (
     xor_network,
 )
 from cost_models.execution import Lanes
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.storage import Storage
 from cost_models.table import Choice
 from cost_models.technology import Technology
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 FORMATS = tuple(LIBRARY.weight_formats)
 MAC_FORMATS = tuple(LIBRARY.mac_formats)
 TECHNOLOGY = Technology()
@@ -41,7 +41,7 @@ def array_of(mac_format, *, macs=65536.0, clock_ghz=1.0, scales=N7):
 
 
 def stored(weight_format):
-    return Storage.of({"weight_format": Choice.of(weight_format)})
+    return Storage.of({"weight_format": Choice.of(weight_format)}, LIBRARY)
 
 
 def uses_of(weight_format, mac_format, *, act_bits=16.0, kv_bits=8.0):

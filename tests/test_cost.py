@@ -136,14 +136,14 @@ def test_board_goes_through_both_cards():
 
 
 def test_price_by_hand():
-    terms = Economics(units=100_000, margin=0.5, nre_share=0.2)
+    terms = Economics.of(TECHNOLOGY.library, units=100_000, margin=0.5, nre_share=0.2)
     assert price_usd(1000.0, mask_set_usd=10e6, design_nre_usd=300e6, economics=terms) == pytest.approx(3400)
-    many = Economics(units=1e12, margin=0.0, nre_share=1.0)
+    many = Economics.of(TECHNOLOGY.library, units=1e12, margin=0.0, nre_share=1.0)
     assert price_usd(1000.0, mask_set_usd=10e6, design_nre_usd=300e6, economics=many) == pytest.approx(1000)
 
 
 def test_economics_defaults_are_figures():
-    terms = Economics()
+    terms = Economics.of(TECHNOLOGY.library)
     assert (terms.units, terms.margin, terms.nre_share, terms.krw_per_usd) == (150_000, 0.4, 1.0, 1340)
     # 5 million won is the 3 500 to 4 000 dollars of the press.
     assert 3500 < 5e6 / terms.krw_per_usd < 4000

@@ -24,7 +24,7 @@ import yaml
 from nbclient import NotebookClient
 
 from cost_models.derived import DERIVED, remove_metric
-from cost_models.library import shipped_library, use_library
+from cost_models.library import shipped_library
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
 from dse.errors import SpecError
 from dse.spec import load_spec, parse_spec
@@ -54,7 +54,6 @@ def folder(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "cost_models" / "library", tmp_path / "cost_models" / "library")
     monkeypatch.chdir(tmp_path)
     yield tmp_path
-    use_library(shipped_library())
     for name in list(DERIVED):
         remove_metric(name)
 
@@ -119,7 +118,7 @@ def data_is_valid(content, folder):
             with pytest.raises(SpecError):
                 load_spec(path)
         return
-    if not isinstance(plain, dict) or not set(plain) <= set(sweep_schema()["properties"]):
+    if not isinstance(plain, dict) or not set(plain) <= set(sweep_schema(shipped_library())["properties"]):
         assert plain is not None
         return
     if {"name", "search", "objectives"} <= set(plain) or "extends" in plain:
@@ -145,7 +144,7 @@ def test_pages_of_reference_hold_everything(hooks):
     for name in (*PARAMETERS, *WORKLOAD_FIELDS, *METRICS):
         assert f"| `{name}` |" in quantities
     sweep = hooks.sweep_page()
-    for section in sweep_schema()["properties"]:
+    for section in sweep_schema(shipped_library())["properties"]:
         assert f"## `{section}`" in sweep
     for records in hooks.RECORDS.values():
         for record in records:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cost_models.energy import pass_energy
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.passes import decode_pass
 from cost_models.published import chip_machine
 from cost_models.roofline import Formats
@@ -15,7 +15,7 @@ from cost_models.software import software
 from cost_models.table import Choice
 from cost_models.technology import Technology
 
-LIBRARY, TECHNOLOGY = load_library(), Technology()
+LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 FORMATS = Formats(16.0, 16.0, 16.0, 16.0)
 
 

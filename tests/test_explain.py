@@ -77,9 +77,9 @@ def explanations():
 
 
 def stacks():
-    from cost_models.library import load_library
+    from cost_models.library import shipped_library
 
-    return tuple(load_library().stacks)
+    return tuple(shipped_library().stacks)
 
 
 EXPLAINED = tuple(explanations())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cost_models.beachfront import carried
 from cost_models.errors import UnknownEntryError
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.errors import SpecError
@@ -23,7 +23,7 @@ from dse.spec import load_spec, parse_spec
 from dse.spec.records import FigureSpec
 from dse.validate.run import run_validation
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 FIGURES = LIBRARY.figures
 
 
@@ -214,5 +214,5 @@ def test_every_figure_that_can_be_set_is_read_by_some_evaluation():
 def test_correlations_can_be_replaced():
     path, cause = "nodes.tsmc_7.wafer_price_usd", "shared_causes.wafer_price.correlation"
     own = {cause: FigureSpec.model_construct(typ=0.1, low=None, high=None)}
-    (shipped,), (other,) = spreads_of([path], {}), spreads_of([path], own)
+    (shipped,), (other,) = (spreads_of([path], one, LIBRARY) for one in ({}, own))
     assert shipped.correlation == LIBRARY.figures[cause].typ and other.correlation == 0.1

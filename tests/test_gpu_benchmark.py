@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from dse.validate import run_validation
 
 pytestmark = pytest.mark.torch
@@ -128,7 +128,7 @@ def test_every_row_is_marked_as_a_check_by_a_cpu(measured):
 
 def test_no_row_of_this_script_is_in_the_library():
     # There was no GPU to measure on: the day there is one, this list says where its rows are.
-    for path in (load_library().directory / "measurements").glob("*.csv"):
+    for path in (shipped_library().directory / "measurements").glob("*.csv"):
         with path.open(newline="", encoding="utf-8") as file:
             sources = {row["source_id"] for row in csv.DictReader(file)}
         assert not [source for source in sources if source == "cpu_check" or source.startswith("own_")], path.name
@@ -344,7 +344,7 @@ def test_shapes_are_those_of_the_library():
     from cost_models.parameters import count_parameters
 
     for name in MODELS:
-        layers, model = layers_of(name), load_library().model(name)
+        layers, model = layers_of(name), shipped_library().model(name)
         weights = (layers.layers * layers.layer_bytes() + layers.head_bytes()) / 2
         assert weights == pytest.approx(count_parameters(model).total, rel=1e-3)
         per_token = layers.layers * layers.cache_bytes(1, 1)
@@ -551,7 +551,7 @@ def test_names_of_devices_are_chips_of_the_library(name, chip):
     from benchmarks.gpu.device import chip_of
 
     assert chip_of(name) == chip
-    assert chip in load_library().chips
+    assert chip in shipped_library().chips
 
 
 @pytest.mark.parametrize("name", ["NVIDIA H200 NVL", "NVIDIA H100 NVL", "NVIDIA GeForce RTX 4090 D", "Tesla T4"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cost_models.kernels import break_even_sparsity, crossover_rows, sparse_gain, weight_only_gain
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.technology import Technology
 from dse.validate import run_validation
 
@@ -36,7 +36,7 @@ def test_a_sparse_kernel_breaks_even_where_its_gain_is_one_and_gains_with_sparsi
 
 @pytest.mark.parametrize("name", ["weight_only_speedup.csv", "spmm_gpu.csv"])
 def test_published_tables_are_predicted_or_say_why_not(name):
-    validation = run_validation([load_library().data_file(name)])
+    validation = run_validation([shipped_library().data_file(name)])
     (rows,) = validation.files.values()
     assert (rows["predicted"].notna() == (rows["reason"] == "")).all()
     (table,) = [table.frame for table in validation.tables if table.key != "files"]
@@ -64,7 +64,7 @@ def test_the_crossover_batch_is_the_published_one(kernel, last_faster, first_slo
 
 
 def test_profiles_without_a_fitted_constant_are_held_against_rows_that_they_have_not_seen():
-    (rows,) = run_validation([load_library().data_file("weight_only_speedup.csv")]).files.values()
+    (rows,) = run_validation([shipped_library().data_file("weight_only_speedup.csv")]).files.values()
     error = (rows["predicted"] / rows["speedup_vs_fp16"].astype(float) - 1).abs().groupby(rows["method"]).median()
     assert error["Sparse-Marlin 2:4 W4A16 g128"] < 0.1
     assert error["FP6-LLM W6A16"] < 0.2

@@ -13,12 +13,12 @@ import pytest
 import yaml
 
 from cost_models.errors import LibraryError, UnknownEntryError
-from cost_models.library import Library, load_library, read_library
+from cost_models.library import Library, read_library, shipped_library
 from cost_models.library.files import line_of, read_yaml
 from cost_models.library.parameters import unit_of
 from cost_models.library.plain_yaml import Loader, plain_data
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 DATA = LIBRARY.directory / "data"
 FILES = sorted([*DATA.rglob("*.yaml"), *(LIBRARY.directory / "evidence").rglob("*.yaml")])
 MEASUREMENTS = sorted((LIBRARY.directory / "measurements").glob("*.csv"))
@@ -310,7 +310,7 @@ def test_data_files_are_on_disk():
 
 
 def test_reading_is_cached():
-    assert load_library() is LIBRARY
+    assert shipped_library() is LIBRARY
 
 
 BREAKS = {

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_models.errors import UnknownEntryError
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.memory import memory_system, memory_technology
 from cost_models.table import Choice
 from cost_models.technology import Technology
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 GRADES = tuple(LIBRARY.memory_grades)
 
 
@@ -138,4 +138,4 @@ def test_all_grades_at_once_as_one_by_one():
 
 def test_unknown_grade_is_named_with_the_closest():
     with pytest.raises(UnknownEntryError, match="perhaps lpddr5x_9600"):
-        memory_technology(Choice.of("lpddr5x_960"))
+        memory_technology(Choice.of("lpddr5x_960"), LIBRARY)

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
+from cost_models.library import shipped_library
 from dse.errors import RunError, SpecError
 from dse.loop import run
 from dse.spec import load_spec, parse_spec
@@ -45,7 +46,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def validator():
-    schema = sweep_schema()
+    schema = sweep_schema(shipped_library())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
@@ -77,7 +78,11 @@ def test_bad_sweeps_fail_in_the_editor_as_they_do_here(validator, sweep, change)
 def test_the_schema_is_printed_or_written(tmp_path, capsys):
     print_schema(None)
     print_schema(tmp_path / "schema.json")
-    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "schema.json").read_text()) == sweep_schema()
+    assert (
+        json.loads(capsys.readouterr().out)
+        == json.loads((tmp_path / "schema.json").read_text())
+        == sweep_schema(shipped_library())
+    )
     with pytest.raises(RunError, match="cannot be written"):
         print_schema(tmp_path)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cost_models.envelope import envelope_machine, least_work
 from cost_models.inference import infer
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.mix import MIXED, mix_metrics
 from cost_models.operating import Limits, keeps, operating_point
 from cost_models.roofline import Formats
@@ -26,7 +26,7 @@ CHUNK = 8192
 
 
 def serving(batch, model="llama2_70b"):
-    return Serving(load_library().model(model), np.atleast_1d(float(batch)), 512.0, 512.0)
+    return Serving(shipped_library().model(model), np.atleast_1d(float(batch)), 512.0, 512.0)
 
 
 @settings(max_examples=12, deadline=None)

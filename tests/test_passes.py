@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.inference import decode_bound_s, infer
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.machine import Machine
 from cost_models.passes import decode_pass, mean_of_larger, prefill_pass
 from cost_models.published import chip_machine
@@ -16,7 +16,7 @@ from cost_models.software import software
 from cost_models.table import Choice
 from cost_models.technology import Technology
 
-LIBRARY, TECHNOLOGY = load_library(), Technology()
+LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 value = st.floats(0, 1e3)
 
 

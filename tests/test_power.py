@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from cost_models.area import total
 from cost_models.compute import Scales
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.power import (
     FARTHEST_SUPPLY,
     clock_ratio,
@@ -19,7 +19,7 @@ from cost_models.power import (
 from cost_models.technology import Technology
 
 TECHNOLOGY = Technology()
-FIGURES = load_library().figures
+FIGURES = shipped_library().figures
 
 # chip, node, MAC format, peak T(FL)OPS, die mm2, GB/s, memory, printed W and error in %: technology page, section 7.
 # TPU v1 has DDR3, which the library does not hold; the page's 3 W are used.

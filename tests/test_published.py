@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from cost_models.errors import LibraryError
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.peaks import peak_ops_per_s
 from cost_models.published import chip_machine, price_usd
 from cost_models.software import default_stack
 from cost_models.technology import Technology
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 TECHNOLOGY = Technology()
 
 
@@ -89,7 +89,7 @@ def test_energy_of_arithmetic():
 def decode_w(chip, tb_per_s, tera_macs_per_s=0.0):
     """Return board power while weights stream at a rate, a program running where they do."""
     found, running = machine(chip), tb_per_s > 0
-    active = TECHNOLOGY.value(f"stacks.{default_stack(LIBRARY.chip(chip))}.active_share") if running else 0.0
+    active = TECHNOLOGY.value(f"stacks.{default_stack(LIBRARY.chip(chip), LIBRARY)}.active_share") if running else 0.0
     delivered = (
         found.static_w
         + active * found.tdp_w

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.quality import (
     Damage,
     format_quality,
@@ -33,7 +33,7 @@ from fits.quality_fit import alarms_of, cross_validate, damage_of, errors_of
 from fits.quality_reported import reproduce
 from fits.quality_rows import read_rows
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 TECHNOLOGY = Technology()
 CEILING = TECHNOLOGY.value("quality.ceiling")
 METHODS = ("rtn", "gptq", "awq", "omniquant", "qat", "vector", "kquant", "kquant_imatrix")

@@ -48,7 +48,7 @@ def test_equals_one_evaluation_per_draw(spec):
     metrics, feasible, points = [], [], []
     for draw in range(DRAWS):
         figures = {path: float(values[draw]) for path, values in drawn.items()}
-        evaluator = Evaluator(spec, Technology({**spec.technology, **figures}))
+        evaluator = Evaluator(spec, figures)
         one = [evaluator.evaluate(Table.from_settings(design)) for design in designs]
         metrics.append([[e.metrics["tdp_w"][0], e.metrics["chat.ms_per_token"][0]] for e in one])
         feasible.append([e.feasible[0] for e in one])
@@ -130,7 +130,7 @@ def test_swings_are_evaluations_at_the_ends(spec):
     for swing in swings[:5]:
         for value, end in ((swing.at_low, "low"), (swing.at_high, "high")):
             figures = {spread.path: getattr(spread, end) for spread in swing.input.spreads}
-            found = Evaluator(spec, Technology(figures)).evaluate(Table.from_settings(design))
+            found = Evaluator(spec, figures).evaluate(Table.from_settings(design))
             assert value == pytest.approx(found.metrics["tdp_w"][0], rel=1e-9)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.machine import Machine
 from cost_models.roofline import Formats, by_class, decode_attention_share, row_slots, time_operators
 from cost_models.software import software
@@ -13,9 +13,9 @@ from cost_models.table import Choice
 from cost_models.technology import Technology
 from cost_models.workload import Shape, linear_operators
 
-MODEL = load_library().model("llama2_70b")
+MODEL = shipped_library().model("llama2_70b")
 TECHNOLOGY = Technology()
-STACKS = sorted(load_library().stacks)
+STACKS = sorted(shipped_library().stacks)
 
 
 def machine(*, bandwidth=2e12, rate=150e12, sram=64e6, link=300e9, **other):
@@ -117,7 +117,7 @@ def test_queries_that_share_keys_fill_the_tile_of_a_matrix_unit():
 
 def test_classes_take_their_own_value_and_experts_that_of_linear_layers():
     operators = linear_operators(
-        load_library().model("mixtral_8x7b"), Shape(1.0, 1, 1), tokens_per_sequence=1.0, head_rows=1.0
+        shipped_library().model("mixtral_8x7b"), Shape(1.0, 1, 1), tokens_per_sequence=1.0, head_rows=1.0
     )
     values = by_class(operators, linear=1.0, head=2.0, attention=3.0)[:, 0]
     expected = {"linear": 1.0, "expert": 1.0, "head": 2.0}

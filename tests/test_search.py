@@ -212,7 +212,7 @@ def test_a_changed_sweep_or_library_is_refused(tmp_path, monkeypatch):
     out = tmp_path / "run"
     cut_short(tiny(), out, 100)
     with monkeypatch.context() as changed:
-        changed.setattr("dse.loop.library_hash", lambda: "another")
+        changed.setattr("dse.loop.library_hash", lambda library: "another")
         with pytest.raises(RunError, match="library has been changed"):
             resume(out)
     file = unfinished(out) / "search.json"

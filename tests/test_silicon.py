@@ -9,7 +9,7 @@ from cost_models.codes.lanes import lane_efficiency
 from cost_models.compression import stored_bits
 from cost_models.cost import Economics
 from cost_models.errors import UnknownEntryError
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.library.models import FREE_FIELDS
 from cost_models.machine import Machine
 from cost_models.quantities import PARAMETERS
@@ -17,9 +17,9 @@ from cost_models.silicon import design_machine, fill_defaults
 from cost_models.table import INACTIVE, Choice
 from cost_models.technology import Technology
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 FIGURES = LIBRARY.figures
-TECHNOLOGY, ECONOMICS = Technology(), Economics()
+TECHNOLOGY, ECONOMICS = Technology(), Economics.of(LIBRARY)
 NODES, GRADES = tuple(LIBRARY.nodes), tuple(LIBRARY.memory_grades)
 FORMATS, MAC_FORMATS = tuple(LIBRARY.weight_formats), tuple(LIBRARY.mac_formats)
 
@@ -475,10 +475,10 @@ def test_stored_bits_only_matter_to_the_xor_network():
 
 
 def test_economics_reach_the_price_and_not_the_cost():
-    cheap, dear = Economics(units=1e6, margin=0.2, nre_share=0.3), Economics(units=2e4)
+    cheap, dear = Economics.of(LIBRARY, units=1e6, margin=0.2, nre_share=0.3), Economics.of(LIBRARY, units=2e4)
     assert machine(DESIGN, economics=cheap).cost_usd == machine(DESIGN, economics=dear).cost_usd
     assert machine(DESIGN, economics=cheap).price_usd < machine(DESIGN, economics=dear).price_usd
-    murphy, poisson = Economics(yield_model="murphy"), Economics(yield_model="poisson")
+    murphy, poisson = Economics.of(LIBRARY, yield_model="murphy"), Economics.of(LIBRARY, yield_model="poisson")
     assert machine(DESIGN, economics=murphy).cost_usd < machine(DESIGN, economics=poisson).cost_usd
 
 

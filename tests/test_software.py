@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.software import PACED, Software, default_stack, software, stack_for_software
 from cost_models.table import Choice
 from cost_models.technology import Technology
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ LIBRARY = load_library()
     ],
 )
 def test_a_name_finds_its_stack_or_the_generic_one_of_the_chip(name, chip, expected):
-    assert stack_for_software(name, LIBRARY.chip(chip)) == expected
+    assert stack_for_software(name, LIBRARY.chip(chip), LIBRARY) == expected
 
 
 def test_every_chip_has_a_generic_stack_and_a_pace():
     for chip in LIBRARY.chips.values():
-        assert default_stack(chip) in LIBRARY.stacks
+        assert default_stack(chip, LIBRARY) in LIBRARY.stacks
         assert f"chip_families.{chip.family}.floor_factor" in LIBRARY.figures
 
 

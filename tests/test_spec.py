@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.quantities import PARAMETERS
 from dse.errors import Fault, Place, SpecError
 from dse.samplers import make_sampler
@@ -689,8 +689,8 @@ def test_every_sampler_that_a_sweep_may_name_exists(name: str, sweep: dict[str, 
 
 
 def test_the_schema_knows_every_key_and_name() -> None:
-    schema = sweep_schema()
-    library = load_library()
+    schema = sweep_schema(shipped_library())
+    library = shipped_library()
     assert set(schema["properties"]) == set(SECTIONS)
     workload = schema["properties"]["workloads"]["additionalProperties"]["anyOf"][0]
     assert set(workload["properties"]) == set(WorkloadSpec.model_fields)

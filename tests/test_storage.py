@@ -9,18 +9,20 @@ from cost_models.codes.decoder import encoding_efficiency
 from cost_models.codes.lanes import lane_efficiency
 from cost_models.compression import entropy_bound, stored_bits
 from cost_models.execution import EXECUTIONS, Lanes, execution, executions_of
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.storage import Storage, varied
 from cost_models.table import INACTIVE, Choice
 from cost_models.technology import Technology
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 TECHNOLOGY = Technology()
 LOSSLESS = ("bitmap", "run_length", "csr16", "csr32", "tiled", "xor")
 
 
 def storage(*formats, **given):
-    return Storage.of({"weight_format": Choice.of(*formats), **{k: np.array(v, float) for k, v in given.items()}})
+    return Storage.of(
+        {"weight_format": Choice.of(*formats), **{k: np.array(v, float) for k, v in given.items()}}, LIBRARY
+    )
 
 
 def executed(formats, name=None, *, lanes=None, unit=4.0, **given):

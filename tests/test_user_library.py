@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cost_models.errors import LibraryError
-from cost_models.library import load_library, shipped_library, use_library
+from cost_models.library import shipped_library
 from cost_models.library.huggingface import model_of_config
 from cost_models.library.models import DIMENSIONS
 from cost_models.parameters import count_parameters
@@ -17,6 +17,7 @@ from dse.loop import run
 from dse.results.store import open_run
 from dse.space import Space
 from dse.spec import load_spec, parse_spec
+from dse.spec.additions import library_of
 
 # The fields that tell the architecture, with the values that the makers publish on Hugging Face.
 CONFIGS = {
@@ -88,12 +89,6 @@ LAYER = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def shipped_again():
-    yield
-    use_library(shipped_library())
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_published_configs_give_the_models_of_the_library(name):
     ours, theirs = shipped_library().models[name], model_of_config(CONFIGS[name], name, source="config.json")
@@ -131,7 +126,7 @@ def test_entries_are_added_and_used(sweep):
     spec = parse_spec(with_additions(sweep))
     metrics = Evaluator(spec).baselines["ours"]
     assert metrics["bandwidth_gbps"] == pytest.approx(1600) and metrics["price_usd"] > 0
-    assert "house" not in shipped_library().chips and "house" in load_library().chips
+    assert "house" not in shipped_library().chips and "house" in library_of(spec.library).chips
 
 
 def test_a_chip_whose_memory_is_not_published_is_no_baseline(sweep):
@@ -143,7 +138,6 @@ def test_a_chip_whose_memory_is_not_published_is_no_baseline(sweep):
 
 def test_a_run_holds_what_was_added(sweep, tmp_path):
     done = run(parse_spec(with_additions(sweep)), out=tmp_path / "run")
-    use_library(shipped_library())
     again = open_run(done.path).spec
     assert again.hash == parse_spec(with_additions(sweep)).hash
     theirs, ours = (Evaluator(spec).baselines["ours"] for spec in (again, parse_spec(with_additions(sweep))))
@@ -163,7 +157,6 @@ def test_sweeps_with_and_without_additions_take_turns(sweep):
 
 def test_a_worker_that_gets_the_sweep_gets_its_library(sweep):
     spec = pickle.loads(pickle.dumps(parse_spec(with_additions(sweep))))
-    use_library(shipped_library())
     assert Evaluator(spec).baselines["ours"]["tdp_w"] == pytest.approx(250)
 
 
@@ -176,9 +169,8 @@ def test_a_directory_adds_and_changes_entries(sweep, tmp_path):
     file.write_text(yaml.safe_dump({**sweep, "library": "lib", "baselines": {"a": {"chips": "1x a100_80gb_sxm"}}}))
     spec = load_spec(file)
     assert Evaluator(spec).baselines["a"]["price_usd"] == pytest.approx(1000)
-    assert (
-        load_library().chips["a100_80gb_sxm"].bandwidth_gbps == shipped_library().chips["a100_80gb_sxm"].bandwidth_gbps
-    )
+    theirs, ours = (one.chips["a100_80gb_sxm"] for one in (library_of(spec.library), shipped_library()))
+    assert theirs.price_low_usd != ours.price_low_usd and theirs.bandwidth_gbps == ours.bandwidth_gbps
     file.write_text(yaml.safe_dump({**sweep, "baselines": {"h": {"chips": "1x house"}}}))
     assert "h" in load_spec(file, library=[tmp_path / "lib"]).baselines
 
@@ -246,7 +238,7 @@ def test_a_gguf_header_is_a_model(sweep, tmp_path):
     writer.write_tensors_to_file()
     writer.close()
     spec = parse_spec({**sweep, "workloads": {"chat": {"model": str(file)}}})
-    model = load_library().models[spec.workloads["chat"].model]
+    model = library_of(spec.library).models[spec.workloads["chat"].model]
     assert count_parameters(model) == count_parameters(shipped_library().models["llama3_8b"])
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.technology import Technology
 from dse.validate import MeasurementError, power, read_measurements, run_validation
 from dse.validate import requests as served
 from dse.validate.rows import layout
 from dse.validate.score import collapse, headline, one_constant, score, static_rows, weight_gain
 
-LIBRARY, TECHNOLOGY = load_library(), Technology()
+LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def odd_file(folder, **cells):
 )  # fmt: skip
 def test_every_shipped_file_is_known_by_its_columns(name, form):
     path = LIBRARY.data_file(f"measurements/{name}.csv")
-    found, rows = read_measurements(path)
+    found, rows = read_measurements(path, LIBRARY)
     assert found == form
     assert len(rows) == len(path.read_text(encoding="utf-8").splitlines()) - 1
 
@@ -201,7 +201,7 @@ def test_interference_of_other_prompts_is_apart_from_the_step():
 
 def test_an_unknown_batch_is_the_largest_that_fits(tmp_path):
     path = odd_file(tmp_path, batch="", batch_mode="inflight")
-    _, rows = read_measurements(path)
+    _, rows = read_measurements(path, LIBRARY)
     made = served.predict(served.prepare(rows), TECHNOLOGY).iloc[1]
     again = served.prepare(rows).iloc[[1, 1]].copy()
     again["used_batch"] = [made["used_batch"], made["used_batch"] + 1]
@@ -220,7 +220,7 @@ def test_power_and_energy_are_scored_apart_and_without_each_chip_and_source():
 
 
 def test_power_of_a_request_lies_between_that_of_its_prefill_and_its_steps():
-    _, rows = read_measurements(LIBRARY.data_file("measurements/energy_open.csv"))
+    _, rows = read_measurements(LIBRARY.data_file("measurements/energy_open.csv"), LIBRARY)
     rows = power.prepare(rows, TECHNOLOGY)
     row = rows[(rows["source_id"] == "llm_inference_bench_power") & (rows["chip"] == "h100_sxm")].head(1)
     row = row.assign(stack="vllm")
@@ -233,7 +233,7 @@ def test_power_of_a_request_lies_between_that_of_its_prefill_and_its_steps():
 
 
 def test_a_batch_that_no_engine_holds_is_served_in_waves():
-    _, rows = read_measurements(LIBRARY.data_file("measurements/open.csv"))
+    _, rows = read_measurements(LIBRARY.data_file("measurements/open.csv"), LIBRARY)
     rows = served.prepare(rows)
     here = (rows["chip"] == "a100_40gb_sxm") & (rows["model"] == "llama2_70b") & (rows["batch"] == 16)
     rows = rows[here & (rows["quantity"] == "request") & (rows["prompt"] == 2048)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.passes import decode_pass, prefill_pass
 from cost_models.published import chip_machine
 from cost_models.roofline import Formats
@@ -21,7 +21,7 @@ from dse.validate import MeasurementError, read_measurements, run_validation
 from dse.validate import requests as served
 from dse.validate.names import ALIASES, nearest, resolve
 
-LIBRARY, TECHNOLOGY = load_library(), Technology()
+LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 FORMS = ("open", "micro_open", "micro2_open", "energy_open", "energy2_open", "e2e2_open", "excluded")
 
 
@@ -57,27 +57,27 @@ def written(folder, rows, text=None):
     ],
 )  # fmt: skip
 def test_other_spellings_find_the_entry(kind, name, key):
-    assert resolve(kind, name) == key
+    assert resolve(kind, name, LIBRARY) == key
 
 
 def test_names_that_differ_are_not_taken_for_one_another():
     for name in ("RTX 5080", "L40", "H1", "TPU", "MI350X"):
-        assert resolve("chip", name) == name
+        assert resolve("chip", name, LIBRARY) == name
     for name in ("Llama-4-Scout", "phi-4", "Qwen3-1.7B", "llama2"):
-        assert resolve("model", name) == name
-    assert nearest("chip", "RTX 4091") == "; perhaps rtx_4090"
-    assert nearest("chip", "xyz") == ""
+        assert resolve("model", name, LIBRARY) == name
+    assert nearest("chip", "RTX 4091", LIBRARY) == "; perhaps rtx_4090"
+    assert nearest("chip", "xyz", LIBRARY) == ""
 
 
 def test_every_key_is_its_own_name_and_every_alias_leads_to_one():
     for kind, entries in (("chip", LIBRARY.chips), ("model", LIBRARY.models)):
-        assert all(resolve(kind, key) == key and resolve(kind, key.upper()) == key for key in entries)
+        assert all(resolve(kind, key, LIBRARY) == key and resolve(kind, key.upper(), LIBRARY) == key for key in entries)
     aliases = pd.read_csv(LIBRARY.data_file(ALIASES), dtype=str)
     assert aliases.notna().all(axis=None)
     assert not aliases.duplicated(["kind", "alias"]).any()
     for kind, alias, key in aliases[["kind", "alias", "key"]].itertuples(index=False):
         assert key in (LIBRARY.chips if kind == "chip" else LIBRARY.models)
-        assert resolve(kind, alias) == key
+        assert resolve(kind, alias, LIBRARY) == key
 
 
 def test_a_row_says_how_its_names_were_read_and_is_predicted_as_the_entry(tmp_path):
@@ -102,7 +102,7 @@ def test_a_row_says_how_its_names_were_read_and_is_predicted_as_the_entry(tmp_pa
     ],
 )  # fmt: skip
 def test_software_is_found_by_the_ways_it_is_written(name, chip, stack):
-    assert stack_for_software(name, LIBRARY.chip(chip)) == (stack, True)
+    assert stack_for_software(name, LIBRARY.chip(chip), LIBRARY) == (stack, True)
 
 
 # --- what a harness did -----------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def predicted(rows):
 
 
 def shipped_rows(keep):
-    _, rows = read_measurements(LIBRARY.data_file("measurements/open.csv"))
+    _, rows = read_measurements(LIBRARY.data_file("measurements/open.csv"), LIBRARY)
     return rows[keep(rows)].reset_index(drop=True)
 
 

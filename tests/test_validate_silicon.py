@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cost_models.cost import die_yield, harvest_yield, harvested_yield
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.technology import Technology
 from dse.validate.silicon import constants, silicon_validation
 from dse.validate.silicon_area import NETWORK, SURROUND, area_check, block_check, needed_surround, refit_figures
@@ -11,7 +11,7 @@ from dse.validate.silicon_price import price_check
 from dse.validate.silicon_rows import records
 
 TECHNOLOGY = Technology()
-FIGURES = load_library().figures
+FIGURES = shipped_library().figures
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_gpu_blocks_within_a_fifth():
 
 
 def test_fitted_figures_are_those_of_the_library(areas):
-    chips = records("area")
+    chips = records("area", TECHNOLOGY.library)
     npus = [chip for chip in chips if chip["architecture"] == "npu"]
     assert refit_figures(npus, TECHNOLOGY)[f"{SURROUND}.npu"] == pytest.approx(FIGURES[f"{SURROUND}.npu"].typ, rel=0.01)
     gpus = [chip for chip in chips if chip["architecture"] == "programmable" and chip["role"] == "fitted"]
@@ -58,7 +58,7 @@ def test_fitted_figures_are_those_of_the_library(areas):
     assert refit[NETWORK] == pytest.approx(FIGURES[NETWORK].typ, rel=0.06)
     (groq,) = [chip for chip in chips if chip["architecture"] == "static"]
     assert needed_surround(groq, TECHNOLOGY) == pytest.approx(FIGURES[f"{SURROUND}.static"].typ, abs=0.01)
-    assert len(constants()) == 5
+    assert len(constants(TECHNOLOGY.library)) == 5
 
 
 def test_power_of_the_eleven():
@@ -66,7 +66,7 @@ def test_power_of_the_eleven():
     assert len(watts) == 11
     assert watts["error"].abs().mean() <= 0.25
     assert watts["error_left_out"].abs().mean() <= 0.25
-    everyone = records("power")
+    everyone = records("power", TECHNOLOGY.library)
     assert fitted_delivery(everyone, TECHNOLOGY) == pytest.approx(FIGURES[DELIVERY].typ, rel=0.05)
     for chip in everyone:
         blocks = chip_watts(chip, TECHNOLOGY)

@@ -9,7 +9,6 @@ import typer.main
 import yaml
 
 import dse.cli
-from cost_models.library import shipped_library, use_library
 from dse.loop import run
 from dse.spec import parse_spec
 from tests.sweeps import SHORT_CHAT
@@ -93,8 +92,7 @@ def call(call, folder, monkeypatch, request):
     """The command line in a folder of runs; what it writes is named after the test."""
     monkeypatch.chdir(folder)
     stem = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
-    yield lambda words, *more: call(*words.format(out=f"out_{stem}", name=f"sweep_{stem}").split(), *more)
-    use_library(shipped_library())
+    return lambda words, *more: call(*words.format(out=f"out_{stem}", name=f"sweep_{stem}").split(), *more)
 
 
 def test_every_verb_is_here():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.parameters import count_parameters, kv_elements_per_token
 from cost_models.workload import (
     Shape,
@@ -17,7 +17,7 @@ from cost_models.workload import (
     prefill_attention,
 )
 
-LIBRARY = load_library()
+LIBRARY = shipped_library()
 COMPLETE = sorted(key for key, model in LIBRARY.models.items() if model.complete)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu.meter import Meter
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 
 CHIPS = (
     (r"A100-SXM4-80GB|A100-SXM-80GB", "a100_80gb_sxm"),
@@ -133,7 +133,7 @@ def find_device(kind: str) -> Device:
 
 def _known_cache_bytes(chip: str) -> int:
     """Return all caches of a library chip: drivers leave out those behind L2; a usual size for unknown chips."""
-    known = load_library().chips.get(chip)
+    known = shipped_library().chips.get(chip)
     return int(known.sram_mib * 2**20) if known is not None and known.sram_mib else FLUSH_LEAST_BYTES
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cost_models.kernels import break_even_sparsity, crossover_rows, weight_only_gain
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.technology import Technology
 from dse.explain import explain_library_chip
 from dse.validate import run_validation
@@ -77,7 +77,7 @@ def step_table() -> list[str]:
 
 def published_table() -> list[str]:
     """Return published rates of one GPU at batch 1, beside the prediction and the bound."""
-    (rows,) = run_validation([load_library().data_file("measurements/open.csv")]).files.values()
+    (rows,) = run_validation([shipped_library().data_file("measurements/open.csv")]).files.values()
     alone = (rows["n_chips"].astype(float) == 1) & rows["chip"].isin(list(TITLES)) & rows["source_id"].isin(MEASURED)
     dense = rows["model"].isin(["llama2_7b", "llama2_13b", "llama2_70b", "llama3_8b", "llama3_70b"])
     found = []
@@ -97,7 +97,7 @@ def published_table() -> list[str]:
 
 def ridge_rows(chip: str) -> float:
     """Return the rows at which a BF16 GEMM turns from memory to arithmetic: 2 bytes x MAC rate / bandwidth."""
-    entry = load_library().chip(chip)
+    entry = shipped_library().chip(chip)
     assert entry.bandwidth_gbps is not None
     return entry.peak_tops["bf16"] * 1e3 / entry.bandwidth_gbps
 
@@ -117,7 +117,7 @@ def weight_only_table(technology: Technology) -> list[str]:
 
 def sparse_table(technology: Technology) -> list[str]:
     """Return per sparse kernel the published gains on an A100 by sparsity, and where it breaks even."""
-    table = pd.read_csv(load_library().data_file("spmm_gpu.csv"))
+    table = pd.read_csv(shipped_library().data_file("spmm_gpu.csv"))
     table = table[table["gpu"] == "A100"]
     profiles = {"Flash-LLM": "flash_llm", "SparTA": "sparta", "Sputnik": "sputnik"}
     rows = []

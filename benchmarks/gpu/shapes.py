@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cost_models.errors import UnknownEntryError
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 
 MODELS = ("llama2_7b", "llama2_70b", "llama1_65b", "synthetic_250b_gqa")
 """Two small and large models of the founding argument, and the 250-billion-class layer."""
@@ -114,7 +114,7 @@ def layers_of(name: str) -> Layers:
         UnknownEntryError: the library has no such model.
         ValueError: its layers are of another kind than the measured ones.
     """
-    model = load_library().model(name)
+    model = shipped_library().model(name)
     if model.moe is not None or model.mla is not None or not model.gated_ffn:
         raise ValueError(f"{name}: only dense models with gated feed-forward layers can be measured")
     return Layers(

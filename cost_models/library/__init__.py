@@ -9,10 +9,8 @@ from cost_models.library.models import Mla, Model, Moe, WeightFormat
 from cost_models.library.reader import (
     Library,
     extended_library,
-    load_library,
     read_library,
     shipped_library,
-    use_library,
 )
 from cost_models.library.records import (
     Cause,
@@ -44,8 +42,6 @@ __all__ = [
     "Stack",
     "WeightFormat",
     "extended_library",
-    "load_library",
     "read_library",
     "shipped_library",
-    "use_library",
 ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib.resources
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -51,10 +50,8 @@ __all__ = [
     "Stack",
     "WeightFormat",
     "extended_library",
-    "load_library",
     "read_library",
     "shipped_library",
-    "use_library",
 ]
 
 MEMORY_FIGURES = (
@@ -70,9 +67,9 @@ E = TypeVar("E", bound=Record)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Library:
-    """Everything the library holds, by key.
+    """Everything the library holds, by key; two are the same only where they are one object.
 
     Attributes:
         figures: every ranged number that models read, by its dotted path.
@@ -156,23 +153,6 @@ def _entry(kind: str, table: Mapping[str, T], name: str) -> T:
         return table[name]
     except KeyError:
         raise UnknownEntryError(kind, name, table) from None
-
-
-_in_use: ContextVar[Library | None] = ContextVar("library in use", default=None)
-
-
-def load_library() -> Library:
-    """Return the library in use: the shipped one unless `use_library` has put another in its place.
-
-    Raises:
-        LibraryError: file and line of every fault in it.
-    """
-    return _in_use.get() or shipped_library()
-
-
-def use_library(library: Library) -> None:
-    """Let models of this thread read another library from now on."""
-    _in_use.set(library)
 
 
 @functools.cache

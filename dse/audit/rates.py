@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 from cost_models.envelope import envelope_machine, least_work
-from cost_models.library import load_library
 from cost_models.passes import decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Serving, footprint
@@ -28,6 +27,7 @@ from cost_models.technology import Technology
 from dse.audit.consistent import Extent, Settling, extents_of, settling_facts
 from dse.audit.records import Claim, RatesSubject
 from dse.require.needs import least_rate
+from dse.spec.additions import library_of
 
 MEMORY_BOUND = 0.99
 """Share of a step in operators that wait for memory above which it counts as memory-bound."""
@@ -87,7 +87,7 @@ def rates_set(subject: RatesSubject, claims: Sequence[Claim]) -> RatesSet:
 
 def arithmetic_of(subject: RatesSubject, claims: Sequence[Claim]) -> FloatArray:
     """Return for every claim on a step the peak arithmetic that would take just its time, TFLOP/s."""
-    technology, one = Technology(subject.spec.technology), np.ones(1)
+    technology, one = Technology(subject.spec.technology, library_of(subject.spec.library)), np.ones(1)
     stack = software(Choice.of(subject.stack), technology)
     found = []
     for claim in claims:
@@ -121,7 +121,7 @@ def consistent_rates(
     Returns:
         The table of `RatesSet` with a column ``consistent``, and the claims that say nothing of rates.
     """
-    technology = Technology(subject.spec.technology)
+    technology = Technology(subject.spec.technology, library_of(subject.spec.library))
     stack = software(Choice.of(subject.stack), technology)
     ideal = software(Choice.of("ideal"), technology)
     rows = len(weight_bits)
@@ -203,7 +203,7 @@ class _Asked:
         workload = subject.spec.workloads[name]
         weight_bits, kv_bits, tflops = rates
         serving = Serving(
-            load_library().model(workload.model),
+            technology.library.model(workload.model),
             np.array([float(workload.batch)]),
             np.array([float(workload.prompt_tokens)]),
             np.array([float(workload.output_tokens)]),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from dse.errors import Fault, SpecError
 from dse.spec import Spec
 from dse.spec.reader import read_spec
@@ -35,7 +35,7 @@ class Tree:
     """
 
     def __init__(self, root: Node) -> None:
-        self.root, self.library = root, load_library()
+        self.root, self.library = root, shipped_library()
         self.faults: list[Fault] = []
         if not isinstance(root.value, dict):
             raise SpecError([Fault(root.place, "", quoted(root.plain()), f"a mapping with {', '.join(SECTIONS)}")])

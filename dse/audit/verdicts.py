@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from cost_models.library import load_library
 from cost_models.quantities import metric_of
 from cost_models.table import FloatArray, Table
-from cost_models.technology import Technology
 from dse.audit.records import ChipSubject, Claim, ClaimsFile, DesignSubject
 from dse.evaluate import Evaluator
 from dse.robustness.draws import joint_draws, spreads_of
@@ -122,17 +119,14 @@ class Court:
         subject = self.case.subjects[name]
         spec = subject.spec if isinstance(subject, DesignSubject) else self.case.spec
         plain = Evaluator(spec)
+        library = plain.technology.library
         typical = _metrics(plain, subject)
-        drawn = joint_draws(spreads_of(plain.technology.reads, spec.figures), draws=self.draws, seed=SEED)
-        sampled = _metrics(Evaluator(spec, Technology({**spec.technology, **drawn})), subject)
-        peak = {**spec.technology, **self._perfect}
-        bound = _metrics(Evaluator(spec, Technology(peak)), _ideal(subject))
+        drawn = joint_draws(spreads_of(plain.technology.reads, spec.figures, library), draws=self.draws, seed=SEED)
+        sampled = _metrics(Evaluator(spec, drawn), subject)
+        # Long reads reach the peak of every memory.
+        peak = {path: 1.0 for path in library.figures if path.endswith(".efficiency_stream")}
+        bound = _metrics(Evaluator(spec, peak), _ideal(subject))
         return _Predicted(typical, sampled, bound)
-
-    @cached_property
-    def _perfect(self) -> dict[str, float]:
-        """Figures by which long reads reach the peak of every memory."""
-        return {path: 1.0 for path in load_library().figures if path.endswith(".efficiency_stream")}
 
 
 def _ideal(subject: object) -> object:

@@ -10,7 +10,7 @@ import numpy as np
 from cost_models.chip_execution import chip_execution
 from cost_models.cost import Economics
 from cost_models.evaluate import ChipSetup, serve_chip
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.machine import Machine
 from cost_models.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.silicon import fill_defaults
@@ -57,7 +57,7 @@ def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
     """
     entry = evaluator.spec.baselines[baseline]
     served = {name: evaluator.serve_baseline(entry, name) for name in evaluator.spec.workloads}
-    settings = _chip_settings(entry.setup, entry.count)
+    settings = _chip_settings(entry.setup, entry.count, evaluator.technology.library)
     return _explain_served(baseline, settings, served, evaluator.technology)
 
 
@@ -92,21 +92,21 @@ def explain_chip(
     technology = technology or Technology()
     setup = ChipSetup(chip, weight_format, kv_bits, act_bits, stack=stack)
     served = serve_chip(setup, replace(workload_of(name, workload), n_chips=float(n_chips)), technology)
-    settings = _chip_settings(setup, n_chips)
+    settings = _chip_settings(setup, n_chips, technology.library)
     return _explain_served(f"{n_chips}x {chip}", settings, {name: served}, technology)
 
 
-def _chip_settings(setup: ChipSetup, n_chips: int) -> dict[str, float | str | None]:
-    form = load_library().weight_format(setup.weight_format)
-    way = chip_execution(setup.entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution)
+def _chip_settings(setup: ChipSetup, n_chips: int, library: Library) -> dict[str, float | str | None]:
+    entry, form = setup.entry(library), library.weight_format(setup.weight_format)
+    way = chip_execution(entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution)
     return {
-        "chip": setup.entry.key,
+        "chip": entry.key,
         "chips": float(n_chips),
         "weight_format": setup.weight_format,
         "weight_execution": way.way,
         "kv_bits": float(setup.kv_bits),
         "act_bits": float(setup.act_bits),
-        "stack": setup.stack_name,
+        "stack": setup.stack_name(library),
     }
 
 
@@ -123,7 +123,7 @@ def _explain_served(
         margins[f"{workload}.capacity"] = number(capacity_margin(one))
     first = next(iter(served.values()))
     weight_bits = np.asarray(first.formats.weight_bits)
-    metrics = design_metrics(first.machine, weight_bits, krw_per_usd=Economics().krw_per_usd)
+    metrics = design_metrics(first.machine, weight_bits, krw_per_usd=Economics.of(technology.library).krw_per_usd)
     return Explanation(
         name=name,
         settings=settings,

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cost_models.library import use_library
 from cost_models.table import Setting, Table
 from dse.errors import NOWHERE, Fault, Place, RunError, SpecError
 from dse.evaluate import Evaluator
@@ -159,14 +158,13 @@ def _faults_of_keys(tree: Node, keys: Mapping[str, Node]) -> Iterable[Fault]:
 def _read(
     parts: Mapping[str, Node], place: Place, text: str, directories: Sequence[Path]
 ) -> tuple[Spec | None, list[Fault]]:
-    """Return the sweep made of the parts, or its faults, named by what people wrote; its library is in use then."""
+    """Return the sweep made of the parts, or its faults, named by what people wrote."""
     rest = {
         "objectives": node_of([{"metric": "tdp_w", "direction": "minimize"}]),
         "search": node_of({"sampler": "grid"}),
     }
     try:
         tree, library, additions = with_additions(Node({**parts, **rest}, place), directories)
-        use_library(library)
         return read_spec(tree, text, library).model_copy(update={"library": additions}), []
     except SpecError as error:
         return None, [replace(fault, path=re.sub(r"^space\b", "design", fault.path)) for fault in error.faults]

@@ -62,6 +62,7 @@ def plot_run(
     from dse.plots.scene import Pick
     from dse.plots.space import draw_hypervolume, draw_pareto_3d, draw_sensitivity
     from dse.plots.style import drawing
+    from dse.spec.additions import library_of
 
     paths: list[Path] = []
     chief = default_pick(str(pick["name"]) for pick in run.picks) or ""
@@ -75,7 +76,11 @@ def plot_run(
             picks, baselines = explanations_of(run)
             name = next(text for text in picks if Pick((chief,), {}).text in text.split(", "))
             paths += draw_rooflines(name, picks[name], baselines, folder, wanted) if "roofline" in chosen else []
-            paths += draw_floorplan(name, picks[name], folder, wanted) if "floorplan" in chosen else []
+            paths += (
+                draw_floorplan(name, picks[name], library_of(run.spec.library), folder, wanted)
+                if "floorplan" in chosen
+                else []
+            )
             paths += draw_breakdowns(picks, baselines, folder, wanted) if "breakdown" in chosen else []
         if "latency" in chosen and run.picks:
             design = next(pick["design"] for pick in run.picks if pick["name"] == chief)

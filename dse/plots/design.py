@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.table import Column, FloatArray, Setting, Table
 from dse.evaluate import Evaluator
 from dse.explain import Explanation
@@ -33,10 +33,12 @@ class _Box:
     height: float
 
 
-def draw_floorplan(name: str, design: Explanation, folder: Path, formats: Sequence[str]) -> list[Path]:
+def draw_floorplan(
+    name: str, design: Explanation, library: Library, folder: Path, formats: Sequence[str]
+) -> list[Path]:
     """Draw the die to scale: interfaces along the edge that they take, blocks inside in proportion. Not a layout."""
     areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]
-    ratio = load_library().figures["floorplan.aspect_ratio"].typ
+    ratio = library.figures["floorplan.aspect_ratio"].typ
     width = float(np.sqrt(sum(areas.values()) * ratio))
     height = width / ratio
     rim, inset = _rim(areas, edges, width, height)
@@ -136,7 +138,7 @@ def draw_latency(
     """Draw time per token against the batch, a line per context, for every workload that decodes; return the files."""
     paths = []
     for workload, entry in evaluator.spec.workloads.items():
-        if load_library().models[entry.model].encoder:
+        if evaluator.technology.library.models[entry.model].encoder:
             continue
         values, first = _latencies(evaluator, design, workload)
         figure = new_figure(7.2, 4.6)

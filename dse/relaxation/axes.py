@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Parameter
 from dse.errors import SpecError
 from dse.spec import FixedSpec, ParameterSpec, RangeSpec, Spec, ValuesSpec, parse_spec
+from dse.spec.additions import library_of
 
 FACTOR = 4.0
 """A numeric range is widened to this many times its highest and one such part of its lowest value."""
@@ -29,12 +30,12 @@ def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
     that stands for something real. Axes that cannot be widened, or only against the sweep's own conditions, are left
     out.
     """
-    data = spec.resolved()
+    data, library = spec.resolved(), library_of(spec.library)
     for axis, entries in parse_spec(data).space.items():
         parameter = PARAMETERS.get(axis) or WORKLOAD_FIELDS.get(axis.rpartition(".")[2])
         if parameter is None or axis in KEPT or "." in axis:
             continue
-        widened = [_widened(parameter, entry) for entry in entries]
+        widened = [_widened(parameter, entry, library) for entry in entries]
         if all(one is None for one in widened):
             continue
         written = [
@@ -54,11 +55,11 @@ def _when(entry: ParameterSpec) -> dict[str, Any]:
     return {"when": {name: list(values) for name, values in entry.when.items()}} if entry.when else {}
 
 
-def _widened(parameter: Parameter, entry: ParameterSpec) -> tuple[dict[str, Any], str] | None:
+def _widened(parameter: Parameter, entry: ParameterSpec, library: Library) -> tuple[dict[str, Any], str] | None:
     """Return a declaration with more values and those values in words; None where there are none."""
     if parameter.is_choice:
         held = _values(entry)
-        more = [name for name in _names(parameter) if name not in held]
+        more = [name for name in _names(parameter, library) if name not in held]
         return ({"values": [*held, *more]}, ", ".join(more)) if more else None
     if isinstance(entry, RangeSpec):
         low, high = entry.bounds
@@ -79,10 +80,10 @@ def _widened(parameter: Parameter, entry: ParameterSpec) -> tuple[dict[str, Any]
     below, above = np.geomspace(wide_low, low, LEVELS), np.geomspace(high, wide_high, LEVELS)
     added = [float(round(value)) if parameter.integer else float(f"{value:.4g}") for value in (*below, *above)]
     if parameter.name == "memory_device_gib":
-        sizes = {float(size) for memory in load_library().memories.values() for size in memory.package_gib}
+        sizes = {float(size) for memory in library.memories.values() for size in memory.package_gib}
         added = sorted(sizes)
     if parameter.name == "memory_device_bits":
-        added = sorted({float(bits) for memory in load_library().memories.values() for bits in memory.package_bits})
+        added = sorted({float(bits) for memory in library.memories.values() for bits in memory.package_bits})
     values = sorted(dict.fromkeys([*numbers, *added]))
     if values == sorted(numbers):
         return None
@@ -100,8 +101,7 @@ def _ends(parameter: Parameter, low: float, high: float) -> tuple[float, float]:
     return (max(1.0, float(np.ceil(least))), float(np.floor(most))) if parameter.integer else (least, most)
 
 
-def _names(parameter: Parameter) -> list[str]:
-    library = load_library()
+def _names(parameter: Parameter, library: Library) -> list[str]:
     known: Mapping[str, Any] | tuple[str, ...]
     known = getattr(library, parameter.section) if parameter.section else parameter.names
     if parameter.section == "weight_formats":

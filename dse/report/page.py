@@ -10,7 +10,6 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from cost_models.library import load_library
 from cost_models.table import evenly
 from dse.compare import baseline_words
 from dse.evaluate import Evaluator
@@ -29,6 +28,7 @@ from dse.report.designs import (
 from dse.report.packing import Packable, packed, packed_columns, rounded
 from dse.results.provenance import library_hash, package_versions, source_commit
 from dse.results.store import StoredRun, designs_of
+from dse.spec.additions import library_of
 from dse.terminal.summary import asked, pick_words, unit_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
     drawn = uncertainty.drawn_picks(run)
     data, blobs = _data(run, evaluator, shown_designs(run, points), drawn)
     comparison = sections.comparison_section(run, evaluator)
-    library = load_library()
+    library = evaluator.technology.library
     figures = [(path, library.figures[path]) for path in sorted(evaluator.technology.reads)]
     return _filled(
         _template("page.html"),
@@ -71,7 +71,7 @@ def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
             "binding": sections.binding_section(run),
             "comparison": comparison,
             "figures": ("" if drawn is None else uncertainty.uncertainty_section(run, drawn))
-            + sections.figures_section(figures),
+            + sections.figures_section(figures, library.sources),
             "provenance": sections.provenance_section(run),
             "data": _json(data),
             "designs": blobs["designs"],
@@ -148,7 +148,7 @@ def _data(
 def is_stale(run: StoredRun) -> bool:
     """Return whether the library or the program is another than that of the run."""
     then = run.manifest["packages"].get("llm-chip-dse"), run.manifest.get("commit"), run.manifest["library_sha256"]
-    return then != (package_versions().get("llm-chip-dse"), source_commit(), library_hash())
+    return then != (package_versions().get("llm-chip-dse"), source_commit(), library_hash(library_of(run.spec.library)))
 
 
 def _details(run: StoredRun, evaluator: Evaluator, table: pd.DataFrame) -> tuple[dict[str, Any], str]:
@@ -198,6 +198,7 @@ def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
         ],
         "units": {name: unit_of(name) for name in shown},
         "floorplan": {
-            path: load_library().figures[f"floorplan.{path}"].typ for path in ("aspect_ratio", "usable_edge_share")
+            path: library_of(spec.library).figures[f"floorplan.{path}"].typ
+            for path in ("aspect_ratio", "usable_edge_share")
         },
     }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cost_models.library import Figure, load_library
+from cost_models.library import Figure, Source
 from dse.compare import compare
 from dse.errors import RunError
 from dse.evaluate import Evaluator
@@ -68,9 +68,8 @@ def comparison_section(run: StoredRun, evaluator: Evaluator) -> str:
     return "".join(parts)
 
 
-def figures_section(figures: Sequence[tuple[str, Figure]]) -> str:
+def figures_section(figures: Sequence[tuple[str, Figure]], sources: Mapping[str, Source]) -> str:
     """Return every figure of the library that the picks depend on, with range, year, confidence and sources."""
-    sources = load_library().sources
     rows = tuple(
         (
             path,

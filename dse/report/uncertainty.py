@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from dse.report import markup
 from dse.results.store import StoredRun
 from dse.robustness.files import RobustRun
 from dse.robustness.stored import robust_run
+from dse.spec.additions import library_of
 from dse.terminal.robustness import chances_table, drawn_words, inputs_table, intervals_table
 from dse.terminal.tables import Table, number_text, percent_text
 
@@ -61,12 +62,12 @@ def uncertainty_section(run: StoredRun, found: RobustRun) -> str:
         markup.bullets(drawn_words(found)),
         markup.table(chances_table(found, run.spec)),
         markup.folded("Intervals of every pick", markup.table(intervals_table(found, run.spec))),
-        markup.table(_mattered(found)),
+        markup.table(_mattered(found, library_of(run.spec.library))),
         markup.folded("The same metric by metric, with shares of the variance", markup.table(inputs_table(found))),
     ])  # fmt: skip
 
 
-def _mattered(found: RobustRun) -> Table:
+def _mattered(found: RobustRun, library: Library) -> Table:
     """Return the figures that move the analysed design most, by the largest relative swing of any watched metric."""
     largest: dict[str, tuple[float, Any]] = {}
     for swing in found.swings:
@@ -74,7 +75,6 @@ def _mattered(found: RobustRun) -> Table:
         for path in swing.input.paths:
             if share > largest.get(path, (0.0, None))[0]:
                 largest[path] = (share, swing)
-    library = load_library()
     ranked = sorted(largest.items(), key=lambda item: (-item[1][0], item[0]))[:MOST_FIGURES]
     rows = []
     for path, (share, swing) in ranked:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.quantities import METRICS, PARAMETERS
 from cost_models.table import FloatArray, Setting, Table
 from dse.evaluate import Evaluation, Evaluator
@@ -80,7 +80,7 @@ def best_changes(
     wanted = list(goals) or [objective.metric for objective in spec.objectives]
     if not goals:
         wanted += [f"{workload}.{metric}" for workload in spec.workloads for metric in _HEADLINE]
-    moved = _moved(settings, space)
+    moved = _moved(settings, space, evaluator.technology.library)
     rows = [dict(settings), *({**settings, name: value} for name, value in moved)]
     judged = evaluator.evaluate(Table.from_settings(*rows))
     changes = []
@@ -129,7 +129,7 @@ def _best(
     )
 
 
-def _moved(settings: Mapping[str, Setting], space: Space | None) -> list[tuple[str, Setting]]:
+def _moved(settings: Mapping[str, Setting], space: Space | None, library: Library) -> list[tuple[str, Setting]]:
     """Return every (parameter, other value) that is tried."""
     moved: list[tuple[str, Setting]] = []
     if space is not None:
@@ -137,14 +137,13 @@ def _moved(settings: Mapping[str, Setting], space: Space | None) -> list[tuple[s
             if name in settings:
                 moved += [(name, value) for value in axis_values(space, name, MOST_VALUES) if value != settings[name]]
         return moved
-    library = load_library()
     for name, value in settings.items():
         parameter = PARAMETERS.get(name)
         if parameter is None:
             continue
         if isinstance(value, str):
             known = tuple(getattr(library, parameter.section)) if parameter.section else parameter.names
-            moved += [(name, other) for other in known if other != value and not _hypothetical(name, other)]
+            moved += [(name, other) for other in known if other != value and not _hypothetical(name, other, library)]
             continue
         numbers = [value * step for step in STEPS]
         numbers = [float(max(1, round(number))) if parameter.integer else number for number in numbers]
@@ -157,9 +156,8 @@ def _allowed(parameter: object, number: float, value: float) -> bool:
     return number != value and low < number <= high
 
 
-def _hypothetical(name: str, other: str) -> bool:
+def _hypothetical(name: str, other: str, library: Library) -> bool:
     """Tell whether a name stands for something that does not exist: it must not be proposed."""
-    library = load_library()
     if name == "weight_format":
         return library.weight_format(other).hypothetical
     return name == "stack"

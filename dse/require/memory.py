@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 
 from cost_models.area import perimeter_mm
-from cost_models.library import load_library
 from cost_models.memory import memory_system
 from cost_models.table import Choice
 from dse.evaluate import Evaluator
@@ -88,7 +87,7 @@ def memory_options(
         need: what must be delivered.
         lines: per target of a decode step, bytes/s at 0 bits per weight and further bytes/s per bit.
     """
-    library = load_library()
+    library = evaluator.technology.library
     grades = axis_values(space, "memory") if "memory" in space.parameters else ["lpddr5x_9600"]
     options = []
     for grade in map(str, grades):

@@ -15,7 +15,6 @@ import numpy as np
 
 from cost_models.compression import stored_bits
 from cost_models.envelope import envelope_machine, least_work
-from cost_models.library import load_library
 from cost_models.machine import Machine
 from cost_models.passes import decode_pass, prefill_pass
 from cost_models.roofline import Formats
@@ -193,7 +192,7 @@ def _needs(evaluator: Evaluator, space: Space, targets: list[Target]) -> list[Ne
     form = formats["weight_format"]
     assert isinstance(form, Choice)
     names = np.broadcast_to(form.names(), (rows,))
-    library = load_library()
+    library = evaluator.technology.library
     quality = _quality_met(evaluator, judged.margins, rows)
     ratios = [judged.metrics[f"{name}.perplexity_ratio"] for name in evaluator.spec.workloads]
     kv_bits = np.broadcast_to(numbers_of(formats["kv_bits"]), (rows,))

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from dse.results.yaml_text import yaml_text
 from dse.spec import Spec
+from dse.spec.additions import library_of
 
 _PACKAGES = (
     "llm-chip-dse",
@@ -57,9 +58,9 @@ def text_hash(*texts: str) -> str:
     return digest.hexdigest()
 
 
-def library_hash() -> str:
+def library_hash(library: Library) -> str:
     """Return the SHA-256 of the files of the technology library, names included."""
-    folder = load_library().directory
+    folder = library.directory
     files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".csv"})
     return text_hash(*(text for path in files for text in (path.relative_to(folder).as_posix(), path.read_text())))
 
@@ -83,9 +84,9 @@ def source_commit() -> str | None:
     return ask("describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*")
 
 
-def figures_by_confidence(paths: Iterable[str]) -> dict[str, list[str]]:
+def figures_by_confidence(paths: Iterable[str], library: Library) -> dict[str, list[str]]:
     """Return the figures that a run has read, by their confidence: high, medium, low."""
-    figures = load_library().figures
+    figures = library.figures
     found: dict[str, list[str]] = {"high": [], "medium": [], "low": []}
     for path in sorted(paths):
         found[figures[path].confidence].append(path)
@@ -102,9 +103,10 @@ def resolved_text(spec: Spec, figures_read: Iterable[str]) -> str:
         spec: the sweep.
         figures_read: paths of the figures that the models asked for.
     """
+    figures = library_of(spec.library).figures
     lines = ["", "# Figures of the library that this run read: value (low to high) unit [sources, year, confidence]"]
     for path in sorted(figures_read):
-        figure = load_library().figures[path]
+        figure = figures[path]
         ends = f" ({figure.low:g} to {figure.high:g})" if figure.low is not None and figure.high is not None else ""
         replaced = f", replaced by {spec.technology[path]:g} here" if path in spec.technology else ""
         cited = ", ".join([*figure.sources, *([str(figure.year)] if figure.year else []), figure.confidence])

@@ -27,6 +27,7 @@ from dse.robustness.intervals import Robustness, figures_of, robustness
 from dse.robustness.sensitivity import swings_of, variance_shares
 from dse.robustness.stored import watched
 from dse.spec import Spec
+from dse.spec.additions import library_of
 
 DISTANCES = (0.02, 0.05, 0.1, 0.2, 0.3)
 """Relative distances to the limits at which further designs are taken: the best that keep each."""
@@ -160,7 +161,7 @@ def _robust_run(
     subject = next(pick for pick in outcome.picks if pick.name == named)
     asked = spec.robustness
     assert asked is not None
-    spreads = spreads_of(figures_of(spec, [subject.design]), spec.figures)
+    spreads = spreads_of(figures_of(spec, [subject.design]), spec.figures, library_of(spec.library))
     swings = swings_of(spec, subject.design, spreads, watched(spec))
     front = outcome.front.ids if outcome.front is not None else np.zeros(0, dtype=np.int64)
     return RobustRun(

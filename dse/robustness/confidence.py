@@ -12,6 +12,7 @@ from dse.robustness.draws import spreads_of
 from dse.robustness.intervals import figures_of
 from dse.robustness.sensitivity import Swing, swings_of
 from dse.spec import Spec
+from dse.spec.additions import library_of
 
 MUCH = 0.1
 """Relative change of a metric from which a figure is said to carry it."""
@@ -36,7 +37,7 @@ def weak_points(spec: Spec, design: Mapping[str, Setting]) -> list[WeakPoint]:
     A figure counts where an end of its range breaks a constraint that the design meets, or moves an objective by
     more than `MUCH` of its value, everything else at its typical value.
     """
-    spreads = spreads_of(figures_of(spec, [design]), spec.figures)
+    spreads = spreads_of(figures_of(spec, [design]), spec.figures, library_of(spec.library))
     labels = [one.label for one in spec.constraints]
     broken, wide = [], []
     for swing in swings_of(spec, design, spreads, [*labels, *dict.fromkeys(one.metric for one in spec.objectives)]):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from cost_models.library import Figure, Library, load_library
+from cost_models.library import Figure, Library
 from cost_models.table import FloatArray
 from dse.spec import FigureSpec
 
@@ -66,17 +66,14 @@ def triangular_quantile(probability: FloatArray | float, low: float, mode: float
     return np.where(p * span <= mode - low, rising, falling)
 
 
-def spreads_of(
-    paths: Iterable[str], replaced: Mapping[str, FigureSpec], library: Library | None = None
-) -> list[Spread]:
+def spreads_of(paths: Iterable[str], replaced: Mapping[str, FigureSpec], library: Library) -> list[Spread]:
     """Return how each figure with a range is drawn, in the order of their paths; figures without a range are left out.
 
     Args:
         paths: figures.
         replaced: figures that the sweep replaces: with their range there, or fixed where they have none.
-        library: the library; the shipped one where None.
+        library: where the figures stand.
     """
-    library = library or load_library()
     spreads = []
     for path in sorted(set(paths)):
         own = replaced.get(path)

@@ -64,7 +64,8 @@ def carried_rows(
     for grade in grades:
         for area in areas_mm2:
             typical, technology = _carried(grade, area, Technology())
-            drawn = joint_draws(spreads_of(technology.reads, {}), draws=draws, seed=seed)
+            spreads = spreads_of(technology.reads, {}, technology.library)
+            drawn = joint_draws(spreads, draws=draws, seed=seed)
             peaks, _ = _carried(grade, area, Technology(drawn))
             low, high = np.quantile(np.broadcast_to(peaks.gbps, draws), (0.1, 0.9))
             rows.append(

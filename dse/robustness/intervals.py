@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from cost_models.quantities import TECHNOLOGY_PREFIX
 from cost_models.table import Designs, FloatArray, Setting, Table
-from cost_models.technology import Technology
 from dse.evaluate import Evaluation, Evaluator
 from dse.front import nondominated
 from dse.robustness.draws import Spread, joint_draws, spreads_of
 from dse.spec import Spec
+from dse.spec.additions import library_of
 
 QUANTILES = (0.1, 0.5, 0.9)
 """Probabilities of the quantiles that are kept: P10, P50, P90."""
@@ -80,11 +80,11 @@ def robustness(
         progress: told after every few designs.
     """
     nominal, paths = _nominal(spec, designs)
-    spreads = spreads_of(paths, spec.figures)
+    spreads = spreads_of(paths, spec.figures, library_of(spec.library))
     drawn = joint_draws(spreads, draws=draws, seed=seed)
     at_once = max(1, min(len(designs), ROWS_AT_ONCE // draws))
     tiled = {path: np.tile(values, at_once) for path, values in drawn.items()}
-    evaluator = Evaluator(spec, Technology({**spec.technology, **tiled}))
+    evaluator = Evaluator(spec, tiled)
     met: list[_Met | None] = [None] * len(designs)
     # Designs of the same names stand together: a column of one name is the quicker to look up.
     order = sorted(range(len(designs)), key=lambda place: (_names(designs[place]), place))

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from cost_models.table import FloatArray, Setting, Table
-from cost_models.technology import Technology
 from dse.evaluate import Evaluator
 from dse.robustness.draws import Spread
 from dse.spec import Spec
@@ -172,7 +171,7 @@ def _metrics(
     spec: Spec, design: Mapping[str, Setting], columns: Mapping[str, FloatArray], metrics: Sequence[str]
 ) -> FloatArray:
     """Return ``(metrics, rows)`` of one design under columns of figures."""
-    found = Evaluator(spec, Technology({**spec.technology, **columns})).evaluate(Table.from_settings(design))
+    found = Evaluator(spec, columns).evaluate(Table.from_settings(design))
     rows = len(next(iter(columns.values())))
     known = {**found.margins, **found.metrics}
     return np.array([np.broadcast_to(known[name], rows) for name in metrics])

@@ -17,6 +17,7 @@ from dse.robustness.files import RobustRun
 from dse.robustness.intervals import DRAWS, Counted, figures_of, robustness
 from dse.robustness.sensitivity import swings_of, variance_shares
 from dse.spec import Spec
+from dse.spec.additions import library_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,7 @@ def robust_run(
     designs = designs_of(run.spec, table).to_settings()
     found = robustness(run.spec, designs, draws=draws, seed=seed, progress=progress)
     design = designs[ids.index(subject[0])] if subject[0] in ids else run.settings(subject[0])
-    spreads = spreads_of(figures_of(run.spec, [design]), run.spec.figures)
+    spreads = spreads_of(figures_of(run.spec, [design]), run.spec.figures, library_of(run.spec.library))
     swings = variance_shares(run.spec, design, swings_of(run.spec, design, spreads, watched(run.spec)), seed=seed)
     return RobustRun(
         ids=ids,

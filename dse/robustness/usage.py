@@ -13,7 +13,6 @@ import numpy as np
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Library
 from cost_models.table import Setting, Table
-from cost_models.technology import Technology
 from dse.evaluate import Evaluator
 from dse.spec import Spec, parse_spec
 from dse.spec.additions import library_of
@@ -136,11 +135,10 @@ def _moved(
     added: tuple[Path, ...], path: str, values: Mapping[str, float]
 ) -> Iterator[tuple[str, dict[str, tuple[float, ...]]]]:
     """Yield for each probe the metrics and limits at the three values of a figure, where it was read at all."""
-    technology = Technology({path: np.array(list(values.values()))})
     spec = _probe_sweep(added)
-    evaluator = Evaluator(spec, technology)
+    evaluator = Evaluator(spec, {path: np.array(list(values.values()))})
     reads = _reads_of_probes(added)
-    for name, probe in _probes(evaluator.library).items():
+    for name, probe in _probes(evaluator.technology.library).items():
         if path not in reads[name]:
             continue
         found = evaluator.evaluate(Table.from_settings(probe))

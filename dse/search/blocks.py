@@ -11,7 +11,6 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from cost_models.library import use_library
 from cost_models.table import Designs, Table
 from dse.evaluate import Evaluation, Evaluator
 from dse.modelling.user_model import UserModel
@@ -24,7 +23,6 @@ from dse.search.allocator import keep_freed_memory
 from dse.search.pruning import Tables
 from dse.space import Space
 from dse.spec import Spec
-from dse.spec.additions import library_of
 
 BLOCK_ROWS = 1 << 18
 """Most rows of one block: a second's work, so that little is lost and many cores share it evenly."""
@@ -69,7 +67,6 @@ class Work:
 
     def __init__(self, spec: Spec) -> None:
         keep_freed_memory()
-        use_library(library_of(spec.library))
         self.spec, self.space, self.evaluator = spec, Space(spec), Evaluator(spec, model=model_of(spec))
         self.sampler: Sampler = sampler_of(spec, self.space)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_models.library import Library, shipped_library, use_library
+from cost_models.library import Library, shipped_library
 from dse.errors import SpecError
 from dse.spec.additions import with_additions
 from dse.spec.files import apply_overrides, read_tree
@@ -47,7 +47,7 @@ __all__ = [
 
 
 def load_spec(path: Path | str, *, overrides: Sequence[str] = (), library: Sequence[Path | str] = ()) -> Spec:
-    """Return the sweep that a file describes; models read its library from then on.
+    """Return the sweep that a file describes.
 
     Args:
         path: the YAML file; what it ``extends`` is found beside it.
@@ -66,13 +66,12 @@ def load_spec(path: Path | str, *, overrides: Sequence[str] = (), library: Seque
 
 
 def _read(tree: Node, text: str, overrides: Sequence[str], directories: Sequence[Path | str]) -> Spec:
-    """Return the sweep of a tree with what it adds to the library, which is in use from then on."""
+    """Return the sweep of a tree with what it adds to the library."""
     changed = apply_overrides(tree, overrides, shipped_library().figures)
     changed, library, additions = with_additions(changed, [Path(directory) for directory in directories])
     if additions and overrides:
         # Figures that were added are keys of one piece, as those of the shipped library are.
         changed, _, _ = with_additions(apply_overrides(tree, overrides, library.figures))
-    use_library(library)
     return read_spec(changed, text, library).model_copy(update={"library": additions})
 
 

@@ -119,7 +119,7 @@ class _Reader:
             workloads=workloads,
             mix=mix,
             space=space,
-            economics=economics.resolved(),
+            economics=economics.resolved(self.library),
             figures=figures,
             objectives=tuple(objectives.values()),
             constraints=tuple(one for one in constraints.values() if one.metric != MEETS_ALL),

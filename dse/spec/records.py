@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from cost_models.cost import Economics, YieldModel
 from cost_models.evaluate import ChipSetup
+from cost_models.library import Library
 from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS
 from dse.errors import NOWHERE, Place
 from dse.spec.fields import (
@@ -210,9 +211,9 @@ class EconomicsSpec(Record):
     krw_per_usd: Annotated[float, number(low=0, open_low=True)] | None = None
     yield_model: Annotated[str, word_of(get_args(YieldModel))] | None = None
 
-    def resolved(self) -> Economics:
+    def resolved(self, library: Library) -> Economics:
         """Return the terms with the library's figures filled in."""
-        return Economics(**self.model_dump(exclude_none=True))
+        return Economics.of(library, **self.model_dump(exclude_none=True))
 
 
 class ShareSpec(Record):

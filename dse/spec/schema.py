@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cost_models.library import Library, load_library
+from cost_models.library import Library
 from cost_models.quantities import MEETS_ALL, METRICS, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
 from dse.spec.fields import known_names
 from dse.spec.model import ModelSpec
@@ -48,13 +48,12 @@ _MODEL_FIELDS: Schema = {
 _ADDITION: Schema = {"type": ["string", "object"], "description": "a directory of entries, or the entries themselves"}
 
 
-def sweep_schema(library: Library | None = None) -> Schema:
+def sweep_schema(library: Library) -> Schema:
     """Return the JSON Schema (draft 2020-12) of a sweep file.
 
     Args:
-        library: whose names are known; the library in use where None. Names that a sweep itself adds are not.
+        library: whose names are known. Names that a sweep itself adds are not.
     """
-    library = library or load_library()
     design = [name for name, metric in METRICS.items() if metric.scope == "design"]
     workload = [name for name, metric in METRICS.items() if metric.scope == "workload"]
     metric = {

@@ -8,7 +8,7 @@ import pandas as pd
 from cost_models.codes.lanes import block_correlation, lane_efficiency, observed_efficiency
 from cost_models.compression import stored_bits
 from cost_models.kernels import break_even_sparsity, crossover_rows, weight_only_gain
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from cost_models.metrics import workload_metrics
 from cost_models.table import Table
 from cost_models.technology import Technology
@@ -57,13 +57,13 @@ def pruning(context: Context) -> list[Section]:
 
 def _fitted_kernels(section: str) -> list[str]:
     """Return the kernels of a section of the library whose profiles were fitted to measured gains."""
-    named = {path.split(".")[1] for path in load_library().figures if path.startswith(f"{section}.")}
+    named = {path.split(".")[1] for path in shipped_library().figures if path.startswith(f"{section}.")}
     return sorted(named - set(UNFITTED))
 
 
 def _gpu_kernels() -> Section:
     """Sparse kernels of GPUs against dense ones, as published."""
-    library, technology = load_library(), Technology()
+    library, technology = shipped_library(), Technology()
     measured = pd.read_csv(library.data_file("spmm_gpu.csv"))
     kernels = _fitted_kernels("sparse_kernels")
     rows = [(kernel, f"{100 * float(break_even_sparsity(kernel, technology)):.3g} %") for kernel in kernels]
@@ -89,7 +89,7 @@ def _gpu_kernels() -> Section:
 
 def equal_blocks(context: Context) -> list[Section]:
     """Speed against compression when only stored bits change."""
-    library = load_library()
+    library = shipped_library()
     base = {name: entries[0].value for name, entries in context.spec.space.items() if hasattr(entries[0], "value")}
     forms = ("bf16", "int8_channel", "int4_g128", "xor_int4_s50", "xor_int3_s50", "vector_2bit")
     rows, numbers, series = [], {}, {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from dse.audit import ClaimsFile, Court, Verdict, load_claims
 from dse.evaluate import Evaluator
 from dse.plots.lines import Lines
@@ -59,7 +59,7 @@ class Context:
     @cached_property
     def case(self) -> ClaimsFile:
         """The founding claims."""
-        return load_claims(load_library().directory / "claims.yaml")
+        return load_claims(shipped_library().directory / "claims.yaml")
 
     @cached_property
     def court(self) -> Court:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from cost_models.evaluate import ChipSetup, serve_chip
-from cost_models.library import Chip, load_library
+from cost_models.library import Chip, shipped_library
 from cost_models.metrics import workload_metrics
 from cost_models.operating import Limits
 from cost_models.table import Table
@@ -155,7 +155,7 @@ GROUPS = (8, 16, 32, 64)
 
 def _generation(context: Context) -> Section:
     """Decompose what 64 GPUs of the next generation gain, one property after the other."""
-    library = load_library()
+    library = shipped_library()
     server, new = library.chip("h100_sxm"), library.chip("gb200")
     # Groups beyond one server are joined by InfiniBand.
     cluster = server.model_copy(update={"link_gbps": library.evidence["cluster_links.infiniband_ndr_gbps"].typ})

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from cost_models.kernels import break_even_sparsity, crossover_rows, sparse_gain, weight_only_gain
-from cost_models.library import load_library
 from cost_models.technology import Technology
 from dse.validate.results import Table
 from dse.validate.rows import Form, add_reason
@@ -63,7 +62,7 @@ def predict(rows: pd.DataFrame, form: Form, technology: Technology) -> pd.DataFr
     rows["predicted_gain"] = np.nan
     if form == "weight_only":
         rows["rows_m"] = pd.to_numeric(rows["batch_M"], errors="coerce")
-        figures = load_library().figures
+        figures = technology.library.figures
         ridges = {gpu: f"kernel_gpus.{gpu}.ridge_rows" for gpu in rows["gpu"].dropna().unique()}
         add_reason(rows, ~rows["gpu"].map(ridges).isin(list(figures)), "peaks of the GPU are not in the library")
         add_reason(rows, ~(rows["rows_m"] >= 1), "the batch is not a number")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cost_models.compression import stored_bits
-from cost_models.library import Chip, Model, load_library
+from cost_models.library import Chip, Library, Model
 from cost_models.machine import Machine
 from cost_models.parameters import count_parameters
 from cost_models.peaks import OPERAND_WIDTHS, peak_ops_per_s
@@ -48,7 +48,7 @@ def machines(rows: pd.DataFrame, technology: Technology) -> tuple[Machine, Float
 
     A chip without any published peak computes infinitely fast here: only its memory is predicted.
     """
-    library = load_library()
+    library = technology.library
     keys = list(zip(rows["chip"], rows["act_bits"].fillna(16.0), rows["kv_bits"].fillna(16.0), strict=True))
     distinct = list(dict.fromkeys(keys))
     place = {key: position for position, key in enumerate(distinct)}
@@ -73,18 +73,17 @@ def machines(rows: pd.DataFrame, technology: Technology) -> tuple[Machine, Float
     known = np.array([what.known for what in multiplied])[index]
     for name in ("linear_mac_per_s", "head_mac_per_s", "attention_mac_per_s"):
         columns[name] = np.where(known, columns[name], np.inf)
-    faster = _half_accumulation(rows)
+    faster = _half_accumulation(rows, library)
     columns["linear_mac_per_s"] = columns["linear_mac_per_s"] * faster
     columns["head_mac_per_s"] = columns["head_mac_per_s"] * faster
     columns["link_bytes_per_s"] = np.nan_to_num(columns["link_bytes_per_s"], nan=0.0)
     return Machine(**columns), np.array([what.bits for what in multiplied])[index], known
 
 
-def _half_accumulation(rows: pd.DataFrame) -> FloatArray:
+def _half_accumulation(rows: pd.DataFrame, library: Library) -> FloatArray:
     """Return how much faster 16-bit GEMMs are that accumulate in 16 bits, 1 where the stack does not."""
     if "stack" not in rows:
         return np.ones(len(rows))
-    library = load_library()
     factor = {name: 1.0 for name in rows["chip"].unique()}
     for name in factor:
         peaks = library.chip(name).peak_tops
@@ -94,23 +93,21 @@ def _half_accumulation(rows: pd.DataFrame) -> FloatArray:
     return np.where(half, rows["chip"].map(factor), 1.0)
 
 
-def stacks(rows: pd.DataFrame) -> tuple[Choice, list[bool]]:
+def stacks(rows: pd.DataFrame, library: Library) -> tuple[Choice, list[bool]]:
     """Return the stack of each row's software on its chip, and whether it is the software's own profile."""
-    library = load_library()
     pairs = list(zip(rows["software"], rows["chip"], strict=True))
-    table = {pair: stack_for_software(pair[0], library.chip(pair[1])) for pair in dict.fromkeys(pairs)}
+    table = {pair: stack_for_software(pair[0], library.chip(pair[1]), library) for pair in dict.fromkeys(pairs)}
     return Choice.of(*(table[pair][0] for pair in pairs)), [table[pair][1] for pair in pairs]
 
 
-def families(rows: pd.DataFrame) -> Choice:
+def families(rows: pd.DataFrame, library: Library) -> Choice:
     """Return the chip family of each row."""
-    library = load_library()
     return Choice.of(*rows["chip"]).translate(lambda name: library.chip(name).family)
 
 
-def generic_stack(chip: str) -> str:
+def generic_stack(chip: str, library: Library) -> str:
     """Return the generic stack of a chip's family."""
-    return default_stack(load_library().chip(chip))
+    return default_stack(library.chip(chip), library)
 
 
 def expert_share(model: Model) -> float:
@@ -119,13 +116,12 @@ def expert_share(model: Model) -> float:
     return count.experts / count.total
 
 
-def formats(model: Model, rows: pd.DataFrame, stack: Choice, operand_bits: FloatArray) -> Formats:
+def formats(model: Model, rows: pd.DataFrame, stack: Choice, operand_bits: FloatArray, library: Library) -> Formats:
     """Return the number formats of rows that serve one model.
 
     A model whose maker publishes its experts in a narrow format keeps the other weights at 16 bits, or, in files that
     quantise everything, at what the average over the file leaves for them.
     """
-    library = load_library()
     average = rows["weight_bits"].to_numpy(dtype=np.float64)
     whole = stack.map(lambda name: float(library.stack(name).quantises_head)) > 0
     body, expert = average, None

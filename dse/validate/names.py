@@ -7,7 +7,7 @@ import re
 
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import Library
 
 ALIASES = "aliases.csv"
 """Other names of chips and models, with the reason for each, in the library."""
@@ -43,9 +43,8 @@ def spellings(kind: str, name: str) -> list[str]:
     return list(dict.fromkeys(_plain(form) for form in forms if _plain(form)))
 
 
-@functools.cache
-def _known(kind: str) -> dict[str, str]:
-    library = load_library()
+@functools.lru_cache(maxsize=8)
+def _known(kind: str, library: Library) -> dict[str, str]:
     entries = library.chips if kind == "chip" else library.models
     known: dict[str, str] = {}
     aliases = pd.read_csv(library.data_file(ALIASES), dtype=str)
@@ -58,24 +57,24 @@ def _known(kind: str) -> dict[str, str]:
     return known
 
 
-@functools.cache
-def resolve(kind: str, name: str) -> str:
+def resolve(kind: str, name: str, library: Library) -> str:
     """Return the library's key for a name, the name itself where nothing is known by it.
 
     Args:
         kind: "chip" or "model".
         name: as a source spells it.
+        library: chips and models.
     """
-    library = load_library()
     if name in (library.chips if kind == "chip" else library.models):
         return name
-    known = _known(kind)
+    known = _known(kind, library)
     return next((known[form] for form in spellings(kind, name) if form in known), name)
 
 
-def nearest(kind: str, name: str) -> str:
+def nearest(kind: str, name: str, library: Library) -> str:
     """Return "; perhaps KEY" for the known name most like one that is not known, "" where none is."""
     from difflib import get_close_matches
 
-    found = get_close_matches(_plain(name), list(_known(kind)), n=1, cutoff=0.8)
-    return f"; perhaps {_known(kind)[found[0]]}" if found else ""
+    known = _known(kind, library)
+    found = get_close_matches(_plain(name), list(known), n=1, cutoff=0.8)
+    return f"; perhaps {known[found[0]]}" if found else ""

@@ -73,7 +73,7 @@ def predict(rows: pd.DataFrame, technology: Technology, *, stack: Choice | None 
     if not len(usable):
         return rows
     part = rows.loc[usable]
-    chosen, own = stacks(part)
+    chosen, own = stacks(part, technology.library)
     if stack is not None:
         chosen = stack[np.flatnonzero(rows["reason"] == "")]
     rows.loc[usable, "stack"] = chosen.names()
@@ -89,7 +89,7 @@ def predict(rows: pd.DataFrame, technology: Technology, *, stack: Choice | None 
             operand_bits=operand_bits,
             unpacked=(group["stored_bits"].to_numpy() < operand_bits - 0.5).astype(np.float64),
         )
-        stack_of_group = software(Choice.of(*group["stack"]), technology, families(group))
+        stack_of_group = software(Choice.of(*group["stack"]), technology, families(group, technology.library))
         ideal = software(Choice.of(*["ideal"] * len(group)), technology)
         predictor = PREDICTORS[str(kind)]
         rows.loc[index, "predicted_s"], _ = predictor(group, machine, stack_of_group, formats)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from cost_models.energy import pass_energy
-from cost_models.library import load_library
 from cost_models.passes import PassTime, decode_pass, prefill_pass
 from cost_models.roofline import Formats
 from cost_models.serving import Serving
@@ -47,7 +46,7 @@ def prepare(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     if "energy_uJ_per_call" in rows:
         rows["measured_j"] = rows["measured_j"].where(~single, rows["energy_uJ_per_call"] / 1e6)
     add_reason(rows, ~(rows["measured_j"] > 0), "no energy per output token or call is given")
-    add_reason(rows, ~single & ~rows["model"].fillna("").isin(list(load_library().models)), "model is not given")
+    add_reason(rows, ~single & ~rows["model"].fillna("").isin(list(technology.library.models)), "model is not given")
     add_reason(rows, ~single & ~(rows["batch"] > 0), "batch is not given")
     add_reason(rows, ~single & ~(rows["weight_bits"] > 0), "weight_bits is not given")
     prompt = rows["input_len"] if "input_len" in rows else pd.Series(np.nan, index=rows.index)
@@ -80,7 +79,7 @@ def predict(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     rows["stack"], rows["own_profile"] = "", False
     served = rows.index[(rows["reason"] == "") & (rows["quantity"] == "served")]
     if len(served):
-        chosen, own = stacks(rows.loc[served])
+        chosen, own = stacks(rows.loc[served], technology.library)
         rows.loc[served, "stack"], rows.loc[served, "own_profile"] = chosen.names(), own
         for _, part in rows.loc[served].groupby("model", sort=False):
             _predict_served(rows, part, technology)
@@ -112,11 +111,11 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
         technology: figures.
         timed: whether measured time replaces predicted time.
     """
-    model = load_library().model(part["model"].iloc[0])
+    model = technology.library.model(part["model"].iloc[0])
     machine, operand_bits, _ = machines(part, technology)
     stack = Choice.of(*part["stack"])
-    profile = software(stack, technology, families(part))
-    form = formats(model, part, stack, operand_bits)
+    profile = software(stack, technology, families(part, technology.library))
+    form = formats(model, part, stack, operand_bits, technology.library)
     column = {
         name: part[name].to_numpy(dtype=np.float64) for name in ("used_batch", "prompt", "output", "tensor", "replicas")
     }
@@ -167,10 +166,10 @@ def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Techn
         group = told.loc[index]
         machine, operand_bits, _ = machines(group, technology)
         form = Formats(group["stored_bits"].to_numpy(), 16.0, group["kv_bits"].to_numpy(), 16.0, operand_bits)
-        profile = software(Choice.of(*group["stack"]), technology, families(group))
+        profile = software(Choice.of(*group["stack"]), technology, families(group, technology.library))
         ran, time = operators.operator_time(group, machine, profile, form)
         seconds = time.total_s[0]
-        one = Serving(load_library().model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)
+        one = Serving(technology.library.model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)
         spent = pass_energy(
             PassTime(ran, time, time.total_s, np.zeros(len(group))),
             seconds,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.technology import Technology
 from dse.validate import score
 from dse.validate.results import Table
@@ -29,19 +29,19 @@ PEERS = {
 """Scores of other tools on the open dense NVIDIA rows, each on the rows that it can express."""
 
 
-def fitted_constants() -> dict[str, int]:
+def fitted_constants(library: Library) -> dict[str, int]:
     """Return how many constants of each stack were fitted on end-to-end rows."""
     counts: dict[str, int] = {}
-    for key, stack in load_library().stacks.items():
-        base = load_library().stacks[stack.base].parameters if stack.base else {}
+    for key, stack in library.stacks.items():
+        base = library.stacks[stack.base].parameters if stack.base else {}
         own = [f for name, f in stack.parameters.items() if base.get(name) is not f]
         counts[key] = sum(figure.note.startswith("fitted on") and "end-to-end" in figure.note for figure in own)
     return counts
 
 
-def _constants(rows: pd.DataFrame) -> int:
+def _constants(rows: pd.DataFrame, library: Library) -> int:
     """Return how many fitted constants the stacks of some rows have, those of their bases included."""
-    library, counts, needed = load_library(), fitted_constants(), set()
+    counts, needed = fitted_constants(library), set()
     for key in rows["stack"].unique():
         while key:
             needed.add(key)
@@ -85,7 +85,7 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
     static = score.collapse(usable[score.static_rows(usable)])
     if len(static):
         scores = _with_baseline(static)
-        constants = _constants(static)
+        constants = _constants(static, technology.library)
         tables.append(
             Table(
                 "static_headline",
@@ -98,7 +98,7 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
             Table("static_sources", "Static grade-A rows by source", scores.rename(index=score.QUANTITY_NAMES))
         )
         tables += _unseen(usable[score.static_rows(usable)], technology)
-        tables += _peers(usable)
+        tables += _peers(usable, technology.library)
     others = usable[(usable["batch_mode"] == "static") & usable["grade"].isin(["B", "C"])]
     if len(others):
         table = score.score(score.collapse(others), ("quantity", "source", "grade"))
@@ -138,7 +138,7 @@ def _unseen(rows: pd.DataFrame, technology: Technology) -> list[Table]:
         if not len(made):
             continue
         scores = score.score(score.collapse(made))
-        head = _headlines(scores, _constants(made))
+        head = _headlines(scores, _constants(made, technology.library))
         head["target"] = head.index.map(dict(zip(score.QUANTITY_NAMES.values(), target, strict=True)))
         by_source = ", ".join(
             f"{pair[0]} {pair[1]} {v:.1%}" for pair, v in zip(scores.index, scores["mdape"], strict=True)
@@ -147,8 +147,8 @@ def _unseen(rows: pd.DataFrame, technology: Technology) -> list[Table]:
     return tables
 
 
-def _peers(rows: pd.DataFrame) -> list[Table]:
-    chosen = rows[score.peer_rows(rows)]
+def _peers(rows: pd.DataFrame, library: Library) -> list[Table]:
+    chosen = rows[score.peer_rows(rows, library)]
     if not len(chosen):
         return []
     head = score.headline(score.score(score.collapse(chosen))).rename(index=score.QUANTITY_NAMES)
@@ -227,7 +227,7 @@ def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
         return tables
     power = score.score(watts, by, predicted="predicted_w")
     fitted = len(
-        {figure.typ for figure in load_library().figures.values() if figure.note.startswith("fitted on the power")}
+        {figure.typ for figure in technology.library.figures.values() if figure.note.startswith("fitted on the power")}
     )
     note = f"power while serving, median over sources of grades A and B: {_over_sources(power):.1%}; {fitted} constants"
     tables.append(Table("power", "Mean power", power, note))

@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cost_models.inference import decode_bound_s
-from cost_models.library import load_library
 from cost_models.machine import Machine
 from cost_models.passes import PassTime, decode_pass, prefill_pass
 from cost_models.roofline import Formats
@@ -99,7 +98,7 @@ def predict(
             rows[name] = np.nan
     rows["fits"] = None
     usable = rows.index[rows["reason"] == ""]
-    chosen, own = stacks(rows.loc[usable])
+    chosen, own = stacks(rows.loc[usable], technology.library)
     if stack is not None:
         chosen = stack[np.flatnonzero(rows["reason"] == "")]
         own = [True] * len(usable)
@@ -158,7 +157,7 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
 
 
 def _group(part: pd.DataFrame, technology: Technology) -> tuple[_Group, FloatArray]:
-    model = load_library().model(part["model"].iloc[0])
+    model = technology.library.model(part["model"].iloc[0])
     machine, operand_bits, known = machines(part, technology)
     column = {
         name: part[name].to_numpy(dtype=np.float64) for name in ("used_batch", "prompt", "output", "tensor", "stages")
@@ -175,7 +174,13 @@ def _group(part: pd.DataFrame, technology: Technology) -> tuple[_Group, FloatArr
         expert_spread=_expert_spread(part, technology),
     )
     stack = Choice.of(*part["stack"])
-    return _Group(serving, machine, formats(model, part, stack, operand_bits), stack, families(part)), known
+    return _Group(
+        serving,
+        machine,
+        formats(model, part, stack, operand_bits, technology.library),
+        stack,
+        families(part, technology.library),
+    ), known
 
 
 def _as_run(profile: Software, part: pd.DataFrame) -> Software:

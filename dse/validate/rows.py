@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from dse.errors import DseError
 from dse.validate.names import nearest, resolve
 
@@ -76,7 +76,7 @@ class Layout:
     remark: str = ""
 
 
-def read_measurements(path: Path) -> tuple[Form, pd.DataFrame]:
+def read_measurements(path: Path, library: Library) -> tuple[Form, pd.DataFrame]:
     """Return (form, rows) of a file; column ``reason`` says why a row cannot be predicted, "" where it can.
 
     Raises:
@@ -99,7 +99,7 @@ def read_measurements(path: Path) -> tuple[Form, pd.DataFrame]:
     if form == "excluded":
         rows["weight_bits"], rows["act_bits"], rows["kv_bits"] = 16.0, 16.0, 16.0
     if form not in ("weight_only", "sparse"):
-        _check_names(rows, form)
+        _check_names(rows, form, library)
     return form, rows
 
 
@@ -161,38 +161,43 @@ def add_reason(rows: pd.DataFrame, where: pd.Series, text: str | pd.Series) -> N
     rows.loc[at, "reason"] = text if isinstance(text, str) else text[at]
 
 
-def _resolve(rows: pd.DataFrame, kind: str) -> None:
+def _resolve(rows: pd.DataFrame, kind: str, library: Library) -> None:
     """Put the library's key in place of other spellings of chips or models, and note in ``read_as`` where it did."""
     told = [str(name) for name in rows[kind].fillna("")]
-    found = {name: resolve(kind, name) for name in set(told)}
+    found = {name: resolve(kind, name, library) for name in set(told)}
     said = list(rows["read_as"])
     notes = [f"{kind} {name!r} read as {found[name]}" if found[name] != name else "" for name in told]
     rows[kind] = pd.Series([found[name] or np.nan for name in told], index=rows.index, dtype=object)
     rows["read_as"] = ["; ".join(filter(None, pair)) for pair in zip(said, notes, strict=True)]
 
 
-def _perhaps(kind: str, names: pd.Series, rows: pd.DataFrame) -> pd.Series:
+def _perhaps(kind: str, names: pd.Series, rows: pd.DataFrame, library: Library) -> pd.Series:
     """Return for every row the known name most like its unknown one, as "; perhaps ...", "" for the other rows."""
-    found = {name: nearest(kind, name) for name in names.unique()}
+    found = {name: nearest(kind, name, library) for name in names.unique()}
     return pd.Series([found.get(name, "") for name in names.reindex(rows.index)], index=rows.index, dtype=object)
 
 
-def _check_names(rows: pd.DataFrame, form: Form) -> None:
-    library = load_library()
-    _resolve(rows, "chip")
+def _check_names(rows: pd.DataFrame, form: Form, library: Library) -> None:
+    _resolve(rows, "chip", library)
     chip = rows["chip"].fillna("")
     absent = ~chip.isin(list(library.chips))
-    add_reason(rows, absent, "chip " + chip.map(repr) + " is not in the library" + _perhaps("chip", chip[absent], rows))
+    add_reason(
+        rows,
+        absent,
+        "chip " + chip.map(repr) + " is not in the library" + _perhaps("chip", chip[absent], rows, library),
+    )
     held = [key for key, entry in library.chips.items() if entry.bandwidth_gbps and entry.capacity_gib]
     add_reason(rows, ~chip.isin(held), "bandwidth or capacity of the chip is not published")
     if form != "operators":
-        _resolve(rows, "model")
+        _resolve(rows, "model", library)
         model = rows["model"].fillna("")
         known = [key for key, entry in library.models.items() if entry.complete]
         absent = ~model.isin(known) if form != "energy" else ~model.isin([*known, ""])
         add_reason(rows, absent & model.isin(list(library.models)), "dimensions of the model are not public")
         add_reason(
-            rows, absent, "model " + model.map(repr) + " is not in the library" + _perhaps("model", model[absent], rows)
+            rows,
+            absent,
+            "model " + model.map(repr) + " is not in the library" + _perhaps("model", model[absent], rows, library),
         )
     if form == "requests":
         add_reason(rows, ~(rows["n_chips"] >= 1), "n_chips must be at least 1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.technology import Technology
 from dse.validate import kernels, operators, power, requests
 from dse.validate.kernels import kernel_tables
@@ -27,9 +27,8 @@ KERNEL_TABLES = ("weight_only_speedup.csv", "spmm_gpu.csv")
 """Tables of kernels on compressed weights."""
 
 
-def shipped() -> list[Path]:
-    """Return the paths of the measurement files that the package ships."""
-    library = load_library()
+def shipped(library: Library) -> list[Path]:
+    """Return the paths of the library's measurement files."""
     return [library.data_file(name) for name in (*(f"measurements/{name}" for name in SHIPPED), *KERNEL_TABLES)]
 
 
@@ -46,8 +45,8 @@ def run_validation(paths: Sequence[Path] = (), technology: Technology | None = N
     technology = technology or Technology()
     files: dict[str, pd.DataFrame] = {}
     seen: dict[Form, list[pd.DataFrame]] = {}
-    for path in paths or shipped():
-        form, rows = read_measurements(Path(path))
+    for path in paths or shipped(technology.library):
+        form, rows = read_measurements(Path(path), technology.library)
         scored = _scored(form, rows, technology)
         name = Path(path).name
         files[name if name not in files else str(path)] = _output(Path(path), scored, form)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import Library
 
 ONE_SOURCE = {name: "trtllm_static" for name in ("trtllm_v050", "trtllm_v061", "trtllm_v080", "trtllm_v090")}
 """Editions of one table that vote once, the newest value counting."""
@@ -116,9 +116,8 @@ def static_rows(rows: pd.DataFrame, grades: str = "A") -> pd.Series:
     return (rows["batch_mode"] == "static") & rows["grade"].isin(list(grades))
 
 
-def peer_rows(rows: pd.DataFrame) -> pd.Series:
+def peer_rows(rows: pd.DataFrame, library: Library) -> pd.Series:
     """Return the rows on which peers were scored: dense, NVIDIA, tensor parallel 1-8, static, grade A."""
-    library = load_library()
     vendor = rows["chip"].map({key: chip.vendor for key, chip in library.chips.items()})
     dense = rows["model"].map({key: model.moe is None for key, model in library.models.items()})
     tensor = (rows["kind"] == "tensor") & (rows["tensor"] <= 8)

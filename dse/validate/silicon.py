@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.technology import Technology
 from dse.validate.results import Table, Validation
 from dse.validate.silicon_area import NETWORK, SURROUND, area_check, area_note, block_check, block_note
@@ -29,18 +29,23 @@ def silicon_validation(technology: Technology | None = None) -> Validation:
         Table("blocks", "Two GPU dies by block, mm2 (peer: LLMCompass, fitted on both)", blocks, block_note(blocks)),
     ]
     watts = power_check(technology)
-    tables.append(Table("power", "Power at peak, W", watts, power_note(watts)))
+    tables.append(Table("power", "Power at peak, W", watts, power_note(watts, technology.library)))
     tables.append(Table("anchor", "LPDDR board: Cloud AI 100 Ultra, W", anchor_check(technology), ANCHOR_NOTE))
     tables.append(Table("price", "Bills of material, USD", price_check(technology), PRICE_NOTE))
     tables.append(
-        Table("constants", "Fitted constants", constants(), "everything else is read from sources or assumed")
+        Table(
+            "constants",
+            "Fitted constants",
+            constants(technology.library),
+            "everything else is read from sources or assumed",
+        )
     )
     return Validation({}, tuple(tables))
 
 
-def constants() -> pd.DataFrame:
+def constants(library: Library) -> pd.DataFrame:
     """Return what was fitted on the chips of these tables."""
-    figures = load_library().figures
+    figures = library.figures
     fitted = {
         f"{SURROUND}.npu": "totals of six NPUs",
         f"{SURROUND}.static": "total of one chip",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cost_models import area
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.table import Choice
 from cost_models.technology import Technology
 from cost_models.units import MM2_PER_UM2
@@ -29,10 +29,10 @@ def chip_blocks(chip: Row, technology: Technology) -> dict[str, float]:
     # Links are counted one by one where their PHY is known, by their bandwidth elsewhere.
     links = chip["link_gbps"] * figure(technology, "interfaces.link_mm2_per_gbps")
     if chip["links"]:
-        links += chip["links"] * _phy_and_controller(chip["link_phy"], node)
+        links += chip["links"] * _phy_and_controller(chip["link_phy"], node, technology.library)
     host = float(chip["other_interface_mm2"])
     if chip["pcie_lanes"]:
-        lane = _phy_and_controller(f"pcie{chip['pcie_generation']}_phy_mm2_per_lane", node)
+        lane = _phy_and_controller(f"pcie{chip['pcie_generation']}_phy_mm2_per_lane", node, technology.library)
         host += chip["pcie_lanes"] * lane
     blocks = area.area_blocks(
         Choice.of(chip["architecture"]),
@@ -48,9 +48,9 @@ def chip_blocks(chip: Row, technology: Technology) -> dict[str, float]:
     return {name: float(block[0]) for name, block in blocks.items()}
 
 
-def _phy_and_controller(name: str, node: str) -> float:
+def _phy_and_controller(name: str, node: str, library: Library) -> float:
     """Return PHY, the same in every node, and controller by its transistors, of one lane or link in mm2."""
-    evidence, path = load_library().evidence, f"interface_areas.{name}"
+    evidence, path = library.evidence, f"interface_areas.{name}"
     density = evidence[f"{node}.transistor_density_mtr_per_mm2"].typ
     return evidence[path].typ + evidence[f"{path}.controller_transistors"].typ / 1e6 / density
 
@@ -66,7 +66,7 @@ def needed_surround(chip: Row, technology: Technology) -> float:
 
 def area_check(technology: Technology) -> pd.DataFrame:
     """Return predicted and real areas; left out, the surround of the class is fitted on its other chips."""
-    chips = records("area")
+    chips = records("area", technology.library)
     rows = []
     for chip in chips:
         predicted = sum(chip_blocks(chip, technology).values())
@@ -91,7 +91,7 @@ def refit_figures(chips: Sequence[Row], technology: Technology) -> dict[str, flo
     path = f"{SURROUND}.{chips[0]['architecture']}"
     if chips[0]["architecture"] != area.PROGRAMMABLE:
         return {path: float(np.exp(np.mean([np.log(needed_surround(chip, technology)) for chip in chips])))}
-    photos = read_checks("blocks").set_index(["chip", "block"])["photo_mm2"]
+    photos = read_checks("blocks", technology.library).set_index(["chip", "block"])["photo_mm2"]
     surrounds, networks = [], []
     for chip in chips:
         blocks = chip_blocks(chip, technology.with_overrides({path: 1.0}))
@@ -117,8 +117,8 @@ def _core_share(chip: Row) -> float:
 
 def block_check(technology: Technology) -> pd.DataFrame:
     """Return the blocks of GA100 and an Aldebaran die, predicted, as photographed, and after the peer."""
-    chips = {chip["chip"]: chip for chip in records("area")}
-    table = read_checks("blocks")
+    chips = {chip["chip"]: chip for chip in records("area", technology.library)}
+    table = read_checks("blocks", technology.library)
     rows = []
     for name, block, photo, peer in table[["chip", "block", "photo_mm2", "peer_mm2"]].itertuples(index=False):
         blocks = chip_blocks(chips[name], technology)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cost_models import power
 from cost_models.compute import Scales
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIGA, PICO, TERA
 from dse.validate.silicon_area import chip_blocks
@@ -65,7 +65,7 @@ def chip_watts(chip: Row, technology: Technology, *, curve: bool = False) -> dic
 
 def power_check(technology: Technology) -> pd.DataFrame:
     """Return predicted and reference power; left out, operand delivery is fitted on the ten other chips."""
-    chips = records("power")
+    chips = records("power", technology.library)
     rows = []
     for chip in chips:
         blocks = chip_watts(chip, technology)
@@ -97,10 +97,10 @@ def fitted_delivery(chips: Sequence[Row], technology: Technology) -> float:
     return float(np.sqrt(low * high))
 
 
-def power_note(watts: pd.DataFrame) -> str:
+def power_note(watts: pd.DataFrame, library: Library) -> str:
     """Return what the powers add up to, and the fitted factor."""
-    delivery = load_library().figures[DELIVERY].typ
-    everyone = fitted_delivery(records("power"), Technology())
+    delivery = library.figures[DELIVERY].typ
+    everyone = fitted_delivery(records("power", library), Technology(library=library))
     return (
         f"mean {mean_text(watts['error'])} in sample (operand delivery {delivery:.1f}), "
         f"{mean_text(watts['error_left_out'])} leave-one-out "

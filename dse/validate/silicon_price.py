@@ -63,7 +63,7 @@ def _good_die(
 def price_check(technology: Technology) -> pd.DataFrame:
     """Return predicted costs and the analysts' estimates."""
     rows = []
-    for chip in records("price"):
+    for chip in records("price", technology.library):
         predicted = module_cost(chip, technology)[chip["item"]]
         low, high = chip["low_usd"], chip["high_usd"]
         middle = (low + high) / 2

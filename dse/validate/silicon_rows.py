@@ -8,23 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.table import FloatArray
 from cost_models.technology import Technology
 
 Row = Mapping[str, Any]
 
 
-def read_checks(name: str) -> pd.DataFrame:
+def read_checks(name: str, library: Library) -> pd.DataFrame:
     """Return a table of checks of the library; empty cells are NaN, or "" among names."""
-    table = pd.read_csv(load_library().data_file(f"silicon_checks/{name}.csv"))
+    table = pd.read_csv(library.data_file(f"silicon_checks/{name}.csv"))
     names = [column for column in table if table[column].dtype == object or column in ("memory", "link_phy", "note")]
     return table.fillna(dict.fromkeys(names, ""))
 
 
-def records(name: str) -> list[Row]:
+def records(name: str, library: Library) -> list[Row]:
     """Return the rows of a table of checks."""
-    return [{str(key): value for key, value in row.items()} for row in read_checks(name).to_dict("records")]
+    return [{str(key): value for key, value in row.items()} for row in read_checks(name, library).to_dict("records")]
 
 
 def one(number: float) -> FloatArray:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pandas as pd
 
-from cost_models.library import load_library
+from cost_models.library import Library
 from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.validate import power
@@ -22,9 +22,9 @@ POWER_FOLDS = "power_folds.csv"
 """Energy constants refitted without one chip or one source, written by ``fits/power.py`` into the library."""
 
 
-@functools.cache
-def _power_folds() -> dict[tuple[str, str], dict[str, float]]:
-    table = pd.read_csv(load_library().data_file(POWER_FOLDS))
+@functools.lru_cache(maxsize=8)
+def _power_folds(library: Library) -> dict[tuple[str, str], dict[str, float]]:
+    table = pd.read_csv(library.data_file(POWER_FOLDS))
     return {
         (str(kind), str(left_out)): {
             str(path): float(value) for path, value in zip(part["figure"], part["value"], strict=True)
@@ -33,9 +33,9 @@ def _power_folds() -> dict[tuple[str, str], dict[str, float]]:
     }
 
 
-@functools.cache
-def _folds() -> dict[tuple[str, str, str], dict[str, float]]:
-    table = pd.read_csv(load_library().data_file(FOLDS))
+@functools.lru_cache(maxsize=8)
+def _folds(library: Library) -> dict[tuple[str, str, str], dict[str, float]]:
+    table = pd.read_csv(library.data_file(FOLDS))
     return {
         (str(kind), str(left_out), str(stack)): {
             f"stacks.{stack}.{name}": float(value) for name, value in zip(part["parameter"], part["value"], strict=True)
@@ -54,7 +54,7 @@ def unseen_chips(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
 
 def unseen_sources(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     """Return rows predicted by the generic stack of their chip's family, fitted without any row of their source."""
-    generic = rows["chip"].map({name: generic_stack(name) for name in rows["chip"].unique()})
+    generic = rows["chip"].map({name: generic_stack(name, technology.library) for name in rows["chip"].unique()})
     return _predicted(rows, generic, "source", rows["source"], technology)
 
 
@@ -70,7 +70,7 @@ def unseen_power(rows: pd.DataFrame, kind: str, technology: Technology) -> pd.Da
     """
     parts = []
     for (left_out, _), part in rows.groupby([kind, "model"], sort=False):
-        told = _power_folds().get((kind, str(left_out)), {})
+        told = _power_folds(technology.library).get((kind, str(left_out)), {})
         made = power.served_power(part, technology.with_overrides(told))
         parts.append(part.assign(**{name: made[name] for name in ("predicted_s", "predicted_j", "predicted_w")}))
     return pd.concat(parts) if parts else rows.iloc[:0]
@@ -80,7 +80,7 @@ def _predicted(
     rows: pd.DataFrame, stack: pd.Series, kind: str, left_out: pd.Series, technology: Technology
 ) -> pd.DataFrame:
     """Return the rows that have a fold, predicted with its constants; those without one keep no place."""
-    folds, parts = _folds(), []
+    folds, parts = _folds(technology.library), []
     for pair, index in rows.groupby([stack, left_out], sort=False).groups.items():
         name, out = cast("tuple[str, str]", pair)
         values = folds.get((kind, str(out), str(name)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cost_models.library import load_library
+from cost_models.library import shipped_library
 from dse.audit import Audit, audit, load_claims
 from dse.audit.page import claimed_words, finding_words, page, rates_words, settling_words
 from dse.audit.plain import VERDICT_COLUMNS, audit_json, verdict_row
@@ -27,7 +27,7 @@ def audit_claims(file: Path | None, *, out: Path | None, output: str) -> Audit:
     Raises:
         SpecError: every fault of the file.
     """
-    case = load_claims(load_library().directory / SHIPPED if file is None else file)
+    case = load_claims(shipped_library().directory / SHIPPED if file is None else file)
     found = audit(case)
     if out is not None:
         write_audit(found, out)

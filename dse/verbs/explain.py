@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from cost_models.library import load_library, use_library
 from dse.errors import NOWHERE, Fault, SpecError
 from dse.evaluate import Evaluator
 from dse.explain import Explanation
@@ -69,10 +68,9 @@ def _kind(
     what: str, design: str | None, workloads: Sequence[str], settings: Sequence[str], library: Sequence[Path]
 ) -> str:
     """Return what is meant, "file", "chips" or "run"; refuse arguments that do not go with it."""
-    if library:
-        use_library(library_with(library))
+    chips = library_with(library).chips
     is_file = Path(what).suffix in (".yaml", ".yml")
-    is_chips = not is_file and (_CHIPS.fullmatch(what) or (what in load_library().chips and not Path(what).exists()))
+    is_chips = not is_file and (_CHIPS.fullmatch(what) or (what in chips and not Path(what).exists()))
     faults = []
     if design is not None and (is_file or is_chips):
         faults.append(Fault(NOWHERE, "DESIGN", f"{design!r} goes with a run; {what} is not one"))

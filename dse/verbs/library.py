@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cost_models.errors import UnknownEntryError
-from cost_models.library import Figure, Library, load_library, use_library
+from cost_models.library import Figure, Library
 from dse.spec.additions import library_with
 from dse.terminal import console, print_lines, print_table
 from dse.terminal.tables import Table, cell_text, csv_text
@@ -47,23 +47,12 @@ _LISTED: Mapping[str, tuple[str, ...]] = {
 _FIGURE_HEADINGS = ("figure", "unit", "typical", "low", "high", "year", "confidence", "sources")
 
 
-def add_to_library(paths: Sequence[Path]) -> None:
-    """Let everything read the shipped library with what directories and sweep files add to it.
-
-    Raises:
-        SpecError: a sweep file is at fault.
-        LibraryError: an addition is at fault.
-    """
-    use_library(library_with(paths))
-
-
-def list_section(section: str | None, *, output: str) -> None:
+def list_section(section: str | None, *, output: str, library: Library) -> None:
     """Print the sections with their sizes, or the entries of one.
 
     Raises:
         UnknownEntryError: there is no such section.
     """
-    library = load_library()
     if section is None:
         rows: list[list[Any]] = [[name, len(getattr(library, name))] for name in SECTIONS]
         _print("Sections of the library", ("section", "entries"), rows, output)
@@ -79,13 +68,12 @@ def list_section(section: str | None, *, output: str) -> None:
         raise UnknownEntryError("section", section, SECTIONS)
 
 
-def show_named(name: str, *, output: str) -> None:
+def show_named(name: str, *, output: str, library: Library) -> None:
     """Print every field of the entries with a key, and the figures that belong to them.
 
     Raises:
         UnknownEntryError: no section has such an entry.
     """
-    library = load_library()
     found = [section for section in SECTIONS if name in getattr(library, section)]
     if not found:
         known = [
@@ -93,10 +81,10 @@ def show_named(name: str, *, output: str) -> None:
         ]
         raise UnknownEntryError("entry", name, known)
     if found in (["figures"], ["evidence"]):
-        show_figures(name, output=output)
+        show_figures(name, output=output, library=library)
         return
     if found == ["stacks"]:
-        show_stack(name, output=output)
+        show_stack(name, output=output, library=library)
         return
     figures = _figures_of(library, name)
     if output == "csv":
@@ -122,7 +110,7 @@ def _print_csv(library: Library, name: str, sections: Sequence[str], figures: Ma
     _print("", ("field or figure", "unit", "value", *_FIGURE_HEADINGS[3:]), rows, "csv")
 
 
-def show_in_section(section: str, name: str, *, output: str) -> None:
+def show_in_section(section: str, name: str, *, output: str, library: Library) -> None:
     """Print an entry of a section, named in the singular or the plural: ``stack tensorrt_llm``.
 
     Raises:
@@ -133,19 +121,18 @@ def show_in_section(section: str, name: str, *, output: str) -> None:
         whole = "memories"
     if whole is None:
         raise UnknownEntryError("section", section, SECTIONS)
-    entries: Mapping[str, BaseModel] = getattr(load_library(), whole)
+    entries: Mapping[str, BaseModel] = getattr(library, whole)
     if name not in entries:
         raise UnknownEntryError(whole.removesuffix("s"), name, entries)
-    show_named(name, output=output)
+    show_named(name, output=output, library=library)
 
 
-def show_figures(path: str, *, output: str) -> None:
+def show_figures(path: str, *, output: str, library: Library) -> None:
     """Print the figure at a dotted path, or every figure below it.
 
     Raises:
         UnknownEntryError: there is none.
     """
-    library = load_library()
     everything = {**library.figures, **library.evidence}
     chosen = {name: figure for name, figure in everything.items() if name == path or name.startswith(f"{path}.")}
     if not chosen:
@@ -238,7 +225,7 @@ def show_uses(path: str, *, output: str, library: Sequence[Path] = ()) -> None:
     uses = uses_of(path, library=library)
     rows = [[use.metric, use.seen_in, use.at_low, use.at_typ, use.at_high, round(100 * use.change, 3)] for use in uses]
     if output == "table":
-        show_figures(path, output=output)
+        show_figures(path, output=output, library=library_with(library))
         if not rows:
             evidence = path in library_with(library).evidence
             why = "it is evidence only: no model reads it" if evidence else "not with the designs and chips tried here"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from cost_models.library import Figure, Library, load_library
+from cost_models.library import Figure, Library
 from dse.terminal import console, print_lines, print_table
 from dse.terminal.tables import Table, cell_text, csv_text
 
@@ -52,13 +52,12 @@ class Constant:
     confidence: str
 
 
-def constants(name: str) -> list[Constant]:
+def constants(name: str, library: Library) -> list[Constant]:
     """Return every constant of a stack, fitted ones first.
 
     Raises:
         UnknownEntryError: there is no such stack.
     """
-    library = load_library()
     made = [_constant(library, name, key, figure) for key, figure in library.stack(name).parameters.items()]
     return sorted(made, key=lambda constant: constant.rows is None)
 
@@ -91,13 +90,13 @@ def _giver(library: Library, stack: str, name: str) -> str:
     return _giver(library, str(base), name) if same else stack
 
 
-def show_stack(name: str, *, output: str) -> None:
+def show_stack(name: str, *, output: str, library: Library) -> None:
     """Print a stack and all its constants: value, spread, rows used, start and source.
 
     Raises:
         UnknownEntryError: there is no such stack.
     """
-    every, entry = constants(name), load_library().stack(name)
+    every, entry = constants(name, library), library.stack(name)
     if output == "json":
         kept = entry.model_dump(mode="json", exclude={"parameters"})
         print(json.dumps({"stack": kept, "constants": [asdict(constant) for constant in every]}, indent=2))
