@@ -68,7 +68,7 @@ def sweep_page() -> str:
     lines = [
         "# Sweep file", "",
         "One YAML file describes a sweep. Every fault of a file is told at once, with file, line and column. "
-        "Numbers may carry units (`40 ms`, `1.2 TB/s`). `dse schema` prints the JSON Schema with which editors "
+        "Numbers may carry units (`40 ms`, `1.2 TB/s`). `dse check --schema` prints the JSON Schema with which editors "
         "complete and check it.", "",
     ]  # fmt: skip
     for section in sweep_schema(shipped_library())["properties"]:
@@ -168,31 +168,33 @@ def _metric_line(metric: Metric) -> str:
 
 
 def commands_page() -> str:
-    """Return the help of every verb."""
+    """Return the help of every command, in the groups of `dse --help`."""
     import typer
 
-    from dse.cli import app
+    from dse.cli import GROUPS, app
 
-    group: Any = typer.main.get_command(app)
-    lines = ["# Command line", "", f"{group.help}", ""]
-    for name, command in _commands(group, "dse"):
-        context = command.make_context(name, [], resilient_parsing=True)
-        lines += [f"## `{name}`", "", "```text", command.get_help(context).strip(), "```", ""]
+    root: Any = typer.main.get_command(app)
+    lines = ["# Command line", "", f"{root.help}", ""]
+    for group, summaries in GROUPS.items():
+        lines += [f"## {group}", ""]
+        for name, command in _commands({one: root.commands[one] for one in summaries}, "dse"):
+            context = command.make_context(name, [], resilient_parsing=True)
+            lines += [f"### `{name}`", "", "```text", command.get_help(context).strip(), "```", ""]
     lines += [
         "## Exit status", "", "| status | meaning |", "| --- | --- |",
         "| 0 | feasible designs were found, or nothing was searched |",
         "| 3 | no design is feasible; results and the explanation are written |",
         "| 2 | bad input; nothing is written |",
         "| 130 | interrupted; what was found so far is written |",
-        "| 1 | a defect of this program; `DSE_TRACEBACK=1` shows where |", "",
+        "| 1 | internal error (please report); `DSE_TRACEBACK=1` shows where |", "",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
-def _commands(group: Any, path: str) -> Iterable[tuple[str, Any]]:
-    for name, command in group.commands.items():
+def _commands(commands: Mapping[str, Any], path: str) -> Iterable[tuple[str, Any]]:
+    for name, command in commands.items():
         if hasattr(command, "commands"):
-            yield from _commands(command, f"{path} {name}")
+            yield from _commands(command.commands, f"{path} {name}")
         else:
             yield f"{path} {name}", command
 

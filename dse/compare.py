@@ -217,7 +217,7 @@ def with_baselines(spec: Spec, baselines: Sequence[str], library: Sequence[Path]
 
 
 def _read_baseline(text: str) -> tuple[str, dict[str, str | float]]:
-    words = text.split()
+    words = [word for word in re.split(r"[,\s]+", text) if word]
     pairs = [word for word in words if "=" in word]
     settings: dict[str, str | float] = {}
     for pair in pairs:

@@ -1,17 +1,17 @@
-"""Picks of a run, and its baselines, as fleets that serve a load or that a budget buys."""
+"""Designs and baselines as fleets that serve a load or that a budget buys."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from cost_models.fleet import Fleet, fleet, groups_for_budget, groups_for_load
-from cost_models.table import Table
-from dse.errors import NOWHERE, Fault, Place, SpecError
+from cost_models.table import Setting, Table
+from dse.errors import Fault, Place, SpecError
 from dse.evaluate import Evaluator
-from dse.results.store import StoredRun
-from dse.spec.words import one_of, quoted
+from dse.spec.words import quoted
 from dse.units import UnitError, parse_quantity
 
 
@@ -33,6 +33,19 @@ class FleetRow:
     group_tokens_per_s: float
     fleet: Fleet | None
 
+    def amounts(self, krw_per_usd: float) -> dict[str, float | None]:
+        """Return what people ask of a fleet; None for what does not exist.
+
+        Args:
+            krw_per_usd: exchange rate of the price in won.
+        """
+        names = ("boards", "tokens_per_s", "price_usd", "price_krw", "wall_kw", "usd_per_year", "co2e_t_per_year")
+        if self.fleet is None:
+            return dict.fromkeys(names)
+        numbers = {name: float(np.asarray(value)) for name, value in asdict(self.fleet).items()}
+        numbers |= {"price_krw": numbers["price_usd"] * krw_per_usd, "wall_kw": numbers["wall_w"] / 1000}
+        return {name: numbers[name] if np.isfinite(numbers[name]) else None for name in names}
+
 
 def budget_usd(text: str, krw_per_usd: float) -> float:
     """Return a budget in dollars; in won it is turned into dollars at the given rate.
@@ -51,36 +64,35 @@ def budget_usd(text: str, krw_per_usd: float) -> float:
 
 
 def fleets(
-    run: StoredRun, workload: str | None = None, *, tokens_per_s: float | None = None, budget: float | None = None
+    evaluator: Evaluator,
+    designs: Mapping[str, Mapping[str, Setting]],
+    *,
+    tokens_per_s: float | None = None,
+    budget: float | None = None,
 ) -> list[FleetRow]:
-    """Return every pick and baseline of a run as a fleet.
+    """Return designs and the baselines of a sweep as fleets, for one workload after the other.
 
     Args:
-        run: the run.
-        workload: what is served; the first of the sweep where None.
-        tokens_per_s: the load; give it or `budget`.
+        evaluator: the sweep's evaluator.
+        designs: designs by name, each parameter to value.
+        tokens_per_s: the load of a workload; give it or `budget`.
         budget: dollars for boards.
-
-    Raises:
-        SpecError: no such workload.
     """
-    spec = run.spec
-    name = next(iter(spec.workloads)) if workload is None else workload
-    if name not in spec.workloads:
-        raise SpecError([Fault(NOWHERE, "--workload", quoted(name), one_of(tuple(spec.workloads)))])
-    evaluator = Evaluator(spec)
-    rows, seen = [], set[int]()
-    for pick in run.picks:
-        if int(pick["id"]) in seen:
-            continue
-        seen.add(int(pick["id"]))
-        found = evaluator.evaluate(Table.from_settings(pick["design"])).metrics
-        chips = int(pick["design"].get(f"{name}.n_chips", spec.workloads[name].n_chips))
-        numbers = {metric: float(column[0]) for metric, column in found.items()}
-        rows.append(_row(str(pick["name"]), name, chips, numbers, evaluator, tokens_per_s, budget))
-    for label, entry in spec.baselines.items():
-        metrics = evaluator.baselines[label]
-        rows.append(_row(label, name, entry.count, metrics, evaluator, tokens_per_s, budget))
+    spec = evaluator.spec
+    found = {
+        name: {
+            metric: float(column[0]) for metric, column in evaluator.evaluate(Table.from_settings(one)).metrics.items()
+        }
+        for name, one in designs.items()
+    }
+    rows = []
+    for workload, served in spec.workloads.items():
+        for name, settings in designs.items():
+            chips = int(settings.get(f"{workload}.n_chips", served.n_chips))
+            rows.append(_row(name, workload, chips, found[name], evaluator, tokens_per_s, budget))
+        for name, entry in spec.baselines.items():
+            metrics = evaluator.baselines[name]
+            rows.append(_row(name, workload, entry.count, metrics, evaluator, tokens_per_s, budget))
     return rows
 
 

@@ -1,16 +1,20 @@
+import importlib.metadata
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 import yaml
 
 import dse.cli
 from cost_models.library import shipped_library
 from dse.evaluate import Evaluator
-from dse.verbs.stack import constants
+from dse.terminal.stack import constants
 from tests.sweeps import SHORT_CHAT
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +61,63 @@ def test_help_imports_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "Example" in done.stdout
     assert done.stdout.rstrip().endswith("HEAVY []")
+
+
+def test_help_lists_every_command_under_a_heading_and_cuts_no_summary(call, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = call("--help").out.splitlines()
+    assert max(map(len, lines)) <= 80 and "..." not in " ".join(lines[:-1]).replace("[ARGS]...", "")
+    for group, summaries in dse.cli.GROUPS.items():
+        assert f"{group}:" in lines
+        for name, summary in summaries.items():
+            assert any(line.split() == [name, *summary.removesuffix(".").split()] for line in lines), name
+    for line in call("library", "--help").out.splitlines():
+        assert not line.endswith("...") or "COMMAND" in line
+
+
+def test_the_summary_of_a_command_is_the_first_sentence_of_its_help():
+    commands = typer.main.get_command(dse.cli.app).commands
+    for summaries in dse.cli.GROUPS.values():
+        for name, summary in summaries.items():
+            assert commands[name].help.splitlines()[0] == summary
+
+
+def test_an_option_takes_the_same_wherever_it_stands(call):
+    kinds = {}
+    for name in (name for group in dse.cli.GROUPS.values() for name in group):
+        for option, takes in re.findall(
+            r"^  (?:-\w, )?(--[a-z-]+) (\S*)", call(name, "--help").out.partition("Options:")[2], re.MULTILINE
+        ):
+            place = "PATH" if takes in ("DIR", "FILE", "SCORED.csv") and option == "--out" else takes
+            kinds.setdefault(option, {}).setdefault(place, []).append(name)
+    assert {option: found for option, found in kinds.items() if len(found) > 1} == {}
+    assert {"--format", "--plots", "--workload", "--n-designs", "--image-format"} <= set(kinds)
+
+
+@pytest.mark.parametrize("program", [["-m", "dse"], ["-c", "from dse.cli import main; main()"]])
+def test_a_reader_that_stops_reading_is_no_fault(program):
+    command = [sys.executable, *program, "library", "list", "figures"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as running:
+        first = running.stdout.readline()
+        running.stdout.close()
+        assert running.wait(60) == 0 and running.stderr.read() == b"" and first.strip() == b"Figures"
+
+
+def test_a_run_whose_reader_stops_ends_with_its_own_status_and_all_its_files(sweep):
+    arguments = ["run", sweep, "--no-plots", "--out", "here", "--set", "constraints[0].max=0.001"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "dse", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as running:
+        running.stdout.close()
+        assert running.wait(120) == 3 and running.stderr.read() == b""
+    assert Path("here/relaxations.csv").is_file() and Path("here/report.html").is_file()
+
+
+def test_the_version_is_told(call):
+    assert call("--version") == (0, f"dse {importlib.metadata.version('llm-chip-dse')}\n", "")
 
 
 def test_a_check_waits_for_nothing_that_it_does_not_use():

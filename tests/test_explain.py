@@ -25,7 +25,8 @@ from dse.explain import (
 )
 from dse.loop import run
 from dse.spec import parse_spec
-from dse.terminal.explanation import render
+from dse.terminal import print_parts
+from dse.terminal.explanation import explanation_parts
 
 SWEEP = {
     "name": "tiny",
@@ -216,7 +217,7 @@ def test_only_one_design_is_explained():
 @pytest.mark.parametrize("one", EXPLAINED)
 def test_tables_fit_100_columns_and_carry_units(one):
     out = io.StringIO()
-    render(one, Console(file=out, width=100, highlight=False, markup=False, emoji=False))
+    print_parts(Console(file=out, width=100, highlight=False, markup=False, emoji=False), explanation_parts(one))
     text = out.getvalue()
     assert max(map(len, text.splitlines())) <= 100
     assert "…" not in text

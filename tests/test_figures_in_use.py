@@ -15,8 +15,8 @@ from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.errors import SpecError
 from dse.evaluate import Evaluator
+from dse.require.bandwidth_limit import bandwidth_by_area
 from dse.robustness.draws import spreads_of
-from dse.robustness.founding import carried_rows
 from dse.robustness.usage import _reads_of_probes, uses_of
 from dse.space import Space
 from dse.spec import load_spec, parse_spec
@@ -61,8 +61,8 @@ def test_more_die_carries_no_less_until_the_package_is_full(grade, die, larger):
     assert large.units["interposer"] <= small.units["interposer"]
 
 
-def test_the_founding_question_has_an_answer():
-    rows = carried_rows(["lpddr5x_8533"], areas_mm2=[400, 800], draws=400)
+def test_ordinary_memory_gives_a_die_a_terabyte_per_second():
+    rows = bandwidth_by_area(["lpddr5x_8533"], areas_mm2=[400, 800], draws=400)
     by_area = {row.die_mm2: row for row in rows}
     # One terabyte per second of LPDDR5X takes some 60 channels: most of the edge of a 400 mm2 die.
     assert 850 < by_area[400].peak_gbps < 1150

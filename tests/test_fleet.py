@@ -1,4 +1,6 @@
-import numpy as np
+import csv
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,10 +8,10 @@ from hypothesis import strategies as st
 from cost_models.fleet import fleet, groups_for_budget, groups_for_load
 from cost_models.technology import Technology
 from dse.errors import SpecError
+from dse.evaluate import Evaluator
 from dse.fleet import budget_usd, fleets
 from dse.loop import run
 from dse.spec import parse_spec
-from dse.verbs.fleet import show_fleets
 
 TECHNOLOGY = Technology()
 
@@ -60,23 +62,31 @@ def done(tmp_path_factory):
     return run(parse_spec(sweep), out=tmp_path_factory.mktemp("fleet") / "run")
 
 
-def test_picks_and_baselines_as_fleets(done):
-    load = {row.name: row for row in fleets(done, tokens_per_s=1e5)}
+@pytest.fixture(scope="module")
+def sides(done):
+    return Evaluator(done.spec), {str(pick["name"]): pick["design"] for pick in done.picks}
+
+
+def test_picks_and_baselines_as_fleets(sides):
+    load = {row.name: row for row in fleets(*sides, tokens_per_s=1e5)}
     assert set(load) == {"best_cost_usd", "pair", "unpriced"}
     assert load["pair"].fleet.boards == 2 * load["pair"].fleet.groups
     assert all(row.fleet.tokens_per_s >= 1e5 for row in load.values())
-    bought = {row.name: row for row in fleets(done, budget=1e6)}
+    bought = {row.name: row for row in fleets(*sides, budget=1e6)}
     assert bought["pair"].fleet.price_usd <= 1e6
     assert bought["unpriced"].fleet is None
+    assert set(bought["unpriced"].amounts(1300).values()) == {None}
+    amounts = bought["pair"].amounts(1300)
+    assert amounts["price_krw"] == pytest.approx(1300 * amounts["price_usd"])
 
 
-def test_the_verb_wants_one_question(done, capsys):
-    with pytest.raises(SpecError, match="one of the two"):
-        show_fleets(str(done.path), workload=None, tokens_per_s=1.0, budget="1 USD", krw=None, output="table")
-    show_fleets(str(done.path), workload=None, tokens_per_s=None, budget="1_000_000 USD", krw=1300, output="table")
-    shown = capsys.readouterr().out
-    assert "1 300 KRW per USD" in shown
-    assert "n/a" in shown
-    with pytest.raises(SpecError, match="chat"):
-        show_fleets(str(done.path), workload="chta", tokens_per_s=1.0, budget=None, krw=None, output="json")
-    assert np.isfinite(fleets(done, tokens_per_s=10)[0].group_tokens_per_s)
+def test_the_command_sizes_every_side_for_one_question(done, call):
+    status, _, err = call("compare", done.path, "--load", 1, "--budget", "1 USD")
+    assert status == 2 and "only one of the two" in err
+    shown = call("compare", done.path, "--budget", "1_000_000 USD", "--krw-per-usd", 1300).out
+    assert "1 300 KRW per USD" in shown and "n/a" in shown and "chat: fleets for 1 000 000 USD" in shown
+    found = json.loads(call("compare", done.path, "--load", 1000, "--baseline", "4x h200_sxm", "--format", "json").out)
+    assert [row["name"] for row in found["fleets"]] == [entry["name"] for entry in found["comparisons"][0]["entries"]]
+    assert all(row["tokens_per_s"] >= 1000 for row in found["fleets"])
+    rows = list(csv.DictReader(call("compare", done.path, "--load", 1000, "--format", "csv").out.splitlines()))
+    assert [row["workload"] for row in rows] == ["chat"] * 3

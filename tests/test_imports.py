@@ -33,9 +33,9 @@ FLOORS = (
     ),
     ("dse.terminal",),
     ("dse.plots", "dse.report"),
-    ("dse.verbs", "dse.api"),
+    ("dse.api",),
     ("dse.studies",),
-    ("dse.cli",),
+    ("dse.cli", "dse.__main__"),
 )
 
 ONE_ROOM = {

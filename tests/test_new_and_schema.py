@@ -9,13 +9,11 @@ import pytest
 import yaml
 
 from cost_models.library import shipped_library
-from dse.errors import RunError, SpecError
+from dse.errors import SpecError
 from dse.loop import run
+from dse.search.estimate import seconds_estimate
 from dse.spec import load_spec, parse_spec
 from dse.spec.schema import sweep_schema
-from dse.verbs.check import seconds_estimate
-from dse.verbs.new import write_sweep
-from dse.verbs.schema import print_schema
 from dse.yaml_positions import parse_yaml
 
 ROOT = Path(__file__).parent.parent
@@ -75,35 +73,45 @@ def test_bad_sweeps_fail_in_the_editor_as_they_do_here(validator, sweep, change)
         validator.validate(bad)
 
 
-def test_the_schema_is_printed_or_written(tmp_path, capsys):
-    print_schema(None)
-    print_schema(tmp_path / "schema.json")
-    assert (
-        json.loads(capsys.readouterr().out)
-        == json.loads((tmp_path / "schema.json").read_text())
-        == sweep_schema(shipped_library())
-    )
-    with pytest.raises(RunError, match="cannot be written"):
-        print_schema(tmp_path)
+def test_the_schema_is_printed_or_written(tmp_path, call):
+    printed = call("check", "--schema").out
+    assert call("check", "--schema", "--out", tmp_path / "schema.json") == (0, "", "")
+    assert json.loads(printed) == json.loads((tmp_path / "schema.json").read_text()) == sweep_schema(shipped_library())
+    status, _, err = call("check", "--schema", "--out", tmp_path)
+    assert status == 2 and "cannot be written" in err
 
 
-def test_a_new_sweep_is_valid_and_finds_something(tmp_path, monkeypatch, validator, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "SPEC  is missing"),
+        (("--schema", "mychip.yaml"), "no file and no --set"),
+        (("--schema", "--set", "name=x"), "no file and no --set"),
+        (("mychip.yaml", "--out", "here"), "goes with --schema"),
+    ],
+)
+def test_what_does_not_go_with_a_check_or_a_schema_is_refused(call, arguments, says):
+    status, out, err = call("check", *arguments)
+    assert (status, out) == (2, "") and says.replace("  ", " ") in " ".join(err.replace(":", "").split())
+
+
+def test_a_new_sweep_is_valid_and_finds_something(tmp_path, monkeypatch, validator, call):
     monkeypatch.chdir(tmp_path)
-    file = write_sweep("mychip")
-    assert "dse run mychip.yaml" in capsys.readouterr().out
+    assert "dse run mychip.yaml" in call("new", "mychip").out
+    file = tmp_path / "mychip.yaml"
     validator.validate(yaml.safe_load(file.read_text()))
     spec = load_spec(file)
     assert spec.name == "mychip"
     assert run(spec, out=tmp_path / "here").found_feasible
-    with pytest.raises(RunError, match="exists already"):
-        write_sweep("mychip.yaml")
+    status, _, err = call("new", "mychip.yaml")
+    assert status == 2 and "exists already" in err
 
 
 @pytest.mark.parametrize("name", ["two words", "7up", "", ".yaml"])
-def test_a_name_that_cannot_be_one_is_refused(tmp_path, monkeypatch, name):
+def test_a_name_that_cannot_be_one_is_refused(tmp_path, monkeypatch, call, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SpecError, match="letters, digits"):
-        write_sweep(name)
+    status, _, err = call("new", name)
+    assert status == 2 and "letters, digits" in err
     assert not list(tmp_path.iterdir())
 
 

@@ -26,7 +26,6 @@ from dse.samplers.optuna import OptunaSampler
 from dse.samplers.optuna_storage import open_storage
 from dse.search.journal import unfinished
 from dse.spec import parse_spec
-from dse.verbs.export import export_run
 from tests import sweeps
 
 ROOT = Path(__file__).parent.parent
@@ -354,13 +353,14 @@ def test_many_designs_take_seconds(tmp_path):
     assert len(study_in(urls(tmp_path)["sqlite"], "tiny-run").trials) == 4096
 
 
-def test_the_verb_says_what_it_wrote(tmp_path, finished, capsys):
+def test_the_command_says_what_it_wrote(tmp_path, finished, call):
     url = urls(tmp_path)["journal"]
-    export_run(str(finished.path), storage=url, study="mine", at_most=100, every_metric=False)
-    said = " ".join(capsys.readouterr().out.split())
-    assert "100 trials" in said and "--designs 256 takes them all" in said and "optuna-dashboard" in said
-    with pytest.raises(SpecError, match=r"--storage x.db: 'x.db' is not journal:FILE.*perhaps sqlite:///x.db"):
-        export_run(str(finished.path), storage="x.db", study=None, at_most=100, every_metric=False)
+    said = " ".join(call("export", finished.path, "--storage", url, "--study", "mine", "--n-designs", 100).out.split())
+    assert "100 trials" in said and "--n-designs 256 takes them all" in said and "optuna-dashboard" in said
+    status, _, err = call("export", finished.path, "--storage", "x.db")
+    assert status == 2 and "--storage x.db: 'x.db' is not journal:FILE" in err and "perhaps sqlite:///x.db" in err
+    status, _, err = call("export", finished.path)
+    assert status == 2 and "--storage" in err and "is missing" in err
 
 
 # -- addresses and options -----------------------------------------------------------------------------------------

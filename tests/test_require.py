@@ -1,10 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cost_models.library import shipped_library
 from cost_models.table import Table
-from dse.errors import SpecError
 from dse.evaluate import Evaluator
 from dse.relaxation import explain_infeasible, relaxed_spec
 from dse.relaxation.constraints import rounded
@@ -15,7 +16,6 @@ from dse.results.picks import settings_of
 from dse.space import Space
 from dse.space.tables import neighbours, within
 from dse.spec import parse_spec
-from dse.verbs.require import require
 
 SWEEP = {
     "name": "sized",
@@ -239,22 +239,51 @@ def test_bounds_are_rounded_to_the_lenient_side(value):
     assert rounded(value, up=True) == pytest.approx(value, rel=1.1e-3)
 
 
-# -- the verb --------------------------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------------------------
 
 
-def test_the_verb_prints_json(tmp_path, capsys):
+def test_the_command_prints_json_and_draws(tmp_path, call):
     file = tmp_path / "sized.yaml"
     file.write_text(json.dumps(SWEEP))
-    require(str(file), None, [], [], output="json", plot=tmp_path / "need.png")
-    data = json.loads(capsys.readouterr().out)
+    asked = ("--plots", tmp_path / "need", "--image-format", "svg", "--image-format", "png", "--memory", "hbm3")
+    data = json.loads(call("require", file, *asked, "--format", "json").out)
     assert data["needs"] and data["memory_options"] and data["best_changes"]
-    assert (tmp_path / "need.png").stat().st_size > 10_000
+    assert {row["grade"] for row in data["die_bandwidths"]} == {"hbm3"}
+    assert sorted(path.name for path in (tmp_path / "need").iterdir()) == ["require.png", "require.svg"]
+    assert (tmp_path / "need" / "require.png").stat().st_size > 10_000
 
 
-def test_arguments_that_do_not_go_together_are_refused(tmp_path):
+def test_the_bandwidth_of_a_die_needs_no_sweep_and_follows_what_a_sweep_replaces(tmp_path, call):
+    alone = json.loads(call("require", "--memory", "lpddr5x_9600", "--format", "json").out)
     file = tmp_path / "sized.yaml"
-    file.write_text(json.dumps(SWEEP))
-    with pytest.raises(SpecError, match="goes with a run"):
-        require(str(file), "knee", [], [], output="table", plot=None)
-    with pytest.raises(SpecError, match="goes with a design file"):
-        require(str(file), None, [], ["llama3_8b"], output="table", plot=None)
+    # Every channel takes half the edge: the sides of a die hold at least twice as many.
+    edge = shipped_library().figures["memory.lpddr5x.beachfront_mm"].typ
+    for factor in (1.0, 0.5):
+        figures = {"memory.lpddr5x.beachfront_mm": factor * edge}
+        file.write_text(json.dumps({**SWEEP, "technology": figures}))
+        beside = json.loads(call("require", file, "--memory", "lpddr5x_9600", "--format", "json").out)
+        rows = zip(alone, beside["die_bandwidths"], strict=True)
+        for one, other in rows:
+            if factor == 1:
+                assert other["peak_gbps"] == one["peak_gbps"] and other["units"] == one["units"]
+            elif other["binds"] == "sides":
+                assert other["units"] >= 2 * one["units"]
+    assert "sides" in {row["binds"] for row in alone}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("sized.yaml", "knee"), "goes with a run"),
+        (("sized.yaml", "--workload", "llama3_8b"), "goes with a design file"),
+        (("run", "--plots", "here"), "goes with a sweep file"),
+        (("run", "--memory", "hbm3"), "goes with a sweep file, or alone"),
+        ((), "is missing"),
+        (("--memory", "hbm33"), "perhaps hbm3"),
+    ],
+)
+def test_arguments_that_do_not_go_together_are_refused(tmp_path, monkeypatch, call, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    Path("sized.yaml").write_text(json.dumps(SWEEP))
+    status, out, err = call("require", *arguments)
+    assert (status, out) == (2, "") and says in err

@@ -259,7 +259,7 @@ def test_verbs_know_what_was_added(call, ours):
             ("library", "list", "chips"),
             ("library", "show", "house_model"),
             ("explain", "2x house", "--workload", "house_model batch=4"),
-            ("schema",),
+            ("check", "--schema"),
         ):
             status, out, err = call(*verb, "--library", where)
             assert status == 0, err
@@ -297,6 +297,6 @@ def test_a_comparison_takes_chips_that_were_added(call, ours, sweep, tmp_path):
 
 
 def test_a_library_that_is_not_there_is_told(call, tmp_path):
-    for verb in (("library", "list"), ("schema",), ("explain", "2x house")):
+    for verb in (("library", "list"), ("check", "--schema"), ("explain", "2x house")):
         status, _, err = call(*verb, "--library", tmp_path / "nowhere")
         assert status == 2 and "nowhere" in err and len(err.splitlines()) == 1

@@ -27,14 +27,12 @@ SWEEP = {
 
 VERBS = {
     "audit": "audit claims.yaml",
-    "carry": "carry --memory hbm3",
     "check": "check tiny.yaml",
     "compare": "compare here",
     "compress": "compress --shape 32x32",
     "diff": "diff here there",
     "explain": "explain here",
     "export": "export here --storage sqlite:///{out}.db",
-    "fleet": "fleet here --tokens-per-s 1000",
     "library figure": "library figure tco.pue",
     "library list": "library list nodes",
     "library show": "library show hbm3",
@@ -47,7 +45,6 @@ VERBS = {
     "resume": "resume here --n-designs 32 --out {out} --no-plots --no-report",
     "robust": "robust here --draws 8 --no-plots",
     "run": "run tiny.yaml --no-plots --no-report --out {out}",
-    "schema": "schema",
     "show": "show here",
     "validate": "validate --silicon",
 }
@@ -104,7 +101,7 @@ def test_help_shows_an_example_and_the_modes(call, verb):
     status, out, err = call(verb, "--help")
     assert (status, err) == (0, "")
     assert f"Example: dse {verb}" in out and "--quiet" in out
-    assert "--format" in out or verb in (*WRITERS, "schema")
+    assert "--format" in out or verb in WRITERS
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -120,12 +117,12 @@ def test_piped_output_is_plain_and_quiet_is_silent(call, verb):
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in WRITERS])
 def test_output_for_programs_is_json(call, verb):
-    status, out, err = call(VERBS[verb], *(() if verb == "schema" else ("--format", "json")))
+    status, out, err = call(VERBS[verb], "--format", "json")
     assert status == 0, err
     json.loads(out)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in (*WRITERS, "schema")])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in WRITERS])
 def test_output_for_spreadsheets_has_as_many_cells_in_every_line(call, verb):
     status, out, err = call(VERBS[verb], "--format", "csv")
     assert status == 0, err

@@ -238,7 +238,7 @@ def chips_spec(
     if not nodes:
         faults.append(Fault(NOWHERE, "--workload", "is missing; for example --workload 'llama2_70b batch=32'"))
         nodes = {"workload": node_of({"model": "llama2_70b"})}
-    formats, found = _settings(settings, Place("--with"))
+    formats, found = _settings(settings, place)
     faults += found
     baseline = Node({"chips": Node(chips, place, place), **formats}, place, place)
     parts = {

@@ -42,7 +42,7 @@ def plot_run(
     """
     wanted = tuple(dict.fromkeys(formats))
     _check("--kind", kinds or (), KINDS)
-    _check("--format", wanted, FORMATS)
+    _check("--image-format", wanted, FORMATS)
     run = open_run(run_path)
     every = OWN_KINDS if run.spec.is_replaced else KINDS
     chosen = every if kinds is None else tuple(dict.fromkeys(kinds))

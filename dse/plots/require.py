@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ MOST_LINES = 3
 """Ways of storing weights whose needs are drawn."""
 
 
-def plot_requirements(found: Requirements, path: Path) -> Path:
-    """Draw the memories of a sweep against the bandwidth that its targets need, and return the file."""
+def plot_requirements(found: Requirements, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Draw the memories of a sweep against the bandwidth that its targets need, and return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
     with drawing():
         figure = new_figure(7.4, 1.6 + 0.34 * max(4, len(found.options)))
         axes = figure.subplots()
@@ -27,7 +29,7 @@ def plot_requirements(found: Requirements, path: Path) -> Path:
         axes.set_xlabel("delivered bandwidth of one chip [GB/s]")
         axes.set_title(f"{found.name}: bandwidth that the targets need, and what can deliver it")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16 - 0.5 / max(4, len(found.options))), ncols=1)
-        return save(figure, path.parent, path.stem, (path.suffix.lstrip(".") or "png",))[0]
+        return save(figure, folder, "require", formats)
 
 
 def _shown(found: Requirements) -> list[Need]:

@@ -26,7 +26,7 @@ from dse.plots.audit import draw_audit
 from dse.plots.lines import Lines
 from dse.require import requirements
 from dse.studies.record import Context, Section, markdown
-from dse.verbs.require import needs_table, options_table, summary_lines
+from dse.terminal.requirements import needs_table, options_table, summary_lines
 
 
 def verdict_section(context: Context, title: str, *keys: str) -> Section:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +15,7 @@ from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dse.terminal.tables import Table, number_text, percent_text
+from dse.terminal.tables import Lines, Part, Table, number_text, percent_text
 
 if TYPE_CHECKING:
     from dse.results.outcome import Progress
@@ -68,6 +68,18 @@ def print_table(out: Console, table: Table) -> None:
         print_heading(out, table.title)
     out.print(drawn)
     out.print()
+
+
+def print_parts(out: Console, parts: Iterable[Part]) -> None:
+    """Print tables, lines and text, one after the other."""
+    for part in parts:
+        match part:
+            case Table():
+                print_table(out, part)
+            case Lines():
+                print_lines(out, list(part.lines), heading=part.heading)
+            case _:
+                out.file.write(f"{part}\n")
 
 
 def print_heading(out: Console, text: str) -> None:

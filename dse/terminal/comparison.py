@@ -3,9 +3,48 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from dse.compare import MEASURES, Comparison, Entry, Measure
-from dse.terminal.tables import Table, narrow, number_text, percent_text, ratio_text
+from dse.terminal.tables import Lines, Part, Rows, Table, narrow, number_text, percent_text, ratio_text
+
+
+def comparison_parts(comparisons: Sequence[Comparison], *, short: bool = False) -> list[Part]:
+    """Return the tables of comparisons, their ratios, and what the baselines lose to overhead.
+
+    Args:
+        comparisons: one per workload.
+        short: one table per workload, with the ratios in brackets.
+    """
+    parts: list[Part] = []
+    for comparison in comparisons:
+        parts.append(comparison_table(comparison, with_ratios=short))
+        if not short and (ratios := ratio_table(comparison)) is not None:
+            parts.append(ratios)
+    if comparisons:
+        parts.append(Lines(what_they_are(comparisons[0]), "What is compared"))
+    overhead = [line for comparison in comparisons for line in overhead_lines(comparison)]
+    return [*parts, Lines(overhead, "Overhead of the baselines")]
+
+
+def comparison_rows(comparisons: Sequence[Comparison]) -> Rows:
+    """Return comparisons as a sheet: a row per workload and side, ratios behind the values."""
+    ratios = [measure.name for measure in MEASURES if measure.in_ratio]
+    headings = [measure.name if measure.unit != "%" else f"{measure.name} [1]" for measure in MEASURES]
+    rows = [
+        [
+            comparison.workload,
+            entry.name,
+            entry.kind,
+            entry.what,
+            *(entry.values[measure.name] for measure in MEASURES),
+            *(entry.ratios.get(name, math.nan) for name in ratios),
+        ]
+        for comparison in comparisons
+        for entry in comparison.entries
+    ]
+    reference = comparisons[0].reference if comparisons else None
+    return ["workload", "name", "kind", "what", *headings, *(f"{name} over {reference}" for name in ratios)], rows
 
 
 def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Table:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from cost_models.quantities import METRICS, PARAMETERS
 from dse.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
-from dse.terminal import print_lines, print_table
-from dse.terminal.tables import Table, number_text, percent_text
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from dse.terminal.tables import Lines, Part, Rows, Table, number_text, percent_text
 
 _UNITS = {"mm2": "mm²", "w": "W", "usd": "USD", "mm": "mm", "gib": "GiB", "ms": "ms", "j": "J"}
 _PER_MM2 = "_w_per_mm2"
@@ -24,29 +19,30 @@ _BLOCK_TITLES = {
 }
 
 
-def render(explanation: Explanation, out: Console) -> None:
-    """Print an explanation.
-
-    Args:
-        explanation: what to print.
-        out: where.
-    """
-    print_lines(out, _settings(explanation), heading=explanation.name)
+def explanation_parts(explanation: Explanation) -> list[Part]:
+    """Return an explanation: settings, every workload, the blocks of every total, limits and margins."""
+    parts: list[Part] = [Lines(_settings(explanation), explanation.name)]
     for workload, table in explanation.workloads.items():
-        print_lines(out, _workload_lines(table), heading=f"{workload}: {table.settings['model']}")
+        parts.append(Lines(_workload_lines(table), f"{workload}: {table.settings['model']}"))
         for phase, one in (("decode step", table.decode), ("prefill", table.prefill)):
-            print_table(out, operator_table(f"{workload}, {phase}: {number_text(one.ms)} ms", one))
-        print_table(out, spent_table(table))
-        print_table(out, energy_table(table))
-        print_table(out, memory_table(table))
-        print_table(out, metric_table(table.metrics, f"Metrics of {workload}"))
-    for total, blocks in explanation.blocks.items():
-        if len(blocks) > 1:
-            print_table(out, block_table(total, blocks))
+            parts.append(operator_table(f"{workload}, {phase}: {number_text(one.ms)} ms", one))
+        parts += [spent_table(table), energy_table(table), memory_table(table)]
+        parts.append(metric_table(table.metrics, f"Metrics of {workload}"))
+    parts += [block_table(total, blocks) for total, blocks in explanation.blocks.items() if len(blocks) > 1]
     if explanation.limits:
-        print_table(out, limit_table(explanation))
-    print_table(out, margin_table(explanation))
-    print_table(out, metric_table(explanation.metrics, "Metrics of the design"))
+        parts.append(limit_table(explanation))
+    return [*parts, margin_table(explanation), metric_table(explanation.metrics, "Metrics of the design")]
+
+
+def operator_rows(explanation: Explanation) -> Rows:
+    """Return the time of every operator of every workload, in decode and prefill, as a sheet."""
+    headings = ("workload", "pass", "operator", "times", "ms", "share", "bound", "bytes_moved", "macs", "ops_per_byte")
+    return headings, [
+        (name, phase, row.name, row.times, row.ms, row.share, row.bound, row.bytes_moved, row.macs, row.ops_per_byte)
+        for name, workload in explanation.workloads.items()
+        for phase, table in (("decode", workload.decode), ("prefill", workload.prefill))
+        for row in table.operators
+    ]
 
 
 def _settings(explanation: Explanation) -> list[str]:

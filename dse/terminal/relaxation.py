@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-
 from dse.relaxation import Explanation, Relaxation
-from dse.terminal import print_lines, print_table
 from dse.terminal.summary import unit_of
-from dse.terminal.tables import Table, cell_text, number_text, percent_text
+from dse.terminal.tables import Lines, Part, Table, cell_text, number_text, percent_text
 
 MOST_ROWS = 8
 """Relaxations and axes that are shown; the run directory has them all."""
@@ -18,17 +15,15 @@ MOST_ROWS = 8
 _SHOWN = ("node", "memory", "memory_devices", "macs", "weight_format", "kv_bits")
 
 
-def print_explanation(out: Console, why: Explanation) -> None:
-    """Print what would make a sweep feasible."""
+def explanation_parts(why: Explanation) -> list[Part]:
+    """Return what would make a sweep feasible."""
     if why.met_by is not None:
         lines = [
             "A closer look found a design that meets everything; the sweep's own search missed it.",
             ", ".join(f"{name} {cell_text(value)}" for name, value in why.met_by.items() if name in _SHOWN),
         ]
-        print_lines(out, lines, heading="Feasible after all")
-        return
-    if why.relaxations:
-        print_table(out, relaxations_table(why))
+        return [Lines(lines, "Feasible after all")]
+    parts: list[Part] = [relaxations_table(why)] if why.relaxations else []
     lines = []
     if not why.relaxations:
         lines.append("no constraint and no pair of constraints suffices, however far it gives way")
@@ -36,9 +31,10 @@ def print_explanation(out: Console, why: Explanation) -> None:
         lines.append(f"even without constraints nothing can be built: {', '.join(why.unbuildable)}")
     if why.stuck:
         lines.append(f"giving way alone does not suffice: {', '.join(why.stuck)}")
-    print_lines(out, lines, heading="What does not help")
+    parts.append(Lines(lines, "What does not help"))
     if why.widenings:
-        print_table(out, widenings_table(why))
+        parts.append(widenings_table(why))
+    return parts
 
 
 def stored_table(rows: Sequence[Mapping[str, Any]]) -> Table:

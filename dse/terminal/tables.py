@@ -36,6 +36,27 @@ class Table:
         return column >= self.names and all(_NUMBER.fullmatch(row[column]) for row in self.rows)
 
 
+@dataclass(frozen=True)
+class Lines:
+    """Sentences under a heading.
+
+    Attributes:
+        lines: a sentence each; nothing is shown where there are none.
+        heading: what they are about, "" for none.
+    """
+
+    lines: Sequence[str]
+    heading: str = ""
+
+
+Part = Table | Lines | str
+"""What people are shown is a sequence of these; text alone is laid out already."""
+
+
+Rows = tuple[Sequence[str], Sequence[Sequence[object]]]
+"""A sheet for programs: headings, and cells that are not rounded."""
+
+
 def number_text(value: float | None, digits: int = 4) -> str:
     """Return a number as a person writes it: four significant digits, thousands apart, no exponent where avoidable.
 

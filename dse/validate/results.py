@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,10 +52,6 @@ def _text(name: str, value: float) -> str:
     return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.3g}"
 
 
-def _cell(value: object) -> object:
-    return "" if isinstance(value, float) and np.isnan(value) else value
-
-
 @dataclass(frozen=True)
 class Validation:
     """Scored measurement files.
@@ -76,20 +70,17 @@ class Validation:
         """Return all tables as text."""
         return "\n".join(line for table in self.tables for line in table.lines())
 
-    def as_csv(self) -> str:
-        """Return all tables as CSV: a line per number or word of a table, with what its row is called."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["table", "row", "column", "value"])
+    def rows(self) -> list[tuple[object, ...]]:
+        """Return all tables as one: for each number or word its table, row, column and value."""
+        found: list[tuple[object, ...]] = []
         for table in self.tables:
             plain = table.frame.index.names == [None]
             for place, (label, cells) in enumerate(table.frame.iterrows()):
                 names = label if isinstance(label, tuple) else (label,)
                 row = place if plain else " ".join(str(name) for name in names)
-                writer.writerows([table.key, row, column, _cell(value)] for column, value in cells.items())
-        return out.getvalue()
+                found += [(table.key, row, column, value) for column, value in cells.items()]
+        return found
 
-    def as_json(self) -> str:
-        """Return all tables as JSON, missing numbers as null."""
-        content = {table.key: json.loads(table.frame.reset_index().to_json(orient="records")) for table in self.tables}
-        return json.dumps(content, indent=2)
+    def records(self) -> dict[str, list[dict[str, object]]]:
+        """Return every table as records, missing numbers as None."""
+        return {table.key: json.loads(table.frame.reset_index().to_json(orient="records")) for table in self.tables}

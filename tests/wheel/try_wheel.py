@@ -10,7 +10,7 @@ COMMANDS = (
     (0, "--help"),
     (0, "library list chips"),
     (0, "new mychip"),
-    (0, "schema --out sweep.schema.json"),
+    (0, "check --schema --out sweep.schema.json"),
     (0, "check mychip.yaml"),
     (0, "run mychip.yaml --out here --quiet"),
     (0, "show here"),

@@ -1,37 +1,42 @@
-"""``dse new``: a commented sweep file to start from."""
+"""``dse new``."""
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
-from dse.errors import Fault, Place, RunError, SpecError
-from dse.spec.fields import is_identifier
+import typer
+
+from dse.cli.options import Quiet, command
+
+app = command()
 
 
-def write_sweep(name: str) -> Path:
-    """Write ``NAME.yaml`` into the working directory, say what to do with it, and return the file.
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="name of the sweep and of its file")],
+    quiet: Quiet = False,
+) -> None:
+    """Write a commented sweep file to start from.
 
-    Args:
-        name: name of the sweep, with or without ``.yaml``.
-
-    Raises:
-        SpecError: the name cannot name a sweep.
-        RunError: there is such a file already, or it cannot be written.
+    Example: dse new mychip
     """
+    from importlib import resources
+
+    from dse.errors import Fault, Place, RunError, SpecError
+    from dse.spec.fields import is_identifier
+
     file = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     stem = file.stem
     if not is_identifier(stem):
         must_be = "letters, digits, _ or -, beginning with a letter"
         raise SpecError([Fault(Place("dse new"), "NAME", repr(stem), must_be)])
-    template = resources.files("dse.verbs").joinpath("new.yaml").read_text(encoding="utf-8")
-    text = template.replace("{{name}}", stem).replace("{{file}}", str(file))
+    template = resources.files("dse.cli").joinpath("new.yaml").read_text(encoding="utf-8")
     try:
         with file.open("x", encoding="utf-8") as out:
-            out.write(text)
+            out.write(template.replace("{{name}}", stem).replace("{{file}}", str(file)))
     except FileExistsError:
         raise RunError(f"{file}: exists already, and is not overwritten; choose another name") from None
     except OSError as error:
         raise RunError(f"{file}: cannot be written: {error.strerror or error}") from error
     print(f"{file} is a small sweep, done in seconds. Next: dse run {file}")
-    return file

@@ -1,15 +1,14 @@
-"""``dse library show stack NAME``: the constants of a stack, what each comes from and how far it may be off."""
+"""The constants of a software stack as tables: what each comes from and how far it may be off."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from cost_models.library import Figure, Library
-from dse.terminal import console, print_lines, print_table
-from dse.terminal.tables import Table, cell_text, csv_text
+from dse.terminal.tables import Lines, Part, Rows, Table, cell_text
 
 NOTE = re.compile(
     r"^fitted on (?:the power of )?(?P<rows>\d+) (?:end-to-end )?rows \((?P<sources>[^)]*)\).*? from a start of "
@@ -90,47 +89,41 @@ def _giver(library: Library, stack: str, name: str) -> str:
     return _giver(library, str(base), name) if same else stack
 
 
-def show_stack(name: str, *, output: str, library: Library) -> None:
-    """Print a stack and all its constants: value, spread, rows used, start and source.
-
-    Raises:
-        UnknownEntryError: there is no such stack.
-    """
+def stack_parts(library: Library, name: str) -> list[Part]:
+    """Return a stack and all its constants: value, spread, rows used, start and source."""
     every, entry = constants(name, library), library.stack(name)
-    if output == "json":
-        kept = entry.model_dump(mode="json", exclude={"parameters"})
-        print(json.dumps({"stack": kept, "constants": [asdict(constant) for constant in every]}, indent=2))
-        return
-    headings = ("constant", "value", "low", "high", "left out, low", "left out, high", "start", "rows", "given by")
-    if output == "csv":
-        rows = [list(asdict(constant).values()) for constant in every]
-        print(csv_text(tuple(asdict(every[0])), rows), end="")
-        return
     fitted = [constant for constant in every if constant.rows is not None]
     others = [constant for constant in every if constant.rows is None]
     lines = [entry.name, entry.note, f"built on {entry.base}" if entry.base else "built on no other stack"]
     lines += [f"stands for software named {', '.join(entry.software)}"] if entry.software else []
     lines += [f"generic profile of {', '.join(entry.families)}"] if entry.families else []
-    print_lines(console(), [line for line in lines if line], heading=f"stack {name}")
-    cells = [(c.name, c.value, c.low, c.high, c.least, c.most, c.start, c.rows, _given(c, name)) for c in fitted]
+    parts: list[Part] = [Lines([line for line in lines if line], f"stack {name}")]
     if fitted:
-        print_table(console(), Table("Fitted constants", headings, tuple(tuple(map(_cell, row)) for row in cells)))
+        cells = [(c.name, c.value, c.low, c.high, c.least, c.most, c.start, c.rows, _given(c, name)) for c in fitted]
+        headings = ("constant", "value", "low", "high", "left out, low", "left out, high", "start", "rows", "given by")
+        parts.append(Table("Fitted constants", headings, tuple(tuple(map(cell_text, row)) for row in cells)))
     groups: dict[str, list[str]] = {}
     for constant in fitted:
         kind = "power" if constant.name in POWER else "time"
         groups.setdefault(f"{kind} of {constant.rows} rows of {constant.source}", []).append(constant.name)
-    if groups:
-        lines = [f"{', '.join(names)}: {rows}" for rows, names in groups.items()]
-        print_lines(console(), lines, heading="Rows that the fitted constants come from")
+    come_from = [f"{', '.join(names)}: {rows}" for rows, names in groups.items()]
+    parts.append(Lines(come_from, "Rows that the fitted constants come from"))
     plain = [(c.name, c.value, c.low, c.high, c.confidence, _given(c, name)) for c in others]
     short = ("constant", "value", "low", "high", "confidence", "given by")
-    title = "Constants that no fit has moved"
-    print_table(console(), Table(title, short, tuple(tuple(map(_cell, row)) for row in plain)))
-    print_lines(console(), [f"{c.name}: {c.source}" for c in others], heading="Where they come from")
+    parts.append(Table("Constants that no fit has moved", short, tuple(tuple(map(cell_text, row)) for row in plain)))
+    return [*parts, Lines([f"{c.name}: {c.source}" for c in others], "Where they come from")]
 
 
-def _cell(value: object) -> str:
-    return "" if value is None else cell_text(value)
+def stack_rows(library: Library, name: str) -> Rows:
+    """Return the constants of a stack as a sheet."""
+    every = [asdict(constant) for constant in constants(name, library)]
+    return tuple(every[0]), [tuple(one.values()) for one in every]
+
+
+def stack_data(library: Library, name: str) -> dict[str, Any]:
+    """Return a stack and its constants as plain data."""
+    kept = library.stack(name).model_dump(mode="json", exclude={"parameters"})
+    return {"stack": kept, "constants": [asdict(constant) for constant in constants(name, library)]}
 
 
 def _given(constant: Constant, name: str) -> str:

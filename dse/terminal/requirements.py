@@ -1,131 +1,25 @@
-"""``dse require``: what the targets of a sweep come to, and the best single change to a design."""
+"""What targets take, and the best single changes to a design, as tables."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-from cost_models.table import Setting
-from dse.errors import NOWHERE, Fault, SpecError
-from dse.evaluate import Evaluator
-from dse.explain.inputs import design_of_run, load_design
-from dse.require import VIOLATION, Change, Need, Requirements, best_changes, finite, requirements
-from dse.results.store import open_run
-from dse.space import Space
-from dse.spec import Spec, load_spec
-from dse.terminal import console, print_lines, print_table
-from dse.terminal.summary import asked, unit_of
-from dse.terminal.tables import Table, cell_text, csv_text, number_text, percent_text
-from dse.yaml_positions import parse_yaml, read_text
-
-
-def require(
-    what: str,
-    design: str | None,
-    overrides: Sequence[str],
-    workloads: Sequence[str],
-    *,
-    output: str,
-    plot: Path | None,
-) -> None:
-    """Print the least that meets the targets of a sweep, or the best single change to a design.
-
-    Args:
-        what: a sweep file, a design file or a run.
-        design: id or pick of the run.
-        overrides: ``a.b=c`` arguments for a sweep.
-        workloads: further workloads of a design file.
-        output: "table", "json" or "csv" (the needs, or the changes).
-        plot: file to draw into, for a sweep.
-
-    Raises:
-        SpecError: every fault of the file or the arguments.
-        RunError: there is no such run, or it has no such design.
-    """
-    path = Path(what)
-    is_file = path.suffix in (".yaml", ".yml")
-    is_design = is_file and "design" in _keys(path)
-    faults = []
-    if is_file and design is not None:
-        faults.append(Fault(NOWHERE, "DESIGN", f"{design!r} goes with a run; {what} is not one"))
-    if overrides and (is_design or not is_file):
-        faults.append(Fault(NOWHERE, "--set", "goes with a sweep file"))
-    if workloads and not is_design:
-        faults.append(Fault(NOWHERE, "--workload", "goes with a design file"))
-    if plot is not None and (is_design or not is_file):
-        faults.append(Fault(NOWHERE, "--plot", "goes with a sweep file"))
-    if faults:
-        raise SpecError(faults)
-    if is_file and not is_design:
-        _of_sweep(load_spec(path, overrides=overrides), output=output, plot=plot)
-        return
-    spec, settings, space, name = _design(what, design, workloads, is_design=is_design)
-    _of_design(spec, settings, space, name, output=output)
-
-
-def _keys(path: Path) -> tuple[str, ...]:
-    node = parse_yaml(read_text(path), str(path))
-    return tuple(node.value) if isinstance(node.value, dict) else ()
-
-
-def _design(
-    what: str, design: str | None, workloads: Sequence[str], *, is_design: bool
-) -> tuple[Spec, dict[str, Setting], Space | None, str]:
-    if is_design:
-        spec, settings = load_design(what, workloads)
-        return spec, settings, None, spec.name
-    run = open_run(what).needs_ours("require", model=False)
-    settings, name = design_of_run(run, design)
-    return run.spec, settings, Space(run.spec), name
-
-
-# -- sweeps -----------------------------------------------------------------------------------------------------------
-
-
-def _of_sweep(spec: Spec, *, output: str, plot: Path | None) -> None:
-    if spec.model is not None:
-        what = f"require is of the built-in evaluation; this sweep has a model of its own, {spec.model.words}"
-        raise SpecError([Fault(spec.place_of("model"), "model", what)])
-    found = requirements(spec)
-    if plot is not None:
-        from dse.plots.require import plot_requirements
-
-        plot_requirements(found, plot)
-    best = next((design for design in found.sized if design.feasible), None)
-    nearest = best or min(
-        found.sized, key=lambda one: sum(-margin for margin in one.slack.values() if margin < 0), default=None
-    )
-    changes = best_changes(Evaluator(spec), nearest.design, space=Space(spec)) if nearest else []
-    if output == "json":
-        data = {**found.to_json(), "best_changes": [finite(asdict(change)) for change in changes]}
-        print(json.dumps(data, indent=2, allow_nan=False))
-        return
-    if output == "csv":
-        print(csv_text(_NEED_COLUMNS, [[_plain(need, name) for name in _NEED_COLUMNS] for need in found.needs]), end="")
-        return
-    out = console()
-    print_lines(out, asked(spec), heading=f"{spec.name}: what is asked")
-    print_lines(out, summary_lines(found), heading="What it takes at least, per chip")
-    print_table(out, needs_table(found))
-    print_table(out, options_table(found))
-    print_table(out, sized_table(found))
-    if nearest is not None:
-        print_table(out, changes_table(changes, f"Best single changes to the {nearest.memory} design above"))
-    if plot is not None:
-        print_lines(out, [str(plot)], heading="Files")
-
+from dse.require import VIOLATION, Change, Requirements
+from dse.terminal.summary import unit_of
+from dse.terminal.tables import Rows, Table, cell_text, number_text, percent_text
 
 _NEED_COLUMNS = (
     "weight_format", "stored_bits", "kv_bits", "bandwidth_gbps", "bandwidth_stack_gbps", "tflops", "tflops_stack",
     "capacity_gib", "perplexity_ratio", "quality_ok",
 )  # fmt: skip
 
+_TRIVIAL = ("memory_device",)
+"""Limits that every sized design meets and that say nothing."""
 
-def _plain(need: Need, name: str) -> Any:
-    return getattr(need, name)
+
+def need_rows(found: Requirements) -> Rows:
+    """Return the needs per pair of formats as a sheet."""
+    return _NEED_COLUMNS, [[getattr(need, name) for name in _NEED_COLUMNS] for need in found.needs]
 
 
 def summary_lines(found: Requirements) -> list[str]:
@@ -220,26 +114,6 @@ def sized_table(found: Requirements) -> Table:
     return Table(
         "Best design per memory, sized within the space", ("memory", "meets all", "slack", "design"), tuple(rows)
     )
-
-
-_TRIVIAL = ("memory_device",)
-
-
-# -- designs ----------------------------------------------------------------------------------------------------------
-
-
-def _of_design(spec: Spec, settings: dict[str, Setting], space: Space | None, name: str, *, output: str) -> None:
-    changes = best_changes(Evaluator(spec), settings, space=space)
-    if output == "json":
-        print(json.dumps({"name": name, "best_changes": [finite(asdict(one)) for one in changes]}, indent=2))
-        return
-    table = changes_table(changes, f"{name}: the best single change for each goal")
-    if output == "csv":
-        print(csv_text(table.headings, table.rows), end="")
-        return
-    out = console()
-    print_lines(out, [", ".join(f"{key} {cell_text(value)}" for key, value in settings.items())], heading=name)
-    print_table(out, table)
 
 
 def changes_table(changes: Sequence[Change], title: str) -> Table:

@@ -1,0 +1,137 @@
+"""``dse check``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dse.cli.options import Format, Library, Output, Quiet, Set, command
+from dse.cli.output import emit
+
+if TYPE_CHECKING:
+    from cost_models.table import Designs
+    from dse.evaluate import Evaluation, Evaluator
+    from dse.space import Space
+    from dse.spec import Spec
+
+app = command()
+
+
+@app.command()
+def check(
+    spec: Annotated[
+        Path | None, typer.Argument(metavar="SPEC", help="sweep file; none with --schema", show_default=False)
+    ] = None,
+    overrides: Set = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="print the JSON Schema of sweep files instead, for editors")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="file for the schema")] = None,
+    library: Library = None,
+    output: Output = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Validate a sweep and evaluate one design; write nothing.
+
+    Example: dse check sweeps/mach1.yaml
+
+    Example: dse check --schema --out sweep.schema.json
+    """
+    from dse.errors import NOWHERE, Fault, SpecError
+
+    faults = []
+    if spec is None and not schema:
+        faults.append(Fault(NOWHERE, "SPEC", "is missing: the sweep file to check, or --schema"))
+    if schema and (spec is not None or overrides):
+        faults.append(Fault(NOWHERE, "--schema", "is that of every sweep file; no file and no --set go with it"))
+    if out is not None and not schema:
+        faults.append(Fault(NOWHERE, "--out", "goes with --schema; a check writes nothing"))
+    if faults:
+        raise SpecError(faults)
+    if spec is None:
+        _print_schema(out, library or [])
+    else:
+        _check(spec, overrides or [], library or [], output)
+
+
+def _print_schema(out: Path | None, library: list[Path]) -> None:
+    import json
+
+    from dse.errors import RunError
+    from dse.spec.additions import library_with
+    from dse.spec.schema import sweep_schema
+
+    text = json.dumps(sweep_schema(library_with(library)), indent=2) + "\n"
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _check(file: Path, overrides: list[str], library: list[Path], output: Format) -> None:
+    from dse.evaluate import Evaluator
+    from dse.margins import check_baselines
+    from dse.search.estimate import seconds_estimate
+    from dse.space import Space
+    from dse.spec import load_spec
+    from dse.terminal.sweep import parameters_table, sweep_parts
+
+    spec = load_spec(file, overrides=overrides, library=library)
+    space, evaluator = Space(spec), Evaluator(spec)
+    check_baselines(spec, evaluator.baselines)
+    judged, remarks = _asked(spec, space.default_design())
+    table = parameters_table(space)
+    emit(
+        output,
+        lambda: sweep_parts(
+            file, spec, space, evaluator, judged, seconds=seconds_estimate(spec, space, evaluator), remarks=remarks
+        ),
+        lambda: _data(spec, space, evaluator, judged),
+        lambda: (table.headings, table.rows),
+    )
+
+
+def _asked(spec: Spec, designs: Designs) -> tuple[Evaluation, list[str]]:
+    """Return what a design is worth, and what is to be known of the sweep's own model, which is asked once."""
+    from dse.evaluate import Evaluator
+    from dse.modelling.user_model import UserModel
+    from dse.terminal.tables import number_text
+
+    if spec.model is None:
+        return Evaluator(spec).evaluate(designs), []
+    own = UserModel(spec)
+    own.check()
+    start = time.perf_counter()
+    judged = Evaluator(spec, model=own).evaluate(designs)
+    took = time.perf_counter() - start
+    words = [f"the model {own.model.words} took {number_text(took, 2)} s for one design"]
+    assert judged.failed is not None
+    if (reason := judged.failed.names()[0]) is not None:
+        words.append(f"THE MODEL FAILED for the default design: {reason}")
+    return judged, words
+
+
+def _data(spec: Spec, space: Space, evaluator: Evaluator, judged: Evaluation) -> dict[str, Any]:
+    from dse.results.picks import settings_of
+    from dse.search.estimate import seconds_estimate
+
+    return {
+        "name": spec.name,
+        "hash": spec.hash,
+        "dimensions": space.dimensions,
+        "seconds_estimate": seconds_estimate(spec, space, evaluator),
+        "grid_size": space.grid_size if space.is_enumerable else None,
+        "fixed": space.fixed,
+        "resolved": spec.resolved(),
+        "default_design": settings_of(space.default_design(), 0),
+        "metrics": {name: value[0] for name, value in judged.metrics.items()},
+        "margins": {name: value[0] for name, value in judged.margins.items()},
+        "feasible": bool(judged.feasible[0]),
+        "baselines": evaluator.baselines,
+    }

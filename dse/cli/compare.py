@@ -1,0 +1,115 @@
+"""``dse compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dse.cli.options import Format, Library, Output, Quiet, Stored, command
+from dse.cli.output import emit
+
+if TYPE_CHECKING:
+    from cost_models.table import Setting
+    from dse.evaluate import Evaluator
+    from dse.results.store import StoredRun
+
+app = command()
+
+
+@app.command()
+def compare(
+    run: Stored = "latest",
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="CHIPS", help="further chips, like '8x h200_sxm weight_format=fp8'"),
+    ] = None,
+    load: Annotated[
+        float | None, typer.Option(metavar="N", help="token/s that fleets of every side shall serve", min=0)
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="MONEY", help="for the boards of fleets, '10_000_000 USD' or '13_000_000_000 KRW'"),
+    ] = None,
+    krw_per_usd: Annotated[
+        float | None, typer.Option(metavar="N", help="exchange rate; the sweep's where not given", min=1)
+    ] = None,
+    library: Library = None,
+    output: Output = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Compare picks with baselines, or size fleets of both.
+
+    All by the same equations. With --load or --budget every side also stands as a fleet: whole groups of boards that
+    serve the load, or that the money buys, with power, cost of ownership and carbon.
+
+    Example: dse compare results/mach1 --baseline "8x h200_sxm weight_format=fp8 kv_bits=8"
+
+    Example: dse compare results/mach1 --library my_chips/ --baseline "2x my_chip"
+
+    Example: dse compare results/mach1 --budget "13_000_000_000 KRW" --krw-per-usd 1340
+    """
+    from dse.compare import compare as comparisons_of
+    from dse.errors import Fault, Place, SpecError
+    from dse.fleet import budget_usd, fleets
+    from dse.results.store import open_run
+    from dse.terminal.comparison import comparison_parts, comparison_rows
+    from dse.terminal.fleet import fleet_parts
+    from dse.terminal.tables import number_text
+
+    if load is not None and budget is not None:
+        raise SpecError([Fault(Place("--load, --budget"), "", "only one of the two can be given")])
+    stored = open_run(run).needs_ours("compare")
+    rate = krw_per_usd if krw_per_usd is not None else stored.spec.economics.krw_per_usd
+    dollars = None if budget is None else budget_usd(budget, rate)
+    evaluator, designs = compared(stored, baselines or [], library=library or [])
+    sides = comparisons_of(evaluator, designs)
+    if load is None and dollars is None:
+        emit(
+            output,
+            lambda: comparison_parts(sides),
+            lambda: [one.to_json() for one in sides],
+            lambda: comparison_rows(sides),
+        )
+        return
+    rows = fleets(evaluator, designs, tokens_per_s=load, budget=dollars)
+    target = f"{number_text(load)} token/s" if load is not None else f"{number_text(dollars)} USD of boards"
+    records = [
+        {"name": row.name, "workload": row.workload, "chips_per_group": row.chips, **row.amounts(rate)} for row in rows
+    ]
+    emit(
+        output,
+        lambda: [*comparison_parts(sides), *fleet_parts(rows, target, rate)],
+        lambda: {"comparisons": [one.to_json() for one in sides], "fleets": records},
+        lambda: (tuple(records[0]), [tuple(record.values()) for record in records]),
+    )
+
+
+def compared(
+    run: StoredRun, baselines: Sequence[str] = (), *, only: str | None = None, library: Sequence[Path] = ()
+) -> tuple[Evaluator, dict[str, Mapping[str, Setting]]]:
+    """Return the evaluator with every baseline, and the picks of a run by what people call them, each design once.
+
+    Args:
+        run: the run.
+        baselines: further chips.
+        only: the one pick to compare, or the first where there is none of that name; all where None.
+        library: directories of entries that are added to the library of the run.
+
+    Raises:
+        SpecError: a baseline is not one.
+        LibraryError: what is added to the library is at fault.
+    """
+    from dse.compare import with_baselines
+    from dse.evaluate import Evaluator
+    from dse.terminal.summary import pick_words
+
+    picks = [pick for pick in run.picks if pick["name"] == only] or run.picks[: None if only is None else 1]
+    designs: dict[int, tuple[list[str], Mapping[str, Setting]]] = {}
+    for pick in picks:
+        names, _ = designs.setdefault(int(pick["id"]), ([], pick["design"]))
+        names.append(pick_words(str(pick["name"]), run.spec))
+    evaluator = Evaluator(with_baselines(run.spec, baselines, library))
+    return evaluator, {", ".join(names): design for names, design in designs.values()}

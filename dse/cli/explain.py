@@ -1,0 +1,149 @@
+"""``dse explain``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dse.cli.options import Format, ImageFormats, Library, Output, Plots, Quiet, Workloads, command, image_formats
+from dse.cli.output import emit
+
+if TYPE_CHECKING:
+    from dse.explain import Explanation
+    from dse.explain.curve import Curve
+
+app = command()
+
+_CHIPS = re.compile(r"[0-9]+\s*[xX×]\s*\S+")
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is to be explained.
+
+    Attributes:
+        what: a design file, chips of the library without their settings, or a run.
+        design: id, pick or baseline of the run; its knee where None.
+        workloads: of a design file or of chips.
+        settings: number formats and stack of chips, each like ``weight_format=fp8``.
+        library: directories whose entries are added, for a design file and chips.
+        kind: "file", "chips" or "run".
+    """
+
+    what: str
+    design: str | None
+    workloads: list[str]
+    settings: list[str]
+    library: list[Path]
+    kind: str
+
+
+@app.command()
+def explain(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT", help="run, DESIGN.yaml, or chips like '2x h100_sxm weight_format=fp8 kv_bits=8'"
+        ),
+    ],
+    design: Annotated[
+        str | None, typer.Argument(metavar="DESIGN", help="id, pick or baseline of the run; the knee where not given")
+    ] = None,
+    workloads: Workloads = None,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="throughput against speed per user, with the baselines")
+    ] = False,
+    plots: Plots = None,
+    formats: ImageFormats = None,
+    library: Library = None,
+    output: Output = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Explain a design or chip: time, energy, area, cost, memory.
+
+    Time by operator, and what bounds it. With --curve or --plots: throughput against speed per user instead.
+
+    Example: dse explain latest knee
+
+    Example: dse explain "2x a100_80gb_sxm weight_format=bf16" --workload "llama2_70b batch=32"
+    """
+    from dse.terminal.curve import curve_rows, curve_table
+    from dse.terminal.explanation import explanation_parts, operator_rows
+
+    subject = _subject(what, design, workloads or [], library or [])
+    if curve or plots is not None:
+        curves = _curves(subject)
+        if plots is not None:
+            from dse.plots.curve import draw_curves
+
+            for file in draw_curves(curves, plots, image_formats(formats)):
+                print(file, file=sys.stderr)
+        emit(output, lambda: map(curve_table, curves), lambda: curves, lambda: curve_rows(curves))
+        return
+    explanation = _explained(subject)
+    emit(output, lambda: explanation_parts(explanation), explanation.to_json, lambda: operator_rows(explanation))
+
+
+def _subject(what: str, design: str | None, workloads: list[str], library: list[Path]) -> _Subject:
+    """Return what is meant; refuse arguments that do not go with it."""
+    from dse.errors import NOWHERE, Fault, SpecError
+    from dse.spec.additions import library_with
+
+    is_file = Path(what).suffix in (".yaml", ".yml")
+    words = re.split(r"[,\s]+(?=\w+=)", what.strip())
+    chips, settings = words[0], [part for word in words[1:] for part in re.split(r"[,\s]+", word)]
+    known = library_with(library).chips
+    is_chips = not is_file and bool(settings or _CHIPS.fullmatch(chips) or (chips in known and not Path(what).exists()))
+    faults = []
+    if design is not None and (is_file or is_chips):
+        faults.append(Fault(NOWHERE, "DESIGN", f"{design!r} goes with a run; {what} is not one"))
+    if workloads and not (is_chips or is_file):
+        faults.append(Fault(NOWHERE, "--workload", f"does not go with a run: {what} has workloads of its own"))
+    if library and not (is_chips or is_file):
+        faults.append(Fault(NOWHERE, "--library", f"does not go with a run: {what} carries what its sweep added"))
+    if faults:
+        raise SpecError(faults)
+    if is_chips:
+        return _Subject(chips, None, workloads, settings, library, "chips")
+    return _Subject(what, design, workloads, [], library, "file" if is_file else "run")
+
+
+def _explained(of: _Subject) -> Explanation:
+    from dse.explain.inputs import explain_design_file, explain_library_chip, explain_run_row
+    from dse.results.store import open_run
+
+    if of.kind == "file":
+        return explain_design_file(of.what, of.workloads, library=of.library)
+    if of.kind == "chips":
+        return explain_library_chip(of.what, of.workloads, of.settings, library=of.library)
+    return explain_run_row(open_run(of.what).needs_ours("explain"), of.design)
+
+
+def _curves(of: _Subject) -> list[Curve]:
+    """Return the curves of the subject, and of what its sweep compares with."""
+    from dse.evaluate import Evaluator
+    from dse.explain.curve import baseline_curves, design_curves
+    from dse.explain.inputs import chips_spec, design_of_run, load_design
+    from dse.results.store import open_run
+
+    if of.kind == "chips":
+        spec = chips_spec(of.what, of.workloads, of.settings, library=of.library)
+        name = spec.baselines["chips"].chips
+        return [replace(curve, name=name) for curve in baseline_curves(Evaluator(spec), "chips")]
+    if of.kind == "file":
+        spec, chosen = load_design(of.what, of.workloads, library=of.library)
+        name = spec.name
+    else:
+        run = open_run(of.what).needs_ours("explain --curve")
+        spec = run.spec
+        chosen, name = design_of_run(run, of.design)
+    evaluator = Evaluator(spec)
+    curves = design_curves(evaluator, chosen, name)
+    for baseline in spec.baselines:
+        curves += baseline_curves(evaluator, baseline)
+    return curves

@@ -1,0 +1,50 @@
+"""``dse export``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dse.cli.options import Quiet, Storage, Stored, StudyName, command
+
+app = command()
+
+
+@app.command()
+def export(
+    run: Stored = "latest",
+    storage: Storage = None,
+    study: StudyName = None,
+    n_designs: Annotated[
+        int, typer.Option(metavar="N", help="designs to write: the front, and the rest evenly", min=1)
+    ] = 10_000,
+    every_metric: Annotated[bool, typer.Option("--every-metric", help="all metrics as attributes")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Export a run to an Optuna study.
+
+    For optuna-dashboard and optuna.visualization.
+
+    Example: dse export results/mach1 --storage sqlite:///mach1.db
+    """
+    from dse.errors import Fault, Place, SpecError
+    from dse.export import export_study
+    from dse.results.store import open_run
+    from dse.spec.storage_url import Kind, given_storage, kind_of, plain_url
+    from dse.terminal import console, print_parts
+    from dse.terminal.tables import Lines, number_text
+
+    if storage is None:
+        raise SpecError([Fault(Place("--storage"), "", "is missing; for example --storage sqlite:///study.db")])
+    if (fault := given_storage(storage)) is not None:
+        raise SpecError([fault])
+    written = export_study(open_run(run), storage, name=study, at_most=n_designs, every_metric=every_metric)
+    left_out = written.kept - written.trials
+    lines = [f"{number_text(written.trials)} trials, {number_text(written.front)} of them the front of the run"]
+    if left_out:
+        some = f"{number_text(left_out)} of the {number_text(written.kept)} designs that the run keeps are left out"
+        lines.append(f"{some}, evenly; --n-designs {written.kept} takes them all")
+    where = plain_url(storage) if kind_of(storage) is Kind.JOURNAL else storage
+    lines.append(f"see it with: optuna-dashboard {where}")
+    print_parts(console(), [Lines(lines, f"Study {written.name} in {storage}")])

@@ -1,0 +1,139 @@
+"""``dse library``: its commands show the cited data, with unit, range, source, year and confidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dse.cli.options import Format, Library, Output, Quiet, command
+from dse.cli.output import emit
+
+if TYPE_CHECKING:
+    from cost_models.library import Library as Entries
+
+app = command()
+
+
+@app.callback(no_args_is_help=True)
+def library() -> None:
+    """List and show the cited data behind the models.
+
+    Chips, models, nodes, memories, formats, stacks, figures.
+
+    Example: dse library show a100_80gb_sxm
+    """
+
+
+@app.command("list")
+def list_entries(
+    section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,
+    library: Library = None,
+    output: Output = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """List the entries of the library, or of one section.
+
+    Example: dse library list chips
+    """
+    from dse.spec.additions import library_with
+    from dse.terminal.library import section_sheet
+
+    sheet = section_sheet(library_with(library or []), section)
+    emit(output, lambda: [sheet.table()], sheet.records, sheet.rows)
+
+
+@app.command("show")
+def show_entry(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="key of an entry, or its section before it")],
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="key of an entry after its section")] = None,
+    library: Library = None,
+    output: Output = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Show an entry; of a software stack, every constant and its origin.
+
+    Example: dse library show lpddr5x_9600
+
+    Example: dse library show stack tensorrt_llm
+    """
+    from dse.spec.additions import library_with
+    from dse.terminal.library import entry_data, entry_parts, entry_rows, sections_of
+    from dse.terminal.stack import stack_data, stack_parts, stack_rows
+
+    known = library_with(library or [])
+    entry = name if key is None else key
+    sections = sections_of(known, None if key is None else name, entry)
+    if sections in (["figures"], ["evidence"]):
+        _show_figures(entry, known, output)
+    elif sections == ["stacks"]:
+        emit(
+            output,
+            lambda: stack_parts(known, entry),
+            lambda: stack_data(known, entry),
+            lambda: stack_rows(known, entry),
+        )
+    else:
+        emit(
+            output,
+            lambda: entry_parts(known, entry, sections),
+            lambda: entry_data(known, entry, sections),
+            lambda: entry_rows(known, entry, sections),
+        )
+
+
+@app.command("figure")
+def show_figure(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="dotted path, or its beginning")],
+    library: Library = None,
+    output: Output = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Show figures with unit, range, source, year and confidence.
+
+    Example: dse library figure nodes.tsmc_5
+    """
+    from dse.spec.additions import library_with
+
+    _show_figures(path, library_with(library or []), output)
+
+
+@app.command("where")
+def show_where(
+    path: Annotated[str, typer.Argument(metavar="FIGURE", help="dotted path of a figure")],
+    library: Library = None,
+    output: Output = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Show which metrics and limits a figure moves, and how far.
+
+    From the low to the high end of its range.
+
+    Example: dse library where memory.lpddr5x.energy_total_pj_per_bit
+    """
+    from dse.robustness.usage import uses_of
+    from dse.spec.additions import library_with
+    from dse.terminal.library import Sheet, figure_parts, figures_below
+    from dse.terminal.tables import Lines
+
+    uses = uses_of(path, library=library or [])
+    known = library_with(library or [])
+    cells = [[use.metric, use.seen_in, use.at_low, use.at_typ, use.at_high, round(100 * use.change, 3)] for use in uses]
+    headings = ("metric or limit", "seen in", "at its low", "typical", "at its high", "change %")
+    sheet = Sheet(f"What {path} moves", headings, cells)
+    evidence = path in known.evidence
+    why = "it is evidence only: no model reads it" if evidence else "not with the designs and chips tried here"
+    unused = Lines([f"no metric moves with {path}: {why}"])
+    emit(
+        output,
+        lambda: [*figure_parts(known, figures_below(known, path)), sheet.table() if uses else unused],
+        sheet.records,
+        sheet.rows,
+    )
+
+
+def _show_figures(path: str, known: Entries, output: Format) -> None:
+    from dse.terminal.library import figure_data, figure_parts, figure_sheet, figures_below
+
+    chosen = figures_below(known, path)
+    emit(output, lambda: figure_parts(known, chosen), lambda: figure_data(chosen), figure_sheet(chosen).rows)

@@ -1,0 +1,37 @@
+"""``dse merge``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dse.cli.options import Format, NoPlots, NoReport, Output, Quiet, RunDirectory, command
+
+app = command()
+
+
+@app.command()
+def merge(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="finished runs of one sweep")],
+    out: RunDirectory = None,
+    output: Output = Format.table,
+    no_plots: NoPlots = False,
+    no_report: NoReport = False,
+    quiet: Quiet = False,
+) -> None:
+    """Merge runs of one sweep.
+
+    They may have had other seeds and other samplers.
+
+    Example: dse merge results/mach1/20260101T000000Z-aaaaaaaa results/mach1/20260102T000000Z-bbbbbbbb
+    """
+    from dse.cli.outcome import finish
+    from dse.errors import RunError
+    from dse.loop import merge as merged
+    from dse.results.store import open_run
+
+    if len(runs) < 2:
+        raise RunError("merge needs at least two runs")
+    done = merged([open_run(run) for run in runs], out=out)
+    finish(done, output=output, plots=not no_plots, html=not no_report)

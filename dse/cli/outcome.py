@@ -1,0 +1,110 @@
+"""What `run`, `resume` and `merge` do with a run that has just ended: explain, print, draw."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+import typer
+
+from dse.cli.options import Format
+from dse.cli.output import emit, frame_rows
+
+if TYPE_CHECKING:
+    from dse.compare import Comparison
+    from dse.results.store import StoredRun
+    from dse.search.spread import Backend, Spread
+    from dse.terminal.tables import Rows
+
+
+def spread_of(jobs: int, backend: str, scheduler: str) -> Spread:
+    """Return where work is done.
+
+    Raises:
+        RunError: a scheduler is given without the backend that has one.
+    """
+    from dse.errors import RunError
+    from dse.search.spread import Spread
+
+    if scheduler and backend != "dask":
+        raise RunError(f"--scheduler {scheduler}: only --backend dask has a scheduler")
+    return Spread(jobs, cast("Backend", backend), scheduler)
+
+
+def finish(done: StoredRun, *, output: Format, plots: bool, html: bool) -> None:
+    """Explain and print a run that has just been written, then draw it, and end with its status.
+
+    What was found is printed before anything is drawn, so that nobody waits for plots to see it.
+    """
+    from dse.cli import INTERRUPTED, NONE_FEASIBLE, OK
+    from dse.cli.compare import compared
+    from dse.compare import compare
+    from dse.relaxation import explain_infeasible
+    from dse.relaxation.files import write_relaxations
+    from dse.terminal import console, print_lines
+    from dse.terminal.outcome import outcome_parts
+    from dse.terminal.summary import named_workloads
+
+    counts, status = done.manifest["counts"], done.manifest["status"]
+    why = None
+    if done.spec.model is None and not counts["feasible"] and counts["evaluated"] and status == "complete":
+        why = explain_infeasible(done.spec)
+        write_relaxations(why, done.path)
+
+    def sides(only: str | None = None) -> list[Comparison]:
+        return [] if done.spec.is_replaced else compare(*compared(done, only=only))
+
+    shown = named_workloads(done.spec)
+    emit(
+        output,
+        lambda: outcome_parts(done, why, [one for one in sides("knee") if one.workload in shown]),
+        lambda: {**run_data(done), "comparisons": [one.to_json() for one in sides()]},
+        lambda: front_rows(done),
+    )
+    sys.stdout.flush()
+    if html and not done.spec.is_replaced and counts["evaluated"]:
+        from dse.report import write_report
+
+        write_report(done.path)
+    if plots and counts["evaluated"]:
+        from dse.plots import plot_run
+
+        plot_run(done.path)
+    if output is Format.table:
+        files = ", ".join(sorted(path.name for path in done.path.iterdir()))
+        print_lines(console(), [f"{done.path}/", files], heading="Files")
+    if status == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
+
+
+def run_data(run: StoredRun, top: int | None = None) -> dict[str, Any]:
+    """Return a run as plain data.
+
+    Args:
+        run: the run.
+        top: rows of the front; all where None.
+    """
+    from dse.relaxation.files import read_relaxations
+    from dse.terminal.summary import sorted_front
+
+    front = sorted_front(run) if run.found_feasible else run.front
+    return {
+        "directory": run.path,
+        "manifest": run.manifest,
+        "picks": run.picks,
+        "front": front if top is None else front.head(top),
+        "constraints": run.constraints,
+        "axes": run.axes,
+        "baselines": run.baselines,
+        "relaxations": read_relaxations(run.path),
+    }
+
+
+def front_rows(run: StoredRun, top: int | None = None) -> Rows:
+    """Return the front of a run as a sheet, units in the headings (arguments as in `run_data`)."""
+    from dse.results.store import headed
+    from dse.terminal.summary import sorted_front
+
+    front = sorted_front(run) if top is None else sorted_front(run).head(top)
+    return frame_rows(front.rename(columns={name: headed(str(name)) for name in front}))

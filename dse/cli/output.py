@@ -1,0 +1,97 @@
+"""The one way in which commands print results: tables for people, JSON and CSV for programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from dse.cli.options import Format, Silence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dse.terminal.tables import Part, Rows
+
+
+def emit(
+    output: Format,
+    parts: Callable[[], Iterable[Part]],
+    data: Callable[[], object],
+    rows: Callable[[], Rows] | None = None,
+) -> None:
+    """Print a result as it was asked for; only what is printed is made.
+
+    Args:
+        output: how.
+        parts: the tables and lines for people.
+        data: the whole result, as `plain` takes it, for JSON.
+        rows: the sheet for CSV; the records that `data` returns where None.
+    """
+    if isinstance(sys.stdout, Silence):
+        return
+
+    from dse.terminal import console, print_parts
+    from dse.terminal.tables import csv_text
+
+    if output is Format.table:
+        print_parts(console(), parts())
+    elif output is Format.json:
+        print(json.dumps(plain(data()), indent=2, allow_nan=False))
+    else:
+        headings, cells = rows() if rows is not None else _sheet(data())
+        print(csv_text(headings, cells), end="")
+
+
+def _sheet(records: object) -> Rows:
+    """Return records of the same keys as headings and cells."""
+    assert isinstance(records, list), "what is no list of records must say what its sheet is"
+    every = [plain(record) for record in records]
+    return list(every[0]) if every else [], [list(record.values()) for record in every]
+
+
+def frame_rows(frame: pd.DataFrame) -> Rows:
+    """Return a frame as a sheet."""
+    return [str(name) for name in frame.columns], list(frame.itertuples(index=False))
+
+
+def plain(value: Any) -> Any:
+    """Return mappings, sequences, records, frames and NumPy numbers as JSON has them; None for what is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "to_dict"):
+        return plain(value.to_dict("records"))
+    if hasattr(value, "item"):
+        return plain(value.item())
+    if isinstance(value, PurePath):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class _Pipe(io.FileIO):
+    """Standard output that goes on when nobody reads it any more."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return len(data)
+
+
+def outlive_reader() -> None:
+    """Let ``dse ... | head`` end as if all had been read: with its own status, and with all its files written."""
+    out = sys.stdout
+    if out is not sys.__stdout__ or out is None or out.isatty():
+        return
+    out.flush()
+    pipe = io.BufferedWriter(_Pipe(out.fileno(), "wb", closefd=False))
+    sys.stdout = io.TextIOWrapper(pipe, encoding=out.encoding, errors=out.errors, newline=None)

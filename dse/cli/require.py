@@ -1,0 +1,175 @@
+"""``dse require``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dse.cli.options import Format, ImageFormats, Output, Plots, Quiet, Set, Workloads, command, image_formats
+from dse.cli.output import emit
+
+if TYPE_CHECKING:
+    from dse.spec import Spec
+
+app = command()
+
+
+@app.command()
+def require(
+    what: Annotated[
+        str | None, typer.Argument(metavar="WHAT", help="sweep file, DESIGN.yaml or run; none with --memory alone")
+    ] = None,
+    design: Annotated[
+        str | None, typer.Argument(metavar="DESIGN", help="id or pick of the run; the knee where not given")
+    ] = None,
+    overrides: Set = None,
+    memory: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GRADE", help="most bandwidth that one die can have of a memory grade; repeatable"),
+    ] = None,
+    workloads: Workloads = None,
+    plots: Plots = None,
+    formats: ImageFormats = None,
+    output: Output = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Compute the least bandwidth, compute and memory for targets.
+
+    For a sweep: the least that meets its constraints, the bits per weight that can be streamed in time, what can
+    deliver it, and the best design per memory. For a design: the best single change for each goal. With --memory: the
+    most memory bandwidth of one die, by its area, from its sides, package and interposer.
+
+    Example: dse require sweeps/mach1.yaml
+
+    Example: dse require latest knee
+
+    Example: dse require --memory lpddr5x_10667 --memory hbm3
+    """
+    from dse.errors import NOWHERE, Fault, SpecError
+
+    path = None if what is None else Path(what)
+    is_file = path is not None and path.suffix in (".yaml", ".yml")
+    is_design = path is not None and is_file and "design" in _keys(path)
+    is_sweep = is_file and not is_design
+    faults = []
+    if what is None and not memory:
+        faults.append(Fault(NOWHERE, "WHAT", "is missing: a sweep file, a design file or a run, or --memory"))
+    if memory and what is not None and not is_sweep:
+        faults.append(Fault(NOWHERE, "--memory", "goes with a sweep file, or alone"))
+    if is_file and design is not None:
+        faults.append(Fault(NOWHERE, "DESIGN", f"{design!r} goes with a run; {what} is not one"))
+    if overrides and not is_sweep:
+        faults.append(Fault(NOWHERE, "--set", "goes with a sweep file"))
+    if workloads and not is_design:
+        faults.append(Fault(NOWHERE, "--workload", "goes with a design file"))
+    if plots is not None and not is_sweep:
+        faults.append(Fault(NOWHERE, "--plots", "goes with a sweep file"))
+    if faults:
+        raise SpecError(faults)
+    if path is None:
+        _of_grades(memory or [], output)
+    elif is_sweep:
+        from dse.spec import load_spec
+
+        _of_sweep(load_spec(path, overrides=overrides or []), memory or [], plots, image_formats(formats), output)
+    else:
+        _of_design(str(path), design, workloads or [], is_design, output)
+
+
+def _keys(path: Path) -> tuple[str, ...]:
+    from dse.yaml_positions import parse_yaml, read_text
+
+    node = parse_yaml(read_text(path), str(path))
+    return tuple(node.value) if isinstance(node.value, dict) else ()
+
+
+def _of_grades(grades: list[str], output: Format) -> None:
+    from dse.require.bandwidth_limit import bandwidth_by_area
+    from dse.terminal.bandwidth import bandwidth_parts
+
+    rows = bandwidth_by_area(grades)
+    emit(output, lambda: bandwidth_parts(rows), lambda: rows)
+
+
+def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple[str, ...], output: Format) -> None:
+    from dse.errors import Fault, SpecError
+    from dse.evaluate import Evaluator
+    from dse.require import best_changes, requirements
+    from dse.require.bandwidth_limit import bandwidth_by_area
+    from dse.space import Space
+    from dse.terminal.bandwidth import bandwidth_parts
+    from dse.terminal.requirements import (
+        changes_table,
+        need_rows,
+        needs_table,
+        options_table,
+        sized_table,
+        summary_lines,
+    )
+    from dse.terminal.summary import asked
+    from dse.terminal.tables import Lines, Part
+
+    if spec.model is not None:
+        what = f"require is of the built-in evaluation; this sweep has a model of its own, {spec.model.words}"
+        raise SpecError([Fault(spec.place_of("model"), "model", what)])
+    found = requirements(spec)
+    bandwidths = bandwidth_by_area(grades, spec)
+    files = []
+    if folder is not None:
+        from dse.plots.require import plot_requirements
+
+        files = plot_requirements(found, folder, formats)
+    best = next((design for design in found.sized if design.feasible), None)
+    nearest = best or min(
+        found.sized, key=lambda one: sum(-margin for margin in one.slack.values() if margin < 0), default=None
+    )
+    changes = best_changes(Evaluator(spec), nearest.design, space=Space(spec)) if nearest else []
+
+    def parts() -> list[Part]:
+        made: list[Part] = [
+            Lines(asked(spec), f"{spec.name}: what is asked"),
+            Lines(summary_lines(found), "What it takes at least, per chip"),
+            needs_table(found),
+            options_table(found),
+            sized_table(found),
+        ]
+        if nearest is not None:
+            made.append(changes_table(changes, f"Best single changes to the {nearest.memory} design above"))
+        if bandwidths:
+            made += bandwidth_parts(bandwidths)
+        return [*made, Lines([str(file) for file in files], "Files")]
+
+    emit(
+        output,
+        parts,
+        lambda: {**found.to_json(), "best_changes": changes, "die_bandwidths": bandwidths},
+        lambda: need_rows(found),
+    )
+
+
+def _of_design(what: str, design: str | None, workloads: list[str], is_file: bool, output: Format) -> None:
+    from dse.evaluate import Evaluator
+    from dse.explain.inputs import design_of_run, load_design
+    from dse.require import best_changes
+    from dse.results.store import open_run
+    from dse.space import Space
+    from dse.terminal.requirements import changes_table
+    from dse.terminal.tables import Lines, cell_text
+
+    if is_file:
+        spec, settings = load_design(what, workloads)
+        space, name = None, spec.name
+    else:
+        run = open_run(what).needs_ours("require", model=False)
+        settings, name = design_of_run(run, design)
+        spec, space = run.spec, Space(run.spec)
+    changes = best_changes(Evaluator(spec), settings, space=space)
+    table = changes_table(changes, f"{name}: the best single change for each goal")
+    emit(
+        output,
+        lambda: [Lines([", ".join(f"{key} {cell_text(value)}" for key, value in settings.items())], name), table],
+        lambda: {"name": name, "best_changes": changes},
+        lambda: (table.headings, table.rows),
+    )

@@ -1,0 +1,56 @@
+"""``dse resume``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dse.cli.options import (
+    At,
+    Backend,
+    Format,
+    Jobs,
+    NoPlots,
+    NoReport,
+    On,
+    Output,
+    Quiet,
+    RunDirectory,
+    Stored,
+    command,
+)
+
+app = command()
+
+
+@app.command()
+def resume(
+    run: Stored = "latest",
+    n_designs: Annotated[
+        int | None, typer.Option(metavar="N", help="designs to evaluate in all; extends a finished run", min=1)
+    ] = None,
+    out: RunDirectory = None,
+    quiet: Quiet = False,
+    output: Output = Format.table,
+    no_plots: NoPlots = False,
+    no_report: NoReport = False,
+    jobs: Jobs = 1,
+    backend: On = Backend.loky,
+    scheduler: At = "",
+) -> None:
+    """Resume an interrupted run, or extend a finished one.
+
+    An interrupted run comes to the result that it would have had without the interruption.
+
+    Example: dse resume latest
+
+    Example: dse resume results/mach1 --n-designs 8000000
+    """
+    from dse.cli.outcome import finish, spread_of
+    from dse.loop import resume as go_on
+    from dse.terminal import progress_display
+
+    with progress_display(quiet=quiet) as progress:
+        done = go_on(run, n_designs=n_designs, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))
+    finish(done, output=output, plots=not no_plots, html=not no_report)

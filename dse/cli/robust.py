@@ -1,0 +1,95 @@
+"""``dse robust``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dse.cli.options import Format, NoPlots, Output, Quiet, Stored, command
+from dse.cli.output import emit, frame_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dse.results.store import StoredRun
+    from dse.robustness.files import RobustRun
+    from dse.terminal.tables import Part
+
+app = command()
+
+
+@app.command()
+def robust(
+    run: Stored = "latest",
+    draws: Annotated[
+        int | None, typer.Option(metavar="N", help="joint draws of the ranged figures; the sweep's or 2000", min=2)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="seed of the draws; the sweep's or 0", min=0)] = None,
+    n_designs: Annotated[
+        int | None, typer.Option(metavar="N", help="designs of the front to take; the sweep's or 1000", min=1)
+    ] = None,
+    pick: Annotated[
+        str | None, typer.Option(metavar="PICK", help="pick whose inputs are analysed; default: knee")
+    ] = None,
+    output: Output = Format.table,
+    no_plots: NoPlots = False,
+    quiet: Quiet = False,
+) -> None:
+    """Monte Carlo uncertainty of the front.
+
+    Re-evaluates designs of the front under joint draws of every ranged figure of the library: intervals, chances to
+    meet every target, and what moves a pick. Tables and plots go into the run directory.
+
+    Example: dse robust results/mach1 --draws 2000 --seed 0
+    """
+    from dse.results.store import open_run
+    from dse.robustness.files import designs_frame, inputs_frame, write_robust
+    from dse.robustness.intervals import DRAWS
+    from dse.robustness.stored import MOST_DESIGNS, robust_run
+    from dse.terminal import counted_display
+
+    stored = open_run(run).needs_ours("robust", model=False)
+    asked = stored.spec.robustness
+    with counted_display("designs") as progress:
+        found = robust_run(
+            stored,
+            draws=draws if draws is not None else asked.draws if asked else DRAWS,
+            seed=seed if seed is not None else asked.seed if asked else 0,
+            at_most=n_designs if n_designs is not None else asked.designs if asked else MOST_DESIGNS,
+            pick=pick,
+            progress=progress,
+        )
+    files = write_robust(stored.path, found)
+    if not no_plots:
+        from dse.plots import plot_run
+
+        files += plot_run(stored.path, kinds=("robust",))
+    emit(
+        output,
+        lambda: _parts(stored, found, files),
+        lambda: {
+            "draws": found.found.draws,
+            "seed": found.found.seed,
+            "figures": [spread.path for spread in found.found.spreads],
+            "designs": designs_frame(found),
+            "inputs_of": {"id": found.subject[0], "pick": found.subject[1]},
+            "inputs": inputs_frame(found.swings),
+        },
+        lambda: frame_rows(designs_frame(found)),
+    )
+
+
+def _parts(run: StoredRun, found: RobustRun, files: list[Path]) -> list[Part]:
+    from dse.terminal.robustness import chances_table, drawn_words, inputs_table, intervals_table
+    from dse.terminal.tables import Lines
+
+    taken = [f"of the {len(run.front)} designs on the front; --n-designs takes more"]
+    return [
+        Lines(drawn_words(found), f"{run.name} under joint draws  ({run.path})"),
+        Lines(taken if sum(found.on_front) < len(run.front) else []),
+        intervals_table(found, run.spec),
+        chances_table(found, run.spec),
+        inputs_table(found),
+        Lines([str(file) for file in files], "Files"),
+    ]
