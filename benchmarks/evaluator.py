@@ -25,10 +25,11 @@ from dse.evaluate import Evaluator
 from dse.loop import explore
 from dse.samplers import sampler_of
 from dse.search.allocator import keep_freed_memory
-from dse.search.blocks import CHUNK_ROWS
+from dse.search.spread import Spread
 from dse.space import Space
 from dse.spec import load_spec
 
+CHUNK_ROWS = Spread().chunk_rows
 ROUNDS = 15
 AGREEMENT = 1e-9
 SINGLE = 60

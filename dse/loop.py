@@ -67,7 +67,7 @@ def run(
         out: the run directory to make; ``<results>/<name>/<UTC time>-<hash>`` where None.
         results: where run directories are made that have no place of their own.
         progress: told how it goes after every stretch of designs that is kept.
-        spread: where designs are evaluated; in this process where None.
+        spread: where designs are evaluated, and in what pieces; in this process where None.
 
     Returns:
         The run as it lies on disk; its tables are pandas frames.
@@ -107,7 +107,7 @@ def resume(
         out: the directory of a continued run, which is a run of its own; as for `run` where None.
         results: where runs are looked for and made.
         progress: told how it goes.
-        spread: where designs are evaluated.
+        spread: where designs are evaluated, and in what pieces.
 
     Raises:
         RunError: there is nothing to go on with, or sweep or library are not those of the run.
@@ -195,7 +195,7 @@ def explore(
         spec: the sweep.
         progress: told how it goes after every stretch of designs.
         stopped: asked as often whether to end here.
-        spread: where designs are evaluated.
+        spread: where designs are evaluated, and in what pieces.
 
     Raises:
         SpecError: the sampler cannot search this space.

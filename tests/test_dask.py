@@ -11,7 +11,6 @@ import time
 
 import pytest
 
-import dse.search.blocks
 from dse.errors import RunError
 from dse.loop import run
 from dse.search.spread import Spread
@@ -87,10 +86,9 @@ def test_no_scheduler_is_said(tmp_path):
         run(parse_spec(SWEEP), out=tmp_path / "none", spread=Spread(0, "dask", "tcp://127.0.0.1:9"))
 
 
-def test_local_processes_are_started_where_no_scheduler_is_given(tmp_path, monkeypatch):
-    monkeypatch.setattr(dse.search.blocks, "CHUNK_ROWS", 256)
+def test_local_processes_are_started_where_no_scheduler_is_given(tmp_path):
     spec = parse_spec({**SWEEP, "search": {"sampler": "sobol", "n_designs": 4096}})
-    done = run(spec, out=tmp_path / "local", spread=Spread(2, "dask"))
+    done = run(spec, out=tmp_path / "local", spread=Spread(2, "dask", chunk_rows=256))
     alone = run(spec, out=tmp_path / "alone")
     for name in SAME:
         assert (done.path / name).read_bytes() == (alone.path / name).read_bytes(), name

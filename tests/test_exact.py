@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import dse.search.blocks
 from dse.loop import explore
 from dse.search.blocks import Work
 from dse.search.spread import Spread
@@ -87,14 +86,12 @@ def test_every_way_finds_the_same_front(spreads, sweep, chunk, block):
     front = by_definition(work.judge(work.sampler.rows(0, work.sampler.total)))
     whole = explore(spec)
     outcomes = [explore(spec, spread=spread) for spread in spreads]
-    with pytest.MonkeyPatch.context() as small:
-        small.setattr(dse.search.blocks, "CHUNK_ROWS", chunk)
-        small.setattr(dse.search.blocks, "BLOCK_ROWS", chunk * block)
-        outcomes.append(explore(spec))
-        if sweep["search"]["sampler"] == "grid":
-            small.setattr("dse.search.pruning.LEAST_GAIN", 2)
-            pruned = explore(parse_spec({**sweep, "search": {"sampler": "grid", "options": {"prune": True}}}))
-            assert ids(pruned.front) == front and pruned.feasible == whole.feasible
+    pieces = Spread(chunk_rows=chunk, block_rows=chunk * block, least_gain=2)
+    outcomes.append(explore(spec, spread=pieces))
+    if sweep["search"]["sampler"] == "grid":
+        pruning = {"sampler": "grid", "options": {"prune": True}}
+        pruned = explore(parse_spec({**sweep, "search": pruning}), spread=pieces)
+        assert ids(pruned.front) == front and pruned.feasible == whole.feasible
     assert ids(whole.front) == front
     for outcome in outcomes:
         assert ids(outcome.front) == front

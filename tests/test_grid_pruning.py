@@ -5,8 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import dse.search.blocks
-import dse.search.pruning
 from dse.errors import SpecError
 from dse.front import nondominated
 from dse.loop import explore, run
@@ -22,7 +20,7 @@ def sweep(*, prune=True, keep=0, **changes):
     """A grid whose memory is too small for the model in some designs, and whose formats lose too much in others."""
     memories = changes.pop("memories", list(MEMORIES))
     devices, clocks = changes.pop("devices", [1, 2, 4, 8]), changes.pop("clocks", [0.6, 1.0, 1.9])
-    limit, worst = changes.pop("limit_w", 150), changes.pop("worst", 1.05)
+    limit, worst = changes.pop("limit_w", 150), changes.pop("worst", 1.1)
     formats = changes.pop("formats", ["int4_g128", "vector_2bit", "bf16"])
     return parse_spec(
         {
@@ -44,7 +42,7 @@ def sweep(*, prune=True, keep=0, **changes):
                 {"metric": "chat.tokens_per_joule", "direction": "maximize"},
             ],
             "constraints": [
-                {"metric": "chat.ms_per_token", "max": 20},
+                {"metric": "chat.ms_per_token", "max": 60},
                 {"metric": "tdp_w", "max": f"{limit} W"},
                 {"metric": "chat.perplexity_ratio", "max": worst},
             ],
@@ -55,11 +53,7 @@ def sweep(*, prune=True, keep=0, **changes):
     )
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
-    monkeypatch.setattr(dse.search.blocks, "BLOCK_ROWS", 300)
-    monkeypatch.setattr(dse.search.blocks, "CHUNK_ROWS", 128)
-    monkeypatch.setattr(dse.search.pruning, "LEAST_GAIN", 2)
+SMALL = Spread(block_rows=300, chunk_rows=128, least_gain=2)
 
 
 def ids(rows):
@@ -77,7 +71,7 @@ def some(values, least=1):
     some([0.6, 1.0, 1.9, 2.4], 2),
     some(["int4_g128", "vector_2bit", "bf16", "fp8"], 2),
     st.sampled_from([5, 60, 150, 400]),
-    st.sampled_from([1.001, 1.05, 3.0]),
+    st.sampled_from([1.001, 1.05, 1.1, 3.0]),
     st.sampled_from([0, 50]),
 )
 def test_what_is_found_is_what_brute_force_finds(memories, devices, clocks, formats, limit_w, worst, keep):
@@ -85,7 +79,7 @@ def test_what_is_found_is_what_brute_force_finds(memories, devices, clocks, form
         "memories": memories, "devices": sorted(devices), "clocks": sorted(clocks), "formats": formats,
         "limit_w": limit_w, "worst": worst, "keep": keep,
     }  # fmt: skip
-    cut, whole = (explore(sweep(prune=prune, **dict(changes))) for prune in (True, False))
+    cut, whole = (explore(sweep(prune=prune, **dict(changes)), spread=SMALL) for prune in (True, False))
     assert whole.decided == 0 and cut.evaluated == whole.evaluated and cut.feasible == whole.feasible
     assert ids(cut.front) == ids(whole.front) and ids(cut.sample) == ids(whole.sample)
     assert {name: ids(rows) for name, rows in cut.top.items()} == {name: ids(rows) for name, rows in whole.top.items()}
@@ -121,11 +115,11 @@ def labels_of(outcome):
 
 
 def test_designs_are_decided_and_the_outcome_says_so(tmp_path):
-    done = run(sweep(), out=tmp_path / "cut")
+    done = run(sweep(), out=tmp_path / "cut", spread=SMALL)
     counts = done.manifest["counts"]
     assert 0.3 * counts["evaluated"] < counts["decided"] < counts["evaluated"]
     notes = " ".join(done.manifest["notes"])
-    assert "chat.perplexity_ratio <= 1.05 (6 combinations)" in notes and "chat.capacity" in notes
+    assert "chat.perplexity_ratio <= 1.1 (6 combinations)" in notes and "chat.capacity" in notes
     from dse.terminal.summary import found
 
     assert "decided without evaluation" in " ".join(found(done))
@@ -136,7 +130,8 @@ def test_brute_force_over_every_design_agrees():
     work = Work(spec)
     found = work.judge(work.space.grid(0, work.space.grid_size))
     good = np.flatnonzero(found.feasible)
-    outcome = explore(spec)
+    assert len(good) > 0
+    outcome = explore(spec, spread=SMALL)
     assert outcome.decided > 0 and outcome.feasible == len(good)
     assert ids(outcome.front) == good[nondominated(found.objectives[good])].tolist()
     for place, rows in enumerate(outcome.top.values()):
@@ -144,36 +139,34 @@ def test_brute_force_over_every_design_agrees():
         assert ids(rows) == best[: len(rows)].tolist()
 
 
-def test_processes_and_blocks_have_no_influence(tmp_path, monkeypatch):
-    monkeypatch.setattr(dse.search.pruning, "LEAST_GAIN", 16)  # other processes know only this one
-    one = run(sweep(keep=100), out=tmp_path / "one")
-    monkeypatch.setattr(dse.search.blocks, "BLOCK_ROWS", 77)
-    monkeypatch.setattr(dse.search.blocks, "CHUNK_ROWS", 50)
-    monkeypatch.setattr(dse.search.pruning, "CHUNK", 5)
-    other = run(sweep(keep=100), out=tmp_path / "other", spread=Spread(jobs=2))
+def test_processes_and_blocks_have_no_influence(tmp_path):
+    one = run(sweep(keep=100), out=tmp_path / "one", spread=SMALL)
+    assert one.manifest["counts"]["feasible"] > 0 and len(one.front) > 0
+    pieces = Spread(jobs=2, block_rows=77, chunk_rows=5, least_gain=2)
+    other = run(sweep(keep=100), out=tmp_path / "other", spread=pieces)
     for name in ("pareto.csv", "top.csv", "picks.yaml", "constraints.csv", "margins.csv", "axes.csv"):
         assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
     assert one.designs.equals(other.designs)
 
 
 def test_nothing_is_left_out_where_every_design_is_kept():
-    outcome = explore(sweep(keep=10_000))
+    outcome = explore(sweep(keep=10_000), spread=SMALL)
     assert outcome.decided == 0 and "every design is kept" in " ".join(outcome.notes)
 
 
 def test_everything_may_be_left_out():
-    outcome = explore(sweep(worst=0.5))
+    outcome = explore(sweep(worst=0.5), spread=SMALL)
     assert outcome.decided == outcome.evaluated > 0 and outcome.front is None and not outcome.feasible
 
 
 def test_a_chain_needs_every_design():
     search = {"sampler": "grid+evolve", "n_designs": 4000, "options": {"grid": {"prune": True}}}
     with pytest.raises(SpecError, match="must be told of every design"):
-        explore(sweep(search=search))
+        explore(sweep(search=search), spread=SMALL)
 
 
 def test_a_table_that_forgets_a_parameter_is_found_out():
-    work = Work(sweep())
+    work = Work(sweep(), SMALL)
     tables = work.tables
     object.__setattr__(tables._tables[0], "margins", tables._tables[0].margins + 1.0)
     ids = np.arange(10)

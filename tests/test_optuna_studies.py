@@ -9,22 +9,24 @@ import socket
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
 
-import dse.search.engine
+from dse import loop
 from dse.errors import MissingPackageError, RunError, SpecError
 from dse.export import export_study
 from dse.front import nondominated
-from dse.loop import merge, resume, run, state_of
+from dse.loop import merge, state_of
 from dse.results.store import open_run
 from dse.results.yaml_text import yaml_text
 from dse.samplers.optuna import OptunaSampler
 from dse.samplers.optuna_storage import open_storage
 from dse.search.journal import unfinished
+from dse.search.spread import Spread
 from dse.spec import parse_spec
 from tests import sweeps
 
@@ -37,12 +39,13 @@ SWEEP = sweeps.tiny(
         {"metric": OBJECTIVES[1], "direction": "maximize"},
     ],
 )
+OFTEN = Spread(keep_every_s=0.0)
+run, resume = (partial(verb, spread=OFTEN) for verb in (loop.run, loop.resume))
 SAME = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv")
 
 
 @pytest.fixture(autouse=True)
-def keep_often(monkeypatch):
-    monkeypatch.setattr(dse.search.engine, "KEEP_EVERY_S", 0.0)
+def quiet_optuna():
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     yield
@@ -275,9 +278,8 @@ def test_two_processes_share_a_study_in_postgresql(tmp_path, postgresql, monkeyp
 
 KILLED = """
 import sys, time
-import dse.search.engine
-dse.search.engine.KEEP_EVERY_S = 0.0
 from dse.loop import run
+from dse.search.spread import Spread
 from dse.spec import load_spec
 
 def report(progress):
@@ -285,7 +287,7 @@ def report(progress):
     time.sleep(0.5)
 
 spec = load_spec(sys.argv[1], overrides=["search.storage=env:DSE_STUDIES", "search.join=true"])
-run(spec, out=sys.argv[2], progress=report)
+run(spec, out=sys.argv[2], progress=report, spread=Spread(keep_every_s=0.0))
 """
 
 

@@ -153,9 +153,8 @@ def test_states_and_misses_are_those_of_the_table(stored):
 
 
 @pytest.mark.parametrize("at_most", [5, 20, 30, 47])
-def test_a_smaller_page_keeps_what_matters(stored, at_most, monkeypatch):
-    monkeypatch.setattr("dse.report.designs.NEAR_MISSES", 2)
-    shown = shown_designs(stored, at_most)
+def test_a_smaller_page_keeps_what_matters(stored, at_most):
+    shown = shown_designs(stored, at_most, near_misses=2)
     assert {int(pick["id"]) for pick in stored.picks} <= set(shown["id"])
     assert shown["id"].is_monotonic_increasing and shown["id"].is_unique
     front, picks = stored.front["id"], {int(pick["id"]) for pick in stored.picks}

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import dse.search.blocks
 from cost_models.table import Table
 from dse.errors import RunError, SpecError
 from dse.evaluate import Evaluator
 from dse.loop import explore, run
 from dse.results.store import bare, open_run
+from dse.search.spread import Spread
 from dse.space import Space
 from dse.spec import parse_spec
 from tests import sweeps
@@ -26,9 +26,9 @@ def done(tmp_path_factory):
     return run(tiny(), out=tmp_path_factory.mktemp("runs") / "tiny")
 
 
-def test_the_same_sweep_gives_the_same_bytes_however_it_is_cut(done, tmp_path, monkeypatch):
-    monkeypatch.setattr(dse.search.blocks, "CHUNK_ROWS", 37)
-    again = run(tiny(search={"sampler": "grid", "batch_size": 100}), out=tmp_path / "again")
+def test_the_same_sweep_gives_the_same_bytes_however_it_is_cut(done, tmp_path):
+    search = {"sampler": "grid", "batch_size": 100}
+    again = run(tiny(search=search), out=tmp_path / "again", spread=Spread(chunk_rows=37))
     for name in RESULTS:
         assert (again.path / name).read_bytes() == (done.path / name).read_bytes(), name
 
@@ -151,19 +151,19 @@ def test_without_a_feasible_design_the_nearest_misses_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("batch_size", [50, 1000])
-def test_ctrl_c_keeps_what_is_done(tmp_path, monkeypatch, batch_size):
-    monkeypatch.setattr(dse.search.blocks, "BLOCK_ROWS", 50)
+def test_ctrl_c_keeps_what_is_done(tmp_path, batch_size):
+    pieces = Spread(block_rows=50)
 
     def stop(progress):
         if progress.evaluated >= 100:
             raise KeyboardInterrupt
 
     spec = tiny(search={"sampler": "grid", "batch_size": batch_size})
-    done = run(spec, out=tmp_path / "run", progress=stop)
+    done = run(spec, out=tmp_path / "run", progress=stop, spread=pieces)
     assert done.manifest["status"] == "interrupted"
     assert done.manifest["counts"]["evaluated"] == len(done.designs) == 100
     assert done.manifest["counts"]["planned"] == Space(spec).grid_size
-    outcome = explore(spec, stopped=lambda: True)
+    outcome = explore(spec, stopped=lambda: True, spread=pieces)
     assert outcome.status == "interrupted" and outcome.evaluated == 50
 
 

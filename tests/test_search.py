@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import dse.search.blocks
-import dse.search.engine
 from cost_models.table import Table
+from dse import loop
 from dse.errors import RunError
 from dse.evaluate import Evaluation
 from dse.front import nondominated
-from dse.loop import explore, merge, resume, run
+from dse.loop import merge
 from dse.results.keeper import Keeper
 from dse.results.rows import Rows
 from dse.results.store import open_run
@@ -32,6 +33,9 @@ from dse.spec import load_spec, parse_spec
 from tests import sweeps
 
 SAME = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv", "baselines.csv", "resolved.yaml")
+
+SMALL = Spread(block_rows=64, chunk_rows=32, keep_every_s=0.0)
+run, resume, explore = (partial(verb, spread=SMALL) for verb in (loop.run, loop.resume, loop.explore))
 
 SWEEP = sweeps.tiny(results={"keep_all_up_to": 100})
 
@@ -45,13 +49,6 @@ def assert_same(one, other):
     for name in SAME:
         assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
     assert one.designs.equals(other.designs)
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(dse.search.blocks, "BLOCK_ROWS", 64)
-    monkeypatch.setattr(dse.search.blocks, "CHUNK_ROWS", 32)
-    monkeypatch.setattr(dse.search.engine, "KEEP_EVERY_S", 0.0)
 
 
 # -- what is kept does not depend on how it is cut -----------------------------------------------------------------
@@ -105,13 +102,11 @@ def test_merged_keepers_hold_what_one_keeper_holds(n, seed, n_objectives, cuts):
 
 
 @pytest.mark.parametrize("sampler", ["grid", "sobol", "random", "sobol+evolve", "evolve", "nsgaii"])
-def test_blocks_chunks_and_processes_have_no_influence(tmp_path, monkeypatch, sampler):
+def test_blocks_chunks_and_processes_have_no_influence(tmp_path, sampler):
     spec = tiny(sampler, None if sampler == "grid" else 200)
-    first = run(spec, out=tmp_path / "a", spread=Spread(jobs=2 if sampler in ("grid", "sobol+evolve") else 1))
-    monkeypatch.setattr(dse.search.blocks, "BLOCK_ROWS", 1000)
-    monkeypatch.setattr(dse.search.blocks, "CHUNK_ROWS", 1000)
-    monkeypatch.setattr(dse.search.engine, "KEEP_EVERY_S", 1e9)
-    assert_same(first, run(spec, out=tmp_path / "b"))
+    first = run(spec, out=tmp_path / "a", spread=replace(SMALL, jobs=2 if sampler in ("grid", "sobol+evolve") else 1))
+    large = Spread(block_rows=1000, chunk_rows=1000, keep_every_s=1e9)
+    assert_same(first, run(spec, out=tmp_path / "b", spread=large))
     assert not list(tmp_path.glob("*.unfinished"))
 
 
@@ -260,8 +255,6 @@ def test_a_full_disk_loses_nothing_that_was_done(tmp_path, monkeypatch):
 
 KILLED = """
 import sys, pathlib
-import dse.search.blocks, dse.search.engine
-dse.search.blocks.BLOCK_ROWS, dse.search.blocks.CHUNK_ROWS, dse.search.engine.KEEP_EVERY_S = 64, 32, 0.0
 from dse.loop import resume, run
 from dse.search.spread import Spread
 from dse.spec import load_spec
@@ -269,11 +262,12 @@ from dse.spec import load_spec
 def report(progress):
     print(progress.evaluated, flush=True)
 
-out, jobs = pathlib.Path(sys.argv[2]), int(sys.argv[3])
+out = pathlib.Path(sys.argv[2])
+spread = Spread(int(sys.argv[3]), block_rows=64, chunk_rows=32, keep_every_s=0.0)
 if out.with_name(out.name + ".unfinished").joinpath("search.json").exists():
-    resume(out, progress=report, spread=Spread(jobs=jobs))
+    resume(out, progress=report, spread=spread)
 else:
-    run(load_spec(sys.argv[1]), out=out, progress=report, spread=Spread(jobs=jobs))
+    run(load_spec(sys.argv[1]), out=out, progress=report, spread=spread)
 """
 
 KILLS = int(os.environ.get("DSE_SOAK_KILLS", "4"))
@@ -337,7 +331,7 @@ def test_a_killed_worker_changes_nothing(tmp_path):
             children = [int(pid) for pid in _children(os.getpid())]
             os.kill(children[0], signal.SIGKILL)
 
-    done = run(spec, out=tmp_path / "run", spread=Spread(jobs=2), progress=kill_one)
+    done = run(spec, out=tmp_path / "run", spread=replace(SMALL, jobs=2), progress=kill_one)
     assert marker.exists()
     assert_same(run(spec, out=tmp_path / "whole"), done)
 

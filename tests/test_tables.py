@@ -74,12 +74,12 @@ def test_markup_is_text():
     assert out.getvalue() == "[red]Heading\n  memory [bold] 3\n\n"
 
 
-def test_progress_off_a_terminal_is_a_line_now_and_then(monkeypatch, capsys):
+def test_progress_off_a_terminal_is_a_line_now_and_then(capsys):
     now = Progress(evaluated=5000, planned=10_000, feasible=50, front=7, hypervolume=math.nan, seconds=0.5)
     with progress_display(quiet=False) as sink:
         sink(now)
         assert capsys.readouterr().err == "", "the first line comes after some seconds"
-        monkeypatch.setattr("dse.terminal.EVERY_S", 0.0)
+    with progress_display(quiet=False, every_s=0.0) as sink:
         sink(now)
     line = capsys.readouterr().err
     assert line == "5 000 of 10 000 designs, 10 000 designs/s, 1 % feasible, front 7\n"

@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 
-from cost_models.codes import trellis
 from cost_models.codes.gf2 import count_bits, pack_words, span, unpack_words
 from cost_models.codes.trellis import best_inputs
 
@@ -83,18 +82,16 @@ def test_the_search_beats_or_ties_every_sequence():
 
 
 @pytest.mark.parametrize("registers", [1, 2])
-def test_both_ways_of_a_step_agree(registers, monkeypatch):
+def test_both_ways_of_a_step_agree(registers):
     problem = random_problem(np.random.default_rng(11), 3, registers, 8, 0.4, 4, streams=5, steps=12)
     spread = best_inputs(*problem)
-    monkeypatch.setattr(trellis, "SPREAD_BITS", 0)
-    np.testing.assert_array_equal(best_inputs(*problem), spread)
+    np.testing.assert_array_equal(best_inputs(*problem, spread_bits=0), spread)
 
 
-def test_batches_do_not_change_what_is_found(monkeypatch):
+def test_batches_do_not_change_what_is_found():
     problem = random_problem(np.random.default_rng(5), 3, 1, 6, 0.5, 3, streams=9, steps=6)
     whole = best_inputs(*problem)
-    monkeypatch.setattr(trellis, "COLUMNS", 4)
-    np.testing.assert_array_equal(best_inputs(*problem), whole)
+    np.testing.assert_array_equal(best_inputs(*problem, columns=4), whole)
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 20, 33, 64, 65, 130])

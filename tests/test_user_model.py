@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import dse.search.engine
 from dse.errors import RunError, SpecError
 from dse.evaluate import MODEL_ANSWERS, Evaluator
 from dse.loop import merge, resume, run
@@ -295,11 +294,11 @@ class Stopped(BaseException):
 
 
 @pytest.mark.parametrize("sampler", ["grid", "nsgaii", "sobol+evolve"])
-def test_finished_designs_are_never_asked_about_again(folder, monkeypatch, sampler):
-    monkeypatch.setattr(dse.search.engine, "KEEP_EVERY_S", 0.0)
+def test_finished_designs_are_never_asked_about_again(folder, sampler):
+    often = Spread(keep_every_s=0.0)
     search = {"sampler": sampler} | ({} if sampler == "grid" else {"n_designs": 40, "seed": 2})
     spec = sweep("own:noise", search=search)
-    whole = run(spec, out=folder / "whole")
+    whole = run(spec, out=folder / "whole", spread=often)
     distinct = len(set(asked(folder)))
     assert len(asked(folder)) == distinct, "a design that is proposed twice is asked about once"
     (folder / "asked").unlink()
@@ -308,8 +307,8 @@ def test_finished_designs_are_never_asked_about_again(folder, monkeypatch, sampl
         raise Stopped
 
     with pytest.raises(Stopped):
-        run(spec, out=folder / "cut", progress=stop)
-    again = resume(folder / "cut")
+        run(spec, out=folder / "cut", progress=stop, spread=often)
+    again = resume(folder / "cut", spread=often)
     assert len(asked(folder)) == distinct
     for name in ("pareto.csv", "picks.yaml", "constraints.csv"):
         assert (whole.path / name).read_bytes() == (again.path / name).read_bytes()

@@ -10,7 +10,7 @@ Trying every pair (u, v) takes 2^(2 N_in) distances for each rest. But that mini
 put cost(v, rest) at the point P (G_k v ^ G rest) ^ s of {0, 1}^w, spread one coordinate at a time by
 f(x) <- min(f(x), f(x with that bit flipped) + 1), and read the points P G_0 u. That takes w 2^w operations, and a code
 at the rate of its survivors has w near N_in. Streams that have the same w at a step go through together; bit planes of
-one matrix share the mask and lie side by side. Blocks too full for it (w above `SPREAD_BITS`) are done pair by pair.
+one matrix share the mask and lie side by side. Blocks too full for it (w above `spread_bits`) are done pair by pair.
 
 Only costs are kept on the way forward; the way back finds each v again from the costs before its step.
 """
@@ -26,26 +26,24 @@ from numpy.typing import NDArray
 
 from cost_models.codes.gf2 import Bits, Integers, count_bits, pack_words, span
 
-SPREAD_BITS = 15
-"""Survivors in a block up to which costs are spread over {0, 1}^w."""
-
 FILLING_RESTS = 128
 """Rests from which a stream is taken by itself: they all share its points."""
-
-COLUMNS = 8192
-"""Trellis columns (rests x streams x planes) taken at a time: what they spread over stays in the cache."""
 
 HISTORY_BYTES = 1 << 28
 """Costs kept for the way back, at most, unless a single stream needs more."""
 
 
-def best_inputs(generator: Bits, care: Bits, bits: Bits) -> NDArray[np.uint16]:
+def best_inputs(
+    generator: Bits, care: Bits, bits: Bits, *, spread_bits: int = 15, columns: int = 8192
+) -> NDArray[np.uint16]:
     """Return the inputs whose outputs differ from `bits` in the fewest places that `care` marks.
 
     Args:
         generator: ``(1 + registers, n_in, n_out)``: outputs that each bit of each input flips, the newest input first.
         care: ``(streams, steps, n_out)``: where a bit matters.
         bits: ``(planes, streams, steps, n_out)``: what it must be.
+        spread_bits: survivors in a block up to which costs are spread over {0, 1}^w; has no influence on the result.
+        columns: trellis columns (rests x streams x planes) taken at a time: what they spread over stays in the cache.
 
     Returns:
         ``(planes, streams, registers + steps)`` inputs; the first `registers` fill the registers before the first step.
@@ -59,7 +57,8 @@ def best_inputs(generator: Bits, care: Bits, bits: Bits) -> NDArray[np.uint16]:
         return inputs
     most = (registers + 1) * int(care.sum(axis=-1).max(initial=0))
     narrow = np.dtype(np.uint8)
-    search = _Search(generator, narrow if most < _unreached(narrow) else np.dtype(np.uint16))
+    cost_type = narrow if most < _unreached(narrow) else np.dtype(np.uint16)
+    search = _Search(generator, cost_type, spread_bits, columns)
     for first, last in _plane_groups(planes, 8 // search.cost_type.itemsize):
         batch = search.batch(steps, last - first)
         for start in range(0, streams, batch):
@@ -92,7 +91,8 @@ def _nearest(generator: Bits, care: Bits, bits: Bits) -> Integers:
 class _Search:
     """The dynamic programme of one code; costs are ``(oldest input, rest, streams, planes)``."""
 
-    def __init__(self, generator: Bits, cost_type: np.dtype[Any]) -> None:
+    def __init__(self, generator: Bits, cost_type: np.dtype[Any], spread_bits: int, columns: int) -> None:
+        self.spread_bits, self.columns = spread_bits, columns
         self.registers, self.n_in, self.n_out = len(generator) - 1, generator.shape[1], generator.shape[2]
         self.inputs, self.rests = 1 << self.n_in, 1 << (self.n_in * (self.registers - 1))
         self.cost_type = cost_type
@@ -109,7 +109,7 @@ class _Search:
         if self.alone:
             return 1
         kept = self.inputs * self.rests * planes * max(steps, 1) * self.cost_type.itemsize
-        return int(max(1, min(COLUMNS // planes, HISTORY_BYTES // kept)))
+        return int(max(1, min(self.columns // planes, HISTORY_BYTES // kept)))
 
     def room(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         """Return an array of costs with anything in it; the memory under a name is taken once and used again."""
@@ -124,7 +124,9 @@ class _Search:
         shape = (self.inputs, self.rests, streams, planes)
         history = self.room("history", (steps, *shape))
         counts = care.sum(axis=-1)
-        widths = np.where(counts > SPREAD_BITS, counts, np.maximum(counts, min(self.least_width, SPREAD_BITS)))
+        widths = np.where(
+            counts > self.spread_bits, counts, np.maximum(counts, min(self.least_width, self.spread_bits))
+        )
         chosen, wanted = self._survivors(care, bits)
         orders = np.argsort(widths, axis=0, kind="stable")
         cost = np.zeros(shape, self.cost_type)
@@ -136,7 +138,7 @@ class _Search:
             after = self.room("after", (self.rests, self.inputs, streams, planes))
             for part, width in self._groups(widths[order, step], planes):
                 rows = order[part]
-                if width > SPREAD_BITS:
+                if width > self.spread_bits:
                     after[:, :, part] = self._pairs(before[:, :, part], care[rows, step], bits[rows, :, step])
                 else:
                     spread = self._spread_rests if self.alone else self._spread
@@ -148,18 +150,18 @@ class _Search:
     def _survivors(self, care: Bits, bits: Bits) -> tuple[Integers, Integers]:
         """Return outputs with survivors, and the bits wanted there as a number.
 
-        The first is ``(streams, steps, SPREAD_BITS)``, filled up with the output n_out, which no input flips.
+        The first is ``(streams, steps, spread_bits)``, filled up with the output n_out, which no input flips.
         """
         order = np.where(care, np.arange(self.n_out), self.n_out)
         order.sort(axis=-1)
-        chosen = np.full((*care.shape[:2], SPREAD_BITS), self.n_out)
-        chosen[..., : self.n_out] = order[..., :SPREAD_BITS]
+        chosen = np.full((*care.shape[:2], self.spread_bits), self.n_out)
+        chosen[..., : self.n_out] = order[..., : self.spread_bits]
         padded = np.concatenate([bits, np.zeros((*bits.shape[:-1], 1), np.bool_)], axis=-1)
-        return chosen, np.take_along_axis(padded, chosen[:, None], axis=-1) @ (1 << np.arange(SPREAD_BITS))
+        return chosen, np.take_along_axis(padded, chosen[:, None], axis=-1) @ (1 << np.arange(self.spread_bits))
 
     def _groups(self, widths: Integers, planes: int) -> Iterator[tuple[slice, int]]:
         """Yield runs of streams of equal width, cut to what one pass takes."""
-        most = max(1, COLUMNS // (planes * self.rests))
+        most = max(1, self.columns // (planes * self.rests))
         edges = [0, *(np.flatnonzero(np.diff(widths)) + 1), len(widths)]
         for first, last in pairwise(edges):
             for start in range(first, last, most):
@@ -240,7 +242,7 @@ class _Search:
             inputs[..., steps + k] = (state >> (self.n_in * (self.registers - 1 - k))) & (self.inputs - 1)
         mask, wanted = pack_words(care), pack_words(bits)
         newest, rest_words, oldest = self._tables(np.ones(self.n_out, np.bool_))
-        piece = max(1, COLUMNS // (4 * planes))
+        piece = max(1, self.columns // (4 * planes))
         for step in reversed(range(steps)):
             for start in range(0, streams, piece):
                 part = slice(start, start + piece)

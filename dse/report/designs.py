@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 MOST_POINTS = 50_000
 """Designs that a report shows at most."""
 
-NEAR_MISSES = 200
-"""Nearest misses that are always among them."""
-
 HEADLINE = (
     "ms_per_token", "ttft_ms", "tokens_per_s", "decode_w", "tokens_per_joule", "usd_per_million_tokens",
     "perplexity_ratio", "memory_gib",
@@ -72,10 +69,15 @@ class PageColumn:
         }
 
 
-def shown_designs(run: StoredRun, at_most: int = MOST_POINTS) -> pd.DataFrame:
+def shown_designs(run: StoredRun, at_most: int = MOST_POINTS, *, near_misses: int = 200) -> pd.DataFrame:
     """Return the designs that a report shows, by id.
 
     The picks, the front and the nearest misses come first; the rest of the room goes to the others at even steps.
+
+    Args:
+        run: the run.
+        at_most: designs that are shown at most, picks and nearest misses apart.
+        near_misses: nearest misses that are always shown.
     """
     table = run.designs.sort_values("id", kind="stable").reset_index(drop=True)
     if len(table) <= at_most:
@@ -84,7 +86,7 @@ def shown_designs(run: StoredRun, at_most: int = MOST_POINTS) -> pd.DataFrame:
     picked = np.isin(table["id"], [int(pick["id"]) for pick in run.picks])
     order = np.lexsort((table["id"], table["violation"], table["feasible"].astype(bool)))
     chosen = picked.copy()
-    chosen[order[:NEAR_MISSES]] = True
+    chosen[order[:near_misses]] = True
     for group in (front, table["feasible"].to_numpy(dtype=bool), np.ones(len(table), dtype=bool)):
         chosen |= _evenly(group & ~chosen, at_most - int(chosen.sum()))
     return table[chosen].reset_index(drop=True)

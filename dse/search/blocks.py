@@ -21,17 +21,9 @@ from dse.samplers.base import Sampler, StreamingSampler
 from dse.samplers.grid import GridSampler
 from dse.search.allocator import keep_freed_memory
 from dse.search.pruning import Tables
+from dse.search.spread import Spread
 from dse.space import Space
 from dse.spec import Spec
-
-BLOCK_ROWS = 1 << 18
-"""Most rows of one block: a second's work, so that little is lost and many cores share it evenly."""
-
-LEAST_BLOCKS = 64
-"""Blocks that a search is cut into at least, as long as each fills a chunk."""
-
-CHUNK_ROWS = 1 << 14
-"""Rows evaluated in one call: their columns stay in the cache."""
 
 PARTS = ("sample", "evaluate", "keep")
 """What time is spent on."""
@@ -63,11 +55,13 @@ class Work:
 
     Args:
         spec: the sweep.
+        spread: the pieces that the work is done in.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, spread: Spread | None = None) -> None:
         keep_freed_memory()
         self.spec, self.space, self.evaluator = spec, Space(spec), Evaluator(spec, model=model_of(spec))
+        self.spread = spread or Spread()
         self.sampler: Sampler = sampler_of(spec, self.space)
 
     @property
@@ -90,13 +84,13 @@ class Work:
         """Return rows with every metric."""
         if rows is None:
             return None
-        return joined([self._completed(rows, start) for start in range(0, len(rows), CHUNK_ROWS)])
+        size = self.spread.chunk_rows
+        parts = [np.arange(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
+        return joined([self._completed(rows.take(part)) for part in parts])
 
-    def _completed(self, rows: Rows, start: int) -> Rows:
-        part = rows.take(np.arange(start, min(start + CHUNK_ROWS, len(rows))))
-        found = part.evaluation
+    def _completed(self, part: Rows) -> Rows:
         metrics = self.evaluator.evaluate(part.designs).metrics
-        return Rows(part.ids, part.designs, replace(found, metrics=metrics))
+        return Rows(part.ids, part.designs, replace(part.evaluation, metrics=metrics))
 
     @cached_property
     def tables(self) -> Tables | None:
@@ -106,7 +100,9 @@ class Work:
         """
         prunes = isinstance(self.sampler, GridSampler) and self.sampler.prune
         keeper = self.keeper()
-        return Tables(self.space, self.evaluator, keeper.tally) if prunes and keeper.sample.stride != 1 else None
+        if not prunes or keeper.sample.stride == 1:
+            return None
+        return Tables(self.space, self.evaluator, keeper.tally, self.spread)
 
     def describe(self) -> tuple[str, ...]:
         """Return what a person should know of the search."""
@@ -124,8 +120,9 @@ class Work:
         if self.tables:
             self._keep_pruned(self.tables, start, stop, keeper, clock)
             return keeper
-        for first in range(start, stop, CHUNK_ROWS):
-            last = min(first + CHUNK_ROWS, stop)
+        size = self.spread.chunk_rows
+        for first in range(start, stop, size):
+            last = min(first + size, stop)
             with clock.part("sample"):
                 designs = self.sampler.rows(first, last)
             with clock.part("evaluate"):
@@ -137,16 +134,16 @@ class Work:
     def _keep_pruned(self, tables: Tables, start: int, stop: int, keeper: Keeper, clock: Clock) -> None:
         """Keep a block of a grid, of which only what the tables leave open is evaluated."""
         keeper.tally.begin(tables.first)
-        waiting = np.empty(0, dtype=np.int64)
-        for first in range(start, stop, CHUNK_ROWS):
-            last = min(first + CHUNK_ROWS, stop)
+        waiting, size = np.empty(0, dtype=np.int64), self.spread.chunk_rows
+        for first in range(start, stop, size):
+            last = min(first + size, stop)
             with clock.part("sample"):
                 ids, decided = tables.split(first, last, keeper.sample.stride)
             with clock.part("keep"):
                 keeper.tally.add_decided(decided)
             waiting = np.concatenate([waiting, ids])
-            while len(waiting) >= CHUNK_ROWS or (last == stop and len(waiting)):
-                ids, waiting = waiting[:CHUNK_ROWS], waiting[CHUNK_ROWS:]
+            while len(waiting) >= size or (last == stop and len(waiting)):
+                ids, waiting = waiting[:size], waiting[size:]
                 with clock.part("sample"):
                     designs = self.space.grid_at(self.space.grid_places(ids))
                 with clock.part("evaluate"):
@@ -161,21 +158,15 @@ def model_of(spec: Spec) -> UserModel | None:
     return None if spec.model is None else UserModel(spec)
 
 
-def block_rows(total: int) -> int:
-    """Return the rows of each block of a search of `total` designs; has no influence on what is found."""
-    chunks = -(-total // (LEAST_BLOCKS * CHUNK_ROWS))
-    return min(BLOCK_ROWS, chunks * CHUNK_ROWS)
-
-
-def chunks_of(designs: Table) -> list[Table]:
-    """Return a table cut into chunks."""
-    return [designs.take(slice(first, first + CHUNK_ROWS)) for first in range(0, designs.rows, CHUNK_ROWS)]
+def chunks_of(designs: Table, rows: int) -> list[Table]:
+    """Return a table cut into chunks of so many rows."""
+    return [designs.take(slice(first, first + rows)) for first in range(0, designs.rows, rows)]
 
 
 @lru_cache(maxsize=2)
 def work_of(pickled: bytes) -> Work:
-    """Return the work of a pickled sweep; made once per process."""
-    return Work(pickle.loads(pickled))
+    """Return the work of a pickled sweep and spread; made once per process."""
+    return Work(*pickle.loads(pickled))
 
 
 def kept_block(pickled: bytes, start: int, stop: int) -> tuple[Keeper, dict[str, float]]:

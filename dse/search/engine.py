@@ -21,7 +21,6 @@ from dse.results.picks import choose_picks
 from dse.results.rows import Rows
 from dse.samplers import sampler_of
 from dse.samplers.base import Judged, Sampler, SharingSampler
-from dse.search import blocks
 from dse.search.blocks import Clock, Work, chunks_of, judged_chunk, kept_block
 from dse.search.journal import Journal
 from dse.search.spread import Spread, Workers
@@ -31,16 +30,13 @@ from dse.spec import Spec
 MODEL_FILE = "model.jsonl"
 """File of a journal that holds the answers of the sweep's own model."""
 
-KEEP_EVERY_S = 1.0
-"""Least time between two writings of the state of a sampler that learns."""
-
 
 class Search:
     """One search.
 
     Args:
         spec: the sweep.
-        spread: where designs are evaluated.
+        spread: where designs are evaluated, and in what pieces.
         journal: where the state is kept; nowhere where None. What it holds already is taken over.
         start: state to go on from, as `state` returned it; from nothing where None.
 
@@ -54,7 +50,7 @@ class Search:
     ) -> None:
         self._spec, self._spread = spec, spread or Spread()
         self._journal: Journal | None = None
-        self._work = Work(spec)
+        self._work = Work(spec, self._spread)
         self._clock, self._began, self._before = Clock(), time.perf_counter(), 0.0
         self._keeper, self._place = self._work.keeper(), 0
         self.history: list[Progress] = []
@@ -172,7 +168,7 @@ class Search:
     def _blocks(self, workers: Workers) -> Iterator[Progress]:
         total = self._work.sampler.total
         assert total is not None
-        rows = blocks.block_rows(total) if self._model is None else self._model.rows_at_once
+        rows = self._spread.rows_per_block(total) if self._model is None else self._model.rows_at_once
         spans = [(first, min(first + rows, total)) for first in range(self._place, total, rows)]
         for (first, last), (keeper, parts) in zip(spans, self._kept_blocks(spans, workers), strict=True):
             self._clock.add(parts)
@@ -180,7 +176,7 @@ class Search:
 
     def _kept_blocks(self, spans: list[tuple[int, int]], workers: Workers) -> Iterator[tuple[Keeper, dict[str, float]]]:
         if workers.count > 1:
-            pickled = pickle.dumps(self._spec)
+            pickled = pickle.dumps((self._spec, self._spread))
             yield from workers.map(kept_block, [(pickled, first, last) for first, last in spans])
             return
         for first, last in spans:
@@ -190,14 +186,14 @@ class Search:
     def _turns(self, workers: Workers) -> Iterator[Progress]:
         """Ask, evaluate and tell; the state is kept every now and then."""
         sampler, batch, spec = self._work.sampler, self._spec.search.batch_size, self._spec
-        pickled = pickle.dumps(spec) if workers.count > 1 else b""
+        pickled = pickle.dumps((spec, self._spread)) if workers.count > 1 else b""
         fresh, clock, first, written = self._work.keeper(), Clock(), self._place, time.perf_counter()
         place = first
         while True:
             with clock.part("sample"):
                 designs = sampler.ask(batch)
             if designs:
-                chunks = chunks_of(designs)
+                chunks = chunks_of(designs, self._spread.chunk_rows)
                 with clock.part("evaluate"):
                     if workers.count > 1 and len(chunks) > 1:
                         found = list(workers.map(judged_chunk, [(pickled, chunk) for chunk in chunks]))
@@ -210,7 +206,7 @@ class Search:
                     with clock.part("sample"):
                         sampler.tell(Judged(ids, judged.objectives, judged.violations, judged.feasible))
                     place += len(ids)
-            due = self._journal is None or time.perf_counter() - written > KEEP_EVERY_S
+            due = self._journal is None or time.perf_counter() - written > self._spread.keep_every_s
             if place > first and (due or not designs):
                 self._clock.add(clock.parts)
                 yield self._keep(first, place, fresh, clock.parts)

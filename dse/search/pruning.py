@@ -20,6 +20,7 @@ from dse.evaluate import Evaluation, Evaluator
 from dse.results.rows import Rows
 from dse.results.tally import Tally
 from dse.results.tally_decided import Decided
+from dse.search.spread import Spread
 from dse.space import Space
 
 IntArray = NDArray[np.int64]
@@ -27,16 +28,11 @@ IntArray = NDArray[np.int64]
 MOST_COMBINATIONS = 1 << 18
 """Combinations for which a condition is worked out at most: a fraction of a second in every process."""
 
-LEAST_GAIN = 16
-"""Designs of the grid per combination at least; with fewer, evaluating them is as quick."""
-
 LOOKED_AT = 256
 """Rows of a group among which it is seen what depends on it, at each of `BASES`."""
 
 BASES = (0.0, 0.37, 0.71, 1.0)
 """Where in the other groups that is seen, as shares of their length."""
-
-CHUNK = 1 << 14
 
 ROUNDING = 1e-9
 """Most that a margin may differ from that of the evaluation of the whole design."""
@@ -73,9 +69,11 @@ class Tables:
         space: a space whose grid is searched.
         evaluator: the model.
         tally: how designs are counted.
+        spread: the pieces that conditions are worked out in, and how many designs they must decide.
     """
 
-    def __init__(self, space: Space, evaluator: Evaluator, tally: Tally) -> None:
+    def __init__(self, space: Space, evaluator: Evaluator, tally: Tally, spread: Spread) -> None:
+        self._spread = spread
         self._space, self._evaluator = space, evaluator
         self._sizes = tuple(size for _, size in space.grid_groups)
         first = space.grid(0, 1)
@@ -135,7 +133,7 @@ class Tables:
         for label, groups in self._dependence().items():
             sizes = tuple(self._sizes[group] for group in groups)
             count = math.prod(sizes)
-            if count > MOST_COMBINATIONS or count * LEAST_GAIN > total:
+            if count > MOST_COMBINATIONS or count * self._spread.least_gain > total:
                 continue
             margins = self._worked_out(label, groups, sizes, count)
             if (margins < 0).any():
@@ -159,9 +157,9 @@ class Tables:
         return {label: tuple(groups) for label, groups in needs.items()}
 
     def _worked_out(self, label: str, groups: tuple[int, ...], sizes: tuple[int, ...], count: int) -> FloatArray:
-        parts = []
-        for start in range(0, count, CHUNK):
-            keys = np.arange(start, min(start + CHUNK, count), dtype=np.int64)
+        parts, size = [], self._spread.chunk_rows
+        for start in range(0, count, size):
+            keys = np.arange(start, min(start + size, count), dtype=np.int64)
             places = [np.zeros(1, dtype=np.int64) for _ in self._sizes]
             for group, place in zip(groups, np.unravel_index(keys, sizes) if sizes else (), strict=True):
                 places[group] = place

@@ -17,23 +17,36 @@ R = TypeVar("R")
 
 Backend = Literal["loky", "dask"]
 
+LEAST_BLOCKS = 64
+"""Blocks that a search is cut into at least, as long as each fills a chunk."""
+
 MOST_LOSSES = 5
 """Times in a row that workers may be lost before any task is done; then the machine is at fault, not chance."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Where work is done.
+    """Where work is done, and in what pieces; neither has an influence on what is found.
 
     Attributes:
         jobs: processes; 0 for one per core (of all Dask workers).
         backend: "loky" for processes of this machine, "dask" for workers of a scheduler.
         scheduler: address of the Dask scheduler; one with local processes is started where empty.
+        block_rows: most designs of one block, which is kept at once: a second's work, so that little is lost and many
+            cores share it evenly.
+        chunk_rows: designs evaluated in one call: their columns stay in the cache.
+        least_gain: designs of a pruned grid per combination of a condition's parameters at least; with fewer,
+            evaluating them is as quick as working out the condition.
+        keep_every_s: least time between two writings of the state of a sampler that learns.
     """
 
     jobs: int = 1
     backend: Backend = "loky"
     scheduler: str = ""
+    block_rows: int = 1 << 18
+    chunk_rows: int = 1 << 14
+    least_gain: int = 16
+    keep_every_s: float = 1.0
 
     @property
     def is_serial(self) -> bool:
@@ -47,6 +60,11 @@ class Spread:
         if self.backend == "dask":
             return f"Dask at {self.scheduler}" if self.scheduler else "Dask on this machine"
         return f"{self.jobs or 'all'} processes"
+
+    def rows_per_block(self, total: int) -> int:
+        """Return the rows of each block of a search of `total` designs."""
+        chunks = -(-total // (LEAST_BLOCKS * self.chunk_rows))
+        return min(self.block_rows, chunks * self.chunk_rows)
 
     @contextmanager
     def workers(self) -> Iterator[Workers]:

@@ -26,9 +26,6 @@ WIDTH = 118
 LEAST_COLUMN = 7
 """Width below which no column is squeezed, as far as its cells are that wide."""
 
-EVERY_S = 10.0
-"""Seconds between two lines of progress where no bar can be drawn."""
-
 
 class ProgressSink(Protocol):
     """What is told how a run goes."""
@@ -99,11 +96,12 @@ def print_lines(out: Console, lines: list[str], *, heading: str = "") -> None:
 
 
 @contextmanager
-def progress_display(*, quiet: bool) -> Iterator[ProgressSink]:
+def progress_display(*, quiet: bool, every_s: float = 10.0) -> Iterator[ProgressSink]:
     """Show the progress of a run on standard error: a bar on a terminal, a line now and then elsewhere.
 
     Args:
         quiet: show nothing.
+        every_s: seconds between two lines where no bar can be drawn.
     """
     if quiet:
         yield lambda progress: None
@@ -111,17 +109,17 @@ def progress_display(*, quiet: bool) -> Iterator[ProgressSink]:
         with _bar() as sink:
             yield sink
     else:
-        yield _Lines()
+        yield _Lines(every_s)
 
 
 class _Lines:
-    """Prints a line every `EVERY_S` seconds."""
+    """Prints a line every so many seconds."""
 
-    def __init__(self) -> None:
-        self._last = time.monotonic()
+    def __init__(self, every_s: float) -> None:
+        self._every_s, self._last = every_s, time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        if time.monotonic() - self._last >= EVERY_S:
+        if time.monotonic() - self._last >= self._every_s:
             self._last = time.monotonic()
             planned = f" of {number_text(progress.planned)}" if progress.planned else ""
             print(f"{number_text(progress.evaluated)}{planned} designs, {_state(progress)}", file=sys.stderr)

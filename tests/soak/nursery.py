@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-import dse.search.blocks
-import dse.search.engine
 from dse.loop import resume, run
 from dse.search.journal import Journal, unfinished
+from dse.search.spread import Spread
 from dse.spec import load_spec
 
-dse.search.blocks.BLOCK_ROWS, dse.search.blocks.CHUNK_ROWS, dse.search.engine.KEEP_EVERY_S = 64, 32, 0.0
+SMALL = Spread(block_rows=64, chunk_rows=32, keep_every_s=0.0)
 
 
 def search(spec, out, pipe):
@@ -33,9 +32,9 @@ def search(spec, out, pipe):
 
     try:
         if (unfinished(out) / "search.json").exists():
-            resume(out, progress=report)
+            resume(out, progress=report, spread=SMALL)
         else:
-            run(spec, out=out, progress=report)
+            run(spec, out=out, progress=report, spread=SMALL)
         os._exit(0)
     except BaseException:
         traceback.print_exc()
@@ -77,7 +76,7 @@ def main():
     spec, rng = load_spec(sweep), np.random.default_rng(seed)
     # Once undisturbed, so that children find everything imported.
     reports = []
-    run(spec, out=folder / "run0", progress=reports.append)
+    run(spec, out=folder / "run0", progress=reports.append, spread=SMALL)
     kills, place = 0, 1
     while kills < wanted:
         place += (folder / f"run{place}").exists()

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-import dse.search.blocks
-import dse.search.engine
 from dse.errors import RunError
 from dse.loop import resume, run
 from dse.search.journal import Journal, unfinished
+from dse.search.spread import Spread
 from dse.spec import load_spec
 
-dse.search.blocks.BLOCK_ROWS, dse.search.blocks.CHUNK_ROWS, dse.search.engine.KEEP_EVERY_S = 64, 32, 0.0
+SMALL = Spread(block_rows=64, chunk_rows=32, keep_every_s=0.0)
 
 
 def resize(disk, room):
@@ -43,9 +42,9 @@ def main():
         resize(disk, int(rng.integers(1, 64)) * 4096)
         try:
             if (unfinished(out) / "search.json").exists():
-                resume(out, progress=reached.append)
+                resume(out, progress=reached.append, spread=SMALL)
             else:
-                run(spec, out=out, progress=reached.append)
+                run(spec, out=out, progress=reached.append, spread=SMALL)
         except RunError as error:
             if "No space left on device" not in str(error):
                 raise
