@@ -59,8 +59,8 @@ wheel: $(INSTALLED)
 	$(BIN)/uv pip install --quiet --python $(VENV)/wheel/bin/python --constraint constraints.txt dist/*.whl
 	$(VENV)/wheel/bin/python tests/wheel/try_wheel.py
 
-# The tests that go through every library whose version has a bound: every verb, every sampler, the schema, the units.
-BOUNDED := $(addprefix tests/test_,front.py new_and_schema.py samplers.py units.py user_library.py verbs.py)
+# The tests that go through every library whose version has a bound: every command, every sampler, the schema, the units.
+BOUNDED := $(addprefix tests/test_,front.py new_and_schema.py samplers.py units.py user_library.py commands.py)
 ELSEWHERE := $(SPREAD) -m 'not browser and not docs and not torch'
 
 newest: newest-installed

@@ -6,19 +6,19 @@ from typing import Annotated
 
 import typer
 
-from dse.cli.options import Format, NoPlots, NoReport, Output, Quiet, RunDirectory, command
+from dse.cli import options
 
-app = command()
+app = options.command()
 
 
 @app.command()
 def merge(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="finished runs of one sweep")],
-    out: RunDirectory = None,
-    output: Output = Format.table,
-    no_plots: NoPlots = False,
-    no_report: NoReport = False,
-    quiet: Quiet = False,
+    out: options.RunDirectory = None,
+    output: options.Output = options.Format.table,
+    no_plots: options.NoPlots = False,
+    no_report: options.NoReport = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Merge runs of one sweep.
 

@@ -6,38 +6,25 @@ from typing import Annotated
 
 import typer
 
-from dse.cli.options import (
-    At,
-    Backend,
-    Format,
-    Jobs,
-    NoPlots,
-    NoReport,
-    On,
-    Output,
-    Quiet,
-    RunDirectory,
-    Stored,
-    command,
-)
+from dse.cli import options
 
-app = command()
+app = options.command()
 
 
 @app.command()
 def resume(
-    run: Stored = "latest",
+    run: options.Stored = "latest",
     n_designs: Annotated[
         int | None, typer.Option(metavar="N", help="designs to evaluate in all; extends a finished run", min=1)
     ] = None,
-    out: RunDirectory = None,
-    quiet: Quiet = False,
-    output: Output = Format.table,
-    no_plots: NoPlots = False,
-    no_report: NoReport = False,
-    jobs: Jobs = 1,
-    backend: On = Backend.loky,
-    scheduler: At = "",
+    out: options.RunDirectory = None,
+    quiet: options.Quiet = False,
+    output: options.Output = options.Format.table,
+    no_plots: options.NoPlots = False,
+    no_report: options.NoReport = False,
+    jobs: options.Jobs = 1,
+    backend: options.On = options.Backend.loky,
+    scheduler: options.At = "",
 ) -> None:
     """Resume an interrupted run, or extend a finished one.
 

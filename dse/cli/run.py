@@ -6,46 +6,29 @@ from typing import Annotated
 
 import typer
 
-from dse.cli.options import (
-    At,
-    Backend,
-    Format,
-    Jobs,
-    Library,
-    NoPlots,
-    NoReport,
-    On,
-    Output,
-    Quiet,
-    RunDirectory,
-    Set,
-    Storage,
-    StudyName,
-    Sweep,
-    command,
-)
+from dse.cli import options
 
-app = command()
+app = options.command()
 
 
 @app.command()
 def run(
-    spec: Sweep,
-    out: RunDirectory = None,
+    spec: options.Sweep,
+    out: options.RunDirectory = None,
     n_designs: Annotated[int | None, typer.Option(metavar="N", help="designs to evaluate")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="seed of the search")] = None,
-    storage: Storage = None,
-    study: StudyName = None,
+    storage: options.Storage = None,
+    study: options.StudyName = None,
     join: Annotated[bool, typer.Option("--join", help="share the Optuna study with other processes")] = False,
-    overrides: Set = None,
-    library: Library = None,
-    quiet: Quiet = False,
-    output: Output = Format.table,
-    no_plots: NoPlots = False,
-    no_report: NoReport = False,
-    jobs: Jobs = 1,
-    backend: On = Backend.loky,
-    scheduler: At = "",
+    overrides: options.Set = None,
+    library: options.Library = None,
+    quiet: options.Quiet = False,
+    output: options.Output = options.Format.table,
+    no_plots: options.NoPlots = False,
+    no_report: options.NoReport = False,
+    jobs: options.Jobs = 1,
+    backend: options.On = options.Backend.loky,
+    scheduler: options.At = "",
 ) -> None:
     """Search the space of a sweep and report the result.
 

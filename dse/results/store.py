@@ -1,4 +1,4 @@
-"""The run directory: everything that a run leaves behind, written once and read by every verb.
+"""The run directory: everything that a run leaves behind, written once and read by every command.
 
     results/<sweep>/<UTC time>-<hash>/
         sweep.yaml resolved.yaml manifest.json designs/*.parquet pareto.csv picks.yaml
@@ -149,11 +149,11 @@ class StoredRun:
     path: Path
     manifest: Mapping[str, Any]
 
-    def needs_ours(self, verb: str, *, model: bool = True) -> StoredRun:
+    def needs_ours(self, command: str, *, model: bool = True) -> StoredRun:
         """Return the run, as long as the built-in evaluation has something to say of it.
 
         Args:
-            verb: what is asked for.
+            command: what is asked for.
             model: whether a model of the sweep's own beside it is no hindrance.
 
         Raises:
@@ -161,7 +161,7 @@ class StoredRun:
         """
         own = self.spec.model
         if own is not None and (own.replace or not model):
-            what = f"{verb} is of the built-in evaluation; this run's metrics are those of its model, {own.words}"
+            what = f"{command} is of the built-in evaluation; this run's metrics are those of its model, {own.words}"
             raise RunError(f"{self.path}: {what}")
         return self
 

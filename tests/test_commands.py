@@ -1,4 +1,4 @@
-"""Every verb of the command line by the same rules: help, quiet, output for programs, no colours into a pipe."""
+"""Every command of the command line by the same rules: help, quiet, output for programs, no colours into a pipe."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ SWEEP = {
     "search": {"sampler": "sobol", "n_designs": 16},
 }
 
-VERBS = {
+COMMANDS = {
     "audit": "audit claims.yaml",
     "check": "check tiny.yaml",
     "compare": "compare here",
@@ -48,13 +48,13 @@ VERBS = {
     "show": "show here",
     "validate": "validate --silicon",
 }
-"""Each verb with arguments that it does its work with."""
+"""Each command with arguments that it does its work with."""
 
 WRITERS = ("export", "new", "plot", "report")
-"""Verbs that write files and print where they are."""
+"""Commands that write files and print where they are."""
 
 MAKERS = ("merge", "resume", "run")
-"""Verbs that make a run directory."""
+"""Commands that make a run directory."""
 
 CLAIMS = {
     "name": "rumours",
@@ -76,7 +76,7 @@ def names(group=None, before=""):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    where = tmp_path_factory.mktemp("verbs")
+    where = tmp_path_factory.mktemp("commands")
     for name, seed in (("here", 0), ("there", 1)):
         run(parse_spec(SWEEP, overrides=[f"search.seed={seed}"]), out=where / name)
     (where / "tiny.yaml").write_text(yaml.safe_dump(SWEEP))
@@ -92,50 +92,50 @@ def call(call, folder, monkeypatch, request):
     return lambda words, *more: call(*words.format(out=f"out_{stem}", name=f"sweep_{stem}").split(), *more)
 
 
-def test_every_verb_is_here():
-    assert sorted(names()) == sorted(VERBS)
+def test_every_command_is_here():
+    assert sorted(names()) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_shows_an_example_and_the_modes(call, verb):
-    status, out, err = call(verb, "--help")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example_and_the_modes(call, command):
+    status, out, err = call(command, "--help")
     assert (status, err) == (0, "")
-    assert f"Example: dse {verb}" in out and "--quiet" in out
-    assert "--format" in out or verb in WRITERS
+    assert f"Example: dse {command}" in out and "--quiet" in out
+    assert "--format" in out or command in WRITERS
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_piped_output_is_plain_and_quiet_is_silent(call, verb):
-    status, out, err = call(VERBS[verb])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_piped_output_is_plain_and_quiet_is_silent(call, command):
+    status, out, err = call(COMMANDS[command])
     assert status == 0, err
     assert out and "\x1b" not in out + err
-    if verb in ("new", "plot", "report"):
+    if command in ("new", "plot", "report"):
         assert all(Path(line.split()[0]).exists() for line in out.splitlines())
-    if verb not in (*WRITERS, *MAKERS):
-        assert call(VERBS[verb], "--quiet") == (0, "", "")
+    if command not in (*WRITERS, *MAKERS):
+        assert call(COMMANDS[command], "--quiet") == (0, "", "")
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in WRITERS])
-def test_output_for_programs_is_json(call, verb):
-    status, out, err = call(VERBS[verb], "--format", "json")
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in WRITERS])
+def test_output_for_programs_is_json(call, command):
+    status, out, err = call(COMMANDS[command], "--format", "json")
     assert status == 0, err
     json.loads(out)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in WRITERS])
-def test_output_for_spreadsheets_has_as_many_cells_in_every_line(call, verb):
-    status, out, err = call(VERBS[verb], "--format", "csv")
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in WRITERS])
+def test_output_for_spreadsheets_has_as_many_cells_in_every_line(call, command):
+    status, out, err = call(COMMANDS[command], "--format", "csv")
     assert status == 0, err
     rows = list(csv.reader(out.splitlines()))
     assert len(rows) > 1 and len({len(row) for row in rows}) == 1
 
 
-@pytest.mark.parametrize("verb", ["export", "new", "report", *MAKERS])
-def test_writing_quietly_is_silent(call, verb):
-    assert call(VERBS[verb], "--quiet") == (0, "", "")
+@pytest.mark.parametrize("command", ["export", "new", "report", *MAKERS])
+def test_writing_quietly_is_silent(call, command):
+    assert call(COMMANDS[command], "--quiet") == (0, "", "")
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_misspelt_option_is_status_2_and_names_itself(call, verb):
-    status, out, err = call(VERBS[verb], "--quite")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_misspelt_option_is_status_2_and_names_itself(call, command):
+    status, out, err = call(COMMANDS[command], "--quite")
     assert (status, out) == (2, "") and "--quite" in err
