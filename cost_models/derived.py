@@ -1,10 +1,12 @@
-"""Metrics that a program adds at run time: a name, a unit, a meaning, and a formula of other metrics."""
+"""Metrics that a user derives of ours: a name, a unit, a meaning, and a formula. They travel with a sweep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import pickle
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,103 +16,97 @@ from cost_models.table import FloatArray
 Formula = Callable[[Mapping[str, FloatArray]], FloatArray]
 
 
-@dataclass(frozen=True)
-class Derived:
-    """A metric made of others.
-
-    Attributes:
-        metric: what it is.
-        inputs: bare names of the metrics that it is made of.
-        formula: their columns by bare name to its own; one row per design, no state.
-    """
-
-    metric: Metric
-    inputs: tuple[str, ...]
-    formula: Formula
-
-
-DERIVED: dict[str, Derived] = {}
-"""The metrics that were added, by bare name, in the order in which they were."""
-
-
-def add_metric(
-    name: str,
-    formula: Formula,
-    *,
-    inputs: tuple[str, ...],
-    unit: str,
-    meaning: str,
-    better: Literal["min", "max"] | None,
-) -> Metric:
-    """Add a metric that sweeps of this process may use as any other: as objective, constraint, axis and column.
+@dataclass(frozen=True, kw_only=True)
+class DerivedMetric:
+    """A metric made of others, which a sweep may use as any other: as objective, constraint, axis and column.
 
     It belongs to workloads where one of its inputs does, and to the design otherwise.
 
-    Args:
+    Attributes:
         name: bare name; its last word should be the unit.
-        formula: columns of the inputs by bare name to the column of the metric.
+        formula: the columns of the inputs by bare name to its own; one row per design, no state.
         inputs: bare names of the metrics that the formula reads.
         unit: unit, "" for a ratio.
         meaning: one line for people.
         better: the direction that an architect wants, None where it depends.
+    """
+
+    name: str
+    formula: Formula
+    inputs: tuple[str, ...]
+    unit: str
+    meaning: str
+    better: Literal["min", "max"] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled for workers and journals: a formula without a name of its own goes by value."""
+        state = {**self.__dict__}
+        try:
+            pickle.dumps(self.formula)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            from joblib import wrap_non_picklable_objects
+
+            state["formula"] = wrap_non_picklable_objects(self.formula)
+        return state
+
+
+def described(derived: Sequence[DerivedMetric]) -> Mapping[str, Metric]:
+    """Return ours and the derived metrics by bare name.
+
+    Args:
+        derived: each made of ours and of those before it.
 
     Raises:
-        ValueError: the name is taken by one of ours or is no name, or an input does not exist.
+        ValueError: a name is taken or is no name, or an input does not exist.
     """
-    if not name.isidentifier() or (name in METRICS and name not in DERIVED):
-        raise ValueError(f"name {name!r} must be an identifier that no other metric has")
-    unknown = [one for one in inputs if one not in METRICS]
-    if unknown or not inputs:
-        raise ValueError(f"inputs must name metrics, got {', '.join(unknown) or 'none'}")
-    scope: Literal["design", "workload"] = (
-        "workload" if any(METRICS[one].scope == "workload" for one in inputs) else "design"
-    )
-    metric = Metric(name, unit, meaning, better, scope)
-    DERIVED[name] = Derived(metric, inputs, formula)
-    cast("dict[str, Metric]", METRICS)[name] = metric
-    return metric
+    table = dict(METRICS)
+    for one in derived:
+        if not one.name.isidentifier() or one.name in table:
+            raise ValueError(f"name {one.name!r} must be an identifier that no other metric has")
+        unknown = [name for name in one.inputs if name not in table]
+        if unknown or not one.inputs:
+            raise ValueError(f"inputs of {one.name} must name metrics, got {', '.join(unknown) or 'none'}")
+        of_workload = any(table[name].scope == "workload" for name in one.inputs)
+        scope: Literal["workload", "design"] = "workload" if of_workload else "design"
+        table[one.name] = Metric(one.name, one.unit, one.meaning, one.better, scope)
+    return MappingProxyType(table)
 
 
-def remove_metric(name: str) -> None:
-    """Forget a metric that was added.
-
-    Raises:
-        KeyError: no such metric was added.
-    """
-    del DERIVED[name]
-    del cast("dict[str, Metric]", METRICS)[name]
-
-
-def with_inputs(wanted: frozenset[str]) -> frozenset[str]:
-    """Return wanted metrics and what added ones among them are made of."""
-    for name, derived in reversed(DERIVED.items()):
-        for metric in [one for one in wanted if one.rpartition(".")[2] == name]:
+def with_inputs(wanted: frozenset[str], derived: Sequence[DerivedMetric]) -> frozenset[str]:
+    """Return wanted metrics by full name, and what derived ones among them are made of."""
+    table = described(derived)
+    for one in reversed(derived):
+        for metric in [full for full in wanted if full.rpartition(".")[2] == one.name]:
             workload = metric.rpartition(".")[0]
-            wanted = wanted | {_full(one, workload) for one in derived.inputs}
+            wanted = wanted | {_full(table[name], workload) for name in one.inputs}
     return wanted
 
 
-def _full(name: str, workload: str) -> str:
-    return f"{workload}.{name}" if METRICS[name].scope == "workload" else name
-
-
 def derived_metrics(
-    found: Mapping[str, FloatArray], workloads: Collection[str], wanted: Collection[str] | None
+    found: Mapping[str, FloatArray],
+    workloads: Collection[str],
+    wanted: Collection[str] | None,
+    derived: Sequence[DerivedMetric],
 ) -> dict[str, FloatArray]:
-    """Return the added metrics that are wanted, all where None.
+    """Return the derived metrics that are wanted, all where None.
 
     Args:
         found: our metrics by full name.
         workloads: names of the workloads.
         wanted: full names.
+        derived: what may be wanted.
     """
-    values = dict(found)
+    table, values = described(derived), dict(found)
     added: dict[str, FloatArray] = {}
-    for name, derived in DERIVED.items():
-        for workload in workloads if derived.metric.scope == "workload" else ("",):
-            full = _full(name, workload)
-            inputs = {one: _full(one, workload) for one in derived.inputs}
-            if (wanted is None or full in wanted) and all(one in values for one in inputs.values()):
-                result = derived.formula({one: values[path] for one, path in inputs.items()})
+    for one in derived:
+        for workload in workloads if table[one.name].scope == "workload" else ("",):
+            full = _full(table[one.name], workload)
+            inputs = {name: _full(table[name], workload) for name in one.inputs}
+            if (wanted is None or full in wanted) and all(path in values for path in inputs.values()):
+                result = one.formula({name: values[path] for name, path in inputs.items()})
                 added[full] = values[full] = np.asarray(result, dtype=np.float64)
     return added
+
+
+def _full(metric: Metric, workload: str) -> str:
+    return f"{workload}.{metric.name}" if metric.scope == "workload" else metric.name

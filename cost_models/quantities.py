@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 TECHNOLOGY_PREFIX = "technology."
@@ -69,7 +70,7 @@ class Metric:
 
 
 def _index(*entries: Parameter | Metric) -> Mapping[str, object]:
-    return {entry.name: entry for entry in entries}
+    return MappingProxyType({entry.name: entry for entry in entries})
 
 
 PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
@@ -323,19 +324,23 @@ MEETS_ALL = "p_meets_all"
 """The metric that `Metric.scope` "draws" stands for."""
 
 
-def metric_of(name: str) -> Metric:
+def metric_of(name: str, metrics: Mapping[str, Metric]) -> Metric:
     """Return the metric that a column name (bare or ``workload.metric``) stands for.
+
+    Args:
+        name: the column.
+        metrics: by bare name.
 
     Raises:
         KeyError: no such metric.
     """
-    return METRICS[name.rpartition(".")[2]]
+    return metrics[name.rpartition(".")[2]]
 
 
-def metric_names(workloads: tuple[str, ...]) -> tuple[str, ...]:
-    """Return every metric name that a sweep with these workloads may use."""
-    design = [name for name, metric in METRICS.items() if metric.scope == "design"]
+def metric_names(workloads: tuple[str, ...], metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+    """Return every name that a sweep with these workloads may use for metrics (by bare name)."""
+    design = [name for name, metric in metrics.items() if metric.scope == "design"]
     return (
         *design,
-        *(f"{workload}.{name}" for workload in workloads for name, m in METRICS.items() if m.scope == "workload"),
+        *(f"{workload}.{name}" for workload in workloads for name, m in metrics.items() if m.scope == "workload"),
     )

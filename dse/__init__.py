@@ -6,8 +6,8 @@ In Python:
     found = load("sweeps/quickstart.yaml").run()
     found.front                                     # a pandas frame
 
-`load`, `run` and `open_run` give a `Sweep` or a `Run`; `add_metric` adds a metric; the rest are the errors. What is
-named here is stable; everything else may change between versions.
+`load`, `run` and `open_run` give a `Sweep` or a `Run`; `DerivedMetric` is a metric of your own; the rest are the
+errors. What is named here is stable; everything else may change between versions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cost_models.derived import add_metric as add_metric
+    from cost_models.derived import DerivedMetric as DerivedMetric
     from cost_models.errors import LibraryError as LibraryError
     from cost_models.library import shipped_library as shipped_library
     from dse.api import Run as Run
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from dse.errors import SpecError as SpecError
 
 _HOMES = {
+    "DerivedMetric": "cost_models.derived",
     "DseError": "dse.errors",
     "LibraryError": "cost_models.errors",
     "Run": "dse.api",
     "RunError": "dse.errors",
     "SpecError": "dse.errors",
     "Sweep": "dse.api",
-    "add_metric": "cost_models.derived",
     "load": "dse.api",
     "shipped_library": "cost_models.library",
     "open_run": "dse.api",

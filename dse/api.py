@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cost_models.derived import DerivedMetric
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.table import Column, Table, column_of
 from dse.evaluate import Evaluator
@@ -212,13 +213,13 @@ class Run:
         """Draw figures into the run's ``plots`` folder and return the files; every kind where none is named."""
         from dse.plots import plot_run
 
-        return plot_run(self.path, kinds=kinds or None, formats=formats)
+        return plot_run(self.stored, kinds=kinds or None, formats=formats)
 
     def report(self, out: Path | None = None) -> Path:
         """Write the offline HTML report and return the file."""
         from dse.report import write_report
 
-        return write_report(self.path, out=out)
+        return write_report(self.stored, out=out)
 
     def _repr_html_(self) -> str:
         parts = [markup.heading(f"Run {self.stored.name}", 3), markup.bullets(found(self.stored))]
@@ -236,7 +237,11 @@ class Run:
 
 
 def load(
-    source: Path | str | Mapping[str, Any], *, overrides: Sequence[str] = (), library: Sequence[Path | str] = ()
+    source: Path | str | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    library: Sequence[Path | str] = (),
+    metrics: Sequence[DerivedMetric] = (),
 ) -> Sweep:
     """Return a sweep.
 
@@ -245,14 +250,16 @@ def load(
             added to the library: ``{"models": {"mine": {...}}, "chips": {...}}``.
         overrides: ``a.b=c`` texts that replace keys.
         library: directories of entries that are added to the library.
+        metrics: derived metrics that the sweep may use beside ours.
 
     Raises:
         SpecError: every fault, each with its place.
         LibraryError: every fault of what is added to the library.
+        ValueError: a derived metric cannot be.
     """
     if isinstance(source, Mapping):
-        return Sweep(parse_spec(source, overrides=overrides, library=library))
-    return Sweep(load_spec(source, overrides=overrides, library=library))
+        return Sweep(parse_spec(source, overrides=overrides, library=library, metrics=metrics))
+    return Sweep(load_spec(source, overrides=overrides, library=library, metrics=metrics))
 
 
 def run(source: Path | str | Mapping[str, Any] | Sweep, *, out: Path | str | None = None) -> Run:
@@ -266,13 +273,17 @@ def run(source: Path | str | Mapping[str, Any] | Sweep, *, out: Path | str | Non
     return sweep.run(out=out)
 
 
-def open_run(where: Path | str = "latest") -> Run:
-    """Return a finished run: a run directory, a folder of runs (its newest) or "latest".
+def open_run(where: Path | str = "latest", *, metrics: Sequence[DerivedMetric] = ()) -> Run:
+    """Return a finished run.
+
+    Args:
+        where: a run directory, a folder of runs (its newest) or "latest".
+        metrics: the derived metrics that its sweep uses.
 
     Raises:
         RunError: there is no run there.
     """
-    return Run(_open_run(where))
+    return Run(_open_run(where, metrics=metrics))
 
 
 def _column(name: str, values: Any) -> Column:

@@ -213,7 +213,7 @@ def with_baselines(spec: Spec, baselines: Sequence[str], library: Sequence[Path]
             name += "_more"
         entries[name] = {"chips": chips, **settings}
     data["baselines"] = entries
-    return parse_spec(data, library=library)
+    return parse_spec(data, library=library, metrics=spec.derived)
 
 
 def _read_baseline(text: str) -> tuple[str, dict[str, str | float]]:

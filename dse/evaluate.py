@@ -30,7 +30,7 @@ from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, lim
 from dse.modelling.user_model import Modelled, UserModel
 from dse.spec import BaselineSpec, Spec, WorkloadSpec
 from dse.spec.additions import library_of
-from dse.spec.model import ModelSpec, use_metrics
+from dse.spec.model import ModelSpec
 
 MODEL_ANSWERS = "the model answers"
 """Label of the condition that the sweep's own model has an answer."""
@@ -78,7 +78,6 @@ class Evaluator:
         self, spec: Spec, figures: Mapping[str, Number] = MappingProxyType({}), *, model: UserModel | None = None
     ) -> None:
         self.spec, self.model = spec, model
-        use_metrics(spec.model)
         self.technology = Technology({**spec.technology, **figures}, library_of(spec.library))
         self.economics = spec.economics
 
@@ -92,7 +91,7 @@ class Evaluator:
             metrics: which metrics are wanted beside those of `judging`; all where None. What nobody wants is not
                 worked out, which is several times as fast.
         """
-        wanted = None if metrics is None else self._with_parts_of_mix(with_inputs(self.judging.union(metrics)))
+        wanted = None if metrics is None else self._wanted(self.judging.union(metrics))
         found, margins, n, failed = self._measured(designs, wanted)
         kept = None if wanted is None else wanted.union(self.spec.model.metrics if self.spec.model is not None else ())
         found = {name: np.broadcast_to(value, (n,)) for name, value in found.items() if kept is None or name in kept}
@@ -111,7 +110,7 @@ class Evaluator:
 
         Where some columns have one row for all designs, a margin of one row depends on none of the longer columns.
         """
-        _, margins, _, _ = self._measured(designs, self._with_parts_of_mix(with_inputs(self.judging)))
+        _, margins, _, _ = self._measured(designs, self._wanted(self.judging))
         return {name: _judged(margin, len(margin)) for name, margin in margins.items()}
 
     def _measured(
@@ -120,7 +119,7 @@ class Evaluator:
         """Return metrics and margins, each as long as what it depends on, the number of designs, and what failed."""
         own, failed = self.spec.model, None
         if wanted is not None and own is not None:
-            wanted |= with_inputs(frozenset(own.inputs))
+            wanted |= with_inputs(frozenset(own.inputs), self.spec.derived)
         technology = self.technology_of(designs)
         n = max([*map(len, designs.values()), *map(len, technology.columns().values())])
         columns = fill_defaults(designs)
@@ -162,7 +161,7 @@ class Evaluator:
                 if workload.n_chips > 1 or f"{name}.n_chips" in designs:
                     margins[f"{name}.link"] = link_margin(served)
         found.update(self._mixed(found, designs, wanted))
-        found.update(derived_metrics(found, self.spec.workloads, wanted))
+        found.update(derived_metrics(found, self.spec.workloads, wanted, self.spec.derived))
         return found, margins
 
     @cached_property
@@ -170,6 +169,10 @@ class Evaluator:
         """The metrics that designs are judged by: those of objectives and constraints."""
         objectives = {objective.metric for objective in self.spec.objectives}
         return frozenset(objectives.union(constraint.metric for constraint in self.spec.constraints))
+
+    def _wanted(self, metrics: frozenset[str]) -> frozenset[str]:
+        """Return metrics and all that they are made of."""
+        return self._with_parts_of_mix(with_inputs(metrics, self.spec.derived))
 
     def _with_parts_of_mix(self, wanted: frozenset[str]) -> frozenset[str]:
         """Return the wanted metrics and those that wanted ones of the mix are made of."""
@@ -281,7 +284,7 @@ class Evaluator:
             values = workload_metrics(one, self.technology)
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
         metrics.update(self._mixed(metrics, {}, None))
-        metrics.update(derived_metrics(metrics, self.spec.workloads, None))
+        metrics.update(derived_metrics(metrics, self.spec.workloads, None, self.spec.derived))
         if self.spec.model is not None:
             # The model knows designs, not chips that can be bought.
             metrics.update({name: np.array([np.nan]) for name in self.spec.model.metrics})

@@ -179,7 +179,7 @@ def merge(runs: Sequence[StoredRun], *, out: Path | str | None = None, results: 
     directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
     _write(search.outcome("complete"), spec, directory, header, None)
-    return open_run(directory)
+    return open_run(directory, metrics=spec.derived)
 
 
 def explore(
@@ -231,7 +231,7 @@ def _finish(
             status = _searched(search, progress, stopped)
             _write(search.outcome(status), spec, directory, header, search.state())
         journal.remove()
-    return open_run(directory)
+    return open_run(directory, metrics=spec.derived)
 
 
 def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, Any], state: bytes | None) -> None:
@@ -254,7 +254,7 @@ def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, A
 
     def write(folder: Path) -> None:
         sweep = spec.source_text or resolved
-        write_outcome(folder, outcome, sweep=sweep, resolved=resolved, manifest=manifest, baselines=spec.baselines)
+        write_outcome(folder, outcome, sweep=sweep, resolved=resolved, manifest=manifest, spec=spec)
         if robust is not None:
             write_robust(folder, robust)
         if state is not None:

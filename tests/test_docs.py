@@ -22,7 +22,6 @@ import pytest
 import yaml
 from nbclient import NotebookClient
 
-from cost_models.derived import DERIVED, remove_metric
 from cost_models.library import shipped_library
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
 from dse.cli import GROUPS
@@ -53,9 +52,7 @@ def folder(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "sweeps", tmp_path / "sweeps")
     shutil.copytree(ROOT / "cost_models" / "library", tmp_path / "cost_models" / "library")
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    for name in list(DERIVED):
-        remove_metric(name)
+    return tmp_path
 
 
 def blocks(page):

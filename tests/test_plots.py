@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
+from cost_models.quantities import METRICS
 from cost_models.table import Table
 from dse.errors import RunError, SpecError
 from dse.evaluate import Evaluator
@@ -233,9 +234,9 @@ def test_numbers_are_short():
 
 
 def test_an_axis_says_name_unit_and_meaning():
-    assert axis_label("chat.ms_per_token").startswith("ms_per_token, chat [ms]\ntime of one decode step")
-    assert axis_label("die_mm2") == "die_mm2 [mm²]\narea of the logic die, per chip"
-    assert axis_label("stored_bits").endswith("metadata included")
+    assert axis_label("chat.ms_per_token", METRICS).startswith("ms_per_token, chat [ms]\ntime of one decode step")
+    assert axis_label("die_mm2", METRICS) == "die_mm2 [mm²]\narea of the logic die, per chip"
+    assert axis_label("stored_bits", METRICS).endswith("metadata included")
 
 
 @settings(deadline=None, max_examples=10)
@@ -273,7 +274,8 @@ def test_constraints_become_limits(fields, limits):
         **{"metric": "chat.ms_per_token", "relative_to": None, "max": None, "min": None, "near": None, "within": None}
         | fields
     )
-    found = _limits_of(constraint, {"a100": {"chat.ms_per_token": 10.0}, "unknown": {"chat.ms_per_token": np.nan}})
+    baselines = {"a100": {"chat.ms_per_token": 10.0}, "unknown": {"chat.ms_per_token": np.nan}}
+    found = _limits_of(constraint, METRICS, baselines)
     assert [(one.side, one.text) for one in found] == [(one.side, one.text) for one in limits]
     assert np.allclose([one.value for one in found], [one.value for one in limits])
 

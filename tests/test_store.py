@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cost_models.quantities import METRICS, PARAMETERS
 from dse.errors import RunError
 from dse.results.store import MANIFEST, bare, find_run, headed, open_run, place_for_run, write_json, write_whole
 
@@ -118,16 +119,14 @@ def test_damaged_tables_are_said_to_be_damaged(tmp_path):
     ],
 )
 def test_headings_carry_a_unit_where_the_name_does_not(name, heading):
-    assert headed(name) == heading
+    assert headed(name, METRICS) == heading
     assert bare(heading) == name
 
 
 def test_every_quantity_is_headed_by_its_unit_one_way_or_the_other():
-    from cost_models.quantities import METRICS, PARAMETERS
-
     for name, entry in {**PARAMETERS, **METRICS}.items():
-        assert bare(headed(name)) == name
-        assert not entry.unit or headed(name) != name or any(part in name for part in _words(entry.unit))
+        assert bare(headed(name, METRICS)) == name
+        assert not entry.unit or headed(name, METRICS) != name or any(part in name for part in _words(entry.unit))
 
 
 def _words(unit):

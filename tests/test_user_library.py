@@ -1,5 +1,6 @@
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import gguf
 import numpy as np
@@ -153,6 +154,66 @@ def test_sweeps_with_and_without_additions_take_turns(sweep):
     np.testing.assert_array_equal(one.evaluate(design).metrics["chat.ms_per_token"], first)
     np.testing.assert_array_equal(other.evaluate(design).metrics["chat.ms_per_token"], second)
     assert first[0] != second[0]
+
+
+MINE = {"base": 4.0, "other": 2.0}
+"""Stored bits of the format `mine` of two sweeps that know nothing of each other."""
+
+
+def sweep_with_mine(sweep, bits):
+    form = {**shipped_library().weight_formats["int4_g128"].model_dump(exclude={"key"}), "name": "mine"}
+    entries = {"weight_formats": {"mine": {**form, "weight_bits": bits, "operand_bits": bits, "zero_bits": 0.0}}}
+    return parse_spec({**sweep, "library": entries, "space": {**sweep["space"], "weight_format": "mine"}})
+
+
+def lazily_served(evaluator):
+    """Return what a sweep serves; perplexity is worked out when it is asked for."""
+    return evaluator.results(Space(evaluator.spec).default_design())["chat"]
+
+
+def test_what_is_worked_out_late_is_of_its_own_library(sweep):
+    specs = [sweep_with_mine(sweep, bits) for bits in MINE.values()]
+    alone = [float(np.ravel(lazily_served(Evaluator(spec)).quality.ratio)[0]) for spec in specs]
+    assert alone[0] < alone[1]
+    first = lazily_served(Evaluator(specs[0]))
+    second = lazily_served(Evaluator(sweep_with_mine(sweep, MINE["other"])))
+    parse_spec(sweep)
+    late = [float(np.ravel(served.quality.ratio)[0]) for served in (first, second)]
+    assert late == alone
+    plain = Evaluator(parse_spec(sweep)).technology.library
+    assert "mine" not in plain.weight_formats and "mine" not in shipped_library().weight_formats
+
+
+def test_an_overridden_entry_is_that_of_its_own_sweep_only(sweep):
+    entry = {"weight_formats": {"int4_g128": {"weight_bits": 3.0, "operand_bits": 3.0}}}
+    space = {**sweep["space"], "weight_format": "int4_g128"}
+    changed, plain = parse_spec({**sweep, "library": entry, "space": space}), parse_spec({**sweep, "space": space})
+    theirs, ours = lazily_served(Evaluator(changed)), lazily_served(Evaluator(plain))
+    assert (np.asarray(theirs.formats.weight_bits) < np.asarray(ours.formats.weight_bits)).all()
+    assert (np.asarray(theirs.quality.ratio) > np.asarray(ours.quality.ratio)).all()
+
+
+def test_threads_keep_their_libraries_apart(sweep):
+    evaluators = [Evaluator(sweep_with_mine(sweep, bits)) for bits in MINE.values()]
+    design = Space(evaluators[0].spec).grid(0, 64)
+    names = ("chat.perplexity_ratio", "stored_bits", "chat.ms_per_token")
+
+    def evaluated(place):
+        return [evaluators[place % 2].evaluate(design).metrics[name] for name in names]
+
+    alone = [evaluated(place) for place in range(2)]
+    assert all((one != other).any() for one, other in zip(*alone, strict=True))
+    with ThreadPoolExecutor(4) as pool:
+        for place, found in enumerate(pool.map(evaluated, range(32))):
+            np.testing.assert_array_equal(found, alone[place % 2])
+
+
+def test_reading_a_run_leaves_another_sweep_alone(sweep, tmp_path):
+    done = run(sweep_with_mine(sweep, MINE["other"]), out=tmp_path / "run")
+    spec = sweep_with_mine(sweep, MINE["base"])
+    served, alone = lazily_served(Evaluator(spec)), lazily_served(Evaluator(spec)).quality.ratio
+    assert open_run(done.path).spec.library["weight_formats"]["mine"]["weight_bits"] == MINE["other"]
+    np.testing.assert_array_equal(served.quality.ratio, alone)
 
 
 def test_a_worker_that_gets_the_sweep_gets_its_library(sweep):

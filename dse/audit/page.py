@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from cost_models.quantities import metric_of
+from cost_models.quantities import METRICS, metric_of
 from dse.audit import Audit, JointSet, RatesSet, Verdict
 from dse.audit.consistent import Settling
 from dse.audit.rates import consistent_rates
@@ -67,7 +67,7 @@ def finding_words(verdict: Verdict) -> str:
 def claimed_words(verdict: Verdict) -> str:
     """Return what is claimed: ``<= 40 ms``, ``8x a100_pair``."""
     claim = verdict.claim
-    unit = "" if claim.relative_to else f" {metric_of(claim.metric).unit}".rstrip()
+    unit = "" if claim.relative_to else f" {metric_of(claim.metric, METRICS).unit}".rstrip()
     sign = "" if claim.asks.near is not None else "<= " if claim.asks.max is not None else ">= "
     return f"{sign}{number(claim.value)}{'x ' + claim.relative_to if claim.relative_to else ''}{unit}"
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from cost_models.quantities import metric_of
+from cost_models.quantities import METRICS, metric_of
 from cost_models.table import FloatArray, Table
 from dse.audit.records import ChipSubject, Claim, ClaimsFile, DesignSubject
 from dse.evaluate import Evaluator
@@ -83,7 +83,7 @@ class Court:
             return Verdict(claim, "not comparable", missing, missing, missing, missing, missing, claim.not_comparable)
         own = self.predicted(claim.of)
         typical, drawn = own.typical[claim.metric], own.drawn[claim.metric]
-        bound = float(own.bound[claim.metric][0]) if metric_of(claim.metric).name in BOUNDED else missing
+        bound = float(own.bound[claim.metric][0]) if metric_of(claim.metric, METRICS).name in BOUNDED else missing
         if claim.relative_to is not None:
             other = self.predicted(claim.relative_to)
             typical, drawn, bound = (
@@ -95,7 +95,7 @@ class Court:
         low, high = (float(end) for end in np.nanquantile(drawn, QUANTILES))
         low, high = min(low, predicted), max(high, predicted)
         finding, factor = verdict_on(
-            claim.interval, claim.value, predicted, (low, high), bound, metric_of(claim.metric).better
+            claim.interval, claim.value, predicted, (low, high), bound, metric_of(claim.metric, METRICS).better
         )
         return Verdict(claim, finding, predicted, low, high, bound, factor)
 

@@ -86,7 +86,7 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
     space, evaluator = Space(spec), Evaluator(spec)
     check_baselines(spec, evaluator.baselines)
     judged, remarks = _asked(spec, space.default_design())
-    table = parameters_table(space)
+    table = parameters_table(space, spec)
     emit(
         output,
         lambda: sweep_parts(

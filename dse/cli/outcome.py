@@ -107,4 +107,5 @@ def front_rows(run: StoredRun, top: int | None = None) -> Rows:
     from dse.terminal.summary import sorted_front
 
     front = sorted_front(run) if top is None else sorted_front(run).head(top)
-    return frame_rows(front.rename(columns={name: headed(str(name)) for name in front}))
+    headings = {name: headed(str(name), run.spec.metrics) for name in front}
+    return frame_rows(front.rename(columns=headings))

@@ -136,7 +136,7 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
             sized_table(found),
         ]
         if nearest is not None:
-            made.append(changes_table(changes, f"Best single changes to the {nearest.memory} design above"))
+            made.append(changes_table(changes, f"Best single changes to the {nearest.memory} design above", spec))
         if bandwidths:
             made += bandwidth_parts(bandwidths)
         return [*made, Lines([str(file) for file in files], "Files")]
@@ -166,7 +166,7 @@ def _of_design(what: str, design: str | None, workloads: list[str], is_file: boo
         settings, name = design_of_run(run, design)
         spec, space = run.spec, Space(run.spec)
     changes = best_changes(Evaluator(spec), settings, space=space)
-    table = changes_table(changes, f"{name}: the best single change for each goal")
+    table = changes_table(changes, f"{name}: the best single change for each goal", spec)
     emit(
         output,
         lambda: [Lines([", ".join(f"{key} {cell_text(value)}" for key, value in settings.items())], name), table],

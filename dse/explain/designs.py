@@ -13,6 +13,7 @@ from cost_models.evaluate import ChipSetup, serve_chip
 from cost_models.library import Library
 from cost_models.machine import Machine
 from cost_models.metrics import WorkloadResult, design_metrics, workload_metrics
+from cost_models.quantities import METRICS
 from cost_models.silicon import fill_defaults
 from cost_models.table import Choice, FloatArray, Table
 from cost_models.technology import Technology
@@ -46,7 +47,9 @@ def explain_designs(evaluator: Evaluator, designs: Table, *, name: str = "design
     bare = {metric: number(value) for metric, value in evaluation.metrics.items() if "." not in metric}
     margins = {label: number(margin) for label, margin in evaluation.margins.items()}
     settings = {key: _setting(column) for key, column in fill_defaults(designs).items()}
-    return Explanation(name, settings, bare, workloads, _blocks(machine), _limits(machine), margins)
+    return Explanation(
+        name, settings, bare, workloads, _blocks(machine), _limits(machine), margins, evaluator.spec.metrics
+    )
 
 
 def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
@@ -132,6 +135,7 @@ def _explain_served(
         blocks=_blocks(first.machine),
         limits=_limits(first.machine),
         margins={**{label: row.margin for label, row in _limits(first.machine).items()}, **margins},
+        described=METRICS,
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from cost_models.quantities import Metric
 
 BOUNDS = ("memory", "arithmetic", "unpacking", "kernels", "collective")
 """What an operator may wait for; "kernels" is the cost of launching them, "collective" the all-reduce afterwards."""
@@ -123,6 +125,7 @@ class Explanation:
         blocks: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> amount; each sums to its total.
         limits: physical limits.
         margins: signed relative margin of every limit, capacity and constraint; below 0 is missed.
+        described: what its metrics are, by bare name.
     """
 
     name: str
@@ -132,11 +135,13 @@ class Explanation:
     blocks: Mapping[str, Mapping[str, float]]
     limits: Mapping[str, LimitRow]
     margins: Mapping[str, float]
+    described: Mapping[str, Metric] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, text and finite numbers; None stands for a number that is missing."""
-        plain = _plain(dataclasses.asdict(self))
+        plain = _plain(dataclasses.asdict(dataclasses.replace(self, described={})))
         assert isinstance(plain, dict)
+        del plain["described"]
         return plain
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dse.errors import Fault, Place, RunError, SpecError
 from dse.results.picks import default_pick
-from dse.results.store import open_run
+from dse.results.store import StoredRun, open_run
 from dse.spec.words import one_of, quoted, suggest
 
 KINDS = (
@@ -25,14 +25,14 @@ FORMATS = ("png", "svg", "pdf")
 
 
 def plot_run(
-    run_path: Path | str, *, kinds: Sequence[str] | None = None, formats: Sequence[str] = ("png",)
+    run_path: Path | str | StoredRun, *, kinds: Sequence[str] | None = None, formats: Sequence[str] = ("png",)
 ) -> list[Path]:
     """Draw the figures of a run into its ``plots`` folder and return the files.
 
     The same run gives the same bytes. Where nothing is feasible, the nearest misses are drawn and the figure says so.
 
     Args:
-        run_path: a run directory, a folder of runs or "latest".
+        run_path: a run, its directory, a folder of runs or "latest".
         kinds: which of `KINDS`; all where None, "robust" among them where the run has met joint draws.
         formats: which of `FORMATS`.
 

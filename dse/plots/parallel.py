@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
+from cost_models.quantities import Metric
 from cost_models.table import FloatArray, evenly
 from dse.plots.scene import Scene
 from dse.plots.style import (
@@ -89,11 +90,11 @@ def _draw(scene: Scene, columns: Sequence[str]) -> Figure:
     axes = figure.subplots()
     _draw_lines(figure, axes, scene, drawn, rails)
     _draw_picks(axes, scene, rails)
-    _draw_rails(axes, rails, n_parameters=len(columns))
+    _draw_rails(axes, scene, rails, n_parameters=len(columns))
     shown = f"{len(drawn)} of {short(len(scene.front))}" if len(drawn) < len(scene.front) else short(len(drawn))
     kind = "on the front" if scene.feasible else "that miss by least"
     plural = "s" if len(scene.front) > 1 else ""
-    lines = max(_heading(rail.column).count("\n") + 1 for rail in rails)
+    lines = max(_heading(rail.column, scene.metrics).count("\n") + 1 for rail in rails)
     title = f"{scene.name}: {shown} design{plural} {kind}"
     write_titles(figure, axes, title, feasible=scene.feasible, pad=14 + 10 * lines)
     if scene.picks:
@@ -178,7 +179,7 @@ def _draw_lines(figure: Figure, axes: Axes, scene: Scene, drawn: pd.DataFrame, r
     lines.set_array(np.nan_to_num(colour_by, nan=high))
     axes.add_collection(lines)
     bar = figure.colorbar(ScalarMappable(norm, colormaps[SEQUENTIAL]), ax=axes, pad=0.01, fraction=0.03)
-    bar.set_label(with_unit(first))
+    bar.set_label(with_unit(first, scene.metrics))
     bar_ticks(bar)
 
 
@@ -192,7 +193,7 @@ def _draw_picks(axes: Axes, scene: Scene, rails: Sequence[_Rail]) -> None:
         )  # fmt: skip
 
 
-def _draw_rails(axes: Axes, rails: Sequence[_Rail], *, n_parameters: int) -> None:
+def _draw_rails(axes: Axes, scene: Scene, rails: Sequence[_Rail], *, n_parameters: int) -> None:
     box = {"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
     for place, rail in enumerate(rails):
         is_objective = place >= n_parameters
@@ -204,8 +205,8 @@ def _draw_rails(axes: Axes, rails: Sequence[_Rail], *, n_parameters: int) -> Non
             )  # fmt: skip
         weight = "bold" if is_objective else "normal"
         axes.annotate(
-            _heading(rail.column), (place, 1.0), (0, 11), textcoords="offset points", ha="center", va="bottom",
-            fontsize=LEAST_POINTS, fontweight=weight, annotation_clip=False,
+            _heading(rail.column, scene.metrics), (place, 1.0), (0, 11), textcoords="offset points", ha="center",
+            va="bottom", fontsize=LEAST_POINTS, fontweight=weight, annotation_clip=False,
         )  # fmt: skip
     axes.set_xlim(-0.25, len(rails) - 0.45)
     axes.set_ylim(-0.14, 1.04)
@@ -216,10 +217,10 @@ def _draw_rails(axes: Axes, rails: Sequence[_Rail], *, n_parameters: int) -> Non
         spine.set_visible(False)
 
 
-def _heading(column: str) -> str:
+def _heading(column: str, metrics: Mapping[str, Metric]) -> str:
     """Return name and unit in short lines, long names broken behind an underscore."""
     workload, _, bare = column.rpartition(".")
-    unit = unit_of(column)
+    unit = unit_of(column, metrics)
     words = bare.replace("_", "_ ").split(" ")
     lines = [words[0]]
     for word in words[1:]:

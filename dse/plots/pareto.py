@@ -115,8 +115,8 @@ def _fill_panel(
     labels = _draw_picks(axes, scene, x, y)
     if whole:
         labels += _draw_baselines(axes, scene, x, y)
-    axes.set_xlabel(axis_label(x) if main else with_unit(x))
-    axes.set_ylabel(axis_label(y, width=44) if main else with_unit(y))
+    axes.set_xlabel(axis_label(x, scene.metrics) if main else with_unit(x, scene.metrics))
+    axes.set_ylabel(axis_label(y, scene.metrics, width=44) if main else with_unit(y, scene.metrics))
     return labels
 
 
@@ -220,7 +220,7 @@ def _draw_designs(figure: Figure, axes: Axes, scene: Scene, x: str, y: str, colo
         linewidths=0.3, label=name,
     )  # fmt: skip
     bar = figure.colorbar(dots, ax=axes, pad=0.02, fraction=0.06)
-    bar.set_label(with_unit(colour))
+    bar.set_label(with_unit(colour, scene.metrics))
     bar_ticks(bar)
 
 

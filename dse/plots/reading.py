@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cost_models.quantities import METRICS
+from cost_models.quantities import Metric, metric_of
 from cost_models.table import Table, evenly
 from dse.evaluate import Evaluator
 from dse.explain import Explanation, explain_baseline, explain_designs
@@ -46,6 +46,7 @@ def scene_of(run: StoredRun) -> Scene:
         picks=_picks(run),
         baselines=_baselines(run),
         limits=_limits(spec, _baselines(run)),
+        metrics=spec.metrics,
     )
 
 
@@ -93,20 +94,22 @@ def _baselines(run: StoredRun) -> dict[str, dict[str, float]]:
     table = run.baselines
     if table.empty:
         return {}
-    metrics = [name for name in map(str, table) if name.rpartition(".")[2] in METRICS]
+    metrics = [name for name in map(str, table) if name.rpartition(".")[2] in run.spec.metrics]
     return {str(row["baseline"]): {name: float(row[name]) for name in metrics} for _, row in table.iterrows()}
 
 
 def _limits(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, list[Limit]]:
     limits: dict[str, list[Limit]] = {}
     for constraint in spec.constraints:
-        found = _limits_of(constraint, baselines)
+        found = _limits_of(constraint, spec.metrics, baselines)
         if found:
             limits.setdefault(constraint.metric, []).extend(found)
     return limits
 
 
-def _limits_of(constraint: ConstraintSpec, baselines: Mapping[str, Mapping[str, float]]) -> list[Limit]:
+def _limits_of(
+    constraint: ConstraintSpec, metrics: Mapping[str, Metric], baselines: Mapping[str, Mapping[str, float]]
+) -> list[Limit]:
     """Return the bounds of one constraint in the metric's unit; none where the baseline's value is missing."""
     scale = 1.0
     if constraint.relative_to:
@@ -118,7 +121,7 @@ def _limits_of(constraint: ConstraintSpec, baselines: Mapping[str, Mapping[str, 
     for bound, side, sign in ((high, "max", "≤"), (low, "min", "≥")):
         if bound is None or not np.isfinite(bound * scale):
             continue
-        unit = METRICS[constraint.metric.rpartition(".")[2]].unit
+        unit = metric_of(constraint.metric, metrics).unit
         text = f"{sign} {number_text(bound * scale)} {unit}".rstrip()
         text += f" ({number_text(bound)}x {constraint.relative_to})" if constraint.relative_to else ""
         limits.append(Limit(bound * scale, "max" if side == "max" else "min", text))

@@ -99,7 +99,7 @@ def _draw_interval(axes: Axes, shown: pd.DataFrame, rows: np.ndarray, metric: st
             for bound in (constraint.max, constraint.min):
                 if bound is not None:
                     axes.axvline(bound, color=VERMILION, linewidth=1.2, linestyle="--", label=f"limit {short(bound)}")
-    axes.set_xlabel("\n".join(textwrap.wrap(with_unit(metric), 30)))
+    axes.set_xlabel("\n".join(textwrap.wrap(with_unit(metric, run.spec.metrics), 30)))
     axes.grid(visible=False, axis="y")
     axes.plot([], [], color=PALE, linewidth=5, label="P10 to P90")
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.1, columnspacing=0.9)
@@ -115,7 +115,7 @@ def _draw_tornado(
     figure = new_figure(8.6, 1.1 + sum(0.75 + 0.24 * count for count in counts))
     panels = figure.subplots(len(metrics), 1, squeeze=False, height_ratios=[2.2 + count for count in counts])[:, 0]
     for axes, metric in zip(panels, metrics, strict=True):
-        _draw_bars(axes, inputs[inputs["metric"] == metric].head(MOST_BARS), metric)
+        _draw_bars(axes, inputs[inputs["metric"] == metric].head(MOST_BARS), metric, run)
     subject = record["inputs_of"]
     assert isinstance(subject, dict)
     figure.suptitle(
@@ -126,7 +126,7 @@ def _draw_tornado(
     return save(figure, folder, "robust_tornado", formats)
 
 
-def _draw_bars(axes: Axes, table: pd.DataFrame, metric: str) -> None:
+def _draw_bars(axes: Axes, table: pd.DataFrame, metric: str, run: StoredRun) -> None:
     typical = float(table["at_typical"].iloc[0])
     rows = np.arange(len(table))[::-1]
     low, high = (table[name].to_numpy(dtype=np.float64) for name in ("at_low", "at_high"))
@@ -144,7 +144,9 @@ def _draw_bars(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     axes.margins(x=0.08)
     scale_axis(axes, "x", logarithmic=False)
     axes.set_title(
-        with_unit(metric) + "  (beside the bars: share of the variance alone)", fontsize=9, fontweight="normal"
+        with_unit(metric, run.spec.metrics) + "  (beside the bars: share of the variance alone)",
+        fontsize=9,
+        fontweight="normal",
     )
     axes.grid(visible=False, axis="y")
     axes.legend(loc="lower right", fontsize=8)

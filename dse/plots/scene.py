@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from cost_models.quantities import METRICS, Metric
 from cost_models.table import FloatArray
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Scene:
         picks: designs to point out, by how they are called.
         baselines: metrics of what the sweep compares with, by name; NaN where missing.
         limits: bounds on metrics, by metric.
+        metrics: what the sweep's metrics are, by bare name.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Scene:
     picks: tuple[Pick, ...] = ()
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     limits: Mapping[str, Sequence[Limit]] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
 
     def values(self, column: str) -> FloatArray:
         """Return a numeric column of everything that is drawn: designs, baselines and limits."""

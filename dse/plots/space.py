@@ -66,7 +66,7 @@ def draw_pareto_3d(scene: Scene, folder: Path, formats: Sequence[str]) -> list[P
     if scene.picks:
         figure.legend(loc="outside lower center", ncols=2)
     for name, column in (("x", x), ("y", y), ("z", z)):
-        getattr(axes, f"set_{name}label")(with_unit(column), labelpad=8)
+        getattr(axes, f"set_{name}label")(with_unit(column, scene.metrics), labelpad=8)
     axes.set_title(f"{scene.name}: {'front' if scene.feasible else 'nearest misses'}, {len(points)} designs")
     axes.view_init(elev=22, azim=-52)
     axes.set_box_aspect(None, zoom=0.88)
@@ -115,8 +115,10 @@ def draw_sensitivity(run: StoredRun, folder: Path, formats: Sequence[str]) -> li
     axes = figure.subplots()
     image = axes.imshow(shown.to_numpy(dtype=np.float64), cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
     _write_cells(axes, shown)
-    axes.set_xticks(range(shown.shape[1]), [_broken(with_unit(str(name))) for name in shown.columns], fontsize=8)
-    axes.set_yticks(range(shown.shape[0]), [with_unit(str(name)) for name in shown.index])
+    axes.set_xticks(
+        range(shown.shape[1]), [_broken(with_unit(str(name), run.spec.metrics)) for name in shown.columns], fontsize=8
+    )
+    axes.set_yticks(range(shown.shape[0]), [with_unit(str(name), run.spec.metrics) for name in shown.index])
     axes.grid(visible=False)
     axes.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)

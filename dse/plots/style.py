@@ -6,7 +6,7 @@ Figures are made without pyplot, so that plotting neither needs a display nor le
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
 
-from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
+from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter
 
 # Okabe and Ito 2008, colours that stay apart with the common kinds of colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -123,30 +123,31 @@ def words(column: str) -> str:
     return f"{bare}, {workload}" if workload else bare
 
 
-def unit_of(column: str) -> str:
+def unit_of(column: str, metrics: Mapping[str, Metric]) -> str:
     """Return the unit of a metric, a parameter or a workload's field, "" where it has none."""
     bare = column.rpartition(".")[2]
-    for table in (METRICS, PARAMETERS, WORKLOAD_FIELDS):
+    tables: tuple[Mapping[str, Metric | Parameter], ...] = (metrics, PARAMETERS, WORKLOAD_FIELDS)
+    for table in tables:
         if bare in table:
             return table[bare].unit
     return ""
 
 
-def with_unit(column: str) -> str:
+def with_unit(column: str, metrics: Mapping[str, Metric]) -> str:
     """Return a column's name for people with its unit in brackets."""
-    unit = unit_of(column)
+    unit = unit_of(column, metrics)
     return f"{words(column)} [{unit}]" if unit else words(column)
 
 
-def axis_label(column: str, *, width: int = 58) -> str:
+def axis_label(column: str, metrics: Mapping[str, Metric], *, width: int = 58) -> str:
     """Return what stands on an axis: name and unit, and the meaning below it."""
     bare = column.rpartition(".")[2]
-    metric = METRICS.get(bare)
+    metric = metrics.get(bare)
     meaning = metric.meaning if metric else ""
     if metric and metric.scope == "design" and metric.unit not in ("", "bit"):
         meaning += ", per chip"
     lines = textwrap.wrap(meaning, width)
-    return "\n".join([with_unit(column), *lines])
+    return "\n".join([with_unit(column, metrics), *lines])
 
 
 def spans_decades(values: Sequence[float] | np.ndarray) -> bool:

@@ -31,7 +31,7 @@ def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
     out.
     """
     data, library = spec.resolved(), library_of(spec.library)
-    for axis, entries in parse_spec(data).space.items():
+    for axis, entries in parse_spec(data, metrics=spec.derived).space.items():
         parameter = PARAMETERS.get(axis) or WORKLOAD_FIELDS.get(axis.rpartition(".")[2])
         if parameter is None or axis in KEPT or "." in axis:
             continue
@@ -44,7 +44,8 @@ def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
         ]
         words = "; ".join(dict.fromkeys(one[1] for one in widened if one is not None))
         try:
-            wider = parse_spec({**data, "space": {**data["space"], axis: written[0] if len(written) == 1 else written}})
+            changed = {**data, "space": {**data["space"], axis: written[0] if len(written) == 1 else written}}
+            wider = parse_spec(changed, metrics=spec.derived)
         except SpecError:
             # A range cannot stand under a condition that lists values; such an axis stays as it is.
             continue

@@ -154,7 +154,7 @@ def explain_infeasible(spec: Spec, *, widen: bool = True) -> Explanation:
 
 def relaxed_spec(spec: Spec, relaxation: Relaxation) -> Spec:
     """Return the sweep with the bounds of a relaxation."""
-    return parse_spec(spec.resolved(), overrides=relaxation.overrides)
+    return parse_spec(spec.resolved(), overrides=relaxation.overrides, metrics=spec.derived)
 
 
 # -- constraints ------------------------------------------------------------------------------------------------------

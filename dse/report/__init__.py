@@ -8,19 +8,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from dse.errors import RunError
-from dse.results.store import open_run
+from dse.results.store import StoredRun, open_run
 
 REPORT = "report.html"
 """Name of the file in a run directory."""
 
 
-def write_report(run_path: Path | str, *, out: Path | None = None, points: int | None = None) -> Path:
+def write_report(run_path: Path | str | StoredRun, *, out: Path | None = None, points: int | None = None) -> Path:
     """Write the report of a run and return the file.
 
     The same run gives the same bytes.
 
     Args:
-        run_path: a run directory, a folder of runs or "latest".
+        run_path: a run, its directory, a folder of runs or "latest".
         out: the file to write; ``report.html`` in the run directory where None.
         points: designs that are shown at most; `dse.report.designs.MOST_POINTS` where None.
 

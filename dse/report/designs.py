@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
+from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS
 from cost_models.table import INACTIVE, Choice, Table, evenly
 from dse.report.packing import Packable, rounded
 from dse.results.rows import MARGIN_PREFIX
@@ -105,27 +105,27 @@ def page_columns(spec: Spec, table: pd.DataFrame) -> list[PageColumn]:
     parameters = [name for name in varying(spec) if name in table]
     metrics = [name for name in page_metrics(spec) if name in table]
     return [
-        *(_column(name, "parameter", table) for name in parameters),
-        *(_column(name, "metric", table) for name in metrics),
+        *(_column(name, "parameter", table, spec) for name in parameters),
+        *(_column(name, "metric", table, spec) for name in metrics),
     ]
 
 
 def page_metrics(spec: Spec) -> list[str]:
     """Return the metrics that the page shows: what the sweep names first, then those of the design and the headline."""
-    design = [name for name, metric in METRICS.items() if metric.scope == "design"]
+    design = [name for name, metric in spec.metrics.items() if metric.scope == "design"]
     headline = [f"{workload}.{name}" for workload in spec.workloads for name in HEADLINE]
     return list(dict.fromkeys([*shown_metrics(spec), *headline, *design]))
 
 
-def meaning_of(name: str) -> str:
+def meaning_of(name: str, spec: Spec) -> str:
     """Return what a parameter, a workload's number, a figure or a metric means."""
     bare = name.rpartition(".")[2]
-    entry = PARAMETERS.get(name) or METRICS.get(bare) or WORKLOAD_FIELDS.get(bare) or PARAMETERS.get(bare)
+    entry = PARAMETERS.get(name) or spec.metrics.get(bare) or WORKLOAD_FIELDS.get(bare) or PARAMETERS.get(bare)
     return entry.meaning if entry else ""
 
 
-def _column(name: str, kind: str, table: pd.DataFrame) -> PageColumn:
-    unit, meaning = unit_of(name), meaning_of(name)
+def _column(name: str, kind: str, table: pd.DataFrame, spec: Spec) -> PageColumn:
+    unit, meaning = unit_of(name, spec), meaning_of(name, spec)
     column = Table.from_frame(table[[name]])[name]
     if isinstance(column, Choice):
         marked = np.where(column.codes == INACTIVE, _NO_NAME, column.codes).astype(np.uint8)

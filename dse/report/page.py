@@ -196,7 +196,7 @@ def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
             }
             for name, values in scene.baselines.items()
         ],
-        "units": {name: unit_of(name) for name in shown},
+        "units": {name: unit_of(name, spec) for name in shown},
         "floorplan": {
             path: library_of(spec.library).figures[f"floorplan.{path}"].typ
             for path in ("aspect_ratio", "usable_edge_share")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cost_models.library import Library
-from cost_models.quantities import METRICS, PARAMETERS
+from cost_models.quantities import PARAMETERS, metric_of
 from cost_models.table import FloatArray, Setting, Table
 from dse.evaluate import Evaluation, Evaluator
 from dse.space import Space
@@ -89,7 +89,7 @@ def best_changes(
     if missed[0] > 0:
         changes.append(_best(VIOLATION, missed, missed, "min", moved, settings, judged))
     for metric in dict.fromkeys(wanted):
-        better = METRICS[metric.rpartition(".")[2]].better
+        better = metric_of(metric, spec.metrics).better
         if better is not None:
             changes.append(_best(metric, judged.metrics[metric], missed, better, moved, settings, judged))
     found = [change for change in changes if change is not None]

@@ -14,10 +14,11 @@ from dse.results.outcome import Outcome
 from dse.results.rows import Rows, joined
 from dse.results.store import MANIFEST, headed, write_json
 from dse.results.yaml_text import yaml_text
-from dse.spec import BaselineSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dse.spec import Spec
 
 PART_ROWS = 100_000
 """Rows of one Parquet file."""
@@ -55,7 +56,7 @@ def write_outcome(
     sweep: str,
     resolved: str,
     manifest: Mapping[str, Any],
-    baselines: Mapping[str, BaselineSpec],
+    spec: Spec,
 ) -> None:
     """Write every file of a run into an existing, empty directory.
 
@@ -65,19 +66,19 @@ def write_outcome(
         sweep: the user's file, byte for byte.
         resolved: the sweep with every default written out.
         manifest: provenance; counts, status and timings are added here.
-        baselines: the baselines as the sweep describes them.
+        spec: the sweep.
     """
     (directory / "sweep.yaml").write_text(sweep, encoding="utf-8", newline="")
     (directory / "resolved.yaml").write_text(resolved, encoding="utf-8")
     kept = _write_designs(directory / "designs", outcome)
-    front = front_frame(outcome.front) if outcome.front is not None else _empty_front(outcome)
+    front = front_frame(outcome.front, spec) if outcome.front is not None else _empty_front(outcome, spec)
     _write_csv(directory / "pareto.csv", front)
     (directory / "picks.yaml").write_text(_picks_text(outcome), encoding="utf-8")
-    _write_csv(directory / "top.csv", top_frame(outcome))
+    _write_csv(directory / "top.csv", top_frame(outcome, spec))
     _write_csv(directory / "constraints.csv", constraints_frame(outcome))
     _write_csv(directory / "margins.csv", margins_frame(outcome))
-    _write_csv(directory / "axes.csv", axes_frame(outcome))
-    _write_csv(directory / "baselines.csv", baselines_frame(outcome, baselines))
+    _write_csv(directory / "axes.csv", axes_frame(outcome, spec))
+    _write_csv(directory / "baselines.csv", baselines_frame(outcome, spec))
     lines = [json.dumps(_finite(asdict(point)), allow_nan=False) for point in outcome.history]
     (directory / "progress.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (directory / "plots").mkdir()
@@ -140,17 +141,17 @@ def _write_csv(path: Path, table: pd.DataFrame) -> None:
     table.to_csv(path, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")
 
 
-def front_frame(front: Rows) -> pd.DataFrame:
+def front_frame(front: Rows, spec: Spec) -> pd.DataFrame:
     """Return the table of ``pareto.csv``: headings carry units."""
     table = front.frame().drop(columns=["feasible", "violation"])
-    return table.rename(columns={name: headed(str(name)) for name in table})
+    return table.rename(columns={name: headed(str(name), spec.metrics) for name in table})
 
 
-def _empty_front(outcome: Outcome) -> pd.DataFrame:
+def _empty_front(outcome: Outcome, spec: Spec) -> pd.DataFrame:
     import pandas as pd
 
     some = outcome.misses or outcome.sample
-    return pd.DataFrame() if some is None else front_frame(some).iloc[:0]
+    return pd.DataFrame() if some is None else front_frame(some, spec).iloc[:0]
 
 
 def _picks_text(outcome: Outcome) -> str:
@@ -196,25 +197,25 @@ def margins_frame(outcome: Outcome) -> pd.DataFrame:
     return pd.DataFrame([asdict(count) for count in outcome.margins], columns=["constraint", "low", "high", "designs"])
 
 
-def top_frame(outcome: Outcome) -> pd.DataFrame:
+def top_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
     """Return the table of ``top.csv``: per objective its rank and the design; headings carry units."""
     import pandas as pd
 
     parts = []
     for metric, rows in outcome.top.items():
-        part = front_frame(rows)
+        part = front_frame(rows, spec)
         rank = pd.DataFrame({"objective": metric, "rank": range(1, len(part) + 1)})
         parts.append(pd.concat([rank, part], axis=1))
-    return pd.concat(parts, ignore_index=True) if parts else _empty_front(outcome)
+    return pd.concat(parts, ignore_index=True) if parts else _empty_front(outcome, spec)
 
 
-def axes_frame(outcome: Outcome) -> pd.DataFrame:
+def axes_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
     """Return the table of ``axes.csv``: how every value of every axis fared."""
     import pandas as pd
 
     rows = [
         {
-            "axis": headed(value.axis),
+            "axis": headed(value.axis, spec.metrics),
             "value": value.value,
             "low": value.low,
             "high": value.high,
@@ -230,24 +231,24 @@ def axes_frame(outcome: Outcome) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_AXIS_COLUMNS))
 
 
-def baselines_frame(outcome: Outcome, baselines: Mapping[str, BaselineSpec]) -> pd.DataFrame:
+def baselines_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
     """Return the table of ``baselines.csv``: what each baseline is, and the metrics of designs."""
     import pandas as pd
 
     rows = [
         {
             "baseline": name,
-            "chips": baselines[name].count,
-            "chip": baselines[name].chip,
-            "weight_format": baselines[name].weight_format,
-            "kv_bits": baselines[name].kv_bits,
-            "act_bits": baselines[name].act_bits,
-            "weight_execution": baselines[name].weight_execution,
-            "stack": baselines[name].stack,
+            "chips": spec.baselines[name].count,
+            "chip": spec.baselines[name].chip,
+            "weight_format": spec.baselines[name].weight_format,
+            "kv_bits": spec.baselines[name].kv_bits,
+            "act_bits": spec.baselines[name].act_bits,
+            "weight_execution": spec.baselines[name].weight_execution,
+            "stack": spec.baselines[name].stack,
             **metrics,
         }
         for name, metrics in outcome.baselines.items()
     ]
     named = ("baseline", "chips", "chip", "weight_format", "kv_bits", "act_bits")
     table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(named))
-    return table.rename(columns={name: headed(str(name)) for name in table})
+    return table.rename(columns={name: headed(str(name), spec.metrics) for name in table})

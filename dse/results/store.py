@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,6 +23,8 @@ from dse.errors import RunError, SpecError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cost_models.derived import DerivedMetric
+    from cost_models.quantities import Metric
     from cost_models.table import Setting, Table
     from dse.spec import Spec
 
@@ -114,14 +116,23 @@ def find_run(where: Path | str, *, results: Path = RESULTS) -> Path:
     return max(runs, key=lambda run: (str(_manifest(run)["started"]), run.name))
 
 
-def open_run(where: Path | str, *, results: Path = RESULTS) -> StoredRun:
-    """Return the run at `where` (see `find_run`).
+def open_run(
+    where: Path | str | StoredRun, *, results: Path = RESULTS, metrics: Sequence[DerivedMetric] = ()
+) -> StoredRun:
+    """Return the run at `where` (see `find_run`); one that is open already as it is.
+
+    Args:
+        where: the run.
+        results: where runs are looked for.
+        metrics: the derived metrics that its sweep uses.
 
     Raises:
         RunError: there is no run there, or its manifest is damaged.
     """
+    if isinstance(where, StoredRun):
+        return where
     path = find_run(where, results=results)
-    return StoredRun(path, _manifest(path))
+    return StoredRun(path, _manifest(path), tuple(metrics))
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -144,10 +155,12 @@ class StoredRun:
     Attributes:
         path: its directory.
         manifest: what it is: status, seed, counts, timings, versions, hashes.
+        derived: metrics that its sweep uses beside ours.
     """
 
     path: Path
     manifest: Mapping[str, Any]
+    derived: tuple[DerivedMetric, ...] = ()
 
     def needs_ours(self, command: str, *, model: bool = True) -> StoredRun:
         """Return the run, as long as the built-in evaluation has something to say of it.
@@ -182,7 +195,7 @@ class StoredRun:
         """The sweep as it was run."""
         from dse.spec import load_spec
 
-        return load_spec(self._file("resolved.yaml"))
+        return load_spec(self._file("resolved.yaml"), metrics=self.derived)
 
     @cached_property
     def designs(self) -> pd.DataFrame:
@@ -308,11 +321,11 @@ def designs_of(spec: Spec, rows: pd.DataFrame) -> Table:
     return Table({name: whole[name] for name in spec.space})
 
 
-def headed(name: str) -> str:
+def headed(name: str, metrics: Mapping[str, Metric]) -> str:
     """Return a column's heading in a CSV file: the name, with its unit where the name does not carry it."""
-    from cost_models.quantities import METRICS, PARAMETERS
+    from cost_models.quantities import PARAMETERS
 
-    entry = PARAMETERS.get(name) or METRICS.get(name.rpartition(".")[2])
+    entry = PARAMETERS.get(name) or metrics.get(name.rpartition(".")[2])
     unit = entry.unit if entry else ""
     return f"{name} [{unit}]" if unit and not _carries(name, unit) else name
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cost_models.library import Library, shipped_library
+from cost_models.derived import DerivedMetric
+from cost_models.library import shipped_library
 from dse.errors import SpecError
 from dse.spec.additions import with_additions
 from dse.spec.files import apply_overrides, read_tree
@@ -46,41 +47,56 @@ __all__ = [
 ]
 
 
-def load_spec(path: Path | str, *, overrides: Sequence[str] = (), library: Sequence[Path | str] = ()) -> Spec:
+def load_spec(
+    path: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    library: Sequence[Path | str] = (),
+    metrics: Sequence[DerivedMetric] = (),
+) -> Spec:
     """Return the sweep that a file describes.
 
     Args:
         path: the YAML file; what it ``extends`` is found beside it.
         overrides: ``a.b=c`` arguments that replace keys, the later ones winning.
         library: directories whose entries are added to the library, beside those that the file names.
+        metrics: derived metrics that the sweep may use beside ours.
 
     Raises:
         SpecError: every fault of the file and the arguments.
         LibraryError: every fault of what is added to the library.
+        ValueError: a derived metric cannot be.
     """
     try:
         tree, text = read_tree(Path(path))
     except TextError as error:
-        raise _with_faults_of_content(error, overrides, shipped_library()) from None
-    return _read(tree, text, overrides, library)
+        raise _with_faults_of_content(error, overrides, metrics) from None
+    return _read(tree, text, overrides, library, metrics)
 
 
-def _read(tree: Node, text: str, overrides: Sequence[str], directories: Sequence[Path | str]) -> Spec:
+def _read(
+    tree: Node,
+    text: str,
+    overrides: Sequence[str],
+    directories: Sequence[Path | str],
+    metrics: Sequence[DerivedMetric],
+) -> Spec:
     """Return the sweep of a tree with what it adds to the library."""
     changed = apply_overrides(tree, overrides, shipped_library().figures)
     changed, library, additions = with_additions(changed, [Path(directory) for directory in directories])
     if additions and overrides:
         # Figures that were added are keys of one piece, as those of the shipped library are.
         changed, _, _ = with_additions(apply_overrides(tree, overrides, library.figures))
-    return read_spec(changed, text, library).model_copy(update={"library": additions})
+    return read_spec(changed, text, library, metrics).model_copy(update={"library": additions})
 
 
-def _with_faults_of_content(error: TextError, overrides: Sequence[str], library: Library) -> SpecError:
+def _with_faults_of_content(error: TextError, overrides: Sequence[str], metrics: Sequence[DerivedMetric]) -> SpecError:
     """Return the faults of a text together with those of what can be read of it, one per place."""
     if error.tree is None or not isinstance(error.tree.value, dict) or "extends" in error.tree.value:
         return error
     try:
-        read_spec(apply_overrides(error.tree, overrides, library.figures), "", library)
+        library = shipped_library()
+        read_spec(apply_overrides(error.tree, overrides, library.figures), "", library, metrics)
     except SpecError as content:
         places = {fault.place for fault in error.faults}
         return SpecError([*error.faults, *(fault for fault in content.faults if fault.place not in places)])
@@ -88,7 +104,11 @@ def _with_faults_of_content(error: TextError, overrides: Sequence[str], library:
 
 
 def parse_spec(
-    mapping: Mapping[str, Any], *, overrides: Sequence[str] = (), library: Sequence[Path | str] = ()
+    mapping: Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    library: Sequence[Path | str] = (),
+    metrics: Sequence[DerivedMetric] = (),
 ) -> Spec:
     """Return the sweep that a mapping of plain values describes, as it would stand in a file.
 
@@ -96,9 +116,11 @@ def parse_spec(
         mapping: the sweep.
         overrides: ``a.b=c`` arguments that replace keys, the later ones winning.
         library: directories whose entries are added to the library.
+        metrics: derived metrics that the sweep may use beside ours.
 
     Raises:
         SpecError: every fault of the mapping and the arguments.
         LibraryError: every fault of what is added to the library.
+        ValueError: a derived metric cannot be.
     """
-    return _read(node_of(dict(mapping)), "", overrides, library)
+    return _read(node_of(dict(mapping)), "", overrides, library, metrics)

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from cost_models.library import Library
-from cost_models.quantities import MEETS_ALL, PARAMETERS, WORKLOAD_FIELDS, Parameter, metric_of
+from cost_models.quantities import MEETS_ALL, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter, metric_of
 from dse.spec.words import FOREIGN_DIRECTIONS, FOREIGN_NAMES, one_of, quoted, suggest, suggest_metric
 from dse.units import UnitError, parse_quantity, split_quantity
 from dse.yaml_positions import scalar_of
@@ -34,12 +34,14 @@ class Door:
     Attributes:
         library: the library.
         metrics: every metric name that this sweep may use.
+        described: its metrics by bare name.
         baselines: names of its baselines.
         parameter: the parameter that is being read, for the entries of `space`.
     """
 
     library: Library
     metrics: tuple[str, ...]
+    described: Mapping[str, Metric]
     baselines: tuple[str, ...]
     parameter: Parameter | None = None
 
@@ -224,7 +226,7 @@ def bound(value: object, info: ValidationInfo) -> float:
     if metric is None:
         # The metric itself is at fault: its unit is unknown, so only the number is checked.
         return split_quantity(value, "")[0] if isinstance(value, str) else float(as_number(value, ""))
-    unit = "" if info.data.get("relative_to") else metric_of(metric).unit
+    unit = "" if info.data.get("relative_to") else metric_of(metric, door_of(info).described).unit
     return float(as_number(value, unit))
 
 
@@ -234,7 +236,7 @@ def tolerance(value: object, info: ValidationInfo) -> float:
     try:
         share = float(as_number(value, ""))
     except PydanticCustomError:
-        unit = "" if metric is None or info.data.get("relative_to") else metric_of(metric).unit
+        unit = "" if metric is None or info.data.get("relative_to") else metric_of(metric, door_of(info).described).unit
         if not unit or not near:
             raise
         share = float(as_number(value, unit)) / abs(near)

@@ -107,6 +107,15 @@ class ModelSpec(BaseModel):
         return self
 
     @property
+    def described(self) -> dict[str, Metric]:
+        """Those of its metrics that are none of ours, by name."""
+        return {
+            name: metric_entry(name, said)
+            for name, said in self.metrics.items()
+            if name.rpartition(".")[2] not in METRICS
+        }
+
+    @property
     def words(self) -> str:
         """What is called."""
         return self.function or " ".join(self.command or ())
@@ -115,7 +124,6 @@ class ModelSpec(BaseModel):
 def check_own_name(name: Any, unit: str | None, known: tuple[str, ...]) -> None:
     """Refuse a name that a model's metric cannot have."""
     ours = METRICS.get(str(name).rpartition(".")[2])
-    ours = None if ours is not None and ours.scope == "model" else ours
     if name in known and ours is not None:
         if unit is not None and unit != ours.unit:
             raise fault(f"{name} in {quoted(unit)}", f"in {ours.unit or 'no unit'}, the unit of this metric of ours")
@@ -135,14 +143,3 @@ def metric_entry(name: str, said: OwnMetric) -> Metric:
     unit = said.unit if said.unit is not None else unit_of_name(name)
     better: Any = said.better
     return Metric(name, unit, said.meaning, better, "model")
-
-
-def use_metrics(model: ModelSpec | None) -> None:
-    """Make the metrics of a model known by name: their units stand in tables and on axes."""
-    if model is None:
-        return
-    table: Any = METRICS
-    for name, said in model.metrics.items():
-        found = METRICS.get(name.rpartition(".")[2])
-        if found is None or found.scope == "model":
-            table[name] = metric_entry(name, said)

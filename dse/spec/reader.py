@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from cost_models.derived import DerivedMetric, described
 from cost_models.library import Library
 from cost_models.mix import MIX, MIXED
 from cost_models.quantities import MEETS_ALL, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
@@ -18,7 +19,7 @@ from dse.spec import words
 from dse.spec.checks import check_chances, check_conditions, check_enumerable, check_model, check_repeats
 from dse.spec.faults import faults_of, places_of, unknown_key
 from dse.spec.fields import Door, is_identifier
-from dse.spec.model import ModelSpec, OwnMetric, use_metrics
+from dse.spec.model import ModelSpec, OwnMetric
 from dse.spec.parameters import FixedSpec, ParameterSpec, RangeSpec, kind_of
 from dse.spec.records import (
     BaselineSpec,
@@ -54,36 +55,44 @@ RESERVED = ("technology", MIX)
 """Names that a workload or baseline cannot have: they begin paths of another kind."""
 
 
-def read_spec(root: Node, source_text: str, library: Library) -> Spec:
+def read_spec(root: Node, source_text: str, library: Library, derived: Sequence[DerivedMetric] = ()) -> Spec:
     """Return the sweep that a tree describes.
+
+    Args:
+        root: the tree.
+        source_text: what it was read from.
+        library: whose entries it may name.
+        derived: metrics that it may use beside ours.
 
     Raises:
         SpecError: every fault of the tree.
+        ValueError: a derived metric cannot be.
     """
-    return _Reader(root, library).read(source_text)
+    return _Reader(root, library, derived).read(source_text)
 
 
 class _Reader:
     """Reads one tree, collecting faults."""
 
-    def __init__(self, root: Node, library: Library) -> None:
-        self.root, self.library = root, library
+    def __init__(self, root: Node, library: Library, derived: Sequence[DerivedMetric]) -> None:
+        self.root, self.library, self.derived = root, library, tuple(derived)
         self.faults: list[Fault] = []
         if not isinstance(root.value, dict):
             raise SpecError([Fault(root.place, "", f"{quoted(root.plain())}", f"a mapping with {', '.join(REQUIRED)}")])
         self._refuse_empty_values()
         workloads = tuple(self._mapping_at(("workloads",)))
-        metrics = metric_names(workloads)
+        table = described(derived)
+        metrics = metric_names(workloads, table)
         if self._mapping_at((MIX,)):
             metrics = (*metrics, *(f"{MIX}.{name}" for name in MIXED))
         if self._has("robustness"):
             metrics = (*metrics, MEETS_ALL)
-        self.door = Door(library, metrics, tuple(self._mapping_at(("baselines",))))
+        self.door = Door(library, metrics, table, tuple(self._mapping_at(("baselines",))))
         self.model = self._model() if self._has("model") else None
         if self.model is not None:
-            use_metrics(self.model)
             ours = () if self.model.replace else metrics
-            self.door = replace(self.door, metrics=(*ours, *(name for name in self.model.metrics if name not in ours)))
+            named = (*ours, *(name for name in self.model.metrics if name not in ours))
+            self.door = replace(self.door, metrics=named, described={**table, **self.model.described})
 
     def read(self, source_text: str) -> Spec:
         """Read everything, then check what holds between the parts."""
@@ -129,6 +138,7 @@ class _Reader:
             search=search,
             results=results,
             model=self.model,
+            derived=self.derived,
             source_text=source_text,
             places={path_text(path): node.key_place for path, node in self.root.walk()},
         )

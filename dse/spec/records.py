@@ -11,9 +11,10 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from cost_models.cost import Economics, YieldModel
+from cost_models.derived import DerivedMetric, described
 from cost_models.evaluate import ChipSetup
 from cost_models.library import Library
-from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS
+from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Metric
 from dse.errors import NOWHERE, Place
 from dse.spec.fields import (
     ActBits,
@@ -291,6 +292,7 @@ class Spec(Record):
         robustness: joint draws after the search; None where the sweep asks for none.
         chances: constraints on ``p_meets_all``, judged after the search for the designs that meet the draws.
         model: a model of the user's own, beside the built-in evaluation or in its place; None without one.
+        derived: metrics that were derived of ours in Python; no part of the file.
         source_text: the file, byte for byte ("" for a sweep made in Python).
         places: where each key stands, by path, for faults that are found later.
     """
@@ -310,6 +312,7 @@ class Spec(Record):
     robustness: RobustnessSpec | None = None
     chances: tuple[ConstraintSpec, ...] = ()
     model: ModelSpec | None = None
+    derived: tuple[DerivedMetric, ...] = Field(default=(), exclude=True, repr=False)
     source_text: str = Field(exclude=True, repr=False)
     places: Mapping[str, Place] = Field(exclude=True, repr=False)
 
@@ -317,6 +320,11 @@ class Spec(Record):
     def technology(self) -> dict[str, float]:
         """Replaced figures: dotted path to value."""
         return {path: figure.typ for path, figure in self.figures.items()}
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Every metric that the sweep may use, by bare name: ours, derived ones, and those of its own model."""
+        return {**described(self.derived), **({} if self.model is None else self.model.described)}
 
     def place_of(self, path: str) -> Place:
         """Return where `path` (``space.macs``) stands: its own key, or the nearest one above it."""

@@ -98,7 +98,7 @@ def _sweep_section(done: StoredRun) -> Section:
         parts.append(markdown(picks_table(done)))
     if not done.found_feasible:
         why = explain_infeasible(spec)
-        parts.append(markdown(relaxations_table(why)))
+        parts.append(markdown(relaxations_table(why, spec)))
         if why.widenings:
             parts.append(markdown(widenings_table(why)))
     if len(done.constraints):
@@ -129,7 +129,7 @@ def _write_front(done: StoredRun, folder: Path) -> None:
     ]
     columns = [name for name in dict.fromkeys(["id", *spec.space, *named]) if name in table]
     kept = table[columns].head(FRONT_ROWS)
-    kept = kept.rename(columns={name: headed(str(name)) for name in kept})
+    kept = kept.rename(columns={name: headed(str(name), spec.metrics) for name in kept})
     kept.to_csv(folder / "front.csv", index=False, float_format="%.6g", lineterminator="\n")
 
 

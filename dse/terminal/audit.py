@@ -22,7 +22,7 @@ def audit_parts(found: Audit) -> list[Part]:
         rows = tuple((extent.name, extent.text) for extent in joint.extents)
         parts.append(Table(heading, ("quantity", "values in the set"), rows, names=2))
         if not joint.found and joint.why_none is not None:
-            parts += explanation_parts(joint.why_none)
+            parts += explanation_parts(joint.why_none, found.case.spec)
         elif joint.found:
             parts.append(Lines([settling_words(joint.settling).replace("**", "")]))
     return [*parts, verdicts_table(found)] if found.verdicts else parts

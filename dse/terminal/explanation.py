@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from cost_models.quantities import METRICS, PARAMETERS
+from cost_models.quantities import PARAMETERS, Metric
 from dse.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
 from dse.terminal.tables import Lines, Part, Rows, Table, number_text, percent_text
 
@@ -27,11 +27,12 @@ def explanation_parts(explanation: Explanation) -> list[Part]:
         for phase, one in (("decode step", table.decode), ("prefill", table.prefill)):
             parts.append(operator_table(f"{workload}, {phase}: {number_text(one.ms)} ms", one))
         parts += [spent_table(table), energy_table(table), memory_table(table)]
-        parts.append(metric_table(table.metrics, f"Metrics of {workload}"))
+        parts.append(metric_table(table.metrics, explanation.described, f"Metrics of {workload}"))
     parts += [block_table(total, blocks) for total, blocks in explanation.blocks.items() if len(blocks) > 1]
     if explanation.limits:
         parts.append(limit_table(explanation))
-    return [*parts, margin_table(explanation), metric_table(explanation.metrics, "Metrics of the design")]
+    of_design = metric_table(explanation.metrics, explanation.described, "Metrics of the design")
+    return [*parts, margin_table(explanation), of_design]
 
 
 def operator_rows(explanation: Explanation) -> Rows:
@@ -178,9 +179,9 @@ def margin_table(explanation: Explanation) -> Table:
     return Table("Margins", ("", "margin %", ""), tuple(rows))
 
 
-def metric_table(metrics: Mapping[str, float], title: str) -> Table:
+def metric_table(metrics: Mapping[str, float], described: Mapping[str, Metric], title: str) -> Table:
     """Return metrics with unit and meaning."""
-    rows = [(name, number_text(value), METRICS[name].unit) for name, value in metrics.items()]
+    rows = [(name, number_text(value), described[name].unit) for name, value in metrics.items()]
     return Table(title, ("", "", "unit"), tuple(rows))
 
 

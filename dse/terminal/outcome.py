@@ -54,7 +54,7 @@ def outcome_parts(run: StoredRun, why: Explanation | None, comparisons: Sequence
     parts.append(picks_table(run))
     if not run.found_feasible:
         parts.append(misses_table(run))
-        parts += explanation_parts(why) if why is not None else []
+        parts += explanation_parts(why, run.spec) if why is not None else []
     return [*parts, constraints_table(run), axes_table(run), *comparison_parts(comparisons, short=True)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dse.relaxation import Explanation, Relaxation
+from dse.spec import Spec
 from dse.terminal.summary import unit_of
 from dse.terminal.tables import Lines, Part, Table, cell_text, number_text, percent_text
 
@@ -15,7 +16,7 @@ MOST_ROWS = 8
 _SHOWN = ("node", "memory", "memory_devices", "macs", "weight_format", "kv_bits")
 
 
-def explanation_parts(why: Explanation) -> list[Part]:
+def explanation_parts(why: Explanation, spec: Spec) -> list[Part]:
     """Return what would make a sweep feasible."""
     if why.met_by is not None:
         lines = [
@@ -23,7 +24,7 @@ def explanation_parts(why: Explanation) -> list[Part]:
             ", ".join(f"{name} {cell_text(value)}" for name, value in why.met_by.items() if name in _SHOWN),
         ]
         return [Lines(lines, "Feasible after all")]
-    parts: list[Part] = [relaxations_table(why)] if why.relaxations else []
+    parts: list[Part] = [relaxations_table(why, spec)] if why.relaxations else []
     lines = []
     if not why.relaxations:
         lines.append("no constraint and no pair of constraints suffices, however far it gives way")
@@ -54,11 +55,11 @@ def stored_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return Table("What would make it feasible", headings, cells, names=2)
 
 
-def relaxations_table(why: Explanation) -> Table:
+def relaxations_table(why: Explanation, spec: Spec) -> Table:
     """Return the smallest relaxations, each with the design that proves it."""
     rows = tuple(
         (
-            "\n".join(_bound_words(relaxation)),
+            "\n".join(_bound_words(relaxation, spec)),
             percent_text(relaxation.by),
             ", ".join(f"{name} {cell_text(relaxation.design[name])}" for name in _SHOWN if name in relaxation.design),
         )
@@ -67,10 +68,10 @@ def relaxations_table(why: Explanation) -> Table:
     return Table("The least that constraints must give", ("constraint", "by at\nmost %", "design that proves it"), rows)
 
 
-def _bound_words(relaxation: Relaxation) -> list[str]:
+def _bound_words(relaxation: Relaxation, spec: Spec) -> list[str]:
     words = []
     for given in relaxation.gives:
-        unit = unit_of(given.constraint.split(" ")[0])
+        unit = unit_of(given.constraint.split(" ")[0], spec)
         words.append(f"{given.constraint}: {number_text(given.new_bound, 4)} {unit}".rstrip())
     return words
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.require import VIOLATION, Change, Requirements
+from dse.spec import Spec
 from dse.terminal.summary import unit_of
 from dse.terminal.tables import Rows, Table, cell_text, number_text, percent_text
 
@@ -116,11 +117,11 @@ def sized_table(found: Requirements) -> Table:
     )
 
 
-def changes_table(changes: Sequence[Change], title: str) -> Table:
+def changes_table(changes: Sequence[Change], title: str, spec: Spec) -> Table:
     """Return changes with what they bring and what they cost."""
     rows = []
     for change in changes:
-        unit = "" if change.goal == VIOLATION else unit_of(change.goal)
+        unit = "" if change.goal == VIOLATION else unit_of(change.goal, spec)
         beside = ", ".join(
             f"{name} {_relative(before, after)}" for name, (before, after) in change.beside.items() if before != after
         )

@@ -46,7 +46,7 @@ def intervals_table(run: RobustRun, spec: Spec) -> Table:
             typical = found.nominal[metric][place]
             head = f"{', '.join(run.names[design])} ({design})" if index == 0 else ""
             numbers = (number_text(float(value)) for value in (typical, low, middle, high))
-            rows.append((head, metric, unit_of(metric), *numbers))
+            rows.append((head, metric, unit_of(metric, spec), *numbers))
     return Table(
         "What the picks are worth under the draws", ("pick (id)", "metric", "unit", "typical", "P10", "P50", "P90"),
         tuple(rows), names=3,
@@ -71,7 +71,7 @@ def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> Table:
             *objectives,
         ))  # fmt: skip
     headings = ("id", "design", "meets all\n% of draws", "undominated\n% of draws", "hardest target")
-    medians = tuple(f"{one.metric}\nP50 {unit_of(one.metric)}" for one in spec.objectives)
+    medians = tuple(f"{one.metric}\nP50 {unit_of(one.metric, spec)}" for one in spec.objectives)
     return Table("Chances", (*headings, *medians), tuple(rows), names=2)
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cost_models.quantities import MEETS_ALL, METRICS, PARAMETERS
+from cost_models.quantities import MEETS_ALL, PARAMETERS
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.spec import Spec
@@ -33,7 +33,7 @@ def asked(spec: Spec) -> list[str]:
     goals = ", ".join(f"{objective.direction} {objective.metric}" for objective in spec.objectives)
     lines = [f"{name}: {_workload_words(workload)}" for name, workload in spec.workloads.items()]
     lines.append(f"objectives: {goals}")
-    lines += [f"constraint: {constraint.label}{unit_behind(constraint)}" for constraint in spec.constraints]
+    lines += [f"constraint: {constraint.label}{unit_behind(constraint, spec)}" for constraint in spec.constraints]
     if spec.robustness is not None:
         lines.append(f"after the search: {spec.robustness.draws} joint draws of the ranged figures")
         lines += [f"constraint on those: {constraint.label}" for constraint in spec.chances]
@@ -47,15 +47,15 @@ def _workload_words(workload: Any) -> str:
     return f"{workload.model}, batch {workload.batch}, {lengths}{chips}{optional}"
 
 
-def unit_behind(constraint: Any) -> str:
+def unit_behind(constraint: Any, spec: Spec) -> str:
     """Return the unit of a constraint's bound with a space before it, "" where it has none."""
-    unit = unit_of(constraint.metric)
+    unit = unit_of(constraint.metric, spec)
     return f" {unit}" if unit and not constraint.relative_to else ""
 
 
-def unit_of(name: str) -> str:
-    """Return the unit of a parameter or metric, "" where it has none."""
-    entry = PARAMETERS.get(name) or METRICS.get(name.rpartition(".")[2])
+def unit_of(name: str, spec: Spec) -> str:
+    """Return the unit of a parameter or metric of a sweep, "" where it has none."""
+    entry = PARAMETERS.get(name) or spec.metrics.get(name.rpartition(".")[2])
     return entry.unit if entry else ""
 
 
@@ -122,7 +122,7 @@ def picks_table(run: StoredRun) -> Table:
     rows = [("design", "", *(str(number) for number in columns))]
     for name in [*dict.fromkeys([*CORE, *varying(run.spec)]), *shown_metrics(run.spec)]:
         cells = [cell_text(value[name]) if name in value else "-" for value in values]
-        rows.append((name, unit_of(name), *cells))
+        rows.append((name, unit_of(name, run.spec), *cells))
     return Table("Picks", ("", "unit", *(",\n".join(names) for names, _ in columns.values())), tuple(rows))
 
 
@@ -278,7 +278,7 @@ def front_table(run: StoredRun, top: int | None = None) -> Table:
         for _, row in shown.iterrows()
     )
     rest = f" (first {len(shown)} of {len(front)})" if len(shown) < len(front) else ""
-    headings = ("design", "parameters", *(narrow(f"{name}, {unit_of(name)}") for name in metrics))
+    headings = ("design", "parameters", *(narrow(f"{name}, {unit_of(name, run.spec)}") for name in metrics))
     return Table(f"Front{rest}", headings, rows, names=2)
 
 

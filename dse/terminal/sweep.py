@@ -48,7 +48,7 @@ def sweep_parts(
     return [
         Lines(asked(spec), f"{spec.name}: {file} is a valid sweep"),
         Lines([_search_words(spec, space), *_time_words(spec, seconds), *remarks], "Search"),
-        parameters_table(space),
+        parameters_table(space, spec),
         Lines([f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], "Fixed"),
         Lines([", ".join(design)], "The default design"),
         design_table(spec, evaluator, judged),
@@ -79,10 +79,10 @@ def _duration(seconds: float) -> str:
     return f"{number_text(max(seconds, 1.0), 2)} s"
 
 
-def parameters_table(space: Space) -> Table:
+def parameters_table(space: Space, spec: Spec) -> Table:
     """Return what varies, and over which values."""
     rows = [
-        (name, unit_of(name), *_values_words(space, parameter, index))
+        (name, unit_of(name, spec), *_values_words(space, parameter, index))
         for name, parameter in space.parameters.items()
         if parameter.is_free or parameter.is_conditional
         for index in range(len(parameter.alternatives))
@@ -116,7 +116,7 @@ def design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> Table:
     """Return the default design and the baselines side by side."""
     sides = {"default design": {name: float(value[0]) for name, value in judged.metrics.items()}, **evaluator.baselines}
     rows = [
-        (name, unit_of(name), *(number_text(metrics[name]) for metrics in sides.values()))
+        (name, unit_of(name, spec), *(number_text(metrics[name]) for metrics in sides.values()))
         for name in [*shown_metrics(spec), *_headline(spec)]
         if name in judged.metrics
     ]
