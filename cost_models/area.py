@@ -14,13 +14,6 @@ import numpy as np
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 
-HEAT_FIGURES = {
-    "air": "heat_limits_w_per_mm2.air_observed",
-    "liquid": "heat_limits_w_per_mm2.liquid_cold_plate",
-}
-"""Figure of the heat that each kind of cooling carries away."""
-
-
 CORE_BLOCKS = ("mac_array", "operand_delivery", "sram", "vector_and_control")
 """Blocks that are divided into cores, for harvesting; a programmable machine's cache is counted with them."""
 
@@ -119,7 +112,7 @@ def floorplan_limits(
     """
     value = technology.value
     allowed_edge = perimeter_mm(die_mm2, value("floorplan.aspect_ratio")) * value("floorplan.usable_edge_share")
-    heat = cooling.map(lambda name: value(HEAT_FIGURES[name]))
+    heat = cooling.map(lambda name: value(f"heat_limits_w_per_mm2.{name}"))
     reticle = np.atleast_1d(np.asarray(value("reticle.limit_mm2"), dtype=np.float64))
     return {
         "reticle_mm2": (die_mm2, reticle),

@@ -24,19 +24,6 @@ from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
 
-NPU_FAMILIES = frozenset({"tpu", "gaudi", "neuron", "npu"})
-"""Families whose weights stream under a compiled schedule; all others issue instructions like a GPU."""
-
-IDLE_BOARD_FIGURES = {
-    "a100_40gb_sxm": "static_power.idle_board_w.a100_80gb",
-    "a100_80gb_sxm": "static_power.idle_board_w.a100_80gb",
-    "h100_sxm": "static_power.idle_board_w.h100_80gb",
-    "h200_sxm": "static_power.idle_board_w.h100_80gb",
-    "tpu_v4": "static_power.idle_board_w.tpu_v4_min",
-}
-"""Figure of the idle power of a chip's board, its own or that of a board with the same die."""
-
-
 def mac_energy_pj_n7(chip: Chip, name: str, technology: Technology) -> Number:
     """Return bare energy at N7 of a MAC in a published format.
 
@@ -81,8 +68,8 @@ def _scales(chip: Chip, technology: Technology) -> Scales:
 
 def _static_w(chip: Chip, efficiency: FloatArray, technology: Technology) -> FloatArray:
     """Return standing power behind the converters: measured idle board, else the library's share of TDP."""
-    if chip.key in IDLE_BOARD_FIGURES:
-        idle = np.asarray(technology.value(IDLE_BOARD_FIGURES[chip.key]))
+    if chip.idle_board is not None:
+        idle = np.asarray(technology.value(f"static_power.idle_board_w.{chip.idle_board}"))
     else:
         idle = np.asarray(technology.value("static_power.static_share_of_tdp")) * _or_nan(chip.tdp_w)
     return _column(idle * efficiency)
@@ -90,7 +77,7 @@ def _static_w(chip: Chip, efficiency: FloatArray, technology: Technology) -> Flo
 
 def _stream_j_per_byte(chip: Chip, scales: Scales, technology: Technology) -> FloatArray:
     """Return on-die energy of a streamed byte: by measurement for GPUs, from bank and wire for compiled machines."""
-    if chip.family not in NPU_FAMILIES:
+    if not technology.library.chip_families[chip.family].compiled:
         return _column(power.gpu_stream_j_per_byte(technology))
     die_mm2 = technology.value("published.die_mm2") if chip.die_mm2 is None else chip.die_mm2
     return power.stream_j_per_byte(_column(die_mm2), scales=scales, technology=technology)
@@ -171,7 +158,8 @@ def chip_machine(
         "attention": peak_ops_per_s(chip, kind="float", bits=max(kv_bits, HEAD_BITS)),
     }
     scales = _scales(chip, technology)
-    issued = 1.0 if chip.family in NPU_FAMILIES else value("on_chip.gpu_mac_energy_factor")
+    compiled = technology.library.chip_families[chip.family].compiled
+    issued = 1.0 if compiled else value("on_chip.gpu_mac_energy_factor")
     delivery = np.asarray(value("mac_n7.operand_delivery_factor")) * PICO * issued
     rates = {use: _column(ops_per_s / OPS_PER_MAC) for use, (_, ops_per_s) in uses.items()}
     joules = {

@@ -121,7 +121,7 @@ def test_gpus_that_exist_stay_in_the_reticle_and_in_the_range_of_air_cooling():
     for die, tdp in ((826.0, 400.0), (814.0, 700.0)):
         found = limits(die_mm2=die, tdp_w=tdp)
         assert found["reticle_mm2"][0] <= found["reticle_mm2"][1]
-        assert tdp / die <= FIGURES["heat_limits_w_per_mm2.air_observed"].high
+        assert tdp / die <= FIGURES["heat_limits_w_per_mm2.air"].high
 
 
 def package(die_mm2=400.0, bits=0.0, stacks=0.0, links=0.0, watts=100.0, volts=0.75):

@@ -101,7 +101,7 @@ def test_a_path_is_the_position_in_the_file():
         ("mac_n7.formats.int4xfp16.energy_bare_pj", 0.33, "pj"),
         ("tco.pue", 1.35, ""),
         ("packaging.flip_chip_bond_yield", 0.99, ""),
-        ("heat_limits_w_per_mm2.air_observed", 0.6, "w_per_mm2"),
+        ("heat_limits_w_per_mm2.air", 0.6, "w_per_mm2"),
         ("board.vrm_efficiency", 0.9, ""),
         ("sram_energy.model_n7.e0_pj_per_bit", 0.1, "pj_per_bit"),
         ("formulas.gross_dies_edge.scribe_mm", 0.2, "mm"),

@@ -7,6 +7,8 @@ from cost_models.peaks import peak_ops_per_s
 from cost_models.published import chip_machine, price_usd
 from cost_models.software import default_stack
 from cost_models.technology import Technology
+from dse.evaluate import Evaluator
+from dse.spec import parse_spec
 
 LIBRARY = shipped_library()
 TECHNOLOGY = Technology()
@@ -129,6 +131,20 @@ def test_decode_power_lies_between_idle_and_tdp():
 
 def test_gpus_spend_more_on_the_die_than_compiled_machines():
     assert machine("h100_sxm").sram_j_per_byte > 1.5 * machine("furiosa_rngd").sram_j_per_byte
+
+
+@pytest.mark.parametrize("chip", LIBRARY.chips)
+def test_a_copy_under_another_name_is_the_same_machine(chip):
+    copy = {"chips": {"mine": LIBRARY.chip(chip).model_dump(mode="json", exclude={"key"})}}
+    spec = parse_spec({
+        "name": "copy", "workloads": {"chat": {"model": "llama2_7b", "batch": 4}}, "space": {"node": "tsmc_5"},
+        "objectives": [{"metric": "cost_usd", "direction": "minimize"}], "search": {"sampler": "grid"},
+        "baselines": {"ours": {"chips": f"8x {chip}"}, "theirs": {"chips": "8x mine"}}, "library": copy,
+    })  # fmt: skip
+    ours, theirs = Evaluator(spec).baselines["ours"], Evaluator(spec).baselines["theirs"]
+    assert len(ours) > 20 and ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
 
 
 def test_price_is_the_geometric_mean_of_the_range():

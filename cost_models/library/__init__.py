@@ -15,6 +15,7 @@ from cost_models.library.reader import (
 from cost_models.library.records import (
     Cause,
     Chip,
+    ChipFamily,
     Conflict,
     Figure,
     MacFormat,
@@ -28,6 +29,7 @@ from cost_models.library.records import (
 __all__ = [
     "Cause",
     "Chip",
+    "ChipFamily",
     "Conflict",
     "Figure",
     "Library",

@@ -22,6 +22,7 @@ from cost_models.library.parameters import FigureReader, fault_text
 from cost_models.library.records import (
     Cause,
     Chip,
+    ChipFamily,
     Conflict,
     Figure,
     MacFormat,
@@ -36,6 +37,7 @@ from cost_models.library.records import (
 __all__ = [
     "Cause",
     "Chip",
+    "ChipFamily",
     "Conflict",
     "Figure",
     "Library",
@@ -78,6 +80,7 @@ class Library:
     """
 
     chips: Mapping[str, Chip]
+    chip_families: Mapping[str, ChipFamily]
     models: Mapping[str, Model]
     memories: Mapping[str, Memory]
     memory_grades: Mapping[str, MemoryGrade]
@@ -202,6 +205,7 @@ def read_library(directory: Path, *additions: Sections) -> Library:
     _inherit_stacks(sections, figures)
     library = Library(
         chips=_records(sections, "chips", Chip),
+        chip_families=_records(sections, "chip_families", ChipFamily, _own_fields(ChipFamily)),
         models=_records(sections, "models", Model),
         memories=_records(sections, "memory", Memory, _own_fields(Memory)),
         memory_grades=_records(sections, "memory_grades", MemoryGrade),
@@ -264,6 +268,10 @@ def _check_references(library: Library, sections: Sections) -> None:
     """Note as faults every name in an entry that the library does not hold."""
     for key, chip in library.chips.items():
         _check_name(sections, ["chips", key, "node"], chip.node, library.nodes)
+        _check_name(sections, ["chips", key, "family"], chip.family, library.chip_families)
+        idle = f"static_power.idle_board_w.{chip.idle_board}"
+        if chip.idle_board is not None and idle not in library.figures:
+            sections.fault(["chips", key, "idle_board"], f"{idle} is not a number of the library")
         _check_name(sections, ["chips", key, "memory_technology"], chip.memory_technology, library.memories)
         _check_name(sections, ["chips", key, "default_stack"], chip.default_stack, library.stacks)
     for key, grade in library.memory_grades.items():

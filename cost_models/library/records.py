@@ -94,6 +94,7 @@ class Chip(Record):
         look_ups_tera_per_s: look-ups per second, 10^12, of executing codes by table; None where it does not.
         binary_tops: peak of products of single bits, tera-operations per second; None where it has none.
         unified_memory: whether the host's programs share the memory.
+        idle_board: row of ``static_power.idle_board_w`` that was measured on its board, or on one with the same die.
         conflicts: fields on which sources disagree.
     """
 
@@ -121,6 +122,7 @@ class Chip(Record):
     sram_note: str = ""
     tdp_w: PositiveFloat | None
     tdp_note: str = ""
+    idle_board: str | None = None
     link_name: str
     link_gbps: Annotated[float, Field(ge=0)] | None
     link_topology: str
@@ -156,6 +158,17 @@ class Chip(Record):
             if (way in self.executions) != (getattr(self, field) is not None):
                 raise ValueError(f"{field} must be given where executions hold {way} and nowhere else")
         return self
+
+
+class ChipFamily(Record):
+    """An architecture family of chips; its pace is the number ``chip_families.KEY.floor_factor``.
+
+    Attributes:
+        compiled: whether weights stream under a compiled schedule, instead of by issued instructions as on a GPU.
+    """
+
+    key: str
+    compiled: bool = False
 
 
 class Memory(Record):
