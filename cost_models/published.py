@@ -24,6 +24,7 @@ from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
 
+
 def mac_energy_pj_n7(chip: Chip, name: str, technology: Technology) -> Number:
     """Return bare energy at N7 of a MAC in a published format.
 

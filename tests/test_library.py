@@ -208,6 +208,28 @@ def test_a_conflict_keeps_the_chosen_value_among_the_printed_ones():
         assert conflict.chosen in conflict.values and used == conflict.chosen, f"{chip.key}.{conflict.field}"
 
 
+def test_a_chip_stands_once_and_other_numbers_for_it_are_stated_conflicts():
+    rows = read_yaml(LIBRARY.directory / "evidence" / "reference_chips.yaml")["reference_chips"]
+    same = {key: row for key, row in rows.items() if "chip" in row}
+    assert {"b200", "gaudi3", "rebellions_atom", "l4"} <= set(same)
+    named = {
+        "die_area_mm2": ("die_mm2",), "sram_mib": ("sram_mib",), "mem_gb_s": ("bandwidth_gbps",), "tdp_w": ("tdp_w",),
+        "mem_gb": ("capacity_printed_gb", "capacity_gib"), "node": ("node",),
+    }  # fmt: skip
+    compared = 0
+    for key, row in same.items():
+        chip = LIBRARY.chip(row["chip"])
+        stated = {(conflict.field, value) for conflict in chip.conflicts for value in conflict.values}
+        for field, theirs in row.items():
+            fields = (f"peak_tops.{field[5:]}",) if field.startswith("tops_") else named.get(field, ())
+            for name in fields:
+                used = chip.peak_tops.get(name[10:]) if name.startswith("peak_tops.") else getattr(chip, name)
+                if used is not None:
+                    compared += 1
+                    assert used == theirs or any((one, theirs) in stated for one in fields), f"{key}.{field}"
+    assert compared > 80
+
+
 def test_no_chip_has_more_memory_than_its_box_says():
     for key, chip in LIBRARY.chips.items():
         if chip.capacity_gib is not None and chip.capacity_printed_gb is not None:
