@@ -219,7 +219,7 @@ def main() -> None:
             others = [found.values[name] for _, _, found in out]
             error = np.exp(2 * whole.errors[name])
             low, high = min([value / error, *others]), max([value * error, *others])
-            high = min(high, 1.0) if name.endswith("_share") else high
+            high = min(high, LIBRARY.figures[f"stacks.{stack}.{name}"].bounds.high)
             seen = f"; {min(others):.3g} to {max(others):.3g} with a chip or source left out" if others else ""
             note = (
                 f"fitted on {whole.rows} end-to-end rows ({', '.join(whole.sources)}) from a start of "

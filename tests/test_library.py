@@ -17,6 +17,7 @@ from cost_models.library import Library, read_library, shipped_library
 from cost_models.library.files import line_of, read_yaml
 from cost_models.library.parameters import unit_of
 from cost_models.library.plain_yaml import Loader, plain_data
+from cost_models.library.records import Bounds
 
 LIBRARY = shipped_library()
 DATA = LIBRARY.directory / "data"
@@ -75,6 +76,35 @@ def test_every_figure_lies_in_its_range_and_is_finite():
         high = figure.typ if figure.high is None else figure.high
         assert low <= figure.typ <= high, path
         assert math.isfinite(low) and math.isfinite(high), path
+
+
+@pytest.mark.parametrize(
+    ("text", "good", "bad"),
+    [
+        ("(0, 1]", [1e-9, 0.5, 1], [0, -1, 1.1]),
+        ("[0, 1]", [0, 1], [-1e-9, 2]),
+        ("[0, inf)", [0, 1e30], [-1]),
+        ("(-inf, inf)", [-5, 5], []),
+        ("[-2, 2)", [-2, 1.9], [2, -2.1]),
+    ],
+)
+def test_bounds_are_intervals(text, good, bad):
+    bounds = Bounds.of(text)
+    assert [number for number in good if bounds.fault(number)] == []
+    assert [number for number in bad if not bounds.fault(number)] == []
+
+
+@pytest.mark.parametrize("text", ["0 to 1", "[1, 0]", "(0, 1", "[a, b]", "(1, 1)"])
+def test_what_is_no_interval_is_refused(text):
+    with pytest.raises(ValueError, match=r"interval such as \(0, 1\]"):
+        Bounds.of(text)
+
+
+def test_parts_of_a_whole_are_at_most_all_of_it():
+    parts = ("efficiency", "yield", "utilisation", "correlation")
+    for path, figure in LIBRARY.figures.items():
+        if set(path.rpartition(".")[2].split("_")) & set(parts):
+            assert figure.bounds.high == 1, path
 
 
 def test_every_source_named_anywhere_exists():
@@ -351,6 +381,9 @@ BREAKS = {
     "half a model": ("models/llama.yaml", "    d_model: 4096\n", "", "needs d_model"),
     "grade of nothing": ("memory_grades.yaml", "{technology: hbm4,", "{technology: hbm9,", "hbm9"),
     "no area": ("memory.yaml", "    phy_controller_mm2:", "    phy:", "phy_controller_mm2 is missing"),
+    "bounds of nothing": ("bounds.yaml", "  tco.utilisation:", "  tco.utilization:", "no number of the library"),
+    "no interval": ("bounds.yaml", 'tco.utilisation: "(0, 1]"', "tco.utilisation: 1", "interval"),
+    "below its bounds": ("tco.yaml", "{low: 0.3, typ: 0.6", "{low: -0.3, typ: 0.6", "low must be above 0"),
     "sparse but dense": ("weight_formats.yaml", "    pruning: sparsegpt\n", "", "pruning"),
 }  # fmt: skip
 

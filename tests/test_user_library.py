@@ -251,6 +251,33 @@ def test_added_entries_meet_the_same_checks(sweep, tmp_path, chip, told):
         parse_spec(sweep, library=[tmp_path])
 
 
+@pytest.mark.parametrize(
+    ("path", "wrong", "told"),
+    [
+        ("memory.lpddr5x.efficiency_stream", -0.8, "must be above 0"),
+        ("memory.lpddr5x.efficiency_stream", 1.7, "must be at most 1"),
+        ("memory.lpddr5x.price_usd_per_gb", -3.5, "must be above 0"),
+        ("nodes.tsmc_5.wafer_price_usd", -17000, "must be above 0"),
+        ("stacks.tensorrt_llm.kernel_s", -1e-6, "must be at least 0"),
+        ("tco.utilisation", 60, "must be at most 1"),
+        ("carbon.grid_g_per_kwh.taiwan", -1, "must be at least 0"),
+    ],
+)
+def test_libraries_and_sweeps_are_held_to_the_same_bounds(sweep, tmp_path, path, wrong, told):
+    """A negative streaming efficiency in a user's file made feasible designs with negative times."""
+    section, *keys = path.split(".")
+    entry = {"value": wrong, "src": ["unsourced"], "conf": "low"}
+    for key in reversed(keys):
+        entry = {key: entry}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({section: entry}))
+    with pytest.raises(LibraryError, match=rf"mine.yaml:\d+: {path}: typ {told}, got {wrong:g}"):
+        parse_spec(sweep, library=[tmp_path])
+    with pytest.raises(SpecError, match=told.removeprefix("must be ")):
+        parse_spec({**sweep, "technology": {path: wrong}})
+    with pytest.raises(SpecError, match=told.removeprefix("must be ")):
+        parse_spec({**sweep, "space": {**sweep["space"], f"technology.{path}": {"values": [wrong]}}})
+
+
 def test_what_is_no_library_is_refused(sweep, tmp_path):
     for wrong in (7, "nowhere", [3]):
         with pytest.raises(SpecError, match="library"):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from cost_models.library.files import Data, Sections
-from cost_models.library.records import Figure, Source
+from cost_models.library.records import Bounds, Figure, Source
 
 NOT_FIGURES = frozenset(
-    {"meta", "open_questions", "sources", "chips", "models", "memory_grades", "mac_formats", "weight_formats"}
+    {"bounds", "meta", "open_questions", "sources", "chips", "models", "memory_grades", "mac_formats", "weight_formats"}
 )
 """Sections whose numbers are fields of records or remarks."""
 
@@ -24,6 +24,9 @@ _UNITS = frozenset({
     "bits", "s", "ms", "us", "years", "g", "kg", "kwh", "mtr", "tflops", "transistors", "cycles", "bn", "nm",
     "gb/s", "tb/s", "gbit/s",
 })  # fmt: skip
+
+ANY_SIZE = Bounds()
+"""Of a number that the section ``bounds`` does not name: not negative."""
 
 _RATE = re.compile("(gb|tb|gbit)_s(?=_|$)")
 
@@ -68,6 +71,27 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+class _BoundsTable:
+    """The section ``bounds``: patterns of paths, and what a number there may be."""
+
+    def __init__(self, sections: Sections) -> None:
+        # By first and last part, so that few patterns are tried for a path.
+        self._rows: dict[tuple[str, str], list[tuple[list[str], Bounds]]] = {}
+        for pattern, text in dict(sections.data.get("bounds", {})).items():
+            parts = str(pattern).split(".")
+            try:
+                self._rows.setdefault((parts[0], parts[-1]), []).append((parts, Bounds.of(str(text))))
+            except ValueError as error:
+                sections.fault(["bounds", pattern], str(error))
+
+    def of(self, path: Sequence[str]) -> Bounds:
+        """Return the bounds of the number at a path."""
+        for parts, bounds in self._rows.get((path[0], path[-1]), ()):
+            if len(parts) == len(path) and all(part in ("*", word) for part, word in zip(parts, path, strict=True)):
+                return bounds
+        return ANY_SIZE
+
+
 class FigureReader:
     """Walks the sections and collects their figures.
 
@@ -77,6 +101,7 @@ class FigureReader:
 
     def __init__(self, sections: Sections, sources: Mapping[str, Source]) -> None:
         self._sections, self._sources = sections, sources
+        self._bounds = _BoundsTable(sections)
         self.figures: dict[str, Figure] = {}
 
     def read(self) -> dict[str, Figure]:
@@ -114,6 +139,7 @@ class FigureReader:
                 year=max(years, default=None),
                 confidence=context.confidence,
                 note=context.note,
+                bounds=self._bounds.of(path),
             )
         except ValidationError as error:
             for fault in error.errors():

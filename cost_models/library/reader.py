@@ -290,6 +290,13 @@ def _check_references(library: Library, sections: Sections) -> None:
         for name in ("energy_bare_pj", "area_array_um2"):
             if f"mac_n7.formats.{key}.{name}" not in library.figures:
                 sections.fault(["mac_formats", key], f"mac_n7.formats.{key}.{name} is missing")
+    for pattern in dict(sections.data.get("bounds", {})):
+        parts = str(pattern).split(".")
+        if not any(
+            len(parts) == len(words) and all(part in ("*", word) for part, word in zip(parts, words, strict=True))
+            for words in (path.split(".") for path in library.figures)
+        ):
+            sections.fault(["bounds", pattern], "no number of the library has such a path")
     for key, cause in library.causes.items():
         for pattern in cause.figures:
             alone = cause.model_copy(update={"figures": (pattern,)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
@@ -37,6 +39,43 @@ class Source(Record):
     commit: str = ""
 
 
+_INTERVAL = re.compile(r"([\[(])\s*(-inf|-?[0-9.e+-]+)\s*,\s*(inf|-?[0-9.e+-]+)\s*([\])])")
+
+
+class Bounds(Record):
+    """What a number may be.
+
+    Attributes:
+        low: least, or what it must be above where `open_low`.
+        high: most, or what it must be below where `open_high`.
+    """
+
+    low: float = Field(default=0.0, allow_inf_nan=True)
+    high: float = Field(default=math.inf, allow_inf_nan=True)
+    open_low: bool = False
+    open_high: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Return the bounds that an interval names, ``(0, 1]`` for above 0 and at most 1.
+
+        Raises:
+            ValueError: the text is no interval.
+        """
+        match = _INTERVAL.fullmatch(text.strip())
+        if match is None or float(match[2]) >= float(match[3]):
+            raise ValueError(f"must be an interval such as (0, 1] or [0, inf), got {text!r}")
+        return cls(low=float(match[2]), high=float(match[3]), open_low=match[1] == "(", open_high=match[4] == ")")
+
+    def fault(self, number: float) -> str:
+        """Return what a number must be where it is not, "" where it is."""
+        if number < self.low or (self.open_low and number == self.low):
+            return f"{'above' if self.open_low else 'at least'} {self.low:g}"
+        if number > self.high or (self.open_high and number == self.high):
+            return f"{'below' if self.open_high else 'at most'} {self.high:g}"
+        return ""
+
+
 class Figure(Record):
     """A ranged number.
 
@@ -49,6 +88,7 @@ class Figure(Record):
         year: year of the newest source.
         confidence: high (maker or primary source), medium (agreeing or quoted), low (estimate, analogy, recalled).
         note: how the figure came about.
+        bounds: what it, its range and whatever replaces it may be.
     """
 
     typ: float
@@ -59,9 +99,14 @@ class Figure(Record):
     year: int | None = None
     confidence: Literal["high", "medium", "low"]
     note: str = ""
+    bounds: Bounds = Bounds()
 
     @model_validator(mode="after")
     def _in_range(self) -> Self:
+        for name in ("low", "typ", "high"):
+            number = getattr(self, name)
+            if number is not None and (must := self.bounds.fault(number)):
+                raise ValueError(f"{name} must be {must}, got {number:g}")
         if self.low is not None and self.low > self.typ:
             raise ValueError(f"low must be at most typ, got low {self.low:g} and typ {self.typ:g}")
         if self.high is not None and self.high < self.typ:

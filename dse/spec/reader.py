@@ -49,8 +49,6 @@ SECTIONS = (
 )  # fmt: skip
 SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
 """Fields of a workload that the space may sweep as ``workload.field``."""
-SHARE_WORDS = frozenset({"share", "efficiency", "yield", "utilisation", "correlation"})
-"""Words in the name of a figure that is part of a whole: above 0 (unless it may be nought) and at most 1."""
 RESERVED = ("technology", MIX)
 """Names that a workload or baseline cannot have: they begin paths of another kind."""
 
@@ -374,12 +372,11 @@ class _Reader:
             field = name.removeprefix("economics.")
             self._fault(path, f"{name} is a business term; it is set under economics", perhaps=f"economics.{field}")
             return None
-        low = min(0.0, figure.typ, *(end for end in (figure.low, figure.high) if end is not None))
-        if low < 0:
-            low = float("-inf")
-        if SHARE_WORDS & set(name.rpartition(".")[2].split("_")) and 0 <= figure.typ <= 1 and not figure.unit:
-            return Parameter(name, "", figure.note, figure.typ, high=1.0, open_low=figure.typ > 0)
-        return Parameter(name, unit_of_suffix(figure.unit), figure.note, figure.typ, low=low, open_low=False)
+        bounds = figure.bounds
+        return Parameter(
+            name, unit_of_suffix(figure.unit), figure.note, figure.typ,
+            low=bounds.low, high=bounds.high, open_low=bounds.open_low,
+        )  # fmt: skip
 
     def _figures(self) -> dict[str, FigureSpec]:
         if not self._collection("technology", dict, required=False):
