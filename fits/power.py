@@ -36,7 +36,7 @@ LIBRARY = shipped_library()
 SETTINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 CONSTANTS: Mapping[str, Mapping[str, Any]] = SETTINGS["constants"]
 STEP = 0.03
-FILES = ("measurements/energy_open.csv", "measurements/energy2_open.csv")
+FILES = ("energy_open.csv", "energy2_open.csv")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def main() -> None:
             lines += [(kind, out, path, f"{number:.5g}") for path, number in told.items()]
     if arguments.write:
         folds = pd.DataFrame(lines, columns=["kind", "left_out", "figure", "value"])
-        folds.to_csv(LIBRARY.directory / "power_folds.csv", index=False)
+        folds.to_csv(LIBRARY.data_file("power_folds.csv"), index=False)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from dse.validate.score import source_of
 LIBRARY = shipped_library()
 SETTINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 STEP = 0.03
-FILES = ("measurements/open.csv", "measurements/e2e2_open.csv")
+FILES = ("open.csv", "e2e2_open.csv")
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def main() -> None:
                 path.write_text(put(path.read_text(), stack, name, line))
     if arguments.write and table:
         kept = pd.DataFrame(table, columns=["kind", "left_out", "stack", "parameter", "value"])
-        target = LIBRARY.directory / "stack_folds.csv"
+        target = LIBRARY.data_file("stack_folds.csv")
         if arguments.only and target.exists():
             before = pd.read_csv(target, dtype=str)
             kept = pd.concat([before[~before["stack"].isin(arguments.only)], kept])

@@ -1,4 +1,4 @@
-"""Measure the encoding efficiency of the XOR code and write ``cost_models/library/xor_efficiency.csv``.
+"""Measure the encoding efficiency of the XOR code and write ``cost_models/library/data/xor_efficiency.csv``.
 
 Every row runs the real encoder on random survivors: random maps drawn afresh, streams of 256 steps, wanted bits by a
 fair coin, survivors independent (rho = 0) or beta-binomial within each output block. The grid has loads (survivors per
@@ -23,7 +23,7 @@ import numpy as np
 from cost_models.codes.coding import XorCode, outputs_at
 from cost_models.codes.pruning import block_mask
 
-TABLE = Path(__file__).parents[1] / "cost_models" / "library" / "xor_efficiency.csv"
+TABLE = Path(__file__).parents[1] / "cost_models" / "library" / "data" / "xor_efficiency.csv"
 STEPS = 256
 SPARSITIES = (0.3, 0.5, 0.7, 0.9, 0.95)
 LOADS = (0.8, 0.9)

@@ -357,7 +357,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(look_up: Callable[[Library
 
 
 def test_data_files_are_on_disk():
-    for name in ("quality.csv", "spmm_gpu.csv", "weight_only_speedup.csv", "measurements/open.csv"):
+    for name in ("quality.csv", "spmm_gpu.csv", "weight_only_speedup.csv", "open.csv"):
         assert LIBRARY.data_file(name).is_file()
 
 

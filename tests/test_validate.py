@@ -18,11 +18,11 @@ LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 
 @functools.cache
 def shipped(name):
-    return run_validation([LIBRARY.data_file(f"measurements/{name}")])
+    return run_validation([LIBRARY.data_file(f"{name}")])
 
 
 def odd_file(folder, **cells):
-    rows = pd.read_csv(LIBRARY.data_file("measurements/open.csv"), dtype=str, keep_default_na=False).head(4)
+    rows = pd.read_csv(LIBRARY.data_file("open.csv"), dtype=str, keep_default_na=False).head(4)
     for column, text in cells.items():
         rows.loc[1, column] = text
     path = folder / "odd.csv"
@@ -41,7 +41,7 @@ def odd_file(folder, **cells):
     ],
 )  # fmt: skip
 def test_every_shipped_file_is_known_by_its_columns(name, form):
-    path = LIBRARY.data_file(f"measurements/{name}.csv")
+    path = LIBRARY.data_file(f"{name}.csv")
     found, rows = read_measurements(path, LIBRARY)
     assert found == form
     assert len(rows) == len(path.read_text(encoding="utf-8").splitlines()) - 1
@@ -90,7 +90,7 @@ def test_a_missing_file_is_told(tmp_path):
 
 def test_a_file_without_rows_has_no_scores(tmp_path):
     path = tmp_path / "none.csv"
-    pd.read_csv(LIBRARY.data_file("measurements/open.csv"), nrows=0).to_csv(path, index=False)
+    pd.read_csv(LIBRARY.data_file("open.csv"), nrows=0).to_csv(path, index=False)
     validation = run_validation([path])
     assert [table.key for table in validation.tables] == ["files"]
 
@@ -167,7 +167,7 @@ def test_no_prediction_beats_its_bound_and_none_is_missing_without_a_reason(name
     assert (predicted == (rows["reason"] == "")).all()
     assert (rows["predicted_s"][predicted] >= rows["bound_s"][predicted] * (1 - 1e-9)).all()
     (out,) = shipped(name).files.values()
-    source = pd.read_csv(LIBRARY.data_file(f"measurements/{name}"), dtype=str, keep_default_na=False)
+    source = pd.read_csv(LIBRARY.data_file(f"{name}"), dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(out[source.columns], source)
 
 
@@ -220,7 +220,7 @@ def test_power_and_energy_are_scored_apart_and_without_each_chip_and_source():
 
 
 def test_power_of_a_request_lies_between_that_of_its_prefill_and_its_steps():
-    _, rows = read_measurements(LIBRARY.data_file("measurements/energy_open.csv"), LIBRARY)
+    _, rows = read_measurements(LIBRARY.data_file("energy_open.csv"), LIBRARY)
     rows = power.prepare(rows, TECHNOLOGY)
     row = rows[(rows["source_id"] == "llm_inference_bench_power") & (rows["chip"] == "h100_sxm")].head(1)
     row = row.assign(stack="vllm")
@@ -233,7 +233,7 @@ def test_power_of_a_request_lies_between_that_of_its_prefill_and_its_steps():
 
 
 def test_a_batch_that_no_engine_holds_is_served_in_waves():
-    _, rows = read_measurements(LIBRARY.data_file("measurements/open.csv"), LIBRARY)
+    _, rows = read_measurements(LIBRARY.data_file("open.csv"), LIBRARY)
     rows = served.prepare(rows)
     here = (rows["chip"] == "a100_40gb_sxm") & (rows["model"] == "llama2_70b") & (rows["batch"] == 16)
     rows = rows[here & (rows["quantity"] == "request") & (rows["prompt"] == 2048)]

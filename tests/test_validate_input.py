@@ -26,7 +26,7 @@ FORMS = ("open", "micro_open", "micro2_open", "energy_open", "energy2_open", "e2
 
 
 def table(name="open", rows=6):
-    path = LIBRARY.data_file(f"measurements/{name}.csv")
+    path = LIBRARY.data_file(f"{name}.csv")
     return pd.read_csv(path, dtype=str, keep_default_na=False).iloc[:: max(1, 200 // rows)].head(rows)
 
 
@@ -114,7 +114,7 @@ def predicted(rows):
 
 
 def shipped_rows(keep):
-    _, rows = read_measurements(LIBRARY.data_file("measurements/open.csv"), LIBRARY)
+    _, rows = read_measurements(LIBRARY.data_file("open.csv"), LIBRARY)
     return rows[keep(rows)].reset_index(drop=True)
 
 

@@ -77,7 +77,7 @@ def step_table() -> list[str]:
 
 def published_table() -> list[str]:
     """Return published rates of one GPU at batch 1, beside the prediction and the bound."""
-    (rows,) = run_validation([shipped_library().data_file("measurements/open.csv")]).files.values()
+    (rows,) = run_validation([shipped_library().data_file("open.csv")]).files.values()
     alone = (rows["n_chips"].astype(float) == 1) & rows["chip"].isin(list(TITLES)) & rows["source_id"].isin(MEASURED)
     dense = rows["model"].isin(["llama2_7b", "llama2_13b", "llama2_70b", "llama3_8b", "llama3_70b"])
     found = []

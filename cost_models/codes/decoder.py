@@ -1,6 +1,6 @@
 """The XOR code as the cost model sees it: share of survivors reproduced, stored bits, and the decoder's hardware.
 
-The share comes from ``library/xor_efficiency.csv``, which ``fits/xor_efficiency.py`` measures with the real encoder.
+The share comes from ``library/data/xor_efficiency.csv``, which ``fits/xor_efficiency.py`` measures by encoding.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from cost_models.codes.bitstream import CompressionError
 from cost_models.table import FloatArray
 
-TABLE = Path(__file__).parents[1] / "library" / "xor_efficiency.csv"
+TABLE = Path(__file__).parents[1] / "library" / "data" / "xor_efficiency.csv"
 
 
 @dataclass(frozen=True)

@@ -142,12 +142,12 @@ class Library:
         return _entry("figure", self.figures, path)
 
     def data_file(self, name: str) -> Path:
-        """Return the path of a shipped table, ``quality.csv`` or ``measurements/open.csv`` for example.
+        """Return the path of a shipped table by its file's name, ``quality.csv`` or ``open.csv`` for example.
 
         Raises:
             UnknownEntryError: no such table.
         """
-        tables = {path.relative_to(self.directory).as_posix(): path for path in self.directory.rglob("*.csv")}
+        tables = {path.name: path for path in self.directory.rglob("*.csv")}
         return _entry("data file", tables, name)
 
 

@@ -17,7 +17,7 @@ from dse.plots.lines import Lines
 from dse.results.picks import settings_of
 from dse.space import Space
 from dse.studies.record import Context, Section
-from dse.validate.kernels import UNFITTED
+from dse.validate.kernels import kernel_names
 
 LANES = (4.0, 64.0, 1024.0, 16384.0)
 SPARSITIES = (0.5, 0.7, 0.9)
@@ -57,8 +57,9 @@ def pruning(context: Context) -> list[Section]:
 
 def _fitted_kernels(section: str) -> list[str]:
     """Return the kernels of a section of the library whose profiles were fitted to measured gains."""
-    named = {path.split(".")[1] for path in shipped_library().figures if path.startswith(f"{section}.")}
-    return sorted(named - set(UNFITTED))
+    library = shipped_library()
+    named = {path.split(".")[1] for path in library.figures if path.startswith(f"{section}.")}
+    return sorted(named & {known.profile for known in kernel_names(library) if known.constants == "fitted"})
 
 
 def _gpu_kernels() -> Section:

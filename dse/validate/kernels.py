@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
+import csv
+import functools
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
 from cost_models.kernels import break_even_sparsity, crossover_rows, sparse_gain, weight_only_gain
+from cost_models.library import Library
 from cost_models.technology import Technology
 from dse.validate.results import Table
 from dse.validate.rows import Form, add_reason
-
-METHODS = {
-    r"^Marlin W4A16": "marlin",
-    r"torch-nightly|_weight_int4pack_mm": "torch_int4",
-    r"exllamav2": "exllamav2",
-    r"^AWQ W4A16 g128$": "awq",
-    r"bitsandbytes": "bitsandbytes",
-    r"^Flash-LLM$": "flash_llm",
-    r"^SparTA$": "sparta",
-    r"^Sputnik$": "sputnik",
-    r"^cuSPARSE$": "cusparse",
-    r"^Sparse-Marlin 2:4 W4A16": "sparse_marlin",
-    r"^FP6-LLM W6A16$": "fp6_llm",
-    r"^TensorRT-LLM fine-grained W4A16$": "tensorrt_llm_group",
-    r"^TensorRT-LLM coarse-grained W4A16$": "tensorrt_llm_channel",
-    r"^CUTLASS 2:4": "cutlass_2of4",
-    r"^DeepSparse$": "deepsparse",
-}
-"""Names of kernels as sources print them, and their profiles."""
-
-UNFITTED = ("sparse_marlin", "fp6_llm", "tensorrt_llm_group", "tensorrt_llm_channel", "cutlass_2of4", "deepsparse")
-"""Profiles whose constants come from stored bits and peaks; those of all others were fitted on the rows scored here."""
-
-NOT_PREDICTED = {
-    r"^Sparse-Marlin W4A16\+2:4$": "is scored among the weight-only kernels, where the same points stand",
-    r"^TensorRT-LLM W4A16$": "ran at the largest batch that fits, which mixes capacity and speed",
-    r"^BitBLAS": "is given as the least and most over 13 shapes with 8-bit activations",
-    r"TinyChat|SGLang|^MLC-LLM|^HQQ|^AQLM|^QuIP#|^QTIP|^SlideSparse": "was measured on whole models, which stacks do",
-    r"^LUT-GEMM": "is compared with another 3-bit kernel",
-}
-"""Kernels without a profile, and why."""
 
 _NOTE = (
     "gains over a dense FP16 GEMM on the same machine; constants: fitted on these rows, or derived from stored bits "
     "and peaks without them"
 )
+
+
+class KernelName(NamedTuple):
+    """How sources print a kernel's name.
+
+    Attributes:
+        pattern: regular expression of the name.
+        profile: key in ``kernels.yaml``, "" where the kernel has none.
+        constants: whether the profile was ``fitted`` on the rows scored here or is ``derived`` from bits and peaks.
+        not_predicted: why the kernel has no profile.
+    """
+
+    pattern: str
+    profile: str
+    constants: str
+    not_predicted: str
+
+
+@functools.lru_cache(maxsize=8)
+def kernel_names(library: Library) -> tuple[KernelName, ...]:
+    """Return the kernels' names that the library knows."""
+    with library.data_file("kernel_names.csv").open(encoding="utf-8", newline="") as table:
+        return tuple(KernelName(**row) for row in csv.DictReader(table))
 
 
 def predict(rows: pd.DataFrame, form: Form, technology: Technology) -> pd.DataFrame:
@@ -53,10 +50,12 @@ def predict(rows: pd.DataFrame, form: Form, technology: Technology) -> pd.DataFr
     name = rows["method" if form == "weight_only" else "kernel"].fillna("")
     rows["measured_gain"] = rows["speedup_vs_fp16" if form == "weight_only" else "speedup_vs_cublas"]
     rows["profile"] = ""
-    for pattern, profile in METHODS.items():
-        rows.loc[name.str.contains(pattern), "profile"] = profile
-    for pattern, why in NOT_PREDICTED.items():
-        add_reason(rows, name.str.contains(pattern), "kernel " + name.map(repr) + " " + why)
+    for known in kernel_names(technology.library):
+        meant = name.str.contains(known.pattern)
+        if known.profile:
+            rows.loc[meant, "profile"] = known.profile
+        if known.not_predicted:
+            add_reason(rows, meant, "kernel " + name.map(repr) + " " + known.not_predicted)
     add_reason(rows, rows["profile"] == "", "kernel " + name.map(repr) + " has no profile")
     add_reason(rows, ~(rows["measured_gain"] > 0), "no speed-up over a dense FP16 GEMM is given")
     rows["predicted_gain"] = np.nan
@@ -81,9 +80,10 @@ def predict(rows: pd.DataFrame, form: Form, technology: Technology) -> pd.DataFr
 def kernel_tables(rows: pd.DataFrame, form: Form, technology: Technology) -> list[Table]:
     """Return per kernel and GPU the error of the gain, and where it crosses 1: predicted and measured."""
     lines = []
+    rests_on = {known.profile: known.constants for known in kernel_names(technology.library)}
     for (gpu, key), part in rows[rows["reason"] == ""].groupby(["gpu", "profile"]):
         error = (part["predicted_gain"] / part["measured_gain"] - 1).abs()
-        line = {"kernel": key, "gpu": gpu, "n": len(part), "constants": "derived" if key in UNFITTED else "fitted"}
+        line = {"kernel": key, "gpu": gpu, "n": len(part), "constants": rests_on[str(key)]}
         line |= {"mdape": error.median(), "p90": error.quantile(0.9)}
         if form == "weight_only":
             middle = part.groupby("rows_m")["measured_gain"].median()

@@ -29,7 +29,7 @@ KERNEL_TABLES = ("weight_only_speedup.csv", "spmm_gpu.csv")
 
 def shipped(library: Library) -> list[Path]:
     """Return the paths of the library's measurement files."""
-    return [library.data_file(name) for name in (*(f"measurements/{name}" for name in SHIPPED), *KERNEL_TABLES)]
+    return [library.data_file(name) for name in (*SHIPPED, *KERNEL_TABLES)]
 
 
 def run_validation(paths: Sequence[Path] = (), technology: Technology | None = None) -> Validation:

@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 def read_checks(name: str, library: Library) -> pd.DataFrame:
     """Return a table of checks of the library; empty cells are NaN, or "" among names."""
-    table = pd.read_csv(library.data_file(f"silicon_checks/{name}.csv"))
+    table = pd.read_csv(library.data_file(f"{name}.csv"))
     names = [column for column in table if table[column].dtype == object or column in ("memory", "link_phy", "note")]
     return table.fillna(dict.fromkeys(names, ""))
 
