@@ -230,6 +230,15 @@ def test_no_cell_brings_a_validation_down(tmp_path, data):
     assert validation.records() and validation.rows()
 
 
+@pytest.mark.parametrize("column", ["m", "n", "k", "size_bytes"])
+def test_sizes_beyond_any_operator_are_slips(tmp_path, column):
+    rows = table("micro_open", 8)
+    rows[column] = "1e308"
+    validation = run_validation([written(tmp_path, rows)])
+    (out,) = validation.files.values()
+    assert out["predicted"].isna().all() and (out["reason"] != "").all()
+
+
 def test_thousands_of_odd_rows_are_summed_up(tmp_path):
     rows = pd.concat([table(rows=6)] * 500, ignore_index=True)
     rows.loc[::2, "chip"] = [f"chip {i}" for i in range(len(rows.loc[::2]))]
