@@ -344,3 +344,36 @@ def metric_names(workloads: tuple[str, ...], metrics: Mapping[str, Metric]) -> t
         *design,
         *(f"{workload}.{name}" for workload in workloads for name, m in metrics.items() if m.scope == "workload"),
     )
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a column of a table holds.
+
+    Attributes:
+        unit: unit of its numbers, "" where they have none or it holds names.
+        meaning: one line for people, "" where nothing is known of it.
+        better: the direction that an architect wants, None where it depends.
+        per_chip: whether it is a metric of one chip, whatever is served.
+    """
+
+    unit: str = ""
+    meaning: str = ""
+    better: Literal["min", "max"] | None = None
+    per_chip: bool = False
+
+
+def describe(column: str, metrics: Mapping[str, Metric]) -> Description:
+    """Return what a column holds: a parameter, or a metric or field of a workload, bare or as ``workload.name``.
+
+    Args:
+        column: its name.
+        metrics: those of the sweep, by bare name.
+    """
+    if column.startswith(TECHNOLOGY_PREFIX):
+        return Description()
+    bare = column.rpartition(".")[2]
+    entry = PARAMETERS.get(column) or metrics.get(bare) or WORKLOAD_FIELDS.get(bare) or PARAMETERS.get(bare)
+    if isinstance(entry, Metric):
+        return Description(entry.unit, entry.meaning, entry.better, entry.scope == "design")
+    return Description() if entry is None else Description(entry.unit, entry.meaning)

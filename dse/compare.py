@@ -13,6 +13,7 @@ from cost_models.metrics import WorkloadResult, workload_metrics
 from cost_models.table import Setting, Table
 from dse.errors import NOWHERE, Fault, SpecError
 from dse.evaluate import Evaluator
+from dse.plain import plain
 from dse.spec import BaselineSpec, Spec, parse_spec
 
 
@@ -85,24 +86,8 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; None stands for what is missing."""
-        return {
-            "workload": self.workload,
-            "reference": self.reference,
-            "entries": [
-                {
-                    "name": entry.name,
-                    "kind": entry.kind,
-                    "what": entry.what,
-                    "values": _present(entry.values),
-                    "ratios": _present(entry.ratios),
-                }
-                for entry in self.entries
-            ],
-        }
-
-
-def _present(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+        data: dict[str, Any] = plain(self)
+        return data
 
 
 def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) -> list[Comparison]:

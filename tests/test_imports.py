@@ -10,7 +10,7 @@ FLOORS = (
     ("cost_models.quantities", "cost_models.table", "cost_models.errors"),
     ("cost_models.codes",),
     ("cost_models",),
-    ("dse.errors", "dse.units", "dse.tensors", "dse.yaml_positions"),
+    ("dse.plain", "dse.errors", "dse.units", "dse.tensors", "dse.yaml_positions"),
     ("dse.spec",),
     ("dse.space",),
     ("dse.modelling",),

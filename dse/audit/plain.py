@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from dse.audit import Audit, JointSet, RatesSet, Verdict
 from dse.audit.consistent import plain_row
 from dse.audit.page import finding_words
-from dse.require import finite
+from dse.plain import plain
 
 VERDICT_COLUMNS = (
     "claim", "of", "metric", "relative_to", "claimed", "predicted", "low", "high", "bound", "finding", "factor",
@@ -38,7 +37,7 @@ def verdict_row(verdict: Verdict) -> dict[str, Any]:
 
 def audit_json(found: Audit) -> dict[str, Any]:
     """Return everything as plain data; None stands for what is missing."""
-    data: dict[str, Any] = finite(
+    data: dict[str, Any] = plain(
         {
             "case": found.case.name,
             "verdicts": [{**verdict_row(one), "words": finding_words(one)} for one in found.verdicts],
@@ -55,10 +54,10 @@ def _joint_json(joint: JointSet) -> dict[str, Any]:
         "subject": joint.subject,
         "searched": joint.searched,
         "found": joint.found,
-        "extents": [asdict(extent) for extent in joint.extents],
+        "extents": joint.extents,
         "plausible": [dict(row) for row in joint.plausible],
-        "settling": [asdict(one) for one in joint.settling],
-        "least_relaxation": asdict(smallest) if smallest else None,
+        "settling": joint.settling,
+        "least_relaxation": smallest,
     }
 
 
@@ -67,8 +66,8 @@ def _rates_json(rates: RatesSet) -> dict[str, Any]:
         "subject": rates.subject,
         "searched": rates.searched,
         "found": len(rates.table),
-        "extents": [asdict(extent) for extent in rates.extents],
-        "settling": [asdict(one) for one in rates.settling],
+        "extents": rates.extents,
+        "settling": rates.settling,
         "unused": [list(pair) for pair in rates.unused],
         "set": [plain_row(row) for row in rates.table.to_dict("records")],
     }

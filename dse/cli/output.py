@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
-from pathlib import PurePath
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from dse.cli.options import Format, Silence
+from dse.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,23 +56,6 @@ def _sheet(records: object) -> Rows:
 def frame_rows(frame: pd.DataFrame) -> Rows:
     """Return a frame as a sheet."""
     return [str(name) for name in frame.columns], list(frame.itertuples(index=False))
-
-
-def plain(value: Any) -> Any:
-    """Return mappings, sequences, records, frames and NumPy numbers as JSON has them; None for what is not finite."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if hasattr(value, "to_dict"):
-        return plain(value.to_dict("records"))
-    if hasattr(value, "item"):
-        return plain(value.item())
-    if isinstance(value, PurePath):
-        return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class _Pipe(io.FileIO):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cost_models.quantities import Metric
+from dse.plain import plain
 
 BOUNDS = ("memory", "arithmetic", "unpacking", "kernels", "collective")
 """What an operator may wait for; "kernels" is the cost of launching them, "collective" the all-reduce afterwards."""
@@ -139,17 +138,5 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, text and finite numbers; None stands for a number that is missing."""
-        plain = _plain(dataclasses.asdict(dataclasses.replace(self, described={})))
-        assert isinstance(plain, dict)
-        del plain["described"]
-        return plain
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        data = plain(replace(self, described={}))
+        return {key: value for key, value in data.items() if key != "described"}

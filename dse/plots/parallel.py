@@ -15,7 +15,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from cost_models.quantities import Metric
+from cost_models.quantities import Metric, describe
 from cost_models.table import FloatArray, evenly
 from dse.plots.scene import Scene
 from dse.plots.style import (
@@ -33,7 +33,6 @@ from dse.plots.style import (
     short,
     spans_decades,
     told_apart,
-    unit_of,
     with_unit,
     write_titles,
 )
@@ -220,7 +219,7 @@ def _draw_rails(axes: Axes, scene: Scene, rails: Sequence[_Rail], *, n_parameter
 def _heading(column: str, metrics: Mapping[str, Metric]) -> str:
     """Return name and unit in short lines, long names broken behind an underscore."""
     workload, _, bare = column.rpartition(".")
-    unit = unit_of(column, metrics)
+    unit = describe(column, metrics).unit
     words = bare.replace("_", "_ ").split(" ")
     lines = [words[0]]
     for word in words[1:]:

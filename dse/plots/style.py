@@ -19,7 +19,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
 
-from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter
+from cost_models.quantities import Metric, describe
 
 # Okabe and Ito 2008, colours that stay apart with the common kinds of colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -123,30 +123,17 @@ def words(column: str) -> str:
     return f"{bare}, {workload}" if workload else bare
 
 
-def unit_of(column: str, metrics: Mapping[str, Metric]) -> str:
-    """Return the unit of a metric, a parameter or a workload's field, "" where it has none."""
-    bare = column.rpartition(".")[2]
-    tables: tuple[Mapping[str, Metric | Parameter], ...] = (metrics, PARAMETERS, WORKLOAD_FIELDS)
-    for table in tables:
-        if bare in table:
-            return table[bare].unit
-    return ""
-
-
 def with_unit(column: str, metrics: Mapping[str, Metric]) -> str:
     """Return a column's name for people with its unit in brackets."""
-    unit = unit_of(column, metrics)
+    unit = describe(column, metrics).unit
     return f"{words(column)} [{unit}]" if unit else words(column)
 
 
 def axis_label(column: str, metrics: Mapping[str, Metric], *, width: int = 58) -> str:
     """Return what stands on an axis: name and unit, and the meaning below it."""
-    bare = column.rpartition(".")[2]
-    metric = metrics.get(bare)
-    meaning = metric.meaning if metric else ""
-    if metric and metric.scope == "design" and metric.unit not in ("", "bit"):
-        meaning += ", per chip"
-    lines = textwrap.wrap(meaning, width)
+    what = describe(column, metrics)
+    per_chip = ", per chip" if what.per_chip and what.unit not in ("", "bit") else ""
+    lines = textwrap.wrap(what.meaning + per_chip, width)
     return "\n".join([with_unit(column, metrics), *lines])
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS
+from cost_models.quantities import describe
 from cost_models.table import INACTIVE, Choice, Table, evenly
 from dse.report.packing import Packable, rounded
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.spec import Spec
-from dse.terminal.summary import shown_metrics, unit_of, varying
+from dse.terminal.summary import shown_metrics, varying
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,24 +117,17 @@ def page_metrics(spec: Spec) -> list[str]:
     return list(dict.fromkeys([*shown_metrics(spec), *headline, *design]))
 
 
-def meaning_of(name: str, spec: Spec) -> str:
-    """Return what a parameter, a workload's number, a figure or a metric means."""
-    bare = name.rpartition(".")[2]
-    entry = PARAMETERS.get(name) or spec.metrics.get(bare) or WORKLOAD_FIELDS.get(bare) or PARAMETERS.get(bare)
-    return entry.meaning if entry else ""
-
-
 def _column(name: str, kind: str, table: pd.DataFrame, spec: Spec) -> PageColumn:
-    unit, meaning = unit_of(name, spec), meaning_of(name, spec)
+    what = describe(name, spec.metrics)
     column = Table.from_frame(table[[name]])[name]
     if isinstance(column, Choice):
         marked = np.where(column.codes == INACTIVE, _NO_NAME, column.codes).astype(np.uint8)
-        return PageColumn(name, unit, meaning, kind, column.values, marked)
+        return PageColumn(name, what.unit, what.meaning, kind, column.values, marked)
     if kind == "parameter":
-        return PageColumn(name, unit, meaning, kind, (), column.astype(np.float32))
+        return PageColumn(name, what.unit, what.meaning, kind, (), column.astype(np.float32))
     feasible = table["feasible"].to_numpy(dtype=bool)
     values = np.where(feasible, rounded(column, FINE_BITS), rounded(column, COARSE_BITS))
-    return PageColumn(name, unit, meaning, kind, (), values)
+    return PageColumn(name, what.unit, what.meaning, kind, (), values)
 
 
 def states(table: pd.DataFrame) -> NDArray[np.uint8]:

@@ -10,9 +10,11 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from cost_models.quantities import describe
 from cost_models.table import evenly
 from dse.compare import baseline_words
 from dse.evaluate import Evaluator
+from dse.plain import plain
 from dse.plots.reading import scene_of
 from dse.report import sections, uncertainty
 from dse.report.breakdowns import breakdowns
@@ -29,7 +31,7 @@ from dse.report.packing import Packable, packed, packed_columns, rounded
 from dse.results.provenance import library_hash, package_versions, source_commit
 from dse.results.store import StoredRun, designs_of
 from dse.spec.additions import library_of
-from dse.terminal.summary import asked, pick_words, unit_of
+from dse.terminal.summary import asked, pick_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,15 +101,7 @@ def _plotly() -> str:
 
 def _json(data: object) -> str:
     """Return JSON that can stand in a script element: no ``<`` ends it, NaN and infinity are null."""
-    return json.dumps(_finite(data), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(plain(data), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _verdict(run: StoredRun) -> str:
@@ -196,7 +190,7 @@ def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
             }
             for name, values in scene.baselines.items()
         ],
-        "units": {name: unit_of(name, spec) for name in shown},
+        "units": {name: describe(name, spec.metrics).unit for name in shown},
         "floorplan": {
             path: library_of(spec.library).figures[f"floorplan.{path}"].typ
             for path in ("aspect_ratio", "usable_edge_share")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dse.require.changes import VIOLATION, Change, best_changes
 from dse.require.memory import MemoryOption
-from dse.require.needs import Need, Requirements, finite, requirements
+from dse.require.needs import Need, Requirements, requirements
 from dse.require.sizing import SizedDesign
 
 __all__ = [
@@ -15,6 +15,5 @@ __all__ = [
     "Requirements",
     "SizedDesign",
     "best_changes",
-    "finite",
     "requirements",
 ]

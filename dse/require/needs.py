@@ -8,7 +8,7 @@ sweep's software stack for the one unknown.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from cost_models.silicon import fill_defaults
 from cost_models.software import Software, software
 from cost_models.table import Choice, Column, FloatArray, numbers_of
 from dse.evaluate import Evaluator
+from dse.plain import plain
 from dse.require.memory import MemoryOption, memory_options
 from dse.require.sizing import SizedDesign, sized_designs
 from dse.require.targets import Target, bounds_of, targets_of
@@ -89,26 +90,17 @@ class Requirements:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; None stands for what is missing or without bound."""
-        data: dict[str, Any] = finite(
+        data: dict[str, Any] = plain(
             {
                 "name": self.name,
-                "targets": [asdict(target) for target in self.targets],
-                "needs": [asdict(need) for need in self.needs],
+                "targets": self.targets,
+                "needs": self.needs,
                 "chosen": {"weight_format": self.chosen.weight_format, "kv_bits": self.chosen.kv_bits},
-                "memory_options": [asdict(option) for option in self.options],
-                "sized_designs": [asdict(design) for design in self.sized],
+                "memory_options": self.options,
+                "sized_designs": self.sized,
             }
         )
         return data
-
-
-def finite(value: Any) -> Any:
-    """Return plain data with None for numbers that are not finite."""
-    if isinstance(value, Mapping):
-        return {key: finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def requirements(spec: Spec) -> Requirements:

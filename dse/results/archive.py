@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dse.plain import plain
 from dse.results.outcome import Outcome
 from dse.results.rows import Rows, joined
 from dse.results.store import MANIFEST, headed, write_json
@@ -79,7 +80,7 @@ def write_outcome(
     _write_csv(directory / "margins.csv", margins_frame(outcome))
     _write_csv(directory / "axes.csv", axes_frame(outcome, spec))
     _write_csv(directory / "baselines.csv", baselines_frame(outcome, spec))
-    lines = [json.dumps(_finite(asdict(point)), allow_nan=False) for point in outcome.history]
+    lines = [json.dumps(plain(point), allow_nan=False) for point in outcome.history]
     (directory / "progress.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (directory / "plots").mkdir()
     write_json(directory / MANIFEST, {**manifest, **_counts(outcome, kept)})
@@ -101,7 +102,7 @@ def _counts(outcome: Outcome, kept: int) -> dict[str, Any]:
         "sample_stride": outcome.stride,
         "seconds": {part: round(seconds, 3) for part, seconds in outcome.seconds.items()},
         "designs_per_s": round(outcome.evaluated / total) if total else None,
-        "hypervolume": _finite({"": outcome.history[-1].hypervolume})[""] if outcome.history else None,
+        "hypervolume": plain(outcome.history[-1].hypervolume) if outcome.history else None,
         "library_figures_read": len(outcome.figures_read),
     }
 
@@ -112,12 +113,6 @@ def kept_words(stride: int) -> str:
         return "every design"
     matter = "the front, the picks and the nearest misses"
     return f"{matter}, and of the rest one in {stride} by id" if stride else matter
-
-
-def _finite(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in record.items()
-    }
 
 
 def _write_designs(folder: Path, outcome: Outcome) -> int:

@@ -323,10 +323,9 @@ def designs_of(spec: Spec, rows: pd.DataFrame) -> Table:
 
 def headed(name: str, metrics: Mapping[str, Metric]) -> str:
     """Return a column's heading in a CSV file: the name, with its unit where the name does not carry it."""
-    from cost_models.quantities import PARAMETERS
+    from cost_models.quantities import describe
 
-    entry = PARAMETERS.get(name) or metrics.get(name.rpartition(".")[2])
-    unit = entry.unit if entry else ""
+    unit = describe(name, metrics).unit
     return f"{name} [{unit}]" if unit and not _carries(name, unit) else name
 
 

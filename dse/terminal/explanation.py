@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from cost_models.quantities import PARAMETERS, Metric
+from cost_models.quantities import Metric, describe
 from dse.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
 from dse.terminal.tables import Lines, Part, Rows, Table, number_text, percent_text
 
@@ -48,22 +48,18 @@ def operator_rows(explanation: Explanation) -> Rows:
 
 def _settings(explanation: Explanation) -> list[str]:
     """Return the parameters in lines of at most 96 letters."""
-    words = [
-        f"{name} {value if isinstance(value, str) else number_text(value)}{_unit_behind(name)}"
+    given = {
+        name: value if isinstance(value, str) else number_text(value)
         for name, value in explanation.settings.items()
         if value is not None and not (isinstance(value, float) and math.isnan(value))
-    ]
+    }
+    words = [f"{name} {text} {describe(name, explanation.described).unit}".rstrip() for name, text in given.items()]
     lines = [""]
     for word in words:
         if lines[-1] and len(lines[-1]) + len(word) > 94:
             lines.append("")
         lines[-1] += f", {word}" if lines[-1] else word
     return lines
-
-
-def _unit_behind(name: str) -> str:
-    entry = PARAMETERS.get(name.rpartition(".")[2])
-    return f" {entry.unit}" if entry is not None and entry.unit else ""
 
 
 def _workload_lines(table: WorkloadTable) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cost_models.quantities import describe
 from dse.relaxation import Explanation, Relaxation
 from dse.spec import Spec
-from dse.terminal.summary import unit_of
 from dse.terminal.tables import Lines, Part, Table, cell_text, number_text, percent_text
 
 MOST_ROWS = 8
@@ -71,7 +71,7 @@ def relaxations_table(why: Explanation, spec: Spec) -> Table:
 def _bound_words(relaxation: Relaxation, spec: Spec) -> list[str]:
     words = []
     for given in relaxation.gives:
-        unit = unit_of(given.constraint.split(" ")[0], spec)
+        unit = describe(given.constraint.split(" ")[0], spec.metrics).unit
         words.append(f"{given.constraint}: {number_text(given.new_bound, 4)} {unit}".rstrip())
     return words
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cost_models.quantities import describe
 from dse.require import VIOLATION, Change, Requirements
 from dse.spec import Spec
-from dse.terminal.summary import unit_of
 from dse.terminal.tables import Rows, Table, cell_text, number_text, percent_text
 
 _NEED_COLUMNS = (
@@ -121,7 +121,7 @@ def changes_table(changes: Sequence[Change], title: str, spec: Spec) -> Table:
     """Return changes with what they bring and what they cost."""
     rows = []
     for change in changes:
-        unit = "" if change.goal == VIOLATION else unit_of(change.goal, spec)
+        unit = "" if change.goal == VIOLATION else describe(change.goal, spec.metrics).unit
         beside = ", ".join(
             f"{name} {_relative(before, after)}" for name, (before, after) in change.beside.items() if before != after
         )

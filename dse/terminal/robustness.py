@@ -6,13 +6,13 @@ from collections import Counter
 
 import numpy as np
 
+from cost_models.quantities import describe
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun
 from dse.robustness.confidence import WeakPoint, weak_points
 from dse.robustness.files import RobustRun
 from dse.robustness.stored import watched
 from dse.spec import Spec
-from dse.terminal.summary import unit_of
 from dse.terminal.tables import Table, number_text, percent_text
 
 MOST_INPUTS = 10
@@ -46,7 +46,7 @@ def intervals_table(run: RobustRun, spec: Spec) -> Table:
             typical = found.nominal[metric][place]
             head = f"{', '.join(run.names[design])} ({design})" if index == 0 else ""
             numbers = (number_text(float(value)) for value in (typical, low, middle, high))
-            rows.append((head, metric, unit_of(metric, spec), *numbers))
+            rows.append((head, metric, describe(metric, spec.metrics).unit, *numbers))
     return Table(
         "What the picks are worth under the draws", ("pick (id)", "metric", "unit", "typical", "P10", "P50", "P90"),
         tuple(rows), names=3,
@@ -71,7 +71,7 @@ def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> Table:
             *objectives,
         ))  # fmt: skip
     headings = ("id", "design", "meets all\n% of draws", "undominated\n% of draws", "hardest target")
-    medians = tuple(f"{one.metric}\nP50 {unit_of(one.metric, spec)}" for one in spec.objectives)
+    medians = tuple(f"{one.metric}\nP50 {describe(one.metric, spec.metrics).unit}" for one in spec.objectives)
     return Table("Chances", (*headings, *medians), tuple(rows), names=2)
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cost_models.quantities import MEETS_ALL, PARAMETERS
+from cost_models.quantities import MEETS_ALL, describe
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.spec import Spec
@@ -49,14 +49,8 @@ def _workload_words(workload: Any) -> str:
 
 def unit_behind(constraint: Any, spec: Spec) -> str:
     """Return the unit of a constraint's bound with a space before it, "" where it has none."""
-    unit = unit_of(constraint.metric, spec)
+    unit = describe(constraint.metric, spec.metrics).unit
     return f" {unit}" if unit and not constraint.relative_to else ""
-
-
-def unit_of(name: str, spec: Spec) -> str:
-    """Return the unit of a parameter or metric of a sweep, "" where it has none."""
-    entry = PARAMETERS.get(name) or spec.metrics.get(name.rpartition(".")[2])
-    return entry.unit if entry else ""
 
 
 def found(run: StoredRun) -> list[str]:
@@ -122,7 +116,7 @@ def picks_table(run: StoredRun) -> Table:
     rows = [("design", "", *(str(number) for number in columns))]
     for name in [*dict.fromkeys([*CORE, *varying(run.spec)]), *shown_metrics(run.spec)]:
         cells = [cell_text(value[name]) if name in value else "-" for value in values]
-        rows.append((name, unit_of(name, run.spec), *cells))
+        rows.append((name, describe(name, run.spec.metrics).unit, *cells))
     return Table("Picks", ("", "unit", *(",\n".join(names) for names, _ in columns.values())), tuple(rows))
 
 
@@ -278,7 +272,8 @@ def front_table(run: StoredRun, top: int | None = None) -> Table:
         for _, row in shown.iterrows()
     )
     rest = f" (first {len(shown)} of {len(front)})" if len(shown) < len(front) else ""
-    headings = ("design", "parameters", *(narrow(f"{name}, {unit_of(name, run.spec)}") for name in metrics))
+    units = [describe(name, run.spec.metrics).unit for name in metrics]
+    headings = ("design", "parameters", *(narrow(f"{name}, {unit}") for name, unit in zip(metrics, units, strict=True)))
     return Table(f"Front{rest}", headings, rows, names=2)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cost_models.quantities import describe
 from cost_models.table import FloatArray
 from dse.compare import baseline_words
 from dse.evaluate import Evaluation, Evaluator
@@ -15,7 +16,7 @@ from dse.search.estimate import SEARCH_SHARE
 from dse.space import Space, SpaceParameter
 from dse.spec import Spec
 from dse.spec.search import OWN_SAMPLERS
-from dse.terminal.summary import asked, shown_metrics, unit_of
+from dse.terminal.summary import asked, shown_metrics
 from dse.terminal.tables import Lines, Part, Table, cell_text, number_text
 
 FEW = 12
@@ -82,7 +83,7 @@ def _duration(seconds: float) -> str:
 def parameters_table(space: Space, spec: Spec) -> Table:
     """Return what varies, and over which values."""
     rows = [
-        (name, unit_of(name, spec), *_values_words(space, parameter, index))
+        (name, describe(name, spec.metrics).unit, *_values_words(space, parameter, index))
         for name, parameter in space.parameters.items()
         if parameter.is_free or parameter.is_conditional
         for index in range(len(parameter.alternatives))
@@ -116,7 +117,7 @@ def design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> Table:
     """Return the default design and the baselines side by side."""
     sides = {"default design": {name: float(value[0]) for name, value in judged.metrics.items()}, **evaluator.baselines}
     rows = [
-        (name, unit_of(name, spec), *(number_text(metrics[name]) for metrics in sides.values()))
+        (name, describe(name, spec.metrics).unit, *(number_text(metrics[name]) for metrics in sides.values()))
         for name in [*shown_metrics(spec), *_headline(spec)]
         if name in judged.metrics
     ]
