@@ -323,6 +323,19 @@ def test_indices_of_the_space_are_shares_and_find_what_decides(tmp_path):
     assert len(pd.read_csv(tmp_path / "sensitivity.csv")) == len(written)
 
 
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_of_a_single_parameter_all_goes_with_it(objectives):
+    sweep = {
+        **SWEEP,
+        "space": {"macs": {"low": 1024, "high": 8192, "step": 64}, "memory_devices": 8},
+        "constraints": [],
+    }
+    sweep["objectives"] = [{"metric": name, "direction": "minimize"} for name in ("cost_usd", "die_mm2")[:objectives]]
+    table = space_sensitivity(parse_spec(sweep), samples=256)
+    assert list(table["parameter"]) == ["macs"] * objectives
+    assert table[["first_order", "total_order"]].to_numpy() == pytest.approx(1.0, abs=0.05)
+
+
 def test_the_floorplan_is_to_scale(stored):
     (_, design), *_ = explanations_of(stored)[0].items()
     areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]

@@ -39,7 +39,7 @@ def space_sensitivity(spec: Spec, *, samples: int = SAMPLES, seed: int = 0) -> p
         seed: seed of the samples.
 
     Returns:
-        One row per metric and parameter: metric, parameter, first_order, total_order; NaN where a metric does not vary.
+        One row per metric and parameter: metric, parameter, first_order, total_order; 0 where a metric does not vary.
     """
     import pandas as pd
     from scipy import stats
@@ -49,16 +49,19 @@ def space_sensitivity(spec: Spec, *, samples: int = SAMPLES, seed: int = 0) -> p
     for constraint in spec.constraints:
         worse.setdefault(constraint.metric, 1.0 if constraint.max is not None or constraint.near is not None else -1.0)
 
+    axes = len(space.dimensions)
+
     def outputs(unit: FloatArray) -> FloatArray:
-        found = evaluator.evaluate(space.decode(np.clip(unit.T, 0.0, 1.0)), metrics=())
+        found = evaluator.evaluate(space.decode(np.clip(unit.T[:, :axes], 0.0, 1.0)), metrics=())
         return np.stack([_complete(found.metrics[metric], sign) for metric, sign in worse.items()])
 
     with warnings.catch_warnings():
         # A metric that nothing moves has no variance to share out.
         warnings.simplefilter("ignore", RuntimeWarning)
-        dists: Any = [stats.uniform()] * len(space.dimensions)
+        # SciPy drops the axis of a single parameter, so that one gets a second beside it which nothing reads.
+        dists: Any = [stats.uniform()] * max(axes, 2)
         found = stats.sobol_indices(func=outputs, n=samples, dists=dists, rng=np.random.default_rng(seed))
-    first, total = np.atleast_2d(found.first_order), np.atleast_2d(found.total_order)
+    first, total = (indices.reshape(len(worse), len(dists)) for indices in (found.first_order, found.total_order))
     return pd.DataFrame([
         {"metric": metric, "parameter": parameter, "first_order": first[k, j], "total_order": total[k, j]}
         for k, metric in enumerate(worse)
