@@ -55,7 +55,6 @@ CONTENDERS = (
     Contender("evolve", "evolve", {}),
     Contender("sobol+evolve", "sobol+evolve", {}),
     Contender("evolve, 5 000 designs", "evolve", {}, 5_000),
-    Contender("evolve, pymoo's NSGA-II", "evolve", {"algorithm": "nsga2_pymoo"}, 50_000, is_slow=True),
     Contender("Optuna's NSGA-II", "nsgaii", {}, 5_000, is_slow=True),
     Contender("Optuna's TPE", "tpe", {}, 500, is_slow=True),
 )
@@ -105,7 +104,7 @@ def searched(spec: Spec, ruler: Ruler, budget: int) -> Curve:
             break
         judged = work.judge(designs)
         ids = np.arange(place, place + designs.rows, dtype=np.int64)
-        work.sampler.tell(Judged(ids, judged.objectives, judged.violations, judged.feasible))
+        work.sampler.tell(Judged.of(ids, judged))
         front.update(judged.objectives, ids, judged.feasible)
         place += len(ids)
         spent += time.process_time() - start

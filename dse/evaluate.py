@@ -26,7 +26,7 @@ from cost_models.serving import Parallelism
 from cost_models.silicon import fill_defaults
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
 from cost_models.technology import Technology
-from dse.margins import MISSED, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
+from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.modelling.user_model import Modelled, UserModel
 from dse.spec import BaselineSpec, Spec, WorkloadSpec
 from dse.spec.additions import library_of
@@ -42,7 +42,7 @@ class Evaluation:
 
     Attributes:
         metrics: each ``(n,)``, NaN where missing.
-        margins: each ``(n,)``; `dse.margins.MISSED` where the metric behind it is missing.
+        margins: each ``(n,)``; `dse.margins.UNMET` where the metric behind it is missing.
         objectives: ``(n, objectives)``, all to be minimised; NaN where missing.
         feasible: ``(n,)`` whether every condition is met and every objective is there.
         missing: ``(n,)`` conditions and objectives without a value; None where no design lacks any.
@@ -55,13 +55,6 @@ class Evaluation:
     feasible: NDArray[np.bool_]
     missing: NDArray[np.intp] | None = None
     failed: Choice | None = None
-
-    @property
-    def violations(self) -> FloatArray:
-        """``(n, margins)``: 0 where a condition is met, else how far it is missed."""
-        if not self.margins:
-            return np.zeros((len(self.feasible), 0))
-        return np.stack([np.maximum(-margin, 0.0) for margin in self.margins.values()], axis=1)
 
 
 class Evaluator:
@@ -96,7 +89,7 @@ class Evaluator:
         kept = None if wanted is None else wanted.union(self.spec.model.metrics if self.spec.model is not None else ())
         found = {name: np.broadcast_to(value, (n,)) for name, value in found.items() if kept is None or name in kept}
         objectives = self.signed_objectives(found)
-        missing = _missing([*margins.values(), *objectives.T], n)
+        missing = _missing([*margins.values()], [*objectives.T], n)
         margins = {name: _judged(margin, n) for name, margin in margins.items()}
         feasible = np.isfinite(objectives[:, 0])
         for column in objectives.T[1:]:
@@ -131,7 +124,7 @@ class Evaluator:
             failed = answers.failed
             found.update(answers.metrics)
             if failed is not None:
-                margins[MODEL_ANSWERS] = np.where(failed.codes == INACTIVE, 1.0, MISSED)
+                margins[MODEL_ANSWERS] = np.where(failed.codes == INACTIVE, 1.0, UNMET)
         margins.update(self.constraint_margins(found))
         return found, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
 
@@ -323,9 +316,9 @@ def _of_workload(name: str, wanted: Collection[str]) -> frozenset[str]:
     return frozenset(metric.removeprefix(f"{name}.") for metric in wanted if metric.startswith(f"{name}."))
 
 
-def _missing(columns: Sequence[FloatArray], rows: int) -> NDArray[np.intp] | None:
-    """Return how many of the columns have no value in each row; None where all have."""
-    absent = [np.isnan(column) for column in columns]
+def _missing(margins: Sequence[FloatArray], objectives: Sequence[FloatArray], rows: int) -> NDArray[np.intp] | None:
+    """Return how many constraints and objectives have no (finite) value in each row; None where all have."""
+    absent = [~(margin > -np.inf) for margin in margins] + [~np.isfinite(column) for column in objectives]
     if not any(one.any() for one in absent):
         return None
     return np.asarray(np.broadcast_to(sum(one.astype(np.intp) for one in absent), (rows,)))
@@ -334,7 +327,7 @@ def _missing(columns: Sequence[FloatArray], rows: int) -> NDArray[np.intp] | Non
 def _judged(margin: FloatArray, rows: int) -> FloatArray:
     """Return a margin as a column, missed where it is missing."""
     absent = np.isnan(margin)
-    return np.broadcast_to(np.where(absent, MISSED, margin) if absent.any() else margin, (rows,))
+    return np.broadcast_to(np.where(absent, UNMET, margin) if absent.any() else margin, (rows,))
 
 
 def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingProxyType({})) -> Workload:

@@ -18,8 +18,8 @@ from dse.spec import ConstraintSpec, Spec
 
 Metrics = Mapping[str, FloatArray]
 
-MISSED = -1.0
-"""Margin of a constraint whose metric is missing."""
+UNMET = -1.0
+"""Margin of a condition that is not met and has no measure of how far: a value or a link that is not there."""
 
 
 def limit_margins(machine: Machine) -> dict[str, FloatArray]:
@@ -47,7 +47,7 @@ def capacity_margin(served: WorkloadResult) -> FloatArray:
 def link_margin(served: WorkloadResult) -> FloatArray:
     """Return the margin of being connected: 1 where chips can reach each other or there is just one, else missed."""
     alone = np.asarray(served.serving.chips) <= 1
-    return np.where(alone | (served.machine.link_bytes_per_s > 0), 1.0, MISSED)
+    return np.where(alone | (served.machine.link_bytes_per_s > 0), 1.0, UNMET)
 
 
 def constraint_margin(

@@ -14,10 +14,10 @@ FLOORS = (
     ("dse.spec",),
     ("dse.space",),
     ("dse.modelling",),
-    ("dse.margins", "dse.evaluate"),
+    ("dse.margins", "dse.evaluate", "dse.violation"),
     ("dse.samplers", "dse.front"),
     ("dse.results",),
-    ("dse.robustness",),
+    ("dse.robustness", "dse.nearest"),
     ("dse.search",),
     ("dse.loop",),
     (

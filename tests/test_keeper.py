@@ -73,7 +73,7 @@ def test_the_front_of_a_stream_is_the_front_of_the_whole(n, seed, piece):
 def test_the_nearest_misses_are_the_nearest_each_once(n, seed, piece):
     rows = rows_of(n, seed)
     misses = kept(rows, piece).misses
-    distance = rows.violations
+    distance = rows.violation
     by_hand = {}
     for i in sorted(np.flatnonzero(~rows.evaluation.feasible), key=lambda i: (distance[i], i)):
         by_hand.setdefault(rows.designs["macs"][i], int(i))

@@ -19,6 +19,7 @@ from dse.robustness.stored import robust_run
 from dse.samplers import sampler_of
 from dse.space import Space
 from dse.spec import parse_spec
+from dse.violation import violation
 
 DRAWS = 60
 
@@ -37,7 +38,7 @@ def spec(sweep):
 def designs_in(spec, count=6):
     designs = sampler_of(spec, Space(spec)).ask(64)
     found = Evaluator(spec).evaluate(designs)
-    order = np.argsort(found.violations.sum(axis=1), kind="stable")[:count]
+    order = np.argsort(violation(found), kind="stable")[:count]
     return [settings_of(designs, int(row)) for row in order]
 
 

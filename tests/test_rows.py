@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from cost_models.table import Choice, Table
 from dse.evaluate import Evaluation, Evaluator
 from dse.results.rows import MARGIN_PREFIX, Rows, Thinned, joined
 from dse.spec import parse_spec
+from dse.violation import MISSING
 
 
 def rows_of(ids, memory=("lpddr", "hbm")):
@@ -54,8 +57,8 @@ def test_the_frame_says_everything_known_of_a_row():
 
 def test_a_row_that_lacks_nothing_but_an_objective_still_misses():
     rows = rows_of([0, 1, 4])
-    rows.evaluation.feasible[1] = False
-    assert list(rows.violations) == [0, 1, 2]
+    found = replace(rows.evaluation, feasible=np.array([True, False, False]), missing=np.array([0, 1, 0]))
+    assert list(replace(rows, evaluation=found).violation) == [0, MISSING, 2]
 
 
 def test_designs_that_do_not_fit_come_after_slow_ones_and_by_what_they_lack():
@@ -75,6 +78,6 @@ def test_designs_that_do_not_fit_come_after_slow_ones_and_by_what_they_lack():
     assert list(found.missing) == [1, 1, 1, 0]
     slow = -next(margin for name, margin in found.margins.items() if name.startswith("chat.ms_per_token"))[3]
     assert slow > 100 and not found.feasible.any()
-    assert list(np.argsort(rows.violations)) == [3, 2, 1, 0]
+    assert list(np.argsort(rows.violation)) == [3, 2, 1, 0]
     again = joined([rows.take(np.array([3])), rows.take(np.array([0, 1]))])
-    assert list(again.violations) == [rows.violations[3], *rows.violations[:2]]
+    assert list(again.violation) == [rows.violation[3], *rows.violation[:2]]

@@ -15,17 +15,17 @@ from dse.front import Front
 from dse.samplers import Judged, Sampler, make_sampler, sampler_of
 from dse.samplers.chain import default_shares
 from dse.samplers.evolve import EvolveSampler
-from dse.samplers.evolve_arrays import Operators, crowding_distance, row_keys, tournament
+from dse.samplers.evolve_arrays import Operators, best_first, crowding_distance, row_keys, tournament
 from dse.samplers.sobol import SobolPoints
 from dse.space import Space
 from dse.spec import parse_spec
+from dse.violation import MISSING
 
 BUDGET = 96
 STREAMING = ("grid", "sobol", "random")
 LEARNING = (
     "evolve",
     "evolve/nsga3",
-    "evolve/nsga2_pymoo",
     "tpe",
     "nsgaii",
     "nsgaiii",
@@ -126,7 +126,7 @@ def test_nothing_feasible_and_nothing_defined_is_survived(name: str, space: Spac
     def hopeless(designs: Designs, start: int) -> Judged:
         n = designs.rows
         missing = np.full((n, 2), np.nan)
-        return Judged(np.arange(start, start + n), missing, np.full((n, 1), np.nan), np.zeros(n, dtype=bool))
+        return Judged(np.arange(start, start + n), missing, np.full((n, 1), MISSING), np.zeros(n, dtype=bool))
 
     sampler = make(name, space)
     assert len(drive(sampler, hopeless, 40)) == sampler.total
@@ -164,7 +164,6 @@ def test_less_than_one_design_cannot_be_asked_for(name: str, space: Space) -> No
     [
         ("evolve", 400),
         ("evolve/nsga3", 400),
-        ("evolve/nsga2_pymoo", 400),
         ("nsgaii", 400),
         ("nsgaiii", 400),
         ("sobol+evolve", 512),
@@ -233,7 +232,7 @@ def test_sobol_is_balanced_over_every_dimension(space: Space, judge: Judge) -> N
     assert abs(int(halves.sum()) - 256 * 2 / 5) <= 2
 
 
-@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3", "nsga2_pymoo"])
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
 def test_evolve_never_proposes_a_design_twice_and_stops_when_there_is_no_other(
     algorithm: str, sweep: dict[str, Any], judge: Judge
 ) -> None:
@@ -290,7 +289,7 @@ def test_a_space_without_freedom_is_one_design(sweep: dict[str, Any], judge: Jud
     [
         ("evolve", {"populaton": 3}, "search.options.populaton: the key 'populaton' is not .*; perhaps population"),
         ("evolve", {"population": 2}, "search.options.population: 2 is not at least 4"),
-        ("evolve", {"algorithm": "moead"}, "'moead' is not nsga2, nsga3 or nsga2_pymoo"),
+        ("evolve", {"algorithm": "moead"}, "'moead' is not nsga2 or nsga3"),
         ("sobol", {"scramble": False}, "search.options.scramble: the key 'scramble'"),
         ("tpe", {"n_startup": 3}, "search.options.n_startup: .*perhaps n_startup_trials"),
         ("nsgaii", {"population_size": -1}, "Optuna's NSGAIISampler refuses them"),
@@ -321,17 +320,6 @@ def test_a_missing_package_is_answered_with_the_command(
 def test_cmaes_takes_one_objective(space: Space) -> None:
     with pytest.raises(SpecError, match="takes one objective; this sweep has 2"):
         make_sampler("cmaes", space, n_designs=10, seed=0, n_objectives=2)
-
-
-def test_what_a_shortfall_is() -> None:
-    judged = Judged(
-        np.arange(5),
-        np.array([[1.0], [1.0], [np.nan], [1.0], [1.0]]),
-        np.array([[0.0, 0.0], [0.5, 0.25], [0.0, 0.0], [np.nan, 0.0], [0.0, 0.0]]),
-        np.array([True, False, True, False, False]),
-    )
-    assert judged.shortfall.tolist() == [0.0, 0.75, 1.0, 1.0, 1.0]
-    assert judged.is_usable.tolist() == [True, False, False, False, False]
 
 
 # -- NSGA-II in arrays --------------------------------------------------------------------------------------------
@@ -382,13 +370,32 @@ def test_crowding_of_an_even_staircase_is_its_closed_form() -> None:
     assert crowding_distance(np.zeros((5, 2)))[1:-1].tolist() == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_survivors_are_those_of_pymoo(seed: int) -> None:
+    from pymoo.core.evaluator import Evaluator as PymooEvaluator
+    from pymoo.core.population import Population
+    from pymoo.core.problem import Problem
+    from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+    from pymoo.problems.static import StaticProblem
+
+    random = np.random.default_rng(seed)
+    objectives = random.random((60, 3))
+    violation = np.where(random.random(60) < [0.0, 0.2, 0.5, 0.8, 1.0][seed], random.random(60), 0.0)
+    problem = Problem(n_var=1, n_obj=3, n_ieq_constr=1, xl=0.0, xu=1.0)
+    population = Population.new(X=np.arange(60.0)[:, None])
+    PymooEvaluator().eval(StaticProblem(problem, F=objectives, G=violation[:, None]), population)
+    theirs = RankAndCrowding().do(problem, population, n_survive=30, random_state=random)
+    order, _ = best_first(objectives, violation)
+    assert sorted(order[:30]) == sorted(theirs.get("X")[:, 0].astype(int))
+
+
 def test_who_wins_a_tournament() -> None:
     objectives = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 2.0], [9.0, 9.0]])
-    shortfall = np.array([0.5, 0.0, 0.0, 0.25])
+    violation = np.array([0.5, 0.0, 0.0, 0.25])
     crowding = np.array([0.0, 1.0, 2.0, 0.0])
 
     def winner(first: int, second: int) -> int:
-        return int(tournament(objectives, shortfall, crowding, np.array([first]), np.array([second]))[0])
+        return int(tournament(objectives, violation, crowding, np.array([first]), np.array([second]))[0])
 
     assert winner(0, 1) == -1, "the feasible one, however good the other"
     assert winner(0, 3) == -1, "the one that misses by less"

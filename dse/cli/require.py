@@ -121,10 +121,7 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
         from dse.plots.require import plot_requirements
 
         files = plot_requirements(found, folder, formats)
-    best = next((design for design in found.sized if design.feasible), None)
-    nearest = best or min(
-        found.sized, key=lambda one: sum(-margin for margin in one.slack.values() if margin < 0), default=None
-    )
+    nearest = min(found.sized, key=lambda one: one.violation, default=None)
     changes = best_changes(Evaluator(spec), nearest.design, space=Space(spec)) if nearest else []
 
     def parts() -> list[Part]:

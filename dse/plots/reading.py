@@ -12,7 +12,6 @@ from cost_models.table import Table, evenly
 from dse.evaluate import Evaluator
 from dse.explain import Explanation, explain_baseline, explain_designs
 from dse.plots.scene import Limit, Pick, Scene
-from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.spec import ConstraintSpec, FixedSpec, Spec
 from dse.terminal.tables import number_text
@@ -67,14 +66,11 @@ def _varies(entries: tuple[object, ...]) -> bool:
 
 
 def _nearest(designs: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame:
-    """Return the designs with the least summed violation among those whose objectives have values."""
-    if designs.empty:
-        return designs
-    margins = designs[[name for name in map(str, designs) if name.startswith(MARGIN_PREFIX)]].to_numpy(dtype=np.float64)
-    missed = np.maximum(-margins, 0).sum(axis=1)
+    """Return the designs with the least violation among those whose objectives have values."""
     known = np.isfinite(designs[list(objectives)].to_numpy(dtype=np.float64)).all(axis=1)
-    order = np.argsort(np.where(known, missed, np.inf), kind="stable")
-    return designs.iloc[order[: min(MOST_MISSES, int(known.sum()))]]
+    order = np.lexsort((designs["id"], designs["violation"]))
+    nearest: pd.DataFrame = designs.iloc[order[known[order]][:MOST_MISSES]]
+    return nearest
 
 
 def _names_by_id(run: StoredRun) -> dict[int, tuple[str, ...]]:

@@ -10,23 +10,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cost_models.table import FloatArray, Setting
 from dse.evaluate import Evaluation, Evaluator
+from dse.nearest import CandidatePool, by_violation
 from dse.relaxation.axes import widened_axes
-from dse.relaxation.search import UNDEFINED, Ground, refined, total_misses
 from dse.space import Space
 from dse.spec import ConstraintSpec, Spec, parse_spec
+from dse.violation import summed, violation, violations
 
 DIGITS = 4
 """Significant digits of a proposed bound, rounded to the lenient side."""
-
-
-BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -130,24 +126,24 @@ def explain_infeasible(spec: Spec, *, widen: bool = True) -> Explanation:
         spec: the sweep.
         widen: whether axes are widened as well.
     """
-    ground = Ground.of(spec)
-    all_met = ground.best(total_misses)
+    pool = CandidatePool.of(spec)
+    all_met = pool.best(by_violation)
     if all_met is not None and all_met.violation <= 0:
         return Explanation((), (), (), (), met_by=all_met.settings)
     labels = [constraint.label for constraint in spec.constraints]
-    singles: dict[str, Relaxation | None] = {label: _relaxed(ground, (index,)) for index, label in enumerate(labels)}
+    singles: dict[str, Relaxation | None] = {label: _relaxed(pool, (index,)) for index, label in enumerate(labels)}
     found = [relaxation for relaxation in singles.values() if relaxation is not None]
     for first, second in itertools.combinations(range(len(labels)), 2):
-        pair = _relaxed(ground, (first, second))
+        pair = _relaxed(pool, (first, second))
         alone = [one.by for label in (labels[first], labels[second]) if (one := singles[label]) is not None]
         if pair is not None and len(pair.gives) == 2 and pair.by < min(alone, default=np.inf):
             found.append(pair)
     found.sort(key=lambda relaxation: (relaxation.by, len(relaxation.gives)))
-    unbuildable = () if found else _unbuildable(ground)
+    unbuildable = () if found else _unbuildable(pool)
     return Explanation(
         relaxations=tuple(found),
         stuck=tuple(label for label, one in singles.items() if one is None),
-        widenings=tuple(_widenings(ground)) if widen else (),
+        widenings=tuple(_widenings(pool)) if widen else (),
         unbuildable=unbuildable,
     )
 
@@ -160,37 +156,31 @@ def relaxed_spec(spec: Spec, relaxation: Relaxation) -> Spec:
 # -- constraints ------------------------------------------------------------------------------------------------------
 
 
-def _relaxed(ground: Ground, loose: Sequence[int]) -> Relaxation | None:
+def _relaxed(pool: CandidatePool, loose: Sequence[int]) -> Relaxation | None:
     """Return the least relaxation of some constraints that the search finds, None where nothing meets the others."""
-    spec, evaluator = ground.spec, ground.evaluator
+    spec, evaluator = pool.evaluator.spec, pool.evaluator
     labels = [spec.constraints[index].label for index in loose]
 
     def judge(found: Evaluation) -> tuple[FloatArray, FloatArray]:
         missed = np.stack([np.maximum(-found.margins[label], 0.0) for label in labels], axis=1)
         values = np.stack([found.metrics[spec.constraints[index].metric] for index in loose], axis=1)
-        known: BoolArray = np.asarray(np.isfinite(values).all(axis=1))
+        known = np.isfinite(values).all(axis=1)
         # The largest miss decides; the rest only breaks ties.
         score = np.where(known, missed.max(axis=1) + 1e-3 * missed.sum(axis=1), np.nan)
-        kept = {name: margin for name, margin in found.margins.items() if name not in labels}
-        hard = np.stack([np.maximum(-margin, 0.0) for margin in kept.values()], axis=1)
-        return score, np.column_stack([hard, np.where(known & _defined(found), 0.0, UNDEFINED)])
+        return score, violation(found, without=labels)
 
-    best = ground.best(judge)
+    best = pool.best(judge)
     if best is None or best.violation > 0:
         return None
     settings = best.settings
-    found = best.evaluation
+    found = pool.evaluator.evaluate(best.designs)
     gives = tuple(
         given for index in loose if (given := _given(spec.constraints[index], index, evaluator, found)) is not None
     )
     if not gives:
         return None
     named = dict.fromkeys([*(c.metric for c in spec.constraints), *(o.metric for o in spec.objectives)])
-    return Relaxation(gives, settings, {name: float(found.metrics[name][0]) for name in named}, ground.searched)
-
-
-def _defined(found: Evaluation) -> BoolArray:
-    return np.asarray(np.isfinite(found.objectives).all(axis=1))
+    return Relaxation(gives, settings, {name: float(found.metrics[name][0]) for name in named}, len(pool.rows))
 
 
 def _given(constraint: ConstraintSpec, index: int, evaluator: Evaluator, found: Evaluation) -> Given | None:
@@ -225,33 +215,33 @@ def rounded(value: float, *, up: bool) -> float:
     )
 
 
-def _unbuildable(ground: Ground) -> tuple[str, ...]:
+def _unbuildable(pool: CandidatePool) -> tuple[str, ...]:
     """Return the limits that the design nearest to being buildable breaks; empty where a buildable one exists."""
-    labels = {constraint.label for constraint in ground.spec.constraints}
+    labels = {constraint.label for constraint in pool.evaluator.spec.constraints}
 
     def judge(found: Evaluation) -> tuple[FloatArray, FloatArray]:
-        limits = [np.maximum(-margin, 0.0) for name, margin in found.margins.items() if name not in labels]
-        violations = np.stack(limits, axis=1)
-        return violations.sum(axis=1), violations
+        # What has no value has no limit either.
+        missed = summed(violations(found, without=labels)[:, :-1])
+        return missed, missed
 
-    best = ground.best(judge)
+    best = pool.best(judge)
     if best is None or best.violation <= 0:
         return ()
-    margins = best.evaluation.margins
+    margins = pool.evaluator.evaluate(best.designs, metrics=()).margins
     return tuple(name for name, margin in margins.items() if name not in labels and margin[0] < 0)
 
 
 # -- axes -------------------------------------------------------------------------------------------------------------
 
 
-def _widenings(ground: Ground) -> list[Widening]:
+def _widenings(pool: CandidatePool) -> list[Widening]:
     """Return what each axis does when it alone is widened, the most helpful first."""
-    before = ground.best(total_misses)
+    before = pool.best(by_violation)
     if before is None:
         return []
     widenings = []
-    for axis, words, wider in widened_axes(ground.spec):
-        best = refined(Space(wider), ground.evaluator, total_misses, before)
+    for axis, words, wider in widened_axes(pool.evaluator.spec):
+        best = pool.local_search(by_violation, [before], space=Space(wider))
         if best.violation >= before.violation * (1 - 1e-6):
             continue
         widenings.append(

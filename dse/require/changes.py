@@ -13,6 +13,7 @@ from cost_models.table import FloatArray, Setting, Table
 from dse.evaluate import Evaluation, Evaluator
 from dse.space import Space
 from dse.space.tables import axis_values
+from dse.violation import violation
 
 STEPS = (0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 4.0)
 """Multiples of a number that are tried where no space says what is possible."""
@@ -21,10 +22,7 @@ MOST_VALUES = 40
 """Values of one axis of a space that are tried."""
 
 VIOLATION = "violation"
-"""The goal of a design that misses something: the sum of its relative misses."""
-
-UNDEFINED = 1e3
-"""What a constrained metric without a value counts for: any other miss is nearer."""
+"""The goal of a design that misses something: how far it is from feasible."""
 
 BESIDE = ("tdp_w", "cost_usd", "die_mm2")
 """What a change may cost, shown beside what it brings."""
@@ -84,8 +82,7 @@ def best_changes(
     rows = [dict(settings), *({**settings, name: value} for name, value in moved)]
     judged = evaluator.evaluate(Table.from_settings(*rows))
     changes = []
-    missing = [~np.isfinite(judged.metrics[constraint.metric]) for constraint in spec.constraints]
-    missed = judged.violations.sum(axis=1) + UNDEFINED * np.sum([np.zeros(len(rows)), *missing], axis=0)
+    missed = violation(judged)
     if missed[0] > 0:
         changes.append(_best(VIOLATION, missed, missed, "min", moved, settings, judged))
     for metric in dict.fromkeys(wanted):

@@ -111,9 +111,7 @@ def requirements(spec: Spec) -> Requirements:
     chosen = next((need for need in needs if need.quality_ok), needs[0])
     step_bytes = _bits_line(evaluator, space, targets, chosen)
     options = memory_options(evaluator, space, chosen, step_bytes)
-    return Requirements(
-        spec.name, tuple(targets), tuple(needs), chosen, options, sized_designs(evaluator, space, needs)
-    )
+    return Requirements(spec.name, tuple(targets), tuple(needs), chosen, options, sized_designs(evaluator, space))
 
 
 @dataclass(frozen=True)

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from cost_models.table import Choice, Setting
-from dse.evaluate import Evaluator
-from dse.results.picks import settings_of
+from cost_models.table import FloatArray, Setting
+from dse.evaluate import Evaluation, Evaluator
+from dse.nearest import Best, CandidatePool
 from dse.space import Space
-from dse.space.tables import axis_values, crossed, neighbours, within
+from dse.violation import violation
 
-FEW = 6
-"""Values of each remaining axis that are tried."""
-
-MOST_ROWS = 60_000
-"""Designs that are tried in all; axes are thinned until they fit."""
-
-
-class Pair(Protocol):
-    """A way of storing weights and KV cache."""
-
-    @property
-    def weight_format(self) -> str:
-        """How weights are stored."""
-
-    @property
-    def kv_bits(self) -> float:
-        """Bits of a KV-cache element."""
+COST = "cost_usd"
+"""What decides among designs that miss nothing."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +24,7 @@ class SizedDesign:
     Attributes:
         memory: grade.
         feasible: whether it meets everything.
+        violation: how far it is from that.
         design: its settings.
         slack: signed margin of every limit and constraint.
         metrics: area, power, cost and the constrained metrics.
@@ -47,62 +32,41 @@ class SizedDesign:
 
     memory: str
     feasible: bool
+    violation: float
     design: Mapping[str, Setting]
     slack: Mapping[str, float]
     metrics: Mapping[str, float]
 
 
-def sized_designs(evaluator: Evaluator, space: Space, pairs: Sequence[Pair]) -> tuple[SizedDesign, ...]:
+def sized_designs(evaluator: Evaluator, space: Space) -> tuple[SizedDesign, ...]:
     """Return the design of each memory grade that misses least, the cheapest among those that miss nothing.
 
-    A coarse crossing of the axes of the space, refined twice around the best of each grade.
+    A search of its own and steps to better neighbours for each grade; all designs where they are few.
     """
-    designs = within(space, crossed(_axes(space)))
-    judged = evaluator.evaluate(designs, metrics=("cost_usd",))
+    memory = space.parameters.get("memory")
     found = []
-    memory = designs.get("memory")
-    grades = list(memory.values) if isinstance(memory, Choice) else ["default"]
-    for place, grade in enumerate(grades):
-        own = np.flatnonzero(memory.codes == place) if isinstance(memory, Choice) else np.arange(len(judged.feasible))
-        if not len(own):
-            continue
-        settings = settings_of(designs, int(own[_best(judged, own)]))
-        for _ in range(3):
-            table = within(space, neighbours(space, settings, kept=("memory",)))
-            near = evaluator.evaluate(table, metrics=("cost_usd",))
-            settings = settings_of(table, int(_best(near, np.arange(len(near.feasible)))))
-        last = evaluator.evaluate(table.take(np.array([_best(near, np.arange(len(near.feasible)))])))
-        named = [constraint.metric for constraint in evaluator.spec.constraints]
-        shown = dict.fromkeys([*named, "bandwidth_gbps", "peak_tflops", "die_mm2", "tdp_w", "cost_usd", "price_usd"])
-        found.append(
-            SizedDesign(
-                memory=grade,
-                feasible=bool(last.feasible[0]),
-                design={name: value for name, value in settings.items() if name in space.parameters},
-                slack={name: float(margin[0]) for name, margin in last.margins.items()},
-                metrics={name: float(last.metrics[name][0]) for name in shown},
-            )
-        )
+    for grade in memory.names if memory is not None else ("default",):
+        fixed = {} if memory is None else {"memory": grade}
+        pool = CandidatePool.towards([by_cost], space, evaluator, metrics=(COST,), fixed=fixed)
+        best = pool.best(by_cost)
+        if best is not None:
+            found.append(_sized(evaluator, space, grade, best))
     return tuple(found)
 
 
-def _best(judged: object, rows: np.ndarray) -> int:
-    """Return the place among `rows` of the design that misses least, then costs least."""
-    violations = judged.violations[rows].sum(axis=1)  # type: ignore[attr-defined]
-    feasible = judged.feasible[rows]  # type: ignore[attr-defined]
-    cost = np.nan_to_num(judged.metrics["cost_usd"][rows], nan=np.inf)  # type: ignore[attr-defined]
-    return int(np.lexsort((cost, np.where(feasible, 0.0, violations + 1e-9)))[0])
+def by_cost(found: Evaluation) -> tuple[FloatArray, FloatArray]:
+    """Judge designs by how infeasible they are, then by what they cost."""
+    return np.nan_to_num(found.metrics[COST], nan=np.inf), violation(found)
 
 
-def _axes(space: Space) -> dict[str, list[Setting]]:
-    axes = {name: axis_values(space, name, FEW) for name in space.dimensions if space.parameters[name].names}
-    axes = {name: axis_values(space, name) for name in axes}
-    numeric = {name: axis_values(space, name, FEW) for name in space.dimensions if not space.parameters[name].names}
-    merged = {**axes, **numeric}
-    while np.prod([float(len(values)) for values in merged.values()] or [1.0]) > MOST_ROWS:
-        longest = max(merged, key=lambda name: (name != "memory") * len(merged[name]))
-        values = merged[longest]
-        merged[longest] = [values[i] for i in np.unique(np.linspace(0, len(values) - 1, len(values) - 1).astype(int))]
-        if len(values) <= 2:
-            merged[longest] = values[:1]
-    return merged
+def _sized(evaluator: Evaluator, space: Space, grade: str, best: Best) -> SizedDesign:
+    last, named = evaluator.evaluate(best.designs), [constraint.metric for constraint in evaluator.spec.constraints]
+    shown = dict.fromkeys([*named, "bandwidth_gbps", "peak_tflops", "die_mm2", "tdp_w", "cost_usd", "price_usd"])
+    return SizedDesign(
+        memory=grade,
+        feasible=bool(last.feasible[0]),
+        violation=best.violation,
+        design={name: value for name, value in best.settings.items() if name in space.parameters},
+        slack={name: float(margin[0]) for name, margin in last.margins.items()},
+        metrics={name: float(last.metrics[name][0]) for name in shown},
+    )

@@ -120,11 +120,11 @@ class Keeper:
     def _add_misses(self, rows: Rows) -> None:
         limit = np.inf
         if self._misses is not None and len(self._misses) == NEAREST_MISSES:
-            limit = float(self._misses.violations[-1])
-        near = np.flatnonzero(rows.misses < limit)
+            limit = float(self._misses.violation[-1])
+        near = np.flatnonzero(~rows.evaluation.feasible & (rows.violation < limit))
         if not len(near):
             return
-        near = near[np.argsort(rows.misses[near], kind="stable")]
+        near = near[np.argsort(rows.violation[near], kind="stable")]
         # The same design met again would push others out, so so many are looked at that enough differ.
         count = FIRST_LOOKED_AT
         while True:
@@ -174,4 +174,4 @@ class Keeper:
 
 def _nearest(rows: Rows) -> Rows:
     """Return the different designs that miss by least, nearest first, of equal ones that with the lowest id."""
-    return rows.take(distinct(rows, np.lexsort((rows.ids, rows.violations)))[:NEAREST_MISSES])
+    return rows.take(distinct(rows, np.lexsort((rows.ids, rows.violation)))[:NEAREST_MISSES])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cost_models.table import Choice, Column, FloatArray, Table, stacked
 from dse.evaluate import Evaluation
+from dse.violation import violation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,9 +21,6 @@ Ids = NDArray[np.int64]
 
 RowIndex: TypeAlias = "NDArray[np.bool_] | NDArray[np.intp]"
 """Which rows: a mask, or their places."""
-
-UNKNOWN = 1e6
-"""Violation that a missing metric counts for: beyond what any metric that is there misses by."""
 
 MARGIN_PREFIX = "margin "
 """Start of the columns that hold margins: ``margin tdp_w <= 150``."""
@@ -56,27 +54,9 @@ class Rows:
         )
 
     @cached_property
-    def violations(self) -> FloatArray:
-        """How far each row is from feasible: its summed relative violations.
-
-        What has no value, as the speed of a design that cannot hold the model, counts `UNKNOWN` each: what it would
-        miss by cannot be told, so such a design comes after all whose every metric is there, however slow.
-        """
-        found = self.evaluation
-        total = np.zeros(len(self))
-        # One after the other: a sum over an axis may group its terms by the number of rows.
-        for margin in found.margins.values():
-            total -= np.minimum(margin, 0.0)
-        if found.missing is not None:
-            total += UNKNOWN * found.missing
-        return np.where((total <= 0) & ~found.feasible, 1.0, total)
-
-    @cached_property
-    def misses(self) -> FloatArray:
-        """The violations of infeasible rows; infinite for feasible ones."""
-        misses = self.violations.copy()
-        misses[self.evaluation.feasible] = np.inf
-        return misses
+    def violation(self) -> FloatArray:
+        """How far each row is from feasible (`dse.violation`)."""
+        return violation(self.evaluation)
 
     def numbered(self, offset: int) -> Rows:
         """Return the same rows with `offset` added to their ids."""
@@ -87,7 +67,7 @@ class Rows:
         import pandas as pd
 
         found = self.evaluation
-        columns: dict[str, object] = {**found.metrics, "feasible": found.feasible, "violation": self.violations}
+        columns: dict[str, object] = {**found.metrics, "feasible": found.feasible, "violation": self.violation}
         if found.failed is not None:
             columns["failed"] = found.failed.names()
         columns.update({MARGIN_PREFIX + name: margin for name, margin in found.margins.items()})

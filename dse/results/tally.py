@@ -100,14 +100,15 @@ class Tally:
             self._count_intervals(place, margin if missing is None else margin[~missing])
         patterns, which = distinct_patterns(broken)
         count_patterns(self._patterns, patterns, np.bincount(which, minlength=len(patterns)))
-        least = rows.misses.min(initial=np.inf)
+        misses = np.where(found.feasible, np.inf, rows.violation)
+        least = misses.min(initial=np.inf)
         for axis in self.axes:
             column = rows.designs[axis]
             codes = self.codes(axis, column)
             self._note_ends(axis, column, codes, feasible)
             present = count_values(self._by_axis[axis], patterns, which, codes, len(self._names[axis]) + 1)
             if least < self._nearest[axis][0][present].max(initial=-np.inf):
-                self._add_nearest(axis, codes, rows.misses, margins, broken)
+                self._add_nearest(axis, codes, misses, margins, broken)
 
     def add_decided(self, designs: Decided) -> None:
         """Count designs that break at least one of the constraints that were looked at; others are not known of.

@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 
 from cost_models.table import FloatArray, Table
 from dse.errors import SamplerError
+from dse.evaluate import Evaluation
 from dse.space import Space
+from dse.violation import summed, violations
 
-MISSED = 1.0
-"""Violation of a row that is infeasible although no single condition says so (a metric is missing)."""
+BEYOND_ANY = 1e30
+"""Objective of rows without one, for algorithms that take finite numbers only; they are infeasible, so it decides
+nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +34,7 @@ class Judged:
     Attributes:
         ids: ``(n,)`` consecutive numbers of the rows, counted from 0 in the order in which they were asked.
         objectives: ``(n, objectives)``, all to be minimised; NaN where a metric is missing.
-        violations: ``(n, conditions)`` relative, 0 where a condition is met.
+        violations: ``(n, conditions + 1)`` as of `dse.violation.violations`; all 0 exactly where a row is feasible.
         feasible: ``(n,)`` whether every condition is met and every objective is there.
     """
 
@@ -52,17 +55,20 @@ class Judged:
         """Return the same rows with `offset` subtracted from their ids."""
         return Judged(self.ids - offset, self.objectives, self.violations, self.feasible)
 
-    @property
-    def shortfall(self) -> FloatArray:
-        """``(n,)`` how far a row is from feasible: 0 if it is, else the sum of its violations; a missing one is 1."""
-        total = np.where(np.isfinite(self.violations), self.violations, MISSED).sum(axis=1)
-        silent = ~self.is_usable & (total <= 0)
-        return np.where(self.is_usable, 0.0, total + silent * MISSED)
+    @classmethod
+    def of(cls, ids: NDArray[np.int64], found: Evaluation) -> Judged:
+        """Return what became of evaluated designs."""
+        return cls(ids, found.objectives, violations(found), found.feasible)
 
     @property
-    def is_usable(self) -> NDArray[np.bool_]:
-        """``(n,)`` feasible rows whose objectives are finite."""
-        return np.asarray(self.feasible & np.isfinite(self.objectives).all(axis=1))
+    def violation(self) -> FloatArray:
+        """``(n,)`` how far a row is from feasible: 0 if it is, else what reports and relaxations say as well."""
+        return summed(self.violations)
+
+    @property
+    def finite_objectives(self) -> FloatArray:
+        """``(n, objectives)`` with `BEYOND_ANY` for what is missing."""
+        return np.where(np.isfinite(self.objectives), self.objectives, BEYOND_ANY)
 
 
 class Sampler(Protocol):

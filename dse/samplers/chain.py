@@ -151,12 +151,8 @@ class _Best:
 
     def add(self, designs: Table, judged: Judged) -> None:
         """Take note of judged designs."""
-        usable = judged.is_usable
-        entered = self._front.update(judged.objectives, judged.ids, usable)
-        shortfall = judged.shortfall
-        missed = np.flatnonzero(~usable)
-        near = missed[np.argsort(shortfall[missed], kind="stable")[:ENOUGH_SEEDS]]
-        rows = np.sort(np.concatenate([np.flatnonzero(entered), near]))
+        entered = self._front.update(judged.objectives, judged.ids, judged.feasible)
+        rows = np.sort(np.concatenate([np.flatnonzero(entered), _nearest(judged)]))
         unit = np.concatenate([self._unit, self._space.encode(designs.take(rows))])
         pooled = _joined(self._judged, judged, rows)
         kept = self._kept(pooled)
@@ -165,9 +161,7 @@ class _Best:
     def _kept(self, pooled: Judged) -> NDArray[np.intp]:
         """Return which rows of the pool are still worth keeping."""
         on_front = np.isin(pooled.ids, self._front.ids) & pooled.feasible
-        missed = np.flatnonzero(~pooled.feasible)
-        near = missed[np.argsort(pooled.shortfall[missed], kind="stable")[:ENOUGH_SEEDS]]
-        return np.sort(np.concatenate([np.flatnonzero(on_front), near]))
+        return np.sort(np.concatenate([np.flatnonzero(on_front), _nearest(pooled)]))
 
     def chosen(self) -> tuple[FloatArray, Judged]:
         """Return the different designs to hand on: the front, thinned evenly along its first objective, and misses."""
@@ -175,9 +169,7 @@ class _Best:
         if len(front) > MOST_SEEDS:
             ordered = front[np.lexsort(self._judged.objectives[front].T[::-1])]
             front = ordered[evenly(len(ordered), MOST_SEEDS)]
-        missed = np.flatnonzero(~self._judged.feasible)
-        near = missed[np.argsort(self._judged.shortfall[missed], kind="stable")[: max(0, ENOUGH_SEEDS - len(front))]]
-        rows = np.concatenate([front, near])
+        rows = np.concatenate([front, _nearest(self._judged)[: max(0, ENOUGH_SEEDS - len(front))]])
         _, first = np.unique(self._unit[rows], axis=0, return_index=True)
         rows = rows[np.sort(first)]
         return self._unit[rows], _taken(self._judged, rows)
@@ -191,15 +183,21 @@ class _Best:
         self._unit, self._judged, self._front.ids, self._front.objectives = state
 
 
+def _nearest(judged: Judged) -> NDArray[np.intp]:
+    """Return the infeasible rows that miss by least, nearest first."""
+    missed = np.flatnonzero(~judged.feasible)
+    return missed[np.argsort(judged.violation[missed], kind="stable")[:ENOUGH_SEEDS]]
+
+
 def _taken(judged: Judged, rows: Any) -> Judged:
     return Judged(judged.ids[rows], judged.objectives[rows], judged.violations[rows], judged.feasible[rows])
 
 
 def _joined(kept: Judged, judged: Judged, rows: Any) -> Judged:
-    """Return kept rows and some of the new ones, with the shortfall as their only violation."""
+    """Return kept rows and some of the new ones, with the sum of their violations as the only one."""
     return Judged(
         np.concatenate([kept.ids, judged.ids[rows]]),
         np.concatenate([kept.objectives, judged.objectives[rows]]),
-        np.concatenate([kept.violations, judged.shortfall[rows][:, None]]),
-        np.concatenate([kept.feasible, judged.is_usable[rows]]),
+        np.concatenate([kept.violations, judged.violation[rows][:, None]]),
+        np.concatenate([kept.feasible, judged.feasible[rows]]),
     )

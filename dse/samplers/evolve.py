@@ -1,4 +1,4 @@
-"""Evolutionary search, a generation at a time: NSGA-II in arrays, or algorithms of pymoo.
+"""Evolutionary search, a generation at a time: NSGA-II in arrays, or NSGA-III of pymoo.
 
 Individuals are points of the unit cube, moved to the middle of their cell wherever values are discrete, so that two of
 them are equal exactly if their designs are; no design is proposed twice. Infeasible individuals rank below all
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from dse.samplers.evolve_pymoo import PymooEngine
 
 LEAST_POPULATION, LARGEST_POPULATION = 20, 1000
-
-BEYOND_ANY = 1e30
-"""Objective of rows without one; they are infeasible, so no algorithm compares it."""
 
 
 def default_population(n_designs: int) -> int:
@@ -135,8 +132,8 @@ class EvolveSampler:
         missing = max(0, self.population - len(known[0]))
         start = SobolPoints(dimensions, seed=self._seed, total=self.population).take(missing)
         operators = Operators.of(self._space, self._options)
-        size, seed, algorithm = self.population, self._seed, self._options.algorithm
-        if algorithm == "nsga2":
+        size, seed = self.population, self._seed
+        if self._options.algorithm == "nsga2":
             return ArrayEngine(self._space, start, known, population=size, seed=seed, operators=operators)
         from dse.samplers.evolve_pymoo import PymooEngine
 
@@ -148,7 +145,6 @@ class EvolveSampler:
             seed=seed,
             operators=operators,
             n_objectives=self._n_objectives,
-            algorithm=algorithm,
         )
 
     # -- state --------------------------------------------------------------------------------------------------
@@ -180,10 +176,9 @@ class EvolveSampler:
 
 
 def _ranked(heard: list[Judged]) -> tuple[FloatArray, FloatArray]:
-    """Return objectives and shortfalls as finite numbers."""
-    objectives = np.concatenate([judged.objectives for judged in heard])
-    shortfall = np.concatenate([judged.shortfall for judged in heard])
-    return np.where(np.isfinite(objectives), objectives, BEYOND_ANY), shortfall
+    """Return objectives, as finite numbers, and violations."""
+    objectives = np.concatenate([judged.finite_objectives for judged in heard])
+    return objectives, np.concatenate([judged.violation for judged in heard])
 
 
 class _WithoutSpace(pickle.Pickler):

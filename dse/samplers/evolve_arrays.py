@@ -142,7 +142,7 @@ class ArrayEngine:
     Args:
         space: the space.
         start: ``(n, dimensions)`` points of the first generation that are to be judged.
-        known: points that are judged already, with their objectives and shortfalls.
+        known: points that are judged already, with their objectives and violations.
         population: size of the later generations.
         seed: seed of everything random.
         operators: crossing and mutation.
@@ -161,9 +161,8 @@ class ArrayEngine:
         self._space, self._population, self._operators = space, population, operators
         self._random = np.random.default_rng(seed)
         self._proposed = Proposed()
-        self._points, self._objectives, self._shortfall = known
+        self._points, self._objectives, self._violation = known
         self._proposed.add(self._points)
-        self._rank: Rows = np.empty(0, dtype=np.intp)
         self._crowding: FloatArray = np.empty(0)
         self._offspring = start
         self._is_first = True
@@ -180,31 +179,19 @@ class ArrayEngine:
         self._proposed.add(self._offspring)
         return self._offspring
 
-    def accept(self, objectives: FloatArray, shortfall: FloatArray) -> None:
+    def accept(self, objectives: FloatArray, violation: FloatArray) -> None:
         """Take the judgement of the last generation: parents and children compete for the places."""
         self._points = np.concatenate([self._points, self._offspring])
         self._objectives = np.concatenate([self._objectives, objectives])
-        self._shortfall = np.concatenate([self._shortfall, shortfall])
+        self._violation = np.concatenate([self._violation, violation])
         self._offspring = self._offspring[:0]
         self._survive()
 
     def _survive(self) -> None:
-        rank, crowding = self._ordered()
-        # Feasible by rank, then crowding; infeasible by shortfall; the older first where all is equal.
-        order = np.lexsort((-crowding, rank, self._shortfall))[: self._population]
+        order, crowding = best_first(self._objectives, self._violation)
+        order = order[: self._population]
         self._points, self._objectives = self._points[order], self._objectives[order]
-        self._shortfall, self._rank, self._crowding = self._shortfall[order], rank[order], crowding[order]
-
-    def _ordered(self) -> tuple[Rows, FloatArray]:
-        """Return rank and crowding of every individual; those of infeasible ones have no meaning."""
-        rank = np.zeros(len(self._points), dtype=np.intp)
-        crowding = np.zeros(len(self._points))
-        feasible = np.flatnonzero(self._shortfall <= 0)
-        rank[feasible] = ranks(self._objectives[feasible])
-        for front in range(int(rank[feasible].max(initial=-1)) + 1):
-            members = feasible[rank[feasible] == front]
-            crowding[members] = crowding_distance(self._objectives[members])
-        return rank, crowding
+        self._violation, self._crowding = self._violation[order], crowding[order]
 
     def _mate(self) -> FloatArray:
         """Return a generation of new points."""
@@ -228,24 +215,39 @@ class ArrayEngine:
     def _parents(self, count: int) -> Rows:
         """Return the winners of tournaments of two."""
         first, second = self._random.integers(len(self._points), size=(2, count))
-        wins = tournament(self._objectives, self._shortfall, self._crowding, first, second)
+        wins = tournament(self._objectives, self._violation, self._crowding, first, second)
         chance = self._random.random(count) < 0.5
         return np.asarray(np.where(np.where(wins == 0, chance, wins > 0), first, second))
 
 
+def best_first(objectives: FloatArray, violation: FloatArray) -> tuple[Rows, FloatArray]:
+    """Return the places of individuals, the best first, and the crowding of each; that of infeasible ones is 0.
+
+    Feasible ones by rank, then crowding; infeasible ones by violation; the older first where all is equal.
+    """
+    rank = np.zeros(len(objectives), dtype=np.intp)
+    crowding = np.zeros(len(objectives))
+    feasible = np.flatnonzero(violation <= 0)
+    rank[feasible] = ranks(objectives[feasible])
+    for front in range(int(rank[feasible].max(initial=-1)) + 1):
+        members = feasible[rank[feasible] == front]
+        crowding[members] = crowding_distance(objectives[members])
+    return np.lexsort((-crowding, rank, violation)), crowding
+
+
 def tournament(
-    objectives: FloatArray, shortfall: FloatArray, crowding: FloatArray, first: Rows, second: Rows
+    objectives: FloatArray, violation: FloatArray, crowding: FloatArray, first: Rows, second: Rows
 ) -> NDArray[np.int_]:
     """Return 1 where `first` wins, -1 where `second` does, 0 where they are alike.
 
-    By shortfall where either is infeasible; else by dominance, then crowding.
+    By violation where either is infeasible; else by dominance, then crowding.
     """
     left, right = objectives[first], objectives[second]
     dominates = (left <= right).all(axis=1).astype(int) - (right <= left).all(axis=1).astype(int)
     by_crowding = np.where(crowding[first] > crowding[second], 1, np.where(crowding[first] < crowding[second], -1, 0))
-    by_shortfall = np.sign(shortfall[second] - shortfall[first]).astype(int)
-    feasible = (shortfall[first] <= 0) & (shortfall[second] <= 0)
-    return np.asarray(np.where(feasible, np.where(dominates != 0, dominates, by_crowding), by_shortfall))
+    by_violation = np.sign(violation[second] - violation[first]).astype(int)
+    feasible = (violation[first] <= 0) & (violation[second] <= 0)
+    return np.asarray(np.where(feasible, np.where(dominates != 0, dominates, by_crowding), by_violation))
 
 
 def crowding_distance(objectives: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Algorithms of pymoo, with our own cells, repeats and mutation put in.
+"""NSGA-III of pymoo, with our own cells, repeats and mutation put in.
 
 The only room that knows pymoo; imported by `dse.samplers.evolve` when it is needed, since it takes a while.
 """
@@ -9,7 +9,6 @@ from math import comb
 from typing import Any
 
 import numpy as np
-from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.algorithms.moo.nsga3 import NSGA3
 from pymoo.core.duplicate import DuplicateElimination, NoDuplicateElimination
 from pymoo.core.evaluator import Evaluator
@@ -24,7 +23,7 @@ from pymoo.problems.static import StaticProblem
 from pymoo.util.ref_dirs import get_reference_directions
 
 from cost_models.table import FloatArray
-from dse.samplers.evolve_arrays import MATING_ROUNDS, Operators, Proposed, Rows, row_keys, to_cells, tournament
+from dse.samplers.evolve_arrays import MATING_ROUNDS, Operators, Proposed, Rows, row_keys, to_cells
 from dse.space import Space
 
 
@@ -65,35 +64,25 @@ class MixedMutation(Mutation):  # type: ignore[misc]
         return self.operators.mutate(X, random_state)
 
 
-def by_domination(pop: Any, pairs: Rows, *, random_state: Any, **kwargs: Any) -> Rows:
-    """Return the winner of each pair: by shortfall, then dominance, then crowding, then chance."""
+def by_violation(pop: Any, pairs: Rows, *, random_state: Any, **kwargs: Any) -> Rows:
+    """Return the winner of each pair: by violation, then chance. The selection of NSGA-III (Deb and Jain 2014)."""
     first, second = pairs[:, 0], pairs[:, 1]
-    crowding = np.array([np.nan if c is None else c for c in pop.get("crowding")], dtype=np.float64)
-    wins = tournament(pop.get("F"), pop.get("CV")[:, 0], crowding, first, second)
-    chance = random_state.random(len(pairs)) < 0.5
-    return np.where(np.where(wins == 0, chance, wins > 0), first, second)[:, None]
-
-
-def by_shortfall(pop: Any, pairs: Rows, *, random_state: Any, **kwargs: Any) -> Rows:
-    """Return the winner of each pair: by shortfall, then chance. The selection of NSGA-III (Deb and Jain 2014)."""
-    first, second = pairs[:, 0], pairs[:, 1]
-    shortfall = pop.get("CV")[:, 0]
+    violation = pop.get("CV")[:, 0]
     chance = np.where(random_state.random(len(pairs)) < 0.5, 1, -1)
-    score = np.sign(shortfall[second] - shortfall[first])
+    score = np.sign(violation[second] - violation[first])
     return np.where(np.where(score == 0, chance, score) > 0, first, second)[:, None]
 
 
 class PymooEngine:
-    """One of pymoo's algorithms, run by generations of points of the unit cube.
+    """NSGA-III, run by generations of points of the unit cube.
 
     Args:
         space: the space.
         start: ``(n, dimensions)`` points of the first generation that are to be judged.
-        known: points that are judged already, with their objectives and shortfalls.
+        known: points that are judged already, with their objectives and violations.
         population: size of the later generations.
         n_objectives: number of objectives.
         seed: seed of everything random.
-        algorithm: ``nsga2_pymoo`` or ``nsga3``.
         operators: crossing and mutation.
     """
 
@@ -106,18 +95,16 @@ class PymooEngine:
         population: int,
         n_objectives: int,
         seed: int,
-        algorithm: str,
         operators: Operators,
     ) -> None:
         self._unseen = Unseen()
         cells = ToCells(space)
-        points, self._known_objectives, self._known_shortfall = known
+        points, self._known_objectives, self._known_violation = known
         self._unseen.proposed.add(points)
         fresh = self._unseen.do(Population.new(X=cells._do(None, start)))
         fresh_points = fresh.get("X").reshape(len(fresh), len(space.dimensions))
         self._problem = Problem(n_var=len(space.dimensions), n_obj=n_objectives, n_ieq_constr=1, xl=0.0, xu=1.0)
-        self._algorithm = _algorithm(
-            algorithm,
+        self._algorithm = _nsga3(
             population,
             n_objectives,
             sampling=np.concatenate([points, fresh_points]),
@@ -144,12 +131,12 @@ class PymooEngine:
         self._unseen.proposed.add(points)
         return points
 
-    def accept(self, objectives: FloatArray, shortfall: FloatArray) -> None:
+    def accept(self, objectives: FloatArray, violation: FloatArray) -> None:
         """Take the judgement of the last generation."""
         objectives = np.concatenate([self._known_objectives, objectives])
-        shortfall = np.concatenate([self._known_shortfall, shortfall])
-        self._known_objectives, self._known_shortfall = self._known_objectives[:0], self._known_shortfall[:0]
-        Evaluator().eval(StaticProblem(self._problem, F=objectives, G=shortfall[:, None]), self._off)
+        violation = np.concatenate([self._known_violation, violation])
+        self._known_objectives, self._known_violation = self._known_objectives[:0], self._known_violation[:0]
+        Evaluator().eval(StaticProblem(self._problem, F=objectives, G=violation[:, None]), self._off)
         self._algorithm.tell(infills=self._off)
         if len(self._algorithm.pop) > self._algorithm.pop_size:
             # More was known than fits a generation: only the best of it are parents.
@@ -162,12 +149,10 @@ class PymooEngine:
             )
 
 
-def _algorithm(name: str, population: int, n_objectives: int, **parts: Any) -> Any:
-    if name == "nsga2_pymoo":
-        return NSGA2(pop_size=population, selection=TournamentSelection(func_comp=by_domination), **parts)
+def _nsga3(population: int, n_objectives: int, **parts: Any) -> Any:
     # As many reference directions as the population can serve (Das and Dennis 1998).
     partitions = 1
     while n_objectives > 1 and comb(partitions + n_objectives, n_objectives - 1) <= population:
         partitions += 1
     directions = get_reference_directions("das-dennis", n_objectives, n_partitions=partitions)
-    return NSGA3(directions, pop_size=population, selection=TournamentSelection(func_comp=by_shortfall), **parts)
+    return NSGA3(directions, pop_size=population, selection=TournamentSelection(func_comp=by_violation), **parts)

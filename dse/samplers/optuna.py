@@ -19,7 +19,7 @@ import numpy as np
 
 from cost_models.table import FloatArray, Table
 from dse.errors import Fault, MissingPackageError, SamplerError, SpecError
-from dse.samplers.base import Judged, Turns
+from dse.samplers.base import BEYOND_ANY, Judged, Turns
 from dse.samplers.optuna_options import made_arguments
 from dse.samplers.optuna_quiet import quiet
 from dse.samplers.optuna_study import OutsideStudy, StudyPlace, Told
@@ -47,8 +47,6 @@ MEANT_FOR: Mapping[str, int] = {"TPESampler": 500, "GPSampler": 200, "NSGAIISamp
 
 DEFAULT_BATCH = 10
 DEFAULT_GENERATION = 50
-BEYOND_ANY = 1e30
-"""Objective of infeasible rows without one; samplers that know constraints do not compare it."""
 
 
 class OptunaSampler:
@@ -124,7 +122,7 @@ class OptunaSampler:
         """Put the best known designs, one batch of them, at the head of the queue; they are evaluated again."""
         if self._turns.asked:
             raise SamplerError(f"{self._name} can only be seeded before it is asked")
-        best = np.argsort(judged.shortfall, kind="stable")[: self.batch]
+        best = np.argsort(judged.violation, kind="stable")[: self.batch]
         for point in unit[best]:
             self._study.enqueue_trial(_parameters(self._space, self._distributions, point))
 
@@ -163,28 +161,24 @@ class OptunaSampler:
             for row, trial in enumerate(self._open[first : first + len(judged)]):
                 self._tell_one(trial, judged, row)
                 if self._outside is not None:
-                    self._pending.append((int(judged.ids[row]), trial.number, bool(judged.is_usable[row])))
+                    self._pending.append((int(judged.ids[row]), trial.number, bool(judged.feasible[row])))
 
     def _tell_one(self, trial: Trial, judged: Judged, row: int) -> None:
-        """Tell one trial: what is missing counts as failed, or as far off where violations can speak for it."""
+        """Tell one trial: what is missing counts as failed, or by its violations where the sampler sees those."""
         from optuna.trial import TrialState
 
-        objectives = judged.objectives[row]
-        usable = bool(judged.is_usable[row])
         if self.kind not in IGNORES_CONSTRAINTS:
             for place, violation in enumerate(judged.violations[row]):
-                trial.set_constraint(f"violation_{place}", float(violation) if np.isfinite(violation) else 1.0)
-            # The whole shortfall as well: it tells of rows that are infeasible without a violation.
-            trial.set_constraint("shortfall", float(judged.shortfall[row]))
-        elif not usable:
+                # Optuna ranks infeasible trials by the sum of their constraints: the violation of every report.
+                trial.set_constraint(f"violation_{place}", float(violation))
+        elif not judged.feasible[row]:
             self._study.tell(trial, state=TrialState.FAIL)
             return
-        finite = np.isfinite(objectives)
-        if not finite.all() and self.kind == "GPSampler":
+        if self.kind == "GPSampler" and not np.isfinite(judged.objectives[row]).all():
             # A made-up objective would bend the surrogate.
             self._study.tell(trial, state=TrialState.FAIL)
             return
-        self._study.tell(trial, np.where(finite, objectives, BEYOND_ANY).tolist())
+        self._study.tell(trial, judged.finite_objectives[row].tolist())
 
     # -- the study outside --------------------------------------------------------------------------------------
 

@@ -204,7 +204,7 @@ class Search:
                     with clock.part("keep"):
                         fresh.add(Rows(ids, chunk, judged))
                     with clock.part("sample"):
-                        sampler.tell(Judged(ids, judged.objectives, judged.violations, judged.feasible))
+                        sampler.tell(Judged.of(ids, judged))
                     place += len(ids)
             due = self._journal is None or time.perf_counter() - written > self._spread.keep_every_s
             if place > first and (due or not designs):

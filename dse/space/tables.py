@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cost_models.table import Setting, Table, cells_of, column_of, evenly
+from cost_models.table import Choice, FloatArray, Setting, Table, cells_of, column_of, evenly
 from dse.space import Space
 
 INFINITE_LEVELS = 9
@@ -53,22 +53,35 @@ def neighbours(
 
     Args:
         space: the values that may be taken.
-        settings: the design; the first row.
+        settings: the design, of names that the space has; the first row.
         kept: parameters that stay.
         alone: most values of one parameter moved alone.
         together: most values of each of two parameters moved together.
     """
-    axes = {name: axis_values(space, name, alone) for name in space.dimensions if name not in kept}
-    rows: list[dict[str, Setting]] = [dict(settings)]
-    names = list(axes)
-    for place, name in enumerate(names):
-        rows += [{**settings, name: value} for value in axes[name]]
-        for other in names[place + 1 :]:
-            first, second = axis_values(space, name, together), axis_values(space, other, together)
-            rows += [{**settings, name: a, other: b} for a in first for b in second]
-    blank: dict[str, Setting | None] = {}
+
+    def numbers(name: str, most: int) -> FloatArray:
+        return coded(space, name, axis_values(space, name, most))
+
+    names = [name for name in space.dimensions if name not in kept]
+    moves = [{name: numbers(name, alone)} for name in names]
+    few = {name: numbers(name, together) for name in names}
+    for first, second in itertools.combinations(names, 2):
+        a, b = np.meshgrid(few[first], few[second], indexing="ij")
+        moves.append({first: a.ravel(), second: b.ravel()})
+    ends = np.cumsum([1, *(len(next(iter(move.values()))) for move in moves)])
+    table = Table()
     for name, column in space.default_design().items():
-        (value,) = cells_of(column)
-        parameter = space.parameters[name]
-        blank[name] = parameter.names[0] if value is None and parameter.names else value
-    return Table({name: column_of(row.get(name, blank[name]) for row in rows) for name in space.parameters})
+        known = space.parameters[name].names
+        blank = known[0] if known and cells_of(column) == [None] else cells_of(column)[0]
+        values = np.full(ends[-1], coded(space, name, [settings.get(name, blank)])[0])
+        for move, start, stop in zip(moves, ends[:-1], ends[1:], strict=True):
+            if name in move:
+                values[start:stop] = move[name]
+        table[name] = Choice(known, values.astype(np.intp)) if known else values
+    return table
+
+
+def coded(space: Space, name: str, values: Sequence[Setting | None]) -> FloatArray:
+    """Return values of a parameter as numbers, names by their place in the space."""
+    column = column_of(values, space.parameters[name].names)
+    return column.codes.astype(np.float64) if isinstance(column, Choice) else column

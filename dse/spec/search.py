@@ -39,8 +39,8 @@ SAMPLERS = (*OWN_SAMPLERS, *OPTUNA_SAMPLERS)
 LEARNING = ("evolve", *OPTUNA_SAMPLERS)
 """Samplers that take up what an earlier stage of a chain has found."""
 
-ALGORITHMS = ("nsga2", "nsga3", "nsga2_pymoo")
-"""Algorithms of `evolve`: NSGA-II in arrays, and pymoo's NSGA-III and NSGA-II."""
+ALGORITHMS = ("nsga2", "nsga3")
+"""Algorithms of `evolve`: NSGA-II in arrays, and pymoo's NSGA-III."""
 
 
 class Options(BaseModel):
@@ -65,7 +65,7 @@ class EvolveOptions(Options):
     """Options of `evolve`.
 
     Attributes:
-        algorithm: the algorithm; those of pymoo take about ten times as long.
+        algorithm: the algorithm; ``nsga3`` takes about ten times as long.
         population: designs of one generation; chosen from the budget where not given.
         crossover_probability: probability that a pair of parents is crossed.
         crossover_eta: distribution index of the simulated binary crossover; larger keeps children nearer.

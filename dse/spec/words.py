@@ -139,8 +139,8 @@ FOREIGN_BASELINE: Mapping[str, str] = {
 }
 
 FOREIGN_SAMPLERS: Mapping[str, str] = {
-    "nsga2": "evolve (pymoo's, vectorised) or nsgaii (Optuna's)",
-    "nsga-ii": "evolve (pymoo's, vectorised) or nsgaii (Optuna's)",
+    "nsga2": "evolve (in arrays) or nsgaii (Optuna's)",
+    "nsga-ii": "evolve (in arrays) or nsgaii (Optuna's)",
     "nsga3": "evolve with options: {algorithm: nsga3}, or nsgaiii (Optuna's)",
     "ga": "evolve",
     "genetic": "evolve",
