@@ -22,8 +22,11 @@ FEW_LEVELS = 8
 MATING_ROUNDS = 10
 """Times that mating is tried before a generation stays smaller than the population."""
 
+FEW_CHILDREN = 4
+"""Where mating finds less than this part of a generation, strangers make up the rest."""
+
 STRANGERS = 1000
-"""Random points that are looked through for new designs where mating finds none; after that the space is used up."""
+"""Random points that are looked through for them; where those are known as well, the space is used up."""
 
 Rows = NDArray[np.intp]
 
@@ -206,10 +209,11 @@ class ArrayEngine:
             children = self._operators.cross(first, second, self._random)
             children = to_cells(self._space, self._operators.mutate(children, self._random))
             offspring = np.concatenate([offspring, children[self._proposed.new(children, pending)][:missing]])
-        if not len(offspring):
-            # Around the population everything is known: strangers instead.
+        if len(offspring) < self._population // FEW_CHILDREN:
+            # Around the population nearly everything is known: strangers make up the generation.
             strangers = to_cells(self._space, self._random.random((STRANGERS, len(self._space.dimensions))))
-            offspring = strangers[self._proposed.new(strangers, pending)][: self._population]
+            strangers = strangers[self._proposed.new(strangers, pending)]
+            offspring = np.concatenate([offspring, strangers[: self._population - len(offspring)]])
         return offspring
 
     def _parents(self, count: int) -> Rows:
