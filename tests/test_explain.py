@@ -23,6 +23,7 @@ from dse.explain import (
     explain_run_row,
     load_design,
 )
+from dse.explain.columns import explained, explanation_of
 from dse.loop import run
 from dse.spec import parse_spec
 from dse.terminal import print_parts
@@ -349,3 +350,16 @@ def test_an_unknown_design_of_a_run_is_a_fault_with_a_suggestion(stored):
         explain_run_row(stored, "kne")
     with pytest.raises(RunError, match="no design 999"):
         explain_run_row(stored, 999)
+
+
+def test_a_design_among_others_is_explained_as_it_is_alone():
+    designs = Table.from_settings(
+        {"memory": "hbm3", "memory_devices": 4, "macs": 65536},
+        {"memory": "lpddr5x_9600", "memory_devices": 8, "macs": 4096, "weight_method": "awq"},
+        {"memory": "gddr6_16", "memory_devices": 2, "macs": 131072, "stack": stacks()[0]},
+    )
+    columns = explained(EVALUATOR, designs)
+    for row, one in enumerate(designs.to_settings()):
+        alone = explain_designs(EVALUATOR, Table.from_settings(one))
+        among = explanation_of(columns, row, name="design", described=EVALUATOR.spec.metrics)
+        assert among.workloads.keys() and among.to_json() == alone.to_json()

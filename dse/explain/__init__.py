@@ -1,5 +1,6 @@
 """Why a design is as fast, hungry, large and dear as it is: tables whose rows add up to the metrics."""
 
+from dse.explain.columns import explained
 from dse.explain.designs import explain_baseline, explain_chip, explain_designs
 from dse.explain.inputs import explain_design_file, explain_library_chip, explain_run_row, load_design
 from dse.explain.records import BOUNDS, EXPOSED, OUTSIDE, Explanation, LimitRow, OperatorRow, PassTable, WorkloadTable
@@ -19,5 +20,6 @@ __all__ = [
     "explain_designs",
     "explain_library_chip",
     "explain_run_row",
+    "explained",
     "load_design",
 ]

@@ -11,16 +11,14 @@ from cost_models.chip_execution import chip_execution
 from cost_models.cost import Economics
 from cost_models.evaluate import ChipSetup, serve_chip
 from cost_models.library import Library
-from cost_models.machine import Machine
 from cost_models.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.quantities import METRICS
-from cost_models.silicon import fill_defaults
-from cost_models.table import Choice, FloatArray, Table
+from cost_models.table import Table
 from cost_models.technology import Technology
 from dse.evaluate import Evaluator, workload_of
-from dse.explain.passes import number, pass_table
-from dse.explain.records import Explanation, LimitRow, WorkloadTable
-from dse.margins import capacity_margin, limit_margins
+from dse.explain.columns import explained, explanation_of, machine_columns, workload_columns
+from dse.explain.records import Explanation
+from dse.margins import capacity_margin
 from dse.spec import WorkloadSpec
 
 
@@ -37,19 +35,7 @@ def explain_designs(evaluator: Evaluator, designs: Table, *, name: str = "design
     """
     if designs.rows != 1:
         raise ValueError(f"designs: {designs.rows} rows is not one row")
-    machine = evaluator.machine(designs)
-    evaluation = evaluator.evaluate(designs)
-    workloads = {}
-    for workload, served in evaluator.results(designs, machine=machine).items():
-        prefix = f"{workload}."
-        metrics = {k.removeprefix(prefix): v for k, v in evaluation.metrics.items() if k.startswith(prefix)}
-        workloads[workload] = _workload_table(served, metrics)
-    bare = {metric: number(value) for metric, value in evaluation.metrics.items() if "." not in metric}
-    margins = {label: number(margin) for label, margin in evaluation.margins.items()}
-    settings = {key: _setting(column) for key, column in fill_defaults(designs).items()}
-    return Explanation(
-        name, settings, bare, workloads, _blocks(machine), _limits(machine), margins, evaluator.spec.metrics
-    )
+    return explanation_of(explained(evaluator, designs), 0, name=name, described=evaluator.spec.metrics)
 
 
 def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
@@ -120,68 +106,17 @@ def _explain_served(
     technology: Technology,
 ) -> Explanation:
     """Return the explanation of published chips; they have no constraints but their memory."""
-    tables, margins = {}, {}
-    for workload, one in served.items():
-        tables[workload] = _workload_table(one, workload_metrics(one, technology))
-        margins[f"{workload}.capacity"] = number(capacity_margin(one))
     first = next(iter(served.values()))
     weight_bits = np.asarray(first.formats.weight_bits)
-    metrics = design_metrics(first.machine, weight_bits, krw_per_usd=Economics.of(technology.library).krw_per_usd)
-    return Explanation(
-        name=name,
-        settings=settings,
-        metrics={metric: number(value) for metric, value in metrics.items()},
-        workloads=tables,
-        blocks=_blocks(first.machine),
-        limits=_limits(first.machine),
-        margins={**{label: row.margin for label, row in _limits(first.machine).items()}, **margins},
-        described=METRICS,
-    )
-
-
-def _setting(column: FloatArray | Choice) -> float | str | None:
-    return column.names()[0] if isinstance(column, Choice) else number(column)
-
-
-def _blocks(machine: Machine) -> dict[str, dict[str, float]]:
-    return {total: {name: number(column) for name, column in parts.items()} for total, parts in machine.blocks.items()}
-
-
-def _limits(machine: Machine) -> dict[str, LimitRow]:
-    margins = limit_margins(machine)
-    return {
-        name: LimitRow(number(used), number(allowed), number(margins[name]))
-        for name, (used, allowed) in machine.limits.items()
+    machine = machine_columns(first.machine)
+    columns = {
+        "settings": settings,
+        "metrics": design_metrics(first.machine, weight_bits, krw_per_usd=Economics.of(technology.library).krw_per_usd),
+        "workloads": {key: workload_columns(one, workload_metrics(one, technology)) for key, one in served.items()},
+        "margins": {
+            **{label: limit["margin"] for label, limit in machine["limits"].items()},
+            **{f"{key}.capacity": capacity_margin(one) for key, one in served.items()},
+        },
+        **machine,
     }
-
-
-def _workload_table(served: WorkloadResult, metrics: Mapping[str, FloatArray]) -> WorkloadTable:
-    result, machine, serving = served.inference, served.machine, served.serving
-    held = result.footprint
-    settings: dict[str, float | str] = {"model": serving.model.key, "parallelism": serving.parallelism}
-    for field in ("batch", "prompt_tokens", "output_tokens", "chips"):
-        settings[field] = number(getattr(serving, field))
-    for field in ("weight_bits", "expert_bits", "head_bits", "kv_bits", "activation_bits"):
-        bits = getattr(served.formats, field)
-        if bits is not None:
-            settings[field] = number(bits)
-    return WorkloadTable(
-        settings=settings,
-        fits=bool(result.fits.all()),
-        decode=pass_table(result.decode, result.decode_energy, serving, machine),
-        prefill=pass_table(result.prefill, result.prefill_energy, serving, machine),
-        memory_gib={
-            "weights": number(held.weights_bytes) / 2**30,
-            "kv_cache": number(held.kv_bytes) / 2**30,
-            "activations": number(held.activations_bytes) / 2**30,
-        },
-        fullest_gib=number(held.fullest_bytes) / 2**30,
-        capacity_gib=number(machine.capacity_bytes) / 2**30,
-        roofs={
-            "bandwidth_gbps": number(machine.bandwidth_bytes_per_s) / 1e9,
-            "linear_tflops": number(machine.linear_mac_per_s) * 2 / 1e12,
-            "head_tflops": number(machine.head_mac_per_s) * 2 / 1e12,
-            "attention_tflops": number(machine.attention_mac_per_s) * 2 / 1e12,
-        },
-        metrics={name: number(value) for name, value in metrics.items()},
-    )
+    return explanation_of(columns, 0, name=name, described=METRICS)

@@ -15,6 +15,9 @@ BOUNDS = ("memory", "arithmetic", "unpacking", "kernels", "collective")
 EXPOSED = "not_overlapped"
 """Cause of the time that the shorter of memory and arithmetic adds because the longer does not hide all of it."""
 
+HELD = "held_at_tdp"
+"""Part of the energy that a board held at its design limit does not draw; negative."""
+
 OUTSIDE = "outside_operators"
 """Row of the time outside operators: host work of the step and hand-over between pipeline stages."""
 
