@@ -245,6 +245,20 @@ def test_the_library_says_where_a_figure_is_from(call):
     assert f"chips,{len(shipped_library().chips)}" in call("library", "list", "--format", "csv")[1].replace("\r", "")
 
 
+def test_the_library_shows_what_its_numbers_rest_on(call):
+    library = shipped_library()
+    listed = json.loads(call("library", "list", "figures", "--weakest-first", "--format", "json")[1])
+    assert {row["figure"] for row in listed} == set(library.figures)
+    order = [("unsourced", "derived", "cited").index(row["support"]) for row in listed]
+    assert order == sorted(order) and set(order) == {0, 1, 2}
+    alone = [row["figure"] for row in listed if row["support"] == "unsourced"]
+    assert alone and all(library.figures[path].sources == ("unsourced",) for path in alone)
+    sections = {row["section"]: row for row in json.loads(call("library", "list", "--format", "json")[1])}
+    assert sections["figures"]["unsourced"] == len(alone)
+    assert sections["figures"]["low confidence"] == sum(one.confidence == "low" for one in library.figures.values())
+    assert call("library", "list", "chips", "--weakest-first")[0] == 2
+
+
 def test_the_library_shows_what_a_stack_was_fitted_on(call):
     status, out, _ = call("library", "show", "stack", "tensorrt_llm")
     assert status == 0

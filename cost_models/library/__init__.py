@@ -8,6 +8,7 @@ collects every ranged number with its source, ``huggingface.py`` makes a model's
 from cost_models.library.models import Mla, Model, Moe, WeightFormat
 from cost_models.library.reader import (
     Library,
+    Support,
     extended_library,
     read_library,
     shipped_library,
@@ -42,6 +43,7 @@ __all__ = [
     "Node",
     "Source",
     "Stack",
+    "Support",
     "WeightFormat",
     "extended_library",
     "read_library",

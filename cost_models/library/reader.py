@@ -11,7 +11,7 @@ import importlib.resources
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -64,6 +64,9 @@ MEMORY_FIGURES = (
 
 CARBON_TABLES = ("fab_energy_kwh_per_cm2", "fab_gas_g_per_cm2_95pct_abatement")
 """Tables of ``carbon.yaml`` with a row for every node's `carbon_node`."""
+
+Support = Literal["unsourced", "derived", "cited"]
+"""What a number rests on, the weakest first."""
 
 E = TypeVar("E", bound=Record)
 T = TypeVar("T")
@@ -140,6 +143,13 @@ class Library:
     def figure(self, path: str) -> Figure:
         """Return a figure by its dotted path, or raise UnknownEntryError with the closest ones."""
         return _entry("figure", self.figures, path)
+
+    def support(self, figure: Figure) -> Support:
+        """Return what a number rests on: a page, arithmetic on other entries alone, or nobody's page."""
+        kinds = {self.sources[key].kind for key in figure.sources}
+        if kinds - {"derived", "none"}:
+            return "cited"
+        return "derived" if "derived" in kinds else "unsourced"
 
     def data_file(self, name: str) -> Path:
         """Return the path of a shipped table by its file's name, ``quality.csv`` or ``open.csv`` for example.

@@ -28,6 +28,9 @@ def library() -> None:
 @app.command("list")
 def list_entries(
     section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,
+    weakest_first: Annotated[
+        bool, typer.Option("--weakest-first", help="order numbers by support: unsourced, derived, cited")
+    ] = False,
     library: Library = None,
     output: Output = Format.table,
     quiet: Quiet = False,
@@ -35,11 +38,15 @@ def list_entries(
     """List the entries of the library, or of one section.
 
     Example: dse library list chips
+
+    Example: dse library list figures --weakest-first
     """
     from dse.spec.additions import library_with
     from dse.terminal.library import section_sheet
 
-    sheet = section_sheet(library_with(library or []), section)
+    if weakest_first and section not in ("figures", "evidence"):
+        raise typer.BadParameter("goes with figures and evidence", param_hint="--weakest-first")
+    sheet = section_sheet(library_with(library or []), section, weakest_first=weakest_first)
     emit(output, lambda: [sheet.table()], sheet.records, sheet.rows)
 
 
@@ -136,4 +143,4 @@ def _show_figures(path: str, known: Entries, output: Format) -> None:
     from dse.terminal.library import figure_data, figure_parts, figure_sheet, figures_below
 
     chosen = figures_below(known, path)
-    emit(output, lambda: figure_parts(known, chosen), lambda: figure_data(chosen), figure_sheet(chosen).rows)
+    emit(output, lambda: figure_parts(known, chosen), lambda: figure_data(chosen), figure_sheet(known, chosen).rows)

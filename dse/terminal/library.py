@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from cost_models.errors import UnknownEntryError
-from cost_models.library import Figure, Library
+from cost_models.library import Figure, Library, Support
 from dse.terminal.tables import Lines, Part, Rows, Table, cell_text
 
 SECTIONS = (
@@ -40,7 +40,10 @@ _LISTED: Mapping[str, tuple[str, ...]] = {
 }
 """Fields of an entry that a list shows."""
 
-_FIGURE_HEADINGS = ("figure", "unit", "typical", "low", "high", "year", "confidence", "sources")
+_FIGURE_HEADINGS = ("figure", "unit", "typical", "low", "high", "year", "confidence", "support", "sources")
+
+CONFIDENCES = ("low", "medium", "high")
+SUPPORTS: tuple[Support, ...] = get_args(Support)
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,32 @@ class Sheet:
         return [dict(zip(self.headings, row, strict=True)) for row in self.cells]
 
 
-def section_sheet(library: Library, section: str | None) -> Sheet:
+def section_sheet(library: Library, section: str | None, *, weakest_first: bool = False) -> Sheet:
     """Return the sections with their sizes, or the entries of one.
+
+    Args:
+        library: the library.
+        section: one of `SECTIONS`; all of them where None.
+        weakest_first: whether numbers are ordered by what they rest on (see `Library.support`) and by confidence.
 
     Raises:
         UnknownEntryError: there is no such section.
     """
     if section is None:
-        sizes = [[name, len(getattr(library, name))] for name in SECTIONS]
-        return Sheet("Sections of the library", ("section", "entries"), sizes)
+        sizes = []
+        for name in SECTIONS:
+            held, low, unsourced = getattr(library, name), None, None
+            if name in ("figures", "evidence"):
+                low = sum(figure.confidence == "low" for figure in held.values())
+                unsourced = sum(library.support(figure) == "unsourced" for figure in held.values())
+            sizes.append([name, len(held), low, unsourced])
+        return Sheet("Sections of the library", ("section", "entries", "low confidence", "unsourced"), sizes)
     if section in ("figures", "evidence"):
         title = "Figures" if section == "figures" else "Evidence: cited, read by no model"
-        return figure_sheet(getattr(library, section), title)
+        figures: Mapping[str, Figure] = getattr(library, section)
+        if weakest_first:
+            figures = dict(sorted(figures.items(), key=lambda item: _strength(library, item[1])))
+        return figure_sheet(library, figures, title)
     if section not in SECTIONS:
         raise UnknownEntryError("section", section, SECTIONS)
     fields = _LISTED[section]
@@ -125,7 +142,7 @@ def entry_parts(library: Library, name: str, sections: Sequence[str]) -> list[Pa
         for section in sections
     ]
     if figures := _figures_of(library, name):
-        parts.append(figure_sheet(figures).table())
+        parts.append(figure_sheet(library, figures).table())
     return [*parts, Lines(_sources(library, name, sections), "Sources")]
 
 
@@ -133,7 +150,10 @@ def entry_rows(library: Library, name: str, sections: Sequence[str]) -> Rows:
     """Return fields and figures of an entry in one sheet: a field has a value alone."""
     fields = [row for section in sections for row in _fields(getattr(library, section)[name])]
     empty = [""] * (len(_FIGURE_HEADINGS) - 3)
-    cells = [*([field, "", value, *empty] for field, value in fields), *figure_sheet(_figures_of(library, name)).cells]
+    cells = [
+        *([field, "", value, *empty] for field, value in fields),
+        *figure_sheet(library, _figures_of(library, name)).cells,
+    ]
     return Sheet("", ("field or figure", "unit", "value", *_FIGURE_HEADINGS[3:]), cells).rows()
 
 
@@ -161,15 +181,21 @@ def figure_parts(library: Library, figures: Mapping[str, Figure]) -> list[Part]:
     notes = [f"{name}: {figure.note}" for name, figure in figures.items() if figure.note]
     keys = dict.fromkeys(key for figure in figures.values() for key in figure.sources)
     sources = [_source_words(library, key) for key in keys]
-    return [figure_sheet(figures).table(), Lines(notes, "Notes"), Lines(sources, "Sources")]
+    return [figure_sheet(library, figures).table(), Lines(notes, "Notes"), Lines(sources, "Sources")]
 
 
-def figure_sheet(figures: Mapping[str, Figure], title: str = "Figures") -> Sheet:
+def _strength(library: Library, figure: Figure) -> tuple[int, int]:
+    return SUPPORTS.index(library.support(figure)), CONFIDENCES.index(figure.confidence)
+
+
+def figure_sheet(library: Library, figures: Mapping[str, Figure], title: str = "Figures") -> Sheet:
     """Return figures, a row each."""
     cells = [
-        [path, figure.unit, figure.typ, figure.low, figure.high, figure.year, figure.confidence, figure.sources]
-        for path, figure in figures.items()
-    ]
+        [
+            path, one.unit, one.typ, one.low, one.high, one.year, one.confidence, library.support(one), one.sources,
+        ]
+        for path, one in figures.items()
+    ]  # fmt: skip
     return Sheet(title, _FIGURE_HEADINGS, cells)
 
 

@@ -11,7 +11,7 @@ from cost_models import power
 from cost_models.compute import Scales
 from cost_models.library import Library
 from cost_models.technology import Technology
-from cost_models.units import BITS_PER_BYTE, GIGA, PICO, TERA
+from cost_models.units import BITS_PER_BYTE, GIGA, OPS_PER_MAC, PICO, TERA
 from dse.validate.silicon_area import chip_blocks
 from dse.validate.silicon_rows import Row, figure, mean_text, one, records
 
@@ -43,7 +43,7 @@ def chip_watts(chip: Row, technology: Technology, *, curve: bool = False) -> dic
         idle_w = chip["memory_gib"] * figure(technology, f"memory.{chip['memory']}.idle_w_per_gib")
     stream = power.stream_j_per_byte(die, scales=scales, technology=technology)
     blocks = power.power_blocks(
-        mac_array=one(chip["tops"] * TERA / 2 * joules),
+        mac_array=one(chip["tops"] * TERA / OPS_PER_MAC * joules),
         memory=one(memory_w),
         on_chip=bytes_per_s * stream,
         weight_decoder=one(0.0),
@@ -112,30 +112,28 @@ def power_note(watts: pd.DataFrame, library: Library) -> str:
 
 
 ANCHOR_NOTE = (
-    "four dies whose area is not published: predicted from 400 TOPS at 1.5 GHz (assumed) and 144 MiB; run at the clock "
-    "of 870 / 4 TOPS and the supply of the alpha-power law for it"
+    "dies whose area is not published: predicted from their MACs (peak over an assumed clock) and SRAM; run at the "
+    "clock of the board's peak and the supply of the alpha-power law for it"
 )
 
 
 def anchor_check(technology: Technology) -> pd.DataFrame:
-    """Return the power of an LPDDR board of four dies."""
-    per_die = {
-        "chip": "cloud_ai_100", "architecture": "npu", "node": "tsmc_7", "mac_format": "int8xint8",
-        "macs": 400 * TERA / 2 / (1.5 * GIGA), "sram_mib": 144, "core_sram_mib": 144,
-        "memory": "lpddr4x", "memory_units": 8,
-        "pcie_generation": 4, "pcie_lanes": 8, "other_interface_mm2": 0.0, "link_gbps": 0.0, "links": 0, "link_phy": "",
-    }  # fmt: skip
-    die_mm2 = sum(chip_blocks(per_die, technology).values())
-    board = {
-        "node": "tsmc_7", "mac_format": "int8xint8", "tops": 870, "clock_ghz": 1.5 * 870 / 4 / 400, "supply_v": np.nan,
-        "die_mm2": die_mm2, "bandwidth_gbps": 548, "memory": "lpddr4x", "memory_gib": 128, "memory_w": np.nan,
-    }  # fmt: skip
-    blocks = chip_watts(board, technology, curve=True)
-    # Four dies leak four times; wires are as long as one die.
-    blocks["leakage"] *= 4
-    delivered = sum(value for name, value in blocks.items() if name != "conversion_loss")
-    blocks["conversion_loss"] = delivered * (1 / figure(technology, "board.vrm_efficiency") - 1)
-    predicted = sum(blocks.values())
-    row = {"chip": "cloud_ai_100_ultra", "die_mm2": die_mm2, **blocks, "predicted_w": predicted, "reference_w": 150.0,
-           "error": predicted / 150 - 1}  # fmt: skip
-    return pd.DataFrame([row])
+    """Return the power of boards of several dies with LPDDR, from ``boards.csv``."""
+    rows = []
+    for board in records("boards", technology.library):
+        macs = board["die_tops"] * TERA / OPS_PER_MAC / (board["die_clock_ghz"] * GIGA)
+        die = {**board, "macs": macs, "other_interface_mm2": 0.0, "link_gbps": 0.0, "links": 0, "link_phy": ""}
+        die_mm2 = sum(chip_blocks(die, technology).values())
+        clock_ghz = board["die_clock_ghz"] * board["tops"] / board["dies"] / board["die_tops"]
+        whole = {**board, "clock_ghz": clock_ghz, "supply_v": np.nan, "die_mm2": die_mm2, "memory_w": np.nan}
+        blocks = chip_watts(whole, technology, curve=True)
+        # All dies leak; wires are as long as one die.
+        blocks["leakage"] *= board["dies"]
+        delivered = sum(value for name, value in blocks.items() if name != "conversion_loss")
+        blocks["conversion_loss"] = delivered * (1 / figure(technology, "board.vrm_efficiency") - 1)
+        predicted, reference_w = sum(blocks.values()), float(board["reference_w"])
+        rows.append({
+            "chip": board["chip"], "die_mm2": die_mm2, **blocks, "predicted_w": predicted, "reference_w": reference_w,
+            "error": predicted / reference_w - 1,
+        })  # fmt: skip
+    return pd.DataFrame(rows)

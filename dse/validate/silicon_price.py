@@ -24,11 +24,12 @@ def module_cost(chip: Row, technology: Technology) -> dict[str, float]:
     good = _good_die(die, wafer, figure(technology, f"{node}.defect_density_per_cm2"), technology, harvest)
     dies = chip["dies"] * good
     if chip["base_mm2"]:
-        base = f"nodes.{BASE_NODE}"
+        base = f"nodes.{chip['base_node']}"
         defects, price = (
             figure(technology, f"{base}.{name}") for name in ("defect_density_per_cm2", "wafer_price_usd")
         )
-        dies += chip["base_mm2"] / BASE_DIE_MM2 * _good_die(one(BASE_DIE_MM2), price, defects, technology, None)
+        base_die = one(chip["base_die_mm2"])
+        dies += chip["base_mm2"] / chip["base_die_mm2"] * _good_die(base_die, price, defects, technology, None)
     memory = chip["memory_gib"] * figure(technology, f"memory.{chip['memory']}.price_usd_per_gb")
     # Dies that stand on base dies cover no interposer of their own.
     footprint = chip["base_mm2"] if chip["base_mm2"] else chip["dies"] * chip["die_mm2"]
@@ -44,10 +45,6 @@ def module_cost(chip: Row, technology: Technology) -> dict[str, float]:
     carrier = parts["package"] + parts["bond_loss"]
     module = dies + memory + carrier + parts["test_and_assembly"]
     return {"die": dies, "memory": memory, "package": carrier, "module": module}
-
-
-BASE_NODE, BASE_DIE_MM2 = "tsmc_6", 370.0
-"""Node and size of the base dies of MI300X."""
 
 
 def _good_die(

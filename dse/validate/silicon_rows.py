@@ -14,11 +14,14 @@ from cost_models.technology import Technology
 
 Row = Mapping[str, Any]
 
+NAMES = ("memory", "link_phy", "base_node", "note")
+"""Columns of names, which may be empty in every row."""
+
 
 def read_checks(name: str, library: Library) -> pd.DataFrame:
     """Return a table of checks of the library; empty cells are NaN, or "" among names."""
     table = pd.read_csv(library.data_file(f"{name}.csv"))
-    names = [column for column in table if table[column].dtype == object or column in ("memory", "link_phy", "note")]
+    names = [column for column in table if table[column].dtype == object or column in NAMES]
     return table.fillna(dict.fromkeys(names, ""))
 
 
