@@ -23,7 +23,7 @@ MOST_TRIALS = 10_000
 
 
 @dataclass(frozen=True)
-class Study:
+class ExportedStudy:
     """What was written.
 
     Attributes:
@@ -43,7 +43,7 @@ class Study:
 
 def export_study(
     run: StoredRun, url: str, *, name: str | None = None, at_most: int = MOST_TRIALS, every_metric: bool = False
-) -> Study:
+) -> ExportedStudy:
     """Write the designs of a run to a study of Optuna's, one trial each.
 
     Its directions and values are those of the objectives; every limit and constraint is a constraint of the trial, at
@@ -72,7 +72,7 @@ def export_study(
     about = {"run": str(run.path.name), "sampler": run.manifest["sampler"], "seed": run.manifest["seed"]}
     space = Space(spec)
     write_study(place, space, _exported(run, space, table, every_metric=every_metric), about)
-    return Study(url, place.name, len(table), len(run.designs), int(table["pareto"].sum()))
+    return ExportedStudy(url, place.name, len(table), len(run.designs), int(table["pareto"].sum()))
 
 
 def _chosen(table: pd.DataFrame, at_most: int) -> pd.DataFrame:

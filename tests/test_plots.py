@@ -24,7 +24,7 @@ from dse.plots.labels import Label, place_labels
 from dse.plots.parallel import draw_parallel
 from dse.plots.pareto import _edge_of_pair
 from dse.plots.reading import _limits_of, explanations_of, scene_of
-from dse.plots.scene import Limit, Pick, Scene
+from dse.plots.scene import Limit, Scene, ShownPick
 from dse.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
 from dse.space import Space
 from dse.spec import ConstraintSpec, parse_spec
@@ -183,7 +183,9 @@ def test_parallel_coordinates_name_what_has_names_and_what_does_not_apply(tmp_pa
             "cost_usd": [3.0, 2.0, 1.0],
         }
     )
-    pick = Pick(("knee",), {"memory": "gddr6_16", "memory_device_bits": 64, "macs": 65536, "tdp_w": 2, "cost_usd": 2})
+    pick = ShownPick(
+        ("knee",), {"memory": "gddr6_16", "memory_device_bits": 64, "macs": 65536, "tdp_w": 2, "cost_usd": 2}
+    )
     scene = Scene(
         "s", ("tdp_w", "cost_usd"), frozenset(), tuple(front.columns[:4]), front, True, front.iloc[:0], (pick,)
     )
@@ -294,7 +296,9 @@ def test_picks_of_one_design_are_drawn_once(stored):
     ids = [pick["id"] for pick in stored.picks]
     scene = scene_of(stored)
     assert len(scene.picks) == len(set(ids))
-    assert Pick(("best_chat.ms_per_token", "nearest_to_targets"), {}).text == "best ms_per_token, nearest to targets"
+    assert (
+        ShownPick(("best_chat.ms_per_token", "nearest_to_targets"), {}).text == "best ms_per_token, nearest to targets"
+    )
     assert set(explanations_of(stored)[0]) == {pick.text for pick in scene.picks}
 
 

@@ -23,7 +23,7 @@ from dse.report.page import _filled, _json
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import designs_of
 from dse.spec import parse_spec
-from dse.terminal.tables import Table as TextTable
+from dse.terminal.tables import TextTable
 
 SWEEP = {
     "name": "small",

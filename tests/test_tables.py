@@ -10,7 +10,7 @@ from rich.console import Console
 import dse.terminal.tables
 from dse.results.outcome import Progress
 from dse.terminal import WIDTH, print_lines, print_table, progress_display
-from dse.terminal.tables import MISSING, Table, cell_text, csv_text, number_text, percent_text, ranges_text
+from dse.terminal.tables import MISSING, TextTable, cell_text, csv_text, number_text, percent_text, ranges_text
 
 
 def test_the_examples_are_true():
@@ -56,13 +56,13 @@ def test_a_table_shows_every_cell_and_keeps_its_width():
     rows = tuple((f"chat_70b.metric_{place}", "token/s", *(number_text(place * 1000.5 + c) for c in range(7)))
                  for place in range(5))  # fmt: skip
     headings = ("", "unit", *(dse.terminal.tables.narrow(f"nearest to targets {c}") for c in range(7)))
-    text = printed(Table("Wide", headings, rows, names=2))
+    text = printed(TextTable("Wide", headings, rows, names=2))
     assert all(cell in text for row in rows for cell in row)
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
 def test_numbers_stand_to_the_right_and_names_to_the_left():
-    text = printed(Table("", ("name", "number"), (("a", "1"), ("long name", "1 000"))))
+    text = printed(TextTable("", ("name", "number"), (("a", "1"), ("long name", "1 000"))))
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     assert lines[2].startswith("a ") and lines[3].startswith("long name ")
     assert lines[2].endswith(" 1") and lines[3].endswith(" 1 000") and len(lines[2]) == len(lines[3])

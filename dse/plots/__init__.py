@@ -59,7 +59,7 @@ def plot_run(
     from dse.plots.reading import explanations_of, scene_of
     from dse.plots.robustness import draw_robustness, has_draws
     from dse.plots.roofline import draw_rooflines
-    from dse.plots.scene import Pick
+    from dse.plots.scene import ShownPick
     from dse.plots.space import draw_hypervolume, draw_pareto_3d, draw_sensitivity
     from dse.plots.style import drawing
     from dse.spec.additions import library_of
@@ -74,7 +74,7 @@ def plot_run(
             paths += draw_parallel(scene, folder, wanted) if "parallel" in chosen else []
         if {"roofline", "breakdown", "floorplan"} & set(chosen) and run.picks:
             picks, baselines = explanations_of(run)
-            name = next(text for text in picks if Pick((chief,), {}).text in text.split(", "))
+            name = next(text for text in picks if ShownPick((chief,), {}).text in text.split(", "))
             paths += draw_rooflines(name, picks[name], baselines, folder, wanted) if "roofline" in chosen else []
             paths += (
                 draw_floorplan(name, picks[name], library_of(run.spec.library), folder, wanted)

@@ -11,7 +11,7 @@ from cost_models.quantities import Metric, metric_of
 from cost_models.table import Table, evenly
 from dse.evaluate import Evaluator
 from dse.explain import Explanation, explain_baseline, explain_designs
-from dse.plots.scene import Limit, Pick, Scene
+from dse.plots.scene import Limit, Scene, ShownPick
 from dse.results.store import StoredRun
 from dse.spec import ConstraintSpec, FixedSpec, Spec
 from dse.terminal.tables import number_text
@@ -55,7 +55,7 @@ def explanations_of(run: StoredRun) -> tuple[dict[str, Explanation], dict[str, E
     designs = {int(pick["id"]): pick["design"] for pick in run.picks}
     named = _names_by_id(run)
     picks = {
-        Pick(names, {}).text: explain_designs(evaluator, Table.from_settings(designs[key]), name=", ".join(names))
+        ShownPick(names, {}).text: explain_designs(evaluator, Table.from_settings(designs[key]), name=", ".join(names))
         for key, names in named.items()
     }
     return picks, {name: explain_baseline(evaluator, name) for name in run.spec.baselines}
@@ -80,9 +80,9 @@ def _names_by_id(run: StoredRun) -> dict[int, tuple[str, ...]]:
     return named
 
 
-def _picks(run: StoredRun) -> tuple[Pick, ...]:
+def _picks(run: StoredRun) -> tuple[ShownPick, ...]:
     values = {int(pick["id"]): {**pick["metrics"], **pick["design"]} for pick in run.picks}
-    return tuple(Pick(names, values[key]) for key, names in _names_by_id(run).items())
+    return tuple(ShownPick(names, values[key]) for key, names in _names_by_id(run).items())
 
 
 def _baselines(run: StoredRun) -> dict[str, dict[str, float]]:

@@ -33,7 +33,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Pick:
+class ShownPick:
     """A design that people look at first.
 
     Attributes:
@@ -85,7 +85,7 @@ class Scene:
     front: pd.DataFrame
     feasible: bool
     others: pd.DataFrame
-    picks: tuple[Pick, ...] = ()
+    picks: tuple[ShownPick, ...] = ()
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     limits: Mapping[str, Sequence[Limit]] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from dse.terminal.tables import Table
+from dse.terminal.tables import TextTable
 
 
 def heading(text: str, level: int = 2) -> str:
@@ -25,7 +25,7 @@ def bullets(lines: Iterable[str]) -> str:
     return f"<ul>{items}</ul>" if items else ""
 
 
-def table(shown: Table, *, with_title: bool = True) -> str:
+def table(shown: TextTable, *, with_title: bool = True) -> str:
     """Return a table that scrolls sideways where it is too wide, its title as caption.
 
     A region that scrolls must be reachable by keyboard, hence the tabindex and the name.

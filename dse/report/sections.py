@@ -15,7 +15,7 @@ from dse.results.store import StoredRun
 from dse.terminal.comparison import comparison_table, overhead_lines, what_they_are
 from dse.terminal.robustness import confidence_lines
 from dse.terminal.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
-from dse.terminal.tables import Table, number_text
+from dse.terminal.tables import TextTable, number_text
 
 MOST_FIGURES = 25
 """Figures of the library that are listed by what they move."""
@@ -85,7 +85,7 @@ def figures_section(figures: Sequence[tuple[str, Figure]], sources: Mapping[str,
     headings = ("figure", "unit", "typical", "low to high", "year", "confidence", "sources")
     counts = {level: sum(figure.confidence == level for _, figure in figures) for level in ("high", "medium", "low")}
     summary = ", ".join(f"{count} of {level} confidence" for level, count in counts.items())
-    listed = markup.table(Table("Figures of the library", headings, rows, names=len(headings)), with_title=False)
+    listed = markup.table(TextTable("Figures of the library", headings, rows, names=len(headings)), with_title=False)
     return markup.paragraph(f"The designs shown depend on {len(rows)} figures of the library: {summary}.") + (
         markup.folded("All of them, with sources", listed)
     )

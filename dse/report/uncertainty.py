@@ -11,7 +11,7 @@ from dse.robustness.files import RobustRun
 from dse.robustness.stored import robust_run
 from dse.spec.additions import library_of
 from dse.terminal.robustness import chances_table, drawn_words, inputs_table, intervals_table
-from dse.terminal.tables import Table, number_text, percent_text
+from dse.terminal.tables import TextTable, number_text, percent_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +67,7 @@ def uncertainty_section(run: StoredRun, found: RobustRun) -> str:
     ])  # fmt: skip
 
 
-def _mattered(found: RobustRun, library: Library) -> Table:
+def _mattered(found: RobustRun, library: Library) -> TextTable:
     """Return the figures that move the analysed design most, by the largest relative swing of any watched metric."""
     largest: dict[str, tuple[float, Any]] = {}
     for swing in found.swings:
@@ -86,4 +86,4 @@ def _mattered(found: RobustRun, library: Library) -> Table:
     headings = ("figure", "unit", "low", "typical", "high", "confidence", "moves most, low to high", "sources")
     design, pick = found.subject
     title = f"Numbers of the library that mattered for {pick.replace('_', ' ')} (design {design})"
-    return Table(title, headings, tuple(rows), names=2)
+    return TextTable(title, headings, tuple(rows), names=2)

@@ -39,7 +39,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class MarginTable:
     """One condition, worked out for every combination of the groups of parameters that it depends on.
 
     Attributes:
@@ -127,7 +127,7 @@ class Tables:
 
     # -- making ---------------------------------------------------------------------------------------------------
 
-    def _worth_it(self) -> Iterator[Table]:
+    def _worth_it(self) -> Iterator[MarginTable]:
         """Yield the conditions of few parameters that some combination breaks."""
         total = math.prod(self._sizes)
         for label, groups in self._dependence().items():
@@ -137,7 +137,7 @@ class Tables:
                 continue
             margins = self._worked_out(label, groups, sizes, count)
             if (margins < 0).any():
-                yield Table(label, groups, sizes, margins)
+                yield MarginTable(label, groups, sizes, margins)
 
     def _dependence(self) -> dict[str, tuple[int, ...]]:
         """Return the groups that each condition depends on."""

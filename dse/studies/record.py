@@ -15,7 +15,7 @@ from dse.evaluate import Evaluator
 from dse.plots.lines import Lines
 from dse.results.store import StoredRun
 from dse.spec import Spec
-from dse.terminal.tables import Table
+from dse.terminal.tables import TextTable
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Study:
     sections: Callable[[Context], list[Section]]
 
 
-def markdown(table: Table) -> str:
+def markdown(table: TextTable) -> str:
     """Return a table of the terminal as Markdown."""
 
     def cell(text: str) -> str:

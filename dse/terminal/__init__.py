@@ -15,7 +15,7 @@ from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dse.terminal.tables import Lines, Part, Table, number_text, percent_text
+from dse.terminal.tables import Lines, Part, TextTable, number_text, percent_text
 
 if TYPE_CHECKING:
     from dse.results.outcome import Progress
@@ -40,7 +40,7 @@ def console() -> Console:
     return Console(width=WIDTH if piped else None, highlight=False, soft_wrap=False, emoji=False, markup=False)
 
 
-def print_table(out: Console, table: Table) -> None:
+def print_table(out: Console, table: TextTable) -> None:
     """Print a table."""
     drawn = RichTable(
         *(
@@ -71,7 +71,7 @@ def print_parts(out: Console, parts: Iterable[Part]) -> None:
     """Print tables, lines and text, one after the other."""
     for part in parts:
         match part:
-            case Table():
+            case TextTable():
                 print_table(out, part)
             case Lines():
                 print_lines(out, list(part.lines), heading=part.heading)

@@ -6,7 +6,7 @@ from dse.audit import Audit
 from dse.audit.page import claimed_words, finding_words, rates_words, settling_words
 from dse.audit.plain import VERDICT_COLUMNS, verdict_row
 from dse.terminal.relaxation import explanation_parts
-from dse.terminal.tables import Lines, Part, Rows, Table, number_text
+from dse.terminal.tables import Lines, Part, Rows, TextTable, number_text
 
 
 def audit_parts(found: Audit) -> list[Part]:
@@ -20,7 +20,7 @@ def audit_parts(found: Audit) -> list[Part]:
             f"{joint.subject}: {number_text(joint.found)} of {number_text(joint.searched)} designs satisfy every claim"
         )
         rows = tuple((extent.name, extent.text) for extent in joint.extents)
-        parts.append(Table(heading, ("quantity", "values in the set"), rows, names=2))
+        parts.append(TextTable(heading, ("quantity", "values in the set"), rows, names=2))
         if not joint.found and joint.why_none is not None:
             parts += explanation_parts(joint.why_none, found.case.spec)
         elif joint.found:
@@ -34,7 +34,7 @@ def verdict_rows(found: Audit) -> Rows:
     return VERDICT_COLUMNS, [[row[name] for name in VERDICT_COLUMNS] for row in rows]
 
 
-def verdicts_table(found: Audit) -> Table:
+def verdicts_table(found: Audit) -> TextTable:
     """Return the verdicts on known machines."""
     rows = tuple(
         (
@@ -47,6 +47,6 @@ def verdicts_table(found: Audit) -> Table:
         )
         for verdict in found.verdicts
     )
-    return Table(
+    return TextTable(
         "Known machines", ("machine", "metric", "claimed", "predicted", "90 % interval", "verdict"), rows, names=2
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.require.bandwidth_limit import DieBandwidth
-from dse.terminal.tables import Lines, Part, Table, number_text, percent_text
+from dse.terminal.tables import Lines, Part, TextTable, number_text, percent_text
 
 _HEADINGS = (
     "memory", "die\nmm²", "units", "bound by", "peak\nGB/s", "P10\nGB/s", "P90\nGB/s", "delivered\nGB/s",
@@ -28,4 +28,4 @@ def bandwidth_parts(rows: Sequence[DieBandwidth]) -> list[Part]:
         "sides: whole PHYs along the die's edge; package: balls; interposer: room beside the die",
         "edge and balls are assumptions of low confidence: dse library figure floorplan, dse library figure package",
     ]
-    return [Table("The most memory bandwidth that one die can have", _HEADINGS, cells), Lines(notes)]
+    return [TextTable("The most memory bandwidth that one die can have", _HEADINGS, cells), Lines(notes)]

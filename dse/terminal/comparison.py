@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from dse.compare import MEASURES, Comparison, Entry, Measure
-from dse.terminal.tables import Lines, Part, Rows, Table, narrow, number_text, percent_text, ratio_text
+from dse.terminal.tables import Lines, Part, Rows, TextTable, narrow, number_text, percent_text, ratio_text
 
 
 def comparison_parts(comparisons: Sequence[Comparison], *, short: bool = False) -> list[Part]:
@@ -47,7 +47,7 @@ def comparison_rows(comparisons: Sequence[Comparison]) -> Rows:
     return ["workload", "name", "kind", "what", *headings, *(f"{name} over {reference}" for name in ratios)], rows
 
 
-def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Table:
+def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> TextTable:
     """Return designs and baselines on one workload: a column each, a row per measure.
 
     Args:
@@ -61,7 +61,7 @@ def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Ta
     title = f"{comparison.workload}: designs and baselines, all chips together"
     if with_ratios and comparison.reference is not None:
         title += f" (in brackets: over that of {comparison.reference})"
-    return Table(title, ("", "unit", *map(narrow, (entry.name for entry in comparison.entries))), rows, names=2)
+    return TextTable(title, ("", "unit", *map(narrow, (entry.name for entry in comparison.entries))), rows, names=2)
 
 
 def _compared(entry: Entry, measure: Measure, with_ratio: bool) -> str:
@@ -70,7 +70,7 @@ def _compared(entry: Entry, measure: Measure, with_ratio: bool) -> str:
     return f"{text} ({ratio_text(ratio)})" if with_ratio and not math.isnan(ratio) and ratio != 1 else text
 
 
-def ratio_table(comparison: Comparison) -> Table | None:
+def ratio_table(comparison: Comparison) -> TextTable | None:
     """Return values as ratios to those of the first baseline; None where there is none, or it runs nothing."""
     others = [entry for entry in comparison.entries if entry.name != comparison.reference]
     if all(math.isnan(ratio) for entry in others for ratio in entry.ratios.values()):
@@ -81,7 +81,7 @@ def ratio_table(comparison: Comparison) -> Table | None:
         if measure.in_ratio
     )
     names = map(narrow, (entry.name for entry in others))
-    return Table(f"{comparison.workload}: value over that of {comparison.reference}", ("", *names), rows)
+    return TextTable(f"{comparison.workload}: value over that of {comparison.reference}", ("", *names), rows)
 
 
 def what_they_are(comparison: Comparison) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cost_models.codes.codecs import Compressed
 from cost_models.codes.lanes import block_correlation
-from dse.terminal.tables import Lines, Part, Table, number_text
+from dse.terminal.tables import Lines, Part, TextTable, number_text
 
 
 def compression_parts(found: Sequence[Compressed], weights: NDArray[Any], name: str, block: int) -> list[Part]:
@@ -44,7 +44,7 @@ def tensor_lines(weights: NDArray[Any], block: int) -> list[str]:
     return lines
 
 
-def codes_table(found: Sequence[Compressed]) -> Table:
+def codes_table(found: Sequence[Compressed]) -> TextTable:
     """Return what every format stores, a row each."""
     headings = (
         "format", "zeros\n%", "stored\nbit", "scales\nbit", "entropy\nbit", "share\n%", "XOR hit\n%", "error\n%",
@@ -65,4 +65,4 @@ def codes_table(found: Sequence[Compressed]) -> Table:
         )
         for one in found
     )
-    return Table("", headings, rows)
+    return TextTable("", headings, rows)

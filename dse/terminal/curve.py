@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.explain.curve import COLUMNS, Curve
-from dse.terminal.tables import Rows, Table, number_text
+from dse.terminal.tables import Rows, TextTable, number_text
 
 
 def curve_rows(curves: Sequence[Curve]) -> Rows:
@@ -24,7 +24,7 @@ def curve_rows(curves: Sequence[Curve]) -> Rows:
     ]
 
 
-def curve_table(curve: Curve) -> Table:
+def curve_table(curve: Curve) -> TextTable:
     """Return a curve at every power of two and at its largest batch within limits."""
     shown = [p for p in curve.points if p.batch & (p.batch - 1) == 0 or p.batch == curve.max_batch]
     rows = tuple(
@@ -47,4 +47,4 @@ def curve_table(curve: Curve) -> Table:
         "batch", "per user\ntoken/s", "step\nms", "decode\ntoken/s", "end to end\ntoken/s", "TTFT\nms", "decode\nW",
         "token/J", "within",
     )  # fmt: skip
-    return Table(title, headings, rows)
+    return TextTable(title, headings, rows)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dse.differences import Difference
-from dse.terminal.tables import Lines, Part, Rows, Table
+from dse.terminal.tables import Lines, Part, Rows, TextTable
 
 SHOWN = 60
 """Characters of a value that are shown."""
@@ -19,7 +19,7 @@ def difference_parts(runs: Sequence[Path], found: Sequence[Difference]) -> list[
         return [head, Lines(["the same sweep, library, versions, counts and front"])]
     headings, rows = difference_rows(found)
     shortened = tuple((str(section), str(what), *map(_short, values)) for section, what, *values in rows)
-    return [head, Table("What differs", tuple(headings), shortened, names=4)]
+    return [head, TextTable("What differs", tuple(headings), shortened, names=4)]
 
 
 def difference_rows(found: Sequence[Difference]) -> Rows:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cost_models.quantities import Metric, describe
 from dse.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
-from dse.terminal.tables import Lines, Part, Rows, Table, number_text, percent_text
+from dse.terminal.tables import Lines, Part, Rows, TextTable, number_text, percent_text
 
 _UNITS = {"mm2": "mm²", "w": "W", "usd": "USD", "mm": "mm", "gib": "GiB", "ms": "ms", "j": "J"}
 _PER_MM2 = "_w_per_mm2"
@@ -79,7 +79,7 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
     return lines
 
 
-def operator_table(title: str, table: PassTable) -> Table:
+def operator_table(title: str, table: PassTable) -> TextTable:
     """Return one row per operator, what lies outside them, and the total."""
     headings = ("operator", "times", "ms", "share\n%", "bound by", "MB", "GMAC", "op/byte", "% of\nroofline")
     rows = [_operator_cells(row) for row in table.operators]
@@ -91,7 +91,7 @@ def operator_table(title: str, table: PassTable) -> Table:
             number_text(2 * macs / moved if moved else math.nan), percent_text(table.bound_ms / table.ms),
         )
     )  # fmt: skip
-    return Table(title, headings, tuple(rows))
+    return TextTable(title, headings, tuple(rows))
 
 
 def _operator_cells(row: OperatorRow) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def _operator_cells(row: OperatorRow) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def spent_table(table: WorkloadTable) -> Table:
+def spent_table(table: WorkloadTable) -> TextTable:
     """Return the time of both passes by what was waited for."""
     rows = [
         (
@@ -114,10 +114,10 @@ def spent_table(table: WorkloadTable) -> Table:
         for cause, decode, prefill in _paired(table.decode.spent_ms, table.prefill.spent_ms)
     ]  # fmt: skip
     total = ("total", number_text(table.decode.ms), "100", number_text(table.prefill.ms), "100")
-    return Table("Time by what it waits for", ("", "decode\nms", "%", "prefill\nms", "%"), (*rows, total))
+    return TextTable("Time by what it waits for", ("", "decode\nms", "%", "prefill\nms", "%"), (*rows, total))
 
 
-def energy_table(table: WorkloadTable) -> Table:
+def energy_table(table: WorkloadTable) -> TextTable:
     """Return energy and power of both passes by cause, all boards."""
     decode, prefill = table.decode, table.prefill
     rows = [
@@ -135,10 +135,10 @@ def energy_table(table: WorkloadTable) -> Table:
         )
     )  # fmt: skip
     headings = ("", "decode step\nJ", "\nW", "\n%", "prefill\nJ", "\nW", "\n%")
-    return Table("Energy and power of all boards", headings, tuple(rows))
+    return TextTable("Energy and power of all boards", headings, tuple(rows))
 
 
-def memory_table(table: WorkloadTable) -> Table:
+def memory_table(table: WorkloadTable) -> TextTable:
     """Return what the workload holds in memory, and what the fullest chip has left."""
     chips = float(table.settings["chips"])
     rows = [(_people(part), number_text(gib), "") for part, gib in table.memory_gib.items()]
@@ -146,39 +146,39 @@ def memory_table(table: WorkloadTable) -> Table:
     rows.append(("total of all chips", number_text(total), ""))
     rows.append(("fullest chip", number_text(table.fullest_gib), percent_text(table.fullest_gib / table.capacity_gib)))
     rows.append(("capacity of one chip", number_text(table.capacity_gib), "100"))
-    return Table(f"Memory on {number_text(chips)} chip(s)", ("", "GiB", "% of a chip"), tuple(rows))
+    return TextTable(f"Memory on {number_text(chips)} chip(s)", ("", "GiB", "% of a chip"), tuple(rows))
 
 
-def block_table(total: str, blocks: Mapping[str, float]) -> Table:
+def block_table(total: str, blocks: Mapping[str, float]) -> TextTable:
     """Return the blocks of an amount, the largest first, and their sum."""
     whole = sum(blocks.values())
     ordered = sorted(blocks.items(), key=lambda item: -item[1])
     rows = [(_people(name), number_text(amount), percent_text(amount / whole)) for name, amount in ordered if amount]
-    return Table(
+    return TextTable(
         _BLOCK_TITLES.get(total, total), ("", _unit_of_name(total), "%"), (*rows, ("total", number_text(whole), "100"))
     )
 
 
-def limit_table(explanation: Explanation) -> Table:
+def limit_table(explanation: Explanation) -> TextTable:
     """Return what every physical limit allows and what the design uses of it."""
     rows = [
         (_people(name), _unit_of_name(name), number_text(row.used), number_text(row.allowed), percent_text(row.margin))
         for name, row in explanation.limits.items()
     ]
-    return Table("Limits", ("", "unit", "used", "allowed", "margin %"), tuple(rows))
+    return TextTable("Limits", ("", "unit", "used", "allowed", "margin %"), tuple(rows))
 
 
-def margin_table(explanation: Explanation) -> Table:
+def margin_table(explanation: Explanation) -> TextTable:
     """Return the margin of every limit, memory and constraint, the tightest first."""
     ordered = sorted(explanation.margins.items(), key=lambda item: (item[1], item[0]))
     rows = [(label, percent_text(margin), "met" if margin >= 0 else "MISSED") for label, margin in ordered]
-    return Table("Margins", ("", "margin %", ""), tuple(rows))
+    return TextTable("Margins", ("", "margin %", ""), tuple(rows))
 
 
-def metric_table(metrics: Mapping[str, float], described: Mapping[str, Metric], title: str) -> Table:
+def metric_table(metrics: Mapping[str, float], described: Mapping[str, Metric], title: str) -> TextTable:
     """Return metrics with unit and meaning."""
     rows = [(name, number_text(value), described[name].unit) for name, value in metrics.items()]
-    return Table(title, ("", "", "unit"), tuple(rows))
+    return TextTable(title, ("", "", "unit"), tuple(rows))
 
 
 def _paired(first: Mapping[str, float], second: Mapping[str, float]) -> list[tuple[str, float, float]]:

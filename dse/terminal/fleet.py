@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.fleet import FleetRow
-from dse.terminal.tables import MISSING, Lines, Part, Table, number_text
+from dse.terminal.tables import MISSING, Lines, Part, TextTable, number_text
 
 _HEADINGS = (
     "fleet of", "boards", "token/s", "boards\nUSD", "boards\nKRW", "at the wall\nkW", "ownership\nUSD/year",
@@ -31,7 +31,7 @@ def fleet_parts(rows: Sequence[FleetRow], target: str, krw_per_usd: float) -> li
             for row in rows
             if row.workload == workload
         )
-        parts.append(Table(f"{workload}: fleets for {target}", _HEADINGS, cells))
+        parts.append(TextTable(f"{workload}: fleets for {target}", _HEADINGS, cells))
     notes = [
         f"{number_text(krw_per_usd)} KRW per USD; whole groups of boards; ownership counts hosts, building and "
         "electricity",

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Figure, Library, Support
-from dse.terminal.tables import Lines, Part, Rows, Table, cell_text
+from dse.terminal.tables import Lines, Part, Rows, TextTable, cell_text
 
 SECTIONS = (
     "chips",
@@ -60,9 +60,9 @@ class Sheet:
     headings: tuple[str, ...]
     cells: Sequence[Sequence[Any]]
 
-    def table(self) -> Table:
+    def table(self) -> TextTable:
         """Return the sheet for people."""
-        return Table(self.title, self.headings, tuple(tuple(_cell(value) for value in row) for row in self.cells))
+        return TextTable(self.title, self.headings, tuple(tuple(_cell(value) for value in row) for row in self.cells))
 
     def rows(self) -> Rows:
         """Return the sheet for programs, lists in one cell."""

@@ -8,7 +8,7 @@ from typing import Any
 from cost_models.quantities import describe
 from dse.relaxation import Explanation, Relaxation
 from dse.spec import Spec
-from dse.terminal.tables import Lines, Part, Table, cell_text, number_text, percent_text
+from dse.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
 
 MOST_ROWS = 8
 """Relaxations and axes that are shown; the run directory has them all."""
@@ -38,7 +38,7 @@ def explanation_parts(why: Explanation, spec: Spec) -> list[Part]:
     return parts
 
 
-def stored_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def stored_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
     """Return the relaxations and widenings of a stored run."""
     cells = tuple(
         (
@@ -52,10 +52,10 @@ def stored_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         for row in rows
     )
     headings = ("what gives", "which", "to", "by %", "feasible then", "argument")
-    return Table("What would make it feasible", headings, cells, names=2)
+    return TextTable("What would make it feasible", headings, cells, names=2)
 
 
-def relaxations_table(why: Explanation, spec: Spec) -> Table:
+def relaxations_table(why: Explanation, spec: Spec) -> TextTable:
     """Return the smallest relaxations, each with the design that proves it."""
     rows = tuple(
         (
@@ -65,7 +65,9 @@ def relaxations_table(why: Explanation, spec: Spec) -> Table:
         )
         for relaxation in why.relaxations[:MOST_ROWS]
     )
-    return Table("The least that constraints must give", ("constraint", "by at\nmost %", "design that proves it"), rows)
+    return TextTable(
+        "The least that constraints must give", ("constraint", "by at\nmost %", "design that proves it"), rows
+    )
 
 
 def _bound_words(relaxation: Relaxation, spec: Spec) -> list[str]:
@@ -76,7 +78,7 @@ def _bound_words(relaxation: Relaxation, spec: Spec) -> list[str]:
     return words
 
 
-def widenings_table(why: Explanation) -> Table:
+def widenings_table(why: Explanation) -> TextTable:
     """Return what each axis does when it alone is widened."""
     rows = tuple(
         (
@@ -89,4 +91,4 @@ def widenings_table(why: Explanation) -> Table:
         for widening in why.widenings[:MOST_ROWS]
     )
     headings = ("axis", "to", "feasible", "misses then\n%", "misses now\n%")
-    return Table("Axes that help when widened alone, the rest kept", headings, rows)
+    return TextTable("Axes that help when widened alone, the rest kept", headings, rows)

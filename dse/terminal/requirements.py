@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cost_models.quantities import describe
 from dse.require import VIOLATION, Change, Requirements
 from dse.spec import Spec
-from dse.terminal.tables import Rows, Table, cell_text, number_text, percent_text
+from dse.terminal.tables import Rows, TextTable, cell_text, number_text, percent_text
 
 _NEED_COLUMNS = (
     "weight_format", "stored_bits", "kv_bits", "bandwidth_gbps", "bandwidth_stack_gbps", "tflops", "tflops_stack",
@@ -49,7 +49,7 @@ def summary_lines(found: Requirements) -> list[str]:
     return lines
 
 
-def needs_table(found: Requirements) -> Table:
+def needs_table(found: Requirements) -> TextTable:
     """Return the least bandwidth, arithmetic and capacity per pair of formats."""
     rows = tuple(
         (
@@ -70,10 +70,10 @@ def needs_table(found: Requirements) -> Table:
         "weights", "bit", "KV\nbit", "bandwidth\nGB/s", "with stack\nGB/s", "arithmetic\nTFLOP/s",
         "with stack\nTFLOP/s", "memory\nGiB", "worst ppl\nratio", "allowed",
     )  # fmt: skip
-    return Table("Least of each, the others for free, by how weights and KV cache are stored", headings, rows)
+    return TextTable("Least of each, the others for free, by how weights and KV cache are stored", headings, rows)
 
 
-def options_table(found: Requirements) -> Table:
+def options_table(found: Requirements) -> TextTable:
     """Return the memories that can deliver the chosen need."""
     rows = tuple(
         (
@@ -98,10 +98,10 @@ def options_table(found: Requirements) -> Table:
     )  # fmt: skip
     need = found.chosen
     title = f"What can deliver that ({need.weight_format}, {number_text(need.kv_bits)}-bit KV), edge of the largest die"
-    return Table(title, headings, rows)
+    return TextTable(title, headings, rows)
 
 
-def sized_table(found: Requirements) -> Table:
+def sized_table(found: Requirements) -> TextTable:
     """Return the best design of each memory grade with what it misses or has to spare."""
     rows = []
     for design in found.sized:
@@ -112,12 +112,12 @@ def sized_table(found: Requirements) -> Table:
         lines += [f"{percent_text(margin)} % to spare: {label}" for label, margin in ([] if missed else tight)]
         settings = ", ".join(f"{name} {cell_text(value)}" for name, value in design.design.items() if name != "memory")
         rows.append((design.memory, "yes" if design.feasible else "NO", "\n".join(lines), settings))
-    return Table(
+    return TextTable(
         "Best design per memory, sized within the space", ("memory", "meets all", "slack", "design"), tuple(rows)
     )
 
 
-def changes_table(changes: Sequence[Change], title: str, spec: Spec) -> Table:
+def changes_table(changes: Sequence[Change], title: str, spec: Spec) -> TextTable:
     """Return changes with what they bring and what they cost."""
     rows = []
     for change in changes:
@@ -138,7 +138,7 @@ def changes_table(changes: Sequence[Change], title: str, spec: Spec) -> Table:
             )
         )
     headings = ("goal", "unit", "change", "now", "then", "gain\n%", "costs", "meets all")
-    return Table(title, headings, tuple(rows), names=3)
+    return TextTable(title, headings, tuple(rows), names=3)
 
 
 def _relative(before: float, after: float) -> str:

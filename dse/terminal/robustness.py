@@ -13,7 +13,7 @@ from dse.robustness.confidence import WeakPoint, weak_points
 from dse.robustness.files import RobustRun
 from dse.robustness.stored import watched
 from dse.spec import Spec
-from dse.terminal.tables import Table, number_text, percent_text
+from dse.terminal.tables import TextTable, number_text, percent_text
 
 MOST_INPUTS = 10
 """Inputs of each metric that the table shows."""
@@ -34,7 +34,7 @@ def drawn_words(run: RobustRun) -> list[str]:
     ]
 
 
-def intervals_table(run: RobustRun, spec: Spec) -> Table:
+def intervals_table(run: RobustRun, spec: Spec) -> TextTable:
     """Return the picks with their intervals: what the sweep asks for, and area, power, cost and price."""
     found, rows = run.found, []
     shown = list(dict.fromkeys([*watched(spec), "die_mm2", "tdp_w", "cost_usd", "price_usd"]))
@@ -47,13 +47,13 @@ def intervals_table(run: RobustRun, spec: Spec) -> Table:
             head = f"{', '.join(run.names[design])} ({design})" if index == 0 else ""
             numbers = (number_text(float(value)) for value in (typical, low, middle, high))
             rows.append((head, metric, describe(metric, spec.metrics).unit, *numbers))
-    return Table(
+    return TextTable(
         "What the picks are worth under the draws", ("pick (id)", "metric", "unit", "typical", "P10", "P50", "P90"),
         tuple(rows), names=3,
     )  # fmt: skip
 
 
-def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> Table:
+def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
     """Return the designs by their chance to meet every target, picks always among them."""
     found = run.found
     order = np.lexsort((np.asarray(run.ids), -found.nondominated_share, -found.p_meets_all))
@@ -72,10 +72,10 @@ def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> Table:
         ))  # fmt: skip
     headings = ("id", "design", "meets all\n% of draws", "undominated\n% of draws", "hardest target")
     medians = tuple(f"{one.metric}\nP50 {describe(one.metric, spec.metrics).unit}" for one in spec.objectives)
-    return Table("Chances", (*headings, *medians), tuple(rows), names=2)
+    return TextTable("Chances", (*headings, *medians), tuple(rows), names=2)
 
 
-def inputs_table(run: RobustRun) -> Table:
+def inputs_table(run: RobustRun) -> TextTable:
     """Return what moves the analysed pick most, metric by metric."""
     rows, counts = [], Counter[str]()
     for swing in run.swings:
@@ -91,7 +91,7 @@ def inputs_table(run: RobustRun) -> Table:
         ))  # fmt: skip
     design, pick = run.subject
     headings = ("metric", "figure", "at its low", "typical", "at its high", "variance\n% alone", "confidence")
-    return Table(f"What moves {pick} (design {design}) most, one at a time", headings, tuple(rows), names=2)
+    return TextTable(f"What moves {pick} (design {design}) most, one at a time", headings, tuple(rows), names=2)
 
 
 def confidence_lines(run: StoredRun, at_most: int = 4) -> list[str]:

@@ -11,7 +11,7 @@ from cost_models.quantities import MEETS_ALL, describe
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.spec import Spec
-from dse.terminal.tables import MISSING, Table, cell_text, narrow, number_text, percent_text, ranges_text
+from dse.terminal.tables import MISSING, TextTable, cell_text, narrow, number_text, percent_text, ranges_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +106,7 @@ def named_workloads(spec: Spec) -> set[str]:
     return named or set(spec.workloads)
 
 
-def picks_table(run: StoredRun) -> Table:
+def picks_table(run: StoredRun) -> TextTable:
     """Return the picks side by side: a column each, a row per parameter that varies and metric that matters."""
     columns: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
     for pick in run.picks:
@@ -117,7 +117,7 @@ def picks_table(run: StoredRun) -> Table:
     for name in [*dict.fromkeys([*CORE, *varying(run.spec)]), *shown_metrics(run.spec)]:
         cells = [cell_text(value[name]) if name in value else "-" for value in values]
         rows.append((name, describe(name, run.spec.metrics).unit, *cells))
-    return Table("Picks", ("", "unit", *(",\n".join(names) for names, _ in columns.values())), tuple(rows))
+    return TextTable("Picks", ("", "unit", *(",\n".join(names) for names, _ in columns.values())), tuple(rows))
 
 
 def pick_words(name: str, spec: Spec) -> str:
@@ -130,7 +130,7 @@ def pick_words(name: str, spec: Spec) -> str:
     return f"best {bare if alone else metric}"
 
 
-def misses_table(run: StoredRun, count: int = 5) -> Table:
+def misses_table(run: StoredRun, count: int = 5) -> TextTable:
     """Return the infeasible designs that miss by least, and what they miss."""
     table = run.designs
     if run.spec.chances and run.manifest["counts"]["feasible"] and MEETS_ALL in table:
@@ -144,10 +144,10 @@ def misses_table(run: StoredRun, count: int = 5) -> Table:
             f"{name.removeprefix(MARGIN_PREFIX)} by {percent_text(-row[name])} %" for name in margins if row[name] < 0
         ]
         rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", _parameters_text(row, axes)))
-    return Table("Nearest misses", ("design", "misses", "parameters"), tuple(rows))
+    return TextTable("Nearest misses", ("design", "misses", "parameters"), tuple(rows))
 
 
-def _chances_missed(run: StoredRun, count: int) -> Table:
+def _chances_missed(run: StoredRun, count: int) -> TextTable:
     """Return the designs with the best chance to meet everything, none of which has the chance asked for."""
     table = run.designs
     known = table[table["feasible"].astype(bool) & table[MEETS_ALL].notna()]
@@ -157,14 +157,14 @@ def _chances_missed(run: StoredRun, count: int) -> Table:
         for _, row in known.sort_values([MEETS_ALL, "id"], ascending=[False, True]).head(count).iterrows()
     ]
     title = "Nearest misses: met at the typical figures, not often enough"
-    return Table(title, ("design", "misses", "parameters"), tuple(rows))
+    return TextTable(title, ("design", "misses", "parameters"), tuple(rows))
 
 
 def _absent(value: object) -> bool:
     return value is None or (isinstance(value, float) and value != value)
 
 
-def constraints_table(run: StoredRun) -> Table:
+def constraints_table(run: StoredRun) -> TextTable:
     """Return what binds, the most violated constraint first; what no design violates is in ``constraints.csv``."""
     table = run.constraints.sort_values("violated", ascending=False, kind="stable")
     table = table[table["violated"] > 0]
@@ -185,14 +185,14 @@ def constraints_table(run: StoredRun) -> Table:
         "best margin\n%",
         "least margin of\na feasible one, %",
     )
-    return Table("What binds", headings, rows)
+    return TextTable("What binds", headings, rows)
 
 
 def _signed_percent(margin: float) -> str:
     return MISSING if margin != margin else f"{100 * margin + 0.0:+.1f}".replace("-0.0", "+0.0")
 
 
-def axes_table(run: StoredRun) -> Table:
+def axes_table(run: StoredRun) -> TextTable:
     """Return for every axis the values that survive every constraint, and what removes the others.
 
     What removes a value is what the nearest of its designs still breaks; ``axes.csv`` counts all of them.
@@ -212,7 +212,7 @@ def axes_table(run: StoredRun) -> Table:
         survives = "all" if len(alive) == len(records) else _values_text(records, alive) if alive else "none"
         rows.append((str(axis), survives, "\n".join(reasons)))
     headings = ("axis", "survives", "removed by, and by how much the nearest design misses it")
-    return Table("Which values survive, and what removes the others", headings, tuple(rows))
+    return TextTable("Which values survive, and what removes the others", headings, tuple(rows))
 
 
 def _missed(record: Mapping[Any, Any]) -> dict[str, float]:
@@ -255,7 +255,7 @@ def _first_number(*values: float) -> float:
     return next(float(value) for value in values if not math.isnan(float(value)))
 
 
-def front_table(run: StoredRun, top: int | None = None) -> Table:
+def front_table(run: StoredRun, top: int | None = None) -> TextTable:
     """Return the front by its first objective: what varies, the objectives and the ever interesting metrics.
 
     Args:
@@ -274,7 +274,7 @@ def front_table(run: StoredRun, top: int | None = None) -> Table:
     rest = f" (first {len(shown)} of {len(front)})" if len(shown) < len(front) else ""
     units = [describe(name, run.spec.metrics).unit for name in metrics]
     headings = ("design", "parameters", *(narrow(f"{name}, {unit}") for name, unit in zip(metrics, units, strict=True)))
-    return Table(f"Front{rest}", headings, rows, names=2)
+    return TextTable(f"Front{rest}", headings, rows, names=2)
 
 
 def _parameters_text(row: Any, names: Sequence[str]) -> str:

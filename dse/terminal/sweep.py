@@ -17,7 +17,7 @@ from dse.space import Space, SpaceParameter
 from dse.spec import Spec
 from dse.spec.search import OWN_SAMPLERS
 from dse.terminal.summary import asked, shown_metrics
-from dse.terminal.tables import Lines, Part, Table, cell_text, number_text
+from dse.terminal.tables import Lines, Part, TextTable, cell_text, number_text
 
 FEW = 12
 """Values of a parameter that are written out."""
@@ -80,7 +80,7 @@ def _duration(seconds: float) -> str:
     return f"{number_text(max(seconds, 1.0), 2)} s"
 
 
-def parameters_table(space: Space, spec: Spec) -> Table:
+def parameters_table(space: Space, spec: Spec) -> TextTable:
     """Return what varies, and over which values."""
     rows = [
         (name, describe(name, spec.metrics).unit, *_values_words(space, parameter, index))
@@ -89,7 +89,7 @@ def parameters_table(space: Space, spec: Spec) -> Table:
         for index in range(len(parameter.alternatives))
     ]
     headings = ("parameter", "unit", "values", "how many", "when")
-    return Table("What varies", headings, tuple((*row[:3], row[3], row[4]) for row in rows))
+    return TextTable("What varies", headings, tuple((*row[:3], row[3], row[4]) for row in rows))
 
 
 def _conditions(space: Space, name: str, values: FloatArray) -> str:
@@ -113,7 +113,7 @@ def _values_words(space: Space, parameter: SpaceParameter, index: int) -> tuple[
     return f"{number_text(levels.min())} to {number_text(levels.max())}", str(len(levels)), when
 
 
-def design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> Table:
+def design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> TextTable:
     """Return the default design and the baselines side by side."""
     sides = {"default design": {name: float(value[0]) for name, value in judged.metrics.items()}, **evaluator.baselines}
     rows = [
@@ -121,7 +121,7 @@ def design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> Table:
         for name in [*shown_metrics(spec), *_headline(spec)]
         if name in judged.metrics
     ]
-    return Table(
+    return TextTable(
         "The default design and the baselines, one chip's area, power and price",
         ("", "unit", *sides),
         tuple(dict.fromkeys(rows)),
@@ -134,10 +134,10 @@ def _headline(spec: Spec) -> list[str]:
     ]
 
 
-def margins_table(judged: Evaluation) -> Table:
+def margins_table(judged: Evaluation) -> TextTable:
     """Return how a design stands to every limit and constraint."""
     rows = tuple(
         (name, f"{100 * float(margin[0]):+.1f}", "yes" if margin[0] >= 0 else "NO")
         for name, margin in judged.margins.items()
     )
-    return Table("Does the default design meet the limits?", ("limit", "margin\n%", "met"), rows)
+    return TextTable("Does the default design meet the limits?", ("limit", "margin\n%", "met"), rows)

@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"([<>] )?[-+]?[0-9][0-9 .]*(e[-+]?[0-9]+)?x?|-?inf|n/a|-?|
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Text in rows and columns.
 
     Attributes:
@@ -49,7 +49,7 @@ class Lines:
     heading: str = ""
 
 
-Part = Table | Lines | str
+Part = TextTable | Lines | str
 """What people are shown is a sequence of these; text alone is laid out already."""
 
 
