@@ -28,6 +28,7 @@ from dse.cli import GROUPS
 from dse.errors import SpecError
 from dse.spec import load_spec, parse_spec
 from dse.spec.schema import sweep_schema
+from tests.cli import call
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.docs
@@ -65,7 +66,7 @@ def test_what_a_page_shows_is_true(page, folder):
     for language, content in blocks(page):
         if language == "sh":
             for line in content.replace("\\\n", " ").splitlines():
-                command_runs(line, folder)
+                command_runs(line)
         elif language == "python":
             exec(compile(content, f"{page.name}", "exec"), names)
         elif language in ("yaml", "json"):
@@ -74,7 +75,7 @@ def test_what_a_page_shows_is_true(page, folder):
             assert language in SHOWN, f"a block of {language} is not checked"
 
 
-def command_runs(line, folder):
+def command_runs(line):
     expected = int(found[1]) if (found := re.search(r"# exit status (\d+)", line)) else 0
     words = shlex.split(line, comments=True)
     if not words:
@@ -92,11 +93,8 @@ def command_runs(line, folder):
         assert (ROOT / words[1]).is_file(), line
         return
     assert words[0] in ("dse", ".venv/bin/dse"), f"{line!r} is not a command that is checked"
-    program = "import sys; sys.argv[0] = 'dse'; from dse.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words[1:]], cwd=folder, env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == expected, f"{line}\n{done.stdout[-800:]}\n{done.stderr[-2000:]}"
+    status, out, err = call(*words[1:])
+    assert status == expected, f"{line}\n{out[-800:]}\n{err[-2000:]}"
 
 
 def environment():
