@@ -59,25 +59,23 @@ wheel: $(INSTALLED)
 	$(BIN)/uv pip install --quiet --python $(VENV)/wheel/bin/python --constraint constraints.txt dist/*.whl
 	$(VENV)/wheel/bin/python tests/wheel/try_wheel.py
 
-# The tests that go through every library whose version has a bound: every command, every sampler, the schema, the units.
-BOUNDED := $(addprefix tests/test_,front.py new_and_schema.py samplers.py units.py user_library.py commands.py)
-ELSEWHERE := $(SPREAD) -m 'not browser and not docs and not torch'
+ELSEWHERE := not browser and not docs and not torch
 
 newest: newest-installed
-	$(VENV)/newest/bin/python -m pytest $(ELSEWHERE)
+	$(VENV)/newest/bin/python -m pytest $(SPREAD) -m '$(ELSEWHERE)'
 
 newest-quick: newest-installed
-	$(VENV)/newest/bin/python -m pytest $(ELSEWHERE) $(BOUNDED)
+	$(VENV)/newest/bin/python -m pytest $(SPREAD) -m 'bounded and $(ELSEWHERE)'
 
 newest-installed: $(INSTALLED)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/newest
 	$(BIN)/uv pip install --quiet --python $(VENV)/newest/bin/python --editable '.[test]'
 
 lowest: lowest-installed
-	$(VENV)/lowest/bin/python -m pytest $(ELSEWHERE) $(OLD_WARNINGS)
+	$(VENV)/lowest/bin/python -m pytest $(SPREAD) -m '$(ELSEWHERE)' $(OLD_WARNINGS)
 
 lowest-quick: lowest-installed
-	$(VENV)/lowest/bin/python -m pytest $(ELSEWHERE) $(OLD_WARNINGS) $(BOUNDED)
+	$(VENV)/lowest/bin/python -m pytest $(SPREAD) -m 'bounded and $(ELSEWHERE)' $(OLD_WARNINGS)
 
 lowest-installed: $(INSTALLED)
 	$(BIN)/uv venv --quiet --clear --python $(LOWEST_PYTHON) $(VENV)/lowest
@@ -88,8 +86,8 @@ lock: $(INSTALLED)
 	    -o constraints.txt
 
 soak: $(INSTALLED)
-	DSE_SOAK_KILLS=300 $(BIN)/python -m pytest tests/test_kills.py
-	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest tests/test_search.py -k killed
+	DSE_SOAK_KILLS=300 $(BIN)/python -m pytest -k test_kills
+	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest -k 'test_search and killed'
 	$(BIN)/python -m pytest $(SPREAD) --hypothesis-profile=random
 
 bench: $(INSTALLED)

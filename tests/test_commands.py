@@ -13,6 +13,8 @@ from dse.loop import run
 from dse.spec import parse_spec
 from tests.sweeps import SHORT_CHAT
 
+pytestmark = pytest.mark.bounded
+
 SWEEP = {
     "name": "tiny",
     "workloads": SHORT_CHAT,

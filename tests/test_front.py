@@ -12,6 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from dse.front import Front, hypervolume, nondominated, normalised, ranks
 
+pytestmark = pytest.mark.bounded
+
 # Few distinct values, so that ties and duplicates are frequent.
 POINTS = hnp.arrays(
     np.float64,

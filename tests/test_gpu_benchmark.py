@@ -378,13 +378,31 @@ class SlowClock:
         pass
 
 
+class SetClock(SlowClock):
+    """A clock whose time passes only where a call says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.now_s = 0.0
+
+    def call_of(self, seconds):
+        def call():
+            self.now_s += seconds
+
+        return call
+
+    def elapsed_s(self, run):
+        start = self.now_s
+        run()
+        return self.now_s - start
+
+
 def test_a_call_of_known_length_is_timed_as_such():
     from benchmarks.gpu.timing import LEAST_CALLS, LEAST_ROUNDS, time_calls
 
-    clock = SlowClock()
-    timing = time_calls(clock, [lambda: time.sleep(0.002)], seconds=0.05)
-    assert 0.002 <= timing.median_s < 0.004
-    assert timing.low_s <= timing.median_s <= timing.high_s
+    clock = SetClock()
+    timing = time_calls(clock, [clock.call_of(0.002)], seconds=0.05)
+    assert [timing.low_s, timing.median_s, timing.high_s] == pytest.approx([0.002] * 3)
     assert timing.calls == LEAST_CALLS
     assert timing.rounds >= LEAST_ROUNDS
     assert timing.graphed
@@ -395,7 +413,8 @@ def test_a_call_of_known_length_is_timed_as_such():
 def test_a_long_call_is_timed_by_itself():
     from benchmarks.gpu.timing import LEAST_LONG_ROUNDS, time_calls
 
-    timing = time_calls(SlowClock(), [lambda: time.sleep(0.01)], seconds=0.02)
+    clock = SetClock()
+    timing = time_calls(clock, [clock.call_of(0.01)], seconds=1e-6)
     assert (timing.calls, timing.rounds) == (1, LEAST_LONG_ROUNDS)
 
 

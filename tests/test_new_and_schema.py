@@ -16,6 +16,8 @@ from dse.spec import load_spec, parse_spec
 from dse.spec.schema import sweep_schema
 from dse.yaml_positions import parse_yaml
 
+pytestmark = pytest.mark.bounded
+
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted((ROOT / "sweeps").rglob("*.yaml"))
 

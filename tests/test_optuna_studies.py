@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -345,14 +346,19 @@ def test_a_study_gets_the_front_and_an_even_choice_of_the_rest(tmp_path, finishe
     assert "die_mm2" in study.trials[0].user_attrs and "memory" not in study.trials[0].user_attrs
 
 
-def test_many_designs_take_seconds(tmp_path):
+def test_many_designs_are_written_at_once(tmp_path):
     spec = parse_spec({**SWEEP, "search": {"sampler": "sobol", "n_designs": 4096}})
     done = run(spec, out=tmp_path / "run")
-    one_by_one = 0.03 * 4096
-    started = os.times().elapsed
+    started = time.process_time()
     export_study(done, urls(tmp_path)["sqlite"])
-    assert os.times().elapsed - started < one_by_one / 2
-    assert len(study_in(urls(tmp_path)["sqlite"], "tiny-run").trials) == 4096
+    together_s = (time.process_time() - started) / 4096
+    study = study_in(urls(tmp_path)["sqlite"], "tiny-run")
+    trials = study.trials
+    assert len(trials) == 4096
+    started = time.process_time()
+    for trial in trials[:32]:
+        study.add_trial(trial)
+    assert together_s < (time.process_time() - started) / 32 / 2
 
 
 def test_the_command_says_what_it_wrote(tmp_path, finished, call):

@@ -21,6 +21,8 @@ from dse.space import Space
 from dse.spec import parse_spec
 from dse.violation import MISSING
 
+pytestmark = pytest.mark.bounded
+
 BUDGET = 96
 STREAMING = ("grid", "sobol", "random")
 LEARNING = (

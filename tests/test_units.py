@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from dse.units import UnitError, parse_quantity, unit_of_suffix
 
+pytestmark = pytest.mark.bounded
+
 
 @pytest.mark.parametrize(
     ("text", "unit", "number"),

@@ -20,6 +20,8 @@ from dse.space import Space
 from dse.spec import load_spec, parse_spec
 from dse.spec.additions import library_of
 
+pytestmark = pytest.mark.bounded
+
 # The fields that tell the architecture, with the values that the makers publish on Hugging Face.
 CONFIGS = {
     "llama2_70b": {

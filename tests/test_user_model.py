@@ -174,11 +174,11 @@ def test_a_model_in_place_of_ours(folder):
 
 def test_every_failure_is_a_row_with_its_reason(folder):
     space = {"memory_devices": {"values": [16, 2, 4, 6, 8, 10, 12, 14]}}
-    done = run(sweep({"function": "own:picky", "timeout_s": 1}, space=space), out=folder / "run")
+    done = run(sweep({"function": "own:picky", "timeout_s": 5}, space=space), out=folder / "run")
     reasons = done.designs.set_index("memory_devices")["failed"]
     assert (len(reasons) == 8 and reasons[16] is None) or reasons[16] != reasons[16]
     assert reasons[2] == "ValueError: two are too few"
-    assert reasons[4] == "gave no answer within 1 s"
+    assert reasons[4] == "gave no answer within 5 s"
     assert reasons[6] == "was ended by signal SIGSEGV"
     assert reasons[8] == "returned nan for noise_db"
     assert reasons[10] == "no such board"
@@ -205,7 +205,8 @@ def test_every_failure_is_a_row_with_its_reason(folder):
     ],
 )
 def test_what_a_command_does_wrong_is_said(folder, code, says):
-    model = sweep({"command": [sys.executable, "-c", code], "timeout_s": 1}).model
+    # Little time only for the one that waits for its end: Python itself takes long to start on a busy machine.
+    model = sweep({"command": [sys.executable, "-c", code], "timeout_s": 1 if "sleep" in code else 60}).model
     (answer,) = answered(model, [{"memory_devices": 2, "macs": 8192}])
     assert answer.values is None and says in answer.reason
 
