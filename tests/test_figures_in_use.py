@@ -138,7 +138,10 @@ space: {{technology.memory.lpddr5x.energy_host_pj_per_bit: {{values: [1, 2]}}}}
 
 def test_evidence_is_refused_with_the_reason(tmp_path):
     quickstart = Path(__file__).parents[1] / "sweeps" / "quickstart.yaml"
-    for overrides in (["technology.reference_chips.l4.tdp_w=1"], ["space.technology.nodes.tsmc_5.sram_bitcell_um2=1"]):
+    for overrides in (
+        ["technology.reference_chips.l4.tdp_w=1"],
+        ["space.technology.nodes.tsmc_5.sram_bitcell_um2.values=[1, 2]"],
+    ):
         with pytest.raises(SpecError, match="is evidence only: no model reads it"):
             load_spec(quickstart, overrides=overrides)
     file = tmp_path / "evidence.yaml"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.derived import DerivedMetric
-from cost_models.library import shipped_library
+from cost_models.library import Library, shipped_library
 from dse.errors import SpecError
 from dse.spec.additions import with_additions
 from dse.spec.files import apply_overrides, read_tree
@@ -82,12 +82,17 @@ def _read(
     metrics: Sequence[DerivedMetric],
 ) -> Spec:
     """Return the sweep of a tree with what it adds to the library."""
-    changed = apply_overrides(tree, overrides, shipped_library().figures)
+    changed = apply_overrides(tree, overrides, _paths(shipped_library()))
     changed, library, additions = with_additions(changed, [Path(directory) for directory in directories])
     if additions and overrides:
         # Figures that were added are keys of one piece, as those of the shipped library are.
-        changed, _, _ = with_additions(apply_overrides(tree, overrides, library.figures))
+        changed, _, _ = with_additions(apply_overrides(tree, overrides, _paths(library)))
     return read_spec(changed, text, library, metrics).model_copy(update={"library": additions})
+
+
+def _paths(library: Library) -> frozenset[str]:
+    """Return the paths that are one key of a sweep each, though they hold dots; evidence is known, to be refused."""
+    return frozenset({*library.figures, *library.evidence})
 
 
 def _with_faults_of_content(error: TextError, overrides: Sequence[str], metrics: Sequence[DerivedMetric]) -> SpecError:
@@ -96,7 +101,7 @@ def _with_faults_of_content(error: TextError, overrides: Sequence[str], metrics:
         return error
     try:
         library = shipped_library()
-        read_spec(apply_overrides(error.tree, overrides, library.figures), "", library, metrics)
+        read_spec(apply_overrides(error.tree, overrides, _paths(library)), "", library, metrics)
     except SpecError as content:
         places = {fault.place for fault in error.faults}
         return SpecError([*error.faults, *(fault for fault in content.faults if fault.place not in places)])
