@@ -17,7 +17,7 @@ from dse.errors import SpecError
 from dse.evaluate import Evaluator
 from dse.require.bandwidth_limit import bandwidth_by_area
 from dse.robustness.draws import spreads_of
-from dse.robustness.usage import _reads_of_probes, uses_of
+from dse.robustness.usage import reads_of_probes, uses_of
 from dse.space import Space
 from dse.spec import load_spec, parse_spec
 from dse.spec.records import FigureSpec
@@ -184,7 +184,7 @@ class Recorded(dict):
 
 def test_every_figure_that_can_be_set_is_read_by_some_evaluation():
     """Designs with every choice, every chip, a user's own entries, joint draws, measured rows and kernels."""
-    read = set().union(*_reads_of_probes(()).values())
+    read = set().union(*reads_of_probes(()).values())
     usable = [name for name, chip in LIBRARY.chips.items() if chip.bandwidth_gbps and chip.capacity_gib]
     read |= reads_of(baselines={name: {"chips": f"8x {name}"} for name in usable})
     read |= reads_of(baselines={"nm": {"chips": "8x h100_sxm", "weight_format": "nm2of4_int4"}})

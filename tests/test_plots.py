@@ -18,12 +18,12 @@ from dse.explain import explain_baseline, explain_designs
 from dse.explain.sensitivity import space_sensitivity, write_sensitivity
 from dse.loop import run
 from dse.plots import KINDS, plot_run
-from dse.plots.breakdown import _block_bar, _block_names, _grouped, _power_bar
-from dse.plots.design import BATCHES, CONTEXTS, _Box, _latencies, _rim, _slices
+from dse.plots.breakdown import block_bar, block_names, grouped_parts, power_bar
+from dse.plots.design import BATCHES, CONTEXTS, Box, latencies_of, rim_boxes, slice_boxes
 from dse.plots.labels import Label, place_labels
 from dse.plots.parallel import draw_parallel
-from dse.plots.pareto import _edge_of_pair
-from dse.plots.reading import _limits_of, explanations_of, scene_of
+from dse.plots.pareto import edge_of_pair
+from dse.plots.reading import explanations_of, limits_of, scene_of
 from dse.plots.scene import Limit, Scene, ShownPick
 from dse.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
 from dse.space import Space
@@ -209,7 +209,7 @@ def test_the_edge_of_a_pair_is_what_nothing_beats(points, up_x, up_y):
     signs = np.array([-1 if up_x else 1, -1 if up_y else 1])
     signed = {tuple(point) for point in np.array(points) * signs}
     best = {p for p in signed if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in signed)}
-    edge = _edge_of_pair(scene, "x", "y")
+    edge = edge_of_pair(scene, "x", "y")
     assert {tuple(point) for point in edge * signs} == best
     assert list(edge[:, 0]) == sorted(edge[:, 0])
 
@@ -277,7 +277,7 @@ def test_constraints_become_limits(fields, limits):
         | fields
     )
     baselines = {"a100": {"chat.ms_per_token": 10.0}, "unknown": {"chat.ms_per_token": np.nan}}
-    found = _limits_of(constraint, METRICS, baselines)
+    found = limits_of(constraint, METRICS, baselines)
     assert [(one.side, one.text) for one in found] == [(one.side, one.text) for one in limits]
     assert np.allclose([one.value for one in found], [one.value for one in limits])
 
@@ -285,10 +285,10 @@ def test_constraints_become_limits(fields, limits):
 def test_bars_add_up_to_their_totals(stored):
     picks, baselines = explanations_of(stored)
     for one in (*picks.values(), *baselines.values()):
-        bars = [_power_bar("a", one, "chat"), _block_bar("a", one, "area_mm2", "die_mm2")]
+        bars = [power_bar("a", one, "chat"), block_bar("a", one, "area_mm2", "die_mm2")]
         for bar in bars:
-            names = _block_names([bar])
-            drawn = sum(_grouped(bar, names).values()) if bar.parts else bar.total
+            names = block_names([bar])
+            drawn = sum(grouped_parts(bar, names).values()) if bar.parts else bar.total
             assert drawn == pytest.approx(bar.total, rel=1e-9)
 
 
@@ -344,7 +344,7 @@ def test_the_floorplan_is_to_scale(stored):
     (_, design), *_ = explanations_of(stored)[0].items()
     areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]
     width = np.sqrt(sum(areas.values()))
-    boxes, inset = _rim(areas, edges, width, width)
+    boxes, inset = rim_boxes(areas, edges, width, width)
     for block, edge in (("memory_interface", "memory"), ("host_interface", "host")):
         own = [box for box in boxes if box.name == block]
         assert sum(box.width * box.height for box in own) == pytest.approx(areas[block])
@@ -356,8 +356,8 @@ def test_the_floorplan_is_to_scale(stored):
 
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=8))
 def test_slices_fill_their_room_in_proportion(areas):
-    room = _Box("", 1.0, 2.0, 7.0, 5.0)
-    boxes = _slices([(str(k), area) for k, area in enumerate(areas)], room)
+    room = Box("", 1.0, 2.0, 7.0, 5.0)
+    boxes = slice_boxes([(str(k), area) for k, area in enumerate(areas)], room)
     for box, area in zip(boxes, areas, strict=True):
         assert box.width * box.height == pytest.approx(35.0 * area / sum(areas))
 
@@ -365,7 +365,7 @@ def test_slices_fill_their_room_in_proportion(areas):
 def test_latencies_are_those_of_the_evaluator(stored):
     pick = stored.picks[0]
     evaluator = Evaluator(stored.spec)
-    per_token, to_first = _latencies(evaluator, pick["design"], "chat")
+    per_token, to_first = latencies_of(evaluator, pick["design"], "chat")
     place = CONTEXTS.index(512), BATCHES.index(8)
     changed = {**pick["design"], "chat.batch": 8, "chat.prompt_tokens": 512, "chat.output_tokens": 512}
     found = evaluator.evaluate(Table.from_settings(changed)).metrics

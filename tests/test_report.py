@@ -19,7 +19,7 @@ from dse.report.breakdowns import breakdowns
 from dse.report.designs import missed, page_columns, shown_designs, states
 from dse.report.markup import table as table_markup
 from dse.report.packing import packed, packed_columns, rounded
-from dse.report.page import _filled, _json
+from dse.report.page import fill_template, script_json
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import designs_of
 from dse.spec import parse_spec
@@ -175,10 +175,10 @@ def test_the_page_asks_for_nothing(html):
 
 def test_what_people_write_cannot_become_markup():
     hostile = "</script><img src=x>"
-    assert "<" not in _json({"text": hostile})
+    assert "<" not in script_json({"text": hostile})
     shown = table_markup(TextTable(hostile, (hostile, "b"), ((hostile, "1"),)))
     assert "<img" not in shown and "&lt;img" in shown
-    assert _filled("{{a}}{{b}}", {"a": "{{b}}", "b": "x"}) == "{{b}}x"
+    assert fill_template("{{a}}{{b}}", {"a": "{{b}}", "b": "x"}) == "{{b}}x"
 
 
 def test_a_run_without_feasible_designs_has_a_report(tmp_path):

@@ -23,7 +23,7 @@ _GROUPS = ("picks", "baselines")
 
 
 @dataclass(frozen=True)
-class _Bar:
+class Bar:
     """One bar: parts that add up to `total`; no parts where only the total is known."""
 
     name: str
@@ -39,7 +39,7 @@ def draw_breakdowns(
     paths = []
     workloads = dict.fromkeys(workload for one in picks.values() for workload in one.workloads)
     for workload in workloads:
-        groups = [[_power_bar(name, one, workload) for name, one in group.items()] for group in (picks, baselines)]
+        groups = [[power_bar(name, one, workload) for name, one in group.items()] for group in (picks, baselines)]
         figure = _draw(f"{workload}: power of all boards in decode", "W", groups)
         if figure is not None:
             paths += save(figure, folder, f"breakdown-power-{workload}", formats)
@@ -47,34 +47,34 @@ def draw_breakdowns(
         ("area", "area of the logic die", "area_mm2", "die_mm2", "mm²"),
         ("cost", "production cost of one board, without NRE", "cost_usd", "cost_usd", "USD"),
     ):
-        groups = [
-            [_block_bar(name, one, blocks, metric) for name, one in group.items()] for group in (picks, baselines)
-        ]
+        groups = [[block_bar(name, one, blocks, metric) for name, one in group.items()] for group in (picks, baselines)]
         figure = _draw(title, unit, groups)
         if figure is not None:
             paths += save(figure, folder, f"breakdown-{stem}", formats)
     return paths
 
 
-def _power_bar(name: str, explanation: Explanation, workload: str) -> _Bar:
+def power_bar(name: str, explanation: Explanation, workload: str) -> Bar:
+    """Return the parts of the board's power in decode, and a remark where the design limit holds it."""
     table = explanation.workloads[workload]
     if not table.fits:
-        return _Bar(name, {}, np.nan, "does not fit")
+        return Bar(name, {}, np.nan, "does not fit")
     decode = table.decode
     parts = {part: watts for part, watts in decode.power_w.items() if part != _HELD}
     asked = sum(parts.values())
     remark = f"asks for {short(asked)} W, held at the design limit" if _HELD in decode.power_w else ""
-    return _Bar(name, parts, decode.board_w, remark)
+    return Bar(name, parts, decode.board_w, remark)
 
 
-def _block_bar(name: str, explanation: Explanation, blocks: str, metric: str) -> _Bar:
+def block_bar(name: str, explanation: Explanation, blocks: str, metric: str) -> Bar:
+    """Return the parts of a metric of the chip, none where only the total is known."""
     total = explanation.metrics[metric]
     parts = explanation.blocks.get(blocks, {})
     # A published total stands as a single block: there is nothing to break down.
-    return _Bar(name, parts if len(parts) > 1 else {}, total, "" if np.isfinite(total) else "n/a")
+    return Bar(name, parts if len(parts) > 1 else {}, total, "" if np.isfinite(total) else "n/a")
 
 
-def _draw(title: str, unit: str, groups: Sequence[Sequence[_Bar]]) -> Figure | None:
+def _draw(title: str, unit: str, groups: Sequence[Sequence[Bar]]) -> Figure | None:
     """Draw picks and baselines, each group on a scale of its own; None where no total is known."""
     shown = [group for group in groups if any(np.isfinite(bar.total) for bar in group)]
     if not shown:
@@ -82,7 +82,7 @@ def _draw(title: str, unit: str, groups: Sequence[Sequence[_Bar]]) -> Figure | N
     count = sum(len(group) for group in shown)
     figure = new_figure(7.2, 1.9 + 0.36 * count + 0.5 * len(shown))
     panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[len(group) + 0.4 for group in shown])[:, 0]
-    names = _block_names([bar for group in shown for bar in group])
+    names = block_names([bar for group in shown for bar in group])
     for axes, group in zip(panels, shown, strict=True):
         _draw_bars(axes, group, names, unit)
         axes.set_title(_GROUPS[groups.index(group)], fontweight="normal", fontsize=9.0)
@@ -96,7 +96,7 @@ def _draw(title: str, unit: str, groups: Sequence[Sequence[_Bar]]) -> Figure | N
     return figure
 
 
-def _block_names(bars: Sequence[_Bar]) -> tuple[str, ...]:
+def block_names(bars: Sequence[Bar]) -> tuple[str, ...]:
     """Return the blocks to tell apart, the largest first; the small ones and those beyond the palette are `OTHER`."""
     share: dict[str, float] = {}
     for bar in bars:
@@ -109,7 +109,7 @@ def _block_names(bars: Sequence[_Bar]) -> tuple[str, ...]:
     return (*kept, OTHER) if len(kept) < len(share) else kept
 
 
-def _grouped(bar: _Bar, names: Sequence[str]) -> dict[str, float]:
+def grouped_parts(bar: Bar, names: Sequence[str]) -> dict[str, float]:
     """Return the amount of each block of `names`, the rest under `OTHER`."""
     amounts = {name: bar.parts.get(name, 0.0) for name in names if name != OTHER}
     if OTHER in names:
@@ -117,14 +117,14 @@ def _grouped(bar: _Bar, names: Sequence[str]) -> dict[str, float]:
     return amounts
 
 
-def _draw_bars(axes: Axes, bars: Sequence[_Bar], names: Sequence[str], unit: str) -> None:
+def _draw_bars(axes: Axes, bars: Sequence[Bar], names: Sequence[str], unit: str) -> None:
     """Draw one bar per design, the first at the top, its total at the end."""
     ends = [max(sum(bar.parts.values()), bar.total if np.isfinite(bar.total) else 0.0) for bar in bars]
     axes.set_xlim(0, max(ends) * 1.28)
     scale_axis(axes, "x", logarithmic=False)
     for row, (bar, end) in enumerate(zip(bars, ends, strict=True)):
         left = 0.0
-        for place, (name, amount) in enumerate(_grouped(bar, names).items() if bar.parts else ()):
+        for place, (name, amount) in enumerate(grouped_parts(bar, names).items() if bar.parts else ()):
             axes.barh(row, amount, left=left, height=0.66, **_fill(place, name))
             if amount > 0.055 * axes.get_xlim()[1]:
                 _write_inside(axes, left + amount / 2, row, short(amount), _fill(place, name)["facecolor"])

@@ -23,7 +23,7 @@ CONTEXTS = (512, 2048, 8192, 32768)
 
 
 @dataclass(frozen=True)
-class _Box:
+class Box:
     """A rectangle on the die, in mm."""
 
     name: str
@@ -41,10 +41,10 @@ def draw_floorplan(
     ratio = library.figures["floorplan.aspect_ratio"].typ
     width = float(np.sqrt(sum(areas.values()) * ratio))
     height = width / ratio
-    rim, inset = _rim(areas, edges, width, height)
+    rim, inset = rim_boxes(areas, edges, width, height)
     by_size = sorted(areas.items(), key=lambda item: -item[1])
     inside = [(block, area) for block, area in by_size if block not in _EDGE_OF and area > 0]
-    core = _slices(inside, _Box("", inset[3], inset[2], width - inset[1] - inset[3], height - inset[0] - inset[2]))
+    core = slice_boxes(inside, Box("", inset[3], inset[2], width - inset[1] - inset[3], height - inset[0] - inset[2]))
     figure = new_figure(6.4, 6.2)
     axes = figure.subplots()
     axes.add_patch(Rectangle((0, 0), width, height, facecolor="white", edgecolor="black", linewidth=1.6, zorder=1))
@@ -64,9 +64,9 @@ def draw_floorplan(
     return save(figure, folder, "floorplan", formats)
 
 
-def _rim(
+def rim_boxes(
     areas: Mapping[str, float], edges: Mapping[str, float], width: float, height: float
-) -> tuple[list[_Box], list[float]]:
+) -> tuple[list[Box], list[float]]:
     """Return the interfaces, clockwise along the edge from the top left, and how deep they are on each side."""
     boxes, inset, start = [], [0.0] * 4, 0.0
     for block, edge in _EDGE_OF.items():
@@ -83,10 +83,10 @@ def _rim(
 
 def _along_edge(
     name: str, start: float, length: float, depth: float, width: float, height: float
-) -> list[tuple[int, _Box]]:
+) -> list[tuple[int, Box]]:
     sides = (width, height, width, height)
     at, side = start % (2 * (width + height)), 0
-    pieces: list[tuple[int, _Box]] = []
+    pieces: list[tuple[int, Box]] = []
     while at >= sides[side]:
         at -= sides[side]
         side += 1
@@ -94,17 +94,17 @@ def _along_edge(
     while length > 1e-9 and len(pieces) < 6:
         piece = min(length, sides[side] - at)
         box = (
-            _Box(name, at, height - depth, piece, depth),
-            _Box(name, width - depth, height - at - piece, depth, piece),
-            _Box(name, width - at - piece, 0.0, piece, depth),
-            _Box(name, 0.0, at, depth, piece),
+            Box(name, at, height - depth, piece, depth),
+            Box(name, width - depth, height - at - piece, depth, piece),
+            Box(name, width - at - piece, 0.0, piece, depth),
+            Box(name, 0.0, at, depth, piece),
         )[side]
         pieces.append((side, box))
         length, at, side = length - piece, 0.0, (side + 1) % 4
     return pieces
 
 
-def _slices(parts: Sequence[tuple[str, float]], room: _Box) -> list[_Box]:
+def slice_boxes(parts: Sequence[tuple[str, float]], room: Box) -> list[Box]:
     """Cut a rectangle into slices by area, always across its longer side."""
     if not parts:
         return []
@@ -112,14 +112,14 @@ def _slices(parts: Sequence[tuple[str, float]], room: _Box) -> list[_Box]:
     share = area / sum(one for _, one in parts)
     if room.width >= room.height:
         cut = share * room.width
-        left = _Box(name, room.x, room.y, cut, room.height)
-        return [left, *_slices(rest, _Box("", room.x + cut, room.y, room.width - cut, room.height))]
+        left = Box(name, room.x, room.y, cut, room.height)
+        return [left, *slice_boxes(rest, Box("", room.x + cut, room.y, room.width - cut, room.height))]
     cut = share * room.height
-    top = _Box(name, room.x, room.y + room.height - cut, room.width, cut)
-    return [top, *_slices(rest, _Box("", room.x, room.y, room.width, room.height - cut))]
+    top = Box(name, room.x, room.y + room.height - cut, room.width, cut)
+    return [top, *slice_boxes(rest, Box("", room.x, room.y, room.width, room.height - cut))]
 
 
-def _fill_boxes(axes: Axes, boxes: Sequence[_Box], areas: Mapping[str, float]) -> list[Patch]:
+def _fill_boxes(axes: Axes, boxes: Sequence[Box], areas: Mapping[str, float]) -> list[Patch]:
     """Draw the boxes, a fill and a hatch per block, and return the legend with their areas."""
     handles: dict[str, Patch] = {}
     names = list(dict.fromkeys(box.name for box in boxes))
@@ -140,7 +140,7 @@ def draw_latency(
     for workload, entry in evaluator.spec.workloads.items():
         if evaluator.technology.library.models[entry.model].encoder:
             continue
-        values, first = _latencies(evaluator, design, workload)
+        values, first = latencies_of(evaluator, design, workload)
         figure = new_figure(7.2, 4.6)
         per_token, to_first = figure.subplots(1, 2)
         for axes, table, words in (
@@ -174,7 +174,7 @@ def _draw_lines(axes: Axes, table: FloatArray) -> None:
     axes.set_xticks(BATCHES, [str(batch) for batch in BATCHES])
 
 
-def _latencies(evaluator: Evaluator, design: Mapping[str, Setting], workload: str) -> tuple[FloatArray, FloatArray]:
+def latencies_of(evaluator: Evaluator, design: Mapping[str, Setting], workload: str) -> tuple[FloatArray, FloatArray]:
     """Return ``(contexts, batches)`` time per token and to the first token, NaN where memory is full."""
     shape = (len(CONTEXTS), len(BATCHES))
     batches, contexts = (np.ravel(grid).astype(np.float64) for grid in np.meshgrid(BATCHES, CONTEXTS))

@@ -205,7 +205,7 @@ def _draw_designs(figure: Figure, axes: Axes, scene: Scene, x: str, y: str, colo
         )  # fmt: skip
     name = "front" if scene.feasible else "nearest misses"
     if colour is None:
-        edge = _edge_of_pair(scene, x, y)
+        edge = edge_of_pair(scene, x, y)
         if scene.feasible and len(edge) > 1:
             style = "steps-post" if x not in scene.maximised else "steps-pre"
             axes.plot(edge[:, 0], edge[:, 1], color=BLUE, linewidth=1.0, drawstyle=style, zorder=4)
@@ -224,7 +224,7 @@ def _draw_designs(figure: Figure, axes: Axes, scene: Scene, x: str, y: str, colo
     bar_ticks(bar)
 
 
-def _edge_of_pair(scene: Scene, x: str, y: str) -> FloatArray:
+def edge_of_pair(scene: Scene, x: str, y: str) -> FloatArray:
     """Return the points of the front that no other beats in these two alone, from left to right."""
     points = scene.front[[x, y]].to_numpy(dtype=np.float64)
     points = points[np.isfinite(points).all(axis=1)]

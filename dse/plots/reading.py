@@ -97,13 +97,13 @@ def _baselines(run: StoredRun) -> dict[str, dict[str, float]]:
 def _limits(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, list[Limit]]:
     limits: dict[str, list[Limit]] = {}
     for constraint in spec.constraints:
-        found = _limits_of(constraint, spec.metrics, baselines)
+        found = limits_of(constraint, spec.metrics, baselines)
         if found:
             limits.setdefault(constraint.metric, []).extend(found)
     return limits
 
 
-def _limits_of(
+def limits_of(
     constraint: ConstraintSpec, metrics: Mapping[str, Metric], baselines: Mapping[str, Mapping[str, float]]
 ) -> list[Limit]:
     """Return the bounds of one constraint in the metric's unit; none where the baseline's value is missing."""

@@ -61,7 +61,7 @@ def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
     comparison = sections.comparison_section(run, evaluator)
     library = evaluator.technology.library
     figures = [(path, library.figures[path]) for path in sorted(evaluator.technology.reads)]
-    return _filled(
+    return fill_template(
         _template("page.html"),
         {
             "title": escape(f"{run.name}: design-space exploration"),
@@ -75,7 +75,7 @@ def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
             "figures": ("" if drawn is None else uncertainty.uncertainty_section(run, drawn))
             + sections.figures_section(figures, library.sources),
             "provenance": sections.provenance_section(run),
-            "data": _json(data),
+            "data": script_json(data),
             "designs": blobs["designs"],
             "details": blobs["details"],
             "plotly": packed(_plotly().encode("utf-8")),
@@ -88,7 +88,7 @@ def _template(name: str) -> str:
     return resources.files("dse.report").joinpath("template", name).read_text(encoding="utf-8")
 
 
-def _filled(template: str, parts: Mapping[str, str]) -> str:
+def fill_template(template: str, parts: Mapping[str, str]) -> str:
     """Return the template with every ``{{name}}`` replaced, each once and none within what was put in."""
     return _PLACE.sub(lambda match: parts[match[1]], template)
 
@@ -99,7 +99,7 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
-def _json(data: object) -> str:
+def script_json(data: object) -> str:
     """Return JSON that can stand in a script element: no ``<`` ends it, NaN and infinity are null."""
     return json.dumps(plain(data), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 

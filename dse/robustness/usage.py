@@ -120,7 +120,7 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
 
 
 @functools.lru_cache(maxsize=1)
-def _reads_of_probes(added: tuple[Path, ...]) -> dict[str, frozenset[str]]:
+def reads_of_probes(added: tuple[Path, ...]) -> dict[str, frozenset[str]]:
     """Return the figures that each probe reads: the same whatever figure is asked for."""
     reads = {}
     spec = _probe_sweep(added)
@@ -137,7 +137,7 @@ def _moved(
     """Yield for each probe the metrics and limits at the three values of a figure, where it was read at all."""
     spec = _probe_sweep(added)
     evaluator = Evaluator(spec, {path: np.array(list(values.values()))})
-    reads = _reads_of_probes(added)
+    reads = reads_of_probes(added)
     for name, probe in _probes(evaluator.technology.library).items():
         if path not in reads[name]:
             continue
