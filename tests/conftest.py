@@ -96,6 +96,11 @@ def missing_for_postgresql() -> str:
 MISSING = {"browser": missing_for_browser, "torch": missing_for_torch, "postgresql": missing_for_postgresql}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests name files from the root, wherever they are started."""
+    os.chdir(config.rootpath)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests whose needs are not met, and remember to say so."""
     for mark, missing in MISSING.items():
