@@ -320,18 +320,6 @@ def test_a_defect_is_short_and_says_how_to_see_more(call, sweep, monkeypatch, ca
     assert not Path("results").exists() or not list(Path("results").rglob("manifest.json"))
 
 
-def test_a_plot_that_fails_hides_no_result(sweep, monkeypatch, capsys):
-    def fail(path):
-        raise ZeroDivisionError("no such ink")
-
-    monkeypatch.setattr("dse.plots.plot_run", fail)
-    monkeypatch.setattr(sys, "argv", ["dse", "run", sweep, "--out", "here"])
-    with pytest.raises(ZeroDivisionError):
-        dse.cli.main()
-    assert "Picks" in capsys.readouterr().out
-    assert Path("here/manifest.json").is_file() and Path("here/report.html").is_file()
-
-
 def test_ctrl_c_ends_the_search_with_status_130_and_what_was_found(call, sweep, monkeypatch):
     evaluate = Evaluator.evaluate
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
@@ -31,6 +35,24 @@ def spread_of(jobs: int, backend: str, scheduler: str) -> Spread:
     return Spread(jobs, cast("Backend", backend), scheduler)
 
 
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Say in a line that something beside the result failed, and go on: the result is there without it."""
+    try:
+        yield
+    except Exception as error:
+        tell_failed(what, error)
+
+
+def tell_failed(what: str, error: Exception) -> None:
+    """Say in a line of standard error that something beside the result could not be made."""
+    from dse.cli import TRACEBACK
+
+    print(f"dse: {what} failed: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+
+
 def finish(done: StoredRun, *, output: Format, plots: bool, html: bool) -> None:
     """Explain and print a run that has just been written, then draw it, and end with its status.
 
@@ -48,8 +70,9 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool) -> None:
     counts, status = done.manifest["counts"], done.manifest["status"]
     why = None
     if done.spec.model is None and not counts["feasible"] and counts["evaluated"] and status == "complete":
-        why = explain_infeasible(done.spec)
-        write_relaxations(why, done.path)
+        with telling("what would make it feasible"):
+            why = explain_infeasible(done.spec)
+            write_relaxations(why, done.path)
 
     def sides(only: str | None = None) -> list[Comparison]:
         return [] if done.spec.is_replaced else compare(*compared(done, only=only))
@@ -63,13 +86,15 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool) -> None:
     )
     sys.stdout.flush()
     if html and not done.spec.is_replaced and counts["evaluated"]:
-        from dse.report import write_report
+        with telling("the report"):
+            from dse.report import write_report
 
-        write_report(done.path)
+            write_report(done.path)
     if plots and counts["evaluated"]:
-        from dse.plots import plot_run
+        with telling("the plots"):
+            from dse.plots import plot_run
 
-        plot_run(done.path)
+            plot_run(done.path, failed=lambda kind, error: tell_failed(f"the plot {kind}", error))
     if output is Format.table:
         files = ", ".join(sorted(path.name for path in done.path.iterdir()))
         print_lines(console(), [f"{done.path}/", files], heading="Files")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from dse.errors import Fault, Place, RunError, SpecError
@@ -24,8 +25,16 @@ OWN_KINDS = ("pareto", "pareto3d", "parallel", "hypervolume", "margins")
 FORMATS = ("png", "svg", "pdf")
 
 
+Failed = Callable[[str, Exception], None]
+"""What is told of a kind of picture that could not be drawn."""
+
+
 def plot_run(
-    run_path: Path | str | StoredRun, *, kinds: Sequence[str] | None = None, formats: Sequence[str] = ("png",)
+    run_path: Path | str | StoredRun,
+    *,
+    kinds: Sequence[str] | None = None,
+    formats: Sequence[str] = ("png",),
+    failed: Failed | None = None,
 ) -> list[Path]:
     """Draw the figures of a run into its ``plots`` folder and return the files.
 
@@ -35,6 +44,7 @@ def plot_run(
         run_path: a run, its directory, a folder of runs or "latest".
         kinds: which of `KINDS`; all where None, "robust" among them where the run has met joint draws.
         formats: which of `FORMATS`.
+        failed: told of each kind that could not be drawn, so that the others are; errors are raised where None.
 
     Raises:
         SpecError: a kind or format does not exist.
@@ -64,34 +74,53 @@ def plot_run(
     from dse.plots.style import drawing
     from dse.spec.additions import library_of
 
-    paths: list[Path] = []
     chief = default_pick(str(pick["name"]) for pick in run.picks) or ""
+    scene, explained = cache(lambda: scene_of(run)), cache(lambda: explanations_of(run))
+
+    def chosen_pick() -> str:
+        return next(text for text in explained()[0] if ShownPick((chief,), {}).text in text.split(", "))
+
+    def rooflines() -> list[Path]:
+        picks, baselines = explained()
+        return draw_rooflines(chosen_pick(), picks[chosen_pick()], baselines, folder, wanted)
+
+    def floorplan() -> list[Path]:
+        name = chosen_pick()
+        return draw_floorplan(name, explained()[0][name], library_of(run.spec.library), folder, wanted)
+
+    def latency() -> list[Path]:
+        design = next(pick["design"] for pick in run.picks if pick["name"] == chief)
+        return draw_latency(chief.replace("_", " "), Evaluator(run.spec), design, folder, wanted)
+
+    def robust() -> list[Path]:
+        if has_draws(run):
+            return draw_robustness(run, folder, wanted)
+        if kinds is None:
+            return []
+        raise RunError(f"{run.path}: has met no joint draws yet; dse robust makes them")
+
+    drawers: dict[str, Callable[[], list[Path]]] = {
+        "pareto": lambda: draw_pareto(scene(), folder, wanted),
+        "pareto3d": lambda: draw_pareto_3d(scene(), folder, wanted),
+        "parallel": lambda: draw_parallel(scene(), folder, wanted),
+        "roofline": lambda: rooflines() if run.picks else [],
+        "floorplan": lambda: floorplan() if run.picks else [],
+        "breakdown": lambda: draw_breakdowns(*explained(), folder, wanted) if run.picks else [],
+        "latency": lambda: latency() if run.picks else [],
+        "sensitivity": lambda: draw_sensitivity(run, folder, wanted),
+        "hypervolume": lambda: draw_hypervolume(run, folder, wanted) if len(run.progress) else [],
+        "margins": lambda: draw_margins(run, folder, wanted) if len(run.margins) else [],
+        "robust": robust,
+    }
+    paths: list[Path] = []
     with drawing():
-        if {"pareto", "pareto3d", "parallel"} & set(chosen):
-            scene = scene_of(run)
-            paths += draw_pareto(scene, folder, wanted) if "pareto" in chosen else []
-            paths += draw_pareto_3d(scene, folder, wanted) if "pareto3d" in chosen else []
-            paths += draw_parallel(scene, folder, wanted) if "parallel" in chosen else []
-        if {"roofline", "breakdown", "floorplan"} & set(chosen) and run.picks:
-            picks, baselines = explanations_of(run)
-            name = next(text for text in picks if ShownPick((chief,), {}).text in text.split(", "))
-            paths += draw_rooflines(name, picks[name], baselines, folder, wanted) if "roofline" in chosen else []
-            paths += (
-                draw_floorplan(name, picks[name], library_of(run.spec.library), folder, wanted)
-                if "floorplan" in chosen
-                else []
-            )
-            paths += draw_breakdowns(picks, baselines, folder, wanted) if "breakdown" in chosen else []
-        if "latency" in chosen and run.picks:
-            design = next(pick["design"] for pick in run.picks if pick["name"] == chief)
-            paths += draw_latency(chief.replace("_", " "), Evaluator(run.spec), design, folder, wanted)
-        paths += draw_sensitivity(run, folder, wanted) if "sensitivity" in chosen else []
-        paths += draw_hypervolume(run, folder, wanted) if "hypervolume" in chosen and len(run.progress) else []
-        paths += draw_margins(run, folder, wanted) if "margins" in chosen and len(run.margins) else []
-        if "robust" in chosen and has_draws(run):
-            paths += draw_robustness(run, folder, wanted)
-        elif kinds is not None and "robust" in chosen:
-            raise RunError(f"{run.path}: has met no joint draws yet; dse robust makes them")
+        for kind in (name for name in drawers if name in chosen):
+            try:
+                paths += drawers[kind]()
+            except Exception as error:
+                if failed is None:
+                    raise
+                failed(kind, error)
     return paths
 
 

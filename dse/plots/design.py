@@ -141,6 +141,9 @@ def draw_latency(
         if evaluator.technology.library.models[entry.model].encoder:
             continue
         values, first = latencies_of(evaluator, design, workload)
+        if not np.isfinite([values, first]).any():
+            # The chips hold this model at no batch: there is nothing to show.
+            continue
         figure = new_figure(7.2, 4.6)
         per_token, to_first = figure.subplots(1, 2)
         for axes, table, words in (
@@ -167,9 +170,9 @@ def _draw_lines(axes: Axes, table: FloatArray) -> None:
             linewidth=1.4, label=f"{context}",
         )  # fmt: skip
     axes.set_xlim(0.9, BATCHES[-1] * 1.15)
-    axes.set_yscale("log")
     scale_axis(axes, "x", logarithmic=True)
     if np.isfinite(table).any():
+        axes.set_yscale("log")
         scale_axis(axes, "y", logarithmic=True)
     axes.set_xticks(BATCHES, [str(batch) for batch in BATCHES])
 
