@@ -60,7 +60,9 @@ class Gain(NamedTuple):
     energy: Number = 1.0
 
 
-def chip_execution(chip: Chip, form: WeightFormat, *, act_bits: float, chosen: str | None = None) -> ChipExecution:
+def chip_execution(
+    chip: Chip, form: WeightFormat, *, act_bits: float, chosen: str | None = None, stored: float | None = None
+) -> ChipExecution:
     """Return how a chip executes a format.
 
     Args:
@@ -68,11 +70,12 @@ def chip_execution(chip: Chip, form: WeightFormat, *, act_bits: float, chosen: s
         form: how weights are stored.
         act_bits: activations in linear layers.
         chosen: execution asked for; the chip's own way where None.
+        stored: stored bits per weight where they are not the format's own.
 
     Raises:
         ExecutionError: the chip cannot do that, or not with this format; says what it can.
     """
-    able = chip_executions(chip, form, act_bits=act_bits)
+    able = chip_executions(chip, form, act_bits=act_bits, stored=stored)
     way = able[0] if chosen is None else chosen
     if way not in able:
         raise ExecutionError(way, chip.key, form.key, act_bits, able)
@@ -84,19 +87,19 @@ def chip_execution(chip: Chip, form: WeightFormat, *, act_bits: float, chosen: s
     elif way == "skip":
         widens = form.operand_bits < width
     else:
-        widens = _narrow(form, width)
+        widens = _narrow(form, width, stored)
     return ChipExecution(way, peak, rate, width, widens)
 
 
-def chip_executions(chip: Chip, form: WeightFormat, *, act_bits: float) -> tuple[str, ...]:
-    """Return the executions of a format that a chip can do, its own way first."""
+def chip_executions(chip: Chip, form: WeightFormat, *, act_bits: float, stored: float | None = None) -> tuple[str, ...]:
+    """Return the executions of a format that a chip can do, its own way first (arguments as in `chip_execution`)."""
     peak, rate = peak_ops_per_s(chip, kind=form.operand, bits=max(act_bits, form.operand_bits))
     width = OPERAND_WIDTHS[peak] if rate == rate else WIDE_BITS
     plain = form.operand == "int" and form.pruning is None
     ways = []
     if form.kind == "nm" and (form.n, form.m) == (2, 4) and "skip_2of4" in chip.executions:
         ways.append("skip")
-    if form.operand_bits < width or (form.pruning is None and _narrow(form, width)):
+    if form.operand_bits < width or (form.pruning is None and _narrow(form, width, stored)):
         ways.append("dequantise")
     else:
         ways.append("direct" if width < WIDE_BITS else "dense")
@@ -134,5 +137,5 @@ def execution_gain(
     return Gain()
 
 
-def _narrow(form: WeightFormat, width: float) -> bool:
-    return float(stored_bits(form)) < width - SLACK_BITS
+def _narrow(form: WeightFormat, width: float, stored: float | None) -> bool:
+    return float(stored_bits(form) if stored is None else stored) < width - SLACK_BITS

@@ -11,7 +11,7 @@ from cost_models.passes import PassTime
 from cost_models.roofline import Formats, expansion_macs
 from cost_models.serving import Serving
 from cost_models.software import Software
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, Number
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,12 @@ class Energy:
     parts_j: dict[str, FloatArray]
     board_j: FloatArray
     board_w: FloatArray
+
+    def with_share(self, other: Energy, share: Number, seconds: FloatArray) -> Energy:
+        """Return this pass with a share of another one's energy, over a time that holds both."""
+        parts = {name: joules + share * other.parts_j[name] for name, joules in self.parts_j.items()}
+        joules = self.board_j + share * other.board_j
+        return Energy(parts, joules, joules / seconds)
 
 
 def pass_energy(

@@ -6,26 +6,29 @@ baselines, explanations and validation compute the same numbers. Nothing here ju
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cost_models.chip_execution import chip_execution
+from cost_models.batching import batched
+from cost_models.chip_execution import SLACK_BITS, WIDE_BITS, ChipExecution, chip_execution
 from cost_models.compression import stored_bits
 from cost_models.cost import Economics
-from cost_models.inference import infer
+from cost_models.inference import Inference
 from cost_models.library import Chip, Library, Model, WeightFormat
 from cost_models.library.models import FREE_FIELDS
 from cost_models.machine import Machine
 from cost_models.metrics import WorkloadResult
 from cost_models.operating import Limits
+from cost_models.parameters import expert_share
 from cost_models.published import chip_machine
 from cost_models.quality import Damage, Quality, format_quality, perplexity
 from cost_models.roofline import Formats
-from cost_models.serving import Parallelism, Serving
+from cost_models.serving import Layout, Serving
 from cost_models.silicon import default_row, design_machine, fill_defaults
 from cost_models.software import Software, default_stack, software
 from cost_models.storage import Storage
@@ -40,12 +43,17 @@ class Workload:
     Attributes:
         name: what it is called.
         model: architecture in the library.
-        batch: sequences served together.
+        batch: sequences that all chips serve together; where NaN, the most that their memory holds.
         prompt_tokens: prompt length.
         output_tokens: generated tokens per sequence.
-        n_chips: chips that serve it together.
-        parallelism: how they share the model.
+        n_chips: chips that serve it together, where `parallelism` is a kind.
+        parallelism: how they share the model: a kind, or numbers of chips (`cost_models.serving.Layout`).
+        batching: one of `cost_models.batching.BATCHINGS`, or one per row.
+        chunk_rows: most tokens that a prefill takes together; as the stack does it where NaN.
+        same_prompts: 1 where all sequences have one text, and so choose the same experts.
+        expert_spread: exponent by which tokens choose experts (`Serving`); figure ``serving.expert_spread`` where NaN.
         weight_format: weight format where it is not the design's.
+        expert_format: format of routed experts where it is not the design's.
         kv_bits: bits of a KV-cache element where they are not the design's.
         act_bits: bits of an activation in linear layers where they are not the design's.
     """
@@ -56,10 +64,20 @@ class Workload:
     prompt_tokens: Number = 1024.0
     output_tokens: Number = 1024.0
     n_chips: Number = 1.0
-    parallelism: Parallelism = "tensor"
+    parallelism: str | Layout = "tensor"
+    batching: str | NDArray[np.object_] = "static"
+    chunk_rows: Number = np.nan
+    same_prompts: Number = 0.0
+    expert_spread: Number = np.nan
     weight_format: str | None = None
+    expert_format: str | None = None
     kv_bits: float | None = None
     act_bits: float | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """How chips share the model."""
+        return self.parallelism if isinstance(self.parallelism, Layout) else Layout.of(self.parallelism, self.n_chips)
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,9 @@ class ChipSetup:
     Attributes:
         chip: key of the chip, or a chip like one of the library.
         weight_format: how weights are stored.
+        expert_format: how routed experts are stored; where None, as the model's maker publishes them if that is
+            narrower than `weight_format`, and else like all weights.
+        stored_bits: mean stored bits per weight of the whole file, where they are not those of the formats.
         kv_bits: bits of a KV-cache element.
         act_bits: bits of an activation in linear layers.
         weight_execution: how the chip works through stored weights; its own way where None.
@@ -77,6 +98,8 @@ class ChipSetup:
 
     chip: str | Chip
     weight_format: str = "bf16"
+    expert_format: str | None = None
+    stored_bits: float | None = None
     kv_bits: float = 16.0
     act_bits: float = 16.0
     weight_execution: str | None = None
@@ -126,19 +149,20 @@ def serve_designs(
         columns = {**columns, **own}
     if own or machine is None:
         machine = designs_machine(columns, technology, economics)
-    return _served(columns, workload, machine, technology, limits)
+    formats = number_formats(columns, technology, technology.library.model(workload.model))
+    return _served(columns, workload, machine, formats, technology, limits)
 
 
-def serve_chip(
-    setup: ChipSetup, workload: Workload, technology: Technology, *, limits: Limits | None = None
+def serve_chips(
+    setups: Sequence[ChipSetup], workload: Workload, technology: Technology, *, limits: Limits | None = None
 ) -> WorkloadResult:
-    """Return a workload on chips of the library, or like it, in the formats of the setup.
+    """Return a workload on chips of the library, or like it, one row per setup.
 
     Weights are executed in the chip's own way (`cost_models.chip_execution`) unless the setup names another;
     where software widens them, the stack says what that takes.
 
     Args:
-        setup: the chip and how it is run.
+        setups: chips and how they are run.
         workload: what is served; formats that it sets for itself are those of designs, and do not hold here.
         technology: figures.
         limits: what users are promised, where the largest batch that keeps it is wanted.
@@ -147,28 +171,89 @@ def serve_chip(
         UnknownEntryError: the library has no such chip, model, format or stack.
         ExecutionError: the chip cannot execute the format so.
     """
-    library = technology.library
-    entry, form = setup.entry(library), library.weight_format(setup.weight_format)
-    way = chip_execution(entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution)
-    columns: dict[str, Column] = {
-        "weight_format": Choice.of(setup.weight_format),
-        "operand_bits": np.array([way.operand_bits]),
-        "unpacked": np.array([float(way.widens)]),
-        "weight_method": _inactive(),
-        "kv_bits": np.array([float(setup.kv_bits)]),
-        "act_bits": np.array([float(setup.act_bits)]),
-        "stack": Choice.of(setup.stack_name(library)),
-        "family": Choice.of(entry.family),
+    columns = chip_columns(setups, technology.library)
+    machine, formats = chip_formats(setups, columns, technology, technology.library.model(workload.model))
+    return _served(columns, workload, machine, formats, technology, limits)
+
+
+def serve_chip(
+    setup: ChipSetup, workload: Workload, technology: Technology, *, limits: Limits | None = None
+) -> WorkloadResult:
+    """Return a workload on one kind of chip (arguments as in `serve_chips`)."""
+    return serve_chips((setup,), workload, technology, limits=limits)
+
+
+def chip_columns(setups: Sequence[ChipSetup], library: Library) -> dict[str, Column]:
+    """Return number formats and stack of chips as columns, one row per setup."""
+    stored = np.array([np.nan if one.stored_bits is None else float(one.stored_bits) for one in setups])
+    experts = {one.expert_format for one in setups} - {None}
+    names = [one.expert_format for one in setups]
+    known = tuple(sorted(name for name in experts if name is not None))
+    codes = np.array([INACTIVE if name is None else known.index(name) for name in names], dtype=np.intp)
+    return {
+        "weight_format": Choice.of(*(one.weight_format for one in setups)),
+        "expert_format": Choice(known, codes),
+        "stored_bits": stored,
+        "weight_method": Choice((), np.full(len(setups), INACTIVE, dtype=np.intp)),
+        "kv_bits": np.array([float(one.kv_bits) for one in setups]),
+        "act_bits": np.array([float(one.act_bits) for one in setups]),
+        "stack": Choice.of(*(one.stack_name(library) for one in setups)),
+        "family": Choice.of(*(one.entry(library).family for one in setups)),
     }
-    machine = chip_machine(
-        entry,
-        weight_format=form,
-        act_bits=setup.act_bits,
-        kv_bits=setup.kv_bits,
-        technology=technology,
-        weight_execution=setup.weight_execution,
+
+
+def chip_formats(
+    setups: Sequence[ChipSetup], columns: Designs, technology: Technology, model: Model | None = None
+) -> tuple[Machine, Formats]:
+    """Return machines and number formats of chips, one row per setup.
+
+    Arithmetic runs in the format that holds most weights: that of routed experts, where they have one of their own.
+
+    Args:
+        setups: chips and how they are run.
+        columns: the same, from `chip_columns`.
+        technology: figures.
+        model: what they serve; None where it has no part, as for single kernels.
+    """
+    library, formats = technology.library, number_formats(columns, technology, model)
+    body, expert = (np.broadcast_to(bits, (len(setups),)) for bits in (formats.weight_bits, formats.stored_expert_bits))
+    stored = np.minimum(body, expert)
+    native = None if model is None else model.expert_format
+    routed = model is not None and model.moe is not None
+    made: dict[Hashable, tuple[Machine, ChipExecution]] = {}
+    places: dict[Hashable, int] = {}
+    index = np.empty(len(setups), dtype=np.intp)
+    for row, setup in enumerate(setups):
+        entry, name, bits = setup.entry(library), setup.weight_format, float(stored[row])
+        half = library.stack(setup.stack_name(library)).half_accumulation
+        if setup.weight_execution is not None:
+            # The execution asked for is that of the named format.
+            bits = float(body[row])
+        elif routed and (setup.expert_format or expert[row] < body[row]):
+            name = setup.expert_format or native or name
+        key = (id(entry), name, setup.act_bits, setup.kv_bits, setup.weight_execution, half, bits)
+        index[row] = places.setdefault(key, len(places))
+        if key not in made:
+            form = library.weight_format(name)
+            way = chip_execution(entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution, stored=bits)
+            machine = chip_machine(
+                entry,
+                weight_format=form,
+                act_bits=setup.act_bits,
+                kv_bits=setup.kv_bits,
+                technology=technology,
+                weight_execution=setup.weight_execution,
+                stored=bits,
+                half_accumulation=half,
+            )
+            made[key] = machine, way
+    machines, ways = zip(*made.values(), strict=True)
+    formats = replace(
+        formats,
+        operand_bits=np.array([way.operand_bits for way in ways])[index],
+        unpacked=np.array([float(way.widens) for way in ways])[index],
     )
-    return _served(columns, workload, machine, technology, limits)
+    return Machine.of_rows(machines, index), formats
 
 
 def own_formats(workload: Workload, columns: Designs) -> dict[str, Column]:
@@ -181,8 +266,11 @@ def own_formats(workload: Workload, columns: Designs) -> dict[str, Column]:
     if workload.weight_format is not None:
         # What the design sets of its own format does not carry over to another one.
         own |= {name: np.array([np.nan]) for name in FREE_FIELDS if name in columns}
+        own["expert_format"] = default_row("expert_format")
         own["weight_format"] = Choice.of(workload.weight_format)
         own["weight_execution"] = default_row("weight_execution")
+    if workload.expert_format is not None:
+        own["expert_format"] = Choice.of(workload.expert_format)
     return own
 
 
@@ -191,40 +279,118 @@ def body_bits(columns: Designs, library: Library) -> FloatArray:
     return _of_format(columns, library, stored_bits)
 
 
+def run_kernels(setups: Sequence[ChipSetup], technology: Technology) -> tuple[Machine, Software, Formats]:
+    """Return what runs single kernels on chips of the library, one row per setup: machines, stacks and formats."""
+    columns = chip_columns(setups, technology.library)
+    machine, formats = chip_formats(setups, columns, technology)
+    return machine, _software(columns, technology), formats
+
+
+def number_formats(columns: Designs, technology: Technology, model: Model | None = None) -> Formats:
+    """Return the stored bits of everything that moves, per row of `columns`.
+
+    Args:
+        columns: number formats and stack, of designs or of chips.
+        technology: figures.
+        model: what is served; None where it has no part.
+    """
+    library = technology.library
+    named, head = body_bits(columns, library), _of_format(columns, library, lambda form: form.head_bits)
+    body, expert = _mixed_bits(named, columns, model, library)
+    stack = cast("Choice", columns["stack"])
+    if any(library.stack(name).quantises_head for name in stack.values):
+        whole = stack.map(lambda name: float(library.stack(name).quantises_head)) > 0
+        head = np.where(whole & (head >= WIDE_BITS), body, head)
+    return Formats(
+        weight_bits=body,
+        head_bits=head,
+        kv_bits=numbers_of(columns["kv_bits"]),
+        activation_bits=technology.value("serving.activation_bits"),
+        expert_bits=expert,
+    )
+
+
+def _mixed_bits(
+    named: FloatArray, columns: Designs, model: Model | None, library: Library
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return stored bits of body weights and of routed experts; None where those are like the others.
+
+    Experts have the format that is named for them, else the one that the model's maker publishes where it is narrower.
+    A mean over the whole file says what experts of such a format leave for the other weights, 16 bits at most; a mean
+    beyond that says that experts are stored like the others.
+    """
+    mean = numbers_of(columns["stored_bits"]) if "stored_bits" in columns else np.array([np.nan])
+    given = ~np.isnan(mean)
+    plain = np.where(given, mean, named) if given.any() else named
+    chosen = cast("Choice | None", columns.get("expert_format"))
+    asked = chosen is not None and bool((chosen.codes != INACTIVE).any())
+    if model is None or model.moe is None or not (asked or model.expert_format):
+        return plain, None
+    native = np.array([np.inf])
+    if model.expert_format is not None:
+        native = np.atleast_1d(stored_bits(library.weight_format(model.expert_format)))
+    told = np.array([np.nan])
+    if asked and chosen is not None:
+        told = chosen.map(lambda name: stored_bits(library.weight_format(name)))
+    expert = np.where(np.isnan(told), np.minimum(native, named), told)
+    if not given.any():
+        return named, expert
+    own = np.where(np.isnan(told), native, told)
+    least, share = np.where(np.isfinite(own), own, WIDE_BITS), expert_share(model)
+    kept = given & np.isfinite(own) & (mean <= share * least + (1 - share) * WIDE_BITS + SLACK_BITS)
+    rest = np.clip((mean - share * least) / (1 - share), least, WIDE_BITS)
+    return np.where(kept, rest, plain), np.where(kept, least, np.where(given, mean, expert))
+
+
 def _served(
-    columns: Designs, workload: Workload, machine: Machine, technology: Technology, limits: Limits | None
+    columns: Designs,
+    workload: Workload,
+    machine: Machine,
+    formats: Formats,
+    technology: Technology,
+    limits: Limits | None,
 ) -> WorkloadResult:
     """Return a workload on machines, in the number formats and with the stack of each row of `columns`."""
-    serving, formats = _serving(workload, technology), _formats(columns, technology)
     chunk = technology.value("serving.prefill_chunk_tokens")
-    inference = infer(serving, machine, _software(columns, technology), formats, chunk_tokens=chunk)
+    serving, waves = batched(
+        _serving(workload, technology), machine, formats, workload.batching, chunk_tokens=chunk, technology=technology
+    )
+    stack = _software(columns, technology)
+    told = np.asarray(workload.chunk_rows, dtype=np.float64)
+    if not np.isnan(told).all():
+        stack = replace(stack, chunk_rows=np.where(np.isnan(told), stack.chunk_rows, np.maximum(told, 1.0)))
+    inference = Inference(
+        serving,
+        machine,
+        stack,
+        formats,
+        chunk_tokens=chunk,
+        waves=waves,
+        in_flight=np.asarray(np.asarray(workload.batching) == "in_flight", dtype=np.float64),
+    )
     quality = partial(_quality, serving.model, columns, technology)
     return WorkloadResult(workload.name, serving, machine, formats, inference, quality, limits)
 
 
 def _serving(workload: Workload, technology: Technology) -> Serving:
-    chips, one = np.atleast_1d(np.asarray(workload.n_chips, dtype=np.float64)), np.array([1.0])
-    tensor = workload.parallelism == "tensor"
+    layout, batch = workload.layout, _column(workload.batch)
+    if np.any(np.asarray(layout.replicas) > 1):
+        # A pass serves the sequences of one replica.
+        batch = np.maximum(batch / layout.replicas, 1.0)
+    spread: Number = technology.value("serving.expert_spread")
+    told, same = np.asarray(workload.expert_spread, dtype=np.float64), np.asarray(workload.same_prompts)
+    if not np.isnan(told).all():
+        spread = np.where(np.isnan(told), spread, told)
     return Serving(
         model=technology.library.model(workload.model),
-        batch=_column(workload.batch),
+        batch=batch,
         prompt_tokens=_column(workload.prompt_tokens),
         output_tokens=_column(workload.output_tokens),
-        tensor_parallel=chips if tensor else one,
-        stages=one if tensor else chips,
-        parallelism=workload.parallelism,
-        expert_spread=technology.value("serving.expert_spread"),
-    )
-
-
-def _formats(columns: Designs, technology: Technology) -> Formats:
-    return Formats(
-        weight_bits=body_bits(columns, technology.library),
-        head_bits=_of_format(columns, technology.library, lambda form: form.head_bits),
-        kv_bits=numbers_of(columns["kv_bits"]),
-        activation_bits=technology.value("serving.activation_bits"),
-        operand_bits=numbers_of(columns["operand_bits"]) if "operand_bits" in columns else 16.0,
-        unpacked=numbers_of(columns["unpacked"]) if "unpacked" in columns else 0.0,
+        tensor_parallel=_column(layout.tensor_parallel),
+        stages=_column(layout.stages),
+        parallelism=layout.kind,
+        replicas=layout.replicas,
+        expert_spread=np.where(same > 0, 0.0, spread) if same.any() else spread,
     )
 
 
@@ -237,7 +403,38 @@ def _software(columns: Designs, technology: Technology) -> Software:
 
 
 def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
-    """Return perplexity ratios; one look at the fits per pair of format and method."""
+    """Return perplexity ratios, of the worse of body weights and experts where experts have a format of their own.
+
+    A file of fewer bits than its format is named for has no known quality.
+    """
+    found = _format_quality(model, columns, technology)
+    chosen = cast("Choice | None", columns.get("expert_format"))
+    if model.moe is not None and chosen is not None and set(chosen.values) - {model.expert_format}:
+        body = cast("Choice", columns["weight_format"])
+        experts = _with_choice(body, chosen, published=model.expert_format)
+        other = _format_quality(model, {**columns, "weight_format": experts}, technology)
+        found = Quality(*(np.fmax(getattr(found, field.name), getattr(other, field.name)) for field in fields(Quality)))
+    if "stored_bits" in columns:
+        unknown = numbers_of(columns["stored_bits"]) < body_bits(columns, technology.library) - SLACK_BITS
+        if unknown.any():
+            missing = (np.where(unknown, np.nan, getattr(found, field.name)) for field in fields(Quality))
+            return Quality(*missing)
+    return found
+
+
+def _with_choice(names: Choice, other: Choice, *, published: str | None) -> Choice:
+    """Return `names`, in the rows where `other` names something but `published` that."""
+    chosen = [one if one not in (None, published) else name for name, one in _pairs(names, other)]
+    return Choice.of(*chosen)
+
+
+def _pairs(names: Choice, other: Choice) -> list[tuple[str, str | None]]:
+    rows = max(len(names), len(other))
+    return list(zip(*(np.broadcast_to(column.names(), (rows,)) for column in (names, other)), strict=True))
+
+
+def _format_quality(model: Model, columns: Designs, technology: Technology) -> Quality:
+    """Return perplexity ratios of the weight format; one look at the fits per pair of format and method."""
     storage, method = Storage.of(columns, technology.library), cast("Choice", columns["weight_method"])
     methods = (*method.values, "")
     if storage.given:
@@ -261,10 +458,6 @@ def _damages(
 
 def _of_format(columns: Designs, library: Library, function: Callable[[WeightFormat], Number]) -> FloatArray:
     return Storage.of(columns, library).map(function)
-
-
-def _inactive() -> Choice:
-    return Choice((), np.array([INACTIVE], dtype=np.intp))
 
 
 def _column(number: Number) -> FloatArray:

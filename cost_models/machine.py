@@ -6,10 +6,12 @@ published figures (`cost_models.published`). Nothing downstream knows which of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
 
@@ -43,6 +45,8 @@ class Machine:
         price_usd: selling price, NaN where neither modelled nor published.
         expand_macs: multiply-accumulates that expanding a body weight for the multiplier takes, per tile of rows.
         expand_rows: activation rows of such a tile.
+        arithmetic_known: 1 where arithmetic rates are known; 0 where no peak is published and they are infinite, so
+            that only what memory bounds is predicted.
         embodied_kg: carbon of making die and memory, CO2e; NaN where not modelled.
         peak_ops_per_s: peak operations per second by number format, for reports.
         blocks: shares that sum to a total: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> column.
@@ -74,6 +78,24 @@ class Machine:
     embodied_kg: FloatArray = field(default_factory=lambda: np.array([np.nan]))
     expand_macs: FloatArray = field(default_factory=lambda: np.zeros(1))
     expand_rows: FloatArray = field(default_factory=lambda: np.ones(1))
+    arithmetic_known: FloatArray = field(default_factory=lambda: np.ones(1))
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     limits: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+
+    @classmethod
+    def of_rows(cls, machines: Sequence[Machine], index: NDArray[np.intp]) -> Machine:
+        """Return machines of one row each as the rows of one table; peaks and blocks, which differ, are left out.
+
+        Args:
+            machines: one row each.
+            index: ``(n,)`` which of them each row is.
+        """
+        if len(machines) == 1:
+            return machines[0]
+        columns: dict[str, Any] = {
+            column.name: np.concatenate([getattr(machine, column.name) for machine in machines])[index]
+            for column in fields(cls)
+            if column.name not in ("peak_ops_per_s", "blocks", "limits")
+        }
+        return cls(**columns)

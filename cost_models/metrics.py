@@ -53,15 +53,7 @@ class WorkloadResult:
         if self.limits is None:
             missing = np.array([np.nan])
             return Operating(missing, missing)
-        result = self.inference
-        return operating_point(
-            result.serving,
-            result.machine,
-            result.software,
-            result.formats,
-            chunk_tokens=result.chunk_tokens,
-            limits=self.limits,
-        )
+        return operating_point(self.inference, self.limits)
 
 
 def design_metrics(machine: Machine, stored_bits: Number, *, krw_per_usd: float) -> dict[str, FloatArray]:
@@ -95,7 +87,7 @@ class _Terms:
 
     @cached_property
     def batch(self) -> FloatArray:
-        return np.asarray(self.served.serving.batch)
+        return np.asarray(self.served.serving.sequences)
 
     @cached_property
     def tokens(self) -> FloatArray:
@@ -107,21 +99,32 @@ class _Terms:
 
     @cached_property
     def end_to_end(self) -> FloatArray:
-        return np.asarray(self.tokens / self.result.request_s)
+        return self.result.tokens_per_s_end_to_end
 
     @cached_property
     def decode_j(self) -> FloatArray:
-        return np.asarray(self.result.decode_energy.board_j / self.batch)
+        return np.asarray(self.result.step_energy.board_j / self.batch)
 
     @cached_property
     def prompt_j(self) -> FloatArray:
-        rows = self.batch * np.asarray(self.served.serving.prompt_tokens)
-        return np.asarray(self.result.prefill_energy.board_j / rows)
+        prompts = np.where(self.result.in_flight, 1.0, self.batch) if np.any(self.result.in_flight) else self.batch
+        rows = prompts * np.asarray(self.served.serving.prompt_tokens)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(rows > 0, self.result.prefill_energy.board_j / rows, np.nan))
 
     @cached_property
     def request_j(self) -> FloatArray:
         decoding = self.result.decode_energy.board_j * np.asarray(self.served.serving.output_tokens)
-        return np.asarray((self.result.prefill_energy.board_j + decoding) / self.tokens)
+        whole = np.asarray((self.result.prefill_energy.board_j + decoding) / self.tokens)
+        return np.where(self.result.in_flight, self.decode_j, whole) if np.any(self.result.in_flight) else whole
+
+    @cached_property
+    def requests_per_s(self) -> FloatArray:
+        result = self.result
+        whole = self.batch * result.waves / result.request_s
+        if not np.any(result.in_flight):
+            return np.asarray(whole)
+        return np.where(result.in_flight, self.tokens_per_s / np.asarray(result.serving.output_tokens), whole)
 
     @cached_property
     def provisioned_w(self) -> FloatArray:
@@ -177,7 +180,7 @@ OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "bound_ms_per_token": lambda t: t.result.bound_s * 1e3,
     "overhead_share": lambda t: 1 - t.result.bound_s / t.result.decode_s,
     "memory_share": lambda t: t.memory_share,
-    "decode_w": lambda t: t.result.decode_energy.board_w,
+    "decode_w": lambda t: t.result.step_energy.board_w,
     "prefill_w": lambda t: t.result.prefill_energy.board_w,
     "decode_j_per_token": lambda t: t.decode_j,
     "prefill_j_per_token": lambda t: t.prompt_j,
@@ -187,7 +190,7 @@ OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "usd_per_million_tokens": lambda t: t.usd_per_million_tokens,
     "co2e_g_per_million_tokens": lambda t: t.co2e_g_per_million_tokens,
     "tokens_per_s_per_usd": lambda t: t.end_to_end / t.prices,
-    "requests_per_s": lambda t: t.batch / t.result.request_s,
+    "requests_per_s": lambda t: t.requests_per_s,
 }
 """Metrics that a workload has where the chips hold it."""
 

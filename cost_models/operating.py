@@ -1,7 +1,7 @@
 """Operating points: the largest batch that keeps promises to its users, and what a chip serves at it.
 
-Time to first token and time per token never fall as the batch grows, and memory only fills, so that the largest batch
-is found by bisection over whole numbers.
+Time to first token and time per token never fall as the batch grows, and memory only fills, so that
+`cost_models.batching.largest_batch` finds it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.inference import Inference, infer
-from cost_models.machine import Machine
-from cost_models.roofline import Formats
-from cost_models.serving import Serving
-from cost_models.software import Software
-from cost_models.table import FloatArray, Number
-
-LARGEST_DOUBLINGS = 16
-"""Batches of up to 2^16 sequences are considered."""
+from cost_models.batching import largest_batch
+from cost_models.inference import Inference
+from cost_models.table import FloatArray
 
 
 @dataclass(frozen=True)
@@ -60,31 +54,17 @@ def keeps(result: Inference, limits: Limits) -> NDArray[np.bool_]:
     return np.asarray(kept)
 
 
-def operating_point(
-    serving: Serving, machine: Machine, software: Software, formats: Formats, *, chunk_tokens: Number, limits: Limits
-) -> Operating:
+def operating_point(result: Inference, limits: Limits) -> Operating:
     """Return the largest batch that keeps `limits` and fits the memory, and the rate at it.
 
     Args:
-        serving: the workload; its own batch has no part in it.
-        machine: one of the chips.
-        software: the stack.
-        formats: stored bits.
-        chunk_tokens: prompt tokens that prefill processes together.
+        result: the workload on its machine; its own batch has no part in it.
         limits: what is promised.
     """
 
     def served(batch: FloatArray) -> Inference:
-        point = replace(serving, batch=np.maximum(batch, 1.0))
-        return infer(point, machine, software, formats, chunk_tokens=chunk_tokens)
+        return replace(result, serving=replace(result.serving, batch=np.maximum(batch, 1.0)), waves=1.0)
 
-    rows = keeps(served(np.ones(1)), limits)
-    best = np.where(rows, 1.0, 0.0)
-    step = 2.0**LARGEST_DOUBLINGS
-    while step >= 1 and best.any():
-        tried = np.minimum(best + step, 2.0**LARGEST_DOUBLINGS)
-        best = np.where((best > 0) & keeps(served(tried), limits), tried, best)
-        step /= 2
-    at_best = served(best)
-    rate = np.maximum(best, 1.0) * serving.output_tokens / at_best.request_s
-    return Operating(best, np.where(best > 0, rate, 0.0))
+    best = largest_batch(lambda batch: keeps(served(batch), limits))
+    rate = served(best).tokens_per_s_end_to_end
+    return Operating(best * result.serving.replicas, np.where(best > 0, rate, 0.0))

@@ -153,3 +153,9 @@ def count_parameters(model: Model) -> ParameterCount:
     positions = (model.learned_positions or 0) * model.d_model
     small = _biases(model) + positions
     return ParameterCount(body, experts, small, embedding, head, active + small + embedding + head)
+
+
+def expert_share(model: Model) -> float:
+    """Return the share of all weights that routed experts hold."""
+    count = count_parameters(model)
+    return count.experts / count.total

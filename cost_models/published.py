@@ -24,6 +24,9 @@ from cost_models.table import Choice, FloatArray, Number
 from cost_models.technology import Technology
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
 
+NARROW_BITS = 8
+"""Activations up to this width are not multiplied in 16 bits."""
+
 
 def mac_energy_pj_n7(chip: Chip, name: str, technology: Technology) -> Number:
     """Return bare energy at N7 of a MAC in a published format.
@@ -40,6 +43,12 @@ def mac_energy_pj_n7(chip: Chip, name: str, technology: Technology) -> Number:
     if name == "bf16" and "fp16" in chip.peak_tops:
         name = "fp16"
     return bare(f"{name}x{name}")
+
+
+def half_accumulation_gain(chip: Chip) -> float:
+    """Return how much faster a chip multiplies where it accumulates in 16 bits: its fp16 peak over its bf16 peak."""
+    peaks = chip.peak_tops
+    return max(peaks["fp16"] / peaks["bf16"], 1.0) if "bf16" in peaks and "fp16" in peaks else 1.0
 
 
 def _required(chip: Chip, field: str) -> float:
@@ -126,6 +135,8 @@ def chip_machine(
     kv_bits: float,
     technology: Technology,
     weight_execution: str | None = None,
+    stored: float | None = None,
+    half_accumulation: bool = False,
 ) -> Machine:
     """Return the Machine of a library chip with weights in a format; every field ``(1,)``.
 
@@ -133,7 +144,9 @@ def chip_machine(
     them, so 16-bit activations mean the 16-bit peak with weights expanded; attention in 16 bits (fp32 for wider KV
     elements). What the chip can do with stored weights, and at what rate, says `cost_models.chip_execution`: 2:4
     patterns gain on sparse tensor cores, other zeros are multiplied. Expanding weights costs the software stack's
-    time (`Formats.unpacked`), not the machine's, and no energy of its own. Memory: coefficients of its technology; a
+    time (`Formats.unpacked`), not the machine's, and no energy of its own. A chip without any published peak computes
+    infinitely fast and says so (`Machine.arithmetic_known`): its memory alone is predicted. GEMMs that accumulate in
+    16 bits run at the fp16 peak where that is above the bf16 peak. Memory: coefficients of its technology; a
     chip without DRAM streams from its SRAM. An unpublished SRAM or die size is the library's assumption
     (``published``), an unpublished TDP, link or node is NaN and so is what follows from it.
 
@@ -144,6 +157,8 @@ def chip_machine(
         kv_bits: KV-cache elements.
         technology: figures.
         weight_execution: how stored weights are worked through; the chip's own way where None.
+        stored: stored bits per weight where they are not the format's own.
+        half_accumulation: whether the software's GEMMs on 16-bit activations accumulate in 16 bits.
 
     Raises:
         ExecutionError: the chip cannot execute the format so.
@@ -151,7 +166,7 @@ def chip_machine(
     """
     form, value = weight_format, technology.value
     head_kind = form.operand if form.head_bits < HEAD_BITS else "float"
-    way = chip_execution(chip, form, act_bits=act_bits, chosen=weight_execution)
+    way = chip_execution(chip, form, act_bits=act_bits, chosen=weight_execution, stored=stored)
     gain = execution_gain(chip, form, way, act_bits=act_bits, technology=technology)
     uses = {
         "linear": (way.peak, way.peak_ops_per_s),
@@ -168,6 +183,13 @@ def chip_machine(
         for use, (name, _) in uses.items()
     }
     rates["linear"] = rates["linear"] * np.asarray(gain.rate)
+    if half_accumulation and act_bits > NARROW_BITS:
+        for use in ("linear", "head"):
+            if uses[use][0] == "bf16" and way.way not in ("look_up", "bit_plane"):
+                rates[use] = rates[use] * half_accumulation_gain(chip)
+    known = np.isfinite(way.peak_ops_per_s)
+    if not known:
+        rates = {use: _column(np.inf) for use in rates}
     joules["linear"] = joules["linear"] * np.asarray(gain.energy)
     efficiency = _column(value("board.vrm_efficiency"))
     stream_efficiency, dram_j_per_byte = _memory(chip, technology)
@@ -198,6 +220,7 @@ def chip_machine(
         cost_usd=_column(np.nan),
         price_usd=_column(price_usd(chip)),
         embodied_kg=_embodied_kg(chip, technology),
+        arithmetic_known=_column(float(known)),
         peak_ops_per_s={name: _column(tops * TERA) for name, tops in chip.peak_tops.items()},
         blocks={"tdp_w": {"published": tdp_w}, "area_mm2": {"published": die_mm2}},
     )

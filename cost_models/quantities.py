@@ -104,6 +104,13 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
     Parameter("link_gbps", "GB/s", "chip-to-chip bandwidth, one way, all links of a chip", 0.0, open_low=False),
     Parameter("weight_format", "", "how weights are stored", "int4_g128", section="weight_formats"),
     Parameter(
+        "expert_format",
+        "",
+        "how routed experts are stored; as their maker publishes them where that is narrower, if not given",
+        None,
+        section="weight_formats",
+    ),
+    Parameter(
         "weight_method",
         "",
         "how weights were quantised; the format's own where not given",
@@ -168,16 +175,39 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
 
 WORKLOAD_FIELDS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
     Parameter("model", "", "architecture of the model", None, section="models"),
-    Parameter("batch", "", "sequences served together", 1, integer=True),
+    Parameter("batch", "", "sequences served together; `largest`: the most that the memory holds", 1, integer=True),
     Parameter("prompt_tokens", "", "prompt length", 1024, integer=True),
     Parameter("output_tokens", "", "generated tokens per sequence", 1024, integer=True),
     Parameter("n_chips", "", "chips that serve the workload together", 1, integer=True),
     Parameter(
         "parallelism",
         "",
-        "how several chips share the model",
+        "how several chips share the model: all in one way, or numbers of chips such as tp4_pp2, dp8, layer_split4",
         "tensor",
         names=("tensor", "pipeline", "layer_split"),
+    ),
+    Parameter(
+        "batching",
+        "",
+        "how requests share the chips: a batch at once, in waves of what an engine's memory takes, or in flight: "
+        "a steady number whose prompts join the decode steps of the others",
+        "static",
+        names=("static", "waves", "in_flight"),
+    ),
+    Parameter(
+        "chunk_rows",
+        "",
+        "most tokens that a prefill takes together; as the stack does it where not given",
+        None,
+        integer=True,
+    ),
+    Parameter(
+        "expert_spread",
+        "",
+        "exponent by which tokens choose experts like independent ones; serving.expert_spread where not given",
+        None,
+        high=1.0,
+        open_low=False,
     ),
 )
 """Fields of a workload in a sweep; numeric ones may be swept as ``workload.field``."""

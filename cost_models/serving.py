@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -14,6 +15,59 @@ from cost_models.table import FloatArray, Number
 from cost_models.workload import Shape, kv_cache_elements
 
 Parallelism = Literal["tensor", "pipeline", "layer_split"]
+
+
+KINDS: tuple[Parallelism, ...] = get_args(Parallelism)
+"""Ways in which all chips of a workload may share its model."""
+
+_PART = re.compile(r"(tp|pp|dp|layer_split)([1-9][0-9]*)")
+_LAYOUT = re.compile(rf"{_PART.pattern}(?:_{_PART.pattern})*")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How chips share a model; numbers are scalars or ``(n,)`` columns.
+
+    Attributes:
+        tensor_parallel: chips that share every layer.
+        stages: groups of those that share the layers.
+        replicas: groups of all of those that each serve a part of the batch and share routed experts.
+        kind: whether stages work at the same time or in turn.
+    """
+
+    tensor_parallel: Number = 1.0
+    stages: Number = 1.0
+    replicas: Number = 1.0
+    kind: Parallelism = "tensor"
+
+    @classmethod
+    def of(cls, text: str, n_chips: Number = 1.0) -> Layout:
+        """Return the layout that a text names.
+
+        Args:
+            text: a kind, which takes all chips; or numbers of chips joined by ``_``: ``tp8_pp2`` (tensor parallel
+                within two stages of a pipeline), ``dp8`` (replicas that share experts), ``layer_split4``.
+            n_chips: chips where the text names a kind.
+
+        Raises:
+            ValueError: the text is neither.
+        """
+        if text in KINDS:
+            return cls(tensor_parallel=n_chips) if text == "tensor" else cls(stages=n_chips, kind=text)
+        parts = _PART.findall(text) if _LAYOUT.fullmatch(text) else []
+        counts = {name: float(count) for name, count in parts}
+        if not parts or len(counts) < len(parts):
+            raise ValueError(f"{text!r} is no layout of chips")
+        if {"pp", "layer_split"} <= counts.keys():
+            raise ValueError(f"{text!r} is no layout of chips: stages work at the same time or in turn")
+        stages = counts.get("layer_split", counts.get("pp", 1.0))
+        several: Parallelism = "layer_split" if "layer_split" in counts else "pipeline"
+        return cls(counts.get("tp", 1.0), stages, counts.get("dp", 1.0), several if stages > 1 else "tensor")
+
+    @property
+    def chips(self) -> Number:
+        """Chips that it takes."""
+        return np.asarray(self.tensor_parallel) * self.stages * self.replicas
 
 
 @dataclass(frozen=True)
@@ -47,6 +101,11 @@ class Serving:
     def chips(self) -> Number:
         """Chips that serve the workload."""
         return np.asarray(self.tensor_parallel) * self.stages * self.replicas
+
+    @property
+    def sequences(self) -> Number:
+        """Sequences that all replicas serve together."""
+        return np.asarray(self.batch) * self.replicas
 
     @property
     def batch_parts(self) -> Number:

@@ -135,7 +135,7 @@ def _values(evaluator: Evaluator, served: WorkloadResult) -> dict[str, float]:
     chips = _number(serving.chips)
     totals = {
         "chips": chips,
-        "batch": _number(serving.batch),
+        "batch": _number(serving.sequences * served.inference.waves),
         "all_tdp_w": _number(machine.tdp_w) * chips,
         "all_price_usd": _number(machine.price_usd) * chips,
     }
@@ -163,8 +163,10 @@ def _ratios(values: Mapping[str, float], base: Mapping[str, float]) -> dict[str,
 
 def baseline_words(entry: BaselineSpec) -> str:
     """Return in one line what a baseline is."""
-    further = "".join(f", {one}" for one in (entry.weight_execution, entry.stack) if one)
-    return f"{entry.chips}, {entry.weight_format}, KV {entry.kv_bits:g} bit{further}"
+    further = "".join(f", {one}" for one in (entry.weight_execution, entry.stack, entry.parallelism) if one)
+    experts = f", experts {entry.expert_format}" if entry.expert_format else ""
+    stored = f", {entry.stored_bits:g} bits per weight" if entry.stored_bits else ""
+    return f"{entry.chips}, {entry.weight_format}{experts}{stored}, KV {entry.kv_bits:g} bit{further}"
 
 
 def _design_words(settings: Mapping[str, Setting]) -> str:

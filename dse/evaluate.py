@@ -7,10 +7,9 @@ A table of metrics is a mapping of column name to ``(n,)`` array: design-level n
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,6 @@ from cost_models.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.mix import MIX, MIXED, mix_metrics
 from cost_models.operating import Limits
 from cost_models.quantities import TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
-from cost_models.serving import Parallelism
 from cost_models.silicon import fill_defaults
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
 from cost_models.technology import Technology
@@ -30,6 +28,7 @@ from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limi
 from dse.modelling.user_model import Modelled, UserModel
 from dse.spec import BaselineSpec, Spec, WorkloadSpec
 from dse.spec.additions import library_of
+from dse.spec.fields import LARGEST
 from dse.spec.model import ModelSpec
 
 MODEL_ANSWERS = "the model answers"
@@ -292,9 +291,14 @@ class Evaluator:
     def serve_baseline(self, entry: BaselineSpec, name: str) -> WorkloadResult:
         """Return one workload on a baseline's chips, sharing it as the workload says."""
         fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(entry.count)])}
-        if entry.batch is not None:
+        if entry.batch is not None and entry.batch != LARGEST:
             fields[f"{name}.batch"] = np.array([float(entry.batch)])
-        return serve_chip(entry.setup, self.workload(name, fields), self.technology, limits=self.limits[name])
+        workload = self.workload(name, fields)
+        if entry.batch == LARGEST:
+            workload = replace(workload, batch=np.nan)
+        if entry.parallelism is not None:
+            workload = replace(workload, parallelism=entry.parallelism)
+        return serve_chip(entry.setup, workload, self.technology, limits=self.limits[name])
 
     # -- judgement ----------------------------------------------------------------------------------------------
 
@@ -339,8 +343,13 @@ def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingPro
         prompt_tokens=_field(name, workload, "prompt_tokens", designs),
         output_tokens=_field(name, workload, "output_tokens", designs),
         n_chips=_field(name, workload, "n_chips", designs),
-        parallelism=cast("Parallelism", workload.parallelism),
+        parallelism=workload.parallelism,
+        batching=workload.batching,
+        chunk_rows=_field(name, workload, "chunk_rows", designs),
+        same_prompts=float(workload.same_prompts),
+        expert_spread=_field(name, workload, "expert_spread", designs),
         weight_format=workload.weight_format,
+        expert_format=workload.expert_format,
         kv_bits=workload.kv_bits,
         act_bits=workload.act_bits,
     )
@@ -350,6 +359,7 @@ def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> F
     """Return a number of a workload: swept as ``workload.field``, or as the sweep file says."""
     column = designs.get(f"{name}.{field}")
     if column is None:
-        return np.array([float(getattr(workload, field))])
-    default = WORKLOAD_FIELDS[field].default
-    return np.where(np.isnan(numbers_of(column)), float(default or 1), numbers_of(column))
+        told = getattr(workload, field)
+        return np.array([np.nan if told in (None, LARGEST) else float(told)])
+    default, numbers = WORKLOAD_FIELDS[field].default, numbers_of(column)
+    return numbers if default is None else np.where(np.isnan(numbers), default, numbers)

@@ -29,8 +29,8 @@ from cost_models.library import shipped_library
 from cost_models.table import FloatArray
 from cost_models.technology import Technology
 from dse.validate import power
-from dse.validate.machines import stacks
 from dse.validate.rows import read_measurements
+from dse.validate.setups import stacks
 
 LIBRARY = shipped_library()
 SETTINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())

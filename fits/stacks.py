@@ -27,9 +27,9 @@ from cost_models.library import shipped_library
 from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from dse.validate import requests
-from dse.validate.machines import stacks
 from dse.validate.rows import read_measurements
 from dse.validate.score import source_of
+from dse.validate.setups import stacks
 
 LIBRARY = shipped_library()
 SETTINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())

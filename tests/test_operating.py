@@ -36,7 +36,7 @@ def test_the_largest_batch_is_the_last_that_keeps_its_limits(gbps, tflops, gib, 
         bandwidth_bytes_per_s=gbps * 1e9, mac_per_s=tflops * 5e11, capacity_bytes=gib * 2**30, sram_bytes=2.0**26
     )
     limits = Limits(ttft_ms=ttft, tpot_ms=tpot)
-    found = operating_point(serving(7), machine, REAL, FORMATS, chunk_tokens=CHUNK, limits=limits)
+    found = operating_point(infer(serving(7), machine, REAL, FORMATS, chunk_tokens=CHUNK), limits)
     batch = int(found.batch[0])
 
     def kept(one):
@@ -51,7 +51,7 @@ def test_the_largest_batch_is_the_last_that_keeps_its_limits(gbps, tflops, gib, 
 
 def test_no_limits_leave_what_memory_holds():
     machine = envelope_machine(bandwidth_bytes_per_s=1e12, mac_per_s=1e14, capacity_bytes=80 * 2.0**30)
-    found = operating_point(serving(1), machine, IDEAL, FORMATS, chunk_tokens=CHUNK, limits=Limits())
+    found = operating_point(infer(serving(1), machine, IDEAL, FORMATS, chunk_tokens=CHUNK), Limits())
     batch = int(found.batch[0])
     fits = [bool(infer(serving(b), machine, IDEAL, FORMATS, chunk_tokens=CHUNK).fits[0]) for b in (batch, batch + 1)]
     assert fits == [True, False]

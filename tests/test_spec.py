@@ -310,7 +310,7 @@ def test_the_form_of_a_fault(file: Path) -> None:
         ("sampler: sobol", "sampler: optuna:Tpe", "'optuna:Tpe' is not optuna:TPESampler"),
         # values
         ("batch: 32", "batch: 0", "workloads.chat.batch: 0 is not above 0"),
-        ("batch: 32", "batch: 2.5", "workloads.chat.batch: 2.5 is not a whole number"),
+        ("batch: 32", "batch: -2.5", "workloads.chat.batch: -2.5 is not above 0"),
         ("batch: 32", "batch: true", "workloads.chat.batch: true is not a number"),
         ("batch: 32", "batch: [32]", "workloads.chat.batch: a list is not a number"),
         ("batch: 32", "batch: ~", "workloads.chat.batch: is empty"),

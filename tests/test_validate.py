@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from cost_models.library import shipped_library
+from cost_models.serving import Layout
 from cost_models.technology import Technology
 from dse.validate import MeasurementError, power, read_measurements, run_validation
 from dse.validate import requests as served
@@ -96,13 +97,14 @@ def test_a_file_without_rows_has_no_scores(tmp_path):
 
 
 def test_a_layout_is_read_as_it_is_spelt():
-    assert (layout("tp8pp3", 24).tensor, layout("tp8pp3", 24).stages, layout("tp8pp3", 24).kind) == (8, 3, "pipeline")
-    assert (layout("layer_split4", 4).stages, layout("layer_split4", 4).kind) == (4, "layer_split")
-    disaggregated = layout("disagg_decode_tp1_dp32_moetp1_ep32", 32)
-    assert (disaggregated.tensor, disaggregated.replicas) == (1, 32)
-    assert (layout("tp4_moetp1_ep4", 4).tensor, layout("tp4_moetp1_ep4", 4).replicas) == (4, 1)
-    assert layout("", 1).remark == ""
-    assert (layout("2d_ws", 64).tensor, layout("2d_ws", 64).remark != "") == (64, True)
+    assert layout("tp8pp3", 24) == (Layout(8, 3, kind="pipeline"), "")
+    assert layout("layer_split4", 4) == (Layout(stages=4, kind="layer_split"), "")
+    disaggregated, _ = layout("disagg_decode_tp1_dp32_moetp1_ep32", 32)
+    assert (disaggregated.tensor_parallel, disaggregated.replicas) == (1, 32)
+    assert layout("tp4_moetp1_ep4", 4) == (Layout(4), "")
+    assert layout("", 1)[1] == ""
+    told, remark = layout("2d_ws", 64)
+    assert (told, remark != "") == (Layout(64), True)
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------

@@ -162,6 +162,8 @@ def _comparable(claim: Claim, spec: Spec) -> tuple[str, float, float] | None:
     low, high = claim.interval
     if claim.relative_to is None and metric in ("tokens_per_s", "tokens_per_s_end_to_end"):
         entry = spec.workloads[workload]
+        if isinstance(entry.batch, str):
+            return claim.metric, low, high
         tokens = entry.batch * 1e3 if metric == "tokens_per_s" else entry.batch * entry.output_tokens
         other = "ms_per_token" if metric == "tokens_per_s" else "request_s"
         ends = [tokens / end if end not in (0.0, float("-inf")) else float("inf") for end in (high, low)]

@@ -16,7 +16,18 @@ from dse.yaml_positions import Node
 SECTIONS = ("name", "workloads", "subjects", "claims", "economics")
 
 SUBJECT_KEYS: Mapping[str, tuple[str, ...]] = {
-    "chips": ("chips", "weight_format", "kv_bits", "act_bits", "weight_execution", "stack", "batch"),
+    "chips": (
+        "chips",
+        "weight_format",
+        "kv_bits",
+        "act_bits",
+        "weight_execution",
+        "stack",
+        "batch",
+        "expert_format",
+        "stored_bits",
+        "parallelism",
+    ),
     "design": ("design", "technology", "economics"),
     "space": ("space", "search", "technology", "economics", "constraints", "objectives"),
     "rates": ("rates", "stack", "overlap", "technology"),

@@ -56,7 +56,12 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
     """Return the fields of `WorkloadTable` for a workload on machines."""
     result, machine, serving = served.inference, served.machine, served.serving
     held = result.footprint
-    numbers = {name: getattr(serving, name) for name in ("batch", "prompt_tokens", "output_tokens", "chips")}
+    numbers = {"batch": serving.sequences * result.waves}
+    if np.any(np.asarray(result.waves) > 1):
+        numbers["waves"] = result.waves
+    if np.any(result.in_flight):
+        numbers["joining_prompts_ms"] = result.joining_s * 1e3
+    numbers |= {name: getattr(serving, name) for name in ("prompt_tokens", "output_tokens", "chips")}
     for name in ("weight_bits", "expert_bits", "head_bits", "kv_bits", "activation_bits"):
         bits = getattr(served.formats, name)
         if bits is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.operating import LARGEST_DOUBLINGS
+from cost_models.batching import LARGEST_DOUBLINGS
 from cost_models.table import FloatArray, Setting, Table
 from dse.evaluate import Evaluator
 

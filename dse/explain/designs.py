@@ -79,7 +79,7 @@ def explain_chip(
         UnknownEntryError: the library has no such chip, model, format or stack.
     """
     technology = technology or Technology()
-    setup = ChipSetup(chip, weight_format, kv_bits, act_bits, stack=stack)
+    setup = ChipSetup(chip, weight_format, kv_bits=kv_bits, act_bits=act_bits, stack=stack)
     served = serve_chip(setup, replace(workload_of(name, workload), n_chips=float(n_chips)), technology)
     settings = _chip_settings(setup, n_chips, technology.library)
     return _explain_served(f"{n_chips}x {chip}", settings, {name: served}, technology)
@@ -87,7 +87,8 @@ def explain_chip(
 
 def _chip_settings(setup: ChipSetup, n_chips: int, library: Library) -> dict[str, float | str | None]:
     entry, form = setup.entry(library), library.weight_format(setup.weight_format)
-    way = chip_execution(entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution)
+    way = chip_execution(entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution, stored=setup.stored_bits)
+    further = {"expert_format": setup.expert_format, "stored_bits": setup.stored_bits}
     return {
         "chip": entry.key,
         "chips": float(n_chips),
@@ -96,6 +97,7 @@ def _chip_settings(setup: ChipSetup, n_chips: int, library: Library) -> dict[str
         "kv_bits": float(setup.kv_bits),
         "act_bits": float(setup.act_bits),
         "stack": setup.stack_name(library),
+        **{name: value for name, value in further.items() if value is not None},
     }
 
 
@@ -107,6 +109,8 @@ def _explain_served(
 ) -> Explanation:
     """Return the explanation of published chips; they have no constraints but their memory."""
     first = next(iter(served.values()))
+    if not first.machine.arithmetic_known.all():
+        settings = {**settings, "arithmetic": "no peak is published: only what memory bounds is predicted"}
     weight_bits = np.asarray(first.formats.weight_bits)
     machine = machine_columns(first.machine)
     columns = {

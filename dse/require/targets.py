@@ -62,7 +62,8 @@ def targets_of(evaluator: Evaluator) -> list[Target]:
         if metric in _TIMES and most is not None:
             span, unit = _TIMES[metric]
             targets.append(Target(workload, span, most * unit, constraint.label))
-        if metric in _RATES and least is not None and least > 0:
+        # A batch that depends on the chip's memory makes no time of a rate.
+        if metric in _RATES and least is not None and least > 0 and not isinstance(entry.batch, str):
             span = _RATES[metric]
             tokens = entry.batch * (entry.output_tokens if span == "request" else 1)
             targets.append(Target(workload, span, tokens / least, constraint.label))

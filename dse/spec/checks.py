@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cost_models.quantities import MEETS_ALL, TECHNOLOGY_PREFIX
+from cost_models.serving import KINDS, Layout
 from dse.errors import Fault
 from dse.spec.faults import places_of
 from dse.spec.model import BUILT_IN, ModelSpec
 from dse.spec.parameters import ParameterSpec, RangeSpec, ValuesSpec
-from dse.spec.records import ConstraintSpec, ObjectiveSpec
+from dse.spec.records import BaselineSpec, ConstraintSpec, ObjectiveSpec, WorkloadSpec
 from dse.spec.search import SearchSpec
 from dse.spec.words import one_of, quoted, suggest
 from dse.yaml_positions import KeyPath, Node, path_text
@@ -59,6 +60,28 @@ def check_chances(
             yield fault_at(
                 root, ("constraints", index), f"a constraint on {MEETS_ALL} is judged last and must stand last"
             )
+
+
+def check_layouts(
+    root: Node,
+    workloads: Mapping[str, WorkloadSpec],
+    baselines: Mapping[str, BaselineSpec],
+    space: Declared,
+) -> Iterator[Fault]:
+    """Yield a fault for every number of chips that is not what a layout takes."""
+    for name, workload in workloads.items():
+        if workload.parallelism not in KINDS and f"{name}.n_chips" in space:
+            what = f"parallelism {workload.parallelism} states the number of chips"
+            yield fault_at(root, ("space", f"{name}.n_chips"), what, perhaps=f"parallelism: {one_of(KINDS)}")
+    for name, entry in baselines.items():
+        for workload in workloads.values():
+            layout = entry.parallelism or workload.parallelism
+            if layout in KINDS or int(Layout.of(layout).chips) == entry.count:
+                continue
+            what = f"{entry.count} chips cannot share a model as {layout}"
+            perhaps = "" if entry.parallelism else f"parallelism: {KINDS[0]}"
+            yield fault_at(root, ("baselines", name, "parallelism"), what, f"{int(Layout.of(layout).chips)}", perhaps)
+            break
 
 
 def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterator[Fault]:

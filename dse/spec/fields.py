@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from cost_models.library import Library
 from cost_models.quantities import MEETS_ALL, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter, metric_of
+from cost_models.serving import KINDS, Layout
 from dse.spec.words import FOREIGN_DIRECTIONS, FOREIGN_NAMES, one_of, quoted, suggest, suggest_metric
 from dse.units import UnitError, parse_quantity, split_quantity
 from dse.yaml_positions import scalar_of
@@ -245,6 +246,26 @@ def tolerance(value: object, info: ValidationInfo) -> float:
     return share
 
 
+LARGEST = "largest"
+"""The batch that the memory of the chips holds at most."""
+
+_MEAN_BATCH = number_of(Parameter("", "", "", None))
+
+
+def _batch(value: object) -> int | float | str:
+    """Return a batch, which may be a mean over time."""
+    return LARGEST if value == LARGEST else _MEAN_BATCH(value)
+
+
+def _parallelism(value: object) -> str:
+    try:
+        Layout.of(value if isinstance(value, str) else "")
+    except ValueError:
+        must_be = f"{one_of(KINDS)}, or numbers of chips such as tp4_pp2, dp8_tp2 or layer_split4"
+        raise fault(quoted(value), must_be, suggest(str(value), KINDS)) from None
+    return str(value)
+
+
 Milliseconds: TypeAlias = Annotated[float, amount_in("ms")]
 TokenRate: TypeAlias = Annotated[float, amount_in("token/s")]
 Share: TypeAlias = Annotated[float, amount_in("")]
@@ -264,10 +285,15 @@ ModelName: TypeAlias = Annotated[str, _of_field("model")]
 FormatName: TypeAlias = Annotated[str, _of_field("weight_format")]
 ExecutionName: TypeAlias = Annotated[str, _of_field("weight_execution")]
 StackName: TypeAlias = Annotated[str, _of_field("stack")]
-Batch: TypeAlias = Annotated[int, _of_field("batch")]
-PromptTokens: TypeAlias = Annotated[int, _of_field("prompt_tokens")]
-OutputTokens: TypeAlias = Annotated[int, _of_field("output_tokens")]
+Batch: TypeAlias = Annotated[int | float | Literal["largest"], BeforeValidator(_batch)]
+PromptTokens: TypeAlias = Annotated[int | float, number(low=0)]
+OutputTokens: TypeAlias = Annotated[int | float, number(low=0, open_low=True)]
 ChipCount: TypeAlias = Annotated[int, _of_field("n_chips")]
-ParallelismName: TypeAlias = Annotated[str, _of_field("parallelism")]
+ParallelismName: TypeAlias = Annotated[str, BeforeValidator(_parallelism)]
+BatchingName: TypeAlias = Annotated[str, _of_field("batching")]
+ChunkRows: TypeAlias = Annotated[int, _of_field("chunk_rows")]
+ExpertSpread: TypeAlias = Annotated[float, _of_field("expert_spread")]
+ExpertFormatName: TypeAlias = Annotated[str, _of_field("expert_format")]
+StoredBits: TypeAlias = Annotated[float, number(low=0, high=32, open_low=True)]
 KvBits: TypeAlias = Annotated[float, _of_field("kv_bits")]
 ActBits: TypeAlias = Annotated[float, _of_field("act_bits")]

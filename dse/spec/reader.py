@@ -16,7 +16,7 @@ from cost_models.mix import MIX, MIXED
 from cost_models.quantities import MEETS_ALL, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
 from dse.errors import Fault, SpecError
 from dse.spec import words
-from dse.spec.checks import check_chances, check_conditions, check_enumerable, check_model, check_repeats
+from dse.spec.checks import check_chances, check_conditions, check_enumerable, check_layouts, check_model, check_repeats
 from dse.spec.faults import faults_of, places_of, unknown_key
 from dse.spec.fields import Door, is_identifier
 from dse.spec.model import ModelSpec, OwnMetric
@@ -112,7 +112,10 @@ class _Reader:
         self.faults += check_conditions(self.root, space)
         self.faults += check_model(self.root, self.model)
         self.faults += check_storage(self.root, space, self.library)
-        self.faults += check_baselines(self.root, {k: v for k, v in baselines.items() if v is not None}, self.library)
+        whole = {name: one for name, one in baselines.items() if one is not None}
+        self.faults += check_baselines(self.root, whole, self.library)
+        served = {name: one for name, one in workloads.items() if one is not None}
+        self.faults += check_layouts(self.root, served, whole, space)
         if search is not None:
             self.faults += check_enumerable(self.root, space, search)
         if self.model is None and self._has("model"):

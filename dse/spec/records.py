@@ -15,16 +15,21 @@ from cost_models.derived import DerivedMetric, described
 from cost_models.evaluate import ChipSetup
 from cost_models.library import Library
 from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Metric
+from cost_models.serving import KINDS, Layout
 from dse.errors import NOWHERE, Place
 from dse.spec.fields import (
     ActBits,
     BaselineName,
     Batch,
+    BatchingName,
     Bound,
     ChipCount,
     Chips,
+    ChunkRows,
     Direction,
     ExecutionName,
+    ExpertFormatName,
+    ExpertSpread,
     Flag,
     FormatName,
     Identifier,
@@ -38,6 +43,7 @@ from dse.spec.fields import (
     Seed,
     Share,
     StackName,
+    StoredBits,
     TokenRate,
     Tolerance,
     Whole,
@@ -73,7 +79,12 @@ class WorkloadSpec(Record):
         n_chips: chips that serve it together.
         parallelism: how they share the model.
         required: whether a design that cannot hold it is infeasible; its metrics are missing otherwise.
+        batching: whether the batch is served at once, in waves of what an engine's memory takes, or in flight.
+        chunk_rows: most tokens that a prefill takes together; as the stack does it where not given.
+        same_prompts: whether all sequences have one text, and so choose the same experts.
+        expert_spread: exponent by which tokens choose experts; ``serving.expert_spread`` where not given.
         weight_format: weight format of this workload where it is not the design's.
+        expert_format: format of routed experts where it is not the design's.
         kv_bits: bits of the KV cache where they are not the design's.
         act_bits: bits of the activations where they are not the design's.
         ttft_limit_ms: most time to first token that users bear, for ``max_batch``.
@@ -87,8 +98,13 @@ class WorkloadSpec(Record):
     output_tokens: OutputTokens = _default("output_tokens")
     n_chips: ChipCount = _default("n_chips")
     parallelism: ParallelismName = _default("parallelism")
+    batching: BatchingName = _default("batching")
+    chunk_rows: ChunkRows | None = None
+    same_prompts: Flag = False
+    expert_spread: ExpertSpread | None = None
     required: Flag = True
     weight_format: FormatName | None = None
+    expert_format: ExpertFormatName | None = None
     kv_bits: KvBits | None = None
     act_bits: ActBits | None = None
     ttft_limit_ms: Milliseconds | None = None
@@ -102,6 +118,17 @@ class WorkloadSpec(Record):
         if not model.complete:
             raise fault(f"the model {name} cannot be evaluated: {model.note or 'its dimensions are not public'}")
         return name
+
+    @model_validator(mode="after")
+    def _chips_of_layout(self) -> WorkloadSpec:
+        """Take the number of chips from a layout that states it."""
+        if self.parallelism in KINDS:
+            return self
+        chips = int(Layout.of(self.parallelism).chips)
+        if "n_chips" in self.model_fields_set and self.n_chips != chips:
+            raise fault(f"n_chips {self.n_chips}", f"{chips}, as parallelism {self.parallelism} says")
+        object.__setattr__(self, "n_chips", chips)
+        return self
 
 
 class ObjectiveSpec(Record):
@@ -170,6 +197,9 @@ class BaselineSpec(Record):
         weight_execution: how the chip works through stored weights; its own way where not given.
         stack: software stack; the chip's own where not given.
         batch: batch of every workload on this baseline where it is not the workload's.
+        expert_format: how routed experts are stored; as their maker publishes them where that is narrower.
+        stored_bits: mean stored bits per weight of the whole file, where they are not those of the formats.
+        parallelism: how its chips share the model, where it is not as the workload says.
     """
 
     chips: Chips
@@ -179,6 +209,9 @@ class BaselineSpec(Record):
     weight_execution: ExecutionName | None = None
     stack: StackName | None = None
     batch: Batch | None = None
+    expert_format: ExpertFormatName | None = None
+    stored_bits: StoredBits | None = None
+    parallelism: ParallelismName | None = None
 
     @property
     def count(self) -> int:
@@ -196,6 +229,8 @@ class BaselineSpec(Record):
         return ChipSetup(
             chip=self.chip,
             weight_format=self.weight_format,
+            expert_format=self.expert_format,
+            stored_bits=self.stored_bits,
             kv_bits=self.kv_bits,
             act_bits=self.act_bits,
             weight_execution=self.weight_execution,

@@ -65,11 +65,14 @@ def sweep_schema(library: Library) -> Schema:
         ]
     }
     fields = {name: _parameter(parameter, library) for name, parameter in {**PARAMETERS, **WORKLOAD_FIELDS}.items()}
+    # A layout may be numbers of chips, which no list of names holds.
+    fields["parallelism"] = {"type": "string", "description": WORKLOAD_FIELDS["parallelism"].meaning}
     names = {"metric": {"type": "string", **metric}, "direction": {"enum": ["minimize", "maximize"]}}
+    flags = {name: {"type": "boolean"} for name in ("required", "same_prompts")}
     sections: Schema = {
         "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]*$"},
         "extends": {"type": "string", "description": "another sweep file that this one is merged over"},
-        "workloads": _mapping(_record(WorkloadSpec, fields | {"required": {"type": "boolean"}})),
+        "workloads": _mapping(_record(WorkloadSpec, fields | flags)),
         "mix": _mapping(QUANTITY),
         "space": _space(library),
         "economics": _record(EconomicsSpec, {"yield_model": {"type": "string"}}),

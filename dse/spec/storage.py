@@ -44,7 +44,7 @@ def check_baselines(root: Node, baselines: Mapping[str, BaselineSpec], library: 
         if entry.weight_execution is None:
             continue
         chip, form = library.chips[entry.chip], library.weight_formats[entry.weight_format]
-        able = chip_executions(chip, form, act_bits=entry.act_bits)
+        able = chip_executions(chip, form, act_bits=entry.act_bits, stored=entry.stored_bits)
         if entry.weight_execution not in able:
             what = f"{entry.weight_execution} of {form.key} with {entry.act_bits:g}-bit activations"
             must_be = f"what {entry.chip} can do: {' or '.join(able)}"

@@ -125,6 +125,11 @@ FOREIGN_WORKLOAD: Mapping[str, str] = {
     "tensor_parallel": "n_chips",
     "tp": "n_chips",
     "chips": "n_chips",
+    "replicas": "parallelism: dp8",
+    "dp": "parallelism: dp8",
+    "pp": "parallelism: tp4_pp2",
+    "layout": "parallelism",
+    "continuous_batching": "batching: in_flight",
     "optional": "required: false",
 }
 
@@ -136,6 +141,9 @@ FOREIGN_BASELINE: Mapping[str, str] = {
     "format": "weight_format",
     "weights": "weight_format",
     "execution": "weight_execution",
+    "layout": "parallelism",
+    "file_bits": "stored_bits",
+    "experts": "expert_format",
 }
 
 FOREIGN_SAMPLERS: Mapping[str, str] = {

@@ -44,7 +44,8 @@ def _workload_words(workload: Any) -> str:
     chips = f", {workload.n_chips} chips ({workload.parallelism})" if workload.n_chips > 1 else ""
     optional = "" if workload.required else "; need not fit"
     lengths = f"{workload.prompt_tokens} tokens in, {workload.output_tokens} out"
-    return f"{workload.model}, batch {workload.batch}, {lengths}{chips}{optional}"
+    mode = {"waves": " in waves", "in_flight": " in flight"}.get(workload.batching, "")
+    return f"{workload.model}, batch {workload.batch}{mode}, {lengths}{chips}{optional}"
 
 
 def unit_behind(constraint: Any, spec: Spec) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from cost_models.evaluate import run_kernels
 from cost_models.interconnect import all_gather_s, all_reduce_s
 from cost_models.machine import Machine
 from cost_models.roofline import Formats, OperatorTime, decode_attention_share, time_operators
@@ -14,8 +15,8 @@ from cost_models.software import Software, software
 from cost_models.table import Choice, FloatArray
 from cost_models.technology import Technology
 from cost_models.workload import Operators, WeightClass, distinct_experts
-from dse.validate.machines import families, machines, stacks
 from dse.validate.rows import add_reason
+from dse.validate.setups import chip_setups, stacks
 
 STORED_BITS = {
     "int8_wo": 8.0, "int4_wo": 4.125, "w4a16_mxfp4": 4.25, "w4a8_mxfp4_mxfp8": 4.25, "nvfp4": 4.5, "sq": 8.0,
@@ -47,9 +48,9 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     rows["n"] = rows["n"].where(~shaped, rows["n_chips"])
     rows["n_chips"] = rows["n_chips"].where(~shaped, 1.0)
     dtype = rows["dtype"].fillna("")
-    rows["stored_bits"] = dtype.map(STORED_BITS).fillna(16.0)
+    rows["weight_bits"] = dtype.map(STORED_BITS).fillna(16.0)
     rows["act_bits"] = dtype.map(MULTIPLIED_BITS).fillna(16.0)
-    rows["kv_bits"] = rows["stored_bits"].where(rows["quantity"].isin(["decode_attention", "decode_mla"]), 16.0)
+    rows["kv_bits"] = rows["weight_bits"].where(rows["quantity"].isin(["decode_attention", "decode_mla"]), 16.0)
     gemm_rate = rows["metric"] == "achieved_TFLOPS"
     time = rows["value"] / 1e6
     time = time.where(~gemm_rate, 2 * rows["m"] * rows["n"] * rows["k"] / (rows["value"] * 1e12))
@@ -80,16 +81,7 @@ def predict(rows: pd.DataFrame, technology: Technology, *, stack: Choice | None 
     rows.loc[usable, "own_profile"] = own
     for kind, index in part.groupby("quantity", sort=False).groups.items():
         group = rows.loc[index]
-        machine, operand_bits, _ = machines(group, technology)
-        formats = Formats(
-            weight_bits=group["stored_bits"].to_numpy(),
-            head_bits=16.0,
-            kv_bits=group["kv_bits"].to_numpy(),
-            activation_bits=16.0,
-            operand_bits=operand_bits,
-            unpacked=(group["stored_bits"].to_numpy() < operand_bits - 0.5).astype(np.float64),
-        )
-        stack_of_group = software(Choice.of(*group["stack"]), technology, families(group, technology.library))
+        machine, stack_of_group, formats = run_kernels(chip_setups(group, technology.library), technology)
         ideal = software(Choice.of(*["ideal"] * len(group)), technology)
         predictor = PREDICTORS[str(kind)]
         rows.loc[index, "predicted_s"], _ = predictor(group, machine, stack_of_group, formats)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cost_models.energy import pass_energy
-from cost_models.passes import PassTime, decode_pass, prefill_pass
-from cost_models.roofline import Formats
+from cost_models.evaluate import run_kernels, serve_chips
+from cost_models.passes import PassTime
 from cost_models.serving import Serving
-from cost_models.software import software
-from cost_models.table import Choice, FloatArray
+from cost_models.table import FloatArray
 from cost_models.technology import Technology
 from dse.validate import operators
-from dse.validate.machines import families, formats, machines, stacks
 from dse.validate.rows import add_reason
+from dse.validate.setups import chip_setups, row_workload, stacks
 
 SOFTWARE = {
     r"^vLLM|ML\.ENERGY": "vLLM",
@@ -57,7 +56,7 @@ def prepare(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     rows["output"] = rows["output_len"].fillna(1.0).clip(lower=1)
     shared = [_layout(note, chips) for note, chips in zip(rows["note"], rows["n_chips"].fillna(1), strict=True)]
     rows["tensor"], rows["replicas"] = [float(a) for a, _ in shared], [float(b) for _, b in shared]
-    rows["used_batch"] = (rows["batch"] / rows["replicas"]).clip(lower=1)
+    rows["used_batch"] = rows["batch"].clip(lower=1)
     rows["act_bits"] = np.where(rows["weight_bits"] == 8, 8.0, 16.0)
     rows["kv_bits"] = 16.0
     return rows
@@ -111,27 +110,20 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
         technology: figures.
         timed: whether measured time replaces predicted time.
     """
-    model = technology.library.model(part["model"].iloc[0])
-    machine, operand_bits, _ = machines(part, technology)
-    stack = Choice.of(*part["stack"])
-    profile = software(stack, technology, families(part, technology.library))
-    form = formats(model, part, stack, operand_bits, technology.library)
-    column = {
-        name: part[name].to_numpy(dtype=np.float64) for name in ("used_batch", "prompt", "output", "tensor", "replicas")
+    plain: dict[str, Any] = {
+        "kind": "tensor",
+        "stages": 1.0,
+        "batching": "static",
+        "same_prompts": 0.0,
+        "chunk_rows": np.nan,
     }
-    serving = Serving(
-        model=model,
-        batch=column["used_batch"],
-        prompt_tokens=np.maximum(column["prompt"], 1.0),
-        output_tokens=column["output"],
-        tensor_parallel=column["tensor"],
-        replicas=column["replicas"],
-        expert_spread=technology.value("serving.expert_spread"),
-    )
+    workload = row_workload(part.assign(**plain))
+    setups = chip_setups(part, technology.library, technology.library.model(workload.model))
+    served = serve_chips(setups, workload, technology)
+    result, machine, profile, form = served.inference, served.machine, served.inference.software, served.formats
+    serving, step, prefill = served.serving, result.decode, result.prefill
     prompts = (~part["phase"].fillna("").eq("decode") & (part["prompt"] > 0)).to_numpy(dtype=np.float64)
-    step = decode_pass(replace(serving, prompt_tokens=column["prompt"]), machine, profile, form)
-    prefill = prefill_pass(serving, machine, profile, form)
-    steps, batch = column["output"], column["used_batch"] * column["replicas"]
+    steps, batch = np.asarray(serving.output_tokens), np.asarray(serving.sequences)
     seconds = steps * step.pass_s + prompts * prefill.pass_s
     with np.errstate(divide="ignore"):
         stretch = batch * steps / part["output_tokens_per_s"].to_numpy(dtype=np.float64) / seconds
@@ -164,9 +156,7 @@ def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Techn
         if kind not in OPERATORS:
             continue
         group = told.loc[index]
-        machine, operand_bits, _ = machines(group, technology)
-        form = Formats(group["stored_bits"].to_numpy(), 16.0, group["kv_bits"].to_numpy(), 16.0, operand_bits)
-        profile = software(Choice.of(*group["stack"]), technology, families(group, technology.library))
+        machine, profile, form = run_kernels(chip_setups(group, technology.library), technology)
         ran, time = operators.operator_time(group, machine, profile, form)
         seconds = time.total_s[0]
         one = Serving(technology.library.model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)

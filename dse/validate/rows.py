@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cost_models.library import Library
+from cost_models.serving import Layout
 from dse.errors import DseError
 from dse.validate.names import nearest, resolve
 
@@ -65,17 +65,6 @@ ABSENT = {"n_chips": "1", "act_bits": "16", "kv_bits": "16"}
 
 class MeasurementError(DseError):
     """A measurement file cannot be read, or has none of the known forms."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How chips share a model, as ``parallelism`` spells it."""
-
-    tensor: int = 1
-    stages: int = 1
-    replicas: int = 1
-    kind: str = "tensor"
-    remark: str = ""
 
 
 def read_measurements(path: Path, library: Library) -> tuple[Form, pd.DataFrame]:
@@ -205,25 +194,26 @@ def _check_names(rows: pd.DataFrame, form: Form, library: Library) -> None:
         add_reason(rows, ~(rows["n_chips"] >= 1), "n_chips must be at least 1")
 
 
-def layout(parallelism: str, n_chips: float) -> Layout:
-    """Return how chips share a model.
+def layout(parallelism: str, n_chips: float) -> tuple[Layout, str]:
+    """Return (how chips share a model, what is to be said about it) of a cell of ``parallelism``.
 
     ``tpN`` and ``ppN`` multiply; ``layer_splitN`` places layers on N chips that work in turn; ``dpN`` serves N groups
     that share routed experts. Anything else is taken as tensor parallel over all chips, with a remark.
     """
     split = re.search(r"layer_split(\d+)", parallelism)
     if split:
-        return Layout(stages=max(int(split[1]), 1), kind="layer_split")
+        return Layout(stages=float(max(int(split[1]), 1)), kind="layer_split"), ""
     tensor, pipeline = (re.search(rf"(?<![a-z]){key}(\d+)", parallelism) for key in ("tp", "pp"))
     data = re.search(r"(?<![a-z])dp(\d+)", parallelism)
     if tensor is None and data is None:
         chips = max(int(n_chips), 1)
         remark = "" if chips == 1 and not parallelism else f"layout {parallelism!r} taken as tensor parallel"
-        return Layout(tensor=chips, remark=remark)
-    stages = int(pipeline[1]) if pipeline else 1
-    return Layout(
-        tensor=max(int(tensor[1]), 1) if tensor else 1,
-        stages=max(stages, 1),
-        replicas=max(int(data[1]), 1) if data and "_or_" not in parallelism else 1,
+        return Layout(tensor_parallel=float(chips)), remark
+    stages = max(int(pipeline[1]), 1) if pipeline else 1
+    found = Layout(
+        tensor_parallel=float(max(int(tensor[1]), 1) if tensor else 1),
+        stages=float(stages),
+        replicas=float(max(int(data[1]), 1) if data and "_or_" not in parallelism else 1),
         kind="pipeline" if stages > 1 else "tensor",
     )
+    return found, ""

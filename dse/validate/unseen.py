@@ -11,8 +11,8 @@ from cost_models.library import Library
 from cost_models.table import Choice
 from cost_models.technology import Technology
 from dse.validate import power
-from dse.validate.machines import generic_stack
 from dse.validate.requests import predict
+from dse.validate.setups import generic_stack
 
 FOLDS = "stack_folds.csv"
 """Constants refitted without one chip or one source, written by ``fits/stacks.py`` into the library."""
