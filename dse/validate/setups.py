@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from cost_models.chip_execution import SLACK_BITS
 from cost_models.compression import stored_bits
 from cost_models.evaluate import ChipSetup, Workload
 from cost_models.library import Chip, Library, Model, WeightFormat
@@ -62,10 +63,11 @@ def _setup(key: tuple[Any, ...], library: Library, model: Model | None) -> ChipS
     elif weight_bits >= UNQUANTISED_BITS or library.stack(stack).quantises_head:
         told = stored
     else:
-        # The maker's own file: experts in their narrow format, everything else as it was trained.
+        # The maker's own file: experts in their narrow format, everything else as it was trained. Narrower
+        # activations say that experts were converted to a format that multiplies with them.
         told = None
-        if act_bits <= 8:
-            name, expert = "bf16", name
+        native = _bits(library.weight_format(model.expert_format))
+        name, expert = "bf16", name if _bits(form) < native + SLACK_BITS else None
     return ChipSetup(
         chip, name, expert_format=expert, stored_bits=told, kv_bits=kv_bits, act_bits=act_bits, stack=stack
     )
@@ -109,6 +111,7 @@ def typed(row: pd.Series[Any], library: Library) -> tuple[dict[str, Any], dict[s
         "kv_bits": float(setup.kv_bits),
         "act_bits": float(setup.act_bits),
         "stack": setup.stack,
+        "parallelism": layout or "tensor",
     }
     if setup.expert_format is not None:
         baseline["expert_format"] = setup.expert_format
@@ -119,8 +122,7 @@ def typed(row: pd.Series[Any], library: Library) -> tuple[dict[str, Any], dict[s
         "batch": "largest" if np.isnan(row["used_batch"]) else float(row["used_batch"]),
         "prompt_tokens": float(row["prompt"]),
         "output_tokens": float(row["output"]),
-        "parallelism": layout or "tensor",
-        "batching": row["batching"],
+        "batching": str(row["batching"]),
     }
     if not np.isnan(row["chunk_rows"]):
         workload["chunk_rows"] = int(row["chunk_rows"])
