@@ -8,30 +8,62 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cost_models.library import Model
+from cost_models.library.layers import DenseLayers, StateLayers
 
 GATED_MATRICES = 3
 PLAIN_MATRICES = 2
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Layers of softmax attention that are alike, every dimension told (see `AttentionLayers`)."""
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    reach: int | None = None
+    chunked: bool = False
+    own_kv: bool = True
+    key_is_value: bool = False
+    gated: bool = False
+
+
+@dataclass(frozen=True)
 class LayerWeights:
-    """Matrix elements of one transformer layer.
+    """Matrix elements of one layer of experts.
 
     Attributes:
-        query: query projection (MLA: down and up projection of the query).
-        key_value: key and value projections (MLA: the shared latent and its up projection).
-        output: attention output projection.
-        ffn: all matrices of one dense feed-forward block, or of the shared experts of an MoE layer.
+        shared: all matrices of the shared experts.
         router: scores over the experts.
         expert: all matrices of one routed expert.
+    """
+
+    shared: int
+    router: int
+    expert: int
+
+
+@dataclass(frozen=True)
+class MixerWeights:
+    """Matrix elements of one layer of attention.
+
+    Attributes:
+        query: query projection and output gate (MLA: down and up projection of the query).
+        key_value: key and value projections (MLA: the shared latent and its up projection).
+        output: output projection.
+        indexer: projections of the selection of tokens.
     """
 
     query: int
     key_value: int
     output: int
-    ffn: int
-    router: int
-    expert: int
+    indexer: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.query + self.key_value + self.output + self.indexer
 
 
 @dataclass(frozen=True)
@@ -41,7 +73,7 @@ class ParameterCount:
     Attributes:
         body: matrices of all layers, the part that a weight format compresses.
         experts: routed experts among them.
-        small: biases, norms, routers' biases and learned positions.
+        small: biases, norms, routers' biases, convolutions and learned positions.
         embedding: input embedding.
         head: language-model head; 0 where it is tied to the embedding.
         active: weights that one token meets, the embedding counted once.
@@ -65,67 +97,156 @@ def ffn_matrices(model: Model) -> int:
     return GATED_MATRICES if model.gated_ffn else PLAIN_MATRICES
 
 
-def dense_layers(model: Model) -> int:
-    """Return how many layers have a dense feed-forward block instead of routed experts."""
-    return model.layers if model.moe is None else model.moe.first_dense_layers
+def attentions(model: Model) -> tuple[Attention, ...]:
+    """Return the layers of softmax attention by kind, those that see the whole context first."""
+    if model.attention == "none":
+        return ()
+    if not model.attention_layers:
+        local = model.window_layers
+        alike = (model.heads, model.kv_heads, model.head_dim)
+        parts = ((model.layers - local, None), (local, model.sliding_window))
+        return tuple(Attention(layers, *alike, reach) for layers, reach in parts if layers)
+    return tuple(
+        Attention(
+            one.layers,
+            one.heads or model.heads,
+            one.kv_heads or model.kv_heads,
+            one.head_dim or model.head_dim,
+            one.reach,
+            one.chunked,
+            one.own_kv,
+            one.key_is_value,
+            one.gated,
+        )
+        for one in sorted(model.attention_layers, key=lambda one: one.reach is not None)
+    )
 
 
-def kv_elements_per_token(model: Model) -> int:
-    """Return the KV-cache elements of one token in one layer (MLA: the latent and the rotary key)."""
+def expert_layers(model: Model) -> int:
+    """Return how many layers have routed experts."""
+    if model.moe is None:
+        return 0
+    return model.moe.layers or model.layers - model.moe.first_dense_layers
+
+
+def dense_blocks(model: Model) -> tuple[DenseLayers, ...]:
+    """Return the dense feed-forward blocks by width."""
+    if model.dense_layers is not None:
+        return model.dense_layers
+    layers = model.layers - expert_layers(model)
+    return (DenseLayers(layers=layers, d_ff=model.d_ff),) if layers else ()
+
+
+def kv_elements_per_token(model: Model, layer: Attention) -> int:
+    """Return the KV-cache elements that one layer keeps of a token (MLA: the latent and the rotary key)."""
+    return kv_read_per_token(model, layer) if layer.own_kv else 0
+
+
+def kv_read_per_token(model: Model, layer: Attention) -> int:
+    """Return the elements of a token that one layer reads, those of another layer's cache included."""
     if model.mla is not None:
         return model.mla.kv_lora_rank + model.mla.qk_rope_head_dim
-    return 2 * model.kv_heads * model.head_dim
+    return 2 * layer.kv_heads * layer.head_dim
 
 
-def layer_weights(model: Model) -> LayerWeights:
-    """Count the matrix elements of one layer.
+def index_elements_per_token(model: Model) -> int:
+    """Return the elements of a token by which one layer chooses what attention meets."""
+    return model.indexer.head_dim if model.indexer is not None else 0
+
+
+def kv_elements_of_model(model: Model) -> int:
+    """Return the KV-cache elements of one token in all layers, as if no window ended."""
+    return sum(
+        layer.layers * (kv_elements_per_token(model, layer) + index_elements_per_token(model))
+        for layer in attentions(model)
+    )
+
+
+def attention_weights(model: Model, layer: Attention) -> MixerWeights:
+    """Count the matrix elements of one attention layer.
 
     MLA follows DeepSeek-V2 (arXiv 2405.04434, section 2.1): low-rank query, shared latent of
     ``kv_lora_rank + qk_rope_head_dim``, up projection to keys and values per head.
     """
     d = model.d_model
     if model.mla is None:
-        query = d * model.heads * model.head_dim
-        key_value = d * kv_elements_per_token(model)
-        output = model.heads * model.head_dim * d
-    else:
-        mla = model.mla
-        wide = model.heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
-        query = mla.q_lora_rank * (d + wide) if mla.q_lora_rank else d * wide
-        key_value = d * (mla.kv_lora_rank + mla.qk_rope_head_dim) + mla.kv_lora_rank * model.heads * (
-            mla.qk_nope_head_dim + mla.v_head_dim
-        )
-        output = model.heads * mla.v_head_dim * d
-    matrices = ffn_matrices(model)
+        width = layer.heads * layer.head_dim
+        keys = layer.kv_heads * layer.head_dim * (1 if layer.key_is_value else 2)
+        return MixerWeights(d * width * (2 if layer.gated else 1), d * keys if layer.own_kv else 0, width * d)
+    mla = model.mla
+    wide = layer.heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
+    query = mla.q_lora_rank * (d + wide) if mla.q_lora_rank else d * wide
+    key_value = d * (mla.kv_lora_rank + mla.qk_rope_head_dim) + mla.kv_lora_rank * layer.heads * (
+        mla.qk_nope_head_dim + mla.v_head_dim
+    )
+    indexer = 0
+    if model.indexer is not None:
+        of = model.indexer
+        indexer = (mla.q_lora_rank or d) * of.heads * of.head_dim + d * (of.head_dim + of.heads)
+    return MixerWeights(query, key_value, layer.heads * mla.v_head_dim * d, indexer)
+
+
+def state_weights(model: Model, layer: StateLayers) -> tuple[int, int]:
+    """Count the matrix elements of one state layer: of its input projections, and of its output projection.
+
+    Inputs are values and a gate as wide, keys and queries, and what each head's decay and update take; the first
+    state-space model projects keys, queries and step widths from its channels instead.
+    """
+    d, inner, keys = model.d_model, layer.inner, layer.keys
+    per_head = {"mamba2": 1, "gated_delta": 2}.get(layer.kind, 0) * layer.heads
+    if layer.kind == "mamba":
+        return d * 2 * inner + inner * (layer.rank + 2 * layer.key_dim) + layer.rank * inner, inner * d
+    if layer.kind == "convolution":
+        return d * 3 * inner, inner * d
+    return d * (2 * inner + 2 * keys + per_head), inner * d
+
+
+def _state_vectors(layer: StateLayers) -> int:
+    """Count decays, biases, norms and the convolution of one state layer."""
+    convolution = layer.conv_channels * (layer.conv_width + (1 if layer.conv_bias else 0))
+    if layer.kind == "mamba":
+        return convolution + layer.inner * (layer.key_dim + 2)
+    own = {
+        "mamba2": 3 * layer.heads + layer.inner,
+        "gated_delta": 2 * layer.heads + layer.head_dim,
+        "lightning": layer.inner,
+    }
+    return convolution + own.get(layer.kind, 0)
+
+
+def layer_weights(model: Model) -> LayerWeights:
+    """Count the matrix elements of one layer of experts; all zero where the model has none."""
     if model.moe is None:
-        return LayerWeights(query, key_value, output, matrices * d * model.d_ff, 0, 0)
+        return LayerWeights(0, 0, 0)
+    d, matrices = model.d_model, ffn_matrices(model)
     expert = matrices * d * model.moe.expert_d_ff
-    return LayerWeights(query, key_value, output, model.moe.shared_experts * expert, d * model.moe.experts, expert)
+    return LayerWeights(matrices * d * model.moe.shared_width, d * model.moe.experts, expert)
 
 
 def _biases(model: Model) -> int:
     """Count biases and norm vectors of all layers."""
-    d, layers = model.d_model, model.layers
-    width = model.heads * model.head_dim
-    moe, dense = model.moe, dense_layers(model)
-    count = 0
-    if model.qkv_bias or model.linear_bias:
-        count += layers * (width + kv_elements_per_token(model))
+    d, routed, matrices = model.d_model, expert_layers(model), ffn_matrices(model)
+    moe, dense, mixers = model.moe, dense_blocks(model), attentions(model)
+    count = sum(layer.layers * _state_vectors(layer) for layer in model.state_layers)
+    for layer in mixers:
+        if model.qkv_bias or model.linear_bias:
+            count += layer.layers * (layer.heads * layer.head_dim + kv_elements_per_token(model, layer))
+        if model.linear_bias or (moe is not None and moe.expert_bias):
+            count += layer.layers * d
+        if model.qk_norm:
+            count += layer.layers * 2 * layer.head_dim
+        if model.mla is not None:
+            count += layer.layers * ((model.mla.q_lora_rank or 0) + model.mla.kv_lora_rank)
     if model.linear_bias:
-        count += layers * d + dense * ((ffn_matrices(model) - 1) * model.d_ff + d)
+        count += sum(block.layers * ((matrices - 1) * block.d_ff + d) for block in dense)
     if moe is not None and moe.expert_bias:
-        count += (layers - dense) * moe.experts * ((ffn_matrices(model) - 1) * moe.expert_d_ff + d)
-        count += layers * d
+        count += routed * moe.experts * ((matrices - 1) * moe.expert_d_ff + d)
     if moe is not None and (moe.router_bias or moe.expert_bias):
-        count += (layers - dense) * moe.experts
-    norms = 1 if model.parallel_block else 2
+        count += routed * moe.experts
     per_norm = 2 * d if model.linear_bias else d
-    count += layers * per_norm * norms * (2 if model.post_norms else 1) + per_norm
-    if model.qk_norm:
-        count += layers * 2 * model.head_dim
-    if model.mla is not None:
-        count += layers * (model.mla.q_lora_rank + model.mla.kv_lora_rank)
-    return count
+    mixing = sum(layer.layers for layer in mixers) + sum(layer.layers for layer in model.state_layers)
+    norms = mixing if model.parallel_block else mixing + routed + sum(block.layers for block in dense)
+    return count + per_norm * norms * (2 if model.post_norms else 1) + per_norm
 
 
 def count_parameters(model: Model) -> ParameterCount:
@@ -135,19 +256,18 @@ def count_parameters(model: Model) -> ParameterCount:
         LibraryError: the model's dimensions are not public.
     """
     model.require_dimensions()
-    weights = layer_weights(model)
-    attention = weights.query + weights.key_value + weights.output
-    dense = dense_layers(model)
-    sparse = model.layers - dense
-    dense_ffn = ffn_matrices(model) * model.d_model * model.d_ff
-    body = model.layers * attention + dense * dense_ffn
+    weights, matrices = layer_weights(model), ffn_matrices(model)
+    body = sum(layer.layers * attention_weights(model, layer).total for layer in attentions(model))
+    body += sum(layer.layers * sum(state_weights(model, layer)) for layer in model.state_layers)
+    body += sum(block.layers * matrices * model.d_model * block.d_ff for block in dense_blocks(model))
     active = body
     experts = 0
     if model.moe is not None:
-        shared = sparse * (weights.ffn + weights.router)
-        experts = sparse * model.moe.experts * weights.expert
+        routed = expert_layers(model)
+        shared = routed * (weights.shared + weights.router)
+        experts = routed * model.moe.experts * weights.expert
         body += shared + experts
-        active += shared + sparse * model.moe.active_experts * weights.expert
+        active += shared + routed * model.moe.active_experts * weights.expert
     embedding = model.vocab * model.d_model
     head = 0 if model.tied_embeddings else embedding
     positions = (model.learned_positions or 0) * model.d_model

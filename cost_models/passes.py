@@ -2,7 +2,7 @@
 
 Decode runs over contexts from prompt + 1 to prompt + output. Every term but attention is the same at each;
 attention's memory and arithmetic times are straight lines in the context, so the mean of their maximum has a
-closed form (`mean_of_larger`) that is exact even where the bound changes on the way. Sliding-window layers are
+closed form (`mean_of_larger`) that is exact even where the bound changes on the way. Layers of limited reach are
 taken at their mean clipped context, which is exact while one bound holds.
 """
 
@@ -15,19 +15,12 @@ import numpy as np
 
 from cost_models.interconnect import send_s
 from cost_models.machine import Machine
+from cost_models.mixing import decode_attention, prefill_attention, shared_queries
 from cost_models.roofline import Formats, OperatorTime, decode_attention_share, time_operators
 from cost_models.serving import Serving
 from cost_models.software import Software
 from cost_models.table import FloatArray, Number
-from cost_models.workload import (
-    Operators,
-    Shape,
-    WeightClass,
-    decode_attention,
-    linear_operators,
-    prefill_attention,
-    shared_queries,
-)
+from cost_models.workload import Operators, Shape, WeightClass, linear_operators
 
 
 @dataclass(frozen=True)
@@ -128,12 +121,12 @@ def decode_pass(serving: Serving, machine: Machine, software: Software, formats:
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
     first = np.asarray(serving.prompt_tokens) + 0.5
     last = first + np.asarray(serving.output_tokens)
-    windowed = _mean_clipped(first, last, float(model.sliding_window or np.inf))
-    ends = [decode_attention(model, shape, context=context, windowed=windowed) for context in (first, last)]
+    over = (first, last)
+    ends = [decode_attention(model, shape, context=context, over=over) for context in over]
     at_start, at_end = (
         time_operators(operators, machine, software, formats, chips=tp, attention_share=share) for operators in ends
     )
-    middle = decode_attention(model, shape, context=(first + last) / 2, windowed=windowed)
+    middle = decode_attention(model, shape, context=(first + last) / 2, over=over)
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
     larger = mean_of_larger(memory, arithmetic)
     # The smaller of two is their sum less the larger, so its mean is exact as well.
@@ -185,11 +178,3 @@ def prefill_pass(serving: Serving, machine: Machine, software: Software, formats
 def _stacked_pair(first: FloatArray, second: FloatArray) -> FloatArray:
     width = np.broadcast_shapes(first.shape[1:], second.shape[1:])
     return np.concatenate([np.broadcast_to(x, (x.shape[0], *width)) for x in (first, second)])
-
-
-def _mean_clipped(first: Number, last: Number, window: float) -> FloatArray:
-    """Return the mean of min(context, window) over contexts from `first` to `last`."""
-    first, last = np.asarray(first, dtype=np.float64), np.asarray(last, dtype=np.float64)
-    below = np.clip(window, first, last) if np.isfinite(window) else last
-    held = window if np.isfinite(window) else 0.0
-    return np.minimum(((below**2 - first**2) / 2 + (last - below) * held) / (last - first), window)

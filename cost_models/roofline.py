@@ -138,6 +138,8 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
     attention = operators.kv_elements.any(axis=1)
     if attention.any():
         once = once + operators.kv_elements * (np.asarray(formats.kv_bits) / 8)
+    if operators.state_bytes.any():
+        once = once + operators.state_bytes
     matrices = ~np.array([name == "attention" for name in operators.classes])
     if matrices.any():
         tiled = operators.macs * matrices[:, None] * (2 * element_bytes**1.5 / np.sqrt(machine.sram_bytes))

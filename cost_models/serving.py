@@ -9,10 +9,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from cost_models.library import Model
-from cost_models.parameters import count_parameters
+from cost_models.mixing import cache_bytes
+from cost_models.parameters import count_parameters, dense_blocks
 from cost_models.roofline import Formats
 from cost_models.table import FloatArray, Number
-from cost_models.workload import Shape, kv_cache_elements
+from cost_models.workload import Shape
 
 Parallelism = Literal["tensor", "pipeline", "layer_split"]
 
@@ -132,7 +133,7 @@ class Footprint:
 
     Attributes:
         weights_bytes: stored weights of all chips.
-        kv_bytes: KV cache at full length of all chips.
+        kv_bytes: KV cache at full length, and states of fixed size, of all chips.
         activations_bytes: activations of one prefill chunk.
         fullest_bytes: what the fullest chip holds.
     """
@@ -164,12 +165,12 @@ def footprint(serving: Serving, formats: Formats, *, chunk_tokens: Number) -> Fo
     )
     length = np.asarray(serving.prompt_tokens) + serving.output_tokens
     whole = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens)
-    element = np.asarray(formats.kv_bits) / 8
-    kv = kv_cache_elements(model, whole, tokens=length) * element
+    kv = cache_bytes(model, whole, tokens=length, kv_bits=formats.kv_bits)
     sharded = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens, serving.tensor_parallel)
-    kv_of_group = kv_cache_elements(model, sharded, tokens=length) * element
-    widest = 2 * model.d_model + 2 * (
-        model.d_ff or (model.moe.expert_d_ff * model.moe.active_experts if model.moe else 0)
+    kv_of_group = cache_bytes(model, sharded, tokens=length, kv_bits=formats.kv_bits)
+    widest = 2 * model.d_model + 2 * max(
+        [model.d_ff or 0, *(block.d_ff for block in dense_blocks(model))]
+        + [state.inner + state.keys for state in model.state_layers]
     )
     tokens = np.minimum(np.asarray(shape.batch) * serving.prompt_tokens, chunk_tokens)
     activations = tokens * widest * np.asarray(formats.activation_bits) / 8

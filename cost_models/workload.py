@@ -7,14 +7,25 @@ executed once per layer appears once, with `times` = layers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
 
 from cost_models.library import Model
-from cost_models.parameters import dense_layers, ffn_matrices, kv_elements_per_token, layer_weights
+from cost_models.parameters import (
+    Attention,
+    attention_weights,
+    attentions,
+    dense_blocks,
+    expert_layers,
+    ffn_matrices,
+    kv_elements_per_token,
+    layer_weights,
+    state_weights,
+)
 from cost_models.table import FloatArray, Number
 
 WeightClass = Literal["linear", "expert", "head", "attention"]
@@ -36,6 +47,7 @@ class Operators:
         kv_elements: KV-cache elements read and written.
         kernels: kernels launched.
         reduced: elements that an all-reduce sums over the chips afterwards.
+        state_bytes: bytes of states of fixed size read and written.
     """
 
     names: tuple[str, ...]
@@ -48,6 +60,7 @@ class Operators:
     kv_elements: FloatArray
     kernels: FloatArray
     reduced: FloatArray
+    state_bytes: FloatArray
 
     def of_class(self, weight_class: WeightClass) -> FloatArray:
         """Return ``(ops, 1)`` ones where an operator is of the class, zeros elsewhere; experts are linear as well."""
@@ -82,23 +95,28 @@ class Shape:
         return self.ranks_per_chip * fullest_share(parts, np.asarray(self.tensor_parallel) * self.ranks_per_chip)
 
 
-class _Stack:
+class OperatorStack:
     """Collects operators and stacks their amounts on a first axis."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
+        self._count: Counter[str] = Counter()
         self._classes: list[WeightClass] = []
         self._rows: dict[str, list[Number]] = {f.name: [] for f in fields(Operators)[2:]}
 
     def add(self, name: str, weight_class: WeightClass, times: float, **amounts: Number) -> None:
+        """Add an operator, numbered where one of its name is there; amounts that are not told are 0."""
         if times == 0:
             return
-        self._names.append(name)
+        self._count[name] += 1
+        self._names.append(name if self._count[name] == 1 else f"{name}_{self._count[name]}")
         self._classes.append(weight_class)
         for field, values in self._rows.items():
             values.append(times if field == "times" else amounts.get(field, 0.0))
 
     def build(self) -> Operators:
+        """Return all operators, columns broadcast to a common length."""
+
         def stacked(values: Sequence[Number]) -> FloatArray:
             columns = [np.atleast_1d(np.asarray(value, dtype=np.float64)) for value in values]
             return np.stack(np.broadcast_arrays(*columns))
@@ -119,9 +137,13 @@ def distinct_experts(experts: int, active: int, tokens: Number) -> Number:
     return experts * -np.expm1(np.asarray(tokens) * np.log1p(-active / experts)) if active < experts else float(experts)
 
 
-def window_layers(model: Model) -> int:
-    """Return how many layers attend only to a sliding window."""
-    return model.window_layers or 0
+def _projections(model: Model) -> list[Attention]:
+    """Return attention layers by the shape of their projections: how far a layer sees makes no difference to them."""
+    found: dict[Attention, int] = {}
+    for layer in attentions(model):
+        alike = replace(layer, layers=1, reach=None, chunked=False)
+        found[alike] = found.get(alike, 0) + layer.layers
+    return [replace(alike, layers=layers) for alike, layers in found.items()]
 
 
 def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number, head_rows: Number) -> Operators:
@@ -133,15 +155,10 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
         tokens_per_sequence: 1 in decode, the prompt length in prefill.
         head_rows: rows that meet the language-model head; only the last token of a sequence needs it.
     """
-    d, layers = model.d_model, model.layers
+    d = model.d_model
     tp = shape.tensor_parallel
     tokens = np.asarray(shape.batch) * tokens_per_sequence
-    weights = layer_weights(model)
-    heads = shape.share(model.heads)
-    shared_latent = model.mla is not None
-    kv_share = heads if shared_latent else shape.share(model.kv_heads)
-    width = model.heads * (model.head_dim if model.mla is None else model.mla.v_head_dim)
-    stack = _Stack()
+    stack = OperatorStack()
 
     def gemm(name: str, times: float, elements: Number, wide: Number, *, kernels: float, reduced: Number = 0.0) -> None:
         stack.add(
@@ -149,16 +166,34 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
             activations=tokens * wide, kernels=kernels, reduced=reduced,
         )  # fmt: skip
 
-    query_key_value = weights.query * heads + weights.key_value * kv_share
-    gemm("qkv", layers, query_key_value, d + width * heads + kv_elements_per_token(model) * kv_share, kernels=3)
-    gemm("attention_out", layers, weights.output * heads, width * heads + d, kernels=1, reduced=tokens * d)
-    dense = dense_layers(model)
+    for layer in _projections(model):
+        weights = attention_weights(model, layer)
+        heads = shape.share(layer.heads)
+        kv_share = heads if model.mla is not None else shape.share(layer.kv_heads)
+        width = layer.heads * (layer.head_dim if model.mla is None else model.mla.v_head_dim)
+        query_key_value = weights.query * heads + weights.key_value * kv_share
+        wide = d + width * heads + kv_elements_per_token(model, layer) * kv_share
+        gemm("qkv", layer.layers, query_key_value, wide, kernels=3)
+        if model.indexer is not None:
+            # Every chip chooses for itself: the projections are not dealt out.
+            keys = (model.indexer.heads + 1) * model.indexer.head_dim
+            gemm("index_projection", layer.layers, weights.indexer, 2 * d + keys, kernels=3)
+        gemm("attention_out", layer.layers, weights.output * heads, width * heads + d, kernels=1, reduced=tokens * d)
+    for state in model.state_layers:
+        entering, leaving = state_weights(model, state)
+        heads = shape.share(state.heads)
+        wide = d + (2 * state.inner + 2 * state.keys) * heads
+        gemm("state_in", state.layers, entering * heads, wide, kernels=2)
+        gemm("state_out", state.layers, leaving * heads, state.inner * heads + d, kernels=1, reduced=tokens * d)
     matrices = ffn_matrices(model)
-    columns = fullest_share(model.d_ff, tp)
-    gemm("ffn_up", dense, (matrices - 1) * d * model.d_ff * columns, d + matrices * model.d_ff * columns, kernels=3)
-    gemm("ffn_down", dense, d * model.d_ff * columns, model.d_ff * columns + d, kernels=1, reduced=tokens * d)
+    for block in dense_blocks(model):
+        columns = fullest_share(block.d_ff, tp)
+        up = (matrices - 1) * d * block.d_ff * columns
+        gemm("ffn_up", block.layers, up, d + matrices * block.d_ff * columns, kernels=3)
+        down = d * block.d_ff * columns
+        gemm("ffn_down", block.layers, down, block.d_ff * columns + d, kernels=1, reduced=tokens * d)
     if model.moe is not None:
-        _add_experts(stack, model, shape, tokens, layers - dense)
+        _add_experts(stack, model, shape, tokens, expert_layers(model))
     vocabulary = fullest_share(model.vocab, tp)
     rows = np.asarray(head_rows, dtype=np.float64)
     head = d * model.vocab * vocabulary
@@ -169,7 +204,7 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     return stack.build()
 
 
-def _add_experts(stack: _Stack, model: Model, shape: Shape, tokens: Number, layers: int) -> None:
+def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Number, layers: int) -> None:
     """Add router, shared and routed experts; every chip holds its part of the experts, which the replicas share.
 
     Whole experts or slices of all: with routing uniform the work is the same.
@@ -186,9 +221,9 @@ def _add_experts(stack: _Stack, model: Model, shape: Shape, tokens: Number, laye
         "router", "head", layers, rows=tokens, weights=weights.router, macs=tokens * weights.router,
         activations=tokens * (d + moe.experts), kernels=2,
     )  # fmt: skip
-    if moe.shared_experts:
-        shared = weights.ffn * columns
-        wide = d + moe.shared_experts * moe.expert_d_ff * columns
+    if moe.shared_width:
+        shared = weights.shared * columns
+        wide = d + moe.shared_width * columns
         stack.add(
             "shared_experts", "linear", layers, rows=tokens, weights=shared, macs=tokens * shared,
             activations=tokens * 2 * wide, kernels=2,
@@ -201,79 +236,3 @@ def _add_experts(stack: _Stack, model: Model, shape: Shape, tokens: Number, laye
         activations=slots * (2 * d + ffn_matrices(model) * moe.expert_d_ff * columns), kernels=4,
         reduced=tokens * d,
     )  # fmt: skip
-
-
-def _attention_macs_per_pair(model: Model, *, absorbed: bool) -> int:
-    """Return multiply-accumulates per head, query token and context token: scores and weighted values."""
-    if model.mla is None:
-        return 2 * model.head_dim
-    mla = model.mla
-    if absorbed:
-        return 2 * mla.kv_lora_rank + mla.qk_rope_head_dim
-    return mla.qk_nope_head_dim + mla.qk_rope_head_dim + mla.v_head_dim
-
-
-def _kv_per_token(model: Model, shape: Shape) -> Number:
-    """Return KV elements per token and layer on the fullest chip; the MLA latent is replicated."""
-    per_token = kv_elements_per_token(model)
-    return per_token if model.mla is not None else per_token * shape.share(model.kv_heads)
-
-
-def shared_queries(model: Model, shape: Shape) -> FloatArray:
-    """Return how many query heads of the fullest chip read the same keys and values."""
-    heads = model.heads * np.asarray(shape.share(model.heads))
-    kv = 1.0 if model.mla is not None else model.kv_heads * np.asarray(shape.share(model.kv_heads))
-    return np.maximum(heads / kv, 1.0)
-
-
-def decode_attention(model: Model, shape: Shape, *, context: Number, windowed: Number) -> Operators:
-    """Return attention of one decode step over `context` tokens (`windowed` tokens in sliding-window layers).
-
-    MLA computes on the latent itself (absorbed form, arXiv 2405.04434): KV is read once for all heads.
-    """
-    batch = np.asarray(shape.batch, dtype=np.float64)
-    heads = model.heads * shape.share(model.heads)
-    kv = _kv_per_token(model, shape)
-    per_pair = _attention_macs_per_pair(model, absorbed=True)
-    stack = _Stack()
-    local = window_layers(model)
-    for name, times, tokens in (("attention", model.layers - local, context), ("attention_window", local, windowed)):
-        stack.add(
-            name, "attention", times, rows=batch, macs=batch * heads * per_pair * tokens,
-            activations=batch * heads * 2 * model.head_dim, kv_elements=batch * kv * (tokens + 1.0), kernels=2,
-        )  # fmt: skip
-    return stack.build()
-
-
-def prefill_attention(model: Model, shape: Shape) -> Operators:
-    """Return attention over the prompt: each token meets itself and its predecessors, within the window.
-
-    In an encoder every token meets every other, and keys and values are activations: nothing is cached.
-    """
-    batch = np.asarray(shape.batch, dtype=np.float64)
-    prompt = np.asarray(shape.prompt_tokens, dtype=np.float64)
-    heads = model.heads * shape.share(model.heads)
-    kv = _kv_per_token(model, shape)
-    per_pair = _attention_macs_per_pair(model, absorbed=False)
-    local = window_layers(model)
-    window = np.minimum(prompt, model.sliding_window or np.inf)
-    causal = prompt * (prompt + 1) / 2
-    banded = window * (window + 1) / 2 + (prompt - window) * window
-    if model.encoder:
-        causal, kv = prompt * prompt, 0.0
-    stack = _Stack()
-    for name, times, pairs in (("attention", model.layers - local, causal), ("attention_window", local, banded)):
-        stack.add(
-            name, "attention", times, rows=batch * prompt, macs=batch * heads * per_pair * pairs,
-            activations=batch * prompt * heads * 2 * model.head_dim, kv_elements=2 * batch * prompt * kv, kernels=1,
-        )  # fmt: skip
-    return stack.build()
-
-
-def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArray:
-    """Return KV-cache elements of the batch at `tokens` of context, over all layers, on the fullest chip."""
-    local = window_layers(model)
-    if model.encoder:
-        return np.zeros_like(np.asarray(shape.batch * np.asarray(tokens), dtype=np.float64))
-    held = (model.layers - local) * np.asarray(tokens) + local * np.minimum(tokens, model.sliding_window or np.inf)
-    return np.asarray(np.asarray(shape.batch) * held * _kv_per_token(model, shape), dtype=np.float64)

@@ -6,16 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
-from cost_models.parameters import count_parameters, kv_elements_per_token
-from cost_models.workload import (
-    Shape,
-    decode_attention,
-    distinct_experts,
-    fullest_share,
-    kv_cache_elements,
-    linear_operators,
-    prefill_attention,
-)
+from cost_models.mixing import decode_attention, kv_cache_elements, prefill_attention
+from cost_models.parameters import attentions, count_parameters, kv_elements_of_model, kv_elements_per_token
+from cost_models.workload import Shape, distinct_experts, fullest_share, linear_operators
 
 LIBRARY = shipped_library()
 COMPLETE = sorted(key for key, model in LIBRARY.models.items() if model.complete)
@@ -42,7 +35,7 @@ def test_parameter_counts_are_within_two_percent_of_the_published(key):
 def test_bytes_and_operations_of_the_founding_models(key, weights, kv_per_token, flops):
     model = LIBRARY.model(key)
     assert weights_read(model)[0] == pytest.approx(weights, rel=5e-4)
-    assert kv_elements_per_token(model) * model.layers == kv_per_token
+    assert kv_elements_of_model(model) == kv_per_token
     operators = linear_operators(model, Shape(1.0, 1024, 1024), tokens_per_sequence=1.0, head_rows=1.0)
     assert 2 * (operators.macs * operators.times).sum() == pytest.approx(flops, rel=5e-4)
 
@@ -93,7 +86,7 @@ def test_distinct_experts_against_drawing_them():
 
 def test_decode_attention_reads_the_cache_it_holds():
     model, shape = LIBRARY.model("llama2_70b"), Shape(32.0, 1024, 1024)
-    operators = decode_attention(model, shape, context=1536.5, windowed=1536.5)
+    operators = decode_attention(model, shape, context=1536.5, over=(1024.5, 2048.5))
     read = (operators.kv_elements * operators.times).sum()
     written = 32 * 163_840
     assert read - written == pytest.approx(32 * 163_840 * 1536.5)
@@ -104,13 +97,15 @@ def test_windowed_layers_stop_growing_at_their_window():
     model = LIBRARY.model("gpt_oss_20b")
     short, long = (kv_cache_elements(model, Shape(1.0, 1, 1), tokens=float(t)) for t in (4096, 8192))
     full_layers = model.layers - model.window_layers
-    assert long - short == pytest.approx(full_layers * 4096 * kv_elements_per_token(model))
+    assert long - short == pytest.approx(full_layers * 4096 * kv_elements_per_token(model, attentions(model)[0]))
 
 
 def test_mla_latent_is_read_once_for_all_heads_and_replicated():
     model = LIBRARY.model("deepseek_v3")
-    assert kv_elements_per_token(model) == 576
-    one, eight = (decode_attention(model, Shape(1.0, 1, 1, tp), context=1000.0, windowed=1.0) for tp in (1.0, 8.0))
+    assert kv_elements_per_token(model, attentions(model)[0]) == 576
+    one, eight = (
+        decode_attention(model, Shape(1.0, 1, 1, tp), context=1000.0, over=(999.5, 1000.5)) for tp in (1.0, 8.0)
+    )
     assert one.kv_elements == pytest.approx(eight.kv_elements)
     assert one.macs == pytest.approx(8 * eight.macs)
     assert one.macs[0, 0] == pytest.approx(128 * 1088 * 1000)
@@ -119,7 +114,7 @@ def test_mla_latent_is_read_once_for_all_heads_and_replicated():
 @given(prompt=st.integers(1, 300), window=st.sampled_from([None, 16]))
 def test_causal_pairs_against_counting_them(prompt, window):
     model = LIBRARY.model("llama2_7b").model_copy(
-        update={"sliding_window": window, "window_layers": 32 if window else None}
+        update={"sliding_window": window, "window_layers": 32 if window else 0}
     )
     pairs = sum(min(token, window or token) for token in range(1, prompt + 1))
     operators = prefill_attention(model, Shape(1.0, prompt, 1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from cost_models.errors import LibraryError
+from cost_models.library.layers import AttentionLayers, DenseLayers, Indexer, StateLayers
 from cost_models.library.records import Record
 
 UNKNOWN: Any = None
@@ -42,21 +43,43 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Moe(Record):
-    """Mixture of experts: routed experts, how many a token takes, and what else a layer holds."""
+    """Mixture of experts: routed experts, how many a token takes, and what else a layer holds.
+
+    Attributes:
+        shared_d_ff: width of all shared experts together, where it is not that of `shared_experts` routed ones.
+        first_dense_layers: layers with a dense block in place of experts.
+        layers: layers with experts, where they are not all but `first_dense_layers`.
+    """
 
     experts: PositiveInt
     active_experts: PositiveInt
     expert_d_ff: PositiveInt
     shared_experts: Annotated[int, Field(ge=0)]
     first_dense_layers: Annotated[int, Field(ge=0)]
+    shared_d_ff: PositiveInt | None = None
+    layers: PositiveInt | None = None
     router_bias: bool = False
     expert_bias: bool = False
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.active_experts > self.experts:
+            raise ValueError(f"active_experts must be at most {self.experts}, got {self.active_experts}")
+        return self
+
+    @property
+    def shared_width(self) -> int:
+        """Width of all shared experts together."""
+        return self.shared_d_ff or self.shared_experts * self.expert_d_ff
+
 
 class Mla(Record):
-    """Multi-head latent attention: ranks and head sizes (DeepSeek-V2, arXiv 2405.04434)."""
+    """Multi-head latent attention: ranks and head sizes (DeepSeek-V2, arXiv 2405.04434).
 
-    q_lora_rank: PositiveInt
+    Queries that are not compressed have no rank.
+    """
+
+    q_lora_rank: PositiveInt | None = None
     kv_lora_rank: PositiveInt
     qk_nope_head_dim: PositiveInt
     qk_rope_head_dim: PositiveInt
@@ -74,6 +97,10 @@ class Model(Record):
         d_ff: width of a dense feed-forward block.
         sliding_window: tokens that a windowed layer attends to, None without windows.
         window_layers: layers that are windowed.
+        attention_layers: layers of softmax attention, where they are not all alike but for one window.
+        state_layers: layers that keep a state of fixed size; all others are the `attention_layers`.
+        dense_layers: dense feed-forward blocks, where they are not those of all layers without experts.
+        indexer: selection of the tokens that attention meets, None where it meets all.
         expert_format: weight format in which the maker publishes routed experts, all other weights having 16 bits.
         published_params: weights according to the maker.
         training_tokens: trillions.
@@ -94,7 +121,7 @@ class Model(Record):
     vocab: PositiveInt = UNKNOWN
     gated_ffn: bool
     tied_embeddings: bool
-    attention: Literal["MHA", "GQA", "MQA", "MLA"]
+    attention: Literal["MHA", "GQA", "MQA", "MLA", "none"]
     moe: Moe | None = None
     mla: Mla | None = None
     linear_bias: bool
@@ -105,6 +132,10 @@ class Model(Record):
     learned_positions: PositiveInt | None = None
     sliding_window: PositiveInt | None = None
     window_layers: Annotated[int, Field(ge=0)] = 0
+    attention_layers: tuple[AttentionLayers, ...] = ()
+    state_layers: tuple[StateLayers, ...] = ()
+    dense_layers: tuple[DenseLayers, ...] | None = None
+    indexer: Indexer | None = None
     max_context: PositiveInt | None = None
     expert_format: str | None = None
     published_params: PositiveFloat | None = None
@@ -115,7 +146,11 @@ class Model(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        missing = [name for name in DIMENSIONS if self.__dict__[name] is UNKNOWN]
+        without = self.attention == "none"
+        spared = {"heads", "kv_heads", "head_dim"} if without else set()
+        if self.dense_layers == ():
+            spared.add("d_ff")
+        missing = [name for name in DIMENSIONS if name not in spared and self.__dict__[name] is UNKNOWN]
         if self.complete and missing:
             raise ValueError(f"needs {', '.join(missing)}, or complete: false where they are not public")
         if (self.attention == "MLA") != (self.mla is not None):
@@ -124,6 +159,15 @@ class Model(Record):
             raise ValueError("sliding_window and window_layers must be given together")
         if self.complete and self.window_layers > self.layers:
             raise ValueError(f"window_layers must be at most {self.layers}, got {self.window_layers}")
+        if without == bool(self.attention_layers) and (without or self.state_layers):
+            raise ValueError("state_layers need attention_layers beside them, or attention: none")
+        if self.window_layers and self.attention_layers:
+            raise ValueError("sliding_window does not go with attention_layers, which have a reach of their own")
+        if self.indexer is not None and self.mla is None:
+            raise ValueError("indexer goes with mla only")
+        for field in ("attention_layers", "state_layers", "dense_layers") if self.complete else ():
+            if (told := sum(one.layers for one in getattr(self, field) or ())) > self.layers:
+                raise ValueError(f"{field} must be at most {self.layers} layers, got {told}")
         for name in missing:
             del self.__dict__[name]
         return self

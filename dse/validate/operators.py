@@ -130,6 +130,7 @@ def operators_of(rows: pd.DataFrame) -> tuple[Operators, bool]:
     amounts = {
         "times": np.ones(len(rows)), "rows": row, "weights": weights, "macs": macs, "activations": activations,
         "kv_elements": kv, "kernels": np.full(len(rows), KERNELS.get(kind, 1.0)), "reduced": np.zeros(len(rows)),
+        "state_bytes": np.zeros(len(rows)),
     }  # fmt: skip
     names: tuple[WeightClass, ...] = ("attention",) if classes == "attention" else ("linear",)
     stacked = {name: np.asarray(value, dtype=np.float64)[None, :] for name, value in amounts.items()}

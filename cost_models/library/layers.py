@@ -1,0 +1,129 @@
+"""Records of the layers of a language model whose layers are not all alike."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from cost_models.library.records import Record
+
+Whole = Annotated[int, Field(ge=0)]
+
+
+class AttentionLayers(Record):
+    """Layers of softmax attention that are alike; dimensions are the model's where None.
+
+    Attributes:
+        layers: how many there are.
+        heads: query heads.
+        kv_heads: heads of keys and values.
+        head_dim: width of a head.
+        reach: tokens that a layer attends to, None for the whole context.
+        chunked: whether `reach` is a chunk whose borders are fixed (Llama 4) in place of a window that slides.
+        own_kv: whether a layer stores keys and values; False where it reads those of a layer before it.
+        key_is_value: whether the key projection yields the values too.
+        gated: whether an output gate as wide as the queries is projected beside them.
+    """
+
+    layers: PositiveInt
+    heads: PositiveInt | None = None
+    kv_heads: PositiveInt | None = None
+    head_dim: PositiveInt | None = None
+    reach: PositiveInt | None = None
+    chunked: bool = False
+    own_kv: bool = True
+    key_is_value: bool = False
+    gated: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_chunk(self) -> Self:
+        if self.chunked and self.reach is None:
+            raise ValueError("chunked needs reach, the tokens of a chunk")
+        return self
+
+
+class StateLayers(Record):
+    """Layers that keep a state of fixed size in place of keys and values, all alike.
+
+    A layer has `heads` matrices of ``head_dim x key_dim``, which tokens decay, add to and read; `key_heads` keys and
+    queries (input and output vectors of a state-space model) of `key_dim` are shared by them. A short convolution over
+    the projected inputs keeps its last ``conv_width - 1`` inputs.
+
+    Attributes:
+        kind: "mamba" (arXiv 2312.00752), "mamba2" (arXiv 2405.21060), "gated_delta" (arXiv 2412.06464), "lightning"
+            (arXiv 2401.04658, 2501.08313) or "convolution" (a gated short convolution without a matrix).
+        layers: how many there are.
+        heads: value heads; channels of "mamba", each with a row of the state of its own.
+        head_dim: width of a value head.
+        key_heads: key heads, or groups of a state-space model.
+        key_dim: width of a key head, or size of the state space.
+        conv_width: taps of the convolution; 0 without one.
+        conv_bias: whether the convolution has a bias.
+        rank: rank of the step width of "mamba".
+        chunk_tokens: tokens of a prompt that are worked through together as a matrix; one by one where None.
+        state_bits: bits of an element of the matrices.
+        conv_bits: bits of an input that the convolution keeps.
+    """
+
+    kind: Literal["mamba", "mamba2", "gated_delta", "lightning", "convolution"]
+    layers: PositiveInt
+    heads: PositiveInt
+    head_dim: PositiveInt
+    key_heads: Whole = 1
+    key_dim: Whole = 0
+    conv_width: Whole = 0
+    conv_bias: bool = False
+    rank: Whole = 0
+    chunk_tokens: PositiveInt | None = None
+    state_bits: PositiveInt = 16
+    conv_bits: PositiveInt = 16
+
+    @property
+    def inner(self) -> int:
+        """Width of all value heads."""
+        return self.heads * self.head_dim
+
+    @property
+    def keys(self) -> int:
+        """Width of all key heads."""
+        return self.key_heads * self.key_dim
+
+    @property
+    def conv_channels(self) -> int:
+        """Channels that the convolution runs over: values, and keys and queries but in the first state-space model."""
+        if not self.conv_width:
+            return 0
+        return self.inner if self.kind in ("mamba", "convolution") else self.inner + 2 * self.keys
+
+    @property
+    def matrix_elements(self) -> int:
+        """Elements of the state of one layer and sequence, without what the convolution keeps."""
+        return self.heads * self.head_dim * self.key_dim
+
+    @property
+    def state_bytes(self) -> float:
+        """Bytes that one layer keeps of one sequence, however long it is."""
+        kept = self.conv_channels * max(self.conv_width - 1, 0)
+        return (self.matrix_elements * self.state_bits + kept * self.conv_bits) / 8
+
+
+class DenseLayers(Record):
+    """Dense feed-forward blocks that are alike: how many, and their width."""
+
+    layers: PositiveInt
+    d_ff: PositiveInt
+
+
+class Indexer(Record):
+    """Selection of the tokens that sparse attention meets (DeepSeek-V3.2, arXiv 2512.02556).
+
+    Attributes:
+        heads: heads that score every token of the context.
+        head_dim: width of the one key per token that they share.
+        top_k: tokens that are chosen.
+    """
+
+    heads: PositiveInt
+    head_dim: PositiveInt
+    top_k: PositiveInt
