@@ -153,7 +153,7 @@ def settling_words(settling: Sequence[Settling]) -> str:
         return "Nothing is left open."
     shown = ", ".join(f"{one.name} ({one.left:.0%})" for one in settling[:4])
     return (
-        f"One further fact would help most if it were **{settling[0].name}**. Share of the spread of all else that is "
+        f"One further fact would help most if it were {settling[0].name}. Share of the spread of all else that is "
         f"left once a fact is known: {shown}."
     )
 

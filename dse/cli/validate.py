@@ -41,6 +41,8 @@ def validate(
     """
     if silicon and (measurements or out or plots):
         raise typer.BadParameter("--silicon goes with --format only")
+    from dse.terminal.validation import validation_parts
+
     if silicon:
         from dse.validate.silicon import silicon_validation
 
@@ -51,7 +53,7 @@ def validate(
         validation = run_validation(measurements or [])
     emit(
         output,
-        lambda: [validation.text()],
+        lambda: validation_parts(validation),
         validation.records,
         lambda: (("table", "row", "column", "value"), validation.rows()),
     )

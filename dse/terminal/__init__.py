@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Column
-from rich.table import Table as RichTable
 from rich.text import Text
 
+from dse.terminal.layout import folded, table_lines
 from dse.terminal.tables import Lines, Part, TextTable, number_text, percent_text
 
 if TYPE_CHECKING:
     from dse.results.outcome import Progress
 
 WIDTH = 118
-"""Columns of the output where it does not go to a terminal, and the most that tables take there."""
-
-LEAST_COLUMN = 7
-"""Width below which no column is squeezed, as far as its cells are that wide."""
+"""Columns of the output where it does not go to a terminal and ``COLUMNS`` does not say."""
 
 
 class ProgressSink(Protocol):
@@ -36,35 +32,28 @@ class ProgressSink(Protocol):
 
 def console() -> Console:
     """Return the console of standard output: plain, and `WIDTH` wide, where that is not a terminal."""
-    piped = not sys.stdout.isatty()
-    return Console(width=WIDTH if piped else None, highlight=False, soft_wrap=False, emoji=False, markup=False)
+    said = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return Console(width=None if said else WIDTH, highlight=False, soft_wrap=False, emoji=False, markup=False)
 
 
 def print_table(out: Console, table: TextTable) -> None:
-    """Print a table."""
-    drawn = RichTable(
-        *(
-            Column(
-                heading,
-                justify="right" if table.is_numeric(place) else "left",
-                overflow="fold",
-                vertical="top",
-                no_wrap=place == 0 or table.is_numeric(place),
-                min_width=min(LEAST_COLUMN, max((len(row[place]) for row in table.rows), default=0)),
-            )
-            for place, heading in enumerate(table.headings)
-        ),
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        header_style="bold",
-    )
-    for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+    """Print a table, in blocks or as records where the terminal is too narrow for it."""
     if table.title:
         print_heading(out, table.title)
-    out.print(drawn)
+    heads, bodies = table_lines(table, out.width)
+    for place, body in enumerate(bodies):
+        if place:
+            out.print()
+        for line in heads[place] if heads else ():
+            _print_line(out, line, "bold")
+        for line in body:
+            _print_line(out, line)
     out.print()
+
+
+def _print_line(out: Console, line: str, style: str = "") -> None:
+    """Print a line as it is: what is laid out is not folded again."""
+    out.print(Text(line, style=style), soft_wrap=True)
 
 
 def print_parts(out: Console, parts: Iterable[Part]) -> None:
@@ -81,7 +70,8 @@ def print_parts(out: Console, parts: Iterable[Part]) -> None:
 
 def print_heading(out: Console, text: str) -> None:
     """Print the heading of a section."""
-    out.print(Text(text, style="bold cyan"))
+    for line in folded(text, out.width):
+        _print_line(out, line, "bold cyan")
 
 
 def print_lines(out: Console, lines: list[str], *, heading: str = "") -> None:
@@ -90,8 +80,11 @@ def print_lines(out: Console, lines: list[str], *, heading: str = "") -> None:
         return
     if heading:
         print_heading(out, heading)
+    indent = "  " if heading else ""
     for line in lines:
-        out.print(Padding(Text(line), (0, 0, 0, 2 if heading else 0), expand=False))
+        first, *rest = folded(line, out.width - len(indent) - 2)
+        for place, part in enumerate((first, *rest)):
+            _print_line(out, f"{indent}{'  ' if place else ''}{part}")
     out.print()
 
 

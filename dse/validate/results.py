@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 
 SCORED = ("predicted", "ratio", "bound", "bound_by", "stack", "reason", "remark")
@@ -29,28 +28,6 @@ class Table:
     frame: pd.DataFrame
     note: str = ""
 
-    def lines(self) -> list[str]:
-        """Return the table as text, fractions as percent."""
-        shown = self.frame.reset_index() if self.frame.index.names != [None] else self.frame.copy()
-        for name in shown.columns:
-            if pd.api.types.is_float_dtype(shown[name]):
-                shown[name] = [_text(str(name), value) for value in shown[name]]
-        text = shown.to_string(index=False).splitlines()
-        return [self.title, *text, *([self.note] if self.note else []), ""]
-
-
-PERCENT = ("mdape", "mape", "p90", "error", "baseline", "target", "peers", "within")
-
-
-def _text(name: str, value: float) -> str:
-    if np.isnan(value):
-        return "-"
-    if np.isinf(value):
-        return "none"
-    if any(name.startswith(word) for word in PERCENT):
-        return f"{100 * value:.1f} %"
-    return f"{value:.0f}" if value == round(value) and abs(value) >= 10 else f"{value:.3g}"
-
 
 @dataclass(frozen=True)
 class Validation:
@@ -65,10 +42,6 @@ class Validation:
     files: Mapping[str, pd.DataFrame]
     tables: Sequence[Table]
     internal: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    def text(self) -> str:
-        """Return all tables as text."""
-        return "\n".join(line for table in self.tables for line in table.lines())
 
     def rows(self) -> list[tuple[object, ...]]:
         """Return all tables as one: for each number or word its table, row, column and value."""
