@@ -15,6 +15,7 @@ app = options.command()
 def merge(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="finished runs of one sweep")],
     out: options.RunDirectory = None,
+    full: options.Full = False,
     output: options.Output = options.Format.table,
     no_plots: options.NoPlots = False,
     no_report: options.NoReport = False,
@@ -34,4 +35,4 @@ def merge(
     if len(runs) < 2:
         raise RunError("merge needs at least two runs")
     done = merged([open_run(run) for run in runs], out=out)
-    finish(done, output=output, plots=not no_plots, html=not no_report)
+    finish(done, output=output, plots=not no_plots, html=not no_report, full=full)

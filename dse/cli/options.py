@@ -67,6 +67,7 @@ Output = Annotated[Format, typer.Option("--format", help="how results are printe
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=_hush, help="print nothing but faults; the exit status tells")
 ]
+Full = Annotated[bool, typer.Option("--full", help="everything, and not what fits on one screen")]
 RunDirectory = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="run directory to make")]
 Plots = Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="folder to write plots into")]
 NoPlots = Annotated[bool, typer.Option("--no-plots", help="do not write plots")]

@@ -15,6 +15,8 @@ from dse.cli.options import Format
 from dse.cli.output import emit, frame_rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dse.compare import Comparison
     from dse.results.store import StoredRun
     from dse.search.spread import Backend, Spread
@@ -53,7 +55,7 @@ def tell_failed(what: str, error: Exception) -> None:
         traceback.print_exception(error)
 
 
-def finish(done: StoredRun, *, output: Format, plots: bool, html: bool) -> None:
+def finish(done: StoredRun, *, output: Format, plots: bool, html: bool, full: bool = False) -> None:
     """Explain and print a run that has just been written, then draw it, and end with its status.
 
     What was found is printed before anything is drawn, so that nobody waits for plots to see it.
@@ -63,7 +65,8 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool) -> None:
     from dse.compare import compare
     from dse.relaxation import explain_infeasible
     from dse.relaxation.files import write_relaxations
-    from dse.terminal import console, print_lines
+    from dse.terminal import console
+    from dse.terminal.layout import folded
     from dse.terminal.outcome import outcome_parts
     from dse.terminal.summary import named_workloads
 
@@ -80,7 +83,9 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool) -> None:
     shown = named_workloads(done.spec)
     emit(
         output,
-        lambda: outcome_parts(done, why, [one for one in sides("knee") if one.workload in shown]),
+        lambda: outcome_parts(
+            done, why, [one for one in sides("knee") if one.workload in shown] if full else [], full=full
+        ),
         lambda: {**run_data(done), "comparisons": [one.to_json() for one in sides()]},
         lambda: front_rows(done),
     )
@@ -96,11 +101,21 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool) -> None:
 
             plot_run(done.path, failed=lambda kind, error: tell_failed(f"the plot {kind}", error))
     if output is Format.table:
-        files = ", ".join(sorted(path.name for path in done.path.iterdir()))
-        print_lines(console(), [f"{done.path}/", files], heading="Files")
+        files = sorted(path.name for path in done.path.iterdir()) if full else _first_files(done.path)
+        more = "" if full else f"; all the rest: dse show {done.path} --full"
+        print(*folded(f"{done.path}/: {', '.join(files)}{more}", console().width), sep="\n")
     if status == "interrupted":
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+def _first_files(directory: Path) -> list[str]:
+    """Return the files that a person opens first."""
+    return [name for name in ("report.html", "plots", "picks.yaml", "pareto.csv") if _is_there(directory / name)]
 
 
 def run_data(run: StoredRun, top: int | None = None) -> dict[str, Any]:

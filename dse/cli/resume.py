@@ -19,6 +19,7 @@ def resume(
     ] = None,
     out: options.RunDirectory = None,
     quiet: options.Quiet = False,
+    full: options.Full = False,
     output: options.Output = options.Format.table,
     no_plots: options.NoPlots = False,
     no_report: options.NoReport = False,
@@ -40,4 +41,4 @@ def resume(
 
     with progress_display(quiet=quiet) as progress:
         done = go_on(run, n_designs=n_designs, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))
-    finish(done, output=output, plots=not no_plots, html=not no_report)
+    finish(done, output=output, plots=not no_plots, html=not no_report, full=full)

@@ -23,6 +23,7 @@ def run(
     overrides: options.Set = None,
     library: options.Library = None,
     quiet: options.Quiet = False,
+    full: options.Full = False,
     output: options.Output = options.Format.table,
     no_plots: options.NoPlots = False,
     no_report: options.NoReport = False,
@@ -49,4 +50,4 @@ def run(
     sweep = load_spec(spec, overrides=[*(overrides or []), *given], library=library or [])
     with progress_display(quiet=quiet) as progress:
         done = search(sweep, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))
-    finish(done, output=output, plots=not no_plots, html=not no_report)
+    finish(done, output=output, plots=not no_plots, html=not no_report, full=full)

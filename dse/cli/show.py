@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dse.cli.options import Format, Output, Quiet, Stored, command
+from dse.cli.options import Format, Full, Output, Quiet, Stored, command
 from dse.cli.output import emit
 
 app = command()
@@ -18,6 +18,7 @@ def show(
     top: Annotated[
         int | None, typer.Option(metavar="N", help="rows of the front; 10 in a table and all else by default", min=1)
     ] = None,
+    full: Full = False,
     output: Output = Format.table,
     quiet: Quiet = False,
 ) -> None:
@@ -31,5 +32,10 @@ def show(
     from dse.terminal.outcome import run_parts
 
     stored = open_run(run)
-    emit(output, lambda: run_parts(stored, top), lambda: run_data(stored, top), lambda: front_rows(stored, top))
+    emit(
+        output,
+        lambda: run_parts(stored, top, full=full),
+        lambda: run_data(stored, top),
+        lambda: front_rows(stored, top),
+    )
     raise typer.Exit(OK if stored.found_feasible else NONE_FEASIBLE)

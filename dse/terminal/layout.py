@@ -19,8 +19,8 @@ GAP = 3
 COMFORTABLE = 24
 """Width below which no column of texts is folded, as far as its texts are that wide."""
 
-_SPACE = re.compile(r"(?<![0-9]) +|(?<=[0-9]) +(?![0-9]{3}(?![0-9])|%)")
-"""Spaces where a line may break: all but those between the thousands of a number and before its per cent."""
+_SPACE = re.compile(r"(?<![0-9<>=]) +|(?<=[0-9]) +(?![0-9]{3}(?![0-9])|%)")
+"""Spaces where a line may break: not between the thousands of a number, before its per cent, behind its bound."""
 
 _JOINT = re.compile(r"(?<=[_/,;:=-])(?![0-9.])|(?<=[.])(?=[A-Za-z_])|(?<=_)(?=[0-9])")
 """Places within a word where it may break when it must: never within a number, nor between a sign and its number."""

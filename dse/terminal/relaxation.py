@@ -55,6 +55,20 @@ def stored_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
     return TextTable("What would make it feasible", headings, cells, names=2)
 
 
+def relaxation_lines(rows: Sequence[Mapping[str, Any]], most: int = 6) -> list[str]:
+    """Return what makes a sweep feasible, of the rows of a stored run, a line each, the least first."""
+    lines, pairs = [], [row for row in rows if row["kind"] == "pair"]
+    for row in rows:
+        if row["kind"] == "constraint" and row["feasible"]:
+            lines.append(f"{row['what']} at {cell_text(row['then'])}, {percent_text(float(row['by']))} % more room")
+    for first, second in zip(pairs[::2], pairs[1::2], strict=True):
+        lines.append(" and ".join(f"{row['what']} at {cell_text(row['then'])}" for row in (first, second)))
+    for row in rows:
+        if row["kind"] == "axis" and row["feasible"]:
+            lines.append(f"{row['what']} {cell_text(row['then'])}, outside of the sweep's values")
+    return lines[:most]
+
+
 def relaxations_table(why: Explanation, spec: Spec) -> TextTable:
     """Return the smallest relaxations, each with the design that proves it."""
     rows = tuple(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cost_models.quantities import MEETS_ALL, describe
+from cost_models.table import evenly
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.spec import Spec
@@ -118,7 +119,8 @@ def picks_table(run: StoredRun) -> TextTable:
     for name in [*dict.fromkeys([*CORE, *varying(run.spec)]), *shown_metrics(run.spec)]:
         cells = [cell_text(value[name]) if name in value else "-" for value in values]
         rows.append((name, describe(name, run.spec.metrics).unit, *cells))
-    return TextTable("Picks", ("", "unit", *(",\n".join(names) for names, _ in columns.values())), tuple(rows))
+    headings = ("", "unit", *(",\n".join(names) for names, _ in columns.values()))
+    return TextTable("Picks", headings, tuple(rows), names=2)
 
 
 def pick_words(name: str, spec: Spec) -> str:
@@ -256,26 +258,40 @@ def _first_number(*values: float) -> float:
     return next(float(value) for value in values if not math.isnan(float(value)))
 
 
-def front_table(run: StoredRun, top: int | None = None) -> TextTable:
-    """Return the front by its first objective: what varies, the objectives and the ever interesting metrics.
+def front_table(run: StoredRun, top: int | None = None, *, spread: bool = False) -> TextTable:
+    """Return the front by its first objective: the parameters that differ, objectives and the ever interesting.
 
     Args:
         run: the run.
         top: how many designs; all where None.
+        spread: whether those stand evenly along the front, its ends among them; else they are the first.
     """
     front = sorted_front(run)
-    shown = front if top is None else front.head(top)
-    axes = [name for name in varying(run.spec) if name in front]
+    shown = front.iloc[evenly(len(front), top)] if spread and top is not None else front.iloc[:top]
+    axes = [name for name in varying(run.spec) if name in front and shown[name].astype(str).nunique() > 1]
     always = [name for name in ALWAYS_SHOWN if name in front]
     metrics = list(dict.fromkeys([*(objective.metric for objective in run.spec.objectives), *always]))
     rows = tuple(
-        (str(row["id"]), _parameters_text(row, axes), *(cell_text(row[name]) for name in metrics))
+        (str(row["id"]), *("-" if _absent(row[name]) else cell_text(row[name]) for name in [*axes, *metrics]))
         for _, row in shown.iterrows()
     )
-    rest = f" (first {len(shown)} of {len(front)})" if len(shown) < len(front) else ""
-    units = [describe(name, run.spec.metrics).unit for name in metrics]
-    headings = ("design", "parameters", *(narrow(f"{name}, {unit}") for name, unit in zip(metrics, units, strict=True)))
-    return TextTable(f"Front{rest}", headings, rows, names=2)
+    which = "evenly along the front" if spread else "first"
+    rest = f" ({len(shown)} of {number_text(len(front))}, {which})" if len(shown) < len(front) else ""
+    headings = ("design", *(narrow(_with_unit(name, run.spec)) for name in [*axes, *metrics]))
+    return TextTable(f"Front{rest}", headings, rows)
+
+
+def _with_unit(name: str, spec: Spec) -> str:
+    unit = describe(name, spec.metrics).unit
+    return f"{name}, {unit}" if unit else name
+
+
+def binding_lines(run: StoredRun, most: int = 2) -> list[str]:
+    """Return in a line which conditions most designs break."""
+    table = run.constraints.sort_values("violated", ascending=False, kind="stable")
+    worst = table[table["violated"] > 0].head(most).to_dict("records")
+    words = [f"{row['constraint']} in {percent_text(row['violated_share'])} % of designs" for row in worst]
+    return [f"what binds: {', '.join(words)}"] if words else []
 
 
 def _parameters_text(row: Any, names: Sequence[str]) -> str:
