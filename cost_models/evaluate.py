@@ -29,7 +29,7 @@ from cost_models.published import chip_machine
 from cost_models.quality import Damage, Quality, format_quality, perplexity
 from cost_models.roofline import Formats
 from cost_models.serving import Layout, Serving
-from cost_models.silicon import default_row, design_machine, fill_defaults
+from cost_models.silicon import FilledDesigns, default_row, design_machine, fill_defaults
 from cost_models.software import Software, default_stack, software
 from cost_models.storage import Storage
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
@@ -146,7 +146,7 @@ def serve_designs(
     columns = fill_defaults(designs)
     own = own_formats(workload, columns)
     if own:
-        columns = {**columns, **own}
+        columns = FilledDesigns({**columns, **own})
     if own or machine is None:
         machine = designs_machine(columns, technology, economics)
     formats = number_formats(columns, technology, technology.library.model(workload.model))

@@ -38,15 +38,21 @@ def _filled(parameter: Parameter, column: Column | None) -> Column:
     return np.where(np.isnan(column), parameter.default, column)
 
 
-def fill_defaults(designs: Designs) -> dict[str, Column]:
+class FilledDesigns(dict[str, Column]):
+    """A table with a column for every parameter of a design, as `fill_defaults` makes it."""
+
+
+def fill_defaults(designs: Designs) -> FilledDesigns:
     """Return a table with every parameter of a design, `PARAMETERS` defaults where a column or a row is silent.
 
-    A missing column becomes one row, which stands for all.
+    A missing column becomes one row, which stands for all; a table that is filled already is returned as it is.
     A parameter without default (``memory_device_bits``, ``supply_v``, ``weight_method``) stays NaN or inactive: the
     library decides per entry. Other columns (``technology.*``) pass through, behind the parameters.
     """
+    if isinstance(designs, FilledDesigns):
+        return designs
     filled = {name: _filled(parameter, designs.get(name)) for name, parameter in PARAMETERS.items()}
-    return {**filled, **{name: column for name, column in designs.items() if name not in filled}}
+    return FilledDesigns({**filled, **{name: column for name, column in designs.items() if name not in filled}})
 
 
 @dataclass(frozen=True)
