@@ -23,7 +23,7 @@ from dse.spec import load_spec, parse_spec
 from tests import sweeps
 
 SOAK = Path(__file__).parent / "soak"
-KILLS = int(os.environ.get("DSE_SOAK_KILLS", "14"))
+KILLS = int(os.environ.get("DSE_SOAK_KILLS", "5"))
 """Kills, or full disks, per way of searching."""
 
 WORKERS_KILLED = 4
