@@ -99,8 +99,8 @@ bench-search: $(INSTALLED)
 	$(BIN)/python benchmarks/search.py --picture docs/pictures/search_hypervolume.png
 
 studies: $(INSTALLED)
-	$(BIN)/python -m dse.studies
-	$(BIN)/python studies/compression.py
+	$(BIN)/python -m studies
+	$(BIN)/python -m studies.weight_formats
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

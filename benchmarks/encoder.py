@@ -15,12 +15,12 @@ import time
 
 import numpy as np
 
-from cost_models.codes.coding import outputs_at
-from cost_models.codes.containers import Bitmap, Codes, Container, Csr, Dense, RiceGaps, RunLength
-from cost_models.codes.patterns import NofM, Tiled
-from cost_models.codes.planes import XorPlanes
-from cost_models.codes.pruning import generate_matrix, magnitude_mask, nm_mask
-from cost_models.codes.quantising import quantise
+from dse.weight_codes.coding import outputs_at
+from dse.weight_codes.containers import Bitmap, Codes, Container, Csr, Dense, RiceGaps, RunLength
+from dse.weight_codes.patterns import NofM, Tiled
+from dse.weight_codes.planes import XorPlanes
+from dse.weight_codes.pruning import generate_matrix, magnitude_mask, nm_mask
+from dse.weight_codes.quantising import quantise
 
 FEW_STATE_BITS = 8
 """State bits up to which the XOR code encodes a whole layer in seconds."""

@@ -21,13 +21,13 @@ import numpy as np
 from fused import fused_loop
 
 from cost_models.table import Designs, FloatArray
-from dse.evaluate import Evaluator
-from dse.loop import explore
+from dse.evaluator import Evaluator
+from dse.runs import explore
 from dse.samplers import sampler_of
 from dse.search.allocator import keep_freed_memory
-from dse.search.spread import Spread
+from dse.search.parallelism import Spread
 from dse.space import Space
-from dse.spec import load_spec
+from dse.sweep import load_spec
 
 CHUNK_ROWS = Spread().chunk_rows
 ROUNDS = 15

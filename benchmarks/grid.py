@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from dse.loop import explore
 from dse.results.outcome import Progress
-from dse.search.spread import Spread
-from dse.spec import load_spec
+from dse.runs import explore
+from dse.search.parallelism import Spread
+from dse.sweep import load_spec
 
 HOME = Path(__file__).parent.parent
 LOOK_EVERY_S = 1.0

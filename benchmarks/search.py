@@ -20,11 +20,11 @@ import numpy as np
 
 from cost_models.table import FloatArray
 from dse.front import Front, hypervolume, normalised
-from dse.loop import explore
-from dse.plots.style import DASHES, SERIES, drawing, new_figure, save
+from dse.render.plots.style import DASHES, SERIES, drawing, new_figure, save
+from dse.runs import explore
 from dse.samplers.base import Judged
 from dse.search.blocks import Work
-from dse.spec import Spec, load_spec
+from dse.sweep import Spec, load_spec
 
 HOME = Path(__file__).parent.parent
 BEYOND = 0.1

@@ -37,3 +37,7 @@ class ExecutionError(LibraryError):
             f"{chip} cannot execute {weight_format} with {act_bits:g}-bit activations as {way}: "
             f"it can do {', '.join(self.able)}"
         )
+
+
+class CompressionError(ValueError):
+    """A tensor, a code or a setting that cannot be stored as asked."""

@@ -14,26 +14,26 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.batching import batched
-from cost_models.chip_execution import SLACK_BITS, WIDE_BITS, ChipExecution, chip_execution
-from cost_models.compression import stored_bits
-from cost_models.cost import Economics
-from cost_models.inference import Inference
 from cost_models.library import Chip, Library, Model, WeightFormat
 from cost_models.library.models import FREE_FIELDS
-from cost_models.machine import Machine
-from cost_models.metrics import WorkloadResult
-from cost_models.operating import Limits
-from cost_models.parameters import expert_share
-from cost_models.published import chip_machine
-from cost_models.quality import Damage, Quality, format_quality, perplexity
-from cost_models.roofline import Formats
-from cost_models.serving import Layout, Serving
-from cost_models.silicon import FilledDesigns, default_row, design_machine, fill_defaults
-from cost_models.software import Software, default_stack, software
-from cost_models.storage import Storage
+from cost_models.library.technology import Technology
+from cost_models.performance.batching import batched
+from cost_models.performance.inference import Inference
+from cost_models.performance.metrics import WorkloadResult
+from cost_models.performance.operating_point import Limits
+from cost_models.performance.serving_stack import Software, default_stack, software
+from cost_models.silicon.chip import chip_machine
+from cost_models.silicon.cost import Economics
+from cost_models.silicon.design import FilledDesigns, default_row, design_machine, fill_defaults
+from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
-from cost_models.technology import Technology
+from cost_models.weights.chip_execution import SLACK_BITS, WIDE_BITS, ChipExecution, chip_execution
+from cost_models.weights.compression import stored_bits
+from cost_models.weights.quality import Damage, Quality, format_quality, perplexity
+from cost_models.weights.weight_storage import Storage
+from cost_models.workload.formats import Formats
+from cost_models.workload.param_count import expert_share
+from cost_models.workload.serving import Layout, Serving
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Workload:
         prompt_tokens: prompt length.
         output_tokens: generated tokens per sequence.
         n_chips: chips that serve it together, where `parallelism` is a kind.
-        parallelism: how they share the model: a kind, or numbers of chips (`cost_models.serving.Layout`).
-        batching: one of `cost_models.batching.BATCHINGS`, or one per row.
+        parallelism: how they share the model: a kind, or numbers of chips (`cost_models.workload.serving.Layout`).
+        batching: one of `cost_models.performance.batching.BATCHINGS`, or one per row.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where NaN.
         same_prompts: 1 where all sequences have one text, and so choose the same experts.
         expert_spread: exponent by which tokens choose experts (`Serving`); figure ``serving.expert_spread`` where NaN.
@@ -158,7 +158,7 @@ def serve_chips(
 ) -> WorkloadResult:
     """Return a workload on chips of the library, or like it, one row per setup.
 
-    Weights are executed in the chip's own way (`cost_models.chip_execution`) unless the setup names another;
+    Weights are executed in the chip's own way (`cost_models.weights.chip_execution`) unless the setup names another;
     where software widens them, the stack says what that takes.
 
     Args:

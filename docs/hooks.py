@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.resources
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 
 from cost_models.library import shipped_library
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter
-from dse.spec.model import ModelSpec, OwnMetric
-from dse.spec.parameters import FixedSpec, RangeSpec, ValuesSpec
-from dse.spec.records import (
+from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec
+from dse.sweep.records import (
     BaselineSpec,
     ConstraintSpec,
     EconomicsSpec,
@@ -23,8 +21,9 @@ from dse.spec.records import (
     RobustnessSpec,
     WorkloadSpec,
 )
-from dse.spec.schema import sweep_schema
-from dse.spec.search import ChainOptions, EvolveOptions, GridOptions, OptunaOptions, SearchSpec
+from dse.sweep.schema import sweep_schema
+from dse.sweep.search import ChainOptions, EvolveOptions, GridOptions, OptunaOptions, SearchSpec
+from dse.sweep.user_model import ModelSpec, OwnMetric
 
 RECORDS: Mapping[str, tuple[type, ...]] = {
     "workloads": (WorkloadSpec,),
@@ -200,16 +199,21 @@ def _commands(commands: Mapping[str, Any], path: str) -> Iterable[tuple[str, Any
 
 
 ROOMS = (
-    "workload", "parameters", "serving", "roofline", "passes", "inference", "software", "interconnect", "memory",
-    "compute", "compression", "codes/coding", "quality", "area", "power", "energy", "cost", "silicon", "published",
-    "machine", "metrics", "technology",
+    "cost_models/workload/operators", "cost_models/workload/param_count", "cost_models/workload/serving",
+    "cost_models/performance/roofline", "cost_models/performance/phases", "cost_models/performance/inference",
+    "cost_models/performance/serving_stack", "cost_models/performance/interconnect", "cost_models/silicon/memory",
+    "cost_models/silicon/compute", "cost_models/weights/compression", "dse/weight_codes/coding",
+    "cost_models/weights/quality", "cost_models/silicon/area", "cost_models/silicon/power",
+    "cost_models/performance/energy", "cost_models/silicon/cost", "cost_models/silicon/design",
+    "cost_models/silicon/chip", "cost_models/silicon/machine", "cost_models/performance/metrics",
+    "cost_models/library/technology",
 )  # fmt: skip
 """Modules of the models, in the order of a calculation."""
 
 
 def equations_page() -> str:
     """Return what every model says of itself: its module, and its public functions with their equations and sources."""
-    root = Path(str(importlib.resources.files("cost_models")))
+    root = Path(__file__).parents[1]
     lines = [
         "# Equations and sources", "",
         "Taken from the models themselves. Every figure that an equation reads stands in the library with its range, "

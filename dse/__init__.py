@@ -16,9 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cost_models.derived import DerivedMetric as DerivedMetric
     from cost_models.errors import LibraryError as LibraryError
     from cost_models.library import shipped_library as shipped_library
+    from cost_models.performance.derived import DerivedMetric as DerivedMetric
     from dse.api import Run as Run
     from dse.api import Sweep as Sweep
     from dse.api import load as load
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dse.errors import SpecError as SpecError
 
 _HOMES = {
-    "DerivedMetric": "cost_models.derived",
+    "DerivedMetric": "cost_models.performance.derived",
     "DseError": "dse.errors",
     "LibraryError": "cost_models.errors",
     "Run": "dse.api",

@@ -19,25 +19,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.derived import DerivedMetric
+from cost_models.performance.derived import DerivedMetric
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.table import Column, Table, column_of
-from dse.evaluate import Evaluator
-from dse.loop import ProgressSink
-from dse.loop import run as _run
-from dse.report import markup
+from dse.evaluator import Evaluator
+from dse.render.report import markup
+from dse.render.terminal.comparison import comparison_table
+from dse.render.terminal.summary import asked, constraints_table, found, picks_table
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun
 from dse.results.store import open_run as _open_run
+from dse.runs import ProgressSink
+from dse.runs import run as _run
 from dse.space import Space
-from dse.spec import Spec, load_spec, parse_spec
-from dse.terminal.comparison import comparison_table
-from dse.terminal.summary import asked, constraints_table, found, picks_table
+from dse.sweep import Spec, load_spec, parse_spec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dse.explain import Explanation
+    from dse.analysis.explain import Explanation
 
 Values = Mapping[str, Any]
 """Designs as people write them: parameter to a value, or to one value per design."""
@@ -191,7 +191,7 @@ class Run:
 
     def explain(self, design: int | str | None = None) -> Explanation:
         """Return why a design (id, pick or baseline; the knee where None) is as it is."""
-        from dse.explain import explain_run_row
+        from dse.analysis.explain import explain_run_row
 
         return explain_run_row(self.stored, design)
 
@@ -199,7 +199,7 @@ class Run:
         """Return picks and baselines side by side, one row per workload and side."""
         import pandas as pd
 
-        from dse.compare import compare
+        from dse.analysis.compare import compare
 
         designs = {str(pick["name"]): pick["design"] for pick in self.stored.picks}
         rows = [
@@ -211,13 +211,13 @@ class Run:
 
     def plot(self, *kinds: str, formats: Sequence[str] = ("png",)) -> list[Path]:
         """Draw figures into the run's ``plots`` folder and return the files; every kind where none is named."""
-        from dse.plots import plot_run
+        from dse.render.plots import plot_run
 
         return plot_run(self.stored, kinds=kinds or None, formats=formats)
 
     def report(self, out: Path | None = None) -> Path:
         """Write the offline HTML report and return the file."""
-        from dse.report import write_report
+        from dse.render.report import write_report
 
         return write_report(self.stored, out=out)
 
@@ -229,7 +229,7 @@ class Run:
         return "".join(parts)
 
     def _knee(self) -> list[Any]:
-        from dse.compare import compare
+        from dse.analysis.compare import compare
 
         picks = {str(pick["name"]): pick["design"] for pick in self.stored.picks}
         knee = default_pick(picks)

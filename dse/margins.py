@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cost_models.machine import Machine
-from cost_models.metrics import WorkloadResult
+from cost_models.performance.metrics import WorkloadResult
+from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
 from dse.errors import Fault, SpecError
-from dse.spec import ConstraintSpec, Spec
+from dse.sweep import ConstraintSpec, Spec
 
 Metrics = Mapping[str, FloatArray]
 

@@ -12,7 +12,7 @@ from collections.abc import Collection
 import numpy as np
 
 from cost_models.table import FloatArray
-from dse.evaluate import Evaluation
+from dse.evaluator import Evaluation
 
 MISSING = 1e9
 """Violation of a constraint or objective without a value."""

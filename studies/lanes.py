@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from dse.evaluate import Evaluator
+from dse.evaluator import Evaluator
 from dse.space import Space
-from dse.spec import load_spec
+from dse.sweep import load_spec
 
 SWEEP = Path(__file__).parent.parent / "sweeps" / "lanes.yaml"
 FACTORS = {

@@ -11,7 +11,7 @@ from dse.cli.options import Format, Output, Quiet, command
 from dse.cli.output import emit
 
 if TYPE_CHECKING:
-    from dse.audit import Audit
+    from dse.analysis.audit import Audit
 
 app = command()
 
@@ -39,11 +39,11 @@ def audit(
     Example: dse audit my_claims.yaml --out audit
     """
     from cost_models.library import shipped_library
-    from dse.audit import audit as judged
-    from dse.audit import load_claims
-    from dse.audit.plain import audit_json
-    from dse.terminal.audit import audit_parts, verdict_rows
-    from dse.terminal.tables import Lines
+    from dse.analysis.audit import audit as judged
+    from dse.analysis.audit import load_claims
+    from dse.analysis.audit.plain import audit_json
+    from dse.render.terminal.audit import audit_parts, verdict_rows
+    from dse.render.terminal.tables import Lines
 
     found = judged(load_claims(shipped_library().directory / SHIPPED if claims is None else claims))
     files: list[str] = []
@@ -62,9 +62,9 @@ def _write(found: Audit, folder: Path) -> None:
     """Write ``audit.md``, ``verdicts.csv``, a table per unknown machine and the plots into a folder."""
     import pandas as pd
 
-    from dse.audit.page import page
-    from dse.audit.plain import VERDICT_COLUMNS, verdict_row
-    from dse.plots.audit import draw_audit
+    from dse.analysis.audit.page import page
+    from dse.analysis.audit.plain import VERDICT_COLUMNS, verdict_row
+    from dse.render.plots.audit import draw_audit
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "audit.md").write_text(page(found), encoding="utf-8")

@@ -13,9 +13,9 @@ from dse.cli.output import emit
 
 if TYPE_CHECKING:
     from cost_models.table import Designs
-    from dse.evaluate import Evaluation, Evaluator
+    from dse.evaluator import Evaluation, Evaluator
     from dse.space import Space
-    from dse.spec import Spec
+    from dse.sweep import Spec
 
 app = command()
 
@@ -61,8 +61,8 @@ def _print_schema(out: Path | None, library: list[Path]) -> None:
     import json
 
     from dse.errors import RunError
-    from dse.spec.additions import library_with
-    from dse.spec.schema import sweep_schema
+    from dse.sweep.library_additions import library_with
+    from dse.sweep.schema import sweep_schema
 
     text = json.dumps(sweep_schema(library_with(library)), indent=2) + "\n"
     if out is None:
@@ -75,12 +75,12 @@ def _print_schema(out: Path | None, library: list[Path]) -> None:
 
 
 def _check(file: Path, overrides: list[str], library: list[Path], output: Format) -> None:
-    from dse.evaluate import Evaluator
+    from dse.evaluator import Evaluator
     from dse.margins import check_baselines
+    from dse.render.terminal.sweep import parameters_table, sweep_parts
     from dse.search.estimate import seconds_estimate
     from dse.space import Space
-    from dse.spec import load_spec
-    from dse.terminal.sweep import parameters_table, sweep_parts
+    from dse.sweep import load_spec
 
     spec = load_spec(file, overrides=overrides, library=library)
     space, evaluator = Space(spec), Evaluator(spec)
@@ -99,9 +99,9 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
 
 def _asked(spec: Spec, designs: Designs) -> tuple[Evaluation, list[str]]:
     """Return what a design is worth, and what is to be known of the sweep's own model, which is asked once."""
-    from dse.evaluate import Evaluator
-    from dse.modelling.user_model import UserModel
-    from dse.terminal.tables import number_text
+    from dse.evaluator import Evaluator
+    from dse.render.terminal.tables import number_text
+    from dse.user_model.model import UserModel
 
     if spec.model is None:
         return Evaluator(spec).evaluate(designs), []

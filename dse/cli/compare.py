@@ -13,7 +13,7 @@ from dse.cli.output import emit
 
 if TYPE_CHECKING:
     from cost_models.table import Setting
-    from dse.evaluate import Evaluator
+    from dse.evaluator import Evaluator
     from dse.results.store import StoredRun
 
 app = command()
@@ -51,13 +51,13 @@ def compare(
 
     Example: dse compare results/mach1 --budget "13_000_000_000 KRW" --krw-per-usd 1340
     """
-    from dse.compare import compare as comparisons_of
+    from dse.analysis.compare import compare as comparisons_of
+    from dse.analysis.fleet import budget_usd, fleets
     from dse.errors import Fault, Place, SpecError
-    from dse.fleet import budget_usd, fleets
+    from dse.render.terminal.comparison import comparison_parts, comparison_rows
+    from dse.render.terminal.fleet import fleet_parts
+    from dse.render.terminal.tables import number_text
     from dse.results.store import open_run
-    from dse.terminal.comparison import comparison_parts, comparison_rows
-    from dse.terminal.fleet import fleet_parts
-    from dse.terminal.tables import number_text
 
     if load is not None and budget is not None:
         raise SpecError([Fault(Place("--load, --budget"), "", "only one of the two can be given")])
@@ -102,9 +102,9 @@ def compared(
         SpecError: a baseline is not one.
         LibraryError: what is added to the library is at fault.
     """
-    from dse.compare import with_baselines
-    from dse.evaluate import Evaluator
-    from dse.terminal.summary import pick_words
+    from dse.analysis.compare import with_baselines
+    from dse.evaluator import Evaluator
+    from dse.render.terminal.summary import pick_words
 
     picks = [pick for pick in run.picks if pick["name"] == only] or run.picks[: None if only is None else 1]
     designs: dict[int, tuple[list[str], Mapping[str, Setting]]] = {}

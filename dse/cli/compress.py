@@ -61,11 +61,11 @@ def compress(
 
     Example: dse compress --shape 512x512 --sparsity 0.9 --rho 0.1 --bits 3
     """
-    from cost_models.codes.bitstream import CompressionError
-    from cost_models.codes.codecs import compress_matrix
-    from cost_models.codes.pruning import check_sparsity
+    from cost_models.errors import CompressionError
     from dse.errors import TensorError
-    from dse.terminal.compression import compression_parts
+    from dse.render.terminal.compression import compression_parts
+    from dse.weight_codes.codecs import compress_matrix
+    from dse.weight_codes.pruning import check_sparsity
 
     try:
         if sparsity is not None:
@@ -93,9 +93,9 @@ def _tensor(
     path: Path | None, name: str | None, shape: str | None, sparsity: float | None, rho: float, block: int, seed: int
 ) -> tuple[NDArray[Any], float | None]:
     """Return the weights and the share that is still to be pruned."""
-    from cost_models.codes.pruning import generate_matrix
     from dse.errors import TensorError
-    from dse.tensors import read_tensor
+    from dse.weight_codes.pruning import generate_matrix
+    from dse.weight_codes.tensors import read_tensor
 
     if path is not None:
         if shape is not None or rho:

@@ -25,9 +25,9 @@ def diff(
 
     Example: dse diff results/mach1/20260101T000000Z-aaaaaaaa latest
     """
-    from dse.differences import differences
+    from dse.analysis.diff import differences
+    from dse.render.terminal.differences import difference_parts, difference_rows
     from dse.results.store import open_run
-    from dse.terminal.differences import difference_parts, difference_rows
 
     runs = open_run(first), open_run(second)
     found = differences(*runs)

@@ -14,8 +14,8 @@ from dse.cli.options import Format, ImageFormats, Library, Output, Plots, Quiet,
 from dse.cli.output import emit
 
 if TYPE_CHECKING:
-    from dse.explain import Explanation
-    from dse.explain.curve import Curve
+    from dse.analysis.explain import Explanation
+    from dse.analysis.explain.curve import Curve
 
 app = command()
 
@@ -72,14 +72,14 @@ def explain(
 
     Example: dse explain "2x a100_80gb_sxm weight_format=bf16" --workload "llama2_70b batch=32"
     """
-    from dse.terminal.curve import curve_rows, curve_table
-    from dse.terminal.explanation import explanation_parts, operator_rows
+    from dse.render.terminal.curve import curve_rows, curve_table
+    from dse.render.terminal.explanation import explanation_parts, operator_rows
 
     subject = _subject(what, design, workloads or [], library or [])
     if curve or plots is not None:
         curves = _curves(subject)
         if plots is not None:
-            from dse.plots.curve import draw_curves
+            from dse.render.plots.curve import draw_curves
 
             for file in draw_curves(curves, plots, image_formats(formats)):
                 print(file, file=sys.stderr)
@@ -92,7 +92,7 @@ def explain(
 def _subject(what: str, design: str | None, workloads: list[str], library: list[Path]) -> _Subject:
     """Return what is meant; refuse arguments that do not go with it."""
     from dse.errors import NOWHERE, Fault, SpecError
-    from dse.spec.additions import library_with
+    from dse.sweep.library_additions import library_with
 
     is_file = Path(what).suffix in (".yaml", ".yml")
     words = re.split(r"[,\s]+(?=\w+=)", what.strip())
@@ -114,7 +114,7 @@ def _subject(what: str, design: str | None, workloads: list[str], library: list[
 
 
 def _explained(of: _Subject) -> Explanation:
-    from dse.explain.inputs import explain_design_file, explain_library_chip, explain_run_row
+    from dse.analysis.explain.inputs import explain_design_file, explain_library_chip, explain_run_row
     from dse.results.store import open_run
 
     if of.kind == "file":
@@ -126,9 +126,9 @@ def _explained(of: _Subject) -> Explanation:
 
 def _curves(of: _Subject) -> list[Curve]:
     """Return the curves of the subject, and of what its sweep compares with."""
-    from dse.evaluate import Evaluator
-    from dse.explain.curve import baseline_curves, design_curves
-    from dse.explain.inputs import chips_spec, design_of_run, load_design
+    from dse.analysis.explain.curve import baseline_curves, design_curves
+    from dse.analysis.explain.inputs import chips_spec, design_of_run, load_design
+    from dse.evaluator import Evaluator
     from dse.results.store import open_run
 
     if of.kind == "chips":

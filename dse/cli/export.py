@@ -28,12 +28,12 @@ def export(
 
     Example: dse export results/mach1 --storage sqlite:///mach1.db
     """
+    from dse.analysis.export import export_study
     from dse.errors import Fault, Place, SpecError
-    from dse.export import export_study
+    from dse.render.terminal import console, print_parts
+    from dse.render.terminal.tables import Lines, number_text
     from dse.results.store import open_run
-    from dse.spec.storage_url import Kind, given_storage, kind_of, plain_url
-    from dse.terminal import console, print_parts
-    from dse.terminal.tables import Lines, number_text
+    from dse.sweep.storage_url import Kind, given_storage, kind_of, plain_url
 
     if storage is None:
         raise SpecError([Fault(Place("--storage"), "", "is missing; for example --storage sqlite:///study.db")])

@@ -41,8 +41,8 @@ def list_entries(
 
     Example: dse library list figures --weakest-first
     """
-    from dse.spec.additions import library_with
-    from dse.terminal.library import section_sheet
+    from dse.render.terminal.library import section_sheet
+    from dse.sweep.library_additions import library_with
 
     if weakest_first and section not in ("figures", "evidence"):
         raise typer.BadParameter("goes with figures and evidence", param_hint="--weakest-first")
@@ -64,9 +64,9 @@ def show_entry(
 
     Example: dse library show stack tensorrt_llm
     """
-    from dse.spec.additions import library_with
-    from dse.terminal.library import entry_data, entry_parts, entry_rows, sections_of
-    from dse.terminal.stack import stack_data, stack_parts, stack_rows
+    from dse.render.terminal.library import entry_data, entry_parts, entry_rows, sections_of
+    from dse.render.terminal.stack import stack_data, stack_parts, stack_rows
+    from dse.sweep.library_additions import library_with
 
     known = library_with(library or [])
     entry = name if key is None else key
@@ -100,7 +100,7 @@ def show_figure(
 
     Example: dse library figure nodes.tsmc_5
     """
-    from dse.spec.additions import library_with
+    from dse.sweep.library_additions import library_with
 
     _show_figures(path, library_with(library or []), output)
 
@@ -118,10 +118,10 @@ def show_where(
 
     Example: dse library where memory.lpddr5x.energy_total_pj_per_bit
     """
-    from dse.robustness.usage import uses_of
-    from dse.spec.additions import library_with
-    from dse.terminal.library import Sheet, figure_parts, figures_below
-    from dse.terminal.tables import Lines
+    from dse.render.terminal.library import Sheet, figure_parts, figures_below
+    from dse.render.terminal.tables import Lines
+    from dse.sweep.library_additions import library_with
+    from dse.uncertainty.usage import uses_of
 
     uses = uses_of(path, library=library or [])
     known = library_with(library or [])
@@ -140,7 +140,7 @@ def show_where(
 
 
 def _show_figures(path: str, known: Entries, output: Format) -> None:
-    from dse.terminal.library import figure_data, figure_parts, figure_sheet, figures_below
+    from dse.render.terminal.library import figure_data, figure_parts, figure_sheet, figures_below
 
     chosen = figures_below(known, path)
     emit(output, lambda: figure_parts(known, chosen), lambda: figure_data(chosen), figure_sheet(known, chosen).rows)

@@ -29,8 +29,8 @@ def merge(
     """
     from dse.cli.outcome import finish
     from dse.errors import RunError
-    from dse.loop import merge as merged
     from dse.results.store import open_run
+    from dse.runs import merge as merged
 
     if len(runs) < 2:
         raise RunError("merge needs at least two runs")

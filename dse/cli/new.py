@@ -24,7 +24,7 @@ def new(
     from importlib import resources
 
     from dse.errors import Fault, Place, RunError, SpecError
-    from dse.spec.fields import is_identifier
+    from dse.sweep.fields import is_identifier
 
     file = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     stem = file.stem

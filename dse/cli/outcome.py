@@ -17,10 +17,10 @@ from dse.cli.output import emit, frame_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dse.compare import Comparison
+    from dse.analysis.compare import Comparison
+    from dse.render.terminal.tables import Rows
     from dse.results.store import StoredRun
-    from dse.search.spread import Backend, Spread
-    from dse.terminal.tables import Rows
+    from dse.search.parallelism import Backend, Spread
 
 
 def spread_of(jobs: int, backend: str, scheduler: str) -> Spread:
@@ -30,7 +30,7 @@ def spread_of(jobs: int, backend: str, scheduler: str) -> Spread:
         RunError: a scheduler is given without the backend that has one.
     """
     from dse.errors import RunError
-    from dse.search.spread import Spread
+    from dse.search.parallelism import Spread
 
     if scheduler and backend != "dask":
         raise RunError(f"--scheduler {scheduler}: only --backend dask has a scheduler")
@@ -60,15 +60,15 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool, full: bo
 
     What was found is printed before anything is drawn, so that nobody waits for plots to see it.
     """
+    from dse.analysis.compare import compare
+    from dse.analysis.relaxation import explain_infeasible
+    from dse.analysis.relaxation.files import write_relaxations
     from dse.cli import INTERRUPTED, NONE_FEASIBLE, OK
     from dse.cli.compare import compared
-    from dse.compare import compare
-    from dse.relaxation import explain_infeasible
-    from dse.relaxation.files import write_relaxations
-    from dse.terminal import console
-    from dse.terminal.layout import folded
-    from dse.terminal.outcome import outcome_parts
-    from dse.terminal.summary import named_workloads
+    from dse.render.terminal import console
+    from dse.render.terminal.layout import folded
+    from dse.render.terminal.outcome import outcome_parts
+    from dse.render.terminal.summary import named_workloads
 
     counts, status = done.manifest["counts"], done.manifest["status"]
     why = None
@@ -92,12 +92,12 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool, full: bo
     sys.stdout.flush()
     if html and not done.spec.is_replaced and counts["evaluated"]:
         with telling("the report"):
-            from dse.report import write_report
+            from dse.render.report import write_report
 
             write_report(done.path)
     if plots and counts["evaluated"]:
         with telling("the plots"):
-            from dse.plots import plot_run
+            from dse.render.plots import plot_run
 
             plot_run(done.path, failed=lambda kind, error: tell_failed(f"the plot {kind}", error))
     if output is Format.table:
@@ -125,8 +125,8 @@ def run_data(run: StoredRun, top: int | None = None) -> dict[str, Any]:
         run: the run.
         top: rows of the front; all where None.
     """
-    from dse.relaxation.files import read_relaxations
-    from dse.terminal.summary import sorted_front
+    from dse.analysis.relaxation.files import read_relaxations
+    from dse.render.terminal.summary import sorted_front
 
     front = sorted_front(run) if run.found_feasible else run.front
     return {
@@ -143,8 +143,8 @@ def run_data(run: StoredRun, top: int | None = None) -> dict[str, Any]:
 
 def front_rows(run: StoredRun, top: int | None = None) -> Rows:
     """Return the front of a run as a sheet, units in the headings (arguments as in `run_data`)."""
+    from dse.render.terminal.summary import sorted_front
     from dse.results.store import headed
-    from dse.terminal.summary import sorted_front
 
     front = sorted_front(run) if top is None else sorted_front(run).head(top)
     headings = {name: headed(str(name), run.spec.metrics) for name in front}

@@ -14,7 +14,7 @@ from dse.plain import plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dse.terminal.tables import Part, Rows
+    from dse.render.terminal.tables import Part, Rows
 
 
 def emit(
@@ -34,8 +34,8 @@ def emit(
     if isinstance(sys.stdout, Silence):
         return
 
-    from dse.terminal import console, print_parts
-    from dse.terminal.tables import csv_text
+    from dse.render.terminal import console, print_parts
+    from dse.render.terminal.tables import csv_text
 
     if output is Format.table:
         print_parts(console(), parts())

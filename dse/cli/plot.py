@@ -26,7 +26,7 @@ def plot(
 
     Example: dse plot results/mach1 --kind pareto --image-format svg
     """
-    from dse.plots import plot_run
+    from dse.render.plots import plot_run
     from dse.results.store import find_run
 
     for file in plot_run(find_run(run), kinds=kinds or None, formats=image_formats(formats)):

@@ -11,7 +11,7 @@ from dse.cli.options import Format, ImageFormats, Output, Plots, Quiet, Set, Wor
 from dse.cli.output import emit
 
 if TYPE_CHECKING:
-    from dse.spec import Spec
+    from dse.sweep import Spec
 
 app = command()
 
@@ -71,7 +71,7 @@ def require(
     if path is None:
         _of_grades(memory or [], output)
     elif is_sweep:
-        from dse.spec import load_spec
+        from dse.sweep import load_spec
 
         _of_sweep(load_spec(path, overrides=overrides or []), memory or [], plots, image_formats(formats), output)
     else:
@@ -86,21 +86,20 @@ def _keys(path: Path) -> tuple[str, ...]:
 
 
 def _of_grades(grades: list[str], output: Format) -> None:
-    from dse.require.bandwidth_limit import bandwidth_by_area
-    from dse.terminal.bandwidth import bandwidth_parts
+    from dse.analysis.require.bandwidth_limit import bandwidth_by_area
+    from dse.render.terminal.bandwidth import bandwidth_parts
 
     rows = bandwidth_by_area(grades)
     emit(output, lambda: bandwidth_parts(rows), lambda: rows)
 
 
 def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple[str, ...], output: Format) -> None:
+    from dse.analysis.require import best_changes, requirements
+    from dse.analysis.require.bandwidth_limit import bandwidth_by_area
     from dse.errors import Fault, SpecError
-    from dse.evaluate import Evaluator
-    from dse.require import best_changes, requirements
-    from dse.require.bandwidth_limit import bandwidth_by_area
-    from dse.space import Space
-    from dse.terminal.bandwidth import bandwidth_parts
-    from dse.terminal.requirements import (
+    from dse.evaluator import Evaluator
+    from dse.render.terminal.bandwidth import bandwidth_parts
+    from dse.render.terminal.requirements import (
         changes_table,
         need_rows,
         needs_table,
@@ -108,8 +107,9 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
         sized_table,
         summary_lines,
     )
-    from dse.terminal.summary import asked
-    from dse.terminal.tables import Lines, Part
+    from dse.render.terminal.summary import asked
+    from dse.render.terminal.tables import Lines, Part
+    from dse.space import Space
 
     if spec.model is not None:
         what = f"require is of the built-in evaluation; this sweep has a model of its own, {spec.model.words}"
@@ -118,7 +118,7 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
     bandwidths = bandwidth_by_area(grades, spec)
     files = []
     if folder is not None:
-        from dse.plots.require import plot_requirements
+        from dse.render.plots.require import plot_requirements
 
         files = plot_requirements(found, folder, formats)
     nearest = min(found.sized, key=lambda one: one.violation, default=None)
@@ -147,13 +147,13 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
 
 
 def _of_design(what: str, design: str | None, workloads: list[str], is_file: bool, output: Format) -> None:
-    from dse.evaluate import Evaluator
-    from dse.explain.inputs import design_of_run, load_design
-    from dse.require import best_changes
+    from dse.analysis.explain.inputs import design_of_run, load_design
+    from dse.analysis.require import best_changes
+    from dse.evaluator import Evaluator
+    from dse.render.terminal.requirements import changes_table
+    from dse.render.terminal.tables import Lines, cell_text
     from dse.results.store import open_run
     from dse.space import Space
-    from dse.terminal.requirements import changes_table
-    from dse.terminal.tables import Lines, cell_text
 
     if is_file:
         spec, settings = load_design(what, workloads)

@@ -36,8 +36,8 @@ def resume(
     Example: dse resume results/mach1 --n-designs 8000000
     """
     from dse.cli.outcome import finish, spread_of
-    from dse.loop import resume as go_on
-    from dse.terminal import progress_display
+    from dse.render.terminal import progress_display
+    from dse.runs import resume as go_on
 
     with progress_display(quiet=quiet) as progress:
         done = go_on(run, n_designs=n_designs, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))

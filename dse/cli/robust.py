@@ -12,9 +12,9 @@ from dse.cli.output import emit, frame_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dse.render.terminal.tables import Part
     from dse.results.store import StoredRun
-    from dse.robustness.files import RobustRun
-    from dse.terminal.tables import Part
+    from dse.uncertainty.files import RobustRun
 
 app = command()
 
@@ -43,11 +43,11 @@ def robust(
 
     Example: dse robust results/mach1 --draws 2000 --seed 0
     """
+    from dse.render.terminal import counted_display
     from dse.results.store import open_run
-    from dse.robustness.files import designs_frame, inputs_frame, write_robust
-    from dse.robustness.intervals import DRAWS
-    from dse.robustness.stored import MOST_DESIGNS, robust_run
-    from dse.terminal import counted_display
+    from dse.uncertainty.files import designs_frame, inputs_frame, write_robust
+    from dse.uncertainty.intervals import DRAWS
+    from dse.uncertainty.stored_run import MOST_DESIGNS, robust_run
 
     stored = open_run(run).needs_ours("robust", model=False)
     asked = stored.spec.robustness
@@ -62,7 +62,7 @@ def robust(
         )
     files = write_robust(stored.path, found)
     if not no_plots:
-        from dse.plots import plot_run
+        from dse.render.plots import plot_run
 
         files += plot_run(stored.path, kinds=("robust",))
     emit(
@@ -81,8 +81,8 @@ def robust(
 
 
 def _parts(run: StoredRun, found: RobustRun, files: list[Path]) -> list[Part]:
-    from dse.terminal.robustness import chances_table, drawn_words, inputs_table, intervals_table
-    from dse.terminal.tables import Lines
+    from dse.render.terminal.robustness import chances_table, drawn_words, inputs_table, intervals_table
+    from dse.render.terminal.tables import Lines
 
     taken = [f"of the {len(run.front)} designs on the front; --n-designs takes more"]
     return [

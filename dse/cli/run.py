@@ -38,9 +38,9 @@ def run(
     Example: dse run sweeps/mach1.yaml --set search.sampler=tpe --n-designs 200 --storage sqlite:///mach1.db --join
     """
     from dse.cli.outcome import finish, spread_of
-    from dse.loop import run as search
-    from dse.spec import load_spec
-    from dse.terminal import progress_display
+    from dse.render.terminal import progress_display
+    from dse.runs import run as search
+    from dse.sweep import load_spec
 
     keys = {
         "n_designs": n_designs, "seed": seed, "storage": None if storage is None else f'"{storage}"', "study": study,

@@ -28,8 +28,8 @@ def show(
     """
     from dse.cli import NONE_FEASIBLE, OK
     from dse.cli.outcome import front_rows, run_data
+    from dse.render.terminal.outcome import run_parts
     from dse.results.store import open_run
-    from dse.terminal.outcome import run_parts
 
     stored = open_run(run)
     emit(

@@ -11,7 +11,7 @@ from dse.cli.options import Format, ImageFormats, Output, Plots, Quiet, command,
 from dse.cli.output import emit
 
 if TYPE_CHECKING:
-    from dse.validate.results import Validation
+    from dse.validation.results import Validation
 
 app = command()
 
@@ -41,14 +41,14 @@ def validate(
     """
     if silicon and (measurements or out or plots):
         raise typer.BadParameter("--silicon goes with --format only")
-    from dse.terminal.validation import validation_parts
+    from dse.render.terminal.validation import validation_parts
 
     if silicon:
-        from dse.validate.silicon import silicon_validation
+        from dse.validation.silicon.checks import silicon_validation
 
         validation = silicon_validation()
     else:
-        from dse.validate import run_validation
+        from dse.validation import run_validation
 
         validation = run_validation(measurements or [])
     emit(
@@ -77,7 +77,7 @@ def _write(validation: Validation, out: Path | None, plots: Path | None, formats
             for name, rows in validation.files.items():
                 rows.to_csv(out / Path(name).name, index=False)
         if plots is not None:
-            from dse.plots.validation import draw_validation
+            from dse.render.plots.validation import draw_validation
 
             draw_validation(validation, plots, formats)
     except OSError as error:

@@ -1,249 +1,177 @@
-"""Writes what a run found into its directory."""
+"""What a run keeps of a stream of designs, in bounded memory."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from dse.plain import plain
-from dse.results.outcome import Outcome
-from dse.results.rows import Rows, joined
-from dse.results.store import MANIFEST, headed, write_json
-from dse.results.yaml_text import yaml_text
+from cost_models.table import FloatArray
+from dse.front import Front
+from dse.results.rows import Rows, Thinned, distinct, joined
+from dse.results.statistics.counts import Tally, tally_of
+from dse.results.top import Top
+from dse.space import Space
+from dse.sweep import ConstraintSpec
 
-if TYPE_CHECKING:
-    import pandas as pd
+NEAREST_MISSES = 20
+"""Infeasible designs that are kept because they miss by least."""
 
-    from dse.spec import Spec
+FIRST_LOOKED_AT = 100
+"""Rows of a chunk among which the nearest misses are looked for first."""
 
-PART_ROWS = 100_000
-"""Rows of one Parquet file."""
-
-_DIGITS = "%.9g"
-_CONSTRAINT_COLUMNS = (
-    "constraint",
-    "evaluated",
-    "violated",
-    "missing",
-    "violated_share",
-    "sole_cause",
-    "sole_cause_share",
-    "best_margin",
-    "tightest_margin",
-)
-_AXIS_COLUMNS = (
-    "axis",
-    "value",
-    "low",
-    "high",
-    "evaluated",
-    "feasible",
-    "feasible_low",
-    "feasible_high",
-    "removed_by",
-    "nearest_miss",
-)
+LARGEST_FRONT_FOR_VOLUME = {1: 10**9, 2: 10**9, 3: 200_000, 4: 5_000, 5: 1_000}
+"""By the number of objectives: the largest front of which the hypervolume is taken, which takes seconds beyond."""
 
 
-def write_outcome(
-    directory: Path,
-    outcome: Outcome,
-    *,
-    sweep: str,
-    resolved: str,
-    manifest: Mapping[str, Any],
-    spec: Spec,
-) -> None:
-    """Write every file of a run into an existing, empty directory.
+class Keeper:
+    """Keeps the front, the nearest misses, a sample and the counts of the designs that it is shown.
 
     Args:
-        directory: where.
-        outcome: what the run found.
-        sweep: the user's file, byte for byte.
-        resolved: the sweep with every default written out.
-        manifest: provenance; counts, status and timings are added here.
-        spec: the sweep.
+        space: the space that the designs are from.
+        n_objectives: number of objectives.
+        constraints: those of the sweep.
+        sample: most designs of the sample.
+        total: number of designs that will be shown where it is known.
+
+    Attributes:
+        tally: counts by constraint and by value of each axis.
+        sample: a uniform sample; every design where they are few.
     """
-    (directory / "sweep.yaml").write_text(sweep, encoding="utf-8", newline="")
-    (directory / "resolved.yaml").write_text(resolved, encoding="utf-8")
-    kept = _write_designs(directory / "designs", outcome)
-    front = front_frame(outcome.front, spec) if outcome.front is not None else _empty_front(outcome, spec)
-    _write_csv(directory / "pareto.csv", front)
-    (directory / "picks.yaml").write_text(_picks_text(outcome), encoding="utf-8")
-    _write_csv(directory / "top.csv", top_frame(outcome, spec))
-    _write_csv(directory / "constraints.csv", constraints_frame(outcome))
-    _write_csv(directory / "margins.csv", margins_frame(outcome))
-    _write_csv(directory / "axes.csv", axes_frame(outcome, spec))
-    _write_csv(directory / "baselines.csv", baselines_frame(outcome, spec))
-    lines = [json.dumps(plain(point), allow_nan=False) for point in outcome.history]
-    (directory / "progress.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    (directory / "plots").mkdir()
-    write_json(directory / MANIFEST, {**manifest, **_counts(outcome, kept)})
+
+    def __init__(
+        self,
+        space: Space,
+        n_objectives: int,
+        *,
+        sample: int,
+        constraints: Sequence[ConstraintSpec] = (),
+        total: int = 0,
+    ) -> None:
+        self.tally: Tally = tally_of(space, constraints)
+        self.sample = Thinned(sample, total=total)
+        self._front = Front(n_objectives)
+        self._members: list[Rows] = []
+        self._misses: Rows | None = None
+        self._tops = [Top(place) for place in range(n_objectives)]
+        self._box: tuple[FloatArray, FloatArray] | None = None
+
+    def add(self, rows: Rows) -> None:
+        """Take the next rows of the stream."""
+        found = rows.evaluation
+        self.tally.add(rows)
+        self.sample.add(rows)
+        entered = self._front.update(found.objectives, rows.ids, found.feasible)
+        if entered.any():
+            self._members.append(rows.take(entered))
+        # Members that have left are dropped now and then: doing it each time would copy the front each time.
+        if sum(map(len, self._members)) > 2 * len(self._front) + 10_000:
+            self._compact()
+        self._add_misses(rows)
+        if found.feasible.any():
+            for top in self._tops:
+                top.add(rows)
+        if self._box is None and found.feasible.any():
+            first = found.objectives[found.feasible]
+            worst = first.max(axis=0)
+            self._box = first.min(axis=0), worst + 0.1 * np.where(worst, np.abs(worst), 1.0)
+
+    def merge(self, later: Keeper, *, offset: int = 0) -> None:
+        """Take over what another keeper of the same sweep has kept of the rows that follow.
+
+        What is kept depends on the rows alone, not on how they were cut into keepers.
+
+        Args:
+            later: the other one; it is used up.
+            offset: added to the ids of its rows.
+        """
+        if offset:
+            later._renumber(offset)
+        self.tally.merge(later.tally)
+        self.sample.merge(later.sample)
+        if (front := later.front) is not None:
+            entered = self._front.update(front.evaluation.objectives, front.ids)
+            if entered.any():
+                self._members.append(front.take(entered))
+                self._compact()
+        if later._misses is not None:
+            self._misses = _nearest(joined([*([self._misses] if self._misses is not None else []), later._misses]))
+        for top, other in zip(self._tops, later._tops, strict=True):
+            top.merge(other)
+        self._box = self._box or later._box
+
+    def _renumber(self, offset: int) -> None:
+        self._front.ids = self._front.ids + offset
+        self._members = [rows.numbered(offset) for rows in self._members]
+        self._misses = None if self._misses is None else self._misses.numbered(offset)
+        self.sample.renumber(offset)
+        for top in self._tops:
+            top.renumber(offset)
+
+    def compact(self) -> None:
+        """Drop what is no longer on the front."""
+        if self._members:
+            self._compact()
+
+    def _compact(self) -> None:
+        rows = joined(self._members)
+        self._members = [rows.take(np.isin(rows.ids, self._front.ids))]
+
+    def _add_misses(self, rows: Rows) -> None:
+        limit = np.inf
+        if self._misses is not None and len(self._misses) == NEAREST_MISSES:
+            limit = float(self._misses.violation[-1])
+        near = np.flatnonzero(~rows.evaluation.feasible & (rows.violation < limit))
+        if not len(near):
+            return
+        near = near[np.argsort(rows.violation[near], kind="stable")]
+        # The same design met again would push others out, so so many are looked at that enough differ.
+        count = FIRST_LOOKED_AT
+        while True:
+            held = [self._misses] if self._misses is not None else []
+            chosen = _nearest(joined([*held, rows.take(near[:count])]))
+            if len(chosen) == NEAREST_MISSES or count >= len(near):
+                self._misses = chosen
+                return
+            count *= 10
+
+    @property
+    def front_size(self) -> int:
+        """Number of feasible non-dominated designs so far."""
+        return len(self._front)
+
+    @property
+    def front(self) -> Rows | None:
+        """The feasible non-dominated designs in the order of their ids; None where there are none."""
+        if not self._members:
+            return None
+        self._compact()
+        return self._members[0]
+
+    @property
+    def misses(self) -> Rows | None:
+        """The infeasible designs that miss by least, nearest first, each design once; None where there are none."""
+        return self._misses
+
+    @property
+    def tops(self) -> list[Rows | None]:
+        """By objective the feasible designs with the best values of it, best first; None where there are none."""
+        return [top.rows for top in self._tops]
+
+    def hypervolume(self) -> float:
+        """Return the volume that the front dominates, as a share of the box around the first feasible designs.
+
+        The box ends 10 % beyond the worst of the first chunk that held feasible designs; the share exceeds 1 where
+        later designs are better than all of those. NaN before there are any, and for fronts too large to take it of.
+        """
+        if self._box is None:
+            return float("nan")
+        best, worst = self._box
+        if len(self._front) > LARGEST_FRONT_FOR_VOLUME.get(len(best), 300):
+            return float("nan")
+        return self._front.hypervolume(worst, ideal=best)
 
 
-def _counts(outcome: Outcome, kept: int) -> dict[str, Any]:
-    total = outcome.seconds["total"]
-    return {
-        "status": outcome.status,
-        "counts": {
-            "planned": outcome.planned,
-            "evaluated": outcome.evaluated,
-            "decided": outcome.decided,
-            "feasible": outcome.feasible,
-            "front": len(outcome.front) if outcome.front is not None else 0,
-            "kept": kept,
-        },
-        "kept": kept_words(outcome.stride),
-        "sample_stride": outcome.stride,
-        "seconds": {part: round(seconds, 3) for part, seconds in outcome.seconds.items()},
-        "designs_per_s": round(outcome.evaluated / total) if total else None,
-        "hypervolume": plain(outcome.history[-1].hypervolume) if outcome.history else None,
-        "library_figures_read": len(outcome.figures_read),
-    }
-
-
-def kept_words(stride: int) -> str:
-    """Return in words which designs a run keeps."""
-    if stride == 1:
-        return "every design"
-    matter = "the front, the picks and the nearest misses"
-    return f"{matter}, and of the rest one in {stride} by id" if stride else matter
-
-
-def _write_designs(folder: Path, outcome: Outcome) -> int:
-    """Write the kept designs and return how many they are."""
-    folder.mkdir()
-    parts = [part for part in (outcome.sample, outcome.front, outcome.misses) if part is not None]
-    if not parts:
-        return 0
-    rows = joined(parts)
-    _, first = np.unique(rows.ids, return_index=True)
-    table = rows.take(first).frame()
-    for flag, marked in (("pareto", outcome.front), ("sampled", outcome.sample)):
-        table[flag] = np.isin(table["id"], marked.ids if marked is not None else [])
-    for part, start in enumerate(range(0, len(table), PART_ROWS)):
-        table.iloc[start : start + PART_ROWS].to_parquet(folder / f"{part:06d}.parquet", index=False)
-    return len(table)
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    # Nine digits: shorter to read than the exact value, and the same whatever the last bit of a sum is.
-    table.to_csv(path, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")
-
-
-def front_frame(front: Rows, spec: Spec) -> pd.DataFrame:
-    """Return the table of ``pareto.csv``: headings carry units."""
-    table = front.frame().drop(columns=["feasible", "violation"])
-    return table.rename(columns={name: headed(str(name), spec.metrics) for name in table})
-
-
-def _empty_front(outcome: Outcome, spec: Spec) -> pd.DataFrame:
-    import pandas as pd
-
-    some = outcome.misses or outcome.sample
-    return pd.DataFrame() if some is None else front_frame(some, spec).iloc[:0]
-
-
-def _picks_text(outcome: Outcome) -> str:
-    picks = [
-        {
-            "name": pick.name,
-            "reason": pick.reason,
-            "id": pick.id,
-            "feasible": pick.feasible,
-            "design": dict(pick.design),
-            "metrics": {name: float(f"{value:.9g}") for name, value in pick.metrics.items()},
-        }
-        for pick in outcome.picks
-    ]
-    return yaml_text(picks)
-
-
-def constraints_frame(outcome: Outcome) -> pd.DataFrame:
-    """Return the table of ``constraints.csv``; margins are relative to the bound."""
-    import pandas as pd
-
-    rows = [
-        {
-            "constraint": count.constraint,
-            "evaluated": count.evaluated,
-            "violated": count.violated,
-            "missing": count.missing,
-            "violated_share": count.violated / count.evaluated if count.evaluated else float("nan"),
-            "sole_cause": count.sole_cause,
-            "sole_cause_share": count.sole_cause / count.evaluated if count.evaluated else float("nan"),
-            "best_margin": count.best_margin,
-            "tightest_margin": count.tightest_margin,
-        }
-        for count in outcome.constraints
-    ]
-    return pd.DataFrame(rows, columns=list(_CONSTRAINT_COLUMNS))
-
-
-def margins_frame(outcome: Outcome) -> pd.DataFrame:
-    """Return the table of ``margins.csv``: designs per constraint and interval of the margin; none of empty ones."""
-    import pandas as pd
-
-    return pd.DataFrame([asdict(count) for count in outcome.margins], columns=["constraint", "low", "high", "designs"])
-
-
-def top_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
-    """Return the table of ``top.csv``: per objective its rank and the design; headings carry units."""
-    import pandas as pd
-
-    parts = []
-    for metric, rows in outcome.top.items():
-        part = front_frame(rows, spec)
-        rank = pd.DataFrame({"objective": metric, "rank": range(1, len(part) + 1)})
-        parts.append(pd.concat([rank, part], axis=1))
-    return pd.concat(parts, ignore_index=True) if parts else _empty_front(outcome, spec)
-
-
-def axes_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
-    """Return the table of ``axes.csv``: how every value of every axis fared."""
-    import pandas as pd
-
-    rows = [
-        {
-            "axis": headed(value.axis, spec.metrics),
-            "value": value.value,
-            "low": value.low,
-            "high": value.high,
-            "evaluated": value.evaluated,
-            "feasible": value.feasible,
-            "feasible_low": value.feasible_low,
-            "feasible_high": value.feasible_high,
-            "removed_by": "; ".join(f"{one.constraint} ({one.share:.0%})" for one in value.removed_by),
-            "nearest_miss": "; ".join(f"{one.constraint} (by {one.by:.3%})" for one in value.nearest_miss),
-        }
-        for value in outcome.values
-    ]
-    return pd.DataFrame(rows, columns=list(_AXIS_COLUMNS))
-
-
-def baselines_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
-    """Return the table of ``baselines.csv``: what each baseline is, and the metrics of designs."""
-    import pandas as pd
-
-    rows = [
-        {
-            "baseline": name,
-            "chips": spec.baselines[name].count,
-            "chip": spec.baselines[name].chip,
-            "weight_format": spec.baselines[name].weight_format,
-            "kv_bits": spec.baselines[name].kv_bits,
-            "act_bits": spec.baselines[name].act_bits,
-            "weight_execution": spec.baselines[name].weight_execution,
-            "stack": spec.baselines[name].stack,
-            **metrics,
-        }
-        for name, metrics in outcome.baselines.items()
-    ]
-    named = ("baseline", "chips", "chip", "weight_format", "kv_bits", "act_bits")
-    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(named))
-    return table.rename(columns={name: headed(str(name), spec.metrics) for name in table})
+def _nearest(rows: Rows) -> Rows:
+    """Return the different designs that miss by least, nearest first, of equal ones that with the lowest id."""
+    return rows.take(distinct(rows, np.lexsort((rows.ids, rows.violation)))[:NEAREST_MISSES])

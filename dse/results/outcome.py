@@ -8,8 +8,8 @@ from typing import Literal
 
 from dse.results.picks import Pick
 from dse.results.rows import Rows
-from dse.results.tally_margins import MarginCount
-from dse.results.tally_records import ConstraintCount, ValueCount
+from dse.results.statistics.margins import MarginCount
+from dse.results.statistics.records import ConstraintCount, ValueCount
 
 Status = Literal["complete", "interrupted"]
 

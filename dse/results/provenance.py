@@ -12,8 +12,8 @@ from pathlib import Path
 
 from cost_models.library import Library
 from dse.results.yaml_text import yaml_text
-from dse.spec import Spec
-from dse.spec.additions import library_of
+from dse.sweep import Spec
+from dse.sweep.library_additions import library_of
 
 _PACKAGES = (
     "llm-chip-dse",

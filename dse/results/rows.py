@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import Choice, Column, FloatArray, Table, stacked
-from dse.evaluate import Evaluation
+from dse.evaluator import Evaluation
 from dse.violation import violation
 
 if TYPE_CHECKING:

@@ -23,10 +23,10 @@ from dse.errors import RunError, SpecError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from cost_models.derived import DerivedMetric
+    from cost_models.performance.derived import DerivedMetric
     from cost_models.quantities import Metric
     from cost_models.table import Setting, Table
-    from dse.spec import Spec
+    from dse.sweep import Spec
 
 SCHEMA = 1
 """Version of the layout of a run directory."""
@@ -193,7 +193,7 @@ class StoredRun:
     @cached_property
     def spec(self) -> Spec:
         """The sweep as it was run."""
-        from dse.spec import load_spec
+        from dse.sweep import load_spec
 
         return load_spec(self._file("resolved.yaml"), metrics=self.derived)
 
@@ -312,7 +312,7 @@ class StoredRun:
 def designs_of(spec: Spec, rows: pd.DataFrame) -> Table:
     """Return rows of a run's designs as a table; what every design shares has no column of its own."""
     from cost_models.table import Table
-    from dse.spec import FixedSpec
+    from dse.sweep import FixedSpec
 
     own = Table.from_frame(rows[[name for name in spec.space if name in rows]])
     missing = {name: entries[0] for name, entries in spec.space.items() if name not in own}

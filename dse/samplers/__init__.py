@@ -11,14 +11,14 @@ from pydantic import ValidationError
 from dse.errors import Fault, SpecError
 from dse.samplers.base import Judged, Sampler
 from dse.space import Space
-from dse.spec import Spec
-from dse.spec.faults import faults_of
-from dse.spec.search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, GridOptions, Options, OptunaOptions, stages_of
-from dse.spec.words import FOREIGN_SAMPLERS, one_of, quoted, suggest
+from dse.sweep import Spec
+from dse.sweep.hints import FOREIGN_SAMPLERS, one_of, quoted, suggest
+from dse.sweep.issues import faults_of
+from dse.sweep.search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, GridOptions, Options, OptunaOptions, stages_of
 from dse.yaml_positions import KeyPath, node_of
 
 if TYPE_CHECKING:
-    from dse.samplers.optuna_study import Direction, StudyPlace
+    from dse.samplers.optuna.study import Direction, StudyPlace
 
 __all__ = ["Judged", "Sampler", "make_sampler", "sampler_of"]
 
@@ -38,7 +38,7 @@ def make_sampler(
     """Return a sampler.
 
     Args:
-        name: one of `dse.spec.search.SAMPLERS`, ``optuna:Class``, or several joined by ``+``.
+        name: one of `dse.sweep.search.SAMPLERS`, ``optuna:Class``, or several joined by ``+``.
         space: the space; one with nothing to vary is enumerated, whatever the sampler.
         n_designs: designs to propose; `grid` does without.
         seed: seed of everything random.
@@ -95,7 +95,7 @@ def study_place(spec: Spec) -> StudyPlace | None:
 
 def study_place_of(spec: Spec, url: str, *, name: str, join: bool = False) -> StudyPlace:
     """Return a study of a sweep in a storage (see `StudyPlace` for the arguments)."""
-    from dse.samplers.optuna_study import StudyPlace
+    from dse.samplers.optuna.study import StudyPlace
 
     return StudyPlace(
         url=url,
@@ -129,7 +129,7 @@ def _one(
         _read(Options, options, space, path)
         return {"sobol": SobolSampler, "random": RandomSampler}[name](space, n_designs=budget, seed=seed)
     if name == "evolve":
-        from dse.samplers.evolve import EvolveSampler
+        from dse.samplers.evolve.sampler import EvolveSampler
 
         evolve = _read(EvolveOptions, options, space, path)
         return EvolveSampler(space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=evolve)
@@ -137,7 +137,7 @@ def _one(
         where = "search.sampler"
         perhaps = suggest(name, SAMPLERS, FOREIGN_SAMPLERS)
         raise SpecError([Fault(space.place_of(where), where, quoted(name), one_of(SAMPLERS), perhaps)])
-    from dse.samplers.optuna import OptunaSampler
+    from dse.samplers.optuna.sampler import OptunaSampler
 
     given = _read(OptunaOptions, options, space, path)
     return OptunaSampler(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cost_models.table import FloatArray, Table
 from dse.errors import SamplerError
-from dse.evaluate import Evaluation
+from dse.evaluator import Evaluation
 from dse.space import Space
 from dse.violation import summed, violations
 

@@ -12,18 +12,18 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from cost_models.table import Designs, Table
-from dse.evaluate import Evaluation, Evaluator
-from dse.modelling.user_model import UserModel
-from dse.results.keeper import Keeper
+from dse.evaluator import Evaluation, Evaluator
+from dse.results.archive import Keeper
 from dse.results.rows import Rows, joined
 from dse.samplers import sampler_of
 from dse.samplers.base import Sampler, StreamingSampler
 from dse.samplers.grid import GridSampler
 from dse.search.allocator import keep_freed_memory
+from dse.search.parallelism import Spread
 from dse.search.pruning import Tables
-from dse.search.spread import Spread
 from dse.space import Space
-from dse.spec import Spec
+from dse.sweep import Spec
+from dse.user_model.model import UserModel
 
 PARTS = ("sample", "evaluate", "keep")
 """What time is spent on."""

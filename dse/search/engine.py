@@ -15,7 +15,7 @@ import numpy as np
 
 from dse.errors import RunError
 from dse.margins import check_baselines
-from dse.results.keeper import Keeper
+from dse.results.archive import Keeper
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.picks import choose_picks
 from dse.results.rows import Rows
@@ -23,9 +23,9 @@ from dse.samplers import sampler_of
 from dse.samplers.base import Judged, Sampler, SharingSampler
 from dse.search.blocks import Clock, Work, chunks_of, judged_chunk, kept_block
 from dse.search.journal import Journal
-from dse.search.spread import Spread, Workers
+from dse.search.parallelism import Spread, Workers
 from dse.space import Space
-from dse.spec import Spec
+from dse.sweep import Spec
 
 MODEL_FILE = "model.jsonl"
 """File of a journal that holds the answers of the sweep's own model."""

@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 
-from dse.evaluate import Evaluator
+from dse.evaluator import Evaluator
 from dse.space import Space
-from dse.spec import Spec
+from dse.sweep import Spec
 
 PROBE_DESIGNS = 2048
 """Designs by which the time of a run is estimated."""

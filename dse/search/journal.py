@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from dse.errors import RunError
-from dse.results.keeper import Keeper
+from dse.results.archive import Keeper
 from dse.results.store import LATEST
-from dse.spec import Spec
+from dse.sweep import Spec
 
 SUFFIX = ".unfinished"
 """What the directory of an unfinished run ends in."""

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
-from dse.evaluate import Evaluation, Evaluator
+from dse.evaluator import Evaluation, Evaluator
 from dse.results.rows import Rows
-from dse.results.tally import Tally
-from dse.results.tally_decided import Decided
-from dse.search.spread import Spread
+from dse.results.statistics.counts import Tally
+from dse.results.statistics.pruned import Decided
+from dse.search.parallelism import Spread
 from dse.space import Space
 
 IntArray = NDArray[np.int64]

@@ -21,8 +21,8 @@ from dse.errors import Fault, Place, SpecError
 from dse.space.codecs import Codec
 from dse.space.grid import Grid
 from dse.space.parameters import SpaceParameter, holds_in, parameters_of
-from dse.spec import ParameterSpec, Spec
-from dse.spec.additions import library_of
+from dse.sweep import ParameterSpec, Spec
+from dse.sweep.library_additions import library_of
 
 __all__ = ["Space", "SpaceParameter"]
 

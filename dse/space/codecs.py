@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from cost_models.table import FloatArray
-from dse.spec import RangeSpec
+from dse.sweep import RangeSpec
 
 
 class Codec(Protocol):

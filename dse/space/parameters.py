@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cost_models.table import INACTIVE, Choice, Column, FloatArray
 from dse.space.codecs import Codec, Listed, range_codec
-from dse.spec import ParameterSpec, RangeSpec, ValuesSpec
+from dse.sweep import ParameterSpec, RangeSpec, ValuesSpec
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dse.loop import resume, run
+from dse.runs import resume, run
 from dse.search.journal import Journal, unfinished
-from dse.search.spread import Spread
-from dse.spec import load_spec
+from dse.search.parallelism import Spread
+from dse.sweep import load_spec
 
 SMALL = Spread(block_rows=64, chunk_rows=32, keep_every_s=0.0)
 

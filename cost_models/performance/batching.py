@@ -1,0 +1,118 @@
+"""How requests share the chips: a batch at once, in waves, or in flight; and the largest batch that keeps a promise.
+
+Memory only fills and time never falls as a batch grows, so that the largest batch is found by bisection over whole
+numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.library.technology import Technology
+from cost_models.silicon.machine import Machine
+from cost_models.table import FloatArray, Number
+from cost_models.units import GIB
+from cost_models.workload.formats import Formats
+from cost_models.workload.serving import Serving, footprint
+
+Batching = Literal["static", "waves", "in_flight"]
+
+BATCHINGS: tuple[Batching, ...] = get_args(Batching)
+"""A batch that begins and ends together; the same, as many at a time as an engine's memory takes; a steady number of
+requests, each of whose prompts joins the decode steps of the others."""
+
+LARGEST_DOUBLINGS = 16
+"""Batches of up to 2^16 sequences are considered."""
+
+
+def largest_batch(keeps: Callable[[FloatArray], NDArray[np.bool_]]) -> FloatArray:
+    """Return the largest whole batch that keeps a promise, 0 where not even one sequence does.
+
+    Args:
+        keeps: whether a batch does, per row; batches below one that does do as well.
+    """
+    best = np.where(keeps(np.ones(1)), 1.0, 0.0)
+    step = 2.0**LARGEST_DOUBLINGS
+    while step >= 1 and best.any():
+        tried = np.minimum(best + step, 2.0**LARGEST_DOUBLINGS)
+        best = np.where((best > 0) & keeps(tried), tried, best)
+        step /= 2
+    return best
+
+
+def batch_that_fits(
+    serving: Serving, formats: Formats, capacity_bytes: FloatArray, *, chunk_tokens: Number
+) -> FloatArray:
+    """Return the largest batch of a replica whose weights, KV cache and activations the chips hold; 0 where none.
+
+    Args:
+        serving: the workload; its own batch has no part in it.
+        formats: stored bits.
+        capacity_bytes: memory of one chip.
+        chunk_tokens: prompt tokens that prefill processes together.
+    """
+
+    def fits(batch: FloatArray) -> NDArray[np.bool_]:
+        held = footprint(replace(serving, batch=np.maximum(batch, 1.0)), formats, chunk_tokens=chunk_tokens)
+        return np.asarray(held.fullest_bytes <= capacity_bytes)
+
+    return largest_batch(fits)
+
+
+def in_waves(
+    serving: Serving, machine: Machine, formats: Formats, *, chunk_tokens: Number, technology: Technology
+) -> FloatArray:
+    """Return how many waves a batch takes.
+
+    An engine takes a share of the memory (``serving.memory_share``), of which its context and the buffers of
+    collectives take their part (``serving.reserved_gib``), and queues the sequences whose cache does not fit beside
+    the weights. A batch is left whole where not even one sequence fits that share: something else then holds.
+
+    Args:
+        serving: the workload with the whole batch of a replica.
+        machine: one of the chips.
+        formats: stored bits.
+        chunk_tokens: prompt tokens that prefill processes together.
+        technology: figures.
+    """
+    share = np.asarray(technology.value("serving.memory_share"))
+    reserved = np.asarray(technology.value("serving.reserved_gib")) * GIB
+    most = batch_that_fits(serving, formats, machine.capacity_bytes * share - reserved, chunk_tokens=chunk_tokens)
+    return np.where(most >= 1, np.ceil(np.asarray(serving.batch) / np.maximum(most, 1.0)), 1.0)
+
+
+def batched(
+    serving: Serving,
+    machine: Machine,
+    formats: Formats,
+    mode: Any,
+    *,
+    chunk_tokens: Number,
+    technology: Technology,
+) -> tuple[Serving, FloatArray]:
+    """Return the workload with the batch that runs at a time, and how many waves of it there are.
+
+    Args:
+        serving: the workload; a batch that is NaN stands for the largest that the memory holds.
+        machine: one of the chips.
+        formats: stored bits.
+        mode: one of `BATCHINGS`, or one per row.
+        chunk_tokens: prompt tokens that prefill processes together.
+        technology: figures.
+    """
+    batch = np.asarray(serving.batch)
+    unknown, split = np.isnan(batch), np.asarray(mode) == "waves"
+    if unknown.any():
+        most = batch_that_fits(serving, formats, machine.capacity_bytes, chunk_tokens=chunk_tokens)
+        batch = np.where(unknown, np.maximum(most, 1.0), batch)
+        serving = replace(serving, batch=batch)
+    if not split.any():
+        return serving, np.ones(1)
+    waves = in_waves(serving, machine, formats, chunk_tokens=chunk_tokens, technology=technology)
+    waves = np.where(split & ~unknown, waves, 1.0)
+    return replace(serving, batch=batch / waves), waves

@@ -1,0 +1,89 @@
+"""Energy of a pass and the board power it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.performance.phases import PassTime
+from cost_models.performance.roofline import expansion_macs
+from cost_models.performance.serving_stack import Software
+from cost_models.silicon.machine import Machine
+from cost_models.table import FloatArray, Number
+from cost_models.workload.formats import Formats
+from cost_models.workload.serving import Serving
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Energy of one pass over all chips and the board power it means; ``(n,)``.
+
+    Attributes:
+        parts_j: dynamic and static energy by cause, before conversion losses, of all chips.
+        board_j: energy drawn by the boards, conversion losses in.
+        board_w: mean power of the boards.
+    """
+
+    parts_j: dict[str, FloatArray]
+    board_j: FloatArray
+    board_w: FloatArray
+
+    def with_share(self, other: Energy, share: Number, seconds: FloatArray) -> Energy:
+        """Return this pass with a share of another one's energy, over a time that holds both."""
+        parts = {name: joules + share * other.parts_j[name] for name, joules in self.parts_j.items()}
+        joules = self.board_j + share * other.board_j
+        return Energy(parts, joules, joules / seconds)
+
+
+def pass_energy(
+    work: PassTime,
+    pass_s: FloatArray,
+    serving: Serving,
+    machine: Machine,
+    formats: Formats,
+    software: Software,
+    *,
+    decode: bool = True,
+) -> Energy:
+    """Return the energy of a pass: what moves and computes, and what flows meanwhile.
+
+    While kernels run or wait for each other, a programmable chip draws a share of its design limit whatever they
+    achieve (clocks, schedulers, polling), and attention of single queries, on vector units with operands read again
+    for every query, costs a multiple of a matrix unit's energy per MAC; a stack of a compiled chip has neither.
+
+    Parts of a batch in a pipeline each pay their own weight reads. Power is held at the board's design limit, as
+    boards do by lowering the clock; the time is not stretched for it.
+    """
+    operators, times = work.operators, work.times
+    # The groups' layers add up to one model: a stage's share times stages is the whole pass.
+    groups = np.asarray(serving.tensor_parallel) * serving.batch_parts
+    element_bytes = np.asarray(formats.activation_bits) / 8
+    crossing = work.dram_bytes + work.sum(operators.activations * element_bytes)
+    per_attention_mac = machine.attention_j_per_mac * (software.decode_attention_energy if decode else 1.0)
+    arithmetic = (
+        work.sum_of_class("linear", operators.macs) * machine.linear_j_per_mac
+        + work.sum_of_class("head", operators.macs) * machine.head_j_per_mac
+        + work.sum_of_class("attention", operators.macs) * per_attention_mac
+    )
+    if machine.expand_macs.any():
+        arithmetic = arithmetic + work.sum(expansion_macs(operators, machine)) * machine.linear_j_per_mac
+    # Chips that cannot reach each other never finish: a step without end has no mean power.
+    running_s = np.where(np.isfinite(pass_s), pass_s, np.nan)
+    parts = {
+        "memory": work.dram_bytes * machine.dram_j_per_byte * groups,
+        "arithmetic": arithmetic * groups,
+        "on_chip": crossing * machine.sram_j_per_byte * groups,
+        "unpacking": work.sum(times.weight_bytes) * machine.unpack_j_per_byte * groups,
+        "links": work.sum(times.link_bytes) * machine.link_j_per_byte * groups,
+        "active": _active_w(machine, software) * running_s * serving.chips,
+        "static": machine.static_w * running_s * serving.chips,
+    }
+    drawn = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
+    watts = np.minimum(drawn / running_s, machine.tdp_w * serving.chips)
+    return Energy(parts, watts * running_s, watts)
+
+
+def _active_w(machine: Machine, software: Software) -> FloatArray:
+    """Return what a running program draws whatever it achieves; nothing, where that is nothing of an unknown limit."""
+    return np.where(software.active_share > 0, software.active_share * machine.tdp_w, 0.0)

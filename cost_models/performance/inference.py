@@ -1,0 +1,173 @@
+"""Serving a workload on a machine: prefill, decode step, whole request, memory, energy and power."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.performance.energy import Energy, pass_energy
+from cost_models.performance.phases import PassTime, decode_pass, prefill_pass
+from cost_models.performance.serving_stack import Software
+from cost_models.silicon.machine import Machine
+from cost_models.table import FloatArray, Number
+from cost_models.workload.formats import Formats
+from cost_models.workload.serving import Footprint, Serving, footprint
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A workload on a machine; every result is worked out when it is first asked for, ``(n,)`` or ``(1,)``.
+
+    Attributes:
+        serving: the workload and who shares it.
+        machine: one of the chips.
+        software: the stack's parameters.
+        formats: stored bits.
+        chunk_tokens: prompt tokens that prefill processes together.
+        waves: batches that are served one after the other.
+        in_flight: 1 where a steady number of requests is served, whose prompts join the decode steps of the others.
+    """
+
+    serving: Serving
+    machine: Machine
+    software: Software
+    formats: Formats
+    chunk_tokens: Number
+    waves: Number = 1.0
+    in_flight: Number = 0.0
+
+    @cached_property
+    def decode(self) -> PassTime:
+        """The mean decode step."""
+        return decode_pass(self.serving, self.machine, self.software, self.formats)
+
+    @cached_property
+    def prefill(self) -> PassTime:
+        """The prefill of the batch, of one prompt in flight; without time where no arithmetic rate is known."""
+        serving = self.serving
+        if np.any(self.in_flight):
+            serving = replace(serving, batch=np.where(self.in_flight, 1.0, serving.batch))
+        work = prefill_pass(serving, self.machine, self.software, self.formats)
+        if self.machine.arithmetic_known.all():
+            return work
+        return replace(work, total_s=np.where(self.machine.arithmetic_known > 0, work.total_s, np.nan))
+
+    @cached_property
+    def prompts_per_step(self) -> FloatArray:
+        """Prompts that join a decode step in flight: as many as requests end in it, batch / output tokens."""
+        return np.asarray(self.serving.batch) / self.serving.output_tokens
+
+    @cached_property
+    def joining(self) -> PassTime:
+        """The prefill of those prompts, of one where they are fewer."""
+        joined = replace(self.serving, batch=np.maximum(self.prompts_per_step, 1.0))
+        return prefill_pass(joined, self.machine, self.software, self.formats)
+
+    @cached_property
+    def joining_s(self) -> FloatArray:
+        """What they add to a decode step: they share what it costs to start one; 0 where nothing is in flight."""
+        if not np.any(self.in_flight):
+            return np.zeros(1)
+        arrivals = self.prompts_per_step
+        joined = self.joining.pass_s - self.joining.fixed_s
+        return np.where(self.in_flight, joined * arrivals / np.maximum(arrivals, 1.0), 0.0)
+
+    @cached_property
+    def decode_s(self) -> FloatArray:
+        """Time of the decode step, for the whole batch (TPOT), with the prompts that join it."""
+        return self.decode.pass_s + self.joining_s if np.any(self.in_flight) else self.decode.pass_s
+
+    @cached_property
+    def prefill_s(self) -> FloatArray:
+        """Time to first token."""
+        return self.prefill.pass_s
+
+    @cached_property
+    def request_s(self) -> FloatArray:
+        """Prefill and every decode step, of all waves."""
+        if self.serving.model.encoder:
+            return self.waves * self.prefill_s
+        return self.waves * (self.prefill_s + self.decode_s * self.serving.output_tokens)
+
+    @cached_property
+    def tokens_per_s_end_to_end(self) -> FloatArray:
+        """Output tokens per second, prefill included."""
+        tokens = np.asarray(self.serving.sequences) * self.waves * self.serving.output_tokens
+        whole = np.asarray(tokens / self.request_s)
+        if not np.any(self.in_flight):
+            return whole
+        return np.where(self.in_flight, self.serving.sequences / self.decode_s, whole)
+
+    @cached_property
+    def bound_s(self) -> FloatArray:
+        """Decode step at full bandwidth and arithmetic rate, nothing else."""
+        return decode_bound_s(self.decode, self.serving, self.machine)
+
+    @cached_property
+    def decode_energy(self) -> Energy:
+        """Energy and power of the decode step."""
+        work = self.decode
+        return pass_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software)
+
+    @cached_property
+    def step_energy(self) -> Energy:
+        """Energy and power of the decode step with the prompts that join it in flight."""
+        if not np.any(self.in_flight):
+            return self.decode_energy
+        work, share = self.joining, self.in_flight * np.minimum(self.prompts_per_step, 1.0)
+        seconds = work.pass_s - work.fixed_s
+        joined = pass_energy(work, seconds, self.serving, self.machine, self.formats, self.software, decode=False)
+        return self.decode_energy.with_share(joined, share, self.decode_s)
+
+    @cached_property
+    def prefill_energy(self) -> Energy:
+        """Energy and power of the prefill."""
+        work = self.prefill
+        return pass_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software, decode=False)
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """Memory taken."""
+        return footprint(self.serving, self.formats, chunk_tokens=self.chunk_tokens)
+
+    @cached_property
+    def fits(self) -> NDArray[np.bool_]:
+        """Whether the fullest chip holds its share, and the chips can reach each other."""
+        return (self.footprint.fullest_bytes <= self.machine.capacity_bytes) & np.isfinite(self.decode_s)
+
+    @cached_property
+    def chips_needed(self) -> FloatArray:
+        """Least chips that could hold it, perfectly shared."""
+        held = self.footprint
+        return np.asarray(
+            np.ceil((held.weights_bytes + held.kv_bytes + held.activations_bytes) / self.machine.capacity_bytes)
+        )
+
+
+def decode_bound_s(work: PassTime, serving: Serving, machine: Machine) -> FloatArray:
+    """Return the least time of a decode step: all bytes at peak bandwidth or all MACs at peak rate."""
+    macs = work.operators.macs
+    computing = (
+        work.sum_of_class("linear", macs) / machine.linear_mac_per_s
+        + work.sum_of_class("head", macs) / machine.head_mac_per_s
+        + work.sum_of_class("attention", macs) / machine.attention_mac_per_s
+    )
+    return np.maximum(work.dram_bytes / machine.bandwidth_bytes_per_s, computing)
+
+
+def infer(
+    serving: Serving, machine: Machine, software: Software, formats: Formats, *, chunk_tokens: Number
+) -> Inference:
+    """Return time, memory and power of a workload on a machine.
+
+    Args:
+        serving: the workload and who shares it.
+        machine: one of the chips.
+        software: the stack's parameters.
+        formats: stored bits.
+        chunk_tokens: prompt tokens that prefill processes together (figure ``serving.prefill_chunk_tokens``).
+    """
+    return Inference(serving, machine, software, formats, chunk_tokens)

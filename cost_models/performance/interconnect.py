@@ -1,0 +1,52 @@
+"""Collectives between chips: a latency and a bandwidth term each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cost_models.performance.serving_stack import Software
+from cost_models.silicon.machine import Machine
+from cost_models.table import FloatArray, Number
+
+
+def all_reduce_s(size_bytes: Number, chips: Number, machine: Machine, software: Software) -> FloatArray:
+    """Return the time to sum a buffer over all chips; 0 for one chip, infinite without a link.
+
+    base + (p-2) hop + 2 (p-1)/p S / (share W): the latency-bandwidth model of ring all-reduce
+    (Thakur, Rabenseifner, Gropp 2005, section 3) with a measured floor in place of 2 (p-1) alpha.
+
+    Args:
+        size_bytes: buffer on each chip.
+        chips: chips that take part.
+        machine: one of them.
+        software: stack parameters.
+    """
+    chips = np.asarray(chips, dtype=np.float64)
+    return _collective_s(size_bytes, 2 * (chips - 1) / chips, chips, machine, software)
+
+
+def all_gather_s(size_bytes: Number, chips: Number, machine: Machine, software: Software) -> FloatArray:
+    """Return the time until every chip has the whole of a buffer of which each held an equal part.
+
+    Each chip receives (p-1)/p of it; an all-to-all of the same buffer sends as much.
+    """
+    chips = np.asarray(chips, dtype=np.float64)
+    return _collective_s(size_bytes, (chips - 1) / chips, chips, machine, software)
+
+
+def send_s(size_bytes: Number, machine: Machine, software: Software) -> FloatArray:
+    """Return the time to hand a buffer to the next chip of a pipeline."""
+    return _collective_s(size_bytes, 1.0, np.full(1, 2.0), machine, software)
+
+
+def _collective_s(
+    size_bytes: Number, crossings: Number, chips: FloatArray, machine: Machine, software: Software
+) -> FloatArray:
+    """Return base + hops + traffic, 0 where there is nothing to do, infinite where there is no link."""
+    traffic = np.asarray(size_bytes * np.asarray(crossings), dtype=np.float64)
+    if not traffic.any():
+        return np.zeros_like(traffic)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moving = traffic / (machine.link_bytes_per_s * software.collective_share)
+    floor = software.collective_base_s + np.maximum(chips - 2, 0) * software.collective_hop_s
+    return np.where(traffic > 0, floor + moving, 0.0)

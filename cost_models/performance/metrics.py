@@ -1,0 +1,232 @@
+"""Metrics of a machine and of a workload on it, by the names that `quantities` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cost_models.library.technology import Technology
+from cost_models.performance.inference import Inference
+from cost_models.performance.operating_point import Limits, Operating, operating_point
+from cost_models.silicon.carbon import g_per_million_tokens
+from cost_models.silicon.cost import usd_per_million_tokens
+from cost_models.silicon.machine import Machine
+from cost_models.table import FloatArray, Number
+from cost_models.weights.quality import Quality
+from cost_models.workload.formats import Formats
+from cost_models.workload.serving import Serving
+
+
+@dataclass(frozen=True)
+class WorkloadResult:
+    """One workload on one machine, with everything that explains it.
+
+    Attributes:
+        workload: its name.
+        serving: the workload and who shares it.
+        machine: one of the chips.
+        formats: stored bits.
+        inference: time, memory and power.
+        judge_quality: works out what compression costs in perplexity.
+        limits: what it promises its users; None where no operating point is asked for.
+    """
+
+    workload: str
+    serving: Serving
+    machine: Machine
+    formats: Formats
+    inference: Inference
+    judge_quality: Callable[[], Quality]
+    limits: Limits | None = None
+
+    @cached_property
+    def quality(self) -> Quality:
+        """What compression costs in perplexity."""
+        return self.judge_quality()
+
+    @cached_property
+    def operating(self) -> Operating:
+        """The largest batch within limits; missing where nothing is promised."""
+        if self.limits is None:
+            missing = np.array([np.nan])
+            return Operating(missing, missing)
+        return operating_point(self.inference, self.limits)
+
+
+def design_metrics(machine: Machine, stored_bits: Number, *, krw_per_usd: float) -> dict[str, FloatArray]:
+    """Return the metrics of a machine that no workload enters."""
+    used, allowed = machine.limits.get("die_edge_mm", (np.array([np.nan]), np.array([1.0])))
+    return {
+        "die_mm2": machine.die_mm2,
+        "tdp_w": machine.tdp_w,
+        "cost_usd": machine.cost_usd,
+        "price_usd": machine.price_usd,
+        "price_krw": machine.price_usd * krw_per_usd,
+        "embodied_kg": machine.embodied_kg,
+        "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,
+        "capacity_gib": machine.capacity_bytes / 2**30,
+        "peak_tflops": machine.linear_mac_per_s * 2 / 1e12,
+        "stored_bits": np.asarray(stored_bits),
+        "edge_share": used / allowed,
+    }
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What several metrics are made of, each worked out when it is first asked for."""
+
+    served: WorkloadResult
+    technology: Technology
+
+    @property
+    def result(self) -> Inference:
+        return self.served.inference
+
+    @cached_property
+    def batch(self) -> FloatArray:
+        return np.asarray(self.served.serving.sequences)
+
+    @cached_property
+    def tokens(self) -> FloatArray:
+        return np.asarray(self.batch * np.asarray(self.served.serving.output_tokens))
+
+    @cached_property
+    def tokens_per_s(self) -> FloatArray:
+        return np.asarray(self.batch / self.result.decode_s)
+
+    @cached_property
+    def end_to_end(self) -> FloatArray:
+        return self.result.tokens_per_s_end_to_end
+
+    @cached_property
+    def decode_j(self) -> FloatArray:
+        return np.asarray(self.result.step_energy.board_j / self.batch)
+
+    @cached_property
+    def prompt_j(self) -> FloatArray:
+        prompts = np.where(self.result.in_flight, 1.0, self.batch) if np.any(self.result.in_flight) else self.batch
+        rows = prompts * np.asarray(self.served.serving.prompt_tokens)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(rows > 0, self.result.prefill_energy.board_j / rows, np.nan))
+
+    @cached_property
+    def request_j(self) -> FloatArray:
+        decoding = self.result.decode_energy.board_j * np.asarray(self.served.serving.output_tokens)
+        whole = np.asarray((self.result.prefill_energy.board_j + decoding) / self.tokens)
+        return np.where(self.result.in_flight, self.decode_j, whole) if np.any(self.result.in_flight) else whole
+
+    @cached_property
+    def requests_per_s(self) -> FloatArray:
+        result = self.result
+        whole = self.batch * result.waves / result.request_s
+        if not np.any(result.in_flight):
+            return np.asarray(whole)
+        return np.where(result.in_flight, self.tokens_per_s / np.asarray(result.serving.output_tokens), whole)
+
+    @cached_property
+    def provisioned_w(self) -> FloatArray:
+        return np.asarray(self.served.machine.tdp_w * self.served.serving.chips)
+
+    @cached_property
+    def prices(self) -> FloatArray:
+        return np.asarray(self.served.machine.price_usd * self.served.serving.chips)
+
+    @property
+    def memory_share(self) -> FloatArray:
+        step = self.result.decode
+        by_memory = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0).sum(axis=0)
+        seconds = self.result.decode_s
+        return np.where(self.result.fits, by_memory, 0.0) * np.where(np.isfinite(seconds), 1 / seconds, 0.0)
+
+    @property
+    def usd_per_million_tokens(self) -> FloatArray:
+        machine, chips = self.served.machine, self.served.serving.chips
+        return usd_per_million_tokens(
+            self.prices, self.request_j * self.end_to_end, self.end_to_end, chips=chips, technology=self.technology,
+            idle_w=machine.static_w / machine.conversion_efficiency * chips, provisioned_w=self.provisioned_w,
+        )  # fmt: skip
+
+    @property
+    def co2e_g_per_million_tokens(self) -> FloatArray:
+        machine, chips = self.served.machine, self.served.serving.chips
+        return g_per_million_tokens(
+            machine.embodied_kg * chips, self.request_j * self.end_to_end,
+            machine.static_w / machine.conversion_efficiency * chips, self.end_to_end, technology=self.technology,
+        )  # fmt: skip
+
+    @property
+    def chips_for_load(self) -> FloatArray:
+        limits, rate = self.served.limits, self.served.operating.tokens_per_s
+        if limits is None or limits.load_tokens_per_s is None:
+            return np.array([np.nan])
+        groups = np.ceil(limits.load_tokens_per_s / np.where(rate > 0, rate, np.nan))
+        return np.asarray(groups * self.served.serving.chips)
+
+    @property
+    def memory_gib(self) -> FloatArray:
+        held = self.result.footprint
+        return (held.weights_bytes + held.kv_bytes + held.activations_bytes) / 2**30
+
+
+OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
+    "ms_per_token": lambda t: t.result.decode_s * 1e3,
+    "ttft_ms": lambda t: t.result.prefill_s * 1e3,
+    "request_s": lambda t: t.result.request_s,
+    "tokens_per_s": lambda t: t.tokens_per_s,
+    "tokens_per_s_end_to_end": lambda t: t.end_to_end,
+    "bound_ms_per_token": lambda t: t.result.bound_s * 1e3,
+    "overhead_share": lambda t: 1 - t.result.bound_s / t.result.decode_s,
+    "memory_share": lambda t: t.memory_share,
+    "decode_w": lambda t: t.result.step_energy.board_w,
+    "prefill_w": lambda t: t.result.prefill_energy.board_w,
+    "decode_j_per_token": lambda t: t.decode_j,
+    "prefill_j_per_token": lambda t: t.prompt_j,
+    "request_j_per_token": lambda t: t.request_j,
+    "tokens_per_joule": lambda t: 1 / t.decode_j,
+    "tokens_per_joule_tdp": lambda t: t.tokens_per_s / t.provisioned_w,
+    "usd_per_million_tokens": lambda t: t.usd_per_million_tokens,
+    "co2e_g_per_million_tokens": lambda t: t.co2e_g_per_million_tokens,
+    "tokens_per_s_per_usd": lambda t: t.end_to_end / t.prices,
+    "requests_per_s": lambda t: t.requests_per_s,
+}
+"""Metrics that a workload has where the chips hold it."""
+
+OF_STORING: Mapping[str, Callable[[_Terms], FloatArray]] = {
+    "chips_needed": lambda t: np.asarray(t.result.chips_needed, dtype=np.float64),
+    "memory_gib": lambda t: t.memory_gib,
+    "perplexity_ratio": lambda t: np.asarray(t.served.quality.ratio),
+    "perplexity_ratio_high": lambda t: np.asarray(t.served.quality.ratio_high),
+    "perplexity_unusable": lambda t: np.asarray(t.served.quality.unusable, dtype=np.float64),
+    "perplexity_extrapolated": lambda t: np.asarray(t.served.quality.extrapolated, dtype=np.float64),
+    "max_batch": lambda t: t.served.operating.batch,
+    "tokens_per_s_at_max_batch": lambda t: t.served.operating.tokens_per_s,
+    "chips_for_load": lambda t: t.chips_for_load,
+}
+"""Metrics that a workload has whether the chips hold it or not."""
+
+
+OF_ENCODERS = ("ttft_ms", "request_s", "prefill_w", "prefill_j_per_token", "requests_per_s")
+"""Metrics of time and energy that a model without decode steps has."""
+
+
+def workload_metrics(
+    served: WorkloadResult, technology: Technology, names: Collection[str] | None = None
+) -> dict[str, FloatArray]:
+    """Return the metrics of a workload on a machine; missing (NaN) in rows whose chips cannot hold it.
+
+    Args:
+        served: the workload on the machine.
+        technology: figures.
+        names: the metrics that are wanted; only what they need is worked out. All where None.
+    """
+    terms = _Terms(served, technology)
+    values = {name: of(terms) for name, of in OF_SERVING.items() if names is None or name in names}
+    if served.serving.model.encoder:
+        missing = np.array([np.nan])
+        values = {name: value if name in OF_ENCODERS else missing for name, value in values.items()}
+    if values and not served.inference.fits.all():
+        values = {name: np.where(served.inference.fits, value, np.nan) for name, value in values.items()}
+    return values | {name: of(terms) for name, of in OF_STORING.items() if names is None or name in names}

@@ -1,0 +1,181 @@
+"""Time of one pass over the model: a prefill, or the mean decode step.
+
+Decode runs over contexts from prompt + 1 to prompt + output. Every term but attention is the same at each;
+attention's memory and arithmetic times are straight lines in the context, so the mean of their maximum has a
+closed form (`mean_of_larger`) that is exact even where the bound changes on the way. Layers of limited reach are
+taken at their mean clipped context, which is exact while one bound holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from cost_models.performance.interconnect import send_s
+from cost_models.performance.roofline import OperatorTime, decode_attention_share, time_operators
+from cost_models.performance.serving_stack import Software
+from cost_models.silicon.machine import Machine
+from cost_models.table import FloatArray, Number
+from cost_models.workload.formats import Formats
+from cost_models.workload.mixing import decode_attention, prefill_attention, shared_queries
+from cost_models.workload.operators import Operators, Shape, WeightClass, linear_operators
+from cost_models.workload.serving import Serving
+
+
+@dataclass(frozen=True)
+class PassTime:
+    """One pass over the model: its operators with their times, `operators` in step with the first axis.
+
+    Attributes:
+        operators: what is executed (attention at the mean context in decode).
+        times: where the time of each goes.
+        total_s: ``(ops, n)`` time of each operator over the whole pass.
+        fixed_s: ``(n,)`` time outside operators: host, hand-over between pipeline stages.
+    """
+
+    operators: Operators
+    times: OperatorTime
+    total_s: FloatArray
+    fixed_s: FloatArray
+
+    @cached_property
+    def pass_s(self) -> FloatArray:
+        """``(n,)`` time of the pass."""
+        return _summed(self.total_s) + self.fixed_s
+
+    @cached_property
+    def dram_bytes(self) -> FloatArray:
+        """``(n,)`` bytes through the memory interface."""
+        return self.sum(self.times.dram_bytes)
+
+    def sum(self, amount: FloatArray) -> FloatArray:
+        """Return ``(n,)`` an amount per execution, summed over all executions of the pass."""
+        return _summed(amount * self.operators.times)
+
+    def sum_of_class(self, weight_class: WeightClass, amount: FloatArray) -> FloatArray:
+        """Return ``(n,)`` an amount per execution, summed over all executions of operators of one class."""
+        return self.sum(amount * self.operators.of_class(weight_class))
+
+
+def _summed(amounts: FloatArray) -> FloatArray:
+    """Return the sum over the first axis, always in the same order: a sum of NumPy's depends on the other axis."""
+    total: FloatArray = amounts[0].copy()
+    for amount in amounts[1:]:
+        total += amount
+    return total
+
+
+def mean_of_larger(first: tuple[FloatArray, FloatArray], second: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """Return the mean of ``max(f, g)`` over an interval for two straight lines given by their end values.
+
+    With d = g - f from u to v: mean f + mean max(d, 0), the latter (u + v) / 2, 0, or max(u, v)^2 / (2 |v - u|)
+    as d stays positive, stays negative or changes sign.
+    """
+    u, v = second[0] - first[0], second[1] - first[1]
+    top, bottom = np.maximum(u, v), np.minimum(u, v)
+    spread = np.where(top > bottom, top - bottom, 1.0)
+    crossing = top * top / (2 * spread)
+    rise = np.where(bottom >= 0, (u + v) / 2, np.where(top <= 0, 0.0, crossing))
+    return (first[0] + first[1]) / 2 + rise
+
+
+def _joined(first: Operators, second: Operators) -> Operators:
+    names, classes = first.names + second.names, first.classes + second.classes
+    return Operators(names, classes, **_stacked(first, second, tuple(Operators.__dataclass_fields__)[2:]))
+
+
+def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str, FloatArray]:
+    """Stack each field of two records on the first axis, columns broadcast to a common length."""
+    stacked = {}
+    for field in fields:
+        a, b = getattr(first, field), getattr(second, field)
+        width = np.broadcast_shapes(a.shape[1:], b.shape[1:])
+        stacked[field] = np.concatenate(
+            [np.broadcast_to(a, (a.shape[0], *width)), np.broadcast_to(b, (b.shape[0], *width))]
+        )
+    return stacked
+
+
+def _dealt(serving: Serving, software: Software) -> Shape:
+    """Return what one stage sees, heads dealt to the parts of a chip as the stack does it."""
+    return replace(serving.shape, ranks_per_chip=software.ranks_per_chip)
+
+
+def _fixed_s(serving: Serving, tokens: Number, machine: Machine, software: Software, formats: Formats) -> FloatArray:
+    """Return host time and hand-overs of one pass of `tokens` activation rows."""
+    handed = np.asarray(tokens) * serving.model.d_model * np.asarray(formats.activation_bits) / 8
+    several = np.asarray(serving.stages) > 1
+    hop = send_s(handed * several, machine, software)
+    each = software.sequence_s + serving.model.vocab * software.logit_s
+    host = software.step_s + np.asarray(serving.batch) * each
+    return host + np.where(several, (np.asarray(serving.stages) - 1) * hop, 0.0)
+
+
+def decode_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
+    """Return the mean decode step of the whole batch."""
+    shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
+    share = decode_attention_share(shared_queries(model, shape), software)
+    linear = linear_operators(model, shape, tokens_per_sequence=1.0, head_rows=shape.batch)
+    linear_time = time_operators(linear, machine, software, formats, chips=tp, attention_share=share)
+    # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
+    first = np.asarray(serving.prompt_tokens) + 0.5
+    last = first + np.asarray(serving.output_tokens)
+    over = (first, last)
+    ends = [decode_attention(model, shape, context=context, over=over) for context in over]
+    at_start, at_end = (
+        time_operators(operators, machine, software, formats, chips=tp, attention_share=share) for operators in ends
+    )
+    middle = decode_attention(model, shape, context=(first + last) / 2, over=over)
+    memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
+    larger = mean_of_larger(memory, arithmetic)
+    # The smaller of two is their sum less the larger, so its mean is exact as well.
+    smaller = (memory[0] + memory[1] + arithmetic[0] + arithmetic[1]) / 2 - larger
+    exposed = software.exposed_share * smaller
+    middle_time = replace(
+        at_start,
+        memory_s=(memory[0] + memory[1]) / 2,
+        arithmetic_s=(arithmetic[0] + arithmetic[1]) / 2,
+        exposed_s=exposed,
+        dram_bytes=(at_start.dram_bytes + at_end.dram_bytes) / 2,
+    )
+    attention_s = larger + exposed + middle_time.kernel_s
+    total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
+    times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
+    fixed = _fixed_s(serving, shape.batch, machine, software, formats)
+    return PassTime(_joined(linear, middle), times, total, fixed)
+
+
+def prefill_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
+    """Return the prefill of the whole batch; in a pipeline of p stages and m parts, (m + p - 1) / p times a part's.
+
+    Prompts go through the layers in chunks of the stack's rows at most; each chunk reads the weights anew. Chunks of
+    one prompt follow one another through chips that hold layers in turn, so that m chunks over p chips take
+    (m + p - 1) / (m p) of the time on one.
+    """
+    shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
+    rows = np.asarray(shape.batch) * np.asarray(serving.prompt_tokens)
+    chunks = np.maximum(np.ceil(rows / software.chunk_rows), 1.0)
+    linear = linear_operators(
+        model, shape, tokens_per_sequence=np.asarray(serving.prompt_tokens) / chunks, head_rows=shape.batch
+    )
+    once = np.array([[name == "lm_head"] for name in linear.names])
+    linear = replace(linear, times=linear.times * np.where(once, 1.0, chunks))
+    operators = _joined(linear, prefill_attention(model, shape))
+    times = time_operators(
+        operators, machine, software, formats, chips=tp, attention_share=software.attention_mac_share
+    )
+    fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s
+    turns: Number = 1.0
+    stages = np.asarray(serving.stages)
+    if serving.parallelism == "pipeline":
+        turns = (serving.batch_parts + stages - 1) / stages
+    elif serving.parallelism == "layer_split":
+        turns = (chunks + stages - 1) / (chunks * stages)
+    return PassTime(operators, times, times.total_s * operators.times * turns, fixed)
+
+
+def _stacked_pair(first: FloatArray, second: FloatArray) -> FloatArray:
+    width = np.broadcast_shapes(first.shape[1:], second.shape[1:])
+    return np.concatenate([np.broadcast_to(x, (x.shape[0], *width)) for x in (first, second)])

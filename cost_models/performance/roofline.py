@@ -1,0 +1,222 @@
+"""Time of an operator: the longest of moving, computing and unpacking, plus what a kernel costs by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.performance.interconnect import all_reduce_s
+from cost_models.performance.serving_stack import Software
+from cost_models.silicon.machine import Machine
+from cost_models.table import FloatArray, Number
+from cost_models.workload.formats import Formats
+from cost_models.workload.operators import Operators
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """Where the time of each operator goes; every field ``(ops, n)``, seconds or bytes per execution.
+
+    Attributes:
+        memory_s: bytes over delivered bandwidth.
+        arithmetic_s: multiply-accumulates over delivered rate, idle rows of tiles and widening of weights included.
+        unpack_s: stored weights over the decoder's rate.
+        exposed_s: what the shorter of memory and arithmetic adds because the longer does not hide all of it.
+        kernel_s: cost of the kernels by themselves.
+        collective_s: all-reduce afterwards.
+        dram_bytes: bytes through the memory interface.
+        weight_bytes: stored weight bytes among them.
+        link_bytes: bytes that each chip sends.
+    """
+
+    memory_s: FloatArray
+    arithmetic_s: FloatArray
+    unpack_s: FloatArray
+    exposed_s: FloatArray
+    kernel_s: FloatArray
+    collective_s: FloatArray
+    dram_bytes: FloatArray
+    weight_bytes: FloatArray
+    link_bytes: FloatArray
+
+    @property
+    def total_s(self) -> FloatArray:
+        """Time of one execution."""
+        total = np.maximum(self.memory_s, self.arithmetic_s)
+        if self.unpack_s.any():
+            total = np.maximum(total, self.unpack_s)
+        for extra in (self.exposed_s, self.kernel_s, self.collective_s):
+            if extra.any():
+                total = total + extra
+        return total
+
+
+def by_class(
+    operators: Operators, *, linear: Number, head: Number, attention: Number, expert: Number | None = None
+) -> FloatArray:
+    """Return ``(ops, n)`` the value of each operator's class; experts are as linear layers unless told otherwise."""
+    values = {"linear": linear, "expert": linear if expert is None else expert, "head": head, "attention": attention}
+    return np.stack(np.broadcast_arrays(*(np.atleast_1d(values[name]) for name in operators.classes)))
+
+
+def decode_attention_share(queries: Number, software: Software) -> FloatArray:
+    """Return the share of the arithmetic rate that attention of one query position per sequence reaches.
+
+    Vector units serve any query. Queries that share a KV head (a group, or all heads of MLA) fill rows of a matrix
+    tile as the tokens of a prompt do: g / (t ceil(g / t)) of what prompts reach. The better of the two is taken.
+    """
+    queries = np.asarray(queries, dtype=np.float64)
+    filled = queries / (software.attention_rows * np.ceil(queries / software.attention_rows))
+    return np.maximum(software.decode_attention_mac_share, software.attention_mac_share * filled)
+
+
+def row_slots(rows: Number, software: Software) -> FloatArray:
+    """Return the row slots that a GEMM of M rows occupies: t ceil(M / t), or M where vector kernels serve so few."""
+    rows = np.asarray(rows)
+    tiled = software.tile_rows * np.ceil(rows / software.tile_rows)
+    return np.asarray(np.where(rows <= software.vector_rows, rows, tiled))
+
+
+def expert_slots(rows: Number, software: Software) -> FloatArray:
+    """Return the mean row slots of routed experts that get M rows each in the mean.
+
+    Rows of an expert are a matter of chance, so that half of its last tile of t is idle: the larger of t and M + t / 2.
+    """
+    rows = np.asarray(rows)
+    tiled = np.maximum(software.expert_rows, rows + software.expert_rows / 2)
+    return np.asarray(np.where(rows <= software.vector_rows, rows, np.where(software.expert_rows > 1, tiled, rows)))
+
+
+def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tuple[FloatArray, FloatArray]:
+    """Return bytes through the memory interface and the stored weight bytes among them, both ``(ops, n)``.
+
+    Weights and KV cache are read once; activations go through memory as far as they exceed the SRAM. A GEMM too
+    large for the SRAM re-reads tiles: at least 2 MACs / sqrt(S) elements cross the chip's edge for S elements of
+    SRAM (Hong and Kung 1981; Irony, Toledo, Tiskin 2004).
+    """
+    stored = by_class(
+        operators,
+        linear=np.asarray(formats.weight_bits) / 8,
+        expert=np.asarray(formats.stored_expert_bits) / 8,
+        head=np.asarray(formats.head_bits) / 8,
+        attention=0.0,
+    )
+    weight_bytes = operators.weights * stored
+    element_bytes = np.asarray(formats.activation_bits) / 8
+    held = operators.activations * element_bytes
+    # Where every chip holds all activations there is nothing to add, and most decode steps are so.
+    spills = np.max(held, initial=0.0) > np.min(machine.sram_bytes, initial=np.inf)
+    once = weight_bytes + np.maximum(held - machine.sram_bytes, 0) if spills else weight_bytes
+    attention = operators.kv_elements.any(axis=1)
+    if attention.any():
+        once = once + operators.kv_elements * (np.asarray(formats.kv_bits) / 8)
+    if operators.state_bytes.any():
+        once = once + operators.state_bytes
+    matrices = ~np.array([name == "attention" for name in operators.classes])
+    if matrices.any():
+        tiled = operators.macs * matrices[:, None] * (2 * element_bytes**1.5 / np.sqrt(machine.sram_bytes))
+        once = np.maximum(once, tiled)
+    return once, weight_bytes
+
+
+def _seconds_per_byte(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
+    """Return the inverse of the bandwidth that each operator's kernel reaches on large operands.
+
+    Kernels that keep few loads in flight stop at the rate that latency allows, however fast the memory
+    (Little's law), which is why simple kernels stream an LPDDR or GDDR part fully and half of an HBM part.
+    """
+    delivered = machine.bandwidth_bytes_per_s * machine.stream_efficiency
+    full = np.minimum(delivered * software.stream_share, software.stream_limit_gbps * 1e9)
+    cache = np.minimum(delivered * software.attention_stream_share, software.stream_limit_gbps * 1e9)
+    widened = 1 / software.unpack_stream_share - 1
+    return by_class(
+        operators, linear=(1 + np.asarray(formats.unpacked) * widened) / full, head=1 / full, attention=1 / cache
+    )
+
+
+def _seconds_per_mac(
+    operators: Operators, machine: Machine, software: Software, formats: Formats, *, attention_share: Number
+) -> FloatArray:
+    """Return the inverse of the rate that each operator's kernel reaches on large operands.
+
+    GEMMs lose a further share each time the operand width halves: the peak doubles, the feeding of it does not.
+    """
+    halvings = np.log2(16 / np.minimum(np.asarray(formats.operand_bits, dtype=np.float64), 16))
+    widened = 1 / software.unpack_mac_share - 1
+    narrow = np.where(halvings > 0, software.narrow_mac_share**halvings, 1.0)
+    return by_class(
+        operators,
+        linear=(1 + np.asarray(formats.unpacked) * widened) / (machine.linear_mac_per_s * software.mac_share * narrow),
+        head=1 / (machine.head_mac_per_s * software.mac_share),
+        attention=1 / (machine.attention_mac_per_s * attention_share),
+    )
+
+
+def expansion_macs(operators: Operators, machine: Machine) -> FloatArray:
+    """Return ``(ops, n)`` multiply-accumulates spent on expanding body weights, once per tile of rows."""
+    tiles = np.ceil(np.maximum(operators.rows, 1.0) / machine.expand_rows)
+    return np.asarray(operators.of_class("linear") * operators.weights * tiles * machine.expand_macs)
+
+
+def _slots(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
+    """Return multiply-accumulate slots taken: whole tiles of rows, and the widening of weights per tile of rows."""
+    rows = np.maximum(operators.rows, 1.0)
+    matrices = np.array([[name != "attention"] for name in operators.classes])
+    slots = np.where(matrices, operators.macs * (row_slots(rows, software) / rows), operators.macs)
+    routed = np.array([[name == "expert"] for name in operators.classes])
+    if routed.any():
+        slots = np.where(routed, operators.macs * (expert_slots(rows, software) / rows), slots)
+    if np.any(np.asarray(formats.unpacked) > 0):
+        passes = np.ceil(rows / software.unpack_rows)
+        linear = by_class(operators, linear=formats.unpacked, head=0.0, attention=0.0)
+        slots = slots + linear * operators.weights * passes * software.unpack_macs
+    if machine.expand_macs.any():
+        slots = slots + expansion_macs(operators, machine)
+    return slots
+
+
+def time_operators(
+    operators: Operators,
+    machine: Machine,
+    software: Software,
+    formats: Formats,
+    *,
+    chips: Number,
+    attention_share: Number,
+) -> OperatorTime:
+    """Return where the time of each operator goes on one of `chips` chips that share it.
+
+    time = larger + s smaller + kernels t_0 + all-reduce, of bytes / (e_m W) and MAC slots / (e_c P)
+    (Williams, Waterman, Patterson 2009, with measured efficiencies and a floor per kernel); s is the share of the
+    shorter that the longer does not hide. A floor per kernel is a bandwidth that grows with the bytes in flight:
+    B / t = e_m W B / (B + t_0 e_m W).
+
+    Args:
+        operators: amounts on the fullest chip.
+        machine: the chip.
+        software: stack parameters.
+        formats: stored bits.
+        chips: chips that share every operator.
+        attention_share: share of the arithmetic rate that attention reaches in this phase.
+    """
+    dram_bytes, weight_bytes = _bytes_moved(operators, machine, formats)
+    memory_s = dram_bytes * _seconds_per_byte(operators, machine, software, formats)
+    arithmetic_s = _slots(operators, machine, software, formats) * _seconds_per_mac(
+        operators, machine, software, formats, attention_share=attention_share
+    )
+    body_bytes = weight_bytes * operators.of_class("linear")
+    reduced_bytes = operators.reduced * (np.asarray(formats.activation_bits) / 8)
+    shared = np.asarray(chips, dtype=np.float64)
+    is_free = bool(np.isposinf(machine.unpack_bytes_per_s).all())
+    return OperatorTime(
+        memory_s=memory_s,
+        arithmetic_s=arithmetic_s,
+        unpack_s=np.zeros((len(body_bytes), 1)) if is_free else body_bytes / machine.unpack_bytes_per_s,
+        exposed_s=np.minimum(memory_s, arithmetic_s) * software.exposed_share,
+        kernel_s=operators.kernels * (software.kernel_s * software.kernels_launched),
+        collective_s=all_reduce_s(reduced_bytes * (shared > 1), shared, machine, software),
+        dram_bytes=dram_bytes,
+        weight_bytes=body_bytes,
+        link_bytes=reduced_bytes * 2 * (shared - 1) / shared,
+    )

@@ -1,0 +1,102 @@
+"""Software stacks: how close real kernels come to the machine they run on.
+
+Every parameter is a figure of the library (``stacks.NAME.parameter``), so it has a range and a source, and
+can be swept or drawn like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+
+from cost_models.library import Chip, Library
+from cost_models.library.technology import Technology
+from cost_models.table import Choice, FloatArray
+
+
+@dataclass(frozen=True)
+class Software:
+    """A stack's parameters per row, ``(n,)`` each; meanings stand at the head of ``stacks.yaml``."""
+
+    stream_share: FloatArray
+    stream_limit_gbps: FloatArray
+    attention_stream_share: FloatArray
+    mac_share: FloatArray
+    narrow_mac_share: FloatArray
+    attention_mac_share: FloatArray
+    decode_attention_mac_share: FloatArray
+    attention_rows: FloatArray
+    exposed_share: FloatArray
+    tile_rows: FloatArray
+    expert_rows: FloatArray
+    vector_rows: FloatArray
+    chunk_rows: FloatArray
+    unpack_stream_share: FloatArray
+    unpack_mac_share: FloatArray
+    unpack_macs: FloatArray
+    unpack_rows: FloatArray
+    kernel_s: FloatArray
+    kernels_launched: FloatArray
+    step_s: FloatArray
+    sequence_s: FloatArray
+    logit_s: FloatArray
+    prefill_s: FloatArray
+    collective_base_s: FloatArray
+    collective_hop_s: FloatArray
+    collective_share: FloatArray
+    ranks_per_chip: FloatArray
+    active_share: FloatArray
+    decode_attention_energy: FloatArray
+
+
+PACED = ("kernel_s", "collective_base_s", "collective_hop_s")
+"""Parameters that a chip's generation scales: what a kernel or a signal costs whatever its size."""
+
+
+def software(stack: Choice, technology: Technology, family: Choice | None = None) -> Software:
+    """Return the parameters of the stack that each row has chosen.
+
+    Args:
+        stack: stack per row.
+        technology: figures.
+        family: chip family per row, whose generation sets the pace of kernels (``chip_families.NAME.floor_factor``);
+            None for designs, whose stacks state times of their own.
+    """
+    columns = {field.name: technology.of("stacks", stack, field.name) for field in fields(Software)}
+    if family is not None:
+        pace = technology.of("chip_families", family, "floor_factor")
+        columns.update({name: columns[name] * pace for name in PACED})
+        columns["stream_limit_gbps"] = columns["stream_limit_gbps"] / pace
+    return Software(**columns)
+
+
+def default_stack(chip: Chip, library: Library) -> str:
+    """Return the key of the generic stack for a library chip's family.
+
+    Raises:
+        LibraryError: no stack lists the family.
+    """
+    return library.stack_for_family(chip.family).key
+
+
+def stack_for_software(name: str, chip: Chip, library: Library) -> tuple[str, bool]:
+    """Return (stack, whether it is the software's own): the one whose patterns match, else the family's generic one.
+
+    Args:
+        name: software as a source prints it, with its version.
+        chip: the chip it runs on.
+        library: the stacks.
+    """
+    generic = default_stack(chip, library)
+    for key, stack in library.stacks.items():
+        root = _root(key, library)
+        here = stack.anywhere or root == generic or generic in library.stacks[root].lends_to
+        if here and any(re.search(pattern, name, re.IGNORECASE) for pattern in stack.software):
+            return key, True
+    return generic, False
+
+
+def _root(key: str, library: Library) -> str:
+    """Return the generic stack that a stack is built on."""
+    base = library.stacks[key].base
+    return key if base is None else _root(base, library)

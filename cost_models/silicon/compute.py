@@ -1,0 +1,241 @@
+"""Arithmetic of a MAC array, and the decoder of stored weights before it.
+
+A unit of format W x A multiplies one W-bit by one A-bit operand per cycle. Wider operands are composed from several
+passes, ceil(w / W) x ceil(a / A) (bit-serial composition as in BitFusion, Sharma et al., ISCA 2018, with the unit as
+the brick); floating-point operands wider than the unit too. A narrower operand gains nothing: the unit is used
+once whatever the bits. Each pass costs a cycle and the energy of one native multiply-accumulate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.library import WeightFormat
+from cost_models.library.technology import Technology
+from cost_models.table import Choice, FloatArray, Number
+from cost_models.units import BITS_PER_BYTE, FEMTO, GIGA, MM2_PER_UM2, PICO, TERA
+from cost_models.weights.compression import xor_outputs
+from cost_models.weights.decoder import decoder_hardware
+from cost_models.weights.execution import Lanes, execution
+from cost_models.weights.weight_storage import Storage
+
+HEAD_BITS = 16.0
+"""Bits of a head that is not compressed with the body."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What node and supply make of figures given at N7; each ``(n,)`` or ``(1,)``.
+
+    Attributes:
+        logic_area: area of logic over N7.
+        logic_energy: energy of logic over N7, at the node's nominal supply.
+        voltage: dynamic energy at the supply over that at the nominal one.
+    """
+
+    logic_area: FloatArray
+    logic_energy: FloatArray
+    voltage: FloatArray
+
+    @property
+    def energy(self) -> FloatArray:
+        """Dynamic energy of logic over N7 at nominal supply."""
+        return self.logic_energy * self.voltage
+
+
+@dataclass(frozen=True)
+class MacArray:
+    """The array of a design; every field ``(n,)`` or ``(1,)``.
+
+    Attributes:
+        passes_per_s: native multiply-accumulates per second, all units together.
+        j_per_pass: energy of one, operands delivered.
+        weight_bits: operand width of the unit on the side of weights and KV cache.
+        activation_bits: operand width on the side of activations.
+        mm2: area of the units.
+    """
+
+    passes_per_s: FloatArray
+    j_per_pass: FloatArray
+    weight_bits: FloatArray
+    activation_bits: FloatArray
+    mm2: FloatArray
+
+
+def mac_array(
+    mac_format: Choice, *, macs: FloatArray, clock_ghz: FloatArray, scales: Scales, technology: Technology
+) -> MacArray:
+    """Return the array of `macs` units.
+
+    Energy = bare MAC at N7 x node factor x (V / Vnom)^2 x operand delivery; area = area per MAC at N7 x node factor x
+    MACs (library ``mac_n7``, ``mac_n7.scaling``).
+    """
+    library = technology.library
+    bare = technology.of("mac_n7.formats", mac_format, "energy_bare_pj")
+    um2 = technology.of("mac_n7.formats", mac_format, "area_array_um2")
+    delivery = technology.value("mac_n7.operand_delivery_factor")
+    return MacArray(
+        passes_per_s=macs * clock_ghz * GIGA,
+        j_per_pass=np.asarray(bare * scales.energy * (np.asarray(delivery) * PICO)),
+        weight_bits=mac_format.map(lambda name: float(library.mac_format(name).weight_bits)),
+        activation_bits=mac_format.map(lambda name: float(library.mac_format(name).activation_bits)),
+        mm2=macs * um2 * scales.logic_area * MM2_PER_UM2,
+    )
+
+
+def passes(operand_bits: Number, activation_bits: Number, array: MacArray) -> FloatArray:
+    """Return the native multiply-accumulates that one of the given operands takes; a whole number, at least 1."""
+    return np.asarray(np.ceil(operand_bits / array.weight_bits) * np.ceil(activation_bits / array.activation_bits))
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Passes of the array per multiply-accumulate, ``(n,)``; below 1 where zeros are skipped.
+
+    Attributes:
+        linear: body weights times activations.
+        linear_energy: the same in passes that take energy.
+        head: embedding, router and language-model head times activations.
+        attention: KV cache times activations.
+        skips: 1 where unstructured zeros are skipped.
+        expand_macs: multiply-accumulates that expanding a weight takes, per tile of rows.
+    """
+
+    linear: FloatArray
+    linear_energy: FloatArray
+    head: FloatArray
+    attention: FloatArray
+    skips: FloatArray
+    expand_macs: FloatArray
+
+
+def head_operand_bits(form: WeightFormat) -> float:
+    """Return bits of a head weight as the multiplier sees it: the body's where the head is compressed with it."""
+    return float(form.operand_bits) if form.head_bits < HEAD_BITS else form.head_bits
+
+
+def arithmetic(
+    storage: Storage,
+    array: MacArray,
+    *,
+    act_bits: FloatArray,
+    kv_bits: FloatArray,
+    attention_act_bits: Number,
+    technology: Technology,
+    chosen: Choice | None = None,
+    lanes: Lanes = Lanes(),  # noqa: B008
+) -> Arithmetic:
+    """Count the passes of each kind of multiplication.
+
+    Args:
+        storage: how weights are stored; the multiplier sees their `operand_bits`.
+        array: the units.
+        act_bits: activations in linear layers and head.
+        kv_bits: KV-cache elements.
+        attention_act_bits: queries and probabilities (library ``serving.activation_bits``).
+        technology: figures under ``execution``.
+        chosen: execution of each row; the format's own where None or inactive.
+        lanes: of designs that skip zeros.
+    """
+    body = execution(
+        storage,
+        chosen,
+        unit_bits=array.weight_bits,
+        activation_passes=np.ceil(act_bits / array.activation_bits),
+        lanes=lanes,
+        technology=technology,
+    )
+    return Arithmetic(
+        linear=body.time,
+        linear_energy=body.energy,
+        head=passes(storage.map(head_operand_bits), act_bits, array),
+        attention=passes(kv_bits, attention_act_bits, array),
+        skips=body.skips,
+        expand_macs=body.expand_macs,
+    )
+
+
+def rate_and_energy(
+    array: MacArray, passes_per_mac: FloatArray, energy_per_mac: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Return (multiply-accumulates per second, joules each); energy of every pass unless told otherwise."""
+    charged = passes_per_mac if energy_per_mac is None else energy_per_mac
+    return array.passes_per_s / passes_per_mac, array.j_per_pass * charged
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Unpacking of stored weights at the rate of the memory; ``(n,)``.
+
+    Attributes:
+        mm2: area.
+        j_per_byte: energy per stored byte.
+    """
+
+    mm2: FloatArray
+    j_per_byte: FloatArray
+
+
+def unpacks(form: WeightFormat) -> FloatArray:
+    """Return 1 where stored weights of a format need a decoder before the array, else 0.
+
+    Codes that the array multiplies as they are need none; masks, indices, run lengths, codebooks and codes that are
+    expanded do.
+    """
+    return np.where(np.asarray(form.sparsity) > 0, 1.0, float(form.execution == "dequantise"))
+
+
+def xor_network(form: WeightFormat) -> tuple[Number, Number]:
+    """Return (XOR2 gates, flip-flops) of one decoder of the fixed-to-fixed code; zeros for other formats.
+
+    N_out ((N_s + 1) N_in / 2 - 1) gates and N_s N_in flip-flops turn N_in stored bits into N_out each cycle: a random
+    linear network over the present and N_s earlier inputs (code of Lee et al., ICLR 2022).
+    """
+    if form.kind != "xor":
+        return 0.0, 0.0
+    needed = decoder_hardware(form.n_in, xor_outputs(form), form.shift_registers)
+    return needed.xor2_gates, needed.flip_flops
+
+
+def xor_code_bits(form: WeightFormat) -> Number:
+    """Return XOR-code bits per weight, b N_in / N_out; 0 for other formats."""
+    return np.asarray(form.weight_bits) * form.n_in / xor_outputs(form) if form.kind == "xor" else 0.0
+
+
+def weight_decoder(
+    storage: Storage,
+    *,
+    bytes_per_s: FloatArray,
+    clock_ghz: FloatArray,
+    stored_bits: FloatArray | None,
+    scales: Scales,
+    technology: Technology,
+) -> Decoder:
+    """Return the decoder that keeps up with the memory: unpacker, and XOR networks for their share of the stream.
+
+    Args:
+        storage: how weights are stored.
+        bytes_per_s: peak memory bandwidth.
+        clock_ghz: clock; an XOR network takes N_in bits per cycle.
+        stored_bits: stored bits per weight, metadata included; None: all of the stream is XOR code.
+        scales: node and supply.
+        technology: figures under ``decoder``.
+    """
+    value, per_format = technology.value, storage.map
+    unpacking = per_format(unpacks)
+    mm2 = unpacking * bytes_per_s * (np.asarray(value("decoder.unpack_mm2_per_tbps_n7")) / TERA)
+    joules = unpacking * (np.asarray(value("decoder.unpack_pj_per_byte_n7")) * PICO)
+    if any(form.kind == "xor" for form in storage.forms):
+        code = per_format(xor_code_bits)
+        share = (code > 0).astype(np.float64) if stored_bits is None else code / stored_bits
+        steps_per_byte = share * per_format(lambda form: BITS_PER_BYTE / np.maximum(form.n_in, 1))
+        gates = per_format(lambda form: xor_network(form)[0])
+        registers = per_format(lambda form: xor_network(form)[1])
+        networks = bytes_per_s * steps_per_byte / (clock_ghz * GIGA)
+        um2 = gates * value("decoder.xor2_um2_n7") + registers * value("decoder.flip_flop_um2_n7")
+        femtojoules = gates * value("decoder.xor2_fj_n7") + registers * value("decoder.flip_flop_fj_n7")
+        mm2 = mm2 + networks * um2 * MM2_PER_UM2
+        joules = joules + steps_per_byte * femtojoules * FEMTO
+    return Decoder(mm2 * scales.logic_area, joules * scales.energy)

@@ -1,0 +1,414 @@
+"""From a design to a Machine: the silicon models put together, one row per design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cost_models.library.technology import Technology
+from cost_models.quantities import PARAMETERS, Parameter
+from cost_models.silicon import area, carbon, compute, cost, memory, power
+from cost_models.silicon.cost import Economics
+from cost_models.silicon.machine import Machine
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number
+from cost_models.units import BITS_PER_BYTE, GIGA, MIB, OPS_PER_MAC, PICO
+from cost_models.weights.execution import Lanes
+from cost_models.weights.weight_storage import Storage
+
+
+def default_row(name: str) -> Column:
+    """Return the default of a parameter as a column of one row; NaN or inactive where it has none."""
+    parameter = PARAMETERS[name]
+    if isinstance(parameter.default, str):
+        return Choice.of(parameter.default)
+    if parameter.is_choice:
+        return Choice((), np.array([INACTIVE], dtype=np.intp))
+    return np.array([np.nan if parameter.default is None else float(parameter.default)])
+
+
+def _filled(parameter: Parameter, column: Column | None) -> Column:
+    if column is None:
+        return default_row(parameter.name)
+    if isinstance(column, Choice):
+        return column.filled(parameter.default) if isinstance(parameter.default, str) else column
+    if parameter.default is None or not np.isnan(column).any():
+        return column
+    return np.where(np.isnan(column), parameter.default, column)
+
+
+class FilledDesigns(dict[str, Column]):
+    """A table with a column for every parameter of a design, as `fill_defaults` makes it."""
+
+
+def fill_defaults(designs: Designs) -> FilledDesigns:
+    """Return a table with every parameter of a design, `PARAMETERS` defaults where a column or a row is silent.
+
+    A missing column becomes one row, which stands for all; a table that is filled already is returned as it is.
+    A parameter without default (``memory_device_bits``, ``supply_v``, ``weight_method``) stays NaN or inactive: the
+    library decides per entry. Other columns (``technology.*``) pass through, behind the parameters.
+    """
+    if isinstance(designs, FilledDesigns):
+        return designs
+    filled = {name: _filled(parameter, designs.get(name)) for name, parameter in PARAMETERS.items()}
+    return FilledDesigns({**filled, **{name: column for name, column in designs.items() if name not in filled}})
+
+
+@dataclass(frozen=True)
+class _Design:
+    """A filled table of designs, and every block computed from it, each once."""
+
+    columns: dict[str, Column]
+    technology: Technology
+    economics: Economics
+    stored_bits: FloatArray | None
+
+    def number(self, name: str) -> FloatArray:
+        column = self.columns[name]
+        assert not isinstance(column, Choice)
+        return column
+
+    @cached_property
+    def drawn_rows(self) -> int:
+        """Rows of the figures that are columns, 1 where none is: a name must be repeated to gather from them."""
+        return max((len(drawn) for drawn in self.technology.columns().values()), default=1)
+
+    def choice(self, name: str) -> Choice:
+        column = self.columns[name]
+        assert isinstance(column, Choice)
+        if len(column) == 1 < self.drawn_rows:
+            return Choice(column.values, np.broadcast_to(column.codes, self.drawn_rows))
+        return column
+
+    def node(self, field: str) -> FloatArray:
+        return self.technology.of("nodes", self.choice("node"), field)
+
+    def every_row(self, path: str) -> FloatArray:
+        return np.atleast_1d(np.asarray(self.technology.value(path), dtype=np.float64))
+
+    @cached_property
+    def nominal_v(self) -> FloatArray:
+        return self.node("vdd_nominal_v")
+
+    @cached_property
+    def curve(self) -> dict[str, Number]:
+        value = self.technology.value
+        return {"threshold": value("clocking.threshold_over_nominal"), "alpha": value("clocking.alpha")}
+
+    @cached_property
+    def supply_v(self) -> FloatArray:
+        """The supply given, else the least that reaches the clock and at which SRAM still works."""
+        given = self.number("supply_v")
+        if not np.isnan(given).any():
+            return given
+        needed = power.supply_ratio(self.number("clock_ghz") / self.node("nominal_clock_ghz"), **self.curve)
+        least = np.maximum(needed, self.technology.value("clocking.least_over_nominal")) * self.nominal_v
+        return np.where(np.isnan(given), least, given)
+
+    @cached_property
+    def clocking(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """(used, allowed) of the clock at a given supply, and of the supply."""
+        given, nominal = self.number("supply_v"), self.nominal_v
+        highest = nominal * self.technology.value("clocking.highest_over_nominal")
+        clock_ghz = self.number("clock_ghz")
+        if np.isnan(given).all():
+            reached = np.array([np.inf])
+        else:
+            reached = self.node("nominal_clock_ghz") * power.clock_ratio(self.supply_v / nominal, **self.curve)
+            reached = np.where(np.isnan(given), np.inf, reached)
+        return {"clock_ghz": (clock_ghz, reached), "supply_v": (self.supply_v, highest)}
+
+    @cached_property
+    def scales(self) -> compute.Scales:
+        voltage = power.dynamic_scale(self.supply_v, self.nominal_v)
+        return compute.Scales(self.node("logic_area_rel_n7"), self.node("logic_energy_rel_n7"), voltage)
+
+    @cached_property
+    def store(self) -> memory.MemorySystem:
+        return memory.memory_system(
+            self.choice("memory"),
+            devices=self.number("memory_devices"),
+            device_bits=self.number("memory_device_bits"),
+            device_gib=self.number("memory_device_gib"),
+            technology=self.technology,
+        )
+
+    @cached_property
+    def storage(self) -> Storage:
+        return Storage.of({**self.columns, "weight_format": self.choice("weight_format")}, self.technology.library)
+
+    @cached_property
+    def array(self) -> compute.MacArray:
+        return compute.mac_array(
+            self.choice("mac_format"),
+            macs=self.number("macs"),
+            clock_ghz=self.number("clock_ghz"),
+            scales=self.scales,
+            technology=self.technology,
+        )
+
+    @cached_property
+    def decoder(self) -> compute.Decoder:
+        return compute.weight_decoder(
+            self.storage,
+            bytes_per_s=self.store.bandwidth_bytes_per_s,
+            clock_ghz=self.number("clock_ghz"),
+            stored_bits=self.stored_bits,
+            scales=self.scales,
+            technology=self.technology,
+        )
+
+    @cached_property
+    def arithmetic(self) -> compute.Arithmetic:
+        return compute.arithmetic(
+            self.storage,
+            self.array,
+            act_bits=self.number("act_bits"),
+            kv_bits=self.number("kv_bits"),
+            attention_act_bits=self.technology.value("serving.activation_bits"),
+            technology=self.technology,
+            chosen=self.choice("weight_execution"),
+            lanes=Lanes(self.number("lanes"), self.number("lane_block"), self.number("lane_depth")),
+        )
+
+    @cached_property
+    def built(self) -> FloatArray:
+        """Cores built over cores used."""
+        return 1 + self.number("spare_cores") / self.number("cores")
+
+    @cached_property
+    def harvest(self) -> cost.Harvest | None:
+        spare = self.number("spare_cores")
+        if not spare.any():
+            return None
+        in_cores = sum(self.areas[name] for name in area.CORE_BLOCKS)
+        return cost.Harvest(core_share=in_cores / self.die_mm2, cores=self.number("cores"), spare_cores=spare)
+
+    @cached_property
+    def expand_rows(self) -> FloatArray:
+        """Rows that an expanded weight serves."""
+        return self.every_row("execution.dequantise_rows") if self.arithmetic.expand_macs.any() else np.ones(1)
+
+    @cached_property
+    def busiest(self) -> FloatArray:
+        """Energy per cycle of the most a unit does over that of a plain pass; above 1 where operands are selected."""
+        return np.maximum(self.arithmetic.linear_energy / self.arithmetic.linear, 1.0)
+
+    @cached_property
+    def array_mm2(self) -> FloatArray:
+        """Area of the units, with operand selection where zeros are skipped."""
+        skips = self.arithmetic.skips
+        if not skips.any():
+            return self.array.mm2
+        factor = np.asarray(self.technology.value("execution.skip_area_factor"))
+        return np.asarray(self.array.mm2 * np.where(skips > 0, factor, 1.0))
+
+    @cached_property
+    def areas(self) -> dict[str, FloatArray]:
+        value, classes = self.technology.value, self.choice("architecture")
+        sram = self.number("sram_mib") * self.node("sram_mm2_per_mib")
+        core_share = area.core_sram_share(classes, self.technology)
+        return area.area_blocks(
+            classes,
+            mac_array=self.array_mm2 * self.built,
+            core_sram=sram * core_share * self.built,
+            cache_sram=sram * (1 - core_share),
+            memory_interface=self.store.interface_mm2,
+            host_interface=self.every_row("interfaces.host_mm2"),
+            link_interface=self.number("link_gbps") * value("interfaces.link_mm2_per_gbps"),
+            weight_decoder=self.decoder.mm2,
+            technology=self.technology,
+        )
+
+    @cached_property
+    def die_mm2(self) -> FloatArray:
+        return area.total(self.areas)
+
+    @cached_property
+    def edges(self) -> dict[str, FloatArray]:
+        return {
+            "memory": self.store.edge_mm,
+            "host": self.every_row("interfaces.host_edge_mm"),
+            "links": self.number("link_gbps") * self.technology.value("interfaces.link_edge_mm_per_gbps"),
+        }
+
+    @cached_property
+    def stream_j_per_byte(self) -> FloatArray:
+        """On-die energy of a streamed byte, by class of architecture."""
+        classes = self.choice("architecture")
+        fixed = power.stream_j_per_byte(self.die_mm2, scales=self.scales, technology=self.technology)
+        if "programmable" not in classes.values:
+            return fixed
+        programmable = classes.map(lambda name: float(name == "programmable")) > 0
+        return np.where(programmable, power.programmable_stream_j_per_byte(self.technology), fixed)
+
+    @cached_property
+    def link_bytes_per_s(self) -> FloatArray:
+        return self.number("link_gbps") * GIGA
+
+    @cached_property
+    def link_j_per_byte(self) -> FloatArray:
+        pj_per_bit = self.every_row("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach")
+        return pj_per_bit * (PICO * BITS_PER_BYTE)
+
+    @cached_property
+    def conversion_efficiency(self) -> FloatArray:
+        return self.every_row("board.vrm_efficiency")
+
+    @cached_property
+    def junction_c(self) -> FloatArray:
+        return self.choice("cooling").map(lambda name: self.technology.value(f"thermal.junction_c.{name}"))
+
+    @cached_property
+    def watts(self) -> dict[str, FloatArray]:
+        bandwidth = self.store.bandwidth_bytes_per_s
+        return power.power_blocks(
+            mac_array=self.array.passes_per_s * self.array.j_per_pass * self.busiest,
+            memory=bandwidth * self.store.j_per_byte,
+            on_chip=bandwidth * self.stream_j_per_byte,
+            weight_decoder=bandwidth * self.decoder.j_per_byte,
+            links=self.link_bytes_per_s * self.link_j_per_byte,
+            leakage=power.leakage_w(
+                self.die_mm2,
+                self.node("leakage_w_per_mm2"),
+                self.supply_v,
+                self.nominal_v,
+                warmer_c=self.junction_c - np.asarray(self.technology.value("thermal.leakage_reference_c")),
+                doubling_c=self.technology.value("thermal.leakage_doubling_c"),
+            ),
+            memory_idle=self.store.idle_w,
+            board=self.every_row("board_load.fixed_w"),
+            conversion_efficiency=self.conversion_efficiency,
+        )
+
+    @cached_property
+    def tdp_w(self) -> FloatArray:
+        return area.total(self.watts)
+
+    @cached_property
+    def dollars(self) -> dict[str, FloatArray]:
+        die = cost.die_blocks(
+            self.die_mm2,
+            wafer_usd=self.node("wafer_price_usd"),
+            defects_per_cm2=self.node("defect_density_per_cm2"),
+            yield_model=self.economics.yield_model,
+            technology=self.technology,
+            harvest=self.harvest,
+        )
+        package = cost.package_blocks(
+            self.die_mm2,
+            die_usd=die["die"] + die["die_test"],
+            memory_usd=self.store.price_usd,
+            stacks=self.store.stacks,
+            on_interposer=self.store.on_interposer,
+            technology=self.technology,
+        )
+        board = cost.board_usd(self.tdp_w, self.technology)
+        return {**die, **package, "memory": self.store.price_usd, "board": board}
+
+    @cached_property
+    def embodied_kg(self) -> FloatArray:
+        good = cost.good_share(
+            self.die_mm2,
+            self.node("defect_density_per_cm2"),
+            yield_model=self.economics.yield_model,
+            technology=self.technology,
+            harvest=self.harvest,
+        )
+        return carbon.die_kg(self.choice("node"), self.die_mm2, good, self.technology) + self.store.embodied_kg
+
+    @cached_property
+    def cost_usd(self) -> FloatArray:
+        return area.total(self.dollars)
+
+    @cached_property
+    def price_usd(self) -> FloatArray:
+        return cost.price_usd(
+            self.cost_usd,
+            mask_set_usd=self.node("mask_set_usd"),
+            design_nre_usd=self.node("design_nre_usd"),
+            economics=self.economics,
+        )
+
+    @cached_property
+    def limits(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        floorplan = area.floorplan_limits(
+            self.die_mm2,
+            edge_mm=area.total(self.edges),
+            tdp_w=self.tdp_w,
+            cooling=self.choice("cooling"),
+            technology=self.technology,
+        )
+        delivered_w = self.watts["mac_array"] + self.watts["on_chip"] + self.watts["leakage"]
+        package = area.package_limits(
+            self.die_mm2,
+            board_memory_bits=self.store.board_bits,
+            stacks=self.store.stacks,
+            link_gbps=self.number("link_gbps"),
+            supply_w=delivered_w,
+            supply_v=self.supply_v,
+            technology=self.technology,
+        )
+        not_offered = self.store.not_offered
+        return {**floorplan, **package, **self.clocking, "memory_device": (not_offered, np.zeros_like(not_offered))}
+
+
+def design_machine(
+    designs: Designs, technology: Technology, *, economics: Economics, stored_bits: FloatArray | None = None
+) -> Machine:
+    """Return the Machine of each design; what no column varies has one row.
+
+    Equations stand in `compute`, `memory`, `area`, `power` and `cost`. The weight decoder is sized to peak memory
+    bandwidth and therefore limits nothing. `limits` says where a design cannot be built: reticle, die edge, heat, and
+    ``memory_device`` (used 1, allowed 0) where the technology has no device of that width or capacity.
+
+    Args:
+        designs: table of parameters; missing ones take their defaults (`fill_defaults`).
+        technology: figures.
+        economics: business terms.
+        stored_bits: stored bits per body weight, metadata included; XOR-coded formats use it for the share of the
+            stream that their network sees (all of it where None).
+
+    Raises:
+        UnknownEntryError: a node, memory grade or format that the library does not hold.
+    """
+    design = _Design(fill_defaults(designs), technology, economics, stored_bits)
+    store, array, uses, watts = design.store, design.array, design.arithmetic, design.watts
+    linear_rate, linear_j = compute.rate_and_energy(array, uses.linear, uses.linear_energy)
+    head_rate, head_j = compute.rate_and_energy(array, uses.head)
+    attention_rate, attention_j = compute.rate_and_energy(array, uses.attention)
+    return Machine(
+        linear_mac_per_s=linear_rate,
+        head_mac_per_s=head_rate,
+        attention_mac_per_s=attention_rate,
+        linear_j_per_mac=linear_j,
+        head_j_per_mac=head_j,
+        attention_j_per_mac=attention_j,
+        bandwidth_bytes_per_s=store.bandwidth_bytes_per_s,
+        stream_efficiency=store.stream_efficiency,
+        capacity_bytes=store.capacity_bytes,
+        sram_bytes=design.number("sram_mib") * MIB,
+        unpack_bytes_per_s=np.array([np.inf]),
+        expand_macs=uses.expand_macs,
+        expand_rows=design.expand_rows,
+        link_bytes_per_s=design.link_bytes_per_s,
+        dram_j_per_byte=store.j_per_byte,
+        sram_j_per_byte=design.stream_j_per_byte,
+        link_j_per_byte=design.link_j_per_byte,
+        unpack_j_per_byte=design.decoder.j_per_byte,
+        static_w=watts["leakage"] + watts["memory_idle"] + watts["board"],
+        conversion_efficiency=design.conversion_efficiency,
+        tdp_w=design.tdp_w,
+        die_mm2=design.die_mm2,
+        cost_usd=design.cost_usd,
+        price_usd=design.price_usd,
+        embodied_kg=design.embodied_kg,
+        peak_ops_per_s={
+            "linear": OPS_PER_MAC * linear_rate,
+            "head": OPS_PER_MAC * head_rate,
+            "attention": OPS_PER_MAC * attention_rate,
+        },
+        blocks={"area_mm2": design.areas, "tdp_w": watts, "cost_usd": design.dollars, "edge_mm": design.edges},
+        limits=design.limits,
+    )

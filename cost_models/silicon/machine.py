@@ -1,0 +1,101 @@
+"""Machine: what every model after the silicon sees of a chip, whether it exists or not.
+
+A design becomes a Machine through the silicon models (`cost_models.silicon.design`), a library chip through its
+published figures (`cost_models.silicon.chip`). Nothing downstream knows which of the two it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.table import FloatArray
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One chip with its memory and board, for chosen number formats; every field ``(n,)`` or ``(1,)``, SI units.
+
+    Attributes:
+        linear_mac_per_s: multiply-accumulates per second of body linear layers, weights in the chosen format.
+        head_mac_per_s: the same for embedding, router and LM head, which keep more bits.
+        attention_mac_per_s: the same for activations times KV cache.
+        linear_j_per_mac: dynamic energy of one such multiply-accumulate, operand delivery included.
+        head_j_per_mac: the same for the head.
+        attention_j_per_mac: the same for attention.
+        bandwidth_bytes_per_s: peak memory bandwidth.
+        stream_efficiency: share of the peak that long sequential reads reach in hardware.
+        capacity_bytes: memory capacity.
+        sram_bytes: on-chip memory.
+        unpack_bytes_per_s: rate at which stored weights can be unpacked; infinite where nothing limits it.
+        link_bytes_per_s: chip-to-chip bandwidth, one way, all links; 0 for none.
+        dram_j_per_byte: memory device, PHY and controller energy per byte moved.
+        sram_j_per_byte: on-chip storage and wire energy per byte that crosses the die.
+        link_j_per_byte: link energy per byte sent.
+        unpack_j_per_byte: decoder energy per stored weight byte.
+        static_w: power that flows whatever the chip does: leakage, idle memory, fixed board loads.
+        conversion_efficiency: power delivered to chip and memory over power drawn by the board.
+        tdp_w: the board's design limit.
+        die_mm2: logic die area, NaN where not published.
+        cost_usd: production cost of one board without NRE, NaN where not modelled.
+        price_usd: selling price, NaN where neither modelled nor published.
+        expand_macs: multiply-accumulates that expanding a body weight for the multiplier takes, per tile of rows.
+        expand_rows: activation rows of such a tile.
+        arithmetic_known: 1 where arithmetic rates are known; 0 where no peak is published and they are infinite, so
+            that only what memory bounds is predicted.
+        embodied_kg: carbon of making die and memory, CO2e; NaN where not modelled.
+        peak_ops_per_s: peak operations per second by number format, for reports.
+        blocks: shares that sum to a total: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> column.
+        limits: physical limits, name -> (used, allowed); a design with used > allowed cannot be built.
+    """
+
+    linear_mac_per_s: FloatArray
+    head_mac_per_s: FloatArray
+    attention_mac_per_s: FloatArray
+    linear_j_per_mac: FloatArray
+    head_j_per_mac: FloatArray
+    attention_j_per_mac: FloatArray
+    bandwidth_bytes_per_s: FloatArray
+    stream_efficiency: FloatArray
+    capacity_bytes: FloatArray
+    sram_bytes: FloatArray
+    unpack_bytes_per_s: FloatArray
+    link_bytes_per_s: FloatArray
+    dram_j_per_byte: FloatArray
+    sram_j_per_byte: FloatArray
+    link_j_per_byte: FloatArray
+    unpack_j_per_byte: FloatArray
+    static_w: FloatArray
+    conversion_efficiency: FloatArray
+    tdp_w: FloatArray
+    die_mm2: FloatArray
+    cost_usd: FloatArray
+    price_usd: FloatArray
+    embodied_kg: FloatArray = field(default_factory=lambda: np.array([np.nan]))
+    expand_macs: FloatArray = field(default_factory=lambda: np.zeros(1))
+    expand_rows: FloatArray = field(default_factory=lambda: np.ones(1))
+    arithmetic_known: FloatArray = field(default_factory=lambda: np.ones(1))
+    peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
+    blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
+    limits: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+
+    @classmethod
+    def of_rows(cls, machines: Sequence[Machine], index: NDArray[np.intp]) -> Machine:
+        """Return machines of one row each as the rows of one table; peaks and blocks, which differ, are left out.
+
+        Args:
+            machines: one row each.
+            index: ``(n,)`` which of them each row is.
+        """
+        if len(machines) == 1:
+            return machines[0]
+        columns: dict[str, Any] = {
+            column.name: np.concatenate([getattr(machine, column.name) for machine in machines])[index]
+            for column in fields(cls)
+            if column.name not in ("peak_ops_per_s", "blocks", "limits")
+        }
+        return cls(**columns)

@@ -1,0 +1,115 @@
+"""Memory of a board: bandwidth, capacity, energy, price, and what it takes of the die.
+
+DRAM capacities are nominal and binary: a "16 GB" package holds 16 GiB, and its price per GB counts those 16.
+Bandwidth is decimal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.library import Library
+from cost_models.library.technology import Technology
+from cost_models.silicon import carbon
+from cost_models.table import Choice, FloatArray
+from cost_models.units import BITS_PER_BYTE, GIB, GIGA, PICO
+
+
+@dataclass(frozen=True)
+class MemorySystem:
+    """All memory devices of one board; every field ``(n,)`` or ``(1,)``.
+
+    Attributes:
+        bandwidth_bytes_per_s: peak, payload only.
+        capacity_bytes: of all devices.
+        stream_efficiency: share of the peak that long sequential reads reach.
+        j_per_byte: energy of device, PHY and controller per byte moved.
+        idle_w: standing power of the devices, refresh included.
+        interface_mm2: PHYs and controllers on the die, which do not shrink with the node.
+        edge_mm: die edge that the PHYs take.
+        price_usd: of all devices.
+        embodied_kg: carbon of making all devices, CO2e.
+        stacks: devices that sit on an interposer beside the die.
+        on_interposer: whether they need one.
+        board_bits: data bits of devices on the board, 0 where they sit on an interposer.
+        not_offered: 1 where the technology has no device of this width or capacity, else 0.
+    """
+
+    bandwidth_bytes_per_s: FloatArray
+    capacity_bytes: FloatArray
+    stream_efficiency: FloatArray
+    j_per_byte: FloatArray
+    idle_w: FloatArray
+    interface_mm2: FloatArray
+    edge_mm: FloatArray
+    price_usd: FloatArray
+    embodied_kg: FloatArray
+    stacks: FloatArray
+    on_interposer: FloatArray
+    board_bits: FloatArray
+    not_offered: FloatArray
+
+
+def memory_technology(grade: Choice, library: Library) -> Choice:
+    """Return the technology (key of ``memory``) of each row's grade, ``lpddr5x`` for ``lpddr5x_9600``."""
+    return grade.translate(lambda name: library.memory_grade(name).technology)
+
+
+def _is_listed(names: Choice, number: FloatArray, listed: dict[str, tuple[float, ...]]) -> FloatArray:
+    """Return 1 where a number is in the list of the row's name, else 0."""
+    longest = max(len(listed[name]) for name in names.values)
+    found = np.zeros(1, dtype=bool)
+    for slot in range(longest):
+        entry = names.gather([listed[n][slot] if slot < len(listed[n]) else np.nan for n in names.values])
+        found = found | (number == entry)
+    return found.astype(np.float64)
+
+
+def _not_offered(library: Library, names: Choice, bits: FloatArray, gib: FloatArray) -> FloatArray:
+    widths = {name: tuple(map(float, library.memories[name].package_bits)) for name in names.values}
+    sizes = {name: tuple(map(float, library.memories[name].package_gib)) for name in names.values}
+    return 1.0 - _is_listed(names, bits, widths) * _is_listed(names, gib, sizes)
+
+
+def memory_system(
+    grade: Choice, *, devices: FloatArray, device_bits: FloatArray, device_gib: FloatArray, technology: Technology
+) -> MemorySystem:
+    """Return the memory of a board with `devices` packages or stacks of one grade.
+
+    Args:
+        grade: memory grade.
+        devices: packages or stacks.
+        device_bits: data width of one; NaN for the technology's first listed width, its only one for HBM and GDDR.
+        device_gib: capacity of one.
+        technology: figures.
+    """
+    library = technology.library
+    names = memory_technology(grade, library)
+
+    def figure(field: str) -> FloatArray:
+        return technology.of("memory", names, field)
+
+    first_width = names.map(lambda name: float(library.memories[name].package_bits[0]))
+    bits = np.where(np.isnan(device_bits), first_width, device_bits)
+    pin_bits_per_s = grade.map(lambda name: library.memory_grade(name).gbps_per_pin * GIGA)
+    total_bits = devices * bits
+    units = total_bits / figure("unit_bits")
+    gib = devices * device_gib
+    on_interposer = names.map(lambda name: float(library.memories[name].packaging_class == "interposer"))
+    return MemorySystem(
+        bandwidth_bytes_per_s=total_bits * pin_bits_per_s * figure("effective_share") / BITS_PER_BYTE,
+        capacity_bytes=gib * GIB,
+        stream_efficiency=figure("efficiency_stream"),
+        j_per_byte=figure("energy_total_pj_per_bit") * (PICO * BITS_PER_BYTE),
+        idle_w=gib * figure("idle_w_per_gib"),
+        interface_mm2=units * figure("phy_controller_mm2"),
+        edge_mm=units * figure("beachfront_mm"),
+        price_usd=gib * figure("price_usd_per_gb"),
+        embodied_kg=carbon.dram_kg(gib, figure("embodied_g_per_gib")),
+        stacks=devices * on_interposer,
+        on_interposer=on_interposer,
+        board_bits=total_bits * (1 - on_interposer),
+        not_offered=_not_offered(library, names, bits, device_gib),
+    )

@@ -1,0 +1,117 @@
+"""Stored bits per weight, with every bit of metadata, and the entropy bound beside them.
+
+Equations: the fields of a format are those of ``weight_formats.yaml``; b are the bits of a stored weight,
+S the sparsity, H the binary entropy. Fields may be ``(n,)`` columns (`cost_models.weights.weight_storage`), and so are
+results then.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cost_models.library import WeightFormat
+from cost_models.table import FloatArray, Number
+from cost_models.weights.decoder import plane_bits
+from cost_models.weights.entropy import binary_entropy
+
+LONGEST_RUN_BITS = 16
+"""Bits of a run up to which the best run-length code is looked for."""
+
+
+def scale_bits_per_weight(form: WeightFormat) -> FloatArray:
+    """Return bits of scales and zero points per weight of a uniform group quantisation.
+
+    (s + z) / g, and for doubly quantised scales s8 / g + s / (g g2) (QLoRA, arXiv 2305.14314, section 3); none are
+    counted for one scale per output channel (g = 0).
+    """
+    group = np.asarray(form.group or 0, dtype=np.float64) if np.ndim(form.group) == 0 else np.asarray(form.group)
+    per_group = form.scale_bits + np.asarray(form.zero_bits)
+    if form.second_group:
+        per_group = per_group + form.second_scale_bits / form.second_group
+    return np.asarray(np.where(group > 0, per_group / np.maximum(group, 1), 0.0))[()]
+
+
+def run_length_bits(bits: Number, sparsity: Number, run_bits: int) -> FloatArray:
+    """Return stored bits of a run-length code with `run_bits` per run, padding entries included.
+
+    (1-S)(1+f)(b+k) with f = S^(2^k) / (1 - S^(2^k)) expected padding entries per survivor.
+    """
+    overflow = np.asarray(sparsity, dtype=np.float64) ** (2**run_bits)
+    return np.asarray((1 - sparsity) * (1 + overflow / (1 - overflow)) * (bits + run_bits))
+
+
+def xor_outputs(form: WeightFormat) -> FloatArray:
+    """Return the bits that one step of the XOR code yields, N_out.
+
+    Where the format does not say, floor(N_in / (1 - S)), the most that its inputs pay for.
+    """
+    whole = np.asarray(form.n_in, dtype=np.float64) / (1 - np.asarray(form.sparsity))
+    given = np.asarray(form.n_out, dtype=np.float64)
+    return np.asarray(np.where(given > 0, given, np.floor(whole * (1 + 1e-12))))
+
+
+def xor_bits(form: WeightFormat) -> FloatArray:
+    """Return stored bits of the fixed-to-fixed XOR code, mask included.
+
+    1 + b [N_in/N_out + (1-S)(1-E) c + 1/P], mask as a bitmap; c = ceil(log2 P) + 1 correction bits for each survivor
+    that the code cannot reproduce, and a bit that ends the list of every block of P (Lee et al., ICLR 2022, for the
+    code; the correction layout is this project's).
+    """
+    planes = plane_bits(
+        form.n_in,
+        xor_outputs(form),
+        form.sparsity,
+        form.encoding_efficiency,
+        correction_block=form.correction_block,
+    )
+    return np.asarray(1.0 + np.asarray(form.weight_bits) * planes)
+
+
+def nm_mask_bits(form: WeightFormat) -> FloatArray:
+    """Return log2 C(M, N) / M: what the mask of an N:M pattern costs at least, per weight."""
+    from scipy import special
+
+    n, m = np.asarray(form.n, dtype=np.float64), np.asarray(form.m, dtype=np.float64)
+    ways = special.gammaln(m + 1) - special.gammaln(n + 1) - special.gammaln(m - n + 1)
+    return np.asarray(ways / np.log(2) / m)
+
+
+def stored_bits(form: WeightFormat) -> FloatArray:
+    """Return the bits that one weight of the original matrix takes in memory, all metadata included."""
+    b, survivors = np.asarray(form.weight_bits, dtype=np.float64), 1 - np.asarray(form.sparsity, dtype=np.float64)
+    scales = scale_bits_per_weight(form)
+    match form.kind:
+        case "dense" | "group" | "double_group":
+            bits = b
+        case "binary_coded":
+            # Each bit plane has its own scale, and one offset per group (LUT-GEMM, arXiv 2206.09557).
+            bits, scales = b * (1 + form.scale_bits / form.group) + form.zero_bits / form.group, np.zeros(())
+        case "codebook":
+            bits, scales = b, np.zeros(())
+        case "bitmap":
+            bits = 1 + survivors * b
+        case "csr":
+            bits = survivors * (b + form.index_bits) + form.row_pointer_bits / form.columns
+        case "tiled":
+            bits = survivors * (b + form.index_bits)
+        case "run_length":
+            runs = [run_length_bits(b, 1 - survivors, k) for k in range(1, LONGEST_RUN_BITS + 1)]
+            bits = np.minimum.reduce(runs)
+        case "nm":
+            bits = np.asarray(form.n) / np.asarray(form.m) * (b + form.index_bits)
+        case "xor":
+            bits = xor_bits(form)
+    return np.asarray(bits + scales)[()]
+
+
+def entropy_bound(form: WeightFormat) -> FloatArray:
+    """Return the least bits per weight of any lossless code of the same survivors, scales and zero points apart.
+
+    Unstructured: H(S) + (1-S) b. N:M: log2 C(M, N) / M + (N/M) b. Formats without a mask: b. The padding entries of a
+    run-length code take one value from the survivors, which are worth log2(2^b - 1) bits there.
+    """
+    b, sparsity = np.asarray(form.weight_bits, dtype=np.float64), np.asarray(form.sparsity, dtype=np.float64)
+    if form.kind == "nm":
+        return np.asarray(nm_mask_bits(form) + np.asarray(form.n) / np.asarray(form.m) * b)[()]
+    width = np.log2(np.exp2(b) - 1) if form.kind == "run_length" else b
+    return np.asarray(binary_entropy(sparsity) + (1 - sparsity) * width)[()]

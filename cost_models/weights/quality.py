@@ -1,0 +1,256 @@
+"""What compression costs in perplexity: fits to published measurements, with an interval.
+
+Pruning, quantisation and a smaller KV cache each do a damage, and damages add up. A small damage is the rise of
+ln perplexity over the uncompressed model; a large one saturates where the model guesses (`rise`). Equations and
+constants are those of ``quality.yaml``; ``studies/fits/quality/__main__.py`` fits them to ``quality.csv``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.library import Model, WeightFormat
+from cost_models.library.technology import Technology
+from cost_models.table import FloatArray, Number
+from cost_models.weights.compression import stored_bits
+from cost_models.workload.param_count import count_parameters
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+LARGEST_POWER = 600.0
+"""e to this is still a number."""
+
+
+class Damage(NamedTuple):
+    """A damage with its 90 % interval.
+
+    Attributes:
+        typ: what is expected, at least 0.
+        low: lower end.
+        high: upper end.
+        extrapolated: 1 where the fit has no data nearby, else 0.
+    """
+
+    typ: Number
+    low: Number
+    high: Number
+    extrapolated: Number
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Perplexity over that of the uncompressed model.
+
+    Attributes:
+        ratio: the expected ratio, at least 1.
+        ratio_low: lower end of its 90 % interval.
+        ratio_high: upper end of its 90 % interval.
+        extrapolated: 1 where the fit has no data nearby, else 0.
+        unusable: 1 where the model is expected to have collapsed, else 0.
+    """
+
+    ratio: Number
+    ratio_low: Number
+    ratio_high: Number
+    extrapolated: Number
+    unusable: Number
+
+
+def rise(damage: Number, technology: Technology) -> FloatArray:
+    """Return the rise of ln perplexity that a damage u makes: u / (1 + u / ceiling), never more than guessing."""
+    return np.asarray(damage / (1 + damage / technology.value("quality.ceiling")))
+
+
+def quantisation_damage(
+    bits: Number, group: Number, tokens: Number, *, damage: Number, runaway: Number, technology: Technology
+) -> FloatArray:
+    """Return the damage of quantising weights.
+
+    z = damage 2^[-kappa (b - 4)] (g / 128)^gamma (T / 2)^alpha, u = z exp[(runaway z)^2]: a power law of the step size
+    as long as layers err on their own, faster where their errors feed on each other. Grows as bits fall, and with
+    group and tokens.
+
+    Args:
+        bits: bits of a weight; stored bits for codebooks.
+        group: weights per scale; 0 is one scale per output channel.
+        tokens: training tokens, trillions.
+        damage: z of the method at 4 bits in groups of 128 after 2 trillion tokens.
+        runaway: 1 / z at which the method's errors start to feed on each other; 0 for methods that never do.
+        technology: figures.
+    """
+    figure = "quality.quantisation."
+    group = np.where(np.asarray(group) == 0, technology.value(figure + "channel_group"), group)
+    steps = technology.value(figure + "kappa") * (bits - technology.value(figure + "reference_bits"))
+    coarseness = (group / technology.value(figure + "reference_group")) ** technology.value(figure + "gamma")
+    z = damage * np.exp2(-steps) * coarseness * _training(tokens, technology.value(figure + "alpha"), technology)
+    # The power stays finite; damages beyond any use need no more digits.
+    return np.asarray(z * np.exp(np.minimum((runaway * z) ** 2, LARGEST_POWER)))
+
+
+def pruning_damage(
+    sparsity: Number, block: Number, tokens: Number, size: Number, *, damage: Number, technology: Technology
+) -> FloatArray:
+    """Return the damage of one-shot pruning.
+
+    u = damage x^power (T / 2)^alpha (N / 7)^size exp[(4 / M) (nm + nm_size ln(N / 7))] with x = S / (1 - S): an N:M
+    pattern costs more the shorter its blocks, and less in large models.
+
+    Args:
+        sparsity: share S of weights removed, below 1.
+        block: M of an N:M pattern; infinite for unstructured pruning.
+        tokens: training tokens T, trillions.
+        size: parameters N, billions.
+        damage: u of the method at half the weights removed freely, 2 trillion tokens, 7 billion parameters.
+        technology: figures.
+    """
+    figure = "quality.pruning."
+    larger = np.log(size / technology.value("quality.reference_size"))
+    pattern = technology.value(figure + "nm") + technology.value(figure + "nm_size") * larger
+    confined = technology.value(figure + "reference_block") / np.asarray(block, dtype=np.float64) * pattern
+    odds = np.asarray(sparsity / (1 - sparsity), dtype=np.float64)
+    share = damage * odds ** technology.value(figure + "power")
+    share = share * _training(tokens, technology.value(figure + "alpha"), technology)
+    return np.asarray(share * np.exp(technology.value(figure + "size") * larger + confined))
+
+
+def kv_damage(kv_bits: Number, tokens: Number, technology: Technology) -> FloatArray:
+    """Return the damage of a KV cache of `kv_bits`, scaled per head or channel.
+
+    u = damage 2^[-decay (b - 4)] (T / 2)^alpha with the alpha of weights; 0 at 16 bits and above.
+    """
+    figure = "quality.kv."
+    bits = np.asarray(kv_bits, dtype=np.float64)
+    decay = technology.value(figure + "decay_per_bit")
+    damage = technology.value(figure + "damage_at_4_bit") * np.exp2(-decay * (bits - 4))
+    damage = damage * _training(tokens, technology.value("quality.quantisation.alpha"), technology)
+    return np.where(bits >= technology.value("quality.damage_free_bits"), 0.0, damage)
+
+
+def format_quality(model: Model, form: WeightFormat, method: str, technology: Technology) -> Damage:
+    """Return what storing a model's weights in a format costs.
+
+    Where weights are pruned and quantised, quantisation costs (1 + joint_interaction) times what it does alone, and
+    the whole counts as extrapolated: it was measured on one model. Ends of intervals add up.
+
+    Args:
+        model: the model; without known training tokens it is taken for a recent one, and extrapolated.
+        form: the format; bits, group and sparsity may be ``(n,)`` columns.
+        method: class of quantisation method, a key of ``quality.quantisation.damage_at_4_bit``, or "none".
+        technology: figures.
+
+    Raises:
+        UnknownEntryError: no such method.
+    """
+    pruned = _pruned(model, form, technology)
+    quantised = _quantised(model, form, method, technology)
+    both = (np.asarray(pruned.typ) > 0) & (np.asarray(quantised.typ) > 0)
+    share = np.where(both, 1 + technology.value("quality.joint_interaction"), 1.0)
+    return Damage(
+        typ=pruned.typ + share * quantised.typ,
+        low=pruned.low + share * quantised.low,
+        high=pruned.high + share * quantised.high,
+        extrapolated=np.maximum(np.maximum(pruned.extrapolated, quantised.extrapolated), both),
+    )
+
+
+def perplexity(weights: Damage, kv_bits: Number, model: Model, technology: Technology) -> Quality:
+    """Return the perplexity ratio of compressed weights together with a compressed KV cache.
+
+    The lower end takes the cache for free, as on some models; the upper one takes its worst over typical measurement.
+
+    Args:
+        weights: what the weights cost, scalars or ``(n,)`` columns.
+        kv_bits: bits of a cached element.
+        model: the model.
+        technology: figures.
+    """
+    cache = kv_damage(kv_bits, _tokens(model, technology), technology)
+    unseen = _model_unseen(model, "quality.quantisation.", technology)
+    unseen = unseen | (np.asarray(kv_bits) < technology.value("quality.kv.least_bits"))
+    y = rise(weights.typ + cache, technology)
+    worst = weights.high + cache * np.exp(technology.value("quality.kv.spread_above"))
+    return Quality(
+        ratio=np.exp(y),
+        ratio_low=np.exp(rise(weights.low, technology)),
+        ratio_high=np.exp(rise(worst, technology)),
+        extrapolated=np.maximum(weights.extrapolated, unseen & (cache > 0)),
+        unusable=np.where(y > technology.value("quality.unusable_y"), 1.0, 0.0),
+    )
+
+
+def _training(tokens: Number, exponent: Number, technology: Technology) -> Number:
+    """Return (T / 2)^exponent: models trained longer have more to lose."""
+    return (tokens / technology.value("quality.reference_tokens")) ** exponent
+
+
+def _tokens(model: Model, technology: Technology) -> Number:
+    known = model.training_tokens
+    return technology.value("quality.assumed_training_tokens") if known is None else known
+
+
+def _size(model: Model) -> float:
+    return count_parameters(model).total / 1e9
+
+
+def _quantised(model: Model, form: WeightFormat, method: str, technology: Technology) -> Damage:
+    if method == "none":
+        return Damage(0.0, 0.0, 0.0, 0.0)
+    figure = "quality.quantisation."
+    codebook = form.kind == "codebook"
+    bits = stored_bits(form) if codebook else form.weight_bits
+    group = technology.value(figure + "reference_group") if codebook else form.group
+    damage = quantisation_damage(
+        bits,
+        group,
+        _tokens(model, technology),
+        damage=technology.value(f"{figure}damage_at_4_bit.{method}"),
+        runaway=technology.value(f"{figure}runaway.{method}"),
+        technology=technology,
+    )
+    unseen = _outside(bits, f"{figure}least_bits.{method}", f"{figure}most_bits.{method}", technology)
+    unseen = unseen | ((np.asarray(group) > 0) & (group < technology.value(figure + "least_group")))
+    unseen = unseen | (form.operand == "float" and not codebook)
+    unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, figure, technology)
+    return _with_interval(damage, unseen, method, figure, technology)
+
+
+def _pruned(model: Model, form: WeightFormat, technology: Technology) -> Damage:
+    if form.pruning is None:
+        return Damage(0.0, 0.0, 0.0, 0.0)
+    figure = "quality.pruning."
+    damage = pruning_damage(
+        form.sparsity,
+        form.m if form.kind == "nm" else np.inf,
+        _tokens(model, technology),
+        _size(model),
+        damage=technology.value(f"{figure}damage.{form.pruning}"),
+        technology=technology,
+    )
+    if form.kind == "nm":
+        unseen = np.abs(np.asarray(form.sparsity) - technology.value(figure + "nm_sparsity")) > 1e-9
+        unseen = unseen | _outside(form.m, figure + "least_block", figure + "most_block", technology)
+    else:
+        unseen = _outside(form.sparsity, figure + "least_sparsity", figure + "most_sparsity", technology)
+    unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, figure, technology)
+    return _with_interval(damage, unseen, form.pruning, figure, technology)
+
+
+def _with_interval(damage: FloatArray, unseen: BoolArray, method: str, figure: str, technology: Technology) -> Damage:
+    below, above = (technology.value(f"{figure}spread_{side}.{method}") for side in ("below", "above"))
+    return Damage(damage, damage * np.exp(-below), damage * np.exp(above), np.where(unseen, 1.0, 0.0))
+
+
+def _outside(value: Number, least: str, most: str, technology: Technology) -> BoolArray:
+    return np.asarray((value < technology.value(least)) | (value > technology.value(most)), dtype=np.bool_)
+
+
+def _model_unseen(model: Model, figure: str, technology: Technology) -> BoolArray:
+    """Return whether no measured model was like this one: dense, of its size and its training."""
+    if model.training_tokens is None or model.moe is not None:
+        return np.asarray(True)
+    unseen = _outside(_size(model), figure + "smallest_model", figure + "largest_model", technology)
+    return unseen | _outside(model.training_tokens, figure + "least_tokens", figure + "most_tokens", technology)

@@ -1,0 +1,226 @@
+"""Work of a layer across tokens: softmax attention over keys and values, and states of fixed size.
+
+Amounts are those of the fullest of the chips that share the model, as in `cost_models.workload.operators`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cost_models.library import Model
+from cost_models.library.layers import StateLayers
+from cost_models.table import FloatArray, Number
+from cost_models.workload.operators import Operators, OperatorStack, Shape
+from cost_models.workload.param_count import (
+    Attention,
+    attentions,
+    index_elements_per_token,
+    kv_elements_per_token,
+    kv_read_per_token,
+)
+
+DECODE_MACS = {"mamba": 3, "mamba2": 3, "gated_delta": 4, "lightning": 3, "convolution": 0}
+"""Multiply-accumulates per element of a state and token, one token at a time.
+
+A token decays the state, adds an outer product to it and reads it; the delta rule reads it once more, for the value
+that the key finds already.
+"""
+
+CHUNK_READS = {"mamba2": 2, "gated_delta": 3, "lightning": 2}
+"""The same where a chunk of a prompt meets the state as a matrix: added to and read, by the delta rule read twice."""
+
+CHUNK_PRODUCTS = {"mamba2": (1, 1), "gated_delta": (3, 2), "lightning": (1, 1)}
+"""Products of a chunk's tokens with one another: as wide as keys, and as wide as values.
+
+Queries with keys, and the weights with values; the delta rule needs keys with keys, and the inverse of that triangle
+with keys and with values (Yang et al., arXiv 2412.06464, section 3.3).
+"""
+
+
+def _macs_per_pair(model: Model, layer: Attention, *, absorbed: bool) -> int:
+    """Return multiply-accumulates per head, query token and context token: scores and weighted values."""
+    if model.mla is None:
+        return 2 * layer.head_dim
+    mla = model.mla
+    if absorbed:
+        return 2 * mla.kv_lora_rank + mla.qk_rope_head_dim
+    return mla.qk_nope_head_dim + mla.qk_rope_head_dim + mla.v_head_dim
+
+
+def _kv_share(model: Model, shape: Shape, layer: Attention) -> Number:
+    """Return the share of a layer's keys and values on the fullest chip; the MLA latent is replicated."""
+    return 1.0 if model.mla is not None else shape.share(layer.kv_heads)
+
+
+def shared_queries(model: Model, shape: Shape) -> FloatArray:
+    """Return how many query heads of the fullest chip read the same keys and values, in the largest kind of layer."""
+    layers = attentions(model)
+    if not layers:
+        return np.ones(1)
+    layer = max(layers, key=lambda one: one.layers)
+    heads = layer.heads * np.asarray(shape.share(layer.heads))
+    kv = 1.0 if model.mla is not None else layer.kv_heads * np.asarray(shape.share(layer.kv_heads))
+    return np.maximum(heads / kv, 1.0)
+
+
+def _chunked_pairs(tokens: Number, chunk: int) -> FloatArray:
+    """Return how many tokens the first `tokens` tokens meet within chunks of fixed borders, themselves included."""
+    tokens = np.asarray(tokens, dtype=np.float64)
+    whole = np.floor(tokens / chunk)
+    rest = tokens - whole * chunk
+    return np.asarray(whole * (chunk * (chunk + 1) / 2) + rest * (rest + 1) / 2)
+
+
+def _mean_reach(layer: Attention, reach: float, first: Number, last: Number) -> FloatArray:
+    """Return the mean number of tokens met over contexts from half a token after `first` to half one after `last`."""
+    if layer.chunked:
+        before, after = np.asarray(first) - 0.5, np.asarray(last) - 0.5
+        return np.asarray((_chunked_pairs(after, int(reach)) - _chunked_pairs(before, int(reach))) / (after - before))
+    return mean_clipped(first, last, reach)
+
+
+def mean_clipped(first: Number, last: Number, window: float) -> FloatArray:
+    """Return the mean of min(context, window) over contexts from `first` to `last`."""
+    first, last = np.asarray(first, dtype=np.float64), np.asarray(last, dtype=np.float64)
+    below = np.clip(window, first, last) if np.isfinite(window) else last
+    held = window if np.isfinite(window) else 0.0
+    return np.minimum(((below**2 - first**2) / 2 + (last - below) * held) / (last - first), window)
+
+
+def _reach(model: Model, layer: Attention) -> float:
+    """Return the most tokens that a layer meets, inf without a limit."""
+    bounds = [layer.reach, model.indexer.top_k if model.indexer is not None else None]
+    return float(min((bound for bound in bounds if bound is not None), default=np.inf))
+
+
+def decode_attention(model: Model, shape: Shape, *, context: Number, over: tuple[Number, Number]) -> Operators:
+    """Return what one decode step does across tokens.
+
+    MLA computes on the latent itself (absorbed form, arXiv 2405.04434): KV is read once for all heads.
+
+    Args:
+        model: the architecture.
+        shape: batch and tensor parallelism.
+        context: tokens that unlimited layers meet.
+        over: contexts of the first and the last step, half a token before the one and after the other; layers of
+            limited reach are taken at their mean over them.
+    """
+    batch = np.asarray(shape.batch, dtype=np.float64)
+    stack = OperatorStack()
+    for layer in attentions(model):
+        heads = layer.heads * shape.share(layer.heads)
+        share = _kv_share(model, shape, layer)
+        written = 1.0 if layer.own_kv else 0.0
+        reach = _reach(model, layer)
+        tokens = context if np.isinf(reach) else _mean_reach(layer, reach, *over)
+        per_pair = _macs_per_pair(model, layer, absorbed=True)
+        if model.indexer is not None:
+            index = index_elements_per_token(model)
+            stack.add(
+                "index", "attention", layer.layers, rows=batch,
+                macs=batch * model.indexer.heads * model.indexer.head_dim * context,
+                activations=batch * (model.indexer.heads + 1) * model.indexer.head_dim,
+                kv_elements=batch * index * (np.asarray(context) + 1.0), kernels=2,
+            )  # fmt: skip
+        stack.add(
+            "attention" if layer.reach is None else "attention_window", "attention", layer.layers, rows=batch,
+            macs=batch * heads * per_pair * tokens, activations=batch * heads * 2 * layer.head_dim,
+            kv_elements=batch * (kv_read_per_token(model, layer) * share) * (tokens + written), kernels=2,
+        )  # fmt: skip
+    for state in model.state_layers:
+        held = shape.share(state.heads)
+        macs = state.matrix_elements * DECODE_MACS[state.kind] + state.conv_channels * state.conv_width
+        stack.add(
+            "state", "attention", state.layers, rows=batch, macs=batch * macs * held,
+            activations=batch * (2 * state.inner + 2 * state.keys) * held,
+            state_bytes=2 * batch * state.state_bytes * held, kernels=2,
+        )  # fmt: skip
+    return stack.build()
+
+
+def prefill_attention(model: Model, shape: Shape) -> Operators:
+    """Return what a prompt does across tokens: each token meets itself and its predecessors, as far as a layer sees.
+
+    In an encoder every token meets every other, and keys and values are activations: nothing is cached. States are
+    worked through in chunks where the layer has a matrix form, and written once.
+    """
+    batch = np.asarray(shape.batch, dtype=np.float64)
+    prompt = np.asarray(shape.prompt_tokens, dtype=np.float64)
+    stack = OperatorStack()
+    causal = prompt * prompt if model.encoder else prompt * (prompt + 1) / 2
+    for layer in attentions(model):
+        heads = layer.heads * shape.share(layer.heads)
+        kv = 0.0 if model.encoder else kv_elements_per_token(model, layer) * _kv_share(model, shape, layer)
+        reach = _reach(model, layer)
+        window = np.minimum(prompt, reach)
+        pairs = causal
+        if layer.chunked:
+            pairs = _chunked_pairs(prompt, int(reach))
+        elif np.isfinite(reach):
+            pairs = window * (window + 1) / 2 + (prompt - window) * window
+        if model.indexer is not None:
+            index = index_elements_per_token(model)
+            stack.add(
+                "index", "attention", layer.layers, rows=batch * prompt,
+                macs=batch * model.indexer.heads * model.indexer.head_dim * causal,
+                activations=batch * prompt * (model.indexer.heads + 1) * model.indexer.head_dim,
+                kv_elements=2 * batch * prompt * index, kernels=1,
+            )  # fmt: skip
+        stack.add(
+            "attention" if layer.reach is None else "attention_window", "attention", layer.layers,
+            rows=batch * prompt, macs=batch * heads * _macs_per_pair(model, layer, absorbed=False) * pairs,
+            activations=batch * prompt * heads * 2 * layer.head_dim, kv_elements=2 * batch * prompt * kv, kernels=1,
+        )  # fmt: skip
+    for state in model.state_layers:
+        held = shape.share(state.heads)
+        stack.add(
+            "state", "attention", state.layers, rows=batch * prompt,
+            macs=batch * prompt * prefill_state_macs(state, prompt) * held,
+            activations=batch * prompt * (2 * state.inner + 2 * state.keys) * held,
+            state_bytes=batch * state.state_bytes * held, kernels=1,
+        )  # fmt: skip
+    return stack.build()
+
+
+def prefill_state_macs(state: StateLayers, prompt: Number) -> FloatArray:
+    """Return multiply-accumulates per token and layer over a prompt.
+
+    In chunks of C tokens a token meets (C + 1) / 2 of its own chunk in the mean, and the state of all before it
+    (arXiv 2405.21060, section 6; 2412.06464, section 3.3); without a matrix form it is worked through token by token.
+    """
+    convolution = float(state.conv_channels * state.conv_width)
+    if state.chunk_tokens is None or state.kind not in CHUNK_READS:
+        return np.asarray(state.matrix_elements * DECODE_MACS[state.kind] + convolution)
+    met = (np.minimum(state.chunk_tokens, prompt) + 1) / 2
+    by_keys, by_values = CHUNK_PRODUCTS[state.kind]
+    # Keys of a state-space model are shared by the heads of a group, those of the delta rule are spread over them.
+    keys = state.keys if state.kind != "gated_delta" else state.heads * state.key_dim
+    among = met * (by_keys * keys + by_values * state.inner)
+    return np.asarray(among + CHUNK_READS[state.kind] * state.matrix_elements + convolution)
+
+
+def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArray:
+    """Return KV-cache elements of the batch at `tokens` of context, over all layers, on the fullest chip."""
+    if model.encoder or not attentions(model):
+        return np.zeros_like(np.asarray(shape.batch * np.asarray(tokens), dtype=np.float64))
+    held: Number = 0.0
+    for layer in attentions(model):
+        own = kv_elements_per_token(model, layer) * np.asarray(_kv_share(model, shape, layer))
+        seen = np.minimum(tokens, layer.reach if layer.reach is not None else np.inf)
+        index = index_elements_per_token(model) * np.asarray(tokens)
+        held = held + layer.layers * (seen * own + index)
+    return np.asarray(np.asarray(shape.batch) * held, dtype=np.float64)
+
+
+def state_bytes(model: Model, shape: Shape) -> FloatArray:
+    """Return the bytes of the batch's states of fixed size, over all layers, on the fullest chip."""
+    of_sequence: Number = 0.0
+    for state in model.state_layers:
+        of_sequence = of_sequence + state.layers * state.state_bytes * np.asarray(shape.share(state.heads))
+    return np.asarray(np.asarray(shape.batch, dtype=np.float64) * of_sequence)
+
+
+def cache_bytes(model: Model, shape: Shape, *, tokens: Number, kv_bits: Number) -> FloatArray:
+    """Return the bytes of keys, values and states that the batch holds at `tokens` of context (see above)."""
+    cached = kv_cache_elements(model, shape, tokens=tokens) * (np.asarray(kv_bits) / 8)
+    return cached + state_bytes(model, shape) if model.state_layers else cached

@@ -1,0 +1,238 @@
+"""What a model asks of a chip: the operators of a decode step and of a prefill.
+
+Amounts are those of the fullest of the chips that share the model by tensor parallelism: heads, feed-forward
+columns and vocabulary are dealt out whole, KV heads are replicated once chips outnumber them. An operator
+executed once per layer appears once, with `times` = layers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import numpy as np
+
+from cost_models.library import Model
+from cost_models.table import FloatArray, Number
+from cost_models.workload.param_count import (
+    Attention,
+    attention_weights,
+    attentions,
+    dense_blocks,
+    expert_layers,
+    ffn_matrices,
+    kv_elements_per_token,
+    layer_weights,
+    state_weights,
+)
+
+WeightClass = Literal["linear", "expert", "head", "attention"]
+
+
+@dataclass(frozen=True)
+class Operators:
+    """Operators of one pass, stacked on the first axis; every amount ``(ops, n)`` or ``(ops, 1)``, per execution.
+
+    Attributes:
+        names: what each operator is.
+        classes: "linear" (weights in the body's format), "expert" (routed experts, whose format may differ),
+            "head" (16-bit class weights) or "attention" (no weights).
+        times: executions per pass, usually the layers.
+        rows: activation rows that each weight meets, the M of a GEMM.
+        weights: weight elements read.
+        macs: multiply-accumulates.
+        activations: activation elements read and written.
+        kv_elements: KV-cache elements read and written.
+        kernels: kernels launched.
+        reduced: elements that an all-reduce sums over the chips afterwards.
+        state_bytes: bytes of states of fixed size read and written.
+    """
+
+    names: tuple[str, ...]
+    classes: tuple[WeightClass, ...]
+    times: FloatArray
+    rows: FloatArray
+    weights: FloatArray
+    macs: FloatArray
+    activations: FloatArray
+    kv_elements: FloatArray
+    kernels: FloatArray
+    reduced: FloatArray
+    state_bytes: FloatArray
+
+    def of_class(self, weight_class: WeightClass) -> FloatArray:
+        """Return ``(ops, 1)`` ones where an operator is of the class, zeros elsewhere; experts are linear as well."""
+        wanted = (weight_class, "expert") if weight_class == "linear" else (weight_class,)
+        return np.array([[float(c in wanted)] for c in self.classes])
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a model is served: each field a scalar or an ``(n,)`` column.
+
+    Attributes:
+        batch: sequences in one step (of one pipeline stage's turn).
+        prompt_tokens: prompt length.
+        output_tokens: generated tokens per sequence.
+        tensor_parallel: chips that share every layer.
+        ranks_per_chip: equal parts of a chip that hold shards of their own: whole heads are dealt to parts.
+        replicas: groups of `tensor_parallel` chips that each serve `batch` sequences and share the routed experts.
+        expert_spread: exponent s by which T tokens of a batch choose experts like T^s independent ones.
+    """
+
+    batch: Number
+    prompt_tokens: Number
+    output_tokens: Number
+    tensor_parallel: Number = 1.0
+    ranks_per_chip: Number = 1.0
+    replicas: Number = 1.0
+    expert_spread: Number = 1.0
+
+    def share(self, parts: int) -> Number:
+        """Return the share of `parts` indivisible parts on the fullest chip."""
+        return self.ranks_per_chip * fullest_share(parts, np.asarray(self.tensor_parallel) * self.ranks_per_chip)
+
+
+class OperatorStack:
+    """Collects operators and stacks their amounts on a first axis."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._count: Counter[str] = Counter()
+        self._classes: list[WeightClass] = []
+        self._rows: dict[str, list[Number]] = {f.name: [] for f in fields(Operators)[2:]}
+
+    def add(self, name: str, weight_class: WeightClass, times: float, **amounts: Number) -> None:
+        """Add an operator, numbered where one of its name is there; amounts that are not told are 0."""
+        if times == 0:
+            return
+        self._count[name] += 1
+        self._names.append(name if self._count[name] == 1 else f"{name}_{self._count[name]}")
+        self._classes.append(weight_class)
+        for field, values in self._rows.items():
+            values.append(times if field == "times" else amounts.get(field, 0.0))
+
+    def build(self) -> Operators:
+        """Return all operators, columns broadcast to a common length."""
+
+        def stacked(values: Sequence[Number]) -> FloatArray:
+            columns = [np.atleast_1d(np.asarray(value, dtype=np.float64)) for value in values]
+            return np.stack(np.broadcast_arrays(*columns))
+
+        return Operators(tuple(self._names), tuple(self._classes), **{k: stacked(v) for k, v in self._rows.items()})
+
+
+def fullest_share(parts: int, chips: Number) -> Number:
+    """Return the share of `parts` indivisible parts that the fullest of `chips` holds; one part at least."""
+    return np.ceil(parts / np.asarray(chips)) / parts
+
+
+def distinct_experts(experts: int, active: int, tokens: Number) -> Number:
+    """Return how many different experts `tokens` tokens touch, routing uniform and independent.
+
+    E (1 - (1 - k/E)^T): the expectation for T tokens that each pick k of E experts.
+    """
+    return experts * -np.expm1(np.asarray(tokens) * np.log1p(-active / experts)) if active < experts else float(experts)
+
+
+def _projections(model: Model) -> list[Attention]:
+    """Return attention layers by the shape of their projections: how far a layer sees makes no difference to them."""
+    found: dict[Attention, int] = {}
+    for layer in attentions(model):
+        alike = replace(layer, layers=1, reach=None, chunked=False)
+        found[alike] = found.get(alike, 0) + layer.layers
+    return [replace(alike, layers=layers) for alike, layers in found.items()]
+
+
+def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number, head_rows: Number) -> Operators:
+    """Return every operator with weights, for a pass over `tokens_per_sequence` tokens of each sequence.
+
+    Args:
+        model: the architecture.
+        shape: batch and tensor parallelism.
+        tokens_per_sequence: 1 in decode, the prompt length in prefill.
+        head_rows: rows that meet the language-model head; only the last token of a sequence needs it.
+    """
+    d = model.d_model
+    tp = shape.tensor_parallel
+    tokens = np.asarray(shape.batch) * tokens_per_sequence
+    stack = OperatorStack()
+
+    def gemm(name: str, times: float, elements: Number, wide: Number, *, kernels: float, reduced: Number = 0.0) -> None:
+        stack.add(
+            name, "linear", times, rows=tokens, weights=elements, macs=tokens * elements,
+            activations=tokens * wide, kernels=kernels, reduced=reduced,
+        )  # fmt: skip
+
+    for layer in _projections(model):
+        weights = attention_weights(model, layer)
+        heads = shape.share(layer.heads)
+        kv_share = heads if model.mla is not None else shape.share(layer.kv_heads)
+        width = layer.heads * (layer.head_dim if model.mla is None else model.mla.v_head_dim)
+        query_key_value = weights.query * heads + weights.key_value * kv_share
+        wide = d + width * heads + kv_elements_per_token(model, layer) * kv_share
+        gemm("qkv", layer.layers, query_key_value, wide, kernels=3)
+        if model.indexer is not None:
+            # Every chip chooses for itself: the projections are not dealt out.
+            keys = (model.indexer.heads + 1) * model.indexer.head_dim
+            gemm("index_projection", layer.layers, weights.indexer, 2 * d + keys, kernels=3)
+        gemm("attention_out", layer.layers, weights.output * heads, width * heads + d, kernels=1, reduced=tokens * d)
+    for state in model.state_layers:
+        entering, leaving = state_weights(model, state)
+        heads = shape.share(state.heads)
+        wide = d + (2 * state.inner + 2 * state.keys) * heads
+        gemm("state_in", state.layers, entering * heads, wide, kernels=2)
+        gemm("state_out", state.layers, leaving * heads, state.inner * heads + d, kernels=1, reduced=tokens * d)
+    matrices = ffn_matrices(model)
+    for block in dense_blocks(model):
+        columns = fullest_share(block.d_ff, tp)
+        up = (matrices - 1) * d * block.d_ff * columns
+        gemm("ffn_up", block.layers, up, d + matrices * block.d_ff * columns, kernels=3)
+        down = d * block.d_ff * columns
+        gemm("ffn_down", block.layers, down, block.d_ff * columns + d, kernels=1, reduced=tokens * d)
+    if model.moe is not None:
+        _add_experts(stack, model, shape, tokens, expert_layers(model))
+    vocabulary = fullest_share(model.vocab, tp)
+    rows = np.asarray(head_rows, dtype=np.float64)
+    head = d * model.vocab * vocabulary
+    stack.add(
+        "lm_head", "head", 1, rows=rows, weights=head, macs=rows * head,
+        activations=rows * (d + model.vocab * vocabulary), kernels=2,
+    )  # fmt: skip
+    return stack.build()
+
+
+def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Number, layers: int) -> None:
+    """Add router, shared and routed experts; every chip holds its part of the experts, which the replicas share.
+
+    Whole experts or slices of all: with routing uniform the work is the same.
+    """
+    moe = model.moe
+    assert moe is not None
+    d, weights = model.d_model, layer_weights(model)
+    columns = fullest_share(moe.expert_d_ff, shape.tensor_parallel)
+    sharers = np.asarray(shape.tensor_parallel) * shape.replicas
+    every = np.asarray(tokens) * shape.replicas
+    touched = distinct_experts(moe.experts, moe.active_experts, np.asarray(every) ** shape.expert_spread)
+    slots = every * moe.active_experts
+    stack.add(
+        "router", "head", layers, rows=tokens, weights=weights.router, macs=tokens * weights.router,
+        activations=tokens * (d + moe.experts), kernels=2,
+    )  # fmt: skip
+    if moe.shared_width:
+        shared = weights.shared * columns
+        wide = d + moe.shared_width * columns
+        stack.add(
+            "shared_experts", "linear", layers, rows=tokens, weights=shared, macs=tokens * shared,
+            activations=tokens * 2 * wide, kernels=2,
+        )  # fmt: skip
+    columns = fullest_share(moe.expert_d_ff, sharers)
+    expert = weights.expert * columns
+    stack.add(
+        "experts", "expert", layers, rows=slots / np.maximum(touched, 1e-9), weights=touched * expert,
+        macs=slots * expert,
+        activations=slots * (2 * d + ffn_matrices(model) * moe.expert_d_ff * columns), kernels=4,
+        reduced=tokens * d,
+    )  # fmt: skip

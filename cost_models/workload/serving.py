@@ -1,0 +1,180 @@
+"""A workload as served: who shares the model, and what one stage sees at a time; and the memory that it takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from cost_models.library import Model
+from cost_models.table import FloatArray, Number
+from cost_models.workload.formats import Formats
+from cost_models.workload.mixing import cache_bytes
+from cost_models.workload.operators import Shape
+from cost_models.workload.param_count import count_parameters, dense_blocks
+
+Parallelism = Literal["tensor", "pipeline", "layer_split"]
+
+
+KINDS: tuple[Parallelism, ...] = get_args(Parallelism)
+"""Ways in which all chips of a workload may share its model."""
+
+_PART = re.compile(r"(tp|pp|dp|layer_split)([1-9][0-9]*)")
+_LAYOUT = re.compile(rf"{_PART.pattern}(?:_{_PART.pattern})*")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How chips share a model; numbers are scalars or ``(n,)`` columns.
+
+    Attributes:
+        tensor_parallel: chips that share every layer.
+        stages: groups of those that share the layers.
+        replicas: groups of all of those that each serve a part of the batch and share routed experts.
+        kind: whether stages work at the same time or in turn.
+    """
+
+    tensor_parallel: Number = 1.0
+    stages: Number = 1.0
+    replicas: Number = 1.0
+    kind: Parallelism = "tensor"
+
+    @classmethod
+    def of(cls, text: str, n_chips: Number = 1.0) -> Layout:
+        """Return the layout that a text names.
+
+        Args:
+            text: a kind, which takes all chips; or numbers of chips joined by ``_``: ``tp8_pp2`` (tensor parallel
+                within two stages of a pipeline), ``dp8`` (replicas that share experts), ``layer_split4``.
+            n_chips: chips where the text names a kind.
+
+        Raises:
+            ValueError: the text is neither.
+        """
+        if text in KINDS:
+            return cls(tensor_parallel=n_chips) if text == "tensor" else cls(stages=n_chips, kind=text)
+        parts = _PART.findall(text) if _LAYOUT.fullmatch(text) else []
+        counts = {name: float(count) for name, count in parts}
+        if not parts or len(counts) < len(parts):
+            raise ValueError(f"{text!r} is no layout of chips")
+        if {"pp", "layer_split"} <= counts.keys():
+            raise ValueError(f"{text!r} is no layout of chips: stages work at the same time or in turn")
+        stages = counts.get("layer_split", counts.get("pp", 1.0))
+        several: Parallelism = "layer_split" if "layer_split" in counts else "pipeline"
+        return cls(counts.get("tp", 1.0), stages, counts.get("dp", 1.0), several if stages > 1 else "tensor")
+
+    @property
+    def chips(self) -> Number:
+        """Chips that it takes."""
+        return np.asarray(self.tensor_parallel) * self.stages * self.replicas
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A workload as served: the model and who shares it; numbers are scalars or ``(n,)`` columns.
+
+    Attributes:
+        model: the architecture.
+        batch: sequences served together.
+        prompt_tokens: prompt length.
+        output_tokens: generated tokens per sequence.
+        tensor_parallel: chips that share every layer.
+        stages: chips (or tensor-parallel groups) that share the layers.
+        parallelism: "pipeline" keeps all stages busy with parts of the batch, "layer_split" lets them work in turn;
+            "tensor" has one stage.
+        replicas: groups of chips that each serve `batch` sequences and share routed experts.
+        expert_spread: exponent s by which T tokens choose experts like T^s independent ones (`Shape`).
+    """
+
+    model: Model
+    batch: Number
+    prompt_tokens: Number
+    output_tokens: Number
+    tensor_parallel: Number = 1.0
+    stages: Number = 1.0
+    parallelism: Parallelism = "tensor"
+    replicas: Number = 1.0
+    expert_spread: Number = 1.0
+
+    @property
+    def chips(self) -> Number:
+        """Chips that serve the workload."""
+        return np.asarray(self.tensor_parallel) * self.stages * self.replicas
+
+    @property
+    def sequences(self) -> Number:
+        """Sequences that all replicas serve together."""
+        return np.asarray(self.batch) * self.replicas
+
+    @property
+    def batch_parts(self) -> Number:
+        """Parts that the batch is cut into, one per busy pipeline stage."""
+        return np.minimum(self.stages, self.batch) if self.parallelism == "pipeline" else np.float64(1.0)
+
+    @property
+    def shape(self) -> Shape:
+        """What one stage sees at a time: the fullest part of the batch."""
+        part = np.ceil(np.asarray(self.batch) / self.batch_parts)
+        return Shape(
+            part,
+            self.prompt_tokens,
+            self.output_tokens,
+            self.tensor_parallel,
+            replicas=self.replicas,
+            expert_spread=self.expert_spread,
+        )
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memory that a workload takes, bytes, ``(n,)``.
+
+    Attributes:
+        weights_bytes: stored weights of all chips.
+        kv_bytes: KV cache at full length, and states of fixed size, of all chips.
+        activations_bytes: activations of one prefill chunk.
+        fullest_bytes: what the fullest chip holds.
+    """
+
+    weights_bytes: FloatArray
+    kv_bytes: FloatArray
+    activations_bytes: FloatArray
+    fullest_bytes: FloatArray
+
+
+def footprint(serving: Serving, formats: Formats, *, chunk_tokens: Number) -> Footprint:
+    """Return the memory that a workload takes.
+
+    Args:
+        serving: the workload.
+        formats: stored bits.
+        chunk_tokens: prompt tokens that prefill processes together.
+    """
+    model, shape = serving.model, serving.shape
+    count = count_parameters(model)
+    weights = np.asarray(
+        (
+            (count.body - count.experts) * np.asarray(formats.weight_bits)
+            + count.experts * np.asarray(formats.stored_expert_bits)
+            + (count.embedding + count.head) * np.asarray(formats.head_bits)
+        )
+        / 8
+        + count.small * np.asarray(formats.activation_bits) / 8
+    )
+    length = np.asarray(serving.prompt_tokens) + serving.output_tokens
+    whole = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens)
+    kv = cache_bytes(model, whole, tokens=length, kv_bits=formats.kv_bits)
+    sharded = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens, serving.tensor_parallel)
+    kv_of_group = cache_bytes(model, sharded, tokens=length, kv_bits=formats.kv_bits)
+    widest = 2 * model.d_model + 2 * max(
+        [model.d_ff or 0, *(block.d_ff for block in dense_blocks(model))]
+        + [state.inner + state.keys for state in model.state_layers]
+    )
+    tokens = np.minimum(np.asarray(shape.batch) * serving.prompt_tokens, chunk_tokens)
+    activations = tokens * widest * np.asarray(formats.activation_bits) / 8
+    stages = np.asarray(serving.stages)
+    layer_share = np.ceil(model.layers / stages) / model.layers
+    fullest = weights / serving.chips * (layer_share * stages) + kv_of_group * layer_share
+    return Footprint(weights, kv, activations, fullest + activations / serving.tensor_parallel)

@@ -1,0 +1,73 @@
+"""An audit as plain data, for JSON and CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dse.analysis.audit import Audit, JointSet, RatesSet, Verdict
+from dse.analysis.audit.consistent import plain_row
+from dse.analysis.audit.page import finding_words
+from dse.plain import plain
+
+VERDICT_COLUMNS = (
+    "claim", "of", "metric", "relative_to", "claimed", "predicted", "low", "high", "bound", "finding", "factor",
+    "grade", "why",
+)  # fmt: skip
+
+
+def verdict_row(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as a row."""
+    claim = verdict.claim
+    return {
+        "claim": claim.key,
+        "of": claim.of,
+        "metric": claim.metric,
+        "relative_to": claim.relative_to or "",
+        "claimed": claim.value,
+        "predicted": verdict.predicted,
+        "low": verdict.low,
+        "high": verdict.high,
+        "bound": verdict.bound,
+        "finding": verdict.finding,
+        "factor": verdict.factor,
+        "grade": claim.grade,
+        "why": verdict.why,
+    }
+
+
+def audit_json(found: Audit) -> dict[str, Any]:
+    """Return everything as plain data; None stands for what is missing."""
+    data: dict[str, Any] = plain(
+        {
+            "case": found.case.name,
+            "verdicts": [{**verdict_row(one), "words": finding_words(one)} for one in found.verdicts],
+            "designs": [_joint_json(joint) for joint in found.spaces],
+            "rates": [_rates_json(rates) for rates in found.rates],
+        }
+    )
+    return data
+
+
+def _joint_json(joint: JointSet) -> dict[str, Any]:
+    smallest = joint.why_none.smallest if joint.why_none else None
+    return {
+        "subject": joint.subject,
+        "searched": joint.searched,
+        "found": joint.found,
+        "extents": joint.extents,
+        "plausible": [dict(row) for row in joint.plausible],
+        "settling": joint.settling,
+        "least_relaxation": smallest,
+    }
+
+
+def _rates_json(rates: RatesSet) -> dict[str, Any]:
+    return {
+        "subject": rates.subject,
+        "searched": rates.searched,
+        "found": len(rates.table),
+        "extents": rates.extents,
+        "settling": rates.settling,
+        "unused": [list(pair) for pair in rates.unused],
+        "set": [plain_row(row) for row in rates.table.to_dict("records")],
+    }

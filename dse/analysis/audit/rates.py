@@ -1,0 +1,266 @@
+"""Claims about a machine of which not even a space is known: the rates and bits that satisfy them all.
+
+For every (stored bits of a weight, bits of a KV element, arithmetic rate) the delivered bandwidths that satisfy every
+claim form an interval, since a step only gets faster with bandwidth; its ends are found by bisection.
+
+Overlap "step" lets all memory traffic of a step hide all its arithmetic: the least that any machine must bring.
+Overlap "operators" lets them overlap within each operator only, one operator after the other, as `inference` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from cost_models.library.technology import Technology
+from cost_models.performance.envelope import envelope_machine, least_work
+from cost_models.performance.phases import decode_pass, prefill_pass
+from cost_models.performance.serving_stack import Software, software
+from cost_models.table import Choice, FloatArray, Number
+from cost_models.workload.formats import Formats
+from cost_models.workload.serving import Serving, footprint
+from dse.analysis.audit.consistent import Extent, Settling, extents_of, settling_facts
+from dse.analysis.audit.records import Claim, RatesSubject
+from dse.analysis.require.requirements import least_rate
+from dse.sweep.library_additions import library_of
+
+MEMORY_BOUND = 0.99
+"""Share of a step in operators that wait for memory above which it counts as memory-bound."""
+
+_SPANS = {
+    "ms_per_token": "step",
+    "tokens_per_s": "step",
+    "ttft_ms": "prompt",
+    "request_s": "request",
+    "tokens_per_s_end_to_end": "request",
+}
+
+
+@dataclass(frozen=True)
+class RatesSet:
+    """The machines that satisfy every claim about one subject.
+
+    Attributes:
+        subject: the subject.
+        searched: combinations of bits and arithmetic looked at.
+        table: a row per consistent combination: ``weight_bits``, ``kv_bits``, ``tflops`` (peak), ``gbps_low`` and
+            ``gbps_high`` (delivered; the high end inf where more bandwidth changes nothing), ``capacity_gib`` that
+            holds every claimed workload, ``memory_bound`` where every claimed step waits for memory alone.
+        unused: claims that rates say nothing of, with the reason.
+        extents: values that the quantities take.
+        settling: what knowing one would leave open of the others.
+    """
+
+    subject: str
+    searched: int
+    table: pd.DataFrame
+    unused: tuple[tuple[str, str], ...]
+    extents: tuple[Extent, ...]
+    settling: tuple[Settling, ...]
+
+
+def rates_set(subject: RatesSubject, claims: Sequence[Claim]) -> RatesSet:
+    """Return the machines that satisfy every claim about a subject known by rates alone."""
+    axes = {name: _values(*axis) for name, axis in subject.axes.items()}
+    # A claim that arithmetic alone sets holds in a narrow band of arithmetic that an even axis would step over.
+    axes["tflops"] = np.unique(np.concatenate([axes["tflops"], arithmetic_of(subject, claims)]))
+    grid = np.meshgrid(axes["weight_bits"], axes["kv_bits"], axes["tflops"], indexing="ij")
+    weight_bits, kv_bits, tflops = (axis.ravel() for axis in grid)
+    table, unused = consistent_rates(subject, claims, weight_bits, kv_bits, tflops)
+    found = table[table["consistent"]].drop(columns="consistent").reset_index(drop=True)
+    names = ["weight_bits", "kv_bits", "tflops", "gbps_low", "capacity_gib"]
+    about = ["weight_bits", "kv_bits", "gbps_low", "tflops"]
+    return RatesSet(
+        subject=subject.name,
+        searched=len(weight_bits),
+        table=found,
+        unused=tuple(unused),
+        extents=tuple(extents_of(found, names)) if len(found) else (),
+        settling=tuple(settling_facts(found, about, about)) if len(found) else (),
+    )
+
+
+def arithmetic_of(subject: RatesSubject, claims: Sequence[Claim]) -> FloatArray:
+    """Return for every claim on a step the peak arithmetic that would take just its time, TFLOP/s."""
+    technology, one = Technology(subject.spec.technology, library_of(subject.spec.library)), np.ones(1)
+    stack = software(Choice.of(subject.stack), technology)
+    found = []
+    for claim in claims:
+        workload, _, metric = claim.metric.rpartition(".")
+        if _SPANS.get(metric) == "step" and not claim.not_comparable and claim.relative_to is None:
+            asked = _Asked.of(subject, workload, technology, (stack, stack), (8 * one, 8 * one, one))
+            at_one = asked.seconds("step", np.array([np.inf]))
+            low, high = _seconds(claim, metric, asked.serving)
+            middle = np.sqrt(low * high) if low > 0 and np.isfinite(high) else high if np.isfinite(high) else low
+            found.append(float(at_one[0] / middle))
+    low, high, _, _ = subject.axes["tflops"]
+    return np.array([value for value in found if low <= value <= high])
+
+
+def _values(low: float, high: float, levels: int, log: bool) -> FloatArray:
+    return np.geomspace(low, high, levels) if log else np.linspace(low, high, levels)
+
+
+def consistent_rates(
+    subject: RatesSubject, claims: Sequence[Claim], weight_bits: FloatArray, kv_bits: FloatArray, tflops: FloatArray
+) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """Return for machines with these bits and arithmetic the bandwidths that satisfy every claim.
+
+    Args:
+        subject: stack and figures.
+        claims: about it.
+        weight_bits: ``(n,)`` stored bits of a body weight.
+        kv_bits: ``(n,)`` bits of a KV-cache element.
+        tflops: ``(n,)`` peak arithmetic.
+
+    Returns:
+        The table of `RatesSet` with a column ``consistent``, and the claims that say nothing of rates.
+    """
+    technology = Technology(subject.spec.technology, library_of(subject.spec.library))
+    stack = software(Choice.of(subject.stack), technology)
+    ideal = software(Choice.of("ideal"), technology)
+    rows = len(weight_bits)
+    low, high, capacity = np.zeros(rows), np.full(rows, np.inf), np.zeros(rows)
+    unused: list[tuple[str, str]] = []
+    asked: list[_Asked] = []
+    for claim in claims:
+        workload, _, metric = claim.metric.rpartition(".")
+        if claim.not_comparable:
+            unused.append((claim.key, claim.not_comparable))
+        elif claim.relative_to is not None or not workload:
+            unused.append((claim.key, "rates alone have no power, area, price or software of their own"))
+        elif metric == "chips_needed":
+            one = _Asked.of(subject, workload, technology, (stack, ideal), (weight_bits, kv_bits, tflops))
+            capacity = np.maximum(capacity, one.held_bytes / claim.interval[1])
+        elif metric in _SPANS:
+            one = _Asked.of(subject, workload, technology, (stack, ideal), (weight_bits, kv_bits, tflops))
+            ends = one.bandwidths(_SPANS[metric], *_seconds(claim, metric, one.serving))
+            low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
+            capacity = np.maximum(capacity, one.held_bytes)
+            asked.append(one)
+        else:
+            unused.append((claim.key, f"rates alone have no {metric}"))
+    consistent = (low <= high) & np.isfinite(low)
+    # Where any higher bandwidth does, a step is judged at the least that does.
+    at = np.where(np.isfinite(low), low, 1.0)
+    bound = np.ones(rows, dtype=bool)
+    for one in asked:
+        bound &= one.memory_share(np.maximum(at, 1e6)) >= MEMORY_BOUND
+    table = pd.DataFrame(
+        {
+            "weight_bits": weight_bits,
+            "kv_bits": kv_bits,
+            "tflops": tflops,
+            "gbps_low": low / 1e9,
+            "gbps_high": high / 1e9,
+            "capacity_gib": capacity / 2**30,
+            "memory_bound": bound & np.isfinite(high),
+            "consistent": consistent,
+        }
+    )
+    return table, unused
+
+
+def _seconds(claim: Claim, metric: str, serving: Serving) -> tuple[float, float]:
+    """Return the least and most seconds that a claim allows."""
+    low, high = claim.interval
+    if metric in ("ms_per_token", "ttft_ms"):
+        return low / 1e3, high / 1e3
+    if metric == "request_s":
+        return low, high
+    tokens = float(np.ravel(serving.batch)[0])
+    if metric == "tokens_per_s_end_to_end":
+        tokens *= float(np.ravel(serving.output_tokens)[0])
+    return tokens / high if high > 0 else np.inf, tokens / low if low > 0 else np.inf
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One claimed workload on machines with given bits and arithmetic."""
+
+    serving: Serving
+    formats: Formats
+    stack: Software
+    ideal: Software
+    mac_per_s: FloatArray
+    chunk_tokens: Number
+    whole_step: bool
+
+    @classmethod
+    def of(
+        cls,
+        subject: RatesSubject,
+        name: str,
+        technology: Technology,
+        stacks: tuple[Software, Software],
+        rates: tuple[FloatArray, FloatArray, FloatArray],
+    ) -> _Asked:
+        workload = subject.spec.workloads[name]
+        weight_bits, kv_bits, tflops = rates
+        serving = Serving(
+            technology.library.model(workload.model),
+            np.array([float(workload.batch)]),
+            np.array([float(workload.prompt_tokens)]),
+            np.array([float(workload.output_tokens)]),
+            tensor_parallel=np.array([float(workload.n_chips)]),
+            expert_spread=technology.value("serving.expert_spread"),
+        )
+        # Embedding and head count as stored like all other weights: a slide's bits per weight are a mean over all.
+        formats = Formats(weight_bits, weight_bits, kv_bits, technology.value("serving.activation_bits"))
+        chunk = technology.value("serving.prefill_chunk_tokens")
+        return cls(serving, formats, *stacks, tflops * 5e11, chunk, subject.overlap == "step")
+
+    @cached_property
+    def work(self) -> dict[str, FloatArray]:
+        """Bytes and multiply-accumulates of a step and of the prompts."""
+        return least_work(self.serving, self.ideal, self.formats)
+
+    def _pass_s(self, kind: Literal["decode", "prefill"], bandwidth: FloatArray) -> FloatArray:
+        machine = envelope_machine(bandwidth_bytes_per_s=bandwidth, mac_per_s=self.mac_per_s)
+        done = (decode_pass if kind == "decode" else prefill_pass)(self.serving, machine, self.stack, self.formats)
+        if not self.whole_step:
+            return done.pass_s
+        moving, computing = done.sum(done.times.memory_s), done.sum(done.times.arithmetic_s)
+        return np.maximum(moving, computing) + done.sum(done.times.kernel_s) + done.fixed_s
+
+    @property
+    def held_bytes(self) -> FloatArray:
+        """Memory of one chip that holds the workload."""
+        held = footprint(self.serving, self.formats, chunk_tokens=self.chunk_tokens)
+        return np.broadcast_to(held.fullest_bytes, self.mac_per_s.shape)
+
+    def seconds(self, span: str, bandwidth: FloatArray) -> FloatArray:
+        """Return the time of a step, the prompts, or a request."""
+        prompt = np.zeros(1) if span == "step" else self._pass_s("prefill", bandwidth)
+        if span == "prompt":
+            return prompt
+        step = self._pass_s("decode", bandwidth)
+        return step if span == "step" else prompt + step * self.serving.output_tokens
+
+    def bandwidths(self, span: str, least_s: float, most_s: float) -> tuple[FloatArray, FloatArray]:
+        """Return the least and most delivered bytes/s at which a span takes between two times."""
+        times = float(np.ravel(self.serving.output_tokens)[0]) if span == "request" else 1.0
+        moved = self.work["prefill_bytes" if span == "prompt" else "decode_bytes"] * times
+        # A hundredth of the rate that moves those bytes in the longest time allowed is too slow in every case.
+        floor = np.broadcast_to(moved, self.mac_per_s.shape) / (100 * max(most_s, 1e-9))
+
+        def at(rate: FloatArray) -> FloatArray:
+            return self.seconds(span, rate)
+
+        low = least_rate(at, floor, most_s) if np.isfinite(most_s) else np.zeros(len(self.mac_per_s))
+        high = least_rate(at, floor, least_s) if least_s > 0 else np.full(len(self.mac_per_s), np.inf)
+        return low, high
+
+    def memory_share(self, bandwidth: FloatArray) -> FloatArray:
+        """Return the share of the step in operators that wait for memory."""
+        machine = envelope_machine(bandwidth_bytes_per_s=bandwidth, mac_per_s=self.mac_per_s)
+        step = decode_pass(self.serving, machine, self.stack, self.formats)
+        if self.whole_step:
+            return (step.sum(step.times.memory_s) >= step.sum(step.times.arithmetic_s)).astype(np.float64)
+        waits = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0).sum(axis=0)
+        return np.asarray(waits / step.pass_s)

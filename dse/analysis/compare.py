@@ -1,0 +1,218 @@
+"""Designs beside what could be bought: picks and baselines through the same equations, in one table per workload."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cost_models.performance.metrics import WorkloadResult, workload_metrics
+from cost_models.table import Setting, Table
+from dse.errors import NOWHERE, Fault, SpecError
+from dse.evaluator import Evaluator
+from dse.plain import plain
+from dse.sweep import BaselineSpec, Spec, parse_spec
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of a comparison.
+
+    Attributes:
+        name: its key.
+        words: what stands beside it.
+        unit: its unit, "" for a pure number.
+        in_ratio: whether a ratio to the first baseline says something.
+    """
+
+    name: str
+    words: str
+    unit: str
+    in_ratio: bool = True
+
+
+MEASURES = (
+    Measure("chips", "chips", "", in_ratio=False),
+    Measure("batch", "batch", "", in_ratio=False),
+    Measure("ms_per_token", "time per token", "ms"),
+    Measure("tokens_per_s", "tokens, decode only", "token/s"),
+    Measure("tokens_per_s_end_to_end", "tokens, end to end", "token/s"),
+    Measure("decode_w", "power in decode", "W"),
+    Measure("all_tdp_w", "TDP", "W"),
+    Measure("tokens_per_joule", "tokens per joule, decode", "token/J"),
+    Measure("tokens_per_joule_tdp", "tokens per joule at TDP", "token/J"),
+    Measure("all_price_usd", "price", "USD"),
+    Measure("usd_per_million_tokens", "cost per million tokens", "USD"),
+    Measure("overhead_share", "overhead over bound", "%", in_ratio=False),
+)
+"""What is compared; power, TDP and price are those of all chips together."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One side of a comparison on one workload.
+
+    Attributes:
+        name: of the pick or baseline.
+        kind: where it comes from.
+        what: one line that says what it is.
+        values: by name of `MEASURES`; NaN where missing (a model that does not fit, a price that is not published).
+        ratios: value over that of the reference, for the measures where it says something; NaN where either is missing.
+    """
+
+    name: str
+    kind: Literal["design", "baseline"]
+    what: str
+    values: Mapping[str, float]
+    ratios: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Designs and baselines on one workload.
+
+    Attributes:
+        workload: its name.
+        reference: the baseline that ratios are taken to, the first one; None where there is none.
+        entries: designs, then baselines.
+    """
+
+    workload: str
+    reference: str | None
+    entries: tuple[Entry, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data; None stands for what is missing."""
+        data: dict[str, Any] = plain(self)
+        return data
+
+
+def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) -> list[Comparison]:
+    """Return one comparison per workload of the sweep.
+
+    Args:
+        evaluator: the sweep's evaluator; its baselines are compared with.
+        designs: designs by name, each parameter to value.
+
+    Raises:
+        UnknownEntryError: a design names something that the library does not hold.
+    """
+    spec = evaluator.spec
+    comparisons = []
+    for workload in spec.workloads:
+        sides = [
+            ("design", name, _design_words(settings), _serve_design(evaluator, workload, settings))
+            for name, settings in designs.items()
+        ] + [
+            ("baseline", name, baseline_words(entry), evaluator.serve_baseline(entry, workload))
+            for name, entry in spec.baselines.items()
+        ]
+        values = {(kind, name): _values(evaluator, served) for kind, name, _, served in sides}
+        reference = next(iter(spec.baselines), None)
+        base = values[("baseline", reference)] if reference is not None else {}
+        entries = tuple(
+            Entry(name, _kind(kind), what, values[kind, name], _ratios(values[kind, name], base))
+            for kind, name, what, _ in sides
+        )
+        comparisons.append(Comparison(workload, reference, entries))
+    return comparisons
+
+
+def _kind(kind: str) -> Literal["design", "baseline"]:
+    return "design" if kind == "design" else "baseline"
+
+
+def _serve_design(evaluator: Evaluator, workload: str, settings: Mapping[str, Setting]) -> WorkloadResult:
+    return evaluator.results(Table.from_settings(settings), (workload,))[workload]
+
+
+def _values(evaluator: Evaluator, served: WorkloadResult) -> dict[str, float]:
+    metrics = workload_metrics(served, evaluator.technology)
+    machine, serving = served.machine, served.serving
+    chips = _number(serving.chips)
+    totals = {
+        "chips": chips,
+        "batch": _number(serving.sequences * served.inference.waves),
+        "all_tdp_w": _number(machine.tdp_w) * chips,
+        "all_price_usd": _number(machine.price_usd) * chips,
+    }
+    return {
+        measure.name: totals[measure.name] if measure.name in totals else _number(metrics[measure.name])
+        for measure in MEASURES
+    }
+
+
+def _number(value: object) -> float:
+    import numpy as np
+
+    return float(np.ravel(np.asarray(value, dtype=np.float64))[0])
+
+
+def _ratios(values: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:
+    """Return values over those of the reference; NaN throughout where the reference does not run the workload."""
+    runs = bool(base) and math.isfinite(base["ms_per_token"])
+    return {
+        measure.name: values[measure.name] / base[measure.name] if runs else math.nan
+        for measure in MEASURES
+        if measure.in_ratio
+    }
+
+
+def baseline_words(entry: BaselineSpec) -> str:
+    """Return in one line what a baseline is."""
+    further = "".join(f", {one}" for one in (entry.weight_execution, entry.stack, entry.parallelism) if one)
+    experts = f", experts {entry.expert_format}" if entry.expert_format else ""
+    stored = f", {entry.stored_bits:g} bits per weight" if entry.stored_bits else ""
+    return f"{entry.chips}, {entry.weight_format}{experts}{stored}, KV {entry.kv_bits:g} bit{further}"
+
+
+def _design_words(settings: Mapping[str, Setting]) -> str:
+    return (
+        f"{settings['node']}, {settings['memory_devices']}x {settings['memory']}, "
+        f"{settings['weight_format']}, KV {settings['kv_bits']:g} bit"
+    )
+
+
+def with_baselines(spec: Spec, baselines: Sequence[str], library: Sequence[Path] = ()) -> Spec:
+    """Return the sweep with further baselines.
+
+    Args:
+        spec: the sweep.
+        baselines: each like ``8x h200_sxm`` or ``8x h200_sxm weight_format=fp8 kv_bits=8``.
+        library: directories of entries that are added to the library of the sweep.
+
+    Raises:
+        SpecError: a baseline is not one.
+        LibraryError: what is added to the library is at fault.
+    """
+    if not baselines and not library:
+        return spec
+    data = spec.resolved()
+    entries = dict(data.get("baselines", {}))
+    for text in baselines:
+        chips, settings = _read_baseline(text)
+        stem = re.sub(r"[^A-Za-z0-9]+", "_", chips.partition("x ")[2] or chips).strip("_")
+        name = f"{stem}_{chips.partition('x ')[0]}" if "x " in chips else stem
+        while name in entries:
+            name += "_more"
+        entries[name] = {"chips": chips, **settings}
+    data["baselines"] = entries
+    return parse_spec(data, library=library, metrics=spec.derived)
+
+
+def _read_baseline(text: str) -> tuple[str, dict[str, str | float]]:
+    words = [word for word in re.split(r"[,\s]+", text) if word]
+    pairs = [word for word in words if "=" in word]
+    settings: dict[str, str | float] = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if not key or not value:
+            raise SpecError([Fault(NOWHERE, f"--baseline {text!r}", f"{pair!r}", "a setting like weight_format=fp8")])
+        try:
+            settings[key] = float(value)
+        except ValueError:
+            settings[key] = value
+    return " ".join(word for word in words if "=" not in word), settings

@@ -1,0 +1,136 @@
+"""Explanations as columns, a row per design: what `Explanation` says of one design is a row of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cost_models.performance.metrics import WorkloadResult
+from cost_models.quantities import Metric
+from cost_models.silicon.design import fill_defaults
+from cost_models.silicon.machine import Machine
+from cost_models.table import Choice, FloatArray, Table
+from dse.analysis.explain.phases import pass_columns
+from dse.analysis.explain.records import HELD, Explanation, LimitRow, OperatorRow, PassTable, WorkloadTable
+from dse.evaluator import Evaluator
+from dse.margins import limit_margins
+
+
+def explained(evaluator: Evaluator, designs: Table) -> dict[str, Any]:
+    """Return the fields of `Explanation` for designs of a sweep: mappings of columns, of one row or one per design."""
+    machine = evaluator.machine(designs)
+    evaluation = evaluator.evaluate(designs)
+    return {
+        "settings": fill_defaults(designs),
+        "metrics": {name: column for name, column in evaluation.metrics.items() if "." not in name},
+        "workloads": {
+            name: workload_columns(served, _of_workload(name, evaluation.metrics))
+            for name, served in evaluator.results(designs, machine=machine).items()
+        },
+        "margins": evaluation.margins,
+        **machine_columns(machine),
+    }
+
+
+def _of_workload(name: str, metrics: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): column for key, column in metrics.items() if key.startswith(prefix)}
+
+
+def machine_columns(machine: Machine) -> dict[str, Any]:
+    """Return the blocks and the limits of machines."""
+    margins = limit_margins(machine)
+    return {
+        "blocks": machine.blocks,
+        "limits": {
+            name: {"used": used, "allowed": allowed, "margin": margins[name]}
+            for name, (used, allowed) in machine.limits.items()
+        },
+    }
+
+
+def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) -> dict[str, Any]:
+    """Return the fields of `WorkloadTable` for a workload on machines."""
+    result, machine, serving = served.inference, served.machine, served.serving
+    held = result.footprint
+    numbers = {"batch": serving.sequences * result.waves}
+    if np.any(np.asarray(result.waves) > 1):
+        numbers["waves"] = result.waves
+    if np.any(result.in_flight):
+        numbers["joining_prompts_ms"] = result.joining_s * 1e3
+    numbers |= {name: getattr(serving, name) for name in ("prompt_tokens", "output_tokens", "chips")}
+    for name in ("weight_bits", "expert_bits", "head_bits", "kv_bits", "activation_bits"):
+        bits = getattr(served.formats, name)
+        if bits is not None:
+            numbers[name] = bits
+    rates = {part: getattr(machine, f"{part}_mac_per_s") for part in ("linear", "head", "attention")}
+    return {
+        "settings": {"model": serving.model.key, "parallelism": serving.parallelism, **numbers},
+        "fits": result.fits,
+        "decode": pass_columns(result.decode, result.decode_energy, serving, machine),
+        "prefill": pass_columns(result.prefill, result.prefill_energy, serving, machine),
+        "memory_gib": {
+            "weights": np.asarray(held.weights_bytes) / 2**30,
+            "kv_cache": np.asarray(held.kv_bytes) / 2**30,
+            "activations": np.asarray(held.activations_bytes) / 2**30,
+        },
+        "fullest_gib": np.asarray(held.fullest_bytes) / 2**30,
+        "capacity_gib": machine.capacity_bytes / 2**30,
+        "roofs": {
+            "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,
+            **{f"{part}_tflops": rate * 2 / 1e12 for part, rate in rates.items()},
+        },
+        "metrics": metrics,
+    }
+
+
+def explanation_of(columns: Mapping[str, Any], row: int, *, name: str, described: Mapping[str, Metric]) -> Explanation:
+    """Return one row of explained designs.
+
+    Args:
+        columns: as `explained` makes them.
+        row: which.
+        name: what to call it.
+        described: what its metrics are, by bare name.
+    """
+    found = _cell(columns, row)
+    return Explanation(
+        name=name,
+        settings=found["settings"],
+        metrics=found["metrics"],
+        workloads={
+            key: WorkloadTable(**{**one, "decode": _pass_table(one["decode"]), "prefill": _pass_table(one["prefill"])})
+            for key, one in found["workloads"].items()
+        },
+        blocks=found["blocks"],
+        limits={key: LimitRow(**limit) for key, limit in found["limits"].items()},
+        margins=found["margins"],
+        described=described,
+    )
+
+
+def _pass_table(found: Mapping[str, Any]) -> PassTable:
+    rows = found["operators"].items()
+    operators = tuple(OperatorRow(**{"name": name, **one, "bound": one["bound"] or ""}) for name, one in rows)
+    drawn = {
+        field: {part: amount for part, amount in found[field].items() if part != HELD or amount}
+        for field in ("energy_j", "power_w")
+    }
+    return PassTable(**{**found, **drawn, "operators": operators})
+
+
+def _cell(value: Any, row: int) -> Any:
+    """Return one row of nested mappings of columns; a column of one row stands for all."""
+    if isinstance(value, Mapping):
+        return {name: _cell(inner, row) for name, inner in value.items()}
+    if value is None or isinstance(value, str):
+        return value
+    column = value.names() if isinstance(value, Choice) else np.ravel(value)
+    cell = column[row if len(column) > 1 else 0]
+    if cell is None or isinstance(cell, str | np.bool_):
+        return bool(cell) if isinstance(cell, np.bool_) else cell
+    # One NaN for all: records that miss the same numbers are equal.
+    return float(cell) if cell == cell else math.nan

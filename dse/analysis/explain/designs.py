@@ -1,0 +1,126 @@
+"""Explanations of designs, of a sweep's baselines and of chips of the library, by the equations that judged them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from cost_models.evaluate import ChipSetup, serve_chip
+from cost_models.library import Library
+from cost_models.library.technology import Technology
+from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
+from cost_models.quantities import METRICS
+from cost_models.silicon.cost import Economics
+from cost_models.table import Table
+from cost_models.weights.chip_execution import chip_execution
+from dse.analysis.explain.columns import explained, explanation_of, machine_columns, workload_columns
+from dse.analysis.explain.records import Explanation
+from dse.evaluator import Evaluator, workload_of
+from dse.margins import capacity_margin
+from dse.sweep import WorkloadSpec
+
+
+def explain_designs(evaluator: Evaluator, designs: Table, *, name: str = "design") -> Explanation:
+    """Return the explanation of one design of a sweep.
+
+    Args:
+        evaluator: the sweep's evaluator.
+        designs: a table of one row.
+        name: what to call it.
+
+    Raises:
+        ValueError: the table does not have exactly one row.
+    """
+    if designs.rows != 1:
+        raise ValueError(f"designs: {designs.rows} rows is not one row")
+    return explanation_of(explained(evaluator, designs), 0, name=name, described=evaluator.spec.metrics)
+
+
+def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
+    """Return the explanation of one of a sweep's baselines.
+
+    Raises:
+        KeyError: the sweep has no such baseline.
+    """
+    entry = evaluator.spec.baselines[baseline]
+    served = {name: evaluator.serve_baseline(entry, name) for name in evaluator.spec.workloads}
+    settings = _chip_settings(entry.setup, entry.count, evaluator.technology.library)
+    return _explain_served(baseline, settings, served, evaluator.technology)
+
+
+def explain_chip(
+    chip: str,
+    n_chips: int,
+    workload: WorkloadSpec,
+    weight_format: str,
+    kv_bits: float,
+    act_bits: float,
+    stack: str | None,
+    *,
+    technology: Technology | None = None,
+    name: str = "workload",
+) -> Explanation:
+    """Return the explanation of chips of the library that serve a workload.
+
+    Args:
+        chip: key of the chip in the library.
+        n_chips: how many share the model.
+        workload: what they serve.
+        weight_format: how weights are stored.
+        kv_bits: stored bits of a KV-cache element.
+        act_bits: bits of an activation in the linear layers.
+        stack: software stack; that of the chip's family where None.
+        technology: figures; the library's where None.
+        name: what to call the workload.
+
+    Raises:
+        UnknownEntryError: the library has no such chip, model, format or stack.
+    """
+    technology = technology or Technology()
+    setup = ChipSetup(chip, weight_format, kv_bits=kv_bits, act_bits=act_bits, stack=stack)
+    served = serve_chip(setup, replace(workload_of(name, workload), n_chips=float(n_chips)), technology)
+    settings = _chip_settings(setup, n_chips, technology.library)
+    return _explain_served(f"{n_chips}x {chip}", settings, {name: served}, technology)
+
+
+def _chip_settings(setup: ChipSetup, n_chips: int, library: Library) -> dict[str, float | str | None]:
+    entry, form = setup.entry(library), library.weight_format(setup.weight_format)
+    way = chip_execution(entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution, stored=setup.stored_bits)
+    further = {"expert_format": setup.expert_format, "stored_bits": setup.stored_bits}
+    return {
+        "chip": entry.key,
+        "chips": float(n_chips),
+        "weight_format": setup.weight_format,
+        "weight_execution": way.way,
+        "kv_bits": float(setup.kv_bits),
+        "act_bits": float(setup.act_bits),
+        "stack": setup.stack_name(library),
+        **{name: value for name, value in further.items() if value is not None},
+    }
+
+
+def _explain_served(
+    name: str,
+    settings: Mapping[str, float | str | None],
+    served: Mapping[str, WorkloadResult],
+    technology: Technology,
+) -> Explanation:
+    """Return the explanation of published chips; they have no constraints but their memory."""
+    first = next(iter(served.values()))
+    if not first.machine.arithmetic_known.all():
+        settings = {**settings, "arithmetic": "no peak is published: only what memory bounds is predicted"}
+    weight_bits = np.asarray(first.formats.weight_bits)
+    machine = machine_columns(first.machine)
+    columns = {
+        "settings": settings,
+        "metrics": design_metrics(first.machine, weight_bits, krw_per_usd=Economics.of(technology.library).krw_per_usd),
+        "workloads": {key: workload_columns(one, workload_metrics(one, technology)) for key, one in served.items()},
+        "margins": {
+            **{label: limit["margin"] for label, limit in machine["limits"].items()},
+            **{f"{key}.capacity": capacity_margin(one) for key, one in served.items()},
+        },
+        **machine,
+    }
+    return explanation_of(columns, 0, name=name, described=METRICS)

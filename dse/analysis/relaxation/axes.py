@@ -1,0 +1,114 @@
+"""Axes of a sweep widened beyond what it declares, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from cost_models.library import Library
+from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Parameter
+from dse.errors import SpecError
+from dse.sweep import FixedSpec, ParameterSpec, RangeSpec, Spec, ValuesSpec, parse_spec
+from dse.sweep.library_additions import library_of
+
+FACTOR = 4.0
+"""A numeric range is widened to this many times its highest and one such part of its lowest value."""
+
+LEVELS = 8
+"""Values that are added on each side of a list of numbers."""
+
+KEPT = ("stack", "act_bits", "architecture", "link_gbps")
+"""Parameters that are circumstances rather than choices of an architect."""
+
+
+def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
+    """Yield (axis, values tried beyond the declared ones in words, the sweep with that axis widened).
+
+    Fixed parameters, defaults included, count as axes of one value. Names are widened to every one of the library
+    that stands for something real. Axes that cannot be widened, or only against the sweep's own conditions, are left
+    out.
+    """
+    data, library = spec.resolved(), library_of(spec.library)
+    for axis, entries in parse_spec(data, metrics=spec.derived).space.items():
+        parameter = PARAMETERS.get(axis) or WORKLOAD_FIELDS.get(axis.rpartition(".")[2])
+        if parameter is None or axis in KEPT or "." in axis:
+            continue
+        widened = [_widened(parameter, entry, library) for entry in entries]
+        if all(one is None for one in widened):
+            continue
+        written = [
+            entry.written() if one is None else {**one[0], **_when(entry)}
+            for one, entry in zip(widened, entries, strict=True)
+        ]
+        words = "; ".join(dict.fromkeys(one[1] for one in widened if one is not None))
+        try:
+            changed = {**data, "space": {**data["space"], axis: written[0] if len(written) == 1 else written}}
+            wider = parse_spec(changed, metrics=spec.derived)
+        except SpecError:
+            # A range cannot stand under a condition that lists values; such an axis stays as it is.
+            continue
+        yield axis, words, wider
+
+
+def _when(entry: ParameterSpec) -> dict[str, Any]:
+    return {"when": {name: list(values) for name, values in entry.when.items()}} if entry.when else {}
+
+
+def _widened(parameter: Parameter, entry: ParameterSpec, library: Library) -> tuple[dict[str, Any], str] | None:
+    """Return a declaration with more values and those values in words; None where there are none."""
+    if parameter.is_choice:
+        held = _values(entry)
+        more = [name for name in _names(parameter, library) if name not in held]
+        return ({"values": [*held, *more]}, ", ".join(more)) if more else None
+    if isinstance(entry, RangeSpec):
+        low, high = entry.bounds
+        wide_low, wide_high = _ends(parameter, low, high)
+        declaration: dict[str, Any] = {"low": wide_low, "high": wide_high, "log": entry.log, "type": entry.type}
+        if entry.levels is not None:
+            declaration["levels"] = 2 * entry.levels
+        elif entry.step is not None:
+            declaration["step"] = entry.step
+            declaration["low"] = low - entry.step * np.floor((low - wide_low) / entry.step)
+        return declaration, _words(wide_low, wide_high)
+    numbers = [float(value) for value in _values(entry)]
+    low, high = min(numbers), max(numbers)
+    if low <= 0:
+        # Values are widened by factors, and nought has none.
+        return None
+    wide_low, wide_high = _ends(parameter, low, high)
+    below, above = np.geomspace(wide_low, low, LEVELS), np.geomspace(high, wide_high, LEVELS)
+    added = [float(round(value)) if parameter.integer else float(f"{value:.4g}") for value in (*below, *above)]
+    if parameter.name == "memory_device_gib":
+        sizes = {float(size) for memory in library.memories.values() for size in memory.package_gib}
+        added = sorted(sizes)
+    if parameter.name == "memory_device_bits":
+        added = sorted({float(bits) for memory in library.memories.values() for bits in memory.package_bits})
+    values = sorted(dict.fromkeys([*numbers, *added]))
+    if values == sorted(numbers):
+        return None
+    whole = [int(value) if parameter.integer else value for value in values]
+    return {"values": whole}, _words(min(values), max(values))
+
+
+def _values(entry: ParameterSpec) -> list[Any]:
+    assert isinstance(entry, FixedSpec | ValuesSpec)
+    return list(entry.values) if isinstance(entry, ValuesSpec) else [entry.value]
+
+
+def _ends(parameter: Parameter, low: float, high: float) -> tuple[float, float]:
+    least, most = low / FACTOR, min(high * FACTOR, parameter.high)
+    return (max(1.0, float(np.ceil(least))), float(np.floor(most))) if parameter.integer else (least, most)
+
+
+def _names(parameter: Parameter, library: Library) -> list[str]:
+    known: Mapping[str, Any] | tuple[str, ...]
+    known = getattr(library, parameter.section) if parameter.section else parameter.names
+    if parameter.section == "weight_formats":
+        return [name for name, form in library.weight_formats.items() if not form.hypothetical]
+    return list(known)
+
+
+def _words(low: float, high: float) -> str:
+    return f"{low:g} to {high:g}"

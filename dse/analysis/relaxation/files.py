@@ -1,0 +1,86 @@
+"""The explanation of an infeasible sweep as files of its run directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dse.analysis.relaxation.constraints import Explanation
+from dse.results.yaml_text import yaml_text
+
+TABLE = "relaxations.csv"
+DESIGNS = "relaxations.yaml"
+
+COLUMNS = ("kind", "what", "set", "now", "then", "by", "feasible", "remaining_misses")
+
+
+def relaxation_rows(why: Explanation) -> list[dict[str, Any]]:
+    """Return one row per constraint that gives way and per axis that helps.
+
+    ``kind`` is constraint, pair (two rows, one after the other) or axis; ``set`` is the ``--set`` argument that makes
+    the change, ``by`` the relative change of the bound, ``remaining_misses`` the summed misses left afterwards.
+    """
+    rows: list[dict[str, Any]] = []
+    for relaxation in why.relaxations:
+        kind = "constraint" if len(relaxation.gives) == 1 else "pair"
+        rows += [
+            {
+                "kind": kind,
+                "what": given.constraint,
+                "set": f"{given.key}={given.new_bound!r}",
+                "now": given.bound,
+                "then": given.new_bound,
+                "by": given.by,
+                "feasible": True,
+                "remaining_misses": 0.0,
+            }
+            for given in relaxation.gives
+        ]
+    for widening in why.widenings:
+        rows.append(
+            {
+                "kind": "axis",
+                "what": widening.axis,
+                "set": "",
+                "now": "",
+                "then": widening.value,
+                "by": "",
+                "feasible": widening.feasible,
+                "remaining_misses": widening.violation,
+            }
+        )
+    return rows
+
+
+def read_relaxations(directory: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run's ``relaxations.csv`` with None for what is empty; none where there is no file."""
+    import pandas as pd
+
+    file = directory / TABLE
+    if not file.is_file():
+        return []
+    table = pd.read_csv(file).astype(object)
+    return [{str(k): v for k, v in row.items()} for row in table.where(table.notna(), None).to_dict("records")]
+
+
+def write_relaxations(why: Explanation, directory: Path) -> None:
+    """Write ``relaxations.csv`` and the designs that prove it, ``relaxations.yaml``, into a run directory."""
+    import pandas as pd
+
+    table = pd.DataFrame(relaxation_rows(why), columns=list(COLUMNS))
+    table.to_csv(directory / TABLE, index=False, float_format="%.9g", lineterminator="\n", encoding="utf-8")
+    designs: list[dict[str, Any]] = [
+        {
+            "name": "and ".join(given.constraint for given in relaxation.gives),
+            "set": relaxation.overrides,
+            "design": dict(relaxation.design),
+        }
+        for relaxation in why.relaxations
+    ]
+    designs += [
+        {"name": f"{widening.axis} widened", "feasible": widening.feasible, "design": dict(widening.design)}
+        for widening in why.widenings
+    ]
+    if why.met_by is not None:
+        designs.append({"name": "meets everything", "design": dict(why.met_by)})
+    (directory / DESIGNS).write_text(yaml_text(designs), encoding="utf-8")

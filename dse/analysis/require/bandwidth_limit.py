@@ -1,0 +1,105 @@
+"""The most memory bandwidth that one die of each area can have: its sides, its package and its interposer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.library.technology import Technology
+from cost_models.silicon.beachfront import Carried, carried
+from cost_models.table import Choice, FloatArray
+from dse.sweep import Spec
+from dse.sweep.library_additions import library_of
+from dse.uncertainty.monte_carlo import joint_draws, spreads_of
+
+AREAS_MM2 = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
+"""Die areas that are shown."""
+
+
+@dataclass(frozen=True)
+class DieBandwidth:
+    """The most bandwidth that a die of one area has with one memory grade.
+
+    Attributes:
+        grade: memory grade.
+        die_mm2: area.
+        units: most units at the typical figures.
+        binds: the limit that allows no more of them.
+        peak_gbps: peak bandwidth at the typical figures.
+        low_gbps: P10 of the peak under joint draws.
+        high_gbps: P90.
+        delivered_gbps: what long sequential reads reach of the typical peak.
+        interface_share: share of the die that PHYs and controllers take.
+    """
+
+    grade: str
+    die_mm2: float
+    units: float
+    binds: str
+    peak_gbps: float
+    low_gbps: float
+    high_gbps: float
+    delivered_gbps: float
+    interface_share: float
+
+
+def bandwidth_by_area(
+    grades: Sequence[str],
+    spec: Spec | None = None,
+    *,
+    areas_mm2: Sequence[float] = AREAS_MM2,
+    supply_w: float = 100.0,
+    supply_v: float = 0.75,
+    draws: int = 2000,
+    seed: int = 0,
+) -> list[DieBandwidth]:
+    """Return the most bandwidth that dies of growing area have with each grade.
+
+    Args:
+        grades: memory grades.
+        spec: the sweep whose replaced figures count; the library's alone where None.
+        areas_mm2: die areas.
+        supply_w: power of the logic that the package feeds.
+        supply_v: its voltage.
+        draws: joint draws behind the intervals.
+        seed: their seed.
+
+    Raises:
+        UnknownEntryError: no such grade.
+    """
+
+    def limit(grade: str, area: float, of: Technology) -> Carried:
+        n = max([1, *(len(column) for column in of.columns().values())])
+        chosen = Choice.same(grade, n)
+        return carried(chosen, np.full(n, area), supply_w=supply_w, supply_v=supply_v, technology=of)
+
+    library = library_of(spec.library if spec else {})
+    fixed, replaced = (spec.technology, spec.figures) if spec else ({}, {})
+    rows = []
+    for grade in grades:
+        for area in areas_mm2:
+            typical = Technology(fixed, library)
+            at_typical = limit(grade, area, typical)
+            drawn = joint_draws(spreads_of(typical.reads, replaced, library), draws=draws, seed=seed)
+            peaks = limit(grade, area, Technology({**fixed, **drawn}, library))
+            low, high = np.quantile(np.broadcast_to(peaks.gbps, draws), (0.1, 0.9))
+            rows.append(
+                DieBandwidth(
+                    grade=grade,
+                    die_mm2=area,
+                    units=_first(at_typical.most),
+                    binds=min(at_typical.units, key=lambda name: _first(at_typical.units[name])),
+                    peak_gbps=_first(at_typical.gbps),
+                    low_gbps=float(low),
+                    high_gbps=float(high),
+                    delivered_gbps=_first(at_typical.gbps * at_typical.delivered_share),
+                    interface_share=_first(at_typical.interface_mm2) / area,
+                )
+            )
+    return rows
+
+
+def _first(column: FloatArray) -> float:
+    return float(np.broadcast_to(column, max(1, np.size(column))).ravel()[0])

@@ -1,0 +1,365 @@
+"""From designs to metrics, and from metrics to margins: the same equations for designs and baselines.
+
+A table of metrics is a mapping of column name to ``(n,)`` array: design-level names bare, workload-level ones as
+``workload.metric``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.evaluate import Workload, body_bits, designs_machine, serve_chip, serve_designs
+from cost_models.library.technology import Technology
+from cost_models.performance.derived import derived_metrics, with_inputs
+from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
+from cost_models.performance.mix import MIX, MIXED, mix_metrics
+from cost_models.performance.operating_point import Limits
+from cost_models.quantities import TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.silicon.design import fill_defaults
+from cost_models.silicon.machine import Machine
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
+from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
+from dse.sweep import BaselineSpec, Spec, WorkloadSpec
+from dse.sweep.fields import LARGEST
+from dse.sweep.library_additions import library_of
+from dse.sweep.user_model import ModelSpec
+from dse.user_model.model import Modelled, UserModel
+
+MODEL_ANSWERS = "the model answers"
+"""Label of the condition that the sweep's own model has an answer."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics and margins of a table of designs.
+
+    Attributes:
+        metrics: each ``(n,)``, NaN where missing.
+        margins: each ``(n,)``; `dse.margins.UNMET` where the metric behind it is missing.
+        objectives: ``(n, objectives)``, all to be minimised; NaN where missing.
+        feasible: ``(n,)`` whether every condition is met and every objective is there.
+        missing: ``(n,)`` conditions and objectives without a value; None where no design lacks any.
+        failed: why the sweep's own model has no answer, inactive where it has; None where it was not asked.
+    """
+
+    metrics: Metrics
+    margins: Mapping[str, FloatArray]
+    objectives: FloatArray
+    feasible: NDArray[np.bool_]
+    missing: NDArray[np.intp] | None = None
+    failed: Choice | None = None
+
+
+class Evaluator:
+    """Evaluates designs of one sweep.
+
+    Args:
+        spec: the checked sweep.
+        figures: replacements of figures beside those of the sweep. Where some are ``(draws,)`` columns, a table of
+            one design is evaluated once per draw.
+        model: the sweep's own model; its metrics are missing where None, since it may be slow.
+    """
+
+    def __init__(
+        self, spec: Spec, figures: Mapping[str, Number] = MappingProxyType({}), *, model: UserModel | None = None
+    ) -> None:
+        self.spec, self.model = spec, model
+        self.technology = Technology({**spec.technology, **figures}, library_of(spec.library))
+        self.economics = spec.economics
+
+    # -- designs ------------------------------------------------------------------------------------------------
+
+    def evaluate(self, designs: Designs, *, metrics: Collection[str] | None = None) -> Evaluation:
+        """Return metrics, margins and feasibility of every design.
+
+        Args:
+            designs: the sweep's columns.
+            metrics: which metrics are wanted beside those of `judging`; all where None. What nobody wants is not
+                worked out, which is several times as fast.
+        """
+        wanted = None if metrics is None else self._wanted(self.judging.union(metrics))
+        found, margins, n, failed = self._measured(designs, wanted)
+        kept = None if wanted is None else wanted.union(self.spec.model.metrics if self.spec.model is not None else ())
+        found = {name: np.broadcast_to(value, (n,)) for name, value in found.items() if kept is None or name in kept}
+        objectives = self.signed_objectives(found)
+        missing = _missing([*margins.values()], [*objectives.T], n)
+        margins = {name: _judged(margin, n) for name, margin in margins.items()}
+        feasible = np.isfinite(objectives[:, 0])
+        for column in objectives.T[1:]:
+            feasible &= np.isfinite(column)
+        for margin in margins.values():
+            feasible &= margin >= 0
+        return Evaluation(found, margins, objectives, feasible, missing, failed)
+
+    def margins(self, designs: Designs) -> dict[str, FloatArray]:
+        """Return the margin of every condition, as long as the columns that it depends on.
+
+        Where some columns have one row for all designs, a margin of one row depends on none of the longer columns.
+        """
+        _, margins, _, _ = self._measured(designs, self._wanted(self.judging))
+        return {name: _judged(margin, len(margin)) for name, margin in margins.items()}
+
+    def _measured(
+        self, designs: Designs, wanted: frozenset[str] | None
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray], int, Choice | None]:
+        """Return metrics and margins, each as long as what it depends on, the number of designs, and what failed."""
+        own, failed = self.spec.model, None
+        if wanted is not None and own is not None:
+            wanted |= with_inputs(frozenset(own.inputs), self.spec.derived)
+        technology = self.technology_of(designs)
+        n = max([*map(len, designs.values()), *map(len, technology.columns().values())])
+        columns = fill_defaults(designs)
+        found, margins = (
+            ({}, {}) if own is not None and own.replace else self._ours(designs, columns, technology, wanted)
+        )
+        if own is not None:
+            answers = self._answers(own, designs, columns, found, n)
+            failed = answers.failed
+            found.update(answers.metrics)
+            if failed is not None:
+                margins[MODEL_ANSWERS] = np.where(failed.codes == INACTIVE, 1.0, UNMET)
+        margins.update(self.constraint_margins(found))
+        return found, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
+
+    def _answers(self, own: ModelSpec, designs: Designs, columns: Designs, found: Metrics, rows: int) -> Modelled:
+        """Return what the sweep's own model says of designs; missing metrics where it is not to be asked."""
+        if self.model is None:
+            return Modelled({name: np.full(rows, np.nan) for name in own.metrics}, None)
+        asked = dict(columns)
+        return self.model(asked, {name: np.atleast_1d(found[name]) for name in own.inputs}, rows)
+
+    def _ours(
+        self, designs: Designs, columns: Designs, technology: Technology, wanted: frozenset[str] | None
+    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+        """Return the metrics and the margins of physical limits by the built-in equations."""
+        machine = designs_machine(columns, technology, self.economics)
+        found = design_metrics(machine, body_bits(columns, technology.library), krw_per_usd=self.economics.krw_per_usd)
+        margins = limit_margins(machine)
+        for name, workload in self.spec.workloads.items():
+            own = None if wanted is None else _of_workload(name, wanted)
+            if not workload.required and own is not None and not own:
+                continue
+            served = self._result(name, designs, columns, machine, technology)
+            values = workload_metrics(served, technology, own)
+            found.update({f"{name}.{metric}": value for metric, value in values.items()})
+            if workload.required:
+                margins[f"{name}.capacity"] = capacity_margin(served)
+                if workload.n_chips > 1 or f"{name}.n_chips" in designs:
+                    margins[f"{name}.link"] = link_margin(served)
+        found.update(self._mixed(found, designs, wanted))
+        found.update(derived_metrics(found, self.spec.workloads, wanted, self.spec.derived))
+        return found, margins
+
+    @cached_property
+    def judging(self) -> frozenset[str]:
+        """The metrics that designs are judged by: those of objectives and constraints."""
+        objectives = {objective.metric for objective in self.spec.objectives}
+        return frozenset(objectives.union(constraint.metric for constraint in self.spec.constraints))
+
+    def _wanted(self, metrics: frozenset[str]) -> frozenset[str]:
+        """Return metrics and all that they are made of."""
+        return self._with_parts_of_mix(with_inputs(metrics, self.spec.derived))
+
+    def _with_parts_of_mix(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Return the wanted metrics and those that wanted ones of the mix are made of."""
+        mixed = _of_workload(MIX, wanted)
+        return wanted | {f"{name}.{metric}" for name in self.spec.mix for metric in mixed}
+
+    def _mixed(self, metrics: Metrics, designs: Designs, wanted: Collection[str] | None) -> dict[str, FloatArray]:
+        """Return the wanted metrics of the sweep's mix, none where it has no mix."""
+        names = MIXED if wanted is None else _of_workload(MIX, wanted)
+        if not self.spec.mix or not names:
+            return {}
+        tokens = {name: _field(name, self.spec.workloads[name], "output_tokens", designs) for name in self.spec.mix}
+        return mix_metrics(self.spec.mix, metrics, tokens, names)
+
+    @cached_property
+    def limits(self) -> dict[str, Limits | None]:
+        """What each workload promises its users; None where no operating point is asked for.
+
+        The workload's own limits, and for those that it leaves out the sweep's constraints on the same times, as far
+        as the sweep asks for a metric of the operating point.
+        """
+        return {name: self._limits_of(name) for name in self.spec.workloads}
+
+    def _limits_of(self, name: str) -> Limits | None:
+        workload = self.spec.workloads[name]
+        own = (workload.ttft_limit_ms, workload.tpot_limit_ms, workload.load_tokens_per_s)
+        asked = {f"{name}.{metric}" for metric in ("max_batch", "tokens_per_s_at_max_batch", "chips_for_load")}
+        if own == (None, None, None) and not asked & self._with_parts_of_mix(self.judging):
+            return None
+        return self.promised(name)
+
+    def promised(self, name: str) -> Limits:
+        """Return the limits of a workload: its own, else the sweep's constraints on the same times."""
+        workload, constraints = self.spec.workloads[name], self.spec.constraints
+        own = (workload.ttft_limit_ms, workload.tpot_limit_ms, workload.load_tokens_per_s)
+        bounds = {one.metric: one.max for one in constraints if one.max is not None and one.relative_to is None}
+        return Limits(
+            own[0] if own[0] is not None else bounds.get(f"{name}.ttft_ms"),
+            own[1] if own[1] is not None else bounds.get(f"{name}.ms_per_token"),
+            own[2],
+        )
+
+    def machine(self, designs: Designs) -> Machine:
+        """Return the Machine of every design."""
+        return designs_machine(designs, self.technology_of(designs), self.economics)
+
+    def results(
+        self, designs: Designs, workloads: Collection[str] | None = None, *, machine: Machine | None = None
+    ) -> dict[str, WorkloadResult]:
+        """Return every workload of the sweep as the designs serve it, by name.
+
+        Args:
+            designs: the sweep's columns.
+            workloads: those that are wanted; all where None.
+            machine: the machines of the designs, where they have been worked out already.
+        """
+        technology, columns = self.technology_of(designs), fill_defaults(designs)
+        if machine is None:
+            machine = designs_machine(columns, technology, self.economics)
+        return {
+            name: self._result(name, designs, columns, machine, technology)
+            for name in self.spec.workloads
+            if workloads is None or name in workloads
+        }
+
+    def technology_of(self, designs: Designs) -> Technology:
+        """Return the figures, those replaced that the designs sweep."""
+        drawn = {
+            name.removeprefix(TECHNOLOGY_PREFIX): numbers_of(column)
+            for name, column in designs.items()
+            if name.startswith(TECHNOLOGY_PREFIX)
+        }
+        return self.technology.with_overrides(drawn) if drawn else self.technology
+
+    def workload(self, name: str, designs: Designs = MappingProxyType({})) -> Workload:
+        """Return a workload of the sweep, with the numbers that designs set of it (``name.field``)."""
+        return workload_of(name, self.spec.workloads[name], designs)
+
+    def _result(
+        self, name: str, designs: Designs, columns: Designs, machine: Machine, technology: Technology
+    ) -> WorkloadResult:
+        """Return one workload on filled design columns and their machines."""
+        return serve_designs(
+            columns,
+            self.workload(name, designs),
+            technology,
+            self.economics,
+            machine=machine,
+            limits=self.limits[name],
+        )
+
+    # -- baselines ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """Metrics of every baseline of the sweep, by the same equations; missing ones are NaN."""
+        return {name: self.baseline(entry) for name, entry in self.spec.baselines.items()}
+
+    def baseline(self, entry: BaselineSpec) -> dict[str, float]:
+        """Return the metrics of library chips serving the sweep's workloads."""
+        return {name: float(value[0]) for name, value in self.baseline_columns(entry).items()}
+
+    def baseline_columns(self, entry: BaselineSpec) -> dict[str, FloatArray]:
+        """Return the same as ``(draws,)`` columns, or of one row where no figure is a column."""
+        served = {name: self.serve_baseline(entry, name) for name in self.spec.workloads}
+        first = next(iter(served.values()))
+        metrics = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=self.economics.krw_per_usd)
+        for name, one in served.items():
+            values = workload_metrics(one, self.technology)
+            metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
+        metrics.update(self._mixed(metrics, {}, None))
+        metrics.update(derived_metrics(metrics, self.spec.workloads, None, self.spec.derived))
+        if self.spec.model is not None:
+            # The model knows designs, not chips that can be bought.
+            metrics.update({name: np.array([np.nan]) for name in self.spec.model.metrics})
+        return metrics
+
+    @cached_property
+    def references(self) -> dict[str, dict[str, FloatArray]]:
+        """Metrics of the baselines that constraints are relative to, ``(1,)`` or one per draw."""
+        names = {one.relative_to: None for one in self.spec.constraints if one.relative_to is not None}
+        return {name: self.baseline_columns(self.spec.baselines[name]) for name in names}
+
+    def serve_baseline(self, entry: BaselineSpec, name: str) -> WorkloadResult:
+        """Return one workload on a baseline's chips, sharing it as the workload says."""
+        fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(entry.count)])}
+        if entry.batch is not None and entry.batch != LARGEST:
+            fields[f"{name}.batch"] = np.array([float(entry.batch)])
+        workload = self.workload(name, fields)
+        if entry.batch == LARGEST:
+            workload = replace(workload, batch=np.nan)
+        if entry.parallelism is not None:
+            workload = replace(workload, parallelism=entry.parallelism)
+        return serve_chip(entry.setup, workload, self.technology, limits=self.limits[name])
+
+    # -- judgement ----------------------------------------------------------------------------------------------
+
+    def constraint_margins(self, metrics: Metrics) -> dict[str, FloatArray]:
+        """Return the signed relative margin of every constraint of the sweep."""
+        return {
+            constraint.label: constraint_margin(constraint, metrics, self.references)
+            for constraint in self.spec.constraints
+        }
+
+    def signed_objectives(self, metrics: Metrics) -> FloatArray:
+        """Return ``(n, objectives)``, all to be minimised."""
+        signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in self.spec.objectives]
+        return np.stack([sign * metrics[o.metric] for sign, o in zip(signs, self.spec.objectives, strict=True)], axis=1)
+
+
+def _of_workload(name: str, wanted: Collection[str]) -> frozenset[str]:
+    """Return the bare names of the wanted metrics that are of one workload."""
+    return frozenset(metric.removeprefix(f"{name}.") for metric in wanted if metric.startswith(f"{name}."))
+
+
+def _missing(margins: Sequence[FloatArray], objectives: Sequence[FloatArray], rows: int) -> NDArray[np.intp] | None:
+    """Return how many constraints and objectives have no (finite) value in each row; None where all have."""
+    absent = [~(margin > -np.inf) for margin in margins] + [~np.isfinite(column) for column in objectives]
+    if not any(one.any() for one in absent):
+        return None
+    return np.asarray(np.broadcast_to(sum(one.astype(np.intp) for one in absent), (rows,)))
+
+
+def _judged(margin: FloatArray, rows: int) -> FloatArray:
+    """Return a margin as a column, missed where it is missing."""
+    absent = np.isnan(margin)
+    return np.broadcast_to(np.where(absent, UNMET, margin) if absent.any() else margin, (rows,))
+
+
+def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingProxyType({})) -> Workload:
+    """Return a workload of a sweep as the models take it, with the numbers that designs set of it (``name.field``)."""
+    return Workload(
+        name=name,
+        model=workload.model,
+        batch=_field(name, workload, "batch", designs),
+        prompt_tokens=_field(name, workload, "prompt_tokens", designs),
+        output_tokens=_field(name, workload, "output_tokens", designs),
+        n_chips=_field(name, workload, "n_chips", designs),
+        parallelism=workload.parallelism,
+        batching=workload.batching,
+        chunk_rows=_field(name, workload, "chunk_rows", designs),
+        same_prompts=float(workload.same_prompts),
+        expert_spread=_field(name, workload, "expert_spread", designs),
+        weight_format=workload.weight_format,
+        expert_format=workload.expert_format,
+        kv_bits=workload.kv_bits,
+        act_bits=workload.act_bits,
+    )
+
+
+def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> FloatArray:
+    """Return a number of a workload: swept as ``workload.field``, or as the sweep file says."""
+    column = designs.get(f"{name}.{field}")
+    if column is None:
+        told = getattr(workload, field)
+        return np.array([np.nan if told in (None, LARGEST) else float(told)])
+    default, numbers = WORKLOAD_FIELDS[field].default, numbers_of(column)
+    return numbers if default is None else np.where(np.isnan(numbers), default, numbers)

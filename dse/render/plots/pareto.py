@@ -1,0 +1,280 @@
+"""The front: one figure per pair of objectives, and one of three with colour as the third axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from cost_models.table import FloatArray
+from dse.render.plots.labels import Label, place_labels
+from dse.render.plots.scene import Limit, Scene
+from dse.render.plots.style import (
+    BLACK,
+    BLUE,
+    LEAST_POINTS,
+    MARKERS,
+    PALE,
+    SEQUENTIAL,
+    SERIES,
+    VERMILION,
+    axis_label,
+    bar_ticks,
+    freeze_layout,
+    new_figure,
+    save,
+    scale_axis,
+    short,
+    spans_decades,
+    with_unit,
+    words,
+    write_titles,
+)
+
+_OPEN_MARKS = MARKERS[1:]
+
+_LEAST_FRONT_SHARE = 0.4
+"""Share of an axis below which the front gets a panel of its own."""
+
+_LIMIT_REACH = 0.5
+"""A limit further from the designs than this share of their range is left to the panel that shows everything."""
+
+
+def draw_pareto(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Draw every pair of objectives, and the first three together, and return the files."""
+    axes = _axes_of(scene)
+    paths = []
+    for x, y in combinations(axes, 2):
+        figure = _draw(scene, x, y, None)
+        paths += save(figure, folder, f"pareto-{x}-{y}", formats)
+    if len(axes) > 2:
+        x, y, colour = axes[:3]
+        paths += save(_draw(scene, x, y, colour), folder, f"pareto-{x}-{y}-{colour}", formats)
+    return paths
+
+
+def _axes_of(scene: Scene) -> tuple[str, ...]:
+    """Return the metrics to draw: the objectives; beside a single one, the first metric that a constraint limits."""
+    if len(scene.objectives) > 1:
+        return scene.objectives
+    others = [metric for metric in scene.limits if metric not in scene.objectives]
+    return (*scene.objectives, *others[:1])
+
+
+def _draw(scene: Scene, x: str, y: str, colour: str | None) -> Figure:
+    """Draw one panel, or two where other things lie so far off that the front would shrink to a corner."""
+    crowded = min(_front_share(scene, column) for column in (x, y)) < _LEAST_FRONT_SHARE
+    figure = new_figure(7.2, 8.6 if crowded else 5.2)
+    panels = figure.subplots(2, height_ratios=(1.15, 1.0)) if crowded else [figure.subplots()]
+    labels = [
+        _fill_panel(figure, axes, scene, (x, y, colour), main=axes is panels[0], whole=axes is panels[-1])
+        for axes in panels
+    ]
+    count = f"{short(len(scene.front))} design{'s' if len(scene.front) != 1 else ''}"
+    kind = f"Pareto front, {count}" if scene.feasible else f"nothing feasible, nearest {count}"
+    write_titles(figure, panels[0], f"{scene.name}: {kind}", feasible=scene.feasible)
+    if crowded:
+        panels[1].set_title("the same beside other designs, baselines and limits", fontweight="normal", fontsize=9.0)
+    legend = figure.legend(*_entries(panels), loc="outside lower center", ncols=3)
+    freeze_layout(figure)
+    for axes, texts in zip(panels, labels, strict=True):
+        marks = np.array([[label.x, label.y] for label in texts] + _front_points(scene, x, y)).reshape(-1, 2)
+        boxes = [legend.get_window_extent(), *(text.get_window_extent() for text in axes.texts)]
+        place_labels(figure, axes, texts, marks=marks, keep_clear=[Bbox(box.get_points()) for box in boxes])
+    return figure
+
+
+def _fill_panel(
+    figure: Figure, axes: Axes, scene: Scene, columns: tuple[str, str, str | None], *, main: bool, whole: bool
+) -> list[Label]:
+    """Draw into one panel and return the labels that it wants.
+
+    Args:
+        figure: the figure, for a colour bar.
+        axes: the panel.
+        scene: what to draw.
+        columns: metrics of the two axes and of the colour.
+        main: whether the axes carry the meaning of their metrics.
+        whole: whether to show baselines, and limits however far away.
+    """
+    x, y, colour = columns
+    for which, column in (("x", x), ("y", y)):
+        _set_range(axes, which, scene.values(column) if whole else _front_values(scene, column))
+    for which, column in (("x", x), ("y", y)):
+        _shade_limits(axes, which, scene.limits.get(column, ()), text_at_end=y not in scene.maximised)
+    _draw_designs(figure, axes, scene, x, y, colour)
+    labels = _draw_picks(axes, scene, x, y)
+    if whole:
+        labels += _draw_baselines(axes, scene, x, y)
+    axes.set_xlabel(axis_label(x, scene.metrics) if main else with_unit(x, scene.metrics))
+    axes.set_ylabel(axis_label(y, scene.metrics, width=44) if main else with_unit(y, scene.metrics))
+    return labels
+
+
+def _entries(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
+    """Return the legend of all panels together, every entry once."""
+    found: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, text in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(text, handle)
+    return list(found.values()), list(found)
+
+
+def _front_values(scene: Scene, column: str) -> FloatArray:
+    """Return a column of the front and the picks alone, and of those limits that lie close to them."""
+    values = replace(scene, others=scene.others.iloc[:0], baselines={}, limits={}).values(column)
+    if not len(values):
+        return values
+    low, high = float(values.min()), float(values.max())
+    room = _LIMIT_REACH * (high - low)
+    close = [limit.value for limit in scene.limits.get(column, ()) if low - room <= limit.value <= high + room]
+    return np.concatenate([values, close])
+
+
+def _front_share(scene: Scene, column: str) -> float:
+    """Return how much of an axis that shows everything the designs would take."""
+    whole, part = scene.values(column), _front_values(scene, column)
+    if not len(part) or whole.min() == whole.max():
+        return 1.0
+    if spans_decades(whole):
+        whole, part = np.log(whole), np.log(part)
+    return float(np.ptp(part) / np.ptp(whole))
+
+
+def _front_points(scene: Scene, x: str, y: str) -> list[list[float]]:
+    points = scene.front[[x, y]].to_numpy(dtype=np.float64)
+    return [[float(a), float(b)] for a, b in points[np.isfinite(points).all(axis=1)]]
+
+
+def _set_range(axes: Axes, which: str, values: FloatArray) -> None:
+    """Set scale and range of one axis so that the values lie inside, with room at the sides."""
+    if not len(values):
+        return
+    logarithmic = spans_decades(values)
+    low, high = float(values.min()), float(values.max())
+    if logarithmic:
+        room = (high / low) ** 0.08
+        low, high = low / room, high * room
+    else:
+        room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+        low, high = low - room if low - room > 0 or low <= 0 else 0.0, high + room
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
+    scale_axis(axes, which, logarithmic=logarithmic)
+
+
+def _shade_limits(axes: Axes, which: str, limits: Sequence[Limit], *, text_at_end: bool) -> None:
+    """Shade what a constraint forbids, and write the limit along its line on that side."""
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    span, line = (axes.axvspan, axes.axvline) if which == "x" else (axes.axhspan, axes.axhline)
+    style: dict[str, Any] = {"color": "#8A3A00", "fontsize": LEAST_POINTS, "zorder": 3, "clip_on": True}
+    for limit in limits:
+        if not low <= limit.value <= high:
+            continue
+        above = limit.side == "max"
+        span(*sorted((limit.value, high if above else low)), facecolor="#F6E3DA", edgecolor="none", zorder=0)
+        line(limit.value, color=VERMILION, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+        at, ends = (0, 3 if above else -3), ("left", "right") if which == "x" else ("bottom", "top")
+        side = ends[0] if above else ends[1]
+        if which == "x":
+            place = (limit.value, 0.985 if text_at_end else 0.015)
+            axes.annotate(
+                limit.text, place, at[::-1], xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+                rotation=90, ha=side, va="top" if text_at_end else "bottom", **style,
+            )  # fmt: skip
+        else:
+            axes.annotate(
+                limit.text, (0.01, limit.value), at, xycoords=axes.get_yaxis_transform(),
+                textcoords="offset points", ha="left", va=side, **style,
+            )  # fmt: skip
+
+
+def _draw_designs(figure: Figure, axes: Axes, scene: Scene, x: str, y: str, colour: str | None) -> None:
+    if len(scene.others):
+        axes.scatter(
+            scene.others[x], scene.others[y], s=6, color=PALE, alpha=0.45, linewidths=0, zorder=2,
+            label="other feasible designs", rasterized=True,
+        )  # fmt: skip
+    name = "front" if scene.feasible else "nearest misses"
+    if colour is None:
+        edge = edge_of_pair(scene, x, y)
+        if scene.feasible and len(edge) > 1:
+            style = "steps-post" if x not in scene.maximised else "steps-pre"
+            axes.plot(edge[:, 0], edge[:, 1], color=BLUE, linewidth=1.0, drawstyle=style, zorder=4)
+        axes.scatter(scene.front[x], scene.front[y], s=16, color=BLUE, linewidths=0, zorder=5, label=name)
+        return
+    values = scene.front[colour].to_numpy(dtype=np.float64)
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    norm = LogNorm(low, high) if spans_decades(known) else Normalize(low, high)
+    dots = axes.scatter(
+        scene.front[x], scene.front[y], c=values, cmap=SEQUENTIAL, norm=norm, s=22, zorder=5, edgecolors=BLACK,
+        linewidths=0.3, label=name,
+    )  # fmt: skip
+    bar = figure.colorbar(dots, ax=axes, pad=0.02, fraction=0.06)
+    bar.set_label(with_unit(colour, scene.metrics))
+    bar_ticks(bar)
+
+
+def edge_of_pair(scene: Scene, x: str, y: str) -> FloatArray:
+    """Return the points of the front that no other beats in these two alone, from left to right."""
+    points = scene.front[[x, y]].to_numpy(dtype=np.float64)
+    points = points[np.isfinite(points).all(axis=1)]
+    signs = np.array([-1.0 if column in scene.maximised else 1.0 for column in (x, y)])
+    signed = points * signs
+    order = np.lexsort((signed[:, 1], signed[:, 0]))
+    best = np.minimum.accumulate(signed[order, 1])
+    kept = order[np.concatenate([[True], best[1:] < best[:-1]])] if len(order) else order
+    edge = points[kept]
+    return np.asarray(edge[np.argsort(edge[:, 0], kind="stable")])
+
+
+def _draw_baselines(axes: Axes, scene: Scene, x: str, y: str) -> list[Label]:
+    """Draw what the sweep compares with; one whose metric is not known stands at the end of the axis that is."""
+    labels = []
+    for place, (name, metrics) in enumerate(scene.baselines.items()):
+        at_x, at_y = metrics.get(x, np.nan), metrics.get(y, np.nan)
+        colour, mark = SERIES[1 + place % (len(SERIES) - 1)], _OPEN_MARKS[place % len(_OPEN_MARKS)]
+        missing = [column for column, value in ((x, at_x), (y, at_y)) if not np.isfinite(value)]
+        text = f"{name} ({' and '.join(map(words, missing))} n/a)" if missing else name
+        if missing == [x]:
+            at_x = _axis_end(axes, "x")
+            axes.axhline(at_y, color=colour, linewidth=0.8, linestyle=":", zorder=1)
+        elif missing == [y]:
+            at_y = _axis_end(axes, "y")
+            axes.axvline(at_x, color=colour, linewidth=0.8, linestyle=":", zorder=1)
+        if len(missing) < 2:
+            labels.append(Label(at_x, at_y, text, colour))
+        axes.scatter(
+            [at_x], [at_y], marker=mark, s=62, facecolors="white", edgecolors=colour, linewidths=1.8, zorder=7,
+            label=text,
+        )  # fmt: skip
+    return labels
+
+
+def _axis_end(axes: Axes, which: str) -> float:
+    """Return the value just inside the far end of an axis."""
+    inside = axes.transData.inverted().transform(axes.transAxes.transform((0.965, 0.955)))
+    return float(inside[0 if which == "x" else 1])
+
+
+def _draw_picks(axes: Axes, scene: Scene, x: str, y: str) -> list[Label]:
+    labels = []
+    for place, pick in enumerate(scene.picks):
+        at_x, at_y = pick.number(x), pick.number(y)
+        if not (np.isfinite(at_x) and np.isfinite(at_y)):
+            continue
+        axes.scatter(
+            [at_x], [at_y], s=90, facecolors="none", edgecolors=BLACK, linewidths=1.3, zorder=9,
+            label="picks" if place == 0 else None,
+        )  # fmt: skip
+        labels.append(Label(at_x, at_y, pick.text, BLACK))
+    return labels

@@ -1,0 +1,124 @@
+"""A run directory to the tables that the figures show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cost_models.quantities import Metric, metric_of
+from cost_models.table import Table, evenly
+from dse.analysis.explain import Explanation, explain_baseline, explain_designs
+from dse.evaluator import Evaluator
+from dse.render.plots.scene import Limit, Scene, ShownPick
+from dse.render.terminal.tables import number_text
+from dse.results.store import StoredRun
+from dse.sweep import ConstraintSpec, FixedSpec, Spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_OTHERS = 4000
+"""Other feasible designs that are drawn at most."""
+
+MOST_MISSES = 60
+"""Nearest misses that are drawn where nothing is feasible."""
+
+
+def scene_of(run: StoredRun) -> Scene:
+    """Return what the figures of a run show."""
+    spec = run.spec
+    designs = run.designs
+    feasible = run.found_feasible
+    objectives = tuple(objective.metric for objective in spec.objectives)
+    front = run.front if feasible else _nearest(designs, objectives)
+    others = designs[designs["feasible"].astype(bool) & ~designs["pareto"].astype(bool)]
+    return Scene(
+        name=run.name,
+        objectives=objectives,
+        maximised=frozenset(o.metric for o in spec.objectives if o.direction == "maximize"),
+        parameters=tuple(name for name, entries in spec.space.items() if _varies(entries)),
+        front=front,
+        feasible=feasible,
+        others=others.iloc[evenly(len(others), MOST_OTHERS)],
+        picks=_picks(run),
+        baselines=_baselines(run),
+        limits=_limits(spec, _baselines(run)),
+        metrics=spec.metrics,
+    )
+
+
+def explanations_of(run: StoredRun) -> tuple[dict[str, Explanation], dict[str, Explanation]]:
+    """Return the picks (once each, named by why they were picked) and the baselines of a run, explained."""
+    evaluator = Evaluator(run.spec)
+    designs = {int(pick["id"]): pick["design"] for pick in run.picks}
+    named = _names_by_id(run)
+    picks = {
+        ShownPick(names, {}).text: explain_designs(evaluator, Table.from_settings(designs[key]), name=", ".join(names))
+        for key, names in named.items()
+    }
+    return picks, {name: explain_baseline(evaluator, name) for name in run.spec.baselines}
+
+
+def _varies(entries: tuple[object, ...]) -> bool:
+    return len(entries) > 1 or not isinstance(entries[0], FixedSpec)
+
+
+def _nearest(designs: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame:
+    """Return the designs with the least violation among those whose objectives have values."""
+    known = np.isfinite(designs[list(objectives)].to_numpy(dtype=np.float64)).all(axis=1)
+    order = np.lexsort((designs["id"], designs["violation"]))
+    nearest: pd.DataFrame = designs.iloc[order[known[order]][:MOST_MISSES]]
+    return nearest
+
+
+def _names_by_id(run: StoredRun) -> dict[int, tuple[str, ...]]:
+    named: dict[int, tuple[str, ...]] = {}
+    for pick in run.picks:
+        named[int(pick["id"])] = (*named.get(int(pick["id"]), ()), str(pick["name"]))
+    return named
+
+
+def _picks(run: StoredRun) -> tuple[ShownPick, ...]:
+    values = {int(pick["id"]): {**pick["metrics"], **pick["design"]} for pick in run.picks}
+    return tuple(ShownPick(names, values[key]) for key, names in _names_by_id(run).items())
+
+
+def _baselines(run: StoredRun) -> dict[str, dict[str, float]]:
+    """Return the metrics of every baseline; missing ones are NaN."""
+    table = run.baselines
+    if table.empty:
+        return {}
+    metrics = [name for name in map(str, table) if name.rpartition(".")[2] in run.spec.metrics]
+    return {str(row["baseline"]): {name: float(row[name]) for name in metrics} for _, row in table.iterrows()}
+
+
+def _limits(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, list[Limit]]:
+    limits: dict[str, list[Limit]] = {}
+    for constraint in spec.constraints:
+        found = limits_of(constraint, spec.metrics, baselines)
+        if found:
+            limits.setdefault(constraint.metric, []).extend(found)
+    return limits
+
+
+def limits_of(
+    constraint: ConstraintSpec, metrics: Mapping[str, Metric], baselines: Mapping[str, Mapping[str, float]]
+) -> list[Limit]:
+    """Return the bounds of one constraint in the metric's unit; none where the baseline's value is missing."""
+    scale = 1.0
+    if constraint.relative_to:
+        scale = baselines.get(constraint.relative_to, {}).get(constraint.metric, np.nan)
+    low, high = constraint.min, constraint.max
+    if constraint.near is not None and constraint.within is not None:
+        low, high = constraint.near * (1 - constraint.within), constraint.near * (1 + constraint.within)
+    limits = []
+    for bound, side, sign in ((high, "max", "≤"), (low, "min", "≥")):
+        if bound is None or not np.isfinite(bound * scale):
+            continue
+        unit = metric_of(constraint.metric, metrics).unit
+        text = f"{sign} {number_text(bound * scale)} {unit}".rstrip()
+        text += f" ({number_text(bound)}x {constraint.relative_to})" if constraint.relative_to else ""
+        limits.append(Limit(bound * scale, "max" if side == "max" else "min", text))
+    return limits

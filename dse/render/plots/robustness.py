@@ -1,0 +1,152 @@
+"""Joint draws as figures: chances and intervals of the designs, and the inputs that move one of them (a tornado)."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from dse.render.plots.style import BLUE, GREY, ORANGE, PALE, VERMILION, new_figure, save, scale_axis, short, with_unit
+from dse.results.store import StoredRun
+from dse.uncertainty.files import FOLDER
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_BARS = 9
+"""Inputs of one metric that are drawn."""
+
+MOST_DESIGNS = 24
+"""Designs whose intervals are drawn."""
+
+
+def has_draws(run: StoredRun) -> bool:
+    """Return whether `dse robust` has left its tables in a run directory."""
+    return (run.path / FOLDER / "draws.json").is_file()
+
+
+def draw_robustness(run: StoredRun, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Draw the intervals of the designs and the tornado of the analysed one; return the files."""
+    import pandas as pd
+
+    tables = run.path / FOLDER
+    designs = pd.read_csv(tables / "designs.csv", keep_default_na=True)
+    inputs = pd.read_csv(tables / "inputs.csv")
+    record = json.loads((tables / "draws.json").read_text(encoding="utf-8"))
+    paths = _draw_intervals(run, designs, record, folder, formats)
+    return paths + _draw_tornado(run, inputs, record, folder, formats)
+
+
+def _draw_intervals(
+    run: StoredRun, designs: pd.DataFrame, record: dict[str, object], folder: Path, formats: Sequence[str]
+) -> list[Path]:
+    objectives = [one.metric for one in run.spec.objectives]
+    ranked = designs.sort_values(["p_meets_all", "nondominated_share"], ascending=False, kind="stable")
+    shown = ranked.head(MOST_DESIGNS)
+    shown = designs.loc[sorted({*shown.index, *designs.index[designs["picks"].notna()]})]
+    shown = shown.sort_values("p_meets_all", kind="stable")
+    height = 1.5 + 0.26 * len(shown)
+    figure = new_figure(3.2 + 2.6 * len(objectives), height)
+    chances, *rest = figure.subplots(1, 1 + len(objectives), sharey=True, squeeze=False)[0]
+    rows = np.arange(len(shown))
+    _draw_chances(chances, shown, rows)
+    for axes, metric in zip(rest, objectives, strict=True):
+        _draw_interval(axes, shown, rows, metric, run)
+    figure.suptitle(
+        f"{run.name}: {len(shown)} of {len(designs)} designs under {record['draws']} joint draws of the ranged figures",
+        x=0.01, ha="left", fontsize=10.0, fontweight="bold",
+    )  # fmt: skip
+    return save(figure, folder, "robust_intervals", formats)
+
+
+def _draw_chances(axes: Axes, shown: pd.DataFrame, rows: np.ndarray) -> None:
+    axes.barh(rows, 100 * shown["p_meets_all"], height=0.62, color=BLUE, label="meets every target")
+    axes.plot(
+        100 * shown["nondominated_share"], rows, linestyle="", marker="D", markersize=4, color=ORANGE,
+        markeredgecolor="black", markeredgewidth=0.5, clip_on=False, zorder=3, label="no other is better",
+    )  # fmt: skip
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("share of the draws [%]")
+    axes.set_yticks(rows, [_design_words(row) for _, row in shown.iterrows()])
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=1, borderaxespad=0.1)
+
+
+def _design_words(row: pd.Series) -> str:
+    picks = str(row["picks"]).split() if isinstance(row["picks"], str) else []
+    names = [name.removeprefix("best_").rpartition(".")[2] for name in picks]
+    kind = ", ".join(
+        "best " + n if p.startswith("best_") else n.replace("_", " ") for p, n in zip(picks, names, strict=True)
+    )
+    return f"{kind or ('front' if row['front'] else 'near miss')}  {row['id']}"
+
+
+def _draw_interval(axes: Axes, shown: pd.DataFrame, rows: np.ndarray, metric: str, run: StoredRun) -> None:
+    low, middle, high = (shown[f"{metric} {name}"].to_numpy(dtype=np.float64) for name in ("p10", "p50", "p90"))
+    axes.hlines(rows, low, high, color=PALE, linewidth=5)
+    axes.plot(middle, rows, linestyle="", marker="|", markersize=9, markeredgewidth=1.6, color=BLUE, label="P50")
+    axes.plot(shown[metric], rows, linestyle="", marker="x", markersize=5, color=GREY, label="typical figures")
+    known = np.concatenate([low, high])
+    known = known[np.isfinite(known)]
+    scale_axis(axes, "x", logarithmic=bool(len(known) and known.min() > 0 and known.max() > 8 * known.min()))
+    for constraint in run.spec.constraints:
+        if constraint.metric == metric and not constraint.relative_to:
+            for bound in (constraint.max, constraint.min):
+                if bound is not None:
+                    axes.axvline(bound, color=VERMILION, linewidth=1.2, linestyle="--", label=f"limit {short(bound)}")
+    axes.set_xlabel("\n".join(textwrap.wrap(with_unit(metric, run.spec.metrics), 30)))
+    axes.grid(visible=False, axis="y")
+    axes.plot([], [], color=PALE, linewidth=5, label="P10 to P90")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.1, columnspacing=0.9)
+
+
+def _draw_tornado(
+    run: StoredRun, inputs: pd.DataFrame, record: dict[str, object], folder: Path, formats: Sequence[str]
+) -> list[Path]:
+    metrics = list(dict.fromkeys(inputs["metric"])) if len(inputs) else []
+    if not metrics:
+        return []
+    counts = [min(MOST_BARS, int((inputs["metric"] == metric).sum())) for metric in metrics]
+    figure = new_figure(8.6, 1.1 + sum(0.75 + 0.24 * count for count in counts))
+    panels = figure.subplots(len(metrics), 1, squeeze=False, height_ratios=[2.2 + count for count in counts])[:, 0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        _draw_bars(axes, inputs[inputs["metric"] == metric].head(MOST_BARS), metric, run)
+    subject = record["inputs_of"]
+    assert isinstance(subject, dict)
+    figure.suptitle(
+        f"{run.name}: what moves {str(subject['pick']).replace('_', ' ')} (design {subject['id']}), one figure "
+        "at a time from the low to the high end of its range",
+        x=0.01, ha="left", fontsize=10.0, fontweight="bold",
+    )  # fmt: skip
+    return save(figure, folder, "robust_tornado", formats)
+
+
+def _draw_bars(axes: Axes, table: pd.DataFrame, metric: str, run: StoredRun) -> None:
+    typical = float(table["at_typical"].iloc[0])
+    rows = np.arange(len(table))[::-1]
+    low, high = (table[name].to_numpy(dtype=np.float64) for name in ("at_low", "at_high"))
+    axes.barh(rows, low - typical, left=typical, height=0.62, color=ORANGE, hatch="///", label="figure at its low")
+    axes.barh(rows, high - typical, left=typical, height=0.62, color=BLUE, label="figure at its high")
+    axes.axvline(typical, color="black", linewidth=0.8)
+    rights = np.maximum(typical, np.fmax(low, high))
+    for row, right, share in zip(rows, rights, table["variance_share"].to_numpy(dtype=np.float64), strict=True):
+        if np.isfinite(share) and share >= 0.005:
+            axes.annotate(
+                f"{100 * share:.0f} %", (right, row), (4, 0), textcoords="offset points", va="center", fontsize=8
+            )
+    words = zip(table["input"], table["confidence"], strict=True)
+    axes.set_yticks(rows, [f"{name}  ({confidence})" for name, confidence in words])
+    axes.margins(x=0.08)
+    scale_axis(axes, "x", logarithmic=False)
+    axes.set_title(
+        with_unit(metric, run.spec.metrics) + "  (beside the bars: share of the variance alone)",
+        fontsize=9,
+        fontweight="normal",
+    )
+    axes.grid(visible=False, axis="y")
+    axes.legend(loc="lower right", fontsize=8)

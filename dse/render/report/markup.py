@@ -1,0 +1,73 @@
+"""HTML of the parts of a report that need no script: lines, tables, definitions. Everything is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from dse.render.terminal.tables import TextTable
+
+
+def heading(text: str, level: int = 2) -> str:
+    """Return a heading."""
+    return f"<h{level}>{escape(text)}</h{level}>"
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """Return a paragraph, of a class where one is given."""
+    mark = f' class="{escape(kind)}"' if kind else ""
+    return f"<p{mark}>{escape(text)}</p>"
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """Return a list, "" where there are no lines."""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def table(shown: TextTable, *, with_title: bool = True) -> str:
+    """Return a table that scrolls sideways where it is too wide, its title as caption.
+
+    A region that scrolls must be reachable by keyboard, hence the tabindex and the name.
+    """
+    numeric = [shown.is_numeric(place) for place in range(len(shown.headings))]
+    head = "".join(
+        f'<th scope="col"{_class(number)}>{_lines(text)}</th>'
+        for text, number in zip(shown.headings, numeric, strict=True)
+    )
+    body = "".join(f"<tr>{_cells(row, numeric)}</tr>" for row in shown.rows)
+    caption = f"<caption>{escape(shown.title)}</caption>" if with_title and shown.title else ""
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(shown.title or "table")}">'
+        f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cells(row: Sequence[str], numeric: Sequence[bool]) -> str:
+    first, *rest = row
+    cells = "".join(f"<td{_class(number)}>{_lines(text)}</td>" for text, number in zip(rest, numeric[1:], strict=True))
+    return f'<th scope="row">{_lines(first)}</th>{cells}'
+
+
+def _class(numeric: bool) -> str:
+    return ' class="number"' if numeric else ""
+
+
+def _lines(text: str) -> str:
+    return "<br>".join(escape(line) for line in text.split("\n"))
+
+
+def definitions(entries: Mapping[str, str]) -> str:
+    """Return a list of names and what they stand for."""
+    parts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
+    return f"<dl>{parts}</dl>"
+
+
+def folded(title: str, inner: str) -> str:
+    """Return markup that opens on demand."""
+    return f"<details><summary>{escape(title)}</summary>{inner}</details>"
+
+
+def preformatted(text: str) -> str:
+    """Return text as it stands."""
+    return f'<pre tabindex="0">{escape(text)}</pre>'

@@ -1,0 +1,198 @@
+"""Puts a report together: one HTML file with its data, its scripts and plotly inside, and no way out to the network."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from html import escape
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from cost_models.quantities import describe
+from cost_models.table import evenly
+from dse.analysis.compare import baseline_words
+from dse.evaluator import Evaluator
+from dse.plain import plain
+from dse.render.plots.reading import scene_of
+from dse.render.report import sections, uncertainty
+from dse.render.report.breakdowns import breakdowns
+from dse.render.report.designs import (
+    MOST_POINTS,
+    missed,
+    page_columns,
+    page_metrics,
+    position_of,
+    shown_designs,
+    states,
+)
+from dse.render.report.packing import Packable, packed, packed_columns, rounded
+from dse.render.terminal.summary import asked, pick_words
+from dse.results.provenance import library_hash, package_versions, source_commit
+from dse.results.store import StoredRun, designs_of
+from dse.sweep.library_additions import library_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dse.uncertainty.files import RobustRun
+
+MOST_DETAILED = 4000
+"""Designs whose breakdown a report holds: of the front, or of the nearest misses where nothing is feasible."""
+
+DETAIL_BITS = 15
+"""Bits of the mantissa kept of a breakdown: 15 parts in a million."""
+
+_SCRIPTS = ("data.js", "charts.js", "explorer.js", "design.js", "main.js")
+_PLACE = re.compile(r"\{\{([a-z_]+)\}\}")
+
+
+def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
+    """Return the report of a run as one HTML page.
+
+    Args:
+        run: the run; at least one design must have been evaluated.
+        points: designs that are shown at most.
+    """
+    evaluator = Evaluator(run.spec)
+    drawn = uncertainty.drawn_picks(run)
+    data, blobs = _data(run, evaluator, shown_designs(run, points), drawn)
+    comparison = sections.comparison_section(run, evaluator)
+    library = evaluator.technology.library
+    figures = [(path, library.figures[path]) for path in sorted(evaluator.technology.reads)]
+    return fill_template(
+        _template("page.html"),
+        {
+            "title": escape(f"{run.name}: design-space exploration"),
+            "name": escape(run.name),
+            "verdict": escape(_verdict(run)),
+            "style": _template("page.css"),
+            "head": sections.head_section(run),
+            "picks": sections.picks_section(run),
+            "binding": sections.binding_section(run),
+            "comparison": comparison,
+            "figures": ("" if drawn is None else uncertainty.uncertainty_section(run, drawn))
+            + sections.figures_section(figures, library.sources),
+            "provenance": sections.provenance_section(run),
+            "data": script_json(data),
+            "designs": blobs["designs"],
+            "details": blobs["details"],
+            "plotly": packed(_plotly().encode("utf-8")),
+            "script": "\n".join(_template(name) for name in _SCRIPTS),
+        },
+    )
+
+
+def _template(name: str) -> str:
+    return resources.files("dse.render.report").joinpath("template", name).read_text(encoding="utf-8")
+
+
+def fill_template(template: str, parts: Mapping[str, str]) -> str:
+    """Return the template with every ``{{name}}`` replaced, each once and none within what was put in."""
+    return _PLACE.sub(lambda match: parts[match[1]], template)
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def script_json(data: object) -> str:
+    """Return JSON that can stand in a script element: no ``<`` ends it, NaN and infinity are null."""
+    return json.dumps(plain(data), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _verdict(run: StoredRun) -> str:
+    counts = run.manifest["counts"]
+    if not counts["feasible"]:
+        return f"No design of {counts['evaluated']:,} meets every constraint. Shown are those that miss by least."
+    return (
+        f"{counts['feasible']:,} of {counts['evaluated']:,} designs meet every constraint; "
+        f"{counts['front']:,} of them are not beaten in every objective at once."
+    )
+
+
+def _data(
+    run: StoredRun, evaluator: Evaluator, table: pd.DataFrame, drawn: RobustRun | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what the scripts need, and the packed columns."""
+    columns = page_columns(run.spec, table)
+    labels, bits = missed(table)
+    ids = table["id"].to_numpy().astype("uint32")
+    blocks: list[Packable] = [ids, states(table), bits, *(column.values for column in columns)]
+    details, packed_details = _details(run, evaluator, table)
+    data = {
+        "name": run.name,
+        "run": str(run.path),
+        "counts": {**run.manifest["counts"], "shown": len(table)},
+        "asked": asked(run.spec),
+        "columns": [column.described() for column in columns],
+        "conditions": labels,
+        "details": details,
+        "shared": sections.shared_settings(run),
+        "stale": is_stale(run),
+        "uncertainty": None if drawn is None else uncertainty.for_page(drawn, table),
+        **_marks(run, table),
+    }
+    return data, {"designs": packed_columns(blocks), "details": packed_details}
+
+
+def is_stale(run: StoredRun) -> bool:
+    """Return whether the library or the program is another than that of the run."""
+    then = run.manifest["packages"].get("llm-chip-dse"), run.manifest.get("commit"), run.manifest["library_sha256"]
+    return then != (package_versions().get("llm-chip-dse"), source_commit(), library_hash(library_of(run.spec.library)))
+
+
+def _details(run: StoredRun, evaluator: Evaluator, table: pd.DataFrame) -> tuple[dict[str, Any], str]:
+    """Return which designs have a breakdown and its paths, and the packed numbers, path after path."""
+    wanted = table["pareto"] if run.found_feasible else ~table["feasible"].astype(bool)
+    order = table[wanted.astype(bool)].sort_values(["violation", "id"])
+    picked = table["id"].isin([int(pick["id"]) for pick in run.picks])
+    kept = table.loc[sorted({*table.index[picked], *_evenly_spread(order.index, run.found_feasible)})]
+    found = breakdowns(evaluator, designs_of(run.spec, kept))
+    described = {"rows": [int(place) for place in kept.index], "paths": [list(path) for path in found]}
+    return described, packed_columns([rounded(values, DETAIL_BITS) for values in found.values()])
+
+
+def _evenly_spread(index: Any, feasible: bool) -> list[int]:
+    """Return at most `MOST_DETAILED` of an index: spread over a front, the first of the nearest misses."""
+    if not feasible:
+        return [int(place) for place in index[:200]]
+    return [int(place) for place in index[evenly(len(index), MOST_DETAILED)]]
+
+
+def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
+    """Return what stands out among the designs: objectives, limits, picks, baselines."""
+    scene = scene_of(run)
+    spec = run.spec
+    shown = page_metrics(spec)
+    names: dict[int, list[str]] = {}
+    for pick in run.picks:
+        names.setdefault(int(pick["id"]), []).append(pick_words(str(pick["name"]), spec))
+    return {
+        "objectives": [{"metric": one.metric, "direction": one.direction} for one in spec.objectives],
+        "limits": [
+            {"metric": metric, "value": limit.value, "side": limit.side, "text": limit.text}
+            for metric, limits in scene.limits.items()
+            for limit in limits
+        ],
+        "picks": [
+            {"row": place, "names": ", ".join(words)}
+            for place, words in zip(position_of(table, list(names)), names.values(), strict=True)
+        ],
+        "baselines": [
+            {
+                "name": name,
+                "words": baseline_words(spec.baselines[name]),
+                "values": {metric: values.get(metric, math.nan) for metric in shown},
+            }
+            for name, values in scene.baselines.items()
+        ],
+        "units": {name: describe(name, spec.metrics).unit for name in shown},
+        "floorplan": {
+            path: library_of(spec.library).figures[f"floorplan.{path}"].typ
+            for path in ("aspect_ratio", "usable_edge_share")
+        },
+    }

@@ -1,0 +1,136 @@
+"""The sections of a report that are words and tables: what was asked and found, what binds, comparison, provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cost_models.library import Figure, Source
+from dse.analysis.compare import compare
+from dse.errors import RunError
+from dse.evaluator import Evaluator
+from dse.render.report import markup
+from dse.render.terminal.comparison import comparison_table, overhead_lines, what_they_are
+from dse.render.terminal.robustness import confidence_lines
+from dse.render.terminal.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
+from dse.render.terminal.tables import TextTable, number_text
+from dse.results.rows import MARGIN_PREFIX
+from dse.results.store import StoredRun
+
+MOST_FIGURES = 25
+"""Figures of the library that are listed by what they move."""
+
+
+def head_section(run: StoredRun) -> str:
+    """Return what was asked and what was found."""
+    return (
+        '<div class="two">'
+        f"<div>{markup.heading('What was asked')}{markup.bullets(asked(run.spec))}</div>"
+        f"<div>{markup.heading('What was found')}{markup.bullets(found(run))}{_confidence(run)}</div></div>"
+    )
+
+
+def _confidence(run: StoredRun) -> str:
+    lines = confidence_lines(run)
+    return f"{markup.heading('Rests on figures of low confidence')}{markup.bullets(lines)}" if lines else ""
+
+
+def picks_section(run: StoredRun) -> str:
+    """Return the picks, and the nearest misses where nothing is feasible."""
+    parts = [markup.table(picks_table(run))] if run.picks else []
+    if not run.found_feasible and run.manifest["counts"]["evaluated"]:
+        parts.append(markup.table(misses_table(run)))
+    return "".join(parts)
+
+
+def binding_section(run: StoredRun) -> str:
+    """Return which constraints bind, and which values of the axes survive them."""
+    words = (
+        "A margin is relative to its bound: +10 % is met with a tenth to spare, -10 % is missed by a tenth. "
+        "'Only this one' counts designs that meet everything else."
+    )
+    return markup.paragraph(words) + markup.table(constraints_table(run)) + markup.table(axes_table(run))
+
+
+def comparison_section(run: StoredRun, evaluator: Evaluator) -> str:
+    """Return the picks beside the baselines, a table per workload."""
+    chosen = {int(pick["id"]): pick for pick in reversed(run.picks)}
+    designs = {str(pick["name"]): pick["design"] for pick in reversed(chosen.values())}
+    if not designs and not run.spec.baselines:
+        return markup.paragraph("There is nothing to compare.")
+    comparisons = compare(evaluator, designs)
+    parts = [markup.table(comparison_table(one, with_ratios=True)) for one in comparisons]
+    overheads = [line for one in comparisons for line in overhead_lines(one)]
+    if overheads:
+        parts.append(markup.folded("How far the baselines are from their own bounds", markup.bullets(overheads)))
+    if comparisons:
+        parts.append(markup.folded("What is compared", markup.bullets(what_they_are(comparisons[0]))))
+    return "".join(parts)
+
+
+def figures_section(figures: Sequence[tuple[str, Figure]], sources: Mapping[str, Source]) -> str:
+    """Return every figure of the library that the picks depend on, with range, year, confidence and sources."""
+    rows = tuple(
+        (
+            path,
+            figure.unit,
+            number_text(figure.typ),
+            _range_text(figure),
+            str(figure.year or ""),
+            figure.confidence,
+            "; ".join(dict.fromkeys(sources[key].title for key in figure.sources)),
+        )
+        for path, figure in figures
+    )
+    headings = ("figure", "unit", "typical", "low to high", "year", "confidence", "sources")
+    counts = {level: sum(figure.confidence == level for _, figure in figures) for level in ("high", "medium", "low")}
+    summary = ", ".join(f"{count} of {level} confidence" for level, count in counts.items())
+    listed = markup.table(TextTable("Figures of the library", headings, rows, names=len(headings)), with_title=False)
+    return markup.paragraph(f"The designs shown depend on {len(rows)} figures of the library: {summary}.") + (
+        markup.folded("All of them, with sources", listed)
+    )
+
+
+def _range_text(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{number_text(figure.low)} to {number_text(figure.high)}"
+
+
+def provenance_section(run: StoredRun) -> str:
+    """Return where the run comes from: sweep, seed, versions, hashes, commit."""
+    manifest = run.manifest
+    entries = {
+        "run": str(run.path),
+        "started": str(manifest["started"]),
+        "finished": str(manifest.get("finished", "")),
+        "sampler": f"{manifest['sampler']}, seed {manifest['seed']}",
+        "sweep (SHA-256)": str(manifest["spec_sha256"]),
+        "library (SHA-256)": str(manifest["library_sha256"]),
+        "commit": str(manifest.get("commit") or "not run from a checkout"),
+        "python": str(manifest["python"]),
+        "packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),
+    }
+    return (
+        markup.definitions(entries)
+        + markup.folded("The sweep file as it was written", markup.preformatted(_text_of(run, "sweep.yaml")))
+        + markup.folded(
+            "The sweep with every default, and the figures read", markup.preformatted(_text_of(run, "resolved.yaml"))
+        )
+    )
+
+
+def _text_of(run: StoredRun, name: str) -> str:
+    file = run.path / name
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{file}: cannot be read: {error.strerror or error}") from error
+
+
+def shared_settings(run: StoredRun) -> dict[str, Any]:
+    """Return what every design of the run shares, defaults included."""
+    picks = run.picks
+    settings = dict(picks[0]["design"]) if picks else {}
+    varied = {name for name in map(str, run.designs) if not name.startswith(MARGIN_PREFIX)}
+    return {name: value for name, value in settings.items() if name not in varied}

@@ -1,0 +1,155 @@
+"""The terminal: tables, lines and the progress bar. The only room that knows rich."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.table import Column
+from rich.text import Text
+
+from dse.render.terminal.layout import folded, table_lines
+from dse.render.terminal.tables import Lines, Part, TextTable, number_text, percent_text
+
+if TYPE_CHECKING:
+    from dse.results.outcome import Progress
+
+WIDTH = 118
+"""Columns of the output where it does not go to a terminal and ``COLUMNS`` does not say."""
+
+
+class ProgressSink(Protocol):
+    """What is told how a run goes."""
+
+    def __call__(self, progress: Progress, /) -> None:
+        """Take note of the progress."""
+
+
+def console() -> Console:
+    """Return the console of standard output: plain, and `WIDTH` wide, where that is not a terminal."""
+    said = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return Console(width=None if said else WIDTH, highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+
+def print_table(out: Console, table: TextTable) -> None:
+    """Print a table, in blocks or as records where the terminal is too narrow for it."""
+    if table.title:
+        print_heading(out, table.title)
+    heads, bodies = table_lines(table, out.width)
+    for place, body in enumerate(bodies):
+        if place:
+            out.print()
+        for line in heads[place] if heads else ():
+            _print_line(out, line, "bold")
+        for line in body:
+            _print_line(out, line)
+    out.print()
+
+
+def _print_line(out: Console, line: str, style: str = "") -> None:
+    """Print a line as it is: what is laid out is not folded again."""
+    out.print(Text(line, style=style), soft_wrap=True)
+
+
+def print_parts(out: Console, parts: Iterable[Part]) -> None:
+    """Print tables, lines and text, one after the other."""
+    for part in parts:
+        match part:
+            case TextTable():
+                print_table(out, part)
+            case Lines():
+                print_lines(out, list(part.lines), heading=part.heading)
+            case _:
+                out.file.write(f"{part}\n")
+
+
+def print_heading(out: Console, text: str) -> None:
+    """Print the heading of a section."""
+    for line in folded(text, out.width):
+        _print_line(out, line, "bold cyan")
+
+
+def print_lines(out: Console, lines: list[str], *, heading: str = "") -> None:
+    """Print lines of text, indented under a heading where there is one; nothing where there are none."""
+    if not lines:
+        return
+    if heading:
+        print_heading(out, heading)
+    indent = "  " if heading else ""
+    for line in lines:
+        first, *rest = folded(line, out.width - len(indent) - 2)
+        for place, part in enumerate((first, *rest)):
+            _print_line(out, f"{indent}{'  ' if place else ''}{part}")
+    out.print()
+
+
+@contextmanager
+def progress_display(*, quiet: bool, every_s: float = 10.0) -> Iterator[ProgressSink]:
+    """Show the progress of a run on standard error: a bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        quiet: show nothing.
+        every_s: seconds between two lines where no bar can be drawn.
+    """
+    if quiet:
+        yield lambda progress: None
+    elif sys.stderr.isatty():
+        with _bar() as sink:
+            yield sink
+    else:
+        yield _Lines(every_s)
+
+
+class _Lines:
+    """Prints a line every so many seconds."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s, self._last = every_s, time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        if time.monotonic() - self._last >= self._every_s:
+            self._last = time.monotonic()
+            planned = f" of {number_text(progress.planned)}" if progress.planned else ""
+            print(f"{number_text(progress.evaluated)}{planned} designs, {_state(progress)}", file=sys.stderr)
+
+
+def _state(progress: Progress) -> str:
+    rate = progress.evaluated / progress.seconds if progress.seconds else 0.0
+    volume = f", hypervolume {progress.hypervolume:.4g}" if progress.hypervolume == progress.hypervolume else ""
+    feasible = percent_text(progress.feasible / progress.evaluated if progress.evaluated else 0.0)
+    return f"{number_text(rate, 3)} designs/s, {feasible} % feasible, front {number_text(progress.front)}{volume}"
+
+
+@contextmanager
+def _bar() -> Iterator[ProgressSink]:
+    from rich import progress as bars
+
+    # On a narrow terminal the state gives way, not the bar or the time.
+    columns = (
+        bars.BarColumn(bar_width=16, table_column=Column(min_width=16)),
+        bars.TaskProgressColumn(table_column=Column(min_width=4)),
+        bars.TimeRemainingColumn(table_column=Column(min_width=7)),
+        bars.TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("designs", total=None, state="")
+        yield lambda now: bar.update(task, total=now.planned, completed=now.evaluated, state=_state(now))
+
+
+@contextmanager
+def counted_display(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on standard error how many of how many are done: a bar on a terminal, nothing elsewhere."""
+    from rich import progress as bars
+
+    if not sys.stderr.isatty():
+        yield lambda done, planned: None
+        return
+    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(bar_width=24), bars.MofNCompleteColumn())
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, planned: bar.update(task, total=planned, completed=done)

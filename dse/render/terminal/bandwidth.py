@@ -1,0 +1,31 @@
+"""The most bandwidth of one die as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dse.analysis.require.bandwidth_limit import DieBandwidth
+from dse.render.terminal.tables import Lines, Part, TextTable, number_text, percent_text
+
+_HEADINGS = (
+    "memory", "die\nmm²", "units", "bound by", "peak\nGB/s", "P10\nGB/s", "P90\nGB/s", "delivered\nGB/s",
+    "PHYs\n% of die",
+)  # fmt: skip
+
+
+def bandwidth_parts(rows: Sequence[DieBandwidth]) -> list[Part]:
+    """Return the most bandwidth per grade and die area, and how to read it."""
+    cells = tuple(
+        (
+            row.grade if place == 0 or rows[place - 1].grade != row.grade else "", number_text(row.die_mm2),
+            number_text(row.units), row.binds, number_text(row.peak_gbps), number_text(row.low_gbps),
+            number_text(row.high_gbps), number_text(row.delivered_gbps), percent_text(row.interface_share),
+        )
+        for place, row in enumerate(rows)
+    )  # fmt: skip
+    notes = [
+        "units: LPDDR channels of 16 bit, GDDR packages of 32 bit, HBM stacks; P10 and P90 over joint draws",
+        "sides: whole PHYs along the die's edge; package: balls; interposer: room beside the die",
+        "edge and balls are assumptions of low confidence: dse library figure floorplan, dse library figure package",
+    ]
+    return [TextTable("The most memory bandwidth that one die can have", _HEADINGS, cells), Lines(notes)]

@@ -1,0 +1,99 @@
+"""Comparisons as tables and lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dse.analysis.compare import MEASURES, Comparison, Entry, Measure
+from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow, number_text, percent_text, ratio_text
+
+
+def comparison_parts(comparisons: Sequence[Comparison], *, short: bool = False) -> list[Part]:
+    """Return the tables of comparisons, their ratios, and what the baselines lose to overhead.
+
+    Args:
+        comparisons: one per workload.
+        short: one table per workload, with the ratios in brackets.
+    """
+    parts: list[Part] = []
+    for comparison in comparisons:
+        parts.append(comparison_table(comparison, with_ratios=short))
+        if not short and (ratios := ratio_table(comparison)) is not None:
+            parts.append(ratios)
+    if comparisons:
+        parts.append(Lines(what_they_are(comparisons[0]), "What is compared"))
+    overhead = [line for comparison in comparisons for line in overhead_lines(comparison)]
+    return [*parts, Lines(overhead, "Overhead of the baselines")]
+
+
+def comparison_rows(comparisons: Sequence[Comparison]) -> Rows:
+    """Return comparisons as a sheet: a row per workload and side, ratios behind the values."""
+    ratios = [measure.name for measure in MEASURES if measure.in_ratio]
+    headings = [measure.name if measure.unit != "%" else f"{measure.name} [1]" for measure in MEASURES]
+    rows = [
+        [
+            comparison.workload,
+            entry.name,
+            entry.kind,
+            entry.what,
+            *(entry.values[measure.name] for measure in MEASURES),
+            *(entry.ratios.get(name, math.nan) for name in ratios),
+        ]
+        for comparison in comparisons
+        for entry in comparison.entries
+    ]
+    reference = comparisons[0].reference if comparisons else None
+    return ["workload", "name", "kind", "what", *headings, *(f"{name} over {reference}" for name in ratios)], rows
+
+
+def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> TextTable:
+    """Return designs and baselines on one workload: a column each, a row per measure.
+
+    Args:
+        comparison: what is compared.
+        with_ratios: whether ratios to the first baseline stand behind the values.
+    """
+    rows = tuple(
+        (measure.words, measure.unit, *(_compared(entry, measure, with_ratios) for entry in comparison.entries))
+        for measure in MEASURES
+    )
+    title = f"{comparison.workload}: designs and baselines, all chips together"
+    if with_ratios and comparison.reference is not None:
+        title += f" (in brackets: over that of {comparison.reference})"
+    return TextTable(title, ("", "unit", *map(narrow, (entry.name for entry in comparison.entries))), rows, names=2)
+
+
+def _compared(entry: Entry, measure: Measure, with_ratio: bool) -> str:
+    value, ratio = entry.values[measure.name], entry.ratios.get(measure.name, math.nan)
+    text = percent_text(value) if measure.unit == "%" else number_text(value)
+    return f"{text} ({ratio_text(ratio)})" if with_ratio and not math.isnan(ratio) and ratio != 1 else text
+
+
+def ratio_table(comparison: Comparison) -> TextTable | None:
+    """Return values as ratios to those of the first baseline; None where there is none, or it runs nothing."""
+    others = [entry for entry in comparison.entries if entry.name != comparison.reference]
+    if all(math.isnan(ratio) for entry in others for ratio in entry.ratios.values()):
+        return None
+    rows = tuple(
+        (measure.words, *(ratio_text(entry.ratios[measure.name]) for entry in others))
+        for measure in MEASURES
+        if measure.in_ratio
+    )
+    names = map(narrow, (entry.name for entry in others))
+    return TextTable(f"{comparison.workload}: value over that of {comparison.reference}", ("", *names), rows)
+
+
+def what_they_are(comparison: Comparison) -> list[str]:
+    """Return one line per entry that says what it is, and what overhead the baselines carry."""
+    return [f"{entry.name}: {entry.what}" for entry in comparison.entries]
+
+
+def overhead_lines(comparison: Comparison) -> list[str]:
+    """Return for every baseline the share of its decode step that is not explained by bandwidth and arithmetic."""
+    return [
+        f"{comparison.workload}, {entry.name}: {percent_text(entry.values['overhead_share'])} % of the decode step is "
+        "overhead over its bandwidth and arithmetic bound"
+        for entry in comparison.entries
+        if entry.kind == "baseline" and entry.values["overhead_share"] == entry.values["overhead_share"]
+    ]

@@ -1,0 +1,68 @@
+"""What formats store of a tensor, as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.weights.lanes import block_correlation
+from dse.render.terminal.tables import Lines, Part, TextTable, number_text
+from dse.weight_codes.codecs import Compressed
+
+
+def compression_parts(found: Sequence[Compressed], weights: NDArray[Any], name: str, block: int) -> list[Part]:
+    """Return what is known of a tensor, and what every format stores of it.
+
+    Args:
+        found: one record per format.
+        weights: the tensor before pruning.
+        name: what it is called.
+        block: weights of a block whose zeros are correlated.
+    """
+    notes = [
+        "stored, scales, entropy: bits per weight; share: entropy over stored, scales apart in both",
+        "XOR hit: survivors that the XOR code reproduces before corrections",
+        "error: of the weights, by pruning and rounding; every format gave every code back",
+    ]
+    heading = f"{name}, {' x '.join(map(str, weights.shape))}"
+    return [Lines(tensor_lines(weights, block), heading), codes_table(found), Lines(notes)]
+
+
+def tensor_lines(weights: NDArray[Any], block: int) -> list[str]:
+    """Return how many weights are zero and how their places hang together."""
+    survivors = np.asarray(weights != 0).reshape(-1)
+    share = 1 - float(survivors.mean())
+    lines = [f"{share:.2%} of the weights are 0 before pruning"]
+    blocks = survivors[: len(survivors) // block * block].reshape(-1, block).sum(axis=1)
+    if 0 < share < 1 and len(blocks) > 1 and block > 1 and 0 < blocks.mean() < block:
+        rho = block_correlation(blocks, block)
+        lines.append(f"correlation of survivors in blocks of {block}: {number_text(round(rho, 4), 3)}")
+    return lines
+
+
+def codes_table(found: Sequence[Compressed]) -> TextTable:
+    """Return what every format stores, a row each."""
+    headings = (
+        "format", "zeros\n%", "stored\nbit", "scales\nbit", "entropy\nbit", "share\n%", "XOR hit\n%", "error\n%",
+        "write\ns", "read\ns",
+    )  # fmt: skip
+    rows = tuple(
+        (
+            one.format,
+            f"{100 * one.sparsity:.2f}",
+            f"{one.stored_bits:.4f}",
+            f"{one.scale_bits:.4f}",
+            f"{one.entropy_bound:.4f}",
+            f"{100 * one.efficiency:.1f}",
+            "-" if math.isnan(one.encoding_efficiency) else f"{100 * one.encoding_efficiency:.2f}",
+            number_text(100 * one.relative_error, 3),
+            number_text(one.encode_s, 2),
+            number_text(one.decode_s, 2),
+        )
+        for one in found
+    )
+    return TextTable("", headings, rows)

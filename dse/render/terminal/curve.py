@@ -1,0 +1,50 @@
+"""Throughput against speed per user as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dse.analysis.explain.curve import COLUMNS, Curve
+from dse.render.terminal.tables import Rows, TextTable, number_text
+
+
+def curve_rows(curves: Sequence[Curve]) -> Rows:
+    """Return every point of every curve as a sheet."""
+    return ("machine", "workload", "batch", "user_tokens_per_s", *COLUMNS, "within_limits"), [
+        (
+            curve.name,
+            curve.workload,
+            point.batch,
+            point.user_tokens_per_s,
+            *(point.metrics[name] for name in COLUMNS),
+            point.within_limits,
+        )
+        for curve in curves
+        for point in curve.points
+    ]
+
+
+def curve_table(curve: Curve) -> TextTable:
+    """Return a curve at every power of two and at its largest batch within limits."""
+    shown = [p for p in curve.points if p.batch & (p.batch - 1) == 0 or p.batch == curve.max_batch]
+    rows = tuple(
+        (
+            str(point.batch),
+            number_text(point.user_tokens_per_s),
+            *(number_text(point.metrics[name]) for name in COLUMNS),
+            "yes" if point.within_limits else "no",
+        )
+        for point in shown
+    )
+    limits = [
+        f"{words} <= {number_text(limit)} ms"
+        for words, limit in (("TTFT", curve.ttft_limit_ms), ("TPOT", curve.tpot_limit_ms))
+        if limit is not None
+    ]
+    promise = f"; largest batch on the curve with {', '.join(limits)}: {curve.max_batch}" if limits else ""
+    title = f"{curve.name} on {curve.workload}: throughput against speed per user{promise}"
+    headings = (
+        "batch", "per user\ntoken/s", "step\nms", "decode\ntoken/s", "end to end\ntoken/s", "TTFT\nms", "decode\nW",
+        "token/J", "within",
+    )  # fmt: skip
+    return TextTable(title, headings, rows)

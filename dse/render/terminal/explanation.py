@@ -1,0 +1,199 @@
+"""An explanation as tables for the terminal, 100 columns wide at most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from cost_models.quantities import Metric, describe
+from dse.analysis.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
+from dse.render.terminal.tables import Lines, Part, Rows, TextTable, number_text, percent_text
+
+_UNITS = {"mm2": "mm²", "w": "W", "usd": "USD", "mm": "mm", "gib": "GiB", "ms": "ms", "j": "J"}
+_PER_MM2 = "_w_per_mm2"
+_BLOCK_TITLES = {
+    "area_mm2": "Area of the die",
+    "tdp_w": "Design power",
+    "cost_usd": "Cost of one board, without NRE",
+    "edge_mm": "Edge of the die that interfaces take",
+}
+
+
+def explanation_parts(explanation: Explanation) -> list[Part]:
+    """Return an explanation: settings, every workload, the blocks of every total, limits and margins."""
+    parts: list[Part] = [Lines(_settings(explanation), explanation.name)]
+    for workload, table in explanation.workloads.items():
+        parts.append(Lines(_workload_lines(table), f"{workload}: {table.settings['model']}"))
+        for phase, one in (("decode step", table.decode), ("prefill", table.prefill)):
+            parts.append(operator_table(f"{workload}, {phase}: {number_text(one.ms)} ms", one))
+        parts += [spent_table(table), energy_table(table), memory_table(table)]
+        parts.append(metric_table(table.metrics, explanation.described, f"Metrics of {workload}"))
+    parts += [block_table(total, blocks) for total, blocks in explanation.blocks.items() if len(blocks) > 1]
+    if explanation.limits:
+        parts.append(limit_table(explanation))
+    of_design = metric_table(explanation.metrics, explanation.described, "Metrics of the design")
+    return [*parts, margin_table(explanation), of_design]
+
+
+def operator_rows(explanation: Explanation) -> Rows:
+    """Return the time of every operator of every workload, in decode and prefill, as a sheet."""
+    headings = ("workload", "pass", "operator", "times", "ms", "share", "bound", "bytes_moved", "macs", "ops_per_byte")
+    return headings, [
+        (name, phase, row.name, row.times, row.ms, row.share, row.bound, row.bytes_moved, row.macs, row.ops_per_byte)
+        for name, workload in explanation.workloads.items()
+        for phase, table in (("decode", workload.decode), ("prefill", workload.prefill))
+        for row in table.operators
+    ]
+
+
+def _settings(explanation: Explanation) -> list[str]:
+    """Return the parameters in lines of at most 96 letters."""
+    given = {
+        name: value if isinstance(value, str) else number_text(value)
+        for name, value in explanation.settings.items()
+        if value is not None and not (isinstance(value, float) and math.isnan(value))
+    }
+    words = [f"{name} {text} {describe(name, explanation.described).unit}".rstrip() for name, text in given.items()]
+    lines = [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) > 94:
+            lines.append("")
+        lines[-1] += f", {word}" if lines[-1] else word
+    return lines
+
+
+def _workload_lines(table: WorkloadTable) -> list[str]:
+    settings = {key: number_text(value) if isinstance(value, float) else value for key, value in table.settings.items()}
+    experts = f", experts {settings['expert_bits']}" if "expert_bits" in settings else ""
+    lines = [
+        f"batch {settings['batch']}, {settings['prompt_tokens']} tokens in, {settings['output_tokens']} out, "
+        f"{settings['chips']} chip(s), {settings['parallelism']} parallel",
+        f"bits: weights {settings['weight_bits']}{experts}, head {settings['head_bits']}, "
+        f"KV cache {settings['kv_bits']}, activations {settings['activation_bits']}",
+        f"bound of the decode step {number_text(table.decode.bound_ms)} ms, "
+        f"{percent_text(table.decode.overhead_share)} % of the step above it; "
+        f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_share)} %",
+    ]
+    if not table.fits:
+        lines.insert(0, "DOES NOT FIT: times and energy are those of chips with enough memory")
+    return lines
+
+
+def operator_table(title: str, table: PassTable) -> TextTable:
+    """Return one row per operator, what lies outside them, and the total."""
+    headings = ("operator", "times", "ms", "share\n%", "bound by", "MB", "GMAC", "op/byte", "% of\nroofline")
+    rows = [_operator_cells(row) for row in table.operators]
+    moved = sum(row.bytes_moved for row in table.operators)
+    macs = sum(row.macs for row in table.operators)
+    rows.append(
+        (
+            "total", "", number_text(table.ms), "100", "", number_text(moved / 1e6), number_text(macs / 1e9),
+            number_text(2 * macs / moved if moved else math.nan), percent_text(table.bound_ms / table.ms),
+        )
+    )  # fmt: skip
+    return TextTable(title, headings, tuple(rows))
+
+
+def _operator_cells(row: OperatorRow) -> tuple[str, ...]:
+    if row.name == OUTSIDE:
+        return ("host and hand-over", "", number_text(row.ms), percent_text(row.share), "", "", "", "", "")
+    return (
+        row.name, number_text(row.times), number_text(row.ms), percent_text(row.share), row.bound,
+        number_text(row.bytes_moved / 1e6), number_text(row.macs / 1e9), number_text(row.ops_per_byte),
+        percent_text(row.roofline_share),
+    )  # fmt: skip
+
+
+def spent_table(table: WorkloadTable) -> TextTable:
+    """Return the time of both passes by what was waited for."""
+    rows = [
+        (
+            _people(cause), number_text(decode), percent_text(decode / table.decode.ms),
+            number_text(prefill), percent_text(prefill / table.prefill.ms),
+        )
+        for cause, decode, prefill in _paired(table.decode.spent_ms, table.prefill.spent_ms)
+    ]  # fmt: skip
+    total = ("total", number_text(table.decode.ms), "100", number_text(table.prefill.ms), "100")
+    return TextTable("Time by what it waits for", ("", "decode\nms", "%", "prefill\nms", "%"), (*rows, total))
+
+
+def energy_table(table: WorkloadTable) -> TextTable:
+    """Return energy and power of both passes by cause, all boards."""
+    decode, prefill = table.decode, table.prefill
+    rows = [
+        (
+            _people(part), number_text(joules), number_text(decode.power_w.get(part, 0.0)),
+            percent_text(joules / decode.board_j), number_text(filled),
+            number_text(prefill.power_w.get(part, 0.0)), percent_text(filled / prefill.board_j),
+        )
+        for part, joules, filled in _paired(decode.energy_j, prefill.energy_j)
+    ]  # fmt: skip
+    rows.append(
+        (
+            "total", number_text(decode.board_j), number_text(decode.board_w), "100",
+            number_text(prefill.board_j), number_text(prefill.board_w), "100",
+        )
+    )  # fmt: skip
+    headings = ("", "decode step\nJ", "\nW", "\n%", "prefill\nJ", "\nW", "\n%")
+    return TextTable("Energy and power of all boards", headings, tuple(rows))
+
+
+def memory_table(table: WorkloadTable) -> TextTable:
+    """Return what the workload holds in memory, and what the fullest chip has left."""
+    chips = float(table.settings["chips"])
+    rows = [(_people(part), number_text(gib), "") for part, gib in table.memory_gib.items()]
+    total = sum(table.memory_gib.values())
+    rows.append(("total of all chips", number_text(total), ""))
+    rows.append(("fullest chip", number_text(table.fullest_gib), percent_text(table.fullest_gib / table.capacity_gib)))
+    rows.append(("capacity of one chip", number_text(table.capacity_gib), "100"))
+    return TextTable(f"Memory on {number_text(chips)} chip(s)", ("", "GiB", "% of a chip"), tuple(rows))
+
+
+def block_table(total: str, blocks: Mapping[str, float]) -> TextTable:
+    """Return the blocks of an amount, the largest first, and their sum."""
+    whole = sum(blocks.values())
+    ordered = sorted(blocks.items(), key=lambda item: -item[1])
+    rows = [(_people(name), number_text(amount), percent_text(amount / whole)) for name, amount in ordered if amount]
+    return TextTable(
+        _BLOCK_TITLES.get(total, total), ("", _unit_of_name(total), "%"), (*rows, ("total", number_text(whole), "100"))
+    )
+
+
+def limit_table(explanation: Explanation) -> TextTable:
+    """Return what every physical limit allows and what the design uses of it."""
+    rows = [
+        (_people(name), _unit_of_name(name), number_text(row.used), number_text(row.allowed), percent_text(row.margin))
+        for name, row in explanation.limits.items()
+    ]
+    return TextTable("Limits", ("", "unit", "used", "allowed", "margin %"), tuple(rows))
+
+
+def margin_table(explanation: Explanation) -> TextTable:
+    """Return the margin of every limit, memory and constraint, the tightest first."""
+    ordered = sorted(explanation.margins.items(), key=lambda item: (item[1], item[0]))
+    rows = [(label, percent_text(margin), "met" if margin >= 0 else "MISSED") for label, margin in ordered]
+    return TextTable("Margins", ("", "margin %", ""), tuple(rows))
+
+
+def metric_table(metrics: Mapping[str, float], described: Mapping[str, Metric], title: str) -> TextTable:
+    """Return metrics with unit and meaning."""
+    rows = [(name, number_text(value), described[name].unit) for name, value in metrics.items()]
+    return TextTable(title, ("", "", "unit"), tuple(rows))
+
+
+def _paired(first: Mapping[str, float], second: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    """Return both amounts of every part that is in either and not zero in both."""
+    names = dict.fromkeys((*first, *second))
+    pairs = [(name, first.get(name, 0.0), second.get(name, 0.0)) for name in names]
+    return [pair for pair in pairs if pair[1] or pair[2]]
+
+
+def _people(name: str) -> str:
+    return "host and hand-over" if name == OUTSIDE else name.replace("_", " ")
+
+
+def _unit_of_name(name: str) -> str:
+    """Return the unit that a name ends in."""
+    if name.endswith(_PER_MM2):
+        return "W/mm²"
+    return _UNITS.get(name.rpartition("_")[2], "")

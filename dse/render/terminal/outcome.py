@@ -1,0 +1,94 @@
+"""A run as people read it: the answer on one screen, and everything else where it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dse.analysis.compare import Comparison
+from dse.analysis.relaxation import Explanation
+from dse.analysis.relaxation.files import read_relaxations
+from dse.render.terminal.comparison import comparison_parts
+from dse.render.terminal.overview import differing_parts, overview_table
+from dse.render.terminal.relaxation import explanation_parts, relaxation_lines, stored_table
+from dse.render.terminal.robustness import confidence_lines
+from dse.render.terminal.summary import (
+    asked,
+    axes_table,
+    binding_lines,
+    constraints_table,
+    found,
+    front_table,
+    misses_table,
+    picks_table,
+)
+from dse.render.terminal.tables import Lines, Part
+from dse.render.terminal.verdict import verdict
+from dse.results.store import StoredRun
+
+FEW_MISSES = 2
+"""Nearest misses that stand on one screen."""
+
+
+def run_parts(run: StoredRun, top: int | None = None, *, full: bool = False) -> list[Part]:
+    """Return a stored run.
+
+    Args:
+        run: the run.
+        top: designs of the front, or of the nearest misses; ten of the front, evenly along it, where None.
+        full: what binds, what survives and how the run went as well.
+    """
+    parts = [*_answer(run, f"{run.name}  ({run.path})"), *_rest(run, full)]
+    if run.found_feasible:
+        parts.append(front_table(run, top or 10, spread=top is None))
+    else:
+        parts.append(misses_table(run, top or 5))
+        if rows := read_relaxations(run.path):
+            parts.append(stored_table(rows))
+    return [*parts, constraints_table(run), axes_table(run)] if full else parts
+
+
+def outcome_parts(
+    run: StoredRun, why: Explanation | None, comparisons: Sequence[Comparison], *, full: bool = False
+) -> list[Part]:
+    """Return the outcome of a run that has just ended.
+
+    Args:
+        run: the run.
+        why: why nothing is feasible, where that is known.
+        comparisons: the knee beside the baselines; read only where everything is shown.
+        full: everything, and not what fits on one screen.
+    """
+    parts = [*_answer(run, run.name), *_rest(run, full)]
+    if not run.manifest["counts"]["evaluated"]:
+        return parts
+    if not run.found_feasible:
+        parts.append(misses_table(run, 5 if full else FEW_MISSES))
+        if full and why is not None:
+            parts += explanation_parts(why, run.spec)
+        else:
+            parts.append(Lines(relaxation_lines(read_relaxations(run.path)), "What would do, each alone"))
+    if full:
+        return [*parts, constraints_table(run), axes_table(run), *comparison_parts(comparisons, short=True)]
+    return parts
+
+
+def _answer(run: StoredRun, heading: str) -> list[Part]:
+    """Return the verdict, and picks beside baselines."""
+    parts: list[Part] = [Lines(verdict(run).lines, heading)]
+    if not run.picks:
+        return parts
+    parts.append(overview_table(run))
+    differing, lines = differing_parts(run) if run.found_feasible else ([], [])
+    return [*parts, *differing, Lines([*lines, *binding_lines(run)])]
+
+
+def _rest(run: StoredRun, full: bool) -> list[Part]:
+    """Return what was asked and how the run went, where that is wanted."""
+    if not full:
+        return []
+    parts: list[Part] = [
+        Lines(asked(run.spec), "What was asked"),
+        Lines(found(run), "Found"),
+        Lines(confidence_lines(run), "Rests on figures of low confidence"),
+    ]
+    return [*parts, picks_table(run)] if run.picks else parts

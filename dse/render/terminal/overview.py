@@ -1,0 +1,106 @@
+"""What a run found on one screen: picks beside baselines, and the parameters in which the picks differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from cost_models.quantities import describe
+from dse.evaluator import Evaluator
+from dse.render.terminal.summary import CORE, named_workloads, pick_words, varying
+from dse.render.terminal.tables import Part, TextTable, cell_text, narrow, number_text
+from dse.render.terminal.verdict import baseline_margins
+from dse.results.store import StoredRun
+
+MOST_PARAMETERS = 6
+"""Parameters in which picks differ that are shown."""
+
+OF_ALL_CHIPS = ("tdp_w", "price_usd")
+"""Metrics of one chip that are shown for all chips together."""
+
+
+def _picks(run: StoredRun) -> dict[str, Mapping[str, Any]]:
+    """Return the picks by what people call them, each design once."""
+    found: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
+    for pick in run.picks:
+        names, _ = found.setdefault(int(pick["id"]), ([], pick))
+        names.append(pick_words(str(pick["name"]), run.spec))
+    return {", ".join(names): pick for names, pick in found.values()}
+
+
+def overview_table(run: StoredRun) -> TextTable:
+    """Return picks and baselines, a row each: objectives, time to first token, and TDP and price of all chips."""
+    spec = run.spec
+    wanted = [one.metric for one in spec.objectives]
+    if not spec.is_replaced:
+        wanted += [f"{workload}.ttft_ms" for workload in spec.workloads if workload in named_workloads(spec)][:1]
+        wanted += OF_ALL_CHIPS
+    wanted = list(dict.fromkeys(wanted))
+    rows = [
+        (name, _meets(pick), *(_cell(metric, pick["metrics"], _chips(run, pick["design"])) for metric in wanted))
+        for name, pick in _picks(run).items()
+    ]
+    evaluator = Evaluator(spec)
+    margins = baseline_margins(spec, evaluator)
+    for name, metrics in evaluator.baselines.items():
+        count = spec.baselines[name].count
+        missed = sum(not margin >= 0 for margin in margins[name].values())
+        met = "meets" if not missed else f"misses {missed}"
+        rows.append((f"{name} ({count}x)", met, *(_cell(metric, metrics, count) for metric in wanted)))
+    headings = [_heading(metric, run) for metric in wanted]
+    title = "Picks and baselines (constraints are on one chip's TDP, cost and price)" if spec.baselines else "Picks"
+    return TextTable(title, ("", "con-\nstraints", *headings), tuple(rows), names=2)
+
+
+def _meets(pick: Mapping[str, Any]) -> str:
+    return "meets" if pick["feasible"] else "misses"
+
+
+def _chips(run: StoredRun, design: Mapping[str, Any]) -> float:
+    """Return the chips that serve the first workload which objectives name."""
+    name = next((name for name in run.spec.workloads if name in named_workloads(run.spec)), None)
+    if name is None:
+        return 1.0
+    return float(design.get(f"{name}.n_chips", run.spec.workloads[name].n_chips))
+
+
+def _cell(metric: str, metrics: Mapping[str, float], chips: float) -> str:
+    value = metrics.get(metric, math.nan)
+    return number_text(value * chips if metric in OF_ALL_CHIPS else value)
+
+
+def _heading(metric: str, run: StoredRun) -> str:
+    bare = metric.rpartition(".")[2]
+    alone = sum(one.metric.rpartition(".")[2] == bare for one in run.spec.objectives) <= 1
+    name = bare if alone else metric
+    unit = describe(metric, run.spec.metrics).unit
+    if metric in OF_ALL_CHIPS:
+        return f"{name}\nall, {unit}"
+    return narrow(f"{name}, {unit}".rstrip(", "), 12)
+
+
+def differing_parts(run: StoredRun) -> tuple[list[Part], list[str]]:
+    """Return the parameters in which the picks differ, and in a line what they share."""
+    picks = _picks(run)
+    if not picks:
+        return [], []
+    designs = [pick["design"] for pick in picks.values()]
+    names = list(dict.fromkeys([*CORE, *varying(run.spec)]))
+    differing = [name for name in names if len({str(design.get(name)) for design in designs}) > 1]
+    shared = [f"{name} {cell_text(designs[0][name])}" for name in names if name in designs[0] and name not in differing]
+    rows = tuple(
+        (_with_unit(name, run), *(cell_text(design[name]) if name in design else "-" for design in designs))
+        for name in differing[:MOST_PARAMETERS]
+    )
+    title = "What they are" + (" (where they differ)" if len(designs) > 1 else "")
+    parts: list[Part] = [TextTable(title, ("", *(name.replace(", ", ",\n") for name in picks)), rows)] if rows else []
+    more = len(differing) - MOST_PARAMETERS
+    lines = [f"in all of them: {', '.join(shared)}"] if shared else []
+    lines += [f"and {more} more parameters: --full"] if more > 0 else []
+    return parts, lines
+
+
+def _with_unit(name: str, run: StoredRun) -> str:
+    unit = describe(name, run.spec.metrics).unit
+    return f"{name}, {unit}" if unit and not name.endswith(unit.lower()) else name

@@ -1,0 +1,119 @@
+"""Joint draws as tables for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from cost_models.quantities import describe
+from dse.render.terminal.tables import TextTable, number_text, percent_text
+from dse.results.picks import default_pick
+from dse.results.store import StoredRun
+from dse.sweep import Spec
+from dse.uncertainty.confidence import WeakPoint, weak_points
+from dse.uncertainty.files import RobustRun
+from dse.uncertainty.stored_run import watched
+
+MOST_INPUTS = 10
+"""Inputs of each metric that the table shows."""
+
+
+def drawn_words(run: RobustRun) -> list[str]:
+    """Return what was drawn and for which designs."""
+    found = run.found
+    counts = Counter(spread.confidence for spread in found.spreads)
+    of = ", ".join(f"{counts[level]} of {level} confidence" for level in ("high", "medium", "low") if counts[level])
+    tied = Counter(spread.factor for spread in found.spreads if spread.factor)
+    shared = sum(1 for members in tied.values() if members > 1)
+    fronts = sum(run.on_front)
+    return [
+        f"{number_text(found.draws)} joint draws of {len(found.spreads)} ranged figures ({of}), seed {found.seed}",
+        f"{shared} causes tie several of them together; typical figures are the most likely ones, not the medians",
+        f"{number_text(fronts)} designs of the front, {len(run.ids) - fronts} nearest misses",
+    ]
+
+
+def intervals_table(run: RobustRun, spec: Spec) -> TextTable:
+    """Return the picks with their intervals: what the sweep asks for, and area, power, cost and price."""
+    found, rows = run.found, []
+    shown = list(dict.fromkeys([*watched(spec), "die_mm2", "tdp_w", "cost_usd", "price_usd"]))
+    for place, design in enumerate(run.ids):
+        if design not in run.names:
+            continue
+        for index, metric in enumerate(shown):
+            low, middle, high = found.quantiles[metric][place]
+            typical = found.nominal[metric][place]
+            head = f"{', '.join(run.names[design])} ({design})" if index == 0 else ""
+            numbers = (number_text(float(value)) for value in (typical, low, middle, high))
+            rows.append((head, metric, describe(metric, spec.metrics).unit, *numbers))
+    return TextTable(
+        "What the picks are worth under the draws", ("pick (id)", "metric", "unit", "typical", "P10", "P50", "P90"),
+        tuple(rows), names=3,
+    )  # fmt: skip
+
+
+def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
+    """Return the designs by their chance to meet every target, picks always among them."""
+    found = run.found
+    order = np.lexsort((np.asarray(run.ids), -found.nondominated_share, -found.p_meets_all))
+    shown = [place for rank, place in enumerate(order) if rank < at_most or run.ids[place] in run.names]
+    rows = []
+    for place in shown:
+        weakest = min(found.p_meets, key=lambda label: found.p_meets[label][place])
+        objectives = (number_text(float(found.quantiles[one.metric][place, 1])) for one in spec.objectives)
+        rows.append((
+            str(run.ids[place]),
+            ", ".join(run.names.get(run.ids[place], ())) or ("front" if run.on_front[place] else "near miss"),
+            percent_text(float(found.p_meets_all[place])),
+            percent_text(float(found.nondominated_share[place])),
+            f"{weakest} ({percent_text(float(found.p_meets[weakest][place]))} %)",
+            *objectives,
+        ))  # fmt: skip
+    headings = ("id", "design", "meets all\n% of draws", "undominated\n% of draws", "hardest target")
+    medians = tuple(f"{one.metric}\nP50 {describe(one.metric, spec.metrics).unit}" for one in spec.objectives)
+    return TextTable("Chances", (*headings, *medians), tuple(rows), names=2)
+
+
+def inputs_table(run: RobustRun) -> TextTable:
+    """Return what moves the analysed pick most, metric by metric."""
+    rows, counts = [], Counter[str]()
+    for swing in run.swings:
+        counts[swing.metric] += 1
+        if counts[swing.metric] > MOST_INPUTS:
+            continue
+        rows.append((
+            swing.metric if counts[swing.metric] == 1 else "",
+            swing.input.name,
+            number_text(swing.at_low), number_text(swing.at_typ), number_text(swing.at_high),
+            percent_text(max(swing.variance_share, 0.0)) if swing.variance_share == swing.variance_share else "n/a",
+            swing.input.confidence,
+        ))  # fmt: skip
+    design, pick = run.subject
+    headings = ("metric", "figure", "at its low", "typical", "at its high", "variance\n% alone", "confidence")
+    return TextTable(f"What moves {pick} (design {design}) most, one at a time", headings, tuple(rows), names=2)
+
+
+def confidence_lines(run: StoredRun, at_most: int = 4) -> list[str]:
+    """Return what a run's knee, or first pick, rests on that is of low confidence, a line per figure."""
+    picks = {str(pick["name"]): pick for pick in run.picks}
+    name = default_pick(picks)
+    if name is None or run.spec.is_replaced or run.manifest["status"] != "complete":
+        # Who stopped the search waits for nothing more.
+        return []
+    points = weak_points(run.spec, picks[name]["design"])
+    lines = [_weak_words(name, point) for point in points[:at_most]]
+    if len(points) > at_most:
+        lines.append(f"and {len(points) - at_most} more; dse robust draws all of them together")
+    return lines
+
+
+def _weak_words(name: str, point: WeakPoint) -> str:
+    swing = point.swing
+    if point.breaks:
+        margins = ", ".join(
+            f"{100 * value:+.1f} % at its {end}" for end, value in (("low", swing.at_low), ("high", swing.at_high))
+        )
+        return f"{swing.input.name} can break {swing.metric}: margin of {name} {margins}"
+    ends = f"{number_text(swing.at_low)} at its low, {number_text(swing.at_high)} at its high"
+    return f"{swing.input.name} moves {swing.metric} of {name} from {number_text(swing.at_typ)}: {ends}"

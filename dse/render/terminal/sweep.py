@@ -1,0 +1,143 @@
+"""A sweep as it is understood: what varies, and its default design beside the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cost_models.quantities import describe
+from cost_models.table import FloatArray
+from dse.analysis.compare import baseline_words
+from dse.evaluator import Evaluation, Evaluator
+from dse.render.terminal.summary import asked, shown_metrics
+from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text
+from dse.results.picks import settings_of
+from dse.search.estimate import SEARCH_SHARE
+from dse.space import Space, SpaceParameter
+from dse.sweep import Spec
+from dse.sweep.search import OWN_SAMPLERS
+
+FEW = 12
+"""Values of a parameter that are written out."""
+
+
+def sweep_parts(
+    file: Path,
+    spec: Spec,
+    space: Space,
+    evaluator: Evaluator,
+    judged: Evaluation,
+    *,
+    seconds: float,
+    remarks: Sequence[str] = (),
+) -> list[Part]:
+    """Return a sweep as it is understood.
+
+    Args:
+        file: where it stands.
+        spec: the sweep.
+        space: its space.
+        evaluator: its evaluator, with the baselines.
+        judged: what its default design is worth.
+        seconds: how long evaluating its designs takes.
+        remarks: what else is to be known of the search.
+    """
+    design = [f"{name} {cell_text(value)}" for name, value in settings_of(space.default_design(), 0).items()]
+    baselines = [f"{name}: {baseline_words(entry)}" for name, entry in spec.baselines.items()]
+    return [
+        Lines(asked(spec), f"{spec.name}: {file} is a valid sweep"),
+        Lines([_search_words(spec, space), *_time_words(spec, seconds), *remarks], "Search"),
+        parameters_table(space, spec),
+        Lines([f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], "Fixed"),
+        Lines([", ".join(design)], "The default design"),
+        design_table(spec, evaluator, judged),
+        margins_table(judged),
+        Lines(baselines, "Baselines"),
+    ]
+
+
+def _search_words(spec: Spec, space: Space) -> str:
+    search = spec.search
+    size = f"a grid of {number_text(space.grid_size)} designs" if space.is_enumerable else "a continuous space"
+    count = "all of them" if search.n_designs is None else f"{number_text(search.n_designs)} designs"
+    return f"{search.sampler} over {size} in {len(space.dimensions)} dimensions: {count}, seed {search.seed}"
+
+
+def _time_words(spec: Spec, least: float) -> list[str]:
+    words = f"about {_duration(least)} to {_duration(SEARCH_SHARE * least)} on this machine"
+    if least < 1:
+        words = "about a second on this machine"
+    asking = [stage for stage in spec.search.stages if stage not in OWN_SAMPLERS]
+    return [words, *(f"{stage} asks Optuna design by design, which takes longer than that" for stage in asking)]
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{number_text(seconds / length, 2)} {unit}"
+    return f"{number_text(max(seconds, 1.0), 2)} s"
+
+
+def parameters_table(space: Space, spec: Spec) -> TextTable:
+    """Return what varies, and over which values."""
+    rows = [
+        (name, describe(name, spec.metrics).unit, *_values_words(space, parameter, index))
+        for name, parameter in space.parameters.items()
+        if parameter.is_free or parameter.is_conditional
+        for index in range(len(parameter.alternatives))
+    ]
+    headings = ("parameter", "unit", "values", "how many", "when")
+    return TextTable("What varies", headings, tuple((*row[:3], row[3], row[4]) for row in rows))
+
+
+def _conditions(space: Space, name: str, values: FloatArray) -> str:
+    names = space.parameters[name].names
+    return ", ".join(names[int(value)] if names else number_text(value) for value in values)
+
+
+def _values_words(space: Space, parameter: SpaceParameter, index: int) -> tuple[str, str, str]:
+    """Return values, their number and the condition of one declaration of a parameter."""
+    alternative = parameter.alternatives[index]
+    levels = alternative.codec.levels
+    when = "; ".join(f"{name}: {_conditions(space, name, values)}" for name, values in alternative.when.items())
+    if levels is None:
+        low, high = alternative.codec.decode(np.array([0.0, 1.0]))
+        scale = " (log)" if getattr(alternative.codec, "log", False) else ""
+        return f"{number_text(low)} to {number_text(high)}{scale}", "any", when
+    if parameter.names:
+        return ", ".join(parameter.names[int(level)] for level in levels), str(len(levels)), when
+    if len(levels) <= FEW:
+        return ", ".join(number_text(level) for level in levels), str(len(levels)), when
+    return f"{number_text(levels.min())} to {number_text(levels.max())}", str(len(levels)), when
+
+
+def design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> TextTable:
+    """Return the default design and the baselines side by side."""
+    sides = {"default design": {name: float(value[0]) for name, value in judged.metrics.items()}, **evaluator.baselines}
+    rows = [
+        (name, describe(name, spec.metrics).unit, *(number_text(metrics[name]) for metrics in sides.values()))
+        for name in [*shown_metrics(spec), *_headline(spec)]
+        if name in judged.metrics
+    ]
+    return TextTable(
+        "The default design and the baselines, one chip's area, power and price",
+        ("", "unit", *sides),
+        tuple(dict.fromkeys(rows)),
+    )
+
+
+def _headline(spec: Spec) -> list[str]:
+    return [
+        f"{workload}.{metric}" for workload in spec.workloads for metric in ("ms_per_token", "decode_w", "memory_gib")
+    ]
+
+
+def margins_table(judged: Evaluation) -> TextTable:
+    """Return how a design stands to every limit and constraint."""
+    rows = tuple(
+        (name, f"{100 * float(margin[0]):+.1f}", "yes" if margin[0] >= 0 else "NO")
+        for name, margin in judged.margins.items()
+    )
+    return TextTable("Does the default design meet the limits?", ("limit", "margin\n%", "met"), rows)

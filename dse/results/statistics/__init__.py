@@ -1,0 +1,1 @@
+"""What is counted over all designs of a run: blocking constraints, feasible values per parameter, margins."""

@@ -1,0 +1,249 @@
+"""Writes what a run found into its directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dse.plain import plain
+from dse.results.outcome import Outcome
+from dse.results.rows import Rows, joined
+from dse.results.store import MANIFEST, headed, write_json
+from dse.results.yaml_text import yaml_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dse.sweep import Spec
+
+PART_ROWS = 100_000
+"""Rows of one Parquet file."""
+
+_DIGITS = "%.9g"
+_CONSTRAINT_COLUMNS = (
+    "constraint",
+    "evaluated",
+    "violated",
+    "missing",
+    "violated_share",
+    "sole_cause",
+    "sole_cause_share",
+    "best_margin",
+    "tightest_margin",
+)
+_AXIS_COLUMNS = (
+    "axis",
+    "value",
+    "low",
+    "high",
+    "evaluated",
+    "feasible",
+    "feasible_low",
+    "feasible_high",
+    "removed_by",
+    "nearest_miss",
+)
+
+
+def write_outcome(
+    directory: Path,
+    outcome: Outcome,
+    *,
+    sweep: str,
+    resolved: str,
+    manifest: Mapping[str, Any],
+    spec: Spec,
+) -> None:
+    """Write every file of a run into an existing, empty directory.
+
+    Args:
+        directory: where.
+        outcome: what the run found.
+        sweep: the user's file, byte for byte.
+        resolved: the sweep with every default written out.
+        manifest: provenance; counts, status and timings are added here.
+        spec: the sweep.
+    """
+    (directory / "sweep.yaml").write_text(sweep, encoding="utf-8", newline="")
+    (directory / "resolved.yaml").write_text(resolved, encoding="utf-8")
+    kept = _write_designs(directory / "designs", outcome)
+    front = front_frame(outcome.front, spec) if outcome.front is not None else _empty_front(outcome, spec)
+    _write_csv(directory / "pareto.csv", front)
+    (directory / "picks.yaml").write_text(_picks_text(outcome), encoding="utf-8")
+    _write_csv(directory / "top.csv", top_frame(outcome, spec))
+    _write_csv(directory / "constraints.csv", constraints_frame(outcome))
+    _write_csv(directory / "margins.csv", margins_frame(outcome))
+    _write_csv(directory / "axes.csv", axes_frame(outcome, spec))
+    _write_csv(directory / "baselines.csv", baselines_frame(outcome, spec))
+    lines = [json.dumps(plain(point), allow_nan=False) for point in outcome.history]
+    (directory / "progress.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (directory / "plots").mkdir()
+    write_json(directory / MANIFEST, {**manifest, **_counts(outcome, kept)})
+
+
+def _counts(outcome: Outcome, kept: int) -> dict[str, Any]:
+    total = outcome.seconds["total"]
+    return {
+        "status": outcome.status,
+        "counts": {
+            "planned": outcome.planned,
+            "evaluated": outcome.evaluated,
+            "decided": outcome.decided,
+            "feasible": outcome.feasible,
+            "front": len(outcome.front) if outcome.front is not None else 0,
+            "kept": kept,
+        },
+        "kept": kept_words(outcome.stride),
+        "sample_stride": outcome.stride,
+        "seconds": {part: round(seconds, 3) for part, seconds in outcome.seconds.items()},
+        "designs_per_s": round(outcome.evaluated / total) if total else None,
+        "hypervolume": plain(outcome.history[-1].hypervolume) if outcome.history else None,
+        "library_figures_read": len(outcome.figures_read),
+    }
+
+
+def kept_words(stride: int) -> str:
+    """Return in words which designs a run keeps."""
+    if stride == 1:
+        return "every design"
+    matter = "the front, the picks and the nearest misses"
+    return f"{matter}, and of the rest one in {stride} by id" if stride else matter
+
+
+def _write_designs(folder: Path, outcome: Outcome) -> int:
+    """Write the kept designs and return how many they are."""
+    folder.mkdir()
+    parts = [part for part in (outcome.sample, outcome.front, outcome.misses) if part is not None]
+    if not parts:
+        return 0
+    rows = joined(parts)
+    _, first = np.unique(rows.ids, return_index=True)
+    table = rows.take(first).frame()
+    for flag, marked in (("pareto", outcome.front), ("sampled", outcome.sample)):
+        table[flag] = np.isin(table["id"], marked.ids if marked is not None else [])
+    for part, start in enumerate(range(0, len(table), PART_ROWS)):
+        table.iloc[start : start + PART_ROWS].to_parquet(folder / f"{part:06d}.parquet", index=False)
+    return len(table)
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    # Nine digits: shorter to read than the exact value, and the same whatever the last bit of a sum is.
+    table.to_csv(path, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")
+
+
+def front_frame(front: Rows, spec: Spec) -> pd.DataFrame:
+    """Return the table of ``pareto.csv``: headings carry units."""
+    table = front.frame().drop(columns=["feasible", "violation"])
+    return table.rename(columns={name: headed(str(name), spec.metrics) for name in table})
+
+
+def _empty_front(outcome: Outcome, spec: Spec) -> pd.DataFrame:
+    import pandas as pd
+
+    some = outcome.misses or outcome.sample
+    return pd.DataFrame() if some is None else front_frame(some, spec).iloc[:0]
+
+
+def _picks_text(outcome: Outcome) -> str:
+    picks = [
+        {
+            "name": pick.name,
+            "reason": pick.reason,
+            "id": pick.id,
+            "feasible": pick.feasible,
+            "design": dict(pick.design),
+            "metrics": {name: float(f"{value:.9g}") for name, value in pick.metrics.items()},
+        }
+        for pick in outcome.picks
+    ]
+    return yaml_text(picks)
+
+
+def constraints_frame(outcome: Outcome) -> pd.DataFrame:
+    """Return the table of ``constraints.csv``; margins are relative to the bound."""
+    import pandas as pd
+
+    rows = [
+        {
+            "constraint": count.constraint,
+            "evaluated": count.evaluated,
+            "violated": count.violated,
+            "missing": count.missing,
+            "violated_share": count.violated / count.evaluated if count.evaluated else float("nan"),
+            "sole_cause": count.sole_cause,
+            "sole_cause_share": count.sole_cause / count.evaluated if count.evaluated else float("nan"),
+            "best_margin": count.best_margin,
+            "tightest_margin": count.tightest_margin,
+        }
+        for count in outcome.constraints
+    ]
+    return pd.DataFrame(rows, columns=list(_CONSTRAINT_COLUMNS))
+
+
+def margins_frame(outcome: Outcome) -> pd.DataFrame:
+    """Return the table of ``margins.csv``: designs per constraint and interval of the margin; none of empty ones."""
+    import pandas as pd
+
+    return pd.DataFrame([asdict(count) for count in outcome.margins], columns=["constraint", "low", "high", "designs"])
+
+
+def top_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
+    """Return the table of ``top.csv``: per objective its rank and the design; headings carry units."""
+    import pandas as pd
+
+    parts = []
+    for metric, rows in outcome.top.items():
+        part = front_frame(rows, spec)
+        rank = pd.DataFrame({"objective": metric, "rank": range(1, len(part) + 1)})
+        parts.append(pd.concat([rank, part], axis=1))
+    return pd.concat(parts, ignore_index=True) if parts else _empty_front(outcome, spec)
+
+
+def axes_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
+    """Return the table of ``axes.csv``: how every value of every axis fared."""
+    import pandas as pd
+
+    rows = [
+        {
+            "axis": headed(value.axis, spec.metrics),
+            "value": value.value,
+            "low": value.low,
+            "high": value.high,
+            "evaluated": value.evaluated,
+            "feasible": value.feasible,
+            "feasible_low": value.feasible_low,
+            "feasible_high": value.feasible_high,
+            "removed_by": "; ".join(f"{one.constraint} ({one.share:.0%})" for one in value.removed_by),
+            "nearest_miss": "; ".join(f"{one.constraint} (by {one.by:.3%})" for one in value.nearest_miss),
+        }
+        for value in outcome.values
+    ]
+    return pd.DataFrame(rows, columns=list(_AXIS_COLUMNS))
+
+
+def baselines_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
+    """Return the table of ``baselines.csv``: what each baseline is, and the metrics of designs."""
+    import pandas as pd
+
+    rows = [
+        {
+            "baseline": name,
+            "chips": spec.baselines[name].count,
+            "chip": spec.baselines[name].chip,
+            "weight_format": spec.baselines[name].weight_format,
+            "kv_bits": spec.baselines[name].kv_bits,
+            "act_bits": spec.baselines[name].act_bits,
+            "weight_execution": spec.baselines[name].weight_execution,
+            "stack": spec.baselines[name].stack,
+            **metrics,
+        }
+        for name, metrics in outcome.baselines.items()
+    ]
+    named = ("baseline", "chips", "chip", "weight_format", "kv_bits", "act_bits")
+    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(named))
+    return table.rename(columns={name: headed(str(name), spec.metrics) for name in table})

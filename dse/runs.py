@@ -1,0 +1,323 @@
+"""A run from the sweep to its directory: begun, gone on with after whatever ended it, continued, or merged."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from dse.errors import RunError
+from dse.results.outcome import Outcome, Progress, Status
+from dse.results.provenance import (
+    figures_by_confidence,
+    library_hash,
+    package_versions,
+    python_version,
+    resolved_text,
+    source_commit,
+    text_hash,
+)
+from dse.results.store import (
+    RESULTS,
+    SCHEMA,
+    StoredRun,
+    check_place,
+    open_run,
+    place_for_run,
+    write_whole,
+)
+from dse.results.writer import write_outcome
+from dse.search.engine import Search
+from dse.search.journal import Journal, find_unfinished, read_record, unfinished, write_record
+from dse.search.parallelism import Spread
+from dse.sweep import Spec
+from dse.sweep.library_additions import library_of
+from dse.uncertainty.files import drawn_facts, write_robust
+from dse.uncertainty.post_search import under_draws
+from dse.user_model.calls import model_hash
+
+STATE = "search.state"
+"""File of a run directory from which the search can be continued."""
+
+ProgressSink = Callable[[Progress], None]
+"""What is told how a run goes, after every stretch that is kept."""
+
+
+def run(
+    spec: Spec,
+    *,
+    out: Path | str | None = None,
+    results: Path | str = RESULTS,
+    progress: ProgressSink | None = None,
+    spread: Spread | None = None,
+) -> StoredRun:
+    """Search the space of a sweep and write what was found.
+
+    Ctrl-C ends the search, not the run: everything evaluated so far is written, with the status "interrupted". What
+    ends the process leaves ``<run directory>.unfinished``, with which `resume` goes on.
+
+    Args:
+        spec: the sweep.
+        out: the run directory to make; ``<results>/<name>/<UTC time>-<hash>`` where None.
+        results: where run directories are made that have no place of their own.
+        progress: told how it goes after every stretch of designs that is kept.
+        spread: where designs are evaluated, and in what pieces; in this process where None.
+
+    Returns:
+        The run as it lies on disk; its tables are pandas frames.
+
+    Raises:
+        RunError: the run directory exists already or cannot be written.
+        SpecError: the sampler cannot search this space.
+    """
+    header = _header(spec)
+    directory = _place(spec, header, results) if out is None else Path(out)
+    check_place(directory)
+    search = Search(spec, spread=spread)
+    search.connect()
+    journal = Journal.begin(unfinished(directory), header, spec)
+    search.keep_in(journal)
+    return _finish(search, spec, directory, header, journal, progress)
+
+
+def resume(
+    where: Path | str,
+    *,
+    n_designs: int | None = None,
+    out: Path | str | None = None,
+    results: Path | str = RESULTS,
+    progress: ProgressSink | None = None,
+    spread: Spread | None = None,
+) -> StoredRun:
+    """Go on with a run: one whose process ended, one that was interrupted, or a finished one to a larger budget.
+
+    The result of an unfinished run is that of one never disturbed. A larger budget gives what a run with it from the
+    start would give for samplers that do not learn; one that learns goes on from where it stands, with the settings
+    that suited its first budget.
+
+    Args:
+        where: ``<run directory>.unfinished``, the run directory it is to become, a finished run, or "latest".
+        n_designs: the budget; that of the run where None.
+        out: the directory of a continued run, which is a run of its own; as for `run` where None.
+        results: where runs are looked for and made.
+        progress: told how it goes.
+        spread: where designs are evaluated, and in what pieces.
+
+    Raises:
+        RunError: there is nothing to go on with, or sweep or library are not those of the run.
+    """
+    folder = find_unfinished(where, results=Path(results))
+    if folder is not None:
+        if n_designs is not None:
+            raise RunError(f"{folder}: is unfinished; resume it first, then continue it to more designs")
+        journal = Journal(folder)
+        spec = journal.spec
+        header = journal.header
+        _check_same(folder, header, spec)
+        directory = folder.with_suffix("")
+        return _finish(Search(spec, spread=spread, journal=journal), spec, directory, header, journal, progress)
+    done = open_run(where, results=Path(results))
+    if n_designs is None and done.manifest["status"] == "complete":
+        raise RunError(f"{done.path}: is complete; to search on, say how far with --n-designs")
+    return _continue(done, n_designs, out=out, results=results, progress=progress, spread=spread)
+
+
+def _continue(
+    done: StoredRun,
+    n_designs: int | None,
+    *,
+    out: Path | str | None,
+    results: Path | str,
+    progress: ProgressSink | None,
+    spread: Spread | None,
+) -> StoredRun:
+    """Search on from a finished run, in a directory of its own."""
+    state = state_of(done)
+    spec = _spec_of(state)
+    _check_same(done.path, done.manifest, spec)
+    if n_designs is not None:
+        spec = spec.model_copy(update={"search": spec.search.model_copy(update={"n_designs": n_designs})})
+    header = {**_header(spec), "continues": done.path.name}
+    directory = _place(spec, header, results) if out is None else Path(out)
+    check_place(directory)
+    search = Search(spec, spread=spread, start=state)
+    journal = Journal.begin(unfinished(directory), header, spec)
+    search.keep_in(journal)
+    return _finish(search, spec, directory, header, journal, progress)
+
+
+def merge(runs: Sequence[StoredRun], *, out: Path | str | None = None, results: Path | str = RESULTS) -> StoredRun:
+    """Write what several runs of one sweep have found together, as a run of its own.
+
+    Args:
+        runs: at least two; only how they were searched may differ.
+        out: the directory to make; as for `run` where None.
+        results: where run directories are made.
+
+    Raises:
+        RunError: they are runs of different sweeps or libraries, or one of them has no state.
+    """
+    first, states = runs[0], [state_of(done) for done in runs]
+    questions = [{k: v for k, v in done.spec.resolved().items() if k not in ("search", "name")} for done in runs]
+    for done, state, question in zip(runs, states, questions, strict=True):
+        _check_same(done.path, done.manifest, _spec_of(state))
+        if question != questions[0]:
+            raise RunError(
+                f"{done.path}: asks something else than {first.path}; see: dse diff {first.path} {done.path}"
+            )
+    spec = _spec_of(states[0])
+    search = Search(spec)
+    for state in states:
+        search.add(state)
+    header = {**_header(spec), "merges": [done.path.name for done in runs]}
+    directory = _place(spec, header, results) if out is None else Path(out)
+    check_place(directory)
+    _write(search.outcome("complete"), spec, directory, header, None)
+    return open_run(directory, metrics=spec.derived)
+
+
+def explore(
+    spec: Spec,
+    *,
+    progress: ProgressSink | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    spread: Spread | None = None,
+) -> Outcome:
+    """Search the space of a sweep and return what was found; nothing is written, and no joint draws are met.
+
+    Args:
+        spec: the sweep.
+        progress: told how it goes after every stretch of designs.
+        stopped: asked as often whether to end here.
+        spread: where designs are evaluated, and in what pieces.
+
+    Raises:
+        SpecError: the sampler cannot search this space.
+    """
+    search = Search(spec, spread=spread)
+    return search.outcome(_searched(search, progress, stopped))
+
+
+def _searched(search: Search, progress: ProgressSink | None, stopped: Callable[[], bool]) -> Status:
+    try:
+        with closing(search.steps()) as steps:
+            for point in steps:
+                if progress is not None:
+                    progress(point)
+                if stopped():
+                    return "interrupted"
+    except KeyboardInterrupt:
+        return "interrupted"
+    return "complete"
+
+
+def _finish(
+    search: Search,
+    spec: Spec,
+    directory: Path,
+    header: Mapping[str, Any],
+    journal: Journal,
+    progress: ProgressSink | None,
+) -> StoredRun:
+    """Search to the end, write the run directory, and drop the state beside it."""
+    with journal.locked(), _interruptible() as stopped:
+        if not directory.exists():
+            status = _searched(search, progress, stopped)
+            _write(search.outcome(status), spec, directory, header, search.state())
+        journal.remove()
+    return open_run(directory, metrics=spec.derived)
+
+
+def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, Any], state: bytes | None) -> None:
+    outcome, robust = under_draws(outcome, spec)
+    resolved = resolved_text(spec, outcome.figures_read)
+    manifest = {
+        "schema": SCHEMA,
+        "name": spec.name,
+        "sampler": spec.search.sampler,
+        "seed": spec.search.seed,
+        "notes": list(outcome.notes),
+        **header,
+        "commit": source_commit(),
+        "python": python_version(),
+        "packages": package_versions(),
+        "finished": datetime.now(UTC).isoformat(),
+        **drawn_facts(spec, robust),
+        "figures": figures_by_confidence(outcome.figures_read, library_of(spec.library)),
+    }
+
+    def write(folder: Path) -> None:
+        sweep = spec.source_text or resolved
+        write_outcome(folder, outcome, sweep=sweep, resolved=resolved, manifest=manifest, spec=spec)
+        if robust is not None:
+            write_robust(folder, robust)
+        if state is not None:
+            write_record(folder / STATE, state)
+
+    write_whole(directory, write)
+
+
+def state_of(done: StoredRun) -> bytes:
+    """Return the state of the search of a finished run.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    return bytes(read_record(done.path / STATE))
+
+
+def _header(spec: Spec) -> dict[str, Any]:
+    hashes = {"spec_sha256": spec.hash, "library_sha256": library_hash(library_of(spec.library))}
+    if spec.model is not None:
+        hashes["model_sha256"] = model_hash(spec.model)
+    return {"started": datetime.now(UTC).isoformat(), **hashes}
+
+
+def _place(spec: Spec, header: Mapping[str, Any], results: Path | str) -> Path:
+    identity = text_hash(header["spec_sha256"], header["library_sha256"])
+    started = datetime.fromisoformat(header["started"])
+    return place_for_run(spec.name, identity, started=started, results=Path(results))
+
+
+def _spec_of(state: bytes) -> Spec:
+    """Return the sweep of a state. The resolved file says as much, but names parameters that the user left out."""
+    spec: Spec = pickle.loads(state)["spec"]
+    return spec
+
+
+def _check_same(path: Path, header: Mapping[str, Any], spec: Spec) -> None:
+    """Refuse to mix what was computed with other inputs."""
+    if header["spec_sha256"] != spec.hash:
+        raise RunError(f"{path}: its sweep has been changed since it was started")
+    if spec.model is not None and header["model_sha256"] != model_hash(spec.model):
+        raise RunError(f"{path}: the files of its model have been changed since it was started; run the sweep again")
+    if header["library_sha256"] != library_hash(library_of(spec.library)):
+        raise RunError(f"{path}: the technology library has been changed since it was started; run the sweep again")
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C be asked for, so that it never falls into the middle of a chunk; raise the second."""
+    asked = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread receives signals, and only there can they be handled.
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,273 @@
+"""NSGA-II (Deb, Pratap, Agarwal and Meyarivan 2002) with constraint domination, a generation at a time in arrays.
+
+A population is a few arrays, so a generation of a thousand costs some milliseconds; libraries that keep an object per
+individual need ten times as long. Sampling without repeats, and mutation that treats names as names, are ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.table import FloatArray
+from dse.front import ranks
+from dse.space import Space
+from dse.sweep.search import EvolveOptions
+
+FEW_LEVELS = 8
+"""Listed numbers up to this many are mutated like names, to any of them alike; more are moved along the list."""
+
+MATING_ROUNDS = 10
+"""Times that mating is tried before a generation stays smaller than the population."""
+
+FEW_CHILDREN = 4
+"""Where mating finds less than this part of a generation, strangers make up the rest."""
+
+STRANGERS = 1000
+"""Random points that are looked through for them; where those are known as well, the space is used up."""
+
+Rows = NDArray[np.intp]
+
+
+def to_cells(space: Space, points: FloatArray) -> FloatArray:
+    """Return points moved to the middle of their cells, so that equal designs are equal points."""
+    return space.encode(space.decode(np.clip(points, 0.0, 1.0)))
+
+
+def row_keys(points: FloatArray) -> NDArray[np.uint64]:
+    """Return a 64-bit key per row: equal rows have equal keys, others practically never."""
+    bits = np.ascontiguousarray(points + 0.0).view(np.uint64)
+    key = np.zeros(len(points), dtype=np.uint64)
+    for column in bits.T:
+        # The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014) over a running sum.
+        key = key * np.uint64(0x9E3779B97F4A7C15) + column
+        key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        key = key ^ (key >> np.uint64(31))
+    return key
+
+
+@dataclass
+class Proposed:
+    """The points that have been proposed so far."""
+
+    keys: set[int] = field(default_factory=set)
+
+    def new(self, points: FloatArray, pending: set[int]) -> Rows:
+        """Return the places of the points that are neither known nor pending nor repeated; `pending` takes them up."""
+        places = []
+        for place, key in enumerate(row_keys(points).tolist()):
+            if key not in self.keys and key not in pending:
+                pending.add(key)
+                places.append(place)
+        return np.array(places, dtype=np.intp)
+
+    def add(self, points: FloatArray) -> None:
+        """Count points as proposed."""
+        self.keys.update(row_keys(points).tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class Operators:
+    """Crossing and mutation of points of the unit cube.
+
+    Attributes:
+        redrawn: ``(dimensions,)`` which coordinates mutate to any value alike.
+        crossover_probability: probability that a pair is crossed.
+        crossover_eta: distribution index of the crossover.
+        mutation_probability: probability per coordinate.
+        mutation_eta: distribution index of the mutation.
+    """
+
+    redrawn: NDArray[np.bool_]
+    crossover_probability: float
+    crossover_eta: float
+    mutation_probability: float
+    mutation_eta: float
+
+    @classmethod
+    def of(cls, space: Space, options: EvolveOptions) -> Operators:
+        """Return the operators for a space."""
+        redrawn = []
+        for name in space.dimensions:
+            parameter = space.parameters[name]
+            counts = [len(levels) for a in parameter.alternatives if (levels := a.codec.levels) is not None]
+            listed = len(counts) == len(parameter.alternatives)
+            redrawn.append(bool(parameter.names) or (listed and max(counts) <= FEW_LEVELS))
+        given = options.mutation_probability
+        return cls(
+            np.array(redrawn),
+            options.crossover_probability,
+            options.crossover_eta,
+            min(0.5, 1 / len(redrawn)) if given is None else given,
+            options.mutation_eta,
+        )
+
+    def cross(self, first: FloatArray, second: FloatArray, random: np.random.Generator) -> FloatArray:
+        """Return two children of each pair by simulated binary crossover within ``[0, 1]`` (Deb and Agrawal 1995)."""
+        shape = first.shape
+        crossed = (random.random(len(first)) < self.crossover_probability)[:, None] & (random.random(shape) < 0.5)
+        low, high = np.minimum(first, second), np.maximum(first, second)
+        crossed &= high - low > 1e-14
+        span = np.where(crossed, high - low, 1.0)
+        draw = random.random(shape)
+
+        def spread(room: FloatArray) -> FloatArray:
+            # The distribution cut off where a child would leave the cube (Deb's bounded form).
+            power = self.crossover_eta + 1
+            alpha = 2 - (1 + 2 * room / span) ** -power
+            inner = np.where(draw <= 1 / alpha, draw * alpha, 1 / np.maximum(2 - draw * alpha, 1e-300))
+            return np.asarray(inner ** (1 / power))
+
+        middle = (low + high) / 2
+        below = np.where(crossed, middle - spread(low) * span / 2, low)
+        above = np.where(crossed, middle + spread(1 - high) * span / 2, high)
+        swap = np.where(crossed, random.random(shape) < 0.5, first > second)
+        children = np.concatenate([np.where(swap, above, below), np.where(swap, below, above)])
+        return np.asarray(np.clip(children, 0.0, 1.0))
+
+    def mutate(self, points: FloatArray, random: np.random.Generator) -> FloatArray:
+        """Return mutated points: numbers by polynomial mutation (Deb and Goyal 1996), the others drawn anew."""
+        hit = random.random(points.shape) < self.mutation_probability
+        draw = random.random(points.shape)
+        power = self.mutation_eta + 1
+        falling = (2 * draw + (1 - 2 * draw) * (1 - points) ** power) ** (1 / power) - 1
+        rising = 1 - (2 * (1 - draw) + (2 * draw - 1) * points**power) ** (1 / power)
+        moved = points + np.where(draw < 0.5, falling, rising)
+        return np.asarray(np.clip(np.where(hit, np.where(self.redrawn, draw, moved), points), 0.0, 1.0))
+
+
+class ArrayEngine:
+    """NSGA-II on arrays.
+
+    Args:
+        space: the space.
+        start: ``(n, dimensions)`` points of the first generation that are to be judged.
+        known: points that are judged already, with their objectives and violations.
+        population: size of the later generations.
+        seed: seed of everything random.
+        operators: crossing and mutation.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        start: FloatArray,
+        known: tuple[FloatArray, FloatArray, FloatArray],
+        *,
+        population: int,
+        seed: int,
+        operators: Operators,
+    ) -> None:
+        self._space, self._population, self._operators = space, population, operators
+        self._random = np.random.default_rng(seed)
+        self._proposed = Proposed()
+        self._points, self._objectives, self._violation = known
+        self._proposed.add(self._points)
+        self._crowding: FloatArray = np.empty(0)
+        self._offspring = start
+        self._is_first = True
+        self._survive()
+
+    def propose(self) -> FloatArray:
+        """Return the points of the next generation that are to be judged; none when nothing new is found."""
+        if self._is_first:
+            self._is_first = False
+            cells = to_cells(self._space, self._offspring)
+            self._offspring = cells[self._proposed.new(cells, set())]
+        if not len(self._offspring):
+            self._offspring = self._mate()
+        self._proposed.add(self._offspring)
+        return self._offspring
+
+    def accept(self, objectives: FloatArray, violation: FloatArray) -> None:
+        """Take the judgement of the last generation: parents and children compete for the places."""
+        self._points = np.concatenate([self._points, self._offspring])
+        self._objectives = np.concatenate([self._objectives, objectives])
+        self._violation = np.concatenate([self._violation, violation])
+        self._offspring = self._offspring[:0]
+        self._survive()
+
+    def _survive(self) -> None:
+        order, crowding = best_first(self._objectives, self._violation)
+        order = order[: self._population]
+        self._points, self._objectives = self._points[order], self._objectives[order]
+        self._violation, self._crowding = self._violation[order], crowding[order]
+
+    def _mate(self) -> FloatArray:
+        """Return a generation of new points."""
+        offspring = self._points[:0]
+        pending: set[int] = set()
+        for _ in range(MATING_ROUNDS):
+            missing = self._population - len(offspring)
+            if missing <= 0 or len(self._points) < 2:
+                break
+            pairs = (missing + 1) // 2
+            first, second = self._points[self._parents(pairs)], self._points[self._parents(pairs)]
+            children = self._operators.cross(first, second, self._random)
+            children = to_cells(self._space, self._operators.mutate(children, self._random))
+            offspring = np.concatenate([offspring, children[self._proposed.new(children, pending)][:missing]])
+        if len(offspring) < self._population // FEW_CHILDREN:
+            # Around the population nearly everything is known: strangers make up the generation.
+            strangers = to_cells(self._space, self._random.random((STRANGERS, len(self._space.dimensions))))
+            strangers = strangers[self._proposed.new(strangers, pending)]
+            offspring = np.concatenate([offspring, strangers[: self._population - len(offspring)]])
+        return offspring
+
+    def _parents(self, count: int) -> Rows:
+        """Return the winners of tournaments of two."""
+        first, second = self._random.integers(len(self._points), size=(2, count))
+        wins = tournament(self._objectives, self._violation, self._crowding, first, second)
+        chance = self._random.random(count) < 0.5
+        return np.asarray(np.where(np.where(wins == 0, chance, wins > 0), first, second))
+
+
+def best_first(objectives: FloatArray, violation: FloatArray) -> tuple[Rows, FloatArray]:
+    """Return the places of individuals, the best first, and the crowding of each; that of infeasible ones is 0.
+
+    Feasible ones by rank, then crowding; infeasible ones by violation; the older first where all is equal.
+    """
+    rank = np.zeros(len(objectives), dtype=np.intp)
+    crowding = np.zeros(len(objectives))
+    feasible = np.flatnonzero(violation <= 0)
+    rank[feasible] = ranks(objectives[feasible])
+    for front in range(int(rank[feasible].max(initial=-1)) + 1):
+        members = feasible[rank[feasible] == front]
+        crowding[members] = crowding_distance(objectives[members])
+    return np.lexsort((-crowding, rank, violation)), crowding
+
+
+def tournament(
+    objectives: FloatArray, violation: FloatArray, crowding: FloatArray, first: Rows, second: Rows
+) -> NDArray[np.int_]:
+    """Return 1 where `first` wins, -1 where `second` does, 0 where they are alike.
+
+    By violation where either is infeasible; else by dominance, then crowding.
+    """
+    left, right = objectives[first], objectives[second]
+    dominates = (left <= right).all(axis=1).astype(int) - (right <= left).all(axis=1).astype(int)
+    by_crowding = np.where(crowding[first] > crowding[second], 1, np.where(crowding[first] < crowding[second], -1, 0))
+    by_violation = np.sign(violation[second] - violation[first]).astype(int)
+    feasible = (violation[first] <= 0) & (violation[second] <= 0)
+    return np.asarray(np.where(feasible, np.where(dominates != 0, dominates, by_crowding), by_violation))
+
+
+def crowding_distance(objectives: FloatArray) -> FloatArray:
+    """Return how far apart the neighbours of each row of one front are, summed over the objectives.
+
+    Infinite at the ends of each objective; each objective counts as a share of its range.
+    """
+    rows = len(objectives)
+    distance = np.zeros(rows)
+    if rows < 3:
+        return np.full(rows, np.inf)
+    for column in objectives.T:
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        span = ordered[-1] - ordered[0]
+        if span > 0:
+            distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
+        distance[order[[0, -1]]] = np.inf
+    return distance

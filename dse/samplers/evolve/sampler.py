@@ -1,0 +1,210 @@
+"""Evolutionary search, a generation at a time: NSGA-II in arrays, or NSGA-III of pymoo.
+
+Individuals are points of the unit cube, moved to the middle of their cell wherever values are discrete, so that two of
+them are equal exactly if their designs are; no design is proposed twice. Infeasible individuals rank below all
+feasible ones, by how far they miss. A generation can be asked for in pieces; the next one needs all of it told.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from math import isqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cost_models.table import FloatArray, Table
+from dse.errors import SamplerError
+from dse.samplers.base import Judged, Turns
+from dse.samplers.sobol import SobolPoints
+from dse.space import Space
+from dse.sweep.search import EvolveOptions
+
+if TYPE_CHECKING:
+    from dse.samplers.evolve.nsga2 import ArrayEngine
+    from dse.samplers.evolve.pymoo import PymooEngine
+
+LEAST_POPULATION, LARGEST_POPULATION = 20, 1000
+
+
+def default_population(n_designs: int) -> int:
+    """Return the size of a generation for a budget: twice its square root, within bounds and a fourth of the budget."""
+    wanted = min(max(2 * isqrt(n_designs), LEAST_POPULATION), LARGEST_POPULATION)
+    return max(4, min(wanted, n_designs // 4))
+
+
+class EvolveSampler:
+    """A multi-objective evolutionary algorithm.
+
+    Args:
+        space: the space.
+        n_designs: designs to propose.
+        seed: seed of everything random.
+        n_objectives: number of objectives.
+        options: algorithm and its settings.
+    """
+
+    def __init__(self, space: Space, *, n_designs: int, seed: int, n_objectives: int, options: EvolveOptions) -> None:
+        self._space, self._budget, self._seed = space, n_designs, seed
+        self._n_objectives, self._options = n_objectives, options
+        self.population = options.population or default_population(n_designs)
+        self._turns = Turns()
+        self._engine: ArrayEngine | PymooEngine | None = None
+        self._points: FloatArray = np.empty((0, len(space.dimensions)))
+        self._start = 0
+        self._heard: list[Judged] = []
+        self._seeds: tuple[FloatArray, Judged] | None = None
+        self._exhausted = False
+        self._extra = 0
+
+    @property
+    def total(self) -> int:
+        """Number of designs it proposes; fewer where the space runs out of new ones."""
+        return self._budget + self._extra
+
+    def describe(self) -> tuple[str, ...]:
+        """Return the algorithm and its population."""
+        return (f"{self._options.algorithm} with generations of {self.population} designs",)
+
+    def extend(self, more: int) -> None:
+        """Propose more designs, in generations of the same size."""
+        self._extra += more
+
+    def seed_with(self, unit: FloatArray, judged: Judged) -> None:
+        """Start from known designs, which are not proposed again.
+
+        Raises:
+            SamplerError: it has been asked already.
+        """
+        if self._engine is not None:
+            raise SamplerError("evolve can only be seeded before it is asked")
+        self._seeds = (unit, judged)
+
+    def ask(self, n: int) -> Table:
+        """Return the next designs of the generation, at most `n`; none when the budget or the space is used up.
+
+        Raises:
+            SamplerError: the generation has been handed out and not been told of entirely.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        if self._exhausted or self._turns.asked == self.total:
+            return Table()
+        if self._turns.asked == self._start + len(self._points):
+            if self._turns.told < self._turns.asked:
+                raise SamplerError("evolve needs to be told of a whole generation before it makes the next")
+            self._next_generation()
+            if self._exhausted:
+                return Table()
+        first = self._turns.asked - self._start
+        chosen = self._points[first : first + min(n, self.total - self._turns.asked)]
+        self._turns.asked += len(chosen)
+        return self._space.decode(chosen)
+
+    def tell(self, judged: Judged) -> None:
+        """Hear what became of the next rows; the algorithm moves on when it has heard of a whole generation."""
+        self._turns.take(judged)
+        self._heard.append(judged)
+        if self._turns.told == self._start + len(self._points) and self._engine is not None:
+            self._engine.accept(*_ranked(self._heard))
+            self._heard = []
+
+    def _next_generation(self) -> None:
+        if self._engine is None:
+            self._engine = self._first_engine()
+        points = self._engine.propose()
+        if not len(points) and self._turns.asked == 0 and self._seeds is not None:
+            # All of the first generation is known already.
+            self._engine.accept(np.empty((0, self._n_objectives)), np.empty(0))
+            points = self._engine.propose()
+        self._start, self._points = self._turns.asked, points
+        self._exhausted = not len(points)
+
+    def _first_engine(self) -> ArrayEngine | PymooEngine:
+        from dse.samplers.evolve.nsga2 import ArrayEngine, Operators
+
+        dimensions = len(self._space.dimensions)
+        known = np.empty((0, dimensions)), np.empty((0, self._n_objectives)), np.empty(0)
+        if self._seeds is not None:
+            unit, judged = self._seeds
+            known = (unit, *_ranked([judged]))
+        missing = max(0, self.population - len(known[0]))
+        start = SobolPoints(dimensions, seed=self._seed, total=self.population).take(missing)
+        operators = Operators.of(self._space, self._options)
+        size, seed = self.population, self._seed
+        if self._options.algorithm == "nsga2":
+            return ArrayEngine(self._space, start, known, population=size, seed=seed, operators=operators)
+        from dse.samplers.evolve.pymoo import PymooEngine
+
+        return PymooEngine(
+            self._space,
+            start,
+            known,
+            population=size,
+            seed=seed,
+            operators=operators,
+            n_objectives=self._n_objectives,
+        )
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    _KEPT = ("_turns", "_engine", "_points", "_start", "_heard", "_seeds", "_exhausted", "_extra")
+
+    def _identity(self) -> tuple[object, ...]:
+        settings = self._options.model_dump_json()
+        return "evolve", self._space.dimensions, self._budget, self._seed, self._n_objectives, settings
+
+    def state(self) -> bytes:
+        """Return the population, the random numbers and what has been seen, pickled."""
+        buffer = io.BytesIO()
+        pickler = _WithoutSpace(buffer)
+        pickler.dump((self._identity(), {name: getattr(self, name) for name in self._KEPT}))
+        return buffer.getvalue()
+
+    def restore(self, state: bytes) -> None:
+        """Go on from a state.
+
+        Raises:
+            SamplerError: the state is of another sampler.
+        """
+        identity, kept = load_pickled(state, self._space)
+        if identity != self._identity():
+            raise SamplerError("the state is not one of evolve with these settings")
+        for name in self._KEPT:
+            setattr(self, name, kept[name])
+
+
+def _ranked(heard: list[Judged]) -> tuple[FloatArray, FloatArray]:
+    """Return objectives, as finite numbers, and violations."""
+    objectives = np.concatenate([judged.finite_objectives for judged in heard])
+    return objectives, np.concatenate([judged.violation for judged in heard])
+
+
+class _WithoutSpace(pickle.Pickler):
+    """Leaves the space out: the sampler that restores has it."""
+
+    def persistent_id(self, obj: Any) -> str | None:
+        return "space" if isinstance(obj, Space) else None
+
+
+class _WithSpace(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, space: Space) -> None:
+        super().__init__(file)
+        self._space = space
+
+    def persistent_load(self, pid: Any) -> Space:
+        return self._space
+
+
+def load_pickled(state: bytes, space: Space) -> tuple[Any, dict[str, Any]]:
+    """Return the identity and the attributes in a pickled state.
+
+    Raises:
+        SamplerError: it is not a pickled state.
+    """
+    try:
+        identity, kept = _WithSpace(io.BytesIO(state), space).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError) as error:
+        raise SamplerError(f"the state cannot be read: {error}") from None
+    return identity, kept

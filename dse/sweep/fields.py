@@ -1,0 +1,299 @@
+"""The kinds of value that a sweep holds: numbers with units, names of the library, metrics.
+
+Each is a pydantic annotation whose validators look names up in the `Door`, so that one pass over
+a file finds a misspelt model and a wrong unit alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BeforeValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from cost_models.library import Library
+from cost_models.quantities import MEETS_ALL, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter, metric_of
+from cost_models.workload.serving import KINDS, Layout
+from dse.sweep.hints import FOREIGN_DIRECTIONS, FOREIGN_NAMES, one_of, quoted, suggest, suggest_metric
+from dse.units import UnitError, parse_quantity, split_quantity
+from dse.yaml_positions import scalar_of
+
+LARGEST_WHOLE = 2**53
+"""Whole numbers up to here are exact as floats."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_CHIPS = re.compile(r"(?:([0-9]+)\s*[xX×]\s*)?(\S+)")
+
+
+@dataclass(frozen=True)
+class Door:
+    """What the values of a sweep are checked against.
+
+    Attributes:
+        library: the library.
+        metrics: every metric name that this sweep may use.
+        described: its metrics by bare name.
+        baselines: names of its baselines.
+        parameter: the parameter that is being read, for the entries of `space`.
+    """
+
+    library: Library
+    metrics: tuple[str, ...]
+    described: Mapping[str, Metric]
+    baselines: tuple[str, ...]
+    parameter: Parameter | None = None
+
+
+def fault(what: str, must_be: str = "", perhaps: str = "") -> PydanticCustomError:
+    """Return the error by which a validator states a fault (see `dse.errors.Fault` for the parts)."""
+    return PydanticCustomError("fault", "{what}", {"what": what, "must_be": must_be, "perhaps": perhaps})
+
+
+def door_of(info: ValidationInfo) -> Door:
+    """Return the door of a validation."""
+    assert isinstance(info.context, Door), "a record of a sweep is validated with a Door as context"
+    return info.context
+
+
+def as_number(value: object, unit: str) -> int | float:
+    """Return a value as a number of `unit`; text may carry a unit. Whole as written means int."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise fault(quoted(value), "a number")
+    if not isinstance(value, str):
+        return value
+    plain = scalar_of(value.strip())
+    if isinstance(plain, int) and not isinstance(plain, bool):
+        return plain
+    try:
+        return parse_quantity(value, unit)
+    except UnitError as error:
+        raise fault(quoted(value), error.must_be, error.perhaps) from None
+
+
+def as_whole(value: int | float, given: object) -> int:
+    """Return a number as an int."""
+    if abs(value) > LARGEST_WHOLE or value != int(value):
+        raise fault(quoted(given), "a whole number" if abs(value) <= LARGEST_WHOLE else "a whole number below 2^53")
+    return int(value)
+
+
+def check_bounds(number: int | float, given: object, parameter: Parameter) -> None:
+    """Refuse a number outside the parameter's bounds."""
+    above = number > parameter.low if parameter.open_low else number >= parameter.low
+    if above and number <= parameter.high:
+        return
+    unit = f" {parameter.unit}" if parameter.unit else ""
+    low = f"{'above' if parameter.open_low else 'at least'} {quoted(float(parameter.low))}{unit}"
+    high = f" and at most {quoted(float(parameter.high))}{unit}" if parameter.high < float("inf") else ""
+    raise fault(quoted(given), low + high)
+
+
+def number_of(parameter: Parameter) -> Callable[[object], int | float]:
+    """Return the validator of numbers of a parameter."""
+
+    def validate(value: object) -> int | float:
+        number = as_number(value, parameter.unit)
+        if parameter.integer:
+            number = as_whole(number, value)
+        check_bounds(number, value, parameter)
+        return number
+
+    return validate
+
+
+def number(
+    *, low: float = float("-inf"), high: float = float("inf"), open_low: bool = False, whole: bool = False
+) -> BeforeValidator:
+    """Return an annotation of pure numbers that are not parameters."""
+    return BeforeValidator(number_of(Parameter("", "", "", None, integer=whole, low=low, high=high, open_low=open_low)))
+
+
+def amount_in(unit: str) -> BeforeValidator:
+    """Return an annotation of positive numbers of a unit that are not parameters."""
+    return BeforeValidator(number_of(Parameter("", unit, "", None)))
+
+
+def name_in(parameter: Parameter) -> Callable[[object, ValidationInfo], str]:
+    """Return the validator of names of a parameter: of its library section, or of its own list."""
+
+    def validate(value: object, info: ValidationInfo) -> str:
+        return check_name(value, parameter, door_of(info).library)
+
+    return validate
+
+
+def check_name(value: object, parameter: Parameter, library: Library) -> str:
+    """Return `value` if it names what the parameter asks for."""
+    known = known_names(parameter, library)
+    kind = (parameter.section or parameter.name).removesuffix("s").replace("_", " ")
+    if not isinstance(value, str):
+        raise fault(quoted(value), f"the name of a {kind}", suggest(str(value), known))
+    if value not in known:
+        words = one_of(known) if len(known) <= 8 else f"a {kind} of the library (dse library lists them)"
+        raise fault(quoted(value), words, suggest(value, known, FOREIGN_NAMES))
+    return value
+
+
+def known_names(parameter: Parameter, library: Library) -> tuple[str, ...]:
+    """Return the names that a choice may take."""
+    return tuple(getattr(library, parameter.section)) if parameter.section else parameter.names
+
+
+def _of_field(name: str) -> BeforeValidator:
+    parameter = WORKLOAD_FIELDS.get(name) or PARAMETERS[name]
+    return BeforeValidator(name_in(parameter) if parameter.is_choice else number_of(parameter))
+
+
+def _metric(value: object, info: ValidationInfo) -> str:
+    known = door_of(info).metrics
+    if not isinstance(value, str):
+        raise fault(quoted(value), "the name of a metric")
+    if value not in known:
+        if value == MEETS_ALL:
+            raise fault(f"{MEETS_ALL} needs joint draws", perhaps="add robustness: {draws: 2000}")
+        raise fault(quoted(value), "a metric of this sweep", suggest_metric(value, known))
+    return value
+
+
+def _baseline(value: object, info: ValidationInfo) -> str:
+    known = door_of(info).baselines
+    if not isinstance(value, str) or value not in known:
+        must_be = "a baseline of this sweep" + ("" if known else " (it has none)")
+        raise fault(quoted(value), must_be, suggest(str(value), known))
+    return value
+
+
+def _chips(value: object, info: ValidationInfo) -> str:
+    known = tuple(door_of(info).library.chips)
+    match = _CHIPS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or match[1] == "0" * len(match[1] or " "):
+        raise fault(quoted(value), "a chip of the library, or a count of one", f"2x {known[0]}")
+    count, chip = int(match[1] or 1), match[2]
+    if chip not in known:
+        perhaps = suggest(chip, known, FOREIGN_NAMES)
+        counted = f"{count}x {perhaps}" if perhaps and match[1] else perhaps
+        raise fault(quoted(chip), "a chip of the library (dse library lists them)", counted)
+    entry = door_of(info).library.chips[chip]
+    missing = [name for name in ("capacity_gib", "bandwidth_gbps") if getattr(entry, name) is None]
+    if missing:
+        raise fault(f"the chip {chip} cannot be evaluated: its {missing[0]} is not published")
+    return f"{count}x {chip}"
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise fault(quoted(value), "text", f"'{quoted(value)}'" if isinstance(value, int | float) else "")
+    return value
+
+
+def is_identifier(text: str) -> bool:
+    """Return whether a text can name a sweep, a workload or a baseline."""
+    return bool(_IDENTIFIER.fullmatch(text)) and len(text) <= 80
+
+
+def _identifier(value: object) -> str:
+    text = _text(value)
+    if not is_identifier(text):
+        meant = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")[:80]
+        raise fault(quoted(text), "letters, digits, _ or -, beginning with a letter", meant)
+    return text
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        meant = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
+        raise fault(quoted(value), "true or false", meant.get(str(value).casefold(), ""))
+    return value
+
+
+def word_of(names: tuple[str, ...], foreign: Mapping[str, str] | None = None) -> BeforeValidator:
+    """Return an annotation of one word among a few."""
+
+    def validate(value: object) -> str:
+        if not isinstance(value, str) or value not in names:
+            meant = suggest(str(value), names, foreign)
+            raise fault(quoted(value), one_of(names), f"'{meant}'" if meant in names else meant)
+        return value
+
+    return BeforeValidator(validate)
+
+
+def bound(value: object, info: ValidationInfo) -> float:
+    """Return a bound of a constraint in the unit of its metric, or as a ratio where it is relative."""
+    metric = info.data.get("metric")
+    if metric is None:
+        # The metric itself is at fault: its unit is unknown, so only the number is checked.
+        return split_quantity(value, "")[0] if isinstance(value, str) else float(as_number(value, ""))
+    unit = "" if info.data.get("relative_to") else metric_of(metric, door_of(info).described).unit
+    return float(as_number(value, unit))
+
+
+def tolerance(value: object, info: ValidationInfo) -> float:
+    """Return the tolerance around ``near`` as a share of it; text with the metric's unit is divided by it."""
+    metric, near = info.data.get("metric"), info.data.get("near")
+    try:
+        share = float(as_number(value, ""))
+    except PydanticCustomError:
+        unit = "" if metric is None or info.data.get("relative_to") else metric_of(metric, door_of(info).described).unit
+        if not unit or not near:
+            raise
+        share = float(as_number(value, unit)) / abs(near)
+    if not share > 0:
+        raise fault(quoted(value), "above 0")
+    return share
+
+
+LARGEST = "largest"
+"""The batch that the memory of the chips holds at most."""
+
+_MEAN_BATCH = number_of(Parameter("", "", "", None))
+
+
+def _batch(value: object) -> int | float | str:
+    """Return a batch, which may be a mean over time."""
+    return LARGEST if value == LARGEST else _MEAN_BATCH(value)
+
+
+def _parallelism(value: object) -> str:
+    try:
+        Layout.of(value if isinstance(value, str) else "")
+    except ValueError:
+        must_be = f"{one_of(KINDS)}, or numbers of chips such as tp4_pp2, dp8_tp2 or layer_split4"
+        raise fault(quoted(value), must_be, suggest(str(value), KINDS)) from None
+    return str(value)
+
+
+Milliseconds: TypeAlias = Annotated[float, amount_in("ms")]
+TokenRate: TypeAlias = Annotated[float, amount_in("token/s")]
+Share: TypeAlias = Annotated[float, amount_in("")]
+Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
+Identifier: TypeAlias = Annotated[str, BeforeValidator(_identifier)]
+Flag: TypeAlias = Annotated[bool, BeforeValidator(_flag)]
+MetricName: TypeAlias = Annotated[str, BeforeValidator(_metric)]
+BaselineName: TypeAlias = Annotated[str, BeforeValidator(_baseline)]
+Chips: TypeAlias = Annotated[str, BeforeValidator(_chips)]
+Direction: TypeAlias = Annotated[str, word_of(("minimize", "maximize"), FOREIGN_DIRECTIONS)]
+Bound: TypeAlias = Annotated[float, BeforeValidator(bound)]
+Tolerance: TypeAlias = Annotated[float, BeforeValidator(tolerance)]
+Whole: TypeAlias = Annotated[int, number(low=1, whole=True)]
+Seed: TypeAlias = Annotated[int, number(low=0, high=2**32 - 1, whole=True)]
+
+ModelName: TypeAlias = Annotated[str, _of_field("model")]
+FormatName: TypeAlias = Annotated[str, _of_field("weight_format")]
+ExecutionName: TypeAlias = Annotated[str, _of_field("weight_execution")]
+StackName: TypeAlias = Annotated[str, _of_field("stack")]
+Batch: TypeAlias = Annotated[int | float | Literal["largest"], BeforeValidator(_batch)]
+PromptTokens: TypeAlias = Annotated[int | float, number(low=0)]
+OutputTokens: TypeAlias = Annotated[int | float, number(low=0, open_low=True)]
+ChipCount: TypeAlias = Annotated[int, _of_field("n_chips")]
+ParallelismName: TypeAlias = Annotated[str, BeforeValidator(_parallelism)]
+BatchingName: TypeAlias = Annotated[str, _of_field("batching")]
+ChunkRows: TypeAlias = Annotated[int, _of_field("chunk_rows")]
+ExpertSpread: TypeAlias = Annotated[float, _of_field("expert_spread")]
+ExpertFormatName: TypeAlias = Annotated[str, _of_field("expert_format")]
+StoredBits: TypeAlias = Annotated[float, number(low=0, high=32, open_low=True)]
+KvBits: TypeAlias = Annotated[float, _of_field("kv_bits")]
+ActBits: TypeAlias = Annotated[float, _of_field("act_bits")]

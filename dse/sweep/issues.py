@@ -1,0 +1,74 @@
+"""What pydantic found, as faults with the place of the key or value and what was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from dse.errors import Fault, Place
+from dse.sweep.hints import one_of, quoted, suggest
+from dse.yaml_positions import KeyPath, Node, path_text
+
+
+def faults_of(
+    error: ValidationError,
+    root: Node,
+    path: KeyPath,
+    kind: type[BaseModel],
+    foreign: Mapping[str, str],
+    *,
+    unwrap: bool = False,
+) -> list[Fault]:
+    """Return one fault per error that pydantic found in the value at `path`.
+
+    Args:
+        error: the errors of one record.
+        root: the tree that the record was read from.
+        path: where in the tree it stands.
+        kind: the record.
+        foreign: keys of other tools, for suggestions.
+        unwrap: the value at `path` is the record's only key: leave that key out of the paths.
+    """
+    faults = []
+    for details in error.errors(include_url=False):
+        below = details["loc"][1:] if unwrap else details["loc"]
+        faults.append(_fault(details, root, (*path, *below), kind, foreign))
+    return faults
+
+
+def _fault(details: Any, root: Node, where: KeyPath, kind: type[BaseModel], foreign: Mapping[str, str]) -> Fault:
+    value_place, key_place = places_of(root, where)
+    context = details.get("ctx", {})
+    match details["type"]:
+        case "fault":
+            return Fault(value_place, path_text(where), context["what"], context["must_be"], context["perhaps"])
+        case "extra_forbidden":
+            return unknown_key(str(where[-1]), tuple(kind.model_fields), key_place, where, foreign)
+        case "missing":
+            keys = one_of(name for name, field in kind.model_fields.items() if field.is_required())
+            return Fault(key_place, path_text(where), f"is missing (needed here: {keys})")
+        case "model_type" | "dict_type" | "mapping_type" | "model_attributes_type":
+            keys = ", ".join(kind.model_fields)
+            return Fault(value_place, path_text(where), quoted(details["input"]), f"a mapping with the keys {keys}")
+        case _:
+            return Fault(value_place, path_text(where), f"{quoted(details['input'])}: {details['msg']}")
+
+
+def unknown_key(
+    key: str, known: Sequence[str], place: Place, where: KeyPath, foreign: Mapping[str, str] | None = None
+) -> Fault:
+    """Return the fault of a key that does not belong where it stands."""
+    if not known:
+        return Fault(place, path_text(where), f"the key {quoted(key)} stands where there are no keys")
+    return Fault(place, path_text(where), f"the key {quoted(key)}", one_of(known), suggest(key, known, foreign))
+
+
+def places_of(root: Node, where: KeyPath) -> tuple[Place, Place]:
+    """Return the places of the value and of the key at `where`; of the nearest thing above it if it is not there."""
+    while (node := root.at(where)) is None:
+        where = where[:-1]
+        if (node := root.at(where)) is not None:
+            return node.key_place, node.key_place
+    return node.place, node.key_place

@@ -1,0 +1,204 @@
+"""What a sweep adds to the library: ``library:``, ``--library DIR``, and models given as a file.
+
+    library: my_chips/                      # a directory of YAML files with sections as the library's own
+    library: [my_chips/, {models: {...}}]   # several, or the entries themselves
+    workloads: {chat: {model: Qwen3-8B/config.json}}
+
+All of it becomes plain data in the sweep (`Spec.library`), so that a run directory needs no other file.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cost_models.errors import LibraryError
+from cost_models.library import Library, extended_library, shipped_library
+from cost_models.library.files import Sections
+from cost_models.library.huggingface import entry_of_config
+from dse.errors import Fault, MissingPackageError, Place, SpecError
+from dse.sweep.files import read_tree
+from dse.sweep.hints import quoted
+from dse.yaml_positions import Node
+
+MODEL_FILES = (".json", ".gguf")
+"""Endings by which a model is known to be a file."""
+
+Data = dict[str, Any]
+
+
+def with_additions(tree: Node, directories: Sequence[Path] = ()) -> tuple[Node, Library, Data]:
+    """Return a sweep without its additions, the library with them, and the additions as plain data.
+
+    Args:
+        tree: the sweep.
+        directories: further directories or sweep files, as ``--library`` names them.
+
+    Raises:
+        SpecError: ``library`` is not what it must be, or a file of a model cannot be read.
+        LibraryError: what is added is at fault.
+    """
+    if not isinstance(tree.value, dict):
+        return tree, shipped_library(), {}
+    parts = [*_parts(tree.value.get("library")), *map(sections_at, directories)]
+    tree, models = _with_models(tree, tree.value)
+    if models:
+        parts.append(Sections({"models": models}))
+    rest = {key: node for key, node in tree.value.items() if key != "library"} if isinstance(tree.value, dict) else {}
+    if not parts:
+        return replace(tree, value=rest), shipped_library(), {}
+    library = extended_library(*parts)
+    everything = Sections({name: {} for part in parts for name in part.data})
+    for part in parts:
+        everything.lay_over(part)
+    return replace(tree, value=rest), library, everything.data
+
+
+def sections_at(path: Path) -> Sections:
+    """Return the entries that a directory adds to the library, or those that a sweep file adds.
+
+    Raises:
+        SpecError: the file is not YAML, or its ``library`` is not what it must be.
+        LibraryError: the directory holds no entries, or they are at fault.
+    """
+    if path.is_file():
+        _, _, additions = with_additions(read_tree(path)[0])
+        return Sections(additions)
+    return Sections.read(path)
+
+
+def library_with(paths: Sequence[Path]) -> Library:
+    """Return the shipped library with what directories and sweep files add to it (see `sections_at`)."""
+    return extended_library(*map(sections_at, paths)) if paths else shipped_library()
+
+
+@functools.lru_cache(maxsize=8)
+def _library_of_text(text: str) -> Library:
+    return extended_library(Sections(json.loads(text)))
+
+
+def library_of(additions: Mapping[str, Any]) -> Library:
+    """Return the shipped library with a sweep's additions, read once for the same additions.
+
+    Raises:
+        LibraryError: what is added is at fault.
+    """
+    return _library_of_text(json.dumps(additions, sort_keys=True)) if additions else shipped_library()
+
+
+def _parts(node: Node | None) -> Iterator[Sections]:
+    """Yield what ``library`` adds, in its order."""
+    if node is None:
+        return
+    for item in node.value if isinstance(node.value, list) else [node]:
+        if isinstance(item.value, dict):
+            yield Sections(dict(item.plain()))
+        elif isinstance(item.value, str):
+            yield _directory(item)
+        else:
+            must_be = "a directory, or sections with entries"
+            raise SpecError([Fault(item.place, "library", quoted(item.plain()), must_be)])
+
+
+def _directory(item: Node) -> Sections:
+    where = _beside(item.place, str(item.value))
+    if not where.is_dir():
+        raise SpecError([Fault(item.place, "library", quoted(item.value), "a directory of YAML files")])
+    return Sections.read(where)
+
+
+def _beside(place: Place, path: str) -> Path:
+    """Return a path as it stands in a file: from that file's own folder."""
+    return Path(place.file).parent / path if place.line else Path(path)
+
+
+def _with_models(tree: Node, sections: Mapping[str, Node]) -> tuple[Node, Data]:
+    """Return the sweep with the names of entries in place of files of models, and those entries."""
+    workloads = sections.get("workloads")
+    if workloads is None or not isinstance(workloads.value, dict):
+        return tree, {}
+    models: Data = {}
+    changed = dict(workloads.value)
+    for name, workload in workloads.value.items():
+        model = workload.value.get("model") if isinstance(workload.value, dict) else None
+        if model is None or not isinstance(model.value, str) or not model.value.endswith(MODEL_FILES):
+            continue
+        key, entry = _model_of_file(model, f"workloads.{name}.model")
+        models[key] = entry
+        assert isinstance(workload.value, dict)
+        changed[name] = replace(workload, value={**workload.value, "model": replace(model, value=key)})
+    return replace(tree, value={**sections, "workloads": replace(workloads, value=changed)}), models
+
+
+def _model_of_file(node: Node, path: str) -> tuple[str, Data]:
+    """Return the name and the entry of a model whose architecture a file holds."""
+    file = _beside(node.place, str(node.value))
+    stem = file.parent.resolve().name if file.stem == "config" else file.stem
+    key = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
+    if not file.is_file():
+        raise SpecError([Fault(node.place, path, quoted(node.value), "a config.json or a .gguf file that is there")])
+    if key in shipped_library().models:
+        what = f"{quoted(node.value)} would be called {key}, which the library has already"
+        raise SpecError([Fault(node.place, path, what, perhaps=f"model: {key}, or another name of the file's folder")])
+    try:
+        config = _read_gguf(file) if file.suffix == ".gguf" else json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise LibraryError(f"{file}: holds no mapping of fields")
+        return key, entry_of_config(config, source=f"{stem} ({file.name})")
+    except (OSError, ValueError, LibraryError) as error:
+        raise SpecError([Fault(node.place, path, f"{file}: {error}")]) from None
+
+
+_GGUF_KINDS = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "deepseek2": "deepseek_v3"}
+"""Architectures that a GGUF header names otherwise than ``config.json``."""
+
+_GGUF_FIELDS = {
+    "block_count": "num_hidden_layers",
+    "embedding_length": "hidden_size",
+    "feed_forward_length": "intermediate_size",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "attention.key_length": "head_dim",
+    "attention.sliding_window": "sliding_window",
+    "attention.q_lora_rank": "q_lora_rank",
+    "attention.kv_lora_rank": "kv_lora_rank",
+    "rope.dimension_count": "qk_rope_head_dim",
+    "context_length": "max_position_embeddings",
+    "vocab_size": "vocab_size",
+    "expert_count": "num_local_experts",
+    "expert_used_count": "num_experts_per_tok",
+    "expert_feed_forward_length": "moe_intermediate_size",
+    "expert_shared_count": "n_shared_experts",
+    "leading_dense_block_count": "first_k_dense_replace",
+}
+
+
+def _read_gguf(file: Path) -> Data:
+    """Return the header of a GGUF file as the fields of a ``config.json``."""
+    try:
+        from gguf import GGUFReader
+    except ImportError:
+        raise MissingPackageError("gguf", "reading a GGUF header") from None
+    header = GGUFReader(str(file))
+    kind = str(header.fields["general.architecture"].contents())
+    config: Data = {"model_type": _GGUF_KINDS.get(kind, kind), "tie_word_embeddings": True}
+    for name, field in _GGUF_FIELDS.items():
+        found = header.fields.get(f"{kind}.{name}")
+        if found is not None:
+            config[field] = found.contents()
+    if "vocab_size" not in config and "tokenizer.ggml.tokens" in header.fields:
+        config["vocab_size"] = len(header.fields["tokenizer.ggml.tokens"].data)
+    names = {tensor.name for tensor in header.tensors}
+    if names:
+        config["tie_word_embeddings"] = "output.weight" not in names
+        config["attention_bias"] = "blk.0.attn_q.bias" in names
+    if kind == "llama" and config.get("num_local_experts"):
+        config["model_type"] = "mixtral"
+    if config.get("kv_lora_rank") is not None:
+        raise LibraryError("a GGUF header does not tell all ranks of multi-head latent attention; give config.json")
+    return config

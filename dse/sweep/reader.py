@@ -1,0 +1,423 @@
+"""A tree to a `Spec`: every section and entry is read on its own, so that one fault hides no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cost_models.library import Library
+from cost_models.performance.derived import DerivedMetric, described
+from cost_models.performance.mix import MIX, MIXED
+from cost_models.quantities import MEETS_ALL, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
+from dse.errors import Fault, SpecError
+from dse.sweep import hints as words
+from dse.sweep.checks import (
+    check_chances,
+    check_conditions,
+    check_enumerable,
+    check_layouts,
+    check_model,
+    check_repeats,
+)
+from dse.sweep.fields import Door, is_identifier
+from dse.sweep.hints import one_of, quoted, suggest
+from dse.sweep.issues import faults_of, places_of, unknown_key
+from dse.sweep.parameters import FixedSpec, ParameterSpec, RangeSpec, kind_of
+from dse.sweep.records import (
+    BaselineSpec,
+    ConstraintSpec,
+    EconomicsSpec,
+    FigureSpec,
+    HeaderSpec,
+    ObjectiveSpec,
+    ResultsSpec,
+    RobustnessSpec,
+    ShareSpec,
+    Spec,
+    WorkloadSpec,
+)
+from dse.sweep.search import ChainOptions, SearchSpec, options_kind
+from dse.sweep.user_model import ModelSpec, OwnMetric
+from dse.sweep.weight_format_checks import check_baselines, check_storage
+from dse.units import unit_of_suffix
+from dse.yaml_positions import KeyPath, Node, path_text
+
+R = TypeVar("R", bound=BaseModel)
+
+REQUIRED = ("name", "workloads", "space", "objectives", "search")
+SECTIONS = (
+    *REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results", "robustness",
+    "library", "model",
+)  # fmt: skip
+SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
+"""Fields of a workload that the space may sweep as ``workload.field``."""
+RESERVED = ("technology", MIX)
+"""Names that a workload or baseline cannot have: they begin paths of another kind."""
+
+
+def read_spec(root: Node, source_text: str, library: Library, derived: Sequence[DerivedMetric] = ()) -> Spec:
+    """Return the sweep that a tree describes.
+
+    Args:
+        root: the tree.
+        source_text: what it was read from.
+        library: whose entries it may name.
+        derived: metrics that it may use beside ours.
+
+    Raises:
+        SpecError: every fault of the tree.
+        ValueError: a derived metric cannot be.
+    """
+    return _Reader(root, library, derived).read(source_text)
+
+
+class _Reader:
+    """Reads one tree, collecting faults."""
+
+    def __init__(self, root: Node, library: Library, derived: Sequence[DerivedMetric]) -> None:
+        self.root, self.library, self.derived = root, library, tuple(derived)
+        self.faults: list[Fault] = []
+        if not isinstance(root.value, dict):
+            raise SpecError([Fault(root.place, "", f"{quoted(root.plain())}", f"a mapping with {', '.join(REQUIRED)}")])
+        self._refuse_empty_values()
+        workloads = tuple(self._mapping_at(("workloads",)))
+        table = described(derived)
+        metrics = metric_names(workloads, table)
+        if self._mapping_at((MIX,)):
+            metrics = (*metrics, *(f"{MIX}.{name}" for name in MIXED))
+        if self._has("robustness"):
+            metrics = (*metrics, MEETS_ALL)
+        self.door = Door(library, metrics, table, tuple(self._mapping_at(("baselines",))))
+        self.model = self._model() if self._has("model") else None
+        if self.model is not None:
+            ours = () if self.model.replace else metrics
+            named = (*ours, *(name for name in self.model.metrics if name not in ours))
+            self.door = replace(self.door, metrics=named, described={**table, **self.model.described})
+
+    def read(self, source_text: str) -> Spec:
+        """Read everything, then check what holds between the parts."""
+        self._check_sections()
+        header = self._record(HeaderSpec, ()) if self._has("name") else None
+        workloads = dict(self._entries("workloads", WorkloadSpec, words.FOREIGN_WORKLOAD))
+        baselines = dict(self._entries("baselines", BaselineSpec, words.FOREIGN_BASELINE))
+        objectives = self._listed("objectives", ObjectiveSpec, words.FOREIGN_OBJECTIVE)
+        constraints = self._listed("constraints", ConstraintSpec, words.FOREIGN_CONSTRAINT)
+        mix = self._mix()
+        space = self._space()
+        economics = self._record(EconomicsSpec, ("economics",)) if self._has("economics") else EconomicsSpec()
+        figures = self._figures()
+        search = self._search() if self._has("search") else None
+        results = self._record(ResultsSpec, ("results",)) if self._has("results") else ResultsSpec()
+        robustness = self._record(RobustnessSpec, ("robustness",)) if self._has("robustness") else None
+        self.faults += check_repeats(self.root, objectives, constraints)
+        self.faults += check_chances(self.root, objectives, constraints)
+        self.faults += check_conditions(self.root, space)
+        self.faults += check_model(self.root, self.model)
+        self.faults += check_storage(self.root, space, self.library)
+        whole = {name: one for name, one in baselines.items() if one is not None}
+        self.faults += check_baselines(self.root, whole, self.library)
+        served = {name: one for name, one in workloads.items() if one is not None}
+        self.faults += check_layouts(self.root, served, whole, space)
+        if search is not None:
+            self.faults += check_enumerable(self.root, space, search)
+        if self.model is None and self._has("model"):
+            # Which metrics there are is known once the model is right.
+            self.faults = [one for one in self.faults if not one.path.endswith(".metric")]
+        if self.faults:
+            raise SpecError(self.faults)
+        assert header is not None and search is not None and economics is not None and results is not None
+        return Spec(
+            name=header.name,
+            workloads=workloads,
+            mix=mix,
+            space=space,
+            economics=economics.resolved(self.library),
+            figures=figures,
+            objectives=tuple(objectives.values()),
+            constraints=tuple(one for one in constraints.values() if one.metric != MEETS_ALL),
+            chances=tuple(one for one in constraints.values() if one.metric == MEETS_ALL),
+            robustness=robustness,
+            baselines=baselines,
+            search=search,
+            results=results,
+            model=self.model,
+            derived=self.derived,
+            source_text=source_text,
+            places={path_text(path): node.key_place for path, node in self.root.walk()},
+        )
+
+    # -- the tree -----------------------------------------------------------------------------------------------
+
+    def _has(self, section: str) -> bool:
+        return self.root.at((section,)) is not None
+
+    def _mapping_at(self, path: KeyPath) -> Mapping[str, Node]:
+        node = self.root.at(path)
+        return node.value if node is not None and isinstance(node.value, dict) else {}
+
+    def _fault(self, path: KeyPath, what: str, must_be: str = "", perhaps: str = "", *, at_key: bool = False) -> None:
+        value_place, key_place = places_of(self.root, path)
+        self.faults.append(Fault(key_place if at_key else value_place, path_text(path), what, must_be, perhaps))
+
+    def _refuse_empty_values(self) -> None:
+        """Note every key without a value, and leave it out."""
+        self._emptied: set[KeyPath] = set()
+        for path, node in self.root.walk():
+            if node.value is None:
+                self._fault(path, "is empty")
+                self._emptied.add(path)
+
+        def without(node: Node) -> Node:
+            if isinstance(node.value, dict):
+                kept = {key: without(inner) for key, inner in node.value.items() if inner.value is not None}
+                return replace(node, value=kept)
+            if isinstance(node.value, list):
+                return replace(node, value=[without(inner) for inner in node.value])
+            return node
+
+        self.root = without(self.root)
+
+    def _check_sections(self) -> None:
+        for key in self._mapping_at(()):
+            if key not in SECTIONS:
+                place = places_of(self.root, (key,))[1]
+                self.faults.append(unknown_key(key, SECTIONS, place, (key,), words.FOREIGN_TOP))
+        for key in REQUIRED:
+            if not self._has(key) and (key,) not in self._emptied:
+                self._fault((key,), "is missing")
+
+    def _collection(self, section: str, kind: type[dict[str, Node]] | type[list[Node]], *, required: bool) -> bool:
+        """Return whether a section is there and a mapping (or list) with something in it; note what is wrong."""
+        node = self.root.at((section,))
+        if node is None:
+            return False
+        is_mapping = kind is dict
+        if not isinstance(node.value, kind):
+            self._fault((section,), quoted(node.plain()), "a mapping" if is_mapping else "a list")
+            return False
+        if not node.value and required:
+            self._fault((section,), f"has no {'entry' if is_mapping else 'item'}; it needs at least one")
+        return bool(node.value)
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    def _record(
+        self,
+        kind: type[R],
+        path: KeyPath,
+        foreign: Mapping[str, str] = MappingProxyType({}),
+        *,
+        parameter: Parameter | None = None,
+        wrapped_as: str = "",
+    ) -> R | None:
+        """Return the record at `path`, None where it is at fault.
+
+        Args:
+            kind: the record.
+            path: where its mapping stands.
+            foreign: keys of other tools.
+            parameter: the parameter whose values it holds.
+            wrapped_as: the only key of the record where `path` leads to that key's bare value.
+        """
+        node = self.root.at(path)
+        assert node is not None
+        plain = {wrapped_as: node.plain()} if wrapped_as else node.plain()
+        try:
+            return kind.model_validate(plain, context=replace(self.door, parameter=parameter))
+        except ValidationError as error:
+            found = faults_of(error, self.root, path, kind, foreign, unwrap=bool(wrapped_as))
+            emptied = {path_text(path) for path in self._emptied}
+            self.faults += [fault for fault in found if fault.path not in emptied]
+            return None
+
+    def _entries(self, section: str, kind: type[R], foreign: Mapping[str, str]) -> dict[str, R]:
+        """Return the records of a mapping section by name."""
+        if not self._collection(section, dict, required=section in REQUIRED):
+            return {}
+        records = {}
+        for name in self._mapping_at((section,)):
+            if not is_identifier(name) or name in RESERVED:
+                must_be = "letters, digits, _ or -, beginning with a letter" if name not in RESERVED else "a free name"
+                self._fault((section, name), f"the name {quoted(name)}", must_be, at_key=True)
+            record = self._record(kind, (section, name), foreign)
+            if record is not None:
+                records[name] = record
+        return records
+
+    def _listed(self, section: str, kind: type[R], foreign: Mapping[str, str]) -> dict[int, R]:
+        """Return the records of a list section by position."""
+        if not self._collection(section, list, required=section in REQUIRED):
+            return {}
+        node = self.root.at((section,))
+        assert node is not None and isinstance(node.value, list)
+        read = {index: self._record(kind, (section, index), foreign) for index in range(len(node.value))}
+        return {index: record for index, record in read.items() if record is not None}
+
+    def _mix(self) -> dict[str, float]:
+        """Return the share of each workload of the mix."""
+        if not self._collection(MIX, dict, required=False):
+            return {}
+        workloads, shares = self._mapping_at(("workloads",)), {}
+        for name in self._mapping_at((MIX,)):
+            if name not in workloads:
+                place = places_of(self.root, (MIX, name))[1]
+                self.faults.append(unknown_key(name, tuple(workloads), place, (MIX, name)))
+            record = self._record(ShareSpec, (MIX, name), wrapped_as="share")
+            if record is not None:
+                shares[name] = record.share
+        if len(shares) == len(self._mapping_at((MIX,))) and abs(sum(shares.values()) - 1) > 1e-6:
+            self._fault((MIX,), f"the shares add up to {sum(shares.values()):g}", "1")
+        return shares
+
+    def _model(self) -> ModelSpec | None:
+        """Return the model of the user's own, with its folder and metrics."""
+        path: KeyPath = ("model",)
+        node = self.root.at(path)
+        assert node is not None
+        bare = "" if isinstance(node.value, dict) else "function"
+        model = self._record(ModelSpec, path, wrapped_as=bare)
+        if model is None:
+            return None
+        if self.root.at(("model", "folder")) is None:
+            model = model.model_copy(update={"folder": str(Path(node.place.file).parent) if node.place.line else "."})
+        if not model.metrics:
+            model = model.model_copy(update={"metrics": dict.fromkeys(self._unknown_metrics(), OwnMetric())})
+        if not model.metrics:
+            self._fault(path, "has no metrics, and objectives and constraints name none but ours")
+            return None
+        return model
+
+    def _unknown_metrics(self) -> list[str]:
+        """Return what objectives and constraints name that is none of ours, nor meant to be."""
+        listed = [self.root.at((section,)) for section in ("objectives", "constraints")]
+        items = [item for node in listed if node is not None and isinstance(node.value, list) for item in node.value]
+        names = [
+            item.value["metric"].value for item in items if isinstance(item.value, dict) and "metric" in item.value
+        ]
+        found = [name for name in names if isinstance(name, str) and name not in self.door.metrics]
+        return [name for name in dict.fromkeys(found) if name.isidentifier() and name != MEETS_ALL]
+
+    # -- space and figures --------------------------------------------------------------------------------------
+
+    def _space(self) -> dict[str, tuple[ParameterSpec, ...]]:
+        """Return the declarations of every parameter of the space that is not at fault."""
+        if not self._collection("space", dict, required=True):
+            return {}
+        space = {}
+        for name, node in self._mapping_at(("space",)).items():
+            parameter = self._parameter(name)
+            if parameter is None:
+                continue
+            path = ("space", name)
+            if isinstance(node.value, list):
+                if not node.value or not all(isinstance(item.value, dict) for item in node.value):
+                    items = ", ".join(str(item.plain()) for item in node.value if not isinstance(item.value, dict))
+                    self._fault(path, "a bare list", "a declaration", f"{{values: [{items}]}}")
+                    continue
+                entries = [self._declaration((*path, index), parameter) for index in range(len(node.value))]
+            else:
+                entries = [self._declaration(path, parameter)]
+            if all(entry is not None for entry in entries):
+                space[name] = tuple(entry for entry in entries if entry is not None)
+        return space
+
+    def _declaration(self, path: KeyPath, parameter: Parameter) -> ParameterSpec | None:
+        node = self.root.at(path)
+        assert node is not None
+        if not isinstance(node.value, dict):
+            return self._record(FixedSpec, path, parameter=parameter, wrapped_as="value")
+        kind = kind_of(node.value)
+        if kind is None and "values" in node.value:
+            self._fault(path, "values and low or high are both given; it is either a list or a range")
+        elif kind is None:
+            foreign = [key for key in node.value if key not in RangeSpec.model_fields]
+            for key in foreign:
+                known = ("values", *RangeSpec.model_fields)
+                place = places_of(self.root, (*path, key))[1]
+                self.faults.append(unknown_key(key, known, place, (*path, key), words.FOREIGN_KEYS))
+            if not foreign:
+                self._fault(path, "needs values, or low and high, or a bare value")
+        elif kind is RangeSpec and parameter.is_choice:
+            self._fault(path, f"a range, but {parameter.name} takes names", perhaps="values: [...]")
+        else:
+            return self._record(kind, path, words.FOREIGN_KEYS, parameter=parameter)
+        return None
+
+    def _parameter(self, name: str) -> Parameter | None:
+        """Return the parameter that a key of the space means, None (and a fault) where there is none."""
+        if name in PARAMETERS:
+            return PARAMETERS[name]
+        if name.startswith(TECHNOLOGY_PREFIX):
+            return self._figure_parameter(("space", name), name.removeprefix(TECHNOLOGY_PREFIX))
+        workload, _, field = name.partition(".")
+        workloads = tuple(self._mapping_at(("workloads",)))
+        if workload in workloads and field in SWEPT_FIELDS:
+            return WORKLOAD_FIELDS[field]
+        path = ("space", name)
+        if workload in workloads and (field in WORKLOAD_FIELDS or field in WorkloadSpec.model_fields):
+            must_be = f"a number of the workload that can be swept ({one_of(SWEPT_FIELDS)})"
+            self._fault(path, quoted(field), must_be, f"workloads.{name}", at_key=True)
+            return None
+        known = (*PARAMETERS, *(f"{workload}.{field}" for workload in workloads for field in SWEPT_FIELDS))
+        what = "a parameter, a workload's number or technology.FIGURE"
+        self._fault(path, quoted(name), what, suggest(name, known), at_key=True)
+        return None
+
+    def _figure_parameter(self, path: KeyPath, name: str) -> Parameter | None:
+        """Return a figure of the library as a parameter, None (and a fault) where there is none."""
+        figure = self.library.figures.get(name)
+        if name in self.library.evidence:
+            self._fault(path, f"{name} is evidence only: no model reads it", at_key=True)
+            return None
+        if figure is None:
+            must_be = "a figure of the library (dse library figures lists them)"
+            self._fault(path, quoted(name), must_be, suggest(name, self.library.figures), at_key=True)
+            return None
+        if name.startswith("economics."):
+            field = name.removeprefix("economics.")
+            self._fault(path, f"{name} is a business term; it is set under economics", perhaps=f"economics.{field}")
+            return None
+        bounds = figure.bounds
+        return Parameter(
+            name, unit_of_suffix(figure.unit), figure.note, figure.typ,
+            low=bounds.low, high=bounds.high, open_low=bounds.open_low,
+        )  # fmt: skip
+
+    def _figures(self) -> dict[str, FigureSpec]:
+        if not self._collection("technology", dict, required=False):
+            return {}
+        figures = {}
+        for name, node in self._mapping_at(("technology",)).items():
+            path = ("technology", name)
+            parameter = self._figure_parameter(path, name)
+            if parameter is None:
+                continue
+            bare = "" if isinstance(node.value, dict) else "typ"
+            record = self._record(FigureSpec, path, parameter=parameter, wrapped_as=bare)
+            if record is not None:
+                figures[name] = record
+        return figures
+
+    # -- search -------------------------------------------------------------------------------------------------
+
+    def _search(self) -> SearchSpec | None:
+        search = self._record(SearchSpec, ("search",), words.FOREIGN_SEARCH)
+        if search is None or not self.root.at(("search", "options")):
+            return search
+        path: KeyPath = ("search", "options")
+        if len(search.stages) == 1:
+            return search if self._record(options_kind(search.sampler), path) else None
+        known = ("shares", *search.stages)
+        for key in search.options:
+            if key in search.stages:
+                self._record(options_kind(key), (*path, key))
+            elif key != "shares":
+                place = places_of(self.root, (*path, key))[1]
+                self.faults.append(unknown_key(key, known, place, (*path, key)))
+        self._record(ChainOptions, path)
+        return search

@@ -1,0 +1,422 @@
+"""The records that a sweep file becomes: frozen, complete, every name and number checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from cost_models.evaluate import ChipSetup
+from cost_models.library import Library
+from cost_models.performance.derived import DerivedMetric, described
+from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Metric
+from cost_models.silicon.cost import Economics, YieldModel
+from cost_models.workload.serving import KINDS, Layout
+from dse.errors import NOWHERE, Place
+from dse.sweep.fields import (
+    ActBits,
+    BaselineName,
+    Batch,
+    BatchingName,
+    Bound,
+    ChipCount,
+    Chips,
+    ChunkRows,
+    Direction,
+    ExecutionName,
+    ExpertFormatName,
+    ExpertSpread,
+    Flag,
+    FormatName,
+    Identifier,
+    KvBits,
+    MetricName,
+    Milliseconds,
+    ModelName,
+    OutputTokens,
+    ParallelismName,
+    PromptTokens,
+    Seed,
+    Share,
+    StackName,
+    StoredBits,
+    TokenRate,
+    Tolerance,
+    Whole,
+    door_of,
+    fault,
+    number,
+    word_of,
+)
+from dse.sweep.hints import quoted
+from dse.sweep.parameters import Amount, FixedSpec, RangeSpec, ValuesSpec
+from dse.sweep.search import SearchSpec
+from dse.sweep.user_model import BUILT_IN, ModelSpec
+
+
+class Record(BaseModel):
+    """A frozen part of a sweep that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def _default(name: str) -> Any:
+    return (WORKLOAD_FIELDS.get(name) or PARAMETERS[name]).default
+
+
+class WorkloadSpec(Record):
+    """A model and how it is used.
+
+    Attributes:
+        model: architecture in the library.
+        batch: sequences served together.
+        prompt_tokens: prompt length.
+        output_tokens: generated tokens per sequence.
+        n_chips: chips that serve it together.
+        parallelism: how they share the model.
+        required: whether a design that cannot hold it is infeasible; its metrics are missing otherwise.
+        batching: whether the batch is served at once, in waves of what an engine's memory takes, or in flight.
+        chunk_rows: most tokens that a prefill takes together; as the stack does it where not given.
+        same_prompts: whether all sequences have one text, and so choose the same experts.
+        expert_spread: exponent by which tokens choose experts; ``serving.expert_spread`` where not given.
+        weight_format: weight format of this workload where it is not the design's.
+        expert_format: format of routed experts where it is not the design's.
+        kv_bits: bits of the KV cache where they are not the design's.
+        act_bits: bits of the activations where they are not the design's.
+        ttft_limit_ms: most time to first token that users bear, for ``max_batch``.
+        tpot_limit_ms: most time per token that users bear, for ``max_batch``.
+        load_tokens_per_s: output tokens per second to be delivered, for ``chips_for_load``.
+    """
+
+    model: ModelName
+    batch: Batch = _default("batch")
+    prompt_tokens: PromptTokens = _default("prompt_tokens")
+    output_tokens: OutputTokens = _default("output_tokens")
+    n_chips: ChipCount = _default("n_chips")
+    parallelism: ParallelismName = _default("parallelism")
+    batching: BatchingName = _default("batching")
+    chunk_rows: ChunkRows | None = None
+    same_prompts: Flag = False
+    expert_spread: ExpertSpread | None = None
+    required: Flag = True
+    weight_format: FormatName | None = None
+    expert_format: ExpertFormatName | None = None
+    kv_bits: KvBits | None = None
+    act_bits: ActBits | None = None
+    ttft_limit_ms: Milliseconds | None = None
+    tpot_limit_ms: Milliseconds | None = None
+    load_tokens_per_s: TokenRate | None = None
+
+    @field_validator("model")
+    @classmethod
+    def _dimensions_known(cls, name: str, info: ValidationInfo) -> str:
+        model = door_of(info).library.models[name]
+        if not model.complete:
+            raise fault(f"the model {name} cannot be evaluated: {model.note or 'its dimensions are not public'}")
+        return name
+
+    @model_validator(mode="after")
+    def _chips_of_layout(self) -> WorkloadSpec:
+        """Take the number of chips from a layout that states it."""
+        if self.parallelism in KINDS:
+            return self
+        chips = int(Layout.of(self.parallelism).chips)
+        if "n_chips" in self.model_fields_set and self.n_chips != chips:
+            raise fault(f"n_chips {self.n_chips}", f"{chips}, as parallelism {self.parallelism} says")
+        object.__setattr__(self, "n_chips", chips)
+        return self
+
+
+class ObjectiveSpec(Record):
+    """A metric to make small or large."""
+
+    metric: MetricName
+    direction: Direction
+
+
+class ConstraintSpec(Record):
+    """A metric with bounds, in the metric's unit, or as multiples of a baseline's value.
+
+    Attributes:
+        metric: the metric.
+        relative_to: the baseline whose value of the metric the bounds multiply.
+        max: upper bound.
+        min: lower bound.
+        near: target value.
+        within: tolerance around `near`, as a share of it.
+    """
+
+    metric: MetricName
+    relative_to: BaselineName | None = None
+    max: Bound | None = None
+    min: Bound | None = None
+    near: Bound | None = None
+    within: Tolerance | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> ConstraintSpec:
+        if self.max is None and self.min is None and self.near is None:
+            raise fault("a constraint needs max, min, or near and within")
+        if (self.near is None) != (self.within is None):
+            missing = "within" if self.within is None else "near"
+            raise fault(f"{missing} is missing; near and within go together")
+        if self.near is not None and (self.max is not None or self.min is not None):
+            raise fault("near and within do not go with max or min; write two constraints")
+        if self.near == 0:
+            raise fault("near 0", "possible (within is a share of it)", "max and min")
+        if self.max is not None and self.min is not None and self.min > self.max:
+            raise fault(f"min {quoted(self.min)}", f"at most max {quoted(self.max)}", "min and max swapped")
+        if self.relative_to and any(bound is not None and bound <= 0 for bound in (self.max, self.min, self.near)):
+            raise fault("a bound relative to a baseline", "possible below or at 0: it is a multiple")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The constraint in one line, unique within a sweep: ``tdp_w <= 150``."""
+        scale = f" x {self.relative_to}" if self.relative_to else ""
+        if self.near is not None:
+            return f"{self.metric} = {self.near:.12g}{scale} +- {100 * (self.within or 0):.12g} %"
+        low = f"{self.min:.12g}{scale} <= " if self.min is not None and self.max is not None else ""
+        if self.max is not None:
+            return f"{low}{self.metric} <= {self.max:.12g}{scale}"
+        return f"{self.metric} >= {self.min:.12g}{scale}"
+
+
+class BaselineSpec(Record):
+    """Chips of the library that serve the same workloads by the same equations.
+
+    Attributes:
+        chips: how many of which chip, ``2x a100_80gb_sxm``.
+        weight_format: how weights are stored.
+        kv_bits: bits of the KV cache.
+        act_bits: bits of the activations.
+        weight_execution: how the chip works through stored weights; its own way where not given.
+        stack: software stack; the chip's own where not given.
+        batch: batch of every workload on this baseline where it is not the workload's.
+        expert_format: how routed experts are stored; as their maker publishes them where that is narrower.
+        stored_bits: mean stored bits per weight of the whole file, where they are not those of the formats.
+        parallelism: how its chips share the model, where it is not as the workload says.
+    """
+
+    chips: Chips
+    weight_format: FormatName = "bf16"
+    kv_bits: KvBits = 16.0
+    act_bits: ActBits = 16.0
+    weight_execution: ExecutionName | None = None
+    stack: StackName | None = None
+    batch: Batch | None = None
+    expert_format: ExpertFormatName | None = None
+    stored_bits: StoredBits | None = None
+    parallelism: ParallelismName | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of chips."""
+        return int(self.chips.partition("x ")[0])
+
+    @property
+    def chip(self) -> str:
+        """Name of the chip in the library."""
+        return self.chips.partition("x ")[2]
+
+    @property
+    def setup(self) -> ChipSetup:
+        """The chip and how it is run, as the models take it."""
+        return ChipSetup(
+            chip=self.chip,
+            weight_format=self.weight_format,
+            expert_format=self.expert_format,
+            stored_bits=self.stored_bits,
+            kv_bits=self.kv_bits,
+            act_bits=self.act_bits,
+            weight_execution=self.weight_execution,
+            stack=self.stack,
+        )
+
+
+class EconomicsSpec(Record):
+    """Business terms; the library's typical figures where not given."""
+
+    units: Annotated[float, number(low=0, open_low=True)] | None = None
+    margin: Annotated[float, number(low=0, high=0.99)] | None = None
+    nre_share: Annotated[float, number(low=0, high=1)] | None = None
+    krw_per_usd: Annotated[float, number(low=0, open_low=True)] | None = None
+    yield_model: Annotated[str, word_of(get_args(YieldModel))] | None = None
+
+    def resolved(self, library: Library) -> Economics:
+        """Return the terms with the library's figures filled in."""
+        return Economics.of(library, **self.model_dump(exclude_none=True))
+
+
+class ShareSpec(Record):
+    """The share of one workload in the mix.
+
+    Attributes:
+        share: of the output tokens.
+    """
+
+    share: Share
+
+
+class FigureSpec(Record):
+    """A replacement for a figure of the library, perhaps with the range that it is drawn from."""
+
+    typ: Amount
+    low: Amount | None = None
+    high: Amount | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FigureSpec:
+        if self.low is not None and self.low > self.typ:
+            raise fault(f"low {quoted(self.low)}", f"at most typ {quoted(self.typ)}")
+        if self.high is not None and self.high < self.typ:
+            raise fault(f"high {quoted(self.high)}", f"at least typ {quoted(self.typ)}")
+        return self
+
+
+class ResultsSpec(Record):
+    """What a run keeps.
+
+    Attributes:
+        keep_all_up_to: most designs of which every row is kept; beyond, only those that matter.
+    """
+
+    keep_all_up_to: Annotated[int, number(low=0, whole=True)] = 200_000
+
+
+class RobustnessSpec(Record):
+    """Joint draws of the ranged figures that the designs of a run meet after the search.
+
+    Attributes:
+        draws: number of joint draws.
+        seed: their seed.
+        designs: most designs that meet them.
+    """
+
+    draws: Annotated[int, number(low=2, whole=True)] = 2000
+    seed: Seed = 0
+    designs: Whole = 1000
+
+
+class HeaderSpec(BaseModel):
+    """What stands at the top of a sweep beside its sections."""
+
+    name: Identifier
+
+
+class Spec(Record):
+    """A checked sweep.
+
+    Attributes:
+        name: name of the sweep and of its results directory.
+        workloads: by name.
+        mix: workloads to their shares of the output tokens; empty where the sweep has no mix.
+        space: what the file says of each parameter; several declarations hold under disjoint conditions.
+        economics: business terms.
+        figures: figures of the library that are replaced, by dotted path.
+        objectives: at least one.
+        constraints: all must hold.
+        baselines: by name.
+        search: how the space is searched.
+        results: what is kept.
+        library: what the sweep adds to the library, sections with entries; empty where it adds nothing.
+        robustness: joint draws after the search; None where the sweep asks for none.
+        chances: constraints on ``p_meets_all``, judged after the search for the designs that meet the draws.
+        model: a model of the user's own, beside the built-in evaluation or in its place; None without one.
+        derived: metrics that were derived of ours in Python; no part of the file.
+        source_text: the file, byte for byte ("" for a sweep made in Python).
+        places: where each key stands, by path, for faults that are found later.
+    """
+
+    name: Identifier
+    workloads: Mapping[str, WorkloadSpec]
+    mix: Mapping[str, float] = Field(default_factory=dict)
+    space: Mapping[str, tuple[FixedSpec | ValuesSpec | RangeSpec, ...]]
+    economics: Economics
+    figures: Mapping[str, FigureSpec]
+    objectives: tuple[ObjectiveSpec, ...]
+    constraints: tuple[ConstraintSpec, ...]
+    baselines: Mapping[str, BaselineSpec]
+    search: SearchSpec
+    results: ResultsSpec
+    library: Mapping[str, Any] = Field(default_factory=dict)
+    robustness: RobustnessSpec | None = None
+    chances: tuple[ConstraintSpec, ...] = ()
+    model: ModelSpec | None = None
+    derived: tuple[DerivedMetric, ...] = Field(default=(), exclude=True, repr=False)
+    source_text: str = Field(exclude=True, repr=False)
+    places: Mapping[str, Place] = Field(exclude=True, repr=False)
+
+    @property
+    def technology(self) -> dict[str, float]:
+        """Replaced figures: dotted path to value."""
+        return {path: figure.typ for path, figure in self.figures.items()}
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Every metric that the sweep may use, by bare name: ours, derived ones, and those of its own model."""
+        return {**described(self.derived), **({} if self.model is None else self.model.described)}
+
+    def place_of(self, path: str) -> Place:
+        """Return where `path` (``space.macs``) stands: its own key, or the nearest one above it."""
+        while path and path not in self.places:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self.places.get(path, NOWHERE)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the whole sweep with every default filled in, as plain data that `parse_spec` reads back.
+
+        Parameters that the file does not mention stand in `space` with the value they have.
+        """
+        data = self.model_dump(mode="json", exclude_none=True, exclude={"space", "figures", "economics"})
+        # As they are read back: numbers as floats, so that the sweep that is read back has the same hash.
+        defaults = {
+            name: float(p.default) if isinstance(p.default, int) else p.default
+            for name, p in PARAMETERS.items()
+            if p.default is not None
+        }
+        space = {name: _written(entries) for name, entries in self.space.items()}
+        data["space"] = {name: space.get(name, defaults.get(name)) for name in {**defaults, **space}}
+        for section in ("mix", "library"):
+            if not data[section]:
+                del data[section]
+        data["constraints"] += data.pop("chances")
+        data["economics"] = asdict(self.economics)
+        data["technology"] = {
+            path: figure.typ if figure.low is None and figure.high is None else figure.model_dump(exclude_none=True)
+            for path, figure in self.figures.items()
+        }
+        for section in BUILT_IN if self.is_replaced else ():
+            data.pop(section, None)
+        return data
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the sweep's own model stands in the place of the built-in evaluation."""
+        return self.model is not None and self.model.replace
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the resolved sweep; the order of its keys has no part in it."""
+        return _sha256(self.resolved())
+
+    @property
+    def question(self) -> str:
+        """SHA-256 of what decides what a design is worth: the resolved sweep without name, search and results."""
+        kept = {key: value for key, value in self.resolved().items() if key not in ("name", "search", "results")}
+        return _sha256(kept)
+
+
+def _sha256(data: Mapping[str, Any]) -> str:
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _written(entries: tuple[FixedSpec | ValuesSpec | RangeSpec, ...]) -> Any:
+    """Return the declarations of one parameter as they would stand in a file."""
+    written = [entry.written() for entry in entries]
+    return written[0] if len(written) == 1 else written

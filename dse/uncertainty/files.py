@@ -1,0 +1,142 @@
+"""The tables that joint draws leave in a run directory, in ``robust/``.
+
+designs.csv   per design: typical value, P10, P50, P90 of every metric, chance to meet every target and all of them
+inputs.csv    per input and metric of one design: what the low and high end do, and shares of the variance
+figures.csv   the figures that were drawn: range, shape, shared factor, confidence
+draws.json    how many draws, their seed, which design the inputs are of
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dse.results.store import write_json
+from dse.sweep import Spec
+from dse.uncertainty.intervals import Robustness
+from dse.uncertainty.sensitivity import Swing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER = "robust"
+"""Folder of the tables in a run directory."""
+
+P_PREFIX = "p "
+"""Start of the columns that hold the chance to meet a target: ``p tdp_w <= 150``."""
+
+_DIGITS = "%.9g"
+
+
+@dataclass(frozen=True)
+class RobustRun:
+    """Designs of a run under joint draws.
+
+    Attributes:
+        ids: ids of the designs.
+        on_front: whether each is on the run's front; a near miss otherwise.
+        names: picks by id.
+        found: what the draws did.
+        subject: the design whose inputs are analysed: id and pick name.
+        swings: its inputs.
+    """
+
+    ids: Sequence[int]
+    on_front: Sequence[bool]
+    names: Mapping[int, tuple[str, ...]]
+    found: Robustness
+    subject: tuple[int, str]
+    swings: Sequence[Swing]
+
+
+def designs_frame(run: RobustRun) -> pd.DataFrame:
+    """Return the table of ``designs.csv``."""
+    import pandas as pd
+
+    found = run.found
+    columns: dict[str, object] = {
+        "id": list(run.ids),
+        "picks": [" ".join(run.names.get(one, ())) for one in run.ids],
+        "front": list(run.on_front),
+        "p_meets_all": found.p_meets_all,
+        "nondominated_share": found.nondominated_share,
+        **{P_PREFIX + label: share for label, share in found.p_meets.items()},
+    }
+    for name, typical in found.nominal.items():
+        columns[name] = typical
+        for place, quantile in enumerate(("p10", "p50", "p90")):
+            columns[f"{name} {quantile}"] = found.quantiles[name][:, place]
+    return pd.DataFrame(columns)
+
+
+def inputs_frame(swings: Sequence[Swing]) -> pd.DataFrame:
+    """Return the table of ``inputs.csv``."""
+    import pandas as pd
+
+    rows = [
+        {
+            "metric": swing.metric,
+            "input": swing.input.name,
+            "at_low": swing.at_low,
+            "at_typical": swing.at_typ,
+            "at_high": swing.at_high,
+            "variance_share": swing.variance_share,
+            "variance_share_with_interactions": swing.total_share,
+            "confidence": swing.input.confidence,
+            "figures": " ".join(swing.input.paths),
+        }
+        for swing in swings
+    ]
+    return pd.DataFrame(rows)
+
+
+def figures_frame(found: Robustness) -> pd.DataFrame:
+    """Return the table of ``figures.csv``."""
+    import pandas as pd
+
+    rows = [
+        {
+            "figure": spread.path,
+            "unit": spread.unit,
+            "low": spread.low,
+            "typical": spread.typ,
+            "high": spread.high,
+            "shape": "log-triangular" if spread.log else "triangular",
+            "shared_factor": spread.factor or "",
+            "correlation": spread.correlation if spread.factor else np.nan,
+            "confidence": spread.confidence,
+        }
+        for spread in found.spreads
+    ]
+    return pd.DataFrame(rows)
+
+
+def drawn_facts(spec: Spec, run: RobustRun | None) -> dict[str, Any]:
+    """Return what the manifest says of joint draws: nothing where there were none."""
+    if run is None:
+        return {}
+    facts: dict[str, Any] = {"draws": run.found.draws, "seed": run.found.seed, "designs": len(run.ids)}
+    if spec.chances:
+        facts["front"] = int(sum(run.on_front))
+    return {"robustness": facts}
+
+
+def write_robust(directory: Path, run: RobustRun) -> list[Path]:
+    """Write the tables into ``robust/`` of a run directory, over those of earlier draws, and return the files."""
+    folder = directory / FOLDER
+    folder.mkdir(exist_ok=True)
+    tables = {
+        "designs.csv": designs_frame(run),
+        "inputs.csv": inputs_frame(run.swings),
+        "figures.csv": figures_frame(run.found),
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / name, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")
+    design, pick = run.subject
+    record = {"draws": run.found.draws, "seed": run.found.seed, "inputs_of": {"id": design, "pick": pick}}
+    write_json(folder / "draws.json", record)
+    return [*(folder / name for name in tables), folder / "draws.json"]

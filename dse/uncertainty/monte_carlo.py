@@ -1,0 +1,122 @@
+"""Joint draws of the library's ranged figures.
+
+A figure spreads triangularly from low over typ to high, or so in its logarithm where the range spans ratios. Figures
+that share a cause (library ``shared_causes``) are tied by a Gaussian copula with one factor: z = sqrt(r) z_cause +
+sqrt(1 - r) z_own, and the figure is the quantile of its spread at the probability of z.
+A figure's draws depend on the seed, its path and its cause alone, not on which others are drawn with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from cost_models.library import Figure, Library
+from cost_models.table import FloatArray
+from dse.sweep import FigureSpec
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How one figure is drawn.
+
+    Attributes:
+        path: the figure.
+        low: least value.
+        typ: most likely value.
+        high: largest value.
+        log: whether it spreads evenly in ratios.
+        factor: the shared factor that moves it, None where it varies alone.
+        correlation: of its normal score with that of another figure of the factor, as far as its own strength goes.
+        confidence: of the figure.
+        unit: of the figure.
+    """
+
+    path: str
+    low: float
+    typ: float
+    high: float
+    log: bool
+    factor: str | None
+    correlation: float
+    confidence: str
+    unit: str
+
+    def quantile(self, probability: FloatArray | float) -> FloatArray:
+        """Return the value below which the figure lies with a probability."""
+        if not self.log:
+            return triangular_quantile(probability, self.low, self.typ, self.high)
+        logs = triangular_quantile(probability, np.log(self.low), np.log(self.typ), np.log(self.high))
+        # exp(log(x)) may miss the ends of the range by a rounding.
+        return np.clip(np.exp(logs), self.low, self.high)
+
+
+def triangular_quantile(probability: FloatArray | float, low: float, mode: float, high: float) -> FloatArray:
+    """Return the quantile of a triangular distribution: low + sqrt(p (high - low) (mode - low)) below the mode.
+
+    Above it high - sqrt((1 - p) (high - low) (high - mode)).
+    """
+    p, span = np.asarray(probability, dtype=np.float64), high - low
+    rising = low + np.sqrt(p * span * (mode - low))
+    falling = high - np.sqrt((1 - p) * span * (high - mode))
+    return np.where(p * span <= mode - low, rising, falling)
+
+
+def spreads_of(paths: Iterable[str], replaced: Mapping[str, FigureSpec], library: Library) -> list[Spread]:
+    """Return how each figure with a range is drawn, in the order of their paths; figures without a range are left out.
+
+    Args:
+        paths: figures.
+        replaced: figures that the sweep replaces: with their range there, or fixed where they have none.
+        library: where the figures stand.
+    """
+    spreads = []
+    for path in sorted(set(paths)):
+        own = replaced.get(path)
+        figure: Figure | FigureSpec = library.figures[path] if own is None else own
+        low, high = (figure.typ if end is None else float(end) for end in (figure.low, figure.high))
+        if low < high:
+            spreads.append(_spread(path, low, float(figure.typ), high, library, replaced))
+    return spreads
+
+
+def _spread(
+    path: str, low: float, typ: float, high: float, library: Library, replaced: Mapping[str, FigureSpec]
+) -> Spread:
+    def value(name: str) -> float:
+        return float(replaced[name].typ if name in replaced else library.figures[name].typ)
+
+    factor, correlation = None, 0.0
+    for key, cause in library.causes.items():
+        if found := cause.factor_of(path):
+            factor, correlation = found, value(f"shared_causes.{key}.correlation")
+            break
+    figure = library.figures[path]
+    log = low > 0 and high >= value("spread.log_above_ratio") * low
+    return Spread(path, low, typ, high, log, factor, correlation, figure.confidence, figure.unit)
+
+
+def joint_draws(spreads: Iterable[Spread], *, draws: int, seed: int) -> dict[str, FloatArray]:
+    """Return ``(draws,)`` values of each figure; the same for the same seed, whatever else is drawn."""
+    factors: dict[str, FloatArray] = {}
+    drawn = {}
+    for spread in spreads:
+        score = _scores(f"figure {spread.path}", draws, seed)
+        if spread.factor is not None:
+            if spread.factor not in factors:
+                factors[spread.factor] = _scores(f"factor {spread.factor}", draws, seed)
+            shared = np.sqrt(spread.correlation) * factors[spread.factor]
+            score = shared + np.sqrt(1 - spread.correlation) * score
+        drawn[spread.path] = spread.quantile(ndtr(score))
+    return drawn
+
+
+def _scores(name: str, draws: int, seed: int) -> FloatArray:
+    """Return standard normal scores, one in each of `draws` equally likely strata, in random order."""
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    rng = np.random.default_rng([seed, key])
+    return np.asarray(ndtri((rng.permutation(draws) + rng.random(draws)) / draws), dtype=np.float64)

@@ -1,0 +1,152 @@
+"""Which metrics a figure of the library moves: found by moving it, in designs and chips that use every model."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cost_models.errors import UnknownEntryError
+from cost_models.library import Library
+from cost_models.table import Setting, Table
+from dse.evaluator import Evaluator
+from dse.sweep import Spec, parse_spec
+from dse.sweep.library_additions import library_of
+
+MARGIN = "margin of "
+"""Before the name of a limit whose margin moves."""
+
+STEP = 0.1
+"""Relative step of a figure that has no range."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a figure does to one metric, in the design or chip that it moves most.
+
+    Attributes:
+        metric: the metric, or the limit it is part of.
+        seen_in: the design, by what sets it apart from the default one, or the chips.
+        at_low: with the figure at the low end of its range.
+        at_typ: at its typical value.
+        at_high: at the high end.
+    """
+
+    metric: str
+    seen_in: str
+    at_low: float
+    at_typ: float
+    at_high: float
+
+    @property
+    def change(self) -> float:
+        """How far the metric moves over its typical value."""
+        moves = [abs(end - self.at_typ) for end in (self.at_low, self.at_high) if np.isfinite(end - self.at_typ)]
+        # A margin is relative already.
+        scale = 1.0 if self.metric.startswith(MARGIN) else abs(self.at_typ) or 1.0
+        return max(moves, default=0.0) / scale
+
+
+def uses_of(path: str, *, library: Sequence[Path] = ()) -> list[Use]:
+    """Return the metrics and limits that a figure moves, those it moves most first; none for evidence.
+
+    Args:
+        path: dotted path of the figure.
+        library: directories and sweep files whose entries are added to the library.
+
+    Raises:
+        UnknownEntryError: no such figure.
+        LibraryError: an addition is at fault.
+    """
+    added = tuple(library)
+    known = library_of(_probe_sweep(added).library)
+    figure = known.figures.get(path)
+    if path in known.evidence:
+        return []
+    if figure is None:
+        raise UnknownEntryError("figure", path, known.figures)
+    low = figure.typ * (1 - STEP) if figure.low is None else figure.low
+    high = figure.typ * (1 + STEP) if figure.high is None else figure.high
+    found: dict[str, Use] = {}
+    for seen_in, values in _moved(added, path, {"low": low, "typ": figure.typ, "high": high}):
+        for metric, (at_low, at_typ, at_high) in values.items():
+            use = Use(metric, seen_in, at_low, at_typ, at_high)
+            if np.isfinite(use.change) and use.change > 1e-9 and use.change > getattr(found.get(metric), "change", 0):
+                found[metric] = use
+    return sorted(found.values(), key=lambda use: (use.metric.startswith(MARGIN), -use.change, use.metric))
+
+
+@functools.lru_cache(maxsize=1)
+def _probe_sweep(added: tuple[Path, ...]) -> Spec:
+    sweep: dict[str, Any] = {
+        "name": "probe",
+        "workloads": {
+            "chat": {"model": "llama2_70b", "batch": 32, "n_chips": 2},
+            "experts": {"model": "mixtral_8x7b", "batch": 4, "n_chips": 2},
+        },
+        "space": {"node": "tsmc_5"},
+        "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
+        "baselines": {
+            name: {"chips": f"2x {name}"}
+            for name in ("a100_80gb_sxm", "h100_sxm", "tpu_v4", "mi300x", "gaudi3", "groq_lpu1", "gb10_spark")
+        },
+        "search": {"sampler": "grid"},
+    }  # fmt: skip
+    return parse_spec(sweep, library=added)
+
+
+def _probes(library: Library) -> dict[str, dict[str, Setting]]:
+    """Return designs that differ from a default one in one thing each, by that thing."""
+    base: dict[str, Setting] = {"link_gbps": 100.0, "memory_devices": 8.0, "memory_device_gib": 16.0}
+    probes: dict[str, dict[str, Setting]] = {"the default design": base}
+    for axis, names in (
+        ("node", library.nodes), ("mac_format", library.mac_formats), ("weight_format", library.weight_formats),
+        ("stack", library.stacks), ("architecture", ("programmable", "static")), ("cooling", ("liquid",)),
+    ):  # fmt: skip
+        probes |= {name: {**base, axis: name} for name in names}
+    for name, grade in library.memory_grades.items():
+        device = library.memories[grade.technology]
+        size = {"memory_device_gib": max(device.package_gib), "memory_device_bits": float(max(device.package_bits))}
+        probes[name] = {**base, "memory": name, **size, "memory_devices": 8.0}
+    probes["kv_bits 4, spare cores"] = {**base, "kv_bits": 4.0, "spare_cores": 2.0}
+    probes["one chip of much clock"] = {**base, "clock_ghz": 2.0}
+    for method in ("rtn", "gptq", "omniquant"):
+        probes[f"weight_method {method}"] = {**base, "weight_format": "int3_g128", "weight_method": method}
+    return probes
+
+
+@functools.lru_cache(maxsize=1)
+def reads_of_probes(added: tuple[Path, ...]) -> dict[str, frozenset[str]]:
+    """Return the figures that each probe reads: the same whatever figure is asked for."""
+    reads = {}
+    spec = _probe_sweep(added)
+    for name, probe in _probes(library_of(spec.library)).items():
+        evaluator = Evaluator(spec)
+        evaluator.evaluate(Table.from_settings(probe))
+        reads[name] = evaluator.technology.reads
+    return reads
+
+
+def _moved(
+    added: tuple[Path, ...], path: str, values: Mapping[str, float]
+) -> Iterator[tuple[str, dict[str, tuple[float, ...]]]]:
+    """Yield for each probe the metrics and limits at the three values of a figure, where it was read at all."""
+    spec = _probe_sweep(added)
+    evaluator = Evaluator(spec, {path: np.array(list(values.values()))})
+    reads = reads_of_probes(added)
+    for name, probe in _probes(evaluator.technology.library).items():
+        if path not in reads[name]:
+            continue
+        found = evaluator.evaluate(Table.from_settings(probe))
+        columns = {**found.metrics, **{f"{MARGIN}{limit}": margin for limit, margin in found.margins.items()}}
+        yield name, {metric: _three(column) for metric, column in columns.items()}
+    for name, entry in spec.baselines.items():
+        yield f"2x {name}", {metric: _three(column) for metric, column in evaluator.baseline_columns(entry).items()}
+
+
+def _three(column: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in np.broadcast_to(column, 3))

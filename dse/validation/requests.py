@@ -1,0 +1,195 @@
+"""Prediction of end-to-end rows: decode steps, prefills, whole requests, serving at a concurrency."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cost_models.evaluate import serve_chips
+from cost_models.library.technology import Technology
+from cost_models.performance.inference import decode_bound_s
+from cost_models.performance.metrics import WorkloadResult
+from cost_models.performance.phases import PassTime, decode_pass, prefill_pass
+from cost_models.performance.serving_stack import software
+from cost_models.silicon.machine import Machine
+from cost_models.table import Choice, FloatArray, Number
+from cost_models.workload.serving import footprint
+from dse.validation.harness import chunk_rows, same_prompts
+from dse.validation.rows import add_reason, layout
+from dse.validation.setups import chip_setups, row_workload, stacks
+
+QUANTITIES = {
+    "ms_per_token": "decode",
+    "prefill_ms": "prefill",
+    "request_latency_s": "request",
+    "output_tokens_per_s": "request",
+}
+"""What each metric measures."""
+
+RESULTS = ("measured_s", "predicted_s", "bound_s", "decode_s", "interference_s", "memory_share", "used_batch")
+
+
+def prepare(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add quantity, layout and measured time of every row, with reasons where they are missing."""
+    rows = rows.copy()
+    rows["quantity"] = rows["metric"].map(QUANTITIES).fillna("")
+    add_reason(rows, rows["quantity"] == "", "metric " + rows["metric"].astype(str) + " is not one that is predicted")
+    shared = [
+        layout(str(text), chips) for text, chips in zip(rows["parallelism"], rows["n_chips"].fillna(1), strict=True)
+    ]
+    rows["tensor"] = [float(entry.tensor_parallel) for entry, _ in shared]
+    rows["stages"] = [float(entry.stages) for entry, _ in shared]
+    rows["replicas"] = [float(entry.replicas) for entry, _ in shared]
+    rows["kind"] = [entry.kind for entry, _ in shared]
+    rows["remark"] = [remark for _, remark in shared]
+    rows["same_prompts"], rows["chunk_rows"] = same_prompts(rows), chunk_rows(rows)
+    for name in ("weight_bits", "act_bits", "kv_bits"):
+        add_reason(rows, ~(rows[name] > 0), f"{name} is not given")
+    prompt = rows["input_len"]
+    if "mean_input_len" in rows:
+        prompt = rows["mean_input_len"].fillna(prompt)
+        rows["output_len"] = rows["mean_output_len"].fillna(rows["output_len"])
+    rows["prompt"] = prompt
+    add_reason(rows, prompt.isna(), "input_len is not given")
+    rows["output"] = rows["output_len"].clip(lower=1)
+    needs_output = (rows["quantity"] == "request") & rows["output"].isna()
+    add_reason(rows, needs_output, "output_len is not given")
+    rows["output"] = rows["output"].fillna(1.0)
+    add_reason(rows, ~(rows["value"] > 0), "value must be above 0")
+    served = rows["batch"]
+    if "effective_batch" in rows:
+        served = rows["effective_batch"].fillna(served)
+    rows["used_batch"] = served.clip(lower=1)
+    unknown = served.isna() | (rows["batch_mode"] == "static_max_unknown")
+    rows.loc[unknown, "used_batch"] = np.nan
+    rows["batching"] = np.where((rows["quantity"] == "request") & ~unknown, "waves", "static")
+    ideal = rows.get("prefill_ms_per_step_ideal", pd.Series(np.nan, index=rows.index))
+    joined = (rows["batch_mode"] == "inflight") & (rows["quantity"] == "decode") & (ideal > 0)
+    rows.loc[joined, "batching"] = "in_flight"
+    return rows
+
+
+def predict(
+    rows: pd.DataFrame, technology: Technology, *, stack: Choice | None = None, bounds: bool = True
+) -> pd.DataFrame:
+    """Add stack, predicted time, physical bound and what sets it to prepared rows.
+
+    Args:
+        rows: from `prepare`.
+        technology: figures, fitted constants among them.
+        stack: replaces the stacks that the software names choose.
+        bounds: whether physical bounds are wanted, which takes a second evaluation.
+    """
+    rows = rows.copy()
+    for name in RESULTS:
+        if name not in rows:
+            rows[name] = np.nan
+    rows["fits"] = None
+    usable = rows.index[rows["reason"] == ""]
+    chosen, own = stacks(rows.loc[usable], technology.library)
+    if stack is not None:
+        chosen = stack[np.flatnonzero(rows["reason"] == "")]
+        own = [True] * len(usable)
+    rows["stack"] = ""
+    rows.loc[usable, "stack"] = chosen.names()
+    rows["own_profile"] = False
+    rows.loc[usable, "own_profile"] = own
+    for _, part in rows.loc[usable].groupby(["model", "kind"], sort=False):
+        _predict_group(rows, part, technology, bounds=bounds)
+    return rows
+
+
+def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technology, *, bounds: bool) -> None:
+    """Fill the results of rows that share architecture and layout."""
+    workload = row_workload(part)
+    setups = chip_setups(part, technology.library, technology.library.model(workload.model))
+    served = serve_chips(setups, workload, technology)
+    result, machine, serving = served.inference, served.machine, served.serving
+    index, quantity, n = part.index, part["quantity"].to_numpy(), len(part)
+    asked = part["used_batch"].to_numpy(dtype=np.float64)
+    waves = np.broadcast_to(result.waves, (n,))
+    prefill_s = request_s = result.decode_s
+    if (quantity != "decode").any():
+        prefill_s, request_s = result.prefill_s, result.request_s
+    predicted = of_quantity(quantity, result.decode_s, prefill_s, request_s)
+    whole = replace(serving, batch=np.where(np.isnan(asked), serving.batch, serving.batch * waves))
+    held = footprint(whole, served.formats, chunk_tokens=result.chunk_tokens).fullest_bytes
+    fits = np.broadcast_to(held <= machine.capacity_bytes, (n,))
+    found = {
+        "used_batch": serving.sequences * waves,
+        "decode_s": result.decode.pass_s,
+        "interference_s": result.joining_s,
+        "predicted_s": predicted,
+    }
+    for name, values in found.items():
+        rows.loc[index, name] = np.broadcast_to(values, (n,))
+    if bounds:
+        rows.loc[index, "fits"] = fits
+        rows.loc[index, "bound_s"], rows.loc[index, "memory_share"] = _bound(
+            replace(served, serving=whole), quantity, technology
+        )
+
+    def note(where: NDArray[np.bool_], reason: str) -> None:
+        found = pd.Series(where, index=index).reindex(rows.index, fill_value=False)
+        rows.loc[found, ["predicted_s", "bound_s"]] = np.nan
+        add_reason(rows, found, reason)
+
+    split = pd.Series(waves > 1, index=index).reindex(rows.index, fill_value=False)
+    rows.loc[split & (rows["remark"] == ""), "remark"] = "served in waves: the batch does not fit what an engine takes"
+    blind = np.broadcast_to(machine.arithmetic_known == 0, (n,)) & (quantity != "decode")
+    note(blind, "no peak arithmetic rate of the chip is published")
+    alone = ~np.isfinite(predicted) & (np.asarray(serving.chips) > 1)
+    note(alone, "no link between the chips is published")
+    note(np.isnan(asked) & ~fits, "does not fit: weights and one sequence exceed the memory")
+
+
+def of_quantity(quantity: object, decode: Number, prefill: Number, request: Number) -> FloatArray:
+    """Return per row the number that its quantity asks for."""
+    names = np.asarray(quantity)
+    return np.asarray(np.where(names == "decode", decode, np.where(names == "prefill", prefill, request)))
+
+
+def _bound(served: WorkloadResult, quantity: object, technology: Technology) -> tuple[FloatArray, FloatArray]:
+    """Return (least time, share of it that memory sets) at peak bandwidth and arithmetic rate, nothing else."""
+    serving, formats = served.serving, served.formats
+    machine = replace(served.machine, stream_efficiency=np.ones(1))
+    ideal = software(Choice.of("ideal"), technology)
+    steps = {
+        "decode": decode_pass(serving, machine, ideal, formats),
+        "prefill": prefill_pass(serving, machine, ideal, formats),
+    }
+    least = {name: decode_bound_s(step, serving, machine) for name, step in steps.items()}
+    moving = {name: _moving(step, machine) / least[name] for name, step in steps.items()}
+    if serving.parallelism == "layer_split":
+        # Chunks of a prompt may keep all chips busy at once; a step goes through them in turn.
+        least["prefill"] = least["prefill"] / serving.stages
+    output = np.asarray(serving.output_tokens)
+    whole = least["prefill"] + output * least["decode"]
+    share = (least["prefill"] * moving["prefill"] + output * least["decode"] * moving["decode"]) / whole
+    return (
+        of_quantity(quantity, least["decode"], least["prefill"], whole),
+        of_quantity(quantity, moving["decode"], moving["prefill"], share),
+    )
+
+
+def _moving(step: PassTime, machine: Machine) -> FloatArray:
+    return step.sum(step.times.dram_bytes) / machine.bandwidth_bytes_per_s
+
+
+def measured_s(rows: pd.DataFrame) -> pd.Series:
+    """Return the measured time of each row: of a step, a prefill or a whole batch of requests."""
+    tokens = rows["used_batch"] * rows["output"]
+    with np.errstate(divide="ignore"):
+        rate = tokens / rows["value"]
+    time: pd.Series = rows["value"] / np.where(rows["metric"].isin(["ms_per_token", "prefill_ms"]), 1e3, 1.0)
+    return time.where(rows["metric"] != "output_tokens_per_s", rate)
+
+
+def in_metric_units(rows: pd.DataFrame, seconds: pd.Series) -> pd.Series:
+    """Return times in the unit of each row's own metric."""
+    tokens = rows["used_batch"] * rows["output"]
+    scaled = seconds * np.where(rows["metric"].isin(["ms_per_token", "prefill_ms"]), 1e3, 1.0)
+    return scaled.where(rows["metric"] != "output_tokens_per_s", tokens / seconds)

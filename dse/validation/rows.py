@@ -1,0 +1,219 @@
+"""Reading measurement files: which form a file has, and what each of its rows says.
+
+A row that cannot be used keeps its place and gets a reason; nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from cost_models.library import Library
+from cost_models.workload.serving import Layout
+from dse.errors import DseError
+from dse.validation.names import nearest, resolve
+
+Form = Literal["requests", "operators", "energy", "excluded", "weight_only", "sparse"]
+
+NEEDED: dict[Form, tuple[str, ...]] = {
+    "requests": (
+        "source_id", "chip", "model", "weight_bits", "batch", "input_len", "output_len", "metric", "value",
+    ),
+    "operators": (
+        "source_id", "chip", "n_chips", "kind", "dtype", "m", "n", "k", "size_bytes", "metric", "value", "software",
+        "grade",
+    ),
+    "energy": (
+        "source_id", "chip", "n_chips", "model", "weight_bits", "batch", "output_len", "phase", "power_W_total",
+        "energy_J_per_output_token", "output_tokens_per_s", "grade",
+    ),
+    "excluded": (
+        "source_id", "chip", "n_chips", "model", "batch", "input_len", "output_len", "metric", "value", "reason",
+    ),
+    "weight_only": ("source", "gpu", "method", "bits", "batch_M", "speedup_vs_fp16"),
+    "sparse": ("source", "gpu", "kernel", "sparsity", "speedup_vs_cublas"),
+}  # fmt: skip
+"""Columns that tell the forms apart, and without which none can be scored."""
+
+NUMBERS = (
+    "n_chips", "weight_bits", "act_bits", "kv_bits", "batch", "input_len", "output_len", "value", "m", "n", "k",
+    "size_bytes", "power_W_total", "energy_J_per_output_token", "output_tokens_per_s", "median_itl_ms",
+    "effective_batch", "prefill_ms_per_step_ideal", "mean_input_len", "mean_output_len", "concurrency", "seq_len",
+    "heads", "kv_heads", "head_dim", "tokens", "topk", "experts", "moe_tp", "moe_ep", "latency_us",
+    "chunk_rows", "energy_uJ_per_call", "gflop", "mbyte", "sparsity", "speedup_vs_fp16", "speedup_vs_cublas",
+)  # fmt: skip
+
+LIMITS = {
+    "n_chips": 1e5, "weight_bits": 64.0, "act_bits": 64.0, "kv_bits": 64.0, "batch": 1e6, "effective_batch": 1e6,
+    "input_len": 1e8, "output_len": 1e8, "chunk_rows": 1e9, "mean_input_len": 1e8, "mean_output_len": 1e8,
+    "m": 1e9, "n": 1e9, "k": 1e9, "size_bytes": 1e15, "seq_len": 1e8, "heads": 1e6, "kv_heads": 1e6, "head_dim": 1e6,
+    "tokens": 1e9, "topk": 1e6, "experts": 1e6,
+}  # fmt: skip
+"""Numbers beyond which a column is taken as a slip."""
+
+DEFAULTS = {"grade": "C", "software": "", "batch_mode": "static", "scope": "", "parallelism": "", "config_key": ""}
+
+
+ABSENT = {"n_chips": "1", "act_bits": "16", "kv_bits": "16"}
+"""What end-to-end rows are taken to say where a file has no such column at all."""
+
+
+class MeasurementError(DseError):
+    """A measurement file cannot be read, or has none of the known forms."""
+
+
+def read_measurements(path: Path, library: Library) -> tuple[Form, pd.DataFrame]:
+    """Return (form, rows) of a file; column ``reason`` says why a row cannot be predicted, "" where it can.
+
+    Raises:
+        MeasurementError: the file is not a CSV of a known form.
+    """
+    rows = read_table(path).replace("", np.nan)
+    form = _form(path, rows)
+    published = rows["reason"].fillna("") if form == "excluded" else None
+    absent = [name for name in ABSENT if form == "requests" and name not in rows]
+    rows = rows.assign(**{name: ABSENT[name] for name in absent})
+    rows["read_as"] = "; ".join(f"no column {name}: {ABSENT[name]} taken" for name in absent)
+    rows["reason"] = ""
+    for column in NUMBERS:
+        if column in rows:
+            _to_numbers(rows, column)
+    for column, default in DEFAULTS.items():
+        rows[column] = rows[column].fillna(default) if column in rows else default
+    if published is not None:
+        rows["excluded_for"] = published
+    if form == "excluded":
+        rows["weight_bits"], rows["act_bits"], rows["kv_bits"] = 16.0, 16.0, 16.0
+    if form not in ("weight_only", "sparse"):
+        _check_names(rows, form, library)
+    return form, rows
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a CSV file as text, cell by cell, "" where a cell is empty.
+
+    Raises:
+        MeasurementError: it cannot be read as one, or two columns have the same name.
+    """
+    try:
+        names = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, nrows=1, encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+    except pd.errors.ParserWarning:
+        raise MeasurementError(f"{path}: a row has more cells than the header has names") from None
+    except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise MeasurementError(f"{path}: cannot be read as a CSV file: {error}") from None
+    head = [str(name).strip() for name in names.iloc[0]]
+    twice = sorted({name for name in head if name and head.count(name) > 1})
+    if twice:
+        raise MeasurementError(f"{path}: two columns have the name {', '.join(twice)}")
+    return rows.rename(columns=dict(zip(rows.columns, head, strict=False)))
+
+
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def _form(path: Path, rows: pd.DataFrame) -> Form:
+    for form in ("energy", "operators", "requests", "excluded", "weight_only", "sparse"):
+        if set(NEEDED[form]) <= set(rows.columns):
+            return form
+    missing = {form: sorted(set(columns) - set(rows.columns)) for form, columns in NEEDED.items()}
+    nearest = min(missing, key=lambda form: len(missing[form]))
+    only = str(rows.columns[0]) if len(rows.columns) == 1 else ""
+    word = next((word for sign, word in SEPARATORS.items() if sign in only), "")
+    wrong = f"; cells are parted by {word}, not by commas" if word else ""
+    raise MeasurementError(
+        f"{path}: no measurement file has these columns; as a file of {nearest} it lacks "
+        f"{', '.join(missing[nearest])}{wrong}"
+    )
+
+
+def _to_numbers(rows: pd.DataFrame, column: str) -> None:
+    """Turn a column into numbers; text, infinities and negative numbers become reasons."""
+    values = pd.to_numeric(rows[column], errors="coerce")
+    text = rows[column].notna() & ~np.isfinite(values)
+    negative = values < 0
+    most = LIMITS.get(column, np.inf)
+    beyond = values > most
+    for bad, must in ((text, "a number"), (negative, "at least 0"), (beyond & ~text, f"at most {most:g}")):
+        add_reason(rows, bad, column + " must be " + must + ", got " + rows[column].astype(str))
+    rows[column] = values.where(np.isfinite(values) & ~negative & ~beyond)
+
+
+def add_reason(rows: pd.DataFrame, where: pd.Series, text: str | pd.Series) -> None:
+    """Note why rows cannot be predicted; the first reason stays."""
+    at = where & (rows["reason"] == "")
+    rows.loc[at, "reason"] = text if isinstance(text, str) else text[at]
+
+
+def _resolve(rows: pd.DataFrame, kind: str, library: Library) -> None:
+    """Put the library's key in place of other spellings of chips or models, and note in ``read_as`` where it did."""
+    told = [str(name) for name in rows[kind].fillna("")]
+    found = {name: resolve(kind, name, library) for name in set(told)}
+    said = list(rows["read_as"])
+    notes = [f"{kind} {name!r} read as {found[name]}" if found[name] != name else "" for name in told]
+    rows[kind] = pd.Series([found[name] or np.nan for name in told], index=rows.index, dtype=object)
+    rows["read_as"] = ["; ".join(filter(None, pair)) for pair in zip(said, notes, strict=True)]
+
+
+def _perhaps(kind: str, names: pd.Series, rows: pd.DataFrame, library: Library) -> pd.Series:
+    """Return for every row the known name most like its unknown one, as "; perhaps ...", "" for the other rows."""
+    found = {name: nearest(kind, name, library) for name in names.unique()}
+    return pd.Series([found.get(name, "") for name in names.reindex(rows.index)], index=rows.index, dtype=object)
+
+
+def _check_names(rows: pd.DataFrame, form: Form, library: Library) -> None:
+    _resolve(rows, "chip", library)
+    chip = rows["chip"].fillna("")
+    absent = ~chip.isin(list(library.chips))
+    add_reason(
+        rows,
+        absent,
+        "chip " + chip.map(repr) + " is not in the library" + _perhaps("chip", chip[absent], rows, library),
+    )
+    held = [key for key, entry in library.chips.items() if entry.bandwidth_gbps and entry.capacity_gib]
+    add_reason(rows, ~chip.isin(held), "bandwidth or capacity of the chip is not published")
+    if form != "operators":
+        _resolve(rows, "model", library)
+        model = rows["model"].fillna("")
+        known = [key for key, entry in library.models.items() if entry.complete]
+        absent = ~model.isin(known) if form != "energy" else ~model.isin([*known, ""])
+        add_reason(rows, absent & model.isin(list(library.models)), "dimensions of the model are not public")
+        add_reason(
+            rows,
+            absent,
+            "model " + model.map(repr) + " is not in the library" + _perhaps("model", model[absent], rows, library),
+        )
+    if form == "requests":
+        add_reason(rows, ~(rows["n_chips"] >= 1), "n_chips must be at least 1")
+
+
+def layout(parallelism: str, n_chips: float) -> tuple[Layout, str]:
+    """Return (how chips share a model, what is to be said about it) of a cell of ``parallelism``.
+
+    ``tpN`` and ``ppN`` multiply; ``layer_splitN`` places layers on N chips that work in turn; ``dpN`` serves N groups
+    that share routed experts. Anything else is taken as tensor parallel over all chips, with a remark.
+    """
+    split = re.search(r"layer_split(\d+)", parallelism)
+    if split:
+        return Layout(stages=float(max(int(split[1]), 1)), kind="layer_split"), ""
+    tensor, pipeline = (re.search(rf"(?<![a-z]){key}(\d+)", parallelism) for key in ("tp", "pp"))
+    data = re.search(r"(?<![a-z])dp(\d+)", parallelism)
+    if tensor is None and data is None:
+        chips = max(int(n_chips), 1)
+        remark = "" if chips == 1 and not parallelism else f"layout {parallelism!r} taken as tensor parallel"
+        return Layout(tensor_parallel=float(chips)), remark
+    stages = max(int(pipeline[1]), 1) if pipeline else 1
+    found = Layout(
+        tensor_parallel=float(max(int(tensor[1]), 1) if tensor else 1),
+        stages=float(stages),
+        replicas=float(max(int(data[1]), 1) if data and "_or_" not in parallelism else 1),
+        kind="pipeline" if stages > 1 else "tensor",
+    )
+    return found, ""

@@ -1,0 +1,259 @@
+"""Tables that sum up scored rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from cost_models.library import Library
+from cost_models.library.technology import Technology
+from dse.validation import score
+from dse.validation.held_out import unseen_chips, unseen_power, unseen_sources
+from dse.validation.results import Table
+
+PEERS = {
+    # facts on the same 944 rows: median over sources of the median error, and the bias, per quantity
+    "ideal roofline": ((0.29, 0.70), (0.54, 0.43), (0.51, 0.46)),
+    "roofline x one constant": ((0.12, 0.99), (0.38, 0.97), (0.25, 0.94)),
+    "LLM-Viewer": ((0.28, 0.71), (0.48, 0.52), (0.49, 0.48)),
+    "llm-analysis": ((0.13, 0.87), (0.34, 0.64), (0.32, 0.69)),
+    "GenZ": ((0.25, 0.67), (0.48, 0.51), (0.44, 0.52)),
+    "Calculon (FP16 rows)": ((0.06, 0.90), (0.21, 0.84), (0.24, 0.73)),
+    "InferSim": ((0.08, 0.90), (0.20, 0.99), (0.17, 1.05)),
+    "LLMCompass roofline (59 %)": ((0.32, 0.68), (0.25, 0.74), (0.21, 1.01)),
+    "RAPID-LLM (15 rows)": ((0.36, 0.64), (0.25, 0.75), (0.15, 1.08)),
+    "AIConfigurator (profiled)": ((0.23, 0.73), (0.12, 1.02), (0.09, 0.91)),
+}
+"""Scores of other tools on the open dense NVIDIA rows, each on the rows that it can express."""
+
+
+def fitted_constants(library: Library) -> dict[str, int]:
+    """Return how many constants of each stack were fitted on end-to-end rows."""
+    counts: dict[str, int] = {}
+    for key, stack in library.stacks.items():
+        base = library.stacks[stack.base].parameters if stack.base else {}
+        own = [f for name, f in stack.parameters.items() if base.get(name) is not f]
+        counts[key] = sum(figure.note.startswith("fitted on") and "end-to-end" in figure.note for figure in own)
+    return counts
+
+
+def _constants(rows: pd.DataFrame, library: Library) -> int:
+    """Return how many fitted constants the stacks of some rows have, those of their bases included."""
+    counts, needed = fitted_constants(library), set()
+    for key in rows["stack"].unique():
+        while key:
+            needed.add(key)
+            key = library.stacks[key].base
+    return sum(counts[key] for key in needed)
+
+
+def summary(files: Mapping[str, pd.DataFrame]) -> Table:
+    """Return how many rows of each file were predicted, and why the others were not."""
+    lines = []
+    for name, rows in files.items():
+        reasons = rows["reason"][rows["reason"] != ""].value_counts()
+        why = "; ".join(f"{count} x {text}" for text, count in reasons.head(3).items())
+        more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
+        predicted = int(rows["predicted"].notna().sum())
+        lines.append({"file": name, "rows": len(rows), "predicted": predicted, "not predicted": why + more})
+    return Table("files", "Rows", pd.DataFrame(lines))
+
+
+def _with_baseline(rows: pd.DataFrame) -> pd.DataFrame:
+    scores = score.score(rows)
+    usable = rows[np.isfinite(rows["predicted_s"]) & np.isfinite(rows["bound_s"])].copy()
+    usable["one_constant_s"] = score.one_constant(usable)
+    baseline = score.score(usable, predicted="one_constant_s")
+    scores["baseline_mdape"] = baseline["mdape"]
+    return scores
+
+
+def _headlines(scores: pd.DataFrame, constants: int) -> pd.DataFrame:
+    head = score.headline(scores)
+    if "baseline_mdape" in scores:
+        head["baseline_mdape"] = scores.groupby(level="quantity")["baseline_mdape"].median()
+    head["constants"] = constants
+    return head.rename(index=score.QUANTITY_NAMES)
+
+
+def request_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
+    """Return the tables of end-to-end rows: both row sets, unseen chips and sources, gains, served rows."""
+    tables: list[Table] = []
+    usable = rows[rows["reason"] == ""]
+    static = score.collapse(usable[score.static_rows(usable)])
+    if len(static):
+        scores = _with_baseline(static)
+        constants = _constants(static, technology.library)
+        tables.append(
+            Table(
+                "static_headline",
+                "Static grade-A rows (a): median over sources",
+                _headlines(scores, constants),
+                "errors of time; baseline: roofline x one constant fitted on the same rows",
+            )
+        )
+        tables.append(
+            Table("static_sources", "Static grade-A rows by source", scores.rename(index=score.QUANTITY_NAMES))
+        )
+        tables += _unseen(usable[score.static_rows(usable)], technology)
+        tables += _peers(usable, technology.library)
+    others = usable[(usable["batch_mode"] == "static") & usable["grade"].isin(["B", "C"])]
+    if len(others):
+        table = score.score(score.collapse(others), ("quantity", "source", "grade"))
+        tables.append(Table("lower_grades", "Static rows of grades B and C", table))
+    tables += _gains(usable)
+    served = usable[usable["batch_mode"] != "static"]
+    if len(served):
+        table = score.score(served, ("quantity", "source", "stack"))
+        tables.append(
+            Table(
+                "served",
+                "Served rows: in-flight batches",
+                table,
+                "judge by bias; largest batch that fits where none is given; steps include other requests' prompts",
+            )
+        )
+    return tables
+
+
+def _unseen(rows: pd.DataFrame, technology: Technology) -> list[Table]:
+    tables = []
+    for key, title, function, target in (
+        (
+            "unseen_chip",
+            "Known stack, unseen chip: constants refitted without the chip",
+            unseen_chips,
+            (0.12, 0.18, 0.12),
+        ),
+        (
+            "unseen_source",
+            "Unseen stack: generic profile refitted without the source",
+            unseen_sources,
+            (0.25, 0.25, 0.25),
+        ),
+    ):
+        made = function(rows, technology)
+        if not len(made):
+            continue
+        scores = score.score(score.collapse(made))
+        head = _headlines(scores, _constants(made, technology.library))
+        head["target"] = head.index.map(dict(zip(score.QUANTITY_NAMES.values(), target, strict=True)))
+        by_source = ", ".join(
+            f"{pair[0]} {pair[1]} {v:.1%}" for pair, v in zip(scores.index, scores["mdape"], strict=True)
+        )
+        tables.append(Table(key, title, head, by_source))
+    return tables
+
+
+def _peers(rows: pd.DataFrame, library: Library) -> list[Table]:
+    chosen = rows[score.peer_rows(rows, library)]
+    if not len(chosen):
+        return []
+    head = score.headline(score.score(score.collapse(chosen))).rename(index=score.QUANTITY_NAMES)
+    lines = {
+        "this model": tuple(
+            (head["mdape"].get(q, np.nan), head["bias"].get(q, np.nan)) for q in score.QUANTITY_NAMES.values()
+        )
+    }
+    frame = pd.DataFrame(
+        [
+            {
+                "predictor": name,
+                **{
+                    f"{kind} {q}": pair[i]
+                    for q, pair in zip(score.QUANTITY_NAMES.values(), pairs, strict=True)
+                    for i, kind in enumerate(("error", "bias"))
+                },
+            }
+            for name, pairs in (lines | PEERS).items()
+        ]
+    )
+    return [
+        Table(
+            "peers",
+            f"Dense models on NVIDIA chips, tensor parallel 1-8, static, grade A (b): {len(chosen)} rows",
+            frame,
+            "other tools as measured on the shipped rows of this set, 944 after repeats are collapsed",
+        )
+    ]
+
+
+def _gains(rows: pd.DataFrame) -> list[Table]:
+    pairs = score.weight_gain(rows[rows["grade"].isin(["A", "B"])])
+    if not len(pairs):
+        return []
+    grouped = pairs.groupby(["source", "quantity"])
+    frame = grouped[["measured_gain", "predicted_gain", "error"]].median()
+    frame.insert(0, "pairs", grouped.size())
+    generating = frame[frame.index.get_level_values("quantity") != "prefill"]
+    note = f"median over sources that generate tokens: error {generating['error'].median():.1%}"
+    return [Table("weight_gain", "Gain of 4-bit over 16-bit weights on paired rows", frame, note)]
+
+
+def operator_tables(rows: pd.DataFrame) -> list[Table]:
+    """Return scores of operators by kind, those that fit on the chip left out."""
+    usable = rows[rows["reason"] == ""]
+    if "bound_flag" in usable:
+        usable = usable[usable["bound_flag"] != "fits_on_chip_memory"]
+    if not len(usable):
+        return []
+    return [
+        Table(
+            "operators",
+            "Operators by kind",
+            score.score(usable, ("quantity",)),
+            "operands that fit in on-chip memory left out",
+        ),
+        Table("operators_by_chip", "Operators by kind and chip", score.score(usable, ("quantity", "chip"))),
+    ]
+
+
+def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
+    """Return scores of energy per output token and per operator call, and of mean power, seen and unseen."""
+    usable = rows[rows["reason"] == ""].copy()
+    if "bound_flag" in usable:
+        usable = usable[usable["bound_flag"].fillna("") != "fits_on_chip_memory"]
+    if not len(usable):
+        return []
+    usable["kind"] = np.where(usable["quantity"] == "served", "per token", usable["quantity"])
+    by = ("kind", "source", "chip", "grade")
+    energy = score.score(usable, by, predicted="predicted_j")
+    note = f"energy per token, median over sources of grades A and B: {_over_sources(energy):.1%}"
+    tables = [Table("energy", "Energy", energy, note)]
+    watts = usable[usable["power_W_total"] > 0].assign(measured_s=lambda part: part["power_W_total"])
+    if not len(watts):
+        return tables
+    power = score.score(watts, by, predicted="predicted_w")
+    fitted = len(
+        {figure.typ for figure in technology.library.figures.values() if figure.note.startswith("fitted on the power")}
+    )
+    note = f"power while serving, median over sources of grades A and B: {_over_sources(power):.1%}; {fitted} constants"
+    tables.append(Table("power", "Mean power", power, note))
+    served = watts[watts["quantity"] == "served"]
+    for key, name, title in (("power_unseen_chip", "chip", "chip"), ("power_unseen_source", "source_id", "source")):
+        made = unseen_power(served, name, technology)
+        if len(made):
+            table = score.score(made, by, predicted="predicted_w")
+            table["energy_mdape"] = score.score(
+                made.assign(measured_s=made["measured_j"]), by, predicted="predicted_j"
+            )["mdape"]
+            note = f"median over sources of grades A and B: power {_over_sources(table):.1%}"
+            note += f", energy per token {_over_sources(table, 'energy_mdape'):.1%}"
+            tables.append(Table(key, f"Mean power, energy constants refitted without the {title}", table, note))
+    return tables
+
+
+def _over_sources(table: pd.DataFrame, column: str = "mdape") -> float:
+    """Return the median over sources of the error per output token, rows of grade C apart."""
+    kind, grade = (table.index.get_level_values(name) for name in ("kind", "grade"))
+    served = table[(kind == "per token") & (grade != "C")]
+    return float(served.groupby(level="source")[column].median().median())
+
+
+def excluded_tables(rows: pd.DataFrame) -> list[Table]:
+    """Return whether every row left out for lack of memory is found not to fit."""
+    full = rows[rows["excluded_for"].str.startswith("weights + KV")]
+    frame = pd.DataFrame([{"rows": len(full), "reported as not fitting": int((full["fits"] == False).sum())}])  # noqa: E712
+    return [Table("excluded", "Rows left out because weights and KV cache exceed the memory", frame)]

@@ -1,0 +1,131 @@
+"""Measured rows as what a user types: chips and how they are run, a workload and how it is served."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from cost_models.evaluate import ChipSetup, Workload
+from cost_models.library import Chip, Library, Model, WeightFormat
+from cost_models.performance.serving_stack import default_stack, stack_for_software
+from cost_models.table import Choice
+from cost_models.weights.chip_execution import SLACK_BITS
+from cost_models.weights.compression import stored_bits
+from cost_models.workload.serving import Layout, Parallelism
+
+UNQUANTISED_BITS = 8.0
+"""Files of a model whose experts are published narrower than this hold them so where their mean is below it."""
+
+
+def multiplied_format(chip: Chip, act_bits: float) -> str:
+    """Return the weight format in whose operands a chip multiplies activations: fp8 where it can, int8 where not."""
+    if act_bits > 8:
+        return "bf16"
+    if act_bits > 4.5:
+        return "fp8" if "fp8" in chip.peak_tops or "int8" not in chip.peak_tops else "int8"
+    return "nvfp4"
+
+
+def stacks(rows: pd.DataFrame, library: Library) -> tuple[Choice, list[bool]]:
+    """Return the stack of each row's software on its chip, and whether it is the software's own profile."""
+    pairs = list(zip(rows["software"], rows["chip"], strict=True))
+    table = {pair: stack_for_software(pair[0], library.chip(pair[1]), library) for pair in dict.fromkeys(pairs)}
+    return Choice.of(*(table[pair][0] for pair in pairs)), [table[pair][1] for pair in pairs]
+
+
+def generic_stack(chip: str, library: Library) -> str:
+    """Return the generic stack of a chip's family."""
+    return default_stack(library.chip(chip), library)
+
+
+def chip_setups(rows: pd.DataFrame, library: Library, model: Model | None = None) -> list[ChipSetup]:
+    """Return the chips of rows with ``chip``, ``stack``, ``weight_bits``, ``act_bits``, ``kv_bits`` as they are run.
+
+    Args:
+        rows: of one model.
+        library: chips, formats and stacks.
+        model: what they serve; None where they serve none, as single kernels do.
+    """
+    columns = ("chip", "stack", "weight_bits", "act_bits", "kv_bits")
+    keys = list(rows[list(columns)].fillna({"act_bits": 16.0, "kv_bits": 16.0}).itertuples(index=False, name=None))
+    made = {key: _setup(key, library, model) for key in dict.fromkeys(keys)}
+    return [made[key] for key in keys]
+
+
+def _setup(key: tuple[Any, ...], library: Library, model: Model | None) -> ChipSetup:
+    chip, stack, weight_bits, act_bits, kv_bits = key
+    name, expert, stored = multiplied_format(library.chip(chip), act_bits), None, weight_bits
+    form = library.weight_format(name)
+    if model is None or model.expert_format is None:
+        told = None if stored == _bits(form) else stored
+    elif weight_bits >= UNQUANTISED_BITS or library.stack(stack).quantises_head:
+        told = stored
+    else:
+        # The maker's own file: experts in their narrow format, everything else as it was trained. Narrower
+        # activations say that experts were converted to a format that multiplies with them.
+        told = None
+        native = _bits(library.weight_format(model.expert_format))
+        name, expert = "bf16", name if _bits(form) < native + SLACK_BITS else None
+    return ChipSetup(
+        chip, name, expert_format=expert, stored_bits=told, kv_bits=kv_bits, act_bits=act_bits, stack=stack
+    )
+
+
+def _bits(form: WeightFormat) -> float:
+    return float(stored_bits(form))
+
+
+def row_workload(rows: pd.DataFrame) -> Workload:
+    """Return what prepared rows of one model and one kind of layout serve, as columns."""
+    column = {
+        name: rows[name].to_numpy(dtype=np.float64)
+        for name in ("used_batch", "prompt", "output", "tensor", "stages", "replicas", "same_prompts", "chunk_rows")
+    }
+    return Workload(
+        name="rows",
+        model=str(rows["model"].iloc[0]),
+        batch=column["used_batch"],
+        prompt_tokens=column["prompt"],
+        output_tokens=column["output"],
+        parallelism=Layout(
+            column["tensor"], column["stages"], column["replicas"], cast("Parallelism", rows["kind"].iloc[0])
+        ),
+        batching=rows["batching"].to_numpy(dtype=object),
+        chunk_rows=column["chunk_rows"],
+        same_prompts=column["same_prompts"],
+    )
+
+
+def typed(row: pd.Series[Any], library: Library) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (baseline, workload) of a prepared row, as they stand in a sweep file."""
+    setup = chip_setups(row.to_frame().T, library, library.model(str(row["model"])))[0]
+    chips = int(row["tensor"] * row["stages"] * row["replicas"])
+    words = {"tp": row["tensor"], ("layer_split" if row["kind"] == "layer_split" else "pp"): row["stages"]}
+    words["dp"] = row["replicas"]
+    layout = "_".join(f"{name}{int(count)}" for name, count in words.items() if count > 1)
+    baseline: dict[str, Any] = {
+        "chips": f"{chips}x {setup.chip}",
+        "weight_format": setup.weight_format,
+        "kv_bits": float(setup.kv_bits),
+        "act_bits": float(setup.act_bits),
+        "stack": setup.stack,
+        "parallelism": layout or "tensor",
+    }
+    if setup.expert_format is not None:
+        baseline["expert_format"] = setup.expert_format
+    if setup.stored_bits is not None:
+        baseline["stored_bits"] = float(setup.stored_bits)
+    workload: dict[str, Any] = {
+        "model": str(row["model"]),
+        "batch": "largest" if np.isnan(row["used_batch"]) else float(row["used_batch"]),
+        "prompt_tokens": float(row["prompt"]),
+        "output_tokens": float(row["output"]),
+        "batching": str(row["batching"]),
+    }
+    if not np.isnan(row["chunk_rows"]):
+        workload["chunk_rows"] = int(row["chunk_rows"])
+    if row["same_prompts"]:
+        workload["same_prompts"] = True
+    return baseline, workload

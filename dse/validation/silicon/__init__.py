@@ -1,0 +1,1 @@
+"""Area, power and price of real chips, predicted from what is published of their insides."""

@@ -1,0 +1,1 @@
+"""The fit of perplexity to published measurements of compressed models."""

@@ -1,0 +1,60 @@
+"""Energy and power of passes: parts that add up, floors, limits."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cost_models.library import shipped_library
+from cost_models.library.technology import Technology
+from cost_models.performance.energy import pass_energy
+from cost_models.performance.phases import decode_pass
+from cost_models.performance.serving_stack import software
+from cost_models.silicon.chip import chip_machine
+from cost_models.table import Choice
+from cost_models.workload.formats import Formats
+from cost_models.workload.serving import Serving
+
+LIBRARY, TECHNOLOGY = shipped_library(), Technology()
+FORMATS = Formats(16.0, 16.0, 16.0, 16.0)
+
+
+def spent(stack, *, batch=16.0, chips=2.0, **machine):
+    chip = LIBRARY.chip("h100_sxm")
+    made = chip_machine(
+        chip, weight_format=LIBRARY.weight_format("bf16"), act_bits=16, kv_bits=16, technology=TECHNOLOGY
+    )
+    made = dataclasses.replace(made, **{key: np.array([float(value)]) for key, value in machine.items()})
+    serving = Serving(LIBRARY.model("llama3_70b"), batch, 400.0, 400.0, chips)
+    profile = software(Choice.of(stack), TECHNOLOGY)
+    step = decode_pass(serving, made, profile, FORMATS)
+    return step, pass_energy(step, step.pass_s, serving, made, FORMATS, profile), made, profile
+
+
+def test_parts_and_losses_add_up_to_what_the_boards_draw():
+    step, energy, machine, _ = spent("ideal", tdp_w=1e6)
+    assert energy.board_j[0] == pytest.approx(sum(energy.parts_j.values())[0] / machine.conversion_efficiency[0])
+    assert energy.board_w[0] == pytest.approx(energy.board_j[0] / step.pass_s[0])
+
+
+def test_memory_alone_is_bytes_times_energy_per_byte():
+    step, energy, machine, _ = spent("ideal")
+    moved = step.sum(step.times.dram_bytes) * 2
+    assert energy.parts_j["memory"][0] == pytest.approx((moved * machine.dram_j_per_byte)[0])
+    assert energy.board_j[0] > energy.parts_j["memory"][0]
+
+
+def test_boards_hold_their_limit():
+    _, energy, _, _ = spent("gpu_serving", tdp_w=100.0)
+    assert energy.board_w[0] == pytest.approx(200.0)
+
+
+def test_running_costs_a_share_of_the_limit_on_a_programmable_chip_and_nothing_on_a_compiled_one():
+    step, energy, machine, profile = spent("gpu_serving")
+    assert energy.parts_j["active"][0] == pytest.approx((profile.active_share * machine.tdp_w * step.pass_s)[0] * 2)
+    assert spent("static_compiled", tdp_w=np.nan)[1].parts_j["active"][0] == 0
+
+
+def test_energy_per_token_falls_with_the_batch():
+    per_token = [spent("gpu_serving", batch=batch)[1].board_j[0] / batch for batch in (1.0, 8.0, 64.0)]
+    assert per_token == sorted(per_token, reverse=True)

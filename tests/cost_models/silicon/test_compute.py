@@ -1,0 +1,170 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cost_models.library import shipped_library
+from cost_models.library.technology import Technology
+from cost_models.silicon.compute import (
+    Scales,
+    arithmetic,
+    head_operand_bits,
+    mac_array,
+    passes,
+    rate_and_energy,
+    unpacks,
+    weight_decoder,
+    xor_network,
+)
+from cost_models.table import Choice
+from cost_models.weights.compression import stored_bits
+from cost_models.weights.execution import Lanes
+from cost_models.weights.lanes import lane_efficiency
+from cost_models.weights.weight_storage import Storage
+
+LIBRARY = shipped_library()
+FORMATS = tuple(LIBRARY.weight_formats)
+MAC_FORMATS = tuple(LIBRARY.mac_formats)
+TECHNOLOGY = Technology()
+SHARE = float(lane_efficiency(128, 0.5, 64))
+N7 = Scales(np.ones(1), np.ones(1), np.ones(1))
+
+
+def array_of(mac_format, *, macs=65536.0, clock_ghz=1.0, scales=N7):
+    return mac_array(
+        Choice.of(mac_format),
+        macs=np.array([macs]),
+        clock_ghz=np.array([clock_ghz]),
+        scales=scales,
+        technology=TECHNOLOGY,
+    )
+
+
+def stored(weight_format):
+    return Storage.of({"weight_format": Choice.of(weight_format)}, LIBRARY)
+
+
+def uses_of(weight_format, mac_format, *, act_bits=16.0, kv_bits=8.0):
+    return arithmetic(
+        stored(weight_format),
+        array_of(mac_format),
+        act_bits=np.array([act_bits]),
+        kv_bits=np.array([kv_bits]),
+        attention_act_bits=16.0,
+        technology=TECHNOLOGY,
+        lanes=Lanes(64, 128, 1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("weight_format", "mac_format", "act_bits", "kv_bits", "linear", "head", "attention"),
+    [
+        ("int4_g128", "int4xfp16", 16, 8, 1, 4, 2),
+        ("int3_g128", "int4xfp16", 16, 4, 1, 4, 1),  # a narrower weight gains nothing
+        ("bf16", "int4xfp16", 16, 16, 4, 4, 4),
+        ("vector_2bit", "int4xfp16", 16, 8, 4, 4, 2),  # expanded to 16 bits before the multiplier
+        ("nm2of4_int4", "int4xfp16", 16, 8, 0.5, 4, 2),  # zeros are skipped
+        ("bitmap_int4_s50", "int4xfp16", 16, 8, 0.5 / SHARE, 4, 2),  # 64 lanes wait for the fullest
+        ("xor_int4_s50", "int4xfp16", 16, 8, 1, 4, 2),
+        ("int8", "int8xint8", 8, 8, 1, 2, 2),
+        ("int4_g128", "int8xint8", 16, 8, 2, 4, 2),
+        ("int4_g128", "int4xint4", 16, 8, 4, 16, 8),
+        ("bf16", "bf16xbf16", 16, 16, 1, 1, 1),
+        ("int3_g128", "int3xfp16_lut", 16, 8, 1, 6, 3),
+        ("gguf_q8_0", "int8xint8", 8, 8, 1, 1, 2),  # its head is 8 bits wide as well
+    ],
+)
+def test_passes_by_hand(weight_format, mac_format, act_bits, kv_bits, linear, head, attention):
+    uses = uses_of(weight_format, mac_format, act_bits=act_bits, kv_bits=kv_bits)
+    assert (uses.linear, uses.head, uses.attention) == (linear, head, attention)
+
+
+def test_energy_and_area_of_the_table():
+    array = array_of("bf16xbf16", macs=65536.0, clock_ghz=1.05)
+    assert array.j_per_pass * 1e12 == pytest.approx([0.59 * 1.5])
+    assert array.mm2 == pytest.approx([65536 * 750e-6])
+    assert array.passes_per_s * 2 / 1e12 == pytest.approx([138], rel=5e-3)  # TPU v4i
+    shrunk = array_of("bf16xbf16", scales=Scales(np.array([0.62]), np.array([0.72]), np.array([0.81])))
+    assert shrunk.j_per_pass * 1e12 == pytest.approx([0.59 * 1.5 * 0.72 * 0.81])
+    assert shrunk.mm2 == pytest.approx([65536 * 750e-6 * 0.62])
+
+
+@given(st.sampled_from(MAC_FORMATS), st.integers(1, 64), st.integers(1, 64))
+def test_passes_cover_every_bit_and_waste_less_than_a_unit(mac_format, weight_bits, act_bits):
+    array = array_of(mac_format)
+    count = passes(float(weight_bits), float(act_bits), array)[0]
+    w, a = array.weight_bits[0], array.activation_bits[0]
+    assert count == int(count) >= 1
+    assert count * w * a >= weight_bits * act_bits
+    assert passes(float(weight_bits + 1), float(act_bits), array) >= count
+    rate, energy = rate_and_energy(array, np.array([count]))
+    assert rate * count == pytest.approx(array.passes_per_s)
+    assert rate * energy == pytest.approx(array.passes_per_s * array.j_per_pass), "a busy array draws the same"
+
+
+def test_rates_of_all_formats_are_below_the_native_one_unless_zeros_are_skipped():
+    for name, form in LIBRARY.weight_formats.items():
+        uses = uses_of(name, "int4xfp16")
+        assert uses.linear >= 1 - form.sparsity
+        assert (uses.linear < 1) == (form.execution == "skip" and form.operand_bits <= 4)
+        assert head_operand_bits(form) <= 16
+
+
+def decoder(weight_format, *, gbps=1134.0, clock_ghz=1.0, scales=N7, bits=None):
+    return weight_decoder(
+        stored(weight_format),
+        bytes_per_s=np.array([gbps * 1e9]),
+        clock_ghz=np.array([clock_ghz]),
+        stored_bits=bits,
+        scales=scales,
+        technology=TECHNOLOGY,
+    )
+
+
+def test_codes_that_the_array_multiplies_need_no_decoder():
+    for name in ("int4_g128", "int8", "bf16", "fp8", "bcq4_g128", "mxfp4"):
+        assert not unpacks(LIBRARY.weight_format(name))
+        assert decoder(name).mm2 == decoder(name).j_per_byte == 0
+
+
+def test_xor_network_of_the_compression_page():
+    # Section 4.1: 1.13 TB/s at 1 GHz with 8 input bits takes 1134 decoders and 0.13-0.20 M XOR2 at half pruning.
+    gates, registers = xor_network(LIBRARY.weight_format("xor_int4_s50"))
+    assert gates == 16 * (3 * 8 / 2 - 1) == 176
+    assert registers == 16
+    assert 0.13e6 < 1134 * gates < 0.20e6
+    assert xor_network(LIBRARY.weight_format("int4_g128")) == (0, 0)
+    xor_mm2 = decoder("xor_int4_s50").mm2 - decoder("bitmap_int4_s50").mm2
+    assert xor_mm2 == pytest.approx([1134 * (176 * 0.15 + 16 * 0.37) * 1e-6])
+
+
+def test_decoders_are_negligible_beside_phy_and_array():
+    # Both sources say so: section 4.1 of the compression page, and the lossless IP of section 2 of the technology page.
+    for name in FORMATS:
+        unit = decoder(name)
+        assert unit.mm2 < 2 < 60 * 1.1
+        assert unit.j_per_byte * 1134e9 < 5
+
+
+def test_unpacker_reproduces_the_lossless_ip():
+    samsung_4 = Scales(np.array([0.69]), np.array([0.72]), np.ones(1))
+    unit = decoder("bitmap_int4_s50", gbps=73.6, scales=samsung_4)
+    assert unit.mm2 == pytest.approx([0.04], rel=0.02)
+    assert unit.j_per_byte * 73.6e9 == pytest.approx([0.057], rel=0.02)
+
+
+def test_only_the_code_goes_through_the_xor_network():
+    form = LIBRARY.weight_format("xor_int4_s50")
+    whole, part = decoder(form.key), decoder(form.key, bits=np.array([stored_bits(form)]))
+    plain = decoder("bitmap_int4_s50")
+    share = 4 * 8 / 16 / stored_bits(form)
+    assert (part.mm2 - plain.mm2) / (whole.mm2 - plain.mm2) == pytest.approx(share)
+    network = whole.j_per_byte - plain.j_per_byte
+    assert (part.j_per_byte - plain.j_per_byte) / network == pytest.approx(share)
+
+
+@given(st.sampled_from(FORMATS), st.floats(10, 5000))
+def test_decoders_grow_with_bandwidth_and_not_with_energy(name, gbps):
+    small, large = decoder(name, gbps=gbps), decoder(name, gbps=2 * gbps)
+    assert large.mm2 == pytest.approx(2 * small.mm2)
+    assert large.j_per_byte == small.j_per_byte

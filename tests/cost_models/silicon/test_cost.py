@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cost_models.library.technology import Technology
+from cost_models.silicon.cost import (
+    Economics,
+    annuity,
+    board_usd,
+    die_blocks,
+    die_yield,
+    good_die_usd,
+    gross_dies,
+    gross_dies_simple,
+    package_blocks,
+    price_usd,
+    usd_per_million_tokens,
+    yield_bose_einstein,
+    yield_murphy,
+    yield_negative_binomial,
+    yield_poisson,
+)
+
+TECHNOLOGY = Technology()
+WAFER = {"diameter_mm": 300, "edge_mm": 5, "scribe_mm": 0.2}
+DEFECTS = st.floats(1e-6, 20)
+
+# area mm2, wafer USD, defects /cm2 -> gross dies, yield, USD per good die: technology page, section 6, alpha 3
+WORKED = [
+    (400, 9346, 0.09, "130", "0.712", "101"),
+    (826, 9346, 0.09, "56.6", "0.515", "321"),
+    (814, 16988, 0.10, "57.6", "0.487", "606"),
+    (653, 16988, 0.10, "74.6", "0.554", "411"),
+    (400, 5500, 0.20, "130", "0.492", "86"),
+    (300, 3984, 0.08, "178.4", "0.794", "28"),
+]
+
+
+def printed(value, like):
+    """Round a value to as many decimals as a printed one has."""
+    return f"{float(value):.{len(like.partition('.')[2])}f}"
+
+
+@pytest.mark.parametrize(("area", "wafer", "d0", "gross", "good", "usd"), WORKED)
+def test_worked_examples(area, wafer, d0, gross, good, usd):
+    dies = gross_dies(area, **WAFER)
+    share = die_yield(area, d0, model="negative_binomial", alpha=3)
+    assert printed(dies, gross) == gross
+    assert printed(share, good) == good
+    assert printed(good_die_usd(wafer, dies, share, line_yield=1.0), usd) == usd
+
+
+def test_die_blocks_use_the_library_figures():
+    blocks = die_blocks(
+        np.array([400.0]),
+        wafer_usd=np.array([9346.0]),
+        defects_per_cm2=np.array([0.09]),
+        yield_model="negative_binomial",
+        technology=TECHNOLOGY,
+    )
+    good = (1 + 4 * 0.09 / 3) ** -3
+    assert blocks["die"] == pytest.approx(101.016 / 0.98, rel=1e-4)
+    assert blocks["die_test"] == pytest.approx(5 / good)
+
+
+def test_gross_dies_by_hand_and_in_the_limit():
+    # A' = (20 + 0.2)^2 = 408.04
+    by_hand = np.pi * 145**2 / 408.04 - np.pi * 290 / np.sqrt(2 * 408.04)
+    assert gross_dies(400, **WAFER) == pytest.approx(by_hand)
+    bare = gross_dies(100.0, diameter_mm=300, edge_mm=0, scribe_mm=0)
+    assert bare == pytest.approx(gross_dies_simple(100.0, diameter_mm=300))
+    tiny = gross_dies(1e-4, diameter_mm=300, edge_mm=0, scribe_mm=0) * 1e-4
+    assert tiny == pytest.approx(np.pi * 150**2, rel=1e-3), "small dies tile the wafer"
+    assert gross_dies(70000.0, **WAFER) == 1
+
+
+@given(DEFECTS)
+def test_yield_laws_are_ordered(defects):
+    # For the same expected defects, clustering helps: exp(-x) <= Murphy, and alpha = 3 above alpha = 100.
+    poisson, murphy = yield_poisson(defects), yield_murphy(defects)
+    clustered, nearly = yield_negative_binomial(defects, 3), yield_negative_binomial(defects, 1e9)
+    assert 0 < poisson <= murphy <= 1
+    assert poisson <= clustered * (1 + 1e-12)
+    assert nearly == pytest.approx(poisson, rel=1e-5)
+    assert yield_negative_binomial(defects, 2) >= clustered >= yield_negative_binomial(defects, 10)
+
+
+def test_yield_laws_by_hand():
+    assert yield_poisson(0.36) == pytest.approx(np.exp(-0.36))
+    assert yield_murphy(0.36) == pytest.approx(((1 - np.exp(-0.36)) / 0.36) ** 2)
+    assert yield_negative_binomial(0.36, 3) == pytest.approx((1 + 0.12) ** -3)
+    assert yield_bose_einstein(0.036, 10) == pytest.approx(1.036**-10)
+    assert yield_murphy(0.0) == 1.0
+    for model, expected in (("poisson", np.exp(-0.36)), ("murphy", yield_murphy(0.36))):
+        assert die_yield(400, 0.09, model=model, alpha=3) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="yield_model: 'seeds'"):
+        die_yield(400, 0.09, model="seeds", alpha=3)
+
+
+def test_samsung_yields_of_the_press():
+    # 35 % then 70 % on a 100 mm2 die with alpha 3 means D0 1.26, then 0.38 per cm2 (technology page, section 1).
+    assert die_yield(100, 1.26, model="negative_binomial", alpha=3) == pytest.approx(0.35, abs=0.005)
+    assert die_yield(100, 0.38, model="negative_binomial", alpha=3) == pytest.approx(0.70, abs=0.005)
+
+
+def package(die_usd=100.0, memory_usd=400.0, stacks=0.0, on_interposer=0.0):
+    return package_blocks(
+        np.array([400.0]),
+        die_usd=np.array([die_usd]),
+        memory_usd=np.array([memory_usd]),
+        stacks=np.array([stacks]),
+        on_interposer=np.array([on_interposer]),
+        technology=TECHNOLOGY,
+    )
+
+
+def test_organic_package_by_hand():
+    blocks = package()
+    assert blocks["package"] == pytest.approx(400 * 4 * 0.005)
+    assert blocks["bond_loss"] == pytest.approx((100 + 8) * (1 / 0.99 - 1))
+    assert blocks["test_and_assembly"] == 21
+    assert package(memory_usd=4000)["bond_loss"] == blocks["bond_loss"], "board memory is not lost with the package"
+
+
+def test_interposer_by_hand():
+    blocks = package(stacks=6.0, on_interposer=1.0)
+    interposer = (400 + 6 * 110) * 1.1 * 0.265
+    assert blocks["package"] == pytest.approx(interposer)
+    assert blocks["bond_loss"] == pytest.approx((100 + 400 + interposer) * (1 / 0.95 - 1))
+    assert blocks["test_and_assembly"] == 600
+
+
+def test_board_goes_through_both_cards():
+    assert board_usd(np.array([150.0, 700.0, 425.0]), TECHNOLOGY) == pytest.approx([190, 600, 395])
+
+
+def test_price_by_hand():
+    terms = Economics.of(TECHNOLOGY.library, units=100_000, margin=0.5, nre_share=0.2)
+    assert price_usd(1000.0, mask_set_usd=10e6, design_nre_usd=300e6, economics=terms) == pytest.approx(3400)
+    many = Economics.of(TECHNOLOGY.library, units=1e12, margin=0.0, nre_share=1.0)
+    assert price_usd(1000.0, mask_set_usd=10e6, design_nre_usd=300e6, economics=many) == pytest.approx(1000)
+
+
+def test_economics_defaults_are_figures():
+    terms = Economics.of(TECHNOLOGY.library)
+    assert (terms.units, terms.margin, terms.nre_share, terms.krw_per_usd) == (150_000, 0.4, 1.0, 1340)
+    # 5 million won is the 3 500 to 4 000 dollars of the press.
+    assert 3500 < 5e6 / terms.krw_per_usd < 4000
+
+
+def test_annuity_repays_the_loan():
+    payment, owed = annuity(5, 0.08), 1.0
+    for _ in range(5):
+        owed = owed * 1.08 - payment
+    assert owed == pytest.approx(0, abs=1e-12)
+    assert annuity(5, 0.0) == pytest.approx(0.2)
+
+
+def test_cost_of_ownership_by_hand():
+    yearly = (
+        (30_000 + 2 * 2000) * annuity(5, 0.08)
+        + 1000 * 10 * annuity(12, 0.08)
+        + (0.6 * 1000 + 0.4 * 200) / 1000 * 8766 * 1.35 / 0.95 * 0.081
+    )
+    tokens = 500 * 0.6 * 8766 * 3600
+    usd = usd_per_million_tokens(30_000, 1000, 500, technology=TECHNOLOGY, chips=2, idle_w=200)
+    assert usd == pytest.approx(yearly / tokens * 1e6)
+
+
+@given(st.floats(1e2, 1e5), st.floats(10, 1e4), st.floats(1, 1e5))
+def test_cost_of_ownership_rises_with_price_and_power_and_falls_with_speed(price, watts, rate):
+    base = usd_per_million_tokens(price, watts, rate, technology=TECHNOLOGY)
+    assert usd_per_million_tokens(price * 1.1, watts, rate, technology=TECHNOLOGY) > base
+    assert usd_per_million_tokens(price, watts * 1.1, rate, technology=TECHNOLOGY) > base
+    assert usd_per_million_tokens(price, watts, rate * 2, technology=TECHNOLOGY) == pytest.approx(base / 2)
+    assert usd_per_million_tokens(price, watts, rate, technology=TECHNOLOGY, idle_w=0.0) < base
+    assert np.isnan(usd_per_million_tokens(np.nan, watts, rate, technology=TECHNOLOGY))

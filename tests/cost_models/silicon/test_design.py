@@ -1,0 +1,534 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cost_models.errors import UnknownEntryError
+from cost_models.library import shipped_library
+from cost_models.library.models import FREE_FIELDS
+from cost_models.library.technology import Technology
+from cost_models.quantities import PARAMETERS
+from cost_models.silicon.cost import Economics
+from cost_models.silicon.design import design_machine, fill_defaults
+from cost_models.silicon.machine import Machine
+from cost_models.table import INACTIVE, Choice
+from cost_models.weights.compression import stored_bits
+from cost_models.weights.lanes import lane_efficiency
+
+LIBRARY = shipped_library()
+FIGURES = LIBRARY.figures
+TECHNOLOGY, ECONOMICS = Technology(), Economics.of(LIBRARY)
+NODES, GRADES = tuple(LIBRARY.nodes), tuple(LIBRARY.memory_grades)
+FORMATS, MAC_FORMATS = tuple(LIBRARY.weight_formats), tuple(LIBRARY.mac_formats)
+
+DESIGN = {
+    "node": "tsmc_5",
+    "memory": "lpddr5x_9600",
+    "memory_devices": 16,
+    "memory_device_bits": 64,
+    "memory_device_gib": 8,
+    "macs": 131072,
+    "clock_ghz": 1.0,
+    "sram_mib": 64,
+}
+
+
+def table(*designs):
+    """Return a table of designs from one mapping per row."""
+    return {
+        name: Choice.of(*(d[name] for d in designs))
+        if isinstance(value, str)
+        else np.array([float(d[name]) for d in designs])
+        for name, value in designs[0].items()
+    }
+
+
+def machine(*designs, technology=TECHNOLOGY, economics=ECONOMICS, bits=None):
+    return design_machine(table(*designs), technology, economics=economics, stored_bits=bits)
+
+
+def columns_of(found: Machine):
+    return {name: value for name, value in vars(found).items() if isinstance(value, np.ndarray)}
+
+
+def random_designs(rows, seed=0):
+    """Return designs all over the space: every node with every memory, the rest at random."""
+    rng = np.random.default_rng(seed)
+    index = np.arange(rows)
+
+    def pick(values):
+        return Choice(values, rng.integers(0, len(values), rows))
+
+    return {
+        "node": Choice(NODES, index % len(NODES)),
+        "memory": Choice(GRADES, index // len(NODES) % len(GRADES)),
+        "memory_devices": rng.integers(1, 25, rows).astype(float),
+        "memory_device_bits": rng.choice([32.0, 64.0, np.nan], rows),
+        "memory_device_gib": rng.choice([2.0, 8.0, 16.0, 24.0], rows),
+        "mac_format": pick(MAC_FORMATS),
+        "macs": np.exp(rng.uniform(np.log(1024), np.log(2**20), rows)),
+        "clock_ghz": rng.uniform(0.3, 2.0, rows),
+        "supply_v": np.where(rng.random(rows) < 0.5, np.nan, rng.uniform(0.5, 1.0, rows)),
+        "sram_mib": rng.uniform(1, 512, rows),
+        "cores": rng.choice([1.0, 16.0, 128.0], rows),
+        "spare_cores": rng.choice([0.0, 0.0, 1.0, 6.0], rows),
+        "architecture": pick(("programmable", "npu", "static")),
+        "cooling": pick(("air", "liquid")),
+        "link_gbps": rng.choice([0.0, 100.0, 450.0], rows),
+        "weight_format": pick(FORMATS),
+        "kv_bits": rng.choice([4.0, 8.0, 16.0], rows),
+        "act_bits": rng.choice([8.0, 16.0], rows),
+    }
+
+
+EVERYWHERE = random_designs(len(NODES) * len(GRADES))
+
+
+def typ(path):
+    return FIGURES[path].typ
+
+
+def least_supply(clock):
+    """Return the supply over nominal that reaches a clock over nominal, by halving."""
+    low, high = 0.47, 2.0
+    top = ((high - 0.47) / 0.53) ** 1.3 / high
+    if clock > top:
+        return high * clock / top
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ((middle - 0.47) / 0.53) ** 1.3 / middle < clock else (low, middle)
+    return high
+
+
+def harvest(defects, core_share, cores, spares, alpha=3.0):
+    """Return the yield by summing over density and over how many cores are bad."""
+    plain = (1 + defects / alpha) ** -alpha
+    if not spares:
+        return plain
+    rates = np.linspace(0, 30, 30001)[1:]
+    weights = rates ** (alpha - 1) * np.exp(-rates * alpha)
+    weights /= weights.sum()
+    core = np.exp(-rates * defects * core_share / (cores + spares))
+    rest = np.exp(-rates * defects * (1 - core_share))
+    total = int(cores + spares)
+    good = sum(math.comb(total, k) * core**k * (1 - core) ** (total - k) for k in range(int(cores), total + 1))
+    return (weights * rest * good).sum()
+
+
+def twin(d):
+    """Compute one design in plain Python, slowly, from the library's typical figures."""
+    node = lambda field: typ(f"nodes.{d['node']}.{field}")  # noqa: E731
+    grade, form = LIBRARY.memory_grade(d["memory"]), LIBRARY.weight_format(d["weight_format"])
+    device, unit_format = LIBRARY.memory(grade.technology), LIBRARY.mac_format(d["mac_format"])
+    memory = lambda field: typ(f"memory.{grade.technology}.{field}")  # noqa: E731
+    bits = device.package_bits[0] if math.isnan(d["memory_device_bits"]) else d["memory_device_bits"]
+    volts = d["supply_v"]
+    if math.isnan(volts):
+        volts = node("vdd_nominal_v") * max(least_supply(d["clock_ghz"] / node("nominal_clock_ghz")), 0.7)
+    v = volts / node("vdd_nominal_v")
+    units = d["memory_devices"] * bits / memory("unit_bits")
+    rate = d["memory_devices"] * bits * grade.gbps_per_pin * memory("effective_share") * 1e9 / 8
+
+    mac = f"mac_n7.formats.{d['mac_format']}"
+    logic_j = node("logic_energy_rel_n7") * v**2
+    mac_j = typ(f"{mac}.energy_bare_pj") * 1e-12 * logic_j * typ("mac_n7.operand_delivery_factor")
+    act_passes = math.ceil(d["act_bits"] / unit_format.activation_bits)
+    passes = math.ceil(form.operand_bits / unit_format.weight_bits) * act_passes
+    if form.kind == "nm" and form.execution == "skip":
+        passes *= form.n / form.m
+    energy, larger = passes, 1.0
+    if form.kind != "nm" and form.execution == "skip":
+        kept = 1 - form.sparsity
+        share = float(lane_efficiency(128, kept, 64))
+        passes, energy = passes * kept / share, passes * kept * typ("execution.skip_energy_factor")
+        larger = typ("execution.skip_area_factor")
+
+    decoder_mm2 = decoder_j = 0.0
+    if form.sparsity or form.execution == "dequantise":
+        decoder_mm2 = rate * typ("decoder.unpack_mm2_per_tbps_n7") * 1e-12
+        decoder_j = typ("decoder.unpack_pj_per_byte_n7") * 1e-12
+    if form.kind == "xor":
+        outputs = round(form.n_in / (1 - form.sparsity))
+        gates = outputs * ((form.shift_registers + 1) * form.n_in / 2 - 1)
+        flops = form.shift_registers * form.n_in
+        um2 = gates * typ("decoder.xor2_um2_n7") + flops * typ("decoder.flip_flop_um2_n7")
+        decoder_mm2 += rate * 8 / form.n_in / (d["clock_ghz"] * 1e9) * um2 * 1e-6
+        femto = gates * typ("decoder.xor2_fj_n7") + flops * typ("decoder.flip_flop_fj_n7")
+        decoder_j += 8 / form.n_in * femto * 1e-15
+    decoder_mm2, decoder_j = decoder_mm2 * node("logic_area_rel_n7"), decoder_j * logic_j
+
+    built = 1 + d["spare_cores"] / d["cores"]
+    array = d["macs"] * typ(f"{mac}.area_array_um2") * larger * node("logic_area_rel_n7") * 1e-6 * built
+    sram = d["sram_mib"] * node("sram_mm2_per_mib")
+    in_cores, cached, network = sram * built, 0.0, 0.0
+    if d["architecture"] == "programmable":
+        in_cores, cached, network = sram * 0.55 * built, sram * 0.45, 0.79 * array
+    surround = in_cores * typ(f"floorplan.surround_over_sram.{d['architecture']}")
+    in_core_blocks = array * 1.25 + in_cores + cached + surround
+    if d["architecture"] != "programmable":
+        in_core_blocks -= surround * 0.15
+    die = array * 1.25 + in_cores + cached * 4.4 + surround + network + units * memory("phy_controller_mm2")
+    die += typ("interfaces.host_mm2") + d["link_gbps"] * typ("interfaces.link_mm2_per_gbps") + decoder_mm2
+    die *= 1.017
+
+    bank = typ("sram_energy.model_n7.e0_pj_per_bit")
+    bank += typ("sram_energy.model_n7.e1_pj_per_bit") * math.sqrt(typ("on_chip.buffer_bank_mib"))
+    bank *= 1 + typ("on_chip.write_over_read_energy")
+    wire = typ("noc_energy.wire_fj_per_bit_mm.recommended_n7") * 1e-3
+    wire *= typ("on_chip.wire_length_over_die_side") * math.sqrt(die)
+    stream = (bank * node("logic_energy_rel_n7") + wire) * v**2
+    if d["architecture"] == "programmable":
+        stream = typ("on_chip.programmable_stream_pj_per_bit")
+    gib = d["memory_devices"] * d["memory_device_gib"]
+    junction = {"air": 85, "liquid": 65}[d["cooling"]]
+    leakage = die * node("leakage_w_per_mm2") * v * 2 ** ((junction - 65) / 30)
+    static = leakage + gib * memory("idle_w_per_gib") + typ("board_load.fixed_w")
+    watts = d["macs"] * d["clock_ghz"] * 1e9 * mac_j * max(1, energy / passes) + rate * decoder_j + static
+    watts += rate * 8e-12 * (memory("energy_total_pj_per_bit") + stream)
+    watts += d["link_gbps"] * 8e-3 * typ("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach")
+    tdp = watts / typ("board.vrm_efficiency")
+
+    side = math.sqrt(die) + 0.2
+    gross = max(math.pi * 145**2 / side**2 - math.pi * 290 / (math.sqrt(2) * side), 1)
+    good = harvest(die / 100 * node("defect_density_per_cm2"), in_core_blocks / die, d["cores"], d["spare_cores"])
+    chip = node("wafer_price_usd") / (gross * 0.98 * good) + typ("assembly.die_test_usd") / good
+    dram = gib * memory("price_usd_per_gb")
+    if device.packaging_class == "interposer":
+        carrier = (die + d["memory_devices"] * typ("assembly.stack_footprint_mm2")) * 1.1 * 0.265
+        packaged = carrier + (chip + carrier + dram) * (1 / 0.95 - 1) + 600
+    else:
+        carrier = die * 4 * 0.005
+        packaged = carrier + (chip + carrier) * (1 / 0.99 - 1) + 21
+    cost = chip + packaged + dram + 190 + (tdp - 150) * (600 - 190) / 550
+    price = (cost + (node("mask_set_usd") + node("design_nre_usd")) / 150_000) / 0.6
+    return {
+        "linear_mac_per_s": d["macs"] * d["clock_ghz"] * 1e9 / passes,
+        "linear_j_per_mac": mac_j * energy,
+        "bandwidth_bytes_per_s": rate,
+        "capacity_bytes": gib * 2**30,
+        "sram_j_per_byte": stream * 8e-12,
+        "unpack_j_per_byte": decoder_j,
+        "static_w": static,
+        "die_mm2": die,
+        "tdp_w": tdp,
+        "cost_usd": cost,
+        "price_usd": price,
+    }
+
+
+def test_plain_python_agrees():
+    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    names = {name: c.names() if isinstance(c, Choice) else c for name, c in EVERYWHERE.items()}
+    for row in range(0, len(NODES) * len(GRADES), 7):
+        for field, expected in twin({name: column[row] for name, column in names.items()}).items():
+            close = 1e-9 if field not in ("cost_usd", "price_usd") else 1e-2  # the harvest is integrated
+            assert getattr(found, field)[row] == pytest.approx(expected, rel=close, abs=0), (row, field)
+
+
+def test_everything_is_finite_and_positive_everywhere():
+    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    may_be_zero = {"link_bytes_per_s", "unpack_j_per_byte", "expand_macs"}
+    for name, column in columns_of(found).items():
+        if name == "unpack_bytes_per_s":
+            assert np.isinf(column).all()
+            continue
+        assert np.isfinite(column).all(), name
+        assert (column >= 0).all() if name in may_be_zero else (column > 0).all(), name
+    for blocks in found.blocks.values():
+        assert all((block >= 0).all() for block in blocks.values())
+    assert (found.stream_efficiency < 1).all()
+
+
+def test_blocks_sum_to_the_totals():
+    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    used_edge = found.limits["die_edge_mm"][0]
+    for name, column in (
+        ("area_mm2", found.die_mm2),
+        ("tdp_w", found.tdp_w),
+        ("cost_usd", found.cost_usd),
+        ("edge_mm", used_edge),
+    ):
+        assert np.array_equal(sum(found.blocks[name].values()), column), name
+
+
+def test_no_phase_draws_more_than_the_design_limit():
+    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    per_byte = found.dram_j_per_byte + found.sram_j_per_byte + found.unpack_j_per_byte
+    streaming = found.bandwidth_bytes_per_s * per_byte + found.link_bytes_per_s * found.link_j_per_byte
+    for kind in ("linear", "head", "attention"):
+        busy = getattr(found, f"{kind}_mac_per_s") * getattr(found, f"{kind}_j_per_mac")
+        drawn = (busy + streaming + found.static_w) / found.conversion_efficiency
+        skips = EVERYWHERE["weight_format"].map(lambda name: float(LIBRARY.weight_format(name).execution == "skip")) > 0
+        assert (drawn <= found.tdp_w * (1 + 1e-9)).all()
+        assert drawn[~skips] == pytest.approx(found.tdp_w[~skips], rel=1e-9)
+
+
+def test_one_row_stands_for_all():
+    rows = 40
+    narrow = {name: c[:rows] for name, c in EVERYWHERE.items()}
+    fixed = {"node": Choice.of("tsmc_5"), "clock_ghz": np.array([1.0]), "memory": Choice.of("lpddr5x_9600")}
+    wide = {
+        "node": Choice.of(*["tsmc_5"] * rows),
+        "clock_ghz": np.ones(rows),
+        "memory": Choice.of(*["lpddr5x_9600"] * rows),
+    }
+    short = design_machine({**narrow, **fixed}, TECHNOLOGY, economics=ECONOMICS)
+    full = design_machine({**narrow, **wide}, TECHNOLOGY, economics=ECONOMICS)
+    for name, column in columns_of(full).items():
+        assert np.array_equal(np.broadcast_to(columns_of(short)[name], rows), np.broadcast_to(column, rows)), name
+    for name, (used, allowed) in full.limits.items():
+        assert np.array_equal(np.broadcast_to(short.limits[name][0], rows), np.broadcast_to(used, rows)), name
+        assert np.array_equal(np.broadcast_to(short.limits[name][1], rows), np.broadcast_to(allowed, rows)), name
+
+
+def test_silent_parameters_take_their_defaults():
+    given_all = {n: p.default for n, p in PARAMETERS.items() if p.default is not None}
+    assert columns_of(machine({"macs": 131072}))["price_usd"] == machine(given_all).price_usd
+    filled = fill_defaults({"macs": np.array([1024.0, np.nan]), "node": Choice(("tsmc_7",), np.array([0, INACTIVE]))})
+    assert filled["macs"].tolist() == [1024, 131072]
+    assert filled["node"].names().tolist() == ["tsmc_7", "tsmc_5"]
+    assert np.isnan(filled["memory_device_bits"]).all()
+    assert filled["weight_method"].codes.tolist() == [INACTIVE]
+    assert filled.keys() == PARAMETERS.keys()
+
+
+@given(
+    st.sampled_from(NODES),
+    st.sampled_from(GRADES),
+    st.sampled_from(["programmable", "npu", "static"]),
+    st.floats(1024, 4e5),
+    st.floats(1, 200),
+    st.integers(1, 16),
+)
+@settings(max_examples=60, deadline=None)
+def test_area_power_and_price_rise_with_macs_sram_and_devices(node, memory, architecture, macs, sram, devices):
+    base = {
+        "node": node,
+        "memory": memory,
+        "architecture": architecture,
+        "macs": macs,
+        "sram_mib": sram,
+        "memory_devices": devices,
+    }
+    more = [{**base, "macs": macs * 1.1}, {**base, "sram_mib": sram * 1.1}, {**base, "memory_devices": devices + 1}]
+    found = machine(base, *more)
+    for column in (found.die_mm2, found.tdp_w, found.cost_usd, found.price_usd):
+        assert (column[1:] > column[0]).all()
+    assert found.linear_mac_per_s[1] > found.linear_mac_per_s[0] == found.linear_mac_per_s[2]
+    assert found.bandwidth_bytes_per_s[3] > found.bandwidth_bytes_per_s[0] == found.bandwidth_bytes_per_s[1]
+
+
+@given(st.sampled_from(NODES), st.floats(0.5, 0.95))
+@settings(max_examples=30, deadline=None)
+def test_supply_sets_energy_by_its_square_and_leakage_in_proportion(node, share):
+    nominal = typ(f"nodes.{node}.vdd_nominal_v")
+    found = machine(*({**DESIGN, "node": node, "supply_v": supply} for supply in (nominal, nominal * share)))
+    at_nominal, lowered = range(2)
+    assert found.linear_j_per_mac[lowered] / found.linear_j_per_mac[at_nominal] == pytest.approx(share**2)
+    leakage = found.blocks["tdp_w"]["leakage"]
+    assert leakage[lowered] == pytest.approx(leakage[at_nominal] * share)
+
+
+@given(st.sampled_from(NODES), st.floats(0.3, 1.4), st.floats(1.01, 1.3))
+@settings(max_examples=40, deadline=None)
+def test_clock_costs_voltage(node, clock, faster):
+    found = machine(*({**DESIGN, "node": node, "clock_ghz": c} for c in (clock, clock * faster)))
+    used, _ = found.limits["supply_v"]
+    assert used[1] >= used[0] >= 0.7 * typ(f"nodes.{node}.vdd_nominal_v") * (1 - 1e-12)
+    assert found.linear_j_per_mac[1] / found.linear_j_per_mac[0] == pytest.approx((used[1] / used[0]) ** 2)
+    # The supply chosen is the least: given explicitly, it reaches the clock, and a lower one does not.
+    given = machine(*({**DESIGN, "node": node, "clock_ghz": clock, "supply_v": v * used[0]} for v in (1.0, 0.97)))
+    needed, reached = given.limits["clock_ghz"]
+    assert needed[0] <= reached[0] * (1 + 1e-9)
+    if used[0] > 0.7 * typ(f"nodes.{node}.vdd_nominal_v") * 1.001:
+        assert needed[1] > reached[1]
+
+
+def test_spare_cores_cost_area_and_save_money_where_yield_is_poor():
+    dies = {**DESIGN, "node": "samsung_4", "sram_mib": 250, "cores": 64}
+    found = machine(*({**dies, "spare_cores": spare} for spare in (0, 2, 4, 32)))
+    per_good = found.blocks["cost_usd"]["die"]
+    assert (np.diff(found.die_mm2) > 0).all()
+    assert per_good[1] < per_good[0]
+    assert per_good[3] > per_good[2], "beyond what defects need, spare cores are only area"
+
+
+def test_figures_drawn_per_row_equal_one_run_each():
+    drawn = {
+        "nodes.tsmc_5.wafer_price_usd": np.array([13400.0, 16500.0, 18000.0]),
+        "memory.lpddr5x.beachfront_mm": np.array([0.6, 1.0, 1.3]),
+        "memory.lpddr5x.energy_total_pj_per_bit": np.array([3.7, 5.0, 7.0]),
+        "floorplan.surround_over_sram.npu": np.array([2.0, 2.5, 3.0]),
+        "clocking.alpha": np.array([1.1, 1.3, 1.6]),
+        "board.vrm_efficiency": np.array([0.85, 0.9, 0.95]),
+        "reticle.limit_mm2": np.array([429.0, 858.0, 858.0]),
+    }
+    together = machine(DESIGN, technology=Technology(drawn))
+    for row in range(3):
+        alone = machine(DESIGN, technology=Technology({path: float(column[row]) for path, column in drawn.items()}))
+        for name, column in columns_of(alone).items():
+            assert np.broadcast_to(columns_of(together)[name], 3)[row] == column[0], name
+        for name, (used, allowed) in alone.limits.items():
+            assert np.broadcast_to(together.limits[name][0], 3)[row] == used[0]
+            assert np.broadcast_to(together.limits[name][1], 3)[row] == allowed[0]
+
+
+def outcome(designs, technology=TECHNOLOGY):
+    """Return everything a Machine says, as one flat array."""
+    found = design_machine(designs, technology, economics=ECONOMICS)
+    limits = [side for pair in found.limits.values() for side in pair]
+    return np.concatenate([np.atleast_1d(column) for column in (*columns_of(found).values(), *limits)])
+
+
+def test_every_figure_that_is_read_matters():
+    technology = Technology()
+    before = outcome(EVERYWHERE, technology)
+    assert len(technology.reads) > 300
+    general = [path for path in technology.reads if not path.startswith(("nodes.", "memory.", "mac_n7.formats."))]
+    one_of_each = [
+        f"nodes.tsmc_5.{path.split('.')[2]}" for path in technology.reads if path.startswith("nodes.tsmc_7.")
+    ]
+    for path in (*general, *one_of_each):
+        changed = Technology({path: typ(path) * 0.4})
+        assert not np.array_equal(outcome(EVERYWHERE, changed), before), path
+
+
+def test_every_parameter_matters():
+    others = {"stack", "weight_method", "expert_format", *FREE_FIELDS}  # software and quality
+    base = {n: p.default for n, p in PARAMETERS.items() if p.default is not None}
+    change = {
+        "node": "samsung_8",
+        "memory": "hbm3",
+        "mac_format": "bf16xbf16",
+        "architecture": "static",
+        "cooling": "liquid",
+        "weight_format": "xor_int4_s50",
+        "memory_device_bits": 64,
+        "supply_v": 0.6,
+        "link_gbps": 100,
+        "kv_bits": 16,
+        "act_bits": 32,
+        "weight_execution": "dequantise",
+        "spare_cores": 2.0,
+    }
+    for name in PARAMETERS.keys() - others:
+        # Cores matter only where some are spare.
+        start = {**base, "spare_cores": 2.0} if name == "cores" else base
+        # Lanes where zeros are skipped.
+        start = {**start, "weight_format": "bitmap"} if name.startswith("lane") else start
+        varied = {**start, name: change[name] if name in change else 2 * base[name]}
+        assert not np.array_equal(outcome(table(varied)), outcome(table(start))), name
+
+
+def test_limits_of_designs_that_cannot_be_built():
+    roomy = {**DESIGN, "sram_mib": 280, "supply_v": math.nan, "mac_format": "int4xfp16"}
+    changes = {
+        "nothing": {},
+        "reticle_mm2": {"sram_mib": 640},
+        "die_edge_mm": {"sram_mib": 64},
+        "heat_w_per_mm2": {"macs": 1e6, "supply_v": 0.85, "mac_format": "fp16xfp16", "sram_mib": 128},
+        "package_balls": {"memory_devices": 30},
+        "stack_edge_mm": {"memory": "hbm3", "memory_device_bits": 1024, "memory_device_gib": 16, "memory_devices": 8},
+        "interposer_mm2": {"memory": "hbm3", "memory_device_bits": 1024, "memory_device_gib": 16, "sram_mib": 400},
+        "clock_ghz": {"supply_v": 0.6},
+        "supply_v": {"clock_ghz": 2.0},
+        "memory_device": {"memory_device_gib": 7},
+    }
+    found = machine(*({**roomy, **change} for change in changes.values()))
+    for row, name in enumerate(changes):
+        violated = {
+            limit for limit, (used, allowed) in found.limits.items() if np.broadcast_to(used > allowed, 10)[row]
+        }
+        assert name in violated or (name == "nothing" and not violated), (name, violated)
+
+
+def test_founding_case_in_round_numbers():
+    # Compression page, section 2: 1024 bits of LPDDR5X-9600 give 1.23 TB/s and 128 GiB; 121 TFLOP/s beside them took
+    # 80-110 W of 150. One terabyte per second wants most of the edge of a 400 mm2 die.
+    found = machine(DESIGN)
+    assert found.bandwidth_bytes_per_s / 1e9 == pytest.approx([1229], rel=1e-3)
+    assert found.capacity_bytes == 128 * 2**30
+    assert found.peak_ops_per_s["linear"] / 1e12 == pytest.approx([262], rel=1e-2)
+    assert 90 < found.tdp_w < 190
+    used, allowed = found.limits["die_edge_mm"]
+    assert used == pytest.approx(64 + 7)
+    assert used > allowed, "a die of 200 mm2 has not the edge"
+    larger = machine({**DESIGN, "sram_mib": 230}).limits["die_edge_mm"]
+    assert 0.9 < larger[0] / larger[1] < 1
+
+
+def test_gpu_like_designs_pay_for_their_instructions():
+    found = machine(*({**DESIGN, "architecture": kind} for kind in ("programmable", "npu", "static")))
+    assert found.sram_j_per_byte[0] > 5 * found.sram_j_per_byte[1] > 5 * found.sram_j_per_byte[2]
+    assert (np.diff(found.die_mm2) < 0).all()
+    assert (np.diff(found.tdp_w) < 0).all()
+
+
+def test_stored_bits_only_matter_to_the_xor_network():
+    form = LIBRARY.weight_format("xor_int4_s50")
+    coded, plain = ({**DESIGN, "weight_format": name} for name in ("xor_int4_s50", "bitmap_int4_s50"))
+    bits = np.array([stored_bits(form)])
+    assert machine(coded, bits=bits).die_mm2 < machine(coded).die_mm2
+    assert machine(plain, bits=bits).die_mm2 == machine(plain).die_mm2
+
+
+def test_economics_reach_the_price_and_not_the_cost():
+    cheap, dear = Economics.of(LIBRARY, units=1e6, margin=0.2, nre_share=0.3), Economics.of(LIBRARY, units=2e4)
+    assert machine(DESIGN, economics=cheap).cost_usd == machine(DESIGN, economics=dear).cost_usd
+    assert machine(DESIGN, economics=cheap).price_usd < machine(DESIGN, economics=dear).price_usd
+    murphy, poisson = Economics.of(LIBRARY, yield_model="murphy"), Economics.of(LIBRARY, yield_model="poisson")
+    assert machine(DESIGN, economics=murphy).cost_usd < machine(DESIGN, economics=poisson).cost_usd
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(UnknownEntryError, match="tsmc_55"):
+        machine({**DESIGN, "node": "tsmc_55"})
+    with pytest.raises(UnknownEntryError, match="perhaps int4_g128"):
+        machine({**DESIGN, "weight_format": "int4_g182"})
+
+
+@given(
+    st.sampled_from(["tsmc_28", "tsmc_16", "tsmc_10", "tsmc_7", "tsmc_5"]),
+    st.floats(4096, 3e5),
+    st.floats(8, 200),
+    st.floats(1.05, 3),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_cheaper_wafer_or_a_cleaner_node_never_costs_more(node, macs, sram, factor):
+    design = {**DESIGN, "node": node, "macs": macs, "sram_mib": sram}
+    base = machine(design)
+    for field in ("wafer_price_usd", "defect_density_per_cm2", "mask_set_usd", "design_nre_usd"):
+        path = f"nodes.{node}.{field}"
+        dearer = machine(design, technology=Technology({path: typ(path) * factor}))
+        assert dearer.price_usd >= base.price_usd
+        assert dearer.die_mm2 == base.die_mm2
+    area = machine(
+        design,
+        technology=Technology({f"nodes.{node}.sram_mm2_per_mib": typ(f"nodes.{node}.sram_mm2_per_mib") * factor}),
+    )
+    assert area.die_mm2 > base.die_mm2
+    assert area.price_usd > base.price_usd
+    assert area.tdp_w > base.tdp_w
+
+
+def test_area_for_area_a_cheaper_node_never_costs_more():
+    # The same 400 mm2 on every node: the cheaper wafer, at the same defect density, makes the cheaper die.
+    from cost_models.silicon.cost import die_blocks
+
+    wafers = {node: typ(f"nodes.{node}.wafer_price_usd") for node in NODES}
+    order = sorted(NODES, key=wafers.get)
+    cost = [
+        sum(
+            die_blocks(
+                np.array([400.0]),
+                wafer_usd=np.array([wafers[node]]),
+                defects_per_cm2=np.array([0.1]),
+                yield_model="negative_binomial",
+                technology=TECHNOLOGY,
+            ).values()
+        )[0]
+        for node in order
+    ]
+    assert (np.diff(cost) >= 0).all()

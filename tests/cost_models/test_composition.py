@@ -1,0 +1,240 @@
+"""What is validated is what users run: every measured row, typed as a user would type it, gives the same bits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cost_models.evaluate import ChipSetup, Workload, serve_chip
+from cost_models.library import shipped_library
+from cost_models.library.technology import Technology
+from cost_models.performance.metrics import workload_metrics
+from cost_models.workload.param_count import count_parameters
+from cost_models.workload.serving import Layout
+from dse.analysis.explain import explain_library_chip
+from dse.errors import SpecError
+from dse.evaluator import Evaluator
+from dse.sweep import parse_spec
+from dse.validation import requests
+from dse.validation.rows import read_measurements
+from dse.validation.run import shipped
+from dse.validation.setups import typed
+
+LIBRARY, TECHNOLOGY = shipped_library(), Technology()
+
+
+def predicted_rows():
+    """Return all shipped end-to-end rows that validation predicts, with what a user types for each."""
+    parts = []
+    for path in shipped(LIBRARY):
+        form, rows = read_measurements(path, LIBRARY)
+        if form not in ("requests", "excluded"):
+            continue
+        asked = requests.prepare(rows)
+        made = requests.predict(asked, TECHNOLOGY)
+        # The batch as it was asked for: prediction fills in the largest.
+        usable = made["reason"] == ""
+        part = made[usable].assign(
+            typed=[typed(row, LIBRARY) for _, row in asked[usable].assign(stack=made["stack"]).iterrows()]
+        )
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+ROWS = predicted_rows()
+
+
+def sweep(model, part):
+    """Return a sweep whose baselines and workloads are those of rows of one model, each once."""
+    baselines, workloads = {}, {}
+    for baseline, workload in part["typed"]:
+        baselines.setdefault(repr(baseline), (f"b{len(baselines)}", baseline))
+        workloads.setdefault(repr(workload), (f"w{len(workloads)}", workload))
+    spec = parse_spec(
+        {
+            "name": "rows",
+            "workloads": dict(workloads.values()),
+            "baselines": dict(baselines.values()),
+            "space": {"kv_bits": 16},
+            "objectives": [{"metric": "tdp_w", "direction": "minimize"}],
+            "search": {"sampler": "grid"},
+        }
+    )
+    return Evaluator(spec), baselines, workloads
+
+
+SECONDS = {"decode": "decode_s", "prefill": "prefill_s", "request": "request_s"}
+
+
+@pytest.mark.parametrize("model", sorted(ROWS["model"].unique()))
+def test_a_measured_row_and_what_a_user_types_give_the_same_bits(model):
+    part = ROWS[ROWS["model"] == model]
+    evaluator, baselines, workloads = sweep(model, part)
+    served = {}
+    for row in part.itertuples():
+        pair = tuple(map(repr, row.typed))
+        if pair not in served:
+            entry = evaluator.spec.baselines[baselines[pair[0]][0]]
+            served[pair] = evaluator.serve_baseline(entry, workloads[pair[1]][0]).inference
+        found = getattr(served[pair], SECONDS[row.quantity])
+        assert found.shape == (1,)
+        assert found[0] == row.predicted_s, (row.Index, row.typed)
+
+
+def test_there_are_rows_of_every_kind():
+    assert len(ROWS) > 2500
+    assert set(ROWS["batching"]) == {"static", "waves", "in_flight"}
+    assert set(ROWS["kind"]) == {"tensor", "pipeline", "layer_split"}
+    assert (ROWS["replicas"] > 1).any()
+    assert ROWS["same_prompts"].any()
+    assert ROWS["chunk_rows"].notna().any()
+    assert any("expert_format" in baseline for baseline, _ in ROWS["typed"])
+    assert any(workload["batch"] == "largest" for _, workload in ROWS["typed"])
+
+
+def test_explain_of_a_row_is_validate_of_it():
+    for row in ROWS.iloc[:: len(ROWS) // 60].itertuples():
+        baseline, workload = (dict(part) for part in row.typed)
+        chips, model = baseline.pop("chips"), workload.pop("model")
+        words = [
+            f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in workload.items()
+        ]
+        explained = explain_library_chip(
+            chips, [" ".join([model, *words])], [f"{name}={value}" for name, value in baseline.items()]
+        )
+        table = next(iter(explained.workloads.values()))
+        joining_ms = table.settings.get("joining_prompts_ms", 0.0)
+        if row.quantity == "decode":
+            assert table.decode.ms == row.decode_s * 1e3
+            assert joining_ms == row.interference_s * 1e3
+        elif row.quantity == "prefill":
+            assert table.prefill.ms == row.predicted_s * 1e3
+        elif table.fits:
+            assert table.metrics["request_s"] == row.predicted_s
+
+
+def test_kept_figures_of_the_paths_that_differed():
+    """Values that only validation had before there was one path."""
+    gpu = explain_library_chip(
+        "1x rtx_3090", ["llama3_8b batch=1 prompt_tokens=0"], ["weight_format=gguf_q4_k_m", "stack=llama_cpp"]
+    )
+    assert next(iter(gpu.workloads.values())).decode.ms == pytest.approx(9.74, abs=0.01)
+    native = explain_library_chip("1x h100_sxm", ["gpt_oss_120b batch=1"])
+    table = next(iter(native.workloads.values()))
+    assert table.fits
+    assert np.isclose(table.settings["expert_bits"], 4.25)
+    assert table.settings["weight_bits"] == 16
+
+
+def served(chip="a100_80gb_sxm", **fields):
+    setup = {name: fields.pop(name) for name in list(fields) if name in ChipSetup.__dataclass_fields__}
+    workload = {"model": "llama3_8b", "batch": 16.0, "prompt_tokens": 512.0, "output_tokens": 128.0, **fields}
+    return serve_chip(ChipSetup(chip, **setup), Workload("chat", **workload), TECHNOLOGY)
+
+
+def test_a_copy_of_a_chip_under_another_key_is_the_same_chip():
+    mine = LIBRARY.chip("a100_80gb_sxm").model_copy(update={"key": "mine", "name": "Mine"})
+    ours, copied = (workload_metrics(served(chip), TECHNOLOGY) for chip in ("a100_80gb_sxm", mine))
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, copied[name], err_msg=name)
+
+
+def test_waves_take_as_long_as_their_batches_one_after_the_other():
+    whole = served(batch=4096.0, batching="waves").inference
+    waves = float(whole.waves[0])
+    assert waves > 1
+    one = served(batch=4096.0 / waves).inference
+    assert one.fits.all()
+    assert whole.request_s[0] == pytest.approx(waves * one.request_s[0], rel=1e-12)
+    assert whole.tokens_per_s_end_to_end[0] == pytest.approx(one.tokens_per_s_end_to_end[0], rel=1e-12)
+
+
+def test_the_largest_batch_fits_and_the_next_does_not():
+    most = float(served(batch=np.nan).serving.batch[0])
+    assert served(batch=most).inference.fits.all()
+    assert not served(batch=most + 1).inference.fits.any()
+
+
+def test_requests_in_flight_pay_for_the_prompts_that_join():
+    static, flying = served(batch=64.0), served(batch=64.0, batching="in_flight")
+    step, mixed = static.inference.decode_s[0], flying.inference.decode_s[0]
+    # Every 128 steps each of 64 sequences brings a prompt: half a prompt per step, no less than its bare arithmetic.
+    macs_s = 0.5 * 512 * 6.98e9 / flying.machine.linear_mac_per_s[0]
+    assert mixed - step > macs_s
+    assert mixed - step < 0.5 * served(batch=1.0).inference.prefill_s[0]
+    assert flying.inference.tokens_per_s_end_to_end[0] == pytest.approx(64 / mixed)
+    found = workload_metrics(flying, TECHNOLOGY)
+    assert found["requests_per_s"][0] == pytest.approx(64 / mixed / 128)
+    assert found["decode_j_per_token"][0] > workload_metrics(static, TECHNOLOGY)["decode_j_per_token"][0]
+
+
+def test_a_mean_over_a_file_is_what_the_file_holds():
+    model = LIBRARY.model("gpt_oss_120b")
+    count = count_parameters(model)
+    for mean in (4.3, 4.4, 4.45):
+        formats = served("h100_sxm", model="gpt_oss_120b", stored_bits=mean, stack="llama_cpp").formats
+        body, expert = float(formats.weight_bits[0]), float(formats.expert_bits[0])
+        assert expert == 4.25
+        whole = count.experts * expert + (count.total - count.experts) * body
+        assert whole / count.total == pytest.approx(mean, rel=1e-12)
+        assert float(formats.head_bits[0]) == body, "files of llama.cpp quantise the head"
+    widened = served("h100_sxm", model="gpt_oss_120b", stored_bits=16.0).formats
+    assert float(widened.expert_bits[0]) == 16
+    named = served("h100_sxm", model="gpt_oss_120b", weight_format="fp8", expert_format="nvfp4").formats
+    assert (float(named.weight_bits[0]), float(named.expert_bits[0])) == (8.0, 4.5)
+    narrow = served("h100_sxm", model="gpt_oss_120b", weight_format="int3_g128").formats
+    assert float(narrow.expert_bits[0]) == float(narrow.weight_bits[0]) < 4.25
+
+
+def test_a_chip_without_a_published_peak_is_predicted_as_far_as_memory_bounds():
+    found = served("apple_m1_max_32core", batch=1.0)
+    metrics = workload_metrics(found, TECHNOLOGY)
+    weights = found.inference.decode.sum(found.inference.decode.times.weight_bytes)
+    assert found.inference.decode_s[0] >= weights[0] / found.machine.bandwidth_bytes_per_s[0]
+    assert np.isnan(metrics["ttft_ms"]).all()
+    assert np.isnan(metrics["request_s"]).all()
+    explained = explain_library_chip("1x apple_m1_max_32core", ["llama3_8b batch=1"])
+    assert "no peak is published" in explained.settings["arithmetic"]
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("tp4_pp2", Layout(4, 2, kind="pipeline")),
+        ("dp8_tp2", Layout(2, replicas=8)),
+        ("layer_split3", Layout(stages=3, kind="layer_split")),
+    ],
+)
+def test_layouts_are_typed_by_numbers_of_chips(text, layout):
+    assert Layout.of(text) == layout
+    assert Layout.of("pipeline", 4.0) == Layout(stages=4.0, kind="pipeline")
+
+
+@pytest.mark.parametrize("text", ["tp0", "tp4_tp2", "pp2_layer_split2", "tp4 pp2", "ring", ""])
+def test_what_is_no_layout_is_refused(text):
+    with pytest.raises(ValueError, match="no layout"):
+        Layout.of(text)
+
+
+@pytest.mark.parametrize(
+    ("workload", "baseline", "says"),
+    [
+        ({"parallelism": "ring"}, {}, r"workloads.chat.parallelism: 'ring' is not .*tp4_pp2"),
+        ({"parallelism": "tp4_pp2", "n_chips": 4}, {}, "n_chips 4 is not 8, as parallelism tp4_pp2 says"),
+        ({"parallelism": "tp4_pp2"}, {"chips": "2x h100_sxm"}, "2 chips cannot share a model as tp4_pp2"),
+        ({"batching": "continuous"}, {}, "workloads.chat.batching"),
+        ({}, {"chips": "1x h100_sxm", "expert_format": "mxfp5"}, "mxfp5.*perhaps mxfp4"),
+    ],
+)
+def test_faults_of_how_a_model_is_served(workload, baseline, says):
+    data = {
+        "name": "faults",
+        "workloads": {"chat": {"model": "gpt_oss_20b", **workload}},
+        "baselines": {"b": baseline} if baseline else {},
+        "space": {"kv_bits": 16},
+        "objectives": [{"metric": "tdp_w", "direction": "minimize"}],
+        "search": {"sampler": "grid"},
+    }
+    if not baseline:
+        del data["baselines"]
+    with pytest.raises(SpecError, match=says):
+        parse_spec(data)

@@ -1,0 +1,59 @@
+"""Stored bits against the table of the compression facts and against entropy."""
+
+import pytest
+
+from cost_models.library import shipped_library
+from cost_models.weights.compression import entropy_bound, stored_bits
+
+LIBRARY = shipped_library()
+
+
+def form(kind, bits, sparsity=0.0, **fields):
+    base = LIBRARY.weight_format({"bitmap": "bitmap_int4_s50"}.get(kind, "bf16"))
+    return base.model_copy(update={"kind": kind, "weight_bits": bits, "sparsity": sparsity, "group": None, **fields})
+
+
+@pytest.mark.parametrize(
+    ("bits", "sparsity", "entropy", "bitmap", "csr16", "run_length"),
+    [
+        (16, 0.5, 9.00, 9.0, 16.0, 9.54),
+        (16, 0.9, 2.07, 2.6, 3.2, 2.18),
+        (8, 0.7, 3.28, 3.4, 7.2, 3.50),
+        (4, 0.5, 3.00, 3.0, 10.0, 3.20),
+        (4, 0.6, 2.57, 2.6, 8.0, 2.76),
+        (4, 0.8, 1.52, 1.8, 4.0, 1.65),
+        (4, 0.9, 0.87, 1.4, 2.0, 0.93),
+        (3, 0.7, 1.78, 1.9, 5.7, 1.91),
+        (2, 0.9, 0.67, 1.2, 1.8, 0.73),
+        (2, 0.5, 2.00, 2.0, 9.0, 2.00),
+    ],
+)
+def test_sparse_formats_store_what_the_table_says(bits, sparsity, entropy, bitmap, csr16, run_length):
+    assert entropy_bound(form("bitmap", bits, sparsity)) == pytest.approx(entropy, abs=0.006)
+    assert stored_bits(form("bitmap", bits, sparsity)) == pytest.approx(bitmap, abs=0.006)
+    csr = form("csr", bits, sparsity, index_bits=16, row_pointer_bits=0)
+    assert stored_bits(csr) == pytest.approx(csr16, abs=0.006)
+    assert stored_bits(form("run_length", bits, sparsity)) == pytest.approx(run_length, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("key", "bits"),
+    [("int4_g128", 4.125), ("int3_g128", 3.125 + 3 / 128), ("bf16", 16), ("fp8", 8), ("bcq4_g128", 4.625),
+     ("bitmap_int4_s50", 3.0), ("mxfp4", 4.25), ("exact_4bit", 4.0)],
+)  # fmt: skip
+def test_named_formats_store_what_their_makers_say(key, bits):
+    stored = stored_bits(LIBRARY.weight_format(key))
+    scales = 0.25 if key == "bitmap_int4_s50" else 1e-9
+    assert bits <= stored <= bits + scales
+
+
+def test_the_xor_code_costs_four_percent_over_ideal_at_half_sparsity():
+    xor = LIBRARY.weight_format("xor_int4_s50")
+    planes = (stored_bits(xor.model_copy(update={"group": None})) - 1) / xor.weight_bits
+    assert planes / 0.5 == pytest.approx(1.04, abs=0.01)
+
+
+@pytest.mark.parametrize("key", sorted(LIBRARY.weight_formats))
+def test_no_format_beats_the_entropy_of_what_it_stores(key):
+    entry = LIBRARY.weight_formats[key]
+    assert stored_bits(entry) >= entropy_bound(entry) * (1 - 1e-9)

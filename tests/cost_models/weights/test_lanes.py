@@ -1,0 +1,151 @@
+"""Expected fullest lane: the published table, Monte Carlo, limits and orders."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from cost_models.errors import CompressionError
+from cost_models.weights.lanes import block_correlation, expected_fullest, lane_efficiency, observed_efficiency
+from dse.weight_codes.pruning import block_mask
+
+LANES = [4, 64, 1024, 16384]
+
+
+@pytest.mark.parametrize(
+    ("block", "density", "rho", "published"),
+    [
+        (100, 0.5, 0, [0.907, 0.811, 0.756, 0.718]),
+        (100, 0.3, 0, [0.863, 0.732, 0.661, 0.613]),
+        (100, 0.1, 0, [0.761, 0.569, 0.479, 0.424]),
+        (100, 0.5, 0.05, [0.799, 0.646, 0.583, 0.549]),
+        (100, 0.1, 0.05, [0.554, 0.303, 0.221, 0.182]),
+        (100, 0.3475, 0.235, [0.574, 0.389, 0.355, 0.348]),
+        (100, 0.1, 0.235, [0.385, 0.154, 0.116, 0.105]),
+        (1024, 0.1, 0, [0.911, 0.816, 0.760, 0.719]),
+        (4096, 0.1, 0, [0.954, 0.900, 0.866, 0.840]),
+    ],
+)
+def test_the_table_to_three_digits(block, density, rho, published):
+    np.testing.assert_array_equal(np.round(lane_efficiency(block, density, LANES, correlation=rho), 3), published)
+
+
+def test_queues_to_three_digits():
+    efficiency = lane_efficiency(100, 0.1, 1024, depth=[1, 4, 16, 64])
+    np.testing.assert_array_equal(np.round(efficiency, 3), [0.479, 0.659, 0.799, 0.890])
+
+
+def test_the_blocks_of_the_founding_article():
+    blocks = [25, 35, 67, 12]
+    assert observed_efficiency(blocks) == pytest.approx(0.519, abs=5e-4)
+    assert block_correlation(blocks, 100) == pytest.approx(0.235, abs=5e-4)
+    # With that correlation and 90 % pruned, some block of a thousand keeps almost 90 of its 100 weights.
+    assert expected_fullest(100, 0.1, [1024, 16384], correlation=0.235) == pytest.approx([86, 95], abs=0.5)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.1])
+def test_a_generated_matrix_keeps_its_lanes_as_busy_as_predicted(rho):
+    mask = block_mask((2000, 64, 100), sparsity=0.7, block=100, rho=rho, seed=4)
+    counts = mask.sum(axis=2)
+    assert observed_efficiency(counts) == pytest.approx(lane_efficiency(100, 0.3, 64, correlation=rho), rel=0.01)
+    drifting = counts.reshape(500, 4, 64).sum(axis=1)
+    assert observed_efficiency(drifting) == pytest.approx(
+        lane_efficiency(100, 0.3, 64, correlation=rho, depth=4), rel=0.01
+    )
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize(("density", "rho"), [(0.5, 0.0), (0.1, 0.0), (0.3, 0.1)])
+def test_monte_carlo_within_its_error(density, rho, depth):
+    rng = np.random.default_rng(20)
+    rounds, lanes, block = 4000, 32, 60
+    shape = (rounds, lanes, depth)
+    p = rng.beta(density * (1 - rho) / rho, (1 - density) * (1 - rho) / rho, shape) if rho else np.full(shape, density)
+    fullest = rng.binomial(block, p).sum(axis=2).max(axis=1)
+    error = fullest.std(ddof=1) / rounds**0.5
+    exact = expected_fullest(block, density, lanes, correlation=rho, depth=depth)[0]
+    assert abs(exact - fullest.mean()) < 4 * error
+
+
+def test_the_distributions_are_those_of_scipy():
+    for rho in (0.0, 0.2):
+        a, b = 0.3 * (1 - rho) / (rho or 1), 0.7 * (1 - rho) / (rho or 1)
+        law = stats.betabinom(50, a, b) if rho else stats.binom(50, 0.3)
+        slow = sum(1 - law.cdf(k) ** 7 for k in range(50))
+        assert expected_fullest(50, 0.3, 7, correlation=rho)[0] == pytest.approx(slow, rel=1e-12)
+
+
+def test_limits():
+    assert lane_efficiency(64, 0.3, 1) == pytest.approx(1)
+    assert lane_efficiency(64, 0.3, 1, correlation=0.3, depth=4) == pytest.approx(1)
+    assert lane_efficiency(64, 1.0, 1000) == 1
+    assert lane_efficiency(64, 1.0, 1000, correlation=0.2) == 1
+    assert lane_efficiency(1, 0.25, 10**9) == pytest.approx(0.25)  # of very many single weights one survives
+    assert lane_efficiency(64, 0.3, 1000, depth=2000) == pytest.approx(1, abs=0.02)
+
+
+def test_independent_blocks_in_a_queue_lose_less_than_one_block_of_their_size():
+    queue = lane_efficiency(100, 0.3, 64, correlation=0.1, depth=8)
+    assert lane_efficiency(800, 0.3, 64, correlation=0.1) < queue < lane_efficiency(800, 0.3, 64)
+    assert lane_efficiency(100, 0.3, 64, depth=8) == pytest.approx(lane_efficiency(800, 0.3, 64), rel=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    block=st.integers(2, 200), density=st.floats(0.01, 0.99), lanes=st.integers(1, 5000),
+    rho=st.floats(0.001, 0.9), depth=st.integers(1, 6),
+)  # fmt: skip
+def test_orders(block, density, lanes, rho, depth):
+    def efficiency(block=block, density=density, lanes=lanes, rho=rho, depth=depth):
+        return lane_efficiency(block, density, lanes, correlation=rho, depth=depth)[()]
+
+    slack = 1e-9
+    here = efficiency()
+    assert density - slack <= here <= 1 + slack
+    assert efficiency(lanes=lanes + 1) <= here + slack
+    assert efficiency(depth=depth + 1) >= here - slack
+    assert efficiency(rho=0.0) >= here - slack
+
+
+def test_interpolated_rows_keep_the_stated_error():
+    rng = np.random.default_rng(0)
+    density = rng.uniform(0.02, 1, 3000)
+    lanes = rng.choice([16, 1024], 3000)
+    exact = lane_efficiency(100, density, lanes, correlation=0.05)
+    for tolerance in (1e-3, 1e-5):
+        found = lane_efficiency(100, density, lanes, correlation=0.05, tolerance=tolerance)
+        assert 0 < np.abs(found - exact).max() <= tolerance
+
+
+def test_columns_broadcast_and_rows_that_do_not_apply_stay_empty():
+    efficiency = lane_efficiency([[100], [200]], [0.5, np.nan, 0.5], 64)
+    assert efficiency.shape == (2, 3)
+    assert np.isnan(efficiency[:, 1]).all()
+    np.testing.assert_array_equal(efficiency[:, 0], efficiency[:, 2])
+    assert np.isnan(lane_efficiency(np.nan, 0.5, 4))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        ((0, 0.5, 4), {}, "block of lanes must be a whole number of 1 or more, got 0"),
+        ((100, 0.0, 4), {}, "density of lanes must be above 0 and at most 1, got 0"),
+        ((100, 1.5, 4), {}, "density"),
+        ((100, 0.5, 0), {}, "lanes"),
+        ((100, 0.5, 4), {"correlation": 1.0}, "correlation of lanes must be 0 or more and below 1"),
+        ((100, 0.5, 4), {"depth": 1.5}, "depth of lanes must be a whole number"),
+    ],
+)
+def test_values_out_of_range_are_named(arguments, options, words):
+    with pytest.raises(CompressionError, match=words):
+        lane_efficiency(*arguments, **options)
+
+
+def test_correlation_needs_something_to_compare():
+    with pytest.raises(CompressionError, match="2 blocks"):
+        block_correlation([3], 10)
+    with pytest.raises(CompressionError, match="share of 1"):
+        block_correlation([10, 10], 10)
+    with pytest.raises(CompressionError, match="survivor"):
+        observed_efficiency([0, 0])

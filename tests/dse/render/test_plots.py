@@ -1,0 +1,376 @@
+import json
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.image import imread
+
+from cost_models.quantities import METRICS
+from cost_models.table import Table
+from dse.analysis.explain import explain_baseline, explain_designs
+from dse.analysis.explain.sensitivity import space_sensitivity, write_sensitivity
+from dse.errors import RunError, SpecError
+from dse.evaluator import Evaluator
+from dse.render.plots import KINDS, plot_run
+from dse.render.plots.breakdown import block_bar, block_names, grouped_parts, power_bar
+from dse.render.plots.design import BATCHES, CONTEXTS, Box, latencies_of, rim_boxes, slice_boxes
+from dse.render.plots.labels import Label, place_labels
+from dse.render.plots.parallel import draw_parallel
+from dse.render.plots.pareto import edge_of_pair
+from dse.render.plots.reading import explanations_of, limits_of, scene_of
+from dse.render.plots.scene import Limit, Scene, ShownPick
+from dse.render.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
+from dse.runs import run
+from dse.space import Space
+from dse.sweep import ConstraintSpec, parse_spec
+
+SWEEP = {
+    "name": "small",
+    "workloads": {"chat": {"model": "llama3_8b", "batch": 8, "prompt_tokens": 256, "output_tokens": 128}},
+    "space": {
+        "memory": {"values": ["lpddr5x_9600", "hbm3"]},
+        "memory_devices": {"values": [4, 8, 12]},
+        "memory_device_bits": {"values": [32, 64], "when": {"memory": ["lpddr5x_9600"]}},
+        "memory_device_gib": 16,
+        "macs": {"values": [16384, 65536]},
+        "weight_format": {"values": ["int4_g128", "fp8"]},
+    },
+    "objectives": [
+        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "chat.tokens_per_joule", "direction": "maximize"},
+        {"metric": "cost_usd", "direction": "minimize"},
+    ],
+    "constraints": [{"metric": "tdp_w", "max": 400}, {"metric": "chat.ms_per_token", "max": 100}],
+    "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
+    "search": {"sampler": "grid"},
+}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    return run(parse_spec(SWEEP), out=tmp_path_factory.mktemp("runs") / "small")
+
+
+@pytest.fixture(scope="module")
+def figures(stored):
+    return plot_run(stored.path, formats=("png", "svg"))
+
+
+def texts(figures, stem):
+    (path,) = [path for path in figures if path.name == f"{stem}.svg"]
+    return path.read_text()
+
+
+def test_every_kind_of_figure_lies_in_the_run(stored, figures):
+    names = {path.stem for path in figures}
+    pairs = {
+        "pareto-chat.ms_per_token-chat.tokens_per_joule",
+        "pareto-chat.ms_per_token-cost_usd",
+        "pareto-chat.tokens_per_joule-cost_usd",
+        "pareto-chat.ms_per_token-chat.tokens_per_joule-cost_usd",
+    }
+    assert names == pairs | {
+        "parallel",
+        "roofline-chat",
+        "breakdown-power-chat",
+        "breakdown-area",
+        "breakdown-cost",
+        "pareto3d-chat.ms_per_token-chat.tokens_per_joule-cost_usd",
+        "floorplan",
+        "latency-chat",
+        "sensitivity",
+        "hypervolume",
+        "margins",
+    }
+    assert {path.parent for path in figures} == {stored.path / "plots"}
+    assert len(figures) == 2 * len(names)
+
+
+def test_no_figure_is_blank(figures):
+    for path in figures:
+        if path.suffix == ".png":
+            grey = imread(path)[..., :3].mean(axis=2)
+            assert min(grey.shape) > 300
+            assert grey[0, 0] == 1.0
+            assert 0.01 < (grey < 0.95).mean() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("stem", "words"),
+    [
+        ("pareto-chat.ms_per_token-cost_usd", ["ms_per_token, chat [ms]", "cost_usd [USD]", "without NRE", "≤ 100 ms"]),
+        ("pareto-chat.ms_per_token-cost_usd", ["a100 (cost_usd n/a)", "knee", "other feasible designs"]),
+        ("pareto-chat.ms_per_token-chat.tokens_per_joule-cost_usd", ["[token/J]", "cost_usd [USD]"]),
+        ("parallel", ["ms_per_token", "[ms]", "tokens_per_", "joule", "[token/J]", "[USD]", "knee"]),
+        (
+            "roofline-chat",
+            ["[op/byte]", "[TFLOP/s]", "GB/s", "%\u00a0of\u00a0decode", "%\u00a0of\u00a0prefill", "a100: "],
+        ),
+        ("breakdown-power-chat", ["[W]", "conversion loss", "a100"]),
+        ("breakdown-area", ["[mm²]", "mac array", "blocks not published"]),
+        ("breakdown-cost", ["[USD]", "baselines n/a"]),
+        ("margins", ["designs", "% of the bound", "tdp_w &lt;= 400", "missed", "met by every design:"]),
+    ],
+)
+def test_labels_carry_names_and_units(figures, stem, words):
+    text = texts(figures, stem)
+    assert [word for word in words if word not in text] == []
+
+
+def test_the_same_run_gives_the_same_bytes_whatever_the_settings(stored, figures):
+    before = {path: path.read_bytes() for path in figures}
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "pink", "savefig.dpi": 20}):
+        again = [*plot_run(stored.path, formats=["svg"]), *plot_run(stored.path, kinds=["roofline"])]
+    assert [path for path in again if path.read_bytes() != before[path]] == []
+
+
+def test_kinds_and_formats_are_chosen(stored):
+    (path,) = plot_run(stored.path, kinds=["parallel", "parallel"], formats=["pdf"])
+    assert path.name == "parallel.pdf"
+    assert b"CreationDate" not in path.read_bytes()
+
+
+def test_wrong_kinds_and_runs_are_faults(stored, tmp_path):
+    with pytest.raises(SpecError, match="perhaps pareto") as caught:
+        plot_run(stored.path, kinds=["pareot", "pie"])
+    assert len(caught.value.faults) == 2
+    with pytest.raises(SpecError, match="is not png, svg or pdf"):
+        plot_run(stored.path, formats=["gif"])
+    with pytest.raises(RunError):
+        plot_run(tmp_path / "nowhere")
+
+
+def test_where_nothing_is_feasible_the_nearest_misses_are_drawn(tmp_path):
+    spec = parse_spec({**SWEEP, "constraints": [{"metric": "tdp_w", "max": 5}]})
+    empty = run(spec, out=tmp_path / "none")
+    assert not empty.found_feasible
+    figures = plot_run(empty.path, formats=("svg",))
+    assert {path.stem.split("-")[0] for path in figures} == set(KINDS) - {"robust"}  # no joint draws yet
+    for stem in ("parallel", "pareto-chat.ms_per_token-cost_usd"):
+        assert "No design meets every constraint" in texts(figures, stem)
+    assert "least violation" in texts(figures, "pareto-chat.ms_per_token-cost_usd")
+    scene = scene_of(empty)
+    margin = empty.designs["margin tdp_w <= 5"]
+    assert scene.front["margin tdp_w <= 5"].max() == margin.max()
+    assert scene.others.empty
+
+
+def test_one_objective_is_drawn_beside_the_first_limited_metric(tmp_path):
+    spec = parse_spec({**SWEEP, "objectives": SWEEP["objectives"][:1]})
+    figures = plot_run(run(spec, out=tmp_path / "one").path, kinds=["pareto"])
+    assert [path.name for path in figures] == ["pareto-chat.ms_per_token-tdp_w.png"]
+
+
+def test_asking_for_plots_does_not_import_matplotlib():
+    code = (
+        "import sys, json, dse.render.plots; print(json.dumps([m for m in sys.modules if m.startswith('matplotlib')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_parallel_coordinates_name_what_has_names_and_what_does_not_apply(tmp_path):
+    front = pd.DataFrame(
+        {
+            "memory": pd.Categorical(["hbm3", "gddr6_16", "hbm3"], categories=["hbm3", "lpddr5x_9600", "gddr6_16"]),
+            "memory_device_bits": [np.nan, 64, 32],
+            "macs": [1024, 65536, 8192],
+            "node": ["tsmc_5"] * 3,
+            "tdp_w": [1.0, 2.0, 3.0],
+            "cost_usd": [3.0, 2.0, 1.0],
+        }
+    )
+    pick = ShownPick(
+        ("knee",), {"memory": "gddr6_16", "memory_device_bits": 64, "macs": 65536, "tdp_w": 2, "cost_usd": 2}
+    )
+    scene = Scene(
+        "s", ("tdp_w", "cost_usd"), frozenset(), tuple(front.columns[:4]), front, True, front.iloc[:0], (pick,)
+    )
+    with drawing():
+        (path,) = draw_parallel(scene, tmp_path, ["svg"])
+    text = path.read_text()
+    for word in ("hbm3", "gddr6_16", "n/a", "[bit]", "65\u2009536", "cost_usd", "[W]", "knee"):
+        assert word in text
+    assert "lpddr5x_9600" not in text
+    assert "tsmc_5" not in text
+
+
+# -- parts ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=30), st.booleans(), st.booleans())
+def test_the_edge_of_a_pair_is_what_nothing_beats(points, up_x, up_y):
+    table = pd.DataFrame(points, columns=["x", "y"], dtype=float)
+    maximised = frozenset(name for name, up in (("x", up_x), ("y", up_y)) if up)
+    scene = Scene("s", ("x", "y"), maximised, (), table, True, table.iloc[:0])
+    signs = np.array([-1 if up_x else 1, -1 if up_y else 1])
+    signed = {tuple(point) for point in np.array(points) * signs}
+    best = {p for p in signed if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in signed)}
+    edge = edge_of_pair(scene, "x", "y")
+    assert {tuple(point) for point in edge * signs} == best
+    assert list(edge[:, 0]) == sorted(edge[:, 0])
+
+
+@given(st.lists(st.floats(-1e7, 1e7), min_size=2, max_size=8, unique=True).map(sorted))
+def test_ticks_are_told_apart(values):
+    gap = min(np.diff(values))
+    if gap < 1e-6 * max(map(abs, values)) or gap < 1e-7:
+        return
+    read = [float(text.replace("\u2009", "")) for text in told_apart(values)]
+    assert len(set(read)) == len(values)
+    assert max(abs(a - b) for a, b in zip(read, values, strict=True)) <= 0.16 * gap
+
+
+def test_numbers_are_short():
+    assert [short(x) for x in (0, 0.01234, 12.345, 1234.5, 2.5e7, float("nan"))] == [
+        "0",
+        "0.0123",
+        "12.3",
+        "1\u2009234",
+        "2.5e+07",
+        "n/a",
+    ]
+
+
+def test_an_axis_says_name_unit_and_meaning():
+    assert axis_label("chat.ms_per_token", METRICS).startswith("ms_per_token, chat [ms]\ntime of one decode step")
+    assert axis_label("die_mm2", METRICS) == "die_mm2 [mm²]\narea of the logic die, per chip"
+    assert axis_label("stored_bits", METRICS).endswith("metadata included")
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 1000), st.integers(1, 9))
+def test_labels_do_not_cover_each_other(seed, count):
+    rng = np.random.default_rng(seed)
+    points = rng.random((count, 2)) * [1, 0.3]
+    with drawing():
+        figure = new_figure(7.2, 5.0)
+        axes = figure.subplots()
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        freeze_layout(figure)
+        place_labels(figure, axes, [Label(x, y, f"label {i}") for i, (x, y) in enumerate(points)], marks=points)
+        boxes = [text.get_window_extent() for text in axes.texts]
+        frame = axes.get_window_extent()
+    assert len(boxes) == count
+    for i, box in enumerate(boxes):
+        assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+        assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("fields", "limits"),
+    [
+        ({"max": 40.0}, [Limit(40.0, "max", "≤ 40 ms")]),
+        ({"min": 3.0, "max": 40.0}, [Limit(40.0, "max", "≤ 40 ms"), Limit(3.0, "min", "≥ 3 ms")]),
+        ({"max": 0.5, "relative_to": "a100"}, [Limit(5.0, "max", "≤ 5 ms (0.5x a100)")]),
+        ({"max": 0.5, "relative_to": "unknown"}, []),
+        ({"near": 10.0, "within": 0.1}, [Limit(11.0, "max", "≤ 11 ms"), Limit(9.0, "min", "≥ 9 ms")]),
+    ],
+)
+def test_constraints_become_limits(fields, limits):
+    constraint = ConstraintSpec.model_construct(
+        **{"metric": "chat.ms_per_token", "relative_to": None, "max": None, "min": None, "near": None, "within": None}
+        | fields
+    )
+    baselines = {"a100": {"chat.ms_per_token": 10.0}, "unknown": {"chat.ms_per_token": np.nan}}
+    found = limits_of(constraint, METRICS, baselines)
+    assert [(one.side, one.text) for one in found] == [(one.side, one.text) for one in limits]
+    assert np.allclose([one.value for one in found], [one.value for one in limits])
+
+
+def test_bars_add_up_to_their_totals(stored):
+    picks, baselines = explanations_of(stored)
+    for one in (*picks.values(), *baselines.values()):
+        bars = [power_bar("a", one, "chat"), block_bar("a", one, "area_mm2", "die_mm2")]
+        for bar in bars:
+            names = block_names([bar])
+            drawn = sum(grouped_parts(bar, names).values()) if bar.parts else bar.total
+            assert drawn == pytest.approx(bar.total, rel=1e-9)
+
+
+def test_picks_of_one_design_are_drawn_once(stored):
+    ids = [pick["id"] for pick in stored.picks]
+    scene = scene_of(stored)
+    assert len(scene.picks) == len(set(ids))
+    assert (
+        ShownPick(("best_chat.ms_per_token", "nearest_to_targets"), {}).text == "best ms_per_token, nearest to targets"
+    )
+    assert set(explanations_of(stored)[0]) == {pick.text for pick in scene.picks}
+
+
+def test_baselines_of_a_scene_are_the_evaluated_ones(stored):
+    from dse.evaluator import Evaluator
+
+    evaluator = Evaluator(stored.spec)
+    explained = explain_baseline(evaluator, "a100").workloads["chat"].metrics["ms_per_token"]
+    assert scene_of(stored).baselines["a100"]["chat.ms_per_token"] == pytest.approx(explained, rel=1e-8)
+    knee = next(pick for pick in stored.picks if pick["name"] == "knee")
+    again = explain_designs(evaluator, Table.from_settings(knee["design"])).workloads["chat"].metrics["ms_per_token"]
+    assert again == pytest.approx(knee["metrics"]["chat.ms_per_token"], rel=1e-8)
+
+
+def test_indices_of_the_space_are_shares_and_find_what_decides(tmp_path):
+    spec = parse_spec(SWEEP)
+    table = space_sensitivity(spec, samples=256)
+    assert set(table["parameter"]) == set(Space(spec).dimensions)
+    first, total = (table.pivot(index="parameter", columns="metric", values=f"{k}_order") for k in ("first", "total"))
+    # Estimates of shares scatter a little around their bounds.
+    assert (first < total + 0.1).all().all() and (total > -0.05).all().all() and (first.sum() < 1.1).all()
+    # MAC units cost area, but how weights are stored does not.
+    assert total.loc["macs", "cost_usd"] > total.loc["weight_format", "cost_usd"]
+    assert total.loc["memory", "cost_usd"] > 0.2
+    written = write_sensitivity(spec, tmp_path)
+    assert len(pd.read_csv(tmp_path / "sensitivity.csv")) == len(written)
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_of_a_single_parameter_all_goes_with_it(objectives):
+    sweep = {
+        **SWEEP,
+        "space": {"macs": {"low": 1024, "high": 8192, "step": 64}, "memory_devices": 8},
+        "constraints": [],
+    }
+    sweep["objectives"] = [{"metric": name, "direction": "minimize"} for name in ("cost_usd", "die_mm2")[:objectives]]
+    table = space_sensitivity(parse_spec(sweep), samples=256)
+    assert list(table["parameter"]) == ["macs"] * objectives
+    assert table[["first_order", "total_order"]].to_numpy() == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_floorplan_is_to_scale(stored):
+    (_, design), *_ = explanations_of(stored)[0].items()
+    areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]
+    width = np.sqrt(sum(areas.values()))
+    boxes, inset = rim_boxes(areas, edges, width, width)
+    for block, edge in (("memory_interface", "memory"), ("host_interface", "host")):
+        own = [box for box in boxes if box.name == block]
+        assert sum(box.width * box.height for box in own) == pytest.approx(areas[block])
+        depth = areas[block] / edges[edge]
+        assert sum(max(box.width, box.height) for box in own) == pytest.approx(edges[edge], abs=len(own) * depth)
+    assert all(box.x >= 0 and box.x + box.width <= width + 1e-9 for box in boxes)
+    assert max(inset) < width / 2
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=8))
+def test_slices_fill_their_room_in_proportion(areas):
+    room = Box("", 1.0, 2.0, 7.0, 5.0)
+    boxes = slice_boxes([(str(k), area) for k, area in enumerate(areas)], room)
+    for box, area in zip(boxes, areas, strict=True):
+        assert box.width * box.height == pytest.approx(35.0 * area / sum(areas))
+
+
+def test_latencies_are_those_of_the_evaluator(stored):
+    pick = stored.picks[0]
+    evaluator = Evaluator(stored.spec)
+    per_token, to_first = latencies_of(evaluator, pick["design"], "chat")
+    place = CONTEXTS.index(512), BATCHES.index(8)
+    changed = {**pick["design"], "chat.batch": 8, "chat.prompt_tokens": 512, "chat.output_tokens": 512}
+    found = evaluator.evaluate(Table.from_settings(changed)).metrics
+    assert per_token[place] == pytest.approx(found["chat.ms_per_token"][0])
+    assert to_first[place] == pytest.approx(found["chat.ttft_ms"][0])
+    assert (np.diff(to_first[:, 0]) > 0).all()

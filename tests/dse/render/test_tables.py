@@ -1,0 +1,88 @@
+import doctest
+import io
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+import dse.render.terminal.tables
+from dse.render.terminal import WIDTH, print_lines, print_table, progress_display
+from dse.render.terminal.tables import MISSING, TextTable, cell_text, csv_text, number_text, percent_text, ranges_text
+from dse.results.outcome import Progress
+
+
+def test_the_examples_are_true():
+    assert doctest.testmod(dse.render.terminal.tables).failed == 0
+
+
+@given(st.floats(1e-9, 1e11))
+def test_numbers_keep_four_digits_and_their_sign(value):
+    text = number_text(value)
+    assert float(text.replace(" ", "")) == pytest.approx(value, rel=5.1e-4)
+    assert number_text(-value) == f"-{text}"
+
+
+@given(st.floats(0, 1))
+def test_a_share_is_nothing_or_everything_only_if_it_is(share):
+    text = percent_text(share)
+    assert (text == "0") == (share == 0) and (text == "100") == (share == 1)
+
+
+def test_what_is_missing_is_said_to_be():
+    assert number_text(math.nan) == number_text(None) == percent_text(math.nan) == MISSING
+    assert (cell_text(None), cell_text(True), cell_text("hbm3"), cell_text(16)) == ("", "yes", "hbm3", "16")
+    assert csv_text(["a", "b"], [[1.5, math.nan], [None, "x"]]) == "a,b\n1.5,\n,x\n"
+
+
+@given(st.sets(st.integers(0, 30)))
+def test_ranges_name_every_chosen_level_and_no_other(chosen):
+    levels = [float(10 * place) for place in range(31)]
+    named = set()
+    for part in filter(None, ranges_text(levels, levels, chosen).split(", ")):
+        ends = [float(end) for end in part.split(" to ")]
+        named |= {place for place, level in enumerate(levels) if ends[0] <= level <= ends[-1]}
+    assert named == chosen
+
+
+def printed(table, width=WIDTH):
+    out = io.StringIO()
+    print_table(Console(file=out, width=width, highlight=False), table)
+    return out.getvalue()
+
+
+def test_a_table_shows_every_cell_and_keeps_its_width():
+    rows = tuple((f"chat_70b.metric_{place}", "token/s", *(number_text(place * 1000.5 + c) for c in range(7)))
+                 for place in range(5))  # fmt: skip
+    headings = ("", "unit", *(dse.render.terminal.tables.narrow(f"nearest to targets {c}") for c in range(7)))
+    text = printed(TextTable("Wide", headings, rows, names=2))
+    assert all(cell in text for row in rows for cell in row)
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_numbers_stand_to_the_right_and_names_to_the_left():
+    text = printed(TextTable("", ("name", "number"), (("a", "1"), ("long name", "1 000"))))
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    assert lines[2].startswith("a ") and lines[3].startswith("long name ")
+    assert lines[2].endswith(" 1") and lines[3].endswith(" 1 000") and len(lines[2]) == len(lines[3])
+
+
+def test_markup_is_text():
+    out = io.StringIO()
+    print_lines(Console(file=out, width=60), ["memory [bold] 3"], heading="[red]Heading")
+    assert out.getvalue() == "[red]Heading\n  memory [bold] 3\n\n"
+
+
+def test_progress_off_a_terminal_is_a_line_now_and_then(capsys):
+    now = Progress(evaluated=5000, planned=10_000, feasible=50, front=7, hypervolume=math.nan, seconds=0.5)
+    with progress_display(quiet=False) as sink:
+        sink(now)
+        assert capsys.readouterr().err == "", "the first line comes after some seconds"
+    with progress_display(quiet=False, every_s=0.0) as sink:
+        sink(now)
+    line = capsys.readouterr().err
+    assert line == "5 000 of 10 000 designs, 10 000 designs/s, 1 % feasible, front 7\n"
+    with progress_display(quiet=True) as sink:
+        sink(now)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,141 @@
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dse
+from dse.evaluator import Evaluator
+from dse.space import Space
+from dse.sweep import parse_spec
+
+
+@pytest.fixture
+def found(sweep, tmp_path):
+    return dse.load({**sweep, "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}}}).run(out=tmp_path / "run")
+
+
+PER_AREA = dse.DerivedMetric(
+    name="tokens_per_s_per_mm2",
+    formula=lambda m: m["tokens_per_s"] / m["die_mm2"],
+    inputs=("tokens_per_s", "die_mm2"),
+    unit="token/s/mm²",
+    meaning="decode rate over the area of one die",
+    better="max",
+)
+
+
+def test_what_is_public_is_there():
+    assert [getattr(dse, name).__name__ for name in dse.__all__] == dse.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = dse.nothing
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    program = "import sys, dse; print([n for n in ('numpy', 'pandas', 'pydantic', 'yaml') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_run_is_frames(found):
+    assert isinstance(found.front, pd.DataFrame) and found.front["pareto"].all()
+    assert set(found.picks["id"]) <= set(found.designs["id"])
+    assert set(found.compare()["kind"]) == {"design", "baseline"}
+    assert dse.open_run(found.path).manifest == found.manifest
+    assert found.explain().workloads["chat"].decode.ms == pytest.approx(found.picks.loc["knee", "chat.ms_per_token"])
+    assert found.report().is_file() and found.plot("pareto")
+    assert not found.constraints.empty or not found.sweep.spec.constraints
+
+
+def test_evaluating_arrays_is_what_the_evaluator_does(sweep):
+    ours = dse.load(sweep)
+    drawn = ours.sample(50, seed=3)
+    spec = parse_spec(sweep)
+    unit = np.random.default_rng(3).random((50, len(Space(spec).dimensions)))
+    theirs = Evaluator(spec).evaluate(Space(spec).decode(unit))
+    result = ours.evaluate(drawn)
+    np.testing.assert_array_equal(result["feasible"], theirs.feasible)
+    for name, values in theirs.metrics.items():
+        np.testing.assert_array_equal(result[name], values)
+
+
+def test_values_and_lists_mix_and_the_rest_has_defaults(sweep):
+    ours = dse.load(sweep)
+    result = ours.evaluate({"memory": "hbm3", "memory_devices": [4, 8], "memory_device_gib": 16})
+    assert len(result) == 2
+    assert result["bandwidth_gbps"].iloc[1] == pytest.approx(2 * result["bandwidth_gbps"].iloc[0])
+    assert ours.default_design["node"] == "tsmc_5"
+    for wrong in ({"memory_device": 3}, {"macs": [1, 2], "clock_ghz": [1, 2, 3]}, {"macs": [[1]]}):
+        with pytest.raises(ValueError):
+            ours.evaluate(wrong)
+
+
+def test_notebooks_show_tables(found):
+    assert "<table>" in found._repr_html_() and "a100" in found._repr_html_()
+    assert "chat: llama2_70b" in found.sweep._repr_html_()
+
+
+def test_a_derived_metric_is_like_any_other(sweep, tmp_path):
+    name = f"chat.{PER_AREA.name}"
+    sweep["objectives"] = [{"metric": name, "direction": "maximize"}, sweep["objectives"][1]]
+    sweep["constraints"] = [{"metric": name, "min": 0.5, "relative_to": "a100"}]
+    sweep["baselines"] = {"a100": {"chips": "1x a100_80gb_sxm", "weight_format": "int4_g128"}}
+    done = dse.load(sweep, metrics=[PER_AREA]).run(out=tmp_path / "run")
+    table = done.designs
+    np.testing.assert_allclose(table[name], table["chat.tokens_per_s"] / table["die_mm2"])
+    assert name in done.picks
+    assert done.report().is_file() and done.plot("pareto")
+    again = dse.open_run(done.path, metrics=[PER_AREA])
+    assert again.sweep.spec.hash == done.sweep.spec.hash
+    assert "token/s/mm²" in again._repr_html_()
+
+
+def test_derived_metrics_build_on_each_other(sweep):
+    coarse = dse.DerivedMetric(
+        name="tokens_per_s_per_cm2",
+        formula=lambda m: 100 * m[PER_AREA.name],
+        inputs=(PER_AREA.name,),
+        unit="token/s/cm²",
+        meaning="the same per square centimetre",
+        better="max",
+    )
+    sweep["objectives"] = [{"metric": "chat.tokens_per_s_per_cm2", "direction": "maximize"}]
+    ours = dse.load(sweep, metrics=[PER_AREA, coarse])
+    found = ours.evaluator.evaluate(ours.space.default_design(), metrics=("die_mm2", "chat.tokens_per_s"))
+    wanted = 100 * found.metrics["chat.tokens_per_s"] / found.metrics["die_mm2"]
+    np.testing.assert_allclose(found.metrics["chat.tokens_per_s_per_cm2"], wanted)
+
+
+def test_a_sweep_goes_to_workers_with_its_derived_metrics(sweep):
+    sweep["objectives"] = [{"metric": f"chat.{PER_AREA.name}", "direction": "maximize"}]
+    spec = dse.load(sweep, metrics=[PER_AREA]).spec
+    there = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(spec))))
+    design = Space(spec).default_design()
+    here, other = (Evaluator(one).evaluate(design).objectives for one in (spec, there))
+    np.testing.assert_array_equal(here, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"), [("die_mm2", ("tdp_w",)), ("two words", ("tdp_w",)), ("x", ("nothing",)), ("x", ())]
+)
+def test_metrics_that_cannot_be_are_refused(sweep, name, inputs):
+    one = dse.DerivedMetric(name=name, formula=lambda m: m["tdp_w"], inputs=inputs, unit="", meaning="")
+    with pytest.raises(ValueError, match=name if inputs == ("tdp_w",) else "inputs of x"):
+        dse.load(sweep, metrics=[one])
+
+
+def test_two_sweeps_do_not_see_each_others_metrics(sweep):
+    name = f"chat.{PER_AREA.name}"
+    first = dse.DerivedMetric(**{**vars(PER_AREA), "formula": lambda m: 1e6 * m["tokens_per_s"], "unit": "token/s"})
+    sweep["objectives"] = [{"metric": name, "direction": "maximize"}]
+    one, other = (dse.load(sweep, metrics=[metric]) for metric in (first, PER_AREA))
+    design = one.space.default_design()
+    for _ in range(2):
+        found = [ours.evaluator.evaluate(design).metrics for ours in (one, other)]
+        np.testing.assert_allclose(found[0][name], 1e6 * found[0]["chat.tokens_per_s"])
+        np.testing.assert_allclose(found[1][name], found[1]["chat.tokens_per_s"] / found[1]["die_mm2"])
+    assert [ours.spec.metrics[PER_AREA.name].unit for ours in (one, other)] == ["token/s", "token/s/mm²"]
+    with pytest.raises(dse.SpecError, match="objectives"):
+        dse.load(sweep)

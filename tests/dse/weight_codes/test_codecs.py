@@ -1,0 +1,99 @@
+"""A matrix through every format."""
+
+import numpy as np
+import pytest
+
+from cost_models.errors import CompressionError
+from dse.weight_codes.codecs import compress_matrix, entropy_bound, format_names
+from dse.weight_codes.pruning import generate_matrix
+
+MATRIX = generate_matrix((64, 256), seed=1)
+
+
+def records(matrix=MATRIX, **options):
+    return {record.format: record for record in compress_matrix(matrix, **options)}
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8, 16])
+@pytest.mark.parametrize("sparsity", [0.5, 0.9])
+def test_every_format_gives_every_code_back_above_its_bound(bits, sparsity):
+    found = records(sparsity=sparsity, bits=bits)
+    assert tuple(found) == format_names(sparsity=sparsity, bits=bits)
+    for record in found.values():
+        assert record.lossless
+        assert 0 < record.efficiency <= 1 + 1e-12
+        assert record.encode_s >= 0 and record.decode_s >= 0
+        assert record.sparsity in (0.0, 0.5, pytest.approx(sparsity, abs=1e-3))
+        assert np.isnan(record.encoding_efficiency) != record.format.startswith("xor")
+
+
+def test_sizes_at_four_bits_and_half_sparsity():
+    found = {name: record.stored_bits for name, record in records(sparsity=0.5, group=128).items()}
+    scales = 16 / 128
+    assert found["group"] == 4 + scales
+    assert found["group_asymmetric"] == 4 + scales + 4 / 128
+    assert found["binary_coded"] == 4 * (1 + 16 / 128) + 16 / 128
+    assert found["bitmap"] == 3 + scales
+    assert found["nm_2of4"] == 3 + scales
+    assert found["nm_2of4_ranked"] == 2 + 3 / 4 + scales
+    assert found["csr16"] == 0.5 * 20 + 32 / 256 + scales
+    assert found["xor_8x1"] < found["xor_8x0"]
+
+
+def test_an_unstructured_code_never_beats_a_bitmap_of_exact_survivors_at_half_sparsity():
+    found = records(sparsity=0.5, shift_registers=(1,), bits=4)
+    assert found["xor_8x1"].stored_bits > found["bitmap"].stored_bits
+
+
+def test_zeros_that_are_there_are_taken_as_pruned():
+    pruned = generate_matrix((64, 256), sparsity=0.7, block=64, rho=0.1, seed=2)
+    found = records(pruned, formats=["bitmap", "xor_8x1", "nm_2of4"], bits=4)
+    assert found["bitmap"].sparsity == (pruned == 0).mean()
+    assert found["nm_2of4"].lossless
+
+
+def test_interleaving_brings_unequal_blocks_back_to_the_efficiency_of_equal_ones():
+    pruned = generate_matrix((128, 256), sparsity=0.8, block=64, rho=0.24, seed=2)
+    plain, spread = (records(pruned, formats=["xor_8x1"], interleaved=flag)["xor_8x1"] for flag in (False, True))
+    assert plain.encoding_efficiency < 0.97 < 0.98 < spread.encoding_efficiency
+    assert spread.stored_bits < plain.stored_bits
+
+
+def test_rounding_is_reported_apart_from_storing():
+    found = records(sparsity=0.5, bits=8, group=32)
+    assert found["group"].relative_error < 0.01
+    # Half of the energy of normal weights above and below the median of their magnitude: 7 % goes with the smaller.
+    assert found["bitmap"].relative_error == pytest.approx(0.27, abs=0.02)
+    assert found["bitmap"].relative_error == found["csr16"].relative_error
+
+
+def test_vectors_and_higher_axes_become_rows():
+    assert records(MATRIX.reshape(4, 16, 256), sparsity=0.5).keys() == records(sparsity=0.5).keys()
+    assert records(np.arange(1.0, 65.0), formats=["bitmap"], sparsity=0.5)["bitmap"].stored_bits == 3 + 16 / 64
+
+
+def test_the_bound_of_a_family():
+    assert entropy_bound(np.array([[0, 1]]), 4) == 3
+    assert entropy_bound(np.array([[1, 1]]), 4) == 4
+    assert entropy_bound(np.array([[0, 0]]), 4) == 0
+    assert entropy_bound(np.array([[0, 1, 0, 1]]), 4, pattern=(2, 4)) == pytest.approx(np.log2(6) / 4 + 2)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "options", "words"),
+    [
+        (np.full((4, 4), np.nan), {"sparsity": 0.5}, "weights must be finite, got nan at \\(0, 0\\)"),
+        (np.empty((0, 4)), {"sparsity": 0.5}, "empty"),
+        (MATRIX, {"sparsity": 0.0}, "above 0 and below 1, got 0"),
+        (MATRIX, {"sparsity": 1.0}, "above 0 and below 1, got 1"),
+        (MATRIX, {}, "has no zero: give a sparsity"),
+        (np.zeros((4, 4)), {}, "has only zeros"),
+        (MATRIX, {"formats": ["zip"], "sparsity": 0.5}, "'zip' is not a format; there are group"),
+        (MATRIX, {"bits": 9, "sparsity": 0.5}, "8 (bits|planes), got 9"),
+        (1e6 * MATRIX, {"bits": 16, "sparsity": 0.5}, "does not fit float16"),
+        (MATRIX, {"pattern": (3, 5), "sparsity": 0.5}, "groups of 5"),
+    ],
+)
+def test_what_cannot_be_compressed_is_named(matrix, options, words):
+    with pytest.raises(CompressionError, match=words):
+        compress_matrix(matrix, **options)

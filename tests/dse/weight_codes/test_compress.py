@@ -1,0 +1,144 @@
+"""``dse compress``: tensors from files, sizes against closed forms, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dse.errors import TensorError
+from dse.weight_codes.tensors import read_tensor
+
+
+def safetensors(path, tensors):
+    """Write the format by its definition."""
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, (dtype, tensor) in tensors.items():
+        octets = tensor.tobytes()
+        header[name] = {
+            "dtype": dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [len(data), len(data) + len(octets)],
+        }
+        data += octets
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+@pytest.fixture
+def matrix():
+    return np.random.default_rng(0).standard_normal((32, 256)).astype(np.float32)
+
+
+def test_a_tensor_of_several_is_found_by_name(tmp_path, matrix):
+    half = (matrix.view(np.uint32) >> 16).astype(np.uint16)
+    file = safetensors(tmp_path / "a.safetensors", {"one": ("F32", matrix), "two": ("BF16", half)})
+    assert np.array_equal(read_tensor(file, "one"), matrix)
+    assert read_tensor(file, "two") == pytest.approx(matrix, rel=2**-7)
+    with pytest.raises(TensorError, match=r"holds 2 tensors.*one, two"):
+        read_tensor(file)
+    with pytest.raises(TensorError, match="no tensor 'three'"):
+        read_tensor(file, "three")
+
+
+@given(arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.floats(-1e3, 1e3, width=32)))
+@settings(max_examples=25, deadline=None)
+def test_what_is_written_is_read(tmp_path_factory, tensor):
+    folder = tmp_path_factory.mktemp("tensors")
+    np.save(folder / "a.npy", tensor)
+    assert np.array_equal(read_tensor(folder / "a.npy"), tensor)
+    assert np.array_equal(read_tensor(safetensors(folder / "a.safetensors", {"a": ("F32", tensor)})), tensor)
+
+
+def test_files_cut_anywhere_are_refused(tmp_path, matrix):
+    np.save(tmp_path / "whole.npy", matrix)
+    safetensors(tmp_path / "whole.safetensors", {"one": ("F32", matrix)})
+    for suffix in (".npy", ".safetensors"):
+        whole, cut = (tmp_path / f"whole{suffix}").read_bytes(), tmp_path / f"cut{suffix}"
+        for size in (0, 4, 20, 100, len(whole) // 2, len(whole) - 1):
+            cut.write_bytes(whole[:size])
+            with pytest.raises(TensorError):
+                read_tensor(cut)
+
+
+def test_sizes_of_a_file_at_half_sparsity(call, tmp_path, matrix):
+    np.save(tmp_path / "a.npy", matrix)
+    status, out, _ = call("compress", tmp_path / "a.npy", "--sparsity", 0.5, "--format", "json")
+    assert status == 0
+    found = {one["format"]: one for one in json.loads(out)["formats"]}
+    scales = 16 / 128
+    assert found["bitmap"]["stored_bits"] == 1 + 0.5 * 4 + scales
+    assert found["bitmap"]["efficiency"] == 1.0
+    assert found["group"]["stored_bits"] == 4 + scales
+    assert found["nm_2of4"]["stored_bits"] == 3 + scales
+    assert all(one["lossless"] and one["efficiency"] <= 1 + 1e-12 for one in found.values())
+    assert found["xor_8x1"]["encoding_efficiency"] > found["xor_8x0"]["encoding_efficiency"]
+
+
+def test_a_generated_tensor_is_printed_in_full(call):
+    status, out, err = call("compress", "--shape", "64x256", "--sparsity", 0.8, "--rho", 0.1)
+    assert (status, err) == (0, "")
+    for word in ("bitmap", "xor_8x1", "rice", "csr16", "nm_2of4", "binary_coded", "correlation of survivors"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sparsity", "0"], "sparsity must be above 0"),
+        (["--sparsity", "1"], "below 1"),
+        (["--shape", "0x8"], "positive sizes"),
+        (["--shape", "wide"], "two whole numbers"),
+        (["--shape", "16x16", "--n-in", "99"], "n_in must be"),
+        (["--shape", "16x16", "--only", "bitmop"], "'bitmop' is not a format"),
+        (["--shape", "16x16", "--bits", "1"], "2 to 8 bits"),
+        (["--shape", "16x16", "--pattern", "4:4"], "4 of 4"),
+        (["--rho", "1"], "rho must be"),
+        (["nowhere.npy"], "no such file"),
+        (["table.csv"], "must be a .npy or .safetensors"),
+    ],
+)
+def test_bad_arguments_end_with_a_line(call, arguments, words):
+    status, out, err = call("compress", *arguments)
+    assert (status, out) == (2, "")
+    assert words in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("tensor", "words"),
+    [
+        (np.full((4, 4), np.nan), "must be finite"),
+        (np.zeros((0, 4)), "is empty"),
+        (np.zeros((4, 4)), "only zeros"),
+        (np.ones((4, 4), complex), "real numbers"),
+        (np.ones((4, 4)), "no zero"),
+    ],
+)
+def test_bad_tensors_end_with_a_line(call, tmp_path, tensor, words):
+    np.save(tmp_path / "a.npy", tensor)
+    status, out, err = call("compress", tmp_path / "a.npy")
+    assert (status, out) == (2, "")
+    assert words in err and "a.npy" in err
+
+
+def test_a_code_that_stores_more_than_it_puts_out_is_refused():
+    from cost_models.errors import CompressionError
+    from dse.weight_codes.coding import XorCode
+
+    with pytest.raises(CompressionError, match="n_in must not exceed n_out"):
+        XorCode(8, 7)
+
+
+def test_outputs_per_step_can_be_set(call, tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(64, 64)))
+    one = ("--sparsity", "0.5", "--only", "xor_8x1", "--format", "json")
+    found = [json.loads(call("compress", tmp_path / "a.npy", *one, *more)[1]) for more in ((), ("--n-out", "13"))]
+    tight, slack = (record["formats"][0] for record in found)
+    assert slack["stored_bits"] > tight["stored_bits"]
+    assert slack["encoding_efficiency"] > tight["encoding_efficiency"]
+    status, out, err = call("compress", tmp_path / "a.npy", "--sparsity", "0.5", "--n-in", "12", "--n-out", "8")
+    assert (status, out) == (2, "")
+    assert "n_in must not exceed n_out, got 12 and 8" in err

@@ -1,0 +1,157 @@
+"""Pruning, generated masks, quantisation and every container's round trip."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cost_models.errors import CompressionError
+from cost_models.weights.lanes import block_correlation
+from dse.weight_codes.binary_coding import binary_code
+from dse.weight_codes.pruning import block_mask, check_matrix, generate_matrix, interleaving, magnitude_mask, nm_mask
+from dse.weight_codes.quantising import quantise
+
+RNG = np.random.default_rng(0)
+WEIGHTS = RNG.standard_normal((16, 96))
+
+
+@given(sparsity=st.floats(0.01, 0.99), per_row=st.booleans())
+@settings(deadline=None)
+def test_pruning_takes_the_smallest_and_exactly_its_share(sparsity, per_row):
+    mask = magnitude_mask(WEIGHTS, sparsity=sparsity, per_row=per_row)
+    for line, kept in zip(WEIGHTS, mask, strict=True) if per_row else [(WEIGHTS, mask)]:
+        assert np.count_nonzero(~kept) == round(sparsity * line.size)
+        if kept.any() and not kept.all():
+            assert np.abs(line[kept]).min() >= np.abs(line[~kept]).max()
+
+
+def test_equal_magnitudes_go_in_order():
+    assert magnitude_mask(np.ones((1, 4)), sparsity=0.5).tolist() == [[False, False, True, True]]
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 4), (4, 8)])
+def test_n_of_m_keeps_the_greatest_of_every_group(n, m):
+    mask = nm_mask(WEIGHTS, n=n, m=m).reshape(-1, m)
+    groups = np.abs(WEIGHTS).reshape(-1, m)
+    assert (mask.sum(axis=1) == n).all()
+    assert (np.where(mask, groups, np.inf).min(axis=1) >= np.where(mask, 0, groups).max(axis=1)).all()
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.05, 0.235])
+@pytest.mark.parametrize("sparsity", [0.5, 0.9])
+def test_generated_masks_have_the_correlation_asked_for(rho, sparsity):
+    mask = block_mask((4000, 100), sparsity=sparsity, block=100, rho=rho, seed=1)
+    assert mask.mean() == pytest.approx(1 - sparsity, abs=0.01)
+    assert block_correlation(mask.sum(axis=1), 100) == pytest.approx(rho, abs=0.015)
+
+
+def test_interleaving_takes_the_correlation_away_and_can_be_undone():
+    mask = block_mask((4000, 100), sparsity=0.7, block=100, rho=0.235, seed=2).reshape(-1)
+    order = interleaving(mask.size)
+    spread = mask[order]
+    assert abs(block_correlation(spread.reshape(-1, 100).sum(axis=1), 100)) < 0.005
+    restored = np.empty_like(spread)
+    restored[order] = spread
+    np.testing.assert_array_equal(restored, mask)
+
+
+def test_generated_matrices_are_repeatable_and_zero_where_pruned():
+    first, again = (generate_matrix((64, 64), sparsity=0.7, block=64, rho=0.1, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert np.count_nonzero(generate_matrix((64, 64), seed=3)) == 64 * 64
+    assert 0.5 < (first == 0).mean() < 0.9
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("group", [0, 32, 40])
+def test_rounding_errs_by_half_a_step_at_most(bits, symmetric, group):
+    weights = WEIGHTS.astype(np.float16).astype(float)
+    found = quantise(weights, bits=bits, group=group, symmetric=symmetric)
+    step = np.repeat(found.scales, found.group, axis=1)[:, : weights.shape[1]]
+    # A float16 scale is off by up to 2^-11, which shifts the outermost levels by that share of the range; a zero
+    # point is rounded, which moves the ends of the range by up to half a step.
+    allowed = step * (0.5 + 2.0**-11 * 2**bits + (0 if symmetric else 0.5))
+    assert (np.abs(found.weights() - weights) <= allowed).all()
+    assert found.codes.max() < 1 << bits
+
+
+def test_scales_cost_what_the_formulas_say():
+    for symmetric, zero in ((True, 0), (False, 4)):
+        found = quantise(WEIGHTS, bits=4, group=32, symmetric=symmetric)
+        assert found.scale_bits / WEIGHTS.size == (16 + zero) / 32
+    double = quantise(WEIGHTS, bits=4, group=32, second_group=16)
+    assert double.scale_bits / WEIGHTS.size == 8 / 32 + 16 / (32 * 16)
+    plain = quantise(WEIGHTS, bits=4, group=32)
+    np.testing.assert_allclose(double.scales, plain.scales, rtol=0.02)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_code_zero_is_weight_zero_and_survivors_stay_survivors(symmetric):
+    mask = magnitude_mask(WEIGHTS, sparsity=0.3)
+    found = quantise(WEIGHTS, bits=2, group=32, symmetric=symmetric, mask=mask)
+    np.testing.assert_array_equal(found.codes != 0, mask)
+    assert (found.weights()[~mask] == 0).all()
+
+
+def test_constant_and_empty_groups():
+    weights = np.zeros((2, 8))
+    weights[0] = 3.0
+    for symmetric in (True, False):
+        found = quantise(weights, bits=4, group=0, symmetric=symmetric)
+        np.testing.assert_allclose(found.weights(), weights, rtol=1e-3)
+    tiny = quantise(np.full((1, 4), 1e-12), bits=4, group=0)  # a scale below float16 is the least float16, not 0
+    assert tiny.scales.min() > 0
+
+
+def test_binary_coding_of_one_plane_is_mean_and_mean_deviation():
+    found = binary_code(WEIGHTS, bits=1, group=0)
+    centred = WEIGHTS - WEIGHTS.mean(axis=1, keepdims=True)
+    best = np.where(centred >= 0, 1, -1) * np.abs(centred).mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(found.weights() - WEIGHTS.mean(axis=1, keepdims=True), best, atol=2e-3)
+    assert found.scale_bits == 2 * 16 * 16
+
+
+def test_more_planes_err_less_and_cost_a_scale_each():
+    errors = [np.linalg.norm(binary_code(WEIGHTS, bits=q, group=32).weights() - WEIGHTS) for q in (1, 2, 3, 4)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[3] < 0.15 * np.linalg.norm(WEIGHTS)
+    coded = binary_code(WEIGHTS, bits=4, group=32)
+    assert coded.scale_bits / WEIGHTS.size == (4 * 16 + 16) / 32
+    assert binary_code(WEIGHTS, bits=2, group=40).codes.shape == WEIGHTS.shape  # a last group that is shorter
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        (np.empty((0, 3)), "shape \\(0, 3\\) is empty"),
+        (np.array([[1.0, np.nan], [np.inf, 2.0]]), "got nan at \\(0, 1\\) and 1 more"),
+        (np.array([["a"]]), "real numbers"),
+        (np.array([[1j]]), "real numbers"),
+    ],
+)
+def test_tensors_that_are_no_weights(matrix, words):
+    with pytest.raises(CompressionError, match=words):
+        check_matrix(matrix)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: magnitude_mask(WEIGHTS, sparsity=0.0), "above 0 and below 1, got 0"),
+        (lambda: magnitude_mask(WEIGHTS, sparsity=1.0), "above 0 and below 1, got 1"),
+        (lambda: nm_mask(WEIGHTS, n=4, m=4), "got 4 of 4"),
+        (lambda: nm_mask(WEIGHTS, n=2, m=5), "96 weights do not divide into groups of 5"),
+        (lambda: block_mask((4,), sparsity=0.5, block=0), "1 weight or more"),
+        (lambda: block_mask((4,), sparsity=0.5, block=4, rho=1.0), "rho"),
+        (lambda: generate_matrix((0, 4)), "positive sizes"),
+        (lambda: quantise(WEIGHTS, bits=1, group=0), "2 to 8 bits, got 1"),
+        (lambda: quantise(WEIGHTS, bits=4, group=-1), "0 weights or more"),
+        (lambda: quantise(1e7 * WEIGHTS, bits=4, group=0), "does not fit float16"),
+        (lambda: binary_code(WEIGHTS, bits=9, group=0), "1 to 8 planes, got 9"),
+        (lambda: binary_code(1e7 * WEIGHTS, bits=2, group=0), "does not fit float16"),
+    ],
+)
+def test_settings_out_of_range_are_named(call, words):
+    with pytest.raises(CompressionError, match=words):
+        call()

@@ -1,0 +1,35 @@
+"""The benchmarks of the search run as they are written, on a small sweep."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def printed(*arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_samplers_are_measured_against_the_exact_front(tmp_path):
+    picture = tmp_path / "pictures" / "near.png"
+    sweep = ("--sweep", "sweeps/quickstart.yaml", "--share", "0.9", "--seeds", "2")
+    text = printed("benchmarks/search.py", *sweep, "--only", "random", "evolve", "--picture", picture)
+    shares = [float(share) for share in re.findall(r"([\d.]+)%", text)]
+    assert "on the exact front" in text and shares and max(shares) <= 100.0
+    lines = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert {"random", "evolve", "sobol+evolve"} <= set(lines)
+    last = re.findall(r"([\d.]+)% \[", lines["evolve"])[-1]
+    assert float(last) > 80, "nine tenths of the grid hold most of its front"
+    assert picture.stat().st_size > 10_000
+
+
+def test_a_grid_is_timed_with_its_memory():
+    text = printed("benchmarks/grid.py", "--sweep", "sweeps/quickstart.yaml", "--jobs", "1", "--whole")
+    assert re.search(r"Peak memory 0\.\d\d GB", text) and "0 of them decided without evaluation" in text

@@ -1,0 +1,77 @@
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from dse.runs import explore
+from dse.sweep import load_spec
+from studies import STUDIES, Context
+from studies.build import NUMBERS, numbers_of
+
+ROOT = Path(__file__).parents[2]
+RESULTS, SWEEPS = ROOT / "results", ROOT / "sweeps"
+FAST = ("h200_eight", "pruning", "equal_blocks", "weight_only", "fpga_proof")
+"""Studies whose sections are rebuilt here; `make studies` rebuilds all."""
+
+QUICK_SWEEPS = ("traffic_mix", "long_context", "edge_8b")
+
+
+def study(key):
+    return next(one for one in STUDIES if one.key == key)
+
+
+def committed(key):
+    return json.loads((RESULTS / key / NUMBERS).read_text())
+
+
+@pytest.mark.parametrize("key", [one.key for one in STUDIES])
+def test_every_study_lies_in_its_folder(key):
+    folder = RESULTS / key
+    text = (folder / "page.md").read_text()
+    assert text.startswith(f"# {study(key).title}")
+    assert (folder / "sweep.yaml").read_bytes() == (SWEEPS / f"{key}.yaml").read_bytes()
+    assert (folder / "front.csv").stat().st_size > 0
+    for path in folder.glob("*.png"):
+        assert path.name in text
+        assert path.stat().st_size < 120_000
+    assert key in (RESULTS / "README.md").read_text()
+
+
+@pytest.mark.parametrize("key", FAST)
+def test_committed_numbers_are_those_that_the_code_gives(key):
+    found = numbers_of(study(key).sections(Context(load_spec(SWEEPS / f"{key}.yaml"))))
+    kept = committed(key)
+    assert found
+    for name, value in found.items():
+        assert math.isclose(kept[name], value, rel_tol=1e-4), f"{name}: {kept[name]} committed, {value} computed"
+
+
+@pytest.mark.parametrize("key", QUICK_SWEEPS)
+def test_committed_counts_are_those_of_the_sweep(key):
+    outcome = explore(load_spec(SWEEPS / f"{key}.yaml"))
+    kept = committed(key)
+    assert kept["sweep evaluated"] == outcome.evaluated
+    assert kept["sweep feasible"] == outcome.feasible
+    assert kept["sweep front"] == len(outcome.front)
+
+
+def test_the_study_of_compression_says_what_the_code_gives():
+    """Its page is written by `studies/weight_formats.py`; the part on lanes is worked out again here."""
+    folder = RESULTS / "compression"
+    text = (folder / "page.md").read_text()
+    for copy, sweep in (("sweep.yaml", "compression.yaml"), ("lanes.yaml", "lanes.yaml")):
+        assert (folder / copy).read_bytes() == (SWEEPS / sweep).read_bytes()
+    for path in folder.glob("*.png"):
+        assert path.name in text
+    spec = importlib.util.spec_from_file_location("lanes", ROOT / "studies" / "lanes.py")
+    lanes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(lanes)
+    for row in lanes.by_macs(lanes.evaluated()):
+        assert "| " + " | ".join(row) + " |" in text
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_sweep_is_valid(path):
+    assert load_spec(path).objectives

@@ -1,0 +1,149 @@
+"""What published rows and this project's model say of GPUs that were not measured here, as tables for docs/gpu.md.
+
+    python -m tools.measure_gpu.published
+
+Nothing here is a measurement of this project, and nothing needs PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from cost_models.library import shipped_library
+from cost_models.library.technology import Technology
+from cost_models.performance.kernels import break_even_sparsity, crossover_rows, weight_only_gain
+from dse.analysis.explain import explain_library_chip
+from dse.validation import run_validation
+
+PROMPT = "prompt_tokens=512 output_tokens=1"
+STEPS = (
+    ("a100_80gb_sxm", "torch_compiled", "llama2_7b", "bf16", (1, 16, 64)),
+    ("a100_80gb_sxm", "torch_compiled", "llama2_7b", "int4_g128", (1, 16, 64)),
+    ("a100_80gb_sxm", "eager_torch", "llama2_7b", "bf16", (1,)),
+    ("h100_sxm", "tensorrt_llm", "llama2_7b", "bf16", (1, 16, 64)),
+    ("h100_sxm", "tensorrt_llm", "llama2_7b", "fp8", (1, 16, 64)),
+    ("h100_sxm", "torch_compiled", "llama2_7b", "int4_g128", (1, 16, 64)),
+    ("a100_80gb_sxm", "torch_compiled", "llama2_70b", "int4_g128", (1,)),
+    ("h100_sxm", "torch_compiled", "llama2_70b", "int4_g128", (1,)),
+)
+"""Chip, software, model, weights, batches."""
+
+RIDGES = ("a100_80gb_sxm", "h100_sxm")
+KERNELS = ("marlin", "torch_int4", "exllamav2", "awq", "bitsandbytes")
+GAIN_ROWS = (1, 16, 64)
+MEASURED = ("gpt_fast", "tinychat_awq")
+TITLES = {"a100_80gb_sxm": "A100 80GB", "h100_sxm": "H100"}
+
+
+def _lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return a table in Markdown; numbers stand right."""
+    body = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    rule = ["---:" if any(_is_number(line[i]) for line in body) else "---" for i in range(len(head))]
+    return ["| " + " | ".join(line) + " |" for line in (list(head), rule, *body)]
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "").replace("-", "").replace(" %", "").isdigit()
+
+
+def step_table() -> list[str]:
+    """Return where the time and energy of decode steps go: hardware bound, kernels, full stack."""
+    rows = []
+    for chip, stack, model, weights, batches in STEPS:
+        for batch in batches:
+            words = [f"weight_format={weights}", f"stack={stack}"]
+            told = explain_library_chip(f"1x {chip}", [f"{model} batch={batch} {PROMPT}"], words).to_json()
+            step = told["workloads"][model]["decode"]
+            spent, energy = step["spent_ms"], step["energy_j"]
+            kernels = spent["memory"] + spent["arithmetic"] + spent["unpacking"] + spent["not_overlapped"]
+            work = energy["memory"] + energy["arithmetic"] + energy["on_chip"] + energy["unpacking"]
+            rows.append(
+                (
+                    TITLES[chip], stack, model, weights, batch, float(step["bound_ms"]),
+                    float(kernels - step["bound_ms"]), float(spent["kernels"]), float(spent["outside_operators"]),
+                    float(step["ms"]), f"{100 * step['bound_ms'] / step['ms']:.0f} %", float(step["board_j"] / batch),
+                    f"{100 * work / step['board_j']:.0f} %",
+                )
+            )  # fmt: skip
+    head = (
+        "chip", "software", "model", "weights", "batch", "bound, ms", "+ what kernels miss of the peaks",
+        "+ kernels by themselves", "+ host", "step, ms", "bound / step", "J per token", "of it moving and computing",
+    )  # fmt: skip
+    return _lines(head, rows)
+
+
+def published_table() -> list[str]:
+    """Return published rates of one GPU at batch 1, beside the prediction and the bound."""
+    (rows,) = run_validation([shipped_library().data_file("open.csv")]).files.values()
+    alone = (rows["n_chips"].astype(float) == 1) & rows["chip"].isin(list(TITLES)) & rows["source_id"].isin(MEASURED)
+    dense = rows["model"].isin(["llama2_7b", "llama2_13b", "llama2_70b", "llama3_8b", "llama3_70b"])
+    found = []
+    for row in rows[alone & dense].to_dict("records"):
+        value, predicted, bound = float(row["value"]), float(row["predicted"]), float(row["bound"])
+        if row["metric"] == "ms_per_token":
+            value, predicted, bound = (1e3 / x for x in (value, predicted, bound))
+        found.append(
+            (
+                row["source_id"], TITLES[row["chip"]], row["model"], float(row["weight_bits"]), value, predicted, bound,
+                f"{100 * value / bound:.0f} %",
+            )
+        )  # fmt: skip
+    head = ("source", "chip", "model", "bits", "measured, tokens/s", "predicted", "bound", "measured / bound")
+    return _lines(head, found)
+
+
+def ridge_rows(chip: str) -> float:
+    """Return the rows at which a BF16 GEMM turns from memory to arithmetic: 2 bytes x MAC rate / bandwidth."""
+    entry = shipped_library().chip(chip)
+    assert entry.bandwidth_gbps is not None
+    return entry.peak_tops["bf16"] * 1e3 / entry.bandwidth_gbps
+
+
+def weight_only_table(technology: Technology) -> list[str]:
+    """Return per weight-only kernel its gain by rows on an A100, and the rows from which it is slower, by chip."""
+    rows = []
+    for kernel in KERNELS:
+        ridge = ridge_rows("a100_80gb_sxm")
+        gains = weight_only_gain(np.array(GAIN_ROWS, dtype=np.float64), kernel, ridge, technology)
+        crossed = [crossover_rows(kernel, ridge_rows(chip), technology) for chip in RIDGES]
+        told = ["never" if np.isinf(rows_m) else f"{rows_m:.0f}" for rows_m in crossed]
+        rows.append((kernel, *(float(gain) for gain in gains), *told))
+    head = ("kernel", *(f"gain at {m} rows" for m in GAIN_ROWS), *(f"slower from, {TITLES[chip]}" for chip in RIDGES))
+    return _lines(head, rows)
+
+
+def sparse_table(technology: Technology) -> list[str]:
+    """Return per sparse kernel the published gains on an A100 by sparsity, and where it breaks even."""
+    table = pd.read_csv(shipped_library().data_file("spmm_gpu.csv"))
+    table = table[table["gpu"] == "A100"]
+    profiles = {"Flash-LLM": "flash_llm", "SparTA": "sparta", "Sputnik": "sputnik"}
+    rows = []
+    for kernel, part in table.groupby("kernel"):
+        if kernel not in profiles and kernel not in ("CUTLASS 2:4 sparse tensor core", "cuSPARSE"):
+            continue
+        middle = part.groupby("sparsity")["speedup_vs_cublas"].median()
+        cells = [f"{middle[s]:.2f}" if s in middle.index else "" for s in (0.5, 0.7, 0.8, 0.9, 0.99)]
+        profile = profiles.get(str(kernel))
+        point = "" if profile is None else f"{float(break_even_sparsity(profile, technology)):.2f}"
+        rows.append((kernel, len(part), *cells, point))
+    head = ("kernel", "rows", *(f"gain at {s:.0%} zeros" for s in (0.5, 0.7, 0.8, 0.9, 0.99)), "breaks even at")
+    return _lines(head, rows)
+
+
+def tables() -> dict[str, list[str]]:
+    """Return every table by its name on the page."""
+    technology = Technology()
+    return {
+        "steps": step_table(),
+        "published": published_table(),
+        "weight_only": weight_only_table(technology),
+        "sparse": sparse_table(technology),
+    }
+
+
+if __name__ == "__main__":
+    for name, lines in tables().items():
+        print(f"\n{name}\n", *lines, sep="\n")
