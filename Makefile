@@ -1,4 +1,4 @@
-# make run         install into .venv, with the versions of constraints.txt, and run the founding sweep
+# make run         install into .venv, with the versions of constraints.txt, and run the Mach-1 sweep
 # make test        install likewise and run the tests; those that need PyTorch run where it is installed
 # make test-torch  install PyTorch too and run the tests that need it
 # make check       lint, format and types
@@ -9,7 +9,7 @@
 # make lock        write constraints.txt anew: the newest versions there are
 # make soak        kill searches, and fill their disk, at random moments, many times; other random examples in every test
 # make bench       speed of the evaluator, as ratios, of a grid of 100 million designs, and of the encoders
-# make bench-search  how near every sampler comes to an exact front, and how soon (minutes); the plot in docs/pictures
+# make bench-search  convergence of every sampler to an exact front (minutes); the plot in docs/pictures
 # make studies     write the studies in results/ anew from the sweeps and the models (minutes)
 
 PYTHON ?= python3

@@ -22,7 +22,7 @@ from dse.weight_codes.planes import XorPlanes
 from dse.weight_codes.pruning import generate_matrix, magnitude_mask, nm_mask
 from dse.weight_codes.quantising import quantise
 
-FEW_STATE_BITS = 8
+MAX_SHORT_STATE_BITS = 8
 """State bits up to which the XOR code encodes a whole layer in seconds."""
 
 
@@ -68,7 +68,7 @@ def benchmark(size: int, sparsity: float, bits: int, rows: int) -> None:
         print(f"  {name:26} {size * size / seconds:18,.0f} {'':>18} {seconds:10.2f}")
     for name, container in containers(sparsity).items():
         matrix = pattern if isinstance(container, NofM) else codes
-        part = isinstance(container, XorPlanes) and container.n_in * container.shift_registers > FEW_STATE_BITS
+        part = isinstance(container, XorPlanes) and container.n_in * container.shift_registers > MAX_SHORT_STATE_BITS
         if part:
             matrix = matrix[:rows]
         write_s, read_s, stored = timed(container, matrix, bits)

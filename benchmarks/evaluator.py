@@ -1,4 +1,4 @@
-"""Speed of the evaluator on the founding sweep, as ratios first: absolute figures are those of this machine, now.
+"""Speed of the evaluator on the Mach-1 sweep, as ratios first: absolute numbers are those of this machine, now.
 
     python benchmarks/evaluator.py [--stream N] [--sweep FILE]
 
@@ -25,11 +25,11 @@ from dse.evaluator import Evaluator
 from dse.runs import explore
 from dse.samplers import sampler_of
 from dse.search.allocator import keep_freed_memory
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import load_spec
 
-CHUNK_ROWS = Spread().chunk_rows
+CHUNK_ROWS = Parallelism().chunk_rows
 ROUNDS = 15
 AGREEMENT = 1e-9
 SINGLE = 60

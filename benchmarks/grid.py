@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dse.results.outcome import Progress
 from dse.runs import explore
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec
 
 HOME = Path(__file__).parent.parent
@@ -64,7 +64,7 @@ def main() -> None:
     chosen = parser.parse_args()
     spec = load_spec(chosen.sweep, overrides=["search.options.prune=false"] if chosen.whole else [])
     meter, start = Meter(), time.perf_counter()
-    outcome = explore(spec, progress=meter, spread=Spread(jobs=chosen.jobs))
+    outcome = explore(spec, progress=meter, spread=Parallelism(jobs=chosen.jobs))
     seconds = time.perf_counter() - start
     meter.look()
     front = 0 if outcome.front is None else len(outcome.front)

@@ -22,8 +22,8 @@ from cost_models.table import FloatArray
 from dse.front import Front, hypervolume, normalised
 from dse.render.plots.style import DASHES, SERIES, drawing, new_figure, save
 from dse.runs import explore
-from dse.samplers.base import Judged
-from dse.search.blocks import Work
+from dse.samplers.base import Feedback
+from dse.search.blocks import SearchContext
 from dse.sweep import Spec, load_spec
 
 HOME = Path(__file__).parent.parent
@@ -94,7 +94,7 @@ class Ruler:
 
 def searched(spec: Spec, ruler: Ruler, budget: int) -> Curve:
     """Search with at most `budget` designs and return how it went."""
-    work, front = Work(spec), Front(len(spec.objectives))
+    work, front = SearchContext(spec), Front(len(spec.objectives))
     looks = iter(np.unique(np.geomspace(min(64, budget), budget, LOOKS).astype(int)).tolist())
     found, place, look, spent = [], 0, next(looks), 0.0
     while place < budget:
@@ -104,7 +104,7 @@ def searched(spec: Spec, ruler: Ruler, budget: int) -> Curve:
             break
         judged = work.judge(designs)
         ids = np.arange(place, place + designs.rows, dtype=np.int64)
-        work.sampler.tell(Judged.of(ids, judged))
+        work.sampler.tell(Feedback.of(ids, judged))
         front.update(judged.objectives, ids, judged.feasible)
         place += len(ids)
         spent += time.process_time() - start
@@ -128,7 +128,7 @@ def spec_for(sweep: str, contender: Contender, seed: int, budget: int) -> Spec:
             }
         )
         made = spec.model_copy(update={"search": search})
-        total = Work(made).sampler.total
+        total = SearchContext(made).sampler.total
         # Sobol points come in powers of two; alone they are cut off, but what follows a screen must come to its turn.
         if "+" not in contender.sampler or (total or 0) <= budget:
             return made

@@ -31,10 +31,12 @@ class UnknownEntryError(LibraryError, KeyError):
 class ExecutionError(LibraryError):
     """A chip of the library cannot execute a weight format in the way that was asked for."""
 
-    def __init__(self, way: str, chip: str, weight_format: str, act_bits: float, able: Iterable[str]) -> None:
+    def __init__(
+        self, execution_mode: str, chip: str, weight_format: str, act_bits: float, able: Iterable[str]
+    ) -> None:
         self.able = tuple(able)
         super().__init__(
-            f"{chip} cannot execute {weight_format} with {act_bits:g}-bit activations as {way}: "
+            f"{chip} cannot execute {weight_format} with {act_bits:g}-bit activations as {execution_mode}: "
             f"it can do {', '.join(self.able)}"
         )
 

@@ -20,7 +20,7 @@ from cost_models.library.technology import Technology
 from cost_models.performance.batching import batched
 from cost_models.performance.inference import Inference
 from cost_models.performance.metrics import WorkloadResult
-from cost_models.performance.operating_point import Limits
+from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_stack import Software, default_stack, software
 from cost_models.silicon.chip import chip_machine
 from cost_models.silicon.cost import Economics
@@ -32,8 +32,8 @@ from cost_models.weights.compression import stored_bits
 from cost_models.weights.quality import Damage, Quality, format_quality, perplexity
 from cost_models.weights.weight_storage import Storage
 from cost_models.workload.formats import Formats
-from cost_models.workload.param_count import expert_share
-from cost_models.workload.serving import Layout, Serving
+from cost_models.workload.param_count import expert_fraction
+from cost_models.workload.serving import Layout, ServingConfig
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Workload:
         batching: one of `cost_models.performance.batching.BATCHINGS`, or one per row.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where NaN.
         same_prompts: 1 where all sequences have one text, and so choose the same experts.
-        expert_spread: exponent by which tokens choose experts (`Serving`); figure ``serving.expert_spread`` where NaN.
+        expert_spread: exponent by which tokens choose experts (`ServingConfig`); parameter ``serving.expert_spread``
+            where NaN.
         weight_format: weight format where it is not the design's.
         expert_format: format of routed experts where it is not the design's.
         kv_bits: bits of a KV-cache element where they are not the design's.
@@ -131,17 +132,17 @@ def serve_designs(
     economics: Economics,
     *,
     machine: Machine | None = None,
-    limits: Limits | None = None,
+    limits: Slo | None = None,
 ) -> WorkloadResult:
     """Return a workload on the machines of designs.
 
     Args:
         designs: table of parameters; missing ones take their defaults.
         workload: what is served, with the formats that it sets for itself.
-        technology: figures.
+        technology: parameters.
         economics: business terms.
         machine: the machines of the designs, where they have been worked out already.
-        limits: what users are promised, where the largest batch that keeps it is wanted.
+        limits: what users are slo_of, where the largest batch that keeps it is wanted.
     """
     columns = fill_defaults(designs)
     own = own_formats(workload, columns)
@@ -154,18 +155,18 @@ def serve_designs(
 
 
 def serve_chips(
-    setups: Sequence[ChipSetup], workload: Workload, technology: Technology, *, limits: Limits | None = None
+    setups: Sequence[ChipSetup], workload: Workload, technology: Technology, *, limits: Slo | None = None
 ) -> WorkloadResult:
     """Return a workload on chips of the library, or like it, one row per setup.
 
     Weights are executed in the chip's own way (`cost_models.weights.chip_execution`) unless the setup names another;
-    where software widens them, the stack says what that takes.
+    where software dequantizes them, the stack says what that takes.
 
     Args:
         setups: chips and how they are run.
         workload: what is served; formats that it sets for itself are those of designs, and do not hold here.
-        technology: figures.
-        limits: what users are promised, where the largest batch that keeps it is wanted.
+        technology: parameters.
+        limits: what users are slo_of, where the largest batch that keeps it is wanted.
 
     Raises:
         UnknownEntryError: the library has no such chip, model, format or stack.
@@ -177,7 +178,7 @@ def serve_chips(
 
 
 def serve_chip(
-    setup: ChipSetup, workload: Workload, technology: Technology, *, limits: Limits | None = None
+    setup: ChipSetup, workload: Workload, technology: Technology, *, limits: Slo | None = None
 ) -> WorkloadResult:
     """Return a workload on one kind of chip (arguments as in `serve_chips`)."""
     return serve_chips((setup,), workload, technology, limits=limits)
@@ -212,7 +213,7 @@ def chip_formats(
     Args:
         setups: chips and how they are run.
         columns: the same, from `chip_columns`.
-        technology: figures.
+        technology: parameters.
         model: what they serve; None where it has no part, as for single kernels.
     """
     library, formats = technology.library, number_formats(columns, technology, model)
@@ -235,7 +236,9 @@ def chip_formats(
         index[row] = places.setdefault(key, len(places))
         if key not in made:
             form = library.weight_format(name)
-            way = chip_execution(entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution, stored=bits)
+            execution_mode = chip_execution(
+                entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution, stored=bits
+            )
             machine = chip_machine(
                 entry,
                 weight_format=form,
@@ -246,12 +249,12 @@ def chip_formats(
                 stored=bits,
                 half_accumulation=half,
             )
-            made[key] = machine, way
+            made[key] = machine, execution_mode
     machines, ways = zip(*made.values(), strict=True)
     formats = replace(
         formats,
-        operand_bits=np.array([way.operand_bits for way in ways])[index],
-        unpacked=np.array([float(way.widens) for way in ways])[index],
+        operand_bits=np.array([execution_mode.operand_bits for execution_mode in ways])[index],
+        dequantized=np.array([float(execution_mode.dequantizes) for execution_mode in ways])[index],
     )
     return Machine.of_rows(machines, index), formats
 
@@ -291,7 +294,7 @@ def number_formats(columns: Designs, technology: Technology, model: Model | None
 
     Args:
         columns: number formats and stack, of designs or of chips.
-        technology: figures.
+        technology: parameters.
         model: what is served; None where it has no part.
     """
     library = technology.library
@@ -336,7 +339,7 @@ def _mixed_bits(
     if not given.any():
         return named, expert
     own = np.where(np.isnan(told), native, told)
-    least, share = np.where(np.isfinite(own), own, WIDE_BITS), expert_share(model)
+    least, share = np.where(np.isfinite(own), own, WIDE_BITS), expert_fraction(model)
     kept = given & np.isfinite(own) & (mean <= share * least + (1 - share) * WIDE_BITS + SLACK_BITS)
     rest = np.clip((mean - share * least) / (1 - share), least, WIDE_BITS)
     return np.where(kept, rest, plain), np.where(kept, least, np.where(given, mean, expert))
@@ -348,7 +351,7 @@ def _served(
     machine: Machine,
     formats: Formats,
     technology: Technology,
-    limits: Limits | None,
+    limits: Slo | None,
 ) -> WorkloadResult:
     """Return a workload on machines, in the number formats and with the stack of each row of `columns`."""
     chunk = technology.value("serving.prefill_chunk_tokens")
@@ -372,7 +375,7 @@ def _served(
     return WorkloadResult(workload.name, serving, machine, formats, inference, quality, limits)
 
 
-def _serving(workload: Workload, technology: Technology) -> Serving:
+def _serving(workload: Workload, technology: Technology) -> ServingConfig:
     layout, batch = workload.layout, _column(workload.batch)
     if np.any(np.asarray(layout.replicas) > 1):
         # A pass serves the sequences of one replica.
@@ -381,7 +384,7 @@ def _serving(workload: Workload, technology: Technology) -> Serving:
     told, same = np.asarray(workload.expert_spread, dtype=np.float64), np.asarray(workload.same_prompts)
     if not np.isnan(told).all():
         spread = np.where(np.isnan(told), spread, told)
-    return Serving(
+    return ServingConfig(
         model=technology.library.model(workload.model),
         batch=batch,
         prompt_tokens=_column(workload.prompt_tokens),

@@ -1,7 +1,7 @@
 """Every parameter and metric by name: unit, meaning, better direction.
 
 One truth for sweep files, table columns, plot axes and the reference pages.
-A workload's metric is written ``workload.metric`` (``chat_70b.ms_per_token``), a design's bare (``die_mm2``).
+A workload's metric is written ``workload.metric`` (``chat_70b.tpot_ms``), a design's bare (``die_mm2``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 TECHNOLOGY_PREFIX = "technology."
-"""Prefix under which a sweep names a figure of the library, as in ``technology.tco.pue``."""
+"""Prefix under which a sweep names a parameter of the library, as in ``technology.tco.pue``."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Metric:
         meaning: one line for people.
         better: the direction that an architect wants, None where it depends.
         scope: "design" for one number per design, "workload" for one per design and workload, "draws" for one per
-            design that needs joint draws of the figures, "model" for one that a user's own model returns.
+            design that needs Monte Carlo samples of the parameters, "model" for one that a user's own model returns.
     """
 
     name: str
@@ -150,7 +150,7 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         open_low=False,
     ),
     Parameter(
-        "survivor_correlation",
+        "mask_correlation",
         "",
         "correlation rho of pruning within a block; the format's own where not given",
         None,
@@ -162,7 +162,7 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         "",
         "how the array works through stored weights; the format's own way where not given",
         None,
-        names=("dense", "direct", "gated", "skip", "bit_plane", "look_up", "dequantise"),
+        names=("dense", "direct", "gated", "skip", "bit_plane", "look_up", "dequantize"),
     ),
     Parameter("lanes", "", "lanes in lockstep where zeros are skipped", 64.0, integer=True),
     Parameter("lane_block", "", "weights of a lane between two synchronisations", 128.0, integer=True, high=65536.0),
@@ -241,9 +241,9 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "design",
     ),
     Metric("stored_bits", "bit", "stored bits per body weight, metadata included", "min", "design"),
-    Metric("edge_share", "", "die edge used by memory and link interfaces over the edge there is", "min", "design"),
+    Metric("edge_fraction", "", "die edge used by memory and link interfaces over the edge there is", "min", "design"),
     Metric(
-        "ms_per_token",
+        "tpot_ms",
         "ms",
         "time of one decode step of the whole batch, mean over the output positions (TPOT)",
         "min",
@@ -260,10 +260,10 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "workload",
     ),
     Metric(
-        "bound_ms_per_token", "ms", "decode step at full bandwidth and arithmetic rate, nothing else", None, "workload"
+        "roofline_tpot_ms", "ms", "decode step at full bandwidth and arithmetic rate, nothing else", None, "workload"
     ),
-    Metric("overhead_share", "", "share of the decode step above that bound", "min", "workload"),
-    Metric("memory_share", "", "share of the decode step spent in operators that memory bounds", None, "workload"),
+    Metric("overhead_fraction", "", "share of the decode step above that bound", "min", "workload"),
+    Metric("memory_fraction", "", "share of the decode step spent in operators that memory bounds", None, "workload"),
     Metric("decode_w", "W", "board power of all chips during decode", "min", "workload"),
     Metric("prefill_w", "W", "board power of all chips during prefill", "min", "workload"),
     Metric("decode_j_per_token", "J", "board energy per output token in decode", "min", "workload"),
@@ -341,16 +341,16 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "workload",
     ),
     Metric(
-        "p_meets_all",
+        "p_feasible",
         "",
-        "share of joint draws of the ranged figures in which every limit and constraint is met",
+        "share of Monte Carlo samples of the ranged parameters in which every limit and constraint is met",
         "max",
         "draws",
     ),
 )
 """Metrics, in the order in which tables show them."""
 
-MEETS_ALL = "p_meets_all"
+P_FEASIBLE = "p_feasible"
 """The metric that `Metric.scope` "draws" stands for."""
 
 

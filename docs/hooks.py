@@ -15,7 +15,7 @@ from dse.sweep.records import (
     BaselineSpec,
     ConstraintSpec,
     EconomicsSpec,
-    FigureSpec,
+    LibraryParameterSpec,
     ObjectiveSpec,
     ResultsSpec,
     RobustnessSpec,
@@ -23,20 +23,20 @@ from dse.sweep.records import (
 )
 from dse.sweep.schema import sweep_schema
 from dse.sweep.search import ChainOptions, EvolveOptions, GridOptions, OptunaOptions, SearchSpec
-from dse.sweep.user_model import ModelSpec, OwnMetric
+from dse.sweep.user_model import ModelSpec, UserMetric
 
 RECORDS: Mapping[str, tuple[type, ...]] = {
     "workloads": (WorkloadSpec,),
     "space": (FixedSpec, ValuesSpec, RangeSpec),
     "economics": (EconomicsSpec,),
-    "technology": (FigureSpec,),
+    "technology": (LibraryParameterSpec,),
     "objectives": (ObjectiveSpec,),
     "constraints": (ConstraintSpec,),
     "baselines": (BaselineSpec,),
     "search": (SearchSpec, GridOptions, EvolveOptions, OptunaOptions, ChainOptions),
     "results": (ResultsSpec,),
     "robustness": (RobustnessSpec,),
-    "model": (ModelSpec, OwnMetric),
+    "model": (ModelSpec, UserMetric),
 }
 """Records behind the sections of a sweep file."""
 
@@ -49,14 +49,14 @@ SECTION_WORDS: Mapping[str, str] = {
     "space": "What may vary: a parameter to a bare value, `{values: [...]}`, `{low, high, ...}`, or a list of these "
     "under conditions (`when`). What is left out has its default.",
     "economics": "Business terms behind prices.",
-    "technology": "Figures of the library that are replaced, by dotted path (`dse library list figures`).",
+    "technology": "Parameters of the library that are replaced, by dotted path (`dse library list parameters`).",
     "objectives": "What the front trades: at least one metric with a direction.",
     "constraints": "What must hold: `max`, `min`, or `near` and `within`; a bound may carry a unit or be a multiple of "
     "a baseline's value (`relative_to`).",
     "baselines": "Chips of the library that serve the same workloads by the same equations.",
     "search": "How the space is searched. `+` chains samplers: `sobol+evolve`.",
     "results": "What a run keeps.",
-    "robustness": "Joint draws of the ranged figures after the search; where the section stands, a run makes them.",
+    "robustness": "Monte Carlo samples of the ranged parameters after the search; where the section stands, a run makes them.",
     "model": "A model of your own beside the built-in evaluation, or in its place; `module:function` for short.",
     "library": "What is added to the library: a directory, entries, or a list of them.",
 }
@@ -66,7 +66,7 @@ def sweep_page() -> str:
     """Return the reference of the sweep file: every section of the schema with the fields of its records."""
     lines = [
         "# Sweep file", "",
-        "One YAML file describes a sweep. Every fault of a file is told at once, with file, line and column. "
+        "One YAML file describes a sweep. Every issue of a file is told at once, with file, line and column. "
         "Numbers may carry units (`40 ms`, `1.2 TB/s`). `dse check --schema` prints the JSON Schema with which editors "
         "complete and check it.", "",
     ]  # fmt: skip
@@ -137,7 +137,7 @@ def quantities_page() -> str:
     titles = {
         "design": "Metrics of a design",
         "workload": "Metrics of a workload (`workload.metric`)",
-        "draws": "Metrics of joint draws",
+        "draws": "Metrics of Monte Carlo samples",
     }
     for scope in dict.fromkeys(metric.scope for metric in METRICS.values()):
         title = titles.get(scope, f"Metrics of a {scope}")
@@ -216,8 +216,9 @@ def equations_page() -> str:
     root = Path(__file__).parents[1]
     lines = [
         "# Equations and sources", "",
-        "Taken from the models themselves. Every figure that an equation reads stands in the library with its range, "
-        "source and confidence: `dse library list figures`, `dse library figure memory.lpddr5x`.", "",
+        "Taken from the models themselves. Every parameter that an equation reads stands in the library with its "
+        "range, "
+        "source and confidence: `dse library list parameters`, `dse library parameter memory.lpddr5x`.", "",
     ]  # fmt: skip
     for room in ROOMS:
         tree = ast.parse((root / f"{room}.py").read_text(encoding="utf-8"))

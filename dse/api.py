@@ -210,7 +210,7 @@ class Run:
         return pd.DataFrame(rows)
 
     def plot(self, *kinds: str, formats: Sequence[str] = ("png",)) -> list[Path]:
-        """Draw figures into the run's ``plots`` folder and return the files; every kind where none is named."""
+        """Draw plots into the run's ``plots`` folder and return the files; every kind where none is named."""
         from dse.render.plots import plot_run
 
         return plot_run(self.stored, kinds=kinds or None, formats=formats)
@@ -253,8 +253,8 @@ def load(
         metrics: derived metrics that the sweep may use beside ours.
 
     Raises:
-        SpecError: every fault, each with its place.
-        LibraryError: every fault of what is added to the library.
+        SpecError: every issue, each with its place.
+        LibraryError: every issue of what is added to the library.
         ValueError: a derived metric cannot be.
     """
     if isinstance(source, Mapping):
@@ -266,7 +266,7 @@ def run(source: Path | str | Mapping[str, Any] | Sweep, *, out: Path | str | Non
     """Search the space of a sweep (see `load`), write a run directory, and return what was found.
 
     Raises:
-        SpecError: every fault, each with its place.
+        SpecError: every issue, each with its place.
         RunError: the run directory exists already or cannot be written.
     """
     sweep = source if isinstance(source, Sweep) else load(source)

@@ -1,7 +1,7 @@
 """What can go wrong, one class per reaction of the person in front of it.
 
 DseError                  anything the person at the keyboard can put right
-├── SpecError             a sweep file or the arguments are not what they must be: every fault, with its place
+├── SpecError             a sweep file or the arguments are not what they must be: every issue, with its place
 ├── MissingPackageError   an optional package is needed: the command that installs it
 ├── SamplerError          a sampler was used out of turn, or its saved state is not one
 ├── RunError              a run directory cannot be written, read or resumed
@@ -44,7 +44,7 @@ NOWHERE = Place("")
 
 
 @dataclass(frozen=True)
-class Fault:
+class Issue:
     """One thing that is wrong with a sweep.
 
     Attributes:
@@ -69,21 +69,21 @@ class Fault:
 
 
 class SpecError(DseError):
-    """A sweep is not what it must be; holds every fault that was found.
+    """A sweep is not what it must be; holds every issue that was found.
 
     Attributes:
-        faults: the faults, in the order of the file, without repeats.
+        issues: the issues, in the order of the file, without repeats.
     """
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        # A stable sort: faults of one place stay in the order in which they were found.
-        self.faults: tuple[Fault, ...] = tuple(sorted(dict.fromkeys(faults), key=lambda fault: fault.place))
-        if not self.faults:
-            raise ValueError("a SpecError needs at least one fault")
-        super().__init__("\n".join(map(str, self.faults)))
+    def __init__(self, issues: Iterable[Issue]) -> None:
+        # A stable sort: issues of one place stay in the order in which they were found.
+        self.issues: tuple[Issue, ...] = tuple(sorted(dict.fromkeys(issues), key=lambda issue: issue.place))
+        if not self.issues:
+            raise ValueError("a SpecError needs at least one issue")
+        super().__init__("\n".join(map(str, self.issues)))
 
-    def __reduce__(self) -> tuple[type[SpecError], tuple[Sequence[Fault]]]:
-        return SpecError, (self.faults,)
+    def __reduce__(self) -> tuple[type[SpecError], tuple[Sequence[Issue]]]:
+        return SpecError, (self.issues,)
 
 
 class MissingPackageError(DseError):

@@ -19,7 +19,7 @@ from cost_models.library.technology import Technology
 from cost_models.performance.derived import derived_metrics, with_inputs
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.performance.mix import MIX, MIXED, mix_metrics
-from cost_models.performance.operating_point import Limits
+from cost_models.performance.operating_point import Slo
 from cost_models.quantities import TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.silicon.design import fill_defaults
 from cost_models.silicon.machine import Machine
@@ -61,16 +61,16 @@ class Evaluator:
 
     Args:
         spec: the checked sweep.
-        figures: replacements of figures beside those of the sweep. Where some are ``(draws,)`` columns, a table of
-            one design is evaluated once per draw.
+        parameters: replacements of parameters beside those of the sweep. Where some are ``(draws,)`` columns, a table
+            of one design is evaluated once per draw.
         model: the sweep's own model; its metrics are missing where None, since it may be slow.
     """
 
     def __init__(
-        self, spec: Spec, figures: Mapping[str, Number] = MappingProxyType({}), *, model: UserModel | None = None
+        self, spec: Spec, parameters: Mapping[str, Number] = MappingProxyType({}), *, model: UserModel | None = None
     ) -> None:
         self.spec, self.model = spec, model
-        self.technology = Technology({**spec.technology, **figures}, library_of(spec.library))
+        self.technology = Technology({**spec.technology, **parameters}, library_of(spec.library))
         self.economics = spec.economics
 
     # -- designs ------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Evaluator:
         return mix_metrics(self.spec.mix, metrics, tokens, names)
 
     @cached_property
-    def limits(self) -> dict[str, Limits | None]:
+    def limits(self) -> dict[str, Slo | None]:
         """What each workload promises its users; None where no operating point is asked for.
 
         The workload's own limits, and for those that it leaves out the sweep's constraints on the same times, as far
@@ -188,22 +188,22 @@ class Evaluator:
         """
         return {name: self._limits_of(name) for name in self.spec.workloads}
 
-    def _limits_of(self, name: str) -> Limits | None:
+    def _limits_of(self, name: str) -> Slo | None:
         workload = self.spec.workloads[name]
         own = (workload.ttft_limit_ms, workload.tpot_limit_ms, workload.load_tokens_per_s)
         asked = {f"{name}.{metric}" for metric in ("max_batch", "tokens_per_s_at_max_batch", "chips_for_load")}
         if own == (None, None, None) and not asked & self._with_parts_of_mix(self.judging):
             return None
-        return self.promised(name)
+        return self.slo_of(name)
 
-    def promised(self, name: str) -> Limits:
+    def slo_of(self, name: str) -> Slo:
         """Return the limits of a workload: its own, else the sweep's constraints on the same times."""
         workload, constraints = self.spec.workloads[name], self.spec.constraints
         own = (workload.ttft_limit_ms, workload.tpot_limit_ms, workload.load_tokens_per_s)
         bounds = {one.metric: one.max for one in constraints if one.max is not None and one.relative_to is None}
-        return Limits(
+        return Slo(
             own[0] if own[0] is not None else bounds.get(f"{name}.ttft_ms"),
-            own[1] if own[1] is not None else bounds.get(f"{name}.ms_per_token"),
+            own[1] if own[1] is not None else bounds.get(f"{name}.tpot_ms"),
             own[2],
         )
 
@@ -231,7 +231,7 @@ class Evaluator:
         }
 
     def technology_of(self, designs: Designs) -> Technology:
-        """Return the figures, those replaced that the designs sweep."""
+        """Return the parameters, those replaced that the designs sweep."""
         drawn = {
             name.removeprefix(TECHNOLOGY_PREFIX): numbers_of(column)
             for name, column in designs.items()
@@ -268,7 +268,7 @@ class Evaluator:
         return {name: float(value[0]) for name, value in self.baseline_columns(entry).items()}
 
     def baseline_columns(self, entry: BaselineSpec) -> dict[str, FloatArray]:
-        """Return the same as ``(draws,)`` columns, or of one row where no figure is a column."""
+        """Return the same as ``(draws,)`` columns, or of one row where no parameter is a column."""
         served = {name: self.serve_baseline(entry, name) for name in self.spec.workloads}
         first = next(iter(served.values()))
         metrics = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=self.economics.krw_per_usd)

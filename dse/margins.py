@@ -13,7 +13,7 @@ import numpy as np
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
-from dse.errors import Fault, SpecError
+from dse.errors import Issue, SpecError
 from dse.sweep import ConstraintSpec, Spec
 
 Metrics = Mapping[str, FloatArray]
@@ -40,8 +40,8 @@ def _limit_margin(used: FloatArray, allowed: FloatArray) -> FloatArray:
 
 
 def capacity_margin(served: WorkloadResult) -> FloatArray:
-    """Return the margin of the fullest chip's memory."""
-    return 1 - served.inference.footprint.fullest_bytes / served.machine.capacity_bytes
+    """Return the margin of the most-loaded chip's memory."""
+    return 1 - served.inference.footprint.most_loaded_bytes / served.machine.capacity_bytes
 
 
 def link_margin(served: WorkloadResult) -> FloatArray:
@@ -72,8 +72,8 @@ def check_baselines(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) ->
     Raises:
         SpecError: every such constraint.
     """
-    faults = [
-        Fault(
+    issues = [
+        Issue(
             spec.place_of(f"constraints[{index}].relative_to"),
             f"constraints[{index}].relative_to",
             f"{constraint.relative_to} has no {constraint.metric}: the workload does not fit it, or none is published",
@@ -81,5 +81,5 @@ def check_baselines(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) ->
         for index, constraint in enumerate(spec.constraints)
         if constraint.relative_to and math.isnan(baselines[constraint.relative_to][constraint.metric])
     ]
-    if faults:
-        raise SpecError(faults)
+    if issues:
+        raise SpecError(issues)

@@ -15,9 +15,9 @@ from typing import Any
 from dse.errors import RunError
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.provenance import (
-    figures_by_confidence,
     library_hash,
     package_versions,
+    parameters_by_confidence,
     python_version,
     resolved_text,
     source_commit,
@@ -35,7 +35,7 @@ from dse.results.store import (
 from dse.results.writer import write_outcome
 from dse.search.engine import Search
 from dse.search.journal import Journal, find_unfinished, read_record, unfinished, write_record
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.sweep import Spec
 from dse.sweep.library_additions import library_of
 from dse.uncertainty.files import drawn_facts, write_robust
@@ -55,7 +55,7 @@ def run(
     out: Path | str | None = None,
     results: Path | str = RESULTS,
     progress: ProgressSink | None = None,
-    spread: Spread | None = None,
+    spread: Parallelism | None = None,
 ) -> StoredRun:
     """Search the space of a sweep and write what was found.
 
@@ -66,7 +66,7 @@ def run(
         spec: the sweep.
         out: the run directory to make; ``<results>/<name>/<UTC time>-<hash>`` where None.
         results: where run directories are made that have no place of their own.
-        progress: told how it goes after every stretch of designs that is kept.
+        progress: told how it goes after every batch of designs that is kept.
         spread: where designs are evaluated, and in what pieces; in this process where None.
 
     Returns:
@@ -93,7 +93,7 @@ def resume(
     out: Path | str | None = None,
     results: Path | str = RESULTS,
     progress: ProgressSink | None = None,
-    spread: Spread | None = None,
+    spread: Parallelism | None = None,
 ) -> StoredRun:
     """Go on with a run: one whose process ended, one that was interrupted, or a finished one to a larger budget.
 
@@ -135,7 +135,7 @@ def _continue(
     out: Path | str | None,
     results: Path | str,
     progress: ProgressSink | None,
-    spread: Spread | None,
+    spread: Parallelism | None,
 ) -> StoredRun:
     """Search on from a finished run, in a directory of its own."""
     state = state_of(done)
@@ -187,13 +187,13 @@ def explore(
     *,
     progress: ProgressSink | None = None,
     stopped: Callable[[], bool] = lambda: False,
-    spread: Spread | None = None,
+    spread: Parallelism | None = None,
 ) -> Outcome:
-    """Search the space of a sweep and return what was found; nothing is written, and no joint draws are met.
+    """Search the space of a sweep and return what was found; nothing is written, and no Monte Carlo samples are met.
 
     Args:
         spec: the sweep.
-        progress: told how it goes after every stretch of designs.
+        progress: told how it goes after every batch of designs.
         stopped: asked as often whether to end here.
         spread: where designs are evaluated, and in what pieces.
 
@@ -236,7 +236,7 @@ def _finish(
 
 def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, Any], state: bytes | None) -> None:
     outcome, robust = under_draws(outcome, spec)
-    resolved = resolved_text(spec, outcome.figures_read)
+    resolved = resolved_text(spec, outcome.parameters_read)
     manifest = {
         "schema": SCHEMA,
         "name": spec.name,
@@ -249,7 +249,7 @@ def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, A
         "packages": package_versions(),
         "finished": datetime.now(UTC).isoformat(),
         **drawn_facts(spec, robust),
-        "figures": figures_by_confidence(outcome.figures_read, library_of(spec.library)),
+        "parameters": parameters_by_confidence(outcome.parameters_read, library_of(spec.library)),
     }
 
     def write(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 The only room that knows pint. Its own registry would take bits and per cent for pure numbers
 and ``b`` for barns, so the handful of units that a sweep can hold are defined here instead;
-unknown ones are faults, never guesses. Prefixes are case-sensitive as in the SI: ``GB`` is
+unknown ones are issues, never guesses. Prefixes are case-sensitive as in the SI: ``GB`` is
 10^9 bytes, ``GiB`` 2^30, ``Gbit`` 10^9 bits.
 """
 
@@ -124,7 +124,7 @@ def split_quantity(text: str, unit: str) -> tuple[float, str]:
 
 
 def unit_of_suffix(suffix: str) -> str:
-    """Return the unit that the last words of a figure's name stand for, ``pj_per_bit`` as ``pJ/bit``.
+    """Return the unit that the last words of a parameter's name stand for, ``pj_per_bit`` as ``pJ/bit``.
 
     Words that are not units (``usd_per_card_700w``) give the suffix itself, which nothing converts to.
     """

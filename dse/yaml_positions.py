@@ -2,7 +2,7 @@
 
 A sweep file is data in the YAML 1.2 sense: ``1e9`` is a number, ``on`` and ``no`` are
 text, ``12:30`` is text, ``010`` is ten. Anchors and aliases are followed; tags, merge
-keys (``<<``), several documents, repeated keys and numbers that are not finite are faults.
+keys (``<<``), several documents, repeated keys and numbers that are not finite are issues.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
-from dse.errors import NOWHERE, Fault, Place, SpecError
+from dse.errors import NOWHERE, Issue, Place, SpecError
 
 Scalar: TypeAlias = "str | int | float | bool | None"
 KeyPath: TypeAlias = "tuple[str | int, ...]"
@@ -92,30 +92,30 @@ def node_of(value: object, place: Place = NOWHERE) -> Node:
     Raises:
         SpecError: a value is of another type, a number is not finite, or a key is not text.
     """
-    faults: list[Fault] = []
+    issues: list[Issue] = []
 
     def build(inner: object, path: KeyPath) -> Node:
         if len(path) > MAX_DEPTH:
-            raise SpecError([Fault(place, "", f"is nested deeper than {MAX_DEPTH} levels")])
+            raise SpecError([Issue(place, "", f"is nested deeper than {MAX_DEPTH} levels")])
         if isinstance(inner, dict):
             for key in inner:
                 if not isinstance(key, str):
-                    faults.append(Fault(place, path_text(path), f"the key {key!r} is not text"))
+                    issues.append(Issue(place, path_text(path), f"the key {key!r} is not text"))
             return Node({str(key): build(item, (*path, str(key))) for key, item in inner.items()}, place, place)
         if isinstance(inner, list | tuple):
             return Node([build(item, (*path, index)) for index, item in enumerate(inner)], place, place)
         if isinstance(inner, float) and not math.isfinite(inner):
-            faults.append(Fault(place, path_text(path), f"{inner}", "a finite number"))
+            issues.append(Issue(place, path_text(path), f"{inner}", "a finite number"))
         elif inner is not None and not isinstance(inner, str | int | float | bool):
-            faults.append(
-                Fault(place, path_text(path), f"a {type(inner).__name__}", "text, a number, a list or a dict")
+            issues.append(
+                Issue(place, path_text(path), f"a {type(inner).__name__}", "text, a number, a list or a dict")
             )
             return Node(None, place, place)
         return Node(inner, place, place)
 
     node = build(value, ())
-    if faults:
-        raise SpecError(faults)
+    if issues:
+        raise SpecError(issues)
     return node
 
 
@@ -132,7 +132,7 @@ def read_text(path: Path, *, asked_at: Place | None = None) -> str:
 
     Args:
         path: the file.
-        asked_at: where the file was named, for the fault; the file itself where None.
+        asked_at: where the file was named, for the issue; the file itself where None.
 
     Raises:
         SpecError: the file cannot be read or is not UTF-8.
@@ -142,20 +142,20 @@ def read_text(path: Path, *, asked_at: Place | None = None) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise SpecError([Fault(place, "", f"{about}cannot be read: {error.strerror or error}")]) from None
+        raise SpecError([Issue(place, "", f"{about}cannot be read: {error.strerror or error}")]) from None
     except UnicodeDecodeError as error:
-        raise SpecError([Fault(place, "", f"{about}is not UTF-8 text (byte {error.start + 1})")]) from None
+        raise SpecError([Issue(place, "", f"{about}is not UTF-8 text (byte {error.start + 1})")]) from None
 
 
 class TextError(SpecError):
-    """Faults that can be told from the text alone, with what could be read of it all the same.
+    """Issues that can be told from the text alone, with what could be read of it all the same.
 
     Attributes:
         tree: the document, the last of repeated keys standing; None where it is empty.
     """
 
-    def __init__(self, faults: Iterable[Fault], tree: Node | None) -> None:
-        super().__init__(faults)
+    def __init__(self, issues: Iterable[Issue], tree: Node | None) -> None:
+        super().__init__(issues)
         self.tree = tree
 
 
@@ -168,18 +168,18 @@ def parse_yaml(text: str, file: str, *, fixed: Place | None = None) -> Node:
         fixed: a place to give to every node instead of its line and column (an argument of the command line).
 
     Raises:
-        SpecError: every fault that can be told from the text alone.
+        SpecError: every issue that can be told from the text alone.
     """
     composer = _Composer(file, fixed)
     try:
         composer.read(text)
     except yaml.YAMLError as error:
         _refuse_deep_nesting(text, error, _Composer(file, fixed))
-        raise SpecError([*composer.faults, _syntax_fault(error, composer)]) from None
-    if not composer.faults and composer.top is None:
-        composer.faults.append(Fault(fixed or Place(file), "", "is empty"))
-    if composer.faults:
-        raise TextError(composer.faults, composer.top)
+        raise SpecError([*composer.issues, _syntax_issue(error, composer)]) from None
+    if not composer.issues and composer.top is None:
+        composer.issues.append(Issue(fixed or Place(file), "", "is empty"))
+    if composer.issues:
+        raise TextError(composer.issues, composer.top)
     assert composer.top is not None
     return composer.top
 
@@ -219,10 +219,10 @@ class _TooDeepError(SpecError):
 
 
 def _refuse_deep_nesting(text: str, error: yaml.YAMLError, composer: _Composer) -> None:
-    """Raise the fault of nesting where that comes before the fault of syntax.
+    """Raise the issue of nesting where that comes before the issue of syntax.
 
     The scanner reads up to 1,024 characters ahead of the events, and some of its versions have a limit of nesting of
-    their own: the text before the place of its fault is read again for what it is.
+    their own: the text before the place of its issue is read again for what it is.
     """
     mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
     if mark is None:
@@ -236,11 +236,11 @@ def _refuse_deep_nesting(text: str, error: yaml.YAMLError, composer: _Composer) 
 
 
 class _Composer:
-    """Builds the tree from the parser's events, without recursion, collecting faults as it goes."""
+    """Builds the tree from the parser's events, without recursion, collecting issues as it goes."""
 
     def __init__(self, file: str, fixed: Place | None) -> None:
         self.file, self.fixed = file, fixed
-        self.faults: list[Fault] = []
+        self.issues: list[Issue] = []
         self.top: Node | None = None
         self._stack: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int, int]] = {}
@@ -274,8 +274,8 @@ class _Composer:
 
     def _give_up(self, place: Place, what: str) -> NoReturn:
         path = self._path()
-        self.faults.append(Fault(place, path_text(path) if len(path) < MAX_DEPTH else "", what))
-        raise SpecError(self.faults)
+        self.issues.append(Issue(place, path_text(path) if len(path) < MAX_DEPTH else "", what))
+        raise SpecError(self.issues)
 
     def _path(self) -> KeyPath:
         """Return the path of the value that comes next."""
@@ -297,7 +297,7 @@ class _Composer:
         plain = event.style is None or event.style == ""
         value = scalar_of(event.value) if plain else event.value
         if isinstance(value, float) and not math.isfinite(value):
-            self.faults.append(Fault(place, path_text(self._path()), event.value[:40], "a finite number"))
+            self.issues.append(Issue(place, path_text(self._path()), event.value[:40], "a finite number"))
         node = Node(value, place)
         if event.anchor:
             self._anchors[event.anchor] = (node, 1, 1)
@@ -307,12 +307,12 @@ class _Composer:
     def _key(self, key: str, place: Place) -> None:
         inner = self._stack[-1]
         if key == "<<":
-            self.faults.append(Fault(place, path_text(inner.path), "merge keys (<<) are not followed; use extends"))
+            self.issues.append(Issue(place, path_text(inner.path), "merge keys (<<) are not followed; use extends"))
         assert isinstance(inner.node.value, dict)
         if key in inner.node.value:
             first = inner.node.value[key].key_place
             path = path_text((*inner.path, key))
-            self.faults.append(Fault(place, path, f"the key {key} is given twice (first in line {first.line})"))
+            self.issues.append(Issue(place, path, f"the key {key} is given twice (first in line {first.line})"))
         inner.key, inner.key_place = key, place
 
     def _open(self, event: Any, place: Place) -> None:
@@ -320,7 +320,7 @@ class _Composer:
         if self._awaits_key():
             self._give_up(place, "a key is a list or a mapping; keys are text")
         if len(self._stack) >= MAX_DEPTH:
-            raise _TooDeepError([*self.faults, Fault(place, "", f"is nested deeper than {MAX_DEPTH} levels")])
+            raise _TooDeepError([*self.issues, Issue(place, "", f"is nested deeper than {MAX_DEPTH} levels")])
         node = Node({} if isinstance(event, yaml.MappingStartEvent) else [], place)
         self._count(1, place)
         self._stack.append(_Open(node, event.anchor, self._path()))
@@ -353,7 +353,7 @@ class _Composer:
 
     def _refuse_tag(self, event: Any, place: Place) -> None:
         if event.tag is not None:
-            self.faults.append(Fault(place, path_text(self._path()), f"the tag {event.tag} has no meaning in a sweep"))
+            self.issues.append(Issue(place, path_text(self._path()), f"the tag {event.tag} has no meaning in a sweep"))
 
     def _attach(self, node: Node) -> None:
         if not self._stack:
@@ -363,7 +363,7 @@ class _Composer:
         if isinstance(inner.node.value, list):
             inner.node.value.append(Node(node.value, node.place, node.place))
         elif isinstance(inner.node.value, dict) and inner.key is not None:
-            # A repeated key keeps its first value: the fault is already noted.
+            # A repeated key keeps its first value: the issue is already noted.
             placed = Node(node.value, node.place, inner.key_place or node.place)
             inner.node.value.setdefault(inner.key, placed)
             inner.key = inner.key_place = None
@@ -374,10 +374,10 @@ def _depth(node: Node) -> int:
     return 1 + max((_depth(inner) for inner in below), default=0)
 
 
-def _syntax_fault(error: yaml.YAMLError, composer: _Composer) -> Fault:
+def _syntax_issue(error: yaml.YAMLError, composer: _Composer) -> Issue:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         place = composer.place_of(mark) if mark else Place(composer.file)
         says = " ".join(part for part in (error.context, error.problem) if part)
-        return Fault(place, "", f"is not YAML: {says}")
-    return Fault(composer.fixed or Place(composer.file), "", f"is not YAML: {' '.join(str(error).split())}")
+        return Issue(place, "", f"is not YAML: {says}")
+    return Issue(composer.fixed or Place(composer.file), "", f"is not YAML: {' '.join(str(error).split())}")

@@ -1,4 +1,4 @@
-"""Builds the studies: runs each sweep, writes its page, tables, figures and numbers."""
+"""Builds the studies: runs each sweep, writes its page, tables, plots and numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dse.evaluator import Evaluator
 from dse.render.plots import plot_run
 from dse.render.plots.lines import draw_lines, shrink
 from dse.render.terminal.comparison import comparison_table
-from dse.render.terminal.relaxation import relaxations_table, widenings_table
+from dse.render.terminal.relaxation import axis_extensions_table, relaxations_table
 from dse.render.terminal.summary import asked, constraints_table, named_workloads, picks_table
 from dse.results.store import StoredRun, headed
 from dse.runs import run
@@ -99,8 +99,8 @@ def _sweep_section(done: StoredRun) -> Section:
     if not done.found_feasible:
         why = explain_infeasible(spec)
         parts.append(markdown(relaxations_table(why, spec)))
-        if why.widenings:
-            parts.append(markdown(widenings_table(why)))
+        if why.axis_extensions:
+            parts.append(markdown(axis_extensions_table(why)))
     if len(done.constraints):
         parts.append(markdown(constraints_table(done)))
     knee = {str(pick["name"]): pick["design"] for pick in done.picks if pick["name"] in ("knee", "least_violation")}
@@ -117,7 +117,10 @@ def _sweep_section(done: StoredRun) -> Section:
 
 
 def _write_front(done: StoredRun, folder: Path) -> None:
-    """Write the front, or the nearest misses where there is none: parameters, objectives and constrained metrics."""
+    """Write the front, or the least infeasible designs where there is none.
+
+    Parameters, objectives and constrained metrics.
+    """
     spec = done.spec
     table = done.front if done.found_feasible else done.designs.sort_values("violation", kind="stable").head(20)
     named = [

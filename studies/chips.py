@@ -10,9 +10,9 @@ from cost_models.evaluate import ChipSetup, serve_chip
 from cost_models.library import Chip, shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics
-from cost_models.performance.operating_point import Limits
+from cost_models.performance.operating_point import Slo
 from cost_models.table import Table
-from dse.analysis.audit import Audit, DesignSubject, RatesSubject, SpaceSubject, joint_set, rates_set
+from dse.analysis.audit import Audit, DesignSubject, RatesSubject, SpaceSubject, find_consistent_rates, joint_set
 from dse.analysis.audit.page import joint_words, number, question_words, rates_words, table, verdict_table
 from dse.analysis.require import requirements
 from dse.evaluator import Evaluator, workload_of
@@ -23,7 +23,7 @@ from studies.record import Context, Section, markdown
 
 
 def verdict_section(context: Context, title: str, *keys: str) -> Section:
-    """Return the verdicts on some of the founding claims."""
+    """Return the verdicts on some of the Mach-1 claims."""
     verdicts = context.verdicts(*keys)
     numbers = {f"{one.claim.key} {one.claim.of}": one.predicted for one in verdicts if np.isfinite(one.predicted)}
     return Section(title, "\n\n".join([verdict_table(verdicts), *question_words(verdicts)]), numbers)
@@ -34,7 +34,7 @@ def founding_pair(context: Context) -> list[Section]:
     sections, kept_rates = [], []
     for subject in context.case.subjects.values():
         if isinstance(subject, RatesSubject):
-            found = rates_set(subject, context.case.of(subject.name))
+            found = find_consistent_rates(subject, context.case.of(subject.name))
             kept_rates.append(found)
             bound = found.table[found.table["memory_bound"]]
             numbers = {
@@ -61,11 +61,11 @@ def fpga_proof(context: Context) -> list[Section]:
     rows, numbers = [], {}
     for chip in ("alveo_u55c", "vhk158"):
         for form in ("vector_2bit", "int3_g128", "int4_g128", "int8_channel", "bf16"):
-            limits = Limits(tpot_ms=40.0)
+            limits = Slo(tpot_ms=40.0)
             setup = ChipSetup(chip, form, kv_bits=8, act_bits=8, stack="ideal")
             served = serve_chip(setup, workload, context.evaluator.technology, limits=limits)
             metrics = workload_metrics(served, context.evaluator.technology)
-            ms, most = float(metrics["ms_per_token"][0]), float(metrics["max_batch"][0])
+            ms, most = float(metrics["tpot_ms"][0]), float(metrics["max_batch"][0])
             rows.append((chip, form, number(ms), number(most) if np.isfinite(ms) else "does not fit"))
             if np.isfinite(ms):
                 numbers[f"{chip} {form} ms"] = ms
@@ -105,7 +105,7 @@ def h200_eight(context: Context) -> list[Section]:
         chips = context.spec.baselines[name].count
         total, whole = metrics["long_70b.tokens_per_s"], metrics["long_70b.tokens_per_s_end_to_end"]
         rows.append(
-            (name, number(total), number(whole), number(whole / chips), number(1000 / metrics["long_70b.ms_per_token"]))
+            (name, number(total), number(whole), number(whole / chips), number(1000 / metrics["long_70b.tpot_ms"]))
         )
         numbers[f"{name} end to end"] = whole
     headings = ("machine", "decode token/s", "end to end token/s", "per GPU", "per user, decode")
@@ -188,7 +188,7 @@ def _rate(context: Context, chip: Chip, group: int, form: str, act_bits: float, 
     """Return tokens per second and GPU of a group at the largest batch that keeps a limit."""
     workload = replace(workload_of("dense_405b", context.spec.workloads["dense_405b"]), n_chips=float(group))
     setup = ChipSetup(chip, form, kv_bits=8, act_bits=act_bits)
-    served = serve_chip(setup, workload, Technology(), limits=Limits(tpot_ms=limit))
+    served = serve_chip(setup, workload, Technology(), limits=Slo(tpot_ms=limit))
     return float(served.operating.tokens_per_s[0]) / group
 
 

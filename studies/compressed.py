@@ -24,7 +24,7 @@ SPARSITIES = (0.5, 0.7, 0.9)
 
 
 def pruning(context: Context) -> list[Section]:
-    """Lanes that wait for the fullest, the example of the article, and GPU kernels."""
+    """Lanes that wait for the most-loaded, the example of the article, and GPU kernels."""
     rows = []
     numbers: dict[str, float] = {}
     for sparsity in SPARSITIES:
@@ -38,15 +38,16 @@ def pruning(context: Context) -> list[Section]:
         log_y=False,
     )  # fmt: skip
     headings = ("pruned", "correlation", *(f"{n:g} lanes" for n in LANES))
-    survivors = np.array([25.0, 35.0, 67.0, 12.0])
-    rho = block_correlation(survivors, 100)
-    efficiency = observed_efficiency(survivors)
-    fullest = 10 / float(lane_efficiency(100, 0.1, 1024, correlation=rho))
-    numbers |= {"example efficiency": efficiency, "example correlation": rho, "fullest of 1024": fullest}
+    nonzeros = np.array([25.0, 35.0, 67.0, 12.0])
+    rho = block_correlation(nonzeros, 100)
+    efficiency = observed_efficiency(nonzeros)
+    most_loaded = 10 / float(lane_efficiency(100, 0.1, 1024, correlation=rho))
+    numbers |= {"example efficiency": efficiency, "example correlation": rho, "most-loaded of 1024": most_loaded}
     example = (
-        f"25, 35, 67 and 12 survivors of 100: the lanes work {number(100 * efficiency, 3)} % of the time, and the "
-        f"blocks vary as with a correlation of {number(rho, 3)}. At 90 % pruning and that correlation the fullest of "
-        f"1024 lanes holds {number(fullest, 3)} of 100 weights."
+        f"25, 35, 67 and 12 nonzeros of 100: the lanes work {number(100 * efficiency, 3)} % of the time, and the "
+        f"blocks vary as with a correlation of {number(rho, 3)}. At 90 % pruning and that correlation the most-loaded "
+        f"of "
+        f"1024 lanes holds {number(most_loaded, 3)} of 100 weights."
     )
     return [
         Section("Lanes and sparsity", "Blocks of 100 weights.\n\n" + table(headings, rows), numbers, figures=(figure,)),
@@ -58,7 +59,7 @@ def pruning(context: Context) -> list[Section]:
 def _fitted_kernels(section: str) -> list[str]:
     """Return the kernels of a section of the library whose profiles were fitted to measured gains."""
     library = shipped_library()
-    named = {path.split(".")[1] for path in library.figures if path.startswith(f"{section}.")}
+    named = {path.split(".")[1] for path in library.parameters if path.startswith(f"{section}.")}
     return sorted(named & {known.profile for known in kernel_names(library) if known.constants == "fitted"})
 
 
@@ -102,8 +103,7 @@ def equal_blocks(context: Context) -> list[Section]:
     for form in forms:
         bits = float(stored_bits(library.weight_format(form)))
         gain = [
-            float(metrics["bf16"][f"{w}.ms_per_token"][0] / metrics[form][f"{w}.ms_per_token"][0])
-            for w in ("single", "chat")
+            float(metrics["bf16"][f"{w}.tpot_ms"][0] / metrics[form][f"{w}.tpot_ms"][0]) for w in ("single", "chat")
         ]
         ratios.append((16 / bits, *gain))
         rows.append((form, number(bits), number(16 / bits, 3), *(f"{number(one, 3)}x" for one in gain)))
@@ -134,7 +134,7 @@ def weight_only(context: Context) -> list[Section]:
         pair = [
             context.evaluator.evaluate(
                 Table.from_settings({**settings_of(designs, 0), "weight_format": form, "batch_1.batch": float(batch)})
-            ).metrics["batch_1.ms_per_token"][0]
+            ).metrics["batch_1.tpot_ms"][0]
             for form in ("bf16", "int4_g128")
         ]
         gain.append(float(pair[0] / pair[1]))

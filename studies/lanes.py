@@ -1,4 +1,4 @@
-"""Skipping zeros against expanding them: what lanes, blocks, queues and correlation do to the time per token.
+"""Skipping zeros against dequantizing them: what lanes, blocks, queues and correlation do to the time per token.
 
 Every design of sweeps/lanes.yaml stores half-pruned 4-bit weights of one perplexity; only the way that the array works
 through them differs. `compression.py` puts the section into its page.
@@ -20,11 +20,11 @@ FACTORS = {
     "lanes": "lanes in lockstep",
     "lane_block": "weights between two synchronisations",
     "lane_depth": "blocks that a lane may run ahead",
-    "survivor_correlation": "correlation of survivors",
+    "mask_correlation": "correlation of nonzeros",
 }
 MACS = 32768
 TYPICAL = {"lanes": 1024, "lane_block": 128, "lane_depth": 1}
-TIME = "many.ms_per_token"
+TIME = "many.tpot_ms"
 
 
 def evaluated() -> pd.DataFrame:
@@ -62,11 +62,11 @@ def by_macs(table: pd.DataFrame) -> list[list[str]]:
     """Return rows of batch, units, price, and times of every way to work through the same weights."""
     rows = []
     for workload, batch in (("few", 4), ("many", 32)):
-        name = f"{workload}.ms_per_token"
+        name = f"{workload}.tpot_ms"
         for macs in sorted(table["macs"].unique()):
             own = skipping(table, macs=macs, lane_block=128, lane_depth=1)
             settings = ((1, 0.0), (64, 0.0), (1024, 0.05), (1024, 0.235))
-            skips = [own[(own["lanes"] == n) & (own["survivor_correlation"] == rho)].iloc[0] for n, rho in settings]
+            skips = [own[(own["lanes"] == n) & (own["mask_correlation"] == rho)].iloc[0] for n, rho in settings]
             ways = (("bitmap", "dense"), ("nm", "skip"), ("group_int", "direct"))
             dense, pattern, plain = (other(table, form, way, macs) for form, way in ways)
             times = (f"{row[name]:.1f}" for row in (dense, *skips, pattern, plain))
@@ -76,8 +76,8 @@ def by_macs(table: pd.DataFrame) -> list[list[str]]:
 
 
 HEADINGS = [
-    "batch", "MACs", "expanded, ms", "skip, 1 lane", "skip, 64 lanes, rho 0", "skip, 1024, rho 0.05",
-    "skip, 1024, rho 0.235", "2:4 (other perplexity)", "4 bits unpruned", "price expanded, USD", "skipping, USD",
+    "batch", "MACs", "dequantized, ms", "skip, 1 lane", "skip, 64 lanes, rho 0", "skip, 1024, rho 0.05",
+    "skip, 1024, rho 0.235", "2:4 (other perplexity)", "4 bits unpruned", "price dequantized, USD", "skipping, USD",
 ]  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def section(picture: Path) -> str:
     explained = ", ".join(f"{FACTORS[name]} {share:.0%}" for name, share in moved)
     dense, doubled = (other(table, "bitmap", "dense", macs) for macs in (MACS, 2 * MACS))
     skips = skipping(table, macs=MACS)
-    unequal = skips[(skips["survivor_correlation"] == 0.235) & (skips["lanes"] == 1024) & (skips["lane_block"] == 128)]
+    unequal = skips[(skips["mask_correlation"] == 0.235) & (skips["lanes"] == 1024) & (skips["lane_block"] == 128)]
     queued = dict(zip(unequal["lane_depth"], unequal[TIME], strict=True))
     pattern = other(table, "nm", "skip", MACS)
     lines = ["| " + " | ".join(line) + " |" for line in (HEADINGS, ["---"] * len(HEADINGS), *by_macs(table))]
@@ -125,10 +125,10 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     ideal = skipping(table, macs=MACS, lanes=1)[TIME].min()
     for axis, factor in zip(axes.flat, ("lanes", "lane_block", "lane_depth"), strict=False):
         fixed = {name: value for name, value in TYPICAL.items() if name != factor}
-        for colour, (rho, part) in enumerate(skipping(table, macs=MACS, **fixed).groupby("survivor_correlation")):
+        for colour, (rho, part) in enumerate(skipping(table, macs=MACS, **fixed).groupby("mask_correlation")):
             part = part.sort_values(factor, kind="stable")
             axis.semilogx(part[factor], part[TIME], marker="o", ms=4, color=f"C{colour}", label=f"skip, rho {rho:g}")
-        axis.axhline(dense, color="black", lw=1, label="expanded, zeros multiplied")
+        axis.axhline(dense, color="black", lw=1, label="dequantized, zeros multiplied")
         axis.axhline(ideal, color="grey", lw=1, ls="--", label="skip, one lane")
         axis.set(xlabel=FACTORS[factor], title=", ".join(f"{n.removeprefix('lane_')} {v}" for n, v in fixed.items()))
         axis.set_xticks(ticks := sorted(table[factor].dropna().unique()), [f"{tick:g}" for tick in ticks])
@@ -136,7 +136,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     axis = axes[1, 1]
     macs = sorted(table["macs"].unique())
     for colour, rho in ((0, 0.0), (2, 0.05), (4, 0.235)):
-        part = skipping(table, **TYPICAL, survivor_correlation=rho).sort_values("macs", kind="stable")
+        part = skipping(table, **TYPICAL, mask_correlation=rho).sort_values("macs", kind="stable")
         axis.semilogx(part["macs"], part[TIME], marker="o", ms=4, color=f"C{colour}", label=f"skip, rho {rho:g}")
     axis.semilogx(macs, [other(table, "bitmap", "dense", one)[TIME] for one in macs], color="black", lw=1)
     one_lane = [skipping(table, macs=one, lanes=1)[TIME].min() for one in macs]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from cost_models.library import shipped_library
-from dse.analysis.audit import ClaimsFile, Court, Verdict, load_claims
+from dse.analysis.audit import ClaimChecker, ClaimResult, ClaimsFile, load_claims
 from dse.evaluator import Evaluator
 from dse.render.plots.lines import Lines
 from dse.render.terminal.tables import TextTable
@@ -58,15 +58,15 @@ class Context:
 
     @cached_property
     def case(self) -> ClaimsFile:
-        """The founding claims."""
+        """The Mach-1 claims."""
         return load_claims(shipped_library().directory / "claims.yaml")
 
     @cached_property
-    def court(self) -> Court:
-        """The judge of the founding claims."""
-        return Court(self.case)
+    def court(self) -> ClaimChecker:
+        """The judge of the Mach-1 claims."""
+        return ClaimChecker(self.case)
 
-    def verdicts(self, *keys: str) -> list[Verdict]:
+    def verdicts(self, *keys: str) -> list[ClaimResult]:
         """Return the verdicts on the claims whose keys begin so."""
         from dse.analysis.audit import ChipSubject, DesignSubject
 

@@ -62,7 +62,7 @@ def evaluated() -> pd.DataFrame:
 def described(row: pd.Series) -> str:
     """Return the settings of a format in words."""
     if row["weight_format"] == "vector_2bit":
-        return "2.07-bit codebooks, expanded to 16 bits"
+        return "2.07-bit codebooks, dequantized to 16 bits"
     words = [f"{row['weight_bits']:.0f} bit, g{row['weight_group']:.0f}, {row['weight_method']}"]
     if row["weight_format"] == "nm":
         words.append(f"{row['nm_n']:.0f}:{row['nm_m']:.0f}")
@@ -77,7 +77,7 @@ def best(table: pd.DataFrame, workload: str, bound: float, metric: str) -> pd.Da
     """Return the design of each family with the least `metric` under a bound on perplexity, best family first."""
     allowed = table[(table[f"{workload}.perplexity_ratio"] <= bound) & (table[f"{workload}.perplexity_unusable"] == 0)]
     if metric == "price_usd":
-        allowed = allowed[allowed[f"{workload}.ms_per_token"] <= TARGET_MS]
+        allowed = allowed[allowed[f"{workload}.tpot_ms"] <= TARGET_MS]
     return allowed.loc[allowed.groupby("family")[metric].idxmin()].sort_values(metric, kind="stable")
 
 
@@ -111,11 +111,11 @@ def details(table: pd.DataFrame, workload: str, bound: float) -> str:
             f"{row['stored_bits']:.3f}",
             f"{row[f'{workload}.perplexity_ratio']:.3f}"
             + (" (extrapolated)" if row[f"{workload}.perplexity_extrapolated"] else ""),
-            f"{row[f'{workload}.ms_per_token']:.1f}",
+            f"{row[f'{workload}.tpot_ms']:.1f}",
             f"{row[f'{workload}.decode_j_per_token']:.3f}",
             f"{row['price_usd']:,.0f}",
         ]
-        for _, row in best(table, workload, bound, f"{workload}.ms_per_token").iterrows()
+        for _, row in best(table, workload, bound, f"{workload}.tpot_ms").iterrows()
     ]
     return markdown(["family", "format", "stored bit", "perplexity ratio", "ms/token", "J/token", "price, USD"], rows)
 
@@ -124,7 +124,7 @@ def pruning_pays(table: pd.DataFrame) -> str:
     """Return how far the best pruned format is behind plain integers, per model and bound."""
     rows = []
     for workload, model in MODELS.items():
-        name = f"{workload}.ms_per_token"
+        name = f"{workload}.tpot_ms"
         cells = []
         for bound in BOUNDS:
             values = best(table, workload, bound, name).set_index("family")[name]
@@ -142,7 +142,7 @@ def draw_fronts(table: pd.DataFrame) -> None:
         for family, colour in COLOURS.items():
             own = table[table["family"] == family].sort_values(f"{workload}.perplexity_ratio", kind="stable")
             own = own[own[f"{workload}.perplexity_ratio"] <= 3]
-            least = own[f"{workload}.ms_per_token"].cummin()
+            least = own[f"{workload}.tpot_ms"].cummin()
             axis.step(own[f"{workload}.perplexity_ratio"], least, where="post", color=colour, label=family)
         axis.set(title=model, xlabel="perplexity over that of 16 bits", xlim=(1, 3), ylim=(15, 60))
         axis.grid(alpha=0.3)
@@ -180,7 +180,7 @@ def lanes_table() -> str:
 
 
 def codes_table() -> str:
-    """Return stored bits of 4-bit survivors by sparsity, bitmap and XOR code beside entropy, and draw them."""
+    """Return stored bits of 4-bit nonzeros by sparsity, bitmap and XOR code beside entropy, and draw them."""
     sparsity = np.arange(0.3, 0.951, 0.05).round(2)
     library = shipped_library()
     forms = {name: library.weight_format(name) for name in ("bitmap", "run_length", "xor")}
@@ -195,7 +195,7 @@ def codes_table() -> str:
     figure, axis = plt.subplots(figsize=(6.5, 4.2))
     for name, bits in curves.items():
         axis.plot(sparsity, bits, label=name, color="black" if name == "entropy" else None)
-    axis.set(xlabel="sparsity", ylabel="stored bits per weight, 4-bit survivors")
+    axis.set(xlabel="sparsity", ylabel="stored bits per weight, 4-bit nonzeros")
     axis.legend(fontsize=8)
     axis.grid(alpha=0.3)
     figure.tight_layout()
@@ -208,9 +208,9 @@ def codes_table() -> str:
 
 def page(table: pd.DataFrame) -> str:
     """Return the study, every number of it from the tables."""
-    name = "llama2.ms_per_token"
+    name = "llama2.tpot_ms"
     wins = {
-        workload: [best(table, workload, bound, f"{workload}.ms_per_token").iloc[0]["family"] for bound in BOUNDS]
+        workload: [best(table, workload, bound, f"{workload}.tpot_ms").iloc[0]["family"] for bound in BOUNDS]
         for workload in MODELS
     }
     words = "; ".join(
@@ -229,15 +229,15 @@ One LPDDR5X-9600 chip in 5 nm (8 to 16 packages of 64 bits), batch 4, 1024 token
 
 Least time per token of each family under a bound on perplexity (over that of 16 bits). Fastest family: {words}.
 
-{winners(table, "ms_per_token", "ms")}
+{winners(table, "tpot_ms", "ms")}
 ![time against perplexity](fronts.png)
 
 The fastest of each family for {MODELS["llama2"]} under a bound of 1.2, and under 1.5:
 
 {details(table, "llama2", 1.2)}
 {details(table, "llama2", 1.5)}
-Vector codes store least and are not the fastest: expanded to 16 bits they take four passes of the array, and arithmetic
-rather than memory sets their time.
+Vector codes store least and are not the fastest: dequantized to 16 bits they take four passes of the array, and
+arithmetic rather than memory sets their time.
 
 ## Least energy
 
@@ -269,13 +269,13 @@ give 1 / (1 - S): 2, 3.33 and 10.
 {lanes.section(OUT / "lanes_time.png")}
 ## What the XOR code adds over a bitmap
 
-Stored bits per weight with 4-bit survivors, scales apart; XOR code of N_in 8 at the encoding efficiency that was
+Stored bits per weight with 4-bit nonzeros, scales apart; XOR code of N_in 8 at the encoding efficiency that was
 measured with the real encoder, its mask as a bitmap.
 
 {codes_table()}
 ![codes](codes.png)
 
-At every sparsity the code stores more than a bitmap with its survivors packed: both store the same mask, and the code
+At every sparsity the code stores more than a bitmap with its nonzeros packed: both store the same mask, and the code
 adds corrections and unused outputs. What it gives is blocks of one size, which a decoder takes at a fixed rate. In the
 whole sweep the fastest bitmap design takes {bitmap:.1f} ms per token of {MODELS["llama2"]}, the fastest XOR design
 {xor:.1f} ms.
@@ -283,19 +283,19 @@ whole sweep the fastest bitmap design takes {bitmap:.1f} ms per token of {MODELS
 ## What is not in these numbers
 
 * Retraining with the mask, which recovers much of what one-shot pruning loses, has no fit here.
-* The lengths of packed survivors differ from block to block; the buffers that even them out are not in the chip's area.
+* The lengths of packed nonzeros differ from block to block; the buffers that even them out are not in the chip's area.
 * Area and energy of operand selection are assumptions (`execution.*` in the library).
 """
 
 
 def main() -> None:
-    """Evaluate the sweep and write page, figures, front and sweep."""
+    """Evaluate the sweep and write page, plots, front and sweep."""
     OUT.mkdir(parents=True, exist_ok=True)
     table = evaluated()
     shutil.copy(SWEEP, OUT / "sweep.yaml")
     shutil.copy(lanes.SWEEP, OUT / "lanes.yaml")
     fronts = [
-        best(table, workload, bound, f"{workload}.ms_per_token").assign(model=model, perplexity_at_most=bound)
+        best(table, workload, bound, f"{workload}.tpot_ms").assign(model=model, perplexity_at_most=bound)
         for workload, model in MODELS.items()
         for bound in BOUNDS
     ]

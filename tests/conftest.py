@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from cost_models.table import Choice, Designs, Table
-from dse.samplers.base import Judged
+from dse.samplers.base import Feedback
 from tests.cli import Called, call
 from tests.sweeps import small
 
@@ -35,7 +35,7 @@ def call_fixture() -> Callable[..., Called]:
     return call
 
 
-def judge(designs: Designs, start: int = 0) -> Judged:
+def judge(designs: Designs, start: int = 0) -> Feedback:
     """Two conflicting objectives and one limit, none of it physics: time falls and cost grows with everything."""
     rows = Table(designs).rows
     node = designs["node"]
@@ -47,11 +47,11 @@ def judge(designs: Designs, start: int = 0) -> Judged:
     cost = factor * macs * clock**2 / 1000 + 3 * devices + devices * gib / 20
     violations = np.maximum(0.0, cost / 80 - 1)[:, None]
     objectives = np.stack([seconds, cost], axis=1)
-    return Judged(np.arange(start, start + rows), objectives, violations, violations[:, 0] == 0)
+    return Feedback(np.arange(start, start + rows), objectives, violations, violations[:, 0] == 0)
 
 
 @pytest.fixture(name="judge")
-def judge_fixture() -> Callable[..., Judged]:
+def judge_fixture() -> Callable[..., Feedback]:
     """The made-up judge."""
     return judge
 

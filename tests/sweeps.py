@@ -25,7 +25,7 @@ def small(**changes: Any) -> dict[str, Any]:
             "kv_bits": 8,
         },
         "objectives": [
-            {"metric": "chat.ms_per_token", "direction": "minimize"},
+            {"metric": "chat.tpot_ms", "direction": "minimize"},
             {"metric": "cost_usd", "direction": "minimize"},
         ],
         "search": {"sampler": "sobol", "n_designs": 256},
@@ -54,10 +54,10 @@ def tiny(**changes: Any) -> dict[str, Any]:
             "weight_format": {"values": ["int4_g128", "bf16"]},
         },
         "objectives": [
-            {"metric": "chat.ms_per_token", "direction": "minimize"},
+            {"metric": "chat.tpot_ms", "direction": "minimize"},
             {"metric": "chat.tokens_per_joule", "direction": "maximize"},
         ],
-        "constraints": [{"metric": "chat.ms_per_token", "max": 20}, {"metric": "tdp_w", "max": 200}],
+        "constraints": [{"metric": "chat.tpot_ms", "max": 20}, {"metric": "tdp_w", "max": 200}],
         "search": {"sampler": "grid"},
         **changes,
     }

@@ -63,18 +63,18 @@ def _merged(below: Any, above: Any) -> Any:
 
 @dataclass
 class Sections:
-    """The top-level sections of all files of a tree, and the faults found in them so far.
+    """The top-level sections of all files of a tree, and the issues found in them so far.
 
     Attributes:
         data: section name to its content.
         files: the file that holds a section, or an entry of one, by its keys; what is made in a program has none.
-        faults: messages, each with file and line.
+        issues: messages, each with file and line.
         overlays: sections that were laid over these, the last winning.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
     files: dict[tuple[str, ...], Path] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    issues: list[str] = field(default_factory=list)
     overlays: list[Sections] = field(default_factory=list)
 
     @classmethod
@@ -107,7 +107,7 @@ class Sections:
         self.files.update({(name, str(key)): path for key in entries})
 
     def lay_over(self, above: Sections) -> None:
-        """Merge further sections over these, key by key; a figure or a list is replaced as a whole.
+        """Merge further sections over these, key by key; a parameter or a list is replaced as a whole.
 
         Raises:
             LibraryError: a section that the library does not have.
@@ -139,23 +139,23 @@ class Sections:
         return True
 
     def entries(self, section: str) -> Iterator[tuple[str, Data]]:
-        """Yield key and mapping of every entry of a section; anything else becomes a fault."""
+        """Yield key and mapping of every entry of a section; anything else becomes an issue."""
         content = self.data.get(section, {})
         if not isinstance(content, Mapping):
-            self.fault([section], "must be a mapping of entries")
+            self.issue([section], "must be a mapping of entries")
             return
         for key, entry in content.items():
             if isinstance(entry, Mapping):
                 yield str(key), entry
             else:
-                self.fault([section, str(key)], f"must be a mapping of fields, got {entry!r}")
+                self.issue([section, str(key)], f"must be a mapping of fields, got {entry!r}")
 
-    def fault(self, keys: Sequence[str | int], message: str) -> None:
+    def issue(self, keys: Sequence[str | int], message: str) -> None:
         """Note what is wrong with the entry under `keys`, the first of which names its section."""
         name = ".".join(str(key) for key in keys)
-        self.faults.append(f"{self.place_of(keys)}{name}: {message}")
+        self.issues.append(f"{self.place_of(keys)}{name}: {message}")
 
-    def raise_faults(self) -> None:
-        """Raise LibraryError with all faults noted, if there are any."""
-        if self.faults:
-            raise LibraryError("\n".join(self.faults))
+    def raise_issues(self) -> None:
+        """Raise LibraryError with all issues noted, if there are any."""
+        if self.issues:
+            raise LibraryError("\n".join(self.issues))

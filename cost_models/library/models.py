@@ -30,7 +30,7 @@ FREE_FIELDS: Mapping[str, str] = {
     "weight_bits": "weight_bits",
     "weight_group": "group",
     "sparsity": "sparsity",
-    "survivor_correlation": "correlation",
+    "mask_correlation": "correlation",
     "nm_n": "n",
     "nm_m": "m",
     "n_in": "n_in",
@@ -190,11 +190,11 @@ class WeightFormat(Record):
     """How weights are stored; the head of ``weight_formats.yaml`` explains every field.
 
     Attributes:
-        weight_bits: bits of one stored survivor before metadata.
+        weight_bits: bits of one stored nonzero before metadata.
         operand_bits: bits of a weight as the multiplier sees it.
         group: weights that share a scale; 0 for one scale per output channel.
         sparsity: share of weights that are zero and not stored.
-        correlation: intra-block correlation of the survivors.
+        correlation: intra-block correlation of the nonzeros.
         free: parameters of a design that may replace a field.
         n_out: bits that a step of the XOR code yields; 0 for the most that its inputs pay for.
         head_bits: bits of embedding and language-model head.
@@ -232,7 +232,7 @@ class WeightFormat(Record):
     head_bits: PositiveFloat = 16
     method: Literal["none", "rtn", "gptq", "awq", "omniquant", "qat", "vector", "kquant", "kquant_imatrix"]
     pruning: Literal["sparsegpt", "wanda", "alps"] | None = None
-    execution: Literal["dense", "dequantise", "direct", "skip"]
+    execution: Literal["dense", "dequantize", "direct", "skip"]
     free: tuple[str, ...] = ()
     hypothetical: bool = False
     sources: tuple[str, ...] = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""Finding the figures among the library's data: every number with a source, by its dotted path."""
+"""Finding the parameters among the library's data: every number with a source, by its dotted path."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from cost_models.library.files import Data, Sections
-from cost_models.library.records import Bounds, Figure, Source
+from cost_models.library.records import Bounds, LibraryParameter, Source
 
-NOT_FIGURES = frozenset(
+NOT_PARAMETERS = frozenset(
     {"bounds", "meta", "open_questions", "sources", "chips", "models", "memory_grades", "mac_formats", "weight_formats"}
 )
 """Sections whose numbers are fields of records or remarks."""
@@ -33,7 +33,7 @@ _RATE = re.compile("(gb|tb|gbit)_s(?=_|$)")
 
 @dataclass(frozen=True)
 class _Context:
-    """What a figure takes from the mappings around it where it says nothing itself."""
+    """What a parameter takes from the mappings around it where it says nothing itself."""
 
     sources: tuple[str, ...] = ()
     confidence: str = ""
@@ -82,7 +82,7 @@ class _BoundsTable:
             try:
                 self._rows.setdefault((parts[0], parts[-1]), []).append((parts, Bounds.of(str(text))))
             except ValueError as error:
-                sections.fault(["bounds", pattern], str(error))
+                sections.issue(["bounds", pattern], str(error))
 
     def of(self, path: Sequence[str]) -> Bounds:
         """Return the bounds of the number at a path."""
@@ -92,24 +92,24 @@ class _BoundsTable:
         return ANY_SIZE
 
 
-class FigureReader:
-    """Walks the sections and collects their figures.
+class LibraryParameterReader:
+    """Walks the sections and collects their parameters.
 
-    A figure is a mapping with a numeric ``typ`` or ``value``, or a bare number somewhere under a ``src``. Source,
+    A parameter is a mapping with a numeric ``typ`` or ``value``, or a bare number somewhere under a ``src``. Source,
     confidence, note and unit come from the nearest mapping that names them. Items of lists are observations.
     """
 
     def __init__(self, sections: Sections, sources: Mapping[str, Source]) -> None:
         self._sections, self._sources = sections, sources
         self._bounds = _BoundsTable(sections)
-        self.figures: dict[str, Figure] = {}
+        self.parameters: dict[str, LibraryParameter] = {}
 
-    def read(self) -> dict[str, Figure]:
-        """Return every figure of every section by its path."""
+    def read(self) -> dict[str, LibraryParameter]:
+        """Return every parameter of every section by its path."""
         for section, content in self._sections.data.items():
-            if section not in NOT_FIGURES and isinstance(content, Mapping):
+            if section not in NOT_PARAMETERS and isinstance(content, Mapping):
                 self._walk(content, (section,), _Context())
-        return self.figures
+        return self.parameters
 
     def _walk(self, node: Data, path: tuple[str, ...], around: _Context) -> None:
         context = around.within(node, path[-1])
@@ -128,11 +128,11 @@ class FigureReader:
     def _add(self, path: tuple[str, ...], numbers: Mapping[str, Any], context: _Context) -> None:
         unknown = [source for source in context.sources if source not in self._sources]
         if unknown:
-            self._sections.fault(path, f"src must name entries of sources, got {', '.join(unknown)}")
+            self._sections.issue(path, f"src must name entries of sources, got {', '.join(unknown)}")
             return
         years = [year for source in context.sources if (year := self._sources[source].year) is not None]
         try:
-            self.figures[".".join(path)] = Figure(
+            self.parameters[".".join(path)] = LibraryParameter(
                 **numbers,
                 unit=context.unit,
                 sources=context.sources,
@@ -142,19 +142,19 @@ class FigureReader:
                 bounds=self._bounds.of(path),
             )
         except ValidationError as error:
-            for fault in error.errors():
-                self._sections.fault(path, fault_text(fault))
+            for issue in error.errors():
+                self._sections.issue(path, issue_text(issue))
 
 
-def fault_text(fault: Any) -> str:
+def issue_text(issue: Any) -> str:
     """Return one pydantic error as a sentence: field, what it must be, what it is."""
-    where = ".".join(str(part) for part in fault["loc"])
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "missing":
+    where = ".".join(str(part) for part in issue["loc"])
+    message = issue["msg"].removeprefix("Value error, ")
+    if issue["type"] == "missing":
         return f"{where} is missing"
-    if fault["type"] == "extra_forbidden":
+    if issue["type"] == "extra_forbidden":
         return f"{where} is not a field of this entry"
     if not where:
         return str(message)
     message = re.sub(r"^Input should be", "must be", message)
-    return f"{where} {message}, got {fault['input']!r}"
+    return f"{where} {message}, got {issue['input']!r}"

@@ -1,7 +1,7 @@
-"""Reading the cited data under ``data``: chips, models, nodes, memories, formats, stacks, figures.
+"""Reading the cited data under ``data``: chips, models, nodes, memories, formats, stacks, parameters.
 
 Entries are records of `cost_models.library.records` and `cost_models.library.models`; every ranged number is a
-`Figure`, found by its dotted path in the YAML, for example ``nodes.tsmc_7.wafer_price_usd``.
+`Parameter`, found by its dotted path in the YAML, for example ``nodes.tsmc_7.wafer_price_usd``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pydantic import ValidationError
 from cost_models.errors import LibraryError, UnknownEntryError
 from cost_models.library.files import Data, Sections
 from cost_models.library.models import Mla, Model, Moe, WeightFormat
-from cost_models.library.parameters import FigureReader, fault_text
+from cost_models.library.parameters import LibraryParameterReader, issue_text
 from cost_models.library.records import (
     Cause,
     Chip,
     ChipFamily,
     Conflict,
-    Figure,
+    LibraryParameter,
     MacFormat,
     Memory,
     MemoryGrade,
@@ -39,8 +39,8 @@ __all__ = [
     "Chip",
     "ChipFamily",
     "Conflict",
-    "Figure",
     "Library",
+    "LibraryParameter",
     "MacFormat",
     "Memory",
     "MemoryGrade",
@@ -56,11 +56,11 @@ __all__ = [
     "shipped_library",
 ]
 
-MEMORY_FIGURES = (
-    "unit_bits", "effective_share", "phy_controller_mm2", "beachfront_mm", "idle_w_per_gib", "embodied_g_per_gib",
+MEMORY_PARAMETERS = (
+    "unit_bits", "effective_fraction", "phy_controller_mm2", "beachfront_mm", "idle_w_per_gib", "embodied_g_per_gib",
     "energy_total_pj_per_bit", "price_usd_per_gb", "efficiency_stream",
 )  # fmt: skip
-"""Figures that every memory technology must have."""
+"""Parameters that every memory technology must have."""
 
 CARBON_TABLES = ("fab_energy_kwh_per_cm2", "fab_gas_g_per_cm2_95pct_abatement")
 """Tables of ``carbon.yaml`` with a row for every node's `carbon_node`."""
@@ -77,7 +77,7 @@ class Library:
     """Everything the library holds, by key; two are the same only where they are one object.
 
     Attributes:
-        figures: every ranged number that models read, by its dotted path.
+        parameters: every ranged number that models read, by its dotted path.
         evidence: cited numbers that no model reads, by theirs: what others rest on or are checked against.
         directory: where the files lie.
     """
@@ -92,8 +92,8 @@ class Library:
     weight_formats: Mapping[str, WeightFormat]
     stacks: Mapping[str, Stack]
     causes: Mapping[str, Cause]
-    figures: Mapping[str, Figure]
-    evidence: Mapping[str, Figure]
+    parameters: Mapping[str, LibraryParameter]
+    evidence: Mapping[str, LibraryParameter]
     sources: Mapping[str, Source]
     directory: Path
 
@@ -140,13 +140,13 @@ class Library:
                 return stack
         raise LibraryError(f"stacks.yaml: no stack lists {family!r} among its families")
 
-    def figure(self, path: str) -> Figure:
-        """Return a figure by its dotted path, or raise UnknownEntryError with the closest ones."""
-        return _entry("figure", self.figures, path)
+    def parameter(self, path: str) -> LibraryParameter:
+        """Return a parameter by its dotted path, or raise UnknownEntryError with the closest ones."""
+        return _entry("parameter", self.parameters, path)
 
-    def support(self, figure: Figure) -> Support:
+    def support(self, parameter: LibraryParameter) -> Support:
         """Return what a number rests on: a page, arithmetic on other entries alone, or nobody's page."""
-        kinds = {self.sources[key].kind for key in figure.sources}
+        kinds = {self.sources[key].kind for key in parameter.sources}
         if kinds - {"derived", "none"}:
             return "cited"
         return "derived" if "derived" in kinds else "unsourced"
@@ -173,7 +173,7 @@ def shipped_library() -> Library:
     """Return the library that the package ships, read once.
 
     Raises:
-        LibraryError: file and line of every fault in it.
+        LibraryError: file and line of every issue in it.
     """
     return read_library(_shipped_directory())
 
@@ -183,12 +183,12 @@ def _shipped_directory() -> Path:
 
 
 def extended_library(*additions: Sections) -> Library:
-    """Return the shipped library with entries and figures added, the later ones winning.
+    """Return the shipped library with entries and parameters added, the later ones winning.
 
     An entry of the same name is changed in the fields that the addition gives. Everything is checked as ours is.
 
     Raises:
-        LibraryError: every fault, with file and line where the addition is a file.
+        LibraryError: every issue, with file and line where the addition is a file.
     """
     return read_library(_shipped_directory(), *additions)
 
@@ -199,20 +199,20 @@ def read_library(directory: Path, *additions: Sections) -> Library:
     What models read is the tree of YAML files under ``data``, what they do not read that under ``evidence``, if any.
 
     Raises:
-        LibraryError: file and line of every fault in it.
+        LibraryError: file and line of every issue in it.
     """
     sections = Sections.read(directory / "data")
     for addition in additions:
         sections.lay_over(addition)
     beside = Sections.read(directory / "evidence") if (directory / "evidence").is_dir() else Sections()
     sources = _records(sections, "sources", Source)
-    figures = FigureReader(sections, sources).read()
-    evidence = FigureReader(beside, sources).read()
+    parameters = LibraryParameterReader(sections, sources).read()
+    evidence = LibraryParameterReader(beside, sources).read()
     for path in evidence:
-        if path in figures:
-            beside.fault(path.split("."), "stands among what models read too")
-    sections.faults += beside.faults
-    _inherit_stacks(sections, figures)
+        if path in parameters:
+            beside.issue(path.split("."), "stands among what models read too")
+    sections.issues += beside.issues
+    _inherit_stacks(sections, parameters)
     library = Library(
         chips=_records(sections, "chips", Chip),
         chip_families=_records(sections, "chip_families", ChipFamily, _own_fields(ChipFamily)),
@@ -222,40 +222,42 @@ def read_library(directory: Path, *additions: Sections) -> Library:
         nodes=_records(sections, "nodes", Node, _own_fields(Node)),
         mac_formats=_records(sections, "mac_formats", MacFormat),
         weight_formats=_records(sections, "weight_formats", WeightFormat),
-        stacks=_records(sections, "stacks", Stack, functools.partial(_stack_fields, figures)),
+        stacks=_records(sections, "stacks", Stack, functools.partial(_stack_fields, parameters)),
         causes=_records(sections, "shared_causes", Cause, _own_fields(Cause)),
-        figures=figures,
+        parameters=parameters,
         evidence=evidence,
         sources=sources,
         directory=directory,
     )
     _check_references(library, sections)
-    sections.raise_faults()
+    sections.raise_issues()
     return library
 
 
 def _own_fields(kind: type[Record]) -> Callable[[str, Data], Data]:
-    """Return a function that keeps the fields of a record and leaves out the figures beside them."""
+    """Return a function that keeps the fields of a record and leaves out the parameters beside them."""
     return lambda key, entry: {name: entry[name] for name in kind.model_fields if name in entry}
 
 
-def _inherit_stacks(sections: Sections, figures: dict[str, Figure]) -> None:
-    """Give each stack the figures of its base that it lacks; a base stands before the stacks built on it."""
+def _inherit_stacks(sections: Sections, parameters: dict[str, LibraryParameter]) -> None:
+    """Give each stack the parameters of its base that it lacks; a base stands before the stacks built on it."""
     known: list[str] = []
     for key, entry in sections.entries("stacks"):
         base = entry.get("base")
         if base is not None and base not in known:
-            sections.fault(["stacks", key, "base"], str(UnknownEntryError("stack above this one", str(base), known)))
+            sections.issue(["stacks", key, "base"], str(UnknownEntryError("stack above this one", str(base), known)))
         prefix = f"stacks.{base}."
-        for path in [path for path in figures if path.startswith(prefix)]:
-            figures.setdefault(f"stacks.{key}.{path.removeprefix(prefix)}", figures[path])
+        for path in [path for path in parameters if path.startswith(prefix)]:
+            parameters.setdefault(f"stacks.{key}.{path.removeprefix(prefix)}", parameters[path])
         known.append(key)
 
 
-def _stack_fields(figures: Mapping[str, Figure], key: str, entry: Data) -> Data:
-    """Gather the figures of a stack under `parameters`."""
+def _stack_fields(parameters: Mapping[str, LibraryParameter], key: str, entry: Data) -> Data:
+    """Gather the parameters of a stack under `parameters`."""
     prefix = f"stacks.{key}."
-    parameters = {path.removeprefix(prefix): figure for path, figure in figures.items() if path.startswith(prefix)}
+    parameters = {
+        path.removeprefix(prefix): parameter for path, parameter in parameters.items() if path.startswith(prefix)
+    }
     fields = {name: value for name, value in entry.items() if name not in parameters and name not in ("src", "conf")}
     return {**fields, "sources": entry.get("src", ()), "parameters": parameters}
 
@@ -263,65 +265,65 @@ def _stack_fields(figures: Mapping[str, Figure], key: str, entry: Data) -> Data:
 def _records(
     sections: Sections, section: str, kind: type[E], fields: Callable[[str, Data], Data] = lambda key, entry: entry
 ) -> dict[str, E]:
-    """Build the records of a section; what is wrong with them is noted as faults."""
+    """Build the records of a section; what is wrong with them is noted as issues."""
     records = {}
     for key, entry in sections.entries(section):
         try:
             records[key] = kind.model_validate({**fields(key, entry), "key": key})
         except ValidationError as error:
-            for fault in error.errors():
-                sections.fault([section, key, *fault["loc"]], fault_text(fault))
+            for issue in error.errors():
+                sections.issue([section, key, *issue["loc"]], issue_text(issue))
     return records
 
 
 def _check_references(library: Library, sections: Sections) -> None:
-    """Note as faults every name in an entry that the library does not hold."""
+    """Note as issues every name in an entry that the library does not hold."""
     for key, chip in library.chips.items():
         _check_name(sections, ["chips", key, "node"], chip.node, library.nodes)
         _check_name(sections, ["chips", key, "family"], chip.family, library.chip_families)
         idle = f"static_power.idle_board_w.{chip.idle_board}"
-        if chip.idle_board is not None and idle not in library.figures:
-            sections.fault(["chips", key, "idle_board"], f"{idle} is not a number of the library")
+        if chip.idle_board is not None and idle not in library.parameters:
+            sections.issue(["chips", key, "idle_board"], f"{idle} is not a number of the library")
         _check_name(sections, ["chips", key, "memory_technology"], chip.memory_technology, library.memories)
         _check_name(sections, ["chips", key, "default_stack"], chip.default_stack, library.stacks)
     for key, grade in library.memory_grades.items():
         _check_name(sections, ["memory_grades", key, "technology"], grade.technology, library.memories)
     for key in library.memories:
-        for name in MEMORY_FIGURES:
-            if f"memory.{key}.{name}" not in library.figures:
-                sections.fault(["memory", key], f"{name} is missing")
+        for name in MEMORY_PARAMETERS:
+            if f"memory.{key}.{name}" not in library.parameters:
+                sections.issue(["memory", key], f"{name} is missing")
     for key, node in library.nodes.items():
         for table in CARBON_TABLES:
-            if f"carbon.{table}.{node.carbon_node}" not in library.figures:
-                sections.fault(["nodes", key, "carbon_node"], f"carbon.{table} has no row {node.carbon_node!r}")
-        if f"carbon.grid_g_per_kwh.{node.fab_grid}" not in library.figures:
-            sections.fault(["nodes", key, "fab_grid"], f"carbon.grid_g_per_kwh has no row {node.fab_grid!r}")
+            if f"carbon.{table}.{node.carbon_node}" not in library.parameters:
+                sections.issue(["nodes", key, "carbon_node"], f"carbon.{table} has no row {node.carbon_node!r}")
+        if f"carbon.grid_g_per_kwh.{node.fab_grid}" not in library.parameters:
+            sections.issue(["nodes", key, "fab_grid"], f"carbon.grid_g_per_kwh has no row {node.fab_grid!r}")
     for key in library.mac_formats:
         for name in ("energy_bare_pj", "area_array_um2"):
-            if f"mac_n7.formats.{key}.{name}" not in library.figures:
-                sections.fault(["mac_formats", key], f"mac_n7.formats.{key}.{name} is missing")
+            if f"mac_n7.formats.{key}.{name}" not in library.parameters:
+                sections.issue(["mac_formats", key], f"mac_n7.formats.{key}.{name} is missing")
     for pattern in dict(sections.data.get("bounds", {})):
         parts = str(pattern).split(".")
         if not any(
             len(parts) == len(words) and all(part in ("*", word) for part, word in zip(parts, words, strict=True))
-            for words in (path.split(".") for path in library.figures)
+            for words in (path.split(".") for path in library.parameters)
         ):
-            sections.fault(["bounds", pattern], "no number of the library has such a path")
+            sections.issue(["bounds", pattern], "no number of the library has such a path")
     for key, cause in library.causes.items():
-        for pattern in cause.figures:
-            alone = cause.model_copy(update={"figures": (pattern,)})
-            if not any(map(alone.factor_of, library.figures)):
-                sections.fault(["shared_causes", key, "figures"], f"no figure is like {pattern!r}")
-        strength = library.figures.get(f"shared_causes.{key}.correlation")
+        for pattern in cause.parameters:
+            alone = cause.model_copy(update={"parameters": (pattern,)})
+            if not any(map(alone.factor_of, library.parameters)):
+                sections.issue(["shared_causes", key, "parameters"], f"no parameter is like {pattern!r}")
+        strength = library.parameters.get(f"shared_causes.{key}.correlation")
         if strength is None or not 0 <= strength.typ <= 1:
-            sections.fault(["shared_causes", key], "correlation must be a figure from 0 to 1")
+            sections.issue(["shared_causes", key], "correlation must be a parameter from 0 to 1")
     families: dict[str, str] = {}
     for key, stack in library.stacks.items():
         for family in stack.families:
             if families.setdefault(family, key) != key:
-                sections.fault(["stacks", key, "families"], f"{family!r} belongs to {families[family]!r} already")
+                sections.issue(["stacks", key, "families"], f"{family!r} belongs to {families[family]!r} already")
 
 
 def _check_name(sections: Sections, keys: list[str], name: str | None, table: Mapping[str, object]) -> None:
     if name is not None and name not in table:
-        sections.fault(keys, str(UnknownEntryError(keys[-1], name, table)))
+        sections.issue(keys, str(UnknownEntryError(keys[-1], name, table)))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-ChipWay = Literal["dense", "direct", "dequantise", "skip_2of4", "look_up", "bit_plane"]
+ChipExecutionMode = Literal["dense", "direct", "dequantize", "skip_2of4", "look_up", "bit_plane"]
 """What `Chip.executions` may hold; no chip here is documented to gate or skip zeros that lie anywhere."""
 
 NARROW_PEAKS = ("fp8", "int8", "int4", "fp4")
@@ -26,7 +26,7 @@ class Record(BaseModel):
 
 
 class Source(Record):
-    """Where figures come from."""
+    """Where parameters come from."""
 
     key: str
     title: str
@@ -67,7 +67,7 @@ class Bounds(Record):
             raise ValueError(f"must be an interval such as (0, 1] or [0, inf), got {text!r}")
         return cls(low=float(match[2]), high=float(match[3]), open_low=match[1] == "(", open_high=match[4] == ")")
 
-    def fault(self, number: float) -> str:
+    def issue(self, number: float) -> str:
         """Return what a number must be where it is not, "" where it is."""
         if number < self.low or (self.open_low and number == self.low):
             return f"{'above' if self.open_low else 'at least'} {self.low:g}"
@@ -76,7 +76,7 @@ class Bounds(Record):
         return ""
 
 
-class Figure(Record):
+class LibraryParameter(Record):
     """A ranged number.
 
     Attributes:
@@ -87,7 +87,7 @@ class Figure(Record):
         sources: keys of the library's sources.
         year: year of the newest source.
         confidence: high (maker or primary source), medium (agreeing or quoted), low (estimate, analogy, recalled).
-        note: how the figure came about.
+        note: how the parameter came about.
         bounds: what it, its range and whatever replaces it may be.
     """
 
@@ -105,7 +105,7 @@ class Figure(Record):
     def _in_range(self) -> Self:
         for name in ("low", "typ", "high"):
             number = getattr(self, name)
-            if number is not None and (must := self.bounds.fault(number)):
+            if number is not None and (must := self.bounds.issue(number)):
                 raise ValueError(f"{name} must be {must}, got {number:g}")
         if self.low is not None and self.low > self.typ:
             raise ValueError(f"low must be at most typ, got low {self.low:g} and typ {self.typ:g}")
@@ -125,7 +125,7 @@ class Conflict(Record):
 
 
 class Chip(Record):
-    """An accelerator as published; None where no trustworthy figure exists.
+    """An accelerator as published; None where no trustworthy parameter exists.
 
     Attributes:
         node: key of the node, the nearest one where `node_note` says so.
@@ -136,7 +136,7 @@ class Chip(Record):
         bandwidth_gbps: peak memory bandwidth.
         link_gbps: chip-to-chip bandwidth one way, sum over the links of one chip.
         executions: what the arithmetic can do with stored weights.
-        look_ups_tera_per_s: look-ups per second, 10^12, of executing codes by table; None where it does not.
+        lut_tops: look-ups per second, 10^12, of executing codes by table; None where it does not.
         binary_tops: peak of products of single bits, tera-operations per second; None where it has none.
         unified_memory: whether the host's programs share the memory.
         idle_board: row of ``static_power.idle_board_w`` that was measured on its board, or on one with the same die.
@@ -177,8 +177,8 @@ class Chip(Record):
     price_basis: str
     rental_usd_per_hour: PositiveFloat | None = None
     default_stack: str | None = None
-    executions: tuple[ChipWay, ...] = ("dense", "dequantise")
-    look_ups_tera_per_s: PositiveFloat | None = None
+    executions: tuple[ChipExecutionMode, ...] = ("dense", "dequantize")
+    lut_tops: PositiveFloat | None = None
     binary_tops: PositiveFloat | None = None
     verified: bool = True
     note: str = ""
@@ -192,16 +192,16 @@ class Chip(Record):
         if not isinstance(entry, dict) or "executions" in entry or not isinstance(entry.get("peak_tops"), Mapping):
             return entry
         narrow = not set(NARROW_PEAKS).isdisjoint(entry["peak_tops"])
-        return {**entry, "executions": ("dense", "direct", "dequantise") if narrow else ("dense", "dequantise")}
+        return {**entry, "executions": ("dense", "direct", "dequantize") if narrow else ("dense", "dequantize")}
 
     @model_validator(mode="after")
     def _rates_of_executions(self) -> Self:
         narrow = [name for name in NARROW_PEAKS if name in self.peak_tops]
         if narrow and "direct" not in self.executions:
             raise ValueError(f"executions must hold direct where peak_tops has {', '.join(narrow)}")
-        for way, field in (("look_up", "look_ups_tera_per_s"), ("bit_plane", "binary_tops")):
-            if (way in self.executions) != (getattr(self, field) is not None):
-                raise ValueError(f"{field} must be given where executions hold {way} and nowhere else")
+        for execution_mode, field in (("look_up", "lut_tops"), ("bit_plane", "binary_tops")):
+            if (execution_mode in self.executions) != (getattr(self, field) is not None):
+                raise ValueError(f"{field} must be given where executions hold {execution_mode} and nowhere else")
         return self
 
 
@@ -217,7 +217,7 @@ class ChipFamily(Record):
 
 
 class Memory(Record):
-    """An off-chip memory technology; its figures are ``memory.KEY.*``.
+    """An off-chip memory technology; its parameters are ``memory.KEY.*``.
 
     Attributes:
         packaging_class: whether packages sit on the board or on an interposer beside the die.
@@ -232,7 +232,7 @@ class Memory(Record):
 
 
 class MemoryGrade(Record):
-    """A speed grade of a memory technology; the rate is raw, before ``effective_share``."""
+    """A speed grade of a memory technology; the rate is raw, before ``effective_fraction``."""
 
     key: str
     technology: str
@@ -240,7 +240,7 @@ class MemoryGrade(Record):
 
 
 class Node(Record):
-    """A logic process node; its figures are ``nodes.KEY.*``, its fab carbon ``carbon.TABLE.carbon_node``.
+    """A logic process node; its parameters are ``nodes.KEY.*``, its fab carbon ``carbon.TABLE.carbon_node``.
 
     Attributes:
         fab_grid: where the fab's power comes from, a row of ``carbon.grid_g_per_kwh``.
@@ -253,7 +253,7 @@ class Node(Record):
 
 
 class MacFormat(Record):
-    """Operands that one MAC unit multiplies in one cycle; its figures are ``mac_n7.formats.KEY.*``."""
+    """Operands that one MAC unit multiplies in one cycle; its parameters are ``mac_n7.formats.KEY.*``."""
 
     key: str
     weight_bits: PositiveInt
@@ -266,14 +266,14 @@ class Stack(Record):
 
     Attributes:
         families: chip families for which it is the generic stack.
-        base: stack whose figures stand where this one gives none.
+        base: stack whose parameters stand where this one gives none.
         software: patterns of the software names that it stands for, as sources print them.
         lends_to: generic stacks on whose chips software built on this generic one runs as well.
         anywhere: whether it runs on chips of every family; otherwise only on those of its generic stack.
         half_accumulation: whether its 16-bit GEMMs accumulate in 16 bits, which consumer GPUs do at twice the rate.
         quantises_head: whether its weight files keep embedding and head in the weights' format.
         sources: keys of the library's sources.
-        parameters: figures, also found as ``stacks.KEY.NAME``.
+        parameters: parameters, also found as ``stacks.KEY.NAME``.
     """
 
     key: str
@@ -287,25 +287,25 @@ class Stack(Record):
     anywhere: bool = False
     half_accumulation: bool = False
     quantises_head: bool = False
-    parameters: Mapping[str, Figure]
+    parameters: Mapping[str, LibraryParameter]
 
 
 class Cause(Record):
-    """Why figures vary together; its strength is the figure ``shared_causes.KEY.correlation``.
+    """Why parameters vary together; its strength is the parameter ``shared_causes.KEY.correlation``.
 
     Attributes:
-        figures: patterns of the paths of its figures, ``*`` for any part of a path without dots.
+        parameters: patterns of the paths of its parameters, ``*`` for any part of a path without dots.
         per_field: whether each last word of a path has a factor of its own.
     """
 
     key: str
-    figures: tuple[str, ...] = Field(min_length=1)
+    parameters: tuple[str, ...] = Field(min_length=1)
     per_field: bool = False
 
     def factor_of(self, path: str) -> str | None:
-        """Return the name of the factor that moves the figure at `path`, None where this cause does not."""
+        """Return the name of the factor that moves the parameter at `path`, None where this cause does not."""
         words = path.split(".")
-        for pattern in self.figures:
+        for pattern in self.parameters:
             parts = pattern.split(".")
             if len(parts) == len(words) and all(map(fnmatchcase, words, parts)):
                 return f"{self.key}.{words[-1]}" if self.per_field else self.key

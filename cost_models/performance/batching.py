@@ -18,7 +18,7 @@ from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
 from cost_models.units import GIB
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving, footprint
+from cost_models.workload.serving import ServingConfig, footprint
 
 Batching = Literal["static", "waves", "in_flight"]
 
@@ -26,27 +26,27 @@ BATCHINGS: tuple[Batching, ...] = get_args(Batching)
 """A batch that begins and ends together; the same, as many at a time as an engine's memory takes; a steady number of
 requests, each of whose prompts joins the decode steps of the others."""
 
-LARGEST_DOUBLINGS = 16
+MAX_DOUBLINGS = 16
 """Batches of up to 2^16 sequences are considered."""
 
 
-def largest_batch(keeps: Callable[[FloatArray], NDArray[np.bool_]]) -> FloatArray:
+def largest_batch(meets: Callable[[FloatArray], NDArray[np.bool_]]) -> FloatArray:
     """Return the largest whole batch that keeps a promise, 0 where not even one sequence does.
 
     Args:
-        keeps: whether a batch does, per row; batches below one that does do as well.
+        meets: whether a batch does, per row; batches below one that does do as well.
     """
-    best = np.where(keeps(np.ones(1)), 1.0, 0.0)
-    step = 2.0**LARGEST_DOUBLINGS
+    best = np.where(meets(np.ones(1)), 1.0, 0.0)
+    step = 2.0**MAX_DOUBLINGS
     while step >= 1 and best.any():
-        tried = np.minimum(best + step, 2.0**LARGEST_DOUBLINGS)
-        best = np.where((best > 0) & keeps(tried), tried, best)
+        tried = np.minimum(best + step, 2.0**MAX_DOUBLINGS)
+        best = np.where((best > 0) & meets(tried), tried, best)
         step /= 2
     return best
 
 
 def batch_that_fits(
-    serving: Serving, formats: Formats, capacity_bytes: FloatArray, *, chunk_tokens: Number
+    serving: ServingConfig, formats: Formats, capacity_bytes: FloatArray, *, chunk_tokens: Number
 ) -> FloatArray:
     """Return the largest batch of a replica whose weights, KV cache and activations the chips hold; 0 where none.
 
@@ -59,17 +59,17 @@ def batch_that_fits(
 
     def fits(batch: FloatArray) -> NDArray[np.bool_]:
         held = footprint(replace(serving, batch=np.maximum(batch, 1.0)), formats, chunk_tokens=chunk_tokens)
-        return np.asarray(held.fullest_bytes <= capacity_bytes)
+        return np.asarray(held.most_loaded_bytes <= capacity_bytes)
 
     return largest_batch(fits)
 
 
 def in_waves(
-    serving: Serving, machine: Machine, formats: Formats, *, chunk_tokens: Number, technology: Technology
+    serving: ServingConfig, machine: Machine, formats: Formats, *, chunk_tokens: Number, technology: Technology
 ) -> FloatArray:
     """Return how many waves a batch takes.
 
-    An engine takes a share of the memory (``serving.memory_share``), of which its context and the buffers of
+    An engine takes a share of the memory (``serving.memory_fraction``), of which its context and the buffers of
     collectives take their part (``serving.reserved_gib``), and queues the sequences whose cache does not fit beside
     the weights. A batch is left whole where not even one sequence fits that share: something else then holds.
 
@@ -78,23 +78,23 @@ def in_waves(
         machine: one of the chips.
         formats: stored bits.
         chunk_tokens: prompt tokens that prefill processes together.
-        technology: figures.
+        technology: parameters.
     """
-    share = np.asarray(technology.value("serving.memory_share"))
+    share = np.asarray(technology.value("serving.memory_fraction"))
     reserved = np.asarray(technology.value("serving.reserved_gib")) * GIB
     most = batch_that_fits(serving, formats, machine.capacity_bytes * share - reserved, chunk_tokens=chunk_tokens)
     return np.where(most >= 1, np.ceil(np.asarray(serving.batch) / np.maximum(most, 1.0)), 1.0)
 
 
 def batched(
-    serving: Serving,
+    serving: ServingConfig,
     machine: Machine,
     formats: Formats,
     mode: Any,
     *,
     chunk_tokens: Number,
     technology: Technology,
-) -> tuple[Serving, FloatArray]:
+) -> tuple[ServingConfig, FloatArray]:
     """Return the workload with the batch that runs at a time, and how many waves of it there are.
 
     Args:
@@ -103,7 +103,7 @@ def batched(
         formats: stored bits.
         mode: one of `BATCHINGS`, or one per row.
         chunk_tokens: prompt tokens that prefill processes together.
-        technology: figures.
+        technology: parameters.
     """
     batch = np.asarray(serving.batch)
     unknown, split = np.isnan(batch), np.asarray(mode) == "waves"

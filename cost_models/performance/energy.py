@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.performance.phases import PassTime
-from cost_models.performance.roofline import expansion_macs
+from cost_models.performance.phases import PhaseTime
+from cost_models.performance.roofline import dequantize_work_macs
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Energy:
     board_j: FloatArray
     board_w: FloatArray
 
-    def with_share(self, other: Energy, share: Number, seconds: FloatArray) -> Energy:
+    def with_fraction(self, other: Energy, share: Number, seconds: FloatArray) -> Energy:
         """Return this pass with a share of another one's energy, over a time that holds both."""
         parts = {name: joules + share * other.parts_j[name] for name, joules in self.parts_j.items()}
         joules = self.board_j + share * other.board_j
         return Energy(parts, joules, joules / seconds)
 
 
-def pass_energy(
-    work: PassTime,
+def phase_energy(
+    work: PhaseTime,
     pass_s: FloatArray,
-    serving: Serving,
+    serving: ServingConfig,
     machine: Machine,
     formats: Formats,
     software: Software,
@@ -66,15 +66,15 @@ def pass_energy(
         + work.sum_of_class("head", operators.macs) * machine.head_j_per_mac
         + work.sum_of_class("attention", operators.macs) * per_attention_mac
     )
-    if machine.expand_macs.any():
-        arithmetic = arithmetic + work.sum(expansion_macs(operators, machine)) * machine.linear_j_per_mac
+    if machine.dequantize_macs.any():
+        arithmetic = arithmetic + work.sum(dequantize_work_macs(operators, machine)) * machine.linear_j_per_mac
     # Chips that cannot reach each other never finish: a step without end has no mean power.
     running_s = np.where(np.isfinite(pass_s), pass_s, np.nan)
     parts = {
         "memory": work.dram_bytes * machine.dram_j_per_byte * groups,
         "arithmetic": arithmetic * groups,
         "on_chip": crossing * machine.sram_j_per_byte * groups,
-        "unpacking": work.sum(times.weight_bytes) * machine.unpack_j_per_byte * groups,
+        "dequantizing": work.sum(times.weight_bytes) * machine.dequantize_j_per_byte * groups,
         "links": work.sum(times.link_bytes) * machine.link_j_per_byte * groups,
         "active": _active_w(machine, software) * running_s * serving.chips,
         "static": machine.static_w * running_s * serving.chips,
@@ -86,4 +86,4 @@ def pass_energy(
 
 def _active_w(machine: Machine, software: Software) -> FloatArray:
     """Return what a running program draws whatever it achieves; nothing, where that is nothing of an unknown limit."""
-    return np.where(software.active_share > 0, software.active_share * machine.tdp_w, 0.0)
+    return np.where(software.active_fraction > 0, software.active_fraction * machine.tdp_w, 0.0)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_models.performance.phases import PassTime, decode_pass, prefill_pass
+from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 
 
 def envelope_machine(
@@ -50,12 +50,12 @@ def envelope_machine(
         stream_efficiency=np.ones(1),
         capacity_bytes=column(capacity_bytes),
         sram_bytes=column(sram_bytes),
-        unpack_bytes_per_s=free,
+        dequantize_bytes_per_s=free,
         link_bytes_per_s=column(link_bytes_per_s),
         dram_j_per_byte=unknown,
         sram_j_per_byte=unknown,
         link_j_per_byte=unknown,
-        unpack_j_per_byte=unknown,
+        dequantize_j_per_byte=unknown,
         static_w=unknown,
         conversion_efficiency=np.ones(1),
         tdp_w=unknown,
@@ -65,20 +65,20 @@ def envelope_machine(
     )
 
 
-def work_of(done: PassTime) -> tuple[FloatArray, FloatArray]:
-    """Return (bytes, multiply-accumulates) that a pass puts through the fullest chip."""
+def work_of(done: PhaseTime) -> tuple[FloatArray, FloatArray]:
+    """Return (bytes, multiply-accumulates) that a pass puts through the most-loaded chip."""
     return done.sum(done.times.dram_bytes), done.sum(done.operators.macs)
 
 
-def least_work(serving: Serving, software: Software, formats: Formats) -> dict[str, FloatArray]:
+def least_work(serving: ServingConfig, software: Software, formats: Formats) -> dict[str, FloatArray]:
     """Return the bytes and multiply-accumulates of a decode step and of a prefill that no machine can do without.
 
     Weights and KV cache are read once, nothing is read twice. Keys: ``decode_bytes``, ``decode_macs``,
     ``prefill_bytes``, ``prefill_macs``, each ``(n,)`` per chip.
     """
     machine = envelope_machine()
-    decode_bytes, decode_macs = work_of(decode_pass(serving, machine, software, formats))
-    prefill_bytes, prefill_macs = work_of(prefill_pass(serving, machine, software, formats))
+    decode_bytes, decode_macs = work_of(decode_phase(serving, machine, software, formats))
+    prefill_bytes, prefill_macs = work_of(prefill_phase(serving, machine, software, formats))
     return {
         "decode_bytes": decode_bytes,
         "decode_macs": decode_macs,

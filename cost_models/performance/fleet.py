@@ -67,7 +67,7 @@ def fleet(
         group_tokens_per_s: their end-to-end rate.
         usd_per_million_tokens: cost of ownership per million tokens of a group.
         g_per_million_tokens: carbon per million tokens of a group.
-        technology: figures.
+        technology: parameters.
     """
     value, groups = technology.value, np.asarray(groups, dtype=np.float64)
     rate = groups * group_tokens_per_s

@@ -8,13 +8,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.performance.energy import Energy, pass_energy
-from cost_models.performance.phases import PassTime, decode_pass, prefill_pass
+from cost_models.performance.energy import Energy, phase_energy
+from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Footprint, Serving, footprint
+from cost_models.workload.serving import Footprint, ServingConfig, footprint
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Inference:
         in_flight: 1 where a steady number of requests is served, whose prompts join the decode steps of the others.
     """
 
-    serving: Serving
+    serving: ServingConfig
     machine: Machine
     software: Software
     formats: Formats
@@ -40,17 +40,17 @@ class Inference:
     in_flight: Number = 0.0
 
     @cached_property
-    def decode(self) -> PassTime:
+    def decode(self) -> PhaseTime:
         """The mean decode step."""
-        return decode_pass(self.serving, self.machine, self.software, self.formats)
+        return decode_phase(self.serving, self.machine, self.software, self.formats)
 
     @cached_property
-    def prefill(self) -> PassTime:
+    def prefill(self) -> PhaseTime:
         """The prefill of the batch, of one prompt in flight; without time where no arithmetic rate is known."""
         serving = self.serving
         if np.any(self.in_flight):
             serving = replace(serving, batch=np.where(self.in_flight, 1.0, serving.batch))
-        work = prefill_pass(serving, self.machine, self.software, self.formats)
+        work = prefill_phase(serving, self.machine, self.software, self.formats)
         if self.machine.arithmetic_known.all():
             return work
         return replace(work, total_s=np.where(self.machine.arithmetic_known > 0, work.total_s, np.nan))
@@ -61,10 +61,10 @@ class Inference:
         return np.asarray(self.serving.batch) / self.serving.output_tokens
 
     @cached_property
-    def joining(self) -> PassTime:
+    def joining(self) -> PhaseTime:
         """The prefill of those prompts, of one where they are fewer."""
         joined = replace(self.serving, batch=np.maximum(self.prompts_per_step, 1.0))
-        return prefill_pass(joined, self.machine, self.software, self.formats)
+        return prefill_phase(joined, self.machine, self.software, self.formats)
 
     @cached_property
     def joining_s(self) -> FloatArray:
@@ -110,7 +110,7 @@ class Inference:
     def decode_energy(self) -> Energy:
         """Energy and power of the decode step."""
         work = self.decode
-        return pass_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software)
+        return phase_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software)
 
     @cached_property
     def step_energy(self) -> Energy:
@@ -119,14 +119,14 @@ class Inference:
             return self.decode_energy
         work, share = self.joining, self.in_flight * np.minimum(self.prompts_per_step, 1.0)
         seconds = work.pass_s - work.fixed_s
-        joined = pass_energy(work, seconds, self.serving, self.machine, self.formats, self.software, decode=False)
-        return self.decode_energy.with_share(joined, share, self.decode_s)
+        joined = phase_energy(work, seconds, self.serving, self.machine, self.formats, self.software, decode=False)
+        return self.decode_energy.with_fraction(joined, share, self.decode_s)
 
     @cached_property
     def prefill_energy(self) -> Energy:
         """Energy and power of the prefill."""
         work = self.prefill
-        return pass_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software, decode=False)
+        return phase_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software, decode=False)
 
     @cached_property
     def footprint(self) -> Footprint:
@@ -135,8 +135,8 @@ class Inference:
 
     @cached_property
     def fits(self) -> NDArray[np.bool_]:
-        """Whether the fullest chip holds its share, and the chips can reach each other."""
-        return (self.footprint.fullest_bytes <= self.machine.capacity_bytes) & np.isfinite(self.decode_s)
+        """Whether the most-loaded chip holds its share, and the chips can reach each other."""
+        return (self.footprint.most_loaded_bytes <= self.machine.capacity_bytes) & np.isfinite(self.decode_s)
 
     @cached_property
     def chips_needed(self) -> FloatArray:
@@ -147,7 +147,7 @@ class Inference:
         )
 
 
-def decode_bound_s(work: PassTime, serving: Serving, machine: Machine) -> FloatArray:
+def decode_bound_s(work: PhaseTime, serving: ServingConfig, machine: Machine) -> FloatArray:
     """Return the least time of a decode step: all bytes at peak bandwidth or all MACs at peak rate."""
     macs = work.operators.macs
     computing = (
@@ -159,7 +159,7 @@ def decode_bound_s(work: PassTime, serving: Serving, machine: Machine) -> FloatA
 
 
 def infer(
-    serving: Serving, machine: Machine, software: Software, formats: Formats, *, chunk_tokens: Number
+    serving: ServingConfig, machine: Machine, software: Software, formats: Formats, *, chunk_tokens: Number
 ) -> Inference:
     """Return time, memory and power of a workload on a machine.
 
@@ -168,6 +168,6 @@ def infer(
         machine: one of the chips.
         software: the stack's parameters.
         formats: stored bits.
-        chunk_tokens: prompt tokens that prefill processes together (figure ``serving.prefill_chunk_tokens``).
+        chunk_tokens: prompt tokens that prefill processes together (parameter ``serving.prefill_chunk_tokens``).
     """
     return Inference(serving, machine, software, formats, chunk_tokens)

@@ -47,6 +47,6 @@ def _collective_s(
     if not traffic.any():
         return np.zeros_like(traffic)
     with np.errstate(divide="ignore", invalid="ignore"):
-        moving = traffic / (machine.link_bytes_per_s * software.collective_share)
+        moving = traffic / (machine.link_bytes_per_s * software.collective_fraction)
     floor = software.collective_base_s + np.maximum(chips - 2, 0) * software.collective_hop_s
     return np.where(traffic > 0, floor + moving, 0.0)

@@ -12,34 +12,44 @@ def weight_only_gain(rows: Number, kernel: str, ridge_rows: Number, technology: 
     """Return FP16 time over the time of a weight-only kernel; below 1 the compressed weights are slower.
 
     An FP16 GEMM takes max(1, M / R), in units of streaming its weights. A fused kernel takes w ceil(M / m) passes,
-    or a M / R where multiplying lasts longer; beyond v rows, kernels that widen the weights first take f of the FP16
-    time instead.
+    or a M / R where multiplying lasts longer; beyond v rows, kernels that dequantize the weights first take f of the
+    FP16 time instead.
 
     Args:
         rows: activation rows M.
         kernel: key in ``kernels.yaml``.
         ridge_rows: rows R at which the FP16 GEMM turns from memory to arithmetic: 2 bytes x MAC rate / bandwidth.
-        technology: figures.
+        technology: parameters.
     """
-    share, per_pass, most, widened, multiplied = (
+    share, per_pass, most, dequantized, multiplied = (
         np.asarray(technology.value(f"weight_only_kernels.{kernel}.{name}"))
-        for name in ("one_row_share", "rows_per_pass", "vector_rows", "widened_share", "arithmetic_share")
+        for name in (
+            "one_row_efficiency",
+            "rows_per_pass",
+            "vector_rows",
+            "dequantized_fraction",
+            "arithmetic_fraction",
+        )
     )
     dense = np.maximum(1.0, np.asarray(rows) / ridge_rows)
     passes = share * np.ceil(np.asarray(rows) / per_pass)
     fused = np.maximum(passes, multiplied * np.asarray(rows) / ridge_rows)
-    return np.asarray(dense / np.where(np.asarray(rows) <= most, fused, np.maximum(share, widened * dense)))
+    return np.asarray(dense / np.where(np.asarray(rows) <= most, fused, np.maximum(share, dequantized * dense)))
 
 
 def sparse_gain(sparsity: Number, kernel: str, technology: Technology) -> FloatArray:
     """Return dense FP16 time over the time of a sparse kernel: 1 / (c + s (1 - S))."""
-    fixed, stored = (technology.value(f"sparse_kernels.{kernel}.{name}") for name in ("dense_share", "stored_share"))
+    fixed, stored = (
+        technology.value(f"sparse_kernels.{kernel}.{name}") for name in ("dense_fraction", "stored_fraction")
+    )
     return np.asarray(1 / (np.asarray(fixed) + np.asarray(stored) * (1 - np.asarray(sparsity))))
 
 
 def break_even_sparsity(kernel: str, technology: Technology) -> FloatArray:
     """Return the sparsity from which a sparse kernel beats the dense GEMM; above 1 where none does."""
-    fixed, stored = (technology.value(f"sparse_kernels.{kernel}.{name}") for name in ("dense_share", "stored_share"))
+    fixed, stored = (
+        technology.value(f"sparse_kernels.{kernel}.{name}") for name in ("dense_fraction", "stored_fraction")
+    )
     return np.asarray(1 - (1 - np.asarray(fixed)) / np.asarray(stored))
 
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from cost_models.library.technology import Technology
 from cost_models.performance.inference import Inference
-from cost_models.performance.operating_point import Limits, Operating, operating_point
+from cost_models.performance.operating_point import OperatingPoint, Slo, operating_point
 from cost_models.silicon.carbon import g_per_million_tokens
 from cost_models.silicon.cost import usd_per_million_tokens
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
 from cost_models.weights.quality import Quality
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class WorkloadResult:
     """
 
     workload: str
-    serving: Serving
+    serving: ServingConfig
     machine: Machine
     formats: Formats
     inference: Inference
     judge_quality: Callable[[], Quality]
-    limits: Limits | None = None
+    limits: Slo | None = None
 
     @cached_property
     def quality(self) -> Quality:
@@ -48,11 +48,11 @@ class WorkloadResult:
         return self.judge_quality()
 
     @cached_property
-    def operating(self) -> Operating:
-        """The largest batch within limits; missing where nothing is promised."""
+    def operating(self) -> OperatingPoint:
+        """The largest batch within limits; missing where nothing is slo_of."""
         if self.limits is None:
             missing = np.array([np.nan])
-            return Operating(missing, missing)
+            return OperatingPoint(missing, missing)
         return operating_point(self.inference, self.limits)
 
 
@@ -70,7 +70,7 @@ def design_metrics(machine: Machine, stored_bits: Number, *, krw_per_usd: float)
         "capacity_gib": machine.capacity_bytes / 2**30,
         "peak_tflops": machine.linear_mac_per_s * 2 / 1e12,
         "stored_bits": np.asarray(stored_bits),
-        "edge_share": used / allowed,
+        "edge_fraction": used / allowed,
     }
 
 
@@ -135,7 +135,7 @@ class _Terms:
         return np.asarray(self.served.machine.price_usd * self.served.serving.chips)
 
     @property
-    def memory_share(self) -> FloatArray:
+    def memory_fraction(self) -> FloatArray:
         step = self.result.decode
         by_memory = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0).sum(axis=0)
         seconds = self.result.decode_s
@@ -172,14 +172,14 @@ class _Terms:
 
 
 OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
-    "ms_per_token": lambda t: t.result.decode_s * 1e3,
+    "tpot_ms": lambda t: t.result.decode_s * 1e3,
     "ttft_ms": lambda t: t.result.prefill_s * 1e3,
     "request_s": lambda t: t.result.request_s,
     "tokens_per_s": lambda t: t.tokens_per_s,
     "tokens_per_s_end_to_end": lambda t: t.end_to_end,
-    "bound_ms_per_token": lambda t: t.result.bound_s * 1e3,
-    "overhead_share": lambda t: 1 - t.result.bound_s / t.result.decode_s,
-    "memory_share": lambda t: t.memory_share,
+    "roofline_tpot_ms": lambda t: t.result.bound_s * 1e3,
+    "overhead_fraction": lambda t: 1 - t.result.bound_s / t.result.decode_s,
+    "memory_fraction": lambda t: t.memory_fraction,
     "decode_w": lambda t: t.result.step_energy.board_w,
     "prefill_w": lambda t: t.result.prefill_energy.board_w,
     "decode_j_per_token": lambda t: t.decode_j,
@@ -219,7 +219,7 @@ def workload_metrics(
 
     Args:
         served: the workload on the machine.
-        technology: figures.
+        technology: parameters.
         names: the metrics that are wanted; only what they need is worked out. All where None.
     """
     terms = _Terms(served, technology)

@@ -13,7 +13,7 @@ import numpy as np
 from cost_models.table import FloatArray, Number
 
 ADDED = (
-    "ms_per_token",
+    "tpot_ms",
     "decode_j_per_token",
     "request_j_per_token",
     "usd_per_million_tokens",
@@ -37,7 +37,7 @@ WORST = ("chips_needed", "memory_gib", "perplexity_ratio", "perplexity_ratio_hig
 """Metrics of which the largest counts: every workload must be served."""
 
 MIXED = (*ADDED, *INVERTED, *PER_REQUEST, *WORST)
-"""Bare names of the metrics that a mix has, as ``mix.ms_per_token``."""
+"""Bare names of the metrics that a mix has, as ``mix.tpot_ms``."""
 
 MIX = "mix"
 """What stands before them."""

@@ -17,7 +17,7 @@ from cost_models.table import FloatArray
 
 
 @dataclass(frozen=True)
-class Limits:
+class Slo:
     """What a service promises to every user, in ms; None promises nothing.
 
     Attributes:
@@ -32,7 +32,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Operating:
+class OperatingPoint:
     """The largest batch within limits; ``(n,)`` columns.
 
     Attributes:
@@ -44,7 +44,7 @@ class Operating:
     tokens_per_s: FloatArray
 
 
-def keeps(result: Inference, limits: Limits) -> NDArray[np.bool_]:
+def meets(result: Inference, limits: Slo) -> NDArray[np.bool_]:
     """Return ``(n,)`` whether a served workload fits and keeps its limits."""
     kept = result.fits.astype(bool)
     if limits.ttft_ms is not None:
@@ -54,17 +54,17 @@ def keeps(result: Inference, limits: Limits) -> NDArray[np.bool_]:
     return np.asarray(kept)
 
 
-def operating_point(result: Inference, limits: Limits) -> Operating:
+def operating_point(result: Inference, limits: Slo) -> OperatingPoint:
     """Return the largest batch that keeps `limits` and fits the memory, and the rate at it.
 
     Args:
         result: the workload on its machine; its own batch has no part in it.
-        limits: what is promised.
+        limits: what is slo_of.
     """
 
     def served(batch: FloatArray) -> Inference:
         return replace(result, serving=replace(result.serving, batch=np.maximum(batch, 1.0)), waves=1.0)
 
-    best = largest_batch(lambda batch: keeps(served(batch), limits))
+    best = largest_batch(lambda batch: meets(served(batch), limits))
     rate = served(best).tokens_per_s_end_to_end
-    return Operating(best * result.serving.replicas, np.where(best > 0, rate, 0.0))
+    return OperatingPoint(best * result.serving.replicas, np.where(best > 0, rate, 0.0))

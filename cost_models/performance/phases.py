@@ -14,18 +14,18 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.performance.interconnect import send_s
-from cost_models.performance.roofline import OperatorTime, decode_attention_share, time_operators
+from cost_models.performance.roofline import OperatorTime, decode_attention_fraction, time_operators
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
 from cost_models.workload.mixing import decode_attention, prefill_attention, shared_queries
 from cost_models.workload.operators import Operators, Shape, WeightClass, linear_operators
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 
 
 @dataclass(frozen=True)
-class PassTime:
+class PhaseTime:
     """One pass over the model: its operators with their times, `operators` in step with the first axis.
 
     Attributes:
@@ -98,12 +98,14 @@ def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str
     return stacked
 
 
-def _dealt(serving: Serving, software: Software) -> Shape:
+def _dealt(serving: ServingConfig, software: Software) -> Shape:
     """Return what one stage sees, heads dealt to the parts of a chip as the stack does it."""
     return replace(serving.shape, ranks_per_chip=software.ranks_per_chip)
 
 
-def _fixed_s(serving: Serving, tokens: Number, machine: Machine, software: Software, formats: Formats) -> FloatArray:
+def _fixed_s(
+    serving: ServingConfig, tokens: Number, machine: Machine, software: Software, formats: Formats
+) -> FloatArray:
     """Return host time and hand-overs of one pass of `tokens` activation rows."""
     handed = np.asarray(tokens) * serving.model.d_model * np.asarray(formats.activation_bits) / 8
     several = np.asarray(serving.stages) > 1
@@ -113,41 +115,41 @@ def _fixed_s(serving: Serving, tokens: Number, machine: Machine, software: Softw
     return host + np.where(several, (np.asarray(serving.stages) - 1) * hop, 0.0)
 
 
-def decode_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
+def decode_phase(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> PhaseTime:
     """Return the mean decode step of the whole batch."""
     shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
-    share = decode_attention_share(shared_queries(model, shape), software)
+    share = decode_attention_fraction(shared_queries(model, shape), software)
     linear = linear_operators(model, shape, tokens_per_sequence=1.0, head_rows=shape.batch)
-    linear_time = time_operators(linear, machine, software, formats, chips=tp, attention_share=share)
+    linear_time = time_operators(linear, machine, software, formats, chips=tp, attention_fraction=share)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
     first = np.asarray(serving.prompt_tokens) + 0.5
     last = first + np.asarray(serving.output_tokens)
     over = (first, last)
     ends = [decode_attention(model, shape, context=context, over=over) for context in over]
     at_start, at_end = (
-        time_operators(operators, machine, software, formats, chips=tp, attention_share=share) for operators in ends
+        time_operators(operators, machine, software, formats, chips=tp, attention_fraction=share) for operators in ends
     )
     middle = decode_attention(model, shape, context=(first + last) / 2, over=over)
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
     larger = mean_of_larger(memory, arithmetic)
     # The smaller of two is their sum less the larger, so its mean is exact as well.
     smaller = (memory[0] + memory[1] + arithmetic[0] + arithmetic[1]) / 2 - larger
-    exposed = software.exposed_share * smaller
+    exposed = software.non_overlapped_fraction * smaller
     middle_time = replace(
         at_start,
         memory_s=(memory[0] + memory[1]) / 2,
         arithmetic_s=(arithmetic[0] + arithmetic[1]) / 2,
-        exposed_s=exposed,
+        non_overlapped_s=exposed,
         dram_bytes=(at_start.dram_bytes + at_end.dram_bytes) / 2,
     )
     attention_s = larger + exposed + middle_time.kernel_s
     total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
     times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
     fixed = _fixed_s(serving, shape.batch, machine, software, formats)
-    return PassTime(_joined(linear, middle), times, total, fixed)
+    return PhaseTime(_joined(linear, middle), times, total, fixed)
 
 
-def prefill_pass(serving: Serving, machine: Machine, software: Software, formats: Formats) -> PassTime:
+def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> PhaseTime:
     """Return the prefill of the whole batch; in a pipeline of p stages and m parts, (m + p - 1) / p times a part's.
 
     Prompts go through the layers in chunks of the stack's rows at most; each chunk reads the weights anew. Chunks of
@@ -164,7 +166,7 @@ def prefill_pass(serving: Serving, machine: Machine, software: Software, formats
     linear = replace(linear, times=linear.times * np.where(once, 1.0, chunks))
     operators = _joined(linear, prefill_attention(model, shape))
     times = time_operators(
-        operators, machine, software, formats, chips=tp, attention_share=software.attention_mac_share
+        operators, machine, software, formats, chips=tp, attention_fraction=software.attention_compute_efficiency
     )
     fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s
     turns: Number = 1.0
@@ -173,7 +175,7 @@ def prefill_pass(serving: Serving, machine: Machine, software: Software, formats
         turns = (serving.batch_parts + stages - 1) / stages
     elif serving.parallelism == "layer_split":
         turns = (chunks + stages - 1) / (chunks * stages)
-    return PassTime(operators, times, times.total_s * operators.times * turns, fixed)
+    return PhaseTime(operators, times, times.total_s * operators.times * turns, fixed)
 
 
 def _stacked_pair(first: FloatArray, second: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Time of an operator: the longest of moving, computing and unpacking, plus what a kernel costs by itself."""
+"""Time of an operator: the longest of moving, computing and dequantizing, plus what a kernel costs by itself."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class OperatorTime:
 
     Attributes:
         memory_s: bytes over delivered bandwidth.
-        arithmetic_s: multiply-accumulates over delivered rate, idle rows of tiles and widening of weights included.
-        unpack_s: stored weights over the decoder's rate.
-        exposed_s: what the shorter of memory and arithmetic adds because the longer does not hide all of it.
+        arithmetic_s: multiply-accumulates over delivered rate, idle rows of tiles and dequantizing weights included.
+        dequantize_s: stored weights over the decoder's rate.
+        non_overlapped_s: what the shorter of memory and arithmetic adds because the longer does not hide all of it.
         kernel_s: cost of the kernels by themselves.
         collective_s: all-reduce afterwards.
         dram_bytes: bytes through the memory interface.
@@ -32,8 +32,8 @@ class OperatorTime:
 
     memory_s: FloatArray
     arithmetic_s: FloatArray
-    unpack_s: FloatArray
-    exposed_s: FloatArray
+    dequantize_s: FloatArray
+    non_overlapped_s: FloatArray
     kernel_s: FloatArray
     collective_s: FloatArray
     dram_bytes: FloatArray
@@ -44,9 +44,9 @@ class OperatorTime:
     def total_s(self) -> FloatArray:
         """Time of one execution."""
         total = np.maximum(self.memory_s, self.arithmetic_s)
-        if self.unpack_s.any():
-            total = np.maximum(total, self.unpack_s)
-        for extra in (self.exposed_s, self.kernel_s, self.collective_s):
+        if self.dequantize_s.any():
+            total = np.maximum(total, self.dequantize_s)
+        for extra in (self.non_overlapped_s, self.kernel_s, self.collective_s):
             if extra.any():
                 total = total + extra
         return total
@@ -60,7 +60,7 @@ def by_class(
     return np.stack(np.broadcast_arrays(*(np.atleast_1d(values[name]) for name in operators.classes)))
 
 
-def decode_attention_share(queries: Number, software: Software) -> FloatArray:
+def decode_attention_fraction(queries: Number, software: Software) -> FloatArray:
     """Return the share of the arithmetic rate that attention of one query position per sequence reaches.
 
     Vector units serve any query. Queries that share a KV head (a group, or all heads of MLA) fill rows of a matrix
@@ -68,7 +68,7 @@ def decode_attention_share(queries: Number, software: Software) -> FloatArray:
     """
     queries = np.asarray(queries, dtype=np.float64)
     filled = queries / (software.attention_rows * np.ceil(queries / software.attention_rows))
-    return np.maximum(software.decode_attention_mac_share, software.attention_mac_share * filled)
+    return np.maximum(software.decode_attention_compute_efficiency, software.attention_compute_efficiency * filled)
 
 
 def row_slots(rows: Number, software: Software) -> FloatArray:
@@ -81,7 +81,7 @@ def row_slots(rows: Number, software: Software) -> FloatArray:
 def expert_slots(rows: Number, software: Software) -> FloatArray:
     """Return the mean row slots of routed experts that get M rows each in the mean.
 
-    Rows of an expert are a matter of chance, so that half of its last tile of t is idle: the larger of t and M + t / 2.
+    Rows of an expert are random, so that half of its last tile of t is idle: the larger of t and M + t / 2.
     """
     rows = np.asarray(rows)
     tiled = np.maximum(software.expert_rows, rows + software.expert_rows / 2)
@@ -127,52 +127,53 @@ def _seconds_per_byte(operators: Operators, machine: Machine, software: Software
     (Little's law), which is why simple kernels stream an LPDDR or GDDR part fully and half of an HBM part.
     """
     delivered = machine.bandwidth_bytes_per_s * machine.stream_efficiency
-    full = np.minimum(delivered * software.stream_share, software.stream_limit_gbps * 1e9)
-    cache = np.minimum(delivered * software.attention_stream_share, software.stream_limit_gbps * 1e9)
-    widened = 1 / software.unpack_stream_share - 1
+    full = np.minimum(delivered * software.bandwidth_efficiency, software.stream_limit_gbps * 1e9)
+    cache = np.minimum(delivered * software.attention_bandwidth_efficiency, software.stream_limit_gbps * 1e9)
+    dequantized = 1 / software.dequantize_bandwidth_efficiency - 1
     return by_class(
-        operators, linear=(1 + np.asarray(formats.unpacked) * widened) / full, head=1 / full, attention=1 / cache
+        operators, linear=(1 + np.asarray(formats.dequantized) * dequantized) / full, head=1 / full, attention=1 / cache
     )
 
 
 def _seconds_per_mac(
-    operators: Operators, machine: Machine, software: Software, formats: Formats, *, attention_share: Number
+    operators: Operators, machine: Machine, software: Software, formats: Formats, *, attention_fraction: Number
 ) -> FloatArray:
     """Return the inverse of the rate that each operator's kernel reaches on large operands.
 
     GEMMs lose a further share each time the operand width halves: the peak doubles, the feeding of it does not.
     """
     halvings = np.log2(16 / np.minimum(np.asarray(formats.operand_bits, dtype=np.float64), 16))
-    widened = 1 / software.unpack_mac_share - 1
-    narrow = np.where(halvings > 0, software.narrow_mac_share**halvings, 1.0)
+    dequantized = 1 / software.dequantize_compute_efficiency - 1
+    narrow = np.where(halvings > 0, software.narrow_gemm_efficiency**halvings, 1.0)
     return by_class(
         operators,
-        linear=(1 + np.asarray(formats.unpacked) * widened) / (machine.linear_mac_per_s * software.mac_share * narrow),
-        head=1 / (machine.head_mac_per_s * software.mac_share),
-        attention=1 / (machine.attention_mac_per_s * attention_share),
+        linear=(1 + np.asarray(formats.dequantized) * dequantized)
+        / (machine.linear_mac_per_s * software.gemm_efficiency * narrow),
+        head=1 / (machine.head_mac_per_s * software.gemm_efficiency),
+        attention=1 / (machine.attention_mac_per_s * attention_fraction),
     )
 
 
-def expansion_macs(operators: Operators, machine: Machine) -> FloatArray:
+def dequantize_work_macs(operators: Operators, machine: Machine) -> FloatArray:
     """Return ``(ops, n)`` multiply-accumulates spent on expanding body weights, once per tile of rows."""
-    tiles = np.ceil(np.maximum(operators.rows, 1.0) / machine.expand_rows)
-    return np.asarray(operators.of_class("linear") * operators.weights * tiles * machine.expand_macs)
+    tiles = np.ceil(np.maximum(operators.rows, 1.0) / machine.dequantize_rows)
+    return np.asarray(operators.of_class("linear") * operators.weights * tiles * machine.dequantize_macs)
 
 
 def _slots(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
-    """Return multiply-accumulate slots taken: whole tiles of rows, and the widening of weights per tile of rows."""
+    """Return multiply-accumulate slots taken: whole tiles of rows, and the dequantizing weights per tile of rows."""
     rows = np.maximum(operators.rows, 1.0)
     matrices = np.array([[name != "attention"] for name in operators.classes])
     slots = np.where(matrices, operators.macs * (row_slots(rows, software) / rows), operators.macs)
     routed = np.array([[name == "expert"] for name in operators.classes])
     if routed.any():
         slots = np.where(routed, operators.macs * (expert_slots(rows, software) / rows), slots)
-    if np.any(np.asarray(formats.unpacked) > 0):
-        passes = np.ceil(rows / software.unpack_rows)
-        linear = by_class(operators, linear=formats.unpacked, head=0.0, attention=0.0)
-        slots = slots + linear * operators.weights * passes * software.unpack_macs
-    if machine.expand_macs.any():
-        slots = slots + expansion_macs(operators, machine)
+    if np.any(np.asarray(formats.dequantized) > 0):
+        passes = np.ceil(rows / software.dequantize_rows)
+        linear = by_class(operators, linear=formats.dequantized, head=0.0, attention=0.0)
+        slots = slots + linear * operators.weights * passes * software.dequantize_macs
+    if machine.dequantize_macs.any():
+        slots = slots + dequantize_work_macs(operators, machine)
     return slots
 
 
@@ -183,7 +184,7 @@ def time_operators(
     formats: Formats,
     *,
     chips: Number,
-    attention_share: Number,
+    attention_fraction: Number,
 ) -> OperatorTime:
     """Return where the time of each operator goes on one of `chips` chips that share it.
 
@@ -193,27 +194,27 @@ def time_operators(
     B / t = e_m W B / (B + t_0 e_m W).
 
     Args:
-        operators: amounts on the fullest chip.
+        operators: amounts on the most-loaded chip.
         machine: the chip.
         software: stack parameters.
         formats: stored bits.
         chips: chips that share every operator.
-        attention_share: share of the arithmetic rate that attention reaches in this phase.
+        attention_fraction: share of the arithmetic rate that attention reaches in this phase.
     """
     dram_bytes, weight_bytes = _bytes_moved(operators, machine, formats)
     memory_s = dram_bytes * _seconds_per_byte(operators, machine, software, formats)
     arithmetic_s = _slots(operators, machine, software, formats) * _seconds_per_mac(
-        operators, machine, software, formats, attention_share=attention_share
+        operators, machine, software, formats, attention_fraction=attention_fraction
     )
     body_bytes = weight_bytes * operators.of_class("linear")
     reduced_bytes = operators.reduced * (np.asarray(formats.activation_bits) / 8)
     shared = np.asarray(chips, dtype=np.float64)
-    is_free = bool(np.isposinf(machine.unpack_bytes_per_s).all())
+    is_free = bool(np.isposinf(machine.dequantize_bytes_per_s).all())
     return OperatorTime(
         memory_s=memory_s,
         arithmetic_s=arithmetic_s,
-        unpack_s=np.zeros((len(body_bytes), 1)) if is_free else body_bytes / machine.unpack_bytes_per_s,
-        exposed_s=np.minimum(memory_s, arithmetic_s) * software.exposed_share,
+        dequantize_s=np.zeros((len(body_bytes), 1)) if is_free else body_bytes / machine.dequantize_bytes_per_s,
+        non_overlapped_s=np.minimum(memory_s, arithmetic_s) * software.non_overlapped_fraction,
         kernel_s=operators.kernels * (software.kernel_s * software.kernels_launched),
         collective_s=all_reduce_s(reduced_bytes * (shared > 1), shared, machine, software),
         dram_bytes=dram_bytes,

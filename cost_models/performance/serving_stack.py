@@ -1,6 +1,6 @@
 """Software stacks: how close real kernels come to the machine they run on.
 
-Every parameter is a figure of the library (``stacks.NAME.parameter``), so it has a range and a source, and
+Every parameter is a parameter of the library (``stacks.NAME.parameter``), so it has a range and a source, and
 can be swept or drawn like any other.
 """
 
@@ -18,23 +18,23 @@ from cost_models.table import Choice, FloatArray
 class Software:
     """A stack's parameters per row, ``(n,)`` each; meanings stand at the head of ``stacks.yaml``."""
 
-    stream_share: FloatArray
+    bandwidth_efficiency: FloatArray
     stream_limit_gbps: FloatArray
-    attention_stream_share: FloatArray
-    mac_share: FloatArray
-    narrow_mac_share: FloatArray
-    attention_mac_share: FloatArray
-    decode_attention_mac_share: FloatArray
+    attention_bandwidth_efficiency: FloatArray
+    gemm_efficiency: FloatArray
+    narrow_gemm_efficiency: FloatArray
+    attention_compute_efficiency: FloatArray
+    decode_attention_compute_efficiency: FloatArray
     attention_rows: FloatArray
-    exposed_share: FloatArray
+    non_overlapped_fraction: FloatArray
     tile_rows: FloatArray
     expert_rows: FloatArray
     vector_rows: FloatArray
     chunk_rows: FloatArray
-    unpack_stream_share: FloatArray
-    unpack_mac_share: FloatArray
-    unpack_macs: FloatArray
-    unpack_rows: FloatArray
+    dequantize_bandwidth_efficiency: FloatArray
+    dequantize_compute_efficiency: FloatArray
+    dequantize_macs: FloatArray
+    dequantize_rows: FloatArray
     kernel_s: FloatArray
     kernels_launched: FloatArray
     step_s: FloatArray
@@ -43,9 +43,9 @@ class Software:
     prefill_s: FloatArray
     collective_base_s: FloatArray
     collective_hop_s: FloatArray
-    collective_share: FloatArray
+    collective_fraction: FloatArray
     ranks_per_chip: FloatArray
-    active_share: FloatArray
+    active_fraction: FloatArray
     decode_attention_energy: FloatArray
 
 
@@ -58,7 +58,7 @@ def software(stack: Choice, technology: Technology, family: Choice | None = None
 
     Args:
         stack: stack per row.
-        technology: figures.
+        technology: parameters.
         family: chip family per row, whose generation sets the pace of kernels (``chip_families.NAME.floor_factor``);
             None for designs, whose stacks state times of their own.
     """

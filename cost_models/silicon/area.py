@@ -1,8 +1,8 @@
 """Area of the logic die by block, its edge, its package, and the limits that a floorplan meets.
 
-What surrounds arrays and buffers (vector lanes, control, on-chip network) follows the SRAM that it works on: one figure
-per class of architecture, ``floorplan.surround_over_sram``, fits six NPUs to 12 % leave-one-out and the cores of two
-GPU dies to 1 %. PHYs are taken from die photos and are not multiplied by anything.
+What surrounds arrays and buffers (vector lanes, control, on-chip network) follows the SRAM that it works on: one
+parameter per class of architecture, ``floorplan.surround_over_sram``, fits six NPUs to 12 % leave-one-out and the cores
+of two GPU dies to 1 %. PHYs are taken from die photos and are not multiplied by anything.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def _only_programmable(architecture: Choice, technology: Technology, path: str, 
     return architecture.map(lambda name: technology.value(path) if name == PROGRAMMABLE else otherwise)
 
 
-def core_sram_share(architecture: Choice, technology: Technology) -> FloatArray:
+def core_sram_fraction(architecture: Choice, technology: Technology) -> FloatArray:
     """Return the share of the SRAM that sits in the cores: all but in programmable machines, which have a cache."""
-    return _only_programmable(architecture, technology, "floorplan.programmable.core_sram_share", 1.0)
+    return _only_programmable(architecture, technology, "floorplan.programmable.core_sram_fraction", 1.0)
 
 
 def area_blocks(
@@ -56,30 +56,30 @@ def area_blocks(
         memory_interface: PHYs and controllers of the memory, the same in every node.
         host_interface: PHY and controller towards the host.
         link_interface: PHYs and controllers towards other chips.
-        weight_decoder: unpacking of stored weights, placed inside the memory path.
-        technology: figures under ``floorplan``.
+        weight_decoder: dequantizing of stored weights, placed inside the memory path.
+        technology: parameters under ``floorplan``.
     """
     value = technology.value
     surround = core_sram * architecture.map(lambda name: value(f"floorplan.surround_over_sram.{name}"))
     programmable = "floorplan.programmable"
     network = _only_programmable(architecture, technology, f"{programmable}.noc_over_mac_array", 0.0)
     cache = _only_programmable(architecture, technology, f"{programmable}.cache_over_sram", 1.0)
-    network_share = np.asarray(value("floorplan.noc_share_of_surround"))
+    network_fraction = np.asarray(value("floorplan.noc_fraction_of_surround"))
     if PROGRAMMABLE in architecture.values:
-        network_share = network_share * architecture.map(lambda name: float(name != PROGRAMMABLE))
+        network_fraction = network_fraction * architecture.map(lambda name: float(name != PROGRAMMABLE))
     blocks = {
         "mac_array": mac_array,
         "operand_delivery": mac_array * value("floorplan.operand_delivery_over_mac_array"),
         "sram": core_sram + cache_sram,
         "cache_control": cache_sram * (cache - 1),
-        "vector_and_control": surround * (1 - network_share),
-        "noc": surround * network_share + mac_array * network,
+        "vector_and_control": surround * (1 - network_fraction),
+        "noc": surround * network_fraction + mac_array * network,
         "memory_interface": memory_interface,
         "host_interface": host_interface,
         "link_interface": link_interface,
         "weight_decoder": weight_decoder,
     }
-    blocks["pads_and_rest"] = total(blocks) * value("floorplan.pads_share")
+    blocks["pads_and_rest"] = total(blocks) * value("floorplan.pads_fraction")
     return blocks
 
 
@@ -108,10 +108,10 @@ def floorplan_limits(
 ) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Return (used, allowed) for reticle, die edge and heat.
 
-    Heat is board TDP over die area, as the observed figures are.
+    Heat is board TDP over die area, as the observed parameters are.
     """
     value = technology.value
-    allowed_edge = perimeter_mm(die_mm2, value("floorplan.aspect_ratio")) * value("floorplan.usable_edge_share")
+    allowed_edge = perimeter_mm(die_mm2, value("floorplan.aspect_ratio")) * value("floorplan.usable_edge_fraction")
     heat = cooling.map(lambda name: value(f"heat_limits_w_per_mm2.{name}"))
     reticle = np.atleast_1d(np.asarray(value("reticle.limit_mm2"), dtype=np.float64))
     return {
@@ -144,7 +144,7 @@ def package_limits(
         link_gbps: chip-to-chip bandwidth, one way.
         supply_w: power that enters the package for the logic.
         supply_v: its supply.
-        technology: figures under ``package``, ``assembly`` and ``packaging``.
+        technology: parameters under ``package``, ``assembly`` and ``packaging``.
     """
     value = technology.value
     signals = board_memory_bits * value("package.balls_per_memory_bit") + link_gbps * value(

@@ -17,19 +17,19 @@ from cost_models.units import BITS_PER_BYTE
 
 
 @dataclass(frozen=True)
-class Carried:
+class BandwidthLimit:
     """What one die carries of one memory grade; ``(n,)``.
 
     Attributes:
         units: the most units by each limit: "sides", "package", "interposer"; infinite where a limit does not apply.
         gbps_per_unit: peak bandwidth of one unit.
-        delivered_share: share of the peak that long sequential reads reach.
+        delivered_fraction: share of the peak that long sequential reads reach.
         interface_mm2: PHYs and controllers of that many units.
     """
 
     units: dict[str, FloatArray]
     gbps_per_unit: FloatArray
-    delivered_share: FloatArray
+    delivered_fraction: FloatArray
     interface_mm2: FloatArray
 
     @property
@@ -43,9 +43,9 @@ class Carried:
         return np.asarray(self.most * self.gbps_per_unit)
 
 
-def carried(
+def max_bandwidth(
     grade: Choice, die_mm2: FloatArray, *, supply_w: Number, supply_v: Number, technology: Technology
-) -> Carried:
+) -> BandwidthLimit:
     """Return the most memory of a grade that a die of some area can have.
 
     Sides: the host interface takes its edge from one short side, and each side holds the whole units that fit on its
@@ -57,14 +57,14 @@ def carried(
         die_mm2: area of the die.
         supply_w: power that enters the package for the logic.
         supply_v: its supply.
-        technology: figures.
+        technology: parameters.
     """
     library, value = technology.library, technology.value
     names = memory_technology(grade, library)
     unit_bits, edge = technology.of("memory", names, "unit_bits"), technology.of("memory", names, "beachfront_mm")
     stacked = names.map(lambda name: float(library.memories[name].packaging_class == "interposer")) > 0
     long, short = sides_mm(die_mm2, value("floorplan.aspect_ratio"))
-    usable = np.asarray(value("floorplan.usable_edge_share"))
+    usable = np.asarray(value("floorplan.usable_edge_fraction"))
     free = np.maximum(short * usable - value("interfaces.host_edge_mm"), 0.0)
     around = 2 * np.floor(long * usable / edge) + np.floor(short * usable / edge) + np.floor(free / edge)
     width = np.maximum(edge, value("package.stack_width_mm"))
@@ -81,9 +81,9 @@ def carried(
     }
     per_pin = grade.map(lambda name: library.memory_grade(name).gbps_per_pin)
     most = np.minimum.reduce(list(units.values()))
-    return Carried(
+    return BandwidthLimit(
         units=units,
-        gbps_per_unit=unit_bits * per_pin * technology.of("memory", names, "effective_share") / BITS_PER_BYTE,
-        delivered_share=technology.of("memory", names, "efficiency_stream"),
+        gbps_per_unit=unit_bits * per_pin * technology.of("memory", names, "effective_fraction") / BITS_PER_BYTE,
+        delivered_fraction=technology.of("memory", names, "efficiency_stream"),
         interface_mm2=most * technology.of("memory", names, "phy_controller_mm2"),
     )

@@ -1,7 +1,7 @@
 """Carbon of making and of using a board.
 
 Fab and DRAM after ACT (Gupta et al., ISCA 2022): kg = A / Y x (grid x EPA + GPA + MPA) for the die, grams per GB for
-DRAM. Package, circuit board and cooling are left out: ACT has no figure for them.
+DRAM. Package, circuit board and cooling are left out: ACT has no parameter for them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from cost_models.units import MM2_PER_CM2
 JOULES_PER_KWH = 3.6e6
 
 
-def die_kg(node: Choice, die_mm2: FloatArray, good_share: Number, technology: Technology) -> FloatArray:
+def die_kg(node: Choice, die_mm2: FloatArray, good_fraction: Number, technology: Technology) -> FloatArray:
     """Return the carbon of one good die: A / Y x (grid EPA + GPA + MPA), abatement of fab gases at 95 %.
 
     Args:
         node: process node; half nodes stand in the row of their parent.
         die_mm2: die.
-        good_share: yield.
-        technology: nodes, and figures under ``carbon``.
+        good_fraction: yield.
+        technology: nodes, and parameters under ``carbon``.
     """
     nodes, value = technology.library.nodes, technology.value
 
@@ -34,7 +34,7 @@ def die_kg(node: Choice, die_mm2: FloatArray, good_share: Number, technology: Te
         grid = value(f"carbon.grid_g_per_kwh.{entry.fab_grid}")
         return np.asarray(power) * grid + gases + value("carbon.materials_g_per_cm2")
 
-    grams = node.map(row) * (die_mm2 / MM2_PER_CM2) / good_share
+    grams = node.map(row) * (die_mm2 / MM2_PER_CM2) / good_fraction
     return np.asarray(grams / 1000)
 
 
@@ -56,7 +56,7 @@ def g_per_million_tokens(
         watts: power of all boards while serving.
         idle_w: power of all boards while waiting.
         tokens_per_s: rate while serving.
-        technology: figures.
+        technology: parameters.
     """
     value = technology.value
     used = np.asarray(value("tco.utilisation"))

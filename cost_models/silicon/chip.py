@@ -1,9 +1,9 @@
-"""From a library chip to a Machine: published figures, and the library's coefficients where makers publish none.
+"""From a library chip to a Machine: published values, and the library's coefficients where makers publish none.
 
 Published: peaks, bandwidth, capacity, SRAM, link, TDP, die area, price range. By node: energy of a MAC
 (``mac_n7``). By memory technology: energy per bit, streaming efficiency. By measurement: idle power of a board
 (``static_power``), and what a GPU spends on the die per streamed byte and more per MAC (``on_chip``). With what a
-running program draws (the stack's ``active_share``) they make decode draw 440-540 W on an H100 that streams
+running program draws (the stack's ``active_fraction``) they make decode draw 440-540 W on an H100 that streams
 2.0-2.5 TB/s, of which HBM explains a fifth.
 """
 
@@ -18,7 +18,7 @@ from cost_models.library.technology import Technology
 from cost_models.silicon import power
 from cost_models.silicon.carbon import die_kg, dram_kg
 from cost_models.silicon.compute import HEAD_BITS, Scales, head_operand_bits
-from cost_models.silicon.cost import good_share
+from cost_models.silicon.cost import good_fraction
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
@@ -81,7 +81,7 @@ def _static_w(chip: Chip, efficiency: FloatArray, technology: Technology) -> Flo
     if chip.idle_board is not None:
         idle = np.asarray(technology.value(f"static_power.idle_board_w.{chip.idle_board}"))
     else:
-        idle = np.asarray(technology.value("static_power.static_share_of_tdp")) * _or_nan(chip.tdp_w)
+        idle = np.asarray(technology.value("static_power.static_fraction_of_tdp")) * _or_nan(chip.tdp_w)
     return _column(idle * efficiency)
 
 
@@ -117,7 +117,7 @@ def _embodied_kg(chip: Chip, technology: Technology) -> FloatArray:
         return _column(np.nan)
     node, value = Choice.of(chip.node), technology.value
     dies = np.ceil(chip.die_mm2 / np.asarray(value("reticle.limit_mm2")))
-    good = good_share(
+    good = good_fraction(
         _column(chip.die_mm2 / dies),
         technology.of("nodes", node, "defect_density_per_cm2"),
         yield_model="negative_binomial",
@@ -141,13 +141,13 @@ def chip_machine(
     """Return the Machine of a library chip with weights in a format; every field ``(1,)``.
 
     Arithmetic: body and head run in the format of the wider operand, activations or weights as the multiplier sees
-    them, so 16-bit activations mean the 16-bit peak with weights expanded; attention in 16 bits (fp32 for wider KV
+    them, so 16-bit activations mean the 16-bit peak with weights dequantized; attention in 16 bits (fp32 for wider KV
     elements). What the chip can do with stored weights, and at what rate, says `cost_models.weights.chip_execution`:
-    2:4 patterns gain on sparse tensor cores, other zeros are multiplied. Expanding weights costs the software stack's
-    time (`Formats.unpacked`), not the machine's, and no energy of its own. A chip without any published peak computes
-    infinitely fast and says so (`Machine.arithmetic_known`): its memory alone is predicted. GEMMs that accumulate in
-    16 bits run at the fp16 peak where that is above the bf16 peak. Memory: coefficients of its technology; a
-    chip without DRAM streams from its SRAM. An unpublished SRAM or die size is the library's assumption
+    2:4 patterns gain on sparse tensor cores, other zeros are multiplied. Dequantizing weights costs the software
+    stack's time (`Formats.dequantized`), not the machine's, and no energy of its own. A chip without any published peak
+    computes infinitely fast and says so (`Machine.arithmetic_known`): its memory alone is predicted. GEMMs that
+    accumulate in 16 bits run at the fp16 peak where that is above the bf16 peak. Memory: coefficients of its
+    technology; a chip without DRAM streams from its SRAM. An unpublished SRAM or die size is the library's assumption
     (``published``), an unpublished TDP, link or node is NaN and so is what follows from it.
 
     Args:
@@ -155,7 +155,7 @@ def chip_machine(
         weight_format: how weights are stored.
         act_bits: activations in linear layers and head.
         kv_bits: KV-cache elements.
-        technology: figures.
+        technology: parameters.
         weight_execution: how stored weights are worked through; the chip's own way where None.
         stored: stored bits per weight where they are not the format's own.
         half_accumulation: whether the software's GEMMs on 16-bit activations accumulate in 16 bits.
@@ -166,10 +166,10 @@ def chip_machine(
     """
     form, value = weight_format, technology.value
     head_kind = form.operand if form.head_bits < HEAD_BITS else "float"
-    way = chip_execution(chip, form, act_bits=act_bits, chosen=weight_execution, stored=stored)
-    gain = execution_gain(chip, form, way, act_bits=act_bits, technology=technology)
+    execution_mode = chip_execution(chip, form, act_bits=act_bits, chosen=weight_execution, stored=stored)
+    gain = execution_gain(chip, form, execution_mode, act_bits=act_bits, technology=technology)
     uses = {
-        "linear": (way.peak, way.peak_ops_per_s),
+        "linear": (execution_mode.peak, execution_mode.peak_ops_per_s),
         "head": peak_ops_per_s(chip, kind=head_kind, bits=max(act_bits, head_operand_bits(form))),
         "attention": peak_ops_per_s(chip, kind="float", bits=max(kv_bits, HEAD_BITS)),
     }
@@ -185,9 +185,9 @@ def chip_machine(
     rates["linear"] = rates["linear"] * np.asarray(gain.rate)
     if half_accumulation and act_bits > NARROW_BITS:
         for use in ("linear", "head"):
-            if uses[use][0] == "bf16" and way.way not in ("look_up", "bit_plane"):
+            if uses[use][0] == "bf16" and execution_mode.execution_mode not in ("look_up", "bit_plane"):
                 rates[use] = rates[use] * half_accumulation_gain(chip)
-    known = np.isfinite(way.peak_ops_per_s)
+    known = np.isfinite(execution_mode.peak_ops_per_s)
     if not known:
         rates = {use: _column(np.inf) for use in rates}
     joules["linear"] = joules["linear"] * np.asarray(gain.energy)
@@ -207,12 +207,12 @@ def chip_machine(
         stream_efficiency=stream_efficiency,
         capacity_bytes=_column(_required(chip, "capacity_gib") * GIB),
         sram_bytes=_column(sram_mib) * MIB,
-        unpack_bytes_per_s=_column(np.inf),
+        dequantize_bytes_per_s=_column(np.inf),
         link_bytes_per_s=_column(_or_nan(chip.link_gbps) * GIGA),
         dram_j_per_byte=dram_j_per_byte,
         sram_j_per_byte=_stream_j_per_byte(chip, scales, technology),
         link_j_per_byte=link_pj_per_bit * (PICO * BITS_PER_BYTE),
-        unpack_j_per_byte=_column(0.0),
+        dequantize_j_per_byte=_column(0.0),
         static_w=_static_w(chip, efficiency, technology),
         conversion_efficiency=efficiency,
         tdp_w=tdp_w,

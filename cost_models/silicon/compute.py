@@ -27,7 +27,7 @@ HEAD_BITS = 16.0
 
 @dataclass(frozen=True)
 class Scales:
-    """What node and supply make of figures given at N7; each ``(n,)`` or ``(1,)``.
+    """What node and supply make of parameters given at N7; each ``(n,)`` or ``(1,)``.
 
     Attributes:
         logic_area: area of logic over N7.
@@ -100,7 +100,7 @@ class Arithmetic:
         head: embedding, router and language-model head times activations.
         attention: KV cache times activations.
         skips: 1 where unstructured zeros are skipped.
-        expand_macs: multiply-accumulates that expanding a weight takes, per tile of rows.
+        dequantize_macs: multiply-accumulates that dequantizing a weight takes, per tile of rows.
     """
 
     linear: FloatArray
@@ -108,7 +108,7 @@ class Arithmetic:
     head: FloatArray
     attention: FloatArray
     skips: FloatArray
-    expand_macs: FloatArray
+    dequantize_macs: FloatArray
 
 
 def head_operand_bits(form: WeightFormat) -> float:
@@ -135,7 +135,7 @@ def arithmetic(
         act_bits: activations in linear layers and head.
         kv_bits: KV-cache elements.
         attention_act_bits: queries and probabilities (library ``serving.activation_bits``).
-        technology: figures under ``execution``.
+        technology: parameters under ``execution``.
         chosen: execution of each row; the format's own where None or inactive.
         lanes: of designs that skip zeros.
     """
@@ -153,7 +153,7 @@ def arithmetic(
         head=passes(storage.map(head_operand_bits), act_bits, array),
         attention=passes(kv_bits, attention_act_bits, array),
         skips=body.skips,
-        expand_macs=body.expand_macs,
+        dequantize_macs=body.dequantize_macs,
     )
 
 
@@ -167,7 +167,7 @@ def rate_and_energy(
 
 @dataclass(frozen=True)
 class Decoder:
-    """Unpacking of stored weights at the rate of the memory; ``(n,)``.
+    """Dequantizing of stored weights at the rate of the memory; ``(n,)``.
 
     Attributes:
         mm2: area.
@@ -178,13 +178,13 @@ class Decoder:
     j_per_byte: FloatArray
 
 
-def unpacks(form: WeightFormat) -> FloatArray:
+def dequantizes(form: WeightFormat) -> FloatArray:
     """Return 1 where stored weights of a format need a decoder before the array, else 0.
 
     Codes that the array multiplies as they are need none; masks, indices, run lengths, codebooks and codes that are
-    expanded do.
+    dequantized do.
     """
-    return np.where(np.asarray(form.sparsity) > 0, 1.0, float(form.execution == "dequantise"))
+    return np.where(np.asarray(form.sparsity) > 0, 1.0, float(form.execution == "dequantize"))
 
 
 def xor_network(form: WeightFormat) -> tuple[Number, Number]:
@@ -221,12 +221,12 @@ def weight_decoder(
         clock_ghz: clock; an XOR network takes N_in bits per cycle.
         stored_bits: stored bits per weight, metadata included; None: all of the stream is XOR code.
         scales: node and supply.
-        technology: figures under ``decoder``.
+        technology: parameters under ``decoder``.
     """
     value, per_format = technology.value, storage.map
-    unpacking = per_format(unpacks)
-    mm2 = unpacking * bytes_per_s * (np.asarray(value("decoder.unpack_mm2_per_tbps_n7")) / TERA)
-    joules = unpacking * (np.asarray(value("decoder.unpack_pj_per_byte_n7")) * PICO)
+    dequantizing = per_format(dequantizes)
+    mm2 = dequantizing * bytes_per_s * (np.asarray(value("decoder.unpack_mm2_per_tbps_n7")) / TERA)
+    joules = dequantizing * (np.asarray(value("decoder.unpack_pj_per_byte_n7")) * PICO)
     if any(form.kind == "xor" for form in storage.forms):
         code = per_format(xor_code_bits)
         share = (code > 0).astype(np.float64) if stored_bits is None else code / stored_bits

@@ -1,7 +1,7 @@
 """Dollars: dies per wafer, yield, package, board, price, cost of ownership.
 
-Figures of areas are mm2 for geometry and cm2 for yield. Equations: Chiplet Actuary (Feng and Ma, DAC 2022) for the
-edge-corrected gross dies and bond yields; the yield laws are collected in Cunningham 1990. Figures stand in
+Parameters of areas are mm2 for geometry and cm2 for yield. Equations: Chiplet Actuary (Feng and Ma, DAC 2022) for the
+edge-corrected gross dies and bond yields; the yield laws are collected in Cunningham 1990. Parameters stand in
 ``yield.yaml``, ``packaging.yaml``, ``tco.yaml`` and ``silicon.yaml`` of the library.
 """
 
@@ -46,10 +46,10 @@ class Economics:
 
     @classmethod
     def of(cls, library: Library, **given: Any) -> Self:
-        """Return the given terms, with the library's figures under ``economics`` for those that are not given."""
+        """Return the given terms, with the library's parameters under ``economics`` for those that are not given."""
         terms = {one.name: f"economics.{one.name}" for one in fields(cls)}
         return cls(
-            **{name: library.figures[path].typ for name, path in terms.items() if path in library.figures} | given
+            **{name: library.parameters[path].typ for name, path in terms.items() if path in library.parameters} | given
         )
 
 
@@ -58,12 +58,12 @@ class Harvest:
     """Spare cores of a die; ``(n,)`` or scalars.
 
     Attributes:
-        core_share: share of the die that all cores take, spare ones included.
+        core_fraction: share of the die that all cores take, spare ones included.
         cores: cores that must work.
         spare_cores: cores beyond those.
     """
 
-    core_share: Number
+    core_fraction: Number
     cores: Number
     spare_cores: Number
 
@@ -123,7 +123,7 @@ def die_yield(die_mm2: Number, defects_per_cm2: Number, *, model: YieldModel, al
 
 
 def harvest_yield(block_yield: Number, *, blocks: Number, needed: Number) -> FloatArray:
-    """Return the chance that at least `needed` of `blocks` independent blocks are good.
+    """Return the probability that at least `needed` of `blocks` independent blocks are good.
 
     sum over k >= needed of C(n, k) y^k (1 - y)^(n - k) (library ``formulas.harvest``).
     """
@@ -136,7 +136,7 @@ def harvest_yield(block_yield: Number, *, blocks: Number, needed: Number) -> Flo
 def harvested_yield(
     defects: Number,
     *,
-    core_share: Number,
+    core_fraction: Number,
     cores: Number,
     spare_cores: Number,
     model: YieldModel,
@@ -150,7 +150,7 @@ def harvested_yield(
 
     Args:
         defects: expected defects of the whole die, spare cores included.
-        core_share: share of the die that all its cores take.
+        core_fraction: share of the die that all its cores take.
         cores: cores that must work.
         spare_cores: cores beyond those.
         model: yield law.
@@ -164,34 +164,34 @@ def harvested_yield(
     built = np.asarray(cores) + np.asarray(spare_cores)
     with_spares, without = np.zeros(1), np.zeros(1)
     for node, half_weight in zip(*np.polynomial.legendre.leggauss(QUADRATURE_NODES), strict=True):
-        chance, weight = (node + 1) / 2, half_weight / 2
-        density = np.asarray(defects) * _density_quantile(chance, model, alpha)
-        rest = weight * np.exp(-density * (1 - np.asarray(core_share)))
-        core = np.exp(-density * core_share / built)
+        probability, weight = (node + 1) / 2, half_weight / 2
+        density = np.asarray(defects) * _density_quantile(probability, model, alpha)
+        rest = weight * np.exp(-density * (1 - np.asarray(core_fraction)))
+        core = np.exp(-density * core_fraction / built)
         with_spares = with_spares + rest * harvest_yield(core, blocks=built, needed=cores)
         without = without + rest * core**built
     return np.asarray(plain * with_spares / without)
 
 
-def _density_quantile(chance: float, model: YieldModel, alpha: Number) -> FloatArray:
+def _density_quantile(probability: float, model: YieldModel, alpha: Number) -> FloatArray:
     """Return a quantile of the defect density over its mean."""
     if model == "negative_binomial":
         from scipy import special
 
-        return np.asarray(special.gammaincinv(alpha, chance) / alpha)
+        return np.asarray(special.gammaincinv(alpha, probability) / alpha)
     if model == "murphy":
-        return np.asarray(np.sqrt(2 * chance) if chance < 0.5 else 2 - np.sqrt(2 * (1 - chance)))
+        return np.asarray(np.sqrt(2 * probability) if probability < 0.5 else 2 - np.sqrt(2 * (1 - probability)))
     return np.ones(1)
 
 
 def good_die_usd(
-    wafer_usd: Number, gross: Number, good_share: Number, *, line_yield: Number, die_test_usd: Number = 0.0
+    wafer_usd: Number, gross: Number, good_fraction: Number, *, line_yield: Number, die_test_usd: Number = 0.0
 ) -> FloatArray:
     """Return the cost of one good die: (wafer / (gross Y_line) + test) / Y."""
-    return np.asarray((np.asarray(wafer_usd) / (np.asarray(gross) * line_yield) + die_test_usd) / good_share)
+    return np.asarray((np.asarray(wafer_usd) / (np.asarray(gross) * line_yield) + die_test_usd) / good_fraction)
 
 
-def good_share(
+def good_fraction(
     die_mm2: FloatArray,
     defects_per_cm2: FloatArray,
     *,
@@ -207,7 +207,7 @@ def good_share(
         return die_yield(critical_mm2, defects_per_cm2, model=yield_model, alpha=alpha)
     return harvested_yield(
         critical_mm2 * (defects_per_cm2 / MM2_PER_CM2),
-        core_share=harvest.core_share,
+        core_fraction=harvest.core_fraction,
         cores=harvest.cores,
         spare_cores=harvest.spare_cores,
         model=yield_model,
@@ -231,11 +231,11 @@ def die_blocks(
         wafer_usd: processed wafer.
         defects_per_cm2: defect density.
         yield_model: law that turns both into yield.
-        technology: figures of ``yield.yaml``.
+        technology: parameters of ``yield.yaml``.
         harvest: spare cores; none where None.
     """
     value = technology.value
-    good = good_share(die_mm2, defects_per_cm2, yield_model=yield_model, technology=technology, harvest=harvest)
+    good = good_fraction(die_mm2, defects_per_cm2, yield_model=yield_model, technology=technology, harvest=harvest)
     gross = gross_dies(
         die_mm2,
         diameter_mm=value("wafer.diameter_mm"),
@@ -270,7 +270,7 @@ def package_blocks(
         memory_usd: memory of the board.
         stacks: memory stacks beside the die on an interposer.
         on_interposer: whether memory sits on an interposer.
-        technology: figures.
+        technology: parameters.
     """
     value, interposer = technology.value, on_interposer > 0
     organic = die_mm2 * (
@@ -338,7 +338,7 @@ def usd_per_million_tokens(
         price_usd: of all boards together; NaN gives NaN.
         watts: power of all boards while serving.
         tokens_per_s: rate while serving.
-        technology: figures.
+        technology: parameters.
         chips: boards, each with its share of a host.
         idle_w: power of all boards while waiting; as while serving where None.
         provisioned_w: power that the data centre sets aside; `watts` where None.

@@ -71,7 +71,7 @@ class _Design:
 
     @cached_property
     def drawn_rows(self) -> int:
-        """Rows of the figures that are columns, 1 where none is: a name must be repeated to gather from them."""
+        """Rows of the parameters that are columns, 1 where none is: a name must be repeated to gather from them."""
         return max((len(drawn) for drawn in self.technology.columns().values()), default=1)
 
     def choice(self, name: str) -> Choice:
@@ -183,12 +183,12 @@ class _Design:
         if not spare.any():
             return None
         in_cores = sum(self.areas[name] for name in area.CORE_BLOCKS)
-        return cost.Harvest(core_share=in_cores / self.die_mm2, cores=self.number("cores"), spare_cores=spare)
+        return cost.Harvest(core_fraction=in_cores / self.die_mm2, cores=self.number("cores"), spare_cores=spare)
 
     @cached_property
-    def expand_rows(self) -> FloatArray:
-        """Rows that an expanded weight serves."""
-        return self.every_row("execution.dequantise_rows") if self.arithmetic.expand_macs.any() else np.ones(1)
+    def dequantize_rows(self) -> FloatArray:
+        """Rows that an dequantized weight serves."""
+        return self.every_row("execution.dequantize_rows") if self.arithmetic.dequantize_macs.any() else np.ones(1)
 
     @cached_property
     def busiest(self) -> FloatArray:
@@ -208,12 +208,12 @@ class _Design:
     def areas(self) -> dict[str, FloatArray]:
         value, classes = self.technology.value, self.choice("architecture")
         sram = self.number("sram_mib") * self.node("sram_mm2_per_mib")
-        core_share = area.core_sram_share(classes, self.technology)
+        core_fraction = area.core_sram_fraction(classes, self.technology)
         return area.area_blocks(
             classes,
             mac_array=self.array_mm2 * self.built,
-            core_sram=sram * core_share * self.built,
-            cache_sram=sram * (1 - core_share),
+            core_sram=sram * core_fraction * self.built,
+            cache_sram=sram * (1 - core_fraction),
             memory_interface=self.store.interface_mm2,
             host_interface=self.every_row("interfaces.host_mm2"),
             link_interface=self.number("link_gbps") * value("interfaces.link_mm2_per_gbps"),
@@ -309,7 +309,7 @@ class _Design:
 
     @cached_property
     def embodied_kg(self) -> FloatArray:
-        good = cost.good_share(
+        good = cost.good_fraction(
             self.die_mm2,
             self.node("defect_density_per_cm2"),
             yield_model=self.economics.yield_model,
@@ -365,7 +365,7 @@ def design_machine(
 
     Args:
         designs: table of parameters; missing ones take their defaults (`fill_defaults`).
-        technology: figures.
+        technology: parameters.
         economics: business terms.
         stored_bits: stored bits per body weight, metadata included; XOR-coded formats use it for the share of the
             stream that their network sees (all of it where None).
@@ -389,14 +389,14 @@ def design_machine(
         stream_efficiency=store.stream_efficiency,
         capacity_bytes=store.capacity_bytes,
         sram_bytes=design.number("sram_mib") * MIB,
-        unpack_bytes_per_s=np.array([np.inf]),
-        expand_macs=uses.expand_macs,
-        expand_rows=design.expand_rows,
+        dequantize_bytes_per_s=np.array([np.inf]),
+        dequantize_macs=uses.dequantize_macs,
+        dequantize_rows=design.dequantize_rows,
         link_bytes_per_s=design.link_bytes_per_s,
         dram_j_per_byte=store.j_per_byte,
         sram_j_per_byte=design.stream_j_per_byte,
         link_j_per_byte=design.link_j_per_byte,
-        unpack_j_per_byte=design.decoder.j_per_byte,
+        dequantize_j_per_byte=design.decoder.j_per_byte,
         static_w=watts["leakage"] + watts["memory_idle"] + watts["board"],
         conversion_efficiency=design.conversion_efficiency,
         tdp_w=design.tdp_w,

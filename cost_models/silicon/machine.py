@@ -1,7 +1,7 @@
 """Machine: what every model after the silicon sees of a chip, whether it exists or not.
 
 A design becomes a Machine through the silicon models (`cost_models.silicon.design`), a library chip through its
-published figures (`cost_models.silicon.chip`). Nothing downstream knows which of the two it was.
+published values (`cost_models.silicon.chip`). Nothing downstream knows which of the two it was.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Machine:
         stream_efficiency: share of the peak that long sequential reads reach in hardware.
         capacity_bytes: memory capacity.
         sram_bytes: on-chip memory.
-        unpack_bytes_per_s: rate at which stored weights can be unpacked; infinite where nothing limits it.
+        dequantize_bytes_per_s: rate at which stored weights can be dequantized; infinite where nothing limits it.
         link_bytes_per_s: chip-to-chip bandwidth, one way, all links; 0 for none.
         dram_j_per_byte: memory device, PHY and controller energy per byte moved.
         sram_j_per_byte: on-chip storage and wire energy per byte that crosses the die.
         link_j_per_byte: link energy per byte sent.
-        unpack_j_per_byte: decoder energy per stored weight byte.
+        dequantize_j_per_byte: decoder energy per stored weight byte.
         static_w: power that flows whatever the chip does: leakage, idle memory, fixed board loads.
         conversion_efficiency: power delivered to chip and memory over power drawn by the board.
         tdp_w: the board's design limit.
         die_mm2: logic die area, NaN where not published.
         cost_usd: production cost of one board without NRE, NaN where not modelled.
         price_usd: selling price, NaN where neither modelled nor published.
-        expand_macs: multiply-accumulates that expanding a body weight for the multiplier takes, per tile of rows.
-        expand_rows: activation rows of such a tile.
+        dequantize_macs: multiply-accumulates that expanding a body weight for the multiplier takes, per tile of rows.
+        dequantize_rows: activation rows of such a tile.
         arithmetic_known: 1 where arithmetic rates are known; 0 where no peak is published and they are infinite, so
             that only what memory bounds is predicted.
         embodied_kg: carbon of making die and memory, CO2e; NaN where not modelled.
@@ -63,12 +63,12 @@ class Machine:
     stream_efficiency: FloatArray
     capacity_bytes: FloatArray
     sram_bytes: FloatArray
-    unpack_bytes_per_s: FloatArray
+    dequantize_bytes_per_s: FloatArray
     link_bytes_per_s: FloatArray
     dram_j_per_byte: FloatArray
     sram_j_per_byte: FloatArray
     link_j_per_byte: FloatArray
-    unpack_j_per_byte: FloatArray
+    dequantize_j_per_byte: FloatArray
     static_w: FloatArray
     conversion_efficiency: FloatArray
     tdp_w: FloatArray
@@ -76,8 +76,8 @@ class Machine:
     cost_usd: FloatArray
     price_usd: FloatArray
     embodied_kg: FloatArray = field(default_factory=lambda: np.array([np.nan]))
-    expand_macs: FloatArray = field(default_factory=lambda: np.zeros(1))
-    expand_rows: FloatArray = field(default_factory=lambda: np.ones(1))
+    dequantize_macs: FloatArray = field(default_factory=lambda: np.zeros(1))
+    dequantize_rows: FloatArray = field(default_factory=lambda: np.ones(1))
     arithmetic_known: FloatArray = field(default_factory=lambda: np.ones(1))
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)

@@ -83,31 +83,31 @@ def memory_system(
         devices: packages or stacks.
         device_bits: data width of one; NaN for the technology's first listed width, its only one for HBM and GDDR.
         device_gib: capacity of one.
-        technology: figures.
+        technology: parameters.
     """
     library = technology.library
     names = memory_technology(grade, library)
 
-    def figure(field: str) -> FloatArray:
+    def parameter(field: str) -> FloatArray:
         return technology.of("memory", names, field)
 
     first_width = names.map(lambda name: float(library.memories[name].package_bits[0]))
     bits = np.where(np.isnan(device_bits), first_width, device_bits)
     pin_bits_per_s = grade.map(lambda name: library.memory_grade(name).gbps_per_pin * GIGA)
     total_bits = devices * bits
-    units = total_bits / figure("unit_bits")
+    units = total_bits / parameter("unit_bits")
     gib = devices * device_gib
     on_interposer = names.map(lambda name: float(library.memories[name].packaging_class == "interposer"))
     return MemorySystem(
-        bandwidth_bytes_per_s=total_bits * pin_bits_per_s * figure("effective_share") / BITS_PER_BYTE,
+        bandwidth_bytes_per_s=total_bits * pin_bits_per_s * parameter("effective_fraction") / BITS_PER_BYTE,
         capacity_bytes=gib * GIB,
-        stream_efficiency=figure("efficiency_stream"),
-        j_per_byte=figure("energy_total_pj_per_bit") * (PICO * BITS_PER_BYTE),
-        idle_w=gib * figure("idle_w_per_gib"),
-        interface_mm2=units * figure("phy_controller_mm2"),
-        edge_mm=units * figure("beachfront_mm"),
-        price_usd=gib * figure("price_usd_per_gb"),
-        embodied_kg=carbon.dram_kg(gib, figure("embodied_g_per_gib")),
+        stream_efficiency=parameter("efficiency_stream"),
+        j_per_byte=parameter("energy_total_pj_per_bit") * (PICO * BITS_PER_BYTE),
+        idle_w=gib * parameter("idle_w_per_gib"),
+        interface_mm2=units * parameter("phy_controller_mm2"),
+        edge_mm=units * parameter("beachfront_mm"),
+        price_usd=gib * parameter("price_usd_per_gb"),
+        embodied_kg=carbon.dram_kg(gib, parameter("embodied_g_per_gib")),
         stacks=devices * on_interposer,
         on_interposer=on_interposer,
         board_bits=total_bits * (1 - on_interposer),

@@ -1,7 +1,7 @@
 """Power of a board at full arithmetic and memory rate, and what flows whatever the chip does.
 
 W = (MAC rate x energy + bandwidth x energy + leakage + idle loads) / conversion efficiency, the library's power
-check with the loads that a board adds: on-chip movement of streamed bytes, unpacking, links.
+check with the loads that a board adds: on-chip movement of streamed bytes, dequantizing, links.
 """
 
 from __future__ import annotations
@@ -55,11 +55,13 @@ def supply_ratio(clock: Number, *, threshold: Number, alpha: Number) -> FloatArr
 def leakage_w(
     die_mm2: FloatArray, w_per_mm2: Number, supply_v: Number, nominal_v: Number, *, warmer_c: Number, doubling_c: Number
 ) -> FloatArray:
-    """Return leakage of the die: figure per area x V / Vnom x 2^(dT / T2), the current per voltage taken as constant.
+    """Return leakage of the die.
+
+    Parameter per area x V / Vnom x 2^(dT / T2), the current per voltage taken as constant.
 
     Args:
         die_mm2: die.
-        w_per_mm2: at nominal supply and the temperature of the measurement behind the figure.
+        w_per_mm2: at nominal supply and the temperature of the measurement behind the parameter.
         supply_v: supply.
         nominal_v: nominal supply of the node.
         warmer_c: junction above that temperature.
@@ -96,7 +98,7 @@ def programmable_stream_j_per_byte(technology: Technology) -> FloatArray:
 def gpu_stream_j_per_byte(technology: Technology) -> FloatArray:
     """Return energy on the die of one byte streamed by a GPU, apart from what its running program draws anyway.
 
-    Fitted with that (``stacks.*.active_share``) on measured power (library ``on_chip.gpu_stream_pj_per_bit``).
+    Fitted with that (``stacks.*.active_fraction``) on measured power (library ``on_chip.gpu_stream_pj_per_bit``).
     """
     return np.asarray(technology.value("on_chip.gpu_stream_pj_per_bit")) * (PICO * BITS_PER_BYTE)
 
@@ -119,7 +121,7 @@ def power_blocks(
         mac_array: every MAC busy.
         memory: peak bandwidth.
         on_chip: the same bytes across the die.
-        weight_decoder: the same bytes unpacked.
+        weight_decoder: the same bytes dequantized.
         links: every link sending.
         leakage: of the die.
         memory_idle: standing power of the memory.

@@ -2,16 +2,16 @@
 
 With A the width that the chip multiplies at (its published peak for the wider of activation and operand):
 
-    dense        weights as wide as A; a mask is expanded first, and zeros are multiplied
+    dense        weights as wide as A; a mask is dequantized first, and zeros are multiplied
     direct       codes as wide as A, narrower than 16 bits
-    dequantise   narrower codes or codebooks, widened to A in software, once per tile of rows
+    dequantize   narrower codes or codebooks, dequantized to A in software, once per tile of rows
     skip         2 of 4 on sparse tensor cores; the chip has no lanes to skip other zeros with
     look_up      one look-up of a sum over k bits per plane and k weights: L k / b MACs per second at L look-ups
                  (LUT-GEMM, arXiv 2206.09557); building the tables, 2^k / (N k) of the work, is not counted
     bit_plane    products of single bits, b a of them per MAC (binary tensor cores)
 
 Widening takes time of the software stack (``unpack_*`` in ``stacks.yaml``), none of the machine. One way holds for
-decode and prefill; kernels that look up would rather widen in prefill.
+decode and prefill; kernels that look up would rather dequantize in prefill.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WIDE_BITS = 16.0
 """Bits of operands that are not narrow."""
 
 SLACK_BITS = 0.5
-"""Scales and zero points take less; stored weights that are narrower than operands by more have to be widened."""
+"""Scales and zero points take less; stored weights that are narrower than operands by more have to be dequantized."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class ChipExecution:
     """How a chip multiplies body weights in one format.
 
     Attributes:
-        way: name of the execution.
+        execution_mode: name of the execution.
         peak: published format that sets the rate and energy of its multiplier.
         peak_ops_per_s: the chip's rate there, NaN where it has none.
         operand_bits: width of the wider operand.
-        widens: whether software widens stored weights before they are multiplied.
+        dequantizes: whether software dequantizes stored weights before they are multiplied.
     """
 
-    way: str
+    execution_mode: str
     peak: str
     peak_ops_per_s: float
     operand_bits: float
-    widens: bool
+    dequantizes: bool
 
 
 class Gain(NamedTuple):
@@ -76,19 +76,21 @@ def chip_execution(
         ExecutionError: the chip cannot do that, or not with this format; says what it can.
     """
     able = chip_executions(chip, form, act_bits=act_bits, stored=stored)
-    way = able[0] if chosen is None else chosen
-    if way not in able:
-        raise ExecutionError(way, chip.key, form.key, act_bits, able)
-    bits = WIDE_BITS if way in ("look_up", "bit_plane") else max(act_bits, form.operand_bits)
-    peak, rate = peak_ops_per_s(chip, kind="float" if way in ("look_up", "bit_plane") else form.operand, bits=bits)
+    execution_mode = able[0] if chosen is None else chosen
+    if execution_mode not in able:
+        raise ExecutionError(execution_mode, chip.key, form.key, act_bits, able)
+    bits = WIDE_BITS if execution_mode in ("look_up", "bit_plane") else max(act_bits, form.operand_bits)
+    peak, rate = peak_ops_per_s(
+        chip, kind="float" if execution_mode in ("look_up", "bit_plane") else form.operand, bits=bits
+    )
     width = OPERAND_WIDTHS[peak]
-    if way in ("look_up", "bit_plane"):
-        widens = False
-    elif way == "skip":
-        widens = form.operand_bits < width
+    if execution_mode in ("look_up", "bit_plane"):
+        dequantizes = False
+    elif execution_mode == "skip":
+        dequantizes = form.operand_bits < width
     else:
-        widens = _narrow(form, width, stored)
-    return ChipExecution(way, peak, rate, width, widens)
+        dequantizes = _narrow(form, width, stored)
+    return ChipExecution(execution_mode, peak, rate, width, dequantizes)
 
 
 def chip_executions(chip: Chip, form: WeightFormat, *, act_bits: float, stored: float | None = None) -> tuple[str, ...]:
@@ -96,18 +98,18 @@ def chip_executions(chip: Chip, form: WeightFormat, *, act_bits: float, stored: 
     peak, rate = peak_ops_per_s(chip, kind=form.operand, bits=max(act_bits, form.operand_bits))
     width = OPERAND_WIDTHS[peak] if rate == rate else WIDE_BITS
     plain = form.operand == "int" and form.pruning is None
-    ways = []
+    execution_modes = []
     if form.kind == "nm" and (form.n, form.m) == (2, 4) and "skip_2of4" in chip.executions:
-        ways.append("skip")
+        execution_modes.append("skip")
     if form.operand_bits < width or (form.pruning is None and _narrow(form, width, stored)):
-        ways.append("dequantise")
+        execution_modes.append("dequantize")
     else:
-        ways.append("direct" if width < WIDE_BITS else "dense")
+        execution_modes.append("direct" if width < WIDE_BITS else "dense")
     if plain and "look_up" in chip.executions:
-        ways.append("look_up")
+        execution_modes.append("look_up")
     if plain and "bit_plane" in chip.executions and act_bits < WIDE_BITS:
-        ways.append("bit_plane")
-    return tuple(ways)
+        execution_modes.append("bit_plane")
+    return tuple(execution_modes)
 
 
 def execution_gain(
@@ -120,17 +122,17 @@ def execution_gain(
         form: how weights are stored.
         execution: how they are executed.
         act_bits: activations in linear layers.
-        technology: figures under ``execution``.
+        technology: parameters under ``execution``.
     """
     peak_macs = execution.peak_ops_per_s / OPS_PER_MAC
-    if execution.way == "skip":
+    if execution.execution_mode == "skip":
         return Gain(technology.value("execution.sparse_tensor_gain"), form.n / form.m)
-    if execution.way == "look_up":
-        assert chip.look_ups_tera_per_s is not None
+    if execution.execution_mode == "look_up":
+        assert chip.lut_tops is not None
         looks = form.weight_bits / technology.value("execution.gpu_look_up_bits")
         energy = looks * technology.value("execution.look_up_energy_factor")
-        return Gain(chip.look_ups_tera_per_s * TERA / looks / peak_macs, energy)
-    if execution.way == "bit_plane":
+        return Gain(chip.lut_tops * TERA / looks / peak_macs, energy)
+    if execution.execution_mode == "bit_plane":
         assert chip.binary_tops is not None
         products = form.weight_bits * act_bits
         return Gain(chip.binary_tops * TERA / OPS_PER_MAC / products / peak_macs, products / WIDE_BITS**2)

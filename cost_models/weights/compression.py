@@ -34,7 +34,7 @@ def scale_bits_per_weight(form: WeightFormat) -> FloatArray:
 def run_length_bits(bits: Number, sparsity: Number, run_bits: int) -> FloatArray:
     """Return stored bits of a run-length code with `run_bits` per run, padding entries included.
 
-    (1-S)(1+f)(b+k) with f = S^(2^k) / (1 - S^(2^k)) expected padding entries per survivor.
+    (1-S)(1+f)(b+k) with f = S^(2^k) / (1 - S^(2^k)) expected padding entries per nonzero.
     """
     overflow = np.asarray(sparsity, dtype=np.float64) ** (2**run_bits)
     return np.asarray((1 - sparsity) * (1 + overflow / (1 - overflow)) * (bits + run_bits))
@@ -53,7 +53,7 @@ def xor_outputs(form: WeightFormat) -> FloatArray:
 def xor_bits(form: WeightFormat) -> FloatArray:
     """Return stored bits of the fixed-to-fixed XOR code, mask included.
 
-    1 + b [N_in/N_out + (1-S)(1-E) c + 1/P], mask as a bitmap; c = ceil(log2 P) + 1 correction bits for each survivor
+    1 + b [N_in/N_out + (1-S)(1-E) c + 1/P], mask as a bitmap; c = ceil(log2 P) + 1 correction bits for each nonzero
     that the code cannot reproduce, and a bit that ends the list of every block of P (Lee et al., ICLR 2022, for the
     code; the correction layout is this project's).
     """
@@ -78,7 +78,7 @@ def nm_mask_bits(form: WeightFormat) -> FloatArray:
 
 def stored_bits(form: WeightFormat) -> FloatArray:
     """Return the bits that one weight of the original matrix takes in memory, all metadata included."""
-    b, survivors = np.asarray(form.weight_bits, dtype=np.float64), 1 - np.asarray(form.sparsity, dtype=np.float64)
+    b, nonzeros = np.asarray(form.weight_bits, dtype=np.float64), 1 - np.asarray(form.sparsity, dtype=np.float64)
     scales = scale_bits_per_weight(form)
     match form.kind:
         case "dense" | "group" | "double_group":
@@ -89,13 +89,13 @@ def stored_bits(form: WeightFormat) -> FloatArray:
         case "codebook":
             bits, scales = b, np.zeros(())
         case "bitmap":
-            bits = 1 + survivors * b
+            bits = 1 + nonzeros * b
         case "csr":
-            bits = survivors * (b + form.index_bits) + form.row_pointer_bits / form.columns
+            bits = nonzeros * (b + form.index_bits) + form.row_pointer_bits / form.columns
         case "tiled":
-            bits = survivors * (b + form.index_bits)
+            bits = nonzeros * (b + form.index_bits)
         case "run_length":
-            runs = [run_length_bits(b, 1 - survivors, k) for k in range(1, LONGEST_RUN_BITS + 1)]
+            runs = [run_length_bits(b, 1 - nonzeros, k) for k in range(1, LONGEST_RUN_BITS + 1)]
             bits = np.minimum.reduce(runs)
         case "nm":
             bits = np.asarray(form.n) / np.asarray(form.m) * (b + form.index_bits)
@@ -105,10 +105,10 @@ def stored_bits(form: WeightFormat) -> FloatArray:
 
 
 def entropy_bound(form: WeightFormat) -> FloatArray:
-    """Return the least bits per weight of any lossless code of the same survivors, scales and zero points apart.
+    """Return the least bits per weight of any lossless code of the same nonzeros, scales and zero points apart.
 
     Unstructured: H(S) + (1-S) b. N:M: log2 C(M, N) / M + (N/M) b. Formats without a mask: b. The padding entries of a
-    run-length code take one value from the survivors, which are worth log2(2^b - 1) bits there.
+    run-length code take one value from the nonzeros, which are worth log2(2^b - 1) bits there.
     """
     b, sparsity = np.asarray(form.weight_bits, dtype=np.float64), np.asarray(form.sparsity, dtype=np.float64)
     if form.kind == "nm":

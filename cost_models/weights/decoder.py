@@ -1,4 +1,4 @@
-"""The XOR code as the cost model sees it: share of survivors reproduced, stored bits, and the decoder's hardware.
+"""The XOR code as the cost model sees it: share of nonzeros reproduced, stored bits, and the decoder's hardware.
 
 The share comes from ``library/data/xor_efficiency.csv``, which ``studies/fits/xor_efficiency.py`` measures by encoding.
 """
@@ -28,7 +28,7 @@ class Measured:
         sparsities: ``(s,)`` increasing.
         correlations: ``(r,)`` increasing, from 0.
         loads: per sparsity and correlation the increasing loads n_out (1 - S) / n_in.
-        log_misses: as `loads`, the logarithm of the share of survivors missed.
+        log_misses: as `loads`, the logarithm of the share of nonzeros missed.
     """
 
     sparsities: FloatArray
@@ -45,7 +45,7 @@ def encoding_efficiency(
     rho: ArrayLike = 0.0,
     n_out: ArrayLike | None = None,
 ) -> FloatArray:
-    """Return the share of survivors that the XOR code reproduces, interpolated between measurements.
+    """Return the share of nonzeros that the XOR code reproduces, interpolated between measurements.
 
     The logarithm of the share missed is linear in load, sparsity and rho between measured points; it never falls with
     load or rho. A row with a NaN gives NaN.
@@ -54,7 +54,7 @@ def encoding_efficiency(
         n_in: bits stored per step.
         shift_registers: earlier inputs kept.
         sparsity: S.
-        rho: correlation of survivors within the weights of one output block.
+        rho: correlation of nonzeros within the weights of one output block.
         n_out: outputs per step; floor(n_in / (1 - S)) if not given, the most that the inputs can pay for.
 
     Raises:
@@ -217,7 +217,7 @@ def _tables() -> dict[tuple[float, float], Measured]:
         for row in csv.DictReader(file):
             size, s = float(row["n_in"]), float(row["sparsity"])
             load = float(row["n_out"]) * (1 - s) / size
-            # No miss among so many survivors is taken for half a miss.
+            # No miss among so many nonzeros is taken for half a miss.
             miss = max(1 - float(row["efficiency"]), 0.5 / (float(row["blocks"]) * size * load))
             points[size, float(row["shift_registers"])][s, float(row["rho"])].append((load, float(np.log(miss))))
     return {code: _table(found) for code, found in points.items()}

@@ -1,15 +1,15 @@
 """How an array works through stored weights: passes and energy per weight and activation.
 
 Per weight of the original matrix, with s = ceil(b / W) ceil(a / A) passes of a W x A unit for b-bit codes (bit-serial
-composition), p = 1 - S survivors and lane efficiency eta:
+composition), p = 1 - S nonzeros and lane efficiency eta:
 
     dense       s passes: zeros are multiplied
     direct      s passes on the stored codes, scales applied to sums
     gated       s passes of time, p s of energy: units that meet a zero stand still
-    skip        p s / eta passes of time, p s of energy for finding the operands: lanes wait for the fullest
+    skip        p s / eta passes of time, p s of energy for finding the operands: lanes wait for the most-loaded
     bit_plane   ceil(a / A) b / W: a unit adds W planes at a time, no bit of it idle (BitFusion, ISCA 2018)
     look_up     ceil(a / A) b / k: a look-up of a sum over k bits in place of a pass (LUT-GEMM, arXiv 2206.09557)
-    dequantise  16-bit weights, ceil(16 / W) ceil(a / A), and `dequantise_macs` more per weight and tile of rows
+    dequantize  16-bit weights, ceil(16 / W) ceil(a / A), and `dequantize_macs` more per weight and tile of rows
 
 N:M patterns keep all lanes equal, eta = 1. Zeros are skipped or gated where a format has any.
 """
@@ -27,11 +27,11 @@ from cost_models.table import INACTIVE, Choice, FloatArray, Number
 from cost_models.weights.lanes import lane_efficiency
 from cost_models.weights.weight_storage import Storage
 
-EXECUTIONS = ("dense", "direct", "gated", "skip", "bit_plane", "look_up", "dequantise")
+EXECUTIONS = ("dense", "direct", "gated", "skip", "bit_plane", "look_up", "dequantize")
 """Ways to execute a format, the names of `weight_execution`."""
 
 WIDE_BITS = 16.0
-"""Bits of a weight that has been expanded for the multiplier."""
+"""Bits of a weight that has been dequantized for the multiplier."""
 
 LANE_TOLERANCE = 1e-4
 """Error of lane efficiencies along a swept sparsity."""
@@ -39,7 +39,7 @@ LANE_TOLERANCE = 1e-4
 
 def executions_of(form: WeightFormat) -> tuple[str, ...]:
     """Return the executions that a format allows: zeros for skipping, integer codes for planes and look-ups."""
-    allowed = ["dense", "dequantise"] if form.operand_bits < WIDE_BITS else ["dense"]
+    allowed = ["dense", "dequantize"] if form.operand_bits < WIDE_BITS else ["dense"]
     allowed += ["direct"] if form.operand_bits < WIDE_BITS else []
     allowed += ["gated", "skip"] if form.pruning is not None else []
     allowed += ["bit_plane", "look_up"] if form.operand == "int" else []
@@ -69,13 +69,13 @@ class Execution:
         time: passes that take a cycle.
         energy: passes that take the energy of one.
         skips: 1 where unstructured zeros are skipped, which takes operand selection in front of every unit.
-        expand_macs: multiply-accumulates that expanding a weight takes, per tile of rows; 0 without.
+        dequantize_macs: multiply-accumulates that dequantizing a weight takes, per tile of rows; 0 without.
     """
 
     time: FloatArray
     energy: FloatArray
     skips: FloatArray
-    expand_macs: FloatArray
+    dequantize_macs: FloatArray
 
 
 class Work(NamedTuple):
@@ -89,7 +89,7 @@ class Work(NamedTuple):
         looks: look-ups in place of passes.
         looks_energy: their energy, in passes.
         skips: 1 where unstructured zeros are skipped.
-        expand_macs: multiply-accumulates of expansion per weight and tile of rows.
+        dequantize_macs: multiply-accumulates of expansion per weight and tile of rows.
     """
 
     operand_bits: Number
@@ -99,7 +99,7 @@ class Work(NamedTuple):
     looks: Number = 0.0
     looks_energy: Number = 0.0
     skips: Number = 0.0
-    expand_macs: Number = 0.0
+    dequantize_macs: Number = 0.0
 
 
 def execution(
@@ -119,10 +119,10 @@ def execution(
         unit_bits: operand width W of the unit on the side of weights.
         activation_passes: ceil(a / A).
         lanes: of designs that skip.
-        technology: figures under ``execution``; read only where something is executed so.
+        technology: parameters under ``execution``; read only where something is executed so.
     """
-    pairs, ways = _pairs(storage, chosen)
-    works = [work_of(form, way, lanes, technology) for form, way in ways]
+    pairs, execution_modes = _pairs(storage, chosen)
+    works = [work_of(form, execution_mode, lanes, technology) for form, execution_mode in execution_modes]
     work = Work(*(_column(pairs, entries) for entries in zip(*works, strict=True)))
     whole = np.ceil(work.operand_bits / unit_bits)
     time, energy = whole * work.time, whole * work.energy
@@ -133,7 +133,7 @@ def execution(
         np.asarray(time * activation_passes),
         np.asarray(energy * activation_passes),
         np.asarray(work.skips),
-        np.asarray(work.expand_macs),
+        np.asarray(work.dequantize_macs),
     )
 
 
@@ -142,12 +142,14 @@ def _pairs(storage: Storage, chosen: Choice | None) -> tuple[Choice, list[tuple[
     formats = storage.formats
     if chosen is None or (chosen.codes == INACTIVE).all():
         return formats, [(form, form.execution) for form in storage.forms]
-    ways = len(chosen.values) + 1
-    code = formats.codes * ways + np.where(chosen.codes == INACTIVE, ways - 1, chosen.codes)
+    execution_modes = len(chosen.values) + 1
+    code = formats.codes * execution_modes + np.where(chosen.codes == INACTIVE, execution_modes - 1, chosen.codes)
     met, places = np.unique(code, return_inverse=True)
-    found = [(storage.forms[one // ways], (*chosen.values, "")[one % ways]) for one in met]
+    found = [(storage.forms[one // execution_modes], (*chosen.values, "")[one % execution_modes]) for one in met]
     names = tuple(str(one) for one in met)
-    return Choice(names, places.reshape(code.shape)), [(form, way or form.execution) for form, way in found]
+    return Choice(names, places.reshape(code.shape)), [
+        (form, execution_mode or form.execution) for form, execution_mode in found
+    ]
 
 
 def _column(pairs: Choice, entries: tuple[Number, ...]) -> FloatArray:
@@ -157,18 +159,18 @@ def _column(pairs: Choice, entries: tuple[Number, ...]) -> FloatArray:
     return pairs.gather(entries)
 
 
-def work_of(form: WeightFormat, way: str, lanes: Lanes, technology: Technology) -> Work:
+def work_of(form: WeightFormat, execution_mode: str, lanes: Lanes, technology: Technology) -> Work:
     """Return what a format takes when it is executed in a way.
 
     Args:
         form: the format; its fields may be columns.
-        way: one of `EXECUTIONS`.
+        execution_mode: one of `EXECUTIONS`.
         lanes: of designs that skip.
-        technology: figures under ``execution``.
+        technology: parameters under ``execution``.
     """
     bits, value = np.asarray(form.operand_bits, dtype=np.float64)[()], technology.value
     kept = (1 - np.asarray(form.sparsity, dtype=np.float64))[()]
-    match way:
+    match execution_mode:
         case "gated":
             return Work(bits, energy=kept)
         case "skip" if form.kind == "nm":
@@ -189,8 +191,8 @@ def work_of(form: WeightFormat, way: str, lanes: Lanes, technology: Technology) 
         case "look_up":
             looks = (bits / np.asarray(value("execution.look_up_bits")))[()]
             return Work(0.0, looks=looks, looks_energy=looks * np.asarray(value("execution.look_up_energy_factor"))[()])
-        case "dequantise":
-            # A format that is always expanded says how far.
-            wide = bits if form.execution == "dequantise" else np.maximum(bits, WIDE_BITS)
-            return Work(wide, expand_macs=value("execution.dequantise_macs"))
+        case "dequantize":
+            # A format that is always dequantized says how far.
+            wide = bits if form.execution == "dequantize" else np.maximum(bits, WIDE_BITS)
+            return Work(wide, dequantize_macs=value("execution.dequantize_macs"))
     return Work(bits)

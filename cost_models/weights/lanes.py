@@ -1,4 +1,4 @@
-"""Lanes in lockstep: the fullest decides when all may go on.
+"""Lanes in lockstep: the most-loaded decides when all may go on.
 
 Each of L lanes works through a block of n weights of which X survive pruning; all wait for the greatest X.
 
@@ -68,51 +68,51 @@ def lane_efficiency(
 def expected_fullest(
     block: int, density: ArrayLike, lanes: ArrayLike, *, correlation: ArrayLike = 0.0, depth: int = 1
 ) -> FloatArray:
-    """Return the expected survivors in the fullest of `lanes` lanes, over `depth` blocks of `block` weights, exactly.
+    """Return the expected nonzeros in the most-loaded of `lanes` lanes, over `depth` blocks of `block` weights, exactly.
 
     Density, lanes and correlation broadcast to ``(n,)`` at most.
     """
     p, many, rho = np.broadcast_arrays(
         *(np.atleast_1d(np.asarray(x, np.float64)) for x in (density, lanes, correlation))
     )
-    fullest = np.empty(p.shape)
+    most_loaded = np.empty(p.shape)
     step = max(1, CHUNK // (block * depth + 1))
     for start in range(0, len(p), step):
         part = slice(start, start + step)
         above = _survival(block, p[part], rho[part], depth)
-        with np.errstate(divide="ignore"):  # below the least possible number of survivors F = 0: log 0, and 1 - 0^L = 1
-            fullest[part] = -np.expm1(many[part, None] * np.log1p(-above)).sum(axis=1)
-    return fullest
+        with np.errstate(divide="ignore"):  # below the least possible number of nonzeros F = 0: log 0, and 1 - 0^L = 1
+            most_loaded[part] = -np.expm1(many[part, None] * np.log1p(-above)).sum(axis=1)
+    return most_loaded
 
 
-def observed_efficiency(survivors: ArrayLike) -> float:
-    """Return the lane efficiency of counted survivors, ``(..., lanes)``: mean of all over mean of the fullest.
+def observed_efficiency(nonzeros: ArrayLike) -> float:
+    """Return the lane efficiency of counted nonzeros, ``(..., lanes)``: mean of all over mean of the most-loaded.
 
-    Every index before the last is a round that ends when its fullest lane does.
+    Every index before the last is a round that ends when its most-loaded lane does.
 
     Raises:
-        CompressionError: no lanes, or no survivor.
+        CompressionError: no lanes, or no nonzero.
     """
-    counts = np.asarray(survivors, np.float64)
+    counts = np.asarray(nonzeros, np.float64)
     if counts.size == 0 or counts.max() <= 0:
-        raise CompressionError("lane efficiency needs at least one block with a survivor")
+        raise CompressionError("lane efficiency needs at least one block with a nonzero")
     return float(counts.mean() / counts.max(axis=-1).mean())
 
 
-def block_correlation(survivors: ArrayLike, block: int) -> float:
-    """Return rho by moments: what makes n p (1 - p) (1 + (n - 1) rho) the sample variance of survivors per block.
+def block_correlation(nonzeros: ArrayLike, block: int) -> float:
+    """Return rho by moments: what makes n p (1 - p) (1 + (n - 1) rho) the sample variance of nonzeros per block.
 
-    Negative where blocks are more equal than chance makes them, as N:M patterns are.
+    Negative where blocks are more equal than probability makes them, as N:M patterns are.
 
     Raises:
         CompressionError: fewer than two blocks, blocks of one weight, or all or none surviving.
     """
-    counts = np.asarray(survivors, np.float64).reshape(-1)
+    counts = np.asarray(nonzeros, np.float64).reshape(-1)
     if counts.size < 2 or block < 2:
         raise CompressionError(f"correlation needs 2 blocks of 2 weights or more, got {counts.size} of {block}")
     share = counts.mean() / block
     if not 0 < share < 1:
-        raise CompressionError(f"correlation needs survivors and pruned weights, got a share of {share:g}")
+        raise CompressionError(f"correlation needs nonzeros and pruned weights, got a share of {share:g}")
     return float((counts.var(ddof=1) / (block * share * (1 - share)) - 1) / (block - 1))
 
 
@@ -196,7 +196,7 @@ def _interleave(nodes: FloatArray, between: FloatArray) -> FloatArray:
 
 
 def _survival(block: int, density: FloatArray, rho: FloatArray, depth: int) -> NDArray[np.float64]:
-    """Return P(X > k) of the survivors in `depth` blocks, ``(n, depth * block)`` for k from 0."""
+    """Return P(X > k) of the nonzeros in `depth` blocks, ``(n, depth * block)`` for k from 0."""
     mass = np.empty((len(density), block * depth + 1))
     plain = rho == 0
     mass[plain] = _binomial(block * depth, density[plain])

@@ -21,7 +21,7 @@ from cost_models.workload.param_count import count_parameters
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 
-LARGEST_POWER = 600.0
+MAX_POWER = 600.0
 """e to this is still a number."""
 
 
@@ -80,15 +80,15 @@ def quantisation_damage(
         tokens: training tokens, trillions.
         damage: z of the method at 4 bits in groups of 128 after 2 trillion tokens.
         runaway: 1 / z at which the method's errors start to feed on each other; 0 for methods that never do.
-        technology: figures.
+        technology: parameters.
     """
-    figure = "quality.quantisation."
-    group = np.where(np.asarray(group) == 0, technology.value(figure + "channel_group"), group)
-    steps = technology.value(figure + "kappa") * (bits - technology.value(figure + "reference_bits"))
-    coarseness = (group / technology.value(figure + "reference_group")) ** technology.value(figure + "gamma")
-    z = damage * np.exp2(-steps) * coarseness * _training(tokens, technology.value(figure + "alpha"), technology)
+    parameter = "quality.quantisation."
+    group = np.where(np.asarray(group) == 0, technology.value(parameter + "channel_group"), group)
+    steps = technology.value(parameter + "kappa") * (bits - technology.value(parameter + "reference_bits"))
+    coarseness = (group / technology.value(parameter + "reference_group")) ** technology.value(parameter + "gamma")
+    z = damage * np.exp2(-steps) * coarseness * _training(tokens, technology.value(parameter + "alpha"), technology)
     # The power stays finite; damages beyond any use need no more digits.
-    return np.asarray(z * np.exp(np.minimum((runaway * z) ** 2, LARGEST_POWER)))
+    return np.asarray(z * np.exp(np.minimum((runaway * z) ** 2, MAX_POWER)))
 
 
 def pruning_damage(
@@ -105,16 +105,16 @@ def pruning_damage(
         tokens: training tokens T, trillions.
         size: parameters N, billions.
         damage: u of the method at half the weights removed freely, 2 trillion tokens, 7 billion parameters.
-        technology: figures.
+        technology: parameters.
     """
-    figure = "quality.pruning."
+    parameter = "quality.pruning."
     larger = np.log(size / technology.value("quality.reference_size"))
-    pattern = technology.value(figure + "nm") + technology.value(figure + "nm_size") * larger
-    confined = technology.value(figure + "reference_block") / np.asarray(block, dtype=np.float64) * pattern
+    pattern = technology.value(parameter + "nm") + technology.value(parameter + "nm_size") * larger
+    confined = technology.value(parameter + "reference_block") / np.asarray(block, dtype=np.float64) * pattern
     odds = np.asarray(sparsity / (1 - sparsity), dtype=np.float64)
-    share = damage * odds ** technology.value(figure + "power")
-    share = share * _training(tokens, technology.value(figure + "alpha"), technology)
-    return np.asarray(share * np.exp(technology.value(figure + "size") * larger + confined))
+    share = damage * odds ** technology.value(parameter + "power")
+    share = share * _training(tokens, technology.value(parameter + "alpha"), technology)
+    return np.asarray(share * np.exp(technology.value(parameter + "size") * larger + confined))
 
 
 def kv_damage(kv_bits: Number, tokens: Number, technology: Technology) -> FloatArray:
@@ -122,10 +122,10 @@ def kv_damage(kv_bits: Number, tokens: Number, technology: Technology) -> FloatA
 
     u = damage 2^[-decay (b - 4)] (T / 2)^alpha with the alpha of weights; 0 at 16 bits and above.
     """
-    figure = "quality.kv."
+    parameter = "quality.kv."
     bits = np.asarray(kv_bits, dtype=np.float64)
-    decay = technology.value(figure + "decay_per_bit")
-    damage = technology.value(figure + "damage_at_4_bit") * np.exp2(-decay * (bits - 4))
+    decay = technology.value(parameter + "decay_per_bit")
+    damage = technology.value(parameter + "damage_at_4_bit") * np.exp2(-decay * (bits - 4))
     damage = damage * _training(tokens, technology.value("quality.quantisation.alpha"), technology)
     return np.where(bits >= technology.value("quality.damage_free_bits"), 0.0, damage)
 
@@ -140,7 +140,7 @@ def format_quality(model: Model, form: WeightFormat, method: str, technology: Te
         model: the model; without known training tokens it is taken for a recent one, and extrapolated.
         form: the format; bits, group and sparsity may be ``(n,)`` columns.
         method: class of quantisation method, a key of ``quality.quantisation.damage_at_4_bit``, or "none".
-        technology: figures.
+        technology: parameters.
 
     Raises:
         UnknownEntryError: no such method.
@@ -166,7 +166,7 @@ def perplexity(weights: Damage, kv_bits: Number, model: Model, technology: Techn
         weights: what the weights cost, scalars or ``(n,)`` columns.
         kv_bits: bits of a cached element.
         model: the model.
-        technology: figures.
+        technology: parameters.
     """
     cache = kv_damage(kv_bits, _tokens(model, technology), technology)
     unseen = _model_unseen(model, "quality.quantisation.", technology)
@@ -199,48 +199,50 @@ def _size(model: Model) -> float:
 def _quantised(model: Model, form: WeightFormat, method: str, technology: Technology) -> Damage:
     if method == "none":
         return Damage(0.0, 0.0, 0.0, 0.0)
-    figure = "quality.quantisation."
+    parameter = "quality.quantisation."
     codebook = form.kind == "codebook"
     bits = stored_bits(form) if codebook else form.weight_bits
-    group = technology.value(figure + "reference_group") if codebook else form.group
+    group = technology.value(parameter + "reference_group") if codebook else form.group
     damage = quantisation_damage(
         bits,
         group,
         _tokens(model, technology),
-        damage=technology.value(f"{figure}damage_at_4_bit.{method}"),
-        runaway=technology.value(f"{figure}runaway.{method}"),
+        damage=technology.value(f"{parameter}damage_at_4_bit.{method}"),
+        runaway=technology.value(f"{parameter}runaway.{method}"),
         technology=technology,
     )
-    unseen = _outside(bits, f"{figure}least_bits.{method}", f"{figure}most_bits.{method}", technology)
-    unseen = unseen | ((np.asarray(group) > 0) & (group < technology.value(figure + "least_group")))
+    unseen = _outside(bits, f"{parameter}least_bits.{method}", f"{parameter}most_bits.{method}", technology)
+    unseen = unseen | ((np.asarray(group) > 0) & (group < technology.value(parameter + "least_group")))
     unseen = unseen | (form.operand == "float" and not codebook)
-    unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, figure, technology)
-    return _with_interval(damage, unseen, method, figure, technology)
+    unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, parameter, technology)
+    return _with_interval(damage, unseen, method, parameter, technology)
 
 
 def _pruned(model: Model, form: WeightFormat, technology: Technology) -> Damage:
     if form.pruning is None:
         return Damage(0.0, 0.0, 0.0, 0.0)
-    figure = "quality.pruning."
+    parameter = "quality.pruning."
     damage = pruning_damage(
         form.sparsity,
         form.m if form.kind == "nm" else np.inf,
         _tokens(model, technology),
         _size(model),
-        damage=technology.value(f"{figure}damage.{form.pruning}"),
+        damage=technology.value(f"{parameter}damage.{form.pruning}"),
         technology=technology,
     )
     if form.kind == "nm":
-        unseen = np.abs(np.asarray(form.sparsity) - technology.value(figure + "nm_sparsity")) > 1e-9
-        unseen = unseen | _outside(form.m, figure + "least_block", figure + "most_block", technology)
+        unseen = np.abs(np.asarray(form.sparsity) - technology.value(parameter + "nm_sparsity")) > 1e-9
+        unseen = unseen | _outside(form.m, parameter + "least_block", parameter + "most_block", technology)
     else:
-        unseen = _outside(form.sparsity, figure + "least_sparsity", figure + "most_sparsity", technology)
-    unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, figure, technology)
-    return _with_interval(damage, unseen, form.pruning, figure, technology)
+        unseen = _outside(form.sparsity, parameter + "least_sparsity", parameter + "most_sparsity", technology)
+    unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, parameter, technology)
+    return _with_interval(damage, unseen, form.pruning, parameter, technology)
 
 
-def _with_interval(damage: FloatArray, unseen: BoolArray, method: str, figure: str, technology: Technology) -> Damage:
-    below, above = (technology.value(f"{figure}spread_{side}.{method}") for side in ("below", "above"))
+def _with_interval(
+    damage: FloatArray, unseen: BoolArray, method: str, parameter: str, technology: Technology
+) -> Damage:
+    below, above = (technology.value(f"{parameter}spread_{side}.{method}") for side in ("below", "above"))
     return Damage(damage, damage * np.exp(-below), damage * np.exp(above), np.where(unseen, 1.0, 0.0))
 
 
@@ -248,9 +250,9 @@ def _outside(value: Number, least: str, most: str, technology: Technology) -> Bo
     return np.asarray((value < technology.value(least)) | (value > technology.value(most)), dtype=np.bool_)
 
 
-def _model_unseen(model: Model, figure: str, technology: Technology) -> BoolArray:
+def _model_unseen(model: Model, parameter: str, technology: Technology) -> BoolArray:
     """Return whether no measured model was like this one: dense, of its size and its training."""
     if model.training_tokens is None or model.moe is not None:
         return np.asarray(True)
-    unseen = _outside(_size(model), figure + "smallest_model", figure + "largest_model", technology)
-    return unseen | _outside(model.training_tokens, figure + "least_tokens", figure + "most_tokens", technology)
+    unseen = _outside(_size(model), parameter + "smallest_model", parameter + "largest_model", technology)
+    return unseen | _outside(model.training_tokens, parameter + "least_tokens", parameter + "most_tokens", technology)

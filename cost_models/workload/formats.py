@@ -18,7 +18,8 @@ class Formats:
         kv_bits: stored bits of a KV-cache element.
         activation_bits: bits of an activation between operators.
         operand_bits: bits of the wider operand that body layers multiply.
-        unpacked: 1 where kernels widen stored weights before they multiply, 0 where hardware takes them as stored.
+        dequantized: 1 where kernels dequantize stored weights before they multiply, 0 where hardware takes them as
+            stored.
     """
 
     weight_bits: Number
@@ -26,7 +27,7 @@ class Formats:
     kv_bits: Number
     activation_bits: Number
     operand_bits: Number = 16.0
-    unpacked: Number = 0.0
+    dequantized: Number = 0.0
     expert_bits: Number | None = None
 
     @property

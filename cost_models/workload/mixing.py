@@ -1,6 +1,6 @@
 """Work of a layer across tokens: softmax attention over keys and values, and states of fixed size.
 
-Amounts are those of the fullest of the chips that share the model, as in `cost_models.workload.operators`.
+Amounts are those of the most-loaded of the chips that share the model, as in `cost_models.workload.operators`.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def _macs_per_pair(model: Model, layer: Attention, *, absorbed: bool) -> int:
     return mla.qk_nope_head_dim + mla.qk_rope_head_dim + mla.v_head_dim
 
 
-def _kv_share(model: Model, shape: Shape, layer: Attention) -> Number:
-    """Return the share of a layer's keys and values on the fullest chip; the MLA latent is replicated."""
+def _kv_fraction(model: Model, shape: Shape, layer: Attention) -> Number:
+    """Return the share of a layer's keys and values on the most-loaded chip; the MLA latent is replicated."""
     return 1.0 if model.mla is not None else shape.share(layer.kv_heads)
 
 
 def shared_queries(model: Model, shape: Shape) -> FloatArray:
-    """Return how many query heads of the fullest chip read the same keys and values, in the largest kind of layer."""
+    """Return how many query heads of the most-loaded chip read the same keys and values, in the largest kind of layer."""
     layers = attentions(model)
     if not layers:
         return np.ones(1)
@@ -109,7 +109,7 @@ def decode_attention(model: Model, shape: Shape, *, context: Number, over: tuple
     stack = OperatorStack()
     for layer in attentions(model):
         heads = layer.heads * shape.share(layer.heads)
-        share = _kv_share(model, shape, layer)
+        share = _kv_fraction(model, shape, layer)
         written = 1.0 if layer.own_kv else 0.0
         reach = _reach(model, layer)
         tokens = context if np.isinf(reach) else _mean_reach(layer, reach, *over)
@@ -150,7 +150,7 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
     causal = prompt * prompt if model.encoder else prompt * (prompt + 1) / 2
     for layer in attentions(model):
         heads = layer.heads * shape.share(layer.heads)
-        kv = 0.0 if model.encoder else kv_elements_per_token(model, layer) * _kv_share(model, shape, layer)
+        kv = 0.0 if model.encoder else kv_elements_per_token(model, layer) * _kv_fraction(model, shape, layer)
         reach = _reach(model, layer)
         window = np.minimum(prompt, reach)
         pairs = causal
@@ -200,12 +200,12 @@ def prefill_state_macs(state: StateLayers, prompt: Number) -> FloatArray:
 
 
 def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArray:
-    """Return KV-cache elements of the batch at `tokens` of context, over all layers, on the fullest chip."""
+    """Return KV-cache elements of the batch at `tokens` of context, over all layers, on the most-loaded chip."""
     if model.encoder or not attentions(model):
         return np.zeros_like(np.asarray(shape.batch * np.asarray(tokens), dtype=np.float64))
     held: Number = 0.0
     for layer in attentions(model):
-        own = kv_elements_per_token(model, layer) * np.asarray(_kv_share(model, shape, layer))
+        own = kv_elements_per_token(model, layer) * np.asarray(_kv_fraction(model, shape, layer))
         seen = np.minimum(tokens, layer.reach if layer.reach is not None else np.inf)
         index = index_elements_per_token(model) * np.asarray(tokens)
         held = held + layer.layers * (seen * own + index)
@@ -213,7 +213,7 @@ def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArr
 
 
 def state_bytes(model: Model, shape: Shape) -> FloatArray:
-    """Return the bytes of the batch's states of fixed size, over all layers, on the fullest chip."""
+    """Return the bytes of the batch's states of fixed size, over all layers, on the most-loaded chip."""
     of_sequence: Number = 0.0
     for state in model.state_layers:
         of_sequence = of_sequence + state.layers * state.state_bytes * np.asarray(shape.share(state.heads))

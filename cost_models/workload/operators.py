@@ -1,6 +1,6 @@
 """What a model asks of a chip: the operators of a decode step and of a prefill.
 
-Amounts are those of the fullest of the chips that share the model by tensor parallelism: heads, feed-forward
+Amounts are those of the most-loaded of the chips that share the model by tensor parallelism: heads, feed-forward
 columns and vocabulary are dealt out whole, KV heads are replicated once chips outnumber them. An operator
 executed once per layer appears once, with `times` = layers.
 """
@@ -91,8 +91,8 @@ class Shape:
     expert_spread: Number = 1.0
 
     def share(self, parts: int) -> Number:
-        """Return the share of `parts` indivisible parts on the fullest chip."""
-        return self.ranks_per_chip * fullest_share(parts, np.asarray(self.tensor_parallel) * self.ranks_per_chip)
+        """Return the share of `parts` indivisible parts on the most-loaded chip."""
+        return self.ranks_per_chip * most_loaded_fraction(parts, np.asarray(self.tensor_parallel) * self.ranks_per_chip)
 
 
 class OperatorStack:
@@ -124,8 +124,8 @@ class OperatorStack:
         return Operators(tuple(self._names), tuple(self._classes), **{k: stacked(v) for k, v in self._rows.items()})
 
 
-def fullest_share(parts: int, chips: Number) -> Number:
-    """Return the share of `parts` indivisible parts that the fullest of `chips` holds; one part at least."""
+def most_loaded_fraction(parts: int, chips: Number) -> Number:
+    """Return the share of `parts` indivisible parts that the most-loaded of `chips` holds; one part at least."""
     return np.ceil(parts / np.asarray(chips)) / parts
 
 
@@ -169,10 +169,10 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     for layer in _projections(model):
         weights = attention_weights(model, layer)
         heads = shape.share(layer.heads)
-        kv_share = heads if model.mla is not None else shape.share(layer.kv_heads)
+        kv_fraction = heads if model.mla is not None else shape.share(layer.kv_heads)
         width = layer.heads * (layer.head_dim if model.mla is None else model.mla.v_head_dim)
-        query_key_value = weights.query * heads + weights.key_value * kv_share
-        wide = d + width * heads + kv_elements_per_token(model, layer) * kv_share
+        query_key_value = weights.query * heads + weights.key_value * kv_fraction
+        wide = d + width * heads + kv_elements_per_token(model, layer) * kv_fraction
         gemm("qkv", layer.layers, query_key_value, wide, kernels=3)
         if model.indexer is not None:
             # Every chip chooses for itself: the projections are not dealt out.
@@ -187,14 +187,14 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
         gemm("state_out", state.layers, leaving * heads, state.inner * heads + d, kernels=1, reduced=tokens * d)
     matrices = ffn_matrices(model)
     for block in dense_blocks(model):
-        columns = fullest_share(block.d_ff, tp)
+        columns = most_loaded_fraction(block.d_ff, tp)
         up = (matrices - 1) * d * block.d_ff * columns
         gemm("ffn_up", block.layers, up, d + matrices * block.d_ff * columns, kernels=3)
         down = d * block.d_ff * columns
         gemm("ffn_down", block.layers, down, block.d_ff * columns + d, kernels=1, reduced=tokens * d)
     if model.moe is not None:
         _add_experts(stack, model, shape, tokens, expert_layers(model))
-    vocabulary = fullest_share(model.vocab, tp)
+    vocabulary = most_loaded_fraction(model.vocab, tp)
     rows = np.asarray(head_rows, dtype=np.float64)
     head = d * model.vocab * vocabulary
     stack.add(
@@ -212,7 +212,7 @@ def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Numbe
     moe = model.moe
     assert moe is not None
     d, weights = model.d_model, layer_weights(model)
-    columns = fullest_share(moe.expert_d_ff, shape.tensor_parallel)
+    columns = most_loaded_fraction(moe.expert_d_ff, shape.tensor_parallel)
     sharers = np.asarray(shape.tensor_parallel) * shape.replicas
     every = np.asarray(tokens) * shape.replicas
     touched = distinct_experts(moe.experts, moe.active_experts, np.asarray(every) ** shape.expert_spread)
@@ -228,7 +228,7 @@ def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Numbe
             "shared_experts", "linear", layers, rows=tokens, weights=shared, macs=tokens * shared,
             activations=tokens * 2 * wide, kernels=2,
         )  # fmt: skip
-    columns = fullest_share(moe.expert_d_ff, sharers)
+    columns = most_loaded_fraction(moe.expert_d_ff, sharers)
     expert = weights.expert * columns
     stack.add(
         "experts", "expert", layers, rows=slots / np.maximum(touched, 1e-9), weights=touched * expert,

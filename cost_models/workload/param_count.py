@@ -275,7 +275,7 @@ def count_parameters(model: Model) -> ParameterCount:
     return ParameterCount(body, experts, small, embedding, head, active + small + embedding + head)
 
 
-def expert_share(model: Model) -> float:
+def expert_fraction(model: Model) -> float:
     """Return the share of all weights that routed experts hold."""
     count = count_parameters(model)
     return count.experts / count.total

@@ -72,7 +72,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Serving:
+class ServingConfig:
     """A workload as served: the model and who shares it; numbers are scalars or ``(n,)`` columns.
 
     Attributes:
@@ -115,7 +115,7 @@ class Serving:
 
     @property
     def shape(self) -> Shape:
-        """What one stage sees at a time: the fullest part of the batch."""
+        """What one stage sees at a time: the most-loaded part of the batch."""
         part = np.ceil(np.asarray(self.batch) / self.batch_parts)
         return Shape(
             part,
@@ -135,16 +135,16 @@ class Footprint:
         weights_bytes: stored weights of all chips.
         kv_bytes: KV cache at full length, and states of fixed size, of all chips.
         activations_bytes: activations of one prefill chunk.
-        fullest_bytes: what the fullest chip holds.
+        most_loaded_bytes: what the most-loaded chip holds.
     """
 
     weights_bytes: FloatArray
     kv_bytes: FloatArray
     activations_bytes: FloatArray
-    fullest_bytes: FloatArray
+    most_loaded_bytes: FloatArray
 
 
-def footprint(serving: Serving, formats: Formats, *, chunk_tokens: Number) -> Footprint:
+def footprint(serving: ServingConfig, formats: Formats, *, chunk_tokens: Number) -> Footprint:
     """Return the memory that a workload takes.
 
     Args:
@@ -175,6 +175,6 @@ def footprint(serving: Serving, formats: Formats, *, chunk_tokens: Number) -> Fo
     tokens = np.minimum(np.asarray(shape.batch) * serving.prompt_tokens, chunk_tokens)
     activations = tokens * widest * np.asarray(formats.activation_bits) / 8
     stages = np.asarray(serving.stages)
-    layer_share = np.ceil(model.layers / stages) / model.layers
-    fullest = weights / serving.chips * (layer_share * stages) + kv_of_group * layer_share
-    return Footprint(weights, kv, activations, fullest + activations / serving.tensor_parallel)
+    layer_fraction = np.ceil(model.layers / stages) / model.layers
+    most_loaded = weights / serving.chips * (layer_fraction * stages) + kv_of_group * layer_fraction
+    return Footprint(weights, kv, activations, most_loaded + activations / serving.tensor_parallel)

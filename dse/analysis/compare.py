@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from cost_models.performance.metrics import WorkloadResult, workload_metrics
 from cost_models.table import Setting, Table
-from dse.errors import NOWHERE, Fault, SpecError
+from dse.errors import NOWHERE, Issue, SpecError
 from dse.evaluator import Evaluator
 from dse.plain import plain
 from dse.sweep import BaselineSpec, Spec, parse_spec
@@ -37,7 +37,7 @@ class Measure:
 MEASURES = (
     Measure("chips", "chips", "", in_ratio=False),
     Measure("batch", "batch", "", in_ratio=False),
-    Measure("ms_per_token", "time per token", "ms"),
+    Measure("tpot_ms", "time per token", "ms"),
     Measure("tokens_per_s", "tokens, decode only", "token/s"),
     Measure("tokens_per_s_end_to_end", "tokens, end to end", "token/s"),
     Measure("decode_w", "power in decode", "W"),
@@ -46,7 +46,7 @@ MEASURES = (
     Measure("tokens_per_joule_tdp", "tokens per joule at TDP", "token/J"),
     Measure("all_price_usd", "price", "USD"),
     Measure("usd_per_million_tokens", "cost per million tokens", "USD"),
-    Measure("overhead_share", "overhead over bound", "%", in_ratio=False),
+    Measure("overhead_fraction", "overhead over bound", "%", in_ratio=False),
 )
 """What is compared; power, TDP and price are those of all chips together."""
 
@@ -153,7 +153,7 @@ def _number(value: object) -> float:
 
 def _ratios(values: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:
     """Return values over those of the reference; NaN throughout where the reference does not run the workload."""
-    runs = bool(base) and math.isfinite(base["ms_per_token"])
+    runs = bool(base) and math.isfinite(base["tpot_ms"])
     return {
         measure.name: values[measure.name] / base[measure.name] if runs else math.nan
         for measure in MEASURES
@@ -210,7 +210,7 @@ def _read_baseline(text: str) -> tuple[str, dict[str, str | float]]:
     for pair in pairs:
         key, _, value = pair.partition("=")
         if not key or not value:
-            raise SpecError([Fault(NOWHERE, f"--baseline {text!r}", f"{pair!r}", "a setting like weight_format=fp8")])
+            raise SpecError([Issue(NOWHERE, f"--baseline {text!r}", f"{pair!r}", "a setting like weight_format=fp8")])
         try:
             settings[key] = float(value)
         except ValueError:

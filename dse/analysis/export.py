@@ -1,4 +1,4 @@
-"""A finished run as a study that Optuna's dashboard and figures open."""
+"""A finished run as a study that Optuna's dashboard and plots open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dse.space import Space
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_TRIALS = 10_000
+MAX_TRIALS = 10_000
 """Designs that a study gets unless more are asked for: the dashboard is made for thousands."""
 
 
@@ -42,7 +42,7 @@ class ExportedStudy:
 
 
 def export_study(
-    run: StoredRun, url: str, *, name: str | None = None, at_most: int = MOST_TRIALS, every_metric: bool = False
+    run: StoredRun, url: str, *, name: str | None = None, at_most: int = MAX_TRIALS, every_metric: bool = False
 ) -> ExportedStudy:
     """Write the designs of a run to a study of Optuna's, one trial each.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cost_models.performance.fleet import Fleet, fleet, groups_for_budget, groups_for_load
 from cost_models.table import Setting, Table
-from dse.errors import Fault, Place, SpecError
+from dse.errors import Issue, Place, SpecError
 from dse.evaluator import Evaluator
 from dse.sweep.hints import quoted
 from dse.units import UnitError, parse_quantity
@@ -60,7 +60,7 @@ def budget_usd(text: str, krw_per_usd: float) -> float:
             continue
         if found > 0 and any(letter.isalpha() or letter == "$" for letter in text):
             return found / rate
-    raise SpecError([Fault(Place("--budget"), "", quoted(text), "an amount above 0 in USD or KRW", "'10_000_000 USD'")])
+    raise SpecError([Issue(Place("--budget"), "", quoted(text), "an amount above 0 in USD or KRW", "'10_000_000 USD'")])
 
 
 def fleets(

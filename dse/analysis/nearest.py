@@ -19,7 +19,7 @@ from dse.evaluator import Evaluation, Evaluator
 from dse.results.picks import settings_of
 from dse.results.rows import Ids, Rows, joined
 from dse.samplers import make_sampler
-from dse.samplers.base import Judged
+from dse.samplers.base import Feedback
 from dse.space import Space
 from dse.space.tables import neighbours, within
 from dse.sweep import Spec
@@ -199,7 +199,7 @@ def _sampled(
         ids = np.arange(asked, asked + designs.rows, dtype=np.int64)
         rows = _evaluated(evaluator, _with(fixed, space, designs), metrics, ids)
         score, missed = goal(rows.evaluation)
-        sampler.tell(Judged(ids, score[:, None], missed[:, None], missed <= 0))
+        sampler.tell(Feedback(ids, score[:, None], missed[:, None], missed <= 0))
         parts.append(rows)
         asked += len(ids)
     return joined(parts)

@@ -1,7 +1,7 @@
 """The command line: one file per command, imported when its command is called.
 
 Exit status: 0 feasible designs found (or nothing was searched), 3 none feasible, 2 bad input, 130 interrupted,
-1 a defect of this program.
+1 internal error (please report).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "merge": "Merge runs of one sweep.",
     },
     "Look at a run": {
-        "show": "Show a run: picks, front, what binds, what survives.",
+        "show": "Show a run: picks, front, binding constraints, feasible values.",
         "plot": "Draw the plots of a run.",
         "report": "Write the report of a run: one HTML file, offline.",
         "compare": "Compare picks with baselines, or size fleets of both.",
@@ -137,7 +137,7 @@ def report_defect(kind: type[BaseException], error: BaseException, traceback: Tr
     if os.environ.get(TRACEBACK):
         sys.__excepthook__(kind, error, traceback)
         return
-    print(f"dse: internal error (please report), not a fault of your input: {kind.__name__}: {error}", file=sys.stderr)
+    print(f"dse: internal error (please report), not an issue of your input: {kind.__name__}: {error}", file=sys.stderr)
     print(f"Set {TRACEBACK}=1 to see where, and send it with the sweep file.", file=sys.stderr)
 
 

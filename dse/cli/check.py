@@ -40,17 +40,17 @@ def check(
 
     Example: dse check --schema --out sweep.schema.json
     """
-    from dse.errors import NOWHERE, Fault, SpecError
+    from dse.errors import NOWHERE, Issue, SpecError
 
-    faults = []
+    issues = []
     if spec is None and not schema:
-        faults.append(Fault(NOWHERE, "SPEC", "is missing: the sweep file to check, or --schema"))
+        issues.append(Issue(NOWHERE, "SPEC", "is missing: the sweep file to check, or --schema"))
     if schema and (spec is not None or overrides):
-        faults.append(Fault(NOWHERE, "--schema", "is that of every sweep file; no file and no --set go with it"))
+        issues.append(Issue(NOWHERE, "--schema", "is that of every sweep file; no file and no --set go with it"))
     if out is not None and not schema:
-        faults.append(Fault(NOWHERE, "--out", "goes with --schema; a check writes nothing"))
-    if faults:
-        raise SpecError(faults)
+        issues.append(Issue(NOWHERE, "--out", "goes with --schema; a check writes nothing"))
+    if issues:
+        raise SpecError(issues)
     if spec is None:
         _print_schema(out, library or [])
     else:

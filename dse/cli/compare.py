@@ -53,15 +53,15 @@ def compare(
     """
     from dse.analysis.compare import compare as comparisons_of
     from dse.analysis.fleet import budget_usd, fleets
-    from dse.errors import Fault, Place, SpecError
+    from dse.errors import Issue, Place, SpecError
     from dse.render.terminal.comparison import comparison_parts, comparison_rows
     from dse.render.terminal.fleet import fleet_parts
     from dse.render.terminal.tables import number_text
     from dse.results.store import open_run
 
     if load is not None and budget is not None:
-        raise SpecError([Fault(Place("--load, --budget"), "", "only one of the two can be given")])
-    stored = open_run(run).needs_ours("compare")
+        raise SpecError([Issue(Place("--load, --budget"), "", "only one of the two can be given")])
+    stored = open_run(run).require_builtin("compare")
     rate = krw_per_usd if krw_per_usd is not None else stored.spec.economics.krw_per_usd
     dollars = None if budget is None else budget_usd(budget, rate)
     evaluator, designs = compared(stored, baselines or [], library=library or [])

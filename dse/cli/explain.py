@@ -52,7 +52,7 @@ def explain(
         ),
     ],
     design: Annotated[
-        str | None, typer.Argument(metavar="DESIGN", help="id, pick or baseline of the run; the knee where not given")
+        str | None, typer.Argument(metavar="DESIGN", help="id, pick or baseline of the run; default: knee")
     ] = None,
     workloads: Workloads = None,
     curve: Annotated[
@@ -91,7 +91,7 @@ def explain(
 
 def _subject(what: str, design: str | None, workloads: list[str], library: list[Path]) -> _Subject:
     """Return what is meant; refuse arguments that do not go with it."""
-    from dse.errors import NOWHERE, Fault, SpecError
+    from dse.errors import NOWHERE, Issue, SpecError
     from dse.sweep.library_additions import library_with
 
     is_file = Path(what).suffix in (".yaml", ".yml")
@@ -99,15 +99,15 @@ def _subject(what: str, design: str | None, workloads: list[str], library: list[
     chips, settings = words[0], [part for word in words[1:] for part in re.split(r"[,\s]+", word)]
     known = library_with(library).chips
     is_chips = not is_file and bool(settings or _CHIPS.fullmatch(chips) or (chips in known and not Path(what).exists()))
-    faults = []
+    issues = []
     if design is not None and (is_file or is_chips):
-        faults.append(Fault(NOWHERE, "DESIGN", f"{design!r} goes with a run; {what} is not one"))
+        issues.append(Issue(NOWHERE, "DESIGN", f"{design!r} goes with a run; {what} is not one"))
     if workloads and not (is_chips or is_file):
-        faults.append(Fault(NOWHERE, "--workload", f"does not go with a run: {what} has workloads of its own"))
+        issues.append(Issue(NOWHERE, "--workload", f"does not go with a run: {what} has workloads of its own"))
     if library and not (is_chips or is_file):
-        faults.append(Fault(NOWHERE, "--library", f"does not go with a run: {what} carries what its sweep added"))
-    if faults:
-        raise SpecError(faults)
+        issues.append(Issue(NOWHERE, "--library", f"does not go with a run: {what} carries what its sweep added"))
+    if issues:
+        raise SpecError(issues)
     if is_chips:
         return _Subject(chips, None, workloads, settings, library, "chips")
     return _Subject(what, design, workloads, [], library, "file" if is_file else "run")
@@ -121,7 +121,7 @@ def _explained(of: _Subject) -> Explanation:
         return explain_design_file(of.what, of.workloads, library=of.library)
     if of.kind == "chips":
         return explain_library_chip(of.what, of.workloads, of.settings, library=of.library)
-    return explain_run_row(open_run(of.what).needs_ours("explain"), of.design)
+    return explain_run_row(open_run(of.what).require_builtin("explain"), of.design)
 
 
 def _curves(of: _Subject) -> list[Curve]:
@@ -139,7 +139,7 @@ def _curves(of: _Subject) -> list[Curve]:
         spec, chosen = load_design(of.what, of.workloads, library=of.library)
         name = spec.name
     else:
-        run = open_run(of.what).needs_ours("explain --curve")
+        run = open_run(of.what).require_builtin("explain --curve")
         spec = run.spec
         chosen, name = design_of_run(run, of.design)
     evaluator = Evaluator(spec)

@@ -29,16 +29,16 @@ def export(
     Example: dse export results/mach1 --storage sqlite:///mach1.db
     """
     from dse.analysis.export import export_study
-    from dse.errors import Fault, Place, SpecError
+    from dse.errors import Issue, Place, SpecError
     from dse.render.terminal import console, print_parts
     from dse.render.terminal.tables import Lines, number_text
     from dse.results.store import open_run
     from dse.sweep.storage_url import Kind, given_storage, kind_of, plain_url
 
     if storage is None:
-        raise SpecError([Fault(Place("--storage"), "", "is missing; for example --storage sqlite:///study.db")])
-    if (fault := given_storage(storage)) is not None:
-        raise SpecError([fault])
+        raise SpecError([Issue(Place("--storage"), "", "is missing; for example --storage sqlite:///study.db")])
+    if (issue := given_storage(storage)) is not None:
+        raise SpecError([issue])
     written = export_study(open_run(run), storage, name=study, at_most=n_designs, every_metric=every_metric)
     left_out = written.kept - written.trials
     lines = [f"{number_text(written.trials)} trials, {number_text(written.front)} of them the front of the run"]

@@ -19,7 +19,7 @@ app = command()
 def library() -> None:
     """List and show the cited data behind the models.
 
-    Chips, models, nodes, memories, formats, stacks, figures.
+    Chips, models, nodes, memories, formats, stacks, parameters.
 
     Example: dse library show a100_80gb_sxm
     """
@@ -27,7 +27,9 @@ def library() -> None:
 
 @app.command("list")
 def list_entries(
-    section: Annotated[str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, figures, ...")] = None,
+    section: Annotated[
+        str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, parameters, ...")
+    ] = None,
     weakest_first: Annotated[
         bool, typer.Option("--weakest-first", help="order numbers by support: unsourced, derived, cited")
     ] = False,
@@ -39,13 +41,13 @@ def list_entries(
 
     Example: dse library list chips
 
-    Example: dse library list figures --weakest-first
+    Example: dse library list parameters --weakest-first
     """
     from dse.render.terminal.library import section_sheet
     from dse.sweep.library_additions import library_with
 
-    if weakest_first and section not in ("figures", "evidence"):
-        raise typer.BadParameter("goes with figures and evidence", param_hint="--weakest-first")
+    if weakest_first and section not in ("parameters", "evidence"):
+        raise typer.BadParameter("goes with parameters and evidence", param_hint="--weakest-first")
     sheet = section_sheet(library_with(library or []), section, weakest_first=weakest_first)
     emit(output, lambda: [sheet.table()], sheet.records, sheet.rows)
 
@@ -58,7 +60,7 @@ def show_entry(
     output: Output = Format.table,
     quiet: Quiet = False,
 ) -> None:
-    """Show an entry; of a software stack, every constant and its origin.
+    """Show an entry; of a stack, every constant and its origin.
 
     Example: dse library show lpddr5x_9600
 
@@ -71,8 +73,8 @@ def show_entry(
     known = library_with(library or [])
     entry = name if key is None else key
     sections = sections_of(known, None if key is None else name, entry)
-    if sections in (["figures"], ["evidence"]):
-        _show_figures(entry, known, output)
+    if sections in (["parameters"], ["evidence"]):
+        _show_parameters(entry, known, output)
     elif sections == ["stacks"]:
         emit(
             output,
@@ -89,36 +91,36 @@ def show_entry(
         )
 
 
-@app.command("figure")
-def show_figure(
+@app.command("parameter")
+def show_parameter(
     path: Annotated[str, typer.Argument(metavar="PATH", help="dotted path, or its beginning")],
     library: Library = None,
     output: Output = Format.table,
     quiet: Quiet = False,
 ) -> None:
-    """Show figures with unit, range, source, year and confidence.
+    """Show parameters with unit, range, source, year and confidence.
 
-    Example: dse library figure nodes.tsmc_5
+    Example: dse library parameter nodes.tsmc_5
     """
     from dse.sweep.library_additions import library_with
 
-    _show_figures(path, library_with(library or []), output)
+    _show_parameters(path, library_with(library or []), output)
 
 
 @app.command("where")
 def show_where(
-    path: Annotated[str, typer.Argument(metavar="FIGURE", help="dotted path of a figure")],
+    path: Annotated[str, typer.Argument(metavar="PARAMETER", help="dotted path of a parameter")],
     library: Library = None,
     output: Output = Format.table,
     quiet: Quiet = False,
 ) -> None:
-    """Show which metrics and limits a figure moves, and how far.
+    """Show which metrics and limits a parameter moves, and how far.
 
     From the low to the high end of its range.
 
     Example: dse library where memory.lpddr5x.energy_total_pj_per_bit
     """
-    from dse.render.terminal.library import Sheet, figure_parts, figures_below
+    from dse.render.terminal.library import Sheet, parameter_parts, parameters_below
     from dse.render.terminal.tables import Lines
     from dse.sweep.library_additions import library_with
     from dse.uncertainty.usage import uses_of
@@ -133,14 +135,19 @@ def show_where(
     unused = Lines([f"no metric moves with {path}: {why}"])
     emit(
         output,
-        lambda: [*figure_parts(known, figures_below(known, path)), sheet.table() if uses else unused],
+        lambda: [*parameter_parts(known, parameters_below(known, path)), sheet.table() if uses else unused],
         sheet.records,
         sheet.rows,
     )
 
 
-def _show_figures(path: str, known: Entries, output: Format) -> None:
-    from dse.render.terminal.library import figure_data, figure_parts, figure_sheet, figures_below
+def _show_parameters(path: str, known: Entries, output: Format) -> None:
+    from dse.render.terminal.library import parameter_data, parameter_parts, parameter_sheet, parameters_below
 
-    chosen = figures_below(known, path)
-    emit(output, lambda: figure_parts(known, chosen), lambda: figure_data(chosen), figure_sheet(known, chosen).rows)
+    chosen = parameters_below(known, path)
+    emit(
+        output,
+        lambda: parameter_parts(known, chosen),
+        lambda: parameter_data(chosen),
+        parameter_sheet(known, chosen).rows,
+    )

@@ -23,14 +23,14 @@ def new(
     """
     from importlib import resources
 
-    from dse.errors import Fault, Place, RunError, SpecError
+    from dse.errors import Issue, Place, RunError, SpecError
     from dse.sweep.fields import is_identifier
 
     file = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     stem = file.stem
     if not is_identifier(stem):
         must_be = "letters, digits, _ or -, beginning with a letter"
-        raise SpecError([Fault(Place("dse new"), "NAME", repr(stem), must_be)])
+        raise SpecError([Issue(Place("dse new"), "NAME", repr(stem), must_be)])
     template = resources.files("dse.cli").joinpath("new.yaml").read_text(encoding="utf-8")
     try:
         with file.open("x", encoding="utf-8") as out:

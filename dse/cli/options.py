@@ -65,7 +65,7 @@ Workloads = Annotated[
 ]
 Output = Annotated[Format, typer.Option("--format", help="how results are printed")]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", callback=_hush, help="print nothing but faults; the exit status tells")
+    bool, typer.Option("--quiet", "-q", callback=_hush, help="print nothing but issues; the exit status tells")
 ]
 Full = Annotated[bool, typer.Option("--full", help="everything, and not what fits on one screen")]
 RunDirectory = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="run directory to make")]

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from dse.analysis.compare import Comparison
     from dse.render.terminal.tables import Rows
     from dse.results.store import StoredRun
-    from dse.search.parallelism import Backend, Spread
+    from dse.search.parallelism import Backend, Parallelism
 
 
-def spread_of(jobs: int, backend: str, scheduler: str) -> Spread:
+def spread_of(jobs: int, backend: str, scheduler: str) -> Parallelism:
     """Return where work is done.
 
     Raises:
         RunError: a scheduler is given without the backend that has one.
     """
     from dse.errors import RunError
-    from dse.search.parallelism import Spread
+    from dse.search.parallelism import Parallelism
 
     if scheduler and backend != "dask":
         raise RunError(f"--scheduler {scheduler}: only --backend dask has a scheduler")
-    return Spread(jobs, cast("Backend", backend), scheduler)
+    return Parallelism(jobs, cast("Backend", backend), scheduler)
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool, full: bo
             write_relaxations(why, done.path)
 
     def sides(only: str | None = None) -> list[Comparison]:
-        return [] if done.spec.is_replaced else compare(*compared(done, only=only))
+        return [] if done.spec.builtin_disabled else compare(*compared(done, only=only))
 
     shown = named_workloads(done.spec)
     emit(
@@ -90,7 +90,7 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool, full: bo
         lambda: front_rows(done),
     )
     sys.stdout.flush()
-    if html and not done.spec.is_replaced and counts["evaluated"]:
+    if html and not done.spec.builtin_disabled and counts["evaluated"]:
         with telling("the report"):
             from dse.render.report import write_report
 

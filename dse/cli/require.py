@@ -21,9 +21,7 @@ def require(
     what: Annotated[
         str | None, typer.Argument(metavar="WHAT", help="sweep file, DESIGN.yaml or run; none with --memory alone")
     ] = None,
-    design: Annotated[
-        str | None, typer.Argument(metavar="DESIGN", help="id or pick of the run; the knee where not given")
-    ] = None,
+    design: Annotated[str | None, typer.Argument(metavar="DESIGN", help="id or pick of the run; default: knee")] = None,
     overrides: Set = None,
     memory: Annotated[
         list[str] | None,
@@ -47,27 +45,27 @@ def require(
 
     Example: dse require --memory lpddr5x_10667 --memory hbm3
     """
-    from dse.errors import NOWHERE, Fault, SpecError
+    from dse.errors import NOWHERE, Issue, SpecError
 
     path = None if what is None else Path(what)
     is_file = path is not None and path.suffix in (".yaml", ".yml")
     is_design = path is not None and is_file and "design" in _keys(path)
     is_sweep = is_file and not is_design
-    faults = []
+    issues = []
     if what is None and not memory:
-        faults.append(Fault(NOWHERE, "WHAT", "is missing: a sweep file, a design file or a run, or --memory"))
+        issues.append(Issue(NOWHERE, "WHAT", "is missing: a sweep file, a design file or a run, or --memory"))
     if memory and what is not None and not is_sweep:
-        faults.append(Fault(NOWHERE, "--memory", "goes with a sweep file, or alone"))
+        issues.append(Issue(NOWHERE, "--memory", "goes with a sweep file, or alone"))
     if is_file and design is not None:
-        faults.append(Fault(NOWHERE, "DESIGN", f"{design!r} goes with a run; {what} is not one"))
+        issues.append(Issue(NOWHERE, "DESIGN", f"{design!r} goes with a run; {what} is not one"))
     if overrides and not is_sweep:
-        faults.append(Fault(NOWHERE, "--set", "goes with a sweep file"))
+        issues.append(Issue(NOWHERE, "--set", "goes with a sweep file"))
     if workloads and not is_design:
-        faults.append(Fault(NOWHERE, "--workload", "goes with a design file"))
+        issues.append(Issue(NOWHERE, "--workload", "goes with a design file"))
     if plots is not None and not is_sweep:
-        faults.append(Fault(NOWHERE, "--plots", "goes with a sweep file"))
-    if faults:
-        raise SpecError(faults)
+        issues.append(Issue(NOWHERE, "--plots", "goes with a sweep file"))
+    if issues:
+        raise SpecError(issues)
     if path is None:
         _of_grades(memory or [], output)
     elif is_sweep:
@@ -96,7 +94,7 @@ def _of_grades(grades: list[str], output: Format) -> None:
 def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple[str, ...], output: Format) -> None:
     from dse.analysis.require import best_changes, requirements
     from dse.analysis.require.bandwidth_limit import bandwidth_by_area
-    from dse.errors import Fault, SpecError
+    from dse.errors import Issue, SpecError
     from dse.evaluator import Evaluator
     from dse.render.terminal.bandwidth import bandwidth_parts
     from dse.render.terminal.requirements import (
@@ -113,7 +111,7 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
 
     if spec.model is not None:
         what = f"require is of the built-in evaluation; this sweep has a model of its own, {spec.model.words}"
-        raise SpecError([Fault(spec.place_of("model"), "model", what)])
+        raise SpecError([Issue(spec.place_of("model"), "model", what)])
     found = requirements(spec)
     bandwidths = bandwidth_by_area(grades, spec)
     files = []
@@ -159,7 +157,7 @@ def _of_design(what: str, design: str | None, workloads: list[str], is_file: boo
         spec, settings = load_design(what, workloads)
         space, name = None, spec.name
     else:
-        run = open_run(what).needs_ours("require", model=False)
+        run = open_run(what).require_builtin("require", model=False)
         settings, name = design_of_run(run, design)
         spec, space = run.spec, Space(run.spec)
     changes = best_changes(Evaluator(spec), settings, space=space)

@@ -23,7 +23,8 @@ app = command()
 def robust(
     run: Stored = "latest",
     draws: Annotated[
-        int | None, typer.Option(metavar="N", help="joint draws of the ranged figures; the sweep's or 2000", min=2)
+        int | None,
+        typer.Option(metavar="N", help="Monte Carlo samples of the ranged parameters; the sweep's or 2000", min=2),
     ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="seed of the draws; the sweep's or 0", min=0)] = None,
     n_designs: Annotated[
@@ -38,8 +39,8 @@ def robust(
 ) -> None:
     """Monte Carlo uncertainty of the front.
 
-    Re-evaluates designs of the front under joint draws of every ranged figure of the library: intervals, chances to
-    meet every target, and what moves a pick. Tables and plots go into the run directory.
+    Re-evaluates designs of the front under Monte Carlo samples of every ranged parameter of the library: intervals,
+    probabilities to meet every target, and what moves a pick. Tables and plots go into the run directory.
 
     Example: dse robust results/mach1 --draws 2000 --seed 0
     """
@@ -47,16 +48,16 @@ def robust(
     from dse.results.store import open_run
     from dse.uncertainty.files import designs_frame, inputs_frame, write_robust
     from dse.uncertainty.intervals import DRAWS
-    from dse.uncertainty.stored_run import MOST_DESIGNS, robust_run
+    from dse.uncertainty.stored_run import MAX_DESIGNS, robust_run
 
-    stored = open_run(run).needs_ours("robust", model=False)
+    stored = open_run(run).require_builtin("robust", model=False)
     asked = stored.spec.robustness
     with counted_display("designs") as progress:
         found = robust_run(
             stored,
             draws=draws if draws is not None else asked.draws if asked else DRAWS,
             seed=seed if seed is not None else asked.seed if asked else 0,
-            at_most=n_designs if n_designs is not None else asked.designs if asked else MOST_DESIGNS,
+            at_most=n_designs if n_designs is not None else asked.designs if asked else MAX_DESIGNS,
             pick=pick,
             progress=progress,
         )
@@ -71,7 +72,7 @@ def robust(
         lambda: {
             "draws": found.found.draws,
             "seed": found.found.seed,
-            "figures": [spread.path for spread in found.found.spreads],
+            "parameters": [spread.path for spread in found.found.spreads],
             "designs": designs_frame(found),
             "inputs_of": {"id": found.subject[0], "pick": found.subject[1]},
             "inputs": inputs_frame(found.swings),
@@ -86,7 +87,7 @@ def _parts(run: StoredRun, found: RobustRun, files: list[Path]) -> list[Part]:
 
     taken = [f"of the {len(run.front)} designs on the front; --n-designs takes more"]
     return [
-        Lines(drawn_words(found), f"{run.name} under joint draws  ({run.path})"),
+        Lines(drawn_words(found), f"{run.name} under Monte Carlo samples  ({run.path})"),
         Lines(taken if sum(found.on_front) < len(run.front) else []),
         intervals_table(found, run.spec),
         chances_table(found, run.spec),

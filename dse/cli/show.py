@@ -22,7 +22,7 @@ def show(
     output: Output = Format.table,
     quiet: Quiet = False,
 ) -> None:
-    """Show a run: picks, front, what binds, what survives.
+    """Show a run: picks, front, binding constraints, feasible values.
 
     Example: dse show results/mach1 --top 20
     """

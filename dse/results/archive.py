@@ -8,24 +8,24 @@ import numpy as np
 
 from cost_models.table import FloatArray
 from dse.front import Front
-from dse.results.rows import Rows, Thinned, distinct, joined
-from dse.results.statistics.counts import Tally, tally_of
+from dse.results.rows import Rows, UniformSample, distinct, joined
+from dse.results.statistics.counts import Statistics, tally_of
 from dse.results.top import Top
 from dse.space import Space
 from dse.sweep import ConstraintSpec
 
-NEAREST_MISSES = 20
+LEAST_INFEASIBLE = 20
 """Infeasible designs that are kept because they miss by least."""
 
 FIRST_LOOKED_AT = 100
-"""Rows of a chunk among which the nearest misses are looked for first."""
+"""Rows of a chunk among which the least infeasible designs are looked for first."""
 
-LARGEST_FRONT_FOR_VOLUME = {1: 10**9, 2: 10**9, 3: 200_000, 4: 5_000, 5: 1_000}
+MAX_FRONT_FOR_VOLUME = {1: 10**9, 2: 10**9, 3: 200_000, 4: 5_000, 5: 1_000}
 """By the number of objectives: the largest front of which the hypervolume is taken, which takes seconds beyond."""
 
 
-class Keeper:
-    """Keeps the front, the nearest misses, a sample and the counts of the designs that it is shown.
+class Archive:
+    """Keeps the front, the least infeasible designs, a sample and the counts of the designs that it is shown.
 
     Args:
         space: the space that the designs are from.
@@ -48,8 +48,8 @@ class Keeper:
         constraints: Sequence[ConstraintSpec] = (),
         total: int = 0,
     ) -> None:
-        self.tally: Tally = tally_of(space, constraints)
-        self.sample = Thinned(sample, total=total)
+        self.tally: Statistics = tally_of(space, constraints)
+        self.sample = UniformSample(sample, total=total)
         self._front = Front(n_objectives)
         self._members: list[Rows] = []
         self._misses: Rows | None = None
@@ -76,7 +76,7 @@ class Keeper:
             worst = first.max(axis=0)
             self._box = first.min(axis=0), worst + 0.1 * np.where(worst, np.abs(worst), 1.0)
 
-    def merge(self, later: Keeper, *, offset: int = 0) -> None:
+    def merge(self, later: Archive, *, offset: int = 0) -> None:
         """Take over what another keeper of the same sweep has kept of the rows that follow.
 
         What is kept depends on the rows alone, not on how they were cut into keepers.
@@ -119,7 +119,7 @@ class Keeper:
 
     def _add_misses(self, rows: Rows) -> None:
         limit = np.inf
-        if self._misses is not None and len(self._misses) == NEAREST_MISSES:
+        if self._misses is not None and len(self._misses) == LEAST_INFEASIBLE:
             limit = float(self._misses.violation[-1])
         near = np.flatnonzero(~rows.evaluation.feasible & (rows.violation < limit))
         if not len(near):
@@ -130,7 +130,7 @@ class Keeper:
         while True:
             held = [self._misses] if self._misses is not None else []
             chosen = _nearest(joined([*held, rows.take(near[:count])]))
-            if len(chosen) == NEAREST_MISSES or count >= len(near):
+            if len(chosen) == LEAST_INFEASIBLE or count >= len(near):
                 self._misses = chosen
                 return
             count *= 10
@@ -167,11 +167,11 @@ class Keeper:
         if self._box is None:
             return float("nan")
         best, worst = self._box
-        if len(self._front) > LARGEST_FRONT_FOR_VOLUME.get(len(best), 300):
+        if len(self._front) > MAX_FRONT_FOR_VOLUME.get(len(best), 300):
             return float("nan")
         return self._front.hypervolume(worst, ideal=best)
 
 
 def _nearest(rows: Rows) -> Rows:
     """Return the different designs that miss by least, nearest first, of equal ones that with the lowest id."""
-    return rows.take(distinct(rows, np.lexsort((rows.ids, rows.violation)))[:NEAREST_MISSES])
+    return rows.take(distinct(rows, np.lexsort((rows.ids, rows.violation)))[:LEAST_INFEASIBLE])

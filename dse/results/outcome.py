@@ -9,7 +9,7 @@ from typing import Literal
 from dse.results.picks import Pick
 from dse.results.rows import Rows
 from dse.results.statistics.margins import MarginCount
-from dse.results.statistics.records import ConstraintCount, ValueCount
+from dse.results.statistics.records import AxisValueStats, ConstraintCount
 
 Status = Literal["complete", "interrupted"]
 
@@ -59,7 +59,7 @@ class Outcome:
         history: progress after every batch.
         seconds: time by part: "sample", "evaluate", "keep", "total".
         notes: what the sampler has to say: roundings, limits, choices made.
-        figures_read: paths of the library figures that the models asked for.
+        parameters_read: paths of the library parameters that the models asked for.
     """
 
     status: Status
@@ -75,9 +75,9 @@ class Outcome:
     top: Mapping[str, Rows]
     constraints: tuple[ConstraintCount, ...]
     margins: tuple[MarginCount, ...]
-    values: tuple[ValueCount, ...]
+    values: tuple[AxisValueStats, ...]
     baselines: Mapping[str, Mapping[str, float]]
     history: tuple[Progress, ...]
     seconds: Mapping[str, float]
     notes: tuple[str, ...]
-    figures_read: frozenset[str]
+    parameters_read: frozenset[str]

@@ -84,31 +84,37 @@ def source_commit() -> str | None:
     return ask("describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*")
 
 
-def figures_by_confidence(paths: Iterable[str], library: Library) -> dict[str, list[str]]:
-    """Return the figures that a run has read, by their confidence: high, medium, low."""
-    figures = library.figures
+def parameters_by_confidence(paths: Iterable[str], library: Library) -> dict[str, list[str]]:
+    """Return the parameters that a run has read, by their confidence: high, medium, low."""
+    parameters = library.parameters
     found: dict[str, list[str]] = {"high": [], "medium": [], "low": []}
     for path in sorted(paths):
-        found[figures[path].confidence].append(path)
+        found[parameters[path].confidence].append(path)
     return found
 
 
-def resolved_text(spec: Spec, figures_read: Iterable[str]) -> str:
-    """Return the sweep with every default written out, and behind it the figures of the library that were read.
+def resolved_text(spec: Spec, parameters_read: Iterable[str]) -> str:
+    """Return the sweep with every default written out, and behind it the parameters of the library that were read.
 
-    The figures stand in comments, each with value, range, unit, sources, year and confidence, so that the text is a
+    The parameters stand in comments, each with value, range, unit, sources, year and confidence, so that the text is a
     sweep itself.
 
     Args:
         spec: the sweep.
-        figures_read: paths of the figures that the models asked for.
+        parameters_read: paths of the parameters that the models asked for.
     """
-    figures = library_of(spec.library).figures
-    lines = ["", "# Figures of the library that this run read: value (low to high) unit [sources, year, confidence]"]
-    for path in sorted(figures_read):
-        figure = figures[path]
-        ends = f" ({figure.low:g} to {figure.high:g})" if figure.low is not None and figure.high is not None else ""
+    parameters = library_of(spec.library).parameters
+    lines = ["", "# Parameters of the library that this run read: value (low to high) unit [sources, year, confidence]"]
+    for path in sorted(parameters_read):
+        parameter = parameters[path]
+        ends = (
+            f" ({parameter.low:g} to {parameter.high:g})"
+            if parameter.low is not None and parameter.high is not None
+            else ""
+        )
         replaced = f", replaced by {spec.technology[path]:g} here" if path in spec.technology else ""
-        cited = ", ".join([*figure.sources, *([str(figure.year)] if figure.year else []), figure.confidence])
-        lines.append(f"# {path}: {figure.typ:g}{ends} {figure.unit} [{cited}]{replaced}".replace("  ", " "))
+        cited = ", ".join(
+            [*parameter.sources, *([str(parameter.year)] if parameter.year else []), parameter.confidence]
+        )
+        lines.append(f"# {path}: {parameter.typ:g}{ends} {parameter.unit} [{cited}]{replaced}".replace("  ", " "))
     return yaml_text(spec.resolved()) + "\n".join(lines) + "\n"

@@ -135,7 +135,7 @@ def stride_for(total: int, at_most: int) -> int:
     return stride
 
 
-class Thinned:
+class UniformSample:
     """A uniform sample of a stream of rows: all of them, or every k-th id.
 
     k doubles whenever the sample would hold more than `at_most` rows, so that the sample depends
@@ -159,7 +159,7 @@ class Thinned:
         self._keep(rows.take(np.flatnonzero(rows.ids % self.stride == 0)))
         self._fit()
 
-    def merge(self, later: Thinned) -> None:
+    def merge(self, later: UniformSample) -> None:
         """Take over a sample of the rows that follow."""
         if later.stride > self.stride:
             self._coarsen(later.stride)

@@ -162,7 +162,7 @@ class StoredRun:
     manifest: Mapping[str, Any]
     derived: tuple[DerivedMetric, ...] = ()
 
-    def needs_ours(self, command: str, *, model: bool = True) -> StoredRun:
+    def require_builtin(self, command: str, *, model: bool = True) -> StoredRun:
         """Return the run, as long as the built-in evaluation has something to say of it.
 
         Args:
@@ -187,7 +187,7 @@ class StoredRun:
     def found_feasible(self) -> bool:
         """Whether any design meets every constraint."""
         counts = self.manifest["counts"]
-        # Designs that meet every constraint may all fall to one on their chance to meet them.
+        # Designs that meet every constraint may all fall to one on their probability to meet them.
         return bool(counts["feasible"] and counts["front"])
 
     @cached_property

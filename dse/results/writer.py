@@ -30,9 +30,9 @@ _CONSTRAINT_COLUMNS = (
     "evaluated",
     "violated",
     "missing",
-    "violated_share",
+    "violated_fraction",
     "sole_cause",
-    "sole_cause_share",
+    "sole_cause_fraction",
     "best_margin",
     "tightest_margin",
 )
@@ -103,7 +103,7 @@ def _counts(outcome: Outcome, kept: int) -> dict[str, Any]:
         "seconds": {part: round(seconds, 3) for part, seconds in outcome.seconds.items()},
         "designs_per_s": round(outcome.evaluated / total) if total else None,
         "hypervolume": plain(outcome.history[-1].hypervolume) if outcome.history else None,
-        "library_figures_read": len(outcome.figures_read),
+        "library_parameters_read": len(outcome.parameters_read),
     }
 
 
@@ -111,7 +111,7 @@ def kept_words(stride: int) -> str:
     """Return in words which designs a run keeps."""
     if stride == 1:
         return "every design"
-    matter = "the front, the picks and the nearest misses"
+    matter = "the front, the picks and the least infeasible designs"
     return f"{matter}, and of the rest one in {stride} by id" if stride else matter
 
 
@@ -174,9 +174,9 @@ def constraints_frame(outcome: Outcome) -> pd.DataFrame:
             "evaluated": count.evaluated,
             "violated": count.violated,
             "missing": count.missing,
-            "violated_share": count.violated / count.evaluated if count.evaluated else float("nan"),
+            "violated_fraction": count.violated / count.evaluated if count.evaluated else float("nan"),
             "sole_cause": count.sole_cause,
-            "sole_cause_share": count.sole_cause / count.evaluated if count.evaluated else float("nan"),
+            "sole_cause_fraction": count.sole_cause / count.evaluated if count.evaluated else float("nan"),
             "best_margin": count.best_margin,
             "tightest_margin": count.tightest_margin,
         }

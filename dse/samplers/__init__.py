@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from dse.errors import Fault, SpecError
-from dse.samplers.base import Judged, Sampler
+from dse.errors import Issue, SpecError
+from dse.samplers.base import Feedback, Sampler
 from dse.space import Space
 from dse.sweep import Spec
-from dse.sweep.hints import FOREIGN_SAMPLERS, one_of, quoted, suggest
-from dse.sweep.issues import faults_of
+from dse.sweep.hints import SAMPLER_ALIASES, one_of, quoted, suggest
+from dse.sweep.issues import issues_of
 from dse.sweep.search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, GridOptions, Options, OptunaOptions, stages_of
 from dse.yaml_positions import KeyPath, node_of
 
 if TYPE_CHECKING:
-    from dse.samplers.optuna.study import Direction, StudyPlace
+    from dse.samplers.optuna.study import Direction, StudyConfig
 
-__all__ = ["Judged", "Sampler", "make_sampler", "sampler_of"]
+__all__ = ["Feedback", "Sampler", "make_sampler", "sampler_of"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741 (a type variable)
 
@@ -33,7 +33,7 @@ def make_sampler(
     seed: int,
     n_objectives: int,
     options: Mapping[str, Any] | None = None,
-    place: StudyPlace | None = None,
+    place: StudyConfig | None = None,
 ) -> Sampler:
     """Return a sampler.
 
@@ -56,17 +56,17 @@ def make_sampler(
     stages = stages_of(name)
     if len(stages) == 1:
         return _one(name, space, n_designs, seed, n_objectives, options, ("search", "options"), place)
-    from dse.samplers.chain import Chain, default_shares
+    from dse.samplers.chain import Chain, default_fractions
 
     budget = _budget(name, space, n_designs)
-    shares = options.get("shares") or default_shares(len(stages), budget)
+    shares = options.get("shares") or default_fractions(len(stages), budget)
     made: list[Sampler] = []
     for number, (stage, share) in enumerate(zip(stages, shares, strict=True)):
         count = max(1, round(share * budget))
         path: KeyPath = ("search", "options", stage)
         if stage == "grid" and dict(options.get(stage, {})).get("prune"):
             where = "search.options.grid.prune"
-            raise SpecError([Fault(space.place_of(where), where, "the later stages must be told of every design")])
+            raise SpecError([Issue(space.place_of(where), where, "the later stages must be told of every design")])
         made.append(_one(stage, space, count, seed + number, n_objectives, dict(options.get(stage, {})), path))
     return Chain(space, made, n_objectives=n_objectives)
 
@@ -85,7 +85,7 @@ def sampler_of(spec: Spec, space: Space) -> Sampler:
     )
 
 
-def study_place(spec: Spec) -> StudyPlace | None:
+def study_place(spec: Spec) -> StudyConfig | None:
     """Return the study that a sweep asks for in a storage, None where it asks for none."""
     search = spec.search
     if search.storage is None:
@@ -93,11 +93,11 @@ def study_place(spec: Spec) -> StudyPlace | None:
     return study_place_of(spec, search.storage, name=search.study or spec.name, join=bool(search.join))
 
 
-def study_place_of(spec: Spec, url: str, *, name: str, join: bool = False) -> StudyPlace:
-    """Return a study of a sweep in a storage (see `StudyPlace` for the arguments)."""
-    from dse.samplers.optuna.study import StudyPlace
+def study_place_of(spec: Spec, url: str, *, name: str, join: bool = False) -> StudyConfig:
+    """Return a study of a sweep in a storage (see `StudyConfig` for the arguments)."""
+    from dse.samplers.optuna.study import StudyConfig
 
-    return StudyPlace(
+    return StudyConfig(
         url=url,
         name=name,
         join=join,
@@ -116,7 +116,7 @@ def _one(
     n_objectives: int,
     options: dict[str, Any],
     path: KeyPath,
-    place: StudyPlace | None = None,
+    place: StudyConfig | None = None,
 ) -> Sampler:
     """Return a sampler that is not a chain."""
     from dse.samplers.sobol import RandomSampler, SobolSampler
@@ -135,8 +135,8 @@ def _one(
         return EvolveSampler(space, n_designs=budget, seed=seed, n_objectives=n_objectives, options=evolve)
     if name not in SAMPLERS and not name.startswith(OPTUNA_PREFIX):
         where = "search.sampler"
-        perhaps = suggest(name, SAMPLERS, FOREIGN_SAMPLERS)
-        raise SpecError([Fault(space.place_of(where), where, quoted(name), one_of(SAMPLERS), perhaps)])
+        perhaps = suggest(name, SAMPLERS, SAMPLER_ALIASES)
+        raise SpecError([Issue(space.place_of(where), where, quoted(name), one_of(SAMPLERS), perhaps)])
     from dse.samplers.optuna.sampler import OptunaSampler
 
     given = _read(OptunaOptions, options, space, path)
@@ -155,17 +155,17 @@ def _budget(name: str, space: Space, n_designs: int | None) -> int:
     if n_designs is None or n_designs < 1:
         path = "search.n_designs"
         what = f"{name} needs n_designs, the number of designs to evaluate"
-        raise SpecError([Fault(space.place_of(path), path, what)])
+        raise SpecError([Issue(space.place_of(path), path, what)])
     return n_designs
 
 
 def _read(kind: type[O], options: dict[str, Any], space: Space, path: KeyPath) -> O:
-    """Return checked options, with the faults at their place in the sweep."""
+    """Return checked options, with the issues at their place in the sweep."""
     try:
         return kind.model_validate(options)
     except ValidationError as error:
         root: Any = options
         for key in reversed(path):
             root = {key: root}
-        faults = faults_of(error, node_of(root), path, kind, {})
-        raise SpecError(replace(fault, place=space.place_of(fault.path)) for fault in faults) from None
+        issues = issues_of(error, node_of(root), path, kind, {})
+        raise SpecError(replace(issue, place=space.place_of(issue.path)) for issue in issues) from None

@@ -28,7 +28,7 @@ nothing."""
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Feedback:
     """What became of designs.
 
     Attributes:
@@ -46,17 +46,17 @@ class Judged:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def rows(self, start: int, stop: int) -> Judged:
+    def rows(self, start: int, stop: int) -> Feedback:
         """Return rows `start` to `stop` (exclusive)."""
         part = slice(start, stop)
-        return Judged(self.ids[part], self.objectives[part], self.violations[part], self.feasible[part])
+        return Feedback(self.ids[part], self.objectives[part], self.violations[part], self.feasible[part])
 
-    def renumbered(self, offset: int) -> Judged:
+    def renumbered(self, offset: int) -> Feedback:
         """Return the same rows with `offset` subtracted from their ids."""
-        return Judged(self.ids - offset, self.objectives, self.violations, self.feasible)
+        return Feedback(self.ids - offset, self.objectives, self.violations, self.feasible)
 
     @classmethod
-    def of(cls, ids: NDArray[np.int64], found: Evaluation) -> Judged:
+    def of(cls, ids: NDArray[np.int64], found: Evaluation) -> Feedback:
         """Return what became of evaluated designs."""
         return cls(ids, found.objectives, violations(found), found.feasible)
 
@@ -87,7 +87,7 @@ class Sampler(Protocol):
         """
         ...
 
-    def tell(self, judged: Judged) -> None:
+    def tell(self, feedback: Feedback) -> None:
         """Hear what became of the next designs that it has not been told of.
 
         Raises:
@@ -144,35 +144,35 @@ class SharingSampler(Protocol):
 class LearningSampler(Sampler, Protocol):
     """A sampler that can start from designs that are known already."""
 
-    def seed_with(self, unit: FloatArray, judged: Judged) -> None:
+    def warm_start(self, unit: FloatArray, feedback: Feedback) -> None:
         """Take over known designs before the first `ask`.
 
         Args:
             unit: ``(n, dimensions)`` their points in the unit cube.
-            judged: what became of them; the ids have no meaning here.
+            feedback: what became of them; the ids have no meaning here.
         """
         ...
 
 
 @dataclass
-class Turns:
+class AskTellCounter:
     """Counts what was asked and told, and refuses what is out of turn."""
 
     asked: int = 0
     told: int = 0
 
-    def take(self, judged: Judged) -> None:
+    def take(self, feedback: Feedback) -> None:
         """Count told rows.
 
         Raises:
             SamplerError: they are not the next ones.
         """
-        expected = np.arange(self.told, self.told + len(judged))
-        if self.told + len(judged) > self.asked or not np.array_equal(judged.ids, expected):
+        expected = np.arange(self.told, self.told + len(feedback))
+        if self.told + len(feedback) > self.asked or not np.array_equal(feedback.ids, expected):
             raise SamplerError(
                 f"rows are told in the order in which they were asked: next are {self.told} to {self.asked - 1}"
             )
-        self.told += len(judged)
+        self.told += len(feedback)
 
 
 class StreamingSampler:
@@ -188,7 +188,7 @@ class StreamingSampler:
     def __init__(self, name: str, space: Space, total: int, identity: Mapping[str, object]) -> None:
         self._space, self._total = space, total
         self._identity = {"sampler": name, "dimensions": list(space.dimensions), "total": total, **identity}
-        self._turns = Turns()
+        self._turns = AskTellCounter()
         self._next = 0
 
     @property
@@ -225,9 +225,9 @@ class StreamingSampler:
         """Make `position` the next row of the sequence."""
         raise NotImplementedError
 
-    def tell(self, judged: Judged) -> None:
+    def tell(self, feedback: Feedback) -> None:
         """Count rows; the sequence does not depend on them."""
-        self._turns.take(judged)
+        self._turns.take(feedback)
 
     def extend(self, more: int) -> None:
         """Refuse: a sequence of another length is another sampler, and its rows are known by their place alone."""
@@ -254,4 +254,4 @@ class StreamingSampler:
             data = None
         if not isinstance(data, dict) or {key: data.get(key) for key in self._identity} != self._identity:
             raise SamplerError(f"the state is not one of {self._identity['sampler']} with these settings")
-        self._turns = Turns(int(data["asked"]), int(data["told"]))
+        self._turns = AskTellCounter(int(data["asked"]), int(data["told"]))

@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 from cost_models.table import FloatArray, Table, evenly
 from dse.errors import SamplerError
 from dse.front import Front
-from dse.samplers.base import Judged, LearningSampler, Sampler, Turns
+from dse.samplers.base import AskTellCounter, Feedback, LearningSampler, Sampler
 from dse.space import Space
 
-LEAST_LAST_SHARE = 0.05
+MIN_LAST_FRACTION = 0.05
 LAST_DESIGNS = 50_000
 """A later stage gets 5 % of the budget, but at least this many designs where that is no more than half of it: with
-fewer the founding case seldom comes within 1 % of its exact front (`benchmarks/search.py`)."""
+fewer the Mach-1 case seldom comes within 1 % of its exact front (`benchmarks/search.py`)."""
 
-MOST_SEEDS = 1000
+MAX_SEEDS = 1000
 """Designs of the front that are handed on, thinned evenly."""
 
-ENOUGH_SEEDS = 100
+MAX_SEED_DESIGNS = 100
 """Where the front is smaller, designs that miss by least are handed on with it, up to so many in all."""
 
 
-def default_shares(n_stages: int, n_designs: int) -> tuple[float, ...]:
+def default_fractions(n_stages: int, n_designs: int) -> tuple[float, ...]:
     """Return the share of the budget of each stage."""
-    later = max(LEAST_LAST_SHARE, min(0.5, LAST_DESIGNS / n_designs)) / (n_stages - 1)
+    later = max(MIN_LAST_FRACTION, min(0.5, LAST_DESIGNS / n_designs)) / (n_stages - 1)
     return (1 - later * (n_stages - 1), *[later] * (n_stages - 1))
 
 
@@ -45,7 +45,7 @@ class Chain:
     def __init__(self, space: Space, stages: Sequence[Sampler], *, n_objectives: int) -> None:
         self._space, self._stages = space, tuple(stages)
         self._place = 0
-        self._turns = Turns()
+        self._turns = AskTellCounter()
         self._offset = 0
         self._waiting: list[Table] = []
         self._best = _Best(space, n_objectives)
@@ -77,40 +77,40 @@ class Chain:
                 break
             if self._turns.told < self._turns.asked:
                 raise SamplerError("the chain needs to be told of a whole stage before it goes on to the next")
-            self._go_on()
+            self._resume()
         if designs:
             self._turns.asked += designs.rows
             self._waiting.append(designs)
         return designs
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         """Start the next stage from the best so far."""
         self._place += 1
         self._offset = self._turns.asked
         stage: Any = self._stages[self._place]
-        unit, judged = self._best.chosen()
-        if len(judged):
+        unit, feedback = self._best.chosen()
+        if len(feedback):
             learning: LearningSampler = stage
-            learning.seed_with(unit, judged)
+            learning.warm_start(unit, feedback)
 
-    def tell(self, judged: Judged) -> None:
+    def tell(self, feedback: Feedback) -> None:
         """Hear what became of the next rows."""
-        self._turns.take(judged)
+        self._turns.take(feedback)
         if self._place < len(self._stages) - 1:
-            self._remember(judged)
+            self._remember(feedback)
         else:
             self._waiting = []
-        self._stages[self._place].tell(judged.renumbered(self._offset))
+        self._stages[self._place].tell(feedback.renumbered(self._offset))
 
-    def _remember(self, judged: Judged) -> None:
+    def _remember(self, feedback: Feedback) -> None:
         """Keep the best of the told rows, whose designs are the oldest that wait."""
         start = 0
-        while start < len(judged):
+        while start < len(feedback):
             designs = self._waiting.pop(0)
-            stop = min(start + designs.rows, len(judged))
+            stop = min(start + designs.rows, len(feedback))
             if stop - start < designs.rows:
                 self._waiting.insert(0, designs.take(slice(stop - start, None)))
-            self._best.add(designs.take(slice(0, stop - start)), judged.rows(start, stop))
+            self._best.add(designs.take(slice(0, stop - start)), feedback.rows(start, stop))
             start = stop
 
     # -- state --------------------------------------------------------------------------------------------------
@@ -147,29 +147,29 @@ class _Best:
         self._space, self._front = space, Front(n_objectives)
         empty = np.empty((0, n_objectives))
         self._unit: FloatArray = np.empty((0, len(space.dimensions)))
-        self._judged = Judged(np.empty(0, dtype=np.int64), empty, np.empty((0, 1)), np.empty(0, dtype=bool))
+        self._judged = Feedback(np.empty(0, dtype=np.int64), empty, np.empty((0, 1)), np.empty(0, dtype=bool))
 
-    def add(self, designs: Table, judged: Judged) -> None:
+    def add(self, designs: Table, feedback: Feedback) -> None:
         """Take note of judged designs."""
-        entered = self._front.update(judged.objectives, judged.ids, judged.feasible)
-        rows = np.sort(np.concatenate([np.flatnonzero(entered), _nearest(judged)]))
+        entered = self._front.update(feedback.objectives, feedback.ids, feedback.feasible)
+        rows = np.sort(np.concatenate([np.flatnonzero(entered), _nearest(feedback)]))
         unit = np.concatenate([self._unit, self._space.encode(designs.take(rows))])
-        pooled = _joined(self._judged, judged, rows)
+        pooled = _joined(self._judged, feedback, rows)
         kept = self._kept(pooled)
         self._unit, self._judged = unit[kept], _taken(pooled, kept)
 
-    def _kept(self, pooled: Judged) -> NDArray[np.intp]:
+    def _kept(self, pooled: Feedback) -> NDArray[np.intp]:
         """Return which rows of the pool are still worth keeping."""
         on_front = np.isin(pooled.ids, self._front.ids) & pooled.feasible
         return np.sort(np.concatenate([np.flatnonzero(on_front), _nearest(pooled)]))
 
-    def chosen(self) -> tuple[FloatArray, Judged]:
+    def chosen(self) -> tuple[FloatArray, Feedback]:
         """Return the different designs to hand on: the front, thinned evenly along its first objective, and misses."""
         front = np.flatnonzero(self._judged.feasible)
-        if len(front) > MOST_SEEDS:
+        if len(front) > MAX_SEEDS:
             ordered = front[np.lexsort(self._judged.objectives[front].T[::-1])]
-            front = ordered[evenly(len(ordered), MOST_SEEDS)]
-        rows = np.concatenate([front, _nearest(self._judged)[: max(0, ENOUGH_SEEDS - len(front))]])
+            front = ordered[evenly(len(ordered), MAX_SEEDS)]
+        rows = np.concatenate([front, _nearest(self._judged)[: max(0, MAX_SEED_DESIGNS - len(front))]])
         _, first = np.unique(self._unit[rows], axis=0, return_index=True)
         rows = rows[np.sort(first)]
         return self._unit[rows], _taken(self._judged, rows)
@@ -183,21 +183,21 @@ class _Best:
         self._unit, self._judged, self._front.ids, self._front.objectives = state
 
 
-def _nearest(judged: Judged) -> NDArray[np.intp]:
+def _nearest(feedback: Feedback) -> NDArray[np.intp]:
     """Return the infeasible rows that miss by least, nearest first."""
-    missed = np.flatnonzero(~judged.feasible)
-    return missed[np.argsort(judged.violation[missed], kind="stable")[:ENOUGH_SEEDS]]
+    missed = np.flatnonzero(~feedback.feasible)
+    return missed[np.argsort(feedback.violation[missed], kind="stable")[:MAX_SEED_DESIGNS]]
 
 
-def _taken(judged: Judged, rows: Any) -> Judged:
-    return Judged(judged.ids[rows], judged.objectives[rows], judged.violations[rows], judged.feasible[rows])
+def _taken(feedback: Feedback, rows: Any) -> Feedback:
+    return Feedback(feedback.ids[rows], feedback.objectives[rows], feedback.violations[rows], feedback.feasible[rows])
 
 
-def _joined(kept: Judged, judged: Judged, rows: Any) -> Judged:
+def _joined(kept: Feedback, feedback: Feedback, rows: Any) -> Feedback:
     """Return kept rows and some of the new ones, with the sum of their violations as the only one."""
-    return Judged(
-        np.concatenate([kept.ids, judged.ids[rows]]),
-        np.concatenate([kept.objectives, judged.objectives[rows]]),
-        np.concatenate([kept.violations, judged.violation[rows][:, None]]),
-        np.concatenate([kept.feasible, judged.feasible[rows]]),
+    return Feedback(
+        np.concatenate([kept.ids, feedback.ids[rows]]),
+        np.concatenate([kept.objectives, feedback.objectives[rows]]),
+        np.concatenate([kept.violations, feedback.violation[rows][:, None]]),
+        np.concatenate([kept.feasible, feedback.feasible[rows]]),
     )

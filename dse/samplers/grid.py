@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cost_models.table import Table
-from dse.errors import Fault, SpecError
+from dse.errors import Issue, SpecError
 from dse.samplers.base import StreamingSampler
 from dse.space import Space
 
@@ -26,7 +26,7 @@ class GridSampler(StreamingSampler):
         if n_designs is not None and n_designs < size:
             path = "search.n_designs"
             must_be = f"enough for the {size} designs of the grid"
-            raise SpecError([Fault(space.place_of(path), path, str(n_designs), must_be, "fewer levels, or sobol")])
+            raise SpecError([Issue(space.place_of(path), path, str(n_designs), must_be, "fewer levels, or sobol")])
         self._budget, self.prune = n_designs, prune
         super().__init__("grid", space, size, {})
 

@@ -10,7 +10,7 @@ from cost_models.table import FloatArray, Table
 from dse.samplers.base import StreamingSampler
 from dse.space import Space
 
-LEAST_BITS = 30
+MIN_BITS = 30
 """Binary digits of a coordinate; more where there are more than 2^30 points."""
 
 
@@ -63,7 +63,7 @@ class SobolPoints:
     def __init__(self, dimensions: int, *, seed: int, total: int) -> None:
         from scipy.stats import qmc
 
-        bits = max(LEAST_BITS, (total - 1).bit_length())
+        bits = max(MIN_BITS, (total - 1).bit_length())
         self._engine: Any = qmc.Sobol(dimensions, scramble=True, bits=bits, rng=np.random.default_rng(seed))
 
     def take(self, count: int) -> FloatArray:

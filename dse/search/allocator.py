@@ -12,7 +12,7 @@ from functools import cache
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 256 << 20
-_LARGEST_KEPT = 32 << 20
+_MAX_KEPT = 32 << 20
 
 
 @cache
@@ -23,4 +23,4 @@ def keep_freed_memory() -> bool:
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return False
-    return bool(library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT) and library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))
+    return bool(library.mallopt(_MMAP_THRESHOLD, _MAX_KEPT) and library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES))

@@ -13,13 +13,13 @@ import numpy as np
 
 from cost_models.table import Designs, Table
 from dse.evaluator import Evaluation, Evaluator
-from dse.results.archive import Keeper
+from dse.results.archive import Archive
 from dse.results.rows import Rows, joined
 from dse.samplers import sampler_of
 from dse.samplers.base import Sampler, StreamingSampler
 from dse.samplers.grid import GridSampler
 from dse.search.allocator import keep_freed_memory
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.search.pruning import Tables
 from dse.space import Space
 from dse.sweep import Spec
@@ -30,7 +30,7 @@ PARTS = ("sample", "evaluate", "keep")
 
 
 @dataclass
-class Clock:
+class Timer:
     """Measures where the time goes, in seconds."""
 
     parts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
@@ -50,7 +50,7 @@ class Clock:
             self.parts[name] += seconds
 
 
-class Work:
+class SearchContext:
     """Everything that the designs of one sweep are evaluated and kept with.
 
     Args:
@@ -58,10 +58,10 @@ class Work:
         spread: the pieces that the work is done in.
     """
 
-    def __init__(self, spec: Spec, spread: Spread | None = None) -> None:
+    def __init__(self, spec: Spec, spread: Parallelism | None = None) -> None:
         keep_freed_memory()
         self.spec, self.space, self.evaluator = spec, Space(spec), Evaluator(spec, model=model_of(spec))
-        self.spread = spread or Spread()
+        self.spread = spread or Parallelism()
         self.sampler: Sampler = sampler_of(spec, self.space)
 
     @property
@@ -69,12 +69,12 @@ class Work:
         """Whether the designs do not depend on what becomes of them."""
         return isinstance(self.sampler, StreamingSampler)
 
-    def keeper(self) -> Keeper:
+    def keeper(self) -> Archive:
         """Return an empty keeper."""
         spec = self.spec
         total = self.sampler.total if self.is_stream else None
         sample = spec.results.keep_all_up_to
-        return Keeper(self.space, len(spec.objectives), sample=sample, constraints=spec.constraints, total=total or 0)
+        return Archive(self.space, len(spec.objectives), sample=sample, constraints=spec.constraints, total=total or 0)
 
     def judge(self, designs: Designs) -> Evaluation:
         """Return what designs are judged by, and nothing else."""
@@ -113,7 +113,7 @@ class Work:
             return (*notes, "prune: every design is kept, so every design was evaluated")
         return notes
 
-    def keep_block(self, start: int, stop: int, clock: Clock) -> Keeper:
+    def keep_block(self, start: int, stop: int, clock: Timer) -> Archive:
         """Return what is kept of designs `start` to `stop` (exclusive) of the sampler's sequence."""
         assert isinstance(self.sampler, StreamingSampler)
         keeper = self.keeper()
@@ -131,7 +131,7 @@ class Work:
                 keeper.add(Rows(np.arange(first, last, dtype=np.int64), designs, found))
         return keeper
 
-    def _keep_pruned(self, tables: Tables, start: int, stop: int, keeper: Keeper, clock: Clock) -> None:
+    def _keep_pruned(self, tables: Tables, start: int, stop: int, keeper: Archive, clock: Timer) -> None:
         """Keep a block of a grid, of which only what the tables leave open is evaluated."""
         keeper.tally.begin(tables.first)
         waiting, size = np.empty(0, dtype=np.int64), self.spread.chunk_rows
@@ -164,14 +164,14 @@ def chunks_of(designs: Table, rows: int) -> list[Table]:
 
 
 @lru_cache(maxsize=2)
-def work_of(pickled: bytes) -> Work:
+def work_of(pickled: bytes) -> SearchContext:
     """Return the work of a pickled sweep and spread; made once per process."""
-    return Work(*pickle.loads(pickled))
+    return SearchContext(*pickle.loads(pickled))
 
 
-def kept_block(pickled: bytes, start: int, stop: int) -> tuple[Keeper, dict[str, float]]:
+def kept_block(pickled: bytes, start: int, stop: int) -> tuple[Archive, dict[str, float]]:
     """Return what is kept of a block of a pickled sweep, and the time it took by part; for other processes."""
-    clock = Clock()
+    clock = Timer()
     return work_of(pickled).keep_block(start, stop, clock), clock.parts
 
 

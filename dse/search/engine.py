@@ -1,7 +1,8 @@
-"""The search itself: stretch after stretch of designs, each kept on disk before it is reported.
+"""The search itself: batch after batch of designs, each kept on disk before it is reported.
 
-Memory does not grow with the number of designs: only the front, the nearest misses, counts and a bounded sample of
-the designs stay. What is found depends on the sweep alone, not on how the work was cut, spread or interrupted.
+Memory does not grow with the number of designs: only the front, the least infeasible designs, counts and a bounded
+sample of the designs stay. What is found depends on the sweep alone, not on how the work was cut, spread or
+interrupted.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import numpy as np
 
 from dse.errors import RunError
 from dse.margins import check_baselines
-from dse.results.archive import Keeper
+from dse.results.archive import Archive
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.picks import choose_picks
 from dse.results.rows import Rows
 from dse.samplers import sampler_of
-from dse.samplers.base import Judged, Sampler, SharingSampler
-from dse.search.blocks import Clock, Work, chunks_of, judged_chunk, kept_block
+from dse.samplers.base import Feedback, Sampler, SharingSampler
+from dse.search.blocks import SearchContext, Timer, chunks_of, judged_chunk, kept_block
 from dse.search.journal import Journal
-from dse.search.parallelism import Spread, Workers
+from dse.search.parallelism import Parallelism, Workers
 from dse.space import Space
 from dse.sweep import Spec
 
@@ -46,19 +47,24 @@ class Search:
     """
 
     def __init__(
-        self, spec: Spec, *, spread: Spread | None = None, journal: Journal | None = None, start: bytes | None = None
+        self,
+        spec: Spec,
+        *,
+        spread: Parallelism | None = None,
+        journal: Journal | None = None,
+        start: bytes | None = None,
     ) -> None:
-        self._spec, self._spread = spec, spread or Spread()
+        self._spec, self._spread = spec, spread or Parallelism()
         self._journal: Journal | None = None
-        self._work = Work(spec, self._spread)
-        self._clock, self._began, self._before = Clock(), time.perf_counter(), 0.0
+        self._work = SearchContext(spec, self._spread)
+        self._clock, self._began, self._before = Timer(), time.perf_counter(), 0.0
         self._keeper, self._place = self._work.keeper(), 0
         self.history: list[Progress] = []
         self._model = self._work.evaluator.model
         self._baselines = self._work.evaluator.baselines
         check_baselines(spec, self._baselines)
         if start is not None:
-            self._go_on(start)
+            self._resume(start)
         if journal is not None:
             self.keep_in(journal)
 
@@ -70,8 +76,8 @@ class Search:
         if journal.is_empty:
             journal.set_start(self.state() if self._place else None)
         elif (start := journal.start) is not None:
-            self._go_on(start)
-        self._take_over(journal)
+            self._resume(start)
+        self._replay(journal)
 
     def add(self, state: bytes) -> None:
         """Take over what another search of the same designs, however searched, has found."""
@@ -82,9 +88,9 @@ class Search:
         self._place = offset + found["place"]
         self._before += found["seconds"]
         self._clock.add(found["parts"])
-        self._recall(found)
+        self._restore_cache(found)
 
-    def _recall(self, found: Mapping[str, Any]) -> None:
+    def _restore_cache(self, found: Mapping[str, Any]) -> None:
         """Take over the answers of the sweep's own model from a state."""
         if self._model is not None:
             self._model.memory.restore(found["answers"])
@@ -107,12 +113,12 @@ class Search:
             }
         )
 
-    def _go_on(self, state: bytes) -> None:
+    def _resume(self, state: bytes) -> None:
         found: Mapping[str, Any] = pickle.loads(state)
         self._keeper.merge(found["keeper"])
         self._place, self._before = found["place"], found["seconds"]
         self._clock.add(found["parts"])
-        self._recall(found)
+        self._restore_cache(found)
         if self._work.is_stream:
             total = self._work.sampler.total
             if total is not None and total < self._place:
@@ -120,7 +126,7 @@ class Search:
             return
         self._work.sampler = extended(self._spec, self._work.space, found["n_designs"], found["sampler"])
 
-    def _take_over(self, journal: Journal) -> None:
+    def _replay(self, journal: Journal) -> None:
         for first, last, keeper, parts in journal.kept():
             if first < self._place:
                 continue
@@ -174,20 +180,22 @@ class Search:
             self._clock.add(parts)
             yield self._keep(first, last, keeper, parts)
 
-    def _kept_blocks(self, spans: list[tuple[int, int]], workers: Workers) -> Iterator[tuple[Keeper, dict[str, float]]]:
+    def _kept_blocks(
+        self, spans: list[tuple[int, int]], workers: Workers
+    ) -> Iterator[tuple[Archive, dict[str, float]]]:
         if workers.count > 1:
             pickled = pickle.dumps((self._spec, self._spread))
             yield from workers.map(kept_block, [(pickled, first, last) for first, last in spans])
             return
         for first, last in spans:
-            clock = Clock()
+            clock = Timer()
             yield self._work.keep_block(first, last, clock), clock.parts
 
     def _turns(self, workers: Workers) -> Iterator[Progress]:
         """Ask, evaluate and tell; the state is kept every now and then."""
         sampler, batch, spec = self._work.sampler, self._spec.search.batch_size, self._spec
         pickled = pickle.dumps((spec, self._spread)) if workers.count > 1 else b""
-        fresh, clock, first, written = self._work.keeper(), Clock(), self._place, time.perf_counter()
+        fresh, clock, first, written = self._work.keeper(), Timer(), self._place, time.perf_counter()
         place = first
         while True:
             with clock.part("sample"):
@@ -199,22 +207,22 @@ class Search:
                         found = list(workers.map(judged_chunk, [(pickled, chunk) for chunk in chunks]))
                     else:
                         found = [self._work.judge(chunk) for chunk in chunks]
-                for chunk, judged in zip(chunks, found, strict=True):
+                for chunk, feedback in zip(chunks, found, strict=True):
                     ids = np.arange(place, place + chunk.rows, dtype=np.int64)
                     with clock.part("keep"):
-                        fresh.add(Rows(ids, chunk, judged))
+                        fresh.add(Rows(ids, chunk, feedback))
                     with clock.part("sample"):
-                        sampler.tell(Judged.of(ids, judged))
+                        sampler.tell(Feedback.of(ids, feedback))
                     place += len(ids)
             due = self._journal is None or time.perf_counter() - written > self._spread.keep_every_s
             if place > first and (due or not designs):
                 self._clock.add(clock.parts)
                 yield self._keep(first, place, fresh, clock.parts)
-                fresh, clock, first, written = self._work.keeper(), Clock(), place, time.perf_counter()
+                fresh, clock, first, written = self._work.keeper(), Timer(), place, time.perf_counter()
             if not designs:
                 return
 
-    def _keep(self, first: int, last: int, keeper: Keeper, parts: Mapping[str, float]) -> Progress:
+    def _keep(self, first: int, last: int, keeper: Archive, parts: Mapping[str, float]) -> Progress:
         """Keep what was found in a stretch, on disk first, and return how it goes."""
         if self._journal is not None:
             sampler = None if self._work.is_stream else self._work.sampler.state()
@@ -274,7 +282,7 @@ class Search:
             history=tuple(self.history),
             seconds={**self._clock.parts, "total": self._seconds},
             notes=work.describe(),
-            figures_read=work.evaluator.technology.reads,
+            parameters_read=work.evaluator.technology.reads,
         )
 
 

@@ -13,7 +13,7 @@ from dse.sweep import Spec
 PROBE_DESIGNS = 2048
 """Designs by which the time of a run is estimated."""
 
-SEARCH_SHARE = 2.0
+SEARCH_FRACTION = 2.0
 """Time of a whole run over that of its evaluations, at most: proposing and keeping designs take about as long again."""
 
 

@@ -1,4 +1,4 @@
-"""The state of a search on disk: what was kept of every stretch of designs, written as it is done.
+"""The state of a search on disk: what was kept of every batch of designs, written as it is done.
 
     <run directory>.unfinished/
         search.json sweep.yaml lock
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from dse.errors import RunError
-from dse.results.archive import Keeper
+from dse.results.archive import Archive
 from dse.results.store import LATEST
 from dse.sweep import Spec
 
@@ -195,7 +195,7 @@ class Journal:
                 raise RunError(f"{self.folder}: another process is at this run") from None
             yield
 
-    def kept(self) -> Iterator[tuple[int, int, Keeper, dict[str, float]]]:
+    def kept(self) -> Iterator[tuple[int, int, Archive, dict[str, float]]]:
         """Yield first, last, what is kept and the time it took of every stretch, as far as they follow each other."""
         stretches = {}
         for path in (self.folder / "kept").iterdir():
@@ -214,7 +214,7 @@ class Journal:
         path = self.folder / "sampler" / f"{place:0{_DIGITS}d}"
         return bytes(read_record(path)) if path.exists() else None
 
-    def add(self, first: int, last: int, keeper: Keeper, parts: Mapping[str, float], sampler: bytes | None) -> None:
+    def add(self, first: int, last: int, keeper: Archive, parts: Mapping[str, float], sampler: bytes | None) -> None:
         """Write what is kept of designs `first` to `last` (exclusive), and the sampler that has been told of them.
 
         Raises:

@@ -17,15 +17,15 @@ R = TypeVar("R")
 
 Backend = Literal["loky", "dask"]
 
-LEAST_BLOCKS = 64
+MIN_BLOCKS = 64
 """Blocks that a search is cut into at least, as long as each fills a chunk."""
 
-MOST_LOSSES = 5
-"""Times in a row that workers may be lost before any task is done; then the machine is at fault, not chance."""
+MAX_LOSSES = 5
+"""Times in a row that workers may be lost before any task is done; then the machine is at fault, not probability."""
 
 
 @dataclass(frozen=True)
-class Spread:
+class Parallelism:
     """Where work is done, and in what pieces; neither has an influence on what is found.
 
     Attributes:
@@ -63,7 +63,7 @@ class Spread:
 
     def rows_per_block(self, total: int) -> int:
         """Return the rows of each block of a search of `total` designs."""
-        chunks = -(-total // (LEAST_BLOCKS * self.chunk_rows))
+        chunks = -(-total // (MIN_BLOCKS * self.chunk_rows))
         return min(self.block_rows, chunks * self.chunk_rows)
 
     @contextmanager
@@ -134,7 +134,7 @@ class Workers:
                 if not _is_loss(error):
                     raise
                 losses += 1
-                if losses == MOST_LOSSES:
+                if losses == MAX_LOSSES:
                     raise RunError(f"workers were lost {losses} times in a row: {error}") from error
 
 

@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from cost_models.table import FloatArray
 from dse.evaluator import Evaluation, Evaluator
 from dse.results.rows import Rows
-from dse.results.statistics.counts import Tally
-from dse.results.statistics.pruned import Decided
-from dse.search.parallelism import Spread
+from dse.results.statistics.counts import Statistics
+from dse.results.statistics.pruned import PrunedDesigns
+from dse.search.parallelism import Parallelism
 from dse.space import Space
 
 IntArray = NDArray[np.int64]
 
-MOST_COMBINATIONS = 1 << 18
+MAX_COMBINATIONS = 1 << 18
 """Combinations for which a condition is worked out at most: a fraction of a second in every process."""
 
 LOOKED_AT = 256
@@ -72,7 +72,7 @@ class Tables:
         spread: the pieces that conditions are worked out in, and how many designs they must decide.
     """
 
-    def __init__(self, space: Space, evaluator: Evaluator, tally: Tally, spread: Spread) -> None:
+    def __init__(self, space: Space, evaluator: Evaluator, tally: Statistics, spread: Parallelism) -> None:
         self._spread = spread
         self._space, self._evaluator = space, evaluator
         self._sizes = tuple(size for _, size in space.grid_groups)
@@ -92,7 +92,7 @@ class Tables:
         words = [f"{table.label} ({len(table.margins)} combinations)" for table in self._tables]
         return (f"prune: designs that break {', '.join(words)} were not evaluated",)
 
-    def split(self, first: int, last: int, stride: int) -> tuple[IntArray, Decided]:
+    def split(self, first: int, last: int, stride: int) -> tuple[IntArray, PrunedDesigns]:
         """Return the ids to be evaluated among `first` to `last` (exclusive), and the other designs as they count.
 
         Args:
@@ -108,7 +108,7 @@ class Tables:
             out[-first % stride :: stride] = False
         decided = np.flatnonzero(out)
         codes = {axis: codes[places[group][decided]] for axis, (group, codes) in self._codes.items()}
-        return ids[~out], Decided({label: margin[decided] for label, margin in margins.items()}, codes)
+        return ids[~out], PrunedDesigns({label: margin[decided] for label, margin in margins.items()}, codes)
 
     def check(self, ids: IntArray, found: Evaluation) -> None:
         """Make sure that evaluated designs have the margins that the tables say.
@@ -133,7 +133,7 @@ class Tables:
         for label, groups in self._dependence().items():
             sizes = tuple(self._sizes[group] for group in groups)
             count = math.prod(sizes)
-            if count > MOST_COMBINATIONS or count * self._spread.least_gain > total:
+            if count > MAX_COMBINATIONS or count * self._spread.least_gain > total:
                 continue
             margins = self._worked_out(label, groups, sizes, count)
             if (margins < 0).any():
@@ -167,7 +167,7 @@ class Tables:
             parts.append(np.broadcast_to(margin, (len(keys),)))
         return np.concatenate(parts)
 
-    def _codes_by_axis(self, tally: Tally) -> dict[str, tuple[int, NDArray[np.intp]]]:
+    def _codes_by_axis(self, tally: Statistics) -> dict[str, tuple[int, NDArray[np.intp]]]:
         """Return the group of every axis that is counted, and the counted value of each of the group's rows."""
         codes = {}
         for group, (names, size) in enumerate(self._space.grid_groups):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX
 from cost_models.table import Designs, FloatArray, Table
-from dse.errors import Fault, Place, SpecError
+from dse.errors import Issue, Place, SpecError
 from dse.space.codecs import Codec
 from dse.space.grid import Grid
 from dse.space.parameters import SpaceParameter, holds_in, parameters_of
@@ -128,7 +128,7 @@ class Space:
         if endless:
             places = {name: self._spec.place_of(f"space.{name}") for name in endless}
             what, perhaps = "a range that cannot be enumerated", "add step or levels"
-            raise SpecError(Fault(places[name], f"space.{name}", what, perhaps=perhaps) for name in endless)
+            raise SpecError(Issue(places[name], f"space.{name}", what, perhaps=perhaps) for name in endless)
         return Grid({name: self.parameters[name] for name in self._order})
 
     @property
@@ -206,14 +206,14 @@ class Space:
             return PARAMETERS[name].default
         if name.startswith(TECHNOLOGY_PREFIX):
             path = name.removeprefix(TECHNOLOGY_PREFIX)
-            return self._spec.technology.get(path, library_of(self._spec.library).figures[path].typ)
+            return self._spec.technology.get(path, library_of(self._spec.library).parameters[path].typ)
         workload, _, field = name.partition(".")
         own = getattr(self._spec.workloads[workload], field)
         return PARAMETERS[field].default if own is None else float(own)
 
 
 def _rank(name: str) -> tuple[int, int, str]:
-    """Return the place of a parameter: the registry's, then workload fields, then figures, by name."""
+    """Return the place of a parameter: the registry's, then workload fields, then parameters, by name."""
     if name in PARAMETERS:
         return 0, list(PARAMETERS).index(name), name
     return 1 + name.startswith(TECHNOLOGY_PREFIX), 0, name

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
-from dse.errors import NOWHERE, Fault, SpecError
+from dse.errors import NOWHERE, Issue, SpecError
 from dse.space.parameters import SpaceParameter
 
 IntArray = NDArray[np.int64]
@@ -60,7 +60,7 @@ class Grid:
             SpecError: the grid is too large for its rows to be numbered.
         """
         if self.size > MAX_SIZE:
-            raise SpecError([Fault(NOWHERE, "space", f"has {float(self.size):.3g} designs: too many to enumerate")])
+            raise SpecError([Issue(NOWHERE, "space", f"has {float(self.size):.3g} designs: too many to enumerate")])
         if not 0 <= start <= stop <= self.size:
             raise IndexError(f"rows {start} to {stop} of a grid of {self.size}")
         return self.at(self.places(np.arange(start, stop, dtype=np.int64)))
@@ -119,7 +119,7 @@ class _Group:
             if len(settings) == MAX_BLOCKS:
                 names = ", ".join(parameter.name for parameter in switches)
                 what = f"the conditions on {names} have more than {MAX_BLOCKS} combinations"
-                raise SpecError([Fault(NOWHERE, "space", what)])
+                raise SpecError([Issue(NOWHERE, "space", what)])
             settings.append([block[parameter.name] for parameter in switches])
             cuts = [_cut(parameter, block) for parameter in others]
             offset.append([first for first, _ in cuts])

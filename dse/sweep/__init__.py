@@ -1,7 +1,7 @@
 """The sweep file: what a user writes, checked as a whole before anything runs.
 
 `load_spec` reads a file, `parse_spec` a mapping made in Python; both return a frozen `Spec` or raise
-one `SpecError` that holds every fault with its place.
+one `SpecError` that holds every issue with its place.
 """
 
 from __future__ import annotations
@@ -17,15 +17,23 @@ from dse.sweep.files import apply_overrides, read_tree
 from dse.sweep.library_additions import with_additions
 from dse.sweep.parameters import FixedSpec, ParameterSpec, RangeSpec, ValuesSpec
 from dse.sweep.reader import read_spec
-from dse.sweep.records import BaselineSpec, ConstraintSpec, FigureSpec, ObjectiveSpec, ResultsSpec, Spec, WorkloadSpec
+from dse.sweep.records import (
+    BaselineSpec,
+    ConstraintSpec,
+    LibraryParameterSpec,
+    ObjectiveSpec,
+    ResultsSpec,
+    Spec,
+    WorkloadSpec,
+)
 from dse.sweep.search import SearchSpec
 from dse.yaml_positions import Node, TextError, node_of
 
 __all__ = [
     "BaselineSpec",
     "ConstraintSpec",
-    "FigureSpec",
     "FixedSpec",
+    "LibraryParameterSpec",
     "ObjectiveSpec",
     "ParameterSpec",
     "RangeSpec",
@@ -55,14 +63,14 @@ def load_spec(
         metrics: derived metrics that the sweep may use beside ours.
 
     Raises:
-        SpecError: every fault of the file and the arguments.
-        LibraryError: every fault of what is added to the library.
+        SpecError: every issue of the file and the arguments.
+        LibraryError: every issue of what is added to the library.
         ValueError: a derived metric cannot be.
     """
     try:
         tree, text = read_tree(Path(path))
     except TextError as error:
-        raise _with_faults_of_content(error, overrides, metrics) from None
+        raise _with_issues_of_content(error, overrides, metrics) from None
     return _read(tree, text, overrides, library, metrics)
 
 
@@ -77,26 +85,26 @@ def _read(
     changed = apply_overrides(tree, overrides, _paths(shipped_library()))
     changed, library, additions = with_additions(changed, [Path(directory) for directory in directories])
     if additions and overrides:
-        # Figures that were added are keys of one piece, as those of the shipped library are.
+        # Parameters that were added are keys of one piece, as those of the shipped library are.
         changed, _, _ = with_additions(apply_overrides(tree, overrides, _paths(library)))
     return read_spec(changed, text, library, metrics).model_copy(update={"library": additions})
 
 
 def _paths(library: Library) -> frozenset[str]:
     """Return the paths that are one key of a sweep each, though they hold dots; evidence is known, to be refused."""
-    return frozenset({*library.figures, *library.evidence})
+    return frozenset({*library.parameters, *library.evidence})
 
 
-def _with_faults_of_content(error: TextError, overrides: Sequence[str], metrics: Sequence[DerivedMetric]) -> SpecError:
-    """Return the faults of a text together with those of what can be read of it, one per place."""
+def _with_issues_of_content(error: TextError, overrides: Sequence[str], metrics: Sequence[DerivedMetric]) -> SpecError:
+    """Return the issues of a text together with those of what can be read of it, one per place."""
     if error.tree is None or not isinstance(error.tree.value, dict) or "extends" in error.tree.value:
         return error
     try:
         library = shipped_library()
         read_spec(apply_overrides(error.tree, overrides, _paths(library)), "", library, metrics)
     except SpecError as content:
-        places = {fault.place for fault in error.faults}
-        return SpecError([*error.faults, *(fault for fault in content.faults if fault.place not in places)])
+        places = {issue.place for issue in error.issues}
+        return SpecError([*error.issues, *(issue for issue in content.issues if issue.place not in places)])
     return error
 
 
@@ -116,8 +124,8 @@ def parse_spec(
         metrics: derived metrics that the sweep may use beside ours.
 
     Raises:
-        SpecError: every fault of the mapping and the arguments.
-        LibraryError: every fault of what is added to the library.
+        SpecError: every issue of the mapping and the arguments.
+        LibraryError: every issue of what is added to the library.
         ValueError: a derived metric cannot be.
     """
     return _read(node_of(dict(mapping)), "", overrides, library, metrics)

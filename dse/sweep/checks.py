@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cost_models.quantities import MEETS_ALL, TECHNOLOGY_PREFIX
+from cost_models.quantities import P_FEASIBLE, TECHNOLOGY_PREFIX
 from cost_models.workload.serving import KINDS, Layout
-from dse.errors import Fault
+from dse.errors import Issue
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.issues import places_of
 from dse.sweep.parameters import ParameterSpec, RangeSpec, ValuesSpec
@@ -18,47 +18,50 @@ from dse.yaml_positions import KeyPath, Node, path_text
 Declared = Mapping[str, Sequence[ParameterSpec]]
 
 
-def fault_at(root: Node, path: KeyPath, what: str, must_be: str = "", perhaps: str = "") -> Fault:
-    """Return a fault of what stands at `path`."""
-    return Fault(places_of(root, path)[0], path_text(path), what, must_be, perhaps)
+def issue_at(root: Node, path: KeyPath, what: str, must_be: str = "", perhaps: str = "") -> Issue:
+    """Return an issue of what stands at `path`."""
+    return Issue(places_of(root, path)[0], path_text(path), what, must_be, perhaps)
 
 
 def check_repeats(
     root: Node, objectives: Mapping[int, ObjectiveSpec], constraints: Mapping[int, ConstraintSpec]
-) -> Iterator[Fault]:
-    """Yield a fault for every objective and constraint that stands twice."""
+) -> Iterator[Issue]:
+    """Yield an issue for every objective and constraint that stands twice."""
     first: dict[str, int] = {}
     for index, objective in objectives.items():
         if first.setdefault(objective.metric, index) != index:
             what = f"{objective.metric} is the metric of objectives[{first[objective.metric]}] already"
-            yield fault_at(root, ("objectives", index, "metric"), what)
+            yield issue_at(root, ("objectives", index, "metric"), what)
     seen: dict[str, int] = {}
     for index, constraint in constraints.items():
         if seen.setdefault(constraint.label, index) != index:
-            yield fault_at(root, ("constraints", index), f"is the same as constraints[{seen[constraint.label]}]")
+            yield issue_at(root, ("constraints", index), f"is the same as constraints[{seen[constraint.label]}]")
 
 
 def check_chances(
     root: Node, objectives: Mapping[int, ObjectiveSpec], constraints: Mapping[int, ConstraintSpec]
-) -> Iterator[Fault]:
-    """Yield a fault for every use of ``p_meets_all`` that the search cannot serve: it is known only after it."""
+) -> Iterator[Issue]:
+    """Yield an issue for every use of ``p_feasible`` that the search cannot serve: it is known only after it."""
     for index, objective in objectives.items():
-        if objective.metric == MEETS_ALL:
-            what = f"{MEETS_ALL} is known after the search only and cannot steer it"
-            yield fault_at(
-                root, ("objectives", index, "metric"), what, perhaps=f"constraints: [{{metric: {MEETS_ALL}, min: 0.8}}]"
+        if objective.metric == P_FEASIBLE:
+            what = f"{P_FEASIBLE} is known after the search only and cannot steer it"
+            yield issue_at(
+                root,
+                ("objectives", index, "metric"),
+                what,
+                perhaps=f"constraints: [{{metric: {P_FEASIBLE}, min: 0.8}}]",
             )
-    last = max((index for index, one in constraints.items() if one.metric != MEETS_ALL), default=-1)
+    last = max((index for index, one in constraints.items() if one.metric != P_FEASIBLE), default=-1)
     for index, constraint in constraints.items():
-        if constraint.metric != MEETS_ALL:
+        if constraint.metric != P_FEASIBLE:
             continue
         if constraint.relative_to:
-            yield fault_at(
-                root, ("constraints", index, "relative_to"), f"{MEETS_ALL} is a share of draws, not of a baseline"
+            yield issue_at(
+                root, ("constraints", index, "relative_to"), f"{P_FEASIBLE} is a share of draws, not of a baseline"
             )
         if index < last:
-            yield fault_at(
-                root, ("constraints", index), f"a constraint on {MEETS_ALL} is judged last and must stand last"
+            yield issue_at(
+                root, ("constraints", index), f"a constraint on {P_FEASIBLE} is judged last and must stand last"
             )
 
 
@@ -67,12 +70,12 @@ def check_layouts(
     workloads: Mapping[str, WorkloadSpec],
     baselines: Mapping[str, BaselineSpec],
     space: Declared,
-) -> Iterator[Fault]:
-    """Yield a fault for every number of chips that is not what a layout takes."""
+) -> Iterator[Issue]:
+    """Yield an issue for every number of chips that is not what a layout takes."""
     for name, workload in workloads.items():
         if workload.parallelism not in KINDS and f"{name}.n_chips" in space:
             what = f"parallelism {workload.parallelism} states the number of chips"
-            yield fault_at(root, ("space", f"{name}.n_chips"), what, perhaps=f"parallelism: {one_of(KINDS)}")
+            yield issue_at(root, ("space", f"{name}.n_chips"), what, perhaps=f"parallelism: {one_of(KINDS)}")
     for name, entry in baselines.items():
         for workload in workloads.values():
             layout = entry.parallelism or workload.parallelism
@@ -80,40 +83,42 @@ def check_layouts(
                 continue
             what = f"{entry.count} chips cannot share a model as {layout}"
             perhaps = "" if entry.parallelism else f"parallelism: {KINDS[0]}"
-            yield fault_at(root, ("baselines", name, "parallelism"), what, f"{int(Layout.of(layout).chips)}", perhaps)
+            yield issue_at(root, ("baselines", name, "parallelism"), what, f"{int(Layout.of(layout).chips)}", perhaps)
             break
 
 
-def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterator[Fault]:
-    """Yield a fault for every range that `grid` cannot enumerate."""
+def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterator[Issue]:
+    """Yield an issue for every range that `grid` cannot enumerate."""
     if "grid" not in search.stages:
         return
     for path, declaration in declarations(space):
         if isinstance(declaration, RangeSpec) and not declaration.is_finite:
-            yield fault_at(root, path, "a range that the sampler grid cannot enumerate", perhaps="add step or levels")
+            yield issue_at(root, path, "a range that the sampler grid cannot enumerate", perhaps="add step or levels")
 
 
-def check_model(root: Node, model: ModelSpec | None) -> Iterator[Fault]:
-    """Yield a fault for every section that has no part where a model of the user's own evaluates designs."""
+def check_model(root: Node, model: ModelSpec | None) -> Iterator[Issue]:
+    """Yield an issue for every section that has no part where a user-defined model evaluates designs."""
     if model is None:
         return
     if root.at(("robustness",)) is not None:
-        yield fault_at(root, ("robustness",), "joint draws are of figures of the built-in evaluation, without model")
+        yield issue_at(
+            root, ("robustness",), "Monte Carlo samples are of parameters of the built-in evaluation, without model"
+        )
     if any(root.at(("search", "options", *path)) is not None for path in (("prune",), ("grid", "prune"))):
-        yield fault_at(root, ("search", "options"), "prune decides designs by the built-in evaluation, without model")
+        yield issue_at(root, ("search", "options"), "prune decides designs by the built-in evaluation, without model")
     for section in BUILT_IN if model.replace else ():
         if root.at((section,)) is not None:
-            yield fault_at(root, (section,), "has no part where model.replace leaves the built-in evaluation out")
+            yield issue_at(root, (section,), "has no part where model.replace leaves the built-in evaluation out")
 
 
-def check_conditions(root: Node, space: Declared) -> Iterator[Fault]:
-    """Yield a fault for every condition that cannot be decided, and for alternatives that overlap."""
+def check_conditions(root: Node, space: Declared) -> Iterator[Issue]:
+    """Yield an issue for every condition that cannot be decided, and for alternatives that overlap."""
     yield from _unknown_conditions(root, space)
     yield from _circles(root, space)
     for name, alternatives in space.items():
         yield from _overlaps(root, name, alternatives)
         if name.startswith(TECHNOLOGY_PREFIX) and any(alternative.when for alternative in alternatives):
-            yield fault_at(root, ("space", name), "a figure has a value in every design: when does not go with it")
+            yield issue_at(root, ("space", name), "a parameter has a value in every design: when does not go with it")
 
 
 def values_of(alternatives: Sequence[ParameterSpec]) -> tuple[float | str, ...]:
@@ -132,36 +137,36 @@ def declarations(space: Declared) -> Iterator[tuple[KeyPath, ParameterSpec]]:
             yield (("space", name, index) if len(alternatives) > 1 else ("space", name)), alternative
 
 
-def _unknown_conditions(root: Node, space: Declared) -> Iterator[Fault]:
+def _unknown_conditions(root: Node, space: Declared) -> Iterator[Issue]:
     listed = [n for n, alternatives in space.items() if not any(isinstance(a, RangeSpec) for a in alternatives)]
     for path, declaration in declarations(space):
         for name, values in declaration.when.items():
             where = (*path, "when", name)
             if name not in space:
                 if root.at(("space", name)) is None:
-                    yield fault_at(root, where, quoted(name), "a parameter of this space", suggest(name, listed))
+                    yield issue_at(root, where, quoted(name), "a parameter of this space", suggest(name, listed))
                 continue
             if name not in listed:
                 perhaps = f"{name}: {{values: [...]}}"
-                yield fault_at(root, where, f"{name} is a range: a condition needs one with values", perhaps=perhaps)
+                yield issue_at(root, where, f"{name} is a range: a condition needs one with values", perhaps=perhaps)
                 continue
             known = values_of(space[name])
             for value in values:
                 if value not in known:
                     words = [quoted(one) for one in known]
                     must_be = one_of(words) if len(words) <= 8 else f"a value of {name}"
-                    yield fault_at(root, where, quoted(value), must_be, suggest(str(value), map(str, known)))
+                    yield issue_at(root, where, quoted(value), must_be, suggest(str(value), map(str, known)))
 
 
-def _circles(root: Node, space: Declared) -> Iterator[Fault]:
-    """Yield one fault per circle of conditions."""
+def _circles(root: Node, space: Declared) -> Iterator[Issue]:
+    """Yield one issue per circle of conditions."""
     needs = {name: {n for a in alternatives for n in a.when if n in space} for name, alternatives in space.items()}
     reported: set[frozenset[str]] = set()
     for start in needs:
         trail = _trail_back(start, needs)
         if trail and frozenset(trail) not in reported:
             reported.add(frozenset(trail))
-            yield fault_at(root, ("space", start), f"its condition goes round in a circle: {' -> '.join(trail)}")
+            yield issue_at(root, ("space", start), f"its condition goes round in a circle: {' -> '.join(trail)}")
 
 
 def _trail_back(start: str, needs: Mapping[str, set[str]]) -> list[str]:
@@ -178,10 +183,10 @@ def _trail_back(start: str, needs: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
-def _overlaps(root: Node, name: str, alternatives: Sequence[ParameterSpec]) -> Iterator[Fault]:
+def _overlaps(root: Node, name: str, alternatives: Sequence[ParameterSpec]) -> Iterator[Issue]:
     for index, one in enumerate(alternatives):
         for earlier, other in enumerate(alternatives[:index]):
             shared = set(one.when) & set(other.when)
             if not any(set(one.when[key]).isdisjoint(other.when[key]) for key in shared):
                 what = f"may hold together with [{earlier}]: their when must exclude each other"
-                yield fault_at(root, ("space", name, index), what)
+                yield issue_at(root, ("space", name, index), what)

@@ -1,6 +1,6 @@
 """The kinds of value that a sweep holds: numbers with units, names of the library, metrics.
 
-Each is a pydantic annotation whose validators look names up in the `Door`, so that one pass over
+Each is a pydantic annotation whose validators look names up in the `ValidationContext`, so that one pass over
 a file finds a misspelt model and a wrong unit alike.
 """
 
@@ -15,13 +15,13 @@ from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from cost_models.library import Library
-from cost_models.quantities import MEETS_ALL, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter, metric_of
+from cost_models.quantities import P_FEASIBLE, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter, metric_of
 from cost_models.workload.serving import KINDS, Layout
-from dse.sweep.hints import FOREIGN_DIRECTIONS, FOREIGN_NAMES, one_of, quoted, suggest, suggest_metric
+from dse.sweep.hints import DIRECTION_ALIASES, NAME_ALIASES, one_of, quoted, suggest, suggest_metric
 from dse.units import UnitError, parse_quantity, split_quantity
 from dse.yaml_positions import scalar_of
 
-LARGEST_WHOLE = 2**53
+MAX_WHOLE = 2**53
 """Whole numbers up to here are exact as floats."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -29,7 +29,7 @@ _CHIPS = re.compile(r"(?:([0-9]+)\s*[xX×]\s*)?(\S+)")
 
 
 @dataclass(frozen=True)
-class Door:
+class ValidationContext:
     """What the values of a sweep are checked against.
 
     Attributes:
@@ -47,21 +47,21 @@ class Door:
     parameter: Parameter | None = None
 
 
-def fault(what: str, must_be: str = "", perhaps: str = "") -> PydanticCustomError:
-    """Return the error by which a validator states a fault (see `dse.errors.Fault` for the parts)."""
-    return PydanticCustomError("fault", "{what}", {"what": what, "must_be": must_be, "perhaps": perhaps})
+def issue(what: str, must_be: str = "", perhaps: str = "") -> PydanticCustomError:
+    """Return the error by which a validator states an issue (see `dse.errors.Fault` for the parts)."""
+    return PydanticCustomError("issue", "{what}", {"what": what, "must_be": must_be, "perhaps": perhaps})
 
 
-def door_of(info: ValidationInfo) -> Door:
+def validation_context(info: ValidationInfo) -> ValidationContext:
     """Return the door of a validation."""
-    assert isinstance(info.context, Door), "a record of a sweep is validated with a Door as context"
+    assert isinstance(info.context, ValidationContext), "a record of a sweep is validated with a Door as context"
     return info.context
 
 
 def as_number(value: object, unit: str) -> int | float:
     """Return a value as a number of `unit`; text may carry a unit. Whole as written means int."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise fault(quoted(value), "a number")
+        raise issue(quoted(value), "a number")
     if not isinstance(value, str):
         return value
     plain = scalar_of(value.strip())
@@ -70,13 +70,13 @@ def as_number(value: object, unit: str) -> int | float:
     try:
         return parse_quantity(value, unit)
     except UnitError as error:
-        raise fault(quoted(value), error.must_be, error.perhaps) from None
+        raise issue(quoted(value), error.must_be, error.perhaps) from None
 
 
 def as_whole(value: int | float, given: object) -> int:
     """Return a number as an int."""
-    if abs(value) > LARGEST_WHOLE or value != int(value):
-        raise fault(quoted(given), "a whole number" if abs(value) <= LARGEST_WHOLE else "a whole number below 2^53")
+    if abs(value) > MAX_WHOLE or value != int(value):
+        raise issue(quoted(given), "a whole number" if abs(value) <= MAX_WHOLE else "a whole number below 2^53")
     return int(value)
 
 
@@ -88,7 +88,7 @@ def check_bounds(number: int | float, given: object, parameter: Parameter) -> No
     unit = f" {parameter.unit}" if parameter.unit else ""
     low = f"{'above' if parameter.open_low else 'at least'} {quoted(float(parameter.low))}{unit}"
     high = f" and at most {quoted(float(parameter.high))}{unit}" if parameter.high < float("inf") else ""
-    raise fault(quoted(given), low + high)
+    raise issue(quoted(given), low + high)
 
 
 def number_of(parameter: Parameter) -> Callable[[object], int | float]:
@@ -120,7 +120,7 @@ def name_in(parameter: Parameter) -> Callable[[object, ValidationInfo], str]:
     """Return the validator of names of a parameter: of its library section, or of its own list."""
 
     def validate(value: object, info: ValidationInfo) -> str:
-        return check_name(value, parameter, door_of(info).library)
+        return check_name(value, parameter, validation_context(info).library)
 
     return validate
 
@@ -130,10 +130,10 @@ def check_name(value: object, parameter: Parameter, library: Library) -> str:
     known = known_names(parameter, library)
     kind = (parameter.section or parameter.name).removesuffix("s").replace("_", " ")
     if not isinstance(value, str):
-        raise fault(quoted(value), f"the name of a {kind}", suggest(str(value), known))
+        raise issue(quoted(value), f"the name of a {kind}", suggest(str(value), known))
     if value not in known:
         words = one_of(known) if len(known) <= 8 else f"a {kind} of the library (dse library lists them)"
-        raise fault(quoted(value), words, suggest(value, known, FOREIGN_NAMES))
+        raise issue(quoted(value), words, suggest(value, known, NAME_ALIASES))
     return value
 
 
@@ -148,44 +148,44 @@ def _of_field(name: str) -> BeforeValidator:
 
 
 def _metric(value: object, info: ValidationInfo) -> str:
-    known = door_of(info).metrics
+    known = validation_context(info).metrics
     if not isinstance(value, str):
-        raise fault(quoted(value), "the name of a metric")
+        raise issue(quoted(value), "the name of a metric")
     if value not in known:
-        if value == MEETS_ALL:
-            raise fault(f"{MEETS_ALL} needs joint draws", perhaps="add robustness: {draws: 2000}")
-        raise fault(quoted(value), "a metric of this sweep", suggest_metric(value, known))
+        if value == P_FEASIBLE:
+            raise issue(f"{P_FEASIBLE} needs Monte Carlo samples", perhaps="add robustness: {draws: 2000}")
+        raise issue(quoted(value), "a metric of this sweep", suggest_metric(value, known))
     return value
 
 
 def _baseline(value: object, info: ValidationInfo) -> str:
-    known = door_of(info).baselines
+    known = validation_context(info).baselines
     if not isinstance(value, str) or value not in known:
         must_be = "a baseline of this sweep" + ("" if known else " (it has none)")
-        raise fault(quoted(value), must_be, suggest(str(value), known))
+        raise issue(quoted(value), must_be, suggest(str(value), known))
     return value
 
 
 def _chips(value: object, info: ValidationInfo) -> str:
-    known = tuple(door_of(info).library.chips)
+    known = tuple(validation_context(info).library.chips)
     match = _CHIPS.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or match[1] == "0" * len(match[1] or " "):
-        raise fault(quoted(value), "a chip of the library, or a count of one", f"2x {known[0]}")
+        raise issue(quoted(value), "a chip of the library, or a count of one", f"2x {known[0]}")
     count, chip = int(match[1] or 1), match[2]
     if chip not in known:
-        perhaps = suggest(chip, known, FOREIGN_NAMES)
+        perhaps = suggest(chip, known, NAME_ALIASES)
         counted = f"{count}x {perhaps}" if perhaps and match[1] else perhaps
-        raise fault(quoted(chip), "a chip of the library (dse library lists them)", counted)
-    entry = door_of(info).library.chips[chip]
+        raise issue(quoted(chip), "a chip of the library (dse library lists them)", counted)
+    entry = validation_context(info).library.chips[chip]
     missing = [name for name in ("capacity_gib", "bandwidth_gbps") if getattr(entry, name) is None]
     if missing:
-        raise fault(f"the chip {chip} cannot be evaluated: its {missing[0]} is not published")
+        raise issue(f"the chip {chip} cannot be evaluated: its {missing[0]} is not published")
     return f"{count}x {chip}"
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise fault(quoted(value), "text", f"'{quoted(value)}'" if isinstance(value, int | float) else "")
+        raise issue(quoted(value), "text", f"'{quoted(value)}'" if isinstance(value, int | float) else "")
     return value
 
 
@@ -198,14 +198,14 @@ def _identifier(value: object) -> str:
     text = _text(value)
     if not is_identifier(text):
         meant = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")[:80]
-        raise fault(quoted(text), "letters, digits, _ or -, beginning with a letter", meant)
+        raise issue(quoted(text), "letters, digits, _ or -, beginning with a letter", meant)
     return text
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         meant = {"yes": "true", "on": "true", "1": "true", "no": "false", "off": "false", "0": "false"}
-        raise fault(quoted(value), "true or false", meant.get(str(value).casefold(), ""))
+        raise issue(quoted(value), "true or false", meant.get(str(value).casefold(), ""))
     return value
 
 
@@ -215,7 +215,7 @@ def word_of(names: tuple[str, ...], foreign: Mapping[str, str] | None = None) ->
     def validate(value: object) -> str:
         if not isinstance(value, str) or value not in names:
             meant = suggest(str(value), names, foreign)
-            raise fault(quoted(value), one_of(names), f"'{meant}'" if meant in names else meant)
+            raise issue(quoted(value), one_of(names), f"'{meant}'" if meant in names else meant)
         return value
 
     return BeforeValidator(validate)
@@ -227,7 +227,7 @@ def bound(value: object, info: ValidationInfo) -> float:
     if metric is None:
         # The metric itself is at fault: its unit is unknown, so only the number is checked.
         return split_quantity(value, "")[0] if isinstance(value, str) else float(as_number(value, ""))
-    unit = "" if info.data.get("relative_to") else metric_of(metric, door_of(info).described).unit
+    unit = "" if info.data.get("relative_to") else metric_of(metric, validation_context(info).described).unit
     return float(as_number(value, unit))
 
 
@@ -237,12 +237,16 @@ def tolerance(value: object, info: ValidationInfo) -> float:
     try:
         share = float(as_number(value, ""))
     except PydanticCustomError:
-        unit = "" if metric is None or info.data.get("relative_to") else metric_of(metric, door_of(info).described).unit
+        unit = (
+            ""
+            if metric is None or info.data.get("relative_to")
+            else metric_of(metric, validation_context(info).described).unit
+        )
         if not unit or not near:
             raise
         share = float(as_number(value, unit)) / abs(near)
     if not share > 0:
-        raise fault(quoted(value), "above 0")
+        raise issue(quoted(value), "above 0")
     return share
 
 
@@ -262,7 +266,7 @@ def _parallelism(value: object) -> str:
         Layout.of(value if isinstance(value, str) else "")
     except ValueError:
         must_be = f"{one_of(KINDS)}, or numbers of chips such as tp4_pp2, dp8_tp2 or layer_split4"
-        raise fault(quoted(value), must_be, suggest(str(value), KINDS)) from None
+        raise issue(quoted(value), must_be, suggest(str(value), KINDS)) from None
     return str(value)
 
 
@@ -275,7 +279,7 @@ Flag: TypeAlias = Annotated[bool, BeforeValidator(_flag)]
 MetricName: TypeAlias = Annotated[str, BeforeValidator(_metric)]
 BaselineName: TypeAlias = Annotated[str, BeforeValidator(_baseline)]
 Chips: TypeAlias = Annotated[str, BeforeValidator(_chips)]
-Direction: TypeAlias = Annotated[str, word_of(("minimize", "maximize"), FOREIGN_DIRECTIONS)]
+Direction: TypeAlias = Annotated[str, word_of(("minimize", "maximize"), DIRECTION_ALIASES)]
 Bound: TypeAlias = Annotated[float, BeforeValidator(bound)]
 Tolerance: TypeAlias = Annotated[float, BeforeValidator(tolerance)]
 Whole: TypeAlias = Annotated[int, number(low=1, whole=True)]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from dse.errors import Fault, Place, SpecError
+from dse.errors import Issue, Place, SpecError
 from dse.sweep.hints import quoted
 from dse.yaml_positions import KeyPath, Node, parse_yaml, path_text, read_text
 
@@ -35,17 +35,17 @@ def _extended(node: Node, path: Path, chain: tuple[Path, ...]) -> Node:
         return node
     named = node.value["extends"]
     if not isinstance(named.value, str):
-        raise SpecError([Fault(named.place, "extends", quoted(named.plain()), "the path of one sweep file")])
+        raise SpecError([Issue(named.place, "extends", quoted(named.plain()), "the path of one sweep file")])
     parent = path.parent / named.value
     if parent.resolve() in chain:
         circle = " -> ".join(step.name for step in (*chain, parent.resolve()))
-        raise SpecError([Fault(named.place, "extends", f"goes round in a circle: {circle}")])
+        raise SpecError([Issue(named.place, "extends", f"goes round in a circle: {circle}")])
     if len(chain) > MAX_CHAIN:
-        raise SpecError([Fault(named.place, "extends", f"is a chain of more than {MAX_CHAIN} files")])
+        raise SpecError([Issue(named.place, "extends", f"is a chain of more than {MAX_CHAIN} files")])
     text = read_text(parent, asked_at=named.place)
     below = _extended(parse_yaml(text, str(parent)), parent, (*chain, parent.resolve()))
     if not isinstance(below.value, dict):
-        raise SpecError([Fault(below.place, "", quoted(below.plain()), "a mapping, as a sweep is")])
+        raise SpecError([Issue(below.place, "", quoted(below.plain()), "a mapping, as a sweep is")])
     own = {key: inner for key, inner in node.value.items() if key != "extends"}
     return merge(below, Node(own, node.place, node.key_place))
 
@@ -75,7 +75,7 @@ def _declares_anew(value: Mapping[str, Node], path: KeyPath) -> bool:
     return False
 
 
-def apply_overrides(tree: Node, overrides: Sequence[str], figures: Collection[str]) -> Node:
+def apply_overrides(tree: Node, overrides: Sequence[str], parameters: Collection[str]) -> Node:
     """Return the tree with ``a.b=c`` arguments put in, the later ones winning.
 
     A dotted path follows the keys that are there, the longest first, so that keys which hold dots themselves
@@ -84,25 +84,25 @@ def apply_overrides(tree: Node, overrides: Sequence[str], figures: Collection[st
     Args:
         tree: the sweep.
         overrides: the arguments; what follows ``=`` is YAML.
-        figures: dotted paths of the library's figures, which are one key where a new one is made.
+        parameters: dotted paths of the library's parameters, which are one key where a new one is made.
 
     Raises:
         SpecError: an argument is not of that form, or leads into a value that has no keys.
     """
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     for argument in overrides:
         place = Place(f"--set {argument}")
         target, equals, text = argument.partition("=")
         try:
             if not equals or not target.strip():
-                raise SpecError([Fault(place, "", quoted(argument), "of the form a.b=value")])
+                raise SpecError([Issue(place, "", quoted(argument), "of the form a.b=value")])
             value = parse_yaml(text if text.strip() else "null", place.file, fixed=place)
             steps = _steps(target.strip(), place)
-            tree = _put(tree, steps, value, place, (), figures)
+            tree = _put(tree, steps, value, place, (), parameters)
         except SpecError as error:
-            faults.extend(error.faults)
-    if faults:
-        raise SpecError(faults)
+            issues.extend(error.issues)
+    if issues:
+        raise SpecError(issues)
     return tree
 
 
@@ -112,7 +112,7 @@ def _steps(target: str, place: Place) -> list[str | int]:
         match = _INDEXED.fullmatch(part)
         if match is None or not (match[1] or steps):
             raise SpecError(
-                [Fault(place, "", quoted(target), "a dotted path such as search.seed or constraints[0].max")]
+                [Issue(place, "", quoted(target), "a dotted path such as search.seed or constraints[0].max")]
             )
         if match[1]:
             steps.append(match[1])
@@ -121,7 +121,7 @@ def _steps(target: str, place: Place) -> list[str | int]:
 
 
 def _put(
-    node: Node, steps: list[str | int], value: Node, place: Place, path: KeyPath, figures: Collection[str]
+    node: Node, steps: list[str | int], value: Node, place: Place, path: KeyPath, parameters: Collection[str]
 ) -> Node:
     """Return `node` with `value` at the end of `steps`."""
     if not steps:
@@ -130,29 +130,31 @@ def _put(
         index = int(steps[0]) if isinstance(steps[0], int) or steps[0].isdigit() else -1
         if not 0 <= index < len(node.value):
             what = f"{steps[0]} is not an entry of {path_text(path)}, which has {len(node.value)}"
-            raise SpecError([Fault(place, path_text(path), what)])
+            raise SpecError([Issue(place, path_text(path), what)])
         items = list(node.value)
-        items[index] = _put(items[index], steps[1:], value, place, (*path, index), figures)
+        items[index] = _put(items[index], steps[1:], value, place, (*path, index), parameters)
         return Node(items, node.place, node.key_place)
     if not isinstance(node.value, dict) or isinstance(steps[0], int):
         if path[:1] == ("space",) and len(path) == 2 and not isinstance(node.value, dict):
             # A fixed or listed parameter turned into a mapping by space.macs.low=1 space.macs.high=2.
-            return _put(Node({}, place, place), steps, value, place, path, figures)
-        raise SpecError([Fault(place, path_text(path), f"{quoted(node.plain())} has no key {steps[0]}")])
-    length = _key_length(node.value, steps, path, figures)
+            return _put(Node({}, place, place), steps, value, place, path, parameters)
+        raise SpecError([Issue(place, path_text(path), f"{quoted(node.plain())} has no key {steps[0]}")])
+    length = _key_length(node.value, steps, path, parameters)
     key = ".".join(str(step) for step in steps[:length])
     rest = steps[length:]
     items_of = dict(node.value)
     if not rest and value.value is None:
         if items_of.pop(key, None) is None:
-            raise SpecError([Fault(place, path_text((*path, key)), "is not there, so it cannot be removed")])
+            raise SpecError([Issue(place, path_text((*path, key)), "is not there, so it cannot be removed")])
         return Node(items_of, node.place, node.key_place)
     inner = node.value.get(key, Node({}, place, place))
-    items_of[key] = _put(inner, rest, value, place, (*path, key), figures)
+    items_of[key] = _put(inner, rest, value, place, (*path, key), parameters)
     return Node(items_of, node.place, node.key_place)
 
 
-def _key_length(keys: Mapping[str, Node], steps: Sequence[str | int], path: KeyPath, figures: Collection[str]) -> int:
+def _key_length(
+    keys: Mapping[str, Node], steps: Sequence[str | int], path: KeyPath, parameters: Collection[str]
+) -> int:
     """Return how many steps make up the next key."""
     texts = [str(step) for step in itertools.takewhile(lambda step: isinstance(step, str), steps)]
     joined = [".".join(texts[:count]) for count in range(1, len(texts) + 1)]
@@ -161,11 +163,11 @@ def _key_length(keys: Mapping[str, Node], steps: Sequence[str | int], path: KeyP
         return known[-1]
     if path in (("space",), ("technology",)):
         prefix = "technology." if path == ("space",) else ""
-        figure = [
-            count for count, key in enumerate(joined, 1) if key.startswith(prefix) and key[len(prefix) :] in figures
+        parameter = [
+            count for count, key in enumerate(joined, 1) if key.startswith(prefix) and key[len(prefix) :] in parameters
         ]
-        if figure:
-            return figure[-1]
+        if parameter:
+            return parameter[-1]
         if path == ("technology",):
             return len(texts)
         if path == ("space",) and len(texts) > 1 and texts[1] not in _DECLARATION_KEYS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
-FOREIGN_KEYS: Mapping[str, str] = {
+KEY_ALIASES: Mapping[str, str] = {
     "choices": "values",
     "options_list": "values",
     "categories": "values",
@@ -41,7 +41,7 @@ FOREIGN_KEYS: Mapping[str, str] = {
 }
 """Keys of a parameter of the space."""
 
-FOREIGN_TOP: Mapping[str, str] = {
+TOP_LEVEL_ALIASES: Mapping[str, str] = {
     "parameters": "space",
     "input_parameters": "space",
     "search_space": "space",
@@ -71,7 +71,7 @@ FOREIGN_TOP: Mapping[str, str] = {
 }
 """Keys at the top of a sweep."""
 
-FOREIGN_OBJECTIVE: Mapping[str, str] = {
+OBJECTIVE_ALIASES: Mapping[str, str] = {
     "goal": "direction",
     "mode": "direction",
     "objective": "metric",
@@ -80,7 +80,7 @@ FOREIGN_OBJECTIVE: Mapping[str, str] = {
     "maximize": "metric with direction: maximize",
 }
 
-FOREIGN_CONSTRAINT: Mapping[str, str] = {
+CONSTRAINT_ALIASES: Mapping[str, str] = {
     "name": "metric",
     "upper": "max",
     "high": "max",
@@ -96,7 +96,7 @@ FOREIGN_CONSTRAINT: Mapping[str, str] = {
     "relative": "relative_to",
 }
 
-FOREIGN_SEARCH: Mapping[str, str] = {
+SEARCH_ALIASES: Mapping[str, str] = {
     "method": "sampler",
     "algo": "sampler",
     "algorithm": "sampler",
@@ -114,7 +114,7 @@ FOREIGN_SEARCH: Mapping[str, str] = {
     "chunk_size": "batch_size",
 }
 
-FOREIGN_WORKLOAD: Mapping[str, str] = {
+WORKLOAD_ALIASES: Mapping[str, str] = {
     "batch_size": "batch",
     "input_tokens": "prompt_tokens",
     "context_tokens": "prompt_tokens",
@@ -133,7 +133,7 @@ FOREIGN_WORKLOAD: Mapping[str, str] = {
     "optional": "required: false",
 }
 
-FOREIGN_BASELINE: Mapping[str, str] = {
+BASELINE_ALIASES: Mapping[str, str] = {
     "chip": "chips",
     "device": "chips",
     "gpu": "chips",
@@ -146,7 +146,7 @@ FOREIGN_BASELINE: Mapping[str, str] = {
     "experts": "expert_format",
 }
 
-FOREIGN_SAMPLERS: Mapping[str, str] = {
+SAMPLER_ALIASES: Mapping[str, str] = {
     "nsga2": "evolve (in arrays) or nsgaii (Optuna's)",
     "nsga-ii": "evolve (in arrays) or nsgaii (Optuna's)",
     "nsga3": "evolve with options: {algorithm: nsga3}, or nsgaiii (Optuna's)",
@@ -171,12 +171,12 @@ FOREIGN_SAMPLERS: Mapping[str, str] = {
     "pymoo": "evolve",
 }
 
-FOREIGN_DIRECTIONS: Mapping[str, str] = {
+DIRECTION_ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("min", "minimise", "minimum", "lower", "down", "less", "smaller"), "minimize"),
     **dict.fromkeys(("max", "maximise", "maximum", "higher", "up", "more", "larger"), "maximize"),
 }
 
-FOREIGN_NAMES: Mapping[str, str] = {
+NAME_ALIASES: Mapping[str, str] = {
     "tp": "tensor",
     "tensor_parallel": "tensor",
     "pp": "pipeline",
@@ -192,12 +192,12 @@ FOREIGN_NAMES: Mapping[str, str] = {
 }
 """Names of entries, as they are said."""
 
-FOREIGN_METRICS: Mapping[str, str] = {
-    "latency_ms": "ms_per_token",
-    "token_latency_ms": "ms_per_token",
-    "tpot_ms": "ms_per_token",
-    "tpot": "ms_per_token",
-    "itl_ms": "ms_per_token",
+METRIC_ALIASES: Mapping[str, str] = {
+    "latency_ms": "tpot_ms",
+    "token_latency_ms": "tpot_ms",
+    "tpot_ms": "tpot_ms",
+    "tpot": "tpot_ms",
+    "itl_ms": "tpot_ms",
     "ttft": "ttft_ms",
     "latency_s": "request_s",
     "throughput": "tokens_per_s",
@@ -259,7 +259,7 @@ def suggest_metric(word: str, known: Iterable[str]) -> str:
     known = tuple(known)
     prefix, _, bare = word.rpartition(".")
     bare_names = tuple(dict.fromkeys(name.rpartition(".")[2] for name in known))
-    meant = suggest(bare, bare_names, FOREIGN_METRICS)
+    meant = suggest(bare, bare_names, METRIC_ALIASES)
     prefixes = tuple(dict.fromkeys(name.rpartition(".")[0] for name in known if "." in name))
     workload = prefix if prefix in prefixes else suggest(prefix, prefixes) if prefix else ""
     full = [name for name in known if name.rpartition(".")[2] in meant.split(" or ")[0].split(", ")]

@@ -1,4 +1,4 @@
-"""What pydantic found, as faults with the place of the key or value and what was probably meant."""
+"""What pydantic found, as issues with the place of the key or value and what was probably meant."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dse.errors import Fault, Place
+from dse.errors import Issue, Place
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.yaml_positions import KeyPath, Node, path_text
 
 
-def faults_of(
+def issues_of(
     error: ValidationError,
     root: Node,
     path: KeyPath,
@@ -20,8 +20,8 @@ def faults_of(
     foreign: Mapping[str, str],
     *,
     unwrap: bool = False,
-) -> list[Fault]:
-    """Return one fault per error that pydantic found in the value at `path`.
+) -> list[Issue]:
+    """Return one issue per error that pydantic found in the value at `path`.
 
     Args:
         error: the errors of one record.
@@ -31,38 +31,38 @@ def faults_of(
         foreign: keys of other tools, for suggestions.
         unwrap: the value at `path` is the record's only key: leave that key out of the paths.
     """
-    faults = []
+    issues = []
     for details in error.errors(include_url=False):
         below = details["loc"][1:] if unwrap else details["loc"]
-        faults.append(_fault(details, root, (*path, *below), kind, foreign))
-    return faults
+        issues.append(_fault(details, root, (*path, *below), kind, foreign))
+    return issues
 
 
-def _fault(details: Any, root: Node, where: KeyPath, kind: type[BaseModel], foreign: Mapping[str, str]) -> Fault:
+def _fault(details: Any, root: Node, where: KeyPath, kind: type[BaseModel], foreign: Mapping[str, str]) -> Issue:
     value_place, key_place = places_of(root, where)
     context = details.get("ctx", {})
     match details["type"]:
-        case "fault":
-            return Fault(value_place, path_text(where), context["what"], context["must_be"], context["perhaps"])
+        case "issue":
+            return Issue(value_place, path_text(where), context["what"], context["must_be"], context["perhaps"])
         case "extra_forbidden":
             return unknown_key(str(where[-1]), tuple(kind.model_fields), key_place, where, foreign)
         case "missing":
             keys = one_of(name for name, field in kind.model_fields.items() if field.is_required())
-            return Fault(key_place, path_text(where), f"is missing (needed here: {keys})")
+            return Issue(key_place, path_text(where), f"is missing (needed here: {keys})")
         case "model_type" | "dict_type" | "mapping_type" | "model_attributes_type":
             keys = ", ".join(kind.model_fields)
-            return Fault(value_place, path_text(where), quoted(details["input"]), f"a mapping with the keys {keys}")
+            return Issue(value_place, path_text(where), quoted(details["input"]), f"a mapping with the keys {keys}")
         case _:
-            return Fault(value_place, path_text(where), f"{quoted(details['input'])}: {details['msg']}")
+            return Issue(value_place, path_text(where), f"{quoted(details['input'])}: {details['msg']}")
 
 
 def unknown_key(
     key: str, known: Sequence[str], place: Place, where: KeyPath, foreign: Mapping[str, str] | None = None
-) -> Fault:
-    """Return the fault of a key that does not belong where it stands."""
+) -> Issue:
+    """Return the issue of a key that does not belong where it stands."""
     if not known:
-        return Fault(place, path_text(where), f"the key {quoted(key)} stands where there are no keys")
-    return Fault(place, path_text(where), f"the key {quoted(key)}", one_of(known), suggest(key, known, foreign))
+        return Issue(place, path_text(where), f"the key {quoted(key)} stands where there are no keys")
+    return Issue(place, path_text(where), f"the key {quoted(key)}", one_of(known), suggest(key, known, foreign))
 
 
 def places_of(root: Node, where: KeyPath) -> tuple[Place, Place]:

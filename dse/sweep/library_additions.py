@@ -21,7 +21,7 @@ from cost_models.errors import LibraryError
 from cost_models.library import Library, extended_library, shipped_library
 from cost_models.library.files import Sections
 from cost_models.library.huggingface import entry_of_config
-from dse.errors import Fault, MissingPackageError, Place, SpecError
+from dse.errors import Issue, MissingPackageError, Place, SpecError
 from dse.sweep.files import read_tree
 from dse.sweep.hints import quoted
 from dse.yaml_positions import Node
@@ -102,13 +102,13 @@ def _parts(node: Node | None) -> Iterator[Sections]:
             yield _directory(item)
         else:
             must_be = "a directory, or sections with entries"
-            raise SpecError([Fault(item.place, "library", quoted(item.plain()), must_be)])
+            raise SpecError([Issue(item.place, "library", quoted(item.plain()), must_be)])
 
 
 def _directory(item: Node) -> Sections:
     where = _beside(item.place, str(item.value))
     if not where.is_dir():
-        raise SpecError([Fault(item.place, "library", quoted(item.value), "a directory of YAML files")])
+        raise SpecError([Issue(item.place, "library", quoted(item.value), "a directory of YAML files")])
     return Sections.read(where)
 
 
@@ -141,17 +141,17 @@ def _model_of_file(node: Node, path: str) -> tuple[str, Data]:
     stem = file.parent.resolve().name if file.stem == "config" else file.stem
     key = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
     if not file.is_file():
-        raise SpecError([Fault(node.place, path, quoted(node.value), "a config.json or a .gguf file that is there")])
+        raise SpecError([Issue(node.place, path, quoted(node.value), "a config.json or a .gguf file that is there")])
     if key in shipped_library().models:
         what = f"{quoted(node.value)} would be called {key}, which the library has already"
-        raise SpecError([Fault(node.place, path, what, perhaps=f"model: {key}, or another name of the file's folder")])
+        raise SpecError([Issue(node.place, path, what, perhaps=f"model: {key}, or another name of the file's folder")])
     try:
         config = _read_gguf(file) if file.suffix == ".gguf" else json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(config, dict):
             raise LibraryError(f"{file}: holds no mapping of fields")
         return key, entry_of_config(config, source=f"{stem} ({file.name})")
     except (OSError, ValueError, LibraryError) as error:
-        raise SpecError([Fault(node.place, path, f"{file}: {error}")]) from None
+        raise SpecError([Issue(node.place, path, f"{file}: {error}")]) from None
 
 
 _GGUF_KINDS = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "deepseek2": "deepseek_v3"}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.main import BaseModel
 
-from dse.sweep.fields import Flag, as_number, as_whole, check_bounds, check_name, door_of, fault, word_of
+from dse.sweep.fields import Flag, as_number, as_whole, check_bounds, check_name, issue, validation_context, word_of
 from dse.sweep.hints import quoted
 
 Value: TypeAlias = "float | str"
@@ -17,11 +17,11 @@ Value: TypeAlias = "float | str"
 
 
 def _value(value: object, info: ValidationInfo) -> int | float | str:
-    door = door_of(info)
-    parameter = door.parameter
+    context = validation_context(info)
+    parameter = context.parameter
     assert parameter is not None, "a parameter of the space is validated with the parameter in its Door"
     if parameter.is_choice:
-        return check_name(value, parameter, door.library)
+        return check_name(value, parameter, context.library)
     number = as_number(value, parameter.unit)
     if parameter.integer:
         number = as_whole(number, value)
@@ -30,39 +30,39 @@ def _value(value: object, info: ValidationInfo) -> int | float | str:
 
 
 def _step(value: object, info: ValidationInfo) -> int | float:
-    parameter = door_of(info).parameter
+    parameter = validation_context(info).parameter
     step = as_number(value, parameter.unit if parameter else "")
     if not step > 0:
-        raise fault(quoted(value), "above 0")
+        raise issue(quoted(value), "above 0")
     return step
 
 
 def _levels(value: object) -> int:
     levels = as_whole(as_number(value, ""), value)
     if not 2 <= levels <= MAX_LEVELS:
-        raise fault(quoted(value), f"at least 2 and at most {MAX_LEVELS}")
+        raise issue(quoted(value), f"at least 2 and at most {MAX_LEVELS}")
     return levels
 
 
 def _values(value: object) -> object:
     if not isinstance(value, list | tuple):
-        raise fault(quoted(value), "a list", f"[{value}]" if isinstance(value, str | int | float) else "")
+        raise issue(quoted(value), "a list", f"[{value}]" if isinstance(value, str | int | float) else "")
     if not value:
-        raise fault("an empty list", "a list of at least one value")
+        raise issue("an empty list", "a list of at least one value")
     return value
 
 
 def _condition(value: object) -> object:
     """Return a condition with every entry as a list of plain values."""
     if not isinstance(value, Mapping) or not value:
-        raise fault(quoted(value), "a mapping from another parameter to its values", "{memory: [hbm3]}")
+        raise issue(quoted(value), "a mapping from another parameter to its values", "{memory: [hbm3]}")
     entries = {name: item if isinstance(item, list | tuple) else (item,) for name, item in value.items()}
     for name, items in entries.items():
         if not items:
-            raise fault(f"the list of values of {name} is empty")
+            raise issue(f"the list of values of {name} is empty")
         for item in items:
             if isinstance(item, bool) or not isinstance(item, str | int | float):
-                raise fault(f"{quoted(item)} for {name}", "a name or a number")
+                raise issue(f"{quoted(item)} for {name}", "a name or a number")
     return entries
 
 
@@ -111,7 +111,7 @@ class ValuesSpec(Declaration):
     def _no_repeats(cls, values: tuple[Value, ...]) -> tuple[Value, ...]:
         for index, value in enumerate(values):
             if value in values[:index]:
-                raise fault(f"{quoted(value)} is listed twice")
+                raise issue(f"{quoted(value)} is listed twice")
         return values
 
 
@@ -140,7 +140,7 @@ class RangeSpec(Declaration):
         """Fill `type` in: whole where the parameter is, or where no bound is written with a decimal."""
         if not isinstance(data, dict) or "type" in data:
             return data
-        parameter = door_of(info).parameter
+        parameter = validation_context(info).parameter
         written = [data.get(key) for key in ("low", "high", "step") if key in data]
         whole = all(isinstance(number, int) or _is_whole_text(number) for number in written)
         return {**data, "type": "int" if whole or (parameter and parameter.integer) else "float"}
@@ -148,31 +148,31 @@ class RangeSpec(Declaration):
     @field_validator("type")
     @classmethod
     def _type_fits(cls, value: str, info: ValidationInfo) -> str:
-        parameter = door_of(info).parameter
+        parameter = validation_context(info).parameter
         if value == "float" and parameter is not None and parameter.integer:
-            raise fault(f"{parameter.name} takes whole numbers only: type float", "possible here", "int")
+            raise issue(f"{parameter.name} takes whole numbers only: type float", "possible here", "int")
         return value
 
     @model_validator(mode="after")
     def _consistent(self) -> RangeSpec:
         low, high = self.bounds
         if not low < high:
-            raise fault(f"low {quoted(low)}", f"below high {quoted(high)}", _swapped(low, high))
+            raise issue(f"low {quoted(low)}", f"below high {quoted(high)}", _swapped(low, high))
         if self.log and low <= 0:
-            raise fault(f"low {quoted(low)} of a range with log: true", "above 0")
+            raise issue(f"low {quoted(low)} of a range with log: true", "above 0")
         if self.step is not None and self.levels is not None:
-            raise fault("step and levels are both given; one of them says which values there are")
+            raise issue("step and levels are both given; one of them says which values there are")
         if self.step is not None and self.log:
-            raise fault("step does not go with log: true", perhaps="levels")
+            raise issue("step does not go with log: true", perhaps="levels")
         # 0.7 - 0.6 is a little less than 0.1.
         if self.step is not None and self.step > (high - low) * (1 + 1e-9):
-            raise fault(f"step {quoted(self.step)}", f"at most high - low = {high - low:g}")
+            raise issue(f"step {quoted(self.step)}", f"at most high - low = {high - low:g}")
         if self.step is not None and (high - low) / self.step > MAX_LEVELS:
-            raise fault(f"step {quoted(self.step)} makes more than {MAX_LEVELS} values")
+            raise issue(f"step {quoted(self.step)} makes more than {MAX_LEVELS} values")
         if self.type == "int":
             fractional = [f"{name} {quoted(v)}" for name, v in self._written_numbers() if v != int(v)]
             if fractional:
-                raise fault(f"{fractional[0]} of a range of type int", "a whole number")
+                raise issue(f"{fractional[0]} of a range of type int", "a whole number")
         return self
 
     def _written_numbers(self) -> list[tuple[str, float]]:

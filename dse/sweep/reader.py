@@ -1,4 +1,4 @@
-"""A tree to a `Spec`: every section and entry is read on its own, so that one fault hides no other."""
+"""A tree to a `Spec`: every section and entry is read on its own, so that one issue hides no other."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 from cost_models.library import Library
 from cost_models.performance.derived import DerivedMetric, described
 from cost_models.performance.mix import MIX, MIXED
-from cost_models.quantities import MEETS_ALL, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
-from dse.errors import Fault, SpecError
-from dse.sweep import hints as words
+from cost_models.quantities import P_FEASIBLE, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
+from dse.errors import Issue, SpecError
+from dse.sweep import hints
 from dse.sweep.checks import (
     check_chances,
     check_conditions,
@@ -24,16 +24,16 @@ from dse.sweep.checks import (
     check_model,
     check_repeats,
 )
-from dse.sweep.fields import Door, is_identifier
+from dse.sweep.fields import ValidationContext, is_identifier
 from dse.sweep.hints import one_of, quoted, suggest
-from dse.sweep.issues import faults_of, places_of, unknown_key
+from dse.sweep.issues import issues_of, places_of, unknown_key
 from dse.sweep.parameters import FixedSpec, ParameterSpec, RangeSpec, kind_of
 from dse.sweep.records import (
     BaselineSpec,
     ConstraintSpec,
     EconomicsSpec,
-    FigureSpec,
     HeaderSpec,
+    LibraryParameterSpec,
     ObjectiveSpec,
     ResultsSpec,
     RobustnessSpec,
@@ -42,7 +42,7 @@ from dse.sweep.records import (
     WorkloadSpec,
 )
 from dse.sweep.search import ChainOptions, SearchSpec, options_kind
-from dse.sweep.user_model import ModelSpec, OwnMetric
+from dse.sweep.user_model import ModelSpec, UserMetric
 from dse.sweep.weight_format_checks import check_baselines, check_storage
 from dse.units import unit_of_suffix
 from dse.yaml_positions import KeyPath, Node, path_text
@@ -70,20 +70,20 @@ def read_spec(root: Node, source_text: str, library: Library, derived: Sequence[
         derived: metrics that it may use beside ours.
 
     Raises:
-        SpecError: every fault of the tree.
+        SpecError: every issue of the tree.
         ValueError: a derived metric cannot be.
     """
     return _Reader(root, library, derived).read(source_text)
 
 
 class _Reader:
-    """Reads one tree, collecting faults."""
+    """Reads one tree, collecting issues."""
 
     def __init__(self, root: Node, library: Library, derived: Sequence[DerivedMetric]) -> None:
         self.root, self.library, self.derived = root, library, tuple(derived)
-        self.faults: list[Fault] = []
+        self.issues: list[Issue] = []
         if not isinstance(root.value, dict):
-            raise SpecError([Fault(root.place, "", f"{quoted(root.plain())}", f"a mapping with {', '.join(REQUIRED)}")])
+            raise SpecError([Issue(root.place, "", f"{quoted(root.plain())}", f"a mapping with {', '.join(REQUIRED)}")])
         self._refuse_empty_values()
         workloads = tuple(self._mapping_at(("workloads",)))
         table = described(derived)
@@ -91,45 +91,45 @@ class _Reader:
         if self._mapping_at((MIX,)):
             metrics = (*metrics, *(f"{MIX}.{name}" for name in MIXED))
         if self._has("robustness"):
-            metrics = (*metrics, MEETS_ALL)
-        self.door = Door(library, metrics, table, tuple(self._mapping_at(("baselines",))))
+            metrics = (*metrics, P_FEASIBLE)
+        self.context = ValidationContext(library, metrics, table, tuple(self._mapping_at(("baselines",))))
         self.model = self._model() if self._has("model") else None
         if self.model is not None:
             ours = () if self.model.replace else metrics
             named = (*ours, *(name for name in self.model.metrics if name not in ours))
-            self.door = replace(self.door, metrics=named, described={**table, **self.model.described})
+            self.context = replace(self.context, metrics=named, described={**table, **self.model.described})
 
     def read(self, source_text: str) -> Spec:
         """Read everything, then check what holds between the parts."""
         self._check_sections()
         header = self._record(HeaderSpec, ()) if self._has("name") else None
-        workloads = dict(self._entries("workloads", WorkloadSpec, words.FOREIGN_WORKLOAD))
-        baselines = dict(self._entries("baselines", BaselineSpec, words.FOREIGN_BASELINE))
-        objectives = self._listed("objectives", ObjectiveSpec, words.FOREIGN_OBJECTIVE)
-        constraints = self._listed("constraints", ConstraintSpec, words.FOREIGN_CONSTRAINT)
+        workloads = dict(self._entries("workloads", WorkloadSpec, hints.WORKLOAD_ALIASES))
+        baselines = dict(self._entries("baselines", BaselineSpec, hints.BASELINE_ALIASES))
+        objectives = self._listed("objectives", ObjectiveSpec, hints.OBJECTIVE_ALIASES)
+        constraints = self._listed("constraints", ConstraintSpec, hints.CONSTRAINT_ALIASES)
         mix = self._mix()
         space = self._space()
         economics = self._record(EconomicsSpec, ("economics",)) if self._has("economics") else EconomicsSpec()
-        figures = self._figures()
+        parameters = self._parameters()
         search = self._search() if self._has("search") else None
         results = self._record(ResultsSpec, ("results",)) if self._has("results") else ResultsSpec()
         robustness = self._record(RobustnessSpec, ("robustness",)) if self._has("robustness") else None
-        self.faults += check_repeats(self.root, objectives, constraints)
-        self.faults += check_chances(self.root, objectives, constraints)
-        self.faults += check_conditions(self.root, space)
-        self.faults += check_model(self.root, self.model)
-        self.faults += check_storage(self.root, space, self.library)
+        self.issues += check_repeats(self.root, objectives, constraints)
+        self.issues += check_chances(self.root, objectives, constraints)
+        self.issues += check_conditions(self.root, space)
+        self.issues += check_model(self.root, self.model)
+        self.issues += check_storage(self.root, space, self.library)
         whole = {name: one for name, one in baselines.items() if one is not None}
-        self.faults += check_baselines(self.root, whole, self.library)
+        self.issues += check_baselines(self.root, whole, self.library)
         served = {name: one for name, one in workloads.items() if one is not None}
-        self.faults += check_layouts(self.root, served, whole, space)
+        self.issues += check_layouts(self.root, served, whole, space)
         if search is not None:
-            self.faults += check_enumerable(self.root, space, search)
+            self.issues += check_enumerable(self.root, space, search)
         if self.model is None and self._has("model"):
             # Which metrics there are is known once the model is right.
-            self.faults = [one for one in self.faults if not one.path.endswith(".metric")]
-        if self.faults:
-            raise SpecError(self.faults)
+            self.issues = [one for one in self.issues if not one.path.endswith(".metric")]
+        if self.issues:
+            raise SpecError(self.issues)
         assert header is not None and search is not None and economics is not None and results is not None
         return Spec(
             name=header.name,
@@ -137,10 +137,10 @@ class _Reader:
             mix=mix,
             space=space,
             economics=economics.resolved(self.library),
-            figures=figures,
+            parameters=parameters,
             objectives=tuple(objectives.values()),
-            constraints=tuple(one for one in constraints.values() if one.metric != MEETS_ALL),
-            chances=tuple(one for one in constraints.values() if one.metric == MEETS_ALL),
+            constraints=tuple(one for one in constraints.values() if one.metric != P_FEASIBLE),
+            probabilities=tuple(one for one in constraints.values() if one.metric == P_FEASIBLE),
             robustness=robustness,
             baselines=baselines,
             search=search,
@@ -162,7 +162,7 @@ class _Reader:
 
     def _fault(self, path: KeyPath, what: str, must_be: str = "", perhaps: str = "", *, at_key: bool = False) -> None:
         value_place, key_place = places_of(self.root, path)
-        self.faults.append(Fault(key_place if at_key else value_place, path_text(path), what, must_be, perhaps))
+        self.issues.append(Issue(key_place if at_key else value_place, path_text(path), what, must_be, perhaps))
 
     def _refuse_empty_values(self) -> None:
         """Note every key without a value, and leave it out."""
@@ -186,7 +186,7 @@ class _Reader:
         for key in self._mapping_at(()):
             if key not in SECTIONS:
                 place = places_of(self.root, (key,))[1]
-                self.faults.append(unknown_key(key, SECTIONS, place, (key,), words.FOREIGN_TOP))
+                self.issues.append(unknown_key(key, SECTIONS, place, (key,), hints.TOP_LEVEL_ALIASES))
         for key in REQUIRED:
             if not self._has(key) and (key,) not in self._emptied:
                 self._fault((key,), "is missing")
@@ -228,11 +228,11 @@ class _Reader:
         assert node is not None
         plain = {wrapped_as: node.plain()} if wrapped_as else node.plain()
         try:
-            return kind.model_validate(plain, context=replace(self.door, parameter=parameter))
+            return kind.model_validate(plain, context=replace(self.context, parameter=parameter))
         except ValidationError as error:
-            found = faults_of(error, self.root, path, kind, foreign, unwrap=bool(wrapped_as))
+            found = issues_of(error, self.root, path, kind, foreign, unwrap=bool(wrapped_as))
             emptied = {path_text(path) for path in self._emptied}
-            self.faults += [fault for fault in found if fault.path not in emptied]
+            self.issues += [issue for issue in found if issue.path not in emptied]
             return None
 
     def _entries(self, section: str, kind: type[R], foreign: Mapping[str, str]) -> dict[str, R]:
@@ -266,7 +266,7 @@ class _Reader:
         for name in self._mapping_at((MIX,)):
             if name not in workloads:
                 place = places_of(self.root, (MIX, name))[1]
-                self.faults.append(unknown_key(name, tuple(workloads), place, (MIX, name)))
+                self.issues.append(unknown_key(name, tuple(workloads), place, (MIX, name)))
             record = self._record(ShareSpec, (MIX, name), wrapped_as="share")
             if record is not None:
                 shares[name] = record.share
@@ -275,7 +275,7 @@ class _Reader:
         return shares
 
     def _model(self) -> ModelSpec | None:
-        """Return the model of the user's own, with its folder and metrics."""
+        """Return the model defined by the user, with its folder and metrics."""
         path: KeyPath = ("model",)
         node = self.root.at(path)
         assert node is not None
@@ -286,7 +286,7 @@ class _Reader:
         if self.root.at(("model", "folder")) is None:
             model = model.model_copy(update={"folder": str(Path(node.place.file).parent) if node.place.line else "."})
         if not model.metrics:
-            model = model.model_copy(update={"metrics": dict.fromkeys(self._unknown_metrics(), OwnMetric())})
+            model = model.model_copy(update={"metrics": dict.fromkeys(self._unknown_metrics(), UserMetric())})
         if not model.metrics:
             self._fault(path, "has no metrics, and objectives and constraints name none but ours")
             return None
@@ -299,10 +299,10 @@ class _Reader:
         names = [
             item.value["metric"].value for item in items if isinstance(item.value, dict) and "metric" in item.value
         ]
-        found = [name for name in names if isinstance(name, str) and name not in self.door.metrics]
-        return [name for name in dict.fromkeys(found) if name.isidentifier() and name != MEETS_ALL]
+        found = [name for name in names if isinstance(name, str) and name not in self.context.metrics]
+        return [name for name in dict.fromkeys(found) if name.isidentifier() and name != P_FEASIBLE]
 
-    # -- space and figures --------------------------------------------------------------------------------------
+    # -- space and parameters --------------------------------------------------------------------------------------
 
     def _space(self) -> dict[str, tuple[ParameterSpec, ...]]:
         """Return the declarations of every parameter of the space that is not at fault."""
@@ -339,21 +339,21 @@ class _Reader:
             for key in foreign:
                 known = ("values", *RangeSpec.model_fields)
                 place = places_of(self.root, (*path, key))[1]
-                self.faults.append(unknown_key(key, known, place, (*path, key), words.FOREIGN_KEYS))
+                self.issues.append(unknown_key(key, known, place, (*path, key), hints.KEY_ALIASES))
             if not foreign:
                 self._fault(path, "needs values, or low and high, or a bare value")
         elif kind is RangeSpec and parameter.is_choice:
             self._fault(path, f"a range, but {parameter.name} takes names", perhaps="values: [...]")
         else:
-            return self._record(kind, path, words.FOREIGN_KEYS, parameter=parameter)
+            return self._record(kind, path, hints.KEY_ALIASES, parameter=parameter)
         return None
 
     def _parameter(self, name: str) -> Parameter | None:
-        """Return the parameter that a key of the space means, None (and a fault) where there is none."""
+        """Return the parameter that a key of the space means, None (and an issue) where there is none."""
         if name in PARAMETERS:
             return PARAMETERS[name]
         if name.startswith(TECHNOLOGY_PREFIX):
-            return self._figure_parameter(("space", name), name.removeprefix(TECHNOLOGY_PREFIX))
+            return self._parameter_parameter(("space", name), name.removeprefix(TECHNOLOGY_PREFIX))
         workload, _, field = name.partition(".")
         workloads = tuple(self._mapping_at(("workloads",)))
         if workload in workloads and field in SWEPT_FIELDS:
@@ -364,49 +364,49 @@ class _Reader:
             self._fault(path, quoted(field), must_be, f"workloads.{name}", at_key=True)
             return None
         known = (*PARAMETERS, *(f"{workload}.{field}" for workload in workloads for field in SWEPT_FIELDS))
-        what = "a parameter, a workload's number or technology.FIGURE"
+        what = "a parameter, a workload's number or technology.PARAMETER"
         self._fault(path, quoted(name), what, suggest(name, known), at_key=True)
         return None
 
-    def _figure_parameter(self, path: KeyPath, name: str) -> Parameter | None:
-        """Return a figure of the library as a parameter, None (and a fault) where there is none."""
-        figure = self.library.figures.get(name)
+    def _parameter_parameter(self, path: KeyPath, name: str) -> Parameter | None:
+        """Return a parameter of the library as a parameter, None (and an issue) where there is none."""
+        parameter = self.library.parameters.get(name)
         if name in self.library.evidence:
             self._fault(path, f"{name} is evidence only: no model reads it", at_key=True)
             return None
-        if figure is None:
-            must_be = "a figure of the library (dse library figures lists them)"
-            self._fault(path, quoted(name), must_be, suggest(name, self.library.figures), at_key=True)
+        if parameter is None:
+            must_be = "a parameter of the library (dse library parameters lists them)"
+            self._fault(path, quoted(name), must_be, suggest(name, self.library.parameters), at_key=True)
             return None
         if name.startswith("economics."):
             field = name.removeprefix("economics.")
             self._fault(path, f"{name} is a business term; it is set under economics", perhaps=f"economics.{field}")
             return None
-        bounds = figure.bounds
+        bounds = parameter.bounds
         return Parameter(
-            name, unit_of_suffix(figure.unit), figure.note, figure.typ,
+            name, unit_of_suffix(parameter.unit), parameter.note, parameter.typ,
             low=bounds.low, high=bounds.high, open_low=bounds.open_low,
         )  # fmt: skip
 
-    def _figures(self) -> dict[str, FigureSpec]:
+    def _parameters(self) -> dict[str, LibraryParameterSpec]:
         if not self._collection("technology", dict, required=False):
             return {}
-        figures = {}
+        parameters = {}
         for name, node in self._mapping_at(("technology",)).items():
             path = ("technology", name)
-            parameter = self._figure_parameter(path, name)
+            parameter = self._parameter_parameter(path, name)
             if parameter is None:
                 continue
             bare = "" if isinstance(node.value, dict) else "typ"
-            record = self._record(FigureSpec, path, parameter=parameter, wrapped_as=bare)
+            record = self._record(LibraryParameterSpec, path, parameter=parameter, wrapped_as=bare)
             if record is not None:
-                figures[name] = record
-        return figures
+                parameters[name] = record
+        return parameters
 
     # -- search -------------------------------------------------------------------------------------------------
 
     def _search(self) -> SearchSpec | None:
-        search = self._record(SearchSpec, ("search",), words.FOREIGN_SEARCH)
+        search = self._record(SearchSpec, ("search",), hints.SEARCH_ALIASES)
         if search is None or not self.root.at(("search", "options")):
             return search
         path: KeyPath = ("search", "options")
@@ -418,6 +418,6 @@ class _Reader:
                 self._record(options_kind(key), (*path, key))
             elif key != "shares":
                 place = places_of(self.root, (*path, key))[1]
-                self.faults.append(unknown_key(key, known, place, (*path, key)))
+                self.issues.append(unknown_key(key, known, place, (*path, key)))
         self._record(ChainOptions, path)
         return search

@@ -47,9 +47,9 @@ from dse.sweep.fields import (
     TokenRate,
     Tolerance,
     Whole,
-    door_of,
-    fault,
+    issue,
     number,
+    validation_context,
     word_of,
 )
 from dse.sweep.hints import quoted
@@ -114,9 +114,9 @@ class WorkloadSpec(Record):
     @field_validator("model")
     @classmethod
     def _dimensions_known(cls, name: str, info: ValidationInfo) -> str:
-        model = door_of(info).library.models[name]
+        model = validation_context(info).library.models[name]
         if not model.complete:
-            raise fault(f"the model {name} cannot be evaluated: {model.note or 'its dimensions are not public'}")
+            raise issue(f"the model {name} cannot be evaluated: {model.note or 'its dimensions are not public'}")
         return name
 
     @model_validator(mode="after")
@@ -126,7 +126,7 @@ class WorkloadSpec(Record):
             return self
         chips = int(Layout.of(self.parallelism).chips)
         if "n_chips" in self.model_fields_set and self.n_chips != chips:
-            raise fault(f"n_chips {self.n_chips}", f"{chips}, as parallelism {self.parallelism} says")
+            raise issue(f"n_chips {self.n_chips}", f"{chips}, as parallelism {self.parallelism} says")
         object.__setattr__(self, "n_chips", chips)
         return self
 
@@ -160,18 +160,18 @@ class ConstraintSpec(Record):
     @model_validator(mode="after")
     def _says_one_thing(self) -> ConstraintSpec:
         if self.max is None and self.min is None and self.near is None:
-            raise fault("a constraint needs max, min, or near and within")
+            raise issue("a constraint needs max, min, or near and within")
         if (self.near is None) != (self.within is None):
             missing = "within" if self.within is None else "near"
-            raise fault(f"{missing} is missing; near and within go together")
+            raise issue(f"{missing} is missing; near and within go together")
         if self.near is not None and (self.max is not None or self.min is not None):
-            raise fault("near and within do not go with max or min; write two constraints")
+            raise issue("near and within do not go with max or min; write two constraints")
         if self.near == 0:
-            raise fault("near 0", "possible (within is a share of it)", "max and min")
+            raise issue("near 0", "possible (within is a share of it)", "max and min")
         if self.max is not None and self.min is not None and self.min > self.max:
-            raise fault(f"min {quoted(self.min)}", f"at most max {quoted(self.max)}", "min and max swapped")
+            raise issue(f"min {quoted(self.min)}", f"at most max {quoted(self.max)}", "min and max swapped")
         if self.relative_to and any(bound is not None and bound <= 0 for bound in (self.max, self.min, self.near)):
-            raise fault("a bound relative to a baseline", "possible below or at 0: it is a multiple")
+            raise issue("a bound relative to a baseline", "possible below or at 0: it is a multiple")
         return self
 
     @property
@@ -239,7 +239,7 @@ class BaselineSpec(Record):
 
 
 class EconomicsSpec(Record):
-    """Business terms; the library's typical figures where not given."""
+    """Business terms; the library's typical parameters where not given."""
 
     units: Annotated[float, number(low=0, open_low=True)] | None = None
     margin: Annotated[float, number(low=0, high=0.99)] | None = None
@@ -248,7 +248,7 @@ class EconomicsSpec(Record):
     yield_model: Annotated[str, word_of(get_args(YieldModel))] | None = None
 
     def resolved(self, library: Library) -> Economics:
-        """Return the terms with the library's figures filled in."""
+        """Return the terms with the library's parameters filled in."""
         return Economics.of(library, **self.model_dump(exclude_none=True))
 
 
@@ -262,19 +262,19 @@ class ShareSpec(Record):
     share: Share
 
 
-class FigureSpec(Record):
-    """A replacement for a figure of the library, perhaps with the range that it is drawn from."""
+class LibraryParameterSpec(Record):
+    """A replacement for a parameter of the library, perhaps with the range that it is drawn from."""
 
     typ: Amount
     low: Amount | None = None
     high: Amount | None = None
 
     @model_validator(mode="after")
-    def _in_order(self) -> FigureSpec:
+    def _in_order(self) -> LibraryParameterSpec:
         if self.low is not None and self.low > self.typ:
-            raise fault(f"low {quoted(self.low)}", f"at most typ {quoted(self.typ)}")
+            raise issue(f"low {quoted(self.low)}", f"at most typ {quoted(self.typ)}")
         if self.high is not None and self.high < self.typ:
-            raise fault(f"high {quoted(self.high)}", f"at least typ {quoted(self.typ)}")
+            raise issue(f"high {quoted(self.high)}", f"at least typ {quoted(self.typ)}")
         return self
 
 
@@ -289,10 +289,10 @@ class ResultsSpec(Record):
 
 
 class RobustnessSpec(Record):
-    """Joint draws of the ranged figures that the designs of a run meet after the search.
+    """Monte Carlo samples of the ranged parameters that the designs of a run meet after the search.
 
     Attributes:
-        draws: number of joint draws.
+        draws: number of Monte Carlo samples.
         seed: their seed.
         designs: most designs that meet them.
     """
@@ -317,19 +317,19 @@ class Spec(Record):
         mix: workloads to their shares of the output tokens; empty where the sweep has no mix.
         space: what the file says of each parameter; several declarations hold under disjoint conditions.
         economics: business terms.
-        figures: figures of the library that are replaced, by dotted path.
+        parameters: parameters of the library that are replaced, by dotted path.
         objectives: at least one.
         constraints: all must hold.
         baselines: by name.
         search: how the space is searched.
         results: what is kept.
         library: what the sweep adds to the library, sections with entries; empty where it adds nothing.
-        robustness: joint draws after the search; None where the sweep asks for none.
-        chances: constraints on ``p_meets_all``, judged after the search for the designs that meet the draws.
-        model: a model of the user's own, beside the built-in evaluation or in its place; None without one.
+        robustness: Monte Carlo samples after the search; None where the sweep asks for none.
+        probabilities: constraints on ``p_feasible``, judged after the search for the designs that meet the draws.
+        model: a user-defined model, beside the built-in evaluation or in its place; None without one.
         derived: metrics that were derived of ours in Python; no part of the file.
         source_text: the file, byte for byte ("" for a sweep made in Python).
-        places: where each key stands, by path, for faults that are found later.
+        places: where each key stands, by path, for issues that are found later.
     """
 
     name: Identifier
@@ -337,7 +337,7 @@ class Spec(Record):
     mix: Mapping[str, float] = Field(default_factory=dict)
     space: Mapping[str, tuple[FixedSpec | ValuesSpec | RangeSpec, ...]]
     economics: Economics
-    figures: Mapping[str, FigureSpec]
+    parameters: Mapping[str, LibraryParameterSpec]
     objectives: tuple[ObjectiveSpec, ...]
     constraints: tuple[ConstraintSpec, ...]
     baselines: Mapping[str, BaselineSpec]
@@ -345,7 +345,7 @@ class Spec(Record):
     results: ResultsSpec
     library: Mapping[str, Any] = Field(default_factory=dict)
     robustness: RobustnessSpec | None = None
-    chances: tuple[ConstraintSpec, ...] = ()
+    probabilities: tuple[ConstraintSpec, ...] = ()
     model: ModelSpec | None = None
     derived: tuple[DerivedMetric, ...] = Field(default=(), exclude=True, repr=False)
     source_text: str = Field(exclude=True, repr=False)
@@ -353,8 +353,8 @@ class Spec(Record):
 
     @property
     def technology(self) -> dict[str, float]:
-        """Replaced figures: dotted path to value."""
-        return {path: figure.typ for path, figure in self.figures.items()}
+        """Replaced parameters: dotted path to value."""
+        return {path: parameter.typ for path, parameter in self.parameters.items()}
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -372,7 +372,7 @@ class Spec(Record):
 
         Parameters that the file does not mention stand in `space` with the value they have.
         """
-        data = self.model_dump(mode="json", exclude_none=True, exclude={"space", "figures", "economics"})
+        data = self.model_dump(mode="json", exclude_none=True, exclude={"space", "parameters", "economics"})
         # As they are read back: numbers as floats, so that the sweep that is read back has the same hash.
         defaults = {
             name: float(p.default) if isinstance(p.default, int) else p.default
@@ -384,18 +384,20 @@ class Spec(Record):
         for section in ("mix", "library"):
             if not data[section]:
                 del data[section]
-        data["constraints"] += data.pop("chances")
+        data["constraints"] += data.pop("probabilities")
         data["economics"] = asdict(self.economics)
         data["technology"] = {
-            path: figure.typ if figure.low is None and figure.high is None else figure.model_dump(exclude_none=True)
-            for path, figure in self.figures.items()
+            path: parameter.typ
+            if parameter.low is None and parameter.high is None
+            else parameter.model_dump(exclude_none=True)
+            for path, parameter in self.parameters.items()
         }
-        for section in BUILT_IN if self.is_replaced else ():
+        for section in BUILT_IN if self.builtin_disabled else ():
             data.pop(section, None)
         return data
 
     @property
-    def is_replaced(self) -> bool:
+    def builtin_disabled(self) -> bool:
         """Whether the sweep's own model stands in the place of the built-in evaluation."""
         return self.model is not None and self.model.replace
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cost_models.library import Library
-from cost_models.quantities import MEETS_ALL, METRICS, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
+from cost_models.quantities import METRICS, P_FEASIBLE, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
 from dse.sweep.fields import known_names
 from dse.sweep.parameters import RangeSpec
 from dse.sweep.reader import REQUIRED, SWEPT_FIELDS
@@ -18,7 +18,7 @@ from dse.sweep.records import (
     BaselineSpec,
     ConstraintSpec,
     EconomicsSpec,
-    FigureSpec,
+    LibraryParameterSpec,
     ObjectiveSpec,
     ResultsSpec,
     RobustnessSpec,
@@ -58,7 +58,7 @@ def sweep_schema(library: Library) -> Schema:
     workload = [name for name, metric in METRICS.items() if metric.scope == "workload"]
     metric = {
         "anyOf": [
-            {"enum": [*design, MEETS_ALL]},
+            {"enum": [*design, P_FEASIBLE]},
             {"pattern": rf"^[A-Za-z][A-Za-z0-9_-]*\.({'|'.join(workload)})$"},
             # A bare name may be of a metric that the sweep's own model returns.
             {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": {"enum": workload}},
@@ -76,7 +76,7 @@ def sweep_schema(library: Library) -> Schema:
         "mix": _mapping(QUANTITY),
         "space": _space(library),
         "economics": _record(EconomicsSpec, {"yield_model": {"type": "string"}}),
-        "technology": _figures(library, {"anyOf": [QUANTITY, _record(FigureSpec, {})]}),
+        "technology": _parameters(library, {"anyOf": [QUANTITY, _record(LibraryParameterSpec, {})]}),
         "objectives": {"type": "array", "minItems": 1, "items": _record(ObjectiveSpec, names)},
         "constraints": {"type": "array", "items": _record(ConstraintSpec, names | {"relative_to": {"type": "string"}})},
         "baselines": _mapping(_record(BaselineSpec, fields | {"chips": {"type": "string"}})),
@@ -117,7 +117,7 @@ def _parameter(parameter: Parameter, library: Library) -> Schema:
 
 
 def _space(library: Library) -> Schema:
-    """Return the schema of the space: every parameter, any workload's numbers, any figure."""
+    """Return the schema of the space: every parameter, any workload's numbers, any parameter."""
     number = _declared(QUANTITY, is_choice=False)
     fields = "|".join(SWEPT_FIELDS)
     return {
@@ -145,8 +145,8 @@ def _declared(value: Schema, *, is_choice: bool) -> Schema:
     return {"anyOf": [value, *declared, {"type": "array", "items": {"anyOf": declared}, "minItems": 1}, EMPTY]}
 
 
-def _figures(library: Library, of: Schema) -> Schema:
-    names = {"enum": list(library.figures)}
+def _parameters(library: Library, of: Schema) -> Schema:
+    names = {"enum": list(library.parameters)}
     return {"type": "object", "propertyNames": names, "additionalProperties": {"anyOf": [of, EMPTY]}}
 
 

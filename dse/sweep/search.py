@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from dse.sweep.fields import Flag, Identifier, Seed, Whole, fault, number, word_of
-from dse.sweep.hints import FOREIGN_SAMPLERS, one_of, quoted, suggest
+from dse.sweep.fields import Flag, Identifier, Seed, Whole, issue, number, word_of
+from dse.sweep.hints import SAMPLER_ALIASES, one_of, quoted, suggest
 from dse.sweep.storage_url import check_storage_url
 
 OPTUNA_SAMPLERS: Mapping[str, str] = {
@@ -112,30 +112,30 @@ def stages_of(sampler: str) -> tuple[str, ...]:
 
 def _sampler(value: object) -> str:
     if not isinstance(value, str):
-        raise fault(quoted(value), one_of(SAMPLERS))
+        raise issue(quoted(value), one_of(SAMPLERS))
     stages = stages_of(value)
     for index, stage in enumerate(stages):
         if stage.startswith(OPTUNA_PREFIX):
             classes = tuple(OPTUNA_PREFIX + name for name in OPTUNA_SAMPLERS.values())
             if stage not in classes:
-                raise fault(quoted(stage), one_of(classes), suggest(stage, classes, OWN_INSTEAD))
+                raise issue(quoted(stage), one_of(classes), suggest(stage, classes, OWN_INSTEAD))
         elif stage not in SAMPLERS:
             must_be = f"{one_of(SAMPLERS)}, nor such a chain as sobol+evolve"
-            raise fault(quoted(stage), must_be, suggest(stage, SAMPLERS, FOREIGN_SAMPLERS))
+            raise issue(quoted(stage), must_be, suggest(stage, SAMPLERS, SAMPLER_ALIASES))
         if index and stage not in LEARNING and not stage.startswith(OPTUNA_PREFIX):
-            raise fault(f"{quoted(stage)} takes nothing over from {stages[0]}: it can only be the first of a chain")
+            raise issue(f"{quoted(stage)} takes nothing over from {stages[0]}: it can only be the first of a chain")
         if stage in stages[:index]:
-            raise fault(f"{quoted(stage)} stands twice in the chain")
+            raise issue(f"{quoted(stage)} stands twice in the chain")
     return "+".join(stages)
 
 
-def _shares(value: object, info: ValidationInfo) -> object:
+def _fractions(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, list | tuple) or not all(
         isinstance(share, int | float) and not isinstance(share, bool) and share > 0 for share in value
     ):
-        raise fault(quoted(value), "a list of one positive share of n_designs per stage", "[0.95, 0.05]")
+        raise issue(quoted(value), "a list of one positive share of n_designs per stage", "[0.95, 0.05]")
     if abs(sum(value) - 1) > 1e-6:
-        raise fault(f"the shares add up to {sum(value):g}", "1")
+        raise issue(f"the shares add up to {sum(value):g}", "1")
     return tuple(value)
 
 
@@ -149,7 +149,7 @@ class ChainOptions(Options):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    shares: Annotated[tuple[float, ...], BeforeValidator(_shares)] | None = None
+    shares: Annotated[tuple[float, ...], BeforeValidator(_fractions)] | None = None
 
 
 StorageUrl: TypeAlias = Annotated[str, BeforeValidator(check_storage_url)]
@@ -193,21 +193,21 @@ class SearchSpec(BaseModel):
     @classmethod
     def _is_mapping(cls, value: object) -> object:
         if not isinstance(value, Mapping):
-            raise fault(quoted(value), "a mapping of options")
+            raise issue(quoted(value), "a mapping of options")
         return value
 
     @model_validator(mode="after")
     def _has_budget(self) -> SearchSpec:
         if self.n_designs is None and self.sampler != "grid":
-            raise fault("n_designs is missing; only the sampler grid can do without")
+            raise issue("n_designs is missing; only the sampler grid can do without")
         if self.storage is None and (self.study is not None or self.join):
-            raise fault(
+            raise issue(
                 f"{'join' if self.join else 'study'} goes with a storage", perhaps="storage: sqlite:///study.db"
             )
         if self.storage is not None and not is_optuna(self.sampler):
             what = f"a storage goes with one of Optuna's samplers, not with {self.sampler}"
-            raise fault(what, perhaps="dse export, which writes any finished run to a study")
+            raise issue(what, perhaps="dse export, which writes any finished run to a study")
         shares = self.options.get("shares")
         if len(self.stages) > 1 and isinstance(shares, list | tuple) and len(shares) != len(self.stages):
-            raise fault(f"options.shares has {len(shares)} entries for {len(self.stages)} stages")
+            raise issue(f"options.shares has {len(shares)} entries for {len(self.stages)} stages")
         return self

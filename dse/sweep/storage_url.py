@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
-from dse.errors import Fault, Place
-from dse.sweep.fields import fault
+from dse.errors import Issue, Place
+from dse.sweep.fields import issue
 from dse.sweep.hints import quoted
 
 FROM_ENVIRONMENT = "env:"
@@ -60,12 +60,12 @@ def plain_url(url: str) -> str:
 def check_storage_url(value: object) -> str:
     """Return an address that is one (a validator of the sweep)."""
     if not isinstance(value, str):
-        raise fault(quoted(value), _MUST_BE)
+        raise issue(quoted(value), _MUST_BE)
     if kind_of(value) is None:
-        raise fault(quoted(value), _MUST_BE, _meant(value))
+        raise issue(quoted(value), _MUST_BE, _meant(value))
     if "://" in value and urlsplit(value).password is not None:
         what = "the address holds a password, which would be kept with the run"
-        raise fault(what, perhaps="leave it to PGPASSWORD or ~/.pgpass, or write env:DSE_STORAGE and set that variable")
+        raise issue(what, perhaps="leave it to PGPASSWORD or ~/.pgpass, or write env:DSE_STORAGE and set that variable")
     return value
 
 
@@ -80,11 +80,11 @@ def _meant(value: str) -> str:
     return f"journal:{value}" if "://" not in value and PurePath(value).suffix else ""
 
 
-def given_storage(url: str) -> Fault | None:
+def given_storage(url: str) -> Issue | None:
     """Return what is wrong with an address on the command line, None where nothing is."""
     try:
         check_storage_url(url)
     except PydanticCustomError as error:
         said = error.context or {}
-        return Fault(Place(f"--storage {url}"), "", said["what"], said["must_be"], said["perhaps"])
+        return Issue(Place(f"--storage {url}"), "", said["what"], said["must_be"], said["perhaps"])
     return None

@@ -1,4 +1,4 @@
-"""What a sweep says of a model of the user's own.
+"""What a sweep says of a user-defined model.
 
 model: my_module:function
 model: {command: [python3, simulator.py], batch: 50, timeout_s: 60, metrics: {noise_db: dB}}
@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from cost_models.quantities import METRICS, PARAMETERS, Metric
-from dse.sweep.fields import Flag, MetricName, Text, Whole, door_of, fault, number, word_of
+from dse.sweep.fields import Flag, MetricName, Text, Whole, issue, number, validation_context, word_of
 from dse.sweep.hints import quoted
 from dse.units import unit_of_name
 
@@ -23,7 +23,7 @@ BUILT_IN = ("baselines", "mix", "economics", "technology")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
-class OwnMetric(BaseModel):
+class UserMetric(BaseModel):
     """A metric that the model returns.
 
     Attributes:
@@ -41,20 +41,20 @@ class OwnMetric(BaseModel):
 
 def _target(value: object) -> str:
     if not isinstance(value, str) or not _TARGET.fullmatch(value):
-        raise fault(quoted(value), "a function, written module:function", "my_module:simulate")
+        raise issue(quoted(value), "a function, written module:function", "my_module:simulate")
     return value
 
 
 def _command(value: object) -> tuple[str, ...]:
     words = value if isinstance(value, list | tuple) else ()
     if not words or not all(isinstance(word, str) and word for word in words):
-        raise fault(quoted(value), "a program and its arguments as a list of words", "[python3, simulator.py]")
+        raise issue(quoted(value), "a program and its arguments as a list of words", "[python3, simulator.py]")
     return tuple(words)
 
 
 def _metrics(value: object) -> object:
     if not isinstance(value, Mapping) or not value:
-        raise fault(quoted(value), "a mapping from each metric of the model to its unit", "{noise_db: dB}")
+        raise issue(quoted(value), "a mapping from each metric of the model to its unit", "{noise_db: dB}")
     return {name: {"unit": said} if isinstance(said, str) else said for name, said in value.items()}
 
 
@@ -67,13 +67,13 @@ class ModelSpec(BaseModel):
         command: a program with its arguments, started in the folder of the sweep for every call: one JSON object per
             line and design on its standard input, one per line on its standard output.
         metrics: the metrics that it returns, each with its unit or with `unit`, `meaning` and `better`. One of ours
-            (`tdp_w`, `chat.ms_per_token`) is replaced by the model's. Where not given: whatever objectives and
+            (`tdp_w`, `chat.tpot_ms`) is replaced by the model's. Where not given: whatever objectives and
             constraints name that is none of ours.
         inputs: metrics of ours that the model gets beside the parameters.
         batch: designs of one call; one, as a mapping and not in a list, where not given.
         timeout_s: seconds that a call may take; without end where not given.
         retries: how often a call that fails is made again. A batch that still fails is halved until the designs at
-            fault are alone.
+            issue are alone.
         replace: whether the built-in evaluation is left out altogether: no metrics but the model's, no physical limits.
         folder: where the function or the command is looked for; that of the sweep file where not given.
     """
@@ -82,7 +82,7 @@ class ModelSpec(BaseModel):
 
     function: Annotated[str, BeforeValidator(_target)] | None = None
     command: Annotated[tuple[str, ...], BeforeValidator(_command)] | None = None
-    metrics: Annotated[Mapping[str, OwnMetric], BeforeValidator(_metrics)] = Field(default_factory=dict)
+    metrics: Annotated[Mapping[str, UserMetric], BeforeValidator(_metrics)] = Field(default_factory=dict)
     inputs: tuple[MetricName, ...] = ()
     batch: Whole | None = None
     timeout_s: Annotated[float, number(low=0, open_low=True)] | None = None
@@ -92,18 +92,18 @@ class ModelSpec(BaseModel):
 
     @field_validator("metrics", mode="after")
     @classmethod
-    def _named_well(cls, metrics: Mapping[str, OwnMetric], info: ValidationInfo) -> Mapping[str, OwnMetric]:
+    def _named_well(cls, metrics: Mapping[str, UserMetric], info: ValidationInfo) -> Mapping[str, UserMetric]:
         for name, metric in metrics.items():
-            check_own_name(name, metric.unit, door_of(info).metrics)
+            check_user_metric_name(name, metric.unit, validation_context(info).metrics)
         return metrics
 
     @model_validator(mode="after")
     def _says_what_to_do(self) -> ModelSpec:
         if (self.function is None) == (self.command is None):
             said = "both given" if self.function else "both missing"
-            raise fault(f"function and command are {said}; a model is one of them")
+            raise issue(f"function and command are {said}; a model is one of them")
         if self.replace and self.inputs:
-            raise fault("inputs are metrics of the built-in evaluation, which replace: true leaves out")
+            raise issue("inputs are metrics of the built-in evaluation, which replace: true leaves out")
         return self
 
     @property
@@ -121,24 +121,24 @@ class ModelSpec(BaseModel):
         return self.function or " ".join(self.command or ())
 
 
-def check_own_name(name: Any, unit: str | None, known: tuple[str, ...]) -> None:
+def check_user_metric_name(name: Any, unit: str | None, known: tuple[str, ...]) -> None:
     """Refuse a name that a model's metric cannot have."""
     ours = METRICS.get(str(name).rpartition(".")[2])
     if name in known and ours is not None:
         if unit is not None and unit != ours.unit:
-            raise fault(f"{name} in {quoted(unit)}", f"in {ours.unit or 'no unit'}, the unit of this metric of ours")
+            raise issue(f"{name} in {quoted(unit)}", f"in {ours.unit or 'no unit'}, the unit of this metric of ours")
         return
     if ours is not None:
-        raise fault(f"the name {quoted(name)}", "free: it is a metric of workloads", f"WORKLOAD.{name}")
+        raise issue(f"the name {quoted(name)}", "free: it is a metric of workloads", f"WORKLOAD.{name}")
     if not isinstance(name, str) or not name.isidentifier() or name in PARAMETERS or name in RESERVED:
-        raise fault(f"the name {quoted(name)}", "letters, digits and _, and not the name of something of ours")
+        raise issue(f"the name {quoted(name)}", "letters, digits and _, and not the name of something of ours")
 
 
 RESERVED = ("id", "feasible", "violation", "pareto", "sampled", "failed")
 """Columns of the table of designs."""
 
 
-def metric_entry(name: str, said: OwnMetric) -> Metric:
+def metric_entry(name: str, said: UserMetric) -> Metric:
     """Return the metric that a sweep declares."""
     unit = said.unit if said.unit is not None else unit_of_name(name)
     better: Any = said.better

@@ -10,8 +10,8 @@ from cost_models.quantities import PARAMETERS
 from cost_models.weights.chip_execution import chip_executions
 from cost_models.weights.decoder import measured_codes, measured_loads
 from cost_models.weights.execution import executions_of
-from dse.errors import Fault
-from dse.sweep.checks import Declared, declarations, fault_at, values_of
+from dse.errors import Issue
+from dse.sweep.checks import Declared, declarations, issue_at, values_of
 from dse.sweep.parameters import ParameterSpec, RangeSpec, ValuesSpec
 from dse.sweep.records import BaselineSpec
 from dse.yaml_positions import KeyPath, Node
@@ -21,8 +21,8 @@ UNITS = "mac_format"
 LOAD_SLACK = 1e-6
 
 
-def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Fault]:
-    """Yield a fault for every parameter of formats that can meet a format without it, and for impossible pairs."""
+def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Issue]:
+    """Yield an issue for every parameter of formats that can meet a format without it, and for impossible pairs."""
     if any(isinstance(one, RangeSpec) for one in space.get(FORMAT, ())):
         return
     for path, declaration in declarations(space):
@@ -38,8 +38,8 @@ def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Fau
     yield from wrong or _loads(root, space)
 
 
-def check_baselines(root: Node, baselines: Mapping[str, BaselineSpec], library: Library) -> Iterator[Fault]:
-    """Yield a fault for every baseline that asks a chip for an execution that it cannot do."""
+def check_baselines(root: Node, baselines: Mapping[str, BaselineSpec], library: Library) -> Iterator[Issue]:
+    """Yield an issue for every baseline that asks a chip for an execution that it cannot do."""
     for name, entry in baselines.items():
         if entry.weight_execution is None:
             continue
@@ -48,11 +48,11 @@ def check_baselines(root: Node, baselines: Mapping[str, BaselineSpec], library: 
         if entry.weight_execution not in able:
             what = f"{entry.weight_execution} of {form.key} with {entry.act_bits:g}-bit activations"
             must_be = f"what {entry.chip} can do: {' or '.join(able)}"
-            yield fault_at(root, ("baselines", name, "weight_execution"), what, must_be)
+            yield issue_at(root, ("baselines", name, "weight_execution"), what, must_be)
 
 
-def _units(root: Node, path: KeyPath, declaration: ParameterSpec, space: Declared, library: Library) -> Iterator[Fault]:
-    """Yield a fault where units that multiply floating-point weights are to add bit planes."""
+def _units(root: Node, path: KeyPath, declaration: ParameterSpec, space: Declared, library: Library) -> Iterator[Issue]:
+    """Yield an issue where units that multiply floating-point weights are to add bit planes."""
     if "bit_plane" not in values_of([declaration]) or any(isinstance(one, RangeSpec) for one in space.get(UNITS, ())):
         return
     met = declaration.when.get(UNITS) or (values_of(space[UNITS]) if UNITS in space else [PARAMETERS[UNITS].default])
@@ -60,7 +60,7 @@ def _units(root: Node, path: KeyPath, declaration: ParameterSpec, space: Declare
     if floats:
         integers = [key for key, unit in library.mac_formats.items() if not unit.float_weights]
         what = f"bit_plane needs units that multiply integer codes, {UNITS} {', '.join(floats)} does not"
-        yield fault_at(root, path, what, perhaps=f"when: {{{UNITS}: [{', '.join(integers[:2])}]}}")
+        yield issue_at(root, path, what, perhaps=f"when: {{{UNITS}: [{', '.join(integers[:2])}]}}")
 
 
 def _default() -> str:
@@ -79,27 +79,27 @@ def _met(declaration: ParameterSpec, space: Declared, seen: frozenset[str] = fro
     return formats
 
 
-def _free(root: Node, path: KeyPath, name: str, forms: Sequence[WeightFormat], library: Library) -> Iterator[Fault]:
+def _free(root: Node, path: KeyPath, name: str, forms: Sequence[WeightFormat], library: Library) -> Iterator[Issue]:
     fixed = [form.key for form in forms if name not in form.free]
     if fixed:
         able = [key for key, form in library.weight_formats.items() if name in form.free]
         what = f"{name} is not free in weight_format {', '.join(fixed)}: it is in {', '.join(able)}"
-        yield fault_at(root, path, what, perhaps=f"when: {{{FORMAT}: [{', '.join(able[:2])}]}}")
+        yield issue_at(root, path, what, perhaps=f"when: {{{FORMAT}: [{', '.join(able[:2])}]}}")
 
 
 def _executions(
     root: Node, path: KeyPath, declaration: ParameterSpec, forms: Sequence[WeightFormat], library: Library
-) -> Iterator[Fault]:
+) -> Iterator[Issue]:
     for value in values_of([declaration]):
         unable = [form.key for form in forms if value not in executions_of(form)]
         if unable:
             able = ", ".join(executions_of(library.weight_formats[unable[0]]))
             what = f"{value} cannot execute weight_format {', '.join(unable)}; {unable[0]} takes {able}"
-            yield fault_at(root, path, what)
+            yield issue_at(root, path, what)
 
 
-def _patterns(root: Node, space: Declared) -> Iterator[Fault]:
-    """Yield a fault where more weights may be kept than there are."""
+def _patterns(root: Node, space: Declared) -> Iterator[Issue]:
+    """Yield an issue where more weights may be kept than there are."""
     if "nm_n" not in space and "nm_m" not in space:
         return
     for one in space.get("nm_n", ()) or (None,):
@@ -109,19 +109,19 @@ def _patterns(root: Node, space: Declared) -> Iterator[Fault]:
         of = min(map(float, beside)) if beside else min(declared, default=4.0)
         if kept >= of:
             name = "nm_m" if one is None else "nm_n"
-            yield fault_at(root, ("space", name), f"keeps up to {kept:g} of {of:g} weights: nm_n must be below nm_m")
+            yield issue_at(root, ("space", name), f"keeps up to {kept:g} of {of:g} weights: nm_n must be below nm_m")
 
 
-def _codes(root: Node, space: Declared) -> Iterator[Fault]:
-    """Yield a fault for sizes, sparsities and correlations of the XOR code that have not been measured."""
-    names = ("n_in", "n_out", "shift_registers", "sparsity", "survivor_correlation")
+def _codes(root: Node, space: Declared) -> Iterator[Issue]:
+    """Yield an issue for sizes, sparsities and correlations of the XOR code that have not been measured."""
+    names = ("n_in", "n_out", "shift_registers", "sparsity", "mask_correlation")
     met = [one for name in names for one in space.get(name, ())]
     if not any("xor" in _met(one, space) for one in met):
         return
     declared = {name: [one for one in space.get(name, ()) if "xor" in _met(one, space)] for name in names}
     inputs, registers = _whole(declared["n_in"], 8), _whole(declared["shift_registers"], 2)
     low, high = _span(declared["sparsity"], 0.5)
-    most = _span(declared["survivor_correlation"], 0.0)[1]
+    most = _span(declared["mask_correlation"], 0.0)[1]
     measured = measured_codes()
     place = next(name for name in names if declared[name])
     for n_in in inputs:
@@ -130,18 +130,18 @@ def _codes(root: Node, space: Declared) -> Iterator[Fault]:
             if (n_in, kept) not in measured:
                 known = ", ".join(f"{a} with {b}" for a, b in measured)
                 what = f"the XOR code has not been measured for {code}: it has for n_in {known}"
-                yield fault_at(root, ("space", place), what)
+                yield issue_at(root, ("space", place), what)
                 return
             least, top, correlation = measured[n_in, kept]
             if low < least or high > top or most > correlation:
-                bounds = f"sparsity from {least:g} to {top:g}, survivor_correlation up to {correlation:g}"
+                bounds = f"sparsity from {least:g} to {top:g}, mask_correlation up to {correlation:g}"
                 what = f"the XOR code, {code}, has not been measured beyond {bounds}"
-                yield fault_at(root, ("space", place), what)
+                yield issue_at(root, ("space", place), what)
                 return
 
 
-def _loads(root: Node, space: Declared) -> Iterator[Fault]:
-    """Yield a fault for outputs of the XOR code below its inputs, or at loads that have not been measured."""
+def _loads(root: Node, space: Declared) -> Iterator[Issue]:
+    """Yield an issue for outputs of the XOR code below its inputs, or at loads that have not been measured."""
     declared = {
         name: [one for one in space.get(name, ()) if "xor" in _met(one, space)]
         for name in ("n_in", "n_out", "shift_registers", "sparsity")
@@ -154,7 +154,7 @@ def _loads(root: Node, space: Declared) -> Iterator[Fault]:
         few, many = _ends(one)
         if few < inputs[-1]:
             what = f"n_out from {few:g} with n_in up to {inputs[-1]}"
-            yield fault_at(root, ("space", "n_out"), what, "at least n_in: such a code stores more than it yields")
+            yield issue_at(root, ("space", "n_out"), what, "at least n_in: such a code stores more than it yields")
             return
         ends = [measured_loads(n_in, kept) for n_in in inputs for kept in _whole(declared["shift_registers"], 2)]
         low, high = max(end[0] for end in ends), min(end[1] for end in ends)
@@ -162,7 +162,7 @@ def _loads(root: Node, space: Declared) -> Iterator[Fault]:
         if loads[0] < low - LOAD_SLACK or loads[1] > high + LOAD_SLACK:
             what = f"n_out {few:g} to {many:g} loads the XOR code, n_out (1 - sparsity) / n_in, by {loads[0]:.3g}"
             what += f" to {loads[1]:.3g}; it has been measured from {low:.3g} to {high:.3g}"
-            yield fault_at(root, ("space", "n_out"), what, perhaps="a declaration per n_in and sparsity, with when")
+            yield issue_at(root, ("space", "n_out"), what, perhaps="a declaration per n_in and sparsity, with when")
             return
 
 

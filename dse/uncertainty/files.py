@@ -1,8 +1,8 @@
-"""The tables that joint draws leave in a run directory, in ``robust/``.
+"""The tables that Monte Carlo samples leave in a run directory, in ``robust/``.
 
-designs.csv   per design: typical value, P10, P50, P90 of every metric, chance to meet every target and all of them
+designs.csv   per design: typical value, P10, P50, P90 of every metric, probability to meet every target and all of them
 inputs.csv    per input and metric of one design: what the low and high end do, and shares of the variance
-figures.csv   the figures that were drawn: range, shape, shared factor, confidence
+parameters.csv   the parameters that were drawn: range, shape, shared factor, confidence
 draws.json    how many draws, their seed, which design the inputs are of
 """
 
@@ -27,14 +27,14 @@ FOLDER = "robust"
 """Folder of the tables in a run directory."""
 
 P_PREFIX = "p "
-"""Start of the columns that hold the chance to meet a target: ``p tdp_w <= 150``."""
+"""Start of the columns that hold the probability to meet a target: ``p tdp_w <= 150``."""
 
 _DIGITS = "%.9g"
 
 
 @dataclass(frozen=True)
 class RobustRun:
-    """Designs of a run under joint draws.
+    """Designs of a run under Monte Carlo samples.
 
     Attributes:
         ids: ids of the designs.
@@ -62,8 +62,8 @@ def designs_frame(run: RobustRun) -> pd.DataFrame:
         "id": list(run.ids),
         "picks": [" ".join(run.names.get(one, ())) for one in run.ids],
         "front": list(run.on_front),
-        "p_meets_all": found.p_meets_all,
-        "nondominated_share": found.nondominated_share,
+        "p_feasible": found.p_feasible,
+        "nondominated_fraction": found.nondominated_fraction,
         **{P_PREFIX + label: share for label, share in found.p_meets.items()},
     }
     for name, typical in found.nominal.items():
@@ -84,23 +84,23 @@ def inputs_frame(swings: Sequence[Swing]) -> pd.DataFrame:
             "at_low": swing.at_low,
             "at_typical": swing.at_typ,
             "at_high": swing.at_high,
-            "variance_share": swing.variance_share,
-            "variance_share_with_interactions": swing.total_share,
+            "variance_fraction": swing.variance_fraction,
+            "variance_fraction_with_interactions": swing.total_fraction,
             "confidence": swing.input.confidence,
-            "figures": " ".join(swing.input.paths),
+            "parameters": " ".join(swing.input.paths),
         }
         for swing in swings
     ]
     return pd.DataFrame(rows)
 
 
-def figures_frame(found: Robustness) -> pd.DataFrame:
-    """Return the table of ``figures.csv``."""
+def parameters_frame(found: Robustness) -> pd.DataFrame:
+    """Return the table of ``parameters.csv``."""
     import pandas as pd
 
     rows = [
         {
-            "figure": spread.path,
+            "parameter": spread.path,
             "unit": spread.unit,
             "low": spread.low,
             "typical": spread.typ,
@@ -116,11 +116,11 @@ def figures_frame(found: Robustness) -> pd.DataFrame:
 
 
 def drawn_facts(spec: Spec, run: RobustRun | None) -> dict[str, Any]:
-    """Return what the manifest says of joint draws: nothing where there were none."""
+    """Return what the manifest says of Monte Carlo samples: nothing where there were none."""
     if run is None:
         return {}
     facts: dict[str, Any] = {"draws": run.found.draws, "seed": run.found.seed, "designs": len(run.ids)}
-    if spec.chances:
+    if spec.probabilities:
         facts["front"] = int(sum(run.on_front))
     return {"robustness": facts}
 
@@ -132,7 +132,7 @@ def write_robust(directory: Path, run: RobustRun) -> list[Path]:
     tables = {
         "designs.csv": designs_frame(run),
         "inputs.csv": inputs_frame(run.swings),
-        "figures.csv": figures_frame(run.found),
+        "parameters.csv": parameters_frame(run.found),
     }
     for name, table in tables.items():
         table.to_csv(folder / name, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")

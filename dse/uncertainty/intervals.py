@@ -1,8 +1,10 @@
-"""Designs under joint draws of every ranged figure that they depend on: intervals, and chances to meet the targets.
+"""Designs under Monte Carlo samples of every ranged parameter that they depend on.
+
+Intervals, and probabilities of meeting the targets.
 
 Every design meets the same draws, so that differences between designs are theirs, and so do the baselines that
-constraints are relative to. What a sweep decides (its space, its ``economics``) is not drawn, nor is a figure that it
-replaces by a single value.
+constraints are relative to. What a sweep decides (its space, its ``economics``) is not drawn, nor is a parameter that
+it replaces by a single value.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from dse.evaluator import Evaluation, Evaluator
 from dse.front import nondominated
 from dse.sweep import Spec
 from dse.sweep.library_additions import library_of
-from dse.uncertainty.monte_carlo import Spread, joint_draws, spreads_of
+from dse.uncertainty.monte_carlo import Distribution, monte_carlo_samples, spreads_of
 
 QUANTILES = (0.1, 0.5, 0.9)
 """Probabilities of the quantiles that are kept: P10, P50, P90."""
@@ -28,7 +30,7 @@ ROWS_AT_ONCE = 16_384
 """Rows of one call of the evaluator: their columns stay in the cache."""
 
 DRAWS = 2000
-"""Joint draws unless told otherwise."""
+"""Monte Carlo samples unless told otherwise."""
 
 Counted = Callable[[int, int], None]
 """What is told how many designs of how many are done."""
@@ -36,27 +38,27 @@ Counted = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Robustness:
-    """What joint draws did to designs; ``d`` designs in the order in which they were given.
+    """What Monte Carlo samples did to designs; ``d`` designs in the order in which they were given.
 
     Attributes:
-        draws: number of joint draws.
+        draws: number of Monte Carlo samples.
         seed: their seed.
-        spreads: the figures that were drawn.
-        nominal: metric to ``(d,)`` values at the typical figures.
+        spreads: the parameters that were drawn.
+        nominal: metric to ``(d,)`` values at the typical parameters.
         quantiles: metric to ``(d, 3)`` P10, P50 and P90 over the draws in which it has a value; NaN where it has none.
         p_meets: limit or constraint to the ``(d,)`` share of draws in which it is met.
-        p_meets_all: ``(d,)`` share of draws in which all are met at once and no objective is missing.
-        nondominated_share: ``(d,)`` share of draws in which none of the other designs is better.
+        p_feasible: ``(d,)`` share of draws in which all are met at once and no objective is missing.
+        nondominated_fraction: ``(d,)`` share of draws in which none of the other designs is better.
     """
 
     draws: int
     seed: int
-    spreads: tuple[Spread, ...]
+    spreads: tuple[Distribution, ...]
     nominal: Mapping[str, FloatArray]
     quantiles: Mapping[str, FloatArray]
     p_meets: Mapping[str, FloatArray]
-    p_meets_all: FloatArray
-    nondominated_share: FloatArray
+    p_feasible: FloatArray
+    nondominated_fraction: FloatArray
 
 
 def robustness(
@@ -67,21 +69,21 @@ def robustness(
     seed: int = 0,
     progress: Counted | None = None,
 ) -> Robustness:
-    """Re-evaluate designs under joint draws of every ranged figure that any of them, or a baseline, depends on.
+    """Re-evaluate designs under Monte Carlo samples of every ranged parameter that any of them, or a baseline, depends on.
 
     Several designs are one call of the evaluator, with a row per design and draw. The same seed gives the same numbers,
-    and further designs change nothing but `nondominated_share`.
+    and further designs change nothing but `nondominated_fraction`.
 
     Args:
         spec: the sweep.
         designs: at least one design, parameter to value.
-        draws: number of joint draws.
+        draws: number of Monte Carlo samples.
         seed: their seed.
         progress: told after every few designs.
     """
     nominal, paths = _nominal(spec, designs)
-    spreads = spreads_of(paths, spec.figures, library_of(spec.library))
-    drawn = joint_draws(spreads, draws=draws, seed=seed)
+    spreads = spreads_of(paths, spec.parameters, library_of(spec.library))
+    drawn = monte_carlo_samples(spreads, draws=draws, seed=seed)
     at_once = max(1, min(len(designs), ROWS_AT_ONCE // draws))
     tiled = {path: np.tile(values, at_once) for path, values in drawn.items()}
     evaluator = Evaluator(spec, tiled)
@@ -91,7 +93,7 @@ def robustness(
     for start in range(0, len(designs), at_once):
         places = order[start : start + at_once]
         block = [designs[place] for place in places]
-        # Every call has as many rows as the figures; what the last one repeats is dropped again.
+        # Every call has as many rows as the parameters; what the last one repeats is dropped again.
         filling = [block[-1]] * (at_once - len(block))
         found = evaluator.evaluate(Table.from_settings(*block, *filling).repeated(draws))
         for slot, place in enumerate(places):
@@ -106,8 +108,8 @@ def robustness(
         nominal=nominal,
         quantiles={name: np.array([one.quantiles[name] for one in all_met]) for name in all_met[0].quantiles},
         p_meets={name: np.array([one.meets[name] for one in all_met]) for name in all_met[0].meets},
-        p_meets_all=np.array([one.meets_all for one in all_met]),
-        nondominated_share=_nondominated_share(np.stack([one.objectives for one in all_met])),
+        p_feasible=np.array([one.meets_all for one in all_met]),
+        nondominated_fraction=_nondominated_fraction(np.stack([one.objectives for one in all_met])),
     )
 
 
@@ -135,13 +137,13 @@ def _names(design: Mapping[str, Setting]) -> tuple[str, ...]:
     return tuple(f"{name} {value}" for name, value in sorted(design.items()) if isinstance(value, str))
 
 
-def figures_of(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> frozenset[str]:
-    """Return the figures that designs, or the baselines that constraints are relative to, depend on."""
+def parameters_of(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> frozenset[str]:
+    """Return the parameters that designs, or the baselines that constraints are relative to, depend on."""
     return _nominal(spec, designs)[1]
 
 
 def _nominal(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> tuple[dict[str, FloatArray], frozenset[str]]:
-    """Return metrics at the typical figures, and the figures read on the way that no design sets itself."""
+    """Return metrics at the typical parameters, and the parameters read on the way that no design sets itself."""
     evaluator = Evaluator(spec)
     table = Table.from_settings(*designs)
     found = evaluator.evaluate({name: column for name, column in table.items() if name not in _swept(table)})
@@ -151,7 +153,7 @@ def _nominal(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> tuple[dict
 
 
 def _swept(table: Designs) -> frozenset[str]:
-    """Return the columns by which designs set figures themselves: they are read from a technology of their own."""
+    """Return the columns by which designs set parameters themselves: they are read from a technology of their own."""
     return frozenset(name for name in table if name.startswith(TECHNOLOGY_PREFIX))
 
 
@@ -180,7 +182,7 @@ def _sorted_quantiles(rows: FloatArray) -> FloatArray:
     return np.asarray(ordered[:, below] + (ordered[:, above] - ordered[:, below]) * (place - below))
 
 
-def _nondominated_share(objectives: FloatArray) -> FloatArray:
+def _nondominated_fraction(objectives: FloatArray) -> FloatArray:
     """Return the share of draws in which a design is not dominated; ``(d, draws, objectives)`` to ``(d,)``.
 
     Designs with equal objectives are not dominated by each other.

@@ -1,9 +1,9 @@
-"""Joint draws of the library's ranged figures.
+"""Monte Carlo samples of the library's ranged parameters.
 
-A figure spreads triangularly from low over typ to high, or so in its logarithm where the range spans ratios. Figures
-that share a cause (library ``shared_causes``) are tied by a Gaussian copula with one factor: z = sqrt(r) z_cause +
-sqrt(1 - r) z_own, and the figure is the quantile of its spread at the probability of z.
-A figure's draws depend on the seed, its path and its cause alone, not on which others are drawn with it.
+A parameter spreads triangularly from low over typ to high, or so in its logarithm where the range spans ratios.
+Parameters that share a cause (library ``shared_causes``) are tied by a Gaussian copula with one factor: z = sqrt(r)
+z_cause + sqrt(1 - r) z_own, and the parameter is the quantile of its spread at the probability of z.
+A parameter's draws depend on the seed, its path and its cause alone, not on which others are drawn with it.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from cost_models.library import Figure, Library
+from cost_models.library import Library, LibraryParameter
 from cost_models.table import FloatArray
-from dse.sweep import FigureSpec
+from dse.sweep import LibraryParameterSpec
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How one figure is drawn.
+class Distribution:
+    """How one parameter is drawn.
 
     Attributes:
-        path: the figure.
+        path: the parameter.
         low: least value.
         typ: most likely value.
         high: largest value.
         log: whether it spreads evenly in ratios.
         factor: the shared factor that moves it, None where it varies alone.
-        correlation: of its normal score with that of another figure of the factor, as far as its own strength goes.
-        confidence: of the figure.
-        unit: of the figure.
+        correlation: of its normal score with that of another parameter of the factor, as far as its own strength goes.
+        confidence: of the parameter.
+        unit: of the parameter.
     """
 
     path: str
@@ -47,7 +47,7 @@ class Spread:
     unit: str
 
     def quantile(self, probability: FloatArray | float) -> FloatArray:
-        """Return the value below which the figure lies with a probability."""
+        """Return the value below which the parameter lies with a probability."""
         if not self.log:
             return triangular_quantile(probability, self.low, self.typ, self.high)
         logs = triangular_quantile(probability, np.log(self.low), np.log(self.typ), np.log(self.high))
@@ -66,46 +66,50 @@ def triangular_quantile(probability: FloatArray | float, low: float, mode: float
     return np.where(p * span <= mode - low, rising, falling)
 
 
-def spreads_of(paths: Iterable[str], replaced: Mapping[str, FigureSpec], library: Library) -> list[Spread]:
-    """Return how each figure with a range is drawn, in the order of their paths; figures without a range are left out.
+def spreads_of(
+    paths: Iterable[str], replaced: Mapping[str, LibraryParameterSpec], library: Library
+) -> list[Distribution]:
+    """Return how each parameter with a range is drawn, in the order of their paths.
+
+    Parameters without a range are left out.
 
     Args:
-        paths: figures.
-        replaced: figures that the sweep replaces: with their range there, or fixed where they have none.
-        library: where the figures stand.
+        paths: parameters.
+        replaced: parameters that the sweep replaces: with their range there, or fixed where they have none.
+        library: where the parameters stand.
     """
     spreads = []
     for path in sorted(set(paths)):
         own = replaced.get(path)
-        figure: Figure | FigureSpec = library.figures[path] if own is None else own
-        low, high = (figure.typ if end is None else float(end) for end in (figure.low, figure.high))
+        parameter: LibraryParameter | LibraryParameterSpec = library.parameters[path] if own is None else own
+        low, high = (parameter.typ if end is None else float(end) for end in (parameter.low, parameter.high))
         if low < high:
-            spreads.append(_spread(path, low, float(figure.typ), high, library, replaced))
+            spreads.append(_spread(path, low, float(parameter.typ), high, library, replaced))
     return spreads
 
 
 def _spread(
-    path: str, low: float, typ: float, high: float, library: Library, replaced: Mapping[str, FigureSpec]
-) -> Spread:
+    path: str, low: float, typ: float, high: float, library: Library, replaced: Mapping[str, LibraryParameterSpec]
+) -> Distribution:
     def value(name: str) -> float:
-        return float(replaced[name].typ if name in replaced else library.figures[name].typ)
+        return float(replaced[name].typ if name in replaced else library.parameters[name].typ)
 
     factor, correlation = None, 0.0
     for key, cause in library.causes.items():
         if found := cause.factor_of(path):
             factor, correlation = found, value(f"shared_causes.{key}.correlation")
             break
-    figure = library.figures[path]
+    parameter = library.parameters[path]
     log = low > 0 and high >= value("spread.log_above_ratio") * low
-    return Spread(path, low, typ, high, log, factor, correlation, figure.confidence, figure.unit)
+    return Distribution(path, low, typ, high, log, factor, correlation, parameter.confidence, parameter.unit)
 
 
-def joint_draws(spreads: Iterable[Spread], *, draws: int, seed: int) -> dict[str, FloatArray]:
-    """Return ``(draws,)`` values of each figure; the same for the same seed, whatever else is drawn."""
+def monte_carlo_samples(spreads: Iterable[Distribution], *, draws: int, seed: int) -> dict[str, FloatArray]:
+    """Return ``(draws,)`` values of each parameter; the same for the same seed, whatever else is drawn."""
     factors: dict[str, FloatArray] = {}
     drawn = {}
     for spread in spreads:
-        score = _scores(f"figure {spread.path}", draws, seed)
+        score = _scores(f"parameter {spread.path}", draws, seed)
         if spread.factor is not None:
             if spread.factor not in factors:
                 factors[spread.factor] = _scores(f"factor {spread.factor}", draws, seed)

@@ -1,8 +1,10 @@
-"""What joint draws do to a search that has ended: its designs meet them, and its front answers for the chances.
+"""What Monte Carlo samples do to a search that has ended.
 
-The search itself knows typical figures only. Where the sweep asks for draws, the front, the nearest misses and, where
-there are constraints on ``p_meets_all``, designs that keep some distance to the limits meet them. The front is then
-what no other of the designs that meet those constraints dominates, at the typical figures.
+Its designs meet them, and its front answers for the probabilities.
+
+The search itself knows typical parameters only. Where the sweep asks for draws, the front, the least infeasible designs
+and, where there are constraints on ``p_feasible``, designs that keep some distance to the limits meet them. The front
+is then what no other of the designs that meet those constraints dominates, at the typical parameters.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import MEETS_ALL
+from cost_models.quantities import P_FEASIBLE
 from cost_models.table import FloatArray, evenly
 from dse.front import nondominated
 from dse.margins import constraint_margin
@@ -24,22 +26,22 @@ from dse.results.statistics.records import ConstraintCount
 from dse.sweep import Spec
 from dse.sweep.library_additions import library_of
 from dse.uncertainty.files import RobustRun
-from dse.uncertainty.intervals import Robustness, figures_of, robustness
+from dse.uncertainty.intervals import Robustness, parameters_of, robustness
 from dse.uncertainty.monte_carlo import spreads_of
-from dse.uncertainty.sensitivity import swings_of, variance_shares
+from dse.uncertainty.sensitivity import swings_of, variance_fractions
 from dse.uncertainty.stored_run import watched
 
 DISTANCES = (0.02, 0.05, 0.1, 0.2, 0.3)
 """Relative distances to the limits at which further designs are taken: the best that keep each."""
 
-LEAST_MISSES = 20
-"""Designs that are kept as nearest where none has the chance asked for."""
+MIN_MISSES = 20
+"""Designs that are kept as nearest where none has the probability asked for."""
 
 
 def under_draws(outcome: Outcome, spec: Spec) -> tuple[Outcome, RobustRun | None]:
     """Return what a run found after its designs have met the draws that the sweep asks for, and what these did.
 
-    `Outcome.front` and `Outcome.picks` hold designs that meet the constraints on ``p_meets_all``; the chance stands
+    `Outcome.front` and `Outcome.picks` hold designs that meet the constraints on ``p_feasible``; the probability stands
     among the metrics of every row, NaN where a design has met no draws. Without draws, or designs, nothing changes.
     """
     asked = spec.robustness
@@ -50,13 +52,13 @@ def under_draws(outcome: Outcome, spec: Spec) -> tuple[Outcome, RobustRun | None
     found = robustness(spec, designs, draws=asked.draws, seed=asked.seed)
     meets = np.ones(len(candidates), dtype=bool)
     counts = list(outcome.constraints)
-    for constraint in spec.chances:
-        margin = constraint_margin(constraint, {MEETS_ALL: found.p_meets_all}, {})
+    for constraint in spec.probabilities:
+        margin = constraint_margin(constraint, {P_FEASIBLE: found.p_feasible}, {})
         meets &= margin >= 0
         counts.append(_count(constraint.label, margin, candidates.evaluation.feasible))
     outcome = _with_chances(outcome, candidates, found)
-    if spec.chances:
-        outcome = _chosen(replace(outcome, constraints=tuple(counts)), spec, candidates.ids, found.p_meets_all, meets)
+    if spec.probabilities:
+        outcome = _chosen(replace(outcome, constraints=tuple(counts)), spec, candidates.ids, found.p_feasible, meets)
     return outcome, _robust_run(outcome, spec, candidates, designs, found)
 
 
@@ -71,7 +73,7 @@ def _candidates(outcome: Outcome, spec: Spec, at_most: int) -> Rows | None:
     on_front = np.isin(rows.ids, outcome.front.ids) if outcome.front is not None else np.zeros(len(rows), dtype=bool)
     missed = np.isin(rows.ids, outcome.misses.ids) if outcome.misses is not None else np.zeros(len(rows), dtype=bool)
     chosen = list(np.flatnonzero(on_front)) + list(np.flatnonzero(missed))
-    if spec.chances:
+    if spec.probabilities:
         for keeping in _keeping_distance(rows, [one.label for one in spec.constraints]):
             chosen += list(keeping)
     kept = list(dict.fromkeys(int(place) for place in chosen))
@@ -107,24 +109,24 @@ def _count(label: str, margin: FloatArray, feasible: NDArray[np.bool_]) -> Const
 
 
 def _with_chances(outcome: Outcome, candidates: Rows, found: Robustness) -> Outcome:
-    """Return the outcome with the chance of every row among its metrics."""
+    """Return the outcome with the probability of every row among its metrics."""
 
     def told(rows: Rows | None) -> Rows | None:
         if rows is None:
             return None
         place = np.searchsorted(candidates.ids, rows.ids)
         known = np.isin(rows.ids, candidates.ids)
-        chance = np.where(known, found.p_meets_all[np.minimum(place, len(candidates) - 1)], np.nan)
-        metrics = {**rows.evaluation.metrics, MEETS_ALL: chance}
+        probability = np.where(known, found.p_feasible[np.minimum(place, len(candidates) - 1)], np.nan)
+        metrics = {**rows.evaluation.metrics, P_FEASIBLE: probability}
         return replace(rows, evaluation=replace(rows.evaluation, metrics=metrics))
 
     return replace(outcome, front=told(outcome.front), misses=told(outcome.misses), sample=told(outcome.sample))
 
 
 def _chosen(
-    outcome: Outcome, spec: Spec, ids: NDArray[np.int64], chances: FloatArray, meets: NDArray[np.bool_]
+    outcome: Outcome, spec: Spec, ids: NDArray[np.int64], probabilities: FloatArray, meets: NDArray[np.bool_]
 ) -> Outcome:
-    """Return the outcome with front and picks among the designs that meet the constraints on their chance."""
+    """Return the outcome with front and picks among the designs that meet the constraints on their probability."""
     rows = joined([part for part in (outcome.front, outcome.misses, outcome.sample) if part is not None])
     _, first = np.unique(rows.ids, return_index=True)
     rows = rows.take(first)
@@ -136,17 +138,15 @@ def _chosen(
         front = good.take(nondominated(good.evaluation.objectives))
         picks = choose_picks(front, outcome.misses, objectives=objectives, targets=targets)
         return replace(outcome, front=front, picks=tuple(picks))
-    nearest = np.argsort(-chances, kind="stable")[:LEAST_MISSES]
+    nearest = np.argsort(-probabilities, kind="stable")[:MIN_MISSES]
     misses = rows.take(nearest)
-    best = _pick_of(misses, outcome, spec, float(chances[nearest[0]]))
+    best = _pick_of(misses, outcome, spec, float(probabilities[nearest[0]]))
     return replace(outcome, front=None, misses=misses, picks=best)
 
 
-def _pick_of(misses: Rows, outcome: Outcome, spec: Spec, chance: float) -> tuple[Pick, ...]:
-    labels = ", ".join(one.label for one in spec.chances)
-    reason = (
-        f"no design that met the draws has the chance asked for ({labels}); this one comes nearest with {chance:.3g}"
-    )
+def _pick_of(misses: Rows, outcome: Outcome, spec: Spec, probability: float) -> tuple[Pick, ...]:
+    labels = ", ".join(one.label for one in spec.probabilities)
+    reason = f"no design that met the draws has the probability asked for ({labels}); this one comes nearest with {probability:.3g}"
     (pick,) = choose_picks(None, misses, objectives=[one.metric for one in spec.objectives])
     return (replace(pick, reason=reason),)
 
@@ -161,7 +161,7 @@ def _robust_run(
     subject = next(pick for pick in outcome.picks if pick.name == named)
     asked = spec.robustness
     assert asked is not None
-    spreads = spreads_of(figures_of(spec, [subject.design]), spec.figures, library_of(spec.library))
+    spreads = spreads_of(parameters_of(spec, [subject.design]), spec.parameters, library_of(spec.library))
     swings = swings_of(spec, subject.design, spreads, watched(spec))
     front = outcome.front.ids if outcome.front is not None else np.zeros(0, dtype=np.int64)
     return RobustRun(
@@ -170,5 +170,5 @@ def _robust_run(
         names=names,
         found=found,
         subject=(subject.id, subject.name),
-        swings=variance_shares(spec, subject.design, swings, seed=asked.seed),
+        swings=variance_fractions(spec, subject.design, swings, seed=asked.seed),
     )

@@ -1,7 +1,8 @@
-"""Which figures move a design's metrics: one at a time from low to high, and their shares of the variance.
+"""Which parameters move a design's metrics: one at a time from low to high, and their shares of the variance.
 
-Figures that share a cause move together, as one input; they are taken as fully tied here, where joint draws tie them
-by the cause's correlation. Shares of the variance are Sobol' indices (Saltelli et al. 2010, as in scipy.stats).
+Parameters that share a cause move together, as one input; they are taken as fully tied here, where Monte Carlo samples
+tie them by the cause's correlation. Shares of the variance are Sobol' indices (Saltelli et al. 2010, as in
+scipy.stats).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from cost_models.table import FloatArray, Setting, Table
 from dse.evaluator import Evaluator
 from dse.sweep import Spec
-from dse.uncertainty.monte_carlo import Spread
+from dse.uncertainty.monte_carlo import Distribution
 
 SOBOL_SAMPLES = 256
 """Base samples of the Sobol' estimate; (inputs + 2) times as many rows are evaluated."""
@@ -25,24 +26,24 @@ SOBOL_SAMPLES = 256
 
 @dataclass(frozen=True)
 class Input:
-    """Figures that move together: one, or those of one cause that a design depends on."""
+    """Parameters that move together: one, or those of one cause that a design depends on."""
 
-    spreads: tuple[Spread, ...]
+    spreads: tuple[Distribution, ...]
 
     @property
     def name(self) -> str:
-        """The figure, or the factor that moves several."""
+        """The parameter, or the factor that moves several."""
         first = self.spreads[0]
-        return first.path if len(self.spreads) == 1 else f"{first.factor} ({len(self.spreads)} figures)"
+        return first.path if len(self.spreads) == 1 else f"{first.factor} ({len(self.spreads)} parameters)"
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Paths of its figures."""
+        """Paths of its parameters."""
         return tuple(spread.path for spread in self.spreads)
 
     @property
     def confidence(self) -> str:
-        """The worst confidence of its figures."""
+        """The worst confidence of its parameters."""
         return min((spread.confidence for spread in self.spreads), key=("low", "medium", "high").index)
 
 
@@ -53,12 +54,12 @@ class Swing:
     Attributes:
         input: the input.
         metric: the metric.
-        at_low: metric with the figures at the low end of their ranges.
-        at_typ: metric at the typical figures.
-        at_high: metric with the figures at the high end.
-        variance_share: first-order Sobol' index, the share of the variance that goes with this input alone; NaN where
-            none was asked for.
-        total_share: total Sobol' index, its interactions included; NaN likewise.
+        at_low: metric with the parameters at the low end of their ranges.
+        at_typ: metric at the typical parameters.
+        at_high: metric with the parameters at the high end.
+        variance_fraction: first-order Sobol' index, the share of the variance that goes with this input alone; NaN
+            where none was asked for.
+        total_fraction: total Sobol' index, its interactions included; NaN likewise.
     """
 
     input: Input
@@ -66,8 +67,8 @@ class Swing:
     at_low: float
     at_typ: float
     at_high: float
-    variance_share: float = float("nan")
-    total_share: float = float("nan")
+    variance_fraction: float = float("nan")
+    total_fraction: float = float("nan")
 
     @property
     def width(self) -> float:
@@ -79,23 +80,23 @@ class Swing:
         return math.inf if any(missing) else max(values) - min(values)
 
 
-def inputs_of(spreads: Sequence[Spread]) -> list[Input]:
-    """Return the inputs that figures form: those of one shared factor together."""
-    groups: dict[str, list[Spread]] = {}
+def inputs_of(spreads: Sequence[Distribution]) -> list[Input]:
+    """Return the inputs that parameters form: those of one shared factor together."""
+    groups: dict[str, list[Distribution]] = {}
     for spread in spreads:
-        groups.setdefault(spread.factor or f"figure {spread.path}", []).append(spread)
+        groups.setdefault(spread.factor or f"parameter {spread.path}", []).append(spread)
     return [Input(tuple(group)) for group in groups.values()]
 
 
 def swings_of(
-    spec: Spec, design: Mapping[str, Setting], spreads: Sequence[Spread], metrics: Sequence[str]
+    spec: Spec, design: Mapping[str, Setting], spreads: Sequence[Distribution], metrics: Sequence[str]
 ) -> list[Swing]:
     """Return what every input does to each metric, the widest first; inputs that move nothing are left out.
 
     Args:
         spec: the sweep.
         design: parameter to value.
-        spreads: the ranged figures.
+        spreads: the ranged parameters.
         metrics: columns of metrics or names of margins.
     """
     inputs = inputs_of(spreads)
@@ -114,7 +115,7 @@ def swings_of(
     return sorted(moved, key=lambda swing: (metrics.index(swing.metric), -swing.width, swing.input.name))
 
 
-def variance_shares(
+def variance_fractions(
     spec: Spec,
     design: Mapping[str, Setting],
     swings: Sequence[Swing],
@@ -170,7 +171,7 @@ def variance_shares(
 def _metrics(
     spec: Spec, design: Mapping[str, Setting], columns: Mapping[str, FloatArray], metrics: Sequence[str]
 ) -> FloatArray:
-    """Return ``(metrics, rows)`` of one design under columns of figures."""
+    """Return ``(metrics, rows)`` of one design under columns of parameters."""
     found = Evaluator(spec, columns).evaluate(Table.from_settings(design))
     rows = len(next(iter(columns.values())))
     known = {**found.margins, **found.metrics}

@@ -1,4 +1,7 @@
-"""A finished run under joint draws: its front and its nearest misses, and what moves one of its picks."""
+"""A finished run under Monte Carlo samples.
+
+Its front and its least infeasible designs, and what moves one of its picks.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,20 @@ import numpy as np
 
 from cost_models.table import evenly
 from dse.errors import RunError
-from dse.results.archive import NEAREST_MISSES
+from dse.results.archive import LEAST_INFEASIBLE
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun, designs_of
 from dse.sweep import Spec
 from dse.sweep.library_additions import library_of
 from dse.uncertainty.files import RobustRun
-from dse.uncertainty.intervals import DRAWS, Counted, figures_of, robustness
+from dse.uncertainty.intervals import DRAWS, Counted, parameters_of, robustness
 from dse.uncertainty.monte_carlo import spreads_of
-from dse.uncertainty.sensitivity import swings_of, variance_shares
+from dse.uncertainty.sensitivity import swings_of, variance_fractions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_DESIGNS = 1000
+MAX_DESIGNS = 1000
 """Designs of the front that meet the draws unless told otherwise."""
 
 
@@ -31,17 +34,17 @@ def robust_run(
     *,
     draws: int = DRAWS,
     seed: int = 0,
-    at_most: int = MOST_DESIGNS,
+    at_most: int = MAX_DESIGNS,
     pick: str | None = None,
     progress: Counted | None = None,
 ) -> RobustRun:
-    """Re-evaluate the front and the nearest misses of a run under joint draws.
+    """Re-evaluate the front and the least infeasible designs of a run under Monte Carlo samples.
 
     Of a front of more than `at_most` designs, the picks and designs evenly along the first objective are taken.
 
     Args:
         run: the run.
-        draws: number of joint draws.
+        draws: number of Monte Carlo samples.
         seed: their seed.
         at_most: designs of the front to take.
         pick: name of the pick whose inputs are analysed; the knee, or else the first, where None.
@@ -58,8 +61,8 @@ def robust_run(
     designs = designs_of(run.spec, table).to_settings()
     found = robustness(run.spec, designs, draws=draws, seed=seed, progress=progress)
     design = designs[ids.index(subject[0])] if subject[0] in ids else run.settings(subject[0])
-    spreads = spreads_of(figures_of(run.spec, [design]), run.spec.figures, library_of(run.spec.library))
-    swings = variance_shares(run.spec, design, swings_of(run.spec, design, spreads, watched(run.spec)), seed=seed)
+    spreads = spreads_of(parameters_of(run.spec, [design]), run.spec.parameters, library_of(run.spec.library))
+    swings = variance_fractions(run.spec, design, swings_of(run.spec, design, spreads, watched(run.spec)), seed=seed)
     return RobustRun(
         ids=ids,
         on_front=[place < len(front) for place in range(len(ids))],
@@ -108,7 +111,7 @@ def _thinned(front: pd.DataFrame, first: str, at_most: int, named: Mapping[int, 
 def _nearest_misses(run: StoredRun) -> pd.DataFrame:
     designs = run.designs
     missed = designs[~designs["feasible"].astype(bool)]
-    return missed.sort_values(["violation", "id"], kind="stable").head(NEAREST_MISSES)
+    return missed.sort_values(["violation", "id"], kind="stable").head(LEAST_INFEASIBLE)
 
 
 def _joined(front: pd.DataFrame, misses: pd.DataFrame) -> pd.DataFrame:

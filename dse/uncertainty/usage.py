@@ -1,4 +1,4 @@
-"""Which metrics a figure of the library moves: found by moving it, in designs and chips that use every model."""
+"""Which metrics a parameter of the library moves: found by moving it, in designs and chips that use every model."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ MARGIN = "margin of "
 """Before the name of a limit whose margin moves."""
 
 STEP = 0.1
-"""Relative step of a figure that has no range."""
+"""Relative step of a parameter that has no range."""
 
 
 @dataclass(frozen=True)
 class Use:
-    """What a figure does to one metric, in the design or chip that it moves most.
+    """What a parameter does to one metric, in the design or chip that it moves most.
 
     Attributes:
         metric: the metric, or the limit it is part of.
         seen_in: the design, by what sets it apart from the default one, or the chips.
-        at_low: with the figure at the low end of its range.
+        at_low: with the parameter at the low end of its range.
         at_typ: at its typical value.
         at_high: at the high end.
     """
@@ -52,27 +52,27 @@ class Use:
 
 
 def uses_of(path: str, *, library: Sequence[Path] = ()) -> list[Use]:
-    """Return the metrics and limits that a figure moves, those it moves most first; none for evidence.
+    """Return the metrics and limits that a parameter moves, those it moves most first; none for evidence.
 
     Args:
-        path: dotted path of the figure.
+        path: dotted path of the parameter.
         library: directories and sweep files whose entries are added to the library.
 
     Raises:
-        UnknownEntryError: no such figure.
+        UnknownEntryError: no such parameter.
         LibraryError: an addition is at fault.
     """
     added = tuple(library)
     known = library_of(_probe_sweep(added).library)
-    figure = known.figures.get(path)
+    parameter = known.parameters.get(path)
     if path in known.evidence:
         return []
-    if figure is None:
-        raise UnknownEntryError("figure", path, known.figures)
-    low = figure.typ * (1 - STEP) if figure.low is None else figure.low
-    high = figure.typ * (1 + STEP) if figure.high is None else figure.high
+    if parameter is None:
+        raise UnknownEntryError("parameter", path, known.parameters)
+    low = parameter.typ * (1 - STEP) if parameter.low is None else parameter.low
+    high = parameter.typ * (1 + STEP) if parameter.high is None else parameter.high
     found: dict[str, Use] = {}
-    for seen_in, values in _moved(added, path, {"low": low, "typ": figure.typ, "high": high}):
+    for seen_in, values in _moved(added, path, {"low": low, "typ": parameter.typ, "high": high}):
         for metric, (at_low, at_typ, at_high) in values.items():
             use = Use(metric, seen_in, at_low, at_typ, at_high)
             if np.isfinite(use.change) and use.change > 1e-9 and use.change > getattr(found.get(metric), "change", 0):
@@ -121,7 +121,7 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
 
 @functools.lru_cache(maxsize=1)
 def reads_of_probes(added: tuple[Path, ...]) -> dict[str, frozenset[str]]:
-    """Return the figures that each probe reads: the same whatever figure is asked for."""
+    """Return the parameters that each probe reads: the same whatever parameter is asked for."""
     reads = {}
     spec = _probe_sweep(added)
     for name, probe in _probes(library_of(spec.library)).items():
@@ -134,7 +134,7 @@ def reads_of_probes(added: tuple[Path, ...]) -> dict[str, frozenset[str]]:
 def _moved(
     added: tuple[Path, ...], path: str, values: Mapping[str, float]
 ) -> Iterator[tuple[str, dict[str, tuple[float, ...]]]]:
-    """Yield for each probe the metrics and limits at the three values of a figure, where it was read at all."""
+    """Yield for each probe the metrics and limits at the three values of a parameter, where it was read at all."""
     spec = _probe_sweep(added)
     evaluator = Evaluator(spec, {path: np.array(list(values.values()))})
     reads = reads_of_probes(added)

@@ -17,7 +17,7 @@ def key_of(row: Mapping[str, float | int | str]) -> str:
     return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:32]
 
 
-class Memory:
+class AnswerCache:
     """Answers by design, in memory and in a file."""
 
     def __init__(self) -> None:

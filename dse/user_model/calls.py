@@ -23,7 +23,7 @@ from dse.user_model.answers import Answer, Failed, Lost, answers_of
 
 Row: TypeAlias = Mapping[str, float | int | str]
 
-MOST_SAID = 300
+MAX_SAID = 300
 """Characters of a program's error output that a reason quotes."""
 
 
@@ -74,7 +74,7 @@ def _command(model: ModelSpec, rows: Sequence[Row]) -> Sequence[Any]:
     finally:
         _end(child)
     if child.returncode:
-        words = " ".join(said.decode(errors="replace").split())[-MOST_SAID:]
+        words = " ".join(said.decode(errors="replace").split())[-MAX_SAID:]
         raise Failed(f"{_ended(child.returncode)}{f': {words}' if words else ''}")
     found = []
     for line in out.decode(errors="replace").splitlines():
@@ -127,7 +127,7 @@ class Child:
         self._child = subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
         self._held = b""
         try:
-            self.fault = str(self._read().get("fault", ""))
+            self.issue = str(self._read().get("issue", ""))
         except Lost:
             self.end()
             raise
@@ -188,8 +188,8 @@ def _function(model: ModelSpec, rows: Sequence[Row]) -> Sequence[Any]:
     try:
         if key not in children:
             children[key] = Child(model)
-        if children[key].fault:
-            raise Failed(children[key].fault)
+        if children[key].issue:
+            raise Failed(children[key].issue)
         return children[key].ask(rows)
     except Lost:
         # It has no answer left to give, or would give it too late.
@@ -216,7 +216,7 @@ def model_hash(model: ModelSpec) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files if file.is_file())).hexdigest()
 
 
-def fault_of(model: ModelSpec) -> str:
+def issue_of(model: ModelSpec) -> str:
     """Return why a model cannot be called at all, "" where it can."""
     if not Path(model.folder).is_dir():
         return f"there is no folder {model.folder}"
@@ -231,4 +231,4 @@ def fault_of(model: ModelSpec) -> str:
     except Failed as failed:
         return f"the module of {model.function} cannot be loaded: {failed.reason}"
     child.end()
-    return child.fault
+    return child.issue

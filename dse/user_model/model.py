@@ -10,17 +10,17 @@ from typing import TypeAlias
 import numpy as np
 
 from cost_models.table import INACTIVE, Choice, Designs, FloatArray, Table
-from dse.errors import Fault, RunError, SpecError
+from dse.errors import Issue, RunError, SpecError
 from dse.sweep import Spec
 from dse.sweep.user_model import ModelSpec
 from dse.user_model.answers import Answer
-from dse.user_model.cache import Memory, key_of
-from dse.user_model.calls import Row, answered, fault_of
+from dse.user_model.cache import AnswerCache, key_of
+from dse.user_model.calls import Row, answered, issue_of
 
 CALLS_AT_ONCE = 32
 """Calls after which it is said how it goes."""
 
-ENOUGH_FAILURES = 8
+MAX_FAILURES = 8
 """Designs after which a model that has failed for every one is taken to be wrong as a whole."""
 
 Tasks: TypeAlias = Sequence[tuple[ModelSpec, Sequence[Row]]]
@@ -58,7 +58,7 @@ class UserModel:
     def __init__(self, spec: Spec) -> None:
         assert spec.model is not None
         self._spec, self.model = spec, spec.model
-        self.memory = Memory()
+        self.memory = AnswerCache()
         self.map: Map = _one_by_one
 
     @property
@@ -72,10 +72,10 @@ class UserModel:
         Raises:
             SpecError: there is no such module, function or program.
         """
-        fault = fault_of(self.model)
-        if fault:
+        issue = issue_of(self.model)
+        if issue:
             path = "model.function" if self.model.function else "model.command"
-            raise SpecError([Fault(self._spec.place_of(path), path, fault)])
+            raise SpecError([Issue(self._spec.place_of(path), path, issue)])
 
     def keep_in(self, file: Path) -> None:
         """Keep every answer in a file as it comes, and take over those that it holds."""
@@ -109,7 +109,7 @@ class UserModel:
         for answers in self.map(answered, tasks):
             self.memory.add(dict(zip(keys[done : done + len(answers)], answers, strict=True)))
             done += len(answers)
-            reason = self.memory.all_failed(ENOUGH_FAILURES)
+            reason = self.memory.all_failed(MAX_FAILURES)
             if reason:
                 what = f"failed for each of the first {len(self.memory)} designs, at last because it {reason}"
                 raise RunError(f"the model {self.model.words} {what}")

@@ -48,7 +48,7 @@ def main() -> None:
         answers.flush()
 
     if isinstance(function, str):
-        say({"fault": function})
+        say({"issue": function})
         return
     say({"ready": True})
     for line in sys.stdin:

@@ -27,7 +27,7 @@ def _power_folds(library: Library) -> dict[tuple[str, str], dict[str, float]]:
     table = pd.read_csv(library.data_file(POWER_FOLDS))
     return {
         (str(kind), str(left_out)): {
-            str(path): float(value) for path, value in zip(part["figure"], part["value"], strict=True)
+            str(path): float(value) for path, value in zip(part["parameter"], part["value"], strict=True)
         }
         for (kind, left_out), part in table.groupby(["kind", "left_out"])
     }
@@ -66,7 +66,7 @@ def unseen_power(rows: pd.DataFrame, kind: str, technology: Technology) -> pd.Da
     Args:
         rows: prepared rows with ``stack``.
         kind: "chip" or "source_id".
-        technology: figures.
+        technology: parameters.
     """
     parts = []
     for (left_out, _), part in rows.groupby([kind, "model"], sort=False):

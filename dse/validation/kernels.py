@@ -61,9 +61,9 @@ def predict(rows: pd.DataFrame, form: Form, technology: Technology) -> pd.DataFr
     rows["predicted_gain"] = np.nan
     if form == "weight_only":
         rows["rows_m"] = pd.to_numeric(rows["batch_M"], errors="coerce")
-        figures = technology.library.figures
+        parameters = technology.library.parameters
         ridges = {gpu: f"kernel_gpus.{gpu}.ridge_rows" for gpu in rows["gpu"].dropna().unique()}
-        add_reason(rows, ~rows["gpu"].map(ridges).isin(list(figures)), "peaks of the GPU are not in the library")
+        add_reason(rows, ~rows["gpu"].map(ridges).isin(list(parameters)), "peaks of the GPU are not in the library")
         add_reason(rows, ~(rows["rows_m"] >= 1), "the batch is not a number")
     else:
         add_reason(rows, ~rows["sparsity"].between(0, 1), "sparsity is not given")

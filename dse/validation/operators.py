@@ -10,7 +10,7 @@ import pandas as pd
 from cost_models.evaluate import run_kernels
 from cost_models.library.technology import Technology
 from cost_models.performance.interconnect import all_gather_s, all_reduce_s
-from cost_models.performance.roofline import OperatorTime, decode_attention_share, time_operators
+from cost_models.performance.roofline import OperatorTime, decode_attention_fraction, time_operators
 from cost_models.performance.serving_stack import Software, software
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, FloatArray
@@ -29,7 +29,7 @@ MULTIPLIED_BITS = {"sq": 8.0, "fp8": 8.0, "fp8_block": 8.0, "nvfp4": 4.0, "w4a8_
 """Bits that are multiplied; 16 for all others."""
 
 ATTENTION, MLA_PAIR, MLA_PREFILL_PAIR = ("decode_attention", "prefill_attention"), 1088.0, 320.0
-"""MLA multiplies 576 + 512 values per head and pair absorbed (decode), 192 + 128 expanded (prefill)."""
+"""MLA multiplies 576 + 512 values per head and pair absorbed (decode), 192 + 128 dequantized (prefill)."""
 
 GATED = 3
 KERNELS = {"gemm": 1.0, "moe_grouped_gemm": 4.0, "decode_attention": 2.0, "decode_mla": 2.0}
@@ -68,7 +68,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
 def predict(rows: pd.DataFrame, technology: Technology, *, stack: Choice | None = None) -> pd.DataFrame:
     """Add stack, predicted time and physical bound (seconds per call; per byte for plain bandwidth)."""
     rows = rows.copy()
-    for name in ("predicted_s", "bound_s", "memory_share"):
+    for name in ("predicted_s", "bound_s", "memory_fraction"):
         rows[name] = np.nan
     rows["stack"], rows["own_profile"], rows["fits"] = "", False, None
     usable = rows.index[rows["reason"] == ""]
@@ -87,7 +87,7 @@ def predict(rows: pd.DataFrame, technology: Technology, *, stack: Choice | None 
         predictor = PREDICTORS[str(kind)]
         rows.loc[index, "predicted_s"], _ = predictor(group, machine, stack_of_group, formats)
         bare = _without_losses(machine)
-        rows.loc[index, "bound_s"], rows.loc[index, "memory_share"] = predictor(group, bare, ideal, formats)
+        rows.loc[index, "bound_s"], rows.loc[index, "memory_fraction"] = predictor(group, bare, ideal, formats)
     return rows
 
 
@@ -143,8 +143,8 @@ def operator_time(
 ) -> tuple[Operators, OperatorTime]:
     """Return the operator of each row with where its time goes."""
     operators, decode = operators_of(rows)
-    share = decode_attention_share(_queries(rows), stack) if decode else stack.attention_mac_share
-    return operators, time_operators(operators, machine, stack, formats, chips=1.0, attention_share=share)
+    share = decode_attention_fraction(_queries(rows), stack) if decode else stack.attention_compute_efficiency
+    return operators, time_operators(operators, machine, stack, formats, chips=1.0, attention_fraction=share)
 
 
 def _queries(rows: pd.DataFrame) -> FloatArray:

@@ -10,10 +10,10 @@ import pandas as pd
 
 from cost_models.evaluate import run_kernels, serve_chips
 from cost_models.library.technology import Technology
-from cost_models.performance.energy import pass_energy
-from cost_models.performance.phases import PassTime
+from cost_models.performance.energy import phase_energy
+from cost_models.performance.phases import PhaseTime
 from cost_models.table import FloatArray
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 from dse.validation import operators
 from dse.validation.rows import add_reason
 from dse.validation.setups import chip_setups, row_workload, stacks
@@ -107,7 +107,7 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
 
     Args:
         part: prepared rows of one model, with ``stack``.
-        technology: figures.
+        technology: parameters.
         timed: whether measured time replaces predicted time.
     """
     plain: dict[str, Any] = {
@@ -128,8 +128,8 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
     with np.errstate(divide="ignore"):
         stretch = batch * steps / part["output_tokens_per_s"].to_numpy(dtype=np.float64) / seconds
     paced = stretch if timed else np.ones(len(part))
-    spent = pass_energy(step, step.pass_s * paced, serving, machine, form, profile)
-    filled = pass_energy(prefill, prefill.pass_s * paced, serving, machine, form, profile, decode=False)
+    spent = phase_energy(step, step.pass_s * paced, serving, machine, form, profile)
+    filled = phase_energy(prefill, prefill.pass_s * paced, serving, machine, form, profile, decode=False)
     joules = steps * spent.board_j + prompts * filled.board_j
     return pd.DataFrame(
         {
@@ -159,9 +159,9 @@ def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Techn
         machine, profile, form = run_kernels(chip_setups(group, technology.library), technology)
         ran, time = operators.operator_time(group, machine, profile, form)
         seconds = time.total_s[0]
-        one = Serving(technology.library.model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)
-        spent = pass_energy(
-            PassTime(ran, time, time.total_s, np.zeros(len(group))),
+        one = ServingConfig(technology.library.model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)
+        spent = phase_energy(
+            PhaseTime(ran, time, time.total_s, np.zeros(len(group))),
             seconds,
             one,
             machine,

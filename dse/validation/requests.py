@@ -12,7 +12,7 @@ from cost_models.evaluate import serve_chips
 from cost_models.library.technology import Technology
 from cost_models.performance.inference import decode_bound_s
 from cost_models.performance.metrics import WorkloadResult
-from cost_models.performance.phases import PassTime, decode_pass, prefill_pass
+from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
 from cost_models.performance.serving_stack import software
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, FloatArray, Number
@@ -29,7 +29,7 @@ QUANTITIES = {
 }
 """What each metric measures."""
 
-RESULTS = ("measured_s", "predicted_s", "bound_s", "decode_s", "interference_s", "memory_share", "used_batch")
+RESULTS = ("measured_s", "predicted_s", "bound_s", "decode_s", "interference_s", "memory_fraction", "used_batch")
 
 
 def prepare(rows: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def predict(
 
     Args:
         rows: from `prepare`.
-        technology: figures, fitted constants among them.
+        technology: parameters, fitted constants among them.
         stack: replaces the stacks that the software names choose.
         bounds: whether physical bounds are wanted, which takes a second evaluation.
     """
@@ -116,7 +116,7 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
         prefill_s, request_s = result.prefill_s, result.request_s
     predicted = of_quantity(quantity, result.decode_s, prefill_s, request_s)
     whole = replace(serving, batch=np.where(np.isnan(asked), serving.batch, serving.batch * waves))
-    held = footprint(whole, served.formats, chunk_tokens=result.chunk_tokens).fullest_bytes
+    held = footprint(whole, served.formats, chunk_tokens=result.chunk_tokens).most_loaded_bytes
     fits = np.broadcast_to(held <= machine.capacity_bytes, (n,))
     found = {
         "used_batch": serving.sequences * waves,
@@ -128,7 +128,7 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
         rows.loc[index, name] = np.broadcast_to(values, (n,))
     if bounds:
         rows.loc[index, "fits"] = fits
-        rows.loc[index, "bound_s"], rows.loc[index, "memory_share"] = _bound(
+        rows.loc[index, "bound_s"], rows.loc[index, "memory_fraction"] = _bound(
             replace(served, serving=whole), quantity, technology
         )
 
@@ -158,8 +158,8 @@ def _bound(served: WorkloadResult, quantity: object, technology: Technology) -> 
     machine = replace(served.machine, stream_efficiency=np.ones(1))
     ideal = software(Choice.of("ideal"), technology)
     steps = {
-        "decode": decode_pass(serving, machine, ideal, formats),
-        "prefill": prefill_pass(serving, machine, ideal, formats),
+        "decode": decode_phase(serving, machine, ideal, formats),
+        "prefill": prefill_phase(serving, machine, ideal, formats),
     }
     least = {name: decode_bound_s(step, serving, machine) for name, step in steps.items()}
     moving = {name: _moving(step, machine) / least[name] for name, step in steps.items()}
@@ -175,7 +175,7 @@ def _bound(served: WorkloadResult, quantity: object, technology: Technology) -> 
     )
 
 
-def _moving(step: PassTime, machine: Machine) -> FloatArray:
+def _moving(step: PhaseTime, machine: Machine) -> FloatArray:
     return step.sum(step.times.dram_bytes) / machine.bandwidth_bytes_per_s
 
 

@@ -19,7 +19,7 @@ class Table:
     Attributes:
         key: short name, the key in JSON.
         title: what it shows.
-        frame: the figures; errors are fractions.
+        frame: the parameters; errors are fractions.
         note: how to read it.
     """
 

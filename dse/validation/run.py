@@ -37,7 +37,7 @@ def run_validation(paths: Sequence[Path] = (), technology: Technology | None = N
 
     Args:
         paths: CSV files of the shipped forms, recognised by their columns; the shipped ones where empty.
-        technology: figures; the library's where None.
+        technology: parameters; the library's where None.
 
     Raises:
         MeasurementError: a file cannot be read or has none of the forms.
@@ -103,7 +103,7 @@ def _output(path: Path, rows: pd.DataFrame, form: Form) -> pd.DataFrame:
         out["predicted"] = inverse(rows, rows["predicted_s"]).to_numpy()
         out["bound"] = inverse(rows, rows["bound_s"]).to_numpy()
         out["ratio"] = (rows["predicted_s"] / rows["measured_s"]).to_numpy()
-        which = np.where(rows["memory_share"] >= 0.5, "memory", "arithmetic")
+        which = np.where(rows["memory_fraction"] >= 0.5, "memory", "arithmetic")
         collective = rows["quantity"].isin(["all_reduce", "all_gather", "alltoall"]).to_numpy()
         which = np.where(collective, "link", which)
         out["bound_by"] = np.where(rows["bound_s"].notna(), which, "")

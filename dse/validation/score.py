@@ -42,7 +42,7 @@ def collapse(rows: pd.DataFrame) -> pd.DataFrame:
 def score(
     rows: pd.DataFrame, by: Sequence[str] = ("quantity", "source"), *, predicted: str = "predicted_s"
 ) -> pd.DataFrame:
-    """Return error figures of rows with ``measured_s`` and a prediction, one line per group.
+    """Return error parameters of rows with ``measured_s`` and a prediction, one line per group.
 
     Columns: ``n``, ``mdape`` and ``mape`` (median and mean absolute percentage error of time, as fractions), ``bias``
     (geometric mean of predicted over measured, below 1 is too fast), ``p90`` (of the error), ``rank`` (Spearman's
@@ -74,7 +74,7 @@ def _rank(first: pd.Series, second: pd.Series) -> float:
 
 
 def headline(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return per quantity the median over sources of every figure, the bias as the median as well."""
+    """Return per quantity the median over sources of every parameter, the bias as the median as well."""
     level = scores.groupby(level="quantity")
     out = level[["mdape", "mape", "bias", "p90", "rank"]].median()
     out.insert(0, "sources", level.size())

@@ -35,7 +35,9 @@ def fitted_constants(library: Library) -> dict[str, int]:
     for key, stack in library.stacks.items():
         base = library.stacks[stack.base].parameters if stack.base else {}
         own = [f for name, f in stack.parameters.items() if base.get(name) is not f]
-        counts[key] = sum(figure.note.startswith("fitted on") and "end-to-end" in figure.note for figure in own)
+        counts[key] = sum(
+            parameter.note.startswith("fitted on") and "end-to-end" in parameter.note for parameter in own
+        )
     return counts
 
 
@@ -227,7 +229,11 @@ def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
         return tables
     power = score.score(watts, by, predicted="predicted_w")
     fitted = len(
-        {figure.typ for figure in technology.library.figures.values() if figure.note.startswith("fitted on the power")}
+        {
+            parameter.typ
+            for parameter in technology.library.parameters.values()
+            if parameter.note.startswith("fitted on the power")
+        }
     )
     note = f"power while serving, median over sources of grades A and B: {_over_sources(power):.1%}; {fitted} constants"
     tables.append(Table("power", "Mean power", power, note))

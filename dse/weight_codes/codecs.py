@@ -36,13 +36,13 @@ class Compressed:
         sparsity: share of weights that are zero as stored.
         stored_bits: bits per weight of the matrix, with all metadata.
         scale_bits: of these, bits of scales and zero points.
-        entropy_bound: least bits per weight of any lossless code of such masks and survivors, scales apart.
+        entropy_bound: least bits per weight of any lossless code of such masks and nonzeros, scales apart.
         encode_s: seconds to write.
         decode_s: seconds to read back.
         lossless: whether every code came back.
         relative_error: root of the squared error of the weights over that of leaving all out: what pruning and rounding
             have changed, not a loss of the format.
-        encoding_efficiency: XOR code: share of survivors reproduced before corrections; NaN for others.
+        encoding_efficiency: XOR code: share of nonzeros reproduced before corrections; NaN for others.
     """
 
     format: str
@@ -68,7 +68,7 @@ class Options:
 
     Attributes:
         sparsity: share to prune by magnitude; None takes the zeros that are there.
-        bits: bits of a survivor, 2 to 8, or 16 for half precision without scales.
+        bits: bits of a nonzero, 2 to 8, or 16 for half precision without scales.
         group: weights that share a scale, 0 for one per row.
         symmetric: symmetric groups; otherwise with a zero point.
         pattern: n and m of the N:M formats.
@@ -111,7 +111,7 @@ def compress_matrix(
     """Return what every format stores for a matrix, in the order of `format_names`.
 
     Unstructured formats store the matrix pruned by magnitude (or with the zeros it has), N:M formats the same matrix
-    pruned to the pattern, dense formats all weights. Survivors are rounded to a level other than zero, so that
+    pruned to the pattern, dense formats all weights. Nonzeros are rounded to a level other than zero, so that
     quantisation prunes nothing more.
 
     Args:
@@ -178,16 +178,16 @@ def format_containers(options: Options) -> Mapping[str, tuple[str, Container]]:
     return formats
 
 
-def entropy_bound(codes: Codes, survivor_bits: float, *, pattern: tuple[int, int] | None = None) -> float:
-    """Return the least bits per weight of a lossless code for masks and survivors like these.
+def entropy_bound(codes: Codes, nonzero_bits: float, *, pattern: tuple[int, int] | None = None) -> float:
+    """Return the least bits per weight of a lossless code for masks and nonzeros like these.
 
     Without zeros b; unstructured H(S) + (1 - S) b; with a pattern log2 C(m, n) / m + (n / m) b. S is counted.
     """
     if pattern is not None:
         n, m = pattern
-        return math.log2(math.comb(m, n)) / m + n / m * survivor_bits
+        return math.log2(math.comb(m, n)) / m + n / m * nonzero_bits
     share = np.count_nonzero(codes) / codes.size
-    return float(binary_entropy(share)) + share * survivor_bits
+    return float(binary_entropy(share)) + share * nonzero_bits
 
 
 def _source(weights: FloatArray, kind: str, options: Options) -> _Source:
@@ -195,7 +195,7 @@ def _source(weights: FloatArray, kind: str, options: Options) -> _Source:
     if kind == "binary":
         coded = binary_code(weights, bits=options.bits, group=options.group)
         return _Source(coded.codes, coded.bits, coded.scale_bits, _relative_error(weights, coded.weights()))
-    mask = _survivors(weights, kind, options)
+    mask = _nonzeros(weights, kind, options)
     if options.bits == HALF_BITS:
         return _half_precision(weights, mask)
     quantised = quantise(
@@ -209,7 +209,7 @@ def _source(weights: FloatArray, kind: str, options: Options) -> _Source:
     return _Source(quantised.codes, options.bits, quantised.scale_bits, _relative_error(weights, quantised.weights()))
 
 
-def _survivors(weights: FloatArray, kind: str, options: Options) -> NDArray[np.bool_] | None:
+def _nonzeros(weights: FloatArray, kind: str, options: Options) -> NDArray[np.bool_] | None:
     if kind == "pattern":
         return np.asarray(nm_mask(weights, n=options.pattern[0], m=options.pattern[1]) & (weights != 0))
     if kind != "unstructured":
@@ -219,14 +219,14 @@ def _survivors(weights: FloatArray, kind: str, options: Options) -> NDArray[np.b
     mask = np.asarray(weights != 0)
     if mask.all() or not mask.any():
         raise CompressionError(
-            f"sparse formats need zeros and survivors; the tensor has {'no zero' if mask.all() else 'only zeros'}: "
+            f"sparse formats need zeros and nonzeros; the tensor has {'no zero' if mask.all() else 'only zeros'}: "
             "give a sparsity to prune to"
         )
     return mask
 
 
 def _half_precision(weights: FloatArray, mask: NDArray[np.bool_] | None) -> _Source:
-    """Return float16 patterns as codes; survivors that would round to 0 become the least number above it."""
+    """Return float16 patterns as codes; nonzeros that would round to 0 become the least number above it."""
     greatest = float(np.finfo(np.float16).max)
     if np.abs(weights).max() > greatest:
         raise CompressionError(f"a weight of {np.abs(weights).max():g} does not fit float16")
@@ -256,7 +256,7 @@ def _measure(name: str, container: Container, source: _Source) -> Compressed:
     done = time.perf_counter()
     count = source.codes.size
     dense = isinstance(container, Dense)
-    # The padding entries of a run-length code take one value from the survivors.
+    # The padding entries of a run-length code take one value from the nonzeros.
     width = math.log2(2**source.bits - 1) if isinstance(container, RunLength) else source.bits
     pattern = (container.n, container.m) if isinstance(container, NofM) else None
     return Compressed(

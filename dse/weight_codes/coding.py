@@ -2,8 +2,8 @@
 
 A decoder is a random linear map over GF(2). Each step it takes `n_in` stored bits, keeps the inputs of the last
 `shift_registers` steps, and puts out `n_out` bits. Where a weight has been pruned the output does not matter, so an
-encoder has freedom to choose inputs whose outputs agree with the survivors (Lee et al., "Encoding weights of irregular
-sparsity for fixed-to-fixed model compression", arXiv 2105.01869). The few survivors that still come out wrong are
+encoder has freedom to choose inputs whose outputs agree with the nonzeros (Lee et al., "Encoding weights of irregular
+sparsity for fixed-to-fixed model compression", arXiv 2105.01869). The few nonzeros that still come out wrong are
 listed as corrections, which makes the code lossless. A matrix is coded plane by plane: bit i of all its weights.
 
 The layout of streams and corrections is this project's own: streams of about `STREAM_WEIGHTS` weights, each with the
@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 
 from cost_models.errors import CompressionError
 from dse.weight_codes.bitstream import BitString, field_width, read_fields, read_unary, write_fields, write_unary
-from dse.weight_codes.gf2 import Bits, pack_words, span, unpack_words
+from dse.weight_codes.gf2 import Bits, dequantize_words, pack_words, span
 from dse.weight_codes.trellis import best_inputs
 
 STREAM_WEIGHTS = 4096
 """Weights in a stream, about: long enough that the first contents of the registers cost nothing to speak of."""
 
-MOST_INPUT_BITS = 12
-"""Bits of an input: the encoder tries every pair of inputs at blocks that are full of survivors."""
+MAX_INPUT_BITS = 12
+"""Bits of an input: the encoder tries every pair of inputs at blocks that are full of nonzeros."""
 
-MOST_STATE_BITS = 16
+MAX_STATE_BITS = 16
 """Bits that the registers may hold: the encoder visits every state of them in every step."""
 
 
@@ -55,8 +55,8 @@ class XorCode:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n_in <= MOST_INPUT_BITS:
-            raise CompressionError(f"n_in must be from 1 to {MOST_INPUT_BITS}, got {self.n_in}")
+        if not 1 <= self.n_in <= MAX_INPUT_BITS:
+            raise CompressionError(f"n_in must be from 1 to {MAX_INPUT_BITS}, got {self.n_in}")
         if self.n_out < self.n_in:
             raise CompressionError(
                 f"n_in must not exceed n_out, got {self.n_in} and {self.n_out}: "
@@ -64,10 +64,10 @@ class XorCode:
             )
         if self.shift_registers < 0:
             raise CompressionError(f"shift_registers must be 0 or more, got {self.shift_registers}")
-        if self.n_in * self.shift_registers > MOST_STATE_BITS:
+        if self.n_in * self.shift_registers > MAX_STATE_BITS:
             raise CompressionError(
                 f"{self.shift_registers} shift registers of {self.n_in} bits make 2^{self.n_in * self.shift_registers} "
-                f"states; the encoder takes at most 2^{MOST_STATE_BITS}"
+                f"states; the encoder takes at most 2^{MAX_STATE_BITS}"
             )
 
     @cached_property
@@ -108,7 +108,7 @@ class XorCode:
             shape=bits.shape,
             inputs=write_fields(inputs, self.n_in),
             corrections=Corrections.of(wrong, correction_block),
-            survivors=len(planes) * int(np.count_nonzero(care)),
+            nonzeros=len(planes) * int(np.count_nonzero(care)),
         )
 
     def decode(self, encoded: EncodedBits) -> Bits:
@@ -135,7 +135,7 @@ class XorCode:
         for age, table in enumerate(tables[1:], start=1):
             first = self.shift_registers - age
             words ^= table[:, inputs[..., first : first + steps]]
-        return unpack_words(words, self.n_out).reshape(*inputs.shape[:-1], steps * self.n_out)
+        return dequantize_words(words, self.n_out).reshape(*inputs.shape[:-1], steps * self.n_out)
 
 
 @dataclass(frozen=True)
@@ -180,14 +180,14 @@ class EncodedBits:
     Attributes:
         shape: shape of the bits that were encoded.
         inputs: input words, those that fill the registers of a stream before those of its steps.
-        survivors: bits that mattered.
+        nonzeros: bits that mattered.
     """
 
     code: XorCode
     shape: tuple[int, ...]
     inputs: BitString
     corrections: Corrections
-    survivors: int
+    nonzeros: int
 
     @property
     def errors(self) -> int:
@@ -198,7 +198,7 @@ class EncodedBits:
     @property
     def efficiency(self) -> float:
         """Encoding efficiency: the share of the bits that mattered which needs no correction."""
-        return 1 - self.errors / self.survivors if self.survivors else 1.0
+        return 1 - self.errors / self.nonzeros if self.nonzeros else 1.0
 
     @property
     def size(self) -> int:
@@ -207,7 +207,7 @@ class EncodedBits:
 
 
 def outputs_at(n_in: int, sparsity: float) -> int:
-    """Return the greatest n_out that leaves at least as many input bits as survivors: floor(n_in / (1 - S)).
+    """Return the greatest n_out that leaves at least as many input bits as nonzeros: floor(n_in / (1 - S)).
 
     Raises:
         CompressionError: sparsity is not between 0 and 1.

@@ -66,7 +66,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Bitmap:
-    """One bit per weight says whether it survives; survivors follow. 1 + (1 - S) b bits per weight."""
+    """One bit per weight says whether it survives; nonzeros follow. 1 + (1 - S) b bits per weight."""
 
     def write(self, codes: Codes, bits: int) -> Stored:
         """Store ``(rows, columns)`` codes of that many bits."""
@@ -81,7 +81,7 @@ class Bitmap:
 
 @dataclass(frozen=True)
 class Csr:
-    """Compressed sparse rows: column and code of every survivor, and where each row ends.
+    """Compressed sparse rows: column and code of every nonzero, and where each row ends.
 
     (1 - S) (b + i) + pointer / columns bits per weight.
 
@@ -97,7 +97,7 @@ class Csr:
         """Store ``(rows, columns)`` codes of that many bits.
 
         Raises:
-            CompressionError: more columns or survivors than the numbers can count.
+            CompressionError: more columns or nonzeros than the numbers can count.
         """
         shape = check_codes(codes, bits)
         if field_width(shape[1]) > self.index_bits:
@@ -123,10 +123,10 @@ class Csr:
 
 @dataclass(frozen=True)
 class RunLength:
-    """Run of zeros before every survivor in k bits, and its code; a longer run takes entries of code 0 on the way.
+    """Run of zeros before every nonzero in k bits, and its code; a longer run takes entries of code 0 on the way.
 
-    (1 - S) (1 + f) (b + k) bits per weight with f = S^(2^k) / (1 - S^(2^k)) expected extra entries per survivor. The
-    extra entries use up code 0, so that a survivor has one value less than its bits allow.
+    (1 - S) (1 + f) (b + k) bits per weight with f = S^(2^k) / (1 - S^(2^k)) expected extra entries per nonzero. The
+    extra entries use up code 0, so that a nonzero has one value less than its bits allow.
 
     Attributes:
         run_bits: bits of a run, k; None takes the best for each matrix (its choice, 4 bits, is counted).
@@ -145,7 +145,7 @@ class RunLength:
         else:
             k, choice = self.run_bits, {}
         extra = gaps >> k
-        last = np.cumsum(extra + 1) - 1  # entry of each survivor
+        last = np.cumsum(extra + 1) - 1  # entry of each nonzero
         runs = np.full(int(extra.sum()) + len(gaps), (1 << k) - 1)
         runs[last] = gaps & ((1 << k) - 1)
         values = np.zeros(len(runs), codes.dtype)
@@ -164,10 +164,10 @@ class RunLength:
 
 @dataclass(frozen=True)
 class RiceGaps:
-    """Runs of zeros before survivors in a Rice code, and the survivors: within a few per cent of the entropy.
+    """Runs of zeros before nonzeros in a Rice code, and the nonzeros: within a few per cent of the entropy.
 
     A run r is r // 2^k in unary and the rest in k bits (Golomb, IEEE Trans. Inf. Theory 12, 1966; Rice, JPL 79-22).
-    The best k is chosen for each matrix; it and the number of survivors are counted.
+    The best k is chosen for each matrix; it and the number of nonzeros are counted.
     """
 
     def write(self, codes: Codes, bits: int) -> Stored:
@@ -231,5 +231,5 @@ def as_codes(flat: NDArray[np.int64], stored: Stored) -> Codes:
 
 def _inside(places: NDArray[np.integer[Any]], size: int) -> NDArray[np.integer[Any]]:
     if places.size and places.max() >= size:
-        raise CompressionError(f"a survivor at place {places.max()} lies outside a matrix of {size} weights")
+        raise CompressionError(f"a nonzero at place {places.max()} lies outside a matrix of {size} weights")
     return places

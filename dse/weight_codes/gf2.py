@@ -31,7 +31,7 @@ def pack_words(bits: Bits) -> Integers:
     return np.ascontiguousarray(np.moveaxis(packed, -1, 0))
 
 
-def unpack_words(words: Integers, size: int) -> Bits:
+def dequantize_words(words: Integers, size: int) -> Bits:
     """Return the first `size` bits of ``(words, ...)``: the inverse of `pack_words`."""
     octets = np.ascontiguousarray(np.moveaxis(words, 0, -1)).view(np.uint8)
     return np.unpackbits(octets, axis=-1, count=size, bitorder="little").view(np.bool_)

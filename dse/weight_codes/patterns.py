@@ -1,4 +1,4 @@
-"""Storage formats of matrices whose survivors are laid out by groups or tiles."""
+"""Storage formats of matrices whose nonzeros are laid out by groups or tiles."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dse.weight_codes.pruning import check_pattern
 
 @dataclass(frozen=True)
 class NofM:
-    """At most n survivors in every m neighbours of a row, stored as n codes and where they are.
+    """At most n nonzeros in every m neighbours of a row, stored as n codes and where they are.
 
     Attributes:
-        n: survivors stored per group; groups with fewer are filled up with zeros.
+        n: nonzeros stored per group; groups with fewer are filled up with zeros.
         m: neighbours in a group.
         ranked: number the C(m, n) patterns, ceil(log2 C(m, n)) bits per group; otherwise ceil(log2 m) bits per
-            survivor, as 2:4 tensor cores have them.
+            nonzero, as 2:4 tensor cores have them.
     """
 
     n: int
@@ -36,15 +36,15 @@ class NofM:
         """Store ``(rows, columns)`` codes of that many bits.
 
         Raises:
-            CompressionError: a group has more than n survivors, or m does not divide the rows.
+            CompressionError: a group has more than n nonzeros, or m does not divide the rows.
         """
         shape = check_codes(codes, bits)
         check_pattern(self.n, self.m, shape[1])
         groups = codes.reshape(-1, self.m)
         most = int(np.count_nonzero(groups, axis=1).max())
         if most > self.n:
-            raise CompressionError(f"a group of {self.m} weights has {most} survivors, more than {self.n}")
-        # Survivors first, then the first zeros, the chosen ones in the order of the group.
+            raise CompressionError(f"a group of {self.m} weights has {most} nonzeros, more than {self.n}")
+        # Nonzeros first, then the first zeros, the chosen ones in the order of the group.
         chosen = np.sort(np.argsort(groups == 0, axis=1, kind="stable")[:, : self.n], axis=1)
         values = write_fields(np.take_along_axis(groups, chosen, axis=1), bits)
         if self.ranked:
@@ -76,7 +76,7 @@ class NofM:
 
 @dataclass(frozen=True)
 class Tiled:
-    """Tiles with the position and code of every survivor, and where each tile ends (Tiled-CSL of Flash-LLM).
+    """Tiles with the position and code of every nonzero, and where each tile ends (Tiled-CSL of Flash-LLM).
 
     (1 - S) (b + i) + offset / tile bits per weight. Tiles at the edges may be smaller.
 

@@ -95,8 +95,8 @@ class XorPlanes:
     def _code(self, sparsity: float) -> XorCode:
         if sparsity in (0.0, 1.0):
             raise CompressionError(
-                "the XOR code needs pruned weights and survivors, got a matrix with "
-                + ("no pruned weight" if sparsity == 0 else "no survivor")
+                "the XOR code needs pruned weights and nonzeros, got a matrix with "
+                + ("no pruned weight" if sparsity == 0 else "no nonzero")
             )
         n_out = outputs_at(self.n_in, sparsity) if self.n_out is None else self.n_out
         return XorCode(self.n_in, n_out, self.shift_registers, self.seed)

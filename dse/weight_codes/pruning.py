@@ -1,7 +1,7 @@
-"""Which weights go: pruning by magnitude, N of M, and generated masks whose blocks are more unequal than chance.
+"""Which weights go: pruning by magnitude, N of M, and generated masks whose blocks are more unequal than probability.
 
 rho is the intra-block correlation of a beta-binomial mask: each block draws its own density from a beta distribution
-of mean 1 - S, so that survivors per block of n have the variance n p (1 - p) (1 + (n - 1) rho).
+of mean 1 - S, so that nonzeros per block of n have the variance n p (1 - p) (1 + (n - 1) rho).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def check_sparsity(sparsity: float) -> None:
 
 
 def magnitude_mask(weights: FloatArray, *, sparsity: float, per_row: bool = False) -> Mask:
-    """Return the survivors when the smallest magnitudes go, exactly round(S n) of them.
+    """Return the nonzeros when the smallest magnitudes go, exactly round(S n) of them.
 
     Of equal magnitudes the earlier go first.
 
@@ -68,7 +68,7 @@ def magnitude_mask(weights: FloatArray, *, sparsity: float, per_row: bool = Fals
 
 
 def nm_mask(weights: FloatArray, *, n: int, m: int) -> Mask:
-    """Return the survivors when every `m` neighbours of a row keep their `n` greatest magnitudes.
+    """Return the nonzeros when every `m` neighbours of a row keep their `n` greatest magnitudes.
 
     Raises:
         CompressionError: n is not from 1 to m - 1, or m does not divide the rows.
@@ -89,7 +89,7 @@ def check_pattern(n: int, m: int, columns: int) -> None:
 
 
 def block_mask(shape: tuple[int, ...], *, sparsity: float, block: int, rho: float = 0.0, seed: Seed = 0) -> Mask:
-    """Return a random mask whose blocks of `block` consecutive weights have beta-binomial survivors.
+    """Return a random mask whose blocks of `block` consecutive weights have beta-binomial nonzeros.
 
     Args:
         shape: shape of the mask; the last block may be shorter.

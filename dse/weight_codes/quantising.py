@@ -78,7 +78,7 @@ def quantise(
         symmetric: levels from -(2^(b-1) - 1) to 2^(b-1) - 1; otherwise 2^b levels over the range of the group, 0 among
             them.
         second_group: scales that are stored in 8 bits of a common scale; 0 for float16 scales.
-        mask: survivors of pruning. The others become 0; survivors keep off 0 and take the nearest other level.
+        mask: nonzeros of pruning. The others become 0; nonzeros keep off 0 and take the nearest other level.
 
     Raises:
         CompressionError: settings out of range, or a scale beyond float16.
@@ -98,14 +98,14 @@ def quantise(
     else:
         last = (1 << bits) - 1
         scales = _stored_scales((highest - lowest) / last, second_group)
-        zeros = np.clip(np.rint(_shares(-lowest, scales)), 0, last).astype(np.int64)
+        zeros = np.clip(np.rint(_fractions(-lowest, scales)), 0, last).astype(np.int64)
         least, most = -zeros, last - zeros
-    levels = np.rint(_shares(blocks, scales[..., None]))
+    levels = np.rint(_fractions(blocks, scales[..., None]))
     np.clip(levels, least[..., None], most[..., None], out=levels)
     if mask is not None:
         upwards = (blocks >= 0) & (most > 0)[..., None] | (least == 0)[..., None]
-        survivors = _blocks(mask, group)[0]
-        levels[survivors & (levels == 0)] = np.where(upwards, 1, -1)[survivors & (levels == 0)]
+        nonzeros = _blocks(mask, group)[0]
+        levels[nonzeros & (levels == 0)] = np.where(upwards, 1, -1)[nonzeros & (levels == 0)]
     codes = (levels.astype(np.int16) & ((1 << bits) - 1)).astype(np.uint8)
     codes = codes.reshape(len(codes), -1)[:, : weights.shape[-1]].reshape(weights.shape)
     return Quantised(np.ascontiguousarray(codes), bits, size, scales, None if symmetric else zeros, second_group)
@@ -121,7 +121,7 @@ def _blocks(values: NDArray[Any], group: int) -> tuple[NDArray[Any], int]:
     return rows.reshape(len(rows), groups, size), size
 
 
-def _shares(values: FloatArray, scales: FloatArray) -> FloatArray:
+def _fractions(values: FloatArray, scales: FloatArray) -> FloatArray:
     """Return values over scales, 0 where a group is all zero."""
     return np.divide(values, scales, out=np.zeros_like(values), where=scales > 0)
 

@@ -20,7 +20,7 @@ DTYPES = {
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1", "U8": "<u1",
 }  # fmt: skip
 
-MOST_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 100_000_000
 """What the format allows a header to take."""
 
 
@@ -79,7 +79,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
     """Return the entries of the tensors and where their bytes begin."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        text = file.read(length) if length <= MOST_HEADER_BYTES else b""
+        text = file.read(length) if length <= MAX_HEADER_BYTES else b""
     try:
         if len(text) < length or not length:
             raise ValueError

@@ -9,7 +9,7 @@ s for the bits wanted there, v for the input that leaves the registers and rest 
 Trying every pair (u, v) takes 2^(2 N_in) distances for each rest. But that minimum is a Hamming-distance transform:
 put cost(v, rest) at the point P (G_k v ^ G rest) ^ s of {0, 1}^w, spread one coordinate at a time by
 f(x) <- min(f(x), f(x with that bit flipped) + 1), and read the points P G_0 u. That takes w 2^w operations, and a code
-at the rate of its survivors has w near N_in. Streams that have the same w at a step go through together; bit planes of
+at the rate of its nonzeros has w near N_in. Streams that have the same w at a step go through together; bit planes of
 one matrix share the mask and lie side by side. Blocks too full for it (w above `spread_bits`) are done pair by pair.
 
 Only costs are kept on the way forward; the way back finds each v again from the costs before its step.
@@ -42,7 +42,7 @@ def best_inputs(
         generator: ``(1 + registers, n_in, n_out)``: outputs that each bit of each input flips, the newest input first.
         care: ``(streams, steps, n_out)``: where a bit matters.
         bits: ``(planes, streams, steps, n_out)``: what it must be.
-        spread_bits: survivors in a block up to which costs are spread over {0, 1}^w; has no influence on the result.
+        spread_bits: nonzeros in a block up to which costs are spread over {0, 1}^w; has no influence on the result.
         columns: trellis columns (rests x streams x planes) taken at a time: what they spread over stays in the cache.
 
     Returns:
@@ -101,7 +101,7 @@ class _Search:
         self.rows = np.zeros((self.n_out + 1, len(self.taps)), np.int64)  # inputs that flip an output; none the last
         self.rows[:-1] = self.taps.T
         self.alone = self.rests >= FILLING_RESTS  # a stream fills the field by itself
-        # Blocks with few survivors go together, as wide as this: a wider field costs less than one more pass.
+        # Blocks with few nonzeros go together, as wide as this: a wider field costs less than one more pass.
         self.least_width = 0 if self.alone else self.n_in - 1
 
     def batch(self, steps: int, planes: int) -> int:
@@ -127,7 +127,7 @@ class _Search:
         widths = np.where(
             counts > self.spread_bits, counts, np.maximum(counts, min(self.least_width, self.spread_bits))
         )
-        chosen, wanted = self._survivors(care, bits)
+        chosen, wanted = self._nonzeros(care, bits)
         orders = np.argsort(widths, axis=0, kind="stable")
         cost = np.zeros(shape, self.cost_type)
         place = np.arange(streams)
@@ -147,8 +147,8 @@ class _Search:
             _normalise(cost)
         return self._trace(history, orders, _arrange(cost, place, out=np.empty_like(cost)), care, bits)
 
-    def _survivors(self, care: Bits, bits: Bits) -> tuple[Integers, Integers]:
-        """Return outputs with survivors, and the bits wanted there as a number.
+    def _nonzeros(self, care: Bits, bits: Bits) -> tuple[Integers, Integers]:
+        """Return outputs with nonzeros, and the bits wanted there as a number.
 
         The first is ``(streams, steps, spread_bits)``, filled up with the output n_out, which no input flips.
         """

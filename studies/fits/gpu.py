@@ -31,7 +31,7 @@ from dse.validation import MeasurementError, operators, read_measurements, reque
 SETTINGS: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 FITS = "fits_on_chip_memory"
 SOFTWARE = "|".join(SETTINGS["software"])
-LEAST_ROWS = 4
+MIN_ROWS = 4
 
 
 class FitError(ValueError):
@@ -53,7 +53,7 @@ class Fitted:
     rows: int
 
     def technology(self) -> Technology:
-        """Return the library's figures with these constants in the profile that carries them."""
+        """Return the library's parameters with these constants in the profile that carries them."""
         return Technology({f"stacks.{SETTINGS['stack']}.{name}": value for name, value in self.values.items()})
 
 
@@ -142,7 +142,7 @@ def fit(rows: pd.DataFrame) -> Fitted:
         FitError: there are fewer rows than constants.
     """
     start = constants_of(rows)
-    if len(rows) < max(len(start), LEAST_ROWS):
+    if len(rows) < max(len(start), MIN_ROWS):
         raise FitError(f"{len(rows)} rows to fit do not tell {len(start)} constants: {', '.join(start)}")
     names, first = list(start), np.array(list(start.values()))
     measured = np.log(rows["measured_s"].to_numpy())
@@ -155,7 +155,7 @@ def fit(rows: pd.DataFrame) -> Fitted:
         soft = np.sign(ratio) * knee * np.sqrt(2 * (np.sqrt(1 + (ratio / knee) ** 2) - 1))
         return np.concatenate([weight * soft / error, x / spread])
 
-    upper = np.array([np.log(1 / value) if name.endswith("_share") else 6.0 for name, value in start.items()]) + 1e-9
+    upper = np.array([np.log(1 / value) if name.endswith("_fraction") else 6.0 for name, value in start.items()]) + 1e-9
     found = least_squares(
         misfit, np.minimum(np.zeros(len(names)), upper - 1e-6), bounds=(np.full(len(names), -6.0), upper),
         diff_step=1e-3, xtol=1e-5, ftol=1e-6, max_nfev=40,
@@ -192,7 +192,7 @@ def entry(fitted: Fitted, chip: str) -> str:
     ]
     for name, value in fitted.values.items():
         factor = float(np.exp(2 * fitted.errors[name]))
-        high = min(value * factor, 1.0) if name.endswith("_share") else value * factor
+        high = min(value * factor, 1.0) if name.endswith("_fraction") else value * factor
         numbers = f"low: {_yaml(value / factor)}, typ: {_yaml(value)}, high: {_yaml(high)}"
         start = float(SETTINGS["constants"][name]["start"])
         note = f"fitted on {fitted.rows} measured rows ({chip}) from a start of {start:.3g}"

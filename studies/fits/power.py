@@ -63,11 +63,11 @@ def open_rows() -> pd.DataFrame:
 
 
 def overrides(values: Mapping[str, float]) -> dict[str, float]:
-    """Return overrides for figures by path, for those that go with them, and for every stack that inherits any."""
+    """Return overrides for parameters by path, for those that go with them, and for every stack that inherits any."""
     told = {}
     for path, value in values.items():
-        heads = {id(LIBRARY.figures[name]) for name in (path, *CONSTANTS[path].get("with", ()))}
-        told |= {name: value for name, figure in LIBRARY.figures.items() if id(figure) in heads}
+        heads = {id(LIBRARY.parameters[name]) for name in (path, *CONSTANTS[path].get("with", ()))}
+        told |= {name: value for name, parameter in LIBRARY.parameters.items() if id(parameter) in heads}
     return told
 
 
@@ -101,7 +101,7 @@ def fit(rows: pd.DataFrame, used: FloatArray) -> Fit:
 
 
 def put(path: str, line: str, name_of_file: str) -> None:
-    """Replace one figure of a YAML file of the library."""
+    """Replace one parameter of a YAML file of the library."""
     file = LIBRARY.directory / "data" / name_of_file
     text = file.read_text()
     *above, name = path.split(".")
@@ -164,7 +164,7 @@ def main() -> None:
             told = overrides({name: found.values[name]})
             lines += [(kind, out, path, f"{number:.5g}") for path, number in told.items()]
     if arguments.write:
-        folds = pd.DataFrame(lines, columns=["kind", "left_out", "figure", "value"])
+        folds = pd.DataFrame(lines, columns=["kind", "left_out", "parameter", "value"])
         folds.to_csv(LIBRARY.data_file("power_folds.csv"), index=False)
 
 

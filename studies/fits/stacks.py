@@ -106,7 +106,7 @@ def fit(
         soft = np.sign(ratio) * knee * np.sqrt(2 * (np.sqrt(1 + (ratio / knee) ** 2) - 1))
         return np.concatenate([weight * soft / error, x / spread])
 
-    upper = np.array([np.log(1 / value) if name.endswith("_share") else 6.0 for name, value in start.items()]) + 1e-9
+    upper = np.array([np.log(1 / value) if name.endswith("_fraction") else 6.0 for name, value in start.items()]) + 1e-9
     lower = np.full(len(names), -6.0)
 
     def slopes(x: FloatArray) -> FloatArray:
@@ -161,11 +161,11 @@ def inherited(done: Fits, kind: str, left_out: str, stack: str) -> dict[str, flo
         return {}
     found = done.get((kind, left_out, base), done.get(("", "", base)))
     above = inherited(done, kind, left_out, base) | dict(found.values if found else {})
-    figures = LIBRARY.figures
+    parameters = LIBRARY.parameters
     return {
         name: value
         for name, value in above.items()
-        if figures[f"stacks.{stack}.{name}"] is figures[f"stacks.{base}.{name}"]
+        if parameters[f"stacks.{stack}.{name}"] is parameters[f"stacks.{base}.{name}"]
     }
 
 
@@ -185,7 +185,7 @@ def folds(rows: pd.DataFrame, stack: str, done: Fits) -> Iterable[tuple[str, str
 
 
 def put(text: str, stack: str, name: str, line: str) -> str:
-    """Return the YAML text with one figure of one stack replaced or added."""
+    """Return the YAML text with one parameter of one stack replaced or added."""
     begin = re.search(rf"^  {stack}:$", text, re.MULTILINE)
     if begin is None:
         raise SystemExit(f"stacks.yaml has no stack {stack}")
@@ -219,7 +219,7 @@ def main() -> None:
             others = [found.values[name] for _, _, found in out]
             error = np.exp(2 * whole.errors[name])
             low, high = min([value / error, *others]), max([value * error, *others])
-            high = min(high, LIBRARY.figures[f"stacks.{stack}.{name}"].bounds.high)
+            high = min(high, LIBRARY.parameters[f"stacks.{stack}.{name}"].bounds.high)
             seen = f"; {min(others):.3g} to {max(others):.3g} with a chip or source left out" if others else ""
             note = (
                 f"fitted on {whole.rows} end-to-end rows ({', '.join(whole.sources)}) from a start of "

@@ -1,7 +1,7 @@
 """Measure the encoding efficiency of the XOR code and write ``cost_models/library/data/xor_efficiency.csv``.
 
-Every row runs the real encoder on random survivors: random maps drawn afresh, streams of 256 steps, wanted bits by a
-fair coin, survivors independent (rho = 0) or beta-binomial within each output block. The grid has loads (survivors per
+Every row runs the real encoder on random nonzeros: random maps drawn afresh, streams of 256 steps, wanted bits by a
+fair coin, nonzeros independent (rho = 0) or beta-binomial within each output block. The grid has loads (nonzeros per
 stored bit) around 1 so that the cost model can interpolate rounded sizes; further rows repeat published settings.
 
     python studies/fits/xor_efficiency.py             the whole table, about ten minutes on one core

@@ -112,7 +112,7 @@ def test_explain_of_a_row_is_validate_of_it():
             assert table.metrics["request_s"] == row.predicted_s
 
 
-def test_kept_figures_of_the_paths_that_differed():
+def test_kept_parameters_of_the_paths_that_differed():
     """Values that only validation had before there was one path."""
     gpu = explain_library_chip(
         "1x rtx_3090", ["llama3_8b batch=1 prompt_tokens=0"], ["weight_format=gguf_q4_k_m", "stack=llama_cpp"]
@@ -177,8 +177,8 @@ def test_a_mean_over_a_file_is_what_the_file_holds():
         whole = count.experts * expert + (count.total - count.experts) * body
         assert whole / count.total == pytest.approx(mean, rel=1e-12)
         assert float(formats.head_bits[0]) == body, "files of llama.cpp quantise the head"
-    widened = served("h100_sxm", model="gpt_oss_120b", stored_bits=16.0).formats
-    assert float(widened.expert_bits[0]) == 16
+    dequantized = served("h100_sxm", model="gpt_oss_120b", stored_bits=16.0).formats
+    assert float(dequantized.expert_bits[0]) == 16
     named = served("h100_sxm", model="gpt_oss_120b", weight_format="fp8", expert_format="nvfp4").formats
     assert (float(named.weight_bits[0]), float(named.expert_bits[0])) == (8.0, 4.5)
     narrow = served("h100_sxm", model="gpt_oss_120b", weight_format="int3_g128").formats
@@ -225,9 +225,9 @@ def test_what_is_no_layout_is_refused(text):
         ({}, {"chips": "1x h100_sxm", "expert_format": "mxfp5"}, "mxfp5.*perhaps mxfp4"),
     ],
 )
-def test_faults_of_how_a_model_is_served(workload, baseline, says):
+def test_issues_of_how_a_model_is_served(workload, baseline, says):
     data = {
-        "name": "faults",
+        "name": "issues",
         "workloads": {"chat": {"model": "gpt_oss_20b", **workload}},
         "baselines": {"b": baseline} if baseline else {},
         "space": {"kv_bits": 16},

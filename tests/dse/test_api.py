@@ -44,7 +44,7 @@ def test_a_run_is_frames(found):
     assert set(found.picks["id"]) <= set(found.designs["id"])
     assert set(found.compare()["kind"]) == {"design", "baseline"}
     assert dse.open_run(found.path).manifest == found.manifest
-    assert found.explain().workloads["chat"].decode.ms == pytest.approx(found.picks.loc["knee", "chat.ms_per_token"])
+    assert found.explain().workloads["chat"].decode.ms == pytest.approx(found.picks.loc["knee", "chat.tpot_ms"])
     assert found.report().is_file() and found.plot("pareto")
     assert not found.constraints.empty or not found.sweep.spec.constraints
 

@@ -9,7 +9,7 @@ from tests.cli import call
 
 DESIGN = {"memory": "lpddr5x_9600", "memory_device_gib": 8, "memory_devices": 4, "macs": 8192}
 CHEAP = [{"metric": "cost_usd", "direction": "minimize"}]
-FAST_TOO = [*CHEAP, {"metric": "chat.ms_per_token", "direction": "minimize"}]
+FAST_TOO = [*CHEAP, {"metric": "chat.tpot_ms", "direction": "minimize"}]
 TOO_SMALL = {"memory": "gddr6_16", "memory_device_gib": 1}
 
 CORNERS: dict[str, tuple[dict[str, Any], int, int]] = {

@@ -1,4 +1,4 @@
-"""Evaluation of whole sweeps: baselines, truths of the founding case, monotonicity, what is missing and why."""
+"""Evaluation of whole sweeps: baselines, truths of the Mach-1 case, monotonicity, what is missing and why."""
 
 import numpy as np
 import pytest
@@ -32,10 +32,10 @@ def metric(name, space, workload=LLAMA, **keys):
 def test_the_gpu_pair_decodes_between_its_bound_and_twice_that():
     spec = load_spec("sweeps/mach1.yaml")
     pair = Evaluator(spec).baselines["gpu_pair"]
-    assert pair["chat_70b.bound_ms_per_token"] == pytest.approx(37.6, rel=2e-3)
-    assert 37.6 <= pair["chat_70b.ms_per_token"] <= 75.2
-    assert pair["chat_70b.overhead_share"] == pytest.approx(
-        1 - pair["chat_70b.bound_ms_per_token"] / pair["chat_70b.ms_per_token"]
+    assert pair["chat_70b.roofline_tpot_ms"] == pytest.approx(37.6, rel=2e-3)
+    assert 37.6 <= pair["chat_70b.tpot_ms"] <= 75.2
+    assert pair["chat_70b.overhead_fraction"] == pytest.approx(
+        1 - pair["chat_70b.roofline_tpot_ms"] / pair["chat_70b.tpot_ms"]
     )
     assert (pair["tdp_w"], pair["bandwidth_gbps"], pair["peak_tflops"]) == (400, 2039, 312)
 
@@ -60,8 +60,8 @@ def test_the_default_stack_is_slower_than_the_ideal_one():
 
 @pytest.mark.parametrize(
     ("better", "name"),
-    [({"memory_devices": 24}, "w.ms_per_token"), ({"weight_format": "exact_3bit"}, "w.ms_per_token"),
-     ({"kv_bits": 4}, "w.ms_per_token"), ({"macs": 400_000}, "w.ttft_ms"), ({"clock_ghz": 1.5}, "w.ttft_ms")],
+    [({"memory_devices": 24}, "w.tpot_ms"), ({"weight_format": "exact_3bit"}, "w.tpot_ms"),
+     ({"kv_bits": 4}, "w.tpot_ms"), ({"macs": 400_000}, "w.ttft_ms"), ({"clock_ghz": 1.5}, "w.ttft_ms")],
 )  # fmt: skip
 def test_more_of_what_binds_is_faster(better, name):
     base = {**PRESET, "macs": 100_000, "stack": "static_compiled"}
@@ -74,26 +74,26 @@ def test_a_swept_workload_field_equals_the_fixed_one():
         "space": {"w.batch": {"values": [1, 8, 32]}},
     })  # fmt: skip
     space = Space(spec)
-    swept = Evaluator(spec).evaluate(space.grid(0, 3)).metrics["w.ms_per_token"]
-    fixed = [metric("w.ms_per_token", {"node": "tsmc_5"}, {**LLAMA, "batch": batch}) for batch in (1, 8, 32)]
+    swept = Evaluator(spec).evaluate(space.grid(0, 3)).metrics["w.tpot_ms"]
+    fixed = [metric("w.tpot_ms", {"node": "tsmc_5"}, {**LLAMA, "batch": batch}) for batch in (1, 8, 32)]
     assert list(swept) == pytest.approx(fixed)
 
 
-def test_a_swept_figure_equals_the_replaced_one():
+def test_a_swept_parameter_equals_the_replaced_one():
     path = "memory.lpddr5x.efficiency_stream"
     spec = parse_spec({
         "name": "t", "workloads": {"w": LLAMA}, "objectives": OBJECTIVE, **SEARCH,
         "space": {f"technology.{path}": {"values": [0.75, 0.9]}},
     })  # fmt: skip
-    swept = Evaluator(spec).evaluate(Space(spec).grid(0, 2)).metrics["w.ms_per_token"]
-    fixed = [metric("w.ms_per_token", {"node": "tsmc_5"}, technology={path: value}) for value in (0.75, 0.9)]
+    swept = Evaluator(spec).evaluate(Space(spec).grid(0, 2)).metrics["w.tpot_ms"]
+    fixed = [metric("w.tpot_ms", {"node": "tsmc_5"}, technology={path: value}) for value in (0.75, 0.9)]
     assert list(swept) == pytest.approx(fixed)
 
 
 def test_what_does_not_fit_has_no_speed_and_the_missing_memory_is_the_reason():
     evaluator, design = evaluated({"memory_devices": 2, "memory_device_gib": 8})
     result = evaluator.evaluate(design)
-    assert np.isnan(result.metrics["w.ms_per_token"][0])
+    assert np.isnan(result.metrics["w.tpot_ms"][0])
     assert result.margins["w.capacity"][0] < 0
     assert not result.feasible[0]
     assert result.metrics["w.chips_needed"][0] == 3
@@ -106,7 +106,7 @@ def test_a_workload_that_need_not_fit_breaks_nothing():
     assert result.feasible[0]
 
 
-def test_chips_without_links_cannot_share_a_model_and_it_says_so():
+def test_chips_without_links_cannot_fraction_a_model_and_it_says_so():
     evaluator, design = evaluated({"link_gbps": 0}, {**LLAMA, "n_chips": 2})
     result = evaluator.evaluate(design)
     assert result.margins["w.link"][0] < 0
@@ -136,9 +136,9 @@ UNIT = arrays(np.float64, (24, len(SPACE.dimensions)), elements=st.floats(0, 0.9
 def test_no_prediction_beats_bytes_over_bandwidth_or_operations_over_peak(unit):
     result = EVALUATOR.evaluate(SPACE.decode(unit))
     for name, workload in MACH1.workloads.items():
-        step = result.metrics[f"{name}.ms_per_token"]
+        step = result.metrics[f"{name}.tpot_ms"]
         fits = ~np.isnan(step)
-        assert (step[fits] >= result.metrics[f"{name}.bound_ms_per_token"][fits] * (1 - 1e-12)).all()
+        assert (step[fits] >= result.metrics[f"{name}.roofline_tpot_ms"][fits] * (1 - 1e-12)).all()
         tokens = workload.batch * workload.prompt_tokens
         body = count_parameters(shipped_library().model(workload.model)).body
         prefill_s = 2 * tokens * body / (result.metrics["peak_tflops"] * 1e12)
@@ -155,7 +155,7 @@ def test_more_bandwidth_or_arithmetic_never_slows_a_design(unit, axis):
     better[:, place] = unit[:, place] + (0.999999 - unit[:, place]) / 2
     before, after = (EVALUATOR.evaluate(SPACE.decode(points)) for points in (unit, better))
     for name in MACH1.workloads:
-        for metric in ("ms_per_token", "ttft_ms"):
+        for metric in ("tpot_ms", "ttft_ms"):
             slow, fast = before.metrics[f"{name}.{metric}"], after.metrics[f"{name}.{metric}"]
             both = ~np.isnan(slow) & ~np.isnan(fast)
             assert (fast[both] <= slow[both] * (1 + 1e-12)).all()

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dse.runs import explore
-from dse.search.blocks import Work
-from dse.search.parallelism import Spread
+from dse.search.blocks import SearchContext
+from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
 from tests.sweeps import SHORT_CHAT
 
@@ -22,12 +22,12 @@ DASK = importlib.util.find_spec("distributed") is not None
 def spreads():
     """Where designs are evaluated: processes of joblib, and two workers of a Dask scheduler where Dask is installed."""
     with contextlib.ExitStack() as stack:
-        found = [Spread(jobs=2)]
+        found = [Parallelism(jobs=2)]
         if DASK:
             from distributed import LocalCluster
 
             cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
-            found.append(Spread(0, "dask", stack.enter_context(cluster).scheduler_address))
+            found.append(Parallelism(0, "dask", stack.enter_context(cluster).scheduler_address))
         yield found
 
 
@@ -39,9 +39,7 @@ def sweeps(draw):
     sampler = draw(st.sampled_from(["grid", "sobol", "random"]))
     budget = {} if sampler == "grid" else {"n_designs": 512, "seed": draw(st.integers(0, 3))}
     objectives = draw(
-        st.lists(
-            st.sampled_from(["chat.ms_per_token", "cost_usd", "tdp_w", "die_mm2"]), min_size=1, max_size=4, unique=True
-        )
+        st.lists(st.sampled_from(["chat.tpot_ms", "cost_usd", "tdp_w", "die_mm2"]), min_size=1, max_size=4, unique=True)
     )
     return {
         "name": "exact",
@@ -55,7 +53,7 @@ def sweeps(draw):
             "weight_method": {"values": ["gptq", "omniquant"], "when": {"weight_format": ["int4_g128"]}},
         },
         "objectives": [{"metric": metric, "direction": "minimize"} for metric in objectives],
-        "constraints": [{"metric": "chat.ms_per_token", "max": draw(st.sampled_from([1e-3, 10, 20, 60]))}],
+        "constraints": [{"metric": "chat.tpot_ms", "max": draw(st.sampled_from([1e-3, 10, 20, 60]))}],
         "results": {"keep_all_up_to": 20},
         "search": {"sampler": sampler, **budget},
     }
@@ -82,11 +80,11 @@ def ids(rows):
 @given(sweep=sweeps(), chunk=st.integers(7, 90), block=st.integers(1, 5))
 def test_every_way_finds_the_same_front(spreads, sweep, chunk, block):
     spec = parse_spec(sweep)
-    work = Work(spec)
+    work = SearchContext(spec)
     front = by_definition(work.judge(work.sampler.rows(0, work.sampler.total)))
     whole = explore(spec)
     outcomes = [explore(spec, spread=spread) for spread in spreads]
-    pieces = Spread(chunk_rows=chunk, block_rows=chunk * block, least_gain=2)
+    pieces = Parallelism(chunk_rows=chunk, block_rows=chunk * block, least_gain=2)
     outcomes.append(explore(spec, spread=pieces))
     if sweep["search"]["sampler"] == "grid":
         pruning = {"sampler": "grid", "options": {"prune": True}}

@@ -18,7 +18,7 @@ from dse.results.store import open_run
 from dse.results.yaml_text import yaml_text
 from dse.runs import resume, run
 from dse.search.journal import unfinished
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec, parse_spec
 from tests import sweeps
 
@@ -112,7 +112,7 @@ def test_workers_killed_again_and_again_change_nothing(tmp_path):
                 killed.append(progress.evaluated)
 
     for attempt in range(2 * WORKERS_KILLED):  # how many a run has to offer depends on how fast its blocks come back
-        done = run(spec, out=tmp_path / f"run{attempt}", spread=Spread(jobs=2), progress=kill_one)
+        done = run(spec, out=tmp_path / f"run{attempt}", spread=Parallelism(jobs=2), progress=kill_one)
         assert_same(whole, done)
         if len(killed) == WORKERS_KILLED:
             break

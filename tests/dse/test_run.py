@@ -9,7 +9,7 @@ from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
 from dse.results.store import bare, open_run
 from dse.runs import explore, run
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import parse_spec
 from tests import sweeps
@@ -28,7 +28,7 @@ def done(tmp_path_factory):
 
 def test_the_same_sweep_gives_the_same_bytes_however_it_is_cut(done, tmp_path):
     search = {"sampler": "grid", "batch_size": 100}
-    again = run(tiny(search=search), out=tmp_path / "again", spread=Spread(chunk_rows=37))
+    again = run(tiny(search=search), out=tmp_path / "again", spread=Parallelism(chunk_rows=37))
     for name in RESULTS:
         assert (again.path / name).read_bytes() == (done.path / name).read_bytes(), name
 
@@ -48,13 +48,13 @@ def test_the_front_is_that_of_every_kept_design(done):
     assert len(table) == done.manifest["counts"]["evaluated"] == Space(tiny()).grid_size
     assert table["sampled"].all() and list(table["id"]) == list(range(len(table)))
     feasible = table[table["feasible"]]
-    points = np.column_stack([feasible["chat.ms_per_token"], -feasible["chat.tokens_per_joule"]])
+    points = np.column_stack([feasible["chat.tpot_ms"], -feasible["chat.tokens_per_joule"]])
     beaten = [any((other <= point).all() and (other < point).any() for other in points) for point in points]
     by_hand = list(feasible["id"][~np.array(beaten)])
     assert list(done.front["id"]) == by_hand
     written = pd.read_csv(done.path / "pareto.csv").rename(columns=bare)
     assert list(written["id"]) == by_hand
-    assert np.allclose(written["chat.ms_per_token"], done.front["chat.ms_per_token"], rtol=1e-8)
+    assert np.allclose(written["chat.tpot_ms"], done.front["chat.tpot_ms"], rtol=1e-8)
 
 
 def test_rows_are_what_the_evaluator_says_of_them(done):
@@ -70,9 +70,9 @@ def test_constraints_and_axes_add_up(done):
     constraints = done.constraints.set_index("constraint")
     fits = table["margin chat.capacity"] >= 0
     assert constraints.loc["tdp_w <= 200", "violated"] == (table["margin tdp_w <= 200"] < 0).sum()
-    slow = table["margin chat.ms_per_token <= 20"] < 0
-    assert constraints.loc["chat.ms_per_token <= 20", "violated"] == (slow & fits).sum()
-    assert constraints.loc["chat.ms_per_token <= 20", "missing"] == (~fits).sum() > 0
+    slow = table["margin chat.tpot_ms <= 20"] < 0
+    assert constraints.loc["chat.tpot_ms <= 20", "violated"] == (slow & fits).sum()
+    assert constraints.loc["chat.tpot_ms <= 20", "missing"] == (~fits).sum() > 0
     assert constraints.loc["chat.capacity", "sole_cause"] > 0, "what does not fit is not slow"
     for axis, values in done.axes.groupby("axis"):
         assert values["evaluated"].sum() == len(table), axis
@@ -82,7 +82,7 @@ def test_constraints_and_axes_add_up(done):
 
 def test_picks_run_again(done):
     assert {pick["name"] for pick in done.picks} == {
-        "best_chat.ms_per_token",
+        "best_chat.tpot_ms",
         "best_chat.tokens_per_joule",
         "knee",
         "nearest_to_targets",
@@ -91,7 +91,7 @@ def test_picks_run_again(done):
         found = Evaluator(done.spec).evaluate(Table.from_settings(pick["design"]))
         for name, value in pick["metrics"].items():
             assert found.metrics[name][0] == pytest.approx(value, rel=1e-8)
-        assert done.row(pick["id"])["chat.ms_per_token"] == pytest.approx(pick["metrics"]["chat.ms_per_token"])
+        assert done.row(pick["id"])["chat.tpot_ms"] == pytest.approx(pick["metrics"]["chat.tpot_ms"])
     best = {pick["name"]: pick["metrics"] for pick in done.picks}
     assert best["best_chat.tokens_per_joule"]["chat.tokens_per_joule"] == pytest.approx(
         done.front["chat.tokens_per_joule"].max()
@@ -102,7 +102,7 @@ def test_the_manifest_says_where_it_comes_from(done):
     manifest = done.manifest
     assert manifest["schema"] == 1 and manifest["status"] == "complete" and manifest["seed"] == 0
     assert manifest["kept"] == "every design" and manifest["sample_stride"] == 1
-    assert manifest["library_figures_read"] > 50 and len(manifest["spec_sha256"]) == 64
+    assert manifest["library_parameters_read"] > 50 and len(manifest["spec_sha256"]) == 64
     assert manifest["packages"]["numpy"] == np.__version__
     lines = [json.loads(line) for line in (done.path / "progress.jsonl").read_text().splitlines()]
     assert lines[-1]["evaluated"] == manifest["counts"]["evaluated"] and lines[-1]["hypervolume"] > 0
@@ -111,7 +111,7 @@ def test_the_manifest_says_where_it_comes_from(done):
 def test_the_resolved_sweep_is_the_sweep(done):
     assert done.spec.hash == tiny().hash == done.manifest["spec_sha256"]
     text = (done.path / "resolved.yaml").read_text()
-    assert "# Figures of the library" in text and "# tco.pue: 1.35 (1.1 to 1.58)" in text
+    assert "# Parameters of the library" in text and "# tco.pue: 1.35 (1.1 to 1.58)" in text
 
 
 @pytest.mark.parametrize("limit", [0, 50])
@@ -137,22 +137,22 @@ def test_a_large_run_keeps_what_matters_and_says_so(done, tmp_path, limit):
 
 
 def test_without_a_feasible_design_the_nearest_misses_are_kept(tmp_path):
-    impossible = tiny(constraints=[{"metric": "chat.ms_per_token", "max": 0.001}])
+    impossible = tiny(constraints=[{"metric": "chat.tpot_ms", "max": 0.001}])
     done = run(impossible, out=tmp_path / "run")
     assert not done.found_feasible and len(done.front) == 0
     (pick,) = done.picks
     least = done.designs.sort_values(["violation", "id"]).iloc[0]
     assert (pick["name"], pick["id"], pick["feasible"]) == ("least_violation", least["id"], False)
-    assert "chat.ms_per_token <= 0.001" in pick["reason"]
+    assert "chat.tpot_ms <= 0.001" in pick["reason"]
     assert list(pd.read_csv(done.path / "pareto.csv")["id"]) == []
-    slow = done.constraints.set_index("constraint").loc["chat.ms_per_token <= 0.001"]
+    slow = done.constraints.set_index("constraint").loc["chat.tpot_ms <= 0.001"]
     assert slow["best_margin"] < 0 and slow["violated"] + slow["missing"] == done.manifest["counts"]["evaluated"]
-    assert (done.axes["removed_by"].str.contains("chat.ms_per_token <= 0.001 \\(", regex=True)).all()
+    assert (done.axes["removed_by"].str.contains("chat.tpot_ms <= 0.001 \\(", regex=True)).all()
 
 
 @pytest.mark.parametrize("batch_size", [50, 1000])
 def test_ctrl_c_keeps_what_is_done(tmp_path, batch_size):
-    pieces = Spread(block_rows=50)
+    pieces = Parallelism(block_rows=50)
 
     def stop(progress):
         if progress.evaluated >= 100:
@@ -184,9 +184,9 @@ def test_a_constraint_relative_to_nothing_is_refused_before_the_search(tmp_path)
     spec = tiny(
         baselines={"small": {"chips": "1x l40s"}},
         workloads={"chat": {"model": "llama2_70b", "batch": 16}},
-        constraints=[{"metric": "chat.ms_per_token", "max": 1, "relative_to": "small"}],
+        constraints=[{"metric": "chat.tpot_ms", "max": 1, "relative_to": "small"}],
     )
-    with pytest.raises(SpecError, match=r"constraints\[0\].relative_to: small has no chat.ms_per_token"):
+    with pytest.raises(SpecError, match=r"constraints\[0\].relative_to: small has no chat.tpot_ms"):
         run(spec, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -104,7 +104,7 @@ def test_there_and_back(number: float, units: tuple[str, str]) -> None:
         ("usd_per_card_700w", "usd_per_card_700w"),
     ],
 )
-def test_the_last_words_of_a_figure_are_its_unit(suffix: str, unit: str) -> None:
+def test_the_last_words_of_a_parameter_are_its_unit(suffix: str, unit: str) -> None:
     assert unit_of_suffix(suffix) == unit
 
 

@@ -15,13 +15,13 @@ from dse.analysis.nearest import CandidatePool, by_violation, ranked
 from dse.analysis.require import VIOLATION, best_changes
 from dse.analysis.require.sizing import by_cost, sized_designs
 from dse.evaluator import Evaluation, Evaluator
-from dse.render.plots.reading import MOST_MISSES, scene_of
-from dse.results.archive import NEAREST_MISSES, Keeper
+from dse.render.plots.reading import MAX_MISSES, scene_of
+from dse.results.archive import LEAST_INFEASIBLE, Archive
 from dse.results.picks import settings_of
 from dse.results.rows import Rows
 from dse.runs import run
-from dse.samplers import Judged, Sampler, make_sampler
-from dse.samplers.chain import ENOUGH_SEEDS, _Best
+from dse.samplers import Feedback, Sampler, make_sampler
+from dse.samplers.chain import MAX_SEED_DESIGNS, _Best
 from dse.samplers.evolve.nsga2 import row_keys
 from dse.space import Space
 from dse.sweep import Spec, parse_spec
@@ -46,11 +46,11 @@ INFEASIBLE: dict[str, dict[str, Any]] = {
         "workloads": {"chat": {"model": "llama2_70b", "batch": 32, "prompt_tokens": 1024, "output_tokens": 1024}},
         "space": {"node": {"values": ["tsmc_5", "samsung_8"]}, **MEMORY, **FORMATS},
         "objectives": [
-            {"metric": "chat.ms_per_token", "direction": "minimize"},
+            {"metric": "chat.tpot_ms", "direction": "minimize"},
             {"metric": "cost_usd", "direction": "minimize"},
         ],
         "constraints": [
-            {"metric": "chat.ms_per_token", "max": "5 ms"},
+            {"metric": "chat.tpot_ms", "max": "5 ms"},
             {"metric": "tdp_w", "max": "60 W"},
             {"metric": "chat.tokens_per_joule", "min": 20},
         ],
@@ -66,7 +66,7 @@ INFEASIBLE: dict[str, dict[str, Any]] = {
             {"metric": "chat.decode_w", "direction": "minimize"},
         ],
         "constraints": [
-            {"metric": "chat.ms_per_token", "max": "2 ms"},
+            {"metric": "chat.tpot_ms", "max": "2 ms"},
             {"metric": "cost_usd", "max": 60},
             {"metric": "chat.ttft_ms", "max": "100 ms"},
         ],
@@ -81,12 +81,12 @@ INFEASIBLE: dict[str, dict[str, Any]] = {
         },
         "space": {"node": {"values": ["tsmc_5", "tsmc_7"]}, **MEMORY, **FORMATS},
         "objectives": [
-            {"metric": "giant.ms_per_token", "direction": "minimize"},
+            {"metric": "giant.tpot_ms", "direction": "minimize"},
             {"metric": "die_mm2", "direction": "minimize"},
         ],
         "constraints": [
-            {"metric": "giant.ms_per_token", "max": "20 ms"},
-            {"metric": "chat.ms_per_token", "max": "1 ms"},
+            {"metric": "giant.tpot_ms", "max": "20 ms"},
+            {"metric": "chat.tpot_ms", "max": "1 ms"},
             {"metric": "die_mm2", "max": 15},
         ],
         "search": {"sampler": "grid"},
@@ -159,7 +159,7 @@ def test_an_infinite_time_is_no_value(spec: Spec, monkeypatch: pytest.MonkeyPatc
     design = Space(spec).default_design()
     runs = evaluator.evaluate(design)
     assert runs.missing is None or not runs.missing.any()
-    endless = dict(runs.metrics) | {"chat.ms_per_token": np.array([np.inf])}
+    endless = dict(runs.metrics) | {"chat.tpot_ms": np.array([np.inf])}
     measured = (endless, evaluator.constraint_margins(endless), 1, None)
     monkeypatch.setattr(evaluator, "_measured", lambda *_: measured)
     found = evaluator.evaluate(design)
@@ -171,7 +171,7 @@ def test_an_infinite_time_is_no_value(spec: Spec, monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_samplers_are_told_is_what_the_report_says(rows: Rows, report: list[int]) -> None:
-    judged = Judged.of(rows.ids, rows.evaluation)
+    judged = Feedback.of(rows.ids, rows.evaluation)
     assert list(judged.violation) == list(rows.frame()["violation"])
     assert list(np.argsort(judged.violation, kind="stable")) == report
 
@@ -181,8 +181,8 @@ def test_evolve_keeps_the_nearest_as_parents(spec: Spec, rows: Rows, report: lis
     space = Space(spec)
     options: dict[str, Any] = {"algorithm": algorithm, "population": N // 2}
     sampler: Any = make_sampler("evolve", space, n_designs=4 * N, seed=1, n_objectives=2, options=options)
-    points, judged = space.encode(rows.designs), Judged.of(rows.ids, rows.evaluation)
-    sampler.seed_with(points, judged)
+    points, judged = space.encode(rows.designs), Feedback.of(rows.ids, rows.evaluation)
+    sampler.warm_start(points, judged)
     sampler.ask(1)
     engine = sampler._engine
     parents = engine._points if algorithm == "nsga2" else engine._algorithm.pop.get("X")
@@ -195,9 +195,9 @@ def test_a_chain_hands_the_nearest_on(spec: Spec, rows: Rows, report: list[int])
     best = _Best(space, 2)
     for start in range(0, N, 100):
         part = rows.take(np.arange(start, min(start + 100, N)))
-        best.add(part.designs, Judged.of(part.ids, part.evaluation))
+        best.add(part.designs, Feedback.of(part.ids, part.evaluation))
     _, judged = best.chosen()
-    assert sorted(judged.ids) == sorted(report[:ENOUGH_SEEDS])
+    assert sorted(judged.ids) == sorted(report[:MAX_SEED_DESIGNS])
 
 
 @pytest.mark.parametrize("name", ["tpe", "nsgaii", "nsgaiii"])
@@ -206,7 +206,7 @@ def test_optuna_ranks_trials_as_the_report_does(spec: Spec, rows: Rows, report: 
         name, Space(spec), n_designs=N, seed=1, n_objectives=2, options={"batch": N, **OPTUNA[name]}
     )
     assert sampler.ask(N).rows == N
-    sampler.tell(Judged.of(rows.ids, rows.evaluation))
+    sampler.tell(Feedback.of(rows.ids, rows.evaluation))
     # Infeasible trials are ranked by the sum of their positive constraints by all of Optuna's samplers.
     total = [sum(value for value in trial.constraints.values() if value > 0) for trial in sampler._study.trials]
     assert list(np.argsort(total, kind="stable")) == report
@@ -220,11 +220,11 @@ OPTUNA: dict[str, dict[str, Any]] = {
 
 
 def test_results_keep_the_nearest(spec: Spec, rows: Rows, report: list[int]) -> None:
-    keeper = Keeper(Space(spec), 2, sample=0)
+    keeper = Archive(Space(spec), 2, sample=0)
     for start in range(0, N, 50):
         keeper.add(rows.take(np.arange(start, min(start + 50, N))))
     assert keeper.misses is not None
-    assert list(keeper.misses.ids) == report[:NEAREST_MISSES]
+    assert list(keeper.misses.ids) == report[:LEAST_INFEASIBLE]
 
 
 def test_relaxations_and_sizes_rank_alike(rows: Rows, report: list[int]) -> None:
@@ -250,10 +250,10 @@ def test_pictures_show_the_nearest_that_have_a_place(spec: Spec, tmp_path: Path)
     sweep = {**INFEASIBLE["dense"], "search": {"sampler": "random", "n_designs": N, "seed": 2}}
     stored = run(parse_spec(sweep), out=tmp_path / "run")
     table = stored.designs
-    known = table[np.isfinite(table["chat.ms_per_token"]) & np.isfinite(table["cost_usd"])]
+    known = table[np.isfinite(table["chat.tpot_ms"]) & np.isfinite(table["cost_usd"])]
     nearest = known.sort_values(["violation", "id"])["id"]
     assert 0 < len(nearest) < len(table)
-    assert list(scene_of(stored).front["id"]) == list(nearest[:MOST_MISSES])
+    assert list(scene_of(stored).front["id"]) == list(nearest[:MAX_MISSES])
 
 
 # -- the search finds what is nearest ---------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ class Exact:
         evaluator, size = Evaluator(self.spec), self.space.grid_size
         ids = np.arange(size)
         designs = self.space.grid_at(self.space.grid_places(ids))
-        self.found = Judged.of(ids, evaluator.evaluate(designs, metrics=()))
+        self.found = Feedback.of(ids, evaluator.evaluate(designs, metrics=()))
         keys = row_keys(self.space.encode(designs))
         self.order = np.argsort(keys)
         self.keys = keys[self.order]
@@ -281,7 +281,7 @@ class Exact:
             rows = self.order[np.searchsorted(self.keys, row_keys(self.space.encode(designs)))]
             found = self.found
             ids = np.arange(told, told + len(rows))
-            judged = Judged(ids, found.objectives[rows], found.violations[rows], found.feasible[rows])
+            judged = Feedback(ids, found.objectives[rows], found.violations[rows], found.feasible[rows])
             reached = np.flatnonzero(judged.violation <= goal)
             if len(reached):
                 return told + int(reached[0]) + 1

@@ -18,10 +18,10 @@ import numpy as np
 
 from dse.runs import resume, run
 from dse.search.journal import Journal, unfinished
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec
 
-SMALL = Spread(block_rows=64, chunk_rows=32, keep_every_s=0.0)
+SMALL = Parallelism(block_rows=64, chunk_rows=32, keep_every_s=0.0)
 
 
 def search(spec, out, pipe):

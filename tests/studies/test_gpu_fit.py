@@ -14,9 +14,9 @@ from cost_models.library.technology import Technology
 from studies.fits import gpu
 
 KNOWN = {
-    "stream_share": 0.8, "attention_stream_share": 0.85, "mac_share": 0.65, "narrow_mac_share": 0.9,
-    "attention_mac_share": 0.55, "kernel_s": 3.0e-6, "step_s": 8.0e-5, "prefill_s": 5.0e-4,
-    "unpack_macs": 40.0, "unpack_stream_share": 0.7,
+    "bandwidth_efficiency": 0.8, "attention_bandwidth_efficiency": 0.85, "gemm_efficiency": 0.65, "narrow_gemm_efficiency": 0.9,
+    "attention_compute_efficiency": 0.55, "kernel_s": 3.0e-6, "step_s": 8.0e-5, "prefill_s": 5.0e-4,
+    "dequantize_macs": 40.0, "dequantize_bandwidth_efficiency": 0.7,
 }  # fmt: skip
 CHIP = "h100_sxm"
 SOFTWARE = "PyTorch 9.9 with CUDA graphs"
@@ -88,7 +88,7 @@ def fitted(folder):
 def test_known_constants_come_back(fitted):
     _, found = fitted
     told = [name for name in KNOWN if found.errors[name] < 0.25]
-    assert {"stream_share", "mac_share", "attention_stream_share", "kernel_s"} <= set(told)
+    assert {"bandwidth_efficiency", "gemm_efficiency", "attention_bandwidth_efficiency", "kernel_s"} <= set(told)
     for name in told:
         assert found.values[name] == pytest.approx(KNOWN[name], rel=0.1), name
     # What the rows tell badly has a range that says so, and the range holds the truth.
@@ -122,7 +122,7 @@ def test_the_command_prints_scores_and_a_profile(folder, tmp_path, capsys):
     assert "held out" in printed
     entry = yaml.safe_load(out.read_text())[gpu.SETTINGS["key"]]
     assert entry["base"] == gpu.SETTINGS["stack"]
-    assert entry["mac_share"]["low"] <= entry["mac_share"]["typ"] <= entry["mac_share"]["high"] <= 1
+    assert entry["gemm_efficiency"]["low"] <= entry["gemm_efficiency"]["typ"] <= entry["gemm_efficiency"]["high"] <= 1
     assert "step_s" not in entry
 
 

@@ -30,7 +30,7 @@ def test_a_table_is_what_is_printed(name, printed):
         for cell, other in zip(cells(line), cells(expected), strict=True):
             number, now = NUMBER.fullmatch(cell), NUMBER.fullmatch(other)
             if number and now:
-                # Constants that are fitted anew move figures a little: the page follows when it shows.
+                # Constants that are fitted anew move parameters a little: the page follows when it shows.
                 assert float(number[1]) == pytest.approx(float(now[1]), rel=0.02, abs=1.0 if number[2] else 0.0), line
             else:
                 assert cell == other, "print it again: python -m tools.measure_gpu.published"

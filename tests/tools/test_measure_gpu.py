@@ -89,7 +89,7 @@ def test_validation_takes_the_rows_as_they_are_and_says_why_it_predicts_none(mea
 
 
 def test_rows_of_a_known_chip_are_predicted_or_say_why_not(measured, tmp_path):
-    # Not the CPU's figures but the way through validation is tested: the names are changed in a temporary copy only.
+    # Not the CPU's parameters but the way through validation is tested: the names are changed in a temporary copy only.
     folder, _ = measured
     for name in FORMS:
         rows = table(folder, name)
@@ -398,24 +398,24 @@ class SetClock(SlowClock):
 
 
 def test_a_call_of_known_length_is_timed_as_such():
-    from tools.measure_gpu.timing import LEAST_CALLS, LEAST_ROUNDS, time_calls
+    from tools.measure_gpu.timing import MIN_CALLS, MIN_ROUNDS, time_calls
 
     clock = SetClock()
     timing = time_calls(clock, [clock.call_of(0.002)], seconds=0.05)
     assert [timing.low_s, timing.median_s, timing.high_s] == pytest.approx([0.002] * 3)
-    assert timing.calls == LEAST_CALLS
-    assert timing.rounds >= LEAST_ROUNDS
+    assert timing.calls == MIN_CALLS
+    assert timing.rounds >= MIN_ROUNDS
     assert timing.graphed
     assert clock.captured == 1
     assert clock.flushed >= timing.rounds
 
 
 def test_a_long_call_is_timed_by_itself():
-    from tools.measure_gpu.timing import LEAST_LONG_ROUNDS, time_calls
+    from tools.measure_gpu.timing import MIN_LONG_ROUNDS, time_calls
 
     clock = SetClock()
     timing = time_calls(clock, [clock.call_of(0.01)], seconds=1e-6)
-    assert (timing.calls, timing.rounds) == (1, LEAST_LONG_ROUNDS)
+    assert (timing.calls, timing.rounds) == (1, MIN_LONG_ROUNDS)
 
 
 def test_a_refused_graph_is_told_and_lack_of_memory_is_not_swallowed():
@@ -473,11 +473,11 @@ def test_devices_with_graphs_take_the_way_through_them(tmp_path):
 
 
 def test_operands_are_copied_until_they_exceed_the_cache():
-    from tools.measure_gpu.timing import CACHE_TURNS, MOST_CALLS, copies_for
+    from tools.measure_gpu.timing import CACHE_TURNS, MAX_CALLS, copies_for
 
     cache = 40 * 2**20
     assert copies_for(8192 * 8192 * 2, cache, 1e12) == math.ceil(CACHE_TURNS * cache / (8192 * 8192 * 2))
-    assert copies_for(1e3, cache, 1e12) == MOST_CALLS
+    assert copies_for(1e3, cache, 1e12) == MAX_CALLS
     assert copies_for(1e9, cache, 1e12) == 1
     assert copies_for(1e6, cache, 3.5e6) == 3
 

@@ -70,24 +70,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def parse(words: Sequence[str]) -> Arguments:
-    """Return the arguments; exits with every fault at once where they do not hold."""
+    """Return the arguments; exits with every issue at once where they do not hold."""
     parser = _parser()
     given = parser.parse_args(words)
-    faults = [f"--only: {name!r} is not one of {', '.join(SECTIONS)}" for name in given.only if name not in SECTIONS]
+    issues = [f"--only: {name!r} is not one of {', '.join(SECTIONS)}" for name in given.only if name not in SECTIONS]
     for name in ("minutes", "point_seconds", "power_seconds"):
         if not getattr(given, name) > 0:
-            faults.append(f"--{name.replace('_', '-')} must be above 0, got {getattr(given, name)}")
+            issues.append(f"--{name.replace('_', '-')} must be above 0, got {getattr(given, name)}")
     out = given.out
     if given.device == "cpu":
         out = out or Path(tempfile.mkdtemp(prefix="cpu_check_"))
         temporary = Path(tempfile.gettempdir()).resolve()
         if not out.resolve().is_relative_to(temporary) or out.resolve().is_relative_to(REPOSITORY):
             where = f"below {temporary} and out of the repository"
-            faults.append(f"--out: rows of a CPU only check the script and stay {where}, got {out}")
+            issues.append(f"--out: rows of a CPU only check the script and stay {where}, got {out}")
     elif out is None:
-        faults.append("--out: a folder for the rows is needed")
-    if faults:
-        parser.error("; ".join(faults))
+        issues.append("--out: a folder for the rows is needed")
+    if issues:
+        parser.error("; ".join(issues))
     return Arguments(
         out, given.device, given.tiny, tuple(s for s in SECTIONS if s in given.only), given.models, given.minutes,
         given.point_seconds, given.power_seconds, given.seed, tuple(given.skip), given.planned,

@@ -82,7 +82,7 @@ class Bench:
         arguments: what was asked for.
         held: operands of the last rows.
         errors: relative error of each checked kernel.
-        faults: what each kernel raised that could not be checked.
+        issues: what each kernel raised that could not be checked.
     """
 
     device: Device
@@ -91,7 +91,7 @@ class Bench:
     arguments: Arguments
     held: Held = field(default_factory=Held)
     errors: dict[str, float] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
+    issues: dict[str, str] = field(default_factory=dict)
 
     def time(self, calls: list[Callable[[], object]], *, graph: bool = True, seconds: float | None = None) -> Timing:
         """Return the time of one of several equal calls."""
@@ -103,13 +103,13 @@ class Bench:
         Raises:
             NotMeasured: it is beyond the tolerance: a wrong kernel is not timed.
         """
-        if name in self.faults:
-            raise NotMeasured(self.faults[name])
+        if name in self.issues:
+            raise NotMeasured(self.issues[name])
         if name not in self.errors:
             try:
                 self.errors[name] = error()
-            except FAULTS as fault:
-                self.faults[name] = f"{type(fault).__name__}: {(str(fault).splitlines() or [''])[0][:200]}"
+            except FAULTS as issue:
+                self.issues[name] = f"{type(issue).__name__}: {(str(issue).splitlines() or [''])[0][:200]}"
                 raise
         found = self.errors[name]
         if not found <= tolerance:

@@ -58,8 +58,8 @@ def step_table() -> list[str]:
             told = explain_library_chip(f"1x {chip}", [f"{model} batch={batch} {PROMPT}"], words).to_json()
             step = told["workloads"][model]["decode"]
             spent, energy = step["spent_ms"], step["energy_j"]
-            kernels = spent["memory"] + spent["arithmetic"] + spent["unpacking"] + spent["not_overlapped"]
-            work = energy["memory"] + energy["arithmetic"] + energy["on_chip"] + energy["unpacking"]
+            kernels = spent["memory"] + spent["arithmetic"] + spent["dequantizing"] + spent["not_overlapped"]
+            work = energy["memory"] + energy["arithmetic"] + energy["on_chip"] + energy["dequantizing"]
             rows.append(
                 (
                     TITLES[chip], stack, model, weights, batch, float(step["bound_ms"]),

@@ -102,7 +102,7 @@ class Session:
             self._is_alive(point)
 
     def _is_alive(self, point: Point) -> None:
-        """Raise where the device does not answer after a fault."""
+        """Raise where the device does not answer after an issue."""
         try:
             self.bench.held.clear()
             self.bench.clock.synchronise()

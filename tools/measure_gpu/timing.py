@@ -12,12 +12,12 @@ import torch
 
 Call = Callable[[], object]
 CACHE_TURNS = 4
-MOST_CALLS = 64
-LEAST_CALLS = 4
-LEAST_ROUNDS = 7
-LEAST_LONG_ROUNDS = 3
-MOST_ROUNDS = 2000
-WARM_SHARE = 0.25
+MAX_CALLS = 64
+MIN_CALLS = 4
+MIN_ROUNDS = 7
+MIN_LONG_ROUNDS = 3
+MAX_ROUNDS = 2000
+WARM_FRACTION = 0.25
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def copies_for(call_bytes: float, l2_bytes: int, spare_bytes: float) -> int:
         spare_bytes: memory that copies may take.
     """
     wanted = int(np.ceil(CACHE_TURNS * l2_bytes / max(call_bytes, 1.0)))
-    return max(min(wanted, MOST_CALLS, int(spare_bytes // max(call_bytes, 1.0))), 1)
+    return max(min(wanted, MAX_CALLS, int(spare_bytes // max(call_bytes, 1.0))), 1)
 
 
 def time_calls(clock: Clock, calls: Sequence[Call], *, seconds: float, graph: bool = True) -> Timing:
@@ -162,14 +162,14 @@ def time_calls(clock: Clock, calls: Sequence[Call], *, seconds: float, graph: bo
     Args:
         clock: device events or CPU timer.
         calls: equal calls on operands of their own; repeated where there are few.
-        seconds: time to repeat for; at least `LEAST_ROUNDS` rounds, `LEAST_LONG_ROUNDS` of long calls.
+        seconds: time to repeat for; at least `MIN_ROUNDS` rounds, `MIN_LONG_ROUNDS` of long calls.
         graph: whether a round is launched as one graph, where the device has graphs.
     """
     calls[0]()
     # A call that fills the time by itself is measured by itself, a few times.
-    long = clock.elapsed_s(calls[0]) * LEAST_CALLS > seconds
-    several = [calls[i % len(calls)] for i in range(1 if long else max(len(calls), LEAST_CALLS))]
-    least = LEAST_LONG_ROUNDS if long else LEAST_ROUNDS
+    long = clock.elapsed_s(calls[0]) * MIN_CALLS > seconds
+    several = [calls[i % len(calls)] for i in range(1 if long else max(len(calls), MIN_CALLS))]
+    least = MIN_LONG_ROUNDS if long else MIN_ROUNDS
 
     def in_turn() -> None:
         for call in several:
@@ -187,7 +187,7 @@ def time_calls(clock: Clock, calls: Sequence[Call], *, seconds: float, graph: bo
             remark = f"not captured in a graph: {str(error).splitlines()[0][:120]}"
     elif graph:
         remark = "no graphs on this device"
-    _repeat(clock, run, seconds * WARM_SHARE, 1 if long else 2)
+    _repeat(clock, run, seconds * WARM_FRACTION, 1 if long else 2)
     times = np.array(_repeat(clock, run, seconds, least)) / len(several)
     low, median, high = np.quantile(times, [0.1, 0.5, 0.9])
     return Timing(float(median), float(low), float(high), len(times), len(several), graphed, remark)
@@ -197,7 +197,7 @@ def _repeat(clock: Clock, run: Call, seconds: float, least: int) -> list[float]:
     """Return the times of rounds over at least `least` rounds and `seconds`."""
     times: list[float] = []
     end = time.perf_counter() + seconds
-    while len(times) < least or (time.perf_counter() < end and len(times) < MOST_ROUNDS):
+    while len(times) < least or (time.perf_counter() < end and len(times) < MAX_ROUNDS):
         clock.flush()
         times.append(clock.elapsed_s(run))
     return times

@@ -16,7 +16,7 @@ from tools.measure_gpu.stack import Stack, build_stack, rotary_tables
 from tools.measure_gpu.timing import Timing
 from tools.measure_gpu.weight_only import weight_only_kernels
 
-WEIGHT_SHARE = 0.6
+WEIGHT_FRACTION = 0.6
 """Share of the free memory that weights may take; the rest is left to the KV cache."""
 
 TRIES = 3
@@ -134,7 +134,7 @@ def _stack(bench: Bench, shape: Layers, kernel: Kernel) -> Stack:
 
     def build() -> Stack:
         widest = max(n * k for name, (n, k) in shape.matrices().items() if name != "lm_head")
-        room = WEIGHT_SHARE * bench.device.free_bytes() - shape.head_bytes() - widest * kernel.build_bytes
+        room = WEIGHT_FRACTION * bench.device.free_bytes() - shape.head_bytes() - widest * kernel.build_bytes
         depth = min(shape.layers, int(room // _layer_bytes(shape, kernel)), bench.sizes.depth or shape.layers)
         if depth < min(2, shape.layers):
             raise NotMeasured("does not fit: not even two layers")

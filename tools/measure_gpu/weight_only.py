@@ -117,7 +117,7 @@ def _gemlite(device: Device, group: int) -> Kernel:
 
 
 def _bitsandbytes(device: Device) -> Kernel:
-    """The NF4 kernels of bitsandbytes: one vector, or widen first and multiply."""
+    """The NF4 kernels of bitsandbytes: one vector, or dequantize first and multiply."""
     version = version_of("bitsandbytes")
 
     def prepare(weight: Tensor) -> Prepared:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dse.analysis.audit.rates import RatesSet, rates_set
+from dse.analysis.audit.rates import ConsistentRates, find_consistent_rates
 from dse.analysis.audit.reader import load_claims, read_claims
 from dse.analysis.audit.records import ChipSubject, Claim, ClaimsFile, DesignSubject, RatesSubject, SpaceSubject
 from dse.analysis.audit.spaces import JointSet, joint_set
-from dse.analysis.audit.verdicts import Court, Verdict, verdict_on
+from dse.analysis.audit.verdicts import ClaimChecker, ClaimResult, check_claim
 
 __all__ = [
     "Audit",
     "ChipSubject",
     "Claim",
+    "ClaimChecker",
+    "ClaimResult",
     "ClaimsFile",
-    "Court",
+    "ConsistentRates",
     "DesignSubject",
     "JointSet",
-    "RatesSet",
     "RatesSubject",
     "SpaceSubject",
-    "Verdict",
     "audit",
+    "check_claim",
+    "find_consistent_rates",
     "joint_set",
     "load_claims",
-    "rates_set",
     "read_claims",
-    "verdict_on",
 ]
 
 
@@ -43,14 +43,14 @@ class Audit:
     """
 
     case: ClaimsFile
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[ClaimResult, ...]
     spaces: tuple[JointSet, ...]
-    rates: tuple[RatesSet, ...]
+    rates: tuple[ConsistentRates, ...]
 
 
 def audit(case: ClaimsFile) -> Audit:
     """Return the verdict on every claim, and the set of machines that each unknown one could be."""
-    court = Court(case)
+    court = ClaimChecker(case)
     subjects = case.subjects.values()
     known = {subject.name for subject in subjects if isinstance(subject, ChipSubject | DesignSubject)}
     return Audit(
@@ -58,6 +58,8 @@ def audit(case: ClaimsFile) -> Audit:
         verdicts=tuple(court.judge(claim) for claim in case.claims if claim.of in known),
         spaces=tuple(joint_set(subject) for subject in subjects if isinstance(subject, SpaceSubject)),
         rates=tuple(
-            rates_set(subject, case.of(subject.name)) for subject in subjects if isinstance(subject, RatesSubject)
+            find_consistent_rates(subject, case.of(subject.name))
+            for subject in subjects
+            if isinstance(subject, RatesSubject)
         ),
     )

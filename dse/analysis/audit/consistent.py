@@ -12,11 +12,11 @@ import pandas as pd
 BINS = 6
 """Intervals of equal content that a number is cut into when it is asked what knowing it would tell."""
 
-MOST_LISTED = 12
+MAX_LISTED = 12
 
 
 @dataclass(frozen=True)
-class Extent:
+class ValueRange:
     """The values that one quantity takes in a consistent set.
 
     Attributes:
@@ -35,15 +35,15 @@ class Extent:
     def text(self) -> str:
         """The extent in words."""
         if self.names:
-            shown = ", ".join(f"{name} ({share:.0%})" for name, share in self.names[:MOST_LISTED])
-            return shown + (", ..." if len(self.names) > MOST_LISTED else "")
+            shown = ", ".join(f"{name} ({share:.0%})" for name, share in self.names[:MAX_LISTED])
+            return shown + (", ..." if len(self.names) > MAX_LISTED else "")
         if self.low == self.high:
             return f"{self.low:.4g}"
         return f"{self.low:.4g} to {self.high:.4g}"
 
 
 @dataclass(frozen=True)
-class Settling:
+class InformationGain:
     """What knowing one quantity would tell of the others.
 
     Attributes:
@@ -55,7 +55,7 @@ class Settling:
     left: float
 
 
-def extents_of(table: pd.DataFrame, names: Sequence[str]) -> list[Extent]:
+def extents_of(table: pd.DataFrame, names: Sequence[str]) -> list[ValueRange]:
     """Return the extent of every named column."""
     found = []
     for name in names:
@@ -63,18 +63,20 @@ def extents_of(table: pd.DataFrame, names: Sequence[str]) -> list[Extent]:
         if not len(column):
             continue
         if pd.api.types.is_numeric_dtype(column):
-            found.append(Extent(name, float(column.min()), float(column.max()), ()))
+            found.append(ValueRange(name, float(column.min()), float(column.max()), ()))
         else:
             shares = column.astype(str).value_counts(normalize=True)
-            found.append(Extent(name, float("nan"), float("nan"), tuple((str(k), float(v)) for k, v in shares.items())))
+            found.append(
+                ValueRange(name, float("nan"), float("nan"), tuple((str(k), float(v)) for k, v in shares.items()))
+            )
     return found
 
 
-def settling_facts(table: pd.DataFrame, facts: Sequence[str], about: Sequence[str]) -> list[Settling]:
+def settling_facts(table: pd.DataFrame, facts: Sequence[str], about: Sequence[str]) -> list[InformationGain]:
     """Return for each fact the share of the spread of all else that is left when it is known, the least first.
 
-    The spread is the variance of the logarithm of a number, or the chance that two members differ in a name; what is
-    left is its mean within intervals of the fact (1 less the correlation ratio).
+    The spread is the variance of the logarithm of a number, or the probability that two members differ in a name; what
+    is left is its mean within intervals of the fact (1 less the correlation ratio).
 
     Args:
         table: the consistent set, a row each.
@@ -90,7 +92,7 @@ def settling_facts(table: pd.DataFrame, facts: Sequence[str], about: Sequence[st
             if name != fact and (whole := _spread(table[name])) > 1e-12
         ]
         if left and groups.nunique() > 1:
-            found.append(Settling(fact, float(np.mean(left))))
+            found.append(InformationGain(fact, float(np.mean(left))))
     return sorted(found, key=lambda settling: settling.left)
 
 

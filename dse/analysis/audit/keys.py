@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cost_models.quantities import METRICS
 from dse.analysis.audit.tree import SUBJECT_KEYS, Tree
-from dse.errors import Fault
+from dse.errors import Issue
 from dse.sweep.fields import is_identifier
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.issues import unknown_key
@@ -55,19 +55,19 @@ class KeyReader(Tree):
         for name, node in self.mapping("subjects").items():
             path = f"subjects.{name}"
             if not is_identifier(name):
-                self.faults.append(Fault(node.key_place, path, quoted(name), "letters, digits, _ or -"))
+                self.issues.append(Issue(node.key_place, path, quoted(name), "letters, digits, _ or -"))
             if not isinstance(node.value, dict):
-                self.faults.append(Fault(node.place, path, quoted(node.plain()), f"a mapping with {one_of(KINDS)}"))
+                self.issues.append(Issue(node.place, path, quoted(node.plain()), f"a mapping with {one_of(KINDS)}"))
                 continue
             found = [kind for kind in KINDS if kind in node.value]
             if len(found) != 1:
                 what = f"has {' and '.join(found)}" if found else f"has none of {', '.join(KINDS)}"
-                self.faults.append(Fault(node.key_place, path, f"{what}; it needs exactly one"))
+                self.issues.append(Issue(node.key_place, path, f"{what}; it needs exactly one"))
                 continue
             kinds[name] = found[0]
             for key, inner in node.value.items():
                 if key not in SUBJECT_KEYS[found[0]]:
-                    self.faults.append(
+                    self.issues.append(
                         unknown_key(key, SUBJECT_KEYS[found[0]], inner.key_place, ("subjects", name, key))
                     )
         return kinds
@@ -78,17 +78,17 @@ class KeyReader(Tree):
         if section is None:
             return
         if not isinstance(section.value, list) or not section.value:
-            self.faults.append(Fault(section.place, "claims", "has no claim; it needs a list of at least one"))
+            self.issues.append(Issue(section.place, "claims", "has no claim; it needs a list of at least one"))
             return
         taken: dict[str, int] = {}
         for position, node in enumerate(section.value):
             path = f"claims[{position}]"
             if not isinstance(node.value, dict):
-                self.faults.append(Fault(node.place, path, quoted(node.plain()), "a mapping"))
+                self.issues.append(Issue(node.place, path, quoted(node.plain()), "a mapping"))
                 continue
-            before = len(self.faults)
+            before = len(self.issues)
             self._check_claim(position, node, node.value, kinds)
-            if len(self.faults) > before:
+            if len(self.issues) > before:
                 continue
             fields = node.value
             names = [name for name in LISTS if name in fields]
@@ -96,7 +96,7 @@ class KeyReader(Tree):
             stem = str(fields["key"].value) if "key" in fields else f"claim_{position + 1}"
             if stem in taken:
                 place = fields["key"].place
-                self.faults.append(Fault(place, f"{path}.key", f"{stem} is the key of claims[{taken[stem]}] already"))
+                self.issues.append(Issue(place, f"{path}.key", f"{stem} is the key of claims[{taken[stem]}] already"))
             taken[stem] = position
             several = [name for name, items in zip(names, options, strict=True) if len(items) > 1]
             for chosen in itertools.product(*options):
@@ -108,31 +108,31 @@ class KeyReader(Tree):
         path = f"claims[{position}]"
         for key, inner in fields.items():
             if key not in CLAIM_KEYS:
-                self.faults.append(unknown_key(key, CLAIM_KEYS, inner.key_place, ("claims", position, key)))
+                self.issues.append(unknown_key(key, CLAIM_KEYS, inner.key_place, ("claims", position, key)))
         for key in REQUIRED:
             if key not in fields:
-                self.faults.append(Fault(node.place, f"{path}.{key}", "is missing"))
+                self.issues.append(Issue(node.place, f"{path}.{key}", "is missing"))
         self._check_words(path, fields)
         known = tuple(self.mapping("subjects"))
         for key in ("of", "relative_to"):
             for item in _items(fields[key]) if key in fields else ():
                 if item.value not in known:
                     must_be = f"a subject of this file ({one_of(known)})"
-                    self.faults.append(
-                        Fault(
+                    self.issues.append(
+                        Issue(
                             item.place, f"{path}.{key}", quoted(item.plain()), must_be, suggest(str(item.value), known)
                         )
                     )
                 elif key == "relative_to" and kinds.get(str(item.value)) in ("space", "rates"):
-                    self.faults.append(
-                        Fault(item.place, f"{path}.{key}", f"{item.value} is unknown; nothing is relative to it")
+                    self.issues.append(
+                        Issue(item.place, f"{path}.{key}", f"{item.value} is unknown; nothing is relative to it")
                     )
         workloads = tuple(self.mapping("workloads"))
         for item in _items(fields["workload"]) if "workload" in fields else ():
             if item.value not in workloads:
                 must_be = f"a workload of this file ({one_of(workloads)})"
-                self.faults.append(
-                    Fault(
+                self.issues.append(
+                    Issue(
                         item.place,
                         f"{path}.workload",
                         quoted(item.plain()),
@@ -146,31 +146,31 @@ class KeyReader(Tree):
     def _check_metric(self, path: str, item: Node, has_workload: bool) -> None:
         metric = METRICS.get(str(item.value))
         if metric is None:
-            self.faults.append(
-                Fault(item.place, f"{path}.metric", quoted(item.plain()), "a metric", suggest(str(item.value), METRICS))
+            self.issues.append(
+                Issue(item.place, f"{path}.metric", quoted(item.plain()), "a metric", suggest(str(item.value), METRICS))
             )
         elif (metric.scope == "workload") != has_workload:
             says = (
                 "needs a workload" if metric.scope == "workload" else "belongs to the machine: no workload goes with it"
             )
-            self.faults.append(Fault(item.place, f"{path}.metric", f"{metric.name} {says}"))
+            self.issues.append(Issue(item.place, f"{path}.metric", f"{metric.name} {says}"))
 
     def _check_words(self, path: str, fields: Mapping[str, Node]) -> None:
         for key, words in (("grade", GRADES), ("at", SIDES)):
             if key in fields and fields[key].value not in words:
                 node = fields[key]
                 perhaps = suggest(str(node.value), words)
-                self.faults.append(Fault(node.place, f"{path}.{key}", quoted(node.plain()), one_of(words), perhaps))
+                self.issues.append(Issue(node.place, f"{path}.{key}", quoted(node.plain()), one_of(words), perhaps))
         for key in ("key", "source", "note", "question", "reading", "not_comparable"):
             if key in fields and not isinstance(fields[key].value, str):
-                self.faults.append(Fault(fields[key].place, f"{path}.{key}", quoted(fields[key].plain()), "text"))
+                self.issues.append(Issue(fields[key].place, f"{path}.{key}", quoted(fields[key].plain()), "text"))
         side = fields["at"].value if "at" in fields else "about"
         if side == "about" and "within" not in fields and "value" in fields:
-            self.faults.append(
-                Fault(fields["value"].place, f"{path}.within", "is missing: a value about needs a tolerance")
+            self.issues.append(
+                Issue(fields["value"].place, f"{path}.within", "is missing: a value about needs a tolerance")
             )
         if side != "about" and "within" in fields:
-            self.faults.append(Fault(fields["within"].place, f"{path}.within", f"does not go with at: {side}"))
+            self.issues.append(Issue(fields["within"].place, f"{path}.within", f"does not go with at: {side}"))
 
 
 def _items(node: Node) -> list[Node]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from cost_models.quantities import METRICS, metric_of
-from dse.analysis.audit import Audit, JointSet, RatesSet, Verdict
-from dse.analysis.audit.consistent import Settling
+from dse.analysis.audit import Audit, ClaimResult, ConsistentRates, JointSet
+from dse.analysis.audit.consistent import InformationGain
 from dse.analysis.audit.rates import consistent_rates
 from dse.analysis.audit.records import ClaimsFile, RatesSubject
 
@@ -42,7 +42,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def _count_words(verdicts: Sequence[Verdict]) -> str:
+def _count_words(verdicts: Sequence[ClaimResult]) -> str:
     found: dict[str, int] = {}
     for verdict in verdicts:
         found[verdict.finding] = found.get(verdict.finding, 0) + 1
@@ -51,7 +51,7 @@ def _count_words(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def finding_words(verdict: Verdict) -> str:
+def finding_words(verdict: ClaimResult) -> str:
     """Return a verdict in words: ``optimistic by 1.5x``."""
     match verdict.finding:
         case "consistent":
@@ -64,7 +64,7 @@ def finding_words(verdict: Verdict) -> str:
             return f"{verdict.finding} by {number(verdict.factor, 3)}x"
 
 
-def claimed_words(verdict: Verdict) -> str:
+def claimed_words(verdict: ClaimResult) -> str:
     """Return what is claimed: ``<= 40 ms``, ``8x a100_pair``."""
     claim = verdict.claim
     unit = "" if claim.relative_to else f" {metric_of(claim.metric, METRICS).unit}".rstrip()
@@ -72,7 +72,7 @@ def claimed_words(verdict: Verdict) -> str:
     return f"{sign}{number(claim.value)}{'x ' + claim.relative_to if claim.relative_to else ''}{unit}"
 
 
-def verdict_table(verdicts: Sequence[Verdict]) -> str:
+def verdict_table(verdicts: Sequence[ClaimResult]) -> str:
     """Return every verdict on a row."""
     rows = [
         (
@@ -89,7 +89,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     return table(("machine", "metric", "claimed", "predicted", "90 % interval", "bound", "verdict"), rows)
 
 
-def question_words(verdicts: Sequence[Verdict]) -> list[str]:
+def question_words(verdicts: Sequence[ClaimResult]) -> list[str]:
     """Return for every statement with several readings which of them is nearest to what is possible."""
     parts = []
     for question in dict.fromkeys(verdict.claim.question for verdict in verdicts if verdict.claim.question):
@@ -147,7 +147,7 @@ def joint_words(joint: JointSet) -> list[str]:
     ]
 
 
-def settling_words(settling: Sequence[Settling]) -> str:
+def settling_words(settling: Sequence[InformationGain]) -> str:
     """Return which single further fact would leave least open."""
     if not settling:
         return "Nothing is left open."
@@ -161,7 +161,7 @@ def settling_words(settling: Sequence[Settling]) -> str:
 # -- unknown rates ---------------------------------------------------------------------------------------------------
 
 
-def rates_words(case: ClaimsFile, rates: RatesSet) -> list[str]:
+def rates_words(case: ClaimsFile, rates: ConsistentRates) -> list[str]:
     """Return the line that the rates leave, branch by branch."""
     found = rates.table
     if not len(found):
@@ -204,7 +204,7 @@ def _line_table(bound: object) -> str:
     return table(headings, rows)
 
 
-def wide_cache_words(case: ClaimsFile, rates: RatesSet) -> list[str]:
+def wide_cache_words(case: ClaimsFile, rates: ConsistentRates) -> list[str]:
     """Return what a 16-bit KV cache would take."""
     subject = case.subjects[rates.subject]
     assert isinstance(subject, RatesSubject)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dse.analysis.audit import Audit, JointSet, RatesSet, Verdict
+from dse.analysis.audit import Audit, ClaimResult, ConsistentRates, JointSet
 from dse.analysis.audit.consistent import plain_row
 from dse.analysis.audit.page import finding_words
 from dse.plain import plain
@@ -15,7 +15,7 @@ VERDICT_COLUMNS = (
 )  # fmt: skip
 
 
-def verdict_row(verdict: Verdict) -> dict[str, Any]:
+def verdict_row(verdict: ClaimResult) -> dict[str, Any]:
     """Return a verdict as a row."""
     claim = verdict.claim
     return {
@@ -61,7 +61,7 @@ def _joint_json(joint: JointSet) -> dict[str, Any]:
     }
 
 
-def _rates_json(rates: RatesSet) -> dict[str, Any]:
+def _rates_json(rates: ConsistentRates) -> dict[str, Any]:
     return {
         "subject": rates.subject,
         "searched": rates.searched,

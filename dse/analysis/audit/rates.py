@@ -19,12 +19,12 @@ import pandas as pd
 
 from cost_models.library.technology import Technology
 from cost_models.performance.envelope import envelope_machine, least_work
-from cost_models.performance.phases import decode_pass, prefill_pass
+from cost_models.performance.phases import decode_phase, prefill_phase
 from cost_models.performance.serving_stack import Software, software
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving, footprint
-from dse.analysis.audit.consistent import Extent, Settling, extents_of, settling_facts
+from cost_models.workload.serving import ServingConfig, footprint
+from dse.analysis.audit.consistent import InformationGain, ValueRange, extents_of, settling_facts
 from dse.analysis.audit.records import Claim, RatesSubject
 from dse.analysis.require.requirements import least_rate
 from dse.sweep.library_additions import library_of
@@ -33,7 +33,7 @@ MEMORY_BOUND = 0.99
 """Share of a step in operators that wait for memory above which it counts as memory-bound."""
 
 _SPANS = {
-    "ms_per_token": "step",
+    "tpot_ms": "step",
     "tokens_per_s": "step",
     "ttft_ms": "prompt",
     "request_s": "request",
@@ -42,7 +42,7 @@ _SPANS = {
 
 
 @dataclass(frozen=True)
-class RatesSet:
+class ConsistentRates:
     """The machines that satisfy every claim about one subject.
 
     Attributes:
@@ -60,11 +60,11 @@ class RatesSet:
     searched: int
     table: pd.DataFrame
     unused: tuple[tuple[str, str], ...]
-    extents: tuple[Extent, ...]
-    settling: tuple[Settling, ...]
+    extents: tuple[ValueRange, ...]
+    settling: tuple[InformationGain, ...]
 
 
-def rates_set(subject: RatesSubject, claims: Sequence[Claim]) -> RatesSet:
+def find_consistent_rates(subject: RatesSubject, claims: Sequence[Claim]) -> ConsistentRates:
     """Return the machines that satisfy every claim about a subject known by rates alone."""
     axes = {name: _values(*axis) for name, axis in subject.axes.items()}
     # A claim that arithmetic alone sets holds in a narrow band of arithmetic that an even axis would step over.
@@ -75,7 +75,7 @@ def rates_set(subject: RatesSubject, claims: Sequence[Claim]) -> RatesSet:
     found = table[table["consistent"]].drop(columns="consistent").reset_index(drop=True)
     names = ["weight_bits", "kv_bits", "tflops", "gbps_low", "capacity_gib"]
     about = ["weight_bits", "kv_bits", "gbps_low", "tflops"]
-    return RatesSet(
+    return ConsistentRates(
         subject=subject.name,
         searched=len(weight_bits),
         table=found,
@@ -93,7 +93,7 @@ def arithmetic_of(subject: RatesSubject, claims: Sequence[Claim]) -> FloatArray:
     for claim in claims:
         workload, _, metric = claim.metric.rpartition(".")
         if _SPANS.get(metric) == "step" and not claim.not_comparable and claim.relative_to is None:
-            asked = _Asked.of(subject, workload, technology, (stack, stack), (8 * one, 8 * one, one))
+            asked = _Request.of(subject, workload, technology, (stack, stack), (8 * one, 8 * one, one))
             at_one = asked.seconds("step", np.array([np.inf]))
             low, high = _seconds(claim, metric, asked.serving)
             middle = np.sqrt(low * high) if low > 0 and np.isfinite(high) else high if np.isfinite(high) else low
@@ -112,14 +112,14 @@ def consistent_rates(
     """Return for machines with these bits and arithmetic the bandwidths that satisfy every claim.
 
     Args:
-        subject: stack and figures.
+        subject: stack and parameters.
         claims: about it.
         weight_bits: ``(n,)`` stored bits of a body weight.
         kv_bits: ``(n,)`` bits of a KV-cache element.
         tflops: ``(n,)`` peak arithmetic.
 
     Returns:
-        The table of `RatesSet` with a column ``consistent``, and the claims that say nothing of rates.
+        The table of `ConsistentRates` with a column ``consistent``, and the claims that say nothing of rates.
     """
     technology = Technology(subject.spec.technology, library_of(subject.spec.library))
     stack = software(Choice.of(subject.stack), technology)
@@ -127,7 +127,7 @@ def consistent_rates(
     rows = len(weight_bits)
     low, high, capacity = np.zeros(rows), np.full(rows, np.inf), np.zeros(rows)
     unused: list[tuple[str, str]] = []
-    asked: list[_Asked] = []
+    asked: list[_Request] = []
     for claim in claims:
         workload, _, metric = claim.metric.rpartition(".")
         if claim.not_comparable:
@@ -135,10 +135,10 @@ def consistent_rates(
         elif claim.relative_to is not None or not workload:
             unused.append((claim.key, "rates alone have no power, area, price or software of their own"))
         elif metric == "chips_needed":
-            one = _Asked.of(subject, workload, technology, (stack, ideal), (weight_bits, kv_bits, tflops))
+            one = _Request.of(subject, workload, technology, (stack, ideal), (weight_bits, kv_bits, tflops))
             capacity = np.maximum(capacity, one.held_bytes / claim.interval[1])
         elif metric in _SPANS:
-            one = _Asked.of(subject, workload, technology, (stack, ideal), (weight_bits, kv_bits, tflops))
+            one = _Request.of(subject, workload, technology, (stack, ideal), (weight_bits, kv_bits, tflops))
             ends = one.bandwidths(_SPANS[metric], *_seconds(claim, metric, one.serving))
             low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
             capacity = np.maximum(capacity, one.held_bytes)
@@ -150,7 +150,7 @@ def consistent_rates(
     at = np.where(np.isfinite(low), low, 1.0)
     bound = np.ones(rows, dtype=bool)
     for one in asked:
-        bound &= one.memory_share(np.maximum(at, 1e6)) >= MEMORY_BOUND
+        bound &= one.memory_fraction(np.maximum(at, 1e6)) >= MEMORY_BOUND
     table = pd.DataFrame(
         {
             "weight_bits": weight_bits,
@@ -166,10 +166,10 @@ def consistent_rates(
     return table, unused
 
 
-def _seconds(claim: Claim, metric: str, serving: Serving) -> tuple[float, float]:
+def _seconds(claim: Claim, metric: str, serving: ServingConfig) -> tuple[float, float]:
     """Return the least and most seconds that a claim allows."""
     low, high = claim.interval
-    if metric in ("ms_per_token", "ttft_ms"):
+    if metric in ("tpot_ms", "ttft_ms"):
         return low / 1e3, high / 1e3
     if metric == "request_s":
         return low, high
@@ -180,10 +180,10 @@ def _seconds(claim: Claim, metric: str, serving: Serving) -> tuple[float, float]
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """One claimed workload on machines with given bits and arithmetic."""
 
-    serving: Serving
+    serving: ServingConfig
     formats: Formats
     stack: Software
     ideal: Software
@@ -199,10 +199,10 @@ class _Asked:
         technology: Technology,
         stacks: tuple[Software, Software],
         rates: tuple[FloatArray, FloatArray, FloatArray],
-    ) -> _Asked:
+    ) -> _Request:
         workload = subject.spec.workloads[name]
         weight_bits, kv_bits, tflops = rates
-        serving = Serving(
+        serving = ServingConfig(
             technology.library.model(workload.model),
             np.array([float(workload.batch)]),
             np.array([float(workload.prompt_tokens)]),
@@ -222,7 +222,7 @@ class _Asked:
 
     def _pass_s(self, kind: Literal["decode", "prefill"], bandwidth: FloatArray) -> FloatArray:
         machine = envelope_machine(bandwidth_bytes_per_s=bandwidth, mac_per_s=self.mac_per_s)
-        done = (decode_pass if kind == "decode" else prefill_pass)(self.serving, machine, self.stack, self.formats)
+        done = (decode_phase if kind == "decode" else prefill_phase)(self.serving, machine, self.stack, self.formats)
         if not self.whole_step:
             return done.pass_s
         moving, computing = done.sum(done.times.memory_s), done.sum(done.times.arithmetic_s)
@@ -232,7 +232,7 @@ class _Asked:
     def held_bytes(self) -> FloatArray:
         """Memory of one chip that holds the workload."""
         held = footprint(self.serving, self.formats, chunk_tokens=self.chunk_tokens)
-        return np.broadcast_to(held.fullest_bytes, self.mac_per_s.shape)
+        return np.broadcast_to(held.most_loaded_bytes, self.mac_per_s.shape)
 
     def seconds(self, span: str, bandwidth: FloatArray) -> FloatArray:
         """Return the time of a step, the prompts, or a request."""
@@ -256,10 +256,10 @@ class _Asked:
         high = least_rate(at, floor, least_s) if least_s > 0 else np.full(len(self.mac_per_s), np.inf)
         return low, high
 
-    def memory_share(self, bandwidth: FloatArray) -> FloatArray:
+    def memory_fraction(self, bandwidth: FloatArray) -> FloatArray:
         """Return the share of the step in operators that wait for memory."""
         machine = envelope_machine(bandwidth_bytes_per_s=bandwidth, mac_per_s=self.mac_per_s)
-        step = decode_pass(self.serving, machine, self.stack, self.formats)
+        step = decode_phase(self.serving, machine, self.stack, self.formats)
         if self.whole_step:
             return (step.sum(step.times.memory_s) >= step.sum(step.times.arithmetic_s)).astype(np.float64)
         waits = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0).sum(axis=0)

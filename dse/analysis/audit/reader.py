@@ -1,4 +1,4 @@
-"""A claims file to records; every fault with its place.
+"""A claims file to records; every issue with its place.
 
     name: my_case
     workloads:
@@ -25,7 +25,7 @@ from dse.analysis.audit.keys import KeyReader, Written
 from dse.analysis.audit.records import Claim, ClaimsFile
 from dse.analysis.audit.subjects import SubjectReader
 from dse.analysis.audit.tree import SECTIONS, SUBJECT_KEYS, SWEPT, optional
-from dse.errors import Fault, SpecError
+from dse.errors import Issue, SpecError
 from dse.sweep import ConstraintSpec, Spec
 from dse.sweep.issues import unknown_key
 from dse.yaml_positions import Node, node_of, parse_yaml, read_text
@@ -37,7 +37,7 @@ def load_claims(path: Path) -> ClaimsFile:
     """Return the claims of a file.
 
     Raises:
-        SpecError: every fault of the file.
+        SpecError: every issue of the file.
     """
     return read_claims(parse_yaml(read_text(path), str(path)))
 
@@ -46,32 +46,32 @@ def read_claims(root: Node) -> ClaimsFile:
     """Return the claims that a tree describes.
 
     Raises:
-        SpecError: every fault of the tree.
+        SpecError: every issue of the tree.
     """
     return _Reader(root).read()
 
 
 class _Reader(KeyReader, SubjectReader):
-    """Reads one tree, collecting faults."""
+    """Reads one tree, collecting issues."""
 
     def read(self) -> ClaimsFile:
         for key, node in self.parts.items():
             if key not in SECTIONS:
-                self.faults.append(unknown_key(key, SECTIONS, node.key_place, (key,)))
+                self.issues.append(unknown_key(key, SECTIONS, node.key_place, (key,)))
         for key in ("name", "workloads", "subjects", "claims"):
             if key not in self.parts:
-                self.faults.append(Fault(self.root.place, key, "is missing"))
+                self.issues.append(Issue(self.root.place, key, "is missing"))
         kinds = self.kinds()
         ones = list(self.claims(kinds))
         checked = self._checked(kinds, ones)
-        if self.faults or checked is None:
-            raise SpecError(self.faults)
+        if self.issues or checked is None:
+            raise SpecError(self.issues)
         spec, constraints = checked
         claims = tuple(self._claim(one, asks) for one, asks in zip(ones, constraints, strict=True))
         self._refuse_contradictions(claims, spec)
         subjects = {name: self.subject(name, kind, claims, spec) for name, kind in kinds.items()}
-        if self.faults:
-            raise SpecError(self.faults)
+        if self.issues:
+            raise SpecError(self.issues)
         return ClaimsFile(
             name=str(self.parts["name"].value),
             workloads=spec.workloads,
@@ -143,7 +143,7 @@ class _Reader(KeyReader, SubjectReader):
                     continue
                 if pair[0][1] > pair[1][2] or pair[1][1] > pair[0][2]:
                     what = f"contradicts {first.key} (line {first.place.line}): no {first.metric} satisfies both"
-                    self.faults.append(Fault(second.place, second.key, what))
+                    self.issues.append(Issue(second.place, second.key, what))
 
 
 def _constraint(one: Written) -> Node:
@@ -165,7 +165,7 @@ def _comparable(claim: Claim, spec: Spec) -> tuple[str, float, float] | None:
         if isinstance(entry.batch, str):
             return claim.metric, low, high
         tokens = entry.batch * 1e3 if metric == "tokens_per_s" else entry.batch * entry.output_tokens
-        other = "ms_per_token" if metric == "tokens_per_s" else "request_s"
+        other = "tpot_ms" if metric == "tokens_per_s" else "request_s"
         ends = [tokens / end if end not in (0.0, float("-inf")) else float("inf") for end in (high, low)]
         return f"{workload}.{other}", ends[0], ends[1]
     return claim.metric, low, high

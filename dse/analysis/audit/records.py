@@ -113,7 +113,7 @@ class RatesSubject:
         axes: ``weight_bits``, ``kv_bits`` and ``tflops``, each (low, high, number of values, whether in ratios).
         stack: software stack.
         overlap: "step" where all traffic of a step may hide all its arithmetic, "operators" where each operator's does.
-        spec: workloads and figures.
+        spec: workloads and parameters.
     """
 
     name: str

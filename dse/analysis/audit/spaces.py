@@ -8,16 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from dse.analysis.audit.consistent import Extent, Settling, extents_of, plain_row, settling_facts
+from dse.analysis.audit.consistent import InformationGain, ValueRange, extents_of, plain_row, settling_facts
 from dse.analysis.audit.records import SpaceSubject
-from dse.analysis.relaxation import Explanation, explain_infeasible
+from dse.analysis.relaxation import RelaxationReport, explain_infeasible
 from dse.results.rows import MARGIN_PREFIX
 from dse.runs import explore
 from dse.space import Space
 from dse.sweep import Spec
 
 METRICS = (
-    "bandwidth_gbps", "stored_bits", "peak_tflops", "capacity_gib", "tdp_w", "die_mm2", "edge_share", "cost_usd",
+    "bandwidth_gbps", "stored_bits", "peak_tflops", "capacity_gib", "tdp_w", "die_mm2", "edge_fraction", "cost_usd",
 )  # fmt: skip
 """What is told of a consistent set beside its parameters."""
 
@@ -47,10 +47,10 @@ class JointSet:
     subject: str
     searched: int
     found: int
-    extents: tuple[Extent, ...]
+    extents: tuple[ValueRange, ...]
     plausible: tuple[Mapping[str, Any], ...]
-    settling: tuple[Settling, ...]
-    why_none: Explanation | None
+    settling: tuple[InformationGain, ...]
+    why_none: RelaxationReport | None
     table: pd.DataFrame
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dse.analysis.audit.records import ChipSubject, Claim, DesignSubject, RatesSubject, SpaceSubject, Subject
 from dse.analysis.audit.tree import SWEPT, Tree, optional
-from dse.errors import Fault
+from dse.errors import Issue
 from dse.sweep import FixedSpec, Spec
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.issues import unknown_key
@@ -38,8 +38,8 @@ class SubjectReader(Tree):
             stack = str(fields["stack"].value) if "stack" in fields else "ideal"
             if stack not in self.library.stacks:
                 must_be = "a software stack of the library"
-                self.faults.append(
-                    Fault(
+                self.issues.append(
+                    Issue(
                         fields["stack"].place,
                         f"subjects.{name}.stack",
                         quoted(stack),
@@ -50,7 +50,7 @@ class SubjectReader(Tree):
             overlap = str(fields["overlap"].value) if "overlap" in fields else OVERLAPS[0]
             if overlap not in OVERLAPS:
                 place = fields["overlap"].place
-                self.faults.append(Fault(place, f"subjects.{name}.overlap", quoted(overlap), one_of(OVERLAPS)))
+                self.issues.append(Issue(place, f"subjects.{name}.overlap", quoted(overlap), one_of(OVERLAPS)))
             return None if whole is None else RatesSubject(name, axes, stack, overlap, whole)
         parts = {**self._frame(fields), "space": fields[kind]}
         renamed = (("space", f"subjects.{name}.{kind}"), ("search", f"subjects.{name}.search"))
@@ -60,7 +60,7 @@ class SubjectReader(Tree):
                 return None
             varied = [key for key, entry in whole.space.items() if not isinstance(entry[0], FixedSpec)]
             for key in varied:
-                self.faults.append(Fault(own.place, f"subjects.{name}.design.{key}", "varies", "one value"))
+                self.issues.append(Issue(own.place, f"subjects.{name}.design.{key}", "varies", "one value"))
             settings = {key: entry[0].value for key, entry in whole.space.items() if isinstance(entry[0], FixedSpec)}
             return DesignSubject(name, whole, settings)
         for key in ("search", "objectives"):
@@ -100,12 +100,12 @@ class SubjectReader(Tree):
         """Return the axes of a machine known by rates alone."""
         path = f"subjects.{name}.rates"
         if not isinstance(node.value, dict):
-            self.faults.append(Fault(node.place, path, quoted(node.plain()), f"a mapping with {', '.join(RATE_AXES)}"))
+            self.issues.append(Issue(node.place, path, quoted(node.plain()), f"a mapping with {', '.join(RATE_AXES)}"))
             return dict(RATE_AXES)
         axes = dict(RATE_AXES)
         for axis, inner in node.value.items():
             if axis not in RATE_AXES:
-                self.faults.append(
+                self.issues.append(
                     unknown_key(axis, tuple(RATE_AXES), inner.key_place, ("subjects", name, "rates", axis))
                 )
                 continue
@@ -114,7 +114,7 @@ class SubjectReader(Tree):
             numbers = isinstance(given, dict) and all(isinstance(value, int | float) for value in given.values())
             if not numbers or set(given) != keys or not 0 < given["low"] < given["high"] or given["levels"] < 2:
                 must_be = "{low, high, levels} with 0 < low < high and at least 2 levels"
-                self.faults.append(Fault(inner.place, f"{path}.{axis}", quoted(given), must_be))
+                self.issues.append(Issue(inner.place, f"{path}.{axis}", quoted(given), must_be))
                 continue
             axes[axis] = (float(given["low"]), float(given["high"]), int(given["levels"]), RATE_AXES[axis][3])
         return axes

@@ -1,4 +1,4 @@
-"""The tree of a claims file: its sections, the faults found so far, and its parts read by the reader of sweeps."""
+"""The tree of a claims file: its sections, the issues found so far, and its parts read by the reader of sweeps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cost_models.library import shipped_library
-from dse.errors import Fault, SpecError
+from dse.errors import Issue, SpecError
 from dse.sweep import Spec
 from dse.sweep.hints import quoted
 from dse.sweep.reader import read_spec
@@ -39,7 +39,7 @@ SWEPT = {"objectives": [{"metric": "tdp_w", "direction": "minimize"}], "search":
 
 
 class Tree:
-    """One tree and its faults.
+    """One tree and its issues.
 
     Raises:
         SpecError: the tree is no mapping.
@@ -47,33 +47,33 @@ class Tree:
 
     def __init__(self, root: Node) -> None:
         self.root, self.library = root, shipped_library()
-        self.faults: list[Fault] = []
+        self.issues: list[Issue] = []
         if not isinstance(root.value, dict):
-            raise SpecError([Fault(root.place, "", quoted(root.plain()), f"a mapping with {', '.join(SECTIONS)}")])
+            raise SpecError([Issue(root.place, "", quoted(root.plain()), f"a mapping with {', '.join(SECTIONS)}")])
         self.parts: Mapping[str, Node] = root.value
 
     def mapping(self, section: str) -> Mapping[str, Node]:
-        """Return the entries of a section; none, with a fault, where it is no mapping."""
+        """Return the entries of a section; none, with an issue, where it is no mapping."""
         node = self.parts.get(section)
         if node is None:
             return {}
         if not isinstance(node.value, dict):
-            self.faults.append(Fault(node.place, section, quoted(node.plain()), "a mapping"))
+            self.issues.append(Issue(node.place, section, quoted(node.plain()), "a mapping"))
             return {}
         return node.value
 
     def spec(self, parts: Mapping[str, Node], renamed: tuple[tuple[str, str], ...]) -> Spec | None:
-        """Return the sweep of some parts; None where they are at fault, faults named by what people wrote."""
+        """Return the sweep of some parts; None where they are at fault, issues named by what people wrote."""
         try:
             return read_spec(Node(dict(parts), self.root.place, self.root.place), "", self.library)
         except SpecError as error:
-            for fault in error.faults:
-                path = fault.path
+            for issue in error.issues:
+                path = issue.path
                 for old, new in renamed:
                     path = re.sub(rf"^{old}", new, path)
                 path = re.sub(r"(claims\[\d+\])\.(near|min|max)$", r"\1.value", path)
-                if (told := replace(fault, path=path)) not in self.faults:
-                    self.faults.append(told)
+                if (told := replace(issue, path=path)) not in self.issues:
+                    self.issues.append(told)
             return None
 
 

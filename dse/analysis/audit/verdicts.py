@@ -12,17 +12,17 @@ from cost_models.quantities import METRICS, metric_of
 from cost_models.table import FloatArray, Table
 from dse.analysis.audit.records import ChipSubject, Claim, ClaimsFile, DesignSubject
 from dse.evaluator import Evaluator
-from dse.uncertainty.monte_carlo import joint_draws, spreads_of
+from dse.uncertainty.monte_carlo import monte_carlo_samples, spreads_of
 
 DRAWS, SEED = 400, 0
-"""Joint draws of the library's ranged figures, and their seed."""
+"""Monte Carlo samples of the library's ranged parameters, and their seed."""
 
 QUANTILES = (0.05, 0.95)
 """Ends of the interval that a prediction is given with."""
 
 BOUNDED = (
-    "ms_per_token", "ttft_ms", "request_s", "tokens_per_s", "tokens_per_s_end_to_end", "requests_per_s",
-    "bound_ms_per_token",
+    "tpot_ms", "ttft_ms", "request_s", "tokens_per_s", "tokens_per_s_end_to_end", "requests_per_s",
+    "roofline_tpot_ms",
 )  # fmt: skip
 """Metrics that peak bandwidth and peak arithmetic bound, whatever the software."""
 
@@ -30,7 +30,7 @@ Finding = Literal["consistent", "optimistic", "pessimistic", "impossible", "not 
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClaimResult:
     """What became of a claim.
 
     Attributes:
@@ -64,23 +64,25 @@ class _Predicted:
     bound: Mapping[str, FloatArray]
 
 
-class Court:
+class ClaimChecker:
     """Judges claims about known machines.
 
     Args:
         case: the claims.
-        draws: joint draws.
+        draws: Monte Carlo samples.
     """
 
     def __init__(self, case: ClaimsFile, *, draws: int = DRAWS) -> None:
         self.case, self.draws = case, draws
         self._known: dict[str, _Predicted] = {}
 
-    def judge(self, claim: Claim) -> Verdict:
+    def judge(self, claim: Claim) -> ClaimResult:
         """Return the verdict on a claim about chips or a given design."""
         missing = float("nan")
         if claim.not_comparable:
-            return Verdict(claim, "not comparable", missing, missing, missing, missing, missing, claim.not_comparable)
+            return ClaimResult(
+                claim, "not comparable", missing, missing, missing, missing, missing, claim.not_comparable
+            )
         own = self.predicted(claim.of)
         typical, drawn = own.typical[claim.metric], own.drawn[claim.metric]
         bound = float(own.bound[claim.metric][0]) if metric_of(claim.metric, METRICS).name in BOUNDED else missing
@@ -91,20 +93,20 @@ class Court:
             )  # fmt: skip
         predicted = float(typical[0])
         if not np.isfinite(predicted):
-            return Verdict(claim, "not comparable", missing, missing, missing, missing, missing, self._why(claim))
+            return ClaimResult(claim, "not comparable", missing, missing, missing, missing, missing, self._why(claim))
         low, high = (float(end) for end in np.nanquantile(drawn, QUANTILES))
         low, high = min(low, predicted), max(high, predicted)
-        finding, factor = verdict_on(
+        finding, factor = check_claim(
             claim.interval, claim.value, predicted, (low, high), bound, metric_of(claim.metric, METRICS).better
         )
-        return Verdict(claim, finding, predicted, low, high, bound, factor)
+        return ClaimResult(claim, finding, predicted, low, high, bound, factor)
 
     def _why(self, claim: Claim) -> str:
         sides = [claim.of, *([claim.relative_to] if claim.relative_to else [])]
         workload = claim.metric.rpartition(".")[0]
         for side in sides:
             if not np.isfinite(self.predicted(side).typical[claim.metric][0]):
-                if workload and not np.isfinite(self.predicted(side).typical[f"{workload}.ms_per_token"][0]):
+                if workload and not np.isfinite(self.predicted(side).typical[f"{workload}.tpot_ms"][0]):
                     return f"{side} cannot hold or run {workload}"
                 return f"{side} has no {claim.metric}"
         return "no value"
@@ -121,10 +123,12 @@ class Court:
         plain = Evaluator(spec)
         library = plain.technology.library
         typical = _metrics(plain, subject)
-        drawn = joint_draws(spreads_of(plain.technology.reads, spec.figures, library), draws=self.draws, seed=SEED)
+        drawn = monte_carlo_samples(
+            spreads_of(plain.technology.reads, spec.parameters, library), draws=self.draws, seed=SEED
+        )
         sampled = _metrics(Evaluator(spec, drawn), subject)
         # Long reads reach the peak of every memory.
-        peak = {path: 1.0 for path in library.figures if path.endswith(".efficiency_stream")}
+        peak = {path: 1.0 for path in library.parameters if path.endswith(".efficiency_stream")}
         bound = _metrics(Evaluator(spec, peak), _ideal(subject))
         return _Predicted(typical, sampled, bound)
 
@@ -144,7 +148,7 @@ def _metrics(evaluator: Evaluator, subject: object) -> Mapping[str, FloatArray]:
     return evaluator.evaluate(Table.from_settings(subject.settings)).metrics
 
 
-def verdict_on(
+def check_claim(
     claimed: tuple[float, float],
     value: float,
     predicted: float,

@@ -1,4 +1,4 @@
-"""Why a design is as fast, hungry, large and dear as it is: tables whose rows add up to the metrics."""
+"""Explanations of a design's time, power, area and cost: tables whose rows add up to the metrics."""
 
 from dse.analysis.explain.columns import explained
 from dse.analysis.explain.designs import explain_baseline, explain_chip, explain_designs

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.performance.batching import LARGEST_DOUBLINGS
+from cost_models.performance.batching import MAX_DOUBLINGS
 from cost_models.table import FloatArray, Setting, Table
 from dse.evaluator import Evaluator
 
-BATCHES = tuple(float(batch) for batch in sorted({round(2 ** (step / 2)) for step in range(2 * LARGEST_DOUBLINGS + 1)}))
+BATCHES = tuple(float(batch) for batch in sorted({round(2 ** (step / 2)) for step in range(2 * MAX_DOUBLINGS + 1)}))
 """Batches of a curve: powers of the root of two."""
 
 COLUMNS = (
-    "ms_per_token", "tokens_per_s", "tokens_per_s_end_to_end", "ttft_ms", "decode_w", "tokens_per_joule",
+    "tpot_ms", "tokens_per_s", "tokens_per_s_end_to_end", "ttft_ms", "decode_w", "tokens_per_joule",
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ class CurvePoint:
 
     Attributes:
         batch: sequences served together.
-        user_tokens_per_s: speed that a user sees in decode, 1000 / ms_per_token.
+        user_tokens_per_s: speed that a user sees in decode, 1000 / tpot_ms.
         metrics: metrics of `COLUMNS`.
         within_limits: whether it keeps the workload's limits on time to first token and time per token.
     """
@@ -92,14 +92,14 @@ def baseline_curves(evaluator: Evaluator, baseline: str) -> list[Curve]:
 
 
 def _curve(evaluator: Evaluator, name: str, workload: str, chips: int, found: Mapping[str, FloatArray]) -> Curve:
-    limits = evaluator.promised(workload)
+    limits = evaluator.slo_of(workload)
     ttft, tpot = limits.ttft_ms, limits.tpot_ms
     points = []
     for place, batch in enumerate(BATCHES):
         values = {column: float(found[column][place]) for column in COLUMNS}
-        if not np.isfinite(values["ms_per_token"]):
+        if not np.isfinite(values["tpot_ms"]):
             continue
-        kept = (ttft is None or values["ttft_ms"] <= ttft) and (tpot is None or values["ms_per_token"] <= tpot)
-        points.append(CurvePoint(int(batch), 1000 / values["ms_per_token"], values, kept))
+        kept = (ttft is None or values["ttft_ms"] <= ttft) and (tpot is None or values["tpot_ms"] <= tpot)
+        points.append(CurvePoint(int(batch), 1000 / values["tpot_ms"], values, kept))
     within = [point.batch for point in points if point.within_limits]
     return Curve(name, workload, chips, tuple(points), max(within, default=0), ttft, tpot)

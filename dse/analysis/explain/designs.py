@@ -72,7 +72,7 @@ def explain_chip(
         kv_bits: stored bits of a KV-cache element.
         act_bits: bits of an activation in the linear layers.
         stack: software stack; that of the chip's family where None.
-        technology: figures; the library's where None.
+        technology: parameters; the library's where None.
         name: what to call the workload.
 
     Raises:
@@ -87,13 +87,15 @@ def explain_chip(
 
 def _chip_settings(setup: ChipSetup, n_chips: int, library: Library) -> dict[str, float | str | None]:
     entry, form = setup.entry(library), library.weight_format(setup.weight_format)
-    way = chip_execution(entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution, stored=setup.stored_bits)
+    execution_mode = chip_execution(
+        entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution, stored=setup.stored_bits
+    )
     further = {"expert_format": setup.expert_format, "stored_bits": setup.stored_bits}
     return {
         "chip": entry.key,
         "chips": float(n_chips),
         "weight_format": setup.weight_format,
-        "weight_execution": way.way,
+        "weight_execution": execution_mode.execution_mode,
         "kv_bits": float(setup.kv_bits),
         "act_bits": float(setup.act_bits),
         "stack": setup.stack_name(library),

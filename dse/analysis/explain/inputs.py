@@ -21,7 +21,7 @@ from pathlib import Path
 from cost_models.table import Setting, Table
 from dse.analysis.explain.designs import explain_baseline, explain_designs
 from dse.analysis.explain.records import Explanation
-from dse.errors import NOWHERE, Fault, Place, RunError, SpecError
+from dse.errors import NOWHERE, Issue, Place, RunError, SpecError
 from dse.evaluator import Evaluator
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun
@@ -98,7 +98,7 @@ def explain_design_file(
         library: directories of entries that are added to the library.
 
     Raises:
-        SpecError: every fault of the file and the workloads.
+        SpecError: every issue of the file and the workloads.
         LibraryError: what is added to the library is at fault.
     """
     spec, settings = load_design(path, workloads, library=library)
@@ -116,49 +116,49 @@ def load_design(
         library: as in `explain_design_file`.
 
     Raises:
-        SpecError: every fault of the file and the workloads.
+        SpecError: every issue of the file and the workloads.
         LibraryError: what is added to the library is at fault.
     """
     tree, text = read_tree(Path(path))
     if not isinstance(tree.value, dict):
-        raise SpecError([Fault(tree.place, "", quoted(tree.plain()), f"a mapping with {', '.join(SECTIONS[:3])}")])
-    faults = list(_faults_of_keys(tree, tree.value))
+        raise SpecError([Issue(tree.place, "", quoted(tree.plain()), f"a mapping with {', '.join(SECTIONS[:3])}")])
+    issues = list(_faults_of_keys(tree, tree.value))
     given, more = _workload_nodes(workloads)
-    faults += more
+    issues += more
     parts = {key: node for key, node in tree.value.items() if key in SECTIONS}
     design = parts.pop("design", Node({}, tree.place))
     named = parts.get("workloads", Node({}, tree.place))
     if isinstance(named.value, dict):
         parts["workloads"] = replace(named, value={**named.value, **given})
     if not parts["workloads"].value:
-        faults.append(Fault(tree.place, "workloads", "is missing; give them in the file or as --workload"))
+        issues.append(Issue(tree.place, "workloads", "is missing; give them in the file or as --workload"))
     spec, found = _read({"name": Node("design", tree.place), **parts, "space": design}, tree.place, text, library)
-    told = {fault.path for fault in faults}
-    faults += [fault for fault in found if fault.path not in told]
-    if faults or spec is None:
-        raise SpecError(faults)
+    told = {issue.path for issue in issues}
+    issues += [issue for issue in found if issue.path not in told]
+    if issues or spec is None:
+        raise SpecError(issues)
     return spec, {name: entry[0].value for name, entry in spec.space.items() if isinstance(entry[0], FixedSpec)}
 
 
-def _faults_of_keys(tree: Node, keys: Mapping[str, Node]) -> Iterable[Fault]:
+def _faults_of_keys(tree: Node, keys: Mapping[str, Node]) -> Iterable[Issue]:
     for key, node in keys.items():
         if key not in SECTIONS and key not in REMARKS:
             yield unknown_key(key, SECTIONS, node.key_place, (key,))
     design = keys.get("design")
     if design is None:
-        yield Fault(tree.place, "design", "is missing")
+        yield Issue(tree.place, "design", "is missing")
         return
     if not isinstance(design.value, dict):
         return
     for name, node in design.value.items():
         if isinstance(node.value, dict | list):
-            yield Fault(node.place, f"design.{name}", quoted(node.plain()), "one value; a design varies nothing")
+            yield Issue(node.place, f"design.{name}", quoted(node.plain()), "one value; a design varies nothing")
 
 
 def _read(
     parts: Mapping[str, Node], place: Place, text: str, directories: Sequence[Path]
-) -> tuple[Spec | None, list[Fault]]:
-    """Return the sweep made of the parts, or its faults, named by what people wrote."""
+) -> tuple[Spec | None, list[Issue]]:
+    """Return the sweep made of the parts, or its issues, named by what people wrote."""
     rest = {
         "objectives": node_of([{"metric": "tdp_w", "direction": "minimize"}]),
         "search": node_of({"sampler": "grid"}),
@@ -167,17 +167,17 @@ def _read(
         tree, library, additions = with_additions(Node({**parts, **rest}, place), directories)
         return read_spec(tree, text, library).model_copy(update={"library": additions}), []
     except SpecError as error:
-        return None, [replace(fault, path=re.sub(r"^space\b", "design", fault.path)) for fault in error.faults]
+        return None, [replace(issue, path=re.sub(r"^space\b", "design", issue.path)) for issue in error.issues]
 
 
-def _workload_nodes(texts: Sequence[str]) -> tuple[dict[str, Node], list[Fault]]:
+def _workload_nodes(texts: Sequence[str]) -> tuple[dict[str, Node], list[Issue]]:
     """Return the workloads of the command line by name: the model's, or what ``name=`` says."""
     nodes: dict[str, Node] = {}
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     for text in texts:
         place = Place(f"--workload {quoted(text)}")
         fields, found = _settings(re.split(r"[,\s]+", text.strip()), place, first="model")
-        faults += found
+        issues += found
         named = fields.pop("name", fields.get("model", Node("workload", place)))
         stem = name = re.sub(r"[^A-Za-z0-9_-]+", "_", str(named.value))
         for count in range(2, len(texts) + 2):
@@ -185,24 +185,24 @@ def _workload_nodes(texts: Sequence[str]) -> tuple[dict[str, Node], list[Fault]]
                 break
             name = f"{stem}_{count}"
         nodes[name] = Node(fields, place, place)
-    return nodes, faults
+    return nodes, issues
 
 
-def _settings(words: Iterable[str], place: Place, *, first: str = "") -> tuple[dict[str, Node], list[Fault]]:
+def _settings(words: Iterable[str], place: Place, *, first: str = "") -> tuple[dict[str, Node], list[Issue]]:
     """Return ``key=value`` words as nodes; a first word alone is the value of `first`."""
     nodes: dict[str, Node] = {}
-    faults: list[Fault] = []
+    issues: list[Issue] = []
     for count, word in enumerate(word for word in words if word):
         key, equals, value = word.partition("=")
         if not equals and first and count == 0:
             key, value = first, word
         elif not equals or not key or not value:
-            faults.append(Fault(place, "", quoted(word), "of the form key=value"))
+            issues.append(Issue(place, "", quoted(word), "of the form key=value"))
             continue
         if key in nodes:
-            faults.append(Fault(place, "", f"{key} is given twice"))
+            issues.append(Issue(place, "", f"{key} is given twice"))
         nodes[key] = parse_yaml(value, place.file, fixed=place)
-    return nodes, faults
+    return nodes, issues
 
 
 def explain_library_chip(
@@ -218,7 +218,7 @@ def explain_library_chip(
         library: directories of entries that are added to the library.
 
     Raises:
-        SpecError: every fault of the arguments.
+        SpecError: every issue of the arguments.
         LibraryError: what is added to the library is at fault.
     """
     spec = chips_spec(chips, workloads, settings, library=library)
@@ -231,15 +231,15 @@ def chips_spec(
     """Return chips of the library as the baseline ``chips`` of a sweep (arguments as in `explain_library_chip`).
 
     Raises:
-        SpecError: every fault of the arguments.
+        SpecError: every issue of the arguments.
     """
     place = Place(chips)
-    nodes, faults = _workload_nodes(workloads)
+    nodes, issues = _workload_nodes(workloads)
     if not nodes:
-        faults.append(Fault(NOWHERE, "--workload", "is missing; for example --workload 'llama2_70b batch=32'"))
+        issues.append(Issue(NOWHERE, "--workload", "is missing; for example --workload 'llama2_70b batch=32'"))
         nodes = {"workload": node_of({"model": "llama2_70b"})}
     formats, found = _settings(settings, place)
-    faults += found
+    issues += found
     baseline = Node({"chips": Node(chips, place, place), **formats}, place, place)
     parts = {
         "name": Node("chips", place),
@@ -248,7 +248,7 @@ def chips_spec(
         "space": node_of({"kv_bits": 16}),
     }
     spec, found = _read(parts, place, "", library)
-    faults += [replace(fault, path=fault.path.removeprefix("baselines.chips.")) for fault in found]
-    if faults or spec is None:
-        raise SpecError(faults)
+    issues += [replace(issue, path=issue.path.removeprefix("baselines.chips.")) for issue in found]
+    if issues or spec is None:
+        raise SpecError(issues)
     return spec

@@ -8,20 +8,20 @@ import numpy as np
 
 from cost_models.performance.energy import Energy
 from cost_models.performance.inference import decode_bound_s
-from cost_models.performance.phases import PassTime
+from cost_models.performance.phases import PhaseTime
 from cost_models.performance.roofline import by_class
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, FloatArray
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 from dse.analysis.explain.records import BOUNDS, EXPOSED, HELD, OUTSIDE
 
-_OVERLAPPING = ("memory", "arithmetic", "unpacking")
+_OVERLAPPING = ("memory", "arithmetic", "dequantizing")
 """Causes of which the longest counts; the others add."""
 
 
 # Chips without a link never end a pass that they share: shares of an infinite time are NaN.
 @np.errstate(divide="ignore", invalid="ignore")
-def pass_columns(work: PassTime, energy: Energy, serving: Serving, machine: Machine) -> dict[str, Any]:
+def pass_columns(work: PhaseTime, energy: Energy, serving: ServingConfig, machine: Machine) -> dict[str, Any]:
     """Return the fields of `PassTable` for a decode step or a prefill, each a column; operators by name."""
     total_s = work.pass_s
     bound_s = np.asarray(decode_bound_s(work, serving, machine))
@@ -30,7 +30,7 @@ def pass_columns(work: PassTime, energy: Energy, serving: Serving, machine: Mach
     return {
         "ms": total_s * 1e3,
         "bound_ms": bound_s * 1e3,
-        "overhead_share": 1 - bound_s / total_s,
+        "overhead_fraction": 1 - bound_s / total_s,
         "operators": operators,
         "spent_ms": _spent(operators),
         "energy_j": parts,
@@ -68,7 +68,7 @@ def _spent(operators: dict[str, dict[str, Any]]) -> dict[str, FloatArray]:
     return spent
 
 
-def _operator_columns(work: PassTime, machine: Machine) -> dict[str, dict[str, Any]]:
+def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, Any]]:
     """Return the fields of `OperatorRow` by operator, and last for the time outside them."""
     operators, times, total_s = work.operators, work.times, work.pass_s
     # Turns of a pipeline's bubble: how often the pass pays for one execution of each operator.
@@ -84,8 +84,8 @@ def _operator_columns(work: PassTime, machine: Machine) -> dict[str, dict[str, A
         ),
     )
     causes = {
-        "memory": times.memory_s, "arithmetic": times.arithmetic_s, "unpacking": times.unpack_s,
-        "kernels": times.kernel_s, "collective": times.collective_s, EXPOSED: times.exposed_s,
+        "memory": times.memory_s, "arithmetic": times.arithmetic_s, "dequantizing": times.dequantize_s,
+        "kernels": times.kernel_s, "collective": times.collective_s, EXPOSED: times.non_overlapped_s,
     }  # fmt: skip
     found: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(operators.names):
@@ -102,7 +102,7 @@ def _operator_columns(work: PassTime, machine: Machine) -> dict[str, dict[str, A
             "bytes_moved": moved,
             "macs": macs,
             "ops_per_byte": np.where(moved > 0, 2 * macs / moved, np.inf),
-            "roofline_share": least_s[i] * count * 1e3 / ms,
+            "roofline_fraction": least_s[i] * count * 1e3 / ms,
             "causes_ms": by_cause,
         }
     outside, nothing, none = work.fixed_s * 1e3, np.zeros(1), np.full(1, np.nan)
@@ -114,7 +114,7 @@ def _operator_columns(work: PassTime, machine: Machine) -> dict[str, dict[str, A
         "bytes_moved": nothing,
         "macs": nothing,
         "ops_per_byte": none,
-        "roofline_share": none,
+        "roofline_fraction": none,
         "causes_ms": {},
     }
     return found

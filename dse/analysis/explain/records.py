@@ -9,7 +9,7 @@ from typing import Any
 from cost_models.quantities import Metric
 from dse.plain import plain
 
-BOUNDS = ("memory", "arithmetic", "unpacking", "kernels", "collective")
+BOUNDS = ("memory", "arithmetic", "dequantizing", "kernels", "collective")
 """What an operator may wait for; "kernels" is the cost of launching them, "collective" the all-reduce afterwards."""
 
 EXPOSED = "not_overlapped"
@@ -24,7 +24,7 @@ OUTSIDE = "outside_operators"
 
 @dataclass(frozen=True)
 class OperatorRow:
-    """One operator over a whole pass, on the fullest of the chips that share the model.
+    """One operator over a whole pass, on the most-loaded of the chips that share the model.
 
     Attributes:
         name: the operator.
@@ -35,8 +35,8 @@ class OperatorRow:
         bytes_moved: bytes through the memory interface.
         macs: multiply-accumulates.
         ops_per_byte: operational intensity, 2 operations per MAC.
-        roofline_share: least time at peak bandwidth and peak arithmetic rate over the time taken.
-        causes_ms: the times that compete or add, by name of `BOUNDS` and `EXPOSED`; memory, arithmetic and unpacking
+        roofline_fraction: least time at peak bandwidth and peak arithmetic rate over the time taken.
+        causes_ms: the times that compete or add, by name of `BOUNDS` and `EXPOSED`; memory, arithmetic and dequantizing
             overlap, the others add.
     """
 
@@ -48,7 +48,7 @@ class OperatorRow:
     bytes_moved: float
     macs: float
     ops_per_byte: float
-    roofline_share: float
+    roofline_fraction: float
     causes_ms: Mapping[str, float]
 
 
@@ -59,7 +59,7 @@ class PassTable:
     Attributes:
         ms: time of the pass for the whole batch.
         bound_ms: all bytes at peak bandwidth or all MACs at peak rate, whichever is longer, shared perfectly.
-        overhead_share: share of the pass above that bound.
+        overhead_fraction: share of the pass above that bound.
         operators: rows whose times sum to `ms`.
         spent_ms: time by what was waited for; sums to `ms`.
         energy_j: energy by cause, all chips; sums to `board_j`.
@@ -70,7 +70,7 @@ class PassTable:
 
     ms: float
     bound_ms: float
-    overhead_share: float
+    overhead_fraction: float
     operators: tuple[OperatorRow, ...]
     spent_ms: Mapping[str, float]
     energy_j: Mapping[str, float]
@@ -85,11 +85,11 @@ class WorkloadTable:
 
     Attributes:
         settings: what is served and how.
-        fits: whether the fullest chip holds its share.
+        fits: whether the most-loaded chip holds its share.
         decode: the mean decode step.
         prefill: the prefill of the batch.
         memory_gib: weights, KV cache at full length and activations of all chips.
-        fullest_gib: what the fullest chip holds.
+        fullest_gib: what the most-loaded chip holds.
         capacity_gib: memory of one chip.
         roofs: peaks of one chip: "bandwidth_gbps", "linear_tflops", "head_tflops", "attention_tflops".
         metrics: every metric of the workload; NaN where missing.

@@ -1,14 +1,14 @@
-"""Why nothing is feasible: the least that constraints must give, and the axes worth widening."""
+"""Why nothing is feasible: the smallest relaxation of constraints, and the axes worth extension."""
 
 from __future__ import annotations
 
 from dse.analysis.relaxation.constraints import (
-    Explanation,
-    Given,
+    AxisExtension,
     Relaxation,
-    Widening,
+    RelaxationReport,
+    RelaxedBound,
     explain_infeasible,
     relaxed_spec,
 )
 
-__all__ = ["Explanation", "Given", "Relaxation", "Widening", "explain_infeasible", "relaxed_spec"]
+__all__ = ["AxisExtension", "Relaxation", "RelaxationReport", "RelaxedBound", "explain_infeasible", "relaxed_spec"]

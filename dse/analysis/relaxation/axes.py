@@ -1,4 +1,4 @@
-"""Axes of a sweep widened beyond what it declares, one at a time."""
+"""Axes of a sweep extended beyond what it declares, one at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dse.sweep import FixedSpec, ParameterSpec, RangeSpec, Spec, ValuesSpec, par
 from dse.sweep.library_additions import library_of
 
 FACTOR = 4.0
-"""A numeric range is widened to this many times its highest and one such part of its lowest value."""
+"""A numeric range is extended to this many times its highest and one such part of its lowest value."""
 
 LEVELS = 8
 """Values that are added on each side of a list of numbers."""
@@ -24,10 +24,10 @@ KEPT = ("stack", "act_bits", "architecture", "link_gbps")
 
 
 def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
-    """Yield (axis, values tried beyond the declared ones in words, the sweep with that axis widened).
+    """Yield (axis, values tried beyond the declared ones in words, the sweep with that axis extended).
 
-    Fixed parameters, defaults included, count as axes of one value. Names are widened to every one of the library
-    that stands for something real. Axes that cannot be widened, or only against the sweep's own conditions, are left
+    Fixed parameters, defaults included, count as axes of one value. Names are extended to every one of the library
+    that stands for something real. Axes that cannot be extended, or only against the sweep's own conditions, are left
     out.
     """
     data, library = spec.resolved(), library_of(spec.library)
@@ -35,14 +35,14 @@ def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
         parameter = PARAMETERS.get(axis) or WORKLOAD_FIELDS.get(axis.rpartition(".")[2])
         if parameter is None or axis in KEPT or "." in axis:
             continue
-        widened = [_widened(parameter, entry, library) for entry in entries]
-        if all(one is None for one in widened):
+        extended = [_extended(parameter, entry, library) for entry in entries]
+        if all(one is None for one in extended):
             continue
         written = [
             entry.written() if one is None else {**one[0], **_when(entry)}
-            for one, entry in zip(widened, entries, strict=True)
+            for one, entry in zip(extended, entries, strict=True)
         ]
-        words = "; ".join(dict.fromkeys(one[1] for one in widened if one is not None))
+        words = "; ".join(dict.fromkeys(one[1] for one in extended if one is not None))
         try:
             changed = {**data, "space": {**data["space"], axis: written[0] if len(written) == 1 else written}}
             wider = parse_spec(changed, metrics=spec.derived)
@@ -56,7 +56,7 @@ def _when(entry: ParameterSpec) -> dict[str, Any]:
     return {"when": {name: list(values) for name, values in entry.when.items()}} if entry.when else {}
 
 
-def _widened(parameter: Parameter, entry: ParameterSpec, library: Library) -> tuple[dict[str, Any], str] | None:
+def _extended(parameter: Parameter, entry: ParameterSpec, library: Library) -> tuple[dict[str, Any], str] | None:
     """Return a declaration with more values and those values in words; None where there are none."""
     if parameter.is_choice:
         held = _values(entry)
@@ -75,7 +75,7 @@ def _widened(parameter: Parameter, entry: ParameterSpec, library: Library) -> tu
     numbers = [float(value) for value in _values(entry)]
     low, high = min(numbers), max(numbers)
     if low <= 0:
-        # Values are widened by factors, and nought has none.
+        # Values are extended by factors, and zero has none.
         return None
     wide_low, wide_high = _ends(parameter, low, high)
     below, above = np.geomspace(wide_low, low, LEVELS), np.geomspace(high, wide_high, LEVELS)

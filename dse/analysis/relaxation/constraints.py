@@ -1,8 +1,8 @@
-"""Why nothing is feasible, and what would make it so: the least that constraints must give, and axes worth widening.
+"""Why nothing is feasible, and what would make it so: the smallest relaxation of constraints, and axes worth extension.
 
 For every constraint of the sweep, and every pair, the space is searched for the design that meets all others and
 misses these by least; that design proves the relaxation. Physical limits (die edge, heat, memory that holds a required
-workload) never give. For every axis the space is searched with that axis alone widened beyond what the sweep declares.
+workload) never give. For every axis the space is searched with that axis alone extended beyond what the sweep declares.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DIGITS = 4
 
 
 @dataclass(frozen=True)
-class Given:
+class RelaxedBound:
     """How far one constraint gives way.
 
     Attributes:
@@ -55,7 +55,7 @@ class Relaxation:
         searched: designs that the search looked at.
     """
 
-    gives: tuple[Given, ...]
+    gives: tuple[RelaxedBound, ...]
     design: Mapping[str, Setting]
     metrics: Mapping[str, float]
     searched: int
@@ -72,15 +72,15 @@ class Relaxation:
 
 
 @dataclass(frozen=True)
-class Widening:
-    """What widening one axis alone does.
+class AxisExtension:
+    """What extension one axis alone does.
 
     Attributes:
         axis: the parameter.
         values: the values tried beyond those declared, in words.
         feasible: whether a design becomes feasible.
         violation_before: least summed violation found within the declared ranges.
-        violation: least summed violation found with the axis widened; 0 where feasible.
+        violation: least summed violation found with the axis extended; 0 where feasible.
         value: the axis in the best design found.
         design: that design.
     """
@@ -95,21 +95,21 @@ class Widening:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class RelaxationReport:
     """Why a sweep is infeasible.
 
     Attributes:
         relaxations: single constraints and pairs that suffice, the smallest first; pairs only where both must give and
             neither alone would do with less.
         stuck: constraints whose removal alone leaves nothing feasible.
-        widenings: axes, the most helpful first.
+        axis_extensions: axes, the most helpful first.
         unbuildable: limits and requirements that no design meets even without any constraint; empty where some does.
         met_by: a design that meets everything after all, where this search found one that the sweep's own missed.
     """
 
     relaxations: tuple[Relaxation, ...]
     stuck: tuple[str, ...]
-    widenings: tuple[Widening, ...]
+    axis_extensions: tuple[AxisExtension, ...]
     unbuildable: tuple[str, ...]
     met_by: Mapping[str, Setting] | None = None
 
@@ -119,17 +119,17 @@ class Explanation:
         return self.relaxations[0] if self.relaxations else None
 
 
-def explain_infeasible(spec: Spec, *, widen: bool = True) -> Explanation:
+def explain_infeasible(spec: Spec, *, extend: bool = True) -> RelaxationReport:
     """Return what would make a sweep feasible in which no design was found that meets every constraint.
 
     Args:
         spec: the sweep.
-        widen: whether axes are widened as well.
+        extend: whether axes are extended as well.
     """
     pool = CandidatePool.of(spec)
     all_met = pool.best(by_violation)
     if all_met is not None and all_met.violation <= 0:
-        return Explanation((), (), (), (), met_by=all_met.settings)
+        return RelaxationReport((), (), (), (), met_by=all_met.settings)
     labels = [constraint.label for constraint in spec.constraints]
     singles: dict[str, Relaxation | None] = {label: _relaxed(pool, (index,)) for index, label in enumerate(labels)}
     found = [relaxation for relaxation in singles.values() if relaxation is not None]
@@ -140,10 +140,10 @@ def explain_infeasible(spec: Spec, *, widen: bool = True) -> Explanation:
             found.append(pair)
     found.sort(key=lambda relaxation: (relaxation.by, len(relaxation.gives)))
     unbuildable = () if found else _unbuildable(pool)
-    return Explanation(
+    return RelaxationReport(
         relaxations=tuple(found),
         stuck=tuple(label for label, one in singles.items() if one is None),
-        widenings=tuple(_widenings(pool)) if widen else (),
+        axis_extensions=tuple(_axis_extensions(pool)) if extend else (),
         unbuildable=unbuildable,
     )
 
@@ -183,7 +183,7 @@ def _relaxed(pool: CandidatePool, loose: Sequence[int]) -> Relaxation | None:
     return Relaxation(gives, settings, {name: float(found.metrics[name][0]) for name in named}, len(pool.rows))
 
 
-def _given(constraint: ConstraintSpec, index: int, evaluator: Evaluator, found: Evaluation) -> Given | None:
+def _given(constraint: ConstraintSpec, index: int, evaluator: Evaluator, found: Evaluation) -> RelaxedBound | None:
     """Return how a constraint must be written so that the proving design meets it; None where it does already."""
     margin = float(found.margins[constraint.label][0])
     if margin >= 0:
@@ -195,11 +195,11 @@ def _given(constraint: ConstraintSpec, index: int, evaluator: Evaluator, found: 
     key = f"constraints[{index}]"
     if constraint.near is not None and constraint.within is not None:
         off = rounded(abs(value / constraint.near - 1), up=True)
-        return Given(constraint.label, f"{key}.within", constraint.within, off, -margin)
+        return RelaxedBound(constraint.label, f"{key}.within", constraint.within, off, -margin)
     if constraint.max is not None and value > constraint.max:
-        return Given(constraint.label, f"{key}.max", constraint.max, rounded(value, up=True), -margin)
+        return RelaxedBound(constraint.label, f"{key}.max", constraint.max, rounded(value, up=True), -margin)
     assert constraint.min is not None
-    return Given(constraint.label, f"{key}.min", constraint.min, rounded(value, up=False), -margin)
+    return RelaxedBound(constraint.label, f"{key}.min", constraint.min, rounded(value, up=False), -margin)
 
 
 def rounded(value: float, *, up: bool) -> float:
@@ -234,18 +234,18 @@ def _unbuildable(pool: CandidatePool) -> tuple[str, ...]:
 # -- axes -------------------------------------------------------------------------------------------------------------
 
 
-def _widenings(pool: CandidatePool) -> list[Widening]:
-    """Return what each axis does when it alone is widened, the most helpful first."""
+def _axis_extensions(pool: CandidatePool) -> list[AxisExtension]:
+    """Return what each axis does when it alone is extended, the most helpful first."""
     before = pool.best(by_violation)
     if before is None:
         return []
-    widenings = []
+    axis_extensions = []
     for axis, words, wider in widened_axes(pool.evaluator.spec):
         best = pool.local_search(by_violation, [before], space=Space(wider))
         if best.violation >= before.violation * (1 - 1e-6):
             continue
-        widenings.append(
-            Widening(
+        axis_extensions.append(
+            AxisExtension(
                 axis=axis,
                 values=words,
                 feasible=best.violation <= 0,
@@ -255,4 +255,4 @@ def _widenings(pool: CandidatePool) -> list[Widening]:
                 design=best.settings,
             )
         )
-    return sorted(widenings, key=lambda widening: widening.violation)
+    return sorted(axis_extensions, key=lambda extension: extension.violation)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dse.analysis.relaxation.constraints import Explanation
+from dse.analysis.relaxation.constraints import RelaxationReport
 from dse.results.yaml_text import yaml_text
 
 TABLE = "relaxations.csv"
@@ -14,7 +14,7 @@ DESIGNS = "relaxations.yaml"
 COLUMNS = ("kind", "what", "set", "now", "then", "by", "feasible", "remaining_misses")
 
 
-def relaxation_rows(why: Explanation) -> list[dict[str, Any]]:
+def relaxation_rows(why: RelaxationReport) -> list[dict[str, Any]]:
     """Return one row per constraint that gives way and per axis that helps.
 
     ``kind`` is constraint, pair (two rows, one after the other) or axis; ``set`` is the ``--set`` argument that makes
@@ -36,17 +36,17 @@ def relaxation_rows(why: Explanation) -> list[dict[str, Any]]:
             }
             for given in relaxation.gives
         ]
-    for widening in why.widenings:
+    for extension in why.axis_extensions:
         rows.append(
             {
                 "kind": "axis",
-                "what": widening.axis,
+                "what": extension.axis,
                 "set": "",
                 "now": "",
-                "then": widening.value,
+                "then": extension.value,
                 "by": "",
-                "feasible": widening.feasible,
-                "remaining_misses": widening.violation,
+                "feasible": extension.feasible,
+                "remaining_misses": extension.violation,
             }
         )
     return rows
@@ -63,7 +63,7 @@ def read_relaxations(directory: Path) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in table.where(table.notna(), None).to_dict("records")]
 
 
-def write_relaxations(why: Explanation, directory: Path) -> None:
+def write_relaxations(why: RelaxationReport, directory: Path) -> None:
     """Write ``relaxations.csv`` and the designs that prove it, ``relaxations.yaml``, into a run directory."""
     import pandas as pd
 
@@ -78,8 +78,8 @@ def write_relaxations(why: Explanation, directory: Path) -> None:
         for relaxation in why.relaxations
     ]
     designs += [
-        {"name": f"{widening.axis} widened", "feasible": widening.feasible, "design": dict(widening.design)}
-        for widening in why.widenings
+        {"name": f"{extension.axis} extended", "feasible": extension.feasible, "design": dict(extension.design)}
+        for extension in why.axis_extensions
     ]
     if why.met_by is not None:
         designs.append({"name": "meets everything", "design": dict(why.met_by)})

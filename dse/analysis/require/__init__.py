@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dse.analysis.require.changes import VIOLATION, Change, best_changes
 from dse.analysis.require.memory_options import MemoryOption
-from dse.analysis.require.requirements import Need, Requirements, requirements
+from dse.analysis.require.requirements import Requirement, Requirements, requirements
 from dse.analysis.require.sizing import SizedDesign
 
 __all__ = [
     "VIOLATION",
     "Change",
     "MemoryOption",
-    "Need",
+    "Requirement",
     "Requirements",
     "SizedDesign",
     "best_changes",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.library.technology import Technology
-from cost_models.silicon.beachfront import Carried, carried
+from cost_models.silicon.beachfront import BandwidthLimit, max_bandwidth
 from cost_models.table import Choice, FloatArray
 from dse.sweep import Spec
 from dse.sweep.library_additions import library_of
-from dse.uncertainty.monte_carlo import joint_draws, spreads_of
+from dse.uncertainty.monte_carlo import monte_carlo_samples, spreads_of
 
 AREAS_MM2 = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0)
 """Die areas that are shown."""
@@ -25,13 +25,13 @@ class DieBandwidth:
     Attributes:
         grade: memory grade.
         die_mm2: area.
-        units: most units at the typical figures.
+        units: most units at the typical parameters.
         binds: the limit that allows no more of them.
-        peak_gbps: peak bandwidth at the typical figures.
-        low_gbps: P10 of the peak under joint draws.
+        peak_gbps: peak bandwidth at the typical parameters.
+        low_gbps: P10 of the peak under Monte Carlo samples.
         high_gbps: P90.
         delivered_gbps: what long sequential reads reach of the typical peak.
-        interface_share: share of the die that PHYs and controllers take.
+        interface_fraction: share of the die that PHYs and controllers take.
     """
 
     grade: str
@@ -42,7 +42,7 @@ class DieBandwidth:
     low_gbps: float
     high_gbps: float
     delivered_gbps: float
-    interface_share: float
+    interface_fraction: float
 
 
 def bandwidth_by_area(
@@ -59,30 +59,30 @@ def bandwidth_by_area(
 
     Args:
         grades: memory grades.
-        spec: the sweep whose replaced figures count; the library's alone where None.
+        spec: the sweep whose replaced parameters count; the library's alone where None.
         areas_mm2: die areas.
         supply_w: power of the logic that the package feeds.
         supply_v: its voltage.
-        draws: joint draws behind the intervals.
+        draws: Monte Carlo samples behind the intervals.
         seed: their seed.
 
     Raises:
         UnknownEntryError: no such grade.
     """
 
-    def limit(grade: str, area: float, of: Technology) -> Carried:
+    def limit(grade: str, area: float, of: Technology) -> BandwidthLimit:
         n = max([1, *(len(column) for column in of.columns().values())])
         chosen = Choice.same(grade, n)
-        return carried(chosen, np.full(n, area), supply_w=supply_w, supply_v=supply_v, technology=of)
+        return max_bandwidth(chosen, np.full(n, area), supply_w=supply_w, supply_v=supply_v, technology=of)
 
     library = library_of(spec.library if spec else {})
-    fixed, replaced = (spec.technology, spec.figures) if spec else ({}, {})
+    fixed, replaced = (spec.technology, spec.parameters) if spec else ({}, {})
     rows = []
     for grade in grades:
         for area in areas_mm2:
             typical = Technology(fixed, library)
             at_typical = limit(grade, area, typical)
-            drawn = joint_draws(spreads_of(typical.reads, replaced, library), draws=draws, seed=seed)
+            drawn = monte_carlo_samples(spreads_of(typical.reads, replaced, library), draws=draws, seed=seed)
             peaks = limit(grade, area, Technology({**fixed, **drawn}, library))
             low, high = np.quantile(np.broadcast_to(peaks.gbps, draws), (0.1, 0.9))
             rows.append(
@@ -94,8 +94,8 @@ def bandwidth_by_area(
                     peak_gbps=_first(at_typical.gbps),
                     low_gbps=float(low),
                     high_gbps=float(high),
-                    delivered_gbps=_first(at_typical.gbps * at_typical.delivered_share),
-                    interface_share=_first(at_typical.interface_mm2) / area,
+                    delivered_gbps=_first(at_typical.gbps * at_typical.delivered_fraction),
+                    interface_fraction=_first(at_typical.interface_mm2) / area,
                 )
             )
     return rows

@@ -18,7 +18,7 @@ from dse.violation import violation
 STEPS = (0.25, 0.5, 0.75, 1.25, 1.5, 2.0, 4.0)
 """Multiples of a number that are tried where no space says what is possible."""
 
-MOST_VALUES = 40
+MAX_VALUES = 40
 """Values of one axis of a space that are tried."""
 
 VIOLATION = "violation"
@@ -93,7 +93,7 @@ def best_changes(
     return sorted(found, key=lambda change: (change.goal != VIOLATION, -change.gain))
 
 
-_HEADLINE = ("ms_per_token", "tokens_per_joule", "tokens_per_s_end_to_end")
+_HEADLINE = ("tpot_ms", "tokens_per_joule", "tokens_per_s_end_to_end")
 
 
 def _best(
@@ -132,7 +132,7 @@ def _moved(settings: Mapping[str, Setting], space: Space | None, library: Librar
     if space is not None:
         for name in space.dimensions:
             if name in settings:
-                moved += [(name, value) for value in axis_values(space, name, MOST_VALUES) if value != settings[name]]
+                moved += [(name, value) for value in axis_values(space, name, MAX_VALUES) if value != settings[name]]
         return moved
     for name, value in settings.items():
         parameter = PARAMETERS.get(name)

@@ -15,10 +15,10 @@ from dse.evaluator import Evaluator
 from dse.space import Space
 from dse.space.tables import axis_values
 
-MOST_DEVICES = 4096
+MAX_DEVICES = 4096
 
 
-class Wanted(Protocol):
+class MemoryDemand(Protocol):
     """What must be delivered."""
 
     @property
@@ -77,7 +77,7 @@ class MemoryOption:
 
 
 def memory_options(
-    evaluator: Evaluator, space: Space, need: Wanted, lines: Sequence[tuple[float, float]]
+    evaluator: Evaluator, space: Space, need: MemoryDemand, lines: Sequence[tuple[float, float]]
 ) -> tuple[MemoryOption, ...]:
     """Return what it takes of every memory grade of the space, in every width that is offered.
 
@@ -105,7 +105,7 @@ def memory_options(
 def _option(
     evaluator: Evaluator,
     space: Space,
-    need: Wanted,
+    need: MemoryDemand,
     lines: Sequence[tuple[float, float]],
     grade: str,
     width: float,
@@ -133,7 +133,7 @@ def _option(
         technology=evaluator.technology,
     )
     largest = perimeter_mm(np.asarray(value("reticle.limit_mm2")), value("floorplan.aspect_ratio"))
-    allowed = float(largest * value("floorplan.usable_edge_share")) - float(value("interfaces.host_edge_mm"))
+    allowed = float(largest * value("floorplan.usable_edge_fraction")) - float(value("interfaces.host_edge_mm"))
     edge = float(whole.edge_mm[0])
     delivered = devices * each
     widest = allowed / (edge / devices) * each
@@ -158,7 +158,7 @@ def _option(
 
 
 def _count(share: float) -> int:
-    return MOST_DEVICES if not np.isfinite(share) else min(MOST_DEVICES, max(1, int(np.ceil(share - 1e-9))))
+    return MAX_DEVICES if not np.isfinite(share) else min(MAX_DEVICES, max(1, int(np.ceil(share - 1e-9))))
 
 
 def _slack(have: float, needed: float) -> float:

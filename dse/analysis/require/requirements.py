@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from cost_models.performance.envelope import envelope_machine, least_work
-from cost_models.performance.phases import decode_pass, prefill_pass
+from cost_models.performance.phases import decode_phase, prefill_phase
 from cost_models.performance.serving_stack import Software, software
 from cost_models.silicon.design import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, Column, FloatArray, numbers_of
 from cost_models.weights.compression import stored_bits
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving, footprint
+from cost_models.workload.serving import ServingConfig, footprint
 from dse.analysis.require.memory_options import MemoryOption, memory_options
 from dse.analysis.require.sizing import SizedDesign, sized_designs
 from dse.analysis.require.targets import Target, bounds_of, targets_of
@@ -36,7 +36,7 @@ GROWTH, HALVINGS = 1e6, 60
 
 
 @dataclass(frozen=True)
-class Need:
+class Requirement:
     """The least that a chip must bring, for one way of storing weights and KV cache.
 
     Attributes:
@@ -83,8 +83,8 @@ class Requirements:
 
     name: str
     targets: tuple[Target, ...]
-    needs: tuple[Need, ...]
-    chosen: Need
+    needs: tuple[Requirement, ...]
+    chosen: Requirement
     options: tuple[MemoryOption, ...]
     sized: tuple[SizedDesign, ...]
 
@@ -115,10 +115,10 @@ def requirements(spec: Spec) -> Requirements:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """One workload with its number formats, a row per pair of formats."""
 
-    serving: Serving
+    serving: ServingConfig
     formats: Formats
     software: Software
     ideal: Software
@@ -127,10 +127,10 @@ class _Asked:
 
     def seconds(self, span: str, machine: Machine) -> FloatArray:
         """Return the time of a span on a machine with the stack."""
-        prompt = prefill_pass(self.serving, machine, self.software, self.formats).pass_s
+        prompt = prefill_phase(self.serving, machine, self.software, self.formats).pass_s
         if span == "prompt":
             return prompt
-        step = decode_pass(self.serving, machine, self.software, self.formats).pass_s
+        step = decode_phase(self.serving, machine, self.software, self.formats).pass_s
         return step if span == "step" else prompt + step * self.serving.output_tokens
 
 
@@ -143,9 +143,9 @@ def _pairs(spec: Spec, space: Space) -> dict[str, Column]:
     return within(space, crossed(axes)) if axes else space.default_design()
 
 
-def _asked(evaluator: Evaluator, name: str, designs: Mapping[str, Column]) -> _Asked:
+def _asked(evaluator: Evaluator, name: str, designs: Mapping[str, Column]) -> _Request:
     result = evaluator.results(designs, (name,))[name]
-    return _Asked(
+    return _Request(
         serving=result.serving,
         formats=result.formats,
         software=result.inference.software,
@@ -155,7 +155,7 @@ def _asked(evaluator: Evaluator, name: str, designs: Mapping[str, Column]) -> _A
     )
 
 
-def _needs(evaluator: Evaluator, space: Space, targets: list[Target]) -> list[Need]:
+def _needs(evaluator: Evaluator, space: Space, targets: list[Target]) -> list[Requirement]:
     designs = _pairs(evaluator.spec, space)
     judged = evaluator.evaluate(designs)
     rows = len(judged.feasible)
@@ -187,7 +187,7 @@ def _needs(evaluator: Evaluator, space: Space, targets: list[Target]) -> list[Ne
     ratios = [judged.metrics[f"{name}.perplexity_ratio"] for name in evaluator.spec.workloads]
     kv_bits = np.broadcast_to(numbers_of(formats["kv_bits"]), (rows,))
     return [
-        Need(
+        Requirement(
             weight_format=str(names[row]),
             stored_bits=float(stored_bits(library.weight_format(str(names[row])))),
             kv_bits=float(kv_bits[row]),
@@ -213,19 +213,19 @@ def _most_chips(evaluator: Evaluator, name: str) -> float | None:
     return min(found, default=None)
 
 
-def _capacity_bytes(evaluator: Evaluator, name: str, asked: _Asked) -> FloatArray:
+def _capacity_bytes(evaluator: Evaluator, name: str, asked: _Request) -> FloatArray:
     """Return the memory that one chip must have: its own share, and the whole over the most chips allowed."""
     held = footprint(asked.serving, asked.formats, chunk_tokens=asked.chunk_tokens)
     most = _most_chips(evaluator, name)
     if most is None:
-        return held.fullest_bytes
+        return held.most_loaded_bytes
     whole = held.weights_bytes + held.kv_bytes + held.activations_bytes
     if not evaluator.spec.workloads[name].required:
         return np.asarray(whole / most)
-    return np.maximum(held.fullest_bytes, whole / most)
+    return np.maximum(held.most_loaded_bytes, whole / most)
 
 
-def _rates(asked: _Asked, target: Target) -> dict[str, FloatArray]:
+def _rates(asked: _Request, target: Target) -> dict[str, FloatArray]:
     """Return the least bandwidth and arithmetic for one target, ideal and with the stack."""
     work = least_work(asked.serving, asked.ideal, asked.formats)
     steps = {"step": (1.0, 0.0), "prompt": (0.0, 1.0), "request": (asked.serving.output_tokens, 1.0)}[target.span]
@@ -276,7 +276,9 @@ def _quality_met(evaluator: Evaluator, margins: Mapping[str, FloatArray], rows: 
     return met
 
 
-def _bits_line(evaluator: Evaluator, space: Space, targets: list[Target], need: Need) -> list[tuple[float, float]]:
+def _bits_line(
+    evaluator: Evaluator, space: Space, targets: list[Target], need: Requirement
+) -> list[tuple[float, float]]:
     """Return for every target of a step (bandwidth at 0 bits, further bandwidth per stored bit), in bytes/s."""
     designs = within(space, crossed({"weight_format": [need.weight_format], "kv_bits": [need.kv_bits]}))
     lines = []

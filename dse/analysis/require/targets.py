@@ -11,7 +11,7 @@ from dse.sweep import ConstraintSpec
 Span = Literal["step", "prompt", "request"]
 
 _TIMES: dict[str, tuple[Span, float]] = {
-    "ms_per_token": ("step", 1e-3),
+    "tpot_ms": ("step", 1e-3),
     "ttft_ms": ("prompt", 1e-3),
     "request_s": ("request", 1.0),
 }

@@ -1,4 +1,4 @@
-"""The figures of a run, as files. The only room that knows matplotlib, which is imported when something is drawn."""
+"""The plots of a run, as files. The only room that knows matplotlib, which is imported when something is drawn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from dse.errors import Fault, Place, RunError, SpecError
+from dse.errors import Issue, Place, RunError, SpecError
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun, open_run
 from dse.sweep.hints import one_of, quoted, suggest
@@ -17,7 +17,7 @@ KINDS = (
 )  # fmt: skip
 """What can be drawn: the front; parallel coordinates; of the knee its rooflines, its die, and its latency against batch
 and context; power, area and cost by block; which parameters decide; the progress of the search; how far designs are
-from each constraint; joint draws."""
+from each constraint; Monte Carlo samples."""
 
 OWN_KINDS = ("pareto", "pareto3d", "parallel", "hypervolume", "margins")
 """Those that show no built-in equations: what is drawn of a run whose model replaces them."""
@@ -36,13 +36,14 @@ def plot_run(
     formats: Sequence[str] = ("png",),
     failed: Failed | None = None,
 ) -> list[Path]:
-    """Draw the figures of a run into its ``plots`` folder and return the files.
+    """Draw the plots of a run into its ``plots`` folder and return the files.
 
-    The same run gives the same bytes. Where nothing is feasible, the nearest misses are drawn and the figure says so.
+    The same run gives the same bytes. Where nothing is feasible, the least infeasible designs are drawn and the
+    parameter says so.
 
     Args:
         run_path: a run, its directory, a folder of runs or "latest".
-        kinds: which of `KINDS`; all where None, "robust" among them where the run has met joint draws.
+        kinds: which of `KINDS`; all where None, "robust" among them where the run has met Monte Carlo samples.
         formats: which of `FORMATS`.
         failed: told of each kind that could not be drawn, so that the others are; errors are raised where None.
 
@@ -54,7 +55,7 @@ def plot_run(
     _check("--kind", kinds or (), KINDS)
     _check("--image-format", wanted, FORMATS)
     run = open_run(run_path)
-    every = OWN_KINDS if run.spec.is_replaced else KINDS
+    every = OWN_KINDS if run.spec.builtin_disabled else KINDS
     chosen = every if kinds is None else tuple(dict.fromkeys(kinds))
     _check("--kind", chosen, every)
     folder = run.path / "plots"
@@ -97,7 +98,7 @@ def plot_run(
             return draw_robustness(run, folder, wanted)
         if kinds is None:
             return []
-        raise RunError(f"{run.path}: has met no joint draws yet; dse robust makes them")
+        raise RunError(f"{run.path}: has met no Monte Carlo samples yet; dse robust makes them")
 
     drawers: dict[str, Callable[[], list[Path]]] = {
         "pareto": lambda: draw_pareto(scene(), folder, wanted),
@@ -125,10 +126,10 @@ def plot_run(
 
 
 def _check(option: str, given: Sequence[str], known: Sequence[str]) -> None:
-    faults = [
-        Fault(Place(option), "", quoted(name), one_of(known), suggest(name, known))
+    issues = [
+        Issue(Place(option), "", quoted(name), one_of(known), suggest(name, known))
         for name in given
         if name not in known
     ]
-    if faults:
-        raise SpecError(faults)
+    if issues:
+        raise SpecError(issues)

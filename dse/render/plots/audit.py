@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dse.analysis.audit import Audit, RatesSet, Verdict
+from dse.analysis.audit import Audit, ClaimResult, ConsistentRates
 from dse.render.plots.style import (
     BLACK,
     BLUE,
@@ -39,7 +39,7 @@ def draw_audit(found: Audit, folder: Path) -> list[Path]:
     return paths
 
 
-def _draw_verdicts(name: str, verdicts: list[Verdict], folder: Path) -> list[Path]:
+def _draw_verdicts(name: str, verdicts: list[ClaimResult], folder: Path) -> list[Path]:
     figure = new_figure(8.2, 1.4 + 0.21 * len(verdicts))
     axes = figure.subplots()
     for place, verdict in enumerate(verdicts):
@@ -67,14 +67,14 @@ def _draw_verdicts(name: str, verdicts: list[Verdict], folder: Path) -> list[Pat
     return save(figure, folder, "verdicts", ("png",))
 
 
-def _label(verdict: Verdict) -> str:
+def _label(verdict: ClaimResult) -> str:
     """Return the claim, the machine, and the rest of what it was written out for."""
     stem, _, rest = verdict.claim.key.partition(", ")
     parts = [part for part in rest.split(", ") if part and part != verdict.claim.of]
     return " ".join([f"{stem}:", verdict.claim.of, *parts])
 
 
-def _draw_rates(rates: RatesSet, folder: Path) -> list[Path]:
+def _draw_rates(rates: ConsistentRates, folder: Path) -> list[Path]:
     """Draw the consistent set: weight and KV bits, coloured by the bandwidth that they take."""
     rising = rates.table.sort_values("gbps_low", kind="stable")
     table = rising.drop_duplicates(["weight_bits", "kv_bits", "memory_bound"])

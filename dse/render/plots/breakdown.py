@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from dse.analysis.explain import Explanation
-from dse.render.plots.style import FILLS, HATCHES, LEAST_POINTS, freeze_layout, new_figure, save, scale_axis, short
+from dse.render.plots.style import FILLS, HATCHES, MIN_POINTS, freeze_layout, new_figure, save, scale_axis, short
 
 OTHER = "other"
-_LEAST_SHARE = 0.03
+_MIN_FRACTION = 0.03
 _HELD = "held_at_tdp"
 _GROUPS = ("picks", "baselines")
 
@@ -104,7 +104,7 @@ def block_names(bars: Sequence[Bar]) -> tuple[str, ...]:
         for part, amount in bar.parts.items():
             if amount > 0:
                 share[part] = max(share.get(part, 0.0), amount / whole)
-    large = sorted((part for part, most in share.items() if most >= _LEAST_SHARE), key=lambda part: -share[part])
+    large = sorted((part for part, most in share.items() if most >= _MIN_FRACTION), key=lambda part: -share[part])
     kept = tuple(part for part in large[: len(FILLS) - 1] if part != OTHER)
     return (*kept, OTHER) if len(kept) < len(share) else kept
 
@@ -134,7 +134,7 @@ def _draw_bars(axes: Axes, bars: Sequence[Bar], names: Sequence[str], unit: str)
             _write_inside(axes, bar.total / 2, row, "blocks not published", "#EDEDED")
         total = f"{short(bar.total)} {unit}" if np.isfinite(bar.total) else ""
         text = "; ".join(part for part in (total, bar.remark) if part)
-        axes.annotate(text, (end, row), (4, 0), textcoords="offset points", va="center", fontsize=LEAST_POINTS)
+        axes.annotate(text, (end, row), (4, 0), textcoords="offset points", va="center", fontsize=MIN_POINTS)
     axes.set_yticks(range(len(bars)), [bar.name.replace(", ", ",\n") for bar in bars])
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.grid(False, axis="y")
@@ -150,9 +150,7 @@ def _fill(place: int, name: str) -> dict[str, Any]:
 def _write_inside(axes: Axes, x: float, row: int, text: str, fill: object) -> None:
     red, green, blue = to_rgb(str(fill))
     dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-    written = axes.text(
-        x, row, text, ha="center", va="center", fontsize=LEAST_POINTS, color="white" if dark else "black"
-    )
+    written = axes.text(x, row, text, ha="center", va="center", fontsize=MIN_POINTS, color="white" if dark else "black")
     written.set_bbox({"boxstyle": "round,pad=0.15", "facecolor": str(fill), "edgecolor": "none"})
 
 

@@ -49,7 +49,7 @@ def draw_floorplan(
 ) -> list[Path]:
     """Draw the die to scale: interfaces along the edge that they take, blocks inside in proportion. Not a layout."""
     areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]
-    ratio = library.figures["floorplan.aspect_ratio"].typ
+    ratio = library.parameters["floorplan.aspect_ratio"].typ
     width = float(np.sqrt(sum(areas.values()) * ratio))
     height = width / ratio
     rim, inset = rim_boxes(areas, edges, width, height)
@@ -199,8 +199,8 @@ def latencies_of(evaluator: Evaluator, design: Mapping[str, Setting], workload: 
         f"{workload}.prompt_tokens": contexts,
         f"{workload}.output_tokens": contexts,
     }
-    found = evaluator.evaluate(columns, metrics=(f"{workload}.ms_per_token", f"{workload}.ttft_ms")).metrics
+    found = evaluator.evaluate(columns, metrics=(f"{workload}.tpot_ms", f"{workload}.ttft_ms")).metrics
     return (
-        np.reshape(found[f"{workload}.ms_per_token"], shape),
+        np.reshape(found[f"{workload}.tpot_ms"], shape),
         np.reshape(found[f"{workload}.ttft_ms"], shape),
     )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from cost_models.table import FloatArray
-from dse.render.plots.style import LEAST_POINTS
+from dse.render.plots.style import MIN_POINTS
 
 _DISTANCES = (2.0, 9.0, 19.0, 33.0, 51.0, 73.0, 99.0)
 _ANGLES = np.deg2rad([20, 160, -20, -160, 60, 120, -60, -120, 0, 180, 90, -90])
@@ -72,7 +72,7 @@ def place_labels(
 
 
 def _size(figure: Figure, axes: Axes, label: Label) -> tuple[float, float]:
-    text = axes.text(0, 0, label.text, fontsize=LEAST_POINTS)
+    text = axes.text(0, 0, label.text, fontsize=MIN_POINTS)
     extent = text.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
     text.remove()
     return float(extent.width) + 4, float(extent.height) + 3
@@ -129,7 +129,7 @@ def _write(figure: Figure, axes: Axes, label: Label, anchor: FloatArray, box: Bb
         end = axes.transData.inverted().transform(near)
         axes.plot([label.x, end[0]], [label.y, end[1]], color=label.colour, linewidth=0.7, zorder=8)
     text = axes.text(
-        centre[0], centre[1], label.text, color=label.colour, fontsize=LEAST_POINTS, ha="center", va="center", zorder=12
+        centre[0], centre[1], label.text, color=label.colour, fontsize=MIN_POINTS, ha="center", va="center", zorder=12
     )
     text.set_bbox({"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75})
     text.set_in_layout(False)

@@ -1,4 +1,4 @@
-"""Plain line figures of studies: one quantity against another, a line per series."""
+"""Plain line plots of studies: one quantity against another, a line per series."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from dse.render.plots.style import (
     BLACK,
     DASHES,
     GREY,
-    LEAST_POINTS,
     MARKERS,
+    MIN_POINTS,
     SEQUENTIAL,
     SERIES,
     bar_ticks,
@@ -37,13 +37,13 @@ from dse.render.plots.style import (
     write_titles,
 )
 
-MOST_LINES = 400
+MAX_LINES = 400
 """Lines drawn at most; of a larger front, designs at even steps along its first objective."""
 
 _INACTIVE_HEIGHT = -0.09
 """Where a line passes the axis of a parameter that does not apply to its design."""
 
-_MOST_NAMES = 14
+_MAX_NAMES = 14
 
 _HEADING_LETTERS = 13
 """Letters of a line of a heading, so that neighbours keep apart."""
@@ -104,7 +104,7 @@ def _draw(scene: Scene, columns: Sequence[str]) -> Figure:
 
 def _thinned(scene: Scene) -> pd.DataFrame:
     ordered = scene.front.sort_values(scene.objectives[0], kind="stable")
-    return ordered.iloc[evenly(len(ordered), MOST_LINES)]
+    return ordered.iloc[evenly(len(ordered), MAX_LINES)]
 
 
 def _varies(column: pd.Series) -> bool:
@@ -143,7 +143,7 @@ def _name_rail(scene: Scene, values: pd.Series, column: str) -> _Rail:
     heights = np.array(
         [_INACTIVE_HEIGHT if pd.isna(name) else _spread(names.index(str(name)), len(names)) for name in values]
     )
-    ticks = tuple((_spread(place, len(names)), _clipped(name)) for place, name in enumerate(names[:_MOST_NAMES]))
+    ticks = tuple((_spread(place, len(names)), _clipped(name)) for place, name in enumerate(names[:_MAX_NAMES]))
     if values.isna().any():
         ticks = (*ticks, (_INACTIVE_HEIGHT, "n/a"))
     return _Rail(column, heights, ticks, names=names)
@@ -199,13 +199,13 @@ def _draw_rails(axes: Axes, scene: Scene, rails: Sequence[_Rail], *, n_parameter
         axes.axvline(place, ymin=0.10, color=BLACK if is_objective else GREY, linewidth=1.4 if is_objective else 0.8)
         for height, text in rail.ticks:
             axes.annotate(
-                text, (place, height), (4, 0), textcoords="offset points", va="center", fontsize=LEAST_POINTS,
+                text, (place, height), (4, 0), textcoords="offset points", va="center", fontsize=MIN_POINTS,
                 zorder=8, bbox=box,
             )  # fmt: skip
         weight = "bold" if is_objective else "normal"
         axes.annotate(
             _heading(rail.column, scene.metrics), (place, 1.0), (0, 11), textcoords="offset points", ha="center",
-            va="bottom", fontsize=LEAST_POINTS, fontweight=weight, annotation_clip=False,
+            va="bottom", fontsize=MIN_POINTS, fontweight=weight, annotation_clip=False,
         )  # fmt: skip
     axes.set_xlim(-0.25, len(rails) - 0.45)
     axes.set_ylim(-0.14, 1.04)

@@ -21,8 +21,8 @@ from dse.render.plots.scene import Limit, Scene
 from dse.render.plots.style import (
     BLACK,
     BLUE,
-    LEAST_POINTS,
     MARKERS,
+    MIN_POINTS,
     PALE,
     SEQUENTIAL,
     SERIES,
@@ -42,7 +42,7 @@ from dse.render.plots.style import (
 
 _OPEN_MARKS = MARKERS[1:]
 
-_LEAST_FRONT_SHARE = 0.4
+_MIN_FRONT_FRACTION = 0.4
 """Share of an axis below which the front gets a panel of its own."""
 
 _LIMIT_REACH = 0.5
@@ -72,7 +72,7 @@ def _axes_of(scene: Scene) -> tuple[str, ...]:
 
 def _draw(scene: Scene, x: str, y: str, colour: str | None) -> Figure:
     """Draw one panel, or two where other things lie so far off that the front would shrink to a corner."""
-    crowded = min(_front_share(scene, column) for column in (x, y)) < _LEAST_FRONT_SHARE
+    crowded = min(_front_fraction(scene, column) for column in (x, y)) < _MIN_FRONT_FRACTION
     figure = new_figure(7.2, 8.6 if crowded else 5.2)
     panels = figure.subplots(2, height_ratios=(1.15, 1.0)) if crowded else [figure.subplots()]
     labels = [
@@ -140,7 +140,7 @@ def _front_values(scene: Scene, column: str) -> FloatArray:
     return np.concatenate([values, close])
 
 
-def _front_share(scene: Scene, column: str) -> float:
+def _front_fraction(scene: Scene, column: str) -> float:
     """Return how much of an axis that shows everything the designs would take."""
     whole, part = scene.values(column), _front_values(scene, column)
     if not len(part) or whole.min() == whole.max():
@@ -175,7 +175,7 @@ def _shade_limits(axes: Axes, which: str, limits: Sequence[Limit], *, text_at_en
     """Shade what a constraint forbids, and write the limit along its line on that side."""
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     span, line = (axes.axvspan, axes.axvline) if which == "x" else (axes.axhspan, axes.axhline)
-    style: dict[str, Any] = {"color": "#8A3A00", "fontsize": LEAST_POINTS, "zorder": 3, "clip_on": True}
+    style: dict[str, Any] = {"color": "#8A3A00", "fontsize": MIN_POINTS, "zorder": 3, "clip_on": True}
     for limit in limits:
         if not low <= limit.value <= high:
             continue
@@ -203,7 +203,7 @@ def _draw_designs(figure: Figure, axes: Axes, scene: Scene, x: str, y: str, colo
             scene.others[x], scene.others[y], s=6, color=PALE, alpha=0.45, linewidths=0, zorder=2,
             label="other feasible designs", rasterized=True,
         )  # fmt: skip
-    name = "front" if scene.feasible else "nearest misses"
+    name = "front" if scene.feasible else "least infeasible designs"
     if colour is None:
         edge = edge_of_pair(scene, x, y)
         if scene.feasible and len(edge) > 1:

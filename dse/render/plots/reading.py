@@ -1,4 +1,4 @@
-"""A run directory to the tables that the figures show."""
+"""A run directory to the tables that the plots show."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from dse.sweep import ConstraintSpec, FixedSpec, Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_OTHERS = 4000
+MAX_OTHERS = 4000
 """Other feasible designs that are drawn at most."""
 
-MOST_MISSES = 60
-"""Nearest misses that are drawn where nothing is feasible."""
+MAX_MISSES = 60
+"""Least infeasible designs that are drawn where nothing is feasible."""
 
 
 def scene_of(run: StoredRun) -> Scene:
-    """Return what the figures of a run show."""
+    """Return what the plots of a run show."""
     spec = run.spec
     designs = run.designs
     feasible = run.found_feasible
@@ -41,7 +41,7 @@ def scene_of(run: StoredRun) -> Scene:
         parameters=tuple(name for name, entries in spec.space.items() if _varies(entries)),
         front=front,
         feasible=feasible,
-        others=others.iloc[evenly(len(others), MOST_OTHERS)],
+        others=others.iloc[evenly(len(others), MAX_OTHERS)],
         picks=_picks(run),
         baselines=_baselines(run),
         limits=_limits(spec, _baselines(run)),
@@ -69,7 +69,7 @@ def _nearest(designs: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame
     """Return the designs with the least violation among those whose objectives have values."""
     known = np.isfinite(designs[list(objectives)].to_numpy(dtype=np.float64)).all(axis=1)
     order = np.lexsort((designs["id"], designs["violation"]))
-    nearest: pd.DataFrame = designs.iloc[order[known[order]][:MOST_MISSES]]
+    nearest: pd.DataFrame = designs.iloc[order[known[order]][:MAX_MISSES]]
     return nearest
 
 

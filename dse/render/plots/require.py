@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from dse.analysis.require import Need, Requirements
+from dse.analysis.require import Requirement, Requirements
 from dse.render.plots.style import BLACK, BLUE, DASHES, ORANGE, PALE, VERMILION, drawing, new_figure, save, scale_axis
 from dse.render.terminal.tables import number_text
 
-MOST_LINES = 3
+MAX_LINES = 3
 """Ways of storing weights whose needs are drawn."""
 
 
@@ -32,14 +32,14 @@ def plot_requirements(found: Requirements, folder: Path, formats: Sequence[str] 
         return save(figure, folder, "require", formats)
 
 
-def _shown(found: Requirements) -> list[Need]:
+def _shown(found: Requirements) -> list[Requirement]:
     """Return the chosen need and others with clearly different bandwidth, one per weight format."""
     shown = [found.chosen]
     for need in found.needs:
         apart = all(abs(np.log(need.bandwidth_gbps / other.bandwidth_gbps)) > 0.2 for other in shown)
         if found.targets and apart and need.weight_format not in {other.weight_format for other in shown}:
             shown.append(need)
-    return shown[:MOST_LINES]
+    return shown[:MAX_LINES]
 
 
 def _draw_memories(axes: Axes, found: Requirements) -> None:
@@ -68,7 +68,7 @@ def _draw_memories(axes: Axes, found: Requirements) -> None:
     axes.invert_yaxis()
 
 
-def _draw_need(axes: Axes, need: Need, place: int) -> None:
+def _draw_need(axes: Axes, need: Requirement, place: int) -> None:
     if not need.bandwidth_gbps:
         return
     stack = f", {number_text(need.bandwidth_stack_gbps)} with the stack"

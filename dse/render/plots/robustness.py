@@ -1,4 +1,7 @@
-"""Joint draws as figures: chances and intervals of the designs, and the inputs that move one of them (a tornado)."""
+"""Monte Carlo samples as figures.
+
+Probabilities and intervals of the designs, and the inputs that move one of them (a tornado).
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ from dse.uncertainty.files import FOLDER
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_BARS = 9
+MAX_BARS = 9
 """Inputs of one metric that are drawn."""
 
-MOST_DESIGNS = 24
+MAX_DESIGNS = 24
 """Designs whose intervals are drawn."""
 
 
@@ -46,28 +49,29 @@ def _draw_intervals(
     run: StoredRun, designs: pd.DataFrame, record: dict[str, object], folder: Path, formats: Sequence[str]
 ) -> list[Path]:
     objectives = [one.metric for one in run.spec.objectives]
-    ranked = designs.sort_values(["p_meets_all", "nondominated_share"], ascending=False, kind="stable")
-    shown = ranked.head(MOST_DESIGNS)
+    ranked = designs.sort_values(["p_feasible", "nondominated_fraction"], ascending=False, kind="stable")
+    shown = ranked.head(MAX_DESIGNS)
     shown = designs.loc[sorted({*shown.index, *designs.index[designs["picks"].notna()]})]
-    shown = shown.sort_values("p_meets_all", kind="stable")
+    shown = shown.sort_values("p_feasible", kind="stable")
     height = 1.5 + 0.26 * len(shown)
     figure = new_figure(3.2 + 2.6 * len(objectives), height)
-    chances, *rest = figure.subplots(1, 1 + len(objectives), sharey=True, squeeze=False)[0]
+    probabilities, *rest = figure.subplots(1, 1 + len(objectives), sharey=True, squeeze=False)[0]
     rows = np.arange(len(shown))
-    _draw_chances(chances, shown, rows)
+    _draw_chances(probabilities, shown, rows)
     for axes, metric in zip(rest, objectives, strict=True):
         _draw_interval(axes, shown, rows, metric, run)
     figure.suptitle(
-        f"{run.name}: {len(shown)} of {len(designs)} designs under {record['draws']} joint draws of the ranged figures",
+        f"{run.name}: {len(shown)} of {len(designs)} designs under {record['draws']} Monte Carlo samples of the "
+        f"ranged parameters",
         x=0.01, ha="left", fontsize=10.0, fontweight="bold",
     )  # fmt: skip
     return save(figure, folder, "robust_intervals", formats)
 
 
 def _draw_chances(axes: Axes, shown: pd.DataFrame, rows: np.ndarray) -> None:
-    axes.barh(rows, 100 * shown["p_meets_all"], height=0.62, color=BLUE, label="meets every target")
+    axes.barh(rows, 100 * shown["p_feasible"], height=0.62, color=BLUE, label="meets every target")
     axes.plot(
-        100 * shown["nondominated_share"], rows, linestyle="", marker="D", markersize=4, color=ORANGE,
+        100 * shown["nondominated_fraction"], rows, linestyle="", marker="D", markersize=4, color=ORANGE,
         markeredgecolor="black", markeredgewidth=0.5, clip_on=False, zorder=3, label="no other is better",
     )  # fmt: skip
     axes.set_xlim(0, 100)
@@ -90,7 +94,7 @@ def _draw_interval(axes: Axes, shown: pd.DataFrame, rows: np.ndarray, metric: st
     low, middle, high = (shown[f"{metric} {name}"].to_numpy(dtype=np.float64) for name in ("p10", "p50", "p90"))
     axes.hlines(rows, low, high, color=PALE, linewidth=5)
     axes.plot(middle, rows, linestyle="", marker="|", markersize=9, markeredgewidth=1.6, color=BLUE, label="P50")
-    axes.plot(shown[metric], rows, linestyle="", marker="x", markersize=5, color=GREY, label="typical figures")
+    axes.plot(shown[metric], rows, linestyle="", marker="x", markersize=5, color=GREY, label="typical parameters")
     known = np.concatenate([low, high])
     known = known[np.isfinite(known)]
     scale_axis(axes, "x", logarithmic=bool(len(known) and known.min() > 0 and known.max() > 8 * known.min()))
@@ -111,15 +115,15 @@ def _draw_tornado(
     metrics = list(dict.fromkeys(inputs["metric"])) if len(inputs) else []
     if not metrics:
         return []
-    counts = [min(MOST_BARS, int((inputs["metric"] == metric).sum())) for metric in metrics]
+    counts = [min(MAX_BARS, int((inputs["metric"] == metric).sum())) for metric in metrics]
     figure = new_figure(8.6, 1.1 + sum(0.75 + 0.24 * count for count in counts))
     panels = figure.subplots(len(metrics), 1, squeeze=False, height_ratios=[2.2 + count for count in counts])[:, 0]
     for axes, metric in zip(panels, metrics, strict=True):
-        _draw_bars(axes, inputs[inputs["metric"] == metric].head(MOST_BARS), metric, run)
+        _draw_bars(axes, inputs[inputs["metric"] == metric].head(MAX_BARS), metric, run)
     subject = record["inputs_of"]
     assert isinstance(subject, dict)
     figure.suptitle(
-        f"{run.name}: what moves {str(subject['pick']).replace('_', ' ')} (design {subject['id']}), one figure "
+        f"{run.name}: what moves {str(subject['pick']).replace('_', ' ')} (design {subject['id']}), one parameter "
         "at a time from the low to the high end of its range",
         x=0.01, ha="left", fontsize=10.0, fontweight="bold",
     )  # fmt: skip
@@ -130,11 +134,11 @@ def _draw_bars(axes: Axes, table: pd.DataFrame, metric: str, run: StoredRun) -> 
     typical = float(table["at_typical"].iloc[0])
     rows = np.arange(len(table))[::-1]
     low, high = (table[name].to_numpy(dtype=np.float64) for name in ("at_low", "at_high"))
-    axes.barh(rows, low - typical, left=typical, height=0.62, color=ORANGE, hatch="///", label="figure at its low")
-    axes.barh(rows, high - typical, left=typical, height=0.62, color=BLUE, label="figure at its high")
+    axes.barh(rows, low - typical, left=typical, height=0.62, color=ORANGE, hatch="///", label="parameter at its low")
+    axes.barh(rows, high - typical, left=typical, height=0.62, color=BLUE, label="parameter at its high")
     axes.axvline(typical, color="black", linewidth=0.8)
     rights = np.maximum(typical, np.fmax(low, high))
-    for row, right, share in zip(rows, rights, table["variance_share"].to_numpy(dtype=np.float64), strict=True):
+    for row, right, share in zip(rows, rights, table["variance_fraction"].to_numpy(dtype=np.float64), strict=True):
         if np.isfinite(share) and share >= 0.005:
             axes.annotate(
                 f"{100 * share:.0f} %", (right, row), (4, 0), textcoords="offset points", va="center", fontsize=8

@@ -32,7 +32,7 @@ from dse.render.terminal.tables import percent_text
 
 _UNBROKEN = "\u00a0"
 
-_LEAST_AREA, _MOST_AREA = 22.0, 200.0
+_MIN_AREA, _MAX_AREA = 22.0, 200.0
 
 _SAME_PLACE_PX = 22.0
 """Operators closer than this on the page share a label."""
@@ -147,7 +147,7 @@ def _draw_lower_roofs(axes: Axes, table: WorkloadTable, intensities: tuple[float
 def _draw_operators(axes: Axes, table: PassTable, phase: _Phase) -> None:
     for intensity, rate, share in _points(table)[1]:
         axes.scatter(
-            [intensity], [rate], marker=phase.mark, s=_LEAST_AREA + (_MOST_AREA - _LEAST_AREA) * share,
+            [intensity], [rate], marker=phase.mark, s=_MIN_AREA + (_MAX_AREA - _MIN_AREA) * share,
             facecolors=phase.colour if phase.filled else "white", edgecolors="white" if phase.filled else phase.colour,
             linewidths=0.6 if phase.filled else 1.4, alpha=0.9, zorder=6 if phase.filled else 5,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the figures of a run show: plain tables, taken from the run directory once."""
+"""What the plots of a run show: plain tables, taken from the run directory once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ShownPick:
 
     @property
     def text(self) -> str:
-        """The names in one line: ``best_chat.ms_per_token`` is written best ms_per_token."""
+        """The names in one line: ``best_chat.tpot_ms`` is written best tpot_ms."""
         return ", ".join(_for_people(name) for name in self.names)
 
     def number(self, column: str) -> float:
@@ -62,14 +62,14 @@ def _for_people(name: str) -> str:
 
 @dataclass(frozen=True)
 class Scene:
-    """A run as the figures need it.
+    """A run as the plots need it.
 
     Attributes:
         name: the sweep's name.
         objectives: metric of each objective.
         maximised: those among them that are to be maximised.
         parameters: what varies, in the order of the sweep.
-        front: the non-dominated feasible designs; the nearest misses where nothing is feasible.
+        front: the non-dominated feasible designs; the least infeasible designs where nothing is feasible.
         feasible: whether `front` is feasible.
         others: other feasible designs, or a sample of them.
         picks: designs to point out, by how they are called.

@@ -31,7 +31,7 @@ from dse.results.store import StoredRun
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEAST_SHARE = 0.005
+_MIN_FRACTION = 0.005
 
 _PICK_MARKS = ("o", "s", "^", "D", "v", "p", "h")
 
@@ -67,7 +67,7 @@ def draw_pareto_3d(scene: Scene, folder: Path, formats: Sequence[str]) -> list[P
         figure.legend(loc="outside lower center", ncols=2)
     for name, column in (("x", x), ("y", y), ("z", z)):
         getattr(axes, f"set_{name}label")(with_unit(column, scene.metrics), labelpad=8)
-    axes.set_title(f"{scene.name}: {'front' if scene.feasible else 'nearest misses'}, {len(points)} designs")
+    axes.set_title(f"{scene.name}: {'front' if scene.feasible else 'least infeasible designs'}, {len(points)} designs")
     axes.view_init(elev=22, azim=-52)
     axes.set_box_aspect(None, zoom=0.88)
     freeze_layout(figure)
@@ -132,7 +132,7 @@ def draw_sensitivity(run: StoredRun, folder: Path, formats: Sequence[str]) -> li
 def _write_cells(axes: Any, shown: pd.DataFrame) -> None:
     for row, column in np.ndindex(*shown.shape):
         share = float(shown.to_numpy(dtype=np.float64)[row, column])
-        text = "–" if not np.isfinite(share) else "" if share < _LEAST_SHARE else f"{share:.2f}"
+        text = "–" if not np.isfinite(share) else "" if share < _MIN_FRACTION else f"{share:.2f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color="black" if share > 0.55 else "white")
 
 

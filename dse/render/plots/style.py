@@ -1,6 +1,6 @@
 """How every figure looks: one palette, one set of markers, words on axes, files without dates.
 
-Figures are made without pyplot, so that plotting neither needs a display nor leaves global state behind.
+Plots are made without pyplot, so that plotting neither needs a display nor leaves global state behind.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ SEQUENTIAL = "cividis"
 
 _THIN_SPACE = "\u2009"
 
-_MOST_ROUNDING = 0.15
+_MAX_ROUNDING = 0.15
 """Most that the text of a tick may be off, as a share of the distance to the next."""
 
-LEAST_POINTS = 8.0
+MIN_POINTS = 8.0
 """Smallest type in any figure."""
 
 _STYLE: dict[Any, object] = {
@@ -59,9 +59,9 @@ _STYLE: dict[Any, object] = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.labelsize": 9.0,
-    "xtick.labelsize": LEAST_POINTS,
-    "ytick.labelsize": LEAST_POINTS,
-    "legend.fontsize": LEAST_POINTS,
+    "xtick.labelsize": MIN_POINTS,
+    "ytick.labelsize": MIN_POINTS,
+    "legend.fontsize": MIN_POINTS,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -118,7 +118,7 @@ def save(figure: Figure, folder: Path, stem: str, formats: Sequence[str]) -> lis
 
 
 def words(column: str) -> str:
-    """Return a column's name for people: ``ms_per_token, chat_70b``."""
+    """Return a column's name for people: ``tpot_ms, chat_70b``."""
     workload, _, bare = column.rpartition(".")
     return f"{bare}, {workload}" if workload else bare
 
@@ -163,7 +163,7 @@ def told_apart(values: Sequence[float]) -> list[str]:
     gaps = np.diff(np.unique(np.asarray(values, dtype=np.float64)))
     if not len(gaps):
         return texts
-    allowed = _MOST_ROUNDING * float(gaps.min())
+    allowed = _MAX_ROUNDING * float(gaps.min())
     for decimals in range(10):
         read = [float(text.replace(_THIN_SPACE, "")) for text in texts]
         if max(abs(a - b) for a, b in zip(read, values, strict=True)) <= allowed:

@@ -1,4 +1,4 @@
-"""Figures of a validation: predicted against measured by source, error by batch and by context."""
+"""Plots of a validation: predicted against measured by source, error by batch and by context."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEDIAN_ROWS = 5
 
 
 def draw_validation(validation: Validation, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Draw the figures of a validation into a folder and return the files; none without end-to-end rows.
+    """Draw the plots of a validation into a folder and return the files; none without end-to-end rows.
 
     Args:
         validation: scored rows.

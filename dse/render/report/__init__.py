@@ -22,19 +22,19 @@ def write_report(run_path: Path | str | StoredRun, *, out: Path | None = None, p
     Args:
         run_path: a run, its directory, a folder of runs or "latest".
         out: the file to write; ``report.html`` in the run directory where None.
-        points: designs that are shown at most; `dse.render.report.designs.MOST_POINTS` where None.
+        points: designs that are shown at most; `dse.render.report.designs.MAX_POINTS` where None.
 
     Raises:
         RunError: there is no such run, a file of it is damaged, it evaluated nothing, or `out` cannot be written.
     """
-    from dse.render.report.designs import MOST_POINTS
+    from dse.render.report.designs import MAX_POINTS
     from dse.render.report.page import page
 
-    run = open_run(run_path).needs_ours("report")
+    run = open_run(run_path).require_builtin("report")
     if not run.manifest["counts"]["evaluated"]:
         raise RunError(f"{run.path}: evaluated no design, so there is nothing to report")
     file = run.path / REPORT if out is None else out
-    text = page(run, points=MOST_POINTS if points is None else points)
+    text = page(run, points=MAX_POINTS if points is None else points)
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:

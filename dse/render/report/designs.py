@@ -20,11 +20,11 @@ from dse.sweep import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_POINTS = 50_000
+MAX_POINTS = 50_000
 """Designs that a report shows at most."""
 
 HEADLINE = (
-    "ms_per_token", "ttft_ms", "tokens_per_s", "decode_w", "tokens_per_joule", "usd_per_million_tokens",
+    "tpot_ms", "ttft_ms", "tokens_per_s", "decode_w", "tokens_per_joule", "usd_per_million_tokens",
     "perplexity_ratio", "memory_gib",
 )  # fmt: skip
 """Metrics that are shown for every workload."""
@@ -69,15 +69,16 @@ class PageColumn:
         }
 
 
-def shown_designs(run: StoredRun, at_most: int = MOST_POINTS, *, near_misses: int = 200) -> pd.DataFrame:
+def shown_designs(run: StoredRun, at_most: int = MAX_POINTS, *, least_infeasible: int = 200) -> pd.DataFrame:
     """Return the designs that a report shows, by id.
 
-    The picks, the front and the nearest misses come first; the rest of the room goes to the others at even steps.
+    The picks, the front and the least infeasible designs come first; the rest of the room goes to the others at even
+    steps.
 
     Args:
         run: the run.
-        at_most: designs that are shown at most, picks and nearest misses apart.
-        near_misses: nearest misses that are always shown.
+        at_most: designs that are shown at most, picks and least infeasible designs apart.
+        least_infeasible: least infeasible designs that are always shown.
     """
     table = run.designs.sort_values("id", kind="stable").reset_index(drop=True)
     if len(table) <= at_most:
@@ -86,7 +87,7 @@ def shown_designs(run: StoredRun, at_most: int = MOST_POINTS, *, near_misses: in
     picked = np.isin(table["id"], [int(pick["id"]) for pick in run.picks])
     order = np.lexsort((table["id"], table["violation"], table["feasible"].astype(bool)))
     chosen = picked.copy()
-    chosen[order[:near_misses]] = True
+    chosen[order[:least_infeasible]] = True
     for group in (front, table["feasible"].to_numpy(dtype=bool), np.ones(len(table), dtype=bool)):
         chosen |= _evenly(group & ~chosen, at_most - int(chosen.sum()))
     return table[chosen].reset_index(drop=True)

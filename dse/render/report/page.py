@@ -19,7 +19,7 @@ from dse.render.plots.reading import scene_of
 from dse.render.report import sections, uncertainty
 from dse.render.report.breakdowns import breakdowns
 from dse.render.report.designs import (
-    MOST_POINTS,
+    MAX_POINTS,
     missed,
     page_columns,
     page_metrics,
@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 
     from dse.uncertainty.files import RobustRun
 
-MOST_DETAILED = 4000
-"""Designs whose breakdown a report holds: of the front, or of the nearest misses where nothing is feasible."""
+MAX_DETAILED = 4000
+"""Designs whose breakdown a report holds.
+
+Of the front, or of the least infeasible designs where nothing is feasible.
+"""
 
 DETAIL_BITS = 15
 """Bits of the mantissa kept of a breakdown: 15 parts in a million."""
@@ -48,7 +51,7 @@ _SCRIPTS = ("data.js", "charts.js", "explorer.js", "design.js", "main.js")
 _PLACE = re.compile(r"\{\{([a-z_]+)\}\}")
 
 
-def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
+def page(run: StoredRun, *, points: int = MAX_POINTS) -> str:
     """Return the report of a run as one HTML page.
 
     Args:
@@ -60,7 +63,7 @@ def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
     data, blobs = _data(run, evaluator, shown_designs(run, points), drawn)
     comparison = sections.comparison_section(run, evaluator)
     library = evaluator.technology.library
-    figures = [(path, library.figures[path]) for path in sorted(evaluator.technology.reads)]
+    parameters = [(path, library.parameters[path]) for path in sorted(evaluator.technology.reads)]
     return fill_template(
         _template("page.html"),
         {
@@ -72,8 +75,8 @@ def page(run: StoredRun, *, points: int = MOST_POINTS) -> str:
             "picks": sections.picks_section(run),
             "binding": sections.binding_section(run),
             "comparison": comparison,
-            "figures": ("" if drawn is None else uncertainty.uncertainty_section(run, drawn))
-            + sections.figures_section(figures, library.sources),
+            "parameters": ("" if drawn is None else uncertainty.uncertainty_section(run, drawn))
+            + sections.parameters_section(parameters, library.sources),
             "provenance": sections.provenance_section(run),
             "data": script_json(data),
             "designs": blobs["designs"],
@@ -157,10 +160,10 @@ def _details(run: StoredRun, evaluator: Evaluator, table: pd.DataFrame) -> tuple
 
 
 def _evenly_spread(index: Any, feasible: bool) -> list[int]:
-    """Return at most `MOST_DETAILED` of an index: spread over a front, the first of the nearest misses."""
+    """Return at most `MAX_DETAILED` of an index: spread over a front, the first of the least infeasible designs."""
     if not feasible:
         return [int(place) for place in index[:200]]
-    return [int(place) for place in index[evenly(len(index), MOST_DETAILED)]]
+    return [int(place) for place in index[evenly(len(index), MAX_DETAILED)]]
 
 
 def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
@@ -192,7 +195,7 @@ def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
         ],
         "units": {name: describe(name, spec.metrics).unit for name in shown},
         "floorplan": {
-            path: library_of(spec.library).figures[f"floorplan.{path}"].typ
-            for path in ("aspect_ratio", "usable_edge_share")
+            path: library_of(spec.library).parameters[f"floorplan.{path}"].typ
+            for path in ("aspect_ratio", "usable_edge_fraction")
         },
     }

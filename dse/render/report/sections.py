@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cost_models.library import Figure, Source
+from cost_models.library import LibraryParameter, Source
 from dse.analysis.compare import compare
 from dse.errors import RunError
 from dse.evaluator import Evaluator
@@ -17,8 +17,8 @@ from dse.render.terminal.tables import TextTable, number_text
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 
-MOST_FIGURES = 25
-"""Figures of the library that are listed by what they move."""
+MAX_PARAMETERS = 25
+"""Parameters of the library that are listed by what they move."""
 
 
 def head_section(run: StoredRun) -> str:
@@ -32,11 +32,11 @@ def head_section(run: StoredRun) -> str:
 
 def _confidence(run: StoredRun) -> str:
     lines = confidence_lines(run)
-    return f"{markup.heading('Rests on figures of low confidence')}{markup.bullets(lines)}" if lines else ""
+    return f"{markup.heading('Results that depend on low-confidence inputs')}{markup.bullets(lines)}" if lines else ""
 
 
 def picks_section(run: StoredRun) -> str:
-    """Return the picks, and the nearest misses where nothing is feasible."""
+    """Return the picks, and the least infeasible designs where nothing is feasible."""
     parts = [markup.table(picks_table(run))] if run.picks else []
     if not run.found_feasible and run.manifest["counts"]["evaluated"]:
         parts.append(markup.table(misses_table(run)))
@@ -68,33 +68,35 @@ def comparison_section(run: StoredRun, evaluator: Evaluator) -> str:
     return "".join(parts)
 
 
-def figures_section(figures: Sequence[tuple[str, Figure]], sources: Mapping[str, Source]) -> str:
-    """Return every figure of the library that the picks depend on, with range, year, confidence and sources."""
+def parameters_section(parameters: Sequence[tuple[str, LibraryParameter]], sources: Mapping[str, Source]) -> str:
+    """Return every parameter of the library that the picks depend on, with range, year, confidence and sources."""
     rows = tuple(
         (
             path,
-            figure.unit,
-            number_text(figure.typ),
-            _range_text(figure),
-            str(figure.year or ""),
-            figure.confidence,
-            "; ".join(dict.fromkeys(sources[key].title for key in figure.sources)),
+            parameter.unit,
+            number_text(parameter.typ),
+            _range_text(parameter),
+            str(parameter.year or ""),
+            parameter.confidence,
+            "; ".join(dict.fromkeys(sources[key].title for key in parameter.sources)),
         )
-        for path, figure in figures
+        for path, parameter in parameters
     )
-    headings = ("figure", "unit", "typical", "low to high", "year", "confidence", "sources")
-    counts = {level: sum(figure.confidence == level for _, figure in figures) for level in ("high", "medium", "low")}
+    headings = ("parameter", "unit", "typical", "low to high", "year", "confidence", "sources")
+    counts = {
+        level: sum(parameter.confidence == level for _, parameter in parameters) for level in ("high", "medium", "low")
+    }
     summary = ", ".join(f"{count} of {level} confidence" for level, count in counts.items())
-    listed = markup.table(TextTable("Figures of the library", headings, rows, names=len(headings)), with_title=False)
-    return markup.paragraph(f"The designs shown depend on {len(rows)} figures of the library: {summary}.") + (
+    listed = markup.table(TextTable("Parameters of the library", headings, rows, names=len(headings)), with_title=False)
+    return markup.paragraph(f"The designs shown depend on {len(rows)} parameters of the library: {summary}.") + (
         markup.folded("All of them, with sources", listed)
     )
 
 
-def _range_text(figure: Figure) -> str:
-    if figure.low is None or figure.high is None:
+def _range_text(parameter: LibraryParameter) -> str:
+    if parameter.low is None or parameter.high is None:
         return ""
-    return f"{number_text(figure.low)} to {number_text(figure.high)}"
+    return f"{number_text(parameter.low)} to {number_text(parameter.high)}"
 
 
 def provenance_section(run: StoredRun) -> str:
@@ -115,7 +117,7 @@ def provenance_section(run: StoredRun) -> str:
         markup.definitions(entries)
         + markup.folded("The sweep file as it was written", markup.preformatted(_text_of(run, "sweep.yaml")))
         + markup.folded(
-            "The sweep with every default, and the figures read", markup.preformatted(_text_of(run, "resolved.yaml"))
+            "The sweep with every default, and the parameters read", markup.preformatted(_text_of(run, "resolved.yaml"))
         )
     )
 

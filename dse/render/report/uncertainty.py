@@ -1,4 +1,4 @@
-"""What the library's uncertainty does to the picks: intervals, chances, and the figures that move them."""
+"""What the library's uncertainty does to the picks: intervals, probabilities, and the parameters that move them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DRAWS = 400
-"""Joint draws that a report makes for the picks and the nearest misses; `dse robust` makes more, for the front too."""
+"""Monte Carlo samples that a report makes for the picks and the least infeasible designs.
 
-MOST_FIGURES = 30
-"""Figures that are listed by what they move."""
+`dse robust` makes more, for the front too.
+"""
+
+MAX_PARAMETERS = 30
+"""Parameters that are listed by what they move."""
 
 
 def drawn_picks(run: StoredRun) -> RobustRun | None:
-    """Return the picks and the nearest misses of a run under joint draws, None where it has no picks."""
+    """Return the picks and the least infeasible designs of a run under Monte Carlo samples, None where it has no picks."""
     return robust_run(run, draws=DRAWS, at_most=1) if run.picks else None
 
 
 def for_page(found: RobustRun, table: pd.DataFrame) -> dict[str, Any]:
-    """Return what the scripts draw: intervals and chances by row of the page, and the swings of the analysed design."""
+    """Return what the scripts draw.
+
+    Intervals and probabilities by row of the page, and the swings of the analysed design.
+    """
     known = found.found
     place = {int(one): row for row, one in enumerate(table["id"])}
     shown = [(place[one], k) for k, one in enumerate(found.ids) if one in place]
@@ -37,7 +43,7 @@ def for_page(found: RobustRun, table: pd.DataFrame) -> dict[str, Any]:
     return {
         "draws": known.draws,
         "of": {"row": place.get(design), "pick": pick},
-        "chance": {row: float(known.p_meets_all[k]) for row, k in shown},
+        "probability": {row: float(known.p_feasible[k]) for row, k in shown},
         "metrics": {
             metric: {
                 row: [float(known.nominal[metric][k]), *map(float, known.quantiles[metric][k])] for row, k in shown
@@ -52,9 +58,10 @@ def for_page(found: RobustRun, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def uncertainty_section(run: StoredRun, found: RobustRun) -> str:
-    """Return intervals and chances of the picks, and the figures that moved the analysed one, with their confidence."""
+    """Return intervals and probabilities of the picks, and the parameters that moved the analysed one, with their confidence."""
     words = (
-        "Technology numbers are ranges, not points. Each design was evaluated again under joint draws of all of them; "
+        "Technology numbers are ranges, not points. Each design was evaluated again under Monte Carlo samples of all "
+        "of them; "
         f"dse robust {run.path} does the same for the whole front, with more draws."
     )
     return "".join([
@@ -68,22 +75,22 @@ def uncertainty_section(run: StoredRun, found: RobustRun) -> str:
 
 
 def _mattered(found: RobustRun, library: Library) -> TextTable:
-    """Return the figures that move the analysed design most, by the largest relative swing of any watched metric."""
+    """Return the parameters that move the analysed design most, by the largest relative swing of any watched metric."""
     largest: dict[str, tuple[float, Any]] = {}
     for swing in found.swings:
         share = swing.width / abs(swing.at_typ) if swing.at_typ else float("inf")
         for path in swing.input.paths:
             if share > largest.get(path, (0.0, None))[0]:
                 largest[path] = (share, swing)
-    ranked = sorted(largest.items(), key=lambda item: (-item[1][0], item[0]))[:MOST_FIGURES]
+    ranked = sorted(largest.items(), key=lambda item: (-item[1][0], item[0]))[:MAX_PARAMETERS]
     rows = []
     for path, (share, swing) in ranked:
-        figure = library.figures[path]
-        ends = tuple(number_text(end) for end in (figure.low, figure.typ, figure.high))
+        parameter = library.parameters[path]
+        ends = tuple(number_text(end) for end in (parameter.low, parameter.typ, parameter.high))
         moved = f"{swing.metric} by {percent_text(share)} %" + (" (with others)" if len(swing.input.paths) > 1 else "")
-        sources = "; ".join(dict.fromkeys(library.sources[key].title for key in figure.sources))
-        rows.append((path, figure.unit, *ends, figure.confidence, moved, sources))
-    headings = ("figure", "unit", "low", "typical", "high", "confidence", "moves most, low to high", "sources")
+        sources = "; ".join(dict.fromkeys(library.sources[key].title for key in parameter.sources))
+        rows.append((path, parameter.unit, *ends, parameter.confidence, moved, sources))
+    headings = ("parameter", "unit", "low", "typical", "high", "confidence", "moves most, low to high", "sources")
     design, pick = found.subject
     title = f"Numbers of the library that mattered for {pick.replace('_', ' ')} (design {design})"
     return TextTable(title, headings, tuple(rows), names=2)

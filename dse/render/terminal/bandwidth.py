@@ -19,13 +19,14 @@ def bandwidth_parts(rows: Sequence[DieBandwidth]) -> list[Part]:
         (
             row.grade if place == 0 or rows[place - 1].grade != row.grade else "", number_text(row.die_mm2),
             number_text(row.units), row.binds, number_text(row.peak_gbps), number_text(row.low_gbps),
-            number_text(row.high_gbps), number_text(row.delivered_gbps), percent_text(row.interface_share),
+            number_text(row.high_gbps), number_text(row.delivered_gbps), percent_text(row.interface_fraction),
         )
         for place, row in enumerate(rows)
     )  # fmt: skip
     notes = [
-        "units: LPDDR channels of 16 bit, GDDR packages of 32 bit, HBM stacks; P10 and P90 over joint draws",
+        "units: LPDDR channels of 16 bit, GDDR packages of 32 bit, HBM stacks; P10 and P90 over Monte Carlo samples",
         "sides: whole PHYs along the die's edge; package: balls; interposer: room beside the die",
-        "edge and balls are assumptions of low confidence: dse library figure floorplan, dse library figure package",
+        "edge and balls are assumptions of low confidence: dse library parameter floorplan, dse library parameter "
+        "package",
     ]
     return [TextTable("The most memory bandwidth that one die can have", _HEADINGS, cells), Lines(notes)]

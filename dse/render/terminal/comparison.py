@@ -92,8 +92,9 @@ def what_they_are(comparison: Comparison) -> list[str]:
 def overhead_lines(comparison: Comparison) -> list[str]:
     """Return for every baseline the share of its decode step that is not explained by bandwidth and arithmetic."""
     return [
-        f"{comparison.workload}, {entry.name}: {percent_text(entry.values['overhead_share'])} % of the decode step is "
+        f"{comparison.workload}, {entry.name}: {percent_text(entry.values['overhead_fraction'])} % of the decode step "
+        f"is "
         "overhead over its bandwidth and arithmetic bound"
         for entry in comparison.entries
-        if entry.kind == "baseline" and entry.values["overhead_share"] == entry.values["overhead_share"]
+        if entry.kind == "baseline" and entry.values["overhead_fraction"] == entry.values["overhead_fraction"]
     ]

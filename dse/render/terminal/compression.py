@@ -25,7 +25,7 @@ def compression_parts(found: Sequence[Compressed], weights: NDArray[Any], name: 
     """
     notes = [
         "stored, scales, entropy: bits per weight; share: entropy over stored, scales apart in both",
-        "XOR hit: survivors that the XOR code reproduces before corrections",
+        "XOR hit: nonzeros that the XOR code reproduces before corrections",
         "error: of the weights, by pruning and rounding; every format gave every code back",
     ]
     heading = f"{name}, {' x '.join(map(str, weights.shape))}"
@@ -34,13 +34,13 @@ def compression_parts(found: Sequence[Compressed], weights: NDArray[Any], name: 
 
 def tensor_lines(weights: NDArray[Any], block: int) -> list[str]:
     """Return how many weights are zero and how their places hang together."""
-    survivors = np.asarray(weights != 0).reshape(-1)
-    share = 1 - float(survivors.mean())
+    nonzeros = np.asarray(weights != 0).reshape(-1)
+    share = 1 - float(nonzeros.mean())
     lines = [f"{share:.2%} of the weights are 0 before pruning"]
-    blocks = survivors[: len(survivors) // block * block].reshape(-1, block).sum(axis=1)
+    blocks = nonzeros[: len(nonzeros) // block * block].reshape(-1, block).sum(axis=1)
     if 0 < share < 1 and len(blocks) > 1 and block > 1 and 0 < blocks.mean() < block:
         rho = block_correlation(blocks, block)
-        lines.append(f"correlation of survivors in blocks of {block}: {number_text(round(rho, 4), 3)}")
+        lines.append(f"correlation of nonzeros in blocks of {block}: {number_text(round(rho, 4), 3)}")
     return lines
 
 

@@ -71,8 +71,8 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
         f"bits: weights {settings['weight_bits']}{experts}, head {settings['head_bits']}, "
         f"KV cache {settings['kv_bits']}, activations {settings['activation_bits']}",
         f"bound of the decode step {number_text(table.decode.bound_ms)} ms, "
-        f"{percent_text(table.decode.overhead_share)} % of the step above it; "
-        f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_share)} %",
+        f"{percent_text(table.decode.overhead_fraction)} % of the step above it; "
+        f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_fraction)} %",
     ]
     if not table.fits:
         lines.insert(0, "DOES NOT FIT: times and energy are those of chips with enough memory")
@@ -100,7 +100,7 @@ def _operator_cells(row: OperatorRow) -> tuple[str, ...]:
     return (
         row.name, number_text(row.times), number_text(row.ms), percent_text(row.share), row.bound,
         number_text(row.bytes_moved / 1e6), number_text(row.macs / 1e9), number_text(row.ops_per_byte),
-        percent_text(row.roofline_share),
+        percent_text(row.roofline_fraction),
     )  # fmt: skip
 
 
@@ -139,12 +139,14 @@ def energy_table(table: WorkloadTable) -> TextTable:
 
 
 def memory_table(table: WorkloadTable) -> TextTable:
-    """Return what the workload holds in memory, and what the fullest chip has left."""
+    """Return what the workload holds in memory, and what the most-loaded chip has left."""
     chips = float(table.settings["chips"])
     rows = [(_people(part), number_text(gib), "") for part, gib in table.memory_gib.items()]
     total = sum(table.memory_gib.values())
     rows.append(("total of all chips", number_text(total), ""))
-    rows.append(("fullest chip", number_text(table.fullest_gib), percent_text(table.fullest_gib / table.capacity_gib)))
+    rows.append(
+        ("most-loaded chip", number_text(table.fullest_gib), percent_text(table.fullest_gib / table.capacity_gib))
+    )
     rows.append(("capacity of one chip", number_text(table.capacity_gib), "100"))
     return TextTable(f"Memory on {number_text(chips)} chip(s)", ("", "GiB", "% of a chip"), tuple(rows))
 

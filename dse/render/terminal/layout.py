@@ -34,8 +34,8 @@ def folded(text: str, width: int, *, words: bool = False) -> list[str]:
         width: most letters of a line.
         words: whether a word that is wider is broken behind a sign, and as a last resort between letters.
 
-    >>> folded("costs 5 539 USD", 8), folded("chat_70b.ms_per_token", 12, words=True)
-    (['costs', '5 539', 'USD'], ['chat_70b.', 'ms_per_token'])
+    >>> folded("costs 5 539 USD", 8), folded("chat_70b.tpot_ms", 12, words=True)
+    (['costs', '5 539', 'USD'], ['chat_70b.', 'tpot_ms'])
     """
     lines: list[str] = []
     for line in text.split("\n"):

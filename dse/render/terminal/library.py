@@ -1,4 +1,4 @@
-"""Entries and figures of the library as tables, each with unit, range, source, year and confidence."""
+"""Entries and parameters of the library as tables, each with unit, range, source, year and confidence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from cost_models.errors import UnknownEntryError
-from cost_models.library import Figure, Library, Support
+from cost_models.library import Library, LibraryParameter, Support
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, cell_text
 
 SECTIONS = (
@@ -21,7 +21,7 @@ SECTIONS = (
     "mac_formats",
     "weight_formats",
     "stacks",
-    "figures",
+    "parameters",
     "evidence",
     "sources",
 )
@@ -40,7 +40,7 @@ _LISTED: Mapping[str, tuple[str, ...]] = {
 }
 """Fields of an entry that a list shows."""
 
-_FIGURE_HEADINGS = ("figure", "unit", "typical", "low", "high", "year", "confidence", "support", "sources")
+_PARAMETER_HEADINGS = ("parameter", "unit", "typical", "low", "high", "year", "confidence", "support", "sources")
 
 CONFIDENCES = ("low", "medium", "high")
 SUPPORTS: tuple[Support, ...] = get_args(Support)
@@ -91,17 +91,17 @@ def section_sheet(library: Library, section: str | None, *, weakest_first: bool 
         sizes = []
         for name in SECTIONS:
             held, low, unsourced = getattr(library, name), None, None
-            if name in ("figures", "evidence"):
-                low = sum(figure.confidence == "low" for figure in held.values())
-                unsourced = sum(library.support(figure) == "unsourced" for figure in held.values())
+            if name in ("parameters", "evidence"):
+                low = sum(parameter.confidence == "low" for parameter in held.values())
+                unsourced = sum(library.support(parameter) == "unsourced" for parameter in held.values())
             sizes.append([name, len(held), low, unsourced])
         return Sheet("Sections of the library", ("section", "entries", "low confidence", "unsourced"), sizes)
-    if section in ("figures", "evidence"):
-        title = "Figures" if section == "figures" else "Evidence: cited, read by no model"
-        figures: Mapping[str, Figure] = getattr(library, section)
+    if section in ("parameters", "evidence"):
+        title = "Parameters" if section == "parameters" else "Evidence: cited, read by no model"
+        parameters: Mapping[str, LibraryParameter] = getattr(library, section)
         if weakest_first:
-            figures = dict(sorted(figures.items(), key=lambda item: _strength(library, item[1])))
-        return figure_sheet(library, figures, title)
+            parameters = dict(sorted(parameters.items(), key=lambda item: _strength(library, item[1])))
+        return parameter_sheet(library, parameters, title)
     if section not in SECTIONS:
         raise UnknownEntryError("section", section, SECTIONS)
     fields = _LISTED[section]
@@ -120,7 +120,7 @@ def sections_of(library: Library, section: str | None, name: str) -> list[str]:
         found = [whole for whole in SECTIONS if name in getattr(library, whole)]
         if not found:
             known = [
-                key for whole in SECTIONS if whole not in ("figures", "evidence") for key in getattr(library, whole)
+                key for whole in SECTIONS if whole not in ("parameters", "evidence") for key in getattr(library, whole)
             ]
             raise UnknownEntryError("entry", name, known)
         return found
@@ -136,78 +136,78 @@ def sections_of(library: Library, section: str | None, name: str) -> list[str]:
 
 
 def entry_parts(library: Library, name: str, sections: Sequence[str]) -> list[Part]:
-    """Return every field of the entries of a name, the figures that belong to them, and the sources of both."""
+    """Return every field of the entries of a name, the parameters that belong to them, and the sources of both."""
     parts: list[Part] = [
         Sheet(f"{section}: {name}", ("field", "value"), _fields(getattr(library, section)[name])).table()
         for section in sections
     ]
-    if figures := _figures_of(library, name):
-        parts.append(figure_sheet(library, figures).table())
+    if parameters := _parameters_of(library, name):
+        parts.append(parameter_sheet(library, parameters).table())
     return [*parts, Lines(_sources(library, name, sections), "Sources")]
 
 
 def entry_rows(library: Library, name: str, sections: Sequence[str]) -> Rows:
-    """Return fields and figures of an entry in one sheet: a field has a value alone."""
+    """Return fields and parameters of an entry in one sheet: a field has a value alone."""
     fields = [row for section in sections for row in _fields(getattr(library, section)[name])]
-    empty = [""] * (len(_FIGURE_HEADINGS) - 3)
+    empty = [""] * (len(_PARAMETER_HEADINGS) - 3)
     cells = [
         *([field, "", value, *empty] for field, value in fields),
-        *figure_sheet(library, _figures_of(library, name)).cells,
+        *parameter_sheet(library, _parameters_of(library, name)).cells,
     ]
-    return Sheet("", ("field or figure", "unit", "value", *_FIGURE_HEADINGS[3:]), cells).rows()
+    return Sheet("", ("field or parameter", "unit", "value", *_PARAMETER_HEADINGS[3:]), cells).rows()
 
 
 def entry_data(library: Library, name: str, sections: Sequence[str]) -> dict[str, Any]:
-    """Return an entry and its figures as plain data."""
+    """Return an entry and its parameters as plain data."""
     entries = {section: getattr(library, section)[name].model_dump(mode="json") for section in sections}
-    return {**entries, "figures": figure_data(_figures_of(library, name))}
+    return {**entries, "parameters": parameter_data(_parameters_of(library, name))}
 
 
-def figures_below(library: Library, path: str) -> dict[str, Figure]:
-    """Return the figure at a dotted path, or every figure below it.
+def parameters_below(library: Library, path: str) -> dict[str, LibraryParameter]:
+    """Return the parameter at a dotted path, or every parameter below it.
 
     Raises:
         UnknownEntryError: there is none.
     """
-    everything = {**library.figures, **library.evidence}
-    chosen = {name: figure for name, figure in everything.items() if name == path or name.startswith(f"{path}.")}
+    everything = {**library.parameters, **library.evidence}
+    chosen = {name: parameter for name, parameter in everything.items() if name == path or name.startswith(f"{path}.")}
     if not chosen:
-        raise UnknownEntryError("figure", path, everything)
+        raise UnknownEntryError("parameter", path, everything)
     return chosen
 
 
-def figure_parts(library: Library, figures: Mapping[str, Figure]) -> list[Part]:
-    """Return figures with their notes and sources."""
-    notes = [f"{name}: {figure.note}" for name, figure in figures.items() if figure.note]
-    keys = dict.fromkeys(key for figure in figures.values() for key in figure.sources)
+def parameter_parts(library: Library, parameters: Mapping[str, LibraryParameter]) -> list[Part]:
+    """Return parameters with their notes and sources."""
+    notes = [f"{name}: {parameter.note}" for name, parameter in parameters.items() if parameter.note]
+    keys = dict.fromkeys(key for parameter in parameters.values() for key in parameter.sources)
     sources = [_source_words(library, key) for key in keys]
-    return [figure_sheet(library, figures).table(), Lines(notes, "Notes"), Lines(sources, "Sources")]
+    return [parameter_sheet(library, parameters).table(), Lines(notes, "Notes"), Lines(sources, "Sources")]
 
 
-def _strength(library: Library, figure: Figure) -> tuple[int, int]:
-    return SUPPORTS.index(library.support(figure)), CONFIDENCES.index(figure.confidence)
+def _strength(library: Library, parameter: LibraryParameter) -> tuple[int, int]:
+    return SUPPORTS.index(library.support(parameter)), CONFIDENCES.index(parameter.confidence)
 
 
-def figure_sheet(library: Library, figures: Mapping[str, Figure], title: str = "Figures") -> Sheet:
-    """Return figures, a row each."""
+def parameter_sheet(library: Library, parameters: Mapping[str, LibraryParameter], title: str = "Parameters") -> Sheet:
+    """Return parameters, a row each."""
     cells = [
         [
             path, one.unit, one.typ, one.low, one.high, one.year, one.confidence, library.support(one), one.sources,
         ]
-        for path, one in figures.items()
+        for path, one in parameters.items()
     ]  # fmt: skip
-    return Sheet(title, _FIGURE_HEADINGS, cells)
+    return Sheet(title, _PARAMETER_HEADINGS, cells)
 
 
-def figure_data(figures: Mapping[str, Figure]) -> dict[str, Any]:
-    """Return figures as plain data, by path."""
-    return {path: figure.model_dump(mode="json") for path, figure in figures.items()}
+def parameter_data(parameters: Mapping[str, LibraryParameter]) -> dict[str, Any]:
+    """Return parameters as plain data, by path."""
+    return {path: parameter.model_dump(mode="json") for path, parameter in parameters.items()}
 
 
-def _figures_of(library: Library, name: str) -> dict[str, Figure]:
+def _parameters_of(library: Library, name: str) -> dict[str, LibraryParameter]:
     grade = library.memory_grades.get(name)
     owner = grade.technology if grade is not None else name
-    return {path: figure for path, figure in library.figures.items() if owner in path.split(".")[:-1]}
+    return {path: parameter for path, parameter in library.parameters.items() if owner in path.split(".")[:-1]}
 
 
 def _fields(entry: BaseModel) -> list[list[Any]]:
@@ -230,7 +230,7 @@ def _cell(value: Any) -> str:
 
 def _sources(library: Library, name: str, sections: Sequence[str]) -> list[str]:
     keys = [key for section in sections for key in getattr(getattr(library, section)[name], "sources", ())]
-    keys += [key for figure in _figures_of(library, name).values() for key in figure.sources]
+    keys += [key for parameter in _parameters_of(library, name).values() for key in parameter.sources]
     return [_source_words(library, key) for key in dict.fromkeys(keys)]
 
 

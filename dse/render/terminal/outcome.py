@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.analysis.compare import Comparison
-from dse.analysis.relaxation import Explanation
+from dse.analysis.relaxation import RelaxationReport
 from dse.analysis.relaxation.files import read_relaxations
 from dse.render.terminal.comparison import comparison_parts
 from dse.render.terminal.overview import differing_parts, overview_table
@@ -26,7 +26,7 @@ from dse.render.terminal.verdict import verdict
 from dse.results.store import StoredRun
 
 FEW_MISSES = 2
-"""Nearest misses that stand on one screen."""
+"""Least infeasible designs that stand on one screen."""
 
 
 def run_parts(run: StoredRun, top: int | None = None, *, full: bool = False) -> list[Part]:
@@ -34,7 +34,7 @@ def run_parts(run: StoredRun, top: int | None = None, *, full: bool = False) -> 
 
     Args:
         run: the run.
-        top: designs of the front, or of the nearest misses; ten of the front, evenly along it, where None.
+        top: designs of the front, or of the least infeasible designs; ten of the front, evenly along it, where None.
         full: what binds, what survives and how the run went as well.
     """
     parts = [*_answer(run, f"{run.name}  ({run.path})"), *_rest(run, full)]
@@ -48,7 +48,7 @@ def run_parts(run: StoredRun, top: int | None = None, *, full: bool = False) -> 
 
 
 def outcome_parts(
-    run: StoredRun, why: Explanation | None, comparisons: Sequence[Comparison], *, full: bool = False
+    run: StoredRun, why: RelaxationReport | None, comparisons: Sequence[Comparison], *, full: bool = False
 ) -> list[Part]:
     """Return the outcome of a run that has just ended.
 
@@ -89,6 +89,6 @@ def _rest(run: StoredRun, full: bool) -> list[Part]:
     parts: list[Part] = [
         Lines(asked(run.spec), "What was asked"),
         Lines(found(run), "Found"),
-        Lines(confidence_lines(run), "Rests on figures of low confidence"),
+        Lines(confidence_lines(run), "Results that depend on low-confidence inputs"),
     ]
     return [*parts, picks_table(run)] if run.picks else parts

@@ -13,7 +13,7 @@ from dse.render.terminal.tables import Part, TextTable, cell_text, narrow, numbe
 from dse.render.terminal.verdict import baseline_margins
 from dse.results.store import StoredRun
 
-MOST_PARAMETERS = 6
+MAX_PARAMETERS = 6
 """Parameters in which picks differ that are shown."""
 
 OF_ALL_CHIPS = ("tdp_w", "price_usd")
@@ -33,7 +33,7 @@ def overview_table(run: StoredRun) -> TextTable:
     """Return picks and baselines, a row each: objectives, time to first token, and TDP and price of all chips."""
     spec = run.spec
     wanted = [one.metric for one in spec.objectives]
-    if not spec.is_replaced:
+    if not spec.builtin_disabled:
         wanted += [f"{workload}.ttft_ms" for workload in spec.workloads if workload in named_workloads(spec)][:1]
         wanted += OF_ALL_CHIPS
     wanted = list(dict.fromkeys(wanted))
@@ -91,11 +91,11 @@ def differing_parts(run: StoredRun) -> tuple[list[Part], list[str]]:
     shared = [f"{name} {cell_text(designs[0][name])}" for name in names if name in designs[0] and name not in differing]
     rows = tuple(
         (_with_unit(name, run), *(cell_text(design[name]) if name in design else "-" for design in designs))
-        for name in differing[:MOST_PARAMETERS]
+        for name in differing[:MAX_PARAMETERS]
     )
     title = "What they are" + (" (where they differ)" if len(designs) > 1 else "")
     parts: list[Part] = [TextTable(title, ("", *(name.replace(", ", ",\n") for name in picks)), rows)] if rows else []
-    more = len(differing) - MOST_PARAMETERS
+    more = len(differing) - MAX_PARAMETERS
     lines = [f"in all of them: {', '.join(shared)}"] if shared else []
     lines += [f"and {more} more parameters: --full"] if more > 0 else []
     return parts, lines

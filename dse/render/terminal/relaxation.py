@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cost_models.quantities import describe
-from dse.analysis.relaxation import Explanation, Relaxation
+from dse.analysis.relaxation import Relaxation, RelaxationReport
 from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
 from dse.sweep import Spec
 
-MOST_ROWS = 8
+MAX_ROWS = 8
 """Relaxations and axes that are shown; the run directory has them all."""
 
 _SHOWN = ("node", "memory", "memory_devices", "macs", "weight_format", "kv_bits")
 
 
-def explanation_parts(why: Explanation, spec: Spec) -> list[Part]:
+def explanation_parts(why: RelaxationReport, spec: Spec) -> list[Part]:
     """Return what would make a sweep feasible."""
     if why.met_by is not None:
         lines = [
@@ -33,13 +33,13 @@ def explanation_parts(why: Explanation, spec: Spec) -> list[Part]:
     if why.stuck:
         lines.append(f"giving way alone does not suffice: {', '.join(why.stuck)}")
     parts.append(Lines(lines, "What does not help"))
-    if why.widenings:
-        parts.append(widenings_table(why))
+    if why.axis_extensions:
+        parts.append(axis_extensions_table(why))
     return parts
 
 
 def stored_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
-    """Return the relaxations and widenings of a stored run."""
+    """Return the relaxations and axis_extensions of a stored run."""
     cells = tuple(
         (
             str(row["kind"]),
@@ -69,7 +69,7 @@ def relaxation_lines(rows: Sequence[Mapping[str, Any]], most: int = 6) -> list[s
     return lines[:most]
 
 
-def relaxations_table(why: Explanation, spec: Spec) -> TextTable:
+def relaxations_table(why: RelaxationReport, spec: Spec) -> TextTable:
     """Return the smallest relaxations, each with the design that proves it."""
     rows = tuple(
         (
@@ -77,7 +77,7 @@ def relaxations_table(why: Explanation, spec: Spec) -> TextTable:
             percent_text(relaxation.by),
             ", ".join(f"{name} {cell_text(relaxation.design[name])}" for name in _SHOWN if name in relaxation.design),
         )
-        for relaxation in why.relaxations[:MOST_ROWS]
+        for relaxation in why.relaxations[:MAX_ROWS]
     )
     return TextTable(
         "The least that constraints must give", ("constraint", "by at\nmost %", "design that proves it"), rows
@@ -92,17 +92,17 @@ def _bound_words(relaxation: Relaxation, spec: Spec) -> list[str]:
     return words
 
 
-def widenings_table(why: Explanation) -> TextTable:
-    """Return what each axis does when it alone is widened."""
+def axis_extensions_table(why: RelaxationReport) -> TextTable:
+    """Return what each axis does when it alone is extended."""
     rows = tuple(
         (
-            widening.axis,
-            cell_text(widening.value),
-            "yes" if widening.feasible else "no",
-            percent_text(widening.violation),
-            percent_text(widening.violation_before),
+            extension.axis,
+            cell_text(extension.value),
+            "yes" if extension.feasible else "no",
+            percent_text(extension.violation),
+            percent_text(extension.violation_before),
         )
-        for widening in why.widenings[:MOST_ROWS]
+        for extension in why.axis_extensions[:MAX_ROWS]
     )
     headings = ("axis", "to", "feasible", "misses then\n%", "misses now\n%")
-    return TextTable("Axes that help when widened alone, the rest kept", headings, rows)
+    return TextTable("Axes that help when extended alone, the rest kept", headings, rows)

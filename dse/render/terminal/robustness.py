@@ -1,4 +1,4 @@
-"""Joint draws as tables for people."""
+"""Monte Carlo samples as tables for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dse.uncertainty.confidence import WeakPoint, weak_points
 from dse.uncertainty.files import RobustRun
 from dse.uncertainty.stored_run import watched
 
-MOST_INPUTS = 10
+MAX_INPUTS = 10
 """Inputs of each metric that the table shows."""
 
 
@@ -28,9 +28,10 @@ def drawn_words(run: RobustRun) -> list[str]:
     shared = sum(1 for members in tied.values() if members > 1)
     fronts = sum(run.on_front)
     return [
-        f"{number_text(found.draws)} joint draws of {len(found.spreads)} ranged figures ({of}), seed {found.seed}",
-        f"{shared} causes tie several of them together; typical figures are the most likely ones, not the medians",
-        f"{number_text(fronts)} designs of the front, {len(run.ids) - fronts} nearest misses",
+        f"{number_text(found.draws)} Monte Carlo samples of {len(found.spreads)} ranged parameters ({of}), seed "
+        f"{found.seed}",
+        f"{shared} causes tie several of them together; typical parameters are the most likely ones, not the medians",
+        f"{number_text(fronts)} designs of the front, {len(run.ids) - fronts} least infeasible designs",
     ]
 
 
@@ -54,9 +55,9 @@ def intervals_table(run: RobustRun, spec: Spec) -> TextTable:
 
 
 def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
-    """Return the designs by their chance to meet every target, picks always among them."""
+    """Return the designs by their probability to meet every target, picks always among them."""
     found = run.found
-    order = np.lexsort((np.asarray(run.ids), -found.nondominated_share, -found.p_meets_all))
+    order = np.lexsort((np.asarray(run.ids), -found.nondominated_fraction, -found.p_feasible))
     shown = [place for rank, place in enumerate(order) if rank < at_most or run.ids[place] in run.names]
     rows = []
     for place in shown:
@@ -65,14 +66,14 @@ def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
         rows.append((
             str(run.ids[place]),
             ", ".join(run.names.get(run.ids[place], ())) or ("front" if run.on_front[place] else "near miss"),
-            percent_text(float(found.p_meets_all[place])),
-            percent_text(float(found.nondominated_share[place])),
+            percent_text(float(found.p_feasible[place])),
+            percent_text(float(found.nondominated_fraction[place])),
             f"{weakest} ({percent_text(float(found.p_meets[weakest][place]))} %)",
             *objectives,
         ))  # fmt: skip
     headings = ("id", "design", "meets all\n% of draws", "undominated\n% of draws", "hardest target")
     medians = tuple(f"{one.metric}\nP50 {describe(one.metric, spec.metrics).unit}" for one in spec.objectives)
-    return TextTable("Chances", (*headings, *medians), tuple(rows), names=2)
+    return TextTable("Probabilities", (*headings, *medians), tuple(rows), names=2)
 
 
 def inputs_table(run: RobustRun) -> TextTable:
@@ -80,25 +81,25 @@ def inputs_table(run: RobustRun) -> TextTable:
     rows, counts = [], Counter[str]()
     for swing in run.swings:
         counts[swing.metric] += 1
-        if counts[swing.metric] > MOST_INPUTS:
+        if counts[swing.metric] > MAX_INPUTS:
             continue
         rows.append((
             swing.metric if counts[swing.metric] == 1 else "",
             swing.input.name,
             number_text(swing.at_low), number_text(swing.at_typ), number_text(swing.at_high),
-            percent_text(max(swing.variance_share, 0.0)) if swing.variance_share == swing.variance_share else "n/a",
+            percent_text(max(swing.variance_fraction, 0.0)) if swing.variance_fraction == swing.variance_fraction else "n/a",
             swing.input.confidence,
         ))  # fmt: skip
     design, pick = run.subject
-    headings = ("metric", "figure", "at its low", "typical", "at its high", "variance\n% alone", "confidence")
+    headings = ("metric", "parameter", "at its low", "typical", "at its high", "variance\n% alone", "confidence")
     return TextTable(f"What moves {pick} (design {design}) most, one at a time", headings, tuple(rows), names=2)
 
 
 def confidence_lines(run: StoredRun, at_most: int = 4) -> list[str]:
-    """Return what a run's knee, or first pick, rests on that is of low confidence, a line per figure."""
+    """Return what a run's knee, or first pick, rests on that is of low confidence, a line per parameter."""
     picks = {str(pick["name"]): pick for pick in run.picks}
     name = default_pick(picks)
-    if name is None or run.spec.is_replaced or run.manifest["status"] != "complete":
+    if name is None or run.spec.builtin_disabled or run.manifest["status"] != "complete":
         # Who stopped the search waits for nothing more.
         return []
     points = weak_points(run.spec, picks[name]["design"])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cost_models.library import Figure, Library
+from cost_models.library import Library, LibraryParameter
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, cell_text
 
 NOTE = re.compile(
@@ -16,7 +16,7 @@ NOTE = re.compile(
 )
 """What `studies/fits/stacks.py` and `studies/fits/power.py` write beside a fitted constant."""
 
-POWER = ("active_share", "decode_attention_energy")
+POWER = ("active_fraction", "decode_attention_energy")
 """Constants fitted on power and not on time."""
 
 
@@ -57,33 +57,33 @@ def constants(name: str, library: Library) -> list[Constant]:
     Raises:
         UnknownEntryError: there is no such stack.
     """
-    made = [_constant(library, name, key, figure) for key, figure in library.stack(name).parameters.items()]
+    made = [_constant(library, name, key, parameter) for key, parameter in library.stack(name).parameters.items()]
     return sorted(made, key=lambda constant: constant.rows is None)
 
 
-def _constant(library: Library, stack: str, name: str, figure: Figure) -> Constant:
-    found = NOTE.match(figure.note)
+def _constant(library: Library, stack: str, name: str, parameter: LibraryParameter) -> Constant:
+    found = NOTE.match(parameter.note)
     told: Mapping[str, str | None] = found.groupdict() if found else {}
     start, least, most = (
         None if told.get(key) is None else float(str(told[key])) for key in ("start", "least", "most")
     )
     return Constant(
         name=name,
-        value=figure.typ,
-        low=figure.low,
-        high=figure.high,
+        value=parameter.typ,
+        low=parameter.low,
+        high=parameter.high,
         stack=_giver(library, stack, name),
         rows=int(str(told["rows"])) if found else None,
         start=start,
         least=least,
         most=most,
-        source=str(told["sources"]) if found else figure.note or ", ".join(figure.sources),
-        confidence=figure.confidence,
+        source=str(told["sources"]) if found else parameter.note or ", ".join(parameter.sources),
+        confidence=parameter.confidence,
     )
 
 
 def _giver(library: Library, stack: str, name: str) -> str:
-    """Return the stack of a chain of bases that gives a figure itself."""
+    """Return the stack of a chain of bases that gives a parameter itself."""
     base = library.stack(stack).base
     same = base is not None and library.stack(base).parameters.get(name) is library.stack(stack).parameters[name]
     return _giver(library, str(base), name) if same else stack

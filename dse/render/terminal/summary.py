@@ -1,4 +1,4 @@
-"""A run in words and tables: what was asked, what was found, what binds, what survives, and against what."""
+"""A run in words and tables: problem, result, binding constraints, feasible values, and against what."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cost_models.quantities import MEETS_ALL, describe
+from cost_models.quantities import P_FEASIBLE, describe
 from cost_models.table import evenly
 from dse.render.terminal.tables import MISSING, TextTable, cell_text, narrow, number_text, percent_text, ranges_text
 from dse.results.rows import MARGIN_PREFIX
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 CORE = ("node", "memory", "memory_devices", "macs", "weight_format")
 """Parameters that the table of picks shows even where the sweep fixes them."""
 
-MOST_REASONS = 1
-"""Constraints that the table of survivors names for one value."""
+MAX_REASONS = 1
+"""Constraints that the table of nonzeros names for one value."""
 
 ALWAYS_SHOWN = ("die_mm2", "tdp_w", "cost_usd", "price_usd")
 """Metrics that the table of picks shows whatever the sweep asks for."""
@@ -36,8 +36,8 @@ def asked(spec: Spec) -> list[str]:
     lines.append(f"objectives: {goals}")
     lines += [f"constraint: {constraint.label}{unit_behind(constraint, spec)}" for constraint in spec.constraints]
     if spec.robustness is not None:
-        lines.append(f"after the search: {spec.robustness.draws} joint draws of the ranged figures")
-        lines += [f"constraint on those: {constraint.label}" for constraint in spec.chances]
+        lines.append(f"after the search: {spec.robustness.draws} Monte Carlo samples of the ranged parameters")
+        lines += [f"constraint on those: {constraint.label}" for constraint in spec.probabilities]
     return lines
 
 
@@ -78,8 +78,8 @@ def found(run: StoredRun) -> list[str]:
         lines.insert(0, "interrupted: everything up to here was kept")
     if not counts["feasible"]:
         lines.insert(0, "NO DESIGN MEETS EVERY CONSTRAINT")
-    elif not counts["front"] and run.spec.chances:
-        lines.insert(0, "NO DESIGN MEETS THE CONSTRAINTS OFTEN ENOUGH UNDER THE JOINT DRAWS")
+    elif not counts["front"] and run.spec.probabilities:
+        lines.insert(0, "NO DESIGN MEETS THE CONSTRAINTS OFTEN MIN_CLASS_ROWS UNDER THE JOINT DRAWS")
     return lines
 
 
@@ -97,9 +97,9 @@ def varying(spec: Spec) -> list[str]:
 def shown_metrics(spec: Spec) -> list[str]:
     """Return the metrics that matter to the sweep: objectives, constraints, then the ever interesting."""
     named = [objective.metric for objective in spec.objectives] + [limit.metric for limit in spec.constraints]
-    chances = [MEETS_ALL] if spec.robustness is not None else []
-    always = () if spec.is_replaced else ALWAYS_SHOWN
-    return list(dict.fromkeys([*named, *chances, *always]))
+    probabilities = [P_FEASIBLE] if spec.robustness is not None else []
+    always = () if spec.builtin_disabled else ALWAYS_SHOWN
+    return list(dict.fromkeys([*named, *probabilities, *always]))
 
 
 def named_workloads(spec: Spec) -> set[str]:
@@ -136,7 +136,7 @@ def pick_words(name: str, spec: Spec) -> str:
 def misses_table(run: StoredRun, count: int = 5) -> TextTable:
     """Return the infeasible designs that miss by least, and what they miss."""
     table = run.designs
-    if run.spec.chances and run.manifest["counts"]["feasible"] and MEETS_ALL in table:
+    if run.spec.probabilities and run.manifest["counts"]["feasible"] and P_FEASIBLE in table:
         return _chances_missed(run, count)
     missed = table[~table["feasible"].astype(bool)].sort_values(["violation", "id"]).head(count)
     margins = [name for name in map(str, table) if name.startswith(MARGIN_PREFIX)]
@@ -147,19 +147,19 @@ def misses_table(run: StoredRun, count: int = 5) -> TextTable:
             f"{name.removeprefix(MARGIN_PREFIX)} by {percent_text(-row[name])} %" for name in margins if row[name] < 0
         ]
         rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", _parameters_text(row, axes)))
-    return TextTable("Nearest misses", ("design", "misses", "parameters"), tuple(rows))
+    return TextTable("Least infeasible designs", ("design", "misses", "parameters"), tuple(rows))
 
 
 def _chances_missed(run: StoredRun, count: int) -> TextTable:
-    """Return the designs with the best chance to meet everything, none of which has the chance asked for."""
+    """Return the designs with the best probability to meet everything, none of which has the probability asked for."""
     table = run.designs
-    known = table[table["feasible"].astype(bool) & table[MEETS_ALL].notna()]
+    known = table[table["feasible"].astype(bool) & table[P_FEASIBLE].notna()]
     axes = [name for name in varying(run.spec) if name in table]
     rows = [
-        (str(row["id"]), f"{MEETS_ALL} is {number_text(float(row[MEETS_ALL]), 3)}", _parameters_text(row, axes))
-        for _, row in known.sort_values([MEETS_ALL, "id"], ascending=[False, True]).head(count).iterrows()
+        (str(row["id"]), f"{P_FEASIBLE} is {number_text(float(row[P_FEASIBLE]), 3)}", _parameters_text(row, axes))
+        for _, row in known.sort_values([P_FEASIBLE, "id"], ascending=[False, True]).head(count).iterrows()
     ]
-    title = "Nearest misses: met at the typical figures, not often enough"
+    title = "Least infeasible designs: met at the typical parameters, not often enough"
     return TextTable(title, ("design", "misses", "parameters"), tuple(rows))
 
 
@@ -174,8 +174,8 @@ def constraints_table(run: StoredRun) -> TextTable:
     rows = tuple(
         (
             str(row["constraint"]),
-            percent_text(row["violated_share"]),
-            percent_text(row["sole_cause_share"]),
+            percent_text(row["violated_fraction"]),
+            percent_text(row["sole_cause_fraction"]),
             _signed_percent(row["best_margin"]),
             _signed_percent(row["tightest_margin"]),
         )
@@ -188,7 +188,7 @@ def constraints_table(run: StoredRun) -> TextTable:
         "best margin\n%",
         "least margin of\na feasible one, %",
     )
-    return TextTable("What binds", headings, rows)
+    return TextTable("Binding constraints", headings, rows)
 
 
 def _signed_percent(margin: float) -> str:
@@ -207,15 +207,15 @@ def axes_table(run: StoredRun) -> TextTable:
         removed: dict[frozenset[str], list[int]] = {}
         for place, record in enumerate(records):
             if not record["feasible"]:
-                removed.setdefault(frozenset(list(_missed(record))[:MOST_REASONS]), []).append(place)
+                removed.setdefault(frozenset(list(_missed(record))[:MAX_REASONS]), []).append(place)
         reasons = [
             f"{_values_text(records, places)}: {_missed_text([_missed(records[place]) for place in places])}"
             for places in removed.values()
         ]
         survives = "all" if len(alive) == len(records) else _values_text(records, alive) if alive else "none"
         rows.append((str(axis), survives, "\n".join(reasons)))
-    headings = ("axis", "survives", "removed by, and by how much the nearest design misses it")
-    return TextTable("Which values survive, and what removes the others", headings, tuple(rows))
+    headings = ("axis", "feasible values", "removed by, and by how much the nearest design misses it")
+    return TextTable("Feasible values per parameter, and what removes the others", headings, tuple(rows))
 
 
 def _missed(record: Mapping[Any, Any]) -> dict[str, float]:
@@ -227,7 +227,7 @@ def _missed(record: Mapping[Any, Any]) -> dict[str, float]:
 def _missed_text(missed: Sequence[Mapping[str, float]]) -> str:
     """Return the constraints that several values miss most, in words."""
     parts = []
-    for label in list(missed[0])[:MOST_REASONS]:
+    for label in list(missed[0])[:MAX_REASONS]:
         shares = [one[label] for one in missed]
         parts.append(f"{label} by {_span(min(shares), max(shares))} %")
     rest = max(len(one) for one in missed) - len(parts)
@@ -290,7 +290,7 @@ def binding_lines(run: StoredRun, most: int = 2) -> list[str]:
     """Return in a line which conditions most designs break."""
     table = run.constraints.sort_values("violated", ascending=False, kind="stable")
     worst = table[table["violated"] > 0].head(most).to_dict("records")
-    words = [f"{row['constraint']} in {percent_text(row['violated_share'])} % of designs" for row in worst]
+    words = [f"{row['constraint']} in {percent_text(row['violated_fraction'])} % of designs" for row in worst]
     return [f"what binds: {', '.join(words)}"] if words else []
 
 

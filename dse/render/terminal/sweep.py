@@ -14,12 +14,12 @@ from dse.evaluator import Evaluation, Evaluator
 from dse.render.terminal.summary import asked, shown_metrics
 from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text
 from dse.results.picks import settings_of
-from dse.search.estimate import SEARCH_SHARE
+from dse.search.estimate import SEARCH_FRACTION
 from dse.space import Space, SpaceParameter
 from dse.sweep import Spec
 from dse.sweep.search import OWN_SAMPLERS
 
-FEW = 12
+MAX_LISTED_LEVELS = 12
 """Values of a parameter that are written out."""
 
 
@@ -66,7 +66,7 @@ def _search_words(spec: Spec, space: Space) -> str:
 
 
 def _time_words(spec: Spec, least: float) -> list[str]:
-    words = f"about {_duration(least)} to {_duration(SEARCH_SHARE * least)} on this machine"
+    words = f"about {_duration(least)} to {_duration(SEARCH_FRACTION * least)} on this machine"
     if least < 1:
         words = "about a second on this machine"
     asking = [stage for stage in spec.search.stages if stage not in OWN_SAMPLERS]
@@ -108,7 +108,7 @@ def _values_words(space: Space, parameter: SpaceParameter, index: int) -> tuple[
         return f"{number_text(low)} to {number_text(high)}{scale}", "any", when
     if parameter.names:
         return ", ".join(parameter.names[int(level)] for level in levels), str(len(levels)), when
-    if len(levels) <= FEW:
+    if len(levels) <= MAX_LISTED_LEVELS:
         return ", ".join(number_text(level) for level in levels), str(len(levels)), when
     return f"{number_text(levels.min())} to {number_text(levels.max())}", str(len(levels)), when
 
@@ -129,9 +129,7 @@ def design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> TextTa
 
 
 def _headline(spec: Spec) -> list[str]:
-    return [
-        f"{workload}.{metric}" for workload in spec.workloads for metric in ("ms_per_token", "decode_w", "memory_gib")
-    ]
+    return [f"{workload}.{metric}" for workload in spec.workloads for metric in ("tpot_ms", "decode_w", "memory_gib")]
 
 
 def margins_table(judged: Evaluation) -> TextTable:

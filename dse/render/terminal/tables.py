@@ -126,8 +126,8 @@ def ranges_text(lows: Sequence[float], highs: Sequence[float], chosen: Iterable[
 def narrow(name: str, width: int = 11) -> str:
     r"""Return a name in lines: broken behind commas, and where it is long at a space or behind a dot or underscore.
 
-    >>> narrow("chat_70b.ms_per_token, ms"), narrow("nearest to targets")
-    ('chat_70b.\nms_per_\ntoken\nms', 'nearest to\ntargets')
+    >>> narrow("chat_70b.tpot_ms, ms"), narrow("nearest to targets")
+    ('chat_70b.\ntpot_ms\nms', 'nearest to\ntargets')
     """
     lines = []
     for part in name.split(", "):

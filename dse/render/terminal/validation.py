@@ -71,10 +71,10 @@ def _heading(name: str) -> str:
     if name in HEADINGS:
         return HEADINGS[name]
     words = name.replace("_", " ")
-    return f"{words}\n%" if _is_share(name) else words
+    return f"{words}\n%" if _is_fraction(name) else words
 
 
-def _is_share(name: str) -> bool:
+def _is_fraction(name: str) -> bool:
     return name.startswith(SHARES) or name.endswith((" error", "_error"))
 
 
@@ -82,7 +82,7 @@ def _cell(name: str, value: object) -> str:
     if isinstance(value, float):
         if math.isnan(value):
             return "-"
-        return percent_text(value) if _is_share(name) and math.isfinite(value) else number_text(value)
+        return percent_text(value) if _is_fraction(name) and math.isfinite(value) else number_text(value)
     if hasattr(value, "__index__") and not isinstance(value, bool):
         return number_text(float(operator.index(value)))
     return str(value)

@@ -22,34 +22,34 @@ if TYPE_CHECKING:
     from dse.results.store import StoredRun
 
 DRAWS = 400
-"""Joint draws behind the chance that a verdict names."""
+"""Monte Carlo samples behind the probability that a verdict names."""
 
 
 @dataclass(frozen=True)
 class Chance:
-    """How likely picks hold under joint draws of the figures' ranges.
+    """How likely picks hold under Monte Carlo samples of the parameters' ranges.
 
     Attributes:
         draws: number of draws.
         shares: pick to the share of draws in which it meets every limit and constraint.
         hardest: the condition that the named pick misses most often.
-        hardest_share: share of draws in which the pick meets it.
-        figure: the figure, or cause, that moves the margin of that condition most.
-        at_low: that margin with the figure at the low end of its range.
-        at_high: with the figure at the high end.
+        hardest_fraction: share of draws in which the pick meets it.
+        parameter: the parameter, or cause, that moves the margin of that condition most.
+        at_low: that margin with the parameter at the low end of its range.
+        at_high: with the parameter at the high end.
     """
 
     draws: int
     shares: Mapping[str, float]
     hardest: str
-    hardest_share: float
-    figure: str
+    hardest_fraction: float
+    parameter: str
     at_low: float
     at_high: float
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClaimResult:
     """The answer to a sweep.
 
     Attributes:
@@ -57,32 +57,34 @@ class Verdict:
         answer: yes or no, and how many designs of how many.
         design: what the named pick is and does, against the first baseline too; where nothing is feasible, what the
             nearest design misses.
-        chance: how likely that holds, and what it hangs on; where nothing is feasible, what would do. "" where that
-            is not known.
+        probability: how likely that holds, and what it hangs on; where nothing is feasible, what would do. "" where
+            that is not known.
     """
 
     yes: bool
     answer: str
     design: str
-    chance: str
+    probability: str
 
     @property
     def lines(self) -> list[str]:
         """The sentences that there are."""
-        return [line for line in (self.answer, self.design, self.chance) if line]
+        return [line for line in (self.answer, self.design, self.probability) if line]
 
 
-def verdict(run: StoredRun) -> Verdict:
+def verdict(run: StoredRun) -> ClaimResult:
     """Return the answer that a run gives to its sweep."""
     picks = {str(pick["name"]): pick for pick in run.picks}
     name = default_pick(picks)
     if name is None:
-        return Verdict(run.found_feasible, _answer(run), "", "")
+        return ClaimResult(run.found_feasible, _answer(run), "", "")
     if not run.found_feasible:
-        return Verdict(False, _answer(run), _miss_words(run, picks[name]), _remedy_words(run))
-    chance = chance_of(run.spec, {key: pick["design"] for key, pick in picks.items()}, name) if _drawable(run) else None
+        return ClaimResult(False, _answer(run), _miss_words(run, picks[name]), _remedy_words(run))
+    probability = (
+        chance_of(run.spec, {key: pick["design"] for key, pick in picks.items()}, name) if _drawable(run) else None
+    )
     described = design_words(run, picks[name])
-    return Verdict(True, _answer(run), described, chance_words(chance, name, run.spec) if chance else "")
+    return ClaimResult(True, _answer(run), described, chance_words(probability, name, run.spec) if probability else "")
 
 
 def _drawable(run: StoredRun) -> bool:
@@ -97,14 +99,14 @@ def _answer(run: StoredRun) -> str:
     so_far = "" if run.manifest["status"] == "complete" else "interrupted, so far "
     of = f"{number_text(searched)} designs " + ("of the space" if whole else "searched")
     if not feasible:
-        return f"NO: {so_far}none of {of} meets every constraint at typical figures."
+        return f"NO: {so_far}none of {of} meets every constraint at typical parameters."
     if not run.found_feasible:
-        met = f"{so_far}{number_text(feasible)} of {of} meet every constraint at typical figures"
+        met = f"{so_far}{number_text(feasible)} of {of} meet every constraint at typical parameters"
         return f"NO: {met}, none often enough."
     meet = "meets" if feasible == 1 else "meet"
     front = number_text(counts["front"])
     found = f"{so_far}{number_text(feasible)} of {of} {meet} every constraint"
-    return f"YES at typical figures: {found} (front: {front})."
+    return f"YES at typical parameters: {found} (front: {front})."
 
 
 # -- what it is and does ----------------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ def design_words(run: StoredRun, pick: Mapping[str, Any]) -> str:
     """Return in a sentence what a pick is and does, and how it stands to the first baseline."""
     spec, design, metrics = run.spec, pick["design"], pick["metrics"]
     name = pick_words(str(pick["name"]), spec)
-    if spec.is_replaced:
+    if spec.builtin_disabled:
         asked = [one.metric for one in spec.objectives]
         return f"{name}: " + ", ".join(f"{key} {number_text(metrics.get(key))}" for key in asked) + "."
     workloads = _named(spec)
@@ -144,7 +146,7 @@ def served_words(workload: str, metrics: Mapping[str, float]) -> str:
     def value(name: str) -> float:
         return metrics.get(f"{workload}.{name}", math.nan)
 
-    step, first = value("ms_per_token"), value("ttft_ms")
+    step, first = value("tpot_ms"), value("ttft_ms")
     parts = [f"{number_text(step)} ms per token"] if not math.isnan(step) else []
     parts += [f"first token after {seconds_text(first)}"] if not math.isnan(first) else []
     parts += [f"{number_text(value('decode_w'))} W in decode"] if not math.isnan(value("decode_w")) else []
@@ -194,28 +196,28 @@ def _against(run: StoredRun, metrics: Mapping[str, float], workloads: Sequence[s
 
 
 def chance_of(spec: Spec, designs: Mapping[str, Mapping[str, Setting]], named: str, *, draws: int = DRAWS) -> Chance:
-    """Return how likely designs meet every limit and constraint when figures are drawn from their ranges.
+    """Return how likely designs meet every limit and constraint when plots are drawn from their ranges.
 
     Args:
         spec: the sweep.
         designs: by name of the pick.
         named: the pick whose hardest condition is looked for.
-        draws: number of joint draws; their seed is the sweep's or 0.
+        draws: number of Monte Carlo samples; their seed is the sweep's or 0.
     """
     from dse.sweep.library_additions import library_of
-    from dse.uncertainty.intervals import figures_of, robustness
+    from dse.uncertainty.intervals import parameters_of, robustness
     from dse.uncertainty.monte_carlo import spreads_of
     from dse.uncertainty.sensitivity import swings_of
 
     seed = spec.robustness.seed if spec.robustness is not None else 0
     found = robustness(spec, list(designs.values()), draws=draws, seed=seed)
     place = list(designs).index(named)
-    shares = {name: float(found.p_meets_all[row]) for row, name in enumerate(designs)}
+    shares = {name: float(found.p_feasible[row]) for row, name in enumerate(designs)}
     if not found.p_meets:
         return Chance(draws, shares, "", 1.0, "", math.nan, math.nan)
     hardest = min(found.p_meets, key=lambda label: found.p_meets[label][place])
     share = float(found.p_meets[hardest][place])
-    spreads = spreads_of(figures_of(spec, [designs[named]]), spec.figures, library_of(spec.library))
+    spreads = spreads_of(parameters_of(spec, [designs[named]]), spec.parameters, library_of(spec.library))
     swings = swings_of(spec, designs[named], spreads, [hardest]) if share < 1 else []
     worst = min(swings, key=lambda one: np.nanmin([one.at_low, one.at_high]), default=None)
     if worst is None:
@@ -223,18 +225,20 @@ def chance_of(spec: Spec, designs: Mapping[str, Mapping[str, Setting]], named: s
     return Chance(draws, shares, hardest, share, worst.input.name, worst.at_low, worst.at_high)
 
 
-def chance_words(chance: Chance, named: str, spec: Spec) -> str:
+def chance_words(probability: Chance, named: str, spec: Spec) -> str:
     """Return in a sentence how likely a pick holds, and what that hangs on."""
-    best = max(chance.shares, key=lambda name: chance.shares[name])
-    words = f"Chance over the figures' ranges: {percent_text(chance.shares[named])} % ({pick_words(named, spec)})"
-    if chance.shares[best] > chance.shares[named]:
-        words += f", {percent_text(chance.shares[best])} % ({pick_words(best, spec)})"
-    if chance.hardest_share >= 1:
-        return f"{words}; every condition holds in all {number_text(chance.draws)} draws."
-    words += f"; it hangs on {chance.hardest}, met in {percent_text(chance.hardest_share)} % of draws"
-    if chance.figure:
-        ends = " to ".join(_signed(value) for value in (chance.at_low, chance.at_high))
-        words += f" ({chance.figure} moves its margin from {ends})"
+    best = max(probability.shares, key=lambda name: probability.shares[name])
+    words = (
+        f"Chance over the parameters' ranges: {percent_text(probability.shares[named])} % ({pick_words(named, spec)})"
+    )
+    if probability.shares[best] > probability.shares[named]:
+        words += f", {percent_text(probability.shares[best])} % ({pick_words(best, spec)})"
+    if probability.hardest_fraction >= 1:
+        return f"{words}; every condition holds in all {number_text(probability.draws)} draws."
+    words += f"; it hangs on {probability.hardest}, met in {percent_text(probability.hardest_fraction)} % of draws"
+    if probability.parameter:
+        ends = " to ".join(_signed(value) for value in (probability.at_low, probability.at_high))
+        words += f" ({probability.parameter} moves its margin from {ends})"
     return f"{words}."
 
 
@@ -263,12 +267,12 @@ def _miss_words(run: StoredRun, pick: Mapping[str, Any]) -> str:
         else:
             parts.append(f"{label} by {percent_text(-margin)} %")
     misses = ", ".join(parts) or "an objective has no value"
-    what = "" if run.spec.is_replaced else f" ({chip_words(pick['design'], pick['metrics'])})"
+    what = "" if run.spec.builtin_disabled else f" ({chip_words(pick['design'], pick['metrics'])})"
     return f"The nearest design{what} misses: {misses}."
 
 
 def short_of_memory(workload: str, margin: float, metrics: Mapping[str, float]) -> str:
-    """Return by how many GiB the fullest chip lacks memory, and how many such chips would do.
+    """Return by how many GiB the most-loaded chip lacks memory, and how many such chips would do.
 
     Args:
         workload: its name.
@@ -276,7 +280,9 @@ def short_of_memory(workload: str, margin: float, metrics: Mapping[str, float]) 
         metrics: of the design, by full name.
     """
     holds = metrics["capacity_gib"]
-    words = f"{workload} lacks {number_text(-margin * holds)} GiB on its fullest chip, which holds {number_text(holds)}"
+    words = (
+        f"{workload} lacks {number_text(-margin * holds)} GiB on its most-loaded chip, which holds {number_text(holds)}"
+    )
     needed = metrics.get(f"{workload}.chips_needed", math.nan)
     return f"{words}; {number_text(needed)} such chips would do" if not math.isnan(needed) else words
 

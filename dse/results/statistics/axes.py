@@ -45,7 +45,7 @@ class Binning:
         return np.where(np.isnan(column), INACTIVE, codes)
 
 
-MOST_LEVELS = 32
+MAX_LEVELS = 32
 """Values of a numeric axis that are counted one by one; beyond, intervals are."""
 
 INTERVALS = 8
@@ -57,12 +57,12 @@ def binning_of(parameter: SpaceParameter) -> Binning:
     codecs = [alternative.codec for alternative in parameter.alternatives]
     listed = [
         np.arange(codec.low, codec.high + 1.0)
-        if isinstance(codec, WholeNumbers) and codec.high - codec.low < MOST_LEVELS
+        if isinstance(codec, WholeNumbers) and codec.high - codec.low < MAX_LEVELS
         else codec.levels
         for codec in codecs
     ]
     levels = [values for values in listed if values is not None]
-    if len(levels) == len(codecs) and len(all_levels := np.unique(np.concatenate(levels))) <= MOST_LEVELS:
+    if len(levels) == len(codecs) and len(all_levels := np.unique(np.concatenate(levels))) <= MAX_LEVELS:
         return Binning(levels=all_levels, edges=np.empty(0))
     ends = np.concatenate([codec.decode(np.array([0.0, 1.0])) for codec in codecs] + levels)
     low, high = float(ends.min()), float(ends.max())

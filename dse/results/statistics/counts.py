@@ -26,8 +26,8 @@ from dse.results.statistics.patterns import (
     distinct_patterns,
     removing,
 )
-from dse.results.statistics.pruned import Decided
-from dse.results.statistics.records import ConstraintCount, Missed, Remover, ValueCount
+from dse.results.statistics.pruned import PrunedDesigns
+from dse.results.statistics.records import AxisValueStats, BlockingConstraint, ConstraintCount, Violation
 from dse.space import Space
 from dse.sweep import ConstraintSpec
 
@@ -37,17 +37,17 @@ NO_OBJECTIVE = "objectives are defined"
 NOTHING = (float("nan"), float("nan"))
 
 
-def tally_of(space: Space, constraints: Sequence[ConstraintSpec] = ()) -> Tally:
+def tally_of(space: Space, constraints: Sequence[ConstraintSpec] = ()) -> Statistics:
     """Return a tally of the free parameters of a space under the constraints of its sweep."""
     free = [space.parameters[name] for name in space.dimensions]
-    return Tally(
+    return Statistics(
         space.dimensions,
         {parameter.name: binning_of(parameter) for parameter in free if not parameter.names},
         {constraint.label: constraint.metric for constraint in constraints},
     )
 
 
-class Tally:
+class Statistics:
     """Counts designs as they come.
 
     Args:
@@ -74,7 +74,7 @@ class Tally:
         self._patterns: dict[Pattern, int] = {}
         self._by_axis: dict[str, dict[Pattern, NDArray[np.int64]]] = {axis: {} for axis in self.axes}
         self._ends: dict[str, tuple[FloatArray, FloatArray]] = {}
-        self._nearest: dict[str, tuple[FloatArray, list[tuple[Missed, ...]]]] = {}
+        self._nearest: dict[str, tuple[FloatArray, list[tuple[Violation, ...]]]] = {}
         self._intervals: NDArray[np.int64] = np.empty((0, INTERVALS), dtype=np.int64)
         self._looked_at: frozenset[str] = frozenset()
         self._decided: dict[Pattern, int] = {}
@@ -110,22 +110,22 @@ class Tally:
             if least < self._nearest[axis][0][present].max(initial=-np.inf):
                 self._add_nearest(axis, codes, misses, margins, broken)
 
-    def add_decided(self, designs: Decided) -> None:
+    def add_decided(self, designs: PrunedDesigns) -> None:
         """Count designs that break at least one of the constraints that were looked at; others are not known of.
 
         Raises:
             ValueError: `begin` was not called, or other constraints were looked at before.
         """
-        looked_at = frozenset(designs.margins)
-        if not looked_at <= set(self._labels) or (self._decided and looked_at != self._looked_at):
-            raise ValueError(f"designs cannot be decided by {sorted(looked_at)} here")
+        checked = frozenset(designs.margins)
+        if not checked <= set(self._labels) or (self._decided and checked != self._looked_at):
+            raise ValueError(f"designs cannot be decided by {sorted(checked)} here")
         if not len(designs):
             return
-        self._looked_at = looked_at
+        self._looked_at = checked
         self.evaluated += len(designs)
         self.decided += len(designs)
         nothing = np.zeros(len(designs), dtype=bool)
-        broken = [designs.margins[label] < 0 if label in looked_at else nothing for label in self._labels]
+        broken = [designs.margins[label] < 0 if label in checked else nothing for label in self._labels]
         patterns, which = distinct_patterns(broken)
         count_patterns(self._decided, patterns, np.bincount(which, minlength=len(patterns)))
         for label, margin in designs.margins.items():
@@ -212,12 +212,12 @@ class Tally:
             row = nearer[np.flatnonzero((codes[nearer] == place) & (misses[nearer] == here[place]))[0]]
             least[place] = here[place]
             nearest[place] = tuple(
-                Missed(label, float(-margin[row]))
+                Violation(label, float(-margin[row]))
                 for label, margin, breaks in zip(self._labels, margins, broken, strict=True)
                 if breaks[row]
             )
 
-    def merge(self, later: Tally) -> None:
+    def merge(self, later: Statistics) -> None:
         """Count what another tally of the same sweep has counted, as if its rows had come after these.
 
         Raises:
@@ -253,7 +253,7 @@ class Tally:
             for place in np.flatnonzero(least_later < least):
                 least[place], nearest[place] = least_later[place], nearest_later[place]
 
-    def _adopt(self, other: Tally) -> None:
+    def _adopt(self, other: Statistics) -> None:
         """Become a copy of another tally."""
         self.__dict__.update(copy.deepcopy(other.__dict__))
 
@@ -287,11 +287,11 @@ class Tally:
         labels = [(place, label) for place, label in enumerate(self._labels) if label != NO_OBJECTIVE]
         return [count for place, label in labels for count in margin_counts(label, self._intervals[place])]
 
-    def values(self) -> list[ValueCount]:
+    def values(self) -> list[AxisValueStats]:
         """Return one record per value of every axis that was evaluated at least once."""
         return [record for axis in self.axes for record in self._axis_values(axis)]
 
-    def _axis_values(self, axis: str) -> list[ValueCount]:
+    def _axis_values(self, axis: str) -> list[AxisValueStats]:
         held: dict[Pattern, NDArray[np.int64]] = {}
         for part in (self._by_axis[axis], self._decided_by_axis[axis]):
             add_tables(held, part)
@@ -313,10 +313,13 @@ class Tally:
             ends = self._ends[axis] if feasible and place < len(bounds) else None
             lowest, highest = (float(ends[0][place]), float(ends[1][place])) if ends else NOTHING
             nearest = () if feasible else self._nearest[axis][1][place]
-            records.append(ValueCount(axis, name, low, high, evaluated, feasible, lowest, highest, removed_by, nearest))
+            records.append(
+                AxisValueStats(axis, name, low, high, evaluated, feasible, lowest, highest, removed_by, nearest)
+            )
         return records
 
-    def _removers(self, patterns: Mapping[Pattern, int], evaluated: int) -> tuple[Remover, ...]:
+    def _removers(self, patterns: Mapping[Pattern, int], evaluated: int) -> tuple[BlockingConstraint, ...]:
         return tuple(
-            Remover(self._labels[place], violated / evaluated) for place, violated in removing(patterns).items()
+            BlockingConstraint(self._labels[place], violated / evaluated)
+            for place, violated in removing(patterns).items()
         )

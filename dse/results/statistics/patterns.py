@@ -44,7 +44,7 @@ def _counts(patterns: Mapping[Pattern, int]) -> dict[int, int]:
     return counts
 
 
-MOST_COUNTED = 14
+MAX_COUNTED = 14
 """Constraints that some rows break and some do not, up to which every possible pattern has a place in a table; beyond,
 patterns are sorted."""
 
@@ -66,7 +66,7 @@ def distinct_patterns(broken: Sequence[NDArray[np.bool_]]) -> tuple[list[Pattern
     ]
     if not words:
         keys, which = np.zeros((min(rows, 1), 1), dtype=np.int64), np.zeros(rows, dtype=np.intp)
-    elif len(varied) <= MOST_COUNTED:
+    elif len(varied) <= MAX_COUNTED:
         present = np.flatnonzero(np.bincount(words[0], minlength=1 << len(varied)))
         place = np.zeros(1 << len(varied), dtype=np.intp)
         place[present] = np.arange(len(present))

@@ -12,7 +12,7 @@ from cost_models.table import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
-class Decided:
+class PrunedDesigns:
     """Designs that are infeasible by the constraints that were looked at, and were not evaluated.
 
     Attributes:

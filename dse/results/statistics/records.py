@@ -30,7 +30,7 @@ class ConstraintCount:
 
 
 @dataclass(frozen=True)
-class Remover:
+class BlockingConstraint:
     """A constraint that keeps a value of an axis from surviving.
 
     Attributes:
@@ -43,7 +43,7 @@ class Remover:
 
 
 @dataclass(frozen=True)
-class Missed:
+class Violation:
     """A constraint that a design breaks, and by how much relative to its bound."""
 
     constraint: str
@@ -51,7 +51,7 @@ class Missed:
 
 
 @dataclass(frozen=True)
-class ValueCount:
+class AxisValueStats:
     """How the designs with one value (or one interval of values) of an axis fared.
 
     Attributes:
@@ -76,5 +76,5 @@ class ValueCount:
     feasible: int
     feasible_low: float
     feasible_high: float
-    removed_by: tuple[Remover, ...]
-    nearest_miss: tuple[Missed, ...]
+    removed_by: tuple[BlockingConstraint, ...]
+    nearest_miss: tuple[Violation, ...]

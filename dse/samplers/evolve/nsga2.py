@@ -16,7 +16,7 @@ from dse.front import ranks
 from dse.space import Space
 from dse.sweep.search import EvolveOptions
 
-FEW_LEVELS = 8
+MAX_CATEGORICAL_LEVELS = 8
 """Listed numbers up to this many are mutated like names, to any of them alike; more are moved along the list."""
 
 MATING_ROUNDS = 10
@@ -25,13 +25,13 @@ MATING_ROUNDS = 10
 FEW_CHILDREN = 4
 """Where mating finds less than this part of a generation, strangers make up the rest."""
 
-STRANGERS = 1000
+RANDOM_IMMIGRANTS = 1000
 """Random points that are looked through for them; where those are known as well, the space is used up."""
 
 Rows = NDArray[np.intp]
 
 
-def to_cells(space: Space, points: FloatArray) -> FloatArray:
+def snap_to_levels(space: Space, points: FloatArray) -> FloatArray:
     """Return points moved to the middle of their cells, so that equal designs are equal points."""
     return space.encode(space.decode(np.clip(points, 0.0, 1.0)))
 
@@ -74,14 +74,14 @@ class Operators:
     """Crossing and mutation of points of the unit cube.
 
     Attributes:
-        redrawn: ``(dimensions,)`` which coordinates mutate to any value alike.
+        categorical: ``(dimensions,)`` which coordinates mutate to any value alike.
         crossover_probability: probability that a pair is crossed.
         crossover_eta: distribution index of the crossover.
         mutation_probability: probability per coordinate.
         mutation_eta: distribution index of the mutation.
     """
 
-    redrawn: NDArray[np.bool_]
+    categorical: NDArray[np.bool_]
     crossover_probability: float
     crossover_eta: float
     mutation_probability: float
@@ -90,18 +90,18 @@ class Operators:
     @classmethod
     def of(cls, space: Space, options: EvolveOptions) -> Operators:
         """Return the operators for a space."""
-        redrawn = []
+        categorical = []
         for name in space.dimensions:
             parameter = space.parameters[name]
             counts = [len(levels) for a in parameter.alternatives if (levels := a.codec.levels) is not None]
             listed = len(counts) == len(parameter.alternatives)
-            redrawn.append(bool(parameter.names) or (listed and max(counts) <= FEW_LEVELS))
+            categorical.append(bool(parameter.names) or (listed and max(counts) <= MAX_CATEGORICAL_LEVELS))
         given = options.mutation_probability
         return cls(
-            np.array(redrawn),
+            np.array(categorical),
             options.crossover_probability,
             options.crossover_eta,
-            min(0.5, 1 / len(redrawn)) if given is None else given,
+            min(0.5, 1 / len(categorical)) if given is None else given,
             options.mutation_eta,
         )
 
@@ -136,7 +136,7 @@ class Operators:
         falling = (2 * draw + (1 - 2 * draw) * (1 - points) ** power) ** (1 / power) - 1
         rising = 1 - (2 * (1 - draw) + (2 * draw - 1) * points**power) ** (1 / power)
         moved = points + np.where(draw < 0.5, falling, rising)
-        return np.asarray(np.clip(np.where(hit, np.where(self.redrawn, draw, moved), points), 0.0, 1.0))
+        return np.asarray(np.clip(np.where(hit, np.where(self.categorical, draw, moved), points), 0.0, 1.0))
 
 
 class ArrayEngine:
@@ -175,7 +175,7 @@ class ArrayEngine:
         """Return the points of the next generation that are to be judged; none when nothing new is found."""
         if self._is_first:
             self._is_first = False
-            cells = to_cells(self._space, self._offspring)
+            cells = snap_to_levels(self._space, self._offspring)
             self._offspring = cells[self._proposed.new(cells, set())]
         if not len(self._offspring):
             self._offspring = self._mate()
@@ -207,11 +207,13 @@ class ArrayEngine:
             pairs = (missing + 1) // 2
             first, second = self._points[self._parents(pairs)], self._points[self._parents(pairs)]
             children = self._operators.cross(first, second, self._random)
-            children = to_cells(self._space, self._operators.mutate(children, self._random))
+            children = snap_to_levels(self._space, self._operators.mutate(children, self._random))
             offspring = np.concatenate([offspring, children[self._proposed.new(children, pending)][:missing]])
         if len(offspring) < self._population // FEW_CHILDREN:
             # Around the population nearly everything is known: strangers make up the generation.
-            strangers = to_cells(self._space, self._random.random((STRANGERS, len(self._space.dimensions))))
+            strangers = snap_to_levels(
+                self._space, self._random.random((RANDOM_IMMIGRANTS, len(self._space.dimensions)))
+            )
             strangers = strangers[self._proposed.new(strangers, pending)]
             offspring = np.concatenate([offspring, strangers[: self._population - len(offspring)]])
         return offspring
@@ -220,8 +222,8 @@ class ArrayEngine:
         """Return the winners of tournaments of two."""
         first, second = self._random.integers(len(self._points), size=(2, count))
         wins = tournament(self._objectives, self._violation, self._crowding, first, second)
-        chance = self._random.random(count) < 0.5
-        return np.asarray(np.where(np.where(wins == 0, chance, wins > 0), first, second))
+        probability = self._random.random(count) < 0.5
+        return np.asarray(np.where(np.where(wins == 0, probability, wins > 0), first, second))
 
 
 def best_first(objectives: FloatArray, violation: FloatArray) -> tuple[Rows, FloatArray]:

@@ -23,7 +23,7 @@ from pymoo.problems.static import StaticProblem
 from pymoo.util.ref_dirs import get_reference_directions
 
 from cost_models.table import FloatArray
-from dse.samplers.evolve.nsga2 import MATING_ROUNDS, Operators, Proposed, Rows, row_keys, to_cells
+from dse.samplers.evolve.nsga2 import MATING_ROUNDS, Operators, Proposed, Rows, row_keys, snap_to_levels
 from dse.space import Space
 
 
@@ -35,7 +35,7 @@ class ToCells(Repair):  # type: ignore[misc]
         self.space = space
 
     def _do(self, problem: Any, X: FloatArray, **kwargs: Any) -> FloatArray:
-        return to_cells(self.space, X)
+        return snap_to_levels(self.space, X)
 
 
 class Unseen(DuplicateElimination):  # type: ignore[misc]
@@ -65,12 +65,12 @@ class MixedMutation(Mutation):  # type: ignore[misc]
 
 
 def by_violation(pop: Any, pairs: Rows, *, random_state: Any, **kwargs: Any) -> Rows:
-    """Return the winner of each pair: by violation, then chance. The selection of NSGA-III (Deb and Jain 2014)."""
+    """Return the winner of each pair: by violation, then probability. The selection of NSGA-III (Deb and Jain 2014)."""
     first, second = pairs[:, 0], pairs[:, 1]
     violation = pop.get("CV")[:, 0]
-    chance = np.where(random_state.random(len(pairs)) < 0.5, 1, -1)
+    probability = np.where(random_state.random(len(pairs)) < 0.5, 1, -1)
     score = np.sign(violation[second] - violation[first])
-    return np.where(np.where(score == 0, chance, score) > 0, first, second)[:, None]
+    return np.where(np.where(score == 0, probability, score) > 0, first, second)[:, None]
 
 
 class PymooEngine:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cost_models.table import FloatArray, Table
 from dse.errors import SamplerError
-from dse.samplers.base import Judged, Turns
+from dse.samplers.base import AskTellCounter, Feedback
 from dse.samplers.sobol import SobolPoints
 from dse.space import Space
 from dse.sweep.search import EvolveOptions
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from dse.samplers.evolve.nsga2 import ArrayEngine
     from dse.samplers.evolve.pymoo import PymooEngine
 
-LEAST_POPULATION, LARGEST_POPULATION = 20, 1000
+MIN_POPULATION, MAX_POPULATION = 20, 1000
 
 
 def default_population(n_designs: int) -> int:
     """Return the size of a generation for a budget: twice its square root, within bounds and a fourth of the budget."""
-    wanted = min(max(2 * isqrt(n_designs), LEAST_POPULATION), LARGEST_POPULATION)
+    wanted = min(max(2 * isqrt(n_designs), MIN_POPULATION), MAX_POPULATION)
     return max(4, min(wanted, n_designs // 4))
 
 
@@ -49,12 +49,12 @@ class EvolveSampler:
         self._space, self._budget, self._seed = space, n_designs, seed
         self._n_objectives, self._options = n_objectives, options
         self.population = options.population or default_population(n_designs)
-        self._turns = Turns()
+        self._turns = AskTellCounter()
         self._engine: ArrayEngine | PymooEngine | None = None
         self._points: FloatArray = np.empty((0, len(space.dimensions)))
         self._start = 0
-        self._heard: list[Judged] = []
-        self._seeds: tuple[FloatArray, Judged] | None = None
+        self._pending_feedback: list[Feedback] = []
+        self._seeds: tuple[FloatArray, Feedback] | None = None
         self._exhausted = False
         self._extra = 0
 
@@ -71,7 +71,7 @@ class EvolveSampler:
         """Propose more designs, in generations of the same size."""
         self._extra += more
 
-    def seed_with(self, unit: FloatArray, judged: Judged) -> None:
+    def warm_start(self, unit: FloatArray, feedback: Feedback) -> None:
         """Start from known designs, which are not proposed again.
 
         Raises:
@@ -79,7 +79,7 @@ class EvolveSampler:
         """
         if self._engine is not None:
             raise SamplerError("evolve can only be seeded before it is asked")
-        self._seeds = (unit, judged)
+        self._seeds = (unit, feedback)
 
     def ask(self, n: int) -> Table:
         """Return the next designs of the generation, at most `n`; none when the budget or the space is used up.
@@ -102,13 +102,13 @@ class EvolveSampler:
         self._turns.asked += len(chosen)
         return self._space.decode(chosen)
 
-    def tell(self, judged: Judged) -> None:
+    def tell(self, feedback: Feedback) -> None:
         """Hear what became of the next rows; the algorithm moves on when it has heard of a whole generation."""
-        self._turns.take(judged)
-        self._heard.append(judged)
+        self._turns.take(feedback)
+        self._pending_feedback.append(feedback)
         if self._turns.told == self._start + len(self._points) and self._engine is not None:
-            self._engine.accept(*_ranked(self._heard))
-            self._heard = []
+            self._engine.accept(*_ranked(self._pending_feedback))
+            self._pending_feedback = []
 
     def _next_generation(self) -> None:
         if self._engine is None:
@@ -127,8 +127,8 @@ class EvolveSampler:
         dimensions = len(self._space.dimensions)
         known = np.empty((0, dimensions)), np.empty((0, self._n_objectives)), np.empty(0)
         if self._seeds is not None:
-            unit, judged = self._seeds
-            known = (unit, *_ranked([judged]))
+            unit, feedback = self._seeds
+            known = (unit, *_ranked([feedback]))
         missing = max(0, self.population - len(known[0]))
         start = SobolPoints(dimensions, seed=self._seed, total=self.population).take(missing)
         operators = Operators.of(self._space, self._options)
@@ -149,7 +149,7 @@ class EvolveSampler:
 
     # -- state --------------------------------------------------------------------------------------------------
 
-    _KEPT = ("_turns", "_engine", "_points", "_start", "_heard", "_seeds", "_exhausted", "_extra")
+    _KEPT = ("_turns", "_engine", "_points", "_start", "_pending_feedback", "_seeds", "_exhausted", "_extra")
 
     def _identity(self) -> tuple[object, ...]:
         settings = self._options.model_dump_json()
@@ -175,10 +175,10 @@ class EvolveSampler:
             setattr(self, name, kept[name])
 
 
-def _ranked(heard: list[Judged]) -> tuple[FloatArray, FloatArray]:
+def _ranked(heard: list[Feedback]) -> tuple[FloatArray, FloatArray]:
     """Return objectives, as finite numbers, and violations."""
-    objectives = np.concatenate([judged.finite_objectives for judged in heard])
-    return objectives, np.concatenate([judged.violation for judged in heard])
+    objectives = np.concatenate([feedback.finite_objectives for feedback in heard])
+    return objectives, np.concatenate([feedback.violation for feedback in heard])
 
 
 class _WithoutSpace(pickle.Pickler):

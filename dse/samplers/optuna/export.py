@@ -13,7 +13,7 @@ from cost_models.table import Designs, FloatArray
 from dse.errors import RunError
 from dse.samplers.optuna.quiet import quiet
 from dse.samplers.optuna.storage import append, open_storage
-from dse.samplers.optuna.study import QUESTION, SWEEP, StudyPlace
+from dse.samplers.optuna.study import QUESTION, SWEEP, StudyConfig
 from dse.samplers.optuna.trials import parameter_distributions, trial_parameters
 from dse.space import Space
 
@@ -46,7 +46,7 @@ class Exported:
         return len(self.values)
 
 
-def write_study(place: StudyPlace, space: Space, rows: Exported, attributes: Mapping[str, Any]) -> None:
+def write_study(place: StudyConfig, space: Space, rows: Exported, attributes: Mapping[str, Any]) -> None:
     """Make a study of evaluated designs.
 
     Args:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dse.errors import Fault, SpecError
+from dse.errors import Issue, SpecError
 from dse.samplers.optuna.quiet import quiet
 from dse.space import Space
 from dse.sweep.hints import one_of, quoted, suggest
@@ -50,7 +50,7 @@ def made_arguments(
     Raises:
         SpecError: an argument that the sampler has not, or that a sweep cannot hold.
     """
-    made, faults = {}, []
+    made, issues = {}, []
     usable = tuple(name for name in known if name not in PYTHON_ONLY)
     for key, value in given.items():
         path = f"search.options.{key}"
@@ -58,17 +58,17 @@ def made_arguments(
         if key not in usable:
             what = f"the key {quoted(key)}"
             if key in known:
-                faults.append(Fault(place, path, f"{what} takes a Python object, which a sweep cannot hold"))
+                issues.append(Issue(place, path, f"{what} takes a Python object, which a sweep cannot hold"))
             else:
                 must_be = f"an argument of Optuna's {kind} ({one_of(usable)})"
-                faults.append(Fault(place, path, what, must_be, suggest(key, usable)))
+                issues.append(Issue(place, path, what, must_be, suggest(key, usable)))
             continue
         try:
             made[key] = _object(key, value, seed) if key in CLASSES else value
         except _Wrong as wrong:
-            faults.append(Fault(place, path, *wrong.parts))
-    if faults:
-        raise SpecError(faults)
+            issues.append(Issue(place, path, *wrong.parts))
+    if issues:
+        raise SpecError(issues)
     return made
 
 

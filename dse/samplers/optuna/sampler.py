@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cost_models.table import FloatArray, Table
-from dse.errors import Fault, MissingPackageError, SamplerError, SpecError
-from dse.samplers.base import BEYOND_ANY, Judged, Turns
+from dse.errors import Issue, MissingPackageError, SamplerError, SpecError
+from dse.samplers.base import BEYOND_ANY, AskTellCounter, Feedback
 from dse.samplers.optuna.options import made_arguments
 from dse.samplers.optuna.quiet import quiet
-from dse.samplers.optuna.study import OutsideStudy, StudyPlace, Told
+from dse.samplers.optuna.study import CompletedTrial, SharedStudy, StudyConfig
 from dse.space import Space
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.search import OPTUNA_PREFIX, OPTUNA_SAMPLERS, OptunaOptions
@@ -75,26 +75,26 @@ class OptunaSampler:
         seed: int,
         n_objectives: int,
         options: OptunaOptions,
-        place: StudyPlace | None = None,
+        place: StudyConfig | None = None,
     ) -> None:
         self._space, self._total, self._name = space, n_designs, name
         self.kind = class_of(name, space)
         if self.kind in SINGLE_OBJECTIVE and n_objectives > 1:
             path = "search.sampler"
             what = f"{name} takes one objective; this sweep has {n_objectives}"
-            raise SpecError([Fault(space.place_of(path), path, what, perhaps="evolve, nsgaii or tpe")])
+            raise SpecError([Issue(space.place_of(path), path, what, perhaps="evolve, nsgaii or tpe")])
         arguments = dict(options.model_extra or {})
         population = arguments.get("population_size", DEFAULT_GENERATION)
         self.batch = options.batch or (int(population) if self.kind in GENERATIONS else DEFAULT_BATCH)
         self._identity = (name, space.dimensions, n_designs, seed, n_objectives, options.model_dump_json())
         self._distributions = distributions(space, floats_only=self.kind in FLOATS_ONLY)
-        self._outside = None if place is None else OutsideStudy(place, space)
-        self._shares = place is not None and place.join
+        self._outside = None if place is None else SharedStudy(place, space)
+        self._fractions = place is not None and place.join
         # Processes that share a study must not all propose the same.
-        own_seed = int(self._outside.run[:8], 16) if self._outside is not None and self._shares else seed
+        own_seed = int(self._outside.run[:8], 16) if self._outside is not None and self._fractions else seed
         self._study = _study(self.kind, own_seed, n_objectives, arguments, space)
         self._connected, self._pending = False, list[tuple[int, int, bool]]()
-        self._turns = Turns()
+        self._turns = AskTellCounter()
         self._open: list[Trial] = []
         self._points: FloatArray = np.empty((0, len(space.dimensions)))
         self._start = 0
@@ -111,18 +111,18 @@ class OptunaSampler:
             notes.append(f"{self._name} slows down with every design; it is meant for up to {MEANT_FOR[self.kind]}")
         if self.kind in IGNORES_CONSTRAINTS:
             notes.append(f"{self._name} does not see constraints")
-        notes += _sharing_notes(self._outside, self._shares)
+        notes += _sharing_notes(self._outside, self._fractions)
         return tuple(notes)
 
     def extend(self, more: int) -> None:
         """Propose more designs."""
         self._total += more
 
-    def seed_with(self, unit: FloatArray, judged: Judged) -> None:
+    def warm_start(self, unit: FloatArray, feedback: Feedback) -> None:
         """Put the best known designs, one batch of them, at the head of the queue; they are evaluated again."""
         if self._turns.asked:
             raise SamplerError(f"{self._name} can only be seeded before it is asked")
-        best = np.argsort(judged.violation, kind="stable")[: self.batch]
+        best = np.argsort(feedback.violation, kind="stable")[: self.batch]
         for point in unit[best]:
             self._study.enqueue_trial(_parameters(self._space, self._distributions, point))
 
@@ -153,32 +153,32 @@ class OptunaSampler:
         self._start = self._turns.asked
         self._points = np.array([_point(self._space, self._distributions, trial.params) for trial in self._open])
 
-    def tell(self, judged: Judged) -> None:
+    def tell(self, feedback: Feedback) -> None:
         """Hear what became of the next rows."""
         first = self._turns.told - self._start
-        self._turns.take(judged)
+        self._turns.take(feedback)
         with quiet():
-            for row, trial in enumerate(self._open[first : first + len(judged)]):
-                self._tell_one(trial, judged, row)
+            for row, trial in enumerate(self._open[first : first + len(feedback)]):
+                self._tell_one(trial, feedback, row)
                 if self._outside is not None:
-                    self._pending.append((int(judged.ids[row]), trial.number, bool(judged.feasible[row])))
+                    self._pending.append((int(feedback.ids[row]), trial.number, bool(feedback.feasible[row])))
 
-    def _tell_one(self, trial: Trial, judged: Judged, row: int) -> None:
+    def _tell_one(self, trial: Trial, feedback: Feedback, row: int) -> None:
         """Tell one trial: what is missing counts as failed, or by its violations where the sampler sees those."""
         from optuna.trial import TrialState
 
         if self.kind not in IGNORES_CONSTRAINTS:
-            for place, violation in enumerate(judged.violations[row]):
+            for place, violation in enumerate(feedback.violations[row]):
                 # Optuna ranks infeasible trials by the sum of their constraints: the violation of every report.
                 trial.set_constraint(f"violation_{place}", float(violation))
-        elif not judged.feasible[row]:
+        elif not feedback.feasible[row]:
             self._study.tell(trial, state=TrialState.FAIL)
             return
-        if self.kind == "GPSampler" and not np.isfinite(judged.objectives[row]).all():
+        if self.kind == "GPSampler" and not np.isfinite(feedback.objectives[row]).all():
             # A made-up objective would bend the surrogate.
             self._study.tell(trial, state=TrialState.FAIL)
             return
-        self._study.tell(trial, judged.finite_objectives[row].tolist())
+        self._study.tell(trial, feedback.finite_objectives[row].tolist())
 
     # -- the study outside --------------------------------------------------------------------------------------
 
@@ -207,16 +207,16 @@ class OptunaSampler:
         self._outside.publish([self._told(trials[number], id, usable) for id, number, usable in self._pending])
         self._pending = []
 
-    def _told(self, trial: FrozenTrial, id: int, usable: bool) -> Told:
+    def _told(self, trial: FrozenTrial, id: int, usable: bool) -> CompletedTrial:
         values = trial.values if trial.values and max(trial.values) < BEYOND_ANY else None
         unit = tuple(_point(self._space, self._distributions, trial.params))
-        return Told(id, unit, None if values is None else tuple(values), usable, dict(trial.system_attrs))
+        return CompletedTrial(id, unit, None if values is None else tuple(values), usable, dict(trial.system_attrs))
 
     def _learn(self) -> None:
         """Take over what other processes have added to a shared study."""
         from optuna.trial import create_trial
 
-        if self._outside is None or not self._shares:
+        if self._outside is None or not self._fractions:
             return
         self.connect()
         news = self._outside.news()
@@ -260,7 +260,7 @@ class OptunaSampler:
         self._open = [optuna.trial.Trial(study, by_number[number]._trial_id) for number in opened]
 
 
-def _sharing_notes(outside: OutsideStudy | None, shares: bool) -> list[str]:
+def _sharing_notes(outside: SharedStudy | None, shares: bool) -> list[str]:
     if outside is None:
         return []
     study = f"the study {outside.place.name} in {outside.place.url}"
@@ -280,7 +280,7 @@ def class_of(name: str, space: Space) -> str:
     known = tuple(OPTUNA_SAMPLERS.values())
     if kind not in known:
         path = "search.sampler"
-        raise SpecError([Fault(space.place_of(path), path, quoted(kind), one_of(known), suggest(kind, known))])
+        raise SpecError([Issue(space.place_of(path), path, quoted(kind), one_of(known), suggest(kind, known))])
     for package in PACKAGES.get(kind, ()):
         if importlib.util.find_spec(package) is None:
             raise MissingPackageError(package, f"the sampler {name}")
@@ -334,5 +334,5 @@ def _study(kind: str, seed: int, n_objectives: int, arguments: Mapping[str, Any]
             sampler = maker(**seeded, **given)
         except (TypeError, ValueError) as error:
             path = "search.options"
-            raise SpecError([Fault(space.place_of(path), path, f"Optuna's {kind} refuses them: {error}")]) from None
+            raise SpecError([Issue(space.place_of(path), path, f"Optuna's {kind} refuses them: {error}")]) from None
         return optuna.create_study(directions=["minimize"] * n_objectives, sampler=sampler)

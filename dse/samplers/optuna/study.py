@@ -37,7 +37,7 @@ PRIVATE = ("tpe:", "fixed_params")
 
 
 @dataclass(frozen=True)
-class StudyPlace:
+class StudyConfig:
     """Which study, where, and of what.
 
     Attributes:
@@ -65,7 +65,7 @@ class StudyPlace:
 
 
 @dataclass(frozen=True)
-class Told:
+class CompletedTrial:
     """A design that a run has evaluated.
 
     Attributes:
@@ -84,7 +84,7 @@ class Told:
 
 
 @dataclass(frozen=True)
-class News:
+class ForeignTrials:
     """What others have added: points ``(n, dimensions)``, values ``(n, objectives)`` to be minimised, attributes."""
 
     unit: FloatArray
@@ -92,7 +92,7 @@ class News:
     attributes: tuple[dict[str, Any], ...]
 
 
-class OutsideStudy:
+class SharedStudy:
     """The study in a storage.
 
     Args:
@@ -100,7 +100,7 @@ class OutsideStudy:
         space: the space of its designs.
     """
 
-    def __init__(self, place: StudyPlace, space: Space) -> None:
+    def __init__(self, place: StudyConfig, space: Space) -> None:
         self.place, self._space = place, space
         self.run = uuid.uuid4().hex
         self._distributions = parameter_distributions(space)
@@ -156,7 +156,7 @@ class OutsideStudy:
         if has_trials and not is_ours and not place.join:
             raise RunError(f"{self._words}: holds trials already; take part with --join, or --study NAME for another")
 
-    def publish(self, designs: Sequence[Told]) -> None:
+    def publish(self, designs: Sequence[CompletedTrial]) -> None:
         """Add designs of this run.
 
         Raises:
@@ -169,7 +169,7 @@ class OutsideStudy:
         trials = [self._trial(one, values) for one, values in zip(designs, parameters, strict=True)]
         append(self._study, self._storage, trials)
 
-    def _trial(self, told: Told, parameters: dict[str, Any]) -> FrozenTrial:
+    def _trial(self, told: CompletedTrial, parameters: dict[str, Any]) -> FrozenTrial:
         from optuna.trial import TrialState, create_trial
 
         values = None if told.values is None else (self.place.signs * np.array(told.values)).tolist()
@@ -183,7 +183,7 @@ class OutsideStudy:
                 system_attrs={key: value for key, value in told.attributes.items() if not key.startswith(PRIVATE)},
             )
 
-    def news(self) -> News:
+    def news(self) -> ForeignTrials:
         """Return what others have added since the last time.
 
         Raises:
@@ -196,7 +196,7 @@ class OutsideStudy:
         self._seen.update(trial.number for trial in complete)
         values = np.array([trial.values for trial in fresh]).reshape(len(fresh), len(self.place.directions))
         unit = unit_points(self._space, [trial.params for trial in fresh]) if fresh else np.empty((0, 0))
-        return News(unit, values * self.place.signs, tuple(dict(trial.system_attrs) for trial in fresh))
+        return ForeignTrials(unit, values * self.place.signs, tuple(dict(trial.system_attrs) for trial in fresh))
 
     # -- state --------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from cost_models.library.technology import Technology
 from cost_models.silicon import area
 from cost_models.table import Choice
 from cost_models.units import MM2_PER_UM2
-from dse.validation.silicon.rows import Row, figure, mean_text, one, read_checks, records
+from dse.validation.silicon.rows import Row, mean_text, one, parameter, read_checks, records
 
 SURROUND = "floorplan.surround_over_sram"
 NETWORK = "floorplan.programmable.noc_over_mac_array"
@@ -21,13 +21,13 @@ NETWORK = "floorplan.programmable.noc_over_mac_array"
 def chip_blocks(chip: Row, technology: Technology) -> dict[str, float]:
     """Return the blocks of a chip of ``area.csv`` in mm2."""
     node = f"nodes.{chip['node']}"
-    um2 = figure(technology, f"mac_n7.formats.{chip['mac_format']}.area_array_um2")
-    per_mib = figure(technology, f"{node}.sram_mm2_per_mib")
+    um2 = parameter(technology, f"mac_n7.formats.{chip['mac_format']}.area_array_um2")
+    per_mib = parameter(technology, f"{node}.sram_mm2_per_mib")
     memory = 0.0
     if chip["memory"]:
-        memory = chip["memory_units"] * figure(technology, f"memory.{chip['memory']}.phy_controller_mm2")
+        memory = chip["memory_units"] * parameter(technology, f"memory.{chip['memory']}.phy_controller_mm2")
     # Links are counted one by one where their PHY is known, by their bandwidth elsewhere.
-    links = chip["link_gbps"] * figure(technology, "interfaces.link_mm2_per_gbps")
+    links = chip["link_gbps"] * parameter(technology, "interfaces.link_mm2_per_gbps")
     if chip["links"]:
         links += chip["links"] * _phy_and_controller(chip["link_phy"], node, technology.library)
     host = float(chip["other_interface_mm2"])
@@ -36,7 +36,7 @@ def chip_blocks(chip: Row, technology: Technology) -> dict[str, float]:
         host += chip["pcie_lanes"] * lane
     blocks = area.area_blocks(
         Choice.of(chip["architecture"]),
-        mac_array=one(chip["macs"] * um2 * figure(technology, f"{node}.logic_area_rel_n7") * MM2_PER_UM2),
+        mac_array=one(chip["macs"] * um2 * parameter(technology, f"{node}.logic_area_rel_n7") * MM2_PER_UM2),
         core_sram=one(chip["core_sram_mib"] * per_mib),
         cache_sram=one((chip["sram_mib"] - chip["core_sram_mib"]) * per_mib),
         memory_interface=one(memory),
@@ -76,7 +76,7 @@ def area_check(technology: Technology) -> pd.DataFrame:
         ]  # fmt: skip
         error_left_out = np.nan
         if others and chip["role"] == "fitted":
-            refit = technology.with_overrides(refit_figures(others, technology))
+            refit = technology.with_overrides(refit_parameters(others, technology))
             error_left_out = sum(chip_blocks(chip, refit).values()) / chip["die_mm2"] - 1
         rows.append({
             "chip": chip["chip"], "class": chip["architecture"], "role": chip["role"],
@@ -86,8 +86,8 @@ def area_check(technology: Technology) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def refit_figures(chips: Sequence[Row], technology: Technology) -> dict[str, float]:
-    """Return the fitted figures of a class from these chips of it alone: geometric means over the chips."""
+def refit_parameters(chips: Sequence[Row], technology: Technology) -> dict[str, float]:
+    """Return the fitted parameters of a class from these chips of it alone: geometric means over the chips."""
     path = f"{SURROUND}.{chips[0]['architecture']}"
     if chips[0]["architecture"] != area.PROGRAMMABLE:
         return {path: float(np.exp(np.mean([np.log(needed_surround(chip, technology)) for chip in chips])))}
@@ -104,14 +104,14 @@ def refit_figures(chips: Sequence[Row], technology: Technology) -> dict[str, flo
 def _cores(blocks: Mapping[str, float], chip: Row, surround: float | None = None) -> float:
     """Return the mm2 of the cores: arrays, registers and L1, vector lanes and control."""
     vector = blocks["vector_and_control"] if surround is None else surround
-    return blocks["mac_array"] + blocks["operand_delivery"] + _core_share(chip) * blocks["sram"] + vector
+    return blocks["mac_array"] + blocks["operand_delivery"] + _core_fraction(chip) * blocks["sram"] + vector
 
 
 def _buffer(blocks: Mapping[str, float], chip: Row) -> float:
-    return (1 - _core_share(chip)) * blocks["sram"] + blocks["cache_control"] + blocks["noc"]
+    return (1 - _core_fraction(chip)) * blocks["sram"] + blocks["cache_control"] + blocks["noc"]
 
 
-def _core_share(chip: Row) -> float:
+def _core_fraction(chip: Row) -> float:
     return float(chip["core_sram_mib"] / chip["sram_mib"])
 
 

@@ -1,7 +1,7 @@
 """Area, power and price of real chips, predicted by the silicon models from what is published of their insides.
 
-In sample: with the library's figures. Left out: with the fitted figure of the chip's class, or the operand-delivery
-factor, fitted on the other chips alone.
+In sample: with the library's parameters. Left out: with the fitted parameter of the chip's class, or the
+operand-delivery factor, fitted on the other chips alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def silicon_validation(technology: Technology | None = None) -> Validation:
     """Return area, power and price checks as tables.
 
     Args:
-        technology: figures; the library's where None.
+        technology: parameters; the library's where None.
     """
     technology = technology or Technology()
     chips, blocks = area_check(technology), block_check(technology)
@@ -45,7 +45,7 @@ def silicon_validation(technology: Technology | None = None) -> Validation:
 
 def constants(library: Library) -> pd.DataFrame:
     """Return what was fitted on the chips of these tables."""
-    figures = library.figures
+    parameters = library.parameters
     fitted = {
         f"{SURROUND}.npu": "totals of six NPUs",
         f"{SURROUND}.static": "total of one chip",
@@ -53,5 +53,5 @@ def constants(library: Library) -> pd.DataFrame:
         NETWORK: "network of two die photos",
         DELIVERY: "power of the eleven chips (chosen with them in view)",
     }
-    rows = [{"figure": path, "value": figures[path].typ, "fitted_on": on} for path, on in fitted.items()]
+    rows = [{"parameter": path, "value": parameters[path].typ, "fitted_on": on} for path, on in fitted.items()]
     return pd.DataFrame(rows)

@@ -13,7 +13,7 @@ from cost_models.silicon import power
 from cost_models.silicon.compute import Scales
 from cost_models.units import BITS_PER_BYTE, GIGA, OPS_PER_MAC, PICO, TERA
 from dse.validation.silicon.area import chip_blocks
-from dse.validation.silicon.rows import Row, figure, mean_text, one, records
+from dse.validation.silicon.rows import Row, mean_text, one, parameter, records
 
 DELIVERY = "mac_n7.operand_delivery_factor"
 
@@ -24,23 +24,23 @@ def chip_watts(chip: Row, technology: Technology, *, curve: bool = False) -> dic
     At nominal supply; with `curve` at that of the alpha-power law for its clock, or its published one.
     """
     node, value = f"nodes.{chip['node']}", technology.value
-    nominal_v, supply_v = figure(technology, f"{node}.vdd_nominal_v"), figure(technology, f"{node}.vdd_nominal_v")
+    nominal_v, supply_v = parameter(technology, f"{node}.vdd_nominal_v"), parameter(technology, f"{node}.vdd_nominal_v")
     if curve and np.isfinite(chip["clock_ghz"]):
-        clock = chip["clock_ghz"] / figure(technology, f"{node}.nominal_clock_ghz")
+        clock = chip["clock_ghz"] / parameter(technology, f"{node}.nominal_clock_ghz")
         threshold, alpha = value("clocking.threshold_over_nominal"), value("clocking.alpha")
         supply_v = nominal_v * float(power.supply_ratio(clock, threshold=threshold, alpha=alpha))
         supply_v = chip["supply_v"] if np.isfinite(chip["supply_v"]) else supply_v
-    scales = Scales(one(1.0), one(figure(technology, f"{node}.logic_energy_rel_n7")), power.dynamic_scale(
+    scales = Scales(one(1.0), one(parameter(technology, f"{node}.logic_energy_rel_n7")), power.dynamic_scale(
         supply_v, nominal_v))  # fmt: skip
-    bare = figure(technology, f"mac_n7.formats.{chip['mac_format']}.energy_bare_pj")
-    joules = float((bare * PICO * figure(technology, DELIVERY) * scales.energy)[0])
+    bare = parameter(technology, f"mac_n7.formats.{chip['mac_format']}.energy_bare_pj")
+    joules = float((bare * PICO * parameter(technology, DELIVERY) * scales.energy)[0])
     die = one(chip["die_mm2"])
     memory_w, idle_w = float(np.nan_to_num(chip["memory_w"])), 0.0
     bytes_per_s = chip["bandwidth_gbps"] * GIGA
     if chip["memory"]:
-        per_bit = figure(technology, f"memory.{chip['memory']}.energy_total_pj_per_bit")
+        per_bit = parameter(technology, f"memory.{chip['memory']}.energy_total_pj_per_bit")
         memory_w = bytes_per_s * BITS_PER_BYTE * per_bit * PICO
-        idle_w = chip["memory_gib"] * figure(technology, f"memory.{chip['memory']}.idle_w_per_gib")
+        idle_w = chip["memory_gib"] * parameter(technology, f"memory.{chip['memory']}.idle_w_per_gib")
     stream = power.stream_j_per_byte(die, scales=scales, technology=technology)
     blocks = power.power_blocks(
         mac_array=one(chip["tops"] * TERA / OPS_PER_MAC * joules),
@@ -57,7 +57,7 @@ def chip_watts(chip: Row, technology: Technology, *, curve: bool = False) -> dic
             doubling_c=value("thermal.leakage_doubling_c"),
         ),
         memory_idle=one(idle_w),
-        board=one(figure(technology, "board_load.fixed_w")),
+        board=one(parameter(technology, "board_load.fixed_w")),
         conversion_efficiency=value("board.vrm_efficiency"),
     )
     return {name: float(block[0]) for name, block in blocks.items()}
@@ -99,7 +99,7 @@ def fitted_delivery(chips: Sequence[Row], technology: Technology) -> float:
 
 def power_note(watts: pd.DataFrame, library: Library) -> str:
     """Return what the powers add up to, and the fitted factor."""
-    delivery = library.figures[DELIVERY].typ
+    delivery = library.parameters[DELIVERY].typ
     everyone = fitted_delivery(records("power", library), Technology(library=library))
     return (
         f"mean {mean_text(watts['error'])} in sample (operand delivery {delivery:.1f}), "
@@ -130,7 +130,7 @@ def anchor_check(technology: Technology) -> pd.DataFrame:
         # All dies leak; wires are as long as one die.
         blocks["leakage"] *= board["dies"]
         delivered = sum(value for name, value in blocks.items() if name != "conversion_loss")
-        blocks["conversion_loss"] = delivered * (1 / figure(technology, "board.vrm_efficiency") - 1)
+        blocks["conversion_loss"] = delivered * (1 / parameter(technology, "board.vrm_efficiency") - 1)
         predicted, reference_w = sum(blocks.values()), float(board["reference_w"])
         rows.append({
             "chip": board["chip"], "die_mm2": die_mm2, **blocks, "predicted_w": predicted, "reference_w": reference_w,

@@ -8,7 +8,7 @@ import pandas as pd
 from cost_models.library.technology import Technology
 from cost_models.silicon import cost
 from cost_models.table import FloatArray
-from dse.validation.silicon.rows import Row, figure, one, records
+from dse.validation.silicon.rows import Row, one, parameter, records
 
 PRICE_NOTE = (
     "in_range: inside the analysts' range, or within 10 % of a single estimate. Harvested yields: H100 132 of 144, "
@@ -19,18 +19,18 @@ PRICE_NOTE = (
 def module_cost(chip: Row, technology: Technology) -> dict[str, float]:
     """Return die, memory, package, and module of a chip of ``price.csv`` in USD."""
     node, die = f"nodes.{chip['node']}", one(chip["die_mm2"])
-    wafer = chip["wafer_usd"] if np.isfinite(chip["wafer_usd"]) else figure(technology, f"{node}.wafer_price_usd")
-    harvest = cost.Harvest(core_share=chip["core_share"], cores=chip["cores"], spare_cores=chip["spare_cores"])
-    good = _good_die(die, wafer, figure(technology, f"{node}.defect_density_per_cm2"), technology, harvest)
+    wafer = chip["wafer_usd"] if np.isfinite(chip["wafer_usd"]) else parameter(technology, f"{node}.wafer_price_usd")
+    harvest = cost.Harvest(core_fraction=chip["core_fraction"], cores=chip["cores"], spare_cores=chip["spare_cores"])
+    good = _good_die(die, wafer, parameter(technology, f"{node}.defect_density_per_cm2"), technology, harvest)
     dies = chip["dies"] * good
     if chip["base_mm2"]:
         base = f"nodes.{chip['base_node']}"
         defects, price = (
-            figure(technology, f"{base}.{name}") for name in ("defect_density_per_cm2", "wafer_price_usd")
+            parameter(technology, f"{base}.{name}") for name in ("defect_density_per_cm2", "wafer_price_usd")
         )
         base_die = one(chip["base_die_mm2"])
         dies += chip["base_mm2"] / chip["base_die_mm2"] * _good_die(base_die, price, defects, technology, None)
-    memory = chip["memory_gib"] * figure(technology, f"memory.{chip['memory']}.price_usd_per_gb")
+    memory = chip["memory_gib"] * parameter(technology, f"memory.{chip['memory']}.price_usd_per_gb")
     # Dies that stand on base dies cover no interposer of their own.
     footprint = chip["base_mm2"] if chip["base_mm2"] else chip["dies"] * chip["die_mm2"]
     package = cost.package_blocks(

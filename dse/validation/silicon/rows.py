@@ -35,8 +35,8 @@ def one(number: float) -> FloatArray:
     return np.array([float(number)])
 
 
-def figure(technology: Technology, path: str) -> float:
-    """Return a figure as a plain number."""
+def parameter(technology: Technology, path: str) -> float:
+    """Return a parameter as a plain number."""
     return float(np.asarray(technology.value(path)))
 
 

@@ -19,8 +19,8 @@ SCALE = 0.3
 FOLDS = ("model", "source", "model_family")
 """What cross-validation leaves out, one at a time."""
 POSITIVE = (1e-4, 1e2)
-"""Where constants above 0 are looked for; only draws of the bootstrap without a row that tells come near."""
-ENOUGH = 30
+"""Where constants above 0 are looked for; only samples of the bootstrap without a row that tells come near."""
+MIN_CLASS_ROWS = 30
 """Rows from which a method class has an interval of its own."""
 INTERVAL = (0.025, 0.975)
 """Percentiles of the errors that bound the interval. Rows of one model err together: with these, 90 % of the rows of
@@ -179,7 +179,7 @@ def damage_of(y: FloatArray) -> FloatArray:
 
 def interval_groups(classes: pd.Series) -> pd.Series:
     """Return which interval each row belongs to: its class where that has rows enough, else one for the others."""
-    return classes.where(classes.map(classes.value_counts()) >= ENOUGH, "others")
+    return classes.where(classes.map(classes.value_counts()) >= MIN_CLASS_ROWS, "others")
 
 
 def spreads(errors: FloatArray, groups: pd.Series) -> dict[str, tuple[float, float]]:

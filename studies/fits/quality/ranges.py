@@ -11,7 +11,7 @@ from studies.fits.quality.fit import Constants
 from studies.fits.quality.rows import PRUNING_RISE
 
 ROWS_OF_A_MODEL = 5
-"""Models with fewer rows do not widen the range."""
+"""Models with fewer rows do not extend the range."""
 
 
 def ranges(quantised: pd.DataFrame, pruned: pd.DataFrame) -> Constants:

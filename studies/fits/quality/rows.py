@@ -17,9 +17,9 @@ PRUNING_METHODS = {
 GROUPS = {"channel": 0.0, "64": 64.0, "128": 128.0, "group": 128.0, "vector": 128.0, "k-quant": 128.0}
 BLOCKS = {"unstructured": np.inf, "2:4": 4.0, "4:8": 8.0}
 
-LEAST_RISE = 0.005
-"""Rises of ln perplexity below this are the rounding of the printed figures."""
-MOST_BITS = 5.0
+MIN_RISE = 0.005
+"""Rises of ln perplexity below this are the rounding of the printed numbers."""
+MAX_BITS = 5.0
 """Beyond it the rises are rounding."""
 PRUNING_RISE = 2.0
 """The pruning fit takes rows up to this rise: beyond, the model is gone and its exact perplexity says little."""
@@ -36,7 +36,7 @@ def read_rows() -> pd.DataFrame:
     library = shipped_library()
     rows = pd.read_csv(library.data_file("quality.csv"))
     models = pd.read_csv(library.data_file("quality_models.csv")).set_index("model")
-    worst = NEAR_CEILING * library.figure("quality.ceiling").typ
+    worst = NEAR_CEILING * library.parameter("quality.ceiling").typ
     rows["y"] = np.log(rows["ppl"] / rows["ppl_dense"]).clip(upper=worst)
     rows["tokens"] = rows["model"].map(models["training_tokens_trillions"])
     rows["model_family"] = rows["model"].map(models["family"])
@@ -53,7 +53,7 @@ def read_rows() -> pd.DataFrame:
 
 def quantised(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the quantisation rows that say something: collapsed models too, rounding left out."""
-    taken = (rows["family"] == "quant") & (rows["weight_bits"] <= MOST_BITS) & (rows["y"] > LEAST_RISE)
+    taken = (rows["family"] == "quant") & (rows["weight_bits"] <= MAX_BITS) & (rows["y"] > MIN_RISE)
     return rows[taken].reset_index(drop=True)
 
 

@@ -1,4 +1,4 @@
-"""The library: what it holds is sourced, consistent and complete, and faults are told with file and line."""
+"""The library: what it holds is sourced, consistent and complete, and issues are told with file and line."""
 
 from __future__ import annotations
 
@@ -51,30 +51,31 @@ def column(path: Path, name: str) -> set[str]:
     return {row[name] for row in records(path) if row.get(name)}
 
 
-def is_figure(entry: dict[str, object]) -> bool:
+def is_parameter(entry: dict[str, object]) -> bool:
     number = entry.get("typ", entry.get("value"))
     return isinstance(number, int | float) and not isinstance(number, bool)
 
 
-# --- figures ---------------------------------------------------------------------------------------------------------
+# --- parameters
+# ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_figure_of_the_collection_is_still_there():
+def test_every_parameter_of_the_collection_is_still_there():
     parts = [(name, content) for path in FILES for name, content in read_yaml(path).items() if name in COLLECTED]
     assert {name for name, _ in parts} == COLLECTED
     # Counts of the technology collection that this library was built from.
-    assert sum(is_figure(entry) for _, content in parts for entry in mappings(content)) >= 376
+    assert sum(is_parameter(entry) for _, content in parts for entry in mappings(content)) >= 376
     assert len(LIBRARY.sources) >= 118
     assert len(LIBRARY.nodes) >= 16
-    assert len(LIBRARY.figures) >= 1000 and len(LIBRARY.evidence) >= 600
-    assert not set(LIBRARY.figures) & set(LIBRARY.evidence)
+    assert len(LIBRARY.parameters) >= 1000 and len(LIBRARY.evidence) >= 600
+    assert not set(LIBRARY.parameters) & set(LIBRARY.evidence)
 
 
-def test_every_figure_lies_in_its_range_and_is_finite():
-    for path, figure in {**LIBRARY.figures, **LIBRARY.evidence}.items():
-        low = figure.typ if figure.low is None else figure.low
-        high = figure.typ if figure.high is None else figure.high
-        assert low <= figure.typ <= high, path
+def test_every_parameter_lies_in_its_range_and_is_finite():
+    for path, parameter in {**LIBRARY.parameters, **LIBRARY.evidence}.items():
+        low = parameter.typ if parameter.low is None else parameter.low
+        high = parameter.typ if parameter.high is None else parameter.high
+        assert low <= parameter.typ <= high, path
         assert math.isfinite(low) and math.isfinite(high), path
 
 
@@ -90,8 +91,8 @@ def test_every_figure_lies_in_its_range_and_is_finite():
 )
 def test_bounds_are_intervals(text, good, bad):
     bounds = Bounds.of(text)
-    assert [number for number in good if bounds.fault(number)] == []
-    assert [number for number in bad if not bounds.fault(number)] == []
+    assert [number for number in good if bounds.issue(number)] == []
+    assert [number for number in bad if not bounds.issue(number)] == []
 
 
 @pytest.mark.parametrize("text", ["0 to 1", "[1, 0]", "(0, 1", "[a, b]", "(1, 1)"])
@@ -102,9 +103,9 @@ def test_what_is_no_interval_is_refused(text):
 
 def test_parts_of_a_whole_are_at_most_all_of_it():
     parts = ("efficiency", "yield", "utilisation", "correlation")
-    for path, figure in LIBRARY.figures.items():
+    for path, parameter in LIBRARY.parameters.items():
         if set(path.rpartition(".")[2].split("_")) & set(parts):
-            assert figure.bounds.high == 1, path
+            assert parameter.bounds.high == 1, path
 
 
 def test_every_source_named_anywhere_exists():
@@ -118,10 +119,10 @@ def test_every_source_named_anywhere_exists():
 def test_a_path_is_the_position_in_the_file():
     nodes = read_yaml(DATA / "nodes.yaml")["nodes"]
     entry = nodes["tsmc_7"]["wafer_price_usd"]
-    figure = LIBRARY.figure("nodes.tsmc_7.wafer_price_usd")
-    assert (figure.low, figure.typ, figure.high) == (entry["low"], entry["typ"], entry["high"])
-    assert figure.sources == tuple(entry["src"])
-    assert (figure.unit, figure.confidence, figure.note) == ("usd", entry["conf"], entry["note"])
+    parameter = LIBRARY.parameter("nodes.tsmc_7.wafer_price_usd")
+    assert (parameter.low, parameter.typ, parameter.high) == (entry["low"], entry["typ"], entry["high"])
+    assert parameter.sources == tuple(entry["src"])
+    assert (parameter.unit, parameter.confidence, parameter.note) == ("usd", entry["conf"], entry["note"])
 
 
 @pytest.mark.parametrize(
@@ -139,14 +140,14 @@ def test_a_path_is_the_position_in_the_file():
         ("carbon.grid_g_per_kwh.korea", 402, "g_per_kwh"),
     ],
 )
-def test_figures_that_models_ask_for(path, typ, unit):
-    assert (LIBRARY.figure(path).typ, LIBRARY.figure(path).unit) == (typ, unit)
+def test_parameters_that_models_ask_for(path, typ, unit):
+    assert (LIBRARY.parameter(path).typ, LIBRARY.parameter(path).unit) == (typ, unit)
 
 
-def test_a_figure_takes_its_source_from_the_mapping_around_it():
-    figure = LIBRARY.figure("mac_n7.formats.int8xint8.energy_bare_pj")
-    assert figure.sources == ("jouppi21", "horowitz14", "jouppi17", "derived")
-    assert figure.year == max(LIBRARY.sources[key].year or 0 for key in figure.sources)
+def test_a_parameter_takes_its_source_from_the_mapping_around_it():
+    parameter = LIBRARY.parameter("mac_n7.formats.int8xint8.energy_bare_pj")
+    assert parameter.sources == ("jouppi21", "horowitz14", "jouppi17", "derived")
+    assert parameter.year == max(LIBRARY.sources[key].year or 0 for key in parameter.sources)
 
 
 def test_recalled_fields_of_a_chip_carry_low_confidence():
@@ -171,9 +172,9 @@ def test_the_unit_is_the_last_words_of_the_key(key, unit):
 
 
 def test_assumptions_are_marked_as_low_confidence():
-    for path, figure in LIBRARY.figures.items():
-        if path.startswith("memory.") and figure.note.startswith("assumption:"):
-            assert figure.confidence == "low", path
+    for path, parameter in LIBRARY.parameters.items():
+        if path.startswith("memory.") and parameter.note.startswith("assumption:"):
+            assert parameter.confidence == "low", path
 
 
 # --- entries ---------------------------------------------------------------------------------------------------------
@@ -184,14 +185,14 @@ def test_hbm_and_lpddr_grades_give_their_published_bandwidth():
     published |= {"lpddr5x_8533": 17.1, "lpddr5_6400": 12.8, "lpddr6_10667": 28.5, "lpddr6_14400": 38.4, "gddr6_16": 64}
     for key, gb_per_s in published.items():
         grade = LIBRARY.memory_grade(key)
-        unit_bits = LIBRARY.figure(f"memory.{grade.technology}.unit_bits").typ
-        share = LIBRARY.figure(f"memory.{grade.technology}.effective_share").typ
+        unit_bits = LIBRARY.parameter(f"memory.{grade.technology}.unit_bits").typ
+        share = LIBRARY.parameter(f"memory.{grade.technology}.effective_fraction").typ
         assert grade.gbps_per_pin * unit_bits * share / 8 == pytest.approx(gb_per_s, rel=0.005), key
 
 
 def test_packages_hold_whole_phy_units():
     for key, memory in LIBRARY.memories.items():
-        unit_bits = LIBRARY.figure(f"memory.{key}.unit_bits").typ
+        unit_bits = LIBRARY.parameter(f"memory.{key}.unit_bits").typ
         assert all(bits % unit_bits == 0 for bits in memory.package_bits), key
         assert memory.packaging_class == ("interposer" if key.startswith("hbm") else "board")
 
@@ -202,7 +203,7 @@ def test_total_memory_energy_is_device_plus_host():
     for key in known:
         parts = [LIBRARY.evidence.get(f"memory.{key}.energy_{part}_pj_per_bit") for part in ("device", "host")]
         if all(parts):
-            total = LIBRARY.figure(f"memory.{key}.energy_total_pj_per_bit").typ
+            total = LIBRARY.parameter(f"memory.{key}.energy_total_pj_per_bit").typ
             assert total == pytest.approx(sum(part.typ for part in parts if part), rel=0.15), key
 
 
@@ -317,12 +318,12 @@ def test_hypothetical_formats_have_exactly_their_bits():
         assert form.hypothetical and form.weight_bits == bits and form.kind == "dense"
 
 
-def test_every_stack_parameter_is_a_figure_and_all_stacks_have_the_same():
+def test_every_stack_parameter_is_a_parameter_and_all_stacks_have_the_same():
     names = {frozenset(stack.parameters) for stack in LIBRARY.stacks.values()}
     assert len(names) == 1
     for key, stack in LIBRARY.stacks.items():
-        for name, figure in stack.parameters.items():
-            assert LIBRARY.figure(f"stacks.{key}.{name}") is figure
+        for name, parameter in stack.parameters.items():
+            assert LIBRARY.parameter(f"stacks.{key}.{name}") is parameter
 
 
 def test_a_family_finds_its_stack():
@@ -345,7 +346,7 @@ def test_a_family_finds_its_stack():
         (Library.mac_format, "int4xfp61", "int4xfp16"),
         (Library.weight_format, "int4g128", "int4_g128"),
         (Library.stack, "idael", "ideal"),
-        (Library.figure, "tco.peu", "tco.pue"),
+        (Library.parameter, "tco.peu", "tco.pue"),
         (Library.data_file, "qualty.csv", "quality.csv"),
     ],
 )
@@ -388,7 +389,7 @@ BREAKS = {
 }  # fmt: skip
 
 
-def fault_of(copy: Path, edits: dict[str, tuple[str, str]]) -> str:
+def issue_of(copy: Path, edits: dict[str, tuple[str, str]]) -> str:
     """Return the message on reading a copy of the library in which one string per file is replaced."""
     shutil.copytree(DATA, copy / "data")
     for file, (old, new) in edits.items():
@@ -404,26 +405,26 @@ def fault_of(copy: Path, edits: dict[str, tuple[str, str]]) -> str:
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_broken_file_is_told_with_file_and_line(name, tmp_path):
     file, old, new, what = BREAKS[name]
-    message = fault_of(tmp_path, {file: (old, new)})
+    message = issue_of(tmp_path, {file: (old, new)})
     assert message.startswith(f"{Path(file).name}:") and what in message
     assert message.split(":")[1].isdigit()
 
 
-def test_the_line_is_that_of_the_fault(tmp_path):
-    message = fault_of(tmp_path, {"tco.yaml": ("typ: 1.35", "typ: 3.5")})
+def test_the_line_is_that_of_the_issue(tmp_path):
+    message = issue_of(tmp_path, {"tco.yaml": ("typ: 1.35", "typ: 3.5")})
     lines = (tmp_path / "data" / "tco.yaml").read_text(encoding="utf-8").splitlines()
     line = 1 + next(number for number, text in enumerate(lines) if "pue:" in text)
     assert message == f"tco.yaml:{line}: tco.pue: high must be at least typ, got high 1.58 and typ 3.5"
 
 
-def test_all_faults_are_told_at_once(tmp_path):
+def test_all_issues_are_told_at_once(tmp_path):
     edits = {
         "tco.yaml": ("typ: 1.35", "typ: 3.5"),
         "chips/nvidia.yaml": ("    node: tsmc_12", "    node: tsmc_21"),
         "memory_grades.yaml": ("technology: hbm4", "technology: hbm9"),
     }
-    faults = fault_of(tmp_path, edits).splitlines()
-    assert {fault.split(":")[0] for fault in faults} == {Path(file).name for file in edits}
+    issues = issue_of(tmp_path, edits).splitlines()
+    assert {issue.split(":")[0] for issue in issues} == {Path(file).name for file in edits}
 
 
 def test_a_line_is_found_for_the_deepest_part_that_exists(tmp_path):

@@ -7,13 +7,13 @@ import pytest
 
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.performance.energy import pass_energy
-from cost_models.performance.phases import decode_pass
+from cost_models.performance.energy import phase_energy
+from cost_models.performance.phases import decode_phase
 from cost_models.performance.serving_stack import software
 from cost_models.silicon.chip import chip_machine
 from cost_models.table import Choice
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 
 LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 FORMATS = Formats(16.0, 16.0, 16.0, 16.0)
@@ -25,10 +25,10 @@ def spent(stack, *, batch=16.0, chips=2.0, **machine):
         chip, weight_format=LIBRARY.weight_format("bf16"), act_bits=16, kv_bits=16, technology=TECHNOLOGY
     )
     made = dataclasses.replace(made, **{key: np.array([float(value)]) for key, value in machine.items()})
-    serving = Serving(LIBRARY.model("llama3_70b"), batch, 400.0, 400.0, chips)
+    serving = ServingConfig(LIBRARY.model("llama3_70b"), batch, 400.0, 400.0, chips)
     profile = software(Choice.of(stack), TECHNOLOGY)
-    step = decode_pass(serving, made, profile, FORMATS)
-    return step, pass_energy(step, step.pass_s, serving, made, FORMATS, profile), made, profile
+    step = decode_phase(serving, made, profile, FORMATS)
+    return step, phase_energy(step, step.pass_s, serving, made, FORMATS, profile), made, profile
 
 
 def test_parts_and_losses_add_up_to_what_the_boards_draw():
@@ -49,9 +49,9 @@ def test_boards_hold_their_limit():
     assert energy.board_w[0] == pytest.approx(200.0)
 
 
-def test_running_costs_a_share_of_the_limit_on_a_programmable_chip_and_nothing_on_a_compiled_one():
+def test_running_costs_a_fraction_of_the_limit_on_a_programmable_chip_and_nothing_on_a_compiled_one():
     step, energy, machine, profile = spent("gpu_serving")
-    assert energy.parts_j["active"][0] == pytest.approx((profile.active_share * machine.tdp_w * step.pass_s)[0] * 2)
+    assert energy.parts_j["active"][0] == pytest.approx((profile.active_fraction * machine.tdp_w * step.pass_s)[0] * 2)
     assert spent("static_compiled", tdp_w=np.nan)[1].parts_j["active"][0] == 0
 
 

@@ -10,7 +10,7 @@ from cost_models.performance.interconnect import all_gather_s, all_reduce_s, sen
 from cost_models.performance.serving_stack import software
 from cost_models.table import Choice
 
-PROFILE = {"collective_base_s": 5e-6, "collective_hop_s": 1e-6, "collective_share": 0.5}
+PROFILE = {"collective_base_s": 5e-6, "collective_hop_s": 1e-6, "collective_fraction": 0.5}
 
 
 def chip(link_bytes_per_s=300e9):

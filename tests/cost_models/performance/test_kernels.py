@@ -13,13 +13,13 @@ TECHNOLOGY = Technology()
 
 def test_a_fused_kernel_gains_its_bits_at_one_row_and_nothing_at_many():
     gain = weight_only_gain(np.array([1.0, 1e5]), "marlin", 150.0, TECHNOLOGY)
-    share = TECHNOLOGY.value("weight_only_kernels.marlin.one_row_share")
+    share = TECHNOLOGY.value("weight_only_kernels.marlin.one_row_efficiency")
     np.testing.assert_allclose(gain, [1 / share, 1.0])
 
 
-def test_passes_cross_over_where_their_number_times_their_share_exceeds_one():
+def test_passes_cross_over_where_their_number_times_their_fraction_exceeds_one():
     technology = Technology(
-        {"weight_only_kernels.torch_int4.one_row_share": 0.3, "weight_only_kernels.torch_int4.rows_per_pass": 8}
+        {"weight_only_kernels.torch_int4.one_row_efficiency": 0.3, "weight_only_kernels.torch_int4.rows_per_pass": 8}
     )
     # Four passes of 0.3 exceed one: from 25 rows on.
     assert crossover_rows("torch_int4", 1e9, technology) == 25

@@ -8,11 +8,11 @@ from cost_models.library.technology import Technology
 from cost_models.performance.envelope import envelope_machine, least_work
 from cost_models.performance.inference import infer
 from cost_models.performance.mix import MIXED, mix_metrics
-from cost_models.performance.operating_point import Limits, keeps, operating_point
+from cost_models.performance.operating_point import Slo, meets, operating_point
 from cost_models.performance.serving_stack import software
 from cost_models.table import Choice
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 from dse.analysis.explain.curve import baseline_curves, design_curves
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
@@ -26,7 +26,7 @@ CHUNK = 8192
 
 
 def serving(batch, model="llama2_70b"):
-    return Serving(shipped_library().model(model), np.atleast_1d(float(batch)), 512.0, 512.0)
+    return ServingConfig(shipped_library().model(model), np.atleast_1d(float(batch)), 512.0, 512.0)
 
 
 @settings(max_examples=12, deadline=None)
@@ -35,12 +35,12 @@ def test_the_largest_batch_is_the_last_that_keeps_its_limits(gbps, tflops, gib, 
     machine = envelope_machine(
         bandwidth_bytes_per_s=gbps * 1e9, mac_per_s=tflops * 5e11, capacity_bytes=gib * 2**30, sram_bytes=2.0**26
     )
-    limits = Limits(ttft_ms=ttft, tpot_ms=tpot)
+    limits = Slo(ttft_ms=ttft, tpot_ms=tpot)
     found = operating_point(infer(serving(7), machine, REAL, FORMATS, chunk_tokens=CHUNK), limits)
     batch = int(found.batch[0])
 
     def kept(one):
-        return bool(keeps(infer(serving(one), machine, REAL, FORMATS, chunk_tokens=CHUNK), limits)[0])
+        return bool(meets(infer(serving(one), machine, REAL, FORMATS, chunk_tokens=CHUNK), limits)[0])
 
     assert batch == 0 or kept(batch)
     assert not kept(batch + 1)
@@ -51,7 +51,7 @@ def test_the_largest_batch_is_the_last_that_keeps_its_limits(gbps, tflops, gib, 
 
 def test_no_limits_leave_what_memory_holds():
     machine = envelope_machine(bandwidth_bytes_per_s=1e12, mac_per_s=1e14, capacity_bytes=80 * 2.0**30)
-    found = operating_point(infer(serving(1), machine, IDEAL, FORMATS, chunk_tokens=CHUNK), Limits())
+    found = operating_point(infer(serving(1), machine, IDEAL, FORMATS, chunk_tokens=CHUNK), Slo())
     batch = int(found.batch[0])
     fits = [bool(infer(serving(b), machine, IDEAL, FORMATS, chunk_tokens=CHUNK).fits[0]) for b in (batch, batch + 1)]
     assert fits == [True, False]
@@ -82,7 +82,7 @@ def test_a_vision_transformer_has_no_decode_and_no_cache():
     judged = Evaluator(spec).evaluate(space.grid(0, 2))
     metrics = judged.metrics
     assert np.isfinite(metrics["eye.ttft_ms"]).all() and judged.feasible.any()
-    assert np.isnan(metrics["eye.ms_per_token"]).all()
+    assert np.isnan(metrics["eye.tpot_ms"]).all()
     assert metrics["eye.requests_per_s"] == pytest.approx(8 / metrics["eye.request_s"])
     assert metrics["eye.request_s"] == pytest.approx(metrics["eye.ttft_ms"] / 1e3)
 
@@ -127,15 +127,15 @@ def test_a_mix_of_one_is_that_one():
 def test_limits_come_from_the_workload_or_from_the_constraints():
     sweep = {**MIX, "constraints": [{"metric": "short.ttft_ms", "max": "300 ms"}]}
     limits = Evaluator(parse_spec(sweep)).limits
-    assert limits["long"] == Limits(tpot_ms=40)
-    assert limits["short"] == Limits(ttft_ms=300, load_tokens_per_s=5000)
+    assert limits["long"] == Slo(tpot_ms=40)
+    assert limits["short"] == Slo(ttft_ms=300, load_tokens_per_s=5000)
     quiet = {**MIX, "workloads": {name: {"model": "llama3_8b"} for name in ("long", "short")}}
     assert Evaluator(parse_spec(quiet)).limits == {"long": None, "short": None}
     asked = {
         **quiet,
-        "constraints": [{"metric": "long.max_batch", "min": 4}, {"metric": "long.ms_per_token", "max": 30}],
+        "constraints": [{"metric": "long.max_batch", "min": 4}, {"metric": "long.tpot_ms", "max": 30}],
     }
-    assert Evaluator(parse_spec(asked)).limits["long"] == Limits(tpot_ms=30)
+    assert Evaluator(parse_spec(asked)).limits["long"] == Slo(tpot_ms=30)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_the_curve_is_the_workload_at_every_batch_and_ends_where_memory_does():
     design = next(curve for curve in design_curves(evaluator, settings, "mine") if curve.workload == "long")
     card = next(curve for curve in baseline_curves(evaluator, "card") if curve.workload == "long")
     at_four = next(point for point in card.points if point.batch == 4)
-    assert at_four.metrics["ms_per_token"] == pytest.approx(evaluator.baselines["card"]["long.ms_per_token"])
+    assert at_four.metrics["tpot_ms"] == pytest.approx(evaluator.baselines["card"]["long.tpot_ms"])
     for curve in (design, card):
         users = [point.user_tokens_per_s for point in curve.points]
         assert users == sorted(users, reverse=True)

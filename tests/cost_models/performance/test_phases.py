@@ -8,28 +8,28 @@ from hypothesis import strategies as st
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.inference import decode_bound_s, infer
-from cost_models.performance.phases import decode_pass, mean_of_larger, prefill_pass
+from cost_models.performance.phases import decode_phase, mean_of_larger, prefill_phase
 from cost_models.performance.serving_stack import software
 from cost_models.silicon.chip import chip_machine
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 
 LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 value = st.floats(0, 1e3)
 
 
 def profile(name, family=None, **replaced):
-    figures = Technology({f"stacks.{name}.{key}": number for key, number in replaced.items()})
-    return software(Choice.of(name), figures, family and Choice.of(family))
+    parameters = Technology({f"stacks.{name}.{key}": number for key, number in replaced.items()})
+    return software(Choice.of(name), parameters, family and Choice.of(family))
 
 
 def bare_machine(bandwidth, rate=1e18, link=0.0):
     one = {key: np.ones(1) for key in Machine.__dataclass_fields__ if key not in ("peak_ops_per_s", "blocks", "limits")}
     one |= {f"{use}_mac_per_s": np.array([rate]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([bandwidth]), "sram_bytes": np.array([1e9])}
-    one |= {"unpack_bytes_per_s": np.array([np.inf]), "link_bytes_per_s": np.array([link])}
+    one |= {"dequantize_bytes_per_s": np.array([np.inf]), "link_bytes_per_s": np.array([link])}
     return Machine(**one)
 
 
@@ -43,9 +43,9 @@ def test_mean_of_the_larger_of_two_lines_against_adding_many_points(f, g):
 
 @pytest.mark.parametrize(("model", "tokens_per_s"), [("llama2_70b", 857), ("llama1_65b", 376)])
 def test_the_ideal_stack_reproduces_the_two_published_throughputs_of_the_founding_chip(model, tokens_per_s):
-    # Back-solve of the founding chip: 4-bit weights, 8-bit KV cache, 1134 GB/s and nothing else reproduce both.
-    serving = Serving(LIBRARY.model(model), 32.0, 1024.0, 1024.0)
-    step = decode_pass(serving, bare_machine(1134e9), profile("ideal"), Formats(4.0, 4.0, 8.0, 16.0))
+    # Back-solve of the Mach-1 chip: 4-bit weights, 8-bit KV cache, 1134 GB/s and nothing else reproduce both.
+    serving = ServingConfig(LIBRARY.model(model), 32.0, 1024.0, 1024.0)
+    step = decode_phase(serving, bare_machine(1134e9), profile("ideal"), Formats(4.0, 4.0, 8.0, 16.0))
     assert 32 / step.pass_s[0] == pytest.approx(tokens_per_s, rel=0.01)
 
 
@@ -54,7 +54,7 @@ def test_two_a100_take_between_the_floor_and_twice_the_floor_for_llama2_70b():
     machine = chip_machine(
         chip, weight_format=LIBRARY.weight_format("bf16"), act_bits=16, kv_bits=16, technology=TECHNOLOGY
     )
-    serving = Serving(LIBRARY.model("llama2_70b"), 32.0, 1024.0, 1024.0, 2.0)
+    serving = ServingConfig(LIBRARY.model("llama2_70b"), 32.0, 1024.0, 1024.0, 2.0)
     real = infer(
         serving, machine, profile("tensorrt_llm", chip.family), Formats(16.0, 16.0, 16.0, 16.0), chunk_tokens=8192
     )
@@ -64,12 +64,15 @@ def test_two_a100_take_between_the_floor_and_twice_the_floor_for_llama2_70b():
 
 def test_the_mean_step_is_the_mean_over_the_steps():
     # A slow twin: every step of its own, attention crossing from arithmetic to memory on the way.
-    stack = profile("static_compiled", decode_attention_mac_share=0.01, attention_mac_share=0.01)
+    stack = profile("static_compiled", decode_attention_compute_efficiency=0.01, attention_compute_efficiency=0.01)
     machine = bare_machine(1e12, rate=40e12)
-    serving = Serving(LIBRARY.model("llama2_7b"), 8.0, 16.0, 64.0)
+    serving = ServingConfig(LIBRARY.model("llama2_7b"), 8.0, 16.0, 64.0)
     form = Formats(4.0, 16.0, 8.0, 16.0)
-    steps = [decode_pass(Serving(serving.model, 8.0, 16.0 + i, 1.0), machine, stack, form).pass_s[0] for i in range(64)]
-    assert decode_pass(serving, machine, stack, form).pass_s[0] == pytest.approx(np.mean(steps), rel=1e-9)
+    steps = [
+        decode_phase(ServingConfig(serving.model, 8.0, 16.0 + i, 1.0), machine, stack, form).pass_s[0]
+        for i in range(64)
+    ]
+    assert decode_phase(serving, machine, stack, form).pass_s[0] == pytest.approx(np.mean(steps), rel=1e-9)
 
 
 @settings(max_examples=30, deadline=None)
@@ -78,18 +81,18 @@ def test_the_mean_step_is_the_mean_over_the_steps():
     tp=st.sampled_from([1.0, 2.0, 8.0]), model=st.sampled_from(["llama2_7b", "mixtral_8x7b", "deepseek_v2"]),
 )  # fmt: skip
 def test_no_pass_beats_its_bound(name, batch, prompt, tp, model):
-    serving = Serving(LIBRARY.model(model), float(batch), float(prompt), 16.0, tp)
+    serving = ServingConfig(LIBRARY.model(model), float(batch), float(prompt), 16.0, tp)
     machine, form = bare_machine(2e12, rate=150e12, link=100e9), Formats(8.0, 16.0, 16.0, 16.0)
-    for function in (decode_pass, prefill_pass):
+    for function in (decode_phase, prefill_phase):
         step = function(serving, machine, profile(name), form)
         assert (step.pass_s >= decode_bound_s(step, serving, machine) * (1 - 1e-12)).all()
 
 
 def test_chunks_read_the_weights_anew_and_change_nothing_else():
-    serving = Serving(LIBRARY.model("llama2_7b"), 4.0, 1024.0, 1.0)
+    serving = ServingConfig(LIBRARY.model("llama2_7b"), 4.0, 1024.0, 1.0)
     machine, form = bare_machine(1e12), Formats(16.0, 16.0, 16.0, 16.0)
-    whole = prefill_pass(serving, machine, profile("ideal"), form)
-    parts = prefill_pass(serving, machine, profile("ideal", chunk_rows=1024), form)
+    whole = prefill_phase(serving, machine, profile("ideal"), form)
+    parts = prefill_phase(serving, machine, profile("ideal", chunk_rows=1024), form)
     body = whole.operators.of_class("linear")
     np.testing.assert_allclose(parts.sum(parts.times.weight_bytes), 4 * whole.sum(whole.times.weight_bytes))
     macs = [(step.operators.macs * step.operators.times * body).sum() for step in (whole, parts)]
@@ -99,16 +102,16 @@ def test_chunks_read_the_weights_anew_and_change_nothing_else():
 def test_layers_in_turn_read_with_one_memory_and_a_pipeline_with_all():
     model, form = LIBRARY.model("llama2_70b"), Formats(16.0, 16.0, 16.0, 16.0)
     machine = bare_machine(1e12, link=1e12)
-    one = decode_pass(Serving(model, 1.0, 128.0, 128.0), machine, profile("ideal"), form).pass_s
-    turns = Serving(model, 1.0, 128.0, 128.0, stages=4.0, parallelism="layer_split")
-    assert decode_pass(turns, machine, profile("ideal"), form).pass_s == pytest.approx(one, rel=1e-3)
+    one = decode_phase(ServingConfig(model, 1.0, 128.0, 128.0), machine, profile("ideal"), form).pass_s
+    turns = ServingConfig(model, 1.0, 128.0, 128.0, stages=4.0, parallelism="layer_split")
+    assert decode_phase(turns, machine, profile("ideal"), form).pass_s == pytest.approx(one, rel=1e-3)
 
 
 def test_heads_dealt_to_the_parts_of_a_chip_replicate_keys_and_values():
     model, form = LIBRARY.model("llama2_70b"), Formats(16.0, 16.0, 16.0, 16.0)
-    serving = Serving(model, 64.0, 4096.0, 1.0, 8.0)
-    whole = decode_pass(serving, bare_machine(1e12, link=1e12), profile("ideal"), form)
-    parts = decode_pass(serving, bare_machine(1e12, link=1e12), profile("ideal", ranks_per_chip=2), form)
+    serving = ServingConfig(model, 64.0, 4096.0, 1.0, 8.0)
+    whole = decode_phase(serving, bare_machine(1e12, link=1e12), profile("ideal"), form)
+    parts = decode_phase(serving, bare_machine(1e12, link=1e12), profile("ideal", ranks_per_chip=2), form)
     # Eight KV heads on 16 cores: each is held twice.
     cache = [step.operators.kv_elements.sum() for step in (whole, parts)]
     assert cache[1] == pytest.approx(2 * cache[0])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.performance.roofline import by_class, decode_attention_share, row_slots, time_operators
+from cost_models.performance.roofline import by_class, decode_attention_fraction, row_slots, time_operators
 from cost_models.performance.serving_stack import software
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice
@@ -23,11 +23,11 @@ def machine(*, bandwidth=2e12, rate=150e12, sram=64e6, link=300e9, **other):
     one = {
         name: np.ones(1)
         for name in Machine.__dataclass_fields__
-        if name not in ("expand_macs", "expand_rows", "peak_ops_per_s", "blocks", "limits")
+        if name not in ("dequantize_macs", "dequantize_rows", "peak_ops_per_s", "blocks", "limits")
     }
     one |= {f"{use}_mac_per_s": np.array([float(rate)]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([float(bandwidth)]), "sram_bytes": np.array([float(sram)])}
-    one |= {"link_bytes_per_s": np.array([float(link)]), "unpack_bytes_per_s": np.array([np.inf])}
+    one |= {"link_bytes_per_s": np.array([float(link)]), "dequantize_bytes_per_s": np.array([np.inf])}
     return Machine(**(one | {name: np.array([float(value)]) for name, value in other.items()}))
 
 
@@ -41,7 +41,7 @@ def formats(weight_bits=16.0, **other):
 
 def timed(profile, chip, form, *, batch=1.0):
     operators = linear_operators(MODEL, Shape(batch, 1, 1), tokens_per_sequence=1.0, head_rows=batch)
-    return operators, time_operators(operators, chip, profile, form, chips=1.0, attention_share=1.0)
+    return operators, time_operators(operators, chip, profile, form, chips=1.0, attention_fraction=1.0)
 
 
 def test_the_ideal_stack_gives_the_roofline():
@@ -53,7 +53,7 @@ def test_the_ideal_stack_gives_the_roofline():
 @settings(max_examples=40, deadline=None)
 @given(name=st.sampled_from(STACKS), batch=st.integers(1, 512), bits=st.sampled_from([2.0, 4.25, 8.0, 16.0]))
 def test_no_stack_beats_the_roofline(name, batch, bits):
-    form = formats(bits, operand_bits=16.0, unpacked=float(bits < 16))
+    form = formats(bits, operand_bits=16.0, dequantized=float(bits < 16))
     _, real = timed(stack(name), machine(), form, batch=float(batch))
     _, ideal = timed(stack("ideal"), machine(), formats(bits), batch=float(batch))
     assert (real.total_s >= ideal.total_s * (1 - 1e-12)).all()
@@ -65,7 +65,7 @@ def test_no_stack_beats_the_roofline(name, batch, bits):
     what=st.sampled_from(["bandwidth", "rate", "fewer_bits", "smaller_batch"]),
 )  # fmt: skip
 def test_more_of_anything_never_slows(name, batch, factor, what):
-    form = {"operand_bits": 16.0, "unpacked": 1.0}
+    form = {"operand_bits": 16.0, "dequantized": 1.0}
     _, before = timed(stack(name), machine(), formats(8.0, **form), batch=float(batch))
     chip = machine(
         bandwidth=2e12 * (factor if what == "bandwidth" else 1), rate=150e12 * (factor if what == "rate" else 1)
@@ -87,15 +87,15 @@ def test_a_kernel_reaches_half_its_bandwidth_when_its_bytes_take_as_long_as_its_
 
 
 def test_what_the_longer_does_not_hide_of_the_shorter_is_added():
-    _, time = timed(stack("ideal", exposed_share=0.25), machine(), formats(), batch=64.0)
+    _, time = timed(stack("ideal", non_overlapped_fraction=0.25), machine(), formats(), batch=64.0)
     longer, shorter = np.maximum(time.memory_s, time.arithmetic_s), np.minimum(time.memory_s, time.arithmetic_s)
     np.testing.assert_allclose(time.total_s, longer + 0.25 * shorter)
 
 
 def test_widening_weights_collapses_the_gain_of_narrow_formats_with_rows_beyond_a_pass():
-    # compression_mach1 section 5: passes ceil(M / m0) over the weights; without widening the gain tends to 1.
-    form = formats(4.0, operand_bits=16.0, unpacked=1.0)
-    slow = stack("ideal", unpack_macs=100, unpack_rows=8)
+    # compression_mach1 section 5: passes ceil(M / m0) over the weights; without dequantizing the gain tends to 1.
+    form = formats(4.0, operand_bits=16.0, dequantized=1.0)
+    slow = stack("ideal", dequantize_macs=100, dequantize_rows=8)
     gains = []
     for batch in (1.0, 8.0, 64.0, 256.0):
         _, wide = timed(stack("ideal"), machine(), formats(), batch=batch)
@@ -110,9 +110,11 @@ def test_row_slots_are_whole_tiles_beyond_what_vector_kernels_serve():
     np.testing.assert_array_equal(row_slots(np.array([1.0, 8.0, 9.0, 64.0, 65.0]), profile), [1, 8, 64, 64, 128])
 
 
-def test_queries_that_share_keys_fill_the_tile_of_a_matrix_unit():
-    profile = stack("ideal", decode_attention_mac_share=0.05, attention_mac_share=0.4, attention_rows=64)
-    shares = decode_attention_share(np.array([1.0, 8.0, 64.0, 128.0]), profile)
+def test_queries_that_fraction_keys_fill_the_tile_of_a_matrix_unit():
+    profile = stack(
+        "ideal", decode_attention_compute_efficiency=0.05, attention_compute_efficiency=0.4, attention_rows=64
+    )
+    shares = decode_attention_fraction(np.array([1.0, 8.0, 64.0, 128.0]), profile)
     np.testing.assert_allclose(shares, [0.05, 0.05, 0.4, 0.4])
 
 
@@ -136,7 +138,7 @@ def test_few_loads_in_flight_stop_a_fast_memory_and_not_a_slow_one():
 
 
 @pytest.mark.parametrize(("bits", "share"), [(16.0, 0.8), (8.0, 0.6), (4.0, 0.45)])
-def test_each_halving_of_the_operands_costs_a_share_of_the_rate(bits, share):
-    profile = stack("ideal", mac_share=0.8, narrow_mac_share=0.75)
+def test_each_halving_of_the_operands_costs_a_fraction_of_the_rate(bits, share):
+    profile = stack("ideal", gemm_efficiency=0.8, narrow_gemm_efficiency=0.75)
     operators, time = timed(profile, machine(), formats(bits, operand_bits=bits), batch=4096.0)
     np.testing.assert_allclose(time.arithmetic_s[0], operators.macs[0] / (150e12 * share))

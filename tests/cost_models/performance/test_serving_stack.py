@@ -35,7 +35,7 @@ def test_a_name_finds_its_stack_or_the_generic_one_of_the_chip(name, chip, expec
 def test_every_chip_has_a_generic_stack_and_a_pace():
     for chip in LIBRARY.chips.values():
         assert default_stack(chip, LIBRARY) in LIBRARY.stacks
-        assert f"chip_families.{chip.family}.floor_factor" in LIBRARY.figures
+        assert f"chip_families.{chip.family}.floor_factor" in LIBRARY.parameters
 
 
 def test_every_pattern_is_one_and_every_stack_has_every_parameter():
@@ -48,7 +48,7 @@ def test_every_pattern_is_one_and_every_stack_has_every_parameter():
 
 def test_what_a_stack_does_not_give_stands_in_its_base():
     own, base = LIBRARY.stack("tensorrt_llm"), LIBRARY.stack("gpu_serving")
-    assert own.parameters["attention_stream_share"] is base.parameters["attention_stream_share"]
+    assert own.parameters["attention_bandwidth_efficiency"] is base.parameters["attention_bandwidth_efficiency"]
     assert own.parameters["kernel_s"] is not base.parameters["kernel_s"]
 
 
@@ -61,11 +61,11 @@ def test_a_generation_scales_floors_and_nothing_else():
         np.testing.assert_allclose(after, before * factor)
 
 
-def test_every_figure_of_a_fit_says_so_with_its_rows_and_spread():
+def test_every_parameter_of_a_fit_says_so_with_its_rows_and_spread():
     fitted = [
         f for stack in LIBRARY.stacks.values() for f in stack.parameters.values() if f.note.startswith("fitted on")
     ]
     assert fitted
-    for figure in fitted:
-        assert re.search(r"fitted on (\d+ end-to-end rows|the power of \d+ rows) \(\w", figure.note)
-        assert figure.low is not None and figure.high is not None
+    for parameter in fitted:
+        assert re.search(r"fitted on (\d+ end-to-end rows|the power of \d+ rows) \(\w", parameter.note)
+        assert parameter.low is not None and parameter.high is not None

@@ -7,7 +7,7 @@ from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.area import (
     area_blocks,
-    core_sram_share,
+    core_sram_fraction,
     floorplan_limits,
     package_limits,
     perimeter_mm,
@@ -17,13 +17,13 @@ from cost_models.silicon.area import (
 from cost_models.table import Choice
 
 TECHNOLOGY = Technology()
-FIGURES = shipped_library().figures
+LIBRARY_PARAMETERS = shipped_library().parameters
 SIZE = st.floats(0.01, 400)
 CLASSES = ("programmable", "npu", "static")
 
 
 def typ(path):
-    return FIGURES[path].typ
+    return LIBRARY_PARAMETERS[path].typ
 
 
 def column(number):
@@ -80,7 +80,7 @@ def test_classes_side_by_side_are_the_classes_alone():
         alone = blocks_of(kind, 30, 40, 5)
         for name, block in together.items():
             assert np.broadcast_to(block, 3)[row] == pytest.approx(alone[name][0]), (kind, name)
-    assert core_sram_share(kinds, TECHNOLOGY).tolist() == [0.55, 1, 1]
+    assert core_sram_fraction(kinds, TECHNOLOGY).tolist() == [0.55, 1, 1]
 
 
 @given(st.floats(1, 1000), st.floats(1, 3))
@@ -103,7 +103,7 @@ def limits(die_mm2=400.0, edge_mm=60.0, tdp_w=200.0, cooling="air", overrides=No
 
 
 def test_limits_by_hand():
-    square = {"floorplan.aspect_ratio": 1.0, "floorplan.usable_edge_share": 0.9}
+    square = {"floorplan.aspect_ratio": 1.0, "floorplan.usable_edge_fraction": 0.9}
     found = limits(overrides=square)
     assert found["reticle_mm2"] == (400, 858)
     assert found["die_edge_mm"] == (60, pytest.approx(72))  # 80 mm around a square die of 400 mm2
@@ -121,7 +121,7 @@ def test_gpus_that_exist_stay_in_the_reticle_and_in_the_range_of_air_cooling():
     for die, tdp in ((826.0, 400.0), (814.0, 700.0)):
         found = limits(die_mm2=die, tdp_w=tdp)
         assert found["reticle_mm2"][0] <= found["reticle_mm2"][1]
-        assert tdp / die <= FIGURES["heat_limits_w_per_mm2.air"].high
+        assert tdp / die <= LIBRARY_PARAMETERS["heat_limits_w_per_mm2.air"].high
 
 
 def package(die_mm2=400.0, bits=0.0, stacks=0.0, links=0.0, watts=100.0, volts=0.75):

@@ -34,7 +34,7 @@ def machine(chip, weight_format="bf16", *, act_bits=16, kv_bits=16, technology=T
         ("cloud_ai_100_ultra", 290, 548, 128, 150, 16),
     ],
 )
-def test_published_figures_pass_through(chip, tflops, gbps, gib, watts, link):
+def test_published_parameters_pass_through(chip, tflops, gbps, gib, watts, link):
     found = machine(chip)
     assert found.linear_mac_per_s * 2 / 1e12 == pytest.approx([tflops])
     assert found.head_mac_per_s == found.attention_mac_per_s == found.linear_mac_per_s
@@ -49,7 +49,7 @@ def test_published_figures_pass_through(chip, tflops, gbps, gib, watts, link):
     ("chip", "weight_format", "act_bits", "name", "tops"),
     [
         ("h100_sxm", "fp8", 8, "fp8", 1979),
-        ("h100_sxm", "fp8", 16, "bf16", 989),  # weights expanded
+        ("h100_sxm", "fp8", 16, "bf16", 989),  # weights dequantized
         ("h100_sxm", "int4_g128", 16, "bf16", 989),
         ("h100_sxm", "int4_g128", 8, "int8", 1979),
         ("h100_sxm", "bf16", 8, "bf16", 989),  # the wider operand decides
@@ -91,7 +91,9 @@ def test_energy_of_arithmetic():
 def decode_w(chip, tb_per_s, tera_macs_per_s=0.0):
     """Return board power while weights stream at a rate, a program running where they do."""
     found, running = machine(chip), tb_per_s > 0
-    active = TECHNOLOGY.value(f"stacks.{default_stack(LIBRARY.chip(chip), LIBRARY)}.active_share") if running else 0.0
+    active = (
+        TECHNOLOGY.value(f"stacks.{default_stack(LIBRARY.chip(chip), LIBRARY)}.active_fraction") if running else 0.0
+    )
     delivered = (
         found.static_w
         + active * found.tdp_w
@@ -115,7 +117,7 @@ def decode_w(chip, tb_per_s, tera_macs_per_s=0.0):
     ],
 )
 def test_decode_power_of_measured_boards(chip, watts, tb_per_s, tera_macs_per_s):
-    # One figure for what GPUs spend on the die per byte and one for a running program; the fit spreads by 20 %.
+    # One parameter for what GPUs spend on the die per byte and one for a running program; the fit spreads by 20 %.
     assert decode_w(chip, tb_per_s, tera_macs_per_s) == pytest.approx(watts, rel=0.2)
 
 
@@ -153,7 +155,7 @@ def test_price_is_the_geometric_mean_of_the_range():
     assert np.isnan(machine("a100_80gb_sxm").cost_usd)
 
 
-def test_unpublished_figures_are_refused_or_missing():
+def test_unpublished_parameters_are_refused_or_missing():
     secret = LIBRARY.chip("h100_sxm").model_copy(update={"key": "secret", "bandwidth_gbps": None})
     with pytest.raises(LibraryError, match=r"'secret'.*bandwidth_gbps is not published"):
         chip_machine(
@@ -175,7 +177,7 @@ def test_unpublished_figures_are_refused_or_missing():
 @pytest.mark.parametrize("weight_format", ["bf16", "int4_g128"])
 def test_every_chip_becomes_a_machine(chip, weight_format):
     found, entry = machine(chip, weight_format), LIBRARY.chip(chip)
-    always = ("bandwidth_bytes_per_s", "stream_efficiency", "capacity_bytes", "sram_bytes", "unpack_bytes_per_s")
+    always = ("bandwidth_bytes_per_s", "stream_efficiency", "capacity_bytes", "sram_bytes", "dequantize_bytes_per_s")
     known = {
         "linear_mac_per_s": entry.peak_tops,
         "linear_j_per_mac": entry.node,
@@ -194,7 +196,7 @@ def test_every_chip_becomes_a_machine(chip, weight_format):
     assert found.blocks["tdp_w"]["published"] is found.tdp_w
 
 
-def test_figures_can_be_columns():
+def test_parameters_can_be_columns():
     drawn = Technology({"on_chip.gpu_stream_pj_per_bit": np.array([10.0, 20.0])})
     assert machine("h100_sxm", technology=drawn).sram_j_per_byte * 1e12 == pytest.approx([80, 160])
 

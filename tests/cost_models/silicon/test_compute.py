@@ -8,11 +8,11 @@ from cost_models.library.technology import Technology
 from cost_models.silicon.compute import (
     Scales,
     arithmetic,
+    dequantizes,
     head_operand_bits,
     mac_array,
     passes,
     rate_and_energy,
-    unpacks,
     weight_decoder,
     xor_network,
 )
@@ -62,9 +62,9 @@ def uses_of(weight_format, mac_format, *, act_bits=16.0, kv_bits=8.0):
         ("int4_g128", "int4xfp16", 16, 8, 1, 4, 2),
         ("int3_g128", "int4xfp16", 16, 4, 1, 4, 1),  # a narrower weight gains nothing
         ("bf16", "int4xfp16", 16, 16, 4, 4, 4),
-        ("vector_2bit", "int4xfp16", 16, 8, 4, 4, 2),  # expanded to 16 bits before the multiplier
+        ("vector_2bit", "int4xfp16", 16, 8, 4, 4, 2),  # dequantized to 16 bits before the multiplier
         ("nm2of4_int4", "int4xfp16", 16, 8, 0.5, 4, 2),  # zeros are skipped
-        ("bitmap_int4_s50", "int4xfp16", 16, 8, 0.5 / SHARE, 4, 2),  # 64 lanes wait for the fullest
+        ("bitmap_int4_s50", "int4xfp16", 16, 8, 0.5 / SHARE, 4, 2),  # 64 lanes wait for the most-loaded
         ("xor_int4_s50", "int4xfp16", 16, 8, 1, 4, 2),
         ("int8", "int8xint8", 8, 8, 1, 2, 2),
         ("int4_g128", "int8xint8", 16, 8, 2, 4, 2),
@@ -123,7 +123,7 @@ def decoder(weight_format, *, gbps=1134.0, clock_ghz=1.0, scales=N7, bits=None):
 
 def test_codes_that_the_array_multiplies_need_no_decoder():
     for name in ("int4_g128", "int8", "bf16", "fp8", "bcq4_g128", "mxfp4"):
-        assert not unpacks(LIBRARY.weight_format(name))
+        assert not dequantizes(LIBRARY.weight_format(name))
         assert decoder(name).mm2 == decoder(name).j_per_byte == 0
 
 

@@ -51,7 +51,7 @@ def test_worked_examples(area, wafer, d0, gross, good, usd):
     assert printed(good_die_usd(wafer, dies, share, line_yield=1.0), usd) == usd
 
 
-def test_die_blocks_use_the_library_figures():
+def test_die_blocks_use_the_library_parameters():
     blocks = die_blocks(
         np.array([400.0]),
         wafer_usd=np.array([9346.0]),
@@ -142,7 +142,7 @@ def test_price_by_hand():
     assert price_usd(1000.0, mask_set_usd=10e6, design_nre_usd=300e6, economics=many) == pytest.approx(1000)
 
 
-def test_economics_defaults_are_figures():
+def test_economics_defaults_are_parameters():
     terms = Economics.of(TECHNOLOGY.library)
     assert (terms.units, terms.margin, terms.nre_share, terms.krw_per_usd) == (150_000, 0.4, 1.0, 1340)
     # 5 million won is the 3 500 to 4 000 dollars of the press.

@@ -18,7 +18,7 @@ from cost_models.weights.compression import stored_bits
 from cost_models.weights.lanes import lane_efficiency
 
 LIBRARY = shipped_library()
-FIGURES = LIBRARY.figures
+LIBRARY_PARAMETERS = LIBRARY.parameters
 TECHNOLOGY, ECONOMICS = Technology(), Economics.of(LIBRARY)
 NODES, GRADES = tuple(LIBRARY.nodes), tuple(LIBRARY.memory_grades)
 FORMATS, MAC_FORMATS = tuple(LIBRARY.weight_formats), tuple(LIBRARY.mac_formats)
@@ -87,7 +87,7 @@ EVERYWHERE = random_designs(len(NODES) * len(GRADES))
 
 
 def typ(path):
-    return FIGURES[path].typ
+    return LIBRARY_PARAMETERS[path].typ
 
 
 def least_supply(clock):
@@ -102,7 +102,7 @@ def least_supply(clock):
     return high
 
 
-def harvest(defects, core_share, cores, spares, alpha=3.0):
+def harvest(defects, core_fraction, cores, spares, alpha=3.0):
     """Return the yield by summing over density and over how many cores are bad."""
     plain = (1 + defects / alpha) ** -alpha
     if not spares:
@@ -110,15 +110,15 @@ def harvest(defects, core_share, cores, spares, alpha=3.0):
     rates = np.linspace(0, 30, 30001)[1:]
     weights = rates ** (alpha - 1) * np.exp(-rates * alpha)
     weights /= weights.sum()
-    core = np.exp(-rates * defects * core_share / (cores + spares))
-    rest = np.exp(-rates * defects * (1 - core_share))
+    core = np.exp(-rates * defects * core_fraction / (cores + spares))
+    rest = np.exp(-rates * defects * (1 - core_fraction))
     total = int(cores + spares)
     good = sum(math.comb(total, k) * core**k * (1 - core) ** (total - k) for k in range(int(cores), total + 1))
     return (weights * rest * good).sum()
 
 
 def twin(d):
-    """Compute one design in plain Python, slowly, from the library's typical figures."""
+    """Compute one design in plain Python, slowly, from the library's typical parameters."""
     node = lambda field: typ(f"nodes.{d['node']}.{field}")  # noqa: E731
     grade, form = LIBRARY.memory_grade(d["memory"]), LIBRARY.weight_format(d["weight_format"])
     device, unit_format = LIBRARY.memory(grade.technology), LIBRARY.mac_format(d["mac_format"])
@@ -129,7 +129,7 @@ def twin(d):
         volts = node("vdd_nominal_v") * max(least_supply(d["clock_ghz"] / node("nominal_clock_ghz")), 0.7)
     v = volts / node("vdd_nominal_v")
     units = d["memory_devices"] * bits / memory("unit_bits")
-    rate = d["memory_devices"] * bits * grade.gbps_per_pin * memory("effective_share") * 1e9 / 8
+    rate = d["memory_devices"] * bits * grade.gbps_per_pin * memory("effective_fraction") * 1e9 / 8
 
     mac = f"mac_n7.formats.{d['mac_format']}"
     logic_j = node("logic_energy_rel_n7") * v**2
@@ -146,7 +146,7 @@ def twin(d):
         larger = typ("execution.skip_area_factor")
 
     decoder_mm2 = decoder_j = 0.0
-    if form.sparsity or form.execution == "dequantise":
+    if form.sparsity or form.execution == "dequantize":
         decoder_mm2 = rate * typ("decoder.unpack_mm2_per_tbps_n7") * 1e-12
         decoder_j = typ("decoder.unpack_pj_per_byte_n7") * 1e-12
     if form.kind == "xor":
@@ -209,7 +209,7 @@ def twin(d):
         "bandwidth_bytes_per_s": rate,
         "capacity_bytes": gib * 2**30,
         "sram_j_per_byte": stream * 8e-12,
-        "unpack_j_per_byte": decoder_j,
+        "dequantize_j_per_byte": decoder_j,
         "static_w": static,
         "die_mm2": die,
         "tdp_w": tdp,
@@ -229,9 +229,9 @@ def test_plain_python_agrees():
 
 def test_everything_is_finite_and_positive_everywhere():
     found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
-    may_be_zero = {"link_bytes_per_s", "unpack_j_per_byte", "expand_macs"}
+    may_be_zero = {"link_bytes_per_s", "dequantize_j_per_byte", "dequantize_macs"}
     for name, column in columns_of(found).items():
-        if name == "unpack_bytes_per_s":
+        if name == "dequantize_bytes_per_s":
             assert np.isinf(column).all()
             continue
         assert np.isfinite(column).all(), name
@@ -255,7 +255,7 @@ def test_blocks_sum_to_the_totals():
 
 def test_no_phase_draws_more_than_the_design_limit():
     found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
-    per_byte = found.dram_j_per_byte + found.sram_j_per_byte + found.unpack_j_per_byte
+    per_byte = found.dram_j_per_byte + found.sram_j_per_byte + found.dequantize_j_per_byte
     streaming = found.bandwidth_bytes_per_s * per_byte + found.link_bytes_per_s * found.link_j_per_byte
     for kind in ("linear", "head", "attention"):
         busy = getattr(found, f"{kind}_mac_per_s") * getattr(found, f"{kind}_j_per_mac")
@@ -355,7 +355,7 @@ def test_spare_cores_cost_area_and_save_money_where_yield_is_poor():
     assert per_good[3] > per_good[2], "beyond what defects need, spare cores are only area"
 
 
-def test_figures_drawn_per_row_equal_one_run_each():
+def test_parameters_drawn_per_row_equal_one_run_each():
     drawn = {
         "nodes.tsmc_5.wafer_price_usd": np.array([13400.0, 16500.0, 18000.0]),
         "memory.lpddr5x.beachfront_mm": np.array([0.6, 1.0, 1.3]),
@@ -382,7 +382,7 @@ def outcome(designs, technology=TECHNOLOGY):
     return np.concatenate([np.atleast_1d(column) for column in (*columns_of(found).values(), *limits)])
 
 
-def test_every_figure_that_is_read_matters():
+def test_every_parameter_that_is_read_matters():
     technology = Technology()
     before = outcome(EVERYWHERE, technology)
     assert len(technology.reads) > 300
@@ -410,7 +410,7 @@ def test_every_parameter_matters():
         "link_gbps": 100,
         "kv_bits": 16,
         "act_bits": 32,
-        "weight_execution": "dequantise",
+        "weight_execution": "dequantize",
         "spare_cores": 2.0,
     }
     for name in PARAMETERS.keys() - others:

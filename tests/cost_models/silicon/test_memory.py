@@ -61,7 +61,7 @@ def test_m1_max_fits_the_edge_it_has():
     # 512 bits of LPDDR5 around about 44 mm of edge: at most 1.3 mm per channel (section 4).
     edge = system("lpddr5_6400", devices=8.0, bits=64, gib=8).edge_mm[0]
     assert edge == pytest.approx(32)
-    high = Technology({"memory.lpddr5.beachfront_mm": LIBRARY.figure("memory.lpddr5.beachfront_mm").high})
+    high = Technology({"memory.lpddr5.beachfront_mm": LIBRARY.parameter("memory.lpddr5.beachfront_mm").high})
     assert system("lpddr5_6400", devices=8.0, bits=64, gib=8, technology=high).edge_mm[0] < 44
 
 

@@ -19,7 +19,7 @@ from cost_models.silicon.power import (
 )
 
 TECHNOLOGY = Technology()
-FIGURES = shipped_library().figures
+LIBRARY_PARAMETERS = shipped_library().parameters
 
 # chip, node, MAC format, peak T(FL)OPS, die mm2, GB/s, memory, printed W and error in %: technology page, section 7.
 # TPU v1 has DDR3, which the library does not hold; the page's 3 W are used.
@@ -38,7 +38,7 @@ CHIPS = [
 
 
 def typ(path):
-    return FIGURES[path].typ
+    return LIBRARY_PARAMETERS[path].typ
 
 
 def blocks_of(node, mac_format, tops, die_mm2, gbps, memory, *, on_chip=0.0):

@@ -24,23 +24,23 @@ SWEEP = {
 }
 
 
-def machine(chip, form, act_bits=16, way=None):
+def machine(chip, form, act_bits=16, execution_mode=None):
     return chip_machine(
         LIBRARY.chip(chip), weight_format=LIBRARY.weight_format(form), act_bits=act_bits, kv_bits=16,
-        technology=TECHNOLOGY, weight_execution=way,
+        technology=TECHNOLOGY, weight_execution=execution_mode,
     )  # fmt: skip
 
 
-def milliseconds(chip, form, batch, way=None):
+def milliseconds(chip, form, batch, execution_mode=None):
     workload = Workload("chat", "llama2_13b", batch, prompt_tokens=64, output_tokens=64)
-    served = serve_chip(ChipSetup(chip, form, weight_execution=way), workload, TECHNOLOGY)
-    return float(workload_metrics(served, TECHNOLOGY)["ms_per_token"][0])
+    served = serve_chip(ChipSetup(chip, form, weight_execution=execution_mode), workload, TECHNOLOGY)
+    return float(workload_metrics(served, TECHNOLOGY)["tpot_ms"][0])
 
 
 @pytest.mark.parametrize("act_bits", [4, 8, 16])
 def test_no_chip_does_what_it_does_not_state(act_bits):
     for chip in LIBRARY.chips.values():
-        stated = {"skip" if way == "skip_2of4" else way for way in chip.executions}
+        stated = {"skip" if execution_mode == "skip_2of4" else execution_mode for execution_mode in chip.executions}
         for form in LIBRARY.weight_formats.values():
             able = chip_executions(chip, form, act_bits=act_bits)
             assert able
@@ -48,14 +48,14 @@ def test_no_chip_does_what_it_does_not_state(act_bits):
 
 
 @pytest.mark.parametrize(
-    ("chip", "form", "act_bits", "own", "widens"),
+    ("chip", "form", "act_bits", "own", "dequantizes"),
     [
         ("a100_80gb_sxm", "bf16", 16, "dense", False),
-        ("a100_80gb_sxm", "int4_g128", 16, "dequantise", True),
+        ("a100_80gb_sxm", "int4_g128", 16, "dequantize", True),
         ("a100_80gb_sxm", "int8_channel", 8, "direct", False),
-        ("h100_sxm", "fp8", 16, "dequantise", True),
+        ("h100_sxm", "fp8", 16, "dequantize", True),
         ("h100_sxm", "fp8", 8, "direct", False),
-        ("v100_sxm2_32gb", "int8_channel", 8, "dequantise", True),
+        ("v100_sxm2_32gb", "int8_channel", 8, "dequantize", True),
         ("a100_80gb_sxm", "nm2of4_bf16", 16, "skip", False),
         ("a100_80gb_sxm", "nm2of4_int4", 16, "skip", True),
         ("v100_sxm2_32gb", "nm2of4_bf16", 16, "dense", True),
@@ -63,9 +63,9 @@ def test_no_chip_does_what_it_does_not_state(act_bits):
         ("b200", "nvfp4", 4, "direct", False),
     ],
 )
-def test_a_chip_has_a_way_of_its_own(chip, form, act_bits, own, widens):
+def test_a_chip_has_a_way_of_its_own(chip, form, act_bits, own, dequantizes):
     found = chip_execution(LIBRARY.chip(chip), LIBRARY.weight_format(form), act_bits=act_bits)
-    assert (found.way, found.widens) == (own, widens)
+    assert (found.execution_mode, found.dequantizes) == (own, dequantizes)
 
 
 def test_look_ups_take_a_table_per_plane_and_match_a_measured_kernel():
@@ -74,10 +74,10 @@ def test_look_ups_take_a_table_per_plane_and_match_a_measured_kernel():
     taken = {}
     for bits in (3, 4, 8):
         form = LIBRARY.weight_format("binary_coded").model_copy(update={"weight_bits": float(bits)})
-        way = chip_execution(chip, form, act_bits=16, chosen="look_up")
-        gain = execution_gain(chip, form, way, act_bits=16, technology=TECHNOLOGY)
-        taken[bits] = weights / (way.peak_ops_per_s / 2 * gain.rate) * 1e3
-        assert taken[bits] == pytest.approx(weights * bits / 8 / (chip.look_ups_tera_per_s * 1e12) * 1e3)
+        execution_mode = chip_execution(chip, form, act_bits=16, chosen="look_up")
+        gain = execution_gain(chip, form, execution_mode, act_bits=16, technology=TECHNOLOGY)
+        taken[bits] = weights / (execution_mode.peak_ops_per_s / 2 * gain.rate) * 1e3
+        assert taken[bits] == pytest.approx(weights * bits / 8 / (chip.lut_tops * 1e12) * 1e3)
     for narrow, wide, measured in ((3, 8, 0.18381 - 0.08945), (4, 8, 0.18381 - 0.10729)):
         assert taken[wide] - taken[narrow] == pytest.approx(measured, rel=0.1)
 
@@ -103,7 +103,7 @@ def test_widening_costs_what_the_stack_says_and_look_ups_grow_with_the_batch():
 @pytest.mark.parametrize("chip", ["a100_80gb_sxm", "tpu_v4", "h100_sxm"])
 def test_chips_refuse_what_they_cannot_do(chip):
     with pytest.raises(ExecutionError, match=f"{chip} cannot execute int4_g128 with 16-bit activations as gated"):
-        machine(chip, "int4_g128", way="gated")
+        machine(chip, "int4_g128", execution_mode="gated")
 
 
 def test_baselines_choose_and_sweeps_are_told():
@@ -111,10 +111,10 @@ def test_baselines_choose_and_sweeps_are_told():
     baselines["own"] = {"chips": "1x a100_80gb_sxm", "weight_format": "int3_g128"}
     spec = parse_spec({**SWEEP, "baselines": baselines})
     found = Evaluator(spec).baselines
-    assert found["table"]["chat.ms_per_token"] != found["own"]["chat.ms_per_token"]
+    assert found["table"]["chat.tpot_ms"] != found["own"]["chat.tpot_ms"]
     assert parse_spec(spec.resolved()).baselines == spec.baselines
     baselines["tpu"] = {"chips": "1x tpu_v4", "weight_format": "int3_g128", "weight_execution": "look_up"}
-    words = "look_up of int3_g128 with 16-bit activations is not what tpu_v4 can do: dequantise"
+    words = "look_up of int3_g128 with 16-bit activations is not what tpu_v4 can do: dequantize"
     with pytest.raises(SpecError, match=words):
         parse_spec({**SWEEP, "baselines": baselines})
 
@@ -134,17 +134,17 @@ def entry(**changes):
 
 
 def test_a_chip_that_states_nothing_multiplies_what_it_has_peaks_for():
-    assert entry().executions == ("dense", "direct", "dequantise")
-    assert entry(peak_tops={"bf16": 197}).executions == ("dense", "dequantise")
+    assert entry().executions == ("dense", "direct", "dequantize")
+    assert entry(peak_tops={"bf16": 197}).executions == ("dense", "dequantize")
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"executions": ("dense", "dequantise")}, "executions must hold direct where peak_tops has int8"),
+        ({"executions": ("dense", "dequantize")}, "executions must hold direct where peak_tops has int8"),
         (
             {"executions": ("dense", "direct", "look_up")},
-            "look_ups_tera_per_s must be given where executions hold look_up",
+            "lut_tops must be given where executions hold look_up",
         ),
         ({"binary_tops": 10.0}, "binary_tops must be given where executions hold bit_plane and nowhere else"),
         ({"executions": ("dense", "gated")}, "Input should be"),

@@ -48,11 +48,11 @@ growth = st.floats(1, 3)
 
 
 def damage_at(bits=4.0, group=128.0, tokens=2.0, method="gptq"):
-    figure = TECHNOLOGY.value
+    parameter = TECHNOLOGY.value
     return quantisation_damage(
         bits, group, tokens,
-        damage=figure(f"quality.quantisation.damage_at_4_bit.{method}"),
-        runaway=figure(f"quality.quantisation.runaway.{method}"),
+        damage=parameter(f"quality.quantisation.damage_at_4_bit.{method}"),
+        runaway=parameter(f"quality.quantisation.runaway.{method}"),
         technology=TECHNOLOGY,
     )  # fmt: skip
 
@@ -151,7 +151,7 @@ def test_columns_give_what_scalars_give():
     assert pruned.extrapolated.tolist() == [0, 1, 0, 1]
 
 
-def test_drawn_figures_make_columns():
+def test_drawn_parameters_make_columns():
     drawn = TECHNOLOGY.with_overrides({"quality.quantisation.kappa": np.array([2.0, 2.3])})
     damage = format_quality(LIBRARY.model("llama2_7b"), LIBRARY.weight_format("int3_g128"), "gptq", drawn)
     assert damage.typ[1] > damage.typ[0]
@@ -206,9 +206,9 @@ def test_the_first_pruning_fits_are_reproduced_on_their_rows(first):
 
 def test_the_library_holds_what_the_fits_find(quantisation, pruning):
     for path, value in fits.fitted(quantisation, pruning).items():
-        figure = LIBRARY.figure(f"quality.{path}")
-        assert figure.typ == pytest.approx(value, rel=1e-3), path
-        assert "fitted" in figure.note or figure.note == "as qat", path
+        parameter = LIBRARY.parameter(f"quality.{path}")
+        assert parameter.typ == pytest.approx(value, rel=1e-3), path
+        assert "fitted" in parameter.note or parameter.note == "as qat", path
 
 
 def test_written_constants_come_back(tmp_path):
@@ -375,7 +375,7 @@ def test_a_sweep_of_formats_methods_and_caches_gives_each_row_its_own_quality():
             "weight_method": [{"values": ["gptq", "qat"], "when": {"weight_format": ["int4_g128", "int2_g64"]}}],
             "kv_bits": {"values": [4, 16]},
         },
-        "objectives": [{"metric": "chat.ms_per_token", "direction": "minimize"}],
+        "objectives": [{"metric": "chat.tpot_ms", "direction": "minimize"}],
         "search": {"sampler": "grid"},
     })  # fmt: skip
     space = Space(spec)

@@ -123,7 +123,7 @@ def test_skipping_waits_for_the_fullest_lane():
 
 def test_correlation_slows_skipping_and_a_queue_mends_it():
     times = [
-        executed(["bitmap"], lanes=Lanes(64, 100, depth), survivor_correlation=[rho]).time[0]
+        executed(["bitmap"], lanes=Lanes(64, 100, depth), mask_correlation=[rho]).time[0]
         for rho, depth in ((0.0, 1), (0.05, 1), (0.235, 1), (0.235, 16))
     ]
     assert times[0] < times[1] < times[2] > times[3]
@@ -142,10 +142,10 @@ def test_bit_planes_leave_no_bit_of_the_unit_idle():
 
 
 def test_expanding_multiplies_wide_and_costs_work_per_tile():
-    found = executed(["group_int"], "dequantise", weight_bits=[3])
+    found = executed(["group_int"], "dequantize", weight_bits=[3])
     assert found.time == 4
-    assert found.expand_macs > 0
-    assert executed(["group_int"]).expand_macs == 0
+    assert found.dequantize_macs > 0
+    assert executed(["group_int"]).dequantize_macs == 0
 
 
 def test_rows_execute_as_they_choose():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
 from cost_models.workload.mixing import decode_attention, kv_cache_elements, prefill_attention
-from cost_models.workload.operators import Shape, distinct_experts, fullest_share, linear_operators
+from cost_models.workload.operators import Shape, distinct_experts, linear_operators, most_loaded_fraction
 from cost_models.workload.param_count import attentions, count_parameters, kv_elements_of_model, kv_elements_per_token
 
 LIBRARY = shipped_library()
@@ -29,7 +29,7 @@ def test_parameter_counts_are_within_two_percent_of_the_published(key):
 @pytest.mark.parametrize(
     ("key", "weights", "kv_per_token", "flops"),
     # Weights read per step with the LM head, KV elements per token and FLOP per token: the back-solve of the
-    # two published throughputs of the founding chip starts from these.
+    # two published throughputs of the Mach-1 chip starts from these.
     [("llama2_70b", 68.71e9, 163_840, 137.4e9), ("llama1_65b", 65.02e9, 1_310_720, 130.0e9)],
 )
 def test_bytes_and_operations_of_the_founding_models(key, weights, kv_per_token, flops):
@@ -60,15 +60,15 @@ def test_a_batch_that_touches_every_expert_reads_every_weight_once(key):
 
 @pytest.mark.parametrize("key", COMPLETE)
 @pytest.mark.parametrize("tp", [1, 2, 3, 8, 64])
-def test_the_fullest_chip_holds_at_least_its_share(key, tp):
+def test_the_fullest_chip_holds_at_least_its_fraction(key, tp):
     model = LIBRARY.models[key]
     assert weights_read(model, tp=float(tp))[0] >= weights_read(model)[0] / tp * (1 - 1e-12)
 
 
 @given(parts=st.integers(1, 200), chips=st.integers(1, 64))
-def test_fullest_share_is_that_of_dealing_parts_out(parts, chips):
+def test_fullest_fraction_is_that_of_dealing_parts_out(parts, chips):
     hands = [len(range(start, parts, chips)) for start in range(chips)]
-    assert fullest_share(parts, chips) == pytest.approx(max(hands) / parts)
+    assert most_loaded_fraction(parts, chips) == pytest.approx(max(hands) / parts)
 
 
 @given(experts=st.integers(2, 256), tokens=st.integers(1, 4096), data=st.data())

@@ -6,7 +6,15 @@ import pytest
 
 from cost_models.library import shipped_library
 from cost_models.table import Table
-from dse.analysis.audit import Court, audit, joint_set, load_claims, rates_set, read_claims, verdict_on
+from dse.analysis.audit import (
+    ClaimChecker,
+    audit,
+    check_claim,
+    find_consistent_rates,
+    joint_set,
+    load_claims,
+    read_claims,
+)
 from dse.analysis.audit.page import page
 from dse.analysis.audit.plain import audit_json
 from dse.analysis.audit.rates import consistent_rates
@@ -59,7 +67,7 @@ def test_the_consistent_set_holds_the_back_solved_line(pair):
 
 
 def test_what_the_set_says_of_memory_bound_chips(pair):
-    found = rates_set(pair.subjects["rates"], pair.of("rates")).table
+    found = find_consistent_rates(pair.subjects["rates"], pair.of("rates")).table
     bound = found[found["memory_bound"]]
     ratio = bound["kv_bits"] / bound["weight_bits"]
     assert ratio.median() == pytest.approx(1.99, abs=0.03) and ratio.between(1.9, 2.1).all()
@@ -84,9 +92,9 @@ def test_a_16_bit_cache_needs_what_no_1024_bit_lpddr_has(pair):
 
 def test_end_to_end_asks_more_of_everything(pair):
     text = PAIR.replace("tokens_per_s,", "tokens_per_s_end_to_end,")
-    steps, whole = rates_set(pair.subjects["rates"], pair.of("rates")), None
+    steps, whole = find_consistent_rates(pair.subjects["rates"], pair.of("rates")), None
     case = read(text)
-    whole = rates_set(case.subjects["rates"], case.of("rates"))
+    whole = find_consistent_rates(case.subjects["rates"], case.of("rates"))
     assert whole.table["tflops"].min() > 2 * steps.table["tflops"].min()
     # Facts: 500 effective TFLOP/s, KV 2.81 times the weights, 401 GB/s per bit.
     table, _ = consistent_rates(
@@ -125,7 +133,7 @@ def test_operators_one_after_the_other_need_more_than_a_step_as_a_whole(pair):
 )
 def test_findings(claimed, value, interval, bound, better, finding, factor):
     typical = sum(interval) / 2
-    assert verdict_on(claimed, value, typical, interval, bound, better) == (finding, pytest.approx(factor))
+    assert check_claim(claimed, value, typical, interval, bound, better) == (finding, pytest.approx(factor))
 
 
 KNOWN = f"""{WORKLOADS}
@@ -145,7 +153,7 @@ claims:
 
 def test_verdicts_on_chips_and_designs():
     case = read(KNOWN)
-    court = Court(case, draws=40)
+    court = ClaimChecker(case, draws=40)
     fast, full, ratio, odd = (court.judge(claim) for claim in case.claims)
     assert fast.finding == "impossible" and fast.factor == pytest.approx(4750 / fast.bound)
     # 2 x 2039 GB/s over 137.4 GB of weights and 16.1 GB of cache: 37.7 ms for 32 tokens.
@@ -161,7 +169,7 @@ def test_verdicts_on_chips_and_designs():
 
 def test_predictions_are_the_same_each_time():
     case = read(KNOWN)
-    first, second = (Court(case, draws=40).judge(case.claims[0]) for _ in range(2))
+    first, second = (ClaimChecker(case, draws=40).judge(case.claims[0]) for _ in range(2))
     assert (first.low, first.high) == (second.low, second.high)
 
 
@@ -211,7 +219,7 @@ def test_claims_that_no_design_satisfies_say_what_must_give():
     assert joint.found == 0 and joint.why_none is not None and joint.why_none.smallest is not None
 
 
-# -- faults ------------------------------------------------------------------------------------------------------------
+# -- issues ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -238,7 +246,7 @@ def test_claims_that_no_design_satisfies_say_what_must_give():
         ("model: llama1_65b", "model: llama1_66b", 5, "perhaps llama1_65b"),
     ],
 )
-def test_a_fault_is_named_with_its_place(old, new, line, says):
+def test_an_issue_is_named_with_its_place(old, new, line, says):
     text = KNOWN.replace(old, new)
     assert text != KNOWN
     with pytest.raises(SpecError) as caught:
@@ -251,7 +259,7 @@ def test_a_fault_is_named_with_its_place(old, new, line, says):
 def test_contradictory_claims_are_refused_with_their_place():
     more = (
         KNOWN
-        + "  - {key: slow, of: gpus, workload: gqa, metric: ms_per_token, value: 40 ms, within: 5 %, source: s,"
+        + "  - {key: slow, of: gpus, workload: gqa, metric: tpot_ms, value: 40 ms, within: 5 %, source: s,"
         + " grade: low}\n"
     )
     with pytest.raises(SpecError, match=r"claims.yaml:19.*slow: contradicts fast \(line 13\)"):
@@ -260,14 +268,14 @@ def test_contradictory_claims_are_refused_with_their_place():
     read(more.replace("40 ms", "6.4 ms"))
 
 
-def test_every_fault_at_once():
+def test_every_issue_at_once():
     text = KNOWN.replace("metric: tdp_w", "metric: tdp").replace("of: one", "of: two").replace("2x a100", "2x b100")
     with pytest.raises(SpecError) as caught:
         read(text)
-    assert len(caught.value.faults) >= 3
+    assert len(caught.value.issues) >= 3
 
 
-# -- the founding case -----------------------------------------------------------------------------------------------
+# -- the Mach-1 case -----------------------------------------------------------------------------------------------
 
 
 def test_the_shipped_claims_can_be_read_and_written_about(pair):

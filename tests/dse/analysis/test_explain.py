@@ -45,7 +45,7 @@ SWEEP = {
         "macs": {"values": [32768, 131072]},
     },
     "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "chat.tpot_ms", "direction": "minimize"},
         {"metric": "cost_usd", "direction": "minimize"},
     ],
     "constraints": [{"metric": "tdp_w", "max": 400}],
@@ -101,7 +101,7 @@ def test_two_a100_take_37_6_ms_at_least():
     one = explain_chip("a100_80gb_sxm", 2, SPEC.workloads["chat"], "bf16", 16, 16, None)
     table = one.workloads["workload"]
     assert table.decode.bound_ms == pytest.approx(37.6, rel=0.005)
-    assert close(sum(row.ms for row in table.decode.operators), table.metrics["ms_per_token"])
+    assert close(sum(row.ms for row in table.decode.operators), table.metrics["tpot_ms"])
     assert table.decode.ms > table.decode.bound_ms
     assert table.fits
 
@@ -143,7 +143,7 @@ def test_no_operator_beats_its_roof_or_its_bound(one, workload, phase, table):
     assert table.bound_ms <= table.ms
     assert table.operators[-1].name == OUTSIDE
     for row in table.operators[:-1]:
-        assert 0 < row.roofline_share <= 1 + 1e-9
+        assert 0 < row.roofline_fraction <= 1 + 1e-9
         assert row.bound in BOUNDS
         assert row.ms >= row.causes_ms[row.bound] * (1 - 1e-6)
         assert row.causes_ms[row.bound] == max(row.causes_ms[cause] for cause in BOUNDS)
@@ -156,12 +156,12 @@ def test_totals_are_the_metrics(one):
         metrics, decode, prefill = workload.metrics, workload.decode, workload.prefill
         assert close(sum(workload.memory_gib.values()), metrics["memory_gib"])
         if not workload.fits:
-            assert math.isnan(metrics["ms_per_token"])
+            assert math.isnan(metrics["tpot_ms"])
             continue
-        assert close(decode.ms, metrics["ms_per_token"])
+        assert close(decode.ms, metrics["tpot_ms"])
         assert close(prefill.ms, metrics["ttft_ms"])
-        assert close(decode.bound_ms, metrics["bound_ms_per_token"])
-        assert close(decode.overhead_share, metrics["overhead_share"])
+        assert close(decode.bound_ms, metrics["roofline_tpot_ms"])
+        assert close(decode.overhead_fraction, metrics["overhead_fraction"])
         assert close(decode.board_w, metrics["decode_w"])
         assert close(prefill.board_w, metrics["prefill_w"])
         assert close(decode.board_j, metrics["decode_j_per_token"] * workload.settings["batch"])
@@ -194,7 +194,7 @@ def test_rows_add_up_whatever_is_served(batch, prompt, output, parallelism):
     for phase in (table.decode, table.prefill):
         assert close(sum(row.ms for row in phase.operators), phase.ms)
         assert close(sum(phase.energy_j.values()), phase.board_j)
-        assert all(row.roofline_share <= 1 + 1e-9 for row in phase.operators[:-1])
+        assert all(row.roofline_fraction <= 1 + 1e-9 for row in phase.operators[:-1])
 
 
 @pytest.mark.parametrize("one", EXPLAINED)
@@ -236,7 +236,7 @@ workloads:
   chat: {model: llama2_70b, batch: 32, prompt_tokens: 1024, output_tokens: 1024}
 design: {node: tsmc_5, memory: lpddr5x_9600, memory_devices: 12, memory_device_gib: 16, link_gbps: 100}
 constraints:
-  - {metric: chat.ms_per_token, max: 40 ms}
+  - {metric: chat.tpot_ms, max: 40 ms}
 """
 
 
@@ -250,7 +250,7 @@ def test_a_design_file_is_the_design(tmp_path):
     one = explain_design_file(written(tmp_path, GOOD))
     assert one.name == "mine"
     assert one.workloads["chat"].decode == explain_designs(EVALUATOR, design()).workloads["chat"].decode
-    assert "chat.ms_per_token <= 40" in one.margins
+    assert "chat.tpot_ms <= 40" in one.margins
 
 
 def test_workloads_may_come_from_the_command_line(tmp_path):
@@ -267,7 +267,7 @@ def test_a_pick_is_a_design_file(tmp_path):
     assert explain_design_file(written(tmp_path, text)).name == "mine"
 
 
-def test_every_fault_of_a_design_file_at_once(tmp_path):
+def test_every_issue_of_a_design_file_at_once(tmp_path):
     text = """\
 nmae: mine
 workloads:
@@ -280,11 +280,11 @@ design:
 """
     with pytest.raises(SpecError) as caught:
         load_design(written(tmp_path, text))
-    faults = {fault.path: fault for fault in caught.value.faults}
-    assert {"nmae", "workloads.chat.model", "workloads.chat.batch", "design.macs", "design.clok_ghz"} <= set(faults)
-    assert "design.sram_mib" in faults
-    assert faults["design.clok_ghz"].perhaps == "clock_ghz"
-    assert (faults["design.macs"].place.line, faults["design.macs"].place.column) == (6, 9)
+    issues = {issue.path: issue for issue in caught.value.issues}
+    assert {"nmae", "workloads.chat.model", "workloads.chat.batch", "design.macs", "design.clok_ghz"} <= set(issues)
+    assert "design.sram_mib" in issues
+    assert issues["design.clok_ghz"].perhaps == "clock_ghz"
+    assert (issues["design.macs"].place.line, issues["design.macs"].place.column) == (6, 9)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ design:
 def test_what_a_design_file_lacks_is_said_once(tmp_path, text, path):
     with pytest.raises(SpecError) as caught:
         load_design(written(tmp_path, text))
-    assert [fault.path for fault in caught.value.faults] == [path]
+    assert [issue.path for issue in caught.value.issues] == [path]
 
 
 def test_a_list_is_not_a_design_file(tmp_path):
@@ -306,14 +306,14 @@ def test_a_list_is_not_a_design_file(tmp_path):
         load_design(written(tmp_path, "- 1\n"))
 
 
-def test_every_fault_of_the_arguments_at_once():
+def test_every_issue_of_the_arguments_at_once():
     with pytest.raises(SpecError) as caught:
         explain_library_chip("2x a100_80gb_smx", ["llama2_70b batch"], ["weight_format=int44", "kvbits=3"])
     text = str(caught.value)
     assert "a100_80gb_sxm" in text
     assert "key=value" in text
     assert "kv_bits" in text
-    assert len(caught.value.faults) == 4
+    assert len(caught.value.issues) == 4
 
 
 def test_chips_need_a_workload():
@@ -333,7 +333,7 @@ def test_a_row_of_a_run_is_explained_with_the_numbers_that_are_stored(stored):
     for design_id in stored.designs["id"]:
         row = stored.row(design_id)
         one = explain_run_row(stored, int(design_id))
-        for name, metric in (("chat", "ms_per_token"), ("chat", "decode_w"), ("piped", "ttft_ms")):
+        for name, metric in (("chat", "tpot_ms"), ("chat", "decode_w"), ("piped", "ttft_ms")):
             assert np.isclose(row[f"{name}.{metric}"], one.workloads[name].metrics[metric], rtol=1e-12, equal_nan=True)
         assert one.metrics["die_mm2"] == pytest.approx(row["die_mm2"], rel=1e-12)
 
@@ -345,7 +345,7 @@ def test_the_knee_stands_for_a_run(stored):
     assert explain_run_row(stored, "gpu_pair").workloads == explain_baseline(EVALUATOR, "gpu_pair").workloads
 
 
-def test_an_unknown_design_of_a_run_is_a_fault_with_a_suggestion(stored):
+def test_an_unknown_design_of_a_run_is_an_issue_with_a_suggestion(stored):
     with pytest.raises(RunError, match="perhaps knee"):
         explain_run_row(stored, "kne")
     with pytest.raises(RunError, match="no design 999"):

@@ -33,7 +33,7 @@ SWEEP = {
         "sram_mib": 192,
     },
     "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
-    "constraints": [{"metric": "chat.ms_per_token", "max": "50 ms"}, {"metric": "tdp_w", "max": 300}],
+    "constraints": [{"metric": "chat.tpot_ms", "max": "50 ms"}, {"metric": "tdp_w", "max": 300}],
     "search": {"sampler": "grid"},
 }
 
@@ -59,7 +59,7 @@ def test_no_design_that_meets_the_targets_brings_less_than_the_least():
     assert judged.feasible.any()
     for need in found.needs:
         mine = (designs["weight_format"].names() == need.weight_format) & (designs["kv_bits"] == need.kv_bits)
-        met = mine & (judged.metrics["chat.ms_per_token"] <= 50)
+        met = mine & (judged.metrics["chat.tpot_ms"] <= 50)
         if not met.any():
             continue
         delivered = judged.metrics["bandwidth_gbps"][met]
@@ -82,13 +82,13 @@ def test_a_rate_that_never_suffices_is_endless():
 
 
 def test_rates_and_times_are_the_same_target():
-    time = requirements(sweep(**{"chat.ms_per_token": {"max": 40}}))
-    rate = requirements(sweep(**{"chat.ms_per_token": {"max": 1e6}, "chat.tokens_per_s": {"min": 800}}))
+    time = requirements(sweep(**{"chat.tpot_ms": {"max": 40}}))
+    rate = requirements(sweep(**{"chat.tpot_ms": {"max": 1e6}, "chat.tokens_per_s": {"min": 800}}))
     assert rate.chosen.bandwidth_gbps == pytest.approx(time.chosen.bandwidth_gbps)
 
 
 def test_a_whole_request_needs_more_of_both_than_its_steps():
-    loose = {"chat.ms_per_token": {"max": 1e6}}
+    loose = {"chat.tpot_ms": {"max": 1e6}}
     steps = requirements(sweep(**loose, **{"chat.tokens_per_s": {"min": 600}})).chosen
     request = requirements(sweep(**loose, **{"chat.tokens_per_s_end_to_end": {"min": 600}})).chosen
     assert request.tflops > steps.tflops and request.bandwidth_gbps > steps.bandwidth_gbps
@@ -119,21 +119,21 @@ def test_the_sized_design_of_a_small_space_is_the_best_there_is():
 def test_the_best_change_is_the_best_of_all_single_changes():
     spec = sweep()
     space, designs, judged = whole(spec)
-    slowest = np.where(judged.feasible, judged.metrics["chat.ms_per_token"], -np.inf)
+    slowest = np.where(judged.feasible, judged.metrics["chat.tpot_ms"], -np.inf)
     settings = settings_of(designs, int(slowest.argmax()))
-    change = next(c for c in best_changes(Evaluator(spec), settings, space=space) if c.goal == "chat.ms_per_token")
+    change = next(c for c in best_changes(Evaluator(spec), settings, space=space) if c.goal == "chat.tpot_ms")
     best = np.inf
     for other in np.flatnonzero(judged.feasible):
         moved = settings_of(designs, int(other))
         apart = [name for name in space.dimensions if moved.get(name) != settings.get(name)]
         if len(apart) == 1:
-            best = min(best, judged.metrics["chat.ms_per_token"][other])
+            best = min(best, judged.metrics["chat.tpot_ms"][other])
     assert change.value_after == pytest.approx(best)
     assert change.meets_all
 
 
 def test_a_design_that_misses_is_told_what_mends_it_most():
-    spec = sweep(**{"chat.ms_per_token": {"max": 1}})
+    spec = sweep(**{"chat.tpot_ms": {"max": 1}})
     space, designs, _ = whole(spec)
     changes = best_changes(Evaluator(spec), settings_of(designs, 0), space=space)
     assert changes[0].goal == VIOLATION and changes[0].value_after < changes[0].value_before
@@ -152,7 +152,7 @@ def test_neighbours_differ_in_at_most_two_parameters():
 
 # -- infeasible sweeps -----------------------------------------------------------------------------------------------
 
-TIGHT = {"chat.ms_per_token": {"max": "20 ms"}, "tdp_w": {"max": 80}}
+TIGHT = {"chat.tpot_ms": {"max": "20 ms"}, "tdp_w": {"max": 80}}
 
 
 @pytest.fixture(scope="module")
@@ -187,33 +187,33 @@ def test_what_cannot_give_enough_is_said(why):
 
 
 def test_widened_axes_hold_the_design_they_show(why):
-    assert why.widenings
-    for widening in why.widenings:
-        judged = Evaluator(sweep(**TIGHT)).evaluate(Table.from_settings(widening.design))
-        assert bool(judged.feasible[0]) == widening.feasible
-        assert violation(judged)[0] == pytest.approx(widening.violation, abs=1e-12)
-        assert widening.violation < widening.violation_before
-        declared = SWEEP["space"].get(widening.axis)
+    assert why.axis_extensions
+    for extension in why.axis_extensions:
+        judged = Evaluator(sweep(**TIGHT)).evaluate(Table.from_settings(extension.design))
+        assert bool(judged.feasible[0]) == extension.feasible
+        assert violation(judged)[0] == pytest.approx(extension.violation, abs=1e-12)
+        assert extension.violation < extension.violation_before
+        declared = SWEEP["space"].get(extension.axis)
         if isinstance(declared, dict) and "values" in declared:
-            assert widening.value not in declared["values"] or widening.value is None
+            assert extension.value not in declared["values"] or extension.value is None
 
 
 def test_every_kind_of_bound_gives_way():
     for metric, bound in {
         "cost_usd": {"near": 5, "within": 0.1},
         "chat.tokens_per_s": {"min": 1e5},
-        "chat.ms_per_token": {"max": 1e-3},
+        "chat.tpot_ms": {"max": 1e-3},
     }.items():
-        loose = {"chat.ms_per_token": {"max": 1e6}, "tdp_w": {"max": 1e6}}
+        loose = {"chat.tpot_ms": {"max": 1e6}, "tdp_w": {"max": 1e6}}
         spec = sweep(**{**loose, metric: bound})
-        relaxation = explain_infeasible(spec, widen=False).smallest
+        relaxation = explain_infeasible(spec, extend=False).smallest
         assert relaxation is not None and len(relaxation.gives) == 1
         assert whole(relaxed_spec(spec, relaxation))[2].feasible.any()
 
 
 def test_limits_of_nature_do_not_give():
     spec = parse_spec({**SWEEP, "space": {**SWEEP["space"], "memory_device_gib": 7}})
-    why = explain_infeasible(spec, widen=False)
+    why = explain_infeasible(spec, extend=False)
     assert not why.relaxations and "memory_device" in why.unbuildable
 
 
@@ -258,10 +258,10 @@ def test_the_bandwidth_of_a_die_needs_no_sweep_and_follows_what_a_sweep_replaces
     alone = json.loads(call("require", "--memory", "lpddr5x_9600", "--format", "json").out)
     file = tmp_path / "sized.yaml"
     # Every channel takes half the edge: the sides of a die hold at least twice as many.
-    edge = shipped_library().figures["memory.lpddr5x.beachfront_mm"].typ
+    edge = shipped_library().parameters["memory.lpddr5x.beachfront_mm"].typ
     for factor in (1.0, 0.5):
-        figures = {"memory.lpddr5x.beachfront_mm": factor * edge}
-        file.write_text(json.dumps({**SWEEP, "technology": figures}))
+        parameters = {"memory.lpddr5x.beachfront_mm": factor * edge}
+        file.write_text(json.dumps({**SWEEP, "technology": parameters}))
         beside = json.loads(call("require", file, "--memory", "lpddr5x_9600", "--format", "json").out)
         rows = zip(alone, beside["die_bandwidths"], strict=True)
         for one, other in rows:

@@ -32,10 +32,10 @@ SWEEP = {
         "macs": {"values": [16384, 65536]},
     },
     "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "chat.tpot_ms", "direction": "minimize"},
         {"metric": "cost_usd", "direction": "minimize"},
     ],
-    "constraints": [{"metric": "chat.ms_per_token", "max": 20}],
+    "constraints": [{"metric": "chat.tpot_ms", "max": 20}],
     "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}, "tpu": {"chips": "2x tpu_v4"}},
     "search": {"sampler": "grid"},
 }
@@ -48,7 +48,7 @@ def sweep(tmp_path, monkeypatch):
     return "tiny.yaml"
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["library", "figure"]])
+@pytest.mark.parametrize("arguments", [[], ["run"], ["library", "parameter"]])
 def test_help_imports_nothing_heavy(arguments):
     # Typer itself takes pydantic for the options of a command.
     heavy = HEAVY if not arguments else [name for name in HEAVY if name != "pydantic"]
@@ -95,12 +95,12 @@ def test_an_option_takes_the_same_wherever_it_stands(call):
 
 
 @pytest.mark.parametrize("program", [["-m", "dse"], ["-c", "from dse.cli import main; main()"]])
-def test_a_reader_that_stops_reading_is_no_fault(program):
-    command = [sys.executable, *program, "library", "list", "figures"]
+def test_a_reader_that_stops_reading_is_no_issue(program):
+    command = [sys.executable, *program, "library", "list", "parameters"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as running:
         first = running.stdout.readline()
         running.stdout.close()
-        assert running.wait(60) == 0 and running.stderr.read() == b"" and first.strip() == b"Figures"
+        assert running.wait(60) == 0 and running.stderr.read() == b"" and first.strip() == b"Parameters"
 
 
 def test_a_run_whose_reader_stops_ends_with_its_own_status_and_all_its_files(sweep):
@@ -133,7 +133,18 @@ def test_a_check_waits_for_nothing_that_it_does_not_use():
 
 @pytest.mark.parametrize(
     "verb",
-    ["run", "check", "show", "plot", "compare", "explain", "library", "library list", "library show", "library figure"],
+    [
+        "run",
+        "check",
+        "show",
+        "plot",
+        "compare",
+        "explain",
+        "library",
+        "library list",
+        "library show",
+        "library parameter",
+    ],
 )
 def test_every_verb_shows_an_example(call, verb):
     status, out, _ = call(*verb.split(), "--help")
@@ -143,7 +154,13 @@ def test_every_verb_shows_an_example(call, verb):
 def test_a_run_ends_with_what_was_found(call, sweep):
     status, out, err = call("run", sweep, "--no-plots", "--out", "here", "--full")
     assert (status, err) == (0, "")
-    for words in ("What was asked", "Picks", "What binds", "Which values survive", "(in brackets: over that of a100)"):
+    for words in (
+        "What was asked",
+        "Picks",
+        "Binding constraints",
+        "Feasible values per parameter",
+        "(in brackets: over that of a100)",
+    ):
         assert words in out
     assert "% of the decode step is overhead" in out and "here/" in out
     assert "\x1b" not in out, "no colours where the output is not a terminal"
@@ -185,8 +202,8 @@ def test_nothing_feasible_is_status_3_with_results_all_the_same(call, sweep):
     assert status == 3
     assert (
         "NO: none of 32 designs of the space" in out
-        and "Nearest misses" in out
-        and "chat.ms_per_token <= 0.001 by" in out
+        and "Least infeasible designs" in out
+        and "chat.tpot_ms <= 0.001 by" in out
     )
     assert Path("here/constraints.csv").is_file()
     assert call("show", "here")[0] == 3
@@ -208,7 +225,7 @@ def test_nothing_feasible_is_status_3_with_results_all_the_same(call, sweep):
         (["explain", "1x a100_80gb_sxm", "knee"], "goes with a run"),
         (["library", "show", "a100_80gb"], "perhaps"),
         (["library", "list", "chip"], "chips"),
-        (["library", "figure", "tco.puee"], "tco.pue"),
+        (["library", "parameter", "tco.puee"], "tco.pue"),
     ],
 )
 def test_bad_input_is_status_2_and_nothing_is_written(call, sweep, arguments, says):
@@ -219,7 +236,7 @@ def test_bad_input_is_status_2_and_nothing_is_written(call, sweep, arguments, sa
     assert set(Path().rglob("*")) == before
 
 
-def test_every_fault_of_a_sweep_is_a_line_with_its_place(call, sweep):
+def test_every_issue_of_a_sweep_is_a_line_with_its_place(call, sweep):
     text = yaml.safe_dump({**SWEEP, "objectives": [{"metric": "cost", "direction": "down"}], "extra": 1})
     Path(sweep).write_text(text)
     status, _, err = call("run", sweep)
@@ -235,13 +252,13 @@ def test_check_writes_nothing_and_shows_the_space(call, sweep):
         assert words in out
 
 
-def test_the_library_says_where_a_figure_is_from(call):
-    status, out, _ = call("library", "figure", "tco.pue")
+def test_the_library_says_where_a_parameter_is_from(call):
+    status, out, _ = call("library", "parameter", "tco.pue")
     assert status == 0
     for words in ("tco.pue", "1.35", "1.1", "1.58", "low", "uptime"):
         assert words in out
-    figure = json.loads(call("library", "figure", "tco.pue", "--format", "json")[1])["tco.pue"]
-    assert (figure["typ"], figure["low"], figure["high"]) == (1.35, 1.1, 1.58)
+    parameter = json.loads(call("library", "parameter", "tco.pue", "--format", "json")[1])["tco.pue"]
+    assert (parameter["typ"], parameter["low"], parameter["high"]) == (1.35, 1.1, 1.58)
     assert "A100" in call("library", "list", "chips")[1]
     assert "bandwidth_gbps" in call("library", "show", "a100_80gb_sxm")[1]
     assert f"chips,{len(shipped_library().chips)}" in call("library", "list", "--format", "csv")[1].replace("\r", "")
@@ -249,15 +266,17 @@ def test_the_library_says_where_a_figure_is_from(call):
 
 def test_the_library_shows_what_its_numbers_rest_on(call):
     library = shipped_library()
-    listed = json.loads(call("library", "list", "figures", "--weakest-first", "--format", "json")[1])
-    assert {row["figure"] for row in listed} == set(library.figures)
+    listed = json.loads(call("library", "list", "parameters", "--weakest-first", "--format", "json")[1])
+    assert {row["parameter"] for row in listed} == set(library.parameters)
     order = [("unsourced", "derived", "cited").index(row["support"]) for row in listed]
     assert order == sorted(order) and set(order) == {0, 1, 2}
-    alone = [row["figure"] for row in listed if row["support"] == "unsourced"]
-    assert alone and all(library.figures[path].sources == ("unsourced",) for path in alone)
+    alone = [row["parameter"] for row in listed if row["support"] == "unsourced"]
+    assert alone and all(library.parameters[path].sources == ("unsourced",) for path in alone)
     sections = {row["section"]: row for row in json.loads(call("library", "list", "--format", "json")[1])}
-    assert sections["figures"]["unsourced"] == len(alone)
-    assert sections["figures"]["low confidence"] == sum(one.confidence == "low" for one in library.figures.values())
+    assert sections["parameters"]["unsourced"] == len(alone)
+    assert sections["parameters"]["low confidence"] == sum(
+        one.confidence == "low" for one in library.parameters.values()
+    )
     assert call("library", "list", "chips", "--weakest-first")[0] == 2
 
 
@@ -279,7 +298,7 @@ def test_the_library_shows_what_a_stack_was_fitted_on(call):
     fitted = {entry["name"]: entry for entry in told["constants"] if entry["rows"]}
     kernel = fitted["kernel_s"]
     assert kernel["low"] <= kernel["least"] <= kernel["value"] <= kernel["most"] <= kernel["high"]
-    assert kernel["stack"] == "tensorrt_llm" and fitted["active_share"]["stack"] == "gpu_serving"
+    assert kernel["stack"] == "tensorrt_llm" and fitted["active_fraction"]["stack"] == "gpu_serving"
     assert "bandwidth_gbps" in call("library", "show", "chip", "a100_80gb_sxm")[1]
 
 

@@ -20,7 +20,7 @@ SWEEP = {
     "workloads": SHORT_CHAT,
     "space": {"memory": "gddr6_16", "memory_devices": {"low": 8, "high": 16, "step": 4}, "memory_device_gib": 2},
     "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "chat.tpot_ms", "direction": "minimize"},
         {"metric": "cost_usd", "direction": "minimize"},
     ],
     "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
@@ -35,7 +35,7 @@ COMMANDS = {
     "diff": "diff here there",
     "explain": "explain here",
     "export": "export here --storage sqlite:///{out}.db",
-    "library figure": "library figure tco.pue",
+    "library parameter": "library parameter tco.pue",
     "library list": "library list nodes",
     "library show": "library show hbm3",
     "library where": "library where tco.pue",
@@ -63,7 +63,7 @@ CLAIMS = {
     "workloads": {"chat": {"model": "llama3_8b", "batch": 1, "prompt_tokens": 128, "output_tokens": 128}},
     "subjects": {"pair": {"chips": "2x a100_80gb_sxm"}},
     "claims": [
-        {"key": "speed", "of": "pair", "workload": "chat", "metric": "ms_per_token", "at": "most", "value": "20 ms",
+        {"key": "speed", "of": "pair", "workload": "chat", "metric": "tpot_ms", "at": "most", "value": "20 ms",
          "source": "a rumour", "grade": "low"},
     ],
 }  # fmt: skip

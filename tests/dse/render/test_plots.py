@@ -41,11 +41,11 @@ SWEEP = {
         "weight_format": {"values": ["int4_g128", "fp8"]},
     },
     "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "chat.tpot_ms", "direction": "minimize"},
         {"metric": "chat.tokens_per_joule", "direction": "maximize"},
         {"metric": "cost_usd", "direction": "minimize"},
     ],
-    "constraints": [{"metric": "tdp_w", "max": 400}, {"metric": "chat.ms_per_token", "max": 100}],
+    "constraints": [{"metric": "tdp_w", "max": 400}, {"metric": "chat.tpot_ms", "max": 100}],
     "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
     "search": {"sampler": "grid"},
 }
@@ -69,10 +69,10 @@ def texts(figures, stem):
 def test_every_kind_of_figure_lies_in_the_run(stored, figures):
     names = {path.stem for path in figures}
     pairs = {
-        "pareto-chat.ms_per_token-chat.tokens_per_joule",
-        "pareto-chat.ms_per_token-cost_usd",
+        "pareto-chat.tpot_ms-chat.tokens_per_joule",
+        "pareto-chat.tpot_ms-cost_usd",
         "pareto-chat.tokens_per_joule-cost_usd",
-        "pareto-chat.ms_per_token-chat.tokens_per_joule-cost_usd",
+        "pareto-chat.tpot_ms-chat.tokens_per_joule-cost_usd",
     }
     assert names == pairs | {
         "parallel",
@@ -80,7 +80,7 @@ def test_every_kind_of_figure_lies_in_the_run(stored, figures):
         "breakdown-power-chat",
         "breakdown-area",
         "breakdown-cost",
-        "pareto3d-chat.ms_per_token-chat.tokens_per_joule-cost_usd",
+        "pareto3d-chat.tpot_ms-chat.tokens_per_joule-cost_usd",
         "floorplan",
         "latency-chat",
         "sensitivity",
@@ -103,10 +103,10 @@ def test_no_figure_is_blank(figures):
 @pytest.mark.parametrize(
     ("stem", "words"),
     [
-        ("pareto-chat.ms_per_token-cost_usd", ["ms_per_token, chat [ms]", "cost_usd [USD]", "without NRE", "≤ 100 ms"]),
-        ("pareto-chat.ms_per_token-cost_usd", ["a100 (cost_usd n/a)", "knee", "other feasible designs"]),
-        ("pareto-chat.ms_per_token-chat.tokens_per_joule-cost_usd", ["[token/J]", "cost_usd [USD]"]),
-        ("parallel", ["ms_per_token", "[ms]", "tokens_per_", "joule", "[token/J]", "[USD]", "knee"]),
+        ("pareto-chat.tpot_ms-cost_usd", ["tpot_ms, chat [ms]", "cost_usd [USD]", "without NRE", "≤ 100 ms"]),
+        ("pareto-chat.tpot_ms-cost_usd", ["a100 (cost_usd n/a)", "knee", "other feasible designs"]),
+        ("pareto-chat.tpot_ms-chat.tokens_per_joule-cost_usd", ["[token/J]", "cost_usd [USD]"]),
+        ("parallel", ["tpot_ms", "[ms]", "tokens_per_", "joule", "[token/J]", "[USD]", "knee"]),
         (
             "roofline-chat",
             ["[op/byte]", "[TFLOP/s]", "GB/s", "%\u00a0of\u00a0decode", "%\u00a0of\u00a0prefill", "a100: "],
@@ -135,10 +135,10 @@ def test_kinds_and_formats_are_chosen(stored):
     assert b"CreationDate" not in path.read_bytes()
 
 
-def test_wrong_kinds_and_runs_are_faults(stored, tmp_path):
+def test_wrong_kinds_and_runs_are_issues(stored, tmp_path):
     with pytest.raises(SpecError, match="perhaps pareto") as caught:
         plot_run(stored.path, kinds=["pareot", "pie"])
-    assert len(caught.value.faults) == 2
+    assert len(caught.value.issues) == 2
     with pytest.raises(SpecError, match="is not png, svg or pdf"):
         plot_run(stored.path, formats=["gif"])
     with pytest.raises(RunError):
@@ -150,10 +150,10 @@ def test_where_nothing_is_feasible_the_nearest_misses_are_drawn(tmp_path):
     empty = run(spec, out=tmp_path / "none")
     assert not empty.found_feasible
     figures = plot_run(empty.path, formats=("svg",))
-    assert {path.stem.split("-")[0] for path in figures} == set(KINDS) - {"robust"}  # no joint draws yet
-    for stem in ("parallel", "pareto-chat.ms_per_token-cost_usd"):
+    assert {path.stem.split("-")[0] for path in figures} == set(KINDS) - {"robust"}  # no Monte Carlo samples yet
+    for stem in ("parallel", "pareto-chat.tpot_ms-cost_usd"):
         assert "No design meets every constraint" in texts(figures, stem)
-    assert "least violation" in texts(figures, "pareto-chat.ms_per_token-cost_usd")
+    assert "least violation" in texts(figures, "pareto-chat.tpot_ms-cost_usd")
     scene = scene_of(empty)
     margin = empty.designs["margin tdp_w <= 5"]
     assert scene.front["margin tdp_w <= 5"].max() == margin.max()
@@ -163,7 +163,7 @@ def test_where_nothing_is_feasible_the_nearest_misses_are_drawn(tmp_path):
 def test_one_objective_is_drawn_beside_the_first_limited_metric(tmp_path):
     spec = parse_spec({**SWEEP, "objectives": SWEEP["objectives"][:1]})
     figures = plot_run(run(spec, out=tmp_path / "one").path, kinds=["pareto"])
-    assert [path.name for path in figures] == ["pareto-chat.ms_per_token-tdp_w.png"]
+    assert [path.name for path in figures] == ["pareto-chat.tpot_ms-tdp_w.png"]
 
 
 def test_asking_for_plots_does_not_import_matplotlib():
@@ -238,7 +238,7 @@ def test_numbers_are_short():
 
 
 def test_an_axis_says_name_unit_and_meaning():
-    assert axis_label("chat.ms_per_token", METRICS).startswith("ms_per_token, chat [ms]\ntime of one decode step")
+    assert axis_label("chat.tpot_ms", METRICS).startswith("tpot_ms, chat [ms]\ntime of one decode step")
     assert axis_label("die_mm2", METRICS) == "die_mm2 [mm²]\narea of the logic die, per chip"
     assert axis_label("stored_bits", METRICS).endswith("metadata included")
 
@@ -275,10 +275,10 @@ def test_labels_do_not_cover_each_other(seed, count):
 )
 def test_constraints_become_limits(fields, limits):
     constraint = ConstraintSpec.model_construct(
-        **{"metric": "chat.ms_per_token", "relative_to": None, "max": None, "min": None, "near": None, "within": None}
+        **{"metric": "chat.tpot_ms", "relative_to": None, "max": None, "min": None, "near": None, "within": None}
         | fields
     )
-    baselines = {"a100": {"chat.ms_per_token": 10.0}, "unknown": {"chat.ms_per_token": np.nan}}
+    baselines = {"a100": {"chat.tpot_ms": 10.0}, "unknown": {"chat.tpot_ms": np.nan}}
     found = limits_of(constraint, METRICS, baselines)
     assert [(one.side, one.text) for one in found] == [(one.side, one.text) for one in limits]
     assert np.allclose([one.value for one in found], [one.value for one in limits])
@@ -298,9 +298,7 @@ def test_picks_of_one_design_are_drawn_once(stored):
     ids = [pick["id"] for pick in stored.picks]
     scene = scene_of(stored)
     assert len(scene.picks) == len(set(ids))
-    assert (
-        ShownPick(("best_chat.ms_per_token", "nearest_to_targets"), {}).text == "best ms_per_token, nearest to targets"
-    )
+    assert ShownPick(("best_chat.tpot_ms", "nearest_to_targets"), {}).text == "best tpot_ms, nearest to targets"
     assert set(explanations_of(stored)[0]) == {pick.text for pick in scene.picks}
 
 
@@ -308,14 +306,14 @@ def test_baselines_of_a_scene_are_the_evaluated_ones(stored):
     from dse.evaluator import Evaluator
 
     evaluator = Evaluator(stored.spec)
-    explained = explain_baseline(evaluator, "a100").workloads["chat"].metrics["ms_per_token"]
-    assert scene_of(stored).baselines["a100"]["chat.ms_per_token"] == pytest.approx(explained, rel=1e-8)
+    explained = explain_baseline(evaluator, "a100").workloads["chat"].metrics["tpot_ms"]
+    assert scene_of(stored).baselines["a100"]["chat.tpot_ms"] == pytest.approx(explained, rel=1e-8)
     knee = next(pick for pick in stored.picks if pick["name"] == "knee")
-    again = explain_designs(evaluator, Table.from_settings(knee["design"])).workloads["chat"].metrics["ms_per_token"]
-    assert again == pytest.approx(knee["metrics"]["chat.ms_per_token"], rel=1e-8)
+    again = explain_designs(evaluator, Table.from_settings(knee["design"])).workloads["chat"].metrics["tpot_ms"]
+    assert again == pytest.approx(knee["metrics"]["chat.tpot_ms"], rel=1e-8)
 
 
-def test_indices_of_the_space_are_shares_and_find_what_decides(tmp_path):
+def test_indices_of_the_space_are_fractions_and_find_what_decides(tmp_path):
     spec = parse_spec(SWEEP)
     table = space_sensitivity(spec, samples=256)
     assert set(table["parameter"]) == set(Space(spec).dimensions)
@@ -371,6 +369,6 @@ def test_latencies_are_those_of_the_evaluator(stored):
     place = CONTEXTS.index(512), BATCHES.index(8)
     changed = {**pick["design"], "chat.batch": 8, "chat.prompt_tokens": 512, "chat.output_tokens": 512}
     found = evaluator.evaluate(Table.from_settings(changed)).metrics
-    assert per_token[place] == pytest.approx(found["chat.ms_per_token"][0])
+    assert per_token[place] == pytest.approx(found["chat.tpot_ms"][0])
     assert to_first[place] == pytest.approx(found["chat.ttft_ms"][0])
     assert (np.diff(to_first[:, 0]) > 0).all()

@@ -41,10 +41,10 @@ SWEEP = {
         "link_gbps": 64,
     },
     "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "chat.tpot_ms", "direction": "minimize"},
         {"metric": "cost_usd", "direction": "minimize"},
     ],
-    "constraints": [{"metric": "tdp_w", "max": 400}, {"metric": "chat.ms_per_token", "max": 12}],
+    "constraints": [{"metric": "tdp_w", "max": 400}, {"metric": "chat.tpot_ms", "max": 12}],
     "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
     "search": {"sampler": "grid"},
 }
@@ -64,7 +64,7 @@ def embedded(html, name):
     return re.search(rf'id="{name}">(.*?)</script>', html, re.DOTALL)[1]
 
 
-def unpacked(text):
+def dequantized(text):
     return gzip.decompress(base64.b64decode(text))
 
 
@@ -83,7 +83,7 @@ def test_rounding_keeps_what_is_not_finite():
 
 def test_columns_unpack_to_what_was_packed():
     numbers, codes = np.array([1.5, np.nan, -2.0], dtype=np.float32), np.array([3, 255, 0], dtype=np.uint8)
-    content = unpacked(packed_columns([numbers, codes]))
+    content = dequantized(packed_columns([numbers, codes]))
     planes = np.frombuffer(content[:12], dtype=np.uint8).reshape(4, 3)
     np.testing.assert_array_equal(planes.T.copy().view("<f4")[:, 0], numbers)
     assert list(content[12:]) == [3, 255, 0]
@@ -132,7 +132,7 @@ def test_breakdowns_say_what_explanations_say(stored):
 def test_the_page_holds_the_columns_of_the_run(stored, html):
     data = json.loads(embedded(html, "data"))
     table = shown_designs(stored)
-    content = unpacked(embedded(html, "packed-designs"))
+    content = dequantized(embedded(html, "packed-designs"))
     count = data["counts"]["shown"]
     assert count == len(table) == data["counts"]["kept"]
     ids = np.frombuffer(content[: 4 * count], dtype=np.uint8).reshape(4, count).T.copy().view("<u4")[:, 0]
@@ -154,7 +154,7 @@ def test_states_and_misses_are_those_of_the_table(stored):
 
 @pytest.mark.parametrize("at_most", [5, 20, 30, 47])
 def test_a_smaller_page_keeps_what_matters(stored, at_most):
-    shown = shown_designs(stored, at_most, near_misses=2)
+    shown = shown_designs(stored, at_most, least_infeasible=2)
     assert {int(pick["id"]) for pick in stored.picks} <= set(shown["id"])
     assert shown["id"].is_monotonic_increasing and shown["id"].is_unique
     front, picks = stored.front["id"], {int(pick["id"]) for pick in stored.picks}
@@ -182,13 +182,13 @@ def test_what_people_write_cannot_become_markup():
 
 
 def test_a_run_without_feasible_designs_has_a_report(tmp_path):
-    spec = parse_spec({**SWEEP, "constraints": [{"metric": "chat.ms_per_token", "max": 0.001}]})
+    spec = parse_spec({**SWEEP, "constraints": [{"metric": "chat.tpot_ms", "max": 0.001}]})
     text = write_report(run(spec, out=tmp_path / "none").path).read_text(encoding="utf-8")
-    assert "No design of" in text and "Nearest misses" in text
+    assert "No design of" in text and "Least infeasible designs" in text
     assert json.loads(embedded(text, "data"))["details"]["rows"]
 
 
-def test_faults_are_said(stored, tmp_path):
+def test_issues_are_said(stored, tmp_path):
     with pytest.raises(RunError, match="no such run"):
         write_report(tmp_path / "nowhere")
     with pytest.raises(RunError, match="cannot be written"):

@@ -33,10 +33,10 @@ SWEEP = {
         "weight_format": {"values": ["int4_g128", "fp8", "bf16"]},
     },
     "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "chat.tpot_ms", "direction": "minimize"},
         {"metric": "cost_usd", "direction": "minimize"},
     ],
-    "constraints": [{"metric": "chat.ms_per_token", "max": 12}, {"metric": "tdp_w", "max": 200}],
+    "constraints": [{"metric": "chat.tpot_ms", "max": 12}, {"metric": "tdp_w", "max": 200}],
     "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
     "search": {"sampler": "sobol", "n_designs": 65536},
 }
@@ -80,7 +80,7 @@ def page(browser):
         "byId('clear').click(); byId('tip').hidden = true; document.documentElement.style.scrollBehavior = 'auto';"
         "byId('scatter').scrollIntoView({block: 'center'})"
     )
-    choose(browser, "x", "chat.ms_per_token")
+    choose(browser, "x", "chat.tpot_ms")
     choose(browser, "y", "cost_usd")
     choose(browser, "colour", "")
     return browser
@@ -144,9 +144,7 @@ def test_it_shows_every_design_and_says_so(page):
     assert page.execute_script("return report.counts.shown") == POINTS
     drawn = page.execute_script("return byId('scatter').data.slice(0, 3).map(t => t.x.length)")
     # Designs that hold no model have no time, so no place on this axis.
-    without = page.execute_script(
-        "return columnOf.get('chat.ms_per_token').values.filter(v => !Number.isFinite(v)).length"
-    )
+    without = page.execute_script("return columnOf.get('chat.tpot_ms').values.filter(v => !Number.isFinite(v)).length")
     assert sum(drawn) + without == POINTS
     assert "50\u2009000 designs on this page" in page.find_element("id", "state").text
 
@@ -171,7 +169,7 @@ def test_hovering_shows_the_whole_design(page):
     pointer(page, pixel_of(page, row))
     wait_for(page, "return !byId('tip').hidden")
     words = page.find_element("id", "tip").text
-    for name in ("memory_devices", "weight_format", "chat.ms_per_token", "cost_usd", "tdp_w"):
+    for name in ("memory_devices", "weight_format", "chat.tpot_ms", "cost_usd", "tdp_w"):
         assert name in words
 
 
@@ -197,7 +195,7 @@ def test_the_panel_adds_up(page):
     assert sum(decode["ms"].values()) == pytest.approx(decode["total_ms"], rel=1e-3)
     assert sum(decode["power_w"].values()) == pytest.approx(decode["board_w"], rel=1e-3)
     assert decode["total_ms"] == pytest.approx(
-        page.execute_script("return columnOf.get('chat.ms_per_token').values[view.selected]"), rel=1e-3
+        page.execute_script("return columnOf.get('chat.tpot_ms').values[view.selected]"), rel=1e-3
     )
     area = page.execute_script("return columnOf.get('die_mm2').values[view.selected]")
     assert sum(table["blocks"]["area_mm2"].values()) == pytest.approx(area, rel=1e-3)
@@ -311,7 +309,7 @@ def test_a_phone_needs_no_sideways_scrolling(page):
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_figures_for_speed_and_size_are_printed(page, report, capsys):
+def test_parameters_for_speed_and_size_are_printed(page, report, capsys):
     marks = page.execute_script(
         "return Object.fromEntries(performance.getEntries().filter(e => ['paint', 'mark'].includes(e.entryType))"
         ".map(e => [e.name, e.startTime]))"
@@ -323,7 +321,7 @@ def test_figures_for_speed_and_size_are_printed(page, report, capsys):
     with capsys.disabled():
         print(
             f"\nreport of {POINTS} designs, WebGL in software: {size:.1f} MB; first paint "
-            f"{marks['first-contentful-paint']:.0f} ms, figure {marks['first-figure']:.0f} ms, all "
+            f"{marks['first-contentful-paint']:.0f} ms, parameter {marks['first-plot']:.0f} ms, all "
             f"{marks['ready']:.0f} ms; select {select:.0f} ms, redraw {switch:.0f} ms, lines {lines:.0f} ms"
         )
     assert size < 10

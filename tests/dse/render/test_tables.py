@@ -25,7 +25,7 @@ def test_numbers_keep_four_digits_and_their_sign(value):
 
 
 @given(st.floats(0, 1))
-def test_a_share_is_nothing_or_everything_only_if_it_is(share):
+def test_a_fraction_is_nothing_or_everything_only_if_it_is(share):
     text = percent_text(share)
     assert (text == "0") == (share == 0) and (text == "100") == (share == 1)
 

@@ -22,13 +22,13 @@ def found(tmp_path, **changes):
 
 def test_yes_says_how_many_what_it_is_and_how_sure(tmp_path):
     done = found(tmp_path)
-    answer, design, chance = verdict(done).lines
+    answer, design, probability = verdict(done).lines
     counts = done.manifest["counts"]
     assert verdict(done).yes and answer.startswith("YES") and f"{counts['feasible']} of 320" in answer
     knee = next(pick for pick in done.picks if pick["name"] == "knee")
     assert f"first token after {seconds_text(knee['metrics']['chat.ttft_ms'])}" in design
     assert knee["design"]["memory"] in design and "Against a100 (2x a100_80gb_sxm)" in design
-    share = float(re.search(r"([\d.]+) % \(knee\)", chance)[1])
+    share = float(re.search(r"([\d.]+) % \(knee\)", probability)[1])
     # The same draws by the command that draws for itself.
     again = chance_of(done.spec, {"knee": knee["design"]}, "knee")
     assert share == pytest.approx(100 * again.shares["knee"], abs=0.06)
@@ -37,8 +37,8 @@ def test_yes_says_how_many_what_it_is_and_how_sure(tmp_path):
 def test_what_it_hangs_on_is_met_least_often(tmp_path):
     done = found(tmp_path)
     knee = next(pick for pick in done.picks if pick["name"] == "knee")
-    chance = chance_of(done.spec, {"knee": knee["design"]}, "knee")
-    assert chance.shares["knee"] <= chance.hardest_share
+    probability = chance_of(done.spec, {"knee": knee["design"]}, "knee")
+    assert probability.shares["knee"] <= probability.hardest_fraction
 
 
 def test_no_says_what_the_nearest_misses_and_by_how_many_gib(tmp_path):

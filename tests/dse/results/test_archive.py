@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cost_models.table import Table
 from dse.evaluator import Evaluation
-from dse.results.archive import NEAREST_MISSES, Keeper
+from dse.results.archive import LEAST_INFEASIBLE, Archive
 from dse.results.rows import Rows
 from dse.space import Space
 from dse.sweep import parse_spec
@@ -37,7 +37,7 @@ def rows_of(n, seed):
 
 
 def kept(rows, piece):
-    keeper = Keeper(SPACE, 2, sample=10)
+    keeper = Archive(SPACE, 2, sample=10)
     for start in range(0, len(rows), piece):
         keeper.add(rows.take(np.arange(start, min(start + piece, len(rows)))))
     return keeper
@@ -77,12 +77,12 @@ def test_the_nearest_misses_are_the_nearest_each_once(n, seed, piece):
     by_hand = {}
     for i in sorted(np.flatnonzero(~rows.evaluation.feasible), key=lambda i: (distance[i], i)):
         by_hand.setdefault(rows.designs["macs"][i], int(i))
-    expected = list(by_hand.values())[:NEAREST_MISSES]
+    expected = list(by_hand.values())[:LEAST_INFEASIBLE]
     assert ([] if misses is None else list(misses.ids)) == expected
 
 
 def test_the_volume_never_shrinks():
-    keeper = Keeper(SPACE, 2, sample=10)
+    keeper = Archive(SPACE, 2, sample=10)
     rows = rows_of(300, 3)
     volumes = []
     for start in range(0, 300, 10):

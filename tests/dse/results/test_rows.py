@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cost_models.table import Choice, Table
 from dse.evaluator import Evaluation, Evaluator
-from dse.results.rows import MARGIN_PREFIX, Rows, Thinned, joined
+from dse.results.rows import MARGIN_PREFIX, Rows, UniformSample, joined
 from dse.sweep import parse_spec
 from dse.violation import MISSING
 
@@ -21,7 +21,7 @@ def rows_of(ids, memory=("lpddr", "hbm")):
 
 @given(st.integers(1, 400), st.integers(1, 40), st.integers(1, 97))
 def test_a_thinned_stream_depends_on_the_stream_alone(total, at_most, piece):
-    whole, pieces = Thinned(at_most), Thinned(at_most)
+    whole, pieces = UniformSample(at_most), UniformSample(at_most)
     whole.add(rows_of(range(total)))
     for start in range(0, total, piece):
         pieces.add(rows_of(range(start, min(start + piece, total))))
@@ -33,7 +33,7 @@ def test_a_thinned_stream_depends_on_the_stream_alone(total, at_most, piece):
 
 
 def test_keeping_nothing_keeps_nothing():
-    thinned = Thinned(0)
+    thinned = UniformSample(0)
     thinned.add(rows_of(range(9)))
     assert thinned.rows() is None and thinned.stride == 0
 
@@ -67,7 +67,7 @@ def test_designs_that_do_not_fit_come_after_slow_ones_and_by_what_they_lack():
         "workloads": {"chat": {"model": "llama2_70b", "batch": 1}},
         "space": {"memory": "lpddr5x_9600", "memory_devices": {"values": [1, 2, 4, 24]}, "memory_device_gib": 8},
         "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
-        "constraints": [{"metric": "chat.ms_per_token", "max": 0.01}],
+        "constraints": [{"metric": "chat.tpot_ms", "max": 0.01}],
         "search": {"sampler": "grid"},
     }
     evaluator = Evaluator(parse_spec(sweep))
@@ -76,7 +76,7 @@ def test_designs_that_do_not_fit_come_after_slow_ones_and_by_what_they_lack():
     found = evaluator.evaluate(designs)
     rows = Rows(np.arange(4), designs, found)
     assert list(found.missing) == [1, 1, 1, 0]
-    slow = -next(margin for name, margin in found.margins.items() if name.startswith("chat.ms_per_token"))[3]
+    slow = -next(margin for name, margin in found.margins.items() if name.startswith("chat.tpot_ms"))[3]
     assert slow > 100 and not found.feasible.any()
     assert list(np.argsort(rows.violation)) == [3, 2, 1, 0]
     again = joined([rows.take(np.array([3])), rows.take(np.array([0, 1]))])

@@ -7,7 +7,7 @@ from cost_models.table import INACTIVE, Choice, Table
 from dse.evaluator import Evaluation
 from dse.results.rows import Rows
 from dse.results.statistics.axes import Binning, binning_of
-from dse.results.statistics.counts import NO_OBJECTIVE, Tally
+from dse.results.statistics.counts import NO_OBJECTIVE, Statistics
 from dse.results.statistics.patterns import distinct_patterns, removing
 
 LEVELS = np.array([1.0, 2.0, 4.0])
@@ -35,7 +35,7 @@ def rows_of(broken, *, seed=0, first=0, missing=None):
 
 
 def tallied(rows, cuts=()):
-    tally = Tally(("memory", "macs"), {"macs": Binning(LEVELS, np.empty(0))})
+    tally = Statistics(("memory", "macs"), {"macs": Binning(LEVELS, np.empty(0))})
     for part in np.split(np.arange(len(rows)), sorted(cuts)):
         if len(part):
             tally.add(rows.take(part))
@@ -115,7 +115,7 @@ def test_intervals_hold_their_ends_and_tell_the_feasible_range():
     assert list(binning.codes(np.array([1.0, 1.9, 2.0, 4.0, np.nan]))) == [0, 0, 1, 1, INACTIVE]
     rows = rows_of([(False,) * 3, (False,) * 3, (True, False, False)])
     rows.designs["macs"][:] = [1.2, 1.7, 3.0]
-    tally = Tally(("macs",), {"macs": binning})
+    tally = Statistics(("macs",), {"macs": binning})
     tally.add(rows)
     low, high = tally.values()
     assert (low.feasible_low, low.feasible_high, low.value) == (1.2, 1.7, "1 to 2")

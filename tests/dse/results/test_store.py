@@ -114,7 +114,7 @@ def test_damaged_tables_are_said_to_be_damaged(tmp_path):
         ("chat.tokens_per_joule", "chat.tokens_per_joule"),
         ("chat.usd_per_million_tokens", "chat.usd_per_million_tokens"),
         ("peak_tflops", "peak_tflops"),
-        ("edge_share", "edge_share"),
+        ("edge_fraction", "edge_fraction"),
         ("margin tdp_w <= 150", "margin tdp_w <= 150"),
     ],
 )

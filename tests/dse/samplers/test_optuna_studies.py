@@ -17,7 +17,7 @@ import numpy as np
 import optuna
 import pytest
 
-from dse import loop
+from dse import runs
 from dse.analysis.export import export_study
 from dse.errors import MissingPackageError, RunError, SpecError
 from dse.front import nondominated
@@ -27,12 +27,12 @@ from dse.runs import merge, state_of
 from dse.samplers.optuna.sampler import OptunaSampler
 from dse.samplers.optuna.storage import open_storage
 from dse.search.journal import unfinished
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
 from tests import sweeps
 
 ROOT = Path(__file__).parents[3]
-OBJECTIVES = ["chat.ms_per_token", "chat.tokens_per_joule"]
+OBJECTIVES = ["chat.tpot_ms", "chat.tokens_per_joule"]
 SWEEP = sweeps.tiny(
     space={**sweeps.tiny()["space"], "weight_format": "int4_g128", "clock_ghz": {"low": 0.5, "high": 1.5}},
     objectives=[
@@ -40,8 +40,8 @@ SWEEP = sweeps.tiny(
         {"metric": OBJECTIVES[1], "direction": "maximize"},
     ],
 )
-OFTEN = Spread(keep_every_s=0.0)
-run, resume = (partial(verb, spread=OFTEN) for verb in (loop.run, loop.resume))
+OFTEN = Parallelism(keep_every_s=0.0)
+run, resume = (partial(verb, spread=OFTEN) for verb in (runs.run, runs.resume))
 SAME = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv")
 
 
@@ -215,7 +215,7 @@ def assert_shared(runs, study, tmp_path, each=40):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
-def test_two_processes_share_a_study(tmp_path, kind):
+def test_two_processes_fraction_a_study(tmp_path, kind):
     runs, study = together(tmp_path, urls(tmp_path)[kind])
     assert_shared(runs, study, tmp_path)
 
@@ -258,7 +258,7 @@ def postgresql():
 
 
 @pytest.mark.postgresql
-def test_two_processes_share_a_study_in_postgresql(tmp_path, postgresql, monkeypatch):
+def test_two_processes_fraction_a_study_in_postgresql(tmp_path, postgresql, monkeypatch):
     runs, study = together(tmp_path, postgresql)
     assert_shared(runs, study, tmp_path)
     # A process that is killed leaves whole trials, and goes on to its number of designs.
@@ -324,12 +324,12 @@ def test_an_exported_run_opens_as_a_study(tmp_path, finished, kind):
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-def test_optunas_own_figures_take_an_exported_run(tmp_path, finished):
+def test_optunas_own_parameters_take_an_exported_run(tmp_path, finished):
     url = urls(tmp_path)["sqlite"]
     export_study(finished, url)
     study = study_in(url, "tiny-done")
-    figure = optuna.visualization.plot_pareto_front(study)
-    shown = {tuple(np.round(point, 9)) for trace in figure.data for point in zip(trace.x, trace.y, strict=True)}
+    parameter = optuna.visualization.plot_pareto_front(study)
+    shown = {tuple(np.round(point, 9)) for trace in parameter.data for point in zip(trace.x, trace.y, strict=True)}
     assert {tuple(np.round(point, 9)) for point in finished.front[OBJECTIVES].to_numpy()} <= shown
     target = {"target": lambda trial: trial.values[0], "target_name": OBJECTIVES[0]}
     assert optuna.visualization.plot_parallel_coordinate(study, **target).data

@@ -12,8 +12,8 @@ import pytest
 from cost_models.table import Designs, cells_of
 from dse.errors import MissingPackageError, SamplerError, SpecError
 from dse.front import Front
-from dse.samplers import Judged, Sampler, make_sampler, sampler_of
-from dse.samplers.chain import default_shares
+from dse.samplers import Feedback, Sampler, make_sampler, sampler_of
+from dse.samplers.chain import default_fractions
 from dse.samplers.evolve.nsga2 import Operators, best_first, crowding_distance, row_keys, tournament
 from dse.samplers.evolve.sampler import EvolveSampler
 from dse.samplers.sobol import SobolPoints
@@ -46,7 +46,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "sobol+evolve": {"shares": [0.5, 0.5], "evolve": {"population": 12}},
 }
 
-Judge = Callable[[Designs, int], Judged]
+Judge = Callable[[Designs, int], Feedback]
 
 
 @pytest.fixture
@@ -125,10 +125,10 @@ def test_a_state_of_something_else_is_refused(name: str, space: Space) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_nothing_feasible_and_nothing_defined_is_survived(name: str, space: Space) -> None:
-    def hopeless(designs: Designs, start: int) -> Judged:
+    def hopeless(designs: Designs, start: int) -> Feedback:
         n = designs.rows
         missing = np.full((n, 2), np.nan)
-        return Judged(np.arange(start, start + n), missing, np.full((n, 1), MISSING), np.zeros(n, dtype=bool))
+        return Feedback(np.arange(start, start + n), missing, np.full((n, 1), MISSING), np.zeros(n, dtype=bool))
 
     sampler = make(name, space)
     assert len(drive(sampler, hopeless, 40)) == sampler.total
@@ -140,11 +140,11 @@ def test_rows_are_told_in_the_order_of_asking(name: str, space: Space, judge: Ju
     designs = sampler.ask(4)
     with pytest.raises(SamplerError, match="in the order"):
         sampler.tell(judge(designs, 1))
-    judged = judge(designs, 0)
-    sampler.tell(judged.rows(0, 1))
-    sampler.tell(judged.rows(1, designs.rows))
+    feedback = judge(designs, 0)
+    sampler.tell(feedback.rows(0, 1))
+    sampler.tell(feedback.rows(1, designs.rows))
     with pytest.raises(SamplerError, match="in the order"):
-        sampler.tell(judged)
+        sampler.tell(feedback)
 
 
 @pytest.mark.parametrize("name", ["evolve", "evolve/nsga3", "tpe", "nsgaii", "sobol+evolve"])
@@ -184,10 +184,10 @@ def test_learning_pays(name: str, n_designs: int, sweep: dict[str, Any], judge: 
         options = {"algorithm": algorithm} if algorithm else {}
         sampler = make_sampler(sampler_name, space, n_designs=n_designs, seed=seed, n_objectives=2, options=options)
         while designs := sampler.ask(64):
-            judged = judge(designs, asked)
-            asked += len(judged)
-            front.update(judged.objectives, judged.ids, judged.feasible)
-            sampler.tell(judged)
+            feedback = judge(designs, asked)
+            asked += len(feedback)
+            front.update(feedback.objectives, feedback.ids, feedback.feasible)
+            sampler.tell(feedback)
         return front.hypervolume([20.0, 80.0], ideal=[0.0, 0.0])
 
     assert sum(volume(name, seed) for seed in range(3)) > sum(volume("random", seed) for seed in range(3))
@@ -266,17 +266,17 @@ def test_evolve_does_not_propose_again_what_it_was_seeded_with(space: Space, jud
     known = space.grid(0, 60)
     sampler = make("evolve", space)
     assert isinstance(sampler, EvolveSampler)
-    sampler.seed_with(space.encode(known), judge(known, 0))
+    sampler.warm_start(space.encode(known), judge(known, 0))
     assert not set(tuples(known)) & set(drive(sampler, judge, 30))
     with pytest.raises(SamplerError, match="before it is asked"):
-        sampler.seed_with(space.encode(known), judge(known, 0))
+        sampler.warm_start(space.encode(known), judge(known, 0))
 
 
-def test_shares_of_a_chain() -> None:
-    assert default_shares(2, 2_000_000) == (0.95, 0.05)
-    assert default_shares(2, 500_000) == (0.9, 0.1)
-    assert default_shares(2, 100) == (0.5, 0.5)
-    assert sum(default_shares(3, 1000)) == pytest.approx(1)
+def test_fractions_of_a_chain() -> None:
+    assert default_fractions(2, 2_000_000) == (0.95, 0.05)
+    assert default_fractions(2, 500_000) == (0.9, 0.1)
+    assert default_fractions(2, 100) == (0.5, 0.5)
+    assert sum(default_fractions(3, 1000)) == pytest.approx(1)
 
 
 def test_a_space_without_freedom_is_one_design(sweep: dict[str, Any], judge: Judge) -> None:
@@ -329,7 +329,7 @@ def test_cmaes_takes_one_objective(space: Space) -> None:
 
 def operators(**changes: Any) -> Operators:
     settings: dict[str, Any] = {
-        "redrawn": np.array([False, False, True]),
+        "categorical": np.array([False, False, True]),
         "crossover_probability": 1.0,
         "crossover_eta": 15.0,
         "mutation_probability": 1.0,

@@ -13,7 +13,7 @@ import pytest
 
 from dse.errors import RunError
 from dse.runs import run
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
 from tests import sweeps
 
@@ -27,7 +27,7 @@ SWEEP = {
         "macs": {"low": 8192, "high": 131072, "log": True},
     },
     "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "chat.tpot_ms", "direction": "minimize"},
         {"metric": "cost_usd", "direction": "minimize"},
     ],
     "constraints": [{"metric": "tdp_w", "max": 200}],
@@ -74,7 +74,7 @@ def test_a_worker_killed_half_way_changes_nothing(cluster, tmp_path):
             os.kill(worker.pid, signal.SIGKILL)
             killed.append(progress.evaluated)
 
-    done = run(spec, out=tmp_path / "dask", spread=Spread(0, "dask", address), progress=kill_one)
+    done = run(spec, out=tmp_path / "dask", spread=Parallelism(0, "dask", address), progress=kill_one)
     assert killed and done.manifest["counts"]["evaluated"] == 1 << 19
     alone = run(spec, out=tmp_path / "alone")
     for name in SAME:
@@ -83,12 +83,12 @@ def test_a_worker_killed_half_way_changes_nothing(cluster, tmp_path):
 
 def test_no_scheduler_is_said(tmp_path):
     with pytest.raises(RunError, match="no Dask scheduler answers there"):
-        run(parse_spec(SWEEP), out=tmp_path / "none", spread=Spread(0, "dask", "tcp://127.0.0.1:9"))
+        run(parse_spec(SWEEP), out=tmp_path / "none", spread=Parallelism(0, "dask", "tcp://127.0.0.1:9"))
 
 
 def test_local_processes_are_started_where_no_scheduler_is_given(tmp_path):
     spec = parse_spec({**SWEEP, "search": {"sampler": "sobol", "n_designs": 4096}})
-    done = run(spec, out=tmp_path / "local", spread=Spread(2, "dask", chunk_rows=256))
+    done = run(spec, out=tmp_path / "local", spread=Parallelism(2, "dask", chunk_rows=256))
     alone = run(spec, out=tmp_path / "alone")
     for name in SAME:
         assert (done.path / name).read_bytes() == (alone.path / name).read_bytes(), name

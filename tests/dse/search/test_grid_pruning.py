@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from dse.errors import SpecError
 from dse.front import nondominated
 from dse.runs import explore, run
-from dse.search.blocks import Work
-from dse.search.parallelism import Spread
+from dse.search.blocks import SearchContext
+from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec, parse_spec
 from tests import sweeps
 
@@ -38,11 +38,11 @@ def sweep(*, prune=True, keep=0, **changes):
                 "kv_bits": {"values": [4, 16]},
             },
             "objectives": [
-                {"metric": "chat.ms_per_token", "direction": "minimize"},
+                {"metric": "chat.tpot_ms", "direction": "minimize"},
                 {"metric": "chat.tokens_per_joule", "direction": "maximize"},
             ],
             "constraints": [
-                {"metric": "chat.ms_per_token", "max": 60},
+                {"metric": "chat.tpot_ms", "max": 60},
                 {"metric": "tdp_w", "max": f"{limit} W"},
                 {"metric": "chat.perplexity_ratio", "max": worst},
             ],
@@ -53,7 +53,7 @@ def sweep(*, prune=True, keep=0, **changes):
     )
 
 
-SMALL = Spread(block_rows=300, chunk_rows=128, least_gain=2)
+SMALL = Parallelism(block_rows=300, chunk_rows=128, least_gain=2)
 
 
 def ids(rows):
@@ -127,7 +127,7 @@ def test_designs_are_decided_and_the_outcome_says_so(tmp_path):
 
 def test_brute_force_over_every_design_agrees():
     spec = sweep()
-    work = Work(spec)
+    work = SearchContext(spec)
     found = work.judge(work.space.grid(0, work.space.grid_size))
     good = np.flatnonzero(found.feasible)
     assert len(good) > 0
@@ -142,7 +142,7 @@ def test_brute_force_over_every_design_agrees():
 def test_processes_and_blocks_have_no_influence(tmp_path):
     one = run(sweep(keep=100), out=tmp_path / "one", spread=SMALL)
     assert one.manifest["counts"]["feasible"] > 0 and len(one.front) > 0
-    pieces = Spread(jobs=2, block_rows=77, chunk_rows=5, least_gain=2)
+    pieces = Parallelism(jobs=2, block_rows=77, chunk_rows=5, least_gain=2)
     other = run(sweep(keep=100), out=tmp_path / "other", spread=pieces)
     for name in ("pareto.csv", "top.csv", "picks.yaml", "constraints.csv", "margins.csv", "axes.csv"):
         assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
@@ -166,7 +166,7 @@ def test_a_chain_needs_every_design():
 
 
 def test_a_table_that_forgets_a_parameter_is_found_out():
-    work = Work(sweep(), SMALL)
+    work = SearchContext(sweep(), SMALL)
     tables = work.tables
     object.__setattr__(tables._tables[0], "margins", tables._tables[0].margins + 1.0)
     ids = np.arange(10)
@@ -175,7 +175,7 @@ def test_a_table_that_forgets_a_parameter_is_found_out():
 
 
 def test_the_sweep_of_a_hundred_million_designs_has_that_many():
-    work = Work(load_spec("sweeps/mach1_100m.yaml"))
+    work = SearchContext(load_spec("sweeps/mach1_100m.yaml"))
     assert work.space.grid_size > 100e6
     ids, decided = work.tables.split(50_000_000, 50_016_384, 1024)
     assert len(ids) + len(decided) == 16_384 and len(decided) > 8_000

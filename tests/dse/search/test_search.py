@@ -17,25 +17,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.table import Table
-from dse import loop
+from dse import runs
 from dse.errors import RunError
 from dse.evaluator import Evaluation
 from dse.front import nondominated
-from dse.results.archive import Keeper
+from dse.results.archive import Archive
 from dse.results.rows import Rows
 from dse.results.store import open_run
 from dse.results.yaml_text import yaml_text
 from dse.runs import merge
 from dse.search.journal import Journal, unfinished
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
 from tests import sweeps
 
 SAME = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv", "baselines.csv", "resolved.yaml")
 
-SMALL = Spread(block_rows=64, chunk_rows=32, keep_every_s=0.0)
-run, resume, explore = (partial(verb, spread=SMALL) for verb in (loop.run, loop.resume, loop.explore))
+SMALL = Parallelism(block_rows=64, chunk_rows=32, keep_every_s=0.0)
+run, resume, explore = (partial(verb, spread=SMALL) for verb in (runs.run, runs.resume, runs.explore))
 
 SWEEP = sweeps.tiny(results={"keep_all_up_to": 100})
 
@@ -69,9 +69,9 @@ def rows_of(n, seed, n_objectives):
 
 def kept(rows, cuts, n_objectives, space):
     """Keep rows in several keepers that are merged, each shown its rows in two pieces, and pickled on the way."""
-    whole = Keeper(space, n_objectives, sample=16)
+    whole = Archive(space, n_objectives, sample=16)
     for first, last in zip([0, *cuts], [*cuts, len(rows)], strict=True):
-        part = Keeper(space, n_objectives, sample=16)
+        part = Archive(space, n_objectives, sample=16)
         middle = (first + last) // 2
         for a, b in ((first, middle), (middle, last)):
             if b > a:
@@ -105,7 +105,7 @@ def test_merged_keepers_hold_what_one_keeper_holds(n, seed, n_objectives, cuts):
 def test_blocks_chunks_and_processes_have_no_influence(tmp_path, sampler):
     spec = tiny(sampler, None if sampler == "grid" else 200)
     first = run(spec, out=tmp_path / "a", spread=replace(SMALL, jobs=2 if sampler in ("grid", "sobol+evolve") else 1))
-    large = Spread(block_rows=1000, chunk_rows=1000, keep_every_s=1e9)
+    large = Parallelism(block_rows=1000, chunk_rows=1000, keep_every_s=1e9)
     assert_same(first, run(spec, out=tmp_path / "b", spread=large))
     assert not list(tmp_path.glob("*.unfinished"))
 
@@ -181,7 +181,7 @@ def test_merged_runs_hold_what_both_found(tmp_path):
     runs = [run(tiny("sobol", 128, seed=seed), out=tmp_path / str(seed)) for seed in (1, 2)]
     both = merge(runs, out=tmp_path / "both")
     assert both.manifest["counts"]["evaluated"] == 256 and both.manifest["merges"] == ["1", "2"]
-    keys = ["chat.ms_per_token", "chat.tokens_per_joule"]
+    keys = ["chat.tpot_ms", "chat.tokens_per_joule"]
     points = np.concatenate([done.front[keys].to_numpy() for done in runs]) * [1, -1]
     expected = points[nondominated(points)] * [1, -1]
     assert np.allclose(np.sort(both.front[keys].to_numpy(), axis=0), np.sort(expected, axis=0))

@@ -113,7 +113,7 @@ def test_coordinates_of_inactive_parameters_are_ignored(sweep: dict[str, Any]) -
     assert same(space.decode(unit), space.decode(other))
 
 
-def test_choices_share_one_tuple_of_names(sweep: dict[str, Any]) -> None:
+def test_choices_fraction_one_tuple_of_names(sweep: dict[str, Any]) -> None:
     space = space_of(
         sweep,
         weight_format={"values": ["int4_g128", "bf16"]},
@@ -225,7 +225,7 @@ def test_numbers_can_be_asked_for(sweep: dict[str, Any]) -> None:
     assert space.grid_levels("kv_bits") == (4.0, 8.0)
 
 
-def test_workload_fields_and_figures_are_parameters(sweep: dict[str, Any]) -> None:
+def test_workload_fields_and_parameters_are_parameters(sweep: dict[str, Any]) -> None:
     space = space_of(
         sweep,
         **{"chat.batch": {"values": [1, 8]}, "technology.tco.pue": {"values": [1.1, 1.4]}, "macs": {"values": [8, 9]}},
@@ -240,7 +240,7 @@ def test_a_range_without_levels_has_no_grid(sweep: dict[str, Any]) -> None:
     for attempt in (lambda: space.grid_size, lambda: space.grid(0, 1), lambda: space.grid_levels("macs")):
         with pytest.raises(SpecError, match="add step or levels") as caught:
             attempt()
-        assert [fault.path for fault in caught.value.faults] == ["space.macs", "space.clock_ghz"]
+        assert [issue.path for issue in caught.value.issues] == ["space.macs", "space.clock_ghz"]
 
 
 def test_rows_beyond_the_grid_are_refused(sweep: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
 from cost_models.quantities import PARAMETERS
-from dse.errors import Fault, Place, SpecError
+from dse.errors import Issue, Place, SpecError
 from dse.samplers import make_sampler
 from dse.space import Space
 from dse.sweep import FixedSpec, RangeSpec, Spec, ValuesSpec, WorkloadSpec, load_spec, parse_spec
@@ -35,7 +35,7 @@ space:
   macs: {low: 1024, high: 65536, log: true, levels: 7}
   memory: hbm3
 objectives:
-  - {metric: chat.ms_per_token, direction: minimize}
+  - {metric: chat.tpot_ms, direction: minimize}
 constraints:
   - {metric: tdp_w, max: 150 W}
 baselines:
@@ -52,7 +52,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def replaced(file: Path, *pairs: tuple[str, str]) -> list[str]:
-    """Load the sweep with pieces of its text replaced and return its faults, without the directory."""
+    """Load the sweep with pieces of its text replaced and return its issues, without the directory."""
     text = SWEEP
     for old, new in pairs:
         assert old in text
@@ -60,7 +60,7 @@ def replaced(file: Path, *pairs: tuple[str, str]) -> list[str]:
     file.write_text(text)
     with pytest.raises(SpecError) as caught:
         load_spec(file)
-    return [str(fault).replace(f"{file.parent}/", "") for fault in caught.value.faults]
+    return [str(issue).replace(f"{file.parent}/", "") for issue in caught.value.issues]
 
 
 # -- what is read -------------------------------------------------------------------------------------------------
@@ -99,10 +99,10 @@ def test_records_are_frozen_and_travel(file: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "metric", "bound"),
     [
-        ("max: 0.04 s", "chat.ms_per_token", 40.0),
+        ("max: 0.04 s", "chat.tpot_ms", 40.0),
         ("max: 1.2 kW", "tdp_w", 1200.0),
         ("max: 8 cm2", "die_mm2", 800.0),
-        ("max: 5 %", "edge_share", 0.05),
+        ("max: 5 %", "edge_fraction", 0.05),
         ("max: 1_000", "cost_usd", 1000.0),
         ("max: 1e3", "cost_usd", 1000.0),
     ],
@@ -113,7 +113,7 @@ def test_bounds_are_in_the_unit_of_their_metric(written: str, metric: str, bound
 
 
 @pytest.mark.parametrize(("within", "share"), [("3 %", 0.03), ("0.03", 0.03), ("20 W", 0.02)])
-def test_near_has_a_tolerance_as_a_share_or_in_the_unit(within: str, share: float, file: Path) -> None:
+def test_near_has_a_tolerance_as_a_fraction_or_in_the_unit(within: str, share: float, file: Path) -> None:
     file.write_text(SWEEP.replace("max: 150 W", f"near: 1 kW, within: {within}"))
     constraint = load_spec(file).constraints[0]
     assert (constraint.near, constraint.within) == (1000.0, pytest.approx(share))
@@ -151,7 +151,7 @@ def test_parameters_that_are_counts_are_whole_however_they_are_written(file: Pat
     assert isinstance(macs, RangeSpec) and macs.type == "int"
 
 
-def test_economics_and_figures(file: Path) -> None:
+def test_economics_and_parameters(file: Path) -> None:
     file.write_text(
         SWEEP + "economics: {units: 150_000}\ntechnology: {tco.pue: 1.2, tco.utilisation: {typ: 50 %, low: 0.4}}\n"
     )
@@ -159,7 +159,7 @@ def test_economics_and_figures(file: Path) -> None:
     assert spec.economics.units == 150_000
     assert 0 < spec.economics.margin < 1
     assert spec.technology == {"tco.pue": 1.2, "tco.utilisation": 0.5}
-    assert spec.figures["tco.utilisation"].low == 0.4
+    assert spec.parameters["tco.utilisation"].low == 0.4
 
 
 # -- YAML ---------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
 def test_what_cannot_be_read_is_said_with_its_place(text: str, says: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse_yaml(text, "f")
-    assert any(says in str(fault) for fault in caught.value.faults), str(caught.value)
+    assert any(says in str(issue) for issue in caught.value.issues), str(caught.value)
 
 
 def test_aliases_are_followed_but_not_to_the_end_of_memory() -> None:
@@ -228,11 +228,11 @@ def test_columns_count_characters() -> None:
 
 @settings(max_examples=150)
 @given(st.text(st.sampled_from("ab1:-_ \n{}[],&*!|>'\"#?%@\t.e~é\x00"), max_size=40))
-def test_any_text_is_a_tree_or_a_fault(text: str) -> None:
+def test_any_text_is_a_tree_or_an_issue(text: str) -> None:
     try:
         parse_yaml(text, "f").plain()
     except SpecError as error:
-        assert error.faults
+        assert error.issues
 
 
 @pytest.mark.parametrize(
@@ -259,11 +259,11 @@ def test_a_directory_is_not_a_sweep_and_a_byte_order_mark_does_no_harm(tmp_path:
     assert load_spec(path).name == "small"
 
 
-# -- faults -------------------------------------------------------------------------------------------------------
+# -- issues -------------------------------------------------------------------------------------------------------
 
 
-def test_the_form_of_a_fault(file: Path) -> None:
-    expected = "small.yaml:9:44  objectives[0].direction: 'minimise' is not minimize or maximize; perhaps 'minimize'"
+def test_the_form_of_an_issue(file: Path) -> None:
+    expected = "small.yaml:9:39  objectives[0].direction: 'minimise' is not minimize or maximize; perhaps 'minimize'"
     assert replaced(file, ("minimize", "minimise")) == [expected]
 
 
@@ -298,12 +298,12 @@ def test_the_form_of_a_fault(file: Path) -> None:
         ("2x a100_80gb_sxm", "2x a100", "baselines.pair.chips: 'a100' is not a chip of the library .*perhaps 2x a100"),
         ("2x a100_80gb_sxm", "0x a100_80gb_sxm", "'0x a100_80gb_sxm' is not a chip of the library, or a count of one"),
         (
-            "chat.ms_per_token",
-            "ms_per_token",
-            "'ms_per_token' is not a metric of this sweep; perhaps chat.ms_per_token",
+            "chat.tpot_ms",
+            "tpot_ms",
+            "'tpot_ms' is not a metric of this sweep; perhaps chat.tpot_ms",
         ),
-        ("chat.ms_per_token", "chat.latency_ms", "perhaps chat.ms_per_token"),
-        ("chat.ms_per_token", "chart.ms_per_token", "perhaps chat.ms_per_token"),
+        ("chat.tpot_ms", "chat.latency_ms", "perhaps chat.tpot_ms"),
+        ("chat.tpot_ms", "chart.tpot_ms", "perhaps chat.tpot_ms"),
         ("metric: tdp_w", "metric: power_w", "'power_w' is not a metric of this sweep; perhaps chat.decode_w"),
         ("sampler: sobol", "sampler: nsga2", "'nsga2' is not .*perhaps evolve"),
         ("sampler: sobol", "sampler: evolve+sobol", "'sobol' takes nothing over from evolve"),
@@ -380,19 +380,19 @@ def test_the_form_of_a_fault(file: Path) -> None:
             r"may hold together with \[0\]",
         ),
         ("memory: hbm3", "technology.tco.pue: {values: [1.1], when: {node: tsmc_5}}", "when does not go with it"),
-        # workload fields and figures
+        # workload fields and parameters
         ("memory: hbm3", "chat.model: llama2_7b", "'model' is not a number of the workload"),
         ("memory: hbm3", "chat.batches: 3", "perhaps chat.batch"),
-        ("memory: hbm3", "technology.tco.peu: 1.2", "'tco.peu' is not a figure of the library .*perhaps tco.pue"),
+        ("memory: hbm3", "technology.tco.peu: 1.2", "'tco.peu' is not a parameter of the library .*perhaps tco.pue"),
         ("memory: hbm3", "technology.economics.units: 10", "is a business term"),
     ],
 )
-def test_faults_say_what_is_wrong(old: str, new: str, says: str, file: Path) -> None:
+def test_issues_say_what_is_wrong(old: str, new: str, says: str, file: Path) -> None:
     found = replaced(file, (old, new))
-    assert any(re.search(says, fault) for fault in found), found
+    assert any(re.search(says, issue) for issue in found), found
 
 
-def test_all_faults_of_a_file_come_at_once_in_its_order(file: Path) -> None:
+def test_all_issues_of_a_file_come_at_once_in_its_order(file: Path) -> None:
     found = replaced(
         file,
         ("llama2_70b", "llama2-70b"),
@@ -402,13 +402,13 @@ def test_all_faults_of_a_file_come_at_once_in_its_order(file: Path) -> None:
         ("2x a100_80gb_sxm", "2x a100"),
         ("seed: 7", "sead: 7"),
     )
-    lines = [int(fault.split(":")[1]) for fault in found]
+    lines = [int(issue.split(":")[1]) for issue in found]
     assert lines == [3, 5, 9, 11, 13, 14]
 
 
 def test_objectives_and_constraints_stand_once(file: Path) -> None:
     objective, constraint = (
-        "  - {metric: chat.ms_per_token, direction: minimize}\n",
+        "  - {metric: chat.tpot_ms, direction: minimize}\n",
         "  - {metric: tdp_w, max: 150 W}\n",
     )
     assert "is the metric of objectives[0] already" in replaced(file, (objective, objective * 2))[0]
@@ -456,7 +456,7 @@ JUNK = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_whatever_stands_in_a_sweep_is_a_sweep_or_a_fault(data: st.DataObject) -> None:
+def test_whatever_stands_in_a_sweep_is_a_sweep_or_an_issue(data: st.DataObject) -> None:
     """Any part replaced by anything: never another exception."""
     sweep = small()
     place: Any = sweep
@@ -469,7 +469,7 @@ def test_whatever_stands_in_a_sweep_is_a_sweep_or_a_fault(data: st.DataObject) -
     try:
         spec = parse_spec(sweep)
     except SpecError as error:
-        assert all(isinstance(fault, Fault) and fault.what for fault in error.faults)
+        assert all(isinstance(issue, Issue) and issue.what for issue in error.issues)
     else:
         Space(spec).default_design()
         assert parse_spec(spec.resolved()).hash == spec.hash
@@ -505,13 +505,13 @@ def test_what_is_declared_anew_replaces_the_old(file: Path) -> None:
     assert spec.constraints == ()
 
 
-def test_faults_point_into_the_file_they_stand_in(file: Path) -> None:
+def test_issues_point_into_the_file_they_stand_in(file: Path) -> None:
     child = file.parent / "child.yaml"
     file.write_text(SWEEP.replace("llama2_70b", "llama2_71b"))
     child.write_text("extends: small.yaml\nsearch: {sede: 3}\n")
     with pytest.raises(SpecError) as caught:
         load_spec(child)
-    assert [(Path(f.place.file).name, f.place.line) for f in caught.value.faults] == [
+    assert [(Path(f.place.file).name, f.place.line) for f in caught.value.issues] == [
         ("child.yaml", 2),
         ("small.yaml", 3),
     ]
@@ -698,11 +698,11 @@ def test_the_schema_knows_every_key_and_name() -> None:
     space = schema["properties"]["space"]
     assert set(space["properties"]) == set(PARAMETERS)
     assert space["properties"]["node"]["anyOf"][0]["enum"] == list(library.nodes)
-    assert schema["properties"]["technology"]["propertyNames"]["enum"] == list(library.figures)
+    assert schema["properties"]["technology"]["propertyNames"]["enum"] == list(library.parameters)
     assert len(json.dumps(schema)) < 300_000
 
 
-def test_faults_of_the_text_and_of_the_content_are_told_together(tmp_path: Path) -> None:
+def test_issues_of_the_text_and_of_the_content_are_told_together(tmp_path: Path) -> None:
     file = tmp_path / "both.yaml"
     file.write_text(
         "name: a\nname: b\nworkloads: {w: {model: llama3_8b}}\nspace: {node: tsmc_99, clock_ghz: .inf}\n"
@@ -710,5 +710,5 @@ def test_faults_of_the_text_and_of_the_content_are_told_together(tmp_path: Path)
     )
     with pytest.raises(SpecError) as caught:
         load_spec(file)
-    told = [(fault.place.line, fault.path) for fault in caught.value.faults]
+    told = [(issue.place.line, issue.path) for issue in caught.value.issues]
     assert told == [(2, "name"), (4, "space.node"), (4, "space.clock_ghz"), (5, "objectives[0].direction")]

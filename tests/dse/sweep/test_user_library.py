@@ -151,10 +151,10 @@ def test_sweeps_with_and_without_additions_take_turns(sweep):
     plain, added = parse_spec(sweep), parse_spec({**with_additions(sweep), "baselines": {}})
     design = Space(plain).default_design()
     one, other = Evaluator(plain), Evaluator(added)
-    first = one.evaluate(design).metrics["chat.ms_per_token"]
-    second = other.evaluate(design).metrics["chat.ms_per_token"]
-    np.testing.assert_array_equal(one.evaluate(design).metrics["chat.ms_per_token"], first)
-    np.testing.assert_array_equal(other.evaluate(design).metrics["chat.ms_per_token"], second)
+    first = one.evaluate(design).metrics["chat.tpot_ms"]
+    second = other.evaluate(design).metrics["chat.tpot_ms"]
+    np.testing.assert_array_equal(one.evaluate(design).metrics["chat.tpot_ms"], first)
+    np.testing.assert_array_equal(other.evaluate(design).metrics["chat.tpot_ms"], second)
     assert first[0] != second[0]
 
 
@@ -198,7 +198,7 @@ def test_an_overridden_entry_is_that_of_its_own_sweep_only(sweep):
 def test_threads_keep_their_libraries_apart(sweep):
     evaluators = [Evaluator(sweep_with_mine(sweep, bits)) for bits in MINE.values()]
     design = Space(evaluators[0].spec).grid(0, 64)
-    names = ("chat.perplexity_ratio", "stored_bits", "chat.ms_per_token")
+    names = ("chat.perplexity_ratio", "stored_bits", "chat.tpot_ms")
 
     def evaluated(place):
         return [evaluators[place % 2].evaluate(design).metrics[name] for name in names]
@@ -299,11 +299,11 @@ def test_a_config_file_is_a_model(sweep, tmp_path, monkeypatch):
     theirs = Evaluator(spec).evaluate(Space(spec).default_design()).metrics
     plain = parse_spec(sweep)
     ours = Evaluator(plain).evaluate(Space(plain).default_design()).metrics
-    for name in ("chat.ms_per_token", "chat.memory_gib", "chat.decode_w"):
+    for name in ("chat.tpot_ms", "chat.memory_gib", "chat.decode_w"):
         np.testing.assert_allclose(theirs[name], ours[name])
 
 
-def test_a_config_file_that_is_none_is_a_fault_with_its_place(sweep, tmp_path):
+def test_a_config_file_that_is_none_is_an_issue_with_its_place(sweep, tmp_path):
     file = tmp_path / "sweep.yaml"
     (tmp_path / "bad.json").write_text("{not json")
     for name, told in (("nowhere.json", "that is there"), ("bad.json", "Expecting")):

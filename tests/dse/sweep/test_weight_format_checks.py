@@ -8,7 +8,7 @@ from dse.sweep import parse_spec
 SWEEP = {
     "name": "formats",
     "workloads": {"chat": {"model": "llama2_70b"}},
-    "objectives": [{"metric": "chat.ms_per_token", "direction": "minimize"}],
+    "objectives": [{"metric": "chat.tpot_ms", "direction": "minimize"}],
     "search": {"sampler": "grid"},
 }
 XOR = {"weight_format": ["xor"]}

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cost_models.library import shipped_library
-from dse.sweep import FigureSpec
-from dse.uncertainty.monte_carlo import joint_draws, spreads_of, triangular_quantile
+from dse.sweep import LibraryParameterSpec
+from dse.uncertainty.monte_carlo import monte_carlo_samples, spreads_of, triangular_quantile
 
 LIBRARY = shipped_library()
-FIGURES = LIBRARY.figures
-RANGED = [path for path, f in FIGURES.items() if f.low is not None and f.high is not None and f.low < f.high]
+LIBRARY_PARAMETERS = LIBRARY.parameters
+RANGED = [path for path, f in LIBRARY_PARAMETERS.items() if f.low is not None and f.high is not None and f.low < f.high]
 ENERGIES = ["memory.lpddr5x.energy_total_pj_per_bit", "memory.hbm3.energy_total_pj_per_bit"]
 
 
@@ -21,25 +21,25 @@ def test_triangular_quantile_is_scipys(low, span, peak, probability):
     assert triangular_quantile(probability, low, mode, low + span) == pytest.approx(expected, abs=1e-9)
 
 
-def test_every_draw_lies_in_the_range_of_its_figure():
+def test_every_draw_lies_in_the_range_of_its_parameter():
     spreads = spreads_of(RANGED, {}, LIBRARY)
     assert len(spreads) == len(RANGED)
-    drawn = joint_draws(spreads, draws=64, seed=3)
+    drawn = monte_carlo_samples(spreads, draws=64, seed=3)
     for path in RANGED:
-        figure, values = FIGURES[path], drawn[path]
+        parameter, values = LIBRARY_PARAMETERS[path], drawn[path]
         assert values.shape == (64,)
-        assert (figure.low <= values).all(), path
-        assert (values <= figure.high).all(), path
+        assert (parameter.low <= values).all(), path
+        assert (values <= parameter.high).all(), path
         assert np.ptp(values) > 0, path
 
 
 def test_spread_has_its_peak_at_typ_and_its_moments():
     (spread,) = spreads_of(["tco.pue"], {}, LIBRARY)
-    values = joint_draws([spread], draws=20_000, seed=0)["tco.pue"]
+    values = monte_carlo_samples([spread], draws=20_000, seed=0)["tco.pue"]
     assert not spread.log
     assert values.mean() == pytest.approx((1.10 + 1.35 + 1.58) / 3, abs=1e-3)
     wide = spreads_of(["nodes.tsmc_5.leakage_w_per_mm2"], {}, LIBRARY)[0]
-    logs = np.log(joint_draws([wide], draws=20_000, seed=0)[wide.path])
+    logs = np.log(monte_carlo_samples([wide], draws=20_000, seed=0)[wide.path])
     assert wide.log
     assert logs.mean() == pytest.approx(np.log([0.01, 0.04, 0.15]).mean(), abs=2e-3)
     counts, edges = np.histogram(logs, bins=24)
@@ -48,35 +48,39 @@ def test_spread_has_its_peak_at_typ_and_its_moments():
 
 
 def test_same_seed_same_draws_whatever_else_is_drawn():
-    alone = joint_draws(spreads_of(ENERGIES[:1], {}, LIBRARY), draws=500, seed=7)
-    among = joint_draws(spreads_of(RANGED[:50] + ENERGIES, {}, LIBRARY), draws=500, seed=7)
+    alone = monte_carlo_samples(spreads_of(ENERGIES[:1], {}, LIBRARY), draws=500, seed=7)
+    among = monte_carlo_samples(spreads_of(RANGED[:50] + ENERGIES, {}, LIBRARY), draws=500, seed=7)
     assert np.array_equal(alone[ENERGIES[0]], among[ENERGIES[0]])
-    other = joint_draws(spreads_of(ENERGIES[:1], {}, LIBRARY), draws=500, seed=8)
+    other = monte_carlo_samples(spreads_of(ENERGIES[:1], {}, LIBRARY), draws=500, seed=8)
     assert not np.array_equal(alone[ENERGIES[0]], other[ENERGIES[0]])
 
 
-def test_shared_causes_tie_figures_as_strongly_as_they_say():
-    drawn = joint_draws(spreads_of([*ENERGIES, "tco.pue"], {}, LIBRARY), draws=20_000, seed=1)
+def test_shared_causes_tie_parameters_as_strongly_as_they_say():
+    drawn = monte_carlo_samples(spreads_of([*ENERGIES, "tco.pue"], {}, LIBRARY), draws=20_000, seed=1)
     rank = stats.spearmanr(drawn[ENERGIES[0]], drawn[ENERGIES[1]]).statistic
-    strength = FIGURES["shared_causes.memory_energy.correlation"].typ
+    strength = LIBRARY_PARAMETERS["shared_causes.memory_energy.correlation"].typ
     assert rank == pytest.approx(6 / np.pi * np.arcsin(strength / 2), abs=0.02)  # Spearman of a Gaussian copula
     assert abs(stats.spearmanr(drawn[ENERGIES[0]], drawn["tco.pue"]).statistic) < 0.03
 
 
 def test_software_parameters_have_a_factor_each():
-    paths = ["stacks.vllm.mac_share", "stacks.gpu_serving.mac_share", "stacks.gpu_serving.stream_share"]
+    paths = [
+        "stacks.vllm.gemm_efficiency",
+        "stacks.gpu_serving.gemm_efficiency",
+        "stacks.gpu_serving.bandwidth_efficiency",
+    ]
     factors = {spread.path: spread.factor for spread in spreads_of(paths, {}, LIBRARY)}
     assert factors == {
-        "stacks.vllm.mac_share": "software.mac_share",
-        "stacks.gpu_serving.mac_share": "software.mac_share",
-        "stacks.gpu_serving.stream_share": "software.stream_share",
+        "stacks.vllm.gemm_efficiency": "software.gemm_efficiency",
+        "stacks.gpu_serving.gemm_efficiency": "software.gemm_efficiency",
+        "stacks.gpu_serving.bandwidth_efficiency": "software.bandwidth_efficiency",
     }
 
 
-def test_replaced_figures_keep_their_own_range_or_none():
+def test_replaced_parameters_keep_their_own_range_or_none():
     replaced = {
-        "tco.pue": FigureSpec.model_construct(typ=1.2, low=None, high=None),
-        "tco.utilisation": FigureSpec.model_construct(typ=0.5, low=0.4, high=0.6),
+        "tco.pue": LibraryParameterSpec.model_construct(typ=1.2, low=None, high=None),
+        "tco.utilisation": LibraryParameterSpec.model_construct(typ=0.5, low=0.4, high=0.6),
     }
     (spread,) = spreads_of(["tco.pue", "tco.utilisation"], replaced, LIBRARY)
     assert (spread.path, spread.low, spread.typ, spread.high) == ("tco.utilisation", 0.4, 0.5, 0.6)

@@ -1,4 +1,4 @@
-"""Models of the user's own: asked beside the built-in evaluation or in its place, whatever they do wrong."""
+"""User-defined models: asked beside the built-in evaluation or in its place, whatever they do wrong."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from dse.evaluator import MODEL_ANSWERS, Evaluator
 from dse.results.store import open_run
 from dse.runs import merge, resume, run
 from dse.search.journal import unfinished
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
 from dse.user_model.calls import answered, end_children
@@ -31,7 +31,7 @@ SWEEP = {
         "macs": {"low": 8192, "high": 131072, "log": True, "levels": 5},
     },
     "objectives": [
-        {"metric": "chat.ms_per_token", "direction": "minimize"},
+        {"metric": "chat.tpot_ms", "direction": "minimize"},
         {"metric": "noise_db", "direction": "minimize"},
     ],
     "search": {"sampler": "grid"},
@@ -127,7 +127,7 @@ def test_a_function_adds_its_metric_to_ours(folder, model):
     assert np.allclose(designs["noise_db"], 10 * np.log10(designs["macs"]) + designs["memory_devices"])
     plain = Evaluator(parse_spec({**SWEEP, "objectives": SWEEP["objectives"][:1]}))
     ours = plain.evaluate({name: designs[name].to_numpy(dtype=float) for name in ("memory_devices", "macs")})
-    assert np.allclose(designs["chat.ms_per_token"], ours.metrics["chat.ms_per_token"])
+    assert np.allclose(designs["chat.tpot_ms"], ours.metrics["chat.tpot_ms"])
     assert MODEL_ANSWERS in {name.removeprefix("margin ") for name in designs}
     again = open_run(done.path)
     assert again.spec == done.spec and len(again.front) == len(done.front) > 1
@@ -262,11 +262,15 @@ def test_models_that_cannot_be_called_are_refused_before_anything_is_written(fol
         ({"function": "own:noise", "batch": 0}, {}, "model.batch: 0 is not at least 1"),
         ({"command": "python sim.py"}, {}, "is not a program and its arguments as a list of words"),
         ({"function": "own:noise", "metrics": {"macs": ""}}, {}, "not the name of something of ours"),
-        ({"function": "own:noise", "metrics": {"ms_per_token": "ms"}}, {}, "perhaps WORKLOAD.ms_per_token"),
+        ({"function": "own:noise", "metrics": {"tpot_ms": "ms"}}, {}, "perhaps WORKLOAD.tpot_ms"),
         ({"function": "own:noise", "metrics": {"tdp_w": "kW"}}, {}, "tdp_w in 'kW' is not in W"),
         ({"function": "own:noise", "inputs": ["tdp"]}, {}, "'tdp' is not a metric of this sweep; perhaps tdp_w"),
-        ({"function": "own:noise", "replace": True}, {}, "'chat.ms_per_token' is not a metric of this sweep"),
-        ("own:noise", {"robustness": {"draws": 20}}, "joint draws are of figures of the built-in evaluation"),
+        ({"function": "own:noise", "replace": True}, {}, "'chat.tpot_ms' is not a metric of this sweep"),
+        (
+            "own:noise",
+            {"robustness": {"draws": 20}},
+            "Monte Carlo samples are of parameters of the built-in evaluation",
+        ),
         ("own:noise", {"objectives": SWEEP["objectives"][:1]}, "has no metrics"),
         ("own:noise", {"search": {"sampler": "grid", "options": {"prune": True}}}, "prune decides designs by"),
         (
@@ -284,7 +288,7 @@ def test_wrong_models(model, changes, says):
 def test_a_wrong_model_is_not_told_again_for_each_of_its_metrics():
     with pytest.raises(SpecError) as error:
         sweep({"function": "own:noise", "metrics": {"noise_db": "dB"}, "time_out": 3})
-    assert [fault.path for fault in error.value.faults] == ["model.time_out"]
+    assert [issue.path for issue in error.value.issues] == ["model.time_out"]
 
 
 # -- asked once, in parallel, resumable ----------------------------------------------------------------------------
@@ -296,7 +300,7 @@ class Stopped(BaseException):
 
 @pytest.mark.parametrize("sampler", ["grid", "nsgaii", "sobol+evolve"])
 def test_finished_designs_are_never_asked_about_again(folder, sampler):
-    often = Spread(keep_every_s=0.0)
+    often = Parallelism(keep_every_s=0.0)
     search = {"sampler": sampler} | ({} if sampler == "grid" else {"n_designs": 40, "seed": 2})
     spec = sweep("own:noise", search=search)
     whole = run(spec, out=folder / "whole", spread=often)
@@ -344,11 +348,11 @@ def test_a_kill_in_the_middle_of_a_stretch_loses_no_answer(folder):
 
 def test_processes_have_no_influence_wherever_they_were_started(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
-    with Spread(jobs=2).workers() as elsewhere:
+    with Parallelism(jobs=2).workers() as elsewhere:
         list(elsewhere.map(abs, [(-1,)] * 8))
     monkeypatch.chdir(folder)
     one = run(sweep("own:noise"), out=folder / "one")
-    two = run(sweep({"function": "own:noises", "batch": 3}), out=folder / "two", spread=Spread(jobs=2))
+    two = run(sweep({"function": "own:noises", "batch": 3}), out=folder / "two", spread=Parallelism(jobs=2))
     assert (one.path / "pareto.csv").read_bytes() == (two.path / "pareto.csv").read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""Validation: every row kept, scored as stated, faults told, invariants held on the shipped rows."""
+"""Validation: every row kept, scored as stated, issues told, invariants held on the shipped rows."""
 
 import functools
 
@@ -241,7 +241,7 @@ def test_a_batch_that_no_engine_holds_is_served_in_waves():
     rows = rows[here & (rows["quantity"] == "request") & (rows["prompt"] == 2048)]
     assert len(rows)
     held, queued = (
-        served.predict(rows, Technology({"serving.memory_share": share}), bounds=False) for share in (1e6, 0.9)
+        served.predict(rows, Technology({"serving.memory_fraction": share}), bounds=False) for share in (1e6, 0.9)
     )
     assert (queued["predicted_s"] > 1.5 * held["predicted_s"]).all()
     assert (queued["used_batch"] == held["used_batch"]).all()

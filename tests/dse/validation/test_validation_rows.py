@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.performance.phases import decode_pass, prefill_pass
+from cost_models.performance.phases import decode_phase, prefill_phase
 from cost_models.performance.serving_stack import software, stack_for_software
 from cost_models.silicon.chip import chip_machine
 from cost_models.table import Choice
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import Serving
+from cost_models.workload.serving import ServingConfig
 from dse.render.terminal.validation import validation_parts
 from dse.validation import MeasurementError, read_measurements, run_validation
 from dse.validation import requests as served
@@ -147,13 +147,15 @@ def test_chunks_of_a_prompt_follow_one_another_through_chips_that_hold_layers_in
         technology=TECHNOLOGY,
     )  # fmt: skip
     profile = software(Choice.of("ideal"), Technology({"stacks.ideal.chunk_rows": 512.0}))
-    one = prefill_pass(Serving(model, 1.0, 2048.0, 1.0), machine, profile, form)
-    four = prefill_pass(Serving(model, 1.0, 2048.0, 1.0, stages=4.0, parallelism="layer_split"), machine, profile, form)
+    one = prefill_phase(ServingConfig(model, 1.0, 2048.0, 1.0), machine, profile, form)
+    four = prefill_phase(
+        ServingConfig(model, 1.0, 2048.0, 1.0, stages=4.0, parallelism="layer_split"), machine, profile, form
+    )
     # Four chunks on four chips take 4 + 4 - 1 turns of a sixteenth.
     assert (four.pass_s - four.fixed_s) == pytest.approx((one.pass_s - one.fixed_s) * 7 / 16)
     whole = software(Choice.of("ideal"), TECHNOLOGY)
     alone, split = (
-        prefill_pass(Serving(model, 1.0, 2048.0, 1.0, stages=n, parallelism=kind), machine, whole, form)
+        prefill_phase(ServingConfig(model, 1.0, 2048.0, 1.0, stages=n, parallelism=kind), machine, whole, form)
         for n, kind in ((1.0, "tensor"), (4.0, "layer_split"))
     )
     assert (split.pass_s - split.fixed_s) == pytest.approx(alone.pass_s - alone.fixed_s)
@@ -274,9 +276,9 @@ def test_bandwidth_narrower_weights_and_smaller_batches_never_slow_a_step(
     profile = software(Choice.of(stack), TECHNOLOGY, Choice.of(entry.family))
 
     def step(batch, bits, machine):
-        form = Formats(bits, 16.0, 16.0, 16.0, 16.0, unpacked=1.0)
-        serving = Serving(LIBRARY.model(model), float(batch), float(prompt), 64.0, expert_spread=0.75)
-        return [float(work(serving, machine, profile, form).pass_s[0]) for work in (decode_pass, prefill_pass)]
+        form = Formats(bits, 16.0, 16.0, 16.0, 16.0, dequantized=1.0)
+        serving = ServingConfig(LIBRARY.model(model), float(batch), float(prompt), 64.0, expert_spread=0.75)
+        return [float(work(serving, machine, profile, form).pass_s[0]) for work in (decode_phase, prefill_phase)]
 
     slow = step(batch, bits, machine)
     match what:

@@ -9,14 +9,14 @@ from cost_models.library.technology import Technology
 from cost_models.silicon.cost import die_yield, harvest_yield, harvested_yield
 from dse.render.terminal import print_parts
 from dse.render.terminal.validation import validation_parts
-from dse.validation.silicon.area import NETWORK, SURROUND, area_check, block_check, needed_surround, refit_figures
+from dse.validation.silicon.area import NETWORK, SURROUND, area_check, block_check, needed_surround, refit_parameters
 from dse.validation.silicon.checks import constants, silicon_validation
 from dse.validation.silicon.power import DELIVERY, chip_watts, fitted_delivery, power_check
 from dse.validation.silicon.price import price_check
 from dse.validation.silicon.rows import records
 
 TECHNOLOGY = Technology()
-FIGURES = shipped_library().figures
+LIBRARY_PARAMETERS = shipped_library().parameters
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_area_of_npus_leave_one_out(areas):
     assert len(npus) == 6
     assert npus["error"].abs().mean() < 0.13
     assert npus["error_left_out"].abs().mean() <= 0.16
-    # What is left out matters: no chip is predicted better by figures that never saw it.
+    # What is left out matters: no chip is predicted better by parameters that never saw it.
     assert (npus["error_left_out"].abs() >= npus["error"].abs() - 0.005).all()
 
 
@@ -53,16 +53,20 @@ def test_gpu_blocks_within_a_fifth():
         assert of_parts["photo_mm2"].sum() == pytest.approx(total["photo_mm2"], rel=1e-3), chip
 
 
-def test_fitted_figures_are_those_of_the_library(areas):
+def test_fitted_parameters_are_those_of_the_library(areas):
     chips = records("area", TECHNOLOGY.library)
     npus = [chip for chip in chips if chip["architecture"] == "npu"]
-    assert refit_figures(npus, TECHNOLOGY)[f"{SURROUND}.npu"] == pytest.approx(FIGURES[f"{SURROUND}.npu"].typ, rel=0.01)
+    assert refit_parameters(npus, TECHNOLOGY)[f"{SURROUND}.npu"] == pytest.approx(
+        LIBRARY_PARAMETERS[f"{SURROUND}.npu"].typ, rel=0.01
+    )
     gpus = [chip for chip in chips if chip["architecture"] == "programmable" and chip["role"] == "fitted"]
-    refit = refit_figures(gpus, TECHNOLOGY)
-    assert refit[f"{SURROUND}.programmable"] == pytest.approx(FIGURES[f"{SURROUND}.programmable"].typ, rel=0.01)
-    assert refit[NETWORK] == pytest.approx(FIGURES[NETWORK].typ, rel=0.06)
+    refit = refit_parameters(gpus, TECHNOLOGY)
+    assert refit[f"{SURROUND}.programmable"] == pytest.approx(
+        LIBRARY_PARAMETERS[f"{SURROUND}.programmable"].typ, rel=0.01
+    )
+    assert refit[NETWORK] == pytest.approx(LIBRARY_PARAMETERS[NETWORK].typ, rel=0.06)
     (groq,) = [chip for chip in chips if chip["architecture"] == "static"]
-    assert needed_surround(groq, TECHNOLOGY) == pytest.approx(FIGURES[f"{SURROUND}.static"].typ, abs=0.01)
+    assert needed_surround(groq, TECHNOLOGY) == pytest.approx(LIBRARY_PARAMETERS[f"{SURROUND}.static"].typ, abs=0.01)
     assert len(constants(TECHNOLOGY.library)) == 5
 
 
@@ -72,7 +76,7 @@ def test_power_of_the_eleven():
     assert watts["error"].abs().mean() <= 0.25
     assert watts["error_left_out"].abs().mean() <= 0.25
     everyone = records("power", TECHNOLOGY.library)
-    assert fitted_delivery(everyone, TECHNOLOGY) == pytest.approx(FIGURES[DELIVERY].typ, rel=0.05)
+    assert fitted_delivery(everyone, TECHNOLOGY) == pytest.approx(LIBRARY_PARAMETERS[DELIVERY].typ, rel=0.05)
     for chip in everyone:
         blocks = chip_watts(chip, TECHNOLOGY)
         cooler = chip_watts(chip, TECHNOLOGY.with_overrides({"thermal.junction_c.air": 65.0}))
@@ -107,9 +111,9 @@ def test_harvest_by_hand():
     assert harvest_yield(0.9, blocks=2, needed=1) == pytest.approx(0.99)
     assert harvest_yield(0.9, blocks=3, needed=3) == pytest.approx(0.729)
     terms = {"cores": 8, "spare_cores": 0, "alpha": 3.0, "model": "negative_binomial"}
-    assert harvested_yield(0.8, core_share=0.6, **terms) == pytest.approx((1 + 0.8 / 3) ** -3)
+    assert harvested_yield(0.8, core_fraction=0.6, **terms) == pytest.approx((1 + 0.8 / 3) ** -3)
     # Poisson: cores fail independently, and the closed form is the binomial sum times the rest.
-    poisson = harvested_yield(0.8, core_share=0.5, cores=3, spare_cores=1, model="poisson", alpha=3.0)
+    poisson = harvested_yield(0.8, core_fraction=0.5, cores=3, spare_cores=1, model="poisson", alpha=3.0)
     assert poisson == pytest.approx(np.exp(-0.4) * harvest_yield(np.exp(-0.1), blocks=4, needed=3))
 
 
@@ -118,7 +122,7 @@ def test_spare_cores_only_help_and_never_beyond_the_rest(model):
     defects = np.array([0.05, 0.4, 1.5])
     last = die_yield(defects * 100, 1.0, model=model, alpha=3.0)
     for spares in (1, 2, 8, 200):
-        found = harvested_yield(defects, core_share=0.7, cores=64, spare_cores=spares, model=model, alpha=3.0)
+        found = harvested_yield(defects, core_fraction=0.7, cores=64, spare_cores=spares, model=model, alpha=3.0)
         assert (found >= last - 1e-12).all()
         last = found
     rest_alone = die_yield(defects * 30, 1.0, model=model, alpha=3.0)

@@ -40,7 +40,7 @@ def test_bits_that_matter_come_back(n_in, extra, registers, seed, planes, stream
     per_error = max(block - 1, 0).bit_length() + 1
     blocks = -(-planes * streams * length // block)
     assert encoded.size == encoded.inputs.size + encoded.errors * per_error + blocks
-    assert encoded.survivors == planes * care.sum()
+    assert encoded.nonzeros == planes * care.sum()
 
 
 def test_one_plane_is_encoded_as_part_of_several():

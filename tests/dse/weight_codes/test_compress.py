@@ -81,7 +81,7 @@ def test_sizes_of_a_file_at_half_sparsity(call, tmp_path, matrix):
 def test_a_generated_tensor_is_printed_in_full(call):
     status, out, err = call("compress", "--shape", "64x256", "--sparsity", 0.8, "--rho", 0.1)
     assert (status, err) == (0, "")
-    for word in ("bitmap", "xor_8x1", "rice", "csr16", "nm_2of4", "binary_coded", "correlation of survivors"):
+    for word in ("bitmap", "xor_8x1", "rice", "csr16", "nm_2of4", "binary_coded", "correlation of nonzeros"):
         assert word in out
 
 

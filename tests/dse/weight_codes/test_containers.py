@@ -22,7 +22,7 @@ UNSTRUCTURED = [
 
 
 def random_codes(shape, sparsity, bits, seed=0):
-    """Masks of independent weights and survivors of equal chance: the family that the entropy bound is about."""
+    """Masks of independent weights and nonzeros of equal probability: the family that the entropy bound is about."""
     rng = np.random.default_rng(seed)
     values = rng.integers(1, 1 << bits, shape)
     return np.where(rng.random(shape) >= sparsity, values, 0).astype(np.uint16 if bits > 8 else np.uint8)
@@ -106,7 +106,7 @@ def test_nothing_lossless_is_smaller_than_the_entropy(bits, sparsity):
     share = np.count_nonzero(codes) / codes.size
     mask = -share * math.log2(share) - (1 - share) * math.log2(1 - share)
     for container in (*UNSTRUCTURED[1:], XorPlanes(4, 1), XorPlanes(4, 1, mask="rice")):
-        # Runs take one of the survivor's values for themselves, which is left out of the width.
+        # Runs take one of the nonzero's values for themselves, which is left out of the width.
         width = math.log2(2**bits - 1) if isinstance(container, RunLength) else bits
         assert container.write(codes, bits).size / codes.size >= mask + share * width
 
@@ -147,9 +147,9 @@ def test_what_is_cut_off_is_refused(container):
         (Dense(), np.array([[16]], np.uint8), 4, "code 16 does not fit 4 bits"),
         (Csr(4), np.zeros((1, 17), np.uint8), 4, "17 columns need more than 4 bits"),
         (Tiled(256, 512), np.zeros((1, 1), np.uint8), 4, "256 x 512 do not fit positions of 16 bits"),
-        (NofM(2, 4), np.ones((1, 4), np.uint8), 4, "has 4 survivors, more than 2"),
+        (NofM(2, 4), np.ones((1, 4), np.uint8), 4, "has 4 nonzeros, more than 2"),
         (NofM(2, 4), np.ones((1, 6), np.uint8), 4, "do not divide into groups of 4"),
-        (XorPlanes(), np.zeros((2, 2), np.uint8), 4, "no survivor"),
+        (XorPlanes(), np.zeros((2, 2), np.uint8), 4, "no nonzero"),
         (XorPlanes(), np.ones((2, 2), np.uint8), 4, "no pruned weight"),
         (XorPlanes(8, n_out=4), np.eye(2, dtype=np.uint8), 4, "n_in must not exceed n_out, got 8 and 4"),
     ],

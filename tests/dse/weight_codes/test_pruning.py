@@ -17,7 +17,7 @@ WEIGHTS = RNG.standard_normal((16, 96))
 
 @given(sparsity=st.floats(0.01, 0.99), per_row=st.booleans())
 @settings(deadline=None)
-def test_pruning_takes_the_smallest_and_exactly_its_share(sparsity, per_row):
+def test_pruning_takes_the_smallest_and_exactly_its_fraction(sparsity, per_row):
     mask = magnitude_mask(WEIGHTS, sparsity=sparsity, per_row=per_row)
     for line, kept in zip(WEIGHTS, mask, strict=True) if per_row else [(WEIGHTS, mask)]:
         assert np.count_nonzero(~kept) == round(sparsity * line.size)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dse.weight_codes.gf2 import count_bits, pack_words, span, unpack_words
+from dse.weight_codes.gf2 import count_bits, dequantize_words, pack_words, span
 from dse.weight_codes.trellis import best_inputs
 
 
@@ -59,11 +59,11 @@ def random_problem(rng, n_in, registers, n_out, sparsity, planes, streams=3, ste
         (2, 2, 6, 0.5, 3),
         (2, 3, 8, 0.6, 2),
         (1, 2, 4, 0.5, 1),
-        (3, 1, 20, 0.1, 5),  # survivors beyond SPREAD_BITS: pairs
+        (3, 1, 20, 0.1, 5),  # nonzeros beyond SPREAD_BITS: pairs
         (2, 2, 19, 0.1, 2),
         (3, 1, 70, 0.1, 1),  # two words of outputs, costs beyond a byte
         (3, 0, 70, 0.3, 2),
-        (2, 2, 6, 0.95, 4),  # steps without any survivor
+        (2, 2, 6, 0.95, 4),  # steps without any nonzero
     ],
 )
 def test_the_search_finds_the_least_errors(n_in, registers, n_out, sparsity, planes):
@@ -98,7 +98,7 @@ def test_batches_do_not_change_what_is_found():
 def test_words_hold_bits(size):
     bits = np.random.default_rng(size).random((3, 2, size)) < 0.5
     words = pack_words(bits)
-    np.testing.assert_array_equal(unpack_words(words, size), bits)
+    np.testing.assert_array_equal(dequantize_words(words, size), bits)
     np.testing.assert_array_equal(count_bits(words), bits.sum(axis=-1))
 
 

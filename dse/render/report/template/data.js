@@ -8,7 +8,7 @@ const columnOf = new Map();
 const byId = (id) => document.getElementById(id);
 
 /** Unpacks gzip in base64. */
-async function unpacked(id) {
+async function dequantized(id) {
   const element = byId(id);
   const text = atob(element.textContent);
   element.textContent = "";

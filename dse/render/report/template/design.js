@@ -1,6 +1,6 @@
 // The selected design: its values, and where its time, power, area and cost go.
 
-const BOUND_NAMES = ["memory", "arithmetic", "unpacking", "kernels", "collective"];
+const BOUND_NAMES = ["memory", "arithmetic", "dequantizing", "kernels", "collective"];
 const EDGE_OF = { memory_interface: "memory", host_interface: "host", link_interface: "links" };
 
 /** Selects a design in every view. */
@@ -46,7 +46,7 @@ function drawBreakdown() {
   byId("breakdown-table").parentElement.hidden = !found;
   const id = report.ids[view.selected];
   if (!found) {
-    words.textContent = `The page holds breakdowns of ${numberText(report.details.rows.length)} designs: picks and ${report.counts.feasible ? "front" : "nearest misses"}. For design ${id}: dse explain ${report.run} ${id}`;
+    words.textContent = `The page holds breakdowns of ${numberText(report.details.rows.length)} designs: picks and ${report.counts.feasible ? "front" : "least infeasible designs"}. For design ${id}: dse explain ${report.run} ${id}`;
     return;
   }
   const workload = byId("workload").value, phase = byId("phase").value, table = found.workloads[workload], work = table[phase];
@@ -232,11 +232,11 @@ function drawAgainst() {
 
 /** Draws P10 to P90 of what the sweep asks for, over the typical value; and what moves the analysed design. */
 function drawUncertainty() {
-  const found = report.uncertainty, row = view.selected, known = found && row in found.chance;
+  const found = report.uncertainty, row = view.selected, known = found && row in found.probability;
   byId("intervals").parentElement.hidden = !known;
   byId("swings").parentElement.hidden = !(found && found.of.row === row);
   if (!known) return;
-  byId("intervals-title").textContent = `Uncertainty: P10 to P90 of ${found.draws} joint draws; meets every target in ${numberText(100 * found.chance[row], 3)} % of them`;
+  byId("intervals-title").textContent = `Uncertainty: P10 to P90 of ${found.draws} Monte Carlo samples; meets every target in ${numberText(100 * found.probability[row], 3)} % of them`;
   const asked = [...new Set([...report.objectives.map((one) => one.metric), ...report.limits.map((one) => one.metric), "die_mm2", "tdp_w", "cost_usd", "price_usd"])];
   const shown = asked.filter((name) => found.metrics[name]?.[row]?.every((value) => value > 0)).reverse();
   const at = (k) => shown.map((name) => found.metrics[name][row][k] / found.metrics[name][row][0]);
@@ -249,7 +249,7 @@ function drawUncertainty() {
     type: "scatter", mode: "markers", name: "target", marker: { size: 16, symbol: "line-ns-open", color: css("--front"), line: { width: 3 } },
     ...targetsOver(shown, row, found), hovertemplate: "%{y}: target %{text}<extra></extra>",
   }];
-  draw("intervals", traces, layout({ xaxis: axis("over the value at typical figures"), yaxis: axis("", { tickfont: { size: 10 }, categoryorder: "array", categoryarray: shown }) }));
+  draw("intervals", traces, layout({ xaxis: axis("over the value at typical parameters"), yaxis: axis("", { tickfont: { size: 10 }, categoryorder: "array", categoryarray: shown }) }));
   if (found.of.row === row) drawSwings(found);
 }
 

@@ -1,6 +1,6 @@
 // The scatter, the parallel coordinates and the table: three views of the same designs, filtered and selected together.
 
-const MOST_LINES = 3000, MOST_LINES_SLOW = 250, PAGE_ROWS = 12;
+const MAX_LINES = 3000, MAX_LINES_SLOW = 250, PAGE_ROWS = 12;
 const view = { filters: new Map(), brush: null, selected: -1, sort: { name: "", down: false }, page: 0, rows: [] };
 
 /** Returns whether the filters (of one column less, where named) let a design pass. */
@@ -218,7 +218,7 @@ function drawParallel() {
   // A line belongs to what the scatter keeps; the filters of the axes themselves are plotly's to show.
   for (let row = 0; row < report.states.length; row++)
     if (report.states[row] >= best && (!view.brush || view.brush[row])) rows.push(row);
-  const step = Math.ceil(rows.length / (drawsInSoftware() ? MOST_LINES_SLOW : MOST_LINES));
+  const step = Math.ceil(rows.length / (drawsInSoftware() ? MAX_LINES_SLOW : MAX_LINES));
   if (step > 1) rows = rows.filter((_, place) => place % step === 0);
   const columns = parallelColumns(), first = columnOf.get(byId("colour").value) ?? columnOf.get(report.objectives[0].metric);
   const shade = rows.map((row) => numberAt(first, row)), [low, high] = extentOf(first, (row) => report.states[row] >= best);
@@ -284,7 +284,7 @@ function filtersChanged({ parallel = true } = {}) {
 
 /** Returns the columns of the table. */
 function tableColumns() {
-  const metrics = report.columns.filter((column) => column.kind === "metric" && isHeadline(column.name) && column.name !== "edge_share");
+  const metrics = report.columns.filter((column) => column.kind === "metric" && isHeadline(column.name) && column.name !== "edge_fraction");
   return [...metrics, ...report.columns.filter((column) => column.kind === "parameter")];
 }
 

@@ -1,4 +1,4 @@
-// Starts the page: unpacks, fills the controls, connects the views.
+// Starts the page: dequantizes, fills the controls, connects the views.
 
 const THEMES = ["auto", "light", "dark"];
 const THEME_WORDS = { auto: "as the system", light: "light", dark: "dark" };
@@ -96,15 +96,15 @@ function connect() {
 /** Starts plotly from its packed text, as a script of this page. */
 async function startPlotly() {
   const script = document.createElement("script");
-  script.textContent = new TextDecoder().decode(await unpacked("packed-plotly"));
+  script.textContent = new TextDecoder().decode(await dequantized("packed-plotly"));
   document.head.append(script);
 }
 
 async function start() {
   applyTheme();
-  byId("state").textContent = "Unpacking …";
+  byId("state").textContent = "Dequantizing …";
   if (typeof DecompressionStream === "undefined") throw new Error("this browser cannot unpack gzip; one of 2023 or later can");
-  const [designs, details] = await Promise.all([unpacked("packed-designs"), unpacked("packed-details")]);
+  const [designs, details] = await Promise.all([dequantized("packed-designs"), dequantized("packed-details")]);
   readDesigns(designs);
   readDetails(details);
   fillControls();
@@ -113,7 +113,7 @@ async function start() {
   if (knee) { view.selected = knee.row; drawValues(knee.row); byId("pick").value = String(report.picks.indexOf(knee)); }
   await startPlotly();
   await drawScatter();
-  performance.mark("first-figure");
+  performance.mark("first-plot");
   await drawParallel();
   connect();
   if (knee) drawBreakdown();
@@ -122,6 +122,6 @@ async function start() {
 }
 
 start().catch((error) => {
-  byId("state").textContent = `The figures cannot be drawn: ${error.message}. The tables below are complete.`;
+  byId("state").textContent = `The plots cannot be drawn: ${error.message}. The tables below are complete.`;
   console.error(error);
 });

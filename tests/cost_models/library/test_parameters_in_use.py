@@ -1,4 +1,4 @@
-"""What figures move, what dies carry, and which figures a sweep may not set."""
+"""What parameters move, what dies carry, and which plots a sweep may not set."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,24 +11,24 @@ from hypothesis import strategies as st
 from cost_models.errors import UnknownEntryError
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.silicon.beachfront import carried
+from cost_models.silicon.beachfront import max_bandwidth
 from cost_models.table import Choice
 from dse.analysis.require.bandwidth_limit import bandwidth_by_area
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
-from dse.sweep.records import FigureSpec
+from dse.sweep.records import LibraryParameterSpec
 from dse.uncertainty.monte_carlo import spreads_of
 from dse.uncertainty.usage import reads_of_probes, uses_of
 from dse.validation.run import run_validation
 
 LIBRARY = shipped_library()
-FIGURES = LIBRARY.figures
+LIBRARY_PARAMETERS = LIBRARY.parameters
 
 
 def on_die(grade, die, overrides=None, watts=100.0):
-    return carried(
+    return max_bandwidth(
         Choice.of(grade), np.array([float(die)]), supply_w=watts, supply_v=0.75, technology=Technology(overrides or {})
     )
 
@@ -71,7 +71,7 @@ def test_ordinary_memory_gives_a_die_a_terabyte_per_second():
     assert by_area[400].delivered_gbps == pytest.approx(0.86 * by_area[400].peak_gbps)
 
 
-def test_where_a_figure_is_used():
+def test_where_a_parameter_is_used():
     uses = {use.metric: use for use in uses_of("tco.pue")}
     moved = ("usd_per_million_tokens", "co2e_g_per_million_tokens")
     assert set(uses) == {f"{workload}.{metric}" for workload in ("chat", "experts") for metric in moved}
@@ -88,12 +88,12 @@ def test_where_a_figure_is_used():
         ("nodes.samsung_8.wafer_price_usd", "cost_usd"),
         ("clocking.alpha", "tdp_w"),
         ("package.balls_per_memory_bit", "margin of package_balls"),
-        ("memory.gddr6.beachfront_mm", "edge_share"),
+        ("memory.gddr6.beachfront_mm", "edge_fraction"),
         ("thermal.junction_c.liquid", "tdp_w"),
         ("static_power.idle_board_w.h100_80gb", "chat.decode_w"),
     ],
 )
-def test_figures_move_what_they_are_of(path, metric):
+def test_parameters_move_what_they_are_of(path, metric):
     assert metric in {use.metric for use in uses_of(path)}
 
 
@@ -115,7 +115,7 @@ def test_bad_overrides_are_refused_with_name_and_line(tmp_path):
     file.write_text(BAD.format(quickstart=Path(__file__).parents[3] / "sweeps" / "quickstart.yaml"))
     with pytest.raises(SpecError) as caught:
         load_spec(file)
-    told = [str(fault) for fault in caught.value.faults]
+    told = [str(issue) for issue in caught.value.issues]
     for line, path, says in (
         (4, "tco.pue", "-1.2 is not at least 0"),
         (5, "memory.lpddr5x.efficiency_stream", "at most 1"),
@@ -148,14 +148,14 @@ def test_evidence_is_refused_with_the_reason(tmp_path):
     file.write_text(EVIDENCE.format(quickstart=quickstart))
     with pytest.raises(SpecError) as caught:
         load_spec(file)
-    assert [fault.what for fault in caught.value.faults] == [
+    assert [issue.what for issue in caught.value.issues] == [
         "reference_chips.l4.tdp_w is evidence only: no model reads it",
         "memory.lpddr5x.energy_host_pj_per_bit is evidence only: no model reads it",
     ]
 
 
 def reads_of(space=None, baselines=None, **sections):
-    """Return the figures that the default design of a space and some chips read."""
+    """Return the parameters that the default design of a space and some chips read."""
     board = {"memory": "hbm3", "memory_devices": 8, "memory_device_gib": 16}
     spec = parse_spec({
         "name": "probe", "workloads": {"chat": {"model": "llama2_70b", "batch": 8}},
@@ -171,10 +171,10 @@ def reads_of(space=None, baselines=None, **sections):
 
 
 class Recorded(dict):
-    """Figures that remember which were looked up."""
+    """Parameters that remember which were looked up."""
 
-    def __init__(self, figures):
-        super().__init__(figures)
+    def __init__(self, parameters):
+        super().__init__(parameters)
         self.seen = set()
 
     def __getitem__(self, path):
@@ -182,8 +182,8 @@ class Recorded(dict):
         return super().__getitem__(path)
 
 
-def test_every_figure_that_can_be_set_is_read_by_some_evaluation():
-    """Designs with every choice, every chip, a user's own entries, joint draws, measured rows and kernels."""
+def test_every_parameter_that_can_be_set_is_read_by_some_evaluation():
+    """Designs with every choice, every chip, a user's own entries, Monte Carlo samples, measured rows and kernels."""
     read = set().union(*reads_of_probes(()).values())
     usable = [name for name, chip in LIBRARY.chips.items() if chip.bandwidth_gbps and chip.capacity_gib]
     read |= reads_of(baselines={name: {"chips": f"8x {name}"} for name in usable})
@@ -199,23 +199,23 @@ def test_every_figure_that_can_be_set_is_read_by_some_evaluation():
     for pruning in ("wanda", "alps"):
         mine = {"weight_formats": {"bitmap_int4_s50": {"pruning": pruning}}}
         read |= reads_of({"weight_format": "bitmap_int4_s50"}, library=mine)
-    for path in [path for path in LIBRARY.figures if path.startswith("carbon.grid_g_per_kwh.")]:
+    for path in [path for path in LIBRARY.parameters if path.startswith("carbon.grid_g_per_kwh.")]:
         mine = {"nodes": {"tsmc_5": {"fab_grid": path.rpartition(".")[2]}}}
         read |= reads_of({"node": "tsmc_5"}, library=mine)
-    drawn = Recorded(LIBRARY.figures)
-    spreads_of(read, {}, replace(LIBRARY, figures=drawn))
+    drawn = Recorded(LIBRARY.parameters)
+    spreads_of(read, {}, replace(LIBRARY, parameters=drawn))
     read |= drawn.seen
     technology = Technology()
     run_validation(technology=technology)
     read |= technology.reads
     # Business terms have a section of their own, see test_spec.
-    settable = {path for path in LIBRARY.figures if not path.startswith("economics.")}
+    settable = {path for path in LIBRARY.parameters if not path.startswith("economics.")}
     assert len(settable) > 1000
     assert sorted(settable - read) == []
 
 
 def test_correlations_can_be_replaced():
     path, cause = "nodes.tsmc_7.wafer_price_usd", "shared_causes.wafer_price.correlation"
-    own = {cause: FigureSpec.model_construct(typ=0.1, low=None, high=None)}
+    own = {cause: LibraryParameterSpec.model_construct(typ=0.1, low=None, high=None)}
     (shipped,), (other,) = (spreads_of([path], one, LIBRARY) for one in ({}, own))
-    assert shipped.correlation == LIBRARY.figures[cause].typ and other.correlation == 0.1
+    assert shipped.correlation == LIBRARY.parameters[cause].typ and other.correlation == 0.1
