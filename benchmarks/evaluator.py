@@ -60,8 +60,8 @@ class Case:
         return self.sampler.ask(CHUNK_ROWS)
 
     def outputs(self, designs: Designs) -> Mapping[str, FloatArray]:
-        found = self.evaluator.evaluate(designs, metrics=())
-        return {**found.metrics, **{f"margin {name}": margin for name, margin in found.margins.items()}}
+        result = self.evaluator.evaluate(designs, metrics=())
+        return {**result.metrics, **{f"margin {name}": margin for name, margin in result.margins.items()}}
 
 
 def worker_rate(file: str, seed: int, seconds: float) -> tuple[int, float]:
@@ -83,8 +83,8 @@ def all_cores_per_s(file: str, cores: int, seconds: float = 4.0) -> float:
     much of the machine others have taken meanwhile.
     """
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
-        found = pool.starmap(worker_rate, [(file, seed, seconds) for seed in range(cores)], chunksize=1)
-    return sum(count / spent for count, spent in found)
+        result = pool.starmap(worker_rate, [(file, seed, seconds) for seed in range(cores)], chunksize=1)
+    return sum(count / spent for count, spent in result)
 
 
 def check_agreement(case: Case, run: Callable[..., None], names: tuple[str, ...]) -> float:

@@ -264,8 +264,8 @@ def fused_loop(evaluate: Callable[[Mapping[str, object]], Mapping[str, Noted]], 
 
     tape = Tape()
     with noting():
-        found = evaluate(noted_columns(tape, designs))
-    wanted = {name: str(column.names) for name, column in found.items() if isinstance(column, Noted)}
+        result = evaluate(noted_columns(tape, designs))
+    wanted = {name: str(column.names) for name, column in result.items() if isinstance(column, Noted)}
     fields = ["c_" + name.replace(".", "_") for name in designs]
     needed, open_ = set(), list(wanted.values())
     while open_:

@@ -96,7 +96,7 @@ def searched(spec: Spec, ruler: Ruler, budget: int) -> Curve:
     """Search with at most `budget` designs and return how it went."""
     work, front = SearchContext(spec), Front(len(spec.objectives))
     looks = iter(np.unique(np.geomspace(min(64, budget), budget, LOOKS).astype(int)).tolist())
-    found, place, look, spent = [], 0, next(looks), 0.0
+    result, place, look, spent = [], 0, next(looks), 0.0
     while place < budget:
         start = time.process_time()
         designs = work.sampler.ask(min(look, budget) - place)
@@ -109,9 +109,9 @@ def searched(spec: Spec, ruler: Ruler, budget: int) -> Curve:
         place += len(ids)
         spent += time.process_time() - start
         if place >= look or place >= budget:
-            found.append((place, spent, ruler.share(front.objectives)))
+            result.append((place, spent, ruler.share(front.objectives)))
             look = next(looks, budget)
-    return Curve(*np.array(found).T)
+    return Curve(*np.array(result).T)
 
 
 def spec_for(sweep: str, contender: Contender, seed: int, budget: int) -> Spec:
@@ -169,10 +169,10 @@ def draw(curves: Mapping[str, Sequence[Curve]], size: int, file: Path) -> None:
     with drawing():
         figure = new_figure(9.0, 4.0)
         axes = figure.subplots(1, 2, sharey=True)
-        for place, (name, found) in enumerate(curves.items()):
+        for place, (name, result) in enumerate(curves.items()):
             colour, dash = SERIES[place % len(SERIES)], DASHES[place % len(DASHES)]
-            missing = np.array([np.maximum(1 - curve.share, 1e-4) for curve in found])
-            for axis, ways in zip(axes, ([c.designs for c in found], [c.seconds for c in found]), strict=True):
+            missing = np.array([np.maximum(1 - curve.share, 1e-4) for curve in result])
+            for axis, ways in zip(axes, ([c.designs for c in result], [c.seconds for c in result]), strict=True):
                 way = np.median(ways, axis=0)
                 axis.plot(way, np.median(missing, axis=0), color=colour, linestyle=dash, label=name)
                 axis.fill_between(way, missing.min(axis=0), missing.max(axis=0), color=colour, alpha=0.15, linewidth=0)

@@ -326,19 +326,19 @@ def _mixed_bits(
     given = ~np.isnan(mean)
     plain = np.where(given, mean, named) if given.any() else named
     chosen = cast("Choice | None", columns.get("expert_format"))
-    asked = chosen is not None and bool((chosen.codes != INACTIVE).any())
-    if model is None or model.moe is None or not (asked or model.expert_format):
+    requested = chosen is not None and bool((chosen.codes != INACTIVE).any())
+    if model is None or model.moe is None or not (requested or model.expert_format):
         return plain, None
     native = np.array([np.inf])
     if model.expert_format is not None:
         native = np.atleast_1d(stored_bits(library.weight_format(model.expert_format)))
-    told = np.array([np.nan])
-    if asked and chosen is not None:
-        told = chosen.map(lambda name: stored_bits(library.weight_format(name)))
-    expert = np.where(np.isnan(told), np.minimum(native, named), told)
+    reported = np.array([np.nan])
+    if requested and chosen is not None:
+        reported = chosen.map(lambda name: stored_bits(library.weight_format(name)))
+    expert = np.where(np.isnan(reported), np.minimum(native, named), reported)
     if not given.any():
         return named, expert
-    own = np.where(np.isnan(told), native, told)
+    own = np.where(np.isnan(reported), native, reported)
     least, share = np.where(np.isfinite(own), own, WIDE_BITS), expert_fraction(model)
     kept = given & np.isfinite(own) & (mean <= share * least + (1 - share) * WIDE_BITS + SLACK_BITS)
     rest = np.clip((mean - share * least) / (1 - share), least, WIDE_BITS)
@@ -359,9 +359,9 @@ def _served(
         _serving(workload, technology), machine, formats, workload.batching, chunk_tokens=chunk, technology=technology
     )
     stack = _software(columns, technology)
-    told = np.asarray(workload.chunk_rows, dtype=np.float64)
-    if not np.isnan(told).all():
-        stack = replace(stack, chunk_rows=np.where(np.isnan(told), stack.chunk_rows, np.maximum(told, 1.0)))
+    reported = np.asarray(workload.chunk_rows, dtype=np.float64)
+    if not np.isnan(reported).all():
+        stack = replace(stack, chunk_rows=np.where(np.isnan(reported), stack.chunk_rows, np.maximum(reported, 1.0)))
     inference = Inference(
         serving,
         machine,
@@ -381,9 +381,9 @@ def _serving(workload: Workload, technology: Technology) -> ServingConfig:
         # A pass serves the sequences of one replica.
         batch = np.maximum(batch / layout.replicas, 1.0)
     spread: Number = technology.value("serving.expert_spread")
-    told, same = np.asarray(workload.expert_spread, dtype=np.float64), np.asarray(workload.same_prompts)
-    if not np.isnan(told).all():
-        spread = np.where(np.isnan(told), spread, told)
+    reported, same = np.asarray(workload.expert_spread, dtype=np.float64), np.asarray(workload.same_prompts)
+    if not np.isnan(reported).all():
+        spread = np.where(np.isnan(reported), spread, reported)
     return ServingConfig(
         model=technology.library.model(workload.model),
         batch=batch,
@@ -410,19 +410,21 @@ def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
 
     A file of fewer bits than its format is named for has no known quality.
     """
-    found = _format_quality(model, columns, technology)
+    result = _format_quality(model, columns, technology)
     chosen = cast("Choice | None", columns.get("expert_format"))
     if model.moe is not None and chosen is not None and set(chosen.values) - {model.expert_format}:
         body = cast("Choice", columns["weight_format"])
         experts = _with_choice(body, chosen, published=model.expert_format)
         other = _format_quality(model, {**columns, "weight_format": experts}, technology)
-        found = Quality(*(np.fmax(getattr(found, field.name), getattr(other, field.name)) for field in fields(Quality)))
+        result = Quality(
+            *(np.fmax(getattr(result, field.name), getattr(other, field.name)) for field in fields(Quality))
+        )
     if "stored_bits" in columns:
         unknown = numbers_of(columns["stored_bits"]) < body_bits(columns, technology.library) - SLACK_BITS
         if unknown.any():
-            missing = (np.where(unknown, np.nan, getattr(found, field.name)) for field in fields(Quality))
+            missing = (np.where(unknown, np.nan, getattr(result, field.name)) for field in fields(Quality))
             return Quality(*missing)
-    return found
+    return result
 
 
 def _with_choice(names: Choice, other: Choice, *, published: str | None) -> Choice:

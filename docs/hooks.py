@@ -110,7 +110,7 @@ def _meaning(name: str) -> str:
 
 def _attributes(docstring: str) -> dict[str, str]:
     """Return what the Attributes of a docstring say, by name."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     name, inside = "", False
     for line in docstring.splitlines():
         text = line.strip()
@@ -120,12 +120,12 @@ def _attributes(docstring: str) -> dict[str, str]:
             indent = len(line) - len(line.lstrip())
             if indent == 8:
                 name, _, said = text.partition(": ")
-                found[name] = said
+                result[name] = said
             elif name:
-                found[name] += f" {text}"
+                result[name] += f" {text}"
         elif inside and name and text:
-            found[name] += f" {text}"
-    return found
+            result[name] += f" {text}"
+    return result
 
 
 def quantities_page() -> str:

@@ -84,10 +84,10 @@ class Evaluator:
                 worked out, which is several times as fast.
         """
         wanted = None if metrics is None else self._wanted(self.judging.union(metrics))
-        found, margins, n, failed = self._measured(designs, wanted)
+        result, margins, n, failed = self._measured(designs, wanted)
         kept = None if wanted is None else wanted.union(self.spec.model.metrics if self.spec.model is not None else ())
-        found = {name: np.broadcast_to(value, (n,)) for name, value in found.items() if kept is None or name in kept}
-        objectives = self.signed_objectives(found)
+        result = {name: np.broadcast_to(value, (n,)) for name, value in result.items() if kept is None or name in kept}
+        objectives = self.signed_objectives(result)
         missing = _missing([*margins.values()], [*objectives.T], n)
         margins = {name: _judged(margin, n) for name, margin in margins.items()}
         feasible = np.isfinite(objectives[:, 0])
@@ -95,7 +95,7 @@ class Evaluator:
             feasible &= np.isfinite(column)
         for margin in margins.values():
             feasible &= margin >= 0
-        return Evaluation(found, margins, objectives, feasible, missing, failed)
+        return Evaluation(result, margins, objectives, feasible, missing, failed)
 
     def margins(self, designs: Designs) -> dict[str, FloatArray]:
         """Return the margin of every condition, as long as the columns that it depends on.
@@ -115,31 +115,31 @@ class Evaluator:
         technology = self.technology_of(designs)
         n = max([*map(len, designs.values()), *map(len, technology.columns().values())])
         columns = fill_defaults(designs)
-        found, margins = (
+        result, margins = (
             ({}, {}) if own is not None and own.replace else self._ours(designs, columns, technology, wanted)
         )
         if own is not None:
-            answers = self._answers(own, designs, columns, found, n)
+            answers = self._answers(own, designs, columns, result, n)
             failed = answers.failed
-            found.update(answers.metrics)
+            result.update(answers.metrics)
             if failed is not None:
                 margins[MODEL_ANSWERS] = np.where(failed.codes == INACTIVE, 1.0, UNMET)
-        margins.update(self.constraint_margins(found))
-        return found, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
+        margins.update(self.constraint_margins(result))
+        return result, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
 
     def _answers(self, own: ModelSpec, designs: Designs, columns: Designs, found: Metrics, rows: int) -> Modelled:
         """Return what the sweep's own model says of designs; missing metrics where it is not to be asked."""
         if self.model is None:
             return Modelled({name: np.full(rows, np.nan) for name in own.metrics}, None)
-        asked = dict(columns)
-        return self.model(asked, {name: np.atleast_1d(found[name]) for name in own.inputs}, rows)
+        requested = dict(columns)
+        return self.model(requested, {name: np.atleast_1d(found[name]) for name in own.inputs}, rows)
 
     def _ours(
         self, designs: Designs, columns: Designs, technology: Technology, wanted: frozenset[str] | None
     ) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
         """Return the metrics and the margins of physical limits by the built-in equations."""
         machine = designs_machine(columns, technology, self.economics)
-        found = design_metrics(machine, body_bits(columns, technology.library), krw_per_usd=self.economics.krw_per_usd)
+        result = design_metrics(machine, body_bits(columns, technology.library), krw_per_usd=self.economics.krw_per_usd)
         margins = limit_margins(machine)
         for name, workload in self.spec.workloads.items():
             own = None if wanted is None else _of_workload(name, wanted)
@@ -147,14 +147,14 @@ class Evaluator:
                 continue
             served = self._result(name, designs, columns, machine, technology)
             values = workload_metrics(served, technology, own)
-            found.update({f"{name}.{metric}": value for metric, value in values.items()})
+            result.update({f"{name}.{metric}": value for metric, value in values.items()})
             if workload.required:
                 margins[f"{name}.capacity"] = capacity_margin(served)
                 if workload.n_chips > 1 or f"{name}.n_chips" in designs:
                     margins[f"{name}.link"] = link_margin(served)
-        found.update(self._mixed(found, designs, wanted))
-        found.update(derived_metrics(found, self.spec.workloads, wanted, self.spec.derived))
-        return found, margins
+        result.update(self._mixed(result, designs, wanted))
+        result.update(derived_metrics(result, self.spec.workloads, wanted, self.spec.derived))
+        return result, margins
 
     @cached_property
     def judging(self) -> frozenset[str]:
@@ -191,8 +191,8 @@ class Evaluator:
     def _limits_of(self, name: str) -> Slo | None:
         workload = self.spec.workloads[name]
         own = (workload.ttft_limit_ms, workload.tpot_limit_ms, workload.load_tokens_per_s)
-        asked = {f"{name}.{metric}" for metric in ("max_batch", "tokens_per_s_at_max_batch", "chips_for_load")}
-        if own == (None, None, None) and not asked & self._with_parts_of_mix(self.judging):
+        requested = {f"{name}.{metric}" for metric in ("max_batch", "tokens_per_s_at_max_batch", "chips_for_load")}
+        if own == (None, None, None) and not requested & self._with_parts_of_mix(self.judging):
             return None
         return self.slo_of(name)
 
@@ -232,12 +232,12 @@ class Evaluator:
 
     def technology_of(self, designs: Designs) -> Technology:
         """Return the parameters, those replaced that the designs sweep."""
-        drawn = {
+        sampled = {
             name.removeprefix(TECHNOLOGY_PREFIX): numbers_of(column)
             for name, column in designs.items()
             if name.startswith(TECHNOLOGY_PREFIX)
         }
-        return self.technology.with_overrides(drawn) if drawn else self.technology
+        return self.technology.with_overrides(sampled) if sampled else self.technology
 
     def workload(self, name: str, designs: Designs = MappingProxyType({})) -> Workload:
         """Return a workload of the sweep, with the numbers that designs set of it (``name.field``)."""
@@ -359,7 +359,7 @@ def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> F
     """Return a number of a workload: swept as ``workload.field``, or as the sweep file says."""
     column = designs.get(f"{name}.{field}")
     if column is None:
-        told = getattr(workload, field)
-        return np.array([np.nan if told in (None, LARGEST) else float(told)])
+        reported = getattr(workload, field)
+        return np.array([np.nan if reported in (None, LARGEST) else float(reported)])
     default, numbers = WORKLOAD_FIELDS[field].default, numbers_of(column)
     return numbers if default is None else np.where(np.isnan(numbers), default, numbers)

@@ -34,15 +34,15 @@ def founding_pair(context: Context) -> list[Section]:
     sections, kept_rates = [], []
     for subject in context.case.subjects.values():
         if isinstance(subject, RatesSubject):
-            found = find_consistent_rates(subject, context.case.of(subject.name))
-            kept_rates.append(found)
-            bound = found.table[found.table["memory_bound"]]
+            result = find_consistent_rates(subject, context.case.of(subject.name))
+            kept_rates.append(result)
+            bound = result.table[result.table["memory_bound"]]
             numbers = {
-                f"{subject.name} combinations": float(len(found.table)),
-                f"{subject.name} least GB/s": float(found.table["gbps_low"].min()),
+                f"{subject.name} combinations": float(len(result.table)),
+                f"{subject.name} least GB/s": float(result.table["gbps_low"].min()),
                 f"{subject.name} median KV over weight bits": float((bound["kv_bits"] / bound["weight_bits"]).median()),
             }
-            words = "\n\n".join(rates_words(context.case, found))
+            words = "\n\n".join(rates_words(context.case, result))
             sections.append(Section(f"{subject.name}: what the two rates leave open", words, numbers))
         elif isinstance(subject, SpaceSubject):
             joint = joint_set(subject)
@@ -166,11 +166,11 @@ def _generation(context: Context) -> Section:
     for limit in (50.0, 30.0, 20.0):
         before, first = None, None
         for words, near, far, form, act_bits in steps:
-            found = {
+            result = {
                 group: _rate(context, near if group <= 8 else far, group, form, act_bits, limit) for group in GROUPS
             }
-            group = max(found, key=lambda size: found[size])
-            rate = found[group]
+            group = max(result, key=lambda size: result[size])
+            rate = result[group]
             factor = "-" if before is None else f"{number(rate / before, 3)}x" if before else "from nothing"
             whole = f"{number(rate / first, 3)}x" if first else "-"
             rows.append((number(limit), words, str(group) if rate else "none", number(rate), factor, whole))
@@ -230,15 +230,15 @@ def price_volume(context: Context) -> list[Section]:
 
 def giant_250b(context: Context) -> list[Section]:
     """What both targets take at least."""
-    found = requirements(context.spec)
+    result = requirements(context.spec)
     text = "\n\n".join(
         [
-            "\n".join(f"- {line}" for line in summary_lines(found)),
-            markdown(needs_table(found)),
-            markdown(options_table(found)),
+            "\n".join(f"- {line}" for line in summary_lines(result)),
+            markdown(needs_table(result)),
+            markdown(options_table(result)),
         ]
     )
-    numbers = {f"{need.weight_format} GB/s": need.bandwidth_gbps for need in found.needs}
+    numbers = {f"{need.weight_format} GB/s": need.bandwidth_gbps for need in result.needs}
     return [
         Section("What it takes at least", text, numbers),
         verdict_section(context, "The presets at both targets", "giant"),

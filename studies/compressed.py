@@ -29,9 +29,9 @@ def pruning(context: Context) -> list[Section]:
     numbers: dict[str, float] = {}
     for sparsity in SPARSITIES:
         for rho in (0.0, 0.05, 0.235):
-            found = [float(lane_efficiency(100, 1 - sparsity, lanes, correlation=rho)) for lanes in LANES]
-            rows.append((f"{sparsity:.0%}", number(rho), *(number(one, 3) for one in found)))
-            numbers.update({f"lanes {n:g} at {sparsity:g}, rho {rho:g}": e for n, e in zip(LANES, found, strict=True)})
+            result = [float(lane_efficiency(100, 1 - sparsity, lanes, correlation=rho)) for lanes in LANES]
+            rows.append((f"{sparsity:.0%}", number(rho), *(number(one, 3) for one in result)))
+            numbers.update({f"lanes {n:g} at {sparsity:g}, rho {rho:g}": e for n, e in zip(LANES, result, strict=True)})
     figure = Lines(
         "lanes", "Lanes in lockstep: share of lane time spent on surviving weights", "lanes", "lane efficiency",
         {f"{s:.0%} pruned": (LANES, [float(lane_efficiency(100, 1 - s, n)) for n in LANES]) for s in SPARSITIES},

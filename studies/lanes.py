@@ -32,9 +32,9 @@ def evaluated() -> pd.DataFrame:
     spec = load_spec(SWEEP)
     space, evaluator = Space(spec), Evaluator(spec)
     designs = space.grid(0, space.grid_size)
-    found = evaluator.evaluate(designs)
-    assert found.feasible.all()
-    return designs.to_frame().assign(**found.metrics)
+    result = evaluator.evaluate(designs)
+    assert result.feasible.all()
+    return designs.to_frame().assign(**result.metrics)
 
 
 def skipping(table: pd.DataFrame, **chosen: float) -> pd.DataFrame:

@@ -52,9 +52,9 @@ def evaluated() -> pd.DataFrame:
     spec = load_spec(SWEEP)
     space, evaluator = Space(spec), Evaluator(spec)
     designs = space.grid(0, space.grid_size)
-    found = evaluator.evaluate(designs)
-    table = designs.to_frame().assign(**found.metrics)
-    kept = np.all([margin >= 0 for name, margin in found.margins.items() if "perplexity" not in name], axis=0)
+    result = evaluator.evaluate(designs)
+    table = designs.to_frame().assign(**result.metrics)
+    kept = np.all([margin >= 0 for name, margin in result.margins.items() if "perplexity" not in name], axis=0)
     table["family"] = table["weight_format"].map(FAMILIES)
     return table[kept].reset_index(drop=True)
 

@@ -43,9 +43,9 @@ def main(arguments: list[str]) -> int:
         Path(path).write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         return 0
     before = renamed(json.loads(Path(path).read_text(encoding="utf-8")), Path(path).with_name("renames.csv"))
-    found = list(differences(before, numbers, chosen))
-    print("\n".join(found) or "no number differs")
-    return int(bool(found))
+    result = list(differences(before, numbers, chosen))
+    print("\n".join(result) or "no number differs")
+    return int(bool(result))
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:

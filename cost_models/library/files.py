@@ -38,10 +38,10 @@ def line_of(path: Path, keys: Sequence[str | int]) -> int:
     line = 1
     for key in keys:
         if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(key)), None)
-            if found is None:
+            result = next(((k, v) for k, v in node.value if k.value == str(key)), None)
+            if result is None:
                 break
-            line, node = found[0].start_mark.line + 1, found[1]
+            line, node = result[0].start_mark.line + 1, result[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
             node = node.value[key]
             line = node.start_mark.line + 1

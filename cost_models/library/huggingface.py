@@ -97,8 +97,8 @@ def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _method(config: Mapping[str, Any]) -> str:
-    found = config.get("quantization_config") or {}
-    return str(found.get("quant_method", ""))
+    result = config.get("quantization_config") or {}
+    return str(result.get("quant_method", ""))
 
 
 def _attention(heads: int, kv_heads: int) -> str:

@@ -166,8 +166,8 @@ class Model(Record):
         if self.indexer is not None and self.mla is None:
             raise ValueError("indexer goes with mla only")
         for field in ("attention_layers", "state_layers", "dense_layers") if self.complete else ():
-            if (told := sum(one.layers for one in getattr(self, field) or ())) > self.layers:
-                raise ValueError(f"{field} must be at most {self.layers} layers, got {told}")
+            if (reported := sum(one.layers for one in getattr(self, field) or ())) > self.layers:
+                raise ValueError(f"{field} must be at most {self.layers} layers, got {reported}")
         for name in missing:
             del self.__dict__[name]
         return self

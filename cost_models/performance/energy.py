@@ -79,8 +79,8 @@ def phase_energy(
         "active": _active_w(machine, software) * running_s * serving.chips,
         "static": machine.static_w * running_s * serving.chips,
     }
-    drawn = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
-    watts = np.minimum(drawn / running_s, machine.tdp_w * serving.chips)
+    sampled = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
+    watts = np.minimum(sampled / running_s, machine.tdp_w * serving.chips)
     return Energy(parts, watts * running_s, watts)
 
 

@@ -72,7 +72,7 @@ class _Design:
     @cached_property
     def drawn_rows(self) -> int:
         """Rows of the parameters that are columns, 1 where none is: a name must be repeated to gather from them."""
-        return max((len(drawn) for drawn in self.technology.columns().values()), default=1)
+        return max((len(sampled) for sampled in self.technology.columns().values()), default=1)
 
     def choice(self, name: str) -> Choice:
         column = self.columns[name]

@@ -60,11 +60,11 @@ def memory_technology(grade: Choice, library: Library) -> Choice:
 def _is_listed(names: Choice, number: FloatArray, listed: dict[str, tuple[float, ...]]) -> FloatArray:
     """Return 1 where a number is in the list of the row's name, else 0."""
     longest = max(len(listed[name]) for name in names.values)
-    found = np.zeros(1, dtype=bool)
+    result = np.zeros(1, dtype=bool)
     for slot in range(longest):
         entry = names.gather([listed[n][slot] if slot < len(listed[n]) else np.nan for n in names.values])
-        found = found | (number == entry)
-    return found.astype(np.float64)
+        result = result | (number == entry)
+    return result.astype(np.float64)
 
 
 def _not_offered(library: Library, names: Choice, bits: FloatArray, gib: FloatArray) -> FloatArray:

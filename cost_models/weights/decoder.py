@@ -220,7 +220,7 @@ def _tables() -> dict[tuple[float, float], Measured]:
             # No miss among so many nonzeros is taken for half a miss.
             miss = max(1 - float(row["efficiency"]), 0.5 / (float(row["blocks"]) * size * load))
             points[size, float(row["shift_registers"])][s, float(row["rho"])].append((load, float(np.log(miss))))
-    return {code: _table(found) for code, found in points.items()}
+    return {code: _table(result) for code, result in points.items()}
 
 
 def _table(points: dict[tuple[float, float], list[tuple[float, float]]]) -> Measured:

@@ -145,10 +145,10 @@ def _pairs(storage: Storage, chosen: Choice | None) -> tuple[Choice, list[tuple[
     execution_modes = len(chosen.values) + 1
     code = formats.codes * execution_modes + np.where(chosen.codes == INACTIVE, execution_modes - 1, chosen.codes)
     met, places = np.unique(code, return_inverse=True)
-    found = [(storage.forms[one // execution_modes], (*chosen.values, "")[one % execution_modes]) for one in met]
+    result = [(storage.forms[one // execution_modes], (*chosen.values, "")[one % execution_modes]) for one in met]
     names = tuple(str(one) for one in met)
     return Choice(names, places.reshape(code.shape)), [
-        (form, execution_mode or form.execution) for form, execution_mode in found
+        (form, execution_mode or form.execution) for form, execution_mode in result
     ]
 
 

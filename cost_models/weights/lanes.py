@@ -181,9 +181,9 @@ def _along_density(
         if not exact.size:
             exact = _exact(block, np.sin(nodes) ** 2, lanes, rho, depth)
         between = (nodes[1:] + nodes[:-1]) / 2
-        found = _exact(block, np.sin(between) ** 2, lanes, rho, depth)
-        worst = np.abs((exact[1:] + exact[:-1]) / 2 - found).max()
-        nodes, exact = _interleave(nodes, between), _interleave(exact, found)
+        result = _exact(block, np.sin(between) ** 2, lanes, rho, depth)
+        worst = np.abs((exact[1:] + exact[:-1]) / 2 - result).max()
+        nodes, exact = _interleave(nodes, between), _interleave(exact, result)
         if worst <= tolerance:
             return np.interp(angle, nodes, exact)
     return _exact(block, density, lanes, rho, depth)

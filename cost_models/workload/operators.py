@@ -139,11 +139,11 @@ def distinct_experts(experts: int, active: int, tokens: Number) -> Number:
 
 def _projections(model: Model) -> list[Attention]:
     """Return attention layers by the shape of their projections: how far a layer sees makes no difference to them."""
-    found: dict[Attention, int] = {}
+    result: dict[Attention, int] = {}
     for layer in attentions(model):
         alike = replace(layer, layers=1, reach=None, chunked=False)
-        found[alike] = found.get(alike, 0) + layer.layers
-    return [replace(alike, layers=layers) for alike, layers in found.items()]
+        result[alike] = result.get(alike, 0) + layer.layers
+    return [replace(alike, layers=layers) for alike, layers in result.items()]
 
 
 def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number, head_rows: Number) -> Operators:

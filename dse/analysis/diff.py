@@ -37,12 +37,12 @@ def differences(first: StoredRun, second: StoredRun) -> list[Difference]:
         RunError: a run cannot be read.
     """
     one, other = first.manifest, second.manifest
-    found = _between("sweep", _flat(first.spec.resolved()), _flat(second.spec.resolved()))
+    result = _between("sweep", _flat(first.spec.resolved()), _flat(second.spec.resolved()))
     for section, keys in (("provenance", ("library_sha256", "commit", "python")), ("counts", ("status",))):
-        found += _between(section, {key: one.get(key) for key in keys}, {key: other.get(key) for key in keys})
-    found += _between("packages", one.get("packages", {}), other.get("packages", {}))
-    found += _between("counts", one["counts"], other["counts"])
-    return found + _of_fronts(first, second)
+        result += _between(section, {key: one.get(key) for key in keys}, {key: other.get(key) for key in keys})
+    result += _between("packages", one.get("packages", {}), other.get("packages", {}))
+    result += _between("counts", one["counts"], other["counts"])
+    return result + _of_fronts(first, second)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
@@ -83,14 +83,14 @@ def _of_fronts(first: StoredRun, second: StoredRun) -> list[Difference]:
     if not all(map(len, points)):
         return [Difference("front", "designs", str(len(points[0])), str(len(points[1])))]
     beaten = [_beaten(points[0], points[1]), _beaten(points[1], points[0])]
-    found = [
+    result = [
         Difference("front", "designs", str(len(points[0])), str(len(points[1]))),
         Difference("front", "beaten by a design of the other", str(beaten[0]), str(beaten[1])),
     ]
     for place, metric in enumerate(metrics):
         best = [float(signs[place] * part[:, place].min()) for part in points]
-        found.append(Difference("front", f"best {metric}", *(f"{value:.6g}" for value in best)))
-    return [one for one in found if one.first != one.second or one.what.startswith("beaten")]
+        result.append(Difference("front", f"best {metric}", *(f"{value:.6g}" for value in best)))
+    return [one for one in result if one.first != one.second or one.what.startswith("beaten")]
 
 
 def _beaten(points: FloatArray, others: FloatArray) -> int:

@@ -55,11 +55,11 @@ def budget_usd(text: str, krw_per_usd: float) -> float:
     """
     for unit, rate in (("USD", 1.0), ("KRW", krw_per_usd)):
         try:
-            found = parse_quantity(text, unit)
+            result = parse_quantity(text, unit)
         except UnitError:
             continue
-        if found > 0 and any(letter.isalpha() or letter == "$" for letter in text):
-            return found / rate
+        if result > 0 and any(letter.isalpha() or letter == "$" for letter in text):
+            return result / rate
     raise SpecError([Issue(Place("--budget"), "", quoted(text), "an amount above 0 in USD or KRW", "'10_000_000 USD'")])
 
 
@@ -79,7 +79,7 @@ def fleets(
         budget: dollars for boards.
     """
     spec = evaluator.spec
-    found = {
+    result = {
         name: {
             metric: float(column[0]) for metric, column in evaluator.evaluate(Table.from_settings(one)).metrics.items()
         }
@@ -89,7 +89,7 @@ def fleets(
     for workload, served in spec.workloads.items():
         for name, settings in designs.items():
             chips = int(settings.get(f"{workload}.n_chips", served.n_chips))
-            rows.append(_row(name, workload, chips, found[name], evaluator, tokens_per_s, budget))
+            rows.append(_row(name, workload, chips, result[name], evaluator, tokens_per_s, budget))
         for name, entry in spec.baselines.items():
             metrics = evaluator.baselines[name]
             rows.append(_row(name, workload, entry.count, metrics, evaluator, tokens_per_s, budget))
@@ -113,7 +113,7 @@ def _row(
         groups = groups_for_budget(np.nan if budget is None else budget, price)
     if not np.isfinite(groups) or not np.isfinite(rate):
         return FleetRow(name, workload, chips, rate, None)
-    found = fleet(
+    result = fleet(
         groups,
         chips=chips,
         group_price_usd=price,
@@ -123,4 +123,4 @@ def _row(
         g_per_million_tokens=metrics[f"{workload}.co2e_g_per_million_tokens"],
         technology=evaluator.technology,
     )
-    return FleetRow(name, workload, chips, rate, found)
+    return FleetRow(name, workload, chips, rate, result)

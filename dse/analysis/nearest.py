@@ -144,14 +144,14 @@ class CandidatePool:
             starts: where it starts, at least one; of the names that the space has.
             space: the values that parameters may take; those of the pool where None.
         """
-        space, found, best = space or self.space, list(starts), min(starts, key=Best.rank)
+        space, result, best = space or self.space, list(starts), min(starts, key=Best.rank)
         for _ in range(MAX_STEPS):
-            steps = [(start, self._step(judge, start, space)) for start in found]
+            steps = [(start, self._step(judge, start, space)) for start in result]
             better = sorted((step for start, step in steps if step.is_better_than(start)), key=Best.rank)
             if not better:
                 break
-            found = better[: max(1, len(found) // 2)]
-            best = min(best, found[0], key=Best.rank)
+            result = better[: max(1, len(result) // 2)]
+            best = min(best, result[0], key=Best.rank)
         return best
 
     def _step(self, judge: Judge, start: Best, space: Space) -> Best:
@@ -194,14 +194,14 @@ def _sampled(
     seed, options = evaluator.spec.search.seed, {"shares": SHARES}
     sampler = make_sampler("sobol+evolve", space, n_designs=BUDGET, seed=seed, n_objectives=1, options=options)
     parts: list[Rows] = []
-    asked = 0
+    requested = 0
     while designs := sampler.ask(CHUNK_ROWS):
-        ids = np.arange(asked, asked + designs.rows, dtype=np.int64)
+        ids = np.arange(requested, requested + designs.rows, dtype=np.int64)
         rows = _evaluated(evaluator, _with(fixed, space, designs), metrics, ids)
         score, missed = goal(rows.evaluation)
         sampler.tell(Feedback(ids, score[:, None], missed[:, None], missed <= 0))
         parts.append(rows)
-        asked += len(ids)
+        requested += len(ids)
     return joined(parts)
 
 

@@ -45,16 +45,16 @@ def audit(
     from dse.render.terminal.audit import audit_parts, verdict_rows
     from dse.render.terminal.tables import Lines
 
-    found = judged(load_claims(shipped_library().directory / SHIPPED if claims is None else claims))
+    result = judged(load_claims(shipped_library().directory / SHIPPED if claims is None else claims))
     files: list[str] = []
     if out is not None:
-        _write(found, out)
+        _write(result, out)
         files = sorted(str(path) for path in out.iterdir())
     emit(
         output,
-        lambda: [*audit_parts(found), Lines(files, "Files")],
-        lambda: audit_json(found),
-        lambda: verdict_rows(found),
+        lambda: [*audit_parts(result), Lines(files, "Files")],
+        lambda: audit_json(result),
+        lambda: verdict_rows(result),
     )
 
 

@@ -71,19 +71,19 @@ def compress(
         if sparsity is not None:
             check_sparsity(sparsity)
         weights, prune = _tensor(tensor_file, tensor, shape, sparsity, rho, block, seed)
-        found = compress_matrix(
+        result = compress_matrix(
             weights, formats=only or None, sparsity=prune, bits=bits, group=group, pattern=_pair(pattern, ":"),
             n_in=n_in, n_out=n_out, shift_registers=tuple(shift_registers or (0, 1)), interleaved=interleaved,
             seed=seed,
         )  # fmt: skip
     except CompressionError as error:
         raise TensorError(f"{tensor_file}: {error}" if tensor_file else str(error)) from None
-    lost = [record.format for record in found if not record.lossless]
+    lost = [record.format for record in result if not record.lossless]
     assert not lost, f"codes did not come back from {', '.join(lost)}"
-    records = [{**asdict(record), "efficiency": record.efficiency} for record in found]
+    records = [{**asdict(record), "efficiency": record.efficiency} for record in result]
     emit(
         output,
-        lambda: compression_parts(found, weights, str(tensor_file or "generated tensor"), block),
+        lambda: compression_parts(result, weights, str(tensor_file or "generated tensor"), block),
         lambda: {"tensor": str(tensor_file or "generated"), "shape": weights.shape, "formats": records},
         lambda: (tuple(records[0]), [tuple(record.values()) for record in records]),
     )

@@ -30,10 +30,10 @@ def diff(
     from dse.results.store import open_run
 
     runs = open_run(first), open_run(second)
-    found = differences(*runs)
+    result = differences(*runs)
     emit(
         output,
-        lambda: difference_parts([run.path for run in runs], found),
-        lambda: found,
-        lambda: difference_rows(found),
+        lambda: difference_parts([run.path for run in runs], result),
+        lambda: result,
+        lambda: difference_rows(result),
     )

@@ -112,23 +112,23 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
     if spec.model is not None:
         what = f"require is of the built-in evaluation; this sweep has a model of its own, {spec.model.words}"
         raise SpecError([Issue(spec.place_of("model"), "model", what)])
-    found = requirements(spec)
+    result = requirements(spec)
     bandwidths = bandwidth_by_area(grades, spec)
     files = []
     if folder is not None:
         from dse.render.plots.require import plot_requirements
 
-        files = plot_requirements(found, folder, formats)
-    nearest = min(found.sized, key=lambda one: one.violation, default=None)
+        files = plot_requirements(result, folder, formats)
+    nearest = min(result.sized, key=lambda one: one.violation, default=None)
     changes = best_changes(Evaluator(spec), nearest.design, space=Space(spec)) if nearest else []
 
     def parts() -> list[Part]:
         made: list[Part] = [
             Lines(asked(spec), f"{spec.name}: what is asked"),
-            Lines(summary_lines(found), "What it takes at least, per chip"),
-            needs_table(found),
-            options_table(found),
-            sized_table(found),
+            Lines(summary_lines(result), "What it takes at least, per chip"),
+            needs_table(result),
+            options_table(result),
+            sized_table(result),
         ]
         if nearest is not None:
             made.append(changes_table(changes, f"Best single changes to the {nearest.memory} design above", spec))
@@ -139,8 +139,8 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
     emit(
         output,
         parts,
-        lambda: {**found.to_json(), "best_changes": changes, "die_bandwidths": bandwidths},
-        lambda: need_rows(found),
+        lambda: {**result.to_json(), "best_changes": changes, "die_bandwidths": bandwidths},
+        lambda: need_rows(result),
     )
 
 

@@ -51,33 +51,33 @@ def robust(
     from dse.uncertainty.stored_run import MAX_DESIGNS, robust_run
 
     stored = open_run(run).require_builtin("robust", model=False)
-    asked = stored.spec.robustness
+    requested = stored.spec.robustness
     with counted_display("designs") as progress:
-        found = robust_run(
+        result = robust_run(
             stored,
-            draws=draws if draws is not None else asked.draws if asked else DRAWS,
-            seed=seed if seed is not None else asked.seed if asked else 0,
-            at_most=n_designs if n_designs is not None else asked.designs if asked else MAX_DESIGNS,
+            draws=draws if draws is not None else requested.draws if requested else DRAWS,
+            seed=seed if seed is not None else requested.seed if requested else 0,
+            at_most=n_designs if n_designs is not None else requested.designs if requested else MAX_DESIGNS,
             pick=pick,
             progress=progress,
         )
-    files = write_robust(stored.path, found)
+    files = write_robust(stored.path, result)
     if not no_plots:
         from dse.render.plots import plot_run
 
         files += plot_run(stored.path, kinds=("robust",))
     emit(
         output,
-        lambda: _parts(stored, found, files),
+        lambda: _parts(stored, result, files),
         lambda: {
-            "draws": found.found.draws,
-            "seed": found.found.seed,
-            "parameters": [spread.path for spread in found.found.spreads],
-            "designs": designs_frame(found),
-            "inputs_of": {"id": found.subject[0], "pick": found.subject[1]},
-            "inputs": inputs_frame(found.swings),
+            "draws": result.found.draws,
+            "seed": result.found.seed,
+            "parameters": [spread.path for spread in result.found.spreads],
+            "designs": designs_frame(result),
+            "inputs_of": {"id": result.subject[0], "pick": result.subject[1]},
+            "inputs": inputs_frame(result.swings),
         },
-        lambda: frame_rows(designs_frame(found)),
+        lambda: frame_rows(designs_frame(result)),
     )
 
 

@@ -58,21 +58,21 @@ class Archive:
 
     def add(self, rows: Rows) -> None:
         """Take the next rows of the stream."""
-        found = rows.evaluation
+        result = rows.evaluation
         self.tally.add(rows)
         self.sample.add(rows)
-        entered = self._front.update(found.objectives, rows.ids, found.feasible)
+        entered = self._front.update(result.objectives, rows.ids, result.feasible)
         if entered.any():
             self._members.append(rows.take(entered))
         # Members that have left are dropped now and then: doing it each time would copy the front each time.
         if sum(map(len, self._members)) > 2 * len(self._front) + 10_000:
             self._compact()
         self._add_misses(rows)
-        if found.feasible.any():
+        if result.feasible.any():
             for top in self._tops:
                 top.add(rows)
-        if self._box is None and found.feasible.any():
-            first = found.objectives[found.feasible]
+        if self._box is None and result.feasible.any():
+            first = result.objectives[result.feasible]
             worst = first.max(axis=0)
             self._box = first.min(axis=0), worst + 0.1 * np.where(worst, np.abs(worst), 1.0)
 

@@ -85,14 +85,14 @@ def _missed_reason(misses: Rows) -> str:
 
 
 def _pick(rows: Rows, row: int, name: str, reason: str) -> Pick:
-    found = rows.evaluation
+    result = rows.evaluation
     return Pick(
         name=name,
         reason=reason,
         id=int(rows.ids[row]),
-        feasible=bool(found.feasible[row]),
+        feasible=bool(result.feasible[row]),
         design=settings_of(rows.designs, row),
-        metrics={key: float(value[row]) for key, value in found.metrics.items() if np.isfinite(value[row])},
+        metrics={key: float(value[row]) for key, value in result.metrics.items() if np.isfinite(value[row])},
     )
 
 

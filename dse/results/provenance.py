@@ -35,13 +35,13 @@ _PACKAGES = (
 
 def package_versions() -> dict[str, str]:
     """Return the installed version of every package that a run may use."""
-    found = {}
+    result = {}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            result[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def python_version() -> str:
@@ -87,10 +87,10 @@ def source_commit() -> str | None:
 def parameters_by_confidence(paths: Iterable[str], library: Library) -> dict[str, list[str]]:
     """Return the parameters that a run has read, by their confidence: high, medium, low."""
     parameters = library.parameters
-    found: dict[str, list[str]] = {"high": [], "medium": [], "low": []}
+    result: dict[str, list[str]] = {"high": [], "medium": [], "low": []}
     for path in sorted(paths):
-        found[parameters[path].confidence].append(path)
-    return found
+        result[parameters[path].confidence].append(path)
+    return result
 
 
 def resolved_text(spec: Spec, parameters_read: Iterable[str]) -> str:

@@ -39,17 +39,17 @@ class Rows:
 
     def take(self, index: RowIndex) -> Rows:
         """Return a copy of the rows that `index` (mask or integer array) selects."""
-        found = self.evaluation
+        result = self.evaluation
         return Rows(
             ids=self.ids[index],
             designs=self.designs.take(index),
             evaluation=Evaluation(
-                metrics={name: value[index] for name, value in found.metrics.items()},
-                margins={name: value[index] for name, value in found.margins.items()},
-                objectives=found.objectives[index],
-                feasible=found.feasible[index],
-                missing=None if found.missing is None else found.missing[index],
-                failed=None if found.failed is None else found.failed[index],
+                metrics={name: value[index] for name, value in result.metrics.items()},
+                margins={name: value[index] for name, value in result.margins.items()},
+                objectives=result.objectives[index],
+                feasible=result.feasible[index],
+                missing=None if result.missing is None else result.missing[index],
+                failed=None if result.failed is None else result.failed[index],
             ),
         )
 
@@ -66,11 +66,11 @@ class Rows:
         """Return the rows as a table: id, parameters, metrics, feasible, violation, margins; bare column names."""
         import pandas as pd
 
-        found = self.evaluation
-        columns: dict[str, object] = {**found.metrics, "feasible": found.feasible, "violation": self.violation}
-        if found.failed is not None:
-            columns["failed"] = found.failed.names()
-        columns.update({MARGIN_PREFIX + name: margin for name, margin in found.margins.items()})
+        result = self.evaluation
+        columns: dict[str, object] = {**result.metrics, "feasible": result.feasible, "violation": self.violation}
+        if result.failed is not None:
+            columns["failed"] = result.failed.names()
+        columns.update({MARGIN_PREFIX + name: margin for name, margin in result.margins.items()})
         parts = [pd.DataFrame({"id": self.ids}), self.designs.to_frame(coded=True), pd.DataFrame(columns)]
         return pd.concat(parts, axis=1)
 
@@ -84,22 +84,22 @@ def joined(parts: Sequence[Rows]) -> Rows:
         ids=np.concatenate([part.ids for part in parts]),
         designs=Table.concat([part.designs for part in parts]),
         evaluation=Evaluation(
-            metrics=_joined([found.metrics for found in evaluations]),
-            margins=_joined([found.margins for found in evaluations]),
-            objectives=np.concatenate([found.objectives for found in evaluations]),
-            feasible=np.concatenate([found.feasible for found in evaluations]),
+            metrics=_joined([result.metrics for result in evaluations]),
+            margins=_joined([result.margins for result in evaluations]),
+            objectives=np.concatenate([result.objectives for result in evaluations]),
+            feasible=np.concatenate([result.feasible for result in evaluations]),
             missing=_joined_missing(evaluations),
-            failed=_joined_reasons([found.failed for found in evaluations]),
+            failed=_joined_reasons([result.failed for result in evaluations]),
         ),
     )
 
 
 def _joined_missing(evaluations: Sequence[Evaluation]) -> NDArray[np.intp] | None:
-    if all(found.missing is None for found in evaluations):
+    if all(result.missing is None for result in evaluations):
         return None
-    none = [np.zeros(len(found.feasible), dtype=np.intp) for found in evaluations]
+    none = [np.zeros(len(result.feasible), dtype=np.intp) for result in evaluations]
     return np.concatenate([
-        zeros if found.missing is None else found.missing for found, zeros in zip(evaluations, none, strict=True)
+        zeros if result.missing is None else result.missing for result, zeros in zip(evaluations, none, strict=True)
     ])  # fmt: skip
 
 
@@ -108,8 +108,8 @@ def _joined(tables: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]
 
 
 def _joined_reasons(reasons: Sequence[Choice | None]) -> Choice | None:
-    told = [one for one in reasons if one is not None]
-    together = stacked(told) if len(told) == len(reasons) else None
+    reported = [one for one in reasons if one is not None]
+    together = stacked(reported) if len(reported) == len(reasons) else None
     return together if isinstance(together, Choice) else None
 
 

@@ -109,8 +109,8 @@ def find_run(where: Path | str, *, results: Path = RESULTS) -> Path:
     if not root.is_dir():
         raise RunError(f"{root}: is a file, not a run directory")
     # One level down in the folder of a sweep, two in the folder of all results.
-    found = [manifest.parent for depth in ("*", "*/*") for manifest in root.glob(f"{depth}/{MANIFEST}")]
-    runs = [run for run in found if not run.name.startswith(".")]
+    result = [manifest.parent for depth in ("*", "*/*") for manifest in root.glob(f"{depth}/{MANIFEST}")]
+    runs = [run for run in result if not run.name.startswith(".")]
     if not runs:
         raise RunError(f"{root}: holds no run ({MANIFEST} is missing)")
     return max(runs, key=lambda run: (str(_manifest(run)["started"]), run.name))
@@ -138,14 +138,14 @@ def open_run(
 def _manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        result = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{file}: cannot be read: {error}") from error
-    if not isinstance(found, dict) or not {"schema", "name", "started", "status", "counts"} <= found.keys():
+    if not isinstance(result, dict) or not {"schema", "name", "started", "status", "counts"} <= result.keys():
         raise RunError(f"{file}: is not the manifest of a run")
-    if found["schema"] != SCHEMA:
-        raise RunError(f"{file}: schema {found['schema']} is not {SCHEMA}, the one that this version reads")
-    return found
+    if result["schema"] != SCHEMA:
+        raise RunError(f"{file}: schema {result['schema']} is not {SCHEMA}, the one that this version reads")
+    return result
 
 
 @dataclass(frozen=True)
@@ -227,12 +227,12 @@ class StoredRun:
 
         file = self._file("picks.yaml")
         try:
-            found = parse_yaml(read_text(file), str(file)).plain()
+            result = parse_yaml(read_text(file), str(file)).plain()
         except SpecError as error:
             raise RunError(str(error)) from error
-        if not isinstance(found, list):
+        if not isinstance(result, list):
             raise RunError(f"{file}: is not a list of picks")
-        return found
+        return result
 
     @cached_property
     def constraints(self) -> pd.DataFrame:
@@ -277,9 +277,9 @@ class StoredRun:
         Raises:
             RunError: the run did not evaluate it, or did not keep it.
         """
-        found = self.designs[self.designs["id"] == design]
-        if len(found):
-            return found.iloc[0]
+        result = self.designs[self.designs["id"] == design]
+        if len(result):
+            return result.iloc[0]
         if 0 <= design < int(self.manifest["counts"]["evaluated"]):
             raise RunError(f"{self.path}: design {design} was evaluated but not kept; raise results.keep_all_up_to")
         raise RunError(f"{self.path}: there is no design {design}, ids end at {self.manifest['counts']['evaluated']}")

@@ -126,9 +126,9 @@ class SearchContext:
             with clock.part("sample"):
                 designs = self.sampler.rows(first, last)
             with clock.part("evaluate"):
-                found = self.judge(designs)
+                result = self.judge(designs)
             with clock.part("keep"):
-                keeper.add(Rows(np.arange(first, last, dtype=np.int64), designs, found))
+                keeper.add(Rows(np.arange(first, last, dtype=np.int64), designs, result))
         return keeper
 
     def _keep_pruned(self, tables: Tables, start: int, stop: int, keeper: Archive, clock: Timer) -> None:
@@ -147,10 +147,10 @@ class SearchContext:
                 with clock.part("sample"):
                     designs = self.space.grid_at(self.space.grid_places(ids))
                 with clock.part("evaluate"):
-                    found = self.judge(designs)
-                    tables.check(ids, found)
+                    result = self.judge(designs)
+                    tables.check(ids, result)
                 with clock.part("keep"):
-                    keeper.add(Rows(ids, designs, found))
+                    keeper.add(Rows(ids, designs, result))
 
 
 def model_of(spec: Spec) -> UserModel | None:

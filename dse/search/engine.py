@@ -81,14 +81,14 @@ class Search:
 
     def add(self, state: bytes) -> None:
         """Take over what another search of the same designs, however searched, has found."""
-        found = pickle.loads(state)
-        unit = max(found["keeper"].sample.stride, self._keeper.sample.stride, 1)
+        result = pickle.loads(state)
+        unit = max(result["keeper"].sample.stride, self._keeper.sample.stride, 1)
         offset = -(-self._place // unit) * unit
-        self._keeper.merge(found["keeper"], offset=offset)
-        self._place = offset + found["place"]
-        self._before += found["seconds"]
-        self._clock.add(found["parts"])
-        self._restore_cache(found)
+        self._keeper.merge(result["keeper"], offset=offset)
+        self._place = offset + result["place"]
+        self._before += result["seconds"]
+        self._clock.add(result["parts"])
+        self._restore_cache(result)
 
     def _restore_cache(self, found: Mapping[str, Any]) -> None:
         """Take over the answers of the sweep's own model from a state."""
@@ -114,17 +114,17 @@ class Search:
         )
 
     def _resume(self, state: bytes) -> None:
-        found: Mapping[str, Any] = pickle.loads(state)
-        self._keeper.merge(found["keeper"])
-        self._place, self._before = found["place"], found["seconds"]
-        self._clock.add(found["parts"])
-        self._restore_cache(found)
+        result: Mapping[str, Any] = pickle.loads(state)
+        self._keeper.merge(result["keeper"])
+        self._place, self._before = result["place"], result["seconds"]
+        self._clock.add(result["parts"])
+        self._restore_cache(result)
         if self._work.is_stream:
             total = self._work.sampler.total
             if total is not None and total < self._place:
                 raise RunError(f"{self._place} designs have been searched already; n_designs must be more")
             return
-        self._work.sampler = extended(self._spec, self._work.space, found["n_designs"], found["sampler"])
+        self._work.sampler = extended(self._spec, self._work.space, result["n_designs"], result["sampler"])
 
     def _replay(self, journal: Journal) -> None:
         for first, last, keeper, parts in journal.kept():
@@ -204,10 +204,10 @@ class Search:
                 chunks = chunks_of(designs, self._spread.chunk_rows)
                 with clock.part("evaluate"):
                     if workers.count > 1 and len(chunks) > 1:
-                        found = list(workers.map(judged_chunk, [(pickled, chunk) for chunk in chunks]))
+                        result = list(workers.map(judged_chunk, [(pickled, chunk) for chunk in chunks]))
                     else:
-                        found = [self._work.judge(chunk) for chunk in chunks]
-                for chunk, feedback in zip(chunks, found, strict=True):
+                        result = [self._work.judge(chunk) for chunk in chunks]
+                for chunk, feedback in zip(chunks, result, strict=True):
                     ids = np.arange(place, place + chunk.rows, dtype=np.int64)
                     with clock.part("keep"):
                         fresh.add(Rows(ids, chunk, feedback))

@@ -57,8 +57,8 @@ def find_unfinished(where: Path | str, *, results: Path) -> Path | None:
         if folder.name.endswith(SUFFIX) and (folder / HEADER).is_file():
             return folder
     root = results if str(where) == LATEST and not path.exists() else path
-    found = [header.parent for depth in ("*", "*/*") for header in root.glob(f"{depth}{SUFFIX}/{HEADER}")]
-    return max(found, key=lambda folder: folder.name, default=None)
+    result = [header.parent for depth in ("*", "*/*") for header in root.glob(f"{depth}{SUFFIX}/{HEADER}")]
+    return max(result, key=lambda folder: folder.name, default=None)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -155,10 +155,10 @@ class Journal:
         """
         file = self.folder / HEADER
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            result = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{file}: cannot be read: {error}") from error
-        return dict(found)
+        return dict(result)
 
     @property
     def spec(self) -> Spec:

@@ -150,8 +150,8 @@ class Tables:
             for base in BASES:
                 places = [np.array([int(base * (other - 1))]) for other in self._sizes]
                 places[group] = rows
-                found = self._evaluator.margins(self._space.grid_at(places))
-                longer |= {label for label, margin in found.items() if len(margin) > 1}
+                result = self._evaluator.margins(self._space.grid_at(places))
+                longer |= {label for label, margin in result.items() if len(margin) > 1}
             for label in longer:
                 needs[label].append(group)
         return {label: tuple(groups) for label, groups in needs.items()}

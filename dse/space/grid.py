@@ -109,9 +109,9 @@ class _Group:
     @classmethod
     def of(cls, parameters: Sequence[SpaceParameter]) -> _Group:
         """Write out the blocks of a group whose parameters are in the order of their conditions."""
-        asked = set().union(*(parameter.needs for parameter in parameters))
-        switches = [parameter for parameter in parameters if parameter.name in asked]
-        others = [parameter for parameter in parameters if parameter.name not in asked]
+        requested = set().union(*(parameter.needs for parameter in parameters))
+        switches = [parameter for parameter in parameters if parameter.name in requested]
+        others = [parameter for parameter in parameters if parameter.name not in requested]
         settings: list[list[float]] = []
         radix: list[list[int]] = []
         offset: list[list[int]] = []

@@ -188,9 +188,9 @@ def _read_gguf(file: Path) -> Data:
     kind = str(header.fields["general.architecture"].contents())
     config: Data = {"model_type": _GGUF_KINDS.get(kind, kind), "tie_word_embeddings": True}
     for name, field in _GGUF_FIELDS.items():
-        found = header.fields.get(f"{kind}.{name}")
-        if found is not None:
-            config[field] = found.contents()
+        result = header.fields.get(f"{kind}.{name}")
+        if result is not None:
+            config[field] = result.contents()
     if "vocab_size" not in config and "tokenizer.ggml.tokens" in header.fields:
         config["vocab_size"] = len(header.fields["tokenizer.ggml.tokens"].data)
     names = {tensor.name for tensor in header.tensors}

@@ -230,9 +230,9 @@ class _Reader:
         try:
             return kind.model_validate(plain, context=replace(self.context, parameter=parameter))
         except ValidationError as error:
-            found = issues_of(error, self.root, path, kind, foreign, unwrap=bool(wrapped_as))
+            result = issues_of(error, self.root, path, kind, foreign, unwrap=bool(wrapped_as))
             emptied = {path_text(path) for path in self._emptied}
-            self.issues += [issue for issue in found if issue.path not in emptied]
+            self.issues += [issue for issue in result if issue.path not in emptied]
             return None
 
     def _entries(self, section: str, kind: type[R], foreign: Mapping[str, str]) -> dict[str, R]:
@@ -299,8 +299,8 @@ class _Reader:
         names = [
             item.value["metric"].value for item in items if isinstance(item.value, dict) and "metric" in item.value
         ]
-        found = [name for name in names if isinstance(name, str) and name not in self.context.metrics]
-        return [name for name in dict.fromkeys(found) if name.isidentifier() and name != P_FEASIBLE]
+        result = [name for name in names if isinstance(name, str) and name not in self.context.metrics]
+        return [name for name in dict.fromkeys(result) if name.isidentifier() and name != P_FEASIBLE]
 
     # -- space and parameters --------------------------------------------------------------------------------------
 

@@ -180,10 +180,10 @@ def _span(declarations: Sequence[ParameterSpec], default: float) -> tuple[float,
 
 def _whole(declared: Sequence[ParameterSpec], default: int) -> list[int]:
     """Return every whole number that a parameter can be."""
-    found: set[int] = set()
+    result: set[int] = set()
     for one in declared:
         if isinstance(one, RangeSpec):
-            found |= set(range(int(one.bounds[0]), int(one.bounds[1]) + 1))
+            result |= set(range(int(one.bounds[0]), int(one.bounds[1]) + 1))
         else:
-            found |= {int(float(v)) for v in (one.values if isinstance(one, ValuesSpec) else (one.value,))}
-    return sorted(found) or [default]
+            result |= {int(float(v)) for v in (one.values if isinstance(one, ValuesSpec) else (one.value,))}
+    return sorted(result) or [default]

@@ -57,19 +57,19 @@ def designs_frame(run: RobustRun) -> pd.DataFrame:
     """Return the table of ``designs.csv``."""
     import pandas as pd
 
-    found = run.found
+    result = run.found
     columns: dict[str, object] = {
         "id": list(run.ids),
         "picks": [" ".join(run.names.get(one, ())) for one in run.ids],
         "front": list(run.on_front),
-        "p_feasible": found.p_feasible,
-        "nondominated_fraction": found.nondominated_fraction,
-        **{P_PREFIX + label: share for label, share in found.p_meets.items()},
+        "p_feasible": result.p_feasible,
+        "nondominated_fraction": result.nondominated_fraction,
+        **{P_PREFIX + label: share for label, share in result.p_meets.items()},
     }
-    for name, typical in found.nominal.items():
+    for name, typical in result.nominal.items():
         columns[name] = typical
         for place, quantile in enumerate(("p10", "p50", "p90")):
-            columns[f"{name} {quantile}"] = found.quantiles[name][:, place]
+            columns[f"{name} {quantile}"] = result.quantiles[name][:, place]
     return pd.DataFrame(columns)
 
 

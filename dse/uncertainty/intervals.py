@@ -83,9 +83,9 @@ def robustness(
     """
     nominal, paths = _nominal(spec, designs)
     spreads = spreads_of(paths, spec.parameters, library_of(spec.library))
-    drawn = monte_carlo_samples(spreads, draws=draws, seed=seed)
+    sampled = monte_carlo_samples(spreads, draws=draws, seed=seed)
     at_once = max(1, min(len(designs), ROWS_AT_ONCE // draws))
-    tiled = {path: np.tile(values, at_once) for path, values in drawn.items()}
+    tiled = {path: np.tile(values, at_once) for path, values in sampled.items()}
     evaluator = Evaluator(spec, tiled)
     met: list[_Met | None] = [None] * len(designs)
     # Designs of the same names stand together: a column of one name is the quicker to look up.
@@ -95,9 +95,9 @@ def robustness(
         block = [designs[place] for place in places]
         # Every call has as many rows as the parameters; what the last one repeats is dropped again.
         filling = [block[-1]] * (at_once - len(block))
-        found = evaluator.evaluate(Table.from_settings(*block, *filling).repeated(draws))
+        result = evaluator.evaluate(Table.from_settings(*block, *filling).repeated(draws))
         for slot, place in enumerate(places):
-            met[place] = _met(found, slice(slot * draws, (slot + 1) * draws))
+            met[place] = _met(result, slice(slot * draws, (slot + 1) * draws))
         if progress is not None:
             progress(start + len(block), len(designs))
     all_met = [one for one in met if one is not None]
@@ -146,8 +146,8 @@ def _nominal(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> tuple[dict
     """Return metrics at the typical parameters, and the parameters read on the way that no design sets itself."""
     evaluator = Evaluator(spec)
     table = Table.from_settings(*designs)
-    found = evaluator.evaluate({name: column for name, column in table.items() if name not in _swept(table)})
-    metrics = found.metrics if not _swept(table) else Evaluator(spec).evaluate(table).metrics
+    result = evaluator.evaluate({name: column for name, column in table.items() if name not in _swept(table)})
+    metrics = result.metrics if not _swept(table) else Evaluator(spec).evaluate(table).metrics
     own = {name.removeprefix(TECHNOLOGY_PREFIX) for name in _swept(table)}
     return {name: np.array(value) for name, value in metrics.items()}, evaluator.technology.reads - own
 
@@ -159,15 +159,15 @@ def _swept(table: Designs) -> frozenset[str]:
 
 def _quantiles(metrics: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Return P10, P50 and P90 of the values that are not missing, NaN where all are."""
-    found = {name: np.full(len(QUANTILES), values[0]) for name, values in metrics.items()}
+    result = {name: np.full(len(QUANTILES), values[0]) for name, values in metrics.items()}
     varying = {name: values for name, values in metrics.items() if not (values == values[0]).all()}
     whole = [name for name, values in varying.items() if not np.isnan(values).any()]
     if whole:
-        found.update(zip(whole, _sorted_quantiles(np.stack([varying[name] for name in whole])), strict=True))
+        result.update(zip(whole, _sorted_quantiles(np.stack([varying[name] for name in whole])), strict=True))
     for name in varying.keys() - set(whole):
         known = varying[name][~np.isnan(varying[name])]
-        found[name] = _sorted_quantiles(known[None])[0] if len(known) else np.full(len(QUANTILES), np.nan)
-    return found
+        result[name] = _sorted_quantiles(known[None])[0] if len(known) else np.full(len(QUANTILES), np.nan)
+    return result
 
 
 def _sorted_quantiles(rows: FloatArray) -> FloatArray:

@@ -96,8 +96,8 @@ def _spread(
 
     factor, correlation = None, 0.0
     for key, cause in library.causes.items():
-        if found := cause.factor_of(path):
-            factor, correlation = found, value(f"shared_causes.{key}.correlation")
+        if result := cause.factor_of(path):
+            factor, correlation = result, value(f"shared_causes.{key}.correlation")
             break
     parameter = library.parameters[path]
     log = low > 0 and high >= value("spread.log_above_ratio") * low
@@ -107,7 +107,7 @@ def _spread(
 def monte_carlo_samples(spreads: Iterable[Distribution], *, draws: int, seed: int) -> dict[str, FloatArray]:
     """Return ``(draws,)`` values of each parameter; the same for the same seed, whatever else is drawn."""
     factors: dict[str, FloatArray] = {}
-    drawn = {}
+    sampled = {}
     for spread in spreads:
         score = _scores(f"parameter {spread.path}", draws, seed)
         if spread.factor is not None:
@@ -115,8 +115,8 @@ def monte_carlo_samples(spreads: Iterable[Distribution], *, draws: int, seed: in
                 factors[spread.factor] = _scores(f"factor {spread.factor}", draws, seed)
             shared = np.sqrt(spread.correlation) * factors[spread.factor]
             score = shared + np.sqrt(1 - spread.correlation) * score
-        drawn[spread.path] = spread.quantile(ndtr(score))
-    return drawn
+        sampled[spread.path] = spread.quantile(ndtr(score))
+    return sampled
 
 
 def _scores(name: str, draws: int, seed: int) -> FloatArray:

@@ -44,22 +44,22 @@ def under_draws(outcome: Outcome, spec: Spec) -> tuple[Outcome, RobustRun | None
     `Outcome.front` and `Outcome.picks` hold designs that meet the constraints on ``p_feasible``; the probability stands
     among the metrics of every row, NaN where a design has met no draws. Without draws, or designs, nothing changes.
     """
-    asked = spec.robustness
-    candidates = _candidates(outcome, spec, asked.designs) if asked is not None else None
-    if asked is None or candidates is None:
+    requested = spec.robustness
+    candidates = _candidates(outcome, spec, requested.designs) if requested is not None else None
+    if requested is None or candidates is None:
         return outcome, None
     designs = [settings_of(candidates.designs, row) for row in range(len(candidates))]
-    found = robustness(spec, designs, draws=asked.draws, seed=asked.seed)
+    result = robustness(spec, designs, draws=requested.draws, seed=requested.seed)
     meets = np.ones(len(candidates), dtype=bool)
     counts = list(outcome.constraints)
     for constraint in spec.probabilities:
-        margin = constraint_margin(constraint, {P_FEASIBLE: found.p_feasible}, {})
+        margin = constraint_margin(constraint, {P_FEASIBLE: result.p_feasible}, {})
         meets &= margin >= 0
         counts.append(_count(constraint.label, margin, candidates.evaluation.feasible))
-    outcome = _with_chances(outcome, candidates, found)
+    outcome = _with_chances(outcome, candidates, result)
     if spec.probabilities:
-        outcome = _chosen(replace(outcome, constraints=tuple(counts)), spec, candidates.ids, found.p_feasible, meets)
-    return outcome, _robust_run(outcome, spec, candidates, designs, found)
+        outcome = _chosen(replace(outcome, constraints=tuple(counts)), spec, candidates.ids, result.p_feasible, meets)
+    return outcome, _robust_run(outcome, spec, candidates, designs, result)
 
 
 def _candidates(outcome: Outcome, spec: Spec, at_most: int) -> Rows | None:
@@ -83,14 +83,14 @@ def _candidates(outcome: Outcome, spec: Spec, at_most: int) -> Rows | None:
 
 def _keeping_distance(rows: Rows, labels: Sequence[str]) -> list[NDArray[np.intp]]:
     """Return for each distance the feasible designs that keep it and that none of those dominates."""
-    found = rows.evaluation
+    result = rows.evaluation
     if not labels:
         return []
-    slack = np.min([found.margins[label] for label in labels], axis=0)
+    slack = np.min([result.margins[label] for label in labels], axis=0)
     fronts = []
     for distance in DISTANCES:
-        places = np.flatnonzero(found.feasible & (slack >= distance))
-        fronts.append(places[nondominated(found.objectives[places])])
+        places = np.flatnonzero(result.feasible & (slack >= distance))
+        fronts.append(places[nondominated(result.objectives[places])])
     return fronts
 
 
@@ -159,8 +159,8 @@ def _robust_run(
         names[pick.id] = (*names.get(pick.id, ()), pick.name)
     named = default_pick(pick.name for pick in outcome.picks)
     subject = next(pick for pick in outcome.picks if pick.name == named)
-    asked = spec.robustness
-    assert asked is not None
+    requested = spec.robustness
+    assert requested is not None
     spreads = spreads_of(parameters_of(spec, [subject.design]), spec.parameters, library_of(spec.library))
     swings = swings_of(spec, subject.design, spreads, watched(spec))
     front = outcome.front.ids if outcome.front is not None else np.zeros(0, dtype=np.int64)
@@ -170,5 +170,5 @@ def _robust_run(
         names=names,
         found=found,
         subject=(subject.id, subject.name),
-        swings=variance_fractions(spec, subject.design, swings, seed=asked.seed),
+        swings=variance_fractions(spec, subject.design, swings, seed=requested.seed),
     )

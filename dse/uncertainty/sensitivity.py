@@ -154,8 +154,8 @@ def variance_fractions(
     with warnings.catch_warnings():
         # A metric that nothing moves has no variance to share out.
         warnings.simplefilter("ignore", RuntimeWarning)
-        found = stats.sobol_indices(func=outputs, n=samples, dists=uniform, rng=np.random.default_rng(seed))
-    first, total = np.atleast_2d(found.first_order), np.atleast_2d(found.total_order)
+        result = stats.sobol_indices(func=outputs, n=samples, dists=uniform, rng=np.random.default_rng(seed))
+    first, total = np.atleast_2d(result.first_order), np.atleast_2d(result.total_order)
     first[missing], total[missing] = np.nan, np.nan
     places = {one.name: place for place, one in enumerate(inputs)}
     return [
@@ -172,7 +172,7 @@ def _metrics(
     spec: Spec, design: Mapping[str, Setting], columns: Mapping[str, FloatArray], metrics: Sequence[str]
 ) -> FloatArray:
     """Return ``(metrics, rows)`` of one design under columns of parameters."""
-    found = Evaluator(spec, columns).evaluate(Table.from_settings(design))
+    result = Evaluator(spec, columns).evaluate(Table.from_settings(design))
     rows = len(next(iter(columns.values())))
-    known = {**found.margins, **found.metrics}
+    known = {**result.margins, **result.metrics}
     return np.array([np.broadcast_to(known[name], rows) for name in metrics])

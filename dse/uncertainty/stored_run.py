@@ -59,7 +59,7 @@ def robust_run(
     table = _joined(front, _nearest_misses(run))
     ids = [int(one) for one in table["id"]]
     designs = designs_of(run.spec, table).to_settings()
-    found = robustness(run.spec, designs, draws=draws, seed=seed, progress=progress)
+    result = robustness(run.spec, designs, draws=draws, seed=seed, progress=progress)
     design = designs[ids.index(subject[0])] if subject[0] in ids else run.settings(subject[0])
     spreads = spreads_of(parameters_of(run.spec, [design]), run.spec.parameters, library_of(run.spec.library))
     swings = variance_fractions(run.spec, design, swings_of(run.spec, design, spreads, watched(run.spec)), seed=seed)
@@ -67,7 +67,7 @@ def robust_run(
         ids=ids,
         on_front=[place < len(front) for place in range(len(ids))],
         names=named,
-        found=found,
+        found=result,
         subject=subject,
         swings=swings,
     )
@@ -75,8 +75,8 @@ def robust_run(
 
 def watched(spec: Spec) -> list[str]:
     """Return the metrics that a sweep asks for, objectives first, each once."""
-    asked = [one.metric for one in spec.objectives] + [one.metric for one in spec.constraints]
-    return list(dict.fromkeys(asked))
+    requested = [one.metric for one in spec.objectives] + [one.metric for one in spec.constraints]
+    return list(dict.fromkeys(requested))
 
 
 def _picks(run: StoredRun) -> dict[int, tuple[str, ...]]:

@@ -71,13 +71,13 @@ def uses_of(path: str, *, library: Sequence[Path] = ()) -> list[Use]:
         raise UnknownEntryError("parameter", path, known.parameters)
     low = parameter.typ * (1 - STEP) if parameter.low is None else parameter.low
     high = parameter.typ * (1 + STEP) if parameter.high is None else parameter.high
-    found: dict[str, Use] = {}
+    result: dict[str, Use] = {}
     for seen_in, values in _moved(added, path, {"low": low, "typ": parameter.typ, "high": high}):
         for metric, (at_low, at_typ, at_high) in values.items():
             use = Use(metric, seen_in, at_low, at_typ, at_high)
-            if np.isfinite(use.change) and use.change > 1e-9 and use.change > getattr(found.get(metric), "change", 0):
-                found[metric] = use
-    return sorted(found.values(), key=lambda use: (use.metric.startswith(MARGIN), -use.change, use.metric))
+            if np.isfinite(use.change) and use.change > 1e-9 and use.change > getattr(result.get(metric), "change", 0):
+                result[metric] = use
+    return sorted(result.values(), key=lambda use: (use.metric.startswith(MARGIN), -use.change, use.metric))
 
 
 @functools.lru_cache(maxsize=1)
@@ -141,8 +141,8 @@ def _moved(
     for name, probe in _probes(evaluator.technology.library).items():
         if path not in reads[name]:
             continue
-        found = evaluator.evaluate(Table.from_settings(probe))
-        columns = {**found.metrics, **{f"{MARGIN}{limit}": margin for limit, margin in found.margins.items()}}
+        result = evaluator.evaluate(Table.from_settings(probe))
+        columns = {**result.metrics, **{f"{MARGIN}{limit}": margin for limit, margin in result.margins.items()}}
         yield name, {metric: _three(column) for metric, column in columns.items()}
     for name, entry in spec.baselines.items():
         yield f"2x {name}", {metric: _three(column) for metric, column in evaluator.baseline_columns(entry).items()}

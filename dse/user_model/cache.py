@@ -65,14 +65,14 @@ class AnswerCache:
     def keep_in(self, file: Path) -> None:
         """Write answers to a file from now on, after those that it holds have been read."""
         if file.exists():
-            found = {}
+            result = {}
             for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     key, values, reason = json.loads(line)
                 except ValueError:
                     continue
-                found[key] = Answer(values, reason)
-            self._take({key: one for key, one in found.items() if key not in self._answers})
+                result[key] = Answer(values, reason)
+            self._take({key: one for key, one in result.items() if key not in self._answers})
         self._file = file
 
     def state(self) -> dict[str, tuple[Mapping[str, float] | None, str]]:

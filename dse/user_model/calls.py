@@ -76,14 +76,14 @@ def _command(model: ModelSpec, rows: Sequence[Row]) -> Sequence[Any]:
     if child.returncode:
         words = " ".join(said.decode(errors="replace").split())[-MAX_SAID:]
         raise Failed(f"{_ended(child.returncode)}{f': {words}' if words else ''}")
-    found = []
+    result = []
     for line in out.decode(errors="replace").splitlines():
         if line.strip():
             try:
-                found.append(json.loads(line))
+                result.append(json.loads(line))
             except ValueError:
                 raise Failed(f"wrote a line that is not JSON: {line.strip()[:80]!r}") from None
-    return found
+    return result
 
 
 def _late(model: ModelSpec) -> str:
@@ -143,8 +143,8 @@ class Child:
         record = self._read()
         if "failed" in record:
             raise Failed(str(record["failed"]))
-        found: Sequence[Any] = record["answers"]
-        return found
+        result: Sequence[Any] = record["answers"]
+        return result
 
     def _read(self) -> dict[str, Any]:
         """Return the next line, within the time limit."""
@@ -224,8 +224,8 @@ def issue_of(model: ModelSpec) -> str:
         from shutil import which
 
         here = Path(model.folder) / model.command[0]
-        found = which(model.command[0]) or (os.sep in model.command[0] and os.access(here, os.X_OK))
-        return "" if found else f"there is no program {model.command[0]}"
+        result = which(model.command[0]) or (os.sep in model.command[0] and os.access(here, os.X_OK))
+        return "" if result else f"there is no program {model.command[0]}"
     try:
         child = Child(model)
     except Failed as failed:

@@ -96,8 +96,8 @@ class UserModel:
         keys = [key_of(row) for row in parameters]
         given = Table.broadcast(inputs, rows).to_settings() if inputs else [{} for _ in range(rows)]
         fresh = {key: row for row, key in enumerate(keys) if key not in self.memory}
-        asked = [{**parameters[row], **given[row]} for row in fresh.values()]
-        self._ask(list(fresh), asked)
+        requested = [{**parameters[row], **given[row]} for row in fresh.values()]
+        self._ask(list(fresh), requested)
         return self._columns([self.memory[key] for key in keys])
 
     def _ask(self, keys: Sequence[str], rows: Sequence[Row]) -> None:
@@ -116,8 +116,8 @@ class UserModel:
 
     def _columns(self, answers: Sequence[Answer]) -> Modelled:
         nothing = dict.fromkeys(self.model.metrics, np.nan)
-        found = [nothing if answer.values is None else answer.values for answer in answers]
-        metrics = {name: np.array([values[name] for values in found], dtype=np.float64) for name in self.model.metrics}
+        result = [nothing if answer.values is None else answer.values for answer in answers]
+        metrics = {name: np.array([values[name] for values in result], dtype=np.float64) for name in self.model.metrics}
         reasons = tuple(dict.fromkeys(answer.reason for answer in answers if answer.values is None))
         place = {reason: code for code, reason in enumerate(reasons)}
         codes = [INACTIVE if answer.values is not None else place[answer.reason] for answer in answers]

@@ -18,9 +18,9 @@ def load(folder: str, target: str) -> Callable[[Any], Any] | str:
     """Return the function, or a text that says why there is none."""
     sys.path[:0] = [folder, str(Path.cwd())]
     module, _, name = target.partition(":")
-    found: Any
+    result: Any
     try:
-        found = importlib.import_module(module)
+        result = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             return f"there is no module {error.name} in {folder} or on Python's path"
@@ -28,11 +28,11 @@ def load(folder: str, target: str) -> Callable[[Any], Any] | str:
     except Exception as error:
         return f"the module {module} cannot be imported: {type(error).__name__}: {error}"
     for part in name.split("."):
-        if not hasattr(found, part):
-            near = [one for one in dir(found) if callable(getattr(found, one)) and not one.startswith("_")]
+        if not hasattr(result, part):
+            near = [one for one in dir(result) if callable(getattr(result, one)) and not one.startswith("_")]
             return f"{module} has no {part}; it has {', '.join(near) or 'no function'}"
-        found = getattr(found, part)
-    called: Any = found
+        result = getattr(result, part)
+    called: Any = result
     return called if callable(called) else f"{target} is not a function but {type(called).__name__}"
 
 
@@ -54,8 +54,8 @@ def main() -> None:
     for line in sys.stdin:
         rows = json.loads(line)
         try:
-            found = function(rows) if how == "many" else [function(rows[0])]
-            say({"answers": list(found)})
+            result = function(rows) if how == "many" else [function(rows[0])]
+            say({"answers": list(result)})
         except Exception as error:
             say({"failed": f"{type(error).__name__}: {error}"})
 

@@ -70,8 +70,8 @@ def unseen_power(rows: pd.DataFrame, kind: str, technology: Technology) -> pd.Da
     """
     parts = []
     for (left_out, _), part in rows.groupby([kind, "model"], sort=False):
-        told = _power_folds(technology.library).get((kind, str(left_out)), {})
-        made = power.served_power(part, technology.with_overrides(told))
+        reported = _power_folds(technology.library).get((kind, str(left_out)), {})
+        made = power.served_power(part, technology.with_overrides(reported))
         parts.append(part.assign(**{name: made[name] for name in ("predicted_s", "predicted_j", "predicted_w")}))
     return pd.concat(parts) if parts else rows.iloc[:0]
 

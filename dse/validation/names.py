@@ -27,15 +27,15 @@ def _plain(name: str) -> str:
 
 def spellings(kind: str, name: str) -> list[str]:
     """Return plain forms of a name, the nearest to it first: as it is, without maker, without owner and variant."""
-    told = name.strip()
-    forms = [told]
+    reported = name.strip()
+    forms = [reported]
     if kind == "chip":
-        bare = told
+        bare = reported
         while (shorter := re.sub(MAKERS, "", bare, flags=re.IGNORECASE)) != bare:
             bare = shorter
         forms.append(bare)
     else:
-        bare = told.rsplit("/", 1)[-1]
+        bare = reported.rsplit("/", 1)[-1]
         forms.append(bare)
         while (shorter := re.sub(rf"[-_. ]+{VARIANTS}$", "", bare, flags=re.IGNORECASE)) != bare:
             bare = shorter
@@ -76,5 +76,5 @@ def nearest(kind: str, name: str, library: Library) -> str:
     from difflib import get_close_matches
 
     known = _known(kind, library)
-    found = get_close_matches(_plain(name), list(known), n=1, cutoff=0.8)
-    return f"; perhaps {known[found[0]]}" if found else ""
+    result = get_close_matches(_plain(name), list(known), n=1, cutoff=0.8)
+    return f"; perhaps {known[result[0]]}" if result else ""

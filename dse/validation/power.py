@@ -37,8 +37,8 @@ def prepare(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
         rows[column] = rows[column].fillna("") if column in rows else ""
     title = rows["source_title"].fillna("") if "source_title" in rows else ""
     for pattern, name in SOFTWARE.items():
-        told = rows["note"].str.contains(pattern) | pd.Series(title, index=rows.index).str.contains(pattern)
-        rows.loc[(rows["software"] == "") & told, "software"] = name
+        reported = rows["note"].str.contains(pattern) | pd.Series(title, index=rows.index).str.contains(pattern)
+        rows.loc[(rows["software"] == "") & reported, "software"] = name
     single = rows["kind"] != ""
     rows["quantity"] = np.where(single, rows["kind"], "served")
     rows["measured_j"] = rows["energy_J_per_output_token"]
@@ -65,8 +65,8 @@ def prepare(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
 def _layout(note: str, chips: float) -> tuple[int, int]:
     """Return (tensor parallel, replicas) from a note such as ``TP 1, EP 8, DP 1``."""
     count = max(int(chips), 1)
-    found = re.search(r"\bTP (\d+)", note)
-    tensor = int(found[1]) if found else count
+    result = re.search(r"\bTP (\d+)", note)
+    tensor = int(result[1]) if result else count
     return tensor, max(count // max(tensor, 1), 1)
 
 
@@ -144,18 +144,18 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
 
 def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Technology) -> None:
     """Fill energy per call of single operators."""
-    told = part.assign(
+    reported = part.assign(
         size_bytes=np.nan, metric="latency_us", value=part.get("latency_us", np.nan), kind=part["quantity"]
     )
-    told = operators.prepare(told)
+    reported = operators.prepare(reported)
     for name in ("act_bits", "kv_bits"):
-        rows.loc[part.index, name] = told[name]
-    add_reason(rows, told["reason"].reindex(rows.index, fill_value="") != "", "shape of the operator is not given")
-    told = operators.predict(told, technology)
-    for kind, index in told[told["reason"] == ""].groupby("quantity").groups.items():
+        rows.loc[part.index, name] = reported[name]
+    add_reason(rows, reported["reason"].reindex(rows.index, fill_value="") != "", "shape of the operator is not given")
+    reported = operators.predict(reported, technology)
+    for kind, index in reported[reported["reason"] == ""].groupby("quantity").groups.items():
         if kind not in OPERATORS:
             continue
-        group = told.loc[index]
+        group = reported.loc[index]
         machine, profile, form = run_kernels(chip_setups(group, technology.library), technology)
         ran, time = operators.operator_time(group, machine, profile, form)
         seconds = time.total_s[0]

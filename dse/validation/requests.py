@@ -109,13 +109,13 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
     served = serve_chips(setups, workload, technology)
     result, machine, serving = served.inference, served.machine, served.serving
     index, quantity, n = part.index, part["quantity"].to_numpy(), len(part)
-    asked = part["used_batch"].to_numpy(dtype=np.float64)
+    requested = part["used_batch"].to_numpy(dtype=np.float64)
     waves = np.broadcast_to(result.waves, (n,))
     prefill_s = request_s = result.decode_s
     if (quantity != "decode").any():
         prefill_s, request_s = result.prefill_s, result.request_s
     predicted = of_quantity(quantity, result.decode_s, prefill_s, request_s)
-    whole = replace(serving, batch=np.where(np.isnan(asked), serving.batch, serving.batch * waves))
+    whole = replace(serving, batch=np.where(np.isnan(requested), serving.batch, serving.batch * waves))
     held = footprint(whole, served.formats, chunk_tokens=result.chunk_tokens).most_loaded_bytes
     fits = np.broadcast_to(held <= machine.capacity_bytes, (n,))
     found = {
@@ -143,7 +143,7 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
     note(blind, "no peak arithmetic rate of the chip is published")
     alone = ~np.isfinite(predicted) & (np.asarray(serving.chips) > 1)
     note(alone, "no link between the chips is published")
-    note(np.isnan(asked) & ~fits, "does not fit: weights and one sequence exceed the memory")
+    note(np.isnan(requested) & ~fits, "does not fit: weights and one sequence exceed the memory")
 
 
 def of_quantity(quantity: object, decode: Number, prefill: Number, request: Number) -> FloatArray:

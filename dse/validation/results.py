@@ -45,14 +45,14 @@ class Validation:
 
     def rows(self) -> list[tuple[object, ...]]:
         """Return all tables as one: for each number or word its table, row, column and value."""
-        found: list[tuple[object, ...]] = []
+        result: list[tuple[object, ...]] = []
         for table in self.tables:
             plain = table.frame.index.names == [None]
             for place, (label, cells) in enumerate(table.frame.iterrows()):
                 names = label if isinstance(label, tuple) else (label,)
                 row = place if plain else " ".join(str(name) for name in names)
-                found += [(table.key, row, column, value) for column, value in cells.items()]
-        return found
+                result += [(table.key, row, column, value) for column, value in cells.items()]
+        return result
 
     def records(self) -> dict[str, list[dict[str, object]]]:
         """Return every table as records, missing numbers as None."""

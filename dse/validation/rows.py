@@ -154,18 +154,18 @@ def add_reason(rows: pd.DataFrame, where: pd.Series, text: str | pd.Series) -> N
 
 def _resolve(rows: pd.DataFrame, kind: str, library: Library) -> None:
     """Put the library's key in place of other spellings of chips or models, and note in ``read_as`` where it did."""
-    told = [str(name) for name in rows[kind].fillna("")]
-    found = {name: resolve(kind, name, library) for name in set(told)}
+    reported = [str(name) for name in rows[kind].fillna("")]
+    result = {name: resolve(kind, name, library) for name in set(reported)}
     said = list(rows["read_as"])
-    notes = [f"{kind} {name!r} read as {found[name]}" if found[name] != name else "" for name in told]
-    rows[kind] = pd.Series([found[name] or np.nan for name in told], index=rows.index, dtype=object)
+    notes = [f"{kind} {name!r} read as {result[name]}" if result[name] != name else "" for name in reported]
+    rows[kind] = pd.Series([result[name] or np.nan for name in reported], index=rows.index, dtype=object)
     rows["read_as"] = ["; ".join(filter(None, pair)) for pair in zip(said, notes, strict=True)]
 
 
 def _perhaps(kind: str, names: pd.Series, rows: pd.DataFrame, library: Library) -> pd.Series:
     """Return for every row the known name most like its unknown one, as "; perhaps ...", "" for the other rows."""
-    found = {name: nearest(kind, name, library) for name in names.unique()}
-    return pd.Series([found.get(name, "") for name in names.reindex(rows.index)], index=rows.index, dtype=object)
+    result = {name: nearest(kind, name, library) for name in names.unique()}
+    return pd.Series([result.get(name, "") for name in names.reindex(rows.index)], index=rows.index, dtype=object)
 
 
 def _check_names(rows: pd.DataFrame, form: Form, library: Library) -> None:
@@ -210,10 +210,10 @@ def layout(parallelism: str, n_chips: float) -> tuple[Layout, str]:
         remark = "" if chips == 1 and not parallelism else f"layout {parallelism!r} taken as tensor parallel"
         return Layout(tensor_parallel=float(chips)), remark
     stages = max(int(pipeline[1]), 1) if pipeline else 1
-    found = Layout(
+    result = Layout(
         tensor_parallel=float(max(int(tensor[1]), 1) if tensor else 1),
         stages=float(stages),
         replicas=float(max(int(data[1]), 1) if data and "_or_" not in parallelism else 1),
         kind="pipeline" if stages > 1 else "tensor",
     )
-    return found, ""
+    return result, ""

@@ -59,17 +59,17 @@ def _setup(key: tuple[Any, ...], library: Library, model: Model | None) -> ChipS
     name, expert, stored = multiplied_format(library.chip(chip), act_bits), None, weight_bits
     form = library.weight_format(name)
     if model is None or model.expert_format is None:
-        told = None if stored == _bits(form) else stored
+        reported = None if stored == _bits(form) else stored
     elif weight_bits >= UNQUANTISED_BITS or library.stack(stack).quantises_head:
-        told = stored
+        reported = stored
     else:
         # The maker's own file: experts in their narrow format, everything else as it was trained. Narrower
         # activations say that experts were converted to a format that multiplies with them.
-        told = None
+        reported = None
         native = _bits(library.weight_format(model.expert_format))
         name, expert = "bf16", name if _bits(form) < native + SLACK_BITS else None
     return ChipSetup(
-        chip, name, expert_format=expert, stored_bits=told, kv_bits=kv_bits, act_bits=act_bits, stack=stack
+        chip, name, expert_format=expert, stored_bits=reported, kv_bits=kv_bits, act_bits=act_bits, stack=stack
     )
 
 

@@ -77,8 +77,8 @@ class XorCode:
         Drawn output by output: a code with fewer outputs is the same map with the last ones left off.
         """
         rng = np.random.default_rng([self.seed, self.n_in, self.shift_registers])
-        drawn = rng.integers(0, 2, (self.n_out, 1 + self.shift_registers, self.n_in), np.uint8)
-        return np.ascontiguousarray(np.moveaxis(drawn, 0, -1)).astype(np.bool_)
+        sampled = rng.integers(0, 2, (self.n_out, 1 + self.shift_registers, self.n_in), np.uint8)
+        return np.ascontiguousarray(np.moveaxis(sampled, 0, -1)).astype(np.bool_)
 
     def encode(self, care: Bits, bits: Bits, *, correction_block: int = 512) -> EncodedBits:
         """Encode streams of bits so that `decode` returns them wherever `care` marks them.

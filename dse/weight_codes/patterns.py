@@ -145,5 +145,5 @@ def _patterns(n: int, m: int) -> NDArray[np.int64]:
     """
     if math.comb(m, n) > 1 << 16:
         raise CompressionError(f"{n} of {m} has {math.comb(m, n)} patterns, more than {1 << 16}")
-    found: list[Any] = [sum(1 << i for i in places) for places in combinations(range(m), n)]
-    return np.sort(np.array(found, np.int64))
+    result: list[Any] = [sum(1 << i for i in places) for places in combinations(range(m), n)]
+    return np.sort(np.array(result, np.int64))

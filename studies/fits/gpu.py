@@ -117,10 +117,10 @@ def predict(rows: pd.DataFrame, technology: Technology, *, stack: str | None = N
     for form, part in rows.groupby("form"):
         chosen = None if stack is None else Choice.same(stack, len(part))
         if form == "operators":
-            found = operators.predict(part, technology, stack=chosen)
+            result = operators.predict(part, technology, stack=chosen)
         else:
-            found = requests.predict(part, technology, stack=chosen, bounds=False)
-        made[part.index] = found["predicted_s"]
+            result = requests.predict(part, technology, stack=chosen, bounds=False)
+        made[part.index] = result["predicted_s"]
     return made
 
 
@@ -156,23 +156,23 @@ def fit(rows: pd.DataFrame) -> Fitted:
         return np.concatenate([weight * soft / error, x / spread])
 
     upper = np.array([np.log(1 / value) if name.endswith("_fraction") else 6.0 for name, value in start.items()]) + 1e-9
-    found = least_squares(
+    result = least_squares(
         misfit, np.minimum(np.zeros(len(names)), upper - 1e-6), bounds=(np.full(len(names), -6.0), upper),
         diff_step=1e-3, xtol=1e-5, ftol=1e-6, max_nfev=40,
     )  # fmt: skip
-    spreads = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
-    values = (first * np.exp(found.x)).tolist()
+    spreads = np.sqrt(np.diag(np.linalg.inv(result.jac.T @ result.jac)))
+    values = (first * np.exp(result.x)).tolist()
     return Fitted(dict(zip(names, values, strict=True)), dict(zip(names, spreads.tolist(), strict=True)), len(rows))
 
 
 def score(rows: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
     """Return per kind and half: rows, median absolute error and bias before and after the fit."""
-    told = rows.assign(
+    reported = rows.assign(
         before=predict(rows, Technology()) / rows["measured_s"],
         after=predict(rows, fitted.technology(), stack=SETTINGS["stack"]) / rows["measured_s"],
     )
     lines = []
-    for (kind, half), part in told.groupby(["tells", "half"]):
+    for (kind, half), part in reported.groupby(["tells", "half"]):
         line: dict[str, object] = {"kind": kind, "half": half, "rows": len(part)}
         for name in ("before", "after"):
             line[f"error {name}"] = f"{100 * (part[name] - 1).abs().median():.1f} %"
@@ -211,11 +211,11 @@ def _yaml(value: float) -> str:
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
     """Return the files that are meant: of a folder, those of operators and passes that the benchmark writes."""
-    found = []
+    result = []
     for path in paths:
         inside = [path / name for name in ("gpu_micro.csv", "gpu_steps.csv")]
-        found += [file for file in inside if file.exists()] if path.is_dir() else [path]
-    return found
+        result += [file for file in inside if file.exists()] if path.is_dir() else [path]
+    return result
 
 
 def main(words: Sequence[str] | None = None) -> int:

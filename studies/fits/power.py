@@ -64,11 +64,11 @@ def open_rows() -> pd.DataFrame:
 
 def overrides(values: Mapping[str, float]) -> dict[str, float]:
     """Return overrides for parameters by path, for those that go with them, and for every stack that inherits any."""
-    told = {}
+    reported = {}
     for path, value in values.items():
         heads = {id(LIBRARY.parameters[name]) for name in (path, *CONSTANTS[path].get("with", ()))}
-        told |= {name: value for name, parameter in LIBRARY.parameters.items() if id(parameter) in heads}
-    return told
+        reported |= {name: value for name, parameter in LIBRARY.parameters.items() if id(parameter) in heads}
+    return reported
 
 
 def watts(rows: pd.DataFrame, values: Mapping[str, float]) -> pd.Series:
@@ -94,9 +94,9 @@ def fit(rows: pd.DataFrame, used: FloatArray) -> Fit:
         soft = np.sign(ratio) * knee * np.sqrt(2 * (np.sqrt(1 + (ratio / knee) ** 2) - 1))
         return np.concatenate([weight * soft / error, x / spread])
 
-    found = least_squares(misfit, np.zeros(len(names)), diff_step=STEP, x_scale=1.0, xtol=1e-3, ftol=1e-4, max_nfev=12)
-    values = dict(zip(names, (start * np.exp(found.x)).tolist(), strict=True))
-    errors = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
+    result = least_squares(misfit, np.zeros(len(names)), diff_step=STEP, x_scale=1.0, xtol=1e-3, ftol=1e-4, max_nfev=12)
+    values = dict(zip(names, (start * np.exp(result.x)).tolist(), strict=True))
+    errors = np.sqrt(np.diag(np.linalg.inv(result.jac.T @ result.jac)))
     return Fit(values, dict(zip(names, errors.tolist(), strict=True)), len(some), watts(rows, values))
 
 
@@ -147,7 +147,7 @@ def main() -> None:
     )
     lines = []
     for name, value in whole.values.items():
-        others = [found.values[name] for found in left.values()]
+        others = [result.values[name] for result in left.values()]
         error = np.exp(2 * whole.errors[name])
         low, high = min([value / error, *others]), max([value * error, *others])
         print(f"{name:48s} {low:10.4g} {value:10.4g} {high:10.4g}", [f"{x:.3g}" for x in others])
@@ -160,9 +160,9 @@ def main() -> None:
             numbers = f"low: {low:.4g}, typ: {value:.4g}, high: {high:.4g}"
             for path in (name, *CONSTANTS[name].get("with", ())):
                 put(path, f'{{{numbers}, src: [derived], conf: medium, note: "{note}"}}', str(CONSTANTS[name]["file"]))
-        for (kind, out), found in left.items():
-            told = overrides({name: found.values[name]})
-            lines += [(kind, out, path, f"{number:.5g}") for path, number in told.items()]
+        for (kind, out), result in left.items():
+            reported = overrides({name: result.values[name]})
+            lines += [(kind, out, path, f"{number:.5g}") for path, number in reported.items()]
     if arguments.write:
         folds = pd.DataFrame(lines, columns=["kind", "left_out", "parameter", "value"])
         folds.to_csv(LIBRARY.data_file("power_folds.csv"), index=False)

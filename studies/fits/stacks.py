@@ -119,7 +119,7 @@ def fit(
             columns.append((misfit(moved) - here) / step)
         return np.stack(columns, axis=1)
 
-    found = least_squares(
+    result = least_squares(
         misfit,
         np.clip(np.log([(guess or start)[name] / float(start[name]) for name in names]), lower + 1e-6, upper - 1e-6),
         jac=slopes,
@@ -128,9 +128,9 @@ def fit(
         ftol=1e-4,
         max_nfev=10,
     )
-    spreads = np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))
-    values = {name: float(value) for name, value in zip(names, first * np.exp(found.x), strict=True)}
-    miss = float(np.median(np.abs(np.expm1(log_ratio(found.x)))))
+    spreads = np.sqrt(np.diag(np.linalg.inv(result.jac.T @ result.jac)))
+    values = {name: float(value) for name, value in zip(names, first * np.exp(result.x), strict=True)}
+    miss = float(np.median(np.abs(np.expm1(log_ratio(result.x)))))
     return Fit(
         values, dict(zip(names, spreads.tolist(), strict=True)), len(rows), tuple(sorted(rows["source"].unique())), miss
     )
@@ -159,8 +159,8 @@ def inherited(done: Fits, kind: str, left_out: str, stack: str) -> dict[str, flo
     base = LIBRARY.stack(stack).base
     if base is None:
         return {}
-    found = done.get((kind, left_out, base), done.get(("", "", base)))
-    above = inherited(done, kind, left_out, base) | dict(found.values if found else {})
+    result = done.get((kind, left_out, base), done.get(("", "", base)))
+    above = inherited(done, kind, left_out, base) | dict(result.values if result else {})
     parameters = LIBRARY.parameters
     return {
         name: value
@@ -177,11 +177,11 @@ def folds(rows: pd.DataFrame, stack: str, done: Fits) -> Iterable[tuple[str, str
         for left_out in sorted(mine[kind].unique()):
             rest = mine[mine[kind] != left_out]
             if len(rest):
-                found = fit(
+                result = fit(
                     rest, stack, entry["start"], inherited(done, kind, left_out, stack), done["", "", stack].values
                 )
-                done[kind, left_out, stack] = found
-                yield kind, left_out, found
+                done[kind, left_out, stack] = result
+                yield kind, left_out, result
 
 
 def put(text: str, stack: str, name: str, line: str) -> str:
@@ -212,11 +212,11 @@ def main() -> None:
         done["", "", stack] = whole
         print(f"{stack}: {whole.rows} rows, median error {whole.miss:.1%}, {', '.join(whole.sources)}")
         out = [] if arguments.no_folds else list(folds(rows, stack, done))
-        for kind, left_out, found in out:
-            values = inherited(done, kind, left_out, stack) | dict(found.values)
+        for kind, left_out, result in out:
+            values = inherited(done, kind, left_out, stack) | dict(result.values)
             table += [(kind, left_out, stack, name, f"{value:.5g}") for name, value in values.items()]
         for name, value in whole.values.items():
-            others = [found.values[name] for _, _, found in out]
+            others = [result.values[name] for _, _, result in out]
             error = np.exp(2 * whole.errors[name])
             low, high = min([value / error, *others]), max([value * error, *others])
             high = min(high, LIBRARY.parameters[f"stacks.{stack}.{name}"].bounds.high)

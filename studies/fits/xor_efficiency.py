@@ -98,8 +98,8 @@ def measure(setting: Setting, seed: int, share: float = 1.0) -> dict[str, object
         efficiencies.append(code.encode(care, bits).efficiency)
     spread = float(np.std(efficiencies, ddof=1))
     numbers = (np.mean(efficiencies), spread / maps**0.5, spread)
-    found = (*(f"{number:.6f}" for number in numbers), maps, maps * streams * STEPS, seed)
-    return dict(zip(FIELDS, (*setting, *found), strict=True))
+    result = (*(f"{number:.6f}" for number in numbers), maps, maps * streams * STEPS, seed)
+    return dict(zip(FIELDS, (*setting, *result), strict=True))
 
 
 def main() -> None:

@@ -29,12 +29,12 @@ def predicted_rows():
         form, rows = read_measurements(path, LIBRARY)
         if form not in ("requests", "excluded"):
             continue
-        asked = requests.prepare(rows)
-        made = requests.predict(asked, TECHNOLOGY)
+        requested = requests.prepare(rows)
+        made = requests.predict(requested, TECHNOLOGY)
         # The batch as it was asked for: prediction fills in the largest.
         usable = made["reason"] == ""
         part = made[usable].assign(
-            typed=[typed(row, LIBRARY) for _, row in asked[usable].assign(stack=made["stack"]).iterrows()]
+            typed=[typed(row, LIBRARY) for _, row in requested[usable].assign(stack=made["stack"]).iterrows()]
         )
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -75,9 +75,9 @@ def test_a_measured_row_and_what_a_user_types_give_the_same_bits(model):
         if pair not in served:
             entry = evaluator.spec.baselines[baselines[pair[0]][0]]
             served[pair] = evaluator.serve_baseline(entry, workloads[pair[1]][0]).inference
-        found = getattr(served[pair], SECONDS[row.quantity])
-        assert found.shape == (1,)
-        assert found[0] == row.predicted_s, (row.Index, row.typed)
+        result = getattr(served[pair], SECONDS[row.quantity])
+        assert result.shape == (1,)
+        assert result[0] == row.predicted_s, (row.Index, row.typed)
 
 
 def test_there_are_rows_of_every_kind():
@@ -162,9 +162,9 @@ def test_requests_in_flight_pay_for_the_prompts_that_join():
     assert mixed - step > macs_s
     assert mixed - step < 0.5 * served(batch=1.0).inference.prefill_s[0]
     assert flying.inference.tokens_per_s_end_to_end[0] == pytest.approx(64 / mixed)
-    found = workload_metrics(flying, TECHNOLOGY)
-    assert found["requests_per_s"][0] == pytest.approx(64 / mixed / 128)
-    assert found["decode_j_per_token"][0] > workload_metrics(static, TECHNOLOGY)["decode_j_per_token"][0]
+    result = workload_metrics(flying, TECHNOLOGY)
+    assert result["requests_per_s"][0] == pytest.approx(64 / mixed / 128)
+    assert result["decode_j_per_token"][0] > workload_metrics(static, TECHNOLOGY)["decode_j_per_token"][0]
 
 
 def test_a_mean_over_a_file_is_what_the_file_holds():
@@ -186,10 +186,10 @@ def test_a_mean_over_a_file_is_what_the_file_holds():
 
 
 def test_a_chip_without_a_published_peak_is_predicted_as_far_as_memory_bounds():
-    found = served("apple_m1_max_32core", batch=1.0)
-    metrics = workload_metrics(found, TECHNOLOGY)
-    weights = found.inference.decode.sum(found.inference.decode.times.weight_bytes)
-    assert found.inference.decode_s[0] >= weights[0] / found.machine.bandwidth_bytes_per_s[0]
+    result = served("apple_m1_max_32core", batch=1.0)
+    metrics = workload_metrics(result, TECHNOLOGY)
+    weights = result.inference.decode.sum(result.inference.decode.times.weight_bytes)
+    assert result.inference.decode_s[0] >= weights[0] / result.machine.bandwidth_bytes_per_s[0]
     assert np.isnan(metrics["ttft_ms"]).all()
     assert np.isnan(metrics["request_s"]).all()
     explained = explain_library_chip("1x apple_m1_max_32core", ["llama3_8b batch=1"])

@@ -51,11 +51,11 @@ def test_a_run_is_frames(found):
 
 def test_evaluating_arrays_is_what_the_evaluator_does(sweep):
     ours = dse.load(sweep)
-    drawn = ours.sample(50, seed=3)
+    sampled = ours.sample(50, seed=3)
     spec = parse_spec(sweep)
     unit = np.random.default_rng(3).random((50, len(Space(spec).dimensions)))
     theirs = Evaluator(spec).evaluate(Space(spec).decode(unit))
-    result = ours.evaluate(drawn)
+    result = ours.evaluate(sampled)
     np.testing.assert_array_equal(result["feasible"], theirs.feasible)
     for name, values in theirs.metrics.items():
         np.testing.assert_array_equal(result[name], values)

@@ -69,8 +69,8 @@ def test_a_picture_that_fails_says_so_and_hides_nothing(tmp_path, monkeypatch):
         "dse: the plot pareto failed: ZeroDivisionError: no room for any axis",
     ]
     assert found(ended.out) == found(whole.out)
-    drawn, all_drawn = ({path.name for path in (tmp_path / run / "plots").iterdir()} for run in ("out", "whole"))
-    assert drawn and {name.split("-")[0] for name in all_drawn - drawn} == {"pareto"}
+    sampled, all_drawn = ({path.name for path in (tmp_path / run / "plots").iterdir()} for run in ("out", "whole"))
+    assert sampled and {name.split("-")[0] for name in all_drawn - sampled} == {"pareto"}
     # Asked for a picture by name, its failure is that of the command.
     with pytest.raises(ZeroDivisionError):
         from dse.render.plots import plot_run

@@ -22,13 +22,13 @@ DASK = importlib.util.find_spec("distributed") is not None
 def spreads():
     """Where designs are evaluated: processes of joblib, and two workers of a Dask scheduler where Dask is installed."""
     with contextlib.ExitStack() as stack:
-        found = [Parallelism(jobs=2)]
+        result = [Parallelism(jobs=2)]
         if DASK:
             from distributed import LocalCluster
 
             cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
-            found.append(Parallelism(0, "dask", stack.enter_context(cluster).scheduler_address))
-        yield found
+            result.append(Parallelism(0, "dask", stack.enter_context(cluster).scheduler_address))
+        yield result
 
 
 @st.composite

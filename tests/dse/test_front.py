@@ -71,11 +71,11 @@ def test_front_does_not_depend_on_order_or_chunks(points: np.ndarray, random, ch
 @given(POINTS)
 def test_ranks_are_fronts_taken_away_one_after_another(points: np.ndarray) -> None:
     points = points[np.isfinite(points).all(axis=1)]
-    found = ranks(points)
+    result = ranks(points)
     left = np.unique(points, axis=0)
     for rank in range(len(left)):
         front = left[np.array(twin(left), dtype=bool)]
-        members = {tuple(row) for row in points[found == rank].tolist()}
+        members = {tuple(row) for row in points[result == rank].tolist()}
         assert members == {tuple(row) for row in front.tolist()}
         left = left[~np.array(twin(left), dtype=bool)]
         if not len(left):

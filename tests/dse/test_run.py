@@ -59,10 +59,10 @@ def test_the_front_is_that_of_every_kept_design(done):
 
 def test_rows_are_what_the_evaluator_says_of_them(done):
     spec = tiny()
-    found = Evaluator(spec).evaluate(Space(spec).grid(0, Space(spec).grid_size))
-    for name, value in found.metrics.items():
+    result = Evaluator(spec).evaluate(Space(spec).grid(0, Space(spec).grid_size))
+    for name, value in result.metrics.items():
         assert np.allclose(done.designs[name], value, rtol=1e-12, equal_nan=True), name
-    assert list(done.designs["feasible"]) == list(found.feasible)
+    assert list(done.designs["feasible"]) == list(result.feasible)
 
 
 def test_constraints_and_axes_add_up(done):
@@ -88,9 +88,9 @@ def test_picks_run_again(done):
         "nearest_to_targets",
     }
     for pick in done.picks:
-        found = Evaluator(done.spec).evaluate(Table.from_settings(pick["design"]))
+        result = Evaluator(done.spec).evaluate(Table.from_settings(pick["design"]))
         for name, value in pick["metrics"].items():
-            assert found.metrics[name][0] == pytest.approx(value, rel=1e-8)
+            assert result.metrics[name][0] == pytest.approx(value, rel=1e-8)
         assert done.row(pick["id"])["chat.tpot_ms"] == pytest.approx(pick["metrics"]["chat.tpot_ms"])
     best = {pick["name"]: pick["metrics"] for pick in done.picks}
     assert best["best_chat.tokens_per_joule"]["chat.tokens_per_joule"] == pytest.approx(

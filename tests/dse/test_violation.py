@@ -108,10 +108,10 @@ def rows(spec: Spec) -> Rows:
     space = Space(spec)
     ids = np.random.default_rng(5).choice(space.grid_size, N, replace=False)
     designs = space.grid_at(space.grid_places(ids))
-    found = Evaluator(spec).evaluate(designs)
-    assert not found.feasible.any()
-    assert found.missing is not None and 0 < np.count_nonzero(found.missing) < N
-    return Rows(np.arange(N), designs, found)
+    result = Evaluator(spec).evaluate(designs)
+    assert not result.feasible.any()
+    assert result.missing is not None and 0 < np.count_nonzero(result.missing) < N
+    return Rows(np.arange(N), designs, result)
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +133,11 @@ def evaluation(missed: list[float], missing: list[int]) -> Evaluation:
 @given(st.lists(st.tuples(st.floats(0, 1e300), st.integers(0, 3)), min_size=1, max_size=30))
 def test_what_does_not_run_comes_after_all_that_runs_however_far_that_misses(designs):
     missed, missing = (list(column) for column in zip(*designs, strict=True))
-    found = evaluation(missed, missing)
-    total = violation(found)
+    result = evaluation(missed, missing)
+    total = violation(result)
     assert np.isfinite(total).all()
-    assert np.array_equal(total == 0, found.feasible)
-    assert list(found.missing[np.argsort(total, kind="stable")]) == sorted(missing)
+    assert np.array_equal(total == 0, result.feasible)
+    assert list(result.missing[np.argsort(total, kind="stable")]) == sorted(missing)
 
 
 def test_misses_add_up_and_what_is_met_with_room_does_not_make_up_for_others(rows: Rows) -> None:
@@ -162,9 +162,9 @@ def test_an_infinite_time_is_no_value(spec: Spec, monkeypatch: pytest.MonkeyPatc
     endless = dict(runs.metrics) | {"chat.tpot_ms": np.array([np.inf])}
     measured = (endless, evaluator.constraint_margins(endless), 1, None)
     monkeypatch.setattr(evaluator, "_measured", lambda *_: measured)
-    found = evaluator.evaluate(design)
-    assert found.missing is not None and found.missing[0] == 2, "as a constraint and as an objective"
-    assert not found.feasible[0] and 2 * MISSING <= violation(found)[0] < 3 * MISSING
+    result = evaluator.evaluate(design)
+    assert result.missing is not None and result.missing[0] == 2, "as a constraint and as an objective"
+    assert not result.feasible[0] and 2 * MISSING <= violation(result)[0] < 3 * MISSING
 
 
 # -- everyone ranks by it ---------------------------------------------------------------------------------------------
@@ -276,16 +276,16 @@ class Exact:
 
     def evaluations_to(self, sampler: Sampler, share: float) -> float:
         """Return how many designs a sampler proposes until one is within a share of the least violation there is."""
-        told, goal = 0, self.found.violation.min() * (1 + share)
+        reported, goal = 0, self.found.violation.min() * (1 + share)
         while designs := sampler.ask(BUDGET):
             rows = self.order[np.searchsorted(self.keys, row_keys(self.space.encode(designs)))]
-            found = self.found
-            ids = np.arange(told, told + len(rows))
-            judged = Feedback(ids, found.objectives[rows], found.violations[rows], found.feasible[rows])
+            result = self.found
+            ids = np.arange(reported, reported + len(rows))
+            judged = Feedback(ids, result.objectives[rows], result.violations[rows], result.feasible[rows])
             reached = np.flatnonzero(judged.violation <= goal)
             if len(reached):
-                return told + int(reached[0]) + 1
-            told += len(rows)
+                return reported + int(reached[0]) + 1
+            reported += len(rows)
             sampler.tell(judged)
         return np.inf
 

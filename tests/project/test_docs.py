@@ -76,7 +76,7 @@ def test_what_a_page_shows_is_true(page, folder):
 
 
 def command_runs(line):
-    expected = int(found[1]) if (found := re.search(r"# exit status (\d+)", line)) else 0
+    expected = int(result[1]) if (result := re.search(r"# exit status (\d+)", line)) else 0
     words = shlex.split(line, comments=True)
     if not words:
         return

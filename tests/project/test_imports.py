@@ -94,13 +94,13 @@ MODULES = list(modules())
 
 def floor(module):
     """Return the height of the innermost room that the module stands in."""
-    found = [
+    result = [
         (len(room), height)
         for height, rooms in enumerate(FLOORS)
         for room in rooms
         if module == room or module.startswith((f"{room}.", f"{room}_"))
     ]
-    return max(found)[1] if found else None
+    return max(result)[1] if result else None
 
 
 def test_imports_only_go_down():

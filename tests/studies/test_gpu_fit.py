@@ -86,20 +86,20 @@ def fitted(folder):
 
 
 def test_known_constants_come_back(fitted):
-    _, found = fitted
-    told = [name for name in KNOWN if found.errors[name] < 0.25]
-    assert {"bandwidth_efficiency", "gemm_efficiency", "attention_bandwidth_efficiency", "kernel_s"} <= set(told)
-    for name in told:
-        assert found.values[name] == pytest.approx(KNOWN[name], rel=0.1), name
+    _, result = fitted
+    reported = [name for name in KNOWN if result.errors[name] < 0.25]
+    assert {"bandwidth_efficiency", "gemm_efficiency", "attention_bandwidth_efficiency", "kernel_s"} <= set(reported)
+    for name in reported:
+        assert result.values[name] == pytest.approx(KNOWN[name], rel=0.1), name
     # What the rows tell badly has a range that says so, and the range holds the truth.
     for name, value in KNOWN.items():
-        assert abs(np.log(found.values[name] / value)) < 2 * found.errors[name] + 0.02, name
+        assert abs(np.log(result.values[name] / value)) < 2 * result.errors[name] + 0.02, name
 
 
 def test_shapes_that_were_not_fitted_are_predicted(fitted):
-    rows, found = fitted
+    rows, result = fitted
     out = rows[rows["half"] == "held out"]
-    ratio = gpu.predict(out, found.technology(), stack=gpu.SETTINGS["stack"]) / out["measured_s"]
+    ratio = gpu.predict(out, result.technology(), stack=gpu.SETTINGS["stack"]) / out["measured_s"]
     assert (ratio - 1).abs().median() < 0.01
     before = gpu.predict(out, Technology()) / out["measured_s"]
     assert (before - 1).abs().median() > 0.05

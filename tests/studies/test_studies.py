@@ -41,10 +41,10 @@ def test_every_study_lies_in_its_folder(key):
 
 @pytest.mark.parametrize("key", FAST)
 def test_committed_numbers_are_those_that_the_code_gives(key):
-    found = numbers_of(study(key).sections(Context(load_spec(SWEEPS / f"{key}.yaml"))))
+    result = numbers_of(study(key).sections(Context(load_spec(SWEEPS / f"{key}.yaml"))))
     kept = committed(key)
-    assert found
-    for name, value in found.items():
+    assert result
+    for name, value in result.items():
         assert math.isclose(kept[name], value, rel_tol=1e-4), f"{name}: {kept[name]} committed, {value} computed"
 
 

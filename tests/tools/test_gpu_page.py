@@ -22,9 +22,9 @@ def cells(line):
 
 @pytest.mark.parametrize("name", ["steps", "published", "weight_only", "sparse"])
 def test_a_table_is_what_is_printed(name, printed):
-    found = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", PAGE, re.DOTALL)
-    assert found, f"docs/gpu.md has no table {name}"
-    shown = found[1].splitlines()
+    result = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", PAGE, re.DOTALL)
+    assert result, f"docs/gpu.md has no table {name}"
+    shown = result[1].splitlines()
     assert len(shown) == len(printed[name]), "print it again: python -m tools.measure_gpu.published"
     for line, expected in zip(shown, printed[name], strict=True):
         for cell, other in zip(cells(line), cells(expected), strict=True):

@@ -154,11 +154,11 @@ def test_everything_is_measured_or_has_its_reason(measured):
 def test_absent_packages_are_named(measured):
     folder, printed = measured
     reasons = report(folder)["not_measured"]
-    told = {key.split("|")[1]: reason for key, reason in reasons.items() if key.startswith("weight_only")}
+    reported = {key.split("|")[1]: reason for key, reason in reasons.items() if key.startswith("weight_only")}
     for kernel, package in {"marlin": "vllm", "gemlite": "gemlite", "bitsandbytes": "bitsandbytes"}.items():
-        if kernel in told:
-            assert package in told[kernel]
-            assert told[kernel] in printed
+        if kernel in reported:
+            assert package in reported[kernel]
+            assert reported[kernel] in printed
     assert reasons["launch|graph"] == "no graphs on this device"
     assert "2:4" in next(reason for key, reason in reasons.items() if key.startswith("sparse|sparse24"))
 
@@ -316,9 +316,9 @@ def test_packed_weights_take_no_more_memory_than_their_bits(tmp_path, monkeypatc
     instrument, made, quantise = bench(tmp_path), [], weight_only.quantise
 
     def watched(weight, group):
-        found = quantise(weight, group)
-        made.append(weakref.ref(found[0]))
-        return found
+        result = quantise(weight, group)
+        made.append(weakref.ref(result[0]))
+        return result
 
     monkeypatch.setattr(weight_only, "quantise", watched)
     several = prepared(instrument, kernel_of(instrument, "torch_int4"), 256, 256)
@@ -519,11 +519,11 @@ class Nvml:
 def test_a_board_of_known_power_is_read_as_such(counts):
     from tools.measure_gpu.meter import Meter
 
-    drawn = Meter(Nvml(counts=counts), None).watch(lambda: time.sleep(0.3))
-    assert drawn.watts == pytest.approx(300, rel=0.02)
-    assert drawn.joules == pytest.approx(300 * drawn.seconds, rel=0.02)
-    assert (drawn.clock_sm_mhz, drawn.clock_memory_mhz) == (1410, 1593)
-    assert ("counter" in drawn.basis) == counts
+    sampled = Meter(Nvml(counts=counts), None).watch(lambda: time.sleep(0.3))
+    assert sampled.watts == pytest.approx(300, rel=0.02)
+    assert sampled.joules == pytest.approx(300 * sampled.seconds, rel=0.02)
+    assert (sampled.clock_sm_mhz, sampled.clock_memory_mhz) == (1410, 1593)
+    assert ("counter" in sampled.basis) == counts
 
 
 def test_settings_that_a_board_does_not_offer_stay_empty():
@@ -595,14 +595,14 @@ def test_crossovers_and_break_even_points_of_made_up_times():
 
     rows = [gemm_row("bf16", m, 10.0) for m in (1, 4, 16, 64)]
     rows += [gemm_row("k4", m, t, dtype="int4_wo") for m, t in ((1, 5.0), (4, 5.0), (16, 20.0), (64, 80.0))]
-    (found,) = crossovers(rows)
-    assert found["gain_at_fewest_rows"] == 2
+    (result,) = crossovers(rows)
+    assert result["gain_at_fewest_rows"] == 2
     # The gain falls from 2 to 1/2 between 4 and 16 rows; it is 1 two thirds of the way in logarithms.
-    assert found["slower_from_rows"] == pytest.approx(4 * 4 ** (2 / 3))
+    assert result["slower_from_rows"] == pytest.approx(4 * 4 ** (2 / 3))
     times = ((0.5, 40.0), (0.8, 20.0), (0.9, 5.0))
     rows += [gemm_row(f"csr{s}", 1, t, sparsity=str(s)) for s, t in times]
-    (found,) = break_evens(rows)
-    assert found["faster_from_sparsity"] == pytest.approx(0.8 + 0.1 * (1 - 0.5) / (2 - 0.5))
+    (result,) = break_evens(rows)
+    assert result["faster_from_sparsity"] == pytest.approx(0.8 + 0.1 * (1 - 0.5) / (2 - 0.5))
 
 
 def test_a_decode_step_is_its_kernels_and_a_rest():
@@ -621,10 +621,10 @@ def test_a_decode_step_is_its_kernels_and_a_rest():
         "id": "s", "kernel": "stack bf16", "model": layers.key, "metric": "ms_per_token", "batch": "4",
         "input_len": "63", "value": "0.1",
     }  # fmt: skip
-    (found,) = step_parts(rows, [step], TINY.models)
-    assert found["matrices_ms"] == pytest.approx((4 * layers.layers + 1) * 2.0 / 1e3)
-    assert found["attention_ms"] == pytest.approx(layers.layers * 3.0 / 1e3)
-    assert found["rest_ms"] == pytest.approx(0.1 - found["matrices_ms"] - found["attention_ms"])
+    (result,) = step_parts(rows, [step], TINY.models)
+    assert result["matrices_ms"] == pytest.approx((4 * layers.layers + 1) * 2.0 / 1e3)
+    assert result["attention_ms"] == pytest.approx(layers.layers * 3.0 / 1e3)
+    assert result["rest_ms"] == pytest.approx(0.1 - result["matrices_ms"] - result["attention_ms"])
 
 
 def test_a_stopped_write_leaves_the_old_file(tmp_path, monkeypatch):

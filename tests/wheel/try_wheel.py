@@ -35,8 +35,8 @@ def main() -> None:
         subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         parts = "p.Path(m.__file__).parent.joinpath('py.typed').is_file() for m in (dse, cost_models)"
         typed = f"import dse, cost_models, pathlib as p; print([*({parts})])"
-        found = subprocess.run([sys.executable, "-c", typed], cwd=folder, check=True, capture_output=True, text=True)
-        assert found.stdout.strip() == "[True, True]"
+        result = subprocess.run([sys.executable, "-c", typed], cwd=folder, check=True, capture_output=True, text=True)
+        assert result.stdout.strip() == "[True, True]"
     print("the wheel works from an empty folder")
 
 

@@ -80,10 +80,10 @@ def _tensors(bench: Bench, kernel: Kernel, shape: tuple[int, ...], queries: int,
 
 def _error(bench: Bench, kernel: Kernel, *, causal: bool) -> float:
     q, k, v = _tensors(bench, kernel, CHECKED, CHECKED[4] if causal else 1, 7)
-    found = kernel.attend(q, k, v, causal)
+    result = kernel.attend(q, k, v, causal)
     if kernel.tokens_first:
-        q, k, v, found = (x.transpose(1, 2) for x in (q, k, v, found))
-    return relative_error(found, reference(q, k, v, causal=causal))
+        q, k, v, result = (x.transpose(1, 2) for x in (q, k, v, result))
+    return relative_error(result, reference(q, k, v, causal=causal))
 
 
 def _heads(bench: Bench) -> Iterator[tuple[int, int, int]]:

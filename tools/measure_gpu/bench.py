@@ -111,10 +111,10 @@ class Bench:
             except FAULTS as issue:
                 self.issues[name] = f"{type(issue).__name__}: {(str(issue).splitlines() or [''])[0][:200]}"
                 raise
-        found = self.errors[name]
-        if not found <= tolerance:
-            raise NotMeasured(f"wrong result: relative error {found:.2g} against 64-bit floats, allowed {tolerance:g}")
-        return found
+        result = self.errors[name]
+        if not result <= tolerance:
+            raise NotMeasured(f"wrong result: relative error {result:.2g} against 64-bit floats, allowed {tolerance:g}")
+        return result
 
     def checked_kernel(self, kernel: Kernel) -> float:
         """Return the relative error of a GEMM kernel; see `checked`."""
@@ -123,16 +123,16 @@ class Bench:
     def cells(self, key: str, *, software: str, note: str = "", grade: str = "A") -> dict[str, object]:
         """Return the columns that every row has."""
         sm, memory = self.device.meter.clocks()
-        told = self.device.provenance | {
+        reported = self.device.provenance | {
             "seed": str(self.arguments.seed), "clock_sm_mhz": sm, "clock_memory_mhz": memory,
         }  # fmt: skip
         check_only = "" if self.device.is_gpu else "CPU timer: a check of the script, no measurement of a GPU"
         return {
             "id": key, "split": "open", "source_id": self.source, "source_title": TITLE,
-            "source_url_or_repo_path": f"tools/measure_gpu @{told['commit']}", "chip": self.device.chip, "n_chips": 1,
-            "software": software, "date": told["date"], "grade": grade if self.device.is_gpu else "C",
+            "source_url_or_repo_path": f"tools/measure_gpu @{reported['commit']}", "chip": self.device.chip, "n_chips": 1,
+            "software": software, "date": reported["date"], "grade": grade if self.device.is_gpu else "C",
             "note": "; ".join(part for part in (note, check_only) if part),
-            **{name: told.get(name, "") for name in PROVENANCE},
+            **{name: reported.get(name, "") for name in PROVENANCE},
         }  # fmt: skip
 
     @property

@@ -25,12 +25,12 @@ def _gemms(rows: Sequence[Row]) -> dict[tuple[str, int, int, int], Row]:
 def gains(rows: Sequence[Row]) -> list[tuple[Row, float]]:
     """Return each weight-only and sparse GEMM row with the time of the dense BF16 GEMM over its own."""
     table = _gemms(rows)
-    found = []
+    result = []
     for (kernel, n, k, m), row in table.items():
         dense = table.get((BASELINE, n, k, m))
         if dense is not None and (row["dtype"] == "int4_wo" or kernel.startswith(("csr", "sparse24"))):
-            found.append((row, float(dense["value"]) / float(row["value"])))
-    return found
+            result.append((row, float(dense["value"]) / float(row["value"])))
+    return result
 
 
 def weight_only_row(row: Row, gain: float, gpu: str) -> dict[str, object]:
@@ -119,7 +119,7 @@ def step_parts(operators: Sequence[Row], steps: Sequence[Row], models: Sequence[
         if row["kind"] == "decode_attention" and row["kernel"] == "sdpa"
     }
     shapes = {layers.key: layers for layers in models}
-    found = []
+    result = []
     for row in steps:
         layers = shapes.get(row["model"])
         if layers is None or row["metric"] != "ms_per_token":
@@ -135,10 +135,10 @@ def step_parts(operators: Sequence[Row], steps: Sequence[Row], models: Sequence[
         times = {name: (1 if name == "lm_head" else layers.layers) for name in sizes}
         matrices_ms = sum(times[name] * float(one["value"]) for name, one in gemms.items() if one) / 1e3
         attention_ms = layers.layers * cache / 1e3
-        found.append(
+        result.append(
             {
                 "id": row["id"], "step_ms": float(row["value"]), "matrices_ms": matrices_ms,
                 "attention_ms": attention_ms, "rest_ms": float(row["value"]) - matrices_ms - attention_ms,
             }
         )  # fmt: skip
-    return found
+    return result

@@ -15,12 +15,12 @@ from tools.measure_gpu.weight_only import weight_only_kernels
 
 def matrices(bench: Bench, wanted: Sequence[str] = ()) -> dict[tuple[int, int], str]:
     """Return (n, k) of every matrix that is measured, each once, with what it is in which models."""
-    found: dict[tuple[int, int], list[str]] = {}
+    result: dict[tuple[int, int], list[str]] = {}
     for layers in bench.sizes.models:
         for name, shape in layers.matrices().items():
             if not wanted or name in wanted:
-                found.setdefault(shape, []).append(f"{name} of {layers.key}")
-    return {shape: ", ".join(names) for shape, names in found.items()}
+                result.setdefault(shape, []).append(f"{name} of {layers.key}")
+    return {shape: ", ".join(names) for shape, names in result.items()}
 
 
 def gemm_points(bench: Bench) -> Points:
@@ -73,8 +73,8 @@ def prepared(bench: Bench, kernel: Kernel, n: int, k: int) -> list[Prepared]:
         seeds = range(bench.arguments.seed, bench.arguments.seed + count)
         return [kernel.prepare(random_matrix(n, k, device.torch, seed)).lean() for seed in seeds]
 
-    found: list[Prepared] = bench.held.get((kernel.name, n, k), build)
-    return found
+    result: list[Prepared] = bench.held.get((kernel.name, n, k), build)
+    return result
 
 
 def _gemm(bench: Bench, key: str, kernel: Kernel, n: int, k: int, m: int, what: str) -> Cells:

@@ -72,8 +72,8 @@ class Meter:
             "clock_sm_max_mhz": lambda: nvml.nvmlDeviceGetMaxClockInfo(self._handle, nvml.NVML_CLOCK_SM),
             "clock_memory_max_mhz": lambda: nvml.nvmlDeviceGetMaxClockInfo(self._handle, nvml.NVML_CLOCK_MEM),
         }
-        found = {name: _text(self._number(read)) for name, read in readings.items()}
-        return empty | found | {"driver": driver.decode() if isinstance(driver, bytes) else str(driver)}
+        result = {name: _text(self._number(read)) for name, read in readings.items()}
+        return empty | result | {"driver": driver.decode() if isinstance(driver, bytes) else str(driver)}
 
     def clocks(self) -> tuple[str, str]:
         """Return SM and memory clocks now, MHz, empty where they cannot be read."""

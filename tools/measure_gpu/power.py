@@ -69,8 +69,8 @@ def steady(bench: Bench, calls: Sequence[Callable[[], object]], *, graph: bool) 
         return None, (time.perf_counter() - start) / count / len(calls)
     # The board settles first: clocks and temperature follow the load.
     for_a_while(lasting / 2)()
-    drawn = bench.device.meter.watch(for_a_while(lasting))
-    return drawn, drawn.seconds / count / len(calls)
+    sampled = bench.device.meter.watch(for_a_while(lasting))
+    return sampled, sampled.seconds / count / len(calls)
 
 
 def _columns(bench: Bench, drawn: Drawn | None) -> dict[str, object]:
@@ -86,17 +86,17 @@ def _columns(bench: Bench, drawn: Drawn | None) -> dict[str, object]:
 def _step(bench: Bench, key: str, shape: Layers, one: Pass) -> Cells:
     kernel = kernel_of(bench, one.kernel)
     made = timed_pass(bench, shape, one)
-    drawn, step_s = steady(bench, [made.run], graph=True)
+    sampled, step_s = steady(bench, [made.run], graph=True)
     layers = made.depths[1]
     # The whole model draws what the stack draws, for as much longer as its steps take.
     whole_s = step_s * made.whole_s / made.measured.median_s
-    joules = "" if drawn is None else drawn.watts * whole_s / one.batch
-    told = (
+    joules = "" if sampled is None else sampled.watts * whole_s / one.batch
+    reported = (
         "all layers run" if layers == shape.layers else f"power of {layers} layers, time extrapolated to {shape.layers}"
     )
     return {
         **bench.cells(
-            key, software=bench.with_graphs(made.measured, kernel.software), note=told,
+            key, software=bench.with_graphs(made.measured, kernel.software), note=reported,
             grade="A" if layers == shape.layers else "B",
         ),
         "model": shape.key, "weight_bits": kernel.weight_bits, "batch": one.batch, "batch_mode": "static",
@@ -104,7 +104,7 @@ def _step(bench: Bench, key: str, shape: Layers, one: Pass) -> Cells:
         "median_itl_ms": whole_s * 1e3, "output_tokens_per_s": one.batch / whole_s, "kernel": f"stack {one.kernel}",
         "checked_error": bench.errors[f"stack {one.kernel}"],
         "extrapolated_from_layers": "" if layers == shape.layers else layers,
-        **bench.spread(made.measured, unit=1e3), **_columns(bench, drawn),
+        **bench.spread(made.measured, unit=1e3), **_columns(bench, sampled),
         "low": "", "high": "",
     }  # fmt: skip
 
@@ -112,11 +112,11 @@ def _step(bench: Bench, key: str, shape: Layers, one: Pass) -> Cells:
 def _gemm(bench: Bench, key: str, kernel: Kernel, n: int, k: int, m: int) -> Cells:
     several = prepared(bench, kernel, n, k)
     x = kernel.cast(random_matrix(max(m, kernel.least_rows), k, bench.device.torch, bench.arguments.seed + 1))
-    drawn, call_s = steady(bench, [lambda one=one: one.call(x) for one in several], graph=True)
-    microjoules = "" if drawn is None else drawn.watts * call_s * 1e6
+    sampled, call_s = steady(bench, [lambda one=one: one.call(x) for one in several], graph=True)
+    microjoules = "" if sampled is None else sampled.watts * call_s * 1e6
     return {
         **bench.cells(key, software=kernel.software, note=f"{kernel.method}, {MATRIX}, in steady state"),
         "phase": "operator loop", "kind": kernel.kind, "dtype": kernel.dtype, "m": m, "n": n, "k": k,
         "latency_us": call_s * 1e6, "energy_uJ_per_call": microjoules, "kernel": kernel.name,
-        "checked_error": bench.errors[kernel.name], **_columns(bench, drawn),
+        "checked_error": bench.errors[kernel.name], **_columns(bench, sampled),
     }  # fmt: skip

@@ -55,8 +55,8 @@ def step_table() -> list[str]:
     for chip, stack, model, weights, batches in STEPS:
         for batch in batches:
             words = [f"weight_format={weights}", f"stack={stack}"]
-            told = explain_library_chip(f"1x {chip}", [f"{model} batch={batch} {PROMPT}"], words).to_json()
-            step = told["workloads"][model]["decode"]
+            reported = explain_library_chip(f"1x {chip}", [f"{model} batch={batch} {PROMPT}"], words).to_json()
+            step = reported["workloads"][model]["decode"]
             spent, energy = step["spent_ms"], step["energy_j"]
             kernels = spent["memory"] + spent["arithmetic"] + spent["dequantizing"] + spent["not_overlapped"]
             work = energy["memory"] + energy["arithmetic"] + energy["on_chip"] + energy["dequantizing"]
@@ -80,19 +80,19 @@ def published_table() -> list[str]:
     (rows,) = run_validation([shipped_library().data_file("open.csv")]).files.values()
     alone = (rows["n_chips"].astype(float) == 1) & rows["chip"].isin(list(TITLES)) & rows["source_id"].isin(MEASURED)
     dense = rows["model"].isin(["llama2_7b", "llama2_13b", "llama2_70b", "llama3_8b", "llama3_70b"])
-    found = []
+    result = []
     for row in rows[alone & dense].to_dict("records"):
         value, predicted, bound = float(row["value"]), float(row["predicted"]), float(row["bound"])
         if row["metric"] == "ms_per_token":
             value, predicted, bound = (1e3 / x for x in (value, predicted, bound))
-        found.append(
+        result.append(
             (
                 row["source_id"], TITLES[row["chip"]], row["model"], float(row["weight_bits"]), value, predicted, bound,
                 f"{100 * value / bound:.0f} %",
             )
         )  # fmt: skip
     head = ("source", "chip", "model", "bits", "measured, tokens/s", "predicted", "bound", "measured / bound")
-    return _lines(head, found)
+    return _lines(head, result)
 
 
 def ridge_rows(chip: str) -> float:
@@ -109,8 +109,8 @@ def weight_only_table(technology: Technology) -> list[str]:
         ridge = ridge_rows("a100_80gb_sxm")
         gains = weight_only_gain(np.array(GAIN_ROWS, dtype=np.float64), kernel, ridge, technology)
         crossed = [crossover_rows(kernel, ridge_rows(chip), technology) for chip in RIDGES]
-        told = ["never" if np.isinf(rows_m) else f"{rows_m:.0f}" for rows_m in crossed]
-        rows.append((kernel, *(float(gain) for gain in gains), *told))
+        reported = ["never" if np.isinf(rows_m) else f"{rows_m:.0f}" for rows_m in crossed]
+        rows.append((kernel, *(float(gain) for gain in gains), *reported))
     head = ("kernel", *(f"gain at {m} rows" for m in GAIN_ROWS), *(f"slower from, {TITLES[chip]}" for chip in RIDGES))
     return _lines(head, rows)
 

@@ -64,13 +64,13 @@ class Session:
 
     def points(self) -> list[Point]:
         """Return the rows that are asked for and not there yet."""
-        asked = self.bench.arguments
-        every = chain.from_iterable(SECTIONS[name](self.bench) for name in asked.sections)
+        requested = self.bench.arguments
+        every = chain.from_iterable(SECTIONS[name](self.bench) for name in requested.sections)
         return [
             point
             for point in every
             if point.key not in self.tables[point.form].rows
-            and not any(fnmatch.fnmatch(point.key, pattern) for pattern in asked.skip)
+            and not any(fnmatch.fnmatch(point.key, pattern) for pattern in requested.skip)
         ]
 
     def measure(self, point: Point) -> None:
@@ -107,8 +107,8 @@ class Session:
             self.bench.held.clear()
             self.bench.clock.synchronise()
         except RuntimeError as error:
-            told = str(error).splitlines()[0][:200]
-            raise DeviceLost(f"{point.key}: {told}; start again with --skip '{point.key}'") from None
+            reported = str(error).splitlines()[0][:200]
+            raise DeviceLost(f"{point.key}: {reported}; start again with --skip '{point.key}'") from None
 
     def conclude(self) -> dict[str, object]:
         """Write tables of gains and the report; return the report."""
@@ -163,8 +163,8 @@ def _told_before(arguments: Arguments) -> tuple[dict[str, str], dict[str, float]
     path = arguments.out / REPORT
     if not path.exists():
         return {}, {}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return found["not_measured"], found[ERRORS]
+    result = json.loads(path.read_text(encoding="utf-8"))
+    return result["not_measured"], result[ERRORS]
 
 
 def run(arguments: Arguments) -> int:

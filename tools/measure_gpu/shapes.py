@@ -132,12 +132,12 @@ def sizes_for(models: tuple[str, ...], *, tiny: bool) -> Sizes:
         raise ValueError("--models does not go with --tiny, whose shapes are those of no model")
     if tiny:
         return TINY
-    found, issues = [], []
+    result, issues = [], []
     for name in models or MODELS:
         try:
-            found.append(layers_of(name))
+            result.append(layers_of(name))
         except (UnknownEntryError, ValueError) as error:
             issues.append(str(error))
     if issues:
         raise ValueError("; ".join(issues))
-    return Sizes(tuple(found))
+    return Sizes(tuple(result))

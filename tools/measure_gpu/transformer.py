@@ -107,13 +107,13 @@ def error_of_stack(device: torch.device, kernel: Kernel) -> float:
     exact = stack.double()
     generator = torch.Generator(device=device).manual_seed(4)
     tokens = torch.randint(CHECK.vocab, (2, CHECK_CONTEXT), device=device, generator=generator)
-    found, expected = [], []
-    for one, out in ((stack, found), (exact, expected)):
+    result, expected = [], []
+    for one, out in ((stack, result), (exact, expected)):
         tables = rotary_tables(CHECK, 0, CHECK_CONTEXT, one.head)
         logits, cache = one.prefill(tokens, CHECK.layers, tables)
         last = rotary_tables(CHECK, CHECK_CONTEXT - 1, 1, one.head)
         out += [logits, one.decode(tokens[:, -1], [(k.clone(), v.clone()) for k, v in cache], last)]
-    return max(relative_error(a, b) for a, b in zip(found, expected, strict=True))
+    return max(relative_error(a, b) for a, b in zip(result, expected, strict=True))
 
 
 def checked_stack(bench: Bench, kernel: Kernel) -> float:
@@ -140,8 +140,8 @@ def _stack(bench: Bench, shape: Layers, kernel: Kernel) -> Stack:
             raise NotMeasured("does not fit: not even two layers")
         return build_stack(shape, depth, bench.device.torch, bench.arguments.seed, kernel)
 
-    found: Stack = bench.held.get(("stack", shape.key, kernel.name), build)
-    return found
+    result: Stack = bench.held.get(("stack", shape.key, kernel.name), build)
+    return result
 
 
 def timed_pass(bench: Bench, shape: Layers, one: Pass) -> Extrapolated:
@@ -187,7 +187,9 @@ def _row(bench: Bench, key: str, shape: Layers, one: Pass) -> Cells:
     layers, timing = made.depths[1], made.measured
     whole = layers == shape.layers
     factor = made.whole_s / timing.median_s
-    told = "all layers run" if whole else f"extrapolated per layer from {made.depths[0]} and {layers} of {shape.layers}"
+    reported = (
+        "all layers run" if whole else f"extrapolated per layer from {made.depths[0]} and {layers} of {shape.layers}"
+    )
     decode = one.kind == "decode"
     metric = "ms_per_token" if decode else "prefill_ms"
     prompt, output = (one.context - 1, 1) if decode else (one.context, 1)
@@ -206,7 +208,7 @@ def _row(bench: Bench, key: str, shape: Layers, one: Pass) -> Cells:
         metric,
         software,
     )
-    note = f"{kernel.method} in the layers, 16-bit head; random weights; {told}; next token by the largest logit"
+    note = f"{kernel.method} in the layers, 16-bit head; random weights; {reported}; next token by the largest logit"
     return {
         **bench.cells(
             key, software=software, note="; ".join(p for p in (note, timing.remark) if p), grade="A" if whole else "B"

@@ -57,19 +57,19 @@ class InformationGain:
 
 def extents_of(table: pd.DataFrame, names: Sequence[str]) -> list[ValueRange]:
     """Return the extent of every named column."""
-    found = []
+    result = []
     for name in names:
         column = table[name].dropna()
         if not len(column):
             continue
         if pd.api.types.is_numeric_dtype(column):
-            found.append(ValueRange(name, float(column.min()), float(column.max()), ()))
+            result.append(ValueRange(name, float(column.min()), float(column.max()), ()))
         else:
             shares = column.astype(str).value_counts(normalize=True)
-            found.append(
+            result.append(
                 ValueRange(name, float("nan"), float("nan"), tuple((str(k), float(v)) for k, v in shares.items()))
             )
-    return found
+    return result
 
 
 def settling_facts(table: pd.DataFrame, facts: Sequence[str], about: Sequence[str]) -> list[InformationGain]:
@@ -83,7 +83,7 @@ def settling_facts(table: pd.DataFrame, facts: Sequence[str], about: Sequence[st
         facts: quantities that might become known.
         about: quantities that one would like to know.
     """
-    found = []
+    result = []
     for fact in facts:
         groups = _groups(table[fact])
         left = [
@@ -92,8 +92,8 @@ def settling_facts(table: pd.DataFrame, facts: Sequence[str], about: Sequence[st
             if name != fact and (whole := _spread(table[name])) > 1e-12
         ]
         if left and groups.nunique() > 1:
-            found.append(InformationGain(fact, float(np.mean(left))))
-    return sorted(found, key=lambda settling: settling.left)
+            result.append(InformationGain(fact, float(np.mean(left))))
+    return sorted(result, key=lambda settling: settling.left)
 
 
 def _groups(column: pd.Series[Any]) -> pd.Series[Any]:

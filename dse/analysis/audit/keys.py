@@ -59,16 +59,16 @@ class KeyReader(Tree):
             if not isinstance(node.value, dict):
                 self.issues.append(Issue(node.place, path, quoted(node.plain()), f"a mapping with {one_of(KINDS)}"))
                 continue
-            found = [kind for kind in KINDS if kind in node.value]
-            if len(found) != 1:
-                what = f"has {' and '.join(found)}" if found else f"has none of {', '.join(KINDS)}"
+            result = [kind for kind in KINDS if kind in node.value]
+            if len(result) != 1:
+                what = f"has {' and '.join(result)}" if result else f"has none of {', '.join(KINDS)}"
                 self.issues.append(Issue(node.key_place, path, f"{what}; it needs exactly one"))
                 continue
-            kinds[name] = found[0]
+            kinds[name] = result[0]
             for key, inner in node.value.items():
-                if key not in SUBJECT_KEYS[found[0]]:
+                if key not in SUBJECT_KEYS[result[0]]:
                     self.issues.append(
-                        unknown_key(key, SUBJECT_KEYS[found[0]], inner.key_place, ("subjects", name, key))
+                        unknown_key(key, SUBJECT_KEYS[result[0]], inner.key_place, ("subjects", name, key))
                     )
         return kinds
 

@@ -43,11 +43,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _count_words(verdicts: Sequence[ClaimResult]) -> str:
-    found: dict[str, int] = {}
+    result: dict[str, int] = {}
     for verdict in verdicts:
-        found[verdict.finding] = found.get(verdict.finding, 0) + 1
+        result[verdict.finding] = result.get(verdict.finding, 0) + 1
     return (
-        f"{len(verdicts)} claims about known machines: " + ", ".join(f"{n} {name}" for name, n in found.items()) + "."
+        f"{len(verdicts)} claims about known machines: " + ", ".join(f"{n} {name}" for name, n in result.items()) + "."
     )
 
 
@@ -163,13 +163,13 @@ def settling_words(settling: Sequence[InformationGain]) -> str:
 
 def rates_words(case: ClaimsFile, rates: ConsistentRates) -> list[str]:
     """Return the line that the rates leave, branch by branch."""
-    found = rates.table
-    if not len(found):
+    result = rates.table
+    if not len(result):
         return [f"None of {number(rates.searched)} combinations of bits and arithmetic satisfies every claim."]
     words = [
-        f"{number(len(found))} of {number(rates.searched)} combinations of bits and arithmetic satisfy every claim."
+        f"{number(len(result))} of {number(rates.searched)} combinations of bits and arithmetic satisfy every claim."
     ]
-    bound = found[found["memory_bound"]]
+    bound = result[result["memory_bound"]]
     if len(bound):
         ratio, slope = bound["kv_bits"] / bound["weight_bits"], bound["gbps_low"] / bound["weight_bits"]
         slope_high = bound["gbps_high"] / bound["weight_bits"]

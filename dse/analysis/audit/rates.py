@@ -72,16 +72,16 @@ def find_consistent_rates(subject: RatesSubject, claims: Sequence[Claim]) -> Con
     grid = np.meshgrid(axes["weight_bits"], axes["kv_bits"], axes["tflops"], indexing="ij")
     weight_bits, kv_bits, tflops = (axis.ravel() for axis in grid)
     table, unused = consistent_rates(subject, claims, weight_bits, kv_bits, tflops)
-    found = table[table["consistent"]].drop(columns="consistent").reset_index(drop=True)
+    result = table[table["consistent"]].drop(columns="consistent").reset_index(drop=True)
     names = ["weight_bits", "kv_bits", "tflops", "gbps_low", "capacity_gib"]
     about = ["weight_bits", "kv_bits", "gbps_low", "tflops"]
     return ConsistentRates(
         subject=subject.name,
         searched=len(weight_bits),
-        table=found,
+        table=result,
         unused=tuple(unused),
-        extents=tuple(extents_of(found, names)) if len(found) else (),
-        settling=tuple(settling_facts(found, about, about)) if len(found) else (),
+        extents=tuple(extents_of(result, names)) if len(result) else (),
+        settling=tuple(settling_facts(result, about, about)) if len(result) else (),
     )
 
 
@@ -89,17 +89,17 @@ def arithmetic_of(subject: RatesSubject, claims: Sequence[Claim]) -> FloatArray:
     """Return for every claim on a step the peak arithmetic that would take just its time, TFLOP/s."""
     technology, one = Technology(subject.spec.technology, library_of(subject.spec.library)), np.ones(1)
     stack = software(Choice.of(subject.stack), technology)
-    found = []
+    result = []
     for claim in claims:
         workload, _, metric = claim.metric.rpartition(".")
         if _SPANS.get(metric) == "step" and not claim.not_comparable and claim.relative_to is None:
-            asked = _Request.of(subject, workload, technology, (stack, stack), (8 * one, 8 * one, one))
-            at_one = asked.seconds("step", np.array([np.inf]))
-            low, high = _seconds(claim, metric, asked.serving)
+            requested = _Request.of(subject, workload, technology, (stack, stack), (8 * one, 8 * one, one))
+            at_one = requested.seconds("step", np.array([np.inf]))
+            low, high = _seconds(claim, metric, requested.serving)
             middle = np.sqrt(low * high) if low > 0 and np.isfinite(high) else high if np.isfinite(high) else low
-            found.append(float(at_one[0] / middle))
+            result.append(float(at_one[0] / middle))
     low, high, _, _ = subject.axes["tflops"]
-    return np.array([value for value in found if low <= value <= high])
+    return np.array([value for value in result if low <= value <= high])
 
 
 def _values(low: float, high: float, levels: int, log: bool) -> FloatArray:
@@ -127,7 +127,7 @@ def consistent_rates(
     rows = len(weight_bits)
     low, high, capacity = np.zeros(rows), np.full(rows, np.inf), np.zeros(rows)
     unused: list[tuple[str, str]] = []
-    asked: list[_Request] = []
+    requested: list[_Request] = []
     for claim in claims:
         workload, _, metric = claim.metric.rpartition(".")
         if claim.not_comparable:
@@ -142,14 +142,14 @@ def consistent_rates(
             ends = one.bandwidths(_SPANS[metric], *_seconds(claim, metric, one.serving))
             low, high = np.maximum(low, ends[0]), np.minimum(high, ends[1])
             capacity = np.maximum(capacity, one.held_bytes)
-            asked.append(one)
+            requested.append(one)
         else:
             unused.append((claim.key, f"rates alone have no {metric}"))
     consistent = (low <= high) & np.isfinite(low)
     # Where any higher bandwidth does, a step is judged at the least that does.
     at = np.where(np.isfinite(low), low, 1.0)
     bound = np.ones(rows, dtype=bool)
-    for one in asked:
+    for one in requested:
         bound &= one.memory_fraction(np.maximum(at, 1e6)) >= MEMORY_BOUND
     table = pd.DataFrame(
         {

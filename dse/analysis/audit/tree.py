@@ -72,8 +72,8 @@ class Tree:
                 for old, new in renamed:
                     path = re.sub(rf"^{old}", new, path)
                 path = re.sub(r"(claims\[\d+\])\.(near|min|max)$", r"\1.value", path)
-                if (told := replace(issue, path=path)) not in self.issues:
-                    self.issues.append(told)
+                if (reported := replace(issue, path=path)) not in self.issues:
+                    self.issues.append(reported)
             return None
 
 

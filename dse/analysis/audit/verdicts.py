@@ -84,17 +84,17 @@ class ClaimChecker:
                 claim, "not comparable", missing, missing, missing, missing, missing, claim.not_comparable
             )
         own = self.predicted(claim.of)
-        typical, drawn = own.typical[claim.metric], own.drawn[claim.metric]
+        typical, sampled = own.typical[claim.metric], own.drawn[claim.metric]
         bound = float(own.bound[claim.metric][0]) if metric_of(claim.metric, METRICS).name in BOUNDED else missing
         if claim.relative_to is not None:
             other = self.predicted(claim.relative_to)
-            typical, drawn, bound = (
-                typical / other.typical[claim.metric], drawn / other.drawn[claim.metric], missing,
+            typical, sampled, bound = (
+                typical / other.typical[claim.metric], sampled / other.drawn[claim.metric], missing,
             )  # fmt: skip
         predicted = float(typical[0])
         if not np.isfinite(predicted):
             return ClaimResult(claim, "not comparable", missing, missing, missing, missing, missing, self._why(claim))
-        low, high = (float(end) for end in np.nanquantile(drawn, QUANTILES))
+        low, high = (float(end) for end in np.nanquantile(sampled, QUANTILES))
         low, high = min(low, predicted), max(high, predicted)
         finding, factor = check_claim(
             claim.interval, claim.value, predicted, (low, high), bound, metric_of(claim.metric, METRICS).better

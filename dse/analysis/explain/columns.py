@@ -96,18 +96,18 @@ def explanation_of(columns: Mapping[str, Any], row: int, *, name: str, described
         name: what to call it.
         described: what its metrics are, by bare name.
     """
-    found = _cell(columns, row)
+    result = _cell(columns, row)
     return Explanation(
         name=name,
-        settings=found["settings"],
-        metrics=found["metrics"],
+        settings=result["settings"],
+        metrics=result["metrics"],
         workloads={
             key: WorkloadTable(**{**one, "decode": _pass_table(one["decode"]), "prefill": _pass_table(one["prefill"])})
-            for key, one in found["workloads"].items()
+            for key, one in result["workloads"].items()
         },
-        blocks=found["blocks"],
-        limits={key: LimitRow(**limit) for key, limit in found["limits"].items()},
-        margins=found["margins"],
+        blocks=result["blocks"],
+        limits={key: LimitRow(**limit) for key, limit in result["limits"].items()},
+        margins=result["margins"],
         described=described,
     )
 
@@ -115,11 +115,11 @@ def explanation_of(columns: Mapping[str, Any], row: int, *, name: str, described
 def _pass_table(found: Mapping[str, Any]) -> PassTable:
     rows = found["operators"].items()
     operators = tuple(OperatorRow(**{"name": name, **one, "bound": one["bound"] or ""}) for name, one in rows)
-    drawn = {
+    sampled = {
         field: {part: amount for part, amount in found[field].items() if part != HELD or amount}
         for field in ("energy_j", "power_w")
     }
-    return PassTable(**{**found, **drawn, "operators": operators})
+    return PassTable(**{**found, **sampled, "operators": operators})
 
 
 def _cell(value: Any, row: int) -> Any:

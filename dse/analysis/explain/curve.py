@@ -65,9 +65,9 @@ def design_curves(evaluator: Evaluator, settings: Mapping[str, Setting], name: s
     table = Table.from_settings(settings).repeated(len(BATCHES))
     for workload, entry in evaluator.spec.workloads.items():
         judged = evaluator.evaluate({**table, f"{workload}.batch": np.array(BATCHES)})
-        found = {column: judged.metrics[f"{workload}.{column}"] for column in COLUMNS}
+        result = {column: judged.metrics[f"{workload}.{column}"] for column in COLUMNS}
         chips = int(float(settings.get(f"{workload}.n_chips", entry.n_chips)))
-        curves.append(_curve(evaluator, name, workload, chips, found))
+        curves.append(_curve(evaluator, name, workload, chips, result))
     return curves
 
 

@@ -132,9 +132,9 @@ def load_design(
         parts["workloads"] = replace(named, value={**named.value, **given})
     if not parts["workloads"].value:
         issues.append(Issue(tree.place, "workloads", "is missing; give them in the file or as --workload"))
-    spec, found = _read({"name": Node("design", tree.place), **parts, "space": design}, tree.place, text, library)
-    told = {issue.path for issue in issues}
-    issues += [issue for issue in found if issue.path not in told]
+    spec, result = _read({"name": Node("design", tree.place), **parts, "space": design}, tree.place, text, library)
+    reported = {issue.path for issue in issues}
+    issues += [issue for issue in result if issue.path not in reported]
     if issues or spec is None:
         raise SpecError(issues)
     return spec, {name: entry[0].value for name, entry in spec.space.items() if isinstance(entry[0], FixedSpec)}
@@ -176,8 +176,8 @@ def _workload_nodes(texts: Sequence[str]) -> tuple[dict[str, Node], list[Issue]]
     issues: list[Issue] = []
     for text in texts:
         place = Place(f"--workload {quoted(text)}")
-        fields, found = _settings(re.split(r"[,\s]+", text.strip()), place, first="model")
-        issues += found
+        fields, result = _settings(re.split(r"[,\s]+", text.strip()), place, first="model")
+        issues += result
         named = fields.pop("name", fields.get("model", Node("workload", place)))
         stem = name = re.sub(r"[^A-Za-z0-9_-]+", "_", str(named.value))
         for count in range(2, len(texts) + 2):
@@ -238,8 +238,8 @@ def chips_spec(
     if not nodes:
         issues.append(Issue(NOWHERE, "--workload", "is missing; for example --workload 'llama2_70b batch=32'"))
         nodes = {"workload": node_of({"model": "llama2_70b"})}
-    formats, found = _settings(settings, place)
-    issues += found
+    formats, result = _settings(settings, place)
+    issues += result
     baseline = Node({"chips": Node(chips, place, place), **formats}, place, place)
     parts = {
         "name": Node("chips", place),
@@ -247,8 +247,8 @@ def chips_spec(
         "baselines": Node({"chips": baseline}, place),
         "space": node_of({"kv_bits": 16}),
     }
-    spec, found = _read(parts, place, "", library)
-    issues += [replace(issue, path=issue.path.removeprefix("baselines.chips.")) for issue in found]
+    spec, result = _read(parts, place, "", library)
+    issues += [replace(issue, path=issue.path.removeprefix("baselines.chips.")) for issue in result]
     if issues or spec is None:
         raise SpecError(issues)
     return spec

@@ -46,10 +46,10 @@ def _energy_parts(energy: Energy, machine: Machine) -> dict[str, FloatArray]:
     A board held at its design limit draws less than its parts ask for; that difference stands as a negative part.
     """
     parts = {name: np.asarray(joules) for name, joules in energy.parts_j.items()}
-    asked = np.asarray(sum(parts.values()))
-    drawn = asked / machine.conversion_efficiency
-    over = energy.board_j - drawn
-    return {**parts, "conversion_loss": drawn - asked, HELD: np.where(over < -1e-12 * drawn, over, 0.0)}
+    requested = np.asarray(sum(parts.values()))
+    sampled = requested / machine.conversion_efficiency
+    over = energy.board_j - sampled
+    return {**parts, "conversion_loss": sampled - requested, HELD: np.where(over < -1e-12 * sampled, over, 0.0)}
 
 
 def _spent(operators: dict[str, dict[str, Any]]) -> dict[str, FloatArray]:
@@ -87,14 +87,14 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
         "memory": times.memory_s, "arithmetic": times.arithmetic_s, "dequantizing": times.dequantize_s,
         "kernels": times.kernel_s, "collective": times.collective_s, EXPOSED: times.non_overlapped_s,
     }  # fmt: skip
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(operators.names):
         count, ms = operators.times[i], work.total_s[i] * 1e3
         spent = np.broadcast_arrays(*(seconds[i] * count * turns * 1e3 for seconds in causes.values()))
         by_cause = dict(zip(causes, spent, strict=True))
         longest = np.argmax([by_cause[bound] for bound in BOUNDS], axis=0)
         moved, macs = times.dram_bytes[i] * count, operators.macs[i] * count
-        found[name] = {
+        result[name] = {
             "times": count,
             "ms": ms,
             "share": ms / (total_s * 1e3),
@@ -106,7 +106,7 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
             "causes_ms": by_cause,
         }
     outside, nothing, none = work.fixed_s * 1e3, np.zeros(1), np.full(1, np.nan)
-    found[OUTSIDE] = {
+    result[OUTSIDE] = {
         "times": np.ones(1),
         "ms": outside,
         "share": outside / (total_s * 1e3),
@@ -117,4 +117,4 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
         "roofline_fraction": none,
         "causes_ms": {},
     }
-    return found
+    return result

@@ -52,16 +52,16 @@ def space_sensitivity(spec: Spec, *, samples: int = SAMPLES, seed: int = 0) -> p
     axes = len(space.dimensions)
 
     def outputs(unit: FloatArray) -> FloatArray:
-        found = evaluator.evaluate(space.decode(np.clip(unit.T[:, :axes], 0.0, 1.0)), metrics=())
-        return np.stack([_complete(found.metrics[metric], sign) for metric, sign in worse.items()])
+        result = evaluator.evaluate(space.decode(np.clip(unit.T[:, :axes], 0.0, 1.0)), metrics=())
+        return np.stack([_complete(result.metrics[metric], sign) for metric, sign in worse.items()])
 
     with warnings.catch_warnings():
         # A metric that nothing moves has no variance to share out.
         warnings.simplefilter("ignore", RuntimeWarning)
         # SciPy drops the axis of a single parameter, so that one gets a second beside it which nothing reads.
         dists: Any = [stats.uniform()] * max(axes, 2)
-        found = stats.sobol_indices(func=outputs, n=samples, dists=dists, rng=np.random.default_rng(seed))
-    first, total = (indices.reshape(len(worse), len(dists)) for indices in (found.first_order, found.total_order))
+        result = stats.sobol_indices(func=outputs, n=samples, dists=dists, rng=np.random.default_rng(seed))
+    first, total = (indices.reshape(len(worse), len(dists)) for indices in (result.first_order, result.total_order))
     return pd.DataFrame([
         {"metric": metric, "parameter": parameter, "first_order": first[k, j], "total_order": total[k, j]}
         for k, metric in enumerate(worse)

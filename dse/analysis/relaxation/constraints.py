@@ -132,16 +132,16 @@ def explain_infeasible(spec: Spec, *, extend: bool = True) -> RelaxationReport:
         return RelaxationReport((), (), (), (), met_by=all_met.settings)
     labels = [constraint.label for constraint in spec.constraints]
     singles: dict[str, Relaxation | None] = {label: _relaxed(pool, (index,)) for index, label in enumerate(labels)}
-    found = [relaxation for relaxation in singles.values() if relaxation is not None]
+    result = [relaxation for relaxation in singles.values() if relaxation is not None]
     for first, second in itertools.combinations(range(len(labels)), 2):
         pair = _relaxed(pool, (first, second))
         alone = [one.by for label in (labels[first], labels[second]) if (one := singles[label]) is not None]
         if pair is not None and len(pair.gives) == 2 and pair.by < min(alone, default=np.inf):
-            found.append(pair)
-    found.sort(key=lambda relaxation: (relaxation.by, len(relaxation.gives)))
-    unbuildable = () if found else _unbuildable(pool)
+            result.append(pair)
+    result.sort(key=lambda relaxation: (relaxation.by, len(relaxation.gives)))
+    unbuildable = () if result else _unbuildable(pool)
     return RelaxationReport(
-        relaxations=tuple(found),
+        relaxations=tuple(result),
         stuck=tuple(label for label, one in singles.items() if one is None),
         axis_extensions=tuple(_axis_extensions(pool)) if extend else (),
         unbuildable=unbuildable,

@@ -82,8 +82,8 @@ def bandwidth_by_area(
         for area in areas_mm2:
             typical = Technology(fixed, library)
             at_typical = limit(grade, area, typical)
-            drawn = monte_carlo_samples(spreads_of(typical.reads, replaced, library), draws=draws, seed=seed)
-            peaks = limit(grade, area, Technology({**fixed, **drawn}, library))
+            sampled = monte_carlo_samples(spreads_of(typical.reads, replaced, library), draws=draws, seed=seed)
+            peaks = limit(grade, area, Technology({**fixed, **sampled}, library))
             low, high = np.quantile(np.broadcast_to(peaks.gbps, draws), (0.1, 0.9))
             rows.append(
                 DieBandwidth(

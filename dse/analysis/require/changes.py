@@ -89,8 +89,8 @@ def best_changes(
         better = metric_of(metric, spec.metrics).better
         if better is not None:
             changes.append(_best(metric, judged.metrics[metric], missed, better, moved, settings, judged))
-    found = [change for change in changes if change is not None]
-    return sorted(found, key=lambda change: (change.goal != VIOLATION, -change.gain))
+    result = [change for change in changes if change is not None]
+    return sorted(result, key=lambda change: (change.goal != VIOLATION, -change.gain))
 
 
 _HEADLINE = ("tpot_ms", "tokens_per_joule", "tokens_per_s_end_to_end")

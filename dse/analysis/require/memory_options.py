@@ -94,8 +94,8 @@ def memory_options(
         technology = library.memories[library.memory_grade(grade).technology]
         widths = technology.package_bits
         if "memory_device_bits" in space.parameters and len(widths) > 1:
-            asked = {float(value) for value in axis_values(space, "memory_device_bits")}
-            widths = tuple(width for width in widths if float(width) in asked) or widths
+            requested = {float(value) for value in axis_values(space, "memory_device_bits")}
+            widths = tuple(width for width in widths if float(width) in requested) or widths
         options += [
             _option(evaluator, space, need, lines, grade, float(width), technology.package_gib) for width in widths
         ]

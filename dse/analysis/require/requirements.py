@@ -170,12 +170,12 @@ def _needs(evaluator: Evaluator, space: Space, targets: list[Target]) -> list[Re
         largest[key] = np.maximum(held, value)
 
     for name, workload in evaluator.spec.workloads.items():
-        asked = _asked(evaluator, name, designs)
+        requested = _asked(evaluator, name, designs)
         mine = [target for target in targets if target.workload == name]
         if workload.required or mine or _most_chips(evaluator, name):
-            raise_to("capacity_gib", _capacity_bytes(evaluator, name, asked) / 2**30, f"{name}: memory")
+            raise_to("capacity_gib", _capacity_bytes(evaluator, name, requested) / 2**30, f"{name}: memory")
         for target in mine:
-            for key, value in _rates(asked, target).items():
+            for key, value in _rates(requested, target).items():
                 raise_to(key, value, f"{name}: {target.label.removeprefix(f'{name}.')}")
     zero = np.zeros(rows)
     formats = fill_defaults(designs)
@@ -205,12 +205,12 @@ _KEYS = ("bandwidth_gbps", "bandwidth_stack_gbps", "tflops", "tflops_stack", "ca
 
 def _most_chips(evaluator: Evaluator, name: str) -> float | None:
     """Return the most chips that a constraint lets a workload need, None where none does."""
-    found = [
+    result = [
         most
         for constraint in evaluator.spec.constraints
         if constraint.metric == f"{name}.chips_needed" and (most := bounds_of(constraint, evaluator)[1]) is not None
     ]
-    return min(found, default=None)
+    return min(result, default=None)
 
 
 def _capacity_bytes(evaluator: Evaluator, name: str, asked: _Request) -> FloatArray:
@@ -285,12 +285,18 @@ def _bits_line(
     for target in targets:
         if target.span != "step":
             continue
-        asked = _asked(evaluator, target.workload, designs)
+        requested = _asked(evaluator, target.workload, designs)
         moved = []
         for bits in (0.0, 1.0):
             formats = Formats(
-                bits, asked.formats.head_bits, asked.formats.kv_bits, asked.formats.activation_bits, expert_bits=None
+                bits,
+                requested.formats.head_bits,
+                requested.formats.kv_bits,
+                requested.formats.activation_bits,
+                expert_bits=None,
             )
-            moved.append(float(least_work(asked.serving, asked.ideal, formats)["decode_bytes"][0]) / target.seconds)
+            moved.append(
+                float(least_work(requested.serving, requested.ideal, formats)["decode_bytes"][0]) / target.seconds
+            )
         lines.append((moved[0], moved[1] - moved[0]))
     return lines

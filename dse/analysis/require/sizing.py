@@ -44,14 +44,14 @@ def sized_designs(evaluator: Evaluator, space: Space) -> tuple[SizedDesign, ...]
     A search of its own and steps to better neighbours for each grade; all designs where they are few.
     """
     memory = space.parameters.get("memory")
-    found = []
+    result = []
     for grade in memory.names if memory is not None else ("default",):
         fixed = {} if memory is None else {"memory": grade}
         pool = CandidatePool.towards([by_cost], space, evaluator, metrics=(COST,), fixed=fixed)
         best = pool.best(by_cost)
         if best is not None:
-            found.append(_sized(evaluator, space, grade, best))
-    return tuple(found)
+            result.append(_sized(evaluator, space, grade, best))
+    return tuple(result)
 
 
 def by_cost(found: Evaluation) -> tuple[FloatArray, FloatArray]:

@@ -61,8 +61,8 @@ def power_bar(name: str, explanation: Explanation, workload: str) -> Bar:
         return Bar(name, {}, np.nan, "does not fit")
     decode = table.decode
     parts = {part: watts for part, watts in decode.power_w.items() if part != _HELD}
-    asked = sum(parts.values())
-    remark = f"asks for {short(asked)} W, held at the design limit" if _HELD in decode.power_w else ""
+    requested = sum(parts.values())
+    remark = f"asks for {short(requested)} W, held at the design limit" if _HELD in decode.power_w else ""
     return Bar(name, parts, decode.board_w, remark)
 
 

@@ -199,8 +199,8 @@ def latencies_of(evaluator: Evaluator, design: Mapping[str, Setting], workload: 
         f"{workload}.prompt_tokens": contexts,
         f"{workload}.output_tokens": contexts,
     }
-    found = evaluator.evaluate(columns, metrics=(f"{workload}.tpot_ms", f"{workload}.ttft_ms")).metrics
+    result = evaluator.evaluate(columns, metrics=(f"{workload}.tpot_ms", f"{workload}.ttft_ms")).metrics
     return (
-        np.reshape(found[f"{workload}.tpot_ms"], shape),
-        np.reshape(found[f"{workload}.ttft_ms"], shape),
+        np.reshape(result[f"{workload}.tpot_ms"], shape),
+        np.reshape(result[f"{workload}.ttft_ms"], shape),
     )

@@ -48,9 +48,9 @@ def draw_margins(run: StoredRun, folder: Path, formats: Sequence[str]) -> list[P
     panels[0, 0].set_ylim(ONE_DESIGN, 2 * max(10, int(table["designs"].max())))
     figure.supxlabel("margin, % of the bound; the outermost bars hold all that lies beyond", fontsize=9)
     figure.supylabel("designs", fontsize=9)
-    told = [f"{run.name}: designs by their margin to each constraint"]
-    told += [f"met by every design: {', '.join(kept)}"] if kept else []
-    figure.suptitle("\n".join(fill(line, 38 * columns) for line in told))
+    reported = [f"{run.name}: designs by their margin to each constraint"]
+    reported += [f"met by every design: {', '.join(kept)}"] if kept else []
+    figure.suptitle("\n".join(fill(line, 38 * columns) for line in reported))
     handles = [panels[0, 0].bar([0], [0], color=VERMILION, hatch="///", edgecolor="white", label="missed")]
     handles += [panels[0, 0].bar([0], [0], color=BLUE, label="met")]
     figure.legend(handles=handles, loc="outside lower right", ncols=2)

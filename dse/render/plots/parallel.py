@@ -83,14 +83,14 @@ def draw_parallel(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Pa
 
 
 def _draw(scene: Scene, columns: Sequence[str]) -> Figure:
-    drawn = _thinned(scene)
-    rails = [_rail(scene, drawn, column) for column in (*columns, *scene.objectives)]
+    sampled = _thinned(scene)
+    rails = [_rail(scene, sampled, column) for column in (*columns, *scene.objectives)]
     figure = new_figure(max(7.2, 0.94 * len(rails) + 1.2), 5.4)
     axes = figure.subplots()
-    _draw_lines(figure, axes, scene, drawn, rails)
+    _draw_lines(figure, axes, scene, sampled, rails)
     _draw_picks(axes, scene, rails)
     _draw_rails(axes, scene, rails, n_parameters=len(columns))
-    shown = f"{len(drawn)} of {short(len(scene.front))}" if len(drawn) < len(scene.front) else short(len(drawn))
+    shown = f"{len(sampled)} of {short(len(scene.front))}" if len(sampled) < len(scene.front) else short(len(sampled))
     kind = "on the front" if scene.feasible else "that miss by least"
     plural = "s" if len(scene.front) > 1 else ""
     lines = max(_heading(rail.column, scene.metrics).count("\n") + 1 for rail in rails)

@@ -122,11 +122,11 @@ def _fill_panel(
 
 def _entries(panels: Sequence[Axes]) -> tuple[list[Artist], list[str]]:
     """Return the legend of all panels together, every entry once."""
-    found: dict[str, Artist] = {}
+    result: dict[str, Artist] = {}
     for axes in panels:
         for handle, text in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(text, handle)
-    return list(found.values()), list(found)
+            result.setdefault(text, handle)
+    return list(result.values()), list(result)
 
 
 def _front_values(scene: Scene, column: str) -> FloatArray:

@@ -97,9 +97,9 @@ def _baselines(run: StoredRun) -> dict[str, dict[str, float]]:
 def _limits(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, list[Limit]]:
     limits: dict[str, list[Limit]] = {}
     for constraint in spec.constraints:
-        found = limits_of(constraint, spec.metrics, baselines)
-        if found:
-            limits.setdefault(constraint.metric, []).extend(found)
+        result = limits_of(constraint, spec.metrics, baselines)
+        if result:
+            limits.setdefault(constraint.metric, []).extend(result)
     return limits
 
 

@@ -92,11 +92,11 @@ class Scene:
 
     def values(self, column: str) -> FloatArray:
         """Return a numeric column of everything that is drawn: designs, baselines and limits."""
-        drawn = [
+        sampled = [
             *(table[column].to_numpy(dtype=np.float64) for table in (self.front, self.others) if column in table),
             np.array([metrics.get(column, np.nan) for metrics in self.baselines.values()]),
             np.array([limit.value for limit in self.limits.get(column, ())]),
             np.array([pick.number(column) for pick in self.picks]),
         ]
-        known = np.concatenate(drawn)
+        known = np.concatenate(sampled)
         return np.asarray(known[np.isfinite(known)])

@@ -25,12 +25,12 @@ def breakdowns(evaluator: Evaluator, designs: Table) -> dict[Path, FloatArray]:
         designs: a table of at least one row.
     """
     columns = explained(evaluator, designs)
-    found = dict(_leaves({key: columns[key] for key in ("blocks", "margins")}))
+    result = dict(_leaves({key: columns[key] for key in ("blocks", "margins")}))
     for name, limit in columns["limits"].items():
-        found |= {("limits", name, key): limit[key] for key in ("used", "allowed")}
+        result |= {("limits", name, key): limit[key] for key in ("used", "allowed")}
     for name, one in columns["workloads"].items():
-        found |= {("workloads", name, *path): values for path, values in _workload_fields(one)}
-    whole = {path: np.asarray(values, dtype=np.float64) for path, values in found.items()}
+        result |= {("workloads", name, *path): values for path, values in _workload_fields(one)}
+    whole = {path: np.asarray(values, dtype=np.float64) for path, values in result.items()}
     return {path: np.broadcast_to(np.ravel(values), (designs.rows,)) for path, values in whole.items()}
 
 

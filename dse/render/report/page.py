@@ -59,8 +59,8 @@ def page(run: StoredRun, *, points: int = MAX_POINTS) -> str:
         points: designs that are shown at most.
     """
     evaluator = Evaluator(run.spec)
-    drawn = uncertainty.drawn_picks(run)
-    data, blobs = _data(run, evaluator, shown_designs(run, points), drawn)
+    sampled = uncertainty.drawn_picks(run)
+    data, blobs = _data(run, evaluator, shown_designs(run, points), sampled)
     comparison = sections.comparison_section(run, evaluator)
     library = evaluator.technology.library
     parameters = [(path, library.parameters[path]) for path in sorted(evaluator.technology.reads)]
@@ -75,7 +75,7 @@ def page(run: StoredRun, *, points: int = MAX_POINTS) -> str:
             "picks": sections.picks_section(run),
             "binding": sections.binding_section(run),
             "comparison": comparison,
-            "parameters": ("" if drawn is None else uncertainty.uncertainty_section(run, drawn))
+            "parameters": ("" if sampled is None else uncertainty.uncertainty_section(run, sampled))
             + sections.parameters_section(parameters, library.sources),
             "provenance": sections.provenance_section(run),
             "data": script_json(data),
@@ -154,9 +154,9 @@ def _details(run: StoredRun, evaluator: Evaluator, table: pd.DataFrame) -> tuple
     order = table[wanted.astype(bool)].sort_values(["violation", "id"])
     picked = table["id"].isin([int(pick["id"]) for pick in run.picks])
     kept = table.loc[sorted({*table.index[picked], *_evenly_spread(order.index, run.found_feasible)})]
-    found = breakdowns(evaluator, designs_of(run.spec, kept))
-    described = {"rows": [int(place) for place in kept.index], "paths": [list(path) for path in found]}
-    return described, packed_columns([rounded(values, DETAIL_BITS) for values in found.values()])
+    result = breakdowns(evaluator, designs_of(run.spec, kept))
+    described = {"rows": [int(place) for place in kept.index], "paths": [list(path) for path in result]}
+    return described, packed_columns([rounded(values, DETAIL_BITS) for values in result.values()])
 
 
 def _evenly_spread(index: Any, feasible: bool) -> list[int]:

@@ -117,13 +117,13 @@ def sections_of(library: Library, section: str | None, name: str) -> list[str]:
         UnknownEntryError: there is no such section, or no such entry.
     """
     if section is None:
-        found = [whole for whole in SECTIONS if name in getattr(library, whole)]
-        if not found:
+        result = [whole for whole in SECTIONS if name in getattr(library, whole)]
+        if not result:
             known = [
                 key for whole in SECTIONS if whole not in ("parameters", "evidence") for key in getattr(library, whole)
             ]
             raise UnknownEntryError("entry", name, known)
-        return found
+        return result
     whole = next((known for known in SECTIONS if section in (known, known.removesuffix("s"))), None)
     if whole is None and section == "memory":
         whole = "memories"

@@ -22,11 +22,11 @@ OF_ALL_CHIPS = ("tdp_w", "price_usd")
 
 def _picks(run: StoredRun) -> dict[str, Mapping[str, Any]]:
     """Return the picks by what people call them, each design once."""
-    found: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
+    result: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
     for pick in run.picks:
-        names, _ = found.setdefault(int(pick["id"]), ([], pick))
+        names, _ = result.setdefault(int(pick["id"]), ([], pick))
         names.append(pick_words(str(pick["name"]), run.spec))
-    return {", ".join(names): pick for names, pick in found.values()}
+    return {", ".join(names): pick for names, pick in result.values()}
 
 
 def overview_table(run: StoredRun) -> TextTable:

@@ -21,15 +21,15 @@ MAX_INPUTS = 10
 
 def drawn_words(run: RobustRun) -> list[str]:
     """Return what was drawn and for which designs."""
-    found = run.found
-    counts = Counter(spread.confidence for spread in found.spreads)
+    result = run.found
+    counts = Counter(spread.confidence for spread in result.spreads)
     of = ", ".join(f"{counts[level]} of {level} confidence" for level in ("high", "medium", "low") if counts[level])
-    tied = Counter(spread.factor for spread in found.spreads if spread.factor)
+    tied = Counter(spread.factor for spread in result.spreads if spread.factor)
     shared = sum(1 for members in tied.values() if members > 1)
     fronts = sum(run.on_front)
     return [
-        f"{number_text(found.draws)} Monte Carlo samples of {len(found.spreads)} ranged parameters ({of}), seed "
-        f"{found.seed}",
+        f"{number_text(result.draws)} Monte Carlo samples of {len(result.spreads)} ranged parameters ({of}), seed "
+        f"{result.seed}",
         f"{shared} causes tie several of them together; typical parameters are the most likely ones, not the medians",
         f"{number_text(fronts)} designs of the front, {len(run.ids) - fronts} least infeasible designs",
     ]
@@ -37,14 +37,14 @@ def drawn_words(run: RobustRun) -> list[str]:
 
 def intervals_table(run: RobustRun, spec: Spec) -> TextTable:
     """Return the picks with their intervals: what the sweep asks for, and area, power, cost and price."""
-    found, rows = run.found, []
+    result, rows = run.found, []
     shown = list(dict.fromkeys([*watched(spec), "die_mm2", "tdp_w", "cost_usd", "price_usd"]))
     for place, design in enumerate(run.ids):
         if design not in run.names:
             continue
         for index, metric in enumerate(shown):
-            low, middle, high = found.quantiles[metric][place]
-            typical = found.nominal[metric][place]
+            low, middle, high = result.quantiles[metric][place]
+            typical = result.nominal[metric][place]
             head = f"{', '.join(run.names[design])} ({design})" if index == 0 else ""
             numbers = (number_text(float(value)) for value in (typical, low, middle, high))
             rows.append((head, metric, describe(metric, spec.metrics).unit, *numbers))
@@ -56,19 +56,19 @@ def intervals_table(run: RobustRun, spec: Spec) -> TextTable:
 
 def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
     """Return the designs by their probability to meet every target, picks always among them."""
-    found = run.found
-    order = np.lexsort((np.asarray(run.ids), -found.nondominated_fraction, -found.p_feasible))
+    result = run.found
+    order = np.lexsort((np.asarray(run.ids), -result.nondominated_fraction, -result.p_feasible))
     shown = [place for rank, place in enumerate(order) if rank < at_most or run.ids[place] in run.names]
     rows = []
     for place in shown:
-        weakest = min(found.p_meets, key=lambda label: found.p_meets[label][place])
-        objectives = (number_text(float(found.quantiles[one.metric][place, 1])) for one in spec.objectives)
+        weakest = min(result.p_meets, key=lambda label: result.p_meets[label][place])
+        objectives = (number_text(float(result.quantiles[one.metric][place, 1])) for one in spec.objectives)
         rows.append((
             str(run.ids[place]),
             ", ".join(run.names.get(run.ids[place], ())) or ("front" if run.on_front[place] else "near miss"),
-            percent_text(float(found.p_feasible[place])),
-            percent_text(float(found.nondominated_fraction[place])),
-            f"{weakest} ({percent_text(float(found.p_meets[weakest][place]))} %)",
+            percent_text(float(result.p_feasible[place])),
+            percent_text(float(result.nondominated_fraction[place])),
+            f"{weakest} ({percent_text(float(result.p_meets[weakest][place]))} %)",
             *objectives,
         ))  # fmt: skip
     headings = ("id", "design", "meets all\n% of draws", "undominated\n% of draws", "hardest target")

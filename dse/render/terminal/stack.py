@@ -62,10 +62,10 @@ def constants(name: str, library: Library) -> list[Constant]:
 
 
 def _constant(library: Library, stack: str, name: str, parameter: LibraryParameter) -> Constant:
-    found = NOTE.match(parameter.note)
-    told: Mapping[str, str | None] = found.groupdict() if found else {}
+    result = NOTE.match(parameter.note)
+    reported: Mapping[str, str | None] = result.groupdict() if result else {}
     start, least, most = (
-        None if told.get(key) is None else float(str(told[key])) for key in ("start", "least", "most")
+        None if reported.get(key) is None else float(str(reported[key])) for key in ("start", "least", "most")
     )
     return Constant(
         name=name,
@@ -73,11 +73,11 @@ def _constant(library: Library, stack: str, name: str, parameter: LibraryParamet
         low=parameter.low,
         high=parameter.high,
         stack=_giver(library, stack, name),
-        rows=int(str(told["rows"])) if found else None,
+        rows=int(str(reported["rows"])) if result else None,
         start=start,
         least=least,
         most=most,
-        source=str(told["sources"]) if found else parameter.note or ", ".join(parameter.sources),
+        source=str(reported["sources"]) if result else parameter.note or ", ".join(parameter.sources),
         confidence=parameter.confidence,
     )
 

@@ -105,8 +105,8 @@ def _answer(run: StoredRun) -> str:
         return f"NO: {met}, none often enough."
     meet = "meets" if feasible == 1 else "meet"
     front = number_text(counts["front"])
-    found = f"{so_far}{number_text(feasible)} of {of} {meet} every constraint"
-    return f"YES at typical parameters: {found} (front: {front})."
+    result = f"{so_far}{number_text(feasible)} of {of} {meet} every constraint"
+    return f"YES at typical parameters: {result} (front: {front})."
 
 
 # -- what it is and does ----------------------------------------------------------------------------------------------
@@ -117,8 +117,8 @@ def design_words(run: StoredRun, pick: Mapping[str, Any]) -> str:
     spec, design, metrics = run.spec, pick["design"], pick["metrics"]
     name = pick_words(str(pick["name"]), spec)
     if spec.builtin_disabled:
-        asked = [one.metric for one in spec.objectives]
-        return f"{name}: " + ", ".join(f"{key} {number_text(metrics.get(key))}" for key in asked) + "."
+        requested = [one.metric for one in spec.objectives]
+        return f"{name}: " + ", ".join(f"{key} {number_text(metrics.get(key))}" for key in requested) + "."
     workloads = _named(spec)
     served = "; ".join(served_words(workload, metrics) for workload in workloads)
     sentence = f"{name}: {chip_words(design, metrics)}. {served}. {price_words(metrics, spec.economics)}."
@@ -210,13 +210,13 @@ def chance_of(spec: Spec, designs: Mapping[str, Mapping[str, Setting]], named: s
     from dse.uncertainty.sensitivity import swings_of
 
     seed = spec.robustness.seed if spec.robustness is not None else 0
-    found = robustness(spec, list(designs.values()), draws=draws, seed=seed)
+    result = robustness(spec, list(designs.values()), draws=draws, seed=seed)
     place = list(designs).index(named)
-    shares = {name: float(found.p_feasible[row]) for row, name in enumerate(designs)}
-    if not found.p_meets:
+    shares = {name: float(result.p_feasible[row]) for row, name in enumerate(designs)}
+    if not result.p_meets:
         return Chance(draws, shares, "", 1.0, "", math.nan, math.nan)
-    hardest = min(found.p_meets, key=lambda label: found.p_meets[label][place])
-    share = float(found.p_meets[hardest][place])
+    hardest = min(result.p_meets, key=lambda label: result.p_meets[label][place])
+    share = float(result.p_meets[hardest][place])
     spreads = spreads_of(parameters_of(spec, [designs[named]]), spec.parameters, library_of(spec.library))
     swings = swings_of(spec, designs[named], spreads, [hardest]) if share < 1 else []
     worst = min(swings, key=lambda one: np.nanmin([one.at_low, one.at_high]), default=None)
@@ -298,16 +298,16 @@ def _remedy_words(run: StoredRun) -> str:
     if axis is not None:
         then = axis["then"]
         parts.append(f"{axis['what']} {number_text(then) if isinstance(then, float) else then}")
-    found = " or ".join(part for part in parts if part)
-    return f"What would do: {found}." if found else ""
+    result = " or ".join(part for part in parts if part)
+    return f"What would do: {result}." if result else ""
 
 
 def baseline_margins(spec: Spec, evaluator: Evaluator) -> dict[str, dict[str, float]]:
     """Return for every baseline the margin of each constraint of the sweep; NaN where it has no such metric."""
-    found = {}
+    result = {}
     for name, metrics in evaluator.baselines.items():
         columns = {key: np.array([value]) for key, value in metrics.items()}
         known = all(one.metric in columns for one in spec.constraints)
         margins = evaluator.constraint_margins(columns) if known else {}
-        found[name] = {label: float(margin[0]) for label, margin in margins.items()}
-    return found
+        result[name] = {label: float(margin[0]) for label, margin in margins.items()}
+    return result

@@ -82,15 +82,15 @@ class Statistics:
 
     def add(self, rows: Rows) -> None:
         """Count the rows."""
-        found = rows.evaluation
+        result = rows.evaluation
         self.begin(rows)
-        defined = np.isfinite(found.objectives[:, 0])
-        for column in found.objectives.T[1:]:
+        defined = np.isfinite(result.objectives[:, 0])
+        for column in result.objectives.T[1:]:
             defined &= np.isfinite(column)
-        margins = [*(found.margins[name] for name in self._labels[:-1]), np.where(defined, 1.0, -1.0)]
+        margins = [*(result.margins[name] for name in self._labels[:-1]), np.where(defined, 1.0, -1.0)]
         broken, absent = self._causes(rows, [margin < 0 for margin in margins])
         self.evaluated += len(rows)
-        feasible = np.flatnonzero(found.feasible)
+        feasible = np.flatnonzero(result.feasible)
         self.feasible += len(feasible)
         for place, (margin, missing) in enumerate(zip(margins, absent, strict=True)):
             known = margin if missing is None else np.where(missing, -np.inf, margin)
@@ -100,7 +100,7 @@ class Statistics:
             self._count_intervals(place, margin if missing is None else margin[~missing])
         patterns, which = distinct_patterns(broken)
         count_patterns(self._patterns, patterns, np.bincount(which, minlength=len(patterns)))
-        misses = np.where(found.feasible, np.inf, rows.violation)
+        misses = np.where(result.feasible, np.inf, rows.violation)
         least = misses.min(initial=np.inf)
         for axis in self.axes:
             column = rows.designs[axis]

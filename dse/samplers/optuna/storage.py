@@ -45,12 +45,12 @@ def resolved_url(url: str) -> str:
     if not url.startswith(FROM_ENVIRONMENT):
         return url
     name = url.removeprefix(FROM_ENVIRONMENT)
-    found = os.environ.get(name, "")
-    if not found:
+    result = os.environ.get(name, "")
+    if not result:
         raise RunError(f"storage {url}: the environment variable {name} is not set")
-    if kind_of(found) is None:
+    if kind_of(result) is None:
         raise RunError(f"storage {url}: {name} holds no address of a storage, like postgresql+psycopg://host/database")
-    return found
+    return result
 
 
 def open_storage(url: str) -> BaseStorage:

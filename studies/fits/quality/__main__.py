@@ -186,8 +186,8 @@ def main() -> None:
     if options.pictures:
         from studies.fits.quality.pictures import draw
 
-        drawn = {"Quantised": quantisation, "Pruned": pruning}
-        draw({name: (result.rows, result.left_out["model"]) for name, result in drawn.items()}, PICTURES)
+        sampled = {"Quantised": quantisation, "Pruned": pruning}
+        draw({name: (result.rows, result.left_out["model"]) for name, result in sampled.items()}, PICTURES)
 
 
 if __name__ == "__main__":

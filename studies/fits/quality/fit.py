@@ -164,9 +164,9 @@ def bootstrap(form: Form, rows: pd.DataFrame, *, repeats: int, seed: int = 0) ->
     parts = {name: part for name, part in rows.groupby("model")}
     draws: dict[str, list[float]] = {path: [] for path in form.start}
     for _ in range(repeats):
-        drawn = pd.concat([parts[name] for name in rng.choice(models, len(models))])
-        seen = set(form.trained_on(drawn)["method_class"])
-        for path, value in fit(form, drawn, start=start).items():
+        sampled = pd.concat([parts[name] for name in rng.choice(models, len(models))])
+        seen = set(form.trained_on(sampled)["method_class"])
+        for path, value in fit(form, sampled, start=start).items():
             if path.split(".")[-1] not in form.classes or path.split(".")[-1] in seen:
                 draws[path].append(value)
     return {path: (float(np.quantile(d, 0.05)), float(np.quantile(d, 0.95))) for path, d in draws.items()}

@@ -63,9 +63,9 @@ def _errors(results: dict[str, tuple[pd.DataFrame, np.ndarray]]) -> Figure:
             axes.scatter(
                 predicted[part.index], part["y"], s=14, color=COLOURS[method], label=NAMES[method], alpha=0.75, lw=0
             )
-        found = errors_of(rows["y"].to_numpy(), predicted)
+        result = errors_of(rows["y"].to_numpy(), predicted)
         axes.set_title(
-            f"{title}: {len(rows)} rows; below y = 1, perplexity is off by {found.perplexity_median:.1%} (median)",
+            f"{title}: {len(rows)} rows; below y = 1, perplexity is off by {result.perplexity_median:.1%} (median)",
             loc="left", fontsize=9,
         )  # fmt: skip
         axes.set(xscale="log", yscale="log", xlim=(0.004, 13), ylim=(0.004, 13))

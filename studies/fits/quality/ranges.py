@@ -20,17 +20,17 @@ def ranges(quantised: pd.DataFrame, pruned: pd.DataFrame) -> Constants:
     The greatest sparsity is the last at which half of the rows or more are within the pruning fit.
     """
     bits = quantised.groupby("method_class")["bits"].agg(["min", "max"])
-    found = {f"quantisation.least_bits.{name}": math.floor(low * 100) / 100 for name, low in bits["min"].items()}
-    found |= {f"quantisation.most_bits.{name}": math.ceil(high * 100) / 100 for name, high in bits["max"].items()}
-    found["quantisation.least_group"] = float(quantised.loc[quantised["group"] > 0, "group"].min())
+    result = {f"quantisation.least_bits.{name}": math.floor(low * 100) / 100 for name, low in bits["min"].items()}
+    result |= {f"quantisation.most_bits.{name}": math.ceil(high * 100) / 100 for name, high in bits["max"].items()}
+    result["quantisation.least_group"] = float(quantised.loc[quantised["group"] > 0, "group"].min())
     free, confined = pruned[np.isinf(pruned["block"])], pruned[np.isfinite(pruned["block"])]
     usable = (free["y"] < PRUNING_RISE).groupby(free["sparsity"]).mean()
-    found["pruning.least_sparsity"] = float(free["sparsity"].min())
-    found["pruning.most_sparsity"] = float(usable[usable >= 0.5].index.max())
-    found["pruning.least_block"], found["pruning.most_block"] = (
+    result["pruning.least_sparsity"] = float(free["sparsity"].min())
+    result["pruning.most_sparsity"] = float(usable[usable >= 0.5].index.max())
+    result["pruning.least_block"], result["pruning.most_block"] = (
         float(confined["block"].agg(f)) for f in ("min", "max")
     )
-    return found | _models("quantisation", quantised) | _models("pruning", pruned)
+    return result | _models("quantisation", quantised) | _models("pruning", pruned)
 
 
 def _models(section: str, rows: pd.DataFrame) -> Constants:

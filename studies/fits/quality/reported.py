@@ -45,14 +45,14 @@ def reproduce(quantised: pd.DataFrame, pruned: pd.DataFrame) -> list[Reproductio
         pruned: rows of pruned models; Nemotron's are left out, and OWL on Wanda's unless it is a pattern.
     """
     merged = quantised.assign(method_class=quantised["method_class"].replace("awq", "gptq"))
-    found = [_reproduce("quantisation", QUANTISATION, merged[merged["y"] < 1], lambda y: y, lambda z: z)]
+    result = [_reproduce("quantisation", QUANTISATION, merged[merged["y"] < 1], lambda y: y, lambda z: z)]
     taken = pruned[(pruned["model_family"] != "Nemotron") & (pruned["method"] != "OWL+Wanda")]
     free = taken[np.isinf(taken["block"])]
     for limit in (2, 9):
-        found.append(_reproduce(f"unstructured, y < {limit}", FREE, free[free["y"] < limit], damage_of, _saturated))
+        result.append(_reproduce(f"unstructured, y < {limit}", FREE, free[free["y"] < limit], damage_of, _saturated))
     confined = taken[np.isfinite(taken["block"])]
     confined = confined.assign(method_class=confined["pattern"] + " " + confined["method_class"])
-    return [*found, _reproduce("N:M", CONFINED, confined, damage_of, _saturated)]
+    return [*result, _reproduce("N:M", CONFINED, confined, damage_of, _saturated)]
 
 
 def _reproduce(

@@ -35,20 +35,20 @@ def on_die(grade, die, overrides=None, watts=100.0):
 
 def test_channels_by_hand():
     # A square die of 400 mm2: 20 mm sides, 17 usable; 17 channels on three sides, 17 - 7 mm of host on the fourth.
-    found = on_die("lpddr5x_9600", 400, {"floorplan.aspect_ratio": 1.0})
-    assert found.units["sides"] == 17 * 3 + 10
-    assert found.gbps_per_unit == pytest.approx(19.2)
-    assert found.gbps == pytest.approx(61 * 19.2)
+    result = on_die("lpddr5x_9600", 400, {"floorplan.aspect_ratio": 1.0})
+    assert result.units["sides"] == 17 * 3 + 10
+    assert result.gbps_per_unit == pytest.approx(19.2)
+    assert result.gbps == pytest.approx(61 * 19.2)
     balls = (70 / 0.94) ** 2 - 140 - 2 * 100 / 0.75
-    assert found.units["package"] == np.floor(balls / 48)
-    assert np.isinf(found.units["interposer"])
+    assert result.units["package"] == np.floor(balls / 48)
+    assert np.isinf(result.units["interposer"])
 
 
 def test_stacks_by_hand():
     # GH100: 814 mm2 and six stacks; its long side of 31 mm holds three of 10 mm.
-    found = on_die("hbm3", 814)
-    assert found.most == 6
-    assert found.gbps == pytest.approx(6 * 819.2)
+    result = on_die("hbm3", 814)
+    assert result.most == 6
+    assert result.gbps == pytest.approx(6 * 819.2)
     assert on_die("hbm3", 814, {"package.interposer_mm2": 1500.0}).most == np.floor((1500 / 1.1 - 814) / 110)
 
 
@@ -115,7 +115,7 @@ def test_bad_overrides_are_refused_with_name_and_line(tmp_path):
     file.write_text(BAD.format(quickstart=Path(__file__).parents[3] / "sweeps" / "quickstart.yaml"))
     with pytest.raises(SpecError) as caught:
         load_spec(file)
-    told = [str(issue) for issue in caught.value.issues]
+    reported = [str(issue) for issue in caught.value.issues]
     for line, path, says in (
         (4, "tco.pue", "-1.2 is not at least 0"),
         (5, "memory.lpddr5x.efficiency_stream", "at most 1"),
@@ -125,8 +125,8 @@ def test_bad_overrides_are_refused_with_name_and_line(tmp_path):
         (9, "nodes.tsmc_5.defect_densty_per_cm2", "perhaps nodes.tsmc_5.defect_density_per_cm2"),
         (10, "robustness.draws", "at least 2"),
     ):
-        assert any(f"bad.yaml:{line}:" in one and path in one and says in one for one in told), (path, told)
-    assert len(told) == 7
+        assert any(f"bad.yaml:{line}:" in one and path in one and says in one for one in reported), (path, reported)
+    assert len(reported) == 7
 
 
 EVIDENCE = """
@@ -202,9 +202,9 @@ def test_every_parameter_that_can_be_set_is_read_by_some_evaluation():
     for path in [path for path in LIBRARY.parameters if path.startswith("carbon.grid_g_per_kwh.")]:
         mine = {"nodes": {"tsmc_5": {"fab_grid": path.rpartition(".")[2]}}}
         read |= reads_of({"node": "tsmc_5"}, library=mine)
-    drawn = Recorded(LIBRARY.parameters)
-    spreads_of(read, {}, replace(LIBRARY, parameters=drawn))
-    read |= drawn.seen
+    sampled = Recorded(LIBRARY.parameters)
+    spreads_of(read, {}, replace(LIBRARY, parameters=sampled))
+    read |= sampled.seen
     technology = Technology()
     run_validation(technology=technology)
     read |= technology.reads

@@ -51,8 +51,8 @@ def test_the_largest_batch_is_the_last_that_keeps_its_limits(gbps, tflops, gib, 
 
 def test_no_limits_leave_what_memory_holds():
     machine = envelope_machine(bandwidth_bytes_per_s=1e12, mac_per_s=1e14, capacity_bytes=80 * 2.0**30)
-    found = operating_point(infer(serving(1), machine, IDEAL, FORMATS, chunk_tokens=CHUNK), Slo())
-    batch = int(found.batch[0])
+    result = operating_point(infer(serving(1), machine, IDEAL, FORMATS, chunk_tokens=CHUNK), Slo())
+    batch = int(result.batch[0])
     fits = [bool(infer(serving(b), machine, IDEAL, FORMATS, chunk_tokens=CHUNK).fits[0]) for b in (batch, batch + 1)]
     assert fits == [True, False]
 
@@ -131,11 +131,11 @@ def test_limits_come_from_the_workload_or_from_the_constraints():
     assert limits["short"] == Slo(ttft_ms=300, load_tokens_per_s=5000)
     quiet = {**MIX, "workloads": {name: {"model": "llama3_8b"} for name in ("long", "short")}}
     assert Evaluator(parse_spec(quiet)).limits == {"long": None, "short": None}
-    asked = {
+    requested = {
         **quiet,
         "constraints": [{"metric": "long.max_batch", "min": 4}, {"metric": "long.tpot_ms", "max": 30}],
     }
-    assert Evaluator(parse_spec(asked)).limits["long"] == Slo(tpot_ms=30)
+    assert Evaluator(parse_spec(requested)).limits["long"] == Slo(tpot_ms=30)
 
 
 @pytest.mark.parametrize(

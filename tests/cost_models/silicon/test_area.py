@@ -104,10 +104,10 @@ def limits(die_mm2=400.0, edge_mm=60.0, tdp_w=200.0, cooling="air", overrides=No
 
 def test_limits_by_hand():
     square = {"floorplan.aspect_ratio": 1.0, "floorplan.usable_edge_fraction": 0.9}
-    found = limits(overrides=square)
-    assert found["reticle_mm2"] == (400, 858)
-    assert found["die_edge_mm"] == (60, pytest.approx(72))  # 80 mm around a square die of 400 mm2
-    assert found["heat_w_per_mm2"] == (0.5, pytest.approx(0.6))
+    result = limits(overrides=square)
+    assert result["reticle_mm2"] == (400, 858)
+    assert result["die_edge_mm"] == (60, pytest.approx(72))  # 80 mm around a square die of 400 mm2
+    assert result["heat_w_per_mm2"] == (0.5, pytest.approx(0.6))
     assert limits(cooling="liquid")["heat_w_per_mm2"][1] == 1.0
 
 
@@ -119,13 +119,13 @@ def test_m1_max_would_be_allowed():
 
 def test_gpus_that_exist_stay_in_the_reticle_and_in_the_range_of_air_cooling():
     for die, tdp in ((826.0, 400.0), (814.0, 700.0)):
-        found = limits(die_mm2=die, tdp_w=tdp)
-        assert found["reticle_mm2"][0] <= found["reticle_mm2"][1]
+        result = limits(die_mm2=die, tdp_w=tdp)
+        assert result["reticle_mm2"][0] <= result["reticle_mm2"][1]
         assert tdp / die <= LIBRARY_PARAMETERS["heat_limits_w_per_mm2.air"].high
 
 
 def package(die_mm2=400.0, bits=0.0, stacks=0.0, links=0.0, watts=100.0, volts=0.75):
-    found = package_limits(
+    result = package_limits(
         column(die_mm2),
         board_memory_bits=column(bits),
         stacks=column(stacks),
@@ -134,13 +134,13 @@ def package(die_mm2=400.0, bits=0.0, stacks=0.0, links=0.0, watts=100.0, volts=0
         supply_v=column(volts),
         technology=TECHNOLOGY,
     )
-    return {name: (float(used[0]), float(allowed[0])) for name, (used, allowed) in found.items()}
+    return {name: (float(used[0]), float(allowed[0])) for name, (used, allowed) in result.items()}
 
 
 def test_package_by_hand():
-    found = package(bits=1024, links=100, watts=150)
-    assert found["package_balls"] == (pytest.approx(1024 * 3 + 100 * 0.35 + 140 + 150 / 0.75 * 2), (70 / 0.94) ** 2)
-    assert found["interposer_mm2"] == (0, 2831)
+    result = package(bits=1024, links=100, watts=150)
+    assert result["package_balls"] == (pytest.approx(1024 * 3 + 100 * 0.35 + 140 + 150 / 0.75 * 2), (70 / 0.94) ** 2)
+    assert result["interposer_mm2"] == (0, 2831)
     stacked = package(die_mm2=814, stacks=6)
     assert stacked["interposer_mm2"][0] == pytest.approx((814 + 6 * 110) * 1.1)
     assert stacked["stack_edge_mm"] == (60, pytest.approx(2 * np.sqrt(814 * 1.2) * 1.1))
@@ -148,6 +148,6 @@ def test_package_by_hand():
 
 def test_packages_that_exist_are_allowed():
     # H100: 814 mm2 and six stacks; GA100: 826 mm2 and six; M1 Max: 512 bits of LPDDR5.
-    for found in (package(814, stacks=6, watts=600), package(826, stacks=6, watts=350), package(432, bits=512)):
-        assert all(used <= allowed for used, allowed in found.values()), found
+    for result in (package(814, stacks=6, watts=600), package(826, stacks=6, watts=350), package(432, bits=512)):
+        assert all(used <= allowed for used, allowed in result.values()), result
     assert package(400, stacks=8)["stack_edge_mm"][0] > package(400, stacks=8)["stack_edge_mm"][1]

@@ -14,16 +14,16 @@ TECHNOLOGY = Technology()
 
 def test_die_by_hand():
     # 1 cm2 of N7 at yield 0.5 in Taiwan: (0.642 x 2.15 kWh + 0.350 + 0.500 kg) / 0.5.
-    found = die_kg(Choice.of("tsmc_7", "samsung_5"), np.full(2, 100.0), np.array([0.5, 1.0]), TECHNOLOGY)
-    assert found == pytest.approx([(0.642 * 2.15 + 0.35 + 0.5) / 0.5, 0.402 * 2.75 + 0.43 + 0.5])
+    result = die_kg(Choice.of("tsmc_7", "samsung_5"), np.full(2, 100.0), np.array([0.5, 1.0]), TECHNOLOGY)
+    assert result == pytest.approx([(0.642 * 2.15 + 0.35 + 0.5) / 0.5, 0.402 * 2.75 + 0.43 + 0.5])
 
 
 @given(st.floats(50, 800), st.floats(0.1, 1))
 def test_making_rises_with_area_and_with_every_newer_node(die, good):
     nodes = Choice.of("tsmc_28", "tsmc_16", "tsmc_10", "tsmc_7", "tsmc_5", "tsmc_3")
-    found = die_kg(nodes, np.full(6, die), good, TECHNOLOGY)
-    assert (np.diff(found) > 0).all()
-    assert (die_kg(nodes, np.full(6, die * 1.1), good, TECHNOLOGY) > found).all()
+    result = die_kg(nodes, np.full(6, die), good, TECHNOLOGY)
+    assert (np.diff(result) > 0).all()
+    assert (die_kg(nodes, np.full(6, die * 1.1), good, TECHNOLOGY) > result).all()
 
 
 def test_memory_by_hand():
@@ -51,9 +51,9 @@ def test_designs_and_baselines_have_carbon_and_won():
         "search": {"sampler": "grid"},
     })  # fmt: skip
     evaluator = Evaluator(spec)
-    found = evaluator.evaluate(Table.from_settings({"node": "tsmc_5"})).metrics
-    assert found["price_krw"] == pytest.approx(1400 * found["price_usd"])
-    assert 5 < found["embodied_kg"][0] < 60
+    result = evaluator.evaluate(Table.from_settings({"node": "tsmc_5"})).metrics
+    assert result["price_krw"] == pytest.approx(1400 * result["price_usd"])
+    assert 5 < result["embodied_kg"][0] < 60
     baseline = evaluator.baselines["one"]
     assert 20 < baseline["embodied_kg"] < 60
-    assert baseline["chat.co2e_g_per_million_tokens"] > found["chat.co2e_g_per_million_tokens"][0] > 0
+    assert baseline["chat.co2e_g_per_million_tokens"] > result["chat.co2e_g_per_million_tokens"][0] > 0

@@ -35,14 +35,14 @@ def machine(chip, weight_format="bf16", *, act_bits=16, kv_bits=16, technology=T
     ],
 )
 def test_published_parameters_pass_through(chip, tflops, gbps, gib, watts, link):
-    found = machine(chip)
-    assert found.linear_mac_per_s * 2 / 1e12 == pytest.approx([tflops])
-    assert found.head_mac_per_s == found.attention_mac_per_s == found.linear_mac_per_s
-    assert found.bandwidth_bytes_per_s / 1e9 == pytest.approx([gbps])
-    assert found.capacity_bytes / 2**30 == pytest.approx([gib])
-    assert found.tdp_w == [watts]
-    assert found.link_bytes_per_s / 1e9 == pytest.approx([link])
-    assert found.die_mm2 == LIBRARY.chip(chip).die_mm2 or LIBRARY.chip(chip).die_mm2 is None
+    result = machine(chip)
+    assert result.linear_mac_per_s * 2 / 1e12 == pytest.approx([tflops])
+    assert result.head_mac_per_s == result.attention_mac_per_s == result.linear_mac_per_s
+    assert result.bandwidth_bytes_per_s / 1e9 == pytest.approx([gbps])
+    assert result.capacity_bytes / 2**30 == pytest.approx([gib])
+    assert result.tdp_w == [watts]
+    assert result.link_bytes_per_s / 1e9 == pytest.approx([link])
+    assert result.die_mm2 == LIBRARY.chip(chip).die_mm2 or LIBRARY.chip(chip).die_mm2 is None
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_published_parameters_pass_through(chip, tflops, gbps, gib, watts, link)
 )
 def test_peak_by_format(chip, weight_format, act_bits, name, tops):
     form = LIBRARY.weight_format(weight_format)
-    found = peak_ops_per_s(LIBRARY.chip(chip), kind=form.operand, bits=max(act_bits, form.operand_bits))
-    assert found == (name, pytest.approx(tops * 1e12))
+    result = peak_ops_per_s(LIBRARY.chip(chip), kind=form.operand, bits=max(act_bits, form.operand_bits))
+    assert result == (name, pytest.approx(tops * 1e12))
     assert machine(chip, weight_format, act_bits=act_bits).linear_mac_per_s * 2e-12 == pytest.approx([tops])
 
 
@@ -90,17 +90,17 @@ def test_energy_of_arithmetic():
 
 def decode_w(chip, tb_per_s, tera_macs_per_s=0.0):
     """Return board power while weights stream at a rate, a program running where they do."""
-    found, running = machine(chip), tb_per_s > 0
+    result, running = machine(chip), tb_per_s > 0
     active = (
         TECHNOLOGY.value(f"stacks.{default_stack(LIBRARY.chip(chip), LIBRARY)}.active_fraction") if running else 0.0
     )
     delivered = (
-        found.static_w
-        + active * found.tdp_w
-        + tb_per_s * 1e12 * (found.dram_j_per_byte + found.sram_j_per_byte)
-        + tera_macs_per_s * 1e12 * found.linear_j_per_mac
+        result.static_w
+        + active * result.tdp_w
+        + tb_per_s * 1e12 * (result.dram_j_per_byte + result.sram_j_per_byte)
+        + tera_macs_per_s * 1e12 * result.linear_j_per_mac
     )
-    return (delivered / found.conversion_efficiency)[0]
+    return (delivered / result.conversion_efficiency)[0]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_unpublished_parameters_are_refused_or_missing():
 @pytest.mark.parametrize("chip", LIBRARY.chips)
 @pytest.mark.parametrize("weight_format", ["bf16", "int4_g128"])
 def test_every_chip_becomes_a_machine(chip, weight_format):
-    found, entry = machine(chip, weight_format), LIBRARY.chip(chip)
+    result, entry = machine(chip, weight_format), LIBRARY.chip(chip)
     always = ("bandwidth_bytes_per_s", "stream_efficiency", "capacity_bytes", "sram_bytes", "dequantize_bytes_per_s")
     known = {
         "linear_mac_per_s": entry.peak_tops,
@@ -188,24 +188,24 @@ def test_every_chip_becomes_a_machine(chip, weight_format):
         "price_usd": entry.price_low_usd,
     }
     for field in always:
-        assert getattr(found, field) > 0
+        assert getattr(result, field) > 0
     for field, published in known.items():
-        assert np.isfinite(getattr(found, field)) or not published, field
-    columns = [value for value in vars(found).values() if isinstance(value, np.ndarray)]
+        assert np.isfinite(getattr(result, field)) or not published, field
+    columns = [value for value in vars(result).values() if isinstance(value, np.ndarray)]
     assert all(column.shape == (1,) for column in columns)
-    assert found.blocks["tdp_w"]["published"] is found.tdp_w
+    assert result.blocks["tdp_w"]["published"] is result.tdp_w
 
 
 def test_parameters_can_be_columns():
-    drawn = Technology({"on_chip.gpu_stream_pj_per_bit": np.array([10.0, 20.0])})
-    assert machine("h100_sxm", technology=drawn).sram_j_per_byte * 1e12 == pytest.approx([80, 160])
+    sampled = Technology({"on_chip.gpu_stream_pj_per_bit": np.array([10.0, 20.0])})
+    assert machine("h100_sxm", technology=sampled).sram_j_per_byte * 1e12 == pytest.approx([80, 160])
 
 
 def test_sparse_tensor_cores_gain_on_two_of_four_and_on_nothing_else():
     def rate(chip, form):
         entry, stored = LIBRARY.chip(chip), LIBRARY.weight_format(form)
-        found = chip_machine(entry, weight_format=stored, act_bits=16, kv_bits=16, technology=Technology())
-        return float(found.linear_mac_per_s[0])
+        result = chip_machine(entry, weight_format=stored, act_bits=16, kv_bits=16, technology=Technology())
+        return float(result.linear_mac_per_s[0])
 
     assert rate("a100_80gb_sxm", "nm2of4_bf16") / rate("a100_80gb_sxm", "bf16") == pytest.approx(1.67)
     assert rate("a100_80gb_sxm", "bitmap_bf16_s50") == rate("a100_80gb_sxm", "bf16")

@@ -219,50 +219,50 @@ def twin(d):
 
 
 def test_plain_python_agrees():
-    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    result = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
     names = {name: c.names() if isinstance(c, Choice) else c for name, c in EVERYWHERE.items()}
     for row in range(0, len(NODES) * len(GRADES), 7):
         for field, expected in twin({name: column[row] for name, column in names.items()}).items():
             close = 1e-9 if field not in ("cost_usd", "price_usd") else 1e-2  # the harvest is integrated
-            assert getattr(found, field)[row] == pytest.approx(expected, rel=close, abs=0), (row, field)
+            assert getattr(result, field)[row] == pytest.approx(expected, rel=close, abs=0), (row, field)
 
 
 def test_everything_is_finite_and_positive_everywhere():
-    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    result = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
     may_be_zero = {"link_bytes_per_s", "dequantize_j_per_byte", "dequantize_macs"}
-    for name, column in columns_of(found).items():
+    for name, column in columns_of(result).items():
         if name == "dequantize_bytes_per_s":
             assert np.isinf(column).all()
             continue
         assert np.isfinite(column).all(), name
         assert (column >= 0).all() if name in may_be_zero else (column > 0).all(), name
-    for blocks in found.blocks.values():
+    for blocks in result.blocks.values():
         assert all((block >= 0).all() for block in blocks.values())
-    assert (found.stream_efficiency < 1).all()
+    assert (result.stream_efficiency < 1).all()
 
 
 def test_blocks_sum_to_the_totals():
-    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
-    used_edge = found.limits["die_edge_mm"][0]
+    result = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    used_edge = result.limits["die_edge_mm"][0]
     for name, column in (
-        ("area_mm2", found.die_mm2),
-        ("tdp_w", found.tdp_w),
-        ("cost_usd", found.cost_usd),
+        ("area_mm2", result.die_mm2),
+        ("tdp_w", result.tdp_w),
+        ("cost_usd", result.cost_usd),
         ("edge_mm", used_edge),
     ):
-        assert np.array_equal(sum(found.blocks[name].values()), column), name
+        assert np.array_equal(sum(result.blocks[name].values()), column), name
 
 
 def test_no_phase_draws_more_than_the_design_limit():
-    found = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
-    per_byte = found.dram_j_per_byte + found.sram_j_per_byte + found.dequantize_j_per_byte
-    streaming = found.bandwidth_bytes_per_s * per_byte + found.link_bytes_per_s * found.link_j_per_byte
+    result = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
+    per_byte = result.dram_j_per_byte + result.sram_j_per_byte + result.dequantize_j_per_byte
+    streaming = result.bandwidth_bytes_per_s * per_byte + result.link_bytes_per_s * result.link_j_per_byte
     for kind in ("linear", "head", "attention"):
-        busy = getattr(found, f"{kind}_mac_per_s") * getattr(found, f"{kind}_j_per_mac")
-        drawn = (busy + streaming + found.static_w) / found.conversion_efficiency
+        busy = getattr(result, f"{kind}_mac_per_s") * getattr(result, f"{kind}_j_per_mac")
+        sampled = (busy + streaming + result.static_w) / result.conversion_efficiency
         skips = EVERYWHERE["weight_format"].map(lambda name: float(LIBRARY.weight_format(name).execution == "skip")) > 0
-        assert (drawn <= found.tdp_w * (1 + 1e-9)).all()
-        assert drawn[~skips] == pytest.approx(found.tdp_w[~skips], rel=1e-9)
+        assert (sampled <= result.tdp_w * (1 + 1e-9)).all()
+        assert sampled[~skips] == pytest.approx(result.tdp_w[~skips], rel=1e-9)
 
 
 def test_one_row_stands_for_all():
@@ -313,31 +313,31 @@ def test_area_power_and_price_rise_with_macs_sram_and_devices(node, memory, arch
         "memory_devices": devices,
     }
     more = [{**base, "macs": macs * 1.1}, {**base, "sram_mib": sram * 1.1}, {**base, "memory_devices": devices + 1}]
-    found = machine(base, *more)
-    for column in (found.die_mm2, found.tdp_w, found.cost_usd, found.price_usd):
+    result = machine(base, *more)
+    for column in (result.die_mm2, result.tdp_w, result.cost_usd, result.price_usd):
         assert (column[1:] > column[0]).all()
-    assert found.linear_mac_per_s[1] > found.linear_mac_per_s[0] == found.linear_mac_per_s[2]
-    assert found.bandwidth_bytes_per_s[3] > found.bandwidth_bytes_per_s[0] == found.bandwidth_bytes_per_s[1]
+    assert result.linear_mac_per_s[1] > result.linear_mac_per_s[0] == result.linear_mac_per_s[2]
+    assert result.bandwidth_bytes_per_s[3] > result.bandwidth_bytes_per_s[0] == result.bandwidth_bytes_per_s[1]
 
 
 @given(st.sampled_from(NODES), st.floats(0.5, 0.95))
 @settings(max_examples=30, deadline=None)
 def test_supply_sets_energy_by_its_square_and_leakage_in_proportion(node, share):
     nominal = typ(f"nodes.{node}.vdd_nominal_v")
-    found = machine(*({**DESIGN, "node": node, "supply_v": supply} for supply in (nominal, nominal * share)))
+    result = machine(*({**DESIGN, "node": node, "supply_v": supply} for supply in (nominal, nominal * share)))
     at_nominal, lowered = range(2)
-    assert found.linear_j_per_mac[lowered] / found.linear_j_per_mac[at_nominal] == pytest.approx(share**2)
-    leakage = found.blocks["tdp_w"]["leakage"]
+    assert result.linear_j_per_mac[lowered] / result.linear_j_per_mac[at_nominal] == pytest.approx(share**2)
+    leakage = result.blocks["tdp_w"]["leakage"]
     assert leakage[lowered] == pytest.approx(leakage[at_nominal] * share)
 
 
 @given(st.sampled_from(NODES), st.floats(0.3, 1.4), st.floats(1.01, 1.3))
 @settings(max_examples=40, deadline=None)
 def test_clock_costs_voltage(node, clock, faster):
-    found = machine(*({**DESIGN, "node": node, "clock_ghz": c} for c in (clock, clock * faster)))
-    used, _ = found.limits["supply_v"]
+    result = machine(*({**DESIGN, "node": node, "clock_ghz": c} for c in (clock, clock * faster)))
+    used, _ = result.limits["supply_v"]
     assert used[1] >= used[0] >= 0.7 * typ(f"nodes.{node}.vdd_nominal_v") * (1 - 1e-12)
-    assert found.linear_j_per_mac[1] / found.linear_j_per_mac[0] == pytest.approx((used[1] / used[0]) ** 2)
+    assert result.linear_j_per_mac[1] / result.linear_j_per_mac[0] == pytest.approx((used[1] / used[0]) ** 2)
     # The supply chosen is the least: given explicitly, it reaches the clock, and a lower one does not.
     given = machine(*({**DESIGN, "node": node, "clock_ghz": clock, "supply_v": v * used[0]} for v in (1.0, 0.97)))
     needed, reached = given.limits["clock_ghz"]
@@ -348,15 +348,15 @@ def test_clock_costs_voltage(node, clock, faster):
 
 def test_spare_cores_cost_area_and_save_money_where_yield_is_poor():
     dies = {**DESIGN, "node": "samsung_4", "sram_mib": 250, "cores": 64}
-    found = machine(*({**dies, "spare_cores": spare} for spare in (0, 2, 4, 32)))
-    per_good = found.blocks["cost_usd"]["die"]
-    assert (np.diff(found.die_mm2) > 0).all()
+    result = machine(*({**dies, "spare_cores": spare} for spare in (0, 2, 4, 32)))
+    per_good = result.blocks["cost_usd"]["die"]
+    assert (np.diff(result.die_mm2) > 0).all()
     assert per_good[1] < per_good[0]
     assert per_good[3] > per_good[2], "beyond what defects need, spare cores are only area"
 
 
 def test_parameters_drawn_per_row_equal_one_run_each():
-    drawn = {
+    sampled = {
         "nodes.tsmc_5.wafer_price_usd": np.array([13400.0, 16500.0, 18000.0]),
         "memory.lpddr5x.beachfront_mm": np.array([0.6, 1.0, 1.3]),
         "memory.lpddr5x.energy_total_pj_per_bit": np.array([3.7, 5.0, 7.0]),
@@ -365,9 +365,9 @@ def test_parameters_drawn_per_row_equal_one_run_each():
         "board.vrm_efficiency": np.array([0.85, 0.9, 0.95]),
         "reticle.limit_mm2": np.array([429.0, 858.0, 858.0]),
     }
-    together = machine(DESIGN, technology=Technology(drawn))
+    together = machine(DESIGN, technology=Technology(sampled))
     for row in range(3):
-        alone = machine(DESIGN, technology=Technology({path: float(column[row]) for path, column in drawn.items()}))
+        alone = machine(DESIGN, technology=Technology({path: float(column[row]) for path, column in sampled.items()}))
         for name, column in columns_of(alone).items():
             assert np.broadcast_to(columns_of(together)[name], 3)[row] == column[0], name
         for name, (used, allowed) in alone.limits.items():
@@ -377,9 +377,9 @@ def test_parameters_drawn_per_row_equal_one_run_each():
 
 def outcome(designs, technology=TECHNOLOGY):
     """Return everything a Machine says, as one flat array."""
-    found = design_machine(designs, technology, economics=ECONOMICS)
-    limits = [side for pair in found.limits.values() for side in pair]
-    return np.concatenate([np.atleast_1d(column) for column in (*columns_of(found).values(), *limits)])
+    result = design_machine(designs, technology, economics=ECONOMICS)
+    limits = [side for pair in result.limits.values() for side in pair]
+    return np.concatenate([np.atleast_1d(column) for column in (*columns_of(result).values(), *limits)])
 
 
 def test_every_parameter_that_is_read_matters():
@@ -436,10 +436,10 @@ def test_limits_of_designs_that_cannot_be_built():
         "supply_v": {"clock_ghz": 2.0},
         "memory_device": {"memory_device_gib": 7},
     }
-    found = machine(*({**roomy, **change} for change in changes.values()))
+    result = machine(*({**roomy, **change} for change in changes.values()))
     for row, name in enumerate(changes):
         violated = {
-            limit for limit, (used, allowed) in found.limits.items() if np.broadcast_to(used > allowed, 10)[row]
+            limit for limit, (used, allowed) in result.limits.items() if np.broadcast_to(used > allowed, 10)[row]
         }
         assert name in violated or (name == "nothing" and not violated), (name, violated)
 
@@ -447,12 +447,12 @@ def test_limits_of_designs_that_cannot_be_built():
 def test_founding_case_in_round_numbers():
     # Compression page, section 2: 1024 bits of LPDDR5X-9600 give 1.23 TB/s and 128 GiB; 121 TFLOP/s beside them took
     # 80-110 W of 150. One terabyte per second wants most of the edge of a 400 mm2 die.
-    found = machine(DESIGN)
-    assert found.bandwidth_bytes_per_s / 1e9 == pytest.approx([1229], rel=1e-3)
-    assert found.capacity_bytes == 128 * 2**30
-    assert found.peak_ops_per_s["linear"] / 1e12 == pytest.approx([262], rel=1e-2)
-    assert 90 < found.tdp_w < 190
-    used, allowed = found.limits["die_edge_mm"]
+    result = machine(DESIGN)
+    assert result.bandwidth_bytes_per_s / 1e9 == pytest.approx([1229], rel=1e-3)
+    assert result.capacity_bytes == 128 * 2**30
+    assert result.peak_ops_per_s["linear"] / 1e12 == pytest.approx([262], rel=1e-2)
+    assert 90 < result.tdp_w < 190
+    used, allowed = result.limits["die_edge_mm"]
     assert used == pytest.approx(64 + 7)
     assert used > allowed, "a die of 200 mm2 has not the edge"
     larger = machine({**DESIGN, "sram_mib": 230}).limits["die_edge_mm"]
@@ -460,10 +460,10 @@ def test_founding_case_in_round_numbers():
 
 
 def test_gpu_like_designs_pay_for_their_instructions():
-    found = machine(*({**DESIGN, "architecture": kind} for kind in ("programmable", "npu", "static")))
-    assert found.sram_j_per_byte[0] > 5 * found.sram_j_per_byte[1] > 5 * found.sram_j_per_byte[2]
-    assert (np.diff(found.die_mm2) < 0).all()
-    assert (np.diff(found.tdp_w) < 0).all()
+    result = machine(*({**DESIGN, "architecture": kind} for kind in ("programmable", "npu", "static")))
+    assert result.sram_j_per_byte[0] > 5 * result.sram_j_per_byte[1] > 5 * result.sram_j_per_byte[2]
+    assert (np.diff(result.die_mm2) < 0).all()
+    assert (np.diff(result.tdp_w) < 0).all()
 
 
 def test_stored_bits_only_matter_to_the_xor_network():

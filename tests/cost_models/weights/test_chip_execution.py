@@ -64,8 +64,8 @@ def test_no_chip_does_what_it_does_not_state(act_bits):
     ],
 )
 def test_a_chip_has_a_way_of_its_own(chip, form, act_bits, own, dequantizes):
-    found = chip_execution(LIBRARY.chip(chip), LIBRARY.weight_format(form), act_bits=act_bits)
-    assert (found.execution_mode, found.dequantizes) == (own, dequantizes)
+    result = chip_execution(LIBRARY.chip(chip), LIBRARY.weight_format(form), act_bits=act_bits)
+    assert (result.execution_mode, result.dequantizes) == (own, dequantizes)
 
 
 def test_look_ups_take_a_table_per_plane_and_match_a_measured_kernel():
@@ -110,8 +110,8 @@ def test_baselines_choose_and_sweeps_are_told():
     baselines = {"table": {"chips": "1x a100_80gb_sxm", "weight_format": "int3_g128", "weight_execution": "look_up"}}
     baselines["own"] = {"chips": "1x a100_80gb_sxm", "weight_format": "int3_g128"}
     spec = parse_spec({**SWEEP, "baselines": baselines})
-    found = Evaluator(spec).baselines
-    assert found["table"]["chat.tpot_ms"] != found["own"]["chat.tpot_ms"]
+    result = Evaluator(spec).baselines
+    assert result["table"]["chat.tpot_ms"] != result["own"]["chat.tpot_ms"]
     assert parse_spec(spec.resolved()).baselines == spec.baselines
     baselines["tpu"] = {"chips": "1x tpu_v4", "weight_format": "int3_g128", "weight_execution": "look_up"}
     words = "look_up of int3_g128 with 16-bit activations is not what tpu_v4 can do: dequantize"

@@ -75,9 +75,9 @@ def test_measured_settings_come_back_from_the_interpolation():
     for line in ROWS:
         if line["efficiency"] < 1 and line["sparsity"] in (0.5, 0.9):
             arguments = (line["n_in"], line["shift_registers"], line["sparsity"])
-            found = encoding_efficiency(*arguments, rho=line["rho"], n_out=line["n_out"])
+            result = encoding_efficiency(*arguments, rho=line["rho"], n_out=line["n_out"])
             # Orders that noise has reversed are put right; nothing else moves.
-            assert found == pytest.approx(line["efficiency"], abs=4 * line["standard_error"] + 1e-6)
+            assert result == pytest.approx(line["efficiency"], abs=4 * line["standard_error"] + 1e-6)
 
 
 @pytest.mark.parametrize(("sparsity", "n_out"), [(0.6, 20), (0.8, 40)])
@@ -136,10 +136,12 @@ def test_what_has_not_been_measured_is_named(arguments, options, words):
 def test_predicted_bits_are_the_bits_that_the_encoder_stores(sparsity, registers):
     matrix = generate_matrix((192, 256), seed=5)
     name = f"xor_8x{registers}"
-    found = compress_matrix(matrix, formats=[name], sparsity=sparsity, bits=4, group=0, shift_registers=(registers,))[0]
+    result = compress_matrix(matrix, formats=[name], sparsity=sparsity, bits=4, group=0, shift_registers=(registers,))[
+        0
+    ]
     n_out = {0.5: 16, 0.7: 26, 0.9: 80}[sparsity]
     expected = plane_bits(8, n_out, sparsity, encoding_efficiency(8, registers, sparsity))
-    assert found.stored_bits - found.scale_bits == pytest.approx(1 + 4 * expected, rel=0.02)
+    assert result.stored_bits - result.scale_bits == pytest.approx(1 + 4 * expected, rel=0.02)
 
 
 def test_hardware_of_the_published_decoders():

@@ -114,8 +114,8 @@ def test_interpolated_rows_keep_the_stated_error():
     lanes = rng.choice([16, 1024], 3000)
     exact = lane_efficiency(100, density, lanes, correlation=0.05)
     for tolerance in (1e-3, 1e-5):
-        found = lane_efficiency(100, density, lanes, correlation=0.05, tolerance=tolerance)
-        assert 0 < np.abs(found - exact).max() <= tolerance
+        result = lane_efficiency(100, density, lanes, correlation=0.05, tolerance=tolerance)
+        assert 0 < np.abs(result - exact).max() <= tolerance
 
 
 def test_columns_broadcast_and_rows_that_do_not_apply_stay_empty():

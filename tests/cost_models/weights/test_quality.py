@@ -152,10 +152,10 @@ def test_columns_give_what_scalars_give():
 
 
 def test_drawn_parameters_make_columns():
-    drawn = TECHNOLOGY.with_overrides({"quality.quantisation.kappa": np.array([2.0, 2.3])})
-    damage = format_quality(LIBRARY.model("llama2_7b"), LIBRARY.weight_format("int3_g128"), "gptq", drawn)
+    sampled = TECHNOLOGY.with_overrides({"quality.quantisation.kappa": np.array([2.0, 2.3])})
+    damage = format_quality(LIBRARY.model("llama2_7b"), LIBRARY.weight_format("int3_g128"), "gptq", sampled)
     assert damage.typ[1] > damage.typ[0]
-    assert perplexity(damage, 8.0, LIBRARY.model("llama2_7b"), drawn).ratio_high.shape == (2,)
+    assert perplexity(damage, 8.0, LIBRARY.model("llama2_7b"), sampled).ratio_high.shape == (2,)
 
 
 # --- the fits --------------------------------------------------------------------------------------------------------
@@ -177,15 +177,15 @@ def first(quantisation, pruning):
 
 
 def test_the_first_fits_are_reproduced_on_their_rows(first):
-    found = first["quantisation"]
-    assert found.errors.rows == 320
-    assert [found.constants[name] for name in ("kappa", "gamma", "alpha")] == pytest.approx(
+    result = first["quantisation"]
+    assert result.errors.rows == 320
+    assert [result.constants[name] for name in ("kappa", "gamma", "alpha")] == pytest.approx(
         [2.327, 0.249, 0.393], abs=6e-4
     )
     damages = {"rtn": 0.051, "gptq": 0.031, "omniquant": 0.019, "qat": 0.013, "vector": 0.0083, "kquant": 0.046}
     for name, damage in damages.items():
-        assert found.constants[f"damage.{name}"] == pytest.approx(damage, rel=0.03)
-    errors = found.errors
+        assert result.constants[f"damage.{name}"] == pytest.approx(damage, rel=0.03)
+    errors = result.errors
     assert (errors.deviation, errors.median, errors.r2) == pytest.approx((0.43, 0.22, 0.86), abs=5e-3)
     assert (errors.perplexity_median, errors.perplexity_p90) == pytest.approx((0.027, 0.19), rel=0.01)
 

@@ -113,12 +113,12 @@ def test_binary_codes_pay_a_scale_per_plane_and_group():
 
 def test_skipping_waits_for_the_fullest_lane():
     lanes = Lanes(np.array([4.0, 64, 1024]), 100.0, 1.0)
-    found = executed(["bitmap"], "skip", lanes=lanes, sparsity=[0.9])
+    result = executed(["bitmap"], "skip", lanes=lanes, sparsity=[0.9])
     share = lane_efficiency(100, 0.1, [4, 64, 1024])
     assert share == pytest.approx([0.761, 0.569, 0.479], abs=6e-4)  # the table of the compression facts
-    assert found.time == pytest.approx(0.1 / share, rel=1e-3)
-    assert found.energy == pytest.approx(0.1 * 1.2)
-    assert (found.skips == 1).all()
+    assert result.time == pytest.approx(0.1 / share, rel=1e-3)
+    assert result.energy == pytest.approx(0.1 * 1.2)
+    assert (result.skips == 1).all()
 
 
 def test_correlation_slows_skipping_and_a_queue_mends_it():
@@ -142,15 +142,15 @@ def test_bit_planes_leave_no_bit_of_the_unit_idle():
 
 
 def test_expanding_multiplies_wide_and_costs_work_per_tile():
-    found = executed(["group_int"], "dequantize", weight_bits=[3])
-    assert found.time == 4
-    assert found.dequantize_macs > 0
+    result = executed(["group_int"], "dequantize", weight_bits=[3])
+    assert result.time == 4
+    assert result.dequantize_macs > 0
     assert executed(["group_int"]).dequantize_macs == 0
 
 
 def test_rows_execute_as_they_choose():
     chosen = Choice(("gated", "skip"), np.array([0, 1, INACTIVE]))
-    found = execution(
+    result = execution(
         storage("bitmap", "bitmap", "int4_g128"),
         chosen,
         unit_bits=np.full(1, 4.0),
@@ -158,8 +158,8 @@ def test_rows_execute_as_they_choose():
         lanes=Lanes(1, 100, 1),
         technology=TECHNOLOGY,
     )
-    assert found.time.tolist() == pytest.approx([1.0, 0.5, 1.0])
-    assert found.skips.tolist() == [0, 1, 0]
+    assert result.time.tolist() == pytest.approx([1.0, 0.5, 1.0])
+    assert result.skips.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("key", sorted(LIBRARY.weight_formats))

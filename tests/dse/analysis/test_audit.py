@@ -67,8 +67,8 @@ def test_the_consistent_set_holds_the_back_solved_line(pair):
 
 
 def test_what_the_set_says_of_memory_bound_chips(pair):
-    found = find_consistent_rates(pair.subjects["rates"], pair.of("rates")).table
-    bound = found[found["memory_bound"]]
+    result = find_consistent_rates(pair.subjects["rates"], pair.of("rates")).table
+    bound = result[result["memory_bound"]]
     ratio = bound["kv_bits"] / bound["weight_bits"]
     assert ratio.median() == pytest.approx(1.99, abs=0.03) and ratio.between(1.9, 2.1).all()
     # A 16-bit KV cache is excluded while both points wait for memory, with weights of up to 4.5 bits.
@@ -251,9 +251,9 @@ def test_an_issue_is_named_with_its_place(old, new, line, says):
     assert text != KNOWN
     with pytest.raises(SpecError) as caught:
         read(text)
-    told = str(caught.value)
-    assert says.strip("'") in told.replace("'", "")
-    assert f"claims.yaml:{line}:" in told
+    reported = str(caught.value)
+    assert says.strip("'") in reported.replace("'", "")
+    assert f"claims.yaml:{line}:" in reported
 
 
 def test_contradictory_claims_are_refused_with_their_place():
@@ -283,8 +283,8 @@ def test_the_shipped_claims_can_be_read_and_written_about(pair):
     assert {"rates_decode", "mach1", "m1_a", "m1_b", "m1_c", "m1_d"} <= set(case.subjects)
     assert all(claim.source for claim in case.claims)
     known = read(KNOWN)
-    found = audit(known)
-    text = page(found)
-    for verdict in found.verdicts:
+    result = audit(known)
+    text = page(result)
+    for verdict in result.verdicts:
         assert verdict.claim.of in text
-    json.dumps(audit_json(found), allow_nan=False)
+    json.dumps(audit_json(result), allow_nan=False)

@@ -109,22 +109,22 @@ def test_two_a100_take_37_6_ms_at_least():
 def test_chip_baseline_and_command_line_agree():
     chip = explain_chip("a100_80gb_sxm", 2, SPEC.workloads["chat"], "bf16", 16, 16, None, name="chat")
     baseline = explain_baseline(EVALUATOR, "gpu_pair")
-    asked = explain_library_chip(
+    requested = explain_library_chip(
         "2x a100_80gb_sxm", ["model=llama2_70b,batch=32,prompt_tokens=1024,output_tokens=1024"]
     )
-    assert chip.workloads["chat"] == baseline.workloads["chat"] == asked.workloads["llama2_70b"]
-    assert chip.settings == baseline.settings == asked.settings
+    assert chip.workloads["chat"] == baseline.workloads["chat"] == requested.workloads["llama2_70b"]
+    assert chip.settings == baseline.settings == requested.settings
 
 
 def test_metrics_are_those_of_the_evaluator():
     designs = design()
     one = explain_designs(EVALUATOR, designs)
-    found = EVALUATOR.evaluate(designs)
-    for name, value in found.metrics.items():
+    result = EVALUATOR.evaluate(designs)
+    for name, value in result.metrics.items():
         workload, _, metric = name.rpartition(".")
         explained = one.workloads[workload].metrics[metric] if workload else one.metrics[name]
         assert np.array_equal(explained, value[0], equal_nan=True), name
-    assert one.margins == {name: float(margin[0]) for name, margin in found.margins.items()}
+    assert one.margins == {name: float(margin[0]) for name, margin in result.margins.items()}
 
 
 @pytest.mark.parametrize(("one", "workload", "phase", "table"), PASSES)

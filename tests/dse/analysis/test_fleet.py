@@ -30,15 +30,15 @@ def test_a_budget_is_never_overspent(budget, price):
 
 
 def test_fleet_by_hand():
-    found = fleet(
+    result = fleet(
         10, chips=2, group_price_usd=8000.0, group_w=300.0, group_tokens_per_s=1000.0, usd_per_million_tokens=0.5,
         g_per_million_tokens=40.0, technology=TECHNOLOGY,
     )  # fmt: skip
-    assert (found.boards, found.tokens_per_s, found.price_usd) == (20, 10_000, 80_000)
-    assert found.wall_w == pytest.approx(3000 * 1.35 / 0.95)
+    assert (result.boards, result.tokens_per_s, result.price_usd) == (20, 10_000, 80_000)
+    assert result.wall_w == pytest.approx(3000 * 1.35 / 0.95)
     tokens = 10_000 * 0.6 * 8766 * 3600
-    assert found.usd_per_year == pytest.approx(tokens / 1e6 * 0.5)
-    assert found.co2e_t_per_year == pytest.approx(tokens / 1e6 * 40 / 1e6)
+    assert result.usd_per_year == pytest.approx(tokens / 1e6 * 0.5)
+    assert result.co2e_t_per_year == pytest.approx(tokens / 1e6 * 40 / 1e6)
 
 
 def test_budgets_in_two_currencies():
@@ -85,8 +85,8 @@ def test_the_command_sizes_every_side_for_one_question(done, call):
     assert status == 2 and "only one of the two" in err
     shown = call("compare", done.path, "--budget", "1_000_000 USD", "--krw-per-usd", 1300).out
     assert "1 300 KRW per USD" in shown and "n/a" in shown and "chat: fleets for 1 000 000 USD" in shown
-    found = json.loads(call("compare", done.path, "--load", 1000, "--baseline", "4x h200_sxm", "--format", "json").out)
-    assert [row["name"] for row in found["fleets"]] == [entry["name"] for entry in found["comparisons"][0]["entries"]]
-    assert all(row["tokens_per_s"] >= 1000 for row in found["fleets"])
+    result = json.loads(call("compare", done.path, "--load", 1000, "--baseline", "4x h200_sxm", "--format", "json").out)
+    assert [row["name"] for row in result["fleets"]] == [entry["name"] for entry in result["comparisons"][0]["entries"]]
+    assert all(row["tokens_per_s"] >= 1000 for row in result["fleets"])
     rows = list(csv.DictReader(call("compare", done.path, "--load", 1000, "--format", "csv").out.splitlines()))
     assert [row["workload"] for row in rows] == ["chat"] * 3

@@ -54,10 +54,10 @@ def whole(spec):
 
 def test_no_design_that_meets_the_targets_brings_less_than_the_least():
     spec = sweep()
-    found = requirements(spec)
+    result = requirements(spec)
     _, designs, judged = whole(spec)
     assert judged.feasible.any()
-    for need in found.needs:
+    for need in result.needs:
         mine = (designs["weight_format"].names() == need.weight_format) & (designs["kv_bits"] == need.kv_bits)
         met = mine & (judged.metrics["chat.tpot_ms"] <= 50)
         if not met.any():
@@ -77,8 +77,8 @@ def test_the_least_bandwidth_is_bytes_over_time():
 
 def test_a_rate_that_never_suffices_is_endless():
     floor = np.array([1.0, 1.0])
-    found = least_rate(lambda rate: 1 / rate + np.array([0.5, 2.0]), floor, 1.0)
-    assert found == pytest.approx([2.0, np.inf])
+    result = least_rate(lambda rate: 1 / rate + np.array([0.5, 2.0]), floor, 1.0)
+    assert result == pytest.approx([2.0, np.inf])
 
 
 def test_rates_and_times_are_the_same_target():
@@ -95,11 +95,11 @@ def test_a_whole_request_needs_more_of_both_than_its_steps():
 
 
 def test_options_deliver_what_is_needed_and_no_device_less_would():
-    found = requirements(sweep())
-    for option in found.options:
+    result = requirements(sweep())
+    for option in result.options:
         each = option.delivered_gbps / option.devices
-        assert option.devices_ideal * each >= found.chosen.bandwidth_gbps * (1 - 1e-9)
-        assert (option.devices_ideal - 1) * each < found.chosen.bandwidth_gbps
+        assert option.devices_ideal * each >= result.chosen.bandwidth_gbps * (1 - 1e-9)
+        assert (option.devices_ideal - 1) * each < result.chosen.bandwidth_gbps
         assert option.bandwidth_slack >= -1e-9 and option.capacity_slack >= -1e-9
 
 
@@ -246,8 +246,8 @@ def test_bounds_are_rounded_to_the_lenient_side(value):
 def test_the_command_prints_json_and_draws(tmp_path, call):
     file = tmp_path / "sized.yaml"
     file.write_text(json.dumps(SWEEP))
-    asked = ("--plots", tmp_path / "need", "--image-format", "svg", "--image-format", "png", "--memory", "hbm3")
-    data = json.loads(call("require", file, *asked, "--format", "json").out)
+    requested = ("--plots", tmp_path / "need", "--image-format", "svg", "--image-format", "png", "--memory", "hbm3")
+    data = json.loads(call("require", file, *requested, "--format", "json").out)
     assert data["needs"] and data["memory_options"] and data["best_changes"]
     assert {row["grade"] for row in data["die_bandwidths"]} == {"hbm3"}
     assert sorted(path.name for path in (tmp_path / "need").iterdir()) == ["require.png", "require.svg"]

@@ -90,7 +90,7 @@ def test_an_option_takes_the_same_wherever_it_stands(call):
         ):
             place = "PATH" if takes in ("DIR", "FILE", "SCORED.csv") and option == "--out" else takes
             kinds.setdefault(option, {}).setdefault(place, []).append(name)
-    assert {option: found for option, found in kinds.items() if len(found) > 1} == {}
+    assert {option: result for option, result in kinds.items() if len(result) > 1} == {}
     assert {"--format", "--plots", "--workload", "--n-designs", "--image-format"} <= set(kinds)
 
 
@@ -182,10 +182,10 @@ def test_a_quiet_run_says_nothing_and_stands_under_results(call, sweep):
 
 def test_output_for_programs_parses(call, sweep):
     status, out, _ = call("run", sweep, "--no-plots", "--out", "here", "--format", "json")
-    found = json.loads(out)
-    assert status == 0 and found["manifest"]["counts"]["front"] == len(found["front"])
-    assert found["comparisons"][0]["reference"] == "a100"
-    assert json.loads(call("show", "here", "--format", "json")[1])["picks"] == found["picks"]
+    result = json.loads(out)
+    assert status == 0 and result["manifest"]["counts"]["front"] == len(result["front"])
+    assert result["comparisons"][0]["reference"] == "a100"
+    assert json.loads(call("show", "here", "--format", "json")[1])["picks"] == result["picks"]
     sides = json.loads(call("compare", "here", "--baseline", "8x h200_sxm", "--format", "json")[1])[0]["entries"]
     assert [side["name"] for side in sides][-3:] == ["a100", "tpu", "h200_sxm_8"]
     assert sides[-2]["ratios"]["all_price_usd"] is None
@@ -193,7 +193,8 @@ def test_output_for_programs_parses(call, sweep):
     assert len(lines) == 3 and lines[0].startswith("id,")
     assert len(call("compare", "here", "--format", "csv")[1].splitlines()) == len(sides)
     assert (
-        json.loads(call("check", sweep, "--format", "json")[1])["grid_size"] == found["manifest"]["counts"]["evaluated"]
+        json.loads(call("check", sweep, "--format", "json")[1])["grid_size"]
+        == result["manifest"]["counts"]["evaluated"]
     )
 
 
@@ -294,8 +295,8 @@ def test_the_library_shows_what_a_stack_was_fitted_on(call):
         "power of",
     ):
         assert words in out
-    told = json.loads(call("library", "show", "tensorrt_llm", "--format", "json")[1])
-    fitted = {entry["name"]: entry for entry in told["constants"] if entry["rows"]}
+    reported = json.loads(call("library", "show", "tensorrt_llm", "--format", "json")[1])
+    fitted = {entry["name"]: entry for entry in reported["constants"] if entry["rows"]}
     kernel = fitted["kernel_s"]
     assert kernel["low"] <= kernel["least"] <= kernel["value"] <= kernel["most"] <= kernel["high"]
     assert kernel["stack"] == "tensorrt_llm" and fitted["active_fraction"]["stack"] == "gpu_serving"

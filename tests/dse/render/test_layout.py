@@ -63,9 +63,9 @@ def test_no_command_cuts_a_number_or_a_word_at_any_width(parts, command):
         for part in shown:
             text = printed([part], width)
             # A number that is wrapped or cut is not found between borders of its own.
-            found = {word for line in text.splitlines() for word in numbers(line)}
+            result = {word for line in text.splitlines() for word in numbers(line)}
             for cell in texts(part):
-                assert found.issuperset(numbers(cell)), (width, cell)
+                assert result.issuperset(numbers(cell)), (width, cell)
             squeezed = "".join(text.split())
             words = [word for cell in texts(part) for word in cell.split()]
             if isinstance(part, Lines):

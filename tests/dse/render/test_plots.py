@@ -279,9 +279,9 @@ def test_constraints_become_limits(fields, limits):
         | fields
     )
     baselines = {"a100": {"chat.tpot_ms": 10.0}, "unknown": {"chat.tpot_ms": np.nan}}
-    found = limits_of(constraint, METRICS, baselines)
-    assert [(one.side, one.text) for one in found] == [(one.side, one.text) for one in limits]
-    assert np.allclose([one.value for one in found], [one.value for one in limits])
+    result = limits_of(constraint, METRICS, baselines)
+    assert [(one.side, one.text) for one in result] == [(one.side, one.text) for one in limits]
+    assert np.allclose([one.value for one in result], [one.value for one in limits])
 
 
 def test_bars_add_up_to_their_totals(stored):
@@ -290,8 +290,8 @@ def test_bars_add_up_to_their_totals(stored):
         bars = [power_bar("a", one, "chat"), block_bar("a", one, "area_mm2", "die_mm2")]
         for bar in bars:
             names = block_names([bar])
-            drawn = sum(grouped_parts(bar, names).values()) if bar.parts else bar.total
-            assert drawn == pytest.approx(bar.total, rel=1e-9)
+            sampled = sum(grouped_parts(bar, names).values()) if bar.parts else bar.total
+            assert sampled == pytest.approx(bar.total, rel=1e-9)
 
 
 def test_picks_of_one_design_are_drawn_once(stored):
@@ -368,7 +368,7 @@ def test_latencies_are_those_of_the_evaluator(stored):
     per_token, to_first = latencies_of(evaluator, pick["design"], "chat")
     place = CONTEXTS.index(512), BATCHES.index(8)
     changed = {**pick["design"], "chat.batch": 8, "chat.prompt_tokens": 512, "chat.output_tokens": 512}
-    found = evaluator.evaluate(Table.from_settings(changed)).metrics
-    assert per_token[place] == pytest.approx(found["chat.tpot_ms"][0])
-    assert to_first[place] == pytest.approx(found["chat.ttft_ms"][0])
+    result = evaluator.evaluate(Table.from_settings(changed)).metrics
+    assert per_token[place] == pytest.approx(result["chat.tpot_ms"][0])
+    assert to_first[place] == pytest.approx(result["chat.ttft_ms"][0])
     assert (np.diff(to_first[:, 0]) > 0).all()

@@ -96,7 +96,7 @@ def test_packing_has_no_clock_in_it():
 def test_breakdowns_say_what_explanations_say(stored):
     spec = stored.spec
     table = stored.designs
-    found = breakdowns(Evaluator(spec), designs_of(spec, table))
+    result = breakdowns(Evaluator(spec), designs_of(spec, table))
     for place in (0, 7, len(table) - 1):
         row = table.iloc[place]
         settings = {name: row[name] for name in spec.space if name in row and row[name] == row[name]}
@@ -104,7 +104,7 @@ def test_breakdowns_say_what_explanations_say(stored):
         twin = explain_designs(Evaluator(spec), Table.from_settings(settings))
 
         def said(*path, place=place):
-            return float(found[path][place])
+            return float(result[path][place])
 
         for total, parts in twin.blocks.items():
             for block, amount in parts.items():

@@ -142,18 +142,18 @@ def kept(driver):
 
 def test_it_shows_every_design_and_says_so(page):
     assert page.execute_script("return report.counts.shown") == POINTS
-    drawn = page.execute_script("return byId('scatter').data.slice(0, 3).map(t => t.x.length)")
+    sampled = page.execute_script("return byId('scatter').data.slice(0, 3).map(t => t.x.length)")
     # Designs that hold no model have no time, so no place on this axis.
     without = page.execute_script("return columnOf.get('chat.tpot_ms').values.filter(v => !Number.isFinite(v)).length")
-    assert sum(drawn) + without == POINTS
+    assert sum(sampled) + without == POINTS
     assert "50\u2009000 designs on this page" in page.find_element("id", "state").text
 
 
 def test_nothing_fails_and_nothing_leaves_the_page(page, report):
     for entry in page.get_log("browser"):
         assert entry["level"] not in ("SEVERE",), entry
-    asked = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
-    urls = [one["params"]["request"]["url"] for one in asked if one["method"] == "Network.requestWillBeSent"]
+    requested = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    urls = [one["params"]["request"]["url"] for one in requested if one["method"] == "Network.requestWillBeSent"]
     assert urls, "the page itself is a request"
     # chrome: is the empty tab that the browser starts with.
     assert {url.partition(":")[0] for url in urls} <= {"file", "data", "blob", "chrome"}
@@ -227,8 +227,8 @@ def test_filters_reach_every_view(page):
     page.find_element("id", "filter-add").click()
     assert page.execute_script("return view.rows.every(row => columnOf.get('weight_format').values[row] === 1)")
     assert 0 < kept(page) < POINTS
-    drawn = page.execute_script("return byId('scatter').data.slice(0, 3).reduce((n, t) => n + t.x.length, 0)")
-    assert drawn <= kept(page)
+    sampled = page.execute_script("return byId('scatter').data.slice(0, 3).reduce((n, t) => n + t.x.length, 0)")
+    assert sampled <= kept(page)
     page.find_element("css selector", "#filter-list button").click()
     assert kept(page) == POINTS
 

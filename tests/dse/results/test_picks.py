@@ -89,12 +89,12 @@ def test_a_design_written_out_is_the_same_design():
     spec = parse_spec(sweep)
     space = Space(spec)
     designs = space.decode(np.random.default_rng(1).random((16, len(space.dimensions))))
-    found = Evaluator(spec).evaluate(designs)
+    result = Evaluator(spec).evaluate(designs)
     for row in range(16):
         settings = settings_of(designs, row)
         again = Evaluator(spec).evaluate(Table.from_settings(settings))
         fixed = parse_spec({**sweep, "space": settings, "search": {"sampler": "grid"}})
         rerun = Evaluator(fixed).evaluate(Space(fixed).grid(0, 1))
-        for name, value in found.metrics.items():
+        for name, value in result.metrics.items():
             assert again.metrics[name][0] == pytest.approx(value[row], rel=1e-12, nan_ok=True)
             assert rerun.metrics[name][0] == pytest.approx(value[row], rel=1e-12, nan_ok=True)

@@ -57,8 +57,8 @@ def test_the_frame_says_everything_known_of_a_row():
 
 def test_a_row_that_lacks_nothing_but_an_objective_still_misses():
     rows = rows_of([0, 1, 4])
-    found = replace(rows.evaluation, feasible=np.array([True, False, False]), missing=np.array([0, 1, 0]))
-    assert list(replace(rows, evaluation=found).violation) == [0, MISSING, 2]
+    result = replace(rows.evaluation, feasible=np.array([True, False, False]), missing=np.array([0, 1, 0]))
+    assert list(replace(rows, evaluation=result).violation) == [0, MISSING, 2]
 
 
 def test_designs_that_do_not_fit_come_after_slow_ones_and_by_what_they_lack():
@@ -73,11 +73,11 @@ def test_designs_that_do_not_fit_come_after_slow_ones_and_by_what_they_lack():
     evaluator = Evaluator(parse_spec(sweep))
     same = {"memory": "lpddr5x_9600", "memory_device_gib": 8}
     designs = Table.from_settings(*({**same, "memory_devices": devices} for devices in (1, 2, 4, 24)))
-    found = evaluator.evaluate(designs)
-    rows = Rows(np.arange(4), designs, found)
-    assert list(found.missing) == [1, 1, 1, 0]
-    slow = -next(margin for name, margin in found.margins.items() if name.startswith("chat.tpot_ms"))[3]
-    assert slow > 100 and not found.feasible.any()
+    result = evaluator.evaluate(designs)
+    rows = Rows(np.arange(4), designs, result)
+    assert list(result.missing) == [1, 1, 1, 0]
+    slow = -next(margin for name, margin in result.margins.items() if name.startswith("chat.tpot_ms"))[3]
+    assert slow > 100 and not result.feasible.any()
     assert list(np.argsort(rows.violation)) == [3, 2, 1, 0]
     again = joined([rows.take(np.array([3])), rows.take(np.array([0, 1]))])
     assert list(again.violation) == [rows.violation[3], *rows.violation[:2]]

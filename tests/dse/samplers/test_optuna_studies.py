@@ -210,8 +210,8 @@ def assert_shared(runs, study, tmp_path, each=40):
     assert both.manifest["counts"]["evaluated"] == 2 * each
     points = np.concatenate([done.front[OBJECTIVES].to_numpy() for done in runs]) * [1, -1]
     expected = points[nondominated(points)] * [1, -1]
-    for found in (both.front[OBJECTIVES].to_numpy(), np.array([trial.values for trial in study.best_trials])):
-        assert np.allclose(np.unique(found, axis=0), np.unique(expected, axis=0))
+    for result in (both.front[OBJECTIVES].to_numpy(), np.array([trial.values for trial in study.best_trials])):
+        assert np.allclose(np.unique(result, axis=0), np.unique(expected, axis=0))
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
@@ -225,8 +225,8 @@ def test_two_processes_fraction_a_study(tmp_path, kind):
 
 def programs():
     """Return the folder of PostgreSQL's own programs."""
-    found = shutil.which("initdb")
-    return Path(found).resolve().parent if found else max(Path("/usr/lib/postgresql").glob("*/bin"))
+    result = shutil.which("initdb")
+    return Path(result).resolve().parent if result else max(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
 @pytest.fixture

@@ -179,13 +179,13 @@ def test_learning_pays(name: str, n_designs: int, sweep: dict[str, Any], judge: 
     space = Space(parse_spec(sweep))
 
     def volume(sampler_name: str, seed: int) -> float:
-        front, asked = Front(2), 0
+        front, requested = Front(2), 0
         sampler_name, _, algorithm = sampler_name.partition("/")
         options = {"algorithm": algorithm} if algorithm else {}
         sampler = make_sampler(sampler_name, space, n_designs=n_designs, seed=seed, n_objectives=2, options=options)
         while designs := sampler.ask(64):
-            feedback = judge(designs, asked)
-            asked += len(feedback)
+            feedback = judge(designs, requested)
+            requested += len(feedback)
             front.update(feedback.objectives, feedback.ids, feedback.feasible)
             sampler.tell(feedback)
         return front.hypervolume([20.0, 80.0], ideal=[0.0, 0.0])
@@ -313,8 +313,8 @@ def test_only_grid_does_without_a_budget(space: Space) -> None:
 def test_a_missing_package_is_answered_with_the_command(
     name: str, package: str, space: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda what: None if what == package else found(what))
+    result = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda what: None if what == package else result(what))
     with pytest.raises(MissingPackageError, match=f"pip install {package}"):
         make_sampler(name, space, n_designs=10, seed=0, n_objectives=1)
 

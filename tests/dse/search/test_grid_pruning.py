@@ -128,14 +128,14 @@ def test_designs_are_decided_and_the_outcome_says_so(tmp_path):
 def test_brute_force_over_every_design_agrees():
     spec = sweep()
     work = SearchContext(spec)
-    found = work.judge(work.space.grid(0, work.space.grid_size))
-    good = np.flatnonzero(found.feasible)
+    result = work.judge(work.space.grid(0, work.space.grid_size))
+    good = np.flatnonzero(result.feasible)
     assert len(good) > 0
     outcome = explore(spec, spread=SMALL)
     assert outcome.decided > 0 and outcome.feasible == len(good)
-    assert ids(outcome.front) == good[nondominated(found.objectives[good])].tolist()
+    assert ids(outcome.front) == good[nondominated(result.objectives[good])].tolist()
     for place, rows in enumerate(outcome.top.values()):
-        best = good[np.lexsort((good, found.objectives[good, place]))]
+        best = good[np.lexsort((good, result.objectives[good, place]))]
         assert ids(rows) == best[: len(rows)].tolist()
 
 
@@ -179,5 +179,5 @@ def test_the_sweep_of_a_hundred_million_designs_has_that_many():
     assert work.space.grid_size > 100e6
     ids, decided = work.tables.split(50_000_000, 50_016_384, 1024)
     assert len(ids) + len(decided) == 16_384 and len(decided) > 8_000
-    found = work.judge(work.space.grid(50_000_000, 50_016_384))
-    assert set((np.flatnonzero(found.feasible) + 50_000_000).tolist()) <= set(ids.tolist())
+    result = work.judge(work.space.grid(50_000_000, 50_016_384))
+    assert set((np.flatnonzero(result.feasible) + 50_000_000).tolist()) <= set(ids.tolist())

@@ -388,12 +388,12 @@ def test_the_form_of_an_issue(file: Path) -> None:
     ],
 )
 def test_issues_say_what_is_wrong(old: str, new: str, says: str, file: Path) -> None:
-    found = replaced(file, (old, new))
-    assert any(re.search(says, issue) for issue in found), found
+    result = replaced(file, (old, new))
+    assert any(re.search(says, issue) for issue in result), result
 
 
 def test_all_issues_of_a_file_come_at_once_in_its_order(file: Path) -> None:
-    found = replaced(
+    result = replaced(
         file,
         ("llama2_70b", "llama2-70b"),
         ("tsmc_5]", "tsmc5]"),
@@ -402,7 +402,7 @@ def test_all_issues_of_a_file_come_at_once_in_its_order(file: Path) -> None:
         ("2x a100_80gb_sxm", "2x a100"),
         ("seed: 7", "sead: 7"),
     )
-    lines = [int(issue.split(":")[1]) for issue in found]
+    lines = [int(issue.split(":")[1]) for issue in result]
     assert lines == [3, 5, 9, 11, 13, 14]
 
 
@@ -417,8 +417,8 @@ def test_objectives_and_constraints_stand_once(file: Path) -> None:
 
 
 def test_grid_wants_levels(file: Path) -> None:
-    found = replaced(file, ("sampler: sobol, n_designs: 1_000", "sampler: grid"), (", log: true, levels: 7", ""))
-    assert found == [
+    result = replaced(file, ("sampler: sobol, n_designs: 1_000", "sampler: grid"), (", log: true, levels: 7", ""))
+    assert result == [
         "small.yaml:6:9  space.macs: a range that the sampler grid cannot enumerate; perhaps add step or levels"
     ]
 
@@ -710,5 +710,5 @@ def test_issues_of_the_text_and_of_the_content_are_told_together(tmp_path: Path)
     )
     with pytest.raises(SpecError) as caught:
         load_spec(file)
-    told = [(issue.place.line, issue.path) for issue in caught.value.issues]
-    assert told == [(2, "name"), (4, "space.node"), (4, "space.clock_ghz"), (5, "objectives[0].direction")]
+    reported = [(issue.place.line, issue.path) for issue in caught.value.issues]
+    assert reported == [(2, "name"), (4, "space.node"), (4, "space.clock_ghz"), (5, "objectives[0].direction")]

@@ -206,8 +206,8 @@ def test_threads_keep_their_libraries_apart(sweep):
     alone = [evaluated(place) for place in range(2)]
     assert all((one != other).any() for one, other in zip(*alone, strict=True))
     with ThreadPoolExecutor(4) as pool:
-        for place, found in enumerate(pool.map(evaluated, range(32))):
-            np.testing.assert_array_equal(found, alone[place % 2])
+        for place, result in enumerate(pool.map(evaluated, range(32))):
+            np.testing.assert_array_equal(result, alone[place % 2])
 
 
 def test_reading_a_run_leaves_another_sweep_alone(sweep, tmp_path):
@@ -306,9 +306,9 @@ def test_a_config_file_is_a_model(sweep, tmp_path, monkeypatch):
 def test_a_config_file_that_is_none_is_an_issue_with_its_place(sweep, tmp_path):
     file = tmp_path / "sweep.yaml"
     (tmp_path / "bad.json").write_text("{not json")
-    for name, told in (("nowhere.json", "that is there"), ("bad.json", "Expecting")):
+    for name, reported in (("nowhere.json", "that is there"), ("bad.json", "Expecting")):
         file.write_text(yaml.safe_dump({**sweep, "workloads": {"chat": {"model": name}}}))
-        with pytest.raises(SpecError, match=rf"sweep.yaml:\d+:\d+ +workloads.chat.model.*{told}"):
+        with pytest.raises(SpecError, match=rf"sweep.yaml:\d+:\d+ +workloads.chat.model.*{reported}"):
             load_spec(file)
 
 

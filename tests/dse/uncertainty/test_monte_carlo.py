@@ -24,9 +24,9 @@ def test_triangular_quantile_is_scipys(low, span, peak, probability):
 def test_every_draw_lies_in_the_range_of_its_parameter():
     spreads = spreads_of(RANGED, {}, LIBRARY)
     assert len(spreads) == len(RANGED)
-    drawn = monte_carlo_samples(spreads, draws=64, seed=3)
+    sampled = monte_carlo_samples(spreads, draws=64, seed=3)
     for path in RANGED:
-        parameter, values = LIBRARY_PARAMETERS[path], drawn[path]
+        parameter, values = LIBRARY_PARAMETERS[path], sampled[path]
         assert values.shape == (64,)
         assert (parameter.low <= values).all(), path
         assert (values <= parameter.high).all(), path
@@ -56,11 +56,11 @@ def test_same_seed_same_draws_whatever_else_is_drawn():
 
 
 def test_shared_causes_tie_parameters_as_strongly_as_they_say():
-    drawn = monte_carlo_samples(spreads_of([*ENERGIES, "tco.pue"], {}, LIBRARY), draws=20_000, seed=1)
-    rank = stats.spearmanr(drawn[ENERGIES[0]], drawn[ENERGIES[1]]).statistic
+    sampled = monte_carlo_samples(spreads_of([*ENERGIES, "tco.pue"], {}, LIBRARY), draws=20_000, seed=1)
+    rank = stats.spearmanr(sampled[ENERGIES[0]], sampled[ENERGIES[1]]).statistic
     strength = LIBRARY_PARAMETERS["shared_causes.memory_energy.correlation"].typ
     assert rank == pytest.approx(6 / np.pi * np.arcsin(strength / 2), abs=0.02)  # Spearman of a Gaussian copula
-    assert abs(stats.spearmanr(drawn[ENERGIES[0]], drawn["tco.pue"]).statistic) < 0.03
+    assert abs(stats.spearmanr(sampled[ENERGIES[0]], sampled["tco.pue"]).statistic) < 0.03
 
 
 def test_software_parameters_have_a_factor_each():

@@ -37,18 +37,18 @@ def spec(sweep):
 
 def designs_in(spec, count=6):
     designs = sampler_of(spec, Space(spec)).ask(64)
-    found = Evaluator(spec).evaluate(designs)
-    order = np.argsort(violation(found), kind="stable")[:count]
+    result = Evaluator(spec).evaluate(designs)
+    order = np.argsort(violation(result), kind="stable")[:count]
     return [settings_of(designs, int(row)) for row in order]
 
 
 def test_equals_one_evaluation_per_draw(spec):
     designs = designs_in(spec)
-    found = robustness(spec, designs, draws=DRAWS, seed=5)
-    drawn = monte_carlo_samples(found.spreads, draws=DRAWS, seed=5)
+    result = robustness(spec, designs, draws=DRAWS, seed=5)
+    sampled = monte_carlo_samples(result.spreads, draws=DRAWS, seed=5)
     metrics, feasible, points = [], [], []
     for draw in range(DRAWS):
-        parameters = {path: float(values[draw]) for path, values in drawn.items()}
+        parameters = {path: float(values[draw]) for path, values in sampled.items()}
         evaluator = Evaluator(spec, parameters)
         one = [evaluator.evaluate(Table.from_settings(design)) for design in designs]
         metrics.append([[e.metrics["tdp_w"][0], e.metrics["chat.tpot_ms"][0]] for e in one])
@@ -56,9 +56,9 @@ def test_equals_one_evaluation_per_draw(spec):
         points.append(nondominated(np.concatenate([e.objectives for e in one]), keep_equal=True))
     for place, name in enumerate(("tdp_w", "chat.tpot_ms")):
         expected = np.nanquantile(np.array(metrics)[:, :, place], QUANTILES, axis=0).T
-        assert found.quantiles[name] == pytest.approx(expected, rel=1e-9)
-    assert found.p_feasible == pytest.approx(np.mean(feasible, axis=0))
-    assert found.nondominated_fraction == pytest.approx(np.mean(points, axis=0), abs=0.02)
+        assert result.quantiles[name] == pytest.approx(expected, rel=1e-9)
+    assert result.p_feasible == pytest.approx(np.mean(feasible, axis=0))
+    assert result.nondominated_fraction == pytest.approx(np.mean(points, axis=0), abs=0.02)
 
 
 def test_same_seed_same_numbers_whatever_the_company(spec):
@@ -85,8 +85,8 @@ def test_a_looser_target_is_never_less_likely(watts, looser):
             "constraints": [{"metric": "tdp_w", "max": limit}],
             "search": {"sampler": "grid"},
         })  # fmt: skip
-        found = robustness(spec, [{"node": "tsmc_5", "macs": 65536}], draws=40)
-        return found.p_meets["tdp_w <= " + f"{limit:.12g}"][0], found.p_feasible[0]
+        result = robustness(spec, [{"node": "tsmc_5", "macs": 65536}], draws=40)
+        return result.p_meets["tdp_w <= " + f"{limit:.12g}"][0], result.p_feasible[0]
 
     tight, loose = probability(watts), probability(watts * looser)
     assert loose[0] >= tight[0]
@@ -96,15 +96,15 @@ def test_a_looser_target_is_never_less_likely(watts, looser):
 def test_nothing_ranged_means_nothing_uncertain(spec):
     designs = designs_in(spec, 1)
     fixed = {path: {"typ": Technology().value(path)} for path in parameters_of(spec, designs)}
-    found = robustness(
+    result = robustness(
         spec.model_copy(update={"parameters": {path: _Fixed(one["typ"]) for path, one in fixed.items()}}),
         designs,
         draws=8,
     )
-    assert not found.spreads
-    for name, values in found.quantiles.items():
-        assert np.array_equal(values[0], np.repeat(found.nominal[name][0], 3), equal_nan=True), name
-    assert found.p_feasible[0] in (0, 1)
+    assert not result.spreads
+    for name, values in result.quantiles.items():
+        assert np.array_equal(values[0], np.repeat(result.nominal[name][0], 3), equal_nan=True), name
+    assert result.p_feasible[0] in (0, 1)
 
 
 class _Fixed:
@@ -118,9 +118,9 @@ def test_swept_parameters_are_decided_not_drawn(sweep):
     sweep["space"]["technology.tco.pue"] = {"values": [1.1, 1.5]}
     spec = parse_spec(sweep)
     designs = [{**one, "technology.tco.pue": 1.5} for one in designs_in(spec, 2)]
-    found = robustness(spec, designs, draws=8)
-    assert "tco.pue" not in {spread.path for spread in found.spreads}
-    assert "tco.utilisation" in {spread.path for spread in found.spreads}
+    result = robustness(spec, designs, draws=8)
+    assert "tco.pue" not in {spread.path for spread in result.spreads}
+    assert "tco.utilisation" in {spread.path for spread in result.spreads}
 
 
 def test_swings_are_evaluations_at_the_ends(spec):
@@ -131,8 +131,8 @@ def test_swings_are_evaluations_at_the_ends(spec):
     for swing in swings[:5]:
         for value, end in ((swing.at_low, "low"), (swing.at_high, "high")):
             parameters = {spread.path: getattr(spread, end) for spread in swing.input.spreads}
-            found = Evaluator(spec, parameters).evaluate(Table.from_settings(design))
-            assert value == pytest.approx(found.metrics["tdp_w"][0], rel=1e-9)
+            result = Evaluator(spec, parameters).evaluate(Table.from_settings(design))
+            assert value == pytest.approx(result.metrics["tdp_w"][0], rel=1e-9)
 
 
 def test_variance_fractions_of_a_sum_are_those_of_its_terms(spec):
@@ -170,8 +170,8 @@ def test_a_sweep_asks_for_draws_and_for_chances(drawn_sweep, tmp_path):
     assert plain.manifest["robustness"]["draws"] == 40
     assert (plain.path / "robust" / "designs.csv").is_file()
     assert plain.front["p_feasible"].notna().all()
-    asked = {**drawn_sweep, "constraints": [*drawn_sweep["constraints"], CHANCE]}
-    chosen = run(parse_spec(asked), out=tmp_path / "chosen")
+    requested = {**drawn_sweep, "constraints": [*drawn_sweep["constraints"], CHANCE]}
+    chosen = run(parse_spec(requested), out=tmp_path / "chosen")
     assert len(chosen.front)
     assert (chosen.front["p_feasible"] >= 0.3).all()
     assert all(pick["metrics"]["p_feasible"] >= 0.3 for pick in chosen.picks)
@@ -191,10 +191,10 @@ def test_a_sweep_asks_for_draws_and_for_chances(drawn_sweep, tmp_path):
 
 def test_no_design_often_enough_is_no_front(drawn_sweep, tmp_path):
     drawn_sweep["constraints"].append({**CHANCE, "min": 1.1})
-    found = run(parse_spec(drawn_sweep), out=tmp_path / "none")
-    assert found.manifest["counts"]["feasible"] > 0
-    assert not found.found_feasible
-    assert "comes nearest with" in found.picks[0]["reason"]
+    result = run(parse_spec(drawn_sweep), out=tmp_path / "none")
+    assert result.manifest["counts"]["feasible"] > 0
+    assert not result.found_feasible
+    assert "comes nearest with" in result.picks[0]["reason"]
 
 
 def test_same_seed_same_robust_files(drawn_sweep, tmp_path):

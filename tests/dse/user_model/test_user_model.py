@@ -142,15 +142,15 @@ for line in sys.stdin:
 
 def test_a_command_answers_in_lines_for_one_or_many(folder):
     (folder / "sim.py").write_text(HALVES)
-    found = []
+    result = []
     for name, batch in (("one", {}), ("many", {"batch": 16})):
         model = {"command": [sys.executable, "sim.py"], **batch}
         space = {**SWEEP["space"], "macs": 8192} if name == "one" else SWEEP["space"]
         done = run(sweep(model, space=space), out=folder / name)
         table = done.designs
-        found.append(table["noise_db"].to_numpy())
+        result.append(table["noise_db"].to_numpy())
         assert (table["noise_db"] == table.get("macs", 8192) / 2).all()
-    assert [len(one) for one in found] == [8, 40]
+    assert [len(one) for one in result] == [8, 40]
 
 
 def test_metrics_of_ours_go_in_and_are_replaced(folder):
@@ -376,8 +376,8 @@ def test_who_does_not_search_does_not_ask(folder):
     designs = Space(spec).default_design()
     assert np.isnan(Evaluator(spec).evaluate(designs).metrics["noise_db"]).all()
     assert np.isnan(Evaluator(spec).baselines["a"]["noise_db"])
-    told = Evaluator(spec, model=UserModel(spec)).evaluate(designs)
-    assert np.isfinite(told.metrics["noise_db"]).all() and len(asked(folder)) == 1
+    reported = Evaluator(spec, model=UserModel(spec)).evaluate(designs)
+    assert np.isfinite(reported.metrics["noise_db"]).all() and len(asked(folder)) == 1
 
 
 # -- the example ---------------------------------------------------------------------------------------------------

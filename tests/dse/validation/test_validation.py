@@ -43,8 +43,8 @@ def odd_file(folder, **cells):
 )  # fmt: skip
 def test_every_shipped_file_is_known_by_its_columns(name, form):
     path = LIBRARY.data_file(f"{name}.csv")
-    found, rows = read_measurements(path, LIBRARY)
-    assert found == form
+    result, rows = read_measurements(path, LIBRARY)
+    assert result == form
     assert len(rows) == len(path.read_text(encoding="utf-8").splitlines()) - 1
 
 
@@ -103,8 +103,8 @@ def test_a_layout_is_read_as_it_is_spelt():
     assert (disaggregated.tensor_parallel, disaggregated.replicas) == (1, 32)
     assert layout("tp4_moetp1_ep4", 4) == (Layout(4), "")
     assert layout("", 1)[1] == ""
-    told, remark = layout("2d_ws", 64)
-    assert (told, remark != "") == (Layout(64), True)
+    reported, remark = layout("2d_ws", 64)
+    assert (reported, remark != "") == (Layout(64), True)
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------

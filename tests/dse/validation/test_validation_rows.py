@@ -198,9 +198,9 @@ def test_columns_that_a_file_lacks_are_taken_as_usual_and_said_so(tmp_path):
 )
 def test_a_broken_table_is_told_in_one_line(tmp_path, change, words):
     path = written(tmp_path, None, change(table().to_csv(index=False)).encode())
-    with pytest.raises(MeasurementError, match=words) as told:
+    with pytest.raises(MeasurementError, match=words) as reported:
         run_validation([path])
-    assert len(str(told.value).splitlines()) <= 3
+    assert len(str(reported.value).splitlines()) <= 3
 
 
 CELLS = st.one_of(

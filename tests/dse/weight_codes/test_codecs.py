@@ -17,9 +17,9 @@ def records(matrix=MATRIX, **options):
 @pytest.mark.parametrize("bits", [2, 3, 4, 8, 16])
 @pytest.mark.parametrize("sparsity", [0.5, 0.9])
 def test_every_format_gives_every_code_back_above_its_bound(bits, sparsity):
-    found = records(sparsity=sparsity, bits=bits)
-    assert tuple(found) == format_names(sparsity=sparsity, bits=bits)
-    for record in found.values():
+    result = records(sparsity=sparsity, bits=bits)
+    assert tuple(result) == format_names(sparsity=sparsity, bits=bits)
+    for record in result.values():
         assert record.lossless
         assert 0 < record.efficiency <= 1 + 1e-12
         assert record.encode_s >= 0 and record.decode_s >= 0
@@ -28,28 +28,28 @@ def test_every_format_gives_every_code_back_above_its_bound(bits, sparsity):
 
 
 def test_sizes_at_four_bits_and_half_sparsity():
-    found = {name: record.stored_bits for name, record in records(sparsity=0.5, group=128).items()}
+    result = {name: record.stored_bits for name, record in records(sparsity=0.5, group=128).items()}
     scales = 16 / 128
-    assert found["group"] == 4 + scales
-    assert found["group_asymmetric"] == 4 + scales + 4 / 128
-    assert found["binary_coded"] == 4 * (1 + 16 / 128) + 16 / 128
-    assert found["bitmap"] == 3 + scales
-    assert found["nm_2of4"] == 3 + scales
-    assert found["nm_2of4_ranked"] == 2 + 3 / 4 + scales
-    assert found["csr16"] == 0.5 * 20 + 32 / 256 + scales
-    assert found["xor_8x1"] < found["xor_8x0"]
+    assert result["group"] == 4 + scales
+    assert result["group_asymmetric"] == 4 + scales + 4 / 128
+    assert result["binary_coded"] == 4 * (1 + 16 / 128) + 16 / 128
+    assert result["bitmap"] == 3 + scales
+    assert result["nm_2of4"] == 3 + scales
+    assert result["nm_2of4_ranked"] == 2 + 3 / 4 + scales
+    assert result["csr16"] == 0.5 * 20 + 32 / 256 + scales
+    assert result["xor_8x1"] < result["xor_8x0"]
 
 
 def test_an_unstructured_code_never_beats_a_bitmap_of_exact_survivors_at_half_sparsity():
-    found = records(sparsity=0.5, shift_registers=(1,), bits=4)
-    assert found["xor_8x1"].stored_bits > found["bitmap"].stored_bits
+    result = records(sparsity=0.5, shift_registers=(1,), bits=4)
+    assert result["xor_8x1"].stored_bits > result["bitmap"].stored_bits
 
 
 def test_zeros_that_are_there_are_taken_as_pruned():
     pruned = generate_matrix((64, 256), sparsity=0.7, block=64, rho=0.1, seed=2)
-    found = records(pruned, formats=["bitmap", "xor_8x1", "nm_2of4"], bits=4)
-    assert found["bitmap"].sparsity == (pruned == 0).mean()
-    assert found["nm_2of4"].lossless
+    result = records(pruned, formats=["bitmap", "xor_8x1", "nm_2of4"], bits=4)
+    assert result["bitmap"].sparsity == (pruned == 0).mean()
+    assert result["nm_2of4"].lossless
 
 
 def test_interleaving_brings_unequal_blocks_back_to_the_efficiency_of_equal_ones():
@@ -60,11 +60,11 @@ def test_interleaving_brings_unequal_blocks_back_to_the_efficiency_of_equal_ones
 
 
 def test_rounding_is_reported_apart_from_storing():
-    found = records(sparsity=0.5, bits=8, group=32)
-    assert found["group"].relative_error < 0.01
+    result = records(sparsity=0.5, bits=8, group=32)
+    assert result["group"].relative_error < 0.01
     # Half of the energy of normal weights above and below the median of their magnitude: 7 % goes with the smaller.
-    assert found["bitmap"].relative_error == pytest.approx(0.27, abs=0.02)
-    assert found["bitmap"].relative_error == found["csr16"].relative_error
+    assert result["bitmap"].relative_error == pytest.approx(0.27, abs=0.02)
+    assert result["bitmap"].relative_error == result["csr16"].relative_error
 
 
 def test_vectors_and_higher_axes_become_rows():

@@ -12,13 +12,13 @@ from dse.weight_codes.pruning import block_mask
 
 def efficiency(n_in, registers, sparsity, n_out, *, rho=0.0, maps=3, streams=8, steps=128):
     """Mean over random maps, as `studies/fits/xor_efficiency.py` measures it, with fewer blocks."""
-    found = []
+    result = []
     for seed in range(maps):
         rng = np.random.default_rng([seed, n_out])
         care = block_mask((streams, steps * n_out), sparsity=sparsity, block=n_out, rho=rho, seed=rng)
         bits = rng.random(care.shape) < 0.5
-        found.append(XorCode(n_in, n_out, registers, seed).encode(care, bits).efficiency)
-    return 100 * np.mean(found)
+        result.append(XorCode(n_in, n_out, registers, seed).encode(care, bits).efficiency)
+    return 100 * np.mean(result)
 
 
 @given(

@@ -68,14 +68,14 @@ def test_sizes_of_a_file_at_half_sparsity(call, tmp_path, matrix):
     np.save(tmp_path / "a.npy", matrix)
     status, out, _ = call("compress", tmp_path / "a.npy", "--sparsity", 0.5, "--format", "json")
     assert status == 0
-    found = {one["format"]: one for one in json.loads(out)["formats"]}
+    result = {one["format"]: one for one in json.loads(out)["formats"]}
     scales = 16 / 128
-    assert found["bitmap"]["stored_bits"] == 1 + 0.5 * 4 + scales
-    assert found["bitmap"]["efficiency"] == 1.0
-    assert found["group"]["stored_bits"] == 4 + scales
-    assert found["nm_2of4"]["stored_bits"] == 3 + scales
-    assert all(one["lossless"] and one["efficiency"] <= 1 + 1e-12 for one in found.values())
-    assert found["xor_8x1"]["encoding_efficiency"] > found["xor_8x0"]["encoding_efficiency"]
+    assert result["bitmap"]["stored_bits"] == 1 + 0.5 * 4 + scales
+    assert result["bitmap"]["efficiency"] == 1.0
+    assert result["group"]["stored_bits"] == 4 + scales
+    assert result["nm_2of4"]["stored_bits"] == 3 + scales
+    assert all(one["lossless"] and one["efficiency"] <= 1 + 1e-12 for one in result.values())
+    assert result["xor_8x1"]["encoding_efficiency"] > result["xor_8x0"]["encoding_efficiency"]
 
 
 def test_a_generated_tensor_is_printed_in_full(call):
@@ -135,8 +135,8 @@ def test_a_code_that_stores_more_than_it_puts_out_is_refused():
 def test_outputs_per_step_can_be_set(call, tmp_path):
     np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(64, 64)))
     one = ("--sparsity", "0.5", "--only", "xor_8x1", "--format", "json")
-    found = [json.loads(call("compress", tmp_path / "a.npy", *one, *more)[1]) for more in ((), ("--n-out", "13"))]
-    tight, slack = (record["formats"][0] for record in found)
+    result = [json.loads(call("compress", tmp_path / "a.npy", *one, *more)[1]) for more in ((), ("--n-out", "13"))]
+    tight, slack = (record["formats"][0] for record in result)
     assert slack["stored_bits"] > tight["stored_bits"]
     assert slack["encoding_efficiency"] > tight["encoding_efficiency"]
     status, out, err = call("compress", tmp_path / "a.npy", "--sparsity", "0.5", "--n-in", "12", "--n-out", "8")

@@ -67,19 +67,19 @@ def test_generated_matrices_are_repeatable_and_zero_where_pruned():
 @pytest.mark.parametrize("group", [0, 32, 40])
 def test_rounding_errs_by_half_a_step_at_most(bits, symmetric, group):
     weights = WEIGHTS.astype(np.float16).astype(float)
-    found = quantise(weights, bits=bits, group=group, symmetric=symmetric)
-    step = np.repeat(found.scales, found.group, axis=1)[:, : weights.shape[1]]
+    result = quantise(weights, bits=bits, group=group, symmetric=symmetric)
+    step = np.repeat(result.scales, result.group, axis=1)[:, : weights.shape[1]]
     # A float16 scale is off by up to 2^-11, which shifts the outermost levels by that share of the range; a zero
     # point is rounded, which moves the ends of the range by up to half a step.
     allowed = step * (0.5 + 2.0**-11 * 2**bits + (0 if symmetric else 0.5))
-    assert (np.abs(found.weights() - weights) <= allowed).all()
-    assert found.codes.max() < 1 << bits
+    assert (np.abs(result.weights() - weights) <= allowed).all()
+    assert result.codes.max() < 1 << bits
 
 
 def test_scales_cost_what_the_formulas_say():
     for symmetric, zero in ((True, 0), (False, 4)):
-        found = quantise(WEIGHTS, bits=4, group=32, symmetric=symmetric)
-        assert found.scale_bits / WEIGHTS.size == (16 + zero) / 32
+        result = quantise(WEIGHTS, bits=4, group=32, symmetric=symmetric)
+        assert result.scale_bits / WEIGHTS.size == (16 + zero) / 32
     double = quantise(WEIGHTS, bits=4, group=32, second_group=16)
     assert double.scale_bits / WEIGHTS.size == 8 / 32 + 16 / (32 * 16)
     plain = quantise(WEIGHTS, bits=4, group=32)
@@ -89,27 +89,27 @@ def test_scales_cost_what_the_formulas_say():
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_code_zero_is_weight_zero_and_survivors_stay_survivors(symmetric):
     mask = magnitude_mask(WEIGHTS, sparsity=0.3)
-    found = quantise(WEIGHTS, bits=2, group=32, symmetric=symmetric, mask=mask)
-    np.testing.assert_array_equal(found.codes != 0, mask)
-    assert (found.weights()[~mask] == 0).all()
+    result = quantise(WEIGHTS, bits=2, group=32, symmetric=symmetric, mask=mask)
+    np.testing.assert_array_equal(result.codes != 0, mask)
+    assert (result.weights()[~mask] == 0).all()
 
 
 def test_constant_and_empty_groups():
     weights = np.zeros((2, 8))
     weights[0] = 3.0
     for symmetric in (True, False):
-        found = quantise(weights, bits=4, group=0, symmetric=symmetric)
-        np.testing.assert_allclose(found.weights(), weights, rtol=1e-3)
+        result = quantise(weights, bits=4, group=0, symmetric=symmetric)
+        np.testing.assert_allclose(result.weights(), weights, rtol=1e-3)
     tiny = quantise(np.full((1, 4), 1e-12), bits=4, group=0)  # a scale below float16 is the least float16, not 0
     assert tiny.scales.min() > 0
 
 
 def test_binary_coding_of_one_plane_is_mean_and_mean_deviation():
-    found = binary_code(WEIGHTS, bits=1, group=0)
+    result = binary_code(WEIGHTS, bits=1, group=0)
     centred = WEIGHTS - WEIGHTS.mean(axis=1, keepdims=True)
     best = np.where(centred >= 0, 1, -1) * np.abs(centred).mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(found.weights() - WEIGHTS.mean(axis=1, keepdims=True), best, atol=2e-3)
-    assert found.scale_bits == 2 * 16 * 16
+    np.testing.assert_allclose(result.weights() - WEIGHTS.mean(axis=1, keepdims=True), best, atol=2e-3)
+    assert result.scale_bits == 2 * 16 * 16
 
 
 def test_more_planes_err_less_and_cost_a_scale_each():
