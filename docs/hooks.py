@@ -56,7 +56,7 @@ SECTION_WORDS: Mapping[str, str] = {
     "baselines": "Chips of the library that serve the same workloads by the same equations.",
     "search": "How the space is searched. `+` chains samplers: `sobol+evolve`.",
     "results": "What a run keeps.",
-    "robustness": "Monte Carlo samples of the ranged parameters after the search; where the section stands, a run makes them.",
+    "robustness": "Monte Carlo samples of the ranged parameters after the search, where the section is given.",
     "model": "A model of your own beside the built-in evaluation, or in its place; `module:function` for short.",
     "library": "What is added to the library: a directory, entries, or a list of them.",
 }

@@ -68,7 +68,7 @@ def lane_efficiency(
 def expected_fullest(
     block: int, density: ArrayLike, lanes: ArrayLike, *, correlation: ArrayLike = 0.0, depth: int = 1
 ) -> FloatArray:
-    """Return the expected nonzeros in the most-loaded of `lanes` lanes, over `depth` blocks of `block` weights, exactly.
+    """Return the exact expected nonzeros in the most-loaded of `lanes` lanes, over `depth` blocks of `block` weights.
 
     Density, lanes and correlation broadcast to ``(n,)`` at most.
     """

@@ -53,7 +53,7 @@ def _kv_fraction(model: Model, shape: Shape, layer: Attention) -> Number:
 
 
 def shared_queries(model: Model, shape: Shape) -> FloatArray:
-    """Return how many query heads of the most-loaded chip read the same keys and values, in the largest kind of layer."""
+    """Return query heads of the most-loaded chip per key-value head, in the largest kind of layer."""
     layers = attentions(model)
     if not layers:
         return np.ones(1)

@@ -69,7 +69,7 @@ def robustness(
     seed: int = 0,
     progress: Counted | None = None,
 ) -> Robustness:
-    """Re-evaluate designs under Monte Carlo samples of every ranged parameter that any of them, or a baseline, depends on.
+    """Re-evaluate designs under Monte Carlo samples of every ranged parameter that they or a baseline depend on.
 
     Several designs are one call of the evaluator, with a row per design and draw. The same seed gives the same numbers,
     and further designs change nothing but `nondominated_fraction`.

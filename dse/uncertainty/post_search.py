@@ -146,7 +146,9 @@ def _chosen(
 
 def _pick_of(misses: Rows, outcome: Outcome, spec: Spec, probability: float) -> tuple[Pick, ...]:
     labels = ", ".join(one.label for one in spec.probabilities)
-    reason = f"no design that met the draws has the probability asked for ({labels}); this one comes nearest with {probability:.3g}"
+    reason = (
+        f"no sampled design has the probability asked for ({labels}); this one comes nearest with {probability:.3g}"
+    )
     (pick,) = choose_picks(None, misses, objectives=[one.metric for one in spec.objectives])
     return (replace(pick, reason=reason),)
 

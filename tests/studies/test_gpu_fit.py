@@ -14,9 +14,9 @@ from cost_models.library.technology import Technology
 from studies.fits import gpu
 
 KNOWN = {
-    "bandwidth_efficiency": 0.8, "attention_bandwidth_efficiency": 0.85, "gemm_efficiency": 0.65, "narrow_gemm_efficiency": 0.9,
-    "attention_compute_efficiency": 0.55, "kernel_s": 3.0e-6, "step_s": 8.0e-5, "prefill_s": 5.0e-4,
-    "dequantize_macs": 40.0, "dequantize_bandwidth_efficiency": 0.7,
+    "bandwidth_efficiency": 0.8, "attention_bandwidth_efficiency": 0.85, "gemm_efficiency": 0.65,
+    "narrow_gemm_efficiency": 0.9, "attention_compute_efficiency": 0.55, "kernel_s": 3.0e-6, "step_s": 8.0e-5,
+    "prefill_s": 5.0e-4, "dequantize_macs": 40.0, "dequantize_bandwidth_efficiency": 0.7,
 }  # fmt: skip
 CHIP = "h100_sxm"
 SOFTWARE = "PyTorch 9.9 with CUDA graphs"

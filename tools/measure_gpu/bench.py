@@ -129,7 +129,8 @@ class Bench:
         check_only = "" if self.device.is_gpu else "CPU timer: a check of the script, no measurement of a GPU"
         return {
             "id": key, "split": "open", "source_id": self.source, "source_title": TITLE,
-            "source_url_or_repo_path": f"tools/measure_gpu @{reported['commit']}", "chip": self.device.chip, "n_chips": 1,
+            "source_url_or_repo_path": f"tools/measure_gpu @{reported['commit']}",
+            "chip": self.device.chip, "n_chips": 1,
             "software": software, "date": reported["date"], "grade": grade if self.device.is_gpu else "C",
             "note": "; ".join(part for part in (note, check_only) if part),
             **{name: reported.get(name, "") for name in PROVENANCE},

@@ -27,7 +27,7 @@ MAX_PARAMETERS = 30
 
 
 def drawn_picks(run: StoredRun) -> RobustRun | None:
-    """Return the picks and the least infeasible designs of a run under Monte Carlo samples, None where it has no picks."""
+    """Return the picks or the least infeasible designs under Monte Carlo samples, None where a run has no picks."""
     return robust_run(run, draws=DRAWS, at_most=1) if run.picks else None
 
 
@@ -58,7 +58,7 @@ def for_page(found: RobustRun, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def uncertainty_section(run: StoredRun, found: RobustRun) -> str:
-    """Return intervals and probabilities of the picks, and the parameters that moved the analysed one, with their confidence."""
+    """Return intervals and probabilities of the picks, and what moved the analysed one, with its confidence."""
     words = (
         "Technology numbers are ranges, not points. Each design was evaluated again under Monte Carlo samples of all "
         "of them; "

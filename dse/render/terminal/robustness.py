@@ -87,7 +87,7 @@ def inputs_table(run: RobustRun) -> TextTable:
             swing.metric if counts[swing.metric] == 1 else "",
             swing.input.name,
             number_text(swing.at_low), number_text(swing.at_typ), number_text(swing.at_high),
-            percent_text(max(swing.variance_fraction, 0.0)) if swing.variance_fraction == swing.variance_fraction else "n/a",
+            "n/a" if np.isnan(swing.variance_fraction) else percent_text(max(swing.variance_fraction, 0.0)),
             swing.input.confidence,
         ))  # fmt: skip
     design, pick = run.subject
