@@ -250,7 +250,13 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "workload",
     ),
     Metric("ttft_ms", "ms", "time to first token: prefill of the whole batch", "min", "workload"),
-    Metric("request_s", "s", "whole request: prefill and every decode step", "min", "workload"),
+    Metric(
+        "request_s",
+        "s",
+        "whole request: prefill, which yields the first token, and every decode step",
+        "min",
+        "workload",
+    ),
     Metric("tokens_per_s", "token/s", "output tokens per second of the batch, decode only", "max", "workload"),
     Metric(
         "tokens_per_s_end_to_end",

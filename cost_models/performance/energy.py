@@ -52,12 +52,12 @@ def phase_energy(
     achieve (clocks, schedulers, polling), and attention of single queries, on vector units with operands read again
     for every query, costs a multiple of a matrix unit's energy per MAC; a stack of a compiled chip has neither.
 
-    Parts of a batch in a pipeline each pay their own weight reads. Power is held at the board's design limit, as
-    boards do by lowering the clock; the time is not stretched for it.
+    Parts of a batch in a pipeline, and replicas, each pay their own weight reads. Power is held at the board's design
+    limit, as boards do by lowering the clock; the time is not stretched for it.
     """
     operators, times = work.operators, work.times
     # The groups' layers add up to one model: a stage's share times stages is the whole pass.
-    groups = np.asarray(serving.tensor_parallel) * serving.batch_parts
+    groups = np.asarray(serving.tensor_parallel) * serving.batch_parts * serving.replicas
     element_bytes = np.asarray(formats.activation_bits) / 8
     crossing = work.dram_bytes + work.sum(operators.activations * element_bytes)
     per_attention_mac = machine.attention_j_per_mac * (software.decode_attention_energy if decode else 1.0)

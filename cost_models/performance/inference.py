@@ -87,10 +87,10 @@ class Inference:
 
     @cached_property
     def request_s(self) -> FloatArray:
-        """Prefill and every decode step, of all waves."""
+        """Prefill, which yields the first token, and every decode step, of all waves."""
         if self.serving.model.encoder:
             return self.waves * self.prefill_s
-        return self.waves * (self.prefill_s + self.decode_s * self.serving.output_tokens)
+        return self.waves * (self.prefill_s + self.decode_s * self.serving.decode_steps)
 
     @cached_property
     def tokens_per_s_end_to_end(self) -> FloatArray:

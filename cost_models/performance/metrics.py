@@ -114,7 +114,7 @@ class _Terms:
 
     @cached_property
     def request_j(self) -> FloatArray:
-        decoding = self.result.decode_energy.board_j * np.asarray(self.served.serving.output_tokens)
+        decoding = self.result.decode_energy.board_j * np.asarray(self.served.serving.decode_steps)
         whole = np.asarray((self.result.prefill_energy.board_j + decoding) / self.tokens)
         return np.where(self.result.in_flight, self.decode_j, whole) if np.any(self.result.in_flight) else whole
 

@@ -159,6 +159,8 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     tp = shape.tensor_parallel
     tokens = np.asarray(shape.batch) * tokens_per_sequence
     stack = OperatorStack()
+    # Where attention and feed-forward block stand side by side, one all-reduce sums both.
+    mixed = 0.0 if model.parallel_block else tokens * d
 
     def gemm(name: str, times: float, elements: Number, wide: Number, *, kernels: float, reduced: Number = 0.0) -> None:
         stack.add(
@@ -178,13 +180,13 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
             # Every chip chooses for itself: the projections are not dealt out.
             keys = (model.indexer.heads + 1) * model.indexer.head_dim
             gemm("index_projection", layer.layers, weights.indexer, 2 * d + keys, kernels=3)
-        gemm("attention_out", layer.layers, weights.output * heads, width * heads + d, kernels=1, reduced=tokens * d)
+        gemm("attention_out", layer.layers, weights.output * heads, width * heads + d, kernels=1, reduced=mixed)
     for state in model.state_layers:
         entering, leaving = state_weights(model, state)
         heads = shape.share(state.heads)
         wide = d + (2 * state.inner + 2 * state.keys) * heads
         gemm("state_in", state.layers, entering * heads, wide, kernels=2)
-        gemm("state_out", state.layers, leaving * heads, state.inner * heads + d, kernels=1, reduced=tokens * d)
+        gemm("state_out", state.layers, leaving * heads, state.inner * heads + d, kernels=1, reduced=mixed)
     matrices = ffn_matrices(model)
     for block in dense_blocks(model):
         columns = most_loaded_fraction(block.d_ff, tp)

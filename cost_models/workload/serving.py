@@ -109,6 +109,11 @@ class ServingConfig:
         return np.asarray(self.batch) * self.replicas
 
     @property
+    def decode_steps(self) -> Number:
+        """Decode steps of a request: the prefill of a prompt yields the first token."""
+        return np.asarray(self.output_tokens) - (np.asarray(self.prompt_tokens) > 0)
+
+    @property
     def batch_parts(self) -> Number:
         """Parts that the batch is cut into, one per busy pipeline stage."""
         return np.minimum(self.stages, self.batch) if self.parallelism == "pipeline" else np.float64(1.0)

@@ -123,10 +123,11 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
     result, machine, profile, form = served.inference, served.machine, served.inference.software, served.formats
     serving, step, prefill = served.serving, result.decode, result.prefill
     prompts = (~part["phase"].fillna("").eq("decode") & (part["prompt"] > 0)).to_numpy(dtype=np.float64)
-    steps, batch = np.asarray(serving.output_tokens), np.asarray(serving.sequences)
+    tokens, batch = np.asarray(serving.output_tokens), np.asarray(serving.sequences)
+    steps = tokens - prompts
     seconds = steps * step.pass_s + prompts * prefill.pass_s
     with np.errstate(divide="ignore"):
-        stretch = batch * steps / part["output_tokens_per_s"].to_numpy(dtype=np.float64) / seconds
+        stretch = batch * tokens / part["output_tokens_per_s"].to_numpy(dtype=np.float64) / seconds
     paced = stretch if timed else np.ones(len(part))
     spent = phase_energy(step, step.pass_s * paced, serving, machine, form, profile)
     filled = phase_energy(prefill, prefill.pass_s * paced, serving, machine, form, profile, decode=False)
@@ -134,7 +135,7 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
     return pd.DataFrame(
         {
             "predicted_s": step.pass_s,
-            "predicted_j": joules / (batch * steps),
+            "predicted_j": joules / (batch * tokens),
             "predicted_w": joules / (seconds * paced),
             "stretch": stretch,
         },

@@ -166,7 +166,7 @@ def _bound(served: WorkloadResult, quantity: object, technology: Technology) -> 
     if serving.parallelism == "layer_split":
         # Chunks of a prompt may keep all chips busy at once; a step goes through them in turn.
         least["prefill"] = least["prefill"] / serving.stages
-    output = np.asarray(serving.output_tokens)
+    output = np.asarray(serving.decode_steps)
     whole = least["prefill"] + output * least["decode"]
     share = (least["prefill"] * moving["prefill"] + output * least["decode"] * moving["decode"]) / whole
     return (

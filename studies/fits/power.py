@@ -3,9 +3,9 @@
 Every row with a measured throughput takes its own measured time, so that errors of time cannot hide in the energy:
 what is fitted is the mean power of a board that does this work in this time. Robust least squares on the logarithm of
 predicted over measured watts; each pair of source and chip pulls with the square root of its rows; each constant is
-pulled to its start. Rows whose time is not understood (``time_within``) are predicted and shown but pull at nothing:
-expert-parallel mixtures that wait for one another do work that no equation here counts. Each source and each chip is
-left out in turn: ``power_folds.csv`` of the library, from which `dse validate` scores unseen chips and sources.
+pulled to its start. Rows whose time is not understood (``time_within``) are predicted and shown but pull at nothing.
+Each source and each chip is left out in turn: ``power_folds.csv`` of the library, from which `dse validate` scores
+unseen chips and sources.
 
     python -m studies.fits.power            fit and print
     python -m studies.fits.power --write    and put the constants and the folds into the library

@@ -240,12 +240,13 @@ class _Request:
         if span == "prompt":
             return prompt
         step = self._pass_s("decode", bandwidth)
-        return step if span == "step" else prompt + step * self.serving.output_tokens
+        return step if span == "step" else prompt + step * self.serving.decode_steps
 
     def bandwidths(self, span: str, least_s: float, most_s: float) -> tuple[FloatArray, FloatArray]:
         """Return the least and most delivered bytes/s at which a span takes between two times."""
-        times = float(np.ravel(self.serving.output_tokens)[0]) if span == "request" else 1.0
-        moved = self.work["prefill_bytes" if span == "prompt" else "decode_bytes"] * times
+        moved = self.work["prefill_bytes" if span == "prompt" else "decode_bytes"]
+        if span == "request":
+            moved = self.work["prefill_bytes"] + moved * self.serving.decode_steps
         # A hundredth of the rate that moves those bytes in the longest time allowed is too slow in every case.
         floor = np.broadcast_to(moved, self.mac_per_s.shape) / (100 * max(most_s, 1e-9))
 

@@ -131,7 +131,7 @@ class _Request:
         if span == "prompt":
             return prompt
         step = decode_phase(self.serving, machine, self.software, self.formats).pass_s
-        return step if span == "step" else prompt + step * self.serving.output_tokens
+        return step if span == "step" else prompt + step * self.serving.decode_steps
 
 
 def _pairs(spec: Spec, space: Space) -> dict[str, Column]:
@@ -228,7 +228,7 @@ def _capacity_bytes(evaluator: Evaluator, name: str, asked: _Request) -> FloatAr
 def _rates(asked: _Request, target: Target) -> dict[str, FloatArray]:
     """Return the least bandwidth and arithmetic for one target, ideal and with the stack."""
     work = least_work(asked.serving, asked.ideal, asked.formats)
-    steps = {"step": (1.0, 0.0), "prompt": (0.0, 1.0), "request": (asked.serving.output_tokens, 1.0)}[target.span]
+    steps = {"step": (1.0, 0.0), "prompt": (0.0, 1.0), "request": (asked.serving.decode_steps, 1.0)}[target.span]
     moved = steps[0] * work["decode_bytes"] + steps[1] * work["prefill_bytes"]
     macs = steps[0] * work["decode_macs"] + steps[1] * work["prefill_macs"]
     bandwidth, rate = np.atleast_1d(moved / target.seconds), np.atleast_1d(macs / target.seconds)

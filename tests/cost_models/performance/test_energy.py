@@ -19,13 +19,13 @@ LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 FORMATS = Formats(16.0, 16.0, 16.0, 16.0)
 
 
-def spent(stack, *, batch=16.0, chips=2.0, **machine):
+def spent(stack, *, batch=16.0, chips=2.0, replicas=1.0, **machine):
     chip = LIBRARY.chip("h100_sxm")
     made = chip_machine(
         chip, weight_format=LIBRARY.weight_format("bf16"), act_bits=16, kv_bits=16, technology=TECHNOLOGY
     )
     made = dataclasses.replace(made, **{key: np.array([float(value)]) for key, value in machine.items()})
-    serving = ServingConfig(LIBRARY.model("llama3_70b"), batch, 400.0, 400.0, chips)
+    serving = ServingConfig(LIBRARY.model("llama3_70b"), batch, 400.0, 400.0, chips, replicas=replicas)
     profile = software(Choice.of(stack), TECHNOLOGY)
     step = decode_phase(serving, made, profile, FORMATS)
     return step, phase_energy(step, step.pass_s, serving, made, FORMATS, profile), made, profile
@@ -58,3 +58,10 @@ def test_running_costs_a_fraction_of_the_limit_on_a_programmable_chip_and_nothin
 def test_energy_per_token_falls_with_the_batch():
     per_token = [spent("gpu_serving", batch=batch)[1].board_j[0] / batch for batch in (1.0, 8.0, 64.0)]
     assert per_token == sorted(per_token, reverse=True)
+
+
+def test_every_replica_takes_the_energy_of_one():
+    one, four = (spent("gpu_serving", replicas=count)[1] for count in (1.0, 4.0))
+    for name, joules in one.parts_j.items():
+        np.testing.assert_allclose(four.parts_j[name], 4 * joules, err_msg=name)
+    assert four.board_w[0] == pytest.approx(4 * one.board_w[0])

@@ -62,6 +62,22 @@ def test_two_a100_take_between_the_floor_and_twice_the_floor_for_llama2_70b():
     assert real.fits.all()
 
 
+def test_the_prefill_yields_the_first_token():
+    def request_s(prompt, output):
+        serving = ServingConfig(LIBRARY.model("llama2_7b"), 8.0, prompt, output)
+        machine, form = bare_machine(1e12), Formats(16.0, 16.0, 16.0, 16.0)
+        result = infer(serving, machine, profile("ideal"), form, chunk_tokens=8192)
+        return result.request_s[0], result.prefill_s[0], result.decode_s[0]
+
+    whole, prefill, _ = request_s(512.0, 1.0)
+    assert whole == prefill
+    whole, prefill, step = request_s(512.0, 5.0)
+    assert whole == pytest.approx(prefill + 4 * step)
+    # Without a prompt every token is a step of its own.
+    whole, prefill, step = request_s(0.0, 5.0)
+    assert whole == pytest.approx(prefill + 5 * step)
+
+
 def test_the_mean_step_is_the_mean_over_the_steps():
     # A slow twin: every step of its own, attention crossing from arithmetic to memory on the way.
     stack = profile("static_compiled", decode_attention_compute_efficiency=0.01, attention_compute_efficiency=0.01)

@@ -119,3 +119,14 @@ def test_causal_pairs_against_counting_them(prompt, window):
     pairs = sum(min(token, window or token) for token in range(1, prompt + 1))
     operators = prefill_attention(model, Shape(1.0, prompt, 1))
     assert operators.macs.sum() == pytest.approx(pairs * 32 * 2 * 128)
+
+
+@pytest.mark.parametrize(
+    ("key", "per_layer"), [("falcon_180b", 1), ("gptj_6b", 1), ("palm_540b", 1), ("llama3_70b", 2)]
+)
+def test_blocks_side_by_side_are_summed_by_one_all_reduce(key, per_layer):
+    model = LIBRARY.model(key)
+    operators = linear_operators(model, Shape(3.0, 1, 1, 8.0), tokens_per_sequence=1.0, head_rows=3.0)
+    summed = (operators.times * (operators.reduced > 0)).sum()
+    assert summed == per_layer * model.layers
+    assert (operators.times * operators.reduced).sum() == per_layer * model.layers * 3 * model.d_model
