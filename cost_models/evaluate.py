@@ -27,9 +27,10 @@ from cost_models.silicon.cost import Economics
 from cost_models.silicon.design import FilledDesigns, default_row, design_machine, fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
+from cost_models.weights.activations import ROTATED, act_methods, is_method, narrow
 from cost_models.weights.chip_execution import SLACK_BITS, WIDE_BITS, ChipExecution, chip_execution
 from cost_models.weights.compression import stored_bits
-from cost_models.weights.quality import Damage, Quality, format_quality, perplexity
+from cost_models.weights.quality import Damage, Quality, activation_quality, format_quality, perplexity
 from cost_models.weights.weight_storage import Storage
 from cost_models.workload.formats import Formats
 from cost_models.workload.param_count import expert_fraction
@@ -304,12 +305,17 @@ def number_formats(columns: Designs, technology: Technology, model: Model | None
     if any(library.stack(name).quantises_head for name in stack.values):
         whole = stack.map(lambda name: float(library.stack(name).quantises_head)) > 0
         head = np.where(whole & (head >= WIDE_BITS), body, head)
+    act_bits, kernels = numbers_of(columns["act_bits"]), _software(columns, technology)
+    methods = act_methods(columns, Storage.of(columns, library))
     return Formats(
         weight_bits=body,
         head_bits=head,
         kv_bits=numbers_of(columns["kv_bits"]),
-        activation_bits=technology.value("serving.activation_bits"),
+        activation_bits=np.maximum(act_bits, kernels.least_activation_bits),
         expert_bits=expert,
+        wide_bits=technology.value("serving.activation_bits"),
+        reduced_bits=np.maximum(act_bits, kernels.least_reduced_bits),
+        rotated=is_method(methods, ROTATED) * narrow(act_bits, technology),
     )
 
 
@@ -451,7 +457,12 @@ def _format_quality(model: Model, columns: Designs, technology: Technology) -> Q
     names = tuple(f"{entry}+{m}" for entry in storage.formats.values for m in methods)
     pair = Choice(names, storage.formats.codes * len(methods) + method_codes)
     damage = Damage(*(pair.gather(field) for field in zip(*table, strict=True)))
-    return perplexity(damage, numbers_of(columns["kv_bits"]), model, technology)
+    act_bits, kv_bits = numbers_of(columns["act_bits"]), numbers_of(columns["kv_bits"])
+    if not narrow(act_bits, technology).any():
+        return perplexity(damage, kv_bits, model, technology)
+    coarse = storage.map(lambda form: float(form.power_of_two_scales))
+    activations = activation_quality(act_bits, act_methods(columns, storage), coarse, model, technology)
+    return perplexity(damage, kv_bits, model, technology, activations)
 
 
 def _damages(

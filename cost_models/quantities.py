@@ -168,7 +168,15 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
     Parameter("lane_block", "", "weights of a lane between two synchronisations", 128.0, integer=True, high=65536.0),
     Parameter("lane_depth", "", "blocks that a lane may run ahead of the slowest", 1.0, integer=True, high=64.0),
     Parameter("kv_bits", "bit", "stored bits of one KV-cache element", 8.0, high=32.0),
-    Parameter("act_bits", "bit", "bits of an activation in the linear layers", 16.0, high=32.0),
+    Parameter("act_bits", "bit", "bits of an activation in the linear layers and between them", 16.0, high=32.0),
+    Parameter(
+        "act_method",
+        "",
+        "how activations of fewer than 16 bits are quantised; floating beside floating-point weights, else scaled, "
+        "where not given",
+        None,
+        names=("scaled", "rotated", "floating"),
+    ),
     Parameter("stack", "", "software stack: how close kernels come to the machine", "static_compiled", "stacks"),
 )
 """Parameters of a design, in the order in which tables show them."""

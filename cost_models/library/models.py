@@ -201,6 +201,7 @@ class WeightFormat(Record):
         method: class of quantisation method that quality is taken from.
         pruning: class of pruning method, None for formats without zeros.
         hypothetical: an exact width that no published format has.
+        power_of_two_scales: whether scales are exponents without a mantissa.
     """
 
     key: str
@@ -235,8 +236,14 @@ class WeightFormat(Record):
     execution: Literal["dense", "dequantize", "direct", "skip"]
     free: tuple[str, ...] = ()
     hypothetical: bool = False
+    power_of_two_scales: bool = False
     sources: tuple[str, ...] = Field(min_length=1)
     note: str = ""
+
+    @property
+    def has_float_codes(self) -> bool:
+        """Whether stored weights are floating-point numbers themselves, not codes that are dequantized to some."""
+        return self.operand == "float" and self.operand_bits == self.weight_bits
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

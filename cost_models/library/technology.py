@@ -61,9 +61,10 @@ class Technology:
         except KeyError:
             raise UnknownEntryError("parameter", path, self._parameters) from None
 
-    def of(self, section: str, names: Choice, field: str) -> FloatArray:
-        """Return per row the parameter ``section.name.field`` of the entry that the row has chosen."""
-        return names.map(lambda name: self.value(f"{section}.{name}.{field}"))
+    def of(self, section: str, names: Choice, field: str = "") -> FloatArray:
+        """Return per row the parameter ``section.name.field`` of its choice, ``section.name`` without a field."""
+        end = f".{field}" if field else ""
+        return names.map(lambda name: self.value(f"{section}.{name}{end}"))
 
     def with_overrides(self, overrides: Mapping[str, Number]) -> Technology:
         """Return the same library with further parameters replaced; what is read of either counts as read of both."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.performance.phases import PhaseTime
-from cost_models.performance.roofline import dequantize_work_macs
+from cost_models.performance.roofline import activation_element_bytes, dequantize_work_macs, rotation_macs
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
@@ -58,14 +58,15 @@ def phase_energy(
     operators, times = work.operators, work.times
     # The groups' layers add up to one model: a stage's share times stages is the whole pass.
     groups = np.asarray(serving.tensor_parallel) * serving.batch_parts * serving.replicas
-    element_bytes = np.asarray(formats.activation_bits) / 8
-    crossing = work.dram_bytes + work.sum(operators.activations * element_bytes)
+    crossing = work.dram_bytes + work.sum(operators.activations * activation_element_bytes(operators, formats))
     per_attention_mac = machine.attention_j_per_mac * (software.decode_attention_energy if decode else 1.0)
     arithmetic = (
         work.sum_of_class("linear", operators.macs) * machine.linear_j_per_mac
         + work.sum_of_class("head", operators.macs) * machine.head_j_per_mac
         + work.sum_of_class("attention", operators.macs) * per_attention_mac
     )
+    if np.any(formats.rotated):
+        arithmetic = arithmetic + work.sum(rotation_macs(operators, formats)) * machine.linear_j_per_mac
     if machine.dequantize_macs.any():
         arithmetic = arithmetic + work.sum(dequantize_work_macs(operators, machine)) * machine.linear_j_per_mac
     # Chips that cannot reach each other never finish: a step without end has no mean power.

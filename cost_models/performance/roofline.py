@@ -13,6 +13,9 @@ from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
 from cost_models.workload.operators import Operators
 
+ROTATED_INPUTS = ("attention_out", "ffn_down", "shared_experts", "experts", "state_out")
+"""Operators whose inputs no rotation of the weights before them reaches, by the beginning of their names."""
+
 
 @dataclass(frozen=True)
 class OperatorTime:
@@ -60,6 +63,31 @@ def by_class(
     return np.stack(np.broadcast_arrays(*(np.atleast_1d(values[name]) for name in operators.classes)))
 
 
+def activation_element_bytes(operators: Operators, formats: Formats) -> FloatArray:
+    """Return ``(ops, n)`` bytes of an activation that an operator reads or writes."""
+    linear = np.asarray(formats.activation_bits) / 8
+    return by_class(operators, linear=linear, head=linear, attention=np.asarray(formats.wide_bits) / 8)
+
+
+def rotations(operators: Operators, formats: Formats) -> FloatArray:
+    """Return ``(ops, n)`` 1 where the inputs of an operator are rotated while the model runs, else 0.
+
+    A rotation of the residual stream is folded into the weights on either side; what comes out of attention or of a
+    gated product is rotated on the way (QuaRot, arXiv 2404.00456, section 4).
+    """
+    online = [[float(name.startswith(ROTATED_INPUTS))] for name in operators.names]
+    return np.asarray(online) * formats.rotated
+
+
+def rotation_macs(operators: Operators, formats: Formats) -> FloatArray:
+    """Return ``(ops, n)`` additions of a fast Hadamard transform, log2 w for each element of rows as wide as w.
+
+    Elements that an operator writes are counted with those that it reads, which are more than half of them.
+    """
+    wide = operators.activations / np.maximum(operators.rows, 1.0)
+    return rotations(operators, formats) * operators.activations * np.log2(np.maximum(wide, 2.0))
+
+
 def decode_attention_fraction(queries: Number, software: Software) -> FloatArray:
     """Return the share of the arithmetic rate that attention of one query position per sequence reaches.
 
@@ -103,7 +131,7 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
         attention=0.0,
     )
     weight_bytes = operators.weights * stored
-    element_bytes = np.asarray(formats.activation_bits) / 8
+    element_bytes = activation_element_bytes(operators, formats)
     held = operators.activations * element_bytes
     # Where every chip holds all activations there is nothing to add, and most decode steps are so.
     spills = np.max(held, initial=0.0) > np.min(machine.sram_bytes, initial=np.inf)
@@ -174,6 +202,8 @@ def _slots(operators: Operators, machine: Machine, software: Software, formats: 
         slots = slots + linear * operators.weights * passes * software.dequantize_macs
     if machine.dequantize_macs.any():
         slots = slots + dequantize_work_macs(operators, machine)
+    if np.any(formats.rotated):
+        slots = slots + rotation_macs(operators, formats)
     return slots
 
 
@@ -207,7 +237,8 @@ def time_operators(
         operators, machine, software, formats, attention_fraction=attention_fraction
     )
     body_bytes = weight_bytes * operators.of_class("linear")
-    reduced_bytes = operators.reduced * (np.asarray(formats.activation_bits) / 8)
+    reduced_bytes = operators.reduced * (np.asarray(formats.exchanged_bits) / 8)
+    kernels = operators.kernels + rotations(operators, formats) if np.any(formats.rotated) else operators.kernels
     shared = np.asarray(chips, dtype=np.float64)
     is_free = bool(np.isposinf(machine.dequantize_bytes_per_s).all())
     return OperatorTime(
@@ -215,7 +246,7 @@ def time_operators(
         arithmetic_s=arithmetic_s,
         dequantize_s=np.zeros((len(body_bytes), 1)) if is_free else body_bytes / machine.dequantize_bytes_per_s,
         non_overlapped_s=np.minimum(memory_s, arithmetic_s) * software.non_overlapped_fraction,
-        kernel_s=operators.kernels * (software.kernel_s * software.kernels_launched),
+        kernel_s=kernels * (software.kernel_s * software.kernels_launched),
         collective_s=all_reduce_s(reduced_bytes * (shared > 1), shared, machine, software),
         dram_bytes=dram_bytes,
         weight_bytes=body_bytes,

@@ -47,6 +47,8 @@ class Software:
     ranks_per_chip: FloatArray
     active_fraction: FloatArray
     decode_attention_energy: FloatArray
+    least_activation_bits: FloatArray
+    least_reduced_bits: FloatArray
 
 
 PACED = ("kernel_s", "collective_base_s", "collective_hop_s")

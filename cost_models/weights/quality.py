@@ -1,8 +1,9 @@
 """What compression costs in perplexity: fits to published measurements, with an interval.
 
-Pruning, quantisation and a smaller KV cache each do a damage, and damages add up. A small damage is the rise of
-ln perplexity over the uncompressed model; a large one saturates where the model guesses (`rise`). Equations and
-constants are those of ``quality.yaml``; ``studies/fits/quality/__main__.py`` fits them to ``quality.csv``.
+Pruning, quantisation of weights and of activations, and a smaller KV cache each do a damage, and damages add up. A
+small damage is the rise of ln perplexity over the uncompressed model; a large one saturates where the model guesses
+(`rise`). Equations and constants are those of ``quality.yaml``; ``studies/fits/quality/__main__.py`` fits them to
+``quality.csv``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from cost_models.library import Model, WeightFormat
 from cost_models.library.technology import Technology
-from cost_models.table import FloatArray, Number
+from cost_models.table import Choice, FloatArray, Number
+from cost_models.weights.activations import activation_damage, narrow
 from cost_models.weights.compression import stored_bits
 from cost_models.workload.param_count import count_parameters
 
@@ -157,8 +159,50 @@ def format_quality(model: Model, form: WeightFormat, method: str, technology: Te
     )
 
 
-def perplexity(weights: Damage, kv_bits: Number, model: Model, technology: Technology) -> Quality:
-    """Return the perplexity ratio of compressed weights together with a compressed KV cache.
+METHOD_FAMILIES = (
+    frozenset({"none"}),
+    frozenset({"vector"}),
+    frozenset({"kquant", "kquant_imatrix"}),
+    frozenset({"rtn", "gptq", "awq", "omniquant", "qat"}),
+)
+"""Methods that make the same kind of codes: nothing lost, codebooks, GGUF's mixtures of widths, scaled codes."""
+
+
+def methods_of(form: WeightFormat) -> frozenset[str]:
+    """Return the methods that can quantise weights to a format: those that make the codes that its own method makes."""
+    return next(family for family in METHOD_FAMILIES if form.method in family)
+
+
+def activation_quality(
+    act_bits: Number, methods: Choice, coarse_scales: Number, model: Model, technology: Technology
+) -> Damage:
+    """Return what activations in few bits cost; nothing where they have the reference's bits.
+
+    Args:
+        act_bits: bits of an activation in the linear layers.
+        methods: how activations are quantised, of `cost_models.weights.activations.ACT_METHODS`.
+        coarse_scales: 1 where the format's scales are powers of two, else 0.
+        model: the model.
+        technology: parameters.
+    """
+    training = _training(_tokens(model, technology), technology.value("quality.quantisation.alpha"), technology)
+    damage = activation_damage(act_bits, methods, coarse_scales, training, technology)
+    least, below, above = (
+        technology.of(f"quality.activations.{one}", methods) for one in ("least_bits", "spread_below", "spread_above")
+    )
+    seen = ~_model_unseen(model, "quality.quantisation.", technology) & (np.asarray(act_bits) >= least)
+    unseen = (narrow(act_bits, technology) > 0) & ~seen
+    return Damage(damage, damage * np.exp(-below), damage * np.exp(above), np.where(unseen, 1.0, 0.0))
+
+
+EXACT_ACTIVATIONS = Damage(0.0, 0.0, 0.0, 0.0)
+"""What activations of 16 bits cost."""
+
+
+def perplexity(
+    weights: Damage, kv_bits: Number, model: Model, technology: Technology, activations: Damage = EXACT_ACTIVATIONS
+) -> Quality:
+    """Return the perplexity ratio of compressed weights together with a compressed KV cache and narrow activations.
 
     The lower end takes the cache for free, as on some models; the upper one takes its worst over typical measurement.
 
@@ -167,17 +211,20 @@ def perplexity(weights: Damage, kv_bits: Number, model: Model, technology: Techn
         kv_bits: bits of a cached element.
         model: the model.
         technology: parameters.
+        activations: what the activations cost.
     """
     cache = kv_damage(kv_bits, _tokens(model, technology), technology)
     unseen = _model_unseen(model, "quality.quantisation.", technology)
     unseen = unseen | (np.asarray(kv_bits) < technology.value("quality.kv.least_bits"))
-    y = rise(weights.typ + cache, technology)
-    worst = weights.high + cache * np.exp(technology.value("quality.kv.spread_above"))
+    y = rise(weights.typ + activations.typ + cache, technology)
+    worst = weights.high + activations.high + cache * np.exp(technology.value("quality.kv.spread_above"))
     return Quality(
         ratio=np.exp(y),
-        ratio_low=np.exp(rise(weights.low, technology)),
+        ratio_low=np.exp(rise(weights.low + activations.low, technology)),
         ratio_high=np.exp(rise(worst, technology)),
-        extrapolated=np.maximum(weights.extrapolated, unseen & (cache > 0)),
+        extrapolated=np.maximum.reduce(
+            np.broadcast_arrays(weights.extrapolated, activations.extrapolated, unseen & (cache > 0))
+        ),
         unusable=np.where(y > technology.value("quality.unusable_y"), 1.0, 0.0),
     )
 
@@ -212,8 +259,14 @@ def _quantised(model: Model, form: WeightFormat, method: str, technology: Techno
         technology=technology,
     )
     unseen = _outside(bits, f"{parameter}least_bits.{method}", f"{parameter}most_bits.{method}", technology)
-    unseen = unseen | ((np.asarray(group) > 0) & (group < technology.value(parameter + "least_group")))
-    unseen = unseen | (form.operand == "float" and not codebook)
+    if form.has_float_codes:
+        # Rows of rounding to 4-bit floats with scales per group, and of nothing else.
+        damage = damage * technology.value(parameter + "float_codes")
+        damage = damage * (technology.value(parameter + "power_of_two_scales") if form.power_of_two_scales else 1.0)
+        unseen = unseen | (method != "rtn") | (np.asarray(group) == 0)
+    else:
+        unseen = unseen | ((np.asarray(group) > 0) & (group < technology.value(parameter + "least_group")))
+        unseen = unseen | (form.operand == "float" and not codebook)
     unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, parameter, technology)
     return _with_interval(damage, unseen, method, parameter, technology)
 

@@ -166,7 +166,7 @@ def footprint(serving: ServingConfig, formats: Formats, *, chunk_tokens: Number)
             + (count.embedding + count.head) * np.asarray(formats.head_bits)
         )
         / 8
-        + count.small * np.asarray(formats.activation_bits) / 8
+        + count.small * np.asarray(formats.wide_bits) / 8
     )
     length = np.asarray(serving.prompt_tokens) + serving.output_tokens
     whole = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens)

@@ -10,6 +10,7 @@ from cost_models.quantities import PARAMETERS
 from cost_models.weights.chip_execution import chip_executions
 from cost_models.weights.decoder import measured_codes, measured_loads
 from cost_models.weights.execution import executions_of
+from cost_models.weights.quality import methods_of
 from dse.errors import Issue
 from dse.sweep.checks import Declared, declarations, issue_at, values_of
 from dse.sweep.parameters import ParameterSpec, RangeSpec, ValuesSpec
@@ -30,6 +31,8 @@ def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Iss
         forms = [library.weight_formats[key] for key in _met(declaration, space) if key in library.weight_formats]
         if name in FREE_FIELDS:
             yield from _free(root, path, name, forms, library)
+        if name == "weight_method":
+            yield from _methods(root, path, declaration, forms)
         if name == "weight_execution":
             yield from _executions(root, path, declaration, forms, library)
             yield from _units(root, path, declaration, space, library)
@@ -96,6 +99,21 @@ def _executions(
             able = ", ".join(executions_of(library.weight_formats[unable[0]]))
             what = f"{value} cannot execute weight_format {', '.join(unable)}; {unable[0]} takes {able}"
             yield issue_at(root, path, what)
+
+
+def _methods(root: Node, path: KeyPath, declaration: ParameterSpec, forms: Sequence[WeightFormat]) -> Iterator[Issue]:
+    """Yield an issue for every method that does not make the codes of a format that it can meet."""
+    for value in values_of([declaration]):
+        unable = [form for form in forms if value not in methods_of(form)]
+        if unable:
+            able = " or ".join(sorted(methods_of(unable[0])))
+            why = "loses something" if value == "none" else f"is made by {able}"
+            what = (
+                f"{value} does not make weight_format {', '.join(form.key for form in unable)}: {unable[0].key} {why}"
+            )
+            fitting = [form.key for form in forms if form not in unable]
+            perhaps = f"when: {{{FORMAT}: [{', '.join(fitting)}]}}" if fitting else able
+            yield issue_at(root, path, what, perhaps=perhaps)
 
 
 def _patterns(root: Node, space: Declared) -> Iterator[Issue]:

@@ -116,6 +116,8 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
     probes["one chip of much clock"] = {**base, "clock_ghz": 2.0}
     for method in ("rtn", "gptq", "omniquant"):
         probes[f"weight_method {method}"] = {**base, "weight_format": "int3_g128", "weight_method": method}
+    for method in ("scaled", "rotated", "floating"):
+        probes[f"act_method {method}"] = {**base, "weight_format": "mxfp4", "act_bits": 4.0, "act_method": method}
     return probes
 
 

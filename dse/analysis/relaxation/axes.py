@@ -19,7 +19,7 @@ FACTOR = 4.0
 LEVELS = 8
 """Values that are added on each side of a list of numbers."""
 
-KEPT = ("stack", "act_bits", "architecture", "link_gbps")
+KEPT = ("stack", "act_bits", "act_method", "architecture", "link_gbps")
 """Parameters that are circumstances rather than choices of an architect."""
 
 

@@ -74,6 +74,8 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
         f"{percent_text(table.decode.overhead_fraction)} % of the step above it; "
         f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_fraction)} %",
     ]
+    if table.metrics.get("perplexity_extrapolated") == 1:
+        lines.append("its perplexity is extrapolated beyond what has been measured")
     if not table.fits:
         lines.insert(0, "DOES NOT FIT: times and energy are those of chips with enough memory")
     return lines

@@ -16,6 +16,7 @@ from dse.render.terminal.summary import (
     axes_table,
     binding_lines,
     constraints_table,
+    extrapolated_lines,
     found,
     front_table,
     misses_table,
@@ -79,7 +80,8 @@ def _answer(run: StoredRun, heading: str) -> list[Part]:
         return parts
     parts.append(overview_table(run))
     differing, lines = differing_parts(run) if run.found_feasible else ([], [])
-    return [*parts, *differing, Lines([*lines, *binding_lines(run)])]
+    unseen = extrapolated_lines({str(pick["name"]): pick["metrics"] for pick in run.picks})
+    return [*parts, *differing, Lines([*lines, *binding_lines(run), *unseen])]
 
 
 def _rest(run: StoredRun, full: bool) -> list[Part]:

@@ -294,6 +294,25 @@ def binding_lines(run: StoredRun, most: int = 2) -> list[str]:
     return [f"what binds: {', '.join(words)}"] if words else []
 
 
+def extrapolated_lines(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return a line where the perplexity of designs rests on no measurement near theirs.
+
+    Args:
+        metrics: of each design by its name.
+    """
+    of_workload: dict[str, list[str]] = {}
+    for name, values in metrics.items():
+        for metric, value in values.items():
+            workload, _, bare = metric.rpartition(".")
+            if bare == "perplexity_extrapolated" and value == 1:
+                of_workload.setdefault(workload, []).append(name)
+    words = [
+        workload if len(names) == len(metrics) else f"{workload} ({', '.join(names)})"
+        for workload, names in of_workload.items()
+    ]
+    return [f"perplexity is extrapolated beyond what has been measured: {', '.join(words)}"] if words else []
+
+
 def _parameters_text(row: Any, names: Sequence[str]) -> str:
     return ", ".join(f"{name} {cell_text(row[name])}" for name in names if not _absent(row[name]))
 

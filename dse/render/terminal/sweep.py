@@ -11,7 +11,7 @@ from cost_models.quantities import describe
 from cost_models.table import FloatArray
 from dse.analysis.compare import baseline_words
 from dse.evaluator import Evaluation, Evaluator
-from dse.render.terminal.summary import asked, shown_metrics
+from dse.render.terminal.summary import asked, extrapolated_lines, shown_metrics
 from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text
 from dse.results.picks import settings_of
 from dse.search.estimate import SEARCH_FRACTION
@@ -46,12 +46,13 @@ def sweep_parts(
     """
     design = [f"{name} {cell_text(value)}" for name, value in settings_of(space.default_design(), 0).items()]
     baselines = [f"{name}: {baseline_words(entry)}" for name, entry in spec.baselines.items()]
+    unseen = extrapolated_lines({"": {name: float(value[0]) for name, value in judged.metrics.items()}})
     return [
         Lines(asked(spec), f"{spec.name}: {file} is a valid sweep"),
         Lines([_search_words(spec, space), *_time_words(spec, seconds), *remarks], "Search"),
         parameters_table(space, spec),
         Lines([f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], "Fixed"),
-        Lines([", ".join(design)], "The default design"),
+        Lines([", ".join(design), *unseen], "The default design"),
         design_table(spec, evaluator, judged),
         margins_table(judged),
         Lines(baselines, "Baselines"),

@@ -23,6 +23,7 @@ from studies.fits.quality.fit import FOLDS, Constants, Form, Intervals, bootstra
 from studies.fits.quality.ranges import ranges
 from studies.fits.quality.reported import reproduce
 from studies.fits.quality.rows import pruned, quantised, read_joint, read_rows
+from studies.fits.quality_activations import activation_constants
 
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 REPEATS = 200
@@ -94,6 +95,7 @@ def fitted(quantisation: Result, pruning: Result) -> Constants:
         for name, (below, above) in result.intervals.ends.items():
             found |= {f"{section}.spread_below.{name}": below, f"{section}.spread_above.{name}": above}
     found |= kv_constants(quantisation.constants["quantisation.alpha"])
+    found |= activation_constants(quantisation.constants)
     return found | {"joint_interaction": joint_interaction()}
 
 

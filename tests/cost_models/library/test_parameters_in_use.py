@@ -188,8 +188,12 @@ def test_every_parameter_that_can_be_set_is_read_by_some_evaluation():
     usable = [name for name, chip in LIBRARY.chips.items() if chip.bandwidth_gbps and chip.capacity_gib]
     read |= reads_of(baselines={name: {"chips": f"8x {name}"} for name in usable})
     read |= reads_of(baselines={"nm": {"chips": "8x h100_sxm", "weight_format": "nm2of4_int4"}})
-    for method in ("awq", "kquant_imatrix", "qat", "vector"):
-        read |= reads_of({"weight_format": "int3_g128", "weight_method": method})
+    for method, form in {
+        "awq": "int3_g128", "qat": "int3_g128", "kquant_imatrix": "gguf_q4_k_m", "vector": "vector_2bit",
+    }.items():  # fmt: skip
+        read |= reads_of({"weight_format": form, "weight_method": method})
+    for method in ("scaled", "rotated", "floating"):
+        read |= reads_of({"weight_format": "mxfp4", "act_bits": 4, "act_method": method})
     for execution in ("look_up", "bit_plane"):
         read |= reads_of({"weight_format": "bcq3_g128", "weight_execution": execution})
         one = {"chips": "8x h100_sxm", "weight_format": "bcq3_g128", "weight_execution": execution}
