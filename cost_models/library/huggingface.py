@@ -1,36 +1,80 @@
 """Architectures as Hugging Face writes them: the fields of a ``config.json`` to an entry of ``models``.
 
-The styles of Llama, Mistral, Qwen, Gemma, Mixtral, DeepSeek (MLA, shared and routed experts) and GPT-OSS are known;
-fields of the same meaning have several names there. Anything that would have to be guessed is refused.
+Types and what they leave out of a file are in ``config_types.yaml``; fields of the same meaning have several names
+(`cost_models.library.config_fields`). What would have to be guessed, or cannot be described, is refused.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cost_models.errors import LibraryError
+from cost_models.library.config_blocks import attention_fields, feed_forward_fields
+from cost_models.library.config_fields import Config
+from cost_models.library.config_formats import published_formats
+from cost_models.library.config_layers import ConfigType, layer_kinds, type_of
 from cost_models.library.models import Model
 
-_DENSE = {
-    "layers": ("num_hidden_layers", "n_layer"),
-    "d_model": ("hidden_size", "n_embd"),
-    "heads": ("num_attention_heads", "n_head"),
-    "vocab": ("vocab_size",),
-}
-_EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts")
-_ACTIVE = ("num_experts_per_tok", "experts_per_token", "num_experts_per_token")
-_MLA = ("q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+Data = dict[str, Any]
 
-FAMILIES = {
-    "llama": "llama", "mistral": "mistral", "mixtral": "mistral", "qwen2": "qwen", "qwen3": "qwen", "qwen2_moe": "qwen",
-    "qwen3_moe": "qwen", "gemma": "gemma", "gemma2": "gemma", "gemma3_text": "gemma", "deepseek_v2": "deepseek",
-    "deepseek_v3": "deepseek", "kimi_k2": "deepseek", "gpt_oss": "gpt-oss", "phi3": "phi",
+INSIDE = ("text_config", "llm_config", "language_config")
+"""Fields that hold the text model of a model for several kinds of input."""
+
+OUTSIDE = ("quantization_config", "tie_word_embeddings", "_name_or_path")
+"""Fields of the whole that hold for the text model too, where it does not say otherwise."""
+
+LEFT_OUT = {
+    "vision_config": "the vision tower", "audio_config": "the audio tower", "num_nextn_predict_layers": "the layers "
+    "that predict further tokens", "mtp_num_hidden_layers": "the layers that predict further tokens",
 }  # fmt: skip
-"""Families by ``model_type``; the weights of other types may hold parts that these fields do not tell."""
+"""Parts that are not counted, by the field that tells of them."""
+
+NEEDED = ("hidden_size", "num_hidden_layers", "vocab_size")
+"""Fields without which nothing is known."""
+
+UNKNOWN_PARTS = {
+    "is_encoder_decoder": "an encoder beside the decoder", "cross_attention_layers": "cross-attention",
+    "block_configs": "blocks that differ from layer to layer", "use_cla": "caches that layers share",
+    "hidden_size_per_layer_input": "per-layer embeddings", "moe_latent_size": "experts on latent vectors",
+    "altup_num_inputs": "alternating updates", "compress_ratios": "compressed sparse attention",
+}  # fmt: skip
+"""Fields that tell of a part that cannot be described, unless they are null, false or 0."""
 
 
-def entry_of_config(config: Mapping[str, Any], *, source: str) -> dict[str, Any]:
+MAX_BYTES = 2**24
+"""Largest file that is read; files of models are a thousand times smaller."""
+
+
+def read_config(file: Path) -> Data:
+    """Return the fields that a ``config.json`` holds.
+
+    Raises:
+        LibraryError: the file is too large, or is not JSON of a mapping; with what it seems to be.
+    """
+    with file.open("rb") as stream:
+        content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise LibraryError(f"{file}: larger than {MAX_BYTES >> 20} MiB, which no config.json is")
+    if content.startswith(b"version https://git-lfs"):
+        raise LibraryError(f"{file}: a Git LFS pointer, not the file that it stands for (git lfs pull)")
+    try:
+        fields = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise LibraryError(f"{file}: not JSON: its text is not UTF-8") from None
+    except RecursionError:
+        raise LibraryError(f"{file}: not JSON of a model: nested too deeply") from None
+    except ValueError as error:
+        seems = "; it is a web page" if content.lstrip()[:1] == b"<" else ""
+        raise LibraryError(f"{file}: not JSON: {error}{seems}") from None
+    if not isinstance(fields, dict):
+        raise LibraryError(f"{file}: holds no mapping of fields")
+    return fields
+
+
+def entry_of_config(config: Mapping[str, Any], *, source: str) -> Data:
     """Return a ``config.json`` as an entry of the library's ``models``.
 
     Args:
@@ -38,124 +82,130 @@ def entry_of_config(config: Mapping[str, Any], *, source: str) -> dict[str, Any]
         source: where they were read.
 
     Raises:
-        LibraryError: the type is not known, or a field is missing.
+        LibraryError: the type is not known, a field is missing or not what it must be, or the model has a part that
+            cannot be described.
     """
-    config = {**config, **config.get("text_config", {})}
-    kind = str(config.get("model_type", ""))
-    if kind not in FAMILIES:
-        raise LibraryError(f"{source}: model_type {kind!r} is not one of {', '.join(FAMILIES)}")
-    missing = [names[0] for names in _DENSE.values() if _first(config, names) is None]
+    return dict(sections_of_config(config, "", source=source)["models"][""])
+
+
+def sections_of_config(config: Mapping[str, Any], key: str, *, source: str) -> Data:
+    """Return what a ``config.json`` adds to the library: the model, and formats of its own that its weights have.
+
+    Args:
+        config: the fields.
+        key: name of the model's entry.
+        source: where they were read.
+
+    Raises:
+        LibraryError: as in `entry_of_config`.
+    """
+    kind, rules, fields = _text_model(config, source)
+    for field, part in UNKNOWN_PARTS.items():
+        if fields.get(field):
+            raise LibraryError(f"{source}: {field} tells of {part}, which cannot be described")
+    reported = Config.of(fields, source)
+    missing = [name for name in NEEDED if getattr(reported, name) is None]
+    if rules.attention != "none" and reported.num_attention_heads is None:
+        missing.append("num_attention_heads")
     if missing:
         raise LibraryError(f"{source}: {', '.join(missing)} missing")
-    entry: dict[str, Any] = {field: int(_first(config, names)) for field, names in _DENSE.items()}
-    heads = entry["heads"]
-    mla = _mla(config, source)
-    entry |= {
-        "name": str(config.get("_name_or_path") or source),
-        "family": FAMILIES[kind],
-        "kv_heads": int(config.get("num_key_value_heads") or heads),
-        "head_dim": _head_dim(config, entry, mla),
-        "gated_ffn": True,
-        "tied_embeddings": bool(config.get("tie_word_embeddings", kind.startswith("gemma"))),
-        "linear_bias": bool(config.get("mlp_bias", False)),
-        "qkv_bias": bool(config.get("attention_bias", kind in ("qwen2", "qwen2_moe"))),
-        "parallel_block": False,
-        "post_norms": kind.startswith("gemma2") or kind.startswith("gemma3"),
-        "qk_norm": kind.startswith("qwen3") or kind.startswith("gemma3"),
-        "verified": False,
-        "sources": [source],
-    }
-    experts = _first(config, _EXPERTS)
-    if experts:
-        entry["moe"] = _moe(config, kind, int(experts), source)
-    entry["d_ff"] = int(_first(config, ("intermediate_size", "n_inner")) or entry.get("moe", {}).get("expert_d_ff", 0))
-    if not entry["d_ff"]:
-        raise LibraryError(f"{source}: intermediate_size missing")
-    if mla:
-        entry["mla"] = mla
-    entry["attention"] = "MLA" if mla else _attention(heads, entry["kv_heads"])
-    if config.get("max_position_embeddings"):
-        entry["max_context"] = int(config["max_position_embeddings"])
-    entry |= _windows(config, kind, entry["layers"])
-    if _method(config) == "mxfp4" and experts:
-        entry["expert_format"] = "mxfp4"
-    return entry
+    _refuse_strangers(kind, rules, reported, source)
+    kinds = layer_kinds(reported, rules, source)
+    entry = _frame(rules, fields, reported, source)
+    entry |= attention_fields(rules, reported, kinds, fields, source)
+    entry |= feed_forward_fields(rules, reported, kinds, source)
+    left_out = dict.fromkeys(part for field, part in LEFT_OUT.items() if config.get(field) or fields.get(field))
+    if left_out:
+        entry["note"] = f"Without {' and '.join(left_out)}."
+    published, formats = published_formats(fields.get("quantization_config"), bool(entry.get("moe")), source=source)
+    return {"models": {key: {**entry, **published}}, "weight_formats": formats}
 
 
 def model_of_config(config: Mapping[str, Any], key: str, *, source: str) -> Model:
     """Return a ``config.json`` as a model.
 
     Raises:
-        LibraryError: the type is not known, or a field is missing.
+        LibraryError: as in `entry_of_config`.
     """
     return Model.model_validate({**entry_of_config(config, source=source), "key": key})
 
 
-def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    """Return the first field that is there and says something."""
-    return next((config[name] for name in names if config.get(name) is not None), None)
+def _text_model(config: Mapping[str, Any], source: str) -> tuple[str, ConfigType, Data]:
+    """Return the type of the text model, what is known of it, and its fields with those that the type fills in."""
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
+        raise LibraryError(f"{source}: model_type missing: no config.json of a model")
+    inside = next((config[name] for name in INSIDE if isinstance(config.get(name), Mapping)), None)
+    if inside is None:
+        rules = type_of(kind, source)
+        return kind, rules, {**rules.defaults, **_flat(config)}
+    reported = inside.get("model_type")
+    text = reported if isinstance(reported, str) else type_of(kind, source).text
+    if text is None:
+        raise LibraryError(f"{source}: text_config has no model_type")
+    rules = type_of(text, source)
+    whole = {name: config[name] for name in OUTSIDE if config.get(name) is not None}
+    return text, rules, {**rules.nested, **rules.defaults, **whole, **_flat(inside)}
 
 
-def _method(config: Mapping[str, Any]) -> str:
-    result = config.get("quantization_config") or {}
-    return str(result.get("quant_method", ""))
+def _flat(fields: Mapping[str, Any]) -> Data:
+    """Return fields without those that are null, but for a rank that means something so."""
+    inner = fields.get("attn_config")
+    reported = {**fields, **inner} if isinstance(inner, Mapping) else fields
+    return {name: value for name, value in reported.items() if value is not None or name == "q_lora_rank"}
 
 
-def _attention(heads: int, kv_heads: int) -> str:
-    return "MHA" if kv_heads == heads else "MQA" if kv_heads == 1 else "GQA"
-
-
-def _head_dim(config: Mapping[str, Any], entry: Mapping[str, Any], mla: Mapping[str, int]) -> int:
-    if mla:
-        return mla["v_head_dim"]
-    return int(config.get("head_dim") or entry["d_model"] // entry["heads"])
-
-
-def _mla(config: Mapping[str, Any], source: str) -> dict[str, int]:
-    """Return the ranks of multi-head latent attention, nothing where the model has none."""
-    if config.get("kv_lora_rank") is None:
-        return {}
-    missing = [name for name in _MLA if config.get(name) is None]
-    if missing:
-        raise LibraryError(f"{source}: {', '.join(missing)} missing, which multi-head latent attention needs")
-    return {name: int(config[name]) for name in _MLA}
-
-
-def _moe(config: Mapping[str, Any], kind: str, experts: int, source: str) -> dict[str, Any]:
-    """Return the mixture of experts: widths, how many a token takes, shared ones, and layers without experts."""
-    active = _first(config, _ACTIVE)
-    width = _first(config, ("moe_intermediate_size", "intermediate_size"))
-    if active is None or width is None:
-        raise LibraryError(f"{source}: num_experts_per_tok and intermediate_size are needed beside {experts} experts")
-    if kind == "qwen2_moe":
-        shared = int(config.get("shared_expert_intermediate_size") or 0)
-        if shared % int(width):
-            raise LibraryError(f"{source}: a shared expert of width {shared} is no multiple of {width}")
-        count = shared // int(width)
-    else:
-        count = int(config.get("n_shared_experts") or 0)
-    if int(config.get("moe_layer_freq") or config.get("decoder_sparse_step") or 1) != 1:
-        raise LibraryError(f"{source}: experts in every second layer or rarer cannot be described")
-    return {
-        "experts": experts,
-        "active_experts": int(active),
-        "expert_d_ff": int(width),
-        "shared_experts": count,
-        "first_dense_layers": int(config.get("first_k_dense_replace") or 0),
-        "router_bias": kind in ("deepseek_v3", "kimi_k2"),
-        "expert_bias": kind == "gpt_oss",
+def _refuse_strangers(kind: str, rules: ConfigType, told: Config, source: str) -> None:
+    """Refuse parts that a type is not known to have."""
+    strangers = {
+        "experts": bool(told.experts) and rules.experts == "none",
+        "kv_lora_rank": told.kv_lora_rank is not None and not rules.latent,
+        "attention_chunk_size": told.attention_chunk_size is not None
+        and rules.window != "chunks"
+        and "chunked_attention" not in (told.layer_types or ()),
+        "full_attention_interval": told.full_attention_interval is not None and rules.which != "interval",
+        "hybrid_override_pattern": told.hybrid_override_pattern is not None and rules.which != "pattern",
+        "attn_type_list": told.attn_type_list is not None and rules.which != "list",
+        "num_kv_shared_layers": bool(told.num_kv_shared_layers) and not rules.last_is_global,
     }
+    for field, is_strange in strangers.items():
+        if is_strange:
+            raise LibraryError(f"{source}: {field} is there, which model_type {kind!r} is not known to use")
 
 
-def _windows(config: Mapping[str, Any], kind: str, layers: int) -> dict[str, int]:
-    """Return width and number of sliding-window layers, nothing where every layer sees all tokens."""
-    window = config.get("sliding_window")
-    if not window or config.get("use_sliding_window") is False:
-        return {}
-    types = config.get("layer_types")
-    if types:
-        count = sum(one == "sliding_attention" for one in types)
-    else:
-        # Gemma 2 alternates; elsewhere a window without a list of layers holds for all of them.
-        count = (layers + 1) // 2 if kind == "gemma2" else layers
-    return {"sliding_window": int(window), "window_layers": count} if count else {}
+def _switch(fields: Mapping[str, Any], told: bool | str, source: str) -> bool:
+    """Return a switch that a type sets, or names the field of."""
+    if isinstance(told, bool):
+        return told
+    value = fields.get(told, False)
+    if not isinstance(value, bool):
+        raise LibraryError(f"{source}: {told} must be true or false, got {str(value)[:40]!r}")
+    return value
+
+
+def _frame(rules: ConfigType, fields: Mapping[str, Any], told: Config, source: str) -> Data:
+    """Return the fields of an entry that all layers have in common."""
+    name = fields.get("_name_or_path")
+    entry: Data = {
+        "name": name if isinstance(name, str) and name else source,
+        "family": rules.family,
+        "layers": told.num_hidden_layers,
+        "d_model": told.hidden_size,
+        "vocab": told.vocab_size,
+        "gated_ffn": rules.gated,
+        "tied_embeddings": bool(told.tie_word_embeddings),
+        "linear_bias": _switch(fields, rules.bias, source),
+        "qkv_bias": _switch(fields, rules.qkv_bias, source),
+        "parallel_block": rules.parallel if told.parallel_attn is None else told.parallel_attn,
+        "post_norms": rules.post_norms,
+        "qk_norm": _switch(fields, rules.qk_norm, source),
+        "verified": False,
+        "sources": [source],
+    }
+    if told.tie_word_embeddings is None:
+        raise LibraryError(f"{source}: tie_word_embeddings missing")
+    if told.max_position_embeddings is not None:
+        entry["max_context"] = told.max_position_embeddings
+        if rules.positions:
+            entry["learned_positions"] = told.max_position_embeddings
+    return entry

@@ -101,7 +101,9 @@ class Model(Record):
         state_layers: layers that keep a state of fixed size; all others are the `attention_layers`.
         dense_layers: dense feed-forward blocks, where they are not those of all layers without experts.
         indexer: selection of the tokens that attention meets, None where it meets all.
-        expert_format: weight format in which the maker publishes routed experts, all other weights having 16 bits.
+        weight_format: weight format in which the maker publishes all but embedding and head; 16 bits where None.
+        expert_format: weight format in which the maker publishes routed experts.
+        published_as: the same in words.
         published_params: weights according to the maker.
         training_tokens: trillions.
         verified: whether every dimension was read in a source.
@@ -137,7 +139,9 @@ class Model(Record):
     dense_layers: tuple[DenseLayers, ...] | None = None
     indexer: Indexer | None = None
     max_context: PositiveInt | None = None
+    weight_format: str | None = None
     expert_format: str | None = None
+    published_as: str = ""
     published_params: PositiveFloat | None = None
     training_tokens: PositiveFloat | None = None
     verified: bool

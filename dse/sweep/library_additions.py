@@ -20,7 +20,7 @@ from typing import Any
 from cost_models.errors import LibraryError
 from cost_models.library import Library, extended_library, shipped_library
 from cost_models.library.files import Sections
-from cost_models.library.huggingface import entry_of_config
+from cost_models.library.huggingface import read_config, sections_of_config
 from dse.errors import Issue, MissingPackageError, Place, SpecError
 from dse.sweep.files import read_tree
 from dse.sweep.hints import quoted
@@ -48,7 +48,7 @@ def with_additions(tree: Node, directories: Sequence[Path] = ()) -> tuple[Node, 
     parts = [*_parts(tree.value.get("library")), *map(sections_at, directories)]
     tree, models = _with_models(tree, tree.value)
     if models:
-        parts.append(Sections({"models": models}))
+        parts.append(Sections(models))
     rest = {key: node for key, node in tree.value.items() if key != "library"} if isinstance(tree.value, dict) else {}
     if not parts:
         return replace(tree, value=rest), shipped_library(), {}
@@ -122,23 +122,29 @@ def _with_models(tree: Node, sections: Mapping[str, Node]) -> tuple[Node, Data]:
     workloads = sections.get("workloads")
     if workloads is None or not isinstance(workloads.value, dict):
         return tree, {}
-    models: Data = {}
+    sections_of_files: Data = {}
     changed = dict(workloads.value)
     for name, workload in workloads.value.items():
         model = workload.value.get("model") if isinstance(workload.value, dict) else None
         if model is None or not isinstance(model.value, str) or not model.value.endswith(MODEL_FILES):
             continue
-        key, entry = _model_of_file(model, f"workloads.{name}.model")
-        models[key] = entry
+        key, added = _model_of_file(model, f"workloads.{name}.model")
+        for section, entries in added.items():
+            sections_of_files.setdefault(section, {}).update(entries)
         assert isinstance(workload.value, dict)
         changed[name] = replace(workload, value={**workload.value, "model": replace(model, value=key)})
-    return replace(tree, value={**sections, "workloads": replace(workloads, value=changed)}), models
+    return replace(tree, value={**sections, "workloads": replace(workloads, value=changed)}), sections_of_files
+
+
+def model_stem(file: Path) -> str:
+    """Return what a model's file is called: its own name, or that of the folder of a ``config.json``."""
+    return file.parent.resolve().name if file.stem == "config" else file.stem
 
 
 def _model_of_file(node: Node, path: str) -> tuple[str, Data]:
-    """Return the name and the entry of a model whose architecture a file holds."""
+    """Return the name of a model whose architecture a file holds, and what the file adds to the library."""
     file = _beside(node.place, str(node.value))
-    stem = file.parent.resolve().name if file.stem == "config" else file.stem
+    stem = model_stem(file)
     key = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
     if not file.is_file():
         raise SpecError([Issue(node.place, path, quoted(node.value), "a config.json or a .gguf file that is there")])
@@ -146,12 +152,11 @@ def _model_of_file(node: Node, path: str) -> tuple[str, Data]:
         what = f"{quoted(node.value)} would be called {key}, which the library has already"
         raise SpecError([Issue(node.place, path, what, perhaps=f"model: {key}, or another name of the file's folder")])
     try:
-        config = _read_gguf(file) if file.suffix == ".gguf" else json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise LibraryError(f"{file}: holds no mapping of fields")
-        return key, entry_of_config(config, source=f"{stem} ({file.name})")
+        config = _read_gguf(file) if file.suffix == ".gguf" else read_config(file)
+        added = sections_of_config(config, key, source=f"{stem}/{file.name}" if file.stem == "config" else file.name)
+        return key, {section: entries for section, entries in added.items() if entries}
     except (OSError, ValueError, LibraryError) as error:
-        raise SpecError([Issue(node.place, path, f"{file}: {error}")]) from None
+        raise SpecError([Issue(node.place, path, str(error))]) from None
 
 
 _GGUF_KINDS = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "deepseek2": "deepseek_v3"}

@@ -29,7 +29,7 @@ from dse.sweep import FixedSpec, Spec
 from dse.sweep.files import read_tree
 from dse.sweep.hints import quoted, suggest
 from dse.sweep.issues import unknown_key
-from dse.sweep.library_additions import with_additions
+from dse.sweep.library_additions import MODEL_FILES, model_stem, with_additions
 from dse.sweep.reader import read_spec
 from dse.yaml_positions import Node, node_of, parse_yaml
 
@@ -179,13 +179,19 @@ def _workload_nodes(texts: Sequence[str]) -> tuple[dict[str, Node], list[Issue]]
         fields, result = _settings(re.split(r"[,\s]+", text.strip()), place, first="model")
         issues += result
         named = fields.pop("name", fields.get("model", Node("workload", place)))
-        stem = name = re.sub(r"[^A-Za-z0-9_-]+", "_", str(named.value))
+        stem = name = _identifier(str(named.value))
         for count in range(2, len(texts) + 2):
             if name not in nodes:
                 break
             name = f"{stem}_{count}"
         nodes[name] = Node(fields, place, place)
     return nodes, issues
+
+
+def _identifier(model: str) -> str:
+    """Return a name for a workload on a model: letters, digits, _ and -, a letter first."""
+    named = model_stem(Path(model)) if model.endswith(MODEL_FILES) else model.rpartition("/")[2]
+    return re.sub(r"^[^A-Za-z]+", "", re.sub(r"[^A-Za-z0-9_-]+", "_", named)) or "workload"
 
 
 def _settings(words: Iterable[str], place: Place, *, first: str = "") -> tuple[dict[str, Node], list[Issue]]:

@@ -101,21 +101,6 @@ def test_published_configs_give_the_models_of_the_library(name):
     assert count_parameters(theirs) == count_parameters(ours)
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"model_type": "mamba"}, "model_type 'mamba' is not one of"),
-        ({"hidden_size": None}, "d_model missing|hidden_size missing"),
-        ({"kv_lora_rank": 512}, "q_lora_rank.*missing"),
-        ({"num_local_experts": 8}, "num_experts_per_tok"),
-        ({"num_local_experts": 8, "num_experts_per_tok": 2, "moe_layer_freq": 2}, "every second layer"),
-    ],
-)
-def test_configs_that_would_have_to_be_guessed_are_refused(change, told):
-    with pytest.raises(LibraryError, match=told):
-        model_of_config({**CONFIGS["llama3_8b"], **change}, "x", source="config.json")
-
-
 def with_additions(sweep):
     return {
         **sweep,

@@ -1,0 +1,205 @@
+"""The layers of a Hugging Face ``config.json`` as fields of a model's entry: attention, states, feed-forward blocks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from cost_models.errors import LibraryError
+from cost_models.library.config_fields import Config
+from cost_models.library.config_layers import ConfigType, LayerKinds
+
+Data = dict[str, Any]
+
+MLA = ("kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")
+"""Sizes of multi-head latent attention, beside the rank of queries."""
+
+INDEX = ("index_n_heads", "index_head_dim", "index_topk")
+"""Sizes of the selection of tokens of sparse attention."""
+
+
+def _kv_heads(rules: ConfigType, told: Config, heads: int, source: str) -> int:
+    if rules.multi_query and not told.new_decoder_architecture:
+        return 1 if told.multi_query else heads
+    if told.multi_query_attention and told.multi_query_group_num is not None:
+        return told.multi_query_group_num
+    if told.num_key_value_heads is None and rules.heads == "told":
+        raise LibraryError(f"{source}: num_key_value_heads missing")
+    return told.num_key_value_heads or heads
+
+
+def attention_fields(
+    rules: ConfigType, told: Config, kinds: LayerKinds, fields: Mapping[str, Any], source: str
+) -> Data:
+    """Return the fields of an entry about how layers mix tokens."""
+    states = sum(kind in ("state", "both") for kind in kinds.mixing)
+    entry: Data = {"state_layers": [_state(rules, told, states, source)]} if states else {}
+    if not any(kind in ("full", "window", "chunk", "both") for kind in kinds.mixing):
+        return {**entry, "attention": "none"}
+    heads = told.num_attention_heads
+    assert heads is not None and told.hidden_size is not None
+    kv_heads = _kv_heads(rules, told, heads, source)
+    mla = _mla(rules, told, fields, source)
+    if not mla and heads % kv_heads:
+        raise LibraryError(f"{source}: num_key_value_heads {kv_heads} must divide num_attention_heads {heads}")
+    if mla:
+        entry |= {"attention": "MLA", "mla": mla, "heads": heads, "kv_heads": heads, "head_dim": mla["v_head_dim"]}
+        if (index := [getattr(told, name) for name in INDEX]) != [None] * len(INDEX):
+            if None in index:
+                raise LibraryError(f"{source}: {', '.join(INDEX)} must be given together")
+            entry["indexer"] = dict(zip(("heads", "head_dim", "top_k"), index, strict=True))
+    else:
+        kind = "MHA" if kv_heads == heads else "MQA" if kv_heads == 1 else "GQA"
+        head_dim = _head_dim(rules, told, heads, source)
+        entry |= {"attention": kind, "heads": heads, "kv_heads": kv_heads, "head_dim": head_dim}
+    return entry | _reaches(rules, told, kinds)
+
+
+def _head_dim(rules: ConfigType, told: Config, heads: int, source: str) -> int:
+    assert told.hidden_size is not None
+    if told.head_dim is not None:
+        return told.head_dim
+    if rules.head_dim == "told" or told.hidden_size % heads:
+        raise LibraryError(f"{source}: head_dim missing")
+    return told.hidden_size // heads
+
+
+def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds) -> Data:
+    """Return layers of attention: as one window where that says all, else kind by kind."""
+    shared_from = len(kinds.mixing) - (told.num_kv_shared_layers or 0)
+    groups: Counter[tuple[tuple[str, Any], ...]] = Counter()
+    for place, kind in enumerate(kinds.mixing):
+        if kind in ("state", "none"):
+            continue
+        layer: Data = {}
+        if kind == "window":
+            layer["reach"] = told.sliding_window
+        elif kind == "chunk":
+            layer |= {"reach": told.attention_chunk_size, "chunked": True}
+        elif told.global_head_dim is not None:
+            layer["head_dim"] = told.global_head_dim
+            if told.attention_k_eq_v:
+                layer |= {"key_is_value": True, "kv_heads": told.num_global_key_value_heads or told.num_key_value_heads}
+        if rules.gated_attention:
+            layer["gated"] = True
+        if place >= shared_from:
+            layer["own_kv"] = False
+        groups[tuple(layer.items())] += 1
+    plain, window = groups.get((), 0), groups.get((("reach", told.sliding_window),), 0)
+    if plain + window == len(kinds.mixing) and rules.state is None:
+        return {"sliding_window": told.sliding_window, "window_layers": window} if window else {}
+    return {"attention_layers": [{"layers": count, **dict(layer)} for layer, count in groups.items()]}
+
+
+def _mla(rules: ConfigType, told: Config, fields: Mapping[str, Any], source: str) -> Data:
+    """Return the ranks of multi-head latent attention, nothing where the model has none."""
+    if not rules.latent:
+        return {}
+    missing = [name for name in MLA if getattr(told, name) is None]
+    if "q_lora_rank" not in fields:
+        missing.insert(0, "q_lora_rank")
+    if missing:
+        raise LibraryError(f"{source}: {', '.join(missing)} missing, which multi-head latent attention needs")
+    return {"q_lora_rank": told.q_lora_rank or None, **{name: getattr(told, name) for name in MLA}}
+
+
+def _state(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
+    """Return the layers with a state."""
+    d, kind = told.hidden_size, rules.state
+    assert d is not None and kind is not None
+    state: Data = {"kind": kind, "layers": layers, "conv_width": told.conv_width or 0}
+    if kind == "convolution":
+        return {**state, "heads": d, "head_dim": 1, "key_heads": 0}
+    if told.state_dtype is not None:
+        state["state_bits"] = 32 if told.state_dtype in ("float32", "fp32") else 16
+    if kind == "lightning":
+        heads = told.num_attention_heads
+        assert heads is not None
+        head_dim = _head_dim(rules, told, heads, source)
+        return {**state, "heads": heads, "head_dim": head_dim, "key_heads": heads, "key_dim": head_dim,
+                "chunk_tokens": rules.chunk}  # fmt: skip
+    inner = told.state_inner or (told.expand or 1) * d
+    state |= {"conv_bias": bool(told.conv_bias), "key_dim": told.key_dim}
+    if kind == "mamba":
+        rank = told.step_rank if isinstance(told.step_rank, int) else -(-d // 16)
+        return {**state, "heads": inner, "head_dim": 1, "rank": rank}
+    heads = told.state_heads
+    if heads is None or told.key_dim is None:
+        raise LibraryError(f"{source}: heads or size of the states missing")
+    head_dim = told.state_head_dim if isinstance(told.state_head_dim, int) else inner // heads
+    return {**state, "heads": heads, "head_dim": head_dim, "key_heads": told.key_heads or 1,
+            "chunk_tokens": rules.chunk or told.chunk_size}  # fmt: skip
+
+
+def feed_forward_fields(rules: ConfigType, told: Config, kinds: LayerKinds, source: str) -> Data:
+    """Return the fields of an entry about feed-forward blocks."""
+    layers = len(kinds.feeding)
+    routed = sum(kind in ("experts", "beside") for kind in kinds.feeding)
+    dense = [place for place, kind in enumerate(kinds.feeding) if kind in ("dense", "beside")]
+    entry: Data = {"moe": _moe(rules, told, routed, source)} if routed else {}
+    width = _dense_width(rules, told, bool(routed))
+    if width is None and dense:
+        raise LibraryError(f"{source}: {rules.dense_width} missing")
+    entry["d_ff"] = width or entry.get("moe", {}).get("expert_d_ff")
+    doubled = 0
+    if told.use_double_wide_mlp:
+        shared_from = layers - (told.num_kv_shared_layers or 0)
+        doubled = sum(place >= shared_from for place in dense)
+    if routed and routed + len(dense) == layers and not doubled:
+        entry["moe"]["first_dense_layers"] = len(dense)
+    elif len(dense) < layers or routed or doubled:
+        widths = ((len(dense) - doubled, width), (doubled, 2 * (width or 0)))
+        entry["dense_layers"] = [{"layers": count, "d_ff": wide} for count, wide in widths if count]
+        if routed:
+            entry["moe"]["layers"] = routed
+    if entry["d_ff"] is None:
+        del entry["d_ff"]
+    return entry
+
+
+def _dense_width(rules: ConfigType, told: Config, has_experts: bool) -> int | None:
+    """Return the width of dense blocks; files of a type with experts that have none use the width of shared ones."""
+    if not has_experts and rules.experts != "none" and rules.shared == "shared_intermediate_size":
+        return told.shared_intermediate_size or told.intermediate_size
+    width: int | None = getattr(told, rules.dense_width) if has_experts else told.intermediate_size
+    if width is None and rules.dense_width != "intermediate_size":
+        width = told.intermediate_size
+    if width is None and told.expansion_ratio is not None and told.hidden_size is not None:
+        return told.expansion_ratio * told.hidden_size
+    return width
+
+
+def _moe(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
+    """Return the mixture of experts: widths, how many a token takes, and shared ones."""
+    width: int | None = getattr(told, rules.width)
+    if width is None and rules.width != "moe_intermediate_size":
+        width = told.intermediate_size
+    missing = [name for name, value in (("num_experts_per_tok", told.active), (rules.width, width)) if value is None]
+    if missing:
+        raise LibraryError(f"{source}: {', '.join(missing)} missing, needed beside {told.experts} experts")
+    assert told.experts and told.active and width
+    if told.active > told.experts:
+        raise LibraryError(f"{source}: num_experts_per_tok {told.active} must be at most {told.experts}, the experts")
+    count, shared = 0, 0
+    if rules.shared == "count":
+        count = told.n_shared_experts or 0
+    elif rules.shared == "one":
+        count = 1
+    elif rules.shared != "none":
+        shared = getattr(told, rules.shared) or 0
+        if rules.shared == "moe_shared_expert_intermediate_size":
+            shared *= told.n_shared_experts or 0
+        count, shared = (shared // width, 0) if shared % width == 0 else (0, shared)
+    moe: Data = {
+        "experts": told.experts,
+        "active_experts": told.active,
+        "expert_d_ff": width,
+        "shared_experts": count,
+        "first_dense_layers": 0,
+        "router_bias": rules.router_bias,
+        "expert_bias": rules.expert_bias,
+    }
+    if shared:
+        moe["shared_d_ff"] = shared
+    return moe

@@ -1,0 +1,136 @@
+"""The fields of a Hugging Face ``config.json`` that tell an architecture: their kinds, bounds and other names."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from cost_models.errors import LibraryError
+
+MAX_LAYERS = 4096
+"""Most layers of a file; lists are made as long."""
+
+MAX_SHOWN = 40
+"""Most characters of a wrong value that a message repeats."""
+
+MOST = 2**31
+"""Most of any other number."""
+
+
+def _named(*names: str) -> Any:
+    return Field(default=None, validation_alias=AliasChoices(*names))
+
+
+Width = Annotated[int, Field(gt=0, lt=MOST)] | None
+Count = Annotated[int, Field(ge=0, lt=MOST)] | None
+Words = Annotated[list[str], Field(max_length=MAX_LAYERS)] | None
+Numbers = Annotated[list[int], Field(max_length=MAX_LAYERS)] | None
+Switch = bool | None
+
+
+class Config(BaseModel):
+    """What a file says; None where it says nothing. Names are those of the fields, the first of several spellings."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    num_hidden_layers: Annotated[int, Field(gt=0, le=MAX_LAYERS)] | None = _named(
+        "num_hidden_layers", "n_layer", "n_layers", "num_layers"
+    )
+    hidden_size: Width = _named("hidden_size", "n_embd", "d_model")
+    num_attention_heads: Width = _named("num_attention_heads", "n_head", "n_heads")
+    num_key_value_heads: Width = _named("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads")
+    head_dim: Width = _named("head_dim", "attention_head_dim", "kv_channels")
+    intermediate_size: Width = _named("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim")
+    vocab_size: Width = _named("vocab_size", "padded_vocab_size")
+    max_position_embeddings: Width = _named("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
+    tie_word_embeddings: Switch = None
+    multi_query_group_num: Width = None
+    multi_query_attention: Switch = None
+    multi_query: Switch = None
+    new_decoder_architecture: Switch = None
+    parallel_attn: Switch = None
+    expansion_ratio: Width = None
+
+    sliding_window: Count = _named("sliding_window", "sliding_window_size")
+    use_sliding_window: Switch = None
+    max_window_layers: Count = None
+    sliding_window_pattern: Annotated[int, Field(gt=0, lt=MOST)] | str | None = None
+    attention_chunk_size: Width = None
+    no_rope_layers: Numbers = None
+    no_rope_layer_interval: Width = None
+    layer_types: Words = _named("layer_types", "layers_block_type")
+    global_head_dim: Width = None
+    num_global_key_value_heads: Width = None
+    num_kv_shared_layers: Count = None
+    attention_k_eq_v: Switch = None
+    use_double_wide_mlp: Switch = None
+    hidden_size_per_layer_input: Count = None
+    enable_moe_block: Switch = None
+
+    experts: Count = _named("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
+    active: Width = _named(
+        "num_experts_per_tok", "experts_per_token", "num_experts_per_token", "top_k_experts", "moe_topk", "moe_k"
+    )
+    moe_intermediate_size: Width = None
+    intermediate_size_mlp: Width = None
+    n_shared_experts: Count = _named("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
+    shared_expert_intermediate_size: Count = None
+    shared_intermediate_size: Count = None
+    moe_shared_expert_intermediate_size: Count = None
+    moe_latent_size: Count = None
+    first_k_dense_replace: Count = None
+    moe_layer_freq: Annotated[int, Field(gt=0, lt=MOST)] | Numbers = None
+    decoder_sparse_step: Count = None
+    mlp_only_layers: Numbers = None
+    interleave_moe_layer_step: Width = None
+    moe_layers: Numbers = None
+    expert_layer_period: Width = None
+    expert_layer_offset: Count = None
+
+    q_lora_rank: Count = None
+    kv_lora_rank: Width = None
+    qk_nope_head_dim: Width = None
+    qk_rope_head_dim: Width = None
+    v_head_dim: Width = None
+    index_n_heads: Width = None
+    index_head_dim: Width = None
+    index_topk: Width = None
+
+    full_attention_interval: Width = None
+    attn_layer_period: Width = None
+    attn_layer_offset: Count = None
+    attn_layer_indices: Numbers = None
+    attn_type_list: Numbers = None
+    hybrid_override_pattern: Annotated[str, Field(max_length=MAX_LAYERS)] | None = None
+    state_heads: Width = _named("linear_num_value_heads", "mamba_num_heads", "mamba_n_heads", "num_heads")
+    state_head_dim: Width | str = _named("linear_value_head_dim", "mamba_head_dim", "mamba_d_head")
+    key_heads: Width = _named("linear_num_key_heads", "n_groups", "mamba_n_groups")
+    key_dim: Width = _named("linear_key_head_dim", "ssm_state_size", "mamba_d_state", "state_size")
+    conv_width: Width = _named("linear_conv_kernel_dim", "conv_kernel", "mamba_d_conv", "conv_L_cache")
+    conv_bias: Switch = _named("use_conv_bias", "mamba_conv_bias")
+    expand: Width = _named("mamba_expand", "expand")
+    state_inner: Width = _named("mamba_d_ssm")
+    step_rank: Width | str = _named("mamba_dt_rank", "time_step_rank")
+    chunk_size: Width = _named("mamba_chunk_size", "chunk_size")
+    state_dtype: str | None = _named("mamba_ssm_cache_dtype", "mamba_ssm_dtype")
+
+    @classmethod
+    def of(cls, fields: dict[str, Any], source: str) -> Config:
+        """Return the fields of a file, those without a value left out.
+
+        Raises:
+            LibraryError: every field that is not what it must be.
+        """
+        try:
+            return cls.model_validate({key: value for key, value in fields.items() if value is not None})
+        except ValidationError as error:
+            issues = [_fault(issue) for issue in error.errors()]
+            raise LibraryError(f"{source}: {'; '.join(dict.fromkeys(issues))}") from None
+
+
+def _fault(issue: Any) -> str:
+    """Return what is wrong with one field; of what stands there no more than a glance."""
+    result, place = repr(issue["input"]), issue["loc"][0]
+    seen = result if len(result) <= MAX_SHOWN else f"{result[:MAX_SHOWN]}..."
+    return f"{place} {issue['msg'].replace('Input should be', 'must be')}, got {seen}"

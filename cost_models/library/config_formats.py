@@ -1,0 +1,164 @@
+"""How a Hugging Face file says its weights are stored (``quantization_config``), as formats of the library.
+
+Methods: AWQ, GPTQ, FP8, compressed-tensors, modelopt, MXFP4 and bitsandbytes. A format that the library lacks (a
+width, a group, zero points) becomes an entry of its own. Layers that a file leaves at 16 bits are the head, and the
+attention or all but the experts where it says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cost_models.errors import LibraryError
+
+Data = dict[str, Any]
+
+_FLOAT_NAMES = {"FP8": "fp8", "NVFP4": "nvfp4", "MXFP4": "mxfp4", "W4A16_AWQ": "awq", "W4A8_AWQ": "awq"}
+"""Formats of modelopt's ``quant_algo``."""
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """How weights are stored: a format of the library, or integers in groups."""
+
+    format: str = ""
+    bits: int = 0
+    group: int = 0
+    zero_points: bool = False
+    method: str = "rtn"
+
+    @property
+    def words(self) -> str:
+        """The same in words."""
+        if self.format:
+            return self.format
+        groups = f" in groups of {self.group}" if self.group else " with a scale per channel"
+        return f"int{self.bits}{groups}{', zero points' if self.zero_points else ''} ({self.method})"
+
+    def entry(self) -> tuple[str, Data]:
+        """Return name and entry of a format of integers."""
+        name = f"int{self.bits}" + (f"_g{self.group}" if self.group else "_channel")
+        name += f"{'_zero' if self.zero_points else ''}_{self.method}"
+        return name, {
+            "name": self.words,
+            "kind": "group",
+            "weight_bits": self.bits,
+            "operand": "int",
+            "operand_bits": self.bits,
+            "group": self.group,
+            "scale_bits": 16,
+            "zero_bits": self.bits if self.zero_points else 0,
+            "method": self.method,
+            "execution": "direct",
+            "sources": ["quantization_config of a file"],
+        }
+
+
+def published_formats(told: Any, has_experts: bool, *, source: str) -> tuple[Data, Data]:
+    """Return what a file says of its formats: fields of the model's entry, and entries of formats of its own.
+
+    A method that is not known is named in the model's note of its formats, and weights count as 16 bits wide.
+
+    Args:
+        told: the field ``quantization_config``, None without one.
+        has_experts: whether the model has routed experts.
+        source: where it was read.
+
+    Raises:
+        LibraryError: it is not what it must be.
+    """
+    if told is None:
+        return {}, {}
+    if not isinstance(told, Mapping):
+        raise LibraryError(f"{source}: quantization_config must be a mapping, got {str(told)[:40]!r}")
+    method = str(told.get("quant_method", "")).lower()
+    weights = _weights(method, told, source)
+    if weights is None:
+        return {"published_as": f"{method or 'a method that is not named'}, which is not known: 16 bits are taken"}, {}
+    name, entries = weights.format, {}
+    if not name:
+        name, entry = weights.entry()
+        entries = {name: entry}
+    spared = _spared(told, method)
+    if has_experts and spared:
+        return {"expert_format": name, "published_as": f"experts {weights.words}, the rest bf16"}, entries
+    return {"weight_format": name, "published_as": f"{weights.words}, embedding and head bf16"}, entries
+
+
+def _weights(method: str, told: Mapping[str, Any], source: str) -> _Weights | None:
+    """Return how weights are stored, None where the method is not known."""
+    if method in ("awq", "gptq", "auto-round", "gptqmodel"):
+        bits, group = _whole(told, ("bits", "w_bit"), source), _whole(told, ("group_size", "q_group_size"), source)
+        zeros = bool(told.get("zero_point", True)) if method == "awq" else told.get("sym") is False
+        return _integers(bits, group, zeros, "awq" if method == "awq" else "gptq", source)
+    if method in ("fp8", "fbgemm_fp8"):
+        return _Weights("fp8")
+    if method == "mxfp4":
+        return _Weights("mxfp4")
+    if method == "bitsandbytes":
+        if told.get("load_in_4bit") or told.get("_load_in_4bit"):
+            return _Weights("nf4_dq")
+        return _Weights("int8_channel")
+    if method == "modelopt":
+        return _modelopt(told, source)
+    if method in ("compressed-tensors", "compressed_tensors"):
+        return _compressed_tensors(told, source)
+    return None
+
+
+def _modelopt(told: Mapping[str, Any], source: str) -> _Weights | None:
+    inner = told.get("quantization")
+    told = inner if isinstance(inner, Mapping) else told
+    result = _FLOAT_NAMES.get(str(told.get("quant_algo", "")).upper())
+    if result == "awq":
+        return _integers(4, int(told.get("group_size") or 128), False, "awq", source)
+    return _Weights(result) if result else None
+
+
+def _compressed_tensors(told: Mapping[str, Any], source: str) -> _Weights | None:
+    groups = told.get("config_groups")
+    if not isinstance(groups, Mapping):
+        return None
+    result = {repr(one.get("weights")): one.get("weights") for one in groups.values() if isinstance(one, Mapping)}
+    if len(result) != 1:
+        raise LibraryError(f"{source}: quantization_config has {len(result)} kinds of weights, which is not supported")
+    weights = next(iter(result.values()))
+    if not isinstance(weights, Mapping):
+        return None
+    bits, group = _whole(weights, ("num_bits",), source), _whole(weights, ("group_size",), source)
+    if weights.get("type") == "float":
+        if bits == 8:
+            return _Weights("fp8")
+        return _Weights({16: "nvfp4", 32: "mxfp4"}.get(group, "")) if group in (16, 32) and bits == 4 else None
+    zeros = weights.get("symmetric") is False
+    return _integers(bits, group, zeros, "gptq", source)
+
+
+def _integers(bits: int, group: int, zeros: bool, method: str, source: str) -> _Weights:
+    if not 1 <= bits <= 8:
+        raise LibraryError(f"{source}: quantization_config: bits must be from 1 to 8, got {bits}")
+    return _Weights(bits=bits, group=max(group, 0), zero_points=zeros, method=method)
+
+
+def _whole(told: Mapping[str, Any], names: tuple[str, ...], source: str) -> int:
+    """Return the first whole number of these names; 0 where none is there (a scale per channel)."""
+    for name in names:
+        value = told.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value <= 2**20:
+            raise LibraryError(f"{source}: quantization_config.{name} must be a whole number, got {str(value)[:40]!r}")
+        return value
+    return 0
+
+
+def _spared(told: Mapping[str, Any], method: str) -> bool:
+    """Return whether attention stays at 16 bits: some pattern of what is left out names it for all layers."""
+    names = [told.get(key) for key in ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules")]
+    inner = told.get("quantization")
+    names += [inner.get("exclude_modules")] if isinstance(inner, Mapping) else []
+    spared = [str(name) for result in names if isinstance(result, list) for name in result]
+    return method == "mxfp4" or any(re.search(r"self_attn|attention|\battn", name) for name in spared)

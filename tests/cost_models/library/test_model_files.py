@@ -1,0 +1,275 @@
+"""Hugging Face files as they are downloaded: read right, against published counts and hand counts, or refused."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cost_models.errors import LibraryError
+from cost_models.library import Model, shipped_library
+from cost_models.library.config_layers import config_types
+from cost_models.library.huggingface import MAX_BYTES, model_of_config, read_config, sections_of_config
+from cost_models.workload.mixing import cache_bytes, kv_cache_elements, state_bytes
+from cost_models.workload.operators import Shape
+from cost_models.workload.param_count import count_parameters
+
+FILES = Path(__file__).parent / "model_files"
+PUBLISHED = yaml.safe_load((FILES / "published.yaml").read_text())
+LLAMA = {
+    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
+    "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": False,
+}  # fmt: skip
+ONE = Shape(1.0, 1, 1)
+
+
+def of_file(name):
+    return model_of_config(read_config(FILES / name / "config.json"), "x", source=name)
+
+
+def published(name, **changes):
+    return model_of_config({**PUBLISHED[name]["config"], **changes}, "x", source=name)
+
+
+def kv_gib(model, tokens):
+    return float(cache_bytes(model, ONE, tokens=float(tokens), kv_bits=16.0)) / 2**30
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "tokens", "kv_bytes"),
+    # The KV cache at 16 bits, by hand: layers that see all x tokens + layers with a window x its width, ...
+    [
+        ("Gemma-3-1B", 0.99989e9, 32768, (22 * 512 + 4 * 32768) * 512 * 2),
+        ("Gemma-3-4B-completed", 3.88e9, 131072, (29 * 1024 + 5 * 131072) * 2 * 4 * 256 * 2),
+        ("Gemma-3-12B-completed", 11.766e9, 131072, (40 * 1024 + 8 * 131072) * 2 * 8 * 256 * 2),
+        ("DeepSeek-V2-Lite", 15.706e9, 1000, 31104 * 1000),
+        ("qwen2-window-none", 3.086e9, 32768, 36 * 32768 * 512 * 2),
+        ("qwen2-window-some", 3.086e9, 32768, (28 * 32768 + 8 * 4096) * 512 * 2),
+        ("Qwen3-VL-2B", 1.72e9, 1000, 114688 * 1000),
+        ("Llama-4-Scout", 107.77e9, 100_000, (12 * 100_000 + 36 * 8192) * 2 * 8 * 128 * 2),
+        ("MiniMax-M2.5", 228.7e9, 1000, 62 * 2 * 8 * 128 * 2 * 1000),
+        ("Llama-3.1-70B-AWQ", 70.554e9, 1000, 327680 * 1000),
+        ("Mistral-Small-3.1-24B", 23.572e9, 32768, 163840 * 32768),
+        ("gpt-oss-20b-hf", 20.915e9, 32768, (12 * 32768 + 12 * 128) * 1024 * 2),
+        ("Pixtral-12B", 12.25e9, 1000, 163840 * 1000),
+        ("bom", 8.03e9, 1000, 131072 * 1000),
+    ],
+)
+def test_files_are_read_as_published(name, params, tokens, kv_bytes):
+    model = of_file(name)
+    assert count_parameters(model).total == pytest.approx(params, rel=1e-3)
+    assert float(cache_bytes(model, ONE, tokens=float(tokens), kv_bits=16.0)) == kv_bytes
+
+
+def test_active_weights_of_files_with_experts():
+    assert count_parameters(of_file("Llama-4-Scout")).active == pytest.approx(17.17e9, rel=2e-3)
+    assert count_parameters(of_file("DeepSeek-V2-Lite")).active == pytest.approx(2.66e9, rel=5e-3)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_counts_of_public_models(name):
+    reported = PUBLISHED[name]
+    assert count_parameters(published(name)).total == pytest.approx(reported["params_billion"] * 1e9, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "of_sequence", "of_token"),
+    # Bytes by hand: layers x (matrices + 3 inputs of the convolution), and KV of the layers with softmax attention.
+    [
+        ("Nemotron-H-8B", 24 * (128 * 64 * 128 + 3 * (8192 + 2 * 1024)) * 2, 4 * 2 * 8 * 128 * 2),
+        ("Granite-4.0-H-Small", 36 * (128 * 64 * 128 + 3 * (8192 + 2 * 128)) * 2, 4 * 2 * 8 * 128 * 2),
+        ("Jamba-1.5-Mini", 28 * (8192 * 16 + 3 * 8192) * 2, 4 * 2 * 8 * 128 * 2),
+        ("Qwen3-Next-80B", 36 * (32 * 128 * 128 + 3 * 8192) * 2, 12 * 2 * 2 * 256 * 2),
+        ("Qwen3.5-27B", 48 * (48 * 128 * 128 * 4 + 3 * (6144 + 4096) * 2), 16 * 2 * 4 * 256 * 2),
+        ("MiniMax-Text-01", 70 * 64 * 128 * 128 * 2, 10 * 2 * 8 * 128 * 2),
+        ("Codestral-Mamba", 64 * (128 * 64 * 128 + 3 * (8192 + 2 * 1024)) * 2, 0),
+        ("Mamba-2.8b", 64 * (5120 * 16 + 3 * 5120) * 2, 0),
+        ("Falcon-H1-7B", 44 * (24 * 128 * 256 + 3 * (3072 + 512)) * 2, 44 * 2 * 2 * 128 * 2),
+        ("DeepSeek-V3.2", 0, 61 * (576 + 128) * 2),
+        ("GLM-5", 0, 78 * (576 + 128) * 2),
+        ("Gemma-4-31B", 0, (50 * 2 * 16 * 256 + 10 * 2 * 4 * 512) * 2),
+    ],
+)
+def test_states_and_caches_of_public_models(name, of_sequence, of_token):
+    model = published(name)
+    assert float(state_bytes(model, ONE)) == of_sequence
+    assert float(kv_cache_elements(model, ONE, tokens=1.0)) * 2 == of_token
+
+
+def test_layers_follow_the_rule_of_the_type_or_the_list_of_the_file():
+    base = {**LLAMA, "model_type": "qwen2", "sliding_window": 1024, "max_window_layers": 20}
+    assert kv_gib(model_of_config(base, "x", source="a"), 8192) == kv_gib(
+        model_of_config({**base, "use_sliding_window": False}, "x", source="a"), 8192
+    )
+    on = model_of_config({**base, "use_sliding_window": True}, "x", source="a")
+    assert on.window_layers == 12
+    listed = ["sliding_attention"] * 3 + ["full_attention"] * 29
+    by_list = model_of_config({**base, "use_sliding_window": True, "layer_types": listed}, "x", source="a")
+    assert by_list.window_layers == 3
+    pattern = {**LLAMA, "model_type": "exaone4", "sliding_window": 64, "sliding_window_pattern": "LLLG"}
+    assert model_of_config(pattern, "x", source="a").window_layers == 24
+    odd = {**LLAMA, "model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, "head_dim": 128,
+           "moe_intermediate_size": 512, "decoder_sparse_step": 2, "mlp_only_layers": [1, 3]}  # fmt: skip
+    assert model_of_config(odd, "x", source="a").moe.first_dense_layers == 32 - (16 - 2)
+
+
+def test_every_type_takes_from_types_that_are_known():
+    for kind, rules in config_types().items():
+        assert rules.refuse or rules.text in config_types() or rules.family, kind
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model_type": "llamma"}, r"model_type 'llamma' is not one of the \d+ that are known; perhaps llama"),
+        ({"model_type": None}, "model_type missing"),
+        ({"model_type": ["llama"]}, "model_type missing"),
+        ({"model_type": "whisper"}, "cannot be described: it has an encoder beside the decoder"),
+        ({"model_type": "kimi_linear"}, "linear attention with a decay per channel"),
+        ({"hidden_size": None}, "hidden_size missing"),
+        ({"hidden_size": "4096"}, "hidden_size must be a valid integer, got '4096'"),
+        ({"hidden_size": [4096]}, r"hidden_size must be .* got \[4096\]"),
+        ({"hidden_size": float("nan")}, "hidden_size must be .* got nan"),
+        ({"hidden_size": 1e300}, "hidden_size must be .* got 1e.300"),
+        ({"hidden_size": 0, "vocab_size": -1}, "hidden_size must be greater than 0.*; vocab_size must be greater"),
+        ({"num_hidden_layers": 10**7}, "num_hidden_layers must be less than or equal to 4096"),
+        ({"num_hidden_layers": True}, "num_hidden_layers must be"),
+        ({"vocab_size": 10**40}, "vocab_size must be less than"),
+        ({"layer_types": "sliding"}, "layer_types must be"),
+        ({"layer_types": ["full_attention"] * 5}, "layer_types names 5 layers, num_hidden_layers is 32"),
+        ({"layer_types": ["sparse_attention"] * 32}, "'sparse_attention' is no kind of layer"),
+        ({"layer_types": ["linear_attention"] * 32}, "linear attention, which this model_type is not known to have"),
+        ({"layer_types": ["sliding_attention"] * 32}, "sliding_window missing"),
+        ({"num_key_value_heads": 7}, "num_key_value_heads 7 must divide num_attention_heads 32"),
+        ({"kv_lora_rank": 512}, "kv_lora_rank is there, which model_type 'llama' is not known to use"),
+        ({"num_local_experts": 8}, "experts is there, which model_type 'llama'"),
+        ({"hidden_size_per_layer_input": 256}, "per-layer embeddings, which cannot be described"),
+        ({"is_encoder_decoder": True}, "an encoder beside the decoder"),
+        ({"model_type": "mixtral", "num_experts_per_tok": 9, "num_local_experts": 8}, "must be at most 8"),
+        ({"model_type": "minimax_m2", "num_key_value_heads": None, "head_dim": 128}, "num_key_value_heads missing"),
+        ({"model_type": "minimax_m2"}, "head_dim missing"),
+        ({"model_type": "deepseek_v3", "kv_lora_rank": 512}, "q_lora_rank, .*missing, which multi-head latent"),
+        ({"model_type": "qwen3_vl", "text_config": {"model_type": "qwen3"}}, "missing"),
+        ({"quantization_config": [1]}, "quantization_config must be a mapping"),
+        ({"quantization_config": {"quant_method": "awq", "bits": "4"}}, "bits must be a whole number"),
+        ({"mlp_bias": "yes"}, "mlp_bias must be true or false"),
+    ],
+)
+def test_what_is_wrong_or_unknown_is_refused_with_its_reason(change, told):
+    with pytest.raises(LibraryError, match=told) as caught:
+        model_of_config({**LLAMA, **change}, "x", source="config.json")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+WRONG = st.one_of(
+    st.none(), st.booleans(), st.text(max_size=5), st.floats(), st.integers(-(10**30), 10**30),
+    st.lists(st.integers(-5, 5), max_size=3), st.dictionaries(st.text(max_size=2), st.none(), max_size=2),
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(name=st.sampled_from([*PUBLISHED]), data=st.data())
+def test_wrong_values_are_refused_or_mean_a_model(name, data):
+    """Any field of a public model replaced by anything: a sentence, or a model that counts something."""
+    config = PUBLISHED[name]["config"]
+    inside = config.get("text_config", config)
+    field = data.draw(st.sampled_from([*inside]))
+    changed = {**inside, field: data.draw(WRONG)}
+    whole = changed if inside is config else {**config, "text_config": changed}
+    try:
+        sections = sections_of_config(whole, "x", source=name)
+        model = Model.model_validate({**sections["models"]["x"], "key": "x"})
+    except LibraryError as error:
+        assert "\n" not in str(error)
+        return
+    assert count_parameters(model).total > 0
+
+
+def test_files_that_are_no_json_of_a_model(tmp_path):
+    with pytest.raises(LibraryError, match="a Git LFS pointer"):
+        read_config(FILES / "lfs" / "config.json")
+    with pytest.raises(LibraryError, match=r"not JSON: .*; it is a web page"):
+        read_config(FILES / "html" / "config.json")
+    file = tmp_path / "config.json"
+    for content, reported in (
+        (json.dumps(LLAMA).encode("utf-16"), "its text is not UTF-8"),
+        (b"[" * 100_000, "nested too deeply|not JSON"),
+        (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "nested too deeply"),
+        (b"[1, 2]", "holds no mapping"),
+        (b"", "not JSON"),
+        (b" " * (MAX_BYTES + 2), "larger than 16 MiB"),
+        (b'{"vocab_size": ' + b"9" * 5000 + b"}", "not JSON"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(LibraryError, match=reported):
+            read_config(file)
+
+
+@pytest.mark.parametrize(
+    ("told", "bits", "words"),
+    [
+        ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}, 4 + 20 / 128, "zero points"),
+        ({"quant_method": "gptq", "bits": 8, "group_size": 32, "sym": True}, 8 + 16 / 32, "int8 in groups of 32"),
+        ({"quant_method": "gptq", "bits": 4, "group_size": -1, "sym": True}, 4, "scale per channel"),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, 8, "fp8"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, 4.5, "nvfp4"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, None, "nf4_dq"),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {
+                "num_bits": 4, "type": "int", "group_size": 64, "symmetric": True}}}},
+            4 + 16 / 64, "int4 in groups of 64",
+        ),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {
+                "num_bits": 8, "type": "float", "strategy": "channel"}}}},
+            8, "fp8",
+        ),
+    ],
+)  # fmt: skip
+def test_quantised_files_say_how_weights_are_stored(told, bits, words):
+    from cost_models.library import WeightFormat
+    from cost_models.weights.compression import stored_bits
+
+    sections = sections_of_config({**LLAMA, "quantization_config": told}, "x", source="config.json")
+    model = sections["models"]["x"]
+    assert words in model["published_as"]
+    name = model["weight_format"]
+    own = sections["weight_formats"].get(name)
+    form = WeightFormat.model_validate({**own, "key": name}) if own else shipped_library().weight_format(name)
+    if bits is not None:
+        assert float(stored_bits(form)) == bits
+
+
+def test_a_method_that_is_not_known_is_told_and_not_followed():
+    sections = sections_of_config({**LLAMA, "quantization_config": {"quant_method": "vptq"}}, "x", source="c")
+    model = sections["models"]["x"]
+    assert "weight_format" not in model and "vptq, which is not known: 16 bits are taken" in model["published_as"]
+
+
+def test_experts_alone_are_narrow_where_the_file_spares_the_rest():
+    model = of_file("gpt-oss-20b-hf")
+    assert (model.weight_format, model.expert_format) == (None, "mxfp4")
+    kimi = published("Kimi-K2.5-NVFP4")
+    assert (kimi.weight_format, kimi.expert_format) == (None, "nvfp4")
+
+
+def explained(call, file, *settings):
+    status, out, err = call("explain", " ".join(("1x h200_sxm", *settings)), "--workload", f"{file} batch=1")
+    return status, out, err
+
+
+def test_the_command_reads_files_and_refuses_in_one_line(call, tmp_path):
+    status, out, err = explained(call, FILES / "Gemma-3-1B" / "config.json", "kv_bits=16")
+    assert status == 0, err
+    assert "attention_window" in out
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "folder.json").mkdir()
+    for file in (FILES / "Whisper-large-v3" / "config.json", FILES / "lfs" / "config.json", tmp_path / "pipe.json",
+                 tmp_path / "folder.json"):  # fmt: skip
+        status, out, err = explained(call, file)
+        assert status == 2 and len(err.strip().splitlines()) == 1, err
+        assert not re.search("Traceback|defect", err)
