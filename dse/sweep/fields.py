@@ -48,13 +48,13 @@ class ValidationContext:
 
 
 def issue(what: str, must_be: str = "", perhaps: str = "") -> PydanticCustomError:
-    """Return the error by which a validator states an issue (see `dse.errors.Fault` for the parts)."""
+    """Return the error by which a validator states an issue (see `dse.errors.Issue` for the parts)."""
     return PydanticCustomError("issue", "{what}", {"what": what, "must_be": must_be, "perhaps": perhaps})
 
 
 def validation_context(info: ValidationInfo) -> ValidationContext:
     """Return the door of a validation."""
-    assert isinstance(info.context, ValidationContext), "a record of a sweep is validated with a Door as context"
+    assert isinstance(info.context, ValidationContext), "a record of a sweep is validated with a ValidationContext"
     return info.context
 
 

@@ -19,7 +19,7 @@ Value: TypeAlias = "float | str"
 def _value(value: object, info: ValidationInfo) -> int | float | str:
     context = validation_context(info)
     parameter = context.parameter
-    assert parameter is not None, "a parameter of the space is validated with the parameter in its Door"
+    assert parameter is not None, "a parameter of the space is validated with the parameter in its context"
     if parameter.is_choice:
         return check_name(value, parameter, context.library)
     number = as_number(value, parameter.unit)

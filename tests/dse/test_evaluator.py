@@ -106,7 +106,7 @@ def test_a_workload_that_need_not_fit_breaks_nothing():
     assert result.feasible[0]
 
 
-def test_chips_without_links_cannot_fraction_a_model_and_it_says_so():
+def test_chips_without_links_cannot_share_a_model_and_it_says_so():
     evaluator, design = evaluated({"link_gbps": 0}, {**LLAMA, "n_chips": 2})
     result = evaluator.evaluate(design)
     assert result.margins["w.link"][0] < 0

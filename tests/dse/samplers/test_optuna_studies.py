@@ -215,7 +215,7 @@ def assert_shared(runs, study, tmp_path, each=40):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
-def test_two_processes_fraction_a_study(tmp_path, kind):
+def test_two_processes_share_a_study(tmp_path, kind):
     runs, study = together(tmp_path, urls(tmp_path)[kind])
     assert_shared(runs, study, tmp_path)
 
@@ -258,7 +258,7 @@ def postgresql():
 
 
 @pytest.mark.postgresql
-def test_two_processes_fraction_a_study_in_postgresql(tmp_path, postgresql, monkeypatch):
+def test_two_processes_share_a_study_in_postgresql(tmp_path, postgresql, monkeypatch):
     runs, study = together(tmp_path, postgresql)
     assert_shared(runs, study, tmp_path)
     # A process that is killed leaves whole trials, and goes on to its number of designs.
@@ -280,7 +280,7 @@ def test_two_processes_fraction_a_study_in_postgresql(tmp_path, postgresql, monk
 KILLED = """
 import sys, time
 from dse.runs import run
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec
 
 def report(progress):
@@ -288,7 +288,7 @@ def report(progress):
     time.sleep(0.5)
 
 spec = load_spec(sys.argv[1], overrides=["search.storage=env:DSE_STUDIES", "search.join=true"])
-run(spec, out=sys.argv[2], progress=report, spread=Spread(keep_every_s=0.0))
+run(spec, out=sys.argv[2], progress=report, spread=Parallelism(keep_every_s=0.0))
 """
 
 

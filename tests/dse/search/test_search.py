@@ -256,14 +256,14 @@ def test_a_full_disk_loses_nothing_that_was_done(tmp_path, monkeypatch):
 KILLED = """
 import sys, pathlib
 from dse.runs import resume, run
-from dse.search.parallelism import Spread
+from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec
 
 def report(progress):
     print(progress.evaluated, flush=True)
 
 out = pathlib.Path(sys.argv[2])
-spread = Spread(int(sys.argv[3]), block_rows=64, chunk_rows=32, keep_every_s=0.0)
+spread = Parallelism(int(sys.argv[3]), block_rows=64, chunk_rows=32, keep_every_s=0.0)
 if out.with_name(out.name + ".unfinished").joinpath("search.json").exists():
     resume(out, progress=report, spread=spread)
 else:
