@@ -250,7 +250,7 @@ def load(
             added to the library: ``{"models": {"mine": {...}}, "chips": {...}}``.
         overrides: ``a.b=c`` texts that replace keys.
         library: directories of entries that are added to the library.
-        metrics: derived metrics that the sweep may use beside ours.
+        metrics: derived metrics that the sweep may use beside the built-in ones.
 
     Raises:
         SpecError: every issue, each with its place.

@@ -109,7 +109,7 @@ for its MACs and for the way in which it works through the weights. Blocks of 12
 * At batch 32 and {MACS:,} MACs arithmetic sets it. Expansion takes {dense[TIME]:.1f} ms; skipping takes from
   {skips[TIME].min():.1f} to {skips[TIME].max():.1f}, all or nothing of what zeros promise. Each factor alone
   explains of the variance of that time over the whole grid: {explained}.
-* With 1024 lanes, blocks of 128 and the correlation of 0.235 that the founding article's blocks have, skipping takes
+* With 1024 lanes, blocks of 128 and the correlation of 0.235 that the original article's blocks have, skipping takes
   {queued[1]:.1f} ms, {queued[4]:.1f} with a queue of 4 blocks and {queued[16]:.1f} with one of 16.
 * Twice the MACs and expansion take {doubled[TIME]:.1f} ms for {doubled[price] - dense[price]:.0f} USD more; the
   hardware that skips costs {skips[price].iloc[0] - dense[price]:.0f}. Multipliers are the cheap part of such a chip:

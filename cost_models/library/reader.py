@@ -185,7 +185,7 @@ def _shipped_directory() -> Path:
 def extended_library(*additions: Sections) -> Library:
     """Return the shipped library with entries and parameters added, the later ones winning.
 
-    An entry of the same name is changed in the fields that the addition gives. Everything is checked as ours is.
+    An entry of the same name is changed in the fields that the addition gives. Both are checked alike.
 
     Raises:
         LibraryError: every issue, with file and line where the addition is a file.

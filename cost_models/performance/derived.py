@@ -1,4 +1,4 @@
-"""Metrics that a user derives of ours: a name, a unit, a meaning, and a formula. They travel with a sweep."""
+"""Metrics that a user derives from built-in ones: name, unit, meaning and formula. They travel with a sweep."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class DerivedMetric:
 
 
 def described(derived: Sequence[DerivedMetric]) -> Mapping[str, Metric]:
-    """Return ours and the derived metrics by bare name.
+    """Return the built-in and the derived metrics by bare name.
 
     Args:
-        derived: each made of ours and of those before it.
+        derived: each made of built-in ones and of those before it.
 
     Raises:
         ValueError: a name is taken or is no name, or an input does not exist.

@@ -65,7 +65,7 @@ def lane_efficiency(
     return efficiency.reshape(shape)
 
 
-def expected_fullest(
+def expected_most_loaded(
     block: int, density: ArrayLike, lanes: ArrayLike, *, correlation: ArrayLike = 0.0, depth: int = 1
 ) -> FloatArray:
     """Return the exact expected nonzeros in the most-loaded of `lanes` lanes, over `depth` blocks of `block` weights.
@@ -164,7 +164,7 @@ def _alike(table: FloatArray) -> list[NDArray[np.intp]]:
 
 
 def _exact(block: int, density: FloatArray, lanes: ArrayLike, rho: ArrayLike, depth: int) -> FloatArray:
-    return block * depth * density / expected_fullest(block, density, lanes, correlation=rho, depth=depth)
+    return block * depth * density / expected_most_loaded(block, density, lanes, correlation=rho, depth=depth)
 
 
 def _along_density(

@@ -177,7 +177,7 @@ def ranked(score: FloatArray, missed: FloatArray) -> NDArray[np.intp]:
 def _first_of_each_name(designs: Table, order: NDArray[np.intp]) -> list[np.intp]:
     """Return the first places of an order by every value of every parameter of names, and the first of all.
 
-    Steps seldom lead from one name to another where other parameters must move along.
+    Steps rarely lead from one name to another where other parameters must move along.
     """
     first = {int(order[0]): order[0]}
     for column in designs.values():

@@ -155,7 +155,7 @@ class StoredRun:
     Attributes:
         path: its directory.
         manifest: what it is: status, seed, counts, timings, versions, hashes.
-        derived: metrics that its sweep uses beside ours.
+        derived: metrics that its sweep uses beside the built-in ones.
     """
 
     path: Path

@@ -18,7 +18,7 @@ from dse.space import Space
 MIN_LAST_FRACTION = 0.05
 LAST_DESIGNS = 50_000
 """A later stage gets 5 % of the budget, but at least this many designs where that is no more than half of it: with
-fewer the Mach-1 case seldom comes within 1 % of its exact front (`benchmarks/search.py`)."""
+fewer the Mach-1 case rarely comes within 1 % of its exact front (`benchmarks/search.py`)."""
 
 MAX_SEEDS = 1000
 """Designs of the front that are handed on, thinned evenly."""

@@ -60,7 +60,7 @@ def load_spec(
         path: the YAML file; what it ``extends`` is found beside it.
         overrides: ``a.b=c`` arguments that replace keys, the later ones winning.
         library: directories whose entries are added to the library, beside those that the file names.
-        metrics: derived metrics that the sweep may use beside ours.
+        metrics: derived metrics that the sweep may use beside the built-in ones.
 
     Raises:
         SpecError: every issue of the file and the arguments.
@@ -121,7 +121,7 @@ def parse_spec(
         mapping: the sweep.
         overrides: ``a.b=c`` arguments that replace keys, the later ones winning.
         library: directories whose entries are added to the library.
-        metrics: derived metrics that the sweep may use beside ours.
+        metrics: derived metrics that the sweep may use beside the built-in ones.
 
     Raises:
         SpecError: every issue of the mapping and the arguments.

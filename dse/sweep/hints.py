@@ -1,7 +1,7 @@
 """What was probably meant: close matches, and the spellings of other tools.
 
 Optuna, W&B, Ray, Ax, OpenMDAO, HyperMapper and pymoo spell the same things differently; a sweep file has
-one spelling each, and a foreign one is answered with ours.
+one spelling each, and another tool's spelling is answered with this one.
 """
 
 from __future__ import annotations

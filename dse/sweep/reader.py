@@ -67,7 +67,7 @@ def read_spec(root: Node, source_text: str, library: Library, derived: Sequence[
         root: the tree.
         source_text: what it was read from.
         library: whose entries it may name.
-        derived: metrics that it may use beside ours.
+        derived: metrics that it may use beside the built-in ones.
 
     Raises:
         SpecError: every issue of the tree.
@@ -95,8 +95,8 @@ class _Reader:
         self.context = ValidationContext(library, metrics, table, tuple(self._mapping_at(("baselines",))))
         self.model = self._model() if self._has("model") else None
         if self.model is not None:
-            ours = () if self.model.replace else metrics
-            named = (*ours, *(name for name in self.model.metrics if name not in ours))
+            builtin = () if self.model.replace else metrics
+            named = (*builtin, *(name for name in self.model.metrics if name not in builtin))
             self.context = replace(self.context, metrics=named, described={**table, **self.model.described})
 
     def read(self, source_text: str) -> Spec:
@@ -288,12 +288,12 @@ class _Reader:
         if not model.metrics:
             model = model.model_copy(update={"metrics": dict.fromkeys(self._unknown_metrics(), UserMetric())})
         if not model.metrics:
-            self._fault(path, "has no metrics, and objectives and constraints name none but ours")
+            self._fault(path, "has no metrics, and objectives and constraints name only built-in ones")
             return None
         return model
 
     def _unknown_metrics(self) -> list[str]:
-        """Return what objectives and constraints name that is none of ours, nor meant to be."""
+        """Return what objectives and constraints name that is not built in, nor meant to be."""
         listed = [self.root.at((section,)) for section in ("objectives", "constraints")]
         items = [item for node in listed if node is not None and isinstance(node.value, list) for item in node.value]
         names = [

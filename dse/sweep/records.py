@@ -327,7 +327,7 @@ class Spec(Record):
         robustness: Monte Carlo samples after the search; None where the sweep asks for none.
         probabilities: constraints on ``p_feasible``, judged after the search for the designs that meet the draws.
         model: a user-defined model, beside the built-in evaluation or in its place; None without one.
-        derived: metrics that were derived of ours in Python; no part of the file.
+        derived: metrics that were derived from built-in ones in Python; no part of the file.
         source_text: the file, byte for byte ("" for a sweep made in Python).
         places: where each key stands, by path, for issues that are found later.
     """
@@ -358,7 +358,7 @@ class Spec(Record):
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
-        """Every metric that the sweep may use, by bare name: ours, derived ones, and those of its own model."""
+        """Every metric that the sweep may use, by bare name: built-in, derived ones, and those of its own model."""
         return {**described(self.derived), **({} if self.model is None else self.model.described)}
 
     def place_of(self, path: str) -> Place:

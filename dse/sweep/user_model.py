@@ -66,10 +66,10 @@ class ModelSpec(BaseModel):
             parameters (and `inputs`) and returns a mapping of metrics; with `batch` it gets and returns lists of them.
         command: a program with its arguments, started in the folder of the sweep for every call: one JSON object per
             line and design on its standard input, one per line on its standard output.
-        metrics: the metrics that it returns, each with its unit or with `unit`, `meaning` and `better`. One of ours
+        metrics: the metrics that it returns, each with its unit or with `unit`, `meaning` and `better`. A built-in one
             (`tdp_w`, `chat.tpot_ms`) is replaced by the model's. Where not given: whatever objectives and
-            constraints name that is none of ours.
-        inputs: metrics of ours that the model gets beside the parameters.
+            constraints name that is not built in.
+        inputs: built-in metrics that the model gets beside the parameters.
         batch: designs of one call; one, as a mapping and not in a list, where not given.
         timeout_s: seconds that a call may take; without end where not given.
         retries: how often a call that fails is made again. A batch that still fails is halved until the designs at
@@ -108,7 +108,7 @@ class ModelSpec(BaseModel):
 
     @property
     def described(self) -> dict[str, Metric]:
-        """Those of its metrics that are none of ours, by name."""
+        """Those of its metrics that are not built in, by name."""
         return {
             name: metric_entry(name, said)
             for name, said in self.metrics.items()
@@ -123,15 +123,15 @@ class ModelSpec(BaseModel):
 
 def check_user_metric_name(name: Any, unit: str | None, known: tuple[str, ...]) -> None:
     """Refuse a name that a model's metric cannot have."""
-    ours = METRICS.get(str(name).rpartition(".")[2])
-    if name in known and ours is not None:
-        if unit is not None and unit != ours.unit:
-            raise issue(f"{name} in {quoted(unit)}", f"in {ours.unit or 'no unit'}, the unit of this metric of ours")
+    builtin = METRICS.get(str(name).rpartition(".")[2])
+    if name in known and builtin is not None:
+        if unit is not None and unit != builtin.unit:
+            raise issue(f"{name} in {quoted(unit)}", f"in {builtin.unit or 'no unit'}, as the built-in metric")
         return
-    if ours is not None:
+    if builtin is not None:
         raise issue(f"the name {quoted(name)}", "free: it is a metric of workloads", f"WORKLOAD.{name}")
     if not isinstance(name, str) or not name.isidentifier() or name in PARAMETERS or name in RESERVED:
-        raise issue(f"the name {quoted(name)}", "letters, digits and _, and not the name of something of ours")
+        raise issue(f"the name {quoted(name)}", "letters, digits and _, and not a built-in name")
 
 
 RESERVED = ("id", "feasible", "violation", "pareto", "sampled", "failed")

@@ -38,7 +38,7 @@ class RobustRun:
 
     Attributes:
         ids: ids of the designs.
-        on_front: whether each is on the run's front; a near miss otherwise.
+        on_front: whether each is on the run's front; one of the least infeasible otherwise.
         names: picks by id.
         found: what the draws did.
         subject: the design whose inputs are analysed: id and pick name.

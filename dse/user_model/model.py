@@ -86,7 +86,7 @@ class UserModel:
 
         Args:
             designs: parameters, with defaults filled in.
-            inputs: metrics of ours that the model gets.
+            inputs: built-in metrics that the model gets.
             rows: number of designs.
 
         Raises:

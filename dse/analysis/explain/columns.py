@@ -77,7 +77,7 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
             "kv_cache": np.asarray(held.kv_bytes) / 2**30,
             "activations": np.asarray(held.activations_bytes) / 2**30,
         },
-        "fullest_gib": np.asarray(held.most_loaded_bytes) / 2**30,
+        "most_loaded_gib": np.asarray(held.most_loaded_bytes) / 2**30,
         "capacity_gib": machine.capacity_bytes / 2**30,
         "roofs": {
             "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,

@@ -89,7 +89,7 @@ class WorkloadTable:
         decode: the mean decode step.
         prefill: the prefill of the batch.
         memory_gib: weights, KV cache at full length and activations of all chips.
-        fullest_gib: what the most-loaded chip holds.
+        most_loaded_gib: what the most-loaded chip holds.
         capacity_gib: memory of one chip.
         roofs: peaks of one chip: "bandwidth_gbps", "linear_tflops", "head_tflops", "attention_tflops".
         metrics: every metric of the workload; NaN where missing.
@@ -100,7 +100,7 @@ class WorkloadTable:
     decode: PassTable
     prefill: PassTable
     memory_gib: Mapping[str, float]
-    fullest_gib: float
+    most_loaded_gib: float
     capacity_gib: float
     roofs: Mapping[str, float]
     metrics: Mapping[str, float]

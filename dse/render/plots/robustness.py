@@ -87,7 +87,7 @@ def _design_words(row: pd.Series) -> str:
     kind = ", ".join(
         "best " + n if p.startswith("best_") else n.replace("_", " ") for p, n in zip(picks, names, strict=True)
     )
-    return f"{kind or ('front' if row['front'] else 'near miss')}  {row['id']}"
+    return f"{kind or ('front' if row['front'] else 'infeasible')}  {row['id']}"
 
 
 def _draw_interval(axes: Axes, shown: pd.DataFrame, rows: np.ndarray, metric: str, run: StoredRun) -> None:

@@ -147,7 +147,11 @@ def memory_table(table: WorkloadTable) -> TextTable:
     total = sum(table.memory_gib.values())
     rows.append(("total of all chips", number_text(total), ""))
     rows.append(
-        ("most-loaded chip", number_text(table.fullest_gib), percent_text(table.fullest_gib / table.capacity_gib))
+        (
+            "most-loaded chip",
+            number_text(table.most_loaded_gib),
+            percent_text(table.most_loaded_gib / table.capacity_gib),
+        )
     )
     rows.append(("capacity of one chip", number_text(table.capacity_gib), "100"))
     return TextTable(f"Memory on {number_text(chips)} chip(s)", ("", "GiB", "% of a chip"), tuple(rows))

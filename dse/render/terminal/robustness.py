@@ -65,7 +65,7 @@ def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
         objectives = (number_text(float(result.quantiles[one.metric][place, 1])) for one in spec.objectives)
         rows.append((
             str(run.ids[place]),
-            ", ".join(run.names.get(run.ids[place], ())) or ("front" if run.on_front[place] else "near miss"),
+            ", ".join(run.names.get(run.ids[place], ())) or ("front" if run.on_front[place] else "infeasible"),
             percent_text(float(result.p_feasible[place])),
             percent_text(float(result.nondominated_fraction[place])),
             f"{weakest} ({percent_text(float(result.p_meets[weakest][place]))} %)",

@@ -1,7 +1,7 @@
 """NSGA-II (Deb, Pratap, Agarwal and Meyarivan 2002) with constraint domination, a generation at a time in arrays.
 
 A population is a few arrays, so a generation of a thousand costs some milliseconds; libraries that keep an object per
-individual need ten times as long. Sampling without repeats, and mutation that treats names as names, are ours.
+individual need ten times as long. Sampling without repeats, and mutation that treats names as names, are added here.
 """
 
 from __future__ import annotations

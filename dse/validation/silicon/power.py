@@ -84,7 +84,7 @@ def power_check(technology: Technology) -> pd.DataFrame:
 
 
 def fitted_delivery(chips: Sequence[Row], technology: Technology) -> float:
-    """Return the operand-delivery factor whose mean logarithmic error over chips is nought."""
+    """Return the operand-delivery factor whose mean logarithmic error over chips is zero."""
 
     def bias(factor: float) -> float:
         changed = technology.with_overrides({DELIVERY: factor})

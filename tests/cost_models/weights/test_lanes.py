@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cost_models.errors import CompressionError
-from cost_models.weights.lanes import block_correlation, expected_fullest, lane_efficiency, observed_efficiency
+from cost_models.weights.lanes import block_correlation, expected_most_loaded, lane_efficiency, observed_efficiency
 from dse.weight_codes.pruning import block_mask
 
 LANES = [4, 64, 1024, 16384]
@@ -41,7 +41,7 @@ def test_the_blocks_of_the_founding_article():
     assert observed_efficiency(blocks) == pytest.approx(0.519, abs=5e-4)
     assert block_correlation(blocks, 100) == pytest.approx(0.235, abs=5e-4)
     # With that correlation and 90 % pruned, some block of a thousand keeps almost 90 of its 100 weights.
-    assert expected_fullest(100, 0.1, [1024, 16384], correlation=0.235) == pytest.approx([86, 95], abs=0.5)
+    assert expected_most_loaded(100, 0.1, [1024, 16384], correlation=0.235) == pytest.approx([86, 95], abs=0.5)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.1])
@@ -64,7 +64,7 @@ def test_monte_carlo_within_its_error(density, rho, depth):
     p = rng.beta(density * (1 - rho) / rho, (1 - density) * (1 - rho) / rho, shape) if rho else np.full(shape, density)
     most_loaded = rng.binomial(block, p).sum(axis=2).max(axis=1)
     error = most_loaded.std(ddof=1) / rounds**0.5
-    exact = expected_fullest(block, density, lanes, correlation=rho, depth=depth)[0]
+    exact = expected_most_loaded(block, density, lanes, correlation=rho, depth=depth)[0]
     assert abs(exact - most_loaded.mean()) < 4 * error
 
 
@@ -73,7 +73,7 @@ def test_the_distributions_are_those_of_scipy():
         a, b = 0.3 * (1 - rho) / (rho or 1), 0.7 * (1 - rho) / (rho or 1)
         law = stats.betabinom(50, a, b) if rho else stats.binom(50, 0.3)
         slow = sum(1 - law.cdf(k) ** 7 for k in range(50))
-        assert expected_fullest(50, 0.3, 7, correlation=rho)[0] == pytest.approx(slow, rel=1e-12)
+        assert expected_most_loaded(50, 0.3, 7, correlation=rho)[0] == pytest.approx(slow, rel=1e-12)
 
 
 def test_limits():

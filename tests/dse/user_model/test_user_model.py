@@ -261,7 +261,7 @@ def test_models_that_cannot_be_called_are_refused_before_anything_is_written(fol
         ({"function": "own:noise", "timeout_s": 0}, {}, "model.timeout_s: 0 is not above 0"),
         ({"function": "own:noise", "batch": 0}, {}, "model.batch: 0 is not at least 1"),
         ({"command": "python sim.py"}, {}, "is not a program and its arguments as a list of words"),
-        ({"function": "own:noise", "metrics": {"macs": ""}}, {}, "not the name of something of ours"),
+        ({"function": "own:noise", "metrics": {"macs": ""}}, {}, "not a built-in name"),
         ({"function": "own:noise", "metrics": {"tpot_ms": "ms"}}, {}, "perhaps WORKLOAD.tpot_ms"),
         ({"function": "own:noise", "metrics": {"tdp_w": "kW"}}, {}, "tdp_w in 'kW' is not in W"),
         ({"function": "own:noise", "inputs": ["tdp"]}, {}, "'tdp' is not a metric of this sweep; perhaps tdp_w"),

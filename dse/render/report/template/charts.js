@@ -1,6 +1,6 @@
 // How every chart looks: colours of the page, plain axes, no buttons that leave it.
 
-// Plotly's own bar offers to upload the chart; ours holds nothing that leaves the page.
+// Plotly's own bar offers to upload the chart; the bar here holds nothing that leaves the page.
 const CONFIG = { displaylogo: false, responsive: true, showTips: false, displayModeBar: false, showSendToCloud: false, plotlyServerURL: "" };
 const BUTTONS = [["select2d", "lasso2d", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
 // Cividis: even in lightness, safe with the common kinds of colour blindness.
