@@ -1,6 +1,7 @@
 """The house: imports only go down, and a heavy library lives in one room."""
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -131,3 +132,11 @@ def test_every_room_has_somebody_in_it():
     assert not [room for room in rooms if not any(module.startswith(room) for module in here)]
     used = {name.split(".")[0] for _, _, names in MODULES for name in names}
     assert set(ONE_ROOM) <= used
+
+
+def test_the_map_in_contributing_names_places_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("| I want to change | go to |")[2].partition("\n\n")[0]
+    places = re.findall(r"`([\w./]+)`", table)
+    assert len(places) > 20
+    assert [place for place in places if not (ROOT / place).exists()] == []
