@@ -21,8 +21,9 @@ from cost_models.errors import LibraryError
 from cost_models.library import Library, extended_library, shipped_library
 from cost_models.library.files import Sections
 from cost_models.library.huggingface import read_config, sections_of_config
-from dse.errors import Issue, MissingPackageError, Place, SpecError
+from dse.errors import Issue, Place, SpecError
 from dse.sweep.files import read_tree
+from dse.sweep.gguf_models import sections_of_gguf
 from dse.sweep.hints import quoted
 from dse.yaml_positions import Node
 
@@ -152,58 +153,11 @@ def _model_of_file(node: Node, path: str) -> tuple[str, Data]:
         what = f"{quoted(node.value)} would be called {key}, which the library has already"
         raise SpecError([Issue(node.place, path, what, perhaps=f"model: {key}, or another name of the file's folder")])
     try:
-        config = _read_gguf(file) if file.suffix == ".gguf" else read_config(file)
-        added = sections_of_config(config, key, source=f"{stem}/{file.name}" if file.stem == "config" else file.name)
+        if file.suffix == ".gguf":
+            added = sections_of_gguf(file, key, source=file.name)
+        else:
+            source = f"{stem}/{file.name}" if file.stem == "config" else file.name
+            added = sections_of_config(read_config(file), key, source=source)
         return key, {section: entries for section, entries in added.items() if entries}
     except (OSError, ValueError, LibraryError) as error:
         raise SpecError([Issue(node.place, path, str(error))]) from None
-
-
-_GGUF_KINDS = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "deepseek2": "deepseek_v3"}
-"""Architectures that a GGUF header names otherwise than ``config.json``."""
-
-_GGUF_FIELDS = {
-    "block_count": "num_hidden_layers",
-    "embedding_length": "hidden_size",
-    "feed_forward_length": "intermediate_size",
-    "attention.head_count": "num_attention_heads",
-    "attention.head_count_kv": "num_key_value_heads",
-    "attention.key_length": "head_dim",
-    "attention.sliding_window": "sliding_window",
-    "attention.q_lora_rank": "q_lora_rank",
-    "attention.kv_lora_rank": "kv_lora_rank",
-    "rope.dimension_count": "qk_rope_head_dim",
-    "context_length": "max_position_embeddings",
-    "vocab_size": "vocab_size",
-    "expert_count": "num_local_experts",
-    "expert_used_count": "num_experts_per_tok",
-    "expert_feed_forward_length": "moe_intermediate_size",
-    "expert_shared_count": "n_shared_experts",
-    "leading_dense_block_count": "first_k_dense_replace",
-}
-
-
-def _read_gguf(file: Path) -> Data:
-    """Return the header of a GGUF file as the fields of a ``config.json``."""
-    try:
-        from gguf import GGUFReader
-    except ImportError:
-        raise MissingPackageError("gguf", "reading a GGUF header") from None
-    header = GGUFReader(str(file))
-    kind = str(header.fields["general.architecture"].contents())
-    config: Data = {"model_type": _GGUF_KINDS.get(kind, kind), "tie_word_embeddings": True}
-    for name, field in _GGUF_FIELDS.items():
-        result = header.fields.get(f"{kind}.{name}")
-        if result is not None:
-            config[field] = result.contents()
-    if "vocab_size" not in config and "tokenizer.ggml.tokens" in header.fields:
-        config["vocab_size"] = len(header.fields["tokenizer.ggml.tokens"].data)
-    names = {tensor.name for tensor in header.tensors}
-    if names:
-        config["tie_word_embeddings"] = "output.weight" not in names
-        config["attention_bias"] = "blk.0.attn_q.bias" in names
-    if kind == "llama" and config.get("num_local_experts"):
-        config["model_type"] = "mixtral"
-    if config.get("kv_lora_rank") is not None:
-        raise LibraryError("a GGUF header does not tell all ranks of multi-head latent attention; give config.json")
-    return config
