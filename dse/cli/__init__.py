@@ -43,6 +43,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "export": "Export a run to an Optuna study.",
     },
     "Ask": {
+        "choose": "Rank the chips that you could buy for a workload.",
         "require": "Compute the least bandwidth, compute and memory for targets.",
         "robust": "Monte Carlo uncertainty of the front.",
         "audit": "Check published claims against the model.",

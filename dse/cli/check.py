@@ -83,6 +83,13 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
     from dse.sweep import load_spec
 
     spec = load_spec(file, overrides=overrides, library=library)
+    if not spec.space and spec.model is None:
+        from dse.choose import choose_baselines
+        from dse.cli.choose import show
+
+        # A sweep that varies nothing is about its baselines, which are evaluated at once.
+        show(choose_baselines(spec), output)
+        return
     space, evaluator = Space(spec), Evaluator(spec)
     check_baselines(spec, evaluator.baselines)
     judged, remarks = _asked(spec, space.default_design())

@@ -48,6 +48,12 @@ def run(
     }  # fmt: skip
     given = [f"search.{key}={value}" for key, value in keys.items() if value is not None]
     sweep = load_spec(spec, overrides=[*(overrides or []), *given], library=library or [])
+    if not sweep.space and sweep.model is None:
+        from dse.choose import choose_baselines
+        from dse.cli.choose import present
+
+        # A sweep that varies nothing is about its baselines.
+        present(choose_baselines(sweep), output)
     with progress_display(quiet=quiet) as progress:
         done = search(sweep, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))
     finish(done, output=output, plots=not no_plots, html=not no_report, full=full)

@@ -248,7 +248,8 @@ def suggest(word: str, known: Iterable[str], foreign: Mapping[str, str] | None =
         return by_key[key]
     if foreign and (meant := {_folded(k): v for k, v in foreign.items()}.get(key)):
         return meant
-    close = difflib.get_close_matches(key, by_key, n=3, cutoff=0.7)
+    begun = sorted(name for name in by_key if name.startswith(key)) if len(key) >= 3 else []
+    close = begun[:3] or difflib.get_close_matches(key, by_key, n=3, cutoff=0.7)
     if not close and len(key) >= 4:
         close = [name for name in by_key if key in name or (len(name) >= 4 and name in key)][:3]
     return one_of([by_key[name] for name in close]) if close else ""

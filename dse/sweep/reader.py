@@ -305,8 +305,11 @@ class _Reader:
     # -- space and parameters --------------------------------------------------------------------------------------
 
     def _space(self) -> dict[str, tuple[ParameterSpec, ...]]:
-        """Return the declarations of every parameter of the space that is not at fault."""
-        if not self._collection("space", dict, required=True):
+        """Return the declarations of every parameter of the space that is not at fault.
+
+        A sweep that varies nothing compares its baselines; without any there is nothing to do.
+        """
+        if not self._collection("space", dict, required=not self._mapping_at(("baselines",))):
             return {}
         space = {}
         for name, node in self._mapping_at(("space",)).items():

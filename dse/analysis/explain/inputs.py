@@ -123,7 +123,7 @@ def load_design(
     if not isinstance(tree.value, dict):
         raise SpecError([Issue(tree.place, "", quoted(tree.plain()), f"a mapping with {', '.join(SECTIONS[:3])}")])
     issues = list(_faults_of_keys(tree, tree.value))
-    given, more = _workload_nodes(workloads)
+    given, more = workload_nodes(workloads)
     issues += more
     parts = {key: node for key, node in tree.value.items() if key in SECTIONS}
     design = parts.pop("design", Node({}, tree.place))
@@ -132,7 +132,7 @@ def load_design(
         parts["workloads"] = replace(named, value={**named.value, **given})
     if not parts["workloads"].value:
         issues.append(Issue(tree.place, "workloads", "is missing; give them in the file or as --workload"))
-    spec, result = _read({"name": Node("design", tree.place), **parts, "space": design}, tree.place, text, library)
+    spec, result = read_parts({"name": Node("design", tree.place), **parts, "space": design}, tree.place, text, library)
     reported = {issue.path for issue in issues}
     issues += [issue for issue in result if issue.path not in reported]
     if issues or spec is None:
@@ -155,10 +155,17 @@ def _faults_of_keys(tree: Node, keys: Mapping[str, Node]) -> Iterable[Issue]:
             yield Issue(node.place, f"design.{name}", quoted(node.plain()), "one value; a design varies nothing")
 
 
-def _read(
+def read_parts(
     parts: Mapping[str, Node], place: Place, text: str, directories: Sequence[Path]
 ) -> tuple[Spec | None, list[Issue]]:
-    """Return the sweep made of the parts, or its issues, named by what people wrote."""
+    """Return the sweep made of the parts, or its issues, named by what people wrote.
+
+    Args:
+        parts: sections of a sweep without objectives and search.
+        place: where they stand.
+        text: the file that they come from, "" for none.
+        directories: of entries that are added to the library.
+    """
     rest = {
         "objectives": node_of([{"metric": "tdp_w", "direction": "minimize"}]),
         "search": node_of({"sampler": "grid"}),
@@ -170,13 +177,18 @@ def _read(
         return None, [replace(issue, path=re.sub(r"^space\b", "design", issue.path)) for issue in error.issues]
 
 
-def _workload_nodes(texts: Sequence[str]) -> tuple[dict[str, Node], list[Issue]]:
-    """Return the workloads of the command line by name: the model's, or what ``name=`` says."""
+def workload_nodes(texts: Sequence[str], option: str = "--workload ") -> tuple[dict[str, Node], list[Issue]]:
+    """Return the workloads of the command line by name: the model's, or what ``name=`` says.
+
+    Args:
+        texts: each like ``llama2_70b batch=32 prompt_tokens=1024``.
+        option: what stands before such a text on the command line.
+    """
     nodes: dict[str, Node] = {}
     issues: list[Issue] = []
     for text in texts:
-        place = Place(f"--workload {quoted(text)}")
-        fields, result = _settings(re.split(r"[,\s]+", text.strip()), place, first="model")
+        place = Place(f"{option}{quoted(text)}")
+        fields, result = read_settings(re.split(r"[,\s]+", text.strip()), place, first="model")
         issues += result
         named = fields.pop("name", fields.get("model", Node("workload", place)))
         stem = name = _identifier(str(named.value))
@@ -194,8 +206,14 @@ def _identifier(model: str) -> str:
     return re.sub(r"^[^A-Za-z]+", "", re.sub(r"[^A-Za-z0-9_-]+", "_", named)) or "workload"
 
 
-def _settings(words: Iterable[str], place: Place, *, first: str = "") -> tuple[dict[str, Node], list[Issue]]:
-    """Return ``key=value`` words as nodes; a first word alone is the value of `first`."""
+def read_settings(words: Iterable[str], place: Place, *, first: str = "") -> tuple[dict[str, Node], list[Issue]]:
+    """Return ``key=value`` words as nodes, and their issues.
+
+    Args:
+        words: the words.
+        place: where they stand.
+        first: the key of a first word that stands alone.
+    """
     nodes: dict[str, Node] = {}
     issues: list[Issue] = []
     for count, word in enumerate(word for word in words if word):
@@ -240,11 +258,11 @@ def chips_spec(
         SpecError: every issue of the arguments.
     """
     place = Place(chips)
-    nodes, issues = _workload_nodes(workloads)
+    nodes, issues = workload_nodes(workloads)
     if not nodes:
         issues.append(Issue(NOWHERE, "--workload", "is missing; for example --workload 'llama2_70b batch=32'"))
         nodes = {"workload": node_of({"model": "llama2_70b"})}
-    formats, result = _settings(settings, place)
+    formats, result = read_settings(settings, place)
     issues += result
     baseline = Node({"chips": Node(chips, place, place), **formats}, place, place)
     parts = {
@@ -253,7 +271,7 @@ def chips_spec(
         "baselines": Node({"chips": baseline}, place),
         "space": node_of({"kv_bits": 16}),
     }
-    spec, result = _read(parts, place, "", library)
+    spec, result = read_parts(parts, place, "", library)
     issues += [replace(issue, path=issue.path.removeprefix("baselines.chips.")) for issue in result]
     if issues or spec is None:
         raise SpecError(issues)

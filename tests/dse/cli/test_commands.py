@@ -30,6 +30,7 @@ SWEEP = {
 COMMANDS = {
     "audit": "audit claims.yaml",
     "check": "check tiny.yaml",
+    "choose": "choose llama3_8b --chip h100_sxm --chip a100_80gb_sxm --max tpot_ms=50",
     "compare": "compare here",
     "compress": "compress --shape 32x32",
     "diff": "diff here there",
