@@ -18,14 +18,15 @@ class LibraryError(ValueError):
 class UnknownEntryError(LibraryError, KeyError):
     """A name that the library does not hold."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], suggestions: Iterable[str] | None = None) -> None:
         self.kind, self.name, self.known = kind, name, tuple(known)
-        self.suggestions = tuple(difflib.get_close_matches(name, self.known, n=3, cutoff=0.6))
+        close = difflib.get_close_matches(name, self.known, n=3, cutoff=0.6)
+        self.suggestions = tuple(close if suggestions is None else suggestions)
         super().__init__(str(self))
 
     def __str__(self) -> str:
         perhaps = f"; perhaps {' or '.join(self.suggestions)}" if self.suggestions else ""
-        return f"{self.name!r} is not a {self.kind} of the library{perhaps}"
+        return f"{self.name!r} is not {'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind} of the library{perhaps}"
 
 
 class ExecutionError(LibraryError):

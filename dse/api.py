@@ -33,6 +33,7 @@ from dse.runs import ProgressSink
 from dse.runs import run as _run
 from dse.space import Space
 from dse.sweep import Spec, load_spec, parse_spec
+from dse.sweep.shipped import sweep_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,8 +247,8 @@ def load(
     """Return a sweep.
 
     Args:
-        source: a sweep file, or the same as a mapping of plain values. Under ``library`` it may hold entries that are
-            added to the library: ``{"models": {"mine": {...}}, "chips": {...}}``.
+        source: a sweep file, the name of a shipped one, or the same as a mapping of plain values. Under ``library``
+            it may hold entries that are added to the library: ``{"models": {"mine": {...}}, "chips": {...}}``.
         overrides: ``a.b=c`` texts that replace keys.
         library: directories of entries that are added to the library.
         metrics: derived metrics that the sweep may use beside the built-in ones.
@@ -259,7 +260,7 @@ def load(
     """
     if isinstance(source, Mapping):
         return Sweep(parse_spec(source, overrides=overrides, library=library, metrics=metrics))
-    return Sweep(load_spec(source, overrides=overrides, library=library, metrics=metrics))
+    return Sweep(load_spec(sweep_file(Path(source)), overrides=overrides, library=library, metrics=metrics))
 
 
 def run(source: Path | str | Mapping[str, Any] | Sweep, *, out: Path | str | None = None) -> Run:

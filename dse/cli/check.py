@@ -41,7 +41,9 @@ def check(
     Example: dse check --schema --out sweep.schema.json
     """
     from dse.errors import NOWHERE, Issue, SpecError
+    from dse.sweep.shipped import sweep_file
 
+    spec = None if spec is None else sweep_file(spec)
     issues = []
     if spec is None and not schema:
         issues.append(Issue(NOWHERE, "SPEC", "is missing: the sweep file to check, or --schema"))

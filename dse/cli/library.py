@@ -28,7 +28,7 @@ def library() -> None:
 @app.command("list")
 def list_entries(
     section: Annotated[
-        str | None, typer.Argument(metavar="SECTION", help="chips, models, nodes, parameters, ...")
+        str | None, typer.Argument(metavar="SECTION", help="chips, models, metrics, parameters, parameters, ...")
     ] = None,
     weakest_first: Annotated[
         bool, typer.Option("--weakest-first", help="order numbers by support: unsourced, derived, cited")
@@ -39,16 +39,25 @@ def list_entries(
 ) -> None:
     """List the entries of the library, or of one section.
 
+    Parameters and metrics of sweeps are sections too.
+
     Example: dse library list chips
+
+    Example: dse library list metrics
 
     Example: dse library list parameters --weakest-first
     """
     from dse.render.terminal.library import section_sheet
+    from dse.render.terminal.quantities import NAMES, quantity_sheet
     from dse.sweep.library_additions import library_with
 
     if weakest_first and section not in ("parameters", "evidence"):
         raise typer.BadParameter("goes with parameters and evidence", param_hint="--weakest-first")
-    sheet = section_sheet(library_with(library or []), section, weakest_first=weakest_first)
+    known = library_with(library or [])
+    if section is not None and section in NAMES:
+        sheet = quantity_sheet(section, known)
+    else:
+        sheet = section_sheet(known, section, weakest_first=weakest_first)
     emit(output, lambda: [sheet.table()], sheet.records, sheet.rows)
 
 
@@ -62,16 +71,26 @@ def show_entry(
 ) -> None:
     """Show an entry; of a stack, every constant and its origin.
 
+    Also a parameter or a metric of sweeps.
+
     Example: dse library show lpddr5x_9600
+
+    Example: dse library show ttft_ms
 
     Example: dse library show stack tensorrt_llm
     """
     from dse.render.terminal.library import entry_data, entry_parts, entry_rows, sections_of
+    from dse.render.terminal.quantities import NAMES, found_in, quantity_sheet
     from dse.render.terminal.stack import stack_data, stack_parts, stack_rows
     from dse.sweep.library_additions import library_with
 
     known = library_with(library or [])
     entry = name if key is None else key
+    quantity = found_in(entry) if key is None or name in (*NAMES, "parameter", "metric") else None
+    if quantity is not None:
+        sheet = quantity_sheet(quantity, known, entry)
+        emit(output, lambda: [sheet.table()], sheet.records, sheet.rows)
+        return
     sections = sections_of(known, None if key is None else name, entry)
     if sections in (["parameters"], ["evidence"]):
         _show_parameters(entry, known, output)

@@ -50,7 +50,19 @@ def _hush(context: typer.Context, quiet: bool) -> bool:
     return quiet
 
 
-Sweep = Annotated[Path, typer.Argument(metavar="SPEC", help="sweep file", show_default=False)]
+def _known_sweep(path: Path) -> Path:
+    """Return a sweep file as given, or the shipped one of that name."""
+    from dse.sweep.shipped import sweep_file
+
+    return sweep_file(path)
+
+
+Sweep = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SPEC", help="sweep file, or a shipped one by its name", show_default=False, callback=_known_sweep
+    ),
+]
 Stored = Annotated[str, typer.Argument(metavar="RUN", help="run directory, results/NAME for its newest run, or latest")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="replaces a key; repeatable")]
 Library = Annotated[

@@ -7,6 +7,7 @@ one spelling each, and another tool's spelling is answered with this one.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 
 KEY_ALIASES: Mapping[str, str] = {
@@ -131,6 +132,11 @@ WORKLOAD_ALIASES: Mapping[str, str] = {
     "layout": "parallelism",
     "continuous_batching": "batching: in_flight",
     "optional": "required: false",
+    "speculative": "none: speculative decoding is not modelled (docs/faq.md)",
+    "speculative_decoding": "none: speculative decoding is not modelled (docs/faq.md)",
+    "draft_model": "none: speculative decoding is not modelled (docs/faq.md)",
+    "prefix_caching": "none: prefix caching is not modelled (docs/faq.md)",
+    "arrival_rate": "none: arrivals are not modelled (docs/faq.md)",
 }
 
 BASELINE_ALIASES: Mapping[str, str] = {
@@ -193,6 +199,7 @@ NAME_ALIASES: Mapping[str, str] = {
 """Names of entries, as they are said."""
 
 METRIC_ALIASES: Mapping[str, str] = {
+    "latency": "tpot_ms, ttft_ms or request_s",
     "latency_ms": "tpot_ms",
     "token_latency_ms": "tpot_ms",
     "tpot_ms": "tpot_ms",
@@ -200,7 +207,21 @@ METRIC_ALIASES: Mapping[str, str] = {
     "itl_ms": "tpot_ms",
     "ttft": "ttft_ms",
     "latency_s": "request_s",
-    "throughput": "tokens_per_s",
+    "throughput": "tokens_per_s, tokens_per_s_end_to_end or requests_per_s",
+    "tokens_per_second": "tokens_per_s",
+    "qps": "requests_per_s",
+    "carbon": "embodied_kg or co2e_g_per_million_tokens",
+    "carbon_kg": "embodied_kg or co2e_g_per_million_tokens",
+    "co2": "embodied_kg or co2e_g_per_million_tokens",
+    "co2e": "embodied_kg or co2e_g_per_million_tokens",
+    "energy": "request_j_per_token or decode_j_per_token",
+    "efficiency": "tokens_per_joule",
+    "tco": "usd_per_million_tokens",
+    "cost_per_token": "usd_per_million_tokens",
+    "accuracy": "perplexity_ratio",
+    "quality": "perplexity_ratio",
+    "area": "die_mm2",
+    "flops": "peak_tflops",
     "tps": "tokens_per_s",
     "power_w": "decode_w",
     "energy_per_token_j": "decode_j_per_token",
@@ -210,7 +231,7 @@ METRIC_ALIASES: Mapping[str, str] = {
     "area_mm2": "die_mm2",
     "die_area_mm2": "die_mm2",
     "chip_power_w": "tdp_w",
-    "power": "tdp_w",
+    "power": "tdp_w, decode_w or prefill_w",
     "tdp": "tdp_w",
     "cost": "cost_usd",
     "price": "price_usd",
@@ -249,6 +270,8 @@ def suggest(word: str, known: Iterable[str], foreign: Mapping[str, str] | None =
     if foreign and (meant := {_folded(k): v for k, v in foreign.items()}.get(key)):
         return meant
     begun = sorted(name for name in by_key if name.startswith(key)) if len(key) >= 3 else []
+    if not begun and "/" in word:
+        begun = _of_hub(word, by_key)
     close = begun[:3] or difflib.get_close_matches(key, by_key, n=3, cutoff=0.7)
     if not close and len(key) >= 4:
         close = [name for name in by_key if key in name or (len(name) >= 4 and name in key)][:3]
@@ -263,10 +286,25 @@ def suggest_metric(word: str, known: Iterable[str]) -> str:
     meant = suggest(bare, bare_names, METRIC_ALIASES)
     prefixes = tuple(dict.fromkeys(name.rpartition(".")[0] for name in known if "." in name))
     workload = prefix if prefix in prefixes else suggest(prefix, prefixes) if prefix else ""
-    full = [name for name in known if name.rpartition(".")[2] in meant.split(" or ")[0].split(", ")]
+    meant_names = meant.replace(" or ", ", ").split(", ")
+    full = [name for meaning in meant_names for name in known if name.rpartition(".")[2] == meaning]
     if workload:
         full = [name for name in full if name.startswith(f"{workload}.")] or full
     return one_of(full[:3]) if full else suggest(word, known)
+
+
+_DRESSING = re.compile(r"[-_](instruct|chat|base|hf|it|fp8|awq|gptq|gguf|[0-9]{4}|v[0-9.]+)(?=[-_]|$)")
+"""What the name of a model on a hub carries beside its family and size."""
+
+
+def _of_hub(word: str, by_key: Iterable[str]) -> list[str]:
+    """Return the names of models that a name on a hub, ``owner/Name-8B-Instruct``, is nearest to."""
+    bare = word.casefold().rpartition("/")[2]
+    while (less := _DRESSING.sub("", bare)) != bare:
+        bare = less
+    plain = {re.sub(r"[^a-z0-9]", "", name): name for name in by_key}
+    key = re.sub(r"[^a-z0-9]", "", bare.removeprefix("meta_").removeprefix("meta-"))
+    return [plain[name] for name in difflib.get_close_matches(key, plain, n=2, cutoff=0.75)]
 
 
 def _folded(word: str) -> str:

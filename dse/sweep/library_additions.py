@@ -147,11 +147,11 @@ def _model_of_file(node: Node, path: str) -> tuple[str, Data]:
     file = _beside(node.place, str(node.value))
     stem = model_stem(file)
     key = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
+    if key in shipped_library().models:
+        # Hugging Face names folders after models, and the library may hold one of that name.
+        key = f"{key}_file"
     if not file.is_file():
         raise SpecError([Issue(node.place, path, quoted(node.value), "a config.json or a .gguf file that is there")])
-    if key in shipped_library().models:
-        what = f"{quoted(node.value)} would be called {key}, which the library has already"
-        raise SpecError([Issue(node.place, path, what, perhaps=f"model: {key}, or another name of the file's folder")])
     try:
         if file.suffix == ".gguf":
             added = sections_of_gguf(file, key, source=file.name)

@@ -12,6 +12,8 @@ COMMANDS = (
     (0, "new mychip"),
     (0, "check --schema --out sweep.schema.json"),
     (0, "check mychip.yaml"),
+    (0, "new --list"),
+    (0, "run quickstart --out quick --quiet --no-plots --no-report"),
     (0, "run mychip.yaml --out here --quiet"),
     (0, "show here"),
     (0, "report here --out here.html"),

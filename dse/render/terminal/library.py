@@ -10,7 +10,9 @@ from pydantic import BaseModel
 
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Library, LibraryParameter, Support
+from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, cell_text
+from dse.sweep.hints import METRIC_ALIASES, NAME_ALIASES, suggest
 
 SECTIONS = (
     "chips",
@@ -95,6 +97,10 @@ def section_sheet(library: Library, section: str | None, *, weakest_first: bool 
                 low = sum(parameter.confidence == "low" for parameter in held.values())
                 unsourced = sum(library.support(parameter) == "unsourced" for parameter in held.values())
             sizes.append([name, len(held), low, unsourced])
+        sizes += [
+            ["parameters", len(PARAMETERS) + len(WORKLOAD_FIELDS), None, None],
+            ["metrics", len(METRICS), None, None],
+        ]
         return Sheet("Sections of the library", ("section", "entries", "low confidence", "unsourced"), sizes)
     if section in ("parameters", "evidence"):
         title = "Parameters" if section == "parameters" else "Evidence: cited, read by no model"
@@ -119,10 +125,7 @@ def sections_of(library: Library, section: str | None, name: str) -> list[str]:
     if section is None:
         result = [whole for whole in SECTIONS if name in getattr(library, whole)]
         if not result:
-            known = [
-                key for whole in SECTIONS if whole not in ("parameters", "evidence") for key in getattr(library, whole)
-            ]
-            raise UnknownEntryError("entry", name, known)
+            raise UnknownEntryError("entry", name, (), suggest_anything(name, library))
         return result
     whole = next((known for known in SECTIONS if section in (known, known.removesuffix("s"))), None)
     if whole is None and section == "memory":
@@ -133,6 +136,13 @@ def sections_of(library: Library, section: str | None, name: str) -> list[str]:
     if name not in entries:
         raise UnknownEntryError(whole.removesuffix("s"), name, entries)
     return [whole]
+
+
+def suggest_anything(name: str, library: Library) -> list[str]:
+    """Return what of the library, parameters and metrics included, a word was probably meant to be."""
+    held = [key for whole in SECTIONS if whole not in ("parameters", "evidence") for key in getattr(library, whole)]
+    perhaps = suggest(name, [*held, *PARAMETERS, *METRICS], {**METRIC_ALIASES, **NAME_ALIASES})
+    return perhaps.split(" or ") if perhaps else []
 
 
 def entry_parts(library: Library, name: str, sections: Sequence[str]) -> list[Part]:

@@ -153,3 +153,24 @@ def test_the_command_line_answers_at_once(arguments, ratio, capsys):
     with capsys.disabled():
         print(f"\ndse {' '.join(arguments)}: {taken:.2f} s, {taken / least:.1f} times its imports")
     assert taken < ratio * least
+
+
+def test_every_shipped_sweep_is_listed_and_runs_by_its_name(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = call("new", "--list")[1]
+    assert all(path.stem in out for path in SHIPPED)
+    assert call("check", "quickstart")[0] == 0
+    assert call("run", "quickstart", "--quiet", "--no-plots", "--no-report", "--out", "here") == (0, "", "")
+    # A file that is there comes before the shipped sweep of its name.
+    Path("quickstart").write_text("name: mine")
+    assert "workloads" in call("check", "quickstart")[2]
+
+
+def test_a_new_sweep_may_start_from_a_shipped_one(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("new", "mychip", "--from", "quickstart")[0] == 0
+    mine, shipped = load_spec("mychip.yaml"), load_spec(ROOT / "sweeps" / "quickstart.yaml")
+    assert mine.name == "mychip" and mine.question == shipped.question
+    status, _, err = call("new", "other", "--from", "quikstart")
+    assert status == 2 and "perhaps quickstart" in err and not Path("other.yaml").exists()
+    assert call("new")[0] == 2

@@ -19,6 +19,7 @@ from dse.runs import run
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
 from dse.sweep.library_additions import library_of
+from tests.sweeps import tiny
 
 pytestmark = pytest.mark.bounded
 
@@ -375,3 +376,13 @@ def test_a_library_that_is_not_there_is_told(call, tmp_path):
     for verb in (("library", "list"), ("check", "--schema"), ("explain", "2x house")):
         status, _, err = call(*verb, "--library", tmp_path / "nowhere")
         assert status == 2 and "nowhere" in err and len(err.splitlines()) == 1
+
+
+def test_a_file_in_a_folder_named_like_an_entry_is_read_all_the_same(tmp_path):
+    folder = tmp_path / "Llama3-8B"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({**CONFIGS["llama3_8b"], "num_hidden_layers": 16}))
+    spec = parse_spec(tiny(workloads={"chat": {"model": str(folder / "config.json")}}))
+    mine, shipped = (library_of(spec.library).models[name] for name in (spec.workloads["chat"].model, "llama3_8b"))
+    # Half the layers of the library's own: it is the file that was read.
+    assert count_parameters(mine).body * 2 == pytest.approx(count_parameters(shipped).body, rel=1e-3)

@@ -1,0 +1,64 @@
+"""Parameters, metrics and least infeasible designs from the command line: all of them, each with what it means."""
+
+import json
+
+import pytest
+
+from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
+from dse.errors import SpecError
+from dse.sweep import parse_spec
+from tests.sweeps import tiny
+
+
+def listed(call, section):
+    return json.loads(call("library", "list", section, "--format", "json")[1])
+
+
+def test_every_metric_and_every_parameter_is_listed(call):
+    assert [row["metric"].removeprefix("WORKLOAD.") for row in listed(call, "metrics")] == list(METRICS)
+    names = [row["parameter"].removeprefix("WORKLOAD.") for row in listed(call, "parameters")]
+    assert names == [*PARAMETERS, *WORKLOAD_FIELDS]
+    assert all(row["meaning"] for section in ("metrics", "parameters") for row in listed(call, section))
+
+
+@pytest.mark.parametrize("name", ["ttft_ms", "chat.ttft_ms", "macs", "cost_usd", "batch"])
+def test_one_of_them_is_shown_with_its_meaning(call, name):
+    status, out, err = call("library", "show", name, "--format", "json")
+    bare = name.rpartition(".")[2]
+    entry = METRICS.get(bare) or PARAMETERS.get(bare) or WORKLOAD_FIELDS[bare]
+    assert status == 0 and json.loads(out)[0]["meaning"] == entry.meaning, err
+
+
+def test_a_choice_is_shown_with_every_name_it_takes(call):
+    (row,) = json.loads(call("library", "show", "parameter", "cooling", "--format", "json")[1])
+    assert row["values"] == "air, liquid"
+    (row,) = json.loads(call("library", "show", "node", "--format", "json")[1])
+    assert "tsmc_5" in row["values"]
+
+
+@pytest.mark.parametrize(
+    "word, meant",
+    [
+        ("latency", "tpot_ms"),
+        ("throughput", "tokens_per_s"),
+        ("carbon", "embodied_kg"),
+        ("power", "tdp_w"),
+        ("meta-llama/Llama-2-70b-chat-hf", "llama2_70b"),
+        ("h100", "h100_"),
+    ],
+)
+def test_words_that_people_use_lead_somewhere(call, word, meant):
+    status, _, err = call("library", "show", word)
+    assert status == 2 and f"perhaps {meant}" in err
+
+
+def test_a_sweep_answers_the_same_words():
+    metric = tiny(objectives=[{"metric": "chat.latency", "direction": "minimize"}])
+    with pytest.raises(SpecError, match=r"perhaps chat\.tpot_ms"):
+        parse_spec(metric)
+    model = tiny(workloads={"chat": {"model": "meta-llama/Llama-2-70b-chat-hf"}})
+    with pytest.raises(SpecError, match="perhaps llama2_70b"):
+        parse_spec(model)
+    speculative = tiny(workloads={"chat": {"model": "llama3_8b", "speculative": 4}})
+    with pytest.raises(SpecError, match="not modelled"):
+        parse_spec(speculative)
