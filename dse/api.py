@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cost_models.library import Library
 from cost_models.performance.derived import DerivedMetric
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
 from cost_models.table import Column, Table, column_of
+from dse.errors import NOWHERE, Issue, SpecError
 from dse.evaluator import Evaluator
 from dse.render.report import markup
 from dse.render.terminal.comparison import comparison_table
@@ -33,6 +35,9 @@ from dse.runs import ProgressSink
 from dse.runs import run as _run
 from dse.space import Space
 from dse.sweep import Spec, load_spec, parse_spec
+from dse.sweep.fields import known_names
+from dse.sweep.hints import one_of, quoted, suggest
+from dse.sweep.library_additions import library_of
 from dse.sweep.shipped import sweep_file
 
 if TYPE_CHECKING:
@@ -44,7 +49,7 @@ Values = Mapping[str, Any]
 """Designs as people write them: parameter to a value, or to one value per design."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sweep:
     """A checked sweep.
 
@@ -87,8 +92,7 @@ class Sweep:
                 the sweep fixes, or else its default; values outside of the sweep's space are evaluated all the same.
 
         Raises:
-            ValueError: columns of different lengths, or a name that no parameter has.
-            UnknownEntryError: a name that the library does not hold.
+            SpecError: every column that is no parameter, and every value that its parameter cannot have.
         """
         import pandas as pd
 
@@ -100,12 +104,13 @@ class Sweep:
     def sample(self, designs: int, *, seed: int = 0) -> pd.DataFrame:
         """Return designs drawn evenly from the space."""
         unit = np.random.default_rng(seed).random((designs, len(self.space.dimensions)))
-        return self.space.decode(unit).to_frame()
+        return whole_numbers(self.space.decode(unit).to_frame())
 
     @property
     def default_design(self) -> dict[str, Any]:
         """The design with every parameter at its default or nearest to it."""
-        return dict(self.space.default_design().to_frame().iloc[0])
+        (row,) = whole_numbers(self.space.default_design().to_frame()).to_dict("records")
+        return {str(name): value for name, value in row.items()}
 
     @cached_property
     def baselines(self) -> pd.DataFrame:
@@ -115,24 +120,42 @@ class Sweep:
         return pd.DataFrame(self.evaluator.baselines).T
 
     def _columns(self, designs: Values | pd.DataFrame) -> Table:
-        given = {str(name): _column(str(name), values) for name, values in designs.items()}
-        fields = {f"{workload}.{field}" for workload in self.spec.workloads for field in WORKLOAD_FIELDS}
-        known = {*self.space.parameters, *PARAMETERS, *fields}
-        unknown = [name for name in given if name not in known and not name.startswith(TECHNOLOGY_PREFIX)]
-        if unknown:
-            raise ValueError(f"{', '.join(unknown)}: no parameter of that name")
-        columns = {**Table.from_settings(self.space.fixed), **given}
-        rows = max(map(len, columns.values()), default=1)
-        wrong = {name: len(column) for name, column in columns.items() if len(column) not in (1, rows)}
-        if wrong:
-            raise ValueError(f"columns must have 1 or {rows} rows, got {wrong}")
-        return Table.broadcast(columns, rows)
+        fields = [f"{workload}.{field}" for workload in self.spec.workloads for field in WORKLOAD_FIELDS]
+        known = (*dict.fromkeys([*PARAMETERS, *self.space.parameters, *fields]),)
+        library = library_of(self.spec.library)
+        issues, given = [], {}
+        for name, values in ((str(name), values) for name, values in designs.items()):
+            if name not in known and not name.startswith(TECHNOLOGY_PREFIX):
+                issues.append(Issue(NOWHERE, name, "is no parameter", perhaps=suggest(name, known)))
+                continue
+            parameter = PARAMETERS.get(name) or WORKLOAD_FIELDS.get(name.rpartition(".")[2])
+            try:
+                given[name] = _column(name, values, parameter, library)
+            except SpecError as error:
+                issues += error.issues
+        rows = max(map(len, given.values()), default=1)
+        issues += [
+            Issue(NOWHERE, name, f"has {len(column)} values", f"1 value or {rows}, one per design")
+            for name, column in given.items()
+            if len(column) not in (1, rows)
+        ]
+        if issues:
+            raise SpecError(issues)
+        return Table.broadcast({**Table.from_settings(self.space.fixed), **given}, rows)
+
+    def __repr__(self) -> str:
+        spec = self.spec
+        counts = {
+            "parameters vary": len(self.space.dimensions), "objectives": len(spec.objectives),
+            "constraints": len(spec.constraints), "baselines": len(spec.baselines),
+        }  # fmt: skip
+        return f"Sweep({spec.name!r}: {', '.join(f'{count} {what}' for what, count in counts.items())})"
 
     def _repr_html_(self) -> str:
         return markup.heading(f"Sweep {self.spec.name}", 3) + markup.bullets(asked(self.spec))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """What a run found; tables are pandas frames.
 
@@ -160,12 +183,12 @@ class Run:
     @property
     def designs(self) -> pd.DataFrame:
         """The kept designs: parameters, metrics, margins, feasible, pareto."""
-        return self.stored.designs
+        return whole_numbers(self.stored.designs)
 
     @property
     def front(self) -> pd.DataFrame:
         """The feasible designs that no other beats."""
-        return self.stored.front
+        return whole_numbers(self.stored.front)
 
     @cached_property
     def picks(self) -> pd.DataFrame:
@@ -173,7 +196,7 @@ class Run:
         import pandas as pd
 
         rows = {pick["name"]: {"id": pick["id"], **pick["design"], **pick["metrics"]} for pick in self.stored.picks}
-        return pd.DataFrame.from_dict(rows, orient="index")
+        return whole_numbers(pd.DataFrame.from_dict(rows, orient="index"))
 
     @property
     def constraints(self) -> pd.DataFrame:
@@ -221,6 +244,11 @@ class Run:
         from dse.render.report import write_report
 
         return write_report(self.stored, out=out)
+
+    def __repr__(self) -> str:
+        counts = self.stored.manifest["counts"]
+        words = f"{counts['feasible']} of {counts['evaluated']} designs feasible, front {counts['front']}"
+        return f"Run({self.stored.name!r}, {str(self.path)!r}: {words})"
 
     def _repr_html_(self) -> str:
         parts = [markup.heading(f"Run {self.stored.name}", 3), markup.bullets(found(self.stored))]
@@ -287,10 +315,58 @@ def open_run(where: Path | str = "latest", *, metrics: Sequence[DerivedMetric] =
     return Run(_open_run(where, metrics=metrics))
 
 
-def _column(name: str, values: Any) -> Column:
-    """Return values of a parameter as a column."""
+def _column(name: str, values: Any, parameter: Parameter | None, library: Library) -> Column:
+    """Return values of a parameter as a column.
+
+    Raises:
+        SpecError: every value that the parameter cannot have.
+    """
+    if hasattr(values, "to_numpy"):
+        values = values.astype(object).where(values.notna(), None).to_numpy()
     listed = np.atleast_1d(np.asarray(values, dtype=object))
-    try:
-        return column_of(listed)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: {values!r} must be a number, a name, or one of them per design") from None
+    if listed.ndim != 1:
+        raise SpecError([Issue(NOWHERE, name, quoted(listed.tolist()), "a value, or one per design")])
+    wrong = [one for one in dict.fromkeys(listed.tolist()) if _is_there(one) and _fault_of(one, parameter, library)]
+    if wrong:
+        must_be, perhaps = str(_fault_of(wrong[0], parameter, library)), ""
+        if parameter is not None and parameter.is_choice:
+            perhaps = suggest(str(wrong[0]), known_names(parameter, library))
+        raise SpecError([Issue(NOWHERE, name, quoted(wrong[0]), must_be, perhaps)])
+    names = () if parameter is None or not parameter.is_choice else None
+    return column_of([one if _is_there(one) else None for one in listed.tolist()], names)
+
+
+def _is_there(value: object) -> bool:
+    return value is not None and value == value
+
+
+def _fault_of(value: object, parameter: Parameter | None, library: Library) -> str:
+    """Return what a value must be that a parameter cannot have, "" where it can."""
+    if parameter is not None and parameter.is_choice:
+        known = known_names(parameter, library)
+        of = f"an entry of {parameter.section}" if parameter.section else one_of(parameter.names)
+        return "" if value in known else of
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return "a number"
+    if parameter is None:
+        return ""
+    number = float(value)
+    if parameter.integer and not number.is_integer():
+        return "a whole number"
+    if number < parameter.low or number > parameter.high or (parameter.open_low and number == parameter.low):
+        least = f"above {parameter.low:g}" if parameter.open_low else f"at least {parameter.low:g}"
+        return least + (f" and at most {parameter.high:g}" if parameter.high < float("inf") else "")
+    return ""
+
+
+def whole_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose columns of whole parameters hold integers, missing ones where a parameter does not apply."""
+    changed = {}
+    for column in frame.columns:
+        parameter = PARAMETERS.get(str(column)) or WORKLOAD_FIELDS.get(str(column).rpartition(".")[2])
+        if parameter is None or not parameter.integer or frame[column].dtype.kind != "f":
+            continue
+        numbers = frame[column].dropna()
+        if (numbers == numbers.round()).all():
+            changed[column] = frame[column].astype("int64" if len(numbers) == len(frame) else "Int64")
+    return frame.assign(**changed)

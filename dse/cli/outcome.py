@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dse.render.terminal.tables import Rows
     from dse.results.store import StoredRun
     from dse.search.parallelism import Backend, Parallelism
+    from dse.sweep import Spec
 
 
 def spread_of(jobs: int, backend: str, scheduler: str) -> Parallelism:
@@ -55,10 +56,20 @@ def tell_failed(what: str, error: Exception) -> None:
         traceback.print_exception(error)
 
 
-def finish(done: StoredRun, *, output: Format, plots: bool, html: bool, full: bool = False) -> None:
+def finish(
+    done: StoredRun, *, output: Format, plots: bool, html: bool, full: bool = False, asked: Spec | None = None
+) -> None:
     """Explain and print a run that has just been written, then draw it, and end with its status.
 
     What was found is printed before anything is drawn, so that nobody waits for plots to see it.
+
+    Args:
+        done: the run.
+        output: how it is printed.
+        plots: whether plots are drawn.
+        html: whether the report is written.
+        full: whether everything is printed, and not what fits on one screen.
+        asked: the sweep as the user wrote it, which tells what is fixed by choice and what by default.
     """
     from dse.analysis.compare import compare
     from dse.analysis.relaxation import explain_infeasible
@@ -74,7 +85,7 @@ def finish(done: StoredRun, *, output: Format, plots: bool, html: bool, full: bo
     why = None
     if done.spec.model is None and not counts["feasible"] and counts["evaluated"] and status == "complete":
         with telling("what would make it feasible"):
-            why = explain_infeasible(done.spec)
+            why = explain_infeasible(asked or done.spec)
             write_relaxations(why, done.path)
 
     def sides(only: str | None = None) -> list[Comparison]:

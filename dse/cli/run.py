@@ -56,4 +56,4 @@ def run(
         present(choose_baselines(sweep), output)
     with progress_display(quiet=quiet) as progress:
         done = search(sweep, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))
-    finish(done, output=output, plots=not no_plots, html=not no_report, full=full)
+    finish(done, output=output, plots=not no_plots, html=not no_report, full=full, asked=sweep)

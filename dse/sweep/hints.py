@@ -269,7 +269,9 @@ def suggest(word: str, known: Iterable[str], foreign: Mapping[str, str] | None =
         return by_key[key]
     if foreign and (meant := {_folded(k): v for k, v in foreign.items()}.get(key)):
         return meant
-    begun = sorted(name for name in by_key if name.startswith(key)) if len(key) >= 3 else []
+    begun = difflib.get_close_matches(key, by_key, n=1, cutoff=0.9)
+    if not begun and len(key) >= 3:
+        begun = sorted((name for name in by_key if name.startswith(key)), key=lambda name: (len(name), name))
     if not begun and "/" in word:
         begun = _of_hub(word, by_key)
     close = begun[:3] or difflib.get_close_matches(key, by_key, n=3, cutoff=0.7)

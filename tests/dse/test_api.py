@@ -68,7 +68,7 @@ def test_values_and_lists_mix_and_the_rest_has_defaults(sweep):
     assert result["bandwidth_gbps"].iloc[1] == pytest.approx(2 * result["bandwidth_gbps"].iloc[0])
     assert ours.default_design["node"] == "tsmc_5"
     for wrong in ({"memory_device": 3}, {"macs": [1, 2], "clock_ghz": [1, 2, 3]}, {"macs": [[1]]}):
-        with pytest.raises(ValueError):
+        with pytest.raises(dse.DseError):
             ours.evaluate(wrong)
 
 
@@ -139,3 +139,47 @@ def test_two_sweeps_do_not_see_each_others_metrics(sweep):
     assert [ours.spec.metrics[PER_AREA.name].unit for ours in (one, other)] == ["token/s", "token/s/mm²"]
     with pytest.raises(dse.SpecError, match="objectives"):
         dse.load(sweep)
+
+
+def test_whole_numbers_stay_whole(found, sweep):
+    ours = dse.load(sweep)
+    for frame in (ours.sample(20), found.front, found.designs, found.picks):
+        for name in ("memory_devices", "macs"):
+            assert frame[name].dtype == "int64", name
+        assert frame["clock_ghz"].dtype == float
+    assert isinstance(ours.default_design["memory_devices"], int)
+    # What applies to some designs only is missing in the others, and goes back in as it came out.
+    bits = ours.sample(40, seed=1)["memory_device_bits"]
+    assert str(bits.dtype) == "Int64" and bits.isna().any() and set(bits.dropna()) <= {32, 64}
+    pd.testing.assert_frame_equal(ours.evaluate(ours.sample(40, seed=1)), ours.evaluate(ours.sample(40, seed=1)))
+
+
+@pytest.mark.parametrize(
+    "designs, says",
+    [
+        ({"memory_device": 3}, "memory_device: is no parameter; perhaps memory_devices"),
+        ({"memory_devices": ["two"]}, "memory_devices: 'two' is not a number"),
+        ({"memory_devices": -3}, "memory_devices: -3 is not above 0"),
+        ({"memory_devices": 2.5}, "memory_devices: 2.5 is not a whole number"),
+        ({"memory": "lpddr5x_960"}, "memory: 'lpddr5x_960' is not an entry of memory_grades; perhaps lpddr5x_9600"),
+        ({"memory": 4}, "memory: 4 is not an entry"),
+        ({"cooling": "ice"}, "cooling: 'ice' is not air or liquid"),
+        ({"macs": [1024, 2048], "memory_devices": [1, 2, 3]}, "macs: has 2 values is not 1 value or 3"),
+    ],
+)
+def test_what_no_design_can_be_is_told(sweep, designs, says):
+    with pytest.raises(dse.DseError) as caught:
+        dse.load(sweep).evaluate(designs)
+    assert says in str(caught.value)
+
+
+def test_every_issue_of_designs_is_told_at_once(sweep):
+    with pytest.raises(dse.DseError) as caught:
+        dse.load(sweep).evaluate({"memroy": "hbm3", "node": "tsmc_55", "macs": "many"})
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_what_prints_in_a_console_is_a_line(found, sweep):
+    ours = repr(dse.load(sweep))
+    assert ours.startswith("Sweep('small': ") and "2 objectives" in ours and len(ours) < 120
+    assert repr(found).startswith("Run('small', ") and "\n" not in repr(found)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from cost_models.evaluate import ChipSetup, serve_chip
+from cost_models.evaluate import ChipSetup, Workload, serve_chip, serve_designs
 from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
@@ -20,6 +20,12 @@ from dse.analysis.explain.records import Explanation
 from dse.evaluator import Evaluator, workload_of
 from dse.margins import capacity_margin
 from dse.sweep import WorkloadSpec
+
+SPLITS = ("tensor", "pipeline")
+"""Ways of sharing a model that are tried where it does not fit."""
+
+MAX_CHIPS = 1024
+"""Most chips that are tried then."""
 
 
 def explain_designs(evaluator: Evaluator, designs: Table, *, name: str = "design") -> Explanation:
@@ -35,7 +41,13 @@ def explain_designs(evaluator: Evaluator, designs: Table, *, name: str = "design
     """
     if designs.rows != 1:
         raise ValueError(f"designs: {designs.rows} rows is not one row")
-    return explanation_of(explained(evaluator, designs), 0, name=name, described=evaluator.spec.metrics)
+    result = explanation_of(explained(evaluator, designs), 0, name=name, described=evaluator.spec.metrics)
+
+    def serve(workload: Workload) -> WorkloadResult:
+        return serve_designs(designs, workload, evaluator.technology_of(designs), evaluator.economics)
+
+    requested = {key: evaluator.workload(key, designs) for key, table in result.workloads.items() if not table.fits}
+    return replace(result, holders={key: least_chips(serve, workload) for key, workload in requested.items()})
 
 
 def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
@@ -47,7 +59,31 @@ def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
     entry = evaluator.spec.baselines[baseline]
     served = {name: evaluator.serve_baseline(entry, name) for name in evaluator.spec.workloads}
     settings = _chip_settings(entry.setup, entry.count, evaluator.technology.library)
-    return _explain_served(baseline, settings, served, evaluator.technology)
+    result = _explain_served(baseline, settings, served, evaluator.technology)
+
+    def serve(workload: Workload) -> WorkloadResult:
+        return serve_chip(entry.setup, workload, evaluator.technology)
+
+    requested = {key: evaluator.workload(key) for key, table in result.workloads.items() if not table.fits}
+    return replace(result, holders={key: least_chips(serve, workload) for key, workload in requested.items()})
+
+
+def least_chips(serve: Callable[[Workload], WorkloadResult], workload: Workload) -> dict[str, int]:
+    """Return for every way of sharing a workload the least number of chips that hold it; ways that none holds left out.
+
+    Args:
+        serve: a workload with a column of chips to how they serve it.
+        workload: what is served.
+    """
+    counts, found = np.arange(1.0, MAX_CHIPS + 1), {}
+    for split in SPLITS:
+        result = serve(replace(workload, n_chips=counts, parallelism=split))
+        held = np.broadcast_to(
+            result.inference.footprint.most_loaded_bytes <= result.machine.capacity_bytes, counts.shape
+        )
+        if held.any():
+            found[split] = int(counts[np.argmax(held)])
+    return found
 
 
 def explain_chip(

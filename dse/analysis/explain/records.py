@@ -128,6 +128,7 @@ class Explanation:
         limits: physical limits.
         margins: signed relative margin of every limit, capacity and constraint; below 0 is missed.
         described: what its metrics are, by bare name.
+        holders: workload that does not fit -> how such chips share it -> the least number that hold it.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Explanation:
     limits: Mapping[str, LimitRow]
     margins: Mapping[str, float]
     described: Mapping[str, Metric] = field(repr=False)
+    holders: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, text and finite numbers; None stands for a number that is missing."""

@@ -19,21 +19,25 @@ FACTOR = 4.0
 LEVELS = 8
 """Values that are added on each side of a list of numbers."""
 
-KEPT = ("stack", "act_bits", "act_method", "architecture", "link_gbps")
+LINK = "link_gbps"
+
+KEPT = ("stack", "act_bits", "act_method", "architecture")
 """Parameters that are circumstances rather than choices of an architect."""
 
 
 def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
     """Yield (axis, values tried beyond the declared ones in words, the sweep with that axis extended).
 
-    Fixed parameters, defaults included, count as axes of one value. Names are extended to every one of the library
-    that stands for something real. Axes that cannot be extended, or only against the sweep's own conditions, are left
-    out.
+    Defaults count as axes of one value; what the user fixed stays as it is. Names are extended to every one of the
+    library that stands for something real, links to those of its chips where several chips serve a workload. Axes that
+    cannot be extended, or only against the sweep's own conditions, are left out.
     """
     data, library = spec.resolved(), library_of(spec.library)
     for axis, entries in parse_spec(data, metrics=spec.derived).space.items():
         parameter = PARAMETERS.get(axis) or WORKLOAD_FIELDS.get(axis.rpartition(".")[2])
-        if parameter is None or axis in KEPT or "." in axis:
+        if parameter is None or axis in KEPT or "." in axis or _is_fixed(spec, axis):
+            continue
+        if axis == LINK and not linked(spec):
             continue
         extended = [_extended(parameter, entry, library) for entry in entries]
         if all(one is None for one in extended):
@@ -50,6 +54,22 @@ def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
             # A range cannot stand under a condition that lists values; such an axis stays as it is.
             continue
         yield axis, words, wider
+
+
+def linked(spec: Spec) -> bool:
+    """Return whether a sweep has a workload that several chips serve, so that they need links."""
+    swept = any(name.endswith(".n_chips") for name in spec.space)
+    return swept or any(workload.n_chips > 1 for workload in spec.workloads.values())
+
+
+def _is_fixed(spec: Spec, axis: str) -> bool:
+    """Return whether the user gave a parameter one value, as far as a sweep that is written out in full still tells."""
+    entries = spec.space.get(axis, ())
+    if len(entries) != 1 or not isinstance(entries[0], FixedSpec):
+        return False
+    defaults = {name: one.default for name, one in PARAMETERS.items() if one.default is not None}
+    # A sweep that has been written out holds every default beside what the user fixed.
+    return not (defaults.keys() <= spec.space.keys() and entries[0].value == defaults.get(axis))
 
 
 def _when(entry: ParameterSpec) -> dict[str, Any]:
@@ -73,6 +93,10 @@ def _extended(parameter: Parameter, entry: ParameterSpec, library: Library) -> t
             declaration["low"] = low - entry.step * np.floor((low - wide_low) / entry.step)
         return declaration, _words(wide_low, wide_high)
     numbers = [float(value) for value in _values(entry)]
+    if parameter.name == LINK:
+        speeds = sorted({float(chip.link_gbps) for chip in library.chips.values() if chip.link_gbps})
+        faster = [speed for speed in speeds if speed > max(numbers)]
+        return ({"values": [*numbers, *faster]}, _words(faster[0], faster[-1])) if faster else None
     low, high = min(numbers), max(numbers)
     if low <= 0:
         # Values are extended by factors, and zero has none.

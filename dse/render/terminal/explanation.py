@@ -24,6 +24,11 @@ def explanation_parts(explanation: Explanation) -> list[Part]:
     parts: list[Part] = [Lines(_settings(explanation), explanation.name)]
     for workload, table in explanation.workloads.items():
         parts.append(Lines(_workload_lines(table), f"{workload}: {table.settings['model']}"))
+        if not table.fits:
+            parts.append(Lines(unfit_lines(table, explanation.holders.get(workload, {})), "DOES NOT FIT"))
+            stored = {name: table.metrics[name] for name in STORED if name in table.metrics}
+            parts += [memory_table(table), metric_table(stored, explanation.described, f"Metrics of {workload}")]
+            continue
         for phase, one in (("decode step", table.decode), ("prefill", table.prefill)):
             parts.append(operator_table(f"{workload}, {phase}: {number_text(one.ms)} ms", one))
         parts += [spent_table(table), energy_table(table), memory_table(table)]
@@ -76,9 +81,31 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
     ]
     if table.metrics.get("perplexity_extrapolated") == 1:
         lines.append("its perplexity is extrapolated beyond what has been measured")
-    if not table.fits:
-        lines.insert(0, "DOES NOT FIT: times and energy are those of chips with enough memory")
-    return lines
+    return lines if table.fits else [*lines[:2], *lines[3:]]
+
+
+STORED = ("memory_gib", "chips_needed", "perplexity_ratio", "perplexity_ratio_high")
+"""Metrics that a workload has whether the chips hold it or not."""
+
+
+def unfit_lines(table: WorkloadTable, holders: Mapping[str, int]) -> list[str]:
+    """Return by how many GiB a workload does not fit, and how many such chips would do, by split."""
+    lacks = table.fullest_gib - table.capacity_gib
+    if lacks <= 0:
+        return ["the memory would do, but its chips have no link, or no rate of theirs is published"]
+    chips = float(table.settings["chips"])
+    lines = [
+        f"the fullest of {number_text(chips)} chip(s) would hold {number_text(table.fullest_gib)} GiB of its "
+        f"{number_text(table.capacity_gib)}: {number_text(lacks)} GiB too much"
+    ]
+    ways = [f"{number_text(count)} chips ({split} parallel)" for split, count in holders.items()]
+    best = " or ".join(ways)
+    return [*lines, f"what would do: {best}" if ways else "no number of such chips holds it", SMALLER]
+
+
+SMALLER = (
+    "or fewer bits: weight_format, kv_bits; a smaller batch or shorter prompts where the KV cache is what is large"
+)
 
 
 def operator_table(title: str, table: PassTable) -> TextTable:

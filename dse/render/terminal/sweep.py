@@ -7,17 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
-from cost_models.quantities import describe
+from cost_models.quantities import PARAMETERS, describe
 from cost_models.table import FloatArray
 from dse.analysis.compare import baseline_words
+from dse.analysis.relaxation.axes import LINK, linked
 from dse.evaluator import Evaluation, Evaluator
 from dse.render.terminal.summary import asked, extrapolated_lines, shown_metrics
-from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text
+from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
 from dse.results.picks import settings_of
 from dse.search.estimate import SEARCH_FRACTION
 from dse.space import Space, SpaceParameter
 from dse.sweep import Spec
 from dse.sweep.search import OWN_SAMPLERS
+
+HEAT = "heat_w_per_mm2"
+"""Limit that cooling sets."""
+
+PRICES = ("price_usd", "price_krw")
+"""Metrics that volume, margin and NRE enter."""
 
 MAX_LISTED_LEVELS = 12
 """Values of a parameter that are written out."""
@@ -51,12 +58,39 @@ def sweep_parts(
         Lines(asked(spec), f"{spec.name}: {file} is a valid sweep"),
         Lines([_search_words(spec, space), *_time_words(spec, seconds), *remarks], "Search"),
         parameters_table(space, spec),
+        Lines(hidden_lines(spec, judged), "Mind"),
         Lines([f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], "Fixed"),
         Lines([", ".join(design), *unseen], "The default design"),
         design_table(spec, evaluator, judged),
         margins_table(judged),
         Lines(baselines, "Baselines"),
     ]
+
+
+def hidden_lines(spec: Spec, judged: Evaluation) -> list[str]:
+    """Return which defaults that the sweep does not mention decide whether designs are feasible, or what they cost."""
+    lines = []
+    if linked(spec) and LINK not in spec.space:
+        names = [name for name, one in spec.workloads.items() if one.n_chips > 1 or f"{name}.n_chips" in spec.space]
+        lines.append(
+            f"several chips serve {', '.join(names)}, but {LINK} is {number_text(_default(LINK))} by default: no chip "
+            f"reaches another, and no design is feasible; put {LINK} into space"
+        )
+    heat = judged.margins.get(HEAT)
+    if "cooling" not in spec.space and heat is not None and float(heat[0]) < 0:
+        lines.append(f"cooling is {PARAMETERS['cooling'].default} by default, and the default design misses {HEAT}")
+    named = {one.metric for one in spec.objectives} | {one.metric for one in spec.constraints}
+    if named & set(PRICES) and "economics" not in spec.places and spec.places:
+        terms = spec.economics
+        lines.append(
+            f"prices rest on economics that the sweep does not set: {number_text(terms.units)} boards, margin "
+            f"{percent_text(terms.margin)} %, {percent_text(terms.nre_share)} % of the node's design NRE"
+        )
+    return lines
+
+
+def _default(name: str) -> float:
+    return float(str(PARAMETERS[name].default))
 
 
 def _search_words(spec: Spec, space: Space) -> str:
