@@ -86,7 +86,7 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
 
     spec = load_spec(file, overrides=overrides, library=library)
     if not spec.space and spec.model is None:
-        from dse.choose import choose_baselines
+        from dse.analysis.choose import choose_baselines
         from dse.cli.choose import show
 
         # A sweep that varies nothing is about its baselines, which are evaluated at once.

@@ -11,7 +11,7 @@ from dse.cli.options import Format, ImageFormats, Library, Output, Plots, Quiet,
 from dse.cli.output import emit
 
 if TYPE_CHECKING:
-    from dse.choose import Chosen
+    from dse.analysis.choose import Chosen
 
 app = command()
 
@@ -55,8 +55,8 @@ def choose(
 
     Example: dse choose "llama3_70b batch=32 prompt_tokens=1024 output_tokens=256" --max tpot_ms=30 --rank price
     """
-    from dse.choose import FORMATS, choose_baselines, limits_spec
-    from dse.choose import choose as chosen
+    from dse.analysis.choose import FORMATS, choose_baselines, limits_spec
+    from dse.analysis.choose import choose as chosen
     from dse.errors import NOWHERE, Issue, SpecError
     from dse.sweep import load_spec
 

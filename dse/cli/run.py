@@ -49,7 +49,7 @@ def run(
     given = [f"search.{key}={value}" for key, value in keys.items() if value is not None]
     sweep = load_spec(spec, overrides=[*(overrides or []), *given], library=library or [])
     if not sweep.space and sweep.model is None:
-        from dse.choose import choose_baselines
+        from dse.analysis.choose import choose_baselines
         from dse.cli.choose import present
 
         # A sweep that varies nothing is about its baselines.

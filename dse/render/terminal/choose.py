@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dse.choose import KNOWN, RANKS, SUMMED, Chosen, Way
+from dse.analysis.choose import KNOWN, RANKS, SUMMED, Chosen, Way
 from dse.render.terminal.summary import unit_behind
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow, number_text, percent_text
 from dse.render.terminal.verdict import seconds_text

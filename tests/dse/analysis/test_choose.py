@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cost_models.library import shipped_library
-from dse.choose import RANKS, choose, choose_baselines, limits_spec
+from dse.analysis.choose import RANKS, choose, choose_baselines, limits_spec
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
 from dse.sweep import parse_spec
