@@ -368,6 +368,16 @@ P_FEASIBLE = "p_feasible"
 """The metric that `Metric.scope` "draws" stands for."""
 
 
+AS_METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        name: Metric(name, parameter.unit, parameter.meaning, None, "design")
+        for name, parameter in PARAMETERS.items()
+        if not parameter.is_choice
+    }
+)
+"""Numeric parameters as metrics, so that objectives and constraints may name them."""
+
+
 def metric_of(name: str, metrics: Mapping[str, Metric]) -> Metric:
     """Return the metric that a column name (bare or ``workload.metric``) stands for.
 

@@ -20,7 +20,7 @@ from cost_models.performance.derived import derived_metrics, with_inputs
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.performance.mix import MIX, MIXED, mix_metrics
 from cost_models.performance.operating_point import Slo
-from cost_models.quantities import TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.quantities import AS_METRICS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.silicon.design import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
@@ -124,6 +124,8 @@ class Evaluator:
             result.update(answers.metrics)
             if failed is not None:
                 margins[MODEL_ANSWERS] = np.where(failed.codes == INACTIVE, 1.0, UNMET)
+        named = {name: numbers_of(columns[name]) for name in sorted(self.judging & AS_METRICS.keys())}
+        result.update({name: values for name, values in named.items() if name not in result})
         margins.update(self.constraint_margins(result))
         return result, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
 
@@ -277,6 +279,8 @@ class Evaluator:
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
         metrics.update(self._mixed(metrics, {}, None))
         metrics.update(derived_metrics(metrics, self.spec.workloads, None, self.spec.derived))
+        # A chip that can be bought has no parameters of a design.
+        metrics.update({name: np.array([np.nan]) for name in sorted(self.judging & AS_METRICS.keys())})
         if self.spec.model is not None:
             # The model knows designs, not chips that can be bought.
             metrics.update({name: np.array([np.nan]) for name in self.spec.model.metrics})

@@ -28,7 +28,7 @@ def library() -> None:
 @app.command("list")
 def list_entries(
     section: Annotated[
-        str | None, typer.Argument(metavar="SECTION", help="chips, models, metrics, parameters, parameters, ...")
+        str | None, typer.Argument(metavar="SECTION", help="chips, models, metrics, sweep_parameters, parameters, ...")
     ] = None,
     weakest_first: Annotated[
         bool, typer.Option("--weakest-first", help="order numbers by support: unsourced, derived, cited")
@@ -86,7 +86,7 @@ def show_entry(
 
     known = library_with(library or [])
     entry = name if key is None else key
-    quantity = found_in(entry) if key is None or name in (*NAMES, "parameter", "metric") else None
+    quantity = found_in(entry) if key is None or name in (*NAMES, "sweep_parameter", "metric") else None
     if quantity is not None:
         sheet = quantity_sheet(quantity, known, entry)
         emit(output, lambda: [sheet.table()], sheet.records, sheet.rows)

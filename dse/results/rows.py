@@ -67,7 +67,9 @@ class Rows:
         import pandas as pd
 
         result = self.evaluation
-        columns: dict[str, object] = {**result.metrics, "feasible": result.feasible, "violation": self.violation}
+        # A parameter that objectives or constraints name stands among the parameters already.
+        metrics = {name: value for name, value in result.metrics.items() if name not in self.designs}
+        columns: dict[str, object] = {**metrics, "feasible": result.feasible, "violation": self.violation}
         if result.failed is not None:
             columns["failed"] = result.failed.names()
         columns.update({MARGIN_PREFIX + name: margin for name, margin in result.margins.items()})

@@ -13,7 +13,15 @@ from pydantic import BaseModel, ValidationError
 from cost_models.library import Library
 from cost_models.performance.derived import DerivedMetric, described
 from cost_models.performance.mix import MIX, MIXED
-from cost_models.quantities import P_FEASIBLE, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, metric_names
+from cost_models.quantities import (
+    AS_METRICS,
+    P_FEASIBLE,
+    PARAMETERS,
+    TECHNOLOGY_PREFIX,
+    WORKLOAD_FIELDS,
+    Parameter,
+    metric_names,
+)
 from dse.errors import Issue, SpecError
 from dse.sweep import hints
 from dse.sweep.checks import (
@@ -92,6 +100,8 @@ class _Reader:
             metrics = (*metrics, *(f"{MIX}.{name}" for name in MIXED))
         if self._has("robustness"):
             metrics = (*metrics, P_FEASIBLE)
+        metrics = (*metrics, *AS_METRICS)
+        table = {**AS_METRICS, **table}
         self.context = ValidationContext(library, metrics, table, tuple(self._mapping_at(("baselines",))))
         self.model = self._model() if self._has("model") else None
         if self.model is not None:

@@ -7,6 +7,8 @@ import pytest
 from cost_models.table import Table
 from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
+from dse.render.plots import plot_run
+from dse.render.report import write_report
 from dse.results.store import bare, open_run
 from dse.runs import explore, run
 from dse.search.parallelism import Parallelism
@@ -208,3 +210,18 @@ def test_a_space_with_one_design_is_a_run_of_one(tmp_path):
     fixed = tiny(space={"memory": "hbm3", "memory_devices": 4, "memory_device_gib": 16, "macs": 65536})
     done = run(fixed, out=tmp_path / "run")
     assert done.manifest["counts"]["evaluated"] == 1 and len(done.axes) == 0
+
+
+def test_a_parameter_may_be_an_objective_and_a_constraint(tmp_path):
+    base = sweeps.tiny(constraints=[{"metric": "macs", "max": 32768}, {"metric": "chat.tpot_ms", "max": 20}])
+    base["objectives"] = [{"metric": "memory_devices", "direction": "minimize"}, base["objectives"][0]]
+    base["baselines"] = {"a100": {"chips": "1x a100_80gb_sxm"}}
+    done = open_run(run(parse_spec(base), out=tmp_path / "run").path)
+    front = done.front
+    assert len(front) and (front["macs"] <= 32768).all() and not front.columns.duplicated().any()
+    feasible = done.designs[done.designs["feasible"].astype(bool)]
+    assert front["memory_devices"].min() == feasible["memory_devices"].min()
+    # Fewer devices are slower: along the front both move against each other.
+    assert front.sort_values("memory_devices")["chat.tpot_ms"].is_monotonic_decreasing
+    write_report(done.path)
+    assert plot_run(done.path)

@@ -98,7 +98,7 @@ def section_sheet(library: Library, section: str | None, *, weakest_first: bool 
                 unsourced = sum(library.support(parameter) == "unsourced" for parameter in held.values())
             sizes.append([name, len(held), low, unsourced])
         sizes += [
-            ["parameters", len(PARAMETERS) + len(WORKLOAD_FIELDS), None, None],
+            ["sweep_parameters", len(PARAMETERS) + len(WORKLOAD_FIELDS), None, None],
             ["metrics", len(METRICS), None, None],
         ]
         return Sheet("Sections of the library", ("section", "entries", "low confidence", "unsourced"), sizes)

@@ -11,7 +11,7 @@ from dse.render.terminal.library import Sheet
 from dse.render.terminal.tables import number_text
 
 NAMES: Mapping[str, Mapping[str, Parameter | Metric]] = {
-    "parameters": {**PARAMETERS, **{f"WORKLOAD.{name}": field for name, field in WORKLOAD_FIELDS.items()}},
+    "sweep_parameters": {**PARAMETERS, **{f"WORKLOAD.{name}": field for name, field in WORKLOAD_FIELDS.items()}},
     "metrics": {f"WORKLOAD.{name}" if metric.scope == "workload" else name: metric for name, metric in METRICS.items()},
 }
 """Names of parameters and metrics as a sweep writes them, ``WORKLOAD`` standing for the name of one of its own."""
@@ -30,7 +30,7 @@ def quantity_sheet(section: str, library: Library, name: str | None = None) -> S
     """Return parameters or metrics, a row each.
 
     Args:
-        section: "parameters" or "metrics".
+        section: "sweep_parameters" or "metrics".
         library: whose names a parameter may take.
         name: the one that is wanted, perhaps bare; all where None.
     """
@@ -44,7 +44,7 @@ def quantity_sheet(section: str, library: Library, name: str | None = None) -> S
          one.meaning]
         for key, one in chosen.items() if isinstance(one, Parameter)
     ]  # fmt: skip
-    return Sheet("Parameters, for space", ("parameter", "unit", "default", "values", "meaning"), rows)
+    return Sheet("Parameters of a sweep, for space", ("parameter", "unit", "default", "values", "meaning"), rows)
 
 
 def _better(metric: Metric) -> str:

@@ -16,9 +16,9 @@ def listed(call, section):
 
 def test_every_metric_and_every_parameter_is_listed(call):
     assert [row["metric"].removeprefix("WORKLOAD.") for row in listed(call, "metrics")] == list(METRICS)
-    names = [row["parameter"].removeprefix("WORKLOAD.") for row in listed(call, "parameters")]
+    names = [row["parameter"].removeprefix("WORKLOAD.") for row in listed(call, "sweep_parameters")]
     assert names == [*PARAMETERS, *WORKLOAD_FIELDS]
-    assert all(row["meaning"] for section in ("metrics", "parameters") for row in listed(call, section))
+    assert all(row["meaning"] for section in ("metrics", "sweep_parameters") for row in listed(call, section))
 
 
 @pytest.mark.parametrize("name", ["ttft_ms", "chat.ttft_ms", "macs", "cost_usd", "batch"])
@@ -30,7 +30,7 @@ def test_one_of_them_is_shown_with_its_meaning(call, name):
 
 
 def test_a_choice_is_shown_with_every_name_it_takes(call):
-    (row,) = json.loads(call("library", "show", "parameter", "cooling", "--format", "json")[1])
+    (row,) = json.loads(call("library", "show", "sweep_parameters", "cooling", "--format", "json")[1])
     assert row["values"] == "air, liquid"
     (row,) = json.loads(call("library", "show", "node", "--format", "json")[1])
     assert "tsmc_5" in row["values"]
