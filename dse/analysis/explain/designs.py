@@ -46,7 +46,9 @@ def explain_designs(evaluator: Evaluator, designs: Table, *, name: str = "design
     def serve(workload: Workload) -> WorkloadResult:
         return serve_designs(designs, workload, evaluator.technology_of(designs), evaluator.economics)
 
-    requested = {key: evaluator.workload(key, designs) for key, table in result.workloads.items() if not table.fits}
+    requested = {
+        key: evaluator.workload(key, designs) for key, table in result.workloads.items() if table.lacks_gib > 0
+    }
     return replace(result, holders={key: least_chips(serve, workload) for key, workload in requested.items()})
 
 
@@ -64,7 +66,7 @@ def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
     def serve(workload: Workload) -> WorkloadResult:
         return serve_chip(entry.setup, workload, evaluator.technology)
 
-    requested = {key: evaluator.workload(key) for key, table in result.workloads.items() if not table.fits}
+    requested = {key: evaluator.workload(key) for key, table in result.workloads.items() if table.lacks_gib > 0}
     return replace(result, holders={key: least_chips(serve, workload) for key, workload in requested.items()})
 
 

@@ -105,6 +105,11 @@ class WorkloadTable:
     roofs: Mapping[str, float]
     metrics: Mapping[str, float]
 
+    @property
+    def lacks_gib(self) -> float:
+        """How much more the fullest chip would hold than it can; negative where it has room."""
+        return self.fullest_gib - self.capacity_gib
+
 
 @dataclass(frozen=True)
 class LimitRow:

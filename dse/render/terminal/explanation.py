@@ -90,7 +90,7 @@ STORED = ("memory_gib", "chips_needed", "perplexity_ratio", "perplexity_ratio_hi
 
 def unfit_lines(table: WorkloadTable, holders: Mapping[str, int]) -> list[str]:
     """Return by how many GiB a workload does not fit, and how many such chips would do, by split."""
-    lacks = table.fullest_gib - table.capacity_gib
+    lacks = table.lacks_gib
     if lacks <= 0:
         return ["the memory would do, but its chips have no link, or no rate of theirs is published"]
     chips = float(table.settings["chips"])
