@@ -49,7 +49,8 @@ def explain_designs(evaluator: Evaluator, designs: Table, *, name: str = "design
     requested = {
         key: evaluator.workload(key, designs) for key, table in result.workloads.items() if table.lacks_gib > 0
     }
-    return replace(result, holders={key: least_chips(serve, workload) for key, workload in requested.items()})
+    holders = {key: least_chips(serve, workload) for key, workload in requested.items()}
+    return replace(result, holders=holders, economics=evaluator.economics)
 
 
 def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:

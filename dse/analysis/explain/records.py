@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cost_models.quantities import Metric
+from cost_models.silicon.cost import Economics
 from dse.plain import plain
 
 BOUNDS = ("memory", "arithmetic", "dequantizing", "kernels", "collective")
@@ -133,6 +134,7 @@ class Explanation:
         limits: physical limits.
         margins: signed relative margin of every limit, capacity and constraint; below 0 is missed.
         described: what its metrics are, by bare name.
+        economics: what stands between the cost and the price of a design; None for chips that are bought.
         holders: workload that does not fit -> how such chips share it -> the least number that hold it.
     """
 
@@ -145,6 +147,7 @@ class Explanation:
     margins: Mapping[str, float]
     described: Mapping[str, Metric] = field(repr=False)
     holders: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    economics: Economics | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, text and finite numbers; None stands for a number that is missing."""

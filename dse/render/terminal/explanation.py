@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from cost_models.quantities import Metric, describe
 from dse.analysis.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
+from dse.render.terminal.prices import price_words
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, number_text, percent_text
 
 _UNITS = {"mm2": "mm²", "w": "W", "usd": "USD", "mm": "mm", "gib": "GiB", "ms": "ms", "j": "J"}
@@ -33,7 +34,11 @@ def explanation_parts(explanation: Explanation) -> list[Part]:
             parts.append(operator_table(f"{workload}, {phase}: {number_text(one.ms)} ms", one))
         parts += [spent_table(table), energy_table(table), memory_table(table)]
         parts.append(metric_table(table.metrics, explanation.described, f"Metrics of {workload}"))
-    parts += [block_table(total, blocks) for total, blocks in explanation.blocks.items() if len(blocks) > 1]
+    for total, blocks in explanation.blocks.items():
+        if len(blocks) > 1:
+            parts.append(block_table(total, blocks))
+    if explanation.economics is not None:
+        parts.append(Lines([price_words(explanation.metrics, explanation.economics)], "Price of one board"))
     if explanation.limits:
         parts.append(limit_table(explanation))
     of_design = metric_table(explanation.metrics, explanation.described, "Metrics of the design")

@@ -12,6 +12,7 @@ from cost_models.table import FloatArray
 from dse.analysis.compare import baseline_words
 from dse.analysis.relaxation.axes import LINK, linked
 from dse.evaluator import Evaluation, Evaluator
+from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import asked, extrapolated_lines, shown_metrics
 from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
 from dse.results.picks import settings_of
@@ -62,6 +63,7 @@ def sweep_parts(
         Lines([f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], "Fixed"),
         Lines([", ".join(design), *unseen], "The default design"),
         design_table(spec, evaluator, judged),
+        Lines([price_words({name: float(value[0]) for name, value in judged.metrics.items()}, spec.economics)]),
         margins_table(judged),
         Lines(baselines, "Baselines"),
     ]

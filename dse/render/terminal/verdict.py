@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.silicon.cost import Economics
 from dse.evaluator import Evaluator
+from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import pick_words
 from dse.render.terminal.tables import MISSING, number_text, percent_text, ratio_text
 from dse.results.picks import default_pick
@@ -160,19 +160,6 @@ def seconds_text(ms: float) -> str:
     ('340.2 ms', '12.4 s')
     """
     return f"{number_text(ms)} ms" if not ms >= 1000 else f"{number_text(ms / 1000, 3)} s"
-
-
-def price_words(metrics: Mapping[str, float], economics: Economics) -> str:
-    """Return what a board costs and why its price is what it is: cost, share of the NRE, volume and margin."""
-    cost, price = metrics.get("cost_usd", math.nan), metrics.get("price_usd", math.nan)
-    if math.isnan(cost):
-        return f"Price {number_text(price)} USD" if not math.isnan(price) else "Price not published"
-    nre = price * (1 - economics.margin) - cost
-    return (
-        f"Costs {number_text(cost)} USD, price {number_text(price)} USD: {number_text(nre)} USD of NRE (masks and "
-        f"{percent_text(economics.nre_share)} % of the design's, {number_text(economics.units)} boards), margin "
-        f"{percent_text(economics.margin)} %"
-    )
 
 
 def _against(run: StoredRun, metrics: Mapping[str, float], workloads: Sequence[str]) -> str:

@@ -362,5 +362,5 @@ def test_a_design_among_others_is_explained_as_it_is_alone():
     for row, one in enumerate(designs.to_settings()):
         alone = explain_designs(EVALUATOR, Table.from_settings(one))
         among = explanation_of(columns, row, name="design", described=EVALUATOR.spec.metrics)
-        # How many chips would hold a workload is worked out for the one that is asked about.
-        assert among.workloads.keys() and among.to_json() == {**alone.to_json(), "holders": {}}
+        # What would hold a workload, and business terms, are told of the one that is asked about.
+        assert among.workloads.keys() and among.to_json() == {**alone.to_json(), "holders": {}, "economics": None}

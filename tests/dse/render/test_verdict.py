@@ -8,7 +8,8 @@ import pytest
 
 from cost_models.silicon.cost import Economics
 from dse.render.terminal.overview import overview_table
-from dse.render.terminal.verdict import chance_of, price_words, seconds_text, verdict
+from dse.render.terminal.prices import price_words
+from dse.render.terminal.verdict import chance_of, seconds_text, verdict
 from dse.results.store import open_run
 from dse.runs import run
 from dse.sweep import load_spec, parse_spec
