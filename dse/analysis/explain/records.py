@@ -108,8 +108,8 @@ class WorkloadTable:
 
     @property
     def lacks_gib(self) -> float:
-        """How much more the fullest chip would hold than it can; negative where it has room."""
-        return self.fullest_gib - self.capacity_gib
+        """How much more the most-loaded chip would hold than it can; negative where it has room."""
+        return self.most_loaded_gib - self.capacity_gib
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def unfit_lines(table: WorkloadTable, holders: Mapping[str, int]) -> list[str]:
         return ["the memory would do, but its chips have no link, or no rate of theirs is published"]
     chips = float(table.settings["chips"])
     lines = [
-        f"the fullest of {number_text(chips)} chip(s) would hold {number_text(table.fullest_gib)} GiB of its "
+        f"the most loaded of {number_text(chips)} chip(s) would hold {number_text(table.most_loaded_gib)} GiB of its "
         f"{number_text(table.capacity_gib)}: {number_text(lacks)} GiB too much"
     ]
     ways = [f"{number_text(count)} chips ({split} parallel)" for split, count in holders.items()]
