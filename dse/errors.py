@@ -5,6 +5,7 @@ DseError                  anything the person at the keyboard can put right
 ├── MissingPackageError   an optional package is needed: the command that installs it
 ├── SamplerError          a sampler was used out of turn, or its saved state is not one
 ├── RunError              a run directory cannot be written, read or resumed
+│   └── RecordError       what a search keeps on disk is damaged, or something else
 └── TensorError           a tensor to compress cannot be read or used as asked
 
 Anything else that is raised is a defect of this project.
@@ -108,6 +109,10 @@ class SamplerError(DseError):
 
 class RunError(DseError):
     """A run directory cannot be written, read or resumed."""
+
+
+class RecordError(RunError):
+    """What a search keeps on disk is damaged, or of another kind than is read."""
 
 
 class TensorError(DseError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from cost_models.performance.derived import DerivedMetric
 from dse.errors import RunError
+from dse.packing import read_packed
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.provenance import (
     library_hash,
@@ -33,17 +34,14 @@ from dse.results.store import (
     write_whole,
 )
 from dse.results.writer import write_outcome
-from dse.search.engine import Search
-from dse.search.journal import Journal, find_unfinished, read_record, unfinished, write_record
+from dse.search.engine import STATE, Search
+from dse.search.journal import Journal, find_unfinished, read_content, unfinished, write_atomically
 from dse.search.parallelism import Parallelism
-from dse.sweep import Spec
+from dse.sweep import Spec, spec_of
 from dse.sweep.library_additions import library_of
 from dse.uncertainty.files import drawn_facts, write_robust
 from dse.uncertainty.post_search import under_draws
 from dse.user_model.calls import model_hash
-
-STATE = "search.state"
-"""File of a run directory from which the search can be continued."""
 
 ProgressSink = Callable[[Progress], None]
 """What is told how a run goes, after every stretch that is kept."""
@@ -94,6 +92,7 @@ def resume(
     results: Path | str = RESULTS,
     progress: ProgressSink | None = None,
     spread: Parallelism | None = None,
+    metrics: Sequence[DerivedMetric] = (),
 ) -> StoredRun:
     """Go on with a run: one whose process ended, one that was interrupted, or a finished one to a larger budget.
 
@@ -108,6 +107,7 @@ def resume(
         results: where runs are looked for and made.
         progress: told how it goes.
         spread: where designs are evaluated, and in what pieces.
+        metrics: the derived metrics that the sweep uses.
 
     Raises:
         RunError: there is nothing to go on with, or sweep or library are not those of the run.
@@ -117,12 +117,12 @@ def resume(
         if n_designs is not None:
             raise RunError(f"{folder}: is unfinished; resume it first, then continue it to more designs")
         journal = Journal(folder)
-        spec = journal.spec
+        spec = journal.spec(metrics)
         header = journal.header
         _check_same(folder, header, spec)
         directory = folder.with_suffix("")
         return _finish(Search(spec, spread=spread, journal=journal), spec, directory, header, journal, progress)
-    done = open_run(where, results=Path(results))
+    done = open_run(where, results=Path(results), metrics=metrics)
     if n_designs is None and done.manifest["status"] == "complete":
         raise RunError(f"{done.path}: is complete; to search on, say how far with --n-designs")
     return _continue(done, n_designs, out=out, results=results, progress=progress, spread=spread)
@@ -139,7 +139,7 @@ def _continue(
 ) -> StoredRun:
     """Search on from a finished run, in a directory of its own."""
     state = state_of(done)
-    spec = _spec_of(state)
+    spec = _spec_of(done, state)
     _check_same(done.path, done.manifest, spec)
     if n_designs is not None:
         spec = spec.model_copy(update={"search": spec.search.model_copy(update={"n_designs": n_designs})})
@@ -166,12 +166,12 @@ def merge(runs: Sequence[StoredRun], *, out: Path | str | None = None, results: 
     first, states = runs[0], [state_of(done) for done in runs]
     questions = [{k: v for k, v in done.spec.resolved().items() if k not in ("search", "name")} for done in runs]
     for done, state, question in zip(runs, states, questions, strict=True):
-        _check_same(done.path, done.manifest, _spec_of(state))
+        _check_same(done.path, done.manifest, _spec_of(done, state))
         if question != questions[0]:
             raise RunError(
                 f"{done.path}: asks something else than {first.path}; see: dse diff {first.path} {done.path}"
             )
-    spec = _spec_of(states[0])
+    spec = _spec_of(first, states[0])
     search = Search(spec)
     for state in states:
         search.add(state)
@@ -258,7 +258,7 @@ def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, A
         if robust is not None:
             write_robust(folder, robust)
         if state is not None:
-            write_record(folder / STATE, state)
+            write_atomically(folder / STATE, state)
 
     write_whole(directory, write)
 
@@ -269,7 +269,7 @@ def state_of(done: StoredRun) -> bytes:
     Raises:
         RunError: there is none, or it is damaged.
     """
-    return bytes(read_record(done.path / STATE))
+    return read_content(done.path / STATE)
 
 
 def _header(spec: Spec) -> dict[str, Any]:
@@ -285,10 +285,9 @@ def _place(spec: Spec, header: Mapping[str, Any], results: Path | str) -> Path:
     return place_for_run(spec.name, identity, started=started, results=Path(results))
 
 
-def _spec_of(state: bytes) -> Spec:
+def _spec_of(done: StoredRun, state: bytes) -> Spec:
     """Return the sweep of a state. The resolved file says as much, but names parameters that the user left out."""
-    spec: Spec = pickle.loads(state)["spec"]
-    return spec
+    return spec_of(read_packed(state, str(done.path / STATE)).part("spec"), done.derived)
 
 
 def _check_same(path: Path, header: Mapping[str, Any], spec: Spec) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 
 from cost_models.table import FloatArray
 from dse.front import Front
-from dse.results.rows import Rows, UniformSample, distinct, joined
+from dse.packing import Data, Record
+from dse.results.rows import Rows, UniformSample, distinct, joined, rows_data, rows_of
 from dse.results.statistics.counts import Statistics, tally_of
 from dse.results.top import Top
 from dse.space import Space
@@ -134,6 +135,48 @@ class Archive:
                 self._misses = chosen
                 return
             count *= 10
+
+    def state(self) -> Data:
+        """Return what is kept as plain data (`dse.packing`)."""
+        self.compact()
+        return {
+            "tally": self.tally.state(),
+            "sample": self.sample.state(),
+            "front": rows_data(self.front),
+            "misses": rows_data(self._misses),
+            "tops": [{"rows": rows_data(top.rows)} for top in self._tops],
+            "box": None if self._box is None else {"best": self._box[0], "worst": self._box[1]},
+        }
+
+    def restore(self, record: Record) -> Archive:
+        """Become what a state of a keeper of the same sweep says, and return itself.
+
+        Raises:
+            RecordError: the state is of something else.
+        """
+        size = self._front.objectives.shape[1]
+        self.tally.restore(record.part("tally"))
+        self.sample.restore(record.part("sample"))
+        front = self._rows_of(record, "front")
+        self._members = [] if front is None else [front]
+        if front is not None:
+            self._front.update(front.evaluation.objectives, front.ids)
+        self._misses = self._rows_of(record, "misses")
+        tops = record.parts("tops")
+        if len(tops) != size:
+            raise record.wrong("tops", f"of {size} objectives")
+        for top, held in zip(self._tops, tops, strict=True):
+            top.rows = self._rows_of(held, "rows")
+        if "box" in record:
+            box = record.part("box")
+            self._box = box.array("best", np.float64, size), box.array("worst", np.float64, size)
+        return self
+
+    def _rows_of(self, record: Record, key: str) -> Rows | None:
+        rows = rows_of(record.part(key)) if key in record else None
+        if rows is not None and rows.evaluation.objectives.shape[1] != self._front.objectives.shape[1]:
+            raise record.wrong(key, f"of {self._front.objectives.shape[1]} objectives")
+        return rows
 
     @property
     def front_size(self) -> int:

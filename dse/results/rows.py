@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cost_models.table import Choice, Column, FloatArray, Table, stacked
 from dse.evaluator import Evaluation
+from dse.packing import Data, Record
 from dse.violation import violation
 
 if TYPE_CHECKING:
@@ -75,6 +76,73 @@ class Rows:
         columns.update({MARGIN_PREFIX + name: margin for name, margin in result.margins.items()})
         parts = [pd.DataFrame({"id": self.ids}), self.designs.to_frame(coded=True), pd.DataFrame(columns)]
         return pd.concat(parts, axis=1)
+
+
+def rows_data(rows: Rows | None) -> Data:
+    """Return rows as plain data (`dse.packing`), None where there are none."""
+    if rows is None:
+        return None
+    result = rows.evaluation
+    return {
+        "ids": rows.ids,
+        "designs": _columns_data(rows.designs),
+        "metrics": _columns_data(result.metrics),
+        "margins": _columns_data(result.margins),
+        "objectives": result.objectives,
+        "feasible": result.feasible,
+        "missing": result.missing,
+        "failed": None if result.failed is None else _column_data(result.failed),
+    }
+
+
+def _columns_data(columns: Mapping[str, Column] | Mapping[str, FloatArray]) -> Data:
+    # A list keeps the order of the columns, and a name may be anything.
+    return [{"name": name, **_column_data(column)} for name, column in columns.items()]
+
+
+def _column_data(column: Column) -> Data:
+    if not isinstance(column, Choice):
+        return {"numbers": np.asarray(column, dtype=np.float64)}
+    narrow = np.int16 if len(column.values) < np.iinfo(np.int16).max else np.int64
+    return {"values": list(column.values), "codes": column.codes.astype(narrow)}
+
+
+def rows_of(record: Record) -> Rows:
+    """Return the rows that `rows_data` made plain data of.
+
+    Raises:
+        RecordError: they are something else.
+    """
+    ids = record.array("ids", np.int64, None)
+    n = len(ids)
+    objectives = record.array("objectives", np.float64, n, None)
+    return Rows(
+        ids=ids,
+        designs=Table({one.text("name"): _column_of(one, n) for one in record.parts("designs")}),
+        evaluation=Evaluation(
+            metrics=_numbers_of(record, "metrics", n),
+            margins=_numbers_of(record, "margins", n),
+            objectives=objectives,
+            feasible=record.array("feasible", np.bool_, n),
+            missing=record.array("missing", np.intp, n) if "missing" in record else None,
+            failed=_choice_of(record.part("failed"), n) if "failed" in record else None,
+        ),
+    )
+
+
+def _numbers_of(record: Record, key: str, n: int) -> dict[str, FloatArray]:
+    return {one.text("name"): one.array("numbers", np.float64, n) for one in record.parts(key)}
+
+
+def _column_of(record: Record, n: int) -> Column:
+    return record.array("numbers", np.float64, n) if "numbers" in record else _choice_of(record, n)
+
+
+def _choice_of(record: Record, n: int) -> Choice:
+    values, codes = record.texts("values"), record.array("codes", np.intp, n)
+    if n and not -1 <= codes.min() <= codes.max() < len(values):
+        raise record.wrong("codes", f"codes of {len(values)} values")
+    return Choice(values, codes)
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -197,3 +265,13 @@ class UniformSample:
     def rows(self) -> Rows | None:
         """Return the sample, None where nothing was added."""
         return joined(self._parts) if self._parts else None
+
+    def state(self) -> Data:
+        """Return what is kept as plain data."""
+        return {"stride": self.stride, "rows": rows_data(self.rows())}
+
+    def restore(self, record: Record) -> None:
+        """Become what a state says."""
+        self.stride = record.whole("stride")
+        self._parts = [rows_of(record.part("rows"))] if "rows" in record else []
+        self._held = sum(map(len, self._parts))

@@ -8,10 +8,9 @@ judgements alone: how many rows each `ask` wants has no part in it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from cost_models.table import FloatArray, Table
 from dse.errors import SamplerError
 from dse.evaluator import Evaluation
+from dse.packing import Data, Record, packed, read_packed
 from dse.space import Space
 from dse.violation import summed, violations
 
@@ -71,6 +71,31 @@ class Feedback:
         return np.where(np.isfinite(self.objectives), self.objectives, BEYOND_ANY)
 
 
+def feedback_data(feedback: Feedback) -> Data:
+    """Return judged rows as plain data (`dse.packing`)."""
+    return {
+        "ids": feedback.ids,
+        "objectives": feedback.objectives,
+        "violations": feedback.violations,
+        "feasible": feedback.feasible,
+    }
+
+
+def feedback_of(record: Record, n_objectives: int) -> Feedback:
+    """Return what `feedback_data` made plain data of.
+
+    Raises:
+        RecordError: it is something else.
+    """
+    ids = record.array("ids", np.int64, None)
+    return Feedback(
+        ids,
+        record.array("objectives", np.float64, len(ids), n_objectives),
+        record.array("violations", np.float64, len(ids), None),
+        record.array("feasible", np.bool_, len(ids)),
+    )
+
+
 class Sampler(Protocol):
     """A way to choose designs."""
 
@@ -100,7 +125,7 @@ class Sampler(Protocol):
         ...
 
     def state(self) -> bytes:
-        """Return everything needed to go on later. Learning samplers use pickle: restore only what you trust."""
+        """Return everything needed to go on later, as plain data in bytes."""
         ...
 
     def restore(self, state: bytes) -> None:
@@ -108,6 +133,7 @@ class Sampler(Protocol):
 
         Raises:
             SamplerError: the state is of another sampler.
+            RecordError: it is damaged, or no state at all.
         """
         ...
 
@@ -160,6 +186,22 @@ class AskTellCounter:
 
     asked: int = 0
     told: int = 0
+
+    def data(self) -> Data:
+        """Return the counts as plain data."""
+        return [self.asked, self.told]
+
+    @classmethod
+    def of(cls, record: Record, key: str) -> AskTellCounter:
+        """Return the counts in a record.
+
+        Raises:
+            RecordError: they are none.
+        """
+        counts = record.wholes(key)
+        if len(counts) != 2 or counts[1] > counts[0]:
+            raise record.wrong(key, "what was asked and told")
+        return cls(*counts)
 
     def take(self, feedback: Feedback) -> None:
         """Count told rows.
@@ -238,20 +280,17 @@ class StreamingSampler:
         return ()
 
     def state(self) -> bytes:
-        """Return the position in the sequence as JSON."""
-        return json.dumps({**self._identity, "asked": self._turns.asked, "told": self._turns.told}).encode()
+        """Return the position in the sequence."""
+        return packed({"identity": self._identity, "turns": self._turns.data()})
 
     def restore(self, state: bytes) -> None:
         """Go on from a position.
 
         Raises:
             SamplerError: the state is of another sequence.
+            RecordError: it is damaged, or no state at all.
         """
-        data: Any
-        try:
-            data = json.loads(state)
-        except ValueError:
-            data = None
-        if not isinstance(data, dict) or {key: data.get(key) for key in self._identity} != self._identity:
+        record = read_packed(state, f"the state of {self._identity['sampler']}")
+        if record.part("identity").data != self._identity:
             raise SamplerError(f"the state is not one of {self._identity['sampler']} with these settings")
-        self._turns = AskTellCounter(int(data["asked"]), int(data["told"]))
+        self._turns = AskTellCounter.of(record, "turns")

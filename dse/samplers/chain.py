@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 from cost_models.table import FloatArray, Table, evenly
 from dse.errors import SamplerError
 from dse.front import Front
-from dse.samplers.base import AskTellCounter, Feedback, LearningSampler, Sampler
+from dse.packing import Data, Record, packed, read_packed
+from dse.samplers.base import AskTellCounter, Feedback, LearningSampler, Sampler, feedback_data, feedback_of
 from dse.space import Space
 
 MIN_LAST_FRACTION = 0.05
@@ -116,28 +116,37 @@ class Chain:
     # -- state --------------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
-        """Return the state of every stage and what is handed on, pickled."""
+        """Return the state of every stage and what is handed on."""
         waiting = [self._space.encode(designs) for designs in self._waiting]
-        own = (self._place, self._turns, self._offset, waiting, self._best.state())
-        return pickle.dumps((own, [stage.state() for stage in self._stages]))
+        state: Data = {
+            "place": self._place,
+            "turns": self._turns.data(),
+            "offset": self._offset,
+            "waiting": [{"unit": unit} for unit in waiting],
+            "best": self._best.state(),
+            "stages": [{"state": stage.state()} for stage in self._stages],
+        }
+        return packed(state)
 
     def restore(self, state: bytes) -> None:
         """Go on from a state.
 
         Raises:
             SamplerError: the state is of another sampler.
+            RecordError: it is damaged, or no state at all.
         """
-        try:
-            own, stages = pickle.loads(state)
-            self._place, self._turns, self._offset, waiting, best = own
-        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError) as error:
-            raise SamplerError(f"the state cannot be read: {error}") from None
+        record = read_packed(state, "the state of a chain of samplers")
+        stages = record.parts("stages")
         if len(stages) != len(self._stages):
             raise SamplerError("the state is of a chain of other stages")
+        self._place = record.whole("place", high=len(stages) - 1)
+        self._turns, self._offset = AskTellCounter.of(record, "turns"), record.whole("offset")
         for stage, saved in zip(self._stages, stages, strict=True):
-            stage.restore(saved)
+            stage.restore(saved.content("state"))
+        n = len(self._space.dimensions)
+        waiting = [one.array("unit", np.float64, None, n) for one in record.parts("waiting")]
         self._waiting = [self._space.decode(unit) for unit in waiting]
-        self._best.restore(best)
+        self._best.restore(record.part("best"))
 
 
 class _Best:
@@ -174,13 +183,18 @@ class _Best:
         rows = rows[np.sort(first)]
         return self._unit[rows], _taken(self._judged, rows)
 
-    def state(self) -> tuple[Any, ...]:
+    def state(self) -> Data:
         """Return what is kept."""
-        return self._unit, self._judged, self._front.ids, self._front.objectives
+        front = {"ids": self._front.ids, "objectives": self._front.objectives}
+        return {"unit": self._unit, "judged": feedback_data(self._judged), "front": front}
 
-    def restore(self, state: tuple[Any, ...]) -> None:
+    def restore(self, record: Record) -> None:
         """Go on from what was kept."""
-        self._unit, self._judged, self._front.ids, self._front.objectives = state
+        size, front = self._front.objectives.shape[1], record.part("front")
+        self._judged = feedback_of(record.part("judged"), size)
+        self._unit = record.array("unit", np.float64, len(self._judged), len(self._space.dimensions))
+        self._front.ids = front.array("ids", np.int64, None)
+        self._front.objectives = front.array("objectives", np.float64, len(self._front.ids), size)
 
 
 def _nearest(feedback: Feedback) -> NDArray[np.intp]:

@@ -10,26 +10,40 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Generator, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from dse.errors import RunError
 from dse.margins import check_baselines
+from dse.packing import Data, Record, packed, read_packed
 from dse.results.archive import Archive
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.picks import choose_picks
 from dse.results.rows import Rows
 from dse.samplers import sampler_of
 from dse.samplers.base import Feedback, Sampler, SharingSampler
-from dse.search.blocks import SearchContext, Timer, chunks_of, judged_chunk, kept_block
+from dse.search.blocks import PARTS, SearchContext, Timer, chunks_of, judged_chunk, kept_block
 from dse.search.journal import Journal
 from dse.search.parallelism import Parallelism, Workers
 from dse.space import Space
-from dse.sweep import Spec
+from dse.sweep import Spec, spec_data
 
 MODEL_FILE = "model.jsonl"
 """File of a journal that holds the answers of the sweep's own model."""
+
+
+STATE = "search.state"
+"""File of a run directory from which the search can be continued."""
+
+
+MAX_SECONDS = 1e12
+"""Longest time that a search can have taken: 30,000 years."""
+
+
+def _parts(record: Record) -> dict[str, float]:
+    """Return the time spent by part."""
+    parts = record.part("parts")
+    return {name: parts.number(name, low=0, high=MAX_SECONDS) for name in PARTS}
 
 
 class Search:
@@ -81,65 +95,63 @@ class Search:
 
     def add(self, state: bytes) -> None:
         """Take over what another search of the same designs, however searched, has found."""
-        result = pickle.loads(state)
-        unit = max(result["keeper"].sample.stride, self._keeper.sample.stride, 1)
+        result = read_packed(state, STATE)
+        keeper = self._work.keeper().restore(result.part("keeper"))
+        unit = max(keeper.sample.stride, self._keeper.sample.stride, 1)
         offset = -(-self._place // unit) * unit
-        self._keeper.merge(result["keeper"], offset=offset)
-        self._place = offset + result["place"]
-        self._before += result["seconds"]
-        self._clock.add(result["parts"])
+        self._keeper.merge(keeper, offset=offset)
+        self._place = offset + result.whole("place")
+        self._before += result.number("seconds", low=0, high=MAX_SECONDS)
+        self._clock.add(_parts(result))
         self._restore_cache(result)
 
-    def _restore_cache(self, found: Mapping[str, Any]) -> None:
+    def _restore_cache(self, found: Record) -> None:
         """Take over the answers of the sweep's own model from a state."""
         if self._model is not None:
-            self._model.memory.restore(found["answers"])
+            self._model.memory.restore(found.part("answers"))
 
     # -- state ----------------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
-        """Return everything needed to go on later, in another process: restore only what you trust."""
-        self._keeper.compact()
-        return pickle.dumps(
-            {
-                "spec": self._spec,
-                "keeper": self._keeper,
-                "place": self._place,
-                "n_designs": self._spec.search.n_designs,
-                "sampler": None if self._work.is_stream else self._work.sampler.state(),
-                "seconds": self._seconds,
-                "parts": self._clock.parts,
-                "answers": {} if self._model is None else self._model.memory.state(),
-            }
-        )
+        """Return everything needed to go on later, in another process: plain data (`dse.packing`)."""
+        state: Data = {
+            "spec": spec_data(self._spec),
+            "keeper": self._keeper.state(),
+            "place": self._place,
+            "n_designs": self._spec.search.n_designs,
+            "sampler": None if self._work.is_stream else self._work.sampler.state(),
+            "seconds": self._seconds,
+            "parts": self._clock.parts,
+            "answers": None if self._model is None else self._model.memory.state(),
+        }
+        return packed(state)
 
     def _resume(self, state: bytes) -> None:
-        result: Mapping[str, Any] = pickle.loads(state)
-        self._keeper.merge(result["keeper"])
-        self._place, self._before = result["place"], result["seconds"]
-        self._clock.add(result["parts"])
+        result = read_packed(state, STATE)
+        self._keeper.merge(self._work.keeper().restore(result.part("keeper")))
+        self._place, self._before = result.whole("place"), result.number("seconds", low=0, high=MAX_SECONDS)
+        self._clock.add(_parts(result))
         self._restore_cache(result)
         if self._work.is_stream:
             total = self._work.sampler.total
             if total is not None and total < self._place:
                 raise RunError(f"{self._place} designs have been searched already; n_designs must be more")
             return
-        self._work.sampler = extended(self._spec, self._work.space, result["n_designs"], result["sampler"])
+        state_of_sampler, n_designs = result.content("sampler"), result.whole("n_designs", low=1)
+        self._work.sampler = extended(self._spec, self._work.space, n_designs, state_of_sampler)
 
     def _replay(self, journal: Journal) -> None:
-        for first, last, keeper, parts in journal.kept():
+        before = self._place
+        for first, last, kept in journal.kept():
             if first < self._place:
                 continue
             if first > self._place:
                 raise RunError(f"{journal.folder}: designs {self._place} to {first} are missing")
-            self._keeper.merge(keeper)
-            self._clock.add(parts)
+            self._keeper.merge(self._work.keeper().restore(kept.part("keeper")))
+            self._clock.add(_parts(kept))
             self._place = last
-        if self._work.is_stream or not self._place:
-            return
-        sampler = journal.sampler_at(self._place)
-        if sampler is not None:
-            self._work.sampler.restore(sampler)
+        if self._place > before and not self._work.is_stream:
+            self._work.sampler.restore(journal.sampler_at(self._place))
 
     @property
     def evaluated(self) -> int:

@@ -8,33 +8,33 @@
         sampler/<last>            the sampler when it had been told of everything before `last`
 
 A file is written beside its place, flushed to the disk and moved there, so it is whole or not there at all; a stretch
-counts as done when its file in kept/ is there. Files hold pickled records of this program: resume only what you trust.
+counts as done when its file in kept/ is there. Files hold plain data with a checksum (`dse.packing`), never code.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
-import hashlib
 import json
 import os
-import pickle
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dse.errors import RunError
+from cost_models.performance.derived import DerivedMetric
+from dse.errors import RecordError, RunError
+from dse.packing import Data, Record, packed, read_packed
 from dse.results.archive import Archive
 from dse.results.store import LATEST
-from dse.sweep import Spec
+from dse.sweep import Spec, spec_data, spec_of
 
 SUFFIX = ".unfinished"
 """What the directory of an unfinished run ends in."""
 
 HEADER = "search.json"
 
-_DIGEST_BYTES = 32
 _DIGITS = 19
 _START = "start"
 _SPEC = "spec"
@@ -84,29 +84,25 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def write_record(path: Path, record: object) -> None:
-    """Write a record with a digest of itself.
+def read_content(path: Path) -> bytes:
+    """Return the bytes of a file.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: it cannot be read.
     """
-    content = pickle.dumps(record, protocol=pickle.HIGHEST_PROTOCOL)
-    write_atomically(path, hashlib.sha256(content).digest() + content)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def read_record(path: Path) -> Any:
-    """Return a record.
+def read_record(path: Path) -> Record:
+    """Return the record in a file.
 
     Raises:
         RunError: it cannot be read, or is damaged.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
-        raise RunError(f"{path}: is damaged; delete it to search that stretch again")
-    return pickle.loads(content[_DIGEST_BYTES:])
+    return read_packed(read_content(path), str(path))
 
 
 class Journal:
@@ -139,7 +135,7 @@ class Journal:
             for name in ("kept", "sampler"):
                 (folder / name).mkdir(parents=True)
             (folder / "sweep.yaml").write_text(spec.source_text, encoding="utf-8", newline="")
-            write_record(folder / _SPEC, spec)
+            write_atomically(folder / _SPEC, packed(spec_data(spec)))
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise RunError(f"{folder}: cannot be made: {error.strerror or error}") from error
@@ -160,11 +156,16 @@ class Journal:
             raise RunError(f"{file}: cannot be read: {error}") from error
         return dict(result)
 
-    @property
-    def spec(self) -> Spec:
-        """The sweep."""
-        spec: Spec = read_record(self.folder / _SPEC)
-        return spec
+    def spec(self, metrics: Sequence[DerivedMetric] = ()) -> Spec:
+        """Return the sweep.
+
+        Args:
+            metrics: the derived metrics that it uses.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        return spec_of(read_record(self.folder / _SPEC), metrics)
 
     @property
     def is_empty(self) -> bool:
@@ -174,12 +175,11 @@ class Journal:
     @property
     def start(self) -> bytes | None:
         """The state that the search started from; None where it started from nothing."""
-        state = read_record(self.folder / _START)
-        return None if state is None else bytes(state)
+        return read_content(self.folder / _START) or None
 
     def set_start(self, state: bytes | None) -> None:
         """Keep the state that the search starts from."""
-        write_record(self.folder / _START, state)
+        write_atomically(self.folder / _START, state or b"")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -195,9 +195,15 @@ class Journal:
                 raise RunError(f"{self.folder}: another process is at this run") from None
             yield
 
-    def kept(self) -> Iterator[tuple[int, int, Archive, dict[str, float]]]:
-        """Yield first, last, what is kept and the time it took of every stretch, as far as they follow each other."""
+    def kept(self) -> Iterator[tuple[int, int, Record]]:
+        """Yield first, last and what is kept of every stretch, as far as they follow each other.
+
+        Raises:
+            RunError: a stretch is damaged.
+        """
         stretches = {}
+        for name in ("kept", "sampler"):
+            (self.folder / name).mkdir(exist_ok=True)
         for path in (self.folder / "kept").iterdir():
             ends = path.name.split("-")
             if all(end.isdigit() for end in ends):
@@ -205,14 +211,27 @@ class Journal:
         place = min(stretches, default=0)
         while place in stretches:
             last, path = stretches[place]
-            keeper, parts = read_record(path)
-            yield place, last, keeper, parts
+            if last <= place:
+                raise RecordError(f"{path}: is not named by its first and last design")
+            try:
+                yield place, last, read_record(path)
+            except RecordError:
+                raise RecordError(
+                    f"{path}: is damaged; delete it and what comes after it, to search that again"
+                ) from None
             place = last
 
-    def sampler_at(self, place: int) -> bytes | None:
-        """Return the state of the sampler when it had been told of `place` designs; None where none is kept."""
+    def sampler_at(self, place: int) -> bytes:
+        """Return the state of the sampler when it had been told of `place` designs.
+
+        Raises:
+            RunError: there is none.
+        """
         path = self.folder / "sampler" / f"{place:0{_DIGITS}d}"
-        return bytes(read_record(path)) if path.exists() else None
+        if not path.exists():
+            where = f"{self.folder}/kept and {self.folder}/sampler"
+            raise RunError(f"{path}: is missing; delete {where} to search again from where the run began")
+        return read_content(path)
 
     def add(self, first: int, last: int, keeper: Archive, parts: Mapping[str, float], sampler: bytes | None) -> None:
         """Write what is kept of designs `first` to `last` (exclusive), and the sampler that has been told of them.
@@ -221,13 +240,16 @@ class Journal:
             RunError: it cannot be written.
         """
         if sampler is not None:
-            write_record(self.folder / "sampler" / f"{last:0{_DIGITS}d}", sampler)
-        write_record(self.folder / "kept" / f"{first:0{_DIGITS}d}-{last:0{_DIGITS}d}", (keeper, dict(parts)))
+            write_atomically(self.folder / "sampler" / f"{last:0{_DIGITS}d}", sampler)
+        kept: Data = {"keeper": keeper.state(), "parts": dict(parts)}
+        write_atomically(self.folder / "kept" / f"{first:0{_DIGITS}d}-{last:0{_DIGITS}d}", packed(kept))
         if sampler is not None:
             for path in (self.folder / "sampler").iterdir():
                 if path.name.isdigit() and int(path.name) < last:
                     path.unlink()
 
     def remove(self) -> None:
-        """Delete the state."""
+        """Delete the state; without its header, which goes first, what is left of it is nothing to go on with."""
+        with contextlib.suppress(OSError):
+            (self.folder / HEADER).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cost_models.errors import LibraryError
 from cost_models.library import Library, shipped_library
 from cost_models.performance.derived import DerivedMetric
-from dse.errors import SpecError
+from dse.errors import RecordError, RunError, SpecError
+from dse.packing import Data, Record
 from dse.sweep.files import apply_overrides, read_tree
 from dse.sweep.library_additions import with_additions
 from dse.sweep.parameters import FixedSpec, ParameterSpec, RangeSpec, ValuesSpec
@@ -44,6 +46,8 @@ __all__ = [
     "WorkloadSpec",
     "load_spec",
     "parse_spec",
+    "spec_data",
+    "spec_of",
 ]
 
 
@@ -129,3 +133,31 @@ def parse_spec(
         ValueError: a derived metric cannot be.
     """
     return _read(node_of(dict(mapping)), "", overrides, library, metrics)
+
+
+def spec_data(spec: Spec) -> Data:
+    """Return a sweep as plain data (`dse.packing`); of metrics derived in Python the names alone."""
+    return {"sweep": spec.written(), "text": spec.source_text, "derived": [one.name for one in spec.derived]}
+
+
+def spec_of(record: Record, metrics: Sequence[DerivedMetric] = ()) -> Spec:
+    """Return the sweep that `spec_data` made plain data of.
+
+    Args:
+        record: the data.
+        metrics: the derived metrics that the sweep uses; the functions behind them are not on disk.
+
+    Raises:
+        RunError: a derived metric is not among `metrics`.
+        RecordError: the data is no sweep.
+    """
+    names = record.texts("derived")
+    known = {one.name: one for one in metrics}
+    if missing := [name for name in names if name not in known]:
+        what = f"uses metrics that were derived in Python ({', '.join(missing)})"
+        raise RunError(f"this run {what}: go on with it from Python, with metrics=[...]")
+    try:
+        spec = parse_spec(record.part("sweep").data, metrics=[known[name] for name in names])
+    except (SpecError, LibraryError) as error:
+        raise RecordError(f"the sweep of the record: {error}") from None
+    return spec.model_copy(update={"source_text": record.text("text")})

@@ -372,20 +372,10 @@ class Spec(Record):
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return self.places.get(path, NOWHERE)
 
-    def resolved(self) -> dict[str, Any]:
-        """Return the whole sweep with every default filled in, as plain data that `parse_spec` reads back.
-
-        Parameters that the file does not mention stand in `space` with the value they have.
-        """
+    def written(self) -> dict[str, Any]:
+        """Return the sweep with the defaults of its sections filled in, as plain data that `parse_spec` reads back."""
         data = self.model_dump(mode="json", exclude_none=True, exclude={"space", "parameters", "economics"})
-        # As they are read back: numbers as floats, so that the sweep that is read back has the same hash.
-        defaults = {
-            name: float(p.default) if isinstance(p.default, int) else p.default
-            for name, p in PARAMETERS.items()
-            if p.default is not None
-        }
-        space = {name: _written(entries) for name, entries in self.space.items()}
-        data["space"] = {name: space.get(name, defaults.get(name)) for name in {**defaults, **space}}
+        data["space"] = {name: _written(entries) for name, entries in self.space.items()}
         for section in ("mix", "library"):
             if not data[section]:
                 del data[section]
@@ -399,6 +389,19 @@ class Spec(Record):
         }
         for section in BUILT_IN if self.builtin_disabled else ():
             data.pop(section, None)
+        return data
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the sweep as `written`, with the parameters that the file does not mention at the value they have."""
+        # As they are read back: numbers as floats, so that the sweep that is read back has the same hash.
+        defaults = {
+            name: float(p.default) if isinstance(p.default, int) else p.default
+            for name, p in PARAMETERS.items()
+            if p.default is not None
+        }
+        data = self.written()
+        space = data["space"]
+        data["space"] = {name: space.get(name, defaults.get(name)) for name in {**defaults, **space}}
         return data
 
     @property

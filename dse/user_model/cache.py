@@ -8,7 +8,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from dse.errors import RunError
+from dse.packing import Data, Record
 from dse.user_model.answers import Answer
 
 
@@ -67,18 +70,55 @@ class AnswerCache:
         if file.exists():
             result = {}
             for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    key, values, reason = json.loads(line)
-                except ValueError:
-                    continue
-                result[key] = Answer(values, reason)
+                answer = _written(line)
+                if answer is not None:
+                    result[answer[0]] = answer[1]
             self._take({key: one for key, one in result.items() if key not in self._answers})
         self._file = file
 
-    def state(self) -> dict[str, tuple[Mapping[str, float] | None, str]]:
-        """Return all answers as plain data."""
-        return {key: (one.values, one.reason) for key, one in self._answers.items()}
+    def state(self) -> Data:
+        """Return all answers as plain data (`dse.packing`): keys, a column per metric, and why there is none."""
+        answers = self._answers.values()
+        names = list(dict.fromkeys(name for one in answers for name in one.values or ()))
+        return {
+            "keys": list(self._answers),
+            "metrics": names,
+            "values": np.array([[(one.values or {}).get(name, np.nan) for name in names] for one in answers])
+            .reshape(len(self._answers), len(names)),
+            "has_values": np.array([one.values is not None for one in answers], dtype=bool),
+            "reasons": [one.reason for one in answers],
+        }  # fmt: skip
 
-    def restore(self, state: Mapping[str, tuple[Mapping[str, float] | None, str]]) -> None:
-        """Take over answers of another search of the same sweep."""
-        self._take({key: Answer(*one) for key, one in state.items() if key not in self._answers})
+    def restore(self, state: Record) -> None:
+        """Take over answers of another search of the same sweep.
+
+        Raises:
+            RecordError: they are something else.
+        """
+        keys, names, reasons = state.texts("keys"), state.texts("metrics"), state.texts("reasons")
+        values = state.array("values", np.float64, len(keys), len(names)).tolist()
+        known = state.array("has_values", np.bool_, len(keys)).tolist()
+        if len(reasons) != len(keys):
+            raise state.wrong("reasons", f"of {len(keys)} answers")
+        self._take({
+            key: Answer(dict(zip(names, row, strict=True)) if has_values else None, reason)
+            for key, row, has_values, reason in zip(keys, values, known, reasons, strict=True)
+            if key not in self._answers
+        })  # fmt: skip
+
+
+def _written(line: str) -> tuple[str, Answer] | None:
+    """Return the key and the answer in a line; None where it was cut off or is something else."""
+    try:
+        result = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(result, list) or len(result) != 3:
+        return None
+    key, values, reason = result
+    if not isinstance(key, str) or not isinstance(reason, str):
+        return None
+    if values is None:
+        return key, Answer(None, reason)
+    fits = isinstance(values, dict) and all(isinstance(value, float) for value in values.values())
+    return (key, Answer(values, reason)) if fits and np.isfinite(list(values.values())).all() else None

@@ -25,6 +25,7 @@ FLOORS = (
     ),
     (
         "dse.errors",
+        "dse.packing",
         "dse.plain",
         "dse.units",
         "dse.yaml_positions",

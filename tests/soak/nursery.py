@@ -46,7 +46,7 @@ def kept(out):
     folder = unfinished(out)
     if not (folder / "search.json").exists():
         return None
-    return sum(last - first for first, last, _, _ in Journal(folder).kept())
+    return sum(last - first for first, last, _ in Journal(folder).kept())
 
 
 def born_and_killed(spec, out, after, wait):

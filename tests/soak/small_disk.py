@@ -50,7 +50,7 @@ def main():
                 raise
             full += 1
             if reached and not out.exists():
-                done = sum(last - first for first, last, _, _ in Journal(unfinished(out)).kept())
+                done = sum(last - first for first, last, _ in Journal(unfinished(out)).kept())
                 if done < reached[-1].evaluated:
                     raise SystemExit(f"{reached[-1].evaluated} designs were reported, {done} were kept") from None
             continue

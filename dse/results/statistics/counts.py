@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import INACTIVE, Choice, Column, FloatArray
+from dse.packing import Data, Record
 from dse.results.rows import Rows
 from dse.results.statistics.axes import Binning, binning_of
 from dse.results.statistics.margins import INTERVALS, MarginCount, interval_of, margin_counts
@@ -23,6 +24,8 @@ from dse.results.statistics.patterns import (
     add_tables,
     count_patterns,
     count_values,
+    counts_data,
+    counts_of,
     distinct_patterns,
     removing,
 )
@@ -256,6 +259,85 @@ class Statistics:
     def _adopt(self, other: Statistics) -> None:
         """Become a copy of another tally."""
         self.__dict__.update(copy.deepcopy(other.__dict__))
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def state(self) -> Data:
+        """Return what was counted as plain data (`dse.packing`)."""
+        n = len(self._labels)
+        return {
+            "labels": list(self._labels),
+            "counted": [self.evaluated, self.decided, self.feasible],
+            "best": self._best,
+            "tightest": self._tightest,
+            "missing": self._missing,
+            "intervals": self._intervals,
+            "checked": sorted(self._looked_at),
+            "patterns": counts_data(self._patterns, n),
+            "decided": counts_data(self._decided, n),
+            "axes": [self._axis_state(axis) for axis in self.axes] if self._labels else [],
+        }
+
+    def _axis_state(self, axis: str) -> Data:
+        least, nearest = self._nearest[axis]
+        low, high = self._ends.get(axis, (np.empty(0), np.empty(0)))
+        missed = [(place, one) for place, many in enumerate(nearest) for one in many]
+        return {
+            "values": list(self._names[axis]),
+            "patterns": counts_data(self._by_axis[axis], len(self._labels)),
+            "decided": counts_data(self._decided_by_axis[axis], len(self._labels)),
+            "low": low,
+            "high": high,
+            "least": least,
+            "missed_at": np.array([place for place, _ in missed], dtype=np.int64),
+            "missed": np.array([self._labels.index(one.constraint) for _, one in missed], dtype=np.int64),
+            "missed_by": np.array([one.by for _, one in missed], dtype=np.float64),
+        }
+
+    def restore(self, record: Record) -> None:
+        """Become what a state of a tally of the same sweep says.
+
+        Raises:
+            RecordError: the state is of something else.
+        """
+        self._labels = record.texts("labels")
+        n = len(self._labels)
+        counted, axes = record.wholes("counted"), record.parts("axes")
+        if len(counted) != 3 or len(axes) != (len(self.axes) if n else 0):
+            raise record.wrong("counted", "counts of the axes of this sweep")
+        self.evaluated, self.decided, self.feasible = counted
+        self._best, self._tightest = record.array("best", np.float64, n), record.array("tightest", np.float64, n)
+        self._missing = record.array("missing", np.int64, n)
+        self._intervals = record.array("intervals", np.int64, n, INTERVALS)
+        self._looked_at = frozenset(record.texts("checked"))
+        self._patterns = {pattern: int(count) for pattern, count in counts_of(record.part("patterns"), n).items()}
+        self._decided = {pattern: int(count) for pattern, count in counts_of(record.part("decided"), n).items()}
+        for axis, held in zip(self.axes, axes, strict=False):
+            self._restore_axis(axis, held)
+
+    def _restore_axis(self, axis: str, record: Record) -> None:
+        names, n = record.texts("values"), len(self._labels)
+        count = len(names)
+        if axis in self.binnings and names != self.binnings[axis].words:
+            raise record.wrong("values", f"how this sweep counts {axis}")
+        self._names[axis] = names
+        self._by_axis[axis] = counts_of(record.part("patterns"), n, count + 1)
+        self._decided_by_axis[axis] = counts_of(record.part("decided"), n, count + 1)
+        if axis in self.binnings:
+            self._ends[axis] = record.array("low", np.float64, count), record.array("high", np.float64, count)
+        least = record.array("least", np.float64, count + 1)
+        missed, by = record.array("missed", np.int64, None), record.array("missed_by", np.float64, None)
+        at = record.array("missed_at", np.int64, len(missed))
+        if len(by) != len(missed) or (len(at) and not 0 <= at.min() <= at.max() <= count):
+            raise record.wrong("missed_at", "the values of the axis")
+        if len(missed) and not 0 <= missed.min() <= missed.max() < n:
+            raise record.wrong("missed", "constraints of the sweep")
+        nearest: list[tuple[Violation, ...]] = [()] * (count + 1)
+        for place, label, amount in zip(at.tolist(), missed.tolist(), by.tolist(), strict=True):
+            nearest[place] = (*nearest[place], Violation(self._labels[label], amount))
+        self._nearest[axis] = least, nearest
+
+    # -- what was counted ---------------------------------------------------------------------------------------
 
     def constraints(self) -> list[ConstraintCount]:
         """Return one record per constraint, in the order in which they are judged."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dse.packing import Data, Record
+
 Pattern = tuple[int, ...]
 """Positions of the constraints that a design breaks."""
 
@@ -117,3 +119,30 @@ def add_tables(held: dict[Pattern, NDArray[np.int64]], added: Mapping[Pattern, N
     """Add the numbers of rows of each pattern, value by value."""
     for pattern, counts in added.items():
         held[pattern] = held[pattern] + counts if pattern in held else counts
+
+
+def counts_data(held: Mapping[Pattern, int] | Mapping[Pattern, NDArray[np.int64]], labels: int) -> Data:
+    """Return counts by pattern as plain data: which constraints each pattern breaks, and what was counted of it."""
+    broken = np.zeros((len(held), labels), dtype=bool)
+    for row, pattern in enumerate(held):
+        broken[row, list(pattern)] = True
+    return {"broken": broken, "counts": np.array(list(held.values()), dtype=np.int64)}
+
+
+def counts_of(record: Record, labels: int, values: int | None = None) -> dict[Pattern, NDArray[np.int64]]:
+    """Return what `counts_data` made plain data of.
+
+    Args:
+        record: the data.
+        labels: number of constraints.
+        values: counts of each pattern; a single one where None.
+
+    Raises:
+        RecordError: it is something else.
+    """
+    broken = record.array("broken", np.bool_, None, labels)
+    if not len(broken):
+        return {}
+    counts = record.array("counts", np.int64, *([len(broken)] if values is None else [len(broken), values]))
+    patterns = (tuple(np.flatnonzero(row).tolist()) for row in broken)
+    return dict(zip(patterns, counts, strict=True))

@@ -7,12 +7,14 @@ individual need ten times as long. Sampling without repeats, and mutation that t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
 from dse.front import ranks
+from dse.packing import Data, Record
 from dse.space import Space
 from dse.sweep.search import EvolveOptions
 
@@ -224,6 +226,55 @@ class ArrayEngine:
         wins = tournament(self._objectives, self._violation, self._crowding, first, second)
         probability = self._random.random(count) < 0.5
         return np.asarray(np.where(np.where(wins == 0, probability, wins > 0), first, second))
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def state(self) -> Data:
+        """Return the population, what was proposed and the random numbers as plain data."""
+        return {
+            "points": self._points,
+            "objectives": self._objectives,
+            "violation": self._violation,
+            "crowding": self._crowding,
+            "offspring": self._offspring,
+            "is_first": self._is_first,
+            "proposed": np.fromiter(self._proposed.keys, np.uint64, len(self._proposed.keys)),
+            "random": self._random.bit_generator.state,
+        }
+
+    def restore(self, record: Record) -> None:
+        """Go on from a state.
+
+        Raises:
+            RecordError: it is something else.
+        """
+        points = record.array("points", np.float64, None, len(self._space.dimensions))
+        n = len(points)
+        self._objectives = record.array("objectives", np.float64, n, self._objectives.shape[1])
+        self._violation = record.array("violation", np.float64, n)
+        self._crowding = record.array("crowding", np.float64, n)
+        self._offspring = record.array("offspring", np.float64, None, len(self._space.dimensions))
+        self._points, self._is_first = points, record.flag("is_first")
+        self._proposed.keys = set(record.array("proposed", np.uint64, None).tolist())
+        self._random.bit_generator.state = generator_state(record.part("random"))
+
+
+def generator_state(record: Record) -> dict[str, Any]:
+    """Return the state of NumPy's generator PCG64 from a record.
+
+    Raises:
+        RecordError: it is something else.
+    """
+    inner = record.part("state")
+    large, small = 2**128 - 1, 2**32 - 1
+    if record.text("bit_generator") != "PCG64":
+        raise record.wrong("bit_generator", "PCG64")
+    return {
+        "bit_generator": "PCG64",
+        "state": {"state": inner.whole("state", high=large), "inc": inner.whole("inc", high=large)},
+        "has_uint32": record.whole("has_uint32", high=1),
+        "uinteger": record.whole("uinteger", high=small),
+    }
 
 
 def best_first(objectives: FloatArray, violation: FloatArray) -> tuple[Rows, FloatArray]:

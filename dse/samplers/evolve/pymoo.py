@@ -23,6 +23,7 @@ from pymoo.problems.static import StaticProblem
 from pymoo.util.ref_dirs import get_reference_directions
 
 from cost_models.table import FloatArray
+from dse.packing import Data, Record
 from dse.samplers.evolve.nsga2 import MATING_ROUNDS, Operators, Proposed, Rows, row_keys, snap_to_levels
 from dse.space import Space
 
@@ -119,10 +120,12 @@ class PymooEngine:
         self._algorithm.setup(self._problem, seed=seed, termination=NoTermination(), verbose=False)
         self._algorithm.mating.n_max_iterations = MATING_ROUNDS
         self._off: Any = None
+        self._told: list[tuple[FloatArray, FloatArray]] = []
+        self._asked = 0
 
     def propose(self) -> FloatArray:
         """Return the points of the next generation that are to be judged; none when nothing new is found."""
-        self._off = self._algorithm.ask()
+        self._off, self._asked = self._algorithm.ask(), self._asked + 1
         known = len(self._known_objectives)
         dimensions = self._problem.n_var
         if self._off is None or len(self._off) == 0:
@@ -133,6 +136,7 @@ class PymooEngine:
 
     def accept(self, objectives: FloatArray, violation: FloatArray) -> None:
         """Take the judgement of the last generation."""
+        self._told.append((objectives, violation))
         objectives = np.concatenate([self._known_objectives, objectives])
         violation = np.concatenate([self._known_violation, violation])
         self._known_objectives, self._known_violation = self._known_objectives[:0], self._known_violation[:0]
@@ -147,6 +151,29 @@ class PymooEngine:
                 algorithm=self._algorithm,
                 random_state=self._algorithm.random_state,
             )
+
+    # -- state --------------------------------------------------------------------------------------------------
+
+    def state(self) -> Data:
+        """Return what was told, as plain data: pymoo's objects, made again and told the same, come to the same."""
+        reported = [{"objectives": objectives, "violation": violation} for objectives, violation in self._told]
+        return {"told": reported, "asked": self._asked}
+
+    def restore(self, record: Record) -> None:
+        """Go on from a state: ask and tell all of it again.
+
+        Raises:
+            RecordError: it is not of these settings.
+        """
+        reported = record.parts("told")
+        for number in range(record.whole("asked", high=len(reported) + 1)):
+            points = self.propose()
+            if number == len(reported):
+                return
+            objectives = reported[number].array("objectives", np.float64, None, self._problem.n_obj)
+            if len(objectives) != len(points):
+                raise record.wrong("told", f"of the {len(points)} designs of generation {number}")
+            self.accept(objectives, reported[number].array("violation", np.float64, len(points)))
 
 
 def _nsga3(population: int, n_objectives: int, **parts: Any) -> Any:

@@ -7,16 +7,15 @@ feasible ones, by how far they miss. A generation can be asked for in pieces; th
 
 from __future__ import annotations
 
-import io
-import pickle
 from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cost_models.table import FloatArray, Table
 from dse.errors import SamplerError
-from dse.samplers.base import AskTellCounter, Feedback
+from dse.packing import Data, packed, read_packed
+from dse.samplers.base import AskTellCounter, Feedback, feedback_data, feedback_of
 from dse.samplers.sobol import SobolPoints
 from dse.space import Space
 from dse.sweep.search import EvolveOptions
@@ -149,62 +148,51 @@ class EvolveSampler:
 
     # -- state --------------------------------------------------------------------------------------------------
 
-    _KEPT = ("_turns", "_engine", "_points", "_start", "_pending_feedback", "_seeds", "_exhausted", "_extra")
-
-    def _identity(self) -> tuple[object, ...]:
+    def _identity(self) -> Data:
         settings = self._options.model_dump_json()
-        return "evolve", self._space.dimensions, self._budget, self._seed, self._n_objectives, settings
+        return ["evolve", list(self._space.dimensions), self._budget, self._seed, self._n_objectives, settings]
 
     def state(self) -> bytes:
-        """Return the population, the random numbers and what has been seen, pickled."""
-        buffer = io.BytesIO()
-        pickler = _WithoutSpace(buffer)
-        pickler.dump((self._identity(), {name: getattr(self, name) for name in self._KEPT}))
-        return buffer.getvalue()
+        """Return the population, the random numbers and what has been seen."""
+        seeds = self._seeds
+        state: Data = {
+            "identity": self._identity(),
+            "turns": self._turns.data(),
+            "engine": None if self._engine is None else self._engine.state(),
+            "points": self._points,
+            "start": self._start,
+            "heard": [feedback_data(feedback) for feedback in self._pending_feedback],
+            "seeds": None if seeds is None else {"unit": seeds[0], "judged": feedback_data(seeds[1])},
+            "exhausted": self._exhausted,
+            "extra": self._extra,
+        }
+        return packed(state)
 
     def restore(self, state: bytes) -> None:
         """Go on from a state.
 
         Raises:
             SamplerError: the state is of another sampler.
+            RecordError: it is damaged, or no state at all.
         """
-        identity, kept = load_pickled(state, self._space)
-        if identity != self._identity():
+        record = read_packed(state, "the state of evolve")
+        if record.data.get("identity") != self._identity():
             raise SamplerError("the state is not one of evolve with these settings")
-        for name in self._KEPT:
-            setattr(self, name, kept[name])
+        n = len(self._space.dimensions)
+        self._turns, self._seeds, self._engine = AskTellCounter.of(record, "turns"), None, None
+        if "seeds" in record:
+            seeds = record.part("seeds")
+            feedback = feedback_of(seeds.part("judged"), self._n_objectives)
+            self._seeds = seeds.array("unit", np.float64, len(feedback), n), feedback
+        self._points, self._start = record.array("points", np.float64, None, n), record.whole("start")
+        self._pending_feedback = [feedback_of(one, self._n_objectives) for one in record.parts("heard")]
+        self._exhausted, self._extra = record.flag("exhausted"), record.whole("extra")
+        if "engine" in record:
+            self._engine = self._first_engine()
+            self._engine.restore(record.part("engine"))
 
 
 def _ranked(heard: list[Feedback]) -> tuple[FloatArray, FloatArray]:
     """Return objectives, as finite numbers, and violations."""
     objectives = np.concatenate([feedback.finite_objectives for feedback in heard])
     return objectives, np.concatenate([feedback.violation for feedback in heard])
-
-
-class _WithoutSpace(pickle.Pickler):
-    """Leaves the space out: the sampler that restores has it."""
-
-    def persistent_id(self, obj: Any) -> str | None:
-        return "space" if isinstance(obj, Space) else None
-
-
-class _WithSpace(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, space: Space) -> None:
-        super().__init__(file)
-        self._space = space
-
-    def persistent_load(self, pid: Any) -> Space:
-        return self._space
-
-
-def load_pickled(state: bytes, space: Space) -> tuple[Any, dict[str, Any]]:
-    """Return the identity and the attributes in a pickled state.
-
-    Raises:
-        SamplerError: it is not a pickled state.
-    """
-    try:
-        identity, kept = _WithSpace(io.BytesIO(state), space).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError) as error:
-        raise SamplerError(f"the state cannot be read: {error}") from None
-    return identity, kept

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cost_models.table import FloatArray, Table
 from dse.errors import Issue, MissingPackageError, SamplerError, SpecError
-from dse.samplers.base import BEYOND_ANY, AskTellCounter, Feedback
+from dse.packing import Data, Record, packed, read_packed
+from dse.samplers.base import BEYOND_ANY, AskTellCounter, Feedback, feedback_data, feedback_of
 from dse.samplers.optuna.options import made_arguments
 from dse.samplers.optuna.quiet import quiet
-from dse.samplers.optuna.study import CompletedTrial, SharedStudy, StudyConfig
+from dse.samplers.optuna.study import CompletedTrial, ForeignTrials, SharedStudy, StudyConfig
 from dse.space import Space
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.search import OPTUNA_PREFIX, OPTUNA_SAMPLERS, OptunaOptions
@@ -86,18 +86,28 @@ class OptunaSampler:
         arguments = dict(options.model_extra or {})
         population = arguments.get("population_size", DEFAULT_GENERATION)
         self.batch = options.batch or (int(population) if self.kind in GENERATIONS else DEFAULT_BATCH)
-        self._identity = (name, space.dimensions, n_designs, seed, n_objectives, options.model_dump_json())
+        settings = options.model_dump_json()
+        self._identity: Data = [name, list(space.dimensions), n_designs, seed, n_objectives, settings]
         self._distributions = distributions(space, floats_only=self.kind in FLOATS_ONLY)
         self._outside = None if place is None else SharedStudy(place, space)
         self._fractions = place is not None and place.join
-        # Processes that share a study must not all propose the same.
-        own_seed = int(self._outside.run[:8], 16) if self._outside is not None and self._fractions else seed
-        self._study = _study(self.kind, own_seed, n_objectives, arguments, space)
+        self._seed, self._n_objectives, self._arguments = seed, n_objectives, arguments
         self._connected, self._pending = False, list[tuple[int, int, bool]]()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make a study in which nothing has happened."""
+        # Processes that share a study must not all propose the same.
+        own_seed = int(self._outside.run[:8], 16) if self._outside is not None and self._fractions else self._seed
+        self._study = _study(self.kind, own_seed, self._n_objectives, self._arguments, self._space)
         self._turns = AskTellCounter()
         self._open: list[Trial] = []
-        self._points: FloatArray = np.empty((0, len(space.dimensions)))
+        self._points: FloatArray = np.empty((0, len(self._space.dimensions)))
         self._start = 0
+        self._seeds = self._points
+        self._batches: list[FloatArray] = []
+        self._heard: list[Feedback] = []
+        self._learned: list[tuple[int, ForeignTrials]] = []
 
     @property
     def total(self) -> int:
@@ -122,8 +132,12 @@ class OptunaSampler:
         """Put the best known designs, one batch of them, at the head of the queue; they are evaluated again."""
         if self._turns.asked:
             raise SamplerError(f"{self._name} can only be seeded before it is asked")
-        best = np.argsort(feedback.violation, kind="stable")[: self.batch]
-        for point in unit[best]:
+        self._seeds = unit[np.argsort(feedback.violation, kind="stable")[: self.batch]]
+        self._put_first(self._seeds)
+
+    def _put_first(self, points: FloatArray) -> None:
+        """Put designs in the queue of what is asked next."""
+        for point in points:
             self._study.enqueue_trial(_parameters(self._space, self._distributions, point))
 
     def ask(self, n: int) -> Table:
@@ -149,19 +163,31 @@ class OptunaSampler:
         size = min(self.batch, self._total - self._turns.asked)
         with quiet():
             self._learn()
-            self._open = [self._study.ask(self._distributions) for _ in range(size)]
+            self._ask_study(size)
+
+    def _ask_study(self, size: int) -> None:
+        """Let the study propose a batch."""
+        self._open = [self._study.ask(self._distributions) for _ in range(size)]
         self._start = self._turns.asked
         self._points = np.array([_point(self._space, self._distributions, trial.params) for trial in self._open])
+        self._batches.append(self._points)
 
     def tell(self, feedback: Feedback) -> None:
         """Hear what became of the next rows."""
         first = self._turns.told - self._start
+        self._hear(feedback)
+        if self._outside is not None:
+            for row, trial in enumerate(self._open[first : first + len(feedback)]):
+                self._pending.append((int(feedback.ids[row]), trial.number, bool(feedback.feasible[row])))
+
+    def _hear(self, feedback: Feedback) -> None:
+        """Tell the study what became of the next rows."""
+        first = self._turns.told - self._start
         self._turns.take(feedback)
+        self._heard.append(feedback)
         with quiet():
             for row, trial in enumerate(self._open[first : first + len(feedback)]):
                 self._tell_one(trial, feedback, row)
-                if self._outside is not None:
-                    self._pending.append((int(feedback.ids[row]), trial.number, bool(feedback.feasible[row])))
 
     def _tell_one(self, trial: Trial, feedback: Feedback, row: int) -> None:
         """Tell one trial: what is missing counts as failed, or by its violations where the sampler sees those."""
@@ -214,12 +240,16 @@ class OptunaSampler:
 
     def _learn(self) -> None:
         """Take over what other processes have added to a shared study."""
-        from optuna.trial import create_trial
-
         if self._outside is None or not self._fractions:
             return
         self.connect()
-        news = self._outside.news()
+        self._replay(self._outside.news())
+
+    def _replay(self, news: ForeignTrials) -> None:
+        """Add what others have found to the study."""
+        from optuna.trial import create_trial
+
+        self._learned.append((len(self._batches), news))
         for unit, values, attributes in zip(news.unit, news.values, news.attributes, strict=True):
             self._study.add_trial(
                 create_trial(
@@ -233,31 +263,74 @@ class OptunaSampler:
     # -- state --------------------------------------------------------------------------------------------------
 
     def state(self) -> bytes:
-        """Return the study with its sampler, and the open batch, pickled."""
-        opened = [trial.number for trial in self._open]
-        outside = None if self._outside is None else (self._outside.state(), self._pending)
-        return pickle.dumps((self._identity, self._study, opened, self._points, self._start, self._turns, outside))
+        """Return what was proposed, told and learned: Optuna's objects, made again and told the same, are the same."""
+        n = len(self._space.dimensions)
+        state: Data = {
+            "identity": self._identity,
+            "seeds": self._seeds,
+            "batches": [len(points) for points in self._batches],
+            "points": np.concatenate([np.empty((0, n)), *self._batches]),
+            "turns": self._turns.data(),
+            "heard": [feedback_data(_joined(self._heard))] if self._heard else [],
+            "learned": [{"before": before, **news.data()} for before, news in self._learned if len(news.values)],
+            "outside": None if self._outside is None else self._outside.state(),
+            "pending": [list(one) for one in self._pending],
+        }
+        return packed(state)
 
     def restore(self, state: bytes) -> None:
-        """Go on from a state.
+        """Go on from a state: all of it is proposed and told again.
 
         Raises:
             SamplerError: the state is of another sampler.
+            RecordError: it is damaged, or no state at all.
         """
-        import optuna
-
-        try:
-            identity, study, opened, points, start, turns, outside = pickle.loads(state)
-        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, ImportError) as error:
-            raise SamplerError(f"the state cannot be read: {error}") from None
-        if identity != self._identity:
+        record = read_packed(state, f"the state of {self._name}")
+        if record.data.get("identity") != self._identity:
             raise SamplerError(f"the state is not one of {self._name} with these settings")
-        self._study, self._points, self._start, self._turns = study, points, start, turns
-        if self._outside is not None and outside is not None:
-            self._outside.restore(outside[0])
-            self._pending = list(outside[1])
-        by_number = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
-        self._open = [optuna.trial.Trial(study, by_number[number]._trial_id) for number in opened]
+        if self._outside is not None and "outside" in record:
+            self._outside.restore(record.part("outside"))
+            self._pending = [(one[0], one[1], bool(one[2])) for one in record.matrix("pending", 3)]
+        # Another machine may round elsewhere and propose other designs: then the study is made to propose these.
+        if not self._again(record, forced=False):
+            self._again(record, forced=True)
+
+    def _again(self, record: Record, *, forced: bool) -> bool:
+        """Repeat what a record tells, and return whether the study proposed the same."""
+        n = len(self._space.dimensions)
+        self._begin()
+        sizes, turns = record.wholes("batches"), AskTellCounter.of(record, "turns")
+        points, seeds = record.array("points", np.float64, sum(sizes), n), record.array("seeds", np.float64, None, n)
+        heard = [feedback_of(one, self._n_objectives) for one in record.parts("heard")]
+        feedback = _joined(heard) if heard else None
+        if turns.asked > len(points) or turns.told != (0 if feedback is None else len(feedback)):
+            raise record.wrong("turns", "what was proposed and told")
+        learned = [
+            (one.whole("before"), ForeignTrials.of(one, n, self._n_objectives)) for one in record.parts("learned")
+        ]
+        with quiet():
+            self._put_first(points if forced else seeds)
+            for number, size in enumerate(sizes):
+                for _, news in [one for one in learned if one[0] == number]:
+                    self._replay(news)
+                self._ask_study(size)
+                if not forced and not np.array_equal(self._points, points[self._start : self._start + size]):
+                    return False
+                self._turns.asked = min(self._start + size, turns.asked)
+                if feedback is not None and self._start < turns.told:
+                    self._hear(feedback.rows(self._start, min(self._start + size, turns.told)))
+        self._seeds = seeds
+        return True
+
+
+def _joined(heard: Sequence[Feedback]) -> Feedback:
+    """Return what was heard in pieces as one."""
+    return Feedback(
+        np.concatenate([feedback.ids for feedback in heard]),
+        np.concatenate([feedback.objectives for feedback in heard]),
+        np.concatenate([feedback.violations for feedback in heard]),
+        np.concatenate([feedback.feasible for feedback in heard]),
+    )
 
 
 def _sharing_notes(outside: SharedStudy | None, shares: bool) -> list[str]:

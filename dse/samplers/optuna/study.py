@@ -7,8 +7,9 @@ what the others have added; what they propose then depends on who came first.
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from cost_models.table import FloatArray
 from dse.errors import RunError
+from dse.packing import Data, Record
 from dse.samplers.optuna.quiet import quiet
 from dse.samplers.optuna.storage import append, open_storage
 from dse.samplers.optuna.trials import parameter_distributions, trial_parameters, unit_points
@@ -29,11 +31,16 @@ Direction: TypeAlias = Literal["minimize", "maximize"]
 RUN, ID, FEASIBLE = "run", "id", "feasible"
 """Attributes of a trial: which run evaluated it, as which of its designs, and whether it meets every constraint."""
 
+_RUN = re.compile("[0-9a-f]{32}")
+
 SWEEP, QUESTION = "sweep", "question"
 """Attributes of a study: name and hash of what it searches."""
 
-PRIVATE = ("tpe:", "fixed_params")
+PRIVATE = ("tpe:", "cma:", "fixed_params")
 """Attributes that samplers note for themselves alone."""
+
+CONSTRAINTS = "constraints:"
+"""Before the names of attributes that hold a constraint of a trial."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,33 @@ class ForeignTrials:
     unit: FloatArray
     values: FloatArray
     attributes: tuple[dict[str, Any], ...]
+
+    def data(self) -> dict[str, Data]:
+        """Return it as plain data (`dse.packing`)."""
+        return {"unit": self.unit, "values": self.values, "attributes": list(self.attributes)}
+
+    @classmethod
+    def of(cls, record: Record, dimensions: int, n_objectives: int) -> ForeignTrials:
+        """Return what `data` made plain data of.
+
+        Raises:
+            RecordError: it is something else.
+        """
+        values = record.array("values", np.float64, None, n_objectives)
+        unit = record.array("unit", np.float64, len(values), dimensions)
+        attributes = record.parts("attributes")
+        if len(attributes) != len(values):
+            raise record.wrong("attributes", f"of {len(values)} designs")
+        return cls(unit, values, tuple(_constraints(one.data) for one in attributes))
+
+
+def _constraints(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Return the constraints among the attributes of a trial: others may be code that a sampler would run."""
+    return {
+        key: float(value)
+        for key, value in attributes.items()
+        if key.startswith(CONSTRAINTS) and isinstance(value, int | float)
+    }
 
 
 class SharedStudy:
@@ -196,14 +230,23 @@ class SharedStudy:
         self._seen.update(trial.number for trial in complete)
         values = np.array([trial.values for trial in fresh]).reshape(len(fresh), len(self.place.directions))
         unit = unit_points(self._space, [trial.params for trial in fresh]) if fresh else np.empty((0, 0))
-        return ForeignTrials(unit, values * self.place.signs, tuple(dict(trial.system_attrs) for trial in fresh))
+        return ForeignTrials(
+            unit, values * self.place.signs, tuple(_constraints(trial.system_attrs) for trial in fresh)
+        )
 
     # -- state --------------------------------------------------------------------------------------------------
 
-    def state(self) -> tuple[str, set[int]]:
+    def state(self) -> Data:
         """Return which run it is, and what it has seen of others."""
-        return self.run, set(self._seen)
+        return {"run": self.run, "seen": sorted(self._seen)}
 
-    def restore(self, state: tuple[str, set[int]]) -> None:
-        """Go on as the run of a state."""
-        self.run, self._seen = state[0], set(state[1])
+    def restore(self, record: Record) -> None:
+        """Go on as the run of a state.
+
+        Raises:
+            RecordError: it is something else.
+        """
+        run = record.text("run")
+        if not _RUN.fullmatch(run):
+            raise record.wrong("run", "32 hexadecimal digits")
+        self.run, self._seen = run, set(record.wholes("seen"))

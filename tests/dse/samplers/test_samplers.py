@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cost_models.table import Designs, cells_of
-from dse.errors import MissingPackageError, SamplerError, SpecError
+from dse.errors import MissingPackageError, RecordError, SamplerError, SpecError
 from dse.front import Front
+from dse.packing import packed
 from dse.samplers import Feedback, Sampler, make_sampler, sampler_of
 from dse.samplers.chain import default_fractions
 from dse.samplers.evolve.nsga2 import Operators, best_first, crowding_distance, row_keys, tournament
@@ -116,8 +117,10 @@ def test_a_restored_sampler_goes_on_as_if_nothing_had_happened(
 @pytest.mark.parametrize("name", EVERY)
 def test_a_state_of_something_else_is_refused(name: str, space: Space) -> None:
     sampler = make(name, space)
-    with pytest.raises(SamplerError):
+    with pytest.raises(RecordError):
         sampler.restore(b"not a state")
+    with pytest.raises(RecordError):
+        sampler.restore(packed({"identity": []})[:-1])
     if name != "grid":
         with pytest.raises(SamplerError):
             sampler.restore(make(name, space, seed=9).state())

@@ -246,7 +246,7 @@ def test_a_full_disk_loses_nothing_that_was_done(tmp_path, monkeypatch):
                 )
                 go()
         if reported:
-            done = sum(last - first for first, last, _, _ in Journal(unfinished(out)).kept())
+            done = sum(last - first for first, last, _ in Journal(unfinished(out)).kept())
             assert done >= reported[-1].evaluated
     assert_same(whole, resume(out))
 
@@ -289,7 +289,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_result(tmp_path, sampler, j
         reached = _run_until_killed(file, out, jobs, after=int(rng.integers(0, 5)), wait=rng.random() * 0.02)
         kills += 1
         if reached and unfinished(out).exists():
-            done = sum(last - first for first, last, _, _ in Journal(unfinished(out)).kept())
+            done = sum(last - first for first, last, _ in Journal(unfinished(out)).kept())
             assert done >= reached, "what was reported as done is kept"
     for finished in {*tmp_path.glob("run?"), *map(_finished, tmp_path.glob("run*.unfinished"))}:
         done = resume(finished) if unfinished(finished).exists() else open_run(finished)
