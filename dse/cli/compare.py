@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dse.cli.options import Format, Library, Output, Quiet, Stored, command
+from dse.cli.options import Format, Library, Output, Quiet, command
 from dse.cli.output import emit
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ app = command()
 
 @app.command()
 def compare(
-    run: Stored = "latest",
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="run directory, results/NAME for its newest, latest, or DESIGN.yaml"),
+    ] = "latest",
     baselines: Annotated[
         list[str] | None,
         typer.Option("--baseline", metavar="CHIPS", help="further chips, like '8x h200_sxm weight_format=fp8'"),
@@ -42,8 +45,9 @@ def compare(
 ) -> None:
     """Compare picks with baselines, or size fleets of both.
 
-    All by the same equations. With --load or --budget every side also stands as a fleet: whole groups of boards that
-    serve the load, or that the money buys, with power, cost of ownership and carbon.
+    All by the same equations; a design file is compared with its own baselines. With --load or --budget every side
+    also stands as a fleet: whole groups of boards that serve the load, or that the money buys, with power, cost of
+    ownership and carbon.
 
     Example: dse compare results/mach1 --baseline "8x h200_sxm weight_format=fp8 kv_bits=8"
 
@@ -51,20 +55,31 @@ def compare(
 
     Example: dse compare results/mach1 --budget "13_000_000_000 KRW" --krw-per-usd 1340
     """
+    from cost_models.table import Table
     from dse.analysis.compare import compare as comparisons_of
+    from dse.analysis.compare import with_baselines
+    from dse.analysis.explain.inputs import load_design
     from dse.analysis.fleet import budget_usd, fleets
     from dse.errors import Issue, Place, SpecError
+    from dse.evaluator import Evaluator
     from dse.render.terminal.comparison import comparison_parts, comparison_rows
     from dse.render.terminal.fleet import fleet_parts
     from dse.render.terminal.tables import number_text
+    from dse.results.picks import settings_of
     from dse.results.store import open_run
 
+    designs: Mapping[str, Mapping[str, Setting]]
     if load is not None and budget is not None:
         raise SpecError([Issue(Place("--load, --budget"), "", "only one of the two can be given")])
-    stored = open_run(run).require_builtin("compare")
-    rate = krw_per_usd if krw_per_usd is not None else stored.spec.economics.krw_per_usd
+    if Path(run).suffix in (".yaml", ".yml"):
+        spec, settings = load_design(run, library=library or [])
+        whole = settings_of(Table.from_settings(settings), 0)
+        evaluator, designs = Evaluator(with_baselines(spec, baselines or [])), {spec.name: whole}
+    else:
+        stored = open_run(run).require_builtin("compare")
+        evaluator, designs = compared(stored, baselines or [], library=library or [])
+    rate = krw_per_usd if krw_per_usd is not None else evaluator.economics.krw_per_usd
     dollars = None if budget is None else budget_usd(budget, rate)
-    evaluator, designs = compared(stored, baselines or [], library=library or [])
     sides = comparisons_of(evaluator, designs)
     if load is None and dollars is None:
         emit(

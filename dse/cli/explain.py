@@ -16,6 +16,7 @@ from dse.cli.output import emit
 if TYPE_CHECKING:
     from dse.analysis.explain import Explanation
     from dse.analysis.explain.curve import Curve
+    from dse.render.terminal.tables import Part
 
 app = command()
 
@@ -86,7 +87,30 @@ def explain(
         emit(output, lambda: map(curve_table, curves), lambda: curves, lambda: curve_rows(curves))
         return
     explanation = _explained(subject)
-    emit(output, lambda: explanation_parts(explanation), explanation.to_json, lambda: operator_rows(explanation))
+    emit(
+        output,
+        lambda: [*explanation_parts(explanation), *_beside(subject)],
+        explanation.to_json,
+        lambda: operator_rows(explanation),
+    )
+
+
+def _beside(of: _Subject) -> list[Part]:
+    """Return the design of a file beside the baselines that the file names."""
+    from cost_models.table import Table
+    from dse.analysis.compare import compare
+    from dse.analysis.explain.inputs import load_design
+    from dse.evaluator import Evaluator
+    from dse.render.terminal.comparison import comparison_parts
+    from dse.results.picks import settings_of
+
+    if of.kind != "file":
+        return []
+    spec, settings = load_design(of.what, of.workloads, library=of.library)
+    if not spec.baselines:
+        return []
+    whole = settings_of(Table.from_settings(settings), 0)
+    return comparison_parts(compare(Evaluator(spec), {spec.name: whole}), short=True)
 
 
 def _subject(what: str, design: str | None, workloads: list[str], library: list[Path]) -> _Subject:

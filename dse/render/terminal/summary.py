@@ -196,7 +196,7 @@ def _signed_percent(margin: float) -> str:
 
 
 def axes_table(run: StoredRun) -> TextTable:
-    """Return for every axis the values that survive every constraint, and what removes the others.
+    """Return for every axis the values that survive every constraint, and what the nearest design with others misses.
 
     What removes a value is what the nearest of its designs still breaks; ``axes.csv`` counts all of them.
     """
@@ -214,8 +214,14 @@ def axes_table(run: StoredRun) -> TextTable:
         ]
         survives = "all" if len(alive) == len(records) else _values_text(records, alive) if alive else "none"
         rows.append((str(axis), survives, "\n".join(reasons)))
-    headings = ("axis", "feasible values", "removed by, and by how much the nearest design misses it")
-    return TextTable("Feasible values per parameter, and what removes the others", headings, tuple(rows))
+    headings = (
+        "axis",
+        "feasible values",
+        "others: what the nearest of their designs misses, which need not be the cause",
+    )
+    return TextTable(
+        "Feasible values per parameter, and where the nearest design with another one fails", headings, tuple(rows)
+    )
 
 
 def _missed(record: Mapping[Any, Any]) -> dict[str, float]:

@@ -59,3 +59,20 @@ def test_what_does_not_fit_says_how_many_chips_hold_it(call, chips, batch):
     assert (
         f"{table.most_loaded_gib - table.capacity_gib:.4g} GiB too much" in out and "n/a" not in out.split("Margins")[0]
     )
+
+
+DESIGN = """
+name: my_chip
+workloads: {chat: {model: llama3_8b, batch: 4}}
+design: {memory: hbm3, memory_devices: 2, memory_device_gib: 16, macs: 65536}
+baselines: {b200: {chips: 1x b200}, mi300x: {chips: 1x mi300x}}
+"""
+
+
+def test_a_design_file_is_compared_with_its_baselines_by_every_command(call, tmp_path):
+    file = tmp_path / "my_chip.yaml"
+    file.write_text(DESIGN)
+    compared = call("compare", file, "--baseline", "1x h100_sxm")
+    assert compared.status == 0 and all(name in compared.out for name in ("my_chip", "b200", "mi300x", "h100_sxm_1"))
+    explained = call("explain", file)
+    assert explained.status == 0 and all(name in explained.out for name in ("my_chip", "b200", "mi300x"))
