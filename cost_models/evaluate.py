@@ -52,7 +52,8 @@ class Workload:
         batching: one of `cost_models.performance.batching.BATCHINGS`, or one per row.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where NaN.
         same_prompts: 1 where all sequences have one text, and so choose the same experts.
-        expert_spread: exponent by which tokens choose experts (`ServingConfig`); parameter ``serving.expert_spread``
+        expert_spread: exponent by which tokens choose experts (`ServingConfig`); parameter ``serving.expert_spread``,
+            of requests in flight ``serving.served_expert_spread``,
             where NaN.
         weight_format: weight format where it is not the design's.
         expert_format: format of routed experts where it is not the design's.
@@ -387,6 +388,9 @@ def _serving(workload: Workload, technology: Technology) -> ServingConfig:
         # A pass serves the sequences of one replica.
         batch = np.maximum(batch / layout.replicas, 1.0)
     spread: Number = technology.value("serving.expert_spread")
+    flying = np.asarray(workload.batching) == "in_flight"
+    if flying.any():
+        spread = np.where(flying, technology.value("serving.served_expert_spread"), spread)
     reported, same = np.asarray(workload.expert_spread, dtype=np.float64), np.asarray(workload.same_prompts)
     if not np.isnan(reported).all():
         spread = np.where(np.isnan(reported), spread, reported)
@@ -399,6 +403,8 @@ def _serving(workload: Workload, technology: Technology) -> ServingConfig:
         stages=_column(layout.stages),
         parallelism=layout.kind,
         replicas=layout.replicas,
+        expert_parallel=layout.expert_parallel,
+        cache_split=layout.cache_split,
         expert_spread=np.where(same > 0, 0.0, spread) if same.any() else spread,
     )
 

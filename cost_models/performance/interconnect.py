@@ -28,10 +28,27 @@ def all_reduce_s(size_bytes: Number, chips: Number, machine: Machine, software: 
 def all_gather_s(size_bytes: Number, chips: Number, machine: Machine, software: Software) -> FloatArray:
     """Return the time until every chip has the whole of a buffer of which each held an equal part.
 
-    Each chip receives (p-1)/p of it; an all-to-all of the same buffer sends as much.
+    Each chip receives (p-1)/p of it.
     """
     chips = np.asarray(chips, dtype=np.float64)
     return _collective_s(size_bytes, (chips - 1) / chips, chips, machine, software)
+
+
+def all_to_all_s(sent_bytes: Number, exchanges: Number, machine: Machine, software: Software) -> FloatArray:
+    """Return the time of exchanges in which each chip sends others different data; 0 for none.
+
+    All chips send at once, so that a floor per exchange does not grow with their number.
+
+    Args:
+        sent_bytes: what each chip sends in all of them.
+        exchanges: their number.
+        machine: one of the chips.
+        software: stack parameters.
+    """
+    sent, times = np.asarray(sent_bytes, dtype=np.float64), np.asarray(exchanges, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        moving = sent / (machine.link_bytes_per_s * software.collective_fraction)
+    return np.where(times > 0, times * software.exchange_base_s + np.where(sent > 0, moving, 0.0), 0.0)
 
 
 def send_s(size_bytes: Number, machine: Machine, software: Software) -> FloatArray:

@@ -142,7 +142,7 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
         non_overlapped_s=exposed,
         dram_bytes=(at_start.dram_bytes + at_end.dram_bytes) / 2,
     )
-    attention_s = larger + exposed + middle_time.kernel_s
+    attention_s = larger + exposed + middle_time.kernel_s + middle_time.collective_s
     total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
     times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
     fixed = _fixed_s(serving, shape.batch, machine, software, formats)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.performance.interconnect import all_reduce_s
+from cost_models.performance.interconnect import all_reduce_s, all_to_all_s
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
@@ -27,7 +27,7 @@ class OperatorTime:
         dequantize_s: stored weights over the decoder's rate.
         non_overlapped_s: what the shorter of memory and arithmetic adds because the longer does not hide all of it.
         kernel_s: cost of the kernels by themselves.
-        collective_s: all-reduce afterwards.
+        collective_s: all-reduce and all-to-all exchanges afterwards.
         dram_bytes: bytes through the memory interface.
         weight_bytes: stored weight bytes among them.
         link_bytes: bytes that each chip sends.
@@ -110,9 +110,11 @@ def expert_slots(rows: Number, software: Software) -> FloatArray:
     """Return the mean row slots of routed experts that get M rows each in the mean.
 
     Rows of an expert are random, so that half of its last tile of t is idle: the larger of t and M + t / 2.
+    Kernels choose the tile nearest to M between two sizes.
     """
     rows = np.asarray(rows)
-    tiled = np.maximum(software.expert_rows, rows + software.expert_rows / 2)
+    tile = np.clip(rows, software.expert_rows, np.maximum(software.expert_most_rows, software.expert_rows))
+    tiled = np.maximum(tile, rows + tile / 2)
     return np.asarray(np.where(rows <= software.vector_rows, rows, np.where(software.expert_rows > 1, tiled, rows)))
 
 
@@ -240,6 +242,13 @@ def time_operators(
     reduced_bytes = operators.reduced * (np.asarray(formats.exchanged_bits) / 8)
     kernels = operators.kernels + rotations(operators, formats) if np.any(formats.rotated) else operators.kernels
     shared = np.asarray(chips, dtype=np.float64)
+    collective_s = all_reduce_s(reduced_bytes * (shared > 1), shared, machine, software)
+    link_bytes = reduced_bytes * 2 * (shared - 1) / shared
+    if operators.exchanges.any():
+        operand_bits = np.minimum(np.asarray(formats.operand_bits), formats.exchanged_bits)
+        sent = (operators.exchanged * np.asarray(formats.exchanged_bits) + operators.dispatched * operand_bits) / 8
+        exposed = all_to_all_s(sent, operators.exchanges, machine, software) * software.exchange_exposed_fraction
+        collective_s, link_bytes = collective_s + exposed, link_bytes + sent
     is_free = bool(np.isposinf(machine.dequantize_bytes_per_s).all())
     return OperatorTime(
         memory_s=memory_s,
@@ -247,8 +256,8 @@ def time_operators(
         dequantize_s=np.zeros((len(body_bytes), 1)) if is_free else body_bytes / machine.dequantize_bytes_per_s,
         non_overlapped_s=np.minimum(memory_s, arithmetic_s) * software.non_overlapped_fraction,
         kernel_s=kernels * (software.kernel_s * software.kernels_launched),
-        collective_s=all_reduce_s(reduced_bytes * (shared > 1), shared, machine, software),
+        collective_s=collective_s,
         dram_bytes=dram_bytes,
         weight_bytes=body_bytes,
-        link_bytes=reduced_bytes * 2 * (shared - 1) / shared,
+        link_bytes=link_bytes,
     )

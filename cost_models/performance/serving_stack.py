@@ -29,6 +29,7 @@ class Software:
     non_overlapped_fraction: FloatArray
     tile_rows: FloatArray
     expert_rows: FloatArray
+    expert_most_rows: FloatArray
     vector_rows: FloatArray
     chunk_rows: FloatArray
     dequantize_bandwidth_efficiency: FloatArray
@@ -44,6 +45,8 @@ class Software:
     collective_base_s: FloatArray
     collective_hop_s: FloatArray
     collective_fraction: FloatArray
+    exchange_base_s: FloatArray
+    exchange_exposed_fraction: FloatArray
     ranks_per_chip: FloatArray
     active_fraction: FloatArray
     decode_attention_energy: FloatArray

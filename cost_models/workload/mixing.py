@@ -48,8 +48,39 @@ def _macs_per_pair(model: Model, layer: Attention, *, absorbed: bool) -> int:
 
 
 def _kv_fraction(model: Model, shape: Shape, layer: Attention) -> Number:
-    """Return the share of a layer's keys and values on the most-loaded chip; the MLA latent is replicated."""
+    """Return the share of a layer's keys and values on the most-loaded chip.
+
+    Dealt out by heads, those are held several times where chips outnumber them, and MLA's latent by every chip. Dealt
+    out by sequences as well (Pope et al., arXiv 2211.05102, section 3.3), sequences times heads are shared; by tokens
+    (Helix, arXiv 2507.07120), everything is.
+    """
+    parts = 1 if model.mla is not None else layer.kv_heads
+    if shape.cache_split == "context":
+        return 1 / np.asarray(shape.tensor_parallel, dtype=np.float64)
+    if shape.cache_split == "batch":
+        units = parts * np.maximum(np.asarray(shape.batch, dtype=np.float64), 1.0)
+        ranks = np.asarray(shape.tensor_parallel) * shape.ranks_per_chip
+        return np.asarray(shape.ranks_per_chip * np.ceil(units / ranks) / units)
     return 1.0 if model.mla is not None else shape.share(layer.kv_heads)
+
+
+def _decoding_heads(model: Model, shape: Shape, layer: Attention) -> Number:
+    """Return the query heads times sequences that the most-loaded chip serves, per sequence of the batch."""
+    if shape.cache_split == "heads":
+        return layer.heads * shape.share(layer.heads)
+    return layer.heads * _kv_fraction(model, shape, layer)
+
+
+def _exchanged(model: Model, shape: Shape, layer: Attention) -> dict[str, Number]:
+    """Return what a decode step sends so that queries meet keys that are not dealt out by heads, and back."""
+    tp = np.asarray(shape.tensor_parallel, dtype=np.float64)
+    if shape.cache_split == "heads" or not (tp > 1).any():
+        return {}
+    per_head = 2 * layer.head_dim if model.mla is None else _macs_per_pair(model, layer, absorbed=True)
+    # By sequences, a chip sends the queries of its heads; by tokens, every chip needs all queries.
+    part = 1 / tp if shape.cache_split == "batch" else 1.0
+    sent = np.asarray(shape.batch) * layer.heads * per_head * part * (1 - 1 / tp)
+    return {"exchanges": np.where(tp > 1, 2.0, 0.0), "exchanged": sent}
 
 
 def shared_queries(model: Model, shape: Shape) -> FloatArray:
@@ -58,8 +89,11 @@ def shared_queries(model: Model, shape: Shape) -> FloatArray:
     if not layers:
         return np.ones(1)
     layer = max(layers, key=lambda one: one.layers)
+    parts = 1.0 if model.mla is not None else float(layer.kv_heads)
+    if shape.cache_split != "heads":
+        return np.asarray([max(layer.heads / parts, 1.0)])
     heads = layer.heads * np.asarray(shape.share(layer.heads))
-    kv = 1.0 if model.mla is not None else layer.kv_heads * np.asarray(shape.share(layer.kv_heads))
+    kv = parts if model.mla is not None else parts * np.asarray(shape.share(layer.kv_heads))
     return np.maximum(heads / kv, 1.0)
 
 
@@ -108,7 +142,7 @@ def decode_attention(model: Model, shape: Shape, *, context: Number, over: tuple
     batch = np.asarray(shape.batch, dtype=np.float64)
     stack = OperatorStack()
     for layer in attentions(model):
-        heads = layer.heads * shape.share(layer.heads)
+        heads = _decoding_heads(model, shape, layer)
         share = _kv_fraction(model, shape, layer)
         written = 1.0 if layer.own_kv else 0.0
         reach = _reach(model, layer)
@@ -126,6 +160,7 @@ def decode_attention(model: Model, shape: Shape, *, context: Number, over: tuple
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers, rows=batch,
             macs=batch * heads * per_pair * tokens, activations=batch * heads * 2 * layer.head_dim,
             kv_elements=batch * (kv_read_per_token(model, layer) * share) * (tokens + written), kernels=2,
+            **_exchanged(model, shape, layer),
         )  # fmt: skip
     for state in model.state_layers:
         held = shape.share(state.heads)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
+from scipy.special import bdtr, ndtri
 
 from cost_models.library import Model
 from cost_models.table import FloatArray, Number
@@ -29,6 +30,8 @@ from cost_models.workload.param_count import (
 )
 
 WeightClass = Literal["linear", "expert", "head", "attention"]
+
+CacheSplit = Literal["heads", "batch", "context"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Operators:
         kv_elements: KV-cache elements read and written.
         kernels: kernels launched.
         reduced: elements that an all-reduce sums over the chips afterwards.
+        exchanges: all-to-all exchanges between chips.
+        exchanged: elements that each chip sends in them, in the width of activations.
+        dispatched: further ones, in the width of the operands that weights meet.
         state_bytes: bytes of states of fixed size read and written.
     """
 
@@ -60,6 +66,9 @@ class Operators:
     kv_elements: FloatArray
     kernels: FloatArray
     reduced: FloatArray
+    exchanges: FloatArray
+    exchanged: FloatArray
+    dispatched: FloatArray
     state_bytes: FloatArray
 
     def of_class(self, weight_class: WeightClass) -> FloatArray:
@@ -80,6 +89,8 @@ class Shape:
         ranks_per_chip: equal parts of a chip that hold shards of their own: whole heads are dealt to parts.
         replicas: groups of `tensor_parallel` chips that each serve `batch` sequences and share the routed experts.
         expert_spread: exponent s by which T tokens of a batch choose experts like T^s independent ones.
+        expert_parallel: groups of chips to which whole experts are dealt; the chips of a group hold slices of each.
+        cache_split: what the chips deal out of the KV cache: heads, sequences ("batch") or tokens ("context").
     """
 
     batch: Number
@@ -89,6 +100,8 @@ class Shape:
     ranks_per_chip: Number = 1.0
     replicas: Number = 1.0
     expert_spread: Number = 1.0
+    expert_parallel: Number = 1.0
+    cache_split: CacheSplit = "heads"
 
     def share(self, parts: int) -> Number:
         """Return the share of `parts` indivisible parts on the most-loaded chip."""
@@ -174,6 +187,8 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
         kv_fraction = heads if model.mla is not None else shape.share(layer.kv_heads)
         width = layer.heads * (layer.head_dim if model.mla is None else model.mla.v_head_dim)
         query_key_value = weights.query * heads + weights.key_value * kv_fraction
+        if weights.latent:
+            query_key_value = (weights.query + weights.key_value - weights.latent) * heads + weights.latent
         wide = d + width * heads + kv_elements_per_token(model, layer) * kv_fraction
         gemm("qkv", layer.layers, query_key_value, wide, kernels=3)
         if model.indexer is not None:
@@ -207,18 +222,11 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
 
 
 def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Number, layers: int) -> None:
-    """Add router, shared and routed experts; every chip holds its part of the experts, which the replicas share.
-
-    Whole experts or slices of all: with routing uniform the work is the same.
-    """
+    """Add router, shared and routed experts; every chip holds its part of the experts, which the replicas share."""
     moe = model.moe
     assert moe is not None
-    d, weights = model.d_model, layer_weights(model)
+    d, weights, replicas = model.d_model, layer_weights(model), np.asarray(shape.replicas)
     columns = most_loaded_fraction(moe.expert_d_ff, shape.tensor_parallel)
-    sharers = np.asarray(shape.tensor_parallel) * shape.replicas
-    every = np.asarray(tokens) * shape.replicas
-    touched = distinct_experts(moe.experts, moe.active_experts, np.asarray(every) ** shape.expert_spread)
-    slots = every * moe.active_experts
     stack.add(
         "router", "head", layers, rows=tokens, weights=weights.router, macs=tokens * weights.router,
         activations=tokens * (d + moe.experts), kernels=2,
@@ -230,11 +238,125 @@ def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Numbe
             "shared_experts", "linear", layers, rows=tokens, weights=shared, macs=tokens * shared,
             activations=tokens * 2 * wide, kernels=2,
         )  # fmt: skip
-    columns = most_loaded_fraction(moe.expert_d_ff, sharers)
-    expert = weights.expert * columns
-    stack.add(
-        "experts", "expert", layers, rows=slots / np.maximum(touched, 1e-9), weights=touched * expert,
-        macs=slots * expert,
-        activations=slots * (2 * d + ffn_matrices(model) * moe.expert_d_ff * columns), kernels=4,
-        reduced=tokens * d,
+    ranks = np.asarray(shape.tensor_parallel) * replicas
+    slices = ranks / shape.expert_parallel
+    every = np.asarray(tokens) * replicas
+    touched, slots = most_loaded_experts(
+        moe.experts, moe.active_experts, every, groups=shape.expert_parallel, spread=shape.expert_spread
+    )
+    sent = 0.0
+    if (replicas > 1).any():
+        # A token goes to every chip of each group that holds an expert of its own, and its parts come back; the
+        # exchange ends when the chip with most tokens has them.
+        groups = np.asarray(shape.expert_parallel)
+        reached = slices * groups * -np.expm1(moe.active_experts * np.log1p(-1 / np.maximum(groups, 1 + 1e-9)))
+        crowding = slots * groups / np.maximum(every * moe.active_experts, NO_TOKENS)
+        sent = tokens / np.asarray(shape.tensor_parallel) * reached * (1 - 1 / ranks) * crowding * d * (replicas > 1)
+    add_routed(
+        stack, layers, d=d, width=moe.expert_d_ff * most_loaded_fraction(moe.expert_d_ff, slices),
+        matrices=ffn_matrices(model), tokens=tokens, touched=touched, slots=slots, reduced=tokens * d,
+        exchanges=np.where(replicas > 1, 2.0, 0.0), exchanged=sent, dispatched=sent,
     )  # fmt: skip
+
+
+def add_routed(
+    stack: OperatorStack,
+    times: float,
+    *,
+    d: Number,
+    width: Number,
+    matrices: int,
+    tokens: Number,
+    touched: Number,
+    slots: Number,
+    **between: Number,
+) -> None:
+    """Add routed experts on one chip: the copying of tokens to their experts and back, and the experts.
+
+    Args:
+        stack: what they are added to.
+        times: layers.
+        d: width of the model.
+        width: columns of an expert that the chip holds.
+        matrices: matrices of an expert.
+        tokens: tokens that enter and leave.
+        touched: different experts that they choose.
+        slots: pairs of a token and its expert.
+        between: what chips send each other afterwards.
+    """
+    rows = slots / np.maximum(touched, NO_TOKENS)
+    # Tokens are gathered by expert, and summed with their weights afterwards: a copy of each slot both times.
+    stack.add("expert_copies", "linear", times, rows=rows, activations=2 * (slots + tokens) * d, kernels=2)
+    elements = matrices * d * width
+    stack.add(
+        "experts", "expert", times, rows=rows, weights=touched * elements, macs=slots * elements,
+        activations=slots * (2 * d + matrices * width), kernels=2, **between,
+    )  # fmt: skip
+
+
+def most_loaded_experts(
+    experts: int, active: int, tokens: Number, *, groups: Number, spread: Number
+) -> tuple[Number, Number]:
+    """Return (different experts, pairs of a token and its expert) on the group with most of each.
+
+    T tokens choose like T^s independent ones. Each of the m = ceil(E / R) experts that one of R groups holds is then
+    chosen with a chance p, so that numbers of chosen experts are binomial, and the mean of the largest of R of them is
+    the sum over j of 1 - F(j)^R. Of pairs, the largest of R means of normal numbers is taken (Blom 1958).
+
+    Args:
+        experts: routed experts E of a layer.
+        active: experts k of a token.
+        tokens: tokens T of all chips.
+        groups: groups R of chips to which whole experts are dealt.
+        spread: exponent s.
+    """
+    alone = np.asarray(tokens) ** np.asarray(spread)
+    touched, slots = distinct_experts(experts, active, alone), np.asarray(tokens) * active
+    groups = np.asarray(groups, dtype=np.float64)
+    if not (groups > 1).any():
+        return touched, slots
+    held = np.ceil(experts / groups)
+    most = np.minimum(most_of_groups(held, touched / experts, groups), touched)
+    blom = ndtri((groups - 0.375) / (groups + 0.25))
+    fair = np.maximum(alone * active / groups, NO_TOKENS)
+    crowded = slots / groups * (1 + np.maximum(blom, 0.0) * np.sqrt((1 - 1 / groups) / fair))
+    crowded = np.clip(crowded, slots / groups, np.asarray(tokens) * np.minimum(active, held))
+    return np.where(groups > 1, most, touched), np.where(groups > 1, np.maximum(crowded, most), slots)
+
+
+def most_of_groups(held: FloatArray, chance: Number, groups: FloatArray) -> FloatArray:
+    """Return the mean of the largest of `groups` binomial numbers of `held` trials each."""
+    rows = np.stack(np.broadcast_arrays(held, np.clip(chance, 0.0, 1.0), groups), axis=-1)
+    shape = rows.shape[:-1]
+    # A sweep has few different batches and layouts, and many designs.
+    different, back = np.unique(rows.reshape(-1, 3), axis=0, return_inverse=True)
+    trials, likely, several = different.T
+    below = np.arange(float(trials.max()))[:, None]
+    within = below < trials
+    chances = bdtr(np.minimum(below, trials), trials.astype(np.int64), likely)
+    # One after the other: the order in which NumPy sums depends on the number of columns.
+    mean = np.cumsum(np.where(within, 1 - chances**several, 0.0), axis=0)[-1]
+    return np.asarray(mean[back.ravel()].reshape(shape))
+
+
+def held_weights(model: Model, shape: Shape) -> dict[WeightClass, FloatArray]:
+    """Return the weight elements that the most-loaded chip of a stage holds of all layers, by class.
+
+    They are those that a batch reads which touches every expert; the embedding is not among them.
+    """
+    everyone = replace(shape, batch=TOUCHES_ALL, expert_spread=1.0)
+    operators = linear_operators(model, everyone, tokens_per_sequence=1.0, head_rows=1.0)
+    elements = operators.weights * operators.times
+    names: tuple[WeightClass, ...] = ("linear", "expert", "head")
+    held = {}
+    for name in names:
+        mine = np.array([[float(one == name)] for one in operators.classes])
+        held[name] = np.cumsum(elements * mine, axis=0)[-1]
+    return held
+
+
+NO_TOKENS = 1e-9
+"""What stands for no tokens at all where something is divided by them."""
+
+TOUCHES_ALL = 1e9
+"""Tokens that leave no expert out."""

@@ -53,12 +53,14 @@ class MixerWeights:
         key_value: key and value projections (MLA: the shared latent and its up projection).
         output: output projection.
         indexer: projections of the selection of tokens.
+        latent: of query and key_value, what every chip holds: MLA's projections to latents, which all heads share.
     """
 
     query: int
     key_value: int
     output: int
     indexer: int = 0
+    latent: int = 0
 
     @property
     def total(self) -> int:
@@ -183,7 +185,8 @@ def attention_weights(model: Model, layer: Attention) -> MixerWeights:
     if model.indexer is not None:
         of = model.indexer
         indexer = (mla.q_lora_rank or d) * of.heads * of.head_dim + d * (of.head_dim + of.heads)
-    return MixerWeights(query, key_value, layer.heads * mla.v_head_dim * d, indexer)
+    latent = d * (mla.kv_lora_rank + mla.qk_rope_head_dim) + d * (mla.q_lora_rank or 0)
+    return MixerWeights(query, key_value, layer.heads * mla.v_head_dim * d, indexer, latent)
 
 
 def state_weights(model: Model, layer: StateLayers) -> tuple[int, int]:

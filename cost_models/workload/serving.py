@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from cost_models.library import Model
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
 from cost_models.workload.mixing import cache_bytes
-from cost_models.workload.operators import Shape
+from cost_models.workload.operators import CacheSplit, Shape, held_weights, most_loaded_fraction
 from cost_models.workload.param_count import count_parameters, dense_blocks
 
 Parallelism = Literal["tensor", "pipeline", "layer_split"]
@@ -21,8 +21,9 @@ Parallelism = Literal["tensor", "pipeline", "layer_split"]
 KINDS: tuple[Parallelism, ...] = get_args(Parallelism)
 """Ways in which all chips of a workload may share its model."""
 
-_PART = re.compile(r"(tp|pp|dp|layer_split)([1-9][0-9]*)")
+_PART = re.compile(r"(tp|pp|dp|ep|layer_split)([1-9][0-9]*)")
 _LAYOUT = re.compile(rf"{_PART.pattern}(?:_{_PART.pattern})*")
+_CACHE = re.compile(r"(.*)_kv_(batch|context)")
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,16 @@ class Layout:
         stages: groups of those that share the layers.
         replicas: groups of all of those that each serve a part of the batch and share routed experts.
         kind: whether stages work at the same time or in turn.
+        expert_parallel: groups of all chips of a stage to which whole experts are dealt.
+        cache_split: what the chips of a tensor-parallel group deal out of the KV cache.
     """
 
     tensor_parallel: Number = 1.0
     stages: Number = 1.0
     replicas: Number = 1.0
     kind: Parallelism = "tensor"
+    expert_parallel: Number = 1.0
+    cache_split: CacheSplit = "heads"
 
     @classmethod
     def of(cls, text: str, n_chips: Number = 1.0) -> Layout:
@@ -47,12 +52,17 @@ class Layout:
 
         Args:
             text: a kind, which takes all chips; or numbers of chips joined by ``_``: ``tp8_pp2`` (tensor parallel
-                within two stages of a pipeline), ``dp8`` (replicas that share experts), ``layer_split4``.
+                within two stages of a pipeline), ``dp8`` (replicas that share experts: each holds whole ones),
+                ``tp8_ep8`` (whole experts dealt to the eight), ``dp4_ep1`` (each holds a slice of all),
+                ``layer_split4``. ``_kv_batch`` or ``_kv_context`` behind it deals the KV cache out by sequences or
+                by tokens where KV heads run out.
             n_chips: chips where the text names a kind.
 
         Raises:
             ValueError: the text is neither.
         """
+        if named := _CACHE.fullmatch(text):
+            return replace(cls.of(named[1], n_chips), cache_split=cast("CacheSplit", named[2]))
         if text in KINDS:
             return cls(tensor_parallel=n_chips) if text == "tensor" else cls(stages=n_chips, kind=text)
         parts = _PART.findall(text) if _LAYOUT.fullmatch(text) else []
@@ -63,7 +73,11 @@ class Layout:
             raise ValueError(f"{text!r} is no layout of chips: stages work at the same time or in turn")
         stages = counts.get("layer_split", counts.get("pp", 1.0))
         several: Parallelism = "layer_split" if "layer_split" in counts else "pipeline"
-        return cls(counts.get("tp", 1.0), stages, counts.get("dp", 1.0), several if stages > 1 else "tensor")
+        tensor, replicas = counts.get("tp", 1.0), counts.get("dp", 1.0)
+        dealt = counts.get("ep", tensor * replicas if replicas > 1 else 1.0)
+        if tensor * replicas % dealt:
+            raise ValueError(f"{text!r} is no layout of chips: ep{int(dealt)} does not divide tp times dp")
+        return cls(tensor, stages, replicas, several if stages > 1 else "tensor", dealt)
 
     @property
     def chips(self) -> Number:
@@ -86,6 +100,8 @@ class ServingConfig:
             "tensor" has one stage.
         replicas: groups of chips that each serve `batch` sequences and share routed experts.
         expert_spread: exponent s by which T tokens choose experts like T^s independent ones (`Shape`).
+        expert_parallel: groups of chips to which whole experts are dealt (`Shape`).
+        cache_split: what the chips deal out of the KV cache (`Shape`).
     """
 
     model: Model
@@ -97,6 +113,8 @@ class ServingConfig:
     parallelism: Parallelism = "tensor"
     replicas: Number = 1.0
     expert_spread: Number = 1.0
+    expert_parallel: Number = 1.0
+    cache_split: CacheSplit = "heads"
 
     @property
     def chips(self) -> Number:
@@ -129,6 +147,8 @@ class ServingConfig:
             self.tensor_parallel,
             replicas=self.replicas,
             expert_spread=self.expert_spread,
+            expert_parallel=self.expert_parallel,
+            cache_split=self.cache_split,
         )
 
 
@@ -137,8 +157,8 @@ class Footprint:
     """Memory that a workload takes, bytes, ``(n,)``.
 
     Attributes:
-        weights_bytes: stored weights of all chips.
-        kv_bytes: KV cache at full length, and states of fixed size, of all chips.
+        weights_bytes: stored weights, once.
+        kv_bytes: KV cache at full length, and states of fixed size, of all sequences.
         activations_bytes: activations of one prefill chunk.
         most_loaded_bytes: what the most-loaded chip holds.
     """
@@ -170,8 +190,8 @@ def footprint(serving: ServingConfig, formats: Formats, *, chunk_tokens: Number)
     )
     length = np.asarray(serving.prompt_tokens) + serving.output_tokens
     whole = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens)
-    kv = cache_bytes(model, whole, tokens=length, kv_bits=formats.kv_bits)
-    sharded = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens, serving.tensor_parallel)
+    kv = cache_bytes(model, whole, tokens=length, kv_bits=formats.kv_bits) * serving.replicas
+    sharded = replace(shape, batch=serving.batch)
     kv_of_group = cache_bytes(model, sharded, tokens=length, kv_bits=formats.kv_bits)
     widest = 2 * model.d_model + 2 * max(
         [model.d_ff or 0, *(block.d_ff for block in dense_blocks(model))]
@@ -181,5 +201,15 @@ def footprint(serving: ServingConfig, formats: Formats, *, chunk_tokens: Number)
     activations = tokens * widest * np.asarray(formats.activation_bits) / 8
     stages = np.asarray(serving.stages)
     layer_fraction = np.ceil(model.layers / stages) / model.layers
-    most_loaded = weights / serving.chips * (layer_fraction * stages) + kv_of_group * layer_fraction
+    held = held_weights(model, shape)
+    # An embedding that is tied is the head that a step reads.
+    other = count.embedding + count.head - model.d_model * model.vocab
+    vocabulary = most_loaded_fraction(model.vocab, shape.tensor_parallel)
+    own = np.asarray(
+        held["linear"] * np.asarray(formats.weight_bits)
+        + held["expert"] * np.asarray(formats.stored_expert_bits)
+        + (held["head"] + other * vocabulary) * np.asarray(formats.head_bits)
+        + count.small * np.asarray(formats.wide_bits)
+    )
+    most_loaded = (own / 8 + kv_of_group) * layer_fraction
     return Footprint(weights, kv, activations, most_loaded + activations / serving.tensor_parallel)

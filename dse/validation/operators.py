@@ -9,13 +9,13 @@ import pandas as pd
 
 from cost_models.evaluate import run_kernels
 from cost_models.library.technology import Technology
-from cost_models.performance.interconnect import all_gather_s, all_reduce_s
+from cost_models.performance.interconnect import all_gather_s, all_reduce_s, all_to_all_s
 from cost_models.performance.roofline import OperatorTime, decode_attention_fraction, time_operators
 from cost_models.performance.serving_stack import Software, software
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, FloatArray
 from cost_models.workload.formats import Formats
-from cost_models.workload.operators import Operators, WeightClass, distinct_experts
+from cost_models.workload.operators import Operators, OperatorStack, add_routed, distinct_experts
 from dse.validation.rows import add_reason
 from dse.validation.setups import chip_setups, stacks
 
@@ -32,7 +32,7 @@ ATTENTION, MLA_PAIR, MLA_PREFILL_PAIR = ("decode_attention", "prefill_attention"
 """MLA multiplies 576 + 512 values per head and pair absorbed (decode), 192 + 128 dequantized (prefill)."""
 
 GATED = 3
-KERNELS = {"gemm": 1.0, "moe_grouped_gemm": 4.0, "decode_attention": 2.0, "decode_mla": 2.0}
+KERNELS = {"gemm": 1.0, "decode_attention": 2.0, "decode_mla": 2.0}
 """Kernels of an operator as `workload` counts them; 1 for all others."""
 
 
@@ -101,41 +101,43 @@ Predictor = Callable[[pd.DataFrame, Machine, Software, Formats], tuple[FloatArra
 
 
 def operators_of(rows: pd.DataFrame) -> tuple[Operators, bool]:
-    """Return the operator that each row of one kind runs, and whether it decodes."""
+    """Return the operators that each row of one kind runs, and whether it decodes."""
     kind = str(rows["quantity"].iloc[0])
     column = {name: rows[name].to_numpy(dtype=np.float64) for name in (*SHAPES, "m", "n", "k")}
-    weights, kv, classes = np.zeros(len(rows)), np.zeros(len(rows)), "linear"
+    stack = OperatorStack()
     if kind == "gemm":
         m, n, k = column["m"], column["n"], column["k"]
-        row, weights, macs, activations = m, n * k, m * n * k, m * (n + k)
-    elif kind == "moe_grouped_gemm":
-        width = column["n"] / column["moe_tp"]
-        slots = column["tokens"] * column["topk"]
-        balanced = np.minimum(column["experts"], slots)
-        skewed = np.array(
-            [distinct_experts(int(e), int(k), t) for e, k, t in rows[["experts", "topk", "tokens"]].to_numpy()]
+        stack.add(
+            kind, "linear", 1.0, rows=m, weights=n * k, macs=m * n * k, activations=m * (n + k), kernels=KERNELS[kind]
         )
-        even = (rows.get("distribution", "balanced") == "balanced") if "distribution" in rows else True
-        touched = np.where(even, balanced, skewed)
-        expert = GATED * column["k"] * width
-        row, weights, macs = slots / touched, touched * expert, slots * expert
-        activations = slots * (2 * column["k"] + GATED * width)
+    elif kind == "moe_grouped_gemm":
+        _add_grouped(stack, rows, column)
     else:
-        classes, batch, length, heads = "attention", column["batch"], column["seq_len"], column["heads"]
+        batch, length, heads = column["batch"], column["seq_len"], column["heads"]
         decode, latent = kind.startswith("decode"), kind.endswith("mla")
         pairs = batch * (length if decode else length * (length + 1) / 2)
         per_pair = (MLA_PAIR if decode else MLA_PREFILL_PAIR) if latent else 2 * column["head_dim"]
         per_token = 576.0 if latent and decode else 2 * column["kv_heads"] * column["head_dim"]
-        row, macs, kv = batch * (1 if decode else length), pairs * heads * per_pair, batch * length * per_token
-        activations = row * heads * 2 * column["head_dim"]
-    amounts = {
-        "times": np.ones(len(rows)), "rows": row, "weights": weights, "macs": macs, "activations": activations,
-        "kv_elements": kv, "kernels": np.full(len(rows), KERNELS.get(kind, 1.0)), "reduced": np.zeros(len(rows)),
-        "state_bytes": np.zeros(len(rows)),
-    }  # fmt: skip
-    names: tuple[WeightClass, ...] = ("attention",) if classes == "attention" else ("linear",)
-    stacked = {name: np.asarray(value, dtype=np.float64)[None, :] for name, value in amounts.items()}
-    return Operators((kind,), names, **stacked), kind.startswith("decode")
+        row = batch * (1 if decode else length)
+        stack.add(
+            kind, "attention", 1.0, rows=row, macs=pairs * heads * per_pair, kv_elements=batch * length * per_token,
+            activations=row * heads * 2 * column["head_dim"], kernels=KERNELS.get(kind, 1.0),
+        )  # fmt: skip
+    return stack.build(), kind.startswith("decode")
+
+
+def _add_grouped(stack: OperatorStack, rows: pd.DataFrame, column: dict[str, FloatArray]) -> None:
+    """Add the routed experts of one layer."""
+    slots = column["tokens"] * column["topk"]
+    balanced = np.minimum(column["experts"], slots)
+    skewed = np.array(
+        [distinct_experts(int(e), int(k), t) for e, k, t in rows[["experts", "topk", "tokens"]].to_numpy()]
+    )
+    even = (rows.get("distribution", "balanced") == "balanced") if "distribution" in rows else True
+    add_routed(
+        stack, 1.0, d=column["k"], width=column["n"] / column["moe_tp"], matrices=GATED, tokens=column["tokens"],
+        touched=np.where(even, balanced, skewed), slots=slots,
+    )  # fmt: skip
 
 
 def operator_time(
@@ -155,14 +157,17 @@ def _queries(rows: pd.DataFrame) -> FloatArray:
 
 def _operator(rows: pd.DataFrame, machine: Machine, stack: Software, formats: Formats) -> tuple[FloatArray, FloatArray]:
     _, time = operator_time(rows, machine, stack, formats)
-    total = time.total_s[0]
-    return total, time.memory_s[0] / np.maximum(time.memory_s, time.arithmetic_s)[0]
+    larger = np.maximum(time.memory_s, time.arithmetic_s).sum(axis=0)
+    return time.total_s.sum(axis=0), time.memory_s.sum(axis=0) / larger
 
 
 def _collective(rows: pd.DataFrame, machine: Machine, stack: Software, _: Formats) -> tuple[FloatArray, FloatArray]:
     size, chips = rows["size_bytes"].to_numpy(dtype=np.float64), rows["n_chips"].to_numpy(dtype=np.float64)
-    whole = rows["quantity"].iloc[0] == "all_reduce"
-    time = (all_reduce_s if whole else all_gather_s)(size, chips, machine, stack)
+    kind = rows["quantity"].iloc[0]
+    if kind == "alltoall":
+        time = all_to_all_s(size * (chips - 1) / chips, np.sign(chips - 1), machine, stack)
+    else:
+        time = (all_reduce_s if kind == "all_reduce" else all_gather_s)(size, chips, machine, stack)
     return time, np.zeros(len(rows))
 
 

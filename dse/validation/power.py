@@ -14,7 +14,7 @@ from cost_models.performance.energy import phase_energy
 from cost_models.performance.phases import PhaseTime
 from cost_models.table import FloatArray
 from cost_models.workload.serving import ServingConfig
-from dse.validation import operators
+from dse.validation import operators, requests
 from dse.validation.rows import add_reason
 from dse.validation.setups import chip_setups, row_workload, stacks
 
@@ -55,19 +55,23 @@ def prepare(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     add_reason(rows, ~single & ~(rows["output_len"] > 0), "output_len is not given")
     rows["output"] = rows["output_len"].fillna(1.0).clip(lower=1)
     shared = [_layout(note, chips) for note, chips in zip(rows["note"], rows["n_chips"].fillna(1), strict=True)]
-    rows["tensor"], rows["replicas"] = [float(a) for a, _ in shared], [float(b) for _, b in shared]
+    for place, name in enumerate(("tensor", "replicas", "dealt")):
+        rows[name] = [float(entry[place]) for entry in shared]
     rows["used_batch"] = rows["batch"].clip(lower=1)
     rows["act_bits"] = np.where(rows["weight_bits"] == 8, 8.0, 16.0)
     rows["kv_bits"] = 16.0
     return rows
 
 
-def _layout(note: str, chips: float) -> tuple[int, int]:
-    """Return (tensor parallel, replicas) from a note such as ``TP 1, EP 8, DP 1``."""
+def _layout(note: str, chips: float) -> tuple[int, int, int]:
+    """Return (tensor parallel, replicas, expert parallel) from a note such as ``TP 1, EP 8, DP 1``."""
     count = max(int(chips), 1)
-    result = re.search(r"\bTP (\d+)", note)
+    result, dealt = (re.search(rf"\b{name} (\d+)", note) for name in ("TP", "EP"))
     tensor = int(result[1]) if result else count
-    return tensor, max(count // max(tensor, 1), 1)
+    replicas = max(count // max(tensor, 1), 1)
+    ranks = tensor * replicas
+    experts = int(dealt[1]) if dealt else 1
+    return tensor, replicas, experts if experts > 1 and ranks % experts == 0 else ranks if replicas > 1 else 1
 
 
 def predict(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
@@ -116,6 +120,7 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
         "batching": "static",
         "same_prompts": 0.0,
         "chunk_rows": np.nan,
+        "expert_spread": requests.served_spread(part["batch_mode"] == "inflight", technology),
     }
     workload = row_workload(part.assign(**plain))
     setups = chip_setups(part, technology.library, technology.library.model(workload.model))
@@ -159,7 +164,7 @@ def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Techn
         group = reported.loc[index]
         machine, profile, form = run_kernels(chip_setups(group, technology.library), technology)
         ran, time = operators.operator_time(group, machine, profile, form)
-        seconds = time.total_s[0]
+        seconds = time.total_s.sum(axis=0)
         one = ServingConfig(technology.library.model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)
         spent = phase_energy(
             PhaseTime(ran, time, time.total_s, np.zeros(len(group))),

@@ -43,6 +43,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     rows["tensor"] = [float(entry.tensor_parallel) for entry, _ in shared]
     rows["stages"] = [float(entry.stages) for entry, _ in shared]
     rows["replicas"] = [float(entry.replicas) for entry, _ in shared]
+    rows["dealt"] = [float(entry.expert_parallel) for entry, _ in shared]
     rows["kind"] = [entry.kind for entry, _ in shared]
     rows["remark"] = [remark for _, remark in shared]
     rows["same_prompts"], rows["chunk_rows"] = same_prompts(rows), chunk_rows(rows)
@@ -87,6 +88,8 @@ def predict(
     for name in RESULTS:
         if name not in rows:
             rows[name] = np.nan
+    # Texts of requests in flight differ, whether prompts join their steps or other chips read them.
+    rows["expert_spread"] = served_spread(rows["batch_mode"] == "inflight", technology)
     rows["fits"] = None
     usable = rows.index[rows["reason"] == ""]
     chosen, own = stacks(rows.loc[usable], technology.library)
@@ -144,6 +147,11 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
     alone = ~np.isfinite(predicted) & (np.asarray(serving.chips) > 1)
     note(alone, "no link between the chips is published")
     note(np.isnan(requested) & ~fits, "does not fit: weights and one sequence exceed the memory")
+
+
+def served_spread(served: pd.Series, technology: Technology) -> FloatArray:
+    """Return how texts of served rows choose experts, NaN for other rows."""
+    return np.where(served, float(np.asarray(technology.value("serving.served_expert_spread"))), np.nan)
 
 
 def of_quantity(quantity: object, decode: Number, prefill: Number, request: Number) -> FloatArray:

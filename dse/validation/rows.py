@@ -198,7 +198,8 @@ def layout(parallelism: str, n_chips: float) -> tuple[Layout, str]:
     """Return (how chips share a model, what is to be said about it) of a cell of ``parallelism``.
 
     ``tpN`` and ``ppN`` multiply; ``layer_splitN`` places layers on N chips that work in turn; ``dpN`` serves N groups
-    that share routed experts. Anything else is taken as tensor parallel over all chips, with a remark.
+    that share routed experts, which ``epN`` deals whole to N groups of chips. Anything else is taken as tensor parallel
+    over all chips, with a remark.
     """
     split = re.search(r"layer_split(\d+)", parallelism)
     if split:
@@ -210,10 +211,12 @@ def layout(parallelism: str, n_chips: float) -> tuple[Layout, str]:
         remark = "" if chips == 1 and not parallelism else f"layout {parallelism!r} taken as tensor parallel"
         return Layout(tensor_parallel=float(chips)), remark
     stages = max(int(pipeline[1]), 1) if pipeline else 1
-    result = Layout(
-        tensor_parallel=float(max(int(tensor[1]), 1) if tensor else 1),
-        stages=float(stages),
-        replicas=float(max(int(data[1]), 1) if data and "_or_" not in parallelism else 1),
-        kind="pipeline" if stages > 1 else "tensor",
-    )
-    return result, ""
+    shared = float(max(int(tensor[1]), 1) if tensor else 1)
+    replicas = float(max(int(data[1]), 1) if data and "_or_" not in parallelism else 1)
+    told = re.search(r"(?<![a-z])ep(\d+)", parallelism)
+    ranks = shared * replicas
+    dealt = float(max(int(told[1]), 1)) if told else (ranks if replicas > 1 else 1.0)
+    remark = ""
+    if ranks % dealt:
+        remark, dealt = f"ep{int(dealt)} does not divide {int(ranks)} chips: experts taken as dealt to all", ranks
+    return Layout(shared, float(stages), replicas, "pipeline" if stages > 1 else "tensor", dealt), remark

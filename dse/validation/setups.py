@@ -81,7 +81,18 @@ def row_workload(rows: pd.DataFrame) -> Workload:
     """Return what prepared rows of one model and one kind of layout serve, as columns."""
     column = {
         name: rows[name].to_numpy(dtype=np.float64)
-        for name in ("used_batch", "prompt", "output", "tensor", "stages", "replicas", "same_prompts", "chunk_rows")
+        for name in (
+            "used_batch",
+            "prompt",
+            "output",
+            "tensor",
+            "stages",
+            "replicas",
+            "dealt",
+            "same_prompts",
+            "chunk_rows",
+            "expert_spread",
+        )
     }
     return Workload(
         name="rows",
@@ -90,11 +101,16 @@ def row_workload(rows: pd.DataFrame) -> Workload:
         prompt_tokens=column["prompt"],
         output_tokens=column["output"],
         parallelism=Layout(
-            column["tensor"], column["stages"], column["replicas"], cast("Parallelism", rows["kind"].iloc[0])
+            column["tensor"],
+            column["stages"],
+            column["replicas"],
+            cast("Parallelism", rows["kind"].iloc[0]),
+            column["dealt"],
         ),
         batching=rows["batching"].to_numpy(dtype=object),
         chunk_rows=column["chunk_rows"],
         same_prompts=column["same_prompts"],
+        expert_spread=column["expert_spread"],
     )
 
 
@@ -105,6 +121,8 @@ def typed(row: pd.Series[Any], library: Library) -> tuple[dict[str, Any], dict[s
     words = {"tp": row["tensor"], ("layer_split" if row["kind"] == "layer_split" else "pp"): row["stages"]}
     words["dp"] = row["replicas"]
     layout = "_".join(f"{name}{int(count)}" for name, count in words.items() if count > 1)
+    if row["dealt"] != (words["tp"] * words["dp"] if words["dp"] > 1 else 1):
+        layout += f"_ep{int(row['dealt'])}"
     baseline: dict[str, Any] = {
         "chips": f"{chips}x {setup.chip}",
         "weight_format": setup.weight_format,
@@ -126,6 +144,8 @@ def typed(row: pd.Series[Any], library: Library) -> tuple[dict[str, Any], dict[s
     }
     if not np.isnan(row["chunk_rows"]):
         workload["chunk_rows"] = int(row["chunk_rows"])
+    if not np.isnan(row["expert_spread"]):
+        workload["expert_spread"] = float(row["expert_spread"])
     if row["same_prompts"]:
         workload["same_prompts"] = True
     return baseline, workload

@@ -34,7 +34,12 @@ def predicted_rows():
         # The batch as it was asked for: prediction fills in the largest.
         usable = made["reason"] == ""
         part = made[usable].assign(
-            typed=[typed(row, LIBRARY) for _, row in requested[usable].assign(stack=made["stack"]).iterrows()]
+            typed=[
+                typed(row, LIBRARY)
+                for _, row in requested[usable]
+                .assign(stack=made["stack"], expert_spread=made["expert_spread"])
+                .iterrows()
+            ]
         )
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -200,16 +205,22 @@ def test_a_chip_without_a_published_peak_is_predicted_as_far_as_memory_bounds():
     ("text", "layout"),
     [
         ("tp4_pp2", Layout(4, 2, kind="pipeline")),
-        ("dp8_tp2", Layout(2, replicas=8)),
+        ("dp8_tp2", Layout(2, replicas=8, expert_parallel=16)),
+        ("dp4_ep1", Layout(replicas=4, expert_parallel=1)),
+        ("tp8_ep8", Layout(8, expert_parallel=8)),
+        ("tp5_kv_context", Layout(5, cache_split="context")),
         ("layer_split3", Layout(stages=3, kind="layer_split")),
     ],
 )
 def test_layouts_are_typed_by_numbers_of_chips(text, layout):
     assert Layout.of(text) == layout
+    assert Layout.of("tensor_kv_batch", 4.0) == Layout(4.0, cache_split="batch")
     assert Layout.of("pipeline", 4.0) == Layout(stages=4.0, kind="pipeline")
 
 
-@pytest.mark.parametrize("text", ["tp0", "tp4_tp2", "pp2_layer_split2", "tp4 pp2", "ring", ""])
+@pytest.mark.parametrize(
+    "text", ["tp0", "tp4_tp2", "tp4_ep3", "tp4_kv_heads", "pp2_layer_split2", "tp4 pp2", "ring", ""]
+)
 def test_what_is_no_layout_is_refused(text):
     with pytest.raises(ValueError, match="no layout"):
         Layout.of(text)
@@ -238,3 +249,54 @@ def test_issues_of_how_a_model_is_served(workload, baseline, says):
         del data["baselines"]
     with pytest.raises(SpecError, match=says):
         parse_spec(data)
+
+
+def test_chips_that_share_experts_hold_the_rest_each():
+    """DeepSeek-V3 in FP8 on eight H100: experts an eighth each, attention, shared experts and embedding everywhere."""
+    model = LIBRARY.model("deepseek_v3")
+    count = count_parameters(model)
+    whole = served(
+        "h100_sxm", model="deepseek_v3", weight_format="fp8", batch=8.0, parallelism="dp8", prompt_tokens=1.0
+    )
+    rest = count.body - count.experts + 2 * (count.embedding + count.head)
+    assert whole.inference.footprint.most_loaded_bytes[0] == pytest.approx(count.experts / 8 + rest, rel=0.01)
+    assert whole.inference.footprint.most_loaded_bytes[0] > 98e9
+    assert not whole.inference.fits.any()
+    # Dense models are held whole by every replica.
+    dense = served("h100_sxm", parallelism="dp4", batch=4.0).inference.footprint
+    alone = served("h100_sxm", batch=1.0).inference.footprint
+    np.testing.assert_allclose(dense.most_loaded_bytes, alone.most_loaded_bytes)
+
+
+def test_replicas_exchange_what_their_tokens_need():
+    common = {"model": "deepseek_v3", "weight_format": "fp8", "act_bits": 8, "prompt_tokens": 1024.0}
+    shared = served("h200_sxm", parallelism="dp8", batch=1024.0, **common)
+    step = shared.inference.decode
+    place = step.operators.names.index("experts")
+    # 128 tokens of a chip reach 8 (1 - (7/8)^8) chips in the mean, an eighth of them itself: 1 byte there, 2 back.
+    reached = 8 * (1 - (7 / 8) ** 8) * 7 / 8
+    assert step.times.link_bytes[place, 0] == pytest.approx(128 * 7168 * reached * 3, rel=0.1)
+    assert step.times.link_bytes[place, 0] >= 128 * 7168 * reached * 3
+    assert step.times.collective_s[place, 0] > step.times.link_bytes[place, 0] / shared.machine.link_bytes_per_s[0]
+    # Alone, a replica exchanges nothing.
+    assert served("h200_sxm", batch=8.0, **common).inference.decode.operators.exchanges.sum() == 0
+
+
+@pytest.mark.parametrize("split", ["batch", "context"])
+def test_a_cache_dealt_out_by_sequences_or_tokens_is_held_once(split):
+    common = {"model": "palm_540b", "batch": 512.0, "prompt_tokens": 2048.0}
+    heads, dealt = (served("tpu_v4", parallelism=f"tp64{tail}", **common) for tail in ("", f"_kv_{split}"))
+    held = [
+        (one.inference.decode.operators.kv_elements * one.inference.decode.operators.times).sum()
+        for one in (heads, dealt)
+    ]
+    # PaLM has one KV head: every chip holds all of it, or a 64th.
+    assert held[1] == pytest.approx(held[0] / 64, rel=1e-3)
+    exchanged = dealt.inference.decode.operators
+    assert (exchanged.exchanges * exchanged.times).sum() == 2 * LIBRARY.model("palm_540b").layers
+    assert dealt.inference.decode_s[0] < heads.inference.decode_s[0]
+    five = served("tpu_v4", model="llama2_70b", batch=32.0, parallelism=f"tp5_kv_{split}").inference
+    plain = served("tpu_v4", model="llama2_70b", batch=32.0, parallelism="tp5").inference
+    ratio = plain.decode.operators.kv_elements.sum() / five.decode.operators.kv_elements.sum()
+    # Eight KV heads on five chips are two on the fullest, 1.6 in the mean; 256 heads of sequences are 52, 51.2.
+    assert ratio == pytest.approx(0.25 / (52 / 256 if split == "batch" else 0.2))

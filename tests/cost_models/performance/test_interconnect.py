@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cost_models.library.technology import Technology
-from cost_models.performance.interconnect import all_gather_s, all_reduce_s, send_s
+from cost_models.performance.interconnect import all_gather_s, all_reduce_s, all_to_all_s, send_s
 from cost_models.performance.serving_stack import software
 from cost_models.table import Choice
 
-PROFILE = {"collective_base_s": 5e-6, "collective_hop_s": 1e-6, "collective_fraction": 0.5}
+PROFILE = {"collective_base_s": 5e-6, "collective_hop_s": 1e-6, "exchange_base_s": 9e-6, "collective_fraction": 0.5}
 
 
 def chip(link_bytes_per_s=300e9):
@@ -45,3 +45,9 @@ def test_more_chips_and_more_bytes_take_longer(profile):
     by_size = [all_reduce_s(size, 8, chip(), profile)[0] for size in (1e3, 1e6, 1e9)]
     assert by_chips == sorted(by_chips)
     assert by_size == sorted(by_size)
+
+
+def test_an_exchange_costs_its_floor_and_what_a_chip_sends(profile):
+    assert all_to_all_s(30e6, 2.0, chip(), profile)[0] == pytest.approx(2 * 9e-6 + 30e6 / 150e9)
+    assert all_to_all_s(0.0, 0.0, chip(), profile).item() == 0
+    assert np.isinf(all_to_all_s(1.0, 1.0, chip(0.0), profile)[0])

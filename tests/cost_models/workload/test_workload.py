@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
 from cost_models.workload.mixing import decode_attention, kv_cache_elements, prefill_attention
-from cost_models.workload.operators import Shape, distinct_experts, linear_operators, most_loaded_fraction
+from cost_models.workload.operators import (
+    Shape,
+    distinct_experts,
+    held_weights,
+    linear_operators,
+    most_loaded_experts,
+    most_loaded_fraction,
+)
 from cost_models.workload.param_count import attentions, count_parameters, kv_elements_of_model, kv_elements_per_token
 
 LIBRARY = shipped_library()
@@ -130,3 +137,55 @@ def test_blocks_side_by_side_are_summed_by_one_all_reduce(key, per_layer):
     summed = (operators.times * (operators.reduced > 0)).sum()
     assert summed == per_layer * model.layers
     assert (operators.times * operators.reduced).sum() == per_layer * model.layers * 3 * model.d_model
+
+
+@pytest.mark.parametrize(
+    ("experts", "active", "groups", "tokens"),
+    [
+        (256, 8, 8, 1),
+        (256, 8, 8, 16),
+        (256, 8, 32, 64),
+        (128, 8, 4, 4),
+        (128, 4, 8, 512),
+        (8, 2, 4, 6),
+        (128, 4, 6, 20),
+    ],
+)
+def test_the_fullest_group_of_experts_against_dealing_them(experts, active, groups, tokens):
+    generator = np.random.default_rng(1)
+    held = -(-experts // groups)
+    touched, slots = [], []
+    for _ in range(400):
+        chosen = np.argsort(generator.random((tokens, experts)), axis=1)[:, :active]
+        load = np.bincount(chosen.ravel(), minlength=held * groups).reshape(groups, held)
+        touched.append((load > 0).sum(axis=1).max())
+        slots.append(load.sum(axis=1).max())
+    most = most_loaded_experts(experts, active, float(tokens), groups=float(groups), spread=1.0)
+    assert float(most[0]) == pytest.approx(np.mean(touched), rel=0.12)
+    assert float(most[1]) == pytest.approx(np.mean(slots), rel=0.12)
+
+
+def test_one_group_holds_the_fair_number_of_experts():
+    touched, slots = most_loaded_experts(256, 8, 32.0, groups=1.0, spread=0.9)
+    assert touched == distinct_experts(256, 8, 32.0**0.9)
+    assert slots == 256
+
+
+@pytest.mark.parametrize("key", COMPLETE)
+def test_held_weights_are_all_but_the_embedding(key):
+    model = LIBRARY.models[key]
+    count = count_parameters(model)
+    held = held_weights(model, Shape(1.0, 1, 1))
+    total = sum(float(one[0]) for one in held.values())
+    assert total == pytest.approx(count.body + model.vocab * model.d_model, rel=1e-12)
+    assert float(held["expert"][0]) == pytest.approx(count.experts, rel=1e-12)
+
+
+def test_latents_of_mla_are_projected_by_every_chip():
+    model = LIBRARY.model("deepseek_v3")
+    one, eight = (
+        linear_operators(model, Shape(1.0, 1, 1, tp), tokens_per_sequence=1.0, head_rows=1.0) for tp in (1.0, 8.0)
+    )
+    place = one.names.index("qkv")
+    latent = 7168 * (1536 + 512 + 64)
+    assert eight.weights[place, 0] == pytest.approx((one.weights[place, 0] - latent) / 8 + latent)

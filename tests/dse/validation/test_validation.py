@@ -101,7 +101,7 @@ def test_a_layout_is_read_as_it_is_spelt():
     assert layout("layer_split4", 4) == (Layout(stages=4, kind="layer_split"), "")
     disaggregated, _ = layout("disagg_decode_tp1_dp32_moetp1_ep32", 32)
     assert (disaggregated.tensor_parallel, disaggregated.replicas) == (1, 32)
-    assert layout("tp4_moetp1_ep4", 4) == (Layout(4), "")
+    assert layout("tp4_moetp1_ep4", 4) == (Layout(4, expert_parallel=4), "")
     assert layout("", 1)[1] == ""
     reported, remark = layout("2d_ws", 64)
     assert (reported, remark != "") == (Layout(64), True)
