@@ -36,6 +36,9 @@ from cost_models.workload.formats import Formats
 from cost_models.workload.param_count import expert_fraction
 from cost_models.workload.serving import Layout, ServingConfig
 
+WIDE_FORMAT = "bf16"
+"""How weights are stored where nobody says it: as models are trained."""
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -89,7 +92,7 @@ class ChipSetup:
 
     Attributes:
         chip: key of the chip, or a chip like one of the library.
-        weight_format: how weights are stored.
+        weight_format: how weights are stored; where None, as the model's maker publishes them, else at 16 bits.
         expert_format: how routed experts are stored; where None, as the model's maker publishes them if that is
             narrower than `weight_format`, and else like all weights.
         stored_bits: mean stored bits per weight of the whole file, where they are not those of the formats.
@@ -100,7 +103,7 @@ class ChipSetup:
     """
 
     chip: str | Chip
-    weight_format: str = "bf16"
+    weight_format: str | None = None
     expert_format: str | None = None
     stored_bits: float | None = None
     kv_bits: float = 16.0
@@ -115,6 +118,20 @@ class ChipSetup:
             UnknownEntryError: the library has no such chip.
         """
         return library.chip(self.chip) if isinstance(self.chip, str) else self.chip
+
+    @property
+    def format_words(self) -> str:
+        """Name of the weight format, or what is taken where none is named."""
+        return self.weight_format or f"{WIDE_FORMAT} or as published"
+
+    def named(self, model: Model | None) -> ChipSetup:
+        """Return the same with its formats named: those of the model's maker where the setup leaves them open."""
+        if self.weight_format is not None:
+            return self
+        if model is None or model.weight_format is None:
+            return replace(self, weight_format=WIDE_FORMAT)
+        experts = self.expert_format or (model.expert_format if model.moe is not None else None)
+        return replace(self, weight_format=model.weight_format, expert_format=experts)
 
     def stack_name(self, library: Library) -> str:
         """Return the stack, the default named."""
@@ -174,8 +191,10 @@ def serve_chips(
         UnknownEntryError: the library has no such chip, model, format or stack.
         ExecutionError: the chip cannot execute the format so.
     """
+    model = technology.library.model(workload.model)
+    setups = [setup.named(model) for setup in setups]
     columns = chip_columns(setups, technology.library)
-    machine, formats = chip_formats(setups, columns, technology, technology.library.model(workload.model))
+    machine, formats = chip_formats(setups, columns, technology, model)
     return _served(columns, workload, machine, formats, technology, limits)
 
 
@@ -187,14 +206,14 @@ def serve_chip(
 
 
 def chip_columns(setups: Sequence[ChipSetup], library: Library) -> dict[str, Column]:
-    """Return number formats and stack of chips as columns, one row per setup."""
+    """Return number formats and stack of chips as columns, one row per setup; formats must be named."""
     stored = np.array([np.nan if one.stored_bits is None else float(one.stored_bits) for one in setups])
     experts = {one.expert_format for one in setups} - {None}
     names = [one.expert_format for one in setups]
     known = tuple(sorted(name for name in experts if name is not None))
     codes = np.array([INACTIVE if name is None else known.index(name) for name in names], dtype=np.intp)
     return {
-        "weight_format": Choice.of(*(one.weight_format for one in setups)),
+        "weight_format": Choice.of(*(str(one.weight_format) for one in setups)),
         "expert_format": Choice(known, codes),
         "stored_bits": stored,
         "weight_method": Choice((), np.full(len(setups), INACTIVE, dtype=np.intp)),
@@ -227,7 +246,7 @@ def chip_formats(
     places: dict[Hashable, int] = {}
     index = np.empty(len(setups), dtype=np.intp)
     for row, setup in enumerate(setups):
-        entry, name, bits = setup.entry(library), setup.weight_format, float(stored[row])
+        entry, name, bits = setup.entry(library), str(setup.weight_format), float(stored[row])
         half = library.stack(setup.stack_name(library)).half_accumulation
         if setup.weight_execution is not None:
             # The execution asked for is that of the named format.
@@ -286,6 +305,7 @@ def body_bits(columns: Designs, library: Library) -> FloatArray:
 
 def run_kernels(setups: Sequence[ChipSetup], technology: Technology) -> tuple[Machine, Software, Formats]:
     """Return what runs single kernels on chips of the library, one row per setup: machines, stacks and formats."""
+    setups = [setup.named(None) for setup in setups]
     columns = chip_columns(setups, technology.library)
     machine, formats = chip_formats(setups, columns, technology)
     return machine, _software(columns, technology), formats

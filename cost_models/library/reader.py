@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from cost_models.errors import LibraryError, UnknownEntryError
 from cost_models.library.files import Data, Sections
 from cost_models.library.models import Mla, Model, Moe, WeightFormat
+from cost_models.library.names import resolve
 from cost_models.library.parameters import LibraryParameterReader, issue_text
 from cost_models.library.records import (
     Cause,
@@ -102,8 +103,8 @@ class Library:
         return _entry("chip", self.chips, name)
 
     def model(self, name: str) -> Model:
-        """Return a model, or raise UnknownEntryError with the closest names."""
-        return _entry("model", self.models, name)
+        """Return a model by its key or as others spell it, or raise UnknownEntryError with the closest names."""
+        return _entry("model", self.models, resolve("model", name, self))
 
     def memory(self, name: str) -> Memory:
         """Return a memory technology, or raise UnknownEntryError with the closest names."""

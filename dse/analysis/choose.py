@@ -97,7 +97,7 @@ class Way:
     def words(self) -> str:
         """How many chips, formats and split in short."""
         setup = self.setup
-        bits = f"{setup.weight_format}, KV {setup.kv_bits:g}, act {setup.act_bits:g}"
+        bits = f"{setup.format_words}, KV {setup.kv_bits:g}, act {setup.act_bits:g}"
         return f"{self.chips}x, {bits}" + (f", {self.split}" if self.chips > 1 else "")
 
     def plain(self) -> dict[str, Any]:
@@ -249,8 +249,8 @@ def choose(
     setups = setups_of(formats)
     issues += [
         Issue(NOWHERE, "--as", f"{quoted(one.weight_format)} is not a format of the library",
-              perhaps=suggest(one.weight_format, library.weight_formats))
-        for one in setups if one.weight_format not in library.weight_formats
+              perhaps=suggest(str(one.weight_format), library.weight_formats))
+        for one in setups if one.weight_format is not None and one.weight_format not in library.weight_formats
     ]  # fmt: skip
     if issues:
         raise SpecError(issues)

@@ -166,7 +166,7 @@ def baseline_words(entry: BaselineSpec) -> str:
     further = "".join(f", {one}" for one in (entry.weight_execution, entry.stack, entry.parallelism) if one)
     experts = f", experts {entry.expert_format}" if entry.expert_format else ""
     stored = f", {entry.stored_bits:g} bits per weight" if entry.stored_bits else ""
-    return f"{entry.chips}, {entry.weight_format}{experts}{stored}, KV {entry.kv_bits:g} bit{further}"
+    return f"{entry.chips}, {entry.setup.format_words}{experts}{stored}, KV {entry.kv_bits:g} bit{further}"
 
 
 def _design_words(settings: Mapping[str, Setting]) -> str:

@@ -83,6 +83,7 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
     from dse.search.estimate import seconds_estimate
     from dse.space import Space
     from dse.sweep import load_spec
+    from dse.sweep.notices import warnings_of
 
     spec = load_spec(file, overrides=overrides, library=library)
     if not spec.space and spec.model is None:
@@ -95,6 +96,7 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
     space, evaluator = Space(spec), Evaluator(spec)
     check_baselines(spec, evaluator.baselines)
     judged, remarks = _asked(spec, space.default_design())
+    remarks = [*remarks, *warnings_of(spec)]
     table = parameters_table(space, spec)
     emit(
         output,
@@ -129,6 +131,7 @@ def _asked(spec: Spec, designs: Designs) -> tuple[Evaluation, list[str]]:
 def _data(spec: Spec, space: Space, evaluator: Evaluator, judged: Evaluation) -> dict[str, Any]:
     from dse.results.picks import settings_of
     from dse.search.estimate import seconds_estimate
+    from dse.sweep.notices import warnings_of
 
     return {
         "name": spec.name,
@@ -143,4 +146,5 @@ def _data(spec: Spec, space: Space, evaluator: Evaluator, judged: Evaluation) ->
         "margins": {name: value[0] for name, value in judged.margins.items()},
         "feasible": bool(judged.feasible[0]),
         "baselines": evaluator.baselines,
+        "warnings": warnings_of(spec),
     }

@@ -79,13 +79,14 @@ def show_entry(
 
     Example: dse library show stack tensorrt_llm
     """
+    from cost_models.library.names import resolve
     from dse.render.terminal.library import entry_data, entry_parts, entry_rows, sections_of
     from dse.render.terminal.quantities import NAMES, found_in, quantity_sheet
     from dse.render.terminal.stack import stack_data, stack_parts, stack_rows
     from dse.sweep.library_additions import library_with
 
     known = library_with(library or [])
-    entry = name if key is None else key
+    entry = resolve("model", name if key is None else key, known)
     quantity = found_in(entry) if key is None or name in (*NAMES, "sweep_parameter", "metric") else None
     if quantity is not None:
         sheet = quantity_sheet(quantity, known, entry)

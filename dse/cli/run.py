@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -41,6 +42,7 @@ def run(
     from dse.render.terminal import progress_display
     from dse.runs import run as search
     from dse.sweep import load_spec
+    from dse.sweep.notices import warnings_of
 
     keys = {
         "n_designs": n_designs, "seed": seed, "storage": None if storage is None else f'"{storage}"', "study": study,
@@ -48,6 +50,8 @@ def run(
     }  # fmt: skip
     given = [f"search.{key}={value}" for key, value in keys.items() if value is not None]
     sweep = load_spec(spec, overrides=[*(overrides or []), *given], library=library or [])
+    for line in warnings_of(sweep):
+        print(line, file=sys.stderr)
     if not sweep.space and sweep.model is None:
         from dse.analysis.choose import choose_baselines
         from dse.cli.choose import present

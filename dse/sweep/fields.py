@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from cost_models.library import Library
+from cost_models.library.names import nearest, resolve
 from cost_models.quantities import P_FEASIBLE, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter, metric_of
 from cost_models.workload.serving import KINDS, Layout
 from dse.sweep.hints import DIRECTION_ALIASES, NAME_ALIASES, one_of, quoted, suggest, suggest_metric
@@ -131,9 +132,14 @@ def check_name(value: object, parameter: Parameter, library: Library) -> str:
     kind = (parameter.section or parameter.name).removesuffix("s").replace("_", " ")
     if not isinstance(value, str):
         raise issue(quoted(value), f"the name of a {kind}", suggest(str(value), known))
+    if parameter.section == "models":
+        value = resolve("model", value, library)
     if value not in known:
+        perhaps = suggest(value, known, NAME_ALIASES)
+        if parameter.section == "models" and (likest := nearest("model", value, library)):
+            perhaps = likest
         words = one_of(known) if len(known) <= 8 else f"a {kind} of the library (dse library lists them)"
-        raise issue(quoted(value), words, suggest(value, known, NAME_ALIASES))
+        raise issue(quoted(value), words, perhaps)
     return value
 
 

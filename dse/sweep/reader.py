@@ -130,8 +130,8 @@ class _Reader:
         self.issues += check_model(self.root, self.model)
         self.issues += check_storage(self.root, space, self.library)
         whole = {name: one for name, one in baselines.items() if one is not None}
-        self.issues += check_baselines(self.root, whole, self.library)
         served = {name: one for name, one in workloads.items() if one is not None}
+        self.issues += check_baselines(self.root, whole, [one.model for one in served.values()], self.library)
         self.issues += check_layouts(self.root, served, whole, space)
         if search is not None:
             self.issues += check_enumerable(self.root, space, search)

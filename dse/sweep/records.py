@@ -191,7 +191,7 @@ class BaselineSpec(Record):
 
     Attributes:
         chips: how many of which chip, ``2x a100_80gb_sxm``.
-        weight_format: how weights are stored.
+        weight_format: how weights are stored; as a model's maker publishes them where not given, else at 16 bits.
         kv_bits: bits of the KV cache.
         act_bits: bits of the activations.
         weight_execution: how the chip works through stored weights; its own way where not given.
@@ -203,7 +203,7 @@ class BaselineSpec(Record):
     """
 
     chips: Chips
-    weight_format: FormatName = "bf16"
+    weight_format: FormatName | None = None
     kv_bits: KvBits = 16.0
     act_bits: ActBits = 16.0
     weight_execution: ExecutionName | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cost_models.library import Library, WeightFormat
 from cost_models.library.models import FREE_FIELDS
@@ -41,17 +41,28 @@ def check_storage(root: Node, space: Declared, library: Library) -> Iterator[Iss
     yield from wrong or _loads(root, space)
 
 
-def check_baselines(root: Node, baselines: Mapping[str, BaselineSpec], library: Library) -> Iterator[Issue]:
-    """Yield an issue for every baseline that asks a chip for an execution that it cannot do."""
+def check_baselines(
+    root: Node, baselines: Mapping[str, BaselineSpec], models: Iterable[str], library: Library
+) -> Iterator[Issue]:
+    """Yield an issue for every baseline that asks a chip for an execution that it cannot do of what it serves."""
+    served = [library.models[name] for name in dict.fromkeys(models)]
     for name, entry in baselines.items():
         if entry.weight_execution is None:
             continue
-        chip, form = library.chips[entry.chip], library.weight_formats[entry.weight_format]
-        able = chip_executions(chip, form, act_bits=entry.act_bits, stored=entry.stored_bits)
-        if entry.weight_execution not in able:
-            what = f"{entry.weight_execution} of {form.key} with {entry.act_bits:g}-bit activations"
-            must_be = f"what {entry.chip} can do: {' or '.join(able)}"
-            yield issue_at(root, ("baselines", name, "weight_execution"), what, must_be)
+        names = {str(entry.setup.named(model).weight_format) for model in served}
+        for form in (library.weight_formats[one] for one in sorted(names)):
+            yield from _execution_of_chip(root, name, entry, form, library)
+
+
+def _execution_of_chip(
+    root: Node, name: str, entry: BaselineSpec, form: WeightFormat, library: Library
+) -> Iterator[Issue]:
+    chip = library.chips[entry.chip]
+    able = chip_executions(chip, form, act_bits=entry.act_bits, stored=entry.stored_bits)
+    if entry.weight_execution not in able:
+        what = f"{entry.weight_execution} of {form.key} with {entry.act_bits:g}-bit activations"
+        must_be = f"what {entry.chip} can do: {' or '.join(able)}"
+        yield issue_at(root, ("baselines", name, "weight_execution"), what, must_be)
 
 
 def _units(root: Node, path: KeyPath, declaration: ParameterSpec, space: Declared, library: Library) -> Iterator[Issue]:

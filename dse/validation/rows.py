@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from cost_models.library import Library
+from cost_models.library.names import nearest, resolve
 from cost_models.workload.serving import Layout
 from dse.errors import DseError
-from dse.validation.names import nearest, resolve
 
 Form = Literal["requests", "operators", "energy", "excluded", "weight_only", "sparse"]
 
@@ -155,7 +155,7 @@ def add_reason(rows: pd.DataFrame, where: pd.Series, text: str | pd.Series) -> N
 def _resolve(rows: pd.DataFrame, kind: str, library: Library) -> None:
     """Put the library's key in place of other spellings of chips or models, and note in ``read_as`` where it did."""
     reported = [str(name) for name in rows[kind].fillna("")]
-    result = {name: resolve(kind, name, library) for name in set(reported)}
+    result = {name: resolve(kind, name, library, quantized=True) for name in set(reported)}
     said = list(rows["read_as"])
     notes = [f"{kind} {name!r} read as {result[name]}" if result[name] != name else "" for name in reported]
     rows[kind] = pd.Series([result[name] or np.nan for name in reported], index=rows.index, dtype=object)
@@ -164,7 +164,8 @@ def _resolve(rows: pd.DataFrame, kind: str, library: Library) -> None:
 
 def _perhaps(kind: str, names: pd.Series, rows: pd.DataFrame, library: Library) -> pd.Series:
     """Return for every row the known name most like its unknown one, as "; perhaps ...", "" for the other rows."""
-    result = {name: nearest(kind, name, library) for name in names.unique()}
+    likest = {name: nearest(kind, name, library) for name in names.unique()}
+    result = {name: f"; perhaps {key}" for name, key in likest.items() if key}
     return pd.Series([result.get(name, "") for name in names.reindex(rows.index)], index=rows.index, dtype=object)
 
 

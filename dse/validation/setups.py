@@ -125,7 +125,7 @@ def typed(row: pd.Series[Any], library: Library) -> tuple[dict[str, Any], dict[s
         layout += f"_ep{int(row['dealt'])}"
     baseline: dict[str, Any] = {
         "chips": f"{chips}x {setup.chip}",
-        "weight_format": setup.weight_format,
+        "weight_format": str(setup.weight_format),
         "kv_bits": float(setup.kv_bits),
         "act_bits": float(setup.act_bits),
         "stack": setup.stack,

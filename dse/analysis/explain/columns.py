@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from cost_models.library import Model
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.quantities import Metric
 from cost_models.silicon.design import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, FloatArray, Table
+from cost_models.workload.param_count import count_parameters
 from dse.analysis.explain.phases import pass_columns
 from dse.analysis.explain.records import HELD, Explanation, LimitRow, OperatorRow, PassTable, WorkloadTable
 from dse.evaluator import Evaluator
@@ -52,6 +54,16 @@ def machine_columns(machine: Machine) -> dict[str, Any]:
     }
 
 
+def _model_words(model: Model) -> dict[str, Any]:
+    """Return what a model is: its key, its weights, and what its maker or its file says of them."""
+    count = count_parameters(model)
+    numbers = {"params_billion": count.total / 1e9, "active_params_billion": count.active / 1e9}
+    words = {"published_as": model.published_as, "note": model.note}
+    if model.max_context is not None:
+        numbers["max_context_tokens"] = float(model.max_context)
+    return {"model": model.key, **numbers, **{name: text for name, text in words.items() if text}}
+
+
 def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) -> dict[str, Any]:
     """Return the fields of `WorkloadTable` for a workload on machines."""
     result, machine, serving = served.inference, served.machine, served.serving
@@ -68,7 +80,7 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
             numbers[name] = bits
     rates = {part: getattr(machine, f"{part}_mac_per_s") for part in ("linear", "head", "attention")}
     return {
-        "settings": {"model": serving.model.key, "parallelism": serving.parallelism, **numbers},
+        "settings": {**_model_words(serving.model), "parallelism": serving.parallelism, **numbers},
         "fits": result.fits,
         "decode": pass_columns(result.decode, result.decode_energy, serving, machine),
         "prefill": pass_columns(result.prefill, result.prefill_energy, serving, machine),

@@ -61,7 +61,7 @@ def explain_baseline(evaluator: Evaluator, baseline: str) -> Explanation:
     """
     entry = evaluator.spec.baselines[baseline]
     served = {name: evaluator.serve_baseline(entry, name) for name in evaluator.spec.workloads}
-    settings = _chip_settings(entry.setup, entry.count, evaluator.technology.library)
+    settings = _chip_settings(entry.setup, entry.count, served, evaluator.technology.library)
     result = _explain_served(baseline, settings, served, evaluator.technology)
 
     def serve(workload: Workload) -> WorkloadResult:
@@ -93,7 +93,7 @@ def explain_chip(
     chip: str,
     n_chips: int,
     workload: WorkloadSpec,
-    weight_format: str,
+    weight_format: str | None,
     kv_bits: float,
     act_bits: float,
     stack: str | None,
@@ -107,7 +107,7 @@ def explain_chip(
         chip: key of the chip in the library.
         n_chips: how many share the model.
         workload: what they serve.
-        weight_format: how weights are stored.
+        weight_format: how weights are stored; as the model's maker publishes them where None, else at 16 bits.
         kv_bits: stored bits of a KV-cache element.
         act_bits: bits of an activation in the linear layers.
         stack: software stack; that of the chip's family where None.
@@ -120,12 +120,18 @@ def explain_chip(
     technology = technology or Technology()
     setup = ChipSetup(chip, weight_format, kv_bits=kv_bits, act_bits=act_bits, stack=stack)
     served = serve_chip(setup, replace(workload_of(name, workload), n_chips=float(n_chips)), technology)
-    settings = _chip_settings(setup, n_chips, technology.library)
+    settings = _chip_settings(setup, n_chips, {name: served}, technology.library)
     return _explain_served(f"{n_chips}x {chip}", settings, {name: served}, technology)
 
 
-def _chip_settings(setup: ChipSetup, n_chips: int, library: Library) -> dict[str, float | str | None]:
-    entry, form = setup.entry(library), library.weight_format(setup.weight_format)
+def _chip_settings(
+    setup: ChipSetup, n_chips: int, served: Mapping[str, WorkloadResult], library: Library
+) -> dict[str, float | str | None]:
+    """Return how chips are run; formats of the first workload where they follow from the models."""
+    models = [one.serving.model for one in served.values()]
+    formats = list(dict.fromkeys(setup.named(model).weight_format for model in models))
+    setup = setup.named(models[0])
+    entry, form = setup.entry(library), library.weight_format(str(setup.weight_format))
     execution_mode = chip_execution(
         entry, form, act_bits=setup.act_bits, chosen=setup.weight_execution, stored=setup.stored_bits
     )
@@ -133,7 +139,7 @@ def _chip_settings(setup: ChipSetup, n_chips: int, library: Library) -> dict[str
     return {
         "chip": entry.key,
         "chips": float(n_chips),
-        "weight_format": setup.weight_format,
+        "weight_format": ", ".join(map(str, formats)),
         "weight_execution": execution_mode.execution_mode,
         "kv_bits": float(setup.kv_bits),
         "act_bits": float(setup.act_bits),

@@ -9,6 +9,7 @@ from cost_models.quantities import Metric, describe
 from dse.analysis.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, number_text, percent_text
+from dse.sweep.notices import context_warning
 
 _UNITS = {"mm2": "mm²", "w": "W", "usd": "USD", "mm": "mm", "gib": "GiB", "ms": "ms", "j": "J"}
 _PER_MM2 = "_w_per_mm2"
@@ -75,7 +76,10 @@ def _settings(explanation: Explanation) -> list[str]:
 def _workload_lines(table: WorkloadTable) -> list[str]:
     settings = {key: number_text(value) if isinstance(value, float) else value for key, value in table.settings.items()}
     experts = f", experts {settings['expert_bits']}" if "expert_bits" in settings else ""
+    active = settings["active_params_billion"]
+    routed = f", {active} billion active" if active != settings["params_billion"] else ""
     lines = [
+        f"{settings['params_billion']} billion weights{routed}",
         f"batch {settings['batch']}, {settings['prompt_tokens']} tokens in, {settings['output_tokens']} out, "
         f"{settings['chips']} chip(s), {settings['parallelism']} parallel",
         f"bits: weights {settings['weight_bits']}{experts}, head {settings['head_bits']}, "
@@ -84,6 +88,12 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
         f"{percent_text(table.decode.overhead_fraction)} % of the step above it; "
         f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_fraction)} %",
     ]
+    if "published_as" in settings:
+        lines.insert(1, f"published as {settings['published_as']}")
+    tokens, context = (table.settings.get(name) for name in ("prompt_tokens", "max_context_tokens"))
+    if isinstance(tokens, float) and isinstance(context, float):
+        told = context_warning(tokens + float(table.settings["output_tokens"]), context)
+        lines += [told] if told else []
     if table.metrics.get("perplexity_extrapolated") == 1:
         lines.append("its perplexity is extrapolated beyond what has been measured")
     return lines if table.fits else [*lines[:2], *lines[3:]]

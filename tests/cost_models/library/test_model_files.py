@@ -1,8 +1,6 @@
 """Hugging Face files as they are downloaded: read right, against published counts and hand counts, or refused."""
 
 import json
-import os
-import re
 from pathlib import Path
 
 import pytest
@@ -255,21 +253,3 @@ def test_experts_alone_are_narrow_where_the_file_spares_the_rest():
     assert (model.weight_format, model.expert_format) == (None, "mxfp4")
     kimi = published("Kimi-K2.5-NVFP4")
     assert (kimi.weight_format, kimi.expert_format) == (None, "nvfp4")
-
-
-def explained(call, file, *settings):
-    status, out, err = call("explain", " ".join(("1x h200_sxm", *settings)), "--workload", f"{file} batch=1")
-    return status, out, err
-
-
-def test_the_command_reads_files_and_refuses_in_one_line(call, tmp_path):
-    status, out, err = explained(call, FILES / "Gemma-3-1B" / "config.json", "kv_bits=16")
-    assert status == 0, err
-    assert "attention_window" in out
-    os.mkfifo(tmp_path / "pipe.json")
-    (tmp_path / "folder.json").mkdir()
-    for file in (FILES / "Whisper-large-v3" / "config.json", FILES / "lfs" / "config.json", tmp_path / "pipe.json",
-                 tmp_path / "folder.json"):  # fmt: skip
-        status, out, err = explained(call, file)
-        assert status == 2 and len(err.strip().splitlines()) == 1, err
-        assert not re.search("Traceback|defect", err)

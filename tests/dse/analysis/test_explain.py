@@ -271,7 +271,7 @@ def test_every_issue_of_a_design_file_at_once(tmp_path):
     text = """\
 nmae: mine
 workloads:
-  chat: {model: llama2_70B, batch: 0}
+  chat: {model: llama2_71B, batch: 0}
 design:
   node: tsmc_5
   macs: [1, 2]

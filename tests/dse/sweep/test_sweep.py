@@ -288,8 +288,8 @@ def test_the_form_of_an_issue(file: Path) -> None:
         # names
         (
             "llama2_70b",
-            "llama2-70b",
-            "workloads.chat.model: 'llama2-70b' is not a model of the library .*perhaps llama2_70b",
+            "llama2-71b",
+            "workloads.chat.model: 'llama2-71b' is not a model of the library .*perhaps llama2_7",
         ),
         ("llama2_70b", "hyperclova_204b", "the model hyperclova_204b cannot be evaluated: "),
         ("tsmc_5]", "tsmc5]", r"space.node.values\[1\]: 'tsmc5' is not a node of the library .*perhaps tsmc_5"),
@@ -395,7 +395,7 @@ def test_issues_say_what_is_wrong(old: str, new: str, says: str, file: Path) -> 
 def test_all_issues_of_a_file_come_at_once_in_its_order(file: Path) -> None:
     result = replaced(
         file,
-        ("llama2_70b", "llama2-70b"),
+        ("llama2_70b", "llama2-71b"),
         ("tsmc_5]", "tsmc5]"),
         ("minimize", "minimise"),
         ("150 W", "150 ms"),

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
+from cost_models.library.names import ALIASES, nearest, resolve
 from cost_models.library.technology import Technology
 from cost_models.performance.phases import decode_phase, prefill_phase
 from cost_models.performance.serving_stack import software, stack_for_software
@@ -20,7 +21,6 @@ from cost_models.workload.serving import ServingConfig
 from dse.render.terminal.validation import validation_parts
 from dse.validation import MeasurementError, read_measurements, run_validation
 from dse.validation import requests as served
-from dse.validation.names import ALIASES, nearest, resolve
 
 LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 FORMS = ("open", "micro_open", "micro2_open", "energy_open", "energy2_open", "e2e2_open", "excluded")
@@ -58,7 +58,7 @@ def written(folder, rows, text=None):
     ],
 )  # fmt: skip
 def test_other_spellings_find_the_entry(kind, name, key):
-    assert resolve(kind, name, LIBRARY) == key
+    assert resolve(kind, name, LIBRARY, quantized=True) == key
 
 
 def test_names_that_differ_are_not_taken_for_one_another():
@@ -66,7 +66,7 @@ def test_names_that_differ_are_not_taken_for_one_another():
         assert resolve("chip", name, LIBRARY) == name
     for name in ("Llama-4-Scout", "phi-4", "Qwen3-1.7B", "llama2"):
         assert resolve("model", name, LIBRARY) == name
-    assert nearest("chip", "RTX 4091", LIBRARY) == "; perhaps rtx_4090"
+    assert nearest("chip", "RTX 4091", LIBRARY) == "rtx_4090"
     assert nearest("chip", "xyz", LIBRARY) == ""
 
 

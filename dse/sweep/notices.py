@@ -1,0 +1,46 @@
+"""What a sweep may do but its user should know: conversations longer than a model was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cost_models.library import Library
+from dse.sweep.library_additions import library_of
+from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec
+from dse.sweep.records import Spec
+
+
+def context_warning(tokens: float, context: float, model: str = "its model") -> str:
+    """Return what is to be said of prompt and output together, "" where the model takes as many."""
+    if tokens <= context:
+        return ""
+    return f"WARNING: {tokens:,.0f} tokens in and out exceed the {context:,.0f} that {model} takes".replace(",", " ")
+
+
+def warnings_of(spec: Spec, library: Library | None = None) -> list[str]:
+    """Return one line per workload whose prompt and output exceed the context of its model, at their longest."""
+    if spec.builtin_disabled:
+        return []
+    known, told = library or library_of(spec.library), []
+    for name, workload in spec.workloads.items():
+        model = known.models[workload.model]
+        if model.max_context is None:
+            continue
+        longest = sum(
+            max([float(getattr(workload, field)), *_declared(spec, f"{name}.{field}")])
+            for field in ("prompt_tokens", "output_tokens")
+        )
+        if line := context_warning(longest, model.max_context, workload.model):
+            told.append(f"workloads.{name}: {line}")
+    return told
+
+
+def _declared(spec: Spec, parameter: str) -> Iterator[float]:
+    """Yield the largest numbers that the space gives a parameter."""
+    for entry in spec.space.get(parameter, ()):
+        if isinstance(entry, RangeSpec):
+            yield float(entry.high)
+        elif isinstance(entry, ValuesSpec):
+            yield from (float(value) for value in entry.values if isinstance(value, int | float))
+        elif isinstance(entry, FixedSpec) and isinstance(entry.value, int | float):
+            yield float(entry.value)
