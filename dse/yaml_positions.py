@@ -379,5 +379,6 @@ def _syntax_issue(error: yaml.YAMLError, composer: _Composer) -> Issue:
         mark = error.problem_mark or error.context_mark
         place = composer.place_of(mark) if mark else Place(composer.file)
         says = " ".join(part for part in (error.context, error.problem) if part)
-        return Issue(place, "", f"is not YAML: {says}")
+        perhaps = "a tab, where YAML wants spaces" if "cannot start any token" in says else ""
+        return Issue(place, "", f"is not YAML: {says}", perhaps=perhaps)
     return Issue(composer.fixed or Place(composer.file), "", f"is not YAML: {' '.join(str(error).split())}")

@@ -98,12 +98,28 @@ def apply_overrides(tree: Node, overrides: Sequence[str], parameters: Collection
                 raise SpecError([Issue(place, "", quoted(argument), "of the form a.b=value")])
             value = parse_yaml(text if text.strip() else "null", place.file, fixed=place)
             steps = _steps(target.strip(), place)
+            _check_start(tree, steps, target.strip(), place)
             tree = _put(tree, steps, value, place, (), parameters)
         except SpecError as error:
             issues.extend(error.issues)
     if issues:
         raise SpecError(issues)
     return tree
+
+
+def _check_start(tree: Node, steps: list[str | int], target: str, place: Place) -> None:
+    """Refuse a path that begins below the top of the sweep, where its beginning stands in a section.
+
+    Raises:
+        SpecError: with the whole path.
+    """
+    top = tree.value if isinstance(tree.value, dict) else {}
+    if steps[0] in top:
+        return
+    for section in ("workloads", "space", "baselines", "economics", "search"):
+        node = top.get(section)
+        if node is not None and isinstance(node.value, dict) and steps[0] in node.value:
+            raise SpecError([Issue(place, "", f"{quoted(target)} is no key of a sweep", perhaps=f"{section}.{target}")])
 
 
 def _steps(target: str, place: Place) -> list[str | int]:

@@ -19,6 +19,9 @@ GAP = 3
 COMFORTABLE = 24
 """Width below which no column of texts is folded, as far as its texts are that wide."""
 
+TIGHT = 14
+"""The same where a table would otherwise become records."""
+
 _SPACE = re.compile(r"(?<![0-9<>=]) +|(?<=[0-9]) +(?![0-9]{3}(?![0-9])|%)")
 """Spaces where a line may break: not between the thousands of a number, before its per cent, behind its bound."""
 
@@ -93,19 +96,19 @@ class _Column:
     right: bool
 
 
-def _columns(table: TextTable, width: int) -> list[_Column]:
+def _columns(table: TextTable, width: int, comfortable: int = COMFORTABLE) -> list[_Column]:
     columns = []
     for place, heading in enumerate(table.headings):
         cells = [row[place] for row in table.rows]
         widest = max(map(_width, cells), default=0)
         natural = max(_width(heading), widest)
-        head = _least(heading, max(COMFORTABLE // 2, widest))
+        head = _least(heading, max(comfortable // 2, widest))
         if table.is_numeric(place):
             least = max(head, widest)
         else:
-            limit = max(width // 3, COMFORTABLE)
+            limit = max(width // 3, comfortable) if comfortable == COMFORTABLE else comfortable
             words = max((_least(cell, limit) for cell in cells), default=0)
-            least = max(head, words, min(widest, COMFORTABLE))
+            least = max(head, words, min(widest, comfortable))
         columns.append(_Column(place, natural, min(least, natural), table.is_numeric(place)))
     return columns
 
@@ -128,6 +131,9 @@ def table_lines(table: TextTable, width: int) -> tuple[list[list[str]], list[lis
     kept = _taken([column.least for column in names], gap) + gap
     widest = max((column.least for column in rest), default=0)
     if not rest or kept + widest > width or kept > 2 * width // 3:
+        tight = _columns(table, width, TIGHT)
+        if _taken([column.least for column in tight], gap) <= width:
+            return _block(table, tight, _shared(tight, width, gap), gap)
         return [], [_records(table, width)]
     heads: list[list[str]] = []
     bodies: list[list[str]] = []

@@ -101,6 +101,6 @@ def test_folding_loses_no_word_and_breaks_no_number(words):
 
 
 def test_where_names_take_all_the_room_rows_become_records():
-    table = TextTable("", ("key", "of", "what it is"), (("a" * 30, "b" * 20, "c" * 20 + " 1 000"),), names=2)
+    table = TextTable("", ("key", "of", "what it is"), (("9" * 30, "8" * 20, "c" * 20 + " 1 000"),), names=2)
     _, (lines,) = table_lines(table, 60)
-    assert lines == ["a" * 30 + ", " + "b" * 20, "  what it is  " + "c" * 20 + " 1 000"]
+    assert lines == ["9" * 30 + ", " + "8" * 20, "  what it is  " + "c" * 20 + " 1 000"]

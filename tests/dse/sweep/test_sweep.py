@@ -581,6 +581,7 @@ def test_later_overrides_win_and_empty_ones_remove(file: Path) -> None:
         ("search.seed.x=3", "--set search.seed.x=3  search.seed: 7 has no key x"),
         ("constraints[4].max=3", "4 is not an entry of constraints, which has 1"),
         ("a[b=3", r"'a\[b' is not a dotted path"),
+        ("chat.batch=64", "'chat.batch' is no key of a sweep; perhaps workloads.chat.batch"),
         ("search.seed=[1", "--set search.seed=.1: is not YAML"),
         ("space.nothing=", "space.nothing: is not there, so it cannot be removed"),
         ("space.macs.low=-1", "--set space.macs.low=-1  space.macs.low: -1 is not above 0"),
@@ -712,3 +713,9 @@ def test_issues_of_the_text_and_of_the_content_are_told_together(tmp_path: Path)
         load_spec(file)
     reported = [(issue.place.line, issue.path) for issue in caught.value.issues]
     assert reported == [(2, "name"), (4, "space.node"), (4, "space.clock_ghz"), (5, "objectives[0].direction")]
+
+
+def test_a_tab_is_called_a_tab(tmp_path: Path) -> None:
+    (tmp_path / "tab.yaml").write_text("name: a\nworkloads:\n\tchat: {model: llama3_8b}\n")
+    with pytest.raises(SpecError, match="perhaps a tab"):
+        load_spec(tmp_path / "tab.yaml")
