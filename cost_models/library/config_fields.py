@@ -14,6 +14,9 @@ MAX_LAYERS = 4096
 MAX_SHOWN = 40
 """Most characters of a wrong value that a message repeats."""
 
+MOST_WIDTH = 2**24
+"""Most of a width, or of what is counted."""
+
 MOST = 2**31
 """Most of any other number."""
 
@@ -22,7 +25,8 @@ def _named(*names: str) -> Any:
     return Field(default=None, validation_alias=AliasChoices(*names))
 
 
-Width = Annotated[int, Field(gt=0, lt=MOST)] | None
+Width = Annotated[int, Field(gt=0, lt=MOST_WIDTH)] | None
+Tokens = Annotated[int, Field(gt=0, lt=MOST)] | None
 Count = Annotated[int, Field(ge=0, lt=MOST)] | None
 Words = Annotated[list[str], Field(max_length=MAX_LAYERS)] | None
 Numbers = Annotated[list[int], Field(max_length=MAX_LAYERS)] | None
@@ -43,7 +47,7 @@ class Config(BaseModel):
     head_dim: Width = _named("head_dim", "attention_head_dim", "kv_channels")
     intermediate_size: Width = _named("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim")
     vocab_size: Width = _named("vocab_size", "padded_vocab_size")
-    max_position_embeddings: Width = _named("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
+    max_position_embeddings: Tokens = _named("max_position_embeddings", "n_positions", "seq_length", "max_seq_len")
     tie_word_embeddings: Switch = None
     multi_query_group_num: Width = None
     multi_query_attention: Switch = None

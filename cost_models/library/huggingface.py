@@ -135,24 +135,30 @@ def _text_model(config: Mapping[str, Any], source: str) -> tuple[str, ConfigType
     kind = config.get("model_type")
     if not isinstance(kind, str):
         raise LibraryError(f"{source}: model_type missing: no config.json of a model")
-    inside = next((config[name] for name in INSIDE if isinstance(config.get(name), Mapping)), None)
+    inside = next((config[name] for name in INSIDE if config.get(name) is not None), None)
+    if inside is not None and not isinstance(inside, Mapping):
+        raise LibraryError(f"{source}: text_config must be a mapping, got {str(inside)[:40]!r}")
     if inside is None:
         rules = type_of(kind, source)
-        return kind, rules, {**rules.defaults, **_flat(config)}
+        return kind, rules, _told({**rules.defaults, **_flat(config)})
     reported = inside.get("model_type")
     text = reported if isinstance(reported, str) else type_of(kind, source).text
     if text is None:
         raise LibraryError(f"{source}: text_config has no model_type")
     rules = type_of(text, source)
     whole = {name: config[name] for name in OUTSIDE if config.get(name) is not None}
-    return text, rules, {**rules.nested, **rules.defaults, **whole, **_flat(inside)}
+    return text, rules, _told({**rules.nested, **rules.defaults, **whole, **_flat(inside)})
 
 
 def _flat(fields: Mapping[str, Any]) -> Data:
-    """Return fields without those that are null, but for a rank that means something so."""
+    """Return fields with those of the attention beside them."""
     inner = fields.get("attn_config")
-    reported = {**fields, **inner} if isinstance(inner, Mapping) else fields
-    return {name: value for name, value in reported.items() if value is not None or name == "q_lora_rank"}
+    return {**fields, **inner} if isinstance(inner, Mapping) else dict(fields)
+
+
+def _told(fields: Data) -> Data:
+    """Return fields without those that are null, which is not what a type fills in; a rank means something so."""
+    return {name: value for name, value in fields.items() if value is not None or name == "q_lora_rank"}
 
 
 def _refuse_strangers(kind: str, rules: ConfigType, told: Config, source: str) -> None:

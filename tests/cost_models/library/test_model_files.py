@@ -115,6 +115,17 @@ def test_layers_follow_the_rule_of_the_type_or_the_list_of_the_file():
     assert model_of_config(odd, "x", source="a").moe.first_dense_layers == 32 - (16 - 2)
 
 
+def test_a_field_that_is_null_is_not_the_default_of_the_type():
+    chunked = read_config(FILES / "Llama-4-Scout" / "config.json")
+    whole = {**chunked, "text_config": {**chunked["text_config"], "attention_chunk_size": None}}
+    with pytest.raises(LibraryError, match="attention_chunk_size missing"):
+        model_of_config(whole, "x", source="a")
+    gemma = read_config(FILES / "Gemma-3-1B" / "config.json")
+    assert model_of_config({**gemma, "sliding_window": None}, "x", source="a").window_layers == 0
+    kv = model_of_config({**LLAMA, "model_type": "mistral", "num_key_value_heads": None}, "x", source="a")
+    assert kv.kv_heads == 32
+
+
 def test_every_type_takes_from_types_that_are_known():
     for kind, rules in config_types().items():
         assert rules.refuse or rules.text in config_types() or rules.family, kind
@@ -155,6 +166,8 @@ def test_every_type_takes_from_types_that_are_known():
         ({"quantization_config": [1]}, "quantization_config must be a mapping"),
         ({"quantization_config": {"quant_method": "awq", "bits": "4"}}, "bits must be a whole number"),
         ({"mlp_bias": "yes"}, "mlp_bias must be true or false"),
+        ({"text_config": [1]}, "text_config must be a mapping"),
+        ({"num_attention_heads": 2**30}, "num_attention_heads must be less than 16777216"),
     ],
 )
 def test_what_is_wrong_or_unknown_is_refused_with_its_reason(change, told):
