@@ -82,7 +82,29 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
     Parameter("macs", "", "multiply-accumulate units of the array", 131072, integer=True),
     Parameter("mac_format", "", "operand pair that one MAC unit multiplies in one cycle", "int4xfp16", "mac_formats"),
     Parameter("clock_ghz", "GHz", "clock of the MAC array", 1.0, high=10.0),
-    Parameter("supply_v", "V", "supply of the logic; the node's nominal where not given", None, high=2.0),
+    Parameter(
+        "sustained_clock_ghz",
+        "GHz",
+        "clock with everything busy, at which the design limit tdp_w stands (base clock); clock_ghz where not given",
+        None,
+        high=10.0,
+    ),
+    Parameter("supply_v", "V", "supply of the logic; the least that reaches the clock where not given", None, high=2.0),
+    Parameter(
+        "supply_rails",
+        "",
+        "1 where logic and SRAM share a supply, 2 where each has its own",
+        1.0,
+        integer=True,
+        high=2.0,
+    ),
+    Parameter(
+        "vector_lanes",
+        "",
+        "lanes (FP32 and FP64 units) of the vector units; by MACs and class where not given",
+        None,
+        integer=True,
+    ),
     Parameter("sram_mib", "MiB", "on-chip SRAM", 64.0),
     Parameter("cores", "", "equal cores that arrays and SRAM are divided into, for harvesting", 16.0, integer=True),
     Parameter(
@@ -101,6 +123,15 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         names=("programmable", "npu", "static"),
     ),
     Parameter("cooling", "", "what carries the heat away", "air", names=("air", "liquid")),
+    Parameter(
+        "host_lanes",
+        "",
+        "lanes of the host interface (PCIe), 0 for none",
+        16.0,
+        integer=True,
+        high=32.0,
+        open_low=False,
+    ),
     Parameter("link_gbps", "GB/s", "chip-to-chip bandwidth, one way, all links of a chip", 0.0, open_low=False),
     Parameter("weight_format", "", "how weights are stored", "int4_g128", section="weight_formats"),
     Parameter(
@@ -222,7 +253,7 @@ WORKLOAD_FIELDS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
 
 METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
     Metric("die_mm2", "mm²", "area of the logic die", "min", "design"),
-    Metric("tdp_w", "W", "board power at full arithmetic and memory rate: the design limit", "min", "design"),
+    Metric("tdp_w", "W", "board power with everything busy at the sustained clock: the design limit", "min", "design"),
     Metric("cost_usd", "USD", "production cost of one board, without NRE", "min", "design"),
     Metric(
         "price_usd",

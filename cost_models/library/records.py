@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 ChipExecutionMode = Literal["dense", "direct", "dequantize", "skip_2of4", "look_up", "bit_plane"]
 """What `Chip.executions` may hold; no chip here is documented to gate or skip zeros that lie anywhere."""
@@ -220,13 +220,13 @@ class Memory(Record):
     """An off-chip memory technology; its parameters are ``memory.KEY.*``.
 
     Attributes:
-        packaging_class: whether packages sit on the board or on an interposer beside the die.
+        packaging_class: whether packages sit on the board or on an interposer beside the die; "on_die" for none.
         package_bits: data widths of a package or stack as sold.
         package_gib: capacities of a package or stack as sold.
     """
 
     key: str
-    packaging_class: Literal["board", "interposer"]
+    packaging_class: Literal["board", "interposer", "on_die"]
     package_bits: tuple[PositiveInt, ...] = Field(min_length=1)
     package_gib: tuple[PositiveFloat, ...] = Field(min_length=1)
 
@@ -236,7 +236,7 @@ class MemoryGrade(Record):
 
     key: str
     technology: str
-    gbps_per_pin: PositiveFloat
+    gbps_per_pin: NonNegativeFloat
 
 
 class Node(Record):

@@ -1,8 +1,9 @@
 """Area of the logic die by block, its edge, its package, and the limits that a floorplan meets.
 
-What surrounds arrays and buffers (vector lanes, control, on-chip network) follows the SRAM that it works on: one
-parameter per class of architecture, ``floorplan.surround_over_sram``, fits six NPUs to 12 % leave-one-out and the cores
-of two GPU dies to 1 %. PHYs are taken from die photos and are not multiplied by anything.
+Arithmetic brings its control, lanes are counted, SRAM costs its macro, the on-chip network follows the bytes that
+enter. What no block names (top-level wiring, clocks, pads, power grid) grows as the die's outline. A die whose
+interfaces need more edge than its blocks have is larger than they are by blank silicon. Constants are parameters under
+``floorplan``, fitted on some thirty dies (``python -m studies.fits.silicon``); PHYs are taken from die photos.
 """
 
 from __future__ import annotations
@@ -14,72 +15,86 @@ import numpy as np
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray, Number
 
-CORE_BLOCKS = ("mac_array", "operand_delivery", "sram", "vector_and_control")
+CORE_BLOCKS = ("mac_array", "vector_and_control", "sram", "cache_control")
 """Blocks that are divided into cores, for harvesting; a programmable machine's cache is counted with them."""
 
 PROGRAMMABLE = "programmable"
-"""The class of architecture whose SRAM is divided into cores (registers, L1) and a shared cache."""
+"""The class of architecture whose lanes fetch instructions and whose SRAM is registers and caches."""
+
+ROUNDING = 1e-12
+"""Relative room that blank silicon leaves, so that the edge it makes holds the interfaces in spite of rounding."""
+
+COMPILED = "compiled"
+"""What parameters call every other class: their arrays and scratchpads are run by a schedule."""
 
 
-def _only_programmable(architecture: Choice, technology: Technology, path: str, otherwise: float) -> FloatArray:
-    return architecture.map(lambda name: technology.value(path) if name == PROGRAMMABLE else otherwise)
+def of_class(architecture: Choice, path: str, technology: Technology) -> FloatArray:
+    """Return per row the parameter ``path.programmable`` or ``path.compiled``, by the class of architecture."""
+    return architecture.map(
+        lambda name: technology.value(f"{path}.{PROGRAMMABLE if name == PROGRAMMABLE else COMPILED}")
+    )
 
 
-def core_sram_fraction(architecture: Choice, technology: Technology) -> FloatArray:
-    """Return the share of the SRAM that sits in the cores: all but in programmable machines, which have a cache."""
-    return _only_programmable(architecture, technology, "floorplan.programmable.core_sram_fraction", 1.0)
+def outline_mm(blocks_mm2: FloatArray, rim_mm: Number) -> FloatArray:
+    """Return the area of a die whose blocks are surrounded by a rim of a depth per side of a square die.
+
+    A - r sqrt(A) = B, so that sqrt(A) = (r + sqrt(r^2 + 4 B)) / 2.
+
+    Args:
+        blocks_mm2: everything that is counted.
+        rim_mm: depth times perimeter over the root of the area.
+    """
+    root = np.asarray((rim_mm + np.sqrt(np.asarray(rim_mm) ** 2 + 4 * blocks_mm2)) / 2)
+    return root * root
 
 
 def area_blocks(
     architecture: Choice,
     *,
     mac_array: FloatArray,
-    core_sram: FloatArray,
-    cache_sram: FloatArray,
-    memory_interface: FloatArray,
-    host_interface: FloatArray,
-    link_interface: FloatArray,
+    vector_unit: FloatArray,
+    sram: FloatArray,
+    interfaces: Mapping[str, FloatArray],
+    gbps: FloatArray,
     weight_decoder: FloatArray,
+    edge_mm: FloatArray,
     technology: Technology,
 ) -> dict[str, FloatArray]:
     """Return the die's blocks in mm2; they sum to the die.
 
-    Operand delivery = d x MAC array. Vector and control, and network = s x SRAM of the cores, s by class; in
-    programmable machines the network is another n x MAC array, and the cache's tags and ports (c - 1) x its SRAM. Pads
-    and what no die photo names = p x everything else.
+    Control = c x MAC array. Tags, ports and crossbars of caches and registers = (k - 1) x SRAM. Network = n x bytes
+    per second that enter. Periphery = depth x perimeter of the die with it. Blank silicon fills up to the least die
+    whose usable edge holds the interfaces.
 
     Args:
         architecture: class of machine.
         mac_array: MAC units.
-        core_sram: SRAM beside the arrays; in a programmable machine registers and L1.
-        cache_sram: SRAM of a programmable machine's shared cache.
-        memory_interface: PHYs and controllers of the memory, the same in every node.
-        host_interface: PHY and controller towards the host.
-        link_interface: PHYs and controllers towards other chips.
+        vector_unit: lanes of the vector units.
+        sram: macros.
+        interfaces: PHYs and controllers, the same in every node, by name.
+        gbps: bandwidth of memory and links in GB/s, what the network distributes.
         weight_decoder: dequantizing of stored weights, placed inside the memory path.
+        edge_mm: die edge that the interfaces take.
         technology: parameters under ``floorplan``.
     """
-    value = technology.value
-    surround = core_sram * architecture.map(lambda name: value(f"floorplan.surround_over_sram.{name}"))
-    programmable = "floorplan.programmable"
-    network = _only_programmable(architecture, technology, f"{programmable}.noc_over_mac_array", 0.0)
-    cache = _only_programmable(architecture, technology, f"{programmable}.cache_over_sram", 1.0)
-    network_fraction = np.asarray(value("floorplan.noc_fraction_of_surround"))
-    if PROGRAMMABLE in architecture.values:
-        network_fraction = network_fraction * architecture.map(lambda name: float(name != PROGRAMMABLE))
+
+    def parameter(name: str) -> FloatArray:
+        return of_class(architecture, f"floorplan.{name}", technology)
+
     blocks = {
         "mac_array": mac_array,
-        "operand_delivery": mac_array * value("floorplan.operand_delivery_over_mac_array"),
-        "sram": core_sram + cache_sram,
-        "cache_control": cache_sram * (cache - 1),
-        "vector_and_control": surround * (1 - network_fraction),
-        "noc": surround * network_fraction + mac_array * network,
-        "memory_interface": memory_interface,
-        "host_interface": host_interface,
-        "link_interface": link_interface,
+        "vector_and_control": vector_unit + mac_array * parameter("control_over_mac_array"),
+        "sram": sram,
+        "cache_control": sram * (parameter("sram_over_macro") - 1),
+        "noc": gbps * parameter("noc_mm2_per_gbps"),
+        **interfaces,
         "weight_decoder": weight_decoder,
     }
-    blocks["pads_and_rest"] = total(blocks) * value("floorplan.pads_fraction")
+    counted, around = total(blocks), perimeter_mm(np.ones(1), technology.value("floorplan.aspect_ratio"))
+    placed = outline_mm(counted, around * parameter("periphery_mm"))
+    usable = around * np.asarray(technology.value("floorplan.usable_edge_fraction"))
+    blocks["periphery"] = placed - counted
+    blocks["blank"] = np.maximum((edge_mm / usable) ** 2 * (1 + ROUNDING) - placed, 0.0)
     return blocks
 
 

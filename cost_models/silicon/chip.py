@@ -175,8 +175,8 @@ def chip_machine(
     }
     scales = _scales(chip, technology)
     compiled = technology.library.chip_families[chip.family].compiled
-    issued = 1.0 if compiled else value("on_chip.gpu_mac_energy_factor")
-    delivery = np.asarray(value("mac_n7.operand_delivery_factor")) * PICO * issued
+    factor = "mac_n7.operand_delivery_factor" if compiled else "on_chip.gpu_mac_energy_factor"
+    delivery = np.asarray(value(factor)) * PICO
     rates = {use: _column(ops_per_s / OPS_PER_MAC) for use, (_, ops_per_s) in uses.items()}
     joules = {
         use: _column(mac_energy_pj_n7(chip, name, technology) * scales.energy * delivery)

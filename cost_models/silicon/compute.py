@@ -65,17 +65,30 @@ class MacArray:
 
 
 def mac_array(
-    mac_format: Choice, *, macs: FloatArray, clock_ghz: FloatArray, scales: Scales, technology: Technology
+    mac_format: Choice,
+    *,
+    macs: FloatArray,
+    clock_ghz: FloatArray,
+    delivery: Number,
+    scales: Scales,
+    technology: Technology,
 ) -> MacArray:
     """Return the array of `macs` units.
 
     Energy = bare MAC at N7 x node factor x (V / Vnom)^2 x operand delivery; area = area per MAC at N7 x node factor x
-    MACs (library ``mac_n7``, ``mac_n7.scaling``).
+    MACs (library ``mac_n7``).
+
+    Args:
+        mac_format: what a unit multiplies.
+        macs: units.
+        clock_ghz: their clock.
+        delivery: energy of a multiply-accumulate with its operands over the bare one.
+        scales: node and supply.
+        technology: parameters.
     """
     library = technology.library
     bare = technology.of("mac_n7.formats", mac_format, "energy_bare_pj")
     um2 = technology.of("mac_n7.formats", mac_format, "area_array_um2")
-    delivery = technology.value("mac_n7.operand_delivery_factor")
     return MacArray(
         passes_per_s=macs * clock_ghz * GIGA,
         j_per_pass=np.asarray(bare * scales.energy * (np.asarray(delivery) * PICO)),

@@ -13,9 +13,12 @@ from cost_models.silicon import area, carbon, compute, cost, memory, power
 from cost_models.silicon.cost import Economics
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number
-from cost_models.units import BITS_PER_BYTE, GIGA, MIB, OPS_PER_MAC, PICO
+from cost_models.units import BITS_PER_BYTE, GIGA, MIB, MM2_PER_UM2, OPS_PER_MAC, PICO
 from cost_models.weights.execution import Lanes
 from cost_models.weights.weight_storage import Storage
+
+HOST_LANES = 16.0
+"""Lanes that the parameters of the host interface are of."""
 
 
 def default_row(name: str) -> Column:
@@ -91,20 +94,66 @@ class _Design:
     def nominal_v(self) -> FloatArray:
         return self.node("vdd_nominal_v")
 
+    def of_class(self, path: str) -> FloatArray:
+        """Return the parameter of the row's class of architecture."""
+        return area.of_class(self.choice("architecture"), path, self.technology)
+
+    def given(self, name: str, otherwise: FloatArray) -> FloatArray:
+        """Return a parameter, and something else where it is not given."""
+        column = self.number(name)
+        return np.where(np.isnan(column), otherwise, column) if np.isnan(column).any() else column
+
     @cached_property
     def curve(self) -> dict[str, Number]:
         value = self.technology.value
-        return {"threshold": value("clocking.threshold_over_nominal"), "alpha": value("clocking.alpha")}
+        return {
+            "threshold": value("clocking.threshold_over_nominal"),
+            "alpha": value("clocking.alpha"),
+            "guard": value("clocking.guard_over_nominal"),
+        }
 
     @cached_property
-    def supply_v(self) -> FloatArray:
-        """The supply given, else the least that reaches the clock and at which SRAM still works."""
+    def nominal_clock_ghz(self) -> FloatArray:
+        return self.node("nominal_clock_ghz") * self.of_class("clocking.clock_over_node")
+
+    @cached_property
+    def sustained_clock_ghz(self) -> FloatArray:
+        """The clock at the design limit."""
+        clock_ghz = self.number("clock_ghz")
+        return np.minimum(self.given("sustained_clock_ghz", clock_ghz), clock_ghz)
+
+    @cached_property
+    def least_v(self) -> FloatArray:
+        """The least supply of the logic: that of the SRAM, unless it has a rail of its own."""
+        value = self.technology.value
+        sram, logic = (
+            np.asarray(value(f"clocking.{name}")) for name in ("sram_least_over_nominal", "least_over_nominal")
+        )
+        return np.where(self.number("supply_rails") > 1, np.minimum(logic, sram), sram) * self.nominal_v
+
+    def supply_at(self, clock_ghz: FloatArray) -> FloatArray:
+        """Return the supply given, else the least that reaches a clock and at which the die works."""
         given = self.number("supply_v")
         if not np.isnan(given).any():
             return given
-        needed = power.supply_ratio(self.number("clock_ghz") / self.node("nominal_clock_ghz"), **self.curve)
-        least = np.maximum(needed, self.technology.value("clocking.least_over_nominal")) * self.nominal_v
-        return np.where(np.isnan(given), least, given)
+        needed = power.guarded_supply_ratio(clock_ghz / self.nominal_clock_ghz, **self.curve) * self.nominal_v
+        return np.where(np.isnan(given), np.maximum(needed, self.least_v), given)
+
+    @cached_property
+    def supply_v(self) -> FloatArray:
+        """The supply at the highest clock."""
+        return self.supply_at(self.number("clock_ghz"))
+
+    @cached_property
+    def sustained_v(self) -> FloatArray:
+        """The supply at the sustained clock."""
+        return self.supply_at(self.sustained_clock_ghz)
+
+    @cached_property
+    def sram_v(self) -> FloatArray:
+        """The supply of the SRAM: of a rail of its own, or that of the logic."""
+        least = np.asarray(self.technology.value("clocking.sram_least_over_nominal")) * self.nominal_v
+        return np.maximum(self.supply_v, least)
 
     @cached_property
     def clocking(self) -> dict[str, tuple[FloatArray, FloatArray]]:
@@ -115,7 +164,7 @@ class _Design:
         if np.isnan(given).all():
             reached = np.array([np.inf])
         else:
-            reached = self.node("nominal_clock_ghz") * power.clock_ratio(self.supply_v / nominal, **self.curve)
+            reached = self.nominal_clock_ghz * power.guarded_clock_ratio(self.supply_v / nominal, **self.curve)
             reached = np.where(np.isnan(given), np.inf, reached)
         return {"clock_ghz": (clock_ghz, reached), "supply_v": (self.supply_v, highest)}
 
@@ -129,6 +178,8 @@ class _Design:
         return memory.memory_system(
             self.choice("memory"),
             devices=self.number("memory_devices"),
+            sram_mib=self.number("sram_mib"),
+            clock_ghz=self.number("clock_ghz"),
             device_bits=self.number("memory_device_bits"),
             device_gib=self.number("memory_device_gib"),
             technology=self.technology,
@@ -144,9 +195,15 @@ class _Design:
             self.choice("mac_format"),
             macs=self.number("macs"),
             clock_ghz=self.number("clock_ghz"),
+            delivery=self.technology.value("mac_n7.operand_delivery_factor"),
             scales=self.scales,
             technology=self.technology,
         )
+
+    @cached_property
+    def lanes(self) -> FloatArray:
+        """Lanes of the vector units."""
+        return self.given("vector_lanes", self.number("macs") / self.of_class("floorplan.macs_per_lane"))
 
     @cached_property
     def decoder(self) -> compute.Decoder:
@@ -205,19 +262,33 @@ class _Design:
         return np.asarray(self.array.mm2 * np.where(skips > 0, factor, 1.0))
 
     @cached_property
+    def interfaces(self) -> dict[str, FloatArray]:
+        """Area of PHYs and controllers."""
+        value = self.technology.value
+        return {
+            "memory_interface": self.store.interface_mm2,
+            "host_interface": self.every_row("interfaces.host_mm2") * self.host_fraction,
+            "link_interface": self.number("link_gbps") * value("interfaces.link_mm2_per_gbps"),
+        }
+
+    @cached_property
+    def host_fraction(self) -> FloatArray:
+        """Lanes of the host interface over those that its parameters are of."""
+        return self.number("host_lanes") / HOST_LANES
+
+    @cached_property
     def areas(self) -> dict[str, FloatArray]:
-        value, classes = self.technology.value, self.choice("architecture")
-        sram = self.number("sram_mib") * self.node("sram_mm2_per_mib")
-        core_fraction = area.core_sram_fraction(classes, self.technology)
+        classes, logic = self.choice("architecture"), self.node("logic_area_rel_n7") * self.built
+        lane_mm2 = self.of_class("floorplan.lane_um2_n7") * MM2_PER_UM2
         return area.area_blocks(
             classes,
             mac_array=self.array_mm2 * self.built,
-            core_sram=sram * core_fraction * self.built,
-            cache_sram=sram * (1 - core_fraction),
-            memory_interface=self.store.interface_mm2,
-            host_interface=self.every_row("interfaces.host_mm2"),
-            link_interface=self.number("link_gbps") * value("interfaces.link_mm2_per_gbps"),
+            vector_unit=self.lanes * lane_mm2 * logic,
+            sram=self.number("sram_mib") * self.node("sram_mm2_per_mib") * self.built,
+            interfaces=self.interfaces,
+            gbps=self.store.off_die_bytes_per_s / GIGA + self.number("link_gbps"),
             weight_decoder=self.decoder.mm2,
+            edge_mm=area.total(self.edges),
             technology=self.technology,
         )
 
@@ -229,19 +300,30 @@ class _Design:
     def edges(self) -> dict[str, FloatArray]:
         return {
             "memory": self.store.edge_mm,
-            "host": self.every_row("interfaces.host_edge_mm"),
+            "host": self.every_row("interfaces.host_edge_mm") * self.host_fraction,
             "links": self.number("link_gbps") * self.technology.value("interfaces.link_edge_mm_per_gbps"),
         }
 
     @cached_property
+    def moved_j_per_byte(self) -> FloatArray:
+        """On-die energy of a byte from the memory's interface to the arrays: bank and wires."""
+        moved = power.stream_j_per_byte(
+            self.die_mm2 * self.store.off_die,
+            scales=self.scales,
+            sram_voltage=power.dynamic_scale(self.sram_v, self.nominal_v),
+            technology=self.technology,
+        )
+        return moved
+
+    @cached_property
     def stream_j_per_byte(self) -> FloatArray:
-        """On-die energy of a streamed byte, by class of architecture."""
+        """On-die energy of a streamed byte as programs run, by class of architecture."""
         classes = self.choice("architecture")
-        fixed = power.stream_j_per_byte(self.die_mm2, scales=self.scales, technology=self.technology)
-        if "programmable" not in classes.values:
-            return fixed
-        programmable = classes.map(lambda name: float(name == "programmable")) > 0
-        return np.where(programmable, power.programmable_stream_j_per_byte(self.technology), fixed)
+        if area.PROGRAMMABLE not in classes.values:
+            return self.moved_j_per_byte
+        programmable = classes.map(lambda name: float(name == area.PROGRAMMABLE)) > 0
+        measured = power.programmable_stream_j_per_byte(self.technology)
+        return np.where(programmable, measured, self.moved_j_per_byte)
 
     @cached_property
     def link_bytes_per_s(self) -> FloatArray:
@@ -261,25 +343,45 @@ class _Design:
         return self.choice("cooling").map(lambda name: self.technology.value(f"thermal.junction_c.{name}"))
 
     @cached_property
+    def at_limit(self) -> FloatArray:
+        """Dynamic energy at the sustained clock over that at the highest one."""
+        return np.asarray((self.sustained_v / self.supply_v) ** 2)
+
+    @cached_property
+    def lane_w(self) -> FloatArray:
+        """Power of the lanes at the highest clock, each busy in every cycle."""
+        joules = self.of_class("on_chip.lane_pj_n7") * self.scales.energy * PICO
+        return np.asarray(self.lanes * self.number("clock_ghz") * GIGA * joules)
+
+    @cached_property
     def watts(self) -> dict[str, FloatArray]:
-        bandwidth = self.store.bandwidth_bytes_per_s
+        """The design limit: everything busy at the sustained clock."""
+        bandwidth, slower = self.store.bandwidth_bytes_per_s, self.sustained_clock_ghz / self.number("clock_ghz")
+        core = slower * self.at_limit
         return power.power_blocks(
-            mac_array=self.array.passes_per_s * self.array.j_per_pass * self.busiest,
+            mac_array=self.array.passes_per_s * self.array.j_per_pass * self.busiest * core,
+            vector=self.lane_w * core,
             memory=bandwidth * self.store.j_per_byte,
-            on_chip=bandwidth * self.stream_j_per_byte,
-            weight_decoder=bandwidth * self.decoder.j_per_byte,
+            on_chip=bandwidth * self.moved_j_per_byte * self.at_limit,
+            weight_decoder=bandwidth * self.decoder.j_per_byte * self.at_limit,
             links=self.link_bytes_per_s * self.link_j_per_byte,
-            leakage=power.leakage_w(
-                self.die_mm2,
-                self.node("leakage_w_per_mm2"),
-                self.supply_v,
-                self.nominal_v,
-                warmer_c=self.junction_c - np.asarray(self.technology.value("thermal.leakage_reference_c")),
-                doubling_c=self.technology.value("thermal.leakage_doubling_c"),
-            ),
+            leakage=self.leakage_w,
             memory_idle=self.store.idle_w,
             board=self.every_row("board_load.fixed_w"),
             conversion_efficiency=self.conversion_efficiency,
+        )
+
+    @cached_property
+    def leakage_w(self) -> FloatArray:
+        """Leakage at the sustained clock's supply."""
+        value = self.technology.value
+        return power.leakage_w(
+            self.die_mm2,
+            self.node("leakage_w_per_mm2"),
+            self.sustained_v,
+            self.nominal_v,
+            warmer_c=self.junction_c - np.asarray(value("thermal.leakage_reference_c")),
+            doubling_c=value("thermal.leakage_doubling_c"),
         )
 
     @cached_property
@@ -304,7 +406,8 @@ class _Design:
             on_interposer=self.store.on_interposer,
             technology=self.technology,
         )
-        board = cost.board_usd(self.tdp_w, self.technology)
+        second_rail = (self.number("supply_rails") > 1) * self.every_row("board_load.second_rail_usd")
+        board = cost.board_usd(self.tdp_w, self.technology) + second_rail
         return {**die, **package, "memory": self.store.price_usd, "board": board}
 
     @cached_property
@@ -340,14 +443,14 @@ class _Design:
             cooling=self.choice("cooling"),
             technology=self.technology,
         )
-        delivered_w = self.watts["mac_array"] + self.watts["on_chip"] + self.watts["leakage"]
+        delivered_w = area.total({name: self.watts[name] for name in ("mac_array", "vector", "on_chip", "leakage")})
         package = area.package_limits(
             self.die_mm2,
             board_memory_bits=self.store.board_bits,
             stacks=self.store.stacks,
             link_gbps=self.number("link_gbps"),
             supply_w=delivered_w,
-            supply_v=self.supply_v,
+            supply_v=self.sustained_v,
             technology=self.technology,
         )
         not_offered = self.store.not_offered

@@ -14,7 +14,7 @@ from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.silicon import carbon
 from cost_models.table import Choice, FloatArray
-from cost_models.units import BITS_PER_BYTE, GIB, GIGA, PICO
+from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, PICO
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MemorySystem:
     """All memory devices of one board; every field ``(n,)`` or ``(1,)``.
 
     Attributes:
-        bandwidth_bytes_per_s: peak, payload only.
+        bandwidth_bytes_per_s: peak, payload only; of the SRAM where there is no other memory.
         capacity_bytes: of all devices.
         stream_efficiency: share of the peak that long sequential reads reach.
         j_per_byte: energy of device, PHY and controller per byte moved.
@@ -34,6 +34,7 @@ class MemorySystem:
         stacks: devices that sit on an interposer beside the die.
         on_interposer: whether they need one.
         board_bits: data bits of devices on the board, 0 where they sit on an interposer.
+        off_die: 1 where there is memory outside the die, 0 where the SRAM is all.
         not_offered: 1 where the technology has no device of this width or capacity, else 0.
     """
 
@@ -49,7 +50,13 @@ class MemorySystem:
     stacks: FloatArray
     on_interposer: FloatArray
     board_bits: FloatArray
+    off_die: FloatArray
     not_offered: FloatArray
+
+    @property
+    def off_die_bytes_per_s(self) -> FloatArray:
+        """Peak bandwidth of memory outside the die."""
+        return self.bandwidth_bytes_per_s * self.off_die
 
 
 def memory_technology(grade: Choice, library: Library) -> Choice:
@@ -74,15 +81,27 @@ def _not_offered(library: Library, names: Choice, bits: FloatArray, gib: FloatAr
 
 
 def memory_system(
-    grade: Choice, *, devices: FloatArray, device_bits: FloatArray, device_gib: FloatArray, technology: Technology
+    grade: Choice,
+    *,
+    devices: FloatArray,
+    device_bits: FloatArray,
+    device_gib: FloatArray,
+    sram_mib: FloatArray,
+    clock_ghz: FloatArray,
+    technology: Technology,
 ) -> MemorySystem:
     """Return the memory of a board with `devices` packages or stacks of one grade.
+
+    A grade whose packages are on the die stands for none: everything is in the SRAM, which is read at
+    ``on_chip.sram_bytes_per_cycle_per_mib``.
 
     Args:
         grade: memory grade.
         devices: packages or stacks.
         device_bits: data width of one; NaN for the technology's first listed width, its only one for HBM and GDDR.
         device_gib: capacity of one.
+        sram_mib: SRAM of the die.
+        clock_ghz: its clock.
         technology: parameters.
     """
     library = technology.library
@@ -94,13 +113,20 @@ def memory_system(
     first_width = names.map(lambda name: float(library.memories[name].package_bits[0]))
     bits = np.where(np.isnan(device_bits), first_width, device_bits)
     pin_bits_per_s = grade.map(lambda name: library.memory_grade(name).gbps_per_pin * GIGA)
+    off_die = names.map(lambda name: float(library.memories[name].packaging_class != "on_die"))
+    devices = devices * off_die
     total_bits = devices * bits
     units = total_bits / parameter("unit_bits")
     gib = devices * device_gib
     on_interposer = names.map(lambda name: float(library.memories[name].packaging_class == "interposer"))
+    bandwidth, capacity = total_bits * pin_bits_per_s * parameter("effective_fraction") / BITS_PER_BYTE, gib * GIB
+    if not off_die.all():
+        per_mib = np.asarray(technology.value("on_chip.sram_bytes_per_cycle_per_mib"))
+        bandwidth = np.where(off_die > 0, bandwidth, sram_mib * clock_ghz * GIGA * per_mib)
+        capacity = np.where(off_die > 0, capacity, sram_mib * MIB)
     return MemorySystem(
-        bandwidth_bytes_per_s=total_bits * pin_bits_per_s * parameter("effective_fraction") / BITS_PER_BYTE,
-        capacity_bytes=gib * GIB,
+        bandwidth_bytes_per_s=bandwidth,
+        capacity_bytes=capacity,
         stream_efficiency=parameter("efficiency_stream"),
         j_per_byte=parameter("energy_total_pj_per_bit") * (PICO * BITS_PER_BYTE),
         idle_w=gib * parameter("idle_w_per_gib"),
@@ -111,5 +137,6 @@ def memory_system(
         stacks=devices * on_interposer,
         on_interposer=on_interposer,
         board_bits=total_bits * (1 - on_interposer),
-        not_offered=_not_offered(library, names, bits, device_gib),
+        off_die=off_die,
+        not_offered=_not_offered(library, names, bits, device_gib) * off_die,
     )

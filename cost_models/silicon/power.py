@@ -52,6 +52,21 @@ def supply_ratio(clock: Number, *, threshold: Number, alpha: Number) -> FloatArr
     return np.asarray(ratio * beyond)
 
 
+def guarded_supply_ratio(clock: Number, *, threshold: Number, alpha: Number, guard: Number) -> FloatArray:
+    """Return the regulator's supply over the nominal one for a clock over that at nominal supply.
+
+    Nominal supply holds a guard band of g times itself, which a lower supply keeps in volts: g + (1 - g) u.
+    """
+    needed = supply_ratio(clock, threshold=threshold, alpha=alpha)
+    return np.asarray(guard + (1 - np.asarray(guard)) * needed)
+
+
+def guarded_clock_ratio(supply: Number, *, threshold: Number, alpha: Number, guard: Number) -> FloatArray:
+    """Return the clock over that at nominal supply that a regulator's supply over the nominal one reaches."""
+    guard = np.asarray(guard)
+    return clock_ratio(np.maximum(supply - guard, 1e-9) / (1 - guard), threshold=threshold, alpha=alpha)
+
+
 def leakage_w(
     die_mm2: FloatArray, w_per_mm2: Number, supply_v: Number, nominal_v: Number, *, warmer_c: Number, doubling_c: Number
 ) -> FloatArray:
@@ -71,11 +86,19 @@ def leakage_w(
     return np.asarray(die_mm2 * w_per_mm2 * (np.asarray(supply_v) / nominal_v) * heat)
 
 
-def stream_j_per_byte(die_mm2: FloatArray, *, scales: Scales, technology: Technology) -> FloatArray:
+def stream_j_per_byte(
+    die_mm2: FloatArray, *, scales: Scales, technology: Technology, sram_voltage: FloatArray | None = None
+) -> FloatArray:
     """Return energy on the die of one byte that streams from memory to the MAC array of an NPU or static machine.
 
     Written to and read from one SRAM bank, (1 + w) (e0 + e1 sqrt(MiB)) pJ/bit at N7 (library ``sram_energy``), scaled
     as logic; and a share of the die's side in repeated wire (``noc_energy``), which no node makes cheaper.
+
+    Args:
+        die_mm2: die that the byte crosses; 0 where it is read from the bank beside the array.
+        scales: node and supply.
+        technology: parameters.
+        sram_voltage: dynamic energy at the supply of the SRAM over the nominal one; that of the logic where None.
     """
     value = technology.value
     read = np.asarray(value("sram_energy.model_n7.e0_pj_per_bit")) + np.asarray(
@@ -84,7 +107,8 @@ def stream_j_per_byte(die_mm2: FloatArray, *, scales: Scales, technology: Techno
     bank = (1 + np.asarray(value("on_chip.write_over_read_energy"))) * read * (PICO * BITS_PER_BYTE)
     per_mm = np.asarray(value("noc_energy.wire_fj_per_bit_mm.recommended_n7")) * (FEMTO * BITS_PER_BYTE)
     wire = per_mm * value("on_chip.wire_length_over_die_side") * np.sqrt(die_mm2)
-    return np.asarray((bank * scales.logic_energy + wire) * scales.voltage)
+    banked = scales.voltage if sram_voltage is None else sram_voltage
+    return np.asarray(bank * scales.logic_energy * banked + wire * scales.voltage)
 
 
 def programmable_stream_j_per_byte(technology: Technology) -> FloatArray:
@@ -106,6 +130,7 @@ def gpu_stream_j_per_byte(technology: Technology) -> FloatArray:
 def power_blocks(
     *,
     mac_array: FloatArray,
+    vector: FloatArray,
     memory: FloatArray,
     on_chip: FloatArray,
     weight_decoder: FloatArray,
@@ -119,6 +144,7 @@ def power_blocks(
 
     Args:
         mac_array: every MAC busy.
+        vector: every lane busy.
         memory: peak bandwidth.
         on_chip: the same bytes across the die.
         weight_decoder: the same bytes dequantized.
@@ -130,6 +156,7 @@ def power_blocks(
     """
     blocks = {
         "mac_array": mac_array,
+        "vector": vector,
         "memory": memory,
         "on_chip": on_chip,
         "weight_decoder": weight_decoder,
@@ -138,6 +165,6 @@ def power_blocks(
         "memory_idle": memory_idle,
         "board": board,
     }
-    delivered = mac_array + memory + on_chip + weight_decoder + links + leakage + memory_idle + board
+    delivered = mac_array + vector + memory + on_chip + weight_decoder + links + leakage + memory_idle + board
     blocks["conversion_loss"] = delivered * (1 / np.asarray(conversion_efficiency) - 1)
     return blocks

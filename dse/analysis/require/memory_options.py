@@ -17,6 +17,9 @@ from dse.space.tables import axis_values
 
 MAX_DEVICES = 4096
 
+NO_SRAM = {"sram_mib": np.zeros(1), "clock_ghz": np.ones(1)}
+"""What memory outside the die does not depend on."""
+
 
 class MemoryDemand(Protocol):
     """What must be delivered."""
@@ -117,6 +120,7 @@ def _option(
         devices=np.ones(1),
         device_bits=np.array([width]),
         device_gib=np.array([float(max(sizes))]),
+        **NO_SRAM,
         technology=evaluator.technology,
     )
     each = float(one.bandwidth_bytes_per_s[0] * one.stream_efficiency[0])
@@ -130,6 +134,7 @@ def _option(
         devices=np.array([float(devices)]),
         device_bits=np.array([width]),
         device_gib=np.array([gib]),
+        **NO_SRAM,
         technology=evaluator.technology,
     )
     largest = perimeter_mm(np.asarray(value("reticle.limit_mm2")), value("floorplan.aspect_ratio"))

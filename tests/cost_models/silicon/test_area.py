@@ -7,8 +7,8 @@ from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.area import (
     area_blocks,
-    core_sram_fraction,
     floorplan_limits,
+    outline_mm,
     package_limits,
     perimeter_mm,
     sides_mm,
@@ -30,57 +30,79 @@ def column(number):
     return np.array([float(number)])
 
 
-def blocks_of(kind, mac, core, cache=0.0, interfaces=20.0, decoder=0.5):
+def blocks_of(kind, mac=30.0, sram=40.0, vector=10.0, memory=20.0, gbps=500.0, decoder=0.5, edge=20.0):
     return area_blocks(
         Choice.of(kind),
         mac_array=column(mac),
-        core_sram=column(core),
-        cache_sram=column(cache),
-        memory_interface=column(interfaces),
-        host_interface=column(10.9),
-        link_interface=column(3.0),
+        vector_unit=column(vector),
+        sram=column(sram),
+        interfaces={
+            "memory_interface": column(memory), "host_interface": column(10.9), "link_interface": column(3.0)
+        },
+        gbps=column(gbps),
         weight_decoder=column(decoder),
+        edge_mm=column(edge),
         technology=TECHNOLOGY,
-    )
+    )  # fmt: skip
 
 
-@given(st.sampled_from(CLASSES), SIZE, SIZE, SIZE)
-def test_blocks_are_the_die(kind, mac, core, cache):
-    blocks = blocks_of(kind, mac, core, cache)
-    surround = typ(f"floorplan.surround_over_sram.{kind}") * core
-    shared = (0.79 * mac + 3.4 * cache) if kind == "programmable" else 0.0
-    named = mac * 1.25 + core + cache + surround + shared + 20 + 10.9 + 3 + 0.5
+@given(st.sampled_from(CLASSES), SIZE, SIZE, SIZE, st.floats(0, 150))
+def test_blocks_are_the_die(kind, mac, sram, vector, edge):
+    blocks = blocks_of(kind, mac, sram, vector, edge=edge)
+    by_class = "programmable" if kind == "programmable" else "compiled"
+    own = lambda name: typ(f"floorplan.{name}.{by_class}")  # noqa: E731
+    named = mac * (1 + own("control_over_mac_array")) + vector + sram * own("sram_over_macro") + 20 + 10.9 + 3 + 0.5
+    named += 500 * own("noc_mm2_per_gbps")
+    die = total(blocks)[0]
     assert total(blocks) == sum(blocks.values())
-    assert total(blocks)[0] == pytest.approx(named * 1.017)
     assert all(block >= 0 for block in blocks.values())
+    # The periphery surrounds the blocks with it; blank silicon comes on top where the outline is too short.
+    around = perimeter_mm(column(die - blocks["blank"][0]), typ("floorplan.aspect_ratio"))[0]
+    assert die - blocks["blank"][0] == pytest.approx(named + around * own("periphery_mm"))
+    usable = perimeter_mm(column(die), typ("floorplan.aspect_ratio"))[0] * typ("floorplan.usable_edge_fraction")
+    assert usable >= edge
+    if blocks["blank"] > 0:
+        assert usable == pytest.approx(edge)
 
 
 @given(st.sampled_from(CLASSES), SIZE, SIZE)
-def test_every_part_makes_the_die_larger(kind, mac, core):
-    base = total(blocks_of(kind, mac, core))
-    for more in (blocks_of(kind, mac * 1.1, core), blocks_of(kind, mac, core * 1.1), blocks_of(kind, mac, core, 1.0)):
-        assert total(more) > base
-    assert total(blocks_of(kind, mac, core, interfaces=21.0)) - base == pytest.approx(1.017), "a PHY is only itself"
+def test_every_part_makes_the_die_larger_unless_there_is_blank_silicon(kind, mac, sram):
+    base = total(blocks_of(kind, mac, sram))
+    for more in ({"mac": mac * 1.1}, {"sram": sram * 1.1}, {"memory": 21.0}, {"vector": 11.0}):
+        assert total(blocks_of(kind, **{"mac": mac, "sram": sram, **more})) > base
+    edged = total(blocks_of(kind, mac, sram, edge=500.0))
+    assert edged[0] == pytest.approx(total(blocks_of(kind, mac, sram * 1.01, edge=500.0))[0]), (
+        "SRAM is free there: nobody buys it for edge"
+    )
+
+
+def test_sram_costs_its_macro_and_the_outline_that_it_brings():
+    one, more = (total(blocks_of("npu", sram=size))[0] for size in (100.0, 101.0))
+    assert 1.0 < more - one < 1.4
+
+
+@given(st.floats(1, 900), st.floats(0, 12))
+def test_a_rim_around_the_blocks(blocks, rim):
+    die = outline_mm(column(blocks), rim)[0]
+    assert die - rim * np.sqrt(die) == pytest.approx(blocks)
 
 
 def test_classes_side_by_side_are_the_classes_alone():
-    kinds = Choice.of(*CLASSES)
+    kinds, three = Choice.of(*CLASSES), np.ones(3)
     together = area_blocks(
         kinds,
-        mac_array=np.full(3, 30.0),
-        core_sram=np.full(3, 40.0),
-        cache_sram=np.full(3, 5.0),
-        memory_interface=np.full(3, 20.0),
-        host_interface=column(10.9),
-        link_interface=column(3.0),
+        mac_array=30 * three,
+        vector_unit=10 * three,
+        sram=40 * three,
+        interfaces={"memory_interface": 20 * three, "host_interface": column(10.9), "link_interface": column(3.0)},
+        gbps=500 * three,
         weight_decoder=column(0.5),
+        edge_mm=column(20.0),
         technology=TECHNOLOGY,
     )
     for row, kind in enumerate(CLASSES):
-        alone = blocks_of(kind, 30, 40, 5)
         for name, block in together.items():
-            assert np.broadcast_to(block, 3)[row] == pytest.approx(alone[name][0]), (kind, name)
-    assert core_sram_fraction(kinds, TECHNOLOGY).tolist() == [0.55, 1, 1]
+            assert np.broadcast_to(block, 3)[row] == pytest.approx(blocks_of(kind)[name][0]), (kind, name)
 
 
 @given(st.floats(1, 1000), st.floats(1, 3))
@@ -107,8 +129,8 @@ def test_limits_by_hand():
     result = limits(overrides=square)
     assert result["reticle_mm2"] == (400, 858)
     assert result["die_edge_mm"] == (60, pytest.approx(72))  # 80 mm around a square die of 400 mm2
-    assert result["heat_w_per_mm2"] == (0.5, pytest.approx(0.6))
-    assert limits(cooling="liquid")["heat_w_per_mm2"][1] == 1.0
+    assert result["heat_w_per_mm2"] == (0.5, LIBRARY_PARAMETERS["heat_limits_w_per_mm2.air"].typ)
+    assert limits(cooling="liquid")["heat_w_per_mm2"][1] > result["heat_w_per_mm2"][1]
 
 
 def test_m1_max_would_be_allowed():
@@ -118,10 +140,9 @@ def test_m1_max_would_be_allowed():
 
 
 def test_gpus_that_exist_stay_in_the_reticle_and_in_the_range_of_air_cooling():
-    for die, tdp in ((826.0, 400.0), (814.0, 700.0)):
+    for die, tdp in ((826.0, 400.0), (814.0, 700.0), (609.0, 450.0), (750.0, 575.0)):
         result = limits(die_mm2=die, tdp_w=tdp)
-        assert result["reticle_mm2"][0] <= result["reticle_mm2"][1]
-        assert tdp / die <= LIBRARY_PARAMETERS["heat_limits_w_per_mm2.air"].high
+        assert all(result[name][0] <= result[name][1] for name in ("reticle_mm2", "heat_w_per_mm2"))
 
 
 def package(die_mm2=400.0, bits=0.0, stacks=0.0, links=0.0, watts=100.0, volts=0.75):

@@ -78,13 +78,14 @@ def test_attention_and_head_stay_in_sixteen_bits():
 
 
 def test_energy_of_arithmetic():
-    # fp16 MAC at N7 0.72 pJ, operand delivery 1.5, 4 nm 0.62; TPUs carry bf16 only, 0.59 pJ.
+    # fp16 MAC at N7 0.72 pJ, 4 nm 0.62; TPUs carry bf16 only, 0.59 pJ, and operands are delivered to their arrays.
     gpu = TECHNOLOGY.value("on_chip.gpu_mac_energy_factor")
-    assert machine("h100_sxm").linear_j_per_mac * 1e12 == pytest.approx([0.72 * 1.5 * 0.62 * gpu])
-    assert machine("tpu_v4").linear_j_per_mac * 1e12 == pytest.approx([0.59 * 1.5])
-    assert machine("h100_sxm", "fp8", act_bits=8).linear_j_per_mac * 1e12 == pytest.approx([0.20 * 1.5 * 0.62 * gpu])
+    delivery = TECHNOLOGY.value("mac_n7.operand_delivery_factor")
+    assert machine("h100_sxm").linear_j_per_mac * 1e12 == pytest.approx([0.72 * 0.62 * gpu])
+    assert machine("tpu_v4").linear_j_per_mac * 1e12 == pytest.approx([0.59 * delivery])
+    assert machine("h100_sxm", "fp8", act_bits=8).linear_j_per_mac * 1e12 == pytest.approx([0.20 * 0.62 * gpu])
     fp4 = machine("b200", "mxfp4", act_bits=4).linear_j_per_mac
-    assert fp4 * 1e12 == pytest.approx([0.035 * 2 * 0.62 * 1.5 * gpu])
+    assert fp4 * 1e12 == pytest.approx([0.035 * 2 * 0.62 * gpu])
     assert fp4 < machine("b200", "fp8", act_bits=8).linear_j_per_mac
 
 

@@ -35,6 +35,7 @@ def array_of(mac_format, *, macs=65536.0, clock_ghz=1.0, scales=N7):
         Choice.of(mac_format),
         macs=np.array([macs]),
         clock_ghz=np.array([clock_ghz]),
+        delivery=1.5,
         scales=scales,
         technology=TECHNOLOGY,
     )

@@ -10,10 +10,14 @@ from cost_models.silicon.memory import memory_system, memory_technology
 from cost_models.table import Choice
 
 LIBRARY = shipped_library()
-GRADES = tuple(LIBRARY.memory_grades)
+GRADES = tuple(
+    grade
+    for grade, entry in LIBRARY.memory_grades.items()
+    if LIBRARY.memory(entry.technology).packaging_class != "on_die"
+)
 
 
-def system(*grades, devices=1.0, bits=np.nan, gib=None, technology=None):
+def system(*grades, devices=1.0, bits=np.nan, gib=None, sram=64.0, technology=None):
     first = LIBRARY.memory(LIBRARY.memory_grade(grades[0]).technology).package_gib[0]
     column = lambda number: np.full(len(grades), number)  # noqa: E731
     return memory_system(
@@ -21,6 +25,8 @@ def system(*grades, devices=1.0, bits=np.nan, gib=None, technology=None):
         devices=column(devices),
         device_bits=column(bits),
         device_gib=column(first if gib is None else gib),
+        sram_mib=column(sram),
+        clock_ghz=column(1.0),
         technology=technology or Technology(),
     )
 
@@ -114,9 +120,19 @@ def test_offers_are_looked_up_per_row():
         devices=np.ones(4),
         device_bits=np.array([np.nan, 64, 32, np.nan]),
         device_gib=np.array([16.0, 64, 2, 2]),
+        sram_mib=np.ones(1),
+        clock_ghz=np.ones(1),
         technology=Technology(),
     )
     assert rows.not_offered.tolist() == [0, 0, 0, 1]
+
+
+def test_without_memory_outside_the_die_the_sram_is_all_there_is():
+    alone, beside = system("none", "lpddr5x_9600", devices=4.0, bits=32, gib=8, sram=220.0), system("lpddr5x_9600")
+    rate = 220 * 1e9 * LIBRARY.parameter("on_chip.sram_bytes_per_cycle_per_mib").typ
+    assert alone.bandwidth_bytes_per_s.tolist() == [pytest.approx(rate), 4 * beside.bandwidth_bytes_per_s[0]]
+    assert alone.capacity_bytes.tolist() == [220 * 2**20, 32 * 2**30]
+    assert alone.off_die_bytes_per_s[0] == alone.not_offered[0] == alone.price_usd[0] == alone.edge_mm[0] == 0
 
 
 @given(st.sampled_from(GRADES), st.integers(1, 40))

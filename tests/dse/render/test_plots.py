@@ -112,7 +112,7 @@ def test_no_figure_is_blank(figures):
             ["[op/byte]", "[TFLOP/s]", "GB/s", "%\u00a0of\u00a0decode", "%\u00a0of\u00a0prefill", "a100: "],
         ),
         ("breakdown-power-chat", ["[W]", "conversion loss", "a100"]),
-        ("breakdown-area", ["[mm²]", "mac array", "blocks not published"]),
+        ("breakdown-area", ["[mm²]", "periphery", "blocks not published"]),
         ("breakdown-cost", ["[USD]", "baselines n/a"]),
         ("margins", ["designs", "% of the bound", "tdp_w &lt;= 400", "missed", "met by every design:"]),
     ],
