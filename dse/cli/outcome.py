@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from dse.cli.options import Format
+from dse.cli.options import Drawn, Format
 from dse.cli.output import emit, frame_rows
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def tell_failed(what: str, error: Exception) -> None:
 
 
 def finish(
-    done: StoredRun, *, output: Format, plots: bool, html: bool, full: bool = False, asked: Spec | None = None
+    done: StoredRun, *, output: Format, plots: Drawn, html: bool, full: bool = False, asked: Spec | None = None
 ) -> None:
     """Explain and print a run that has just been written, then draw it, and end with its status.
 
@@ -105,12 +105,13 @@ def finish(
         with telling("the report"):
             from dse.render.report import write_report
 
-            write_report(done.path)
-    if plots and counts["evaluated"]:
+            write_report(done)
+    if plots is not Drawn.none and counts["evaluated"]:
         with telling("the plots"):
-            from dse.render.plots import plot_run
+            from dse.render.plots import first_kinds, plot_run
 
-            plot_run(done.path, failed=lambda kind, error: tell_failed(f"the plot {kind}", error))
+            kinds = first_kinds(done) if plots is Drawn.first else None
+            plot_run(done, kinds=kinds, failed=lambda kind, error: tell_failed(f"the plot {kind}", error))
     if output is Format.table:
         files = sorted(path.name for path in done.path.iterdir()) if full else _first_files(done.path)
         more = "" if full else f"; all the rest: dse show {done.path} --full"

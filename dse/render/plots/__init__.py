@@ -12,14 +12,18 @@ from dse.results.store import StoredRun, open_run
 from dse.sweep.hints import one_of, quoted, suggest
 
 KINDS = (
-    "pareto", "pareto3d", "parallel", "roofline", "breakdown", "floorplan", "latency", "sensitivity", "hypervolume",
-    "margins", "robust",
+    "pareto", "curve", "margins", "pairs", "parallel", "roofline", "breakdown", "floorplan", "latency", "sensitivity",
+    "hypervolume", "robust",
 )  # fmt: skip
-"""What can be drawn: the front; parallel coordinates; of the knee its rooflines, its die, and its latency against batch
-and context; power, area and cost by block; which parameters decide; the progress of the search; how far designs are
-from each constraint; Monte Carlo samples."""
+"""What can be drawn: the front over its first objectives; of the knee its throughput against speed per user; how far
+designs are from each constraint; the front over the other pairs of objectives; parallel coordinates; of the knee its
+rooflines, its die, and its latency against batch and context; power, area and cost by block; which parameters decide;
+the progress of the search; Monte Carlo samples."""
 
-OWN_KINDS = ("pareto", "pareto3d", "parallel", "hypervolume", "margins")
+FIRST_KINDS = ("pareto", "curve", "margins")
+"""Those that a run draws unless told otherwise."""
+
+OWN_KINDS = ("pareto", "pairs", "parallel", "hypervolume", "margins")
 """Those that show no built-in equations: what is drawn of a run whose model replaces them."""
 
 FORMATS = ("png", "svg", "pdf")
@@ -27,6 +31,11 @@ FORMATS = ("png", "svg", "pdf")
 
 Failed = Callable[[str, Exception], None]
 """What is told of a kind of picture that could not be drawn."""
+
+
+def first_kinds(run: StoredRun) -> tuple[str, ...]:
+    """Return what is drawn of a run unless told otherwise: of `FIRST_KINDS` those that its model allows."""
+    return tuple(kind for kind in FIRST_KINDS if not run.spec.builtin_disabled or kind in OWN_KINDS)
 
 
 def plot_run(
@@ -63,15 +72,17 @@ def plot_run(
 
     from dse.evaluator import Evaluator
     from dse.render.plots.breakdown import draw_breakdowns
-    from dse.render.plots.design import draw_floorplan, draw_latency
+    from dse.render.plots.curve import draw_curves
+    from dse.render.plots.floorplan import draw_floorplan
+    from dse.render.plots.latency import draw_latency
     from dse.render.plots.margins import draw_margins
     from dse.render.plots.parallel import draw_parallel
-    from dse.render.plots.pareto import draw_pareto
-    from dse.render.plots.reading import explanations_of, scene_of
+    from dse.render.plots.pareto import draw_pairs, draw_pareto
+    from dse.render.plots.reading import curves_of, explanations_of, scene_of
     from dse.render.plots.robustness import draw_robustness, has_draws
     from dse.render.plots.roofline import draw_rooflines
     from dse.render.plots.scene import ShownPick
-    from dse.render.plots.space import draw_hypervolume, draw_pareto_3d, draw_sensitivity
+    from dse.render.plots.space import draw_hypervolume, draw_sensitivity
     from dse.render.plots.style import drawing
     from dse.sweep.library_additions import library_of
 
@@ -102,15 +113,16 @@ def plot_run(
 
     drawers: dict[str, Callable[[], list[Path]]] = {
         "pareto": lambda: draw_pareto(scene(), folder, wanted),
-        "pareto3d": lambda: draw_pareto_3d(scene(), folder, wanted),
+        "curve": lambda: draw_curves(curves_of(run, chief), folder, wanted) if run.picks else [],
+        "margins": lambda: draw_margins(run, folder, wanted) if len(run.margins) else [],
+        "pairs": lambda: draw_pairs(scene(), folder, wanted),
         "parallel": lambda: draw_parallel(scene(), folder, wanted),
         "roofline": lambda: rooflines() if run.picks else [],
         "floorplan": lambda: floorplan() if run.picks else [],
         "breakdown": lambda: draw_breakdowns(*explained(), folder, wanted) if run.picks else [],
         "latency": lambda: latency() if run.picks else [],
         "sensitivity": lambda: draw_sensitivity(run, folder, wanted),
-        "hypervolume": lambda: draw_hypervolume(run, folder, wanted) if len(run.progress) else [],
-        "margins": lambda: draw_margins(run, folder, wanted) if len(run.margins) else [],
+        "hypervolume": lambda: draw_hypervolume(run, folder, wanted),
         "robust": robust,
     }
     paths: list[Path] = []

@@ -14,12 +14,24 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from dse.analysis.explain import Explanation
-from dse.render.plots.style import FILLS, HATCHES, MIN_POINTS, freeze_layout, new_figure, save, scale_axis, short
+from dse.render.plots.style import FILLS, HATCHES, MIN_POINTS, new_figure, save, scale_axis, short
 
 OTHER = "other"
 _MIN_FRACTION = 0.03
 _HELD = "held_at_tdp"
 _GROUPS = ("picks", "baselines")
+
+_MAX_RATIO = 6.0
+"""Longest bar of one group over that of the other up to which both share a scale."""
+
+_MEANINGS = {
+    "active": "active (what running kernels draw whatever they do)",
+    "static": "static (leakage, standby, board)",
+    "on_chip": "on chip (data across the die)",
+    "noc": "noc (on-chip network)",
+    "vector_and_control": "vector and control (a factor on the SRAM)",
+}
+"""Parts whose names do not say what they are."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +95,18 @@ def _draw(title: str, unit: str, groups: Sequence[Sequence[Bar]]) -> Figure | No
     figure = new_figure(7.2, 1.9 + 0.36 * count + 0.5 * len(shown))
     panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[len(group) + 0.4 for group in shown])[:, 0]
     names = block_names([bar for group in shown for bar in group])
-    for axes, group in zip(panels, shown, strict=True):
-        _draw_bars(axes, group, names, unit)
-        axes.set_title(_GROUPS[groups.index(group)], fontweight="normal", fontsize=9.0)
+    reach = [max(_end(bar) for bar in group) for group in shown]
+    alike = max(reach) <= _MAX_RATIO * min(reach)
+    for axes, group, own in zip(panels, shown, reach, strict=True):
+        _draw_bars(axes, group, names, unit, longest=max(reach) if alike else own)
+        apart = "" if alike or axes is panels[0] else ", ON A SCALE OF THEIR OWN"
+        axes.set_title(f"{_GROUPS[groups.index(group)]}{apart}", fontweight="normal", fontsize=9.0)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.0, fontweight="bold")
-    remarks = [f"[{unit}]", "each group has a scale of its own" if len(shown) > 1 else ""]
+    remarks = [f"[{unit}]"]
     remarks += [f"{name} n/a" for name, group in zip(_GROUPS, groups, strict=True) if group and group not in shown]
     panels[-1].set_xlabel("; ".join(filter(None, remarks)))
     handles = _handles(names)
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4) or 1)
-    freeze_layout(figure)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3) or 1)
     return figure
 
 
@@ -117,16 +131,21 @@ def grouped_parts(bar: Bar, names: Sequence[str]) -> dict[str, float]:
     return amounts
 
 
-def _draw_bars(axes: Axes, bars: Sequence[Bar], names: Sequence[str], unit: str) -> None:
+def _end(bar: Bar) -> float:
+    """Return how far a bar reaches."""
+    return max(sum(bar.parts.values()), bar.total if np.isfinite(bar.total) else 0.0)
+
+
+def _draw_bars(axes: Axes, bars: Sequence[Bar], names: Sequence[str], unit: str, *, longest: float) -> None:
     """Draw one bar per design, the first at the top, its total at the end."""
-    ends = [max(sum(bar.parts.values()), bar.total if np.isfinite(bar.total) else 0.0) for bar in bars]
-    axes.set_xlim(0, max(ends) * 1.28)
+    ends = [_end(bar) for bar in bars]
+    axes.set_xlim(0, longest * 1.28)
     scale_axis(axes, "x", logarithmic=False)
     for row, (bar, end) in enumerate(zip(bars, ends, strict=True)):
         left = 0.0
         for place, (name, amount) in enumerate(grouped_parts(bar, names).items() if bar.parts else ()):
             axes.barh(row, amount, left=left, height=0.66, **_fill(place, name))
-            if amount > 0.055 * axes.get_xlim()[1]:
+            if amount > 0.04 * axes.get_xlim()[1]:
                 _write_inside(axes, left + amount / 2, row, short(amount), _fill(place, name)["facecolor"])
             left += amount
         if not bar.parts and np.isfinite(bar.total):
@@ -155,4 +174,7 @@ def _write_inside(axes: Axes, x: float, row: int, text: str, fill: object) -> No
 
 
 def _handles(names: Sequence[str]) -> list[Patch]:
-    return [Patch(label=name.replace("_", " "), **_fill(place, name)) for place, name in enumerate(names)]
+    return [
+        Patch(label=_MEANINGS.get(name, name.replace("_", " ")), **_fill(place, name))
+        for place, name in enumerate(names)
+    ]

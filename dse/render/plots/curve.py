@@ -5,8 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from dse.analysis.explain.curve import Curve
-from dse.render.plots.style import DASHES, GREY, MARKERS, SERIES, drawing, new_figure, save, scale_axis
+from dse.render.plots.style import (
+    DASHES,
+    GREY,
+    MARKERS,
+    MIN_POINTS,
+    SERIES,
+    VERMILION,
+    drawing,
+    new_figure,
+    save,
+    scale_axis,
+    short,
+)
+
+_MARKED_EVERY = 4
+"""Points of a curve from one written batch to the next: batches in powers of four."""
 
 
 def draw_curves(curves: Sequence[Curve], folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
@@ -22,7 +39,7 @@ def draw_curves(curves: Sequence[Curve], folder: Path, formats: Sequence[str] = 
 
 
 def _draw(workload: str, curves: Sequence[Curve], folder: Path, formats: Sequence[str]) -> list[Path]:
-    figure = new_figure(6.8, 4.8)
+    figure = new_figure(7.2, 5.4)
     axes = figure.subplots()
     for place, curve in enumerate(curves):
         users = [point.user_tokens_per_s for point in curve.points]
@@ -37,18 +54,39 @@ def _draw(workload: str, curves: Sequence[Curve], folder: Path, formats: Sequenc
             linewidth=1.2,
             label=f"{curve.name}{chips}",
         )
-        kept = [
-            (u, r) for u, r, point in zip(users, rates, curve.points, strict=True) if point.batch == curve.max_batch
-        ]
-        if kept and (curve.tpot_limit_ms or curve.ttft_limit_ms):
-            axes.plot(*kept[0], MARKERS[place % len(MARKERS)], color=colour, markersize=7)
+        _mark_batches(axes, curve, users, rates, place)
     scale_axis(axes, "x", logarithmic=True)
     scale_axis(axes, "y", logarithmic=True)
     limit = next((curve.tpot_limit_ms for curve in curves if curve.tpot_limit_ms), None)
     if limit:
-        axes.axvline(1000 / limit, color=GREY, linewidth=0.8, linestyle=":")
+        axes.axvline(
+            1000 / limit,
+            color=VERMILION,
+            linewidth=1.0,
+            linestyle=(0, (4, 2)),
+            label=f"limit: {short(limit)} ms per token",
+        )
+    if any(curve.max_batch and (curve.tpot_limit_ms or curve.ttft_limit_ms) for curve in curves):
+        axes.plot([], [], "o", color=GREY, markersize=9, label="largest batch within the limits")
+    axes.plot([], [], "o", color=GREY, markersize=3.5, label="batch, as the number beside it")
     axes.set_xlabel("speed that a user sees in decode [token/s]")
     axes.set_ylabel("output tokens per second and chip, end to end [token/s]")
     axes.set_title(f"{workload}: throughput against speed per user")
-    axes.legend(loc="best")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return save(figure, folder, f"curve-{workload}", formats)
+
+
+def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Sequence[float], place: int) -> None:
+    """Mark some batches of a curve, the smallest and the largest among them, and the largest within its limits."""
+    colour, mark = SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
+    limited = curve.tpot_limit_ms or curve.ttft_limit_ms
+    last = len(curve.points) - 1
+    for at, point in enumerate(curve.points):
+        kept = bool(limited) and point.batch == curve.max_batch
+        if not kept and at % _MARKED_EVERY and at != last:
+            continue
+        axes.plot(users[at], rates[at], mark, color=colour, markersize=9 if kept else 3.5)
+        axes.annotate(
+            str(point.batch), (users[at], rates[at]), (4, 4), textcoords="offset points", color=colour,
+            fontsize=MIN_POINTS,
+        )  # fmt: skip

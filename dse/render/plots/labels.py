@@ -62,7 +62,7 @@ def place_labels(
         for distance in _DISTANCES:
             for angle in _ANGLES:
                 box = _box(anchor, angle, (radius + distance) * pixels, width, height)
-                cost = _cost(box, frame, taken, dots) + _crossings(box, anchor, written) + distance / 40
+                cost = _cost(box, frame, taken, dots) + _crossings(box, anchor, written, keep_clear) + distance / 40
                 if best is None or cost < best[0]:
                     best = (cost, box)
         assert best is not None
@@ -97,9 +97,11 @@ def _cost(box: Bbox, frame: Bbox, taken: Sequence[Bbox], dots: FloatArray) -> fl
     return float(2.0 * outside + hidden + 1.5 * inside.sum())
 
 
-def _crossings(box: Bbox, anchor: FloatArray, written: Sequence[tuple[Bbox, FloatArray]]) -> float:
-    """Return the cost of lines to the points that run through labels: this one's, and those of labels before it."""
-    crossed = 0
+def _crossings(
+    box: Bbox, anchor: FloatArray, written: Sequence[tuple[Bbox, FloatArray]], keep_clear: Sequence[Bbox]
+) -> float:
+    """Return the cost of lines to the points that run through text: this one's, and those of labels before it."""
+    crossed = sum(_runs_through(anchor, box, other) for other in keep_clear)
     for other, other_anchor in written:
         crossed += _runs_through(anchor, box, other) + _runs_through(other_anchor, other, box)
     return 40.0 * crossed

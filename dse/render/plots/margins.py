@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullFormatter
 
-from dse.render.plots.style import BLACK, BLUE, VERMILION, freeze_layout, new_figure, save
+from dse.render.plots.style import BLACK, BLUE, VERMILION, new_figure, save
 from dse.results.store import StoredRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 3
+TITLE_LETTERS = 34
+"""Letters of a line of a panel's title."""
+
 OUTSIDE = 1.15
 """Where the bars of all that misses by more than the whole bound, or meets it by more, begin to end: beyond 100 %."""
 
@@ -37,14 +40,15 @@ def draw_margins(run: StoredRun, folder: Path, formats: Sequence[str]) -> list[P
     kept = [str(label) for label in every if label not in labels]
     columns = min(COLUMNS, len(labels))
     rows = -(-len(labels) // columns)
-    figure = new_figure(3.1 * columns + 0.6, 1.75 * rows + 1.2)
+    figure = new_figure(3.1 * columns + 0.6, 1.95 * rows + 1.2)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for panel in panels.flat:
+        panel.tick_params(labelbottom=True)
     for place, panel in enumerate(panels.flat):
         if place < len(labels):
             _draw_panel(panel, table[table["constraint"] == labels[place]], str(labels[place]))
         else:
             panel.remove()
-            panels[(place // columns) - 1, place % columns].tick_params(labelbottom=True)
     panels[0, 0].set_ylim(ONE_DESIGN, 2 * max(10, int(table["designs"].max())))
     figure.supxlabel("margin, % of the bound; the outermost bars hold all that lies beyond", fontsize=9)
     figure.supylabel("designs", fontsize=9)
@@ -54,7 +58,6 @@ def draw_margins(run: StoredRun, folder: Path, formats: Sequence[str]) -> list[P
     handles = [panels[0, 0].bar([0], [0], color=VERMILION, hatch="///", edgecolor="white", label="missed")]
     handles += [panels[0, 0].bar([0], [0], color=BLUE, label="met")]
     figure.legend(handles=handles, loc="outside lower right", ncols=2)
-    freeze_layout(figure)
     return save(figure, folder, "margins", formats)
 
 
@@ -72,5 +75,5 @@ def _draw_panel(axes: Axes, counts: pd.DataFrame, label: str) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(-100 * OUTSIDE, 100 * OUTSIDE)
     axes.set_xticks([-100, -50, 0, 50, 100])
-    axes.set_title(label, fontsize=9)
+    axes.set_title(fill(label, TITLE_LETTERS), fontsize=9)
     axes.grid(visible=False, axis="x")

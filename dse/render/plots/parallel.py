@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from cost_models.quantities import Metric, describe
 from cost_models.table import FloatArray, evenly
@@ -27,7 +29,6 @@ from dse.render.plots.style import (
     SEQUENTIAL,
     SERIES,
     bar_ticks,
-    freeze_layout,
     new_figure,
     save,
     short,
@@ -44,6 +45,12 @@ _INACTIVE_HEIGHT = -0.09
 """Where a line passes the axis of a parameter that does not apply to its design."""
 
 _MAX_NAMES = 14
+
+_MAX_TICKS = 6
+"""Values of an axis up to which all are written."""
+
+_TICK_GAP = 0.08
+"""Least distance of the values written beside an axis, as a share of it."""
 
 _HEADING_LETTERS = 13
 """Letters of a line of a heading, so that neighbours keep apart."""
@@ -85,7 +92,7 @@ def draw_parallel(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Pa
 def _draw(scene: Scene, columns: Sequence[str]) -> Figure:
     sampled = _thinned(scene)
     rails = [_rail(scene, sampled, column) for column in (*columns, *scene.objectives)]
-    figure = new_figure(max(7.2, 0.94 * len(rails) + 1.2), 5.4)
+    figure = new_figure(max(7.2, 0.94 * len(rails) + 1.2), 5.6)
     axes = figure.subplots()
     _draw_lines(figure, axes, scene, sampled, rails)
     _draw_picks(axes, scene, rails)
@@ -93,13 +100,25 @@ def _draw(scene: Scene, columns: Sequence[str]) -> Figure:
     shown = f"{len(sampled)} of {short(len(scene.front))}" if len(sampled) < len(scene.front) else short(len(sampled))
     kind = "on the front" if scene.feasible else "that miss by least"
     plural = "s" if len(scene.front) > 1 else ""
-    lines = max(_heading(rail.column, scene.metrics).count("\n") + 1 for rail in rails)
+    lines = max(_heading(rail.column, scene.metrics).count("\n") + 2 for rail in rails)
     title = f"{scene.name}: {shown} design{plural} {kind}"
     write_titles(figure, axes, title, feasible=scene.feasible, pad=14 + 10 * lines)
     if scene.picks:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    freeze_layout(figure)
+    axes.set_xlabel(textwrap.fill(_shared_words(scene, columns), 14 * len(rails) + 20), fontsize=MIN_POINTS, loc="left")
     return figure
+
+
+def _shared_words(scene: Scene, drawn: Sequence[str]) -> str:
+    """Return what has no axis because all designs drawn agree on it."""
+    alike = {name: scene.front[name].iloc[0] for name in scene.parameters if name in scene.front and name not in drawn}
+    shared = {**alike, **scene.shared}
+    texts = [
+        f"{name} {value if isinstance(value, str) else short(float(value))}"
+        for name, value in shared.items()
+        if isinstance(value, str) or np.isfinite(value)
+    ]
+    return f"the same in all of them: {', '.join(texts)}" if texts else ""
 
 
 def _thinned(scene: Scene) -> pd.DataFrame:
@@ -119,12 +138,10 @@ def _rail(scene: Scene, drawn: pd.DataFrame, column: str) -> _Rail:
     known = scene.front[column].to_numpy(dtype=np.float64)
     known = known[np.isfinite(known)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    logarithmic = spans_decades(known)
+    logarithmic = spans_decades(known) or (column in scene.logarithmic and low > 0)
     levels = np.unique(known)
-    if len(levels) > 6:
-        whole = bool((levels % 1 == 0).all())
-        levels = np.geomspace(low, high, 5) if logarithmic else np.linspace(low, high, 5)
-        levels = np.unique(levels.round()) if whole else levels
+    if len(levels) > _MAX_TICKS:
+        levels = _round_levels(low, high, logarithmic=logarithmic)
     at = _scaled(levels, low, high, logarithmic=logarithmic)
     texts = told_apart([float(level) for level in levels])
     ticks = tuple((float(height), text) for height, text in zip(at, texts, strict=True))
@@ -133,6 +150,20 @@ def _rail(scene: Scene, drawn: pd.DataFrame, column: str) -> _Rail:
     if np.isnan(numbers).any():
         ticks = (*ticks, (_INACTIVE_HEIGHT, "n/a"))
     return _Rail(column, heights, ticks, low, high, logarithmic)
+
+
+def _round_levels(low: float, high: float, *, logarithmic: bool) -> FloatArray:
+    """Return the ends of a range and round numbers between them, far enough apart to be written."""
+    if high <= low:
+        return np.array([low])
+    locator = LogLocator(10, subs=(1.0, 2.0, 5.0)) if logarithmic else MaxNLocator(_MAX_TICKS)
+    ticks = np.asarray(locator.tick_values(low, high), dtype=np.float64)
+    levels = [low, high]
+    for tick in ticks[(ticks > low) & (ticks < high)]:
+        places = _scaled(np.array([*levels, tick]), low, high, logarithmic=logarithmic)
+        if np.abs(places[:-1] - places[-1]).min() > _TICK_GAP:
+            levels.append(float(tick))
+    return np.sort(levels)
 
 
 def _name_rail(scene: Scene, values: pd.Series, column: str) -> _Rail:
@@ -193,18 +224,20 @@ def _draw_picks(axes: Axes, scene: Scene, rails: Sequence[_Rail]) -> None:
 
 
 def _draw_rails(axes: Axes, scene: Scene, rails: Sequence[_Rail], *, n_parameters: int) -> None:
-    box = {"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+    box = {"boxstyle": "square,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.9}
     for place, rail in enumerate(rails):
         is_objective = place >= n_parameters
+        better = ("▲ better" if rail.column in scene.maximised else "▼ better") if is_objective else ""
         axes.axvline(place, ymin=0.10, color=BLACK if is_objective else GREY, linewidth=1.4 if is_objective else 0.8)
         for height, text in rail.ticks:
             axes.annotate(
                 text, (place, height), (4, 0), textcoords="offset points", va="center", fontsize=MIN_POINTS,
                 zorder=8, bbox=box,
             )  # fmt: skip
+        heading = (_heading(rail.column, scene.metrics), better)
         weight = "bold" if is_objective else "normal"
         axes.annotate(
-            _heading(rail.column, scene.metrics), (place, 1.0), (0, 11), textcoords="offset points", ha="center",
+            "\n".join(filter(None, heading)), (place, 1.0), (0, 11), textcoords="offset points", ha="center",
             va="bottom", fontsize=MIN_POINTS, fontweight=weight, annotation_clip=False,
         )  # fmt: skip
     axes.set_xlim(-0.25, len(rails) - 0.45)

@@ -1,8 +1,8 @@
-"""The front: one figure per pair of objectives, and one of three with colour as the third axis."""
+"""The front over its first two objectives, a third as colour; and over every other pair of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
 
 from cost_models.table import FloatArray
@@ -45,21 +46,29 @@ _OPEN_MARKS = MARKERS[1:]
 _MIN_FRONT_FRACTION = 0.4
 """Share of an axis below which the front gets a panel of its own."""
 
+_BAND = 0.09
+"""Width of the band of unknown values, as a share of the axis."""
+
 _LIMIT_REACH = 0.5
 """A limit further from the designs than this share of their range is left to the panel that shows everything."""
 
 
 def draw_pareto(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Draw every pair of objectives, and the first three together, and return the files."""
+    """Draw the front over the first two objectives, coloured by the third where there is one; return the files.
+
+    A single objective stands beside the first limited metric; nothing is drawn where there is none.
+    """
     axes = _axes_of(scene)
-    paths = []
-    for x, y in combinations(axes, 2):
-        figure = _draw(scene, x, y, None)
-        paths += save(figure, folder, f"pareto-{x}-{y}", formats)
-    if len(axes) > 2:
-        x, y, colour = axes[:3]
-        paths += save(_draw(scene, x, y, colour), folder, f"pareto-{x}-{y}-{colour}", formats)
-    return paths
+    if len(axes) < 2:
+        return []
+    x, y = axes[:2]
+    return save(_draw(scene, x, y, axes[2] if len(axes) > 2 else None), folder, f"pareto-{x}-{y}", formats)
+
+
+def draw_pairs(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Draw the front over every pair of objectives but the first; return the files."""
+    pairs = list(combinations(_axes_of(scene), 2))[1:]
+    return [path for x, y in pairs for path in save(_draw(scene, x, y, None), folder, f"pareto-{x}-{y}", formats)]
 
 
 def _axes_of(scene: Scene) -> tuple[str, ...]:
@@ -109,12 +118,13 @@ def _fill_panel(
     x, y, colour = columns
     for which, column in (("x", x), ("y", y)):
         _set_range(axes, which, scene.values(column) if whole else _front_values(scene, column))
+    bands = {which: _band(axes, which, scene, column) for which, column in (("x", x), ("y", y)) if whole}
     for which, column in (("x", x), ("y", y)):
         _shade_limits(axes, which, scene.limits.get(column, ()), text_at_end=y not in scene.maximised)
     _draw_designs(figure, axes, scene, x, y, colour)
     labels = _draw_picks(axes, scene, x, y)
     if whole:
-        labels += _draw_baselines(axes, scene, x, y)
+        labels += _draw_baselines(axes, scene, x, y, bands)
     axes.set_xlabel(axis_label(x, scene.metrics) if main else with_unit(x, scene.metrics))
     axes.set_ylabel(axis_label(y, scene.metrics, width=44) if main else with_unit(y, scene.metrics))
     return labels
@@ -203,12 +213,21 @@ def _draw_designs(figure: Figure, axes: Axes, scene: Scene, x: str, y: str, colo
             scene.others[x], scene.others[y], s=6, color=PALE, alpha=0.45, linewidths=0, zorder=2,
             label="other feasible designs", rasterized=True,
         )  # fmt: skip
-    name = "front" if scene.feasible else "least infeasible designs"
+    several = f" in all {len(scene.objectives)} objectives" if len(scene.objectives) > 2 else ""
+    name = f"front{several}" if scene.feasible else "least infeasible designs"
     if colour is None:
         edge = edge_of_pair(scene, x, y)
         if scene.feasible and len(edge) > 1:
             style = "steps-post" if x not in scene.maximised else "steps-pre"
-            axes.plot(edge[:, 0], edge[:, 1], color=BLUE, linewidth=1.0, drawstyle=style, zorder=4)
+            axes.plot(
+                edge[:, 0],
+                edge[:, 1],
+                color=BLUE,
+                linewidth=1.0,
+                drawstyle=style,
+                zorder=4,
+                label="best in these two alone" if several else None,
+            )
         axes.scatter(scene.front[x], scene.front[y], s=16, color=BLUE, linewidths=0, zorder=5, label=name)
         return
     values = scene.front[colour].to_numpy(dtype=np.float64)
@@ -237,8 +256,24 @@ def edge_of_pair(scene: Scene, x: str, y: str) -> FloatArray:
     return np.asarray(edge[np.argsort(edge[:, 0], kind="stable")])
 
 
-def _draw_baselines(axes: Axes, scene: Scene, x: str, y: str) -> list[Label]:
-    """Draw what the sweep compares with; one whose metric is not known stands at the end of the axis that is."""
+def _band(axes: Axes, which: str, scene: Scene, column: str) -> float:
+    """Widen an axis by a band for baselines without a value on it; return its middle, NaN where all have one."""
+    if all(np.isfinite(metrics.get(column, np.nan)) for metrics in scene.baselines.values()):
+        return float("nan")
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    logarithmic = (axes.get_xscale() if which == "x" else axes.get_yscale()) == "log"
+    end = high * (high / low) ** _BAND if logarithmic else high + _BAND * (high - low)
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low, end)
+    span = axes.axvspan if which == "x" else axes.axhspan
+    span(high, end, facecolor="#F2F2F2", edgecolor=PALE, hatch="////", linewidth=0, zorder=0.5)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= high])
+    axis.set_minor_locator(NullLocator())
+    return float(np.sqrt(high * end)) if logarithmic else (high + end) / 2
+
+
+def _draw_baselines(axes: Axes, scene: Scene, x: str, y: str, bands: Mapping[str, float]) -> list[Label]:
+    """Draw what the sweep compares with; one whose metric is not known stands in the band beyond that axis."""
     labels = []
     for place, (name, metrics) in enumerate(scene.baselines.items()):
         at_x, at_y = metrics.get(x, np.nan), metrics.get(y, np.nan)
@@ -246,10 +281,10 @@ def _draw_baselines(axes: Axes, scene: Scene, x: str, y: str) -> list[Label]:
         missing = [column for column, value in ((x, at_x), (y, at_y)) if not np.isfinite(value)]
         text = f"{name} ({' and '.join(map(words, missing))} n/a)" if missing else name
         if missing == [x]:
-            at_x = _axis_end(axes, "x")
+            at_x = bands["x"]
             axes.axhline(at_y, color=colour, linewidth=0.8, linestyle=":", zorder=1)
         elif missing == [y]:
-            at_y = _axis_end(axes, "y")
+            at_y = bands["y"]
             axes.axvline(at_x, color=colour, linewidth=0.8, linestyle=":", zorder=1)
         if len(missing) < 2:
             labels.append(Label(at_x, at_y, text, colour))
@@ -258,12 +293,6 @@ def _draw_baselines(axes: Axes, scene: Scene, x: str, y: str) -> list[Label]:
             label=text,
         )  # fmt: skip
     return labels
-
-
-def _axis_end(axes: Axes, which: str) -> float:
-    """Return the value just inside the far end of an axis."""
-    inside = axes.transData.inverted().transform(axes.transAxes.transform((0.965, 0.955)))
-    return float(inside[0 if which == "x" else 1])
 
 
 def _draw_picks(axes: Axes, scene: Scene, x: str, y: str) -> list[Label]:

@@ -10,11 +10,14 @@ import numpy as np
 from cost_models.quantities import Metric, metric_of
 from cost_models.table import Table, evenly
 from dse.analysis.explain import Explanation, explain_baseline, explain_designs
+from dse.analysis.explain.curve import Curve, baseline_curves, design_curves
 from dse.evaluator import Evaluator
 from dse.render.plots.scene import Limit, Scene, ShownPick
+from dse.render.terminal.summary import named_workloads
 from dse.render.terminal.tables import number_text
 from dse.results.store import StoredRun
 from dse.sweep import ConstraintSpec, FixedSpec, Spec
+from dse.sweep.parameters import RangeSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +49,12 @@ def scene_of(run: StoredRun) -> Scene:
         baselines=_baselines(run),
         limits=_limits(spec, _baselines(run)),
         metrics=spec.metrics,
+        logarithmic=frozenset(name for name, entries in spec.space.items() if _counts_in_ratios(entries)),
+        shared={
+            name: entry.value
+            for name, entries in spec.space.items()
+            if not _varies(entries) and isinstance(entry := entries[0], FixedSpec)
+        },
     )
 
 
@@ -61,8 +70,22 @@ def explanations_of(run: StoredRun) -> tuple[dict[str, Explanation], dict[str, E
     return picks, {name: explain_baseline(evaluator, name) for name in run.spec.baselines}
 
 
+def curves_of(run: StoredRun, pick: str) -> list[Curve]:
+    """Return throughput against speed per user of a pick and the baselines, for workloads that objectives name."""
+    evaluator = Evaluator(run.spec)
+    design = next(one["design"] for one in run.picks if one["name"] == pick)
+    shown = named_workloads(run.spec)
+    curves = design_curves(evaluator, design, ShownPick((pick,), {}).text)
+    curves += [curve for name in run.spec.baselines for curve in baseline_curves(evaluator, name)]
+    return [curve for curve in curves if curve.workload in shown]
+
+
 def _varies(entries: tuple[object, ...]) -> bool:
     return len(entries) > 1 or not isinstance(entries[0], FixedSpec)
+
+
+def _counts_in_ratios(entries: tuple[object, ...]) -> bool:
+    return any(isinstance(entry, RangeSpec) and entry.log for entry in entries)
 
 
 def _nearest(designs: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
-from dse.render.plots.style import BLUE, GREY, ORANGE, PALE, VERMILION, new_figure, save, scale_axis, short, with_unit
+from dse.render.plots.style import BLUE, GREY, ORANGE, PALE, VERMILION, new_figure, save, scale_axis, with_unit
 from dse.results.store import StoredRun
 from dse.uncertainty.files import FOLDER
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 MAX_BARS = 9
 """Inputs of one metric that are drawn."""
 
-MAX_DESIGNS = 24
-"""Designs whose intervals are drawn."""
+MAX_DESIGNS = 10
+"""Designs whose intervals are drawn, picks apart."""
+
+TORNADO_COLUMNS = 2
 
 
 def has_draws(run: StoredRun) -> bool:
@@ -48,24 +50,40 @@ def draw_robustness(run: StoredRun, folder: Path, formats: Sequence[str]) -> lis
 def _draw_intervals(
     run: StoredRun, designs: pd.DataFrame, record: dict[str, object], folder: Path, formats: Sequence[str]
 ) -> list[Path]:
-    objectives = [one.metric for one in run.spec.objectives]
+    shown_metrics = [one.metric for one in run.spec.objectives]
+    hardest = _hardest(run, designs)
+    if hardest and hardest not in shown_metrics:
+        shown_metrics.append(hardest)
     ranked = designs.sort_values(["p_feasible", "nondominated_fraction"], ascending=False, kind="stable")
     shown = ranked.head(MAX_DESIGNS)
     shown = designs.loc[sorted({*shown.index, *designs.index[designs["picks"].notna()]})]
     shown = shown.sort_values("p_feasible", kind="stable")
-    height = 1.5 + 0.26 * len(shown)
-    figure = new_figure(3.2 + 2.6 * len(objectives), height)
-    probabilities, *rest = figure.subplots(1, 1 + len(objectives), sharey=True, squeeze=False)[0]
+    height = 1.9 + 0.26 * len(shown)
+    figure = new_figure(3.2 + 2.6 * len(shown_metrics), height)
+    probabilities, *rest = figure.subplots(1, 1 + len(shown_metrics), sharey=True, squeeze=False)[0]
     rows = np.arange(len(shown))
     _draw_chances(probabilities, shown, rows)
-    for axes, metric in zip(rest, objectives, strict=True):
+    for axes, metric in zip(rest, shown_metrics, strict=True):
         _draw_interval(axes, shown, rows, metric, run)
     figure.suptitle(
         f"{run.name}: {len(shown)} of {len(designs)} designs under {record['draws']} Monte Carlo samples of the "
         f"ranged parameters",
         x=0.01, ha="left", fontsize=10.0, fontweight="bold",
     )  # fmt: skip
+    entries = {str(line.get_label()): line for line in rest[0].get_lines() if not str(line.get_label()).startswith("_")}
+    entries |= {label: handle for handle, label in zip(*probabilities.get_legend_handles_labels(), strict=True)}
+    figure.legend(entries.values(), entries, loc="outside lower center", ncols=3)
     return save(figure, folder, "robust_intervals", formats)
+
+
+def _hardest(run: StoredRun, designs: pd.DataFrame) -> str:
+    """Return the metric of the constraint that these designs miss in most of the draws, "" where none is known."""
+    missed: dict[str, float] = {}
+    for constraint in run.spec.constraints:
+        name = f"p {constraint.label}"
+        if name in designs and f"{constraint.metric} p50" in designs:
+            missed[constraint.metric] = max(missed.get(constraint.metric, 0.0), 1 - float(designs[name].mean()))
+    return max(missed, key=lambda metric: missed[metric], default="")
 
 
 def _draw_chances(axes: Axes, shown: pd.DataFrame, rows: np.ndarray) -> None:
@@ -78,7 +96,6 @@ def _draw_chances(axes: Axes, shown: pd.DataFrame, rows: np.ndarray) -> None:
     axes.set_xlabel("share of the draws [%]")
     axes.set_yticks(rows, [_design_words(row) for _, row in shown.iterrows()])
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=1, borderaxespad=0.1)
 
 
 def _design_words(row: pd.Series) -> str:
@@ -102,11 +119,10 @@ def _draw_interval(axes: Axes, shown: pd.DataFrame, rows: np.ndarray, metric: st
         if constraint.metric == metric and not constraint.relative_to:
             for bound in (constraint.max, constraint.min):
                 if bound is not None:
-                    axes.axvline(bound, color=VERMILION, linewidth=1.2, linestyle="--", label=f"limit {short(bound)}")
+                    axes.axvline(bound, color=VERMILION, linewidth=1.2, linestyle="--", label="limit")
     axes.set_xlabel("\n".join(textwrap.wrap(with_unit(metric, run.spec.metrics), 30)))
     axes.grid(visible=False, axis="y")
     axes.plot([], [], color=PALE, linewidth=5, label="P10 to P90")
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.1, columnspacing=0.9)
 
 
 def _draw_tornado(
@@ -115,11 +131,18 @@ def _draw_tornado(
     metrics = list(dict.fromkeys(inputs["metric"])) if len(inputs) else []
     if not metrics:
         return []
-    counts = [min(MAX_BARS, int((inputs["metric"] == metric).sum())) for metric in metrics]
-    figure = new_figure(8.6, 1.1 + sum(0.75 + 0.24 * count for count in counts))
-    panels = figure.subplots(len(metrics), 1, squeeze=False, height_ratios=[2.2 + count for count in counts])[:, 0]
-    for axes, metric in zip(panels, metrics, strict=True):
-        _draw_bars(axes, inputs[inputs["metric"] == metric].head(MAX_BARS), metric, run)
+    columns = min(TORNADO_COLUMNS, len(metrics))
+    rows = -(-len(metrics) // columns)
+    most = min(MAX_BARS, int(inputs.groupby("metric").size().max()))
+    figure = new_figure(7.4 * columns, 1.3 + rows * (0.9 + 0.24 * most))
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for place, axes in enumerate(panels.flat):
+        if place < len(metrics):
+            own = inputs[inputs["metric"] == metrics[place]]
+            _draw_bars(axes, own.head(MAX_BARS), metrics[place], run)
+        else:
+            axes.remove()
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     subject = record["inputs_of"]
     assert isinstance(subject, dict)
     figure.suptitle(
@@ -134,8 +157,8 @@ def _draw_bars(axes: Axes, table: pd.DataFrame, metric: str, run: StoredRun) -> 
     typical = float(table["at_typical"].iloc[0])
     rows = np.arange(len(table))[::-1]
     low, high = (table[name].to_numpy(dtype=np.float64) for name in ("at_low", "at_high"))
-    axes.barh(rows, low - typical, left=typical, height=0.62, color=ORANGE, hatch="///", label="parameter at its low")
-    axes.barh(rows, high - typical, left=typical, height=0.62, color=BLUE, label="parameter at its high")
+    axes.barh(rows, low - typical, left=typical, height=0.62, color=BLUE, label="parameter at its low")
+    axes.barh(rows, high - typical, left=typical, height=0.62, color=ORANGE, hatch="///", label="parameter at its high")
     axes.axvline(typical, color="black", linewidth=0.8)
     rights = np.maximum(typical, np.fmax(low, high))
     for row, right, share in zip(rows, rights, table["variance_fraction"].to_numpy(dtype=np.float64), strict=True):
@@ -148,9 +171,8 @@ def _draw_bars(axes: Axes, table: pd.DataFrame, metric: str, run: StoredRun) -> 
     axes.margins(x=0.08)
     scale_axis(axes, "x", logarithmic=False)
     axes.set_title(
-        with_unit(metric, run.spec.metrics) + "  (beside the bars: share of the variance alone)",
+        with_unit(metric, run.spec.metrics) + " (beside the bars: share of the variance alone)",
         fontsize=9,
         fontweight="normal",
     )
     axes.grid(visible=False, axis="y")
-    axes.legend(loc="lower right", fontsize=8)

@@ -34,6 +34,9 @@ _UNBROKEN = "\u00a0"
 
 _MIN_AREA, _MAX_AREA = 22.0, 200.0
 
+_PARTS = {"attention": "attention", "head": "the output head"}
+"""Operators whose formats may give them a roof of their own."""
+
 _SAME_PLACE_PX = 22.0
 """Operators closer than this on the page share a label."""
 
@@ -132,7 +135,7 @@ def _draw_roof(axes: Axes, table: WorkloadTable, intensities: tuple[float, float
 def _draw_lower_roofs(axes: Axes, table: WorkloadTable, intensities: tuple[float, float]) -> None:
     """Draw the peaks of attention and of the head where they are not that of the linear layers."""
     seen = [table.roofs["linear_tflops"]]
-    for place, part in enumerate(("attention", "head")):
+    for place, part in enumerate(_PARTS):
         peak = table.roofs[f"{part}_tflops"]
         if any(np.isclose(peak, other, rtol=0.01) for other in seen):
             continue
@@ -140,7 +143,7 @@ def _draw_lower_roofs(axes: Axes, table: WorkloadTable, intensities: tuple[float
         ridge = peak * 1e3 / table.roofs["bandwidth_gbps"]
         axes.plot(
             [ridge, intensities[1]], [peak, peak], color=BLACK, linewidth=1.0, linestyle=(0, (1, 1 + 2 * place)),
-            zorder=3, label=f"the same for {part}: {short(peak)} TFLOP/s",
+            zorder=3, label=f"roof of {_PARTS[part]} on it: {short(peak)} TFLOP/s",
         )  # fmt: skip
 
 

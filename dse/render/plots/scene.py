@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cost_models.quantities import METRICS, Metric
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, Setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +76,8 @@ class Scene:
         baselines: metrics of what the sweep compares with, by name; NaN where missing.
         limits: bounds on metrics, by metric.
         metrics: what the sweep's metrics are, by bare name.
+        logarithmic: parameters that the sweep spreads over the logarithm.
+        shared: parameters that the sweep fixes, with their values.
     """
 
     name: str
@@ -89,6 +91,8 @@ class Scene:
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     limits: Mapping[str, Sequence[Limit]] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
+    logarithmic: frozenset[str] = frozenset()
+    shared: Mapping[str, Setting] = field(default_factory=dict)
 
     def values(self, column: str) -> FloatArray:
         """Return a numeric column of everything that is drawn: designs, baselines and limits."""

@@ -41,6 +41,9 @@ SEQUENTIAL = "cividis"
 
 _THIN_SPACE = "\u2009"
 
+_MAX_PLAIN = 1e9
+"""Numbers from here on are written with a power of ten."""
+
 _MAX_ROUNDING = 0.15
 """Most that the text of a tick may be off, as a share of the distance to the next."""
 
@@ -102,13 +105,16 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def freeze_layout(figure: Figure) -> None:
-    """Lay the figure out once and keep it so, for what is placed by its position on the page."""
-    figure.canvas.draw()
+    """Lay the figure out and keep it so: nothing is rendered, and no later drawing lays it out again."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
     figure.set_layout_engine("none")
 
 
 def save(figure: Figure, folder: Path, stem: str, formats: Sequence[str]) -> list[Path]:
-    """Write the figure in every format, the same bytes each time, and return the paths."""
+    """Write the figure in every format, laid out once, the same bytes each time, and return the paths."""
+    freeze_layout(figure)
     paths = []
     for suffix in formats:
         path = folder / f"{stem}.{suffix}"
@@ -150,7 +156,7 @@ def short(value: float) -> str:
         return "n/a"
     if value == 0:
         return "0"
-    if abs(value) >= 1e6 or abs(value) < 1e-3:
+    if abs(value) >= _MAX_PLAIN or abs(value) < 1e-3:
         return f"{value:.3g}"
     if abs(value) >= 100:
         return f"{value:,.0f}".replace(",", _THIN_SPACE)

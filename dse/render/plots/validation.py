@@ -44,7 +44,11 @@ def _predicted_measured(rows: pd.DataFrame, folder: Path, formats: Sequence[str]
     kinds = [kind for kind in TITLES if (rows["quantity"] == kind).any()]
     figure = new_figure(4.1 * len(kinds), 5.4)
     sources = sorted(rows["source"].unique())
-    look = {name: (SERIES[i % len(SERIES)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(sources)}
+    # Colours come round again with another mark: no two sources share both.
+    look = {
+        name: (SERIES[i % len(SERIES)], MARKERS[(i + i // len(SERIES)) % len(MARKERS)])
+        for i, name in enumerate(sources)
+    }
     shown: dict[str, Artist] = {}
     for place, kind in enumerate(kinds):
         axes = figure.add_subplot(1, len(kinds), place + 1)
@@ -55,7 +59,7 @@ def _predicted_measured(rows: pd.DataFrame, folder: Path, formats: Sequence[str]
                 points["measured_s"], points["predicted_s"], s=13, c=colour, marker=marker, alpha=0.55, linewidths=0
             )
         _diagonal(axes, part)
-        axes.set_title(TITLES[kind])
+        axes.set_title(f"{TITLES[kind]}\n{_error_words(part)}", fontsize=9)
         axes.set_xlabel("measured time [s]")
         if place == 0:
             axes.set_ylabel("predicted time [s]")
@@ -64,6 +68,12 @@ def _predicted_measured(rows: pd.DataFrame, folder: Path, formats: Sequence[str]
         [shown[name] for name in names], names, loc="outside lower center", ncols=min(4, len(names)), markerscale=1.8
     )
     return save(figure, folder, "predicted_measured", formats)
+
+
+def _error_words(part: pd.DataFrame) -> str:
+    """Return how many rows a panel holds and how far off they are."""
+    error = 100 * (part["predicted_s"] / part["measured_s"] - 1)
+    return f"{len(part)} rows, median error {error.median():+.0f} %,\nmedian of its size {error.abs().median():.0f} %"
 
 
 def _diagonal(axes: Axes, part: pd.DataFrame) -> None:

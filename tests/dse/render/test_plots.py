@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
+from matplotlib.path import Path as MatplotlibPath
 
 from cost_models.quantities import METRICS
 from cost_models.table import Table
@@ -16,10 +17,12 @@ from dse.analysis.explain import explain_baseline, explain_designs
 from dse.analysis.explain.sensitivity import space_sensitivity, write_sensitivity
 from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
-from dse.render.plots import KINDS, plot_run
+from dse.render.plots import FIRST_KINDS, KINDS, first_kinds, plot_run
 from dse.render.plots.breakdown import block_bar, block_names, grouped_parts, power_bar
-from dse.render.plots.design import BATCHES, CONTEXTS, Box, latencies_of, rim_boxes, slice_boxes
+from dse.render.plots.floorplan import Box, edge_strips, slice_boxes
 from dse.render.plots.labels import Label, place_labels
+from dse.render.plots.latency import BATCHES, CONTEXTS, latencies_of
+from dse.render.plots.pair import draw_pair
 from dse.render.plots.parallel import draw_parallel
 from dse.render.plots.pareto import edge_of_pair
 from dse.render.plots.reading import explanations_of, limits_of, scene_of
@@ -72,7 +75,6 @@ def test_every_kind_of_figure_lies_in_the_run(stored, figures):
         "pareto-chat.tpot_ms-chat.tokens_per_joule",
         "pareto-chat.tpot_ms-cost_usd",
         "pareto-chat.tokens_per_joule-cost_usd",
-        "pareto-chat.tpot_ms-chat.tokens_per_joule-cost_usd",
     }
     assert names == pairs | {
         "parallel",
@@ -80,11 +82,10 @@ def test_every_kind_of_figure_lies_in_the_run(stored, figures):
         "breakdown-power-chat",
         "breakdown-area",
         "breakdown-cost",
-        "pareto3d-chat.tpot_ms-chat.tokens_per_joule-cost_usd",
         "floorplan",
         "latency-chat",
         "sensitivity",
-        "hypervolume",
+        "curve-chat",
         "margins",
     }
     assert {path.parent for path in figures} == {stored.path / "plots"}
@@ -105,12 +106,15 @@ def test_no_figure_is_blank(figures):
     [
         ("pareto-chat.tpot_ms-cost_usd", ["tpot_ms, chat [ms]", "cost_usd [USD]", "without NRE", "≤ 100 ms"]),
         ("pareto-chat.tpot_ms-cost_usd", ["a100 (cost_usd n/a)", "knee", "other feasible designs"]),
-        ("pareto-chat.tpot_ms-chat.tokens_per_joule-cost_usd", ["[token/J]", "cost_usd [USD]"]),
+        ("pareto-chat.tpot_ms-chat.tokens_per_joule", ["[token/J]", "cost_usd [USD]", "front in all 3 objectives"]),
+        ("parallel", ["▼ better", "▲ better", "the same in all of them", "memory_device_gib"]),
         ("parallel", ["tpot_ms", "[ms]", "tokens_per_", "joule", "[token/J]", "[USD]", "knee"]),
         (
             "roofline-chat",
             ["[op/byte]", "[TFLOP/s]", "GB/s", "%\u00a0of\u00a0decode", "%\u00a0of\u00a0prefill", "a100: "],
         ),
+        ("latency-chat", ["256 in, 128 out (the workload", "its batch, 8", "≤ 100 ms", "to first token [s]"]),
+        ("curve-chat", ["a100", "limit: 100 ms per token", "largest batch within the limits"]),
         ("breakdown-power-chat", ["[W]", "conversion loss", "a100"]),
         ("breakdown-area", ["[mm²]", "periphery", "blocks not published"]),
         ("breakdown-cost", ["[USD]", "baselines n/a"]),
@@ -150,7 +154,8 @@ def test_where_nothing_is_feasible_the_nearest_misses_are_drawn(tmp_path):
     empty = run(spec, out=tmp_path / "none")
     assert not empty.found_feasible
     figures = plot_run(empty.path, formats=("svg",))
-    assert {path.stem.split("-")[0] for path in figures} == set(KINDS) - {"robust"}  # no Monte Carlo samples yet
+    # Pairs are named as the front is, a grid has no steps to grow in, and no Monte Carlo samples were made.
+    assert {path.stem.split("-")[0] for path in figures} == set(KINDS) - {"robust", "pairs", "hypervolume"}
     for stem in ("parallel", "pareto-chat.tpot_ms-cost_usd"):
         assert "No design meets every constraint" in texts(figures, stem)
     assert "least violation" in texts(figures, "pareto-chat.tpot_ms-cost_usd")
@@ -197,7 +202,7 @@ def test_parallel_coordinates_name_what_has_names_and_what_does_not_apply(tmp_pa
     for word in ("hbm3", "gddr6_16", "n/a", "[bit]", "65\u2009536", "cost_usd", "[W]", "knee"):
         assert word in text
     assert "lpddr5x_9600" not in text
-    assert "tsmc_5" not in text
+    assert "the same in all of them: node tsmc_5" in text
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
@@ -227,12 +232,13 @@ def test_ticks_are_told_apart(values):
 
 
 def test_numbers_are_short():
-    assert [short(x) for x in (0, 0.01234, 12.345, 1234.5, 2.5e7, float("nan"))] == [
+    assert [short(x) for x in (0, 0.01234, 12.345, 1234.5, 2.5e7, 2.5e10, float("nan"))] == [
         "0",
         "0.0123",
         "12.3",
         "1\u2009234",
-        "2.5e+07",
+        "25\u2009000\u2009000",
+        "2.5e+10",
         "n/a",
     ]
 
@@ -344,14 +350,28 @@ def test_the_floorplan_is_to_scale(stored):
     (_, design), *_ = explanations_of(stored)[0].items()
     areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]
     width = np.sqrt(sum(areas.values()))
-    boxes, inset = rim_boxes(areas, edges, width, width)
+    strips, inset = edge_strips(areas, edges, width, width)
     for block, edge in (("memory_interface", "memory"), ("host_interface", "host")):
-        own = [box for box in boxes if box.name == block]
-        assert sum(box.width * box.height for box in own) == pytest.approx(areas[block])
-        depth = areas[block] / edges[edge]
-        assert sum(max(box.width, box.height) for box in own) == pytest.approx(edges[edge], abs=len(own) * depth)
-    assert all(box.x >= 0 and box.x + box.width <= width + 1e-9 for box in boxes)
+        own = [np.array(strip.points) for strip in strips if strip.name == block]
+        assert sum(map(area_of, own)) == pytest.approx(areas[block])
+        assert sum(np.hypot(*(points[1] - points[0])) for points in own) == pytest.approx(edges[edge])
     assert max(inset) < width / 2
+
+
+def area_of(points):
+    x, y = points.T
+    return abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
+
+
+@given(st.floats(1, 70), st.floats(1, 9), st.floats(0.1, 4), st.floats(0.1, 4))
+def test_interfaces_along_the_edge_do_not_cover_each_other(memory, host, memory_mm2, host_mm2):
+    strips, _ = edge_strips(
+        {"memory_interface": memory_mm2, "host_interface": host_mm2}, {"memory": memory, "host": host}, 24.0, 18.0
+    )
+    across, up = np.meshgrid(np.linspace(0.0131, 23.971, 240), np.linspace(0.0277, 17.963, 180))
+    grid = np.column_stack([across.ravel(), up.ravel()])
+    inside = np.array([MatplotlibPath(strip.points).contains_points(grid, radius=-1e-6) for strip in strips])
+    assert (inside.sum(axis=0) <= 1).all()
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=8))
@@ -365,10 +385,61 @@ def test_slices_fill_their_room_in_proportion(areas):
 def test_latencies_are_those_of_the_evaluator(stored):
     pick = stored.picks[0]
     evaluator = Evaluator(stored.spec)
-    per_token, to_first = latencies_of(evaluator, pick["design"], "chat")
+    batches, lengths = np.array(BATCHES, dtype=float), [(context, context) for context in CONTEXTS]
+    per_token, to_first = latencies_of(evaluator, pick["design"], "chat", batches, lengths)
     place = CONTEXTS.index(512), BATCHES.index(8)
     changed = {**pick["design"], "chat.batch": 8, "chat.prompt_tokens": 512, "chat.output_tokens": 512}
     result = evaluator.evaluate(Table.from_settings(changed)).metrics
     assert per_token[place] == pytest.approx(result["chat.tpot_ms"][0])
     assert to_first[place] == pytest.approx(result["chat.ttft_ms"][0])
     assert (np.diff(to_first[:, 0]) > 0).all()
+
+
+# -- what a run draws, and what people ask for --------------------------------------------------------------------
+
+
+def test_a_run_draws_three_pictures(stored):
+    assert first_kinds(stored) == FIRST_KINDS
+    assert len(plot_run(stored, kinds=first_kinds(stored))) == 3
+
+
+def test_a_figure_is_laid_out_once(stored, monkeypatch, tmp_path):
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    laid_out = []
+    execute = ConstrainedLayoutEngine.execute
+
+    def counted(engine, figure):
+        laid_out.append(figure)
+        return execute(engine, figure)
+
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", counted)
+    plot_run(stored, formats=("png", "svg"))
+    assert laid_out and len({id(figure) for figure in laid_out}) == len(laid_out)
+
+
+def test_any_two_columns_are_drawn(stored, tmp_path):
+    (path,) = draw_pair(stored, "memory_devices", "chat.ttft_ms", "memory", folder=tmp_path, formats=("svg",))
+    text = path.read_text()
+    for word in ("memory hbm3", "memory lpddr5x_9600", "ttft_ms, chat [ms]", "memory_devices"):
+        assert word in text
+    (path,) = draw_pair(stored, "memory", "chat.tpot_ms", "cost_usd", folder=tmp_path, formats=("svg",))
+    text = path.read_text()
+    assert "hbm3" in text and "cost_usd [USD]" in text and "≤ 100 ms" in text
+
+
+def test_columns_that_a_run_has_not_are_issues(stored, tmp_path):
+    with pytest.raises(SpecError, match=r"perhaps chat\.ttft_ms"):
+        draw_pair(stored, "memory_devices", "chat.tfft_ms", folder=tmp_path)
+    with pytest.raises(SpecError, match="a column of numbers"):
+        draw_pair(stored, "memory_devices", "memory", folder=tmp_path)
+
+
+def test_the_growth_of_a_front_ends_at_all_of_it(tmp_path):
+    spec = parse_spec({**SWEEP, "search": {"sampler": "nsgaii", "n_designs": 60, "options": {"population_size": 12}}})
+    done = run(spec, out=tmp_path / "grown")
+    figures = plot_run(done, kinds=["hypervolume"], formats=("svg",))
+    volume = done.progress["hypervolume"]
+    assert bool(figures) == (int((volume > 0).sum()) > 1)
+    for path in figures:
+        assert "% of the final" in path.read_text()

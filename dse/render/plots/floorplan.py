@@ -1,0 +1,216 @@
+"""The die of one design: interfaces along the edge that they take, blocks inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Polygon, Rectangle
+
+from cost_models.library import Library
+from dse.analysis.explain import Explanation
+from dse.render.plots.style import FILLS, HATCHES, new_figure, save, short
+
+_EDGE_OF = {"memory_interface": "memory", "host_interface": "host", "link_interface": "links"}
+
+_Piece: TypeAlias = tuple[int, float, float]
+"""A stretch of one side: the side, from, to."""
+
+_CORNER_FRACTION = 0.25
+"""Share of the shorter side within which strips meet in a corner."""
+
+_MAX_SIDES = 6
+"""Sides of the die that one interface may run along; what is longer than the edge goes round again."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle on the die, in mm."""
+
+    name: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A part of an interface along one side of the die, in mm.
+
+    Attributes:
+        name: the block.
+        side: 0 top, 1 right, 2 bottom, 3 left.
+        points: its corners: the two on the edge, then back along the inside.
+    """
+
+    name: str
+    side: int
+    points: tuple[tuple[float, float], ...]
+
+
+def draw_floorplan(
+    name: str, design: Explanation, library: Library, folder: Path, formats: Sequence[str]
+) -> list[Path]:
+    """Draw the die to scale: interfaces along the edge that they take, blocks inside in proportion. Not a layout."""
+    areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]
+    ratio = library.parameters["floorplan.aspect_ratio"].typ
+    width = float(np.sqrt(sum(areas.values()) * ratio))
+    height = width / ratio
+    strips, inset = edge_strips(areas, edges, width, height)
+    by_size = sorted(areas.items(), key=lambda item: -item[1])
+    inside = [(block, area) for block, area in by_size if block not in _EDGE_OF and area > 0]
+    core = slice_boxes(inside, Box("", inset[3], inset[2], width - inset[1] - inset[3], height - inset[0] - inset[2]))
+    figure = new_figure(6.4, 6.6)
+    axes = figure.subplots()
+    free = {"facecolor": "#F4F4F4", "edgecolor": "black"}
+    axes.add_patch(Rectangle((0, 0), width, height, linewidth=1.6, zorder=1, **free))  # type: ignore[arg-type]
+    legend = _fill_die(axes, strips, core, areas)
+    legend.append(Patch(label="edge without an interface", linewidth=0.6, **free))  # type: ignore[arg-type]
+    used, allowed = design.limits["die_edge_mm"].used, design.limits["die_edge_mm"].allowed
+    axes.set_xlim(-0.03 * width, 1.03 * width)
+    axes.set_ylim(-0.03 * height, 1.03 * height)
+    axes.set_aspect("equal")
+    axes.grid(visible=False)
+    axes.set_xlabel("[mm]; die and interfaces to scale, blocks inside in proportion to each other, not a layout")
+    axes.set_ylabel("[mm]")
+    axes.set_title(
+        f"{name}: die of {short(width * height)} mm², interfaces on {short(used)} of {short(allowed)} mm usable edge"
+    )
+    figure.legend(handles=legend, loc="outside lower center", ncols=2)
+    return save(figure, folder, "floorplan", formats)
+
+
+def edge_strips(
+    areas: Mapping[str, float], edges: Mapping[str, float], width: float, height: float
+) -> tuple[list[Strip], list[float]]:
+    """Return the interfaces, clockwise along the edge from the top left, and how deep they are on each side.
+
+    Strips are cut along the diagonal of a corner that others come near to from its other side, so that none covers
+    another; an interface is as deep as its area then takes.
+    """
+    sides = (width, height, width, height)
+    pieces: dict[str, list[_Piece]] = {}
+    start = 0.0
+    for block, edge in _EDGE_OF.items():
+        if (length := edges.get(edge, 0.0)) > 0:
+            pieces[block] = _along_edge(start, length, sides)
+            start += length
+    near = _CORNER_FRACTION * min(width, height)
+    every = [piece for own in pieces.values() for piece in own]
+    begins = {side for side, low, _ in every if low < near}
+    ends = {(side + 1) % 4 for side, _, high in every if high > sides[side] - near}
+    strips: list[Strip] = []
+    inset = [0.0] * 4
+    for block, own in pieces.items():
+        cuts = [_Cut(*piece, sides[piece[0]], begins & ends) for piece in own]
+        depth = _depth(areas[block], cuts)
+        for cut in cuts:
+            profile = cut.profile(depth)
+            inset[cut.side] = max(inset[cut.side], *(inward for _, inward in profile))
+            outline = [(cut.low, 0.0), (cut.high, 0.0), *reversed(profile)]
+            points = tuple(_on_die(cut.side, along, inward, width, height) for along, inward in outline)
+            strips.append(Strip(block, cut.side, points))
+    return strips, inset
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A stretch of one side of the die, `length` long, and the corners (by the side that begins there) that are cut."""
+
+    side: int
+    low: float
+    high: float
+    length: float
+    corners: Set[int]
+
+    def inward(self, along: float, depth: float) -> float:
+        """Return how far a strip so deep reaches in at a place along the side."""
+        reach = depth
+        if self.side in self.corners:
+            reach = min(reach, along)
+        if (self.side + 1) % 4 in self.corners:
+            reach = min(reach, self.length - along)
+        return reach
+
+    def profile(self, depth: float) -> list[tuple[float, float]]:
+        """Return the inner outline of a strip so deep: straight between points (along, inward)."""
+        breaks = (depth, self.length - depth, self.length / 2)
+        places = sorted({self.low, self.high, *(place for place in breaks if self.low < place < self.high)})
+        return [(place, self.inward(place, depth)) for place in places]
+
+    def area(self, depth: float) -> float:
+        """Return the area of a strip so deep."""
+        places, reaches = np.array(self.profile(depth)).T
+        return float(np.trapezoid(reaches, places))
+
+
+def _depth(area: float, cuts: Sequence[_Cut]) -> float:
+    """Return how deep strips are that cover an area together, by bisection; all there is where corners leave less."""
+    low, high = 0.0, max(cut.length for cut in cuts)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(cut.area(middle) for cut in cuts) < area else (low, middle)
+    return high
+
+
+def _along_edge(start: float, length: float, sides: Sequence[float]) -> list[_Piece]:
+    """Return the pieces of a stretch of the edge."""
+    at, side = start % sum(sides), 0
+    pieces: list[_Piece] = []
+    while at >= sides[side]:
+        at -= sides[side]
+        side += 1
+    while length > 1e-9 and len(pieces) < _MAX_SIDES:
+        piece = min(length, sides[side] - at)
+        pieces.append((side, at, at + piece))
+        length, at, side = length - piece, 0.0, (side + 1) % 4
+    return pieces
+
+
+def _on_die(side: int, along: float, inward: float, width: float, height: float) -> tuple[float, float]:
+    """Return a point so far along a side, clockwise, and so far in from it."""
+    return (
+        (along, height - inward),
+        (width - inward, height - along),
+        (width - along, inward),
+        (inward, along),
+    )[side]
+
+
+def slice_boxes(parts: Sequence[tuple[str, float]], room: Box) -> list[Box]:
+    """Cut a rectangle into slices by area, always across its longer side."""
+    if not parts:
+        return []
+    (name, area), *rest = parts
+    share = area / sum(one for _, one in parts)
+    if room.width >= room.height:
+        cut = share * room.width
+        left = Box(name, room.x, room.y, cut, room.height)
+        return [left, *slice_boxes(rest, Box("", room.x + cut, room.y, room.width - cut, room.height))]
+    cut = share * room.height
+    top = Box(name, room.x, room.y + room.height - cut, room.width, cut)
+    return [top, *slice_boxes(rest, Box("", room.x, room.y, room.width, room.height - cut))]
+
+
+def _fill_die(axes: Axes, strips: Sequence[Strip], core: Sequence[Box], areas: Mapping[str, float]) -> list[Patch]:
+    """Draw strips and boxes, a fill and a hatch per block, and return the legend with their areas."""
+    handles: dict[str, Patch] = {}
+    names = list(dict.fromkeys([*(one.name for one in strips), *(one.name for one in core)]))
+    outlines = [(strip.name, list(strip.points)) for strip in strips]
+    outlines += [
+        (box.name, [(box.x, box.y), (box.x + box.width, box.y), (box.x + box.width, box.y + box.height),
+                    (box.x, box.y + box.height)])
+        for box in core
+    ]  # fmt: skip
+    for name, outline in outlines:
+        place = names.index(name) % len(FILLS)
+        style = {"facecolor": FILLS[place], "hatch": HATCHES[place], "edgecolor": "black", "linewidth": 0.6}
+        axes.add_patch(Polygon(outline, closed=True, alpha=0.75, zorder=2, **style))
+        text = f"{name.replace('_', ' ')}: {short(areas[name])} mm²"
+        handles.setdefault(name, Patch(label=text, alpha=0.75, **style))  # type: ignore[arg-type]
+    return list(handles.values())
