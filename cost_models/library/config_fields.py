@@ -59,7 +59,9 @@ class Config(BaseModel):
     sliding_window: Count = _named("sliding_window", "sliding_window_size")
     use_sliding_window: Switch = None
     max_window_layers: Count = None
-    sliding_window_pattern: Annotated[int, Field(gt=0, lt=MOST)] | str | None = None
+    sliding_window_pattern: Annotated[int, Field(gt=0, lt=MOST)] | str | None = _named(
+        "sliding_window_pattern", "_sliding_window_pattern"
+    )
     attention_chunk_size: Width = None
     no_rope_layers: Numbers = None
     no_rope_layer_interval: Width = None

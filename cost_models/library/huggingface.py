@@ -101,8 +101,10 @@ def sections_of_config(config: Mapping[str, Any], key: str, *, source: str) -> D
     """
     kind, rules, fields = _text_model(config, source)
     for field, part in UNKNOWN_PARTS.items():
-        if fields.get(field):
+        if fields.get(field) or (field == "is_encoder_decoder" and config.get(field)):
             raise LibraryError(f"{source}: {field} tells of {part}, which cannot be described")
+    if fields.get("use_bidirectional_attention") in (True, "all"):
+        raise LibraryError(f"{source}: use_bidirectional_attention tells of an encoder, which generates nothing")
     reported = Config.of(fields, source)
     missing = [name for name in NEEDED if getattr(reported, name) is None]
     if rules.attention != "none" and reported.num_attention_heads is None:
