@@ -38,6 +38,7 @@ MEASURES = (
     Measure("chips", "chips", "", in_ratio=False),
     Measure("batch", "batch", "", in_ratio=False),
     Measure("tpot_ms", "time per token", "ms"),
+    Measure("ttft_ms", "time to first token", "ms"),
     Measure("tokens_per_s", "tokens, decode only", "token/s"),
     Measure("tokens_per_s_end_to_end", "tokens, end to end", "token/s"),
     Measure("decode_w", "power in decode", "W"),
