@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
-from scipy.special import bdtr, ndtri
 
 from cost_models.library import Model
 from cost_models.table import FloatArray, Number
@@ -310,6 +309,8 @@ def most_loaded_experts(
         groups: groups R of chips to which whole experts are dealt.
         spread: exponent s.
     """
+    from scipy import special
+
     alone = np.asarray(tokens) ** np.asarray(spread)
     touched, slots = distinct_experts(experts, active, alone), np.asarray(tokens) * active
     groups = np.asarray(groups, dtype=np.float64)
@@ -317,7 +318,7 @@ def most_loaded_experts(
         return touched, slots
     held = np.ceil(experts / groups)
     most = np.minimum(most_of_groups(held, touched / experts, groups), touched)
-    blom = ndtri((groups - 0.375) / (groups + 0.25))
+    blom = special.ndtri((groups - 0.375) / (groups + 0.25))
     fair = np.maximum(alone * active / groups, NO_TOKENS)
     crowded = slots / groups * (1 + np.maximum(blom, 0.0) * np.sqrt((1 - 1 / groups) / fair))
     crowded = np.clip(crowded, slots / groups, np.asarray(tokens) * np.minimum(active, held))
@@ -326,6 +327,8 @@ def most_loaded_experts(
 
 def most_of_groups(held: FloatArray, chance: Number, groups: FloatArray) -> FloatArray:
     """Return the mean of the largest of `groups` binomial numbers of `held` trials each."""
+    from scipy import special
+
     rows = np.stack(np.broadcast_arrays(held, np.clip(chance, 0.0, 1.0), groups), axis=-1)
     shape = rows.shape[:-1]
     # A sweep has few different batches and layouts, and many designs.
@@ -333,7 +336,7 @@ def most_of_groups(held: FloatArray, chance: Number, groups: FloatArray) -> Floa
     trials, likely, several = different.T
     below = np.arange(float(trials.max()))[:, None]
     within = below < trials
-    chances = bdtr(np.minimum(below, trials), trials.astype(np.int64), likely)
+    chances = special.bdtr(np.minimum(below, trials), trials.astype(np.int64), likely)
     # One after the other: the order in which NumPy sums depends on the number of columns.
     mean = np.cumsum(np.where(within, 1 - chances**several, 0.0), axis=0)[-1]
     return np.asarray(mean[back.ravel()].reshape(shape))
