@@ -9,7 +9,7 @@ from dse.render.terminal.summary import unit_behind
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow, number_text, percent_text
 from dse.render.terminal.verdict import seconds_text
 
-OF_WORKLOAD = ("tpot_ms", "ttft_ms", "tokens_per_s_end_to_end", "decode_w")
+OF_WORKLOAD = ("tpot_ms", "ttft_ms", "tokens_per_s_end_to_end", "decode_w", "perplexity_ratio")
 """Metrics of the first workload that are shown whatever ways are ranked by."""
 
 OF_ALL_CHIPS = ("tdp_w", "price_usd")
