@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -167,6 +168,10 @@ def _dense_width(rules: ConfigType, told: Config, has_experts: bool) -> int | No
         width = told.intermediate_size
     if width is None and told.expansion_ratio is not None and told.hidden_size is not None:
         return told.expansion_ratio * told.hidden_size
+    if width is not None and told.block_auto_adjust_ff_dim:
+        # Two thirds, since a gate adds a third matrix, in whole blocks (LLaMA's rule).
+        block = told.block_multiple_of or 1
+        return block * math.ceil(int((told.block_ffn_dim_multiplier or 1.0) * (2 * width // 3)) / block)
     return width
 
 

@@ -55,6 +55,9 @@ class Config(BaseModel):
     new_decoder_architecture: Switch = None
     parallel_attn: Switch = None
     expansion_ratio: Width = None
+    block_auto_adjust_ff_dim: Switch = None
+    block_multiple_of: Width = None
+    block_ffn_dim_multiplier: Annotated[float, Field(gt=0, lt=1000)] | None = None
 
     sliding_window: Count = _named("sliding_window", "sliding_window_size")
     use_sliding_window: Switch = None
