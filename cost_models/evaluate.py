@@ -381,20 +381,19 @@ def _served(
     limits: Slo | None,
 ) -> WorkloadResult:
     """Return a workload on machines, in the number formats and with the stack of each row of `columns`."""
-    chunk = technology.value("serving.prefill_chunk_tokens")
-    serving, waves = batched(
-        _serving(workload, technology), machine, formats, workload.batching, chunk_tokens=chunk, technology=technology
-    )
     stack = _software(columns, technology)
-    reported = np.asarray(workload.chunk_rows, dtype=np.float64)
-    if not np.isnan(reported).all():
-        stack = replace(stack, chunk_rows=np.where(np.isnan(reported), stack.chunk_rows, np.maximum(reported, 1.0)))
+    told = np.asarray(workload.chunk_rows, dtype=np.float64)
+    if not np.isnan(told).all():
+        stack = replace(stack, chunk_rows=np.where(np.isnan(told), stack.chunk_rows, np.maximum(told, 1.0)))
+    serving, waves = batched(
+        _serving(workload, technology), machine, formats, workload.batching,
+        chunk_rows=stack.chunk_rows, technology=technology,
+    )  # fmt: skip
     inference = Inference(
         serving,
         machine,
         stack,
         formats,
-        chunk_tokens=chunk,
         waves=waves,
         in_flight=np.asarray(np.asarray(workload.batching) == "in_flight", dtype=np.float64),
     )

@@ -30,6 +30,7 @@ class Parameter:
         low: least value that means anything (excluded when `open_low`).
         high: largest value that means anything.
         open_low: whether `low` itself is refused.
+        elsewhere: what a better value costs that no metric counts, "" where metrics count everything.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Parameter:
     low: float = 0.0
     high: float = float("inf")
     open_low: bool = True
+    elsewhere: str = ""
 
     @property
     def is_choice(self) -> bool:
@@ -97,6 +99,7 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         1.0,
         integer=True,
         high=2.0,
+        elsewhere="level shifters and a second supply network on the die, which no area counts",
     ),
     Parameter(
         "vector_lanes",
@@ -104,6 +107,7 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         "lanes (FP32 and FP64 units) of the vector units; by MACs and class where not given",
         None,
         integer=True,
+        elsewhere="softmax, norms and activations, whose time nothing counts yet",
     ),
     Parameter("sram_mib", "MiB", "on-chip SRAM", 64.0),
     Parameter("cores", "", "equal cores that arrays and SRAM are divided into, for harvesting", 16.0, integer=True),
@@ -114,6 +118,7 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         0.0,
         integer=True,
         open_low=False,
+        elsewhere="nothing: to have none is right where few dies are bad",
     ),
     Parameter(
         "architecture",
@@ -131,6 +136,7 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         integer=True,
         high=32.0,
         open_low=False,
+        elsewhere="loading of weights and exchange with the host, which no metric counts",
     ),
     Parameter("link_gbps", "GB/s", "chip-to-chip bandwidth, one way, all links of a chip", 0.0, open_low=False),
     Parameter("weight_format", "", "how weights are stored", "int4_g128", section="weight_formats"),
@@ -147,6 +153,7 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         "how weights were quantised; the format's own where not given",
         None,
         names=("none", "rtn", "gptq", "awq", "omniquant", "qat", "vector", "kquant", "kquant_imatrix"),
+        elsewhere="calibration or training, once per model, which no metric counts",
     ),
     Parameter(
         "weight_bits", "bit", "bits of a stored weight; the format's own where not given", None, integer=True, high=16.0
@@ -207,6 +214,7 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         "where not given",
         None,
         names=("scaled", "rotated", "floating"),
+        elsewhere="a unit that takes floating-point activations, which mac_format has paid for where it names one",
     ),
     Parameter("stack", "", "software stack: how close kernels come to the machine", "static_compiled", "stacks"),
 )

@@ -253,12 +253,23 @@ class Node(Record):
 
 
 class MacFormat(Record):
-    """Operands that one MAC unit multiplies in one cycle; its parameters are ``mac_n7.formats.KEY.*``."""
+    """Operands that one MAC unit multiplies in one cycle; its parameters are ``mac_n7.formats.KEY.*``.
+
+    Attributes:
+        float_weights: whether it takes floating-point numbers on the side of weights.
+        float_activations: the same on the side of activations; as `float_weights` where None.
+    """
 
     key: str
     weight_bits: PositiveInt
     activation_bits: PositiveInt
     float_weights: bool
+    float_activations: bool | None = None
+
+    @property
+    def takes_float_activations(self) -> bool:
+        """Whether activations may be floating-point numbers."""
+        return self.float_weights if self.float_activations is None else self.float_activations
 
 
 class Stack(Record):

@@ -46,7 +46,7 @@ def largest_batch(meets: Callable[[FloatArray], NDArray[np.bool_]]) -> FloatArra
 
 
 def batch_that_fits(
-    serving: ServingConfig, formats: Formats, capacity_bytes: FloatArray, *, chunk_tokens: Number
+    serving: ServingConfig, formats: Formats, capacity_bytes: FloatArray, *, chunk_rows: Number
 ) -> FloatArray:
     """Return the largest batch of a replica whose weights, KV cache and activations the chips hold; 0 where none.
 
@@ -54,18 +54,18 @@ def batch_that_fits(
         serving: the workload; its own batch has no part in it.
         formats: stored bits.
         capacity_bytes: memory of one chip.
-        chunk_tokens: prompt tokens that prefill processes together.
+        chunk_rows: most rows that a prefill takes through the layers together.
     """
 
     def fits(batch: FloatArray) -> NDArray[np.bool_]:
-        held = footprint(replace(serving, batch=np.maximum(batch, 1.0)), formats, chunk_tokens=chunk_tokens)
+        held = footprint(replace(serving, batch=np.maximum(batch, 1.0)), formats, chunk_rows=chunk_rows)
         return np.asarray(held.most_loaded_bytes <= capacity_bytes)
 
     return largest_batch(fits)
 
 
 def in_waves(
-    serving: ServingConfig, machine: Machine, formats: Formats, *, chunk_tokens: Number, technology: Technology
+    serving: ServingConfig, machine: Machine, formats: Formats, *, chunk_rows: Number, technology: Technology
 ) -> FloatArray:
     """Return how many waves a batch takes.
 
@@ -77,12 +77,12 @@ def in_waves(
         serving: the workload with the whole batch of a replica.
         machine: one of the chips.
         formats: stored bits.
-        chunk_tokens: prompt tokens that prefill processes together.
+        chunk_rows: most rows that a prefill takes through the layers together.
         technology: parameters.
     """
     share = np.asarray(technology.value("serving.memory_fraction"))
     reserved = np.asarray(technology.value("serving.reserved_gib")) * GIB
-    most = batch_that_fits(serving, formats, machine.capacity_bytes * share - reserved, chunk_tokens=chunk_tokens)
+    most = batch_that_fits(serving, formats, machine.capacity_bytes * share - reserved, chunk_rows=chunk_rows)
     return np.where(most >= 1, np.ceil(np.asarray(serving.batch) / np.maximum(most, 1.0)), 1.0)
 
 
@@ -92,7 +92,7 @@ def batched(
     formats: Formats,
     mode: Any,
     *,
-    chunk_tokens: Number,
+    chunk_rows: Number,
     technology: Technology,
 ) -> tuple[ServingConfig, FloatArray]:
     """Return the workload with the batch that runs at a time, and how many waves of it there are.
@@ -102,17 +102,17 @@ def batched(
         machine: one of the chips.
         formats: stored bits.
         mode: one of `BATCHINGS`, or one per row.
-        chunk_tokens: prompt tokens that prefill processes together.
+        chunk_rows: most rows that a prefill takes through the layers together.
         technology: parameters.
     """
     batch = np.asarray(serving.batch)
     unknown, split = np.isnan(batch), np.asarray(mode) == "waves"
     if unknown.any():
-        most = batch_that_fits(serving, formats, machine.capacity_bytes, chunk_tokens=chunk_tokens)
+        most = batch_that_fits(serving, formats, machine.capacity_bytes, chunk_rows=chunk_rows)
         batch = np.where(unknown, np.maximum(most, 1.0), batch)
         serving = replace(serving, batch=batch)
     if not split.any():
         return serving, np.ones(1)
-    waves = in_waves(serving, machine, formats, chunk_tokens=chunk_tokens, technology=technology)
+    waves = in_waves(serving, machine, formats, chunk_rows=chunk_rows, technology=technology)
     waves = np.where(split & ~unknown, waves, 1.0)
     return replace(serving, batch=batch / waves), waves

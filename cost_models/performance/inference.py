@@ -26,7 +26,6 @@ class Inference:
         machine: one of the chips.
         software: the stack's parameters.
         formats: stored bits.
-        chunk_tokens: prompt tokens that prefill processes together.
         waves: batches that are served one after the other.
         in_flight: 1 where a steady number of requests is served, whose prompts join the decode steps of the others.
     """
@@ -35,7 +34,6 @@ class Inference:
     machine: Machine
     software: Software
     formats: Formats
-    chunk_tokens: Number
     waves: Number = 1.0
     in_flight: Number = 0.0
 
@@ -131,7 +129,7 @@ class Inference:
     @cached_property
     def footprint(self) -> Footprint:
         """Memory taken."""
-        return footprint(self.serving, self.formats, chunk_tokens=self.chunk_tokens)
+        return footprint(self.serving, self.formats, chunk_rows=self.software.chunk_rows)
 
     @cached_property
     def fits(self) -> NDArray[np.bool_]:
@@ -158,9 +156,7 @@ def decode_bound_s(work: PhaseTime, serving: ServingConfig, machine: Machine) ->
     return np.maximum(work.dram_bytes / machine.bandwidth_bytes_per_s, computing)
 
 
-def infer(
-    serving: ServingConfig, machine: Machine, software: Software, formats: Formats, *, chunk_tokens: Number
-) -> Inference:
+def infer(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> Inference:
     """Return time, memory and power of a workload on a machine.
 
     Args:
@@ -168,6 +164,5 @@ def infer(
         machine: one of the chips.
         software: the stack's parameters.
         formats: stored bits.
-        chunk_tokens: prompt tokens that prefill processes together (parameter ``serving.prefill_chunk_tokens``).
     """
-    return Inference(serving, machine, software, formats, chunk_tokens)
+    return Inference(serving, machine, software, formats)

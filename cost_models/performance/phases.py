@@ -124,6 +124,9 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
     first = np.asarray(serving.prompt_tokens) + 0.5
     last = first + np.asarray(serving.output_tokens)
+    if machine.static_shapes.any():
+        # A schedule made beforehand has the length of the longest context, whichever step it runs.
+        first = np.where(machine.static_shapes > 0, last - 1, first)
     over = (first, last)
     ends = [decode_attention(model, shape, context=context, over=over) for context in over]
     at_start, at_end = (

@@ -123,7 +123,9 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
 
     Weights and KV cache are read once; activations go through memory as far as they exceed the SRAM. A GEMM too
     large for the SRAM re-reads tiles: at least 2 MACs / sqrt(S) elements cross the chip's edge for S elements of
-    SRAM (Hong and Kung 1981; Irony, Toledo, Tiskin 2004).
+    SRAM (Hong and Kung 1981; Irony, Toledo, Tiskin 2004). Attention holds as many query rows with their outputs as a
+    half of the SRAM has room for, and reads the keys and values that they meet once for all of them (FlashAttention,
+    arXiv 2205.14135, theorem 2).
     """
     stored = by_class(
         operators,
@@ -138,7 +140,7 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
     # Where every chip holds all activations there is nothing to add, and most decode steps are so.
     spills = np.max(held, initial=0.0) > np.min(machine.sram_bytes, initial=np.inf)
     once = weight_bytes + np.maximum(held - machine.sram_bytes, 0) if spills else weight_bytes
-    attention = operators.kv_elements.any(axis=1)
+    attention = np.asarray(operators.kv_elements.any(axis=1))
     if attention.any():
         once = once + operators.kv_elements * (np.asarray(formats.kv_bits) / 8)
     if operators.state_bytes.any():
@@ -147,6 +149,10 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
     if matrices.any():
         tiled = operators.macs * matrices[:, None] * (2 * element_bytes**1.5 / np.sqrt(machine.sram_bytes))
         once = np.maximum(once, tiled)
+    if attention.any():
+        held_rows = machine.sram_bytes / (2 * np.maximum(operators.row_elements, 1.0) * element_bytes)
+        read = operators.macs * attention[:, None] * (np.asarray(formats.kv_bits) / 8) / held_rows
+        once = np.maximum(once, read)
     return once, weight_bytes
 
 

@@ -59,6 +59,7 @@ def area_blocks(
     weight_decoder: FloatArray,
     edge_mm: FloatArray,
     technology: Technology,
+    core_isolation: Number = 0.0,
 ) -> dict[str, FloatArray]:
     """Return the die's blocks in mm2; they sum to the die.
 
@@ -76,6 +77,7 @@ def area_blocks(
         weight_decoder: dequantizing of stored weights, placed inside the memory path.
         edge_mm: die edge that the interfaces take.
         technology: parameters under ``floorplan``.
+        core_isolation: what lets cores be switched off where some are spare.
     """
 
     def parameter(name: str) -> FloatArray:
@@ -90,6 +92,8 @@ def area_blocks(
         **interfaces,
         "weight_decoder": weight_decoder,
     }
+    if np.any(core_isolation):
+        blocks["core_isolation"] = np.asarray(core_isolation, dtype=np.float64)
     counted, around = total(blocks), perimeter_mm(np.ones(1), technology.value("floorplan.aspect_ratio"))
     placed = outline_mm(counted, around * parameter("periphery_mm"))
     usable = around * np.asarray(technology.value("floorplan.usable_edge_fraction"))

@@ -31,18 +31,11 @@ NARROW_BITS = 8
 def mac_energy_pj_n7(chip: Chip, name: str, technology: Technology) -> Number:
     """Return bare energy at N7 of a MAC in a published format.
 
-    A 16-bit unit of a chip with fp16 peaks is charged as fp16, which it must carry; fp4, which ``mac_n7`` lacks, as
-    int4 times fp8 over int8.
+    A 16-bit unit of a chip with fp16 peaks is charged as fp16, which it must carry.
     """
-
-    def bare(key: str) -> FloatArray:
-        return np.asarray(technology.value(f"mac_n7.formats.{key}.energy_bare_pj"))
-
-    if name == "fp4":
-        return bare("int4xint4") * bare("fp8xfp8") / bare("int8xint8")
     if name == "bf16" and "fp16" in chip.peak_tops:
         name = "fp16"
-    return bare(f"{name}x{name}")
+    return technology.value(f"mac_n7.formats.{name}x{name}.energy_bare_pj")
 
 
 def half_accumulation_gain(chip: Chip) -> float:

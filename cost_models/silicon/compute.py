@@ -2,8 +2,9 @@
 
 A unit of format W x A multiplies one W-bit by one A-bit operand per cycle. Wider operands are composed from several
 passes, ceil(w / W) x ceil(a / A) (bit-serial composition as in BitFusion, Sharma et al., ISCA 2018, with the unit as
-the brick); floating-point operands wider than the unit too. A narrower operand gains nothing: the unit is used
-once whatever the bits. Each pass costs a cycle and the energy of one native multiply-accumulate.
+the brick); floating-point operands wider than the unit too, at the price of `float_factor`. A narrower operand gains
+nothing: the unit is used once whatever the bits. Each pass costs a cycle and the energy of one native
+multiply-accumulate.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from cost_models.library import WeightFormat
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray, Number
-from cost_models.units import BITS_PER_BYTE, FEMTO, GIGA, MM2_PER_UM2, PICO, TERA
+from cost_models.units import BITS_PER_BYTE, FEMTO, GIGA, MIB, MM2_PER_UM2, PICO, TERA
 from cost_models.weights.compression import xor_outputs
 from cost_models.weights.decoder import decoder_hardware
 from cost_models.weights.execution import Lanes, execution
@@ -96,6 +97,97 @@ def mac_array(
         activation_bits=mac_format.map(lambda name: float(library.mac_format(name).activation_bits)),
         mm2=macs * um2 * scales.logic_area * MM2_PER_UM2,
     )
+
+
+def float_factor(
+    storage: Storage, mac_format: Choice, float_activations: FloatArray, technology: Technology
+) -> FloatArray:
+    """Return ``(n,)`` what units cost in area and energy because floating-point operands meet a side made for integers.
+
+    Integers multiply no exponents: a unit that takes both aligns, normalizes and adds in floating point as a
+    floating-point unit does (library ``execution.float_over_integer``). Weights of 16 bits in the head, queries,
+    probabilities and cached elements are taken as integers with scales.
+
+    Args:
+        storage: how weights are stored; whether the multiplier sees floating-point numbers.
+        mac_format: the unit.
+        float_activations: 1 where narrow activations are floating-point numbers, else 0.
+        technology: parameters under ``execution``.
+    """
+    library = technology.library
+    float_weights = storage.map(lambda form: float(form.operand == "float"))
+    needs_weights = mac_format.map(lambda name: float(not library.mac_format(name).float_weights)) * float_weights
+    integer_side = mac_format.map(lambda name: float(not library.mac_format(name).takes_float_activations))
+    needed = np.maximum(needs_weights, integer_side * float_activations)
+    if not needed.any():
+        return np.ones(1)
+    return np.where(needed > 0, technology.value("execution.float_over_integer"), 1.0)
+
+
+@dataclass(frozen=True)
+class LaneOverheads:
+    """What lanes that skip zeros need beside their multipliers; ``(n,)``.
+
+    Attributes:
+        mm2: queues in front of all lanes, and control of every group of lanes in lockstep.
+        j_per_pass: writing and reading the queued operands of one pass.
+    """
+
+    mm2: FloatArray
+    j_per_pass: FloatArray
+
+
+def lane_overheads(
+    storage: Storage,
+    array: MacArray,
+    *,
+    macs: FloatArray,
+    act_bits: FloatArray,
+    lanes: Lanes,
+    sram_mm2_per_mib: FloatArray,
+    scales: Scales,
+    technology: Technology,
+) -> LaneOverheads:
+    """Return what lockstep lanes of a design that skips zeros need beside their multipliers.
+
+    A lane queues the survivors of as many blocks as it may run ahead, d n p weights; the lanes of a group share the
+    d n activations that they choose from, a sequencer and a port. Queued bits are written and read once per pass at
+    e0 + e1 sqrt(queue in MiB) (library ``sram_energy``).
+
+    Args:
+        storage: how weights are stored.
+        array: the units, one per lane.
+        macs: their number.
+        act_bits: bits of an activation.
+        lanes: lanes in lockstep, block and depth.
+        sram_mm2_per_mib: area of SRAM in the node.
+        scales: node and supply.
+        technology: parameters under ``execution``, ``sram_energy`` and ``on_chip``.
+    """
+    value, count = technology.value, np.asarray(lanes.count)
+    queued = np.asarray(lanes.block) * lanes.depth
+    kept = storage.map(lambda form: 1 - np.asarray(form.sparsity))
+    weights_mib = queued * kept * array.weight_bits / (BITS_PER_BYTE * MIB)
+    activations_mib = queued * act_bits / (BITS_PER_BYTE * MIB)
+    groups = macs / count
+    dense = np.asarray(value("execution.lane_queue_over_sram")) * sram_mm2_per_mib
+    control = np.asarray(value("execution.lane_group_um2_n7")) * scales.logic_area * MM2_PER_UM2
+    e0, e1 = (np.asarray(value(f"sram_energy.model_n7.{name}_pj_per_bit")) for name in ("e0", "e1"))
+    both = 1 + np.asarray(value("on_chip.write_over_read_energy"))
+    per_weight = (e0 + e1 * np.sqrt(weights_mib)) * array.weight_bits
+    per_activation = (e0 + e1 * np.sqrt(activations_mib)) * array.activation_bits / count
+    return LaneOverheads(
+        mm2=(weights_mib * macs + activations_mib * groups) * dense + groups * control,
+        j_per_pass=(per_weight + per_activation) * both * scales.energy * PICO,
+    )
+
+
+def operand_buffer_bytes(array: MacArray, macs: FloatArray) -> FloatArray:
+    """Return the bytes of operands that an array holds twice: one set is multiplied while the next arrives.
+
+    A square of units holds a weight each, and an activation per row.
+    """
+    return np.asarray(2 * (macs * array.weight_bits + np.sqrt(macs) * array.activation_bits) / BITS_PER_BYTE)
 
 
 def passes(operand_bits: Number, activation_bits: Number, array: MacArray) -> FloatArray:

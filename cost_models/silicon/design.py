@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,8 @@ from cost_models.silicon import area, carbon, compute, cost, memory, power
 from cost_models.silicon.cost import Economics
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number
-from cost_models.units import BITS_PER_BYTE, GIGA, MIB, MM2_PER_UM2, OPS_PER_MAC, PICO
+from cost_models.units import BITS_PER_BYTE, GIGA, KIB, MIB, MM2_PER_UM2, NANO, OPS_PER_MAC, PICO
+from cost_models.weights import activations
 from cost_models.weights.execution import Lanes
 from cost_models.weights.weight_storage import Storage
 
@@ -190,12 +191,41 @@ class _Design:
         return Storage.of({**self.columns, "weight_format": self.choice("weight_format")}, self.technology.library)
 
     @cached_property
+    def float_activations(self) -> FloatArray:
+        """1 where activations of fewer than 16 bits are floating-point numbers, else 0."""
+        narrow_bits = activations.narrow(self.number("act_bits"), self.technology)
+        if not narrow_bits.any():
+            return np.zeros(1)
+        methods = activations.act_methods(self.columns, self.storage)
+        return activations.is_method(methods, activations.FLOATING) * narrow_bits
+
+    @cached_property
     def array(self) -> compute.MacArray:
-        return compute.mac_array(
-            self.choice("mac_format"),
+        units, technology = self.choice("mac_format"), self.technology
+        array = compute.mac_array(
+            units,
             macs=self.number("macs"),
             clock_ghz=self.number("clock_ghz"),
             delivery=self.technology.value("mac_n7.operand_delivery_factor"),
+            scales=self.scales,
+            technology=technology,
+        )
+        factor = compute.float_factor(self.storage, units, self.float_activations, technology)
+        return replace(array, mm2=array.mm2 * factor, j_per_pass=array.j_per_pass * factor)
+
+    @cached_property
+    def skip_lanes(self) -> Lanes:
+        return Lanes(self.number("lanes"), self.number("lane_block"), self.number("lane_depth"))
+
+    @cached_property
+    def lane_overheads(self) -> compute.LaneOverheads:
+        return compute.lane_overheads(
+            self.storage,
+            self.array,
+            macs=self.number("macs"),
+            act_bits=self.number("act_bits"),
+            lanes=self.skip_lanes,
+            sram_mm2_per_mib=self.node("sram_mm2_per_mib"),
             scales=self.scales,
             technology=self.technology,
         )
@@ -218,7 +248,7 @@ class _Design:
 
     @cached_property
     def arithmetic(self) -> compute.Arithmetic:
-        return compute.arithmetic(
+        uses = compute.arithmetic(
             self.storage,
             self.array,
             act_bits=self.number("act_bits"),
@@ -226,8 +256,16 @@ class _Design:
             attention_act_bits=self.technology.value("serving.activation_bits"),
             technology=self.technology,
             chosen=self.choice("weight_execution"),
-            lanes=Lanes(self.number("lanes"), self.number("lane_block"), self.number("lane_depth")),
+            lanes=self.skip_lanes,
         )
+        if not uses.skips.any():
+            return uses
+        # A pass that is not skipped has its operands queued as well.
+        kept = self.storage.map(lambda form: 1 - np.asarray(form.sparsity))
+        whole = np.ceil(self.storage.map(lambda form: form.operand_bits) / self.array.weight_bits)
+        whole = whole * np.ceil(self.number("act_bits") / self.array.activation_bits)
+        queued = np.where(uses.skips > 0, self.lane_overheads.j_per_pass / self.array.j_per_pass * whole * kept, 0.0)
+        return replace(uses, linear_energy=uses.linear_energy + queued)
 
     @cached_property
     def built(self) -> FloatArray:
@@ -254,12 +292,22 @@ class _Design:
 
     @cached_property
     def array_mm2(self) -> FloatArray:
-        """Area of the units, with operand selection where zeros are skipped."""
+        """Area of the units, with operand selection, queues and control of lanes where zeros are skipped."""
         skips = self.arithmetic.skips
         if not skips.any():
             return self.array.mm2
         factor = np.asarray(self.technology.value("execution.skip_area_factor"))
-        return np.asarray(self.array.mm2 * np.where(skips > 0, factor, 1.0))
+        skipping = self.array.mm2 * factor + self.lane_overheads.mm2
+        return np.where(skips > 0, skipping, self.array.mm2)
+
+    @cached_property
+    def core_isolation_mm2(self) -> FloatArray:
+        """Area of what lets bad cores be switched off; nothing where none is spare."""
+        spare, cores = self.number("spare_cores"), self.number("cores")
+        if not spare.any():
+            return np.zeros(1)
+        each = np.asarray(self.technology.value("floorplan.core_isolation_mm2_n7")) * self.node("logic_area_rel_n7")
+        return np.where(spare > 0, (cores + spare) * each, 0.0)
 
     @cached_property
     def interfaces(self) -> dict[str, FloatArray]:
@@ -289,6 +337,7 @@ class _Design:
             gbps=self.store.off_die_bytes_per_s / GIGA + self.number("link_gbps"),
             weight_decoder=self.decoder.mm2,
             edge_mm=area.total(self.edges),
+            core_isolation=self.core_isolation_mm2,
             technology=self.technology,
         )
 
@@ -408,6 +457,9 @@ class _Design:
         )
         second_rail = (self.number("supply_rails") > 1) * self.every_row("board_load.second_rail_usd")
         board = cost.board_usd(self.tdp_w, self.technology) + second_rail
+        if "liquid" in self.choice("cooling").values:
+            per_w = np.asarray(self.technology.value("board.liquid_cooling_usd_per_w"))
+            board = board + self.tdp_w * per_w * self.choice("cooling").map(lambda name: float(name == "liquid"))
         return {**die, **package, "memory": self.store.price_usd, "board": board}
 
     @cached_property
@@ -454,7 +506,23 @@ class _Design:
             technology=self.technology,
         )
         not_offered = self.store.not_offered
-        return {**floorplan, **package, **self.clocking, "memory_device": (not_offered, np.zeros_like(not_offered))}
+        return {
+            **floorplan,
+            **package,
+            **self.clocking,
+            "sram_mib": (self.least_sram_mib, self.number("sram_mib")),
+            "memory_device": (not_offered, np.zeros_like(not_offered)),
+        }
+
+    @cached_property
+    def least_sram_mib(self) -> FloatArray:
+        """SRAM that operand buffers, bytes in flight from the memory and a tile of activations take."""
+        value = self.technology.value
+        operands = compute.operand_buffer_bytes(self.array, self.number("macs"))
+        in_flight = self.store.bandwidth_bytes_per_s * (np.asarray(value("on_chip.memory_latency_ns")) * NANO)
+        width = self.number("act_bits") / np.asarray(value("serving.activation_bits"))
+        tile = np.asarray(value("on_chip.activation_tile_kib")) * KIB * width
+        return np.asarray((operands + in_flight + tile) / MIB)
 
 
 def design_machine(
@@ -494,6 +562,7 @@ def design_machine(
         sram_bytes=design.number("sram_mib") * MIB,
         dequantize_bytes_per_s=np.array([np.inf]),
         dequantize_macs=uses.dequantize_macs,
+        static_shapes=design.choice("architecture").map(lambda name: float(name == "static")),
         dequantize_rows=design.dequantize_rows,
         link_bytes_per_s=design.link_bytes_per_s,
         dram_j_per_byte=store.j_per_byte,

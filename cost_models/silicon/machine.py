@@ -47,6 +47,7 @@ class Machine:
         dequantize_rows: activation rows of such a tile.
         arithmetic_known: 1 where arithmetic rates are known; 0 where no peak is published and they are infinite, so
             that only what memory bounds is predicted.
+        static_shapes: 1 where a schedule made beforehand sweeps the whole cache at every step, filled or not.
         embodied_kg: carbon of making die and memory, CO2e; NaN where not modelled.
         peak_ops_per_s: peak operations per second by number format, for reports.
         blocks: shares that sum to a total: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> column.
@@ -79,6 +80,7 @@ class Machine:
     dequantize_macs: FloatArray = field(default_factory=lambda: np.zeros(1))
     dequantize_rows: FloatArray = field(default_factory=lambda: np.ones(1))
     arithmetic_known: FloatArray = field(default_factory=lambda: np.ones(1))
+    static_shapes: FloatArray = field(default_factory=lambda: np.zeros(1))
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     limits: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)

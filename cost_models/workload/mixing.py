@@ -159,6 +159,7 @@ def decode_attention(model: Model, shape: Shape, *, context: Number, over: tuple
         stack.add(
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers, rows=batch,
             macs=batch * heads * per_pair * tokens, activations=batch * heads * 2 * layer.head_dim,
+            row_elements=per_pair,
             kv_elements=batch * (kv_read_per_token(model, layer) * share) * (tokens + written), kernels=2,
             **_exchanged(model, shape, layer),
         )  # fmt: skip
@@ -188,7 +189,7 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
         kv = 0.0 if model.encoder else kv_elements_per_token(model, layer) * _kv_fraction(model, shape, layer)
         reach = _reach(model, layer)
         window = np.minimum(prompt, reach)
-        pairs = causal
+        pairs, per_pair = causal, _macs_per_pair(model, layer, absorbed=False)
         if layer.chunked:
             pairs = _chunked_pairs(prompt, int(reach))
         elif np.isfinite(reach):
@@ -203,7 +204,7 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
             )  # fmt: skip
         stack.add(
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers,
-            rows=batch * prompt, macs=batch * heads * _macs_per_pair(model, layer, absorbed=False) * pairs,
+            rows=batch * prompt, macs=batch * heads * per_pair * pairs, row_elements=per_pair,
             activations=batch * prompt * heads * 2 * layer.head_dim, kv_elements=2 * batch * prompt * kv, kernels=1,
         )  # fmt: skip
     for state in model.state_layers:

@@ -53,6 +53,7 @@ class Operators:
         exchanged: elements that each chip sends in them, in the width of activations.
         dispatched: further ones, in the width of the operands that weights meet.
         state_bytes: bytes of states of fixed size read and written.
+        row_elements: elements of a query and its output, which attention holds while keys and values pass.
     """
 
     names: tuple[str, ...]
@@ -69,6 +70,7 @@ class Operators:
     exchanged: FloatArray
     dispatched: FloatArray
     state_bytes: FloatArray
+    row_elements: FloatArray
 
     def of_class(self, weight_class: WeightClass) -> FloatArray:
         """Return ``(ops, 1)`` ones where an operator is of the class, zeros elsewhere; experts are linear as well."""

@@ -169,13 +169,13 @@ class Footprint:
     most_loaded_bytes: FloatArray
 
 
-def footprint(serving: ServingConfig, formats: Formats, *, chunk_tokens: Number) -> Footprint:
+def footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number) -> Footprint:
     """Return the memory that a workload takes.
 
     Args:
         serving: the workload.
         formats: stored bits.
-        chunk_tokens: prompt tokens that prefill processes together.
+        chunk_rows: most rows that a prefill takes through the layers together.
     """
     model, shape = serving.model, serving.shape
     count = count_parameters(model)
@@ -197,7 +197,7 @@ def footprint(serving: ServingConfig, formats: Formats, *, chunk_tokens: Number)
         [model.d_ff or 0, *(block.d_ff for block in dense_blocks(model))]
         + [state.inner + state.keys for state in model.state_layers]
     )
-    tokens = np.minimum(np.asarray(shape.batch) * serving.prompt_tokens, chunk_tokens)
+    tokens = np.minimum(np.asarray(shape.batch) * serving.prompt_tokens, chunk_rows)
     activations = tokens * widest * np.asarray(formats.activation_bits) / 8
     stages = np.asarray(serving.stages)
     layer_fraction = np.ceil(model.layers / stages) / model.layers

@@ -30,6 +30,9 @@ def check(
         bool, typer.Option("--schema", help="print the JSON Schema of sweep files instead, for editors")
     ] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="file for the schema")] = None,
+    exploits: Annotated[
+        bool, typer.Option("--exploits", help="move every axis alone; list those whose best end costs nothing")
+    ] = False,
     library: Library = None,
     output: Output = Format.table,
     quiet: Quiet = False,
@@ -37,6 +40,8 @@ def check(
     """Validate a sweep and evaluate one design; write nothing.
 
     Example: dse check sweeps/mach1.yaml
+
+    Example: dse check --exploits sweeps/mach1.yaml
 
     Example: dse check --schema --out sweep.schema.json
     """
@@ -49,12 +54,16 @@ def check(
         issues.append(Issue(NOWHERE, "SPEC", "is missing: the sweep file to check, or --schema"))
     if schema and (spec is not None or overrides):
         issues.append(Issue(NOWHERE, "--schema", "is that of every sweep file; no file and no --set go with it"))
+    if schema and exploits:
+        issues.append(Issue(NOWHERE, "--exploits", "is a check of a sweep; it does not go with --schema"))
     if out is not None and not schema:
         issues.append(Issue(NOWHERE, "--out", "goes with --schema; a check writes nothing"))
     if issues:
         raise SpecError(issues)
     if spec is None:
         _print_schema(out, library or [])
+    elif exploits:
+        _exploits(spec, overrides or [], library or [], output)
     else:
         _check(spec, overrides or [], library or [], output)
 
@@ -74,6 +83,21 @@ def _print_schema(out: Path | None, library: list[Path]) -> None:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
+
+
+def _exploits(file: Path, overrides: list[str], library: list[Path], output: Format) -> None:
+    from dataclasses import asdict
+
+    from dse.analysis.exploits import find_exploits
+    from dse.evaluator import Evaluator
+    from dse.render.terminal.exploits import exploit_parts, exploit_table
+    from dse.space import Space
+    from dse.sweep import load_spec
+
+    spec = load_spec(file, overrides=overrides, library=library)
+    found = find_exploits(Evaluator(spec), Space(spec))
+    table = exploit_table(found)
+    emit(output, lambda: exploit_parts(found, spec.name), lambda: asdict(found), lambda: (table.headings, table.rows))
 
 
 def _check(file: Path, overrides: list[str], library: list[Path], output: Format) -> None:

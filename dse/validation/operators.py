@@ -121,7 +121,7 @@ def operators_of(rows: pd.DataFrame) -> tuple[Operators, bool]:
         row = batch * (1 if decode else length)
         stack.add(
             kind, "attention", 1.0, rows=row, macs=pairs * heads * per_pair, kv_elements=batch * length * per_token,
-            activations=row * heads * 2 * column["head_dim"], kernels=KERNELS.get(kind, 1.0),
+            activations=row * heads * 2 * column["head_dim"], row_elements=per_pair, kernels=KERNELS.get(kind, 1.0),
         )  # fmt: skip
     return stack.build(), kind.startswith("decode")
 

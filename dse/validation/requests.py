@@ -119,7 +119,7 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
         prefill_s, request_s = result.prefill_s, result.request_s
     predicted = of_quantity(quantity, result.decode_s, prefill_s, request_s)
     whole = replace(serving, batch=np.where(np.isnan(requested), serving.batch, serving.batch * waves))
-    held = footprint(whole, served.formats, chunk_tokens=result.chunk_tokens).most_loaded_bytes
+    held = footprint(whole, served.formats, chunk_rows=result.software.chunk_rows).most_loaded_bytes
     fits = np.broadcast_to(held <= machine.capacity_bytes, (n,))
     found = {
         "used_batch": serving.sequences * waves,

@@ -21,7 +21,7 @@ from cost_models.library.technology import Technology
 from cost_models.performance.envelope import envelope_machine, least_work
 from cost_models.performance.phases import decode_phase, prefill_phase
 from cost_models.performance.serving_stack import Software, software
-from cost_models.table import Choice, FloatArray, Number
+from cost_models.table import Choice, FloatArray
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig, footprint
 from dse.analysis.audit.consistent import InformationGain, ValueRange, extents_of, settling_facts
@@ -188,7 +188,6 @@ class _Request:
     stack: Software
     ideal: Software
     mac_per_s: FloatArray
-    chunk_tokens: Number
     whole_step: bool
 
     @classmethod
@@ -212,8 +211,7 @@ class _Request:
         )
         # Embedding and head count as stored like all other weights: a slide's bits per weight are a mean over all.
         formats = Formats(weight_bits, weight_bits, kv_bits, technology.value("serving.activation_bits"))
-        chunk = technology.value("serving.prefill_chunk_tokens")
-        return cls(serving, formats, *stacks, tflops * 5e11, chunk, subject.overlap == "step")
+        return cls(serving, formats, *stacks, tflops * 5e11, subject.overlap == "step")
 
     @cached_property
     def work(self) -> dict[str, FloatArray]:
@@ -231,7 +229,7 @@ class _Request:
     @property
     def held_bytes(self) -> FloatArray:
         """Memory of one chip that holds the workload."""
-        held = footprint(self.serving, self.formats, chunk_tokens=self.chunk_tokens)
+        held = footprint(self.serving, self.formats, chunk_rows=self.stack.chunk_rows)
         return np.broadcast_to(held.most_loaded_bytes, self.mac_per_s.shape)
 
     def seconds(self, span: str, bandwidth: FloatArray) -> FloatArray:

@@ -123,7 +123,6 @@ class _Request:
     software: Software
     ideal: Software
     sram_bytes: FloatArray
-    chunk_tokens: Any
 
     def seconds(self, span: str, machine: Machine) -> FloatArray:
         """Return the time of a span on a machine with the stack."""
@@ -151,7 +150,6 @@ def _asked(evaluator: Evaluator, name: str, designs: Mapping[str, Column]) -> _R
         software=result.inference.software,
         ideal=software(Choice.of("ideal"), evaluator.technology),
         sram_bytes=result.machine.sram_bytes,
-        chunk_tokens=result.inference.chunk_tokens,
     )
 
 
@@ -215,7 +213,7 @@ def _most_chips(evaluator: Evaluator, name: str) -> float | None:
 
 def _capacity_bytes(evaluator: Evaluator, name: str, asked: _Request) -> FloatArray:
     """Return the memory that one chip must have: its own share, and the whole over the most chips allowed."""
-    held = footprint(asked.serving, asked.formats, chunk_tokens=asked.chunk_tokens)
+    held = footprint(asked.serving, asked.formats, chunk_rows=asked.software.chunk_rows)
     most = _most_chips(evaluator, name)
     if most is None:
         return held.most_loaded_bytes

@@ -22,7 +22,6 @@ from dse.sweep import parse_spec
 IDEAL = software(Choice.of("ideal"), Technology())
 REAL = software(Choice.of("static_compiled"), Technology())
 FORMATS = Formats(4.0, 16.0, 8.0, 16.0)
-CHUNK = 8192
 
 
 def serving(batch, model="llama2_70b"):
@@ -36,24 +35,24 @@ def test_the_largest_batch_is_the_last_that_keeps_its_limits(gbps, tflops, gib, 
         bandwidth_bytes_per_s=gbps * 1e9, mac_per_s=tflops * 5e11, capacity_bytes=gib * 2**30, sram_bytes=2.0**26
     )
     limits = Slo(ttft_ms=ttft, tpot_ms=tpot)
-    found = operating_point(infer(serving(7), machine, REAL, FORMATS, chunk_tokens=CHUNK), limits)
+    found = operating_point(infer(serving(7), machine, REAL, FORMATS), limits)
     batch = int(found.batch[0])
 
     def kept(one):
-        return bool(meets(infer(serving(one), machine, REAL, FORMATS, chunk_tokens=CHUNK), limits)[0])
+        return bool(meets(infer(serving(one), machine, REAL, FORMATS), limits)[0])
 
     assert batch == 0 or kept(batch)
     assert not kept(batch + 1)
     if batch:
-        result = infer(serving(batch), machine, REAL, FORMATS, chunk_tokens=CHUNK)
+        result = infer(serving(batch), machine, REAL, FORMATS)
         assert found.tokens_per_s[0] == pytest.approx(batch * 512 / result.request_s[0])
 
 
 def test_no_limits_leave_what_memory_holds():
     machine = envelope_machine(bandwidth_bytes_per_s=1e12, mac_per_s=1e14, capacity_bytes=80 * 2.0**30)
-    result = operating_point(infer(serving(1), machine, IDEAL, FORMATS, chunk_tokens=CHUNK), Slo())
+    result = operating_point(infer(serving(1), machine, IDEAL, FORMATS), Slo())
     batch = int(result.batch[0])
-    fits = [bool(infer(serving(b), machine, IDEAL, FORMATS, chunk_tokens=CHUNK).fits[0]) for b in (batch, batch + 1)]
+    fits = [bool(infer(serving(b), machine, IDEAL, FORMATS).fits[0]) for b in (batch, batch + 1)]
     assert fits == [True, False]
 
 

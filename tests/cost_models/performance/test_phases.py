@@ -30,6 +30,7 @@ def bare_machine(bandwidth, rate=1e18, link=0.0):
     one |= {f"{use}_mac_per_s": np.array([rate]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([bandwidth]), "sram_bytes": np.array([1e9])}
     one |= {"dequantize_bytes_per_s": np.array([np.inf]), "link_bytes_per_s": np.array([link])}
+    one |= {"static_shapes": np.zeros(1)}
     return Machine(**one)
 
 
@@ -55,9 +56,7 @@ def test_two_a100_take_between_the_floor_and_twice_the_floor_for_llama2_70b():
         chip, weight_format=LIBRARY.weight_format("bf16"), act_bits=16, kv_bits=16, technology=TECHNOLOGY
     )
     serving = ServingConfig(LIBRARY.model("llama2_70b"), 32.0, 1024.0, 1024.0, 2.0)
-    real = infer(
-        serving, machine, profile("tensorrt_llm", chip.family), Formats(16.0, 16.0, 16.0, 16.0), chunk_tokens=8192
-    )
+    real = infer(serving, machine, profile("tensorrt_llm", chip.family), Formats(16.0, 16.0, 16.0, 16.0))
     assert 37.6e-3 < real.decode_s[0] < 75.2e-3
     assert real.fits.all()
 
@@ -66,7 +65,7 @@ def test_the_prefill_yields_the_first_token():
     def request_s(prompt, output):
         serving = ServingConfig(LIBRARY.model("llama2_7b"), 8.0, prompt, output)
         machine, form = bare_machine(1e12), Formats(16.0, 16.0, 16.0, 16.0)
-        result = infer(serving, machine, profile("ideal"), form, chunk_tokens=8192)
+        result = infer(serving, machine, profile("ideal"), form)
         return result.request_s[0], result.prefill_s[0], result.decode_s[0]
 
     whole, prefill, _ = request_s(512.0, 1.0)

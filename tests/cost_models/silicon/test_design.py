@@ -158,16 +158,30 @@ def twin(d):
     mac = f"mac_n7.formats.{d['mac_format']}"
     logic_j = node("logic_energy_rel_n7") * v**2
     mac_j = typ(f"{mac}.energy_bare_pj") * 1e-12 * logic_j * typ("mac_n7.operand_delivery_factor")
+    floating = form.operand == "float" and not unit_format.float_weights
+    narrow_floats = d["act_bits"] < 16 and form.has_float_codes and not unit_format.takes_float_activations
+    floats = typ("execution.float_over_integer") if floating or narrow_floats else 1.0
+    mac_j *= floats
     act_passes = math.ceil(d["act_bits"] / unit_format.activation_bits)
     passes = math.ceil(form.operand_bits / unit_format.weight_bits) * act_passes
     if form.kind == "nm" and form.execution == "skip":
         passes *= form.n / form.m
-    energy, larger = passes, 1.0
+    energy, larger, queues = passes, floats, 0.0
     if form.kind != "nm" and form.execution == "skip":
         kept = 1 - form.sparsity
         share = float(lane_efficiency(128, kept, 64))
         passes, energy = passes * kept / share, passes * kept * typ("execution.skip_energy_factor")
-        larger = typ("execution.skip_area_factor")
+        larger *= typ("execution.skip_area_factor")
+        weight_mib, act_mib = 128 * kept * unit_format.weight_bits / 2**23, 128 * d["act_bits"] / 2**23
+        queues = (d["macs"] * weight_mib + d["macs"] / 64 * act_mib) * node("sram_mm2_per_mib")
+        queues *= typ("execution.lane_queue_over_sram")
+        queues += d["macs"] / 64 * typ("execution.lane_group_um2_n7") * node("logic_area_rel_n7") * 1e-6
+        e0, e1 = (typ(f"sram_energy.model_n7.e{one}_pj_per_bit") for one in "01")
+        queued = (e0 + e1 * math.sqrt(weight_mib)) * unit_format.weight_bits
+        queued += (e0 + e1 * math.sqrt(act_mib)) * unit_format.activation_bits / 64
+        queued *= (1 + typ("on_chip.write_over_read_energy")) * 1e-12 * logic_j
+        whole = math.ceil(form.operand_bits / unit_format.weight_bits) * act_passes
+        energy += whole * kept * queued / mac_j
 
     decoder_mm2 = decoder_j = 0.0
     if form.sparsity or form.execution == "dequantize":
@@ -184,7 +198,8 @@ def twin(d):
     decoder_mm2, decoder_j = decoder_mm2 * node("logic_area_rel_n7"), decoder_j * logic_j
 
     built = 1 + d["spare_cores"] / d["cores"]
-    array = d["macs"] * typ(f"{mac}.area_array_um2") * larger * node("logic_area_rel_n7") * 1e-6 * built
+    array = d["macs"] * typ(f"{mac}.area_array_um2") * larger * node("logic_area_rel_n7") * 1e-6
+    array = (array + queues) * built
     lanes = d["vector_lanes"]
     if math.isnan(lanes):
         lanes = d["macs"] / own("floorplan.macs_per_lane")
@@ -196,6 +211,9 @@ def twin(d):
     die = in_core_blocks + units * memory("phy_controller_mm2") + typ("interfaces.host_mm2") * host + decoder_mm2
     die += d["link_gbps"] * typ("interfaces.link_mm2_per_gbps")
     die += (rate / 1e9 * outside + d["link_gbps"]) * own("floorplan.noc_mm2_per_gbps")
+    if d["spare_cores"]:
+        each = typ("floorplan.core_isolation_mm2_n7") * node("logic_area_rel_n7")
+        die += (d["cores"] + d["spare_cores"]) * each
     # The outline grows with the rim that it is the outline of: as long as it takes.
     around = 2 * (math.sqrt(1.2) + 1 / math.sqrt(1.2))
     placed = die
@@ -236,6 +254,7 @@ def twin(d):
         carrier = die * 4 * 0.005
         packaged = carrier + (chip + carrier) * (1 / 0.99 - 1) + 21
     cost = chip + packaged + dram + 10 * (d["supply_rails"] > 1) + 190 + (tdp - 150) * (600 - 190) / 550
+    cost += tdp * typ("board.liquid_cooling_usd_per_w") * (d["cooling"] == "liquid")
     price = (cost + (node("mask_set_usd") + node("design_nre_usd")) / 150_000) / 0.6
     return {
         "linear_mac_per_s": d["macs"] * d["clock_ghz"] * 1e9 / passes,
@@ -267,7 +286,7 @@ def test_plain_python_agrees():
 
 def test_everything_is_finite_and_positive_everywhere():
     result = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
-    may_be_zero = {"link_bytes_per_s", "dequantize_j_per_byte", "dequantize_macs", "dram_j_per_byte"}
+    may_be_zero = {"link_bytes_per_s", "dequantize_j_per_byte", "dequantize_macs", "dram_j_per_byte", "static_shapes"}
     for name, column in columns_of(result).items():
         if name == "dequantize_bytes_per_s":
             assert np.isinf(column).all()
@@ -446,7 +465,9 @@ def test_every_parameter_that_is_read_matters():
     technology = Technology()
     before = outcome(EVERYWHERE, technology)
     assert len(technology.reads) > 300
-    general = [path for path in technology.reads if not path.startswith(("nodes.", "memory.", "mac_n7.formats."))]
+    general = [
+        path for path in technology.reads if not path.startswith(("nodes.", "memory.", "mac_n7.formats.", "quality."))
+    ]
     one_of_each = [
         f"nodes.tsmc_5.{path.split('.')[2]}" for path in technology.reads if path.startswith("nodes.tsmc_7.")
     ]
