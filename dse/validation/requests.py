@@ -23,11 +23,16 @@ from dse.validation.setups import chip_setups, row_workload, stacks
 
 QUANTITIES = {
     "ms_per_token": "decode",
+    "tpot_ms": "decode",
     "prefill_ms": "prefill",
+    "ttft_ms": "prefill",
     "request_latency_s": "request",
     "output_tokens_per_s": "request",
 }
 """What each metric measures."""
+
+MILLISECONDS = ("ms_per_token", "tpot_ms", "prefill_ms", "ttft_ms")
+"""Metrics in milliseconds; times of others are in seconds."""
 
 RESULTS = ("measured_s", "predicted_s", "bound_s", "decode_s", "interference_s", "memory_fraction", "used_batch")
 
@@ -36,7 +41,9 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     """Add quantity, layout and measured time of every row, with reasons where they are missing."""
     rows = rows.copy()
     rows["quantity"] = rows["metric"].map(QUANTITIES).fillna("")
-    add_reason(rows, rows["quantity"] == "", "metric " + rows["metric"].astype(str) + " is not one that is predicted")
+    add_reason(
+        rows, rows["quantity"] == "", "metric " + rows["metric"].astype(str) + f" is none of {', '.join(QUANTITIES)}"
+    )
     shared = [
         layout(str(text), chips) for text, chips in zip(rows["parallelism"], rows["n_chips"].fillna(1), strict=True)
     ]
@@ -64,10 +71,15 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     if "effective_batch" in rows:
         served = rows["effective_batch"].fillna(served)
     rows["used_batch"] = served.clip(lower=1)
-    unknown = served.isna() | (rows["batch_mode"] == "static_max_unknown")
+    # Time to the first token is that of one prompt unless told otherwise.
+    alone = served.isna() & (rows["quantity"] == "prefill") & (rows["batch_mode"] != "static_max_unknown")
+    rows.loc[alone, "used_batch"] = 1.0
+    rows.loc[alone & (rows["remark"] == ""), "remark"] = "no batch given: one prompt"
+    unknown = (served.isna() & ~alone) | (rows["batch_mode"] == "static_max_unknown")
     rows.loc[unknown, "used_batch"] = np.nan
     rows["batching"] = np.where((rows["quantity"] == "request") & ~unknown, "waves", "static")
-    ideal = rows.get("prefill_ms_per_step_ideal", pd.Series(np.nan, index=rows.index))
+    # Steps of a file that says nothing of prompts that join them are those of one engine for both.
+    ideal = rows.get("prefill_ms_per_step_ideal", rows["prompt"])
     joined = (rows["batch_mode"] == "inflight") & (rows["quantity"] == "decode") & (ideal > 0)
     rows.loc[joined, "batching"] = "in_flight"
     return rows
@@ -192,12 +204,12 @@ def measured_s(rows: pd.DataFrame) -> pd.Series:
     tokens = rows["used_batch"] * rows["output"]
     with np.errstate(divide="ignore"):
         rate = tokens / rows["value"]
-    time: pd.Series = rows["value"] / np.where(rows["metric"].isin(["ms_per_token", "prefill_ms"]), 1e3, 1.0)
+    time: pd.Series = rows["value"] / np.where(rows["metric"].isin(MILLISECONDS), 1e3, 1.0)
     return time.where(rows["metric"] != "output_tokens_per_s", rate)
 
 
 def in_metric_units(rows: pd.DataFrame, seconds: pd.Series) -> pd.Series:
     """Return times in the unit of each row's own metric."""
     tokens = rows["used_batch"] * rows["output"]
-    scaled = seconds * np.where(rows["metric"].isin(["ms_per_token", "prefill_ms"]), 1e3, 1.0)
+    scaled = seconds * np.where(rows["metric"].isin(MILLISECONDS), 1e3, 1.0)
     return scaled.where(rows["metric"] != "output_tokens_per_s", tokens / seconds)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -15,8 +17,11 @@ import pandas as pd
 
 from cost_models.library import Library
 from cost_models.library.names import nearest, resolve
+from cost_models.units import GIB
+from cost_models.workload.param_count import count_parameters
 from cost_models.workload.serving import Layout
 from dse.errors import DseError
+from dse.validation.bench_results import LLAMA, rows_of_llama_table, rows_of_tool
 
 Form = Literal["requests", "operators", "energy", "excluded", "weight_only", "sparse"]
 
@@ -59,6 +64,8 @@ LIMITS = {
 DEFAULTS = {"grade": "C", "software": "", "batch_mode": "static", "scope": "", "parallelism": "", "config_key": ""}
 
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
 ABSENT = {"n_chips": "1", "act_bits": "16", "kv_bits": "16"}
 """What end-to-end rows are taken to say where a file has no such column at all."""
 
@@ -67,13 +74,18 @@ class MeasurementError(DseError):
     """A measurement file cannot be read, or has none of the known forms."""
 
 
-def read_measurements(path: Path, library: Library) -> tuple[Form, pd.DataFrame]:
+def read_measurements(path: Path, library: Library, given: Mapping[str, str] = NOTHING) -> tuple[Form, pd.DataFrame]:
     """Return (form, rows) of a file; column ``reason`` says why a row cannot be predicted, "" where it can.
 
+    Args:
+        path: a CSV of a known form, or what a benchmark tool writes (`dse.validation.bench_results`).
+        library: chips and models.
+        given: cells of columns that the file has not, or has empty.
+
     Raises:
-        MeasurementError: the file is not a CSV of a known form.
+        MeasurementError: the file is of no known form.
     """
-    rows = read_table(path).replace("", np.nan)
+    rows = read_table(path, given).replace("", np.nan)
     form = _form(path, rows)
     published = rows["reason"].fillna("") if form == "excluded" else None
     absent = [name for name in ABSENT if form == "requests" and name not in rows]
@@ -91,15 +103,50 @@ def read_measurements(path: Path, library: Library) -> tuple[Form, pd.DataFrame]
         rows["weight_bits"], rows["act_bits"], rows["kv_bits"] = 16.0, 16.0, 16.0
     if form not in ("weight_only", "sparse"):
         _check_names(rows, form, library)
+    if form == "requests":
+        _settle_layouts(rows, library)
     return form, rows
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Return a CSV file as text, cell by cell, "" where a cell is empty.
+def _settle_layouts(rows: pd.DataFrame, library: Library) -> None:
+    """Put ``dpN`` or ``tpN`` in place of ``dp_or_tpN``: replicas where one chip holds the model, and say so."""
+    open_rows = rows.index[rows["parallelism"].str.fullmatch(r"dp_or_tp\d+") & (rows["reason"] == "")]
+    for index in open_rows:
+        row, chips = rows.loc[index], rows.loc[index, "parallelism"].removeprefix("dp_or_tp")
+        weights = count_parameters(library.model(row["model"])).total * row["weight_bits"] / 8
+        capacity = (library.chip(row["chip"]).capacity_gib or 0.0) * GIB
+        share = library.parameters["serving.memory_fraction"].typ
+        held = bool(weights <= capacity * share)
+        found = f"{'dp' if held else 'tp'}{chips}"
+        rows.loc[index, "parallelism"] = found
+        note = f"layout read as {found}: one chip {'holds' if held else 'does not hold'} the weights"
+        rows.loc[index, "read_as"] = "; ".join(filter(None, (rows.loc[index, "read_as"], note)))
+
+
+def read_table(path: Path, given: Mapping[str, str] = NOTHING) -> pd.DataFrame:
+    """Return a measurement file as text, cell by cell, "" where a cell is empty.
+
+    Args:
+        path: a CSV, or what a benchmark tool writes.
+        given: cells of columns that it has not, or has empty.
 
     Raises:
-        MeasurementError: it cannot be read as one, or two columns have the same name.
+        MeasurementError: it cannot be read, or two columns have the same name.
     """
+    try:
+        made = rows_of_tool(path, path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise MeasurementError(f"{path}: cannot be read as CSV or JSON: {error}") from None
+    table = _csv(path) if made is None else made
+    if set(LLAMA) <= set(table.columns):
+        table = rows_of_llama_table(path, table)
+    for name, cell in given.items():
+        table[name] = table[name].where(table[name] != "", cell) if name in table else cell
+    return table
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    """Return a CSV file as text."""
     try:
         names = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, nrows=1, encoding="utf-8-sig")
         with warnings.catch_warnings():
@@ -124,12 +171,15 @@ def _form(path: Path, rows: pd.DataFrame) -> Form:
         if set(NEEDED[form]) <= set(rows.columns):
             return form
     missing = {form: sorted(set(columns) - set(rows.columns)) for form, columns in NEEDED.items()}
-    nearest = min(missing, key=lambda form: len(missing[form]))
+    # Most people's rows are end to end: another form must be nearer by what it has.
+    had = {form: len(NEEDED[form]) - len(lacking) for form, lacking in missing.items()}
+    nearest = max(missing, key=lambda form: (had[form], form == "requests"))
     only = str(rows.columns[0]) if len(rows.columns) == 1 else ""
     word = next((word for sign, word in SEPARATORS.items() if sign in only), "")
     wrong = f"; cells are parted by {word}, not by commas" if word else ""
     raise MeasurementError(
-        f"{path}: no measurement file has these columns; as a file of {nearest} it lacks "
+        f"{path}: neither a table of measurements nor a result of llama-bench, vLLM, SGLang, genai-perf or aiperf; "
+        f"as a file of {nearest} it lacks "
         f"{', '.join(missing[nearest])}{wrong}"
     )
 

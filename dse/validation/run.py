@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from cost_models.library.technology import Technology
 from dse.validation import kernels, operators, power, requests
 from dse.validation.kernels import kernel_tables
 from dse.validation.results import Table, Validation
-from dse.validation.rows import Form, read_measurements, read_table
+from dse.validation.rows import NOTHING, Form, read_measurements, read_table
 from dse.validation.score import source_of
 from dse.validation.score_tables import energy_tables, excluded_tables, operator_tables, request_tables, summary
 
@@ -32,12 +32,16 @@ def shipped(library: Library) -> list[Path]:
     return [library.data_file(name) for name in (*SHIPPED, *KERNEL_TABLES)]
 
 
-def run_validation(paths: Sequence[Path] = (), technology: Technology | None = None) -> Validation:
+def run_validation(
+    paths: Sequence[Path] = (), technology: Technology | None = None, *, given: Mapping[str, str] = NOTHING
+) -> Validation:
     """Predict every row of measurement files and score the predictions.
 
     Args:
-        paths: CSV files of the shipped forms, recognised by their columns; the shipped ones where empty.
+        paths: CSV files of the shipped forms, recognised by their columns, and results of benchmark tools; the shipped
+            ones where empty.
         technology: parameters; the library's where None.
+        given: cells of columns that files have not, or have empty.
 
     Raises:
         MeasurementError: a file cannot be read or has none of the forms.
@@ -46,10 +50,10 @@ def run_validation(paths: Sequence[Path] = (), technology: Technology | None = N
     files: dict[str, pd.DataFrame] = {}
     seen: dict[Form, list[pd.DataFrame]] = {}
     for path in paths or shipped(technology.library):
-        form, rows = read_measurements(Path(path), technology.library)
+        form, rows = read_measurements(Path(path), technology.library, given)
         scored = _scored(form, rows, technology)
         name = Path(path).name
-        files[name if name not in files else str(path)] = _output(Path(path), scored, form)
+        files[name if name not in files else str(path)] = _output(Path(path), scored, form, given)
         seen.setdefault(form, []).append(scored)
     together = {form: pd.concat(parts, ignore_index=True) for form, parts in seen.items()}
     served = together.get("requests", pd.DataFrame())
@@ -84,9 +88,9 @@ def _scored(form: Form, rows: pd.DataFrame, technology: Technology) -> pd.DataFr
     return made
 
 
-def _output(path: Path, rows: pd.DataFrame, form: Form) -> pd.DataFrame:
+def _output(path: Path, rows: pd.DataFrame, form: Form, given: Mapping[str, str]) -> pd.DataFrame:
     """Return the file as it was, with what `dse validate` adds."""
-    out = read_table(path)
+    out = read_table(path, given)
     out = out.rename(columns={"reason": "excluded_for"}) if form == "excluded" else out
     if form in ("weight_only", "sparse"):
         ratio = rows["measured_gain"] / rows["predicted_gain"]

@@ -101,6 +101,10 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
         )
         tables += _unseen(usable[score.static_rows(usable)], technology)
         tables += _peers(usable, technology.library)
+    elif len(usable):
+        tables.append(
+            Table("all_rows", "All rows", score.score(usable, ("quantity",)).rename(index=score.QUANTITY_NAMES))
+        )
     others = usable[(usable["batch_mode"] == "static") & usable["grade"].isin(["B", "C"])]
     if len(others):
         table = score.score(score.collapse(others), ("quantity", "source", "grade"))

@@ -1,0 +1,221 @@
+"""What benchmark tools write, read as end-to-end rows: llama-bench, vLLM, SGLang, genai-perf and aiperf.
+
+A tool writes what it measured and little of what ran. What a file does not tell stays empty, and is told beside it
+(`dse validate --with chip=...`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+Row = dict[str, Any]
+
+CACHE_BITS = {"f32": 32.0, "f16": 16.0, "bf16": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q5_0": 5.5, "q4_1": 5.0, "q4_0": 4.5}
+"""Bits of a KV element by ggml type: blocks of 32 with a scale of 16 bits, and a least value of 16 bits in types _1."""
+
+ASSUMED = ("n_chips", "parallelism", "kv_bits")
+"""Columns whose absence has a meaning of its own."""
+
+GRADE = "B"
+"""Grade of a result whose surroundings are told beside it."""
+
+
+def rows_of_tool(path: Path, text: str) -> pd.DataFrame | None:
+    """Return the rows of a tool's file as text cells; None where no tool wrote it.
+
+    Args:
+        path: the file, whose name is the source.
+        text: what it holds.
+
+    Raises:
+        ValueError: it is broken JSON.
+    """
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    found: list[Row] = []
+    for record in _records(text):
+        reader = next((read for told, read in READERS if told <= record.keys()), None)
+        if reader is None:
+            return None
+        found += reader(record)
+    return _frame(path, found)
+
+
+def rows_of_llama_table(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of what llama-bench writes as CSV."""
+    return _frame(
+        path, [row for record in table.to_dict("records") for row in _llama({str(k): v for k, v in record.items()})]
+    )
+
+
+def _frame(path: Path, rows: Iterable[Row]) -> pd.DataFrame:
+    wanted = dict.fromkeys(
+        ("source_id", "chip", "n_chips", "parallelism", "model", "weight_bits", "kv_bits", "batch", "batch_mode",
+         "input_len", "output_len", "metric", "value", "software", "grade")
+    )  # fmt: skip
+    shared = {"source_id": path.stem, "grade": GRADE}
+    cells = [{name: {**shared, **row}.get(name) for name in {**wanted, **row}} for row in rows]
+    table = pd.DataFrame(cells, columns=list(dict.fromkeys(name for row in cells for name in row)) or list(wanted))
+    text = table.map(lambda cell: "" if cell is None or cell != cell else str(cell))
+    return text.drop(columns=[name for name in ASSUMED if name in text and (text[name] == "").all()])
+
+
+def _records(text: str) -> list[Row]:
+    """Return the JSON objects of a file: one, a list, or one per line."""
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError:
+        whole = [json.loads(line) for line in text.splitlines() if line.strip()]
+    records = whole if isinstance(whole, list) else [whole]
+    return [record if isinstance(record, dict) else {} for record in records]
+
+
+def _number(cell: object) -> float | None:
+    try:
+        return float(str(cell))
+    except ValueError:
+        return None
+
+
+LLAMA = frozenset({"model_filename", "model_size", "model_n_params", "n_prompt", "n_gen", "avg_ns"})
+"""Columns that llama-bench writes in every form and version."""
+
+
+def _llama(record: Mapping[str, Any]) -> list[Row]:
+    """Return what a test of llama-bench measured: prompts (pp), generation (tg) or both (pg)."""
+    boards = [name.strip() for name in str(record.get("gpu_info", "")).split(",") if name.strip()]
+    prompt, generated, depth, spent, size, count = (
+        _number(record.get(name)) or 0.0
+        for name in ("n_prompt", "n_gen", "n_depth", "avg_ns", "model_size", "model_n_params")
+    )
+    chips, mode = max(len(boards), 1), str(record.get("split_mode", "layer"))
+    row: Row = {
+        "chip": boards[0] if boards else None,
+        "n_chips": chips if mode != "none" else 1,
+        "parallelism": f"layer_split{chips}" if chips > 1 and mode == "layer" else f"tp{chips if mode == 'row' else 1}",
+        "model": PurePosixPath(str(record["model_filename"]).replace("\\", "/")).stem,
+        "weight_bits": size * 8 / count if count else None,
+        "kv_bits": CACHE_BITS.get(str(record.get("type_k", "f16"))),
+        "batch": 1,
+        "batch_mode": "static",
+        "chunk_rows": _number(record.get("n_ubatch")),
+        "software": f"llama.cpp {record.get('backends', '')} build {record.get('build_number', '')}".strip(),
+    }
+    if prompt and generated:
+        return [
+            {**row, "input_len": prompt, "output_len": generated, "metric": "request_latency_s", "value": spent / 1e9}
+        ]
+    if prompt:
+        # A prompt behind a cache of tokens is no prompt of its own.
+        length = prompt if not depth else None
+        return [{**row, "input_len": length, "output_len": 1, "metric": "ttft_ms", "value": spent / 1e6}]
+    each = spent / 1e6 / generated if generated else None
+    return [{**row, "input_len": depth, "output_len": generated, "metric": "tpot_ms", "value": each}]
+
+
+def _served(
+    row: Row, *, concurrency: float | None, latency_s: float | None, rates: Mapping[str, float | None]
+) -> list[Row]:
+    """Return rows of a served benchmark: tokens in flight by its concurrency, or by Little's law where it has none."""
+    requests = rates.get("requests_per_s")
+    if concurrency is None and latency_s is not None and requests is not None:
+        concurrency = latency_s * requests
+    row = {**row, "batch_mode": "inflight"}
+    return [
+        {**row, "metric": "tpot_ms", "value": rates.get("tpot_ms"), "batch": concurrency},
+        {**row, "metric": "ttft_ms", "value": rates.get("ttft_ms"), "batch": 1},
+        {**row, "metric": "output_tokens_per_s", "value": rates.get("tokens_per_s"), "batch": concurrency},
+    ]
+
+
+SERVING = frozenset({"completed", "total_input_tokens", "total_output_tokens", "output_throughput", "mean_tpot_ms"})
+"""Keys that `vllm bench serve --save-result` and SGLang's `bench_serving` both write."""
+
+
+def _serving(record: Mapping[str, Any]) -> list[Row]:
+    told = {name: _number(value) for name, value in record.items()}
+    done = told["completed"] or float("nan")
+    length, answer = (told["total_input_tokens"] or 0.0) / done, (told["total_output_tokens"] or 0.0) / done
+    latency = told.get("mean_e2el_ms") or told.get("mean_e2e_latency_ms")
+    first, each = told.get("mean_ttft_ms"), told.get("mean_tpot_ms")
+    if latency is None and first is not None and each is not None:
+        latency = first + each * max(answer - 1, 0.0)
+    row: Row = {
+        "model": record.get("model_id") or record.get("model"),
+        "input_len": length,
+        "output_len": answer,
+        "software": record.get("backend"),
+    }
+    return _served(
+        row,
+        concurrency=told.get("max_concurrency"),
+        latency_s=None if latency is None else latency / 1e3,
+        rates={
+            "tpot_ms": each,
+            "ttft_ms": first,
+            "tokens_per_s": told["output_throughput"],
+            "requests_per_s": told.get("request_throughput"),
+        },
+    )
+
+
+PERF = frozenset({"time_to_first_token", "inter_token_latency", "output_token_throughput"})
+"""Keys that genai-perf and aiperf both write."""
+
+
+def _perf(record: Mapping[str, Any]) -> list[Row]:
+    def mean(name: str) -> float | None:
+        entry = record.get(name)
+        if not isinstance(entry, dict) or (value := _number(entry.get("avg"))) is None:
+            return None
+        return value * {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}.get(str(entry.get("unit")), 1.0)
+
+    asked = record.get("input_config", {})
+    names = _anywhere(asked, "model_names") or _anywhere(asked, "model")
+    row: Row = {
+        "model": names[0] if isinstance(names, list) and names else names,
+        "input_len": mean("input_sequence_length"),
+        "output_len": mean("output_sequence_length"),
+    }
+    latency = mean("request_latency")
+    return _served(
+        row,
+        concurrency=_number(_anywhere(asked, "concurrency")),
+        latency_s=None if latency is None else latency / 1e3,
+        rates={
+            "tpot_ms": mean("inter_token_latency"),
+            "ttft_ms": mean("time_to_first_token"),
+            "tokens_per_s": mean("output_token_throughput"),
+            "requests_per_s": mean("request_throughput"),
+        },
+    )
+
+
+def _anywhere(tree: object, key: str) -> Any:
+    """Return the value of a key at any depth of a tree, None where it stands nowhere."""
+    if isinstance(tree, dict):
+        if tree.get(key) is not None:
+            return tree[key]
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        return next((value for value in (_anywhere(one, key) for one in tree) if value is not None), None)
+    return None
+
+
+LATENCY = frozenset({"avg_latency", "latencies"})
+"""Keys that `vllm bench latency --output-json` writes, which tells no lengths."""
+
+
+def _latency(record: Mapping[str, Any]) -> list[Row]:
+    return [{"batch_mode": "static", "metric": "request_latency_s", "value": record["avg_latency"], "software": "vllm"}]
+
+
+READERS: tuple[tuple[frozenset[str], Callable[[Mapping[str, Any]], list[Row]]], ...] = (
+    (LLAMA, _llama), (SERVING, _serving), (PERF, _perf), (LATENCY, _latency),
+)  # fmt: skip
+"""Keys by which a tool's records are known, and what reads them."""

@@ -1,0 +1,110 @@
+"""What benchmark tools write, read as measured rows: their numbers, what they do not tell, and what no tool wrote."""
+
+import json
+
+import pytest
+
+from cost_models.library import shipped_library
+from dse.validation import MeasurementError, read_measurements, run_validation
+from tests.dse.validation.bench_files import AIPERF, GENAI_PERF, LLAMA, SGLANG, VLLM
+
+LIBRARY = shipped_library()
+GIVEN = {"chip": "H100 SXM", "weight_bits": "16", "model": "llama3_8b"}
+
+
+def read(folder, text, name="result.json", **given):
+    path = folder / name
+    path.write_text(text)
+    form, rows = read_measurements(path, LIBRARY, given)
+    assert form == "requests"
+    return rows
+
+
+def of_metric(rows, metric):
+    return rows[rows["metric"] == metric].iloc[0]
+
+
+def as_csv(records):
+    names = list(records[0])
+    lines = [",".join(names)] + [",".join(f'"{one[name]}"' for name in names) for one in records]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl"])
+def test_llama_bench_in_all_its_forms(tmp_path, form):
+    written = {
+        "csv": as_csv(LLAMA), "json": json.dumps(LLAMA), "jsonl": "\n".join(json.dumps(one) for one in LLAMA),
+    }  # fmt: skip
+    rows = read(tmp_path, written[form], f"bench.{form}")
+    assert rows["reason"].eq("").all()
+    prompt, answer, both = (of_metric(rows, name) for name in ("ttft_ms", "tpot_ms", "request_latency_s"))
+    assert (prompt["value"], prompt["input_len"], prompt["chunk_rows"]) == (pytest.approx(110.0), 512, 512)
+    assert answer["value"] == pytest.approx(985.0 / 128)
+    assert (answer["input_len"], answer["output_len"], answer["batch"]) == (0, 128, 1)
+    assert both["value"] == pytest.approx(1.2)
+    assert prompt["weight_bits"] == pytest.approx(4912898304 * 8 / 8030261312)
+    assert (prompt["chip"], prompt["n_chips"], prompt["model"]) == ("rtx_3090", 1, "llama3_8b")
+    assert both["parallelism"] == "layer_split2"
+    assert both["n_chips"] == 2
+
+
+def test_vllm_tells_no_chip_and_says_so(tmp_path):
+    rows = read(tmp_path, json.dumps(VLLM))
+    assert rows["reason"].str.startswith("chip '' is not in the library").all()
+    rows = read(tmp_path, json.dumps(VLLM), chip="H100 SXM", weight_bits="16")
+    assert rows["reason"].eq("").all()
+    step, first, rate = (of_metric(rows, name) for name in ("tpot_ms", "ttft_ms", "output_tokens_per_s"))
+    assert (step["value"], step["batch"], step["input_len"], step["output_len"]) == (13.1, 4, 1024, 128)
+    assert (first["value"], first["batch"]) == (105.2, 1)
+    assert (rate["value"], rate["batch"]) == (241.5, 4)
+    assert (rows["n_chips"] == 1).all()
+    assert rows["read_as"].str.contains("no column n_chips: 1 taken").all()
+
+
+def test_a_load_without_a_limit_has_the_concurrency_of_littles_law(tmp_path):
+    rows = read(tmp_path, json.dumps(SGLANG), **GIVEN)
+    # 2 requests a second of 3 s each.
+    assert of_metric(rows, "tpot_ms")["batch"] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("record", [GENAI_PERF, AIPERF])
+def test_perf_of_genai_and_ai(tmp_path, record):
+    rows = read(tmp_path, json.dumps(record), chip="H100 SXM", weight_bits="16")
+    step, first = of_metric(rows, "tpot_ms"), of_metric(rows, "ttft_ms")
+    assert (step["value"], step["batch"], step["input_len"], step["output_len"]) == (9.5, 8, 550, 256)
+    assert first["value"] == pytest.approx(61.0)
+    assert step["model"] == "llama3_8b"
+
+
+def test_every_tool_is_scored(tmp_path):
+    files = []
+    for place, record in enumerate((LLAMA, VLLM, SGLANG, GENAI_PERF)):
+        files.append(tmp_path / f"{place}.json")
+        files[-1].write_text(json.dumps(record))
+    found = run_validation(files, given=GIVEN)
+    assert sum(rows["predicted"].notna().sum() for rows in found.files.values()) == 12
+    assert any(table.key == "all_rows" for table in found.tables)
+
+
+@pytest.mark.parametrize("text", ["{}", "[1, 2]", '{"a": 1}', "{broken", '{"completed": 3}'])
+def test_what_no_tool_wrote_is_refused(tmp_path, text):
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(MeasurementError, match=r"llama-bench|cannot be read"):
+        read_measurements(path, LIBRARY)
+
+
+def test_no_batch_of_a_prompt_is_one_prompt_and_a_choice_of_layouts_is_made(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "source_id,chip,n_chips,parallelism,model,weight_bits,act_bits,kv_bits,batch,input_len,output_len,metric,value\n"
+        "mine,h100_sxm,8,tp8,llama3_70b,16,16,16,,1024,1,ttft_ms,60\n"
+        "mine,h100_sxm,8,dp_or_tp8,llama3_8b,16,16,16,64,1024,64,tpot_ms,9\n"
+        "mine,h100_sxm,8,dp_or_tp8,llama3_70b,16,16,16,64,1024,64,tpot_ms,20\n"
+    )
+    rows = next(iter(run_validation([path]).files.values()))
+    assert float(rows["used_batch"].iloc[0]) == 1
+    assert float(rows["predicted"].iloc[0]) < 100
+    assert "one prompt" in rows["remark"].iloc[0]
+    assert "layout read as dp8: one chip holds" in rows["remark"].iloc[1]
+    assert "layout read as tp8: one chip does not hold" in rows["remark"].iloc[2]
