@@ -3,10 +3,45 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import PurePath
 from typing import Any
+
+_UNSAFE_IN_A_TERMINAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a cell of text for a formula."""
+
+
+def printable(text: str) -> str:
+    r"""Return text with control characters, which would steer a terminal, as ``\x1b``; line ends and tabs stay."""
+    return _UNSAFE_IN_A_TERMINAL.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def without_formula(value: Any) -> Any:
+    """Return a cell of a CSV file such that no spreadsheet takes text for a formula: an apostrophe before its sign."""
+    if not isinstance(value, str) or not value.startswith(FORMULA_SIGNS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+_SECRET = "pass|pwd|secret|token|credential"
+_IN_AUTHORITY = re.compile(r"(?<=://)([^/?#@:]*):([^/?#]*)(?=@)")
+_IN_QUERY = re.compile(rf"(?i)([?&;][^=&;]*(?:{_SECRET})[^=&;]*=)([^&;]+)")
+_WITHIN_VALUE = re.compile(rf"(?i)((?:%3b|%20|\+|=|;)[^=&;%]*(?:{_SECRET})(?:%20|\+|\s)*(?:=|%3d))([^&;%]+)")
+
+
+def redacted(url: str) -> str:
+    """Return an address with ``***`` for every password, in its query and within the values of that too."""
+    for pattern in (_IN_QUERY, _WITHIN_VALUE):
+        url = pattern.sub(r"\1***", url)
+    return _IN_AUTHORITY.sub(r"\1:***", url)
 
 
 def plain(value: Any) -> Any:

@@ -29,8 +29,10 @@ from dse.results.store import (
     SCHEMA,
     StoredRun,
     check_place,
+    checked,
     open_run,
     place_for_run,
+    seal,
     write_whole,
 )
 from dse.results.writer import write_outcome
@@ -78,6 +80,7 @@ def run(
     directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
     search = Search(spec, spread=spread)
+    _check(spread)
     search.connect()
     journal = Journal.begin(unfinished(directory), header, spec)
     search.keep_in(journal)
@@ -120,6 +123,7 @@ def resume(
         spec = journal.spec(metrics)
         header = journal.header
         _check_same(folder, header, spec)
+        _check(spread)
         directory = folder.with_suffix("")
         return _finish(Search(spec, spread=spread, journal=journal), spec, directory, header, journal, progress)
     done = open_run(where, results=Path(results), metrics=metrics)
@@ -147,6 +151,7 @@ def _continue(
     directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
     search = Search(spec, spread=spread, start=state)
+    _check(spread)
     journal = Journal.begin(unfinished(directory), header, spec)
     search.keep_in(journal)
     return _finish(search, spec, directory, header, journal, progress)
@@ -204,6 +209,12 @@ def explore(
     return search.outcome(_searched(search, progress, stopped))
 
 
+def _check(spread: Parallelism | None) -> None:
+    """See that work can be done where it is asked for, before anything is written."""
+    if spread is not None:
+        spread.check()
+
+
 def _searched(search: Search, progress: ProgressSink | None, stopped: Callable[[], bool]) -> Status:
     try:
         with closing(search.steps()) as steps:
@@ -259,6 +270,7 @@ def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, A
             write_robust(folder, robust)
         if state is not None:
             write_atomically(folder / STATE, state)
+        seal(folder)
 
     write_whole(directory, write)
 
@@ -269,7 +281,7 @@ def state_of(done: StoredRun) -> bytes:
     Raises:
         RunError: there is none, or it is damaged.
     """
-    return read_content(done.path / STATE)
+    return read_content(checked(done.path, STATE, done.manifest))
 
 
 def _header(spec: Spec) -> dict[str, Any]:

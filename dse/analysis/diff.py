@@ -73,7 +73,7 @@ def _word(value: Any) -> str:
 
 def _of_fronts(first: StoredRun, second: StoredRun) -> list[Difference]:
     """Return how the fronts differ: designs on one alone, and how much of each the other one beats."""
-    if (first.path / "pareto.csv").read_bytes() == (second.path / "pareto.csv").read_bytes():
+    if first.file("pareto.csv").read_bytes() == second.file("pareto.csv").read_bytes():
         return []
     metrics = [objective.metric for objective in first.spec.objectives]
     if metrics != [objective.metric for objective in second.spec.objectives]:

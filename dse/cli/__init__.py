@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from cost_models.errors import LibraryError
 from dse.cli.output import outlive_reader
 from dse.errors import DseError
+from dse.plain import printable
 
 OK, DEFECT, BAD_INPUT, NONE_FEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -94,7 +95,14 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except (DseError, LibraryError) as error:
-            print(error, file=sys.stderr)
+            print(printable(str(error)), file=sys.stderr)
+            raise typer.Exit(BAD_INPUT) from None
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # A disk that is full, read-only or gone; what is known of a file is said where it is read or written.
+            where = f"{error.filename}: " if error.filename is not None else ""
+            print(printable(f"{where}cannot be read or written: {error.strerror or error}"), file=sys.stderr)
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

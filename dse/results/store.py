@@ -9,9 +9,11 @@ A directory is written beside its place and moved there when it is whole, so tha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -84,6 +86,64 @@ def write_whole(directory: Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Provide a place beside a file to write to, which takes the place of the file when it is whole.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        yield partial
+        partial.replace(file)
+    except OSError as error:
+        raise RunError(f"{file}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def seal(directory: Path) -> None:
+    """Note the SHA-256 of every file of a run in its manifest, and that of the manifest itself."""
+    manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    files = [path for pattern in ("*.*", "designs/*") for path in sorted(directory.glob(pattern)) if path.is_file()]
+    manifest["files"] = {
+        path.relative_to(directory).as_posix(): _sha256(path.read_bytes()) for path in files if path.name != MANIFEST
+    }
+    write_json(directory / MANIFEST, {**manifest, "manifest_sha256": _sha256_of(manifest)})
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _sha256_of(manifest: Mapping[str, Any]) -> str:
+    """Return the digest of a manifest without its own."""
+    kept = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    return _sha256(json.dumps(kept, sort_keys=True).encode())
+
+
+def checked(directory: Path, name: str, manifest: Mapping[str, Any]) -> Path:
+    """Return a file of a run, held against the manifest where that has its checksum.
+
+    Raises:
+        RunError: it is missing, cannot be read, or is not what the run wrote.
+    """
+    file = directory / name
+    again = f"the same run again: dse run {directory / 'sweep.yaml'}"
+    if not file.is_file():
+        raise RunError(f"{file}: is missing; {again}")
+    files = manifest.get("files")
+    known = files.get(name) if isinstance(files, Mapping) else None
+    try:
+        if known is not None and _sha256(file.read_bytes()) != known:
+            raise RunError(f"{file}: is damaged, it is not what the run wrote; {again}")
+    except OSError as error:
+        raise RunError(f"{file}: cannot be read: {error.strerror or error}") from error
+    return file
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file that people can read."""
     path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -139,13 +199,20 @@ def _manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{file}: cannot be read: {error}") from error
     if not isinstance(result, dict) or not {"schema", "name", "started", "status", "counts"} <= result.keys():
         raise RunError(f"{file}: is not the manifest of a run")
     if result["schema"] != SCHEMA:
         raise RunError(f"{file}: schema {result['schema']} is not {SCHEMA}, the one that this version reads")
+    counts = result["counts"]
+    is_sealed = result.get("manifest_sha256") == _sha256_of(result) if "manifest_sha256" in result else True
+    if not isinstance(counts, dict) or not is_sealed or not all(isinstance(result[k], str) for k in _TEXTS):
+        raise RunError(f"{file}: is damaged; the same run again: dse run {path / 'sweep.yaml'}")
     return result
+
+
+_TEXTS = ("name", "started", "status")
 
 
 @dataclass(frozen=True)
@@ -195,7 +262,7 @@ class StoredRun:
         """The sweep as it was run."""
         from dse.sweep import load_spec
 
-        return load_spec(self._file("resolved.yaml"), metrics=self.derived)
+        return load_spec(self.file("resolved.yaml"), metrics=self.derived)
 
     @cached_property
     def designs(self) -> pd.DataFrame:
@@ -205,7 +272,10 @@ class StoredRun:
         """
         import pandas as pd
 
-        parts = sorted((self.path / "designs").glob("*.parquet"))
+        files = self.manifest.get("files")
+        sealed = files if isinstance(files, Mapping) else {}
+        here = {part.relative_to(self.path).as_posix() for part in (self.path / "designs").glob("*.parquet")}
+        parts = [self.file(part) for part in sorted({*here, *(name for name in sealed if name.startswith("designs/"))})]
         if not parts:
             if not self.manifest["counts"]["evaluated"]:
                 return pd.DataFrame({"id": [], "feasible": [], "pareto": [], "sampled": []})
@@ -225,7 +295,7 @@ class StoredRun:
         """The picks: name, reason, id, feasible, design, metrics."""
         from dse.yaml_positions import parse_yaml, read_text
 
-        file = self._file("picks.yaml")
+        file = self.file("picks.yaml")
         try:
             result = parse_yaml(read_text(file), str(file)).plain()
         except SpecError as error:
@@ -264,7 +334,7 @@ class StoredRun:
         """Progress after every batch."""
         import pandas as pd
 
-        file = self._file("progress.jsonl")
+        file = self.file("progress.jsonl")
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
             return pd.DataFrame([json.loads(line) for line in lines])
@@ -293,16 +363,18 @@ class StoredRun:
         (settings,) = designs_of(self.spec, self.row(design).to_frame().T).to_settings()
         return settings
 
-    def _file(self, name: str) -> Path:
-        file = self.path / name
-        if not file.is_file():
-            raise RunError(f"{file}: is missing")
-        return file
+    def file(self, name: str) -> Path:
+        """Return a file of the run.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        return checked(self.path, name, self.manifest)
 
     def _csv(self, name: str, text: tuple[str, ...] = ()) -> pd.DataFrame:
         import pandas as pd
 
-        file = self._file(name)
+        file = self.file(name)
         try:
             return pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=True)
         except (OSError, ValueError) as error:

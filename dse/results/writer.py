@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.plain import plain
+from dse.plain import plain, without_formula
 from dse.results.outcome import Outcome
 from dse.results.rows import Rows, joined
 from dse.results.store import MANIFEST, headed, write_json
@@ -132,6 +132,10 @@ def _write_designs(folder: Path, outcome: Outcome) -> int:
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    import pandas as pd
+
+    texts = {name: column for name, column in table.items() if not pd.api.types.is_numeric_dtype(column.dtype)}
+    table = table.assign(**{str(name): column.astype(object).map(without_formula) for name, column in texts.items()})
     # Nine digits: shorter to read than the exact value, and the same whatever the last bit of a sum is.
     table.to_csv(path, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")
 

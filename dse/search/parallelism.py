@@ -6,6 +6,8 @@ done again.
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,12 @@ MIN_BLOCKS = 64
 
 MAX_LOSSES = 5
 """Times in a row that workers may be lost before any task is done; then the machine is at fault, not probability."""
+
+
+MAX_JOBS_PER_CORE = 16
+"""Processes per core beyond which they only stand in each other's way: each takes some 150 MB."""
+
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,23 @@ class Parallelism:
         chunks = -(-total // (MIN_BLOCKS * self.chunk_rows))
         return min(self.block_rows, chunks * self.chunk_rows)
 
+    def check(self) -> None:
+        """See that the work can be done there, before anything of it is begun.
+
+        Raises:
+            RunError: more processes than this machine can hold, or no scheduler at the address.
+            MissingPackageError: Dask is not installed.
+        """
+        limit = MAX_JOBS_PER_CORE * (os.cpu_count() or 1)
+        if self.jobs > limit and not self.scheduler:
+            raise RunError(f"--jobs {self.jobs}: at most {limit} processes fit this machine; 0 is one per core")
+        if self.backend == "dask":
+            if importlib.util.find_spec("distributed") is None:
+                raise MissingPackageError("distributed", "--backend dask")
+            if self.scheduler:
+                with self._dask_client():
+                    pass
+
     @contextmanager
     def workers(self) -> Iterator[Workers]:
         """Provide workers for some tasks, and let them go afterwards."""
@@ -95,7 +120,10 @@ class Parallelism:
                 yield client
             return
         # Any free port: the usual one of the dashboard may be taken, even where no dashboard is wanted.
-        cluster = dask.LocalCluster(n_workers=self.jobs or None, threads_per_worker=1, dashboard_address=":0")
+        # Whoever reaches the scheduler can run code: it listens to this machine alone.
+        cluster = dask.LocalCluster(
+            n_workers=self.jobs or None, threads_per_worker=1, host=LOOPBACK, dashboard_address=f"{LOOPBACK}:0"
+        )
         with cluster, dask.Client(cluster, set_as_default=False) as client:
             yield client
 

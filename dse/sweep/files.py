@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from dse.errors import Issue, Place, SpecError
+from dse.plain import redacted
 from dse.sweep.hints import quoted
 from dse.yaml_positions import KeyPath, Node, parse_yaml, path_text, read_text
 
@@ -91,11 +92,11 @@ def apply_overrides(tree: Node, overrides: Sequence[str], parameters: Collection
     """
     issues: list[Issue] = []
     for argument in overrides:
-        place = Place(f"--set {argument}")
+        place = Place(f"--set {redacted(argument)}")
         target, equals, text = argument.partition("=")
         try:
             if not equals or not target.strip():
-                raise SpecError([Issue(place, "", quoted(argument), "of the form a.b=value")])
+                raise SpecError([Issue(place, "", quoted(redacted(argument)), "of the form a.b=value")])
             value = parse_yaml(text if text.strip() else "null", place.file, fixed=place)
             steps = _steps(target.strip(), place)
             _check_start(tree, steps, target.strip(), place)

@@ -288,6 +288,10 @@ class ResultsSpec(Record):
     keep_all_up_to: Annotated[int, number(low=0, whole=True)] = 200_000
 
 
+MAX_DRAWS = 100_000
+"""Monte Carlo samples that a design can meet at once: each takes some 10 kB."""
+
+
 class RobustnessSpec(Record):
     """Monte Carlo samples of the ranged parameters that the designs of a run meet after the search.
 
@@ -297,7 +301,7 @@ class RobustnessSpec(Record):
         designs: most designs that meet them.
     """
 
-    draws: Annotated[int, number(low=2, whole=True)] = 2000
+    draws: Annotated[int, number(low=2, high=MAX_DRAWS, whole=True)] = 2000
     seed: Seed = 0
     designs: Whole = 1000
 

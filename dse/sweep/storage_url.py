@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from enum import Enum
 from pathlib import PurePath
-from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
 from dse.errors import Issue, Place
+from dse.plain import redacted
 from dse.sweep.fields import issue
 from dse.sweep.hints import quoted
 
@@ -62,8 +62,8 @@ def check_storage_url(value: object) -> str:
     if not isinstance(value, str):
         raise issue(quoted(value), _MUST_BE)
     if kind_of(value) is None:
-        raise issue(quoted(value), _MUST_BE, _meant(value))
-    if "://" in value and urlsplit(value).password is not None:
+        raise issue(quoted(redacted(value)), _MUST_BE, redacted(_meant(value)))
+    if redacted(value) != value:
         what = "the address holds a password, which would be kept with the run"
         raise issue(what, perhaps="leave it to PGPASSWORD or ~/.pgpass, or write env:DSE_STORAGE and set that variable")
     return value
@@ -86,5 +86,5 @@ def given_storage(url: str) -> Issue | None:
         check_storage_url(url)
     except PydanticCustomError as error:
         said = error.context or {}
-        return Issue(Place(f"--storage {url}"), "", said["what"], said["must_be"], said["perhaps"])
+        return Issue(Place(f"--storage {redacted(url)}"), "", said["what"], said["must_be"], said["perhaps"])
     return None

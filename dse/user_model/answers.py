@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +38,11 @@ class Answer:
     reason: str = ""
 
 
+def failure(reason: str) -> Answer:
+    """Return that there is no answer, and why, in text that can be written: half a surrogate pair cannot."""
+    return Answer(None, reason.encode(errors="replace").decode())
+
+
 def answers_of(model: ModelSpec, found: Sequence[Any], rows: int) -> list[Answer]:
     """Return the answers of a call for so many designs.
 
@@ -52,22 +57,22 @@ def answers_of(model: ModelSpec, found: Sequence[Any], rows: int) -> list[Answer
 def _answer(model: ModelSpec, found: Any) -> Answer:
     names = tuple(model.metrics)
     if not isinstance(found, Mapping):
-        return Answer(None, f"returned {quoted(found)}, not a mapping with {one_of(names)}")
+        return failure(f"returned {quoted(found)}, not a mapping with {one_of(names)}")
     if isinstance(found.get(ERROR), str):
-        return Answer(None, found[ERROR] or "says that it failed")
+        return failure(found[ERROR] or "says that it failed")
     unknown = [str(key) for key in found if key not in names]
     missing = [name for name in names if name not in found]
     if missing:
         near = f" (it returned {', '.join(unknown)})" if unknown else ""
-        return Answer(None, f"returned no {', '.join(missing)}{near}")
+        return failure(f"returned no {', '.join(missing)}{near}")
     if unknown:
         perhaps = suggest(unknown[0], names)
         hint = f"; perhaps {perhaps}" if perhaps else ""
-        return Answer(None, f"returned {unknown[0]}, which model.metrics does not declare{hint}")
+        return failure(f"returned {unknown[0]}, which model.metrics does not declare{hint}")
     for name in names:
         value = found[name]
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return Answer(None, f"returned {quoted(value)} for {name}, not a number")
-        if not math.isfinite(value):
-            return Answer(None, f"returned {value} for {name}")
+            return failure(f"returned {quoted(value)} for {name}, not a number")
+        if not abs(value) <= sys.float_info.max:
+            return failure(f"returned {value if isinstance(value, float) else 'a number beyond 1e308'} for {name}")
     return Answer({name: float(found[name]) for name in names})

@@ -11,6 +11,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -19,12 +20,18 @@ from typing import Any, TypeAlias
 
 from dse.sweep.user_model import ModelSpec
 from dse.user_model import server
-from dse.user_model.answers import Answer, Failed, Lost, answers_of
+from dse.user_model.answers import Answer, Failed, Lost, answers_of, failure
 
 Row: TypeAlias = Mapping[str, float | int | str]
 
 MAX_SAID = 300
 """Characters of a program's error output that a reason quotes."""
+
+
+MAX_ANSWER_BYTES = 1 << 28
+"""Bytes of one answer that are read at most."""
+
+_GARBLED = "wrote something else into the pipe of its answers"
 
 
 def answered(model: ModelSpec, rows: Sequence[Row]) -> list[Answer]:
@@ -40,7 +47,7 @@ def answered(model: ModelSpec, rows: Sequence[Row]) -> list[Answer]:
         except Failed as failed:
             reason = failed.reason
     if len(rows) == 1:
-        return [Answer(None, reason)]
+        return [failure(reason)]
     middle = len(rows) // 2
     return [*answered(model, rows[:middle]), *answered(model, rows[middle:])]
 
@@ -67,6 +74,8 @@ def _command(model: ModelSpec, rows: Sequence[Row]) -> Sequence[Any]:
     except OSError as error:
         raise Failed(f"{model.command[0]} cannot be started: {error.strerror}") from None
     lines = "".join(json.dumps(row) + "\n" for row in rows)
+    # What it has started may keep its pipes open: that ends with it, so that the pipes do.
+    threading.Thread(target=_end_group_after, args=(child.pid,), daemon=True).start()
     try:
         out, said = child.communicate(lines.encode(), timeout=model.timeout_s)
     except subprocess.TimeoutExpired:
@@ -81,7 +90,7 @@ def _command(model: ModelSpec, rows: Sequence[Row]) -> Sequence[Any]:
         if line.strip():
             try:
                 result.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise Failed(f"wrote a line that is not JSON: {line.strip()[:80]!r}") from None
     return result
 
@@ -92,20 +101,28 @@ def _late(model: ModelSpec) -> str:
 
 def _ended(code: int) -> str:
     if code < 0:
-        return f"was ended by signal {signal.Signals(-code).name}"
+        names = {number.value: number.name for number in signal.Signals}
+        return f"was ended by signal {names.get(-code, -code)}"
     return f"ended with exit status {code}"
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End a process with all that it has started, and let go of its pipes."""
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    # The group outlives its first process as long as any other is in it.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
     for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
+
+
+def _end_group_after(leader: int) -> None:
+    """Wait for the end of the first process of a group, and end the others."""
+    with contextlib.suppress(ChildProcessError, ProcessLookupError, PermissionError):
+        os.waitid(os.P_PID, leader, os.WEXITED | os.WNOWAIT)
+        os.killpg(leader, signal.SIGKILL)
 
 
 # -- a function -----------------------------------------------------------------------------------------------------
@@ -143,6 +160,8 @@ class Child:
         record = self._read()
         if "failed" in record:
             raise Failed(str(record["failed"]))
+        if not isinstance(record.get("answers"), list):
+            raise Lost(_GARBLED)
         result: Sequence[Any] = record["answers"]
         return result
 
@@ -161,8 +180,15 @@ class Child:
                 if not got:
                     raise Lost(_ended(self._child.wait()))
                 self._held += got
+                if len(self._held) > MAX_ANSWER_BYTES:
+                    raise Lost(f"wrote more than {MAX_ANSWER_BYTES} bytes")
         line, _, self._held = self._held.partition(b"\n")
-        record: dict[str, Any] = json.loads(line)
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise Lost(_GARBLED)
         return record
 
     def end(self) -> None:

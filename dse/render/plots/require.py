@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from dse.analysis.require import Requirement, Requirements
+from dse.errors import RunError
 from dse.render.plots.style import BLACK, BLUE, DASHES, ORANGE, PALE, VERMILION, drawing, new_figure, save, scale_axis
 from dse.render.terminal.tables import number_text
 
@@ -18,6 +19,8 @@ MAX_LINES = 3
 
 def plot_requirements(found: Requirements, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
     """Draw the memories of a sweep against the bandwidth that its targets need, and return the files."""
+    if not found.chosen.bandwidth_gbps > 0:
+        raise RunError("there is nothing to draw: no target of the sweep needs any memory bandwidth")
     folder.mkdir(parents=True, exist_ok=True)
     with drawing():
         figure = new_figure(7.4, 1.6 + 0.34 * max(4, len(found.options)))
@@ -36,6 +39,8 @@ def _shown(found: Requirements) -> list[Requirement]:
     """Return the chosen need and others with clearly different bandwidth, one per weight format."""
     shown = [found.chosen]
     for need in found.needs:
+        if not need.bandwidth_gbps > 0:
+            continue
         apart = all(abs(np.log(need.bandwidth_gbps / other.bandwidth_gbps)) > 0.2 for other in shown)
         if found.targets and apart and need.weight_format not in {other.weight_format for other in shown}:
             shown.append(need)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
+from dse.errors import RunError
 from dse.render.plots.style import BLUE, GREY, ORANGE, PALE, VERMILION, new_figure, save, scale_axis, with_unit
 from dse.results.store import StoredRun
 from dse.uncertainty.files import FOLDER
@@ -40,9 +41,12 @@ def draw_robustness(run: StoredRun, folder: Path, formats: Sequence[str]) -> lis
     import pandas as pd
 
     tables = run.path / FOLDER
-    designs = pd.read_csv(tables / "designs.csv", keep_default_na=True)
-    inputs = pd.read_csv(tables / "inputs.csv")
-    record = json.loads((tables / "draws.json").read_text(encoding="utf-8"))
+    try:
+        designs = pd.read_csv(tables / "designs.csv", keep_default_na=True)
+        inputs = pd.read_csv(tables / "inputs.csv")
+        record = json.loads((tables / "draws.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{tables}: is damaged ({error}); draw again: dse robust {run.path}") from None
     paths = _draw_intervals(run, designs, record, folder, formats)
     return paths + _draw_tornado(run, inputs, record, folder, formats)
 

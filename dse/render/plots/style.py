@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
 
 from cost_models.quantities import Metric, describe
+from dse.results.store import replacing
 
 # Okabe and Ito 2008, colours that stay apart with the common kinds of colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -118,7 +119,8 @@ def save(figure: Figure, folder: Path, stem: str, formats: Sequence[str]) -> lis
     paths = []
     for suffix in formats:
         path = folder / f"{stem}.{suffix}"
-        figure.savefig(path, format=suffix, metadata=_METADATA[suffix])
+        with replacing(path) as partial:
+            figure.savefig(partial, format=suffix, metadata=_METADATA[suffix])
         paths.append(path)
     return paths
 

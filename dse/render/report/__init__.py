@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dse.errors import RunError
-from dse.results.store import StoredRun, open_run
+from dse.results.store import StoredRun, open_run, replacing
 
 REPORT = "report.html"
 """Name of the file in a run directory."""
@@ -35,8 +35,6 @@ def write_report(run_path: Path | str | StoredRun, *, out: Path | None = None, p
         raise RunError(f"{run.path}: evaluated no design, so there is nothing to report")
     file = run.path / REPORT if out is None else out
     text = page(run, points=MAX_POINTS if points is None else points)
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{file}: cannot be written: {error.strerror or error}") from error
+    with replacing(file) as partial:
+        partial.write_text(text, encoding="utf-8")
     return file

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
+from dse.plain import printable
 from dse.render.terminal.layout import folded, table_lines
 from dse.render.terminal.tables import Lines, Part, TextTable, number_text, percent_text
 
@@ -53,7 +54,7 @@ def print_table(out: Console, table: TextTable) -> None:
 
 def _print_line(out: Console, line: str, style: str = "") -> None:
     """Print a line as it is: what is laid out is not folded again."""
-    out.print(Text(line, style=style), soft_wrap=True)
+    out.print(Text(printable(line), style=style), soft_wrap=True)
 
 
 def print_parts(out: Console, parts: Iterable[Part]) -> None:
@@ -65,7 +66,7 @@ def print_parts(out: Console, parts: Iterable[Part]) -> None:
             case Lines():
                 print_lines(out, list(part.lines), heading=part.heading)
             case _:
-                out.file.write(f"{part}\n")
+                out.file.write(f"{printable(str(part))}\n")
 
 
 def print_heading(out: Console, text: str) -> None:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from dse.plain import without_formula
+
 MISSING = "n/a"
 """What stands for a number that does not exist."""
 
@@ -146,6 +148,9 @@ def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(headings)
     for row in rows:
         writer.writerow(
-            ["" if value is None or (isinstance(value, float) and math.isnan(value)) else value for value in row]
+            [
+                "" if value is None or (isinstance(value, float) and math.isnan(value)) else without_formula(value)
+                for value in row
+            ]
         )
     return out.getvalue()

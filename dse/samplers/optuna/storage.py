@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from dse.errors import MissingPackageError, RunError
+from dse.plain import redacted
 from dse.sweep.storage_url import FROM_ENVIRONMENT, Kind, kind_of, plain_url
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _database(address: str) -> BaseStorage:
     if kind_of(address) is Kind.SQLITE:
         folder = Path(plain_url(address)).parent
         if not folder.is_dir():
-            raise RunError(f"storage {address}: there is no folder {folder}")
+            raise RunError(f"storage {redacted(address)}: there is no folder {folder}")
         options["connect_args"] = {"timeout": BUSY_S}
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -138,6 +139,7 @@ def _said(url: str) -> Iterator[None]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
+    url = redacted(url)
     try:
         yield
     except (ImportError, SQLAlchemyError, StorageInternalError, OSError, ValueError) as error:
@@ -146,7 +148,7 @@ def _said(url: str) -> Iterator[None]:
             cause = cause.__cause__
         if isinstance(cause, ModuleNotFoundError) and cause.name is not None:
             raise MissingPackageError(_DRIVERS.get(cause.name, cause.name), f"the storage {url}") from None
-        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        lines = [redacted(line.strip()) for line in str(cause).splitlines() if line.strip()]
         raise RunError(f"storage {url}: cannot be used: {lines[0] if lines else type(cause).__name__}") from None
 
 

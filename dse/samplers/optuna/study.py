@@ -18,6 +18,7 @@ import numpy as np
 from cost_models.table import FloatArray
 from dse.errors import RunError
 from dse.packing import Data, Record
+from dse.plain import redacted
 from dse.samplers.optuna.quiet import quiet
 from dse.samplers.optuna.storage import append, open_storage
 from dse.samplers.optuna.trials import parameter_distributions, trial_parameters, unit_points
@@ -175,7 +176,7 @@ class SharedStudy:
 
     @property
     def _words(self) -> str:
-        return f"the study {self.place.name} in {self.place.url}"
+        return f"the study {self.place.name} in {redacted(self.place.url)}"
 
     def _check(self, has_trials: bool, is_ours: bool) -> None:
         place, study = self.place, self._study

@@ -93,6 +93,24 @@ def moody(design):
 def words(design):
     return {"noise_db": "loud"}
 
+def odd(design):
+    devices = design["memory_devices"] if design["macs"] == 8192 else 0
+    if devices == 2:
+        return {"noise_db": 10**400}
+    if devices == 4:
+        os.kill(os.getpid(), signal.SIGRTMIN + 3)
+    if devices == 6:
+        for number in range(3, 20):
+            try:
+                os.write(number, b"not an answer")
+            except OSError:
+                pass
+    if devices == 8:
+        return {"error": chr(0xd800)}
+    if devices == 10:
+        return {"noise_db": "x" + chr(0xdfff)}
+    return {"noise_db": 1.0}
+
 THRESHOLD = 3
 """
 
@@ -420,3 +438,32 @@ def test_the_verbs_show_a_model_in_place_of_ours(tmp_path):
     assert "the model mine:cost took" in said["check"] and "macs_used" in said["show"]
     assert list((tmp_path / "run" / "plots").glob("pareto-*.png"))
     assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_what_no_answer_looks_like_costs_one_design(folder):
+    done = run(sweep("own:odd"), out=folder / "run")
+    failed = done.designs[done.designs["macs"] == 8192].set_index("memory_devices")["failed"]
+    assert failed.loc[[2, 4, 6, 8, 10]].notna().all() and failed.loc[[12, 14, 16]].isna().all()
+    assert done.designs["failed"].notna().sum() == 5
+    assert "signal" in failed.loc[4]
+
+
+def alive(words):
+    """Return the processes with these words among their arguments."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if words.encode() in line:
+            found.append(process.name)
+    return found
+
+
+@pytest.mark.parametrize("child", ["sleep 86399.125 &", "sleep 86399.125 > /dev/null 2>&1 &"])
+def test_what_a_command_has_started_ends_with_it(folder, child):
+    (folder / "own.sh").write_text(f"{child}\nwhile read line; do echo '{{\"noise_db\": 1.0}}'; done\n")
+    done = run(sweep({"command": ["sh", "own.sh"], "batch": 10}), out=folder / "run")
+    assert done.designs["failed"].isna().all()
+    assert not alive("86399.125")
