@@ -47,6 +47,11 @@ class Technology:
         """Paths of the parameters that models have asked for so far."""
         return frozenset(self._reads)
 
+    @property
+    def overridden(self) -> frozenset[str]:
+        """Paths whose values are replaced."""
+        return frozenset(self._overrides)
+
     def value(self, path: str) -> Number:
         """Return the parameter at `path`: a scalar, or an ``(n,)`` column where it is overridden by one.
 

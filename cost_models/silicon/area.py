@@ -65,7 +65,7 @@ def area_blocks(
 
     Control = c x MAC array. Tags, ports and crossbars of caches and registers = (k - 1) x SRAM. Network = n x bytes
     per second that enter. Periphery = depth x perimeter of the die with it. Blank silicon fills up to the least die
-    whose usable edge holds the interfaces.
+    whose usable edge holds the interfaces. What is counted is multiplied by the model's own error, 1 unless drawn.
 
     Args:
         architecture: class of machine.
@@ -94,6 +94,9 @@ def area_blocks(
     }
     if np.any(core_isolation):
         blocks["core_isolation"] = np.asarray(core_isolation, dtype=np.float64)
+    error = of_class(architecture, "model_error.area", technology)
+    if (error != 1).any():
+        blocks = {name: block * error for name, block in blocks.items()}
     counted, around = total(blocks), perimeter_mm(np.ones(1), technology.value("floorplan.aspect_ratio"))
     placed = outline_mm(counted, around * parameter("periphery_mm"))
     usable = around * np.asarray(technology.value("floorplan.usable_edge_fraction"))

@@ -33,7 +33,7 @@ class Scales:
     Attributes:
         logic_area: area of logic over N7.
         logic_energy: energy of logic over N7, at the node's nominal supply.
-        voltage: dynamic energy at the supply over that at the nominal one.
+        voltage: dynamic energy at the supply over that at the nominal one; the model's own error is a factor of it.
     """
 
     logic_area: FloatArray

@@ -119,9 +119,11 @@ class _Design:
 
     @cached_property
     def sustained_clock_ghz(self) -> FloatArray:
-        """The clock at the design limit."""
-        clock_ghz = self.number("clock_ghz")
-        return np.minimum(self.given("sustained_clock_ghz", clock_ghz), clock_ghz)
+        """The clock at the design limit: the highest one where no other is given."""
+        clock_ghz, sustained = self.number("clock_ghz"), self.number("sustained_clock_ghz")
+        if np.isnan(sustained).all():
+            return clock_ghz
+        return np.minimum(np.where(np.isnan(sustained), clock_ghz, sustained), clock_ghz)
 
     @cached_property
     def least_v(self) -> FloatArray:
@@ -148,6 +150,8 @@ class _Design:
     @cached_property
     def sustained_v(self) -> FloatArray:
         """The supply at the sustained clock."""
+        if self.sustained_clock_ghz is self.number("clock_ghz"):
+            return self.supply_v
         return self.supply_at(self.sustained_clock_ghz)
 
     @cached_property
@@ -171,7 +175,7 @@ class _Design:
 
     @cached_property
     def scales(self) -> compute.Scales:
-        voltage = power.dynamic_scale(self.supply_v, self.nominal_v)
+        voltage = power.dynamic_scale(self.supply_v, self.nominal_v) * self.of_class("model_error.power")
         return compute.Scales(self.node("logic_area_rel_n7"), self.node("logic_energy_rel_n7"), voltage)
 
     @cached_property
@@ -359,7 +363,7 @@ class _Design:
         moved = power.stream_j_per_byte(
             self.die_mm2 * self.store.off_die,
             scales=self.scales,
-            sram_voltage=power.dynamic_scale(self.sram_v, self.nominal_v),
+            sram_voltage=power.dynamic_scale(self.sram_v, self.nominal_v) * self.of_class("model_error.power"),
             technology=self.technology,
         )
         return moved
@@ -394,6 +398,8 @@ class _Design:
     @cached_property
     def at_limit(self) -> FloatArray:
         """Dynamic energy at the sustained clock over that at the highest one."""
+        if self.sustained_v is self.supply_v:
+            return np.ones(1)
         return np.asarray((self.sustained_v / self.supply_v) ** 2)
 
     @cached_property
@@ -405,8 +411,9 @@ class _Design:
     @cached_property
     def watts(self) -> dict[str, FloatArray]:
         """The design limit: everything busy at the sustained clock."""
-        bandwidth, slower = self.store.bandwidth_bytes_per_s, self.sustained_clock_ghz / self.number("clock_ghz")
-        core = slower * self.at_limit
+        bandwidth, core = self.store.bandwidth_bytes_per_s, self.at_limit
+        if self.sustained_clock_ghz is not self.number("clock_ghz"):
+            core = core * self.sustained_clock_ghz / self.number("clock_ghz")
         return power.power_blocks(
             mac_array=self.array.passes_per_s * self.array.j_per_pass * self.busiest * core,
             vector=self.lane_w * core,

@@ -56,9 +56,10 @@ def validate(
     from dse.render.terminal.validation import validation_parts
 
     if silicon:
+        from dse.uncertainty.calibration import calibration_table
         from dse.validation.silicon.checks import silicon_validation
 
-        validation = silicon_validation()
+        validation = silicon_validation(further=[calibration_table])
     else:
         from cost_models.library.technology import Technology
         from dse.sweep.library_additions import library_with

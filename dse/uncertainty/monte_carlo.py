@@ -1,6 +1,7 @@
 """Monte Carlo samples of the library's ranged parameters.
 
-A parameter spreads triangularly from low over typ to high, or so in its logarithm where the range spans ratios.
+A parameter is as often below its typical value as above it, and spreads on either side like a triangle that ends at
+low and at high, or so in its logarithm where the range spans ratios: the typical value is the median.
 Parameters that share a cause (library ``shared_causes``) are tied by a Gaussian copula with one factor: z = sqrt(r)
 z_cause + sqrt(1 - r) z_own, and the parameter is the quantile of its spread at the probability of z.
 A parameter's draws depend on the seed, its path and its cause alone, not on which others are drawn with it.
@@ -27,7 +28,7 @@ class Distribution:
     Attributes:
         path: the parameter.
         low: least value.
-        typ: most likely value.
+        typ: median.
         high: largest value.
         log: whether it spreads evenly in ratios.
         factor: the shared factor that moves it, None where it varies alone.
@@ -49,21 +50,21 @@ class Distribution:
     def quantile(self, probability: FloatArray | float) -> FloatArray:
         """Return the value below which the parameter lies with a probability."""
         if not self.log:
-            return triangular_quantile(probability, self.low, self.typ, self.high)
-        logs = triangular_quantile(probability, np.log(self.low), np.log(self.typ), np.log(self.high))
+            return halved_quantile(probability, self.low, self.typ, self.high)
+        logs = halved_quantile(probability, np.log(self.low), np.log(self.typ), np.log(self.high))
         # exp(log(x)) may miss the ends of the range by a rounding.
         return np.clip(np.exp(logs), self.low, self.high)
 
 
-def triangular_quantile(probability: FloatArray | float, low: float, mode: float, high: float) -> FloatArray:
-    """Return the quantile of a triangular distribution: low + sqrt(p (high - low) (mode - low)) below the mode.
+def halved_quantile(probability: FloatArray | float, low: float, median: float, high: float) -> FloatArray:
+    """Return the quantile of a distribution of two right triangles of equal weight that meet at the median.
 
-    Above it high - sqrt((1 - p) (high - low) (high - mode)).
+    low + (median - low) sqrt(2 p) below it, high - (high - median) sqrt(2 (1 - p)) above.
     """
-    p, span = np.asarray(probability, dtype=np.float64), high - low
-    rising = low + np.sqrt(p * span * (mode - low))
-    falling = high - np.sqrt((1 - p) * span * (high - mode))
-    return np.where(p * span <= mode - low, rising, falling)
+    p = np.asarray(probability, dtype=np.float64)
+    rising = low + (median - low) * np.sqrt(2 * p)
+    falling = high - (high - median) * np.sqrt(2 * (1 - p))
+    return np.where(p <= 0.5, rising, falling)
 
 
 def spreads_of(

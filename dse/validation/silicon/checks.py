@@ -6,7 +6,7 @@ told the library taken from elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,11 +23,16 @@ from dse.validation.silicon.rows import mean_text, read_checks
 TITLES: Mapping[Quantity, tuple[str, str]] = {"area": ("Area of the die, mm2", "mm2"), "power": ("Power, W", "w")}
 
 
-def silicon_validation(technology: Technology | None = None) -> Validation:
+Check = Callable[[RealChips, LeftOut, Technology], Table]
+"""A further check of the same chips."""
+
+
+def silicon_validation(technology: Technology | None = None, further: Sequence[Check] = ()) -> Validation:
     """Return area, power and price checks as tables.
 
     Args:
         technology: parameters; the library's where None.
+        further: checks of the same chips by packages above this one.
     """
     technology = technology or Technology()
     chips = real_chips(technology.library)
@@ -37,6 +42,7 @@ def silicon_validation(technology: Technology | None = None) -> Validation:
     for quantity in QUANTITIES:
         table = error_table(chips, quantity, own[quantity], unseen)
         tables.append(Table(quantity, TITLES[quantity][0], table, error_note(table)))
+    tables += [check(chips, unseen, technology) for check in further]
     blocks = block_check(chips, machine, technology)
     tables.append(Table("blocks", "Two GPU dies by block, mm2 (peer: LLMCompass)", blocks, BLOCK_NOTE))
     tables.append(
@@ -77,12 +83,19 @@ BLOCK_NOTE = (
 )
 
 BLOCKS = {
-    "cores_caches_and_network": ("mac_array", "vector_and_control", "sram", "cache_control", "noc", "weight_decoder"),
     "memory_phy_and_controller": ("memory_interface",),
     "off_chip_phy_and_controller": ("link_interface",),
     "rest": ("host_interface", "periphery", "blank"),
 }
-"""Blocks of a design that a block of a die photo stands for."""
+"""Blocks of a design that a block of a die photo stands for; every other is part of the cores, caches and network."""
+
+
+def _of_photo(block: str, names: Sequence[str]) -> Sequence[str]:
+    """Return the blocks of a design that one of a photo stands for."""
+    if block == "total":
+        return names
+    elsewhere = {name for parts in BLOCKS.values() for name in parts}
+    return BLOCKS.get(block) or [name for name in names if name not in elsewhere]
 
 
 def block_check(chips: RealChips, machine: Machine, technology: Technology) -> pd.DataFrame:
@@ -92,7 +105,7 @@ def block_check(chips: RealChips, machine: Machine, technology: Technology) -> p
     rows = []
     for chip, block, photo, peer in table[["chip", "block", "photo_mm2", "peer_mm2"]].itertuples(index=False):
         row = list(chips.table["chip"]).index(chip)
-        predicted = sum(float(areas[name][row]) for name in BLOCKS.get(block, tuple(areas)))
+        predicted = sum(float(areas[name][row]) for name in _of_photo(block, tuple(areas)))
         unnamed = block == "rest"
         rows.append({
             "chip": chip, "block": block, "predicted_mm2": predicted, "photo_mm2": photo, "peer_mm2": peer,

@@ -6,7 +6,7 @@ from scipy import stats
 
 from cost_models.library import shipped_library
 from dse.sweep import LibraryParameterSpec
-from dse.uncertainty.monte_carlo import monte_carlo_samples, spreads_of, triangular_quantile
+from dse.uncertainty.monte_carlo import halved_quantile, monte_carlo_samples, spreads_of
 
 LIBRARY = shipped_library()
 LIBRARY_PARAMETERS = LIBRARY.parameters
@@ -14,11 +14,13 @@ RANGED = [path for path, f in LIBRARY_PARAMETERS.items() if f.low is not None an
 ENERGIES = ["memory.lpddr5x.energy_total_pj_per_bit", "memory.hbm3.energy_total_pj_per_bit"]
 
 
-@given(st.floats(0, 1), st.floats(0.1, 5), st.floats(0, 1), st.floats(0, 1))
-def test_triangular_quantile_is_scipys(low, span, peak, probability):
-    mode = low + peak * span
-    expected = stats.triang.ppf(probability, peak, loc=low, scale=span)
-    assert triangular_quantile(probability, low, mode, low + span) == pytest.approx(expected, abs=1e-9)
+@given(st.floats(0, 1), st.floats(0.1, 5), st.floats(0.01, 0.99), st.floats(0, 1))
+def test_the_quantile_is_that_of_two_triangles_of_equal_weight(low, span, part, probability):
+    median, high = low + part * span, low + span
+    below = stats.triang.ppf(2 * probability, 1, loc=low, scale=median - low)
+    above = stats.triang.ppf(2 * probability - 1, 0, loc=median, scale=high - median)
+    expected = below if probability <= 0.5 else above
+    assert halved_quantile(probability, low, median, high) == pytest.approx(expected, abs=1e-9)
 
 
 def test_every_draw_lies_in_the_range_of_its_parameter():
@@ -33,15 +35,16 @@ def test_every_draw_lies_in_the_range_of_its_parameter():
         assert np.ptp(values) > 0, path
 
 
-def test_spread_has_its_peak_at_typ_and_its_moments():
+def test_spread_has_its_median_and_its_peak_at_typ_and_its_moments():
     (spread,) = spreads_of(["tco.pue"], {}, LIBRARY)
     values = monte_carlo_samples([spread], draws=20_000, seed=0)["tco.pue"]
     assert not spread.log
-    assert values.mean() == pytest.approx((1.10 + 1.35 + 1.58) / 3, abs=1e-3)
+    assert values.mean() == pytest.approx((1.10 + 4 * 1.35 + 1.58) / 6, abs=1e-3)
+    assert np.median(values) == pytest.approx(1.35, abs=1e-3)
     wide = spreads_of(["nodes.tsmc_5.leakage_w_per_mm2"], {}, LIBRARY)[0]
     logs = np.log(monte_carlo_samples([wide], draws=20_000, seed=0)[wide.path])
     assert wide.log
-    assert logs.mean() == pytest.approx(np.log([0.01, 0.04, 0.15]).mean(), abs=2e-3)
+    assert logs.mean() == pytest.approx(np.log([0.01, *[0.04] * 4, 0.15]).mean(), abs=2e-3)
     counts, edges = np.histogram(logs, bins=24)
     peak = edges[counts.argmax()]
     assert abs(peak - np.log(0.04)) < 0.25

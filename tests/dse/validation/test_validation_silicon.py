@@ -5,6 +5,7 @@ from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.quantities import PARAMETERS
 from cost_models.silicon.cost import die_yield, harvest_yield, harvested_yield
+from dse.uncertainty.calibration import calibration_check, calibration_table
 from dse.validation.silicon.checks import block_check, broken_limits, constants, error_table, silicon_validation
 from dse.validation.silicon.designs import machines_of, real_chips, scoped_power_w
 from dse.validation.silicon.fit import informed, left_out, published, starts
@@ -102,6 +103,19 @@ def test_real_chips_are_feasible(machine):
     assert len(broken) <= 2
 
 
+def test_intervals_hold_what_they_say(unseen):
+    table = calibration_check(CHIPS, unseen, TECHNOLOGY)
+    whole = table[table["class"] == "all"].set_index("quantity")
+    for quantity, widest in (("area", 1.5), ("power", 2.0)):
+        assert 0.7 <= whole.loc[quantity, "inside_left_out"] <= 0.9
+        assert whole.loc[quantity, "inside_open"] >= 0.7
+        assert whole.loc[quantity, "median_p90_over_p10_left_out"] <= widest
+    # Without the models' own error they hold less: the spread of parameters alone is not what is missed.
+    certain = {f"model_error.{q}.{c}": 1.0 for q in ("area", "power") for c in ("programmable", "compiled")}
+    bare = calibration_check(CHIPS, unseen, TECHNOLOGY.with_overrides(certain))
+    assert (bare["inside_left_out"] <= table["inside_left_out"] + 1e-9).mean() >= 0.5
+
+
 def test_gpu_blocks(machine):
     blocks = block_check(CHIPS, machine, TECHNOLOGY).set_index(["chip", "block"])
     for chip in ("a100", "mi250x_die"):
@@ -118,9 +132,9 @@ def test_an_h100_costs_what_the_analysts_say():
 
 
 def test_tables_print_every_chip():
-    shown = silicon_validation()
+    shown = silicon_validation(further=[calibration_table])
     text = "\n".join(f"{table.title} {table.frame.to_string()} {table.note}" for table in shown.tables)
-    for name in (*CHIPS.table["chip"], "b200", "mi300x", "LLMCompass", "leave-one-out"):
+    for name in (*CHIPS.table["chip"], "b200", "mi300x", "inside_left_out", "LLMCompass", "leave-one-out"):
         assert name in text
 
 
