@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
+from cost_models.library.foreign import read_bytes
 from dse.errors import NOWHERE, Issue, Place, SpecError
 
 Scalar: TypeAlias = "str | int | float | bool | None"
@@ -140,7 +141,7 @@ def read_text(path: Path, *, asked_at: Place | None = None) -> str:
     place = asked_at or Place(str(path))
     about = f"{path} " if asked_at else ""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bytes(path).decode("utf-8-sig")
     except OSError as error:
         raise SpecError([Issue(place, "", f"{about}cannot be read: {error.strerror or error}")]) from None
     except UnicodeDecodeError as error:

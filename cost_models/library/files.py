@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from cost_models.errors import LibraryError, UnknownEntryError
+from cost_models.library.foreign import read_bytes
 from cost_models.library.plain_yaml import Loader, plain_data
 
 Data = Mapping[str, Any]
@@ -22,7 +23,15 @@ def read_yaml(path: Path) -> Data:
         LibraryError: the file is not YAML, holds no mapping, or has a key twice in one mapping.
     """
     try:
-        data = plain_data(path.read_text(encoding="utf-8"))
+        data = plain_data(read_bytes(path).decode("utf-8-sig"))
+    except OSError as error:
+        raise LibraryError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise LibraryError(f"{path}: is not UTF-8 text (byte {error.start + 1})") from None
+    except RecursionError:
+        raise LibraryError(f"{path}: is nested too deep") from None
+    except yaml.reader.ReaderError as error:
+        raise LibraryError(f"{path}: holds the character {error.character!r}, which YAML does not allow") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""

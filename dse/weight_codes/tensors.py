@@ -7,6 +7,7 @@ the bytes), and the bytes (huggingface/safetensors, README, "Format").
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,10 @@ def read_tensor(path: Path, name: str | None = None) -> NDArray[Any]:
         raise TensorError(f"{path}: a .npy file holds one tensor without a name, got --tensor {name}")
     try:
         tensor: NDArray[Any] = np.load(path, allow_pickle=False)
+        if not isinstance(tensor, np.ndarray):
+            raise ValueError("it is an archive of several arrays")
+    except MemoryError as error:
+        raise TensorError(f"{path}: does not fit the memory of this machine: {error}") from None
     except (ValueError, EOFError, OSError) as error:
         raise TensorError(f"{path}: cannot be read as .npy, it is damaged or cut off: {error}") from None
     return tensor
@@ -66,8 +71,12 @@ def _safetensors(path: Path, name: str | None) -> NDArray[Any]:
         raise TensorError(f"{path}: the header entry of {chosen} is damaged") from None
     if dtype not in DTYPES:
         raise TensorError(f"{path}: {chosen} is of dtype {dtype}; it must be one of {', '.join(DTYPES)}")
-    count = int(np.prod(shape, dtype=np.int64))
-    if last - first != count * np.dtype(DTYPES[dtype]).itemsize or path.stat().st_size < start + last:
+    count = math.prod(shape)
+    if (
+        min(first, *shape, 0) < 0
+        or last - first != count * np.dtype(DTYPES[dtype]).itemsize
+        or path.stat().st_size < start + last
+    ):
         raise TensorError(f"{path}: is cut off or damaged: {chosen} of {dtype} {list(shape)} is not all there")
     flat = np.fromfile(path, DTYPES[dtype], count, offset=start + first)
     if dtype == "BF16":
