@@ -53,7 +53,8 @@ def phase_energy(
     for every query, costs a multiple of a matrix unit's energy per MAC; a stack of a compiled chip has neither.
 
     Parts of a batch in a pipeline, and replicas, each pay their own weight reads. Power is held at the board's design
-    limit, as boards do by lowering the clock; the time is not stretched for it.
+    limit, as boards do by lowering the clock: `power_cap.capped_phase` says how much longer a design takes for it, and
+    the measured efficiencies of a chip's software hold what its cap costs.
     """
     operators, times = work.operators, work.times
     # The groups' layers add up to one model: a stage's share times stages is the whole pass.

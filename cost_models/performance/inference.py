@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cost_models.performance.energy import Energy, phase_energy
 from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
+from cost_models.performance.power_cap import capped_phase
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
@@ -39,8 +40,9 @@ class Inference:
 
     @cached_property
     def decode(self) -> PhaseTime:
-        """The mean decode step."""
-        return decode_phase(self.serving, self.machine, self.software, self.formats)
+        """The mean decode step, at the clock that the design limit allows."""
+        work = decode_phase(self.serving, self.machine, self.software, self.formats)
+        return capped_phase(work, self.serving, self.machine, self.formats, self.software)
 
     @cached_property
     def prefill(self) -> PhaseTime:
@@ -49,6 +51,7 @@ class Inference:
         if np.any(self.in_flight):
             serving = replace(serving, batch=np.where(self.in_flight, 1.0, serving.batch))
         work = prefill_phase(serving, self.machine, self.software, self.formats)
+        work = capped_phase(work, self.serving, self.machine, self.formats, self.software, decode=False)
         if self.machine.arithmetic_known.all():
             return work
         return replace(work, total_s=np.where(self.machine.arithmetic_known > 0, work.total_s, np.nan))

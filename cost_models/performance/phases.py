@@ -32,7 +32,7 @@ class PhaseTime:
         operators: what is executed (attention at the mean context in decode).
         times: where the time of each goes.
         total_s: ``(ops, n)`` time of each operator over the whole pass.
-        fixed_s: ``(n,)`` time outside operators: host, hand-over between pipeline stages.
+        fixed_s: ``(n,)`` time outside operators: host, hand-over between stages, a clock lowered by a cap.
     """
 
     operators: Operators

@@ -403,6 +403,19 @@ class _Design:
         return np.asarray((self.sustained_v / self.supply_v) ** 2)
 
     @cached_property
+    def cap_exponent(self) -> FloatArray:
+        """Exponent of dynamic energy in the clock: 2 d ln V / d ln f of the alpha-power law with its guard band.
+
+        f goes with (u - t)^a / u and V with g + (1 - g) u. A supply that is given does not follow the clock.
+        """
+        value = self.technology.value
+        threshold, alpha = value("clocking.threshold_over_nominal"), value("clocking.alpha")
+        guard, supply = np.asarray(value("clocking.guard_over_nominal")), self.supply_v / self.nominal_v
+        needed = np.maximum((supply - guard) / (1 - guard), np.asarray(threshold) + 1e-6)
+        slope = 1 / (alpha * needed / (needed - threshold) - 1)
+        return np.where(np.isnan(self.number("supply_v")), 2 * slope * (1 - guard) * needed / supply, 0.0)
+
+    @cached_property
     def lane_w(self) -> FloatArray:
         """Power of the lanes at the highest clock, each busy in every cycle."""
         joules = self.of_class("on_chip.lane_pj_n7") * self.scales.energy * PICO
@@ -583,6 +596,8 @@ def design_machine(
         cost_usd=design.cost_usd,
         price_usd=design.price_usd,
         embodied_kg=design.embodied_kg,
+        cap_exponent=design.cap_exponent,
+        cap_least=np.minimum((design.least_v / design.supply_v) ** 2, 1.0),
         peak_ops_per_s={
             "linear": OPS_PER_MAC * linear_rate,
             "head": OPS_PER_MAC * head_rate,

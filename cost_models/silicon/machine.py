@@ -49,6 +49,9 @@ class Machine:
             that only what memory bounds is predicted.
         static_shapes: 1 where a schedule made beforehand sweeps the whole cache at every step, filled or not.
         embodied_kg: carbon of making die and memory, CO2e; NaN where not modelled.
+        cap_exponent: exponent by which dynamic energy on the die falls with the clock below the highest one; NaN where
+            the software is measured on the chip, its power cap included.
+        cap_least: dynamic energy at the least supply over that at the highest clock.
         peak_ops_per_s: peak operations per second by number format, for reports.
         blocks: shares that sum to a total: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> column.
         limits: physical limits, name -> (used, allowed); a design with used > allowed cannot be built.
@@ -81,6 +84,8 @@ class Machine:
     dequantize_rows: FloatArray = field(default_factory=lambda: np.ones(1))
     arithmetic_known: FloatArray = field(default_factory=lambda: np.ones(1))
     static_shapes: FloatArray = field(default_factory=lambda: np.zeros(1))
+    cap_exponent: FloatArray = field(default_factory=lambda: np.array([np.nan]))
+    cap_least: FloatArray = field(default_factory=lambda: np.ones(1))
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     limits: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)

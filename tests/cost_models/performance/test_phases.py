@@ -30,7 +30,7 @@ def bare_machine(bandwidth, rate=1e18, link=0.0):
     one |= {f"{use}_mac_per_s": np.array([rate]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([bandwidth]), "sram_bytes": np.array([1e9])}
     one |= {"dequantize_bytes_per_s": np.array([np.inf]), "link_bytes_per_s": np.array([link])}
-    one |= {"static_shapes": np.zeros(1)}
+    one |= {"static_shapes": np.zeros(1), "cap_exponent": np.array([np.nan])}
     return Machine(**one)
 
 
