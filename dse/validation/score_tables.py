@@ -121,7 +121,20 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
                 "judge by bias; largest batch that fits where none is given; steps include other requests' prompts",
             )
         )
+        rates = served[served["metric"] == "output_tokens_per_s"]
+        if len(rates):
+            by_chip = score.score(rates, ("source", "grade", "chip"))
+            judged = by_chip[(by_chip["n"] >= JUDGED_ROWS) & (by_chip.index.get_level_values("grade") != "C")]
+            note = f"chips of grades A and B with {JUDGED_ROWS} rows or more: "
+            note += (
+                f"median {judged['mdape'].median():.1%}, worst {judged['mdape'].max():.1%}" if len(judged) else "none"
+            )
+            tables.append(Table("served_chips", "Served throughput by source and chip", by_chip, note))
     return tables
+
+
+JUDGED_ROWS = 4
+"""Rows from which a chip's median error means something."""
 
 
 def _unseen(rows: pd.DataFrame, technology: Technology) -> list[Table]:

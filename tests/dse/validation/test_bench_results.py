@@ -108,3 +108,20 @@ def test_no_batch_of_a_prompt_is_one_prompt_and_a_choice_of_layouts_is_made(tmp_
     assert "one prompt" in rows["remark"].iloc[0]
     assert "layout read as dp8: one chip holds" in rows["remark"].iloc[1]
     assert "layout read as tp8: one chip does not hold" in rows["remark"].iloc[2]
+
+
+def test_throughput_is_summed_up_by_source_and_chip(tmp_path):
+    path = tmp_path / "round.csv"
+    path.write_text(
+        "source_id,chip,n_chips,parallelism,model,weight_bits,act_bits,kv_bits,batch,batch_mode,input_len,output_len,"
+        "metric,value,grade\n"
+        + "".join(
+            f"r,h100_sxm,8,tp8,llama2_70b,8,8,8,{b},inflight,294,256,output_tokens_per_s,{20 * b},B\n"
+            for b in (8, 16, 32, 64)
+        )
+        + "r,h200_sxm,8,tp8,llama2_70b,8,8,8,8,inflight,294,256,output_tokens_per_s,100,C\n"
+    )
+    found = run_validation([path])
+    table = next(table for table in found.tables if table.key == "served_chips")
+    assert table.frame["n"].to_dict() == {("r", "B", "h100_sxm"): 4, ("r", "C", "h200_sxm"): 1}
+    assert f"{table.frame['mdape'].iloc[0]:.1%}" in table.note
