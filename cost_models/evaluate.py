@@ -7,7 +7,7 @@ baselines, explanations and validation compute the same numbers. Nothing here ju
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import cast
 
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from cost_models.library import Chip, Library, Model, WeightFormat
 from cost_models.library.models import FREE_FIELDS
 from cost_models.library.technology import Technology
-from cost_models.performance.batching import batched
+from cost_models.performance.batching import CONTINUOUS, batched
+from cost_models.performance.continuous import Continuous
 from cost_models.performance.inference import Inference
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.performance.operating_point import Slo
+from cost_models.performance.serving_queue import Traffic
 from cost_models.performance.serving_stack import Software, default_stack, software
 from cost_models.silicon.chip import chip_machine
 from cost_models.silicon.cost import Economics
@@ -53,6 +55,7 @@ class Workload:
         n_chips: chips that serve it together, where `parallelism` is a kind.
         parallelism: how they share the model: a kind, or numbers of chips (`cost_models.workload.serving.Layout`).
         batching: one of `cost_models.performance.batching.BATCHINGS`, or one per row.
+        traffic: how requests come where `batching` is "continuous"; the batch has no part in it then.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where NaN.
         same_prompts: 1 where all sequences have one text, and so choose the same experts.
         expert_spread: exponent by which tokens choose experts (`ServingConfig`); parameter ``serving.expert_spread``,
@@ -72,6 +75,7 @@ class Workload:
     n_chips: Number = 1.0
     parallelism: str | Layout = "tensor"
     batching: str | NDArray[np.object_] = "static"
+    traffic: Traffic = field(default_factory=Traffic)
     chunk_rows: Number = np.nan
     same_prompts: Number = 0.0
     expert_spread: Number = np.nan
@@ -385,6 +389,12 @@ def _served(
     told = np.asarray(workload.chunk_rows, dtype=np.float64)
     if not np.isnan(told).all():
         stack = replace(stack, chunk_rows=np.where(np.isnan(told), stack.chunk_rows, np.maximum(told, 1.0)))
+    quality = partial(_quality, technology.library.model(workload.model), columns, technology)
+    if isinstance(workload.batching, str) and workload.batching == CONTINUOUS:
+        single = _serving(replace(workload, batch=1.0), technology)
+        users = Continuous(Inference(single, machine, stack, formats), workload.traffic, limits or Slo())
+        working = users.at_work()
+        return WorkloadResult(workload.name, working.serving, machine, formats, working, quality, limits, users)
     serving, waves = batched(
         _serving(workload, technology), machine, formats, workload.batching,
         chunk_rows=stack.chunk_rows, technology=technology,
@@ -397,7 +407,6 @@ def _served(
         waves=waves,
         in_flight=np.asarray(np.asarray(workload.batching) == "in_flight", dtype=np.float64),
     )
-    quality = partial(_quality, serving.model, columns, technology)
     return WorkloadResult(workload.name, serving, machine, formats, inference, quality, limits)
 
 
@@ -407,7 +416,7 @@ def _serving(workload: Workload, technology: Technology) -> ServingConfig:
         # A pass serves the sequences of one replica.
         batch = np.maximum(batch / layout.replicas, 1.0)
     spread: Number = technology.value("serving.expert_spread")
-    flying = np.asarray(workload.batching) == "in_flight"
+    flying = np.isin(np.asarray(workload.batching), ("in_flight", CONTINUOUS))
     if flying.any():
         spread = np.where(flying, technology.value("serving.served_expert_spread"), spread)
     reported, same = np.asarray(workload.expert_spread, dtype=np.float64), np.asarray(workload.same_prompts)

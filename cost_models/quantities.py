@@ -237,9 +237,36 @@ WORKLOAD_FIELDS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         "batching",
         "",
         "how requests share the chips: a batch at once, in waves of what an engine's memory takes, or in flight: "
-        "a steady number whose prompts join the decode steps of the others",
+        "a steady number whose prompts join the decode steps of the others; continuous: as requests arrive, waiting "
+        "for memory and for prompts before them",
         "static",
-        names=("static", "waves", "in_flight"),
+        names=("static", "waves", "in_flight", "continuous"),
+    ),
+    Parameter(
+        "arrivals_per_s",
+        "1/s",
+        "requests that come per second; where neither they nor concurrency are given, as many as keep the limits",
+        None,
+    ),
+    Parameter(
+        "arrival_cv",
+        "",
+        "coefficient of variation of gaps between arrivals; 1 where not given",
+        None,
+        high=10.0,
+    ),
+    Parameter("concurrency", "", "requests that are there at all times, each followed by the next at once", None),
+    Parameter(
+        "prompt_p95_tokens",
+        "",
+        "95th percentile of the prompt length, lognormal about prompt_tokens; all alike where not given",
+        None,
+    ),
+    Parameter(
+        "output_p95_tokens",
+        "",
+        "95th percentile of the output length, lognormal about output_tokens; all alike where not given",
+        None,
     ),
     Parameter(
         "chunk_rows",
@@ -292,11 +319,19 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
     Metric(
         "tpot_ms",
         "ms",
-        "time of one decode step of the whole batch, mean over the output positions (TPOT)",
+        "time of one decode step of the whole batch, mean over the output positions (TPOT); mean over requests where "
+        "they are batched continuously",
         "min",
         "workload",
     ),
-    Metric("ttft_ms", "ms", "time to first token: prefill of the whole batch", "min", "workload"),
+    Metric(
+        "ttft_ms",
+        "ms",
+        "time to first token: prefill of the whole batch; its mean over requests, waiting included, where they are "
+        "batched continuously",
+        "min",
+        "workload",
+    ),
     Metric(
         "request_s",
         "s",
@@ -391,6 +426,41 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "",
         "chips that deliver the workload's load_tokens_per_s, each group of them at max_batch",
         "min",
+        "workload",
+    ),
+    *(
+        Metric(
+            f"{time}_p{percent}_ms",
+            "ms",
+            f"{meaning} that {percent} % of the requests do not exceed (batching: continuous)",
+            "min",
+            "workload",
+        )
+        for time, meaning in (("ttft", "time to first token"), ("tpot", "time per output token"))
+        for percent in (50, 95, 99)
+    ),
+    Metric(
+        "concurrency", "", "mean number of requests being served or waiting (batching: continuous)", None, "workload"
+    ),
+    Metric(
+        "utilisation",
+        "",
+        "requests per second over the most that the chips can finish (batching: continuous)",
+        None,
+        "workload",
+    ),
+    Metric(
+        "goodput_requests_per_s",
+        "1/s",
+        "most requests per second at which the limits on both times hold (batching: continuous)",
+        "max",
+        "workload",
+    ),
+    Metric(
+        "goodput_tokens_per_s",
+        "token/s",
+        "output tokens per second at that rate (batching: continuous)",
+        "max",
         "workload",
     ),
     Metric(

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from cost_models.evaluate import Workload, body_bits, designs_machine, serve_chip, serve_designs
 from cost_models.library.technology import Technology
+from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.derived import derived_metrics, with_inputs
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.performance.mix import MIX, MIXED, mix_metrics
 from cost_models.performance.operating_point import Slo
+from cost_models.performance.serving_queue import Traffic
+from cost_models.performance.waits import lognormal_cv
 from cost_models.quantities import AS_METRICS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.silicon.design import fill_defaults
 from cost_models.silicon.machine import Machine
@@ -194,7 +197,8 @@ class Evaluator:
         workload = self.spec.workloads[name]
         own = (workload.ttft_limit_ms, workload.tpot_limit_ms, workload.load_tokens_per_s)
         requested = {f"{name}.{metric}" for metric in ("max_batch", "tokens_per_s_at_max_batch", "chips_for_load")}
-        if own == (None, None, None) and not requested & self._with_parts_of_mix(self.judging):
+        needed = workload.batching == CONTINUOUS or bool(requested & self._with_parts_of_mix(self.judging))
+        if own == (None, None, None) and not needed:
             return None
         return self.slo_of(name)
 
@@ -349,6 +353,7 @@ def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingPro
         n_chips=_field(name, workload, "n_chips", designs),
         parallelism=workload.parallelism,
         batching=workload.batching,
+        traffic=_traffic(name, workload, designs),
         chunk_rows=_field(name, workload, "chunk_rows", designs),
         same_prompts=float(workload.same_prompts),
         expert_spread=_field(name, workload, "expert_spread", designs),
@@ -356,6 +361,22 @@ def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingPro
         expert_format=workload.expert_format,
         kv_bits=workload.kv_bits,
         act_bits=workload.act_bits,
+    )
+
+
+def _traffic(name: str, workload: WorkloadSpec, designs: Designs) -> Traffic:
+    """Return how requests of a workload come."""
+
+    def of(field: str) -> FloatArray:
+        return _field(name, workload, field, designs)
+
+    return Traffic(
+        arrivals_per_s=of("arrivals_per_s"),
+        concurrency=of("concurrency"),
+        arrival_cv=np.nan_to_num(of("arrival_cv"), nan=1.0),
+        prompt_cv=lognormal_cv(of("prompt_p95_tokens") / of("prompt_tokens")),
+        output_cv=lognormal_cv(of("output_p95_tokens") / of("output_tokens")),
+        limit_percentile=np.nan if workload.limit_percentile is None else workload.limit_percentile,
     )
 
 

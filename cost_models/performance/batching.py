@@ -20,11 +20,15 @@ from cost_models.units import GIB
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig, footprint
 
-Batching = Literal["static", "waves", "in_flight"]
+Batching = Literal["static", "waves", "in_flight", "continuous"]
 
 BATCHINGS: tuple[Batching, ...] = get_args(Batching)
 """A batch that begins and ends together; the same, as many at a time as an engine's memory takes; a steady number of
-requests, each of whose prompts joins the decode steps of the others."""
+requests, each of whose prompts joins the decode steps of the others; requests as they
+arrive, each joining when its turn comes (`cost_models.performance.continuous`)."""
+
+CONTINUOUS: Batching = "continuous"
+"""The way of batching that has users and traffic."""
 
 MAX_DOUBLINGS = 16
 """Batches of up to 2^16 sequences are considered."""

@@ -9,8 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.library.technology import Technology
+from cost_models.performance.continuous import Continuous
 from cost_models.performance.inference import Inference
 from cost_models.performance.operating_point import OperatingPoint, Slo, operating_point
+from cost_models.performance.waits import Served
 from cost_models.silicon.carbon import g_per_million_tokens
 from cost_models.silicon.cost import usd_per_million_tokens
 from cost_models.silicon.machine import Machine
@@ -32,6 +34,7 @@ class WorkloadResult:
         inference: time, memory and power.
         judge_quality: works out what compression costs in perplexity.
         limits: what it promises its users; None where no operating point is asked for.
+        users: what users of an engine that batches continuously see; None for other ways of batching.
     """
 
     workload: str
@@ -41,6 +44,7 @@ class WorkloadResult:
     inference: Inference
     judge_quality: Callable[[], Quality]
     limits: Slo | None = None
+    users: Continuous | None = None
 
     @cached_property
     def quality(self) -> Quality:
@@ -49,7 +53,10 @@ class WorkloadResult:
 
     @cached_property
     def operating(self) -> OperatingPoint:
-        """The largest batch within limits; missing where nothing is slo_of."""
+        """The largest batch within limits, of users the requests at goodput; missing where nothing is promised."""
+        if self.users is not None:
+            rate, inside = self.users.goodput_per_s, self.users.at_goodput.concurrency * self.users.replicas
+            return OperatingPoint(np.where(rate > 0, inside, 0.0), rate * np.asarray(self.serving.output_tokens))
         if self.limits is None:
             missing = np.array([np.nan])
             return OperatingPoint(missing, missing)
@@ -94,12 +101,31 @@ class _Terms:
         return np.asarray(self.batch * np.asarray(self.served.serving.output_tokens))
 
     @cached_property
+    def seen(self) -> Served | None:
+        """What users of a replica see; None where they are no users of a queue."""
+        return None if self.served.users is None else self.served.users.served
+
+    @cached_property
+    def tpot_s(self) -> FloatArray:
+        return self.result.decode_s if self.seen is None else self.seen.tpot.mean_s
+
+    @cached_property
+    def ttft_s(self) -> FloatArray:
+        return self.result.prefill_s if self.seen is None else self.seen.ttft.mean_s
+
+    @cached_property
+    def request_s(self) -> FloatArray:
+        return self.result.request_s if self.seen is None else self.ttft_s + self.seen.decode_steps * self.tpot_s
+
+    @cached_property
     def tokens_per_s(self) -> FloatArray:
-        return np.asarray(self.batch / self.result.decode_s)
+        return np.asarray(self.batch / self.result.decode_s) if self.seen is None else self.end_to_end
 
     @cached_property
     def end_to_end(self) -> FloatArray:
-        return self.result.tokens_per_s_end_to_end
+        if self.seen is None:
+            return self.result.tokens_per_s_end_to_end
+        return np.asarray(self.requests_per_s * np.asarray(self.served.serving.output_tokens))
 
     @cached_property
     def decode_j(self) -> FloatArray:
@@ -121,6 +147,8 @@ class _Terms:
     @cached_property
     def requests_per_s(self) -> FloatArray:
         result = self.result
+        if self.served.users is not None:
+            return np.asarray(self.served.users.served.requests_per_s * self.served.users.replicas)
         whole = self.batch * result.waves / result.request_s
         if not np.any(result.in_flight):
             return np.asarray(whole)
@@ -141,11 +169,16 @@ class _Terms:
         seconds = self.result.decode_s
         return np.where(self.result.fits, by_memory, 0.0) * np.where(np.isfinite(seconds), 1 / seconds, 0.0)
 
+    @cached_property
+    def paid_rate(self) -> FloatArray:
+        """Output tokens per second that costs are shared by; missing where none are served."""
+        return np.where(self.end_to_end > 0, self.end_to_end, np.nan)
+
     @property
     def usd_per_million_tokens(self) -> FloatArray:
         machine, chips = self.served.machine, self.served.serving.chips
         return usd_per_million_tokens(
-            self.prices, self.request_j * self.end_to_end, self.end_to_end, chips=chips, technology=self.technology,
+            self.prices, self.request_j * self.paid_rate, self.paid_rate, chips=chips, technology=self.technology,
             idle_w=machine.static_w / machine.conversion_efficiency * chips, provisioned_w=self.provisioned_w,
         )  # fmt: skip
 
@@ -153,16 +186,20 @@ class _Terms:
     def co2e_g_per_million_tokens(self) -> FloatArray:
         machine, chips = self.served.machine, self.served.serving.chips
         return g_per_million_tokens(
-            machine.embodied_kg * chips, self.request_j * self.end_to_end,
-            machine.static_w / machine.conversion_efficiency * chips, self.end_to_end, technology=self.technology,
+            machine.embodied_kg * chips, self.request_j * self.paid_rate,
+            machine.static_w / machine.conversion_efficiency * chips, self.paid_rate, technology=self.technology,
         )  # fmt: skip
 
     @property
     def chips_for_load(self) -> FloatArray:
         limits, rate = self.served.limits, self.served.operating.tokens_per_s
-        if limits is None or limits.load_tokens_per_s is None:
+        load: Number = np.nan if limits is None or limits.load_tokens_per_s is None else limits.load_tokens_per_s
+        if self.served.users is not None:
+            arriving = self.served.users.traffic.arrivals_per_s * np.asarray(self.served.serving.output_tokens)
+            load = np.where(np.isnan(load), arriving, load)
+        if np.isnan(load).all():
             return np.array([np.nan])
-        groups = np.ceil(limits.load_tokens_per_s / np.where(rate > 0, rate, np.nan))
+        groups = np.ceil(load / np.where(rate > 0, rate, np.nan))
         return np.asarray(groups * self.served.serving.chips)
 
     @property
@@ -172,9 +209,9 @@ class _Terms:
 
 
 OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
-    "tpot_ms": lambda t: t.result.decode_s * 1e3,
-    "ttft_ms": lambda t: t.result.prefill_s * 1e3,
-    "request_s": lambda t: t.result.request_s,
+    "tpot_ms": lambda t: t.tpot_s * 1e3,
+    "ttft_ms": lambda t: t.ttft_s * 1e3,
+    "request_s": lambda t: t.request_s,
     "tokens_per_s": lambda t: t.tokens_per_s,
     "tokens_per_s_end_to_end": lambda t: t.end_to_end,
     "roofline_tpot_ms": lambda t: t.result.bound_s * 1e3,
@@ -208,6 +245,33 @@ OF_STORING: Mapping[str, Callable[[_Terms], FloatArray]] = {
 """Metrics that a workload has whether the chips hold it or not."""
 
 
+def _quantile(time: str, percent: int) -> Callable[[_Terms], FloatArray]:
+    def of(terms: _Terms) -> FloatArray:
+        if terms.seen is None:
+            return np.array([np.nan])
+        return np.asarray(getattr(terms.seen, time).quantile_s(percent / 100) * 1e3)
+
+    return of
+
+
+def _of_users(function: Callable[[Continuous], Number]) -> Callable[[_Terms], FloatArray]:
+    def of(terms: _Terms) -> FloatArray:
+        users = terms.served.users
+        return np.atleast_1d(np.nan if users is None else function(users))
+
+    return of
+
+
+OF_USERS: Mapping[str, Callable[[_Terms], FloatArray]] = {
+    **{f"{time}_p{percent}_ms": _quantile(time, percent) for time in ("ttft", "tpot") for percent in (50, 95, 99)},
+    "concurrency": _of_users(lambda users: users.served.concurrency * users.replicas),
+    "utilisation": _of_users(lambda users: users.served.utilisation),
+    "goodput_requests_per_s": _of_users(lambda users: users.goodput_per_s),
+    "goodput_tokens_per_s": _of_users(lambda u: u.goodput_per_s * np.asarray(u.result.serving.output_tokens)),
+}
+"""Metrics that a workload has where its requests are batched continuously."""
+
+
 OF_ENCODERS = ("ttft_ms", "request_s", "prefill_w", "prefill_j_per_token", "requests_per_s")
 """Metrics of time and energy that a model without decode steps has."""
 
@@ -223,7 +287,9 @@ def workload_metrics(
         names: the metrics that are wanted; only what they need is worked out. All where None.
     """
     terms = _Terms(served, technology)
-    values = {name: of(terms) for name, of in OF_SERVING.items() if names is None or name in names}
+    # Without users a table has no columns of theirs, unless they are asked for by name.
+    served_by = OF_SERVING if names is None and served.users is None else {**OF_SERVING, **OF_USERS}
+    values = {name: of(terms) for name, of in served_by.items() if names is None or name in names}
     if served.serving.model.encoder:
         missing = np.array([np.nan])
         values = {name: value if name in OF_ENCODERS else missing for name, value in values.items()}

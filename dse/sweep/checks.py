@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from cost_models.library import Library
+from cost_models.performance.batching import CONTINUOUS
+from cost_models.performance.metrics import OF_USERS
+from cost_models.performance.waits import MOST_P95
 from cost_models.quantities import P_FEASIBLE, TECHNOLOGY_PREFIX
 from cost_models.workload.serving import KINDS, Layout
 from dse.errors import Issue
@@ -14,6 +18,16 @@ from dse.sweep.records import BaselineSpec, ConstraintSpec, ObjectiveSpec, Workl
 from dse.sweep.search import SearchSpec
 from dse.sweep.user_model import BUILT_IN, ModelSpec
 from dse.yaml_positions import KeyPath, Node, path_text
+
+TRAFFIC_FIELDS = (
+    "arrivals_per_s",
+    "arrival_cv",
+    "concurrency",
+    "prompt_p95_tokens",
+    "output_p95_tokens",
+    "limit_percentile",
+)
+"""Fields of a workload that only requests batched continuously have."""
 
 Declared = Mapping[str, Sequence[ParameterSpec]]
 
@@ -85,6 +99,53 @@ def check_layouts(
             perhaps = "" if entry.parallelism else f"parallelism: {KINDS[0]}"
             yield issue_at(root, ("baselines", name, "parallelism"), what, f"{int(Layout.of(layout).chips)}", perhaps)
             break
+
+
+def check_traffic(
+    root: Node,
+    workloads: Mapping[str, WorkloadSpec],
+    metrics: Mapping[KeyPath, str],
+    space: Declared,
+    library: Library,
+) -> Iterator[Issue]:
+    """Yield an issue for traffic of a workload that is not batched continuously, and for traffic that cannot be."""
+    mode = f"batching: {CONTINUOUS}"
+    for name, one in workloads.items():
+        given = [field for field in TRAFFIC_FIELDS if getattr(one, field) is not None or f"{name}.{field}" in space]
+        places = {
+            field: ("workloads", name, field) if f"{name}.{field}" not in space else ("space", f"{name}.{field}")
+            for field in (*given, "batch")
+        }
+        if one.batching != CONTINUOUS:
+            for field in given:
+                yield issue_at(root, places[field], f"{field} has no part in batching: {one.batching}", perhaps=mode)
+            for path, metric in metrics.items():
+                owner, _, bare = metric.rpartition(".")
+                if owner == name and bare in OF_USERS:
+                    what = f"{bare} needs requests that are batched continuously"
+                    yield issue_at(root, path, what, perhaps=f"{mode} in workloads.{name}")
+            continue
+        if library.models[one.model].encoder:
+            what = f"{one.model} has no decode steps that prompts could join"
+            yield issue_at(root, ("workloads", name, "batching"), what, perhaps="batching: static")
+        if one.batch != 1 or f"{name}.batch" in space:
+            what = f"batch has no part in {mode}, where as many requests are served as come"
+            yield issue_at(root, places["batch"], what, perhaps="concurrency")
+        limited = one.ttft_limit_ms is not None or one.tpot_limit_ms is not None
+        times = {f"{name}.ttft_ms", f"{name}.tpot_ms"}
+        bounded = any(path[0] == "constraints" and metric in times for path, metric in metrics.items())
+        if not ({"arrivals_per_s", "concurrency"} & {*given} or limited or bounded):
+            what = f"{mode} needs a load, or limits that say how much of one is borne"
+            perhaps = "arrivals_per_s, concurrency, ttft_limit_ms or tpot_limit_ms"
+            yield issue_at(root, ("workloads", name, "batching"), what, perhaps=perhaps)
+        if {"arrivals_per_s", "concurrency"} <= {*given}:
+            what = "concurrency stands beside arrivals_per_s: requests arrive, or follow one another"
+            yield issue_at(root, places["concurrency"], what)
+        for kind in ("prompt", "output"):
+            mean, high = getattr(one, f"{kind}_tokens"), getattr(one, f"{kind}_p95_tokens")
+            if high is not None and not mean < high <= MOST_P95 * mean:
+                must_be = f"above {kind}_tokens {mean} and at most {MOST_P95:.3g} times it, as of lognormal lengths"
+                yield issue_at(root, ("workloads", name, f"{kind}_p95_tokens"), quoted(high), must_be)
 
 
 def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterator[Issue]:

@@ -130,13 +130,21 @@ WORKLOAD_ALIASES: Mapping[str, str] = {
     "dp": "parallelism: dp8",
     "pp": "parallelism: tp4_pp2",
     "layout": "parallelism",
-    "continuous_batching": "batching: in_flight",
+    "continuous_batching": "batching: continuous",
+    "arrivals": "arrivals_per_s",
+    "arrival_rate": "arrivals_per_s",
+    "request_rate": "arrivals_per_s",
+    "qps": "arrivals_per_s",
+    "rps": "arrivals_per_s",
+    "burstiness": "arrival_cv",
+    "users": "concurrency",
+    "max_concurrency": "concurrency",
+    "slo_percentile": "limit_percentile",
     "optional": "required: false",
     "speculative": "none: speculative decoding is not modelled (docs/faq.md)",
     "speculative_decoding": "none: speculative decoding is not modelled (docs/faq.md)",
     "draft_model": "none: speculative decoding is not modelled (docs/faq.md)",
     "prefix_caching": "none: prefix caching is not modelled (docs/faq.md)",
-    "arrival_rate": "none: arrivals are not modelled (docs/faq.md)",
 }
 
 BASELINE_ALIASES: Mapping[str, str] = {

@@ -31,6 +31,7 @@ from dse.sweep.checks import (
     check_layouts,
     check_model,
     check_repeats,
+    check_traffic,
 )
 from dse.sweep.fields import ValidationContext, is_identifier
 from dse.sweep.hints import one_of, quoted, suggest
@@ -133,6 +134,9 @@ class _Reader:
         served = {name: one for name, one in workloads.items() if one is not None}
         self.issues += check_baselines(self.root, whole, [one.model for one in served.values()], self.library)
         self.issues += check_layouts(self.root, served, whole, space)
+        named: dict[KeyPath, str] = {("objectives", k, "metric"): one.metric for k, one in objectives.items()}
+        named |= {("constraints", k, "metric"): one.metric for k, one in constraints.items()}
+        self.issues += check_traffic(self.root, served, named, space, self.library)
         if search is not None:
             self.issues += check_enumerable(self.root, space, search)
         if self.model is None and self._has("model"):

@@ -19,6 +19,8 @@ from cost_models.workload.serving import KINDS, Layout
 from dse.errors import NOWHERE, Place
 from dse.sweep.fields import (
     ActBits,
+    ArrivalCv,
+    Arrivals,
     BaselineName,
     Batch,
     BatchingName,
@@ -26,6 +28,7 @@ from dse.sweep.fields import (
     ChipCount,
     Chips,
     ChunkRows,
+    Concurrency,
     Direction,
     ExecutionName,
     ExpertFormatName,
@@ -34,11 +37,14 @@ from dse.sweep.fields import (
     FormatName,
     Identifier,
     KvBits,
+    LongOutput,
+    LongPrompt,
     MetricName,
     Milliseconds,
     ModelName,
     OutputTokens,
     ParallelismName,
+    Percentile,
     PromptTokens,
     Seed,
     Share,
@@ -79,7 +85,13 @@ class WorkloadSpec(Record):
         n_chips: chips that serve it together.
         parallelism: how they share the model.
         required: whether a design that cannot hold it is infeasible; its metrics are missing otherwise.
-        batching: whether the batch is served at once, in waves of what an engine's memory takes, or in flight.
+        batching: whether the batch is served at once, in waves of what an engine's memory takes, in flight, or
+            continuously as requests arrive.
+        arrivals_per_s: requests that come per second, where they are batched continuously.
+        arrival_cv: coefficient of variation of the gaps between them; 1 where not given.
+        concurrency: requests that are there at all times, in place of arrivals.
+        prompt_p95_tokens: 95th percentile of prompt lengths, lognormal; all alike where not given.
+        output_p95_tokens: the same of output lengths.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where not given.
         same_prompts: whether all sequences have one text, and so choose the same experts.
         expert_spread: exponent by which tokens choose experts; ``serving.expert_spread`` where not given.
@@ -89,6 +101,7 @@ class WorkloadSpec(Record):
         act_bits: bits of the activations where they are not the design's.
         ttft_limit_ms: most time to first token that users bear, for ``max_batch``.
         tpot_limit_ms: most time per token that users bear, for ``max_batch``.
+        limit_percentile: percentile of the requests at which the limits hold for goodput; the mean where not given.
         load_tokens_per_s: output tokens per second to be delivered, for ``chips_for_load``.
     """
 
@@ -99,6 +112,11 @@ class WorkloadSpec(Record):
     n_chips: ChipCount = _default("n_chips")
     parallelism: ParallelismName = _default("parallelism")
     batching: BatchingName = _default("batching")
+    arrivals_per_s: Arrivals | None = None
+    arrival_cv: ArrivalCv | None = None
+    concurrency: Concurrency | None = None
+    prompt_p95_tokens: LongPrompt | None = None
+    output_p95_tokens: LongOutput | None = None
     chunk_rows: ChunkRows | None = None
     same_prompts: Flag = False
     expert_spread: ExpertSpread | None = None
@@ -109,6 +127,7 @@ class WorkloadSpec(Record):
     act_bits: ActBits | None = None
     ttft_limit_ms: Milliseconds | None = None
     tpot_limit_ms: Milliseconds | None = None
+    limit_percentile: Percentile | None = None
     load_tokens_per_s: TokenRate | None = None
 
     @field_validator("model")

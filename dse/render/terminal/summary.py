@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cost_models.performance.batching import CONTINUOUS
 from cost_models.quantities import P_FEASIBLE, describe
 from cost_models.table import evenly
 from dse.render.terminal.tables import MISSING, TextTable, cell_text, narrow, number_text, percent_text, ranges_text
@@ -46,7 +47,16 @@ def _workload_words(workload: Any) -> str:
     optional = "" if workload.required else "; need not fit"
     lengths = f"{workload.prompt_tokens} tokens in, {workload.output_tokens} out"
     mode = {"waves": " in waves", "in_flight": " in flight"}.get(workload.batching, "")
-    return f"{workload.model}, batch {workload.batch}{mode}, {lengths}{chips}{optional}"
+    served = f"batch {workload.batch}{mode}" if workload.batching != CONTINUOUS else _traffic_words(workload)
+    return f"{workload.model}, {served}, {lengths}{chips}{optional}"
+
+
+def _traffic_words(workload: Any) -> str:
+    if workload.arrivals_per_s is not None:
+        return f"{number_text(workload.arrivals_per_s)} requests/s, batched continuously"
+    if workload.concurrency is not None:
+        return f"{number_text(workload.concurrency)} requests at all times, batched continuously"
+    return "requests batched continuously"
 
 
 def unit_behind(constraint: Any, spec: Spec) -> str:

@@ -719,3 +719,40 @@ def test_a_tab_is_called_a_tab(tmp_path: Path) -> None:
     (tmp_path / "tab.yaml").write_text("name: a\nworkloads:\n\tchat: {model: llama3_8b}\n")
     with pytest.raises(SpecError, match="perhaps a tab"):
         load_spec(tmp_path / "tab.yaml")
+
+
+def _continuous(**fields):
+    """Return a sweep with one workload that is batched continuously."""
+    chat = {"model": "llama3_8b", "batching": "continuous", "prompt_tokens": 512, "output_tokens": 128, **fields}
+    return {
+        "name": "traffic",
+        "workloads": {"chat": {key: value for key, value in chat.items() if value is not None}},
+        "space": {"memory_devices": {"values": [8, 16]}},
+        "objectives": [{"metric": "chat.goodput_tokens_per_s", "direction": "maximize"}],
+        "search": {"sampler": "grid"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"batching": "static"}, "needs requests that are batched continuously"),
+        ({"batching": "static", "arrivals_per_s": 2}, "has no part in batching: static"),
+        ({"arrivals_per_s": 2, "concurrency": 8}, "requests arrive, or follow one another"),
+        ({"batch": 16, "arrivals_per_s": 2}, "batch has no part in batching: continuous"),
+        ({"prompt_p95_tokens": 400, "arrivals_per_s": 2}, "above prompt_tokens 512"),
+        ({"prompt_p95_tokens": 40000, "arrivals_per_s": 2}, "above prompt_tokens 512"),
+        ({"arrivals_per_s": -1}, "above 0"),
+        ({"limit_percentile": 101, "arrivals_per_s": 2}, "at most 99.9"),
+        ({}, "arrivals_per_s, concurrency, ttft_limit_ms or tpot_limit_ms"),
+    ],
+)
+def test_traffic_that_cannot_be_is_refused_with_its_place(fields, words):
+    with pytest.raises(SpecError) as caught:
+        parse_spec(_continuous(**fields))
+    assert words in str(caught.value) and "chat" in str(caught.value)
+
+
+def test_traffic_is_read_back_as_it_was():
+    spec = parse_spec(_continuous(arrivals_per_s=2, arrival_cv=1.5, output_p95_tokens=300, limit_percentile=95))
+    assert parse_spec(spec.resolved()).hash == spec.hash

@@ -1,0 +1,103 @@
+"""A workload under continuous batching: its load, its goodput, and what users see at both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cost_models.performance.operating_point import Slo
+from cost_models.performance.serving_queue import Queue, Traffic
+from cost_models.performance.step_times import StepTimes, decode_step_s, step_times
+from cost_models.performance.waits import Served
+from cost_models.table import FloatArray
+
+if TYPE_CHECKING:
+    from cost_models.performance.inference import Inference
+
+REFINEMENTS = 1
+"""Times that the decode step is worked out anew at the number of sequences that the last solution came to."""
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """Requests of a workload on an engine that batches continuously; ``(n,)`` columns.
+
+    Attributes:
+        result: the workload on its machine; its batch has no part in it.
+        traffic: how requests come to all replicas together.
+        limits: what users are promised.
+    """
+
+    result: Inference
+    traffic: Traffic
+    limits: Slo
+
+    @cached_property
+    def replicas(self) -> FloatArray:
+        """Engines that share the traffic evenly."""
+        return np.asarray(self.result.serving.replicas, dtype=np.float64)
+
+    @cached_property
+    def _steps(self) -> StepTimes:
+        return step_times(self.result)
+
+    def _refined(self, steps: StepTimes, served: Served) -> StepTimes:
+        """Return step times that are exact where the engine works."""
+        sequences = np.clip(np.round(served.decoding), 1.0, np.maximum(steps.most, 1.0))
+        return steps.refined(sequences, decode_step_s(self.result, sequences))
+
+    @cached_property
+    def _good(self) -> tuple[FloatArray, Queue]:
+        """Goodput of a replica and the queue that it was found with."""
+        ttft = np.inf if self.limits.ttft_ms is None else self.limits.ttft_ms / 1e3
+        tpot = np.inf if self.limits.tpot_ms is None else self.limits.tpot_ms / 1e3
+        queue = Queue(self._steps, self.traffic)
+        rate = queue.goodput(ttft, tpot)
+        for _ in range(REFINEMENTS):
+            queue = Queue(self._refined(queue.steps, queue.open(rate)), self.traffic)
+            rate = queue.goodput(ttft, tpot, guess=rate, steps=4)
+        return rate, queue
+
+    @property
+    def goodput_per_s(self) -> FloatArray:
+        """Most requests per second of all replicas at which the limits hold; 0 where they hold at no load."""
+        return np.asarray(self._good[0] * self.replicas)
+
+    @cached_property
+    def at_goodput(self) -> Served:
+        """What users of a replica see at its goodput."""
+        rate, queue = self._good
+        return queue.open(rate)
+
+    @cached_property
+    def queue(self) -> Queue:
+        """A replica's queue, exact at the load."""
+        return self._loaded[1]
+
+    @cached_property
+    def served(self) -> Served:
+        """What users of a replica see at the load; at the goodput where no load is told."""
+        return self._loaded[0]
+
+    @cached_property
+    def _loaded(self) -> tuple[Served, Queue]:
+        arrivals = np.asarray(self.traffic.arrivals_per_s, dtype=np.float64) / self.replicas
+        requests = np.asarray(self.traffic.concurrency, dtype=np.float64) / self.replicas
+        if np.isnan(arrivals).all() and np.isnan(requests).all():
+            return self.at_goodput, self._good[1]
+        steps = self._steps
+        for refinement in range(REFINEMENTS + 1):
+            queue = Queue(steps, self.traffic)
+            served = queue.open(arrivals) if np.isnan(requests).all() else queue.closed(requests)
+            if refinement < REFINEMENTS:
+                steps = self._refined(steps, served)
+        return served, queue
+
+    def at_work(self) -> Inference:
+        """Return the workload with as many sequences in flight as decode at the load, for energy and memory."""
+        sequences = np.maximum(self.served.decoding, 1.0)
+        serving = replace(self.result.serving, batch=sequences)
+        return replace(self.result, serving=serving, in_flight=np.ones(1))

@@ -1,0 +1,248 @@
+"""Users of an engine that batches continuously: waiting times, percentiles and goodput, for all rows at once.
+
+The engine of `cost_models.performance.step_times` under Poisson (or burstier) arrivals, or with a fixed number of
+requests. With j requests inside, one goes round in C(j) = j X + m D(j - 1) + G D(j): everybody's prompt, its own
+prompt's steps and its own decode steps. The number inside is then a birth-death chain of arrivals at rate l and
+departures at rate j / C(j) (the flow-equivalent server of Chandy, Herzog and Woo 1975), at most K of them, behind a
+queue for memory; with one place it is the M/G/1 queue of Pollaczek and Khinchine, without prompts or with linear steps
+it is processor sharing. Prompts go before decode steps, so that numbers vary by 1 / (1 - l X) more than processor
+sharing says (the variance of a Hawkes process of branching ratio l X). A request that finds the engine at work waits
+for the end of a step whose length is biased by its length, and for the prompts that came before.
+
+Waits beyond the least are taken as gamma distributed with the right mean and variance (quantiles by Wilson and
+Hilferty 1931). Preemption is left out: memory for the whole request is held from admission on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from cost_models.performance.steady_state import SMALLEST_RATE, SteadyState
+from cost_models.performance.step_times import StepTimes
+from cost_models.performance.waits import TINY, Served, Wait
+from cost_models.table import FloatArray, Number
+
+STATES = 20
+"""Numbers of requests at which the chain is evaluated, beside the empty engine."""
+
+DENSE = 6
+"""The first so many states are 1, 2, 3, ..."""
+
+
+NEAR = 0.01
+"""How near loads are tried to one that is known, as a share."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """How requests come; numbers are scalars or ``(n,)`` columns.
+
+    Attributes:
+        arrivals_per_s: requests per second; NaN where they come as fast as the limits allow.
+        concurrency: requests that are there at all times in a closed loop; NaN where they arrive.
+        arrival_cv: coefficient of variation of the gaps between arrivals, 1 for Poisson.
+        prompt_cv: coefficient of variation of prompt lengths.
+        output_cv: coefficient of variation of output lengths.
+        limit_percentile: percentile at which limits hold; the mean where NaN.
+    """
+
+    arrivals_per_s: Number = np.nan
+    concurrency: Number = np.nan
+    arrival_cv: Number = 1.0
+    prompt_cv: Number = 0.0
+    output_cv: Number = 0.0
+    limit_percentile: Number = np.nan
+
+
+@dataclass(frozen=True)
+class Queue:
+    """An engine and the traffic that it meets.
+
+    Attributes:
+        steps: the engine.
+        traffic: burstiness and lengths; its load has no part in the chain.
+    """
+
+    steps: StepTimes
+    traffic: Traffic
+
+    @cached_property
+    def places(self) -> FloatArray:
+        """K, 1 at least: where nothing fits, what one request would see."""
+        return np.maximum(self.steps.most, 1.0)
+
+    @cached_property
+    def share(self) -> FloatArray:
+        """Share of its steps in which a request decodes."""
+        steps = self.steps
+        return np.asarray(steps.decode_steps / (steps.decode_steps + steps.chunks))
+
+    @cached_property
+    def states(self) -> FloatArray:
+        """``(STATES + 1, n)`` numbers inside: all of them where K is small, else ever wider apart, as their spread."""
+        index = np.arange(STATES + 1.0)[:, None]
+        bend = np.maximum(self.places - STATES, 0.0) / (STATES - DENSE) ** 2
+        return np.asarray(index + bend * np.maximum(index - DENSE, 0.0) ** 2)
+
+    @cached_property
+    def widths(self) -> FloatArray:
+        """``(STATES + 1, n)`` whole numbers that each state stands for; 0 beyond K."""
+        gaps = np.diff(self.states, axis=0)
+        width = np.concatenate([(gaps[:1] + 1) / 2, (gaps[:-1] + gaps[1:]) / 2, (gaps[-1:] + 1) / 2])
+        return np.where(self.states <= self.places * (1 + 1e-9), width, 0.0)
+
+    @cached_property
+    def at_work(self) -> FloatArray:
+        """``(STATES + 1, n)`` time of a decode step that one of j requests sees."""
+        return self.steps.step_s(1 + np.maximum(self.states - 1, 0.0) * self.share)
+
+    @cached_property
+    def cycle_s(self) -> FloatArray:
+        """``(STATES + 1, n)`` C(j)."""
+        steps, others = self.steps, np.maximum(self.states - 1, 0.0) * self.share
+        prompts = np.maximum(self.states, 1.0) * steps.prompt_s
+        return np.asarray(prompts + steps.chunks * steps.step_s(others) + steps.decode_steps * self.at_work)
+
+    @cached_property
+    def rate_per_s(self) -> FloatArray:
+        """``(STATES + 1, n)`` requests that j of them finish per second, j / C(j)."""
+        return np.asarray(self.states / self.cycle_s)
+
+    @cached_property
+    def capacity_per_s(self) -> FloatArray:
+        """Requests that K of them finish per second."""
+        return self.at_last(self.rate_per_s)
+
+    def _at(self, number: FloatArray, values: FloatArray) -> FloatArray:
+        """Return values of states at a number inside: straight lines between states."""
+        return _interpolated(self.states, values, number)
+
+    @cached_property
+    def last(self) -> NDArray[np.intp]:
+        """``(1, n)`` place of the state of K requests."""
+        return np.minimum(self.places, STATES).astype(np.intp)[None]
+
+    def at_last(self, values: FloatArray) -> FloatArray:
+        """Return values of the state of K requests."""
+        rows = np.broadcast_shapes(values.shape[1:], self.last.shape[1:])
+        values, last = np.broadcast_to(values, (len(values), *rows)), np.broadcast_to(self.last, (1, *rows))
+        return np.asarray(np.take_along_axis(values, last, axis=0)[0])
+
+    @cached_property
+    def moments(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """``(STATES + 1, n)`` j d, j d^2 and j^2, where d is what a decode step takes beyond that of one request."""
+        longer = self.at_work - self.at_work[1]
+        each = self.states * longer
+        return each, each * longer, self.states**2
+
+    @cached_property
+    def log_rates(self) -> FloatArray:
+        """``(STATES + 1, n)`` sum of the logarithms of departure rates of 1 .. j (Euler and Maclaurin's sum)."""
+        rates = np.log(np.concatenate([self.rate_per_s[1:2], self.rate_per_s[1:]]))
+        gaps, rises = np.diff(self.states, axis=0), np.diff(rates, axis=0)
+        parts = gaps * (rates[1:] + rates[:-1]) / 2 + rises / 2
+        return np.concatenate([np.zeros_like(parts[:1]), np.cumsum(parts, axis=0)])
+
+    @cached_property
+    def work_cv2(self) -> FloatArray:
+        """Squared coefficient of variation of a request's work."""
+        steps, traffic = self.steps, self.traffic
+        first, rest = steps.alone_s, steps.decode_steps * steps.step_s(np.ones(1))
+        spread = (first * traffic.prompt_cv) ** 2 + (rest * traffic.output_cv) ** 2
+        return np.asarray(spread / (first + rest) ** 2)
+
+    def closed(self, requests: Number) -> Served:
+        """Return the engine with a fixed number of requests, each followed by the next at once."""
+        steps = self.steps
+        total = np.maximum(np.asarray(requests, dtype=np.float64), 1.0)
+        inside = np.minimum(total, self.places)
+        rate = inside / self._at(inside, self.cycle_s)
+        decoding = np.maximum(inside - 1, 0.0) * self.share
+        mean_step = steps.step_s(decoding)
+        together = np.minimum(rate * mean_step / np.maximum(1 - rate * steps.prompt_s, 1e-9), inside - 1)
+        own = steps.chunks * mean_step + steps.prompt_s * (1 + np.maximum(together, 0.0))
+        queued = (total - inside) / rate
+        whole = inside / rate
+        tokens = np.maximum(steps.decode_steps, 1.0)
+        token = np.where(steps.decode_steps > 0, np.maximum(whole - own, 0.0) / tokens, self.at_work[1])
+        spread = np.maximum(inside - 1, 0.0) * (steps.prompt_s / tokens) ** 2
+        everyone = np.ones_like(own)
+        late = np.maximum(queued + own - steps.alone_s, 0.0)
+        ttft = Wait.of(steps.alone_s, ((everyone, late, (steps.prompt_s / 2) ** 2 * everyone),))
+        slow = np.maximum(token - self.at_work[1], 0.0)
+        tpot = Wait.of(self.at_work[1], ((everyone, slow, spread / inside),))
+        return Served(rate, ttft, tpot, steps.decode_steps, rate / self.capacity_per_s, decoding)
+
+    def open(self, arrivals_per_s: Number) -> Served:
+        """Return the engine at a rate of arrivals; times without bound where it cannot take them."""
+        capacity = self.capacity_per_s
+        rate = np.asarray(arrivals_per_s, dtype=np.float64) + 0.0 * capacity
+        stable = rate < capacity
+        load = np.where(stable, np.maximum(rate, SMALLEST_RATE * capacity), SMALLEST_RATE * capacity)
+        return SteadyState(self, load).served(rate, stable)
+
+    @property
+    def alone(self) -> Served:
+        """What a single request sees."""
+        none = np.zeros((1, *self.capacity_per_s.shape))
+        ttft, tpot = (Wait(least + none[0], none, none, none) for least in (self.steps.alone_s, self.at_work[1]))
+        return Served(none[0], ttft, tpot, self.steps.decode_steps, none[0], none[0])
+
+    def spare(self, served: Served, ttft_s: Number, tpot_s: Number) -> FloatArray:
+        """Return ``(n,)`` how far limits are from being missed, from -1 to 1; at 0 one just holds."""
+        share = np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
+        pairs = ((served.ttft, ttft_s), (served.tpot, tpot_s))
+        if np.isnan(share).all():
+            left = [np.asarray(limit / wait.mean_s) - 1 for wait, limit in pairs]
+        else:
+            left = [ndtri(np.clip(wait.share_within(limit), TINY, 1 - 1e-12)) - ndtri(share) for wait, limit in pairs]
+        return np.clip(np.minimum(*left), -1.0, 1.0)
+
+    def goodput(self, ttft_s: Number, tpot_s: Number, *, guess: FloatArray | None = None, steps: int = 6) -> FloatArray:
+        """Return ``(n,)`` the most arrivals per second at which limits hold; 0 where they hold at no load.
+
+        Straight lines through two loads on either side of the limit (the Illinois method): what is returned keeps it.
+
+        Args:
+            ttft_s: limit on time to first token, infinite for none.
+            tpot_s: limit on time per token.
+            guess: a load near by, where one is known.
+            steps: loads that are tried.
+        """
+        capacity = self.capacity_per_s
+        low, high = np.zeros_like(capacity), 1.0 * capacity
+        at_low, at_high = self.spare(self.alone, ttft_s, tpot_s), np.full_like(capacity, -1.0)
+        possible, side = (at_low >= 0) & (self.steps.most >= 1), np.zeros_like(capacity)
+        tried = capacity / 2 if guess is None else np.clip(guess, SMALLEST_RATE * capacity, (1 - NEAR) * capacity)
+        for step in range(steps):
+            if step > 0:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    crossing = (low * at_high - high * at_low) / (at_high - at_low)
+                crossing = np.where(np.isfinite(crossing), crossing, (low + high) / 2)
+                margin = (high - low) * NEAR
+                tried = np.clip(crossing, low + margin, high - margin)
+                if step == 1 and guess is not None:
+                    tried = np.clip(np.where(low > 0, low * (1 + NEAR), high * (1 - NEAR)), low, high)
+            found = self.spare(self.open(tried), ttft_s, tpot_s)
+            kept = found >= 0
+            # An end that stays twice counts half, so that it moves.
+            at_high = np.where(kept & (side > 0), at_high / 2, np.where(kept, at_high, found))
+            at_low = np.where(~kept & (side < 0), at_low / 2, np.where(kept, found, at_low))
+            low, high = np.where(kept, tried, low), np.where(kept, high, tried)
+            side = np.where(kept, 1.0, -1.0)
+        return np.where(possible, low, 0.0)
+
+
+def _interpolated(knots: FloatArray, values: FloatArray, at: FloatArray) -> FloatArray:
+    """Return ``(n,)`` values at a place between ascending knots of each row."""
+    shape = np.broadcast_shapes(knots.shape[1:], values.shape[1:], at.shape)
+    knots, values = (np.broadcast_to(column, (len(column), *shape)) for column in (knots, values))
+    above = np.clip((knots < at).sum(axis=0), 1, len(knots) - 1)[None]
+    x0, x1 = (np.take_along_axis(knots, above - 1 + k, axis=0)[0] for k in (0, 1))
+    y0, y1 = (np.take_along_axis(values, above - 1 + k, axis=0)[0] for k in (0, 1))
+    return np.asarray(y0 + (y1 - y0) * np.clip((at - x0) / (x1 - x0), 0.0, 1.0))

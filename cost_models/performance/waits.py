@@ -1,0 +1,145 @@
+"""Times that users see, as mixtures of cases, and lengths that vary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from cost_models.table import FloatArray, Number
+
+LEAST_SHAPE = 0.2
+"""Least shape of a gamma distribution for which the quantile's approximation is used."""
+
+Z95 = float(ndtri(0.95))
+"""Standard deviations that the 95th percentile of a normal distribution is above its mean."""
+
+MOST_P95 = float(np.exp(Z95**2 / 2))
+"""Largest 95th percentile of lognormal lengths, in multiples of their mean."""
+
+TINY = 1e-30
+"""What no time is as short as."""
+
+
+def lognormal_cv(p95: Number) -> FloatArray:
+    """Return the coefficient of variation of lognormal lengths from their 95th percentile over their mean.
+
+    r = exp(z s - s^2 / 2) gives s = z - sqrt(z^2 - 2 ln r), and sqrt(exp(s^2) - 1) is the coefficient; 0 where `p95`
+    is NaN: all lengths are alike. No lognormal has more than `MOST_P95` or less than 1.
+    """
+    ratio = np.clip(np.nan_to_num(np.asarray(p95, dtype=np.float64), nan=1.0), 1.0, MOST_P95)
+    sigma = Z95 - np.sqrt(np.maximum(Z95**2 - 2 * np.log(ratio), 0.0))
+    return np.asarray(np.sqrt(np.expm1(sigma**2)))
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A time that users see, a mixture of cases; columns ``(n,)``, of cases ``(cases, n)``.
+
+    Attributes:
+        least_s: the least, which those see who are in no case.
+        shares: share of the users in each case.
+        extra_s: mean of what the users of a case see beyond the least.
+        extra_var: variance of that.
+        even: whether the first case is a stretch of time of which every moment is as likely.
+        most_s: what nobody waits beyond the least.
+    """
+
+    least_s: FloatArray
+    shares: FloatArray
+    extra_s: FloatArray
+    extra_var: FloatArray
+    even: bool = False
+    most_s: Number = np.inf
+
+    @classmethod
+    def of(
+        cls,
+        least_s: FloatArray,
+        cases: Sequence[tuple[FloatArray, FloatArray, FloatArray]],
+        *,
+        even: bool = False,
+        most_s: Number = np.inf,
+    ) -> Wait:
+        """Return the wait with cases (share, mean, variance) beside those who see the least."""
+        shares, extra, var = (np.stack(np.broadcast_arrays(*(case[k] for case in cases))) for k in range(3))
+        return cls(least_s, np.clip(shares, 0.0, 1.0), np.maximum(extra, 0.0), np.maximum(var, 0.0), even, most_s)
+
+    @property
+    def mean_s(self) -> FloatArray:
+        """Mean over all users."""
+        return np.asarray(self.least_s + (self.shares * self.extra_s).sum(axis=0))
+
+    def share_within(self, limit_s: Number) -> FloatArray:
+        """Return the share of the users who wait no longer than a limit."""
+        beyond = np.asarray(limit_s - self.least_s, dtype=np.float64)
+        met = self._none + self._below(np.maximum(beyond, 0.0))
+        return np.where(beyond >= 0, np.where(beyond >= self.most_s, 1.0, met), 0.0)
+
+    def quantile_s(self, share: Number, *, halvings: int = 14) -> FloatArray:
+        """Return the time that a share of the users does not exceed.
+
+        Args:
+            share: of the users.
+            halvings: of the interval between the quantiles of the cases.
+        """
+        mean, shift, root = self._gamma
+        each = mean * np.maximum(shift + ndtri(share) / root, 0.0) ** 3
+        if self.even:
+            each[0] = self.extra_s[0] + (2 * np.asarray(share) - 1) * np.sqrt(3 * self.extra_var[0])
+        high = np.where(self.shares > 0, each, 0.0).max(axis=0)
+        low = np.zeros_like(high)
+        for _ in range(halvings):
+            tried = (low + high) / 2
+            below = self._none + self._below(tried) < share
+            low, high = np.where(below, tried, low), np.where(below, high, tried)
+        return np.asarray(self.least_s + np.where(self._none < share, np.minimum(high, self.most_s), 0.0))
+
+    @cached_property
+    def _none(self) -> FloatArray:
+        """Share of the users who are in no case."""
+        return np.asarray(1 - self.shares.sum(axis=0))
+
+    @cached_property
+    def _gamma(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Mean, shift and root of the normal variable that the cube root of each case's time is."""
+        shape = np.maximum(self.extra_s**2 / np.maximum(self.extra_var, TINY), LEAST_SHAPE)
+        return np.maximum(self.extra_s, TINY), 1 - 1 / (9 * shape), 3 * np.sqrt(shape)
+
+    def _below(self, beyond_s: FloatArray) -> FloatArray:
+        """Return the share of all users who are in a case and no later than a time beyond the least."""
+        mean, shift, root = self._gamma
+        below = ndtr((np.cbrt(beyond_s / mean) - shift) * root)
+        if self.even:
+            half = np.sqrt(3 * self.extra_var[0])
+            below[0] = np.clip((beyond_s - self.extra_s[0] + half) / np.maximum(2 * half, TINY), 0.0, 1.0)
+        return np.asarray((self.shares * below).sum(axis=0))
+
+
+@dataclass(frozen=True)
+class Served:
+    """An engine at a load; ``(n,)`` columns, of one replica.
+
+    Attributes:
+        requests_per_s: requests that are finished per second.
+        ttft: time to first token.
+        tpot: time per output token after the first.
+        decode_steps: of a mean request.
+        utilisation: load over the most that the engine can take.
+        decoding: mean sequences in a decode step.
+    """
+
+    requests_per_s: FloatArray
+    ttft: Wait
+    tpot: Wait
+    decode_steps: FloatArray
+    utilisation: FloatArray
+    decoding: FloatArray
+
+    @property
+    def concurrency(self) -> FloatArray:
+        """Mean number of requests in engine and queue, by Little's law."""
+        return np.asarray(self.requests_per_s * (self.ttft.mean_s + self.decode_steps * self.tpot.mean_s))

@@ -1,0 +1,286 @@
+"""A discrete-event simulation of an engine that batches continuously, one machine at a time.
+
+The twin of `cost_models.performance.serving_queue`: the same engine, the same step times, nothing but arithmetic in
+common with the closed form that it judges.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cost_models.performance.inference import Inference
+from cost_models.performance.step_times import decode_step_s, step_times
+from cost_models.table import FloatArray
+
+BATCHES = 20
+"""Parts of a run whose means give the confidence interval of the whole."""
+
+
+@dataclass(frozen=True)
+class SimulatedEngine:
+    """One replica of an engine (`cost_models.performance.step_times`).
+
+    Attributes:
+        decode_s: step time by number of decoding sequences, index 0 unused.
+        prompt_token_s: what a prompt token adds to a step with decoding sequences.
+        alone_token_s: what it costs in a step without.
+        chunk_tokens: most prompt tokens of a step.
+        most: requests that the memory holds, of mean length.
+    """
+
+    decode_s: FloatArray
+    prompt_token_s: float
+    alone_token_s: float
+    chunk_tokens: float
+    most: int
+
+
+def engine_of(result: Inference, *, most: int | None = None) -> SimulatedEngine:
+    """Return the engine of one replica of a workload on one machine, its step worked out at every number of sequences.
+
+    Args:
+        result: one row; its stack's ``chunk_rows`` are the tokens of a step.
+        most: bound on the sequences; what the memory holds where None.
+    """
+    times = step_times(result)
+    fitting = max(int(times.most[0]), 1)
+    places = fitting if most is None else min(fitting, most)
+    prompt = float(np.ravel(result.serving.prompt_tokens)[0])
+    decode = np.broadcast_to(decode_step_s(result, np.arange(1.0, places + 1)), (places,))
+    return SimulatedEngine(
+        np.concatenate([np.zeros(1), decode]),
+        float(times.prompt_s[0]) / prompt,
+        float(times.alone_s[0]) / prompt,
+        float(times.prompts_per_step[0]) * prompt,
+        places,
+    )
+
+
+@dataclass
+class _Request:
+    """A request on its way."""
+
+    arrival_s: float
+    prompt: float
+    output: int
+    first_s: float = np.nan
+    last_s: float = np.nan
+    prefilled: float = 0.0
+
+
+@dataclass(frozen=True)
+class SimulatedRequests:
+    """What was measured of the requests after the warm-up, in order of their arrival.
+
+    Attributes:
+        ttft_s: time to first token of each.
+        tpot_s: mean time per output token after the first; NaN where it has no other.
+        output_tokens: tokens of each.
+        span_s: time over which they arrived.
+        mean_requests: requests in the engine and its queue, mean over that time.
+        timeline: (time, decoding sequences, waiting requests) at the steps of the whole run.
+    """
+
+    ttft_s: FloatArray
+    tpot_s: FloatArray
+    output_tokens: FloatArray
+    span_s: float
+    mean_requests: float
+    timeline: FloatArray
+
+    def interval(self, of: FloatArray, statistic: Callable[[FloatArray], float]) -> float:
+        """Return the half-width of the 95 % confidence interval of a statistic, by batch means."""
+        parts = [statistic(part) for part in np.array_split(of, BATCHES)]
+        return float(1.96 * np.std(parts, ddof=1) / np.sqrt(BATCHES))
+
+
+@dataclass
+class _Engine:
+    """The state of the engine between steps."""
+
+    engine: SimulatedEngine
+    waiting: deque[_Request] = field(default_factory=deque)
+    prefilling: deque[_Request] = field(default_factory=deque)
+    decoding: list[tuple[int, int, _Request]] = field(default_factory=list)
+    step: int = 0
+    serial: int = 0
+    held: float = 0.0
+    mean_tokens: float = 1.0
+
+    def admit(self) -> None:
+        """Admit requests in order while their whole length fits the memory."""
+        while self.waiting:
+            one = self.waiting[0]
+            share = (one.prompt + one.output) / self.mean_tokens
+            if self.held + share > self.engine.most + 1e-9 and (self.prefilling or self.decoding):
+                return
+            self.held += share
+            self.prefilling.append(self.waiting.popleft())
+
+    def take_chunk(self) -> tuple[float, list[_Request]]:
+        """Take prompt tokens for one step; return how many, and the requests whose prompts are through."""
+        room, taken, through = self.engine.chunk_tokens, 0.0, []
+        while self.prefilling and room > 1e-9:
+            one = self.prefilling[0]
+            part = min(room, one.prompt - one.prefilled)
+            one.prefilled += part
+            room, taken = room - part, taken + part
+            if one.prefilled < one.prompt - 1e-9:
+                break
+            through.append(self.prefilling.popleft())
+        return taken, through
+
+    def end_of_step(self, now: float, through: list[_Request]) -> list[_Request]:
+        """Give first tokens to prompts that are through, and return the requests that are done."""
+        done = []
+        for one in through:
+            one.first_s = now
+            if one.output <= 1:
+                done.append(one)
+            else:
+                self.serial += 1
+                heapq.heappush(self.decoding, (self.step + one.output - 1, self.serial, one))
+        while self.decoding and self.decoding[0][0] <= self.step:
+            done.append(heapq.heappop(self.decoding)[2])
+        for one in done:
+            one.last_s = now
+            self.held -= (one.prompt + one.output) / self.mean_tokens
+        return done
+
+
+def lengths(mean: float, cv: float, count: int, rng: np.random.Generator) -> FloatArray:
+    """Return lognormal lengths of a mean and a coefficient of variation, whole tokens, 1 at least."""
+    if cv == 0:
+        return np.full(count, max(round(mean), 1), dtype=np.float64)
+    variance = np.log1p(cv**2)
+    drawn = rng.lognormal(np.log(mean) - variance / 2, np.sqrt(variance), count)
+    return np.maximum(np.round(drawn), 1.0)
+
+
+def simulate(
+    engine: SimulatedEngine,
+    *,
+    prompt_tokens: float,
+    output_tokens: float,
+    arrivals_per_s: float | None = None,
+    concurrency: int | None = None,
+    arrival_cv: float = 1.0,
+    prompt_cv: float = 0.0,
+    output_cv: float = 0.0,
+    requests: int = 4000,
+    seed: int = 0,
+) -> SimulatedRequests:
+    """Return what users of an engine see.
+
+    Args:
+        engine: the engine.
+        prompt_tokens: mean prompt.
+        output_tokens: mean output.
+        arrivals_per_s: requests per second; gaps follow a gamma distribution of `arrival_cv`.
+        concurrency: requests that are there at all times, in place of arrivals.
+        arrival_cv: coefficient of variation of the gaps, 1 for Poisson.
+        prompt_cv: coefficient of variation of prompts, lognormal.
+        output_cv: the same of outputs.
+        requests: how many, of which the first fifth warms up.
+        seed: of arrivals and lengths.
+
+    Raises:
+        ValueError: neither or both of arrivals and concurrency are given.
+    """
+    import simpy
+
+    if (arrivals_per_s is None) == (concurrency is None):
+        raise ValueError("one of arrivals_per_s and concurrency")
+    rng = np.random.default_rng(seed)
+    prompts = lengths(prompt_tokens, prompt_cv, requests, rng)
+    outputs = lengths(output_tokens, output_cv, requests, rng)
+    gaps = np.zeros(requests)
+    if arrivals_per_s is not None:
+        shape = 1 / max(arrival_cv, 1e-6) ** 2
+        gaps = rng.gamma(shape, 1 / (shape * arrivals_per_s), requests)
+    if concurrency is not None:
+        # Requests that are there at the start are somewhere on their way, so that they do not end together.
+        outputs[:concurrency] = np.ceil(outputs[:concurrency] * rng.random(min(concurrency, requests)))
+    env, state = simpy.Environment(), _Engine(engine, mean_tokens=prompt_tokens + output_tokens)
+    everyone: list[_Request] = []
+    wake = [env.event()]
+    timeline: list[tuple[float, int, int]] = []
+
+    def arrive() -> None:
+        place = len(everyone)
+        one = _Request(env.now, float(prompts[place]), int(outputs[place]))
+        everyone.append(one)
+        state.waiting.append(one)
+        if not wake[0].triggered:
+            wake[0].succeed()
+
+    def source() -> Generator[Any, Any, None]:
+        for gap in gaps:
+            yield env.timeout(float(gap))
+            arrive()
+
+    def server() -> Generator[Any, Any, None]:
+        while len(everyone) < requests or state.waiting or state.prefilling or state.decoding:
+            state.admit()
+            timeline.append((env.now, len(state.decoding), len(state.waiting) + len(state.prefilling)))
+            running = len(state.decoding)
+            if not running and not state.prefilling:
+                wake[0] = env.event()
+                yield wake[0]
+                continue
+            step_s = float(engine.decode_s[running]) if running else 0.0
+            if state.prefilling:
+                taken, through = state.take_chunk()
+                yield env.timeout(step_s + taken * (engine.prompt_token_s if running else engine.alone_token_s))
+                state.step += 1
+            else:
+                # Nothing changes before a request ends or another one can be admitted.
+                steps, start, through = state.decoding[0][0] - state.step, env.now, []
+                whole = env.timeout(steps * step_s)
+                if state.waiting:
+                    yield whole
+                else:
+                    wake[0] = env.event()
+                    yield whole | wake[0]
+                    if not whole.processed:
+                        steps = min(max(int(np.ceil((env.now - start) / step_s - 1e-9)), 1), steps)
+                        yield env.timeout(max(start + steps * step_s - env.now, 0.0))
+                state.step += steps
+            for _ in state.end_of_step(env.now, through):
+                if concurrency is not None and len(everyone) < requests:
+                    arrive()
+
+    if concurrency is None:
+        env.process(source())
+    else:
+        for _ in range(min(concurrency, requests)):
+            arrive()
+    env.process(server())
+    env.run()
+    return _measured(everyone, np.array(timeline), skipped=requests // 5, closed=concurrency is not None)
+
+
+def _measured(everyone: list[_Request], timeline: FloatArray, *, skipped: int, closed: bool) -> SimulatedRequests:
+    arrival, first, last, output = (
+        np.array([getattr(one, name) for one in everyone]) for name in ("arrival_s", "first_s", "last_s", "output")
+    )
+    # In a closed loop nobody follows the last ones, so that they run in a thinner engine.
+    kept = slice(skipped, len(everyone) - (skipped if closed else 0))
+    begin, end = arrival[kept][0], arrival[kept][-1]
+    inside = np.clip(np.minimum(last, end) - np.maximum(arrival, begin), 0.0, None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tpot = np.where(output > 1, (last - first) / (output - 1), np.nan)
+    return SimulatedRequests(
+        (first - arrival)[kept],
+        tpot[kept],
+        output[kept].astype(np.float64),
+        float(end - begin),
+        float(inside.sum() / max(end - begin, 1e-300)),
+        timeline,
+    )

@@ -1,0 +1,236 @@
+"""Continuous batching: known queues, bounds, monotony, and the simulation as judge."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cost_models.evaluate import ChipSetup, Workload, serve_chip
+from cost_models.library.technology import Technology
+from cost_models.performance.operating_point import Slo
+from cost_models.performance.serving_queue import Queue, Traffic
+from cost_models.performance.step_times import StepTimes, most_requests
+from cost_models.performance.waits import Wait, lognormal_cv
+from cost_models.workload.serving import footprint
+from dse.analysis.simulation import SimulatedEngine, engine_of, lengths, simulate
+
+
+def engine(*, prompt_s=0.0, alone_s=0.0, step_s=0.01, slope_s=0.0, tokens=100.0, most=1.0, room=1e6):
+    """Return step times of one row whose decode step is a straight line in the sequences."""
+    row = np.ones(1)
+    batches = np.stack([0 * row, row, np.maximum(most, 1.0) * row])
+    decode = np.stack([(alone_s - prompt_s) * row, step_s * row, (step_s + slope_s * (max(most, 1.0) - 1)) * row])
+    chunks = max(np.ceil(1 / room), 1.0)
+    decode[0] /= chunks
+    columns = (prompt_s, alone_s, chunks, room, tokens, most)
+    return StepTimes(batches, decode, *(value * row for value in columns))
+
+
+def served(model="llama3_70b", chip="h100_sxm", chips=8, limits=None, fmt="fp8", kv_bits=16.0, **fields):
+    workload = Workload(
+        "w", model, n_chips=chips, batching="continuous",
+        **{"prompt_tokens": 2048.0, "output_tokens": 256.0, **fields},
+    )  # fmt: skip
+    return serve_chip(ChipSetup(chip, fmt, kv_bits=kv_bits, act_bits=8), workload, Technology(), limits=limits)
+
+
+LOADS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+
+
+@pytest.mark.parametrize("cv", [0.0, 0.5, 1.0])
+def test_one_place_is_the_queue_of_pollaczek_and_khinchine(cv):
+    times = engine(alone_s=0.0, step_s=0.01, tokens=100.0)
+    queue = Queue(times, Traffic(output_cv=cv))
+    rate = LOADS / 1.0
+    wait = queue.open(rate).ttft.mean_s
+    np.testing.assert_allclose(wait, LOADS * (1 + cv**2) / (2 * (1 - LOADS)), rtol=1e-6)
+
+
+def test_steps_in_proportion_to_sequences_are_processor_sharing():
+    times = engine(step_s=0.01, slope_s=0.01, tokens=1e5, most=2000.0)
+    found = Queue(times, Traffic()).open(LOADS[:-1] / (1e5 * 0.01)).concurrency
+    np.testing.assert_allclose(found, LOADS[:-1] / (1 - LOADS[:-1]), rtol=0.01)
+
+
+def test_steps_that_sequences_do_not_lengthen_are_enough_servers():
+    times = engine(step_s=0.01, tokens=100.0, most=2000.0)
+    found = Queue(times, Traffic()).open(np.array([1.0, 10.0, 100.0]))
+    np.testing.assert_allclose(found.tpot.mean_s, 0.01, rtol=1e-9)
+    np.testing.assert_allclose(found.decoding, [1.0, 10.0, 100.0], rtol=1e-6)
+
+
+def test_prompts_stretch_decode_steps_as_a_delay_cycle():
+    times = engine(prompt_s=0.05, alone_s=0.05, step_s=0.01, tokens=1000.0, most=2000.0)
+    rate = np.array([2.0, 8.0, 14.0])
+    found = Queue(times, Traffic()).open(rate).tpot.mean_s
+    np.testing.assert_allclose(found, 0.01 / (1 - 0.05 * rate), rtol=0.02)
+
+
+def test_no_load_gives_the_times_of_a_single_request():
+    many = served(traffic=Traffic(arrivals_per_s=1e-9))
+    one = serve_chip(
+        ChipSetup("h100_sxm", "fp8", act_bits=8),
+        Workload("w", "llama3_70b", batch=1.0, prompt_tokens=2048, output_tokens=256, n_chips=8), Technology(),
+    ).inference  # fmt: skip
+    seen = many.users.served
+    np.testing.assert_allclose(seen.ttft.mean_s, one.prefill_s, rtol=1e-6)
+    np.testing.assert_allclose(seen.tpot.mean_s, one.decode_s, rtol=1e-6)
+    for share in (0.5, 0.95, 0.99):
+        np.testing.assert_allclose(seen.ttft.quantile_s(share), one.prefill_s, rtol=1e-6)
+
+
+def test_more_load_shortens_no_percentile():
+    queue = served(traffic=Traffic(arrivals_per_s=1.0)).users.queue
+    found = queue.open(np.linspace(0.001, 0.97, 60) * queue.capacity_per_s)
+    for wait in (found.ttft, found.tpot):
+        for times in (wait.mean_s, *(wait.quantile_s(share, halvings=40) for share in (0.5, 0.95, 0.99))):
+            assert (np.diff(times) > -2e-3 * times[1:]).all()
+    assert (np.diff(found.concurrency) > 0).all()
+
+
+def test_more_bandwidth_or_memory_never_lowers_goodput():
+    base = served(limits=Slo(1000.0, 40.0))
+    for name in ("bandwidth_bytes_per_s", "capacity_bytes"):
+        rates = []
+        for factor in (1.0, 1.2, 1.5, 2.0):
+            machine = replace(base.machine, **{name: getattr(base.machine, name) * factor})
+            users = replace(base.users, result=replace(base.users.result, machine=machine))
+            rates.append(float(users.goodput_per_s[0]))
+        assert (np.diff(rates) > -2e-3 * np.array(rates[1:])).all()
+
+
+@pytest.mark.parametrize("percentile", [np.nan, 95.0, 99.0])
+def test_goodput_keeps_the_limits_and_little_more_does_not(percentile):
+    users = served(limits=Slo(500.0, 50.0), traffic=Traffic(limit_percentile=percentile)).users
+    rate, queue = users._good
+
+    def times(load):
+        seen = queue.open(load)
+        if np.isnan(percentile):
+            return seen.ttft.mean_s[0], seen.tpot.mean_s[0]
+        share = percentile / 100
+        return seen.ttft.quantile_s(share, halvings=40)[0], seen.tpot.quantile_s(share, halvings=40)[0]
+
+    first, token = times(rate)
+    assert first <= 0.5 * 1.001 and token <= 0.05 * 1.001
+    first, token = times(rate * 1.03)
+    assert first > 0.5 or token > 0.05
+
+
+def test_goodput_is_that_of_the_mixed_steps_and_not_of_the_prefill_of_a_batch():
+    users = served(limits=Slo(500.0, 50.0)).users
+    step = users.at_goodput.tpot.mean_s
+    np.testing.assert_allclose(step, 0.05, rtol=1e-3)
+    # Sequences over step time, the steady state of decode steps with prompts mixed in.
+    inside = users.at_goodput.decoding
+    np.testing.assert_allclose(users.goodput_per_s * 255, inside / step, rtol=1e-3)
+    assert 100 < float(inside[0]) < 120 and 2100 < float(users.goodput_per_s[0]) * 256 < 2400
+
+
+def test_limits_that_a_single_request_breaks_leave_no_goodput():
+    assert float(served(limits=Slo(None, 5.0)).users.goodput_per_s[0]) == 0.0
+    assert float(served(limits=Slo(50.0, None)).users.goodput_per_s[0]) == 0.0
+
+
+def test_more_than_the_chips_finish_has_no_bound():
+    seen = served(traffic=Traffic(arrivals_per_s=1e3)).users.served
+    assert np.isinf(seen.ttft.mean_s).all() and np.isinf(seen.ttft.quantile_s(0.95)).all()
+    assert seen.utilisation[0] > 1
+
+
+@pytest.mark.parametrize(("model", "chip", "chips"), [("llama3_70b", "h100_sxm", 8), ("llama3_8b", "l4", 2)])
+def test_as_many_requests_fit_as_the_footprint_says(model, chip, chips):
+    for prompt, output in ((128.0, 64.0), (6000.0, 500.0), (60000.0, 500.0)):
+        users = served(model, chip, chips, prompt_tokens=prompt, output_tokens=output).users
+        most = most_requests(users.result)
+
+        def fits(batch, users=users):
+            serving = replace(users.result.serving, batch=batch)
+            held = footprint(serving, users.result.formats, chunk_rows=users.result.software.chunk_rows)
+            return bool(held.most_loaded_bytes[0] <= users.result.machine.capacity_bytes[0])
+
+        assert most[0] == 0 or fits(most)
+        assert not fits(most + 1)
+
+
+def test_quantiles_are_those_of_the_mixture():
+    none = np.array([0.0])
+    wait = Wait.of(np.array([1.0]), ((np.array([0.5]), np.array([2.0]), np.array([4.0])),))
+    assert wait.mean_s[0] == pytest.approx(2.0)
+    assert wait.quantile_s(0.4)[0] == pytest.approx(1.0)
+    # Half the users wait an exponential time of mean 2.
+    assert wait.quantile_s(0.95, halvings=40)[0] == pytest.approx(1 - 2 * np.log(0.1), rel=0.02)
+    assert wait.share_within(wait.quantile_s(0.9, halvings=40))[0] == pytest.approx(0.9, abs=1e-6)
+    assert wait.share_within(0.5 + none)[0] == 0.0
+
+
+@pytest.mark.parametrize("cv", [0.3, 1.0, 2.0])
+def test_lognormal_lengths_have_the_percentile_they_are_made_of(cv):
+    sigma = np.sqrt(np.log1p(cv**2))
+    p95 = np.exp(1.6448536269514722 * sigma - sigma**2 / 2)
+    if sigma < 1.64:
+        assert lognormal_cv(p95) == pytest.approx(cv)
+    drawn = lengths(10000.0, cv, 400_000, np.random.default_rng(0))
+    assert drawn.mean() == pytest.approx(10000.0, rel=0.02)
+    assert np.quantile(drawn, 0.95) == pytest.approx(10000.0 * p95, rel=0.03)
+    assert lognormal_cv(np.nan) == 0.0
+
+
+# -- the simulation ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("load", [0.3, 0.7])
+def test_the_simulation_of_one_place_is_the_queue_of_pollaczek_and_khinchine(load):
+    one = SimulatedEngine(np.array([0.0, 0.01]), 0.0, 1e-9, 8192.0, 1)
+    run = simulate(one, prompt_tokens=1, output_tokens=101, arrivals_per_s=load, requests=60_000)
+    wait, half = run.ttft_s.mean(), run.interval(run.ttft_s, np.mean)
+    assert abs(wait - load / (2 * (1 - load))) < 2 * half + 1e-6
+
+
+def test_the_simulation_keeps_tokens_and_littles_law():
+    one = SimulatedEngine(0.01 + 1e-4 * np.arange(101), 1e-5, 1.2e-5, 2048.0, 100)
+    run = simulate(one, prompt_tokens=1000, output_tokens=100, arrivals_per_s=6.0, requests=20_000, output_cv=0.7)
+    stay = run.ttft_s + np.where(run.output_tokens > 1, (run.output_tokens - 1) * np.nan_to_num(run.tpot_s), 0.0)
+    rate = len(stay) / run.span_s
+    assert rate == pytest.approx(6.0, rel=0.03)
+    assert run.mean_requests == pytest.approx(rate * stay.mean(), rel=0.02)
+    assert run.timeline[:, 1].max() <= 100
+    assert run.output_tokens.mean() == pytest.approx(100, rel=0.03)
+
+
+CASES = (
+    # model, chip, chips, format, prompt, output, share of capacity
+    ("llama3_70b", "h100_sxm", 8, "fp8", 2048.0, 256.0, 0.75),
+    ("llama3_8b", "l4", 2, "fp8", 700.0, 490.0, 0.5),
+    ("llama3_8b", "h100_sxm", 1, "fp8", 300.0, 22.0, 0.3),
+    ("llama3_8b", "l40s", 1, "fp8", 800.0, 100.0, 0.7),
+    ("llama3_70b", "a100_80gb_sxm", 8, "bf16", 14000.0, 300.0, 0.6),
+    ("llama3_70b", "h200_sxm", 4, "fp8", 140.0, 770.0, 0.3),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case[0]}-{case[1]}-{case[4]:g}-{case[5]:g}" for case in CASES])
+def test_the_closed_form_is_near_the_simulation(case):
+    model, chip, chips, fmt, prompt, output, share = case
+    users = served(model, chip, chips, fmt=fmt, prompt_tokens=prompt, output_tokens=output).users
+    load = share * float(users.queue.capacity_per_s[0])
+    users = replace(users, traffic=Traffic(arrivals_per_s=load))
+    seen = users.served
+    run = simulate(
+        engine_of(users.result), prompt_tokens=prompt, output_tokens=output, arrivals_per_s=load, requests=15_000
+    )
+    assert seen.ttft.mean_s[0] == pytest.approx(run.ttft_s.mean(), rel=0.10)
+    assert seen.ttft.quantile_s(0.95)[0] == pytest.approx(np.quantile(run.ttft_s, 0.95), rel=0.15)
+    assert seen.tpot.mean_s[0] == pytest.approx(np.nanmean(run.tpot_s), rel=0.10)
+    assert seen.tpot.quantile_s(0.95)[0] == pytest.approx(np.nanquantile(run.tpot_s, 0.95), rel=0.15)
+    assert seen.concurrency[0] == pytest.approx(run.mean_requests, rel=0.12)
+
+
+@pytest.mark.parametrize("requests", [1, 4, 32, 112])
+def test_a_closed_loop_is_near_the_simulation(requests):
+    users = served(traffic=Traffic(concurrency=float(requests))).users
+    seen = users.served
+    run = simulate(engine_of(users.result), prompt_tokens=2048, output_tokens=256, concurrency=requests, requests=4000)
+    assert seen.tpot.mean_s[0] == pytest.approx(np.nanmean(run.tpot_s), rel=0.05)
+    assert seen.ttft.mean_s[0] == pytest.approx(run.ttft_s.mean(), rel=0.20)
+    assert seen.requests_per_s[0] == pytest.approx(len(run.ttft_s) / run.span_s, rel=0.05)
