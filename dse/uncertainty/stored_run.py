@@ -36,6 +36,8 @@ def robust_run(
     seed: int = 0,
     at_most: int = MAX_DESIGNS,
     pick: str | None = None,
+    misses: bool = True,
+    fractions: bool = True,
     progress: Counted | None = None,
 ) -> RobustRun:
     """Re-evaluate the front and the least infeasible designs of a run under Monte Carlo samples.
@@ -48,6 +50,8 @@ def robust_run(
         seed: their seed.
         at_most: designs of the front to take.
         pick: name of the pick whose inputs are analysed; the knee, or else the first, where None.
+        misses: whether the least infeasible designs meet the draws too.
+        fractions: whether the shares of the variance of the inputs are estimated, NaN otherwise.
         progress: told after every design.
 
     Raises:
@@ -56,13 +60,15 @@ def robust_run(
     named = _picks(run)
     subject = _subject(run, pick)
     front = _thinned(run.front, run.spec.objectives[0].metric, at_most, named)
-    table = _joined(front, _nearest_misses(run))
+    table = _joined(front, _nearest_misses(run)) if misses or not len(front) else front
     ids = [int(one) for one in table["id"]]
     designs = designs_of(run.spec, table).to_settings()
     result = robustness(run.spec, designs, draws=draws, seed=seed, progress=progress)
     design = designs[ids.index(subject[0])] if subject[0] in ids else run.settings(subject[0])
     spreads = spreads_of(parameters_of(run.spec, [design]), run.spec.parameters, library_of(run.spec.library))
-    swings = variance_fractions(run.spec, design, swings_of(run.spec, design, spreads, watched(run.spec)), seed=seed)
+    swings = swings_of(run.spec, design, spreads, watched(run.spec))
+    if fractions:
+        swings = variance_fractions(run.spec, design, swings, seed=seed)
     return RobustRun(
         ids=ids,
         on_front=[place < len(front) for place in range(len(ids))],
@@ -110,8 +116,9 @@ def _thinned(front: pd.DataFrame, first: str, at_most: int, named: Mapping[int, 
 
 def _nearest_misses(run: StoredRun) -> pd.DataFrame:
     designs = run.designs
-    missed = designs[~designs["feasible"].astype(bool)]
-    return missed.sort_values(["violation", "id"], kind="stable").head(LEAST_INFEASIBLE)
+    missed = np.flatnonzero(~designs["feasible"].to_numpy(dtype=bool))
+    order = np.lexsort((designs["id"].to_numpy()[missed], designs["violation"].to_numpy()[missed]))
+    return designs.iloc[missed[order[:LEAST_INFEASIBLE]]]
 
 
 def _joined(front: pd.DataFrame, misses: pd.DataFrame) -> pd.DataFrame:

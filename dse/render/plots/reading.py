@@ -36,7 +36,7 @@ def scene_of(run: StoredRun) -> Scene:
     feasible = run.found_feasible
     objectives = tuple(objective.metric for objective in spec.objectives)
     front = run.front if feasible else _nearest(designs, objectives)
-    others = designs[designs["feasible"].astype(bool) & ~designs["pareto"].astype(bool)]
+    others = np.flatnonzero(designs["feasible"].to_numpy(dtype=bool) & ~designs["pareto"].to_numpy(dtype=bool))
     return Scene(
         name=run.name,
         objectives=objectives,
@@ -44,12 +44,12 @@ def scene_of(run: StoredRun) -> Scene:
         parameters=tuple(name for name, entries in spec.space.items() if _varies(entries)),
         front=front,
         feasible=feasible,
-        others=others.iloc[evenly(len(others), MAX_OTHERS)],
+        others=designs.iloc[others[evenly(len(others), MAX_OTHERS)]],
         picks=_picks(run),
         baselines=_baselines(run),
         limits=_limits(spec, _baselines(run)),
         metrics=spec.metrics,
-        logarithmic=frozenset(name for name, entries in spec.space.items() if _counts_in_ratios(entries)),
+        logarithmic=frozenset(name for name, entries in spec.space.items() if counts_in_ratios(entries)),
         shared={
             name: entry.value
             for name, entries in spec.space.items()
@@ -84,7 +84,8 @@ def _varies(entries: tuple[object, ...]) -> bool:
     return len(entries) > 1 or not isinstance(entries[0], FixedSpec)
 
 
-def _counts_in_ratios(entries: tuple[object, ...]) -> bool:
+def counts_in_ratios(entries: tuple[object, ...]) -> bool:
+    """Return whether a parameter of the space is spread over the logarithm."""
     return any(isinstance(entry, RangeSpec) and entry.log for entry in entries)
 
 

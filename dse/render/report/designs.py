@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cost_models.quantities import describe
 from cost_models.table import INACTIVE, Choice, Table, evenly
+from dse.render.plots.reading import counts_in_ratios
 from dse.render.report.packing import Packable, rounded
 from dse.render.terminal.summary import shown_metrics, varying
 from dse.results.rows import MARGIN_PREFIX
@@ -20,7 +21,7 @@ from dse.sweep import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_POINTS = 50_000
+MAX_POINTS = 20_000
 """Designs that a report shows at most."""
 
 HEADLINE = (
@@ -29,8 +30,9 @@ HEADLINE = (
 )  # fmt: skip
 """Metrics that are shown for every workload."""
 
-FINE_BITS, COARSE_BITS = 18, 12
-"""Bits of the mantissa kept of feasible designs (2 parts in a million) and of infeasible ones (1 in ten thousand)."""
+FRONT_BITS, FEASIBLE_BITS, COARSE_BITS = 18, 15, 10
+"""Bits of the mantissa kept of the front (2 parts in a million), of other feasible designs (15 in a million) and of
+infeasible ones (5 in ten thousand)."""
 
 INFEASIBLE, FEASIBLE, FRONT = 0, 1, 2
 """State of a design on the page."""
@@ -47,6 +49,7 @@ class PageColumn:
         unit: its unit, "" for none.
         meaning: one line for people.
         kind: "parameter" or "metric".
+        log: whether the sweep spreads it over the logarithm.
         names: what codes stand for; empty where the column holds numbers.
         values: numbers, or codes into `names` (255 where a parameter does not apply).
     """
@@ -57,6 +60,7 @@ class PageColumn:
     kind: str
     names: tuple[str, ...]
     values: Packable
+    log: bool = False
 
     def described(self) -> dict[str, Any]:
         """Return what the page has to know of the column beside its values."""
@@ -66,6 +70,7 @@ class PageColumn:
             "meaning": self.meaning,
             "kind": self.kind,
             "names": list(self.names),
+            "log": self.log,
         }
 
 
@@ -80,9 +85,10 @@ def shown_designs(run: StoredRun, at_most: int = MAX_POINTS, *, least_infeasible
         at_most: designs that are shown at most, picks and least infeasible designs apart.
         least_infeasible: least infeasible designs that are always shown.
     """
-    table = run.designs.sort_values("id", kind="stable").reset_index(drop=True)
+    table = run.designs
+    places = np.argsort(table["id"].to_numpy(), kind="stable")
     if len(table) <= at_most:
-        return table
+        return table.iloc[places].reset_index(drop=True)
     front = table["pareto"].to_numpy(dtype=bool)
     picked = np.isin(table["id"], [int(pick["id"]) for pick in run.picks])
     order = np.lexsort((table["id"], table["violation"], table["feasible"].astype(bool)))
@@ -90,7 +96,7 @@ def shown_designs(run: StoredRun, at_most: int = MAX_POINTS, *, least_infeasible
     chosen[order[:least_infeasible]] = True
     for group in (front, table["feasible"].to_numpy(dtype=bool), np.ones(len(table), dtype=bool)):
         chosen |= _evenly(group & ~chosen, at_most - int(chosen.sum()))
-    return table[chosen].reset_index(drop=True)
+    return table.iloc[places[chosen[places]]].reset_index(drop=True)
 
 
 def _evenly(mask: NDArray[np.bool_], at_most: int) -> NDArray[np.bool_]:
@@ -125,9 +131,12 @@ def _column(name: str, kind: str, table: pd.DataFrame, spec: Spec) -> PageColumn
         marked = np.where(column.codes == INACTIVE, _NO_NAME, column.codes).astype(np.uint8)
         return PageColumn(name, what.unit, what.meaning, kind, column.values, marked)
     if kind == "parameter":
-        return PageColumn(name, what.unit, what.meaning, kind, (), column.astype(np.float32))
-    feasible = table["feasible"].to_numpy(dtype=bool)
-    values = np.where(feasible, rounded(column, FINE_BITS), rounded(column, COARSE_BITS))
+        return PageColumn(
+            name, what.unit, what.meaning, kind, (), column.astype(np.float32), counts_in_ratios(spec.space[name])
+        )
+    state = states(table)
+    values = np.where(state == FEASIBLE, rounded(column, FEASIBLE_BITS), rounded(column, FRONT_BITS))
+    values = np.where(state == INFEASIBLE, rounded(column, COARSE_BITS), values)
     return PageColumn(name, what.unit, what.meaning, kind, (), values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -35,18 +36,37 @@ def table(shown: TextTable, *, with_title: bool = True) -> str:
         f'<th scope="col"{_class(number)}>{_lines(text)}</th>'
         for text, number in zip(shown.headings, numeric, strict=True)
     )
-    body = "".join(f"<tr>{_cells(row, numeric)}</tr>" for row in shown.rows)
+    body = "".join(f"<tr>{_cells(row, shown.headings, numeric)}</tr>" for row in shown.rows)
     caption = f"<caption>{escape(shown.title)}</caption>" if with_title and shown.title else ""
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(shown.title or "table")}">'
-        f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<table class="stacked">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
-def _cells(row: Sequence[str], numeric: Sequence[bool]) -> str:
+def shaded_table(shown: TextTable) -> str:
+    """Return a table of shares between 0 and 1 whose cells are the darker, the larger."""
+    return re.sub(r'<td class="number"([^>]*)>([0-9.]+)</td>', _shaded, table(shown))
+
+
+def _shaded(cell: re.Match[str]) -> str:
+    share = min(float(cell[2]), 1.0)
+    return f'<td class="number share" style="--share:{share:.2f}"{cell[1]}>{cell[2]}</td>'
+
+
+def _cells(row: Sequence[str], headings: Sequence[str], numeric: Sequence[bool]) -> str:
     first, *rest = row
-    cells = "".join(f"<td{_class(number)}>{_lines(text)}</td>" for text, number in zip(rest, numeric[1:], strict=True))
+    cells = "".join(
+        # On a phone a row becomes a block, and each value stands beside its heading.
+        f'<td{_class(number)} data-label="{escape(_joined(heading))}">{_lines(text)}</td>'
+        for text, heading, number in zip(rest, headings[1:], numeric[1:], strict=True)
+    )
     return f'<th scope="row">{_lines(first)}</th>{cells}'
+
+
+def _joined(heading: str) -> str:
+    """Return a heading of several lines in one."""
+    return " ".join(heading.replace("-\n", "").split())
 
 
 def _class(numeric: bool) -> str:
@@ -61,6 +81,13 @@ def definitions(entries: Mapping[str, str]) -> str:
     """Return a list of names and what they stand for."""
     parts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
     return f"<dl>{parts}</dl>"
+
+
+def section(name: str, title: str, inner: str) -> str:
+    """Return a section of the page that opens on demand or by its name; "" where there is nothing in it."""
+    if not inner:
+        return ""
+    return f'<details class="section" id="{escape(name)}"><summary>{escape(title)}</summary>{inner}</details>'
 
 
 def folded(title: str, inner: str) -> str:

@@ -16,7 +16,7 @@ from dse.analysis.compare import baseline_words
 from dse.evaluator import Evaluator
 from dse.plain import plain
 from dse.render.plots.reading import scene_of
-from dse.render.report import sections, uncertainty
+from dse.render.report import markup, sections, uncertainty
 from dse.render.report.breakdowns import breakdowns
 from dse.render.report.designs import (
     MAX_POINTS,
@@ -28,7 +28,8 @@ from dse.render.report.designs import (
     states,
 )
 from dse.render.report.packing import Packable, packed, packed_columns, rounded
-from dse.render.terminal.summary import asked, pick_words
+from dse.render.terminal.summary import pick_words
+from dse.render.terminal.verdict import verdict
 from dse.results.provenance import library_hash, package_versions, source_commit
 from dse.results.store import StoredRun, designs_of
 from dse.sweep.library_additions import library_of
@@ -38,16 +39,16 @@ if TYPE_CHECKING:
 
     from dse.uncertainty.files import RobustRun
 
-MAX_DETAILED = 4000
+MAX_DETAILED = 2000
 """Designs whose breakdown a report holds.
 
 Of the front, or of the least infeasible designs where nothing is feasible.
 """
 
-DETAIL_BITS = 15
-"""Bits of the mantissa kept of a breakdown: 15 parts in a million."""
+DETAIL_BITS = 13
+"""Bits of the mantissa kept of a breakdown: 60 parts in a million."""
 
-_SCRIPTS = ("data.js", "charts.js", "explorer.js", "design.js", "main.js")
+_SCRIPTS = ("data.js", "charts.js", "explorer.js", "lines.js", "design.js", "main.js")
 _PLACE = re.compile(r"\{\{([a-z_]+)\}\}")
 
 
@@ -61,23 +62,29 @@ def page(run: StoredRun, *, points: int = MAX_POINTS) -> str:
     evaluator = Evaluator(run.spec)
     sampled = uncertainty.drawn_picks(run)
     data, blobs = _data(run, evaluator, shown_designs(run, points), sampled)
-    comparison = sections.comparison_section(run, evaluator)
     library = evaluator.technology.library
     parameters = [(path, library.parameters[path]) for path in sorted(evaluator.technology.reads)]
+    moved = "" if sampled is None else uncertainty.uncertainty_section(run, sampled)
+    listed = sections.parameters_section(parameters, library.sources)
     return fill_template(
         _template("page.html"),
         {
             "title": escape(f"{run.name}: design-space exploration"),
             "name": escape(run.name),
-            "verdict": escape(_verdict(run)),
+            "verdict": "".join(markup.paragraph(line) for line in verdict(run).lines),
             "style": _template("page.css"),
-            "head": sections.head_section(run),
-            "picks": sections.picks_section(run),
-            "binding": sections.binding_section(run),
-            "comparison": comparison,
-            "parameters": ("" if sampled is None else uncertainty.uncertainty_section(run, sampled))
-            + sections.parameters_section(parameters, library.sources),
-            "provenance": sections.provenance_section(run),
+            "overview": sections.overview_section(run),
+            "sections": "".join(
+                markup.section(name, title, inner)
+                for name, title, inner in (
+                    ("importance", "Which parameters decide", sections.importance_section(run)),
+                    ("asked", "What was asked and found", sections.head_section(run)),
+                    ("binds", "Picks, and what binds", sections.picks_section(run) + sections.binding_section(run)),
+                    ("comparison", "Comparison with the baselines", sections.comparison_section(run, evaluator)),
+                    ("parameters", "Uncertainty, and the library's numbers that mattered", moved + listed),
+                    ("provenance", "Provenance", sections.provenance_section(run)),
+                )
+            ),
             "data": script_json(data),
             "designs": blobs["designs"],
             "details": blobs["details"],
@@ -107,16 +114,6 @@ def script_json(data: object) -> str:
     return json.dumps(plain(data), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _verdict(run: StoredRun) -> str:
-    counts = run.manifest["counts"]
-    if not counts["feasible"]:
-        return f"No design of {counts['evaluated']:,} meets every constraint. Shown are those that miss by least."
-    return (
-        f"{counts['feasible']:,} of {counts['evaluated']:,} designs meet every constraint; "
-        f"{counts['front']:,} of them are not beaten in every objective at once."
-    )
-
-
 def _data(
     run: StoredRun, evaluator: Evaluator, table: pd.DataFrame, drawn: RobustRun | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -130,7 +127,6 @@ def _data(
         "name": run.name,
         "run": str(run.path),
         "counts": {**run.manifest["counts"], "shown": len(table)},
-        "asked": asked(run.spec),
         "columns": [column.described() for column in columns],
         "conditions": labels,
         "details": details,

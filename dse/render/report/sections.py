@@ -7,18 +7,21 @@ from typing import Any
 
 from cost_models.library import LibraryParameter, Source
 from dse.analysis.compare import compare
+from dse.analysis.explain.sensitivity import space_sensitivity
 from dse.errors import RunError
 from dse.evaluator import Evaluator
 from dse.render.report import markup
 from dse.render.terminal.comparison import comparison_table, overhead_lines, what_they_are
+from dse.render.terminal.overview import differing_parts, overview_table
 from dse.render.terminal.robustness import confidence_lines
 from dse.render.terminal.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
 from dse.render.terminal.tables import TextTable, number_text
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
+from dse.space import Space
 
-MAX_PARAMETERS = 25
-"""Parameters of the library that are listed by what they move."""
+IMPORTANCE_SAMPLES = 256
+"""Base samples of the indices that a report shows; the plot of `dse plot --kind sensitivity` takes more."""
 
 
 def head_section(run: StoredRun) -> str:
@@ -28,6 +31,39 @@ def head_section(run: StoredRun) -> str:
         f"<div>{markup.heading('What was asked')}{markup.bullets(asked(run.spec))}</div>"
         f"<div>{markup.heading('What was found')}{markup.bullets(found(run))}{_confidence(run)}</div></div>"
     )
+
+
+def overview_section(run: StoredRun) -> str:
+    """Return picks beside baselines, and which parameters differ between the picks."""
+    if not run.picks and not run.spec.baselines:
+        return ""
+    tables, lines = differing_parts(run)
+    parts = [markup.table(one) for one in (overview_table(run), *tables) if isinstance(one, TextTable)]
+    shared = [line for line in lines if "--full" not in line]
+    return "".join(parts) + "".join(markup.paragraph(line, "hint") for line in shared)
+
+
+def importance_section(run: StoredRun) -> str:
+    """Return the share of each metric's variance over the space that goes with each parameter; "" where none varies."""
+    if not Space(run.spec).dimensions:
+        return ""
+    shares = space_sensitivity(run.spec, samples=IMPORTANCE_SAMPLES)
+    wide = shares.pivot(index="parameter", columns="metric", values="total_order")
+    wide = wide[list(dict.fromkeys(shares["metric"]))]
+    wide = wide.loc[wide.fillna(0).sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    table = TextTable(
+        "Share of each metric's variance over the whole space that goes with a parameter, interactions included",
+        ("parameter", *(f"{name}" for name in wide.columns)),
+        tuple(
+            (str(name), *(f"{max(share, 0.0):.2f}" for share in row))
+            for name, row in zip(wide.index, wide.to_numpy(dtype=float), strict=True)
+        ),
+    )
+    words = (
+        "1 means that nothing else matters, 0 that the parameter does not matter; a design that holds no model counts "
+        "as the worst value seen."
+    )
+    return markup.paragraph(words) + markup.shaded_table(table)
 
 
 def _confidence(run: StoredRun) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cost_models.library import Library
 from dse.render.report import markup
-from dse.render.terminal.robustness import chances_table, drawn_words, inputs_table, intervals_table
+from dse.render.terminal.robustness import chances_table, drawn_words, intervals_table
 from dse.render.terminal.tables import TextTable, number_text, percent_text
 from dse.results.store import StoredRun
 from dse.sweep.library_additions import library_of
@@ -28,7 +28,9 @@ MAX_PARAMETERS = 30
 
 def drawn_picks(run: StoredRun) -> RobustRun | None:
     """Return the picks or the least infeasible designs under Monte Carlo samples, None where a run has no picks."""
-    return robust_run(run, draws=DRAWS, at_most=1) if run.picks else None
+    if not run.picks:
+        return None
+    return robust_run(run, draws=DRAWS, at_most=1, misses=not run.found_feasible, fractions=False)
 
 
 def for_page(found: RobustRun, table: pd.DataFrame) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def uncertainty_section(run: StoredRun, found: RobustRun) -> str:
     words = (
         "Technology numbers are ranges, not points. Each design was evaluated again under Monte Carlo samples of all "
         "of them; "
-        f"dse robust {run.path} does the same for the whole front, with more draws."
+        f"dse robust {run.path} does the same for the whole front, with more draws and shares of the variance."
     )
     return "".join([
         markup.paragraph(words),
@@ -70,7 +72,6 @@ def uncertainty_section(run: StoredRun, found: RobustRun) -> str:
         markup.table(chances_table(found, run.spec)),
         markup.folded("Intervals of every pick", markup.table(intervals_table(found, run.spec))),
         markup.table(_mattered(found, library_of(run.spec.library))),
-        markup.folded("The same metric by metric, with shares of the variance", markup.table(inputs_table(found))),
     ])  # fmt: skip
 
 

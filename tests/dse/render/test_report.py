@@ -184,7 +184,7 @@ def test_what_people_write_cannot_become_markup():
 def test_a_run_without_feasible_designs_has_a_report(tmp_path):
     spec = parse_spec({**SWEEP, "constraints": [{"metric": "chat.tpot_ms", "max": 0.001}]})
     text = write_report(run(spec, out=tmp_path / "none").path).read_text(encoding="utf-8")
-    assert "No design of" in text and "Least infeasible designs" in text
+    assert "NO: none of" in text and "Least infeasible designs" in text
     assert json.loads(embedded(text, "data"))["details"]["rows"]
 
 

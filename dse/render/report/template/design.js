@@ -10,6 +10,8 @@ function select(row) {
   byId("pick").value = pick >= 0 ? String(pick) : "";
   drawValues(row);
   drawScatterSelection();
+  paintLines();
+  remember();
   for (const line of byId("table").tBodies[0].rows) line.setAttribute("aria-selected", String(Number(line.dataset.row) === row));
   drawBreakdown();
 }
@@ -20,22 +22,45 @@ function drawScatterSelection() {
   return Plotly.relayout(byId("scatter"), { shapes: [...view.targets, ...selectedShapes(x, y)] });
 }
 
-/** Writes the values of the selected design. */
+/** Writes the values of the selected design, parameters first, beside those of the one that it is compared with. */
 function drawValues(row) {
-  const state = report.states[row], missed = missedBy(row);
-  const pick = report.picks.find((one) => one.row === row);
-  const line = (column) => [column.name, `${cellText(column, row)} ${column.unit}`];
-  const shared = Object.entries(report.shared).map(([name, value]) => [name, typeof value === "number" ? numberText(value) : String(value)]);
-  const parts = [
-    element("p", `Design ${report.ids[row]}${pick ? `: ${pick.names}` : ""}`),
+  const state = report.states[row], missed = missedBy(row), other = view.other;
+  const pickOf = (one) => report.picks.find((pick) => pick.row === one)?.names ?? "";
+  const named = (one) => `design ${report.ids[one]}${pickOf(one) ? ` (${pickOf(one)})` : ""}`;
+  byId("selected-values").replaceChildren(
+    element("p", `D${named(row).slice(1)}`),
     missed.length ? element("p", `Misses ${missed.join(", ")}.`, { class: "bad" })
       : element("p", state === FRONT ? "Meets every constraint, and is on the front." : "Meets every constraint.", { class: "good" }),
-    element("h3", "Parameters"), definitionList(report.columns.filter((c) => c.kind === "parameter").map(line)),
-    element("h3", "Metrics"), definitionList(report.columns.filter((c) => c.kind === "metric").map(line)),
+  );
+  const workloads = [...new Set(report.columns.filter((one) => one.kind === "metric" && one.name.includes(".")).map((one) => one.name.split(".")[0]))];
+  const groups = [
+    ["parameters", report.columns.filter((one) => one.kind === "parameter")],
+    ["the chip", report.columns.filter((one) => one.kind === "metric" && !one.name.includes("."))],
+    ...workloads.map((name) => [name, report.columns.filter((one) => one.kind === "metric" && one.name.startsWith(`${name}.`))]),
   ];
-  const rest = document.createElement("details");
-  rest.append(element("summary", "What every design of this run shares"), definitionList(shared));
-  byId("selected-values").replaceChildren(...parts, rest);
+  byId("selected-table").replaceChildren(...groups.map(([title, columns]) => valuesTable(title, columns, row, other)));
+  byId("uncompare").hidden = other < 0;
+  const shared = Object.entries(report.shared).map(([name, value]) => [name, typeof value === "number" ? numberText(value) : String(value)]);
+  byId("selected-shared").replaceChildren(definitionList(shared));
+}
+
+/** Returns a table of columns of a design, beside those of another one where there is one. */
+function valuesTable(title, columns, row, other) {
+  const table = document.createElement("table"), head = document.createElement("tr");
+  for (const text of [title, `${report.ids[row]}`, ...(other < 0 ? [] : [`${report.ids[other]}`, "ratio"])]) head.append(element("th", text, { scope: "col", class: head.children.length ? "number" : "" }));
+  table.createTHead().append(head);
+  const body = table.createTBody();
+  for (const column of columns) {
+    const line = element("tr"), value = column.values[row];
+    line.append(element("th", withUnit(column.name.split(".").at(-1), column.unit), { scope: "row", title: column.meaning }), element("td", cellText(column, row), { class: "number" }));
+    if (other >= 0) {
+      const its = column.values[other], same = value === its || (Number.isNaN(value) && Number.isNaN(its));
+      const ratio = same ? "same" : column.names.length ? "differs" : Number.isFinite(value / its) ? `${numberText(value / its, 3)}x` : "n/a";
+      line.append(element("td", cellText(column, other), { class: "number" }), element("td", ratio, { class: same ? "number quiet" : "number" }));
+    }
+    body.append(line);
+  }
+  return table;
 }
 
 /** Draws where time, power, area and cost of the selected design go, or says why the page cannot. */
@@ -118,22 +143,40 @@ function drawBlocks(found, work) {
   drawParts("cost", cost, "USD", sum(cost));
 }
 
-/** Returns rectangles along the edge of a die, clockwise from the top left corner: each [side, x0, y0, x1, y1]. */
-function alongEdge(start, length, depth, width, height) {
-  const sides = [width, height, width, height], pieces = [];
-  let at = start % (2 * (width + height)), left = length, side = 0;
+/** Returns the pieces of a stretch of the edge, clockwise from the top left corner: each [side, from, to]. */
+function alongEdge(start, length, sides) {
+  const pieces = [];
+  let at = start % (2 * (sides[0] + sides[1])), left = length, side = 0;
   while (at >= sides[side]) { at -= sides[side]; side++; }
   while (left > 1e-9 && pieces.length < 6) {
-    const piece = Math.min(left, sides[side] - at), a = at, b = at + piece;
-    pieces.push([side, ...[
-      [a, height - depth, b, height], [width - depth, height - b, width, height - a],
-      [width - b, 0, width - a, depth], [0, a, depth, b],
-    ][side]]);
+    const piece = Math.min(left, sides[side] - at);
+    pieces.push([side, at, at + piece]);
     left -= piece;
     at = 0;
     side = (side + 1) % 4;
   }
   return pieces;
+}
+
+/** Returns the inner outline of a strip so deep, cut along the diagonals of the corners that strips meet in. */
+function profileOf([side, low, high], depth, sides, met) {
+  const long = sides[side], places = [low, high, ...[depth, long - depth, long / 2].filter((at) => at > low && at < high)];
+  const inward = (at) => Math.min(depth, met.has(side) ? at : Infinity, met.has((side + 1) % 4) ? long - at : Infinity);
+  return [...new Set(places)].sort((a, b) => a - b).map((at) => [at, inward(at)]);
+}
+
+/** Returns how deep strips are that cover an area together. */
+function depthOf(area, pieces, sides, met) {
+  const covered = (depth) => pieces.reduce((sum, piece) => {
+    const profile = profileOf(piece, depth, sides, met);
+    return sum + profile.slice(1).reduce((part, [at, up], k) => part + ((at - profile[k][0]) * (up + profile[k][1])) / 2, 0);
+  }, 0);
+  let low = 0, high = Math.max(...sides);
+  for (let step = 0; step < 50; step++) {
+    const middle = (low + high) / 2;
+    if (covered(middle) < area) low = middle; else high = middle;
+  }
+  return high;
 }
 
 /** Draws the die to scale: interfaces along the edge that they take, blocks inside by area. Not a layout. */
@@ -144,18 +187,27 @@ function drawFloorplan(found) {
   const scale = Math.min((0.8 * byId("floorplan").clientWidth) / width, 330 / height);
   const note = (x, y, text, size, angle = 0) => notes.push({ textangle: angle, x, y, text, showarrow: false, font: { size, color: css("--ink") }, bgcolor: css("--paper"), opacity: 0.9 });
   const inset = [0, 0, 0, 0]; // top, right, bottom, left
-  let start = 0, place = 0;
+  let start = 0;
+  const sides = [width, height, width, height], stretches = [];
   for (const [block, edge] of Object.entries(EDGE_OF)) {
-    const length = edges[edge], depth = length > 0 ? areas[block] / length : 0;
-    if (!(length > 0)) continue;
-    alongEdge(start, length, depth, width, height).forEach(([side, x0, y0, x1, y1], k) => {
-      inset[side] = Math.max(inset[side], depth);
-      shapes.push({ type: "rect", x0, y0, x1, y1, fillcolor: colours[place], opacity: 0.55, line: { color: css("--ink"), width: 0.7 } });
-      if (!k) note((x0 + x1) / 2, (y0 + y1) / 2, `${edge}: ${numberText(length, 3)} mm edge, ${numberText(areas[block], 3)} mm²`, 10);
-    });
-    start += length;
-    place++;
+    if (!(edges[edge] > 0)) continue;
+    stretches.push({ block, edge, pieces: alongEdge(start, edges[edge], sides) });
+    start += edges[edge];
   }
+  const every = stretches.flatMap((one) => one.pieces), near = Math.min(width, height) / 4;
+  const ends = new Set(every.filter(([side, , high]) => high > sides[side] - near).map(([side]) => (side + 1) % 4));
+  const met = new Set(every.filter(([side, low]) => low < near && ends.has(side)).map(([side]) => side));
+  const onDie = (side, along, up) => [[along, height - up], [width - up, height - along], [width - along, up], [up, along]][side];
+  stretches.forEach(({ block, edge, pieces }, place) => {
+    const depth = depthOf(areas[block], pieces, sides, met);
+    pieces.forEach((piece, k) => {
+      const [side, low, high] = piece, profile = profileOf(piece, depth, sides, met);
+      inset[side] = Math.max(inset[side], ...profile.map(([, up]) => up));
+      const outline = [[low, 0], [high, 0], ...profile.reverse()].map(([along, up]) => onDie(side, along, up));
+      shapes.push({ type: "path", path: `M${outline.map((point) => point.join(",")).join("L")}Z`, fillcolor: colours[place], opacity: 0.55, line: { color: css("--ink"), width: 0.7 } });
+      if (!k) note(...onDie(side, (low + high) / 2, depth / 2), `${edge}: ${numberText(edges[edge], 3)} mm edge, ${numberText(areas[block], 3)} mm²`, 10);
+    });
+  });
   const inside = Object.entries(areas).filter(([block, area]) => !(block in EDGE_OF) && area > 0).sort((a, b) => b[1] - a[1]);
   slices(inside, inset[3], inset[2], width - inset[1], height - inset[0]).forEach(([block, area, x0, y0, x1, y1], k) => {
     shapes.push({ type: "rect", x0, y0, x1, y1, fillcolor: colours[(k + 3) % 8], opacity: 0.35, line: { color: css("--ink"), width: 0.7 } });
@@ -222,12 +274,12 @@ function drawAgainst() {
     const known = metrics.filter((name) => baseline.values[name] > 0 && columnOf.get(name).values[view.selected] > 0);
     const ratios = known.map((name) => columnOf.get(name).values[view.selected] / baseline.values[name]);
     return known.length ? [{
-      type: "scatter", mode: "markers+text", name: `over ${baseline.name}`, y: known, x: ratios, text: ratios.map((ratio) => `${numberText(ratio, 2)}x`),
-      textposition: ["top center", "bottom center", "middle right", "middle left"][place % 4],
-      marker: { size: 11, symbol: MARKS[(place + 1) % MARKS.length], color: colours[(place + 4) % 8] }, hovertemplate: `%{y}: %{x:.3g}x that of ${baseline.name}<extra></extra>`,
+      type: "scatter", mode: "markers+text", name: `over ${baseline.name}`, x: ratios, text: ratios.map((ratio) => `${numberText(ratio, 2)}x`),
+      y: known.map((name) => metrics.indexOf(name) + 0.7 * ((place + 0.5) / report.baselines.length - 0.5)), textposition: "middle right", cliponaxis: false, customdata: known,
+      marker: { size: 11, symbol: MARKS[(place + 1) % MARKS.length], color: colours[(place + 4) % 8] }, hovertemplate: `%{customdata}: %{x:.3g}x that of ${baseline.name}<extra></extra>`,
     }] : [];
   });
-  draw("against", traces, layout({ xaxis: axis("one chip of this design over the whole baseline", { type: "log" }), yaxis: axis("", { tickfont: { size: 10 } }), shapes: [{ type: "line", x0: 1, x1: 1, y0: 0, y1: 1, yref: "paper", line: { color: css("--pale"), dash: "dash" } }] }));
+  draw("against", traces, layout({ xaxis: axis("one chip of this design over the whole baseline", { type: "log" }), yaxis: axis("", { tickfont: { size: 10 }, tickvals: metrics.map((_, k) => k), ticktext: metrics }), shapes: [{ type: "line", x0: 1, x1: 1, y0: 0, y1: 1, yref: "paper", line: { color: css("--pale"), dash: "dash" } }] }));
 }
 
 /** Draws P10 to P90 of what the sweep asks for, over the typical value; and what moves the analysed design. */

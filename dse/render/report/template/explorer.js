@@ -1,7 +1,7 @@
-// The scatter, the parallel coordinates and the table: three views of the same designs, filtered and selected together.
+// The scatter and the table: views of the same designs as the lines, filtered and selected together.
 
-const MAX_LINES = 3000, MAX_LINES_SLOW = 250, PAGE_ROWS = 12;
-const view = { filters: new Map(), brush: null, selected: -1, sort: { name: "", down: false }, page: 0, rows: [] };
+const PAGE_ROWS = 12;
+const view = { filters: new Map(), brush: null, box: null, selected: -1, other: -1, sort: { name: "", down: false }, page: 0, rows: [] };
 
 /** Returns whether the filters (of one column less, where named) let a design pass. */
 function passes(row, except = "") {
@@ -146,7 +146,7 @@ function drawScatter() {
   const { shapes, annotations } = targets(x, y);
   view.targets = shapes;
   const its = layout({
-    xaxis: axisOf(x), yaxis: axisOf(y), dragmode: "select", annotations, shapes: [...shapes, ...selectedShapes(x, y)], margin: { l: 60, r: 20, t: 34, b: 50 },
+    xaxis: axisOf(x), yaxis: axisOf(y), dragmode: "select", annotations, shapes: [...shapes, ...selectedShapes(x, y)], margin: { l: 60, r: 34, t: 34, b: 50 }, modebar: { orientation: "v" },
     // What was zoomed into stays as long as the axes are the same.
     uirevision: `${x.name} ${y.name} ${byId("zoom").checked}`, selectionrevision: view.brush ? 1 : 0, selections: view.brush ? undefined : [],
   });
@@ -155,21 +155,39 @@ function drawScatter() {
     const [low, high] = view.colourExtent;
     its.coloraxis = { colorscale: CIVIDIS, cmin: low, cmax: high, colorbar: { title: { text: titleOf(colour), side: "right" }, thickness: 12, ...named } };
   }
+  tellOutside(x, y, its);
   return draw("scatter", [...traces, ...marksOf(x, y)], its, { displayModeBar: !isNarrow(), modeBarButtons: BUTTONS });
 }
 
-/** Shows the whole design beside the pointer. */
+/** Names the baselines that have no place in the scatter, with what is known of them. */
+function tellOutside(x, y, its) {
+  const words = report.baselines.flatMap((baseline) => {
+    const at = [x, y].map((column) => baseline.values[column.name] ?? NaN);
+    const inside = at.every((value, k) => {
+      const its_axis = [its.xaxis, its.yaxis][k], shown = its_axis.type === "log" ? Math.log10(value) : value;
+      return Number.isFinite(value) && (!its_axis.range || (shown >= its_axis.range[0] && shown <= its_axis.range[1]));
+    });
+    return inside ? [] : [`${baseline.name} (${[x, y].map((column, k) => `${column.name} ${numberText(at[k])} ${Number.isFinite(at[k]) ? column.unit : ""}`.trim()).join(", ")})`];
+  });
+  byId("outside").textContent = words.length ? `Not in view: ${words.join("; ")}.` : "";
+}
+
+/** Shows the design under the pointer. */
 function showTip(event) {
   const point = event.points[0], rows = point.data.rows;
-  if (!rows) return;
-  const row = rows[point.pointNumber], tip = byId("tip");
+  if (rows) showDesign(rows[point.pointNumber], event.event);
+}
+
+/** Shows a whole design beside the pointer. */
+function showDesign(row, event) {
+  const tip = byId("tip");
   const missed = missedBy(row);
   tip.replaceChildren(element("strong", `design ${report.ids[row]}, ${STATE_NAMES[report.states[row]]}`), definitionList(
     report.columns.filter((column) => column.kind === "parameter" || isHeadline(column.name)).map((column) => [column.name, `${cellText(column, row)} ${column.unit}`]),
   ));
   if (missed.length) tip.append(element("div", `misses ${missed.join(", ")}`, { class: "bad" }));
   tip.hidden = false;
-  const { clientX, clientY } = event.event;
+  const { clientX, clientY } = event;
   const left = clientX + 18 + tip.offsetWidth > window.innerWidth ? clientX - tip.offsetWidth - 14 : clientX + 18;
   tip.style.left = `${Math.max(4, left)}px`;
   tip.style.top = `${Math.max(4, Math.min(clientY + 12, window.innerHeight - tip.offsetHeight - 6))}px`;
@@ -183,86 +201,30 @@ function isHeadline(name) {
 /** Takes the designs inside a box or lasso, or none. */
 function brushFrom(event) {
   if (!event || !event.points || !(event.range || event.lassoPoints)) {
-    view.brush = null;
+    view.brush = view.box = null;
   } else {
+    view.box = event.range ? { x: event.range.x, y: event.range.y } : null;
     view.brush = new Uint8Array(report.states.length);
     for (const point of event.points) if (point.data.rows) view.brush[point.data.rows[point.pointNumber]] = 1;
   }
   view.page = 0;
   drawParallel();
   drawTable();
+  remember();
 }
 
-// -- parallel coordinates -----------------------------------------------------------------------------------------
-
-/** Returns whether the browser draws without a graphics card, where lines are dear. */
-function drawsInSoftware() {
-  if (view.software === undefined) {
-    const context = document.createElement("canvas").getContext("webgl");
-    const names = context?.getExtension("WEBGL_debug_renderer_info");
-    view.software = !context || (names && /swiftshader|llvmpipe|software/i.test(context.getParameter(names.UNMASKED_RENDERER_WEBGL)));
-  }
-  return view.software;
-}
-
-/** Returns the columns of the parallel coordinates: what varies, then the objectives. */
-function parallelColumns() {
-  const wanted = report.columns.filter((c) => c.kind === "parameter").concat(report.objectives.map((one) => columnOf.get(one.metric)));
-  return isNarrow() ? wanted.slice(-5) : wanted;
-}
-
-/** Draws the lines of the best designs that the scatter keeps; dragging along an axis filters all views. */
-function drawParallel() {
-  const best = report.counts.front ? FRONT : report.counts.feasible ? FEASIBLE : INFEASIBLE;
-  let rows = [];
-  // A line belongs to what the scatter keeps; the filters of the axes themselves are plotly's to show.
-  for (let row = 0; row < report.states.length; row++)
-    if (report.states[row] >= best && (!view.brush || view.brush[row])) rows.push(row);
-  const step = Math.ceil(rows.length / (drawsInSoftware() ? MAX_LINES_SLOW : MAX_LINES));
-  if (step > 1) rows = rows.filter((_, place) => place % step === 0);
-  const columns = parallelColumns(), first = columnOf.get(byId("colour").value) ?? columnOf.get(report.objectives[0].metric);
-  const shade = rows.map((row) => numberAt(first, row)), [low, high] = extentOf(first, (row) => report.states[row] >= best);
-  const dimensions = columns.map((column) => {
-    const range = column.names.length ? [0, Math.max(1, column.names.length - 1)] : extentOf(column, (row) => report.states[row] >= best);
-    const [bottom, top] = range[1] > range[0] ? range : [range[0] - 1, range[0] + 1];
-    // A parameter that does not apply to a design passes just below its axis.
-    const values = rows.map((row) => { const value = numberAt(column, row); return Number.isFinite(value) ? value : bottom; });
-    const filter = view.filters.get(column.name);
-    const dimension = { label: parallelLabel(column), values, range: [bottom, top], columnName: column.name };
-    // Only names that occur are written: long ones reach into the neighbour.
-    const there = new Set(values);
-    if (column.names.length) Object.assign(dimension, { tickvals: [...there], ticktext: [...there].map((code) => column.names[code] ?? "") });
-    else if (there.size <= 6) Object.assign(dimension, { tickvals: [...there], ticktext: [...there].map((value) => numberText(value)) });
-    if (filter) dimension.constraintrange = filter.name !== undefined ? [filter.name - 0.3, filter.name + 0.3] : [filter.low, filter.high];
-    return dimension;
-  });
-  byId("parallel-hint").textContent = `${rows.length} lines${step > 1 ? `, one in ${step}` : ""} of ${STATE_NAMES[best]} designs, coloured by ${titleOf(first)}. Drag along an axis to filter all views; click beside it to undo.`;
-  const trace = {
-    type: "parcoords", dimensions, labelangle: isNarrow() ? -25 : -12, labelfont: { size: 11 }, tickfont: { size: 10 }, rangefont: { size: 10, color: "rgba(0,0,0,0)" },
-    line: { color: shade, colorscale: CIVIDIS, cmin: low, cmax: high }, unselected: { line: { color: css("--line"), opacity: 0.2 } },
-  };
-  return draw("parallel", [trace], layout({ margin: { l: 60, r: 60, t: 76, b: 24 } }));
-}
-
-const parallelLabel = (column) => withUnit(column.name.split(".").at(-1), column.unit);
-
-/** Takes the ranges that were dragged along the axes as filters. */
-function filtersFromParallel() {
-  for (const dimension of byId("parallel").data[0].dimensions) {
-    const range = dimension.constraintrange, column = columnOf.get(dimension.columnName);
-    if (!range) view.filters.delete(column.name);
-    else {
-      const ends = Array.isArray(range[0]) ? [range[0][0], range.at(-1)[1]] : range;
-      view.filters.set(column.name, { low: Math.min(...ends), high: Math.max(...ends) });
-    }
-  }
-  filtersChanged({ parallel: false });
+/** Takes the designs inside a box of the two axes, as a link brings it. */
+function brushBox(box) {
+  const [x, y] = ["x", "y"].map((which) => columnOf.get(byId(which).value));
+  const within = (value, [a, b]) => value >= Math.min(a, b) && value <= Math.max(a, b);
+  view.box = box;
+  view.brush = Uint8Array.from(report.states, (_, row) => Number(isShown(row) && within(numberAt(x, row), box.x) && within(numberAt(y, row), box.y)));
 }
 
 // -- filters ------------------------------------------------------------------------------------------------------
 
 /** Draws everything that the filters touch, and lists them. */
-function filtersChanged({ parallel = true } = {}) {
+function filtersChanged() {
   const list = byId("filter-list");
   list.replaceChildren(...[...view.filters].map(([name, filter]) => {
     const column = columnOf.get(name);
@@ -276,8 +238,9 @@ function filtersChanged({ parallel = true } = {}) {
   }));
   view.page = 0;
   drawScatter();
-  if (parallel) drawParallel();
+  drawParallel();
   drawTable();
+  remember();
 }
 
 // -- table --------------------------------------------------------------------------------------------------------
@@ -285,7 +248,7 @@ function filtersChanged({ parallel = true } = {}) {
 /** Returns the columns of the table. */
 function tableColumns() {
   const metrics = report.columns.filter((column) => column.kind === "metric" && isHeadline(column.name) && column.name !== "edge_fraction");
-  return [...metrics, ...report.columns.filter((column) => column.kind === "parameter")];
+  return [...report.columns.filter((column) => column.kind === "parameter"), ...metrics];
 }
 
 /** Fills the table with a page of the designs that every view keeps, the best first. */
@@ -315,6 +278,7 @@ function drawTable() {
   byId("table").tBodies[0].replaceChildren(...rows.slice(view.page * PAGE_ROWS, (view.page + 1) * PAGE_ROWS).map((row, place) => tableRow(row, columns, place)));
   byId("page").textContent = `${view.page + 1} of ${numberText(pages)}`;
   byId("state").textContent = `${numberText(report.counts.shown)} designs on this page, ${numberText(rows.length)} kept by filters and selection, ${numberText(infeasible)} of those infeasible.`;
+  byId("clear-here").hidden = rows.length > 0;
 }
 
 function drawTableHead(columns) {
@@ -339,7 +303,7 @@ function tableRow(row, columns, place) {
   const line = element("tr", "", { tabindex: place ? "-1" : "0", "aria-selected": String(row === view.selected) });
   line.dataset.row = row;
   line.append(element("th", String(report.ids[row]), { scope: "row" }), element("td", STATE_NAMES[report.states[row]]));
-  for (const column of columns) line.append(element("td", cellText(column, row), column.names.length ? {} : { class: "number" }));
+  for (const column of columns) line.append(element("td", cellText(column, row), { "data-label": titleOf(column), ...(column.names.length ? {} : { class: "number" }) }));
   return line;
 }
 
@@ -367,4 +331,45 @@ function turnPage(by, focus = false) {
   drawTable();
   const lines = byId("table").tBodies[0].rows;
   if (focus) (by > 0 ? lines[0] : lines[lines.length - 1])?.focus();
+}
+
+/** Saves every design that filters and selection keep as CSV, every column of the page. */
+function saveCsv() {
+  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const cell = (column, row) => (column.names.length ? (column.values[row] === NO_NAME ? "" : column.names[column.values[row]]) : Number.isNaN(column.values[row]) ? "" : String(Number(column.values[row].toPrecision(6))));
+  const head = ["design", "state", ...report.columns.map(titleOf)].map(quoted).join(",");
+  const body = view.rows.map((row) => [report.ids[row], STATE_NAMES[report.states[row]], ...report.columns.map((column) => quoted(cell(column, row)))].join(","));
+  const link = element("a", "", { href: URL.createObjectURL(new Blob([[head, ...body].join("\n") + "\n"], { type: "text/csv" })), download: `${report.name}-designs.csv` });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+// -- a link that reopens what is seen -------------------------------------------------------------------------------
+
+/** Keeps axes, filters, selection and comparison in the address, so that the page reopens as it is. */
+function remember() {
+  const state = {
+    x: byId("x").value, y: byId("y").value, c: byId("colour").value, f: [...view.filters], b: view.box,
+    s: view.selected < 0 ? undefined : report.ids[view.selected], o: view.other < 0 ? undefined : report.ids[view.other],
+    a: lines.order, h: [...lines.hidden], l: [...lines.log].filter(([, log]) => log).map(([name]) => name),
+  };
+  history.replaceState(null, "", `#view=${encodeURIComponent(JSON.stringify(state))}`);
+}
+
+/** Takes what the address says; nothing where it says nothing, or nothing that fits this page. */
+function recall() {
+  if (!location.hash.startsWith("#view=")) return false;
+  let state;
+  try { state = JSON.parse(decodeURIComponent(location.hash.slice(6))); } catch { return false; }
+  const known = (name) => columnOf.has(name);
+  for (const [id, name] of [["x", state.x], ["y", state.y], ["colour", state.c]]) if (known(name)) byId(id).value = name;
+  view.filters = new Map((state.f ?? []).filter(([name]) => known(name)).map(([name, f]) => [name, f.name !== undefined ? f : { low: f.low ?? -Infinity, high: f.high ?? Infinity }]));
+  const all = lineColumns().map((column) => column.name), given = (state.a ?? []).filter((name) => all.includes(name));
+  lines.order = [...given, ...all.filter((name) => !given.includes(name))];
+  lines.hidden = new Set((state.h ?? []).filter(known));
+  for (const name of all) lines.log.set(name, (state.l ?? []).includes(name));
+  view.selected = report.ids.indexOf(state.s ?? -1);
+  view.other = report.ids.indexOf(state.o ?? -1);
+  if (state.b) brushBox(state.b);
+  return true;
 }

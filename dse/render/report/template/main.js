@@ -23,7 +23,21 @@ function drawAll() {
   drawScatter();
   drawParallel();
   drawTable();
-  if (view.selected >= 0) drawBreakdown();
+  if (view.selected >= 0) { drawValues(view.selected); drawBreakdown(); }
+}
+
+/** Opens the section that a link of the page names, where it is folded. */
+function openNamed() {
+  const target = location.hash.length > 1 && !location.hash.startsWith("#view=") ? byId(location.hash.slice(1)) : null;
+  if (target?.tagName === "DETAILS") { target.open = true; target.scrollIntoView(); }
+}
+
+/** Takes the selected design, or none, as the other one of the comparison. */
+function compareWith(row) {
+  view.other = row;
+  drawValues(view.selected);
+  paintLines();
+  remember();
 }
 
 /** Fills the controls with what the report holds. */
@@ -64,13 +78,19 @@ function addFilter() {
 
 /** Connects what people do to what happens. */
 function connect() {
-  for (const id of ["x", "y", "zoom"]) byId(id).addEventListener("change", drawScatter);
-  byId("colour").addEventListener("change", () => { drawScatter(); drawParallel(); });
-  for (const state of [0, 1, 2]) byId(`show-${state}`).addEventListener("change", () => { drawScatter(); drawTable(); });
+  for (const id of ["x", "y", "zoom"]) byId(id).addEventListener("change", () => { drawScatter(); remember(); });
+  byId("colour").addEventListener("change", () => { drawScatter(); drawParallel(); remember(); });
+  for (const state of [0, 1, 2]) byId(`show-${state}`).addEventListener("change", () => { drawScatter(); drawParallel(); drawTable(); });
+  for (const id of ["clear", "clear-here"]) byId(id).addEventListener("click", () => { view.filters.clear(); view.brush = view.box = null; filtersChanged(); });
+  byId("csv").addEventListener("click", saveCsv);
+  byId("compare").addEventListener("click", () => compareWith(view.selected));
+  byId("uncompare").addEventListener("click", () => compareWith(-1));
+  window.addEventListener("hashchange", openNamed);
+  // What was drawn while folded has no size.
+  byId("breakdown").addEventListener("toggle", () => byId("breakdown").open && view.selected >= 0 && drawBreakdown());
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   byId("filter-column").addEventListener("change", filterColumnChanged);
   byId("filter-add").addEventListener("click", addFilter);
-  byId("clear").addEventListener("click", () => { view.filters.clear(); view.brush = null; filtersChanged(); });
   byId("pick").addEventListener("change", (event) => event.target.value !== "" && select(report.picks[Number(event.target.value)].row));
   for (const id of ["workload", "phase"]) byId(id).addEventListener("change", drawBreakdown);
   byId("before").addEventListener("click", () => turnPage(-1));
@@ -90,7 +110,6 @@ function connect() {
   scatter.on("plotly_click", (event) => { const rows = event.points[0].data.rows; if (rows) select(rows[event.points[0].pointNumber]); });
   scatter.on("plotly_selected", brushFrom);
   scatter.on("plotly_deselect", () => { brushFrom(null); drawScatter(); });
-  byId("parallel").on("plotly_restyle", (change) => { if (Object.keys(change[0]).some((key) => key.includes("constraintrange"))) filtersFromParallel(); });
 }
 
 /** Starts plotly from its packed text, as a script of this page. */
@@ -102,21 +121,25 @@ async function startPlotly() {
 
 async function start() {
   applyTheme();
-  byId("state").textContent = "Dequantizing …";
+  byId("state").textContent = "Unpacking …";
   if (typeof DecompressionStream === "undefined") throw new Error("this browser cannot unpack gzip; one of 2023 or later can");
   const [designs, details] = await Promise.all([dequantized("packed-designs"), dequantized("packed-details")]);
   readDesigns(designs);
   readDetails(details);
   fillControls();
-  drawTable();
+  startLines();
   const knee = report.picks.find((pick) => pick.names.includes("knee")) ?? report.picks[0];
-  if (knee) { view.selected = knee.row; drawValues(knee.row); byId("pick").value = String(report.picks.indexOf(knee)); }
+  if (!recall() || view.selected < 0) view.selected = knee?.row ?? -1;
+  drawTable();
+  if (view.selected >= 0) { drawValues(view.selected); byId("pick").value = String(report.picks.findIndex((pick) => pick.row === view.selected)); }
+  drawParallel();
   await startPlotly();
   await drawScatter();
   performance.mark("first-plot");
-  await drawParallel();
   connect();
-  if (knee) drawBreakdown();
+  openNamed();
+  if (view.filters.size) filtersChanged();
+  if (view.selected >= 0) drawBreakdown();
   document.body.dataset.ready = "yes";
   performance.mark("ready");
 }
