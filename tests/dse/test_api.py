@@ -73,7 +73,7 @@ def test_values_and_lists_mix_and_the_rest_has_defaults(sweep):
 
 
 def test_notebooks_show_tables(found):
-    assert "<table>" in found._repr_html_() and "a100" in found._repr_html_()
+    assert "<table " in found._repr_html_() and "a100" in found._repr_html_()
     assert "chat: llama2_70b" in found.sweep._repr_html_()
 
 

@@ -22,8 +22,8 @@ from dse.render.plots.style import (
     short,
 )
 
-_MARKED_EVERY = 4
-"""Points of a curve from one written batch to the next: batches in powers of four."""
+_MARKED = tuple(4**power for power in range(9))
+"""Batches that are written beside a curve, where it has them."""
 
 
 def draw_curves(curves: Sequence[Curve], folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
@@ -83,7 +83,7 @@ def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Seque
     last = len(curve.points) - 1
     for at, point in enumerate(curve.points):
         kept = bool(limited) and point.batch == curve.max_batch
-        if not kept and at % _MARKED_EVERY and at != last:
+        if not kept and point.batch not in _MARKED and at != last:
             continue
         axes.plot(users[at], rates[at], mark, color=colour, markersize=9 if kept else 3.5)
         axes.annotate(

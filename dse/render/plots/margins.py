@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = 3
+MIN_WIDTH_IN = 7.2
+
 TITLE_LETTERS = 34
 """Letters of a line of a panel's title."""
 
@@ -40,7 +42,7 @@ def draw_margins(run: StoredRun, folder: Path, formats: Sequence[str]) -> list[P
     kept = [str(label) for label in every if label not in labels]
     columns = min(COLUMNS, len(labels))
     rows = -(-len(labels) // columns)
-    figure = new_figure(3.1 * columns + 0.6, 1.95 * rows + 1.2)
+    figure = new_figure(max(3.1 * columns + 0.6, MIN_WIDTH_IN), 1.95 * rows + 1.2)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for panel in panels.flat:
         panel.tick_params(labelbottom=True)
@@ -50,11 +52,11 @@ def draw_margins(run: StoredRun, folder: Path, formats: Sequence[str]) -> list[P
         else:
             panel.remove()
     panels[0, 0].set_ylim(ONE_DESIGN, 2 * max(10, int(table["designs"].max())))
-    figure.supxlabel("margin, % of the bound; the outermost bars hold all that lies beyond", fontsize=9)
+    figure.supxlabel("margin, % of the bound; outermost bars: all beyond", fontsize=9)
     figure.supylabel("designs", fontsize=9)
     reported = [f"{run.name}: designs by their margin to each constraint"]
     reported += [f"met by every design: {', '.join(kept)}"] if kept else []
-    figure.suptitle("\n".join(fill(line, 38 * columns) for line in reported))
+    figure.suptitle("\n".join(fill(line, 38 * max(columns, 2)) for line in reported))
     handles = [panels[0, 0].bar([0], [0], color=VERMILION, hatch="///", edgecolor="white", label="missed")]
     handles += [panels[0, 0].bar([0], [0], color=BLUE, label="met")]
     figure.legend(handles=handles, loc="outside lower right", ncols=2)

@@ -55,8 +55,7 @@ def _draw_intervals(
     run: StoredRun, designs: pd.DataFrame, record: dict[str, object], folder: Path, formats: Sequence[str]
 ) -> list[Path]:
     shown_metrics = [one.metric for one in run.spec.objectives]
-    hardest = _hardest(run, designs)
-    if hardest and hardest not in shown_metrics:
+    if hardest := _hardest(run, designs, but=shown_metrics):
         shown_metrics.append(hardest)
     ranked = designs.sort_values(["p_feasible", "nondominated_fraction"], ascending=False, kind="stable")
     shown = ranked.head(MAX_DESIGNS)
@@ -80,12 +79,12 @@ def _draw_intervals(
     return save(figure, folder, "robust_intervals", formats)
 
 
-def _hardest(run: StoredRun, designs: pd.DataFrame) -> str:
-    """Return the metric of the constraint that these designs miss in most of the draws, "" where none is known."""
+def _hardest(run: StoredRun, designs: pd.DataFrame, *, but: Sequence[str]) -> str:
+    """Return the limited metric, none of `but`, that these designs miss in most of the draws, "" for none."""
     missed: dict[str, float] = {}
     for constraint in run.spec.constraints:
         name = f"p {constraint.label}"
-        if name in designs and f"{constraint.metric} p50" in designs:
+        if constraint.metric not in but and name in designs and f"{constraint.metric} p50" in designs:
             missed[constraint.metric] = max(missed.get(constraint.metric, 0.0), 1 - float(designs[name].mean()))
     return max(missed, key=lambda metric: missed[metric], default="")
 
