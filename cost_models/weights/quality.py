@@ -216,17 +216,32 @@ def perplexity(
     cache = kv_damage(kv_bits, _tokens(model, technology), technology)
     unseen = _model_unseen(model, "quality.quantisation.", technology)
     unseen = unseen | (np.asarray(kv_bits) < technology.value("quality.kv.least_bits"))
-    y = rise(weights.typ + activations.typ + cache, technology)
+    usual, best = weights.typ + activations.typ + cache, weights.low + activations.low
     worst = weights.high + activations.high + cache * np.exp(technology.value("quality.kv.spread_above"))
+    y = rise(_with_error(usual, best, worst, technology), technology)
     return Quality(
         ratio=np.exp(y),
-        ratio_low=np.exp(rise(weights.low + activations.low, technology)),
+        ratio_low=np.exp(rise(best, technology)),
         ratio_high=np.exp(rise(worst, technology)),
         extrapolated=np.maximum.reduce(
             np.broadcast_arrays(weights.extrapolated, activations.extrapolated, unseen & (cache > 0))
         ),
         unusable=np.where(y > technology.value("quality.unusable_y"), 1.0, 0.0),
     )
+
+
+def _with_error(usual: Number, best: Number, worst: Number, technology: Technology) -> Number:
+    """Return the damage at a score of the fit's own error: 0 the usual one, -1 and 1 the ends of its 90 % interval.
+
+    In between and beyond, the logarithm of the damage goes with the score.
+    """
+    score = np.asarray(technology.value("model_error.quality"))
+    if not score.any():
+        return usual
+    damaged = np.asarray(usual, dtype=np.float64) > 0
+    base = np.where(damaged, usual, 1.0)
+    end = np.where(score > 0, worst, np.maximum(best, base * np.finfo(np.float64).tiny))
+    return np.where(damaged, base * np.where(damaged, end / base, 1.0) ** np.abs(score), usual)
 
 
 def _training(tokens: Number, exponent: Number, technology: Technology) -> Number:

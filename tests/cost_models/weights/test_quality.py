@@ -25,6 +25,7 @@ from cost_models.weights.quality import (
 from dse.evaluator import Evaluator
 from dse.space import Space
 from dse.sweep import parse_spec
+from dse.uncertainty.monte_carlo import spreads_of
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
@@ -407,3 +408,26 @@ def test_training_tokens_are_those_of_the_model_library():
         ("Qwen3-32B", "qwen3_32b"),
     ):
         assert known[name] == LIBRARY.model(key).training_tokens
+
+
+def test_the_fits_own_error_moves_the_ratio_between_the_ends_of_its_interval():
+    model, form = LIBRARY.model("llama2_70b"), LIBRARY.weight_format("int4_g128")
+
+    def ratios(score):
+        technology = Technology({"model_error.quality": score})
+        result = perplexity(format_quality(model, form, "omniquant", technology), 4.0, model, technology)
+        return [float(np.asarray(one)) for one in (result.ratio_low, result.ratio, result.ratio_high)]
+
+    low, typ, high = ratios(0.0)
+    assert ratios(-1.0)[1] == pytest.approx(low)
+    assert ratios(1.0)[1] == pytest.approx(high)
+    assert low < ratios(-0.5)[1] < typ < ratios(0.5)[1] < high
+    # Nothing lost stays nothing lost.
+    for score in (-1.0, 1.0):
+        technology = Technology({"model_error.quality": score})
+        exact = format_quality(model, LIBRARY.weight_format("bf16"), "none", technology)
+        assert float(np.asarray(perplexity(exact, 16.0, model, technology).ratio)) == pytest.approx(1)
+    # A drawn score has a twentieth beyond each end.
+    (spread,) = spreads_of(["model_error.quality"], {}, LIBRARY)
+    assert spread.quantile(0.95) == pytest.approx(1, abs=0.01)
+    assert spread.quantile(0.5) == 0
