@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from cost_models.library import Chip
@@ -40,10 +41,11 @@ def peak_ops_per_s(chip: Chip, *, kind: str, bits: float) -> tuple[str, float]:
     Args:
         chip: library chip.
         kind: "int" or "float".
-        bits: wider operand of the two.
+        bits: wider operand of the two; a fraction of a bit is its share of the scales of its block (NVFP4 4.5,
+            MXFP4 4.25), which are not multiplied with it.
     """
     peaks: Mapping[str, float] = dict(chip.peak_tops.items())
-    needed = next((width for width in WIDTHS if width >= bits), WIDTHS[-1])
+    needed = next((width for width in WIDTHS if width >= math.floor(bits)), WIDTHS[-1])
     for width in WIDTHS:
         if width >= needed and (name := _at_width(peaks, kind, width)):
             return name, peaks[name] * TERA

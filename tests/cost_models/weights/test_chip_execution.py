@@ -61,11 +61,27 @@ def test_no_chip_does_what_it_does_not_state(act_bits):
         ("v100_sxm2_32gb", "nm2of4_bf16", 16, "dense", True),
         ("a100_80gb_sxm", "bitmap_bf16_s50", 16, "dense", True),
         ("b200", "nvfp4", 4, "direct", False),
+        ("b200", "nvfp4", 4.5, "direct", False),
+        ("mi355x", "mxfp4", 4.25, "direct", False),
     ],
 )
 def test_a_chip_has_a_way_of_its_own(chip, form, act_bits, own, dequantizes):
     result = chip_execution(LIBRARY.chip(chip), LIBRARY.weight_format(form), act_bits=act_bits)
     assert (result.execution_mode, result.dequantizes) == (own, dequantizes)
+
+
+@pytest.mark.parametrize(
+    ("chip", "form", "act_bits", "peak"),
+    [
+        ("b200", "nvfp4", 4.5, "fp4"), ("mi355x", "mxfp4", 4.25, "fp4"), ("b200", "nvfp4", 5, "fp8"),
+        ("b200", "fp8", 8.25, "fp8"), ("b200", "nvfp4", 8.25, "fp8"), ("h100_sxm", "nvfp4", 4.5, "fp8"),
+        ("b200", "fp8", 9, "bf16"),
+    ],
+)  # fmt: skip
+def test_scales_of_a_block_do_not_widen_the_operands(chip, form, act_bits, peak):
+    entry = LIBRARY.chip(chip)
+    result = chip_execution(entry, LIBRARY.weight_format(form), act_bits=act_bits)
+    assert (result.peak, result.peak_ops_per_s) == (peak, entry.peak_tops[peak] * 1e12)
 
 
 def test_look_ups_take_a_table_per_plane_and_match_a_measured_kernel():
