@@ -56,7 +56,9 @@ class WorkloadResult:
         """The largest batch within limits, of users the requests at goodput; missing where nothing is promised."""
         if self.users is not None:
             rate, inside = self.users.goodput_per_s, self.users.at_goodput.concurrency * self.users.replicas
-            return OperatingPoint(np.where(rate > 0, inside, 0.0), rate * np.asarray(self.serving.output_tokens))
+            # Without a limit on the time to first token a queue has no bound; the memory has.
+            held = np.minimum(inside, self.users.queue.steps.most * self.users.replicas)
+            return OperatingPoint(np.where(rate > 0, held, 0.0), rate * np.asarray(self.serving.output_tokens))
         if self.limits is None:
             missing = np.array([np.nan])
             return OperatingPoint(missing, missing)

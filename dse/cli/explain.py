@@ -16,6 +16,7 @@ from dse.cli.output import emit
 if TYPE_CHECKING:
     from dse.analysis.explain import Explanation
     from dse.analysis.explain.curve import Curve
+    from dse.analysis.explain.simulated import SimulatedMetric
     from dse.render.terminal.tables import Part
 
 app = command()
@@ -59,6 +60,10 @@ def explain(
     curve: Annotated[
         bool, typer.Option("--curve", help="throughput against speed per user, with the baselines")
     ] = False,
+    simulation: Annotated[
+        bool,
+        typer.Option("--simulate", help="continuous batching in closed form beside its simulation, event by event"),
+    ] = False,
     plots: Plots = None,
     formats: ImageFormats = None,
     library: Library = None,
@@ -77,6 +82,12 @@ def explain(
     from dse.render.terminal.explanation import explanation_parts, operator_rows
 
     subject = _subject(what, design, workloads or [], library or [])
+    if simulation:
+        from dse.render.terminal.simulation import simulation_table
+
+        compared = _simulated(subject)
+        emit(output, lambda: [simulation_table(compared)], lambda: compared)
+        return
     if curve or plots is not None:
         curves = _curves(subject)
         if plots is not None:
@@ -146,6 +157,26 @@ def _explained(of: _Subject) -> Explanation:
     if of.kind == "chips":
         return explain_library_chip(of.what, of.workloads, of.settings, library=of.library)
     return explain_run_row(open_run(of.what).require_builtin("explain"), of.design)
+
+
+def _simulated(of: _Subject) -> list[SimulatedMetric]:
+    """Return the metrics of continuous batching, in closed form and simulated."""
+    from cost_models.table import Table
+    from dse.analysis.explain.inputs import chips_spec, design_of_run, load_design
+    from dse.analysis.explain.simulated import simulated_metrics
+    from dse.evaluator import Evaluator
+    from dse.results.store import open_run
+
+    if of.kind == "chips":
+        spec = chips_spec(of.what, of.workloads, of.settings, library=of.library)
+        evaluator, entry = Evaluator(spec), spec.baselines["chips"]
+        return simulated_metrics({name: evaluator.serve_baseline(entry, name) for name in spec.workloads})
+    if of.kind == "file":
+        spec, chosen = load_design(of.what, of.workloads, library=of.library)
+    else:
+        run = open_run(of.what).require_builtin("explain --simulate")
+        spec, chosen = run.spec, design_of_run(run, of.design)[0]
+    return simulated_metrics(Evaluator(spec).results(Table.from_settings(chosen)))
 
 
 def _curves(of: _Subject) -> list[Curve]:

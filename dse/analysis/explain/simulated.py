@@ -1,0 +1,114 @@
+"""A workload that is batched continuously, in closed form beside the simulation of the same engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from cost_models.performance.metrics import WorkloadResult
+from cost_models.table import FloatArray
+from dse.analysis.simulation import SimulatedRequests, engine_of, simulate
+from dse.errors import NOWHERE, Issue, SpecError
+
+REQUESTS = 10_000
+"""Requests of a simulation."""
+
+
+@dataclass(frozen=True)
+class SimulatedMetric:
+    """One metric of a workload, both ways.
+
+    Attributes:
+        workload: its name.
+        metric: name of the metric.
+        closed_form: what sweeps use.
+        simulated: what the simulation measured.
+        interval: half-width of its 95 % confidence interval.
+    """
+
+    workload: str
+    metric: str
+    closed_form: float
+    simulated: float
+    interval: float
+
+
+def simulated_metrics(
+    results: Mapping[str, WorkloadResult], *, requests: int = REQUESTS, seed: int = 0
+) -> list[SimulatedMetric]:
+    """Return the metrics of every continuously batched workload of one machine, in closed form and simulated.
+
+    Args:
+        results: by workload, of one row each.
+        requests: requests of each simulation.
+        seed: of arrivals and lengths.
+
+    Raises:
+        SpecError: no workload is batched continuously, or one has more load than its chips finish.
+    """
+    rows = [row for name, one in results.items() if one.users for row in _rows(name, one, requests, seed)]
+    if not rows:
+        what = "finds no workload with batching: continuous that the chips hold and whose load is above 0"
+        raise SpecError([Issue(NOWHERE, "--simulate", what, perhaps="batching: continuous, arrivals_per_s: 1")])
+    return rows
+
+
+def _rows(name: str, result: WorkloadResult, requests: int, seed: int) -> list[SimulatedMetric]:
+    users = result.users
+    assert users is not None
+    seen, traffic, serving = users.served, users.traffic, users.result.serving
+    rate, closed = float(seen.requests_per_s[0]), _number(traffic.concurrency)
+    if float(users.queue.steps.most[0]) < 1 or not rate > 0:
+        return []
+    if math.isnan(closed) and not np.isfinite(seen.ttft.mean_s).all():
+        what = f"{name} has more requests than its chips finish: {float(users.queue.capacity_per_s[0]):.4g} per second"
+        raise SpecError([Issue(NOWHERE, "--simulate", what)])
+    replicas = float(np.ravel(users.replicas)[0])
+    run = simulate(
+        engine_of(users.result),
+        prompt_tokens=_number(serving.prompt_tokens),
+        output_tokens=_number(serving.output_tokens),
+        arrivals_per_s=rate if math.isnan(closed) else None,
+        concurrency=None if math.isnan(closed) else max(round(closed / replicas), 1),
+        arrival_cv=_number(traffic.arrival_cv),
+        prompt_cv=_number(traffic.prompt_cv),
+        output_cv=_number(traffic.output_cv),
+        requests=requests,
+        seed=seed,
+    )
+    rows = []
+    for time, wait, measured in (("ttft", seen.ttft, run.ttft_s), ("tpot", seen.tpot, run.tpot_s)):
+        known = measured[np.isfinite(measured)]
+        if not len(known):
+            continue
+        rows.append(_row(name, f"{time}_ms", float(wait.mean_s[0]) * 1e3, run, known * 1e3, np.mean))
+        for percent in (50, 95, 99):
+            told = float(wait.quantile_s(percent / 100)[0]) * 1e3
+            rows.append(_row(name, f"{time}_p{percent}_ms", told, run, known * 1e3, _quantile(percent)))
+    inside = float(seen.concurrency[0]) * replicas
+    rows.append(SimulatedMetric(name, "concurrency", inside, run.mean_requests * replicas, math.nan))
+    finished = len(run.ttft_s) / run.span_s * replicas
+    rows.append(SimulatedMetric(name, "requests_per_s", rate * replicas, finished, math.nan))
+    return rows
+
+
+def _row(
+    name: str,
+    metric: str,
+    told: float,
+    run: SimulatedRequests,
+    measured: FloatArray,
+    statistic: Callable[[FloatArray], float],
+) -> SimulatedMetric:
+    return SimulatedMetric(name, metric, told, float(statistic(measured)), run.interval(measured, statistic))
+
+
+def _quantile(percent: int) -> Callable[[FloatArray], float]:
+    return lambda measured: float(np.quantile(measured, percent / 100))
+
+
+def _number(value: object) -> float:
+    return float(np.ravel(np.asarray(value, dtype=np.float64))[0])
