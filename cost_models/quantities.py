@@ -297,6 +297,14 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "min",
         "design",
     ),
+    Metric(
+        "nre_usd",
+        "USD",
+        "masks and the project's share of design cost per unit sold; part of price_usd",
+        "min",
+        "design",
+    ),
+    Metric("margin_usd", "USD", "gross margin in price_usd: price less cost less NRE", None, "design"),
     Metric("price_krw", "KRW", "price_usd at the exchange rate economics.krw_per_usd", "min", "design"),
     Metric(
         "embodied_kg",

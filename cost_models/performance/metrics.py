@@ -73,6 +73,8 @@ def design_metrics(machine: Machine, stored_bits: Number, *, krw_per_usd: float)
         "tdp_w": machine.tdp_w,
         "cost_usd": machine.cost_usd,
         "price_usd": machine.price_usd,
+        "nre_usd": machine.nre_usd,
+        "margin_usd": machine.price_usd - machine.cost_usd - machine.nre_usd,
         "price_krw": machine.price_usd * krw_per_usd,
         "embodied_kg": machine.embodied_kg,
         "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,
@@ -176,21 +178,36 @@ class _Terms:
         """Output tokens per second that costs are shared by; missing where none are served."""
         return np.where(self.end_to_end > 0, self.end_to_end, np.nan)
 
+    @cached_property
+    def host_w(self) -> FloatArray:
+        """Power of the servers around the boards."""
+        return np.asarray(self.served.serving.chips * np.asarray(self.technology.value("board.host_w_per_accelerator")))
+
+    @property
+    def served_w(self) -> FloatArray:
+        """Power of boards and their servers while they serve."""
+        return self.request_j * self.paid_rate + self.host_w
+
+    @property
+    def waiting_w(self) -> FloatArray:
+        """Power of boards and their servers while they wait."""
+        machine = self.served.machine
+        boards = machine.static_w / machine.conversion_efficiency * self.served.serving.chips
+        return np.asarray(boards + self.host_w)
+
     @property
     def usd_per_million_tokens(self) -> FloatArray:
-        machine, chips = self.served.machine, self.served.serving.chips
         return usd_per_million_tokens(
-            self.prices, self.request_j * self.paid_rate, self.paid_rate, chips=chips, technology=self.technology,
-            idle_w=machine.static_w / machine.conversion_efficiency * chips, provisioned_w=self.provisioned_w,
+            self.prices, self.served_w, self.paid_rate, chips=self.served.serving.chips, technology=self.technology,
+            idle_w=self.waiting_w, provisioned_w=self.provisioned_w + self.host_w,
         )  # fmt: skip
 
     @property
     def co2e_g_per_million_tokens(self) -> FloatArray:
-        machine, chips = self.served.machine, self.served.serving.chips
+        embodied_kg = self.served.machine.embodied_kg * self.served.serving.chips
         return g_per_million_tokens(
-            machine.embodied_kg * chips, self.request_j * self.paid_rate,
-            machine.static_w / machine.conversion_efficiency * chips, self.paid_rate, technology=self.technology,
-        )  # fmt: skip
+            embodied_kg, self.served_w, self.waiting_w, self.paid_rate, technology=self.technology
+        )
 
     @property
     def chips_for_load(self) -> FloatArray:

@@ -304,9 +304,14 @@ def board_usd(tdp_w: FloatArray, technology: Technology) -> FloatArray:
     return np.asarray(small + (tdp_w - small_w) * ((large - small) / (large_w - small_w)))
 
 
+def nre_usd(*, mask_set_usd: Number, design_nre_usd: Number, economics: Economics) -> FloatArray:
+    """Return what one unit carries of masks and design: (masks + NRE share x design) / units."""
+    return (np.asarray(mask_set_usd) + economics.nre_share * np.asarray(design_nre_usd)) / economics.units
+
+
 def price_usd(cost_usd: Number, *, mask_set_usd: Number, design_nre_usd: Number, economics: Economics) -> FloatArray:
     """Return the selling price: (cost + (masks + NRE share x design) / units) / (1 - margin)."""
-    nre = (np.asarray(mask_set_usd) + economics.nre_share * np.asarray(design_nre_usd)) / economics.units
+    nre = nre_usd(mask_set_usd=mask_set_usd, design_nre_usd=design_nre_usd, economics=economics)
     return np.asarray((cost_usd + nre) / (1 - economics.margin))
 
 

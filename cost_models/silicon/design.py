@@ -310,7 +310,7 @@ class _Design:
         spare, cores = self.number("spare_cores"), self.number("cores")
         if not spare.any():
             return np.zeros(1)
-        each = np.asarray(self.technology.value("floorplan.core_isolation_mm2_n7")) * self.node("logic_area_rel_n7")
+        each = self.of_class("floorplan.core_isolation_mm2_n7") * self.node("logic_area_rel_n7")
         return np.where(spare > 0, (cores + spare) * each, 0.0)
 
     @cached_property
@@ -498,6 +498,14 @@ class _Design:
         return area.total(self.dollars)
 
     @cached_property
+    def nre_usd(self) -> FloatArray:
+        return cost.nre_usd(
+            mask_set_usd=self.node("mask_set_usd"),
+            design_nre_usd=self.node("design_nre_usd"),
+            economics=self.economics,
+        )
+
+    @cached_property
     def price_usd(self) -> FloatArray:
         return cost.price_usd(
             self.cost_usd,
@@ -595,6 +603,7 @@ def design_machine(
         die_mm2=design.die_mm2,
         cost_usd=design.cost_usd,
         price_usd=design.price_usd,
+        nre_usd=design.nre_usd,
         embodied_kg=design.embodied_kg,
         cap_exponent=design.cap_exponent,
         cap_least=np.minimum((design.least_v / design.supply_v) ** 2, 1.0),

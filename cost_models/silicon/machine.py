@@ -48,6 +48,7 @@ class Machine:
         arithmetic_known: 1 where arithmetic rates are known; 0 where no peak is published and they are infinite, so
             that only what memory bounds is predicted.
         static_shapes: 1 where a schedule made beforehand sweeps the whole cache at every step, filled or not.
+        nre_usd: masks and design per unit sold, NaN where not modelled.
         embodied_kg: carbon of making die and memory, CO2e; NaN where not modelled.
         cap_exponent: exponent by which dynamic energy on the die falls with the clock below the highest one; NaN where
             the software is measured on the chip, its power cap included.
@@ -83,6 +84,7 @@ class Machine:
     dequantize_macs: FloatArray = field(default_factory=lambda: np.zeros(1))
     dequantize_rows: FloatArray = field(default_factory=lambda: np.ones(1))
     arithmetic_known: FloatArray = field(default_factory=lambda: np.ones(1))
+    nre_usd: FloatArray = field(default_factory=lambda: np.array([np.nan]))
     static_shapes: FloatArray = field(default_factory=lambda: np.zeros(1))
     cap_exponent: FloatArray = field(default_factory=lambda: np.array([np.nan]))
     cap_least: FloatArray = field(default_factory=lambda: np.ones(1))

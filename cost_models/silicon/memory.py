@@ -132,7 +132,7 @@ def memory_system(
         idle_w=gib * parameter("idle_w_per_gib"),
         interface_mm2=units * parameter("phy_controller_mm2"),
         edge_mm=units * parameter("beachfront_mm"),
-        price_usd=gib * parameter("price_usd_per_gb"),
+        price_usd=gib * parameter("price_usd_per_gb") * technology.value("memory_market.price_over_2025"),
         embodied_kg=carbon.dram_kg(gib, parameter("embodied_g_per_gib")),
         stacks=devices * on_interposer,
         on_interposer=on_interposer,

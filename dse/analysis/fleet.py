@@ -25,6 +25,7 @@ class FleetRow:
         chips: boards of a group.
         group_tokens_per_s: end-to-end rate of a group.
         fleet: what it amounts to; None where it cannot serve, or has no price that a budget could be spent on.
+        own_volume_usd: its boards where they carry the whole NRE; NaN where more are sold, or NRE is not known.
     """
 
     name: str
@@ -32,6 +33,7 @@ class FleetRow:
     chips: int
     group_tokens_per_s: float
     fleet: Fleet | None
+    own_volume_usd: float = float("nan")
 
     def amounts(self, krw_per_usd: float) -> dict[str, float | None]:
         """Return what people ask of a fleet; None for what does not exist.
@@ -113,14 +115,24 @@ def _row(
         groups = groups_for_budget(np.nan if budget is None else budget, price)
     if not np.isfinite(groups) or not np.isfinite(rate):
         return FleetRow(name, workload, chips, rate, None)
+    host_w = float(np.asarray(evaluator.technology.value("board.host_w_per_accelerator")))
     result = fleet(
         groups,
         chips=chips,
         group_price_usd=price,
-        group_w=metrics[f"{workload}.request_j_per_token"] * rate,
+        group_w=metrics[f"{workload}.request_j_per_token"] * rate + chips * host_w,
         group_tokens_per_s=rate,
         usd_per_million_tokens=metrics[f"{workload}.usd_per_million_tokens"],
         g_per_million_tokens=metrics[f"{workload}.co2e_g_per_million_tokens"],
         technology=evaluator.technology,
     )
-    return FleetRow(name, workload, chips, rate, result)
+    return FleetRow(name, workload, chips, rate, result, _own_volume_usd(metrics, result, evaluator))
+
+
+def _own_volume_usd(metrics: Mapping[str, float], result: Fleet, evaluator: Evaluator) -> float:
+    """Return what the boards cost where nobody else buys any; NaN where they are no fewer than what carries the NRE."""
+    boards, units = float(np.asarray(result.boards)), evaluator.economics.units
+    cost, nre = metrics["cost_usd"], metrics["nre_usd"]
+    if not 0 < boards < units:
+        return float("nan")
+    return float(np.asarray(result.price_usd)) * (cost + nre * units / boards) / (cost + nre)

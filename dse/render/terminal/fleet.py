@@ -33,8 +33,13 @@ def fleet_parts(rows: Sequence[FleetRow], target: str, krw_per_usd: float) -> li
         )
         parts.append(TextTable(f"{workload}: fleets for {target}", _HEADINGS, cells))
     notes = [
-        f"{number_text(krw_per_usd)} KRW per USD; whole groups of boards; ownership counts hosts, building and "
-        "electricity",
+        f"{number_text(krw_per_usd)} KRW per USD; whole groups of boards; ownership and the wall count hosts",
         "n/a: the workload does not fit, or the chips have no published price",
+    ]
+    alone = {row.name: row for row in rows if row.own_volume_usd == row.own_volume_usd}
+    notes += [
+        f"{name}: prices spread NRE over all boards sold; where this fleet alone carries it, its boards cost "
+        f"{number_text(row.own_volume_usd)} USD"
+        for name, row in alone.items()
     ]
     return [*parts, Lines(notes)]

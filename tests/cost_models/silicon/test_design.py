@@ -212,7 +212,7 @@ def twin(d):
     die += d["link_gbps"] * typ("interfaces.link_mm2_per_gbps")
     die += (rate / 1e9 * outside + d["link_gbps"]) * own("floorplan.noc_mm2_per_gbps")
     if d["spare_cores"]:
-        each = typ("floorplan.core_isolation_mm2_n7") * node("logic_area_rel_n7")
+        each = own("floorplan.core_isolation_mm2_n7") * node("logic_area_rel_n7")
         die += (d["cores"] + d["spare_cores"]) * each
     # The outline grows with the rim that it is the outline of: as long as it takes.
     around = 2 * (math.sqrt(1.2) + 1 / math.sqrt(1.2))

@@ -80,7 +80,7 @@ def test_interface_area_of_known_stacks():
 def test_capacity_is_binary_and_priced_as_printed():
     lpddr = system("lpddr5x_9600", devices=16.0, bits=64, gib=8)
     assert lpddr.capacity_bytes == pytest.approx([128 * 2**30])
-    assert lpddr.price_usd == pytest.approx([128 * 3.5])
+    assert lpddr.price_usd == pytest.approx([128 * Technology().value("memory.lpddr5x.price_usd_per_gb")])
     assert lpddr.idle_w == pytest.approx([128 * 0.005])
     assert lpddr.j_per_byte * 1e12 == pytest.approx([40])
 
