@@ -110,7 +110,14 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         elsewhere="softmax, norms and activations, whose time nothing counts yet",
     ),
     Parameter("sram_mib", "MiB", "on-chip SRAM", 64.0),
-    Parameter("cores", "", "equal cores that arrays and SRAM are divided into, for harvesting", 16.0, integer=True),
+    Parameter(
+        "cores",
+        "",
+        "equal cores that arrays and SRAM are divided into, for harvesting",
+        16.0,
+        integer=True,
+        elsewhere="control of a core in programmable machines, which is counted with lanes however many share it",
+    ),
     Parameter(
         "spare_cores",
         "",

@@ -43,6 +43,24 @@ class BandwidthLimit:
         return np.asarray(self.most * self.gbps_per_unit)
 
 
+def units_around(die_mm2: FloatArray, unit_edge_mm: FloatArray, technology: Technology) -> FloatArray:
+    """Return how many whole interfaces of one width the sides of a die hold beside the host's.
+
+    Each side holds what fits on its usable share, corners kept free; the host takes its edge from one short side.
+
+    Args:
+        die_mm2: area of the die.
+        unit_edge_mm: die edge of one interface.
+        technology: parameters under ``floorplan`` and ``interfaces``.
+    """
+    value = technology.value
+    long, short = sides_mm(die_mm2, value("floorplan.aspect_ratio"))
+    usable = np.asarray(value("floorplan.usable_edge_fraction"))
+    free = np.maximum(short * usable - value("interfaces.host_edge_mm"), 0.0)
+    whole = 2 * np.floor(long * usable / unit_edge_mm) + np.floor(short * usable / unit_edge_mm)
+    return np.asarray(whole + np.floor(free / unit_edge_mm))
+
+
 def max_bandwidth(
     grade: Choice, die_mm2: FloatArray, *, supply_w: Number, supply_v: Number, technology: Technology
 ) -> BandwidthLimit:
@@ -63,10 +81,8 @@ def max_bandwidth(
     names = memory_technology(grade, library)
     unit_bits, edge = technology.of("memory", names, "unit_bits"), technology.of("memory", names, "beachfront_mm")
     stacked = names.map(lambda name: float(library.memories[name].packaging_class == "interposer")) > 0
-    long, short = sides_mm(die_mm2, value("floorplan.aspect_ratio"))
-    usable = np.asarray(value("floorplan.usable_edge_fraction"))
-    free = np.maximum(short * usable - value("interfaces.host_edge_mm"), 0.0)
-    around = 2 * np.floor(long * usable / edge) + np.floor(short * usable / edge) + np.floor(free / edge)
+    long, _ = sides_mm(die_mm2, value("floorplan.aspect_ratio"))
+    around = units_around(die_mm2, edge, technology)
     width = np.maximum(edge, value("package.stack_width_mm"))
     along = 2 * np.floor(long * value("package.stack_overhang") / width)
     balls = (np.asarray(value("package.body_mm")) / value("package.ball_pitch_mm")) ** 2 - value("package.host_balls")

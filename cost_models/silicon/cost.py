@@ -256,11 +256,13 @@ def package_blocks(
     memory_usd: FloatArray,
     stacks: FloatArray,
     on_interposer: FloatArray,
+    balls: FloatArray,
     technology: Technology,
 ) -> dict[str, FloatArray]:
     """Return substrate or interposer, losses of bonding, test and assembly of one package.
 
-    Organic flip chip: substrate = 4 die areas, one die lost per failed bond. Interposer (`on_interposer` true):
+    Organic flip chip: substrate = balls x pitch^2, as the limit on balls counts them, and 4 die areas at least, at a
+    price per layer; one die lost per failed bond. Interposer (`on_interposer` true):
     area = (die + stacks) x 1.1 at the price of the finished service, and a failed assembly loses die, memory and
     interposer together; one bond yield counts for the whole assembly.
 
@@ -270,13 +272,14 @@ def package_blocks(
         memory_usd: memory of the board.
         stacks: memory stacks beside the die on an interposer.
         on_interposer: whether memory sits on an interposer.
+        balls: contacts of the package.
         technology: parameters.
     """
     value, interposer = technology.value, on_interposer > 0
-    organic = die_mm2 * (
-        np.asarray(value("packaging.organic_substrate_area_over_die_area"))
-        * value("packaging.organic_fc_substrate_usd_per_mm2")
-    )
+    least_mm2 = die_mm2 * np.asarray(value("packaging.organic_substrate_area_over_die_area"))
+    body_mm2 = np.maximum(least_mm2, balls * np.asarray(value("package.ball_pitch_mm")) ** 2)
+    layers = np.asarray(value("packaging.substrate_layers"))
+    organic = body_mm2 * (layers * value("packaging.substrate_usd_per_mm2_layer"))
     silicon = (die_mm2 + stacks * value("assembly.stack_footprint_mm2")) * (
         np.asarray(value("packaging.silicon_interposer.area_over_sum_of_dies"))
         * value("packaging.silicon_interposer.cowos_usd_per_mm2_interposer")

@@ -473,6 +473,7 @@ class _Design:
             memory_usd=self.store.price_usd,
             stacks=self.store.stacks,
             on_interposer=self.store.on_interposer,
+            balls=self.package_limits["package_balls"][0],
             technology=self.technology,
         )
         second_rail = (self.number("supply_rails") > 1) * self.every_row("board_load.second_rail_usd")
@@ -523,8 +524,20 @@ class _Design:
             cooling=self.choice("cooling"),
             technology=self.technology,
         )
+        not_offered = self.store.not_offered
+        return {
+            **floorplan,
+            **self.package_limits,
+            **self.clocking,
+            "sram_mib": (self.least_sram_mib, self.number("sram_mib")),
+            "memory_device": (not_offered, np.zeros_like(not_offered)),
+        }
+
+    @cached_property
+    def package_limits(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """(used, allowed) of what the package can carry."""
         delivered_w = area.total({name: self.watts[name] for name in ("mac_array", "vector", "on_chip", "leakage")})
-        package = area.package_limits(
+        return area.package_limits(
             self.die_mm2,
             board_memory_bits=self.store.board_bits,
             stacks=self.store.stacks,
@@ -533,14 +546,6 @@ class _Design:
             supply_v=self.sustained_v,
             technology=self.technology,
         )
-        not_offered = self.store.not_offered
-        return {
-            **floorplan,
-            **package,
-            **self.clocking,
-            "sram_mib": (self.least_sram_mib, self.number("sram_mib")),
-            "memory_device": (not_offered, np.zeros_like(not_offered)),
-        }
 
     @cached_property
     def least_sram_mib(self) -> FloatArray:

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from cost_models.silicon.area import perimeter_mm
-from cost_models.silicon.memory import memory_system
+from cost_models.silicon.beachfront import units_around
+from cost_models.silicon.memory import memory_system, memory_technology
 from cost_models.table import Choice
 from dse.evaluator import Evaluator
 from dse.space import Space
@@ -114,7 +114,7 @@ def _option(
     width: float,
     sizes: Sequence[float],
 ) -> MemoryOption:
-    value = evaluator.technology.value
+    value, library = evaluator.technology.value, evaluator.technology.library
     one = memory_system(
         Choice.of(grade),
         devices=np.ones(1),
@@ -137,11 +137,13 @@ def _option(
         **NO_SRAM,
         technology=evaluator.technology,
     )
-    largest = perimeter_mm(np.asarray(value("reticle.limit_mm2")), value("floorplan.aspect_ratio"))
-    allowed = float(largest * value("floorplan.usable_edge_fraction")) - float(value("interfaces.host_edge_mm"))
-    edge = float(whole.edge_mm[0])
+    unit_bits = evaluator.technology.of("memory", memory_technology(Choice.of(grade), library), "unit_bits")
+    edge, units = float(whole.edge_mm[0]), devices * width / float(unit_bits[0])
+    reticle = np.atleast_1d(np.asarray(value("reticle.limit_mm2"), dtype=np.float64))
+    around = float(units_around(reticle, np.array([edge / units]), evaluator.technology)[0])
+    allowed = around * edge / units
     delivered = devices * each
-    widest = allowed / (edge / devices) * each
+    widest = np.floor(around / (units / devices)) * each
     return MemoryOption(
         memory=grade,
         device_bits=width,

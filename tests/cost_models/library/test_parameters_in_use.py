@@ -200,6 +200,7 @@ def test_every_parameter_that_can_be_set_is_read_by_some_evaluation():
         read |= reads_of(baselines={"one": one if execution == "look_up" else {"chips": "8x h100_sxm"}})
     for execution in ("gated", "skip"):
         read |= reads_of({"weight_format": "bitmap_int4_s50", "weight_execution": execution})
+    read |= reads_of({"architecture": "programmable", "spare_cores": 2})
     for pruning in ("wanda", "alps"):
         mine = {"weight_formats": {"bitmap_int4_s50": {"pruning": pruning}}}
         read |= reads_of({"weight_format": "bitmap_int4_s50"}, library=mine)

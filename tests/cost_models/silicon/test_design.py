@@ -126,7 +126,7 @@ def harvest(defects, core_fraction, cores, spares, alpha=3.0):
     return (weights * rest * good).sum()
 
 
-def twin(d):
+def twin(d, balls):
     """Compute one design in plain Python, slowly, from the library's typical parameters."""
     node = lambda field: typ(f"nodes.{d['node']}.{field}")  # noqa: E731
     grade, form = LIBRARY.memory_grade(d["memory"]), LIBRARY.weight_format(d["weight_format"])
@@ -251,7 +251,7 @@ def twin(d):
         carrier = (die + d["memory_devices"] * typ("assembly.stack_footprint_mm2")) * 1.1 * 0.265
         packaged = carrier + (chip + carrier + dram) * (1 / 0.95 - 1) + 600
     else:
-        carrier = die * 4 * 0.005
+        carrier = max(die * 4, balls * typ("package.ball_pitch_mm") ** 2) * 14 * 0.0008
         packaged = carrier + (chip + carrier) * (1 / 0.99 - 1) + 21
     cost = chip + packaged + dram + 10 * (d["supply_rails"] > 1) + 190 + (tdp - 150) * (600 - 190) / 550
     cost += tdp * typ("board.liquid_cooling_usd_per_w") * (d["cooling"] == "liquid")
@@ -274,8 +274,9 @@ def twin(d):
 def test_plain_python_agrees():
     result = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
     names = {name: c.names() if isinstance(c, Choice) else c for name, c in EVERYWHERE.items()}
+    balls = result.limits["package_balls"][0]
     for row in range(0, len(NODES) * len(GRADES), 7):
-        for field, expected in twin({name: column[row] for name, column in names.items()}).items():
+        for field, expected in twin({name: column[row] for name, column in names.items()}, balls[row]).items():
             priced = field in ("cost_usd", "price_usd")
             # The harvest is integrated on a grid, which is too coarse for dies far beyond any reticle.
             if priced and result.die_mm2[row] > typ("reticle.limit_mm2"):
