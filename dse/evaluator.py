@@ -300,7 +300,9 @@ class Evaluator:
         """Return one workload on a baseline's chips, sharing it as the workload says."""
         fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(entry.count)])}
         if entry.batch is not None and entry.batch != LARGEST:
-            fields[f"{name}.batch"] = np.array([float(entry.batch)])
+            # So many requests at all times are what a batch is where requests follow one another.
+            continuous = self.spec.workloads[name].batching == CONTINUOUS
+            fields[f"{name}.concurrency" if continuous else f"{name}.batch"] = np.array([float(entry.batch)])
         workload = self.workload(name, fields)
         if entry.batch == LARGEST:
             workload = replace(workload, batch=np.nan)

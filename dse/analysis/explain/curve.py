@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.performance.batching import MAX_DOUBLINGS
+from cost_models.performance.batching import CONTINUOUS, MAX_DOUBLINGS
 from cost_models.table import FloatArray, Setting, Table
 from dse.evaluator import Evaluator
 
@@ -24,7 +24,7 @@ class CurvePoint:
     """One machine at one batch.
 
     Attributes:
-        batch: sequences served together.
+        batch: sequences served together; requests at all times where they are batched continuously.
         user_tokens_per_s: speed that a user sees in decode, 1000 / tpot_ms.
         metrics: metrics of `COLUMNS`.
         within_limits: whether it keeps the workload's limits on time to first token and time per token.
@@ -64,7 +64,8 @@ def design_curves(evaluator: Evaluator, settings: Mapping[str, Setting], name: s
     curves = []
     table = Table.from_settings(settings).repeated(len(BATCHES))
     for workload, entry in evaluator.spec.workloads.items():
-        judged = evaluator.evaluate({**table, f"{workload}.batch": np.array(BATCHES)})
+        field = "concurrency" if entry.batching == CONTINUOUS else "batch"
+        judged = evaluator.evaluate({**table, f"{workload}.{field}": np.array(BATCHES)})
         result = {column: judged.metrics[f"{workload}.{column}"] for column in COLUMNS}
         chips = int(float(settings.get(f"{workload}.n_chips", entry.n_chips)))
         curves.append(_curve(evaluator, name, workload, chips, result))

@@ -1,5 +1,6 @@
 """``dse explain --simulate``: the closed form beside the simulation."""
 
+import itertools
 import json
 import math
 
@@ -27,3 +28,15 @@ def test_what_cannot_be_simulated_is_said():
     assert static.status == 2 and "batching: continuous" in static.err
     busy = call("explain", CHIPS, "--workload", f"{WORKLOAD} arrivals_per_s=500", "--simulate")
     assert busy.status == 2 and "more requests than its chips finish" in busy.err
+
+
+def test_a_curve_of_continuous_batching_trades_speed_for_throughput():
+    result = call("explain", CHIPS, "--workload", f"{WORKLOAD} arrivals_per_s=3", "--curve", "--format", "json")
+    assert result.status == 0, result.err
+    (curve,) = json.loads(result.out)
+    points = [point for point in curve["points"] if point["batch"] <= 64]
+    speeds = [point["user_tokens_per_s"] for point in points]
+    rates = [point["metrics"]["tokens_per_s_end_to_end"] for point in points]
+    assert len(points) > 8
+    assert all(one >= other for one, other in itertools.pairwise(speeds))
+    assert all(one < other for one, other in itertools.pairwise(rates))
