@@ -120,7 +120,11 @@ def save(figure: Figure, folder: Path, stem: str, formats: Sequence[str]) -> lis
     for suffix in formats:
         path = folder / f"{stem}.{suffix}"
         with replacing(path) as partial:
-            figure.savefig(partial, format=suffix, metadata=_METADATA[suffix])
+            if suffix == "png" and isinstance(figure.canvas, FigureCanvasAgg):
+                # savefig goes through a figure twice where it ever had a layout engine.
+                figure.canvas.print_png(partial, metadata=_METADATA[suffix])  # type: ignore[no-untyped-call]
+            else:
+                figure.savefig(partial, format=suffix, metadata=_METADATA[suffix])
         paths.append(path)
     return paths
 
