@@ -58,7 +58,7 @@ class Continuous:
         rate = queue.goodput(ttft, tpot)
         for _ in range(REFINEMENTS):
             queue = Queue(self._refined(queue.steps, queue.open(rate)), self.traffic)
-            rate = queue.goodput(ttft, tpot, guess=rate, steps=4)
+            rate = queue.goodput(ttft, tpot, guess=rate, steps=3)
         return rate, queue
 
     @property

@@ -21,8 +21,11 @@ from cost_models.workload.serving import footprint
 if TYPE_CHECKING:
     from cost_models.performance.inference import Inference
 
-KNOTS = 5
-"""Batches, from 1 to the largest, at which the decode step is worked out before any refinement."""
+SPACING = 4.0
+"""Ratio of the batches at which the decode step is worked out before any refinement: 1, 4, 16, ...
+
+They are the same for all rows, which is several times as fast, and what a row has does not depend on the others.
+"""
 
 
 @dataclass(frozen=True)
@@ -120,14 +123,16 @@ def step_times(result: Inference) -> StepTimes:
     steps = np.maximum(np.asarray(one.serving.decode_steps, dtype=np.float64), 0.0)
     alone, fixed = one.prefill_s, one.prefill.fixed_s
     chunks = np.maximum(np.ceil(prompt / chunk), 1.0)
-    last = np.maximum(most, 1.0)
-    batches = [np.maximum(np.round(last ** (knot / (KNOTS - 1))), 1.0) for knot in range(KNOTS)]
+    batches = [np.ones(1)]
+    while batches[-1][0] < np.max(most, initial=2.0):
+        batches.append(batches[-1] * SPACING)
     times = [decode_step_s(one, batch) for batch in batches]
     knots = np.broadcast_arrays(np.zeros(1), *batches, fixed / chunks, *times)
+    count = len(batches) + 1
     rows = np.broadcast_shapes(*(np.shape(x) for x in (alone, fixed, chunks, most, steps, knots[0])))
     columns = (alone - fixed, alone, chunks, chunk / np.maximum(prompt, 1.0), steps, most)
     return StepTimes(
-        np.broadcast_to(np.stack(knots[: KNOTS + 1]), (KNOTS + 1, *rows)),
-        np.broadcast_to(np.stack(knots[KNOTS + 1 :]), (KNOTS + 1, *rows)),
+        np.broadcast_to(np.stack(knots[:count]), (count, *rows)),
+        np.broadcast_to(np.stack(knots[count:]), (count, *rows)),
         *(np.broadcast_to(column, rows) for column in columns),
     )
