@@ -20,7 +20,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from cost_models.performance.steady_state import SMALLEST_RATE, SteadyState
 from cost_models.performance.step_times import StepTimes
@@ -200,6 +199,8 @@ class Queue:
         if np.isnan(share).all():
             left = [np.asarray(limit / wait.mean_s) - 1 for wait, limit in pairs]
         else:
+            from scipy.special import ndtri
+
             left = [ndtri(np.clip(wait.share_within(limit), TINY, 1 - 1e-12)) - ndtri(share) for wait, limit in pairs]
         return np.clip(np.minimum(*left), -1.0, 1.0)
 

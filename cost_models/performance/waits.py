@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from cost_models.table import FloatArray, Number
 
 LEAST_SHAPE = 0.2
 """Least shape of a gamma distribution for which the quantile's approximation is used."""
 
-Z95 = float(ndtri(0.95))
+Z95 = NormalDist().inv_cdf(0.95)
 """Standard deviations that the 95th percentile of a normal distribution is above its mean."""
 
 MOST_P95 = float(np.exp(Z95**2 / 2))
@@ -87,6 +87,8 @@ class Wait:
             halvings: of the interval between the quantiles of the cases.
         """
         mean, shift, root = self._gamma
+        from scipy.special import ndtri
+
         each = mean * np.maximum(shift + ndtri(share) / root, 0.0) ** 3
         if self.even:
             each[0] = self.extra_s[0] + (2 * np.asarray(share) - 1) * np.sqrt(3 * self.extra_var[0])
@@ -112,6 +114,8 @@ class Wait:
     def _below(self, beyond_s: FloatArray) -> FloatArray:
         """Return the share of all users who are in a case and no later than a time beyond the least."""
         mean, shift, root = self._gamma
+        from scipy.special import ndtr
+
         below = ndtr((np.cbrt(beyond_s / mean) - shift) * root)
         if self.even:
             half = np.sqrt(3 * self.extra_var[0])

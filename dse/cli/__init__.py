@@ -36,7 +36,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "Look at a run": {
         "show": "Show a run: picks, front, binding constraints, feasible values.",
-        "plot": "Draw the plots of a run.",
+        "plot": "Draw the plots of a run, or any two of its columns.",
         "report": "Write the report of a run: one HTML file, offline.",
         "compare": "Compare picks with baselines, or size fleets of both.",
         "explain": "Explain a design or chip: time, energy, area, cost, memory.",
