@@ -119,9 +119,9 @@ def float_factor(
     needs_weights = mac_format.map(lambda name: float(not library.mac_format(name).float_weights)) * float_weights
     integer_side = mac_format.map(lambda name: float(not library.mac_format(name).takes_float_activations))
     needed = np.maximum(needs_weights, integer_side * float_activations)
-    if not needed.any():
-        return np.ones(1)
-    return np.where(needed > 0, technology.value("execution.float_over_integer"), 1.0)
+    # Read whatever the rows are: what a run read must not depend on which of its blocks this process evaluated.
+    factor = technology.value("execution.float_over_integer")
+    return np.where(needed > 0, factor, 1.0) if needed.any() else np.ones(1)
 
 
 @dataclass(frozen=True)
