@@ -101,7 +101,7 @@ def section(picture: Path) -> str:
 {len(table):,} designs of [a second sweep](lanes.yaml): Llama-2-70B on 12 packages of LPDDR5X-9600, 4-bit weights half
 pruned (perplexity ratio {dense[ratio]:.3f}, extrapolated, the same in every pruned column but 2:4), the same chip but
 for its MACs and for the way in which it works through the weights. Blocks of 128 and no queue in the table.
-{int((~table["built"]).sum())} of them could not be built: the queues of wide lanes with long blocks outgrow the reticle.
+{int((~table["built"]).sum())} of them cannot be built: queues of wide lanes with long blocks outgrow the reticle.
 
 {chr(10).join(lines)}
 
