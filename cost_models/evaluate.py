@@ -391,12 +391,12 @@ def _served(
         stack = replace(stack, chunk_rows=np.where(np.isnan(told), stack.chunk_rows, np.maximum(told, 1.0)))
     quality = partial(_quality, technology.library.model(workload.model), columns, technology)
     if isinstance(workload.batching, str) and workload.batching == CONTINUOUS:
-        single = _serving(replace(workload, batch=1.0), technology)
+        single = serving_config(replace(workload, batch=1.0), technology)
         users = Continuous(Inference(single, machine, stack, formats), workload.traffic, limits or Slo())
         working = users.at_work()
         return WorkloadResult(workload.name, working.serving, machine, formats, working, quality, limits, users)
     serving, waves = batched(
-        _serving(workload, technology), machine, formats, workload.batching,
+        serving_config(workload, technology), machine, formats, workload.batching,
         chunk_rows=stack.chunk_rows, technology=technology,
     )  # fmt: skip
     inference = Inference(
@@ -410,7 +410,8 @@ def _served(
     return WorkloadResult(workload.name, serving, machine, formats, inference, quality, limits)
 
 
-def _serving(workload: Workload, technology: Technology) -> ServingConfig:
+def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
+    """Return how a workload is served: model, lengths, sharing, how tokens choose experts; ``(n,)`` or ``(1,)``."""
     layout, batch = workload.layout, _column(workload.batch)
     if np.any(np.asarray(layout.replicas) > 1):
         # A pass serves the sequences of one replica.

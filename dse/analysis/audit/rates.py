@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from cost_models.evaluate import serving_config
 from cost_models.library.technology import Technology
 from cost_models.performance.envelope import envelope_machine, least_work
 from cost_models.performance.phases import decode_phase, prefill_phase
@@ -27,6 +28,8 @@ from cost_models.workload.serving import ServingConfig, footprint
 from dse.analysis.audit.consistent import InformationGain, ValueRange, extents_of, settling_facts
 from dse.analysis.audit.records import Claim, RatesSubject
 from dse.analysis.require.requirements import least_rate
+from dse.errors import Issue, SpecError
+from dse.evaluator import workload_of
 from dse.sweep.library_additions import library_of
 
 MEMORY_BOUND = 0.99
@@ -201,14 +204,11 @@ class _Request:
     ) -> _Request:
         workload = subject.spec.workloads[name]
         weight_bits, kv_bits, tflops = rates
-        serving = ServingConfig(
-            technology.library.model(workload.model),
-            np.array([float(workload.batch)]),
-            np.array([float(workload.prompt_tokens)]),
-            np.array([float(workload.output_tokens)]),
-            tensor_parallel=np.array([float(workload.n_chips)]),
-            expert_spread=technology.value("serving.expert_spread"),
-        )
+        serving = serving_config(workload_of(name, workload), technology)
+        if np.isnan(serving.batch).any():
+            path = f"workloads.{name}.batch"
+            must = "a number: what fits cannot be told of a machine whose rates are unknown"
+            raise SpecError([Issue(subject.spec.place_of(path), path, f"{workload.batch!r}", must)])
         # Embedding and head count as stored like all other weights: a slide's bits per weight are a mean over all.
         formats = Formats(weight_bits, weight_bits, kv_bits, technology.value("serving.activation_bits"))
         return cls(serving, formats, *stacks, tflops * 5e11, subject.overlap == "step")

@@ -66,6 +66,12 @@ def test_the_consistent_set_holds_the_back_solved_line(pair):
     assert delivered.to_numpy() == pytest.approx(np.full(10, 283.6), rel=0.006)
 
 
+def test_rates_of_a_batch_that_nobody_states_are_refused():
+    case = read(PAIR.replace("batch: 32, prompt_tokens: 1024, output_tokens: 1024}\n  mha", "batch: largest}\n  mha"))
+    with pytest.raises(SpecError, match=r"workloads\.gqa\.batch: .largest. is not a number"):
+        find_consistent_rates(case.subjects["rates"], case.of("rates"))
+
+
 def test_what_the_set_says_of_memory_bound_chips(pair):
     result = find_consistent_rates(pair.subjects["rates"], pair.of("rates")).table
     bound = result[result["memory_bound"]]
