@@ -148,7 +148,7 @@ def _unseen(rows: pd.DataFrame, technology: Technology) -> list[Table]:
         ),
         (
             "unseen_source",
-            "Unseen stack: generic profile refitted without the source",
+            "Unseen source: generic profile refitted without the source",
             unseen_sources,
             (0.25, 0.25, 0.25),
         ),
