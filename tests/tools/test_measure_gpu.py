@@ -19,7 +19,7 @@ from dse.validation import run_validation
 pytestmark = pytest.mark.torch
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "benchmarks" / "gpu" / "measure.py"
+SCRIPT = ROOT / "tools" / "measure_gpu" / "measure.py"
 FORMS = ("gpu_micro", "gpu_steps", "gpu_energy", "gpu_weight_only", "gpu_sparse")
 
 
