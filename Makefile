@@ -14,8 +14,8 @@
 
 PYTHON ?= python3
 LOWEST_PYTHON ?= $(PYTHON)
-# Old versions are deprecated by the newest of what they themselves need.
-OLD_WARNINGS := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
+# Old versions are deprecated by the newest of what they themselves need, and warn of what newer ones have changed.
+OLD_WARNINGS := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning
 VENV := .venv
 BIN := $(VENV)/bin
 # Another build of PyTorch: make test-torch TORCH='torch==2.13.0+cpu'. One for CPUs is enough.

@@ -49,7 +49,9 @@ def chip_setups(rows: pd.DataFrame, library: Library, model: Model | None = None
         model: what they serve; None where they serve none, as single kernels do.
     """
     columns = ("chip", "stack", "weight_bits", "act_bits", "kv_bits")
-    keys = list(rows[list(columns)].fillna({"act_bits": 16.0, "kv_bits": 16.0}).itertuples(index=False, name=None))
+    numbers = dict.fromkeys(columns[2:], np.float64)
+    usual = rows[list(columns)].astype(numbers).fillna({"act_bits": 16.0, "kv_bits": 16.0})
+    keys = list(usual.itertuples(index=False, name=None))
     made = {key: _setup(key, library, model) for key in dict.fromkeys(keys)}
     return [made[key] for key in keys]
 
