@@ -1,7 +1,7 @@
 """Reading the cited data under ``data``: chips, models, nodes, memories, formats, stacks, parameters.
 
 Entries are records of `cost_models.library.records` and `cost_models.library.models`; every ranged number is a
-`Parameter`, found by its dotted path in the YAML, for example ``nodes.tsmc_7.wafer_price_usd``.
+`LibraryParameter`, found by its dotted path in the YAML, for example ``nodes.tsmc_7.wafer_price_usd``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from pydantic import ValidationError
 
 from cost_models.errors import LibraryError, UnknownEntryError
 from cost_models.library.files import Data, Sections
-from cost_models.library.models import Mla, Model, Moe, WeightFormat
+from cost_models.library.models import Model, WeightFormat
 from cost_models.library.names import resolve
 from cost_models.library.parameters import LibraryParameterReader, issue_text
 from cost_models.library.records import (
     Cause,
     Chip,
     ChipFamily,
-    Conflict,
     LibraryParameter,
     MacFormat,
     Memory,
@@ -34,28 +33,6 @@ from cost_models.library.records import (
     Source,
     Stack,
 )
-
-__all__ = [
-    "Cause",
-    "Chip",
-    "ChipFamily",
-    "Conflict",
-    "Library",
-    "LibraryParameter",
-    "MacFormat",
-    "Memory",
-    "MemoryGrade",
-    "Mla",
-    "Model",
-    "Moe",
-    "Node",
-    "Source",
-    "Stack",
-    "WeightFormat",
-    "extended_library",
-    "read_library",
-    "shipped_library",
-]
 
 MEMORY_PARAMETERS = (
     "unit_bits", "effective_fraction", "phy_controller_mm2", "beachfront_mm", "idle_w_per_gib", "embodied_g_per_gib",
