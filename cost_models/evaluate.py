@@ -26,7 +26,8 @@ from cost_models.performance.serving_queue import Traffic
 from cost_models.performance.serving_stack import Software, default_stack, software
 from cost_models.silicon.chip import chip_machine
 from cost_models.silicon.cost import Economics
-from cost_models.silicon.design import FilledDesigns, default_row, design_machine, fill_defaults
+from cost_models.silicon.defaults import FilledDesigns, default_row, fill_defaults
+from cost_models.silicon.design import design_machine
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
 from cost_models.weights.activations import ROTATED, act_methods, is_method, narrow

@@ -204,7 +204,9 @@ ROOMS = (
     "cost_models/performance/serving_stack", "cost_models/performance/interconnect", "cost_models/silicon/memory",
     "cost_models/silicon/compute", "cost_models/weights/compression", "dse/weight_codes/coding",
     "cost_models/weights/quality", "cost_models/silicon/area", "cost_models/silicon/power",
-    "cost_models/performance/energy", "cost_models/silicon/cost", "cost_models/silicon/design",
+    "cost_models/performance/energy", "cost_models/silicon/cost", "cost_models/silicon/defaults",
+    "cost_models/silicon/stages/clocking", "cost_models/silicon/stages/logic", "cost_models/silicon/stages/floorplan",
+    "cost_models/silicon/stages/supply", "cost_models/silicon/stages/price", "cost_models/silicon/design",
     "cost_models/silicon/chip", "cost_models/silicon/machine", "cost_models/performance/metrics",
     "cost_models/library/technology",
 )  # fmt: skip

@@ -24,7 +24,7 @@ from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Traffic
 from cost_models.performance.waits import lognormal_cv
 from cost_models.quantities import AS_METRICS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
-from cost_models.silicon.design import fill_defaults
+from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
 from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.silicon.design import fill_defaults
+from cost_models.silicon.defaults import fill_defaults
 from cost_models.table import FloatArray, Setting, Table
 from dse.front import normalised
 from dse.results.rows import Rows

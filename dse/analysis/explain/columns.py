@@ -11,7 +11,7 @@ import numpy as np
 from cost_models.library import Model
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.quantities import Metric
-from cost_models.silicon.design import fill_defaults
+from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, FloatArray, Table
 from cost_models.workload.param_count import count_parameters

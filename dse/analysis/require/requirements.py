@@ -16,7 +16,7 @@ import numpy as np
 from cost_models.performance.envelope import envelope_machine, least_work
 from cost_models.performance.phases import decode_phase, prefill_phase
 from cost_models.performance.serving_stack import Software, software
-from cost_models.silicon.design import fill_defaults
+from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, Column, FloatArray, numbers_of
 from cost_models.weights.compression import stored_bits

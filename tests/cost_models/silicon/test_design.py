@@ -11,7 +11,8 @@ from cost_models.library.models import FREE_FIELDS
 from cost_models.library.technology import Technology
 from cost_models.quantities import PARAMETERS
 from cost_models.silicon.cost import Economics
-from cost_models.silicon.design import design_machine, fill_defaults
+from cost_models.silicon.defaults import fill_defaults
+from cost_models.silicon.design import design_machine
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice
 from cost_models.weights.compression import stored_bits

@@ -1,0 +1,92 @@
+"""Dies of a table of designs: blocks and edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cost_models.silicon import area
+from cost_models.silicon.stages.logic import Equipped
+from cost_models.table import FloatArray
+from cost_models.units import GIGA, MM2_PER_UM2
+
+HOST_LANES = 16.0
+"""Lanes that the parameters of the host interface are of."""
+
+
+@dataclass(frozen=True)
+class Placed(Equipped):
+    """Equipped designs with their dies."""
+
+    @cached_property
+    def built(self) -> FloatArray:
+        """Cores built over cores used."""
+        return 1 + self.number("spare_cores") / self.number("cores")
+
+    @cached_property
+    def array_mm2(self) -> FloatArray:
+        """Area of the units, with operand selection, queues and control of lanes where zeros are skipped."""
+        skips = self.arithmetic.skips
+        if not skips.any():
+            return self.array.mm2
+        factor = np.asarray(self.technology.value("execution.skip_area_factor"))
+        skipping = self.array.mm2 * factor + self.lane_overheads.mm2
+        return np.where(skips > 0, skipping, self.array.mm2)
+
+    @cached_property
+    def core_isolation_mm2(self) -> FloatArray:
+        """Area of what lets bad cores be switched off; nothing where none is spare."""
+        spare, cores = self.number("spare_cores"), self.number("cores")
+        if not spare.any():
+            return np.zeros(1)
+        each = self.of_class("floorplan.core_isolation_mm2_n7") * self.node("logic_area_rel_n7")
+        return np.where(spare > 0, (cores + spare) * each, 0.0)
+
+    @cached_property
+    def host_fraction(self) -> FloatArray:
+        """Lanes of the host interface over those that its parameters are of."""
+        return self.number("host_lanes") / HOST_LANES
+
+    @cached_property
+    def interfaces(self) -> dict[str, FloatArray]:
+        """Area of PHYs and controllers."""
+        value = self.technology.value
+        return {
+            "memory_interface": self.store.interface_mm2,
+            "host_interface": self.every_row("interfaces.host_mm2") * self.host_fraction,
+            "link_interface": self.number("link_gbps") * value("interfaces.link_mm2_per_gbps"),
+        }
+
+    @cached_property
+    def edges(self) -> dict[str, FloatArray]:
+        """Die edge that interfaces take, in mm."""
+        return {
+            "memory": self.store.edge_mm,
+            "host": self.every_row("interfaces.host_edge_mm") * self.host_fraction,
+            "links": self.number("link_gbps") * self.technology.value("interfaces.link_edge_mm_per_gbps"),
+        }
+
+    @cached_property
+    def areas(self) -> dict[str, FloatArray]:
+        """Blocks of the die in mm2; they sum to it."""
+        classes, logic = self.choice("architecture"), self.node("logic_area_rel_n7") * self.built
+        lane_mm2 = self.of_class("floorplan.lane_um2_n7") * MM2_PER_UM2
+        return area.area_blocks(
+            classes,
+            mac_array=self.array_mm2 * self.built,
+            vector_unit=self.lanes * lane_mm2 * logic,
+            sram=self.number("sram_mib") * self.node("sram_mm2_per_mib") * self.built,
+            interfaces=self.interfaces,
+            gbps=self.store.off_die_bytes_per_s / GIGA + self.number("link_gbps"),
+            weight_decoder=self.decoder.mm2,
+            edge_mm=area.total(self.edges),
+            core_isolation=self.core_isolation_mm2,
+            technology=self.technology,
+        )
+
+    @cached_property
+    def die_mm2(self) -> FloatArray:
+        """Area of the die."""
+        return area.total(self.areas)

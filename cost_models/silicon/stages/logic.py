@@ -1,0 +1,141 @@
+"""Arithmetic, weight decoders and memory of a table of designs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from cost_models.silicon import compute, memory
+from cost_models.silicon.stages.clocking import Clocked
+from cost_models.table import FloatArray
+from cost_models.units import KIB, MIB, NANO
+from cost_models.weights import activations
+from cost_models.weights.execution import Lanes
+from cost_models.weights.weight_storage import Storage
+
+
+@dataclass(frozen=True)
+class Equipped(Clocked):
+    """Clocked designs with their arrays, decoders and memory."""
+
+    @cached_property
+    def store(self) -> memory.MemorySystem:
+        """The memory system."""
+        return memory.memory_system(
+            self.choice("memory"),
+            devices=self.number("memory_devices"),
+            sram_mib=self.number("sram_mib"),
+            clock_ghz=self.number("clock_ghz"),
+            device_bits=self.number("memory_device_bits"),
+            device_gib=self.number("memory_device_gib"),
+            technology=self.technology,
+        )
+
+    @cached_property
+    def storage(self) -> Storage:
+        """How weights are stored."""
+        return Storage.of({**self.columns, "weight_format": self.choice("weight_format")}, self.technology.library)
+
+    @cached_property
+    def float_activations(self) -> FloatArray:
+        """1 where activations of fewer than 16 bits are floating-point numbers, else 0."""
+        narrow_bits = activations.narrow(self.number("act_bits"), self.technology)
+        if not narrow_bits.any():
+            return np.zeros(1)
+        methods = activations.act_methods(self.columns, self.storage)
+        return activations.is_method(methods, activations.FLOATING) * narrow_bits
+
+    @cached_property
+    def array(self) -> compute.MacArray:
+        """The MAC array, what the formats add to its units included."""
+        units, technology = self.choice("mac_format"), self.technology
+        array = compute.mac_array(
+            units,
+            macs=self.number("macs"),
+            clock_ghz=self.number("clock_ghz"),
+            delivery=self.technology.value("mac_n7.operand_delivery_factor"),
+            scales=self.scales,
+            technology=technology,
+        )
+        factor = compute.float_factor(self.storage, units, self.float_activations, technology)
+        return replace(array, mm2=array.mm2 * factor, j_per_pass=array.j_per_pass * factor)
+
+    @cached_property
+    def skip_lanes(self) -> Lanes:
+        """Lanes of units that skip zeros."""
+        return Lanes(self.number("lanes"), self.number("lane_block"), self.number("lane_depth"))
+
+    @cached_property
+    def lane_overheads(self) -> compute.LaneOverheads:
+        """What queues and control of lanes take."""
+        return compute.lane_overheads(
+            self.storage,
+            self.array,
+            macs=self.number("macs"),
+            act_bits=self.number("act_bits"),
+            lanes=self.skip_lanes,
+            sram_mm2_per_mib=self.node("sram_mm2_per_mib"),
+            scales=self.scales,
+            technology=self.technology,
+        )
+
+    @cached_property
+    def lanes(self) -> FloatArray:
+        """Lanes of the vector units."""
+        return self.given("vector_lanes", self.number("macs") / self.of_class("floorplan.macs_per_lane"))
+
+    @cached_property
+    def decoder(self) -> compute.Decoder:
+        """Dequantizing of stored weights, as fast as the memory is."""
+        return compute.weight_decoder(
+            self.storage,
+            bytes_per_s=self.store.bandwidth_bytes_per_s,
+            clock_ghz=self.number("clock_ghz"),
+            stored_bits=self.stored_bits,
+            scales=self.scales,
+            technology=self.technology,
+        )
+
+    @cached_property
+    def arithmetic(self) -> compute.Arithmetic:
+        """How weights are executed on the array."""
+        uses = compute.arithmetic(
+            self.storage,
+            self.array,
+            act_bits=self.number("act_bits"),
+            kv_bits=self.number("kv_bits"),
+            attention_act_bits=self.technology.value("serving.activation_bits"),
+            technology=self.technology,
+            chosen=self.choice("weight_execution"),
+            lanes=self.skip_lanes,
+        )
+        if not uses.skips.any():
+            return uses
+        # A pass that is not skipped has its operands queued as well.
+        kept = self.storage.map(lambda form: 1 - np.asarray(form.sparsity))
+        whole = np.ceil(self.storage.map(lambda form: form.operand_bits) / self.array.weight_bits)
+        whole = whole * np.ceil(self.number("act_bits") / self.array.activation_bits)
+        queued = np.where(uses.skips > 0, self.lane_overheads.j_per_pass / self.array.j_per_pass * whole * kept, 0.0)
+        return replace(uses, linear_energy=uses.linear_energy + queued)
+
+    @cached_property
+    def dequantize_rows(self) -> FloatArray:
+        """Rows that an dequantized weight serves."""
+        return self.every_row("execution.dequantize_rows") if self.arithmetic.dequantize_macs.any() else np.ones(1)
+
+    @cached_property
+    def busiest(self) -> FloatArray:
+        """Energy per cycle of the most a unit does over that of a plain pass; above 1 where operands are selected."""
+        return np.maximum(self.arithmetic.linear_energy / self.arithmetic.linear, 1.0)
+
+    @cached_property
+    def least_sram_mib(self) -> FloatArray:
+        """SRAM that operand buffers, bytes in flight from the memory and a tile of activations take."""
+        value = self.technology.value
+        operands = compute.operand_buffer_bytes(self.array, self.number("macs"))
+        in_flight = self.store.bandwidth_bytes_per_s * (np.asarray(value("on_chip.memory_latency_ns")) * NANO)
+        width = self.number("act_bits") / np.asarray(value("serving.activation_bits"))
+        tile = np.asarray(value("on_chip.activation_tile_kib")) * KIB * width
+        return np.asarray((operands + in_flight + tile) / MIB)

@@ -1,0 +1,89 @@
+"""Production cost, price and embodied carbon of a table of designs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cost_models.silicon import area, carbon, cost
+from cost_models.silicon.stages.supply import Powered
+from cost_models.table import FloatArray
+
+
+@dataclass(frozen=True)
+class Priced(Powered):
+    """Powered designs with what they cost to make."""
+
+    @cached_property
+    def harvest(self) -> cost.Harvest | None:
+        """Cores of which some may be bad; None where no core is spare."""
+        spare = self.number("spare_cores")
+        if not spare.any():
+            return None
+        in_cores = sum(self.areas[name] for name in area.CORE_BLOCKS)
+        return cost.Harvest(core_fraction=in_cores / self.die_mm2, cores=self.number("cores"), spare_cores=spare)
+
+    @cached_property
+    def dollars(self) -> dict[str, FloatArray]:
+        """Production cost in USD by block."""
+        die = cost.die_blocks(
+            self.die_mm2,
+            wafer_usd=self.node("wafer_price_usd"),
+            defects_per_cm2=self.node("defect_density_per_cm2"),
+            yield_model=self.economics.yield_model,
+            technology=self.technology,
+            harvest=self.harvest,
+        )
+        package = cost.package_blocks(
+            self.die_mm2,
+            die_usd=die["die"] + die["die_test"],
+            memory_usd=self.store.price_usd,
+            stacks=self.store.stacks,
+            on_interposer=self.store.on_interposer,
+            balls=self.package_limits["package_balls"][0],
+            technology=self.technology,
+        )
+        second_rail = (self.number("supply_rails") > 1) * self.every_row("board_load.second_rail_usd")
+        board = cost.board_usd(self.tdp_w, self.technology) + second_rail
+        if "liquid" in self.choice("cooling").values:
+            per_w = np.asarray(self.technology.value("board.liquid_cooling_usd_per_w"))
+            board = board + self.tdp_w * per_w * self.choice("cooling").map(lambda name: float(name == "liquid"))
+        return {**die, **package, "memory": self.store.price_usd, "board": board}
+
+    @cached_property
+    def cost_usd(self) -> FloatArray:
+        """Production cost."""
+        return area.total(self.dollars)
+
+    @cached_property
+    def nre_usd(self) -> FloatArray:
+        """Masks and design per unit."""
+        return cost.nre_usd(
+            mask_set_usd=self.node("mask_set_usd"),
+            design_nre_usd=self.node("design_nre_usd"),
+            economics=self.economics,
+        )
+
+    @cached_property
+    def price_usd(self) -> FloatArray:
+        """Selling price."""
+        return cost.price_usd(
+            self.cost_usd,
+            mask_set_usd=self.node("mask_set_usd"),
+            design_nre_usd=self.node("design_nre_usd"),
+            economics=self.economics,
+        )
+
+    @cached_property
+    def embodied_kg(self) -> FloatArray:
+        """CO2e of making die and memory."""
+        good = cost.good_fraction(
+            self.die_mm2,
+            self.node("defect_density_per_cm2"),
+            yield_model=self.economics.yield_model,
+            technology=self.technology,
+            harvest=self.harvest,
+        )
+        return carbon.die_kg(self.choice("node"), self.die_mm2, good, self.technology) + self.store.embodied_kg

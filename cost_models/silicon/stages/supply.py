@@ -1,0 +1,136 @@
+"""Energies, power and physical limits of a table of designs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from cost_models.silicon import area, power
+from cost_models.silicon.stages.floorplan import Placed
+from cost_models.table import FloatArray
+from cost_models.units import BITS_PER_BYTE, GIGA, PICO
+
+
+@dataclass(frozen=True)
+class Powered(Placed):
+    """Placed designs with the power that they draw and the limits that they meet."""
+
+    @cached_property
+    def moved_j_per_byte(self) -> FloatArray:
+        """On-die energy of a byte from the memory's interface to the arrays: bank and wires."""
+        moved = power.stream_j_per_byte(
+            self.die_mm2 * self.store.off_die,
+            scales=self.scales,
+            sram_voltage=power.dynamic_scale(self.sram_v, self.nominal_v) * self.of_class("model_error.power"),
+            technology=self.technology,
+        )
+        return moved
+
+    @cached_property
+    def stream_j_per_byte(self) -> FloatArray:
+        """On-die energy of a streamed byte as programs run, by class of architecture."""
+        classes = self.choice("architecture")
+        if area.PROGRAMMABLE not in classes.values:
+            return self.moved_j_per_byte
+        programmable = classes.map(lambda name: float(name == area.PROGRAMMABLE)) > 0
+        measured = power.programmable_stream_j_per_byte(self.technology)
+        return np.where(programmable, measured, self.moved_j_per_byte)
+
+    @cached_property
+    def link_bytes_per_s(self) -> FloatArray:
+        """Bandwidth of the links, one way."""
+        return self.number("link_gbps") * GIGA
+
+    @cached_property
+    def link_j_per_byte(self) -> FloatArray:
+        """Energy of a byte sent."""
+        pj_per_bit = self.every_row("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach")
+        return pj_per_bit * (PICO * BITS_PER_BYTE)
+
+    @cached_property
+    def conversion_efficiency(self) -> FloatArray:
+        """Power delivered over power drawn."""
+        return self.every_row("board.vrm_efficiency")
+
+    @cached_property
+    def junction_c(self) -> FloatArray:
+        """Temperature of the die."""
+        return self.choice("cooling").map(lambda name: self.technology.value(f"thermal.junction_c.{name}"))
+
+    @cached_property
+    def lane_w(self) -> FloatArray:
+        """Power of the lanes at the highest clock, each busy in every cycle."""
+        joules = self.of_class("on_chip.lane_pj_n7") * self.scales.energy * PICO
+        return np.asarray(self.lanes * self.number("clock_ghz") * GIGA * joules)
+
+    @cached_property
+    def leakage_w(self) -> FloatArray:
+        """Leakage at the sustained clock's supply."""
+        value = self.technology.value
+        return power.leakage_w(
+            self.die_mm2,
+            self.node("leakage_w_per_mm2"),
+            self.sustained_v,
+            self.nominal_v,
+            warmer_c=self.junction_c - np.asarray(value("thermal.leakage_reference_c")),
+            doubling_c=value("thermal.leakage_doubling_c"),
+        )
+
+    @cached_property
+    def watts(self) -> dict[str, FloatArray]:
+        """The design limit: everything busy at the sustained clock."""
+        bandwidth, core = self.store.bandwidth_bytes_per_s, self.at_limit
+        if self.sustained_clock_ghz is not self.number("clock_ghz"):
+            core = core * self.sustained_clock_ghz / self.number("clock_ghz")
+        return power.power_blocks(
+            mac_array=self.array.passes_per_s * self.array.j_per_pass * self.busiest * core,
+            vector=self.lane_w * core,
+            memory=bandwidth * self.store.j_per_byte,
+            on_chip=bandwidth * self.moved_j_per_byte * self.at_limit,
+            weight_decoder=bandwidth * self.decoder.j_per_byte * self.at_limit,
+            links=self.link_bytes_per_s * self.link_j_per_byte,
+            leakage=self.leakage_w,
+            memory_idle=self.store.idle_w,
+            board=self.every_row("board_load.fixed_w"),
+            conversion_efficiency=self.conversion_efficiency,
+        )
+
+    @cached_property
+    def tdp_w(self) -> FloatArray:
+        """The design limit."""
+        return area.total(self.watts)
+
+    @cached_property
+    def package_limits(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """(used, allowed) of what the package can carry."""
+        delivered_w = area.total({name: self.watts[name] for name in ("mac_array", "vector", "on_chip", "leakage")})
+        return area.package_limits(
+            self.die_mm2,
+            board_memory_bits=self.store.board_bits,
+            stacks=self.store.stacks,
+            link_gbps=self.number("link_gbps"),
+            supply_w=delivered_w,
+            supply_v=self.sustained_v,
+            technology=self.technology,
+        )
+
+    @cached_property
+    def limits(self) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """(used, allowed) of every physical limit, by name."""
+        floorplan = area.floorplan_limits(
+            self.die_mm2,
+            edge_mm=area.total(self.edges),
+            tdp_w=self.tdp_w,
+            cooling=self.choice("cooling"),
+            technology=self.technology,
+        )
+        not_offered = self.store.not_offered
+        return {
+            **floorplan,
+            **self.package_limits,
+            **self.clocking,
+            "sram_mib": (self.least_sram_mib, self.number("sram_mib")),
+            "memory_device": (not_offered, np.zeros_like(not_offered)),
+        }
