@@ -190,6 +190,23 @@ def test_hbm_and_lpddr_grades_give_their_published_bandwidth():
         assert grade.gbps_per_pin * unit_bits * share / 8 == pytest.approx(gb_per_s, rel=0.005), key
 
 
+def test_nodes_of_the_2_nm_class_follow_the_makers_claims():
+    def node(name, field):
+        return LIBRARY.parameter(f"nodes.{name}.{field}").typ
+
+    assert node("tsmc_3", "logic_area_rel_n7") / node("tsmc_2", "logic_area_rel_n7") == pytest.approx(1.15, abs=0.01)
+    assert 0.70 < node("tsmc_2", "logic_energy_rel_n7") / node("tsmc_3", "logic_energy_rel_n7") < 0.75
+    assert node("samsung_3", "logic_energy_rel_n7") / node("samsung_2", "logic_energy_rel_n7") == pytest.approx(
+        1.25, abs=0.01
+    )
+    # ISSCC 2025: macros of 38.1 Mb/mm2 on both; no more SRAM fits the area than that.
+    for name in ("tsmc_2", "intel_18a"):
+        assert LIBRARY.parameter(f"nodes.{name}.sram_mm2_per_mib").low == pytest.approx(8.389 / 38.1, rel=0.01)
+    # A wafer of a newer node costs more at the same foundry, and its transistors no more than before.
+    for newer, older in (("tsmc_2", "tsmc_3"), ("samsung_2", "samsung_3")):
+        assert node(newer, "wafer_price_usd") > node(older, "wafer_price_usd")
+
+
 def test_packages_hold_whole_phy_units():
     for key, memory in LIBRARY.memories.items():
         unit_bits = LIBRARY.parameter(f"memory.{key}.unit_bits").typ

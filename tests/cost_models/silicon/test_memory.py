@@ -47,7 +47,11 @@ def system(*grades, devices=1.0, bits=np.nan, gib=None, sram=64.0, technology=No
         ("hbm3", np.nan, 819),
         ("hbm3e", np.nan, 1024),
         ("hbm4", np.nan, 2048),
+        ("hbm4_11000", np.nan, 2816),
+        ("hbm4e", np.nan, 3584),
         ("lpddr6_14400", 24, 38.4),
+        ("socamm_8533", 128, 136.5),
+        ("socamm_9600", 128, 153.6),
     ],
 )
 def test_bandwidth_of_one_device(grade, bits, gbps):
