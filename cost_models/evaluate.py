@@ -104,7 +104,7 @@ class ChipSetup:
         kv_bits: bits of a KV-cache element.
         act_bits: bits of an activation in linear layers.
         weight_execution: how the chip works through stored weights; its own way where None.
-        stack: software stack; the generic one of the chip's family where None.
+        serving_stack: serving software; the generic one of the chip's family where None.
     """
 
     chip: str | Chip
@@ -114,7 +114,7 @@ class ChipSetup:
     kv_bits: float = 16.0
     act_bits: float = 16.0
     weight_execution: str | None = None
-    stack: str | None = None
+    serving_stack: str | None = None
 
     def entry(self, library: Library) -> Chip:
         """Return the chip.
@@ -138,9 +138,9 @@ class ChipSetup:
         experts = self.expert_format or (model.expert_format if model.moe is not None else None)
         return replace(self, weight_format=model.weight_format, expert_format=experts)
 
-    def stack_name(self, library: Library) -> str:
+    def serving_stack_name(self, library: Library) -> str:
         """Return the stack, the default named."""
-        return self.stack or default_stack(self.entry(library), library)
+        return self.serving_stack or default_stack(self.entry(library), library)
 
 
 def designs_machine(designs: Designs, technology: Technology, economics: Economics) -> Machine:
@@ -224,7 +224,7 @@ def chip_columns(setups: Sequence[ChipSetup], library: Library) -> dict[str, Col
         "weight_method": Choice((), np.full(len(setups), INACTIVE, dtype=np.intp)),
         "kv_bits": np.array([float(one.kv_bits) for one in setups]),
         "act_bits": np.array([float(one.act_bits) for one in setups]),
-        "stack": Choice.of(*(one.stack_name(library) for one in setups)),
+        "serving_stack": Choice.of(*(one.serving_stack_name(library) for one in setups)),
         "family": Choice.of(*(one.entry(library).family for one in setups)),
     }
 
@@ -252,7 +252,7 @@ def chip_formats(
     index = np.empty(len(setups), dtype=np.intp)
     for row, setup in enumerate(setups):
         entry, name, bits = setup.entry(library), str(setup.weight_format), float(stored[row])
-        half = library.stack(setup.stack_name(library)).half_accumulation
+        half = library.stack(setup.serving_stack_name(library)).half_accumulation
         if setup.weight_execution is not None:
             # The execution asked for is that of the named format.
             bits = float(body[row])
@@ -327,7 +327,7 @@ def number_formats(columns: Designs, technology: Technology, model: Model | None
     library = technology.library
     named, head = body_bits(columns, library), _of_format(columns, library, lambda form: form.head_bits)
     body, expert = _mixed_bits(named, columns, model, library)
-    stack = cast("Choice", columns["stack"])
+    stack = cast("Choice", columns["serving_stack"])
     if any(library.stack(name).quantises_head for name in stack.values):
         whole = stack.map(lambda name: float(library.stack(name).quantises_head)) > 0
         head = np.where(whole & (head >= WIDE_BITS), body, head)
@@ -441,7 +441,7 @@ def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
 
 def _software(columns: Designs, technology: Technology) -> Software:
     """Return the stack of each row; one that holds for all rows is looked up once."""
-    stack, family = cast("Choice", columns["stack"]), cast("Choice | None", columns.get("family"))
+    stack, family = cast("Choice", columns["serving_stack"]), cast("Choice | None", columns.get("family"))
     if len(stack) > 1 or family is not None:
         return software(stack, technology, family)
     return technology.once(("software", tuple(stack.names())), lambda: software(stack, technology))

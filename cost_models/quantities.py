@@ -223,7 +223,7 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         names=("scaled", "rotated", "floating"),
         elsewhere="a unit that takes floating-point activations, which mac_format has paid for where it names one",
     ),
-    Parameter("stack", "", "software stack: how close kernels come to the machine", "static_compiled", "stacks"),
+    Parameter("serving_stack", "", "serving software: how close kernels come to peak", "static_compiled", "stacks"),
 )
 """Parameters of a design, in the order in which tables show them."""
 

@@ -62,7 +62,7 @@ def fpga_proof(context: Context) -> list[Section]:
     for chip in ("alveo_u55c", "vhk158"):
         for form in ("vector_2bit", "int3_g128", "int4_g128", "int8_channel", "bf16"):
             limits = Slo(tpot_ms=40.0)
-            setup = ChipSetup(chip, form, kv_bits=8, act_bits=8, stack="ideal")
+            setup = ChipSetup(chip, form, kv_bits=8, act_bits=8, serving_stack="ideal")
             served = serve_chip(setup, workload, context.evaluator.technology, limits=limits)
             metrics = workload_metrics(served, context.evaluator.technology)
             ms, most = float(metrics["tpot_ms"][0]), float(metrics["max_batch"][0])

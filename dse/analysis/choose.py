@@ -206,7 +206,7 @@ def setups_of(texts: Sequence[str]) -> list[ChipSetup]:
     return setups
 
 
-FREE = ("weight_format", "expert_format", "kv_bits", "act_bits", "stack")
+FREE = ("weight_format", "expert_format", "kv_bits", "act_bits", "serving_stack")
 """What a chip may be run with that is tried."""
 
 

@@ -164,7 +164,7 @@ def _ratios(values: Mapping[str, float], base: Mapping[str, float]) -> dict[str,
 
 def baseline_words(entry: BaselineSpec) -> str:
     """Return in one line what a baseline is."""
-    further = "".join(f", {one}" for one in (entry.weight_execution, entry.stack, entry.parallelism) if one)
+    further = "".join(f", {one}" for one in (entry.weight_execution, entry.serving_stack, entry.parallelism) if one)
     experts = f", experts {entry.expert_format}" if entry.expert_format else ""
     stored = f", {entry.stored_bits:g} bits per weight" if entry.stored_bits else ""
     return f"{entry.chips}, {entry.setup.format_words}{experts}{stored}, KV {entry.kv_bits:g} bit{further}"

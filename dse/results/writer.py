@@ -243,7 +243,7 @@ def baselines_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
             "kv_bits": spec.baselines[name].kv_bits,
             "act_bits": spec.baselines[name].act_bits,
             "weight_execution": spec.baselines[name].weight_execution,
-            "stack": spec.baselines[name].stack,
+            "serving_stack": spec.baselines[name].serving_stack,
             **metrics,
         }
         for name, metrics in outcome.baselines.items()

@@ -214,7 +214,7 @@ class BaselineSpec(Record):
         kv_bits: bits of the KV cache.
         act_bits: bits of the activations.
         weight_execution: how the chip works through stored weights; its own way where not given.
-        stack: software stack; the chip's own where not given.
+        serving_stack: serving software; the chip's own where not given.
         batch: batch of every workload on this baseline where it is not the workload's.
         expert_format: how routed experts are stored; as their maker publishes them where that is narrower.
         stored_bits: mean stored bits per weight of the whole file, where they are not those of the formats.
@@ -226,7 +226,7 @@ class BaselineSpec(Record):
     kv_bits: KvBits = 16.0
     act_bits: ActBits = 16.0
     weight_execution: ExecutionName | None = None
-    stack: StackName | None = None
+    serving_stack: StackName | None = None
     batch: Batch | None = None
     expert_format: ExpertFormatName | None = None
     stored_bits: StoredBits | None = None
@@ -253,7 +253,7 @@ class BaselineSpec(Record):
             kv_bits=self.kv_bits,
             act_bits=self.act_bits,
             weight_execution=self.weight_execution,
-            stack=self.stack,
+            serving_stack=self.serving_stack,
         )
 
 

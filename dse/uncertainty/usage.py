@@ -105,7 +105,7 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
     probes: dict[str, dict[str, Setting]] = {"the default design": base}
     for axis, names in (
         ("node", library.nodes), ("mac_format", library.mac_formats), ("weight_format", library.weight_formats),
-        ("stack", library.stacks), ("architecture", ("programmable", "static")), ("cooling", ("liquid",)),
+        ("serving_stack", library.stacks), ("architecture", ("programmable", "static")), ("cooling", ("liquid",)),
     ):  # fmt: skip
         probes |= {name: {**base, axis: name} for name in names}
     for name, grade in library.memory_grades.items():

@@ -71,7 +71,7 @@ def _setup(key: tuple[Any, ...], library: Library, model: Model | None) -> ChipS
         native = _bits(library.weight_format(model.expert_format))
         name, expert = "bf16", name if _bits(form) < native + SLACK_BITS else None
     return ChipSetup(
-        chip, name, expert_format=expert, stored_bits=reported, kv_bits=kv_bits, act_bits=act_bits, stack=stack
+        chip, name, expert_format=expert, stored_bits=reported, kv_bits=kv_bits, act_bits=act_bits, serving_stack=stack
     )
 
 
@@ -130,7 +130,7 @@ def typed(row: pd.Series[Any], library: Library) -> tuple[dict[str, Any], dict[s
         "weight_format": str(setup.weight_format),
         "kv_bits": float(setup.kv_bits),
         "act_bits": float(setup.act_bits),
-        "stack": setup.stack,
+        "serving_stack": setup.serving_stack,
         "parallelism": layout or "tensor",
     }
     if setup.expert_format is not None:

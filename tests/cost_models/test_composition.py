@@ -120,7 +120,7 @@ def test_explain_of_a_row_is_validate_of_it():
 def test_kept_parameters_of_the_paths_that_differed():
     """Values that only validation had before there was one path."""
     gpu = explain_library_chip(
-        "1x rtx_3090", ["llama3_8b batch=1 prompt_tokens=0"], ["weight_format=gguf_q4_k_m", "stack=llama_cpp"]
+        "1x rtx_3090", ["llama3_8b batch=1 prompt_tokens=0"], ["weight_format=gguf_q4_k_m", "serving_stack=llama_cpp"]
     )
     assert next(iter(gpu.workloads.values())).decode.ms == pytest.approx(9.74, abs=0.01)
     native = explain_library_chip("1x h100_sxm", ["gpt_oss_120b batch=1"])
@@ -176,7 +176,7 @@ def test_a_mean_over_a_file_is_what_the_file_holds():
     model = LIBRARY.model("gpt_oss_120b")
     count = count_parameters(model)
     for mean in (4.3, 4.4, 4.45):
-        formats = served("h100_sxm", model="gpt_oss_120b", stored_bits=mean, stack="llama_cpp").formats
+        formats = served("h100_sxm", model="gpt_oss_120b", stored_bits=mean, serving_stack="llama_cpp").formats
         body, expert = float(formats.weight_bits[0]), float(formats.expert_bits[0])
         assert expert == 4.25
         whole = count.experts * expert + (count.total - count.experts) * body

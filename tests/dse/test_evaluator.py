@@ -43,7 +43,7 @@ def test_the_gpu_pair_decodes_between_its_bound_and_twice_that():
 # 1134 GB/s delivered: 1024 bits of LPDDR5X-9600 at 92.3 % of 1228.8 GB/s.
 PRESET = {
     "memory": "lpddr5x_9600", "memory_devices": 16, "memory_device_bits": 64, "memory_device_gib": 8,
-    "macs": 4_000_000, "weight_format": "exact_4bit", "kv_bits": 8, "stack": "ideal",
+    "macs": 4_000_000, "weight_format": "exact_4bit", "kv_bits": 8, "serving_stack": "ideal",
     "technology.memory.lpddr5x.efficiency_stream": 1134 / 1228.8,
 }  # fmt: skip
 
@@ -55,7 +55,7 @@ def test_the_preset_reproduces_the_published_pair_decode_only(model, published):
 
 
 def test_the_default_stack_is_slower_than_the_ideal_one():
-    assert metric("w.tokens_per_s", {**PRESET, "stack": "static_compiled"}) < metric("w.tokens_per_s", PRESET)
+    assert metric("w.tokens_per_s", {**PRESET, "serving_stack": "static_compiled"}) < metric("w.tokens_per_s", PRESET)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_default_stack_is_slower_than_the_ideal_one():
      ({"kv_bits": 4}, "w.tpot_ms"), ({"macs": 400_000}, "w.ttft_ms"), ({"clock_ghz": 1.5}, "w.ttft_ms")],
 )  # fmt: skip
 def test_more_of_what_binds_is_faster(better, name):
-    base = {**PRESET, "macs": 100_000, "stack": "static_compiled"}
+    base = {**PRESET, "macs": 100_000, "serving_stack": "static_compiled"}
     assert metric(name, {**base, **better}) < metric(name, base)
 
 

@@ -7,7 +7,7 @@
       gpus: {chips: 2x a100_80gb_sxm}
       preset: {design: {memory: lpddr5x_9600, memory_devices: 16}}
       secret: {space: {memory: {values: [lpddr5x_9600, hbm3]}}, search: {sampler: grid}}
-      rates: {rates: {weight_bits: {low: 2, high: 4, levels: 9}}, stack: ideal}
+      rates: {rates: {weight_bits: {low: 2, high: 4, levels: 9}}, serving_stack: ideal}
     claims:
       - {of: secret, workload: chat, metric: tokens_per_s, value: 857, within: 1 %, source: "a slide", grade: low}
 

@@ -35,13 +35,13 @@ class SubjectReader(Tree):
         if kind == "rates":
             axes = self._axes(name, fields["rates"])
             whole = self.spec({**self._frame(fields), "space": node_of({"kv_bits": 16})}, ())
-            stack = str(fields["stack"].value) if "stack" in fields else "ideal"
+            stack = str(fields["serving_stack"].value) if "serving_stack" in fields else "ideal"
             if stack not in self.library.stacks:
                 must_be = "a software stack of the library"
                 self.issues.append(
                     Issue(
-                        fields["stack"].place,
-                        f"subjects.{name}.stack",
+                        fields["serving_stack"].place,
+                        f"subjects.{name}.serving_stack",
                         quoted(stack),
                         must_be,
                         suggest(stack, self.library.stacks),

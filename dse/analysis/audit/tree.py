@@ -22,7 +22,7 @@ SUBJECT_KEYS: Mapping[str, tuple[str, ...]] = {
         "kv_bits",
         "act_bits",
         "weight_execution",
-        "stack",
+        "serving_stack",
         "batch",
         "expert_format",
         "stored_bits",
@@ -30,7 +30,7 @@ SUBJECT_KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "design": ("design", "technology", "economics"),
     "space": ("space", "search", "technology", "economics", "constraints", "objectives"),
-    "rates": ("rates", "stack", "overlap", "technology"),
+    "rates": ("rates", "serving_stack", "overlap", "technology"),
 }
 """Keys of a subject by its kind."""
 

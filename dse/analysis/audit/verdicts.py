@@ -136,9 +136,9 @@ class ClaimChecker:
 def _ideal(subject: object) -> object:
     """Return a subject with software that costs nothing."""
     if isinstance(subject, ChipSubject):
-        return replace(subject, entry=subject.entry.model_copy(update={"stack": "ideal"}))
+        return replace(subject, entry=subject.entry.model_copy(update={"serving_stack": "ideal"}))
     assert isinstance(subject, DesignSubject)
-    return replace(subject, settings={**subject.settings, "stack": "ideal"})
+    return replace(subject, settings={**subject.settings, "serving_stack": "ideal"})
 
 
 def _metrics(evaluator: Evaluator, subject: object) -> Mapping[str, FloatArray]:

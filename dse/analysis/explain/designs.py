@@ -118,7 +118,7 @@ def explain_chip(
         UnknownEntryError: the library has no such chip, model, format or stack.
     """
     technology = technology or Technology()
-    setup = ChipSetup(chip, weight_format, kv_bits=kv_bits, act_bits=act_bits, stack=stack)
+    setup = ChipSetup(chip, weight_format, kv_bits=kv_bits, act_bits=act_bits, serving_stack=stack)
     served = serve_chip(setup, replace(workload_of(name, workload), n_chips=float(n_chips)), technology)
     settings = _chip_settings(setup, n_chips, {name: served}, technology.library)
     return _explain_served(f"{n_chips}x {chip}", settings, {name: served}, technology)
@@ -143,7 +143,7 @@ def _chip_settings(
         "weight_execution": execution_mode.execution_mode,
         "kv_bits": float(setup.kv_bits),
         "act_bits": float(setup.act_bits),
-        "stack": setup.stack_name(library),
+        "serving_stack": setup.serving_stack_name(library),
         **{name: value for name, value in further.items() if value is not None},
     }
 

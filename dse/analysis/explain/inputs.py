@@ -238,7 +238,7 @@ def explain_library_chip(
         chips: how many of which, ``2x a100_80gb_sxm``.
         workloads: at least one, each like ``llama2_70b batch=32 prompt_tokens=1024``.
         settings: number formats and stack, ``weight_format=fp8``, ``kv_bits=8``, ``act_bits=16``,
-            ``weight_execution=look_up``, ``stack=...``; those of a baseline in a sweep where not given.
+            ``weight_execution=look_up``, ``serving_stack=...``; those of a baseline in a sweep where not given.
         library: directories of entries that are added to the library.
 
     Raises:

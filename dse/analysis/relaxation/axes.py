@@ -21,7 +21,7 @@ LEVELS = 8
 
 LINK = "link_gbps"
 
-KEPT = ("stack", "act_bits", "act_method", "architecture")
+KEPT = ("serving_stack", "act_bits", "act_method", "architecture")
 """Parameters that are circumstances rather than choices of an architect."""
 
 

@@ -157,4 +157,4 @@ def _hypothetical(name: str, other: str, library: Library) -> bool:
     """Tell whether a name stands for something that does not exist: it must not be proposed."""
     if name == "weight_format":
         return library.weight_format(other).hypothetical
-    return name == "stack"
+    return name == "serving_stack"

@@ -488,7 +488,7 @@ def test_every_parameter_that_is_read_matters():
 
 
 def test_every_parameter_matters():
-    others = {"stack", "weight_method", "act_method", "expert_format", *FREE_FIELDS}  # software and quality
+    others = {"serving_stack", "weight_method", "act_method", "expert_format", *FREE_FIELDS}  # software and quality
     base = {n: p.default for n, p in PARAMETERS.items() if p.default is not None}
     change = {
         "node": "samsung_8",

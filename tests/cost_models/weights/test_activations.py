@@ -114,7 +114,7 @@ def test_partial_sums_are_exchanged_in_as_many_bits_as_the_stack_keeps():
     eight, four = (served(act_bits=bits) for bits in (8.0, 4.0))
     links = [one.decode.sum(one.decode.times.link_bytes)[0] for one in (eight, four)]
     assert links[0] == links[1]
-    kernels = [served(act_bits=bits, stack="gpu_serving") for bits in (16.0, 8.0)]
+    kernels = [served(act_bits=bits, serving_stack="gpu_serving") for bits in (16.0, 8.0)]
     for name in ("on_chip", "links"):
         assert kernels[0].decode_energy.parts_j[name] == kernels[1].decode_energy.parts_j[name], name
 

@@ -73,7 +73,7 @@ def design(**changes):
 def explanations():
     yield explain_designs(EVALUATOR, design())
     yield explain_designs(EVALUATOR, design(memory="hbm3", memory_devices=4, weight_format="xor_int4_s50"))
-    yield explain_designs(EVALUATOR, design(stack="vllm" if "vllm" in stacks() else stacks()[0]))
+    yield explain_designs(EVALUATOR, design(serving_stack="vllm" if "vllm" in stacks() else stacks()[0]))
     for name in SPEC.baselines:
         yield explain_baseline(EVALUATOR, name)
 
@@ -356,7 +356,7 @@ def test_a_design_among_others_is_explained_as_it_is_alone():
     designs = Table.from_settings(
         {"memory": "hbm3", "memory_devices": 4, "macs": 65536},
         {"memory": "lpddr5x_9600", "memory_devices": 8, "macs": 4096, "weight_method": "awq"},
-        {"memory": "gddr6_16", "memory_devices": 2, "macs": 131072, "stack": stacks()[0]},
+        {"memory": "gddr6_16", "memory_devices": 2, "macs": 131072, "serving_stack": stacks()[0]},
     )
     columns = explained(EVALUATOR, designs)
     for row, one in enumerate(designs.to_settings()):
