@@ -19,11 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cost_models.library import Library
 from cost_models.performance.derived import DerivedMetric
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
-from cost_models.table import Column, Table, column_of
-from dse.errors import NOWHERE, Issue, SpecError
+from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS
 from dse.evaluator import Evaluator
 from dse.render.report import markup
 from dse.render.terminal.comparison import comparison_table
@@ -34,19 +31,15 @@ from dse.results.store import open_run as _open_run
 from dse.runs import ProgressSink
 from dse.runs import run as _run
 from dse.space import Space
+from dse.space.given import Values, given_designs
 from dse.sweep import Spec, load_spec, parse_spec
-from dse.sweep.fields import known_names
-from dse.sweep.hints import one_of, quoted, suggest
-from dse.sweep.library_additions import library_of
 from dse.sweep.shipped import sweep_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from dse.analysis.explain import Explanation
-
-Values = Mapping[str, Any]
-"""Designs as people write them: parameter to a value, or to one value per design."""
+    from dse.render.explore.server import Explorer
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,8 +89,7 @@ class Sweep:
         """
         import pandas as pd
 
-        columns = self._columns(designs)
-        found = self.evaluator.evaluate(columns)
+        found = self.evaluator.evaluate(given_designs(self.space, self.spec, designs))
         margins = {f"margin {name}": margin for name, margin in found.margins.items()}
         return pd.DataFrame({**found.metrics, **margins, "feasible": found.feasible})
 
@@ -118,30 +110,6 @@ class Sweep:
         import pandas as pd
 
         return pd.DataFrame(self.evaluator.baselines).T
-
-    def _columns(self, designs: Values | pd.DataFrame) -> Table:
-        fields = [f"{workload}.{field}" for workload in self.spec.workloads for field in WORKLOAD_FIELDS]
-        known = (*dict.fromkeys([*PARAMETERS, *self.space.parameters, *fields]),)
-        library = library_of(self.spec.library)
-        issues, given = [], {}
-        for name, values in ((str(name), values) for name, values in designs.items()):
-            if name not in known and not name.startswith(TECHNOLOGY_PREFIX):
-                issues.append(Issue(NOWHERE, name, "is no parameter", perhaps=suggest(name, known)))
-                continue
-            parameter = PARAMETERS.get(name) or WORKLOAD_FIELDS.get(name.rpartition(".")[2])
-            try:
-                given[name] = _column(name, values, parameter, library)
-            except SpecError as error:
-                issues += error.issues
-        rows = max(map(len, given.values()), default=1)
-        issues += [
-            Issue(NOWHERE, name, f"has {len(column)} values", f"1 value or {rows}, one per design")
-            for name, column in given.items()
-            if len(column) not in (1, rows)
-        ]
-        if issues:
-            raise SpecError(issues)
-        return Table.broadcast({**Table.from_settings(self.space.fixed), **given}, rows)
 
     def __repr__(self) -> str:
         spec = self.spec
@@ -245,6 +213,19 @@ class Run:
 
         return write_report(self.stored, out=out)
 
+    def explore(self, *, port: int = 0) -> Explorer:
+        """Serve the page of `dse explore`; a notebook shows it where this is the last line of a cell.
+
+        Args:
+            port: of 127.0.0.1; 0 for any that is free.
+
+        Raises:
+            RunError: the run evaluated nothing, or the port is taken.
+        """
+        from dse.render.explore import explore
+
+        return explore(self.stored, port=port)
+
     def __repr__(self) -> str:
         counts = self.stored.manifest["counts"]
         words = f"{counts['feasible']} of {counts['evaluated']} designs feasible, front {counts['front']}"
@@ -313,50 +294,6 @@ def open_run(where: Path | str = "latest", *, metrics: Sequence[DerivedMetric] =
         RunError: there is no run there.
     """
     return Run(_open_run(where, metrics=metrics))
-
-
-def _column(name: str, values: Any, parameter: Parameter | None, library: Library) -> Column:
-    """Return values of a parameter as a column.
-
-    Raises:
-        SpecError: every value that the parameter cannot have.
-    """
-    if hasattr(values, "to_numpy"):
-        values = values.astype(object).where(values.notna(), None).to_numpy()
-    listed = np.atleast_1d(np.asarray(values, dtype=object))
-    if listed.ndim != 1:
-        raise SpecError([Issue(NOWHERE, name, quoted(listed.tolist()), "a value, or one per design")])
-    wrong = [one for one in dict.fromkeys(listed.tolist()) if _is_there(one) and _fault_of(one, parameter, library)]
-    if wrong:
-        must_be, perhaps = str(_fault_of(wrong[0], parameter, library)), ""
-        if parameter is not None and parameter.is_choice:
-            perhaps = suggest(str(wrong[0]), known_names(parameter, library))
-        raise SpecError([Issue(NOWHERE, name, quoted(wrong[0]), must_be, perhaps)])
-    names = () if parameter is None or not parameter.is_choice else None
-    return column_of([one if _is_there(one) else None for one in listed.tolist()], names)
-
-
-def _is_there(value: object) -> bool:
-    return value is not None and value == value
-
-
-def _fault_of(value: object, parameter: Parameter | None, library: Library) -> str:
-    """Return what a value must be that a parameter cannot have, "" where it can."""
-    if parameter is not None and parameter.is_choice:
-        known = known_names(parameter, library)
-        of = f"an entry of {parameter.section}" if parameter.section else one_of(parameter.names)
-        return "" if value in known else of
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return "a number"
-    if parameter is None:
-        return ""
-    number = float(value)
-    if parameter.integer and not number.is_integer():
-        return "a whole number"
-    if number < parameter.low or number > parameter.high or (parameter.open_low and number == parameter.low):
-        least = f"above {parameter.low:g}" if parameter.open_low else f"at least {parameter.low:g}"
-        return least + (f" and at most {parameter.high:g}" if parameter.high < float("inf") else "")
-    return ""
 
 
 def whole_numbers(frame: pd.DataFrame) -> pd.DataFrame:

@@ -38,6 +38,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "show": "Show a run: picks, front, binding constraints, feasible values.",
         "plot": "Draw the plots of a run, or any two of its columns.",
         "report": "Write the report of a run: one HTML file, offline.",
+        "explore": "Change a design on a local page; every figure follows at once.",
         "compare": "Compare picks with baselines, or size fleets of both.",
         "explain": "Explain a design or chip: time, energy, area, cost, memory.",
         "diff": "Show what differs between two runs.",

@@ -29,6 +29,7 @@ from dse.errors import SpecError
 from dse.sweep import load_spec, parse_spec
 from dse.sweep.schema import sweep_schema
 from tests.cli import call
+from tests.dse.cli.test_commands import SERVERS
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.docs
@@ -93,6 +94,8 @@ def command_runs(line):
         assert (ROOT / words[1]).is_file(), line
         return
     assert words[0] in ("dse", ".venv/bin/dse"), f"{line!r} is not a command that is checked"
+    if words[1] in SERVERS:
+        words[2:] = ["--help"]
     status, out, err = call(*words[1:])
     assert status == expected, f"{line}\n{out[-800:]}\n{err[-2000:]}"
 

@@ -55,6 +55,7 @@ FLOORS = (
         "dse.render.report",
         "dse.render",
     ),
+    ("dse.render.explore",),
     ("dse.api",),
     (
         "dse.cli",

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -52,16 +53,31 @@ _SCRIPTS = ("data.js", "charts.js", "explorer.js", "lines.js", "design.js", "mai
 _PLACE = re.compile(r"\{\{([a-z_]+)\}\}")
 
 
-def page(run: StoredRun, *, points: int = MAX_POINTS) -> str:
+@dataclass(frozen=True)
+class Live:
+    """What makes a page ask the server that it comes from.
+
+    Attributes:
+        data: what its script finds as ``report.live``.
+        script: the script, with a function ``startLive``.
+    """
+
+    data: Mapping[str, Any]
+    script: str
+
+
+def page(run: StoredRun, *, points: int = MAX_POINTS, live: Live | None = None) -> str:
     """Return the report of a run as one HTML page.
 
     Args:
         run: the run; at least one design must have been evaluated.
         points: designs that are shown at most.
+        live: what the page asks a server; None for a page that asks nobody.
     """
     evaluator = Evaluator(run.spec)
     sampled = uncertainty.drawn_picks(run)
     data, blobs = _data(run, evaluator, shown_designs(run, points), sampled)
+    data["live"] = None if live is None else live.data
     library = evaluator.technology.library
     parameters = [(path, library.parameters[path]) for path in sorted(evaluator.technology.reads)]
     moved = "" if sampled is None else uncertainty.uncertainty_section(run, sampled)
@@ -89,7 +105,8 @@ def page(run: StoredRun, *, points: int = MAX_POINTS) -> str:
             "designs": blobs["designs"],
             "details": blobs["details"],
             "plotly": packed(_plotly().encode("utf-8")),
-            "script": "\n".join(_template(name) for name in _SCRIPTS),
+            "asks": "'none'" if live is None else "'self'",
+            "script": "\n".join([*map(_template, _SCRIPTS), *([] if live is None else [live.script])]),
         },
     )
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "compress": "compress --shape 32x32",
     "diff": "diff here there",
     "explain": "explain here",
+    "explore": "explore here",
     "export": "export here --storage sqlite:///{out}.db",
     "library parameter": "library parameter tco.pue",
     "library list": "library list nodes",
@@ -58,6 +59,9 @@ WRITERS = ("export", "new", "plot", "report")
 
 MAKERS = ("merge", "resume", "run")
 """Commands that make a run directory."""
+
+SERVERS = ("explore",)
+"""Commands that go on until they are interrupted; `test_explore.py` calls them."""
 
 CLAIMS = {
     "name": "rumours",
@@ -104,10 +108,10 @@ def test_help_shows_an_example_and_the_modes(call, command):
     status, out, err = call(command, "--help")
     assert (status, err) == (0, "")
     assert f"Example: dse {command}" in out and "--quiet" in out
-    assert "--format" in out or command in WRITERS
+    assert "--format" in out or command in (*WRITERS, *SERVERS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in SERVERS])
 def test_piped_output_is_plain_and_quiet_is_silent(call, command):
     status, out, err = call(COMMANDS[command])
     assert status == 0, err
@@ -118,14 +122,14 @@ def test_piped_output_is_plain_and_quiet_is_silent(call, command):
         assert call(COMMANDS[command], "--quiet") == (0, "", "")
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in WRITERS])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in (*WRITERS, *SERVERS)])
 def test_output_for_programs_is_json(call, command):
     status, out, err = call(COMMANDS[command], "--format", "json")
     assert status == 0, err
     json.loads(out)
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in WRITERS])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in (*WRITERS, *SERVERS)])
 def test_output_for_spreadsheets_has_as_many_cells_in_every_line(call, command):
     status, out, err = call(COMMANDS[command], "--format", "csv")
     assert status == 0, err

@@ -12,13 +12,13 @@ import dse.render.terminal
 from dse.render.terminal import print_parts
 from dse.render.terminal.layout import folded, table_lines
 from dse.render.terminal.tables import Lines, TextTable, number_text
-from tests.dse.cli.test_commands import COMMANDS, WRITERS, call, folder
+from tests.dse.cli.test_commands import COMMANDS, SERVERS, WRITERS, call, folder
 
 __all__ = ["call", "folder"]
 
 WIDTHS = (60, 80, 100, 200)
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?: \d{3}(?!\d))*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\d)")
-PRINTERS = [name for name in COMMANDS if name not in WRITERS]
+PRINTERS = [name for name in COMMANDS if name not in (*WRITERS, *SERVERS)]
 
 
 def numbers(text):

@@ -1,14 +1,13 @@
 """The report as people use it, in headless Chromium, opened from disk, with 50,000 designs."""
 
 import json
-import shutil
-import time
 
 import pytest
 
 from dse.render.report import write_report
 from dse.runs import run
 from dse.sweep import parse_spec
+from tests.browser import chromium, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -40,12 +39,6 @@ SWEEP = {
     "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
     "search": {"sampler": "sobol", "n_designs": 65536},
 }
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1440,900",
-    # Without a graphics card Chromium draws WebGL in software only where it is asked to.
-    "--enable-unsafe-swiftshader",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +49,10 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(report, tmp_path_factory):
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_script_timeout(60)
-    try:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
         driver.get(report.as_uri())
         wait_for(driver, "return document.body.dataset.ready === 'yes'", seconds=90)
         yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture
@@ -85,15 +67,6 @@ def page(browser):
     choose(browser, "y", "cost_usd")
     choose(browser, "colour", "")
     return browser
-
-
-def wait_for(driver, script, *, seconds=20):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if driver.execute_script(script):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"never true: {script}; console: {driver.get_log('browser')}")
 
 
 def choose(driver, control, value):

@@ -1,7 +1,8 @@
 // The data of the page: columns of designs, breakdowns, and how numbers are written.
 
-const INFEASIBLE = 0, FEASIBLE = 1, FRONT = 2, NO_NAME = 255;
-const STATE_NAMES = ["infeasible", "feasible", "front"];
+// A page that a server answers holds one design more, which is in no view of the run's designs.
+const INFEASIBLE = 0, FEASIBLE = 1, FRONT = 2, LIVE = 3, NO_NAME = 255;
+const STATE_NAMES = ["infeasible", "feasible", "front", "what-if"];
 const report = JSON.parse(document.getElementById("data").textContent);
 const columnOf = new Map();
 

@@ -30,7 +30,7 @@ function drawValues(row) {
   byId("selected-values").replaceChildren(
     element("p", `D${named(row).slice(1)}`),
     missed.length ? element("p", `Misses ${missed.join(", ")}.`, { class: "bad" })
-      : element("p", state === FRONT ? "Meets every constraint, and is on the front." : "Meets every constraint.", { class: "good" }),
+      : element("p", state === LIVE ? placeWords() : state === FRONT ? "Meets every constraint, and is on the front." : "Meets every constraint.", { class: "good" }),
   );
   const workloads = [...new Set(report.columns.filter((one) => one.kind === "metric" && one.name.includes(".")).map((one) => one.name.split(".")[0]))];
   const groups = [

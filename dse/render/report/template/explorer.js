@@ -13,7 +13,7 @@ function passes(row, except = "") {
   return true;
 }
 
-const isShown = (row) => byId(`show-${report.states[row]}`).checked && passes(row);
+const isShown = (row) => report.states[row] !== LIVE && byId(`show-${report.states[row]}`).checked && passes(row);
 const isKept = (row) => isShown(row) && (!view.brush || view.brush[row] === 1);
 
 // -- scatter ------------------------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ function remember() {
   const state = {
     x: byId("x").value, y: byId("y").value, c: byId("colour").value, f: [...view.filters], b: view.box,
     s: view.selected < 0 ? undefined : report.ids[view.selected], o: view.other < 0 ? undefined : report.ids[view.other],
-    a: lines.order, h: [...lines.hidden], l: [...lines.log].filter(([, log]) => log).map(([name]) => name),
+    p: report.live ? live.design : undefined, a: lines.order, h: [...lines.hidden], l: [...lines.log].filter(([, log]) => log).map(([name]) => name),
   };
   history.replaceState(null, "", `#view=${encodeURIComponent(JSON.stringify(state))}`);
 }
@@ -371,5 +371,6 @@ function recall() {
   view.selected = report.ids.indexOf(state.s ?? -1);
   view.other = report.ids.indexOf(state.o ?? -1);
   if (state.b) brushBox(state.b);
+  if (report.live && state.p) live.design = state.p;
   return true;
 }

@@ -114,18 +114,20 @@ function paintLines() {
   canvas.style.height = `${LINES_HEIGHT}px`;
   const pen = canvas.getContext("2d");
   pen.scale(ratio, ratio);
-  const path = (k) => {
+  const path = (placeOn) => {
     pen.beginPath();
-    lines.rails.forEach((rail, axis) => pen[axis ? "lineTo" : "moveTo"](rail.x, heightOf(lines.at[axis][k])));
+    lines.rails.forEach((rail, axis) => pen[axis ? "lineTo" : "moveTo"](rail.x, heightOf(placeOn(rail, axis))));
     pen.stroke();
   };
   pen.globalAlpha = Math.min(0.8, Math.max(0.12, 60 / Math.max(lines.rows.length, 1)));
   pen.lineWidth = 1;
-  lines.rows.forEach((row, k) => { pen.strokeStyle = cividis(lines.colour.place(numberAt(lines.colour.column, row))); path(k); });
+  lines.rows.forEach((row, k) => { pen.strokeStyle = cividis(lines.colour.place(numberAt(lines.colour.column, row))); path((_, axis) => lines.at[axis][k]); });
   pen.globalAlpha = 1;
   for (const [row, colour, wide] of [[view.other, css("--good"), 2.5], [view.selected, css("--accent"), 3], [lines.hovered, css("--front"), 3]]) {
-    const k = lines.rows.indexOf(row);
-    if (k >= 0) { pen.strokeStyle = colour; pen.lineWidth = wide; path(k); }
+    if (!lines.rows.includes(row) && report.states[row] !== LIVE) continue;
+    pen.strokeStyle = colour;
+    pen.lineWidth = wide;
+    path((rail) => Math.min(Math.max(rail.place(numberAt(rail.column, row)), -0.06), 1.06));
   }
   lines.rails.forEach((rail) => paintAxis(pen, rail));
 }

@@ -126,6 +126,7 @@ async function start() {
   const [designs, details] = await Promise.all([dequantized("packed-designs"), dequantized("packed-details")]);
   readDesigns(designs);
   readDetails(details);
+  if (report.live) addLiveRow();
   fillControls();
   startLines();
   const knee = report.picks.find((pick) => pick.names.includes("knee")) ?? report.picks[0];
@@ -139,7 +140,8 @@ async function start() {
   connect();
   openNamed();
   if (view.filters.size) filtersChanged();
-  if (view.selected >= 0) drawBreakdown();
+  if (report.live) await startLive();
+  else if (view.selected >= 0) drawBreakdown();
   document.body.dataset.ready = "yes";
   performance.mark("ready");
 }

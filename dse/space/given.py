@@ -1,0 +1,103 @@
+"""Designs as people write them in Python or on a page: names and values, checked, and made a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cost_models.library import Library
+from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
+from cost_models.table import Column, Table, column_of
+from dse.errors import NOWHERE, Issue, SpecError
+from dse.space import Space
+from dse.sweep import Spec
+from dse.sweep.fields import known_names
+from dse.sweep.hints import one_of, quoted, suggest
+from dse.sweep.library_additions import library_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Values = Mapping[str, Any]
+"""Designs as people write them: parameter to a value, or to one value per design."""
+
+
+def given_designs(space: Space, spec: Spec, designs: Values | pd.DataFrame) -> Table:
+    """Return designs as a table; what is left out has the value that the sweep fixes, or else its default.
+
+    Args:
+        space: the sweep's space; values outside of it are taken all the same.
+        spec: the sweep.
+        designs: a frame, or parameter to a value or to one value per design.
+
+    Raises:
+        SpecError: every column that is no parameter, and every value that its parameter cannot have.
+    """
+    fields = [f"{workload}.{field}" for workload in spec.workloads for field in WORKLOAD_FIELDS]
+    known = (*dict.fromkeys([*PARAMETERS, *space.parameters, *fields]),)
+    library = library_of(spec.library)
+    issues, given = [], {}
+    for name, values in ((str(name), values) for name, values in designs.items()):
+        if name not in known and not name.startswith(TECHNOLOGY_PREFIX):
+            issues.append(Issue(NOWHERE, name, "is no parameter", perhaps=suggest(name, known)))
+            continue
+        parameter = PARAMETERS.get(name) or WORKLOAD_FIELDS.get(name.rpartition(".")[2])
+        try:
+            given[name] = _column(name, values, parameter, library)
+        except SpecError as error:
+            issues += error.issues
+    rows = max(map(len, given.values()), default=1)
+    issues += [
+        Issue(NOWHERE, name, f"has {len(column)} values", f"1 value or {rows}, one per design")
+        for name, column in given.items()
+        if len(column) not in (1, rows)
+    ]
+    if issues:
+        raise SpecError(issues)
+    return Table.broadcast({**Table.from_settings(space.fixed), **given}, rows)
+
+
+def _column(name: str, values: Any, parameter: Parameter | None, library: Library) -> Column:
+    """Return values of a parameter as a column.
+
+    Raises:
+        SpecError: every value that the parameter cannot have.
+    """
+    if hasattr(values, "to_numpy"):
+        values = values.astype(object).where(values.notna(), None).to_numpy()
+    listed = np.atleast_1d(np.asarray(values, dtype=object))
+    if listed.ndim != 1:
+        raise SpecError([Issue(NOWHERE, name, quoted(listed.tolist()), "a value, or one per design")])
+    wrong = [one for one in dict.fromkeys(listed.tolist()) if _is_there(one) and _fault_of(one, parameter, library)]
+    if wrong:
+        must_be, perhaps = str(_fault_of(wrong[0], parameter, library)), ""
+        if parameter is not None and parameter.is_choice:
+            perhaps = suggest(str(wrong[0]), known_names(parameter, library))
+        raise SpecError([Issue(NOWHERE, name, quoted(wrong[0]), must_be, perhaps)])
+    names = () if parameter is None or not parameter.is_choice else None
+    return column_of([one if _is_there(one) else None for one in listed.tolist()], names)
+
+
+def _is_there(value: object) -> bool:
+    return value is not None and value == value
+
+
+def _fault_of(value: object, parameter: Parameter | None, library: Library) -> str:
+    """Return what a value must be that a parameter cannot have, "" where it can."""
+    if parameter is not None and parameter.is_choice:
+        known = known_names(parameter, library)
+        of = f"an entry of {parameter.section}" if parameter.section else one_of(parameter.names)
+        return "" if value in known else of
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return "a number"
+    if parameter is None:
+        return ""
+    number = float(value)
+    if parameter.integer and not number.is_integer():
+        return "a whole number"
+    if number < parameter.low or number > parameter.high or (parameter.open_low and number == parameter.low):
+        least = f"above {parameter.low:g}" if parameter.open_low else f"at least {parameter.low:g}"
+        return least + (f" and at most {parameter.high:g}" if parameter.high < float("inf") else "")
+    return ""
