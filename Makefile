@@ -8,6 +8,7 @@
 # make lowest      run the tests with the oldest versions that pyproject.toml allows; make lowest-quick a part of them
 # make lock        write constraints.txt anew: the newest versions there are
 # make soak        kill searches, and fill their disk, at random moments, many times; other random examples in every test
+# make mutation    change operators and numbers in a sample of places, and see what the tests notice (hours)
 # make bench       speed of the evaluator, as ratios, of a grid of 100 million designs, and of the encoders
 # make bench-search  convergence of every sampler to an exact front (minutes); the plot in docs/pictures
 # make studies     write the studies in results/ anew from the sweeps and the models (minutes)
@@ -25,7 +26,7 @@ SPREAD := -n auto --dist loadfile
 INSTALLED := $(VENV)/.installed
 
 .PHONY: run test test-torch check lint types docs wheel newest newest-quick newest-installed lowest lowest-quick \
-    lowest-installed lock bench bench-search soak studies clean
+    lowest-installed lock bench bench-search soak mutation studies clean
 
 run: $(INSTALLED)
 	$(BIN)/dse run sweeps/mach1.yaml
@@ -82,13 +83,19 @@ lowest-installed: $(INSTALLED)
 	$(BIN)/uv pip install --quiet --python $(VENV)/lowest/bin/python --resolution lowest-direct --editable '.[test]'
 
 lock: $(INSTALLED)
-	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --universal --extra dev pyproject.toml \
+	$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --universal --extra dev --extra mutation pyproject.toml \
 	    -o constraints.txt
 
 soak: $(INSTALLED)
 	DSE_SOAK_KILLS=300 $(BIN)/python -m pytest -k test_kills
 	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest -k 'test_search and killed'
 	$(BIN)/python -m pytest $(SPREAD) --hypothesis-profile=random
+
+mutation: $(INSTALLED)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[mutation]'
+	$(BIN)/python tools/mutate.py reach
+	$(BIN)/python tools/mutate.py run cost_models --count 300
+	$(BIN)/python tools/mutate.py run dse --count 300
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/evaluator.py
