@@ -111,9 +111,26 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
     ),
     Parameter("sram_mib", "MiB", "on-chip SRAM", 64.0),
     Parameter(
+        "dies",
+        "",
+        "equal logic dies of a package, to which arrays, SRAM, memory and links, and all operators, are dealt",
+        1.0,
+        integer=True,
+        high=8.0,
+        elsewhere="nothing: one die is right where a reticle holds it and its yield is fair",
+    ),
+    Parameter(
+        "die_link",
+        "",
+        "what lies between the dies of a package: its substrate, bridges of silicon, or silicon under all of them",
+        "organic",
+        names=("organic", "bridge", "interposer"),
+    ),
+    Parameter("die_link_gbps", "GB/s", "bandwidth between a die and the others of its package, one way", 500.0),
+    Parameter(
         "cores",
         "",
-        "equal cores that arrays and SRAM are divided into, for harvesting",
+        "equal cores that arrays and SRAM of a die are divided into, for harvesting",
         16.0,
         integer=True,
         elsewhere="control of a core in programmable machines, which is counted with lanes however many share it",
@@ -294,7 +311,7 @@ WORKLOAD_FIELDS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
 """Fields of a workload in a sweep; numeric ones may be swept as ``workload.field``."""
 
 METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
-    Metric("die_mm2", "mm²", "area of the logic die", "min", "design"),
+    Metric("die_mm2", "mm²", "area of the logic dies", "min", "design"),
     Metric("tdp_w", "W", "board power with everything busy at the sustained clock: the design limit", "min", "design"),
     Metric("cost_usd", "USD", "production cost of one board, without NRE", "min", "design"),
     Metric(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cost_models.performance.interconnect import die_exchange_bytes
 from cost_models.performance.phases import PhaseTime
 from cost_models.performance.roofline import activation_element_bytes, dequantize_work_macs, rotation_macs
 from cost_models.performance.serving_stack import Software
@@ -81,6 +82,9 @@ def phase_energy(
         "active": _active_w(machine, software) * running_s * serving.chips,
         "static": machine.static_w * running_s * serving.chips,
     }
+    if (machine.dies > 1).any():
+        reduced = work.sum(operators.reduced * (np.asarray(formats.exchanged_bits) / 8))
+        parts["links"] = parts["links"] + die_exchange_bytes(reduced, machine) * machine.die_link_j_per_byte * groups
     sampled = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
     watts = np.minimum(sampled / running_s, machine.tdp_w * serving.chips)
     return Energy(parts, watts * running_s, watts)

@@ -56,6 +56,27 @@ def send_s(size_bytes: Number, machine: Machine, software: Software) -> FloatArr
     return _collective_s(size_bytes, 1.0, np.full(1, 2.0), machine, software)
 
 
+def die_exchange_bytes(size_bytes: Number, machine: Machine) -> FloatArray:
+    """Return what all dies of a chip send to each other so that each has the sum of their buffers: 2 (p - 1) S."""
+    return np.asarray(size_bytes * (2 * (machine.dies - 1)))
+
+
+def die_all_reduce_s(size_bytes: Number, machine: Machine) -> FloatArray:
+    """Return the time to sum a buffer over the dies of a chip; 0 for one die.
+
+    2 (p - 1) steps round a ring, each S / (p W) and the step's own time (Thakur, Rabenseifner, Gropp 2005, section 3):
+    dies of a package exchange by hardware, without what software between chips takes.
+
+    Args:
+        size_bytes: buffer on each die.
+        machine: the chip.
+    """
+    size, dies = np.asarray(size_bytes, dtype=np.float64), machine.dies
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seconds = 2 * (dies - 1) * (machine.die_step_s + size / (dies * machine.die_link_bytes_per_s))
+    return np.where((size > 0) & (dies > 1), seconds, 0.0)
+
+
 def _collective_s(
     size_bytes: Number, crossings: Number, chips: FloatArray, machine: Machine, software: Software
 ) -> FloatArray:

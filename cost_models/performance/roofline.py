@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.performance.interconnect import all_reduce_s, all_to_all_s
+from cost_models.performance.interconnect import all_reduce_s, all_to_all_s, die_all_reduce_s
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
@@ -27,7 +27,7 @@ class OperatorTime:
         dequantize_s: stored weights over the decoder's rate.
         non_overlapped_s: what the shorter of memory and arithmetic adds because the longer does not hide all of it.
         kernel_s: cost of the kernels by themselves.
-        collective_s: all-reduce and all-to-all exchanges afterwards.
+        collective_s: all-reduce over dies and chips, and all-to-all exchanges, afterwards.
         dram_bytes: bytes through the memory interface.
         weight_bytes: stored weight bytes among them.
         link_bytes: bytes that each chip sends.
@@ -249,6 +249,8 @@ def time_operators(
     kernels = operators.kernels + rotations(operators, formats) if np.any(formats.rotated) else operators.kernels
     shared = np.asarray(chips, dtype=np.float64)
     collective_s = all_reduce_s(reduced_bytes * (shared > 1), shared, machine, software)
+    if (machine.dies > 1).any():
+        collective_s = collective_s + die_all_reduce_s(reduced_bytes, machine)
     link_bytes = reduced_bytes * 2 * (shared - 1) / shared
     if operators.exchanges.any():
         operand_bits = np.minimum(np.asarray(formats.operand_bits), formats.exchanged_bits)

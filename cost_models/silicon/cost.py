@@ -249,6 +249,23 @@ def die_blocks(
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """What several dies in one package take beside one; ``(n,)``, neutral in rows of one die.
+
+    Attributes:
+        on_silicon: 1 where silicon lies under all dies, also without stacks beside them.
+        bridges_usd: pieces of silicon under facing sides.
+        attached_usd: placing the dies beyond the first.
+        good_fraction: packages that those leave good.
+    """
+
+    on_silicon: FloatArray
+    bridges_usd: FloatArray
+    attached_usd: FloatArray
+    good_fraction: FloatArray
+
+
 def package_blocks(
     die_mm2: FloatArray,
     *,
@@ -258,6 +275,7 @@ def package_blocks(
     on_interposer: FloatArray,
     balls: FloatArray,
     technology: Technology,
+    joined: Joined | None = None,
 ) -> dict[str, FloatArray]:
     """Return substrate or interposer, losses of bonding, test and assembly of one package.
 
@@ -267,15 +285,18 @@ def package_blocks(
     interposer together; one bond yield counts for the whole assembly.
 
     Args:
-        die_mm2: logic die.
-        die_usd: good and tested die.
+        die_mm2: logic die, or all of them.
+        die_usd: good and tested die, or all of them.
         memory_usd: memory of the board.
         stacks: memory stacks beside the die on an interposer.
         on_interposer: whether memory sits on an interposer.
         balls: contacts of the package.
         technology: parameters.
+        joined: what several dies take; None where every package has one.
     """
     value, interposer = technology.value, on_interposer > 0
+    if joined is not None:
+        interposer = interposer | (joined.on_silicon > 0)
     least_mm2 = die_mm2 * np.asarray(value("packaging.organic_substrate_area_over_die_area"))
     body_mm2 = np.maximum(least_mm2, balls * np.asarray(value("package.ball_pitch_mm")) ** 2)
     layers = np.asarray(value("packaging.substrate_layers"))
@@ -286,12 +307,15 @@ def package_blocks(
     )
     package = np.where(interposer, silicon, organic)
     bond = np.where(interposer, value("packaging.interposer_bond_yield"), value("packaging.flip_chip_bond_yield"))
-    at_stake = die_usd + package + np.where(interposer, memory_usd, 0.0)
+    at_stake = die_usd + package + np.where(on_interposer > 0, memory_usd, 0.0)
     test = np.where(
         interposer,
         value("assembly.interposer_test_and_assembly_usd"),
         value("packaging.test_and_assembly_usd_per_package_simple"),
     )
+    if joined is not None:
+        at_stake, package = at_stake + joined.bridges_usd, package + joined.bridges_usd
+        bond, test = bond * joined.good_fraction, test + joined.attached_usd
     return {"package": package, "bond_loss": at_stake * (1 / bond - 1), "test_and_assembly": test}
 
 

@@ -30,7 +30,7 @@ class Machine:
         bandwidth_bytes_per_s: peak memory bandwidth.
         stream_efficiency: share of the peak that long sequential reads reach in hardware.
         capacity_bytes: memory capacity.
-        sram_bytes: on-chip memory.
+        sram_bytes: on-chip memory of one die.
         dequantize_bytes_per_s: rate at which stored weights can be dequantized; infinite where nothing limits it.
         link_bytes_per_s: chip-to-chip bandwidth, one way, all links; 0 for none.
         dram_j_per_byte: memory device, PHY and controller energy per byte moved.
@@ -40,7 +40,7 @@ class Machine:
         static_w: power that flows whatever the chip does: leakage, idle memory, fixed board loads.
         conversion_efficiency: power delivered to chip and memory over power drawn by the board.
         tdp_w: the board's design limit.
-        die_mm2: logic die area, NaN where not published.
+        die_mm2: area of all logic dies, NaN where not published.
         cost_usd: production cost of one board without NRE, NaN where not modelled.
         price_usd: selling price, NaN where neither modelled nor published.
         dequantize_macs: multiply-accumulates that expanding a body weight for the multiplier takes, per tile of rows.
@@ -53,6 +53,10 @@ class Machine:
         cap_exponent: exponent by which dynamic energy on the die falls with the clock below the highest one; NaN where
             the software is measured on the chip, its power cap included.
         cap_least: dynamic energy at the least supply over that at the highest clock.
+        dies: equal dies of a chip to which every operator is dealt; 1 where software has been measured on the whole.
+        die_link_bytes_per_s: bandwidth between a die and the others of its package, one way.
+        die_link_j_per_byte: energy of a byte sent there.
+        die_step_s: time of a step of an exchange between dies beside its bytes.
         peak_ops_per_s: peak operations per second by number format, for reports.
         blocks: shares that sum to a total: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> column.
         limits: physical limits, name -> (used, allowed); a design with used > allowed cannot be built.
@@ -88,6 +92,10 @@ class Machine:
     static_shapes: FloatArray = field(default_factory=lambda: np.zeros(1))
     cap_exponent: FloatArray = field(default_factory=lambda: np.array([np.nan]))
     cap_least: FloatArray = field(default_factory=lambda: np.ones(1))
+    dies: FloatArray = field(default_factory=lambda: np.ones(1))
+    die_link_bytes_per_s: FloatArray = field(default_factory=lambda: np.zeros(1))
+    die_link_j_per_byte: FloatArray = field(default_factory=lambda: np.zeros(1))
+    die_step_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     limits: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)

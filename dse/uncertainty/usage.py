@@ -12,6 +12,7 @@ import numpy as np
 
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Library
+from cost_models.quantities import PARAMETERS
 from cost_models.table import Setting, Table
 from dse.evaluator import Evaluator
 from dse.sweep import Spec, parse_spec
@@ -112,6 +113,8 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
         device = library.memories[grade.technology]
         size = {"memory_device_gib": max(device.package_gib), "memory_device_bits": float(max(device.package_bits))}
         probes[name] = {**base, "memory": name, **size, "memory_devices": 8.0}
+    for name in PARAMETERS["die_link"].names:
+        probes[f"two dies, {name}"] = {**base, "dies": 2.0, "die_link": name}
     probes["kv_bits 4, spare cores"] = {**base, "kv_bits": 4.0, "spare_cores": 2.0}
     probes["one chip of much clock"] = {**base, "clock_ghz": 2.0}
     for method in ("rtn", "gptq", "omniquant"):

@@ -50,43 +50,70 @@ class Placed(Equipped):
         return self.number("host_lanes") / HOST_LANES
 
     @cached_property
+    def link_gbps(self) -> FloatArray:
+        """Chip-to-chip bandwidth of one die."""
+        return self.per_die(self.number("link_gbps"))
+
+    @cached_property
     def interfaces(self) -> dict[str, FloatArray]:
-        """Area of PHYs and controllers."""
+        """Area of PHYs and controllers of one die; dies are alike, and so each has a host interface."""
         value = self.technology.value
-        return {
-            "memory_interface": self.store.interface_mm2,
+        blocks = {
+            "memory_interface": self.per_die(self.store.interface_mm2),
             "host_interface": self.every_row("interfaces.host_mm2") * self.host_fraction,
-            "link_interface": self.number("link_gbps") * value("interfaces.link_mm2_per_gbps"),
+            "link_interface": self.link_gbps * value("interfaces.link_mm2_per_gbps"),
         }
+        if self.several:
+            blocks["die_link_interface"] = self.die_link_gbps * self.die_link("mm2_per_gbps")
+        return blocks
 
     @cached_property
     def edges(self) -> dict[str, FloatArray]:
-        """Die edge that interfaces take, in mm."""
-        return {
-            "memory": self.store.edge_mm,
+        """Edge of one die that interfaces take, in mm."""
+        edges = {
+            "memory": self.per_die(self.store.edge_mm),
             "host": self.every_row("interfaces.host_edge_mm") * self.host_fraction,
-            "links": self.number("link_gbps") * self.technology.value("interfaces.link_edge_mm_per_gbps"),
+            "links": self.link_gbps * self.technology.value("interfaces.link_edge_mm_per_gbps"),
         }
+        if self.several:
+            edges["die_links"] = self.die_link_gbps * self.die_link("edge_mm_per_gbps")
+        return edges
+
+    @cached_property
+    def edge_mm(self) -> FloatArray:
+        """Edge that all interfaces of a die take of its outline."""
+        return self.outline_edge_mm(self.edges) if self.several else area.total(self.edges)
 
     @cached_property
     def areas(self) -> dict[str, FloatArray]:
-        """Blocks of the die in mm2; they sum to it."""
+        """Blocks of one die in mm2; they sum to it."""
         classes, logic = self.choice("architecture"), self.node("logic_area_rel_n7") * self.built
         lane_mm2 = self.of_class("floorplan.lane_um2_n7") * MM2_PER_UM2
         return area.area_blocks(
             classes,
-            mac_array=self.array_mm2 * self.built,
-            vector_unit=self.lanes * lane_mm2 * logic,
-            sram=self.number("sram_mib") * self.node("sram_mm2_per_mib") * self.built,
+            mac_array=self.per_die(self.array_mm2 * self.built),
+            vector_unit=self.per_die(self.lanes * lane_mm2 * logic),
+            sram=self.per_die(self.number("sram_mib") * self.node("sram_mm2_per_mib") * self.built),
             interfaces=self.interfaces,
-            gbps=self.store.off_die_bytes_per_s / GIGA + self.number("link_gbps"),
-            weight_decoder=self.decoder.mm2,
-            edge_mm=area.total(self.edges),
+            gbps=self.distributed_gbps,
+            weight_decoder=self.per_die(self.decoder.mm2),
+            edge_mm=self.edge_mm,
             core_isolation=self.core_isolation_mm2,
             technology=self.technology,
         )
 
     @cached_property
+    def distributed_gbps(self) -> FloatArray:
+        """Bandwidth that the network of a die distributes: of memory, links and other dies."""
+        entering = self.per_die(self.store.off_die_bytes_per_s / GIGA) + self.link_gbps
+        return entering + self.die_link_gbps if self.several else entering
+
+    @cached_property
     def die_mm2(self) -> FloatArray:
-        """Area of the die."""
+        """Area of one die."""
         return area.total(self.areas)
+
+    @cached_property
+    def logic_mm2(self) -> FloatArray:
+        """Area of all dies."""
+        return self.of_all_dies(self.die_mm2)

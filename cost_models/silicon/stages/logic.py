@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.silicon import compute, memory
-from cost_models.silicon.stages.clocking import Clocked
+from cost_models.silicon.stages.dies import Divided
 from cost_models.table import FloatArray
 from cost_models.units import KIB, MIB, NANO
 from cost_models.weights import activations
@@ -17,8 +17,8 @@ from cost_models.weights.weight_storage import Storage
 
 
 @dataclass(frozen=True)
-class Equipped(Clocked):
-    """Clocked designs with their arrays, decoders and memory."""
+class Equipped(Divided):
+    """Divided designs with their arrays, decoders and memory."""
 
     @cached_property
     def store(self) -> memory.MemorySystem:
@@ -132,10 +132,10 @@ class Equipped(Clocked):
 
     @cached_property
     def least_sram_mib(self) -> FloatArray:
-        """SRAM that operand buffers, bytes in flight from the memory and a tile of activations take."""
+        """SRAM that operand buffers, bytes in flight from the memory and a tile of activations on each die take."""
         value = self.technology.value
-        operands = compute.operand_buffer_bytes(self.array, self.number("macs"))
+        operands = self.of_all_dies(compute.operand_buffer_bytes(self.array, self.per_die(self.number("macs"))))
         in_flight = self.store.bandwidth_bytes_per_s * (np.asarray(value("on_chip.memory_latency_ns")) * NANO)
         width = self.number("act_bits") / np.asarray(value("serving.activation_bits"))
-        tile = np.asarray(value("on_chip.activation_tile_kib")) * KIB * width
+        tile = self.of_all_dies(np.asarray(value("on_chip.activation_tile_kib")) * KIB * width)
         return np.asarray((operands + in_flight + tile) / MIB)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cost_models.silicon import area, carbon, cost
+from cost_models.silicon import area, carbon, cost, dies
 from cost_models.silicon.stages.supply import Powered
 from cost_models.table import FloatArray
 
@@ -26,6 +26,29 @@ class Priced(Powered):
         return cost.Harvest(core_fraction=in_cores / self.die_mm2, cores=self.number("cores"), spare_cores=spare)
 
     @cached_property
+    def joined(self) -> cost.Joined | None:
+        """What joining the dies of a package takes; None where every package has one."""
+        if not self.several:
+            return None
+        value, more = self.technology.value, self.dies - 1
+        return cost.Joined(
+            on_silicon=np.where(self.dies > 1, self.die_link("silicon_under_dies"), 0.0),
+            bridges_usd=dies.joints(self.dies) * self.die_link("usd_per_joint"),
+            attached_usd=more * value("multi_die.attach_usd"),
+            good_fraction=dies.assembled_fraction(
+                self.dies,
+                bond_yield=self.die_link("bond_yield"),
+                known_good_fraction=value("multi_die.known_good_fraction"),
+            ),
+        )
+
+    @cached_property
+    def masks_usd(self) -> FloatArray:
+        """What is paid in full once: masks, and a package of several dies."""
+        masks = self.node("mask_set_usd")
+        return masks + np.where(self.dies > 1, self.die_link("nre_usd"), 0.0) if self.several else masks
+
+    @cached_property
     def dollars(self) -> dict[str, FloatArray]:
         """Production cost in USD by block."""
         die = cost.die_blocks(
@@ -36,14 +59,18 @@ class Priced(Powered):
             technology=self.technology,
             harvest=self.harvest,
         )
+        if self.several:
+            good = np.where(self.dies > 1, self.every_row("multi_die.known_good_die_test_factor"), 1.0)
+            die = {"die": self.of_all_dies(die["die"]), "die_test": self.of_all_dies(die["die_test"]) * good}
         package = cost.package_blocks(
-            self.die_mm2,
+            self.logic_mm2,
             die_usd=die["die"] + die["die_test"],
             memory_usd=self.store.price_usd,
             stacks=self.store.stacks,
             on_interposer=self.store.on_interposer,
             balls=self.package_limits["package_balls"][0],
             technology=self.technology,
+            joined=self.joined,
         )
         second_rail = (self.number("supply_rails") > 1) * self.every_row("board_load.second_rail_usd")
         board = cost.board_usd(self.tdp_w, self.technology) + second_rail
@@ -61,7 +88,7 @@ class Priced(Powered):
     def nre_usd(self) -> FloatArray:
         """Masks and design per unit."""
         return cost.nre_usd(
-            mask_set_usd=self.node("mask_set_usd"),
+            mask_set_usd=self.masks_usd,
             design_nre_usd=self.node("design_nre_usd"),
             economics=self.economics,
         )
@@ -71,7 +98,7 @@ class Priced(Powered):
         """Selling price."""
         return cost.price_usd(
             self.cost_usd,
-            mask_set_usd=self.node("mask_set_usd"),
+            mask_set_usd=self.masks_usd,
             design_nre_usd=self.node("design_nre_usd"),
             economics=self.economics,
         )
@@ -86,4 +113,4 @@ class Priced(Powered):
             technology=self.technology,
             harvest=self.harvest,
         )
-        return carbon.die_kg(self.choice("node"), self.die_mm2, good, self.technology) + self.store.embodied_kg
+        return carbon.die_kg(self.choice("node"), self.logic_mm2, good, self.technology) + self.store.embodied_kg

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cost_models.silicon import area, power
+from cost_models.silicon import area, dies, power
 from cost_models.silicon.stages.floorplan import Placed
 from cost_models.table import FloatArray
 from cost_models.units import BITS_PER_BYTE, GIGA, PICO
@@ -50,6 +50,12 @@ class Powered(Placed):
         return pj_per_bit * (PICO * BITS_PER_BYTE)
 
     @cached_property
+    def links_w(self) -> FloatArray:
+        """Power of every link sending, between chips and between dies."""
+        watts = self.link_bytes_per_s * self.link_j_per_byte
+        return watts + self.dies * self.die_link_bytes_per_s * self.die_link_j_per_byte if self.several else watts
+
+    @cached_property
     def conversion_efficiency(self) -> FloatArray:
         """Power delivered over power drawn."""
         return self.every_row("board.vrm_efficiency")
@@ -70,7 +76,7 @@ class Powered(Placed):
         """Leakage at the sustained clock's supply."""
         value = self.technology.value
         return power.leakage_w(
-            self.die_mm2,
+            self.logic_mm2,
             self.node("leakage_w_per_mm2"),
             self.sustained_v,
             self.nominal_v,
@@ -90,7 +96,7 @@ class Powered(Placed):
             memory=bandwidth * self.store.j_per_byte,
             on_chip=bandwidth * self.moved_j_per_byte * self.at_limit,
             weight_decoder=bandwidth * self.decoder.j_per_byte * self.at_limit,
-            links=self.link_bytes_per_s * self.link_j_per_byte,
+            links=self.links_w,
             leakage=self.leakage_w,
             memory_idle=self.store.idle_w,
             board=self.every_row("board_load.fixed_w"),
@@ -106,27 +112,45 @@ class Powered(Placed):
     def package_limits(self) -> dict[str, tuple[FloatArray, FloatArray]]:
         """(used, allowed) of what the package can carry."""
         delivered_w = area.total({name: self.watts[name] for name in ("mac_array", "vector", "on_chip", "leakage")})
-        return area.package_limits(
+        limits = area.package_limits(
             self.die_mm2,
             board_memory_bits=self.store.board_bits,
-            stacks=self.store.stacks,
+            stacks=self.per_die(self.store.stacks),
             link_gbps=self.number("link_gbps"),
             supply_w=delivered_w,
             supply_v=self.sustained_v,
             technology=self.technology,
         )
+        return self.of_carriers(limits) if self.several else limits
+
+    def of_carriers(self, limits: dict[str, tuple[FloatArray, FloatArray]]) -> dict[str, tuple[FloatArray, FloatArray]]:
+        """Return the limits of a die's own carrier as those of what dies stand on, some of them on one together."""
+        value, together = self.technology.value, self.on_one_carrier > 0
+        stacks, long_sides = limits["stack_edge_mm"]
+        alone, most = limits["interposer_mm2"]
+        silicon = self.logic_mm2 + self.store.stacks * value("assembly.stack_footprint_mm2")
+        shared = silicon * value("packaging.silicon_interposer.area_over_sum_of_dies")
+        largest = most * self.die_link("most_over_interposer")
+        return {
+            **limits,
+            "stack_edge_mm": (stacks, long_sides * np.where(dies.facing_sides(self.dies) > 1, 0.5, 1.0)),
+            "interposer_mm2": (np.where(together, shared, alone), np.where(together, largest, most)),
+        }
 
     @cached_property
     def limits(self) -> dict[str, tuple[FloatArray, FloatArray]]:
         """(used, allowed) of every physical limit, by name."""
         floorplan = area.floorplan_limits(
             self.die_mm2,
-            edge_mm=area.total(self.edges),
-            tdp_w=self.tdp_w,
+            edge_mm=self.edge_mm,
+            tdp_w=self.per_die(self.tdp_w),
             cooling=self.choice("cooling"),
             technology=self.technology,
         )
         not_offered = self.store.not_offered
+        if self.several:
+            # Alike dies have alike numbers of devices.
+            not_offered = np.maximum(not_offered, self.store.off_die * (self.number("memory_devices") % self.dies > 0))
         return {
             **floorplan,
             **self.package_limits,

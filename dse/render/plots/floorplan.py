@@ -15,7 +15,12 @@ from cost_models.library import Library
 from dse.analysis.explain import Explanation
 from dse.render.plots.style import FILLS, HATCHES, new_figure, save, short
 
-_EDGE_OF = {"memory_interface": "memory", "host_interface": "host", "link_interface": "links"}
+_EDGE_OF = {
+    "memory_interface": "memory",
+    "host_interface": "host",
+    "link_interface": "links",
+    "die_link_interface": "die_links",
+}
 
 _Piece: TypeAlias = tuple[int, float, float]
 """A stretch of one side: the side, from, to."""
@@ -57,7 +62,10 @@ def draw_floorplan(
     name: str, design: Explanation, library: Library, folder: Path, formats: Sequence[str]
 ) -> list[Path]:
     """Draw the die to scale: interfaces along the edge that they take, blocks inside in proportion. Not a layout."""
-    areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]
+    dies = float(design.settings.get("dies") or 1)
+    areas, edges = (
+        {block: amount / dies for block, amount in design.blocks[kind].items()} for kind in ("area_mm2", "edge_mm")
+    )
     ratio = library.parameters["floorplan.aspect_ratio"].typ
     width = float(np.sqrt(sum(areas.values()) * ratio))
     height = width / ratio
@@ -78,8 +86,9 @@ def draw_floorplan(
     axes.grid(visible=False)
     axes.set_xlabel("[mm]; die and interfaces to scale, blocks inside in proportion to each other, not a layout")
     axes.set_ylabel("[mm]")
+    which = "die" if dies == 1 else f"one of {short(dies)} dies,"
     axes.set_title(
-        f"{name}: die of {short(width * height)} mm², interfaces on {short(used)} of {short(allowed)} mm usable edge"
+        f"{name}: {which} of {short(width * height)} mm², interfaces on {short(used)} of {short(allowed)} mm edge"
     )
     figure.legend(handles=legend, loc="outside lower center", ncols=2)
     return save(figure, folder, "floorplan", formats)

@@ -295,6 +295,9 @@ def test_everything_is_finite_and_positive_everywhere():
         "dram_j_per_byte",
         "static_shapes",
         "cap_exponent",
+        "die_link_bytes_per_s",
+        "die_link_j_per_byte",
+        "die_step_s",
     }
     for name, column in columns_of(result).items():
         if name == "dequantize_bytes_per_s":
@@ -503,6 +506,7 @@ def test_every_parameter_matters():
         "vector_lanes": 512.0,
         "supply_rails": 2.0,
         "link_gbps": 100,
+        "die_link": "bridge",
         "kv_bits": 16,
         "act_bits": 32,
         "weight_execution": "dequantize",
@@ -511,6 +515,8 @@ def test_every_parameter_matters():
     for name in PARAMETERS.keys() - others:
         # Cores matter only where some are spare.
         start = {**base, "spare_cores": 2.0} if name == "cores" else base
+        # What joins dies where there are several.
+        start = {**start, "dies": 2} if name.startswith("die_link") else start
         # Lanes where zeros are skipped.
         start = {**start, "weight_format": "bitmap"} if name.startswith("lane") else start
         varied = {**start, name: change[name] if name in change else 2 * base[name]}

@@ -245,7 +245,7 @@ def test_numbers_are_short():
 
 def test_an_axis_says_name_unit_and_meaning():
     assert axis_label("chat.tpot_ms", METRICS).startswith("tpot_ms, chat [ms]\ntime of one decode step")
-    assert axis_label("die_mm2", METRICS) == "die_mm2 [mm²]\narea of the logic die, per chip"
+    assert axis_label("die_mm2", METRICS) == "die_mm2 [mm²]\narea of the logic dies, per chip"
     assert axis_label("stored_bits", METRICS).endswith("metadata included")
 
 
