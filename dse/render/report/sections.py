@@ -39,8 +39,7 @@ def overview_section(run: StoredRun) -> str:
         return ""
     tables, lines = differing_parts(run)
     parts = [markup.table(one) for one in (overview_table(run), *tables) if isinstance(one, TextTable)]
-    shared = [line for line in lines if "--full" not in line]
-    return "".join(parts) + "".join(markup.paragraph(line, "hint") for line in shared)
+    return "".join(parts) + "".join(markup.paragraph(line, "hint") for line in lines)
 
 
 def importance_section(run: StoredRun) -> str:

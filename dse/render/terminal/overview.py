@@ -11,9 +11,10 @@ from dse.evaluator import Evaluator
 from dse.render.terminal.summary import CORE, named_workloads, pick_words, varying
 from dse.render.terminal.tables import Part, TextTable, cell_text, narrow, number_text
 from dse.render.terminal.verdict import baseline_margins
+from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 
-MAX_PARAMETERS = 6
+MAX_PARAMETERS = 5
 """Parameters in which picks differ that are shown."""
 
 OF_ALL_CHIPS = ("tdp_w", "price_usd")
@@ -38,7 +39,11 @@ def overview_table(run: StoredRun) -> TextTable:
         wanted += OF_ALL_CHIPS
     wanted = list(dict.fromkeys(wanted))
     rows = [
-        (name, _meets(pick), *(_cell(metric, pick["metrics"], _chips(run, pick["design"])) for metric in wanted))
+        (
+            _lines(name),
+            _missed(run, pick),
+            *(_cell(metric, pick["metrics"], _chips(run, pick["design"])) for metric in wanted),
+        )
         for name, pick in _picks(run).items()
     ]
     evaluator = Evaluator(spec)
@@ -46,15 +51,24 @@ def overview_table(run: StoredRun) -> TextTable:
     for name, metrics in evaluator.baselines.items():
         count = spec.baselines[name].count
         missed = sum(not margin >= 0 for margin in margins[name].values())
-        met = "meets" if not missed else f"misses {missed}"
-        rows.append((f"{name} ({count}x)", met, *(_cell(metric, metrics, count) for metric in wanted)))
+        rows.append((f"{name} ({count}x)", str(missed), *(_cell(metric, metrics, count) for metric in wanted)))
     headings = [_heading(metric, run) for metric in wanted]
-    title = "Picks and baselines (constraints are on one chip's TDP, cost and price)" if spec.baselines else "Picks"
-    return TextTable(title, ("", "con-\nstraints", *headings), tuple(rows), names=2)
+    of_all = "TDP and price of all chips; constraints are on one chip's"
+    title = f"Picks and baselines ({of_all})" if spec.baselines else "Picks"
+    return TextTable(title, ("", "misses", *headings), tuple(rows))
 
 
-def _meets(pick: Mapping[str, Any]) -> str:
-    return "meets" if pick["feasible"] else "misses"
+def _lines(names: str) -> str:
+    """Return the names of one design, a line each."""
+    return names.replace(", ", ",\n")
+
+
+def _missed(run: StoredRun, pick: Mapping[str, Any]) -> str:
+    """Return how many limits and constraints a pick misses."""
+    if pick["feasible"]:
+        return "0"
+    row = run.row(int(pick["id"]))
+    return str(sum(not row[name] >= 0 for name in map(str, row.index) if name.startswith(MARGIN_PREFIX)))
 
 
 def _chips(run: StoredRun, design: Mapping[str, Any]) -> float:
@@ -76,7 +90,7 @@ def _heading(metric: str, run: StoredRun) -> str:
     name = bare if alone else metric
     unit = describe(metric, run.spec.metrics).unit
     if metric in OF_ALL_CHIPS:
-        return f"{name}\nall, {unit}"
+        return f"{name.removesuffix(f'_{unit.lower()}')},\n{unit}"
     return narrow(f"{name}, {unit}".rstrip(", "), 12)
 
 
@@ -93,12 +107,10 @@ def differing_parts(run: StoredRun) -> tuple[list[Part], list[str]]:
         (_with_unit(name, run), *(cell_text(design[name]) if name in design else "-" for design in designs))
         for name in differing[:MAX_PARAMETERS]
     )
-    title = "What they are" + (" (where they differ)" if len(designs) > 1 else "")
-    parts: list[Part] = [TextTable(title, ("", *(name.replace(", ", ",\n") for name in picks)), rows)] if rows else []
-    more = len(differing) - MAX_PARAMETERS
-    lines = [f"in all of them: {', '.join(shared)}"] if shared else []
-    lines += [f"and {more} more parameters: --full"] if more > 0 else []
-    return parts, lines
+    more = f"\n({len(differing) - MAX_PARAMETERS} more: --full)" if len(differing) > MAX_PARAMETERS else ""
+    corner = f"where they differ{more}" if len(designs) > 1 else ""
+    parts: list[Part] = [TextTable("", (corner, *map(_lines, picks)), rows)] if rows else []
+    return parts, [f"in all of them: {', '.join(shared)}"] if shared else []
 
 
 def _with_unit(name: str, run: StoredRun) -> str:

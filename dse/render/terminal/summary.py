@@ -306,8 +306,8 @@ def binding_lines(run: StoredRun, most: int = 2) -> list[str]:
     """Return in a line which conditions most designs break."""
     table = run.constraints.sort_values("violated", ascending=False, kind="stable")
     worst = table[table["violated"] > 0].head(most).to_dict("records")
-    words = [f"{row['constraint']} in {percent_text(row['violated_fraction'])} % of designs" for row in worst]
-    return [f"what binds: {', '.join(words)}"] if words else []
+    words = [f"{row['constraint']} ({percent_text(row['violated_fraction'])} %)" for row in worst]
+    return [f"most missed: {', '.join(words)}"] if words else []
 
 
 def extrapolated_lines(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:

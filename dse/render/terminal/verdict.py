@@ -172,9 +172,9 @@ def _against(run: StoredRun, metrics: Mapping[str, float], workloads: Sequence[s
         if math.isnan(theirs) or speed not in metrics:
             continue
         what = f"{number_text(float(base['chips']))}x {base['chip']}"
-        ratio = f"{ratio_text(metrics[speed] / theirs)} the tokens per second end to end"
+        ratio = f"{ratio_text(metrics[speed] / theirs)} tokens/s end to end"
         if power in metrics and not math.isnan(watts):
-            ratio += f" at {ratio_text(metrics[power] / watts)} the power in decode"
+            ratio += f", {ratio_text(metrics[power] / watts)} decode power"
         return f"Against {base['baseline']} ({what}): {ratio}."
     return ""
 
@@ -222,10 +222,10 @@ def chance_words(probability: Chance, named: str, spec: Spec) -> str:
         words += f", {percent_text(probability.shares[best])} % ({pick_words(best, spec)})"
     if probability.hardest_fraction >= 1:
         return f"{words}; every condition holds in all {number_text(probability.draws)} draws."
-    words += f"; it hangs on {probability.hardest}, met in {percent_text(probability.hardest_fraction)} % of draws"
+    words += f"; it hangs on {probability.hardest}, met in {percent_text(probability.hardest_fraction)} %"
     if probability.parameter:
         ends = " to ".join(_signed(value) for value in (probability.at_low, probability.at_high))
-        words += f" ({probability.parameter} moves its margin from {ends})"
+        words += f" (margin {ends} over {probability.parameter})"
     return f"{words}."
 
 
