@@ -60,7 +60,7 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def of_sweep(sweep: Path, out: Path) -> dict[str, Any]:
     """Return counts and columns of the front of a sweep."""
-    done = call("run", str(sweep), "--out", str(out), "--no-plots", "--no-report", "--quiet")
+    done = call("run", str(sweep), "--out", str(out), "--draw", "none", "--no-report", "--quiet")
     if done.returncode not in (0, 3):
         return {"failed": done.stderr.strip()[-500:]}
     counts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["counts"]

@@ -17,8 +17,7 @@ def merge(
     out: options.RunDirectory = None,
     full: options.Full = False,
     output: options.Output = options.Format.table,
-    plots: options.DrawnPlots = options.Drawn.first,
-    no_plots: options.NoPlots = False,
+    draw: options.DrawnPlots = options.Drawn.first,
     no_report: options.NoReport = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -36,4 +35,4 @@ def merge(
     if len(runs) < 2:
         raise RunError("merge needs at least two runs")
     done = merged([open_run(run) for run in runs], out=out)
-    finish(done, output=output, plots=options.Drawn.none if no_plots else plots, html=not no_report, full=full)
+    finish(done, output=output, plots=draw, html=not no_report, full=full)

@@ -91,7 +91,6 @@ Full = Annotated[bool, typer.Option("--full", help="everything, and not what fit
 RunDirectory = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="run directory to make")]
 Plots = Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="folder to write plots into")]
 DrawnPlots = Annotated[Drawn, typer.Option("--draw", help="which plots to write; dse plot draws the others later")]
-NoPlots = Annotated[bool, typer.Option("--no-plots", help="the same as --draw none")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="do not write report.html")]
 ImageFormats = Annotated[
     list[ImageFormat] | None, typer.Option("--image-format", help="of plots; png where not given; repeatable")

@@ -21,8 +21,7 @@ def resume(
     quiet: options.Quiet = False,
     full: options.Full = False,
     output: options.Output = options.Format.table,
-    plots: options.DrawnPlots = options.Drawn.first,
-    no_plots: options.NoPlots = False,
+    draw: options.DrawnPlots = options.Drawn.first,
     no_report: options.NoReport = False,
     jobs: options.Jobs = 1,
     backend: options.On = options.Backend.loky,
@@ -42,4 +41,4 @@ def resume(
 
     with progress_display(quiet=quiet) as progress:
         done = go_on(run, n_designs=n_designs, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))
-    finish(done, output=output, plots=options.Drawn.none if no_plots else plots, html=not no_report, full=full)
+    finish(done, output=output, plots=draw, html=not no_report, full=full)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dse.cli.options import Format, NoPlots, Output, Quiet, Stored, command
+from dse.cli.options import Drawn, DrawnPlots, Format, Output, Quiet, Stored, command
 from dse.cli.output import emit, frame_rows
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def robust(
         str | None, typer.Option(metavar="PICK", help="pick whose inputs are analysed; default: knee")
     ] = None,
     output: Output = Format.table,
-    no_plots: NoPlots = False,
+    draw: DrawnPlots = Drawn.first,
     quiet: Quiet = False,
 ) -> None:
     """Monte Carlo uncertainty of the front.
@@ -62,7 +62,7 @@ def robust(
             progress=progress,
         )
     files = write_robust(stored.path, result)
-    if not no_plots:
+    if draw is not Drawn.none:
         from dse.render.plots import plot_run
 
         files += plot_run(stored.path, kinds=("robust",))

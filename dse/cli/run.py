@@ -26,8 +26,7 @@ def run(
     quiet: options.Quiet = False,
     full: options.Full = False,
     output: options.Output = options.Format.table,
-    plots: options.DrawnPlots = options.Drawn.first,
-    no_plots: options.NoPlots = False,
+    draw: options.DrawnPlots = options.Drawn.first,
     no_report: options.NoReport = False,
     jobs: options.Jobs = 1,
     backend: options.On = options.Backend.loky,
@@ -61,5 +60,4 @@ def run(
         present(choose_baselines(sweep), output)
     with progress_display(quiet=quiet) as progress:
         done = search(sweep, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))
-    drawn = options.Drawn.none if no_plots else plots
-    finish(done, output=output, plots=drawn, html=not no_report, full=full, asked=sweep)
+    finish(done, output=output, plots=draw, html=not no_report, full=full, asked=sweep)

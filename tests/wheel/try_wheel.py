@@ -13,12 +13,12 @@ COMMANDS = (
     (0, "check --schema --out sweep.schema.json"),
     (0, "check mychip.yaml"),
     (0, "new --list"),
-    (0, "run quickstart --out quick --quiet --no-plots --no-report"),
+    (0, "run quickstart --out quick --quiet --draw none --no-report"),
     (0, "run mychip.yaml --out here --quiet"),
     (0, "show here"),
     (0, "report here --out here.html"),
     (2, "check mychip.yaml --set objectives[0].direction=minimise"),
-    (3, "run mychip.yaml --set constraints[0].max=0.001 --out none --quiet --no-plots"),
+    (3, "run mychip.yaml --set constraints[0].max=0.001 --out none --quiet --draw none"),
 )
 
 

@@ -104,7 +104,7 @@ def test_a_reader_that_stops_reading_is_no_issue(program):
 
 
 def test_a_run_whose_reader_stops_ends_with_its_own_status_and_all_its_files(sweep):
-    arguments = ["run", sweep, "--no-plots", "--out", "here", "--set", "constraints[0].max=0.001"]
+    arguments = ["run", sweep, "--draw", "none", "--out", "here", "--set", "constraints[0].max=0.001"]
     with subprocess.Popen(
         [sys.executable, "-m", "dse", *arguments],
         stdout=subprocess.PIPE,
@@ -152,7 +152,7 @@ def test_every_verb_shows_an_example(call, verb):
 
 
 def test_a_run_ends_with_what_was_found(call, sweep):
-    status, out, err = call("run", sweep, "--no-plots", "--out", "here", "--full")
+    status, out, err = call("run", sweep, "--draw", "none", "--out", "here", "--full")
     assert (status, err) == (0, "")
     for words in (
         "What was asked",
@@ -173,7 +173,7 @@ def test_a_run_ends_with_what_was_found(call, sweep):
 
 
 def test_a_quiet_run_says_nothing_and_stands_under_results(call, sweep):
-    assert call("run", sweep, "--no-plots", "--quiet") == (0, "", "")
+    assert call("run", sweep, "--draw", "none", "--quiet") == (0, "", "")
     (run,) = Path("results/tiny").iterdir()
     assert (run / "manifest.json").is_file()
     status, out, _ = call("show", "latest")
@@ -181,7 +181,7 @@ def test_a_quiet_run_says_nothing_and_stands_under_results(call, sweep):
 
 
 def test_output_for_programs_parses(call, sweep):
-    status, out, _ = call("run", sweep, "--no-plots", "--out", "here", "--format", "json")
+    status, out, _ = call("run", sweep, "--draw", "none", "--out", "here", "--format", "json")
     result = json.loads(out)
     assert status == 0 and result["manifest"]["counts"]["front"] == len(result["front"])
     assert result["comparisons"][0]["reference"] == "a100"
@@ -199,7 +199,7 @@ def test_output_for_programs_parses(call, sweep):
 
 
 def test_nothing_feasible_is_status_3_with_results_all_the_same(call, sweep):
-    status, out, _ = call("run", sweep, "--no-plots", "--out", "here", "--set", "constraints[0].max=0.001")
+    status, out, _ = call("run", sweep, "--draw", "none", "--out", "here", "--set", "constraints[0].max=0.001")
     assert status == 3
     assert (
         "NO: none of 32 designs of the space" in out
@@ -321,7 +321,7 @@ def test_what_the_library_does_not_have_is_told(call, words, told):
 
 
 def test_a_design_of_a_run_is_explained(call, sweep):
-    call("run", sweep, "--no-plots", "--out", "here", "--quiet")
+    call("run", sweep, "--draw", "none", "--out", "here", "--quiet")
     status, out, _ = call("explain", "here", "knee")
     assert status == 0 and "Area of the die" in out
     rows = call("explain", "here", "a100", "--format", "csv")[1].splitlines()
@@ -333,7 +333,7 @@ def test_a_defect_is_short_and_says_how_to_see_more(call, sweep, monkeypatch, ca
         raise ZeroDivisionError("a slip of ours")
 
     monkeypatch.setattr(Evaluator, "evaluate", fail)
-    monkeypatch.setattr(sys, "argv", ["dse", "run", sweep, "--no-plots"])
+    monkeypatch.setattr(sys, "argv", ["dse", "run", sweep, "--draw", "none"])
     with pytest.raises(ZeroDivisionError) as slip:
         dse.cli.main()
     dse.cli.report_defect(ZeroDivisionError, slip.value, slip.tb)
@@ -353,7 +353,7 @@ def test_ctrl_c_ends_the_search_with_status_130_and_what_was_found(call, sweep, 
     monkeypatch.setattr(Evaluator, "evaluate", pressed)
     before = signal.getsignal(signal.SIGINT)
     large = ["--set", "search.sampler=random", "--n-designs", "50000"]
-    status, out, err = call("run", sweep, "--no-plots", "--no-report", "--out", "here", *large)
+    status, out, err = call("run", sweep, "--draw", "none", "--no-report", "--out", "here", *large)
     assert (status, err) == (130, "") and "interrupted" in out
     manifest = json.loads(Path("here/manifest.json").read_text())
     assert manifest["status"] == "interrupted"
@@ -362,7 +362,7 @@ def test_ctrl_c_ends_the_search_with_status_130_and_what_was_found(call, sweep, 
 
 
 def test_two_runs_are_told_apart_and_runs_that_are_done_say_so(call, sweep):
-    plain = ("--no-plots", "--no-report", "-q")
+    plain = ("--draw", "none", "--no-report", "-q")
     assert call("run", sweep, *plain, "--out", "a")[0] == 0
     assert call("run", sweep, *plain, "--out", "b", "--set", "constraints[0].max=10")[0] == 0
     status, out, _ = call("diff", "a", "b", "--format", "json")

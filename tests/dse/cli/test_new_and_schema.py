@@ -160,7 +160,7 @@ def test_every_shipped_sweep_is_listed_and_runs_by_its_name(call, tmp_path, monk
     out = call("new", "--list")[1]
     assert all(path.stem in out for path in SHIPPED)
     assert call("check", "quickstart")[0] == 0
-    assert call("run", "quickstart", "--quiet", "--no-plots", "--no-report", "--out", "here") == (0, "", "")
+    assert call("run", "quickstart", "--quiet", "--draw", "none", "--no-report", "--out", "here") == (0, "", "")
     # A file that is there comes before the shipped sweep of its name.
     Path("quickstart").write_text("name: mine")
     assert "workloads" in call("check", "quickstart")[2]

@@ -83,7 +83,7 @@ def test_an_outcome_stands_on_forty_lines(call, tmp_path, monkeypatch, name, wid
     sweeps = Path("sweeps").resolve()
     monkeypatch.chdir(tmp_path)
     few = ["--n-designs", "4096"] if name == "mach1" else []
-    status, out, err = call("run", sweeps / f"{name}.yaml", "--no-plots", "--no-report", "--out", "here", *few)
+    status, out, err = call("run", sweeps / f"{name}.yaml", "--draw", "none", "--no-report", "--out", "here", *few)
     assert status == 0, err
     assert len(out.splitlines()) <= 40
     assert max(map(len, out.splitlines())) <= width

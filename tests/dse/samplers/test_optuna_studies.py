@@ -190,7 +190,7 @@ def together(tmp_path, url, each=40):
     started = [
         subprocess.Popen(
             [sys.executable, "-c", begin, "run", str(file), "--out", str(tmp_path / name), "--storage", url, "--join",
-             "--no-plots", "--no-report", "--quiet"],
+             "--draw", "none", "--no-report", "--quiet"],
             cwd=ROOT, stderr=subprocess.PIPE, text=True,
         )
         for name in ("one", "two")

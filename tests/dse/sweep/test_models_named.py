@@ -132,7 +132,7 @@ def test_context_beyond_the_models_own_is_a_warning(call, tmp_path):
     file = tmp_path / "s.yaml"
     file.write_text(yaml.safe_dump(longer))
     assert told in " ".join(call("check", file)[1].split())
-    status, _, err = call("run", file, "--out", tmp_path / "run", "--no-plots", "--no-report")
+    status, _, err = call("run", file, "--out", tmp_path / "run", "--draw", "none", "--no-report")
     assert status == 0 and told in err
     _, out, _ = call("explain", "1x h100_sxm", "--workload", "llama2_7b prompt_tokens=5000")
     assert "exceed the 4 096" in out
