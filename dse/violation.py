@@ -3,6 +3,10 @@
 A condition (limit, constraint) counts by how far it is missed relative to its bound: 1.0 means missed by 100 %.
 What has no value, as the speed of a design that cannot hold the model, counts `MISSING`; no other miss comes near
 that, so a design that cannot run ranks after every one that runs, however slow, and among those by what else they miss.
+
+A condition that is missed without a measure of how far counts 1 (`dse.margins.UNMET`). Samplers that rank by
+objectives put `dse.samplers.base.BEYOND_ANY` for an objective without a value: it orders such designs last, and is
+summed nowhere.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from dse.analysis.audit.page import joint_words, number, question_words, rates_w
 from dse.analysis.require import requirements
 from dse.evaluator import Evaluator, workload_of
 from dse.render.plots.audit import draw_audit
-from dse.render.plots.lines import Lines
+from dse.render.plots.lines import LineChart
 from dse.render.terminal.requirements import needs_table, options_table, summary_lines
 from studies.record import Context, Section, markdown
 
@@ -136,7 +136,7 @@ def splitting(context: Context) -> list[Section]:
         rows.append(tuple(cells))
     headings = ("chips", "70B: batch", "token/s per GPU", "token/J", "405B: batch", "token/s per GPU", "token/J")
     words = "Largest batch under 50 ms per token; tokens per joule at the sweep's fixed batch.\n\n"
-    figure = Lines("splitting", "H100: throughput per GPU under 50 ms per token", "GPUs that share the model",
+    figure = LineChart("splitting", "H100: throughput per GPU under 50 ms per token", "GPUs that share the model",
                    "output tokens per second and GPU [token/s]", per_gpu, log_x=True, log_y=True)  # fmt: skip
     first = Section("Tokens per second and GPU", words + table(headings, rows), numbers, figures=(figure,))
     return [first, _generation(context)]

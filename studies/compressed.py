@@ -13,7 +13,7 @@ from cost_models.table import Table
 from cost_models.weights.compression import stored_bits
 from cost_models.weights.lanes import block_correlation, lane_efficiency, observed_efficiency
 from dse.analysis.audit.page import number, table
-from dse.render.plots.lines import Lines
+from dse.render.plots.lines import LineChart
 from dse.results.picks import settings_of
 from dse.space import Space
 from dse.validation.kernels import kernel_names
@@ -32,7 +32,7 @@ def pruning(context: Context) -> list[Section]:
             result = [float(lane_efficiency(100, 1 - sparsity, lanes, correlation=rho)) for lanes in LANES]
             rows.append((f"{sparsity:.0%}", number(rho), *(number(one, 3) for one in result)))
             numbers.update({f"lanes {n:g} at {sparsity:g}, rho {rho:g}": e for n, e in zip(LANES, result, strict=True)})
-    figure = Lines(
+    figure = LineChart(
         "lanes", "Lanes in lockstep: share of lane time spent on surviving weights", "lanes", "lane efficiency",
         {f"{s:.0%} pruned": (LANES, [float(lane_efficiency(100, 1 - s, n)) for n in LANES]) for s in SPARSITIES},
         log_y=False,
@@ -114,7 +114,9 @@ def equal_blocks(context: Context) -> list[Section]:
         "batch 32": (compression, [one[2] for one in ratios]),
         "speed = compression": (compression, compression),
     }
-    figure = Lines("speed", "Speed follows compression", "16 bits over stored bits", "gain in speed over bf16", series)
+    figure = LineChart(
+        "speed", "Speed follows compression", "16 bits over stored bits", "gain in speed over bf16", series
+    )
     follows = [f for f, one in zip(forms, ratios, strict=True) if one[1] > 0.9 * one[0]]
     words = f"At batch 1 speed follows compression within 10 % for {', '.join(follows)}."
     headings = ("weights", "stored bits", "compression", "gain, batch 1", "gain, batch 32")
@@ -146,7 +148,7 @@ def weight_only(context: Context) -> list[Section]:
     )
     numbers = {f"gain direct at {batch:g}": one for batch, one in zip(batches, gain, strict=True)}
     numbers |= {f"crossover {k}": v for k, v in crossing.items() if np.isfinite(v)}
-    figure = Lines(
+    figure = LineChart(
         "weight_only", "4-bit over 16-bit weights by batch; kernels on an A10", "batch",
         "gain in speed", series, level=1.0,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import pandas as pd
 from cost_models.library import shipped_library
 from dse.analysis.audit import ClaimChecker, ClaimResult, ClaimsFile, load_claims
 from dse.evaluator import Evaluator
-from dse.render.plots.lines import Lines
+from dse.render.plots.lines import LineChart
 from dse.render.terminal.tables import TextTable
 from dse.results.store import StoredRun
 from dse.sweep import Spec
@@ -34,7 +34,7 @@ class Section:
     text: str
     numbers: Mapping[str, float] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    figures: Sequence[Lines] = ()
+    figures: Sequence[LineChart] = ()
 
 
 @dataclass

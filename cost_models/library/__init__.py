@@ -22,7 +22,7 @@ from cost_models.library.records import (
     MacFormat,
     Memory,
     MemoryGrade,
-    Node,
+    ProcessNode,
     Source,
     Stack,
 )
@@ -40,7 +40,7 @@ __all__ = [
     "Mla",
     "Model",
     "Moe",
-    "Node",
+    "ProcessNode",
     "Source",
     "Stack",
     "Support",

@@ -13,7 +13,7 @@ from pydantic import Field
 from cost_models.errors import LibraryError, UnknownEntryError
 from cost_models.library.config_fields import Config
 from cost_models.library.files import read_yaml
-from cost_models.library.records import Record
+from cost_models.library.records import LibraryRecord
 
 Mixing = Literal["full", "window", "chunk", "state", "both", "none"]
 """How a layer mixes tokens; "both" has attention beside a state."""
@@ -32,7 +32,7 @@ SIGNS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 """Signs of a pattern of layers (``hybrid_override_pattern``)."""
 
 
-class ConfigType(Record):
+class ConfigType(LibraryRecord):
     """What a model's type says beyond its file; the head of ``config_types.yaml`` explains every field."""
 
     like: str | None = None

@@ -6,12 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from cost_models.library.records import Record
+from cost_models.library.records import LibraryRecord
 
 Whole = Annotated[int, Field(ge=0)]
 
 
-class AttentionLayers(Record):
+class AttentionLayers(LibraryRecord):
     """Layers of softmax attention that are alike; dimensions are the model's where None.
 
     Attributes:
@@ -43,7 +43,7 @@ class AttentionLayers(Record):
         return self
 
 
-class StateLayers(Record):
+class StateLayers(LibraryRecord):
     """Layers that keep a state of fixed size in place of keys and values, all alike.
 
     A layer has `heads` matrices of ``head_dim x key_dim``, which tokens decay, add to and read; `key_heads` keys and
@@ -108,14 +108,14 @@ class StateLayers(Record):
         return (self.matrix_elements * self.state_bits + kept * self.conv_bits) / 8
 
 
-class DenseLayers(Record):
+class DenseLayers(LibraryRecord):
     """Dense feed-forward blocks that are alike: how many, and their width."""
 
     layers: PositiveInt
     d_ff: PositiveInt
 
 
-class Indexer(Record):
+class Indexer(LibraryRecord):
     """Selection of the tokens that sparse attention meets (DeepSeek-V3.2, arXiv 2512.02556).
 
     Attributes:

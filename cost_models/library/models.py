@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from cost_models.errors import LibraryError
 from cost_models.library.layers import AttentionLayers, DenseLayers, Indexer, StateLayers
-from cost_models.library.records import Record
+from cost_models.library.records import LibraryRecord
 
 UNKNOWN: Any = None
 """Default of a model's dimensions; `Model` refuses to give it out."""
@@ -42,7 +42,7 @@ FREE_FIELDS: Mapping[str, str] = {
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Moe(Record):
+class Moe(LibraryRecord):
     """Mixture of experts: routed experts, how many a token takes, and what else a layer holds.
 
     Attributes:
@@ -73,7 +73,7 @@ class Moe(Record):
         return self.shared_d_ff or self.shared_experts * self.expert_d_ff
 
 
-class Mla(Record):
+class Mla(LibraryRecord):
     """Multi-head latent attention: ranks and head sizes (DeepSeek-V2, arXiv 2405.04434).
 
     Queries that are not compressed have no rank.
@@ -86,7 +86,7 @@ class Mla(Record):
     v_head_dim: PositiveInt
 
 
-class Model(Record):
+class Model(LibraryRecord):
     """The architecture of a language model.
 
     A model whose dimensions are not public has `complete` False, and reading one of them raises LibraryError.
@@ -190,7 +190,7 @@ class Model(Record):
             return super().__getattr__(name)
 
 
-class WeightFormat(Record):
+class WeightFormat(LibraryRecord):
     """How weights are stored; the head of ``weight_formats.yaml`` explains every field.
 
     Attributes:

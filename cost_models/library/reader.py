@@ -25,11 +25,11 @@ from cost_models.library.records import (
     Chip,
     ChipFamily,
     LibraryParameter,
+    LibraryRecord,
     MacFormat,
     Memory,
     MemoryGrade,
-    Node,
-    Record,
+    ProcessNode,
     Source,
     Stack,
 )
@@ -46,7 +46,7 @@ CARBON_TABLES = ("fab_energy_kwh_per_cm2", "fab_gas_g_per_cm2_95pct_abatement")
 Support = Literal["unsourced", "derived", "cited"]
 """What a number rests on, the weakest first."""
 
-E = TypeVar("E", bound=Record)
+E = TypeVar("E", bound=LibraryRecord)
 T = TypeVar("T")
 
 
@@ -65,7 +65,7 @@ class Library:
     models: Mapping[str, Model]
     memories: Mapping[str, Memory]
     memory_grades: Mapping[str, MemoryGrade]
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, ProcessNode]
     mac_formats: Mapping[str, MacFormat]
     weight_formats: Mapping[str, WeightFormat]
     stacks: Mapping[str, Stack]
@@ -91,7 +91,7 @@ class Library:
         """Return a memory speed grade, or raise UnknownEntryError with the closest names."""
         return _entry("memory grade", self.memory_grades, name)
 
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> ProcessNode:
         """Return a process node, or raise UnknownEntryError with the closest names."""
         return _entry("node", self.nodes, name)
 
@@ -197,7 +197,7 @@ def read_library(directory: Path, *additions: Sections) -> Library:
         models=_records(sections, "models", Model),
         memories=_records(sections, "memory", Memory, _own_fields(Memory)),
         memory_grades=_records(sections, "memory_grades", MemoryGrade),
-        nodes=_records(sections, "nodes", Node, _own_fields(Node)),
+        nodes=_records(sections, "nodes", ProcessNode, _own_fields(ProcessNode)),
         mac_formats=_records(sections, "mac_formats", MacFormat),
         weight_formats=_records(sections, "weight_formats", WeightFormat),
         stacks=_records(sections, "stacks", Stack, functools.partial(_stack_fields, parameters)),
@@ -212,7 +212,7 @@ def read_library(directory: Path, *additions: Sections) -> Library:
     return library
 
 
-def _own_fields(kind: type[Record]) -> Callable[[str, Data], Data]:
+def _own_fields(kind: type[LibraryRecord]) -> Callable[[str, Data], Data]:
     """Return a function that keeps the fields of a record and leaves out the parameters beside them."""
     return lambda key, entry: {name: entry[name] for name in kind.model_fields if name in entry}
 

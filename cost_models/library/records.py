@@ -19,13 +19,13 @@ NARROW_PEAKS = ("fp8", "int8", "int4", "fp4")
 Peaks = Mapping[Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"], PositiveFloat]
 
 
-class Record(BaseModel):
+class LibraryRecord(BaseModel):
     """What every entry has in common: it cannot be changed, and takes no field that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Source(Record):
+class Source(LibraryRecord):
     """Where parameters come from."""
 
     key: str
@@ -42,7 +42,7 @@ class Source(Record):
 _INTERVAL = re.compile(r"([\[(])\s*(-inf|-?[0-9.e+-]+)\s*,\s*(inf|-?[0-9.e+-]+)\s*([\])])")
 
 
-class Bounds(Record):
+class Bounds(LibraryRecord):
     """What a number may be.
 
     Attributes:
@@ -76,7 +76,7 @@ class Bounds(Record):
         return ""
 
 
-class LibraryParameter(Record):
+class LibraryParameter(LibraryRecord):
     """A ranged number.
 
     Attributes:
@@ -114,7 +114,7 @@ class LibraryParameter(Record):
         return self
 
 
-class Conflict(Record):
+class Conflict(LibraryRecord):
     """A field on which sources disagree, and the choice made."""
 
     field: str
@@ -124,7 +124,7 @@ class Conflict(Record):
     why: str
 
 
-class Chip(Record):
+class Chip(LibraryRecord):
     """An accelerator as published; None where no trustworthy parameter exists.
 
     Attributes:
@@ -205,7 +205,7 @@ class Chip(Record):
         return self
 
 
-class ChipFamily(Record):
+class ChipFamily(LibraryRecord):
     """An architecture family of chips; its pace is the number ``chip_families.KEY.floor_factor``.
 
     Attributes:
@@ -216,7 +216,7 @@ class ChipFamily(Record):
     compiled: bool = False
 
 
-class Memory(Record):
+class Memory(LibraryRecord):
     """An off-chip memory technology; its parameters are ``memory.KEY.*``.
 
     Attributes:
@@ -231,7 +231,7 @@ class Memory(Record):
     package_gib: tuple[PositiveFloat, ...] = Field(min_length=1)
 
 
-class MemoryGrade(Record):
+class MemoryGrade(LibraryRecord):
     """A speed grade of a memory technology; the rate is raw, before ``effective_fraction``."""
 
     key: str
@@ -239,7 +239,7 @@ class MemoryGrade(Record):
     gbps_per_pin: NonNegativeFloat
 
 
-class Node(Record):
+class ProcessNode(LibraryRecord):
     """A logic process node; its parameters are ``nodes.KEY.*``, its fab carbon ``carbon.TABLE.carbon_node``.
 
     Attributes:
@@ -252,7 +252,7 @@ class Node(Record):
     fab_grid: str = "world"
 
 
-class MacFormat(Record):
+class MacFormat(LibraryRecord):
     """Operands that one MAC unit multiplies in one cycle; its parameters are ``mac_n7.formats.KEY.*``.
 
     Attributes:
@@ -272,7 +272,7 @@ class MacFormat(Record):
         return self.float_weights if self.float_activations is None else self.float_activations
 
 
-class Stack(Record):
+class Stack(LibraryRecord):
     """A software stack; the head of ``stacks.yaml`` explains its parameters.
 
     Attributes:
@@ -301,7 +301,7 @@ class Stack(Record):
     parameters: Mapping[str, LibraryParameter]
 
 
-class Cause(Record):
+class Cause(LibraryRecord):
     """Why parameters vary together; its strength is the parameter ``shared_causes.KEY.correlation``.
 
     Attributes:

@@ -14,7 +14,15 @@ from dse.space import Space
 from dse.sweep import Spec
 from dse.sweep.hints import SAMPLER_ALIASES, one_of, quoted, suggest
 from dse.sweep.issues import issues_of
-from dse.sweep.search import OPTUNA_PREFIX, SAMPLERS, EvolveOptions, GridOptions, Options, OptunaOptions, stages_of
+from dse.sweep.search import (
+    OPTUNA_PREFIX,
+    SAMPLERS,
+    EvolveOptions,
+    GridOptions,
+    OptunaOptions,
+    SamplerOptions,
+    stages_of,
+)
 from dse.yaml_positions import KeyPath, node_of
 
 if TYPE_CHECKING:
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Feedback", "Sampler", "make_sampler", "sampler_of"]
 
-O = TypeVar("O", bound=Options)  # noqa: E741 (a type variable)
+O = TypeVar("O", bound=SamplerOptions)  # noqa: E741 (a type variable)
 
 
 def make_sampler(
@@ -126,7 +134,7 @@ def _one(
         return _grid(space, n_designs, prune=grid.prune)
     budget = _budget(name, space, n_designs)
     if name in ("sobol", "random"):
-        _read(Options, options, space, path)
+        _read(SamplerOptions, options, space, path)
         return {"sobol": SobolSampler, "random": RandomSampler}[name](space, n_designs=budget, seed=seed)
     if name == "evolve":
         from dse.samplers.evolve.sampler import EvolveSampler

@@ -64,7 +64,7 @@ from dse.sweep.search import SearchSpec
 from dse.sweep.user_model import BUILT_IN, ModelSpec
 
 
-class Record(BaseModel):
+class SweepRecord(BaseModel):
     """A frozen part of a sweep that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -74,7 +74,7 @@ def _default(name: str) -> Any:
     return (WORKLOAD_FIELDS.get(name) or PARAMETERS[name]).default
 
 
-class WorkloadSpec(Record):
+class WorkloadSpec(SweepRecord):
     """A model and how it is used.
 
     Attributes:
@@ -150,14 +150,14 @@ class WorkloadSpec(Record):
         return self
 
 
-class ObjectiveSpec(Record):
+class ObjectiveSpec(SweepRecord):
     """A metric to make small or large."""
 
     metric: MetricName
     direction: Direction
 
 
-class ConstraintSpec(Record):
+class ConstraintSpec(SweepRecord):
     """A metric with bounds, in the metric's unit, or as multiples of a baseline's value.
 
     Attributes:
@@ -205,7 +205,7 @@ class ConstraintSpec(Record):
         return f"{self.metric} >= {self.min:.12g}{scale}"
 
 
-class BaselineSpec(Record):
+class BaselineSpec(SweepRecord):
     """Chips of the library that serve the same workloads by the same equations.
 
     Attributes:
@@ -257,7 +257,7 @@ class BaselineSpec(Record):
         )
 
 
-class EconomicsSpec(Record):
+class EconomicsSpec(SweepRecord):
     """Business terms; the library's typical parameters where not given."""
 
     units: Annotated[float, number(low=0, open_low=True)] | None = None
@@ -271,7 +271,7 @@ class EconomicsSpec(Record):
         return Economics.of(library, **self.model_dump(exclude_none=True))
 
 
-class ShareSpec(Record):
+class ShareSpec(SweepRecord):
     """The share of one workload in the mix.
 
     Attributes:
@@ -281,7 +281,7 @@ class ShareSpec(Record):
     share: Share
 
 
-class LibraryParameterSpec(Record):
+class LibraryParameterSpec(SweepRecord):
     """A replacement for a parameter of the library, perhaps with the range that it is drawn from."""
 
     typ: Amount
@@ -297,7 +297,7 @@ class LibraryParameterSpec(Record):
         return self
 
 
-class ResultsSpec(Record):
+class ResultsSpec(SweepRecord):
     """What a run keeps.
 
     Attributes:
@@ -311,7 +311,7 @@ MAX_DRAWS = 100_000
 """Monte Carlo samples that a design can meet at once: each takes some 10 kB."""
 
 
-class RobustnessSpec(Record):
+class RobustnessSpec(SweepRecord):
     """Monte Carlo samples of the ranged parameters that the designs of a run meet after the search.
 
     Attributes:
@@ -331,7 +331,7 @@ class HeaderSpec(BaseModel):
     name: Identifier
 
 
-class Spec(Record):
+class Spec(SweepRecord):
     """A checked sweep.
 
     Attributes:

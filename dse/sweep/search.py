@@ -43,13 +43,13 @@ ALGORITHMS = ("nsga2", "nsga3")
 """Algorithms of `evolve`: NSGA-II in arrays, and pymoo's NSGA-III."""
 
 
-class Options(BaseModel):
+class SamplerOptions(BaseModel):
     """Options of a sampler that takes none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class GridOptions(Options):
+class GridOptions(SamplerOptions):
     """Options of `grid`.
 
     Attributes:
@@ -61,7 +61,7 @@ class GridOptions(Options):
     prune: Flag = False
 
 
-class EvolveOptions(Options):
+class EvolveOptions(SamplerOptions):
     """Options of `evolve`.
 
     Attributes:
@@ -81,7 +81,7 @@ class EvolveOptions(Options):
     mutation_probability: Annotated[float, number(low=0, high=1)] | None = None
 
 
-class OptunaOptions(Options):
+class OptunaOptions(SamplerOptions):
     """Options of Optuna's samplers; any other key is an argument of the sampler's constructor.
 
     Attributes:
@@ -93,11 +93,11 @@ class OptunaOptions(Options):
     batch: Whole | None = None
 
 
-def options_kind(sampler: str) -> type[Options]:
+def options_kind(sampler: str) -> type[SamplerOptions]:
     """Return the record of the options of one sampler (not a chain)."""
     if sampler in ("grid", "evolve"):
         return GridOptions if sampler == "grid" else EvolveOptions
-    return Options if sampler in OWN_SAMPLERS else OptunaOptions
+    return SamplerOptions if sampler in OWN_SAMPLERS else OptunaOptions
 
 
 def is_optuna(sampler: str) -> bool:
@@ -139,7 +139,7 @@ def _fractions(value: object, info: ValidationInfo) -> object:
     return tuple(value)
 
 
-class ChainOptions(Options):
+class ChainOptions(SamplerOptions):
     """Options of a chain: the options of a stage stand under its name.
 
     Attributes:

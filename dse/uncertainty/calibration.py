@@ -14,7 +14,7 @@ import pandas as pd
 from cost_models.library.technology import Technology
 from cost_models.table import FloatArray
 from dse.uncertainty.monte_carlo import monte_carlo_samples, spreads_of
-from dse.validation.results import Table
+from dse.validation.results import ScoreTable
 from dse.validation.silicon.designs import RealChips
 from dse.validation.silicon.fit import PREDICTED, QUANTITIES, LeftOut, published
 
@@ -83,7 +83,7 @@ def calibration_check(chips: RealChips, unseen: LeftOut, technology: Technology)
     return pd.DataFrame(rows)
 
 
-def calibration_table(chips: RealChips, unseen: LeftOut, technology: Technology) -> Table:
+def calibration_table(chips: RealChips, unseen: LeftOut, technology: Technology) -> ScoreTable:
     """Return the check as a table of `dse validate --silicon`."""
     held = calibration_check(chips, unseen, technology)
-    return Table("calibration", "Real dies inside their 80 % interval", held, CALIBRATION_NOTE)
+    return ScoreTable("calibration", "Real dies inside their 80 % interval", held, CALIBRATION_NOTE)

@@ -12,7 +12,7 @@ import pandas as pd
 from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.performance.kernels import break_even_sparsity, crossover_rows, sparse_gain, weight_only_gain
-from dse.validation.results import Table
+from dse.validation.results import ScoreTable
 from dse.validation.rows import Form, add_reason
 
 _NOTE = (
@@ -77,7 +77,7 @@ def predict(rows: pd.DataFrame, form: Form, technology: Technology) -> pd.DataFr
     return rows
 
 
-def kernel_tables(rows: pd.DataFrame, form: Form, technology: Technology) -> list[Table]:
+def kernel_tables(rows: pd.DataFrame, form: Form, technology: Technology) -> list[ScoreTable]:
     """Return per kernel and GPU the error of the gain, and where it crosses 1: predicted and measured."""
     lines = []
     rests_on = {known.profile: known.constants for known in kernel_names(technology.library)}
@@ -98,4 +98,4 @@ def kernel_tables(rows: pd.DataFrame, form: Form, technology: Technology) -> lis
             line["first faster sparsity"] = float(faster[0]) if len(faster) else np.nan
         lines.append(line)
     title = "Weight-only kernels by batch" if form == "weight_only" else "Sparse kernels by sparsity"
-    return [Table(form, title, pd.DataFrame(lines), _NOTE)] if lines else []
+    return [ScoreTable(form, title, pd.DataFrame(lines), _NOTE)] if lines else []

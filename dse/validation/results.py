@@ -13,7 +13,7 @@ SCORED = ("predicted", "ratio", "bound", "bound_by", "stack", "reason", "remark"
 
 
 @dataclass(frozen=True)
-class Table:
+class ScoreTable:
     """A score table.
 
     Attributes:
@@ -40,7 +40,7 @@ class Validation:
     """
 
     files: Mapping[str, pd.DataFrame]
-    tables: Sequence[Table]
+    tables: Sequence[ScoreTable]
     internal: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def rows(self) -> list[tuple[object, ...]]:

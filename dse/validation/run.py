@@ -12,7 +12,7 @@ from cost_models.library import Library
 from cost_models.library.technology import Technology
 from dse.validation import kernels, operators, power, requests
 from dse.validation.kernels import kernel_tables
-from dse.validation.results import Table, Validation
+from dse.validation.results import ScoreTable, Validation
 from dse.validation.rows import NOTHING, Form, read_measurements, read_table
 from dse.validation.score import source_of
 from dse.validation.score_tables import energy_tables, excluded_tables, operator_tables, request_tables, summary
@@ -57,7 +57,7 @@ def run_validation(
         seen.setdefault(form, []).append(scored)
     together = {form: pd.concat(parts, ignore_index=True) for form, parts in seen.items()}
     served = together.get("requests", pd.DataFrame())
-    tables: list[Table] = [summary(files)]
+    tables: list[ScoreTable] = [summary(files)]
     if len(served):
         tables += request_tables(served, technology)
     if "operators" in together:

@@ -11,7 +11,7 @@ from cost_models.library import Library
 from cost_models.library.technology import Technology
 from dse.validation import score
 from dse.validation.held_out import unseen_chips, unseen_power, unseen_sources
-from dse.validation.results import Table
+from dse.validation.results import ScoreTable
 
 PEERS = {
     # facts on the same 944 rows: median over sources of the median error, and the bias, per quantity
@@ -51,7 +51,7 @@ def _constants(rows: pd.DataFrame, library: Library) -> int:
     return sum(counts[key] for key in needed)
 
 
-def summary(files: Mapping[str, pd.DataFrame]) -> Table:
+def summary(files: Mapping[str, pd.DataFrame]) -> ScoreTable:
     """Return how many rows of each file were predicted, and why the others were not."""
     lines = []
     for name, rows in files.items():
@@ -60,7 +60,7 @@ def summary(files: Mapping[str, pd.DataFrame]) -> Table:
         more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
         predicted = int(rows["predicted"].notna().sum())
         lines.append({"file": name, "rows": len(rows), "predicted": predicted, "not predicted": why + more})
-    return Table("files", "Rows", pd.DataFrame(lines))
+    return ScoreTable("files", "Rows", pd.DataFrame(lines))
 
 
 def _with_baseline(rows: pd.DataFrame) -> pd.DataFrame:
@@ -80,16 +80,16 @@ def _headlines(scores: pd.DataFrame, constants: int) -> pd.DataFrame:
     return head.rename(index=score.QUANTITY_NAMES)
 
 
-def request_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
+def request_tables(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable]:
     """Return the tables of end-to-end rows: both row sets, unseen chips and sources, gains, served rows."""
-    tables: list[Table] = []
+    tables: list[ScoreTable] = []
     usable = rows[rows["reason"] == ""]
     static = score.collapse(usable[score.static_rows(usable)])
     if len(static):
         scores = _with_baseline(static)
         constants = _constants(static, technology.library)
         tables.append(
-            Table(
+            ScoreTable(
                 "static_headline",
                 "Static grade-A rows (a): median over sources",
                 _headlines(scores, constants),
@@ -97,24 +97,24 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
             )
         )
         tables.append(
-            Table("static_sources", "Static grade-A rows by source", scores.rename(index=score.QUANTITY_NAMES))
+            ScoreTable("static_sources", "Static grade-A rows by source", scores.rename(index=score.QUANTITY_NAMES))
         )
         tables += _unseen(usable[score.static_rows(usable)], technology)
         tables += _peers(usable, technology.library)
     elif len(usable):
         tables.append(
-            Table("all_rows", "All rows", score.score(usable, ("quantity",)).rename(index=score.QUANTITY_NAMES))
+            ScoreTable("all_rows", "All rows", score.score(usable, ("quantity",)).rename(index=score.QUANTITY_NAMES))
         )
     others = usable[(usable["batch_mode"] == "static") & usable["grade"].isin(["B", "C"])]
     if len(others):
         table = score.score(score.collapse(others), ("quantity", "source", "grade"))
-        tables.append(Table("lower_grades", "Static rows of grades B and C", table))
+        tables.append(ScoreTable("lower_grades", "Static rows of grades B and C", table))
     tables += _gains(usable)
     served = usable[usable["batch_mode"] != "static"]
     if len(served):
         table = score.score(served, ("quantity", "source", "stack"))
         tables.append(
-            Table(
+            ScoreTable(
                 "served",
                 "Served rows: in-flight batches",
                 table,
@@ -129,7 +129,7 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
             note += (
                 f"median {judged['mdape'].median():.1%}, worst {judged['mdape'].max():.1%}" if len(judged) else "none"
             )
-            tables.append(Table("served_chips", "Served throughput by source and chip", by_chip, note))
+            tables.append(ScoreTable("served_chips", "Served throughput by source and chip", by_chip, note))
     return tables
 
 
@@ -137,7 +137,7 @@ JUDGED_ROWS = 4
 """Rows from which a chip's median error means something."""
 
 
-def _unseen(rows: pd.DataFrame, technology: Technology) -> list[Table]:
+def _unseen(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable]:
     tables = []
     for key, title, function, target in (
         (
@@ -162,11 +162,11 @@ def _unseen(rows: pd.DataFrame, technology: Technology) -> list[Table]:
         by_source = ", ".join(
             f"{pair[0]} {pair[1]} {v:.1%}" for pair, v in zip(scores.index, scores["mdape"], strict=True)
         )
-        tables.append(Table(key, title, head, by_source))
+        tables.append(ScoreTable(key, title, head, by_source))
     return tables
 
 
-def _peers(rows: pd.DataFrame, library: Library) -> list[Table]:
+def _peers(rows: pd.DataFrame, library: Library) -> list[ScoreTable]:
     chosen = rows[score.peer_rows(rows, library)]
     if not len(chosen):
         return []
@@ -190,7 +190,7 @@ def _peers(rows: pd.DataFrame, library: Library) -> list[Table]:
         ]
     )
     return [
-        Table(
+        ScoreTable(
             "peers",
             f"Dense models on NVIDIA chips, tensor parallel 1-8, static, grade A (b): {len(chosen)} rows",
             frame,
@@ -199,7 +199,7 @@ def _peers(rows: pd.DataFrame, library: Library) -> list[Table]:
     ]
 
 
-def _gains(rows: pd.DataFrame) -> list[Table]:
+def _gains(rows: pd.DataFrame) -> list[ScoreTable]:
     pairs = score.weight_gain(rows[rows["grade"].isin(["A", "B"])])
     if not len(pairs):
         return []
@@ -208,10 +208,10 @@ def _gains(rows: pd.DataFrame) -> list[Table]:
     frame.insert(0, "pairs", grouped.size())
     generating = frame[frame.index.get_level_values("quantity") != "prefill"]
     note = f"median over sources that generate tokens: error {generating['error'].median():.1%}"
-    return [Table("weight_gain", "Gain of 4-bit over 16-bit weights on paired rows", frame, note)]
+    return [ScoreTable("weight_gain", "Gain of 4-bit over 16-bit weights on paired rows", frame, note)]
 
 
-def operator_tables(rows: pd.DataFrame) -> list[Table]:
+def operator_tables(rows: pd.DataFrame) -> list[ScoreTable]:
     """Return scores of operators by kind, those that fit on the chip left out."""
     usable = rows[rows["reason"] == ""]
     if "bound_flag" in usable:
@@ -219,17 +219,17 @@ def operator_tables(rows: pd.DataFrame) -> list[Table]:
     if not len(usable):
         return []
     return [
-        Table(
+        ScoreTable(
             "operators",
             "Operators by kind",
             score.score(usable, ("quantity",)),
             "operands that fit in on-chip memory left out",
         ),
-        Table("operators_by_chip", "Operators by kind and chip", score.score(usable, ("quantity", "chip"))),
+        ScoreTable("operators_by_chip", "Operators by kind and chip", score.score(usable, ("quantity", "chip"))),
     ]
 
 
-def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
+def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable]:
     """Return scores of energy per output token and per operator call, and of mean power, seen and unseen."""
     usable = rows[rows["reason"] == ""].copy()
     if "bound_flag" in usable:
@@ -240,7 +240,7 @@ def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
     by = ("kind", "source", "chip", "grade")
     energy = score.score(usable, by, predicted="predicted_j")
     note = f"energy per token, median over sources of grades A and B: {_over_sources(energy):.1%}"
-    tables = [Table("energy", "Energy", energy, note)]
+    tables = [ScoreTable("energy", "Energy", energy, note)]
     watts = usable[usable["power_W_total"] > 0].assign(measured_s=lambda part: part["power_W_total"])
     if not len(watts):
         return tables
@@ -253,7 +253,7 @@ def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
         }
     )
     note = f"power while serving, median over sources of grades A and B: {_over_sources(power):.1%}; {fitted} constants"
-    tables.append(Table("power", "Mean power", power, note))
+    tables.append(ScoreTable("power", "Mean power", power, note))
     served = watts[watts["quantity"] == "served"]
     for key, name, title in (("power_unseen_chip", "chip", "chip"), ("power_unseen_source", "source_id", "source")):
         made = unseen_power(served, name, technology)
@@ -264,7 +264,7 @@ def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[Table]:
             )["mdape"]
             note = f"median over sources of grades A and B: power {_over_sources(table):.1%}"
             note += f", energy per token {_over_sources(table, 'energy_mdape'):.1%}"
-            tables.append(Table(key, f"Mean power, energy constants refitted without the {title}", table, note))
+            tables.append(ScoreTable(key, f"Mean power, energy constants refitted without the {title}", table, note))
     return tables
 
 
@@ -275,8 +275,8 @@ def _over_sources(table: pd.DataFrame, column: str = "mdape") -> float:
     return float(served.groupby(level="source")[column].median().median())
 
 
-def excluded_tables(rows: pd.DataFrame) -> list[Table]:
+def excluded_tables(rows: pd.DataFrame) -> list[ScoreTable]:
     """Return whether every row left out for lack of memory is found not to fit."""
     full = rows[rows["excluded_for"].str.startswith("weights + KV")]
     frame = pd.DataFrame([{"rows": len(full), "reported as not fitting": int((full["fits"] == False).sum())}])  # noqa: E712
-    return [Table("excluded", "Rows left out because weights and KV cache exceed the memory", frame)]
+    return [ScoreTable("excluded", "Rows left out because weights and KV cache exceed the memory", frame)]

@@ -63,7 +63,7 @@ class Compressed:
 
 
 @dataclass(frozen=True)
-class Options:
+class CodecOptions:
     """How `compress_matrix` prunes, quantises and codes.
 
     Attributes:
@@ -117,12 +117,12 @@ def compress_matrix(
     Args:
         matrix: real and finite; a vector is one row, further axes are joined into rows.
         formats: names to run, None for all that `format_names` gives for these options.
-        options: fields of `Options`.
+        options: fields of `CodecOptions`.
 
     Raises:
         CompressionError: a tensor or an option that cannot be used; says which and why.
     """
-    settings = Options(**options)
+    settings = CodecOptions(**options)
     containers = format_containers(settings)
     unknown = [name for name in formats or () if name not in containers]
     if unknown:
@@ -136,10 +136,10 @@ def compress_matrix(
 
 def format_names(**options: Any) -> tuple[str, ...]:
     """Return the names of the formats that `compress_matrix` runs with these options."""
-    return tuple(format_containers(Options(**options)))
+    return tuple(format_containers(CodecOptions(**options)))
 
 
-def format_containers(options: Options) -> Mapping[str, tuple[str, Container]]:
+def format_containers(options: CodecOptions) -> Mapping[str, tuple[str, Container]]:
     """Return per format the kind of matrix that it stores and its container.
 
     Kinds: dense (symmetric or not as the options say), asymmetric, double (scales quantised again), binary (binary
@@ -190,7 +190,7 @@ def entropy_bound(codes: Codes, nonzero_bits: float, *, pattern: tuple[int, int]
     return float(binary_entropy(share)) + share * nonzero_bits
 
 
-def _source(weights: FloatArray, kind: str, options: Options) -> _Source:
+def _source(weights: FloatArray, kind: str, options: CodecOptions) -> _Source:
     """Return the matrix pruned and quantised as a kind of format needs it."""
     if kind == "binary":
         coded = binary_code(weights, bits=options.bits, group=options.group)
@@ -209,7 +209,7 @@ def _source(weights: FloatArray, kind: str, options: Options) -> _Source:
     return _Source(quantised.codes, options.bits, quantised.scale_bits, _relative_error(weights, quantised.weights()))
 
 
-def _nonzeros(weights: FloatArray, kind: str, options: Options) -> NDArray[np.bool_] | None:
+def _nonzeros(weights: FloatArray, kind: str, options: CodecOptions) -> NDArray[np.bool_] | None:
     if kind == "pattern":
         return np.asarray(nm_mask(weights, n=options.pattern[0], m=options.pattern[1]) & (weights != 0))
     if kind != "unstructured":

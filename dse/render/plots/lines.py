@@ -10,7 +10,7 @@ from dse.render.plots.style import DASHES, GREY, MARKERS, SERIES, drawing, new_f
 
 
 @dataclass(frozen=True)
-class Lines:
+class LineChart:
     """A figure.
 
     Attributes:
@@ -43,7 +43,7 @@ def shrink(path: Path, colours: int = 64) -> None:
     small.save(path, optimize=True)
 
 
-def draw_lines(lines: Lines, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+def draw_lines(lines: LineChart, folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
     """Draw a figure into a folder and return the files."""
     with drawing():
         figure = new_figure(6.4, 4.2)

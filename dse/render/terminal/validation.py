@@ -7,7 +7,7 @@ import operator
 from collections.abc import Mapping, Sequence
 
 from dse.render.terminal.tables import Lines, Part, TextTable, number_text, percent_text
-from dse.validation.results import Table as Score
+from dse.validation.results import ScoreTable as Score
 from dse.validation.results import Validation
 
 HEADINGS: Mapping[str, str] = {

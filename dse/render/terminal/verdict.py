@@ -49,7 +49,7 @@ class Chance:
 
 
 @dataclass(frozen=True)
-class ClaimResult:
+class Verdict:
     """The answer to a sweep.
 
     Attributes:
@@ -72,19 +72,19 @@ class ClaimResult:
         return [line for line in (self.answer, self.design, self.probability) if line]
 
 
-def verdict(run: StoredRun) -> ClaimResult:
+def verdict(run: StoredRun) -> Verdict:
     """Return the answer that a run gives to its sweep."""
     picks = {str(pick["name"]): pick for pick in run.picks}
     name = default_pick(picks)
     if name is None:
-        return ClaimResult(run.found_feasible, _answer(run), "", "")
+        return Verdict(run.found_feasible, _answer(run), "", "")
     if not run.found_feasible:
-        return ClaimResult(False, _answer(run), _miss_words(run, picks[name]), _remedy_words(run))
+        return Verdict(False, _answer(run), _miss_words(run, picks[name]), _remedy_words(run))
     probability = (
         chance_of(run.spec, {key: pick["design"] for key, pick in picks.items()}, name) if _drawable(run) else None
     )
     described = design_words(run, picks[name])
-    return ClaimResult(True, _answer(run), described, chance_words(probability, name, run.spec) if probability else "")
+    return Verdict(True, _answer(run), described, chance_words(probability, name, run.spec) if probability else "")
 
 
 def _drawable(run: StoredRun) -> bool:

@@ -72,7 +72,7 @@ class Proposed:
 
 
 @dataclass(frozen=True, eq=False)
-class Operators:
+class GeneticOperators:
     """Crossing and mutation of points of the unit cube.
 
     Attributes:
@@ -90,7 +90,7 @@ class Operators:
     mutation_eta: float
 
     @classmethod
-    def of(cls, space: Space, options: EvolveOptions) -> Operators:
+    def of(cls, space: Space, options: EvolveOptions) -> GeneticOperators:
         """Return the operators for a space."""
         categorical = []
         for name in space.dimensions:
@@ -161,7 +161,7 @@ class ArrayEngine:
         *,
         population: int,
         seed: int,
-        operators: Operators,
+        operators: GeneticOperators,
     ) -> None:
         self._space, self._population, self._operators = space, population, operators
         self._random = np.random.default_rng(seed)

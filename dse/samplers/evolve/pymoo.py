@@ -24,7 +24,7 @@ from pymoo.util.ref_dirs import get_reference_directions
 
 from cost_models.table import FloatArray
 from dse.packing import Data, Record
-from dse.samplers.evolve.nsga2 import MATING_ROUNDS, Operators, Proposed, Rows, row_keys, snap_to_levels
+from dse.samplers.evolve.nsga2 import MATING_ROUNDS, GeneticOperators, Proposed, Rows, row_keys, snap_to_levels
 from dse.space import Space
 
 
@@ -57,7 +57,7 @@ class Unseen(DuplicateElimination):  # type: ignore[misc]
 class MixedMutation(Mutation):  # type: ignore[misc]
     """The mutation of `dse.samplers.evolve.nsga2` as an operator of pymoo."""
 
-    def __init__(self, operators: Operators) -> None:
+    def __init__(self, operators: GeneticOperators) -> None:
         super().__init__(prob=1.0)
         self.operators = operators
 
@@ -96,7 +96,7 @@ class PymooEngine:
         population: int,
         n_objectives: int,
         seed: int,
-        operators: Operators,
+        operators: GeneticOperators,
     ) -> None:
         self._unseen = Unseen()
         cells = ToCells(space)

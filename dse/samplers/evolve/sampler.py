@@ -121,7 +121,7 @@ class EvolveSampler:
         self._exhausted = not len(points)
 
     def _first_engine(self) -> ArrayEngine | PymooEngine:
-        from dse.samplers.evolve.nsga2 import ArrayEngine, Operators
+        from dse.samplers.evolve.nsga2 import ArrayEngine, GeneticOperators
 
         dimensions = len(self._space.dimensions)
         known = np.empty((0, dimensions)), np.empty((0, self._n_objectives)), np.empty(0)
@@ -130,7 +130,7 @@ class EvolveSampler:
             known = (unit, *_ranked([feedback]))
         missing = max(0, self.population - len(known[0]))
         start = SobolPoints(dimensions, seed=self._seed, total=self.population).take(missing)
-        operators = Operators.of(self._space, self._options)
+        operators = GeneticOperators.of(self._space, self._options)
         size, seed = self.population, self._seed
         if self._options.algorithm == "nsga2":
             return ArrayEngine(self._space, start, known, population=size, seed=seed, operators=operators)

@@ -14,7 +14,7 @@ import pandas as pd
 from cost_models.library.technology import Technology
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray
-from dse.validation.results import Table, Validation
+from dse.validation.results import ScoreTable, Validation
 from dse.validation.silicon.designs import RealChips, machines_of, real_chips, scoped_power_w
 from dse.validation.silicon.fit import QUANTITIES, LeftOut, Quantity, left_out, published
 from dse.validation.silicon.price import PRICE_NOTE, price_check
@@ -23,7 +23,7 @@ from dse.validation.silicon.rows import mean_text, read_checks
 TITLES: Mapping[Quantity, tuple[str, str]] = {"area": ("Area of the die, mm2", "mm2"), "power": ("Power, W", "w")}
 
 
-Check = Callable[[RealChips, LeftOut, Technology], Table]
+Check = Callable[[RealChips, LeftOut, Technology], ScoreTable]
 """A further check of the same chips."""
 
 
@@ -41,16 +41,16 @@ def silicon_validation(technology: Technology | None = None, further: Sequence[C
     tables = []
     for quantity in QUANTITIES:
         table = error_table(chips, quantity, own[quantity], unseen)
-        tables.append(Table(quantity, TITLES[quantity][0], table, error_note(table)))
+        tables.append(ScoreTable(quantity, TITLES[quantity][0], table, error_note(table)))
     tables += [check(chips, unseen, technology) for check in further]
     blocks = block_check(chips, machine, technology)
-    tables.append(Table("blocks", "Two GPU dies by block, mm2 (peer: LLMCompass)", blocks, BLOCK_NOTE))
+    tables.append(ScoreTable("blocks", "Two GPU dies by block, mm2 (peer: LLMCompass)", blocks, BLOCK_NOTE))
     tables.append(
-        Table("limits", "Limits that a real chip breaks as a design", broken_limits(chips, machine), LIMIT_NOTE)
+        ScoreTable("limits", "Limits that a real chip breaks as a design", broken_limits(chips, machine), LIMIT_NOTE)
     )
-    tables.append(Table("price", "Bills of material, USD", price_check(technology), PRICE_NOTE))
-    tables.append(Table("constants", "Fitted constants", constants(unseen, technology), CONSTANT_NOTE))
-    tables.append(Table("not_typed", "Chips left out by name", read_checks("left_out", technology.library), ""))
+    tables.append(ScoreTable("price", "Bills of material, USD", price_check(technology), PRICE_NOTE))
+    tables.append(ScoreTable("constants", "Fitted constants", constants(unseen, technology), CONSTANT_NOTE))
+    tables.append(ScoreTable("not_typed", "Chips left out by name", read_checks("left_out", technology.library), ""))
     return Validation({}, tuple(tables))
 
 

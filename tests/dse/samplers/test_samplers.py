@@ -15,7 +15,7 @@ from dse.front import Front
 from dse.packing import packed
 from dse.samplers import Feedback, Sampler, make_sampler, sampler_of
 from dse.samplers.chain import default_fractions
-from dse.samplers.evolve.nsga2 import Operators, best_first, crowding_distance, row_keys, tournament
+from dse.samplers.evolve.nsga2 import GeneticOperators, best_first, crowding_distance, row_keys, tournament
 from dse.samplers.evolve.sampler import EvolveSampler
 from dse.samplers.sobol import SobolPoints
 from dse.space import Space
@@ -330,7 +330,7 @@ def test_cmaes_takes_one_objective(space: Space) -> None:
 # -- NSGA-II in arrays --------------------------------------------------------------------------------------------
 
 
-def operators(**changes: Any) -> Operators:
+def operators(**changes: Any) -> GeneticOperators:
     settings: dict[str, Any] = {
         "categorical": np.array([False, False, True]),
         "crossover_probability": 1.0,
@@ -338,7 +338,7 @@ def operators(**changes: Any) -> Operators:
         "mutation_probability": 1.0,
         "mutation_eta": 20.0,
     }
-    return Operators(**(settings | changes))
+    return GeneticOperators(**(settings | changes))
 
 
 def test_children_lie_around_their_parents_and_in_the_cube() -> None:
