@@ -129,14 +129,16 @@ def help_s() -> float:
 
 
 def goodput_ratio(case: Case, designs: Designs, static_s: float) -> float:
-    """Return the time of all workloads' goodput, batched continuously, over that of an evaluation of static batches."""
+    """Return the time of the goodput of all workloads, batched continuously, over that of judging static batches."""
     served = {
         name: one.model_copy(update={"batching": CONTINUOUS, "batch": 1, "ttft_limit_ms": 1e5, "tpot_limit_ms": 100.0})
         for name, one in case.spec.workloads.items()
     }
-    evaluator = Evaluator(case.spec.model_copy(update={"workloads": served}))
-    names = [f"{name}.goodput_tokens_per_s" for name in served]
-    return best_s(lambda: evaluator.evaluate(designs, metrics=names)) / static_s
+    metrics = [f"{name}.goodput_tokens_per_s" for name in served]
+    wanted = [case.spec.objectives[0].model_copy(update={"metric": one, "direction": "maximize"}) for one in metrics]
+    changed = {"workloads": served, "objectives": wanted, "constraints": []}
+    evaluator = Evaluator(case.spec.model_copy(update=changed))
+    return best_s(lambda: evaluator.evaluate(designs, metrics=())) / static_s
 
 
 def main() -> None:

@@ -393,9 +393,9 @@ def _served(
     quality = partial(_quality, technology.library.model(workload.model), columns, technology)
     if isinstance(workload.batching, str) and workload.batching == CONTINUOUS:
         single = serving_config(replace(workload, batch=1.0), technology)
-        users = Continuous(Inference(single, machine, stack, formats), workload.traffic, limits or Slo())
-        working = users.at_work()
-        return WorkloadResult(workload.name, working.serving, machine, formats, working, quality, limits, users)
+        planned = Inference(single, machine, stack, formats)
+        users = Continuous(planned, workload.traffic, limits or Slo())
+        return WorkloadResult(workload.name, machine, formats, planned, quality, limits, users)
     serving, waves = batched(
         serving_config(workload, technology), machine, formats, workload.batching,
         chunk_rows=stack.chunk_rows, technology=technology,
@@ -408,7 +408,7 @@ def _served(
         waves=waves,
         in_flight=np.asarray(np.asarray(workload.batching) == "in_flight", dtype=np.float64),
     )
-    return WorkloadResult(workload.name, serving, machine, formats, inference, quality, limits)
+    return WorkloadResult(workload.name, machine, formats, inference, quality, limits)
 
 
 def serving_config(workload: Workload, technology: Technology) -> ServingConfig:

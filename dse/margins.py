@@ -41,12 +41,12 @@ def _limit_margin(used: FloatArray, allowed: FloatArray) -> FloatArray:
 
 def capacity_margin(served: WorkloadResult) -> FloatArray:
     """Return the margin of the most-loaded chip's memory."""
-    return 1 - served.inference.footprint.most_loaded_bytes / served.machine.capacity_bytes
+    return 1 - served.planned.footprint.most_loaded_bytes / served.machine.capacity_bytes
 
 
 def link_margin(served: WorkloadResult) -> FloatArray:
     """Return the margin of being connected: 1 where chips can reach each other or there is just one, else missed."""
-    alone = np.asarray(served.serving.chips) <= 1
+    alone = np.asarray(served.planned.serving.chips) <= 1
     return np.where(alone | (served.machine.link_bytes_per_s > 0), 1.0, UNMET)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cost_models.performance.goodput import goodput
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Queue, Traffic
 from cost_models.performance.step_times import StepTimes, decode_step_s, step_times
@@ -44,33 +45,33 @@ class Continuous:
     def _steps(self) -> StepTimes:
         return step_times(self.result)
 
-    def _refined(self, steps: StepTimes, served: Served) -> StepTimes:
+    def _refined(self, served: Served) -> StepTimes:
         """Return step times that are exact where the engine works."""
-        sequences = np.clip(np.round(served.decoding), 1.0, np.maximum(steps.most, 1.0))
-        return steps.refined(sequences, decode_step_s(self.result, sequences))
+        tile = np.asarray(self._steps.tile_rows)
+        sequences = np.clip(np.round(served.decoding), 1.0, np.maximum(self._steps.most, 1.0))
+        sequences = np.where(sequences > tile, tile * np.ceil(sequences / tile), sequences)
+        return self._steps.refined(sequences, decode_step_s(self.result, sequences))
 
     @cached_property
-    def _good(self) -> tuple[FloatArray, Queue]:
-        """Goodput of a replica and the queue that it was found with."""
-        ttft = np.inf if self.limits.ttft_ms is None else self.limits.ttft_ms / 1e3
-        tpot = np.inf if self.limits.tpot_ms is None else self.limits.tpot_ms / 1e3
-        queue = Queue(self._steps, self.traffic)
-        rate = queue.goodput(ttft, tpot)
-        for _ in range(REFINEMENTS):
-            queue = Queue(self._refined(queue.steps, queue.open(rate)), self.traffic)
-            rate = queue.goodput(ttft, tpot, guess=rate, steps=3)
-        return rate, queue
+    def _goodput(self) -> FloatArray:
+        """Goodput of a replica."""
+        limits = (self.limits.ttft_ms, self.limits.tpot_ms)
+        ttft, tpot = (np.inf if limit is None else limit / 1e3 for limit in limits)
+        return goodput(self._steps, self.traffic, (ttft, tpot))
 
     @property
     def goodput_per_s(self) -> FloatArray:
         """Most requests per second of all replicas at which the limits hold; 0 where they hold at no load."""
-        return np.asarray(self._good[0] * self.replicas)
+        return np.asarray(self._goodput * self.replicas)
 
     @cached_property
     def at_goodput(self) -> Served:
         """What users of a replica see at its goodput."""
-        rate, queue = self._good
-        return queue.open(rate)
+        return self._good_queue.open(self._goodput)
+
+    @cached_property
+    def _good_queue(self) -> Queue:
+        return Queue(self._steps, self.traffic)
 
     @cached_property
     def queue(self) -> Queue:
@@ -87,13 +88,13 @@ class Continuous:
         arrivals = np.asarray(self.traffic.arrivals_per_s, dtype=np.float64) / self.replicas
         requests = np.asarray(self.traffic.concurrency, dtype=np.float64) / self.replicas
         if np.isnan(arrivals).all() and np.isnan(requests).all():
-            return self.at_goodput, self._good[1]
+            return self.at_goodput, self._good_queue
         steps = self._steps
         for refinement in range(REFINEMENTS + 1):
             queue = Queue(steps, self.traffic)
             served = queue.open(arrivals) if np.isnan(requests).all() else queue.closed(requests)
             if refinement < REFINEMENTS:
-                steps = self._refined(steps, served)
+                steps = self._refined(served)
         return served, queue
 
     def at_work(self) -> Inference:

@@ -28,23 +28,31 @@ class WorkloadResult:
 
     Attributes:
         workload: its name.
-        serving: the workload and who shares it.
         machine: one of the chips.
         formats: stored bits.
-        inference: time, memory and power.
+        planned: time, memory and power of the batch; of a single request where there are users.
         judge_quality: works out what compression costs in perplexity.
         limits: what it promises its users; None where no operating point is asked for.
         users: what users of an engine that batches continuously see; None for other ways of batching.
     """
 
     workload: str
-    serving: ServingConfig
     machine: Machine
     formats: Formats
-    inference: Inference
+    planned: Inference
     judge_quality: Callable[[], Quality]
     limits: Slo | None = None
     users: Continuous | None = None
+
+    @cached_property
+    def inference(self) -> Inference:
+        """Time, memory and power, of users of as many sequences as decode together at the load."""
+        return self.planned if self.users is None else self.users.at_work()
+
+    @property
+    def serving(self) -> ServingConfig:
+        """The workload and who shares it."""
+        return self.inference.serving
 
     @cached_property
     def quality(self) -> Quality:
@@ -58,7 +66,7 @@ class WorkloadResult:
             rate, inside = self.users.goodput_per_s, self.users.at_goodput.concurrency * self.users.replicas
             # Without a limit on the time to first token a queue has no bound; the memory has.
             held = np.minimum(inside, self.users.queue.steps.most * self.users.replicas)
-            return OperatingPoint(np.where(rate > 0, held, 0.0), rate * np.asarray(self.serving.output_tokens))
+            return OperatingPoint(np.where(rate > 0, held, 0.0), rate * np.asarray(self.planned.serving.output_tokens))
         if self.limits is None:
             missing = np.array([np.nan])
             return OperatingPoint(missing, missing)
@@ -309,9 +317,9 @@ def workload_metrics(
     # Without users a table has no columns of theirs, unless they are asked for by name.
     served_by = OF_SERVING if names is None and served.users is None else {**OF_SERVING, **OF_USERS}
     values = {name: of(terms) for name, of in served_by.items() if names is None or name in names}
-    if served.serving.model.encoder:
+    if served.planned.serving.model.encoder:
         missing = np.array([np.nan])
         values = {name: value if name in OF_ENCODERS else missing for name, value in values.items()}
-    if values and not served.inference.fits.all():
-        values = {name: np.where(served.inference.fits, value, np.nan) for name, value in values.items()}
+    if values and not served.planned.fits.all():
+        values = {name: np.where(served.planned.fits, value, np.nan) for name, value in values.items()}
     return values | {name: of(terms) for name, of in OF_STORING.items() if names is None or name in names}

@@ -23,18 +23,20 @@ from numpy.typing import NDArray
 
 from cost_models.performance.steady_state import SMALLEST_RATE, SteadyState
 from cost_models.performance.step_times import StepTimes
-from cost_models.performance.waits import TINY, Served, Wait
+from cost_models.performance.waits import Served, Wait
 from cost_models.table import FloatArray, Number
 
-STATES = 20
+STATES = 16
 """Numbers of requests at which the chain is evaluated, beside the empty engine."""
 
 DENSE = 6
 """The first so many states are 1, 2, 3, ..."""
 
+REACH = 8.0
+"""Multiples of the mean number of requests up to which the states reach before the last, of a full memory."""
 
-NEAR = 0.01
-"""How near loads are tried to one that is known, as a share."""
+SMALLEST_SHARE = 1e-3
+"""Share of requests, and of those left, below which no difference is made."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,12 @@ class Queue:
     Attributes:
         steps: the engine.
         traffic: burstiness and lengths; its load has no part in the chain.
+        decoding: about how many decode at the loads that are asked for, where that is known.
     """
 
     steps: StepTimes
     traffic: Traffic
+    decoding: Number = np.inf
 
     @cached_property
     def places(self) -> FloatArray:
@@ -85,8 +89,11 @@ class Queue:
     def states(self) -> FloatArray:
         """``(STATES + 1, n)`` numbers inside: all of them where K is small, else ever wider apart, as their spread."""
         index = np.arange(STATES + 1.0)[:, None]
-        bend = np.maximum(self.places - STATES, 0.0) / (STATES - DENSE) ** 2
-        return np.asarray(index + bend * np.maximum(index - DENSE, 0.0) ** 2)
+        top = np.minimum(self.places, REACH * np.asarray(self.decoding) + STATES)
+        bend = np.maximum(top - STATES, 0.0) / (STATES - DENSE) ** 2
+        states = np.asarray(index + bend * np.maximum(index - DENSE, 0.0) ** 2)
+        states[-1] = np.where(self.places > STATES, self.places, states[-1])
+        return states
 
     @cached_property
     def widths(self) -> FloatArray:
@@ -96,16 +103,31 @@ class Queue:
         return np.where(self.states <= self.places * (1 + 1e-9), width, 0.0)
 
     @cached_property
+    def _others(self) -> FloatArray:
+        """``(STATES + 1, n)`` how many decode beside one of j requests."""
+        return np.maximum(self.states - 1, 0.0) * self.share
+
+    @cached_property
     def at_work(self) -> FloatArray:
-        """``(STATES + 1, n)`` time of a decode step that one of j requests sees."""
-        return self.steps.step_s(1 + np.maximum(self.states - 1, 0.0) * self.share)
+        """``(STATES + 1, n)`` time of a decode step that one of j requests sees; a mean where numbers vary.
+
+        They vary where a state stands for several numbers, and where some of the requests are at their prompts.
+        """
+        varied = np.maximum(self.widths - 1, 0.0) + np.sqrt(12 * self._others * (1 - self.share))
+        return self.steps.step_s(1 + self._others, varied=varied)
+
+    @cached_property
+    def beside_s(self) -> FloatArray:
+        """``(STATES + 1, n)`` time of a step of those that decode beside one of j requests."""
+        knots, few = self.steps.decode_s, np.minimum(self._others, 1.0)
+        return np.asarray(self.at_work - (1 - few) * (knots[1] - knots[0]) - few * (self.at_work[2] - self.at_work[1]))
 
     @cached_property
     def cycle_s(self) -> FloatArray:
         """``(STATES + 1, n)`` C(j)."""
-        steps, others = self.steps, np.maximum(self.states - 1, 0.0) * self.share
+        steps = self.steps
         prompts = np.maximum(self.states, 1.0) * steps.prompt_s
-        return np.asarray(prompts + steps.chunks * steps.step_s(others) + steps.decode_steps * self.at_work)
+        return np.asarray(prompts + steps.chunks * self.beside_s + steps.decode_steps * self.at_work)
 
     @cached_property
     def rate_per_s(self) -> FloatArray:
@@ -192,51 +214,19 @@ class Queue:
         ttft, tpot = (Wait(least + none[0], none, none, none) for least in (self.steps.alone_s, self.at_work[1]))
         return Served(none[0], ttft, tpot, self.steps.decode_steps, none[0], none[0])
 
-    def spare(self, served: Served, ttft_s: Number, tpot_s: Number) -> FloatArray:
-        """Return ``(n,)`` how far limits are from being missed, from -1 to 1; at 0 one just holds."""
-        share = np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
-        pairs = ((served.ttft, ttft_s), (served.tpot, tpot_s))
-        if np.isnan(share).all():
-            left = [np.asarray(limit / wait.mean_s) - 1 for wait, limit in pairs]
-        else:
-            from scipy.special import ndtri
+    def missed(self, served: Served, limits_s: tuple[Number, Number]) -> FloatArray:
+        """Return ``(n,)`` by how much the worse limit is missed, negative where both are kept.
 
-            left = [ndtri(np.clip(wait.share_within(limit), TINY, 1 - 1e-12)) - ndtri(share) for wait, limit in pairs]
-        return np.clip(np.minimum(*left), -1.0, 1.0)
-
-    def goodput(self, ttft_s: Number, tpot_s: Number, *, guess: FloatArray | None = None, steps: int = 6) -> FloatArray:
-        """Return ``(n,)`` the most arrivals per second at which limits hold; 0 where they hold at no load.
-
-        Straight lines through two loads on either side of the limit (the Illinois method): what is returned keeps it.
-
-        Args:
-            ttft_s: limit on time to first token, infinite for none.
-            tpot_s: limit on time per token.
-            guess: a load near by, where one is known.
-            steps: loads that are tried.
+        As a share of a limit on the mean; of a limit at a percentile, in standard deviations of a normal variable.
         """
-        capacity = self.capacity_per_s
-        low, high = np.zeros_like(capacity), 1.0 * capacity
-        at_low, at_high = self.spare(self.alone, ttft_s, tpot_s), np.full_like(capacity, -1.0)
-        possible, side = (at_low >= 0) & (self.steps.most >= 1), np.zeros_like(capacity)
-        tried = capacity / 2 if guess is None else np.clip(guess, SMALLEST_RATE * capacity, (1 - NEAR) * capacity)
-        for step in range(steps):
-            if step > 0:
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    crossing = (low * at_high - high * at_low) / (at_high - at_low)
-                crossing = np.where(np.isfinite(crossing), crossing, (low + high) / 2)
-                margin = (high - low) * NEAR
-                tried = np.clip(crossing, low + margin, high - margin)
-                if step == 1 and guess is not None:
-                    tried = np.clip(np.where(low > 0, low * (1 + NEAR), high * (1 - NEAR)), low, high)
-            found = self.spare(self.open(tried), ttft_s, tpot_s)
-            kept = found >= 0
-            # An end that stays twice counts half, so that it moves.
-            at_high = np.where(kept & (side > 0), at_high / 2, np.where(kept, at_high, found))
-            at_low = np.where(~kept & (side < 0), at_low / 2, np.where(kept, found, at_low))
-            low, high = np.where(kept, tried, low), np.where(kept, high, tried)
-            side = np.where(kept, 1.0, -1.0)
-        return np.where(possible, low, 0.0)
+        share = np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
+        pairs = tuple(zip((served.ttft, served.tpot), limits_s, strict=True))
+        if np.isnan(share).all():
+            return np.maximum(*(np.asarray(wait.mean_s / limit) - 1 for wait, limit in pairs))
+        from scipy.special import ndtri
+
+        met = np.minimum(*(wait.share_within(limit) for wait, limit in pairs))
+        return np.asarray(ndtri(share) - ndtri(np.clip(met, SMALLEST_SHARE, 1 - SMALLEST_SHARE)))
 
 
 def _interpolated(knots: FloatArray, values: FloatArray, at: FloatArray) -> FloatArray:

@@ -64,17 +64,18 @@ class SteadyState:
         return _mean(self._weights[0], self.queue.states)
 
     @cached_property
-    def _found(self) -> tuple[FloatArray, FloatArray]:
-        """Share of arrivals that find the engine at work and memory free, and the requests that those find."""
+    def _found(self) -> FloatArray:
+        """Share of arrivals that find the engine at work and memory free."""
         weights, last, _ = self._weights
-        share = np.maximum(weights.sum(axis=0) - self.idle - last, 0.0)
-        number = np.maximum(self._inside - last * self.queue.places, 0.0)
-        return share, np.where(share > SMALLEST_RATE, number / np.maximum(share, SMALLEST_RATE), 1.0)
+        return np.asarray(np.maximum(weights.sum(axis=0) - self.idle - last, 0.0))
 
     @cached_property
     def step(self) -> FloatArray:
-        """The decode step that they find."""
-        return self.queue.steps.step_s(self._found[1] * self.queue.share)
+        """The decode step that they find, in the mean."""
+        weights, last, _ = self._weights
+        found, queue = self._found, self.queue
+        mean = _mean(weights[1:], queue.beside_s[1:]) - last * queue.at_last(queue.beside_s)
+        return np.where(found > SMALLEST_RATE, mean / np.maximum(found, SMALLEST_RATE), queue.beside_s[1])
 
     @cached_property
     def biased(self) -> FloatArray:
@@ -88,7 +89,7 @@ class SteadyState:
         """Time to first token: on an idle engine, between decode steps, behind other prompts, behind full memory."""
         queue, x, step = self.queue, self.queue.steps.prompt_s, self.step
         steps, traffic, room = queue.steps, queue.traffic, queue.steps.prompts_per_step
-        found, rest = self._found[0], np.maximum(1 - self.idle, 1e-300)
+        found, rest = self._found, np.maximum(1 - self.idle, 1e-300)
         own = steps.chunks * (step - steps.decode_s[0])
         shared = self.biased / 2 + x * self.rate * self.biased
         # Prompts one after the other: a queue with vacations, which are the decode steps between.
@@ -112,7 +113,7 @@ class SteadyState:
         gap = (np.asarray(traffic.arrival_cv) ** 2 + queue.work_cv2) / 2
         memory = gap / (queue.capacity_per_s - self.rate)
         even = np.maximum(1 - queue.work_cv2, 0.0) * (1 - self.rate / queue.capacity_per_s) / queue.places
-        inner = steps.chunks * (steps.step_s((queue.places - 1) * queue.share) - steps.decode_s[0])
+        inner = steps.chunks * (queue.at_last(queue.beside_s) - steps.decode_s[0])
         return Wait.of(
             steps.alone_s,
             (
@@ -143,11 +144,12 @@ class SteadyState:
         waiting = np.maximum(came - self.rate * (self.step + x * np.minimum(1 + before, room)), 0.0)
         left = np.maximum(came - self._filled(waiting), 0.0) * others
         # Steps grow faster than in proportion: a number that varies costs more than its mean.
-        bent = first + queue.at_work[1] - steps.step_s(1 + np.maximum(seen - 1, 0.0) * queue.share)
+        bent = first + queue.at_work[1] - steps.mean_step_s(1 + np.maximum(seen - 1, 0.0) * queue.share)
         step = self._own_step(busy, x * left) + np.maximum(bent, 0.0)
         mean = step - queue.at_work[1]
         # A step takes the prompts of the step before: their excess over the mean dies out as busy^i.
-        excess = (x * left - busy * step / (1 - busy)) * (1 - busy**tokens) / (1 - busy)
+        died = -np.expm1(tokens * np.log(np.maximum(busy, TINY)))
+        excess = (x * left - busy * step / (1 - busy)) * died / (1 - busy)
         full_step = room * x
         slow = _both(np.maximum(excess, 0.0) / tokens, full_step) + np.minimum(excess, 0.0) / tokens
         slow = slow + step * busy / (1 - busy)
@@ -156,8 +158,8 @@ class SteadyState:
         gain = np.minimum(
             mean / np.maximum(self.rate * tokens * (step + slow), 1.0) * self.rate * tokens / (1 - busy), 0.9
         )
-        spread = self.rate * others * x**2 * taken / (1 - busy) ** 3 + (x / (1 - busy)) ** 2 * left * (1 + left)
-        spread = spread / tokens**2 / (1 - gain)
+        stretched = (x / (tokens * (1 - busy))) ** 2
+        spread = stretched * (self.rate * others * taken / (1 - busy) + left * (1 + left)) / (1 - gain)
         # A number that changes within a request's life: two thirds of its variance are left in the mean over it.
         around = var * 2 / 3 / (1 - busy) ** 2
         # Few prompts come in whole numbers: none, one, or more.
@@ -188,16 +190,19 @@ class SteadyState:
         steps, queue = self.queue.steps, self.queue
         tokens = steps.decode_steps
 
-        def beside(number: FloatArray) -> FloatArray:
-            step = steps.step_s(1 + number)
+        def beside(step: FloatArray) -> FloatArray:
             return np.minimum(self.rate * (tokens * step + left_s) / (1 - busy), queue.places - 1)
 
         first = np.minimum(self._inside * queue.share, queue.places - 1)
-        second = beside(first)
-        third = beside(second)
+        step = steps.mean_step_s(1 + first)
+        second = beside(step)
+        next_step = steps.mean_step_s(1 + second)
+        third = beside(next_step)
         # Steps towards the fixed point shrink in the same ratio (Aitken).
-        ratio = np.clip((third - second) / np.where(second == first, 1.0, second - first), 0.0, 0.9)
-        return steps.step_s(1 + np.clip(second + (third - second) / (1 - ratio), 0.0, queue.places - 1))
+        apart = np.where(second == first, 1.0, second - first)
+        ratio = np.clip((third - second) / apart, 0.0, 0.9)
+        number = np.clip(second + (third - second) / (1 - ratio), 0.0, queue.places - 1)
+        return np.asarray(next_step + (next_step - step) / apart * (number - second))
 
     def served(self, rate: FloatArray, stable: NDArray[np.bool_]) -> Served:
         """Return what users see; no bound where the load is more than the engine takes."""
@@ -211,7 +216,7 @@ class SteadyState:
 
 def _both(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return a smooth lesser of two amounts: 1 / sqrt(1 / a^2 + 1 / b^2)."""
-    return np.asarray(first * second / np.maximum(np.hypot(first, second), TINY))
+    return np.asarray(first * second / np.sqrt(np.maximum(first * first + second * second, TINY)))
 
 
 def _mean(weights: FloatArray, values: FloatArray) -> FloatArray:

@@ -14,18 +14,24 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from cost_models.performance.waits import TINY
 from cost_models.table import FloatArray, Number
 from cost_models.workload.serving import footprint
 
 if TYPE_CHECKING:
     from cost_models.performance.inference import Inference
 
-SPACING = 4.0
-"""Ratio of the batches at which the decode step is worked out before any refinement: 1, 4, 16, ...
+SPACING = 8.0
+"""Ratio of the batches at which the decode step is worked out before any refinement, from two tiles of rows on.
 
-They are the same for all rows, which is several times as fast, and what a row has does not depend on the others.
+They are the same for all rows whose tiles are alike, which is several times as fast, and what a row has does not
+depend on the others.
 """
+
+LEAST_REACH = 2 * SPACING + 1
+"""Tiles up to which steps are known whatever the memory holds."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class StepTimes:
         prompts_per_step: mean prompts that a step can take; below 1 where a prompt takes several.
         decode_steps: steps of a mean request after its first token (G).
         most: requests that fit the memory (K); 0 where not even one does.
+        tile_rows: sequences that a tile of a matrix kernel takes: the step rises in stairs so wide.
     """
 
     batches: FloatArray
@@ -51,13 +58,31 @@ class StepTimes:
     prompts_per_step: FloatArray
     decode_steps: FloatArray
     most: FloatArray
+    tile_rows: Number = 1.0
 
-    def step_s(self, sequences: FloatArray) -> FloatArray:
-        """Return the decode step at numbers of sequences, ``(m, n)`` or ``(n,)``: straight lines between knots."""
-        total = np.asarray(self.decode_s[0] + self._slopes[0] * np.minimum(sequences, self.batches[-1]))
-        for start, bend in zip(self.batches[1:-1], np.diff(self._slopes, axis=0), strict=True):
-            total += bend * np.clip(sequences - start, 0.0, self.batches[-1] - start)
-        return total
+    def step_s(self, sequences: FloatArray, *, varied: Number = 0.0) -> FloatArray:
+        """Return the decode step at numbers of sequences, ``(m, n)`` or ``(n,)``: stairs under the line of their ends.
+
+        Within a stair it rises as within the first one, as far as that is not below the line. Where numbers vary by a
+        stair or more it is the mean over one.
+
+        Args:
+            sequences: in the step.
+            varied: width of the numbers that each stands for, beyond itself.
+        """
+        tile = np.asarray(self.tile_rows, dtype=np.float64)
+        if (tile <= 1).all():
+            return self._line_s(sequences)
+        smooth = np.clip(varied / tile, 0.0, 1.0)
+        ahead = np.where(sequences > tile, tile * np.ceil(sequences / tile) - sequences, 0.0)
+        ahead = ahead + smooth * ((tile - 1) / 2 - ahead)
+        rise, concave = self._rise
+        stair = np.asarray(self._line_s(sequences + ahead) - rise * ahead)
+        return stair if concave is None else np.where(concave, np.maximum(stair, self._line_s(sequences)), stair)
+
+    def mean_step_s(self, sequences: FloatArray) -> FloatArray:
+        """Return the decode step at a mean number of sequences that varies by a stair or more."""
+        return self.step_s(sequences, varied=np.inf)
 
     @cached_property
     def _slopes(self) -> FloatArray:
@@ -68,6 +93,54 @@ class StepTimes:
         for knot in range(1, len(slopes)):
             slopes[knot] = np.where(width[knot] > 0, slopes[knot], slopes[knot - 1])
         return slopes
+
+    @cached_property
+    def _rise(self) -> tuple[FloatArray, NDArray[np.bool_] | None]:
+        """Slope within the first stair, and the rows where the line rises less somewhere; None where it never does."""
+        rise = np.maximum(self._slopes[1], 0.0)
+        concave = rise > self._slopes[2:].min(axis=0)
+        return rise, concave if concave.any() else None
+
+    @cached_property
+    def _ramps(self) -> tuple[FloatArray, FloatArray]:
+        """Places where the line through the knots bends, and by how much its slope grows there.
+
+        The larger of two straight lines, of memory and of arithmetic, bends between knots: where slopes grow from knot
+        to knot, the lines before and after a gap are followed to where they meet.
+        """
+        knots, slopes, times = self.batches, self._slopes, self.decode_s
+        starts, bends = [knots[0]], [slopes[0]]
+        before, reach = slopes[0], np.maximum(self.most, LEAST_REACH * np.asarray(self.tile_rows))
+        for gap in range(1, len(slopes)):
+            left = right = slopes[gap]
+            if 2 <= gap < len(slopes) - 1:
+                flat, steep = slopes[gap - 1], slopes[gap + 1]
+                bent = (flat < slopes[gap]) & (slopes[gap] < steep) & (knots[gap + 1] < reach)
+                if bent.any():
+                    with np.errstate(divide="ignore", invalid="ignore"):
+                        rise = times[gap + 1] - times[gap] - steep * (knots[gap + 1] - knots[gap])
+                        place = knots[gap] + rise / (flat - steep)
+                    left, right = np.where(bent, flat, left), np.where(bent, steep, right)
+                    starts += [knots[gap], np.where(bent, place, knots[gap])]
+                    bends += [left - before, right - left]
+                    before = right
+                    continue
+            starts.append(knots[gap])
+            bends.append(left - before)
+            before = right
+        return np.stack(np.broadcast_arrays(*starts)), np.stack(np.broadcast_arrays(*bends))
+
+    def _line_s(self, sequences: FloatArray) -> FloatArray:
+        """Return the line through the knots."""
+        starts, bends = self._ramps
+        total = np.asarray(self.decode_s[0] + bends[0] * sequences)
+        part = np.empty_like(total)
+        for start, bend in zip(starts[1:], bends[1:], strict=True):
+            np.subtract(sequences, start, out=part)
+            np.maximum(part, 0.0, out=part)
+            part *= bend
+            total += part
+        return total
 
     def refined(self, batch: FloatArray, decode_s: FloatArray) -> StepTimes:
         """Return the same with one more knot per row."""
@@ -82,6 +155,24 @@ class StepTimes:
             batches=np.take_along_axis(batches, order, axis=0),
             decode_s=np.take_along_axis(times, order, axis=0),
         )
+
+    def even_flow(self, tpot_s: Number) -> FloatArray:
+        """Return ``(n,)`` the sequences that decode together where each gets a token every so often.
+
+        Were numbers even, n sequences would take a step of D(n) and the prompts of the n / G requests that begin in it.
+        """
+        prompts = self.prompt_s / np.maximum(self.decode_steps, 1.0)
+        pace = self.decode_s[1:] + self.batches[1:] * prompts
+        number = np.clip((tpot_s - self.decode_s[1]) / np.maximum(prompts, TINY), 0.0, 1.0)
+        for before, after, low, high in zip(self.batches[1:-1], self.batches[2:], pace[:-1], pace[1:], strict=True):
+            reached = np.clip((tpot_s - low) / np.maximum(high - low, TINY), 0.0, 1.0)
+            number += np.where(number >= before, (after - before) * reached, 0.0)
+        return np.asarray(np.minimum(number, np.maximum(self.most, 1.0)))
+
+    def of_rows(self, rows: NDArray[np.bool_]) -> StepTimes:
+        """Return some of the rows."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return replace(self, **{name: value[..., rows] for name, value in values.items() if np.ndim(value)})
 
 
 def most_requests(result: Inference) -> FloatArray:
@@ -117,22 +208,34 @@ def step_times(result: Inference) -> StepTimes:
         result: the workload; its batch has no part in it, its stack's ``chunk_rows`` are the tokens of a step.
     """
     chunk = result.software.chunk_rows
-    one = replace(result, serving=replace(result.serving, batch=np.ones(1)), waves=1.0, in_flight=0.0)
+    one = result
+    if (np.asarray(result.serving.batch) != 1).any():
+        one = replace(result, serving=replace(result.serving, batch=np.ones(1)), waves=1.0, in_flight=0.0)
     most = most_requests(result)
     prompt = np.asarray(one.serving.prompt_tokens, dtype=np.float64)
     steps = np.maximum(np.asarray(one.serving.decode_steps, dtype=np.float64), 0.0)
     alone, fixed = one.prefill_s, one.prefill.fixed_s
     chunks = np.maximum(np.ceil(prompt / chunk), 1.0)
-    batches = [np.ones(1)]
-    while batches[-1][0] < np.max(most, initial=2.0):
-        batches.append(batches[-1] * SPACING)
-    times = [decode_step_s(one, batch) for batch in batches]
+    tile = np.maximum(np.asarray(result.software.tile_rows, dtype=np.float64), 1.0)
+    batches = _knots(tile[:1] if (tile == tile[:1]).all() else tile, float(np.max(most, initial=2.0)))
+    times = [one.decode.pass_s, *(decode_step_s(one, batch) for batch in batches[1:])]
     knots = np.broadcast_arrays(np.zeros(1), *batches, fixed / chunks, *times)
     count = len(batches) + 1
     rows = np.broadcast_shapes(*(np.shape(x) for x in (alone, fixed, chunks, most, steps, knots[0])))
-    columns = (alone - fixed, alone, chunks, chunk / np.maximum(prompt, 1.0), steps, most)
+    columns = (alone - fixed, alone, chunks, chunk / np.maximum(prompt, 1.0), steps, most, tile)
     return StepTimes(
         np.broadcast_to(np.stack(knots[:count]), (count, *rows)),
         np.broadcast_to(np.stack(knots[count:]), (count, *rows)),
         *(np.broadcast_to(column, rows) for column in columns),
     )
+
+
+def _knots(tile: FloatArray, most: float) -> list[FloatArray]:
+    """Return ascending numbers of sequences: 1, on to a tile, two tiles, and ever wider apart, up to the most."""
+    knots = [np.ones(1)]
+    while (knots[-1] * SPACING < tile).any():
+        knots.append(np.minimum(knots[-1] * SPACING, tile))
+    knots += [tile, 2 * tile] if (tile > 1).any() else [2 * tile]
+    while (knots[-1] < np.maximum(most, LEAST_REACH * tile)).any():
+        knots.append(knots[-1] * SPACING)
+    return knots

@@ -16,7 +16,7 @@ from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phas
 from cost_models.performance.serving_stack import software
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, FloatArray, Number
-from cost_models.workload.serving import footprint
+from cost_models.workload.serving import ServingConfig, footprint
 from dse.validation.harness import chunk_rows, same_prompts
 from dse.validation.rows import add_reason, layout
 from dse.validation.setups import chip_setups, row_workload, stacks
@@ -143,9 +143,7 @@ def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technolog
         rows.loc[index, name] = np.broadcast_to(values, (n,))
     if bounds:
         rows.loc[index, "fits"] = fits
-        rows.loc[index, "bound_s"], rows.loc[index, "memory_fraction"] = _bound(
-            replace(served, serving=whole), quantity, technology
-        )
+        rows.loc[index, "bound_s"], rows.loc[index, "memory_fraction"] = _bound(whole, served, quantity, technology)
 
     def note(where: NDArray[np.bool_], reason: str) -> None:
         found = pd.Series(where, index=index).reindex(rows.index, fill_value=False)
@@ -172,9 +170,11 @@ def of_quantity(quantity: object, decode: Number, prefill: Number, request: Numb
     return np.asarray(np.where(names == "decode", decode, np.where(names == "prefill", prefill, request)))
 
 
-def _bound(served: WorkloadResult, quantity: object, technology: Technology) -> tuple[FloatArray, FloatArray]:
+def _bound(
+    serving: ServingConfig, served: WorkloadResult, quantity: object, technology: Technology
+) -> tuple[FloatArray, FloatArray]:
     """Return (least time, share of it that memory sets) at peak bandwidth and arithmetic rate, nothing else."""
-    serving, formats = served.serving, served.formats
+    formats = served.formats
     machine = replace(served.machine, stream_efficiency=np.ones(1))
     ideal = software(Choice.of("ideal"), technology)
     steps = {

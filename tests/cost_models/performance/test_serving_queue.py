@@ -7,12 +7,18 @@ import pytest
 
 from cost_models.evaluate import ChipSetup, Workload, serve_chip
 from cost_models.library.technology import Technology
+from cost_models.performance import serving_queue
+from cost_models.performance.goodput import goodput
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Queue, Traffic
-from cost_models.performance.step_times import StepTimes, most_requests
+from cost_models.performance.step_times import StepTimes, decode_step_s, most_requests
 from cost_models.performance.waits import Wait, lognormal_cv
 from cost_models.workload.serving import footprint
 from dse.analysis.simulation import SimulatedEngine, engine_of, lengths, simulate
+from dse.evaluator import Evaluator
+from dse.samplers import sampler_of
+from dse.space import Space
+from dse.sweep import load_spec
 
 
 def engine(*, prompt_s=0.0, alone_s=0.0, step_s=0.01, slope_s=0.0, tokens=100.0, most=1.0, room=1e6):
@@ -102,7 +108,7 @@ def test_more_bandwidth_or_memory_never_lowers_goodput():
 @pytest.mark.parametrize("percentile", [np.nan, 95.0, 99.0])
 def test_goodput_keeps_the_limits_and_little_more_does_not(percentile):
     users = served(limits=Slo(500.0, 50.0), traffic=Traffic(limit_percentile=percentile)).users
-    rate, queue = users._good
+    rate, queue = users.goodput_per_s, users._good_queue
 
     def times(load):
         seen = queue.open(load)
@@ -115,6 +121,54 @@ def test_goodput_keeps_the_limits_and_little_more_does_not(percentile):
     assert first <= 0.5 * 1.001 and token <= 0.05 * 1.001
     first, token = times(rate * 1.03)
     assert first > 0.5 or token > 0.05
+
+
+LIMITS = ((100.0, 0.1), (20.0, 0.06), (np.inf, 0.05), (5.0, 0.2))
+
+
+@pytest.fixture(scope="module")
+def designs():
+    """Continuous batching on designs whose steps rise in stairs, by memory and by arithmetic."""
+    spec = load_spec("sweeps/mach1.yaml", overrides=["search.sampler=random", "search.n_designs=300"])
+    chat = spec.workloads["chat_70b"].model_copy(update={"batching": "continuous", "batch": 1, "tpot_limit_ms": 100})
+    spec = spec.model_copy(update={"workloads": {"chat": chat}, "objectives": [], "constraints": []})
+    return Evaluator(spec).results(sampler_of(spec, Space(spec)).ask(300))["chat"].users
+
+
+def test_steps_are_those_of_the_model_at_every_number(designs):
+    steps = designs._steps
+    for number in (1, 5, 8, 9, 16, 17, 24, 40, 100, 250):
+        exact = decode_step_s(designs.result, np.full(1, float(number)))
+        told = steps.step_s(np.full(exact.shape, float(number)))
+        apart = np.abs(told / exact - 1)[steps.most >= number]
+        assert np.quantile(apart, 0.5) < 0.002 and np.quantile(apart, 0.9) < 0.05, number
+        assert number > 16 or apart.max() < 1e-9
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_goodput_is_that_of_patient_bisection_over_many_states(designs, limits, monkeypatch):
+    steps, traffic = designs._steps, Traffic()
+    quick = goodput(steps, traffic, limits)
+    monkeypatch.setattr(serving_queue, "STATES", 120)
+    monkeypatch.setattr(serving_queue, "DENSE", 40)
+    queue = Queue(steps, traffic)
+    low, high = np.zeros_like(quick), 1.0 * queue.capacity_per_s
+    for _ in range(30):
+        middle = (low + high) / 2
+        kept = queue.missed(queue.open(middle), limits) <= 0
+        low, high = np.where(kept, middle, low), np.where(kept, high, middle)
+    served = quick > 0
+    assert served.sum() > 40 and (low[~served & (steps.most >= 1)] < 1e-6).all()
+    apart = np.abs(quick / np.maximum(low, 1e-12) - 1)[served]
+    assert np.quantile(apart, 0.5) < 0.005 and np.quantile(apart, 0.9) < 0.05
+
+
+def test_what_a_design_has_does_not_depend_on_others(designs):
+    limits, steps, whole = LIMITS[0], designs._steps, np.ones(300, dtype=bool)
+    every = goodput(steps, Traffic(), limits)
+    for row in np.flatnonzero(every)[:5]:
+        one = steps.of_rows(whole & (np.arange(300) == row))
+        assert goodput(one, Traffic(), limits)[0] == pytest.approx(every[row], rel=1e-9)
 
 
 def test_goodput_is_that_of_the_mixed_steps_and_not_of_the_prefill_of_a_batch():
