@@ -27,13 +27,14 @@ _MARKED = tuple(4**power for power in range(9))
 
 
 def draw_curves(curves: Sequence[Curve], folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Draw one figure per workload, every machine per chip, and return the files."""
+    """Draw one figure per workload that any machine has several batches of, and return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with drawing():
         for workload in dict.fromkeys(curve.workload for curve in curves):
             mine = [curve for curve in curves if curve.workload == workload and curve.points]
-            if mine:
+            # A point is no curve.
+            if any(len(curve.points) > 1 for curve in mine):
                 paths += _draw(workload, mine, folder, formats)
     return paths
 

@@ -37,7 +37,7 @@ def overview_section(run: StoredRun) -> str:
     """Return picks beside baselines, and which parameters differ between the picks."""
     if not run.picks and not run.spec.baselines:
         return ""
-    tables, lines = differing_parts(run)
+    tables, lines = differing_parts(run, None)
     parts = [markup.table(one) for one in (overview_table(run), *tables) if isinstance(one, TextTable)]
     return "".join(parts) + "".join(markup.paragraph(line, "hint") for line in lines)
 

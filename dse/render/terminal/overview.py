@@ -94,8 +94,8 @@ def _heading(metric: str, run: StoredRun) -> str:
     return narrow(f"{name}, {unit}".rstrip(", "), 12)
 
 
-def differing_parts(run: StoredRun) -> tuple[list[Part], list[str]]:
-    """Return the parameters in which the picks differ, and in a line what they share."""
+def differing_parts(run: StoredRun, most: int | None = MAX_PARAMETERS) -> tuple[list[Part], list[str]]:
+    """Return the parameters in which the picks differ, so many at most, and in a line what they share."""
     picks = _picks(run)
     if not picks:
         return [], []
@@ -105,9 +105,9 @@ def differing_parts(run: StoredRun) -> tuple[list[Part], list[str]]:
     shared = [f"{name} {cell_text(designs[0][name])}" for name in names if name in designs[0] and name not in differing]
     rows = tuple(
         (_with_unit(name, run), *(cell_text(design[name]) if name in design else "-" for design in designs))
-        for name in differing[:MAX_PARAMETERS]
+        for name in differing[:most]
     )
-    more = f"\n({len(differing) - MAX_PARAMETERS} more: --full)" if len(differing) > MAX_PARAMETERS else ""
+    more = f"\n({len(differing) - len(rows)} more: --full)" if len(differing) > len(rows) else ""
     corner = f"where they differ{more}" if len(designs) > 1 else ""
     parts: list[Part] = [TextTable("", (corner, *map(_lines, picks)), rows)] if rows else []
     return parts, [f"in all of them: {', '.join(shared)}"] if shared else []

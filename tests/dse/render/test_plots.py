@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -25,7 +26,7 @@ from dse.render.plots.latency import BATCHES, CONTEXTS, latencies_of
 from dse.render.plots.pair import draw_pair
 from dse.render.plots.parallel import draw_parallel
 from dse.render.plots.pareto import edge_of_pair
-from dse.render.plots.reading import explanations_of, limits_of, scene_of
+from dse.render.plots.reading import curves_of, explanations_of, limits_of, scene_of
 from dse.render.plots.scene import Limit, Scene, ShownPick
 from dse.render.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
 from dse.runs import run
@@ -396,6 +397,14 @@ def test_latencies_are_those_of_the_evaluator(stored):
 
 
 # -- what a run draws, and what people ask for --------------------------------------------------------------------
+
+
+def test_latency_stands_in_for_a_curve_of_one_point(stored, monkeypatch):
+    curves = curves_of(stored, "knee")
+    assert min(len(curve.points) for curve in curves) > 1
+    single = [replace(curve, points=curve.points[:1]) for curve in curves]
+    monkeypatch.setattr("dse.render.plots.reading.curves_of", lambda *_: single)
+    assert [path.name for path in plot_run(stored.path, kinds=["curve"])] == ["latency-chat.png"]
 
 
 def test_a_run_draws_three_pictures(stored):

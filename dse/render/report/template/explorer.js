@@ -1,6 +1,7 @@
 // The scatter and the table: views of the same designs as the lines, filtered and selected together.
 
-const PAGE_ROWS = 12;
+/** Returns how many designs a page of the table holds: on a phone each is a block of lines. */
+const pageRows = () => (isNarrow() ? 3 : 12);
 const view = { filters: new Map(), brush: null, box: null, selected: -1, other: -1, sort: { name: "", down: false }, page: 0, rows: [] };
 
 /** Returns whether the filters (of one column less, where named) let a design pass. */
@@ -18,10 +19,11 @@ const isKept = (row) => isShown(row) && (!view.brush || view.brush[row] === 1);
 
 // -- scatter ------------------------------------------------------------------------------------------------------
 
-/** Returns whether numbers spread over more than a decade, so that the axis is logarithmic. */
+/** Returns whether the numbers in view, baselines among them, spread over more than a decade: the axis is logarithmic. */
 function spreads(column) {
   if (column.names.length) return false;
-  const [low, high] = extentOf(column);
+  const ends = extentOf(column), theirs = byId("zoom").checked ? [] : report.baselines.map((one) => one.values[column.name] ?? NaN);
+  const [low, high] = [Math.min, Math.max].map((end) => end(...[...ends, ...theirs].filter(Number.isFinite)));
   return low > 0 && high > 10 * low;
 }
 
@@ -271,11 +273,11 @@ function drawTable() {
     rows.sort((a, b) => report.states[b] - report.states[a] || best * (first.values[a] - first.values[b]));
   }
   view.rows = rows;
-  const pages = Math.max(1, Math.ceil(rows.length / PAGE_ROWS));
+  const perPage = pageRows(), pages = Math.max(1, Math.ceil(rows.length / perPage));
   view.page = Math.min(view.page, pages - 1);
   const columns = tableColumns();
   drawTableHead(columns);
-  byId("table").tBodies[0].replaceChildren(...rows.slice(view.page * PAGE_ROWS, (view.page + 1) * PAGE_ROWS).map((row, place) => tableRow(row, columns, place)));
+  byId("table").tBodies[0].replaceChildren(...rows.slice(view.page * perPage, (view.page + 1) * perPage).map((row, place) => tableRow(row, columns, place)));
   byId("page").textContent = `${view.page + 1} of ${numberText(pages)}`;
   byId("state").textContent = `${numberText(report.counts.shown)} designs on this page, ${numberText(rows.length)} kept by filters and selection, ${numberText(infeasible)} of those infeasible.`;
   byId("clear-here").hidden = rows.length > 0;
@@ -297,6 +299,8 @@ function drawTableHead(columns) {
     head.append(cell);
   }
   byId("table").tHead.replaceChildren(head);
+  byId("sort").value = view.sort.name;
+  byId("sort-down").checked = view.sort.down;
 }
 
 function tableRow(row, columns, place) {
@@ -325,7 +329,7 @@ function tableKeys(event) {
 
 /** Turns the pages of the table. */
 function turnPage(by, focus = false) {
-  const last = Math.ceil(view.rows.length / PAGE_ROWS) - 1, to = Math.min(Math.max(view.page + by, 0), Math.max(last, 0));
+  const last = Math.ceil(view.rows.length / pageRows()) - 1, to = Math.min(Math.max(view.page + by, 0), Math.max(last, 0));
   if (to === view.page) return;
   view.page = to;
   drawTable();

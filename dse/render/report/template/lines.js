@@ -1,6 +1,6 @@
 // Parallel coordinates: a line per design across what varies and what is optimised, drawn on a canvas.
 
-const MAX_LINES = 3000, LINES_HEIGHT = 330, NEAR_PX = 7;
+const MAX_LINES = 3000, LINES_HEIGHT = 330, NEAR_PX = 7, MIN_GAP_PX = 76;
 const lines = { order: [], hidden: new Set(), log: new Map(), rows: [], at: [], hovered: -1, drag: null };
 
 /** Returns the columns that may be an axis: what varies, then the objectives and what is limited. */
@@ -27,6 +27,8 @@ function startLines() {
 }
 
 const bestState = () => (report.counts.front ? FRONT : report.counts.feasible ? FEASIBLE : INFEASIBLE);
+/** Returns how wide the axes stand together: where there is no room for all of their heads, the view scrolls. */
+const linesWidth = () => Math.max(byId("parallel").clientWidth, MIN_GAP_PX * shownAxes().length);
 const shownAxes = () => lines.order.filter((name) => !lines.hidden.has(name)).map((name) => columnOf.get(name));
 
 /** Returns how a column's values stand on its axis: 0 at the bottom, 1 at the top. */
@@ -46,7 +48,7 @@ function drawParallel() {
   for (let row = 0; row < report.states.length; row++) if (report.states[row] >= best && isKept(row)) rows.push(row);
   const step = Math.ceil(rows.length / MAX_LINES) || 1;
   rows = rows.filter((_, place) => place % step === 0);
-  const columns = shownAxes(), width = byId("parallel").clientWidth, gap = width / Math.max(columns.length, 1);
+  const columns = shownAxes(), width = linesWidth(), gap = width / Math.max(columns.length, 1);
   lines.rails = columns.map((column, k) => ({ column, x: gap * (k + 0.5), ...railOf(column) }));
   lines.rows = rows;
   lines.at = lines.rails.map((rail) => Float32Array.from(rows, (row) => rail.place(numberAt(rail.column, row))));
@@ -63,7 +65,7 @@ function drawParallel() {
 /** Writes the heads of the axes with their buttons, and the axes that are hidden. */
 function drawHeads(gap) {
   byId("line-heads").replaceChildren(...lines.rails.map((rail, k) => {
-    const head = element("div", "", { class: "head", style: `width:${gap}px` }), { column } = rail, name = column.name;
+    const head = element("div", "", { class: "head", style: `flex: 0 0 ${gap}px` }), { column } = rail, name = column.name;
     const goal = report.objectives.find((one) => one.metric === name);
     head.append(element("span", name.replaceAll("_", "_\u200b") + (column.unit ? ` [${column.unit}]` : "") + (goal ? (goal.direction === "minimize" ? " ▼" : " ▲") : ""), { title: column.meaning, class: goal ? "goal" : "" }));
     const button = (text, label, act, pressed) => {
@@ -108,7 +110,8 @@ function cividis(place) {
 
 /** Paints lines, axes, filters and the lines that stand out. */
 function paintLines() {
-  const canvas = byId("lines"), ratio = window.devicePixelRatio || 1, width = byId("parallel").clientWidth;
+  const canvas = byId("lines"), ratio = window.devicePixelRatio || 1, width = linesWidth();
+  canvas.style.width = `${width}px`;
   canvas.width = width * ratio;
   canvas.height = LINES_HEIGHT * ratio;
   canvas.style.height = `${LINES_HEIGHT}px`;

@@ -48,6 +48,7 @@ function fillControls() {
   fill("y", options, second ?? report.limits.find((limit) => limit.metric !== first)?.metric ?? "die_mm2");
   fill("colour", [["", "by state"], ...options], "");
   fill("filter-column", options, options[0][0]);
+  fill("sort", [["", "best first"], ...tableColumns().map((column) => [column.name, titleOf(column)])], "");
   fill("pick", [["", "none of the picks"], ...report.picks.map((pick, place) => [String(place), pick.names])], "");
   const workloads = [...new Set(report.details.paths.filter((path) => path[0] === "workloads").map((path) => path[1]))];
   fill("workload", workloads.map((name) => [name, name]), workloads[0]);
@@ -93,6 +94,7 @@ function connect() {
   byId("filter-add").addEventListener("click", addFilter);
   byId("pick").addEventListener("change", (event) => event.target.value !== "" && select(report.picks[Number(event.target.value)].row));
   for (const id of ["workload", "phase"]) byId(id).addEventListener("change", drawBreakdown);
+  for (const id of ["sort", "sort-down"]) byId(id).addEventListener("change", () => { view.sort = { name: byId("sort").value, down: byId("sort-down").checked }; view.page = 0; drawTable(); });
   byId("before").addEventListener("click", () => turnPage(-1));
   byId("after").addEventListener("click", () => turnPage(1));
   byId("table").addEventListener("keydown", tableKeys);
