@@ -273,9 +273,14 @@ class Evaluator:
         """Return the metrics of library chips serving the sweep's workloads."""
         return {name: float(value[0]) for name, value in self.baseline_columns(entry).items()}
 
-    def baseline_columns(self, entry: BaselineSpec) -> dict[str, FloatArray]:
-        """Return the same as ``(draws,)`` columns, or of one row where no parameter is a column."""
-        served = {name: self.serve_baseline(entry, name) for name in self.spec.workloads}
+    def baseline_columns(self, entry: BaselineSpec, *, batches: FloatArray | None = None) -> dict[str, FloatArray]:
+        """Return the same as ``(draws,)`` columns, or of one row where no parameter is a column.
+
+        Args:
+            entry: the baseline.
+            batches: batches of every workload, a row each, in place of the baseline's.
+        """
+        served = {name: self.serve_baseline(entry, name, batches=batches) for name in self.spec.workloads}
         first = next(iter(served.values()))
         metrics = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=self.economics.krw_per_usd)
         for name, one in served.items():
@@ -296,15 +301,23 @@ class Evaluator:
         names = {one.relative_to: None for one in self.spec.constraints if one.relative_to is not None}
         return {name: self.baseline_columns(self.spec.baselines[name]) for name in names}
 
-    def serve_baseline(self, entry: BaselineSpec, name: str) -> WorkloadResult:
-        """Return one workload on a baseline's chips, sharing it as the workload says."""
+    def serve_baseline(self, entry: BaselineSpec, name: str, *, batches: FloatArray | None = None) -> WorkloadResult:
+        """Return one workload on a baseline's chips, sharing it as the workload says.
+
+        Args:
+            entry: the baseline.
+            name: the workload.
+            batches: batches, a row each, in place of the baseline's.
+        """
         fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(entry.count)])}
-        if entry.batch is not None and entry.batch != LARGEST:
+        if batches is None and entry.batch is not None and entry.batch != LARGEST:
+            batches = np.array([float(entry.batch)])
+        if batches is not None:
             # So many requests at all times are what a batch is where requests follow one another.
             continuous = self.spec.workloads[name].batching == CONTINUOUS
-            fields[f"{name}.concurrency" if continuous else f"{name}.batch"] = np.array([float(entry.batch)])
+            fields[f"{name}.concurrency" if continuous else f"{name}.batch"] = batches
         workload = self.workload(name, fields)
-        if entry.batch == LARGEST:
+        if batches is None and entry.batch == LARGEST:
             workload = replace(workload, batch=np.nan)
         if entry.parallelism is not None:
             workload = replace(workload, parallelism=entry.parallelism)

@@ -181,7 +181,7 @@ def _simulated(of: _Subject) -> list[SimulatedMetric]:
 
 def _curves(of: _Subject) -> list[Curve]:
     """Return the curves of the subject, and of what its sweep compares with."""
-    from dse.analysis.explain.curve import baseline_curves, design_curves
+    from dse.analysis.explain.curve import all_curves, baseline_curves
     from dse.analysis.explain.inputs import chips_spec, design_of_run, load_design
     from dse.evaluator import Evaluator
     from dse.results.store import open_run
@@ -197,8 +197,4 @@ def _curves(of: _Subject) -> list[Curve]:
         run = open_run(of.what).require_builtin("explain --curve")
         spec = run.spec
         chosen, name = design_of_run(run, of.design)
-    evaluator = Evaluator(spec)
-    curves = design_curves(evaluator, chosen, name)
-    for baseline in spec.baselines:
-        curves += baseline_curves(evaluator, baseline)
-    return curves
+    return all_curves(Evaluator(spec), {name: chosen})

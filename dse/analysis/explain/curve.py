@@ -1,4 +1,8 @@
-"""Throughput against speed per user: one machine at every batch, with the batch that keeps its limits."""
+"""Throughput against speed per user: machines at every batch, with the batch that keeps their limits.
+
+Throughput counts per chip, per kW that the boards are built for, and per USD of their price, so that machines of
+unlike sizes stand in one picture. The picture, the report and the terminal read the same curves.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,15 @@ BATCHES = tuple(float(batch) for batch in sorted({round(2 ** (step / 2)) for ste
 
 COLUMNS = (
     "tpot_ms", "tokens_per_s", "tokens_per_s_end_to_end", "ttft_ms", "decode_w", "tokens_per_joule",
+    "tokens_per_joule_tdp", "tokens_per_s_per_usd", "usd_per_million_tokens",
 )  # fmt: skip
+
+RATES = {
+    "tokens_per_s_per_chip": "chip",
+    "tokens_per_s_per_kw": "kW of the boards' design limit",
+    "tokens_per_s_per_usd": "USD of price",
+}
+"""Output tokens per second, prefill included, for each of what they are counted per."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +38,14 @@ class CurvePoint:
     Attributes:
         batch: sequences served together; requests at all times where they are batched continuously.
         user_tokens_per_s: speed that a user sees in decode, 1000 / tpot_ms.
+        rates: throughput by `RATES`; NaN where a chip has no price.
         metrics: metrics of `COLUMNS`.
         within_limits: whether it keeps the workload's limits on time to first token and time per token.
     """
 
     batch: int
     user_tokens_per_s: float
+    rates: Mapping[str, float]
     metrics: Mapping[str, float]
     within_limits: bool
 
@@ -44,6 +58,7 @@ class Curve:
         name: of the machine.
         workload: what it serves.
         chips: how many serve it.
+        baseline: whether it is made of chips of the library.
         points: ascending batch.
         max_batch: largest batch that fits and keeps the limits; 0 where none does.
         ttft_limit_ms: limit on time to first token, None where there is none.
@@ -53,10 +68,17 @@ class Curve:
     name: str
     workload: str
     chips: int
+    baseline: bool
     points: tuple[CurvePoint, ...]
     max_batch: int
     ttft_limit_ms: float | None
     tpot_limit_ms: float | None
+
+
+def all_curves(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) -> list[Curve]:
+    """Return the curves of designs by name, and of the baselines of their sweep."""
+    curves = [curve for name, settings in designs.items() for curve in design_curves(evaluator, settings, name)]
+    return curves + [curve for name in evaluator.spec.baselines for curve in baseline_curves(evaluator, name)]
 
 
 def design_curves(evaluator: Evaluator, settings: Mapping[str, Setting], name: str) -> list[Curve]:
@@ -65,42 +87,43 @@ def design_curves(evaluator: Evaluator, settings: Mapping[str, Setting], name: s
     table = Table.from_settings(settings).repeated(len(BATCHES))
     for workload, entry in evaluator.spec.workloads.items():
         field = "concurrency" if entry.batching == CONTINUOUS else "batch"
-        judged = evaluator.evaluate({**table, f"{workload}.{field}": np.array(BATCHES)})
-        result = {column: judged.metrics[f"{workload}.{column}"] for column in COLUMNS}
+        wanted = [f"{workload}.{column}" for column in COLUMNS]
+        judged = evaluator.evaluate({**table, f"{workload}.{field}": np.array(BATCHES)}, metrics=wanted)
         chips = int(float(settings.get(f"{workload}.n_chips", entry.n_chips)))
-        curves.append(_curve(evaluator, name, workload, chips, result))
+        curves.append(_curve(evaluator, name, workload, chips, judged.metrics, baseline=False))
     return curves
 
 
 def baseline_curves(evaluator: Evaluator, baseline: str) -> list[Curve]:
     """Return the curve of one of a sweep's baselines for every workload."""
     entry = evaluator.spec.baselines[baseline]
-    columns: dict[str, list[dict[str, float]]] = {workload: [] for workload in evaluator.spec.workloads}
-    for batch in BATCHES:
-        metrics = evaluator.baseline(entry.model_copy(update={"batch": int(batch)}))
-        for workload, rows in columns.items():
-            rows.append({column: metrics[f"{workload}.{column}"] for column in COLUMNS})
+    result = evaluator.baseline_columns(entry, batches=np.array(BATCHES))
     return [
-        _curve(
-            evaluator,
-            baseline,
-            workload,
-            entry.count,
-            {column: np.array([row[column] for row in rows]) for column in COLUMNS},
-        )
-        for workload, rows in columns.items()
+        _curve(evaluator, baseline, workload, entry.count, result, baseline=True)
+        for workload in evaluator.spec.workloads
     ]
 
 
-def _curve(evaluator: Evaluator, name: str, workload: str, chips: int, found: Mapping[str, FloatArray]) -> Curve:
+def _curve(
+    evaluator: Evaluator, name: str, workload: str, chips: int, metrics: Mapping[str, FloatArray], *, baseline: bool
+) -> Curve:
     limits = evaluator.slo_of(workload)
     ttft, tpot = limits.ttft_ms, limits.tpot_ms
+    columns = {column: np.broadcast_to(metrics[f"{workload}.{column}"], (len(BATCHES),)) for column in COLUMNS}
     points = []
     for place, batch in enumerate(BATCHES):
-        values = {column: float(found[column][place]) for column in COLUMNS}
+        values = {column: float(column_values[place]) for column, column_values in columns.items()}
         if not np.isfinite(values["tpot_ms"]):
             continue
         kept = (ttft is None or values["ttft_ms"] <= ttft) and (tpot is None or values["tpot_ms"] <= tpot)
-        points.append(CurvePoint(int(batch), 1000 / values["tpot_ms"], values, kept))
+        points.append(CurvePoint(int(batch), 1000 / values["tpot_ms"], _rates(values, chips), values, kept))
     within = [point.batch for point in points if point.within_limits]
-    return Curve(name, workload, chips, tuple(points), max(within, default=0), ttft, tpot)
+    return Curve(name, workload, chips, baseline, tuple(points), max(within, default=0), ttft, tpot)
+
+
+def _rates(values: Mapping[str, float], chips: int) -> dict[str, float]:
+    """Return throughput per chip, per kW and per USD."""
+    whole = values["tokens_per_s_end_to_end"]
+    # The design limit of all boards is what tokens per second are divided by for tokens per joule of it.
+    kilowatts = values["tokens_per_s"] / values["tokens_per_joule_tdp"] / 1000
+    return dict(zip(RATES, (whole / chips, whole / kilowatts, values["tokens_per_s_per_usd"]), strict=True))

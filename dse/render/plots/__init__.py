@@ -15,10 +15,10 @@ KINDS = (
     "pareto", "curve", "margins", "pairs", "parallel", "roofline", "breakdown", "floorplan", "latency", "sensitivity",
     "hypervolume", "robust",
 )  # fmt: skip
-"""What can be drawn: the front over its first objectives; of the knee its throughput against speed per user, or its
-latency where one batch is all that fits; how far designs are from each constraint; the front over the other pairs of
-objectives; parallel coordinates; of the knee its rooflines, its die, and its latency against batch and context; power,
-area and cost by block; which parameters decide; the progress of the search; Monte Carlo samples."""
+"""What can be drawn: the front over its first objectives; throughput of picks and baselines against speed per user, or
+the latency of the knee where one batch is all that fits; how far designs are from each constraint; the front over the
+other pairs of objectives; parallel coordinates; of the knee its rooflines, its die, and its latency against batch and
+context; power, area and cost by block; which parameters decide; the progress of the search; Monte Carlo samples."""
 
 FIRST_KINDS = ("pareto", "curve", "margins")
 """Those that a run draws unless told otherwise."""
@@ -113,7 +113,7 @@ def plot_run(
 
     drawers: dict[str, Callable[[], list[Path]]] = {
         "pareto": lambda: draw_pareto(scene(), folder, wanted),
-        "curve": lambda: draw_curves(curves_of(run, chief), folder, wanted) or latency() if run.picks else [],
+        "curve": lambda: draw_curves(curves_of(run), folder, wanted) or latency() if run.picks else [],
         "margins": lambda: draw_margins(run, folder, wanted) if len(run.margins) else [],
         "pairs": lambda: draw_pairs(scene(), folder, wanted),
         "parallel": lambda: draw_parallel(scene(), folder, wanted),

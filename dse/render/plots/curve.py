@@ -1,13 +1,14 @@
-"""Throughput of a machine against the speed that each of its users sees."""
+"""Throughput of machines against the speed that each of their users sees."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 
-from dse.analysis.explain.curve import Curve
+from dse.analysis.explain.curve import RATES, Curve
 from dse.render.plots.style import (
     DASHES,
     GREY,
@@ -27,7 +28,7 @@ _MARKED = tuple(4**power for power in range(9))
 
 
 def draw_curves(curves: Sequence[Curve], folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Draw one figure per workload that any machine has several batches of, and return the files."""
+    """Draw a figure per workload that any machine has several batches of, with a panel per rate; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with drawing():
@@ -40,22 +41,36 @@ def draw_curves(curves: Sequence[Curve], folder: Path, formats: Sequence[str] = 
 
 
 def _draw(workload: str, curves: Sequence[Curve], folder: Path, formats: Sequence[str]) -> list[Path]:
-    figure = new_figure(7.2, 5.4)
-    axes = figure.subplots()
+    shown = [
+        rate for rate in RATES if any(np.isfinite(point.rates[rate]) for curve in curves for point in curve.points)
+    ]
+    figure = new_figure(1.2 + 4.6 * len(shown), 5.4)
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    for panel, rate in zip(panels, shown, strict=True):
+        _draw_panel(panel, curves, rate)
+    figure.suptitle(f"{workload}: throughput against speed per user", x=0.01, ha="left", fontsize=10, fontweight="bold")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(shown))
+    return save(figure, folder, f"curve-{workload}", formats)
+
+
+def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> None:
+    """Draw every machine that has the rate; the names of all of them are in the legend."""
     for place, curve in enumerate(curves):
         users = [point.user_tokens_per_s for point in curve.points]
-        rates = [point.metrics["tokens_per_s_end_to_end"] / curve.chips for point in curve.points]
-        colour = SERIES[place % len(SERIES)]
+        rates = [point.rates[rate] for point in curve.points]
         chips = f", {curve.chips} chips" if curve.chips > 1 else ""
+        # Designs are drawn through, chips that can be bought are broken lines.
+        dash = DASHES[1 + place % (len(DASHES) - 1)] if curve.baseline else DASHES[0]
         axes.plot(
             users,
             rates,
-            color=colour,
-            linestyle=DASHES[place % len(DASHES)],
-            linewidth=1.2,
+            color=SERIES[place % len(SERIES)],
+            linestyle=dash,
+            linewidth=1.2 if curve.baseline else 1.8,
             label=f"{curve.name}{chips}",
         )
-        _mark_batches(axes, curve, users, rates, place)
+        if np.isfinite(rates).any():
+            _mark_batches(axes, curve, users, rates, place)
     scale_axis(axes, "x", logarithmic=True)
     scale_axis(axes, "y", logarithmic=True)
     limit = next((curve.tpot_limit_ms for curve in curves if curve.tpot_limit_ms), None)
@@ -71,10 +86,8 @@ def _draw(workload: str, curves: Sequence[Curve], folder: Path, formats: Sequenc
         axes.plot([], [], "o", color=GREY, markersize=9, label="largest batch within the limits")
     axes.plot([], [], "o", color=GREY, markersize=3.5, label="batch, as the number beside it")
     axes.set_xlabel("speed that a user sees in decode [token/s]")
-    axes.set_ylabel("output tokens per second and chip, end to end [token/s]")
-    axes.set_title(f"{workload}: throughput against speed per user")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    return save(figure, folder, f"curve-{workload}", formats)
+    axes.set_ylabel("output tokens per second, end to end")
+    axes.set_title(f"per {RATES[rate]}", fontweight="normal", fontsize=9)
 
 
 def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Sequence[float], place: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from cost_models.quantities import Metric, metric_of
 from cost_models.table import Table, evenly
 from dse.analysis.explain import Explanation, explain_baseline, explain_designs
-from dse.analysis.explain.curve import Curve, baseline_curves, design_curves
+from dse.analysis.explain.curve import Curve, all_curves
 from dse.evaluator import Evaluator
 from dse.render.plots.scene import Limit, Scene, ShownPick
 from dse.render.terminal.summary import named_workloads
@@ -70,14 +70,12 @@ def explanations_of(run: StoredRun) -> tuple[dict[str, Explanation], dict[str, E
     return picks, {name: explain_baseline(evaluator, name) for name in run.spec.baselines}
 
 
-def curves_of(run: StoredRun, pick: str) -> list[Curve]:
-    """Return throughput against speed per user of a pick and the baselines, for workloads that objectives name."""
-    evaluator = Evaluator(run.spec)
-    design = next(one["design"] for one in run.picks if one["name"] == pick)
+def curves_of(run: StoredRun) -> list[Curve]:
+    """Return throughput against speed per user of picks and baselines, for workloads that objectives name."""
+    designs = {int(pick["id"]): pick["design"] for pick in run.picks}
+    named = {ShownPick(names, {}).text: designs[key] for key, names in _names_by_id(run).items()}
     shown = named_workloads(run.spec)
-    curves = design_curves(evaluator, design, ShownPick((pick,), {}).text)
-    curves += [curve for name in run.spec.baselines for curve in baseline_curves(evaluator, name)]
-    return [curve for curve in curves if curve.workload in shown]
+    return [curve for curve in all_curves(Evaluator(run.spec), named) if curve.workload in shown]
 
 
 def _varies(entries: tuple[object, ...]) -> bool:

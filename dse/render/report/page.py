@@ -16,8 +16,8 @@ from cost_models.table import evenly
 from dse.analysis.compare import baseline_words
 from dse.evaluator import Evaluator
 from dse.plain import plain
-from dse.render.plots.reading import scene_of
-from dse.render.report import markup, sections, uncertainty
+from dse.render.plots.reading import curves_of, scene_of
+from dse.render.report import curves, markup, sections, uncertainty
 from dse.render.report.breakdowns import breakdowns
 from dse.render.report.designs import (
     MAX_POINTS,
@@ -49,7 +49,7 @@ Of the front, or of the least infeasible designs where nothing is feasible.
 DETAIL_BITS = 13
 """Bits of the mantissa kept of a breakdown: 60 parts in a million."""
 
-_SCRIPTS = ("data.js", "charts.js", "explorer.js", "lines.js", "design.js", "main.js")
+_SCRIPTS = ("data.js", "charts.js", "explorer.js", "lines.js", "design.js", "curves.js", "main.js")
 _PLACE = re.compile(r"\{\{([a-z_]+)\}\}")
 
 
@@ -78,6 +78,8 @@ def page(run: StoredRun, *, points: int = MAX_POINTS, live: Live | None = None) 
     sampled = uncertainty.drawn_picks(run)
     data, blobs = _data(run, evaluator, shown_designs(run, points), sampled)
     data["live"] = None if live is None else live.data
+    speeds = curves_of(run)
+    data["curves"] = curves.for_page(speeds)
     library = evaluator.technology.library
     parameters = [(path, library.parameters[path]) for path in sorted(evaluator.technology.reads)]
     moved = "" if sampled is None else uncertainty.uncertainty_section(run, sampled)
@@ -97,6 +99,7 @@ def page(run: StoredRun, *, points: int = MAX_POINTS, live: Live | None = None) 
                     ("asked", "What was asked and found", sections.head_section(run)),
                     ("binds", "Picks, and what binds", sections.picks_section(run) + sections.binding_section(run)),
                     ("comparison", "Comparison with the baselines", sections.comparison_section(run, evaluator)),
+                    ("curves", "Throughput against speed per user", curves.curves_section(speeds)),
                     ("parameters", "Uncertainty, and the library's numbers that mattered", moved + listed),
                     ("provenance", "Provenance", sections.provenance_section(run)),
                 )

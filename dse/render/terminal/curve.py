@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dse.analysis.explain.curve import COLUMNS, Curve
+from dse.analysis.explain.curve import COLUMNS, RATES, Curve
 from dse.render.terminal.tables import Rows, TextTable, number_text
+
+_SHOWN = ("tpot_ms", "ttft_ms", "usd_per_million_tokens")
+"""Metrics that a table has room for beside the rates; a sheet has all."""
 
 
 def curve_rows(curves: Sequence[Curve]) -> Rows:
     """Return every point of every curve as a sheet."""
-    return ("machine", "workload", "batch", "user_tokens_per_s", *COLUMNS, "within_limits"), [
+    # The rate per USD is a metric as well.
+    rates = [name for name in RATES if name not in COLUMNS]
+    return ("machine", "workload", "batch", "user_tokens_per_s", *rates, *COLUMNS, "within_limits"), [
         (
             curve.name,
             curve.workload,
             point.batch,
             point.user_tokens_per_s,
+            *(point.rates[name] for name in rates),
             *(point.metrics[name] for name in COLUMNS),
             point.within_limits,
         )
@@ -31,7 +37,8 @@ def curve_table(curve: Curve) -> TextTable:
         (
             str(point.batch),
             number_text(point.user_tokens_per_s),
-            *(number_text(point.metrics[name]) for name in COLUMNS),
+            *(number_text(point.rates[name]) for name in RATES),
+            *(number_text(point.metrics[name]) for name in _SHOWN),
             "yes" if point.within_limits else "no",
         )
         for point in shown
@@ -44,7 +51,7 @@ def curve_table(curve: Curve) -> TextTable:
     promise = f"; largest batch on the curve with {', '.join(limits)}: {curve.max_batch}" if limits else ""
     title = f"{curve.name} on {curve.workload}: throughput against speed per user{promise}"
     headings = (
-        "batch", "per user\ntoken/s", "step\nms", "decode\ntoken/s", "end to end\ntoken/s", "TTFT\nms", "decode\nW",
-        "token/J", "within",
+        "batch", "per user\ntoken/s", "per chip\ntoken/s", "per kW\ntoken/s", "per USD\ntoken/s", "TPOT\nms",
+        "TTFT\nms", "USD per\nM tokens", "within",
     )  # fmt: skip
     return TextTable(title, headings, rows)

@@ -182,3 +182,20 @@ def test_the_curve_is_the_workload_at_every_batch_and_ends_where_memory_does():
     best = evaluator.evaluate({"memory_devices": np.array([16.0])}).metrics["long.max_batch"][0]
     above = [point.batch for point in design.points if point.batch > design.max_batch]
     assert design.max_batch <= best and (not above or best < above[0])
+
+
+def test_rates_of_a_curve_are_the_workload_over_chips_design_limit_and_price():
+    spec = parse_spec(MIX)
+    evaluator = Evaluator(spec)
+    (curve,) = [one for one in baseline_curves(evaluator, "card") if one.workload == "long"]
+    entry = spec.baselines["card"]
+    assert curve.baseline and len(curve.points) > 5
+    for point in curve.points:
+        whole = evaluator.baseline(entry.model_copy(update={"batch": point.batch}))
+        rate = whole["long.tokens_per_s_end_to_end"]
+        assert point.rates["tokens_per_s_per_chip"] * entry.count == pytest.approx(rate)
+        assert point.rates["tokens_per_s_per_kw"] == pytest.approx(rate / (whole["tdp_w"] * entry.count / 1e3))
+        assert point.rates["tokens_per_s_per_usd"] == pytest.approx(
+            rate / (whole["price_usd"] * entry.count), nan_ok=True
+        )
+        assert point.metrics["tpot_ms"] == pytest.approx(whole["long.tpot_ms"])

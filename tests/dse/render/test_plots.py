@@ -115,7 +115,8 @@ def test_no_figure_is_blank(figures):
             ["[op/byte]", "[TFLOP/s]", "GB/s", "%\u00a0of\u00a0decode", "%\u00a0of\u00a0prefill", "a100: "],
         ),
         ("latency-chat", ["256 in, 128 out (the workload", "its batch, 8", "≤ 100 ms", "to first token [s]"]),
-        ("curve-chat", ["a100", "limit: 100 ms per token", "largest batch within the limits"]),
+        ("curve-chat", ["a100", "knee", "limit: 100 ms per token", "largest batch within the limits"]),
+        ("curve-chat", ["per chip", "per kW of the boards' design limit", "per USD of price"]),
         ("breakdown-power-chat", ["[W]", "conversion loss", "a100"]),
         ("breakdown-area", ["[mm²]", "periphery", "blocks not published"]),
         ("breakdown-cost", ["[USD]", "baselines n/a"]),
@@ -400,7 +401,7 @@ def test_latencies_are_those_of_the_evaluator(stored):
 
 
 def test_latency_stands_in_for_a_curve_of_one_point(stored, monkeypatch):
-    curves = curves_of(stored, "knee")
+    curves = curves_of(stored)
     assert min(len(curve.points) for curve in curves) > 1
     single = [replace(curve, points=curve.points[:1]) for curve in curves]
     monkeypatch.setattr("dse.render.plots.reading.curves_of", lambda *_: single)

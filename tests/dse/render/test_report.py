@@ -24,6 +24,7 @@ from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import designs_of
 from dse.runs import run
 from dse.sweep import parse_spec
+from tests.cli import call
 
 SWEEP = {
     "name": "small",
@@ -193,3 +194,14 @@ def test_issues_are_said(stored, tmp_path):
         write_report(tmp_path / "nowhere")
     with pytest.raises(RunError, match="cannot be written"):
         write_report(stored.path, out=tmp_path)
+
+
+def test_the_curves_of_the_page_are_those_that_explain_prints(stored, html):
+    lines = json.loads(embedded(html, "data"))["curves"]["lines"]
+    (knee,) = [one for one in lines if "knee" in one["name"] and one["workload"] == "chat"]
+    assert [one["baseline"] for one in lines if one["name"] == "a100"] == [True]
+    printed = call("explain", str(stored.path), "knee", "--curve", "--format", "json")
+    (curve,) = [one for one in json.loads(printed.out) if not one["baseline"] and one["workload"] == "chat"]
+    assert knee["users"] == [point["user_tokens_per_s"] for point in curve["points"]]
+    assert knee["rates"]["tokens_per_s_per_kw"] == [point["rates"]["tokens_per_s_per_kw"] for point in curve["points"]]
+    assert len(knee["users"]) > 5 and 'id="curve-chart"' in html

@@ -428,3 +428,15 @@ def test_parameters_for_speed_and_size_are_printed(page, report, capsys):
     # Ratios hold on a busy machine too: something is seen before all is drawn, and no step is like opening anew.
     assert marks["first-contentful-paint"] < marks["ready"]
     assert max(select, switch) < marks["ready"]
+
+
+def test_the_curves_are_drawn_when_their_section_opens(page):
+    page.execute_script("byId('curves').open = true; byId('curve-rate').value = 'tokens_per_s_per_kw'")
+    wait_for(page, "return byId('curve-chart').data?.length === report.curves.lines.length")
+    page.execute_script("byId('curve-rate').dispatchEvent(new Event('change'))")
+    wait_for(page, "return byId('curve-chart').layout.yaxis.title.text.includes('kW')")
+    drawn = page.execute_script("return byId('curve-chart').data.map((trace) => [trace.name, trace.y])")
+    wanted = page.execute_script(
+        "return report.curves.lines.map((line) => [line.name, line.rates.tokens_per_s_per_kw])"
+    )
+    assert drawn == wanted and any(name == "a100" for name, _ in drawn)

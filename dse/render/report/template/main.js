@@ -23,6 +23,7 @@ function drawAll() {
   drawScatter();
   drawParallel();
   drawTable();
+  drawCurves();
   if (view.selected >= 0) { drawValues(view.selected); drawBreakdown(); }
 }
 
@@ -89,6 +90,7 @@ function connect() {
   window.addEventListener("hashchange", openNamed);
   // What was drawn while folded has no size.
   byId("breakdown").addEventListener("toggle", () => byId("breakdown").open && view.selected >= 0 && drawBreakdown());
+  for (const id of ["curves", "curve-workload", "curve-rate"]) byId(id)?.addEventListener(id === "curves" ? "toggle" : "change", drawCurves);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   byId("filter-column").addEventListener("change", filterColumnChanged);
   byId("filter-add").addEventListener("click", addFilter);
