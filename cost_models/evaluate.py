@@ -38,9 +38,35 @@ from cost_models.weights.weight_storage import Storage
 from cost_models.workload.formats import Formats
 from cost_models.workload.param_count import expert_fraction
 from cost_models.workload.serving import Layout, ServingConfig
+from cost_models.workload.speculation import MTP, NGRAM, Speculation, mtp_module
 
 WIDE_FORMAT = "bf16"
 """How weights are stored where nobody says it: as models are trained."""
+
+
+@dataclass(frozen=True)
+class Drafting:
+    """How a workload drafts tokens (`cost_models.workload.speculation`).
+
+    Attributes:
+        draft_tokens: tokens that are drafted per step.
+        acceptance: chance that a drafted token is accepted.
+        draft: a model of the library, "mtp" for a further layer of the model itself, or "ngram" for copies of what was
+            said before.
+    """
+
+    draft_tokens: Number
+    acceptance: Number
+    draft: str
+
+    def of(self, model: Model, library: Library) -> Speculation:
+        """Return the same with the draft as a model."""
+        numbers = _column(self.draft_tokens), _column(self.acceptance)
+        if self.draft == NGRAM:
+            return Speculation(*numbers)
+        if self.draft == MTP:
+            return Speculation(*numbers, mtp_module(model), shares_vocabulary=True)
+        return Speculation(*numbers, library.model(self.draft))
 
 
 @dataclass(frozen=True)
@@ -57,6 +83,7 @@ class Workload:
         parallelism: how they share the model: a kind, or numbers of chips (`cost_models.workload.serving.Layout`).
         batching: one of `cost_models.performance.batching.BATCHINGS`, or one per row.
         traffic: how requests come where `batching` is "continuous"; the batch has no part in it then.
+        drafting: how tokens are drafted; None where the model decodes alone.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where NaN.
         same_prompts: 1 where all sequences have one text, and so choose the same experts.
         expert_spread: exponent by which tokens choose experts (`ServingConfig`); parameter ``serving.expert_spread``,
@@ -77,6 +104,7 @@ class Workload:
     parallelism: str | Layout = "tensor"
     batching: str | NDArray[np.object_] = "static"
     traffic: Traffic = field(default_factory=Traffic)
+    drafting: Drafting | None = None
     chunk_rows: Number = np.nan
     same_prompts: Number = 0.0
     expert_spread: Number = np.nan
@@ -424,8 +452,9 @@ def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
     reported, same = np.asarray(workload.expert_spread, dtype=np.float64), np.asarray(workload.same_prompts)
     if not np.isnan(reported).all():
         spread = np.where(np.isnan(reported), spread, reported)
+    model = technology.library.model(workload.model)
     return ServingConfig(
-        model=technology.library.model(workload.model),
+        model=model,
         batch=batch,
         prompt_tokens=_column(workload.prompt_tokens),
         output_tokens=_column(workload.output_tokens),
@@ -436,6 +465,7 @@ def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
         expert_parallel=layout.expert_parallel,
         cache_split=layout.cache_split,
         expert_spread=np.where(same > 0, 0.0, spread) if same.any() else spread,
+        speculation=None if workload.drafting is None else workload.drafting.of(model, technology.library),
     )
 
 

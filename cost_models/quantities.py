@@ -293,6 +293,23 @@ WORKLOAD_FIELDS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         None,
     ),
     Parameter(
+        "draft_tokens",
+        "",
+        "tokens that are drafted per decode step and verified together; a field of speculation",
+        None,
+        integer=True,
+        high=64.0,
+        open_low=False,
+    ),
+    Parameter(
+        "acceptance",
+        "",
+        "chance that a drafted token is accepted, whatever came before it; a field of speculation",
+        None,
+        high=1.0,
+        open_low=False,
+    ),
+    Parameter(
         "chunk_rows",
         "",
         "most tokens that a prefill takes together; as the stack does it where not given",

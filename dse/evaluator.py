@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.evaluate import Workload, body_bits, designs_machine, serve_chip, serve_designs
+from cost_models.evaluate import Drafting, Workload, body_bits, designs_machine, serve_chip, serve_designs
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.derived import derived_metrics, with_inputs
@@ -31,6 +31,7 @@ from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limi
 from dse.sweep import BaselineSpec, Spec, WorkloadSpec
 from dse.sweep.fields import LARGEST
 from dse.sweep.library_additions import library_of
+from dse.sweep.records import SpeculationSpec
 from dse.sweep.user_model import ModelSpec
 from dse.user_model.model import Modelled, UserModel
 
@@ -369,6 +370,7 @@ def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingPro
         parallelism=workload.parallelism,
         batching=workload.batching,
         traffic=_traffic(name, workload, designs),
+        drafting=_drafting(name, workload, designs),
         chunk_rows=_field(name, workload, "chunk_rows", designs),
         same_prompts=float(workload.same_prompts),
         expert_spread=_field(name, workload, "expert_spread", designs),
@@ -377,6 +379,15 @@ def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingPro
         kv_bits=workload.kv_bits,
         act_bits=workload.act_bits,
     )
+
+
+def _drafting(name: str, workload: WorkloadSpec, designs: Designs) -> Drafting | None:
+    """Return how a workload drafts tokens."""
+    drafts = workload.speculation
+    if drafts is None:
+        return None
+    tokens, acceptance = (_field(name, drafts, field, designs) for field in ("draft_tokens", "acceptance"))
+    return Drafting(tokens, acceptance, drafts.draft)
 
 
 def _traffic(name: str, workload: WorkloadSpec, designs: Designs) -> Traffic:
@@ -395,11 +406,11 @@ def _traffic(name: str, workload: WorkloadSpec, designs: Designs) -> Traffic:
     )
 
 
-def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> FloatArray:
+def _field(name: str, record: WorkloadSpec | SpeculationSpec, field: str, designs: Designs) -> FloatArray:
     """Return a number of a workload: swept as ``workload.field``, or as the sweep file says."""
     column = designs.get(f"{name}.{field}")
     if column is None:
-        reported = getattr(workload, field)
+        reported = getattr(record, field)
         return np.array([np.nan if reported in (None, LARGEST) else float(reported)])
     default, numbers = WORKLOAD_FIELDS[field].default, numbers_of(column)
     return numbers if default is None else np.where(np.isnan(numbers), default, numbers)

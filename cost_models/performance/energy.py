@@ -36,6 +36,12 @@ class Energy:
         joules = self.board_j + share * other.board_j
         return Energy(parts, joules, joules / seconds)
 
+    def divided(self, parts: Number) -> Energy:
+        """Return one of equal parts of this pass."""
+        return Energy(
+            {name: joules / parts for name, joules in self.parts_j.items()}, self.board_j / parts, self.board_w
+        )
+
 
 def phase_energy(
     work: PhaseTime,

@@ -37,21 +37,29 @@ def goodput(steps: StepTimes, traffic: Traffic, limits_s: tuple[Number, Number],
         tries: loads that are tried.
     """
     alone, step = steps.alone_s, steps.decode_s[1]
-    possible = (steps.most >= 1) & (alone <= limits_s[0]) & (step <= limits_s[1])
+    possible = (steps.most >= 1) & (alone <= limits_s[0]) & (step <= limits_s[1] * steps.tokens_per_step)
     rate = np.zeros(possible.shape)
     if possible.any():
         steps, traffic = steps.of_rows(possible), _of_rows(traffic, possible)
-        rate[possible] = _crossing(steps, traffic, limits_s, tries)
+        ttft, tpot = (limit[possible] if np.size(limit) > 1 else limit for limit in map(np.asarray, limits_s))
+        rate[possible] = _crossing(steps, traffic, (ttft, tpot), tries)
     return rate
 
 
 def _of_rows(traffic: Traffic, rows: NDArray[np.bool_]) -> Traffic:
-    values = {field.name: np.asarray(getattr(traffic, field.name)) for field in fields(traffic)}
-    return replace(traffic, **{name: value[rows] for name, value in values.items() if value.size > 1})
+    """Return the traffic of some of the rows, without its load, which has no part in what it might be."""
+    names = {field.name for field in fields(traffic)} - {"arrivals_per_s", "concurrency"}
+    values = {name: np.asarray(getattr(traffic, name)) for name in names}
+    return replace(
+        traffic,
+        arrivals_per_s=np.nan,
+        concurrency=np.nan,
+        **{name: value[rows] for name, value in values.items() if value.size > 1},
+    )
 
 
 def _crossing(steps: StepTimes, traffic: Traffic, limits_s: tuple[Number, Number], tries: int) -> FloatArray:
-    decoding = steps.even_flow(limits_s[1])
+    decoding = steps.even_flow(limits_s[1] * steps.tokens_per_step)
     queue = Queue(steps, traffic, decoding)
     capacity, least = queue.capacity_per_s, queue.missed(queue.alone, limits_s)
     pace = steps.decode_steps * steps.step_s(decoding) + decoding * steps.prompt_s
@@ -66,7 +74,8 @@ def _crossing(steps: StepTimes, traffic: Traffic, limits_s: tuple[Number, Number
     for _ in range(tries):
         bracket = bracket.with_tried(tried, queue.missed(queue.open(capacity * tried / (1 + tried)), limits_s))
         tried = np.minimum(bracket.crossing(), (1 - NEAR) / NEAR)
-    return np.asarray(capacity * tried / (1 + tried))
+    # Some of those who are alone may miss a limit at a percentile, where luck decides how many tokens a step yields.
+    return np.where(least <= 0, capacity * tried / (1 + tried), 0.0)
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,32 @@ class Inference:
 
     @cached_property
     def decode(self) -> PhaseTime:
-        """The mean decode step, at the clock that the design limit allows."""
+        """The model's pass of the mean decode step, at the clock that the design limit allows."""
         work = decode_phase(self.serving, self.machine, self.software, self.formats)
         return capped_phase(work, self.serving, self.machine, self.formats, self.software)
+
+    @cached_property
+    def draft(self) -> Inference | None:
+        """The draft on the same machine, as a workload of its own; None where drafts cost nothing."""
+        drafting = self.serving.drafting
+        return None if drafting is None else replace(self, serving=drafting)
+
+    @property
+    def draft_steps(self) -> Number:
+        """Steps of the draft before each pass over the model."""
+        return 0.0 if self.serving.speculation is None else self.serving.speculation.draft_tokens
+
+    @property
+    def tokens_per_step(self) -> Number:
+        """Mean tokens that a sequence gains in a decode step."""
+        return 1.0 if self.serving.speculation is None else self.serving.speculation.tokens_per_step
+
+    @cached_property
+    def step_s(self) -> FloatArray:
+        """Time of a decode step for the whole batch: drafts, then the model."""
+        if self.draft is None:
+            return self.decode.pass_s
+        return self.decode.pass_s + self.draft_steps * self.draft.decode.pass_s
 
     @cached_property
     def prefill(self) -> PhaseTime:
@@ -74,17 +97,26 @@ class Inference:
             return np.zeros(1)
         arrivals = self.prompts_per_step
         joined = self.joining.pass_s - self.joining.fixed_s
+        if self.draft is not None:
+            joined = joined + self._drafts * (self.draft.joining.pass_s - self.draft.joining.fixed_s)
         return np.where(self.in_flight, joined * arrivals / np.maximum(arrivals, 1.0), 0.0)
 
     @cached_property
     def decode_s(self) -> FloatArray:
-        """Time of the decode step, for the whole batch (TPOT), with the prompts that join it."""
-        return self.decode.pass_s + self.joining_s if np.any(self.in_flight) else self.decode.pass_s
+        """Time in which each sequence gains a token (TPOT), with the prompts that join meanwhile."""
+        each = self.step_s if self.serving.speculation is None else self.step_s / self.tokens_per_step
+        return each + self.joining_s if np.any(self.in_flight) else each
 
     @cached_property
     def prefill_s(self) -> FloatArray:
-        """Time to first token."""
-        return self.prefill.pass_s
+        """Time to first token: a draft reads the prompt as well."""
+        if self.draft is None:
+            return self.prefill.pass_s
+        return self.prefill.pass_s + self._drafts * self.draft.prefill.pass_s
+
+    @property
+    def _drafts(self) -> Number:
+        return 0.0 if self.serving.speculation is None else self.serving.speculation.drafts
 
     @cached_property
     def request_s(self) -> FloatArray:
@@ -104,14 +136,25 @@ class Inference:
 
     @cached_property
     def bound_s(self) -> FloatArray:
-        """Decode step at full bandwidth and arithmetic rate, nothing else."""
-        return decode_bound_s(self.decode, self.serving, self.machine)
+        """Time in which each sequence gains a token at full bandwidth and arithmetic rate, nothing else."""
+        bound = decode_bound_s(self.decode, self.serving, self.machine)
+        if self.draft is not None:
+            bound = bound + self.draft_steps * self.draft.bound_s
+        return bound if self.serving.speculation is None else bound / self.tokens_per_step
+
+    @cached_property
+    def pass_energy(self) -> Energy:
+        """Energy and power of the model's pass of a decode step."""
+        work = self.decode
+        return phase_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software)
 
     @cached_property
     def decode_energy(self) -> Energy:
-        """Energy and power of the decode step."""
-        work = self.decode
-        return phase_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software)
+        """Energy and power of the time in which each sequence gains a token by decoding."""
+        whole = self.pass_energy
+        if self.draft is not None:
+            whole = whole.with_fraction(self.draft.pass_energy, self.draft_steps, self.step_s)
+        return whole if self.serving.speculation is None else whole.divided(self.tokens_per_step)
 
     @cached_property
     def step_energy(self) -> Energy:
@@ -121,13 +164,25 @@ class Inference:
         work, share = self.joining, self.in_flight * np.minimum(self.prompts_per_step, 1.0)
         seconds = work.pass_s - work.fixed_s
         joined = phase_energy(work, seconds, self.serving, self.machine, self.formats, self.software, decode=False)
-        return self.decode_energy.with_fraction(joined, share, self.decode_s)
+        with_prompts = self.decode_energy.with_fraction(joined, share, self.decode_s)
+        if self.draft is None:
+            return with_prompts
+        return with_prompts.with_fraction(
+            self.draft.prefill_pass_energy, self._drafts * self.prompts_per_step, self.decode_s
+        )
+
+    @cached_property
+    def prefill_pass_energy(self) -> Energy:
+        """Energy and power of the model's part of the prefill."""
+        work = self.prefill
+        return phase_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software, decode=False)
 
     @cached_property
     def prefill_energy(self) -> Energy:
         """Energy and power of the prefill."""
-        work = self.prefill
-        return phase_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software, decode=False)
+        if self.draft is None:
+            return self.prefill_pass_energy
+        return self.prefill_pass_energy.with_fraction(self.draft.prefill_pass_energy, self._drafts, self.prefill_s)
 
     @cached_property
     def footprint(self) -> Footprint:

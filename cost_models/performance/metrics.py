@@ -176,9 +176,10 @@ class _Terms:
 
     @property
     def memory_fraction(self) -> FloatArray:
-        step = self.result.decode
-        by_memory = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0).sum(axis=0)
-        seconds = self.result.decode_s
+        by_memory, seconds, draft = _by_memory(self.result), self.result.decode_s, self.result.draft
+        if draft is not None:
+            by_memory = by_memory + self.result.draft_steps * _by_memory(draft)
+        by_memory = by_memory / self.result.tokens_per_step
         return np.where(self.result.fits, by_memory, 0.0) * np.where(np.isfinite(seconds), 1 / seconds, 0.0)
 
     @cached_property
@@ -233,6 +234,13 @@ class _Terms:
     def memory_gib(self) -> FloatArray:
         held = self.result.footprint
         return (held.weights_bytes + held.kv_bytes + held.activations_bytes) / 2**30
+
+
+def _by_memory(result: Inference) -> FloatArray:
+    """Return the time of those operators of a decode step that wait for memory."""
+    step = result.decode
+    waiting = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0)
+    return np.asarray(waiting.sum(axis=0))
 
 
 OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {

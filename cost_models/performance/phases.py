@@ -104,22 +104,29 @@ def _dealt(serving: ServingConfig, software: Software) -> Shape:
 
 
 def _fixed_s(
-    serving: ServingConfig, tokens: Number, machine: Machine, software: Software, formats: Formats
+    serving: ServingConfig,
+    tokens: Number,
+    machine: Machine,
+    software: Software,
+    formats: Formats,
+    *,
+    scored: Number = 1.0,
 ) -> FloatArray:
-    """Return host time and hand-overs of one pass of `tokens` activation rows."""
+    """Return host time and hand-overs of one pass of `tokens` activation rows, `scored` of each sequence scored."""
     handed = np.asarray(tokens) * serving.model.d_model * np.asarray(formats.activation_bits) / 8
     several = np.asarray(serving.stages) > 1
     hop = send_s(handed * several, machine, software)
-    each = software.sequence_s + serving.model.vocab * software.logit_s
+    each = software.sequence_s + serving.model.vocab * software.logit_s * scored
     host = software.step_s + np.asarray(serving.batch) * each
     return host + np.where(several, (np.asarray(serving.stages) - 1) * hop, 0.0)
 
 
 def decode_phase(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> PhaseTime:
-    """Return the mean decode step of the whole batch."""
+    """Return the mean decode step of the whole batch: one pass over the model, of all rows that it verifies."""
     shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
-    share = decode_attention_fraction(shared_queries(model, shape), software)
-    linear = linear_operators(model, shape, tokens_per_sequence=1.0, head_rows=shape.batch)
+    rows = serving.step_rows
+    share = decode_attention_fraction(shared_queries(model, shape) * rows, software)
+    linear = linear_operators(model, shape, tokens_per_sequence=rows, head_rows=shape.batch * rows)
     linear_time = time_operators(linear, machine, software, formats, chips=tp, attention_fraction=share)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
     first = np.asarray(serving.prompt_tokens) + 0.5
@@ -128,11 +135,11 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
         # A schedule made beforehand has the length of the longest context, whichever step it runs.
         first = np.where(machine.static_shapes > 0, last - 1, first)
     over = (first, last)
-    ends = [decode_attention(model, shape, context=context, over=over) for context in over]
+    ends = [decode_attention(model, shape, context=context, over=over, queries=rows) for context in over]
     at_start, at_end = (
         time_operators(operators, machine, software, formats, chips=tp, attention_fraction=share) for operators in ends
     )
-    middle = decode_attention(model, shape, context=(first + last) / 2, over=over)
+    middle = decode_attention(model, shape, context=(first + last) / 2, over=over, queries=rows)
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
     larger = mean_of_larger(memory, arithmetic)
     # The smaller of two is their sum less the larger, so its mean is exact as well.
@@ -148,7 +155,7 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
     attention_s = larger + exposed + middle_time.kernel_s + middle_time.collective_s
     total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
     times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
-    fixed = _fixed_s(serving, shape.batch, machine, software, formats)
+    fixed = _fixed_s(serving, shape.batch * rows, machine, software, formats, scored=rows)
     return PhaseTime(_joined(linear, middle), times, total, fixed)
 
 

@@ -197,7 +197,7 @@ class Queue:
         ttft = Wait.of(steps.alone_s, ((everyone, late, (steps.prompt_s / 2) ** 2 * everyone),))
         slow = np.maximum(token - self.at_work[1], 0.0)
         tpot = Wait.of(self.at_work[1], ((everyone, slow, spread / inside),))
-        return Served(rate, ttft, tpot, steps.decode_steps, rate / self.capacity_per_s, decoding)
+        return self._seen(Served(rate, ttft, tpot, steps.decode_steps, rate / self.capacity_per_s, decoding))
 
     def open(self, arrivals_per_s: Number) -> Served:
         """Return the engine at a rate of arrivals; times without bound where it cannot take them."""
@@ -205,14 +205,18 @@ class Queue:
         rate = np.asarray(arrivals_per_s, dtype=np.float64) + 0.0 * capacity
         stable = rate < capacity
         load = np.where(stable, np.maximum(rate, SMALLEST_RATE * capacity), SMALLEST_RATE * capacity)
-        return SteadyState(self, load).served(rate, stable)
+        return self._seen(SteadyState(self, load).served(rate, stable))
 
     @property
     def alone(self) -> Served:
         """What a single request sees."""
         none = np.zeros((1, *self.capacity_per_s.shape))
         ttft, tpot = (Wait(least + none[0], none, none, none) for least in (self.steps.alone_s, self.at_work[1]))
-        return Served(none[0], ttft, tpot, self.steps.decode_steps, none[0], none[0])
+        return self._seen(Served(none[0], ttft, tpot, self.steps.decode_steps, none[0], none[0]))
+
+    def _seen(self, served: Served) -> Served:
+        """Return what users see of an engine whose steps may yield several tokens."""
+        return served.per_token(self.steps.speculation)
 
     def missed(self, served: Served, limits_s: tuple[Number, Number]) -> FloatArray:
         """Return ``(n,)`` by how much the worse limit is missed, negative where both are kept.

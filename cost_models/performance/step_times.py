@@ -9,7 +9,7 @@ preempted, and K requests fit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cost_models.performance.waits import TINY
 from cost_models.table import FloatArray, Number
 from cost_models.workload.serving import footprint
+from cost_models.workload.speculation import Speculation
 
 if TYPE_CHECKING:
     from cost_models.performance.inference import Inference
@@ -45,9 +46,10 @@ class StepTimes:
         alone_s: prefill of a single prompt on an idle engine (P).
         chunks: steps that a mean prompt takes.
         prompts_per_step: mean prompts that a step can take; below 1 where a prompt takes several.
-        decode_steps: steps of a mean request after its first token (G).
+        decode_steps: steps of a mean request after its first token (G), in part where the last yields too many.
         most: requests that fit the memory (K); 0 where not even one does.
         tile_rows: sequences that a tile of a matrix kernel takes: the step rises in stairs so wide.
+        speculation: what a step yields where it drafts; None where it yields a token.
     """
 
     batches: FloatArray
@@ -59,6 +61,7 @@ class StepTimes:
     decode_steps: FloatArray
     most: FloatArray
     tile_rows: Number = 1.0
+    speculation: Speculation | None = field(default=None, kw_only=True)
 
     def step_s(self, sequences: FloatArray, *, varied: Number = 0.0) -> FloatArray:
         """Return the decode step at numbers of sequences, ``(m, n)`` or ``(n,)``: stairs under the line of their ends.
@@ -156,8 +159,13 @@ class StepTimes:
             decode_s=np.take_along_axis(times, order, axis=0),
         )
 
+    @property
+    def tokens_per_step(self) -> Number:
+        """Mean tokens that a sequence gains in a step."""
+        return 1.0 if self.speculation is None else self.speculation.tokens_per_step
+
     def even_flow(self, tpot_s: Number) -> FloatArray:
-        """Return ``(n,)`` the sequences that decode together where each gets a token every so often.
+        """Return ``(n,)`` the sequences that decode together where each takes a step every so often.
 
         Were numbers even, n sequences would take a step of D(n) and the prompts of the n / G requests that begin in it.
         """
@@ -172,7 +180,8 @@ class StepTimes:
     def of_rows(self, rows: NDArray[np.bool_]) -> StepTimes:
         """Return some of the rows."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return replace(self, **{name: value[..., rows] for name, value in values.items() if np.ndim(value)})
+        part = replace(self, **{name: value[..., rows] for name, value in values.items() if np.ndim(value)})
+        return part if self.speculation is None else replace(part, speculation=self.speculation.of_rows(rows))
 
 
 def most_requests(result: Inference) -> FloatArray:
@@ -198,7 +207,7 @@ def most_requests(result: Inference) -> FloatArray:
 
 def decode_step_s(result: Inference, batch: FloatArray) -> FloatArray:
     """Return ``(n,)`` the mean decode step of a replica at a number of sequences."""
-    return replace(result, serving=replace(result.serving, batch=batch), waves=1.0, in_flight=0.0).decode.pass_s
+    return replace(result, serving=replace(result.serving, batch=batch), waves=1.0, in_flight=0.0).step_s
 
 
 def step_times(result: Inference) -> StepTimes:
@@ -213,12 +222,12 @@ def step_times(result: Inference) -> StepTimes:
         one = replace(result, serving=replace(result.serving, batch=np.ones(1)), waves=1.0, in_flight=0.0)
     most = most_requests(result)
     prompt = np.asarray(one.serving.prompt_tokens, dtype=np.float64)
-    steps = np.maximum(np.asarray(one.serving.decode_steps, dtype=np.float64), 0.0)
+    steps = np.maximum(np.asarray(one.serving.decode_steps, dtype=np.float64), 0.0) / one.tokens_per_step
     alone, fixed = one.prefill_s, one.prefill.fixed_s
     chunks = np.maximum(np.ceil(prompt / chunk), 1.0)
-    tile = np.maximum(np.asarray(result.software.tile_rows, dtype=np.float64), 1.0)
+    tile = np.maximum(np.floor(np.asarray(result.software.tile_rows, dtype=np.float64) / one.serving.step_rows), 1.0)
     batches = _knots(tile[:1] if (tile == tile[:1]).all() else tile, float(np.max(most, initial=2.0)))
-    times = [one.decode.pass_s, *(decode_step_s(one, batch) for batch in batches[1:])]
+    times = [one.step_s, *(decode_step_s(one, batch) for batch in batches[1:])]
     knots = np.broadcast_arrays(np.zeros(1), *batches, fixed / chunks, *times)
     count = len(batches) + 1
     rows = np.broadcast_shapes(*(np.shape(x) for x in (alone, fixed, chunks, most, steps, knots[0])))
@@ -227,6 +236,7 @@ def step_times(result: Inference) -> StepTimes:
         np.broadcast_to(np.stack(knots[:count]), (count, *rows)),
         np.broadcast_to(np.stack(knots[count:]), (count, *rows)),
         *(np.broadcast_to(column, rows) for column in columns),
+        speculation=one.serving.speculation,
     )
 
 

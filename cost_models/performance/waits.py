@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
 
 from cost_models.table import FloatArray, Number
+from cost_models.workload.speculation import Speculation
 
 LEAST_SHAPE = 0.2
 """Least shape of a gamma distribution for which the quantile's approximation is used."""
@@ -147,3 +148,24 @@ class Served:
     def concurrency(self) -> FloatArray:
         """Mean number of requests in engine and queue, by Little's law."""
         return np.asarray(self.requests_per_s * (self.ttft.mean_s + self.decode_steps * self.tpot.mean_s))
+
+    def per_token(self, speculation: Speculation | None) -> Served:
+        """Return the same with times per token where a step yields several.
+
+        A request of G tokens takes N steps, in the mean G / E at E tokens a step, with the variance G v / E^3 of a
+        renewal process, v being that of a step's tokens; a step never yields more than all its rows.
+        """
+        if speculation is None:
+            return self
+        each, step = speculation.tokens_per_step, self.tpot
+        tokens = self.decode_steps * each
+        varied = speculation.step_variance / (each * np.maximum(tokens, 1.0))
+        least, none = step.least_s / speculation.rows, 1 - step.shares.sum(axis=0)
+        shares = [none, *step.shares]
+        extra = [np.zeros_like(step.least_s), *step.extra_s]
+        var = [np.zeros_like(step.least_s), *step.extra_var]
+        cases = []
+        for share, beyond, spread in zip(shares, extra, var, strict=True):
+            mean = (step.least_s + beyond) / each
+            cases.append((share, mean - least, spread / each**2 + mean**2 * varied))
+        return replace(self, tpot=Wait.of(least, cases), decode_steps=tokens)

@@ -71,15 +71,15 @@ def _decoding_heads(model: Model, shape: Shape, layer: Attention) -> Number:
     return layer.heads * _kv_fraction(model, shape, layer)
 
 
-def _exchanged(model: Model, shape: Shape, layer: Attention) -> dict[str, Number]:
-    """Return what a decode step sends so that queries meet keys that are not dealt out by heads, and back."""
+def _exchanged(model: Model, shape: Shape, layer: Attention, rows: Number) -> dict[str, Number]:
+    """Return what a decode step of so many rows sends so that queries meet keys not dealt out by heads, and back."""
     tp = np.asarray(shape.tensor_parallel, dtype=np.float64)
     if shape.cache_split == "heads" or not (tp > 1).any():
         return {}
     per_head = 2 * layer.head_dim if model.mla is None else _macs_per_pair(model, layer, absorbed=True)
     # By sequences, a chip sends the queries of its heads; by tokens, every chip needs all queries.
     part = 1 / tp if shape.cache_split == "batch" else 1.0
-    sent = np.asarray(shape.batch) * layer.heads * per_head * part * (1 - 1 / tp)
+    sent = np.asarray(rows) * layer.heads * per_head * part * (1 - 1 / tp)
     return {"exchanges": np.where(tp > 1, 2.0, 0.0), "exchanged": sent}
 
 
@@ -127,7 +127,9 @@ def _reach(model: Model, layer: Attention) -> float:
     return float(min((bound for bound in bounds if bound is not None), default=np.inf))
 
 
-def decode_attention(model: Model, shape: Shape, *, context: Number, over: tuple[Number, Number]) -> Operators:
+def decode_attention(
+    model: Model, shape: Shape, *, context: Number, over: tuple[Number, Number], queries: Number = 1.0
+) -> Operators:
     """Return what one decode step does across tokens.
 
     MLA computes on the latent itself (absorbed form, arXiv 2405.04434): KV is read once for all heads.
@@ -138,38 +140,43 @@ def decode_attention(model: Model, shape: Shape, *, context: Number, over: tuple
         context: tokens that unlimited layers meet.
         over: contexts of the first and the last step, half a token before the one and after the other; layers of
             limited reach are taken at their mean over them.
+        queries: tokens of a sequence that are verified together: keys and values are read once for all of them, but
+            where each chooses the tokens that it meets; states are written after each.
     """
     batch = np.asarray(shape.batch, dtype=np.float64)
+    rows = batch * queries
     stack = OperatorStack()
     for layer in attentions(model):
         heads = _decoding_heads(model, shape, layer)
         share = _kv_fraction(model, shape, layer)
-        written = 1.0 if layer.own_kv else 0.0
+        written = queries if layer.own_kv else 0.0
         reach = _reach(model, layer)
         tokens = context if np.isinf(reach) else _mean_reach(layer, reach, *over)
         per_pair = _macs_per_pair(model, layer, absorbed=True)
+        met = tokens
         if model.indexer is not None:
+            met = np.minimum(tokens * np.asarray(queries), context)
             index = index_elements_per_token(model)
             stack.add(
-                "index", "attention", layer.layers, rows=batch,
-                macs=batch * model.indexer.heads * model.indexer.head_dim * context,
-                activations=batch * (model.indexer.heads + 1) * model.indexer.head_dim,
-                kv_elements=batch * index * (np.asarray(context) + 1.0), kernels=2,
+                "index", "attention", layer.layers, rows=rows,
+                macs=rows * model.indexer.heads * model.indexer.head_dim * context,
+                activations=rows * (model.indexer.heads + 1) * model.indexer.head_dim,
+                kv_elements=batch * index * (np.asarray(context) + queries), kernels=2,
             )  # fmt: skip
         stack.add(
-            "attention" if layer.reach is None else "attention_window", "attention", layer.layers, rows=batch,
-            macs=batch * heads * per_pair * tokens, activations=batch * heads * 2 * layer.head_dim,
+            "attention" if layer.reach is None else "attention_window", "attention", layer.layers, rows=rows,
+            macs=rows * heads * per_pair * tokens, activations=rows * heads * 2 * layer.head_dim,
             row_elements=per_pair,
-            kv_elements=batch * (kv_read_per_token(model, layer) * share) * (tokens + written), kernels=2,
-            **_exchanged(model, shape, layer),
+            kv_elements=batch * (kv_read_per_token(model, layer) * share) * (met + written), kernels=2,
+            **_exchanged(model, shape, layer, rows),
         )  # fmt: skip
     for state in model.state_layers:
         held = shape.share(state.heads)
         macs = state.matrix_elements * DECODE_MACS[state.kind] + state.conv_channels * state.conv_width
         stack.add(
-            "state", "attention", state.layers, rows=batch, macs=batch * macs * held,
-            activations=batch * (2 * state.inner + 2 * state.keys) * held,
-            state_bytes=2 * batch * state.state_bytes * held, kernels=2,
+            "state", "attention", state.layers, rows=rows, macs=rows * macs * held,
+            activations=rows * (2 * state.inner + 2 * state.keys) * held,
+            state_bytes=(1 + np.asarray(queries)) * batch * state.state_bytes * held, kernels=2,
         )  # fmt: skip
     return stack.build()
 

@@ -11,9 +11,10 @@ import numpy as np
 from cost_models.library import Model
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
-from cost_models.workload.mixing import cache_bytes
+from cost_models.workload.mixing import cache_bytes, state_bytes
 from cost_models.workload.operators import CacheSplit, Shape, held_weights, most_loaded_fraction
 from cost_models.workload.param_count import count_parameters, dense_blocks
+from cost_models.workload.speculation import Speculation
 
 Parallelism = Literal["tensor", "pipeline", "layer_split"]
 
@@ -102,6 +103,7 @@ class ServingConfig:
         expert_spread: exponent s by which T tokens choose experts like T^s independent ones (`Shape`).
         expert_parallel: groups of chips to which whole experts are dealt (`Shape`).
         cache_split: what the chips deal out of the KV cache (`Shape`).
+        speculation: how tokens are drafted; None where the model decodes alone.
     """
 
     model: Model
@@ -115,6 +117,19 @@ class ServingConfig:
     expert_spread: Number = 1.0
     expert_parallel: Number = 1.0
     cache_split: CacheSplit = "heads"
+    speculation: Speculation | None = None
+
+    @property
+    def step_rows(self) -> Number:
+        """Rows of a sequence in a decode step."""
+        return 1.0 if self.speculation is None else self.speculation.rows
+
+    @property
+    def drafting(self) -> ServingConfig | None:
+        """The draft as served by the same chips; None where drafts cost nothing, or nothing is drafted."""
+        if self.speculation is None or self.speculation.draft is None:
+            return None
+        return replace(self, model=self.speculation.draft, speculation=None)
 
     @property
     def chips(self) -> Number:
@@ -170,29 +185,59 @@ class Footprint:
 
 
 def footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number) -> Footprint:
-    """Return the memory that a workload takes.
+    """Return the memory that a workload takes, that of its draft included.
+
+    A draft has weights and a KV cache of its own, in the same formats, and uses the memory of activations in turn with
+    the model. Tokens that are being verified have keys and values too, and leave a state of fixed size each to go back
+    to.
 
     Args:
         serving: the workload.
         formats: stored bits.
         chunk_rows: most rows that a prefill takes through the layers together.
     """
+    held = _footprint(serving, formats, chunk_rows=chunk_rows)
+    drafting, speculation = serving.drafting, serving.speculation
+    if drafting is None or speculation is None:
+        return held
+    shared = speculation.shares_vocabulary
+    more = _footprint(drafting, formats, chunk_rows=chunk_rows, vocabulary=0.0 if shared else 1.0)
+    drafts = speculation.drafts
+    activations = np.maximum(held.activations_bytes, drafts * more.activations_bytes)
+    of_draft = more.most_loaded_bytes - more.activations_bytes / serving.tensor_parallel
+    grown = (activations - held.activations_bytes) / serving.tensor_parallel
+    return Footprint(
+        held.weights_bytes + drafts * more.weights_bytes,
+        held.kv_bytes + drafts * more.kv_bytes,
+        activations,
+        held.most_loaded_bytes + drafts * of_draft + grown,
+    )
+
+
+def _footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number, vocabulary: float = 1.0) -> Footprint:
+    """Return the memory that one model takes, with its embedding and head or (`vocabulary` 0) without."""
     model, shape = serving.model, serving.shape
     count = count_parameters(model)
     weights = np.asarray(
         (
             (count.body - count.experts) * np.asarray(formats.weight_bits)
             + count.experts * np.asarray(formats.stored_expert_bits)
-            + (count.embedding + count.head) * np.asarray(formats.head_bits)
+            + vocabulary * (count.embedding + count.head) * np.asarray(formats.head_bits)
         )
         / 8
         + count.small * np.asarray(formats.wide_bits) / 8
     )
     length = np.asarray(serving.prompt_tokens) + serving.output_tokens
+    if serving.speculation is not None:
+        length = length + serving.speculation.draft_tokens
     whole = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens)
     kv = cache_bytes(model, whole, tokens=length, kv_bits=formats.kv_bits) * serving.replicas
     sharded = replace(shape, batch=serving.batch)
     kv_of_group = cache_bytes(model, sharded, tokens=length, kv_bits=formats.kv_bits)
+    if serving.speculation is not None and model.state_layers:
+        drafted = np.asarray(serving.speculation.draft_tokens)
+        kv = kv + drafted * state_bytes(model, whole) * serving.replicas
+        kv_of_group = kv_of_group + drafted * state_bytes(model, sharded)
     widest = 2 * model.d_model + 2 * max(
         [model.d_ff or 0, *(block.d_ff for block in dense_blocks(model))]
         + [state.inner + state.keys for state in model.state_layers]
@@ -204,11 +249,12 @@ def footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number) -
     held = held_weights(model, shape)
     # An embedding that is tied is the head that a step reads.
     other = count.embedding + count.head - model.d_model * model.vocab
-    vocabulary = most_loaded_fraction(model.vocab, shape.tensor_parallel)
+    spread = most_loaded_fraction(model.vocab, shape.tensor_parallel)
+    routers = held["head"] - (1 - vocabulary) * model.d_model * model.vocab * spread
     own = np.asarray(
         held["linear"] * np.asarray(formats.weight_bits)
         + held["expert"] * np.asarray(formats.stored_expert_bits)
-        + (held["head"] + other * vocabulary) * np.asarray(formats.head_bits)
+        + (routers + vocabulary * other * spread) * np.asarray(formats.head_bits)
         + count.small * np.asarray(formats.wide_bits)
     )
     most_loaded = (own / 8 + kv_of_group) * layer_fraction

@@ -32,6 +32,8 @@ class SimulatedEngine:
         alone_token_s: what it costs in a step without.
         chunk_tokens: most prompt tokens of a step.
         most: requests that the memory holds, of mean length.
+        draft_tokens: tokens that are drafted per step.
+        acceptance: chance that a drafted token is accepted.
     """
 
     decode_s: FloatArray
@@ -39,6 +41,16 @@ class SimulatedEngine:
     alone_token_s: float
     chunk_tokens: float
     most: int
+    draft_tokens: int = 0
+    acceptance: float = 0.0
+
+    def steps_for(self, tokens: int, rng: np.random.Generator) -> int:
+        """Return the steps that a sequence takes to its next so many tokens: some accepted drafts and one more each."""
+        if self.draft_tokens == 0 or tokens < 1:
+            return tokens
+        refused = rng.random((tokens, self.draft_tokens)) >= self.acceptance
+        gained = np.where(refused.any(axis=1), refused.argmax(axis=1), self.draft_tokens) + 1
+        return int(np.searchsorted(np.cumsum(gained), tokens)) + 1
 
 
 def engine_of(result: Inference, *, most: int | None = None) -> SimulatedEngine:
@@ -59,7 +71,16 @@ def engine_of(result: Inference, *, most: int | None = None) -> SimulatedEngine:
         float(times.alone_s[0]) / prompt,
         float(times.prompts_per_step[0]) * prompt,
         places,
+        *_drafts(result),
     )
+
+
+def _drafts(result: Inference) -> tuple[int, float]:
+    """Return the tokens that are drafted per step, and their acceptance."""
+    drafts = result.serving.speculation
+    if drafts is None:
+        return 0, 0.0
+    return int(np.ravel(drafts.draft_tokens)[0]), float(np.ravel(drafts.acceptance)[0])
 
 
 @dataclass
@@ -112,6 +133,7 @@ class _Engine:
     serial: int = 0
     held: float = 0.0
     mean_tokens: float = 1.0
+    rng: np.random.Generator = field(default_factory=np.random.default_rng)
 
     def admit(self) -> None:
         """Admit requests in order while their whole length fits the memory."""
@@ -145,7 +167,8 @@ class _Engine:
                 done.append(one)
             else:
                 self.serial += 1
-                heapq.heappush(self.decoding, (self.step + one.output - 1, self.serial, one))
+                steps = self.engine.steps_for(one.output - 1, self.rng)
+                heapq.heappush(self.decoding, (self.step + steps, self.serial, one))
         while self.decoding and self.decoding[0][0] <= self.step:
             done.append(heapq.heappop(self.decoding)[2])
         for one in done:
@@ -207,7 +230,7 @@ def simulate(
     if concurrency is not None:
         # Requests that are there at the start are somewhere on their way, so that they do not end together.
         outputs[:concurrency] = np.ceil(outputs[:concurrency] * rng.random(min(concurrency, requests)))
-    env, state = simpy.Environment(), _Engine(engine, mean_tokens=prompt_tokens + output_tokens)
+    env, state = simpy.Environment(), _Engine(engine, mean_tokens=prompt_tokens + output_tokens, rng=rng)
     everyone: list[_Request] = []
     wake = [env.event()]
     timeline: list[tuple[float, int, int]] = []

@@ -9,12 +9,14 @@ from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.metrics import OF_USERS
 from cost_models.performance.waits import MOST_P95
 from cost_models.quantities import P_FEASIBLE, TECHNOLOGY_PREFIX
+from cost_models.workload.param_count import attentions
 from cost_models.workload.serving import KINDS, Layout
+from cost_models.workload.speculation import MTP, NGRAM
 from dse.errors import Issue
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.issues import places_of
 from dse.sweep.parameters import ParameterSpec, RangeSpec, ValuesSpec
-from dse.sweep.records import BaselineSpec, ConstraintSpec, ObjectiveSpec, WorkloadSpec
+from dse.sweep.records import BaselineSpec, ConstraintSpec, ObjectiveSpec, SpeculationSpec, WorkloadSpec
 from dse.sweep.search import SearchSpec
 from dse.sweep.user_model import BUILT_IN, ModelSpec
 from dse.yaml_positions import KeyPath, Node, path_text
@@ -146,6 +148,26 @@ def check_traffic(
             if high is not None and not mean < high <= MOST_P95 * mean:
                 must_be = f"above {kind}_tokens {mean} and at most {MOST_P95:.3g} times it, as of lognormal lengths"
                 yield issue_at(root, ("workloads", name, f"{kind}_p95_tokens"), quoted(high), must_be)
+
+
+def check_speculation(
+    root: Node, workloads: Mapping[str, WorkloadSpec], space: Declared, library: Library
+) -> Iterator[Issue]:
+    """Yield an issue for every draft that cannot be, and for numbers of one that is not there."""
+    for name, one in workloads.items():
+        model, path = library.models[one.model], ("workloads", name, "speculation")
+        if one.speculation is None:
+            for field in SpeculationSpec.model_fields:
+                if f"{name}.{field}" in space:
+                    where: KeyPath = ("space", f"{name}.{field}")
+                    yield issue_at(root, where, f"{name} drafts nothing", perhaps=f"workloads.{name}.speculation")
+        elif model.encoder:
+            yield issue_at(root, path, f"{one.model} generates no tokens that could be drafted")
+        elif one.speculation.draft == MTP and not attentions(model):
+            what = f"{one.model} has no layer of attention that could draft"
+            yield issue_at(root, (*path, "draft"), what, perhaps=NGRAM)
+        elif one.speculation.draft in library.models and library.models[one.speculation.draft].encoder:
+            yield issue_at(root, (*path, "draft"), f"{one.speculation.draft} generates no tokens")
 
 
 def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterator[Issue]:

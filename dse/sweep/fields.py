@@ -18,6 +18,7 @@ from cost_models.library import Library
 from cost_models.library.names import nearest, resolve
 from cost_models.quantities import P_FEASIBLE, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter, metric_of
 from cost_models.workload.serving import KINDS, Layout
+from cost_models.workload.speculation import MTP, NGRAM
 from dse.sweep.hints import DIRECTION_ALIASES, NAME_ALIASES, one_of, quoted, suggest, suggest_metric
 from dse.units import UnitError, parse_quantity, split_quantity
 from dse.yaml_positions import scalar_of
@@ -256,6 +257,9 @@ def tolerance(value: object, info: ValidationInfo) -> float:
     return share
 
 
+DRAFTS = (MTP, NGRAM)
+"""Drafts that are no model of the library."""
+
 LARGEST = "largest"
 """The batch that the memory of the chips holds at most."""
 
@@ -274,6 +278,16 @@ def _parallelism(value: object) -> str:
         must_be = f"{one_of(KINDS)}, or numbers of chips such as tp4_pp2, dp8_tp2 or layer_split4"
         raise issue(quoted(value), must_be, suggest(str(value), KINDS)) from None
     return str(value)
+
+
+def _draft(value: object, info: ValidationInfo) -> str:
+    if value in DRAFTS:
+        return str(value)
+    try:
+        return check_name(value, WORKLOAD_FIELDS["model"], validation_context(info).library)
+    except PydanticCustomError as error:
+        meant = suggest(str(value), DRAFTS) or (error.context or {})["perhaps"]
+        raise issue(quoted(value), f"a model of the library, or {one_of(DRAFTS)}", meant) from None
 
 
 Milliseconds: TypeAlias = Annotated[float, amount_in("ms")]
@@ -307,6 +321,9 @@ Concurrency: TypeAlias = Annotated[float, _of_field("concurrency")]
 LongPrompt: TypeAlias = Annotated[float, _of_field("prompt_p95_tokens")]
 LongOutput: TypeAlias = Annotated[float, _of_field("output_p95_tokens")]
 Percentile: TypeAlias = Annotated[float, number(low=50, high=99.9)]
+DraftTokens: TypeAlias = Annotated[int, _of_field("draft_tokens")]
+Acceptance: TypeAlias = Annotated[float, _of_field("acceptance")]
+DraftName: TypeAlias = Annotated[str, BeforeValidator(_draft)]
 ChunkRows: TypeAlias = Annotated[int, _of_field("chunk_rows")]
 ExpertSpread: TypeAlias = Annotated[float, _of_field("expert_spread")]
 ExpertFormatName: TypeAlias = Annotated[str, _of_field("expert_format")]

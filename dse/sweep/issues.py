@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -45,15 +45,26 @@ def _fault(details: Any, root: Node, where: KeyPath, kind: type[BaseModel], fore
         case "issue":
             return Issue(value_place, path_text(where), context["what"], context["must_be"], context["perhaps"])
         case "extra_forbidden":
-            return unknown_key(str(where[-1]), tuple(kind.model_fields), key_place, where, foreign)
+            known = _record_at(kind, details["loc"][:-1])
+            return unknown_key(str(where[-1]), tuple(known.model_fields), key_place, where, foreign)
         case "missing":
-            keys = one_of(name for name, field in kind.model_fields.items() if field.is_required())
+            fields = _record_at(kind, details["loc"][:-1]).model_fields
+            keys = one_of(name for name, field in fields.items() if field.is_required())
             return Issue(key_place, path_text(where), f"is missing (needed here: {keys})")
         case "model_type" | "dict_type" | "mapping_type" | "model_attributes_type":
-            keys = ", ".join(kind.model_fields)
+            keys = ", ".join(_record_at(kind, details["loc"]).model_fields)
             return Issue(value_place, path_text(where), quoted(details["input"]), f"a mapping with the keys {keys}")
         case _:
             return Issue(value_place, path_text(where), f"{quoted(details['input'])}: {details['msg']}")
+
+
+def _record_at(kind: type[BaseModel], where: KeyPath) -> type[BaseModel]:
+    """Return the record that stands at a place within another one."""
+    for name in where:
+        field = kind.model_fields.get(str(name))
+        inner = () if field is None else (field.annotation, *get_args(field.annotation))
+        kind = next((one for one in inner if isinstance(one, type) and issubclass(one, BaseModel)), kind)
+    return kind
 
 
 def unknown_key(

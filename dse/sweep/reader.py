@@ -31,6 +31,7 @@ from dse.sweep.checks import (
     check_layouts,
     check_model,
     check_repeats,
+    check_speculation,
     check_traffic,
 )
 from dse.sweep.fields import ValidationContext, is_identifier
@@ -137,6 +138,7 @@ class _Reader:
         named: dict[KeyPath, str] = {("objectives", k, "metric"): one.metric for k, one in objectives.items()}
         named |= {("constraints", k, "metric"): one.metric for k, one in constraints.items()}
         self.issues += check_traffic(self.root, served, named, space, self.library)
+        self.issues += check_speculation(self.root, served, space, self.library)
         if search is not None:
             self.issues += check_enumerable(self.root, space, search)
         if self.model is None and self._has("model"):

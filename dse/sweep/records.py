@@ -16,8 +16,10 @@ from cost_models.performance.derived import DerivedMetric, described
 from cost_models.quantities import AS_METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric
 from cost_models.silicon.cost import Economics, YieldModel
 from cost_models.workload.serving import KINDS, Layout
+from cost_models.workload.speculation import MTP, NGRAM
 from dse.errors import NOWHERE, Place
 from dse.sweep.fields import (
+    Acceptance,
     ActBits,
     ArrivalCv,
     Arrivals,
@@ -30,6 +32,8 @@ from dse.sweep.fields import (
     ChunkRows,
     Concurrency,
     Direction,
+    DraftName,
+    DraftTokens,
     ExecutionName,
     ExpertFormatName,
     ExpertSpread,
@@ -74,6 +78,34 @@ def _default(name: str) -> Any:
     return (WORKLOAD_FIELDS.get(name) or PARAMETERS[name]).default
 
 
+class SpeculationSpec(SweepRecord):
+    """How a workload drafts tokens, for the model to verify several at a time.
+
+    Attributes:
+        draft_tokens: tokens that are drafted per decode step.
+        acceptance: chance that a drafted token is accepted.
+        draft: a model of the library, "mtp" for a further layer of the workload's own model, or "ngram".
+    """
+
+    draft_tokens: DraftTokens
+    acceptance: Acceptance
+    draft: DraftName
+
+    @field_validator("draft")
+    @classmethod
+    def _can_draft(cls, name: str, info: ValidationInfo) -> str:
+        if name not in (MTP, NGRAM):
+            check_complete(name, validation_context(info).library)
+        return name
+
+
+def check_complete(name: str, library: Library) -> None:
+    """Refuse a model that cannot be evaluated."""
+    model = library.models[name]
+    if not model.complete:
+        raise issue(f"the model {name} cannot be evaluated: {model.note or 'its dimensions are not public'}")
+
+
 class WorkloadSpec(SweepRecord):
     """A model and how it is used.
 
@@ -92,6 +124,7 @@ class WorkloadSpec(SweepRecord):
         concurrency: requests that are there at all times, in place of arrivals.
         prompt_p95_tokens: 95th percentile of prompt lengths, lognormal; all alike where not given.
         output_p95_tokens: the same of output lengths.
+        speculation: how tokens are drafted; the model decodes alone where not given.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where not given.
         same_prompts: whether all sequences have one text, and so choose the same experts.
         expert_spread: exponent by which tokens choose experts; ``serving.expert_spread`` where not given.
@@ -117,6 +150,7 @@ class WorkloadSpec(SweepRecord):
     concurrency: Concurrency | None = None
     prompt_p95_tokens: LongPrompt | None = None
     output_p95_tokens: LongOutput | None = None
+    speculation: SpeculationSpec | None = None
     chunk_rows: ChunkRows | None = None
     same_prompts: Flag = False
     expert_spread: ExpertSpread | None = None
@@ -133,9 +167,7 @@ class WorkloadSpec(SweepRecord):
     @field_validator("model")
     @classmethod
     def _dimensions_known(cls, name: str, info: ValidationInfo) -> str:
-        model = validation_context(info).library.models[name]
-        if not model.complete:
-            raise issue(f"the model {name} cannot be evaluated: {model.note or 'its dimensions are not public'}")
+        check_complete(name, validation_context(info).library)
         return name
 
     @model_validator(mode="after")

@@ -22,6 +22,7 @@ from dse.sweep.records import (
     ObjectiveSpec,
     ResultsSpec,
     RobustnessSpec,
+    SpeculationSpec,
     WorkloadSpec,
 )
 from dse.sweep.search import SAMPLERS, SearchSpec
@@ -68,6 +69,9 @@ def sweep_schema(library: Library) -> Schema:
     # A layout may be numbers of chips, which no list of names holds.
     fields["parallelism"] = {"type": "string", "description": WORKLOAD_FIELDS["parallelism"].meaning}
     names = {"metric": {"type": "string", **metric}, "direction": {"enum": ["minimize", "maximize"]}}
+    fields["speculation"] = _record(
+        SpeculationSpec, fields | {"draft": {"type": "string", "description": "a model of the library, mtp or ngram"}}
+    )
     flags = {name: {"type": "boolean"} for name in ("required", "same_prompts")}
     sections: Schema = {
         "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]*$"},

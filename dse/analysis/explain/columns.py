@@ -73,6 +73,12 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
         numbers["waves"] = result.waves
     if np.any(result.in_flight):
         numbers["joining_prompts_ms"] = result.joining_s * 1e3
+    if serving.speculation is not None:
+        numbers |= {
+            name: getattr(serving.speculation, name) for name in ("draft_tokens", "acceptance", "tokens_per_step")
+        }
+        if result.draft is not None:
+            numbers["draft_ms"] = result.draft_steps * result.draft.decode.pass_s * 1e3
     numbers |= {name: getattr(serving, name) for name in ("prompt_tokens", "output_tokens", "chips")}
     for name in ("weight_bits", "expert_bits", "head_bits", "kv_bits", "activation_bits"):
         bits = getattr(served.formats, name)
@@ -82,8 +88,8 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
     return {
         "settings": {**_model_words(serving.model), "parallelism": serving.parallelism, **numbers},
         "fits": result.fits,
-        "decode": pass_columns(result.decode, result.decode_energy, serving, machine),
-        "prefill": pass_columns(result.prefill, result.prefill_energy, serving, machine),
+        "decode": pass_columns(result.decode, result.pass_energy, serving, machine),
+        "prefill": pass_columns(result.prefill, result.prefill_pass_energy, serving, machine),
         "memory_gib": {
             "weights": np.asarray(held.weights_bytes) / 2**30,
             "kv_cache": np.asarray(held.kv_bytes) / 2**30,

@@ -207,7 +207,7 @@ def _identifier(model: str) -> str:
 
 
 def read_settings(words: Iterable[str], place: Place, *, first: str = "") -> tuple[dict[str, Node], list[Issue]]:
-    """Return ``key=value`` words as nodes, and their issues.
+    """Return ``key=value`` words as nodes, and their issues; ``outer.key=value`` stands in a mapping.
 
     Args:
         words: the words.
@@ -223,9 +223,12 @@ def read_settings(words: Iterable[str], place: Place, *, first: str = "") -> tup
         elif not equals or not key or not value:
             issues.append(Issue(place, "", quoted(word), "of the form key=value"))
             continue
-        if key in nodes:
+        parent, _, inner = key.rpartition(".")
+        held = nodes.setdefault(parent, Node({}, place, place)).value if parent else nodes
+        if not isinstance(held, dict) or inner in held:
             issues.append(Issue(place, "", f"{key} is given twice"))
-        nodes[key] = parse_yaml(value, place.file, fixed=place)
+        else:
+            held[inner] = parse_yaml(value, place.file, fixed=place)
     return nodes, issues
 
 
