@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from cost_models.performance.metrics import WorkloadResult, workload_metrics
 from cost_models.table import Setting, Table
 from dse.errors import NOWHERE, Issue, SpecError
@@ -45,11 +47,14 @@ MEASURES = (
     Measure("all_tdp_w", "TDP", "W"),
     Measure("tokens_per_joule", "tokens per joule, decode", "token/J"),
     Measure("tokens_per_joule_tdp", "tokens per joule at TDP", "token/J"),
-    Measure("all_price_usd", "price", "USD"),
+    Measure("all_cost_usd", "production cost", "USD", in_ratio=False),
+    Measure("all_nre_usd", "+ NRE of the boards", "USD", in_ratio=False),
+    Measure("all_margin_usd", "+ margin", "USD", in_ratio=False),
+    Measure("all_price_usd", "= price", "USD"),
     Measure("usd_per_million_tokens", "cost per million tokens", "USD"),
-    Measure("overhead_fraction", "overhead over bound", "%", in_ratio=False),
+    Measure("overhead_fraction", "of the step above its bound", "%", in_ratio=False),
 )
-"""What is compared; power, TDP and price are those of all chips together."""
+"""What is compared; power, TDP, cost and price are those of all chips together."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Entry:
         what: one line that says what it is.
         values: by name of `MEASURES`; NaN where missing (a model that does not fit, a price that is not published).
         ratios: value over that of the reference, for the measures where it says something; NaN where either is missing.
+        missed: limits and constraints that it misses, and by what share; those of all workloads.
     """
 
     name: str
@@ -69,6 +75,7 @@ class Entry:
     what: str
     values: Mapping[str, float]
     ratios: Mapping[str, float]
+    missed: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,10 @@ def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) 
     """
     spec = evaluator.spec
     comparisons = []
+    missed = {("baseline", name): _missed(margins) for name, margins in baseline_margins(evaluator).items()}
+    for name, settings in designs.items():
+        margins = evaluator.evaluate(Table.from_settings(settings), metrics=()).margins
+        missed["design", name] = _missed({label: float(margin[0]) for label, margin in margins.items()})
     for workload in spec.workloads:
         sides = [
             ("design", name, _design_words(settings), _serve_design(evaluator, workload, settings))
@@ -115,11 +126,28 @@ def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) 
         reference = next(iter(spec.baselines), None)
         base = values[("baseline", reference)] if reference is not None else {}
         entries = tuple(
-            Entry(name, _kind(kind), what, values[kind, name], _ratios(values[kind, name], base))
+            Entry(name, _kind(kind), what, values[kind, name], _ratios(values[kind, name], base), missed[kind, name])
             for kind, name, what, _ in sides
         )
         comparisons.append(Comparison(workload, reference, entries))
     return comparisons
+
+
+def baseline_margins(evaluator: Evaluator) -> dict[str, dict[str, float]]:
+    """Return for every baseline the margin of each constraint of the sweep; NaN where it has no such metric."""
+    result = {}
+    for name, metrics in evaluator.baselines.items():
+        columns = {key: np.array([value]) for key, value in metrics.items()}
+        known = all(one.metric in columns for one in evaluator.spec.constraints)
+        margins = evaluator.constraint_margins(columns) if known else {}
+        result[name] = {label: float(margin[0]) for label, margin in margins.items()}
+    return result
+
+
+def _missed(margins: Mapping[str, float]) -> dict[str, float]:
+    """Return by how much margins are missed, the worst first; NaN where that is not known."""
+    missed = {label: -margin for label, margin in margins.items() if not margin >= 0}
+    return dict(sorted(missed.items(), key=lambda item: (math.isnan(item[1]), -item[1])))
 
 
 def _kind(kind: str) -> Literal["design", "baseline"]:
@@ -134,11 +162,14 @@ def _values(evaluator: Evaluator, served: WorkloadResult) -> dict[str, float]:
     metrics = workload_metrics(served, evaluator.technology)
     machine, serving = served.machine, served.serving
     chips = _number(serving.chips)
+    each = {
+        "tdp_w": machine.tdp_w, "cost_usd": machine.cost_usd, "nre_usd": machine.nre_usd,
+        "margin_usd": machine.price_usd - machine.cost_usd - machine.nre_usd, "price_usd": machine.price_usd,
+    }  # fmt: skip
     totals = {
         "chips": chips,
         "batch": _number(serving.sequences * served.inference.waves),
-        "all_tdp_w": _number(machine.tdp_w) * chips,
-        "all_price_usd": _number(machine.price_usd) * chips,
+        **{f"all_{name}": _number(value) * chips for name, value in each.items()},
     }
     return {
         measure.name: totals[measure.name] if measure.name in totals else _number(metrics[measure.name])
@@ -147,8 +178,6 @@ def _values(evaluator: Evaluator, served: WorkloadResult) -> dict[str, float]:
 
 
 def _number(value: object) -> float:
-    import numpy as np
-
     return float(np.ravel(np.asarray(value, dtype=np.float64))[0])
 
 

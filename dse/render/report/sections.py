@@ -11,7 +11,7 @@ from dse.analysis.explain.sensitivity import space_sensitivity
 from dse.errors import RunError
 from dse.evaluator import Evaluator
 from dse.render.report import markup
-from dse.render.terminal.comparison import comparison_table, overhead_lines, what_they_are
+from dse.render.terminal.comparison import comparison_table, what_they_are
 from dse.render.terminal.overview import differing_parts, overview_table
 from dse.render.terminal.robustness import confidence_lines
 from dse.render.terminal.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
@@ -95,9 +95,6 @@ def comparison_section(run: StoredRun, evaluator: Evaluator) -> str:
         return markup.paragraph("There is nothing to compare.")
     comparisons = compare(evaluator, designs)
     parts = [markup.table(comparison_table(one, with_ratios=True)) for one in comparisons]
-    overheads = [line for one in comparisons for line in overhead_lines(one)]
-    if overheads:
-        parts.append(markup.folded("How far the baselines are from their own bounds", markup.bullets(overheads)))
     if comparisons:
         parts.append(markup.folded("What is compared", markup.bullets(what_they_are(comparisons[0]))))
     return "".join(parts)

@@ -10,7 +10,7 @@ from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow, num
 
 
 def comparison_parts(comparisons: Sequence[Comparison], *, short: bool = False) -> list[Part]:
-    """Return the tables of comparisons, their ratios, and what the baselines lose to overhead.
+    """Return the tables of comparisons, their ratios, and what is compared.
 
     Args:
         comparisons: one per workload.
@@ -23,8 +23,7 @@ def comparison_parts(comparisons: Sequence[Comparison], *, short: bool = False) 
             parts.append(ratios)
     if comparisons:
         parts.append(Lines(what_they_are(comparisons[0]), "What is compared"))
-    overhead = [line for comparison in comparisons for line in overhead_lines(comparison)]
-    return [*parts, Lines(overhead, "Overhead of the baselines")]
+    return parts
 
 
 def comparison_rows(comparisons: Sequence[Comparison]) -> Rows:
@@ -76,7 +75,7 @@ def ratio_table(comparison: Comparison) -> TextTable | None:
     if all(math.isnan(ratio) for entry in others for ratio in entry.ratios.values()):
         return None
     rows = tuple(
-        (measure.words, *(ratio_text(entry.ratios[measure.name]) for entry in others))
+        (measure.words.removeprefix("= "), *(ratio_text(entry.ratios[measure.name]) for entry in others))
         for measure in MEASURES
         if measure.in_ratio
     )
@@ -85,16 +84,13 @@ def ratio_table(comparison: Comparison) -> TextTable | None:
 
 
 def what_they_are(comparison: Comparison) -> list[str]:
-    """Return one line per entry that says what it is, and what overhead the baselines carry."""
-    return [f"{entry.name}: {entry.what}" for entry in comparison.entries]
+    """Return one line per entry that says what it is, and what of limits and constraints it misses."""
+    return [f"{entry.name}: {entry.what}{_missed_words(entry)}" for entry in comparison.entries]
 
 
-def overhead_lines(comparison: Comparison) -> list[str]:
-    """Return for every baseline the share of its decode step that is not explained by bandwidth and arithmetic."""
-    return [
-        f"{comparison.workload}, {entry.name}: {percent_text(entry.values['overhead_fraction'])} % of the decode step "
-        f"is "
-        "overhead over its bandwidth and arithmetic bound"
-        for entry in comparison.entries
-        if entry.kind == "baseline" and entry.values["overhead_fraction"] == entry.values["overhead_fraction"]
+def _missed_words(entry: Entry) -> str:
+    """Return what an entry misses; "" where it meets everything."""
+    words = [
+        label if math.isnan(miss) else f"{label} by {percent_text(miss)} %" for label, miss in entry.missed.items()
     ]
+    return f"; misses {', '.join(words)}" if words else ""

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cost_models.quantities import describe
+from dse.analysis.compare import baseline_margins
 from dse.evaluator import Evaluator
 from dse.render.terminal.summary import CORE, named_workloads, pick_words, varying
 from dse.render.terminal.tables import Part, TextTable, cell_text, narrow, number_text
-from dse.render.terminal.verdict import baseline_margins
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 
@@ -47,7 +47,7 @@ def overview_table(run: StoredRun) -> TextTable:
         for name, pick in _picks(run).items()
     ]
     evaluator = Evaluator(spec)
-    margins = baseline_margins(spec, evaluator)
+    margins = baseline_margins(evaluator)
     for name, metrics in evaluator.baselines.items():
         count = spec.baselines[name].count
         missed = sum(not margin >= 0 for margin in margins[name].values())

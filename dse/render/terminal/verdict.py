@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.evaluator import Evaluator
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import pick_words
 from dse.render.terminal.tables import MISSING, number_text, percent_text, ratio_text
@@ -287,14 +286,3 @@ def _remedy_words(run: StoredRun) -> str:
         parts.append(f"{axis['what']} {number_text(then) if isinstance(then, float) else then}")
     result = " or ".join(part for part in parts if part)
     return f"What would do: {result}." if result else ""
-
-
-def baseline_margins(spec: Spec, evaluator: Evaluator) -> dict[str, dict[str, float]]:
-    """Return for every baseline the margin of each constraint of the sweep; NaN where it has no such metric."""
-    result = {}
-    for name, metrics in evaluator.baselines.items():
-        columns = {key: np.array([value]) for key, value in metrics.items()}
-        known = all(one.metric in columns for one in spec.constraints)
-        margins = evaluator.constraint_margins(columns) if known else {}
-        result[name] = {label: float(margin[0]) for label, margin in margins.items()}
-    return result

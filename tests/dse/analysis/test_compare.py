@@ -57,6 +57,20 @@ def test_power_and_price_are_those_of_all_chips(chat_and_giant):
         assert entry.values["tokens_per_joule_tdp"] == pytest.approx(rate)
 
 
+def test_a_price_is_the_sum_of_its_parts_and_who_misses_what_is_said(chat_and_giant):
+    chat = entries(chat_and_giant[0])
+    mine = chat["mine"].values
+    parts = [mine[f"all_{part}_usd"] for part in ("cost", "nre", "margin")]
+    assert min(parts) > 0 and sum(parts) == pytest.approx(mine["all_price_usd"])
+    terms = Evaluator(SPEC).economics
+    assert mine["all_margin_usd"] == pytest.approx(terms.margin * mine["all_price_usd"])
+    strict = parse_spec({**SPEC.resolved(), "constraints": [{"metric": "tdp_w", "max": 1}]})
+    sides = entries(compare(Evaluator(strict), {"mine": DESIGN})[0])
+    assert sides["pair"].missed == {"tdp_w <= 1": pytest.approx(sides["pair"].values["all_tdp_w"] / 2 - 1)}
+    assert sides["mine"].missed["tdp_w <= 1"] == pytest.approx(sides["mine"].values["all_tdp_w"] / 2 - 1)
+    assert "tdp_w <= 1" not in chat["mine"].missed
+
+
 def test_ratios_are_values_over_those_of_the_first_baseline(chat_and_giant):
     chat = entries(chat_and_giant[0])
     assert chat_and_giant[0].reference == "pair"
