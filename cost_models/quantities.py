@@ -535,6 +535,15 @@ AS_METRICS: Mapping[str, Metric] = MappingProxyType(
 )
 """Numeric parameters as metrics, so that objectives and constraints may name them."""
 
+FIELDS_AS_METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        name: Metric(name, field.unit, field.meaning, None, "workload")
+        for name, field in WORKLOAD_FIELDS.items()
+        if not field.is_choice
+    }
+)
+"""Numbers of a workload as metrics, so that objectives and constraints may name those that a sweep varies."""
+
 
 def metric_of(name: str, metrics: Mapping[str, Metric]) -> Metric:
     """Return the metric that a column name (bare or ``workload.metric``) stands for.

@@ -128,7 +128,7 @@ class Evaluator:
             result.update(answers.metrics)
             if failed is not None:
                 margins[MODEL_ANSWERS] = np.where(failed.codes == INACTIVE, 1.0, UNMET)
-        named = {name: numbers_of(columns[name]) for name in sorted(self.judging & AS_METRICS.keys())}
+        named = {name: numbers_of(columns[name]) for name in self._judged_columns}
         result.update({name: values for name, values in named.items() if name not in result})
         margins.update(self.constraint_margins(result))
         return result, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
@@ -167,6 +167,11 @@ class Evaluator:
         """The metrics that designs are judged by: those of objectives and constraints."""
         objectives = {objective.metric for objective in self.spec.objectives}
         return frozenset(objectives.union(constraint.metric for constraint in self.spec.constraints))
+
+    @cached_property
+    def _judged_columns(self) -> tuple[str, ...]:
+        """The metrics of those that are parameters, or varied numbers of workloads."""
+        return tuple(sorted(self.judging & (AS_METRICS.keys() | self.spec.space.keys())))
 
     def _wanted(self, metrics: frozenset[str]) -> frozenset[str]:
         """Return metrics and all that they are made of."""
@@ -290,7 +295,7 @@ class Evaluator:
         metrics.update(self._mixed(metrics, {}, None))
         metrics.update(derived_metrics(metrics, self.spec.workloads, None, self.spec.derived))
         # A chip that can be bought has no parameters of a design.
-        metrics.update({name: np.array([np.nan]) for name in sorted(self.judging & AS_METRICS.keys())})
+        metrics.update({name: np.array([np.nan]) for name in self._judged_columns})
         if self.spec.model is not None:
             # The model knows designs, not chips that can be bought.
             metrics.update({name: np.array([np.nan]) for name in self.spec.model.metrics})

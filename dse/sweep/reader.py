@@ -15,6 +15,7 @@ from cost_models.performance.derived import DerivedMetric, described
 from cost_models.performance.mix import MIX, MIXED
 from cost_models.quantities import (
     AS_METRICS,
+    FIELDS_AS_METRICS,
     P_FEASIBLE,
     PARAMETERS,
     TECHNOLOGY_PREFIX,
@@ -94,6 +95,10 @@ class _Reader:
         self.issues: list[Issue] = []
         if not isinstance(root.value, dict):
             raise SpecError([Issue(root.place, "", f"{quoted(root.plain())}", f"a mapping with {', '.join(REQUIRED)}")])
+        if "design" in root.value and "space" not in root.value:
+            verbs = "dse explain, dse compare and dse require read it"
+            place = places_of(root, ("design",))[1]
+            raise SpecError([Issue(place, "design", f"makes this a design file, one value per parameter: {verbs}")])
         self._refuse_empty_values()
         workloads = tuple(self._mapping_at(("workloads",)))
         table = described(derived)
@@ -102,8 +107,10 @@ class _Reader:
             metrics = (*metrics, *(f"{MIX}.{name}" for name in MIXED))
         if self._has("robustness"):
             metrics = (*metrics, P_FEASIBLE)
-        metrics = (*metrics, *AS_METRICS)
-        table = {**AS_METRICS, **table}
+        fields = (f"{workload}.{name}" for workload in workloads for name in FIELDS_AS_METRICS)
+        varied = self._mapping_at(("space",))
+        metrics = (*metrics, *AS_METRICS, *(name for name in fields if name in varied))
+        table = {**FIELDS_AS_METRICS, **AS_METRICS, **table}
         self.context = ValidationContext(library, metrics, table, tuple(self._mapping_at(("baselines",))))
         self.model = self._model() if self._has("model") else None
         if self.model is not None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from cost_models.evaluate import ChipSetup
 from cost_models.library import Library
 from cost_models.performance.derived import DerivedMetric, described
-from cost_models.quantities import AS_METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric
+from cost_models.quantities import AS_METRICS, FIELDS_AS_METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric
 from cost_models.silicon.cost import Economics, YieldModel
 from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
@@ -415,10 +415,12 @@ class Spec(SweepRecord):
     def metrics(self) -> Mapping[str, Metric]:
         """Every metric that the sweep may use, by bare name: built-in, derived ones, and those of its own model.
 
-        Parameters that objectives or constraints name are among them.
+        Parameters and varied numbers of workloads that objectives or constraints name are among them.
         """
         named = {one.metric for one in self.objectives} | {one.metric for one in self.constraints}
         parameters = {name: metric for name, metric in AS_METRICS.items() if name in named}
+        fields = {name.rpartition(".")[2] for name in named.intersection(self.space)}
+        parameters |= {name: metric for name, metric in FIELDS_AS_METRICS.items() if name in fields}
         return {**parameters, **described(self.derived), **({} if self.model is None else self.model.described)}
 
     def place_of(self, path: str) -> Place:

@@ -84,10 +84,13 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
         f"{settings['chips']} chip(s), {settings['parallelism']} parallel",
         f"bits: weights {settings['weight_bits']}{experts}, head {settings['head_bits']}, "
         f"KV cache {settings['kv_bits']}, activations {settings['activation_bits']}",
-        f"bound of the decode step {number_text(table.decode.bound_ms)} ms, "
-        f"{percent_text(table.decode.overhead_fraction)} % of the step above it; "
-        f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_fraction)} %",
     ]
+    if table.fits:
+        lines.append(
+            f"bound of the decode step {number_text(table.decode.bound_ms)} ms, "
+            f"{percent_text(table.decode.overhead_fraction)} % of the step above it; "
+            f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_fraction)} %"
+        )
     if "published_as" in settings:
         lines.insert(1, f"published as {settings['published_as']}")
     tokens, context = (table.settings.get(name) for name in ("prompt_tokens", "max_context_tokens"))
@@ -96,10 +99,10 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
         lines += [told] if told else []
     if table.metrics.get("perplexity_extrapolated") == 1:
         lines.append("its perplexity is extrapolated beyond what has been measured")
-    return lines if table.fits else [*lines[:2], *lines[3:]]
+    return lines
 
 
-STORED = ("memory_gib", "chips_needed", "perplexity_ratio", "perplexity_ratio_high")
+STORED = ("memory_gib", "perplexity_ratio", "perplexity_ratio_high")
 """Metrics that a workload has whether the chips hold it or not."""
 
 
@@ -114,8 +117,8 @@ def unfit_lines(table: WorkloadTable, holders: Mapping[str, int]) -> list[str]:
         f"{number_text(table.capacity_gib)}: {number_text(lacks)} GiB too much"
     ]
     ways = [f"{number_text(count)} chips ({split} parallel)" for split, count in holders.items()]
-    best = " or ".join(ways)
-    return [*lines, f"what would do: {best}" if ways else "no number of such chips holds it", SMALLER]
+    none = "no number of such chips holds it in one split alone; two may, like parallelism=tp8_pp40"
+    return [*lines, f"what would do: {' or '.join(ways)}" if ways else none, SMALLER]
 
 
 SMALLER = (
@@ -226,8 +229,9 @@ def margin_table(explanation: Explanation) -> TextTable:
 
 
 def metric_table(metrics: Mapping[str, float], described: Mapping[str, Metric], title: str) -> TextTable:
-    """Return metrics with unit and meaning."""
-    rows = [(name, number_text(value), described[name].unit) for name, value in metrics.items()]
+    """Return the metrics that have a value, with their unit."""
+    there = {name: value for name, value in metrics.items() if not math.isnan(value)}
+    rows = [(name, number_text(value), described[name].unit) for name, value in there.items()]
     return TextTable(title, ("", "", "unit"), tuple(rows))
 
 

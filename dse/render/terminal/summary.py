@@ -286,7 +286,8 @@ def front_table(run: StoredRun, top: int | None = None, *, spread: bool = False)
     shown = front.iloc[evenly(len(front), top)] if spread and top is not None else front.iloc[:top]
     axes = [name for name in varying(run.spec) if name in front and shown[name].astype(str).nunique() > 1]
     always = [name for name in ALWAYS_SHOWN if name in front]
-    metrics = list(dict.fromkeys([*(objective.metric for objective in run.spec.objectives), *always]))
+    wanted = dict.fromkeys([*(objective.metric for objective in run.spec.objectives), *always])
+    metrics = [name for name in wanted if name not in axes]
     rows = tuple(
         (str(row["id"]), *("-" if _absent(row[name]) else cell_text(row[name]) for name in [*axes, *metrics]))
         for _, row in shown.iterrows()

@@ -6,6 +6,7 @@ import pytest
 
 from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
 from dse.errors import SpecError
+from dse.runs import run
 from dse.sweep import parse_spec
 from tests.sweeps import tiny
 
@@ -60,3 +61,30 @@ def test_a_sweep_answers_the_same_words():
     speculative = tiny(workloads={"chat": {"model": "llama3_8b", "speculative": 4}})
     with pytest.raises(SpecError, match="not modelled"):
         parse_spec(speculative)
+
+
+def test_what_a_sweep_varies_may_be_asked_for(tmp_path):
+    space = {**tiny()["space"], "chat.batch": {"values": [1, 4, 16, 64]}}
+    requested = [
+        {"metric": "chat.batch", "direction": "maximize"},
+        {"metric": "memory_devices", "direction": "minimize"},
+    ]
+    done = run(parse_spec(tiny(space=space, objectives=requested)), out=tmp_path / "run")
+    feasible = done.designs[done.designs["feasible"].astype(bool)]
+    best = {(batch, feasible.loc[feasible["chat.batch"] >= batch, "memory_devices"].min()) for batch in (1, 4, 16, 64)}
+    front = {tuple(pair) for pair in done.front[["chat.batch", "memory_devices"]].to_numpy()}
+    assert front and front == {pair for pair in best if not any(a > pair[0] and b <= pair[1] for a, b in best)}
+    with pytest.raises(SpecError, match=r"chat\.batch"):
+        parse_spec(tiny(objectives=requested))
+
+
+def test_a_design_file_is_told_from_a_broken_sweep(call, tmp_path):
+    file = tmp_path / "chip.yaml"
+    file.write_text("name: chip\ndesign: {macs: 65536}\nworkloads: {chat: {model: llama3_8b}}\n")
+    for command in ("run", "check"):
+        status, _, err = call(command, file)
+        assert status == 2 and err.splitlines() == [
+            f"{file}:2:1  design: makes this a design file, one value per parameter: "
+            "dse explain, dse compare and dse require read it"
+        ]
+    assert call("explain", file).status == 0
