@@ -9,7 +9,7 @@
 # make lock        write constraints.txt anew: the newest versions there are
 # make soak        kill searches, and fill their disk, at random moments, many times; other random examples in every test
 # make mutation    change operators and numbers in a sample of places, and see what the tests notice (hours)
-# make bench       speed of the evaluator, as ratios, of a grid of 100 million designs, and of the encoders
+# make bench       where the time of a whole run goes; speed of the evaluator, as ratios, of large grids, and of the encoders
 # make bench-search  convergence of every sampler to an exact front (minutes); the plot in docs/pictures
 # make studies     write the studies in results/ anew from the sweeps and the models (minutes)
 
@@ -98,6 +98,7 @@ mutation: $(INSTALLED)
 	$(BIN)/python tools/mutate.py run dse --count 300
 
 bench: $(INSTALLED)
+	$(BIN)/python benchmarks/whole_run.py
 	$(BIN)/python benchmarks/evaluator.py
 	$(BIN)/python benchmarks/grid.py
 	$(BIN)/python benchmarks/encoder.py --sizes 4096

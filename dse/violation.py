@@ -35,7 +35,7 @@ def violations(found: Evaluation, *, without: Collection[str] = ()) -> FloatArra
     margins = [margin for label, margin in found.margins.items() if label not in without]
     parts = [np.clip(-margin, 0.0, MAX_MISS) for margin in margins]
     absent = np.zeros(len(found.feasible)) if found.missing is None else MISSING * found.missing
-    return np.stack([*parts, absent], axis=1)
+    return np.stack([*parts, absent]).T  # each condition in one piece
 
 
 def violation(found: Evaluation, *, without: Collection[str] = ()) -> FloatArray:

@@ -52,6 +52,8 @@ class Storage:
 
     def _form(self, code: int, name: str) -> WeightFormat:
         form = self.library.weight_format(name)
+        if not self.given:
+            return form
         chosen = self.formats.codes == code
         fields = {
             FREE_FIELDS[name]: np.where(here, column, getattr(form, FREE_FIELDS[name]))

@@ -132,8 +132,10 @@ class OperatorStack:
         """Return all operators, columns broadcast to a common length."""
 
         def stacked(values: Sequence[Number]) -> FloatArray:
-            columns = [np.atleast_1d(np.asarray(value, dtype=np.float64)) for value in values]
-            return np.stack(np.broadcast_arrays(*columns))
+            table = np.empty((len(values), max(getattr(value, "size", 1) for value in values)))
+            for row, value in zip(table, values, strict=True):
+                row[:] = value
+            return table
 
         return Operators(tuple(self._names), tuple(self._classes), **{k: stacked(v) for k, v in self._rows.items()})
 

@@ -95,7 +95,17 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="do not write report
 ImageFormats = Annotated[
     list[ImageFormat] | None, typer.Option("--image-format", help="of plots; png where not given; repeatable")
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="processes; 0 for one per core", min=0)]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        help="processes; 0 for one per core, which a search of more than some seconds has by default",
+        min=0,
+        show_default=False,
+    ),
+]
 On = Annotated[Backend, typer.Option("--backend", help="processes of this machine, or the workers of a Dask scheduler")]
 At = Annotated[
     str, typer.Option("--scheduler", metavar="ADDRESS", help="of the Dask scheduler; local processes where not given")

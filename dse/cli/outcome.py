@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dse.sweep import Spec
 
 
-def spread_of(jobs: int, backend: str, scheduler: str) -> Parallelism:
+def spread_of(jobs: int | None, backend: str, scheduler: str) -> Parallelism:
     """Return where work is done.
 
     Raises:

@@ -28,7 +28,7 @@ def run(
     output: options.Output = options.Format.table,
     draw: options.DrawnPlots = options.Drawn.first,
     no_report: options.NoReport = False,
-    jobs: options.Jobs = 1,
+    jobs: options.Jobs = None,
     backend: options.On = options.Backend.loky,
     scheduler: options.At = "",
 ) -> None:

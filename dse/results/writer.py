@@ -126,18 +126,40 @@ def _write_designs(folder: Path, outcome: Outcome) -> int:
     table = rows.take(first).frame()
     for flag, marked in (("pareto", outcome.front), ("sampled", outcome.sample)):
         table[flag] = np.isin(table["id"], marked.ids if marked is not None else [])
+    # Numbers hardly repeat: a dictionary of them takes most of the time and saves nothing.
+    names: Any = [name for name, column in table.items() if column.dtype == "category"] or False
     for part, start in enumerate(range(0, len(table), PART_ROWS)):
-        table.iloc[start : start + PART_ROWS].to_parquet(folder / f"{part:06d}.parquet", index=False)
+        file = folder / f"{part:06d}.parquet"
+        table.iloc[start : start + PART_ROWS].to_parquet(file, index=False, use_dictionary=names)
     return len(table)
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    import pandas as pd
+    """Write a table as `pandas.DataFrame.to_csv` does without an index, several times as fast."""
+    forms, cells = (
+        zip(*(_csv_cells(column) for _, column in table.items()), strict=True) if len(table.columns) else ((), ())
+    )
+    line = ",".join(forms) + "\n"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(_quoted(name) for name in table.columns) + "\n")
+        file.writelines(line % row for row in zip(*cells, strict=True))
 
-    texts = {name: column for name, column in table.items() if not pd.api.types.is_numeric_dtype(column.dtype)}
-    table = table.assign(**{str(name): column.astype(object).map(without_formula) for name, column in texts.items()})
+
+def _csv_cells(column: pd.Series[Any]) -> tuple[str, list[Any]]:
+    """Return how the cells of a column are put into a line, and the cells; nothing stands where a value is missing."""
+    values = column.to_numpy() if column.dtype != "category" else column.astype(object).to_numpy()
+    if values.dtype.kind != "f":
+        return "%s", [_quoted(without_formula(cell)) if values.dtype.kind == "O" else cell for cell in values.tolist()]
     # Nine digits: shorter to read than the exact value, and the same whatever the last bit of a sum is.
-    table.to_csv(path, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")
+    if not np.isnan(values).any():
+        return _DIGITS, values.tolist()
+    return "%s", ["" if cell != cell else _DIGITS % cell for cell in values.tolist()]
+
+
+def _quoted(cell: object) -> str:
+    """Return a cell of text as it stands in a CSV file."""
+    text = "" if cell is None or cell != cell else str(cell)
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
 
 
 def front_frame(front: Rows, spec: Spec) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -60,7 +61,7 @@ class Feedback:
         """Return what became of evaluated designs."""
         return cls(ids, found.objectives, violations(found), found.feasible)
 
-    @property
+    @cached_property
     def violation(self) -> FloatArray:
         """``(n,)`` how far a row is from feasible: 0 if it is, else what reports and relaxations say as well."""
         return summed(self.violations)
@@ -248,6 +249,10 @@ class StreamingSampler:
             return Table()
         self._turns.asked = stop
         return self.rows(start, stop)
+
+    def skip(self, stop: int) -> None:
+        """Leave out the rows before `stop`: they were made by `rows`, and judged."""
+        self._turns = AskTellCounter(stop, stop)
 
     def rows(self, start: int, stop: int) -> Table:
         """Return rows `start` to `stop` (exclusive) of the sequence; neither asked nor told.

@@ -48,13 +48,35 @@ class Chain:
         self._turns = AskTellCounter()
         self._offset = 0
         self._waiting: list[Table] = []
-        self._best = _Best(space, n_objectives)
+        self._n_objectives = n_objectives
+        self._seeds = self.seeds()
 
     @property
     def total(self) -> int | None:
         """Number of designs of all stages."""
         totals = [stage.total for stage in self._stages]
         return None if None in totals else sum(total for total in totals if total is not None)
+
+    @property
+    def first(self) -> Sampler:
+        """The first stage."""
+        return self._stages[0]
+
+    def seeds(self) -> Seeds:
+        """Return an empty keeper of what a next stage starts from."""
+        return Seeds(self._space, self._n_objectives)
+
+    def skip(self, stop: int, seeds: Seeds) -> None:
+        """Take over the next designs of a first stage that does not learn, asked for and judged elsewhere.
+
+        Args:
+            stop: the design after the last.
+            seeds: what is kept of those designs; used up.
+        """
+        first: Any = self._stages[0]
+        first.skip(stop)
+        self._turns = AskTellCounter(stop, stop)
+        self._seeds.merge(seeds)
 
     def extend(self, more: int) -> None:
         """Let the last stage propose more designs."""
@@ -88,7 +110,7 @@ class Chain:
         self._place += 1
         self._offset = self._turns.asked
         stage: Any = self._stages[self._place]
-        unit, feedback = self._best.chosen()
+        unit, feedback = self._seeds.chosen()
         if len(feedback):
             learning: LearningSampler = stage
             learning.warm_start(unit, feedback)
@@ -110,7 +132,7 @@ class Chain:
             stop = min(start + designs.rows, len(feedback))
             if stop - start < designs.rows:
                 self._waiting.insert(0, designs.take(slice(stop - start, None)))
-            self._best.add(designs.take(slice(0, stop - start)), feedback.rows(start, stop))
+            self._seeds.add(designs.take(slice(0, stop - start)), feedback.rows(start, stop))
             start = stop
 
     # -- state --------------------------------------------------------------------------------------------------
@@ -123,7 +145,7 @@ class Chain:
             "turns": self._turns.data(),
             "offset": self._offset,
             "waiting": [{"unit": unit} for unit in waiting],
-            "best": self._best.state(),
+            "best": self._seeds.state(),
             "stages": [{"state": stage.state()} for stage in self._stages],
         }
         return packed(state)
@@ -146,10 +168,10 @@ class Chain:
         n = len(self._space.dimensions)
         waiting = [one.array("unit", np.float64, None, n) for one in record.parts("waiting")]
         self._waiting = [self._space.decode(unit) for unit in waiting]
-        self._best.restore(record.part("best"))
+        self._seeds.restore(record.part("best"))
 
 
-class _Best:
+class Seeds:
     """The front of the designs seen so far, and those that miss by least."""
 
     def __init__(self, space: Space, n_objectives: int) -> None:
@@ -162,15 +184,19 @@ class _Best:
         """Take note of judged designs."""
         entered = self._front.update(feedback.objectives, feedback.ids, feedback.feasible)
         rows = np.sort(np.concatenate([np.flatnonzero(entered), _nearest(feedback)]))
-        unit = np.concatenate([self._unit, self._space.encode(designs.take(rows))])
-        pooled = _joined(self._judged, feedback, rows)
-        kept = self._kept(pooled)
-        self._unit, self._judged = unit[kept], _taken(pooled, kept)
+        self._take(self._space.encode(designs.take(rows)), _taken(feedback, rows))
 
-    def _kept(self, pooled: Feedback) -> NDArray[np.intp]:
-        """Return which rows of the pool are still worth keeping."""
+    def merge(self, later: Seeds) -> None:
+        """Take note of what was kept of the designs that follow."""
+        self._front.update(later._front.objectives, later._front.ids)
+        self._take(later._unit, later._judged)
+
+    def _take(self, unit: FloatArray, feedback: Feedback) -> None:
+        """Keep what is still worth it of what was kept and of new rows, the members of the front among them."""
+        unit, pooled = np.concatenate([self._unit, unit]), _joined(self._judged, feedback)
         on_front = np.isin(pooled.ids, self._front.ids) & pooled.feasible
-        return np.sort(np.concatenate([np.flatnonzero(on_front), _nearest(pooled)]))
+        kept = np.sort(np.concatenate([np.flatnonzero(on_front), _nearest(pooled)]))
+        self._unit, self._judged = unit[kept], _taken(pooled, kept)
 
     def chosen(self) -> tuple[FloatArray, Feedback]:
         """Return the different designs to hand on: the front, thinned evenly along its first objective, and misses."""
@@ -207,11 +233,11 @@ def _taken(feedback: Feedback, rows: Any) -> Feedback:
     return Feedback(feedback.ids[rows], feedback.objectives[rows], feedback.violations[rows], feedback.feasible[rows])
 
 
-def _joined(kept: Feedback, feedback: Feedback, rows: Any) -> Feedback:
-    """Return kept rows and some of the new ones, with the sum of their violations as the only one."""
+def _joined(kept: Feedback, more: Feedback) -> Feedback:
+    """Return kept rows and new ones, with the sum of their violations as the only one."""
     return Feedback(
-        np.concatenate([kept.ids, feedback.ids[rows]]),
-        np.concatenate([kept.objectives, feedback.objectives[rows]]),
-        np.concatenate([kept.violations, feedback.violation[rows][:, None]]),
-        np.concatenate([kept.feasible, feedback.feasible[rows]]),
+        np.concatenate([kept.ids, more.ids]),
+        np.concatenate([kept.objectives, more.objectives]),
+        np.concatenate([kept.violations, more.violation[:, None]]),
+        np.concatenate([kept.feasible, more.feasible]),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -16,7 +16,8 @@ from dse.evaluator import Evaluation, Evaluator
 from dse.results.archive import Archive
 from dse.results.rows import Rows, joined
 from dse.samplers import sampler_of
-from dse.samplers.base import Sampler, StreamingSampler
+from dse.samplers.base import Feedback, Sampler, StreamingSampler
+from dse.samplers.chain import Chain, Seeds
 from dse.samplers.grid import GridSampler
 from dse.search.allocator import keep_freed_memory
 from dse.search.parallelism import Parallelism
@@ -44,10 +45,25 @@ class Timer:
         finally:
             self.parts[name] += time.perf_counter() - start
 
-    def add(self, parts: dict[str, float]) -> None:
+    def add(self, parts: Mapping[str, float]) -> None:
         """Add what another clock has measured."""
         for name, seconds in parts.items():
             self.parts[name] += seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What is left of the designs of a block.
+
+    Attributes:
+        keeper: what the run keeps of them.
+        parts: the time they took, by part.
+        seeds: what the next stage of a chain would start from; None where there is no other stage.
+    """
+
+    keeper: Archive
+    parts: dict[str, float]
+    seeds: Seeds | None = None
 
 
 class SearchContext:
@@ -65,16 +81,23 @@ class SearchContext:
         self.sampler: Sampler = sampler_of(spec, self.space)
 
     @property
+    def stream(self) -> StreamingSampler | None:
+        """The sampler of the first designs where these do not depend on what becomes of any, None where they do."""
+        first = self.sampler.first if isinstance(self.sampler, Chain) else self.sampler
+        return first if isinstance(first, StreamingSampler) else None
+
+    @property
     def is_stream(self) -> bool:
-        """Whether the designs do not depend on what becomes of them."""
-        return isinstance(self.sampler, StreamingSampler)
+        """Whether no design depends on what becomes of any."""
+        return self.stream is self.sampler
 
     def keeper(self) -> Archive:
         """Return an empty keeper."""
         spec = self.spec
-        total = self.sampler.total if self.is_stream else None
+        # At least so many designs will come.
+        total = 0 if self.stream is None else self.stream.total
         sample = spec.results.keep_all_up_to
-        return Archive(self.space, len(spec.objectives), sample=sample, constraints=spec.constraints, total=total or 0)
+        return Archive(self.space, len(spec.objectives), sample=sample, constraints=spec.constraints, total=total)
 
     def judge(self, designs: Designs) -> Evaluation:
         """Return what designs are judged by, and nothing else."""
@@ -113,23 +136,29 @@ class SearchContext:
             return (*notes, "prune: every design is kept, so every design was evaluated")
         return notes
 
-    def keep_block(self, start: int, stop: int, clock: Timer) -> Archive:
-        """Return what is kept of designs `start` to `stop` (exclusive) of the sampler's sequence."""
-        assert isinstance(self.sampler, StreamingSampler)
-        keeper = self.keeper()
+    def keep_block(self, start: int, stop: int) -> Block:
+        """Return what is kept of designs `start` to `stop` (exclusive) of the sequence of `stream`."""
+        assert self.stream is not None
+        clock, keeper = Timer(), self.keeper()
+        seeds = self.sampler.seeds() if isinstance(self.sampler, Chain) else None
         if self.tables:
             self._keep_pruned(self.tables, start, stop, keeper, clock)
-            return keeper
+            return Block(keeper, clock.parts)
         size = self.spread.chunk_rows
         for first in range(start, stop, size):
             last = min(first + size, stop)
             with clock.part("sample"):
-                designs = self.sampler.rows(first, last)
+                designs = self.stream.rows(first, last)
             with clock.part("evaluate"):
                 result = self.judge(designs)
+            rows = Rows(np.arange(first, last, dtype=np.int64), designs, result)
             with clock.part("keep"):
-                keeper.add(Rows(np.arange(first, last, dtype=np.int64), designs, result))
-        return keeper
+                keeper.add(rows)
+            if seeds is not None:
+                with clock.part("sample"):
+                    judged = Feedback(rows.ids, result.objectives, rows.violation[:, None], result.feasible)
+                    seeds.add(designs, judged)
+        return Block(keeper, clock.parts, seeds)
 
     def _keep_pruned(self, tables: Tables, start: int, stop: int, keeper: Archive, clock: Timer) -> None:
         """Keep a block of a grid, of which only what the tables leave open is evaluated."""
@@ -153,6 +182,38 @@ class SearchContext:
                     keeper.add(Rows(ids, designs, result))
 
 
+class Stretch:
+    """What is kept of designs that come a few at a time; many are kept as quickly as few.
+
+    Args:
+        work: the work.
+
+    Attributes:
+        clock: where the time goes.
+    """
+
+    def __init__(self, work: SearchContext) -> None:
+        self._keeper, self._most, self._held = work.keeper(), work.spread.chunk_rows, list[Rows]()
+        self.clock = Timer()
+
+    def add(self, rows: Rows) -> None:
+        """Take the next rows."""
+        self._held.append(rows)
+        if sum(map(len, self._held)) >= self._most:
+            self._keep()
+
+    def _keep(self) -> None:
+        if self._held:
+            with self.clock.part("keep"):
+                self._keeper.add(joined(self._held))
+        self._held = []
+
+    def keeper(self) -> Archive:
+        """Return what is kept of all rows."""
+        self._keep()
+        return self._keeper
+
+
 def model_of(spec: Spec) -> UserModel | None:
     """Return the sweep's own model, None where it has none."""
     return None if spec.model is None else UserModel(spec)
@@ -169,12 +230,6 @@ def work_of(pickled: bytes) -> SearchContext:
     return SearchContext(*pickle.loads(pickled))
 
 
-def kept_block(pickled: bytes, start: int, stop: int) -> tuple[Archive, dict[str, float]]:
-    """Return what is kept of a block of a pickled sweep, and the time it took by part; for other processes."""
-    clock = Timer()
-    return work_of(pickled).keep_block(start, stop, clock), clock.parts
-
-
-def judged_chunk(pickled: bytes, designs: Designs) -> Evaluation:
-    """Return what designs of a pickled sweep are judged by; for other processes."""
-    return work_of(pickled).judge(designs)
+def kept_block(pickled: bytes, start: int, stop: int) -> Block:
+    """Return what is left of a block of a pickled sweep; for other processes."""
+    return work_of(pickled).keep_block(start, stop)

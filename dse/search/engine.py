@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Generator, Iterator, Mapping
+from typing import cast
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from dse.results.picks import choose_picks
 from dse.results.rows import Rows
 from dse.samplers import sampler_of
 from dse.samplers.base import Feedback, Sampler, SharingSampler
-from dse.search.blocks import PARTS, SearchContext, Timer, chunks_of, judged_chunk, kept_block
+from dse.samplers.chain import Chain
+from dse.search.blocks import PARTS, SearchContext, Stretch, Timer, chunks_of, kept_block
 from dse.search.journal import Journal
 from dse.search.parallelism import Parallelism, Workers
 from dse.space import Space
@@ -181,61 +183,52 @@ class Search:
             if self._model is not None:
                 # Its calls are what is spread: designs are judged here, where every answer is kept.
                 self._model.map, workers = workers.map, Workers(1)
-            yield from self._blocks(workers) if self._work.is_stream else self._turns(workers)
+            yield from self._blocks(workers)
+            if not self._work.is_stream:
+                yield from self._turns()
 
     def _blocks(self, workers: Workers) -> Iterator[Progress]:
-        total = self._work.sampler.total
-        assert total is not None
+        """Search the designs that do not depend on what becomes of any, block by block."""
+        total = 0 if self._work.stream is None else self._work.stream.total
         rows = self._spread.rows_per_block(total) if self._model is None else self._model.rows_at_once
         spans = [(first, min(first + rows, total)) for first in range(self._place, total, rows)]
-        for (first, last), (keeper, parts) in zip(spans, self._kept_blocks(spans, workers), strict=True):
-            self._clock.add(parts)
-            yield self._keep(first, last, keeper, parts)
+        pickled = pickle.dumps((self._spec, self._spread)) if workers.count > 1 else b""
+        blocks = workers.map(
+            kept_block,
+            [(pickled, *span) for span in spans],
+            here=lambda pickled, first, last: self._work.keep_block(first, last),
+        )
+        for (first, last), block in zip(spans, blocks, strict=True):
+            if block.seeds is not None:
+                cast(Chain, self._work.sampler).skip(last, block.seeds)
+            yield self._keep(first, last, block.keeper, block.parts)
 
-    def _kept_blocks(
-        self, spans: list[tuple[int, int]], workers: Workers
-    ) -> Iterator[tuple[Archive, dict[str, float]]]:
-        if workers.count > 1:
-            pickled = pickle.dumps((self._spec, self._spread))
-            yield from workers.map(kept_block, [(pickled, first, last) for first, last in spans])
-            return
-        for first, last in spans:
-            clock = Timer()
-            yield self._work.keep_block(first, last, clock), clock.parts
-
-    def _turns(self, workers: Workers) -> Iterator[Progress]:
-        """Ask, evaluate and tell; the state is kept every now and then."""
-        sampler, batch, spec = self._work.sampler, self._spec.search.batch_size, self._spec
-        pickled = pickle.dumps((spec, self._spread)) if workers.count > 1 else b""
-        fresh, clock, first, written = self._work.keeper(), Timer(), self._place, time.perf_counter()
+    def _turns(self) -> Iterator[Progress]:
+        """Ask, evaluate and tell; what was found is kept, and the state with it, every now and then."""
+        sampler, batch, size = self._work.sampler, self._spec.search.batch_size, self._spread.chunk_rows
+        fresh, first, written = Stretch(self._work), self._place, time.perf_counter()
         place = first
         while True:
-            with clock.part("sample"):
+            with fresh.clock.part("sample"):
                 designs = sampler.ask(batch)
-            if designs:
-                chunks = chunks_of(designs, self._spread.chunk_rows)
-                with clock.part("evaluate"):
-                    if workers.count > 1 and len(chunks) > 1:
-                        result = list(workers.map(judged_chunk, [(pickled, chunk) for chunk in chunks]))
-                    else:
-                        result = [self._work.judge(chunk) for chunk in chunks]
-                for chunk, feedback in zip(chunks, result, strict=True):
-                    ids = np.arange(place, place + chunk.rows, dtype=np.int64)
-                    with clock.part("keep"):
-                        fresh.add(Rows(ids, chunk, feedback))
-                    with clock.part("sample"):
-                        sampler.tell(Feedback.of(ids, feedback))
-                    place += len(ids)
+            for chunk in chunks_of(designs, size):
+                with fresh.clock.part("evaluate"):
+                    found = self._work.judge(chunk)
+                rows = Rows(np.arange(place, place + chunk.rows, dtype=np.int64), chunk, found)
+                fresh.add(rows)
+                with fresh.clock.part("sample"):
+                    sampler.tell(Feedback.of(rows.ids, found))
+                place += len(rows)
             due = self._journal is None or time.perf_counter() - written > self._spread.keep_every_s
             if place > first and (due or not designs):
-                self._clock.add(clock.parts)
-                yield self._keep(first, place, fresh, clock.parts)
-                fresh, clock, first, written = self._work.keeper(), Timer(), place, time.perf_counter()
+                yield self._keep(first, place, fresh.keeper(), fresh.clock.parts)
+                fresh, first, written = Stretch(self._work), place, time.perf_counter()
             if not designs:
                 return
 
     def _keep(self, first: int, last: int, keeper: Archive, parts: Mapping[str, float]) -> Progress:
         """Keep what was found in a stretch, on disk first, and return how it goes."""
+        self._clock.add(parts)
         if self._journal is not None:
             sampler = None if self._work.is_stream else self._work.sampler.state()
             self._journal.add(first, last, keeper, parts, sampler)

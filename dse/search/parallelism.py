@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from dse.errors import MissingPackageError, RunError
 
@@ -19,8 +23,23 @@ R = TypeVar("R")
 
 Backend = Literal["loky", "dask"]
 
-MIN_BLOCKS = 64
-"""Blocks that a search is cut into at least, as long as each fills a chunk."""
+MIN_BLOCKS = 32
+"""Blocks that a search is cut into at least, as long as each has `LEAST_ROWS`."""
+
+LEAST_ROWS = 1 << 14
+"""Designs of a block at least: with fewer, most of the time goes to what is done once for all of them."""
+
+MAX_AHEAD = 8
+"""Tasks per worker that may be done before the one whose result is next."""
+
+IDLE_S = 60
+"""Time after which processes without work end by themselves."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables that say how many threads libraries start."""
+
+PAYS_S = 2.0
+"""Least time of what is left of a search for which other processes are started: each needs about a second to begin."""
 
 MAX_LOSSES = 5
 """Times in a row that workers may be lost before any task is done; then the machine is at fault, not probability."""
@@ -37,7 +56,8 @@ class Parallelism:
     """Where work is done, and in what pieces; neither has an influence on what is found.
 
     Attributes:
-        jobs: processes; 0 for one per core (of all Dask workers).
+        jobs: processes; 0 for one per core (of all Dask workers). None for one, and one per core as soon as the rest of
+            a search can be expected to take longer than `PAYS_S`.
         backend: "loky" for processes of this machine, "dask" for workers of a scheduler.
         scheduler: address of the Dask scheduler; one with local processes is started where empty.
         block_rows: most designs of one block, which is kept at once: a second's work, so that little is lost and many
@@ -48,11 +68,11 @@ class Parallelism:
         keep_every_s: least time between two writings of the state of a sampler that learns.
     """
 
-    jobs: int = 1
+    jobs: int | None = 1
     backend: Backend = "loky"
     scheduler: str = ""
     block_rows: int = 1 << 18
-    chunk_rows: int = 1 << 14
+    chunk_rows: int = 1 << 16
     least_gain: int = 16
     keep_every_s: float = 1.0
 
@@ -67,12 +87,11 @@ class Parallelism:
             return "this process"
         if self.backend == "dask":
             return f"Dask at {self.scheduler}" if self.scheduler else "Dask on this machine"
-        return f"{self.jobs or 'all'} processes"
+        return f"{self.jobs or 'all'} processes" if self.jobs is not None else "as many processes as pay"
 
     def rows_per_block(self, total: int) -> int:
         """Return the rows of each block of a search of `total` designs."""
-        chunks = -(-total // (MIN_BLOCKS * self.chunk_rows))
-        return min(self.block_rows, chunks * self.chunk_rows)
+        return min(self.block_rows, max(LEAST_ROWS, -(-total // MIN_BLOCKS)))
 
     def check(self) -> None:
         """See that the work can be done there, before anything of it is begun.
@@ -82,7 +101,7 @@ class Parallelism:
             MissingPackageError: Dask is not installed.
         """
         limit = MAX_JOBS_PER_CORE * (os.cpu_count() or 1)
-        if self.jobs > limit and not self.scheduler:
+        if (self.jobs or 0) > limit and not self.scheduler:
             raise RunError(f"--jobs {self.jobs}: at most {limit} processes fit this machine; 0 is one per core")
         if self.backend == "dask":
             if importlib.util.find_spec("distributed") is None:
@@ -94,15 +113,12 @@ class Parallelism:
     @contextmanager
     def workers(self) -> Iterator[Workers]:
         """Provide workers for some tasks, and let them go afterwards."""
-        import joblib
-
-        jobs = self.jobs or -1
         if self.backend == "loky":
-            with joblib.parallel_config("loky", n_jobs=jobs):
-                yield Workers(1 if self.is_serial else joblib.effective_n_jobs())
+            yield Workers(self.jobs or os.cpu_count() or 1, where_it_pays=self.jobs is None)
             return
-        with self._dask_client() as client, joblib.parallel_config("dask", n_jobs=jobs, client=client):
-            yield Workers(max(joblib.effective_n_jobs(), 2))
+        with self._dask_client() as client:
+            executor = client.get_executor(pure=False)
+            yield Workers(max(sum(client.nthreads().values()), 2), executor=lambda count: executor)
 
     @contextmanager
     def _dask_client(self) -> Iterator[Any]:
@@ -133,37 +149,135 @@ class Workers:
 
     Args:
         count: how many at a time; 1 does them in this process.
+        where_it_pays: do them in this process as long as those that are left will not take longer than `PAYS_S`.
+        executor: what does tasks outside of this process, so many at a time; processes of this machine where None.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(
+        self, count: int, *, where_it_pays: bool = False, executor: Callable[[int], Executor] | None = None
+    ) -> None:
+        self.count, self._where_it_pays, self._executor = count, where_it_pays, executor
 
-    def map(self, function: Callable[..., R], tasks: Sequence[tuple[Any, ...]]) -> Iterator[R]:
+    def map(
+        self, function: Callable[..., R], tasks: Sequence[tuple[Any, ...]], *, here: Callable[..., R] | None = None
+    ) -> Generator[R, None, None]:
         """Yield ``function(*task)`` for every task in turn.
+
+        Args:
+            function: what is done elsewhere.
+            tasks: its arguments.
+            here: the same for this process, where that is to be one of the workers: it works from the first moment on,
+                while the others are still being started, and instead of waiting for them.
 
         Raises:
             RunError: workers are lost again and again.
         """
-        if self.count == 1:
-            yield from (function(*task) for task in tasks)
+        own = here or function
+        if self.count == 1 or len(tasks) == 1 or (self._where_it_pays and here is None):
+            yield from (own(*task) for task in tasks)
             return
-        import joblib
-
-        done = losses = 0
-        while done < len(tasks):
-            parallel = joblib.Parallel(return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
-            results = parallel(joblib.delayed(function)(*task) for task in tasks[done:])
+        if self._where_it_pays:
+            tasks = yield from _while_short(own, tasks)
+        turns = _Turns(function, tasks, here if self._executor is None else None)
+        outside = min(self.count - (turns.here is not None), len(tasks))
+        losses = 0
+        while turns.place < len(tasks):
             try:
-                for result in results:
-                    yield result
-                    done += 1
-                    losses = 0
+                with closing(turns.results((self._executor or _processes)(outside), outside)) as results:
+                    for result in results:
+                        losses = 0
+                        yield result
             except Exception as error:
                 if not _is_loss(error):
                     raise
                 losses += 1
                 if losses == MAX_LOSSES:
                     raise RunError(f"workers were lost {losses} times in a row: {error}") from error
+
+
+def _while_short(
+    function: Callable[..., R], tasks: Sequence[tuple[Any, ...]]
+) -> Generator[R, None, Sequence[tuple[Any, ...]]]:
+    """Do tasks one after the other until those that are left will take longer than `PAYS_S`, and return those."""
+    began = time.perf_counter()
+    for done, task in enumerate(tasks, start=1):
+        yield function(*task)
+        if (time.perf_counter() - began) / done * (len(tasks) - done) > PAYS_S:
+            return tasks[done:]
+    return ()
+
+
+class _Turns(Generic[R]):
+    """Tasks whose results are wanted in turn.
+
+    Attributes:
+        place: the task whose result is next.
+    """
+
+    def __init__(
+        self, function: Callable[..., R], tasks: Sequence[tuple[Any, ...]], here: Callable[..., R] | None
+    ) -> None:
+        self._function, self._tasks, self.here = function, tasks, here
+        self.place = 0
+        self._waiting = deque(range(len(tasks)))
+        self._done: dict[int, R] = {}
+        self._asked: dict[int, Future[R]] = {}
+
+    def results(self, executor: Executor, workers: int) -> Generator[R, None, None]:
+        """Yield the results that are left; tasks that were lost with their workers are done again."""
+        try:
+            while self.place < len(self._tasks):
+                self._ask(executor, workers)
+                if not self._is_ready() and self.here is not None and (task := self._task_for_here()) is not None:
+                    self._done[task] = self.here(*self._tasks[task])
+                elif self.place in self._done:
+                    self.place += 1
+                    yield self._done.pop(self.place - 1)
+                else:
+                    result = self._asked[self.place].result()
+                    del self._asked[self.place]
+                    self.place += 1
+                    yield result
+        finally:
+            for future in self._asked.values():
+                future.cancel()
+            self._waiting = deque(sorted({*self._waiting, *self._asked}))
+            self._asked = {}
+
+    def _ask(self, executor: Executor, workers: int) -> None:
+        """Let workers have something to do, and something for when they have done it."""
+        running = sum(not future.done() for future in self._asked.values())
+        # Results that wait for an earlier one take memory.
+        while self._waiting and running < 2 * workers and self._waiting[0] < self.place + MAX_AHEAD * (workers + 1):
+            task = self._waiting[0]
+            self._asked[task] = executor.submit(self._function, *self._tasks[task])
+            self._waiting.popleft()
+            running += 1
+
+    def _is_ready(self) -> bool:
+        return self.place in self._done or (self.place in self._asked and self._asked[self.place].done())
+
+    def _task_for_here(self) -> int | None:
+        """Return the next task that no worker has begun, None where there is none or too many results wait already."""
+        if self._waiting and self._waiting[0] < self.place + MAX_AHEAD:
+            return self._waiting.popleft()
+        for task, future in list(self._asked.items()):
+            if future.cancel():
+                del self._asked[task]
+                return task
+        return None
+
+
+def _processes(count: int) -> Executor:
+    """Return processes of this machine, the same ones from call to call."""
+    from joblib.externals.loky import get_reusable_executor
+
+    # What NumPy would start of threads is of no use to arrays that fit a cache.
+    with warnings.catch_warnings():
+        # Tasks that were taken back count as running until the processes look at them.
+        warnings.simplefilter("ignore", UserWarning)
+        executor: Executor = get_reusable_executor(count, timeout=IDLE_S, env=dict.fromkeys(THREADS, "1"))
+    return executor
 
 
 def _is_loss(error: Exception) -> bool:

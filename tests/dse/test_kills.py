@@ -112,7 +112,9 @@ def test_workers_killed_again_and_again_change_nothing(tmp_path):
                 killed.append(progress.evaluated)
 
     for attempt in range(2 * WORKERS_KILLED):  # how many a run has to offer depends on how fast its blocks come back
-        done = run(spec, out=tmp_path / f"run{attempt}", spread=Parallelism(jobs=2), progress=kill_one)
+        done = run(
+            spec, out=tmp_path / f"run{attempt}", spread=Parallelism(jobs=2, block_rows=1 << 11), progress=kill_one
+        )
         assert_same(whole, done)
         if len(killed) == WORKERS_KILLED:
             break

@@ -33,3 +33,11 @@ def test_samplers_are_measured_against_the_exact_front(tmp_path):
 def test_a_grid_is_timed_with_its_memory():
     text = printed("benchmarks/grid.py", "--sweep", "sweeps/quickstart.yaml", "--jobs", "1", "--whole")
     assert re.search(r"Peak memory 0\.\d\d GB", text) and "0 of them decided without evaluation" in text
+
+
+def test_every_stage_of_a_whole_run_has_its_time():
+    text = printed("benchmarks/whole_run.py", "--sweeps", "quickstart", "--rounds", "1", "--jobs", "1")
+    spent = {name: float(seconds) for name, seconds in re.findall(r"^  (\w+) +([\d.]+) s", text, re.MULTILINE)}
+    assert all(spent[stage] > 0 for stage in ("start", "read", "write", "report", "figures")) and spent["workers"] == 0
+    whole = sum(spent[line] for line in spent.keys() - {"processor", "wall"})
+    assert abs(whole - spent["processor"]) < 0.01 * len(spent), "every second is counted once"

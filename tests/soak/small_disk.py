@@ -20,7 +20,7 @@ from dse.search.journal import Journal, unfinished
 from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec
 
-SMALL = Parallelism(block_rows=64, chunk_rows=32, keep_every_s=0.0)
+SMALL = Parallelism(block_rows=32, chunk_rows=32, keep_every_s=0.0)
 
 
 def resize(disk, room):

@@ -35,8 +35,10 @@ class MarginCount:
 
 def interval_of(margin: FloatArray) -> NDArray[np.intp]:
     """Return the interval of each margin; those met are in the second half, those missed in the first."""
-    scaled = np.floor(margin * PER_UNIT)
-    return np.asarray(np.clip(scaled, -PER_UNIT - 1, PER_UNIT) + (PER_UNIT + 1)).astype(np.intp)
+    scaled = margin * PER_UNIT
+    np.clip(np.floor(scaled, out=scaled), -PER_UNIT - 1, PER_UNIT, out=scaled)
+    scaled += PER_UNIT + 1
+    return scaled.astype(np.intp)
 
 
 def margin_counts(constraint: str, counts: NDArray[np.int64]) -> list[MarginCount]:

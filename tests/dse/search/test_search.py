@@ -34,7 +34,7 @@ from tests import sweeps
 
 SAME = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv", "baselines.csv", "resolved.yaml")
 
-SMALL = Parallelism(block_rows=64, chunk_rows=32, keep_every_s=0.0)
+SMALL = Parallelism(block_rows=32, chunk_rows=32, keep_every_s=0.0)
 run, resume, explore = (partial(verb, spread=SMALL) for verb in (runs.run, runs.resume, runs.explore))
 
 SWEEP = sweeps.tiny(results={"keep_all_up_to": 100})
@@ -263,7 +263,7 @@ def report(progress):
     print(progress.evaluated, flush=True)
 
 out = pathlib.Path(sys.argv[2])
-spread = Parallelism(int(sys.argv[3]), block_rows=64, chunk_rows=32, keep_every_s=0.0)
+spread = Parallelism(int(sys.argv[3]), block_rows=32, chunk_rows=32, keep_every_s=0.0)
 if out.with_name(out.name + ".unfinished").joinpath("search.json").exists():
     resume(out, progress=report, spread=spread)
 else:

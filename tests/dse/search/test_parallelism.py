@@ -1,0 +1,51 @@
+"""Tasks done in several processes: the results of one, in their order, whoever did what and was lost."""
+
+import operator
+import os
+
+import pytest
+
+from dse.errors import RunError
+from dse.search import parallelism
+from dse.search.parallelism import Workers
+
+TASKS = [(number, 3) for number in range(40)]
+PRODUCTS = [3 * number for number in range(40)]
+
+
+def _lost_at(number, mark, me):
+    """Multiply by 3, but end the process the first time that a number is met outside of the process `me`."""
+    if number == 7 and os.getpid() != me and not mark.exists():
+        mark.touch()
+        os._exit(1)
+    return 3 * number
+
+
+@pytest.mark.parametrize("here", [None, operator.mul])
+@pytest.mark.parametrize("options", [{}, {"where_it_pays": True}])
+@pytest.mark.parametrize("count", [1, 3])
+def test_results_come_in_the_order_of_the_tasks(count, options, here):
+    assert list(Workers(count, **options).map(operator.mul, TASKS, here=here)) == PRODUCTS
+    assert list(Workers(count, **options).map(operator.mul, [], here=here)) == []
+
+
+def test_this_process_works_too_and_alone_where_others_do_not_pay(monkeypatch):
+    def unwanted(count):
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(parallelism, "_processes", unwanted)
+    assert list(Workers(2, where_it_pays=True).map(operator.mul, TASKS, here=operator.mul)) == PRODUCTS
+    monkeypatch.setattr(parallelism, "PAYS_S", -1.0)
+    with pytest.raises(AssertionError, match="a process was started"):
+        list(Workers(2, where_it_pays=True).map(operator.mul, TASKS, here=operator.mul))
+
+
+@pytest.mark.parametrize("here", [None, _lost_at])
+def test_a_lost_worker_loses_nothing(tmp_path, here):
+    tasks = [(number, tmp_path / "mark", os.getpid()) for number in range(40)]
+    assert list(Workers(2).map(_lost_at, tasks, here=here)) == PRODUCTS
+
+
+def test_workers_that_are_lost_each_time_are_an_error():
+    with pytest.raises(RunError, match="workers were lost 5 times in a row"):
+        list(Workers(2).map(os._exit, [(1,), (1,)]))
