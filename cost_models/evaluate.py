@@ -19,6 +19,7 @@ from cost_models.library.models import FREE_FIELDS
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS, batched
 from cost_models.performance.continuous import Continuous
+from cost_models.performance.disaggregation import Disaggregated, Network, PrefillPool
 from cost_models.performance.inference import Inference
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.performance.operating_point import Slo
@@ -120,6 +121,24 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Prefill:
+    """What prefills a workload in the place of the chips that decode it (`cost_models.performance.disaggregation`).
+
+    Attributes:
+        served: the workload as `prompts_of` makes it, on a group of the pool.
+        network: between the pools.
+    """
+
+    served: WorkloadResult
+    network: Network
+
+
+def prompts_of(workload: Workload, layout: str | Layout) -> Workload:
+    """Return the prompts of a workload, one at a time, on chips that share the model so."""
+    return replace(workload, batching="in_flight", batch=1.0, parallelism=layout)
+
+
+@dataclass(frozen=True)
 class ChipSetup:
     """A chip of the library and how it is run.
 
@@ -185,6 +204,7 @@ def serve_designs(
     *,
     machine: Machine | None = None,
     limits: Slo | None = None,
+    prefill: Prefill | None = None,
 ) -> WorkloadResult:
     """Return a workload on the machines of designs.
 
@@ -195,6 +215,7 @@ def serve_designs(
         economics: business terms.
         machine: the machines of the designs, where they have been worked out already.
         limits: what users are slo_of, where the largest batch that keeps it is wanted.
+        prefill: what prefills in their place, where they only decode.
     """
     columns = fill_defaults(designs)
     own = own_formats(workload, columns)
@@ -203,11 +224,16 @@ def serve_designs(
     if own or machine is None:
         machine = designs_machine(columns, technology, economics)
     formats = number_formats(columns, technology, technology.library.model(workload.model))
-    return _served(columns, workload, machine, formats, technology, limits)
+    return _served(columns, workload, machine, formats, technology, limits, prefill)
 
 
 def serve_chips(
-    setups: Sequence[ChipSetup], workload: Workload, technology: Technology, *, limits: Slo | None = None
+    setups: Sequence[ChipSetup],
+    workload: Workload,
+    technology: Technology,
+    *,
+    limits: Slo | None = None,
+    prefill: Prefill | None = None,
 ) -> WorkloadResult:
     """Return a workload on chips of the library, or like it, one row per setup.
 
@@ -219,6 +245,7 @@ def serve_chips(
         workload: what is served; formats that it sets for itself are those of designs, and do not hold here.
         technology: parameters.
         limits: what users are slo_of, where the largest batch that keeps it is wanted.
+        prefill: what prefills in their place, where they only decode.
 
     Raises:
         UnknownEntryError: the library has no such chip, model, format or stack.
@@ -228,14 +255,19 @@ def serve_chips(
     setups = [setup.named(model) for setup in setups]
     columns = chip_columns(setups, technology.library)
     machine, formats = chip_formats(setups, columns, technology, model)
-    return _served(columns, workload, machine, formats, technology, limits)
+    return _served(columns, workload, machine, formats, technology, limits, prefill)
 
 
 def serve_chip(
-    setup: ChipSetup, workload: Workload, technology: Technology, *, limits: Slo | None = None
+    setup: ChipSetup,
+    workload: Workload,
+    technology: Technology,
+    *,
+    limits: Slo | None = None,
+    prefill: Prefill | None = None,
 ) -> WorkloadResult:
     """Return a workload on one kind of chip (arguments as in `serve_chips`)."""
-    return serve_chips((setup,), workload, technology, limits=limits)
+    return serve_chips((setup,), workload, technology, limits=limits, prefill=prefill)
 
 
 def chip_columns(setups: Sequence[ChipSetup], library: Library) -> dict[str, Column]:
@@ -412,6 +444,7 @@ def _served(
     formats: Formats,
     technology: Technology,
     limits: Slo | None,
+    prefill: Prefill | None,
 ) -> WorkloadResult:
     """Return a workload on machines, in the number formats and with the stack of each row of `columns`."""
     stack = _software(columns, technology)
@@ -421,8 +454,12 @@ def _served(
     quality = partial(_quality, technology.library.model(workload.model), columns, technology)
     if isinstance(workload.batching, str) and workload.batching == CONTINUOUS:
         single = serving_config(replace(workload, batch=1.0), technology)
-        planned = Inference(single, machine, stack, formats)
-        users = Continuous(planned, workload.traffic, limits or Slo())
+        planned, slo = Inference(single, machine, stack, formats), limits or Slo()
+        users: Continuous | Disaggregated = Continuous(planned, workload.traffic, slo)
+        if prefill is not None:
+            pool = PrefillPool(prefill.served.planned, prefill.network)
+            users = Disaggregated(planned, workload.traffic, slo, pool)
+            quality = partial(_worse, quality, prefill.served)
         return WorkloadResult(workload.name, machine, formats, planned, quality, limits, users)
     serving, waves = batched(
         serving_config(workload, technology), machine, formats, workload.batching,
@@ -488,15 +525,22 @@ def _quality(model: Model, columns: Designs, technology: Technology) -> Quality:
         body = cast("Choice", columns["weight_format"])
         experts = _with_choice(body, chosen, published=model.expert_format)
         other = _format_quality(model, {**columns, "weight_format": experts}, technology)
-        result = Quality(
-            *(np.fmax(getattr(result, field.name), getattr(other, field.name)) for field in fields(Quality))
-        )
+        result = _worst(result, other)
     if "stored_bits" in columns:
         unknown = numbers_of(columns["stored_bits"]) < body_bits(columns, technology.library) - SLACK_BITS
         if unknown.any():
             missing = (np.where(unknown, np.nan, getattr(result, field.name)) for field in fields(Quality))
             return Quality(*missing)
     return result
+
+
+def _worse(judge: Callable[[], Quality], other: WorkloadResult) -> Quality:
+    """Return the worse quality of two pools: a text is read by one and written by the other."""
+    return _worst(judge(), other.quality)
+
+
+def _worst(one: Quality, other: Quality) -> Quality:
+    return Quality(*(np.fmax(getattr(one, field.name), getattr(other, field.name)) for field in fields(Quality)))
 
 
 def _with_choice(names: Choice, other: Choice, *, published: str | None) -> Choice:

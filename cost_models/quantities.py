@@ -513,6 +513,25 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         "workload",
     ),
     Metric(
+        "prefill_chips",
+        "",
+        "chips that prefill beside the chips that decode, in part, so that the limit on time to first token is kept",
+        "min",
+        "workload",
+    ),
+    Metric("prefill_utilisation", "", "share of the time in which chips that prefill are at work", None, "workload"),
+    Metric(
+        "transfer_ms",
+        "ms",
+        "time that keys and values of a prompt take from the chips that prefill to those that decode",
+        "min",
+        "workload",
+    ),
+    Metric(
+        "deployment_usd", "USD", "price of the chips that decode, those that prefill and their ports", "min", "workload"
+    ),
+    Metric("deployment_tdp_w", "W", "design limit of all of them", "min", "workload"),
+    Metric(
         "p_feasible",
         "",
         "share of Monte Carlo samples of the ranged parameters in which every limit and constraint is met",

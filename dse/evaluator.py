@@ -14,10 +14,20 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.evaluate import Drafting, Workload, body_bits, designs_machine, serve_chip, serve_designs
+from cost_models.evaluate import (
+    Drafting,
+    Prefill,
+    Workload,
+    body_bits,
+    designs_machine,
+    prompts_of,
+    serve_chip,
+    serve_designs,
+)
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.derived import derived_metrics, with_inputs
+from cost_models.performance.disaggregation import Network
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.performance.mix import MIX, MIXED, mix_metrics
 from cost_models.performance.operating_point import Slo
@@ -258,15 +268,24 @@ class Evaluator:
     def _result(
         self, name: str, designs: Designs, columns: Designs, machine: Machine, technology: Technology
     ) -> WorkloadResult:
-        """Return one workload on filled design columns and their machines."""
-        return serve_designs(
-            columns,
-            self.workload(name, designs),
-            technology,
-            self.economics,
-            machine=machine,
-            limits=self.limits[name],
-        )
+        """Return one workload on filled design columns and their machines, or on what stands beside them."""
+        workload, limits, pools = self.workload(name, designs), self.limits[name], self.spec.deployment
+        if pools is None:
+            return serve_designs(columns, workload, technology, self.economics, machine=machine, limits=limits)
+        spec = self.spec.workloads[name]
+        if pools.prefill is None:
+            prompts = prompts_of(workload, workload.layout)
+            first = serve_designs(columns, prompts, technology, self.economics, machine=machine)
+        else:
+            prompts = prompts_of(workload, pools.prefill.layout(spec))
+            first = serve_chip(pools.prefill.setup, prompts, technology)
+        prefill = Prefill(first, Network.of(technology, gbps=pools.network_gbps))
+        if pools.decode is None:
+            return serve_designs(
+                columns, workload, technology, self.economics, machine=machine, limits=limits, prefill=prefill
+            )
+        decoding = replace(workload, parallelism=pools.decode.layout(spec))
+        return serve_chip(pools.decode.setup, decoding, technology, limits=limits, prefill=prefill)
 
     # -- baselines ----------------------------------------------------------------------------------------------
 
@@ -327,7 +346,12 @@ class Evaluator:
             workload = replace(workload, batch=np.nan)
         if entry.parallelism is not None:
             workload = replace(workload, parallelism=entry.parallelism)
-        return serve_chip(entry.setup, workload, self.technology, limits=self.limits[name])
+        prefill = None
+        if entry.prefill is not None:
+            prompts = prompts_of(workload, entry.prefill.layout(self.spec.workloads[name]))
+            first = serve_chip(entry.prefill.setup, prompts, self.technology)
+            prefill = Prefill(first, Network.of(self.technology, gbps=entry.network_gbps))
+        return serve_chip(entry.setup, workload, self.technology, limits=self.limits[name], prefill=prefill)
 
     # -- judgement ----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
@@ -40,8 +41,12 @@ def _limit_margin(used: FloatArray, allowed: FloatArray) -> FloatArray:
 
 
 def capacity_margin(served: WorkloadResult) -> FloatArray:
-    """Return the margin of the most-loaded chip's memory."""
-    return 1 - served.planned.footprint.most_loaded_bytes / served.machine.capacity_bytes
+    """Return the margin of the most-loaded chip's memory, of the fuller pool where other chips prefill."""
+    margin = 1 - served.planned.footprint.most_loaded_bytes / served.machine.capacity_bytes
+    if not isinstance(served.users, Disaggregated):
+        return margin
+    first = served.users.pool.result
+    return np.minimum(margin, 1 - first.footprint.most_loaded_bytes / first.machine.capacity_bytes)
 
 
 def link_margin(served: WorkloadResult) -> FloatArray:

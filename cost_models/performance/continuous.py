@@ -13,7 +13,7 @@ from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Queue, Traffic
 from cost_models.performance.step_times import StepTimes, decode_step_s, step_times
 from cost_models.performance.waits import Served
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, Number
 
 if TYPE_CHECKING:
     from cost_models.performance.inference import Inference
@@ -52,12 +52,17 @@ class Continuous:
         sequences = np.where(sequences > tile, tile * np.ceil(sequences / tile), sequences)
         return self._steps.refined(sequences, decode_step_s(self.result, sequences))
 
+    @property
+    def _limits_s(self) -> tuple[Number, Number]:
+        """Limits on time to first token and time per token; infinite where there is none."""
+        ttft = np.inf if self.limits.ttft_ms is None else self.limits.ttft_ms / 1e3
+        tpot = np.inf if self.limits.tpot_ms is None else self.limits.tpot_ms / 1e3
+        return ttft, tpot
+
     @cached_property
     def _goodput(self) -> FloatArray:
         """Goodput of a replica."""
-        limits = (self.limits.ttft_ms, self.limits.tpot_ms)
-        ttft, tpot = (np.inf if limit is None else limit / 1e3 for limit in limits)
-        return goodput(self._steps, self.traffic, (ttft, tpot))
+        return goodput(self._steps, self.traffic, self._limits_s)
 
     @property
     def goodput_per_s(self) -> FloatArray:

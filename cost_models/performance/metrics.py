@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.library.technology import Technology
 from cost_models.performance.continuous import Continuous
+from cost_models.performance.disaggregation import Disaggregated, PoolCosts, pool_costs
 from cost_models.performance.inference import Inference
 from cost_models.performance.operating_point import OperatingPoint, Slo, operating_point
 from cost_models.performance.waits import Served
@@ -42,7 +44,7 @@ class WorkloadResult:
     planned: Inference
     judge_quality: Callable[[], Quality]
     limits: Slo | None = None
-    users: Continuous | None = None
+    users: Continuous | Disaggregated | None = None
 
     @cached_property
     def inference(self) -> Inference:
@@ -58,6 +60,17 @@ class WorkloadResult:
     def quality(self) -> Quality:
         """What compression costs in perplexity."""
         return self.judge_quality()
+
+    @property
+    def prefilling(self) -> Inference:
+        """The workload on the machine that prefills it."""
+        return self.users.pool.result if isinstance(self.users, Disaggregated) else self.inference
+
+    @cached_property
+    def fits(self) -> NDArray[np.bool_]:
+        """Whether the chips of every pool hold their share."""
+        held = self.planned.fits
+        return held & self.users.pool.result.fits if isinstance(self.users, Disaggregated) else held
 
     @cached_property
     def operating(self) -> OperatingPoint:
@@ -118,6 +131,17 @@ class _Terms:
         return None if self.served.users is None else self.served.users.served
 
     @cached_property
+    def pool(self) -> PoolCosts | None:
+        """What a prefill pool adds; None where prompts are prefilled by the chips that decode."""
+        return pool_costs(self.served.users) if isinstance(self.served.users, Disaggregated) else None
+
+    @cached_property
+    def chips(self) -> FloatArray:
+        """Chips of all pools."""
+        own = np.asarray(self.served.serving.chips)
+        return own if self.pool is None else np.asarray(own + self.pool.chips)
+
+    @cached_property
     def tpot_s(self) -> FloatArray:
         return self.result.decode_s if self.seen is None else self.seen.tpot.mean_s
 
@@ -145,13 +169,18 @@ class _Terms:
 
     @cached_property
     def prompt_j(self) -> FloatArray:
-        prompts = np.where(self.result.in_flight, 1.0, self.batch) if np.any(self.result.in_flight) else self.batch
+        prefilling = self.served.prefilling
+        prompts = np.asarray(prefilling.serving.sequences)
+        if np.any(prefilling.in_flight):
+            prompts = np.where(prefilling.in_flight, 1.0, prompts)
         rows = prompts * np.asarray(self.served.serving.prompt_tokens)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(rows > 0, self.result.prefill_energy.board_j / rows, np.nan))
+            return np.asarray(np.where(rows > 0, prefilling.prefill_energy.board_j / rows, np.nan))
 
     @cached_property
     def request_j(self) -> FloatArray:
+        if self.pool is not None:
+            return np.asarray(self.decode_j + self.pool.request_j / np.asarray(self.served.serving.output_tokens))
         decoding = self.result.decode_energy.board_j * np.asarray(self.served.serving.decode_steps)
         whole = np.asarray((self.result.prefill_energy.board_j + decoding) / self.tokens)
         return np.where(self.result.in_flight, self.decode_j, whole) if np.any(self.result.in_flight) else whole
@@ -168,11 +197,13 @@ class _Terms:
 
     @cached_property
     def provisioned_w(self) -> FloatArray:
-        return np.asarray(self.served.machine.tdp_w * self.served.serving.chips)
+        own = np.asarray(self.served.machine.tdp_w * self.served.serving.chips)
+        return own if self.pool is None else np.asarray(own + self.pool.tdp_w)
 
     @cached_property
     def prices(self) -> FloatArray:
-        return np.asarray(self.served.machine.price_usd * self.served.serving.chips)
+        own = np.asarray(self.served.machine.price_usd * self.served.serving.chips)
+        return own if self.pool is None else np.asarray(own + self.pool.price_usd)
 
     @property
     def memory_fraction(self) -> FloatArray:
@@ -190,7 +221,7 @@ class _Terms:
     @cached_property
     def host_w(self) -> FloatArray:
         """Power of the servers around the boards."""
-        return np.asarray(self.served.serving.chips * np.asarray(self.technology.value("board.host_w_per_accelerator")))
+        return np.asarray(self.chips * np.asarray(self.technology.value("board.host_w_per_accelerator")))
 
     @property
     def served_w(self) -> FloatArray:
@@ -202,18 +233,22 @@ class _Terms:
         """Power of boards and their servers while they wait."""
         machine = self.served.machine
         boards = machine.static_w / machine.conversion_efficiency * self.served.serving.chips
+        if self.pool is not None:
+            boards = boards + self.pool.waiting_w
         return np.asarray(boards + self.host_w)
 
     @property
     def usd_per_million_tokens(self) -> FloatArray:
         return usd_per_million_tokens(
-            self.prices, self.served_w, self.paid_rate, chips=self.served.serving.chips, technology=self.technology,
+            self.prices, self.served_w, self.paid_rate, chips=self.chips, technology=self.technology,
             idle_w=self.waiting_w, provisioned_w=self.provisioned_w + self.host_w,
         )  # fmt: skip
 
     @property
     def co2e_g_per_million_tokens(self) -> FloatArray:
         embodied_kg = self.served.machine.embodied_kg * self.served.serving.chips
+        if self.pool is not None:
+            embodied_kg = embodied_kg + self.pool.embodied_kg
         return g_per_million_tokens(
             embodied_kg, self.served_w, self.waiting_w, self.paid_rate, technology=self.technology
         )
@@ -228,7 +263,13 @@ class _Terms:
         if np.isnan(load).all():
             return np.array([np.nan])
         groups = np.ceil(load / np.where(rate > 0, rate, np.nan))
-        return np.asarray(groups * self.served.serving.chips)
+        chips = np.asarray(groups * self.served.serving.chips)
+        users = self.served.users
+        if not isinstance(users, Disaggregated):
+            return chips
+        requests = load / np.asarray(self.served.serving.output_tokens)
+        each = np.where(users.prefill_per_s > 0, users.prefill_per_s, np.nan)
+        return np.asarray(chips + np.ceil(requests / each) * users.pool.chips)
 
     @property
     def memory_gib(self) -> FloatArray:
@@ -253,7 +294,7 @@ OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "overhead_fraction": lambda t: 1 - t.result.bound_s / t.result.decode_s,
     "memory_fraction": lambda t: t.memory_fraction,
     "decode_w": lambda t: t.result.step_energy.board_w,
-    "prefill_w": lambda t: t.result.prefill_energy.board_w,
+    "prefill_w": lambda t: t.served.prefilling.prefill_energy.board_w,
     "decode_j_per_token": lambda t: t.decode_j,
     "prefill_j_per_token": lambda t: t.prompt_j,
     "request_j_per_token": lambda t: t.request_j,
@@ -289,7 +330,7 @@ def _quantile(time: str, percent: int) -> Callable[[_Terms], FloatArray]:
     return of
 
 
-def _of_users(function: Callable[[Continuous], Number]) -> Callable[[_Terms], FloatArray]:
+def _of_users(function: Callable[[Continuous | Disaggregated], Number]) -> Callable[[_Terms], FloatArray]:
     def of(terms: _Terms) -> FloatArray:
         users = terms.served.users
         return np.atleast_1d(np.nan if users is None else function(users))
@@ -307,6 +348,26 @@ OF_USERS: Mapping[str, Callable[[_Terms], FloatArray]] = {
 """Metrics that a workload has where its requests are batched continuously."""
 
 
+def _of_pools(function: Callable[[Disaggregated, PoolCosts, _Terms], Number]) -> Callable[[_Terms], FloatArray]:
+    def of(terms: _Terms) -> FloatArray:
+        users, pool = terms.served.users, terms.pool
+        if pool is None or not isinstance(users, Disaggregated):
+            return np.array([np.nan])
+        return np.atleast_1d(function(users, pool, terms))
+
+    return of
+
+
+OF_POOLS: Mapping[str, Callable[[_Terms], FloatArray]] = {
+    "prefill_chips": _of_pools(lambda users, pool, terms: pool.chips),
+    "prefill_utilisation": _of_pools(lambda users, pool, terms: users.prefill_utilisation),
+    "transfer_ms": _of_pools(lambda users, pool, terms: users.transfer_s * 1e3),
+    "deployment_usd": _of_pools(lambda users, pool, terms: terms.prices),
+    "deployment_tdp_w": _of_pools(lambda users, pool, terms: terms.provisioned_w),
+}
+"""Metrics that a workload has where its prompts are prefilled by other chips."""
+
+
 OF_ENCODERS = ("ttft_ms", "request_s", "prefill_w", "prefill_j_per_token", "requests_per_s")
 """Metrics of time and energy that a model without decode steps has."""
 
@@ -322,12 +383,14 @@ def workload_metrics(
         names: the metrics that are wanted; only what they need is worked out. All where None.
     """
     terms = _Terms(served, technology)
-    # Without users a table has no columns of theirs, unless they are asked for by name.
-    served_by = OF_SERVING if names is None and served.users is None else {**OF_SERVING, **OF_USERS}
+    # Without users or pools a table has no columns of theirs, unless they are asked for by name.
+    served_by = {**OF_SERVING, **(OF_USERS if names is not None or served.users is not None else {})}
+    if names is not None or isinstance(served.users, Disaggregated):
+        served_by |= OF_POOLS
     values = {name: of(terms) for name, of in served_by.items() if names is None or name in names}
     if served.planned.serving.model.encoder:
         missing = np.array([np.nan])
         values = {name: value if name in OF_ENCODERS else missing for name, value in values.items()}
-    if values and not served.planned.fits.all():
-        values = {name: np.where(served.planned.fits, value, np.nan) for name, value in values.items()}
+    if values and not served.fits.all():
+        values = {name: np.where(served.fits, value, np.nan) for name, value in values.items()}
     return values | {name: of(terms) for name, of in OF_STORING.items() if names is None or name in names}

@@ -257,6 +257,9 @@ def tolerance(value: object, info: ValidationInfo) -> float:
     return share
 
 
+DESIGN = "design"
+"""A pool that is made of the design that the space describes."""
+
 DRAFTS = (MTP, NGRAM)
 """Drafts that are no model of the library."""
 
@@ -280,6 +283,13 @@ def _parallelism(value: object) -> str:
     return str(value)
 
 
+def _pool(value: object) -> object:
+    """Return a pool of chips as a mapping, None for the design that is searched."""
+    if value == DESIGN:
+        return None
+    return {"chips": value} if isinstance(value, str) else value
+
+
 def _draft(value: object, info: ValidationInfo) -> str:
     if value in DRAFTS:
         return str(value)
@@ -290,7 +300,11 @@ def _draft(value: object, info: ValidationInfo) -> str:
         raise issue(quoted(value), f"a model of the library, or {one_of(DRAFTS)}", meant) from None
 
 
+POOL = BeforeValidator(_pool)
+"""Chips that may be given by their name alone, or as the design."""
+
 Milliseconds: TypeAlias = Annotated[float, amount_in("ms")]
+Bandwidth: TypeAlias = Annotated[float, amount_in("GB/s")]
 TokenRate: TypeAlias = Annotated[float, amount_in("token/s")]
 Share: TypeAlias = Annotated[float, amount_in("")]
 Text: TypeAlias = Annotated[str, BeforeValidator(_text)]

@@ -39,9 +39,11 @@ from dse.sweep.fields import ValidationContext, is_identifier
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.issues import issues_of, places_of, unknown_key
 from dse.sweep.parameters import FixedSpec, ParameterSpec, RangeSpec, kind_of
+from dse.sweep.pool_checks import check_pools
 from dse.sweep.records import (
     BaselineSpec,
     ConstraintSpec,
+    DeploymentSpec,
     EconomicsSpec,
     HeaderSpec,
     LibraryParameterSpec,
@@ -63,7 +65,7 @@ R = TypeVar("R", bound=BaseModel)
 REQUIRED = ("name", "workloads", "space", "objectives", "search")
 SECTIONS = (
     *REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results", "robustness",
-    "library", "model",
+    "library", "model", "deployment",
 )  # fmt: skip
 SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
 """Fields of a workload that the space may sweep as ``workload.field``."""
@@ -126,6 +128,9 @@ class _Reader:
         baselines = dict(self._entries("baselines", BaselineSpec, hints.BASELINE_ALIASES))
         objectives = self._listed("objectives", ObjectiveSpec, hints.OBJECTIVE_ALIASES)
         constraints = self._listed("constraints", ConstraintSpec, hints.CONSTRAINT_ALIASES)
+        pools = None
+        if self._has("deployment"):
+            pools = self._record(DeploymentSpec, ("deployment",), hints.BASELINE_ALIASES)
         mix = self._mix()
         space = self._space()
         economics = self._record(EconomicsSpec, ("economics",)) if self._has("economics") else EconomicsSpec()
@@ -145,6 +150,7 @@ class _Reader:
         named: dict[KeyPath, str] = {("objectives", k, "metric"): one.metric for k, one in objectives.items()}
         named |= {("constraints", k, "metric"): one.metric for k, one in constraints.items()}
         self.issues += check_traffic(self.root, served, named, space, self.library)
+        self.issues += check_pools(self.root, served, pools, whole, named)
         self.issues += check_speculation(self.root, served, space, self.library)
         if search is not None:
             self.issues += check_enumerable(self.root, space, search)
@@ -166,6 +172,7 @@ class _Reader:
             probabilities=tuple(one for one in constraints.values() if one.metric == P_FEASIBLE),
             robustness=robustness,
             baselines=baselines,
+            deployment=pools,
             search=search,
             results=results,
             model=self.model,

@@ -19,10 +19,12 @@ from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
 from dse.errors import NOWHERE, Place
 from dse.sweep.fields import (
+    POOL,
     Acceptance,
     ActBits,
     ArrivalCv,
     Arrivals,
+    Bandwidth,
     BaselineName,
     Batch,
     BatchingName,
@@ -237,8 +239,8 @@ class ConstraintSpec(SweepRecord):
         return f"{self.metric} >= {self.min:.12g}{scale}"
 
 
-class BaselineSpec(SweepRecord):
-    """Chips of the library that serve the same workloads by the same equations.
+class ChipsSpec(SweepRecord):
+    """Chips of the library and how they are run.
 
     Attributes:
         chips: how many of which chip, ``2x a100_80gb_sxm``.
@@ -247,10 +249,9 @@ class BaselineSpec(SweepRecord):
         act_bits: bits of the activations.
         weight_execution: how the chip works through stored weights; its own way where not given.
         serving_stack: serving software; the chip's own where not given.
-        batch: batch of every workload on this baseline where it is not the workload's.
         expert_format: how routed experts are stored; as their maker publishes them where that is narrower.
         stored_bits: mean stored bits per weight of the whole file, where they are not those of the formats.
-        parallelism: how its chips share the model, where it is not as the workload says.
+        parallelism: how the chips share the model, where it is not as the workload says.
     """
 
     chips: Chips
@@ -259,7 +260,6 @@ class BaselineSpec(SweepRecord):
     act_bits: ActBits = 16.0
     weight_execution: ExecutionName | None = None
     serving_stack: StackName | None = None
-    batch: Batch | None = None
     expert_format: ExpertFormatName | None = None
     stored_bits: StoredBits | None = None
     parallelism: ParallelismName | None = None
@@ -287,6 +287,38 @@ class BaselineSpec(SweepRecord):
             weight_execution=self.weight_execution,
             serving_stack=self.serving_stack,
         )
+
+    def layout(self, workload: WorkloadSpec) -> Layout:
+        """Return how the chips share the model of a workload."""
+        return Layout.of(self.parallelism or workload.parallelism, float(self.count))
+
+
+class BaselineSpec(ChipsSpec):
+    """Chips of the library that serve the same workloads by the same equations.
+
+    Attributes:
+        batch: batch of every workload on this baseline where it is not the workload's.
+        prefill: chips that prefill for them, so that they only decode; None where they do both.
+        network_gbps: bandwidth of each chip to the other pool, one way; ``deployment.network_gbps`` where not given.
+    """
+
+    batch: Batch | None = None
+    prefill: Annotated[ChipsSpec | None, POOL] = None
+    network_gbps: Bandwidth | None = None
+
+
+class DeploymentSpec(SweepRecord):
+    """Which chips prefill and which decode; None stands for the design that the space describes.
+
+    Attributes:
+        prefill: chips that prefill.
+        decode: chips that decode.
+        network_gbps: bandwidth of each chip to the other pool, one way; ``deployment.network_gbps`` where not given.
+    """
+
+    prefill: Annotated[ChipsSpec | None, POOL] = None
+    decode: Annotated[ChipsSpec | None, POOL] = None
+    network_gbps: Bandwidth | None = None
 
 
 class EconomicsSpec(SweepRecord):
@@ -376,6 +408,7 @@ class Spec(SweepRecord):
         objectives: at least one.
         constraints: all must hold.
         baselines: by name.
+        deployment: which chips prefill and which decode; None where the same do both.
         search: how the space is searched.
         results: what is kept.
         library: what the sweep adds to the library, sections with entries; empty where it adds nothing.
@@ -396,6 +429,7 @@ class Spec(SweepRecord):
     objectives: tuple[ObjectiveSpec, ...]
     constraints: tuple[ConstraintSpec, ...]
     baselines: Mapping[str, BaselineSpec]
+    deployment: DeploymentSpec | None = None
     search: SearchSpec
     results: ResultsSpec
     library: Mapping[str, Any] = Field(default_factory=dict)

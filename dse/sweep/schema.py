@@ -16,7 +16,9 @@ from dse.sweep.parameters import RangeSpec
 from dse.sweep.reader import REQUIRED, SWEPT_FIELDS
 from dse.sweep.records import (
     BaselineSpec,
+    ChipsSpec,
     ConstraintSpec,
+    DeploymentSpec,
     EconomicsSpec,
     LibraryParameterSpec,
     ObjectiveSpec,
@@ -72,6 +74,11 @@ def sweep_schema(library: Library) -> Schema:
     fields["speculation"] = _record(
         SpeculationSpec, fields | {"draft": {"type": "string", "description": "a model of the library, mtp or ngram"}}
     )
+    chips = {"chips": {"type": "string"}}
+    pool = {
+        "anyOf": [{"type": "string"}, _record(ChipsSpec, fields | chips)],
+        "description": "chips of the library, 2x h100_sxm, or the design",
+    }
     flags = {name: {"type": "boolean"} for name in ("required", "same_prompts")}
     sections: Schema = {
         "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]*$"},
@@ -83,7 +90,8 @@ def sweep_schema(library: Library) -> Schema:
         "technology": _parameters(library, {"anyOf": [QUANTITY, _record(LibraryParameterSpec, {})]}),
         "objectives": {"type": "array", "minItems": 1, "items": _record(ObjectiveSpec, names)},
         "constraints": {"type": "array", "items": _record(ConstraintSpec, names | {"relative_to": {"type": "string"}})},
-        "baselines": _mapping(_record(BaselineSpec, fields | {"chips": {"type": "string"}})),
+        "baselines": _mapping(_record(BaselineSpec, fields | chips | {"prefill": pool})),
+        "deployment": _record(DeploymentSpec, {"prefill": pool, "decode": pool}),
         "search": _record(SearchSpec, _search_fields()),
         "results": _record(ResultsSpec, {}),
         "library": {"anyOf": [_ADDITION, {"type": "array", "items": _ADDITION}]},

@@ -125,11 +125,33 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
 
 
 @functools.lru_cache(maxsize=1)
+def _pools_sweep(added: tuple[Path, ...]) -> Spec:
+    """Return a sweep whose designs decode what other chips prefill."""
+    chat = {"model": "llama3_8b", "batching": "continuous", "ttft_limit_ms": 2000, "tpot_limit_ms": 50}
+    sweep: dict[str, Any] = {
+        "name": "pools",
+        "workloads": {"users": chat},
+        "deployment": {"prefill": "1x h100_sxm"},
+        "space": {"node": "tsmc_5"},
+        "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
+        "search": {"sampler": "grid"},
+    }
+    return parse_spec(sweep, library=added)
+
+
+def _cases(added: tuple[Path, ...]) -> Iterator[tuple[str, Spec, dict[str, Setting]]]:
+    """Yield every probe with the sweep that it stands in."""
+    spec, base = _probe_sweep(added), {"memory_devices": 8.0, "memory_device_gib": 16.0}
+    for name, probe in _probes(library_of(spec.library)).items():
+        yield name, spec, probe
+    yield "the default design beside chips that prefill", _pools_sweep(added), {**base}
+
+
+@functools.lru_cache(maxsize=1)
 def reads_of_probes(added: tuple[Path, ...]) -> dict[str, frozenset[str]]:
     """Return the parameters that each probe reads: the same whatever parameter is asked for."""
     reads = {}
-    spec = _probe_sweep(added)
-    for name, probe in _probes(library_of(spec.library)).items():
+    for name, spec, probe in _cases(added):
         evaluator = Evaluator(spec)
         evaluator.evaluate(Table.from_settings(probe))
         reads[name] = evaluator.technology.reads
@@ -140,13 +162,12 @@ def _moved(
     added: tuple[Path, ...], path: str, values: Mapping[str, float]
 ) -> Iterator[tuple[str, dict[str, tuple[float, ...]]]]:
     """Yield for each probe the metrics and limits at the three values of a parameter, where it was read at all."""
-    spec = _probe_sweep(added)
-    evaluator = Evaluator(spec, {path: np.array(list(values.values()))})
-    reads = reads_of_probes(added)
-    for name, probe in _probes(evaluator.technology.library).items():
+    spec, moved = _probe_sweep(added), {path: np.array(list(values.values()))}
+    evaluator, reads = Evaluator(spec, moved), reads_of_probes(added)
+    for name, its_sweep, probe in _cases(added):
         if path not in reads[name]:
             continue
-        result = evaluator.evaluate(Table.from_settings(probe))
+        result = (evaluator if its_sweep is spec else Evaluator(its_sweep, moved)).evaluate(Table.from_settings(probe))
         columns = {**result.metrics, **{f"{MARGIN}{limit}": margin for limit, margin in result.margins.items()}}
         yield name, {metric: _three(column) for metric, column in columns.items()}
     for name, entry in spec.baselines.items():

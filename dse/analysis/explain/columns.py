@@ -66,7 +66,7 @@ def _model_words(model: Model) -> dict[str, Any]:
 
 def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) -> dict[str, Any]:
     """Return the fields of `WorkloadTable` for a workload on machines."""
-    result, machine, serving = served.inference, served.machine, served.serving
+    result, machine, serving, first = served.inference, served.machine, served.serving, served.prefilling
     held = result.footprint
     numbers = {"batch": serving.sequences * result.waves}
     if np.any(np.asarray(result.waves) > 1):
@@ -89,7 +89,7 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
         "settings": {**_model_words(serving.model), "parallelism": serving.parallelism, **numbers},
         "fits": result.fits,
         "decode": pass_columns(result.decode, result.pass_energy, serving, machine),
-        "prefill": pass_columns(result.prefill, result.prefill_pass_energy, serving, machine),
+        "prefill": pass_columns(first.prefill, first.prefill_pass_energy, first.serving, first.machine),
         "memory_gib": {
             "weights": np.asarray(held.weights_bytes) / 2**30,
             "kv_cache": np.asarray(held.kv_bytes) / 2**30,

@@ -20,7 +20,7 @@ BATCHES = tuple(float(batch) for batch in sorted({round(2 ** (step / 2)) for ste
 
 COLUMNS = (
     "tpot_ms", "tokens_per_s", "tokens_per_s_end_to_end", "ttft_ms", "decode_w", "tokens_per_joule",
-    "tokens_per_joule_tdp", "tokens_per_s_per_usd", "usd_per_million_tokens",
+    "tokens_per_joule_tdp", "tokens_per_s_per_usd", "usd_per_million_tokens", "prefill_chips",
 )  # fmt: skip
 
 RATES = {
@@ -57,7 +57,7 @@ class Curve:
     Attributes:
         name: of the machine.
         workload: what it serves.
-        chips: how many serve it.
+        chips: how many serve it, those that only prefill beside them.
         baseline: whether it is made of chips of the library.
         points: ascending batch.
         max_batch: largest batch that fits and keeps the limits; 0 where none does.
@@ -107,23 +107,38 @@ def baseline_curves(evaluator: Evaluator, baseline: str) -> list[Curve]:
 def _curve(
     evaluator: Evaluator, name: str, workload: str, chips: int, metrics: Mapping[str, FloatArray], *, baseline: bool
 ) -> Curve:
-    limits = evaluator.slo_of(workload)
+    limits, spec = evaluator.slo_of(workload), evaluator.spec
     ttft, tpot = limits.ttft_ms, limits.tpot_ms
-    columns = {column: np.broadcast_to(metrics[f"{workload}.{column}"], (len(BATCHES),)) for column in COLUMNS}
-    points = []
+    pools = spec.baselines[name].prefill if baseline else spec.deployment
+    missing = np.array([np.nan])
+    columns = {
+        column: np.broadcast_to(metrics.get(f"{workload}.{column}", missing), (len(BATCHES),)) for column in COLUMNS
+    }
+    points: list[CurvePoint] = []
     for place, batch in enumerate(BATCHES):
         values = {column: float(column_values[place]) for column, column_values in columns.items()}
-        if not np.isfinite(values["tpot_ms"]):
+        # No number of chips that prefill keeps the limit: there is no such deployment.
+        if not np.isfinite(values["tpot_ms"]) or (pools is not None and not np.isfinite(values["prefill_chips"])):
             continue
+        if points and _waits(points[-1].metrics, values):
+            break
         kept = (ttft is None or values["ttft_ms"] <= ttft) and (tpot is None or values["tpot_ms"] <= tpot)
-        points.append(CurvePoint(int(batch), 1000 / values["tpot_ms"], _rates(values, chips), values, kept))
+        rates = _rates(values, chips if pools is None else chips + values["prefill_chips"])
+        points.append(CurvePoint(int(batch), 1000 / values["tpot_ms"], rates, values, kept))
     within = [point.batch for point in points if point.within_limits]
     return Curve(name, workload, chips, baseline, tuple(points), max(within, default=0), ttft, tpot)
 
 
-def _rates(values: Mapping[str, float], chips: int) -> dict[str, float]:
+def _waits(before: Mapping[str, float], now: Mapping[str, float]) -> bool:
+    """Return whether further requests only wait for memory: everything else is as it was."""
+    same = ("tpot_ms", "tokens_per_s_end_to_end")
+    return all(abs(now[name] - before[name]) <= 1e-9 * abs(before[name]) for name in same)
+
+
+def _rates(values: Mapping[str, float], chips: float) -> dict[str, float]:
     """Return throughput per chip, per kW and per USD."""
     whole = values["tokens_per_s_end_to_end"]
     # The design limit of all boards is what tokens per second are divided by for tokens per joule of it.
     kilowatts = values["tokens_per_s"] / values["tokens_per_joule_tdp"] / 1000
-    return dict(zip(RATES, (whole / chips, whole / kilowatts, values["tokens_per_s_per_usd"]), strict=True))
+    rates = whole / chips, whole / kilowatts, values["tokens_per_s_per_usd"]
+    return dict(zip(RATES, rates, strict=True))

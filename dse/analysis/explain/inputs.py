@@ -33,7 +33,17 @@ from dse.sweep.library_additions import MODEL_FILES, model_stem, with_additions
 from dse.sweep.reader import read_spec
 from dse.yaml_positions import Node, node_of, parse_yaml
 
-SECTIONS = ("name", "design", "workloads", "technology", "economics", "baselines", "constraints", "library")
+SECTIONS = (
+    "name",
+    "design",
+    "workloads",
+    "technology",
+    "economics",
+    "baselines",
+    "deployment",
+    "constraints",
+    "library",
+)
 """Keys of a design file that mean something."""
 
 REMARKS = ("id", "reason", "feasible", "metrics")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.table import FloatArray
 from dse.analysis.simulation import SimulatedRequests, engine_of, simulate
@@ -47,8 +48,12 @@ def simulated_metrics(
         seed: of arrivals and lengths.
 
     Raises:
-        SpecError: no workload is batched continuously, or one has more load than its chips finish.
+        SpecError: no workload is batched continuously, one has more load than its chips finish, or two pools serve one.
     """
+    for name, one in results.items():
+        if isinstance(one.users, Disaggregated):
+            what = f"knows one engine: {name} is prefilled and decoded on different chips"
+            raise SpecError([Issue(NOWHERE, "--simulate", what)])
     rows = [row for name, one in results.items() if one.users for row in _rows(name, one, requests, seed)]
     if not rows:
         what = "finds no workload with batching: continuous that the chips hold and whose load is above 0"

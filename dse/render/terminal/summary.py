@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.quantities import P_FEASIBLE, describe
 from cost_models.table import evenly
+from dse.analysis.compare import baseline_words
 from dse.render.terminal.tables import MISSING, TextTable, cell_text, narrow, number_text, percent_text, ranges_text
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
@@ -34,6 +35,12 @@ def asked(spec: Spec) -> list[str]:
     """Return what the sweep asks for."""
     goals = ", ".join(f"{objective.direction} {objective.metric}" for objective in spec.objectives)
     lines = [f"{name}: {_workload_words(workload)}" for name, workload in spec.workloads.items()]
+    if spec.deployment is not None:
+        first, then = (
+            "the design" if pool is None else baseline_words(pool)
+            for pool in (spec.deployment.prefill, spec.deployment.decode)
+        )
+        lines.append(f"deployment: prompts by {first}; decoding by {then}")
     lines.append(f"objectives: {goals}")
     lines += [f"constraint: {constraint.label}{unit_behind(constraint, spec)}" for constraint in spec.constraints]
     if spec.robustness is not None:
@@ -48,7 +55,9 @@ def _workload_words(workload: Any) -> str:
     lengths = f"{workload.prompt_tokens} tokens in, {workload.output_tokens} out"
     mode = {"waves": " in waves", "in_flight": " in flight"}.get(workload.batching, "")
     served = f"batch {workload.batch}{mode}" if workload.batching != CONTINUOUS else _traffic_words(workload)
-    return f"{workload.model}, {served}, {lengths}{chips}{optional}"
+    drafts = workload.speculation
+    drafted = f", {drafts.draft_tokens} tokens drafted by {drafts.draft}" if drafts is not None else ""
+    return f"{workload.model}, {served}, {lengths}{chips}{drafted}{optional}"
 
 
 def _traffic_words(workload: Any) -> str:

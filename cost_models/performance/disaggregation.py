@@ -1,0 +1,398 @@
+"""Prefill and decode on different chips: two pools, a network between them, and as many prefill chips as it takes.
+
+A request is prefilled by a group of the prefill pool, one prompt after the other, its keys and values cross the
+network, and a group of the decode pool takes it over between two steps (Splitwise, arXiv 2311.18677; DistServe,
+arXiv 2401.09670). Prefill is the M/G/1 queue of Pollaczek and Khinchine, as in DistServe's section 3.1; of prefill and
+crossing, one after the other without room for waiting between prompts, the longer one makes the queue. Decode is the
+engine of `cost_models.performance.step_times` without prompts. Waits in both are taken as independent.
+
+What is left of the limit on the time to first token after prefill and crossing is for waiting: decode may use half of
+it, and prefill what decode leaves at its load. A decode pool works at its goodput or somewhat below, where it waits for
+less and leaves prefill more, whichever makes a request cheapest. Groups of the prefill pool take as many requests as
+keep the limit, and the pools stand in the ratio of what their groups take. Left out: prompts prefilled together, keys
+and values that cross while later layers are at work, groups that change sides, and attention apart from feed-forward
+layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from cost_models.library.technology import Technology
+from cost_models.performance.continuous import Continuous
+from cost_models.performance.goodput import goodput
+from cost_models.performance.inference import Inference
+from cost_models.performance.operating_point import Slo
+from cost_models.performance.serving_queue import Queue, Traffic
+from cost_models.performance.step_times import StepTimes, step_times
+from cost_models.performance.waits import TINY, Served, Wait
+from cost_models.table import FloatArray, Number
+from cost_models.workload.mixing import cache_bytes
+from cost_models.workload.operators import Shape
+
+SHARES = (1.0, 15 / 16, 7 / 8, 3 / 4)
+"""Shares of its goodput at which a decode pool may work, of which the one is taken by which a request is cheapest."""
+
+TRIES = 10
+"""Loads of the decode pool that are tried for its goodput."""
+
+WHOLE_PROMPTS = 1e9
+"""Prompts that a step has room for where it has none to take: any number."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What keys and values cross; numbers are scalars or ``(n,)`` columns.
+
+    Attributes:
+        bytes_per_s: bandwidth of each chip, one way.
+        latency_s: time of a crossing by itself.
+        usd_per_chip: price of a chip's port and its share of switches.
+        w_per_chip: power of those, whatever crosses.
+    """
+
+    bytes_per_s: Number
+    latency_s: Number
+    usd_per_chip: Number
+    w_per_chip: Number
+
+    @classmethod
+    def of(cls, technology: Technology, *, gbps: float | None = None) -> Network:
+        """Return the network of a bandwidth in GB/s, ``deployment.network_gbps`` where None."""
+        wide = np.asarray(technology.value("deployment.network_gbps") if gbps is None else gbps)
+        usd, watts = (technology.value(f"deployment.network_{unit}_per_gbps") for unit in ("usd", "w"))
+        return cls(wide * 1e9, np.asarray(technology.value("deployment.transfer_s")), wide * usd, wide * watts)
+
+
+@dataclass(frozen=True)
+class PrefillPool:
+    """Chips that only prefill, a group as large as serves a prompt.
+
+    Attributes:
+        result: one prompt per replica on a group.
+        network: between the pools.
+    """
+
+    result: Inference
+    network: Network
+
+    @property
+    def chips(self) -> FloatArray:
+        """Chips of a group."""
+        return np.asarray(self.result.serving.chips, dtype=np.float64)
+
+    @property
+    def prompts(self) -> FloatArray:
+        """Prompts that a group is at, at a time."""
+        return np.asarray(self.result.serving.replicas, dtype=np.float64)
+
+    def cache_bytes(self, kv_bits: Number) -> FloatArray:
+        """Return the keys, values and states of a prompt in the decode pool's format, a draft's among them."""
+        serving = self.result.serving
+        shape = Shape(1.0, serving.prompt_tokens, serving.output_tokens)
+        held = cache_bytes(serving.model, shape, tokens=serving.prompt_tokens, kv_bits=kv_bits)
+        drafting, speculation = serving.drafting, serving.speculation
+        if drafting is None or speculation is None:
+            return held
+        more = cache_bytes(drafting.model, shape, tokens=serving.prompt_tokens, kv_bits=kv_bits)
+        return np.asarray(held + speculation.drafts * more)
+
+
+@dataclass(frozen=True)
+class Decoders(Continuous):
+    """A group of the decode pool, as users of an engine whose steps no prompt joins.
+
+    Attributes:
+        waiting_s: most time to wait for its memory and for the end of a step.
+    """
+
+    waiting_s: Number
+
+    @property
+    def _limits_s(self) -> tuple[Number, Number]:
+        return self.waiting_s, super()._limits_s[1]
+
+    @cached_property
+    def _goodput(self) -> FloatArray:
+        # Where memory is what requests wait for, waits grow without bound from little below the capacity on.
+        return goodput(self._steps, self.traffic, self._limits_s, tries=TRIES)
+
+    @cached_property
+    def _steps(self) -> StepTimes:
+        steps = _wide(step_times(self.result), np.shape(self.waiting_s))
+        none = np.zeros_like(steps.most)
+        return replace(
+            steps,
+            prompt_s=none,
+            alone_s=none + TINY,
+            chunks=np.where(steps.decode_steps > 0, 0.0, 1.0),
+            prompts_per_step=np.full_like(none, WHOLE_PROMPTS),
+        )
+
+    @property
+    def has_load(self) -> bool:
+        """Whether a load is told, so that users see that and not the goodput."""
+        told = (self.traffic.arrivals_per_s, self.traffic.concurrency)
+        return not all(np.isnan(np.asarray(one, dtype=np.float64)).all() for one in told)
+
+    def at(self, rate_per_s: FloatArray) -> Served:
+        """Return what users of a replica see at a rate of arrivals."""
+        return self._good_queue.open(rate_per_s)
+
+
+def _wide(steps: StepTimes, shape: tuple[int, ...]) -> StepTimes:
+    """Return step times with a row for each of a shape."""
+    rows = np.broadcast_shapes(steps.most.shape, shape)
+    columns = {name: getattr(steps, name) for name in StepTimes.__dataclass_fields__}
+    wide: dict[str, Any] = {
+        name: np.broadcast_to(column, (*column.shape[:-1], *rows))
+        for name, column in columns.items()
+        if isinstance(column, np.ndarray)
+    }
+    return replace(steps, **wide)
+
+
+@dataclass(frozen=True)
+class Disaggregated:
+    """Requests of a workload whose prompts are prefilled elsewhere; ``(n,)`` columns.
+
+    Everything counts for a group of the decode pool, which has as much of the prefill pool beside it as it needs.
+
+    Attributes:
+        result: the workload on the decode pool's machine; its batch has no part in it.
+        traffic: how requests come to a decode group.
+        limits: what users are promised, a time to first token among it.
+        pool: the chips that prefill.
+    """
+
+    result: Inference
+    traffic: Traffic
+    limits: Slo
+    pool: PrefillPool
+
+    @cached_property
+    def replicas(self) -> FloatArray:
+        """Engines of a decode group."""
+        return np.asarray(self.result.serving.replicas, dtype=np.float64)
+
+    @cached_property
+    def transfer_bytes(self) -> FloatArray:
+        """Bytes that cross per request."""
+        return self.pool.cache_bytes(self.result.formats.kv_bits)
+
+    @cached_property
+    def _crossing_s(self) -> FloatArray:
+        """Time that a request's bytes occupy the ports of the smaller side; all chips of a replica have one each."""
+        senders = self.pool.chips / self.pool.prompts
+        takers = np.asarray(self.result.serving.chips, dtype=np.float64) / self.replicas
+        return np.asarray(self.transfer_bytes / (self.pool.network.bytes_per_s * np.minimum(senders, takers)))
+
+    @property
+    def transfer_s(self) -> FloatArray:
+        """Time from the end of a prefill to all of its keys and values."""
+        return np.asarray(self._crossing_s + self.pool.network.latency_s)
+
+    @property
+    def ready_s(self) -> FloatArray:
+        """Time from the start of a prefill to the decode pool, without any waiting."""
+        return np.asarray(self.pool.result.prefill_s + self.transfer_s)
+
+    @property
+    def _ttft_limit_s(self) -> float:
+        return np.inf if self.limits.ttft_ms is None else self.limits.ttft_ms / 1e3
+
+    @cached_property
+    def decoders(self) -> Decoders:
+        """A decode group, which may use half of the time that is left for waiting."""
+        return Decoders(self.result, self.traffic, self.limits, (self._ttft_limit_s - self.ready_s) / 2)
+
+    @property
+    def queue(self) -> Queue:
+        """The queue of a decode replica."""
+        return self.decoders.queue
+
+    @cached_property
+    def _prefill(self) -> Queue:
+        """The queue before a replica of the prefill pool: one place."""
+        service = np.maximum(self.pool.result.prefill_s, self._crossing_s)
+        one = np.ones_like(service)
+        places, times = np.stack([0 * one, one]), np.zeros((2, *one.shape))
+        steps = StepTimes(places, times, service, service, one, one, 0 * one, one * self.pool.result.fits)
+        return Queue(steps, self.traffic)
+
+    def _prefill_rate(self, decoding: Served) -> FloatArray:
+        """Return the requests per second that a prefill replica takes beside a decode pool; 0 where not any.
+
+        What is left of the limit after the decode pool's wait is prefill's; at a percentile, after the same percentile
+        of that wait: together the two are below their sum as often at least. The mean wait of prompts of s seconds is
+        W = l s^2 g / (1 - l s), g being half of the sum of the squared coefficients of variation.
+        """
+        steps, share = self._prefill.steps, np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
+        left = self._ttft_limit_s - self._beyond_s
+        if not np.isnan(share).all():
+            left = left - decoding.ttft.quantile_s(share)
+            return goodput(_wide(steps, left.shape), self.traffic, (left, np.inf))
+        wait = left - decoding.ttft.mean_s - steps.alone_s
+        spread = (np.asarray(self.traffic.arrival_cv) ** 2 + self._prefill.work_cv2) / 2
+        with np.errstate(invalid="ignore"):
+            rate = wait / (steps.alone_s * (wait + steps.alone_s * spread))
+        return np.where((wait > 0) & np.isfinite(wait) & (steps.most >= 1), rate, 0.0)
+
+    def _sized(self, decoding: Served) -> tuple[FloatArray, Served]:
+        """Return the requests per second of a prefill replica beside a decode pool, and what they see there."""
+        rate = self._prefill_rate(decoding)
+        return rate, Queue(_wide(self._prefill.steps, rate.shape), self.traffic).open(rate)
+
+    def _request_usd(self, decoding: Served) -> FloatArray:
+        """Return what chips cost over the requests per second that they take, chips alone where one has no price."""
+        first, rates = self.pool.result, (self._prefill_rate(decoding) * self.pool.prompts, decoding.requests_per_s)
+        prices = [np.asarray(machine.price_usd) for machine in (first.machine, self.result.machine)]
+        unknown = np.isnan(prices[0]) | np.isnan(prices[1])
+        groups = (self.pool.chips, np.asarray(self.result.serving.chips) / self.replicas)
+        each = [np.where(unknown, 1.0, price) * chips for price, chips in zip(prices, groups, strict=True)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cost = each[0] / rates[0] + each[1] / rates[1]
+        return np.where(np.isnan(cost), np.inf, cost)
+
+    @property
+    def _beyond_s(self) -> FloatArray:
+        """Time of prefill and crossing beyond what occupies the longer of them."""
+        return self.ready_s - self._prefill.steps.alone_s
+
+    @cached_property
+    def _port_per_s(self) -> FloatArray:
+        """Requests per second whose keys and values the ports of a decode replica take."""
+        ports = self.pool.network.bytes_per_s * np.asarray(self.result.serving.chips) / self.replicas
+        with np.errstate(divide="ignore"):
+            return np.asarray(ports / self.transfer_bytes)
+
+    @cached_property
+    def _decoding_at_goodput(self) -> Served:
+        """A decode replica at the load by which a request is cheapest."""
+        most = np.minimum(self.decoders._goodput, self._port_per_s)
+        costs = [self._request_usd(self.decoders.at(most * share)) for share in SHARES]
+        best = np.argmin(np.stack(np.broadcast_arrays(*costs)), axis=0)
+        return self.decoders.at(most * np.asarray(SHARES)[best])
+
+    @cached_property
+    def _decoding(self) -> Served:
+        """A decode replica at the load; times without bound where its ports cannot take that."""
+        if not self.decoders.has_load:
+            return self._decoding_at_goodput
+        seen = self.decoders.served
+        endless = np.where(seen.requests_per_s > self._port_per_s, np.inf, 0.0)
+        return replace(seen, ttft=replace(seen.ttft, least_s=seen.ttft.least_s + endless))
+
+    @cached_property
+    def _sized_at_load(self) -> tuple[FloatArray, Served]:
+        return self._sized(self._decoding)
+
+    @cached_property
+    def _sized_at_goodput(self) -> tuple[FloatArray, Served]:
+        return self._sized(self._decoding_at_goodput)
+
+    def _together(self, decoding: Served, prefilled: Served) -> Served:
+        """Return what users of both pools see."""
+        both = in_turn(prefilled.ttft, decoding.ttft)
+        return replace(decoding, ttft=replace(both, least_s=both.least_s + self._beyond_s))
+
+    @property
+    def goodput_per_s(self) -> FloatArray:
+        """Most requests per second of a decode group, with as many prefill chips as that takes."""
+        most = self._decoding_at_goodput.requests_per_s * self.replicas
+        return np.where(self._sized_at_goodput[0] > 0, most, 0.0)
+
+    @cached_property
+    def at_goodput(self) -> Served:
+        """What users see at the goodput."""
+        return self._together(self._decoding_at_goodput, self._sized_at_goodput[1])
+
+    @cached_property
+    def served(self) -> Served:
+        """What users see at the load; at the goodput where no load is told."""
+        return self._together(self._decoding, self._sized_at_load[1])
+
+    @property
+    def prefill_per_s(self) -> FloatArray:
+        """Requests per second that a group of the prefill pool takes."""
+        return np.asarray(self._sized_at_load[0] * self.pool.prompts)
+
+    @property
+    def prefill_utilisation(self) -> FloatArray:
+        """Share of the time in which a group of the prefill pool is at work."""
+        return np.asarray(self._sized_at_load[0] * self.pool.result.prefill_s)
+
+    @property
+    def prefill_chips(self) -> FloatArray:
+        """Chips that prefill beside a decode group, in part; NaN where no number of them keeps the limit."""
+        rate, load = self.prefill_per_s, self._decoding.requests_per_s * self.replicas
+        return np.asarray(load / np.where(rate > 0, rate, np.nan) * self.pool.chips)
+
+    def at_work(self) -> Inference:
+        """Return the decode pool with as many sequences as decode at the load, for energy and memory."""
+        sequences = np.maximum(self._decoding.decoding, 1.0)
+        return replace(self.result, serving=replace(self.result.serving, batch=sequences))
+
+
+def in_turn(first: Wait, second: Wait) -> Wait:
+    """Return the wait for one thing and then for another, independent of it: every pair of their cases."""
+
+    def cases(wait: Wait) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
+        none = np.zeros_like(wait.least_s)
+        left = np.maximum(1 - wait.shares.sum(axis=0), 0.0)
+        return [(left, none, none), *zip(wait.shares, wait.extra_s, wait.extra_var, strict=True)]
+
+    pairs = list(product(cases(first), cases(second)))[1:]
+    both = [(one[0] * other[0], one[1] + other[1], one[2] + other[2]) for one, other in pairs]
+    return Wait.of(first.least_s + second.least_s, both)
+
+
+@dataclass(frozen=True)
+class PoolCosts:
+    """What the prefill pool and the network add to a decode group at a load; ``(n,)`` columns.
+
+    Attributes:
+        chips: chips that prefill, in part.
+        price_usd: of them, and of all ports.
+        tdp_w: their design limit, and all ports.
+        waiting_w: power of their boards while they wait, and all ports.
+        embodied_kg: carbon of making them.
+        request_j: energy of their boards per request, reads and writes of what crosses among it.
+    """
+
+    chips: FloatArray
+    price_usd: FloatArray
+    tdp_w: FloatArray
+    waiting_w: FloatArray
+    embodied_kg: FloatArray
+    request_j: FloatArray
+
+
+def pool_costs(users: Disaggregated) -> PoolCosts:
+    """Return what the prefill pool and the network cost a decode group."""
+    pool, machine, network = users.pool, users.pool.result.machine, users.pool.network
+    chips, taker = users.prefill_chips, users.result.machine
+    ports = chips + np.asarray(users.result.serving.chips)
+    idle_w = machine.static_w / machine.conversion_efficiency
+    spent = pool.result.prefill_energy.board_j / np.asarray(pool.result.serving.sequences)
+    sent = machine.dram_j_per_byte / machine.conversion_efficiency
+    taken = taker.dram_j_per_byte / taker.conversion_efficiency
+    rate = users.prefill_per_s
+    # While they wait for the next prompt they draw what flows anyway.
+    waiting = (1 - users.prefill_utilisation) * idle_w * pool.chips / np.where(rate > 0, rate, np.nan)
+    served = users.served.requests_per_s * users.replicas
+    with np.errstate(divide="ignore"):
+        ports_j = ports * np.asarray(network.w_per_chip) / np.where(served > 0, served, np.nan)
+    return PoolCosts(
+        chips=chips,
+        price_usd=machine.price_usd * chips + ports * np.asarray(network.usd_per_chip),
+        tdp_w=machine.tdp_w * chips + ports * np.asarray(network.w_per_chip),
+        waiting_w=idle_w * chips + ports * np.asarray(network.w_per_chip),
+        embodied_kg=machine.embodied_kg * chips,
+        request_j=spent + waiting + users.transfer_bytes * (sent + taken) + ports_j,
+    )

@@ -1,0 +1,187 @@
+"""Prefill and decode on different chips: known queues, flows that balance, costs that add up, and a simulation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cost_models.evaluate import ChipSetup, Prefill, Workload, prompts_of, serve_chip
+from cost_models.library.technology import Technology
+from cost_models.performance.disaggregation import Disaggregated, Network, in_turn
+from cost_models.performance.metrics import workload_metrics
+from cost_models.performance.operating_point import Slo
+from cost_models.performance.serving_queue import Traffic
+from cost_models.performance.waits import Wait
+from dse.analysis.simulation import SimulatedEngine, engine_of, simulate
+
+TECHNOLOGY = Technology()
+LIMITS = Slo(ttft_ms=2000, tpot_ms=50)
+H100, CPX = ChipSetup("h100_sxm", "fp8", kv_bits=8), ChipSetup("rubin_cpx", "fp8", kv_bits=8)
+
+
+def workload(**fields):
+    fields = {"prompt_tokens": 2048.0, "output_tokens": 512.0, "n_chips": 2, **fields}
+    return Workload("w", "llama3_70b", batching="continuous", **fields)
+
+
+def served(*, limits=LIMITS, first=H100, first_chips=1.0, network=None, technology=TECHNOLOGY, setup=H100, **fields):
+    one = workload(**fields)
+    prompts = serve_chip(first, replace(prompts_of(one, "tensor"), n_chips=first_chips), technology)
+    prefill = Prefill(prompts, network or Network.of(technology))
+    return serve_chip(setup, one, technology, limits=limits, prefill=prefill)
+
+
+def users_of(**fields):
+    users = served(**fields).users
+    assert isinstance(users, Disaggregated)
+    return users
+
+
+def metrics_of(**fields):
+    technology = fields.get("technology", TECHNOLOGY)
+    return {name: float(value[0]) for name, value in workload_metrics(served(**fields), technology).items()}
+
+
+def test_what_crosses_is_the_cache_of_a_prompt():
+    users = users_of(network=Network(50e9, 0.002, 0.0, 0.0))
+    crossing = 80 * 2 * 8 * 128 * 2048  # layers, keys and values, heads, width, tokens; a byte each
+    assert users.transfer_bytes[0] == crossing
+    # Two chips decode, one sends.
+    assert users.transfer_s[0] == pytest.approx(crossing / 50e9 + 0.002)
+    assert users_of(first_chips=4.0, network=Network(50e9, 0, 0, 0)).transfer_s[0] == pytest.approx(crossing / 100e9)
+
+
+@pytest.mark.parametrize("load", [0.3, 0.7, 0.9])
+def test_prefill_waits_as_a_queue_of_even_service(load):
+    """DistServe (arXiv 2401.09670), section 3.1: D + R D^2 / (2 (1 - R D)) for prompts that all take D."""
+    users = users_of()
+    took = users.pool.result.prefill_s[0]
+    rate = np.array([load / took])
+    assert users._prefill.open(rate).ttft.mean_s[0] == pytest.approx(took + rate[0] * took**2 / (2 * (1 - load)))
+
+
+def test_a_crossing_that_takes_longer_than_a_prefill_makes_the_queue():
+    slow = Network(1e8, 0.0, 0.0, 0.0)
+    users = users_of(network=slow, limits=Slo(ttft_ms=60_000, tpot_ms=50))
+    assert users._prefill.capacity_per_s[0] == pytest.approx(1e8 / users.transfer_bytes[0])
+
+
+def test_as_many_chips_prefill_as_keep_the_limit():
+    users = users_of(traffic=Traffic(arrivals_per_s=np.array([4.0])))
+    seen, took = users.served, users.pool.result.prefill_s[0]
+    wait = 2.0 - users.ready_s[0] - users._decoding.ttft.mean_s[0]
+    # The queue of even service, solved for its rate.
+    assert users.prefill_per_s[0] == pytest.approx(2 * wait / (took * (took + 2 * wait)), rel=0.01)
+    assert users.prefill_chips[0] * users.prefill_per_s[0] == pytest.approx(4.0)
+    assert seen.ttft.mean_s[0] == pytest.approx(2.0, rel=0.01)
+    assert users.prefill_utilisation[0] < 1
+
+
+@pytest.mark.parametrize("percentile", [np.nan, 95.0])
+def test_goodput_keeps_both_limits(percentile):
+    users = users_of(traffic=Traffic(limit_percentile=percentile))
+    seen = users.at_goodput
+    ttft, tpot = ((wait.mean_s if np.isnan(percentile) else wait.quantile_s(0.95)) for wait in (seen.ttft, seen.tpot))
+    assert users.goodput_per_s[0] > 0
+    assert ttft[0] <= 2.0 * 1.01 and tpot[0] <= 0.05 * 1.01
+    assert max(ttft[0] / 2.0, tpot[0] / 0.05) > 0.97
+
+
+def test_no_prompt_joins_the_steps_of_the_decode_pool():
+    traffic = Traffic(arrivals_per_s=np.array([1.0]))
+    apart = users_of(traffic=traffic)
+    together = serve_chip(H100, workload(traffic=traffic), TECHNOLOGY, limits=LIMITS).users
+    assert apart.served.tpot.mean_s[0] < together.served.tpot.mean_s[0]
+    step = replace(apart.result, serving=replace(apart.result.serving, batch=apart.served.decoding)).step_s
+    assert apart.served.tpot.mean_s[0] == pytest.approx(step[0], rel=0.01)
+
+
+def test_what_a_deployment_costs_is_the_sum_of_its_pools():
+    found = metrics_of(traffic=Traffic(arrivals_per_s=np.array([4.0])))
+    chips, ports = found["prefill_chips"], found["prefill_chips"] + 2
+    price = float(served().machine.price_usd[0])
+    port = TECHNOLOGY.value("deployment.network_usd_per_gbps") * TECHNOLOGY.value("deployment.network_gbps")
+    assert found["deployment_usd"] == pytest.approx((2 + chips) * price + ports * port)
+    assert found["deployment_tdp_w"] == pytest.approx((2 + chips) * 700 + ports * 0.8 * 50)
+    assert found["tokens_per_s_per_usd"] == pytest.approx(4 * 512 / found["deployment_usd"])
+    reading = found["prefill_j_per_token"] * 2048 / 512
+    assert found["request_j_per_token"] > found["decode_j_per_token"] + reading
+
+
+def test_whole_chips_carry_a_load():
+    found = metrics_of(limits=replace(LIMITS, load_tokens_per_s=100_000.0))
+    users = users_of(limits=replace(LIMITS, load_tokens_per_s=100_000.0))
+    requests = 100_000 / 512
+    decoding, reading = (np.ceil(requests / rate[0]) for rate in (users.goodput_per_s, users.prefill_per_s))
+    assert found["chips_for_load"] == decoding * 2 + reading
+
+
+def test_a_wider_network_and_faster_prefill_never_cost_goodput():
+    wide = [users_of(network=Network(gbps * 1e9, 0.001, 0.0, 0.0), prompt_tokens=4096.0) for gbps in (1, 4, 50, 400)]
+    goodputs, chips = ([float(value[0]) for value in values] for values in (
+        [users.goodput_per_s for users in wide], [users.prefill_chips for users in wide],
+    ))  # fmt: skip
+    assert goodputs == sorted(goodputs) and goodputs[0] < goodputs[-1]
+    per_request = [number / goodput for number, goodput in zip(chips, goodputs, strict=True)]
+    assert per_request == sorted(per_request, reverse=True)
+    assert users_of(first_chips=2.0).prefill_per_s[0] > users_of().prefill_per_s[0]
+
+
+def test_a_port_too_narrow_for_the_load_bounds_it():
+    narrow = users_of(network=Network(1e8, 0.001, 0.0, 0.0), limits=Slo(ttft_ms=60_000, tpot_ms=50))
+    most = 2 * 1e8 / narrow.transfer_bytes[0]
+    assert narrow.goodput_per_s[0] == pytest.approx(most) and narrow.served.requests_per_s[0] == pytest.approx(most)
+    busy = users_of(
+        network=Network(1e8, 0.001, 0.0, 0.0), limits=Slo(ttft_ms=60_000, tpot_ms=50),
+        traffic=Traffic(arrivals_per_s=np.array([2 * most])),
+    )  # fmt: skip
+    assert np.isinf(busy.served.ttft.mean_s[0])
+
+
+def test_a_limit_that_a_prompt_alone_breaks_leaves_no_goodput_and_no_number_of_chips():
+    found = metrics_of(limits=Slo(ttft_ms=100, tpot_ms=50))
+    assert found["goodput_requests_per_s"] == 0 and np.isnan(found["prefill_chips"])
+    assert np.isnan(found["usd_per_million_tokens"])
+
+
+def test_rows_of_a_table_do_not_depend_on_one_another():
+    loads = np.array([0.5, 2.0, 6.0])
+    together = users_of(traffic=Traffic(arrivals_per_s=loads))
+    for place, load in enumerate(loads):
+        alone = users_of(traffic=Traffic(arrivals_per_s=np.array([load])))
+        assert alone.prefill_chips[0] == pytest.approx(together.prefill_chips[place], rel=1e-12)
+        assert alone.served.ttft.mean_s[0] == pytest.approx(together.served.ttft.mean_s[place], rel=1e-12)
+
+
+def test_two_waits_one_after_the_other_have_the_sum_of_their_moments():
+    one = np.ones(1)
+    first = Wait.of(0.1 * one, ((0.5 * one, 0.3 * one, 0.04 * one), (0.2 * one, 1.0 * one, 0.5 * one)))
+    second = Wait.of(0.2 * one, ((0.7 * one, 0.4 * one, 0.1 * one),))
+
+    def variance(wait):
+        square = (wait.shares * (wait.extra_var + wait.extra_s**2)).sum(axis=0)
+        return square - (wait.shares * wait.extra_s).sum(axis=0) ** 2
+
+    both = in_turn(first, second)
+    assert both.mean_s == pytest.approx(first.mean_s + second.mean_s)
+    assert variance(both) == pytest.approx(variance(first) + variance(second))
+    assert both.quantile_s(0.95)[0] <= first.quantile_s(0.95)[0] + second.quantile_s(0.95)[0]
+
+
+def test_users_of_two_pools_see_what_the_simulation_of_both_sees():
+    """Prompts one after the other (Lindley's recursion), then the engine of the decode pool without prompts."""
+    users = users_of(traffic=Traffic(arrivals_per_s=np.array([5.0])), output_tokens=256.0)
+    requests, rng = 6000, np.random.default_rng(0)
+    groups = 5.0 / users.prefill_per_s[0]
+    took, gaps = users.pool.result.prefill_s[0], rng.exponential(groups / 5.0, requests)
+    wait, waits = 0.0, []
+    for gap in gaps:
+        wait = max(wait + took - gap, 0.0)
+        waits.append(wait)
+    whole = engine_of(users.result, most=400)
+    alone = SimulatedEngine(whole.decode_s, 0.0, 0.0, 1e9, whole.most)
+    run = simulate(alone, prompt_tokens=2048, output_tokens=256, arrivals_per_s=5.0, requests=requests)
+    seen = users.served
+    assert seen.tpot.mean_s[0] == pytest.approx(np.nanmean(run.tpot_s), rel=0.03)
+    read = np.mean(waits[requests // 5 :]) + users.ready_s[0]
+    assert seen.ttft.mean_s[0] == pytest.approx(read + run.ttft_s.mean(), rel=0.08)
