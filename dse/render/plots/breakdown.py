@@ -50,9 +50,14 @@ def draw_breakdowns(
     """Draw decode power per workload, die area and board cost by block, and return the files."""
     paths = []
     workloads = dict.fromkeys(workload for one in picks.values() for workload in one.workloads)
-    for workload in workloads:
-        groups = [[power_bar(name, one, workload) for name, one in group.items()] for group in (picks, baselines)]
-        figure = _draw(f"{workload}: power of all boards in decode", "W", groups)
+    powers = {
+        workload: [[power_bar(name, one, workload) for name, one in group.items()] for group in (picks, baselines)]
+        for workload in workloads
+    }
+    # A part has one colour in the figures of all workloads.
+    parts = block_names([bar for groups in powers.values() for group in groups for bar in group])
+    for workload, groups in powers.items():
+        figure = _draw(f"{workload}: power of all boards in decode", "W", groups, parts)
         if figure is not None:
             paths += save(figure, folder, f"breakdown-power-{workload}", formats)
     for stem, title, blocks, metric, unit in (
@@ -60,7 +65,7 @@ def draw_breakdowns(
         ("cost", "production cost of one board, without NRE", "cost_usd", "cost_usd", "USD"),
     ):
         groups = [[block_bar(name, one, blocks, metric) for name, one in group.items()] for group in (picks, baselines)]
-        figure = _draw(title, unit, groups)
+        figure = _draw(title, unit, groups, block_names([bar for group in groups for bar in group]))
         if figure is not None:
             paths += save(figure, folder, f"breakdown-{stem}", formats)
     return paths
@@ -86,7 +91,7 @@ def block_bar(name: str, explanation: Explanation, blocks: str, metric: str) -> 
     return Bar(name, parts if len(parts) > 1 else {}, total, "" if np.isfinite(total) else "n/a")
 
 
-def _draw(title: str, unit: str, groups: Sequence[Sequence[Bar]]) -> Figure | None:
+def _draw(title: str, unit: str, groups: Sequence[Sequence[Bar]], names: Sequence[str]) -> Figure | None:
     """Draw picks and baselines, each group on a scale of its own; None where no total is known."""
     shown = [group for group in groups if any(np.isfinite(bar.total) for bar in group)]
     if not shown:
@@ -94,7 +99,6 @@ def _draw(title: str, unit: str, groups: Sequence[Sequence[Bar]]) -> Figure | No
     count = sum(len(group) for group in shown)
     figure = new_figure(7.2, 1.9 + 0.36 * count + 0.5 * len(shown))
     panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[len(group) + 0.4 for group in shown])[:, 0]
-    names = block_names([bar for group in shown for bar in group])
     reach = [max(_end(bar) for bar in group) for group in shown]
     alike = max(reach) <= _MAX_RATIO * min(reach)
     for axes, group, own in zip(panels, shown, reach, strict=True):

@@ -24,7 +24,7 @@ from dse.render.plots.style import (
 )
 
 _MARKED = tuple(4**power for power in range(9))
-"""Batches that are written beside a curve, where it has them."""
+"""Batches that are marked on a curve, where it has them."""
 
 
 def draw_curves(curves: Sequence[Curve], folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
@@ -67,6 +67,10 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> None:
             color=SERIES[place % len(SERIES)],
             linestyle=dash,
             linewidth=1.2 if curve.baseline else 1.8,
+            # Marks stand at some batches only, but in the legend too.
+            marker=MARKERS[place % len(MARKERS)],
+            markevery=[],
+            markersize=3.5,
             label=f"{curve.name}{chips}",
         )
         if np.isfinite(rates).any():
@@ -84,14 +88,14 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> None:
         )
     if any(curve.max_batch and (curve.tpot_limit_ms or curve.ttft_limit_ms) for curve in curves):
         axes.plot([], [], "o", color=GREY, markersize=9, label="largest batch within the limits")
-    axes.plot([], [], "o", color=GREY, markersize=3.5, label="batch, as the number beside it")
+    axes.plot([], [], "o", color=GREY, markersize=3.5, label="batches 1, 4, 16, ...; written at the ends")
     axes.set_xlabel("speed that a user sees in decode [token/s]")
     axes.set_ylabel("output tokens per second, end to end")
     axes.set_title(f"per {RATES[rate]}", fontweight="normal", fontsize=9)
 
 
 def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Sequence[float], place: int) -> None:
-    """Mark some batches of a curve, the smallest and the largest among them, and the largest within its limits."""
+    """Mark some batches of a curve; write the smallest, the largest, and the largest within its limits."""
     colour, mark = SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
     limited = curve.tpot_limit_ms or curve.ttft_limit_ms
     last = len(curve.points) - 1
@@ -100,7 +104,8 @@ def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Seque
         if not kept and point.batch not in _MARKED and at != last:
             continue
         axes.plot(users[at], rates[at], mark, color=colour, markersize=9 if kept else 3.5)
-        axes.annotate(
-            str(point.batch), (users[at], rates[at]), (4, 4), textcoords="offset points", color=colour,
-            fontsize=MIN_POINTS,
-        )  # fmt: skip
+        if kept or at in (0, last):
+            axes.annotate(
+                str(point.batch), (users[at], rates[at]), (4, 4), textcoords="offset points", color=colour,
+                fontsize=MIN_POINTS,
+            )  # fmt: skip

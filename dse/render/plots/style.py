@@ -142,10 +142,10 @@ def with_unit(column: str, metrics: Mapping[str, Metric]) -> str:
 
 
 def axis_label(column: str, metrics: Mapping[str, Metric], *, width: int = 58) -> str:
-    """Return what stands on an axis: name and unit, and the meaning below it."""
+    """Return what stands on an axis: name and unit, and below it the first clause of the meaning."""
     what = describe(column, metrics)
     per_chip = ", per chip" if what.per_chip and what.unit not in ("", "bit") else ""
-    lines = textwrap.wrap(what.meaning + per_chip, width)
+    lines = textwrap.wrap(what.meaning.partition(";")[0] + per_chip, width)
     return "\n".join([with_unit(column, metrics), *lines])
 
 
