@@ -50,7 +50,12 @@ def largest_batch(meets: Callable[[FloatArray], NDArray[np.bool_]]) -> FloatArra
 
 
 def batch_that_fits(
-    serving: ServingConfig, formats: Formats, capacity_bytes: FloatArray, *, chunk_rows: Number
+    serving: ServingConfig,
+    formats: Formats,
+    capacity_bytes: FloatArray,
+    *,
+    chunk_rows: Number,
+    read_mostly_bytes: Number = 0.0,
 ) -> FloatArray:
     """Return the largest batch of a replica whose weights, KV cache and activations the chips hold; 0 where none.
 
@@ -59,10 +64,12 @@ def batch_that_fits(
         formats: stored bits.
         capacity_bytes: memory of one chip.
         chunk_rows: most rows that a prefill takes through the layers together.
+        read_mostly_bytes: of that memory, what holds weights alone.
     """
 
     def fits(batch: FloatArray) -> NDArray[np.bool_]:
-        held = footprint(replace(serving, batch=np.maximum(batch, 1.0)), formats, chunk_rows=chunk_rows)
+        part = replace(serving, batch=np.maximum(batch, 1.0))
+        held = footprint(part, formats, chunk_rows=chunk_rows, read_mostly_bytes=read_mostly_bytes)
         return np.asarray(held.most_loaded_bytes <= capacity_bytes)
 
     return largest_batch(fits)
@@ -86,7 +93,8 @@ def in_waves(
     """
     share = np.asarray(technology.value("serving.memory_fraction"))
     reserved = np.asarray(technology.value("serving.reserved_gib")) * GIB
-    most = batch_that_fits(serving, formats, machine.capacity_bytes * share - reserved, chunk_rows=chunk_rows)
+    room, weights_only = machine.capacity_bytes * share - reserved, machine.read_mostly_bytes
+    most = batch_that_fits(serving, formats, room, chunk_rows=chunk_rows, read_mostly_bytes=weights_only)
     return np.where(most >= 1, np.ceil(np.asarray(serving.batch) / np.maximum(most, 1.0)), 1.0)
 
 
@@ -112,7 +120,9 @@ def batched(
     batch = np.asarray(serving.batch)
     unknown, split = np.isnan(batch), np.asarray(mode) == "waves"
     if unknown.any():
-        most = batch_that_fits(serving, formats, machine.capacity_bytes, chunk_rows=chunk_rows)
+        most = batch_that_fits(
+            serving, formats, machine.capacity_bytes, chunk_rows=chunk_rows, read_mostly_bytes=machine.read_mostly_bytes
+        )
         batch = np.where(unknown, np.maximum(most, 1.0), batch)
         serving = replace(serving, batch=batch)
     if not split.any():

@@ -8,7 +8,12 @@ import numpy as np
 
 from cost_models.performance.interconnect import die_exchange_bytes
 from cost_models.performance.phases import PhaseTime
-from cost_models.performance.roofline import activation_element_bytes, dequantize_work_macs, rotation_macs
+from cost_models.performance.roofline import (
+    activation_element_bytes,
+    dequantize_work_macs,
+    of_tensors,
+    rotation_macs,
+)
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
@@ -80,7 +85,7 @@ def phase_energy(
     # Chips that cannot reach each other never finish: a step without end has no mean power.
     running_s = np.where(np.isfinite(pass_s), pass_s, np.nan)
     parts = {
-        "memory": work.dram_bytes * machine.dram_j_per_byte * groups,
+        "memory": _memory_j(work, machine) * groups,
         "arithmetic": arithmetic * groups,
         "on_chip": crossing * machine.sram_j_per_byte * groups,
         "dequantizing": work.sum(times.weight_bytes) * machine.dequantize_j_per_byte * groups,
@@ -94,6 +99,14 @@ def phase_energy(
     sampled = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
     watts = np.minimum(sampled / running_s, machine.tdp_w * serving.chips)
     return Energy(parts, watts * running_s, watts)
+
+
+def _memory_j(work: PhaseTime, machine: Machine) -> FloatArray:
+    """Return the energy of the memories' bytes."""
+    first = work.dram_bytes * machine.dram_j_per_byte
+    if machine.placement is None:
+        return first
+    return first + work.sum(work.times.dram_bytes * of_tensors(work.operators, machine.placement.added_j_per_byte))
 
 
 def _active_w(machine: Machine, software: Software) -> FloatArray:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from cost_models.performance.energy import Energy, phase_energy
 from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
+from cost_models.performance.placement import placed
 from cost_models.performance.power_cap import capped_phase
+from cost_models.performance.roofline import memory_slowdown
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
@@ -39,10 +41,25 @@ class Inference:
     in_flight: Number = 0.0
 
     @cached_property
+    def placed(self) -> Machine:
+        """The chip with the tensors of the workload in its memories; a draft, read the most, takes its place first."""
+        if self.machine.second is None:
+            return self.machine
+        drafts = None if self.draft is None else self.draft.placed.placement
+        return placed(
+            self.serving,
+            self.machine,
+            self.software,
+            self.formats,
+            chunk_rows=self.software.chunk_rows,
+            before=drafts,
+        )
+
+    @cached_property
     def decode(self) -> PhaseTime:
         """The model's pass of the mean decode step, at the clock that the design limit allows."""
-        work = decode_phase(self.serving, self.machine, self.software, self.formats)
-        return capped_phase(work, self.serving, self.machine, self.formats, self.software)
+        work = decode_phase(self.serving, self.placed, self.software, self.formats)
+        return capped_phase(work, self.serving, self.placed, self.formats, self.software)
 
     @cached_property
     def draft(self) -> Inference | None:
@@ -73,8 +90,8 @@ class Inference:
         serving = self.serving
         if np.any(self.in_flight):
             serving = replace(serving, batch=np.where(self.in_flight, 1.0, serving.batch))
-        work = prefill_phase(serving, self.machine, self.software, self.formats)
-        work = capped_phase(work, self.serving, self.machine, self.formats, self.software, decode=False)
+        work = prefill_phase(serving, self.placed, self.software, self.formats)
+        work = capped_phase(work, self.serving, self.placed, self.formats, self.software, decode=False)
         if self.machine.arithmetic_known.all():
             return work
         return replace(work, total_s=np.where(self.machine.arithmetic_known > 0, work.total_s, np.nan))
@@ -88,7 +105,7 @@ class Inference:
     def joining(self) -> PhaseTime:
         """The prefill of those prompts, of one where they are fewer."""
         joined = replace(self.serving, batch=np.maximum(self.prompts_per_step, 1.0))
-        return prefill_phase(joined, self.machine, self.software, self.formats)
+        return prefill_phase(joined, self.placed, self.software, self.formats)
 
     @cached_property
     def joining_s(self) -> FloatArray:
@@ -137,7 +154,7 @@ class Inference:
     @cached_property
     def bound_s(self) -> FloatArray:
         """Time in which each sequence gains a token at full bandwidth and arithmetic rate, nothing else."""
-        bound = decode_bound_s(self.decode, self.serving, self.machine)
+        bound = decode_bound_s(self.decode, self.serving, self.placed)
         if self.draft is not None:
             bound = bound + self.draft_steps * self.draft.bound_s
         return bound if self.serving.speculation is None else bound / self.tokens_per_step
@@ -146,7 +163,7 @@ class Inference:
     def pass_energy(self) -> Energy:
         """Energy and power of the model's pass of a decode step."""
         work = self.decode
-        return phase_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software)
+        return phase_energy(work, work.pass_s, self.serving, self.placed, self.formats, self.software)
 
     @cached_property
     def decode_energy(self) -> Energy:
@@ -163,7 +180,7 @@ class Inference:
             return self.decode_energy
         work, share = self.joining, self.in_flight * np.minimum(self.prompts_per_step, 1.0)
         seconds = work.pass_s - work.fixed_s
-        joined = phase_energy(work, seconds, self.serving, self.machine, self.formats, self.software, decode=False)
+        joined = phase_energy(work, seconds, self.serving, self.placed, self.formats, self.software, decode=False)
         with_prompts = self.decode_energy.with_fraction(joined, share, self.decode_s)
         if self.draft is None:
             return with_prompts
@@ -175,7 +192,7 @@ class Inference:
     def prefill_pass_energy(self) -> Energy:
         """Energy and power of the model's part of the prefill."""
         work = self.prefill
-        return phase_energy(work, work.pass_s, self.serving, self.machine, self.formats, self.software, decode=False)
+        return phase_energy(work, work.pass_s, self.serving, self.placed, self.formats, self.software, decode=False)
 
     @cached_property
     def prefill_energy(self) -> Energy:
@@ -187,7 +204,12 @@ class Inference:
     @cached_property
     def footprint(self) -> Footprint:
         """Memory taken."""
-        return footprint(self.serving, self.formats, chunk_rows=self.software.chunk_rows)
+        return footprint(
+            self.serving,
+            self.formats,
+            chunk_rows=self.software.chunk_rows,
+            read_mostly_bytes=self.machine.read_mostly_bytes,
+        )
 
     @cached_property
     def fits(self) -> NDArray[np.bool_]:
@@ -197,10 +219,12 @@ class Inference:
     @cached_property
     def chips_needed(self) -> FloatArray:
         """Least chips that could hold it, perfectly shared."""
-        held = self.footprint
-        return np.asarray(
-            np.ceil((held.weights_bytes + held.kv_bytes + held.activations_bytes) / self.machine.capacity_bytes)
-        )
+        held, capacity = self.footprint, self.machine.capacity_bytes
+        needed = np.ceil((held.weights_bytes + held.kv_bytes + held.activations_bytes) / capacity)
+        if self.machine.read_mostly_bytes.any():
+            written, room = held.kv_bytes + held.activations_bytes, capacity - self.machine.read_mostly_bytes
+            needed = np.maximum(needed, np.ceil(written / np.where(room > 0, room, np.nan)))
+        return np.asarray(needed)
 
 
 def decode_bound_s(work: PhaseTime, serving: ServingConfig, machine: Machine) -> FloatArray:
@@ -211,7 +235,10 @@ def decode_bound_s(work: PhaseTime, serving: ServingConfig, machine: Machine) ->
         + work.sum_of_class("head", macs) / machine.head_mac_per_s
         + work.sum_of_class("attention", macs) / machine.attention_mac_per_s
     )
-    return np.maximum(work.dram_bytes / machine.bandwidth_bytes_per_s, computing)
+    moved = work.dram_bytes
+    if machine.placement is not None:
+        moved = work.sum(work.times.dram_bytes * memory_slowdown(work.operators, machine))
+    return np.maximum(moved / machine.bandwidth_bytes_per_s, computing)
 
 
 def infer(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> Inference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,6 +117,26 @@ def expert_slots(rows: Number, software: Software) -> FloatArray:
     tile = np.clip(rows, software.expert_rows, np.maximum(software.expert_most_rows, software.expert_rows))
     tiled = np.maximum(tile, rows + tile / 2)
     return np.asarray(np.where(rows <= software.vector_rows, rows, np.where(software.expert_rows > 1, tiled, rows)))
+
+
+def tensors_of(operators: Operators) -> tuple[str, ...]:
+    """Return which tensor each operator reads: "dense", "experts", "head", "state" or the KV "cache"."""
+    of_class = {"linear": "dense", "expert": "experts", "head": "head"}
+    caches, states = (np.atleast_1d(each.any(axis=1)) for each in (operators.kv_elements, operators.state_bytes))
+    return tuple(
+        of_class.get(name, "state" if state and not cache else "cache")
+        for name, cache, state in zip(operators.classes, caches, states, strict=True)
+    )
+
+
+def of_tensors(operators: Operators, values: Mapping[str, FloatArray]) -> FloatArray:
+    """Return ``(ops, n)`` the value of the tensor that each operator reads."""
+    return np.stack(np.broadcast_arrays(*(values[name] for name in tensors_of(operators))))
+
+
+def memory_slowdown(operators: Operators, machine: Machine) -> Number:
+    """Return ``(ops, n)`` how much longer a byte takes than in the first memory; 1 where nothing lies elsewhere."""
+    return 1.0 if machine.placement is None else of_tensors(operators, machine.placement.slowdown)
 
 
 def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tuple[FloatArray, FloatArray]:
@@ -241,6 +262,8 @@ def time_operators(
     """
     dram_bytes, weight_bytes = _bytes_moved(operators, machine, formats)
     memory_s = dram_bytes * _seconds_per_byte(operators, machine, software, formats)
+    if machine.placement is not None:
+        memory_s = memory_s * memory_slowdown(operators, machine)
     arithmetic_s = _slots(operators, machine, software, formats) * _seconds_per_mac(
         operators, machine, software, formats, attention_fraction=attention_fraction
     )

@@ -201,6 +201,10 @@ def most_requests(result: Inference) -> FloatArray:
     weights = bare - each
     with np.errstate(divide="ignore", invalid="ignore"):
         fitting = np.maximum((room - weights) / (each + small), (room - weights - full) / each)
+        if result.machine.read_mostly_bytes.any():
+            # What is written has the rest of the memory, however few the weights are.
+            room = room - result.machine.read_mostly_bytes
+            fitting = np.minimum(fitting, np.maximum(room / (each + small), (room - full) / each))
     most = np.floor(np.clip(np.nan_to_num(fitting, nan=0.0, posinf=2.0**16), 0.0, 2.0**16) * (1 + 1e-12))
     return np.asarray(most)
 

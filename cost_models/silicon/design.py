@@ -34,7 +34,7 @@ def design_machine(
         UnknownEntryError: a node, memory grade or format that the library does not hold.
     """
     design = Priced(fill_defaults(designs), technology, economics, stored_bits)
-    store, array, uses, watts = design.store, design.array, design.arithmetic, design.watts
+    store, array, uses, watts = design.first, design.array, design.arithmetic, design.watts
     linear_rate, linear_j = compute.rate_and_energy(array, uses.linear, uses.linear_energy)
     head_rate, head_j = compute.rate_and_energy(array, uses.head)
     attention_rate, attention_j = compute.rate_and_energy(array, uses.attention)
@@ -47,7 +47,9 @@ def design_machine(
         attention_j_per_mac=attention_j,
         bandwidth_bytes_per_s=store.bandwidth_bytes_per_s,
         stream_efficiency=store.stream_efficiency,
-        capacity_bytes=store.capacity_bytes,
+        capacity_bytes=design.store.capacity_bytes,
+        read_mostly_bytes=design.read_mostly_bytes,
+        second=design.second_memory,
         sram_bytes=design.per_die(design.number("sram_mib") * MIB),
         dequantize_bytes_per_s=np.array([np.inf]),
         dequantize_macs=uses.dequantize_macs,

@@ -15,6 +15,45 @@ from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
 
+NO_COLUMNS = frozenset({"peak_ops_per_s", "blocks", "limits", "second", "placement"})
+"""Fields of a `Machine` that are no columns."""
+
+
+@dataclass(frozen=True)
+class SecondMemory:
+    """A memory behind the first; ``(n,)`` or ``(1,)``, zeros in rows without one.
+
+    Attributes:
+        bytes_per_s: what long sequential reads reach.
+        capacity_bytes: of all its devices.
+        j_per_byte: energy of device, PHY and controller per byte moved.
+        read_mostly: 1 where it holds nothing that is written at every step.
+    """
+
+    bytes_per_s: FloatArray
+    capacity_bytes: FloatArray
+    j_per_byte: FloatArray
+    read_mostly: FloatArray
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Which tensors lie in the second memory, and what that means for reading them; ``(n,)`` by tensor.
+
+    Attributes:
+        held_bytes: what a chip holds.
+        read_bytes: what a decode step reads and writes of it.
+        second_fraction: share of it in the second memory.
+        slowdown: time of a byte over that in the first memory.
+        added_j_per_byte: memory energy of a byte beyond that in the first memory.
+    """
+
+    held_bytes: Mapping[str, FloatArray]
+    read_bytes: Mapping[str, FloatArray]
+    second_fraction: Mapping[str, FloatArray]
+    slowdown: Mapping[str, FloatArray]
+    added_j_per_byte: Mapping[str, FloatArray]
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -27,9 +66,9 @@ class Machine:
         linear_j_per_mac: dynamic energy of one such multiply-accumulate, operand delivery included.
         head_j_per_mac: the same for the head.
         attention_j_per_mac: the same for attention.
-        bandwidth_bytes_per_s: peak memory bandwidth.
+        bandwidth_bytes_per_s: peak bandwidth of the (first) memory.
         stream_efficiency: share of the peak that long sequential reads reach in hardware.
-        capacity_bytes: memory capacity.
+        capacity_bytes: memory capacity, of both memories where there are two.
         sram_bytes: on-chip memory of one die.
         dequantize_bytes_per_s: rate at which stored weights can be dequantized; infinite where nothing limits it.
         link_bytes_per_s: chip-to-chip bandwidth, one way, all links; 0 for none.
@@ -57,6 +96,9 @@ class Machine:
         die_link_bytes_per_s: bandwidth between a die and the others of its package, one way.
         die_link_j_per_byte: energy of a byte sent there.
         die_step_s: time of a step of an exchange between dies beside its bytes.
+        read_mostly_bytes: capacity that holds nothing which is written at every step.
+        second: a memory behind the first; None where no row has one.
+        placement: which tensors of a workload lie there; None until one is served.
         peak_ops_per_s: peak operations per second by number format, for reports.
         blocks: shares that sum to a total: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> column.
         limits: physical limits, name -> (used, allowed); a design with used > allowed cannot be built.
@@ -96,6 +138,9 @@ class Machine:
     die_link_bytes_per_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     die_link_j_per_byte: FloatArray = field(default_factory=lambda: np.zeros(1))
     die_step_s: FloatArray = field(default_factory=lambda: np.zeros(1))
+    read_mostly_bytes: FloatArray = field(default_factory=lambda: np.zeros(1))
+    second: SecondMemory | None = None
+    placement: Placement | None = None
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     limits: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
@@ -113,6 +158,6 @@ class Machine:
         columns: dict[str, Any] = {
             column.name: np.concatenate([getattr(machine, column.name) for machine in machines])[index]
             for column in fields(cls)
-            if column.name not in ("peak_ops_per_s", "blocks", "limits")
+            if column.name not in NO_COLUMNS
         }
         return cls(**columns)

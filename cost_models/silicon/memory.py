@@ -6,9 +6,10 @@ Bandwidth is decimal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.library import Library
 from cost_models.library.technology import Technology
@@ -35,7 +36,9 @@ class MemorySystem:
         on_interposer: whether they need one.
         board_bits: data bits of devices on the board, 0 where they sit on an interposer.
         off_die: 1 where there is memory outside the die, 0 where the SRAM is all.
+        off_die_bytes_per_s: peak bandwidth of memory outside the die.
         not_offered: 1 where the technology has no device of this width or capacity, else 0.
+        read_mostly: 1 where it holds nothing that is written at every step.
     """
 
     bandwidth_bytes_per_s: FloatArray
@@ -51,12 +54,9 @@ class MemorySystem:
     on_interposer: FloatArray
     board_bits: FloatArray
     off_die: FloatArray
+    off_die_bytes_per_s: FloatArray
     not_offered: FloatArray
-
-    @property
-    def off_die_bytes_per_s(self) -> FloatArray:
-        """Peak bandwidth of memory outside the die."""
-        return self.bandwidth_bytes_per_s * self.off_die
+    read_mostly: FloatArray
 
 
 def memory_technology(grade: Choice, library: Library) -> Choice:
@@ -138,5 +138,29 @@ def memory_system(
         on_interposer=on_interposer,
         board_bits=total_bits * (1 - on_interposer),
         off_die=off_die,
+        off_die_bytes_per_s=bandwidth * off_die,
         not_offered=_not_offered(library, names, bits, device_gib) * off_die,
+        read_mostly=names.map(lambda name: float(library.memories[name].read_mostly)),
     )
+
+
+def none_where(absent: NDArray[np.bool_], system: MemorySystem) -> MemorySystem:
+    """Return a memory system without devices in some rows."""
+    return MemorySystem(**{one.name: np.where(absent, 0.0, getattr(system, one.name)) for one in fields(MemorySystem)})
+
+
+def together(first: MemorySystem, second: MemorySystem) -> MemorySystem:
+    """Return what two memory systems of one board take together: areas, edges, prices and powers add.
+
+    Bandwidth is that of both at once, and the energy of a byte its mean then; how long reads are in each is not said.
+    """
+    sums = {one.name: getattr(first, one.name) + getattr(second, one.name) for one in fields(MemorySystem)}
+    rates = (first.bandwidth_bytes_per_s, second.bandwidth_bytes_per_s)
+    watts = rates[0] * first.j_per_byte + rates[1] * second.j_per_byte
+    mean = np.where(rates[1] > 0, watts / sums["bandwidth_bytes_per_s"], first.j_per_byte)
+    whole = {
+        name: np.maximum(getattr(first, name), getattr(second, name))
+        for name in ("on_interposer", "off_die", "not_offered", "read_mostly")
+    }
+    kept = {"stream_efficiency": first.stream_efficiency, "j_per_byte": mean}
+    return MemorySystem(**{**sums, **whole, **kept})

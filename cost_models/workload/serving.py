@@ -175,16 +175,20 @@ class Footprint:
         weights_bytes: stored weights, once.
         kv_bytes: KV cache at full length, and states of fixed size, of all sequences.
         activations_bytes: activations of one prefill chunk.
-        most_loaded_bytes: what the most-loaded chip holds.
+        most_loaded_bytes: what the most-loaded chip holds, and room that nothing else can take.
+        written_bytes: what it holds of all that is written while it serves: KV cache, states and activations.
     """
 
     weights_bytes: FloatArray
     kv_bytes: FloatArray
     activations_bytes: FloatArray
     most_loaded_bytes: FloatArray
+    written_bytes: FloatArray
 
 
-def footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number) -> Footprint:
+def footprint(
+    serving: ServingConfig, formats: Formats, *, chunk_rows: Number, read_mostly_bytes: Number = 0.0
+) -> Footprint:
     """Return the memory that a workload takes, that of its draft included.
 
     A draft has weights and a KV cache of its own, in the same formats, and uses the memory of activations in turn with
@@ -195,7 +199,16 @@ def footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number) -
         serving: the workload.
         formats: stored bits.
         chunk_rows: most rows that a prefill takes through the layers together.
+        read_mostly_bytes: of each chip's memory, what holds weights alone: a chip needs as much beside its KV cache and
+            activations, however few its weights are.
     """
+    held = _with_draft(serving, formats, chunk_rows=chunk_rows)
+    if not np.any(read_mostly_bytes):
+        return held
+    return replace(held, most_loaded_bytes=np.maximum(held.most_loaded_bytes, held.written_bytes + read_mostly_bytes))
+
+
+def _with_draft(serving: ServingConfig, formats: Formats, *, chunk_rows: Number) -> Footprint:
     held = _footprint(serving, formats, chunk_rows=chunk_rows)
     drafting, speculation = serving.drafting, serving.speculation
     if drafting is None or speculation is None:
@@ -211,6 +224,7 @@ def footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number) -
         held.kv_bytes + drafts * more.kv_bytes,
         activations,
         held.most_loaded_bytes + drafts * of_draft + grown,
+        held.written_bytes + drafts * (more.written_bytes - more.activations_bytes / serving.tensor_parallel) + grown,
     )
 
 
@@ -227,25 +241,19 @@ def _footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number, 
         / 8
         + count.small * np.asarray(formats.wide_bits) / 8
     )
-    length = np.asarray(serving.prompt_tokens) + serving.output_tokens
-    if serving.speculation is not None:
-        length = length + serving.speculation.draft_tokens
     whole = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens)
-    kv = cache_bytes(model, whole, tokens=length, kv_bits=formats.kv_bits) * serving.replicas
-    sharded = replace(shape, batch=serving.batch)
-    kv_of_group = cache_bytes(model, sharded, tokens=length, kv_bits=formats.kv_bits)
-    if serving.speculation is not None and model.state_layers:
-        drafted = np.asarray(serving.speculation.draft_tokens)
-        kv = kv + drafted * state_bytes(model, whole) * serving.replicas
-        kv_of_group = kv_of_group + drafted * state_bytes(model, sharded)
+    kv, kv_of_group = (
+        cached * copies + kept * copies
+        for shared, copies in ((whole, serving.replicas), (replace(shape, batch=serving.batch), 1.0))
+        for cached, kept in (_cached(serving, shared, formats),)
+    )
     widest = 2 * model.d_model + 2 * max(
         [model.d_ff or 0, *(block.d_ff for block in dense_blocks(model))]
         + [state.inner + state.keys for state in model.state_layers]
     )
     tokens = np.minimum(np.asarray(shape.batch) * serving.prompt_tokens, chunk_rows)
     activations = tokens * widest * np.asarray(formats.activation_bits) / 8
-    stages = np.asarray(serving.stages)
-    layer_fraction = np.ceil(model.layers / stages) / model.layers
+    layer_fraction = layers_held(serving)
     held = held_weights(model, shape)
     # An embedding that is tied is the head that a step reads.
     other = count.embedding + count.head - model.d_model * model.vocab
@@ -257,5 +265,59 @@ def _footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number, 
         + (routers + vocabulary * other * spread) * np.asarray(formats.head_bits)
         + count.small * np.asarray(formats.wide_bits)
     )
-    most_loaded = (own / 8 + kv_of_group) * layer_fraction
-    return Footprint(weights, kv, activations, most_loaded + activations / serving.tensor_parallel)
+    each = activations / serving.tensor_parallel
+    most_loaded = (own / 8 + kv_of_group) * layer_fraction + each
+    return Footprint(weights, kv, activations, most_loaded, kv_of_group * layer_fraction + each)
+
+
+def _cached(serving: ServingConfig, shared: Shape, formats: Formats) -> tuple[FloatArray, Number]:
+    """Return the bytes of keys, values and states at full length, and of the states that drafted tokens leave."""
+    speculation, model = serving.speculation, serving.model
+    length = np.asarray(serving.prompt_tokens) + serving.output_tokens
+    if speculation is not None:
+        length = length + speculation.draft_tokens
+    cached = cache_bytes(model, shared, tokens=length, kv_bits=formats.kv_bits)
+    if speculation is None or not model.state_layers:
+        return cached, 0.0
+    return cached, np.asarray(speculation.draft_tokens) * state_bytes(model, shared)
+
+
+def held_tensors(serving: ServingConfig, formats: Formats, *, chunk_rows: Number) -> dict[str, FloatArray]:
+    """Return the bytes that the most-loaded chip holds by tensor; they sum to what `footprint` says of one model.
+
+    "dense" weights with everything small, "experts", "head", an "embedding" of its own, KV "cache", "state" of fixed
+    size, "activations".
+
+    Args:
+        serving: the workload.
+        formats: stored bits.
+        chunk_rows: most rows that a prefill takes through the layers together.
+    """
+    model, shape = serving.model, serving.shape
+    activations = _footprint(serving, formats, chunk_rows=chunk_rows).activations_bytes
+    count, held = count_parameters(model), held_weights(model, shape)
+    sharded = replace(shape, batch=serving.batch)
+    cached, kept = _cached(serving, sharded, formats)
+    states = state_bytes(model, sharded) if model.state_layers else np.zeros(1)
+    tables = (count.embedding + count.head - model.d_model * model.vocab) * most_loaded_fraction(
+        model.vocab, shape.tensor_parallel
+    )
+    small = count.small * np.asarray(formats.wide_bits)
+    of_layers = {
+        "dense": (held["linear"] * np.asarray(formats.weight_bits) + small) / 8,
+        "experts": held["expert"] * np.asarray(formats.stored_expert_bits) / 8,
+        "head": held["head"] * np.asarray(formats.head_bits) / 8,
+        "embedding": tables * np.asarray(formats.head_bits) / 8,
+        "cache": cached - states,
+        "state": states + kept,
+    }
+    fraction = layers_held(serving)
+    return {
+        **{name: np.asarray(amount * fraction) for name, amount in of_layers.items()},
+        "activations": activations / serving.tensor_parallel,
+    }
+
+
+def layers_held(serving: ServingConfig) -> FloatArray:
+    """Return the share of the model's layers on the most-loaded chip."""
+    return np.asarray(np.ceil(serving.model.layers / np.asarray(serving.stages)) / serving.model.layers)

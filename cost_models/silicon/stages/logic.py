@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.silicon import compute, memory
+from cost_models.silicon.machine import SecondMemory
 from cost_models.silicon.stages.dies import Divided
-from cost_models.table import FloatArray
+from cost_models.table import INACTIVE, FloatArray
 from cost_models.units import KIB, MIB, NANO
 from cost_models.weights import activations
 from cost_models.weights.execution import Lanes
@@ -22,7 +23,30 @@ class Equipped(Divided):
 
     @cached_property
     def store(self) -> memory.MemorySystem:
-        """The memory system."""
+        """All memory of the board."""
+        return self.first if self.second is None else memory.together(self.first, self.second)
+
+    @cached_property
+    def second(self) -> memory.MemorySystem | None:
+        """The memory behind the first; None where no design has one."""
+        grade = self.choice("second_memory")
+        absent = grade.codes == INACTIVE
+        if absent.all():
+            return None
+        system = memory.memory_system(
+            grade.filled(grade.values[0]),
+            devices=self.number("second_memory_devices"),
+            sram_mib=np.zeros(1),
+            clock_ghz=self.number("clock_ghz"),
+            device_bits=self.number("second_memory_device_bits"),
+            device_gib=self.number("second_memory_device_gib"),
+            technology=self.technology,
+        )
+        return memory.none_where(absent | (system.off_die == 0), system)
+
+    @cached_property
+    def first(self) -> memory.MemorySystem:
+        """The memory that a design cannot do without."""
         return memory.memory_system(
             self.choice("memory"),
             devices=self.number("memory_devices"),
@@ -31,6 +55,24 @@ class Equipped(Divided):
             device_bits=self.number("memory_device_bits"),
             device_gib=self.number("memory_device_gib"),
             technology=self.technology,
+        )
+
+    @cached_property
+    def read_mostly_bytes(self) -> FloatArray:
+        """Capacity that holds nothing which is written at every step."""
+        first = self.first.capacity_bytes * self.first.read_mostly
+        return first if self.second is None else first + self.second.capacity_bytes * self.second.read_mostly
+
+    @cached_property
+    def second_memory(self) -> SecondMemory | None:
+        """What a machine is told of the memory behind the first."""
+        if self.second is None:
+            return None
+        return SecondMemory(
+            bytes_per_s=self.second.bandwidth_bytes_per_s * self.second.stream_efficiency,
+            capacity_bytes=self.second.capacity_bytes,
+            j_per_byte=self.second.j_per_byte,
+            read_mostly=self.second.read_mostly,
         )
 
     @cached_property

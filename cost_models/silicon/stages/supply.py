@@ -20,13 +20,25 @@ class Powered(Placed):
     @cached_property
     def moved_j_per_byte(self) -> FloatArray:
         """On-die energy of a byte from the memory's interface to the arrays: bank and wires."""
-        moved = power.stream_j_per_byte(
-            self.die_mm2 * self.store.off_die,
+        return self.on_die_j_per_byte(self.die_mm2 * self.store.off_die)
+
+    def on_die_j_per_byte(self, die_mm2: FloatArray) -> FloatArray:
+        """Return the energy of a byte that crosses a die of some area."""
+        return power.stream_j_per_byte(
+            die_mm2,
             scales=self.scales,
             sram_voltage=power.dynamic_scale(self.sram_v, self.nominal_v) * self.of_class("model_error.power"),
             technology=self.technology,
         )
-        return moved
+
+    @cached_property
+    def moved_w(self) -> FloatArray:
+        """Power of all memories' bytes on the die at the highest clock; those of the SRAM cross no more than a bank."""
+        bandwidth = self.store.bandwidth_bytes_per_s
+        if self.second is None:
+            return bandwidth * self.moved_j_per_byte
+        inside, outside = bandwidth - self.store.off_die_bytes_per_s, self.store.off_die_bytes_per_s
+        return inside * self.on_die_j_per_byte(np.zeros(1)) + outside * self.on_die_j_per_byte(self.die_mm2)
 
     @cached_property
     def stream_j_per_byte(self) -> FloatArray:
@@ -94,7 +106,7 @@ class Powered(Placed):
             mac_array=self.array.passes_per_s * self.array.j_per_pass * self.busiest * core,
             vector=self.lane_w * core,
             memory=bandwidth * self.store.j_per_byte,
-            on_chip=bandwidth * self.moved_j_per_byte * self.at_limit,
+            on_chip=self.moved_w * self.at_limit,
             weight_decoder=bandwidth * self.decoder.j_per_byte * self.at_limit,
             links=self.links_w,
             leakage=self.leakage_w,
@@ -150,7 +162,10 @@ class Powered(Placed):
         not_offered = self.store.not_offered
         if self.several:
             # Alike dies have alike numbers of devices.
-            not_offered = np.maximum(not_offered, self.store.off_die * (self.number("memory_devices") % self.dies > 0))
+            not_offered = np.maximum(not_offered, self.first.off_die * (self.number("memory_devices") % self.dies > 0))
+            if self.second is not None:
+                uneven = self.second.off_die * (self.number("second_memory_devices") % self.dies > 0)
+                not_offered = np.maximum(not_offered, uneven)
         return {
             **floorplan,
             **self.package_limits,

@@ -66,7 +66,7 @@ def _model_words(model: Model) -> dict[str, Any]:
 
 def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) -> dict[str, Any]:
     """Return the fields of `WorkloadTable` for a workload on machines."""
-    result, machine, serving, first = served.inference, served.machine, served.serving, served.prefilling
+    result, machine, serving, first = served.inference, served.inference.placed, served.serving, served.prefilling
     held = result.footprint
     numbers = {"batch": serving.sequences * result.waves}
     if np.any(np.asarray(result.waves) > 1):
@@ -89,7 +89,7 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
         "settings": {**_model_words(serving.model), "parallelism": serving.parallelism, **numbers},
         "fits": result.fits,
         "decode": pass_columns(result.decode, result.pass_energy, serving, machine),
-        "prefill": pass_columns(first.prefill, first.prefill_pass_energy, first.serving, first.machine),
+        "prefill": pass_columns(first.prefill, first.prefill_pass_energy, first.serving, first.placed),
         "memory_gib": {
             "weights": np.asarray(held.weights_bytes) / 2**30,
             "kv_cache": np.asarray(held.kv_bytes) / 2**30,
@@ -97,11 +97,28 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
         },
         "most_loaded_gib": np.asarray(held.most_loaded_bytes) / 2**30,
         "capacity_gib": machine.capacity_bytes / 2**30,
+        "placement": placement_columns(machine),
         "roofs": {
             "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,
             **{f"{part}_tflops": rate * 2 / 1e12 for part, rate in rates.items()},
         },
         "metrics": metrics,
+    }
+
+
+def placement_columns(machine: Machine) -> dict[str, dict[str, FloatArray]]:
+    """Return by tensor what a chip holds of it, what a step moves, and how much lies in which memory; empty for one."""
+    where = machine.placement
+    if where is None:
+        return {}
+    return {
+        name: {
+            "gib": held / 2**30,
+            "second_gib": held * where.second_fraction[name] / 2**30,
+            "moved_gib": where.read_bytes[name] / 2**30,
+            "slowdown": where.slowdown[name],
+        }
+        for name, held in where.held_bytes.items()
     }
 
 

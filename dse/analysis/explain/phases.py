@@ -9,7 +9,7 @@ import numpy as np
 from cost_models.performance.energy import Energy
 from cost_models.performance.inference import decode_bound_s
 from cost_models.performance.phases import PhaseTime
-from cost_models.performance.roofline import by_class
+from cost_models.performance.roofline import by_class, memory_slowdown
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, FloatArray
 from cost_models.workload.serving import ServingConfig
@@ -74,7 +74,7 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
     # Turns of a pipeline's bubble: how often the pass pays for one execution of each operator.
     turns = work.total_s[0] / (times.total_s[0] * operators.times[0])
     least_s = np.maximum(
-        times.dram_bytes / machine.bandwidth_bytes_per_s,
+        times.dram_bytes * memory_slowdown(operators, machine) / machine.bandwidth_bytes_per_s,
         operators.macs
         * by_class(
             operators,

@@ -92,6 +92,8 @@ class WorkloadTable:
         memory_gib: weights, KV cache at full length and activations of all chips.
         most_loaded_gib: what the most-loaded chip holds.
         capacity_gib: memory of one chip.
+        placement: by tensor, where a chip has two memories: GiB held, of them in the second, moved by a step, and the
+            time of a byte over that in the first.
         roofs: peaks of one chip: "bandwidth_gbps", "linear_tflops", "head_tflops", "attention_tflops".
         metrics: every metric of the workload; NaN where missing.
     """
@@ -103,6 +105,7 @@ class WorkloadTable:
     memory_gib: Mapping[str, float]
     most_loaded_gib: float
     capacity_gib: float
+    placement: Mapping[str, Mapping[str, float]]
     roofs: Mapping[str, float]
     metrics: Mapping[str, float]
 

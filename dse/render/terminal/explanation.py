@@ -34,6 +34,7 @@ def explanation_parts(explanation: Explanation) -> list[Part]:
         for phase, one in (("decode step", table.decode), ("prefill", table.prefill)):
             parts.append(operator_table(f"{workload}, {phase}: {number_text(one.ms)} ms", one))
         parts += [spent_table(table), energy_table(table), memory_table(table)]
+        parts += [placement_table(table)] if table.placement else []
         parts.append(metric_table(table.metrics, explanation.described, f"Metrics of {workload}"))
     for total, blocks in explanation.blocks.items():
         if len(blocks) > 1:
@@ -200,6 +201,25 @@ def memory_table(table: WorkloadTable) -> TextTable:
     )
     rows.append(("capacity of one chip", number_text(table.capacity_gib), "100"))
     return TextTable(f"Memory on {number_text(chips)} chip(s)", ("", "GiB", "% of a chip"), tuple(rows))
+
+
+def placement_table(table: WorkloadTable) -> TextTable:
+    """Return which tensors of the most-loaded chip lie in which memory, the most read first."""
+
+    def reads(held: Mapping[str, float]) -> float:
+        return held["moved_gib"] / held["gib"]
+
+    present = {name: held for name, held in table.placement.items() if held["gib"] > 0}
+    rows = [
+        (
+            _people(name), number_text(held["gib"]), number_text(reads(held)),
+            number_text(held["gib"] - held["second_gib"]), number_text(held["second_gib"]),
+            number_text(held["slowdown"]),
+        )
+        for name, held in sorted(present.items(), key=lambda item: -reads(item[1]))
+    ]  # fmt: skip
+    headings = ("", "GiB", "reads per step", "first memory GiB", "second memory GiB", "time of a byte")
+    return TextTable("Tensors of one chip by memory", headings, tuple(rows))
 
 
 def block_table(total: str, blocks: Mapping[str, float]) -> TextTable:

@@ -182,6 +182,7 @@ def test_assumptions_are_marked_as_low_confidence():
 
 def test_hbm_and_lpddr_grades_give_their_published_bandwidth():
     published = {"hbm2e": 410, "hbm3": 819, "hbm3e": 1024, "hbm4": 2048, "hbm3_5200": 665, "hbm2": 256}
+    published |= {"hbf": 1600, "cxl_pcie5": 31.5}
     published |= {"lpddr5x_8533": 17.1, "lpddr5_6400": 12.8, "lpddr6_10667": 28.5, "lpddr6_14400": 38.4, "gddr6_16": 64}
     for key, gb_per_s in published.items():
         grade = LIBRARY.memory_grade(key)
@@ -211,7 +212,7 @@ def test_packages_hold_whole_phy_units():
     for key, memory in LIBRARY.memories.items():
         unit_bits = LIBRARY.parameter(f"memory.{key}.unit_bits").typ
         assert all(bits % unit_bits == 0 for bits in memory.package_bits), key
-        beside = "interposer" if key.startswith("hbm") else "board"
+        beside = "interposer" if key.startswith(("hbm", "hbf")) else "board"
         assert memory.packaging_class == ("on_die" if key == "none" else beside)
 
 

@@ -11,7 +11,7 @@ from cost_models.performance.inference import decode_bound_s, infer
 from cost_models.performance.phases import decode_phase, mean_of_larger, prefill_phase
 from cost_models.performance.serving_stack import software
 from cost_models.silicon.chip import chip_machine
-from cost_models.silicon.machine import Machine
+from cost_models.silicon.machine import NO_COLUMNS, Machine
 from cost_models.table import Choice
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
@@ -26,7 +26,7 @@ def profile(name, family=None, **replaced):
 
 
 def bare_machine(bandwidth, rate=1e18, link=0.0):
-    one = {key: np.ones(1) for key in Machine.__dataclass_fields__ if key not in ("peak_ops_per_s", "blocks", "limits")}
+    one = {key: np.ones(1) for key in Machine.__dataclass_fields__ if key not in NO_COLUMNS}
     one |= {f"{use}_mac_per_s": np.array([rate]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([bandwidth]), "sram_bytes": np.array([1e9])}
     one |= {"dequantize_bytes_per_s": np.array([np.inf]), "link_bytes_per_s": np.array([link])}

@@ -9,7 +9,7 @@ from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.roofline import by_class, decode_attention_fraction, row_slots, time_operators
 from cost_models.performance.serving_stack import software
-from cost_models.silicon.machine import Machine
+from cost_models.silicon.machine import NO_COLUMNS, Machine
 from cost_models.table import Choice
 from cost_models.workload.formats import Formats
 from cost_models.workload.operators import Shape, linear_operators
@@ -23,7 +23,7 @@ def machine(*, bandwidth=2e12, rate=150e12, sram=64e6, link=300e9, **other):
     one = {
         name: np.ones(1)
         for name in Machine.__dataclass_fields__
-        if name not in ("dequantize_macs", "dequantize_rows", "peak_ops_per_s", "blocks", "limits")
+        if name not in NO_COLUMNS | {"dequantize_macs", "dequantize_rows"}
     }
     one |= {f"{use}_mac_per_s": np.array([float(rate)]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([float(bandwidth)]), "sram_bytes": np.array([float(sram)])}

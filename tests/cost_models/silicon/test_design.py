@@ -298,6 +298,7 @@ def test_everything_is_finite_and_positive_everywhere():
         "die_link_bytes_per_s",
         "die_link_j_per_byte",
         "die_step_s",
+        "read_mostly_bytes",
     }
     for name, column in columns_of(result).items():
         if name == "dequantize_bytes_per_s":
@@ -507,6 +508,8 @@ def test_every_parameter_matters():
         "supply_rails": 2.0,
         "link_gbps": 100,
         "die_link": "bridge",
+        "second_memory": "ddr5_5600",
+        "second_memory_device_bits": 128,
         "kv_bits": 16,
         "act_bits": 32,
         "weight_execution": "dequantize",
@@ -517,6 +520,8 @@ def test_every_parameter_matters():
         start = {**base, "spare_cores": 2.0} if name == "cores" else base
         # What joins dies where there are several.
         start = {**start, "dies": 2} if name.startswith("die_link") else start
+        # Devices of a second memory where there is one.
+        start = {**start, "second_memory": "ddr5_5600"} if name.startswith("second_memory_") else start
         # Lanes where zeros are skipped.
         start = {**start, "weight_format": "bitmap"} if name.startswith("lane") else start
         varied = {**start, name: change[name] if name in change else 2 * base[name]}

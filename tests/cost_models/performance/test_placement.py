@@ -1,0 +1,193 @@
+"""Tensors in two memories: the least reading time of all placements, sums, prices, and nothing written to flash."""
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from cost_models.evaluate import Drafting, Workload, designs_machine, serve_designs
+from cost_models.library import shipped_library
+from cost_models.library.technology import Technology
+from cost_models.performance.placement import WRITTEN, second_fractions
+from cost_models.silicon.cost import Economics
+from cost_models.table import INACTIVE, Choice, Table
+from cost_models.workload.formats import Formats
+from cost_models.workload.serving import ServingConfig, footprint, held_tensors
+
+TECHNOLOGY, ECONOMICS = Technology(), Economics.of(shipped_library())
+LIBRARY = TECHNOLOGY.library
+CHAT = Workload("chat", "llama2_70b", 8.0, 1024, 256)
+HBM = {"memory": "hbm3e", "memory_devices": 1, "memory_device_gib": 24}
+LPDDR = {"second_memory": "lpddr5x_9600", "second_memory_device_bits": 64, "second_memory_device_gib": 16}
+FLASH = {"second_memory": "hbf", "second_memory_devices": 1, "second_memory_device_gib": 512}
+
+
+def served(settings, workload=CHAT):
+    return serve_designs(Table.from_settings(settings), workload, TECHNOLOGY, ECONOMICS)
+
+
+def least_seconds(held, read, written, capacities, seconds, read_mostly):
+    """Return the least reading time by linear programming: one variable per tensor and memory."""
+    k = len(held)
+    density = np.divide(read, held, out=np.zeros(k), where=held > 0)
+    prices = np.concatenate([density * seconds[0], density * seconds[1]])
+    whole = np.hstack([np.eye(k), np.eye(k)])
+    rooms = np.vstack([np.repeat([1.0, 0.0], k), np.repeat([0.0, 1.0], k)])
+    high = [*held, *(0.0 if flash else amount for amount, flash in zip(held, written * read_mostly, strict=True))]
+    found = linprog(prices, A_ub=rooms, b_ub=capacities, A_eq=whole, b_eq=held, bounds=[(0, top) for top in high])
+    return found.fun if found.success else None
+
+
+def test_no_placement_reads_faster():
+    rng = np.random.default_rng(3)
+    solved = 0
+    for _ in range(150):
+        held = rng.exponential(1.0, 6) * (rng.random(6) < 0.9)
+        read = held * rng.choice([0.0, 0.2, 0.75, 1.0, 2.0], 6)
+        written = (rng.random(6) < 0.4).astype(float)
+        capacities, seconds = rng.uniform(0.2, 5.0, 2), rng.uniform(0.1, 3.0, 2)
+        read_mostly = float(rng.integers(0, 2))
+        best = least_seconds(held, read, written, capacities, seconds, read_mostly)
+        if best is None:
+            continue
+        solved += 1
+        share = second_fractions(
+            held[:, None], read[:, None], written[:, None],
+            capacities=tuple(np.array([one]) for one in capacities),
+            seconds_per_byte=tuple(np.array([one]) for one in seconds), read_mostly=np.array([read_mostly]),
+        )[:, 0]  # fmt: skip
+        assert ((share >= 0) & (share <= 1)).all() and not (share * written * read_mostly).any()
+        assert (held * (1 - share)).sum() <= capacities[0] + 1e-9 and (held * share).sum() <= capacities[1] + 1e-9
+        assert (read * ((1 - share) * seconds[0] + share * seconds[1])).sum() == pytest.approx(best, abs=1e-9)
+    assert solved > 60
+
+
+@pytest.mark.parametrize(
+    ("model", "tensor_parallel", "stages"),
+    [("llama2_70b", 1, 1), ("llama2_70b", 4, 2), ("mixtral_8x7b", 2, 1), ("gpt_oss_120b", 1, 3), ("llama3_8b", 1, 1)],
+)
+def test_tensors_sum_to_the_footprint(model, tensor_parallel, stages):
+    serving = ServingConfig(
+        LIBRARY.model(model),
+        16.0,
+        512,
+        128,
+        float(tensor_parallel),
+        float(stages),
+        "pipeline" if stages > 1 else "tensor",
+    )
+    formats = Formats(weight_bits=4.25, head_bits=16.0, kv_bits=8.0, activation_bits=16.0, expert_bits=4.0)
+    held = held_tensors(serving, formats, chunk_rows=2048.0)
+    whole = footprint(serving, formats, chunk_rows=2048.0)
+    assert sum(held.values()) == pytest.approx(whole.most_loaded_bytes, rel=1e-12)
+    assert (held["experts"] > 0) == (LIBRARY.model(model).moe is not None)
+
+
+def test_a_design_without_a_second_memory_keeps_every_bit_beside_those_with_one():
+    plain = served({**HBM, "memory_devices": 2})
+    rows = {
+        **Table.from_settings({**HBM, "memory_devices": 2, "second_memory_device_bits": 64}),
+        "second_memory": Choice(("lpddr5x_9600", "hbf"), np.array([INACTIVE, 0, 1])),
+        "second_memory_device_gib": np.array([np.nan, 16.0, 512.0]),
+    }
+    mixed = serve_designs(rows, CHAT, TECHNOLOGY, ECONOMICS)
+    for of in (
+        lambda result: result.inference.decode_s, lambda result: result.inference.prefill_s,
+        lambda result: result.inference.decode_energy.board_j, lambda result: result.machine.cost_usd,
+        lambda result: result.machine.tdp_w, lambda result: result.machine.die_mm2,
+    ):  # fmt: skip
+        assert of(mixed)[0] == of(plain)[0]
+    # All fits the first, which is faster than LPDDR: the second holds nothing that is read.
+    fractions = mixed.inference.placed.placement.second_fraction
+    assert fractions["dense"][1] == fractions["cache"][1] == 0
+    assert mixed.inference.decode_s[1] == plain.inference.decode_s[0]
+    assert mixed.machine.cost_usd[1] > plain.machine.cost_usd[0] and mixed.machine.tdp_w[1] > plain.machine.tdp_w[0]
+
+
+def test_a_step_takes_what_both_memories_take_one_after_the_other():
+    result = served({**HBM, **LPDDR, "second_memory_devices": 4}).inference
+    first, second = result.placed, result.placed.second
+    where = first.placement
+    rates = first.bandwidth_bytes_per_s * first.stream_efficiency, second.bytes_per_s
+    reached = {"cache": result.software.attention_bandwidth_efficiency}
+    expected = sum(
+        read
+        * ((1 - where.second_fraction[name]) / rates[0] + where.second_fraction[name] / rates[1])
+        / reached.get(name, result.software.bandwidth_efficiency)
+        for name, read in where.read_bytes.items()
+    )
+    spent = result.decode.sum(result.decode.times.memory_s)
+    assert spent == pytest.approx(expected, rel=1e-9)
+    assert (result.decode_s >= result.bound_s).all()
+    kept = sum(held * (1 - where.second_fraction[name]) for name, held in where.held_bytes.items())
+    assert kept == pytest.approx(24 * 2**30)
+    joules = 8e-12 * np.array(
+        [TECHNOLOGY.value(f"memory.{name}.energy_total_pj_per_bit") for name in ("hbm3e", "lpddr5x")]
+    )
+    there = sum(read * where.second_fraction[name] for name, read in where.read_bytes.items())
+    here = sum(where.read_bytes.values()) - there
+    assert result.decode_energy.parts_j["memory"] == pytest.approx(here * joules[0] + there * joules[1])
+
+
+def test_more_or_faster_memory_is_never_slower():
+    slow, wide, more = (
+        served({**HBM, **LPDDR, "second_memory_devices": devices, "memory_devices": stacks}).inference
+        for devices, stacks in ((4, 1), (8, 1), (4, 2))
+    )
+    assert more.decode_s < wide.decode_s < slow.decode_s
+    assert not served(HBM).inference.fits and slow.fits
+
+
+def test_flash_holds_weights_and_nothing_that_is_written():
+    small = {"memory": "hbm3e", "memory_devices": 1, "memory_device_gib": 24}
+    result = served({**small, **FLASH}).inference
+    where = result.placed.placement
+    assert result.fits and all(where.second_fraction[name] == 0 for name in WRITTEN)
+    assert where.second_fraction["dense"] == 1, "flash of 1.2 TB/s delivered is the faster of the two"
+    # 64 sequences of 8192 tokens have 40 GiB of cache: more than the HBM, however much flash there is.
+    many = served({**small, **FLASH, "second_memory_devices": 4}, Workload("long", "llama2_70b", 64.0, 7168, 1024))
+    assert many.inference.footprint.kv_bytes < many.machine.capacity_bytes and not many.inference.fits
+    assert many.inference.chips_needed == np.ceil(
+        (many.inference.footprint.kv_bytes + many.inference.footprint.activations_bytes) / (24 * 2**30)
+    )
+    largest = served({**small, **FLASH}, Workload("most", "llama2_70b", np.nan, 1024, 256)).inference
+    held = largest.footprint
+    each = held.kv_bytes / largest.serving.batch
+    assert held.kv_bytes + held.activations_bytes <= 24 * 2**30 < held.kv_bytes + held.activations_bytes + each
+
+
+def test_experts_that_are_read_seldom_go_to_the_slower_memory():
+    workload = Workload("chat", "mixtral_8x7b", 1.0, 1024, 256)
+    result = served({"memory": "hbm3e", "memory_devices": 1, "memory_device_gib": 24, **LPDDR,
+                     "second_memory_devices": 4, "weight_format": "int8"}, workload).inference  # fmt: skip
+    where = result.placed.placement
+    reads = {name: where.read_bytes[name] / held for name, held in where.held_bytes.items() if held > 0}
+    assert reads["experts"] < 0.5 < reads["dense"]
+    assert where.second_fraction["dense"] == 0 and 0 < where.second_fraction["experts"] < 1
+
+
+def test_a_second_memory_is_paid_for():
+    def made(devices):
+        settings = {**HBM, **LPDDR, "second_memory_devices": devices}
+        return designs_machine(Table.from_settings(settings), TECHNOLOGY, ECONOMICS)
+
+    one, four = made(1), made(4)
+    for name in ("die_mm2", "tdp_w", "cost_usd", "embodied_kg", "static_w"):
+        assert getattr(four, name) > getattr(one, name), name
+    price = TECHNOLOGY.value("memory.lpddr5x.price_usd_per_gb")
+    assert four.blocks["cost_usd"]["memory"] - one.blocks["cost_usd"]["memory"] == pytest.approx(3 * 16 * price)
+    assert four.limits["package_balls"][0] > one.limits["package_balls"][0]
+    odd = {**HBM, **LPDDR, "second_memory_device_gib": 17}
+    used, allowed = designs_machine(Table.from_settings(odd), TECHNOLOGY, ECONOMICS).limits["memory_device"]
+    assert used > allowed
+
+
+def test_a_draft_and_its_model_share_the_memories():
+    alone = served({**HBM, **LPDDR, "second_memory_devices": 4}).inference
+    drafted = served(
+        {**HBM, **LPDDR, "second_memory_devices": 4},
+        Workload("chat", "llama2_70b", 8.0, 1024, 256, drafting=Drafting(3.0, 0.7, "llama3_8b")),
+    ).inference
+    both = [drafted.placed.placement, drafted.draft.placed.placement]
+    first = sum(held * (1 - where.second_fraction[name]) for where in both for name, held in where.held_bytes.items())
+    assert first == pytest.approx(24 * 2**30, rel=1e-9)
+    assert both[0].second_fraction["dense"] > alone.placed.placement.second_fraction["dense"]
