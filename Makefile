@@ -7,7 +7,8 @@
 # make newest      run the tests with the newest versions there are; make newest-quick a part of them
 # make lowest      run the tests with the oldest versions that pyproject.toml allows; make lowest-quick a part of them
 # make lock        write constraints.txt anew: the newest versions there are
-# make soak        kill searches, and fill their disk, at random moments, many times; other random examples in every test
+# make soak        kill searches, and fill their disk, at random moments, many times; 5,000 hostile files for every reader;
+#                  other random examples in every test
 # make mutation    change operators and numbers in a sample of places, and see what the tests notice (hours)
 # make bench       where the time of a whole run goes; speed of the evaluator, as ratios, of large grids, and of the encoders
 # make bench-search  convergence of every sampler to an exact front (minutes); the plot in docs/pictures
@@ -89,6 +90,8 @@ lock: $(INSTALLED)
 soak: $(INSTALLED)
 	DSE_SOAK_KILLS=300 $(BIN)/python -m pytest -k test_kills
 	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest -k 'test_search and killed'
+	DSE_SOAK_DAMAGE=5 $(BIN)/python -m pytest -k test_damage
+	$(BIN)/python -m tests.soak.hostile --cases 5000
 	$(BIN)/python -m pytest $(SPREAD) --hypothesis-profile=random
 
 mutation: $(INSTALLED)

@@ -1,6 +1,7 @@
 """What can be wrong with an entry of the library, or with the name of one.
 
 LibraryError            a library file cannot be read, or a value in it is not what it must be
+├── ForeignFileError    a file from outside cannot be read, or is not of the kind that it must be
 ├── UnknownEntryError   a name that the library does not hold, with the closest names it does
 └── ExecutionError      a chip is asked to execute a weight format in a way that it cannot
 """
@@ -8,11 +9,43 @@ LibraryError            a library file cannot be read, or a value in it is not w
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+MAX_SHOWN = 40
+"""Most characters of a wrong value that a message repeats."""
+
+
+def shown(value: object) -> str:
+    """Return a wrong value as a message repeats it, no more of it than a glance."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+
+
+MAX_ISSUES = 100
+"""Most issues that are told of one file; what follows from the first is often told in the others."""
+
+
+def told(issues: Sequence[str]) -> str:
+    """Return issues as lines, with how many more there are where there are many."""
+    more = len(issues) - MAX_ISSUES
+    return "\n".join([*issues[:MAX_ISSUES], *([f"and {more:,} issues more"] if more > 0 else [])])
 
 
 class LibraryError(ValueError):
     """A library file cannot be read, or one of its entries is not what it must be."""
+
+
+class ForeignFileError(LibraryError):
+    """A file from outside cannot be read, or is not of the kind that it must be.
+
+    Attributes:
+        what: what is wrong, without the name of the file.
+    """
+
+    def __init__(self, path: Path, what: str, line: int = 0) -> None:
+        self.what = what
+        super().__init__(f"{path}:{line}: {what}" if line else f"{path}: {what}")
 
 
 class UnknownEntryError(LibraryError, KeyError):
@@ -26,7 +59,9 @@ class UnknownEntryError(LibraryError, KeyError):
 
     def __str__(self) -> str:
         perhaps = f"; perhaps {' or '.join(self.suggestions)}" if self.suggestions else ""
-        return f"{self.name!r} is not {'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind} of the library{perhaps}"
+        return (
+            f"{shown(self.name)} is not {'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind} of the library{perhaps}"
+        )
 
 
 class ExecutionError(LibraryError):

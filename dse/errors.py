@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cost_models.errors import told
+
 
 class DseError(Exception):
     """Something that the person who started the program can put right."""
@@ -81,7 +83,7 @@ class SpecError(DseError):
         self.issues: tuple[Issue, ...] = tuple(sorted(dict.fromkeys(issues), key=lambda issue: issue.place))
         if not self.issues:
             raise ValueError("a SpecError needs at least one issue")
-        super().__init__("\n".join(map(str, self.issues)))
+        super().__init__(told([*map(str, self.issues)]))
 
     def __reduce__(self) -> tuple[type[SpecError], tuple[Sequence[Issue]]]:
         return SpecError, (self.issues,)

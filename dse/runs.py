@@ -14,6 +14,7 @@ from typing import Any
 from cost_models.performance.derived import DerivedMetric
 from dse.errors import RunError
 from dse.packing import read_packed
+from dse.results.manifest import SCHEMA
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.provenance import (
     library_hash,
@@ -26,7 +27,6 @@ from dse.results.provenance import (
 )
 from dse.results.store import (
     RESULTS,
-    SCHEMA,
     StoredRun,
     check_place,
     checked,
@@ -96,6 +96,7 @@ def resume(
     progress: ProgressSink | None = None,
     spread: Parallelism | None = None,
     metrics: Sequence[DerivedMetric] = (),
+    call_model: bool = False,
 ) -> StoredRun:
     """Go on with a run: one whose process ended, one that was interrupted, or a finished one to a larger budget.
 
@@ -111,9 +112,11 @@ def resume(
         progress: told how it goes.
         spread: where designs are evaluated, and in what pieces.
         metrics: the derived metrics that the sweep uses.
+        call_model: agree that the program is started which the run's sweep names as its model, if it names one.
 
     Raises:
-        RunError: there is nothing to go on with, or sweep or library are not those of the run.
+        RunError: there is nothing to go on with, the model may not be called, or sweep or library are not those of
+            the run.
     """
     folder = find_unfinished(where, results=Path(results))
     if folder is not None:
@@ -121,6 +124,7 @@ def resume(
             raise RunError(f"{folder}: is unfinished; resume it first, then continue it to more designs")
         journal = Journal(folder)
         spec = journal.spec(metrics)
+        _check_consent(folder, spec, call_model)
         header = journal.header
         _check_same(folder, header, spec)
         _check(spread)
@@ -129,11 +133,23 @@ def resume(
     done = open_run(where, results=Path(results), metrics=metrics)
     if n_designs is None and done.manifest["status"] == "complete":
         raise RunError(f"{done.path}: is complete; to search on, say how far with --n-designs")
-    return _continue(done, n_designs, out=out, results=results, progress=progress, spread=spread)
+    spec, state = _state_of(done, call_model)
+    return _continue(done, spec, state, n_designs, out=out, results=results, progress=progress, spread=spread)
+
+
+def _state_of(done: StoredRun, call_model: bool) -> tuple[Spec, bytes]:
+    """Return the sweep and the state of the search of a finished run, both held against what it was run with."""
+    state = state_of(done)
+    spec = _spec_of(done, state)
+    _check_consent(done.path, spec, call_model)
+    _check_same(done.path, done.manifest, spec)
+    return spec, state
 
 
 def _continue(
     done: StoredRun,
+    spec: Spec,
+    state: bytes,
     n_designs: int | None,
     *,
     out: Path | str | None,
@@ -142,9 +158,6 @@ def _continue(
     spread: Parallelism | None,
 ) -> StoredRun:
     """Search on from a finished run, in a directory of its own."""
-    state = state_of(done)
-    spec = _spec_of(done, state)
-    _check_same(done.path, done.manifest, spec)
     if n_designs is not None:
         spec = spec.model_copy(update={"search": spec.search.model_copy(update={"n_designs": n_designs})})
     header = {**_header(spec), "continues": done.path.name}
@@ -157,21 +170,28 @@ def _continue(
     return _finish(search, spec, directory, header, journal, progress)
 
 
-def merge(runs: Sequence[StoredRun], *, out: Path | str | None = None, results: Path | str = RESULTS) -> StoredRun:
+def merge(
+    runs: Sequence[StoredRun],
+    *,
+    out: Path | str | None = None,
+    results: Path | str = RESULTS,
+    call_model: bool = False,
+) -> StoredRun:
     """Write what several runs of one sweep have found together, as a run of its own.
 
     Args:
         runs: at least two; only how they were searched may differ.
         out: the directory to make; as for `run` where None.
         results: where run directories are made.
+        call_model: as for `resume`; what the runs have no answer for, it is asked again.
 
     Raises:
-        RunError: they are runs of different sweeps or libraries, or one of them has no state.
+        RunError: they are runs of different sweeps or libraries, one of them has no state, or the model of their sweep
+            may not be called.
     """
-    first, states = runs[0], [state_of(done) for done in runs]
+    first, states = runs[0], [_state_of(done, call_model)[1] for done in runs]
     questions = [{k: v for k, v in done.spec.resolved().items() if k not in ("search", "name")} for done in runs]
-    for done, state, question in zip(runs, states, questions, strict=True):
-        _check_same(done.path, done.manifest, _spec_of(done, state))
+    for done, question in zip(runs, questions, strict=True):
         if question != questions[0]:
             raise RunError(
                 f"{done.path}: asks something else than {first.path}; see: dse diff {first.path} {done.path}"
@@ -207,6 +227,14 @@ def explore(
     """
     search = Search(spec, spread=spread)
     return search.outcome(_searched(search, progress, stopped))
+
+
+def _check_consent(path: Path, spec: Spec, call_model: bool) -> None:
+    """Refuse to start a program because a run directory says so: whoever made it may be a stranger."""
+    if spec.model is not None and not call_model:
+        folder = Path(spec.model.folder).resolve()
+        what = f"its sweep calls {spec.model.words} in {folder}; if you trust both, say so with --call-model"
+        raise RunError(f"{path}: {what}")
 
 
 def _check(spread: Parallelism | None) -> None:

@@ -8,7 +8,6 @@ keys (``<<``), several documents, repeated keys and numbers that are not finite 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,28 +15,13 @@ from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
-from cost_models.library.foreign import read_bytes
+from cost_models.errors import ForeignFileError
+from cost_models.library import foreign
+from cost_models.library.plain_yaml import LOADER, MAX_DEPTH, MAX_VALUES, Scalar, scalar_of
 from dse.errors import NOWHERE, Issue, Place, SpecError
 
-Scalar: TypeAlias = "str | int | float | bool | None"
 KeyPath: TypeAlias = "tuple[str | int, ...]"
 """Keys and list positions from the top to a value."""
-
-MAX_DEPTH = 40
-"""Deepest nesting that is read; a sweep needs six levels."""
-
-MAX_VALUES = 20_000
-"""Most values that a document may hold once its aliases are written out."""
-
-_INTEGER = re.compile(r"[-+]?[0-9](_?[0-9])*")
-_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9](_?[0-9])*(\.([0-9](_?[0-9])*)?)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_WORDS: dict[str, bool | None] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
 
 
 @dataclass(frozen=True)
@@ -141,11 +125,9 @@ def read_text(path: Path, *, asked_at: Place | None = None) -> str:
     place = asked_at or Place(str(path))
     about = f"{path} " if asked_at else ""
     try:
-        return read_bytes(path).decode("utf-8-sig")
-    except OSError as error:
-        raise SpecError([Issue(place, "", f"{about}cannot be read: {error.strerror or error}")]) from None
-    except UnicodeDecodeError as error:
-        raise SpecError([Issue(place, "", f"{about}is not UTF-8 text (byte {error.start + 1})")]) from None
+        return foreign.read_text(path)
+    except ForeignFileError as error:
+        raise SpecError([Issue(place, "", f"{about}{error.what}")]) from None
 
 
 class TextError(SpecError):
@@ -183,25 +165,6 @@ def parse_yaml(text: str, file: str, *, fixed: Place | None = None) -> Node:
         raise TextError(composer.issues, composer.top)
     assert composer.top is not None
     return composer.top
-
-
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def scalar_of(text: str) -> Scalar:
-    """Return what an unquoted word of a sweep file stands for (a float that is not finite included)."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if _NOT_FINITE.fullmatch(text):
-        return float(text.lower().replace(".", ""))
-    if _INTEGER.fullmatch(text):
-        # Longer ones than this many digits are refused by int() itself; float() calls them infinite.
-        return int(text.replace("_", "")) if len(text) < 400 else float(text.replace("_", ""))
-    if _BASED.fullmatch(text):
-        return int(text, 0)
-    if _FLOAT.fullmatch(text):
-        return float(text.replace("_", ""))
-    return text
 
 
 @dataclass
@@ -254,7 +217,7 @@ class _Composer:
 
     def read(self, text: str) -> None:
         """Take every event of a text."""
-        for event in yaml.parse(text, Loader=_LOADER):
+        for event in yaml.parse(text, Loader=LOADER):
             self.take(event)
 
     def take(self, event: Any) -> None:

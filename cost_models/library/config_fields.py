@@ -6,13 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from cost_models.errors import LibraryError
+from cost_models.errors import LibraryError, shown
 
 MAX_LAYERS = 4096
 """Most layers of a file; lists are made as long."""
-
-MAX_SHOWN = 40
-"""Most characters of a wrong value that a message repeats."""
 
 MOST_WIDTH = 2**24
 """Most of a width, or of what is counted."""
@@ -140,6 +137,4 @@ class Config(BaseModel):
 
 def _fault(issue: Any) -> str:
     """Return what is wrong with one field; of what stands there no more than a glance."""
-    result, place = repr(issue["input"]), issue["loc"][0]
-    seen = result if len(result) <= MAX_SHOWN else f"{result[:MAX_SHOWN]}..."
-    return f"{place} {issue['msg'].replace('Input should be', 'must be')}, got {seen}"
+    return f"{issue['loc'][0]} {issue['msg'].replace('Input should be', 'must be')}, got {shown(issue['input'])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from cost_models.errors import LibraryError, UnknownEntryError
-from cost_models.library.foreign import read_bytes
-from cost_models.library.plain_yaml import Loader, plain_data
+from cost_models.errors import LibraryError, UnknownEntryError, shown, told
+from cost_models.library.foreign import read_text
+from cost_models.library.plain_yaml import LOADER, plain_data
 
 Data = Mapping[str, Any]
 
@@ -20,16 +21,11 @@ def read_yaml(path: Path) -> Data:
     """Return the mapping that a file holds.
 
     Raises:
-        LibraryError: the file is not YAML, holds no mapping, or has a key twice in one mapping.
+        ForeignFileError: it cannot be read or is too large.
+        LibraryError: it is not YAML, holds no mapping, has a key twice in one mapping, or more than plain data.
     """
     try:
-        data = plain_data(read_bytes(path).decode("utf-8-sig"))
-    except OSError as error:
-        raise LibraryError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise LibraryError(f"{path}: is not UTF-8 text (byte {error.start + 1})") from None
-    except RecursionError:
-        raise LibraryError(f"{path}: is nested too deep") from None
+        data = plain_data(read_text(path))
     except yaml.reader.ReaderError as error:
         raise LibraryError(f"{path}: holds the character {error.character!r}, which YAML does not allow") from None
     except yaml.MarkedYAMLError as error:
@@ -41,9 +37,15 @@ def read_yaml(path: Path) -> Data:
     return data
 
 
+@functools.lru_cache(maxsize=2)
+def _nodes(text: str) -> yaml.Node | None:
+    """Return a text as a tree of nodes, which know their lines; kept, as one file may have many issues."""
+    return yaml.compose(text, Loader=LOADER)
+
+
 def line_of(path: Path, keys: Sequence[str | int]) -> int:
     """Return the line of the entry under nested `keys`, or of the deepest part of it that exists."""
-    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=Loader)
+    node = _nodes(read_text(path))
     line = 1
     for key in keys:
         if isinstance(node, yaml.MappingNode):
@@ -157,7 +159,7 @@ class Sections:
             if isinstance(entry, Mapping):
                 yield str(key), entry
             else:
-                self.issue([section, str(key)], f"must be a mapping of fields, got {entry!r}")
+                self.issue([section, str(key)], f"must be a mapping of fields, got {shown(entry)}")
 
     def issue(self, keys: Sequence[str | int], message: str) -> None:
         """Note what is wrong with the entry under `keys`, the first of which names its section."""
@@ -167,4 +169,4 @@ class Sections:
     def raise_issues(self) -> None:
         """Raise LibraryError with all issues noted, if there are any."""
         if self.issues:
-            raise LibraryError("\n".join(self.issues))
+            raise LibraryError(told(self.issues))

@@ -6,6 +6,7 @@ the bytes that are there, and arrays longer than `MOST_KEPT` are passed over and
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cost_models.errors import LibraryError
+from cost_models.library.foreign import opened
 
 MAGIC, VERSIONS = b"GGUF", (2, 3)
 
@@ -148,13 +150,11 @@ def read_header(file: Path) -> Header:
     Raises:
         LibraryError: the file is none, is cut off within its header, or declares what no such file has.
     """
-    size = file.stat().st_size
-    with file.open("rb") as stream:
+    with opened(file) as stream:
+        size = os.fstat(stream.fileno()).st_size
         reader = _Reader(stream, size, str(file))
-        start = reader.take(min(size, 4))
-        if start != MAGIC:
-            seems = " (a Git LFS pointer: git lfs pull)" if start == b"vers" else ""
-            raise reader.fault(f"not a GGUF file{seems}")
+        if reader.take(min(size, 4)) != MAGIC:
+            raise reader.fault("not a GGUF file")
         version = int(reader.number(4))
         if version not in VERSIONS:
             raise reader.fault(f"GGUF version {version} is not one of {', '.join(map(str, VERSIONS))}")

@@ -6,16 +6,16 @@ Types and what they leave out of a file are in ``config_types.yaml``; fields of 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cost_models.errors import LibraryError
+from cost_models.errors import ForeignFileError, LibraryError
 from cost_models.library.config_blocks import attention_fields, feed_forward_fields
 from cost_models.library.config_fields import Config
 from cost_models.library.config_formats import published_formats
 from cost_models.library.config_layers import ConfigType, layer_kinds, type_of
+from cost_models.library.foreign import read_json
 from cost_models.library.models import Model
 
 Data = dict[str, Any]
@@ -44,33 +44,15 @@ UNKNOWN_PARTS = {
 """Fields that tell of a part that cannot be described, unless they are null, false or 0."""
 
 
-MAX_BYTES = 2**24
-"""Largest file that is read; files of models are a thousand times smaller."""
-
-
 def read_config(file: Path) -> Data:
     """Return the fields that a ``config.json`` holds.
 
     Raises:
-        LibraryError: the file is too large, or is not JSON of a mapping; with what it seems to be.
+        ForeignFileError: it cannot be read, or is not JSON of a mapping; with what it seems to be.
     """
-    with file.open("rb") as stream:
-        content = stream.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise LibraryError(f"{file}: larger than {MAX_BYTES >> 20} MiB, which no config.json is")
-    if content.startswith(b"version https://git-lfs"):
-        raise LibraryError(f"{file}: a Git LFS pointer, not the file that it stands for (git lfs pull)")
-    try:
-        fields = json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise LibraryError(f"{file}: not JSON: its text is not UTF-8") from None
-    except RecursionError:
-        raise LibraryError(f"{file}: not JSON of a model: nested too deeply") from None
-    except ValueError as error:
-        seems = "; it is a web page" if content.lstrip()[:1] == b"<" else ""
-        raise LibraryError(f"{file}: not JSON: {error}{seems}") from None
+    fields = read_json(file)
     if not isinstance(fields, dict):
-        raise LibraryError(f"{file}: holds no mapping of fields")
+        raise ForeignFileError(file, "holds no mapping of fields")
     return fields
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from cost_models.errors import shown
 from cost_models.library.files import Data, Sections
 from cost_models.library.records import Bounds, LibraryParameter, Source
 
@@ -48,6 +49,20 @@ class _Context:
             str(node.get("note", self.note)),
             str(node.get("unit", unit_of(key) or self.unit)),
         )
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+
+
+_REMARKS: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "src": (lambda value: isinstance(value, str) or _is_words(value), "a word or a list of words"),
+    "conf": (lambda value: isinstance(value, str), "a word"),
+    "note": (lambda value: isinstance(value, str), "text"),
+    "unit": (lambda value: isinstance(value, str), "a word"),
+    "unsourced_fields": (_is_words, "a list of words"),
+}
+"""What stands beside parameters, and what it must be."""
 
 
 @functools.cache
@@ -112,6 +127,11 @@ class LibraryParameterReader:
         return self.parameters
 
     def _walk(self, node: Data, path: tuple[str, ...], around: _Context) -> None:
+        wrong = [key for key, (fits, _) in _REMARKS.items() if key in node and not fits(node[key])]
+        for key in wrong:
+            self._sections.issue((*path, key), f"must be {_REMARKS[key][1]}, got {shown(node[key])}")
+        if wrong:
+            return
         context = around.within(node, path[-1])
         typ = node.get("typ", node.get("value"))
         if is_number(typ):
@@ -128,7 +148,7 @@ class LibraryParameterReader:
     def _add(self, path: tuple[str, ...], numbers: Mapping[str, Any], context: _Context) -> None:
         unknown = [source for source in context.sources if source not in self._sources]
         if unknown:
-            self._sections.issue(path, f"src must name entries of sources, got {', '.join(unknown)}")
+            self._sections.issue(path, f"src must name entries of sources, got {', '.join(map(shown, unknown[:5]))}")
             return
         years = [year for source in context.sources if (year := self._sources[source].year) is not None]
         try:
@@ -157,4 +177,4 @@ def issue_text(issue: Any) -> str:
     if not where:
         return str(message)
     message = re.sub(r"^Input should be", "must be", message)
-    return f"{where} {message}, got {issue['input']!r}"
+    return f"{where} {message}, got {shown(issue['input'])}"

@@ -1,34 +1,67 @@
-"""Plain data from YAML, built from the parser's events: at half the time of PyYAML's way by a tree of nodes.
+"""Plain data from YAML 1.2, built from the parser's events: at half the time of PyYAML's way by a tree of nodes.
 
-The library is read anew by every command, so what reading it takes is what every command waits for.
+The library is read anew by every command, so what reading it takes is what every command waits for. What an unquoted
+word stands for, and how much a document may hold, is the same in files of the library and in sweeps.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
-Loader: Any = type("Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
-"""PyYAML's safe loader, which follows YAML 1.1, with numbers like 1e9, which YAML 1.1 writes 1.0e+9."""
+Scalar: TypeAlias = "str | int | float | bool | None"
 
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Parses text to events; what words mean is not left to it, as it follows YAML 1.1."""
+
+MAX_DEPTH = 40
+"""Deepest nesting that is read; a sweep needs six levels."""
+
+MAX_VALUES = 20_000
+"""Most values that a document may hold once its aliases are written out; the largest of ours has 2,200."""
 
 MERGE = "<<"
-"""Key whose value is merged into the mapping that holds it; what the mapping says itself wins."""
+"""Key that YAML 1.1 merges a mapping by; YAML 1.2 has no such key."""
+
+_INTEGER = re.compile(r"[-+]?[0-9](_?[0-9])*")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9](_?[0-9])*(\.([0-9](_?[0-9])*)?)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_MAX_DIGITS = 400
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+def scalar_of(text: str) -> Scalar:
+    """Return what an unquoted word of a file stands for (a float that is not finite included)."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _NOT_FINITE.fullmatch(text):
+        return float(text.lower().replace(".", ""))
+    # Longer ones than so many digits are refused by int() itself; float() calls them infinite.
+    if _INTEGER.fullmatch(text):
+        return int(text.replace("_", "")) if len(text) < _MAX_DIGITS else float(text.replace("_", ""))
+    if _BASED.fullmatch(text):
+        return int(text, 0) if len(text) < _MAX_DIGITS else math.inf
+    if _FLOAT.fullmatch(text):
+        return float(text.replace("_", ""))
+    return text
 
 
 def plain_data(text: str) -> Any:
-    """Return what a YAML text holds: mappings, lists, numbers, words; None where it holds nothing.
+    """Return what a YAML text holds: mappings, lists, finite numbers, words; None where it holds nothing.
 
     Raises:
-        yaml.MarkedYAMLError: the text is not YAML, holds several documents, has a key twice in one mapping, or asks
-            for more than plain data.
+        yaml.MarkedYAMLError: the text is not YAML, holds several documents, has a key twice in one mapping, asks for
+            more than plain data, or for more of it than is read.
     """
-    loader = Loader(text)
+    loader = LOADER(text)
     try:
         return _Builder(loader).document()
     finally:
@@ -36,12 +69,13 @@ def plain_data(text: str) -> Any:
 
 
 class _Builder:
-    """Builds data from the events of a loader, which also says what a plain scalar means."""
+    """Builds data from the events of a loader."""
 
     def __init__(self, loader: Any) -> None:
-        self._loader, self._next = loader, loader.get_event
-        self._anchors: dict[str, Any] = {}
-        self._scalars: dict[tuple[str, Any], Any] = {}
+        self._next = loader.get_event
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._scalars: dict[str, Scalar] = {}
+        self._values = self._depth = 0
 
     def document(self) -> Any:
         """Return the one document of the stream."""
@@ -51,47 +85,56 @@ class _Builder:
         data = self._value(self._next())
         self._next()
         if type(more := self._next()) is not yaml.StreamEndEvent:
-            raise yaml.composer.ComposerError(None, None, "must be one document, got another", more.start_mark)
+            self._refuse("must be one document, got another", more)
         return data
+
+    def _refuse(self, what: str, event: Any) -> NoReturn:
+        raise yaml.constructor.ConstructorError(None, None, what, event.start_mark)
+
+    def _count(self, values: int, event: Any) -> None:
+        self._values += values
+        if self._values > MAX_VALUES:
+            self._refuse(f"the file holds more than {MAX_VALUES} values", event)
 
     def _value(self, event: Any) -> Any:
         kind = type(event)
         made: Any
-        if kind is yaml.ScalarEvent:
-            made = self._scalar(event) if event.implicit[0] or event.tag else event.value
-        elif kind is yaml.AliasEvent:
+        if kind is yaml.AliasEvent:
             if event.anchor not in self._anchors:
-                raise yaml.composer.ComposerError(None, None, f"no anchor &{event.anchor} before", event.start_mark)
-            return self._anchors[event.anchor]
-        elif event.tag is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{event.tag} is not plain data", event.start_mark)
-        elif kind is yaml.MappingStartEvent:
-            made = self._mapping()
+                self._refuse(f"no anchor &{event.anchor} that ends before it", event)
+            made, size = self._anchors[event.anchor]
+            self._count(size, event)
+            return made
+        if event.tag is not None:
+            self._refuse(f"the tag {event.tag} has no meaning here, it is not plain data", event)
+        before = self._values
+        self._count(1, event)
+        if kind is yaml.ScalarEvent:
+            made = self._scalar(event) if event.implicit[0] else event.value
         else:
-            made = self._sequence()
+            self._depth += 1
+            if self._depth > MAX_DEPTH:
+                self._refuse(f"is nested deeper than {MAX_DEPTH} levels", event)
+            made = self._mapping() if kind is yaml.MappingStartEvent else self._sequence()
+            self._depth -= 1
         if event.anchor is not None:
-            self._anchors[event.anchor] = made
+            self._anchors[event.anchor] = made, self._values - before
         return made
 
     def _mapping(self) -> dict[Any, Any]:
         built: dict[Any, Any] = {}
-        merged: list[Any] = []
+        names = set()
         while type(event := self._next()) is not yaml.MappingEndEvent:
             key = self._value(event)
-            if isinstance(key, dict | list):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", event.start_mark)
-            if key in built:
-                # YAML itself would keep the last.
-                raise yaml.constructor.ConstructorError(None, None, f"{event.value!r} appears twice", event.start_mark)
-            value = self._value(self._next())
+            if type(key) not in (str, int):
+                self._refuse("a key must be a word or a whole number", event)
             if key == MERGE and event.implicit[0]:
-                merged += value if isinstance(value, list) else [value]
-                if not all(isinstance(one, dict) for one in merged):
-                    raise yaml.constructor.ConstructorError(None, None, "<< must merge mappings", event.start_mark)
-            else:
-                built[key] = value
-        for one in merged:
-            built = {**one, **built}
+                self._refuse("merge keys (<<) are not followed: write out what is meant", event)
+            if str(key) in names:
+                # YAML itself would keep the last; 1 and "1" are one name.
+                self._refuse(f"{event.value!r} appears twice", event)
+            names.add(str(key))
+            built[key] = self._value(self._next())
         return built
 
     def _sequence(self) -> list[Any]:
@@ -100,11 +143,11 @@ class _Builder:
             built.append(self._value(event))
         return built
 
-    def _scalar(self, event: Any) -> Any:
-        written = event.value, event.tag
+    def _scalar(self, event: Any) -> Scalar:
+        written = event.value
         if written not in self._scalars:
-            tag = event.tag or self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
-            node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
-            is_merge = tag == "tag:yaml.org,2002:merge"
-            self._scalars[written] = event.value if is_merge else self._loader.construct_object(node)
+            value = scalar_of(written)
+            if isinstance(value, float) and not math.isfinite(value):
+                self._refuse(f"{written[:40]} is not a finite number", event)
+            self._scalars[written] = value
         return self._scalars[written]

@@ -19,6 +19,7 @@ def merge(
     output: options.Output = options.Format.table,
     draw: options.DrawnPlots = options.Drawn.first,
     no_report: options.NoReport = False,
+    call_model: options.CallModel = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Merge runs of one sweep.
@@ -34,5 +35,5 @@ def merge(
 
     if len(runs) < 2:
         raise RunError("merge needs at least two runs")
-    done = merged([open_run(run) for run in runs], out=out)
+    done = merged([open_run(run) for run in runs], out=out, call_model=call_model)
     finish(done, output=output, plots=draw, html=not no_report, full=full)

@@ -95,6 +95,11 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="do not write report
 ImageFormats = Annotated[
     list[ImageFormat] | None, typer.Option("--image-format", help="of plots; png where not given; repeatable")
 ]
+CallModel = Annotated[
+    bool,
+    typer.Option("--call-model", help="agree to start the program that the run's sweep names as its model"),
+]
+
 Jobs = Annotated[
     int | None,
     typer.Option(

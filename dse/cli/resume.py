@@ -23,13 +23,15 @@ def resume(
     output: options.Output = options.Format.table,
     draw: options.DrawnPlots = options.Drawn.first,
     no_report: options.NoReport = False,
+    call_model: options.CallModel = False,
     jobs: options.Jobs = None,
     backend: options.On = options.Backend.loky,
     scheduler: options.At = "",
 ) -> None:
     """Resume an interrupted run, or extend a finished one.
 
-    An interrupted run comes to the result that it would have had without the interruption.
+    An interrupted run comes to the result that it would have had without the interruption. Nothing in a run directory
+    is executed; a program that its sweep names as its model is started only with --call-model.
 
     Example: dse resume latest
 
@@ -40,5 +42,12 @@ def resume(
     from dse.runs import resume as go_on
 
     with progress_display(quiet=quiet) as progress:
-        done = go_on(run, n_designs=n_designs, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))
+        done = go_on(
+            run,
+            n_designs=n_designs,
+            out=out,
+            progress=progress,
+            spread=spread_of(jobs, backend, scheduler),
+            call_model=call_model,
+        )
     finish(done, output=output, plots=draw, html=not no_report, full=full)

@@ -45,7 +45,7 @@ def robust(
     Example: dse robust results/mach1 --draws 2000 --seed 0
     """
     from dse.render.terminal import counted_display
-    from dse.results.store import open_run
+    from dse.results.store import open_run, seal
     from dse.uncertainty.files import designs_frame, inputs_frame, write_robust
     from dse.uncertainty.intervals import DRAWS
     from dse.uncertainty.stored_run import MAX_DESIGNS, robust_run
@@ -62,6 +62,7 @@ def robust(
             progress=progress,
         )
     files = write_robust(stored.path, result)
+    seal(stored.path, [file.relative_to(stored.path).as_posix() for file in files])
     if draw is not Drawn.none:
         from dse.render.plots import plot_run
 

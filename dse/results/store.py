@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cost_models.errors import ForeignFileError
+from cost_models.library.foreign import opened
 from dse.errors import RunError, SpecError
+from dse.results.manifest import MANIFEST, SEAL, again, digest_of, read_manifest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,16 +33,14 @@ if TYPE_CHECKING:
     from cost_models.table import Setting, Table
     from dse.sweep import Spec
 
-SCHEMA = 1
-"""Version of the layout of a run directory."""
-
 RESULTS = Path("results")
 """Where runs are kept unless told otherwise."""
 
 LATEST = "latest"
 """What stands for the newest run."""
 
-MANIFEST = "manifest.json"
+MAX_BYTES = 2**32
+"""Largest file of a run that is read."""
 
 
 def place_for_run(name: str, identity: str, *, started: datetime, results: Path = RESULTS) -> Path:
@@ -104,43 +105,53 @@ def replacing(file: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def seal(directory: Path) -> None:
-    """Note the SHA-256 of every file of a run in its manifest, and that of the manifest itself."""
-    manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    files = [path for pattern in ("*.*", "designs/*") for path in sorted(directory.glob(pattern)) if path.is_file()]
-    manifest["files"] = {
-        path.relative_to(directory).as_posix(): _sha256(path.read_bytes()) for path in files if path.name != MANIFEST
-    }
-    write_json(directory / MANIFEST, {**manifest, "manifest_sha256": _sha256_of(manifest)})
+def seal(directory: Path, names: Iterable[str] | None = None) -> None:
+    """Note the SHA-256 of files of a run in its manifest, and that of the manifest itself.
+
+    Args:
+        directory: the run directory.
+        names: the files, beside those that are noted; every file of a run that has just been written where None.
+
+    Raises:
+        RunError: the manifest cannot be read or written.
+    """
+    manifest = read_manifest(directory)
+    if names is None:
+        paths = [path for path in sorted(directory.rglob("*")) if path.is_file() and path.name != MANIFEST]
+        names = [path.relative_to(directory).as_posix() for path in paths]
+    sums = {name: _sha256_of_file(directory / name) for name in names}
+    manifest["files"] = dict(sorted({**(manifest.get("files") or {}), **sums}.items()))
+    with replacing(directory / MANIFEST) as partial:
+        write_json(partial, {**manifest, SEAL: digest_of(manifest)})
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _sha256_of_file(path: Path) -> str:
+    with opened(path, MAX_BYTES) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sha256_of(manifest: Mapping[str, Any]) -> str:
-    """Return the digest of a manifest without its own."""
-    kept = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
-    return _sha256(json.dumps(kept, sort_keys=True).encode())
-
-
-def checked(directory: Path, name: str, manifest: Mapping[str, Any]) -> Path:
+def checked(directory: Path, name: str, manifest: Mapping[str, Any], remedy: str = "") -> Path:
     """Return a file of a run, held against the manifest where that has its checksum.
+
+    Args:
+        directory: the run directory.
+        name: the file.
+        manifest: its manifest.
+        remedy: how to get the file back; by the same run again where empty.
 
     Raises:
         RunError: it is missing, cannot be read, or is not what the run wrote.
     """
-    file = directory / name
-    again = f"the same run again: dse run {directory / 'sweep.yaml'}"
+    file, remedy = directory / name, remedy or again(directory)
     if not file.is_file():
-        raise RunError(f"{file}: is missing; {again}")
+        raise RunError(f"{file}: is missing; {remedy}")
     files = manifest.get("files")
     known = files.get(name) if isinstance(files, Mapping) else None
     try:
-        if known is not None and _sha256(file.read_bytes()) != known:
-            raise RunError(f"{file}: is damaged, it is not what the run wrote; {again}")
-    except OSError as error:
-        raise RunError(f"{file}: cannot be read: {error.strerror or error}") from error
+        if known is not None and _sha256_of_file(file) != known:
+            raise RunError(f"{file}: is damaged, it is not what the run wrote; {remedy}")
+    except ForeignFileError as error:
+        raise RunError(str(error)) from None
     return file
 
 
@@ -173,7 +184,7 @@ def find_run(where: Path | str, *, results: Path = RESULTS) -> Path:
     runs = [run for run in result if not run.name.startswith(".")]
     if not runs:
         raise RunError(f"{root}: holds no run ({MANIFEST} is missing)")
-    return max(runs, key=lambda run: (str(_manifest(run)["started"]), run.name))
+    return max(runs, key=lambda run: (str(read_manifest(run)["started"]), run.name))
 
 
 def open_run(
@@ -192,27 +203,7 @@ def open_run(
     if isinstance(where, StoredRun):
         return where
     path = find_run(where, results=results)
-    return StoredRun(path, _manifest(path), tuple(metrics))
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    file = path / MANIFEST
-    try:
-        result = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{file}: cannot be read: {error}") from error
-    if not isinstance(result, dict) or not {"schema", "name", "started", "status", "counts"} <= result.keys():
-        raise RunError(f"{file}: is not the manifest of a run")
-    if result["schema"] != SCHEMA:
-        raise RunError(f"{file}: schema {result['schema']} is not {SCHEMA}, the one that this version reads")
-    counts = result["counts"]
-    is_sealed = result.get("manifest_sha256") == _sha256_of(result) if "manifest_sha256" in result else True
-    if not isinstance(counts, dict) or not is_sealed or not all(isinstance(result[k], str) for k in _TEXTS):
-        raise RunError(f"{file}: is damaged; the same run again: dse run {path / 'sweep.yaml'}")
-    return result
-
-
-_TEXTS = ("name", "started", "status")
+    return StoredRun(path, read_manifest(path), tuple(metrics))
 
 
 @dataclass(frozen=True)

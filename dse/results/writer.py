@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dse.plain import plain, without_formula
+from dse.results.manifest import MANIFEST
 from dse.results.outcome import Outcome
 from dse.results.rows import Rows, joined
-from dse.results.store import MANIFEST, headed, write_json
+from dse.results.store import headed, write_json
 from dse.results.yaml_text import yaml_text
 
 if TYPE_CHECKING:

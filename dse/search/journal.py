@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cost_models.errors import ForeignFileError
+from cost_models.library.foreign import read_bytes, read_json
 from cost_models.performance.derived import DerivedMetric
 from dse.errors import RecordError, RunError
 from dse.packing import Data, Record, packed, read_packed
@@ -32,6 +34,9 @@ from dse.sweep import Spec, spec_data, spec_of
 
 SUFFIX = ".unfinished"
 """What the directory of an unfinished run ends in."""
+
+MAX_BYTES = 2**31
+"""Largest file of a state that is read."""
 
 HEADER = "search.json"
 
@@ -91,9 +96,9 @@ def read_content(path: Path) -> bytes:
         RunError: it cannot be read.
     """
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror or error}") from error
+        return read_bytes(path, MAX_BYTES)
+    except ForeignFileError as error:
+        raise RunError(str(error)) from None
 
 
 def read_record(path: Path) -> Record:
@@ -151,10 +156,12 @@ class Journal:
         """
         file = self.folder / HEADER
         try:
-            result = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{file}: cannot be read: {error}") from error
-        return dict(result)
+            result = Record(read_json(file), str(file))
+        except ForeignFileError as error:
+            raise RunError(str(error)) from None
+        for name in ("started", "spec_sha256", "library_sha256"):
+            result.text(name)
+        return result.data
 
     def spec(self, metrics: Sequence[DerivedMetric] = ()) -> Spec:
         """Return the sweep.

@@ -16,12 +16,12 @@ from pydantic_core import PydanticCustomError
 
 from cost_models.library import Library
 from cost_models.library.names import nearest, resolve
+from cost_models.library.plain_yaml import scalar_of
 from cost_models.quantities import P_FEASIBLE, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter, metric_of
 from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
 from dse.sweep.hints import DIRECTION_ALIASES, NAME_ALIASES, one_of, quoted, suggest, suggest_metric
 from dse.units import UnitError, parse_quantity, split_quantity
-from dse.yaml_positions import scalar_of
 
 MAX_WHOLE = 2**53
 """Whole numbers up to here are exact as floats."""

@@ -159,5 +159,5 @@ def _model_of_file(node: Node, path: str) -> tuple[str, Data]:
             source = f"{stem}/{file.name}" if file.stem == "config" else file.name
             added = sections_of_config(read_config(file), key, source=source)
         return key, {section: entries for section, entries in added.items() if entries}
-    except (OSError, ValueError, LibraryError) as error:
+    except LibraryError as error:
         raise SpecError([Issue(node.place, path, str(error))]) from None

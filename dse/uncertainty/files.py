@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.results.store import write_json
+from cost_models.library.foreign import read_json
+from dse.errors import RunError
+from dse.packing import Record
+from dse.results.manifest import read_manifest
+from dse.results.store import StoredRun, checked, replacing, write_json
 from dse.sweep import Spec
 from dse.uncertainty.intervals import Robustness
 from dse.uncertainty.sensitivity import Swing
@@ -25,6 +29,11 @@ if TYPE_CHECKING:
 
 FOLDER = "robust"
 """Folder of the tables in a run directory."""
+
+DESIGNS, INPUTS, PARAMETERS, DRAWS = FILES = ("designs.csv", "inputs.csv", "parameters.csv", "draws.json")
+
+_OF_DESIGNS = ("id", "picks", "front", "p_feasible", "nondominated_fraction")
+_OF_INPUTS = ("metric", "input", "at_low", "at_typical", "at_high", "confidence")
 
 P_PREFIX = "p "
 """Start of the columns that hold the probability to meet a target: ``p tdp_w <= 150``."""
@@ -130,13 +139,44 @@ def write_robust(directory: Path, run: RobustRun) -> list[Path]:
     folder = directory / FOLDER
     folder.mkdir(exist_ok=True)
     tables = {
-        "designs.csv": designs_frame(run),
-        "inputs.csv": inputs_frame(run.swings),
-        "parameters.csv": parameters_frame(run.found),
+        DESIGNS: designs_frame(run),
+        INPUTS: inputs_frame(run.swings),
+        PARAMETERS: parameters_frame(run.found),
     }
     for name, table in tables.items():
-        table.to_csv(folder / name, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")
+        with replacing(folder / name) as file:
+            table.to_csv(file, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")
     design, pick = run.subject
     record = {"draws": run.found.draws, "seed": run.found.seed, "inputs_of": {"id": design, "pick": pick}}
-    write_json(folder / "draws.json", record)
-    return [*(folder / name for name in tables), folder / "draws.json"]
+    with replacing(folder / DRAWS) as file:
+        write_json(file, record)
+    return [folder / name for name in FILES]
+
+
+def has_draws(run: StoredRun) -> bool:
+    """Return whether Monte Carlo samples have left their tables in a run directory."""
+    return (run.path / FOLDER / DRAWS).is_file()
+
+
+def read_robust(run: StoredRun) -> tuple[pd.DataFrame, pd.DataFrame, Record]:
+    """Return the tables of designs and inputs, and the record of the draws.
+
+    Raises:
+        RunError: one of them is missing, damaged, or not what it must be.
+    """
+    import pandas as pd
+
+    # Read anew: the samples may have been drawn after the run was opened.
+    manifest, remedy = read_manifest(run.path), f"draw again: dse robust {run.path}"
+    files = {name: checked(run.path, f"{FOLDER}/{name}", manifest, remedy) for name in FILES}
+    try:
+        designs, inputs = (pd.read_csv(files[name]) for name in (DESIGNS, INPUTS))
+        record = Record(read_json(files[DRAWS]), str(files[DRAWS]))
+        record.whole("draws")
+        for name, table, columns in ((DESIGNS, designs, _OF_DESIGNS), (INPUTS, inputs, _OF_INPUTS)):
+            lacking = [column for column in columns if column not in table]
+            if lacking:
+                raise ValueError(f"{name} has no column {lacking[0]}")
+    except (OSError, ValueError, RunError) as error:
+        raise RunError(f"{run.path / FOLDER}: is damaged ({error}); {remedy}") from None
+    return designs, inputs, record

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cost_models.library.foreign import opened
 from dse.errors import RunError
 from dse.packing import Data, Record
 from dse.user_model.answers import Answer
+
+MAX_BYTES, MAX_LINE = 2**32, 2**16
+"""Largest file of answers that is read, and the longest line of one."""
 
 
 def key_of(row: Mapping[str, float | int | str]) -> str:
@@ -69,10 +73,12 @@ class AnswerCache:
         """Write answers to a file from now on, after those that it holds have been read."""
         if file.exists():
             result = {}
-            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-                answer = _written(line)
-                if answer is not None:
-                    result[answer[0]] = answer[1]
+            with opened(file, MAX_BYTES) as lines:
+                # A piece of a longer line is not read, like one that a kill has cut off.
+                while line := lines.readline(MAX_LINE):
+                    answer = _written(line.decode(errors="replace"))
+                    if answer is not None:
+                        result[answer[0]] = answer[1]
             self._take({key: one for key, one in result.items() if key not in self._answers})
         self._file = file
 

@@ -6,17 +6,22 @@ A tool writes what it measured and little of what ran. What a file does not tell
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
+from cost_models.errors import ForeignFileError
+from cost_models.library.foreign import json_of
+
 Row = dict[str, Any]
 
 CACHE_BITS = {"f32": 32.0, "f16": 16.0, "bf16": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q5_0": 5.5, "q4_1": 5.0, "q4_0": 4.5}
 """Bits of a KV element by ggml type: blocks of 32 with a scale of 16 bits, and a least value of 16 bits in types _1."""
+
+MAX_ROWS = 20_000
+"""Most rows of a file; all of ours together have 4,000."""
 
 ASSUMED = ("n_chips", "parallelism", "kv_bits")
 """Columns whose absence has a meaning of its own."""
@@ -33,12 +38,12 @@ def rows_of_tool(path: Path, text: str) -> pd.DataFrame | None:
         text: what it holds.
 
     Raises:
-        ValueError: it is broken JSON.
+        ForeignFileError: it is broken JSON.
     """
     if not text.lstrip().startswith(("{", "[")):
         return None
     found: list[Row] = []
-    for record in _records(text):
+    for record in _records(path, text):
         reader = next((read for told, read in READERS if told <= record.keys()), None)
         if reader is None:
             return None
@@ -65,13 +70,15 @@ def _frame(path: Path, rows: Iterable[Row]) -> pd.DataFrame:
     return text.drop(columns=[name for name in ASSUMED if name in text and (text[name] == "").all()])
 
 
-def _records(text: str) -> list[Row]:
+def _records(path: Path, text: str) -> list[Row]:
     """Return the JSON objects of a file: one, a list, or one per line."""
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError:
-        whole = [json.loads(line) for line in text.splitlines() if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if len(lines) > 1 and all(line.startswith("{") and line.rstrip().endswith("}") for _, line in lines):
+        return [json_of(line, path, line=number, allow_nan=True) for number, line in lines]
+    whole = json_of(text, path, allow_nan=True)
     records = whole if isinstance(whole, list) else [whole]
+    if len(records) > MAX_ROWS:
+        raise ForeignFileError(path, f"has {len(records):,} records, at most {MAX_ROWS:,} are read")
     return [record if isinstance(record, dict) else {} for record in records]
 
 

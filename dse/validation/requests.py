@@ -57,7 +57,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     for name in ("weight_bits", "act_bits", "kv_bits"):
         add_reason(rows, ~(rows[name] > 0), f"{name} is not given")
     prompt = rows["input_len"]
-    if "mean_input_len" in rows:
+    if {"mean_input_len", "mean_output_len"} <= set(rows.columns):
         prompt = rows["mean_input_len"].fillna(prompt)
         rows["output_len"] = rows["mean_output_len"].fillna(rows["output_len"])
     rows["prompt"] = prompt

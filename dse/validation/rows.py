@@ -5,8 +5,10 @@ A row that cannot be used keeps its place and gets a reason; nothing is dropped.
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,13 +17,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from cost_models.errors import ForeignFileError
 from cost_models.library import Library
+from cost_models.library.foreign import read_text
 from cost_models.library.names import nearest, resolve
 from cost_models.units import GIB
 from cost_models.workload.param_count import count_parameters
 from cost_models.workload.serving import Layout
 from dse.errors import DseError
-from dse.validation.bench_results import LLAMA, rows_of_llama_table, rows_of_tool
+from dse.validation.bench_results import LLAMA, MAX_ROWS, rows_of_llama_table, rows_of_tool
 
 Form = Literal["requests", "operators", "energy", "excluded", "weight_only", "sparse"]
 
@@ -63,6 +67,9 @@ LIMITS = {
 
 DEFAULTS = {"grade": "C", "software": "", "batch_mode": "static", "scope": "", "parallelism": "", "config_key": ""}
 
+
+MAX_HEAD = 10_000
+"""Most characters of the line with the names of columns; ours have 300."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -133,11 +140,11 @@ def read_table(path: Path, given: Mapping[str, str] = NOTHING) -> pd.DataFrame:
     Raises:
         MeasurementError: it cannot be read, or two columns have the same name.
     """
-    try:
-        made = rows_of_tool(path, path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise MeasurementError(f"{path}: cannot be read as CSV or JSON: {error}") from None
-    table = _csv(path) if made is None else made
+    text = read_text(path)
+    made = rows_of_tool(path, text)
+    table = _csv(path, text) if made is None else made
+    if len(table) > MAX_ROWS:
+        raise ForeignFileError(path, f"has {len(table):,} rows, at most {MAX_ROWS:,} are read")
     if set(LLAMA) <= set(table.columns):
         table = rows_of_llama_table(path, table)
     for name, cell in given.items():
@@ -145,22 +152,26 @@ def read_table(path: Path, given: Mapping[str, str] = NOTHING) -> pd.DataFrame:
     return table
 
 
-def _csv(path: Path) -> pd.DataFrame:
-    """Return a CSV file as text."""
+def _csv(path: Path, text: str) -> pd.DataFrame:
+    """Return the text of a CSV file as cells of text."""
+    head = text[: MAX_HEAD + 1].partition("\n")[0]
+    if len(head) > MAX_HEAD or "\0" in text:
+        what = f"its first line is longer than {MAX_HEAD:,} characters" if len(head) > MAX_HEAD else "it holds a NUL"
+        raise MeasurementError(f"{path}: cannot be read as a CSV file: {what}")
     try:
-        names = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, nrows=1, encoding="utf-8-sig")
+        names = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, header=None, nrows=1)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+            rows = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
     except pd.errors.ParserWarning:
         raise MeasurementError(f"{path}: a row has more cells than the header has names") from None
-    except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except ValueError as error:
         raise MeasurementError(f"{path}: cannot be read as a CSV file: {error}") from None
-    head = [str(name).strip() for name in names.iloc[0]]
-    twice = sorted({name for name in head if name and head.count(name) > 1})
+    heads = [str(name).strip() for name in names.iloc[0]]
+    twice = sorted({name for name, times in Counter(heads).items() if name and times > 1})
     if twice:
         raise MeasurementError(f"{path}: two columns have the name {', '.join(twice)}")
-    return rows.rename(columns=dict(zip(rows.columns, head, strict=False)))
+    return rows.rename(columns=dict(zip(rows.columns, heads, strict=False)))
 
 
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}

@@ -28,7 +28,8 @@ def check_matrix(matrix: NDArray[Any]) -> FloatArray:
         raise CompressionError(f"the tensor of shape {matrix.shape} is empty")
     if matrix.dtype.kind not in "fiu":
         raise CompressionError(f"the tensor must hold real numbers, got {matrix.dtype}")
-    weights = matrix.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        weights = matrix.astype(np.float64)
     wrong = np.flatnonzero(~np.isfinite(weights))
     if wrong.size:
         place = tuple(int(i) for i in np.unravel_index(wrong[0], weights.shape))

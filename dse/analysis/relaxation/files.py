@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from dse.analysis.relaxation.constraints import RelaxationReport
+from dse.errors import RunError
+from dse.results.manifest import again, read_manifest
+from dse.results.store import checked, replacing, seal
 from dse.results.yaml_text import yaml_text
 
 TABLE = "relaxations.csv"
@@ -53,13 +56,23 @@ def relaxation_rows(why: RelaxationReport) -> list[dict[str, Any]]:
 
 
 def read_relaxations(directory: Path) -> list[dict[str, Any]]:
-    """Return the rows of a run's ``relaxations.csv`` with None for what is empty; none where there is no file."""
+    """Return the rows of a run's ``relaxations.csv`` with None for what is empty; none where the run has no such file.
+
+    Raises:
+        RunError: it is damaged, or missing though the run has one.
+    """
     import pandas as pd
 
-    file = directory / TABLE
-    if not file.is_file():
+    manifest = read_manifest(directory)
+    if not (directory / TABLE).exists() and TABLE not in (manifest.get("files") or {}):
         return []
-    table = pd.read_csv(file).astype(object)
+    file = checked(directory, TABLE, manifest)
+    try:
+        table = pd.read_csv(file).astype(object)
+    except ValueError as error:
+        raise RunError(f"{file}: cannot be read: {error}; {again(directory)}") from None
+    if not set(COLUMNS) <= set(table.columns):
+        raise RunError(f"{file}: is damaged, it lacks columns; {again(directory)}")
     return [{str(k): v for k, v in row.items()} for row in table.where(table.notna(), None).to_dict("records")]
 
 
@@ -68,7 +81,8 @@ def write_relaxations(why: RelaxationReport, directory: Path) -> None:
     import pandas as pd
 
     table = pd.DataFrame(relaxation_rows(why), columns=list(COLUMNS))
-    table.to_csv(directory / TABLE, index=False, float_format="%.9g", lineterminator="\n", encoding="utf-8")
+    with replacing(directory / TABLE) as file:
+        table.to_csv(file, index=False, float_format="%.9g", lineterminator="\n", encoding="utf-8")
     designs: list[dict[str, Any]] = [
         {
             "name": "and ".join(given.constraint for given in relaxation.gives),
@@ -83,4 +97,6 @@ def write_relaxations(why: RelaxationReport, directory: Path) -> None:
     ]
     if why.met_by is not None:
         designs.append({"name": "meets everything", "design": dict(why.met_by)})
-    (directory / DESIGNS).write_text(yaml_text(designs), encoding="utf-8")
+    with replacing(directory / DESIGNS) as file:
+        file.write_text(yaml_text(designs), encoding="utf-8")
+    seal(directory, [TABLE, DESIGNS])

@@ -79,12 +79,13 @@ def plot_run(
     from dse.render.plots.parallel import draw_parallel
     from dse.render.plots.pareto import draw_pairs, draw_pareto
     from dse.render.plots.reading import curves_of, explanations_of, scene_of
-    from dse.render.plots.robustness import draw_robustness, has_draws
+    from dse.render.plots.robustness import draw_robustness
     from dse.render.plots.roofline import draw_rooflines
     from dse.render.plots.scene import ShownPick
     from dse.render.plots.space import draw_hypervolume, draw_sensitivity
     from dse.render.plots.style import drawing
     from dse.sweep.library_additions import library_of
+    from dse.uncertainty.files import has_draws
 
     chief = default_pick(str(pick["name"]) for pick in run.picks) or ""
     scene, explained = cache(lambda: scene_of(run)), cache(lambda: explanations_of(run))

@@ -5,7 +5,6 @@ Probabilities and intervals of the designs, and the inputs that move one of them
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
-from dse.errors import RunError
 from dse.render.plots.style import BLUE, GREY, ORANGE, PALE, VERMILION, new_figure, save, scale_axis, with_unit
 from dse.results.store import StoredRun
-from dse.uncertainty.files import FOLDER
+from dse.uncertainty.files import read_robust
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,22 +29,10 @@ MAX_DESIGNS = 10
 TORNADO_COLUMNS = 2
 
 
-def has_draws(run: StoredRun) -> bool:
-    """Return whether `dse robust` has left its tables in a run directory."""
-    return (run.path / FOLDER / "draws.json").is_file()
-
-
 def draw_robustness(run: StoredRun, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Draw the intervals of the designs and the tornado of the analysed one; return the files."""
-    import pandas as pd
-
-    tables = run.path / FOLDER
-    try:
-        designs = pd.read_csv(tables / "designs.csv", keep_default_na=True)
-        inputs = pd.read_csv(tables / "inputs.csv")
-        record = json.loads((tables / "draws.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{tables}: is damaged ({error}); draw again: dse robust {run.path}") from None
+    designs, inputs, draws = read_robust(run)
+    record = draws.data
     paths = _draw_intervals(run, designs, record, folder, formats)
     return paths + _draw_tornado(run, inputs, record, folder, formats)
 

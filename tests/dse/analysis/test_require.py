@@ -11,12 +11,15 @@ from dse.analysis.relaxation.constraints import rounded
 from dse.analysis.relaxation.files import read_relaxations, relaxation_rows, write_relaxations
 from dse.analysis.require import VIOLATION, best_changes, requirements
 from dse.analysis.require.requirements import least_rate
+from dse.errors import RunError
 from dse.evaluator import Evaluator
 from dse.results.picks import settings_of
+from dse.runs import run
 from dse.space import Space
 from dse.space.tables import neighbours, within
 from dse.sweep import parse_spec
 from dse.violation import violation
+from tests import sweeps
 
 SWEEP = {
     "name": "sized",
@@ -226,12 +229,19 @@ def test_rows_of_the_table_hold_arguments_that_relax(why):
 
 
 def test_rows_are_read_as_they_were_written(why, tmp_path):
-    assert read_relaxations(tmp_path) == []
-    write_relaxations(why, tmp_path)
-    read = read_relaxations(tmp_path)
+    path = run(parse_spec(sweeps.tiny(search={"sampler": "sobol", "n_designs": 8})), out=tmp_path / "run").path
+    assert read_relaxations(path) == []
+    write_relaxations(why, path)
+    read = read_relaxations(path)
     assert [row["what"] for row in read] == [row["what"] for row in relaxation_rows(why)]
     assert read[0]["by"] == pytest.approx(why.relaxations[0].gives[0].by)
-    assert "design" in (tmp_path / "relaxations.yaml").read_text()
+    assert "design" in (path / "relaxations.yaml").read_text()
+    (path / "relaxations.csv").write_text((path / "relaxations.csv").read_text() + " ")
+    with pytest.raises(RunError, match=r"relaxations\.csv: is damaged"):
+        read_relaxations(path)
+    (path / "relaxations.csv").unlink()
+    with pytest.raises(RunError, match=r"relaxations\.csv: is missing"):
+        read_relaxations(path)
 
 
 @pytest.mark.parametrize("value", [0.123456, 123456.0, 9.99999, 1.0, 40.0])

@@ -1,8 +1,14 @@
-"""Every file of a run deleted, cut and flipped in turn: each verb works, or says which file it is."""
+"""Every file of a run deleted, cut, flipped or replaced in turn: each verb works, or says which file it is.
+
+The short version, a verb for every file and damage, is part of the suite; `make soak` sets DSE_SOAK_DAMAGE for every
+verb, with so many flips and cuts of each file at random places.
+"""
 
 import json
+import os
 import shutil
 
+import numpy as np
 import pytest
 
 from dse.runs import run
@@ -10,19 +16,45 @@ from dse.sweep import parse_spec
 from tests import sweeps
 from tests.cli import call
 
+FEW = {"draws": 4, "designs": 2}
 
-def deleted(file):
+SOAK = int(os.environ.get("DSE_SOAK_DAMAGE", "0"))
+
+
+def deleted(file, rng):
     file.unlink()
 
 
-def cut(file):
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+def cut(file, rng):
+    file.write_bytes(file.read_bytes()[: rng.integers(file.stat().st_size)])
 
 
-def flipped(file):
+def flipped(file, rng):
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
     file.write_bytes(bytes(content))
+
+
+def zeroed(file, rng):
+    file.write_bytes(b"\0" * file.stat().st_size)
+
+
+def folder(file, rng):
+    file.unlink()
+    file.mkdir()
+
+
+def endless(file, rng):
+    file.unlink()
+    file.symlink_to("/dev/zero")
+
+
+def piped(file, rng):
+    file.unlink()
+    os.mkfifo(file)
+
+
+DAMAGES = (deleted, cut, flipped, zeroed, folder, endless, piped)
 
 
 def verbs(path, other, to):
@@ -43,8 +75,11 @@ def verbs(path, other, to):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    spec = parse_spec(sweeps.tiny(search={"sampler": "sobol", "n_designs": 64, "seed": 1}))
-    return [run(spec, out=folder / name).path for name in ("one", "two")]
+    specs = [
+        parse_spec(sweeps.tiny(search={"sampler": "sobol", "n_designs": 64, "seed": seed}, robustness=FEW))
+        for seed in (1, 2)
+    ]
+    return [run(spec, out=folder / str(number)).path for number, spec in enumerate(specs)]
 
 
 def test_every_verb_works_on_a_whole_run(runs, tmp_path):
@@ -55,26 +90,35 @@ def test_every_verb_works_on_a_whole_run(runs, tmp_path):
         assert done.status in (0, 3), (verb, done.err)
 
 
-@pytest.mark.parametrize("damage", [deleted, cut, flipped])
-def test_a_damaged_file_is_worked_around_or_named(runs, tmp_path, damage):
+def attempts(names, rng):
+    """Yield names of files, damages, and numbers of verbs: every file with every damage, by one verb or by all."""
+    order = rng.permutation(len(names) * len(DAMAGES))
+    for place, (name, damage) in zip(order, ((n, d) for n in names for d in DAMAGES), strict=True):
+        many = max(SOAK, 1) if damage in (cut, flipped) else 1
+        for _ in range(many):
+            yield from ((name, damage, number) for number in (range(10) if SOAK else [place % 10]))
+
+
+def test_a_damaged_file_is_worked_around_or_named(runs, tmp_path):
     one, other = runs
     names = [path.relative_to(one).as_posix() for path in sorted(one.rglob("*")) if path.is_file()]
-    assert len(names) >= 12
-    named = 0
-    for name in names:
-        for number in range(10):
-            shutil.rmtree(tmp_path / "at", ignore_errors=True)
-            copy = tmp_path / "at" / "run"
-            shutil.copytree(one, copy)
-            verb = verbs(copy, other, tmp_path / "at")[number]
-            damage(copy / name)
-            done = call(*verb)
-            assert done.status in (0, 2, 3), (name, verb, done.err)
-            if done.status == 2:
-                assert str(copy) in done.err and "Traceback" not in done.err, (name, verb, done.err)
-                assert [path.name for path in (tmp_path / "at").iterdir()] == ["run"], (name, verb)
-                named += 1
-    assert named > 20
+    assert len(names) >= 16 and "robust/designs.csv" in names
+    rng, tried, named = np.random.default_rng(0), 0, 0
+    for name, damage, number in attempts(names, rng):
+        shutil.rmtree(tmp_path / "at", ignore_errors=True)
+        copy = tmp_path / "at" / "run"
+        shutil.copytree(one, copy)
+        verb = verbs(copy, other, tmp_path / "at")[number]
+        damage(copy / name, rng)
+        done = call(*verb)
+        tried += 1
+        assert done.status in (0, 2, 3), (name, damage, verb, done.err)
+        if done.status == 2:
+            assert str(copy) in done.err and len(done.err.splitlines()) <= 3, (name, damage, verb, done.err)
+            assert [path.name for path in (tmp_path / "at").iterdir()] == ["run"], (name, damage, verb)
+            named += 1
+    print(f"{tried} damages, {named} of them told")
+    assert tried >= 7 * 16 and named > tried // 5
 
 
 def test_the_manifest_vouches_for_every_file(runs):

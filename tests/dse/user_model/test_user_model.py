@@ -20,6 +20,7 @@ from dse.space import Space
 from dse.sweep import load_spec, parse_spec
 from dse.user_model.calls import answered, end_children
 from dse.user_model.model import UserModel
+from tests.cli import call
 from tests.sweeps import SHORT_CHAT
 
 ROOT = Path(__file__).parents[3]
@@ -331,7 +332,7 @@ def test_finished_designs_are_never_asked_about_again(folder, sampler):
 
     with pytest.raises(Stopped):
         run(spec, out=folder / "cut", progress=stop, spread=often)
-    again = resume(folder / "cut", spread=often)
+    again = resume(folder / "cut", spread=often, call_model=True)
     assert len(asked(folder)) == distinct
     for name in ("pareto.csv", "picks.yaml", "constraints.csv"):
         assert (whole.path / name).read_bytes() == (again.path / name).read_bytes()
@@ -358,7 +359,7 @@ def test_a_kill_in_the_middle_of_a_stretch_loses_no_answer(folder):
             assert child.poll() is None
         child.send_signal(signal.SIGKILL)
     kept = answers.read_bytes().count(b"\n")
-    done = resume(folder / "run")
+    done = resume(folder / "run", call_model=True)
     assert done.manifest["counts"]["evaluated"] == 40
     # What was being worked out when the process was killed is worked out again, nothing else.
     assert len(asked(folder)) <= 40 + 1 and kept >= 6
@@ -380,13 +381,37 @@ def test_runs_with_a_model_are_continued_and_merged(folder):
 
     first, second = (run(spec(seed), out=folder / str(seed)) for seed in (1, 2))
     known = len(asked(folder))
-    both = merge([first, second], out=folder / "both")
+    both = merge([first, second], out=folder / "both", call_model=True)
     assert both.manifest["counts"]["evaluated"] == 40 and len(asked(folder)) == known
-    longer = resume(first.path, n_designs=30, out=folder / "longer")
+    longer = resume(first.path, n_designs=30, out=folder / "longer", call_model=True)
     assert longer.manifest["counts"]["evaluated"] == 30 and longer.designs["noise_db"].notna().all()
     (folder / "own.py").write_text(MODULE + "\n")
     with pytest.raises(RunError, match="files of its model have been changed"):
-        resume(first.path, n_designs=40, out=folder / "changed")
+        resume(first.path, n_designs=40, out=folder / "changed", call_model=True)
+
+
+def test_a_run_directory_starts_no_program_unless_one_agrees(folder):
+    def stop(progress):
+        raise Stopped
+
+    first, second = (
+        run(sweep("own:noise", search={"sampler": "nsgaii", "n_designs": 20, "seed": seed}), out=folder / str(seed))
+        for seed in (1, 2)
+    )
+    with pytest.raises(Stopped):
+        run(sweep("own:noise"), out=folder / "cut", progress=stop, spread=Parallelism(keep_every_s=0.0))
+    known = len(asked(folder))
+    (folder / "own.py").write_text("raise SystemExit('imported')")
+    for verb in (
+        lambda: resume(folder / "cut"),
+        lambda: resume(first.path, n_designs=40, out=folder / "more"),
+        lambda: merge([first, second], out=folder / "both"),
+    ):
+        with pytest.raises(RunError, match=f"own:noise in {folder.resolve()}; .* --call-model"):
+            verb()
+    done = call("resume", folder / "cut")
+    assert done.status == 2 and "--call-model" in done.err
+    assert len(asked(folder)) == known and not (folder / "more").exists() and not (folder / "both").exists()
 
 
 def test_who_does_not_search_does_not_ask(folder):

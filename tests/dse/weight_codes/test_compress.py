@@ -97,7 +97,7 @@ def test_a_generated_tensor_is_printed_in_full(call):
         (["--shape", "16x16", "--bits", "1"], "2 to 8 bits"),
         (["--shape", "16x16", "--pattern", "4:4"], "4 of 4"),
         (["--rho", "1"], "rho must be"),
-        (["nowhere.npy"], "no such file"),
+        (["nowhere.npy"], "No such file"),
         (["table.csv"], "must be a .npy or .safetensors"),
     ],
 )
@@ -111,7 +111,7 @@ def test_bad_arguments_end_with_a_line(call, arguments, words):
     ("tensor", "words"),
     [
         (np.full((4, 4), np.nan), "must be finite"),
-        (np.zeros((0, 4)), "is empty"),
+        (np.zeros((0, 4)), "has 0 weights"),
         (np.zeros((4, 4)), "only zeros"),
         (np.ones((4, 4), complex), "real numbers"),
         (np.ones((4, 4)), "no zero"),
