@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_models.errors import ForeignFileError
-from cost_models.library.foreign import opened
+from cost_models.library.foreign import json_of, opened, read_text
 from dse.errors import RunError, SpecError
+from dse.packing import Record
 from dse.results.manifest import MANIFEST, SEAL, again, digest_of, read_manifest
 
 if TYPE_CHECKING:
@@ -150,9 +151,10 @@ def checked(directory: Path, name: str, manifest: Mapping[str, Any], remedy: str
     try:
         if known is not None and _sha256_of_file(file) != known:
             raise RunError(f"{file}: is damaged, it is not what the run wrote; {remedy}")
+        with opened(file, MAX_BYTES):
+            return file
     except ForeignFileError as error:
-        raise RunError(str(error)) from None
-    return file
+        raise RunError(f"{error}; {remedy}") from None
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -284,15 +286,18 @@ class StoredRun:
     @cached_property
     def picks(self) -> list[dict[str, Any]]:
         """The picks: name, reason, id, feasible, design, metrics."""
-        from dse.yaml_positions import parse_yaml, read_text
+        from dse.yaml_positions import parse_yaml
 
         file = self.file("picks.yaml")
         try:
             result = parse_yaml(read_text(file), str(file)).plain()
-        except SpecError as error:
+        except (SpecError, ForeignFileError) as error:
             raise RunError(str(error)) from error
         if not isinstance(result, list):
             raise RunError(f"{file}: is not a list of picks")
+        for pick in (Record(one, str(file)) for one in result):
+            pick.text("name"), pick.text("reason"), pick.whole("id"), pick.flag("feasible")
+            pick.part("design"), pick.part("metrics")
         return result
 
     @cached_property
@@ -327,10 +332,10 @@ class StoredRun:
 
         file = self.file("progress.jsonl")
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-            return pd.DataFrame([json.loads(line) for line in lines])
-        except (OSError, ValueError) as error:
-            raise RunError(f"{file}: cannot be read: {error}") from error
+            lines = enumerate(read_text(file, MAX_BYTES).splitlines(), 1)
+            return pd.DataFrame([Record(json_of(line, file, line=number), str(file)).data for number, line in lines])
+        except ForeignFileError as error:
+            raise RunError(str(error)) from None
 
     def row(self, design: int) -> pd.Series[Any]:
         """Return the kept design with this id.

@@ -10,11 +10,20 @@ from dse.results.store import MANIFEST, bare, find_run, headed, open_run, place_
 WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
+WHOLE = {
+    "schema": 1, "name": "tiny", "status": "complete", "sampler": "grid", "seed": 0, "seconds": {"total": 1.5},
+    "designs_per_s": 100, "kept": "every design", "notes": [], "packages": {"numpy": "2.0"}, "python": "3.11",
+    "started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:00:02+00:00", "commit": None,
+    "spec_sha256": "0", "library_sha256": "0",
+}  # fmt: skip
+"""What every manifest says, beside its counts."""
+
+
 def make_run(directory, started="2026-01-01T00:00:00+00:00", **more):
     directory.mkdir(parents=True)
     counts = {"planned": 0, "evaluated": 0, "feasible": 0, "front": 0, "kept": 0}
-    manifest = {"schema": 1, "name": "tiny", "started": started, "status": "complete", "counts": counts}
-    write_json(directory / MANIFEST, {**manifest, **more})
+    counts |= more.pop("counts", {})
+    write_json(directory / MANIFEST, {**WHOLE, "started": started, "counts": counts, **more})
     return directory
 
 
@@ -64,9 +73,9 @@ def test_a_folder_stands_for_its_newest_run(tmp_path):
 @pytest.mark.parametrize(
     "text, says",
     [
-        ("{", "cannot be read"),
+        ("{", "manifest.json:1: is not JSON"),
         ("[]", "is not the manifest"),
-        (json.dumps({"schema": 1}), "is not the manifest"),
+        (json.dumps({"schema": 1}), "is damaged, name: Field required"),
         (
             json.dumps({"schema": 99, "name": "x", "started": "", "status": "complete", "counts": {}}),
             "schema 99 is not 1",
@@ -77,6 +86,25 @@ def test_a_damaged_manifest_is_said_to_be_damaged(tmp_path, text, says):
     (tmp_path / MANIFEST).write_text(text)
     with pytest.raises(RunError, match=says):
         open_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((key, None) for key in WHOLE if key not in ("schema", "commit", "designs_per_s")),
+        ("counts", {"planned": 1}), ("counts", {"evaluated": -1}), ("counts", {"feasible": "3"}),
+        ("counts", {"front": 2.5}),
+        ("seconds", {"total": -1}), ("seconds", {"total": "fast"}), ("notes", [1]), ("packages", {"numpy": 2}),
+        ("started", "yesterday"), ("finished", "x" * 100), ("files", ["pareto.csv"]), ("seed", True),
+    ],
+)  # fmt: skip
+def test_a_manifest_of_wrong_types_is_said_to_be_damaged(tmp_path, key, value):
+    make_run(tmp_path / "run", **({key: value} if key != "counts" else {}))
+    manifest = json.loads((tmp_path / "run" / MANIFEST).read_text())
+    manifest[key] = value
+    (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(RunError, match=r"manifest\.json: is damaged.*dse run"):
+        open_run(tmp_path / "run")
 
 
 def test_what_is_not_there_is_said_not_to_be(tmp_path):
