@@ -16,6 +16,7 @@ from dse.sweep import Spec
 from dse.sweep.fields import known_names
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.library_additions import library_of
+from dse.sweep.reader import SWEPT_FIELDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +36,13 @@ def given_designs(space: Space, spec: Spec, designs: Values | pd.DataFrame) -> T
     Raises:
         SpecError: every column that is no parameter, and every value that its parameter cannot have.
     """
-    fields = [f"{workload}.{field}" for workload in spec.workloads for field in WORKLOAD_FIELDS]
-    known = (*dict.fromkeys([*PARAMETERS, *space.parameters, *fields]),)
+    fields = [f"{workload}.{field}" for workload in spec.workloads for field in SWEPT_FIELDS]
     library = library_of(spec.library)
+    ours = [f"{TECHNOLOGY_PREFIX}{path}" for path in library.parameters]
+    known = (*dict.fromkeys([*PARAMETERS, *space.parameters, *fields, *ours]),)
     issues, given = [], {}
     for name, values in ((str(name), values) for name, values in designs.items()):
-        if name not in known and not name.startswith(TECHNOLOGY_PREFIX):
+        if name not in known:
             issues.append(Issue(NOWHERE, name, "is no parameter", perhaps=suggest(name, known)))
             continue
         parameter = PARAMETERS.get(name) or WORKLOAD_FIELDS.get(name.rpartition(".")[2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from dse.errors import NOWHERE, Issue, SpecError
+from dse.errors import NOWHERE, Issue, Place, SpecError
 from dse.sweep.hints import quoted, suggest
 
 DISTRIBUTION = "llm-chip-dse"
@@ -27,10 +27,18 @@ def shipped_sweeps() -> dict[str, Path]:
 
 
 def sweep_file(path: Path) -> Path:
-    """Return the sweep file that is meant: one that is there, or else the shipped one of that name."""
+    """Return the sweep file that is meant: one that is there, or else the shipped one of that name.
+
+    Raises:
+        SpecError: a bare name is neither.
+    """
     if path.suffix or len(path.parts) > 1 or path.exists():
         return path
-    return shipped_sweeps().get(path.name, path)
+    known = shipped_sweeps()
+    if path.name not in known:
+        what = "is neither a file nor a shipped sweep (dse new --list)"
+        raise SpecError([Issue(Place(str(path)), "", what, perhaps=suggest(path.name, known))])
+    return known[path.name]
 
 
 def shipped_sweep(name: str) -> Path:

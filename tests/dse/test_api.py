@@ -1,4 +1,5 @@
 import pickle
+import re
 import subprocess
 import sys
 
@@ -163,6 +164,8 @@ def test_whole_numbers_stay_whole(found, sweep):
         ({"memory_devices": 2.5}, "memory_devices: 2.5 is not a whole number"),
         ({"memory": "lpddr5x_960"}, "memory: 'lpddr5x_960' is not an entry of memory_grades; perhaps lpddr5x_9600"),
         ({"memory": 4}, "memory: 4 is not an entry"),
+        ({"technology.tco.pu": 1.2}, "technology.tco.pu: is no parameter; perhaps technology.tco.pue"),
+        ({"chat.model": "llama3_8b"}, "chat.model: is no parameter"),
         ({"cooling": "ice"}, "cooling: 'ice' is not air or liquid"),
         ({"macs": [1024, 2048], "memory_devices": [1, 2, 3]}, "macs: has 2 values is not 1 value or 3"),
     ],
@@ -183,3 +186,4 @@ def test_what_prints_in_a_console_is_a_line(found, sweep):
     ours = repr(dse.load(sweep))
     assert ours.startswith("Sweep('small': ") and "2 objectives" in ours and len(ours) < 120
     assert repr(found).startswith("Run('small', ") and "\n" not in repr(found)
+    assert re.fullmatch(r"Explanation\('small, .*': chat [0-9.]+ ms\)", repr(found.explain()))

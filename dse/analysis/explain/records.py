@@ -124,7 +124,7 @@ class LimitRow:
     margin: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """One design, or some chips of the library, explained.
 
@@ -148,9 +148,13 @@ class Explanation:
     blocks: Mapping[str, Mapping[str, float]]
     limits: Mapping[str, LimitRow]
     margins: Mapping[str, float]
-    described: Mapping[str, Metric] = field(repr=False)
+    described: Mapping[str, Metric]
     holders: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     economics: Economics | None = None
+
+    def __repr__(self) -> str:
+        steps = ", ".join(f"{name} {one.decode.ms:.4g} ms" for name, one in self.workloads.items())
+        return f"Explanation({self.name!r}: {steps})"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, text and finite numbers; None stands for a number that is missing."""

@@ -25,7 +25,7 @@ from dse.results.store import StoredRun
 from dse.results.yaml_text import yaml_text
 from dse.space import Space
 from dse.space.given import given_designs
-from dse.sweep import FixedSpec, RangeSpec, Spec
+from dse.sweep import FixedSpec, RangeSpec, Spec, WorkloadSpec
 from dse.sweep.fields import known_names
 from dse.sweep.library_additions import library_of
 from dse.sweep.reader import SWEPT_FIELDS
@@ -146,7 +146,7 @@ class Answers:
         """Return the controls in groups: what the sweep varies, its workloads, all else."""
         varied = [name for name in self._space.dimensions if name in self._spec.space]
         fields = {
-            workload: [f"{workload}.{name}" for name in SWEPT_FIELDS if isinstance(getattr(one, name), int | float)]
+            workload: [f"{workload}.{name}" for name in _numbers_of(one)]
             for workload, one in self._spec.workloads.items()
         }
         groups = {
@@ -167,7 +167,7 @@ class Answers:
         value = None if parameter is None else parameter.default
         workload, _, field = name.rpartition(".")
         if workload in self._spec.workloads:
-            value = getattr(self._spec.workloads[workload], field)
+            value = _numbers_of(self._spec.workloads[workload]).get(field)
         result = {"name": name, "unit": what.unit, "meaning": what.meaning, "default": value}
         if parameter is not None and parameter.is_choice:
             return {**result, "names": list(known_names(parameter, library_of(self._spec.library)))}
@@ -181,6 +181,12 @@ class Answers:
             "low": low,
             "high": high,
         }
+
+
+def _numbers_of(workload: WorkloadSpec) -> dict[str, float]:
+    """Return the numbers that a workload says and designs may set."""
+    said = {**dict(workload.speculation or ()), **dict(workload)}
+    return {name: said[name] for name in SWEPT_FIELDS if isinstance(said.get(name), int | float)}
 
 
 def _parameter(name: str) -> Parameter | None:
