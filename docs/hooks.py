@@ -13,12 +13,15 @@ from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric,
 from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec
 from dse.sweep.records import (
     BaselineSpec,
+    ChipsSpec,
     ConstraintSpec,
+    DeploymentSpec,
     EconomicsSpec,
     LibraryParameterSpec,
     ObjectiveSpec,
     ResultsSpec,
     RobustnessSpec,
+    SpeculationSpec,
     WorkloadSpec,
 )
 from dse.sweep.schema import sweep_schema
@@ -26,13 +29,14 @@ from dse.sweep.search import ChainOptions, EvolveOptions, GridOptions, OptunaOpt
 from dse.sweep.user_model import ModelSpec, UserMetric
 
 RECORDS: Mapping[str, tuple[type, ...]] = {
-    "workloads": (WorkloadSpec,),
+    "workloads": (WorkloadSpec, SpeculationSpec),
     "space": (FixedSpec, ValuesSpec, RangeSpec),
     "economics": (EconomicsSpec,),
     "technology": (LibraryParameterSpec,),
     "objectives": (ObjectiveSpec,),
     "constraints": (ConstraintSpec,),
     "baselines": (BaselineSpec,),
+    "deployment": (DeploymentSpec, ChipsSpec),
     "search": (SearchSpec, GridOptions, EvolveOptions, OptunaOptions, ChainOptions),
     "results": (ResultsSpec,),
     "robustness": (RobustnessSpec,),
@@ -54,6 +58,7 @@ SECTION_WORDS: Mapping[str, str] = {
     "constraints": "What must hold: `max`, `min`, or `near` and `within`; a bound may carry a unit or be a multiple of "
     "a baseline's value (`relative_to`).",
     "baselines": "Chips of the library that serve the same workloads by the same equations.",
+    "deployment": "Which chips prefill and which decode, where they are not the same; what is left out is the design.",
     "search": "How the space is searched. `+` chains samplers: `sobol+evolve`.",
     "results": "What a run keeps.",
     "robustness": "Monte Carlo samples of the ranged parameters after the search, where the section is given.",
@@ -79,7 +84,7 @@ def sweep_page() -> str:
 
 def _record_lines(record: type[Any]) -> list[str]:
     """Return a table of the fields of a record, with the words of its docstring."""
-    words = _attributes(record.__doc__ or "")
+    words = {name: text for one in reversed(record.__mro__) for name, text in _attributes(one.__doc__ or "").items()}
     fields = {name: field for name, field in record.model_fields.items()}
     if not fields:
         return []
