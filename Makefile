@@ -92,6 +92,7 @@ soak: $(INSTALLED)
 	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest -k 'test_search and killed'
 	DSE_SOAK_DAMAGE=5 $(BIN)/python -m pytest -k test_damage
 	$(BIN)/python -m tests.soak.hostile --cases 5000
+	$(BIN)/python -m tests.soak.edges --workloads 10000 --designs 1000
 	$(BIN)/python -m pytest $(SPREAD) --hypothesis-profile=random
 
 mutation: $(INSTALLED)

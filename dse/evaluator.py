@@ -161,8 +161,10 @@ class Evaluator:
             own = None if wanted is None else _of_workload(name, wanted)
             if not workload.required and own is not None and not own:
                 continue
-            served = self._result(name, designs, columns, machine, technology)
-            values = workload_metrics(served, technology, own)
+            # Chips that lack a link take for ever: differences of infinities are no numbers, and are left out at last.
+            with np.errstate(invalid="ignore"):
+                served = self._result(name, designs, columns, machine, technology)
+                values = workload_metrics(served, technology, own)
             result.update({f"{name}.{metric}": value for metric, value in values.items()})
             if workload.required:
                 margins[f"{name}.capacity"] = capacity_margin(served)

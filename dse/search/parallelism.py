@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
 import time
 import warnings
 from collections import deque
@@ -15,6 +16,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkstemp
 from typing import Any, Generic, Literal, TypeVar
 
 from dse.errors import MissingPackageError, RunError
@@ -178,21 +181,54 @@ class Workers:
             return
         if self._where_it_pays:
             tasks = yield from _while_short(own, tasks)
-        turns = _Turns(function, tasks, here if self._executor is None else None)
-        outside = min(self.count - (turns.here is not None), len(tasks))
-        losses = 0
-        while turns.place < len(tasks):
-            try:
-                with closing(turns.results((self._executor or _processes)(outside), outside)) as results:
-                    for result in results:
-                        losses = 0
-                        yield result
-            except Exception as error:
-                if not _is_loss(error):
-                    raise
-                losses += 1
-                if losses == MAX_LOSSES:
-                    raise RunError(f"workers were lost {losses} times in a row: {error}") from error
+        with self._mailbox() as folder:
+            turns = _Turns(function, tasks, here if self._executor is None else None, folder)
+            outside = min(self.count - (turns.here is not None), len(tasks))
+            losses = 0
+            while turns.place < len(tasks):
+                try:
+                    with closing(turns.results((self._executor or _processes)(outside), outside)) as results:
+                        for result in results:
+                            losses = 0
+                            yield result
+                except Exception as error:
+                    if not _is_loss(error):
+                        raise
+                    losses += 1
+                    if losses == MAX_LOSSES:
+                        raise RunError(f"workers were lost {losses} times in a row: {error}") from error
+
+    @contextmanager
+    def _mailbox(self) -> Iterator[Path | None]:
+        """Provide a folder that results of processes of this machine are left in; None for those of others.
+
+        A process that is killed in the middle of a message through a pipe leaves its reader waiting for the rest for
+        ever, as the pipe stays open: so a message is no more than the name of a file, which is written at once.
+        """
+        if self._executor is not None:
+            yield None
+            return
+        with TemporaryDirectory(prefix="dse", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+
+
+def _left(folder: Path | None, function: Callable[..., R], task: tuple[Any, ...]) -> R | Path:
+    """Return the result of a task, or the file in a folder that it was left in."""
+    result = function(*task)
+    if folder is None:
+        return result
+    handle, name = mkstemp(dir=folder)
+    with os.fdopen(handle, "wb") as file:
+        pickle.dump(result, file, protocol=pickle.HIGHEST_PROTOCOL)
+    return Path(name)
+
+
+def _taken(left: Any) -> Any:
+    """Return the result that a process of ours has left in a file, and remove the file."""
+    with left.open("rb") as file:
+        result = pickle.load(file)
+    left.unlink()
+    return result
 
 
 def _while_short(
@@ -215,13 +251,17 @@ class _Turns(Generic[R]):
     """
 
     def __init__(
-        self, function: Callable[..., R], tasks: Sequence[tuple[Any, ...]], here: Callable[..., R] | None
+        self,
+        function: Callable[..., R],
+        tasks: Sequence[tuple[Any, ...]],
+        here: Callable[..., R] | None,
+        folder: Path | None,
     ) -> None:
-        self._function, self._tasks, self.here = function, tasks, here
+        self._function, self._tasks, self.here, self._folder = function, tasks, here, folder
         self.place = 0
         self._waiting = deque(range(len(tasks)))
         self._done: dict[int, R] = {}
-        self._asked: dict[int, Future[R]] = {}
+        self._asked: dict[int, Future[R | Path]] = {}
 
     def results(self, executor: Executor, workers: int) -> Generator[R, None, None]:
         """Yield the results that are left; tasks that were lost with their workers are done again."""
@@ -234,7 +274,8 @@ class _Turns(Generic[R]):
                     self.place += 1
                     yield self._done.pop(self.place - 1)
                 else:
-                    result = self._asked[self.place].result()
+                    result: Any = self._asked[self.place].result()
+                    result = _taken(result) if self._folder is not None else result
                     del self._asked[self.place]
                     self.place += 1
                     yield result
@@ -250,7 +291,7 @@ class _Turns(Generic[R]):
         # Results that wait for an earlier one take memory.
         while self._waiting and running < 2 * workers and self._waiting[0] < self.place + MAX_AHEAD * (workers + 1):
             task = self._waiting[0]
-            self._asked[task] = executor.submit(self._function, *self._tasks[task])
+            self._asked[task] = executor.submit(_left, self._folder, self._function, self._tasks[task])
             self._waiting.popleft()
             running += 1
 

@@ -121,6 +121,56 @@ def test_workers_killed_again_and_again_change_nothing(tmp_path):
     assert len(killed) == WORKERS_KILLED
 
 
+def answered_once_cut_off(number, marker):
+    """Return a large array; the first worker to send one is killed when a part of the message has left."""
+    import multiprocessing.connection as connections
+
+    def send(self, buffer, write=os.write):
+        if len(buffer) > 1 << 20 and not marker.exists():
+            marker.touch()
+            write(self._handle, bytes(buffer[: 1 << 15]))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(self, buffer, write)
+
+    whole = connections.Connection._send
+    connections.Connection._send = send
+    return np.full(1 << 19, float(number))
+
+
+def test_a_worker_killed_in_the_middle_of_its_answer_does_not_stop_the_others(tmp_path):
+    def hangs(*_):
+        raise AssertionError("the answer of a killed worker is waited for")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(120)
+    try:
+        with Parallelism(jobs=2).workers() as several:
+            tasks = [(number, tmp_path / "killed") for number in range(6)]
+            assert [int(answer[0]) for answer in several.map(answered_once_cut_off, tasks)] == [*range(6)]
+            # Killed in the middle of leaving it: done again.
+            tasks = [(number, tmp_path / "left") for number in range(6)]
+            assert [int(answer[0]) for answer in several.map(answered_once_killed, tasks)] == [*range(6)]
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert (tmp_path / "left").exists()
+
+
+class Fatal:
+    """Kills the process that pickles it."""
+
+    def __reduce__(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def answered_once_killed(number, marker):
+    answer = np.full(1 << 19, float(number))
+    if not marker.exists():
+        marker.touch()
+        return [answer, Fatal()]
+    return answer
+
+
 def workers(pid):
     """Yield the worker processes that loky has started."""
     for task in Path(f"/proc/{pid}/task").glob("*/children"):

@@ -20,8 +20,8 @@ from tests import sweeps
 
 ROOT = Path(__file__).parents[2]
 
-OWN_PROCESSES = {"dse/search/blocks.py"}
-"""Where a sweep is unpickled that joblib or Dask has carried from one of our processes to another."""
+OWN_PROCESSES = {"dse/search/blocks.py", "dse/search/parallelism.py"}
+"""Where a sweep, or a result, is unpickled that has come from one of our processes to another."""
 
 
 UNSAFE = ("pickle", "cloudpickle", "dill", "marshal", "shelve")
