@@ -423,6 +423,7 @@ def _drafting(name: str, workload: WorkloadSpec, designs: Designs) -> Drafting |
 
 def _traffic(name: str, workload: WorkloadSpec, designs: Designs) -> Traffic:
     """Return how requests of a workload come."""
+    trace = workload.trace
 
     def of(field: str) -> FloatArray:
         return _field(name, workload, field, designs)
@@ -431,8 +432,8 @@ def _traffic(name: str, workload: WorkloadSpec, designs: Designs) -> Traffic:
         arrivals_per_s=of("arrivals_per_s"),
         concurrency=of("concurrency"),
         arrival_cv=np.nan_to_num(of("arrival_cv"), nan=1.0),
-        prompt_cv=lognormal_cv(of("prompt_p95_tokens") / of("prompt_tokens")),
-        output_cv=lognormal_cv(of("output_p95_tokens") / of("output_tokens")),
+        prompt_cv=lognormal_cv(of("prompt_p95_tokens") / of("prompt_tokens")) if trace is None else trace.prompt_cv,
+        output_cv=lognormal_cv(of("output_p95_tokens") / of("output_tokens")) if trace is None else trace.output_cv,
         limit_percentile=np.nan if workload.limit_percentile is None else workload.limit_percentile,
     )
 

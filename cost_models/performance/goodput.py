@@ -59,16 +59,16 @@ def _of_rows(traffic: Traffic, rows: NDArray[np.bool_]) -> Traffic:
 
 
 def _crossing(steps: StepTimes, traffic: Traffic, limits_s: tuple[Number, Number], tries: int) -> FloatArray:
-    decoding = steps.even_flow(limits_s[1] * steps.tokens_per_step)
-    queue = Queue(steps, traffic, decoding)
-    capacity, least = queue.capacity_per_s, queue.missed(queue.alone, limits_s)
-    pace = steps.decode_steps * steps.step_s(decoding) + decoding * steps.prompt_s
     # Prompts alone are a queue, in which one waits for l X^2 / (2 (1 - l X)).
     wait, x = np.maximum(limits_s[0] - steps.alone_s, TINY), steps.prompt_s
     if not np.isnan(traffic.limit_percentile).all():
         wait = wait / -np.log1p(-np.asarray(traffic.limit_percentile) / 100)
     prompts = 1 / np.maximum(x * (1 + x / (2 * wait)), TINY)
-    load = np.minimum(np.minimum(decoding / np.maximum(pace, TINY), prompts), (1 - NEAR) * capacity)
+    decoding = np.minimum(steps.even_flow(limits_s[1] * steps.tokens_per_step), steps.even_number(prompts))
+    queue = Queue(steps, traffic, decoding)
+    capacity, least = queue.capacity_per_s, queue.missed(queue.alone, limits_s)
+    pace = steps.decode_steps * steps.step_s(decoding) + decoding * steps.prompt_s
+    load = np.minimum(decoding / np.maximum(pace, TINY), (1 - NEAR) * capacity)
     tried = load / (capacity - load)
     bracket = _Bracket(0.0 * tried, np.full_like(tried, np.inf), least, 0.0 * tried, least)
     for _ in range(tries):

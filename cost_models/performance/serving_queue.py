@@ -15,7 +15,7 @@ Hilferty 1931). Preemption is left out: memory for the whole request is held fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -67,7 +67,7 @@ class Queue:
     Attributes:
         steps: the engine.
         traffic: burstiness and lengths; its load has no part in the chain.
-        decoding: about how many decode at the loads that are asked for, where that is known.
+        decoding: about how many decode at the loads that are asked for; as each load says where infinite.
     """
 
     steps: StepTimes
@@ -201,6 +201,8 @@ class Queue:
 
     def open(self, arrivals_per_s: Number) -> Served:
         """Return the engine at a rate of arrivals; times without bound where it cannot take them."""
+        if np.isinf(self.decoding).all():
+            return replace(self, decoding=self.steps.even_number(arrivals_per_s)).open(arrivals_per_s)
         capacity = self.capacity_per_s
         rate = np.asarray(arrivals_per_s, dtype=np.float64) + 0.0 * capacity
         stable = rate < capacity
@@ -226,7 +228,8 @@ class Queue:
         share = np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
         pairs = tuple(zip((served.ttft, served.tpot), limits_s, strict=True))
         if np.isnan(share).all():
-            return np.maximum(*(np.asarray(wait.mean_s / limit) - 1 for wait, limit in pairs))
+            bound = [np.asarray(wait.mean_s / limit) - 1 for wait, limit in pairs if np.isfinite(limit).all()]
+            return np.asarray(np.maximum.reduce([*bound, np.full_like(served.utilisation, -1.0)]))
         from scipy.special import ndtri
 
         met = np.minimum(*(wait.share_within(limit) for wait, limit in pairs))

@@ -140,12 +140,12 @@ class SteadyState:
         busy = self.busy * others
         # Prompts that came while this one waited, less what its own last step took of them.
         came = self.rate * (self.ttft.mean_s - self.full * self.ttft.extra_s[-1])
-        before = self.rate * self.biased / 2
-        waiting = np.maximum(came - self.rate * (self.step + x * np.minimum(1 + before, room)), 0.0)
+        beside = self.rate * self.biased
+        waiting = np.maximum(came - self.rate * (self.step + x * np.minimum(1 + beside, room)), 0.0)
         left = np.maximum(came - self._filled(waiting), 0.0) * others
         # Steps grow faster than in proportion: a number that varies costs more than its mean.
         bent = first + queue.at_work[1] - steps.mean_step_s(1 + np.maximum(seen - 1, 0.0) * queue.share)
-        step = self._own_step(busy, x * left) + np.maximum(bent, 0.0)
+        step = self._own_step(busy) + bent
         mean = step - queue.at_work[1]
         # A step takes the prompts of the step before: their excess over the mean dies out as busy^i.
         died = -np.expm1(tokens * np.log(np.maximum(busy, TINY)))
@@ -185,13 +185,20 @@ class SteadyState:
         several = _both(np.maximum(room - 1 - self.rate * self.biased / 2, 0.0), waiting)
         return np.where(room < 2, few, several)
 
-    def _own_step(self, busy: FloatArray, left_s: FloatArray) -> FloatArray:
-        """Return the decode step that a request sees: beside as many as decode at a time, by Little's law."""
+    def _own_step(self, busy: FloatArray) -> FloatArray:
+        """Return the decode step that a request sees: beside those who came evenly, and those who came with it.
+
+        While a prompt is taken more come, so that requests begin to decode in clusters: in busy periods, of which one
+        request sees 1 / (1 - l X)^2 members (Borel's distribution), all of them for most of its life.
+        """
         steps, queue = self.queue.steps, self.queue
         tokens = steps.decode_steps
+        cluster = 1 / (1 - busy) ** 2
+        apart = cluster / (3 * np.maximum(steps.prompts_per_step, 1.0))
+        together = (cluster - 1) * tokens / (tokens + apart)
 
         def beside(step: FloatArray) -> FloatArray:
-            return np.minimum(self.rate * (tokens * step + left_s) / (1 - busy), queue.places - 1)
+            return np.asarray(np.minimum(self.rate * tokens * step / (1 - busy) + together, queue.places - 1))
 
         first = np.minimum(self._inside * queue.share, queue.places - 1)
         step = steps.mean_step_s(1 + first)

@@ -101,7 +101,7 @@ class StepTimes:
     def _rise(self) -> tuple[FloatArray, NDArray[np.bool_] | None]:
         """Slope within the first stair, and the rows where the line rises less somewhere; None where it never does."""
         rise = np.maximum(self._slopes[1], 0.0)
-        concave = rise > self._slopes[2:].min(axis=0)
+        concave = rise > self._slopes[2:].min(axis=0) * (1 + 1e-9)
         return rise, concave if concave.any() else None
 
     @cached_property
@@ -174,6 +174,16 @@ class StepTimes:
         number = np.clip((tpot_s - self.decode_s[1]) / np.maximum(prompts, TINY), 0.0, 1.0)
         for before, after, low, high in zip(self.batches[1:-1], self.batches[2:], pace[:-1], pace[1:], strict=True):
             reached = np.clip((tpot_s - low) / np.maximum(high - low, TINY), 0.0, 1.0)
+            number += np.where(number >= before, (after - before) * reached, 0.0)
+        return np.asarray(np.minimum(number, np.maximum(self.most, 1.0)))
+
+    def even_number(self, rate_per_s: Number) -> FloatArray:
+        """Return ``(n,)`` the sequences that decode together at a rate of arrivals, were numbers even."""
+        cycle = self.decode_steps * self.decode_s[1:] + self.batches[1:] * self.prompt_s
+        flows = self.batches[1:] / np.maximum(cycle, TINY)
+        number = np.clip(rate_per_s / np.maximum(flows[0], TINY), 0.0, 1.0)
+        for before, after, low, high in zip(self.batches[1:-1], self.batches[2:], flows[:-1], flows[1:], strict=True):
+            reached = np.clip((rate_per_s - low) / np.maximum(high - low, TINY), 0.0, 1.0)
             number += np.where(number >= before, (after - before) * reached, 0.0)
         return np.asarray(np.minimum(number, np.maximum(self.most, 1.0)))
 

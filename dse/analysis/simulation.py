@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from cost_models.performance.inference import Inference
 from cost_models.performance.step_times import decode_step_s, step_times
 from cost_models.table import FloatArray
+from cost_models.workload.trace import Trace
 
 BATCHES = 20
 """Parts of a run whose means give the confidence interval of the whole."""
@@ -115,6 +116,22 @@ class SimulatedRequests:
     mean_requests: float
     timeline: FloatArray
 
+    @classmethod
+    def joined(cls, runs: Sequence[SimulatedRequests]) -> SimulatedRequests:
+        """Return the requests of several runs as if they had followed one another; the timeline is the first one's."""
+        spans = np.array([run.span_s for run in runs])
+        inside = float(np.average([run.mean_requests for run in runs], weights=spans))
+        ttft, tpot, output = (
+            np.concatenate([getattr(run, name) for run in runs]) for name in ("ttft_s", "tpot_s", "output_tokens")
+        )
+        return cls(ttft, tpot, output, float(spans.sum()), inside, runs[0].timeline)
+
+    @property
+    def doubt(self) -> float:
+        """The larger half-width of the 95 % intervals of both mean times, as a share of them."""
+        times = [one for one in (self.ttft_s, self.tpot_s[np.isfinite(self.tpot_s)]) if len(one) >= BATCHES]
+        return max(self.interval(one, np.mean) / float(one.mean()) for one in times)
+
     def interval(self, of: FloatArray, statistic: Callable[[FloatArray], float]) -> float:
         """Return the half-width of the 95 % confidence interval of a statistic, by batch means."""
         parts = [statistic(part) for part in np.array_split(of, BATCHES)]
@@ -198,6 +215,7 @@ def simulate(
     output_cv: float = 0.0,
     requests: int = 4000,
     seed: int = 0,
+    trace: Trace | None = None,
 ) -> SimulatedRequests:
     """Return what users of an engine see.
 
@@ -212,6 +230,7 @@ def simulate(
         output_cv: the same of outputs.
         requests: how many, of which the first fifth warms up.
         seed: of arrivals and lengths.
+        trace: requests to replay, all of them; lengths, seed and variation have no part, and the rate stretches time.
 
     Raises:
         ValueError: neither or both of arrivals and concurrency are given.
@@ -221,10 +240,14 @@ def simulate(
     if (arrivals_per_s is None) == (concurrency is None):
         raise ValueError("one of arrivals_per_s and concurrency")
     rng = np.random.default_rng(seed)
-    prompts = lengths(prompt_tokens, prompt_cv, requests, rng)
-    outputs = lengths(output_tokens, output_cv, requests, rng)
     gaps = np.zeros(requests)
-    if arrivals_per_s is not None:
+    if trace is not None and arrivals_per_s is not None:
+        prompts, outputs, requests = trace.prompt_tokens, np.ceil(trace.output_tokens), len(trace.arrival_s)
+        gaps = np.diff(trace.arrival_s, prepend=trace.arrival_s[0]) * (trace.arrivals_per_s / arrivals_per_s)
+    else:
+        prompts = lengths(prompt_tokens, prompt_cv, requests, rng)
+        outputs = lengths(output_tokens, output_cv, requests, rng)
+    if trace is None and arrivals_per_s is not None:
         shape = 1 / max(arrival_cv, 1e-6) ** 2
         gaps = rng.gamma(shape, 1 / (shape * arrivals_per_s), requests)
     if concurrency is not None:
@@ -286,7 +309,27 @@ def simulate(
             arrive()
     env.process(server())
     env.run()
-    return _measured(everyone, np.array(timeline), skipped=requests // 5, closed=concurrency is not None)
+    skipped = requests // 5 if trace is None else 0
+    return _measured(everyone, np.array(timeline), skipped=skipped, closed=concurrency is not None)
+
+
+def simulate_surely(
+    engine: SimulatedEngine, *, within: float = 0.02, requests: int, most_runs: int = 10, seed: int = 0, **traffic: Any
+) -> SimulatedRequests:
+    """Return what users of an engine see, of as many runs as it takes to be sure of both mean times.
+
+    Args:
+        engine: the engine.
+        within: half-width of the 95 % intervals that is wanted, as a share of the means.
+        requests: of each run.
+        most_runs: runs after which it ends, however sure it is.
+        seed: of the first run; each further one takes the next.
+        traffic: as of `simulate`.
+    """
+    runs = [simulate(engine, requests=requests, seed=seed, **traffic)]
+    while len(runs) < most_runs and SimulatedRequests.joined(runs).doubt > within:
+        runs.append(simulate(engine, requests=requests, seed=seed + len(runs), **traffic))
+    return SimulatedRequests.joined(runs)
 
 
 def _measured(everyone: list[_Request], timeline: FloatArray, *, skipped: int, closed: bool) -> SimulatedRequests:

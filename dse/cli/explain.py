@@ -16,7 +16,7 @@ from dse.cli.output import emit
 if TYPE_CHECKING:
     from dse.analysis.explain import Explanation
     from dse.analysis.explain.curve import Curve
-    from dse.analysis.explain.simulated import SimulatedMetric
+    from dse.analysis.explain.simulated import SimulatedRun
     from dse.render.terminal.tables import Part
 
 app = command()
@@ -85,7 +85,7 @@ def explain(
     if simulation:
         from dse.render.terminal.simulation import simulation_table
 
-        compared = _simulated(subject)
+        compared = [row for run in _simulated(subject).values() for row in run.metrics]
         emit(output, lambda: [simulation_table(compared)], lambda: compared)
         return
     if curve or plots is not None:
@@ -159,24 +159,27 @@ def _explained(of: _Subject) -> Explanation:
     return explain_run_row(open_run(of.what).require_builtin("explain"), of.design)
 
 
-def _simulated(of: _Subject) -> list[SimulatedMetric]:
-    """Return the metrics of continuous batching, in closed form and simulated."""
+def _simulated(of: _Subject) -> dict[str, SimulatedRun]:
+    """Return what is batched continuously, in closed form and simulated, by workload."""
     from cost_models.table import Table
     from dse.analysis.explain.inputs import chips_spec, design_of_run, load_design
-    from dse.analysis.explain.simulated import simulated_metrics
+    from dse.analysis.explain.simulated import simulated_runs
     from dse.evaluator import Evaluator
     from dse.results.store import open_run
 
     if of.kind == "chips":
         spec = chips_spec(of.what, of.workloads, of.settings, library=of.library)
         evaluator, entry = Evaluator(spec), spec.baselines["chips"]
-        return simulated_metrics({name: evaluator.serve_baseline(entry, name) for name in spec.workloads})
-    if of.kind == "file":
-        spec, chosen = load_design(of.what, of.workloads, library=of.library)
+        results = {name: evaluator.serve_baseline(entry, name) for name in spec.workloads}
     else:
-        run = open_run(of.what).require_builtin("explain --simulate")
-        spec, chosen = run.spec, design_of_run(run, of.design)[0]
-    return simulated_metrics(Evaluator(spec).results(Table.from_settings(chosen)))
+        if of.kind == "file":
+            spec, chosen = load_design(of.what, of.workloads, library=of.library)
+        else:
+            run = open_run(of.what).require_builtin("explain --simulate")
+            spec, chosen = run.spec, design_of_run(run, of.design)[0]
+        results = Evaluator(spec).results(Table.from_settings(chosen))
+    traces = {name: one.trace.read() if one.trace else None for name, one in spec.workloads.items()}
+    return simulated_runs(results, traces)
 
 
 def _curves(of: _Subject) -> list[Curve]:

@@ -27,6 +27,7 @@ TRAFFIC_FIELDS = (
     "concurrency",
     "prompt_p95_tokens",
     "output_p95_tokens",
+    "trace",
     "limit_percentile",
 )
 """Fields of a workload that only requests batched continuously have."""
@@ -119,7 +120,8 @@ def check_traffic(
             for field in (*given, "batch")
         }
         if one.batching != CONTINUOUS:
-            for field in given:
+            # What a trace tells is not the user's to take back.
+            for field in given if one.trace is None else ("trace",):
                 yield issue_at(root, places[field], f"{field} has no part in batching: {one.batching}", perhaps=mode)
             for path, metric in metrics.items():
                 owner, _, bare = metric.rpartition(".")
@@ -143,6 +145,7 @@ def check_traffic(
         if {"arrivals_per_s", "concurrency"} <= {*given}:
             what = "concurrency stands beside arrivals_per_s: requests arrive, or follow one another"
             yield issue_at(root, places["concurrency"], what)
+        yield from _beyond_context(root, name, one, library)
         for kind in ("prompt", "output"):
             mean, high = getattr(one, f"{kind}_tokens"), getattr(one, f"{kind}_p95_tokens")
             if high is not None and not mean < high <= MOST_P95 * mean:
@@ -168,6 +171,15 @@ def check_speculation(
             yield issue_at(root, (*path, "draft"), what, perhaps=NGRAM)
         elif one.speculation.draft in library.models and library.models[one.speculation.draft].encoder:
             yield issue_at(root, (*path, "draft"), f"{one.speculation.draft} generates no tokens")
+
+
+def _beyond_context(root: Node, name: str, one: WorkloadSpec, library: Library) -> Iterator[Issue]:
+    """Yield an issue where a trace has a request longer than what the model takes."""
+    most = library.models[one.model].max_context
+    if one.trace is not None and most is not None and one.trace.longest_tokens > most:
+        where = f"{one.trace.file}:{one.trace.longest_line}"
+        what = f"{where}: a request has {one.trace.longest_tokens:.0f} tokens, more than the context of {one.model}"
+        yield issue_at(root, ("workloads", name, "trace"), f"{what}, {most}")
 
 
 def check_enumerable(root: Node, space: Declared, search: SearchSpec) -> Iterator[Issue]:

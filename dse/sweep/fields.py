@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, ValidationInfo
@@ -40,6 +41,7 @@ class ValidationContext:
         described: its metrics by bare name.
         baselines: names of its baselines.
         parameter: the parameter that is being read, for the entries of `space`.
+        folder: where files that the sweep names are looked for.
     """
 
     library: Library
@@ -47,6 +49,7 @@ class ValidationContext:
     described: Mapping[str, Metric]
     baselines: tuple[str, ...]
     parameter: Parameter | None = None
+    folder: Path = Path()
 
 
 def issue(what: str, must_be: str = "", perhaps: str = "") -> PydanticCustomError:

@@ -258,7 +258,8 @@ class _Reader:
         assert node is not None
         plain = {wrapped_as: node.plain()} if wrapped_as else node.plain()
         try:
-            return kind.model_validate(plain, context=replace(self.context, parameter=parameter))
+            folder = Path(node.place.file).parent if node.place.line else Path()
+            return kind.model_validate(plain, context=replace(self.context, parameter=parameter, folder=folder))
         except ValidationError as error:
             result = issues_of(error, self.root, path, kind, foreign, unwrap=bool(wrapped_as))
             emptied = {path_text(path) for path in self._emptied}

@@ -67,6 +67,7 @@ from dse.sweep.fields import (
 from dse.sweep.hints import quoted
 from dse.sweep.parameters import Amount, FixedSpec, RangeSpec, ValuesSpec
 from dse.sweep.search import SearchSpec
+from dse.sweep.traces import TraceFile
 from dse.sweep.user_model import BUILT_IN, ModelSpec
 
 
@@ -127,6 +128,7 @@ class WorkloadSpec(SweepRecord):
         prompt_p95_tokens: 95th percentile of prompt lengths, lognormal; all alike where not given.
         output_p95_tokens: the same of output lengths.
         speculation: how tokens are drafted; the model decodes alone where not given.
+        trace: a CSV file of requests, in place of arrivals and lengths.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where not given.
         same_prompts: whether all sequences have one text, and so choose the same experts.
         expert_spread: exponent by which tokens choose experts; ``serving.expert_spread`` where not given.
@@ -153,6 +155,7 @@ class WorkloadSpec(SweepRecord):
     prompt_p95_tokens: LongPrompt | None = None
     output_p95_tokens: LongOutput | None = None
     speculation: SpeculationSpec | None = None
+    trace: TraceFile | None = None
     chunk_rows: ChunkRows | None = None
     same_prompts: Flag = False
     expert_spread: ExpertSpread | None = None
@@ -171,6 +174,21 @@ class WorkloadSpec(SweepRecord):
     def _dimensions_known(cls, name: str, info: ValidationInfo) -> str:
         check_complete(name, validation_context(info).library)
         return name
+
+    @model_validator(mode="after")
+    def _traffic_of_trace(self) -> WorkloadSpec:
+        """Take arrivals and lengths from a trace."""
+        if self.trace is None:
+            return self
+        for name in ("arrivals_per_s", "arrival_cv", "prompt_tokens", "output_tokens"):
+            told = getattr(self.trace, name)
+            if name in self.model_fields_set and getattr(self, name) != told:
+                raise issue(f"{name} {getattr(self, name)} stands beside a trace", f"{told:.6g}, as the trace has it")
+            object.__setattr__(self, name, told)
+        for name in ("concurrency", "prompt_p95_tokens", "output_p95_tokens"):
+            if getattr(self, name) is not None:
+                raise issue(f"{name} stands beside a trace, which has arrivals and lengths of its own")
+        return self
 
     @model_validator(mode="after")
     def _chips_of_layout(self) -> WorkloadSpec:

@@ -80,10 +80,11 @@ def sweep_schema(library: Library) -> Schema:
         "description": "chips of the library, 2x h100_sxm, or the design",
     }
     flags = {name: {"type": "boolean"} for name in ("required", "same_prompts")}
+    trace = {"trace": {"type": ["string", "object"], "description": "a CSV file of requests"}}
     sections: Schema = {
         "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]*$"},
         "extends": {"type": "string", "description": "another sweep file that this one is merged over"},
-        "workloads": _mapping(_record(WorkloadSpec, fields | flags)),
+        "workloads": _mapping(_record(WorkloadSpec, fields | flags | trace)),
         "mix": _mapping(QUANTITY),
         "space": _space(library),
         "economics": _record(EconomicsSpec, {"yield_model": {"type": "string"}}),

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.table import FloatArray
-from dse.analysis.simulation import SimulatedRequests, engine_of, simulate
+from cost_models.workload.trace import Trace
+from dse.analysis.simulation import SimulatedRequests, engine_of, simulate, simulate_surely
 from dse.errors import NOWHERE, Issue, SpecError
 
 REQUESTS = 10_000
@@ -37,14 +40,36 @@ class SimulatedMetric:
     interval: float
 
 
-def simulated_metrics(
-    results: Mapping[str, WorkloadResult], *, requests: int = REQUESTS, seed: int = 0
-) -> list[SimulatedMetric]:
-    """Return the metrics of every continuously batched workload of one machine, in closed form and simulated.
+@dataclass(frozen=True)
+class SimulatedRun:
+    """A workload that was simulated.
+
+    Attributes:
+        metrics: both ways.
+        requests: what the simulation saw of one replica.
+        chunk_tokens: most prompt tokens of a step.
+        most: requests that the memory holds.
+    """
+
+    metrics: list[SimulatedMetric]
+    requests: SimulatedRequests
+    chunk_tokens: float
+    most: int
+
+
+def simulated_runs(
+    results: Mapping[str, WorkloadResult],
+    traces: Mapping[str, Trace | None] = MappingProxyType({}),
+    *,
+    requests: int = REQUESTS,
+    seed: int = 0,
+) -> dict[str, SimulatedRun]:
+    """Return every continuously batched workload of one machine, in closed form and simulated, by name.
 
     Args:
         results: by workload, of one row each.
-        requests: requests of each simulation.
+        traces: requests to replay, by workload; drawn at random where None.
+        requests: requests of each run of a simulation.
         seed: of arrivals and lengths.
 
     Raises:
@@ -54,36 +79,40 @@ def simulated_metrics(
         if isinstance(one.users, Disaggregated):
             what = f"knows one engine: {name} is prefilled and decoded on different chips"
             raise SpecError([Issue(NOWHERE, "--simulate", what)])
-    rows = [row for name, one in results.items() if one.users for row in _rows(name, one, requests, seed)]
-    if not rows:
+    runs = {
+        name: run
+        for name, one in results.items()
+        if one.users and (run := _simulated(name, one, traces.get(name), requests, seed)) is not None
+    }
+    if not runs:
         what = "finds no workload with batching: continuous that the chips hold and whose load is above 0"
         raise SpecError([Issue(NOWHERE, "--simulate", what, perhaps="batching: continuous, arrivals_per_s: 1")])
-    return rows
+    return runs
 
 
-def _rows(name: str, result: WorkloadResult, requests: int, seed: int) -> list[SimulatedMetric]:
+def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests: int, seed: int) -> SimulatedRun | None:
     users = result.users
     assert users is not None
     seen, traffic, serving = users.served, users.traffic, users.result.serving
     rate, closed = float(seen.requests_per_s[0]), _number(traffic.concurrency)
     if float(users.queue.steps.most[0]) < 1 or not rate > 0:
-        return []
+        return None
     if math.isnan(closed) and not np.isfinite(seen.ttft.mean_s).all():
         what = f"{name} has more requests than its chips finish: {float(users.queue.capacity_per_s[0]):.4g} per second"
         raise SpecError([Issue(NOWHERE, "--simulate", what)])
     replicas = float(np.ravel(users.replicas)[0])
-    run = simulate(
-        engine_of(users.result),
-        prompt_tokens=_number(serving.prompt_tokens),
-        output_tokens=_number(serving.output_tokens),
-        arrivals_per_s=rate if math.isnan(closed) else None,
-        concurrency=None if math.isnan(closed) else max(round(closed / replicas), 1),
-        arrival_cv=_number(traffic.arrival_cv),
-        prompt_cv=_number(traffic.prompt_cv),
-        output_cv=_number(traffic.output_cv),
-        requests=requests,
-        seed=seed,
-    )
+    engine, closed_loop = engine_of(users.result), not math.isnan(closed)
+    drawn: dict[str, Any] = {
+        "prompt_tokens": _number(serving.prompt_tokens),
+        "output_tokens": _number(serving.output_tokens),
+        "arrivals_per_s": None if closed_loop else rate,
+        "concurrency": max(round(closed / replicas), 1) if closed_loop else None,
+    }
+    if trace is not None:
+        run = simulate(engine, trace=trace.of_replica(round(replicas)), **drawn)
+    else:
+        drawn |= {name: _number(getattr(traffic, name)) for name in ("arrival_cv", "prompt_cv", "output_cv")}
+        run = simulate_surely(engine, requests=requests, seed=seed, **drawn)
     rows = []
     for time, wait, measured in (("ttft", seen.ttft, run.ttft_s), ("tpot", seen.tpot, run.tpot_s)):
         known = measured[np.isfinite(measured)]
@@ -97,7 +126,7 @@ def _rows(name: str, result: WorkloadResult, requests: int, seed: int) -> list[S
     rows.append(SimulatedMetric(name, "concurrency", inside, run.mean_requests * replicas, math.nan))
     finished = len(run.ttft_s) / run.span_s * replicas
     rows.append(SimulatedMetric(name, "requests_per_s", rate * replicas, finished, math.nan))
-    return rows
+    return SimulatedRun(rows, run, engine.chunk_tokens, engine.most)
 
 
 def _row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_models.performance.batching import CONTINUOUS
@@ -61,11 +62,26 @@ def _workload_words(workload: Any) -> str:
 
 
 def _traffic_words(workload: Any) -> str:
+    if workload.trace is not None:
+        return _trace_words(workload.trace)
     if workload.arrivals_per_s is not None:
         return f"{number_text(workload.arrivals_per_s)} requests/s, batched continuously"
     if workload.concurrency is not None:
         return f"{number_text(workload.concurrency)} requests at all times, batched continuously"
     return "requests batched continuously"
+
+
+def _trace_words(trace: Any) -> str:
+    """Return the summary of a trace: how many requests, how fast, how long."""
+    lengths = ", ".join(
+        f"{name.removesuffix('_tokens')} " + " / ".join(number_text(value) for value in percents.values())
+        for name, percents in trace.percentiles.items()
+    )
+    rate, burst = number_text(trace.arrivals_per_s), number_text(trace.arrival_cv)
+    return (
+        f"{trace.requests} requests of {Path(trace.file).name} at {rate}/s (gaps vary by {burst}; P50 / P95 / P99 of "
+        f"tokens: {lengths}), batched continuously"
+    )
 
 
 def unit_behind(constraint: Any, spec: Spec) -> str:

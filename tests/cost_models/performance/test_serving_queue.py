@@ -87,7 +87,8 @@ def test_no_load_gives_the_times_of_a_single_request():
 
 def test_more_load_shortens_no_percentile():
     queue = served(traffic=Traffic(arrivals_per_s=1.0)).users.queue
-    found = queue.open(np.linspace(0.001, 0.97, 60) * queue.capacity_per_s)
+    loads = np.linspace(0.001, 0.97, 60) * queue.capacity_per_s
+    found = queue.open(loads)
     for wait in (found.ttft, found.tpot):
         for times in (wait.mean_s, *(wait.quantile_s(share, halvings=40) for share in (0.5, 0.95, 0.99))):
             assert (np.diff(times) > -2e-3 * times[1:]).all()
