@@ -13,6 +13,7 @@ from cost_models.performance.roofline import (
     dequantize_work_macs,
     of_tensors,
     rotation_macs,
+    vector_work,
 )
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
@@ -82,6 +83,8 @@ def phase_energy(
         arithmetic = arithmetic + work.sum(rotation_macs(operators, formats)) * machine.linear_j_per_mac
     if machine.dequantize_macs.any():
         arithmetic = arithmetic + work.sum(dequantize_work_macs(operators, machine)) * machine.linear_j_per_mac
+    if machine.vector_j_per_op.any():
+        arithmetic = arithmetic + work.sum(vector_work(operators, machine)) * machine.vector_j_per_op
     # Chips that cannot reach each other never finish: a step without end has no mean power.
     running_s = np.where(np.isfinite(pass_s), pass_s, np.nan)
     parts = {

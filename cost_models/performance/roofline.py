@@ -24,7 +24,8 @@ class OperatorTime:
 
     Attributes:
         memory_s: bytes over delivered bandwidth.
-        arithmetic_s: multiply-accumulates over delivered rate, idle rows of tiles and dequantizing weights included.
+        arithmetic_s: multiply-accumulates over delivered rate, idle rows of tiles and dequantizing weights included, or
+            what the vector units do meanwhile where that takes longer.
         dequantize_s: stored weights over the decoder's rate.
         non_overlapped_s: what the shorter of memory and arithmetic adds because the longer does not hide all of it.
         kernel_s: cost of the kernels by themselves.
@@ -217,6 +218,11 @@ def dequantize_work_macs(operators: Operators, machine: Machine) -> FloatArray:
     return np.asarray(operators.of_class("linear") * operators.weights * tiles * machine.dequantize_macs)
 
 
+def vector_work(operators: Operators, machine: Machine) -> FloatArray:
+    """Return ``(ops, n)`` operations of vector units, special functions counted as those that they take."""
+    return np.asarray(operators.vector_ops + operators.special_functions * machine.special_function_ops)
+
+
 def _slots(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
     """Return multiply-accumulate slots taken: whole tiles of rows, and the dequantizing weights per tile of rows."""
     rows = np.maximum(operators.rows, 1.0)
@@ -267,6 +273,10 @@ def time_operators(
     arithmetic_s = _slots(operators, machine, software, formats) * _seconds_per_mac(
         operators, machine, software, formats, attention_fraction=attention_fraction
     )
+    if not np.isposinf(machine.vector_ops_per_s).all():
+        # Vector units work beside the array, tile by tile, and are fed as it is: the slower of the two counts.
+        beside = vector_work(operators, machine) * (1 / (machine.vector_ops_per_s * software.gemm_efficiency))
+        arithmetic_s = np.maximum(arithmetic_s, beside)
     body_bytes = weight_bytes * operators.of_class("linear")
     reduced_bytes = operators.reduced * (np.asarray(formats.exchanged_bits) / 8)
     kernels = operators.kernels + rotations(operators, formats) if np.any(formats.rotated) else operators.kernels

@@ -11,7 +11,7 @@ from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.silicon.stages.price import Priced
 from cost_models.table import Designs, FloatArray
-from cost_models.units import MIB, OPS_PER_MAC
+from cost_models.units import GIGA, MIB, OPS_PER_MAC
 
 
 def design_machine(
@@ -68,6 +68,9 @@ def design_machine(
         price_usd=design.price_usd,
         nre_usd=design.nre_usd,
         embodied_kg=design.embodied_kg,
+        vector_ops_per_s=design.lanes * design.number("clock_ghz") * GIGA,
+        special_function_ops=design.every_row("on_chip.special_function_ops"),
+        vector_j_per_op=design.vector_j_per_op,
         cap_exponent=design.cap_exponent,
         cap_least=np.minimum((design.least_v / design.supply_v) ** 2, 1.0),
         peak_ops_per_s={

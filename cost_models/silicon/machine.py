@@ -99,6 +99,9 @@ class Machine:
         read_mostly_bytes: capacity that holds nothing which is written at every step.
         second: a memory behind the first; None where no row has one.
         placement: which tensors of a workload lie there; None until one is served.
+        vector_ops_per_s: operations per second of the vector units; infinite where their time is in what was measured.
+        special_function_ops: such operations that an exponential or a reciprocal takes.
+        vector_j_per_op: energy of one; 0 where it is in other energies.
         peak_ops_per_s: peak operations per second by number format, for reports.
         blocks: shares that sum to a total: "area_mm2", "tdp_w", "cost_usd", "edge_mm" -> block -> column.
         limits: physical limits, name -> (used, allowed); a design with used > allowed cannot be built.
@@ -141,6 +144,9 @@ class Machine:
     read_mostly_bytes: FloatArray = field(default_factory=lambda: np.zeros(1))
     second: SecondMemory | None = None
     placement: Placement | None = None
+    vector_ops_per_s: FloatArray = field(default_factory=lambda: np.array([np.inf]))
+    special_function_ops: FloatArray = field(default_factory=lambda: np.ones(1))
+    vector_j_per_op: FloatArray = field(default_factory=lambda: np.zeros(1))
     peak_ops_per_s: Mapping[str, FloatArray] = field(default_factory=dict)
     blocks: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
     limits: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)

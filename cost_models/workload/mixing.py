@@ -10,7 +10,7 @@ import numpy as np
 from cost_models.library import Model
 from cost_models.library.layers import StateLayers
 from cost_models.table import FloatArray, Number
-from cost_models.workload.operators import Operators, OperatorStack, Shape
+from cost_models.workload.operators import SCORE_FUNCTIONS, SCORE_OPS, Operators, OperatorStack, Shape
 from cost_models.workload.param_count import (
     Attention,
     attentions,
@@ -162,11 +162,13 @@ def decode_attention(
                 macs=rows * model.indexer.heads * model.indexer.head_dim * context,
                 activations=rows * (model.indexer.heads + 1) * model.indexer.head_dim,
                 kv_elements=batch * index * (np.asarray(context) + queries), kernels=2,
+                vector_ops=rows * model.indexer.heads * context * SCORE_OPS,
             )  # fmt: skip
         stack.add(
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers, rows=rows,
             macs=rows * heads * per_pair * tokens, activations=rows * heads * 2 * layer.head_dim,
-            row_elements=per_pair,
+            row_elements=per_pair, vector_ops=rows * heads * tokens * SCORE_OPS,
+            special_functions=rows * heads * tokens * SCORE_FUNCTIONS,
             kv_elements=batch * (kv_read_per_token(model, layer) * share) * (met + written), kernels=2,
             **_exchanged(model, shape, layer, rows),
         )  # fmt: skip
@@ -208,10 +210,12 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
                 macs=batch * model.indexer.heads * model.indexer.head_dim * causal,
                 activations=batch * prompt * (model.indexer.heads + 1) * model.indexer.head_dim,
                 kv_elements=2 * batch * prompt * index, kernels=1,
+                vector_ops=batch * model.indexer.heads * causal * SCORE_OPS,
             )  # fmt: skip
         stack.add(
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers,
             rows=batch * prompt, macs=batch * heads * per_pair * pairs, row_elements=per_pair,
+            vector_ops=batch * heads * pairs * SCORE_OPS, special_functions=batch * heads * pairs * SCORE_FUNCTIONS,
             activations=batch * prompt * heads * 2 * layer.head_dim, kv_elements=2 * batch * prompt * kv, kernels=1,
         )  # fmt: skip
     for state in model.state_layers:

@@ -54,6 +54,8 @@ class Operators:
         dispatched: further ones, in the width of the operands that weights meet.
         state_bytes: bytes of states of fixed size read and written.
         row_elements: elements of a query and its output, which attention holds while keys and values pass.
+        vector_ops: operations of norms, rotary positions, softmax and activations, element by element.
+        special_functions: exponentials and reciprocals among what is done element by element.
     """
 
     names: tuple[str, ...]
@@ -71,6 +73,8 @@ class Operators:
     dispatched: FloatArray
     state_bytes: FloatArray
     row_elements: FloatArray
+    vector_ops: FloatArray
+    special_functions: FloatArray
 
     def of_class(self, weight_class: WeightClass) -> FloatArray:
         """Return ``(ops, 1)`` ones where an operator is of the class, zeros elsewhere; experts are linear as well."""
@@ -178,10 +182,16 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     # Where attention and feed-forward block stand side by side, one all-reduce sums both.
     mixed = 0.0 if model.parallel_block else tokens * d
 
-    def gemm(name: str, times: float, elements: Number, wide: Number, *, kernels: float, reduced: Number = 0.0) -> None:
+    def gemm(
+        name: str,
+        times: float,
+        elements: Number,
+        wide: Number,
+        **further: Number,
+    ) -> None:
         stack.add(
             name, "linear", times, rows=tokens, weights=elements, macs=tokens * elements,
-            activations=tokens * wide, kernels=kernels, reduced=reduced,
+            activations=tokens * wide, **further,
         )  # fmt: skip
 
     for layer in _projections(model):
@@ -193,7 +203,9 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
         if weights.latent:
             query_key_value = (weights.query + weights.key_value - weights.latent) * heads + weights.latent
         wide = d + width * heads + kv_elements_per_token(model, layer) * kv_fraction
-        gemm("qkv", layer.layers, query_key_value, wide, kernels=3)
+        rotated = layer.heads * layer.head_dim * heads + kv_elements_per_token(model, layer) / 2 * kv_fraction
+        normed = tokens * (NORM_OPS * d + ROTARY_OPS * rotated)
+        gemm("qkv", layer.layers, query_key_value, wide, kernels=3, vector_ops=normed)
         if model.indexer is not None:
             # Every chip chooses for itself: the projections are not dealt out.
             keys = (model.indexer.heads + 1) * model.indexer.head_dim
@@ -203,13 +215,16 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
         entering, leaving = state_weights(model, state)
         heads = shape.share(state.heads)
         wide = d + (2 * state.inner + 2 * state.keys) * heads
-        gemm("state_in", state.layers, entering * heads, wide, kernels=2)
+        gemm("state_in", state.layers, entering * heads, wide, kernels=2, vector_ops=tokens * NORM_OPS * d)
         gemm("state_out", state.layers, leaving * heads, state.inner * heads + d, kernels=1, reduced=mixed)
     matrices = ffn_matrices(model)
     for block in dense_blocks(model):
         columns = most_loaded_fraction(block.d_ff, tp)
-        up = (matrices - 1) * d * block.d_ff * columns
-        gemm("ffn_up", block.layers, up, d + matrices * block.d_ff * columns, kernels=3)
+        up, gated = (matrices - 1) * d * block.d_ff * columns, tokens * block.d_ff * columns
+        gemm(
+            "ffn_up", block.layers, up, d + matrices * block.d_ff * columns, kernels=3,
+            vector_ops=tokens * NORM_OPS * d + GATE_OPS * gated, special_functions=GATE_FUNCTIONS * gated,
+        )  # fmt: skip
         down = d * block.d_ff * columns
         gemm("ffn_down", block.layers, down, block.d_ff * columns + d, kernels=1, reduced=tokens * d)
     if model.moe is not None:
@@ -219,7 +234,7 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     head = d * model.vocab * vocabulary
     stack.add(
         "lm_head", "head", 1, rows=rows, weights=head, macs=rows * head,
-        activations=rows * (d + model.vocab * vocabulary), kernels=2,
+        activations=rows * (d + model.vocab * vocabulary), kernels=2, vector_ops=rows * NORM_OPS * d,
     )  # fmt: skip
     return stack.build()
 
@@ -233,13 +248,15 @@ def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Numbe
     stack.add(
         "router", "head", layers, rows=tokens, weights=weights.router, macs=tokens * weights.router,
         activations=tokens * (d + moe.experts), kernels=2,
+        vector_ops=tokens * (NORM_OPS * d + SCORE_OPS * moe.experts), special_functions=tokens * moe.experts,
     )  # fmt: skip
     if moe.shared_width:
         shared = weights.shared * columns
-        wide = d + moe.shared_width * columns
+        wide, gated = d + moe.shared_width * columns, tokens * moe.shared_width * columns
         stack.add(
             "shared_experts", "linear", layers, rows=tokens, weights=shared, macs=tokens * shared,
-            activations=tokens * 2 * wide, kernels=2,
+            activations=tokens * 2 * wide, kernels=2, vector_ops=GATE_OPS * gated,
+            special_functions=GATE_FUNCTIONS * gated,
         )  # fmt: skip
     ranks = np.asarray(shape.tensor_parallel) * replicas
     slices = ranks / shape.expert_parallel
@@ -289,11 +306,20 @@ def add_routed(
     """
     rows = slots / np.maximum(touched, NO_TOKENS)
     # Tokens are gathered by expert, and summed with their weights afterwards: a copy of each slot both times.
-    stack.add("expert_copies", "linear", times, rows=rows, activations=2 * (slots + tokens) * d, kernels=2)
-    elements = matrices * d * width
+    stack.add(
+        "expert_copies",
+        "linear",
+        times,
+        rows=rows,
+        activations=2 * (slots + tokens) * d,
+        kernels=2,
+        vector_ops=slots * d,
+    )
+    elements, gated = matrices * d * width, slots * width
     stack.add(
         "experts", "expert", times, rows=rows, weights=touched * elements, macs=slots * elements,
-        activations=slots * (2 * d + matrices * width), kernels=2, **between,
+        activations=slots * (2 * d + matrices * width), kernels=2, vector_ops=GATE_OPS * gated,
+        special_functions=GATE_FUNCTIONS * gated, **between,
     )  # fmt: skip
 
 
@@ -361,6 +387,18 @@ def held_weights(model: Model, shape: Shape) -> dict[WeightClass, FloatArray]:
         held[name] = np.cumsum(elements * mine, axis=0)[-1]
     return held
 
+
+NORM_OPS = 4
+"""Per element: the residual is added, squares are summed up, and it is scaled by their mean and by a weight."""
+
+ROTARY_OPS = 2
+"""Per element of a query or key: two products are summed up."""
+
+GATE_OPS, GATE_FUNCTIONS = 3, 2
+"""Per column of a feed-forward block: x / (1 + exp(-x)), and its product with the other half."""
+
+SCORE_OPS, SCORE_FUNCTIONS = 3, 1
+"""Per score of softmax: largest so far, difference to it, exponential, sum."""
 
 NO_TOKENS = 1e-9
 """What stands for no tokens at all where something is divided by them."""

@@ -36,6 +36,13 @@ class Placed(Equipped):
         return np.where(skips > 0, skipping, self.array.mm2)
 
     @cached_property
+    def rail_crossings(self) -> FloatArray:
+        """Area of the SRAM with level shifters and a supply network of its own over that without."""
+        several = self.number("supply_rails") > 1
+        share = self.every_row("floorplan.second_rail_over_sram")
+        return np.where(several, 1 + share, 1.0) if several.any() else np.ones(1)
+
+    @cached_property
     def core_isolation_mm2(self) -> FloatArray:
         """Area of what lets bad cores be switched off; nothing where none is spare."""
         spare, cores = self.number("spare_cores"), self.number("cores")
@@ -93,7 +100,9 @@ class Placed(Equipped):
             classes,
             mac_array=self.per_die(self.array_mm2 * self.built),
             vector_unit=self.per_die(self.lanes * lane_mm2 * logic),
-            sram=self.per_die(self.number("sram_mib") * self.node("sram_mm2_per_mib") * self.built),
+            sram=self.per_die(
+                self.number("sram_mib") * self.node("sram_mm2_per_mib") * self.built * self.rail_crossings
+            ),
             interfaces=self.interfaces,
             gbps=self.distributed_gbps,
             weight_decoder=self.per_die(self.decoder.mm2),

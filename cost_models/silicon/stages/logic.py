@@ -11,7 +11,7 @@ from cost_models.silicon import compute, memory
 from cost_models.silicon.machine import SecondMemory
 from cost_models.silicon.stages.dies import Divided
 from cost_models.table import INACTIVE, FloatArray
-from cost_models.units import KIB, MIB, NANO
+from cost_models.units import BITS_PER_BYTE, KIB, MIB, NANO
 from cost_models.weights import activations
 from cost_models.weights.execution import Lanes
 from cost_models.weights.weight_storage import Storage
@@ -174,10 +174,17 @@ class Equipped(Divided):
 
     @cached_property
     def least_sram_mib(self) -> FloatArray:
-        """SRAM that operand buffers, bytes in flight from the memory and a tile of activations on each die take."""
+        """SRAM that an array cannot work without: room for what it holds, and ports that keep it fed.
+
+        Room: operand buffers, bytes in flight from the memory and a tile of activations on each die. Ports: square
+        arrays of a side take an activation per row and return a sum per column in each cycle.
+        """
         value = self.technology.value
         operands = self.of_all_dies(compute.operand_buffer_bytes(self.array, self.per_die(self.number("macs"))))
         in_flight = self.store.bandwidth_bytes_per_s * (np.asarray(value("on_chip.memory_latency_ns")) * NANO)
         width = self.number("act_bits") / np.asarray(value("serving.activation_bits"))
         tile = self.of_all_dies(np.asarray(value("on_chip.activation_tile_kib")) * KIB * width)
-        return np.asarray((operands + in_flight + tile) / MIB)
+        room = (operands + in_flight + tile) / MIB
+        per_side = (self.array.activation_bits + value("on_chip.sum_bits")) / BITS_PER_BYTE
+        fed = self.number("macs") / value("on_chip.array_side") * per_side
+        return np.asarray(np.maximum(room, fed / value("on_chip.sram_bytes_per_cycle_per_mib")))

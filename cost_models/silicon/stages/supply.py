@@ -78,10 +78,22 @@ class Powered(Placed):
         return self.choice("cooling").map(lambda name: self.technology.value(f"thermal.junction_c.{name}"))
 
     @cached_property
+    def lane_j(self) -> FloatArray:
+        """Energy of a lane in a busy cycle."""
+        return np.asarray(self.of_class("on_chip.lane_pj_n7") * self.scales.energy * PICO)
+
+    @cached_property
+    def vector_j_per_op(self) -> FloatArray:
+        """Energy of an operation on the vector units; in `stream_j_per_byte` where that was measured."""
+        classes = self.choice("architecture")
+        if area.PROGRAMMABLE not in classes.values:
+            return self.lane_j
+        return np.asarray(self.lane_j * classes.map(lambda name: float(name != area.PROGRAMMABLE)))
+
+    @cached_property
     def lane_w(self) -> FloatArray:
         """Power of the lanes at the highest clock, each busy in every cycle."""
-        joules = self.of_class("on_chip.lane_pj_n7") * self.scales.energy * PICO
-        return np.asarray(self.lanes * self.number("clock_ghz") * GIGA * joules)
+        return np.asarray(self.lanes * self.number("clock_ghz") * GIGA * self.lane_j)
 
     @cached_property
     def leakage_w(self) -> FloatArray:

@@ -29,7 +29,8 @@ def bare_machine(bandwidth, rate=1e18, link=0.0):
     one = {key: np.ones(1) for key in Machine.__dataclass_fields__ if key not in NO_COLUMNS}
     one |= {f"{use}_mac_per_s": np.array([rate]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([bandwidth]), "sram_bytes": np.array([1e9])}
-    one |= {"dequantize_bytes_per_s": np.array([np.inf]), "link_bytes_per_s": np.array([link])}
+    one |= {name: np.array([np.inf]) for name in ("dequantize_bytes_per_s", "vector_ops_per_s")}
+    one |= {"link_bytes_per_s": np.array([link])}
     one |= {"static_shapes": np.zeros(1), "cap_exponent": np.array([np.nan])}
     return Machine(**one)
 

@@ -206,7 +206,8 @@ def twin(d, balls):
         lanes = d["macs"] / own("floorplan.macs_per_lane")
     vector = lanes * own("floorplan.lane_um2_n7") * 1e-6 * node("logic_area_rel_n7") * built
     vector += array * own("floorplan.control_over_mac_array")
-    sram = d["sram_mib"] * node("sram_mm2_per_mib") * built * own("floorplan.sram_over_macro")
+    sram = d["sram_mib"] * node("sram_mm2_per_mib") * built
+    sram *= (1 + typ("floorplan.second_rail_over_sram") * (d["supply_rails"] > 1)) * own("floorplan.sram_over_macro")
     in_core_blocks = array + vector + sram
     host = d["host_lanes"] / 16
     die = in_core_blocks + units * memory("phy_controller_mm2") + typ("interfaces.host_mm2") * host + decoder_mm2
@@ -269,6 +270,8 @@ def twin(d, balls):
         "tdp_w": tdp,
         "cost_usd": cost,
         "price_usd": price,
+        "vector_ops_per_s": lanes * d["clock_ghz"] * 1e9,
+        "vector_j_per_op": 0.0 if by_class == "programmable" else lane_j,
     }
 
 
@@ -299,6 +302,7 @@ def test_everything_is_finite_and_positive_everywhere():
         "die_link_j_per_byte",
         "die_step_s",
         "read_mostly_bytes",
+        "vector_j_per_op",
     }
     for name, column in columns_of(result).items():
         if name == "dequantize_bytes_per_s":
