@@ -2,8 +2,9 @@
 
 Arithmetic brings its control, lanes are counted, SRAM costs its macro, the on-chip network follows the bytes that
 enter. What no block names (top-level wiring, clocks, pads, power grid) grows as the die's outline. A die whose
-interfaces need more edge than its blocks have is larger than they are by blank silicon. Constants are parameters under
-``floorplan``, fitted on some thirty dies (``python -m studies.fits.silicon``); PHYs are taken from die photos.
+interfaces need more edge than its blocks have is larger than they are by blank silicon (`beachfront`). Constants are
+parameters under ``floorplan``, fitted on some thirty dies (``python -m studies.fits.silicon``); PHYs are taken from die
+photos.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def area_blocks(
     interfaces: Mapping[str, FloatArray],
     gbps: FloatArray,
     weight_decoder: FloatArray,
-    edge_mm: FloatArray,
+    least_mm2: FloatArray,
     technology: Technology,
     core_isolation: Number = 0.0,
 ) -> dict[str, FloatArray]:
@@ -65,7 +66,7 @@ def area_blocks(
 
     Control = c x MAC array. Tags, ports and crossbars of caches and registers = (k - 1) x SRAM. Network = n x bytes
     per second that enter. Periphery = depth x perimeter of the die with it. Blank silicon fills up to the least die
-    whose usable edge holds the interfaces. What is counted is multiplied by the model's own error, 1 unless drawn.
+    along whose edge the interfaces have a place. What is counted takes the model's own error, 1 if not drawn.
 
     Args:
         architecture: class of machine.
@@ -75,7 +76,7 @@ def area_blocks(
         interfaces: PHYs and controllers, the same in every node, by name.
         gbps: bandwidth of memory and links in GB/s, what the network distributes.
         weight_decoder: dequantizing of stored weights, placed inside the memory path.
-        edge_mm: die edge that the interfaces take.
+        least_mm2: the least die that the interfaces have a place on (`beachfront.least_die_mm2`).
         technology: parameters under ``floorplan``.
         core_isolation: what lets cores be switched off where some are spare.
     """
@@ -99,9 +100,8 @@ def area_blocks(
         blocks = {name: block * error for name, block in blocks.items()}
     counted, around = total(blocks), perimeter_mm(np.ones(1), technology.value("floorplan.aspect_ratio"))
     placed = outline_mm(counted, around * parameter("periphery_mm"))
-    usable = around * np.asarray(technology.value("floorplan.usable_edge_fraction"))
     blocks["periphery"] = placed - counted
-    blocks["blank"] = np.maximum((edge_mm / usable) ** 2 * (1 + ROUNDING) - placed, 0.0)
+    blocks["blank"] = np.maximum(least_mm2 * (1 + ROUNDING) - placed, 0.0)
     return blocks
 
 
@@ -143,10 +143,33 @@ def floorplan_limits(
     }
 
 
+def board_reach_mm(body_mm: FloatArray, technology: Technology) -> FloatArray:
+    """Return the length of the ring around a package on which the middles of memory devices lie: 4 (body + 2 reach)."""
+    return np.asarray(4 * (body_mm + 2 * np.asarray(technology.value("package.device_reach_mm"))))
+
+
+def package_body_mm(
+    on_substrate_mm2: FloatArray, *, balls: FloatArray, board_devices: FloatArray, technology: Technology
+) -> FloatArray:
+    """Return the side of the package: the largest that die, balls, and the ring of devices around it ask for.
+
+    Organic substrates are several times as large as the dies that stand on them without an interposer; each ball takes
+    a pitch squared; devices stand side by side on the ring of `board_reach_mm`.
+    """
+    value = technology.value
+    by_die = np.sqrt(on_substrate_mm2 * np.asarray(value("packaging.organic_substrate_area_over_die_area")))
+    by_balls = np.sqrt(balls) * value("package.ball_pitch_mm")
+    ring = board_devices * np.asarray(value("package.device_mm"))
+    by_ring = ring / 4 - 2 * np.asarray(value("package.device_reach_mm"))
+    return np.asarray(np.maximum(np.maximum(by_die, by_balls), by_ring))
+
+
 def package_limits(
     die_mm2: FloatArray,
     *,
+    logic_mm2: FloatArray,
     board_memory_bits: FloatArray,
+    board_devices: FloatArray,
     stacks: FloatArray,
     link_gbps: FloatArray,
     supply_w: FloatArray,
@@ -157,11 +180,14 @@ def package_limits(
 
     ``package_balls``: memory on the board takes balls per data bit (commands, strobes and grounds included), links per
     GB/s, the host a fixed number, and supply two per current that one carries; a package has (body / pitch)^2.
-    ``stack_edge_mm``: stacks stand along the two long sides. ``interposer_mm2``: die and stacks with their margin.
+    ``package_body_mm``: the package that die, balls and memory around it need. ``stack_edge_mm``: whole stacks stand
+    along the two long sides, an odd one more on one of them. ``interposer_mm2``: die and stacks with their margin.
 
     Args:
         die_mm2: logic die.
+        logic_mm2: all dies of the package.
         board_memory_bits: data bits of memory that is not on an interposer.
+        board_devices: devices of such memory.
         stacks: memory stacks on the interposer.
         link_gbps: chip-to-chip bandwidth, one way.
         supply_w: power that enters the package for the logic.
@@ -181,10 +207,13 @@ def package_limits(
     def column(number: Number) -> FloatArray:
         return np.atleast_1d(np.asarray(number, dtype=np.float64))
 
+    balls = signals + supply + value("package.host_balls")
+    on_substrate_mm2 = np.where(stacks > 0, 0.0, logic_mm2)
+    body = package_body_mm(on_substrate_mm2, balls=balls, board_devices=board_devices, technology=technology)
+    per_side = np.ceil(stacks / 2)
     return {
-        "package_balls": (
-            signals + supply + value("package.host_balls"), column((body_mm / value("package.ball_pitch_mm")) ** 2)
-        ),
-        "stack_edge_mm": (stacks * value("package.stack_width_mm"), long_mm * 2 * value("package.stack_overhang")),
+        "package_balls": (balls, column((body_mm / value("package.ball_pitch_mm")) ** 2)),
+        "package_body_mm": (body, column(body_mm)),
+        "stack_edge_mm": (per_side * value("package.stack_width_mm"), long_mm * value("package.stack_overhang")),
         "interposer_mm2": (np.where(stacks > 0, interposer, 0.0), column(value("package.interposer_mm2"))),
     }  # fmt: skip

@@ -1,6 +1,8 @@
-"""How much memory bandwidth one die can carry: what its sides, its package and its interposer have room for.
+"""The edge of a die: what stands along it, the least die that has room for it, and the most memory that one carries.
 
-Whole units are counted (an LPDDR channel, a GDDR package, an HBM stack), side by side: none goes round a corner.
+Whole units of memory are counted (an LPDDR channel, a GDDR package, an HBM stack), side by side: none goes round a
+corner. Stacks, and with them their interfaces, stand along the two long sides; every other memory along all four. The
+host has its place on one short side. Links are lanes, narrow enough to fill what whole units leave.
 """
 
 from __future__ import annotations
@@ -10,10 +12,148 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.library.technology import Technology
-from cost_models.silicon.area import sides_mm
+from cost_models.silicon.area import board_reach_mm, sides_mm
 from cost_models.silicon.memory import memory_technology
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.units import BITS_PER_BYTE
+
+ROUNDING = 1e-9
+"""Relative room for what stands side by side, so that a sum of lengths holds what it was made for."""
+
+DEFICIT = 3
+"""Most units by which sides that have the length together lack places: less than one is lost on each of four."""
+
+LONG, SHORT = (0, 2), (1, 3)
+"""Sides of the die, clockwise from the top; the host begins on the last."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What wants a place along the edge; ``(n,)`` or ``(1,)``.
+
+    Attributes:
+        units: interfaces of the memory.
+        unit_mm: edge of one; 0 where there is none.
+        stacked: 1 where they belong to stacks, along the long sides, else 0.
+        host_mm: edge of the host interface.
+        links_mm: edge of the links.
+    """
+
+    units: FloatArray
+    unit_mm: FloatArray
+    stacked: FloatArray
+    host_mm: FloatArray
+    links_mm: FloatArray
+
+
+def unit_places(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return how many whole units have room on a long side, on the free short side and on the host's.
+
+    Args:
+        long_mm: usable length of a long side.
+        short_mm: that of a short one.
+        edge: what wants a place.
+    """
+    room, width = 1 + ROUNDING, np.where(edge.unit_mm > 0, edge.unit_mm, np.inf)
+    around = 1 - edge.stacked
+    beside_host = np.maximum(short_mm - edge.host_mm, 0.0)
+    return (
+        np.floor(long_mm * room / width),
+        np.floor(short_mm * room / width) * around,
+        np.floor(beside_host * room / width) * around,
+    )
+
+
+def _places(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:
+    on_long, free, host = unit_places(per_long * scale, per_short * scale, edge)
+    return np.asarray(2 * on_long + free + host)
+
+
+def usable_sides_mm(die_mm2: Number, technology: Technology) -> tuple[FloatArray, FloatArray]:
+    """Return the usable length of a long and of a short side, corners kept free."""
+    value = technology.value
+    usable = np.asarray(value("floorplan.usable_edge_fraction"))
+    long, short = sides_mm(np.asarray(die_mm2, dtype=np.float64), value("floorplan.aspect_ratio"))
+    return np.asarray(long * usable), np.asarray(short * usable)
+
+
+def units_around(die_mm2: FloatArray, edge: Edge, technology: Technology) -> FloatArray:
+    """Return how many whole interfaces the sides of a die hold beside the host's and the links'."""
+    long, short = usable_sides_mm(die_mm2, technology)
+    on_long, free, host = unit_places(long, short, edge)
+    left = np.maximum(2 * (long + short) - edge.host_mm - edge.links_mm, 0.0)
+    width = np.where(edge.unit_mm > 0, edge.unit_mm, np.inf)
+    return np.asarray(np.minimum(2 * on_long + free + host, np.floor(left * (1 + ROUNDING) / width)))
+
+
+def least_die_mm2(edge: Edge, technology: Technology) -> FloatArray:
+    """Return the area of the least die along whose edge everything has a place.
+
+    Long enough together: N w + host + links = u P. Whole units on each side: sides that have the length together lack
+    `DEFICIT` places at most, and the next place opens where the next side is long enough for one more.
+    """
+    per_long, per_short = usable_sides_mm(1.0, technology)
+    needed = edge.units * edge.unit_mm
+    together = (needed + edge.host_mm + edge.links_mm) / (2 * (per_long + per_short))
+    # Stacks take the two long sides, half of them each; otherwise the bound from which places are counted.
+    half = np.ceil(edge.units / 2) * edge.unit_mm / per_long
+    around = np.minimum(needed / (2 * per_long + per_short), (needed + edge.host_mm) / (2 * (per_long + per_short)))
+    scale = np.maximum(np.where(edge.stacked > 0, half, around), together)
+    lacking = _places(scale, edge, per_long, per_short) < edge.units
+    if not lacking.any():
+        return np.asarray(scale * scale)
+    # Few rows are left after each step, so the steps are taken on those alone.
+    n = max(len(np.atleast_1d(column)) for column in (scale, per_long, per_short, edge.host_mm))
+    scale, rows = np.array(np.broadcast_to(scale, (n,))), np.flatnonzero(np.broadcast_to(lacking, (n,)))
+    for _ in range(DEFICIT):
+        some = Edge(*(_at(column, rows, n) for column in vars(edge).values()))
+        long, short = _at(per_long, rows, n), _at(per_short, rows, n)
+        on_long, free, host = unit_places(long * scale[rows], short * scale[rows], some)
+        opens = np.minimum((on_long + 1) * some.unit_mm / long, (free + 1) * some.unit_mm / short)
+        opens = np.minimum(opens, ((host + 1) * some.unit_mm + some.host_mm) / short)
+        scale[rows] = opens
+        rows = rows[_places(opens, some, long, short) < some.units]
+        if not len(rows):
+            break
+    return np.asarray(scale * scale)
+
+
+def _at(column: FloatArray, rows: np.typing.NDArray[np.intp], n: int) -> FloatArray:
+    return np.asarray(np.broadcast_to(column, (n,))[rows])
+
+
+def along_the_sides(die_mm2: float, edge: Edge, technology: Technology) -> dict[str, list[tuple[int, float, float]]]:
+    """Return where along the sides of one die its interfaces stand: (side, from, to) by "memory", "host", "links".
+
+    Every unit of memory has a piece of its own.
+
+    Sides are counted clockwise from the top, whose long sides are 0 and 2; lengths run clockwise from the corner where
+    a side begins. Units are dealt to sides in turn as far as there is room, and each side's stand in its middle.
+    """
+    usable = [float(side[0]) for side in map(np.atleast_1d, usable_sides_mm(die_mm2, technology))]
+    whole = [float(side) / float(np.asarray(technology.value("floorplan.usable_edge_fraction"))) for side in usable]
+    on_long, free, host = (int(np.asarray(places).ravel()[0]) for places in unit_places(
+        np.array([usable[0]]), np.array([usable[1]]), edge))  # fmt: skip
+    rooms, dealt, left = {0: on_long, 2: on_long, 1: free, 3: host}, dict.fromkeys(range(4), 0), float(edge.units[0])
+    while left > 0 and any(dealt[side] < rooms[side] for side in rooms):
+        for side in rooms:
+            if left > 0 and dealt[side] < rooms[side]:
+                dealt[side], left = dealt[side] + 1, left - 1
+    unit, host_mm, links = float(edge.unit_mm[0]), float(edge.host_mm[0]), float(edge.links_mm[0])
+    result: dict[str, list[tuple[int, float, float]]] = {"memory": [], "host": [], "links": []}
+    for side in range(4):
+        length, corner = usable[side % 2], (whole[side % 2] - usable[side % 2]) / 2
+        own_host = min(host_mm, length) if side == SHORT[-1] else 0.0
+        taken = own_host + dealt[side] * unit
+        spare = max(length - taken, 0.0)
+        own_links = min(links, spare)
+        links -= own_links
+        at = corner + (spare - own_links) / 2
+        for name, mm in (("host", own_host), *[("memory", unit)] * dealt[side], ("links", own_links)):
+            if mm > 0:
+                result[name].append((side, at, at + mm))
+                at += mm
+    return {name: pieces for name, pieces in result.items() if pieces}
 
 
 @dataclass(frozen=True)
@@ -43,32 +183,14 @@ class BandwidthLimit:
         return np.asarray(self.most * self.gbps_per_unit)
 
 
-def units_around(die_mm2: FloatArray, unit_edge_mm: FloatArray, technology: Technology) -> FloatArray:
-    """Return how many whole interfaces of one width the sides of a die hold beside the host's.
-
-    Each side holds what fits on its usable share, corners kept free; the host takes its edge from one short side.
-
-    Args:
-        die_mm2: area of the die.
-        unit_edge_mm: die edge of one interface.
-        technology: parameters under ``floorplan`` and ``interfaces``.
-    """
-    value = technology.value
-    long, short = sides_mm(die_mm2, value("floorplan.aspect_ratio"))
-    usable = np.asarray(value("floorplan.usable_edge_fraction"))
-    free = np.maximum(short * usable - value("interfaces.host_edge_mm"), 0.0)
-    whole = 2 * np.floor(long * usable / unit_edge_mm) + np.floor(short * usable / unit_edge_mm)
-    return np.asarray(whole + np.floor(free / unit_edge_mm))
-
-
 def max_bandwidth(
     grade: Choice, die_mm2: FloatArray, *, supply_w: Number, supply_v: Number, technology: Technology
 ) -> BandwidthLimit:
     """Return the most memory of a grade that a die of some area can have.
 
-    Sides: the host interface takes its edge from one short side, and each side holds the whole units that fit on its
-    usable share; stacks stand along the two long sides, `package.stack_overhang` times as long. Package: balls left by
-    host and supply over the balls of a unit. Interposer: what the largest one leaves beside the die.
+    Sides: `units_around` beside a host of 16 lanes; stacks `package.stack_overhang` times as long as the long sides.
+    Package: balls left by host and supply over the balls of a unit, and devices of the largest width that stand around
+    the package. Interposer: what the largest one leaves beside the die.
 
     Args:
         grade: memory grade.
@@ -79,21 +201,24 @@ def max_bandwidth(
     """
     library, value = technology.library, technology.value
     names = memory_technology(grade, library)
-    unit_bits, edge = technology.of("memory", names, "unit_bits"), technology.of("memory", names, "beachfront_mm")
-    stacked = names.map(lambda name: float(library.memories[name].packaging_class == "interposer")) > 0
+    unit_bits, unit_mm = technology.of("memory", names, "unit_bits"), technology.of("memory", names, "beachfront_mm")
+    stacked = names.map(lambda name: float(library.memories[name].packaging_class == "interposer"))
+    host_mm = np.atleast_1d(np.asarray(value("interfaces.host_edge_mm"), dtype=np.float64))
+    sides = units_around(die_mm2, Edge(np.zeros(1), unit_mm, stacked, host_mm, np.zeros(1)), technology)
     long, _ = sides_mm(die_mm2, value("floorplan.aspect_ratio"))
-    around = units_around(die_mm2, edge, technology)
-    width = np.maximum(edge, value("package.stack_width_mm"))
-    along = 2 * np.floor(long * value("package.stack_overhang") / width)
+    along = 2 * np.floor(long * value("package.stack_overhang") / value("package.stack_width_mm"))
     balls = (np.asarray(value("package.body_mm")) / value("package.ball_pitch_mm")) ** 2 - value("package.host_balls")
     balls = balls - 2 * np.asarray(supply_w) / supply_v / value("package.ball_current_a")
     package = np.floor(np.maximum(balls, 0.0) / (unit_bits * value("package.balls_per_memory_bit")))
+    widest = names.map(lambda name: float(max(library.memories[name].package_bits)))
+    devices = np.floor(board_reach_mm(np.asarray(value("package.body_mm")), technology) / value("package.device_mm"))
+    package = np.minimum(package, devices * np.floor(widest / unit_bits))
     room = np.asarray(value("package.interposer_mm2")) / value("packaging.silicon_interposer.area_over_sum_of_dies")
     interposer = np.floor(np.maximum(room - die_mm2, 0.0) / value("assembly.stack_footprint_mm2"))
     units = {
-        "sides": np.where(stacked, along, around),
-        "package": np.where(stacked, np.inf, package),
-        "interposer": np.where(stacked, interposer, np.inf),
+        "sides": np.where(stacked > 0, np.minimum(along, sides), sides),
+        "package": np.where(stacked > 0, np.inf, package),
+        "interposer": np.where(stacked > 0, interposer, np.inf),
     }
     per_pin = grade.map(lambda name: library.memory_grade(name).gbps_per_pin)
     most = np.minimum.reduce(list(units.values()))

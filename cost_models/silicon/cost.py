@@ -273,14 +273,14 @@ def package_blocks(
     memory_usd: FloatArray,
     stacks: FloatArray,
     on_interposer: FloatArray,
-    balls: FloatArray,
+    body_mm: FloatArray,
     technology: Technology,
     joined: Joined | None = None,
 ) -> dict[str, FloatArray]:
     """Return substrate or interposer, losses of bonding, test and assembly of one package.
 
-    Organic flip chip: substrate = balls x pitch^2, as the limit on balls counts them, and 4 die areas at least, at a
-    price per layer; one die lost per failed bond. Interposer (`on_interposer` true):
+    Organic flip chip: substrate = body^2, as the limits of the package count it, at a price per layer; one die lost per
+    failed bond. Interposer (`on_interposer` true):
     area = (die + stacks) x 1.1 at the price of the finished service, and a failed assembly loses die, memory and
     interposer together; one bond yield counts for the whole assembly.
 
@@ -290,17 +290,15 @@ def package_blocks(
         memory_usd: memory of the board.
         stacks: memory stacks beside the die on an interposer.
         on_interposer: whether memory sits on an interposer.
-        balls: contacts of the package.
+        body_mm: side of the package (`area.package_body_mm`).
         technology: parameters.
         joined: what several dies take; None where every package has one.
     """
     value, interposer = technology.value, on_interposer > 0
     if joined is not None:
         interposer = interposer | (joined.on_silicon > 0)
-    least_mm2 = die_mm2 * np.asarray(value("packaging.organic_substrate_area_over_die_area"))
-    body_mm2 = np.maximum(least_mm2, balls * np.asarray(value("package.ball_pitch_mm")) ** 2)
     layers = np.asarray(value("packaging.substrate_layers"))
-    organic = body_mm2 * (layers * value("packaging.substrate_usd_per_mm2_layer"))
+    organic = body_mm * body_mm * (layers * value("packaging.substrate_usd_per_mm2_layer"))
     silicon = (die_mm2 + stacks * value("assembly.stack_footprint_mm2")) * (
         np.asarray(value("packaging.silicon_interposer.area_over_sum_of_dies"))
         * value("packaging.silicon_interposer.cowos_usd_per_mm2_interposer")

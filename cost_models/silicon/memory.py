@@ -29,12 +29,15 @@ class MemorySystem:
         j_per_byte: energy of device, PHY and controller per byte moved.
         idle_w: standing power of the devices, refresh included.
         interface_mm2: PHYs and controllers on the die, which do not shrink with the node.
-        edge_mm: die edge that the PHYs take.
+        units: PHYs: LPDDR channels, GDDR packages or HBM stacks.
+        unit_mm: die edge that one takes.
+        edge_mm: die edge that all take.
         price_usd: of all devices.
         embodied_kg: carbon of making all devices, CO2e.
         stacks: devices that sit on an interposer beside the die.
         on_interposer: whether they need one.
-        board_bits: data bits of devices on the board, 0 where they sit on an interposer.
+        board_devices: devices on the board, 0 where they sit on an interposer.
+        board_bits: their data bits.
         off_die: 1 where there is memory outside the die, 0 where the SRAM is all.
         off_die_bytes_per_s: peak bandwidth of memory outside the die.
         not_offered: 1 where the technology has no device of this width or capacity, else 0.
@@ -47,11 +50,14 @@ class MemorySystem:
     j_per_byte: FloatArray
     idle_w: FloatArray
     interface_mm2: FloatArray
+    units: FloatArray
+    unit_mm: FloatArray
     edge_mm: FloatArray
     price_usd: FloatArray
     embodied_kg: FloatArray
     stacks: FloatArray
     on_interposer: FloatArray
+    board_devices: FloatArray
     board_bits: FloatArray
     off_die: FloatArray
     off_die_bytes_per_s: FloatArray
@@ -131,11 +137,14 @@ def memory_system(
         j_per_byte=parameter("energy_total_pj_per_bit") * (PICO * BITS_PER_BYTE),
         idle_w=gib * parameter("idle_w_per_gib"),
         interface_mm2=units * parameter("phy_controller_mm2"),
+        units=units,
+        unit_mm=parameter("beachfront_mm"),
         edge_mm=units * parameter("beachfront_mm"),
         price_usd=gib * parameter("price_usd_per_gb") * technology.value("memory_market.price_over_2025"),
         embodied_kg=carbon.dram_kg(gib, parameter("embodied_g_per_gib")),
         stacks=devices * on_interposer,
         on_interposer=on_interposer,
+        board_devices=devices * (1 - on_interposer),
         board_bits=total_bits * (1 - on_interposer),
         off_die=off_die,
         off_die_bytes_per_s=bandwidth * off_die,
@@ -162,5 +171,5 @@ def together(first: MemorySystem, second: MemorySystem) -> MemorySystem:
         name: np.maximum(getattr(first, name), getattr(second, name))
         for name in ("on_interposer", "off_die", "not_offered", "read_mostly")
     }
-    kept = {"stream_efficiency": first.stream_efficiency, "j_per_byte": mean}
+    kept = {"stream_efficiency": first.stream_efficiency, "j_per_byte": mean, "unit_mm": first.unit_mm}
     return MemorySystem(**{**sums, **whole, **kept})

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.silicon import area
+from cost_models.silicon.beachfront import Edge, least_die_mm2
 from cost_models.silicon.stages.logic import Equipped
 from cost_models.table import FloatArray
 from cost_models.units import GIGA, MM2_PER_UM2
@@ -75,13 +76,29 @@ class Placed(Equipped):
         return blocks
 
     @cached_property
+    def host_mm(self) -> FloatArray:
+        """Edge that the host interface takes."""
+        return self.every_row("interfaces.host_edge_mm") * self.host_fraction
+
+    @cached_property
+    def links_mm(self) -> FloatArray:
+        """Edge that the links of one die take."""
+        return np.asarray(self.link_gbps * self.technology.value("interfaces.link_edge_mm_per_gbps"))
+
+    @cached_property
+    def edge(self) -> Edge:
+        """What wants a place along the edge of one die.
+
+        Sides that face other dies, and a second memory, are taken like links: a length without places of its own.
+        """
+        units = self.per_die(self.first.units)
+        further_mm = self.edge_mm - units * self.first.unit_mm - self.host_mm
+        return Edge(units, self.first.unit_mm, self.first.on_interposer, self.host_mm, further_mm)
+
+    @cached_property
     def edges(self) -> dict[str, FloatArray]:
         """Edge of one die that interfaces take, in mm."""
-        edges = {
-            "memory": self.per_die(self.store.edge_mm),
-            "host": self.every_row("interfaces.host_edge_mm") * self.host_fraction,
-            "links": self.link_gbps * self.technology.value("interfaces.link_edge_mm_per_gbps"),
-        }
+        edges = {"memory": self.per_die(self.store.edge_mm), "host": self.host_mm, "links": self.links_mm}
         if self.several:
             edges["die_links"] = self.die_link_gbps * self.die_link("edge_mm_per_gbps")
         return edges
@@ -106,7 +123,7 @@ class Placed(Equipped):
             interfaces=self.interfaces,
             gbps=self.distributed_gbps,
             weight_decoder=self.per_die(self.decoder.mm2),
-            edge_mm=self.edge_mm,
+            least_mm2=least_die_mm2(self.edge, self.technology),
             core_isolation=self.core_isolation_mm2,
             technology=self.technology,
         )

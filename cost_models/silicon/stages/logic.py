@@ -187,4 +187,4 @@ class Equipped(Divided):
         room = (operands + in_flight + tile) / MIB
         per_side = (self.array.activation_bits + value("on_chip.sum_bits")) / BITS_PER_BYTE
         fed = self.number("macs") / value("on_chip.array_side") * per_side
-        return np.asarray(np.maximum(room, fed / value("on_chip.sram_bytes_per_cycle_per_mib")))
+        return np.asarray(np.maximum(room, fed / value("on_chip.buffer_bytes_per_cycle_per_mib")))

@@ -68,7 +68,7 @@ class Priced(Powered):
             memory_usd=self.store.price_usd,
             stacks=self.store.stacks,
             on_interposer=self.store.on_interposer,
-            balls=self.package_limits["package_balls"][0],
+            body_mm=self.package_limits["package_body_mm"][0],
             technology=self.technology,
             joined=self.joined,
         )

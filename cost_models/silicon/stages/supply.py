@@ -97,10 +97,10 @@ class Powered(Placed):
 
     @cached_property
     def leakage_w(self) -> FloatArray:
-        """Leakage at the sustained clock's supply."""
+        """Leakage at the sustained clock's supply, of all silicon that is not blank."""
         value = self.technology.value
         return power.leakage_w(
-            self.logic_mm2,
+            self.logic_mm2 - self.of_all_dies(self.areas["blank"]),
             self.node("leakage_w_per_mm2"),
             self.sustained_v,
             self.nominal_v,
@@ -138,7 +138,9 @@ class Powered(Placed):
         delivered_w = area.total({name: self.watts[name] for name in ("mac_array", "vector", "on_chip", "leakage")})
         limits = area.package_limits(
             self.die_mm2,
+            logic_mm2=self.logic_mm2,
             board_memory_bits=self.store.board_bits,
+            board_devices=self.store.board_devices,
             stacks=self.per_die(self.store.stacks),
             link_gbps=self.number("link_gbps"),
             supply_w=delivered_w,

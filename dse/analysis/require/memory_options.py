@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from cost_models.silicon.beachfront import units_around
-from cost_models.silicon.memory import memory_system, memory_technology
+from cost_models.silicon.beachfront import Edge, units_around
+from cost_models.silicon.memory import memory_system
 from cost_models.table import Choice
 from dse.evaluator import Evaluator
 from dse.space import Space
@@ -114,7 +114,7 @@ def _option(
     width: float,
     sizes: Sequence[float],
 ) -> MemoryOption:
-    value, library = evaluator.technology.value, evaluator.technology.library
+    value = evaluator.technology.value
     one = memory_system(
         Choice.of(grade),
         devices=np.ones(1),
@@ -137,10 +137,11 @@ def _option(
         **NO_SRAM,
         technology=evaluator.technology,
     )
-    unit_bits = evaluator.technology.of("memory", memory_technology(Choice.of(grade), library), "unit_bits")
-    edge, units = float(whole.edge_mm[0]), devices * width / float(unit_bits[0])
+    edge, units = float(whole.edge_mm[0]), float(whole.units[0])
     reticle = np.atleast_1d(np.asarray(value("reticle.limit_mm2"), dtype=np.float64))
-    around = float(units_around(reticle, np.array([edge / units]), evaluator.technology)[0])
+    host_mm = np.atleast_1d(np.asarray(value("interfaces.host_edge_mm"), dtype=np.float64))
+    along = Edge(whole.units, whole.unit_mm, whole.on_interposer, host_mm, np.zeros(1))
+    around = float(units_around(reticle, along, evaluator.technology)[0])
     allowed = around * edge / units
     delivered = devices * each
     widest = np.floor(around / (units / devices)) * each

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Polygon, Rectangle
 
 from cost_models.library import Library
+from cost_models.library.technology import Technology
+from cost_models.silicon.beachfront import Edge, along_the_sides
 from dse.analysis.explain import Explanation
 from dse.render.plots.style import FILLS, HATCHES, new_figure, save, short
 
@@ -22,14 +24,11 @@ _EDGE_OF = {
     "die_link_interface": "die_links",
 }
 
-_Piece: TypeAlias = tuple[int, float, float]
+Piece: TypeAlias = tuple[int, float, float]
 """A stretch of one side: the side, from, to."""
 
 _CORNER_FRACTION = 0.25
 """Share of the shorter side within which strips meet in a corner."""
-
-_MAX_SIDES = 6
-"""Sides of the die that one interface may run along; what is longer than the edge goes round again."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,14 @@ def draw_floorplan(
 ) -> list[Path]:
     """Draw the die to scale: interfaces along the edge that they take, blocks inside in proportion. Not a layout."""
     dies = float(design.settings.get("dies") or 1)
-    areas, edges = (
-        {block: amount / dies for block, amount in design.blocks[kind].items()} for kind in ("area_mm2", "edge_mm")
-    )
+    areas = {block: amount / dies for block, amount in design.blocks["area_mm2"].items()}
     ratio = library.parameters["floorplan.aspect_ratio"].typ
     width = float(np.sqrt(sum(areas.values()) * ratio))
     height = width / ratio
-    strips, inset = edge_strips(areas, edges, width, height)
+    edges = {block: amount / dies for block, amount in design.blocks["edge_mm"].items()}
+    pieces = along_the_sides(width * height, edge_of(design.settings, edges, library), Technology({}, library))
+    pieces["links"], pieces["die_links"] = split_pieces(pieces.get("links", []), edges["links"])
+    strips, inset = edge_strips(areas, pieces, width, height)
     by_size = sorted(areas.items(), key=lambda item: -item[1])
     inside = [(block, area) for block, area in by_size if block not in _EDGE_OF and area > 0]
     core = slice_boxes(inside, Box("", inset[3], inset[2], width - inset[1] - inset[3], height - inset[0] - inset[2]))
@@ -94,28 +94,63 @@ def draw_floorplan(
     return save(figure, folder, "floorplan", formats)
 
 
+def edge_of(settings: Mapping[str, float | str | None], edges: Mapping[str, float], library: Library) -> Edge:
+    """Return what a die wants along its edge: whole units of memory, host, and links of both kinds together.
+
+    Args:
+        settings: parameters of the design.
+        edges: edge of one die by interface.
+        library: where memories are looked up.
+    """
+    grade = settings["memory"]
+    assert isinstance(grade, str)
+    technology = library.memories[library.memory_grade(grade).technology]
+    wide = float(settings["memory_device_bits"] or np.nan)
+    bits = float(technology.package_bits[0]) if np.isnan(wide) else wide
+    unit_bits = library.parameters[f"memory.{library.memory_grade(grade).technology}.unit_bits"].typ
+    units = float(settings["memory_devices"] or 0) / float(settings.get("dies") or 1) * bits / unit_bits
+    units = units if edges["memory"] > 0 else 0.0
+    stacked, links = float(technology.packaging_class == "interposer"), edges["links"] + edges.get("die_links", 0.0)
+    numbers = (units, edges["memory"] / units if units else 0.0, stacked, edges["host"], links)
+    return Edge(*(np.array([number]) for number in numbers))
+
+
+def split_pieces(pieces: Sequence[Piece], length: float) -> tuple[list[Piece], list[Piece]]:
+    """Return pieces of the first `length` of a stretch of the edge, and those of the rest."""
+    first: list[Piece] = []
+    rest: list[Piece] = []
+    for side, low, high in pieces:
+        cut = min(high, low + length)
+        length -= cut - low
+        first += [(side, low, cut)] if cut > low else []
+        rest += [(side, cut, high)] if high > cut else []
+    return first, rest
+
+
 def edge_strips(
-    areas: Mapping[str, float], edges: Mapping[str, float], width: float, height: float
+    areas: Mapping[str, float], pieces: Mapping[str, Sequence[Piece]], width: float, height: float
 ) -> tuple[list[Strip], list[float]]:
-    """Return the interfaces, clockwise along the edge from the top left, and how deep they are on each side.
+    """Return the interfaces where they stand along the edge, and how deep they are on each side.
 
     Strips are cut along the diagonal of a corner that others come near to from its other side, so that none covers
     another; an interface is as deep as its area then takes.
+
+    Args:
+        areas: area by block.
+        pieces: interface, by what it is an edge of, to where it stands (`beachfront.along_the_sides`).
+        width: of the die.
+        height: of the die.
     """
     sides = (width, height, width, height)
-    pieces: dict[str, list[_Piece]] = {}
-    start = 0.0
-    for block, edge in _EDGE_OF.items():
-        if (length := edges.get(edge, 0.0)) > 0:
-            pieces[block] = _along_edge(start, length, sides)
-            start += length
-    near = _CORNER_FRACTION * min(width, height)
     every = [piece for own in pieces.values() for piece in own]
+    near = _CORNER_FRACTION * min(width, height)
     begins = {side for side, low, _ in every if low < near}
     ends = {(side + 1) % 4 for side, _, high in every if high > sides[side] - near}
     strips: list[Strip] = []
     inset = [0.0] * 4
-    for block, own in pieces.items():
+    for block, edge in _EDGE_OF.items():
+        if not (own := pieces.get(edge, ())):
+            continue
         cuts = [_Cut(*piece, sides[piece[0]], begins & ends) for piece in own]
         depth = _depth(areas[block], cuts)
         for cut in cuts:
@@ -165,20 +200,6 @@ def _depth(area: float, cuts: Sequence[_Cut]) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if sum(cut.area(middle) for cut in cuts) < area else (low, middle)
     return high
-
-
-def _along_edge(start: float, length: float, sides: Sequence[float]) -> list[_Piece]:
-    """Return the pieces of a stretch of the edge."""
-    at, side = start % sum(sides), 0
-    pieces: list[_Piece] = []
-    while at >= sides[side]:
-        at -= sides[side]
-        side += 1
-    while length > 1e-9 and len(pieces) < _MAX_SIDES:
-        piece = min(length, sides[side] - at)
-        pieces.append((side, at, at + piece))
-        length, at, side = length - piece, 0.0, (side + 1) % 4
-    return pieces
 
 
 def _on_die(side: int, along: float, inward: float, width: float, height: float) -> tuple[float, float]:

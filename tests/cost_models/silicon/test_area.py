@@ -30,6 +30,11 @@ def column(number):
     return np.array([float(number)])
 
 
+def square_of(edge):
+    """The least die whose usable outline is so long."""
+    return (edge / perimeter_mm(column(1.0), 1.2) / 0.85) ** 2
+
+
 def blocks_of(kind, mac=30.0, sram=40.0, vector=10.0, memory=20.0, gbps=500.0, decoder=0.5, edge=20.0):
     return area_blocks(
         Choice.of(kind),
@@ -41,7 +46,7 @@ def blocks_of(kind, mac=30.0, sram=40.0, vector=10.0, memory=20.0, gbps=500.0, d
         },
         gbps=column(gbps),
         weight_decoder=column(decoder),
-        edge_mm=column(edge),
+        least_mm2=square_of(edge),
         technology=TECHNOLOGY,
     )  # fmt: skip
 
@@ -97,7 +102,7 @@ def test_classes_side_by_side_are_the_classes_alone():
         interfaces={"memory_interface": 20 * three, "host_interface": column(10.9), "link_interface": column(3.0)},
         gbps=500 * three,
         weight_decoder=column(0.5),
-        edge_mm=column(20.0),
+        least_mm2=square_of(20.0),
         technology=TECHNOLOGY,
     )
     for row, kind in enumerate(CLASSES):
@@ -148,7 +153,9 @@ def test_gpus_that_exist_stay_in_the_reticle_and_in_the_range_of_air_cooling():
 def package(die_mm2=400.0, bits=0.0, stacks=0.0, links=0.0, watts=100.0, volts=0.75):
     result = package_limits(
         column(die_mm2),
+        logic_mm2=column(die_mm2),
         board_memory_bits=column(bits),
+        board_devices=column(np.ceil(bits / 64)),
         stacks=column(stacks),
         link_gbps=column(links),
         supply_w=column(watts),
@@ -164,7 +171,9 @@ def test_package_by_hand():
     assert result["interposer_mm2"] == (0, 2831)
     stacked = package(die_mm2=814, stacks=6)
     assert stacked["interposer_mm2"][0] == pytest.approx((814 + 6 * 110) * 1.1)
-    assert stacked["stack_edge_mm"] == (60, pytest.approx(2 * np.sqrt(814 * 1.2) * 1.1))
+    assert stacked["stack_edge_mm"] == (30, pytest.approx(np.sqrt(814 * 1.2) * 1.1))
+    odd = package(die_mm2=814, stacks=5)
+    assert odd["stack_edge_mm"] == stacked["stack_edge_mm"], "three on one side, two on the other"
 
 
 def test_packages_that_exist_are_allowed():

@@ -104,31 +104,30 @@ def test_samsung_yields_of_the_press():
     assert die_yield(100, 0.38, model="negative_binomial", alpha=3) == pytest.approx(0.70, abs=0.005)
 
 
-def package(die_usd=100.0, memory_usd=400.0, stacks=0.0, on_interposer=0.0, balls=0.0):
+def package(die_usd=100.0, memory_usd=400.0, stacks=0.0, on_interposer=0.0, body=40.0):
     return package_blocks(
         np.array([400.0]),
         die_usd=np.array([die_usd]),
         memory_usd=np.array([memory_usd]),
         stacks=np.array([stacks]),
         on_interposer=np.array([on_interposer]),
-        balls=np.array([balls]),
+        body_mm=np.array([body]),
         technology=TECHNOLOGY,
     )
 
 
 def test_organic_package_by_hand():
     blocks = package()
-    substrate = 400 * 4 * 14 * 0.0008
+    substrate = 40 * 40 * 14 * 0.0008
     assert blocks["package"] == pytest.approx(substrate)
     assert blocks["bond_loss"] == pytest.approx((100 + substrate) * (1 / 0.99 - 1))
     assert blocks["test_and_assembly"] == 21
     assert package(memory_usd=4000)["bond_loss"] == blocks["bond_loss"], "board memory is not lost with the package"
 
 
-def test_a_body_of_many_balls_is_paid_for():
-    # 4900 balls of 1 mm pitch are the 70 x 70 mm that the rule on balls allows: 55 USD of 14 layers.
-    pitch = TECHNOLOGY.value("package.ball_pitch_mm")
-    many = package(balls=4900 / pitch**2)["package"]
+def test_the_largest_body_is_paid_for():
+    # 70 x 70 mm, the largest that the limits allow: 55 USD of 14 layers.
+    many = package(body=TECHNOLOGY.value("package.body_mm"))["package"]
     assert many == pytest.approx(4900 * 14 * 0.0008)
     assert 50 < many[0] < 100
 

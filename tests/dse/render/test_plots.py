@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 from matplotlib.path import Path as MatplotlibPath
 
+from cost_models.library import shipped_library
+from cost_models.library.technology import Technology
 from cost_models.quantities import METRICS
+from cost_models.silicon.beachfront import Edge, along_the_sides
 from cost_models.table import Table
 from dse.analysis.explain import explain_baseline, explain_designs
 from dse.analysis.explain.sensitivity import space_sensitivity, write_sensitivity
@@ -20,7 +23,7 @@ from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
 from dse.render.plots import FIRST_KINDS, KINDS, first_kinds, plot_run
 from dse.render.plots.breakdown import block_bar, block_names, grouped_parts, power_bar
-from dse.render.plots.floorplan import Box, edge_strips, slice_boxes
+from dse.render.plots.floorplan import Box, edge_of, edge_strips, slice_boxes
 from dse.render.plots.labels import Label, place_labels
 from dse.render.plots.latency import BATCHES, CONTEXTS, latencies_of
 from dse.render.plots.pair import draw_pair
@@ -351,8 +354,11 @@ def test_of_a_single_parameter_all_goes_with_it(objectives):
 def test_the_floorplan_is_to_scale(stored):
     (_, design), *_ = explanations_of(stored)[0].items()
     areas, edges = design.blocks["area_mm2"], design.blocks["edge_mm"]
-    width = np.sqrt(sum(areas.values()))
-    strips, inset = edge_strips(areas, edges, width, width)
+    width = np.sqrt(sum(areas.values()) * 1.2)
+    wanted = edge_of(design.settings, edges, shipped_library())
+    pieces = along_the_sides(width * width / 1.2, wanted, Technology())
+    strips, inset = edge_strips(areas, pieces, width, width / 1.2)
+    assert sum(strip.name == "memory_interface" for strip in strips) == wanted.units[0] > 0
     for block, edge in (("memory_interface", "memory"), ("host_interface", "host")):
         own = [np.array(strip.points) for strip in strips if strip.name == block]
         assert sum(map(area_of, own)) == pytest.approx(areas[block])
@@ -367,9 +373,9 @@ def area_of(points):
 
 @given(st.floats(1, 70), st.floats(1, 9), st.floats(0.1, 4), st.floats(0.1, 4))
 def test_interfaces_along_the_edge_do_not_cover_each_other(memory, host, memory_mm2, host_mm2):
-    strips, _ = edge_strips(
-        {"memory_interface": memory_mm2, "host_interface": host_mm2}, {"memory": memory, "host": host}, 24.0, 18.0
-    )
+    wanted = Edge(*(np.array([number]) for number in (np.floor(memory), 1.0, 0.0, host, 0.0)))
+    pieces = along_the_sides(24.0 * 18.0, wanted, Technology({"floorplan.aspect_ratio": 24 / 18}))
+    strips, _ = edge_strips({"memory_interface": memory_mm2, "host_interface": host_mm2}, pieces, 24.0, 18.0)
     across, up = np.meshgrid(np.linspace(0.0131, 23.971, 240), np.linspace(0.0277, 17.963, 180))
     grid = np.column_stack([across.ravel(), up.ravel()])
     inside = np.array([MatplotlibPath(strip.points).contains_points(grid, radius=-1e-6) for strip in strips])

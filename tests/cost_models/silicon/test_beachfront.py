@@ -1,0 +1,137 @@
+"""One calculation of the edge: the least die, what a die carries, and where it stands are the same thing."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cost_models.evaluate import designs_machine
+from cost_models.library import shipped_library
+from cost_models.library.technology import Technology
+from cost_models.silicon.beachfront import (
+    Edge,
+    along_the_sides,
+    least_die_mm2,
+    max_bandwidth,
+    units_around,
+    usable_sides_mm,
+)
+from cost_models.silicon.cost import Economics
+from cost_models.table import Choice, Table
+
+LIBRARY = shipped_library()
+TECHNOLOGY = Technology()
+
+
+def edge(units, unit_mm, stacked=0.0, host_mm=7.0, links_mm=0.0):
+    return Edge(*(np.atleast_1d(np.asarray(number, float)) for number in (units, unit_mm, stacked, host_mm, links_mm)))
+
+
+edges = st.builds(
+    edge, st.integers(0, 80), st.floats(0.5, 12), st.sampled_from([0.0, 1.0]), st.floats(0, 14), st.floats(0, 40)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(edges)
+def test_the_least_die_has_room_and_a_smaller_one_has_not(wanted):
+    least = least_die_mm2(wanted, TECHNOLOGY)
+    assert units_around(least * (1 + 1e-9), wanted, TECHNOLOGY) >= wanted.units
+    long, short = usable_sides_mm(least, TECHNOLOGY)
+    taken = wanted.units * wanted.unit_mm + wanted.host_mm + wanted.links_mm
+    assert 2 * (long + short) >= taken * (1 - 1e-9)
+    if least == 0:
+        return
+    smaller = least * (1 - 1e-6)
+    long, short = usable_sides_mm(smaller, TECHNOLOGY)
+    assert units_around(smaller, wanted, TECHNOLOGY) < wanted.units or 2 * (long + short) < taken
+
+
+def test_rows_do_not_meddle_with_each_other():
+    wanted = [
+        edge(units, unit, stacked) for units, unit, stacked in [(7, 3.6, 0), (5, 7, 1), (60, 1.375, 0), (0, 1, 0)]
+    ]
+    alone = [float(least_die_mm2(one, TECHNOLOGY)[0]) for one in wanted]
+    together = Edge(*(np.concatenate(columns) for columns in zip(*(vars(one).values() for one in wanted), strict=True)))
+    assert list(least_die_mm2(together, TECHNOLOGY)) == alone
+
+
+@settings(max_examples=80, deadline=None)
+@given(edges, st.floats(1, 1.5))
+def test_everything_stands_somewhere_whole_apart_and_out_of_the_corners(wanted, larger):
+    die = float(least_die_mm2(wanted, TECHNOLOGY)[0]) * larger * (1 + 1e-9)
+    if die < 1:
+        return
+    placed = along_the_sides(die, wanted, TECHNOLOGY)
+    memory = placed.get("memory", [])
+    assert len(memory) == (wanted.units[0] if wanted.unit_mm[0] > 0 else 0)
+    assert all(high - low == pytest.approx(wanted.unit_mm[0]) for _, low, high in memory)
+    assert not wanted.stacked[0] or {side for side, *_ in memory} <= {0, 2}
+    usable = [float(side) for side in usable_sides_mm(die, TECHNOLOGY)]
+    for side in range(4):
+        length = usable[side % 2]
+        corner = length * (1 / 0.85 - 1) / 2
+        own = sorted((low, high) for pieces in placed.values() for at, low, high in pieces if at == side)
+        assert all(a[1] <= b[0] + 1e-6 for a, b in itertools.pairwise(own))
+        assert not own or (own[0][0] >= corner - 1e-6 and own[-1][1] <= corner + length + 1e-6)
+    if wanted.host_mm[0] <= usable[1]:
+        lengths = {name: sum(high - low for _, low, high in pieces) for name, pieces in placed.items()}
+        assert lengths.get("host", 0.0) == pytest.approx(wanted.host_mm[0])
+        assert lengths.get("links", 0.0) == pytest.approx(wanted.links_mm[0], abs=1e-6)
+
+
+def test_an_odd_stack_stands_on_either_side():
+    six, five, four = (least_die_mm2(edge(count, 7.0, 1.0), TECHNOLOGY)[0] for count in (6, 5, 4))
+    assert six == five > four
+    sides = [side for side, *_ in along_the_sides(float(five) * (1 + 1e-9), edge(5, 7.0, 1.0), TECHNOLOGY)["memory"]]
+    assert sorted(sides) == [0, 0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("grade", "units", "die_mm2"),
+    [("lpddr5_6400", 32, 432), ("gddr6x_21", 12, 609), ("gddr7_28", 16, 750), ("gddr6_12", 6, 294), ("hbm3", 6, 814)],
+    ids=["M1 Max", "AD102", "GB202", "AD104", "GH100"],
+)  # fmt: skip
+def test_real_dies_carry_what_they_carry(grade, units, die_mm2):
+    found = max_bandwidth(
+        Choice.of(grade), np.array([float(die_mm2)]), supply_w=300.0, supply_v=0.8, technology=TECHNOLOGY
+    )
+    assert found.most >= units
+    assert found.units["sides"] < 3 * units, "no die is known that has a third of its edge full"
+
+
+def test_no_die_carries_a_thousand_bits_of_gddr():
+    # 512 bits on 750 mm2 are the widest that was built.
+    found = max_bandwidth(Choice.of("gddr6_16"), np.array([800.0]), supply_w=300.0, supply_v=0.8, technology=TECHNOLOGY)
+    assert 16 <= found.most < 27
+
+
+@pytest.mark.parametrize(("grade", "bits"), [("lpddr5x_9600", 64), ("gddr7_28", 32), ("hbm3", 1024)])
+def test_a_design_of_the_most_that_a_die_carries_has_that_die(grade, bits):
+    die, units_each = 400.0, bits / {"lpddr5x_9600": 16, "gddr7_28": 32, "hbm3": 1024}[grade]
+    wide = max_bandwidth(Choice.of(grade), np.array([die]), supply_w=50.0, supply_v=0.75, technology=TECHNOLOGY)
+    devices = int(wide.units["sides"][0] // units_each)
+    gib = {"lpddr5x_9600": 8.0, "gddr7_28": 2.0, "hbm3": 16.0}[grade]
+    designs = [
+        {"memory": grade, "memory_devices": float(count), "memory_device_bits": float(bits), "memory_device_gib": gib,
+         "macs": 1024.0, "sram_mib": 2.0}
+        for count in (devices, devices + 1)
+    ]  # fmt: skip
+    machine = designs_machine(Table.from_settings(*designs), TECHNOLOGY, Economics.of(LIBRARY))
+    assert machine.die_mm2[0] <= die * (1 + 1e-6) or machine.blocks["area_mm2"]["blank"][0] == 0
+    assert machine.die_mm2[1] > machine.die_mm2[0]
+
+
+def test_package_price_and_memory_around_it_agree():
+    designs = [{"memory_devices": float(count), "memory_device_bits": 64.0} for count in (4, 16, 24, 32)]
+    machine = designs_machine(Table.from_settings(*designs), TECHNOLOGY, Economics.of(LIBRARY))
+    body, allowed = machine.limits["package_body_mm"]
+    balls, _ = machine.limits["package_balls"]
+    assert (body**2 >= balls * 0.94**2 * (1 - 1e-9)).all()
+    assert (body**2 >= 4 * machine.die_mm2 * (1 - 1e-9)).all()
+    assert (4 * (body + 24) >= 14 * np.array([4, 16, 24, 32]) * (1 - 1e-9)).all()
+    price = TECHNOLOGY.value("packaging.substrate_layers") * TECHNOLOGY.value("packaging.substrate_usd_per_mm2_layer")
+    assert (machine.blocks["cost_usd"]["package"] >= body**2 * price * (1 - 1e-9)).all()
+    assert body[-1] > allowed[0], "2048 bits of LPDDR have no place around one package"
