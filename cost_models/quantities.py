@@ -132,7 +132,6 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         1.0,
         integer=True,
         high=8.0,
-        elsewhere="nothing: one die is right where a reticle holds it and its yield is fair",
     ),
     Parameter(
         "die_link",

@@ -249,6 +249,12 @@ class WeightFormat(LibraryRecord):
         """Whether stored weights are floating-point numbers themselves, not codes that are dequantized to some."""
         return self.operand == "float" and self.operand_bits == self.weight_bits
 
+    @property
+    def has_symmetric_codes(self) -> bool:
+        """Whether stored weights are integers whose groups have a scale and no zero point."""
+        scaled = self.kind not in ("codebook", "double_group", "binary_coded")
+        return scaled and self.operand == "int" and self.zero_bits == 0
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.sparsity > 0) != (self.kind in ("bitmap", "csr", "run_length", "tiled", "nm", "xor")):

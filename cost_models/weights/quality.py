@@ -93,6 +93,16 @@ def quantisation_damage(
     return np.asarray(z * np.exp(np.minimum((runaway * z) ** 2, MAX_POWER)))
 
 
+def symmetric_factor(bits: Number, technology: Technology) -> FloatArray:
+    """Return what integers without a zero point lose over those of the measured rows, which have one.
+
+    The squared step: 2^b - 1 steps over the range of a group become 2^b - 2 over twice its largest magnitude.
+    """
+    levels = np.exp2(np.asarray(bits, dtype=np.float64))
+    step = (levels - 1) / np.maximum(levels - 2, 1.0)
+    return np.asarray(step * step * technology.value("quality.quantisation.symmetric_range"))
+
+
 def pruning_damage(
     sparsity: Number, block: Number, tokens: Number, size: Number, *, damage: Number, technology: Technology
 ) -> FloatArray:
@@ -280,6 +290,8 @@ def _quantised(model: Model, form: WeightFormat, method: str, technology: Techno
         damage = damage * (technology.value(parameter + "power_of_two_scales") if form.power_of_two_scales else 1.0)
         unseen = unseen | (method != "rtn") | (np.asarray(group) == 0)
     else:
+        if form.has_symmetric_codes:
+            damage = damage * symmetric_factor(bits, technology)
         unseen = unseen | ((np.asarray(group) > 0) & (group < technology.value(parameter + "least_group")))
         unseen = unseen | (form.operand == "float" and not codebook)
     unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, parameter, technology)

@@ -279,7 +279,7 @@ def test_layer_by_layer_methods_collapse_at_two_bits_and_trained_ones_do_not():
 @pytest.mark.parametrize(
     ("model", "form", "method", "changes", "dense", "measured", "off"),
     [
-        ("llama2_70b", "int4_g128", "gptq", {}, 3.32, 3.42, 0.01),
+        ("llama2_70b", "int4_g128_zp", "gptq", {}, 3.32, 3.42, 0.01),
         ("llama2_70b", "int3_g128", "gptq", {}, 3.32, 3.85, 0.03),
         ("llama2_70b", "int3_g128", "omniquant", {}, 3.31, 3.78, 0.04),
         ("llama2_70b", "int2_g64", "qat", {"group": 128}, 3.32, 4.61, 0.02),
