@@ -260,11 +260,13 @@ class MacFormat(LibraryRecord):
     Attributes:
         float_weights: whether it takes floating-point numbers on the side of weights.
         float_activations: the same on the side of activations; as `float_weights` where None.
+        weight_splits: narrower weights, of `weight_bits` over as many, that it multiplies at once.
     """
 
     key: str
     weight_bits: PositiveInt
     activation_bits: PositiveInt
+    weight_splits: PositiveInt = 1
     float_weights: bool
     float_activations: bool | None = None
 

@@ -3,8 +3,8 @@
 A unit of format W x A multiplies one W-bit by one A-bit operand per cycle. Wider operands are composed from several
 passes, ceil(w / W) x ceil(a / A) (bit-serial composition as in BitFusion, Sharma et al., ISCA 2018, with the unit as
 the brick); floating-point operands wider than the unit too, at the price of `float_factor`. A narrower operand gains
-nothing: the unit is used once whatever the bits. Each pass costs a cycle and the energy of one native
-multiply-accumulate.
+nothing, the unit is used once whatever the bits, unless it splits: then it multiplies s weights of W / s bits at once.
+Each pass costs a cycle and the energy of one native multiply-accumulate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cost_models.table import Choice, FloatArray, Number
 from cost_models.units import BITS_PER_BYTE, FEMTO, GIGA, MIB, MM2_PER_UM2, PICO, TERA
 from cost_models.weights.compression import xor_outputs
 from cost_models.weights.decoder import decoder_hardware
-from cost_models.weights.execution import Lanes, execution
+from cost_models.weights.execution import Lanes, execution, unit_passes
 from cost_models.weights.weight_storage import Storage
 
 HEAD_BITS = 16.0
@@ -55,6 +55,7 @@ class MacArray:
         j_per_pass: energy of one, operands delivered.
         weight_bits: operand width of the unit on the side of weights and KV cache.
         activation_bits: operand width on the side of activations.
+        weight_splits: narrower weights that a unit multiplies at once.
         mm2: area of the units.
     """
 
@@ -62,6 +63,7 @@ class MacArray:
     j_per_pass: FloatArray
     weight_bits: FloatArray
     activation_bits: FloatArray
+    weight_splits: FloatArray
     mm2: FloatArray
 
 
@@ -95,6 +97,7 @@ def mac_array(
         j_per_pass=np.asarray(bare * scales.energy * (np.asarray(delivery) * PICO)),
         weight_bits=mac_format.map(lambda name: float(library.mac_format(name).weight_bits)),
         activation_bits=mac_format.map(lambda name: float(library.mac_format(name).activation_bits)),
+        weight_splits=mac_format.map(lambda name: float(library.mac_format(name).weight_splits)),
         mm2=macs * um2 * scales.logic_area * MM2_PER_UM2,
     )
 
@@ -191,8 +194,9 @@ def operand_buffer_bytes(array: MacArray, macs: FloatArray) -> FloatArray:
 
 
 def passes(operand_bits: Number, activation_bits: Number, array: MacArray) -> FloatArray:
-    """Return the native multiply-accumulates that one of the given operands takes; a whole number, at least 1."""
-    return np.asarray(np.ceil(operand_bits / array.weight_bits) * np.ceil(activation_bits / array.activation_bits))
+    """Return the native multiply-accumulates that one of the given operands takes; below 1 where units split."""
+    weights = unit_passes(operand_bits, array.weight_bits, array.weight_splits)
+    return np.asarray(weights * np.ceil(activation_bits / array.activation_bits))
 
 
 @dataclass(frozen=True)
@@ -248,6 +252,7 @@ def arithmetic(
         storage,
         chosen,
         unit_bits=array.weight_bits,
+        unit_splits=array.weight_splits,
         activation_passes=np.ceil(act_bits / array.activation_bits),
         lanes=lanes,
         technology=technology,

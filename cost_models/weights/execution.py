@@ -102,11 +102,24 @@ class Work(NamedTuple):
     dequantize_macs: Number = 0.0
 
 
+def unit_passes(bits: Number, unit_bits: FloatArray, splits: FloatArray) -> FloatArray:
+    """Return the passes of a unit that an operand takes on the side of weights: a part of one where it splits.
+
+    ceil(b / W), and 1 / s where b fits one of s parts: the other parts multiply other weights meanwhile.
+    """
+    whole = np.ceil(bits / unit_bits)
+    if (splits == 1).all():
+        return np.asarray(whole)
+    part = unit_bits / splits
+    return np.where(bits <= part, np.ceil(bits / part) / splits, whole)
+
+
 def execution(
     storage: Storage,
     chosen: Choice | None,
     *,
     unit_bits: FloatArray,
+    unit_splits: FloatArray,
     activation_passes: FloatArray,
     lanes: Lanes,
     technology: Technology,
@@ -117,6 +130,7 @@ def execution(
         storage: format of each row.
         chosen: execution of each row; the format's own where None or inactive.
         unit_bits: operand width W of the unit on the side of weights.
+        unit_splits: parts that it splits into for narrower weights.
         activation_passes: ceil(a / A).
         lanes: of designs that skip.
         technology: parameters under ``execution``; read only where something is executed so.
@@ -124,7 +138,7 @@ def execution(
     pairs, execution_modes = _pairs(storage, chosen)
     works = [work_of(form, execution_mode, lanes, technology) for form, execution_mode in execution_modes]
     work = Work(*(_column(pairs, entries) for entries in zip(*works, strict=True)))
-    whole = np.ceil(work.operand_bits / unit_bits)
+    whole = unit_passes(work.operand_bits, unit_bits, unit_splits)
     time, energy = whole * work.time, whole * work.energy
     if np.any(np.asarray(work.plane_bits)) or np.any(np.asarray(work.looks)):
         planes = work.plane_bits / unit_bits

@@ -157,8 +157,7 @@ class Equipped(Divided):
             return uses
         # A pass that is not skipped has its operands queued as well.
         kept = self.storage.map(lambda form: 1 - np.asarray(form.sparsity))
-        whole = np.ceil(self.storage.map(lambda form: form.operand_bits) / self.array.weight_bits)
-        whole = whole * np.ceil(self.number("act_bits") / self.array.activation_bits)
+        whole = compute.passes(self.storage.map(lambda form: form.operand_bits), self.number("act_bits"), self.array)
         queued = np.where(uses.skips > 0, self.lane_overheads.j_per_pass / self.array.j_per_pass * whole * kept, 0.0)
         return replace(uses, linear_energy=uses.linear_energy + queued)
 

@@ -73,11 +73,36 @@ def uses_of(weight_format, mac_format, *, act_bits=16.0, kv_bits=8.0):
         ("bf16", "bf16xbf16", 16, 16, 1, 1, 1),
         ("int3_g128", "int3xfp16_lut", 16, 8, 1, 6, 3),
         ("gguf_q8_0", "int8xint8", 8, 8, 1, 1, 2),  # its head is 8 bits wide as well
+        ("int4_g128", "int8xint8_int4", 8, 8, 0.5, 2, 2),  # two weights of 4 bits at once
+        ("int8", "int8xint8_int4", 8, 4, 1, 2, 1),  # whole for 8 bits; a cache of 4 bits, queries of 16
+        ("int3_g128", "int8xint8_int4", 16, 8, 1, 4, 2),
+        ("bf16", "fp8xfp8_fp4", 16, 16, 4, 4, 4),
+        ("mxfp4", "fp8xfp8_fp4", 8, 8, 0.5, 2, 2),
     ],
 )
 def test_passes_by_hand(weight_format, mac_format, act_bits, kv_bits, linear, head, attention):
     uses = uses_of(weight_format, mac_format, act_bits=act_bits, kv_bits=kv_bits)
     assert (uses.linear, uses.head, uses.attention) == (linear, head, attention)
+
+
+@pytest.mark.parametrize(
+    ("both", "wide", "narrow", "of_wide", "of_narrow"),
+    [
+        ("int8xint8_int4", "int8xint8", "int4xint8", "int8", "int4_g128"),
+        ("fp8xfp8_fp4", "fp8xfp8", "fp4xfp8", "fp8", "mxfp4"),
+    ],
+)
+def test_a_unit_of_two_widths_is_the_best_at_neither(both, wide, narrow, of_wide, of_narrow):
+    for one, form in ((wide, of_wide), (narrow, of_narrow)):
+        split, plain = array_of(both), array_of(one)
+        (rate, joules), (own_rate, own_joules) = (
+            rate_and_energy(array, uses_of(form, name, act_bits=8.0).linear)
+            for array, name in ((split, both), (plain, one))
+        )
+        assert joules > own_joules
+        assert split.mm2 / rate > plain.mm2 / own_rate
+    # At twice the rate of the wide unit where weights are narrow.
+    assert rate == 2 * rate_and_energy(array_of(wide), uses_of(of_narrow, wide, act_bits=8.0).linear)[0]
 
 
 def test_energy_and_area_of_the_table():
@@ -95,7 +120,9 @@ def test_passes_cover_every_bit_and_waste_less_than_a_unit(mac_format, weight_bi
     array = array_of(mac_format)
     count = passes(float(weight_bits), float(act_bits), array)[0]
     w, a = array.weight_bits[0], array.activation_bits[0]
-    assert count == int(count) >= 1
+    parts = array.weight_splits[0]
+    assert count * parts == int(count * parts) >= 1
+    assert count == int(count) or weight_bits <= w / parts
     assert count * w * a >= weight_bits * act_bits
     assert passes(float(weight_bits + 1), float(act_bits), array) >= count
     rate, energy = rate_and_energy(array, np.array([count]))

@@ -181,7 +181,10 @@ def twin(d, balls):
     floats = typ("execution.float_over_integer") if floating or narrow_floats else 1.0
     mac_j *= floats
     act_passes = math.ceil(d["act_bits"] / unit_format.activation_bits)
-    passes = math.ceil(form.operand_bits / unit_format.weight_bits) * act_passes
+    of_weight = math.ceil(form.operand_bits / unit_format.weight_bits)
+    if form.operand_bits <= unit_format.weight_bits / unit_format.weight_splits:
+        of_weight = 1 / unit_format.weight_splits
+    passes = of_weight * act_passes
     if form.kind == "nm" and form.execution == "skip":
         passes *= form.n / form.m
     energy, larger, queues = passes, floats, 0.0
@@ -198,7 +201,7 @@ def twin(d, balls):
         queued = (e0 + e1 * math.sqrt(weight_mib)) * unit_format.weight_bits
         queued += (e0 + e1 * math.sqrt(act_mib)) * unit_format.activation_bits / 64
         queued *= (1 + typ("on_chip.write_over_read_energy")) * 1e-12 * logic_j
-        whole = math.ceil(form.operand_bits / unit_format.weight_bits) * act_passes
+        whole = of_weight * act_passes
         energy += whole * kept * queued / mac_j
 
     decoder_mm2 = decoder_j = 0.0
