@@ -289,3 +289,22 @@ def test_bandwidth_narrower_weights_and_smaller_batches_never_slow_a_step(
         case _:
             fast = step(max(1, int(batch / factor)), bits, machine)
     assert all(a <= b * (1 + 1e-9) for a, b in zip(fast, slow, strict=True))
+
+
+def test_the_roofline_is_scored_on_the_rows_at_hand_and_nothing_else_is():
+    from dse.validation.score_tables import _peers
+
+    bound = np.array([1.0, 2.0, 4.0])
+    rows = pd.DataFrame(
+        {
+            "chip": "h100_sxm", "model": "llama3_8b", "kind": "tensor", "tensor": 1, "batch_mode": "static",
+            "grade": "A", "source_id": "mine", "config_key": "", "quantity": "decode",
+            "bound_s": bound, "measured_s": 2 * bound, "predicted_s": 3 * bound,
+        }
+    )  # fmt: skip
+    (table,) = _peers(rows, LIBRARY)
+    found = table.frame.set_index("predictor")
+    assert list(found.index) == ["this model", "ideal roofline", "roofline x one constant"]
+    assert list(found["error decode"]) == pytest.approx([0.5, 0.5, 0.0])
+    assert list(found["bias decode"]) == pytest.approx([1.5, 0.5, 1.0])
+    assert found["error prefill"].isna().all()
