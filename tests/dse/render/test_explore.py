@@ -210,6 +210,10 @@ def test_every_view_follows_a_control(explorer, answers, tmp_path):
             box = f"document.querySelector('[data-name=\"{name}\"]')"
             return f"{box}.value = '{value}'; {box}.dispatchEvent(new Event('change'))"
 
+        driver.execute_script(
+            "document.documentElement.style.scrollBehavior = 'auto'; byId('breakdown').scrollIntoView()"
+        )
+        wait_for(driver, "return !live.unseen && byId('floorplan').layout !== undefined")
         first = driver.execute_script(SEEN)
         slider = "document.querySelector('[data-name=macs]').previousSibling"
         design = moved(f"{slider}.value = 1000; {slider}.dispatchEvent(new Event('input'))")

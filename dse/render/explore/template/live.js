@@ -1,7 +1,7 @@
 // What if: a design that the reader changes; the server that the page comes from answers by the run's equations.
 
-const live = { row: -1, design: {}, filled: {}, place: {}, changed: "", busy: false, again: false, controls: new Map() };
-const SLIDER_STEPS = 1000, SLIDER_REACH = 8;
+const live = { row: -1, design: {}, filled: {}, place: {}, changed: "", busy: false, again: false, unseen: false, controls: new Map() };
+const SLIDER_STEPS = 1000, SLIDER_REACH = 8, SIGHT_PX = 100;
 
 /** Asks the server, and returns its answer. */
 async function ask(what, content) {
@@ -22,6 +22,13 @@ function addLiveRow() {
   report.details.place.set(live.row, report.details.columns[0].length);
   report.details.columns = report.details.columns.map((values) => longer(values, NaN));
   live.design = { ...report.live.start };
+}
+
+/** Returns whether the breakdown is out of sight; it is then drawn when it comes into sight, so that controls stay quick. */
+function isUnseen() {
+  const { top, bottom } = byId("breakdown").getBoundingClientRect();
+  live.unseen = top > window.innerHeight + SIGHT_PX || bottom < -SIGHT_PX;
+  return live.unseen;
 }
 
 /** Takes an answer into every view. */
@@ -174,6 +181,7 @@ function makePanel() {
     #live-figures table { width: 100%; font-size: .8rem; margin: .1rem 0; } #overview { margin-top: .6rem; }
     .control { display: grid; grid-template-columns: minmax(0, 1fr) minmax(4rem, 9rem) 8.5rem; gap: .5rem; align-items: center; font-size: .82rem; padding: .08rem 0; }
     .control > span:first-child { overflow-wrap: anywhere; } .control input, .control select { width: 100%; padding: .05rem .3rem; }
+    @media (max-width: 560px) { .control { grid-template-columns: minmax(0, 1fr) 9rem; } .control > span:first-child { grid-column: 1 / -1; } }
   `));
 }
 
@@ -190,5 +198,6 @@ function startLive() {
   const recalled = view.selected === live.row;
   if (!recalled && view.selected >= 0) view.other = view.selected;
   makePanel();
+  new IntersectionObserver(() => live.unseen && drawBreakdown(), { rootMargin: `${SIGHT_PX}px` }).observe(byId("breakdown"));
   return follow("");
 }

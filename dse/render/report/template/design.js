@@ -65,6 +65,7 @@ function valuesTable(title, columns, row, other) {
 
 /** Draws where time, power, area and cost of the selected design go, or says why the page cannot. */
 function drawBreakdown() {
+  if (report.live && isUnseen()) return;
   const found = breakdownOf(view.selected), words = byId("breakdown-words");
   const charts = document.querySelector("#breakdown .charts");
   charts.hidden = byId("breakdown-controls").hidden = !found;
