@@ -73,7 +73,17 @@ def read_relaxations(directory: Path) -> list[dict[str, Any]]:
         raise RunError(f"{file}: cannot be read: {error}; {again(directory)}") from None
     if not set(COLUMNS) <= set(table.columns):
         raise RunError(f"{file}: is damaged, it lacks columns; {again(directory)}")
-    return [{str(k): v for k, v in row.items()} for row in table.where(table.notna(), None).to_dict("records")]
+    rows = table.where(table.notna(), None).to_dict("records")
+    # A column that holds names and numbers is read as text.
+    return [{str(k): _number(v) if k == "then" else v for k, v in row.items()} for row in rows]
+
+
+def _number(value: Any) -> Any:
+    """Return text that is a number as one."""
+    try:
+        return value if value is None else float(value)
+    except ValueError:
+        return value
 
 
 def write_relaxations(why: RelaxationReport, directory: Path) -> None:

@@ -97,8 +97,10 @@ def ways_table(found: Chosen, ways: list[Way]) -> TextTable:
     )
     headings = [narrow(f"{_short(name, found)}, {_unit(name)}".rstrip(", "), 12) for name in metrics]
     missed = ["misses"] if any(not one.meets for one in ways) else []
-    title = f"By {found.rank}, the best first; power, TDP and price are those of all chips of a row"
-    return TextTable(title, ("chip", "how", "", *headings, *missed), rows, names=2)
+    title = f"By {found.rank}, the best first; power, TDP and price of all chips of a row"
+    # Where each chip stands once, its name alone tells the rows of further blocks.
+    names = 1 if len({way.name for way in ways}) == len(ways) else 2
+    return TextTable(title, ("chip", "how", "", *headings, *missed), rows, names=names)
 
 
 def _short(name: str, found: Chosen) -> str:

@@ -14,7 +14,7 @@ from dse.render.terminal.tables import Part, TextTable, cell_text, narrow, numbe
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 
-MAX_PARAMETERS = 5
+MAX_PARAMETERS = 4
 """Parameters in which picks differ that are shown."""
 
 OF_ALL_CHIPS = ("tdp_w", "price_usd")

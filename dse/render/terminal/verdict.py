@@ -254,7 +254,9 @@ def _miss_words(run: StoredRun, pick: Mapping[str, Any]) -> str:
             parts.append(f"{label} by {percent_text(-margin)} %")
     misses = ", ".join(parts) or "an objective has no value"
     what = "" if run.spec.builtin_disabled else f" ({chip_words(pick['design'], pick['metrics'])})"
-    return f"The nearest design{what} misses: {misses}."
+    priced = any(label.startswith("price_usd") for label in broken)
+    price = f" {price_words(pick['metrics'], run.spec.economics)}." if priced else ""
+    return f"The nearest design{what} misses: {misses}.{price}"
 
 
 def short_of_memory(workload: str, margin: float, metrics: Mapping[str, float]) -> str:
@@ -280,7 +282,7 @@ def _remedy_words(run: StoredRun) -> str:
     rows = [row for row in read_relaxations(run.path) if row["feasible"]]
     least = next((row for row in rows if row["kind"] == "constraint"), None)
     axis = next((row for row in rows if row["kind"] == "axis"), None)
-    parts = [f"{least['what']} at {number_text(float(least['then']))}" if least else ""]
+    parts = [f"{least['what']} at {number_text(least['then'])}" if least else ""]
     if axis is not None:
         then = axis["then"]
         parts.append(f"{axis['what']} {number_text(then) if isinstance(then, float) else then}")

@@ -98,3 +98,11 @@ def test_ten_designs_of_a_long_front_stand_evenly_along_it(tmp_path):
     shown = [int(row[0]) for row in front_table(open_run(done.path), 10, spread=True).rows]
     places = np.array([list(front["id"]).index(one) for one in shown])
     assert places[0] == 0 and places[-1] == len(front) - 1 and np.ptp(np.diff(places)) <= 1
+
+
+def test_no_says_why_a_price_that_is_too_high_is_so(tmp_path):
+    done = found(tmp_path, constraints=[{"metric": "price_usd", "max": 500}])
+    words = verdict(done).design
+    assert price_words(done.picks[0]["metrics"], done.spec.economics) in words and "of NRE" in words
+    short_of_time = run(parse_spec(tiny(constraints=[{"metric": "chat.tpot_ms", "max": 0.1}])), out=tmp_path / "other")
+    assert "of NRE" not in verdict(open_run(short_of_time.path)).design
