@@ -220,7 +220,8 @@ class Memory(LibraryRecord):
     """An off-chip memory technology; its parameters are ``memory.KEY.*``.
 
     Attributes:
-        packaging_class: whether packages sit on the board or on an interposer beside the die; "on_die" for none.
+        packaging_class: whether packages sit on the board, on an interposer beside the die, or are bonded on top of the
+            die; "on_die" for none.
         package_bits: data widths of a package or stack as sold.
         package_gib: capacities of a package or stack as sold.
         read_mostly: whether writing is slow and wears it out, so that it holds weights and nothing that a step writes.
@@ -228,7 +229,7 @@ class Memory(LibraryRecord):
 
     key: str
     read_mostly: bool = False
-    packaging_class: Literal["board", "interposer", "on_die"]
+    packaging_class: Literal["board", "interposer", "on_top", "on_die"]
     package_bits: tuple[PositiveInt, ...] = Field(min_length=1)
     package_gib: tuple[PositiveFloat, ...] = Field(min_length=1)
 

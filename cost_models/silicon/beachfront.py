@@ -188,7 +188,8 @@ def max_bandwidth(
 ) -> BandwidthLimit:
     """Return the most memory of a grade that a die of some area can have.
 
-    Sides: `units_around` beside a host of 16 lanes; stacks `package.stack_overhang` times as long as the long sides.
+    Sides: `units_around` beside a host of 16 lanes; stacks `package.stack_overhang` times as long as the long sides;
+    memory on top of the die, as much as its area has room for.
     Package: balls left by host and supply over the balls of a unit, and devices of the largest width that stand around
     the package. Interposer: what the largest one leaves beside the die.
 
@@ -205,6 +206,12 @@ def max_bandwidth(
     stacked = names.map(lambda name: float(library.memories[name].packaging_class == "interposer"))
     host_mm = np.atleast_1d(np.asarray(value("interfaces.host_edge_mm"), dtype=np.float64))
     sides = units_around(die_mm2, Edge(np.zeros(1), unit_mm, stacked, host_mm, np.zeros(1)), technology)
+    on_top = names.map(lambda name: float(library.memories[name].packaging_class == "on_top"))
+    per_pin = grade.map(lambda name: library.memory_grade(name).gbps_per_pin)
+    gbps_per_unit = unit_bits * per_pin * technology.of("memory", names, "effective_fraction") / BITS_PER_BYTE
+    if on_top.any():
+        over_die = np.floor(die_mm2 / (gbps_per_unit * value("die_stacking.mm2_per_gbps")))
+        sides = np.where(on_top > 0, over_die, sides)
     long, _ = sides_mm(die_mm2, value("floorplan.aspect_ratio"))
     along = 2 * np.floor(long * value("package.stack_overhang") / value("package.stack_width_mm"))
     balls = (np.asarray(value("package.body_mm")) / value("package.ball_pitch_mm")) ** 2 - value("package.host_balls")
@@ -217,14 +224,13 @@ def max_bandwidth(
     interposer = np.floor(np.maximum(room - die_mm2, 0.0) / value("assembly.stack_footprint_mm2"))
     units = {
         "sides": np.where(stacked > 0, np.minimum(along, sides), sides),
-        "package": np.where(stacked > 0, np.inf, package),
+        "package": np.where(stacked + on_top > 0, np.inf, package),
         "interposer": np.where(stacked > 0, interposer, np.inf),
     }
-    per_pin = grade.map(lambda name: library.memory_grade(name).gbps_per_pin)
     most = np.minimum.reduce(list(units.values()))
     return BandwidthLimit(
         units=units,
-        gbps_per_unit=unit_bits * per_pin * technology.of("memory", names, "effective_fraction") / BITS_PER_BYTE,
+        gbps_per_unit=gbps_per_unit,
         delivered_fraction=technology.of("memory", names, "efficiency_stream"),
         interface_mm2=most * technology.of("memory", names, "phy_controller_mm2"),
     )

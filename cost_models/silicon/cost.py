@@ -249,21 +249,23 @@ def die_blocks(
     }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Joined:
-    """What several dies in one package take beside one; ``(n,)``, neutral in rows of one die.
+    """What several dies in one package, or memory on top of them, take; ``(n,)``, neutral in rows of one bare die.
 
     Attributes:
         on_silicon: 1 where silicon lies under all dies, also without stacks beside them.
         bridges_usd: pieces of silicon under facing sides.
-        attached_usd: placing the dies beyond the first.
+        attached_usd: placing the dies beyond the first, bonding the memory.
         good_fraction: packages that those leave good.
+        memory: 1 where memory is lost with the package although it does not stand on an interposer.
     """
 
     on_silicon: FloatArray
     bridges_usd: FloatArray
     attached_usd: FloatArray
     good_fraction: FloatArray
+    memory: FloatArray
 
 
 def package_blocks(
@@ -312,7 +314,8 @@ def package_blocks(
         value("packaging.test_and_assembly_usd_per_package_simple"),
     )
     if joined is not None:
-        at_stake, package = at_stake + joined.bridges_usd, package + joined.bridges_usd
+        at_stake = at_stake + joined.bridges_usd + joined.memory * memory_usd
+        package = package + joined.bridges_usd
         bond, test = bond * joined.good_fraction, test + joined.attached_usd
     return {"package": package, "bond_loss": at_stake * (1 / bond - 1), "test_and_assembly": test}
 

@@ -29,7 +29,7 @@ class MemorySystem:
         j_per_byte: energy of device, PHY and controller per byte moved.
         idle_w: standing power of the devices, refresh included.
         interface_mm2: PHYs and controllers on the die, which do not shrink with the node.
-        units: PHYs: LPDDR channels, GDDR packages or HBM stacks.
+        units: PHYs along the edge: LPDDR channels, GDDR packages or HBM stacks.
         unit_mm: die edge that one takes.
         edge_mm: die edge that all take.
         price_usd: of all devices.
@@ -39,7 +39,9 @@ class MemorySystem:
         board_devices: devices on the board, 0 where they sit on an interposer.
         board_bits: their data bits.
         off_die: 1 where there is memory outside the die, 0 where the SRAM is all.
-        off_die_bytes_per_s: peak bandwidth of memory outside the die.
+        crossing: share of a die's side that its bytes cross over those that enter at the edge; 0 for the SRAM.
+        off_die_bytes_per_s: peak bandwidth that the network of the die distributes.
+        on_top_mm2: area of the die under devices that are bonded on top of it.
         not_offered: 1 where the technology has no device of this width or capacity, else 0.
         read_mostly: 1 where it holds nothing that is written at every step.
     """
@@ -60,7 +62,9 @@ class MemorySystem:
     board_devices: FloatArray
     board_bits: FloatArray
     off_die: FloatArray
+    crossing: FloatArray
     off_die_bytes_per_s: FloatArray
+    on_top_mm2: FloatArray
     not_offered: FloatArray
     read_mostly: FloatArray
 
@@ -99,7 +103,8 @@ def memory_system(
     """Return the memory of a board with `devices` packages or stacks of one grade.
 
     A grade whose packages are on the die stands for none: everything is in the SRAM, which is read at
-    ``on_chip.sram_bytes_per_cycle_per_mib``.
+    ``on_chip.sram_bytes_per_cycle_per_mib``. Devices on top of the die lie over as much of it as their capacity and as
+    their bandwidth ask for (``die_stacking``), and their bytes enter near the arrays that read them.
 
     Args:
         grade: memory grade.
@@ -125,11 +130,19 @@ def memory_system(
     units = total_bits / parameter("unit_bits")
     gib = devices * device_gib
     on_interposer = names.map(lambda name: float(library.memories[name].packaging_class == "interposer"))
+    on_top = names.map(lambda name: float(library.memories[name].packaging_class == "on_top"))
+    on_board = 1 - on_interposer - on_top
     bandwidth, capacity = total_bits * pin_bits_per_s * parameter("effective_fraction") / BITS_PER_BYTE, gib * GIB
     if not off_die.all():
         per_mib = np.asarray(technology.value("on_chip.sram_bytes_per_cycle_per_mib"))
         bandwidth = np.where(off_die > 0, bandwidth, sram_mib * clock_ghz * GIGA * per_mib)
         capacity = np.where(off_die > 0, capacity, sram_mib * MIB)
+    crossing, on_top_mm2 = off_die, np.zeros(1)
+    if on_top.any():
+        value = technology.value
+        by_rate = bandwidth / GIGA * value("die_stacking.mm2_per_gbps")
+        on_top_mm2 = on_top * np.maximum(by_rate, gib * value("die_stacking.mm2_per_gib"))
+        crossing = np.where(on_top > 0, value("die_stacking.crossing_fraction"), off_die)
     return MemorySystem(
         bandwidth_bytes_per_s=bandwidth,
         capacity_bytes=capacity,
@@ -137,17 +150,19 @@ def memory_system(
         j_per_byte=parameter("energy_total_pj_per_bit") * (PICO * BITS_PER_BYTE),
         idle_w=gib * parameter("idle_w_per_gib"),
         interface_mm2=units * parameter("phy_controller_mm2"),
-        units=units,
+        units=units * (1 - on_top),
         unit_mm=parameter("beachfront_mm"),
         edge_mm=units * parameter("beachfront_mm"),
         price_usd=gib * parameter("price_usd_per_gb") * technology.value("memory_market.price_over_2025"),
         embodied_kg=carbon.dram_kg(gib, parameter("embodied_g_per_gib")),
         stacks=devices * on_interposer,
         on_interposer=on_interposer,
-        board_devices=devices * (1 - on_interposer),
-        board_bits=total_bits * (1 - on_interposer),
+        board_devices=devices * on_board,
+        board_bits=total_bits * on_board,
         off_die=off_die,
-        off_die_bytes_per_s=bandwidth * off_die,
+        crossing=crossing,
+        off_die_bytes_per_s=bandwidth * crossing,
+        on_top_mm2=on_top_mm2,
         not_offered=_not_offered(library, names, bits, device_gib) * off_die,
         read_mostly=names.map(lambda name: float(library.memories[name].read_mostly)),
     )
@@ -169,7 +184,7 @@ def together(first: MemorySystem, second: MemorySystem) -> MemorySystem:
     mean = np.where(rates[1] > 0, watts / sums["bandwidth_bytes_per_s"], first.j_per_byte)
     whole = {
         name: np.maximum(getattr(first, name), getattr(second, name))
-        for name in ("on_interposer", "off_die", "not_offered", "read_mostly")
+        for name in ("on_interposer", "off_die", "crossing", "not_offered", "read_mostly")
     }
     kept = {"stream_efficiency": first.stream_efficiency, "j_per_byte": mean, "unit_mm": first.unit_mm}
     return MemorySystem(**{**sums, **whole, **kept})

@@ -109,6 +109,14 @@ class Placed(Equipped):
         return self.outline_edge_mm(self.edges) if self.several else area.total(self.edges)
 
     @cached_property
+    def least_mm2(self) -> FloatArray:
+        """The least die that interfaces have a place along, and memory a place on."""
+        by_edge = least_die_mm2(self.edge, self.technology)
+        if not self.store.on_top_mm2.any():
+            return by_edge
+        return np.maximum(by_edge, self.per_die(self.store.on_top_mm2))
+
+    @cached_property
     def areas(self) -> dict[str, FloatArray]:
         """Blocks of one die in mm2; they sum to it."""
         classes, logic = self.choice("architecture"), self.node("logic_area_rel_n7") * self.built
@@ -123,7 +131,7 @@ class Placed(Equipped):
             interfaces=self.interfaces,
             gbps=self.distributed_gbps,
             weight_decoder=self.per_die(self.decoder.mm2),
-            least_mm2=least_die_mm2(self.edge, self.technology),
+            least_mm2=self.least_mm2,
             core_isolation=self.core_isolation_mm2,
             technology=self.technology,
         )

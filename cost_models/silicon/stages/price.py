@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,19 +27,31 @@ class Priced(Powered):
 
     @cached_property
     def joined(self) -> cost.Joined | None:
-        """What joining the dies of a package takes; None where every package has one."""
-        if not self.several:
+        """What joining the dies of a package, and memory on top of them, takes; None where nothing is joined."""
+        value, none, on_top_mm2 = self.technology.value, np.zeros(1), self.store.on_top_mm2
+        if not self.several and not on_top_mm2.any():
             return None
-        value, more = self.technology.value, self.dies - 1
-        return cost.Joined(
-            on_silicon=np.where(self.dies > 1, self.die_link("silicon_under_dies"), 0.0),
-            bridges_usd=dies.joints(self.dies) * self.die_link("usd_per_joint"),
-            attached_usd=more * value("multi_die.attach_usd"),
-            good_fraction=dies.assembled_fraction(
-                self.dies,
-                bond_yield=self.die_link("bond_yield"),
-                known_good_fraction=value("multi_die.known_good_fraction"),
-            ),
+        joined = cost.Joined(none, none, none, np.ones(1), none)
+        if self.several:
+            joined = cost.Joined(
+                on_silicon=np.where(self.dies > 1, self.die_link("silicon_under_dies"), 0.0),
+                bridges_usd=dies.joints(self.dies) * self.die_link("usd_per_joint"),
+                attached_usd=(self.dies - 1) * value("multi_die.attach_usd"),
+                good_fraction=dies.assembled_fraction(
+                    self.dies,
+                    bond_yield=self.die_link("bond_yield"),
+                    known_good_fraction=value("multi_die.known_good_fraction"),
+                ),
+                memory=none,
+            )
+        if not on_top_mm2.any():
+            return joined
+        on_top = on_top_mm2 > 0
+        return replace(
+            joined,
+            attached_usd=joined.attached_usd + on_top_mm2 * value("die_stacking.bond_usd_per_mm2"),
+            good_fraction=joined.good_fraction * np.where(on_top, value("die_stacking.bond_yield"), 1.0),
+            memory=np.where(on_top, 1.0, 0.0),
         )
 
     @cached_property

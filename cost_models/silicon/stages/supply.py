@@ -20,7 +20,7 @@ class Powered(Placed):
     @cached_property
     def moved_j_per_byte(self) -> FloatArray:
         """On-die energy of a byte from the memory's interface to the arrays: bank and wires."""
-        return self.on_die_j_per_byte(self.die_mm2 * self.store.off_die)
+        return self.on_die_j_per_byte(self.die_mm2 * self.store.crossing**2)
 
     def on_die_j_per_byte(self, die_mm2: FloatArray) -> FloatArray:
         """Return the energy of a byte that crosses a die of some area."""
@@ -173,6 +173,11 @@ class Powered(Placed):
             cooling=self.choice("cooling"),
             technology=self.technology,
         )
+        if self.store.on_top_mm2.any():
+            # DRAM on top is in the way of the heat, and may not become as hot as logic.
+            used, bare = floorplan["heat_w_per_mm2"]
+            factor = self.every_row("die_stacking.heat_over_bare")
+            floorplan["heat_w_per_mm2"] = (used, np.where(self.store.on_top_mm2 > 0, bare * factor, bare))
         not_offered = self.store.not_offered
         if self.several:
             # Alike dies have alike numbers of devices.

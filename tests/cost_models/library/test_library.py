@@ -215,7 +215,7 @@ def test_packages_hold_whole_phy_units():
         unit_bits = LIBRARY.parameter(f"memory.{key}.unit_bits").typ
         assert all(bits % unit_bits == 0 for bits in memory.package_bits), key
         beside = "interposer" if key.startswith(("hbm", "hbf")) else "board"
-        assert memory.packaging_class == ("on_die" if key == "none" else beside)
+        assert memory.packaging_class == {"none": "on_die", "stacked_dram": "on_top"}.get(key, beside)
 
 
 def test_total_memory_energy_is_device_plus_host():

@@ -72,7 +72,7 @@ def random_designs(rows, seed=0):
         "memory": Choice(GRADES, index // len(NODES) % len(GRADES)),
         "memory_devices": rng.integers(1, 25, rows).astype(float),
         "memory_device_bits": rng.choice([32.0, 64.0, np.nan], rows),
-        "memory_device_gib": rng.choice([2.0, 8.0, 16.0, 24.0], rows),
+        "memory_device_gib": rng.choice([0.5, 8.0, 16.0, 24.0], rows),
         "mac_format": pick(MAC_FORMATS),
         "macs": np.exp(rng.uniform(np.log(1024), np.log(2**20), rows)),
         "clock_ghz": rng.uniform(0.3, 2.0, rows),
@@ -232,7 +232,9 @@ def twin(d, balls):
     host = d["host_lanes"] / 16
     die = in_core_blocks + units * memory("phy_controller_mm2") + typ("interfaces.host_mm2") * host + decoder_mm2
     die += d["link_gbps"] * typ("interfaces.link_mm2_per_gbps")
-    die += (rate / 1e9 * outside + d["link_gbps"]) * own("floorplan.noc_mm2_per_gbps")
+    on_top = device.packaging_class == "on_top"
+    crossing = typ("die_stacking.crossing_fraction") if on_top else outside
+    die += (rate / 1e9 * crossing + d["link_gbps"]) * own("floorplan.noc_mm2_per_gbps")
     if d["spare_cores"]:
         each = own("floorplan.core_isolation_mm2_n7") * node("logic_area_rel_n7")
         die += (d["cores"] + d["spare_cores"]) * each
@@ -243,16 +245,19 @@ def twin(d, balls):
         placed = die + around * own("floorplan.periphery_mm") * math.sqrt(placed)
     links = d["link_gbps"] * typ("interfaces.link_edge_mm_per_gbps")
     stacked = device.packaging_class == "interposer"
-    die = max(placed, least_die(units, memory("beachfront_mm"), stacked, typ("interfaces.host_edge_mm") * host, links))
+    along = 0 if on_top else units
+    die = max(placed, least_die(along, memory("beachfront_mm"), stacked, typ("interfaces.host_edge_mm") * host, links))
+    gib = d["memory_devices"] * d["memory_device_gib"] * outside
+    below = max(gib * typ("die_stacking.mm2_per_gib"), rate / 1e9 * typ("die_stacking.mm2_per_gbps")) * on_top
+    die = max(die, below)
 
     bank = typ("sram_energy.model_n7.e0_pj_per_bit")
     bank += typ("sram_energy.model_n7.e1_pj_per_bit") * math.sqrt(typ("on_chip.buffer_bank_mib"))
     bank *= 1 + typ("on_chip.write_over_read_energy")
     wire = typ("noc_energy.wire_fj_per_bit_mm.recommended_n7") * 1e-3
-    wire *= typ("on_chip.wire_length_over_die_side") * math.sqrt(die) * outside
+    wire *= typ("on_chip.wire_length_over_die_side") * math.sqrt(die) * crossing
     moved = bank * node("logic_energy_rel_n7") * v_sram**2 + wire * v**2
     stream = typ("on_chip.programmable_stream_pj_per_bit") if by_class == "programmable" else moved
-    gib = d["memory_devices"] * d["memory_device_gib"] * outside
     junction = {"air": 85, "liquid": 65}[d["cooling"]]
     leakage = min(placed, die) * node("leakage_w_per_mm2") * v_low * 2 ** ((junction - 65) / 30)
     static = leakage + gib * memory("idle_w_per_gib") + typ("board_load.fixed_w")
@@ -273,8 +278,12 @@ def twin(d, balls):
         carrier = (die + d["memory_devices"] * typ("assembly.stack_footprint_mm2")) * 1.1 * 0.265
         packaged = carrier + (chip + carrier + dram) * (1 / 0.95 - 1) + 600
     else:
-        carrier = max(die * 4, balls * typ("package.ball_pitch_mm") ** 2) * 14 * 0.0008
-        packaged = carrier + (chip + carrier) * (1 / 0.99 - 1) + 21
+        around = 0 if on_top else d["memory_devices"] * outside * typ("package.device_mm")
+        ring = around / 4 - 2 * typ("package.device_reach_mm")
+        carrier = max(die * 4, balls * typ("package.ball_pitch_mm") ** 2, max(ring, 0) ** 2) * 14 * 0.0008
+        bond = 0.99 * (typ("die_stacking.bond_yield") if on_top else 1)
+        packaged = carrier + (chip + carrier + dram * on_top) * (1 / bond - 1) + 21
+        packaged += below * typ("die_stacking.bond_usd_per_mm2")
     cost = chip + packaged + dram + 10 * (d["supply_rails"] > 1) + 190 + (tdp - 150) * (600 - 190) / 550
     cost += tdp * typ("board.liquid_cooling_usd_per_w") * (d["cooling"] == "liquid")
     price = (cost + (node("mask_set_usd") + node("design_nre_usd")) / 150_000) / 0.6

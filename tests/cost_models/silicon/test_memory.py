@@ -142,7 +142,8 @@ def test_without_memory_outside_the_die_the_sram_is_all_there_is():
 @given(st.sampled_from(GRADES), st.integers(1, 40))
 def test_everything_grows_with_devices(grade, devices):
     one, more = system(grade, devices=devices), system(grade, devices=devices + 1)
-    for field in ("bandwidth_bytes_per_s", "capacity_bytes", "idle_w", "interface_mm2", "edge_mm", "price_usd"):
+    place = "on_top_mm2" if one.on_top_mm2.any() else "edge_mm"
+    for field in ("bandwidth_bytes_per_s", "capacity_bytes", "idle_w", "interface_mm2", place, "price_usd"):
         assert getattr(more, field) > getattr(one, field) > 0
     assert more.j_per_byte == one.j_per_byte > 0
     assert 0 < one.stream_efficiency < 1
