@@ -105,6 +105,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/whole_run.py
 	$(BIN)/python benchmarks/evaluator.py
 	$(BIN)/python benchmarks/grid.py
+	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/encoder.py --sizes 4096
 
 bench-search: $(INSTALLED)
@@ -118,7 +119,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
-	    --build-constraint constraints.txt --editable '.[dev]'
+	    --build-constraint constraints.txt --compile-bytecode --editable '.[dev]'
+	$(BIN)/python -m compileall -q cost_models dse
 	touch $@
 
 clean:

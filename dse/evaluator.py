@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,9 @@ from dse.sweep.fields import LARGEST
 from dse.sweep.library_additions import library_of
 from dse.sweep.records import SpeculationSpec
 from dse.sweep.user_model import ModelSpec
-from dse.user_model.model import Modelled, UserModel
+
+if TYPE_CHECKING:
+    from dse.user_model.model import Modelled, UserModel
 
 MODEL_ANSWERS = "the model answers"
 """Label of the condition that the sweep's own model has an answer."""
@@ -146,6 +149,8 @@ class Evaluator:
     def _answers(self, own: ModelSpec, designs: Designs, columns: Designs, found: Metrics, rows: int) -> Modelled:
         """Return what the sweep's own model says of designs; missing metrics where it is not to be asked."""
         if self.model is None:
+            from dse.user_model.model import Modelled
+
             return Modelled({name: np.full(rows, np.nan) for name in own.metrics}, None)
         requested = dict(columns)
         return self.model(requested, {name: np.atleast_1d(found[name]) for name in own.inputs}, rows)

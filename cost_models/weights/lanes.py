@@ -133,11 +133,15 @@ def _check(table: FloatArray) -> None:
 
 def _rows(table: FloatArray, tolerance: float) -> FloatArray:
     """Return the efficiency of ``(n, 5)`` rows of block, density, lanes, correlation and depth."""
-    efficiency = np.empty(len(table))
+    efficiency = np.full(len(table), np.nan)
     if tolerance > 0:
         for rows in _alike(table[:, [0, 2, 3, 4]]):
-            block, _, lanes, rho, depth = table[rows[0]]
-            efficiency[rows] = _along_density(int(block), table[rows, 1], lanes, rho, int(depth), tolerance)
+            if len(rows) > 2 * FEWEST_NODES:
+                block, _, lanes, rho, depth = table[rows[0]]
+                efficiency[rows] = _along_density(int(block), table[rows, 1], lanes, rho, int(depth), tolerance)
+        rest = np.flatnonzero(np.isnan(efficiency))
+        if len(rest):
+            efficiency[rest] = _rows(table[rest], 0.0)
         return efficiency
     _, first, same = np.unique(_row_codes(table), return_index=True, return_inverse=True)
     for rows in _alike(table[first][:, [0, 4]]):

@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from dse.errors import MissingPackageError, RunError
 
@@ -262,6 +262,7 @@ class _Turns(Generic[R]):
         self._waiting = deque(range(len(tasks)))
         self._done: dict[int, R] = {}
         self._asked: dict[int, Future[R | Path]] = {}
+        self._begun = False
 
     def results(self, executor: Executor, workers: int) -> Generator[R, None, None]:
         """Yield the results that are left; tasks that were lost with their workers are done again."""
@@ -270,13 +271,9 @@ class _Turns(Generic[R]):
                 self._ask(executor, workers)
                 if not self._is_ready() and self.here is not None and (task := self._task_for_here()) is not None:
                     self._done[task] = self.here(*self._tasks[task])
-                elif self.place in self._done:
-                    self.place += 1
-                    yield self._done.pop(self.place - 1)
                 else:
-                    result: Any = self._asked[self.place].result()
-                    result = _taken(result) if self._folder is not None else result
-                    del self._asked[self.place]
+                    result = self._done.pop(self.place) if self.place in self._done else self._answer(self.place)
+                    self._asked.pop(self.place, None)
                     self.place += 1
                     yield result
         finally:
@@ -284,6 +281,11 @@ class _Turns(Generic[R]):
                 future.cancel()
             self._waiting = deque(sorted({*self._waiting, *self._asked}))
             self._asked = {}
+
+    def _answer(self, task: int) -> R:
+        """Return what a worker makes of a task."""
+        result: Any = self._asked[task].result()
+        return cast("R", result if self._folder is None else _taken(result))
 
     def _ask(self, executor: Executor, workers: int) -> None:
         """Let workers have something to do, and something for when they have done it."""
@@ -306,7 +308,9 @@ class _Turns(Generic[R]):
             if future.cancel():
                 del self._asked[task]
                 return task
-        return None
+        self._begun |= any(future.done() for future in self._asked.values())
+        # No worker is there yet: what they were asked is done here, rather than waited for.
+        return None if self._begun else min(self._asked.keys() - self._done.keys(), default=None)
 
 
 def _processes(count: int) -> Executor:

@@ -126,7 +126,7 @@ def spread(low: float, high: float, levels: int, *, log: bool, whole: bool) -> F
     """Return `levels` values from `low` to `high`; whole ones are rounded, and repeats are dropped."""
     values = np.asarray(np.geomspace(low, high, levels) if log else np.linspace(low, high, levels), dtype=np.float64)
     if whole:
-        return np.asarray(np.unique(np.round(values)), dtype=np.float64)
-    tidy = np.array([float(f"{value:.12g}") for value in values])
+        return np.array(sorted(set(np.round(values).tolist())))
+    tidy = [float(f"{value:.12g}") for value in values]
     tidy[0], tidy[-1] = low, high
-    return np.unique(tidy)
+    return np.array(sorted(set(tidy)))

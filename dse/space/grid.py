@@ -68,11 +68,12 @@ class Grid:
     def places(self, rows: IntArray) -> list[IntArray]:
         """Return which row of each group every row of the grid is made of."""
         places = []
-        stride = self.size
-        for size in self.sizes:
-            stride //= size
-            places.append(rows // stride % size)
-        return places
+        for size in reversed(self.sizes):
+            # Division by one number is quick; its remainder, which NumPy works out anew, is not.
+            whole = rows // size
+            places.append(rows - whole * size)
+            rows = whole
+        return places[::-1]
 
     def at(self, places: Sequence[IntArray]) -> dict[str, FloatArray]:
         """Return the values at rows of the groups, each column as long as the places of its group."""

@@ -20,10 +20,8 @@ from typing import Any
 from cost_models.errors import LibraryError
 from cost_models.library import Library, extended_library, shipped_library
 from cost_models.library.files import Sections
-from cost_models.library.huggingface import read_config, sections_of_config
 from dse.errors import Issue, Place, SpecError
 from dse.sweep.files import read_tree
-from dse.sweep.gguf_models import sections_of_gguf
 from dse.sweep.hints import quoted
 from dse.yaml_positions import Node
 
@@ -154,9 +152,13 @@ def _model_of_file(node: Node, path: str) -> tuple[str, Data]:
         raise SpecError([Issue(node.place, path, quoted(node.value), "a config.json or a .gguf file that is there")])
     try:
         if file.suffix == ".gguf":
+            from dse.sweep.gguf_models import sections_of_gguf
+
             added = sections_of_gguf(file, key, source=file.name)
         else:
             source = f"{stem}/{file.name}" if file.stem == "config" else file.name
+            from cost_models.library.huggingface import read_config, sections_of_config
+
             added = sections_of_config(read_config(file), key, source=source)
         return key, {section: entries for section, entries in added.items() if entries}
     except LibraryError as error:

@@ -41,3 +41,15 @@ def test_every_stage_of_a_whole_run_has_its_time():
     assert all(spent[stage] > 0 for stage in ("start", "read", "write", "report", "figures")) and spent["workers"] == 0
     whole = sum(spent[line] for line in spent.keys() - {"processor", "wall"})
     assert abs(whole - spent["processor"]) < 0.01 * len(spent), "every second is counted once"
+
+
+def test_growth_is_measured_and_drawn(tmp_path):
+    picture = tmp_path / "growth.png"
+    small = ("--designs", "65536", "--sampled", "4096", "--rounds", "1", "--no-dask")
+    text = printed("benchmarks/scaling.py", *small, "--picture", picture)
+    assert re.search(r"two processes over one: \d+\.\d\d by the clock .*, \d+\.\d\d by processor time", text)
+    rows = [line.split() for line in text.splitlines() if re.match(r" +\d+ +\d+ ", line)]
+    assert len(rows) == 19 and all(float(cell) >= 0 for row in rows for cell in row)
+    fronts = [int(row[1]) for row in rows[-5:]]
+    assert fronts == sorted(fronts) and fronts[0] == 1, "more objectives leave more designs undominated"
+    assert picture.stat().st_size > 10_000
