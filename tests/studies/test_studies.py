@@ -4,10 +4,12 @@ import math
 from pathlib import Path
 
 import pytest
+import yaml
 
+from cost_models.library import shipped_library
 from dse.runs import explore
 from dse.sweep import load_spec
-from studies import STUDIES, Context
+from studies import STUDIES, Context, founding_front
 from studies.build import NUMBERS, numbers_of
 
 ROOT = Path(__file__).parents[2]
@@ -75,3 +77,23 @@ def test_the_study_of_compression_says_what_the_code_gives():
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_sweep_is_valid(path):
     assert load_spec(path).objectives
+
+
+def test_what_the_founding_front_undoes_is_there_and_different():
+    described = yaml.safe_load((ROOT / "studies" / "founding_front.yaml").read_text(encoding="utf-8"))
+    parameters = shipped_library().parameters
+    for point in described["points"].values():
+        for path, value in point["undone"].items():
+            assert parameters[path].typ != value, path
+    assert set(described["old"]["picks"]) == set(founding_front.PICKS)
+    assert all(set(shown) == set(founding_front.METRICS) for shown in described["old"]["picks"].values())
+
+
+def test_the_founding_front_undoes_one_point_at_a_time():
+    old = {"commit": "abc", "searched": 100, "feasible": 10, "picks": {key: {} for key in founding_front.PICKS}}
+    points = {"prices": {"undone": {"memory.lpddr5x.price_usd_per_gb": 0.01}}}
+    table = founding_front.fronts(ROOT / "sweeps" / "mach1.yaml", {"old": old, "points": points}, 4000)
+    cheapest = table[table["pick"] == "best_cost_usd"].set_index("state")["cost_usd"]
+    assert list(cheapest.index) == ["old (abc)", "new", "without prices", "without all of them"]
+    assert cheapest["without prices"] < cheapest["new"] - 500
+    assert cheapest["without prices"] == cheapest["without all of them"]
