@@ -108,6 +108,7 @@ def _meaning(name: str) -> str:
         "values": "the values", "typ": "the value", "low": "lower end of its range", "high": "upper end of its range",
         "units": "chips to be sold", "margin": "share of the price that is margin",
         "nre_share": "share of the NRE that this chip carries", "krw_per_usd": "exchange rate",
+        "price_year": "year of the prices of LPDDR, DDR and GDDR, 2023 to 2026",
         "yield_model": "`murphy`, `poisson`, `seeds` or as the library names it", "when": "conditions",
     }  # fmt: skip
     return entry.meaning if entry else known.get(name, "")

@@ -35,6 +35,7 @@ class Economics:
         margin: gross margin on the selling price, below 1.
         nre_share: share of the node's design NRE that the project pays; masks are paid in full.
         krw_per_usd: exchange rate for prices quoted in won.
+        price_year: year of the prices of board memory.
         yield_model: law that turns area and defect density into yield.
     """
 
@@ -42,6 +43,7 @@ class Economics:
     margin: float
     nre_share: float
     krw_per_usd: float
+    price_year: float = 2025.0
     yield_model: YieldModel = "negative_binomial"
 
     @classmethod
@@ -330,6 +332,21 @@ def board_usd(tdp_w: FloatArray, technology: Technology) -> FloatArray:
     small = np.asarray(value("board.pcb_vrm_cooling_usd_per_card_air_150w"))
     large = np.asarray(value("board.pcb_vrm_cooling_usd_per_card_700w"))
     return np.asarray(small + (tdp_w - small_w) * ((large - small) / (large_w - small_w)))
+
+
+PRICE_YEARS = (2023, 2024, 2025, 2026)
+"""Years that ``memory_market.of_year`` has prices of board memory for."""
+
+
+def memory_price_factor(year: float, technology: Technology) -> FloatArray:
+    """Return the price of board memory in a year over that of late 2025.
+
+    In equal ratios between two years, at the nearest year beyond all.
+    """
+    at = float(np.clip(year, PRICE_YEARS[0], PRICE_YEARS[-1]))
+    before, after = int(np.floor(at)), int(np.ceil(at))
+    first, last = (np.log(np.asarray(technology.value(f"memory_market.of_year.{one}"))) for one in (before, after))
+    return np.asarray(np.exp(first + (at - before) * (last - first)))
 
 
 def nre_usd(*, mask_set_usd: Number, design_nre_usd: Number, economics: Economics) -> FloatArray:

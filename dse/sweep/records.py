@@ -14,7 +14,7 @@ from cost_models.evaluate import ChipSetup
 from cost_models.library import Library
 from cost_models.performance.derived import DerivedMetric, described
 from cost_models.quantities import AS_METRICS, FIELDS_AS_METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric
-from cost_models.silicon.cost import Economics, YieldModel
+from cost_models.silicon.cost import PRICE_YEARS, Economics, YieldModel
 from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
 from dse.errors import NOWHERE, Place
@@ -346,6 +346,7 @@ class EconomicsSpec(SweepRecord):
     margin: Annotated[float, number(low=0, high=0.99)] | None = None
     nre_share: Annotated[float, number(low=0, high=1)] | None = None
     krw_per_usd: Annotated[float, number(low=0, open_low=True)] | None = None
+    price_year: Annotated[float, number(low=PRICE_YEARS[0], high=PRICE_YEARS[-1])] | None = None
     yield_model: Annotated[str, word_of(get_args(YieldModel))] | None = None
 
     def resolved(self, library: Library) -> Economics:

@@ -61,6 +61,13 @@ class Priced(Powered):
         return masks + np.where(self.dies > 1, self.die_link("nre_usd"), 0.0) if self.several else masks
 
     @cached_property
+    def memory_usd(self) -> FloatArray:
+        """Price of all memory in the year of the prices."""
+        factor = cost.memory_price_factor(self.economics.price_year, self.technology)
+        systems = [self.first] if self.second is None else [self.first, self.second]
+        return sum((one.price_usd * np.where(one.on_interposer > 0, 1.0, factor) for one in systems), np.zeros(1))
+
+    @cached_property
     def dollars(self) -> dict[str, FloatArray]:
         """Production cost in USD by block."""
         die = cost.die_blocks(
@@ -77,7 +84,7 @@ class Priced(Powered):
         package = cost.package_blocks(
             self.logic_mm2,
             die_usd=die["die"] + die["die_test"],
-            memory_usd=self.store.price_usd,
+            memory_usd=self.memory_usd,
             stacks=self.store.stacks,
             on_interposer=self.store.on_interposer,
             body_mm=self.package_limits["package_body_mm"][0],
@@ -89,7 +96,7 @@ class Priced(Powered):
         if "liquid" in self.choice("cooling").values:
             per_w = np.asarray(self.technology.value("board.liquid_cooling_usd_per_w"))
             board = board + self.tdp_w * per_w * self.choice("cooling").map(lambda name: float(name == "liquid"))
-        return {**die, **package, "memory": self.store.price_usd, "board": board}
+        return {**die, **package, "memory": self.memory_usd, "board": board}
 
     @cached_property
     def cost_usd(self) -> FloatArray:

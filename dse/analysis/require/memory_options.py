@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from cost_models.silicon.beachfront import Edge, units_around
+from cost_models.silicon.cost import memory_price_factor
 from cost_models.silicon.memory import memory_system
 from cost_models.table import Choice
 from dse.evaluator import Evaluator
@@ -144,6 +145,7 @@ def _option(
     around = float(units_around(reticle, along, evaluator.technology)[0])
     allowed = around * edge / units
     delivered = devices * each
+    year = float(np.ravel(memory_price_factor(evaluator.spec.economics.price_year, evaluator.technology))[0])
     widest = np.floor(around / (units / devices)) * each
     return MemoryOption(
         memory=grade,
@@ -160,7 +162,7 @@ def _option(
         capacity_slack=_slack(gib * devices, need.capacity_gib),
         edge_slack=1 - edge / allowed,
         memory_w=float(need.bandwidth_gbps * 1e9 * whole.j_per_byte[0] + whole.idle_w[0]),
-        price_usd=float(whole.price_usd[0]),
+        price_usd=float(whole.price_usd[0] * (1.0 if whole.on_interposer[0] > 0 else year)),
         most_bits=min(((widest - fixed) / per_bit for fixed, per_bit in lines if per_bit > 0), default=float("nan")),
     )
 

@@ -205,6 +205,8 @@ def test_every_parameter_that_can_be_set_is_read_by_some_evaluation():
     for pruning in ("wanda", "alps"):
         mine = {"weight_formats": {"bitmap_int4_s50": {"pruning": pruning}}}
         read |= reads_of({"weight_format": "bitmap_int4_s50"}, library=mine)
+    for year in (2023.5, 2025.5):
+        read |= reads_of(economics={"price_year": year})
     for path in [path for path in LIBRARY.parameters if path.startswith("carbon.grid_g_per_kwh.")]:
         mine = {"nodes": {"tsmc_5": {"fab_grid": path.rpartition(".")[2]}}}
         read |= reads_of({"node": "tsmc_5"}, library=mine)

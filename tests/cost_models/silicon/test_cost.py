@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cost_models.evaluate import designs_machine
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import (
     Economics,
@@ -13,6 +14,7 @@ from cost_models.silicon.cost import (
     good_die_usd,
     gross_dies,
     gross_dies_simple,
+    memory_price_factor,
     package_blocks,
     price_usd,
     usd_per_million_tokens,
@@ -21,6 +23,7 @@ from cost_models.silicon.cost import (
     yield_negative_binomial,
     yield_poisson,
 )
+from cost_models.table import Table
 
 TECHNOLOGY = Technology()
 WAFER = {"diameter_mm": 300, "edge_mm": 5, "scribe_mm": 0.2}
@@ -153,7 +156,7 @@ def test_price_by_hand():
 
 def test_economics_defaults_are_parameters():
     terms = Economics.of(TECHNOLOGY.library)
-    assert (terms.units, terms.margin, terms.nre_share, terms.krw_per_usd) == (150_000, 0.4, 1.0, 1340)
+    assert (terms.units, terms.margin, terms.nre_share, terms.krw_per_usd) == (150_000, 0.4, 0.3, 1340)
     # 5 million won is the 3 500 to 4 000 dollars of the press.
     assert 3500 < 5e6 / terms.krw_per_usd < 4000
 
@@ -185,3 +188,15 @@ def test_cost_of_ownership_rises_with_price_and_power_and_falls_with_speed(price
     assert usd_per_million_tokens(price, watts, rate * 2, technology=TECHNOLOGY) == pytest.approx(base / 2)
     assert usd_per_million_tokens(price, watts, rate, technology=TECHNOLOGY, idle_w=0.0) < base
     assert np.isnan(usd_per_million_tokens(np.nan, watts, rate, technology=TECHNOLOGY))
+
+
+def test_board_memory_costs_what_it_cost_in_a_year():
+    factors = [memory_price_factor(year, TECHNOLOGY)[()] for year in (2020, 2023, 2024, 2024.5, 2025, 2026, 2030)]
+    assert factors == pytest.approx([0.3, 0.3, 0.33, np.sqrt(0.33), 1.0, 1.5, 1.5])
+    designs = Table.from_settings({"memory": "lpddr5x_9600"}, {"memory": "hbm3", "memory_device_gib": 16.0})
+    now, then = (
+        designs_machine(designs, TECHNOLOGY, Economics.of(TECHNOLOGY.library, price_year=year)).blocks["cost_usd"]
+        for year in (2025, 2023)
+    )
+    assert then["memory"] / now["memory"] == pytest.approx([0.3, 1.0])
+    assert then["die"] == pytest.approx(now["die"])

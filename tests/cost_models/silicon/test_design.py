@@ -286,7 +286,7 @@ def twin(d, balls):
         packaged += below * typ("die_stacking.bond_usd_per_mm2")
     cost = chip + packaged + dram + 10 * (d["supply_rails"] > 1) + 190 + (tdp - 150) * (600 - 190) / 550
     cost += tdp * typ("board.liquid_cooling_usd_per_w") * (d["cooling"] == "liquid")
-    price = (cost + (node("mask_set_usd") + node("design_nre_usd")) / 150_000) / 0.6
+    price = (cost + (node("mask_set_usd") + 0.3 * node("design_nre_usd")) / 150_000) / 0.6
     return {
         "linear_mac_per_s": d["macs"] * d["clock_ghz"] * 1e9 / passes,
         "linear_j_per_mac": mac_j * energy,
