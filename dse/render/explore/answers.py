@@ -124,9 +124,9 @@ class Answers:
     def _following(self, design: Table, changed: str) -> tuple[Table, list[str]]:
         """Return the design with the parameters that depend on the changed one taken to what the space holds."""
         names = [name for name, one in self._space.parameters.items() if changed in one.needs]
-        inside = Table(fill_defaults(design))
-        if not names or any(name not in inside for name in self._space.parameters):
+        if not names:
             return design, []
+        inside = Table({**self._space.default_design(), **fill_defaults(design)})
         nearest = self._space.decode(self._space.encode(inside))
         (here,), (there,) = inside.to_settings(), nearest.to_settings()
         if here.get(changed) != there.get(changed):
@@ -146,7 +146,7 @@ class Answers:
         """Return the controls in groups: what the sweep varies, its workloads, all else."""
         varied = [name for name in self._space.dimensions if name in self._spec.space]
         fields = {
-            workload: [f"{workload}.{name}" for name in _numbers_of(one)]
+            workload: [name for name in (f"{workload}.{field}" for field in _numbers_of(one)) if name not in varied]
             for workload, one in self._spec.workloads.items()
         }
         groups = {

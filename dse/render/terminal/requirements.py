@@ -148,4 +148,5 @@ def _relative(before: float, after: float) -> str:
 def _signed(share: float) -> str:
     if share != share or abs(share) == float("inf"):
         return "any"
-    return f"{100 * share:+.3g}"
+    text = number_text(100 * share, 3)
+    return text if text.startswith("-") else f"+{text}"

@@ -24,6 +24,7 @@ SWEEP = tiny(
     baselines={"a100": {"chips": "1x a100_80gb_sxm"}},
     economics={"units": 20_000, "margin": 0.2},
     technology={"tco.pue": 1.4},
+    space={**tiny()["space"], "chat.prompt_tokens": {"values": [256, 512]}},
 )
 
 
@@ -97,6 +98,7 @@ def test_every_parameter_has_a_control(answers):
     listed = [control["name"] for group in answers._groups() for control in group["controls"]]
     assert len(listed) == len(set(listed)) and set(PARAMETERS) <= set(listed)
     assert {"chat.batch", "chat.prompt_tokens", "chat.output_tokens", "chat.n_chips"} <= set(listed)
+    assert [name for name in listed if name in SWEEP["space"]] == listed[: len(SWEEP["space"])]
 
 
 # -- the server ---------------------------------------------------------------------------------------------------
