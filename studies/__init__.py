@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from studies import chips as chips
 from studies import compressed as compressed
+from studies import packages as packages
 from studies import users as users
 from studies.record import Context, Section, Study
 
@@ -23,6 +24,7 @@ STUDIES: tuple[Study, ...] = (
     Study("moe_lpddr", "Mixtures of experts on LPDDR", lambda context: []),
     Study("long_context", "Long context, 32k to 128k tokens", lambda context: []),
     Study("prefill_heavy", "Prefill-heavy use", lambda context: []),
+    Study("packages", "Silicon of 2026 at equal cost and at equal power", packages.packages),
     Study("two_chips", "One GPU that prefills beside how many LPDDR chips that decode", users.two_chips),
     Study("speculation", "When drafting tokens pays, by batch and chip", users.speculation),
     Study("traffic_mix", "A traffic mix", lambda context: []),
