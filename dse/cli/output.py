@@ -75,4 +75,4 @@ def outlive_reader() -> None:
         return
     out.flush()
     pipe = io.BufferedWriter(_Pipe(out.fileno(), "wb", closefd=False))
-    sys.stdout = io.TextIOWrapper(pipe, encoding=out.encoding, errors=out.errors, newline=None)
+    sys.stdout = io.TextIOWrapper(pipe, encoding=out.encoding, errors="backslashreplace", newline=None)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WIDTH = 118
 """Columns of the output where it does not go to a terminal and ``COLUMNS`` does not say."""
 
+LEAST_WIDTH = 20
+"""Columns below which a terminal is taken to have said nothing of its width."""
+
 
 class ProgressSink(Protocol):
     """What is told how a run goes."""
@@ -34,7 +37,11 @@ class ProgressSink(Protocol):
 def console() -> Console:
     """Return the console of standard output: plain, and `WIDTH` wide, where that is not a terminal."""
     said = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    return Console(width=None if said else WIDTH, highlight=False, soft_wrap=False, emoji=False, markup=False)
+    out = Console(width=None if said else WIDTH, highlight=False, soft_wrap=False, emoji=False, markup=False)
+    if out.width < LEAST_WIDTH:
+        # COLUMNS=0 and the like: nothing could be folded to that.
+        out.width = WIDTH
+    return out
 
 
 def print_table(out: Console, table: TextTable) -> None:

@@ -86,3 +86,11 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capsys):
     with progress_display(quiet=True) as sink:
         sink(now)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("columns", ["0", "3"])
+def test_a_terminal_of_no_width_is_taken_to_have_told_none(monkeypatch, columns):
+    from dse.render.terminal import WIDTH, console
+
+    monkeypatch.setenv("COLUMNS", columns)
+    assert console().width == WIDTH
