@@ -43,7 +43,8 @@ class Binning:
         above = np.zeros(len(column), dtype=np.int8)
         for bound in bounds:
             above += column >= bound
-        return np.where(np.isnan(column), INACTIVE, above.astype(np.intp))
+        above += np.isnan(column) * np.int8(INACTIVE)  # which nothing is above
+        return above.astype(np.intp)
 
 
 MAX_LEVELS = 32

@@ -189,7 +189,9 @@ class Statistics:
         codes = column.codes if isinstance(column, Choice) else self.binnings[axis].codes(column)
         if isinstance(column, Choice) and column.values != self._names[axis]:
             raise ValueError(f"{axis} changed its values from {self._names[axis]} to {column.values}")
-        return np.where(codes == INACTIVE, len(self._names[axis]), codes) if codes.min() == INACTIVE else codes
+        # Sums are several times as quick as a choice row by row.
+        behind = len(self._names[axis]) - INACTIVE
+        return codes + (codes == INACTIVE) * behind if codes.min(initial=0) == INACTIVE else codes
 
     def _note_ends(self, axis: str, column: Column, codes: NDArray[np.intp], feasible: NDArray[np.intp]) -> None:
         """Note the range of the feasible numbers of each value."""
