@@ -216,6 +216,7 @@ def test_every_view_follows_a_control(explorer, answers, tmp_path):
             "document.documentElement.style.scrollBehavior = 'auto'; byId('breakdown').scrollIntoView()"
         )
         wait_for(driver, "return !live.unseen && byId('floorplan').layout !== undefined")
+        assert driver.execute_script("return report.stale === Boolean(byId('live-stale'))")
         first = driver.execute_script(SEEN)
         slider = "document.querySelector('[data-name=macs]').previousSibling"
         design = moved(f"{slider}.value = 1000; {slider}.dispatchEvent(new Event('input'))")

@@ -160,7 +160,8 @@ function makePanel() {
     button("live-take", "Start from the selected design", async () => { if (view.selected === live.row) return; view.other = view.selected; live.design = await ask("design", { id: report.ids[view.selected] }); follow(""); }),
     button("live-save", "Save as design file", saveDesign),
   );
-  panel.append(element("h3", "What if"), element("p", "", { id: "live-words", "aria-live": "polite" }), element("div", "", { id: "live-figures" }), buttons,
+  const stale = report.stale ? [element("p", "The library or the program has changed since the run; this design is by those of today.", { id: "live-stale", class: "bad" })] : [];
+  panel.append(element("h3", "What if"), ...stale, element("p", "", { id: "live-words", "aria-live": "polite" }), element("div", "", { id: "live-figures" }), buttons,
     element("p", "", { id: "live-state", class: "hint", role: "status" }), element("p", "", { id: "live-followed", class: "hint" }));
   report.live.groups.forEach((group, place) => {
     const fold = element("details", "", place ? {} : { open: "" });
