@@ -150,20 +150,23 @@ class SteadyState:
         # A step takes the prompts of the step before: their excess over the mean dies out as busy^i.
         died = -np.expm1(tokens * np.log(np.maximum(busy, TINY)))
         excess = (x * left - busy * step / (1 - busy)) * died / (1 - busy)
-        full_step = room * x
+        full_step, mix = room * x, 1 - 1 / np.maximum(room, 1.0)
         slow = _both(np.maximum(excess, 0.0) / tokens, full_step) + np.minimum(excess, 0.0) / tokens
         slow = slow + step * busy / (1 - busy)
-        # Work of decode steps and left prompts, stretched by prompts that come meanwhile (a delay cycle).
-        taken = tokens * step + x * left
+        # Prompts beget prompts, one in each step: k steps see m = (1 - b^k) / (1 - b) of one, and about m^3 squared.
+        family = died / (1 - busy)
+        mean_family = (1 - busy * family / tokens) / (1 - busy)
         gain = np.minimum(
             mean / np.maximum(self.rate * tokens * (step + slow), 1.0) * self.rate * tokens / (1 - busy), 0.9
         )
-        stretched = (x / (tokens * (1 - busy))) ** 2
-        spread = stretched * (self.rate * others * taken / (1 - busy) + left * (1 + left)) / (1 - gain)
+        # What is left varies as a queue does, or as those who came beside oneself where a step takes them all.
+        apart = mix * (busy * beside) ** 2 + (1 - mix) * left**2
+        born = self.rate * others * tokens * step * mean_family**3
+        spread = (x / tokens) ** 2 * (born + left * family**3 + apart * family**2) / (1 - gain)
         # A number that changes within a request's life: two thirds of its variance are left in the mean over it.
         around = var * 2 / 3 / (1 - busy) ** 2
         # Few prompts come in whole numbers: none, one, or more.
-        none = np.exp(-self.rate * others * tokens * step) / (1 + left)
+        none = np.exp(-self.rate * others * tokens * step) * (mix * np.exp(-left) + (1 - mix) / (1 + left))
         one = -none * np.log(np.maximum(none, TINY)) * np.exp(-busy)
         least, each = queue.at_work[1] + 0.0 * slow, np.minimum(x / tokens, full_step)
         one = np.minimum(one, slow / np.maximum(each, TINY))
