@@ -106,7 +106,8 @@ class SimulatedRequests:
         output_tokens: tokens of each.
         span_s: time over which they arrived.
         mean_requests: requests in the engine and its queue, mean over that time.
-        timeline: (time, decoding sequences, waiting requests) at the steps of the whole run.
+        timeline: (start, decoding sequences, requests that wait or are at their prompt, prompt tokens) of the steps of
+            the whole run; equal steps that follow one another are one line.
     """
 
     ttft_s: FloatArray
@@ -256,7 +257,7 @@ def simulate(
     env, state = simpy.Environment(), _Engine(engine, mean_tokens=prompt_tokens + output_tokens, rng=rng)
     everyone: list[_Request] = []
     wake = [env.event()]
-    timeline: list[tuple[float, int, int]] = []
+    timeline: list[tuple[float, int, int, float]] = []
 
     def arrive() -> None:
         place = len(everyone)
@@ -274,19 +275,21 @@ def simulate(
     def server() -> Generator[Any, Any, None]:
         while len(everyone) < requests or state.waiting or state.prefilling or state.decoding:
             state.admit()
-            timeline.append((env.now, len(state.decoding), len(state.waiting) + len(state.prefilling)))
-            running = len(state.decoding)
+            running, queued = len(state.decoding), len(state.waiting) + len(state.prefilling)
             if not running and not state.prefilling:
+                timeline.append((env.now, 0, queued, 0.0))
                 wake[0] = env.event()
                 yield wake[0]
                 continue
             step_s = float(engine.decode_s[running]) if running else 0.0
             if state.prefilling:
                 taken, through = state.take_chunk()
+                timeline.append((env.now, running, queued, taken))
                 yield env.timeout(step_s + taken * (engine.prompt_token_s if running else engine.alone_token_s))
                 state.step += 1
             else:
                 # Nothing changes before a request ends or another one can be admitted.
+                timeline.append((env.now, running, queued, 0.0))
                 steps, start, through = state.decoding[0][0] - state.step, env.now, []
                 whole = env.timeout(steps * step_s)
                 if state.waiting:

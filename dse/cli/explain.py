@@ -72,7 +72,8 @@ def explain(
 ) -> None:
     """Explain a design or chip: time, energy, area, cost, memory.
 
-    Time by operator, and what bounds it. With --curve or --plots: throughput against speed per user instead.
+    Time by operator, and what bounds it. With --curve or --plots: throughput against speed per user instead; with
+    --simulate and --plots: the engine's steps over time.
 
     Example: dse explain latest knee
 
@@ -85,7 +86,13 @@ def explain(
     if simulation:
         from dse.render.terminal.simulation import simulation_table
 
-        compared = [row for run in _simulated(subject).values() for row in run.metrics]
+        runs = _simulated(subject)
+        compared = [row for run in runs.values() for row in run.metrics]
+        if plots is not None:
+            from dse.render.plots.timeline import draw_timelines
+
+            for file in draw_timelines(runs, plots, image_formats(formats)):
+                print(file, file=sys.stderr)
         emit(output, lambda: [simulation_table(compared)], lambda: compared)
         return
     if curve or plots is not None:

@@ -4,8 +4,10 @@ import itertools
 import json
 import math
 
+import numpy as np
 import pytest
 
+from dse.analysis.simulation import SimulatedEngine, lengths, simulate
 from tests.cli import call
 
 CHIPS = "2x l4 weight_format=fp8"
@@ -21,6 +23,26 @@ def test_a_machine_is_simulated_and_the_closed_form_is_near():
         row = rows[name]
         assert row["closed_form"] == pytest.approx(row["simulated"], rel=0.15), name
         assert row["interval"] is None or not math.isnan(row["interval"])
+
+
+def test_the_timeline_keeps_tokens_time_and_memory(tmp_path):
+    one = SimulatedEngine(0.01 + 1e-4 * np.arange(41), 1e-5, 1.2e-5, 512.0, 40)
+    run = simulate(one, prompt_tokens=1000, output_tokens=50, arrivals_per_s=8.0, requests=2000, prompt_cv=0.5)
+    start, decoding, queued, prompts = run.timeline.T
+    assert (np.diff(start) >= 0).all() and decoding.max() <= 40 and prompts.max() <= 512 and queued.max() > 1
+    drawn = lengths(1000, 0.5, 2000, np.random.default_rng(0))
+    assert prompts.sum() == pytest.approx(drawn.sum())
+    mixed = (prompts > 0) & (decoding > 0) & (np.arange(len(start)) < len(start) - 1)
+    took = np.diff(start, append=np.nan)[mixed]
+    np.testing.assert_allclose(took, 0.01 + 1e-4 * decoding[mixed] + 1e-5 * prompts[mixed], atol=1e-6)
+
+
+def test_the_timeline_is_drawn(tmp_path):
+    words = ("explain", CHIPS, "--workload", f"{WORKLOAD} arrivals_per_s=3", "--simulate", "--plots", str(tmp_path))
+    result = call(*words)
+    assert result.status == 0, result.err
+    (file,) = tmp_path.glob("timeline-*.png")
+    assert str(file) in result.err and file.stat().st_size > 10_000
 
 
 def test_what_cannot_be_simulated_is_said():
