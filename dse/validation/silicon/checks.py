@@ -74,7 +74,12 @@ def error_note(table: pd.DataFrame) -> str:
         return f"{mean_text(rows['error'])} in sample, {mean_text(rows['error_left_out'])} leave-one-out"
 
     by_class = "; ".join(f"{len(rows)} {name}: {means(rows)}" for name, rows in table.groupby("class"))
-    return f"{len(table)} dies: mean {means(table)} ({by_class})"
+    words = f"{len(table)} dies: mean {means(table)} ({by_class})"
+    if "real_is" not in table:
+        return words
+    # A design limit is what a maker allows, a measurement what programs drew: like is compared with like.
+    kinds = table.groupby(table["real_is"].str.partition(",")[0])
+    return words + "; against " + "; ".join(f"{len(rows)} {kind}: {means(rows)}" for kind, rows in kinds)
 
 
 BLOCK_NOTE = (
@@ -114,7 +119,12 @@ def block_check(chips: RealChips, machine: Machine, technology: Technology) -> p
     return pd.DataFrame(rows)
 
 
-LIMIT_NOTE = "every other chip of these tables is feasible as typed"
+LIMIT_NOTE = (
+    "every other chip of these tables is feasible as typed. real: what is published where the limit is, n/a where "
+    "nothing is. V100's lanes are counted as those of the newer GPUs that the constants come from, and its die comes "
+    "out larger than the reticle that it fills; Warboy runs at twice the clock of its node's arrays at nominal supply, "
+    "for which the curve wants a supply slightly above the highest"
+)
 
 
 def broken_limits(chips: RealChips, machine: Machine) -> pd.DataFrame:
@@ -126,8 +136,13 @@ def broken_limits(chips: RealChips, machine: Machine) -> pd.DataFrame:
         )
         for chip, taken, most in pairs:
             if taken > most:
-                rows.append({"chip": chip, "limit": limit, "used": taken, "allowed": most})
-    return pd.DataFrame(rows, columns=["chip", "limit", "used", "allowed"])
+                own = chips.table[chips.table["chip"] == chip].iloc[0]
+                real = own["die_mm2"] if limit == "reticle_mm2" else own["supply_v"] if limit == "supply_v" else np.nan
+                rows.append({
+                    "chip": chip, "limit": limit, "used": taken, "allowed": most, "real": real,
+                    "sources": own["sources"],
+                })  # fmt: skip
+    return pd.DataFrame(rows, columns=["chip", "limit", "used", "allowed", "real", "sources"])
 
 
 CONSTANT_NOTE = (
