@@ -77,6 +77,10 @@ class Technology:
         other._reads = self._reads
         return other
 
+    def with_library(self, library: Library) -> Technology:
+        """Return the same numbers with other entries."""
+        return self if library is self.library else Technology(self._overrides, library)
+
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` makes of library and parameters, made once per key: it must depend on these alone."""
         if key not in self._made:

@@ -12,14 +12,15 @@ from cost_models.library import Library
 from cost_models.library.technology import Technology
 from dse.validation import kernels, operators, power, requests
 from dse.validation.kernels import kernel_tables
+from dse.validation.own_chips import with_own_chips
 from dse.validation.results import ScoreTable, Validation
 from dse.validation.rows import NOTHING, Form, read_measurements, read_table
 from dse.validation.score import source_of
 from dse.validation.score_tables import energy_tables, excluded_tables, operator_tables, request_tables, summary
 
 SHIPPED = (
-    "open.csv", "e2e2_open.csv", "micro_open.csv", "micro2_open.csv", "energy_open.csv", "energy2_open.csv",
-    "excluded.csv",
+    "open.csv", "e2e2_open.csv", "mlperf_open.csv", "micro_open.csv", "micro2_open.csv", "energy_open.csv",
+    "energy2_open.csv", "excluded.csv",
 )  # fmt: skip
 """Measurement files of the library."""
 
@@ -50,6 +51,7 @@ def run_validation(
     files: dict[str, pd.DataFrame] = {}
     seen: dict[Form, list[pd.DataFrame]] = {}
     for path in paths or shipped(technology.library):
+        technology = technology.with_library(with_own_chips(read_table(Path(path), given), technology.library))
         form, rows = read_measurements(Path(path), technology.library, given)
         scored = _scored(form, rows, technology)
         name = Path(path).name
