@@ -36,7 +36,7 @@ from cost_models.weights.chip_execution import SLACK_BITS, WIDE_BITS, ChipExecut
 from cost_models.weights.compression import stored_bits
 from cost_models.weights.quality import Damage, Quality, activation_quality, format_quality, perplexity
 from cost_models.weights.weight_storage import Storage
-from cost_models.workload.formats import Formats
+from cost_models.workload.formats import Formats, unpacking
 from cost_models.workload.param_count import expert_fraction
 from cost_models.workload.serving import Layout, ServingConfig
 from cost_models.workload.speculation import MTP, NGRAM, Speculation, mtp_module
@@ -340,7 +340,7 @@ def chip_formats(
     formats = replace(
         formats,
         operand_bits=np.array([execution_mode.operand_bits for execution_mode in ways])[index],
-        dequantized=np.array([float(execution_mode.dequantizes) for execution_mode in ways])[index],
+        dequantized=np.array([float(execution_mode.dequantizes) for execution_mode in ways])[index] * unpacking(stored),
     )
     return Machine.of_rows(machines, index), formats
 

@@ -262,6 +262,8 @@ def _check_references(library: Library, sections: Sections) -> None:
         idle = f"static_power.idle_board_w.{chip.idle_board}"
         if chip.idle_board is not None and idle not in library.parameters:
             sections.issue(["chips", key, "idle_board"], f"{idle} is not a number of the library")
+        if f"link_paths.{chip.link_path}.added_s" not in library.parameters:
+            sections.issue(["chips", key, "link_path"], f"link_paths has no row {chip.link_path!r}")
         _check_name(sections, ["chips", key, "memory_technology"], chip.memory_technology, library.memories)
         _check_name(sections, ["chips", key, "default_stack"], chip.default_stack, library.stacks)
     for key, grade in library.memory_grades.items():

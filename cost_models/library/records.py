@@ -135,6 +135,7 @@ class Chip(LibraryRecord):
         capacity_printed_gb: the number on the box.
         bandwidth_gbps: peak memory bandwidth.
         link_gbps: chip-to-chip bandwidth one way, sum over the links of one chip.
+        link_path: what lies between two chips, a row of ``link_paths``.
         executions: what the arithmetic can do with stored weights.
         lut_tops: look-ups per second, 10^12, of executing codes by table; None where it does not.
         binary_tops: peak of products of single bits, tera-operations per second; None where it has none.
@@ -170,6 +171,7 @@ class Chip(LibraryRecord):
     idle_board: str | None = None
     link_name: str
     link_gbps: Annotated[float, Field(ge=0)] | None
+    link_path: str = "direct"
     link_topology: str
     link_note: str = ""
     price_low_usd: PositiveFloat | None
@@ -206,7 +208,7 @@ class Chip(LibraryRecord):
 
 
 class ChipFamily(LibraryRecord):
-    """An architecture family of chips; its pace is the number ``chip_families.KEY.floor_factor``.
+    """An architecture family of chips; its numbers are ``chip_families.KEY.floor_factor`` and ``gemm_factor``.
 
     Attributes:
         compiled: whether weights stream under a compiled schedule, instead of by issued instructions as on a GPU.

@@ -19,6 +19,9 @@ from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import Footprint, ServingConfig, footprint
 
+STEPS_WAITED = 1.5
+"""Decode steps before a first token in flight: half of the one that goes on, and the whole of the prompt's own."""
+
 
 @dataclass(frozen=True)
 class Inference:
@@ -126,7 +129,17 @@ class Inference:
 
     @cached_property
     def prefill_s(self) -> FloatArray:
-        """Time to first token: a draft reads the prompt as well."""
+        """Time to first token; in flight with what a prompt waits for.
+
+        It comes half way through a step of the others and then shares one with them.
+        """
+        if not np.any(self.in_flight):
+            return self.prefill_work_s
+        return self.prefill_work_s + self.in_flight * (STEPS_WAITED * self.decode_s + self.software.wait_s)
+
+    @property
+    def prefill_work_s(self) -> FloatArray:
+        """Time that a prompt takes by itself: a draft reads it as well."""
         if self.draft is None:
             return self.prefill.pass_s
         return self.prefill.pass_s + self._drafts * self.draft.prefill.pass_s
@@ -199,7 +212,7 @@ class Inference:
         """Energy and power of the prefill."""
         if self.draft is None:
             return self.prefill_pass_energy
-        return self.prefill_pass_energy.with_fraction(self.draft.prefill_pass_energy, self._drafts, self.prefill_s)
+        return self.prefill_pass_energy.with_fraction(self.draft.prefill_pass_energy, self._drafts, self.prefill_work_s)
 
     @cached_property
     def footprint(self) -> Footprint:

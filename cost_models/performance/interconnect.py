@@ -84,7 +84,16 @@ def _collective_s(
     traffic = np.asarray(size_bytes * np.asarray(crossings), dtype=np.float64)
     if not traffic.any():
         return np.zeros_like(traffic)
+    further = np.maximum(chips - 2, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        moving = traffic / (machine.link_bytes_per_s * software.collective_fraction)
-    floor = software.collective_base_s + np.maximum(chips - 2, 0) * software.collective_hop_s
+        moving = traffic / (machine.link_bytes_per_s * software.collective_fraction) * _rivals(chips, machine)
+    floor = software.collective_base_s + machine.link_added_s
+    floor = floor + further * (software.collective_hop_s + machine.link_hop_s)
     return np.where(traffic > 0, floor + moving, 0.0)
+
+
+def _rivals(chips: FloatArray, machine: Machine) -> FloatArray:
+    """Return by how much traffic is slower where more than two chips share what lies between them, (p / 2)^x."""
+    if not machine.link_rivalry.any():
+        return np.ones(1)
+    return np.asarray(np.maximum(chips / 2, 1.0) ** machine.link_rivalry)

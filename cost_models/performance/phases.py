@@ -99,8 +99,8 @@ def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str
 
 
 def _dealt(serving: ServingConfig, software: Software) -> Shape:
-    """Return what one stage sees, heads dealt to the parts of a chip as the stack does it."""
-    return replace(serving.shape, ranks_per_chip=software.ranks_per_chip)
+    """Return what one stage sees, heads dealt to the parts of a chip and experts chosen as the stack does it."""
+    return replace(serving.shape, ranks_per_chip=software.ranks_per_chip, all_experts=software.all_experts)
 
 
 def _fixed_s(

@@ -140,14 +140,17 @@ def memory_slowdown(operators: Operators, machine: Machine) -> Number:
     return 1.0 if machine.placement is None else of_tensors(operators, machine.placement.slowdown)
 
 
-def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tuple[FloatArray, FloatArray]:
+def _bytes_moved(
+    operators: Operators, machine: Machine, software: Software, formats: Formats
+) -> tuple[FloatArray, FloatArray]:
     """Return bytes through the memory interface and the stored weight bytes among them, both ``(ops, n)``.
 
     Weights and KV cache are read once; activations go through memory as far as they exceed the SRAM. A GEMM too
     large for the SRAM re-reads tiles: at least 2 MACs / sqrt(S) elements cross the chip's edge for S elements of
     SRAM (Hong and Kung 1981; Irony, Toledo, Tiskin 2004). Attention holds as many query rows with their outputs as a
     half of the SRAM has room for, and reads the keys and values that they meet once for all of them (FlashAttention,
-    arXiv 2205.14135, theorem 2).
+    arXiv 2205.14135, theorem 2). A stack without such tiles writes the score of each pair of a query and a key, and
+    reads it again, ``score_passes`` times in all.
     """
     stored = by_class(
         operators,
@@ -175,6 +178,9 @@ def _bytes_moved(operators: Operators, machine: Machine, formats: Formats) -> tu
         held_rows = machine.sram_bytes / (2 * np.maximum(operators.row_elements, 1.0) * element_bytes)
         read = operators.macs * attention[:, None] * (np.asarray(formats.kv_bits) / 8) / held_rows
         once = np.maximum(once, read)
+        if software.score_passes.any():
+            scores = operators.macs * attention[:, None] / np.maximum(operators.row_elements, 1.0)
+            once = once + scores * element_bytes * software.score_passes
     return once, weight_bytes
 
 
@@ -199,14 +205,18 @@ def _seconds_per_mac(
     """Return the inverse of the rate that each operator's kernel reaches on large operands.
 
     GEMMs lose a further share each time the operand width halves: the peak doubles, the feeding of it does not.
+    Kernels that multiply routed experts together reach a share of that.
     """
     halvings = np.log2(16 / np.minimum(np.asarray(formats.operand_bits, dtype=np.float64), 16))
     dequantized = 1 / software.dequantize_compute_efficiency - 1
     narrow = np.where(halvings > 0, software.narrow_gemm_efficiency**halvings, 1.0)
+    linear = (1 + np.asarray(formats.dequantized) * dequantized) / (
+        machine.linear_mac_per_s * software.gemm_efficiency * narrow
+    )
     return by_class(
         operators,
-        linear=(1 + np.asarray(formats.dequantized) * dequantized)
-        / (machine.linear_mac_per_s * software.gemm_efficiency * narrow),
+        linear=linear,
+        expert=linear / software.expert_efficiency if "expert" in operators.classes else linear,
         head=1 / (machine.head_mac_per_s * software.gemm_efficiency),
         attention=1 / (machine.attention_mac_per_s * attention_fraction),
     )
@@ -266,7 +276,7 @@ def time_operators(
         chips: chips that share every operator.
         attention_fraction: share of the arithmetic rate that attention reaches in this phase.
     """
-    dram_bytes, weight_bytes = _bytes_moved(operators, machine, formats)
+    dram_bytes, weight_bytes = _bytes_moved(operators, machine, software, formats)
     memory_s = dram_bytes * _seconds_per_byte(operators, machine, software, formats)
     if machine.placement is not None:
         memory_s = memory_s * memory_slowdown(operators, machine)

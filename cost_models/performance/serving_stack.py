@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from cost_models.library import Chip, Library
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray
@@ -26,10 +28,13 @@ class Software:
     attention_compute_efficiency: FloatArray
     decode_attention_compute_efficiency: FloatArray
     attention_rows: FloatArray
+    score_passes: FloatArray
     non_overlapped_fraction: FloatArray
     tile_rows: FloatArray
     expert_rows: FloatArray
     expert_most_rows: FloatArray
+    expert_efficiency: FloatArray
+    all_experts: FloatArray
     vector_rows: FloatArray
     chunk_rows: FloatArray
     dequantize_bandwidth_efficiency: FloatArray
@@ -42,6 +47,7 @@ class Software:
     sequence_s: FloatArray
     logit_s: FloatArray
     prefill_s: FloatArray
+    wait_s: FloatArray
     collective_base_s: FloatArray
     collective_hop_s: FloatArray
     collective_fraction: FloatArray
@@ -72,6 +78,8 @@ def software(stack: Choice, technology: Technology, family: Choice | None = None
         pace = technology.of("chip_families", family, "floor_factor")
         columns.update({name: columns[name] * pace for name in PACED})
         columns["stream_limit_gbps"] = columns["stream_limit_gbps"] / pace
+        reached = columns["gemm_efficiency"] * technology.of("chip_families", family, "gemm_factor")
+        columns["gemm_efficiency"] = np.minimum(reached, 1.0)
     return Software(**columns)
 
 
@@ -93,7 +101,8 @@ def stack_for_software(name: str, chip: Chip, library: Library) -> tuple[str, bo
         library: the stacks.
     """
     generic = default_stack(chip, library)
-    for key, stack in library.stacks.items():
+    for key in (generic, *library.stacks):
+        stack = library.stacks[key]
         root = _root(key, library)
         here = stack.anywhere or root == generic or generic in library.stacks[root].lends_to
         if here and any(re.search(pattern, name, re.IGNORECASE) for pattern in stack.software):
@@ -102,6 +111,6 @@ def stack_for_software(name: str, chip: Chip, library: Library) -> tuple[str, bo
 
 
 def _root(key: str, library: Library) -> str:
-    """Return the generic stack that a stack is built on."""
+    """Return the generic stack that a stack is built on, or is."""
     base = library.stacks[key].base
-    return key if base is None else _root(base, library)
+    return key if base is None or library.stacks[key].families else _root(base, library)

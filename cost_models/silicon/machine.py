@@ -96,6 +96,9 @@ class Machine:
         die_link_bytes_per_s: bandwidth between a die and the others of its package, one way.
         die_link_j_per_byte: energy of a byte sent there.
         die_step_s: time of a step of an exchange between dies beside its bytes.
+        link_added_s: what a collective takes longer than between chips that are linked directly.
+        link_hop_s: the same for each further chip.
+        link_rivalry: exponent by which the bandwidth of each chip falls with the chips beyond two that send at once.
         read_mostly_bytes: capacity that holds nothing which is written at every step.
         second: a memory behind the first; None where no row has one.
         placement: which tensors of a workload lie there; None until one is served.
@@ -141,6 +144,9 @@ class Machine:
     die_link_bytes_per_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     die_link_j_per_byte: FloatArray = field(default_factory=lambda: np.zeros(1))
     die_step_s: FloatArray = field(default_factory=lambda: np.zeros(1))
+    link_added_s: FloatArray = field(default_factory=lambda: np.zeros(1))
+    link_hop_s: FloatArray = field(default_factory=lambda: np.zeros(1))
+    link_rivalry: FloatArray = field(default_factory=lambda: np.zeros(1))
     read_mostly_bytes: FloatArray = field(default_factory=lambda: np.zeros(1))
     second: SecondMemory | None = None
     placement: Placement | None = None

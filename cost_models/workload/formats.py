@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cost_models.table import Number
+import numpy as np
+
+from cost_models.table import FloatArray, Number
+
+WIDE_BITS, USUAL_BITS = 16.0, 4.0
+"""Bits to which kernels dequantize, and stored bits for which stacks say what that takes."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,8 @@ class Formats:
         reduced_bits: bits of a partial sum that chips exchange; as `activation_bits` where None.
         rotated: 1 where activations are rotated while the model runs, before they are quantised.
         operand_bits: bits of the wider operand that body layers multiply.
-        dequantized: 1 where kernels dequantize stored weights before they multiply, 0 where hardware takes them as
-            stored.
+        dequantized: what dequantizing stored weights before they are multiplied takes relative to 4-bit ones
+            (`unpacking`), 0 where hardware takes them as stored.
     """
 
     weight_bits: Number
@@ -45,3 +50,12 @@ class Formats:
     def stored_expert_bits(self) -> Number:
         """Stored bits of a routed expert's weight."""
         return self.weight_bits if self.expert_bits is None else self.expert_bits
+
+
+def unpacking(stored_bits: Number) -> FloatArray:
+    """Return what dequantizing a weight takes relative to a 4-bit one: halvings of its width below 16 bits.
+
+    An 8-bit code is converted; each halving more takes a shift and a mask before. log2(16 / b) / 2, at least 0.
+    """
+    halvings = np.log2(WIDE_BITS / np.minimum(np.asarray(stored_bits, dtype=np.float64), WIDE_BITS))
+    return np.asarray(halvings / np.log2(WIDE_BITS / USUAL_BITS))

@@ -96,6 +96,7 @@ class Shape:
         expert_spread: exponent s by which T tokens of a batch choose experts like T^s independent ones.
         expert_parallel: groups of chips to which whole experts are dealt; the chips of a group hold slices of each.
         cache_split: what the chips deal out of the KV cache: heads, sequences ("batch") or tokens ("context").
+        all_experts: 1 where every token goes through every expert, its own weighted and the others by 0.
     """
 
     batch: Number
@@ -107,6 +108,7 @@ class Shape:
     expert_spread: Number = 1.0
     expert_parallel: Number = 1.0
     cache_split: CacheSplit = "heads"
+    all_experts: Number = 0.0
 
     def share(self, parts: int) -> Number:
         """Return the share of `parts` indivisible parts on the most-loaded chip."""
@@ -264,6 +266,10 @@ def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Numbe
     touched, slots = most_loaded_experts(
         moe.experts, moe.active_experts, every, groups=shape.expert_parallel, spread=shape.expert_spread
     )
+    every_expert = np.asarray(shape.all_experts) > 0
+    if every_expert.any():
+        held = np.ceil(moe.experts / np.asarray(shape.expert_parallel))
+        touched, slots = np.where(every_expert, held, touched), np.where(every_expert, every * held, slots)
     sent = 0.0
     if (replicas > 1).any():
         # A token goes to every chip of each group that holds an expert of its own, and its parts come back; the

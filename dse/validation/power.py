@@ -116,6 +116,7 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
     """
     plain: dict[str, Any] = {
         "kind": "tensor",
+        "cache_split": "heads",
         "stages": 1.0,
         "batching": "static",
         "same_prompts": 0.0,

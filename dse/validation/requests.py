@@ -52,6 +52,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     rows["replicas"] = [float(entry.replicas) for entry, _ in shared]
     rows["dealt"] = [float(entry.expert_parallel) for entry, _ in shared]
     rows["kind"] = [entry.kind for entry, _ in shared]
+    rows["cache_split"] = [entry.cache_split for entry, _ in shared]
     rows["remark"] = [remark for _, remark in shared]
     rows["same_prompts"], rows["chunk_rows"] = same_prompts(rows), chunk_rows(rows)
     for name in ("weight_bits", "act_bits", "kv_bits"):
@@ -80,8 +81,12 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     rows["batching"] = np.where((rows["quantity"] == "request") & ~unknown, "waves", "static")
     # Steps of a file that says nothing of prompts that join them are those of one engine for both.
     ideal = rows.get("prefill_ms_per_step_ideal", rows["prompt"])
-    joined = (rows["batch_mode"] == "inflight") & (rows["quantity"] == "decode") & (ideal > 0)
-    rows.loc[joined, "batching"] = "in_flight"
+    flying = rows["batch_mode"] == "inflight"
+    first = flying & (rows["quantity"] == "prefill")
+    # A prompt meets the requests that are in flight.
+    if "concurrency" in rows:
+        rows.loc[first, "used_batch"] = rows["concurrency"].fillna(rows["used_batch"])
+    rows.loc[first | (flying & (rows["quantity"] == "decode") & (ideal > 0)), "batching"] = "in_flight"
     return rows
 
 
@@ -112,7 +117,7 @@ def predict(
     rows.loc[usable, "stack"] = chosen.names()
     rows["own_profile"] = False
     rows.loc[usable, "own_profile"] = own
-    for _, part in rows.loc[usable].groupby(["model", "kind"], sort=False):
+    for _, part in rows.loc[usable].groupby(["model", "kind", "cache_split"], sort=False):
         _predict_group(rows, part, technology, bounds=bounds)
     return rows
 
@@ -179,7 +184,10 @@ def _bound(
     ideal = software(Choice.of("ideal"), technology)
     steps = {
         "decode": decode_phase(serving, machine, ideal, formats),
-        "prefill": prefill_phase(serving, machine, ideal, formats),
+        # In flight, a first token is that of one prompt.
+        "prefill": prefill_phase(
+            replace(serving, batch=np.where(served.inference.in_flight, 1.0, serving.batch)), machine, ideal, formats
+        ),
     }
     least = {name: decode_bound_s(step, serving, machine) for name, step in steps.items()}
     moving = {name: _moving(step, machine) / least[name] for name, step in steps.items()}

@@ -77,6 +77,10 @@ ABSENT = {"n_chips": "1", "act_bits": "16", "kv_bits": "16"}
 """What end-to-end rows are taken to say where a file has no such column at all."""
 
 
+NARROW = {4: {"fp4"}, 8: {"fp8", "int8"}}
+"""Peaks by which a chip multiplies weights of so many bits with activations as narrow."""
+
+
 class MeasurementError(DseError):
     """A measurement file cannot be read, or has none of the known forms."""
 
@@ -112,21 +116,37 @@ def read_measurements(path: Path, library: Library, given: Mapping[str, str] = N
         _check_names(rows, form, library)
     if form == "requests":
         _settle_layouts(rows, library)
+        _settle_activations(rows, library)
     return form, rows
 
 
 def _settle_layouts(rows: pd.DataFrame, library: Library) -> None:
-    """Put ``dpN`` or ``tpN`` in place of ``dp_or_tpN``: replicas where one chip holds the model, and say so."""
-    open_rows = rows.index[rows["parallelism"].str.fullmatch(r"dp_or_tp\d+") & (rows["reason"] == "")]
-    for index in open_rows:
-        row, chips = rows.loc[index], rows.loc[index, "parallelism"].removeprefix("dp_or_tp")
+    """Put a layout in place of one that the source leaves open: as many replicas as hold the weights, and say so."""
+    left_open = rows["parallelism"].str.fullmatch(r"dp_or_tp\d+|replicas\b.*") & (rows["reason"] == "")
+    for index in rows.index[left_open]:
+        row = rows.loc[index]
+        told = row["parallelism"].removeprefix("dp_or_tp")
+        chips = int(told) if told.isdigit() else int(row["n_chips"])
         weights = count_parameters(library.model(row["model"])).total * row["weight_bits"] / 8
-        capacity = (library.chip(row["chip"]).capacity_gib or 0.0) * GIB
-        share = library.parameters["serving.memory_fraction"].typ
-        held = bool(weights <= capacity * share)
-        found = f"{'dp' if held else 'tp'}{chips}"
+        room = (library.chip(row["chip"]).capacity_gib or 0.0) * GIB * library.parameters["serving.memory_fraction"].typ
+        groups = [count for count in range(1, chips + 1) if chips % count == 0 and weights <= count * room]
+        shared = min(groups, default=chips)
+        found = "_".join(f"{name}{n}" for name, n in (("dp", chips // shared), ("tp", shared)) if n > 1) or "tp1"
         rows.loc[index, "parallelism"] = found
-        note = f"layout read as {found}: one chip {'holds' if held else 'does not hold'} the weights"
+        note = f"layout read as {found}: the fewest chips that hold the weights share them"
+        rows.loc[index, "read_as"] = "; ".join(filter(None, (rows.loc[index, "read_as"], note)))
+
+
+def _settle_activations(rows: pd.DataFrame, library: Library) -> None:
+    """Fill in what activations are multiplied in where a cell is empty, as the chip multiplies such weights; say so."""
+    left_open = rows["act_bits"].isna() & rows["weight_bits"].notna() & (rows["reason"] == "")
+    for index in rows.index[left_open]:
+        row, peaks = rows.loc[index], library.chip(rows.loc[index, "chip"]).peak_tops
+        widths = [
+            bits for bits, names in NARROW.items() if bits <= row["weight_bits"] < bits + 1 and names & set(peaks)
+        ]
+        rows.loc[index, "act_bits"] = float(widths[0] if widths else ABSENT["act_bits"])
+        note = f"act_bits is not given: {rows.loc[index, 'act_bits']:g} taken, as the chip multiplies such weights"
         rows.loc[index, "read_as"] = "; ".join(filter(None, (rows.loc[index, "read_as"], note)))
 
 
@@ -260,8 +280,9 @@ def layout(parallelism: str, n_chips: float) -> tuple[Layout, str]:
     """Return (how chips share a model, what is to be said about it) of a cell of ``parallelism``.
 
     ``tpN`` and ``ppN`` multiply; ``layer_splitN`` places layers on N chips that work in turn; ``dpN`` serves N groups
-    that share routed experts, which ``epN`` deals whole to N groups of chips. Anything else is taken as tensor parallel
-    over all chips, with a remark.
+    that share routed experts, which ``epN`` deals whole to N groups of chips; ``2d_ws`` keeps weights where they are
+    over two axes of chips, and deals the cache out by sequences. Anything else is taken as tensor parallel over all
+    chips, with a remark.
     """
     split = re.search(r"layer_split(\d+)", parallelism)
     if split:
@@ -270,6 +291,8 @@ def layout(parallelism: str, n_chips: float) -> tuple[Layout, str]:
     data = re.search(r"(?<![a-z])dp(\d+)", parallelism)
     if tensor is None and data is None:
         chips = max(int(n_chips), 1)
+        if parallelism == "2d_ws":
+            return Layout(tensor_parallel=float(chips), cache_split="batch"), ""
         remark = "" if chips == 1 and not parallelism else f"layout {parallelism!r} taken as tensor parallel"
         return Layout(tensor_parallel=float(chips)), remark
     stages = max(int(pipeline[1]), 1) if pipeline else 1

@@ -13,6 +13,7 @@ from cost_models.performance.serving_stack import default_stack, stack_for_softw
 from cost_models.table import Choice
 from cost_models.weights.chip_execution import SLACK_BITS
 from cost_models.weights.compression import stored_bits
+from cost_models.workload.operators import CacheSplit
 from cost_models.workload.serving import Layout, Parallelism
 
 UNQUANTISED_BITS = 8.0
@@ -108,6 +109,7 @@ def row_workload(rows: pd.DataFrame) -> Workload:
             column["replicas"],
             cast("Parallelism", rows["kind"].iloc[0]),
             column["dealt"],
+            cast("CacheSplit", rows["cache_split"].iloc[0]),
         ),
         batching=rows["batching"].to_numpy(dtype=object),
         chunk_rows=column["chunk_rows"],
@@ -125,6 +127,8 @@ def typed(row: pd.Series[Any], library: Library) -> tuple[dict[str, Any], dict[s
     layout = "_".join(f"{name}{int(count)}" for name, count in words.items() if count > 1)
     if row["dealt"] != (words["tp"] * words["dp"] if words["dp"] > 1 else 1):
         layout += f"_ep{int(row['dealt'])}"
+    if row["cache_split"] != "heads":
+        layout += f"_kv_{row['cache_split']}"
     baseline: dict[str, Any] = {
         "chips": f"{chips}x {setup.chip}",
         "weight_format": str(setup.weight_format),

@@ -23,7 +23,7 @@ import pandas as pd
 import yaml
 from scipy.optimize import least_squares
 
-from cost_models.library import shipped_library
+from cost_models.library import Chip, Library, shipped_library
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray
 from dse.validation import requests
@@ -65,8 +65,9 @@ def open_rows() -> pd.DataFrame:
     rows = pd.concat(parts, ignore_index=True)
     rows = rows[(rows["reason"] == "") & rows["grade"].isin(SETTINGS["grades"]) & rows["used_batch"].notna()].copy()
     static = (rows["batch_mode"] == "static") | rows["effective_batch"].notna()
-    # Serving TTFT holds queueing; only the steps of serving engines are used.
-    rows = rows[static & ~((rows["batch_mode"] == "inflight") & (rows["quantity"] == "prefill"))].copy()
+    # A first token in flight is used where its source tells how many requests were; beyond that it holds a queue.
+    first = (rows["batch_mode"] == "inflight") & (rows["quantity"] == "prefill")
+    rows = rows[(static & ~first) | (first & rows["concurrency"].notna())].copy()
     rows["measured_s"] = requests.measured_s(rows)
     rows["source"] = source_of(rows)
     rows["own"] = stacks(rows, LIBRARY)[0].names()
@@ -106,7 +107,8 @@ def fit(
         soft = np.sign(ratio) * knee * np.sqrt(2 * (np.sqrt(1 + (ratio / knee) ** 2) - 1))
         return np.concatenate([weight * soft / error, x / spread])
 
-    upper = np.array([np.log(1 / value) if name.endswith("_fraction") else 6.0 for name, value in start.items()]) + 1e-9
+    most = (LIBRARY.parameters[f"stacks.{stack}.{name}"].bounds.high for name in names)
+    upper = np.minimum(np.log(np.array(list(most)) / first), 6.0) + 1e-9
     lower = np.full(len(names), -6.0)
 
     def slopes(x: FloatArray) -> FloatArray:
@@ -169,19 +171,40 @@ def inherited(done: Fits, kind: str, left_out: str, stack: str) -> dict[str, flo
     }
 
 
+def variants(chip: str) -> set[str]:
+    """Return the chips of the library that are a chip's die in other packages: one maker, process and area."""
+    entry = LIBRARY.chip(chip)
+    alike = {key for key, one in LIBRARY.chips.items() if _die(one) == _die(entry)}
+    return alike if entry.die_mm2 is not None else {chip}
+
+
+def _die(chip: Chip) -> tuple[object, ...]:
+    return chip.vendor, chip.process, chip.die_mm2
+
+
 def folds(rows: pd.DataFrame, stack: str, done: Fits) -> Iterable[tuple[str, str, Fit]]:
-    """Yield (kind, what is left out, constants): chips for software, sources for generic stacks."""
+    """Yield (kind, what is left out, constants): chips with their variants, and sources for generic stacks."""
     mine, entry = rows_of(rows, stack), SETTINGS["stacks"][stack]
     kinds = ("source", "chip") if "pool" in entry else ("chip",)
     for kind in kinds:
+        made: dict[frozenset[str], Fit] = {}
         for left_out in sorted(mine[kind].unique()):
-            rest = mine[mine[kind] != left_out]
+            group = frozenset(variants(left_out) if kind == "chip" else {left_out})
+            rest = mine[~mine[kind].isin(group)]
             if len(rest):
-                result = fit(
-                    rest, stack, entry["start"], inherited(done, kind, left_out, stack), done["", "", stack].values
-                )
-                done[kind, left_out, stack] = result
+                above = inherited(done, kind, left_out, stack)
+                result = made.get(group) or fit(rest, stack, entry["start"], above, done["", "", stack].values)
+                made[group] = done[kind, left_out, stack] = result
                 yield kind, left_out, result
+
+
+def stored_folds(library: Library) -> Fits:
+    """Return the constants of earlier fits with something left out, for stacks that are not fitted anew."""
+    table = pd.read_csv(library.data_file("stack_folds.csv"), keep_default_na=False)
+    return {
+        (str(kind), str(out), str(stack)): Fit(dict(zip(part["parameter"], part["value"], strict=True)), {}, 0, (), 0.0)
+        for (kind, out, stack), part in table.groupby(["kind", "left_out", "stack"])
+    }
 
 
 def put(text: str, stack: str, name: str, line: str) -> str:
@@ -206,7 +229,7 @@ def main() -> None:
     rows = open_rows()
     path = LIBRARY.directory / "data" / "stacks.yaml"
     table = []
-    done: Fits = {}
+    done = stored_folds(LIBRARY) if arguments.only else {}
     for stack in arguments.only or SETTINGS["stacks"]:
         whole = fit(rows_of(rows, stack), stack, SETTINGS["stacks"][stack]["start"], inherited(done, "", "", stack))
         done["", "", stack] = whole
@@ -225,7 +248,7 @@ def main() -> None:
                 f"fitted on {whole.rows} end-to-end rows ({', '.join(whole.sources)}) from a start of "
                 f"{float(SETTINGS['stacks'][stack]['start'][name]):.3g}; low and high are two standard errors{seen}"
             )
-            print(f"    {name:28s} {low:10.4g} {value:10.4g} {high:10.4g}")
+            print(f"    {name:36s} {low:10.4g} {value:10.4g} {high:10.4g}")
             if arguments.write:
                 numbers = ", ".join(f"{k}: {_yaml(v)}" for k, v in (("low", low), ("typ", value), ("high", high)))
                 line = f'    {name}: {{{numbers}, src: [derived], conf: medium, note: "{note}"}}'

@@ -1,5 +1,7 @@
 """Decode and prefill times: closed forms, bounds, limits, and what is known of published machines."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from cost_models.performance.serving_stack import software
 from cost_models.silicon.chip import chip_machine
 from cost_models.silicon.machine import NO_COLUMNS, Machine
 from cost_models.table import Choice
-from cost_models.workload.formats import Formats
+from cost_models.workload.formats import Formats, unpacking
 from cost_models.workload.serving import ServingConfig
 
 LIBRARY, TECHNOLOGY = shipped_library(), Technology()
@@ -26,7 +28,8 @@ def profile(name, family=None, **replaced):
 
 
 def bare_machine(bandwidth, rate=1e18, link=0.0):
-    one = {key: np.ones(1) for key in Machine.__dataclass_fields__ if key not in NO_COLUMNS}
+    usual = NO_COLUMNS | {"link_added_s", "link_hop_s", "link_rivalry"}
+    one = {key: np.ones(1) for key in Machine.__dataclass_fields__ if key not in usual}
     one |= {f"{use}_mac_per_s": np.array([rate]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([bandwidth]), "sram_bytes": np.array([1e9])}
     one |= {name: np.array([np.inf]) for name in ("dequantize_bytes_per_s", "vector_ops_per_s")}
@@ -131,3 +134,48 @@ def test_heads_dealt_to_the_parts_of_a_chip_replicate_keys_and_values():
     # Eight KV heads on 16 cores: each is held twice.
     cache = [step.operators.kv_elements.sum() for step in (whole, parts)]
     assert cache[1] == pytest.approx(2 * cache[0])
+
+
+def test_a_first_token_in_flight_waits_for_a_step_and_a_half_and_for_the_host():
+    chip = LIBRARY.chip("h100_sxm")
+    machine = chip_machine(
+        chip, weight_format=LIBRARY.weight_format("bf16"), act_bits=16, kv_bits=16, technology=TECHNOLOGY
+    )
+    serving = ServingConfig(LIBRARY.model("llama3_8b"), 16.0, 512.0, 128.0)
+    engine = profile("vllm", chip.family, wait_s=0.02)
+    form = Formats(16.0, 16.0, 16.0, 16.0)
+    alone = infer(replace(serving, batch=1.0), machine, engine, form)
+    flying = replace(infer(serving, machine, engine, form), in_flight=1.0)
+    assert flying.prefill_s[0] == pytest.approx(alone.prefill_s[0] + 1.5 * flying.decode_s[0] + 0.02)
+    # What is waited for is no work: it does not lower what the engine gets through.
+    hasty = replace(flying, software=profile("vllm", chip.family, wait_s=0.0))
+    assert hasty.tokens_per_s_end_to_end[0] == flying.tokens_per_s_end_to_end[0]
+
+
+def test_a_static_graph_sends_every_token_through_every_expert():
+    model, tokens = LIBRARY.model("mixtral_8x7b"), 3.0
+    serving = ServingConfig(model, tokens, 512.0, 128.0)
+    form = Formats(16.0, 16.0, 16.0, 16.0)
+    chosen, every = (
+        decode_phase(serving, bare_machine(1e12), profile("ideal", all_experts=flag), form) for flag in (0, 1)
+    )
+    at = every.operators.names.index("experts")
+    expert = 3 * model.d_model * model.moe.expert_d_ff
+    assert every.operators.macs[at] == pytest.approx(tokens * model.moe.experts * expert)
+    assert every.operators.weights[at] == pytest.approx(model.moe.experts * expert)
+    assert chosen.operators.macs[at] == pytest.approx(tokens * model.moe.active_experts * expert)
+
+
+def test_scores_that_leave_the_chip_are_bytes_of_every_pair():
+    model, prompt = LIBRARY.model("llama2_7b"), 4096.0
+    serving, form = ServingConfig(model, 1.0, prompt, 1.0), Formats(16.0, 16.0, 16.0, 16.0)
+    without, crossing = (
+        prefill_phase(serving, bare_machine(1e12), profile("ideal", score_passes=passes), form) for passes in (0, 2)
+    )
+    pairs = model.layers * model.heads * prompt * (prompt + 1) / 2
+    assert (crossing.dram_bytes - without.dram_bytes)[0] == pytest.approx(2 * 2 * pairs, rel=1e-6)
+
+
+def test_unpacking_takes_half_for_eight_bits_of_what_four_take():
+    np.testing.assert_allclose(unpacking(np.array([16.0, 8.0, 4.0, 2.0, 32.0])), [0.0, 0.5, 1.0, 1.5, 0.0])
+    assert (np.diff(unpacking(np.linspace(1, 16, 50))) < 0).all()

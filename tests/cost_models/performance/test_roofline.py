@@ -23,12 +23,12 @@ def machine(*, bandwidth=2e12, rate=150e12, sram=64e6, link=300e9, **other):
     one = {
         name: np.ones(1)
         for name in Machine.__dataclass_fields__
-        if name not in NO_COLUMNS | {"dequantize_macs", "dequantize_rows"}
+        if name not in NO_COLUMNS | {"dequantize_macs", "dequantize_rows"} and not name.startswith("link_")
     }
     one |= {f"{use}_mac_per_s": np.array([float(rate)]) for use in ("linear", "head", "attention")}
     one |= {"bandwidth_bytes_per_s": np.array([float(bandwidth)]), "sram_bytes": np.array([float(sram)])}
+    one |= {"link_j_per_byte": np.ones(1), "vector_ops_per_s": np.array([np.inf])}
     one |= {"link_bytes_per_s": np.array([float(link)]), "dequantize_bytes_per_s": np.array([np.inf])}
-    one |= {"vector_ops_per_s": np.array([np.inf])}
     return Machine(**(one | {name: np.array([float(value)]) for name, value in other.items()}))
 
 

@@ -20,12 +20,12 @@ LIBRARY = shipped_library()
         ("TensorRT-LLM v0.9.0", "h100_sxm", ("tensorrt_llm", True)),
         ("llama.cpp b6918", "gb10_spark", ("llama_cpp", True)),
         ("llama.cpp (May 2024)", "a100_80gb_sxm", ("llama_cpp", True)),
-        ("llama.cpp vulkan_radv", "amd_ryzen_ai_max_395", ("llama_cpp_amd", True)),
+        ("llama.cpp vulkan_radv", "amd_ryzen_ai_max_395", ("llama_cpp_vulkan", True)),
         ("vLLM 0.12.0", "mi300x", ("vllm", True)),
         ("vLLM 0.12.0", "tpu_v6e", ("accelerator_serving", False)),
         ("Transformers NeuronX (Neuron 2.18.0)", "trainium1", ("neuron", True)),
         ("an engine nobody heard of", "h200_sxm", ("gpu_serving", False)),
-        ("", "apple_m3_max_40core", ("local_runtime", False)),
+        ("", "apple_m3_max_40core", ("llama_cpp_metal", False)),
     ],
 )
 def test_a_name_finds_its_stack_or_the_generic_one_of_the_chip(name, chip, expected):
@@ -52,12 +52,14 @@ def test_what_a_stack_does_not_give_stands_in_its_base():
     assert own.parameters["kernel_s"] is not base.parameters["kernel_s"]
 
 
-def test_a_generation_scales_floors_and_nothing_else():
-    stack, technology = Choice.of("tensorrt_llm"), Technology({"chip_families.hopper.floor_factor": 0.5})
+def test_a_generation_scales_floors_and_what_large_gemms_reach_and_nothing_else():
+    numbers = {"chip_families.hopper.floor_factor": 0.5, "chip_families.hopper.gemm_factor": 0.8}
+    stack, technology = Choice.of("tensorrt_llm"), Technology(numbers)
     plain, paced = software(stack, technology), software(stack, technology, Choice.of("hopper"))
     for field in dataclasses.fields(Software):
         before, after = getattr(plain, field.name), getattr(paced, field.name)
-        factor = 0.5 if field.name in PACED else 2.0 if field.name == "stream_limit_gbps" else 1.0
+        others = {"stream_limit_gbps": 2.0, "gemm_efficiency": 0.8}
+        factor = 0.5 if field.name in PACED else others.get(field.name, 1.0)
         np.testing.assert_allclose(after, before * factor)
 
 

@@ -168,7 +168,7 @@ def test_unpublished_parameters_are_refused_or_missing():
         )
     assert np.isnan(machine("inferentia2").tdp_w)
     assert np.isnan(machine("inferentia2").linear_j_per_mac), "its node is not published"
-    blind = machine("apple_m2_ultra_76core")
+    blind = machine("grace_hopper_480gb")
     assert (blind.arithmetic_known == 0).all(), "no peak is published"
     assert np.isinf(blind.linear_mac_per_s).all(), "memory alone is predicted"
     assert (machine("inferentia2").arithmetic_known == 1).all()

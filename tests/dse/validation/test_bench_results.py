@@ -114,8 +114,8 @@ def test_no_batch_of_a_prompt_is_one_prompt_and_a_choice_of_layouts_is_made(tmp_
     assert float(rows["used_batch"].iloc[0]) == 1
     assert float(rows["predicted"].iloc[0]) < 100
     assert "one prompt" in rows["remark"].iloc[0]
-    assert "layout read as dp8: one chip holds" in rows["remark"].iloc[1]
-    assert "layout read as tp8: one chip does not hold" in rows["remark"].iloc[2]
+    assert "layout read as dp8: the fewest chips that hold the weights" in rows["remark"].iloc[1]
+    assert "layout read as dp4_tp2: the fewest chips that hold the weights" in rows["remark"].iloc[2]
 
 
 def test_throughput_is_summed_up_by_source_and_chip(tmp_path):

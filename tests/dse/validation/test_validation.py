@@ -66,7 +66,7 @@ def test_every_shipped_file_is_known_by_its_columns(name, form):
             f"metric hugs_per_s is none of {', '.join(served.QUANTITIES)}",
         ),
         ({"chip": "tpu_v2", "n_chips": "2", "parallelism": "tp2"}, "no link between the chips is published"),
-        ({"chip": "apple_m3_max_40core"}, "no peak arithmetic rate of the chip is published"),
+        ({"chip": "grace_hopper_480gb"}, "no peak arithmetic rate of the chip is published"),
         ({"n_chips": "0"}, "n_chips must be at least 1"),
     ],
 )
@@ -106,7 +106,8 @@ def test_a_layout_is_read_as_it_is_spelt():
     assert (disaggregated.tensor_parallel, disaggregated.replicas) == (1, 32)
     assert layout("tp4_moetp1_ep4", 4) == (Layout(4, expert_parallel=4), "")
     assert layout("", 1)[1] == ""
-    reported, remark = layout("2d_ws", 64)
+    assert layout("2d_ws", 64) == (Layout(64, cache_split="batch"), "")
+    reported, remark = layout("weight_gathered", 64)
     assert (reported, remark != "") == (Layout(64), True)
 
 

@@ -18,6 +18,7 @@ from cost_models.silicon.chip import chip_machine
 from cost_models.table import Choice
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
+from dse.errors import DseError
 from dse.render.terminal.validation import validation_parts
 from dse.validation import MeasurementError, read_measurements, run_validation
 from dse.validation import requests as served
@@ -93,13 +94,49 @@ def test_a_row_says_how_its_names_were_read_and_is_predicted_as_the_entry(tmp_pa
     assert (unknown["reason"] == "chip 'RTX 4091' is not in the library; perhaps rtx_4090").all()
 
 
+H100 = {
+    "chip_family": "hopper", "chip_memory": "hbm3", "chip_bandwidth_gbps": "3350", "chip_capacity_gib": "80",
+    "chip_bf16_tops": "989", "chip_fp8_tops": "1979", "chip_link_gbps": "450", "chip_sram_mib": "50",
+}  # fmt: skip
+
+
+def test_a_row_may_bring_the_figures_of_a_chip_that_nobody_knows(tmp_path):
+    rows = table(rows=3).assign(chip="h100_sxm", model="llama2_7b", n_chips="1", parallelism="tp1")
+    (known,) = run_validation([written(tmp_path, rows)]).files.values()
+    entry = LIBRARY.chip("h100_sxm")
+    figures = H100 | {
+        "chip_bandwidth_gbps": entry.bandwidth_gbps, "chip_capacity_gib": entry.capacity_gib,
+        "chip_sram_mib": entry.sram_mib, "chip_memory": entry.memory_technology,
+    }  # fmt: skip
+    own = rows.assign(chip="board of ours", **figures)
+    (told,) = run_validation([written(tmp_path, own)]).files.values()
+    pd.testing.assert_series_equal(told["predicted"], known["predicted"])
+    (named,) = run_validation([written(tmp_path, rows.assign(**figures | {"chip_bandwidth_gbps": 1}))]).files.values()
+    pd.testing.assert_series_equal(named["predicted"], known["predicted"], obj="a known chip keeps its own figures")
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ({"chip_family": "ampère"}, "family must be one of .*ampere"),
+        ({"chip_bandwidth_gbps": "fast"}, "'board of ours', from the columns of its row: bandwidth_gbps .*'fast'"),
+        ({"chip_capacity_gib": "-1"}, "capacity_gib .*-1"),
+        ({"chip_memory": "hbm9"}, "memory_technology must be one of"),
+    ],
+)
+def test_figures_that_cannot_be_are_refused(tmp_path, cells, says):
+    rows = table(rows=3).assign(chip="board of ours", **H100 | cells)
+    with pytest.raises(DseError, match=says):
+        run_validation([written(tmp_path, rows)])
+
+
 @pytest.mark.parametrize(
     ("name", "chip", "stack"),
     [
         ("llama.cpp rocm6_4_2", "amd_ryzen_ai_max_395", "llama_cpp_amd"), ("Ollama 0.5", "rtx_4090", "llama_cpp"),
-        ("llama.cpp Metal b5000", "apple_m2_ultra_76core", "llama_cpp"), ("vLLM 0.12", "gb10_spark", "vllm"),
+        ("llama.cpp Metal b5000", "apple_m2_ultra_76core", "llama_cpp_metal"), ("vLLM 0.12", "gb10_spark", "vllm"),
         ("TinyChat AWQ W4A16", "jetson_agx_orin_64gb", "weight_only_kernels"), ("Deepspeed", "gaudi2", "gaudi"),
-        ("TRTLLM 1.1", "b200", "tensorrt_llm"), ("HF transformers 4.40", "l40s", "eager_torch"),
+        ("TRTLLM 1.1", "b200", "tensorrt_llm_pytorch"), ("HF transformers 4.40", "l40s", "eager_torch"),
     ],
 )  # fmt: skip
 def test_software_is_found_by_the_ways_it_is_written(name, chip, stack):
