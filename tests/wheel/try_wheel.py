@@ -35,6 +35,8 @@ def main() -> None:
         assert json.loads((Path(folder) / "here/manifest.json").read_text())["counts"]["feasible"]
         program = "from dse import load; print(load('mychip.yaml').evaluate({'macs': [8192, 16384]}).shape)"
         subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        program = "from dse import open_run; open_run('here').explore().close()"
+        subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         parts = "p.Path(m.__file__).parent.joinpath('py.typed').is_file() for m in (dse, cost_models)"
         typed = f"import dse, cost_models, pathlib as p; print([*({parts})])"
         result = subprocess.run([sys.executable, "-c", typed], cwd=folder, check=True, capture_output=True, text=True)
