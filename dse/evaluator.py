@@ -42,7 +42,6 @@ from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limi
 from dse.sweep import BaselineSpec, Spec, WorkloadSpec
 from dse.sweep.fields import LARGEST
 from dse.sweep.library_additions import library_of
-from dse.sweep.records import SpeculationSpec
 from dse.sweep.user_model import ModelSpec
 
 if TYPE_CHECKING:
@@ -178,6 +177,12 @@ class Evaluator:
         result.update(self._mixed(result, designs, wanted))
         result.update(derived_metrics(result, self.spec.workloads, wanted, self.spec.derived))
         return result, margins
+
+    @property
+    def has_pools(self) -> bool:
+        """Whether some chips of the sweep only prefill."""
+        pools = (self.spec.deployment, *(entry.prefill for entry in self.spec.baselines.values()))
+        return any(one is not None for one in pools)
 
     @cached_property
     def judging(self) -> frozenset[str]:
@@ -316,7 +321,7 @@ class Evaluator:
         first = next(iter(served.values()))
         metrics = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=self.economics.krw_per_usd)
         for name, one in served.items():
-            values = workload_metrics(one, self.technology)
+            values = workload_metrics(one, self.technology, pools=self.has_pools)
             metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
         metrics.update(self._mixed(metrics, {}, None))
         metrics.update(derived_metrics(metrics, self.spec.workloads, None, self.spec.derived))
@@ -422,7 +427,7 @@ def _drafting(name: str, workload: WorkloadSpec, designs: Designs) -> Drafting |
     drafts = workload.speculation
     if drafts is None:
         return None
-    tokens, acceptance = (_field(name, drafts, field, designs) for field in ("draft_tokens", "acceptance"))
+    tokens, acceptance = (_field(name, workload, field, designs) for field in ("draft_tokens", "acceptance"))
     return Drafting(tokens, acceptance, drafts.draft)
 
 
@@ -443,11 +448,11 @@ def _traffic(name: str, workload: WorkloadSpec, designs: Designs) -> Traffic:
     )
 
 
-def _field(name: str, record: WorkloadSpec | SpeculationSpec, field: str, designs: Designs) -> FloatArray:
+def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> FloatArray:
     """Return a number of a workload: swept as ``workload.field``, or as the sweep file says."""
     column = designs.get(f"{name}.{field}")
     if column is None:
-        reported = getattr(record, field)
+        reported = workload.said(field)
         return np.array([np.nan if reported in (None, LARGEST) else float(reported)])
     default, numbers = WORKLOAD_FIELDS[field].default, numbers_of(column)
     return numbers if default is None else np.where(np.isnan(numbers), default, numbers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from cost_models.evaluate import Drafting, Workload, serve_chip, serve_designs
 from cost_models.performance.inference import Inference
 from cost_models.table import Table
 from dse.analysis.audit.page import number, table
+from dse.analysis.explain.curve import all_curves
 from dse.evaluator import Evaluator, workload_of
 from dse.render.plots.curve import draw_curves
 from dse.render.plots.lines import LineChart
-from dse.render.plots.reading import curves_of
+from dse.results.picks import KNEE
 from dse.runs import explore
 from dse.sweep import Spec
 from dse.sweep.records import DeploymentSpec
@@ -127,8 +129,14 @@ SLOS = tuple((ttft, tpot) for tpot in (25.0, 40.0, 60.0, 100.0) for ttft in (100
 GROUPS = (1, 2, 4, 8)
 """GPUs that share the model."""
 
-GPU_FORMATS = {"fp8": 8.0, "int4_g128": 16.0}
-"""Formats of the weights on GPUs that decode, and the bits of the activations."""
+GPU_FORMATS = ({"weight_format": "fp8", "act_bits": 8.0}, {"weight_format": "int4_g128", "act_bits": 16.0})
+"""Formats on GPUs that decode."""
+
+READERS = (1, 2)
+"""GPUs that share the model where they only prefill."""
+
+PORTS_GBPS = (3.125, 12.5)
+"""Ports between pools of GPUs, GB/s one way: 25 and 100 Gb/s."""
 
 QUALITIES = (1.05, 1.12, 1.3)
 """Most perplexity over that of the uncompressed model."""
@@ -158,7 +166,8 @@ def two_chips(context: Context) -> list[Section]:
         f"USD of ownership per million output tokens at the goodput under both limits, kept for {percentile:g} % of "
         "the requests: of the cheapest group of 1 to 8 GPUs (8 or 4 bit weights, together or with groups that "
         "prefill), and of the cheapest design of the sweep that meets its constraints, alone or beside a GPU that "
-        "prefills; and how many of those designs stand beside one GPU (-: the promise is kept at no load)."
+        "prefills, through ports of 25 Gb/s or more; and how many of those designs stand beside "
+        "one GPU (-: the promise is kept at no load)."
     )
     numbers = {
         f"{one['way']} at {one['tpot_limit_ms']:g} and {one['ttft_limit_ms']:g} ms, {what}": one[what]
@@ -175,7 +184,8 @@ def two_chips(context: Context) -> list[Section]:
     title = "Cost at goodput, first token within 2 s"
     lines = LineChart("cost", title, "limit on the time per token [ms]", "USD per million output tokens", series)
     if context.folder is not None and context.run is not None:
-        draw_curves(curves_of(context.run), context.folder)
+        knee = next(pick["design"] for pick in context.run.picks if pick["name"] == KNEE)
+        draw_curves(all_curves(context.evaluator, {"knee beside an H100": knee}), context.folder)
     first = Section("At which promise, in which ratio, at what cost", text, numbers, {"promises": frame}, [lines])
     return [first, _compressed_further(context)]
 
@@ -209,16 +219,13 @@ def _gpus(spec: Spec) -> dict[str, Found]:
     """Return the cheapest way to serve by H100s that do both, and by some that prefill and others that decode."""
     evaluator, apart = Evaluator(spec), spec.baselines["apart"]
     assert apart.prefill is not None
-    pools = [apart.prefill.model_copy(update={"chips": f"{n}x h100_sxm"}) for n in GROUPS]
+    pools = [apart.prefill.model_copy(update={"chips": f"{n}x h100_sxm"}) for n in READERS]
     found = {}
     for name, ways in (("H100 together", [None]), ("H100 apart", pools)):
         entries = [
-            apart.model_copy(
-                update={"chips": f"{n}x h100_sxm", "prefill": pool, "weight_format": form, "act_bits": act_bits}
-            )
-            for n in GROUPS
-            for form, act_bits in GPU_FORMATS.items()
-            for pool in ways
+            apart.model_copy(update={"chips": f"{n}x h100_sxm", "prefill": pool, "network_gbps": gbps, **form})
+            for n, form, pool in product(GROUPS, GPU_FORMATS, ways)
+            for gbps in (PORTS_GBPS if pool is not None else (None,))
         ]
         found[name] = min((_of(evaluator.baseline(one), one.count) for one in entries), key=_rank)
     return found

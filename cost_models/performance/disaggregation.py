@@ -22,6 +22,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.library.technology import Technology
 from cost_models.performance.continuous import Continuous
@@ -35,7 +36,7 @@ from cost_models.table import FloatArray, Number
 from cost_models.workload.mixing import cache_bytes
 from cost_models.workload.operators import Shape
 
-SHARES = (1.0, 15 / 16, 7 / 8, 3 / 4)
+SHARES = (1.0, 63 / 64, 31 / 32, 15 / 16, 7 / 8, 3 / 4)
 """Shares of its goodput at which a decode pool may work, of which the one is taken by which a request is cheapest."""
 
 TRIES = 10
@@ -143,6 +144,10 @@ class Decoders(Continuous):
     def at(self, rate_per_s: FloatArray) -> Served:
         """Return what users of a replica see at a rate of arrivals."""
         return self._good_queue.open(rate_per_s)
+
+    def keeps(self, served: Served) -> NDArray[np.bool_]:
+        """Return whether limits are kept, to the part in a thousand that the goodput is found to."""
+        return np.asarray(self._good_queue.missed(served, self._limits_s) <= 1e-3)
 
 
 def _wide(steps: StepTimes, shape: tuple[int, ...]) -> StepTimes:
@@ -275,7 +280,10 @@ class Disaggregated:
     def _decoding_at_goodput(self) -> Served:
         """A decode replica at the load by which a request is cheapest."""
         most = np.minimum(self.decoders._goodput, self._port_per_s)
-        costs = [self._request_usd(self.decoders.at(most * share)) for share in SHARES]
+        tried = [self.decoders.at(most * share) for share in SHARES]
+        # Steps that rise in stairs may miss a limit at the goodput that straight lines find, and keep it below.
+        kept = [self.decoders.keeps(one) for one in tried[:-1]] + [np.ones(1, dtype=bool)]
+        costs = [np.where(met, self._request_usd(one), np.inf) for met, one in zip(kept, tried, strict=True)]
         best = np.argmin(np.stack(np.broadcast_arrays(*costs)), axis=0)
         return self.decoders.at(most * np.asarray(SHARES)[best])
 

@@ -348,22 +348,22 @@ OF_USERS: Mapping[str, Callable[[_Terms], FloatArray]] = {
 """Metrics that a workload has where its requests are batched continuously."""
 
 
-def _of_pools(function: Callable[[Disaggregated, PoolCosts, _Terms], Number]) -> Callable[[_Terms], FloatArray]:
+def _of_pools(function: Callable[[Disaggregated, PoolCosts], Number]) -> Callable[[_Terms], FloatArray]:
     def of(terms: _Terms) -> FloatArray:
         users, pool = terms.served.users, terms.pool
         if pool is None or not isinstance(users, Disaggregated):
             return np.array([np.nan])
-        return np.atleast_1d(function(users, pool, terms))
+        return np.atleast_1d(function(users, pool))
 
     return of
 
 
 OF_POOLS: Mapping[str, Callable[[_Terms], FloatArray]] = {
-    "prefill_chips": _of_pools(lambda users, pool, terms: pool.chips),
-    "prefill_utilisation": _of_pools(lambda users, pool, terms: users.prefill_utilisation),
-    "transfer_ms": _of_pools(lambda users, pool, terms: users.transfer_s * 1e3),
-    "deployment_usd": _of_pools(lambda users, pool, terms: terms.prices),
-    "deployment_tdp_w": _of_pools(lambda users, pool, terms: terms.provisioned_w),
+    "prefill_chips": _of_pools(lambda users, pool: pool.chips),
+    "prefill_utilisation": _of_pools(lambda users, pool: users.prefill_utilisation),
+    "transfer_ms": _of_pools(lambda users, pool: users.transfer_s * 1e3),
+    "deployment_usd": lambda t: t.prices,
+    "deployment_tdp_w": lambda t: t.provisioned_w,
 }
 """Metrics that a workload has where its prompts are prefilled by other chips."""
 
@@ -373,7 +373,7 @@ OF_ENCODERS = ("ttft_ms", "request_s", "prefill_w", "prefill_j_per_token", "requ
 
 
 def workload_metrics(
-    served: WorkloadResult, technology: Technology, names: Collection[str] | None = None
+    served: WorkloadResult, technology: Technology, names: Collection[str] | None = None, *, pools: bool = False
 ) -> dict[str, FloatArray]:
     """Return the metrics of a workload on a machine; missing (NaN) in rows whose chips cannot hold it.
 
@@ -381,11 +381,12 @@ def workload_metrics(
         served: the workload on the machine.
         technology: parameters.
         names: the metrics that are wanted; only what they need is worked out. All where None.
+        pools: whether those of pools are among all, though the same chips do both.
     """
     terms = _Terms(served, technology)
     # Without users or pools a table has no columns of theirs, unless they are asked for by name.
     served_by = {**OF_SERVING, **(OF_USERS if names is not None or served.users is not None else {})}
-    if names is not None or isinstance(served.users, Disaggregated):
+    if names is not None or pools or isinstance(served.users, Disaggregated):
         served_by |= OF_POOLS
     values = {name: of(terms) for name, of in served_by.items() if names is None or name in names}
     if served.planned.serving.model.encoder:

@@ -310,7 +310,7 @@ def _judged(
     columns = _columns(evaluator, counts, served)
     fits = np.ones(len(counts), dtype=bool)
     for one in served.values():
-        fits &= np.broadcast_to(one.inference.fits, counts.shape)
+        fits &= np.broadcast_to(one.fits, counts.shape)
         fits &= (counts <= 1) | (np.broadcast_to(link_margin(one), counts.shape) >= 0)
     margins = evaluator.constraint_margins(columns)
     ways = []
@@ -330,7 +330,7 @@ def _columns(evaluator: Evaluator, counts: FloatArray, served: Mapping[str, Work
     result[CHIPS.name] = counts
     used = numbers_of(np.atleast_1d(np.asarray(technology.value("tco.utilisation"), dtype=np.float64)))
     for workload, one in served.items():
-        metrics = workload_metrics(one, technology)
+        metrics = workload_metrics(one, technology, pools=evaluator.has_pools)
         result.update({f"{workload}.{metric}": value for metric, value in metrics.items()})
         tokens_per_hour = used * metrics["tokens_per_s_end_to_end"] * 3600.0
         result[f"{workload}.{USD_PER_HOUR.name}"] = metrics["usd_per_million_tokens"] * tokens_per_hour / 1e6

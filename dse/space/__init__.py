@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX
+from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.table import Designs, FloatArray, Table
 from dse.errors import Issue, Place, SpecError
 from dse.space.codecs import Codec
@@ -208,8 +208,8 @@ class Space:
             path = name.removeprefix(TECHNOLOGY_PREFIX)
             return self._spec.technology.get(path, library_of(self._spec.library).parameters[path].typ)
         workload, _, field = name.partition(".")
-        own = getattr(self._spec.workloads[workload], field)
-        return PARAMETERS[field].default if own is None else float(own)
+        own = self._spec.workloads[workload].said(field)
+        return (PARAMETERS.get(field) or WORKLOAD_FIELDS[field]).default if own is None else float(own)
 
 
 def _rank(name: str) -> tuple[int, int, str]:

@@ -169,6 +169,10 @@ class WorkloadSpec(SweepRecord):
     limit_percentile: Percentile | None = None
     load_tokens_per_s: TokenRate | None = None
 
+    def said(self, field: str) -> Any:
+        """Return what the workload says of a field of its own or of its speculation; None where nothing."""
+        return getattr(self if field in type(self).model_fields else self.speculation, field, None)
+
     @field_validator("model")
     @classmethod
     def _dimensions_known(cls, name: str, info: ValidationInfo) -> str:

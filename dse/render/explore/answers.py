@@ -185,8 +185,7 @@ class Answers:
 
 def _numbers_of(workload: WorkloadSpec) -> dict[str, float]:
     """Return the numbers that a workload says and designs may set."""
-    said = {**dict(workload.speculation or ()), **dict(workload)}
-    return {name: said[name] for name in SWEPT_FIELDS if isinstance(said.get(name), int | float)}
+    return {name: said for name in SWEPT_FIELDS if isinstance(said := workload.said(name), int | float)}
 
 
 def _parameter(name: str) -> Parameter | None:

@@ -17,8 +17,8 @@ from dse.results.store import StoredRun
 MAX_PARAMETERS = 4
 """Parameters in which picks differ that are shown."""
 
-OF_ALL_CHIPS = ("tdp_w", "price_usd")
-"""Metrics of one chip that are shown for all chips together."""
+OF_ALL_CHIPS = {"tdp_w": "deployment_tdp_w", "price_usd": "deployment_usd"}
+"""Metrics of one chip that are shown for all chips together, and what those are where some of them prefill."""
 
 
 def _picks(run: StoredRun) -> dict[str, Mapping[str, Any]]:
@@ -42,7 +42,7 @@ def overview_table(run: StoredRun) -> TextTable:
         (
             _lines(name),
             _missed(run, pick),
-            *(_cell(metric, pick["metrics"], _chips(run, pick["design"])) for metric in wanted),
+            *(_cell(metric, pick["metrics"], _chips(run, pick["design"]), run) for metric in wanted),
         )
         for name, pick in _picks(run).items()
     ]
@@ -51,7 +51,7 @@ def overview_table(run: StoredRun) -> TextTable:
     for name, metrics in evaluator.baselines.items():
         count = spec.baselines[name].count
         missed = sum(not margin >= 0 for margin in margins[name].values())
-        rows.append((f"{name} ({count}x)", str(missed), *(_cell(metric, metrics, count) for metric in wanted)))
+        rows.append((f"{name} ({count}x)", str(missed), *(_cell(metric, metrics, count, run) for metric in wanted)))
     headings = [_heading(metric, run) for metric in wanted]
     of_all = "TDP and price of all chips; constraints are on one chip's"
     title = f"Picks and baselines ({of_all})" if spec.baselines else "Picks"
@@ -79,9 +79,12 @@ def _chips(run: StoredRun, design: Mapping[str, Any]) -> float:
     return float(design.get(f"{name}.n_chips", run.spec.workloads[name].n_chips))
 
 
-def _cell(metric: str, metrics: Mapping[str, float], chips: float) -> str:
+def _cell(metric: str, metrics: Mapping[str, float], chips: float, run: StoredRun) -> str:
     value = metrics.get(metric, math.nan)
-    return number_text(value * chips if metric in OF_ALL_CHIPS else value)
+    if metric not in OF_ALL_CHIPS:
+        return number_text(value)
+    pools = (metrics.get(f"{name}.{OF_ALL_CHIPS[metric]}", math.nan) for name in named_workloads(run.spec))
+    return number_text(next((whole for whole in pools if not math.isnan(whole)), value * chips))
 
 
 def _heading(metric: str, run: StoredRun) -> str:

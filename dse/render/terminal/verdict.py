@@ -165,15 +165,20 @@ def _against(run: StoredRun, metrics: Mapping[str, float], workloads: Sequence[s
     """Return how a design stands to the first baseline that runs the first workload."""
     workload = workloads[0]
     speed, power = f"{workload}.tokens_per_s_end_to_end", f"{workload}.decode_w"
+    words = ("tokens/s end to end", "decode power")
+    if run.spec.deployment is not None:
+        # Pools of unlike sizes compare by the token.
+        speed, power = f"{workload}.usd_per_million_tokens", f"{workload}.request_j_per_token"
+        words = ("cost per token", "energy per token")
     for row in run.baselines.to_dict("records"):
         base = {str(name): value for name, value in row.items()}
         theirs, watts = float(base.get(speed, math.nan)), float(base.get(power, math.nan))
         if math.isnan(theirs) or speed not in metrics:
             continue
         what = f"{number_text(float(base['chips']))}x {base['chip']}"
-        ratio = f"{ratio_text(metrics[speed] / theirs)} tokens/s end to end"
+        ratio = f"{ratio_text(metrics[speed] / theirs)} {words[0]}"
         if power in metrics and not math.isnan(watts):
-            ratio += f", {ratio_text(metrics[power] / watts)} decode power"
+            ratio += f", {ratio_text(metrics[power] / watts)} {words[1]}"
         return f"Against {base['baseline']} ({what}): {ratio}."
     return ""
 

@@ -83,8 +83,8 @@ def test_goodput_keeps_both_limits(percentile):
     seen = users.at_goodput
     ttft, tpot = ((wait.mean_s if np.isnan(percentile) else wait.quantile_s(0.95)) for wait in (seen.ttft, seen.tpot))
     assert users.goodput_per_s[0] > 0
-    assert ttft[0] <= 2.0 * 1.01 and tpot[0] <= 0.05 * 1.01
-    assert max(ttft[0] / 2.0, tpot[0] / 0.05) > 0.97
+    assert ttft[0] <= 2.0 * 1.01 and tpot[0] <= 0.05 * 1.002
+    assert max(ttft[0] / 2.0, tpot[0] / 0.05) > 0.95
 
 
 def test_no_prompt_joins_the_steps_of_the_decode_pool():

@@ -8,6 +8,7 @@ import pytest
 from dse.analysis.explain.curve import baseline_curves, design_curves
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
+from dse.render.terminal.tables import number_text
 from dse.sweep import parse_spec
 from tests.cli import call
 
@@ -97,8 +98,11 @@ def test_the_design_decodes_beside_chips_or_prefills_for_them_or_does_both_apart
 def test_a_baseline_has_pools_of_its_own_and_a_curve_with_all_its_chips():
     spec = parse_spec(sweep({"prefill": POOL}, baselines={"alone": POOL, "split": {**POOL, "prefill": POOL}}))
     evaluator = Evaluator(spec)
-    assert "chat.prefill_chips" not in evaluator.baselines["alone"]
-    assert evaluator.baselines["split"]["chat.prefill_chips"] > 0
+    alone, split = evaluator.baselines["alone"], evaluator.baselines["split"]
+    assert np.isnan(alone["chat.prefill_chips"]) and split["chat.prefill_chips"] > 0
+    # What is bought in all, whether chips do both or one each.
+    assert alone["chat.deployment_usd"] == alone["price_usd"] and alone["chat.deployment_tdp_w"] == alone["tdp_w"]
+    assert split["chat.deployment_usd"] > split["price_usd"] * (1 + split["chat.prefill_chips"])
     curves = {name: baseline_curves(evaluator, name)[0] for name in spec.baselines}
     curves["mine"] = design_curves(evaluator, {"memory_devices": 16.0, "macs": 65536.0}, "mine")[0]
     for name, curve in curves.items():
@@ -122,8 +126,13 @@ def test_a_deployment_is_checked_explained_and_shown(tmp_path):
     assert "deployment: prompts by 1x h100_sxm, fp8, KV 8 bit; decoding by the design" in " ".join(shown.out.split())
     explained = call("explain", str(tmp_path / "run"), "--format", "json")
     chat = json.loads(explained.out)["workloads"]["chat"]
+    whole = chat["metrics"]["deployment_tdp_w"]
     assert chat["metrics"]["prefill_chips"] > 0
+    # Power and price of all chips, and what is compared by the token.
+    assert number_text(whole) in shown.out and "cost per token" in shown.out
     simulated = call("explain", str(tmp_path / "run"), "--simulate")
     assert simulated.status == 2 and "different chips" in simulated.err
+    chosen = call("choose", str(file), "--quiet")
+    assert chosen.status == 0, chosen.err
     wrong = call("check", str(file), "--set", "deployment.prefill.chips=1x h100_sxn")
     assert wrong.status == 2 and "perhaps 1x h100_sxm" in wrong.err

@@ -7,6 +7,7 @@ import pytest
 
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
+from dse.space import Space
 from dse.sweep import parse_spec
 from tests.sweeps import small
 
@@ -63,3 +64,8 @@ def test_a_draft_survives_being_written_out_and_its_numbers_are_swept():
     alone = Evaluator(parse_spec(sweep(None))).evaluate({"macs": np.full(1, 65536.0)}).metrics["chat.tpot_ms"]
     np.testing.assert_allclose(times[:2], alone[0], rtol=1e-12)
     assert times[3] < times[2] and times[3] < alone[0]
+
+
+def test_a_design_that_varies_numbers_of_a_draft_has_a_default():
+    spec = parse_spec(sweep(**{"chat.draft_tokens": {"values": [0, 4, 6]}}))
+    assert Space(spec).default_design()["chat.draft_tokens"] == 4
