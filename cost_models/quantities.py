@@ -513,6 +513,17 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
         None,
         "workload",
     ),
+    *(
+        Metric(
+            f"usd_per_million_{kind}_tokens",
+            "USD",
+            f"cost of ownership per million {kind} tokens, shared by the time that prompts and decode steps take of "
+            "the engine (batching: continuous)",
+            "min",
+            "workload",
+        )
+        for kind in ("input", "output")
+    ),
     Metric(
         "goodput_requests_per_s",
         "1/s",

@@ -245,6 +245,23 @@ class _Terms:
         )  # fmt: skip
 
     @property
+    def prompt_fraction(self) -> FloatArray:
+        """Share of an engine's time for a request that its prompt takes; missing where no engine does both."""
+        users = self.served.users
+        if not isinstance(users, Continuous):
+            return np.array([np.nan])
+        steps, sequences = users.queue.steps, np.maximum(users.served.decoding, 1.0)
+        decoding = steps.decode_steps * steps.step_s(sequences) / sequences
+        return np.asarray(steps.prompt_s / (steps.prompt_s + decoding))
+
+    @property
+    def usd_per_million_input_tokens(self) -> FloatArray:
+        lengths = (np.asarray(getattr(self.served.planned.serving, f"{kind}_tokens")) for kind in ("output", "prompt"))
+        output, prompt = lengths
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.usd_per_million_tokens * self.prompt_fraction * output / prompt)
+
+    @property
     def co2e_g_per_million_tokens(self) -> FloatArray:
         embodied_kg = self.served.machine.embodied_kg * self.served.serving.chips
         if self.pool is not None:
@@ -342,6 +359,8 @@ OF_USERS: Mapping[str, Callable[[_Terms], FloatArray]] = {
     **{f"{time}_p{percent}_ms": _quantile(time, percent) for time in ("ttft", "tpot") for percent in (50, 95, 99)},
     "concurrency": _of_users(lambda users: users.served.concurrency * users.replicas),
     "utilisation": _of_users(lambda users: users.served.utilisation),
+    "usd_per_million_input_tokens": lambda t: t.usd_per_million_input_tokens,
+    "usd_per_million_output_tokens": lambda t: t.usd_per_million_tokens * (1 - t.prompt_fraction),
     "goodput_requests_per_s": _of_users(lambda users: users.goodput_per_s),
     "goodput_tokens_per_s": _of_users(lambda u: u.goodput_per_s * np.asarray(u.result.serving.output_tokens)),
 }

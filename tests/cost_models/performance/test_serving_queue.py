@@ -9,6 +9,7 @@ from cost_models.evaluate import ChipSetup, Workload, serve_chip
 from cost_models.library.technology import Technology
 from cost_models.performance import serving_queue
 from cost_models.performance.goodput import goodput
+from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Queue, Traffic
 from cost_models.performance.step_times import StepTimes, decode_step_s, most_requests
@@ -180,6 +181,20 @@ def test_goodput_is_that_of_the_mixed_steps_and_not_of_the_prefill_of_a_batch():
     inside = users.at_goodput.decoding
     np.testing.assert_allclose(users.goodput_per_s * 255, inside / step, rtol=1e-3)
     assert 100 < float(inside[0]) < 120 and 2100 < float(users.goodput_per_s[0]) * 256 < 2400
+
+
+def test_input_and_output_tokens_pay_for_the_request_between_them():
+    names = ("usd_per_million_tokens", "usd_per_million_input_tokens", "usd_per_million_output_tokens")
+    found = {}
+    for prompt in (512.0, 4096.0):
+        one = served(limits=Slo(2000.0, 50.0), prompt_tokens=prompt)
+        whole, read, written = (workload_metrics(one, Technology(), names)[name][0] for name in names)
+        assert read * prompt + written * 256 == pytest.approx(whole * 256)
+        assert 0 < read < written
+        found[prompt] = whole, read * prompt
+    # A longer prompt makes a request dearer, and more of it is the prompt's.
+    assert found[4096.0][0] > found[512.0][0]
+    assert found[4096.0][1] / found[4096.0][0] > found[512.0][1] / found[512.0][0]
 
 
 def test_limits_that_a_single_request_breaks_leave_no_goodput():
