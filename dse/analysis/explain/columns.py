@@ -79,7 +79,8 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
         }
         if result.draft is not None:
             numbers["draft_ms"] = result.draft_steps * result.draft.decode.pass_s * 1e3
-    numbers |= {name: getattr(serving, name) for name in ("prompt_tokens", "output_tokens", "chips")}
+    split = ("tensor_parallel", "stages", "replicas")
+    numbers |= {name: getattr(serving, name) for name in ("prompt_tokens", "output_tokens", "chips", *split)}
     for name in ("weight_bits", "expert_bits", "head_bits", "kv_bits", "activation_bits"):
         bits = getattr(served.formats, name)
         if bits is not None:

@@ -82,7 +82,7 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
     lines = [
         f"{settings['params_billion']} billion weights{routed}",
         f"batch {settings['batch']}, {settings['prompt_tokens']} tokens in, {settings['output_tokens']} out, "
-        f"{settings['chips']} chip(s), {settings['parallelism']} parallel",
+        f"{settings['chips']} chip(s), {_split_words(table.settings)}",
         f"bits: weights {settings['weight_bits']}{experts}, head {settings['head_bits']}, "
         f"KV cache {settings['kv_bits']}, activations {settings['activation_bits']}",
     ]
@@ -101,6 +101,14 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
     if table.metrics.get("perplexity_extrapolated") == 1:
         lines.append("its perplexity is extrapolated beyond what has been measured")
     return lines
+
+
+def _split_words(settings: Mapping[str, float | str]) -> str:
+    """Return how chips share a workload: in one way, or so many in each of several."""
+    names = {"tensor_parallel": "tensor", "stages": settings["parallelism"], "replicas": "replicas"}
+    counts = {name: float(settings[key]) for key, name in names.items()}
+    several = [f"{name} {number_text(count)}" for name, count in counts.items() if count > 1]
+    return f"{settings['parallelism']} parallel" if len(several) < 2 else " x ".join(several)
 
 
 STORED = ("memory_gib", "perplexity_ratio", "perplexity_ratio_high")

@@ -364,3 +364,9 @@ def test_a_design_among_others_is_explained_as_it_is_alone():
         among = explanation_of(columns, row, name="design", described=EVALUATOR.spec.metrics)
         # What would hold a workload, and business terms, are told of the one that is asked about.
         assert among.workloads.keys() and among.to_json() == {**alone.to_json(), "holders": {}, "economics": None}
+
+
+@pytest.mark.parametrize("split, words", [("tp4_pp2", "tensor 4 x pipeline 2"), ("tensor", "tensor parallel")])
+def test_two_splits_at_once_are_both_named(split, words):
+    found = explain_library_chip("8x h100_sxm", [f"llama3_70b parallelism={split}"], ["weight_format=fp8"])
+    assert f"8 chip(s), {words}" in str(explanation_parts(found))
