@@ -160,5 +160,10 @@ def main() -> None:
     sys.excepthook = report_defect
     # What a command imports and reads stays: looking through it for garbage took a tenth of its time.
     gc.set_threshold(GARBAGE_AFTER)
-    outlive_reader()
-    typer.main.get_command(app)(prog_name="dse")
+    finish = outlive_reader()
+    try:
+        typer.main.get_command(app)(prog_name="dse")
+    finally:
+        if refused := finish():
+            print(f"standard output: cannot be written ({refused.strerror}); what it misses is lost", file=sys.stderr)
+            raise SystemExit(BAD_INPUT)

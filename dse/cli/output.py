@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 from dse.cli.options import Format, Silence
 from dse.plain import plain
@@ -59,20 +61,39 @@ def frame_rows(frame: pd.DataFrame) -> Rows:
 
 
 class _Pipe(io.FileIO):
-    """Standard output that goes on when nobody reads it any more."""
+    """Standard output that goes on when nobody reads it any more, or when it takes no more."""
+
+    refused: OSError | None = None
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except BrokenPipeError:
             return len(data)
+        except OSError as error:
+            self.refused = error
+            return len(data)
 
 
-def outlive_reader() -> None:
-    """Let ``dse ... | head`` end as if all had been read: with its own status, and with all its files written."""
-    out = sys.stdout
-    if out is not sys.__stdout__ or out is None or out.isatty():
-        return
+def outlive_reader() -> Callable[[], OSError | None]:
+    """Let ``dse ... | head`` end as if all had been read: with its own status, and with all its files written.
+
+    Returns:
+        A function for the end: it writes out what is left and returns why standard output did not take it, if so.
+    """
+    out: TextIO = sys.stdout
+    if sys.stdout is None:  # closed by the caller: what is printed has no place
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
+        return lambda: None
+    if out != sys.__stdout__ or out.isatty():
+        return lambda: None
     out.flush()
-    pipe = io.BufferedWriter(_Pipe(out.fileno(), "wb", closefd=False))
-    sys.stdout = io.TextIOWrapper(pipe, encoding=out.encoding, errors="backslashreplace", newline=None)
+    raw = _Pipe(out.fileno(), "wb", closefd=False)
+    text = io.TextIOWrapper(io.BufferedWriter(raw), encoding=out.encoding, errors="backslashreplace", newline=None)
+    sys.stdout = text
+
+    def finish() -> OSError | None:
+        text.flush()
+        return raw.refused
+
+    return finish
