@@ -100,6 +100,30 @@ PARAMETERS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
     Parameter("second_memory_device_gib", "GiB", "capacity of one of them", 64.0),
     Parameter("macs", "", "multiply-accumulate units of the array", 131072, integer=True),
     Parameter("mac_format", "", "operand pair that one MAC unit multiplies in one cycle", "int4xfp16", "mac_formats"),
+    Parameter(
+        "array_rows",
+        "",
+        "inputs of one systolic array, along which products are summed; arrays are as software's tiles where neither "
+        "these nor columns are given",
+        None,
+        integer=True,
+        high=4096.0,
+    ),
+    Parameter(
+        "array_columns",
+        "",
+        "outputs of one systolic array; of the usual side, as rows are, where only the other is given",
+        None,
+        integer=True,
+        high=4096.0,
+    ),
+    Parameter(
+        "dataflow",
+        "",
+        "what stays in a systolic array whose rows or columns are given: weights, or outputs",
+        "weights",
+        names=("weights", "outputs"),
+    ),
     Parameter("clock_ghz", "GHz", "clock of the MAC array", 1.0, high=10.0),
     Parameter(
         "sustained_clock_ghz",

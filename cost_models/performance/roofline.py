@@ -9,7 +9,7 @@ import numpy as np
 
 from cost_models.performance.interconnect import all_reduce_s, all_to_all_s, die_all_reduce_s
 from cost_models.performance.serving_stack import Software
-from cost_models.silicon.machine import Machine
+from cost_models.silicon.machine import Arrays, Machine
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
 from cost_models.workload.operators import Operators
@@ -233,6 +233,35 @@ def vector_work(operators: Operators, machine: Machine) -> FloatArray:
     return np.asarray(operators.vector_ops + operators.special_functions * machine.special_function_ops)
 
 
+def array_slots(operators: Operators, arrays: Arrays) -> FloatArray:
+    """Return ``(ops, n)`` the multiply-accumulate slots that GEMMs take on systolic arrays of R x C units.
+
+    Weights stay: each of ceil(K / R) ceil(N / C) tiles takes as many cycles as rows pass it, M, and at least R, in
+    which the next tile's weights enter. Outputs stay: each of ceil(M / R) ceil(N / C) tiles takes K cycles, and at
+    least R, in which outputs leave. Tiles are dealt to the arrays, and one is filled first and emptied last, R + C (as
+    in SCALE-Sim, Samajdar et al., 2018). Operators that fuse matrices of unlike shapes are not rounded up in K and N.
+
+    Args:
+        operators: matrices; of others the result means nothing.
+        arrays: their shape.
+    """
+    rows, columns = arrays.rows, np.minimum(arrays.columns, np.maximum(arrays.macs / arrays.rows, 1.0))
+    number = np.maximum(np.floor(arrays.macs / (rows * columns)), 1.0)
+    m, depth = np.maximum(operators.rows, 1.0), operators.depth
+    known = depth > 0
+    k = np.where(known, depth, 1.0)
+    width = operators.weights / k
+    across = np.where(known, np.ceil(width / columns), width / columns)
+    weights_stay = np.where(known, np.ceil(k / rows), 1 / rows) * across
+    outputs_stay = np.ceil(m / rows) * across
+    tiles = np.where(arrays.outputs_stay > 0, outputs_stay, weights_stay)
+    each = np.maximum(np.where(arrays.outputs_stay > 0, k, m), rows)
+    turns = np.where(known, np.ceil(tiles / number), tiles / number)
+    # Where the shape is not known, outputs of one depth stand for all: their cycles are weights over columns.
+    cycles = np.where((arrays.outputs_stay > 0) & ~known, turns, turns * each)
+    return np.asarray((cycles + rows + columns) * arrays.macs)
+
+
 def _slots(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
     """Return multiply-accumulate slots taken: whole tiles of rows, and the dequantizing weights per tile of rows."""
     rows = np.maximum(operators.rows, 1.0)
@@ -241,6 +270,9 @@ def _slots(operators: Operators, machine: Machine, software: Software, formats: 
     routed = np.array([[name == "expert"] for name in operators.classes])
     if routed.any():
         slots = np.where(routed, operators.macs * (expert_slots(rows, software) / rows), slots)
+    if machine.arrays is not None:
+        told = matrices & ~np.isnan(machine.arrays.rows)
+        slots = np.where(told, array_slots(operators, machine.arrays), slots)
     if np.any(np.asarray(formats.dequantized) > 0):
         passes = np.ceil(rows / software.dequantize_rows)
         linear = by_class(operators, linear=formats.dequantized, head=0.0, attention=0.0)

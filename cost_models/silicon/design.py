@@ -49,6 +49,7 @@ def design_machine(
         stream_efficiency=store.stream_efficiency,
         capacity_bytes=design.store.capacity_bytes,
         read_mostly_bytes=design.read_mostly_bytes,
+        arrays=design.arrays,
         second=design.second_memory,
         sram_bytes=design.per_die(design.number("sram_mib") * MIB),
         dequantize_bytes_per_s=np.array([np.inf]),

@@ -15,8 +15,25 @@ from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
 
-NO_COLUMNS = frozenset({"peak_ops_per_s", "blocks", "limits", "second", "placement"})
+NO_COLUMNS = frozenset({"peak_ops_per_s", "blocks", "limits", "second", "placement", "arrays"})
 """Fields of a `Machine` that are no columns."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Systolic arrays of a chip; ``(n,)`` or ``(1,)``.
+
+    Attributes:
+        macs: units of all arrays.
+        rows: inputs of one array, along which products are summed; NaN in rows whose arrays are as software's tiles.
+        columns: outputs of one.
+        outputs_stay: 1 where outputs stay in the array while inputs and weights stream, 0 where weights stay.
+    """
+
+    macs: FloatArray
+    rows: FloatArray
+    columns: FloatArray
+    outputs_stay: FloatArray
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,7 @@ class Machine:
         link_hop_s: the same for each further chip.
         link_rivalry: exponent by which the bandwidth of each chip falls with the chips beyond two that send at once.
         read_mostly_bytes: capacity that holds nothing which is written at every step.
+        arrays: shape of the systolic arrays; None where no row says it.
         second: a memory behind the first; None where no row has one.
         placement: which tensors of a workload lie there; None until one is served.
         vector_ops_per_s: operations per second of the vector units; infinite where their time is in what was measured.
@@ -148,6 +166,7 @@ class Machine:
     link_hop_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     link_rivalry: FloatArray = field(default_factory=lambda: np.zeros(1))
     read_mostly_bytes: FloatArray = field(default_factory=lambda: np.zeros(1))
+    arrays: Arrays | None = None
     second: SecondMemory | None = None
     placement: Placement | None = None
     vector_ops_per_s: FloatArray = field(default_factory=lambda: np.array([np.inf]))

@@ -54,6 +54,7 @@ class Operators:
         dispatched: further ones, in the width of the operands that weights meet.
         state_bytes: bytes of states of fixed size read and written.
         row_elements: elements of a query and its output, which attention holds while keys and values pass.
+        depth: elements that an output sums, the K of a GEMM; 0 where matrices of unlike shapes are one operator.
         vector_ops: operations of norms, rotary positions, softmax and activations, element by element.
         special_functions: exponentials and reciprocals among what is done element by element.
     """
@@ -73,6 +74,7 @@ class Operators:
     dispatched: FloatArray
     state_bytes: FloatArray
     row_elements: FloatArray
+    depth: FloatArray
     vector_ops: FloatArray
     special_functions: FloatArray
 
@@ -207,28 +209,37 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
         wide = d + width * heads + kv_elements_per_token(model, layer) * kv_fraction
         rotated = layer.heads * layer.head_dim * heads + kv_elements_per_token(model, layer) / 2 * kv_fraction
         normed = tokens * (NORM_OPS * d + ROTARY_OPS * rotated)
-        gemm("qkv", layer.layers, query_key_value, wide, kernels=3, vector_ops=normed)
+        gemm(
+            "qkv", layer.layers, query_key_value, wide, kernels=3, vector_ops=normed, depth=0.0 if weights.latent else d
+        )
         if model.indexer is not None:
             # Every chip chooses for itself: the projections are not dealt out.
             keys = (model.indexer.heads + 1) * model.indexer.head_dim
             gemm("index_projection", layer.layers, weights.indexer, 2 * d + keys, kernels=3)
-        gemm("attention_out", layer.layers, weights.output * heads, width * heads + d, kernels=1, reduced=mixed)
+        gemm(
+            "attention_out", layer.layers, weights.output * heads, width * heads + d, kernels=1, reduced=mixed,
+            depth=width * heads,
+        )  # fmt: skip
     for state in model.state_layers:
         entering, leaving = state_weights(model, state)
         heads = shape.share(state.heads)
         wide = d + (2 * state.inner + 2 * state.keys) * heads
-        gemm("state_in", state.layers, entering * heads, wide, kernels=2, vector_ops=tokens * NORM_OPS * d)
-        gemm("state_out", state.layers, leaving * heads, state.inner * heads + d, kernels=1, reduced=mixed)
+        gemm("state_in", state.layers, entering * heads, wide, kernels=2, vector_ops=tokens * NORM_OPS * d, depth=d)
+        gemm(
+            "state_out", state.layers, leaving * heads, state.inner * heads + d, kernels=1, reduced=mixed,
+            depth=state.inner * heads,
+        )  # fmt: skip
     matrices = ffn_matrices(model)
     for block in dense_blocks(model):
         columns = most_loaded_fraction(block.d_ff, tp)
         up, gated = (matrices - 1) * d * block.d_ff * columns, tokens * block.d_ff * columns
         gemm(
             "ffn_up", block.layers, up, d + matrices * block.d_ff * columns, kernels=3,
-            vector_ops=tokens * NORM_OPS * d + GATE_OPS * gated, special_functions=GATE_FUNCTIONS * gated,
+            vector_ops=tokens * NORM_OPS * d + GATE_OPS * gated, special_functions=GATE_FUNCTIONS * gated, depth=d,
         )  # fmt: skip
         down = d * block.d_ff * columns
-        gemm("ffn_down", block.layers, down, block.d_ff * columns + d, kernels=1, reduced=tokens * d)
+        inner = block.d_ff * columns
+        gemm("ffn_down", block.layers, down, inner + d, kernels=1, reduced=tokens * d, depth=inner)
     if model.moe is not None:
         _add_experts(stack, model, shape, tokens, expert_layers(model))
     vocabulary = most_loaded_fraction(model.vocab, tp)
@@ -236,7 +247,7 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     head = d * model.vocab * vocabulary
     stack.add(
         "lm_head", "head", 1, rows=rows, weights=head, macs=rows * head,
-        activations=rows * (d + model.vocab * vocabulary), kernels=2, vector_ops=rows * NORM_OPS * d,
+        activations=rows * (d + model.vocab * vocabulary), kernels=2, vector_ops=rows * NORM_OPS * d, depth=d,
     )  # fmt: skip
     return stack.build()
 

@@ -117,6 +117,14 @@ class Placed(Equipped):
         return np.maximum(by_edge, self.per_die(self.store.on_top_mm2))
 
     @cached_property
+    def array_edges_mm2(self) -> FloatArray:
+        """Accumulators and operand queues beyond those of arrays of the usual side; below 0 for larger arrays."""
+        if self.arrays is None:
+            return np.zeros(1)
+        usual = self.array_mm2 * self.built * self.of_class("floorplan.control_over_mac_array")
+        return usual * (self.edge_over_usual - 1)
+
+    @cached_property
     def areas(self) -> dict[str, FloatArray]:
         """Blocks of one die in mm2; they sum to it."""
         classes, logic = self.choice("architecture"), self.node("logic_area_rel_n7") * self.built
@@ -124,7 +132,7 @@ class Placed(Equipped):
         return area.area_blocks(
             classes,
             mac_array=self.per_die(self.array_mm2 * self.built),
-            vector_unit=self.per_die(self.lanes * lane_mm2 * logic),
+            vector_unit=self.per_die(self.lanes * lane_mm2 * logic + self.array_edges_mm2),
             sram=self.per_die(
                 self.number("sram_mib") * self.node("sram_mm2_per_mib") * self.built * self.rail_crossings
             ),

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.silicon import compute, memory
-from cost_models.silicon.machine import SecondMemory
+from cost_models.silicon.machine import Arrays, SecondMemory
 from cost_models.silicon.stages.dies import Divided
-from cost_models.table import INACTIVE, FloatArray
+from cost_models.table import INACTIVE, FloatArray, Number
 from cost_models.units import BITS_PER_BYTE, KIB, MIB, NANO
 from cost_models.weights import activations
 from cost_models.weights.execution import Lanes
@@ -90,6 +90,38 @@ class Equipped(Divided):
         return activations.is_method(methods, activations.FLOATING) * narrow_bits
 
     @cached_property
+    def arrays(self) -> Arrays | None:
+        """Shape of the systolic arrays; None where no design says it."""
+        rows, columns = self.number("array_rows"), self.number("array_columns")
+        if np.isnan(rows).all() and np.isnan(columns).all():
+            return None
+        side = self.every_row("on_chip.array_side")
+        told = ~(np.isnan(rows) & np.isnan(columns))
+        return Arrays(
+            macs=self.number("macs"),
+            rows=np.where(told, np.where(np.isnan(rows), side, rows), np.nan),
+            columns=np.where(np.isnan(columns), side, columns),
+            outputs_stay=self.choice("dataflow").map(lambda name: float(name == "outputs")),
+        )
+
+    @cached_property
+    def edge_over_usual(self) -> FloatArray:
+        """Rows and columns over units, over those of arrays of the usual side: what stands along an array's edges."""
+        if self.arrays is None:
+            return np.ones(1)
+        over = (1 / self.arrays.rows + 1 / self.arrays.columns) / 2 * self.every_row("on_chip.array_side")
+        return np.where(np.isnan(self.arrays.rows), 1.0, over)
+
+    @cached_property
+    def delivery(self) -> Number:
+        """Energy of a multiply-accumulate with its operands over the bare one; operands enter at an array's edges."""
+        usual = self.technology.value("mac_n7.operand_delivery_factor")
+        if self.arrays is None:
+            return usual
+        further = np.asarray(usual) - 1
+        return np.where(self.edge_over_usual == 1, usual, 1 + further * self.edge_over_usual)
+
+    @cached_property
     def array(self) -> compute.MacArray:
         """The MAC array, what the formats add to its units included."""
         units, technology = self.choice("mac_format"), self.technology
@@ -97,7 +129,7 @@ class Equipped(Divided):
             units,
             macs=self.number("macs"),
             clock_ghz=self.number("clock_ghz"),
-            delivery=self.technology.value("mac_n7.operand_delivery_factor"),
+            delivery=self.delivery,
             scales=self.scales,
             technology=technology,
         )
@@ -184,6 +216,16 @@ class Equipped(Divided):
         width = self.number("act_bits") / np.asarray(value("serving.activation_bits"))
         tile = self.of_all_dies(np.asarray(value("on_chip.activation_tile_kib")) * KIB * width)
         room = (operands + in_flight + tile) / MIB
-        per_side = (self.array.activation_bits + value("on_chip.sum_bits")) / BITS_PER_BYTE
-        fed = self.number("macs") / value("on_chip.array_side") * per_side
-        return np.asarray(np.maximum(room, fed / value("on_chip.buffer_bytes_per_cycle_per_mib")))
+        return np.asarray(np.maximum(room, self.fed_bytes / value("on_chip.buffer_bytes_per_cycle_per_mib")))
+
+    @cached_property
+    def fed_bytes(self) -> FloatArray:
+        """Bytes that cross the edges of all arrays in a cycle: an activation per row, a sum (or weight) per column."""
+        value, macs = self.technology.value, self.number("macs")
+        activation, result = self.array.activation_bits, np.asarray(value("on_chip.sum_bits"))
+        usual = macs / value("on_chip.array_side") * ((activation + result) / BITS_PER_BYTE)
+        if self.arrays is None:
+            return np.asarray(usual)
+        at_columns = np.where(self.arrays.outputs_stay > 0, self.array.weight_bits, result)
+        told = macs * (activation / self.arrays.columns + at_columns / self.arrays.rows) / BITS_PER_BYTE
+        return np.where(np.isnan(self.arrays.rows), usual, told)

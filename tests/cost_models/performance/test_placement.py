@@ -137,6 +137,14 @@ def test_more_or_faster_memory_is_never_slower():
     assert not served(HBM).inference.fits and slow.fits
 
 
+def test_wider_devices_are_faster_and_cost_more():
+    narrow, wide = (
+        served({**HBM, **LPDDR, "second_memory_devices": 4, "second_memory_device_bits": bits}) for bits in (32, 64)
+    )
+    assert wide.inference.decode_s < narrow.inference.decode_s
+    assert wide.machine.die_mm2 > narrow.machine.die_mm2 and wide.machine.tdp_w > narrow.machine.tdp_w
+
+
 def test_flash_holds_weights_and_nothing_that_is_written():
     small = {"memory": "hbm3e", "memory_devices": 1, "memory_device_gib": 24}
     result = served({**small, **FLASH}).inference

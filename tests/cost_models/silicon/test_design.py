@@ -331,6 +331,9 @@ def test_everything_is_finite_and_positive_everywhere():
         "die_link_j_per_byte",
         "die_step_s",
         "read_mostly_bytes",
+        "link_added_s",
+        "link_hop_s",
+        "link_rivalry",
         "vector_j_per_op",
     }
     for name, column in columns_of(result).items():
@@ -527,7 +530,14 @@ def test_every_parameter_that_is_read_matters():
 
 
 def test_every_parameter_matters():
-    others = {"serving_stack", "weight_method", "act_method", "expert_format", *FREE_FIELDS}  # software and quality
+    others = {
+        "serving_stack",
+        "dataflow",
+        "weight_method",
+        "act_method",
+        "expert_format",
+        *FREE_FIELDS,
+    }  # software and quality
     base = {n: p.default for n, p in PARAMETERS.items() if p.default is not None}
     change = {
         "node": "samsung_8",
@@ -543,6 +553,9 @@ def test_every_parameter_matters():
         "supply_rails": 2.0,
         "link_gbps": 100,
         "die_link": "bridge",
+        "array_rows": 64,
+        "array_columns": 64,
+        "dataflow": "outputs",
         "second_memory": "ddr5_5600",
         "second_memory_device_bits": 128,
         "kv_bits": 16,
@@ -555,6 +568,8 @@ def test_every_parameter_matters():
         start = {**base, "spare_cores": 2.0} if name == "cores" else base
         # What joins dies where there are several.
         start = {**start, "dies": 2} if name.startswith("die_link") else start
+        # What stays in arrays whose shape is given.
+        start = {**start, "array_rows": 64} if name == "dataflow" else start
         # Devices of a second memory where there is one.
         start = {**start, "second_memory": "ddr5_5600"} if name.startswith("second_memory_") else start
         # Lanes where zeros are skipped.
