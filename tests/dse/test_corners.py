@@ -51,7 +51,7 @@ def test_a_run_at_the_edge_ends_with_all_that_a_run_has(corner, tmp_path):
 
 def found(out):
     """What a run prints of its result, without the time it took and where its files lie."""
-    return [line for line in out.partition("where they differ")[0].splitlines() if "designs/s" not in line]
+    return [line for line in out.partition("they differ in")[0].splitlines() if "designs/s" not in line]
 
 
 def test_a_picture_that_fails_says_so_and_hides_nothing(tmp_path, monkeypatch):

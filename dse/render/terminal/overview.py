@@ -110,10 +110,11 @@ def differing_parts(run: StoredRun, most: int | None = MAX_PARAMETERS) -> tuple[
         (_with_unit(name, run), *(cell_text(design[name]) if name in design else "-" for design in designs))
         for name in differing[:most]
     )
-    more = f"\n({len(differing) - len(rows)} more: --full)" if len(differing) > len(rows) else ""
-    corner = f"where they differ{more}" if len(designs) > 1 else ""
+    corner = "they differ in" if len(designs) > 1 else ""
     parts: list[Part] = [TextTable("", (corner, *map(_lines, picks)), rows)] if rows else []
-    return parts, [f"in all of them: {', '.join(shared)}"] if shared else []
+    words = [f"in all of them: {', '.join(shared)}"] if shared else []
+    words += [f"{len(differing) - len(rows)} more differ: --full"] if len(differing) > len(rows) else []
+    return parts, ["; ".join(words)] if words else []
 
 
 def _with_unit(name: str, run: StoredRun) -> str:
