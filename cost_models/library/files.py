@@ -61,7 +61,7 @@ def line_of(path: Path, keys: Sequence[str | int]) -> int:
     return line
 
 
-CASES = ("claims.yaml",)
+CASES = ("claims.yaml", "claims_2026.yaml")
 """Files beside the library's sections that hold cases to be judged, not data."""
 
 

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 app = command()
 
-SHIPPED = "claims.yaml"
-"""The claims that the library ships."""
+SHIPPED = ("claims", "claims_2026")
+"""Cases that the library ships: Mach-1, and chips on LPDDR and SRAM of 2024 to 2026."""
 
 
 @app.command()
 def audit(
     claims: Annotated[
-        Path | None, typer.Argument(metavar="CLAIMS", help="claims file; that of Mach-1 where not given")
-    ] = None,
+        Path, typer.Argument(metavar="CLAIMS", help=f"claims file, or a shipped case: {' or '.join(SHIPPED)}")
+    ] = Path(SHIPPED[0]),
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="folder for the page, the tables and the plots")
     ] = None,
@@ -36,6 +36,8 @@ def audit(
 
     Example: dse audit
 
+    Example: dse audit claims_2026
+
     Example: dse audit my_claims.yaml --out audit
     """
     from cost_models.library import shipped_library
@@ -45,7 +47,8 @@ def audit(
     from dse.render.terminal.audit import audit_parts, verdict_rows
     from dse.render.terminal.tables import Lines
 
-    result = judged(load_claims(shipped_library().directory / SHIPPED if claims is None else claims))
+    named = str(claims) in SHIPPED and not claims.exists()
+    result = judged(load_claims(shipped_library().directory / f"{claims}.yaml" if named else claims))
     files: list[str] = []
     if out is not None:
         _write(result, out)

@@ -22,9 +22,9 @@ QUANTILES = (0.05, 0.95)
 
 BOUNDED = (
     "tpot_ms", "ttft_ms", "request_s", "tokens_per_s", "tokens_per_s_end_to_end", "requests_per_s",
-    "roofline_tpot_ms",
+    "roofline_tpot_ms", "chips_needed",
 )  # fmt: skip
-"""Metrics that peak bandwidth and peak arithmetic bound, whatever the software."""
+"""Metrics that peak bandwidth, peak arithmetic and room for the bytes bound, whatever the software."""
 
 Finding = Literal["consistent", "optimistic", "pessimistic", "impossible", "not comparable"]
 
