@@ -265,6 +265,7 @@ def _check_references(library: Library, sections: Sections) -> None:
         if f"link_paths.{chip.link_path}.added_s" not in library.parameters:
             sections.issue(["chips", key, "link_path"], f"link_paths has no row {chip.link_path!r}")
         _check_name(sections, ["chips", key, "memory_technology"], chip.memory_technology, library.memories)
+        _check_name(sections, ["chips", key, "second_technology"], chip.second_technology, library.memories)
         _check_name(sections, ["chips", key, "default_stack"], chip.default_stack, library.stacks)
     for key, grade in library.memory_grades.items():
         _check_name(sections, ["memory_grades", key, "technology"], grade.technology, library.memories)

@@ -134,6 +134,9 @@ class Chip(LibraryRecord):
         capacity_gib: memory that a program can use.
         capacity_printed_gb: the number on the box.
         bandwidth_gbps: peak memory bandwidth.
+        second_technology: of a further memory beside that; None where it is the chip's own SRAM.
+        second_capacity_gib: its capacity; None where there is no further memory.
+        second_bandwidth_gbps: its peak bandwidth.
         link_gbps: chip-to-chip bandwidth one way, sum over the links of one chip.
         link_path: what lies between two chips, a row of ``link_paths``.
         executions: what the arithmetic can do with stored weights.
@@ -164,6 +167,9 @@ class Chip(LibraryRecord):
     capacity_note: str = ""
     bandwidth_gbps: PositiveFloat | None
     unified_memory: bool
+    second_technology: str | None = None
+    second_capacity_gib: PositiveFloat | None = None
+    second_bandwidth_gbps: PositiveFloat | None = None
     sram_mib: PositiveFloat | None
     sram_note: str = ""
     tdp_w: PositiveFloat | None
@@ -195,6 +201,12 @@ class Chip(LibraryRecord):
             return entry
         narrow = not set(NARROW_PEAKS).isdisjoint(entry["peak_tops"])
         return {**entry, "executions": ("dense", "direct", "dequantize") if narrow else ("dense", "dequantize")}
+
+    @model_validator(mode="after")
+    def _second_memory_is_whole(self) -> Self:
+        if (self.second_capacity_gib is None) != (self.second_bandwidth_gbps is None):
+            raise ValueError("second_capacity_gib and second_bandwidth_gbps go together")
+        return self
 
     @model_validator(mode="after")
     def _rates_of_executions(self) -> Self:

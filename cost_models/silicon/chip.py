@@ -19,7 +19,7 @@ from cost_models.silicon import power
 from cost_models.silicon.carbon import die_kg, dram_kg
 from cost_models.silicon.compute import HEAD_BITS, Scales, head_operand_bits
 from cost_models.silicon.cost import good_fraction
-from cost_models.silicon.machine import Machine
+from cost_models.silicon.machine import Machine, SecondMemory
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
 from cost_models.weights.chip_execution import chip_execution, execution_gain
@@ -93,6 +93,24 @@ def _memory(chip: Chip, technology: Technology) -> tuple[FloatArray, FloatArray]
     path = f"memory.{chip.memory_technology}"
     pj_per_bit = _column(technology.value(f"{path}.energy_total_pj_per_bit"))
     return _column(technology.value(f"{path}.efficiency_stream")), pj_per_bit * (PICO * BITS_PER_BYTE)
+
+
+def _second(chip: Chip, technology: Technology) -> SecondMemory | None:
+    """Return the further memory of a chip; None where it has one memory."""
+    if chip.second_capacity_gib is None or chip.second_bandwidth_gbps is None:
+        return None
+    value, efficiency, joules = technology.value, "published.sram_only_stream_efficiency", _column(0.0)
+    read_mostly = False
+    if chip.second_technology is not None:
+        efficiency = f"memory.{chip.second_technology}.efficiency_stream"
+        joules = _column(value(f"memory.{chip.second_technology}.energy_total_pj_per_bit")) * (PICO * BITS_PER_BYTE)
+        read_mostly = technology.library.memory(chip.second_technology).read_mostly
+    return SecondMemory(
+        bytes_per_s=_column(chip.second_bandwidth_gbps * GIGA) * _column(value(efficiency)),
+        capacity_bytes=_column(chip.second_capacity_gib * GIB),
+        j_per_byte=joules,
+        read_mostly=_column(float(read_mostly)),
+    )
 
 
 def price_usd(chip: Chip) -> float:
@@ -186,6 +204,8 @@ def chip_machine(
     joules["linear"] = joules["linear"] * np.asarray(gain.energy)
     efficiency = _column(value("board.vrm_efficiency"))
     stream_efficiency, dram_j_per_byte = _memory(chip, technology)
+    second = _second(chip, technology)
+    further = np.zeros(1) if second is None else second.capacity_bytes
     tdp_w, die_mm2 = _column(_or_nan(chip.tdp_w)), _column(_or_nan(chip.die_mm2))
     sram_mib = value("published.sram_mib") if chip.sram_mib is None else chip.sram_mib
     link_pj_per_bit = _column(value("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach"))
@@ -198,7 +218,9 @@ def chip_machine(
         attention_j_per_mac=joules["attention"],
         bandwidth_bytes_per_s=_column(_required(chip, "bandwidth_gbps") * GIGA),
         stream_efficiency=stream_efficiency,
-        capacity_bytes=_column(_required(chip, "capacity_gib") * GIB),
+        capacity_bytes=_column(_required(chip, "capacity_gib") * GIB) + further,
+        read_mostly_bytes=np.zeros(1) if second is None else further * second.read_mostly,
+        second=second,
         sram_bytes=_column(sram_mib) * MIB,
         dequantize_bytes_per_s=_column(np.inf),
         link_bytes_per_s=_column(_or_nan(chip.link_gbps) * GIGA),

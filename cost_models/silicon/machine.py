@@ -191,4 +191,15 @@ class Machine:
             for column in fields(cls)
             if column.name not in NO_COLUMNS
         }
-        return cls(**columns)
+        return cls(**columns, second=_second_of_rows([machine.second for machine in machines], index))
+
+
+def _second_of_rows(memories: Sequence[SecondMemory | None], index: NDArray[np.intp]) -> SecondMemory | None:
+    """Return the second memories of machines of one row each as the rows of one table; zeros where one has none."""
+    if all(memory is None for memory in memories):
+        return None
+    none = SecondMemory(*(np.zeros(1) for _ in fields(SecondMemory)))
+    rows = [memory or none for memory in memories]
+    return SecondMemory(
+        **{one.name: np.concatenate([getattr(row, one.name) for row in rows])[index] for one in fields(SecondMemory)}
+    )

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from cost_models.evaluate import Drafting, Workload, designs_machine, serve_designs
+from cost_models.evaluate import (
+    ChipSetup,
+    Drafting,
+    Workload,
+    designs_machine,
+    serve_chip,
+    serve_chips,
+    serve_designs,
+)
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.placement import WRITTEN, second_fractions
@@ -199,3 +207,29 @@ def test_a_draft_and_its_model_share_the_memories():
     first = sum(held * (1 - where.second_fraction[name]) for where in both for name, held in where.held_bytes.items())
     assert first == pytest.approx(24 * 2**30, rel=1e-9)
     assert both[0].second_fraction["dense"] > alone.placed.placement.second_fraction["dense"]
+
+
+def test_a_library_chip_of_two_memories_reads_what_fits_its_sram_from_there():
+    def on(chip, model, **changes):
+        setup = ChipSetup(LIBRARY.chip(chip).model_copy(update=changes), "int8", kv_bits=8.0, act_bits=8.0)
+        return serve_chip(setup, Workload("chat", model, 1.0, 512, 128), TECHNOLOGY).inference
+
+    one_memory = {"second_capacity_gib": None, "second_bandwidth_gbps": None}
+    small, plain = on("dmatrix_corsair", "llama32_1b"), on("dmatrix_corsair", "llama32_1b", **one_memory)
+    where = small.placed.placement.second_fraction
+    assert where["dense"] == where["head"] == where["cache"] == 1
+    # 1.2 GiB read from LPDDR at 400 GB/s take 3 ms of memory alone; from SRAM a few microseconds.
+    memory_s = [one.decode.sum(one.decode.times.memory_s) for one in (small, plain)]
+    assert memory_s[0] < memory_s[1] / 100
+    assert small.decode_s < plain.decode_s
+    large = on("dmatrix_corsair", "llama3_8b").placed
+    kept = sum(held * large.placement.second_fraction[name] for name, held in large.placement.held_bytes.items())
+    assert kept == pytest.approx(2 * 2**30)
+
+
+def test_chips_with_and_without_a_second_memory_stand_in_one_table():
+    chat = Workload("chat", "llama32_1b", 1.0, 512, 128)
+    setups = [ChipSetup(name, "int8", kv_bits=8.0, act_bits=8.0) for name in ("dmatrix_corsair", "a100_80gb_sxm")]
+    both = serve_chips(setups, chat, TECHNOLOGY).inference.decode_s
+    for row, setup in enumerate(setups):
+        assert both[row] == serve_chip(setup, chat, TECHNOLOGY).inference.decode_s[0]
