@@ -82,7 +82,7 @@ NARROW = {4: {"fp4"}, 8: {"fp8", "int8"}}
 
 
 class MeasurementError(DseError):
-    """A measurement file cannot be read, or has none of the known forms."""
+    """A measurement file has none of the known forms."""
 
 
 def read_measurements(path: Path, library: Library, given: Mapping[str, str] = NOTHING) -> tuple[Form, pd.DataFrame]:

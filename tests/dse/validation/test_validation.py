@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cost_models.errors import ForeignFileError
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.workload.serving import Layout
@@ -88,7 +89,7 @@ def test_a_file_of_no_known_form_is_told(tmp_path, content):
 
 
 def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(MeasurementError, match="cannot be read"):
+    with pytest.raises(ForeignFileError, match="cannot be read"):
         run_validation([tmp_path / "none.csv"])
 
 
