@@ -614,6 +614,18 @@ FIELDS_AS_METRICS: Mapping[str, Metric] = MappingProxyType(
 """Numbers of a workload as metrics, so that objectives and constraints may name those that a sweep varies."""
 
 
+PREFILL_PREFIX = "prefill."
+"""What stands before a parameter of the design that prefills where it is another than the one that decodes."""
+
+
+def parameter_of(column: str) -> Parameter | None:
+    """Return the parameter that a column of designs holds; None for one of technology."""
+    bare = column.rpartition(".")[2]
+    if column.startswith(PREFILL_PREFIX):
+        return PARAMETERS.get(bare)
+    return PARAMETERS.get(column) or WORKLOAD_FIELDS.get(bare)
+
+
 def metric_of(name: str, metrics: Mapping[str, Metric]) -> Metric:
     """Return the metric that a column name (bare or ``workload.metric``) stands for.
 

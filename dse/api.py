@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cost_models.performance.derived import DerivedMetric
-from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS
+from cost_models.quantities import parameter_of
 from dse.evaluator import Evaluator
 from dse.render.report import markup
 from dse.render.terminal.comparison import comparison_table
@@ -300,7 +300,7 @@ def whole_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame whose columns of whole parameters hold integers, missing ones where a parameter does not apply."""
     changed = {}
     for column in frame.columns:
-        parameter = PARAMETERS.get(str(column)) or WORKLOAD_FIELDS.get(str(column).rpartition(".")[2])
+        parameter = parameter_of(str(column))
         if parameter is None or not parameter.integer or frame[column].dtype.kind != "f":
             continue
         numbers = frame[column].dropna()

@@ -34,7 +34,7 @@ from cost_models.performance.mix import MIX, MIXED, mix_metrics
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Traffic
 from cost_models.performance.waits import lognormal_cv
-from cost_models.quantities import AS_METRICS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.quantities import AS_METRICS, PREFILL_PREFIX, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
@@ -161,13 +161,16 @@ class Evaluator:
         machine = designs_machine(columns, technology, self.economics)
         result = design_metrics(machine, body_bits(columns, technology.library), krw_per_usd=self.economics.krw_per_usd)
         margins = limit_margins(machine)
+        reading = self._reading(designs, columns, machine, technology)
+        if reading[1] is not machine:
+            margins |= {f"{PREFILL_PREFIX}{name}": margin for name, margin in limit_margins(reading[1]).items()}
         for name, workload in self.spec.workloads.items():
             own = None if wanted is None else _of_workload(name, wanted)
             if not workload.required and own is not None and not own:
                 continue
             # Chips that lack a link take for ever: differences of infinities are no numbers, and are left out at last.
             with np.errstate(invalid="ignore"):
-                served = self._result(name, designs, columns, machine, technology)
+                served = self._result(name, designs, columns, machine, technology, reading)
                 values = workload_metrics(served, technology, own)
             result.update({f"{name}.{metric}": value for metric, value in values.items()})
             if workload.required:
@@ -258,8 +261,9 @@ class Evaluator:
         technology, columns = self.technology_of(designs), fill_defaults(designs)
         if machine is None:
             machine = designs_machine(columns, technology, self.economics)
+        reading = self._reading(designs, columns, machine, technology)
         return {
-            name: self._result(name, designs, columns, machine, technology)
+            name: self._result(name, designs, columns, machine, technology, reading)
             for name in self.spec.workloads
             if workloads is None or name in workloads
         }
@@ -277,8 +281,25 @@ class Evaluator:
         """Return a workload of the sweep, with the numbers that designs set of it (``name.field``)."""
         return workload_of(name, self.spec.workloads[name], designs)
 
+    def _reading(
+        self, designs: Designs, columns: Designs, machine: Machine, technology: Technology
+    ) -> tuple[Designs, Machine]:
+        """Return the designs that prefill and their machines: those that decode but for what is said of them alone."""
+        own = {name: column for name, column in designs.items() if name.startswith(PREFILL_PREFIX)}
+        if not own or self.spec.deployment is None:
+            return columns, machine
+        shared = {name: column for name, column in designs.items() if name not in own}
+        table = fill_defaults({**shared, **{name.removeprefix(PREFILL_PREFIX): one for name, one in own.items()}})
+        return table, designs_machine(table, technology, self.economics)
+
     def _result(
-        self, name: str, designs: Designs, columns: Designs, machine: Machine, technology: Technology
+        self,
+        name: str,
+        designs: Designs,
+        columns: Designs,
+        machine: Machine,
+        technology: Technology,
+        reading: tuple[Designs, Machine],
     ) -> WorkloadResult:
         """Return one workload on filled design columns and their machines, or on what stands beside them."""
         workload, limits, pools = self.workload(name, designs), self.limits[name], self.spec.deployment
@@ -287,7 +308,7 @@ class Evaluator:
         spec = self.spec.workloads[name]
         if pools.prefill is None:
             prompts = prompts_of(workload, workload.layout)
-            first = serve_designs(columns, prompts, technology, self.economics, machine=machine)
+            first = serve_designs(reading[0], prompts, technology, self.economics, machine=reading[1])
         else:
             prompts = prompts_of(workload, pools.prefill.layout(spec))
             first = serve_chip(pools.prefill.setup, prompts, technology)

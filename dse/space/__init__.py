@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.quantities import PARAMETERS, PREFILL_PREFIX, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
 from cost_models.table import Designs, FloatArray, Table
 from dse.errors import Issue, Place, SpecError
 from dse.space.codecs import Codec
@@ -202,8 +202,8 @@ class Space:
         return self._columns(numbers)
 
     def _default(self, name: str) -> float | str | None:
-        if name in PARAMETERS:
-            return PARAMETERS[name].default
+        if name in PARAMETERS or name.startswith(PREFILL_PREFIX):
+            return PARAMETERS[name.removeprefix(PREFILL_PREFIX)].default
         if name.startswith(TECHNOLOGY_PREFIX):
             path = name.removeprefix(TECHNOLOGY_PREFIX)
             return self._spec.technology.get(path, library_of(self._spec.library).parameters[path].typ)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cost_models.library import Library
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
+from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, Parameter, parameter_of
 from cost_models.table import Column, Table, column_of
 from dse.errors import NOWHERE, Issue, SpecError
 from dse.space import Space
@@ -45,7 +45,7 @@ def given_designs(space: Space, spec: Spec, designs: Values | pd.DataFrame) -> T
         if name not in known:
             issues.append(Issue(NOWHERE, name, "is no parameter", perhaps=suggest(name, known)))
             continue
-        parameter = PARAMETERS.get(name) or WORKLOAD_FIELDS.get(name.rpartition(".")[2])
+        parameter = parameter_of(name)
         try:
             given[name] = _column(name, values, parameter, library)
         except SpecError as error:

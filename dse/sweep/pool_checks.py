@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.metrics import OF_POOLS
+from cost_models.quantities import PREFILL_PREFIX
 from cost_models.workload.serving import KINDS, Layout
 from dse.errors import Issue
-from dse.sweep.checks import issue_at
+from dse.sweep.checks import Declared, issue_at
 from dse.sweep.records import BaselineSpec, ChipsSpec, DeploymentSpec, WorkloadSpec
 from dse.yaml_positions import KeyPath, Node, path_text
 
@@ -19,6 +20,7 @@ def check_pools(
     deployment: DeploymentSpec | None,
     baselines: Mapping[str, BaselineSpec],
     metrics: Mapping[KeyPath, str],
+    space: Declared,
 ) -> Iterator[Issue]:
     """Yield an issue for every pair of pools that cannot be, and for metrics of pools that are not there."""
     pools: dict[KeyPath, ChipsSpec | None] = {
@@ -35,6 +37,14 @@ def check_pools(
         if deployment.prefill is not None and deployment.decode is not None:
             what = "has no design in it: both pools are chips of the library"
             yield issue_at(root, ("deployment",), what, perhaps="decode: design")
+        if deployment.prefill is not None or deployment.decode is not None:
+            for name in space:
+                if name.startswith(PREFILL_PREFIX):
+                    what = "has no part where chips of the library are a pool: one design is searched"
+                    yield issue_at(root, ("space", name), what, perhaps=name.removeprefix(PREFILL_PREFIX))
+        if PREFILL_PREFIX.rstrip(".") in workloads:
+            what = "is what parameters of the design that prefills begin with"
+            yield issue_at(root, ("workloads", "prefill"), what, "another name")
     for path, pool in pools.items():
         yield from _unlike_layouts(root, path, pool, workloads)
     if pools:

@@ -18,6 +18,7 @@ from cost_models.quantities import (
     FIELDS_AS_METRICS,
     P_FEASIBLE,
     PARAMETERS,
+    PREFILL_PREFIX,
     TECHNOLOGY_PREFIX,
     WORKLOAD_FIELDS,
     Parameter,
@@ -150,7 +151,7 @@ class _Reader:
         named: dict[KeyPath, str] = {("objectives", k, "metric"): one.metric for k, one in objectives.items()}
         named |= {("constraints", k, "metric"): one.metric for k, one in constraints.items()}
         self.issues += check_traffic(self.root, served, named, space, self.library)
-        self.issues += check_pools(self.root, served, pools, whole, named)
+        self.issues += check_pools(self.root, served, pools, whole, named, space)
         self.issues += check_speculation(self.root, served, space, self.library)
         if search is not None:
             self.issues += check_enumerable(self.root, space, search)
@@ -390,9 +391,16 @@ class _Reader:
             return self._parameter_parameter(("space", name), name.removeprefix(TECHNOLOGY_PREFIX))
         workload, _, field = name.partition(".")
         workloads = tuple(self._mapping_at(("workloads",)))
+        path = ("space", name)
+        if name.startswith(PREFILL_PREFIX) and self._has("deployment"):
+            if field not in PARAMETERS:
+                known = tuple(f"{PREFILL_PREFIX}{one}" for one in PARAMETERS)
+                self._fault(
+                    path, quoted(name), "a parameter of the design that prefills", suggest(name, known), at_key=True
+                )
+            return PARAMETERS.get(field)
         if workload in workloads and field in SWEPT_FIELDS:
             return WORKLOAD_FIELDS[field]
-        path = ("space", name)
         if workload in workloads and (field in WORKLOAD_FIELDS or field in WorkloadSpec.model_fields):
             must_be = f"a number of the workload that can be swept ({one_of(SWEPT_FIELDS)})"
             self._fault(path, quoted(field), must_be, f"workloads.{name}", at_key=True)

@@ -10,7 +10,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from cost_models.library import Library
-from cost_models.quantities import METRICS, P_FEASIBLE, PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter
+from cost_models.quantities import (
+    METRICS,
+    P_FEASIBLE,
+    PARAMETERS,
+    PREFILL_PREFIX,
+    TECHNOLOGY_PREFIX,
+    WORKLOAD_FIELDS,
+    Parameter,
+)
 from dse.sweep.fields import known_names
 from dse.sweep.parameters import RangeSpec
 from dse.sweep.reader import REQUIRED, SWEPT_FIELDS
@@ -142,6 +150,7 @@ def _space(library: Library) -> Schema:
         },
         "patternProperties": {
             rf"^[A-Za-z][A-Za-z0-9_-]*\.({fields})$": number,
+            rf"^{PREFILL_PREFIX.replace('.', '[.]')}({'|'.join(PARAMETERS)})$": {},
             rf"^{TECHNOLOGY_PREFIX.replace('.', '[.]')}.+$": number,
         },
     }

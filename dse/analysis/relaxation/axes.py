@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cost_models.library import Library
-from cost_models.quantities import PARAMETERS, WORKLOAD_FIELDS, Parameter
+from cost_models.quantities import PARAMETERS, Parameter, parameter_of
 from dse.errors import SpecError
 from dse.sweep import FixedSpec, ParameterSpec, RangeSpec, Spec, ValuesSpec, parse_spec
 from dse.sweep.library_additions import library_of
@@ -34,7 +34,7 @@ def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
     """
     data, library = spec.resolved(), library_of(spec.library)
     for axis, entries in parse_spec(data, metrics=spec.derived).space.items():
-        parameter = PARAMETERS.get(axis) or WORKLOAD_FIELDS.get(axis.rpartition(".")[2])
+        parameter = parameter_of(axis)
         if parameter is None or axis in KEPT or "." in axis or _is_fixed(spec, axis):
             continue
         if axis == LINK and not linked(spec):

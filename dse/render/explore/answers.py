@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS, Parameter, describe
+from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, Parameter, describe, parameter_of
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.table import Table, column_of
 from dse.analysis.explain.inputs import SECTIONS
@@ -191,7 +191,7 @@ def _numbers_of(workload: WorkloadSpec) -> dict[str, float]:
 def _parameter(name: str) -> Parameter | None:
     if name.startswith(TECHNOLOGY_PREFIX):
         return None
-    return PARAMETERS.get(name) or WORKLOAD_FIELDS[name.rpartition(".")[2]]
+    return parameter_of(name)
 
 
 def _span(spec: Spec, name: str) -> tuple[float | None, float | None]:

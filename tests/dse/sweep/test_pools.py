@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from cost_models.table import Table
 from dse.analysis.explain.curve import baseline_curves, design_curves
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
 from dse.render.terminal.tables import number_text
+from dse.runs import explore
 from dse.sweep import parse_spec
 from tests.cli import call
 
@@ -63,6 +65,47 @@ DESIGNS = {"memory_devices": np.array([8.0, 16.0]), "macs": np.array([16384.0, 6
 def test_pools_that_cannot_be_are_refused_with_their_place(text, path, words):
     (issue,) = issues_of(text)
     assert issue.path.endswith(path) and words in str(issue)
+
+
+def both(**space):
+    text = sweep({"prefill": "design"})
+    return {**text, "space": {**text["space"], **space}}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "words"),
+    [
+        (both(**{"prefill.mac": 65536}), "prefill.mac", "perhaps prefill.macs"),
+        (both(**{"prefill.memory": {"values": ["gddr8"]}}), "prefill.memory.values[0]", "memory grade"),
+        ({**sweep(), "space": {"prefill.macs": 65536}}, "prefill.macs", "not a parameter"),
+        ({**sweep({"prefill": POOL}), "space": {"prefill.macs": 65536}}, "prefill.macs", "perhaps macs"),
+    ],
+)
+def test_parameters_of_a_design_that_prefills_are_refused_where_there_is_none(text, path, words):
+    (issue,) = issues_of(text)
+    assert issue.path.endswith(path) and words in str(issue)
+
+
+def test_both_designs_are_searched_and_each_has_its_limits():
+    reader = {
+        "prefill.memory": "gddr7_28", "prefill.memory_devices": 16, "prefill.memory_device_gib": 2,
+        "prefill.memory_device_bits": 32, "prefill.macs": {"values": [65536, 262144]},
+    }  # fmt: skip
+    spec = parse_spec(both(**reader))
+    assert parse_spec(spec.resolved()).hash == spec.hash
+    outcome = explore(spec)
+    assert outcome.evaluated == 8 and outcome.feasible
+    assert {"prefill.macs", "prefill.memory"} <= outcome.picks[0].design.keys()
+    shared = {name: value for name, value in outcome.picks[0].design.items() if value is not None}
+    macs = np.array([65536.0, 262144.0, 8e6])
+    table = {**Table.from_settings(shared), "memory_devices": np.full(3, 16.0), "macs": np.full(3, 65536.0)}
+    judged = Evaluator(spec).evaluate({**table, "prefill.macs": macs})
+    # More multipliers read more prompts; what decodes stays as it is; a die beyond the reticle is refused.
+    chips = judged.metrics["chat.prefill_chips"]
+    assert chips[1] < chips[0]
+    assert len(set(judged.metrics["tdp_w"])) == 1 and len(set(judged.metrics["chat.prefill_w"])) > 1
+    assert judged.margins["prefill.reticle_mm2"][2] < 0 <= judged.margins["reticle_mm2"][2]
+    assert list(judged.feasible) == [True, True, False]
 
 
 def test_every_fault_of_a_deployment_is_told_at_once():
