@@ -457,7 +457,8 @@ def _served(
         planned, slo = Inference(single, machine, stack, formats), limits or Slo()
         users: Continuous | Disaggregated = Continuous(planned, workload.traffic, slo)
         if prefill is not None:
-            pool = PrefillPool(prefill.served.planned, prefill.network)
+            most = technology.value("deployment.most_utilisation")
+            pool = PrefillPool(prefill.served.planned, prefill.network, most)
             users = Disaggregated(planned, workload.traffic, slo, pool)
             quality = partial(_worse, quality, prefill.served)
         return WorkloadResult(workload.name, machine, formats, planned, quality, limits, users)

@@ -77,10 +77,12 @@ class PrefillPool:
     Attributes:
         result: one prompt per replica on a group.
         network: between the pools.
+        most_utilisation: share of what either pool finishes at most up to which it is loaded.
     """
 
     result: Inference
     network: Network
+    most_utilisation: Number = 1.0
 
     @property
     def chips(self) -> FloatArray:
@@ -145,6 +147,11 @@ class Decoders(Continuous):
         """Return what users of a replica see at a rate of arrivals."""
         return self._good_queue.open(rate_per_s)
 
+    @property
+    def capacity_per_s(self) -> FloatArray:
+        """Requests that a replica finishes per second at most."""
+        return self._good_queue.capacity_per_s
+
     def keeps(self, served: Served) -> NDArray[np.bool_]:
         """Return whether limits are kept, to the part in a thousand that the goodput is found to."""
         return np.asarray(self._good_queue.missed(served, self._limits_s) <= 1e-3)
@@ -203,6 +210,11 @@ class Disaggregated:
         return np.asarray(self._crossing_s + self.pool.network.latency_s)
 
     @property
+    def busy_s(self) -> FloatArray:
+        """Time for which a prompt holds up the next one."""
+        return np.maximum(self.pool.result.prefill_s, self._crossing_s)
+
+    @property
     def ready_s(self) -> FloatArray:
         """Time from the start of a prefill to the decode pool, without any waiting."""
         return np.asarray(self.pool.result.prefill_s + self.transfer_s)
@@ -224,7 +236,7 @@ class Disaggregated:
     @cached_property
     def _prefill(self) -> Queue:
         """The queue before a replica of the prefill pool: one place."""
-        service = np.maximum(self.pool.result.prefill_s, self._crossing_s)
+        service = self.busy_s
         one = np.ones_like(service)
         places, times = np.stack([0 * one, one]), np.zeros((2, *one.shape))
         steps = StepTimes(places, times, service, service, one, one, 0 * one, one * self.pool.result.fits)
@@ -238,15 +250,15 @@ class Disaggregated:
         W = l s^2 g / (1 - l s), g being half of the sum of the squared coefficients of variation.
         """
         steps, share = self._prefill.steps, np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
-        left = self._ttft_limit_s - self._beyond_s
+        left, most = self._ttft_limit_s - self._beyond_s, self.pool.most_utilisation / steps.alone_s
         if not np.isnan(share).all():
             left = left - decoding.ttft.quantile_s(share)
-            return goodput(_wide(steps, left.shape), self.traffic, (left, np.inf))
+            return np.minimum(goodput(_wide(steps, left.shape), self.traffic, (left, np.inf)), most)
         wait = left - decoding.ttft.mean_s - steps.alone_s
         spread = (np.asarray(self.traffic.arrival_cv) ** 2 + self._prefill.work_cv2) / 2
         with np.errstate(invalid="ignore"):
             rate = wait / (steps.alone_s * (wait + steps.alone_s * spread))
-        return np.where((wait > 0) & np.isfinite(wait) & (steps.most >= 1), rate, 0.0)
+        return np.where((wait > 0) & np.isfinite(wait) & (steps.most >= 1), np.minimum(rate, most), 0.0)
 
     def _sized(self, decoding: Served) -> tuple[FloatArray, Served]:
         """Return the requests per second of a prefill replica beside a decode pool, and what they see there."""
@@ -279,7 +291,8 @@ class Disaggregated:
     @cached_property
     def _decoding_at_goodput(self) -> Served:
         """A decode replica at the load by which a request is cheapest."""
-        most = np.minimum(self.decoders._goodput, self._port_per_s)
+        bounds = (self._port_per_s, self.pool.most_utilisation * self.decoders.capacity_per_s)
+        most = np.minimum(self.decoders._goodput, np.minimum(*bounds))
         tried = [self.decoders.at(most * share) for share in SHARES]
         # Steps that rise in stairs may miss a limit at the goodput that straight lines find, and keep it below.
         kept = [self.decoders.keeps(one) for one in tried[:-1]] + [np.ones(1, dtype=bool)]

@@ -14,6 +14,7 @@ from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.table import FloatArray
 from cost_models.workload.trace import Trace
+from dse.analysis.pool_simulation import decode_engine, simulate_pools
 from dse.analysis.simulation import SimulatedRequests, engine_of, simulate, simulate_surely
 from dse.errors import NOWHERE, Issue, SpecError
 
@@ -73,12 +74,8 @@ def simulated_runs(
         seed: of arrivals and lengths.
 
     Raises:
-        SpecError: no workload is batched continuously, one has more load than its chips finish, or two pools serve one.
+        SpecError: no workload is batched continuously, or one has more load than its chips finish.
     """
-    for name, one in results.items():
-        if isinstance(one.users, Disaggregated):
-            what = f"knows one engine: {name} is prefilled and decoded on different chips"
-            raise SpecError([Issue(NOWHERE, "--simulate", what)])
     runs = {
         name: run
         for name, one in results.items()
@@ -108,7 +105,12 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
         "arrivals_per_s": None if closed_loop else rate,
         "concurrency": max(round(closed / replicas), 1) if closed_loop else None,
     }
-    if trace is not None:
+    if isinstance(users, Disaggregated):
+        if trace is not None or closed_loop:
+            what = f"draws arrivals for {name}, whose pools are two; it follows neither traces nor closed loops there"
+            raise SpecError([Issue(NOWHERE, "--simulate", what)])
+        run, engine = simulate_pools(users, requests=requests, seed=seed), decode_engine(users)
+    elif trace is not None:
         run = simulate(engine, trace=trace.of_replica(round(replicas)), **drawn)
     else:
         drawn |= {name: _number(getattr(traffic, name)) for name in ("arrival_cv", "prompt_cv", "output_cv")}

@@ -12,7 +12,7 @@ from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Traffic
 from cost_models.performance.waits import Wait
-from dse.analysis.simulation import SimulatedEngine, engine_of, simulate
+from dse.analysis.pool_simulation import _departures, simulate_pools
 
 TECHNOLOGY = Technology()
 LIMITS = Slo(ttft_ms=2000, tpot_ms=50)
@@ -144,6 +144,13 @@ def test_a_limit_that_a_prompt_alone_breaks_leaves_no_goodput_and_no_number_of_c
     assert np.isnan(found["usd_per_million_tokens"])
 
 
+def test_no_pool_is_loaded_to_the_brim():
+    loose = users_of(limits=Slo(ttft_ms=600_000, tpot_ms=10_000))
+    most = TECHNOLOGY.value("deployment.most_utilisation")
+    assert loose.served.utilisation[0] == pytest.approx(most)
+    assert loose.prefill_utilisation[0] == pytest.approx(most)
+
+
 def test_rows_of_a_table_do_not_depend_on_one_another():
     loads = np.array([0.5, 2.0, 6.0])
     together = users_of(traffic=Traffic(arrivals_per_s=loads))
@@ -168,20 +175,16 @@ def test_two_waits_one_after_the_other_have_the_sum_of_their_moments():
     assert both.quantile_s(0.95)[0] <= first.quantile_s(0.95)[0] + second.quantile_s(0.95)[0]
 
 
-def test_users_of_two_pools_see_what_the_simulation_of_both_sees():
-    """Prompts one after the other (Lindley's recursion), then the engine of the decode pool without prompts."""
-    users = users_of(traffic=Traffic(arrivals_per_s=np.array([5.0])), output_tokens=256.0)
-    requests, rng = 6000, np.random.default_rng(0)
-    groups = 5.0 / users.prefill_per_s[0]
-    took, gaps = users.pool.result.prefill_s[0], rng.exponential(groups / 5.0, requests)
-    wait, waits = 0.0, []
-    for gap in gaps:
-        wait = max(wait + took - gap, 0.0)
-        waits.append(wait)
-    whole = engine_of(users.result, most=400)
-    alone = SimulatedEngine(whole.decode_s, 0.0, 0.0, 1e9, whole.most)
-    run = simulate(alone, prompt_tokens=2048, output_tokens=256, arrivals_per_s=5.0, requests=requests)
-    seen = users.served
+@pytest.mark.parametrize("rate", [1.0, 5.0])
+def test_users_of_two_pools_see_what_the_simulation_of_both_sees(rate):
+    users = users_of(traffic=Traffic(arrivals_per_s=np.array([rate])), output_tokens=256.0)
+    run, seen = simulate_pools(users, requests=6000), users.served
     assert seen.tpot.mean_s[0] == pytest.approx(np.nanmean(run.tpot_s), rel=0.03)
-    read = np.mean(waits[requests // 5 :]) + users.ready_s[0]
-    assert seen.ttft.mean_s[0] == pytest.approx(read + run.ttft_s.mean(), rel=0.08)
+    assert seen.ttft.mean_s[0] == pytest.approx(run.ttft_s.mean(), rel=0.08)
+    assert seen.ttft.quantile_s(0.95)[0] == pytest.approx(np.quantile(run.ttft_s, 0.95), rel=0.12)
+    assert seen.concurrency[0] == pytest.approx(run.mean_requests, rel=0.05)
+
+
+def test_the_simulation_of_a_prefill_replica_is_a_queue_of_one_place():
+    arrival, service = np.array([0.0, 1.0, 1.5, 9.0]), np.array([2.0, 1.0, 3.0, 1.0])
+    np.testing.assert_allclose(_departures(arrival, service), [2.0, 3.0, 6.0, 10.0])

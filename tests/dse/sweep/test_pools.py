@@ -172,9 +172,9 @@ def test_a_deployment_is_checked_explained_and_shown(tmp_path):
     whole = chat["metrics"]["deployment_tdp_w"]
     assert chat["metrics"]["prefill_chips"] > 0
     # Power and price of all chips, and what is compared by the token.
-    assert number_text(whole) in shown.out and "cost per token" in shown.out
+    assert number_text(whole) in shown.out and "cost per token" in " ".join(shown.out.split())
     simulated = call("explain", str(tmp_path / "run"), "--simulate")
-    assert simulated.status == 2 and "different chips" in simulated.err
+    assert simulated.status == 0 and "ttft_p95_ms" in simulated.out, simulated.err
     chosen = call("choose", str(file), "--quiet")
     assert chosen.status == 0, chosen.err
     wrong = call("check", str(file), "--set", "deployment.prefill.chips=1x h100_sxn")
