@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from cost_models.performance.inference import Inference
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Queue, Traffic
 from cost_models.performance.step_times import StepTimes, step_times
-from cost_models.performance.waits import TINY, Served, Wait
+from cost_models.performance.waits import TINY, Served, in_turn
 from cost_models.table import FloatArray, Number
 from cost_models.workload.mixing import cache_bytes
 from cost_models.workload.operators import Shape
@@ -358,62 +357,3 @@ class Disaggregated:
         """Return the decode pool with as many sequences as decode at the load, for energy and memory."""
         sequences = np.maximum(self._decoding.decoding, 1.0)
         return replace(self.result, serving=replace(self.result.serving, batch=sequences))
-
-
-def in_turn(first: Wait, second: Wait) -> Wait:
-    """Return the wait for one thing and then for another, independent of it: every pair of their cases."""
-
-    def cases(wait: Wait) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
-        none = np.zeros_like(wait.least_s)
-        left = np.maximum(1 - wait.shares.sum(axis=0), 0.0)
-        return [(left, none, none), *zip(wait.shares, wait.extra_s, wait.extra_var, strict=True)]
-
-    pairs = list(product(cases(first), cases(second)))[1:]
-    both = [(one[0] * other[0], one[1] + other[1], one[2] + other[2]) for one, other in pairs]
-    return Wait.of(first.least_s + second.least_s, both)
-
-
-@dataclass(frozen=True)
-class PoolCosts:
-    """What the prefill pool and the network add to a decode group at a load; ``(n,)`` columns.
-
-    Attributes:
-        chips: chips that prefill, in part.
-        price_usd: of them, and of all ports.
-        tdp_w: their design limit, and all ports.
-        waiting_w: power of their boards while they wait, and all ports.
-        embodied_kg: carbon of making them.
-        request_j: energy of their boards per request, reads and writes of what crosses among it.
-    """
-
-    chips: FloatArray
-    price_usd: FloatArray
-    tdp_w: FloatArray
-    waiting_w: FloatArray
-    embodied_kg: FloatArray
-    request_j: FloatArray
-
-
-def pool_costs(users: Disaggregated) -> PoolCosts:
-    """Return what the prefill pool and the network cost a decode group."""
-    pool, machine, network = users.pool, users.pool.result.machine, users.pool.network
-    chips, taker = users.prefill_chips, users.result.machine
-    ports = chips + np.asarray(users.result.serving.chips)
-    idle_w = machine.static_w / machine.conversion_efficiency
-    spent = pool.result.prefill_energy.board_j / np.asarray(pool.result.serving.sequences)
-    sent = machine.dram_j_per_byte / machine.conversion_efficiency
-    taken = taker.dram_j_per_byte / taker.conversion_efficiency
-    rate = users.prefill_per_s
-    # While they wait for the next prompt they draw what flows anyway.
-    waiting = (1 - users.prefill_utilisation) * idle_w * pool.chips / np.where(rate > 0, rate, np.nan)
-    served = users.served.requests_per_s * users.replicas
-    with np.errstate(divide="ignore"):
-        ports_j = ports * np.asarray(network.w_per_chip) / np.where(served > 0, served, np.nan)
-    return PoolCosts(
-        chips=chips,
-        price_usd=machine.price_usd * chips + ports * np.asarray(network.usd_per_chip),
-        tdp_w=machine.tdp_w * chips + ports * np.asarray(network.w_per_chip),
-        waiting_w=idle_w * chips + ports * np.asarray(network.w_per_chip),
-        embodied_kg=machine.embodied_kg * chips,
-        request_j=spent + waiting + users.transfer_bytes * (sent + taken) + ports_j,
-    )

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from cost_models.library.technology import Technology
 from cost_models.performance.continuous import Continuous
-from cost_models.performance.disaggregation import Disaggregated, PoolCosts, pool_costs
+from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.inference import Inference
 from cost_models.performance.operating_point import OperatingPoint, Slo, operating_point
+from cost_models.performance.pool_costs import PoolCosts, pool_costs
 from cost_models.performance.waits import Served
 from cost_models.silicon.carbon import g_per_million_tokens
 from cost_models.silicon.cost import usd_per_million_tokens

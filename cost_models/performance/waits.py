@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from statistics import NormalDist
 
 import numpy as np
@@ -122,6 +123,19 @@ class Wait:
             half = np.sqrt(3 * self.extra_var[0])
             below[0] = np.clip((beyond_s - self.extra_s[0] + half) / np.maximum(2 * half, TINY), 0.0, 1.0)
         return np.asarray((self.shares * below).sum(axis=0))
+
+
+def in_turn(first: Wait, second: Wait) -> Wait:
+    """Return the wait for one thing and then for another, independent of it: every pair of their cases."""
+
+    def cases(wait: Wait) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
+        none = np.zeros_like(wait.least_s)
+        left = np.maximum(1 - wait.shares.sum(axis=0), 0.0)
+        return [(left, none, none), *zip(wait.shares, wait.extra_s, wait.extra_var, strict=True)]
+
+    pairs = list(product(cases(first), cases(second)))[1:]
+    both = [(one[0] * other[0], one[1] + other[1], one[2] + other[2]) for one, other in pairs]
+    return Wait.of(first.least_s + second.least_s, both)
 
 
 @dataclass(frozen=True)

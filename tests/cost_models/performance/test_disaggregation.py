@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cost_models.evaluate import ChipSetup, Prefill, Workload, prompts_of, serve_chip
+from cost_models.evaluate import ChipSetup, Drafting, Prefill, Workload, prompts_of, serve_chip
 from cost_models.library.technology import Technology
-from cost_models.performance.disaggregation import Disaggregated, Network, in_turn
+from cost_models.performance.disaggregation import Disaggregated, Network
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Traffic
-from cost_models.performance.waits import Wait
+from cost_models.performance.waits import Wait, in_turn
 from dse.analysis.pool_simulation import _departures, simulate_pools
 
 TECHNOLOGY = Technology()
@@ -49,6 +49,19 @@ def test_what_crosses_is_the_cache_of_a_prompt():
     # Two chips decode, one sends.
     assert users.transfer_s[0] == pytest.approx(crossing / 50e9 + 0.002)
     assert users_of(first_chips=4.0, network=Network(50e9, 0, 0, 0)).transfer_s[0] == pytest.approx(crossing / 100e9)
+
+
+def test_a_draft_reads_the_prompt_and_sends_its_cache_too():
+    drafted_by = Drafting(4, 0.7, "llama3_8b")
+    plain, drafted = users_of(), users_of(drafting=drafted_by)
+    # 32 layers in place of 80, of as many heads for keys and values.
+    assert drafted.transfer_bytes[0] == plain.transfer_bytes[0] * (1 + 32 / 80)
+    assert drafted.pool.result.prefill_s[0] > plain.pool.result.prefill_s[0]
+    few = Traffic(arrivals_per_s=np.array([0.2]))
+    faster, alone = (users_of(traffic=few, drafting=one) for one in (drafted_by, None))
+    assert faster.served.tpot.mean_s[0] < alone.served.tpot.mean_s[0]
+    idle = users_of(drafting=Drafting(0, 0.7, "llama3_8b"))
+    assert idle.transfer_bytes[0] == plain.transfer_bytes[0]
 
 
 @pytest.mark.parametrize("load", [0.3, 0.7, 0.9])
