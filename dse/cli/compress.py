@@ -29,7 +29,9 @@ def compress(
     shape: Annotated[str | None, typer.Option(metavar="AxB", help="of a generated tensor; 1024x1024")] = None,
     sparsity: Annotated[
         float | None,
-        typer.Option(metavar="S", help="share to prune; the zeros of a file, or half of a generated tensor"),
+        typer.Option(
+            metavar="S", help="share to prune, 0 for none; the zeros of a file, or half of a generated tensor"
+        ),
     ] = None,
     rho: Annotated[float, typer.Option(metavar="RHO", help="correlation of a generated mask within blocks")] = 0.0,
     block: Annotated[int, typer.Option(metavar="N", help="weights of such a block", min=1)] = 100,
@@ -55,27 +57,44 @@ def compress(
 ) -> None:
     """Compress one tensor in every format; check the round trip.
 
-    The tensor is pruned, quantised, stored and read back, and what is stored is compared with the entropy.
+    The tensor is pruned, quantised, stored and read back, and what is stored is compared with the entropy of its codes.
+    Formats that the tensor does not suit are listed with the reason.
 
     Example: dse compress layer.safetensors --tensor model.layers.0.mlp.up_proj.weight --sparsity 0.5
+
+    Example: dse compress --shape 512x512 --sparsity 0
 
     Example: dse compress --shape 512x512 --sparsity 0.9 --rho 0.1 --bits 3
     """
     from cost_models.errors import CompressionError
     from dse.errors import TensorError
+    from dse.render.terminal import counted_display
     from dse.render.terminal.compression import compression_parts
-    from dse.weight_codes.codecs import compress_matrix
+    from dse.weight_codes.codecs import Compressed, NotApplicable, each_format, format_names
     from dse.weight_codes.pruning import check_sparsity
 
     try:
-        if sparsity is not None:
+        if sparsity:
             check_sparsity(sparsity)
         weights, prune = _tensor(tensor_file, tensor, shape, sparsity, rho, block, seed)
-        result = compress_matrix(
-            weights, formats=only or None, sparsity=prune, bits=bits, group=group, pattern=_pair(pattern, ":"),
-            n_in=n_in, n_out=n_out, shift_registers=tuple(shift_registers or (0, 1)), interleaved=interleaved,
-            seed=seed,
-        )  # fmt: skip
+        options = {
+            "sparsity": prune, "bits": bits, "group": group, "pattern": _pair(pattern, ":"), "n_in": n_in,
+            "n_out": n_out, "shift_registers": tuple(shift_registers or (0, 1)), "interleaved": interleaved,
+            "seed": seed,
+        }  # fmt: skip
+        planned = len(only) if only else len(format_names(**options))
+        result: list[Compressed] = []
+        left_out: list[NotApplicable] = []
+        with counted_display("formats") as show:
+            show(0, planned)
+            for one in each_format(weights, formats=only or None, **options):
+                if isinstance(one, Compressed):
+                    result.append(one)
+                else:
+                    left_out.append(one)
+                show(len(result) + len(left_out), planned)
+        if left_out and (only or not result):
+            raise CompressionError("; ".join(dict.fromkeys(one.reason for one in left_out)))
     except CompressionError as error:
         raise TensorError(f"{tensor_file}: {error}" if tensor_file else str(error)) from None
     lost = [record.format for record in result if not record.lossless]
@@ -83,8 +102,13 @@ def compress(
     records = [{**asdict(record), "efficiency": record.efficiency} for record in result]
     emit(
         output,
-        lambda: compression_parts(result, weights, str(tensor_file or "generated tensor"), block),
-        lambda: {"tensor": str(tensor_file or "generated"), "shape": weights.shape, "formats": records},
+        lambda: compression_parts(result, left_out, weights, str(tensor_file or "generated tensor"), block, prune),
+        lambda: {
+            "tensor": str(tensor_file or "generated"),
+            "shape": weights.shape,
+            "formats": records,
+            "not_applicable": [asdict(one) for one in left_out],
+        },
         lambda: (tuple(records[0]), [tuple(record.values()) for record in records]),
     )
 
@@ -100,7 +124,7 @@ def _tensor(
     if path is not None:
         if shape is not None or rho:
             raise TensorError(f"{path}: --shape and --rho are for generated tensors, not for one from a file")
-        return read_tensor(path, name), sparsity
+        return read_tensor(path, name), sparsity or None
     if name is not None:
         raise TensorError(f"--tensor {name} names a tensor of a file; give the file")
     sizes = GENERATED if shape is None else _pair(shape, "x")

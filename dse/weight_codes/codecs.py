@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,11 +15,12 @@ from cost_models.errors import CompressionError
 from cost_models.table import FloatArray
 from cost_models.weights.entropy import binary_entropy
 from dse.weight_codes.binary_coding import binary_code
-from dse.weight_codes.coding import outputs_at
+from dse.weight_codes.coding import XorCode, outputs_at
 from dse.weight_codes.containers import Bitmap, Codes, Container, Csr, Dense, RiceGaps, RunLength
+from dse.weight_codes.entropy_coding import EntropyCoded, brain_patterns, empirical_entropy
 from dse.weight_codes.patterns import NofM, Tiled
 from dse.weight_codes.planes import XorPlanes
-from dse.weight_codes.pruning import check_matrix, magnitude_mask, nm_mask
+from dse.weight_codes.pruning import check_matrix, check_pattern, check_sparsity, magnitude_mask, nm_mask
 from dse.weight_codes.quantising import quantise
 
 HALF_BITS = 16
@@ -36,7 +37,8 @@ class Compressed:
         sparsity: share of weights that are zero as stored.
         stored_bits: bits per weight of the matrix, with all metadata.
         scale_bits: of these, bits of scales and zero points.
-        entropy_bound: least bits per weight of any lossless code of such masks and nonzeros, scales apart.
+        entropy_bound: least bits per weight of a lossless code that takes weights one by one, from the distribution of
+            the codes that are there, scales apart; of patterns, from that of the nonzeros.
         encode_s: seconds to write.
         decode_s: seconds to read back.
         lossless: whether every code came back.
@@ -60,6 +62,19 @@ class Compressed:
     def efficiency(self) -> float:
         """Entropy bound over stored bits, scales apart in both."""
         return self.entropy_bound / (self.stored_bits - self.scale_bits)
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """A format that cannot store a matrix.
+
+    Attributes:
+        format: name of the format.
+        reason: why.
+    """
+
+    format: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,24 @@ def compress_matrix(
 ) -> list[Compressed]:
     """Return what every format stores for a matrix, in the order of `format_names`.
 
+    Args and errors are those of `each_format`, and
+
+    Raises:
+        CompressionError: a format that does not apply to the matrix.
+    """
+    results = []
+    for one in each_format(matrix, formats=formats, **options):
+        if isinstance(one, NotApplicable):
+            raise CompressionError(one.reason)
+        results.append(one)
+    return results
+
+
+def each_format(
+    matrix: NDArray[Any], *, formats: Collection[str] | None = None, **options: Any
+) -> Iterator[Compressed | NotApplicable]:
+    """Yield what every format stores for a matrix, or why it cannot, in the order of `format_names`.
+
     Unstructured formats store the matrix pruned by magnitude (or with the zeros it has), N:M formats the same matrix
     pruned to the pattern, dense formats all weights. Nonzeros are rounded to a level other than zero, so that
     quantisation prunes nothing more.
@@ -120,18 +153,44 @@ def compress_matrix(
         options: fields of `CodecOptions`.
 
     Raises:
-        CompressionError: a tensor or an option that cannot be used; says which and why.
+        CompressionError: a tensor or an option that no format can use; says which and why.
     """
     settings = CodecOptions(**options)
+    _check_options(settings)
     containers = format_containers(settings)
     unknown = [name for name in formats or () if name not in containers]
     if unknown:
         raise CompressionError(f"{unknown[0]!r} is not a format; there are {', '.join(containers)}")
     weights = check_matrix(matrix)
     weights = weights.reshape(-1, weights.shape[-1] if weights.ndim else 1)
-    chosen = {name: pair for name, pair in containers.items() if formats is None or name in formats}
-    sources = {kind: _source(weights, kind, settings) for kind in {kind for kind, _ in chosen.values()}}
-    return [_measure(name, container, sources[kind]) for name, (kind, container) in chosen.items()]
+    sources: dict[str, _Source | CompressionError] = {}
+    for name, (kind, container) in containers.items():
+        if formats is not None and name not in formats:
+            continue
+        if kind not in sources:
+            try:
+                sources[kind] = _source(weights, kind, settings)
+            except CompressionError as error:
+                sources[kind] = error
+        source = sources[kind]
+        if isinstance(source, CompressionError):
+            yield NotApplicable(name, str(source))
+            continue
+        try:
+            yield _measure(name, container, source)
+        except CompressionError as error:
+            yield NotApplicable(name, str(error))
+
+
+def _check_options(options: CodecOptions) -> None:
+    """Refuse what no tensor could be stored with."""
+    if options.bits != HALF_BITS and not 2 <= options.bits <= 8:
+        raise CompressionError(f"codes must have {HALF_BITS} bits or 2 to 8 bits, got {options.bits}")
+    if options.sparsity is not None:
+        check_sparsity(options.sparsity)
+    check_pattern(*options.pattern, options.pattern[1])
+    for registers in options.shift_registers:
+        XorCode(options.n_in, options.n_in if options.n_out is None else options.n_out, registers)
 
 
 def format_names(**options: Any) -> tuple[str, ...]:
@@ -143,15 +202,20 @@ def format_containers(options: CodecOptions) -> Mapping[str, tuple[str, Containe
     """Return per format the kind of matrix that it stores and its container.
 
     Kinds: dense (symmetric or not as the options say), asymmetric, double (scales quantised again), binary (binary
-    coding), unstructured and pattern.
+    coding), bfloat16, unstructured and pattern.
     """
     n, m = options.pattern
-    formats: dict[str, tuple[str, Container]] = {"group": ("dense", Dense())}
+    formats: dict[str, tuple[str, Container]] = {
+        "group": ("dense", Dense()),
+        "ans": ("dense", EntropyCoded()),
+        "ans_bf16": ("bfloat16", EntropyCoded()),
+    }
     if options.bits < HALF_BITS:
         formats["group_asymmetric"] = ("asymmetric", Dense())
         formats["group_double"] = ("double", Dense())
         formats["binary_coded"] = ("binary", Dense())
     formats |= {
+        "ans_pruned": ("unstructured", EntropyCoded()),
         "bitmap": ("unstructured", Bitmap()),
         "rice": ("unstructured", RiceGaps()),
         "run_length": ("unstructured", RunLength(options.run_bits)),
@@ -190,11 +254,23 @@ def entropy_bound(codes: Codes, nonzero_bits: float, *, pattern: tuple[int, int]
     return float(binary_entropy(share)) + share * nonzero_bits
 
 
+def _least_bits(codes: Codes, pattern: tuple[int, int] | None) -> float:
+    """Return the entropy of codes; with a pattern the lower of that and the pattern's with its nonzeros."""
+    whole = empirical_entropy(codes)
+    if pattern is None:
+        return whole
+    return min(whole, entropy_bound(codes, empirical_entropy(codes[codes != 0]), pattern=pattern))
+
+
 def _source(weights: FloatArray, kind: str, options: CodecOptions) -> _Source:
     """Return the matrix pruned and quantised as a kind of format needs it."""
     if kind == "binary":
         coded = binary_code(weights, bits=options.bits, group=options.group)
         return _Source(coded.codes, coded.bits, coded.scale_bits, _relative_error(weights, coded.weights()))
+    if kind == "bfloat16":
+        patterns = brain_patterns(weights)
+        stored = (patterns.astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
+        return _Source(patterns, HALF_BITS, 0, _relative_error(weights, stored))
     mask = _nonzeros(weights, kind, options)
     if options.bits == HALF_BITS:
         return _half_precision(weights, mask)
@@ -255,16 +331,13 @@ def _measure(name: str, container: Container, source: _Source) -> Compressed:
     back = container.read(stored)
     done = time.perf_counter()
     count = source.codes.size
-    dense = isinstance(container, Dense)
-    # The padding entries of a run-length code take one value from the nonzeros.
-    width = math.log2(2**source.bits - 1) if isinstance(container, RunLength) else source.bits
     pattern = (container.n, container.m) if isinstance(container, NofM) else None
     return Compressed(
         format=name,
-        sparsity=0.0 if dense else 1 - np.count_nonzero(source.codes) / count,
+        sparsity=1 - np.count_nonzero(source.codes) / count,
         stored_bits=(stored.size + source.scale_bits) / count,
         scale_bits=source.scale_bits / count,
-        entropy_bound=float(source.bits) if dense else entropy_bound(source.codes, width, pattern=pattern),
+        entropy_bound=_least_bits(source.codes, pattern),
         encode_s=written - started,
         decode_s=done - written,
         lossless=bool(np.array_equal(back, source.codes)),

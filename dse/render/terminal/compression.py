@@ -11,36 +11,57 @@ from numpy.typing import NDArray
 
 from cost_models.weights.lanes import block_correlation
 from dse.render.terminal.tables import Lines, Part, TextTable, number_text
-from dse.weight_codes.codecs import Compressed
+from dse.weight_codes.codecs import Compressed, NotApplicable
+from dse.weight_codes.pruning import magnitude_mask
 
 
-def compression_parts(found: Sequence[Compressed], weights: NDArray[Any], name: str, block: int) -> list[Part]:
-    """Return what is known of a tensor, and what every format stores of it.
+def compression_parts(
+    found: Sequence[Compressed],
+    left_out: Sequence[NotApplicable],
+    weights: NDArray[Any],
+    name: str,
+    block: int,
+    sparsity: float | None,
+) -> list[Part]:
+    """Return what is known of a tensor, what every format stores of it, and which cannot.
 
     Args:
         found: one record per format.
+        left_out: formats that do not apply.
         weights: the tensor before pruning.
         name: what it is called.
         block: weights of a block whose zeros are correlated.
+        sparsity: share to prune, None where the tensor has its zeros.
     """
     notes = [
-        "stored, scales, entropy: bits per weight; share: entropy over stored, scales apart in both",
+        "stored, scales, entropy: bits per weight; entropy: of the codes as they are distributed",
+        "share: entropy over stored, scales apart in both",
         "XOR hit: nonzeros that the XOR code reproduces before corrections",
         "error: of the weights, by pruning and rounding; every format gave every code back",
     ]
     heading = f"{name}, {' x '.join(map(str, weights.shape))}"
-    return [Lines(tensor_lines(weights, block), heading), codes_table(found), Lines(notes)]
+    parts: list[Part] = [Lines(tensor_lines(weights, block, sparsity), heading), codes_table(found), Lines(notes)]
+    reasons: dict[str, list[str]] = {}
+    for one in left_out:
+        reasons.setdefault(one.reason, []).append(one.format)
+    if reasons:
+        lines = [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+        parts.append(Lines(lines, "Formats that do not apply"))
+    return parts
 
 
-def tensor_lines(weights: NDArray[Any], block: int) -> list[str]:
-    """Return how many weights are zero and how their places hang together."""
-    nonzeros = np.asarray(weights != 0).reshape(-1)
-    share = 1 - float(nonzeros.mean())
-    lines = [f"{share:.2%} of the weights are 0 before pruning"]
-    blocks = nonzeros[: len(nonzeros) // block * block].reshape(-1, block).sum(axis=1)
-    if 0 < share < 1 and len(blocks) > 1 and block > 1 and 0 < blocks.mean() < block:
+def tensor_lines(weights: NDArray[Any], block: int, sparsity: float | None) -> list[str]:
+    """Return how many weights are zero, and how the nonzeros hang together, as they are or as pruned."""
+    nonzeros = np.asarray(weights != 0)
+    lines = [f"{1 - nonzeros.mean():.2%} of the weights are 0 before pruning"]
+    if sparsity is not None:
+        nonzeros = magnitude_mask(weights, sparsity=sparsity)
+    flat = nonzeros.reshape(-1)
+    blocks = flat[: len(flat) // block * block].reshape(-1, block).sum(axis=1)
+    if len(blocks) > 1 and block > 1 and 0 < blocks.mean() < block:
         rho = block_correlation(blocks, block)
-        lines.append(f"correlation of nonzeros in blocks of {block}: {number_text(round(rho, 4), 3)}")
+        pruned = "" if sparsity is None else f", {sparsity:.2%} pruned by magnitude"
+        lines.append(f"correlation of nonzeros in blocks of {block}{pruned}: {number_text(round(rho, 4), 3)}")
     return lines
 
 
