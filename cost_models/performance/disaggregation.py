@@ -134,6 +134,7 @@ class Decoders(Continuous):
             alone_s=none + TINY,
             chunks=np.where(steps.decode_steps > 0, 0.0, 1.0),
             prompts_per_step=np.full_like(none, WHOLE_PROMPTS),
+            wait_s=0.0,
         )
 
     @property
@@ -211,12 +212,12 @@ class Disaggregated:
     @property
     def busy_s(self) -> FloatArray:
         """Time for which a prompt holds up the next one."""
-        return np.maximum(self.pool.result.prefill_s, self._crossing_s)
+        return np.maximum(self.pool.result.prefill_work_s, self._crossing_s)
 
     @property
     def ready_s(self) -> FloatArray:
-        """Time from the start of a prefill to the decode pool, without any waiting."""
-        return np.asarray(self.pool.result.prefill_s + self.transfer_s)
+        """Time from a request's arrival to the decode pool, without any queue."""
+        return np.asarray(self.pool.result.software.wait_s + self.pool.result.prefill_work_s + self.transfer_s)
 
     @property
     def _ttft_limit_s(self) -> float:
@@ -277,7 +278,7 @@ class Disaggregated:
 
     @property
     def _beyond_s(self) -> FloatArray:
-        """Time of prefill and crossing beyond what occupies the longer of them."""
+        """Time of a fixed wait, prefill and crossing beyond what occupies the longer of the latter."""
         return self.ready_s - self._prefill.steps.alone_s
 
     @cached_property
@@ -345,7 +346,7 @@ class Disaggregated:
     @property
     def prefill_utilisation(self) -> FloatArray:
         """Share of the time in which a group of the prefill pool is at work."""
-        return np.asarray(self._sized_at_load[0] * self.pool.result.prefill_s)
+        return np.asarray(self._sized_at_load[0] * self.pool.result.prefill_work_s)
 
     @property
     def prefill_chips(self) -> FloatArray:

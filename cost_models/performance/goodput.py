@@ -36,7 +36,7 @@ def goodput(steps: StepTimes, traffic: Traffic, limits_s: tuple[Number, Number],
         limits_s: most time to first token and per token, infinite for none.
         tries: loads that are tried.
     """
-    alone, step = steps.alone_s, steps.decode_s[1]
+    alone, step = steps.alone_s + steps.wait_s, steps.decode_s[1]
     possible = (steps.most >= 1) & (alone <= limits_s[0]) & (step <= limits_s[1] * steps.tokens_per_step)
     rate = np.zeros(possible.shape)
     if possible.any():
@@ -60,7 +60,7 @@ def _of_rows(traffic: Traffic, rows: NDArray[np.bool_]) -> Traffic:
 
 def _crossing(steps: StepTimes, traffic: Traffic, limits_s: tuple[Number, Number], tries: int) -> FloatArray:
     # Prompts alone are a queue, in which one waits for l X^2 / (2 (1 - l X)).
-    wait, x = np.maximum(limits_s[0] - steps.alone_s, TINY), steps.prompt_s
+    wait, x = np.maximum(limits_s[0] - steps.alone_s - steps.wait_s, TINY), steps.prompt_s
     if not np.isnan(traffic.limit_percentile).all():
         wait = wait / -np.log1p(-np.asarray(traffic.limit_percentile) / 100)
     prompts = 1 / np.maximum(x * (1 + x / (2 * wait)), TINY)

@@ -177,17 +177,37 @@ class Queue:
         spread = (first * traffic.prompt_cv) ** 2 + (rest * traffic.output_cv) ** 2
         return np.asarray(spread / (first + rest) ** 2)
 
+    @cached_property
+    def _away_s(self) -> FloatArray:
+        """``(STATES + 1, n)`` time from one request's end to the start of a step that takes the next, beside j inside.
+
+        Without a fixed wait the next step takes it. With one it comes during a step of the others, of which there is
+        one since the end of the last request, and waits for its end.
+        """
+        wait, steps = np.asarray(self.steps.wait_s), self.steps
+        if not wait.any():
+            return np.zeros_like(self.states)
+        step = self.beside_s / np.maximum(1 - self.rate_per_s * steps.prompt_s, 1e-9)
+        others = np.clip(self.states - 1, 0.0, 1.0)
+        return np.where(wait > 0, wait + others * np.maximum(step - wait, step / 2), 0.0)
+
     def closed(self, requests: Number) -> Served:
         """Return the engine with a fixed number of requests, each followed by the next at once."""
         steps = self.steps
         total = np.maximum(np.asarray(requests, dtype=np.float64), 1.0)
         inside = np.minimum(total, self.places)
-        rate = inside / self._at(inside, self.cycle_s)
+        away = self._away_s
+        # Of all, those that finish while one is away are on their way to the engine.
+        inside = np.minimum(_interpolated(self.states + self.rate_per_s * away, self.states, total), inside)
+        round_s, full = self._at(inside, self.cycle_s), inside >= self.places
+        away_s = np.where(full, steps.wait_s, self._at(inside, away))
+        rate = np.where(full, inside / round_s, total / (round_s + away_s))
+        inside = np.where(full, inside, rate * round_s)
         decoding = np.maximum(inside - 1, 0.0) * self.share
         mean_step = steps.step_s(decoding)
         together = np.minimum(rate * mean_step / np.maximum(1 - rate * steps.prompt_s, 1e-9), inside - 1)
         own = steps.chunks * mean_step + steps.prompt_s * (1 + np.maximum(together, 0.0))
-        queued = (total - inside) / rate
+        queued = np.where(full, np.maximum((total - inside) / rate - away_s, 0.0), away_s - steps.wait_s)
         whole = inside / rate
         tokens = np.maximum(steps.decode_steps, 1.0)
         token = np.where(steps.decode_steps > 0, np.maximum(whole - own, 0.0) / tokens, self.at_work[1])
@@ -217,8 +237,9 @@ class Queue:
         return self._seen(Served(none[0], ttft, tpot, self.steps.decode_steps, none[0], none[0]))
 
     def _seen(self, served: Served) -> Served:
-        """Return what users see of an engine whose steps may yield several tokens."""
-        return served.per_token(self.steps.speculation)
+        """Return what users see: after the fixed wait before the engine, of steps that may yield several tokens."""
+        late = replace(served.ttft, least_s=served.ttft.least_s + self.steps.wait_s)
+        return replace(served, ttft=late).per_token(self.steps.speculation)
 
     def missed(self, served: Served, limits_s: tuple[Number, Number]) -> FloatArray:
         """Return ``(n,)`` by how much the worse limit is missed, negative where both are kept.

@@ -49,6 +49,7 @@ class StepTimes:
         decode_steps: steps of a mean request after its first token (G), in part where the last yields too many.
         most: requests that fit the memory (K); 0 where not even one does.
         tile_rows: sequences that a tile of a matrix kernel takes: the step rises in stairs so wide.
+        wait_s: fixed time before a request reaches the engine: network, tokenising, scheduling.
         speculation: what a step yields where it drafts; None where it yields a token.
     """
 
@@ -61,6 +62,7 @@ class StepTimes:
     decode_steps: FloatArray
     most: FloatArray
     tile_rows: Number = 1.0
+    wait_s: Number = field(default=0.0, kw_only=True)
     speculation: Speculation | None = field(default=None, kw_only=True)
 
     def step_s(self, sequences: FloatArray, *, varied: Number = 0.0) -> FloatArray:
@@ -250,6 +252,7 @@ def step_times(result: Inference) -> StepTimes:
         np.broadcast_to(np.stack(knots[:count]), (count, *rows)),
         np.broadcast_to(np.stack(knots[count:]), (count, *rows)),
         *(np.broadcast_to(column, rows) for column in columns),
+        wait_s=np.broadcast_to(result.software.wait_s, rows),
         speculation=one.serving.speculation,
     )
 

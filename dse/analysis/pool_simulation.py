@@ -22,7 +22,7 @@ MANY_TOKENS = 1e9
 def decode_engine(users: Disaggregated) -> SimulatedEngine:
     """Return one replica of the decode pool: prompts that arrive are read already."""
     engine = engine_of(users.result)
-    return replace(engine, prompt_token_s=0.0, alone_token_s=0.0, chunk_tokens=MANY_TOKENS)
+    return replace(engine, prompt_token_s=0.0, alone_token_s=0.0, chunk_tokens=MANY_TOKENS, wait_s=0.0)
 
 
 def simulate_pools(users: Disaggregated, *, requests: int = 4000, seed: int = 0) -> SimulatedRequests:
@@ -43,7 +43,8 @@ def simulate_pools(users: Disaggregated, *, requests: int = 4000, seed: int = 0)
     prompt, output = _number(serving.prompt_tokens), _number(serving.output_tokens)
     traffic = users.traffic
     cv, prompt_cv, output_cv = (_number(one) for one in (traffic.arrival_cv, traffic.prompt_cv, traffic.output_cv))
-    busy_s, ready_s = _number(users.busy_s), _number(users.ready_s)
+    busy_s, wait_s = _number(users.busy_s), _number(users.pool.result.software.wait_s)
+    ready_s = _number(users.ready_s) - wait_s
     count = int(np.ceil(1.05 * requests / (share * replicas)))
     came, left, asked = [], [], []
     for _ in range(replicas):
@@ -53,7 +54,7 @@ def simulate_pools(users: Disaggregated, *, requests: int = 4000, seed: int = 0)
         kept = rng.random(count) < share
         came.append(arrival[kept])
         # Prefill and crossing take their time, of which the longer one holds up who follows.
-        left.append((_departures(arrival, service) - service + ready_s * tokens / prompt)[kept])
+        left.append((_departures(arrival, service) - service + ready_s * tokens / prompt + wait_s)[kept])
         asked.append(tokens[kept])
     arrival, departure, tokens = (np.concatenate(parts) for parts in (came, left, asked))
     order = np.argsort(departure, kind="stable")[:requests]

@@ -35,6 +35,7 @@ class SimulatedEngine:
         most: requests that the memory holds, of mean length.
         draft_tokens: tokens that are drafted per step.
         acceptance: chance that a drafted token is accepted.
+        wait_s: fixed time before a request reaches the engine.
     """
 
     decode_s: FloatArray
@@ -44,6 +45,13 @@ class SimulatedEngine:
     most: int
     draft_tokens: int = 0
     acceptance: float = 0.0
+    wait_s: float = 0.0
+
+    def step_s(self, sequences: int) -> float:
+        """Return the step of a number of sequences; of more than fit at mean length, along the line to those."""
+        beyond, known = max(sequences - self.most, 0), min(sequences, self.most)
+        slope = (self.decode_s[self.most] - self.decode_s[1]) / max(self.most - 1, 1)
+        return float(self.decode_s[known] + beyond * slope)
 
     def steps_for(self, tokens: int, rng: np.random.Generator) -> int:
         """Return the steps that a sequence takes to its next so many tokens: some accepted drafts and one more each."""
@@ -73,6 +81,7 @@ def engine_of(result: Inference, *, most: int | None = None) -> SimulatedEngine:
         float(times.prompts_per_step[0]) * prompt,
         places,
         *_drafts(result),
+        float(np.ravel(times.wait_s)[0]),
     )
 
 
@@ -256,6 +265,7 @@ def simulate(
         outputs[:concurrency] = np.ceil(outputs[:concurrency] * rng.random(min(concurrency, requests)))
     env, state = simpy.Environment(), _Engine(engine, mean_tokens=prompt_tokens + output_tokens, rng=rng)
     everyone: list[_Request] = []
+    reached: list[_Request] = []
     wake = [env.event()]
     timeline: list[tuple[float, int, int, float]] = []
 
@@ -263,6 +273,13 @@ def simulate(
         place = len(everyone)
         one = _Request(env.now, float(prompts[place]), int(outputs[place]))
         everyone.append(one)
+        if engine.wait_s > 0:
+            env.timeout(engine.wait_s).callbacks.append(lambda _: reach(one))
+        else:
+            reach(one)
+
+    def reach(one: _Request) -> None:
+        reached.append(one)
         state.waiting.append(one)
         if not wake[0].triggered:
             wake[0].succeed()
@@ -273,7 +290,7 @@ def simulate(
             arrive()
 
     def server() -> Generator[Any, Any, None]:
-        while len(everyone) < requests or state.waiting or state.prefilling or state.decoding:
+        while len(reached) < requests or state.waiting or state.prefilling or state.decoding:
             state.admit()
             running, queued = len(state.decoding), len(state.waiting) + len(state.prefilling)
             if not running and not state.prefilling:
@@ -281,7 +298,7 @@ def simulate(
                 wake[0] = env.event()
                 yield wake[0]
                 continue
-            step_s = float(engine.decode_s[running]) if running else 0.0
+            step_s = engine.step_s(running) if running else 0.0
             if state.prefilling:
                 taken, through = state.take_chunk()
                 timeline.append((env.now, running, queued, taken))

@@ -56,7 +56,7 @@ def test_a_draft_reads_the_prompt_and_sends_its_cache_too():
     plain, drafted = users_of(), users_of(drafting=drafted_by)
     # 32 layers in place of 80, of as many heads for keys and values.
     assert drafted.transfer_bytes[0] == plain.transfer_bytes[0] * (1 + 32 / 80)
-    assert drafted.pool.result.prefill_s[0] > plain.pool.result.prefill_s[0]
+    assert drafted.pool.result.prefill_work_s[0] > plain.pool.result.prefill_work_s[0]
     few = Traffic(arrivals_per_s=np.array([0.2]))
     faster, alone = (users_of(traffic=few, drafting=one) for one in (drafted_by, None))
     assert faster.served.tpot.mean_s[0] < alone.served.tpot.mean_s[0]
@@ -68,9 +68,16 @@ def test_a_draft_reads_the_prompt_and_sends_its_cache_too():
 def test_prefill_waits_as_a_queue_of_even_service(load):
     """DistServe (arXiv 2401.09670), section 3.1: D + R D^2 / (2 (1 - R D)) for prompts that all take D."""
     users = users_of()
-    took = users.pool.result.prefill_s[0]
+    took = users.pool.result.prefill_work_s[0]
     rate = np.array([load / took])
     assert users._prefill.open(rate).ttft.mean_s[0] == pytest.approx(took + rate[0] * took**2 / (2 * (1 - load)))
+
+
+def test_without_a_queue_a_prompt_takes_the_stacks_wait_its_prefill_and_its_crossing():
+    users = users_of()
+    first = users.pool.result
+    assert first.software.wait_s[0] > 0
+    assert users.ready_s[0] == pytest.approx((first.software.wait_s + first.prefill.pass_s + users.transfer_s)[0])
 
 
 def test_a_crossing_that_takes_longer_than_a_prefill_makes_the_queue():
@@ -81,7 +88,7 @@ def test_a_crossing_that_takes_longer_than_a_prefill_makes_the_queue():
 
 def test_as_many_chips_prefill_as_keep_the_limit():
     users = users_of(traffic=Traffic(arrivals_per_s=np.array([4.0])))
-    seen, took = users.served, users.pool.result.prefill_s[0]
+    seen, took = users.served, users.pool.result.prefill_work_s[0]
     wait = 2.0 - users.ready_s[0] - users._decoding.ttft.mean_s[0]
     # The queue of even service, solved for its rate.
     assert users.prefill_per_s[0] == pytest.approx(2 * wait / (took * (took + 2 * wait)), rel=0.01)

@@ -80,10 +80,40 @@ def test_no_load_gives_the_times_of_a_single_request():
         Workload("w", "llama3_70b", batch=1.0, prompt_tokens=2048, output_tokens=256, n_chips=8), Technology(),
     ).inference  # fmt: skip
     seen = many.users.served
-    np.testing.assert_allclose(seen.ttft.mean_s, one.prefill_s, rtol=1e-6)
+    first = one.prefill_s + many.users.result.software.wait_s
+    np.testing.assert_allclose(seen.ttft.mean_s, first, rtol=1e-6)
     np.testing.assert_allclose(seen.tpot.mean_s, one.decode_s, rtol=1e-6)
     for share in (0.5, 0.95, 0.99):
-        np.testing.assert_allclose(seen.ttft.quantile_s(share), one.prefill_s, rtol=1e-6)
+        np.testing.assert_allclose(seen.ttft.quantile_s(share), first, rtol=1e-6)
+
+
+WAITS = np.array([0.0, 0.02, 1.0])
+
+
+def test_a_fixed_wait_delays_every_first_token_and_nothing_else():
+    times = engine(prompt_s=0.05, alone_s=0.05, step_s=0.01, tokens=1000.0, most=2000.0)
+    bare, late = (Queue(replace(times, wait_s=wait), Traffic()).open(8.0 + 0 * WAITS) for wait in (0.0, WAITS))
+    np.testing.assert_allclose(late.ttft.mean_s, bare.ttft.mean_s + WAITS)
+    np.testing.assert_allclose(late.ttft.quantile_s(0.95), bare.ttft.quantile_s(0.95) + WAITS)
+    np.testing.assert_array_equal(late.tpot.mean_s, bare.tpot.mean_s + 0 * WAITS)
+    # A limit that is later by as much leaves the same goodput; one within the wait leaves none.
+    least = goodput(times, Traffic(), (0.5, np.inf))
+    waiting = replace(times, wait_s=np.full(1, 0.2))
+    np.testing.assert_allclose(goodput(waiting, Traffic(), (0.7, np.inf)), least)
+    assert goodput(waiting, Traffic(), (0.24, np.inf))[0] == 0 < goodput(times, Traffic(), (0.24, np.inf))[0]
+
+
+@pytest.mark.parametrize("requests", [1.0, 7.0, 60.0])
+def test_a_closed_loop_with_a_fixed_wait_keeps_littles_law_and_is_near_the_simulation(requests):
+    times = engine(prompt_s=0.02, alone_s=0.03, step_s=0.01, slope_s=2e-4, tokens=99.0, most=30.0, room=2.0)
+    seen = Queue(replace(times, wait_s=WAITS), Traffic()).closed(requests)
+    np.testing.assert_allclose(seen.concurrency, requests, rtol=1e-9)
+    assert (np.diff(seen.requests_per_s) <= 1e-12).all() and (np.diff(seen.ttft.mean_s) > -1e-12).all()
+    decode_s = np.concatenate([[0.0], 0.01 + 2e-4 * np.arange(30)])
+    one = SimulatedEngine(decode_s, 0.02 / 1000, 0.03 / 1000, 2000.0, 30, wait_s=float(WAITS[-1]))
+    run = simulate(one, prompt_tokens=1000, output_tokens=100, concurrency=int(requests), requests=3000, output_cv=0.3)
+    assert seen.requests_per_s[-1] == pytest.approx(len(run.ttft_s) / run.span_s, rel=0.05)
+    assert seen.ttft.mean_s[-1] == pytest.approx(run.ttft_s.mean(), rel=0.05)
 
 
 def test_more_load_shortens_no_percentile():
