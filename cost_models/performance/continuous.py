@@ -69,6 +69,12 @@ class Continuous:
         """Most requests per second of all replicas at which the limits hold; 0 where they hold at no load."""
         return np.asarray(self._goodput * self.replicas)
 
+    @property
+    def least_s(self) -> tuple[FloatArray, FloatArray]:
+        """Time to first token and time per token that a single request sees, the least at any load."""
+        alone = self._good_queue.alone
+        return alone.ttft.mean_s, alone.tpot.mean_s
+
     @cached_property
     def at_goodput(self) -> Served:
         """What users of a replica see at its goodput."""

@@ -328,6 +328,11 @@ class Disaggregated:
         most = self._decoding_at_goodput.requests_per_s * self.replicas
         return np.where(self._sized_at_goodput[0] > 0, most, 0.0)
 
+    @property
+    def least_s(self) -> tuple[FloatArray, FloatArray]:
+        """Time to first token and time per token that a single request sees, the least at any load."""
+        return self.ready_s, self.decoders.least_s[1]
+
     @cached_property
     def at_goodput(self) -> Served:
         """What users see at the goodput."""

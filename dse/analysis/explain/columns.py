@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from cost_models.library import Model
+from cost_models.performance.continuous import Continuous
+from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.quantities import Metric
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
-from cost_models.table import Choice, FloatArray, Table
+from cost_models.table import Choice, FloatArray, Number, Table
 from cost_models.workload.param_count import count_parameters
 from dse.analysis.explain.phases import pass_columns
 from dse.analysis.explain.records import HELD, Explanation, LimitRow, OperatorRow, PassTable, WorkloadTable
@@ -79,6 +81,8 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
         }
         if result.draft is not None:
             numbers["draft_ms"] = result.draft_steps * result.draft.decode.pass_s * 1e3
+    if served.users is not None:
+        numbers |= _promised(served.users)
     split = ("tensor_parallel", "stages", "replicas")
     numbers |= {name: getattr(serving, name) for name in ("prompt_tokens", "output_tokens", "chips", *split)}
     for name in ("weight_bits", "expert_bits", "head_bits", "kv_bits", "activation_bits"):
@@ -105,6 +109,13 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
         },
         "metrics": metrics,
     }
+
+
+def _promised(users: Continuous | Disaggregated) -> dict[str, Number]:
+    """Return the limits on both times, and the times of a single request."""
+    least = {f"least_{name}_ms": one * 1e3 for name, one in zip(("ttft", "tpot"), users.least_s, strict=True)}
+    limits = {"ttft_limit_ms": users.limits.ttft_ms, "tpot_limit_ms": users.limits.tpot_ms}
+    return {**least, **{name: limit for name, limit in limits.items() if limit is not None}}
 
 
 def placement_columns(machine: Machine) -> dict[str, dict[str, FloatArray]]:

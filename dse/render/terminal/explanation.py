@@ -92,6 +92,7 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
             f"{percent_text(table.decode.overhead_fraction)} % of the step above it; "
             f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_fraction)} %"
         )
+    lines += goodput_lines(table) if table.fits else []
     if "published_as" in settings:
         lines.insert(1, f"published as {settings['published_as']}")
     tokens, context = (table.settings.get(name) for name in ("prompt_tokens", "max_context_tokens"))
@@ -109,6 +110,21 @@ def _split_words(settings: Mapping[str, float | str]) -> str:
     counts = {name: float(settings[key]) for key, name in names.items()}
     several = [f"{name} {number_text(count)}" for name, count in counts.items() if count > 1]
     return f"{settings['parallelism']} parallel" if len(several) < 2 else " x ".join(several)
+
+
+def goodput_lines(table: WorkloadTable) -> list[str]:
+    """Return why no load keeps the limits of a workload; nothing where one does."""
+    if table.metrics.get("goodput_requests_per_s") != 0:
+        return []
+    lines = []
+    for time, what in (("ttft", "to its first token"), ("tpot", "per token")):
+        least, limit = (table.settings.get(name, math.nan) for name in (f"least_{time}_ms", f"{time}_limit_ms"))
+        if float(least) > float(limit):
+            lines.append(
+                f"goodput 0: no load keeps {time}_limit_ms {number_text(float(limit))}, as a single request takes "
+                f"{number_text(float(least))} ms {what}"
+            )
+    return lines or ["goodput 0: a single request keeps the limits in the mean, but no load keeps them often enough"]
 
 
 STORED = ("memory_gib", "perplexity_ratio", "perplexity_ratio_high")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cost_models.performance.batching import CONTINUOUS
 from dse.analysis.compare import Comparison
+from dse.analysis.explain import explain_run_row
 from dse.analysis.relaxation import RelaxationReport
 from dse.analysis.relaxation.files import read_relaxations
 from dse.render.terminal.comparison import comparison_parts
+from dse.render.terminal.explanation import goodput_lines
 from dse.render.terminal.overview import differing_parts, overview_table
 from dse.render.terminal.relaxation import explanation_parts, relaxation_lines, stored_table
 from dse.render.terminal.robustness import confidence_lines
@@ -42,7 +45,7 @@ def run_parts(run: StoredRun, top: int | None = None, *, full: bool = False) -> 
     if run.found_feasible:
         parts.append(front_table(run, top or 10, spread=top is None))
     else:
-        parts.append(misses_table(run, top or 5))
+        parts += [misses_table(run, top or 5), *_kept_by_no_load(run)]
         if rows := read_relaxations(run.path):
             parts.append(stored_table(rows))
     return [*parts, constraints_table(run), axes_table(run)] if full else parts
@@ -63,7 +66,7 @@ def outcome_parts(
     if not run.manifest["counts"]["evaluated"]:
         return parts
     if not run.found_feasible:
-        parts.append(misses_table(run, 5 if full else FEW_MISSES))
+        parts += [misses_table(run, 5 if full else FEW_MISSES), *_kept_by_no_load(run)]
         if full and why is not None:
             parts += explanation_parts(why, run.spec)
         else:
@@ -71,6 +74,16 @@ def outcome_parts(
     if full:
         return [*parts, constraints_table(run), axes_table(run), *comparison_parts(comparisons, short=True)]
     return parts
+
+
+def _kept_by_no_load(run: StoredRun) -> list[Part]:
+    """Return the limits of the nearest design's workloads that no load keeps."""
+    served = {one.batching for one in run.spec.workloads.values()}
+    if not run.picks or run.spec.builtin_disabled or CONTINUOUS not in served:
+        return []
+    workloads = explain_run_row(run).workloads
+    lines = [f"{key}: {line}" for key, table in workloads.items() if table.fits for line in goodput_lines(table)]
+    return [Lines(lines, "Limits that no load keeps, nearest design")] if lines else []
 
 
 def _answer(run: StoredRun, heading: str) -> list[Part]:

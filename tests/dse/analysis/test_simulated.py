@@ -3,12 +3,16 @@
 import itertools
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 from dse.analysis.simulation import SimulatedEngine, lengths, simulate
+from dse.runs import run
+from dse.sweep import parse_spec
 from tests.cli import call
+from tests.sweeps import tiny
 
 CHIPS = "2x l4 weight_format=fp8"
 WORKLOAD = "llama3_8b batching=continuous prompt_tokens=512 output_tokens=64 n_chips=2"
@@ -62,3 +66,30 @@ def test_a_curve_of_continuous_batching_trades_speed_for_throughput():
     assert len(points) > 8
     assert all(one >= other for one, other in itertools.pairwise(speeds))
     assert all(one < other for one, other in itertools.pairwise(rates))
+
+
+def test_goodput_of_none_says_which_limit_a_single_request_breaks():
+    def lines(**limits):
+        limited = " ".join(f"{name}={value}" for name, value in limits.items())
+        result = call("explain", CHIPS, "--workload", f"{WORKLOAD} {limited}", "--format", "table")
+        assert result.status == 0, result.err
+        return [line for line in result.out.splitlines() if "goodput 0" in line]
+
+    (first,) = lines(ttft_limit_ms=20, tpot_limit_ms=100)
+    least = float(re.search(r"takes ([\d.]+) ms to its first token", first)[1])
+    assert "ttft_limit_ms 20" in first and least > 20
+    # The least that it names is the least that can be promised.
+    assert not lines(ttft_limit_ms=least * 1.01, tpot_limit_ms=100)
+    assert lines(ttft_limit_ms=least * 0.99, tpot_limit_ms=100)
+    first, token = lines(ttft_limit_ms=20, tpot_limit_ms=2)
+    assert "tpot_limit_ms 2," in token and "per token" in token
+
+
+def test_a_run_whose_limits_no_load_keeps_says_why(tmp_path):
+    chat = {"model": "llama3_8b", "batching": "continuous", "ttft_limit_ms": 1, "prompt_tokens": 512}
+    least = [{"metric": "chat.goodput_tokens_per_s", "min": 10}]
+    goals = [{"metric": "chat.goodput_tokens_per_s", "direction": "maximize"}]
+    done = run(parse_spec(tiny(workloads={"chat": chat}, objectives=goals, constraints=least)), out=tmp_path / "run")
+    result = call("show", done.path)
+    assert "Limits that no load keeps" in result.out
+    assert "chat: goodput 0: no load keeps ttft_limit_ms 1" in " ".join(result.out.split())
