@@ -57,3 +57,15 @@ def test_the_xor_code_costs_four_percent_over_ideal_at_half_sparsity():
 def test_no_format_beats_the_entropy_of_what_it_stores(key):
     entry = LIBRARY.weight_formats[key]
     assert stored_bits(entry) >= entropy_bound(entry) * (1 - 1e-9)
+
+
+def test_published_files_have_the_bits_of_their_formats():
+    formats = shipped_library().weight_formats
+    # DFloat11 stores Llama 3.3 70B in 95.4 of 141 GB; sign and mantissa are 8 bits of it, the exponent 2.6 to 3.
+    assert stored_bits(formats["dfloat11"]) == pytest.approx(16 * 95.4 / 141, abs=0.01)
+    assert stored_bits(formats["fp8_block128"]) == 8 + 32 / 128**2
+    # Narrower names of one maker store less, and all less than 16 bits.
+    names = ("iq1_m", "iq2_xxs", "iq2_m", "q2_k", "iq3_xxs", "q3_k_m", "iq4_xs", "q4_k_m", "q5_k_m", "q6_k", "q8_0")
+    bits = [float(stored_bits(formats[f"gguf_{name}"])) for name in names]
+    assert bits == sorted(bits) and bits[-1] == 8.5
+    assert [float(stored_bits(formats[f"qtip_{b}bit"])) for b in (2, 3, 4)] == [2, 3, 4]
