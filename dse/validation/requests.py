@@ -78,6 +78,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     rows.loc[alone & (rows["remark"] == ""), "remark"] = "no batch given: one prompt"
     unknown = (served.isna() & ~alone) | (rows["batch_mode"] == "static_max_unknown")
     rows.loc[unknown, "used_batch"] = np.nan
+    rows["batch_given"] = ~unknown
     rows["batching"] = np.where((rows["quantity"] == "request") & ~unknown, "waves", "static")
     # Steps of a file that says nothing of prompts that join them are those of one engine for both.
     ideal = rows.get("prefill_ms_per_step_ideal", rows["prompt"])

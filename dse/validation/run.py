@@ -11,6 +11,7 @@ import pandas as pd
 from cost_models.library import Library
 from cost_models.library.technology import Technology
 from dse.validation import kernels, operators, power, requests
+from dse.validation.intervals import with_intervals
 from dse.validation.kernels import kernel_tables
 from dse.validation.own_chips import with_own_chips
 from dse.validation.results import ScoreTable, Validation
@@ -86,6 +87,7 @@ def _scored(form: Form, rows: pd.DataFrame, technology: Technology) -> pd.DataFr
     else:
         made = requests.predict(requests.prepare(rows), technology)
         made["measured_s"] = requests.measured_s(made)
+        made = with_intervals(made, technology.library)
     made["source"] = source_of(made)
     return made
 
@@ -118,6 +120,9 @@ def _output(path: Path, rows: pd.DataFrame, form: Form, given: Mapping[str, str]
     out["stack"] = [f"{name}{note}" if name else "" for name, note in zip(stack, generic, strict=True)]
     if form in ("requests", "excluded"):
         out["used_batch"] = rows["used_batch"].to_numpy()
+        ends = np.sort([inverse(rows, rows[end]) for end in ("low_s", "high_s")], axis=0)
+        out["p10"], out["p90"] = ends
+        out["inside"] = rows["inside"].map({True: "yes", False: "no"}).fillna("").to_numpy()
         out["interference_ms"] = (rows["interference_s"] * 1e3).to_numpy()
         out["fits"] = rows["fits"].map({True: "yes", False: "no"}).fillna("").to_numpy()
     out["reason"] = rows["reason"].to_numpy()

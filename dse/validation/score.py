@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 
 from cost_models.library import Library
+from dse.time_intervals import NARROW_BITS
 
 ONE_SOURCE = {name: "trtllm_static" for name in ("trtllm_v050", "trtllm_v061", "trtllm_v080", "trtllm_v090")}
 """Editions of one table that vote once, the newest value counting."""
 
 QUANTITY_NAMES = {"decode": "decode", "prefill": "prefill", "request": "end to end"}
 
-NARROW_BITS, WIDE_BITS = 5.5, 15.5
-"""Stored bits up to which weights count as 4-bit, and from which as 16-bit."""
+WIDE_BITS = 15.5
+"""Stored bits from which weights count as 16-bit."""
 
 
 def source_of(rows: pd.DataFrame) -> pd.Series:

@@ -9,30 +9,17 @@ import pandas as pd
 
 from cost_models.library import Library
 from cost_models.library.technology import Technology
+from dse.time_intervals import built_on, fitted_constants
 from dse.validation import score
 from dse.validation.held_out import unseen_chips, unseen_power, unseen_sources
+from dse.validation.intervals import GRADES, coverage, with_intervals
 from dse.validation.results import ScoreTable
-
-
-def fitted_constants(library: Library) -> dict[str, int]:
-    """Return how many constants of each stack were fitted on end-to-end rows."""
-    counts: dict[str, int] = {}
-    for key, stack in library.stacks.items():
-        base = library.stacks[stack.base].parameters if stack.base else {}
-        own = [f for name, f in stack.parameters.items() if base.get(name) is not f]
-        counts[key] = sum(
-            parameter.note.startswith("fitted on") and "end-to-end" in parameter.note for parameter in own
-        )
-    return counts
 
 
 def _constants(rows: pd.DataFrame, library: Library) -> int:
     """Return how many fitted constants the stacks of some rows have, those of their bases included."""
-    counts, needed = fitted_constants(library), set()
-    for key in rows["stack"].unique():
-        while key:
-            needed.add(key)
-            key = library.stacks[key].base
+    counts = fitted_constants(library)
+    needed = set().union(*(built_on(key, library) for key in rows["stack"].unique()))
     return sum(counts[key] for key in needed)
 
 
@@ -94,6 +81,7 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[ScoreTabl
     if len(others):
         table = score.score(score.collapse(others), ("quantity", "source", "grade"))
         tables.append(ScoreTable("lower_grades", "Static rows of grades B and C", table))
+    tables += _intervals(usable, technology)
     tables += _gains(usable)
     served = usable[usable["batch_mode"] != "static"]
     if len(served):
@@ -148,6 +136,26 @@ def _unseen(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable]:
             f"{pair[0]} {pair[1]} {v:.1%}" for pair, v in zip(scores.index, scores["mdape"], strict=True)
         )
         tables.append(ScoreTable(key, title, head, by_source))
+    return tables
+
+
+def _intervals(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable]:
+    """Return how many rows lie inside their 80 % interval: as predicted, and with their chip left out of everything."""
+    library = technology.library
+    judged = rows[rows["grade"].isin(list(GRADES)) & rows["batch_given"]]
+    made = unseen_chips(judged, technology)
+    left_out = with_intervals(made, library, own_left_out=True) if len(made) else made
+    tables = []
+    for key, title, scored in (
+        ("intervals", "80 % prediction intervals: rows inside", rows),
+        ("intervals_unseen_chip", "80 % prediction intervals, constants and quantiles without the chip", left_out),
+    ):
+        if not len(scored) or not scored["inside"].notna().any():
+            continue
+        frame = coverage(scored)
+        whole = frame.loc["all"]
+        note = f"{whole['within']:.1%} of rows inside, median P90/P10 {whole['width']:.2f}"
+        tables.append(ScoreTable(key, title, frame, note))
     return tables
 
 

@@ -2,6 +2,7 @@
 
     python -m studies.fits --check                      constants of quality and silicon: a minute
     python -m studies.fits --check power stacks         of energy and of stacks: minutes, and an hour
+    python -m studies.fits --check intervals            of prediction intervals, after those of stacks: seconds
     python -m studies.fits --check power --folds        and those with a chip or a source left out
 
 Ends with status 1 where a constant is not what its rows give. ``--write`` of each fit puts right what is not.
@@ -78,8 +79,21 @@ def stacks(*, folds: bool) -> Refitted:
                 yield f"{stack}.{name} without {out}", float(shipped.loc[(kind, out, stack, name), "value"]), value
 
 
+def intervals(*, folds: bool) -> Refitted:
+    """Yield the ends of prediction intervals, and those with a chip left out."""
+    from studies.fits.intervals import intervals as made
+
+    names = ["left_out", "kind", "regime", "batching", "stack", "format"]
+    shipped = pd.read_csv(LIBRARY.data_file("intervals.csv"), keep_default_na=False).set_index(names)
+    found = made().set_index(names)
+    for line in shipped.index.union(found.index) if folds else found.xs("", drop_level=False).index:
+        for end in ("low", "high"):
+            pair = (float(table[end].get(line, np.nan)) for table in (shipped, found))
+            yield " ".join(filter(None, (end, *line))), *pair
+
+
 CHECKS: Mapping[str, Callable[..., Refitted]] = {
-    "quality": quality, "silicon": silicon, "power": power, "stacks": stacks,
+    "quality": quality, "silicon": silicon, "power": power, "stacks": stacks, "intervals": intervals,
 }  # fmt: skip
 
 CHEAP = ("quality", "silicon")

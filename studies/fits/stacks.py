@@ -23,10 +23,11 @@ import pandas as pd
 import yaml
 from scipy.optimize import least_squares
 
-from cost_models.library import Chip, Library, shipped_library
+from cost_models.library import Library, shipped_library
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray
 from dse.validation import requests
+from dse.validation.intervals import variants
 from dse.validation.rows import read_measurements
 from dse.validation.score import source_of
 from dse.validation.setups import stacks
@@ -171,17 +172,6 @@ def inherited(done: Fits, kind: str, left_out: str, stack: str) -> dict[str, flo
     }
 
 
-def variants(chip: str) -> set[str]:
-    """Return the chips of the library that are a chip's die in other packages: one maker, process and area."""
-    entry = LIBRARY.chip(chip)
-    alike = {key for key, one in LIBRARY.chips.items() if _die(one) == _die(entry)}
-    return alike if entry.die_mm2 is not None else {chip}
-
-
-def _die(chip: Chip) -> tuple[object, ...]:
-    return chip.vendor, chip.process, chip.die_mm2
-
-
 def folds(rows: pd.DataFrame, stack: str, done: Fits) -> Iterable[tuple[str, str, Fit]]:
     """Yield (kind, what is left out, constants): chips with their variants, and sources for generic stacks."""
     mine, entry = rows_of(rows, stack), SETTINGS["stacks"][stack]
@@ -189,7 +179,7 @@ def folds(rows: pd.DataFrame, stack: str, done: Fits) -> Iterable[tuple[str, str
     for kind in kinds:
         made: dict[frozenset[str], Fit] = {}
         for left_out in sorted(mine[kind].unique()):
-            group = frozenset(variants(left_out) if kind == "chip" else {left_out})
+            group = frozenset(variants(left_out, LIBRARY) if kind == "chip" else {left_out})
             rest = mine[~mine[kind].isin(group)]
             if len(rest):
                 above = inherited(done, kind, left_out, stack)

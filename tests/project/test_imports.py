@@ -27,6 +27,7 @@ FLOORS = (
         "dse.errors",
         "dse.packing",
         "dse.plain",
+        "dse.time_intervals",
         "dse.units",
         "dse.yaml_positions",
     ),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from cost_models.library import Model
+from cost_models.library import Library, Model
 from cost_models.performance.continuous import Continuous
 from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.metrics import WorkloadResult
@@ -21,17 +21,20 @@ from dse.analysis.explain.phases import pass_columns
 from dse.analysis.explain.records import HELD, Explanation, LimitRow, OperatorRow, PassTable, WorkloadTable
 from dse.evaluator import Evaluator
 from dse.margins import limit_margins
+from dse.time_intervals import ratios
 
 
 def explained(evaluator: Evaluator, designs: Table) -> dict[str, Any]:
     """Return the fields of `Explanation` for designs of a sweep: mappings of columns, of one row or one per design."""
     machine = evaluator.machine(designs)
     evaluation = evaluator.evaluate(designs)
+    settings = fill_defaults(designs)
+    stack, library = cast("Choice", settings["serving_stack"]), evaluator.technology.library
     return {
-        "settings": fill_defaults(designs),
+        "settings": settings,
         "metrics": {name: column for name, column in evaluation.metrics.items() if "." not in name},
         "workloads": {
-            name: workload_columns(served, _of_workload(name, evaluation.metrics))
+            name: workload_columns(served, _of_workload(name, evaluation.metrics), stack, library)
             for name, served in evaluator.results(designs, machine=machine).items()
         },
         "margins": evaluation.margins,
@@ -66,8 +69,31 @@ def _model_words(model: Model) -> dict[str, Any]:
     return {"model": model.key, **numbers, **{name: text for name, text in words.items() if text}}
 
 
-def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) -> dict[str, Any]:
-    """Return the fields of `WorkloadTable` for a workload on machines."""
+TIMES = {"tpot_ms": "decode", "ttft_ms": "prefill", "request_s": "request"}
+"""Metrics that are times, and the regime whose measurements tell how far they may be off."""
+
+
+def interval_columns(
+    served: WorkloadResult, metrics: Mapping[str, FloatArray], stack: Choice, library: Library
+) -> dict[str, dict[str, Any]]:
+    """Return by time the ends of its 80 % prediction interval and what measurements they come from."""
+    columns = {}
+    for name in TIMES.keys() & metrics.keys():
+        found = ratios(TIMES[name], stack, served.inference.in_flight, served.formats.weight_bits, library)
+        columns[name] = {
+            "p10": metrics[name] * found.low,
+            "p90": metrics[name] * found.high,
+            "rows": found.rows,
+            "groups": found.groups,
+            "origin": found.origin,
+        }
+    return {name: columns[name] for name in TIMES if name in columns}
+
+
+def workload_columns(
+    served: WorkloadResult, metrics: Mapping[str, FloatArray], stack: Choice, library: Library
+) -> dict[str, Any]:
+    """Return the fields of `WorkloadTable` for a workload on machines that run a stack."""
     result, machine, serving, first = served.inference, served.inference.placed, served.serving, served.prefilling
     held = result.footprint
     numbers = {"batch": serving.sequences * result.waves}
@@ -108,6 +134,7 @@ def workload_columns(served: WorkloadResult, metrics: Mapping[str, FloatArray]) 
             **{f"{part}_tflops": rate * 2 / 1e12 for part, rate in rates.items()},
         },
         "metrics": metrics,
+        "intervals": interval_columns(served, metrics, stack, library),
     }
 
 

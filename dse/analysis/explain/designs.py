@@ -13,7 +13,7 @@ from cost_models.library.technology import Technology
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.quantities import METRICS
 from cost_models.silicon.cost import Economics
-from cost_models.table import Table
+from cost_models.table import Choice, Table
 from cost_models.weights.chip_execution import chip_execution
 from dse.analysis.explain.columns import explained, explanation_of, machine_columns, workload_columns
 from dse.analysis.explain.records import Explanation
@@ -160,10 +160,13 @@ def _explain_served(
         settings = {**settings, "arithmetic": "no peak is published: only what memory bounds is predicted"}
     weight_bits = np.asarray(first.formats.weight_bits)
     machine = machine_columns(first.machine)
+    stack, library = Choice.of(str(settings["serving_stack"])), technology.library
     columns = {
         "settings": settings,
         "metrics": design_metrics(first.machine, weight_bits, krw_per_usd=Economics.of(technology.library).krw_per_usd),
-        "workloads": {key: workload_columns(one, workload_metrics(one, technology)) for key, one in served.items()},
+        "workloads": {
+            key: workload_columns(one, workload_metrics(one, technology), stack, library) for key, one in served.items()
+        },
         "margins": {
             **{label: limit["margin"] for label, limit in machine["limits"].items()},
             **{f"{key}.capacity": capacity_margin(one) for key, one in served.items()},

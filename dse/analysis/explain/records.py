@@ -96,6 +96,9 @@ class WorkloadTable:
             time of a byte over that in the first.
         roofs: peaks of one chip: "bandwidth_gbps", "linear_tflops", "head_tflops", "attention_tflops".
         metrics: every metric of the workload; NaN where missing.
+        intervals: by metric that is a time: "p10" and "p90", between which 80 % of measurements lay relative to
+            predictions of chips (or software) left out of the fits, "rows" and "groups" they come from, "origin" in
+            words; NaN and "" where a stack has nothing that was fitted.
     """
 
     settings: Mapping[str, float | str]
@@ -108,6 +111,7 @@ class WorkloadTable:
     placement: Mapping[str, Mapping[str, float]]
     roofs: Mapping[str, float]
     metrics: Mapping[str, float]
+    intervals: Mapping[str, Mapping[str, float | str]]
 
     @property
     def lacks_gib(self) -> float:

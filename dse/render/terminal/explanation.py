@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from cost_models.quantities import Metric, describe
 from dse.analysis.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
@@ -35,7 +36,9 @@ def explanation_parts(explanation: Explanation) -> list[Part]:
             parts.append(operator_table(f"{workload}, {phase}: {number_text(one.ms)} ms", one))
         parts += [spent_table(table), energy_table(table), memory_table(table)]
         parts += [placement_table(table)] if table.placement else []
-        parts.append(metric_table(table.metrics, explanation.described, f"Metrics of {workload}"))
+        title = f"Metrics of {workload}"
+        parts.append(metric_table(table.metrics, explanation.described, title, intervals=table.intervals))
+        parts.append(Lines(_origins(table.intervals)))
     for total, blocks in explanation.blocks.items():
         if len(blocks) > 1:
             parts.append(block_table(total, blocks))
@@ -272,11 +275,30 @@ def margin_table(explanation: Explanation) -> TextTable:
     return TextTable("Margins", ("", "margin %", ""), tuple(rows))
 
 
-def metric_table(metrics: Mapping[str, float], described: Mapping[str, Metric], title: str) -> TextTable:
-    """Return the metrics that have a value, with their unit."""
+Intervals = Mapping[str, Mapping[str, float | str]]
+"""By time "p10", "p90" and "origin", as `WorkloadTable` has them."""
+
+
+def metric_table(
+    metrics: Mapping[str, float],
+    described: Mapping[str, Metric],
+    title: str,
+    *,
+    intervals: Intervals = MappingProxyType({}),
+) -> TextTable:
+    """Return the metrics that have a value, with their unit, and the interval of times that have one."""
     there = {name: value for name, value in metrics.items() if not math.isnan(value)}
+    known = {name: one for name, one in intervals.items() if one["origin"]}
     rows = [(name, number_text(value), described[name].unit) for name, value in there.items()]
-    return TextTable(title, ("", "", "unit"), tuple(rows))
+    if not known:
+        return TextTable(title, ("", "", "unit"), tuple(rows))
+    ends = {name: f"{number_text(float(one['p10']))}-{number_text(float(one['p90']))}" for name, one in known.items()}
+    return TextTable(title, ("", "", "unit", "P10-P90"), tuple((*row, ends.get(row[0], "")) for row in rows))
+
+
+def _origins(intervals: Intervals) -> list[str]:
+    """Return where the intervals of times come from, a line each."""
+    return [f"P10-P90 of {name}: {one['origin']}" for name, one in intervals.items() if one["origin"]]
 
 
 def _paired(first: Mapping[str, float], second: Mapping[str, float]) -> list[tuple[str, float, float]]:

@@ -20,6 +20,7 @@ HEADINGS: Mapping[str, str] = {
     "baseline_mdape": "roofline x one\nconstant, error %",
     "constants": "fitted\nconstants",
     "target": "target\n%",
+    "width": "P90 over\nP10",
 }
 """What columns of scores are called."""
 
