@@ -80,6 +80,7 @@ class Workload:
         batch: sequences that all chips serve together; where NaN, the most that their memory holds.
         prompt_tokens: prompt length.
         output_tokens: generated tokens per sequence.
+        prefix_cached: what of a prompt is a cached prefix: a share up to 1, tokens above 1; none where NaN.
         n_chips: chips that serve it together, where `parallelism` is a kind.
         parallelism: how they share the model: a kind, or numbers of chips (`cost_models.workload.serving.Layout`).
         batching: one of `cost_models.performance.batching.BATCHINGS`, or one per row.
@@ -101,6 +102,7 @@ class Workload:
     batch: Number = 1.0
     prompt_tokens: Number = 1024.0
     output_tokens: Number = 1024.0
+    prefix_cached: Number = np.nan
     n_chips: Number = 1.0
     parallelism: str | Layout = "tensor"
     batching: str | NDArray[np.object_] = "static"
@@ -491,6 +493,13 @@ def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
     if not np.isnan(reported).all():
         spread = np.where(np.isnan(reported), spread, reported)
     model = technology.library.model(workload.model)
+    told = _column(workload.prefix_cached)
+    prefix: Number = 0.0
+    if not np.isnan(told).all() and not model.encoder:
+        prompt = np.asarray(workload.prompt_tokens, dtype=np.float64)
+        # A step yields the first token from the last of the prompt, which is computed whatever is cached.
+        tokens = np.where(told > 1, told, told * prompt)
+        prefix = np.where(np.isnan(told), 0.0, np.clip(tokens, 0.0, np.maximum(prompt - 1, 0.0)))
     return ServingConfig(
         model=model,
         batch=batch,
@@ -503,6 +512,7 @@ def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
         expert_parallel=layout.expert_parallel,
         cache_split=layout.cache_split,
         expert_spread=np.where(same > 0, 0.0, spread) if same.any() else spread,
+        prefix_tokens=prefix,
         speculation=None if workload.drafting is None else workload.drafting.of(model, technology.library),
     )
 

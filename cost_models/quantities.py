@@ -332,6 +332,14 @@ WORKLOAD_FIELDS: Mapping[str, Parameter] = _index(  # type: ignore[assignment]
         None,
     ),
     Parameter(
+        "prefix_cached",
+        "",
+        "what of every prompt is a prefix of all requests whose keys and values are cached: a share up to 1, tokens "
+        "above 1; one token is left to compute",
+        None,
+        open_low=False,
+    ),
+    Parameter(
         "draft_tokens",
         "",
         "tokens that are drafted per decode step and verified together; a field of speculation",
@@ -547,6 +555,14 @@ METRICS: Mapping[str, Metric] = _index(  # type: ignore[assignment]
             "workload",
         )
         for kind in ("input", "output")
+    ),
+    Metric(
+        "usd_per_million_cached_tokens",
+        "USD",
+        "cost of ownership per million tokens of cached prefixes: of the time in which prompts meet them (batching: "
+        "continuous)",
+        "min",
+        "workload",
     ),
     Metric(
         "goodput_requests_per_s",

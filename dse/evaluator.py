@@ -428,6 +428,7 @@ def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingPro
         batch=_field(name, workload, "batch", designs),
         prompt_tokens=_field(name, workload, "prompt_tokens", designs),
         output_tokens=_field(name, workload, "output_tokens", designs),
+        prefix_cached=_field(name, workload, "prefix_cached", designs),
         n_chips=_field(name, workload, "n_chips", designs),
         parallelism=workload.parallelism,
         batching=workload.batching,

@@ -94,14 +94,17 @@ class PrefillPool:
         return np.asarray(self.result.serving.replicas, dtype=np.float64)
 
     def cache_bytes(self, kv_bits: Number) -> FloatArray:
-        """Return the keys, values and states of a prompt in the decode pool's format, a draft's among them."""
+        """Return what crosses of a prompt in the decode pool's format: keys, values and states, a draft's among them.
+
+        Those of a cached prefix are there already.
+        """
         serving = self.result.serving
         shape = Shape(1.0, serving.prompt_tokens, serving.output_tokens)
-        held = cache_bytes(serving.model, shape, tokens=serving.prompt_tokens, kv_bits=kv_bits)
+        held = cache_bytes(serving.model, shape, tokens=serving.computed_tokens, kv_bits=kv_bits)
         drafting, speculation = serving.drafting, serving.speculation
         if drafting is None or speculation is None:
             return held
-        more = cache_bytes(drafting.model, shape, tokens=serving.prompt_tokens, kv_bits=kv_bits)
+        more = cache_bytes(drafting.model, shape, tokens=serving.computed_tokens, kv_bits=kv_bits)
         return np.asarray(held + speculation.drafts * more)
 
 

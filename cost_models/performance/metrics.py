@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,8 @@ from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.inference import Inference
 from cost_models.performance.operating_point import OperatingPoint, Slo, operating_point
 from cost_models.performance.pool_costs import PoolCosts, pool_costs
-from cost_models.performance.waits import Served
+from cost_models.performance.step_times import step_times
+from cost_models.performance.waits import TINY, Served
 from cost_models.silicon.carbon import g_per_million_tokens
 from cost_models.silicon.cost import usd_per_million_tokens
 from cost_models.silicon.machine import Machine
@@ -174,7 +175,7 @@ class _Terms:
         prompts = np.asarray(prefilling.serving.sequences)
         if np.any(prefilling.in_flight):
             prompts = np.where(prefilling.in_flight, 1.0, prompts)
-        rows = prompts * np.asarray(self.served.serving.prompt_tokens)
+        rows = prompts * np.asarray(self.served.serving.computed_tokens)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(rows > 0, prefilling.prefill_energy.board_j / rows, np.nan))
 
@@ -257,10 +258,31 @@ class _Terms:
 
     @property
     def usd_per_million_input_tokens(self) -> FloatArray:
-        lengths = (np.asarray(getattr(self.served.planned.serving, f"{kind}_tokens")) for kind in ("output", "prompt"))
-        output, prompt = lengths
+        """Of tokens that a prefill computes."""
+        paid = self.prompt_fraction - self.cached_fraction
+        return self._per_million(paid, self.served.planned.serving.computed_tokens)
+
+    @property
+    def usd_per_million_cached_tokens(self) -> FloatArray:
+        return self._per_million(self.cached_fraction, self.served.planned.serving.prefix_tokens)
+
+    def _per_million(self, fraction: FloatArray, tokens: Number) -> FloatArray:
+        """Return what a share of a request's cost is per million of some of its tokens; missing where it has none."""
+        output = np.asarray(self.served.planned.serving.output_tokens)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(self.usd_per_million_tokens * self.prompt_fraction * output / prompt)
+            each = np.asarray(self.usd_per_million_tokens * fraction * output / tokens)
+        return np.where(np.asarray(tokens) > 0, each, np.nan)
+
+    @cached_property
+    def cached_fraction(self) -> FloatArray:
+        """Share of an engine's time for a request in which its prompt meets the prefix: 0 without one."""
+        users, prefix = self.served.users, np.asarray(self.served.planned.serving.prefix_tokens)
+        if not isinstance(users, Continuous) or not (prefix > 0).any():
+            return np.zeros(1)
+        serving = replace(users.result.serving, prompt_tokens=self.served.serving.computed_tokens, prefix_tokens=0.0)
+        bare = step_times(replace(users.result, serving=serving)).prompt_s
+        beside = np.clip(1 - bare / np.maximum(users.queue.steps.prompt_s, TINY), 0.0, 1.0)
+        return np.where(prefix > 0, self.prompt_fraction * beside, 0.0)
 
     @property
     def co2e_g_per_million_tokens(self) -> FloatArray:
@@ -361,6 +383,7 @@ OF_USERS: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "concurrency": _of_users(lambda users: users.served.concurrency * users.replicas),
     "utilisation": _of_users(lambda users: users.served.utilisation),
     "usd_per_million_input_tokens": lambda t: t.usd_per_million_input_tokens,
+    "usd_per_million_cached_tokens": lambda t: t.usd_per_million_cached_tokens,
     "usd_per_million_output_tokens": lambda t: t.usd_per_million_tokens * (1 - t.prompt_fraction),
     "goodput_requests_per_s": _of_users(lambda users: users.goodput_per_s),
     "goodput_tokens_per_s": _of_users(lambda u: u.goodput_per_s * np.asarray(u.result.serving.output_tokens)),

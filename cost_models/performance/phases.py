@@ -167,10 +167,10 @@ def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, 
     (m + p - 1) / (m p) of the time on one.
     """
     shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
-    rows = np.asarray(shape.batch) * np.asarray(serving.prompt_tokens)
+    rows = np.asarray(shape.batch) * np.asarray(serving.computed_tokens)
     chunks = np.maximum(np.ceil(rows / software.chunk_rows), 1.0)
     linear = linear_operators(
-        model, shape, tokens_per_sequence=np.asarray(serving.prompt_tokens) / chunks, head_rows=shape.batch
+        model, shape, tokens_per_sequence=np.asarray(serving.computed_tokens) / chunks, head_rows=shape.batch
     )
     once = np.array([[name == "lm_head"] for name in linear.names])
     linear = replace(linear, times=linear.times * np.where(once, 1.0, chunks))

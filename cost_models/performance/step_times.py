@@ -237,7 +237,7 @@ def step_times(result: Inference) -> StepTimes:
     if (np.asarray(result.serving.batch) != 1).any():
         one = replace(result, serving=replace(result.serving, batch=np.ones(1)), waves=1.0, in_flight=0.0)
     most = most_requests(result)
-    prompt = np.asarray(one.serving.prompt_tokens, dtype=np.float64)
+    prompt = np.asarray(one.serving.computed_tokens, dtype=np.float64)
     steps = np.maximum(np.asarray(one.serving.decode_steps, dtype=np.float64), 0.0) / one.tokens_per_step
     alone, fixed = one.prefill_s, one.prefill.fixed_s
     chunks = np.maximum(np.ceil(prompt / chunk), 1.0)

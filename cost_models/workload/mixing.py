@@ -187,36 +187,41 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
     """Return what a prompt does across tokens: each token meets itself and its predecessors, as far as a layer sees.
 
     In an encoder every token meets every other, and keys and values are activations: nothing is cached. States are
-    worked through in chunks where the layer has a matrix form, and written once.
+    worked through in chunks where the layer has a matrix form, and written once. Tokens after a cached prefix meet it
+    as well: what a whole prompt's tokens meet, less what the prefix's met; its keys, values and states are read.
     """
     batch = np.asarray(shape.batch, dtype=np.float64)
-    prompt = np.asarray(shape.prompt_tokens, dtype=np.float64)
+    whole, prefix = (np.asarray(x, dtype=np.float64) for x in (shape.prompt_tokens, shape.prefix_tokens))
+    prompt, cached = whole - prefix, bool((prefix > 0).any())
     stack = OperatorStack()
-    causal = prompt * prompt if model.encoder else prompt * (prompt + 1) / 2
+    causal = whole * whole if model.encoder else _causal_pairs(whole)
+    if cached:
+        causal = causal - _causal_pairs(prefix)
     for layer in attentions(model):
         heads = layer.heads * shape.share(layer.heads)
         kv = 0.0 if model.encoder else kv_elements_per_token(model, layer) * _kv_fraction(model, shape, layer)
         reach = _reach(model, layer)
-        window = np.minimum(prompt, reach)
         pairs, per_pair = causal, _macs_per_pair(model, layer, absorbed=False)
-        if layer.chunked:
-            pairs = _chunked_pairs(prompt, int(reach))
-        elif np.isfinite(reach):
-            pairs = window * (window + 1) / 2 + (prompt - window) * window
+        if np.isfinite(reach):
+            pairs = _limited_pairs(layer, whole, reach)
+            if cached:
+                pairs = pairs - _limited_pairs(layer, prefix, reach)
+        # New keys and values are written and read, those of the prefix read as far as the layer sees.
+        met = 2 * prompt + np.minimum(prefix, reach) if cached else 2 * prompt
         if model.indexer is not None:
             index = index_elements_per_token(model)
             stack.add(
                 "index", "attention", layer.layers, rows=batch * prompt,
                 macs=batch * model.indexer.heads * model.indexer.head_dim * causal,
                 activations=batch * prompt * (model.indexer.heads + 1) * model.indexer.head_dim,
-                kv_elements=2 * batch * prompt * index, kernels=1,
+                kv_elements=batch * (2 * prompt + prefix) * index, kernels=1,
                 vector_ops=batch * model.indexer.heads * causal * SCORE_OPS,
             )  # fmt: skip
         stack.add(
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers,
             rows=batch * prompt, macs=batch * heads * per_pair * pairs, row_elements=per_pair,
             vector_ops=batch * heads * pairs * SCORE_OPS, special_functions=batch * heads * pairs * SCORE_FUNCTIONS,
-            activations=batch * prompt * heads * 2 * layer.head_dim, kv_elements=2 * batch * prompt * kv, kernels=1,
+            activations=batch * prompt * heads * 2 * layer.head_dim, kv_elements=batch * met * kv, kernels=1,
         )  # fmt: skip
     for state in model.state_layers:
         held = shape.share(state.heads)
@@ -224,9 +229,22 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
             "state", "attention", state.layers, rows=batch * prompt,
             macs=batch * prompt * prefill_state_macs(state, prompt) * held,
             activations=batch * prompt * (2 * state.inner + 2 * state.keys) * held,
-            state_bytes=batch * state.state_bytes * held, kernels=1,
+            state_bytes=(1 + (prefix > 0)) * batch * state.state_bytes * held, kernels=1,
         )  # fmt: skip
     return stack.build()
+
+
+def _causal_pairs(tokens: FloatArray) -> FloatArray:
+    """Return how many tokens the first `tokens` tokens meet, themselves included."""
+    return np.asarray(tokens * (tokens + 1) / 2)
+
+
+def _limited_pairs(layer: Attention, tokens: FloatArray, reach: float) -> FloatArray:
+    """Return how many tokens the first `tokens` tokens meet in a layer of limited reach."""
+    if layer.chunked:
+        return _chunked_pairs(tokens, int(reach))
+    window = np.minimum(tokens, reach)
+    return np.asarray(window * (window + 1) / 2 + (tokens - window) * window)
 
 
 def prefill_state_macs(state: StateLayers, prompt: Number) -> FloatArray:

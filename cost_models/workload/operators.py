@@ -99,6 +99,7 @@ class Shape:
         expert_parallel: groups of chips to which whole experts are dealt; the chips of a group hold slices of each.
         cache_split: what the chips deal out of the KV cache: heads, sequences ("batch") or tokens ("context").
         all_experts: 1 where every token goes through every expert, its own weighted and the others by 0.
+        prefix_tokens: first tokens of the prompt whose keys, values and states are cached already.
     """
 
     batch: Number
@@ -111,6 +112,7 @@ class Shape:
     expert_parallel: Number = 1.0
     cache_split: CacheSplit = "heads"
     all_experts: Number = 0.0
+    prefix_tokens: Number = 0.0
 
     def share(self, parts: int) -> Number:
         """Return the share of `parts` indivisible parts on the most-loaded chip."""

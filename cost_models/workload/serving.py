@@ -104,6 +104,8 @@ class ServingConfig:
         expert_parallel: groups of chips to which whole experts are dealt (`Shape`).
         cache_split: what the chips deal out of the KV cache (`Shape`).
         speculation: how tokens are drafted; None where the model decodes alone.
+        prefix_tokens: first tokens of every prompt, the same for all, whose keys, values and states are cached: no
+            prefill computes them, a replica holds them once, and decode steps read them for each sequence.
     """
 
     model: Model
@@ -118,6 +120,12 @@ class ServingConfig:
     expert_parallel: Number = 1.0
     cache_split: CacheSplit = "heads"
     speculation: Speculation | None = None
+    prefix_tokens: Number = 0.0
+
+    @property
+    def computed_tokens(self) -> Number:
+        """Tokens of a prompt that its prefill computes."""
+        return np.asarray(self.prompt_tokens) - self.prefix_tokens
 
     @property
     def step_rows(self) -> Number:
@@ -164,6 +172,7 @@ class ServingConfig:
             expert_spread=self.expert_spread,
             expert_parallel=self.expert_parallel,
             cache_split=self.cache_split,
+            prefix_tokens=self.prefix_tokens,
         )
 
 
@@ -251,7 +260,7 @@ def _footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number, 
         [model.d_ff or 0, *(block.d_ff for block in dense_blocks(model))]
         + [state.inner + state.keys for state in model.state_layers]
     )
-    tokens = np.minimum(np.asarray(shape.batch) * serving.prompt_tokens, chunk_rows)
+    tokens = np.minimum(np.asarray(shape.batch) * serving.computed_tokens, chunk_rows)
     activations = tokens * widest * np.asarray(formats.activation_bits) / 8
     layer_fraction = layers_held(serving)
     held = held_weights(model, shape)
@@ -276,7 +285,11 @@ def _cached(serving: ServingConfig, shared: Shape, formats: Formats) -> tuple[Fl
     length = np.asarray(serving.prompt_tokens) + serving.output_tokens
     if speculation is not None:
         length = length + speculation.draft_tokens
-    cached = cache_bytes(model, shared, tokens=length, kv_bits=formats.kv_bits)
+    prefix = np.asarray(serving.prefix_tokens)
+    cached = cache_bytes(model, shared, tokens=length - prefix, kv_bits=formats.kv_bits)
+    if (prefix > 0).any():
+        once = cache_bytes(model, replace(shared, batch=1.0), tokens=prefix, kv_bits=formats.kv_bits)
+        cached = cached + np.where(prefix > 0, once, 0.0)
     if speculation is None or not model.state_layers:
         return cached, 0.0
     return cached, np.asarray(speculation.draft_tokens) * state_bytes(model, shared)

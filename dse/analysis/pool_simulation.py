@@ -40,7 +40,7 @@ def simulate_pools(users: Disaggregated, *, requests: int = 4000, seed: int = 0)
     rate, each = _number(users.served.requests_per_s), _number(users.prefill_per_s / users.pool.prompts)
     replicas = max(int(np.ceil(rate / each)), 1)
     share = rate / (replicas * each)
-    prompt, output = _number(serving.prompt_tokens), _number(serving.output_tokens)
+    prompt, output = _number(serving.computed_tokens), _number(serving.output_tokens)
     traffic = users.traffic
     cv, prompt_cv, output_cv = (_number(one) for one in (traffic.arrival_cv, traffic.prompt_cv, traffic.output_cv))
     busy_s, wait_s = _number(users.busy_s), _number(users.pool.result.software.wait_s)

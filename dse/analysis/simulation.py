@@ -72,7 +72,7 @@ def engine_of(result: Inference, *, most: int | None = None) -> SimulatedEngine:
     times = step_times(result)
     fitting = max(int(times.most[0]), 1)
     places = fitting if most is None else min(fitting, most)
-    prompt = float(np.ravel(result.serving.prompt_tokens)[0])
+    prompt = float(np.ravel(result.serving.computed_tokens)[0])
     decode = np.broadcast_to(decode_step_s(result, np.arange(1.0, places + 1)), (places,))
     return SimulatedEngine(
         np.concatenate([np.zeros(1), decode]),

@@ -153,6 +153,21 @@ def check_traffic(
                 yield issue_at(root, ("workloads", name, f"{kind}_p95_tokens"), quoted(high), must_be)
 
 
+def check_prefixes(
+    root: Node, workloads: Mapping[str, WorkloadSpec], space: Declared, library: Library
+) -> Iterator[Issue]:
+    """Yield an issue for every cached prefix that is longer than its prompt, or that nothing could cache."""
+    for name, one in workloads.items():
+        path: KeyPath = ("workloads", name, "prefix_cached")
+        if one.prefix_cached is None:
+            continue
+        if library.models[one.model].encoder:
+            yield issue_at(root, path, f"{one.model} is an encoder, which caches nothing")
+        elif one.prefix_cached > max(one.prompt_tokens, 1) and f"{name}.prompt_tokens" not in space:
+            must_be = f"a share up to 1, or tokens up to prompt_tokens {one.prompt_tokens:g}"
+            yield issue_at(root, path, quoted(one.prefix_cached), must_be)
+
+
 def check_speculation(
     root: Node, workloads: Mapping[str, WorkloadSpec], space: Declared, library: Library
 ) -> Iterator[Issue]:

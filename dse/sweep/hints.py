@@ -144,7 +144,7 @@ WORKLOAD_ALIASES: Mapping[str, str] = {
     "speculative": "none: speculative decoding is not modelled (docs/faq.md)",
     "speculative_decoding": "none: speculative decoding is not modelled (docs/faq.md)",
     "draft_model": "none: speculative decoding is not modelled (docs/faq.md)",
-    "prefix_caching": "none: prefix caching is not modelled (docs/faq.md)",
+    "prefix_caching": "prefix_cached",
 }
 
 BASELINE_ALIASES: Mapping[str, str] = {

@@ -32,6 +32,7 @@ from dse.sweep.checks import (
     check_enumerable,
     check_layouts,
     check_model,
+    check_prefixes,
     check_repeats,
     check_speculation,
     check_traffic,
@@ -152,6 +153,7 @@ class _Reader:
         named |= {("constraints", k, "metric"): one.metric for k, one in constraints.items()}
         self.issues += check_traffic(self.root, served, named, space, self.library)
         self.issues += check_pools(self.root, served, pools, whole, named, space)
+        self.issues += check_prefixes(self.root, served, space, self.library)
         self.issues += check_speculation(self.root, served, space, self.library)
         if search is not None:
             self.issues += check_enumerable(self.root, space, search)

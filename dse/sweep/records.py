@@ -29,6 +29,7 @@ from dse.sweep.fields import (
     Batch,
     BatchingName,
     Bound,
+    CachedPrefix,
     ChipCount,
     Chips,
     ChunkRows,
@@ -117,6 +118,7 @@ class WorkloadSpec(SweepRecord):
         batch: sequences served together.
         prompt_tokens: prompt length.
         output_tokens: generated tokens per sequence.
+        prefix_cached: what of every prompt is a cached prefix: a share up to 1, tokens above; none where not given.
         n_chips: chips that serve it together.
         parallelism: how they share the model.
         required: whether a design that cannot hold it is infeasible; its metrics are missing otherwise.
@@ -146,6 +148,7 @@ class WorkloadSpec(SweepRecord):
     batch: Batch = _default("batch")
     prompt_tokens: PromptTokens = _default("prompt_tokens")
     output_tokens: OutputTokens = _default("output_tokens")
+    prefix_cached: CachedPrefix | None = None
     n_chips: ChipCount = _default("n_chips")
     parallelism: ParallelismName = _default("parallelism")
     batching: BatchingName = _default("batching")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -100,7 +100,7 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
     replicas = float(np.ravel(users.replicas)[0])
     engine, closed_loop = engine_of(users.result), not math.isnan(closed)
     drawn: dict[str, Any] = {
-        "prompt_tokens": _number(serving.prompt_tokens),
+        "prompt_tokens": _number(serving.computed_tokens),
         "output_tokens": _number(serving.output_tokens),
         "arrivals_per_s": None if closed_loop else rate,
         "concurrency": max(round(closed / replicas), 1) if closed_loop else None,
@@ -111,7 +111,9 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
             raise SpecError([Issue(NOWHERE, "--simulate", what)])
         run, engine = simulate_pools(users, requests=requests, seed=seed), decode_engine(users)
     elif trace is not None:
-        run = simulate(engine, trace=trace.of_replica(round(replicas)), **drawn)
+        # Of every prompt the same share is cached.
+        computed = trace.prompt_tokens * (_number(serving.computed_tokens) / _number(serving.prompt_tokens))
+        run = simulate(engine, trace=replace(trace, prompt_tokens=computed).of_replica(round(replicas)), **drawn)
     else:
         drawn |= {name: _number(getattr(traffic, name)) for name in ("arrival_cv", "prompt_cv", "output_cv")}
         run = simulate_surely(engine, requests=requests, seed=seed, **drawn)

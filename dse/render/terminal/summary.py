@@ -53,7 +53,9 @@ def asked(spec: Spec) -> list[str]:
 def _workload_words(workload: Any) -> str:
     chips = f", {workload.n_chips} chips ({workload.parallelism})" if workload.n_chips > 1 else ""
     optional = "" if workload.required else "; need not fit"
-    lengths = f"{workload.prompt_tokens} tokens in, {workload.output_tokens} out"
+    cached = workload.prefix_cached
+    prefix = f" ({number_text(cached)} {'tokens' if cached > 1 else 'of them'} cached)" if cached else ""
+    lengths = f"{workload.prompt_tokens} tokens in{prefix}, {workload.output_tokens} out"
     mode = {"waves": " in waves", "in_flight": " in flight"}.get(workload.batching, "")
     served = f"batch {workload.batch}{mode}" if workload.batching != CONTINUOUS else _traffic_words(workload)
     drafts = workload.speculation
