@@ -52,9 +52,10 @@ def test_lpddr_alone_cannot_give_what_corsair_claims(case, verdicts, server, car
     # Reading every weight once from the cards' LPDDR5X takes longer than the stated token.
     read_ms = weights / (cards * 400e9) * 1e3
     assert read_ms > stated_ms
+    # From the SRAM, which holds nearly all of it, peak rates allow it: whether it is reached is a matter of software.
     verdict = verdicts[server, f"{workload}.tpot_ms"]
-    assert verdict.finding == "impossible" and verdict.bound > read_ms
-    # So the SRAM must hold all that a step reads: it is fast enough, and what it must deliver is above the LPDDR5X.
+    assert verdict.finding != "impossible" and verdict.bound < stated_ms < 2 * verdict.predicted
+    # What a step reads must come faster than from the LPDDR5X, and no faster than from the SRAM.
     subject = case.subjects[f"{server}_rates"]
     assert isinstance(subject, RatesSubject)
     rates = find_consistent_rates(subject, case.of(subject.name)).table
