@@ -54,6 +54,9 @@ class Case:
         self.spec = load_spec(
             file, overrides=["search.sampler=random", f"search.seed={seed}", "search.n_designs=1_000_000"]
         )
+        # Users beside the batches are worked out for what is kept, and have a ratio of their own below.
+        batches = {name: one for name, one in self.spec.workloads.items() if one.batching != CONTINUOUS}
+        self.spec = self.spec.model_copy(update={"workloads": batches})
         self.space, self.evaluator = Space(self.spec), Evaluator(self.spec)
         self.sampler = sampler_of(self.spec, self.space)
 

@@ -11,7 +11,7 @@ from dse.analysis.relaxation import RelaxationReport
 from dse.analysis.relaxation.files import read_relaxations
 from dse.render.terminal.comparison import comparison_parts
 from dse.render.terminal.explanation import goodput_lines
-from dse.render.terminal.overview import differing_parts, overview_table
+from dse.render.terminal.overview import differing_parts, overview_table, users_lines
 from dse.render.terminal.relaxation import explanation_parts, relaxation_lines, stored_table
 from dse.render.terminal.robustness import confidence_lines
 from dse.render.terminal.summary import (
@@ -94,7 +94,7 @@ def _answer(run: StoredRun, heading: str) -> list[Part]:
     parts.append(overview_table(run))
     differing, lines = differing_parts(run) if run.found_feasible else ([], [])
     unseen = extrapolated_lines({str(pick["name"]): pick["metrics"] for pick in run.picks})
-    return [*parts, *differing, Lines([*lines, *binding_lines(run), *unseen])]
+    return [*parts, *differing, Lines([*users_lines(run), *lines, *binding_lines(run), *unseen])]
 
 
 def _rest(run: StoredRun, full: bool) -> list[Part]:

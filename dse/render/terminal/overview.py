@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from cost_models.performance.batching import CONTINUOUS
 from cost_models.quantities import describe
 from dse.analysis.compare import baseline_margins
 from dse.evaluator import Evaluator
 from dse.render.terminal.summary import CORE, named_workloads, pick_words, varying
 from dse.render.terminal.tables import Part, TextTable, cell_text, narrow, number_text
+from dse.results.picks import default_pick
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 
@@ -56,6 +58,28 @@ def overview_table(run: StoredRun) -> TextTable:
     of_all = "TDP and price of all chips; constraints are on one chip's"
     title = f"Picks and baselines ({of_all})" if spec.baselines else "Picks"
     return TextTable(title, ("", "misses", *headings), tuple(rows))
+
+
+def users_lines(run: StoredRun) -> list[str]:
+    """Return goodput, and the chips for the load where one is told, of the default pick and the first baseline.
+
+    Of workloads batched continuously that no objective names: those that are named stand in the table.
+    """
+    name = default_pick({str(pick["name"]): pick for pick in run.picks})
+    served = {key: one for key, one in run.spec.workloads.items() if one.batching == CONTINUOUS}
+    if name is None or run.spec.builtin_disabled or not served.keys() - named_workloads(run.spec):
+        return []
+    pick = next(one for one in run.picks if one["name"] == name)
+    chips = {pick_words(name, run.spec): pick["metrics"], **dict([*Evaluator(run.spec).baselines.items()][:1])}
+    lines = []
+    for key in sorted(served.keys() - named_workloads(run.spec), key=list(served).index):
+        load = served[key].load_tokens_per_s
+        words = []
+        for what, metrics in chips.items():
+            rate, count = (metrics.get(f"{key}.{one}", math.nan) for one in ("goodput_tokens_per_s", "chips_for_load"))
+            words.append(f"{what} {number_text(rate)}" + (f" ({number_text(count)})" if load is not None else ""))
+        lines.append(f"{key} goodput, token/s{' (chips)' if load is not None else ''}: {', '.join(words)}")
+    return lines
 
 
 def _lines(names: str) -> str:

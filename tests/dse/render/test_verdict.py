@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from cost_models.silicon.cost import Economics
-from dse.render.terminal.overview import overview_table
+from dse.render.terminal.overview import overview_table, users_lines
 from dse.render.terminal.prices import price_words
+from dse.render.terminal.tables import number_text
 from dse.render.terminal.verdict import chance_of, seconds_text, verdict
 from dse.results.store import open_run
 from dse.runs import run
@@ -87,6 +88,24 @@ def test_an_outcome_stands_on_forty_lines(call, tmp_path, monkeypatch, name, wid
     assert status == 0, err
     assert len(out.splitlines()) <= 40
     assert max(map(len, out.splitlines())) <= width
+
+
+def test_users_beside_the_batch_have_their_goodput_and_chips_in_the_answer_and_change_no_front(tmp_path):
+    chat = tiny()["workloads"]["chat"]
+    live = {
+        "model": chat["model"], "batching": "continuous", "tpot_limit_ms": 100, "load_tokens_per_s": 5000,
+        "required": False,
+    }  # fmt: skip
+    with_users = found(tmp_path, workloads={"chat": chat, "live": live})
+    without = found(tmp_path / "other")
+    assert list(with_users.front["id"]) == list(without.front["id"])
+    (line,) = users_lines(with_users)
+    knee = next(pick["metrics"] for pick in with_users.picks if pick["name"] == "knee")
+    rate, chips = knee["live.goodput_tokens_per_s"], knee["live.chips_for_load"]
+    assert line.startswith("live goodput, token/s (chips): knee ") and "a100 " in line
+    assert f"knee {number_text(rate)} ({number_text(chips)})" in line
+    assert chips == np.ceil(5000 / rate)
+    assert not users_lines(without)
 
 
 def test_ten_designs_of_a_long_front_stand_evenly_along_it(tmp_path):
