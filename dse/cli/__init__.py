@@ -57,6 +57,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Library": {
         "library": "List and show the cited data behind the models.",
         "validate": "Compare predictions with published measurements.",
+        "calibrate": "Fit a stack to your own measurements.",
         "compress": "Compress one tensor in every format; check the round trip.",
     },
 }

@@ -66,7 +66,7 @@ def validate(
         from dse.validation import run_validation
 
         technology = Technology(library=library_with(library or []))
-        validation = run_validation(measurements or [], technology, given=_given(given or []))
+        validation = run_validation(measurements or [], technology, given=given_cells(given or []))
     emit(
         output,
         lambda: validation_parts(validation),
@@ -76,7 +76,7 @@ def validate(
     _write(validation, out, plots, image_formats(formats))
 
 
-def _given(words: list[str]) -> dict[str, str]:
+def given_cells(words: list[str]) -> dict[str, str]:
     """Return columns and cells of ``COLUMN=VALUE``.
 
     Raises:

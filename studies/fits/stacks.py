@@ -15,46 +15,23 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
-from scipy.optimize import least_squares
 
 from cost_models.library import Library, shipped_library
-from cost_models.library.technology import Technology
-from cost_models.table import Choice, FloatArray
 from dse.validation import requests
 from dse.validation.intervals import variants
 from dse.validation.rows import read_measurements
 from dse.validation.score import source_of
 from dse.validation.setups import stacks
+from dse.validation.stack_fit import Fit, Pull, fit_constants
 
 LIBRARY = shipped_library()
 SETTINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
-STEP = 0.03
 FILES = ("open.csv", "e2e2_open.csv")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Constants of one stack from some rows.
-
-    Attributes:
-        values: constant to value.
-        errors: standard error of each logarithm.
-        rows: rows used.
-        sources: their sources.
-        miss: median absolute relative error on them.
-    """
-
-    values: Mapping[str, float]
-    errors: Mapping[str, float]
-    rows: int
-    sources: tuple[str, ...]
-    miss: float
 
 
 def open_rows() -> pd.DataFrame:
@@ -83,60 +60,15 @@ def fit(
     guess: Mapping[str, float] | None = None,
 ) -> Fit:
     """Return the constants of a stack that predict rows best, searched from `guess` where there is one."""
-    rows = rows.reset_index(drop=True)
-    choice = Choice.same(stack, len(rows))
-    names, first = list(start), np.array([float(value) for value in start.values()])
-    held = {f"stacks.{stack}.{name}": value for name, value in (fixed or {}).items()}
     size = rows.groupby(["source", "quantity"])["value"].transform("size").to_numpy()
-    measured = np.log(rows["measured_s"].to_numpy())
-    knee = float(SETTINGS["robust_from"])
     if SETTINGS["stacks"][stack].get("pool", False):
         # A source says how one software behaves, however many rows it has.
         weight, error, spread = size**-0.5, float(SETTINGS["source_error"]), float(SETTINGS["pool_prior_spread"])
     else:
         weight, error, spread = size**-0.25, float(SETTINGS["row_error"]), float(SETTINGS["prior_spread"])
-
-    def log_ratio(x: FloatArray) -> FloatArray:
-        technology = Technology(
-            {**held, **{f"stacks.{stack}.{n}": v for n, v in zip(names, first * np.exp(x), strict=True)}}
-        )
-        predicted = requests.predict(rows, technology, stack=choice, bounds=False)["predicted_s"]
-        return np.asarray(np.log(predicted.to_numpy()) - measured)
-
-    def misfit(x: FloatArray) -> FloatArray:
-        ratio = log_ratio(x)
-        soft = np.sign(ratio) * knee * np.sqrt(2 * (np.sqrt(1 + (ratio / knee) ** 2) - 1))
-        return np.concatenate([weight * soft / error, x / spread])
-
-    most = (LIBRARY.parameters[f"stacks.{stack}.{name}"].bounds.high for name in names)
-    upper = np.minimum(np.log(np.array(list(most)) / first), 6.0) + 1e-9
-    lower = np.full(len(names), -6.0)
-
-    def slopes(x: FloatArray) -> FloatArray:
-        here = misfit(x)
-        columns = []
-        for k in range(len(x)):
-            step = STEP if x[k] + STEP <= upper[k] else -STEP
-            moved = x.copy()
-            moved[k] += step
-            columns.append((misfit(moved) - here) / step)
-        return np.stack(columns, axis=1)
-
-    result = least_squares(
-        misfit,
-        np.clip(np.log([(guess or start)[name] / float(start[name]) for name in names]), lower + 1e-6, upper - 1e-6),
-        jac=slopes,
-        bounds=(lower, upper),
-        xtol=1e-3,
-        ftol=1e-4,
-        max_nfev=10,
-    )
-    spreads = np.sqrt(np.diag(np.linalg.inv(result.jac.T @ result.jac)))
-    values = {name: float(value) for name, value in zip(names, first * np.exp(result.x), strict=True)}
-    miss = float(np.median(np.abs(np.expm1(log_ratio(result.x)))))
-    return Fit(
-        values, dict(zip(names, spreads.tolist(), strict=True)), len(rows), tuple(sorted(rows["source"].unique())), miss
-    )
+    pull = Pull(weight / error, spread, float(SETTINGS["robust_from"]))
+    first = {name: float(value) for name, value in start.items()}
+    return fit_constants(rows, stack, first, pull, LIBRARY, fixed=fixed, guess=guess)
 
 
 def rows_of(rows: pd.DataFrame, stack: str) -> pd.DataFrame:

@@ -29,6 +29,7 @@ SWEEP = {
 
 COMMANDS = {
     "audit": "audit claims.yaml",
+    "calibrate": "calibrate rows.csv",
     "check": "check tiny.yaml",
     "choose": "choose llama3_8b --chip h100_sxm --chip a100_80gb_sxm --max tpot_ms=50",
     "compare": "compare here",
@@ -63,6 +64,11 @@ MAKERS = ("merge", "resume", "run")
 SERVERS = ("explore",)
 """Commands that go on until they are interrupted; `test_explore.py` calls them."""
 
+ROWS = "source_id,chip,model,weight_bits,batch,input_len,output_len,metric,value,software\n" + "".join(
+    f"own,rtx_4090,llama3_8b,{bits},{batch},256,64,tpot_ms,{ms},llama.cpp\n"
+    for bits, batch, ms in ((4.5, 1, 7.0), (4.5, 4, 8.0), (8.5, 1, 12.0), (8.5, 4, 13.0))
+)
+
 CLAIMS = {
     "name": "rumours",
     "workloads": {"chat": {"model": "llama3_8b", "batch": 1, "prompt_tokens": 128, "output_tokens": 128}},
@@ -87,6 +93,7 @@ def folder(tmp_path_factory):
     for name, seed in (("here", 0), ("there", 1)):
         run(parse_spec(SWEEP, overrides=[f"search.seed={seed}"]), out=where / name)
     (where / "tiny.yaml").write_text(yaml.safe_dump(SWEEP))
+    (where / "rows.csv").write_text(ROWS)
     (where / "claims.yaml").write_text(yaml.safe_dump(CLAIMS))
     return where
 

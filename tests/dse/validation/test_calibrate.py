@@ -1,0 +1,62 @@
+"""A stack fitted to own rows: rows of other constants are met, left out or not, and what is written works."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from cost_models.library import shipped_library
+from cost_models.library.technology import Technology
+from dse.sweep.library_additions import library_with
+from dse.validation import MeasurementError, requests
+from dse.validation.calibrate import calibrate
+from dse.validation.rows import read_measurements
+
+LIBRARY = shipped_library()
+TRUTH = {"stacks.llama_cpp.kernel_s": 1.6e-5, "stacks.llama_cpp.bandwidth_efficiency": 0.8}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Rows that llama.cpp with other constants would have given."""
+    path = tmp_path_factory.mktemp("own") / "own.csv"
+    told = {"source_id": "own", "chip": "rtx_4090", "output_len": 64, "metric": "tpot_ms", "software": "llama.cpp"}
+    rows = pd.DataFrame(
+        {**told, "model": model, "weight_bits": bits, "batch": batch, "input_len": 256, "value": 1.0}
+        for model in ("llama3_8b", "qwen3_4b", "qwen2_7b")
+        for bits in (4.5, 8.5) for batch in (1, 4)
+    )  # fmt: skip
+    rows.to_csv(path, index=False)
+    prepared = requests.prepare(read_measurements(path, LIBRARY)[1])
+    rows["value"] = requests.predict(prepared, Technology(TRUTH), bounds=False)["predicted_s"].to_numpy() * 1e3
+    rows.to_csv(path, index=False)
+    return path
+
+
+def test_rows_of_other_constants_are_met_and_what_is_written_predicts_them(own, tmp_path, call):
+    status, out, err = call("calibrate", own, "--out", tmp_path / "mine", "--format", "json")
+    found = json.loads(out)
+    assert (status, err) == (0, "")
+    assert found["error_after"] < 0.06 and found["error_left_out"] < 0.08 < found["error_before"]
+    assert all(one["low"] <= one["value"] <= one["high"] for one in found["constants"])
+    library = library_with([tmp_path / "mine"])
+    stack = library.stack("llama_cpp_calibrated")
+    assert "CALIBRATED" in stack.note and stack.base == "llama_cpp"
+    status, out, _ = call(
+        "explain",
+        "rtx_4090 serving_stack=llama_cpp_calibrated",
+        "--library",
+        tmp_path / "mine",
+        "--workload",
+        "llama3_8b",
+    )
+    assert status == 0 and "llama_cpp_calibrated" in out
+
+
+def test_too_few_rows_several_stacks_and_no_constants_are_told(own, tmp_path):
+    rows = pd.read_csv(own)
+    rows.head(3).to_csv(tmp_path / "few.csv", index=False)
+    rows.assign(software=["llama.cpp", "vLLM"] * (len(rows) // 2)).to_csv(tmp_path / "two.csv", index=False)
+    for name, base, told in (("few", None, "at least 4"), ("two", None, "say --stack"), ("two", "ideal", "no fitted")):
+        with pytest.raises(MeasurementError, match=told):
+            calibrate([tmp_path / f"{name}.csv"], base, LIBRARY)
