@@ -46,9 +46,11 @@ def require(
     Example: dse require --memory lpddr5x_10667 --memory hbm3
     """
     from dse.errors import NOWHERE, Issue, SpecError
-    from dse.sweep.shipped import sweep_file
+    from dse.sweep.shipped import shipped_sweeps
 
-    path = None if what is None else sweep_file(Path(what))
+    path = None if what is None else Path(what)
+    if path is not None and not path.exists():
+        path = shipped_sweeps().get(str(path), path)  # any other bare name is a run's
     is_file = path is not None and path.suffix in (".yaml", ".yml")
     is_design = path is not None and is_file and "design" in _keys(path)
     is_sweep = is_file and not is_design

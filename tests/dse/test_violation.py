@@ -21,7 +21,7 @@ from dse.results.picks import settings_of
 from dse.results.rows import Rows
 from dse.runs import run
 from dse.samplers import Feedback, Sampler, make_sampler
-from dse.samplers.chain import MAX_SEED_DESIGNS, _Best
+from dse.samplers.chain import MAX_SEED_DESIGNS, Seeds
 from dse.samplers.evolve.nsga2 import row_keys
 from dse.space import Space
 from dse.sweep import Spec, parse_spec
@@ -192,7 +192,7 @@ def test_evolve_keeps_the_nearest_as_parents(spec: Spec, rows: Rows, report: lis
 
 def test_a_chain_hands_the_nearest_on(spec: Spec, rows: Rows, report: list[int]) -> None:
     space = Space(spec)
-    best = _Best(space, 2)
+    best = Seeds(space, 2)
     for start in range(0, N, 100):
         part = rows.take(np.arange(start, min(start + 100, N)))
         best.add(part.designs, Feedback.of(part.ids, part.evaluation))

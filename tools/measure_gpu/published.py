@@ -54,7 +54,7 @@ def step_table() -> list[str]:
     rows = []
     for chip, stack, model, weights, batches in STEPS:
         for batch in batches:
-            words = [f"weight_format={weights}", f"stack={stack}"]
+            words = [f"weight_format={weights}", f"serving_stack={stack}"]
             reported = explain_library_chip(f"1x {chip}", [f"{model} batch={batch} {PROMPT}"], words).to_json()
             step = reported["workloads"][model]["decode"]
             spent, energy = step["spent_ms"], step["energy_j"]
