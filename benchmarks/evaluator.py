@@ -144,6 +144,21 @@ def goodput_ratio(case: Case, designs: Designs, static_s: float) -> float:
     return best_s(lambda: evaluator.evaluate(designs, metrics=())) / static_s
 
 
+def fused_per_s(case: Case, designs: Designs) -> tuple[float, str]:
+    """Return the designs per second of the same operations in one compiled loop, and what is to be said of it.
+
+    NaN where the model cannot be noted down as one list of operations: where a step is taken on some rows only.
+    """
+    try:
+        loop, names, operations = fused_loop(case.outputs, designs)
+    except TypeError as error:
+        return np.nan, f"No fused loop to compare with: a step of the model is taken on some rows only ({error})."
+    out = np.empty((len(names), CHUNK_ROWS))
+    worst = check_agreement(case, loop, names)
+    told = f"The fused loop has {operations} operations and agrees on {len(names)} outputs to {worst:.1e}."
+    return CHUNK_ROWS / best_s(lambda: loop(designs, out)), told
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sweep", default=str(Path(__file__).parent.parent / "sweeps/mach1.yaml"))
@@ -152,12 +167,9 @@ def main() -> None:
     case, cores = Case(chosen.sweep), os.cpu_count() or 1
     designs, workloads = case.designs(), len(case.spec.workloads)
 
-    loop, names, operations = fused_loop(case.outputs, designs)
-    out = np.empty((len(names), CHUNK_ROWS))
-    worst = check_agreement(case, loop, names)
+    fused, told = fused_per_s(case, designs)
     judged = CHUNK_ROWS / best_s(lambda: case.evaluator.evaluate(designs, metrics=()))
     every = CHUNK_ROWS / best_s(lambda: case.evaluator.evaluate(designs))
-    fused = CHUNK_ROWS / best_s(lambda: loop(designs, out))
     singles = [designs.take(slice(row, row + 1)) for row in range(SINGLE)]
     single = SINGLE / best_s(lambda: [case.evaluator.evaluate(one, metrics=()) for one in singles], 3)
     together = all_cores_per_s(chosen.sweep, cores)
@@ -179,7 +191,7 @@ def main() -> None:
         ("one design at a time", single),
     ):
         print(f"  {name:<28} {rate:12,.0f}  {rate * workloads:12,.0f}")
-    print(f"\nThe fused loop has {operations} operations and agrees on {len(names)} outputs to {worst:.1e}.")
+    print(f"\n{told}")
     print(f"dse --help takes {help_s():.2f} s.", flush=True)
     if chosen.stream:
         peak, seconds = stream_peak_gb(chosen.sweep, chosen.stream)

@@ -141,10 +141,10 @@ WORKLOAD_ALIASES: Mapping[str, str] = {
     "max_concurrency": "concurrency",
     "slo_percentile": "limit_percentile",
     "optional": "required: false",
-    "speculative": "none: speculative decoding is not modelled (docs/faq.md)",
-    "speculative_decoding": "none: speculative decoding is not modelled (docs/faq.md)",
-    "draft_model": "none: speculative decoding is not modelled (docs/faq.md)",
     "prefix_caching": "prefix_cached",
+    "speculative": "speculation",
+    "speculative_decoding": "speculation",
+    "draft_model": "speculation: {draft: MODEL}",
 }
 
 BASELINE_ALIASES: Mapping[str, str] = {

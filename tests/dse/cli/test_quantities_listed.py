@@ -58,9 +58,6 @@ def test_a_sweep_answers_the_same_words():
         parse_spec(metric)
     model = tiny(workloads={"chat": {"model": "meta-llama/Llama-2-70b-chat-hf"}})
     assert parse_spec(model).workloads["chat"].model == "llama2_70b"
-    speculative = tiny(workloads={"chat": {"model": "llama3_8b", "speculative": 4}})
-    with pytest.raises(SpecError, match="not modelled"):
-        parse_spec(speculative)
 
 
 def test_what_a_sweep_varies_may_be_asked_for(tmp_path):
