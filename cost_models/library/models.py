@@ -250,10 +250,9 @@ class WeightFormat(LibraryRecord):
         return self.operand == "float" and self.operand_bits == self.weight_bits
 
     @property
-    def has_symmetric_codes(self) -> bool:
-        """Whether stored weights are integers whose groups have a scale and no zero point."""
-        scaled = self.kind not in ("codebook", "double_group", "binary_coded")
-        return scaled and self.operand == "int" and self.zero_bits == 0
+    def has_scaled_integers(self) -> bool:
+        """Whether stored weights are integers whose groups have a scale; symmetric ones have no zero bits."""
+        return self.kind not in ("codebook", "double_group", "binary_coded") and self.operand == "int"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -290,8 +290,9 @@ def _quantised(model: Model, form: WeightFormat, method: str, technology: Techno
         damage = damage * (technology.value(parameter + "power_of_two_scales") if form.power_of_two_scales else 1.0)
         unseen = unseen | (method != "rtn") | (np.asarray(group) == 0)
     else:
-        if form.has_symmetric_codes:
-            damage = damage * symmetric_factor(bits, technology)
+        if form.has_scaled_integers:
+            symmetric = np.asarray(form.zero_bits) == 0
+            damage = damage * np.where(symmetric, symmetric_factor(bits, technology), 1.0)
         unseen = unseen | ((np.asarray(group) > 0) & (group < technology.value(parameter + "least_group")))
         unseen = unseen | (form.operand == "float" and not codebook)
     unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, parameter, technology)

@@ -3,11 +3,14 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from cost_models.library import shipped_library
+from dse.evaluator import Evaluator
 from dse.runs import explore
+from dse.space import Space
 from dse.sweep import load_spec
 from studies import STUDIES, Context, founding_front
 from studies.build import NUMBERS, numbers_of
@@ -75,8 +78,12 @@ def test_the_study_of_compression_says_what_the_code_gives():
 
 
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_sweep_is_valid(path):
-    assert load_spec(path).objectives
+def test_every_sweep_is_valid_and_its_designs_have_all_metrics(path):
+    spec = load_spec(path)
+    assert spec.objectives
+    space = Space(spec)
+    designs = space.decode(np.random.default_rng(0).random((24, len(space.dimensions))))
+    assert set(Evaluator(spec).evaluate(designs).metrics) >= {one.metric for one in spec.objectives}
 
 
 def test_what_the_founding_front_undoes_is_there_and_different():
