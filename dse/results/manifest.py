@@ -29,7 +29,8 @@ Time = Annotated[str, Field(max_length=40)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+    # Older versions of pydantic warn of fields whose names begin as its own methods do.
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, protected_namespaces=())
 
 
 class _Counts(_Part):
