@@ -20,7 +20,7 @@ def report(
     ] = None,
     n_designs: Annotated[
         int, typer.Option(metavar="N", help="designs that the page shows at most", min=1, max=200_000)
-    ] = 20_000,
+    ] = 16_000,
     quiet: Quiet = False,
 ) -> None:
     """Write the report of a run: one HTML file, offline.

@@ -21,7 +21,7 @@ from dse.sweep import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_POINTS = 20_000
+MAX_POINTS = 16_000
 """Designs that a report shows at most."""
 
 HEADLINE = (
