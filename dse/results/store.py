@@ -178,7 +178,8 @@ def find_run(where: Path | str, *, results: Path = RESULTS) -> Path:
         return path
     root = results if str(where) == LATEST and not path.exists() else path
     if not root.exists():
-        raise RunError(f"{root}: there is no such run directory")
+        meant = f"; perhaps {results / root}" if (results / root).is_dir() else ""
+        raise RunError(f"{root}: there is no such run directory{meant}")
     if not root.is_dir():
         raise RunError(f"{root}: is a file, not a run directory")
     # One level down in the folder of a sweep, two in the folder of all results.

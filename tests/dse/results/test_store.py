@@ -1,4 +1,5 @@
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -67,6 +68,8 @@ def test_a_folder_stands_for_its_newest_run(tmp_path):
     assert find_run(tmp_path / "one") == newest
     assert find_run(newest) == newest
     assert find_run("latest", results=tmp_path) == other
+    with pytest.raises(RunError, match=f"perhaps {re.escape(str(tmp_path / 'one'))}"):
+        find_run("one", results=tmp_path)
     assert open_run(newest).name == "tiny"
 
 
