@@ -179,7 +179,7 @@ def mutants(paths: list[str]) -> Iterator[Mutant]:
             operator = get_operator(f"core/{name}")()
             places = ((node, place) for node in ast_nodes(tree) for place in operator.mutation_positions(node))
             for occurrence, (node, ((line, _), _)) in enumerate(places):
-                number = name == "NumberReplacer" and float(ast.literal_eval(node.value))
+                number = name == "NumberReplacer" and abs(ast.literal_eval(node.value))
                 if line not in ignored and number <= MAX_NUMBER:
                     yield Mutant(path, name, occurrence, line)
 
