@@ -44,6 +44,15 @@ def test_work_of_a_dense_model_counted_token_by_token_and_head_by_head():
     assert summed(attention, "special_functions") == scores
 
 
+def test_each_chosen_expert_is_gated_and_its_result_weighed():
+    model, tokens = LIBRARY.model("mixtral_8x7b"), 3
+    linear = linear_operators(model, Shape(float(tokens), 1, 1), tokens_per_sequence=1.0, head_rows=float(tokens))
+    of = {name: np.ravel(linear.vector_ops[place])[0] for place, name in enumerate(linear.names)}
+    slots = tokens * 2
+    assert of["expert_copies"] == slots * 4096
+    assert of["experts"] == 3 * slots * 14336
+
+
 def test_a_prompt_of_one_token_is_a_step_without_a_past():
     model, shape = LIBRARY.model("llama3_8b"), Shape(4.0, 1.0, 1.0)
     prompt, step = prefill_attention(model, shape), decode_attention(model, shape, context=1.0, over=(0.5, 1.5))
