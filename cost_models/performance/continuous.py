@@ -55,9 +55,7 @@ class Continuous:
     @property
     def _limits_s(self) -> tuple[Number, Number]:
         """Limits on time to first token and time per token; infinite where there is none."""
-        ttft = np.inf if self.limits.ttft_ms is None else self.limits.ttft_ms / 1e3
-        tpot = np.inf if self.limits.tpot_ms is None else self.limits.tpot_ms / 1e3
-        return ttft, tpot
+        return self.limits.ttft_s, self.limits.tpot_s
 
     @cached_property
     def _goodput(self) -> FloatArray:

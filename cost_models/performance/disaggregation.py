@@ -222,14 +222,10 @@ class Disaggregated:
         """Time from a request's arrival to the decode pool, without any queue."""
         return np.asarray(self.pool.result.software.wait_s + self.pool.result.prefill_work_s + self.transfer_s)
 
-    @property
-    def _ttft_limit_s(self) -> float:
-        return np.inf if self.limits.ttft_ms is None else self.limits.ttft_ms / 1e3
-
     @cached_property
     def decoders(self) -> Decoders:
         """A decode group, which may use half of the time that is left for waiting."""
-        return Decoders(self.result, self.traffic, self.limits, (self._ttft_limit_s - self.ready_s) / 2)
+        return Decoders(self.result, self.traffic, self.limits, (self.limits.ttft_s - self.ready_s) / 2)
 
     @property
     def queue(self) -> Queue:
@@ -253,7 +249,7 @@ class Disaggregated:
         W = l s^2 g / (1 - l s), g being half of the sum of the squared coefficients of variation.
         """
         steps, share = self._prefill.steps, np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
-        left, most = self._ttft_limit_s - self._beyond_s, self.pool.most_utilisation / steps.alone_s
+        left, most = self.limits.ttft_s - self._beyond_s, self.pool.most_utilisation / steps.alone_s
         if not np.isnan(share).all():
             left = left - decoding.ttft.quantile_s(share)
             return np.minimum(goodput(_wide(steps, left.shape), self.traffic, (left, np.inf)), most)

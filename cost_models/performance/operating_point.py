@@ -30,6 +30,16 @@ class Slo:
     tpot_ms: float | None = None
     load_tokens_per_s: float | None = None
 
+    @property
+    def ttft_s(self) -> float:
+        """Most time to the first token, in seconds; infinite where nothing is promised."""
+        return np.inf if self.ttft_ms is None else self.ttft_ms / 1e3
+
+    @property
+    def tpot_s(self) -> float:
+        """Most time per output token, in seconds; infinite where nothing is promised."""
+        return np.inf if self.tpot_ms is None else self.tpot_ms / 1e3
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
