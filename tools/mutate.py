@@ -1,6 +1,7 @@
 """Mutation testing of a package or module: would a test notice if this operator, number or comparison were another?
 
     python tools/mutate.py reach                                  which test runs which line (minutes, once per state)
+    python tools/mutate.py reach tests/cost_models                the same of some tests, beside what is known
     python tools/mutate.py run cost_models --count 300 --seed 0   a seeded sample; exit status 1 above 10 % survival
     python tools/mutate.py run dse/violation.py                   every mutant of one module
 
@@ -35,6 +36,12 @@ ROOT = Path(__file__).resolve().parents[1]
 REACH = ROOT / ".mutation"
 PACKAGES = ("cost_models", "dse")
 MAX_NUMBER = 20.0
+NO_TESTS = 5
+"""Exit status of pytest that has met none."""
+
+FIRST = 5
+"""Quickest tests that are tried before the others, whose files alone take long to import."""
+
 PYTEST = ("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider")
 OPERATORS = (
     *(
@@ -70,13 +77,17 @@ class Mutant:
     line: int
 
 
-def reach(jobs: int) -> None:
-    """Run every test file under coverage, in a process of its own, and keep which test function runs which line."""
-    shutil.rmtree(REACH, ignore_errors=True)
-    REACH.mkdir()
+def reach(where: list[str], jobs: int) -> None:
+    """Run test files under coverage, in a process of its own each, and keep which test function runs which line.
+
+    Where paths are given, only those in or below them, and what is known of others stays.
+    """
+    if not where:
+        shutil.rmtree(REACH, ignore_errors=True)
+    REACH.mkdir(exist_ok=True)
     settings = REACH / "settings"
     settings.write_text(f"[run]\nsource = {','.join(PACKAGES)}\ndynamic_context = test_function\n")
-    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py"))
+    files = _files(where or ["tests"], "test_*.py")
 
     def run(file: str) -> str:
         name = file.replace("/", ".")
@@ -97,6 +108,12 @@ def reach(jobs: int) -> None:
             print(f"{done} of {len(files)}  {file}", flush=True)
 
 
+def _files(where: list[str], pattern: str) -> list[str]:
+    """Return the files that are named, or lie in folders that are named, relative to the root, in their order."""
+    found = ([ROOT / one] if one.endswith(".py") else sorted((ROOT / one).rglob(pattern)) for one in where)
+    return list(dict.fromkeys(str(path.relative_to(ROOT)) for paths in found for path in paths))
+
+
 class Reach:
     """Which tests run a line, and how long each takes."""
 
@@ -110,8 +127,15 @@ class Reach:
         self.files: dict[str, float] = {}
         for path in sorted(REACH.glob("*.xml")):
             file = path.name.removesuffix(".py.xml").replace(".", "/") + ".py"
+            failed = set()
             for case in ElementTree.parse(path).iter("testcase"):
-                self.seconds[f"{file}::{str(case.get('name')).split('[')[0]}"] += float(case.get("time", 0))
+                name = f"{file}::{str(case.get('name')).split('[')[0]}"
+                self.seconds[name] += float(case.get("time", 0))
+                failed |= {name} if any(case.find(tag) is not None for tag in ("failure", "error")) else set()
+            for name in failed:
+                # What fails without a mutant judges none.
+                print(f"left out, as it fails without a mutant: {name}")
+                del self.seconds[name]
             self.files[file] = sum(seconds for name, seconds in self.seconds.items() if name.startswith(file + "::"))
         if not self.files:
             raise SystemExit("nothing is known of which test runs which line: run `python tools/mutate.py reach` first")
@@ -220,21 +244,27 @@ class Copies:
         try:
             (copy / mutant.path).write_text(code)
             environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-            process = subprocess.Popen(
-                [sys.executable, *PYTEST, "-x", "-W", "ignore", *tests],
-                cwd=copy,
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            try:
-                status = process.wait(timeout=limit_s)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                return "timed out", changed
-            return ("survived" if status == 0 else "killed"), changed
+            until = time.monotonic() + limit_s
+            for some in (tests[:FIRST], tests[FIRST:]):
+                process = subprocess.Popen(
+                    [sys.executable, *PYTEST, "-x", "-W", "ignore", *some],
+                    cwd=copy,
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+                try:
+                    status = process.wait(timeout=until - time.monotonic())
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                    return "timed out", changed
+                if status not in (0, NO_TESTS):
+                    return "killed", changed
+                if len(tests) <= FIRST:
+                    break
+            return "survived", changed
         finally:
             shutil.copy2(ROOT / mutant.path, copy / mutant.path)
             self.free.append(copy)
@@ -250,11 +280,7 @@ def _equivalent() -> set[tuple[str, str]]:
 
 def run(where: list[str], count: int | None, seed: int, jobs: int, limit_s: float, out: Path | None) -> int:
     """Try a sample of mutants and print what survived; return the exit status."""
-    paths = sorted(
-        str(path.relative_to(ROOT))
-        for one in where
-        for path in ([ROOT / one] if one.endswith(".py") else (ROOT / one).rglob("*.py"))
-    )
+    paths = sorted(_files(where, "*.py"))
     known, every = Reach(), list(mutants(paths))
     sample = every if count is None else random.Random(seed).sample(every, min(count, len(every)))
     print(f"{len(sample)} of {len(every)} mutants of {len(paths)} files, seed {seed}", flush=True)
@@ -307,6 +333,7 @@ def main() -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     first = verbs.add_parser("reach", help="find out which test runs which line")
     second = verbs.add_parser("run", help="try mutants")
+    first.add_argument("where", nargs="*", help="test files or folders, as paths; all where not given")
     second.add_argument("where", nargs="+", help="packages or modules, as paths")
     second.add_argument("--count", type=int, help="size of the sample; every mutant where not given")
     second.add_argument("--seed", type=int, default=0)
@@ -316,7 +343,7 @@ def main() -> int:
         one.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
     if given.verb == "reach":
-        reach(given.jobs)
+        reach(given.where, given.jobs)
         return 0
     return run(given.where, given.count, given.seed, given.jobs, given.limit_s, given.out)
 
