@@ -79,7 +79,7 @@ def sweep(*, workloads: int = 1, constraints: int = 1, axes: int = 6, objectives
 
 
 def is_known(metric: str) -> bool:
-    from cost_models.quantities import METRICS as ALL
+    from cost_models.quantities.metrics import METRICS as ALL
 
     return metric.partition(".")[2] in ALL or metric in ALL
 

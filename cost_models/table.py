@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import PARAMETERS
+from cost_models.quantities.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     import pandas as pd

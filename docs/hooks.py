@@ -9,24 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from cost_models.library import shipped_library
-from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Metric, Parameter
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
+from dse.sweep.chips import BaselineSpec, ChipsSpec, DeploymentSpec
+from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec
-from dse.sweep.records import (
-    BaselineSpec,
-    ChipsSpec,
-    ConstraintSpec,
-    DeploymentSpec,
-    EconomicsSpec,
-    LibraryParameterSpec,
-    ObjectiveSpec,
-    ResultsSpec,
-    RobustnessSpec,
-    SpeculationSpec,
-    WorkloadSpec,
-)
+from dse.sweep.records import EconomicsSpec, LibraryParameterSpec, ResultsSpec, RobustnessSpec
 from dse.sweep.schema import sweep_schema
 from dse.sweep.search import ChainOptions, EvolveOptions, GridOptions, OptunaOptions, SearchSpec
 from dse.sweep.user_model import ModelSpec, UserMetric
+from dse.sweep.workloads import SpeculationSpec, WorkloadSpec
 
 RECORDS: Mapping[str, tuple[type, ...]] = {
     "workloads": (WorkloadSpec, SpeculationSpec),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cost_models.performance.derived import DerivedMetric
-from cost_models.quantities import parameter_of
+from cost_models.quantities.columns import parameter_of
 from dse.evaluator import Evaluator
 from dse.render.report import markup
 from dse.render.terminal.comparison import comparison_table

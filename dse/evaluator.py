@@ -15,16 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.evaluate import (
-    Drafting,
-    Prefill,
-    Workload,
-    body_bits,
-    designs_machine,
-    prompts_of,
-    serve_chip,
-    serve_designs,
-)
+from cost_models.evaluate.number_formats import body_bits
+from cost_models.evaluate.serve import Prefill, designs_machine, serve_chip, serve_designs
+from cost_models.evaluate.workload import Drafting, Workload, prompts_of
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.derived import derived_metrics, with_inputs
@@ -34,7 +27,9 @@ from cost_models.performance.mix import MIX, MIXED, mix_metrics
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Traffic
 from cost_models.performance.waits import lognormal_cv
-from cost_models.quantities import AS_METRICS, PREFILL_PREFIX, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.quantities.columns import PREFILL_PREFIX, TECHNOLOGY_PREFIX
+from cost_models.quantities.metrics import AS_METRICS
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from cost_models.evaluate import ChipSetup, serve_chip
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import serve_chip
 from cost_models.library import Chip, shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from cost_models.evaluate import serve_designs
+from cost_models.evaluate.serve import serve_designs
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import Economics

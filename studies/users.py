@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cost_models.evaluate import Drafting, Workload, serve_chip, serve_designs
+from cost_models.evaluate.serve import serve_chip, serve_designs
+from cost_models.evaluate.workload import Drafting, Workload
 from cost_models.performance.inference import Inference
 from cost_models.table import Table
 from dse.analysis.audit.page import number, table
@@ -21,7 +22,7 @@ from dse.render.plots.lines import LineChart
 from dse.results.picks import KNEE
 from dse.runs import explore
 from dse.sweep import Spec
-from dse.sweep.records import DeploymentSpec
+from dse.sweep.chips import DeploymentSpec
 from studies.record import Context, Section
 
 BATCHES = np.array([1.0, 2, 4, 8, 16, 32, 64, 128])

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cost_models.quantities import METRICS, Metric
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.records import Metric
 from cost_models.table import FloatArray
 
 Formula = Callable[[Mapping[str, FloatArray]], FloatArray]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_models.quantities import PARAMETERS, Parameter
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Parameter
 from cost_models.table import INACTIVE, Choice, Column, Designs
 
 

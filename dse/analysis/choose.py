@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from cost_models.errors import LibraryError
-from cost_models.evaluate import ChipSetup, serve_chip
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import serve_chip
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
-from cost_models.quantities import METRICS, Metric
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.records import Metric
 from cost_models.table import FloatArray, numbers_of
 from cost_models.workload.serving import Parallelism
 from dse.analysis.explain.inputs import read_parts, read_settings, workload_nodes

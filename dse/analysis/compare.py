@@ -17,7 +17,7 @@ from dse.errors import NOWHERE, Issue, SpecError
 from dse.evaluator import Evaluator
 from dse.plain import plain
 from dse.sweep import BaselineSpec, Spec, parse_spec
-from dse.sweep.records import ChipsSpec
+from dse.sweep.chips import ChipsSpec
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cost_models.performance.derived import DerivedMetric
-    from cost_models.quantities import Metric
+    from cost_models.quantities.records import Metric
     from cost_models.table import Setting, Table
     from dse.sweep import Spec
 
@@ -392,7 +392,7 @@ def designs_of(spec: Spec, rows: pd.DataFrame) -> Table:
 
 def headed(name: str, metrics: Mapping[str, Metric]) -> str:
     """Return a column's heading in a CSV file: the name, with its unit where the name does not carry it."""
-    from cost_models.quantities import describe
+    from cost_models.quantities.columns import describe
 
     unit = describe(name, metrics).unit
     return f"{name} [{unit}]" if unit and not _carries(name, unit) else name

@@ -15,7 +15,9 @@ from graphlib import TopologicalSorter
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import PARAMETERS, PREFILL_PREFIX, TECHNOLOGY_PREFIX, WORKLOAD_FIELDS
+from cost_models.quantities.columns import PREFILL_PREFIX, TECHNOLOGY_PREFIX
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from cost_models.table import Designs, FloatArray, Table
 from dse.errors import Issue, Place, SpecError
 from dse.space.codecs import Codec

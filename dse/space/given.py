@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cost_models.library import Library
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, Parameter, parameter_of
+from cost_models.quantities.columns import TECHNOLOGY_PREFIX, parameter_of
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Parameter
 from cost_models.table import Column, Table, column_of
 from dse.errors import NOWHERE, Issue, SpecError
 from dse.space import Space

@@ -15,20 +15,16 @@ from cost_models.library import Library, shipped_library
 from cost_models.performance.derived import DerivedMetric
 from dse.errors import RecordError, RunError, SpecError
 from dse.packing import Data, Record
+from dse.sweep.chips import BaselineSpec
 from dse.sweep.files import apply_overrides, read_tree
+from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.library_additions import with_additions
 from dse.sweep.parameters import FixedSpec, ParameterSpec, RangeSpec, ValuesSpec
 from dse.sweep.reader import read_spec
-from dse.sweep.records import (
-    BaselineSpec,
-    ConstraintSpec,
-    LibraryParameterSpec,
-    ObjectiveSpec,
-    ResultsSpec,
-    Spec,
-    WorkloadSpec,
-)
+from dse.sweep.records import LibraryParameterSpec, ResultsSpec
 from dse.sweep.search import SearchSpec
+from dse.sweep.spec import Spec
+from dse.sweep.workloads import WorkloadSpec
 from dse.yaml_positions import Node, TextError, node_of
 
 __all__ = [

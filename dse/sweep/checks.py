@@ -8,17 +8,20 @@ from cost_models.library import Library
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.metrics import OF_USERS
 from cost_models.performance.waits import MOST_P95
-from cost_models.quantities import P_FEASIBLE, TECHNOLOGY_PREFIX
+from cost_models.quantities.columns import TECHNOLOGY_PREFIX
+from cost_models.quantities.metrics import P_FEASIBLE
 from cost_models.workload.param_count import attentions
 from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
 from dse.errors import Issue
+from dse.sweep.chips import BaselineSpec
+from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.issues import places_of
 from dse.sweep.parameters import ParameterSpec, RangeSpec, ValuesSpec
-from dse.sweep.records import BaselineSpec, ConstraintSpec, ObjectiveSpec, SpeculationSpec, WorkloadSpec
 from dse.sweep.search import SearchSpec
 from dse.sweep.user_model import BUILT_IN, ModelSpec
+from dse.sweep.workloads import SpeculationSpec, WorkloadSpec
 from dse.yaml_positions import KeyPath, Node, path_text
 
 TRAFFIC_FIELDS = (

@@ -18,7 +18,11 @@ from pydantic_core import PydanticCustomError
 from cost_models.library import Library
 from cost_models.library.names import nearest, resolve
 from cost_models.library.plain_yaml import scalar_of
-from cost_models.quantities import P_FEASIBLE, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter, metric_of
+from cost_models.quantities.columns import metric_of
+from cost_models.quantities.metrics import P_FEASIBLE
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Metric, Parameter
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
 from dse.sweep.hints import DIRECTION_ALIASES, NAME_ALIASES, one_of, quoted, suggest, suggest_metric

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from cost_models.library import Library
 from dse.sweep.library_additions import library_of
 from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec
-from dse.sweep.records import Spec
+from dse.sweep.spec import Spec
 
 
 def context_warning(tokens: float, context: float, model: str = "its model") -> str:

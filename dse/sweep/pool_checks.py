@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.metrics import OF_POOLS
-from cost_models.quantities import PREFILL_PREFIX
+from cost_models.quantities.columns import PREFILL_PREFIX
 from cost_models.workload.serving import KINDS, Layout
 from dse.errors import Issue
 from dse.sweep.checks import Declared, issue_at
-from dse.sweep.records import BaselineSpec, ChipsSpec, DeploymentSpec, WorkloadSpec
+from dse.sweep.chips import BaselineSpec, ChipsSpec, DeploymentSpec
+from dse.sweep.workloads import WorkloadSpec
 from dse.yaml_positions import KeyPath, Node, path_text
 
 

@@ -13,17 +13,11 @@ from pydantic import BaseModel, ValidationError
 from cost_models.library import Library
 from cost_models.performance.derived import DerivedMetric, described
 from cost_models.performance.mix import MIX, MIXED
-from cost_models.quantities import (
-    AS_METRICS,
-    FIELDS_AS_METRICS,
-    P_FEASIBLE,
-    PARAMETERS,
-    PREFILL_PREFIX,
-    TECHNOLOGY_PREFIX,
-    WORKLOAD_FIELDS,
-    Parameter,
-    metric_names,
-)
+from cost_models.quantities.columns import PREFILL_PREFIX, TECHNOLOGY_PREFIX, metric_names
+from cost_models.quantities.metrics import AS_METRICS, FIELDS_AS_METRICS, P_FEASIBLE
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Parameter
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from dse.errors import Issue, SpecError
 from dse.sweep import hints
 from dse.sweep.checks import (
@@ -37,28 +31,19 @@ from dse.sweep.checks import (
     check_speculation,
     check_traffic,
 )
+from dse.sweep.chips import BaselineSpec, DeploymentSpec
 from dse.sweep.fields import ValidationContext, is_identifier
+from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.issues import issues_of, places_of, unknown_key
 from dse.sweep.parameters import FixedSpec, ParameterSpec, RangeSpec, kind_of
 from dse.sweep.pool_checks import check_pools
-from dse.sweep.records import (
-    BaselineSpec,
-    ConstraintSpec,
-    DeploymentSpec,
-    EconomicsSpec,
-    HeaderSpec,
-    LibraryParameterSpec,
-    ObjectiveSpec,
-    ResultsSpec,
-    RobustnessSpec,
-    ShareSpec,
-    Spec,
-    WorkloadSpec,
-)
+from dse.sweep.records import EconomicsSpec, LibraryParameterSpec, ResultsSpec, RobustnessSpec, ShareSpec
 from dse.sweep.search import ChainOptions, SearchSpec, options_kind
+from dse.sweep.spec import HeaderSpec, Spec
 from dse.sweep.user_model import ModelSpec, UserMetric
 from dse.sweep.weight_format_checks import check_baselines, check_storage
+from dse.sweep.workloads import WorkloadSpec
 from dse.units import unit_of_suffix
 from dse.yaml_positions import KeyPath, Node, path_text
 

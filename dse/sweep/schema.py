@@ -10,33 +10,20 @@ from typing import Any
 from pydantic import BaseModel
 
 from cost_models.library import Library
-from cost_models.quantities import (
-    METRICS,
-    P_FEASIBLE,
-    PARAMETERS,
-    PREFILL_PREFIX,
-    TECHNOLOGY_PREFIX,
-    WORKLOAD_FIELDS,
-    Parameter,
-)
+from cost_models.quantities.columns import PREFILL_PREFIX, TECHNOLOGY_PREFIX
+from cost_models.quantities.metrics import METRICS, P_FEASIBLE
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Parameter
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
+from dse.sweep.chips import BaselineSpec, ChipsSpec, DeploymentSpec
 from dse.sweep.fields import known_names
+from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.parameters import RangeSpec
 from dse.sweep.reader import REQUIRED, SWEPT_FIELDS
-from dse.sweep.records import (
-    BaselineSpec,
-    ChipsSpec,
-    ConstraintSpec,
-    DeploymentSpec,
-    EconomicsSpec,
-    LibraryParameterSpec,
-    ObjectiveSpec,
-    ResultsSpec,
-    RobustnessSpec,
-    SpeculationSpec,
-    WorkloadSpec,
-)
+from dse.sweep.records import EconomicsSpec, LibraryParameterSpec, ResultsSpec, RobustnessSpec
 from dse.sweep.search import SAMPLERS, SearchSpec
 from dse.sweep.user_model import ModelSpec
+from dse.sweep.workloads import SpeculationSpec, WorkloadSpec
 
 Schema = dict[str, Any]
 

@@ -12,7 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from cost_models.quantities import METRICS, PARAMETERS, Metric
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Metric
 from dse.sweep.fields import Flag, MetricName, Text, Whole, issue, number, validation_context, word_of
 from dse.sweep.hints import quoted
 from dse.units import unit_of_name

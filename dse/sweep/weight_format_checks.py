@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cost_models.library import Library, WeightFormat
 from cost_models.library.models import FREE_FIELDS
-from cost_models.quantities import PARAMETERS
+from cost_models.quantities.parameters import PARAMETERS
 from cost_models.weights.chip_execution import chip_executions
 from cost_models.weights.decoder import measured_codes, measured_loads
 from cost_models.weights.execution import executions_of
 from cost_models.weights.quality import methods_of
 from dse.errors import Issue
 from dse.sweep.checks import Declared, declarations, issue_at, values_of
+from dse.sweep.chips import BaselineSpec
 from dse.sweep.parameters import ParameterSpec, RangeSpec, ValuesSpec
-from dse.sweep.records import BaselineSpec
 from dse.yaml_positions import KeyPath, Node
 
 FORMAT = "weight_format"

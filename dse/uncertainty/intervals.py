@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import TECHNOLOGY_PREFIX
+from cost_models.quantities.columns import TECHNOLOGY_PREFIX
 from cost_models.table import Designs, FloatArray, Setting, Table
 from dse.evaluator import Evaluation, Evaluator
 from dse.front import nondominated

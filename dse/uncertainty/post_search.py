@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import P_FEASIBLE
+from cost_models.quantities.metrics import P_FEASIBLE
 from cost_models.table import FloatArray, evenly
 from dse.front import nondominated
 from dse.margins import constraint_margin

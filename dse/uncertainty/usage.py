@@ -12,7 +12,7 @@ import numpy as np
 
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Library
-from cost_models.quantities import PARAMETERS
+from cost_models.quantities.parameters import PARAMETERS
 from cost_models.table import Setting, Table
 from dse.evaluator import Evaluator
 from dse.sweep import Spec, parse_spec

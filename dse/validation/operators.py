@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from cost_models.evaluate import run_kernels
+from cost_models.evaluate.serve import run_kernels
 from cost_models.library.technology import Technology
 from cost_models.performance.interconnect import all_gather_s, all_reduce_s, all_to_all_s
 from cost_models.performance.roofline import OperatorTime, decode_attention_fraction, time_operators

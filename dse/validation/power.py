@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cost_models.evaluate import run_kernels, serve_chips
+from cost_models.evaluate.serve import run_kernels, serve_chips
 from cost_models.library.technology import Technology
 from cost_models.performance.energy import phase_energy
 from cost_models.performance.phases import PhaseTime

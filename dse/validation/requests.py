@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cost_models.evaluate import serve_chips
+from cost_models.evaluate.serve import serve_chips
 from cost_models.library.technology import Technology
 from cost_models.performance.inference import decode_bound_s
 from cost_models.performance.metrics import WorkloadResult

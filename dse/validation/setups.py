@@ -7,7 +7,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from cost_models.evaluate import ChipSetup, Workload
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.workload import Workload
 from cost_models.library import Chip, Library, Model, WeightFormat
 from cost_models.performance.serving_stack import default_stack, stack_for_software
 from cost_models.table import Choice

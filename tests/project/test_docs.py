@@ -23,7 +23,9 @@ import yaml
 from nbclient import NotebookClient
 
 from cost_models.library import shipped_library
-from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from dse.cli import GROUPS
 from dse.errors import SpecError
 from dse.sweep import load_spec, parse_spec

@@ -20,7 +20,8 @@ import numpy as np
 
 from cost_models.errors import LibraryError
 from cost_models.library import shipped_library
-from cost_models.quantities import METRICS, PARAMETERS
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.parameters import PARAMETERS
 from cost_models.table import Table
 from dse.errors import DseError
 from dse.evaluator import Evaluation, Evaluator

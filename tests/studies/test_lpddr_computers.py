@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from cost_models.evaluate import designs_machine
+from cost_models.evaluate.serve import designs_machine
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import Economics
 from studies.lpddr_computers import LIBRARY, SETTINGS, decode_rows, designs_of, predicted, table

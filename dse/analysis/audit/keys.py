@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cost_models.quantities import METRICS
+from cost_models.quantities.metrics import METRICS
 from dse.analysis.audit.tree import SUBJECT_KEYS, Tree
 from dse.errors import Issue
 from dse.sweep.fields import is_identifier

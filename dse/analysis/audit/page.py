@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from cost_models.quantities import METRICS, metric_of
+from cost_models.quantities.columns import metric_of
+from cost_models.quantities.metrics import METRICS
 from dse.analysis.audit import Audit, ClaimResult, ConsistentRates, JointSet
 from dse.analysis.audit.consistent import InformationGain
 from dse.analysis.audit.rates import consistent_rates

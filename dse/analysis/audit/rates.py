@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cost_models.evaluate import serving_config
+from cost_models.evaluate.workload import serving_config
 from cost_models.library.technology import Technology
 from cost_models.performance.envelope import envelope_machine, least_work
 from cost_models.performance.phases import decode_phase, prefill_phase

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from cost_models.quantities import METRICS, metric_of
+from cost_models.quantities.columns import metric_of
+from cost_models.quantities.metrics import METRICS
 from cost_models.table import FloatArray, Table
 from dse.analysis.audit.records import ChipSubject, Claim, ClaimsFile, DesignSubject
 from dse.evaluator import Evaluator

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from cost_models.evaluate import ChipSetup, Workload, serve_chip, serve_designs
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import serve_chip, serve_designs
+from cost_models.evaluate.workload import Workload
 from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
-from cost_models.quantities import METRICS
+from cost_models.quantities.metrics import METRICS
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice, Table
 from cost_models.weights.chip_execution import chip_execution

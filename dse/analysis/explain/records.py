@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cost_models.quantities import Metric
+from cost_models.quantities.records import Metric
 from cost_models.silicon.cost import Economics
 from dse.plain import plain
 

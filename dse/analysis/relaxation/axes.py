@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from cost_models.library import Library
-from cost_models.quantities import PARAMETERS, Parameter, parameter_of
+from cost_models.quantities.columns import parameter_of
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Parameter
 from dse.errors import SpecError
 from dse.sweep import FixedSpec, ParameterSpec, RangeSpec, Spec, ValuesSpec, parse_spec
 from dse.sweep.library_additions import library_of

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cost_models.library import Library
-from cost_models.quantities import PARAMETERS, metric_of
+from cost_models.quantities.columns import metric_of
+from cost_models.quantities.parameters import PARAMETERS
 from cost_models.table import FloatArray, Setting, Table
 from dse.evaluator import Evaluation, Evaluator
 from dse.space import Space

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from cost_models.quantities import PARAMETERS, TECHNOLOGY_PREFIX, Parameter, describe, parameter_of
+from cost_models.quantities.columns import TECHNOLOGY_PREFIX, describe, parameter_of
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Parameter
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.table import Table, column_of
 from dse.analysis.explain.inputs import SECTIONS

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from cost_models.quantities import Metric
+from cost_models.quantities.records import Metric
 from dse.analysis.choose import KNOWN, SUMMED, Chosen, Way
 from dse.render.plots.labels import Label, place_labels
 from dse.render.plots.style import BLUE, GREY, ORANGE, drawing, freeze_layout, new_figure, save, scale_axis

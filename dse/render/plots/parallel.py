@@ -17,7 +17,8 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from cost_models.quantities import Metric, describe
+from cost_models.quantities.columns import describe
+from cost_models.quantities.records import Metric
 from cost_models.table import FloatArray, evenly
 from dse.render.plots.scene import Scene
 from dse.render.plots.style import (

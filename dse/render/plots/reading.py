@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cost_models.quantities import Metric, metric_of
+from cost_models.quantities.columns import metric_of
+from cost_models.quantities.records import Metric
 from cost_models.table import Table, evenly
 from dse.analysis.explain import Explanation, explain_baseline, explain_designs
 from dse.analysis.explain.curve import Curve, all_curves

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from cost_models.quantities import METRICS, Metric
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.records import Metric
 from cost_models.table import FloatArray, Setting
 
 if TYPE_CHECKING:

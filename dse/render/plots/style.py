@@ -19,7 +19,8 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
 
-from cost_models.quantities import Metric, describe
+from cost_models.quantities.columns import describe
+from cost_models.quantities.records import Metric
 from dse.results.store import replacing
 
 # Okabe and Ito 2008, colours that stay apart with the common kinds of colour blindness.

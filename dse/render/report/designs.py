@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.quantities import describe
+from cost_models.quantities.columns import describe
 from cost_models.table import INACTIVE, Choice, Table, evenly
 from dse.render.plots.reading import counts_in_ratios
 from dse.render.report.packing import Packable, rounded

@@ -11,7 +11,7 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from cost_models.quantities import describe
+from cost_models.quantities.columns import describe
 from cost_models.table import evenly
 from dse.analysis.compare import baseline_words
 from dse.evaluator import Evaluator

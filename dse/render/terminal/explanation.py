@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cost_models.quantities import Metric, describe
+from cost_models.quantities.columns import describe
+from cost_models.quantities.records import Metric
 from dse.analysis.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, number_text, percent_text

@@ -10,7 +10,9 @@ from pydantic import BaseModel
 
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Library, LibraryParameter, Support
-from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, cell_text
 from dse.sweep.hints import METRIC_ALIASES, NAME_ALIASES, suggest
 

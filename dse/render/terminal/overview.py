@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cost_models.performance.batching import CONTINUOUS
-from cost_models.quantities import describe
+from cost_models.quantities.columns import describe
 from dse.analysis.compare import baseline_margins
 from dse.evaluator import Evaluator
 from dse.render.terminal.summary import CORE, named_workloads, pick_words, varying

@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping
 
 from cost_models.library import Library
-from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS, Metric, Parameter
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.records import Metric, Parameter
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from dse.render.terminal.library import Sheet
 from dse.render.terminal.tables import number_text
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from cost_models.quantities import describe
+from cost_models.quantities.columns import describe
 from dse.render.terminal.tables import TextTable, number_text, percent_text
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun

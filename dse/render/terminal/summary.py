@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cost_models.performance.batching import CONTINUOUS
-from cost_models.quantities import P_FEASIBLE, describe
+from cost_models.quantities.columns import describe
+from cost_models.quantities.metrics import P_FEASIBLE
 from cost_models.table import evenly
 from dse.analysis.compare import baseline_words
 from dse.render.terminal.tables import MISSING, TextTable, cell_text, narrow, number_text, percent_text, ranges_text

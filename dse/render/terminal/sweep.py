@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cost_models.quantities import PARAMETERS, describe
+from cost_models.quantities.columns import describe
+from cost_models.quantities.parameters import PARAMETERS
 from cost_models.table import FloatArray
 from dse.analysis.compare import baseline_words
 from dse.analysis.relaxation.axes import LINK, linked

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cost_models.evaluate import designs_machine
+from cost_models.evaluate.serve import designs_machine
 from cost_models.library import Library
 from cost_models.library.technology import Technology
-from cost_models.quantities import PARAMETERS
+from cost_models.quantities.parameters import PARAMETERS
 from cost_models.silicon.cost import Economics
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, Column, FloatArray

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cost_models.evaluate import ChipSetup, Workload, serve_chip
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import serve_chip
+from cost_models.evaluate.workload import Workload
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cost_models.evaluate import ChipSetup, Drafting, Prefill, Workload, prompts_of, serve_chip
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import Prefill, serve_chip
+from cost_models.evaluate.workload import Drafting, Workload, prompts_of
 from cost_models.library.technology import Technology
 from cost_models.performance.disaggregation import Disaggregated, Network
 from cost_models.performance.metrics import workload_metrics

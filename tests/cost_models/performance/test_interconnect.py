@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cost_models.evaluate import ChipSetup, Workload, serve_chip
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import serve_chip
+from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.files import Sections
 from cost_models.library.reader import extended_library

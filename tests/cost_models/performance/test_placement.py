@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from cost_models.evaluate import (
-    ChipSetup,
-    Drafting,
-    Workload,
-    designs_machine,
-    serve_chip,
-    serve_chips,
-    serve_designs,
-)
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import designs_machine, serve_chip, serve_chips, serve_designs
+from cost_models.evaluate.workload import Drafting, Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.placement import WRITTEN, second_fractions

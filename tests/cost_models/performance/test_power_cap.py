@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cost_models.evaluate import Workload, designs_machine, serve_designs
+from cost_models.evaluate.serve import designs_machine, serve_designs
+from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.inference import infer

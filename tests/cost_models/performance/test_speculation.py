@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.evaluate import ChipSetup, Drafting, Workload, serve_chip
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import serve_chip
+from cost_models.evaluate.workload import Drafting, Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cost_models.evaluate import Workload, serve_designs
+from cost_models.evaluate.serve import serve_designs
+from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import Economics

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.evaluate import designs_machine
+from cost_models.evaluate.serve import designs_machine
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import (
     Economics,

@@ -9,7 +9,7 @@ from cost_models.errors import UnknownEntryError
 from cost_models.library import shipped_library
 from cost_models.library.models import FREE_FIELDS
 from cost_models.library.technology import Technology
-from cost_models.quantities import PARAMETERS
+from cost_models.quantities.parameters import PARAMETERS
 from cost_models.silicon.cost import Economics
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.design import design_machine

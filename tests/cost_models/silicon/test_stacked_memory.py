@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cost_models.evaluate import designs_machine
+from cost_models.evaluate.serve import designs_machine
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.beachfront import max_bandwidth

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cost_models.evaluate import Workload, designs_machine, serve_designs
+from cost_models.evaluate.serve import designs_machine, serve_designs
+from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import Economics

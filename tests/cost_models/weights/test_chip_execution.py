@@ -3,7 +3,9 @@
 import pytest
 
 from cost_models.errors import ExecutionError
-from cost_models.evaluate import ChipSetup, Workload, serve_chip
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import serve_chip
+from cost_models.evaluate.workload import Workload
 from cost_models.library import Chip, shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics

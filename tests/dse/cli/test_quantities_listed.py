@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from cost_models.quantities import METRICS, PARAMETERS, WORKLOAD_FIELDS
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from dse.errors import SpecError
 from dse.runs import run
 from dse.sweep import parse_spec

@@ -93,7 +93,7 @@ def test_every_fault_of_a_design_is_told_at_once(answers):
 
 
 def test_every_parameter_has_a_control(answers):
-    from cost_models.quantities import PARAMETERS
+    from cost_models.quantities.parameters import PARAMETERS
 
     listed = [control["name"] for group in answers._groups() for control in group["controls"]]
     assert len(listed) == len(set(listed)) and set(PARAMETERS) <= set(listed)

@@ -14,7 +14,7 @@ from matplotlib.path import Path as MatplotlibPath
 
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.quantities import METRICS
+from cost_models.quantities.metrics import METRICS
 from cost_models.silicon.beachfront import Edge, along_the_sides
 from cost_models.table import Table
 from dse.analysis.explain import explain_baseline, explain_designs

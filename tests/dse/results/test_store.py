@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cost_models.quantities import METRICS, PARAMETERS
+from cost_models.quantities.metrics import METRICS
+from cost_models.quantities.parameters import PARAMETERS
 from dse.errors import RunError
 from dse.results.store import MANIFEST, bare, find_run, headed, open_run, place_for_run, write_json, write_whole
 

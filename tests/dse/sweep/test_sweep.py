@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
-from cost_models.quantities import PARAMETERS
+from cost_models.quantities.parameters import PARAMETERS
 from dse.errors import Issue, Place, SpecError
 from dse.samplers import make_sampler
 from dse.space import Space

@@ -3,7 +3,7 @@ import pytest
 
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.quantities import PARAMETERS
+from cost_models.quantities.parameters import PARAMETERS
 from cost_models.silicon.cost import die_yield, harvest_yield, harvested_yield
 from dse.uncertainty.calibration import calibration_check, calibration_table
 from dse.validation.silicon.checks import block_check, broken_limits, constants, error_table, silicon_validation

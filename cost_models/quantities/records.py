@@ -1,0 +1,72 @@
+"""What is said of every parameter and metric: unit, meaning, bounds, better direction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Something a sweep may set or vary.
+
+    Attributes:
+        name: the key in a sweep file and the column in a table.
+        unit: unit of the number, "" where it has none or is a name.
+        meaning: one line for people.
+        default: value where the sweep is silent; None means that the library decides per entry.
+        section: library section that the name is looked up in, or None for a number.
+        names: the allowed names where they are not a library section.
+        integer: whether only whole numbers make sense.
+        low: least value that means anything (excluded when `open_low`).
+        high: largest value that means anything.
+        open_low: whether `low` itself is refused.
+        elsewhere: what a better value costs that no metric counts, with size and source; "" where metrics count all.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    default: float | str | None
+    section: str | None = None
+    names: tuple[str, ...] = ()
+    integer: bool = False
+    low: float = 0.0
+    high: float = float("inf")
+    open_low: bool = True
+    elsewhere: str = ""
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether values are names rather than numbers."""
+        return self.section is not None or bool(self.names)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Something that the models compute.
+
+    Attributes:
+        name: the bare name.
+        unit: its unit, "" for a ratio.
+        meaning: one line for people.
+        better: the direction that an architect wants, None where it depends.
+        scope: "design" for one number per design, "workload" for one per design and workload, "draws" for one per
+            design that needs Monte Carlo samples of the parameters, "model" for one that a user's own model returns.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    better: Literal["min", "max"] | None
+    scope: Literal["design", "workload", "draws", "model"]
+
+
+Entry = TypeVar("Entry", Parameter, Metric)
+
+
+def index(*entries: Entry) -> Mapping[str, Entry]:
+    """Return entries by name, in their order."""
+    return MappingProxyType({entry.name: entry for entry in entries})

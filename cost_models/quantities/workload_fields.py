@@ -1,0 +1,98 @@
+"""Fields of a workload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cost_models.quantities.records import Parameter, index
+
+WORKLOAD_FIELDS: Mapping[str, Parameter] = index(
+    Parameter("model", "", "architecture of the model", None, section="models"),
+    Parameter("batch", "", "sequences served together; `largest`: the most that the memory holds", 1, integer=True),
+    Parameter("prompt_tokens", "", "prompt length", 1024, integer=True),
+    Parameter("output_tokens", "", "generated tokens per sequence", 1024, integer=True),
+    Parameter("n_chips", "", "chips that serve the workload together", 1, integer=True),
+    Parameter(
+        "parallelism",
+        "",
+        "how several chips share the model: all in one way, or numbers of chips such as tp4_pp2, dp8, layer_split4",
+        "tensor",
+        names=("tensor", "pipeline", "layer_split"),
+    ),
+    Parameter(
+        "batching",
+        "",
+        "how requests share the chips: a batch at once, in waves of what an engine's memory takes, or in flight: "
+        "a steady number whose prompts join the decode steps of the others; continuous: as requests arrive, waiting "
+        "for memory and for prompts before them",
+        "static",
+        names=("static", "waves", "in_flight", "continuous"),
+    ),
+    Parameter(
+        "arrivals_per_s",
+        "1/s",
+        "requests that come per second; where neither they nor concurrency are given, as many as keep the limits",
+        None,
+    ),
+    Parameter(
+        "arrival_cv",
+        "",
+        "coefficient of variation of gaps between arrivals; 1 where not given",
+        None,
+        high=10.0,
+    ),
+    Parameter("concurrency", "", "requests that are there at all times, each followed by the next at once", None),
+    Parameter(
+        "prompt_p95_tokens",
+        "",
+        "95th percentile of the prompt length, lognormal about prompt_tokens; all alike where not given",
+        None,
+    ),
+    Parameter(
+        "output_p95_tokens",
+        "",
+        "95th percentile of the output length, lognormal about output_tokens; all alike where not given",
+        None,
+    ),
+    Parameter(
+        "prefix_cached",
+        "",
+        "what of every prompt is a prefix of all requests whose keys and values are cached: a share up to 1, tokens "
+        "above 1; one token is left to compute",
+        None,
+        open_low=False,
+    ),
+    Parameter(
+        "draft_tokens",
+        "",
+        "tokens that are drafted per decode step and verified together; a field of speculation",
+        None,
+        integer=True,
+        high=64.0,
+        open_low=False,
+    ),
+    Parameter(
+        "acceptance",
+        "",
+        "chance that a drafted token is accepted, whatever came before it; a field of speculation",
+        None,
+        high=1.0,
+        open_low=False,
+    ),
+    Parameter(
+        "chunk_rows",
+        "",
+        "most tokens that a prefill takes together; as the stack does it where not given",
+        None,
+        integer=True,
+    ),
+    Parameter(
+        "expert_spread",
+        "",
+        "exponent by which tokens choose experts like independent ones; serving.expert_spread where not given",
+        None,
+        high=1.0,
+        open_low=False,
+    ),
+)
+"""Fields of a workload in a sweep; numeric ones may be swept as ``workload.field``."""

@@ -1,0 +1,106 @@
+"""Chips of the library in a sweep: baselines, and pools that prefill or decode."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.workload.serving import Layout
+from dse.sweep.fields import (
+    POOL,
+    ActBits,
+    Bandwidth,
+    Batch,
+    Chips,
+    ExecutionName,
+    ExpertFormatName,
+    FormatName,
+    KvBits,
+    ParallelismName,
+    StackName,
+    StoredBits,
+)
+from dse.sweep.records import SweepRecord
+from dse.sweep.workloads import WorkloadSpec
+
+
+class ChipsSpec(SweepRecord):
+    """Chips of the library and how they are run.
+
+    Attributes:
+        chips: how many of which chip, ``2x a100_80gb_sxm``.
+        weight_format: how weights are stored; as a model's maker publishes them where not given, else at 16 bits.
+        kv_bits: bits of the KV cache.
+        act_bits: bits of the activations.
+        weight_execution: how the chip works through stored weights; its own way where not given.
+        serving_stack: serving software; the chip's own where not given.
+        expert_format: how routed experts are stored; as their maker publishes them where that is narrower.
+        stored_bits: mean stored bits per weight of the whole file, where they are not those of the formats.
+        parallelism: how the chips share the model, where it is not as the workload says.
+    """
+
+    chips: Chips
+    weight_format: FormatName | None = None
+    kv_bits: KvBits = 16.0
+    act_bits: ActBits = 16.0
+    weight_execution: ExecutionName | None = None
+    serving_stack: StackName | None = None
+    expert_format: ExpertFormatName | None = None
+    stored_bits: StoredBits | None = None
+    parallelism: ParallelismName | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of chips."""
+        return int(self.chips.partition("x ")[0])
+
+    @property
+    def chip(self) -> str:
+        """Name of the chip in the library."""
+        return self.chips.partition("x ")[2]
+
+    @property
+    def setup(self) -> ChipSetup:
+        """The chip and how it is run, as the models take it."""
+        return ChipSetup(
+            chip=self.chip,
+            weight_format=self.weight_format,
+            expert_format=self.expert_format,
+            stored_bits=self.stored_bits,
+            kv_bits=self.kv_bits,
+            act_bits=self.act_bits,
+            weight_execution=self.weight_execution,
+            serving_stack=self.serving_stack,
+        )
+
+    def layout(self, workload: WorkloadSpec) -> Layout:
+        """Return how the chips share the model of a workload."""
+        return Layout.of(self.parallelism or workload.parallelism, float(self.count))
+
+
+class BaselineSpec(ChipsSpec):
+    """Chips of the library that serve the same workloads by the same equations.
+
+    Attributes:
+        batch: batch of every workload on this baseline where it is not the workload's.
+        prefill: chips that prefill for them, so that they only decode; None where they do both.
+        network_gbps: bandwidth of each chip to the other pool, one way; ``deployment.network_gbps`` where not given.
+    """
+
+    batch: Batch | None = None
+    prefill: Annotated[ChipsSpec | None, POOL] = None
+    network_gbps: Bandwidth | None = None
+
+
+class DeploymentSpec(SweepRecord):
+    """Which chips prefill and which decode; None stands for the design that the space describes.
+
+    Attributes:
+        prefill: chips that prefill.
+        decode: chips that decode.
+        network_gbps: bandwidth of each chip to the other pool, one way; ``deployment.network_gbps`` where not given.
+    """
+
+    prefill: Annotated[ChipsSpec | None, POOL] = None
+    decode: Annotated[ChipsSpec | None, POOL] = None
+    network_gbps: Bandwidth | None = None

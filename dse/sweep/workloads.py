@@ -1,0 +1,176 @@
+"""What a sweep says of a workload."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationInfo, field_validator, model_validator
+
+from cost_models.library import Library
+from cost_models.quantities.parameters import PARAMETERS
+from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
+from cost_models.workload.serving import KINDS, Layout
+from cost_models.workload.speculation import MTP, NGRAM
+from dse.sweep.fields import (
+    Acceptance,
+    ActBits,
+    ArrivalCv,
+    Arrivals,
+    Batch,
+    BatchingName,
+    CachedPrefix,
+    ChipCount,
+    ChunkRows,
+    Concurrency,
+    DraftName,
+    DraftTokens,
+    ExpertFormatName,
+    ExpertSpread,
+    Flag,
+    FormatName,
+    KvBits,
+    LongOutput,
+    LongPrompt,
+    Milliseconds,
+    ModelName,
+    OutputTokens,
+    ParallelismName,
+    Percentile,
+    PromptTokens,
+    TokenRate,
+    issue,
+    validation_context,
+)
+from dse.sweep.records import SweepRecord
+from dse.sweep.traces import TraceFile
+
+
+def _default(name: str) -> Any:
+    return (WORKLOAD_FIELDS.get(name) or PARAMETERS[name]).default
+
+
+class SpeculationSpec(SweepRecord):
+    """How a workload drafts tokens, for the model to verify several at a time.
+
+    Attributes:
+        draft_tokens: tokens that are drafted per decode step.
+        acceptance: chance that a drafted token is accepted.
+        draft: a model of the library, "mtp" for a further layer of the workload's own model, or "ngram".
+    """
+
+    draft_tokens: DraftTokens
+    acceptance: Acceptance
+    draft: DraftName
+
+    @field_validator("draft")
+    @classmethod
+    def _can_draft(cls, name: str, info: ValidationInfo) -> str:
+        if name not in (MTP, NGRAM):
+            check_complete(name, validation_context(info).library)
+        return name
+
+
+def check_complete(name: str, library: Library) -> None:
+    """Refuse a model that cannot be evaluated."""
+    model = library.models[name]
+    if not model.complete:
+        raise issue(f"the model {name} cannot be evaluated: {model.note or 'its dimensions are not public'}")
+
+
+class WorkloadSpec(SweepRecord):
+    """A model and how it is used.
+
+    Attributes:
+        model: architecture in the library.
+        batch: sequences served together.
+        prompt_tokens: prompt length.
+        output_tokens: generated tokens per sequence.
+        prefix_cached: what of every prompt is a cached prefix: a share up to 1, tokens above; none where not given.
+        n_chips: chips that serve it together.
+        parallelism: how they share the model.
+        required: whether a design that cannot hold it is infeasible; its metrics are missing otherwise.
+        batching: whether the batch is served at once, in waves of what an engine's memory takes, in flight, or
+            continuously as requests arrive.
+        arrivals_per_s: requests that come per second, where they are batched continuously.
+        arrival_cv: coefficient of variation of the gaps between them; 1 where not given.
+        concurrency: requests that are there at all times, in place of arrivals.
+        prompt_p95_tokens: 95th percentile of prompt lengths, lognormal; all alike where not given.
+        output_p95_tokens: the same of output lengths.
+        speculation: how tokens are drafted; the model decodes alone where not given.
+        trace: a CSV file of requests, in place of arrivals and lengths.
+        chunk_rows: most tokens that a prefill takes together; as the stack does it where not given.
+        same_prompts: whether all sequences have one text, and so choose the same experts.
+        expert_spread: exponent by which tokens choose experts; ``serving.expert_spread`` where not given.
+        weight_format: weight format of this workload where it is not the design's.
+        expert_format: format of routed experts where it is not the design's.
+        kv_bits: bits of the KV cache where they are not the design's.
+        act_bits: bits of the activations where they are not the design's.
+        ttft_limit_ms: most time to first token that users bear, for ``max_batch``.
+        tpot_limit_ms: most time per token that users bear, for ``max_batch``.
+        limit_percentile: percentile of the requests at which the limits hold for goodput; the mean where not given.
+        load_tokens_per_s: output tokens per second to be delivered, for ``chips_for_load``.
+    """
+
+    model: ModelName
+    batch: Batch = _default("batch")
+    prompt_tokens: PromptTokens = _default("prompt_tokens")
+    output_tokens: OutputTokens = _default("output_tokens")
+    prefix_cached: CachedPrefix | None = None
+    n_chips: ChipCount = _default("n_chips")
+    parallelism: ParallelismName = _default("parallelism")
+    batching: BatchingName = _default("batching")
+    arrivals_per_s: Arrivals | None = None
+    arrival_cv: ArrivalCv | None = None
+    concurrency: Concurrency | None = None
+    prompt_p95_tokens: LongPrompt | None = None
+    output_p95_tokens: LongOutput | None = None
+    speculation: SpeculationSpec | None = None
+    trace: TraceFile | None = None
+    chunk_rows: ChunkRows | None = None
+    same_prompts: Flag = False
+    expert_spread: ExpertSpread | None = None
+    required: Flag = True
+    weight_format: FormatName | None = None
+    expert_format: ExpertFormatName | None = None
+    kv_bits: KvBits | None = None
+    act_bits: ActBits | None = None
+    ttft_limit_ms: Milliseconds | None = None
+    tpot_limit_ms: Milliseconds | None = None
+    limit_percentile: Percentile | None = None
+    load_tokens_per_s: TokenRate | None = None
+
+    def said(self, field: str) -> Any:
+        """Return what the workload says of a field of its own or of its speculation; None where nothing."""
+        return getattr(self if field in type(self).model_fields else self.speculation, field, None)
+
+    @field_validator("model")
+    @classmethod
+    def _dimensions_known(cls, name: str, info: ValidationInfo) -> str:
+        check_complete(name, validation_context(info).library)
+        return name
+
+    @model_validator(mode="after")
+    def _traffic_of_trace(self) -> WorkloadSpec:
+        """Take arrivals and lengths from a trace."""
+        if self.trace is None:
+            return self
+        for name in ("arrivals_per_s", "arrival_cv", "prompt_tokens", "output_tokens"):
+            told = getattr(self.trace, name)
+            if name in self.model_fields_set and getattr(self, name) != told:
+                raise issue(f"{name} {getattr(self, name)} stands beside a trace", f"{told:.6g}, as the trace has it")
+            object.__setattr__(self, name, told)
+        for name in ("concurrency", "prompt_p95_tokens", "output_p95_tokens"):
+            if getattr(self, name) is not None:
+                raise issue(f"{name} stands beside a trace, which has arrivals and lengths of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _chips_of_layout(self) -> WorkloadSpec:
+        """Take the number of chips from a layout that states it."""
+        if self.parallelism in KINDS:
+            return self
+        chips = int(Layout.of(self.parallelism).chips)
+        if "n_chips" in self.model_fields_set and self.n_chips != chips:
+            raise issue(f"n_chips {self.n_chips}", f"{chips}, as parallelism {self.parallelism} says")
+        object.__setattr__(self, "n_chips", chips)
+        return self
