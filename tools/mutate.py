@@ -191,6 +191,13 @@ def _ignored(text: str) -> set[int]:
     return ignored
 
 
+def _strict(text: str) -> set[tuple[int, int]]:
+    """Return the places of zip's ``strict``: it asserts what is so by construction, as annotations do."""
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    named = (one.value for call in calls for one in call.keywords if one.arg == "strict")
+    return {(one.lineno, one.col_offset) for one in named}
+
+
 def mutants(paths: list[str]) -> Iterator[Mutant]:
     """Yield every mutant of files, in a fixed order."""
     from cosmic_ray.ast import ast_nodes, get_ast
@@ -198,13 +205,13 @@ def mutants(paths: list[str]) -> Iterator[Mutant]:
 
     for path in paths:
         text = (ROOT / path).read_text()
-        ignored, tree = _ignored(text), get_ast(text)
+        ignored, strict, tree = _ignored(text), _strict(text), get_ast(text)
         for name in OPERATORS:
             operator = get_operator(f"core/{name}")()
             places = ((node, place) for node in ast_nodes(tree) for place in operator.mutation_positions(node))
-            for occurrence, (node, ((line, _), _)) in enumerate(places):
+            for occurrence, (node, ((line, column), _)) in enumerate(places):
                 number = name == "NumberReplacer" and abs(ast.literal_eval(node.value))
-                if line not in ignored and number <= MAX_NUMBER:
+                if line not in ignored and (line, column) not in strict and number <= MAX_NUMBER:
                     yield Mutant(path, name, occurrence, line)
 
 

@@ -332,6 +332,8 @@ def test_a_four_bit_cache_costs_half_a_percent_after_two_trillion_tokens_and_twi
         ("llama2_70b", "int4_g32", "gptq", {}, 1),
         ("llama2_70b", "mxfp4", "gptq", {}, 1),
         ("llama2_70b", "mxfp4", "rtn", {}, 0),
+        ("llama2_70b", "mxfp4", "rtn", {"group": 0}, 1),
+        ("llama2_70b", "mxfp4", "rtn", {"group": 1}, 0),
         ("llama2_70b", "nf4_dq", "rtn", {}, 1),
         ("llama2_70b", "bitmap_bf16_s50", "none", {}, 0),
         ("llama2_70b", "bitmap_bf16_s50", "none", {"sparsity": 0.4}, 1),

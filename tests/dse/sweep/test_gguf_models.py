@@ -226,3 +226,13 @@ def test_the_command_tells_a_cut_off_file(call):
     status, _, err = call("explain", "1x h100_sxm", "--workload", f"{FILES / 'truncated.gguf'} batch=1")
     assert status == 2 and len(err.strip().splitlines()) == 1
     assert "cut off within its header" in err
+
+
+def test_a_header_is_cut_off_or_longer_than_any(tmp_path, monkeypatch):
+    file = tmp_path / "m.gguf"
+    cut = header(MIXTURE)[:-1]
+    monkeypatch.setattr("cost_models.library.gguf_header.MOST_BYTES", len(cut))
+    for content, says in ((cut, "cut off within its header"), (cut + b"\0\0", "longer than 0 MiB")):
+        file.write_bytes(content)
+        with pytest.raises(LibraryError, match=says):
+            read_header(file)

@@ -1,0 +1,132 @@
+"""What users of a batching engine wait for, against queues with known answers and against the simulation.
+
+Engines are made up, so that each term of the closed form has one in which it is what counts: prompts that share a step
+or take many, few places or more than are ever taken, steps that lengthen and steps that do not.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cost_models.performance.goodput import goodput
+from cost_models.performance.serving_queue import Queue, Traffic, _interpolated
+from cost_models.performance.step_times import StepTimes
+from dse.analysis.simulation import SimulatedEngine, simulate
+
+PROMPT = 1000
+
+
+def engine(*, prompt_s, alone_s, step_s, slope_s, tokens, most, room):
+    """Return the step times of one engine whose decode step is a straight line in the sequences."""
+    chunks = max(np.ceil(1 / room), 1.0)
+    batches = np.array([0.0, 1.0, 2.0, 16.0, 128.0, 1024.0, 8192.0])
+    decode = np.concatenate([[(alone_s - prompt_s) / chunks], step_s + slope_s * (batches[1:] - 1)])
+    columns = (np.full(1, float(one)) for one in (prompt_s, alone_s, chunks, room, tokens, most))
+    return StepTimes(batches[:, None], decode[:, None], *columns)
+
+
+NAMES = ("prompt_s", "alone_s", "step_s", "slope_s", "tokens", "most", "room")
+ENGINES = {
+    name: dict(zip(NAMES, numbers, strict=True))
+    for name, numbers in {
+        "shared": (0.05, 0.06, 0.01, 2e-4, 99, 64, 4),  # prompts that share steps, half of the time
+        "chunked": (0.03, 0.05, 0.01, 1e-4, 99, 64, 0.4),  # prompts of three steps each
+        "sharing": (0.002, 0.01, 0.01, 1e-3, 99, 200, 8),  # steps that lengthen, and a memory that is never full
+        "reading": (0.2, 0.25, 0.02, 1e-4, 20, 40, 1),  # long prompts, short answers
+        "writing": (0.01, 0.02, 0.01, 1e-4, 400, 100, 2),  # long answers
+        "crowded": (0.02, 0.03, 0.01, 3e-4, 50, 8, 2),  # few places
+    }.items()
+}
+LOADS = {"shared": 0.7, "chunked": 0.5, "sharing": 0.6, "reading": 0.4, "writing": 0.5, "crowded": 0.4}
+
+NEAR = {
+    # how near means and percentiles of the time to first token are, then means and percentiles of the time per token
+    "shared": (0.05, 0.09, 0.035, 0.05),
+    "chunked": (0.09, 0.2, 0.015, 0.02),
+    "sharing": (0.06, 0.23, 0.02, 0.03),
+    "reading": (0.05, 0.08, 0.035, 0.06),
+    "writing": (0.035, 0.14, 0.01, 0.012),
+    "crowded": (0.06, 0.12, 0.02, 0.045),
+}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def both(request):
+    """What the closed form says of an engine, and what the simulation measures."""
+    made = ENGINES[request.param]
+    queue = Queue(engine(**made), Traffic())
+    rate = LOADS[request.param] * float(queue.capacity_per_s[0])
+    decode_s = np.concatenate([[0.0], made["step_s"] + made["slope_s"] * np.arange(made["most"])])
+    one = SimulatedEngine(
+        decode_s, made["prompt_s"] / PROMPT, made["alone_s"] / PROMPT, made["room"] * PROMPT, made["most"]
+    )
+    run = simulate(one, prompt_tokens=PROMPT, output_tokens=made["tokens"] + 1, arrivals_per_s=rate, requests=30_000)
+    return NEAR[request.param], queue.open(rate), run
+
+
+def test_both_times_are_near_the_simulation_in_the_mean_and_at_percentiles(both):
+    near, told, run = both
+    cases = ((told.ttft, run.ttft_s, *near[:2]), (told.tpot, run.tpot_s, *near[2:]))
+    for wait, measured, of_mean, of_share in cases:
+        assert float(wait.mean_s[0]) == pytest.approx(measured.mean(), rel=of_mean)
+        for share in (0.25, 0.5, 0.8, 0.95):
+            quantile = float(wait.quantile_s(share, halvings=30)[0])
+            assert quantile == pytest.approx(np.quantile(measured, share), rel=of_share), share
+    assert float(told.concurrency[0]) == pytest.approx(run.mean_requests, rel=near[0] + near[2])
+
+
+@pytest.mark.parametrize(("prompt_cv", "output_cv"), [(0.0, 0.0), (0.8, 0.0), (0.0, 1.5), (1.1, 0.6)])
+def test_lengths_that_vary_lengthen_the_queue_of_pollaczek_and_khinchine(prompt_cv, output_cv):
+    # One place: 0.3 s of a prompt and 70 steps of 10 ms, which vary independently of each other.
+    one = engine(prompt_s=0.3, alone_s=0.3, step_s=0.01, slope_s=0.0, tokens=70, most=1, room=1e6)
+    queue = Queue(one, Traffic(prompt_cv=prompt_cv, output_cv=output_cv))
+    assert float(queue.capacity_per_s[0]) == pytest.approx(1.0)
+    cv2, load = (0.3 * prompt_cv) ** 2 + (0.7 * output_cv) ** 2, np.array([0.1, 0.5, 0.9])
+    wait = queue.open(load).ttft.mean_s - 0.3
+    np.testing.assert_allclose(wait, load * (1 + cv2) / (2 * (1 - load)), rtol=1e-6)
+
+
+def test_a_memory_that_holds_no_request_has_no_goodput():
+    made = ENGINES["shared"]
+    none = engine(**{**made, "most": 0})
+    assert goodput(none, Traffic(), (np.inf, np.inf))[0] == 0 < goodput(engine(**made), Traffic(), (np.inf, 1.0))[0]
+    # A limit is kept that a single request just keeps: at that limit there is goodput, a hair below it none.
+    exact = (made["alone_s"], made["step_s"])
+    assert goodput(engine(**made), Traffic(), exact)[0] >= 0
+    for shorter in ((exact[0] * (1 - 1e-6), np.inf), (np.inf, exact[1] * (1 - 1e-6))):
+        assert goodput(engine(**made), Traffic(), shorter)[0] == 0
+
+
+@pytest.mark.parametrize("shapes", [(1, 1, 5), (5, 1, 1), (1, 5, 1), (5, 5, 5)])
+def test_lines_between_states_of_each_row(shapes):
+    rng = np.random.default_rng(3)
+    knots, values = np.sort(rng.random((7, shapes[0])), axis=0), rng.random((7, shapes[1]))
+    at = rng.random(shapes[2]) * 1.4 - 0.2
+    found = _interpolated(knots, values, at)
+    rows = [
+        np.broadcast_to(column, (*column.shape[:-1], 5))[..., row] for row in range(5) for column in (knots, values, at)
+    ]
+    expected = [np.interp(rows[3 * row + 2], rows[3 * row], rows[3 * row + 1]) for row in range(5)]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert found.shape == (5,)
+
+
+def test_more_places_than_are_taken_change_nothing():
+    made = ENGINES["writing"]
+    few, many = (Queue(engine(**{**made, "most": most}), Traffic()) for most in (300, 3000))
+    rate = 0.3 * float(few.capacity_per_s[0])
+    for name in ("ttft", "tpot"):
+        one, other = (getattr(queue.open(rate), name) for queue in (few, many))
+        np.testing.assert_allclose(one.mean_s, other.mean_s, rtol=2e-3)
+        np.testing.assert_allclose(one.quantile_s(0.95), other.quantile_s(0.95), rtol=1e-2)
+
+
+def test_wait_for_nothing_is_the_least():
+    queue = Queue(replace(engine(**ENGINES["crowded"]), wait_s=np.full(1, 0.5)), Traffic())
+    alone = queue.alone
+    assert float(alone.ttft.mean_s[0]) == pytest.approx(0.03 + 0.5)
+    assert float(alone.tpot.mean_s[0]) == pytest.approx(0.01)
+    idle = queue.open(1e-9)
+    np.testing.assert_allclose(idle.ttft.mean_s, alone.ttft.mean_s, rtol=1e-6)
+    np.testing.assert_allclose(idle.ttft.quantile_s(0.95), alone.ttft.mean_s, rtol=1e-6)
