@@ -19,7 +19,9 @@ PARAMETERS: Mapping[str, Parameter] = index(
         None,
         section="memory_grades",
     ),
-    Parameter("second_memory_devices", "", "its packages, modules or stacks", 8, integer=True),
+    Parameter(
+        "second_memory_devices", "", "its packages, modules or stacks", 8, integer=True, needs=("second_memory",)
+    ),
     Parameter(
         "second_memory_device_bits",
         "bit",
@@ -27,8 +29,9 @@ PARAMETERS: Mapping[str, Parameter] = index(
         None,
         integer=True,
         elsewhere="nothing: a narrow one is right where little is read from it",
+        needs=("second_memory",),
     ),
-    Parameter("second_memory_device_gib", "GiB", "capacity of one of them", 64.0),
+    Parameter("second_memory_device_gib", "GiB", "capacity of one of them", 64.0, needs=("second_memory",)),
     Parameter("macs", "", "multiply-accumulate units of the array", 131072, integer=True),
     Parameter("mac_format", "", "operand pair that one MAC unit multiplies in one cycle", "int4xfp16", "mac_formats"),
     Parameter(
@@ -54,6 +57,7 @@ PARAMETERS: Mapping[str, Parameter] = index(
         "what stays in a systolic array whose rows or columns are given: weights, or outputs",
         "weights",
         names=("weights", "outputs"),
+        needs=("array_rows", "array_columns"),
     ),
     Parameter("clock_ghz", "GHz", "clock of the MAC array", 1.0, high=10.0),
     Parameter(
@@ -94,8 +98,15 @@ PARAMETERS: Mapping[str, Parameter] = index(
         "what lies between the dies of a package: its substrate, bridges of silicon, or silicon under all of them",
         "organic",
         names=("organic", "bridge", "interposer"),
+        needs=("dies",),
     ),
-    Parameter("die_link_gbps", "GB/s", "bandwidth between a die and the others of its package, one way", 500.0),
+    Parameter(
+        "die_link_gbps",
+        "GB/s",
+        "bandwidth between a die and the others of its package, one way",
+        500.0,
+        needs=("dies",),
+    ),
     Parameter(
         "cores",
         "",
@@ -213,3 +224,14 @@ PARAMETERS: Mapping[str, Parameter] = index(
     Parameter("serving_stack", "", "serving software: how close kernels come to peak", "static_compiled", "stacks"),
 )
 """Parameters of a design, in the order in which tables show them."""
+
+
+def unmet_needs(name: str, given: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the parameters of which one must be set before this one means anything; none where one is, or none must.
+
+    Args:
+        name: a parameter of a design, or anything else, which needs nothing.
+        given: what is set, by name; a value at its parameter's default is as good as absent.
+    """
+    needs = PARAMETERS[name].needs if name in PARAMETERS else ()
+    return () if any(need in given and given[need] != PARAMETERS[need].default for need in needs) else needs

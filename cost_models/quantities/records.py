@@ -24,6 +24,7 @@ class Parameter:
         high: largest value that means anything.
         open_low: whether `low` itself is refused.
         elsewhere: what a better value costs that no metric counts, with size and source; "" where metrics count all.
+        needs: parameters of which one must be set (differ from its default) before this one means anything.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Parameter:
     high: float = float("inf")
     open_low: bool = True
     elsewhere: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def is_choice(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cost_models.quantities.parameters import unmet_needs
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.table import FloatArray, Setting, Table
 from dse.front import normalised
@@ -100,6 +101,11 @@ def settings_of(designs: Table, row: int) -> dict[str, Setting]:
     """Return one design as parameter to value, defaults included, without the parameters that do not apply."""
     (settings,) = Table(fill_defaults(designs.take(np.array([row])))).to_settings()
     return settings
+
+
+def in_force(settings: Mapping[str, Setting]) -> dict[str, Setting]:
+    """Return the settings that mean something: without those of a part that the design does not have."""
+    return {name: value for name, value in settings.items() if not unmet_needs(name, settings)}
 
 
 def default_pick(names: Iterable[str]) -> str | None:

@@ -1,10 +1,11 @@
-"""What a sweep may do but its user should know: conversations longer than a model was made for."""
+"""What a sweep may do but its user should know: conversations longer than a model takes, settings without effect."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from cost_models.library import Library
+from cost_models.quantities.parameters import unmet_needs
 from dse.sweep.library_additions import library_of
 from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec
 from dse.sweep.spec import Spec
@@ -18,10 +19,10 @@ def context_warning(tokens: float, context: float, model: str = "its model") -> 
 
 
 def warnings_of(spec: Spec, library: Library | None = None) -> list[str]:
-    """Return one line per workload whose prompt and output exceed the context of its model, at their longest."""
+    """Return one line per parameter that nothing reads, and per workload longer than the context of its model."""
     if spec.builtin_disabled:
         return []
-    known, told = library or library_of(spec.library), []
+    known, told = library or library_of(spec.library), _without_effect(spec)
     for name, workload in spec.workloads.items():
         model = known.models[workload.model]
         if model.max_context is None:
@@ -33,6 +34,18 @@ def warnings_of(spec: Spec, library: Library | None = None) -> list[str]:
         if line := context_warning(longest, model.max_context, workload.model):
             told.append(f"workloads.{name}: {line}")
     return told
+
+
+def _without_effect(spec: Spec) -> list[str]:
+    given: dict[str, object] = {}
+    for name, (first, *others) in spec.space.items():
+        given[name] = first.value if isinstance(first, FixedSpec) and not others else first
+    unmet = {name: unmet_needs(name, given) for name in given}
+    return [
+        f"space.{name}: WARNING: has no effect, as no {' or '.join(needs)} is given"
+        for name, needs in unmet.items()
+        if needs
+    ]
 
 
 def _declared(spec: Spec, parameter: str) -> Iterator[float]:

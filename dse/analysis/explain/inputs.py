@@ -132,6 +132,9 @@ def load_design(
     tree, text = read_tree(Path(path))
     if not isinstance(tree.value, dict):
         raise SpecError([Issue(tree.place, "", quoted(tree.plain()), f"a mapping with {', '.join(SECTIONS[:3])}")])
+    if "space" in tree.value and "design" not in tree.value:
+        # Every key of a sweep would be at fault, and none of that would say what to do.
+        raise SpecError([Issue(tree.value["space"].key_place, "space", "is a sweep's: run it, and explain its run")])
     issues = list(_faults_of_keys(tree, tree.value))
     given, more = workload_nodes(workloads)
     issues += more

@@ -101,7 +101,7 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
             "bound": Choice(BOUNDS, np.where(np.isfinite(ms), longest, INACTIVE)),
             "bytes_moved": moved,
             "macs": macs,
-            "ops_per_byte": np.where(moved > 0, 2 * macs / moved, np.inf),
+            "ops_per_byte": np.where(moved > 0, 2 * macs / moved, np.where(macs > 0, np.inf, np.nan)),
             "roofline_fraction": least_s[i] * count * 1e3 / ms,
             "causes_ms": by_cause,
         }

@@ -35,7 +35,7 @@ class OperatorRow:
         bound: the longest of its times, one of `BOUNDS`; "" outside operators.
         bytes_moved: bytes through the memory interface.
         macs: multiply-accumulates.
-        ops_per_byte: operational intensity, 2 operations per MAC.
+        ops_per_byte: operational intensity, 2 operations per MAC; NaN where it neither multiplies nor moves bytes.
         roofline_fraction: least time at peak bandwidth and peak arithmetic rate over the time taken.
         causes_ms: the times that compete or add, by name of `BOUNDS` and `EXPOSED`; memory, arithmetic and dequantizing
             overlap, the others add.

@@ -11,6 +11,7 @@ from cost_models.quantities.records import Metric
 from dse.analysis.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, number_text, percent_text
+from dse.results.picks import in_force
 from dse.sweep.notices import context_warning
 
 _UNITS = {"mm2": "mm²", "w": "W", "usd": "USD", "mm": "mm", "gib": "GiB", "ms": "ms", "j": "J"}
@@ -63,19 +64,18 @@ def operator_rows(explanation: Explanation) -> Rows:
 
 
 def _settings(explanation: Explanation) -> list[str]:
-    """Return the parameters in lines of at most 96 letters."""
-    given = {
-        name: value if isinstance(value, str) else number_text(value)
+    """Return the parameters that mean something, as one line."""
+    known = {
+        name: value
         for name, value in explanation.settings.items()
         if value is not None and not (isinstance(value, float) and math.isnan(value))
     }
-    words = [f"{name} {text} {describe(name, explanation.described).unit}".rstrip() for name, text in given.items()]
-    lines = [""]
-    for word in words:
-        if lines[-1] and len(lines[-1]) + len(word) > 94:
-            lines.append("")
-        lines[-1] += f", {word}" if lines[-1] else word
-    return lines
+    given = {name: value if isinstance(value, str) else number_text(value) for name, value in in_force(known).items()}
+    return [
+        ", ".join(
+            f"{name} {text} {describe(name, explanation.described).unit}".rstrip() for name, text in given.items()
+        )
+    ]
 
 
 def _workload_lines(table: WorkloadTable) -> list[str]:

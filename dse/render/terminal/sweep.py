@@ -16,7 +16,7 @@ from dse.evaluator import Evaluation, Evaluator
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import asked, extrapolated_lines, shown_metrics
 from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
-from dse.results.picks import settings_of
+from dse.results.picks import in_force, settings_of
 from dse.search.estimate import SEARCH_FRACTION
 from dse.space import Space, SpaceParameter
 from dse.sweep import Spec
@@ -53,7 +53,8 @@ def sweep_parts(
         seconds: how long evaluating its designs takes.
         remarks: what else is to be known of the search.
     """
-    design = [f"{name} {cell_text(value)}" for name, value in settings_of(space.default_design(), 0).items()]
+    shown = in_force(settings_of(space.default_design(), 0))
+    design = [f"{name} {cell_text(value)}" for name, value in shown.items()]
     baselines = [f"{name}: {baseline_words(entry)}" for name, entry in spec.baselines.items()]
     unseen = extrapolated_lines({"": {name: float(value[0]) for name, value in judged.metrics.items()}})
     return [
@@ -173,7 +174,7 @@ def _headline(spec: Spec) -> list[str]:
 def margins_table(judged: Evaluation) -> TextTable:
     """Return how a design stands to every limit and constraint."""
     rows = tuple(
-        (name, f"{100 * float(margin[0]):+.1f}", "yes" if margin[0] >= 0 else "NO")
+        (name, f"{100 * float(margin[0]) + 0.0:+.1f}", "yes" if margin[0] >= 0 else "NO")
         for name, margin in judged.margins.items()
     )
     return TextTable("Does the default design meet the limits?", ("limit", "margin\n%", "met"), rows)

@@ -370,3 +370,11 @@ def test_a_design_among_others_is_explained_as_it_is_alone():
 def test_two_splits_at_once_are_both_named(split, words):
     found = explain_library_chip("8x h100_sxm", [f"llama3_70b parallelism={split}"], ["weight_format=fp8"])
     assert f"8 chip(s), {words}" in str(explanation_parts(found))
+
+
+def test_a_sweep_in_place_of_a_design_file_is_one_fault_that_says_what_to_do():
+    with pytest.raises(SpecError) as caught:
+        load_design("sweeps/quickstart.yaml")
+    assert [str(issue).partition("  ")[2] for issue in caught.value.issues] == [
+        "space: is a sweep's: run it, and explain its run"
+    ]

@@ -3,7 +3,7 @@ import pytest
 
 from cost_models.table import Table
 from dse.evaluator import Evaluation, Evaluator
-from dse.results.picks import choose_picks, settings_of
+from dse.results.picks import choose_picks, in_force, settings_of
 from dse.results.rows import Rows
 from dse.space import Space
 from dse.sweep import parse_spec
@@ -98,3 +98,9 @@ def test_a_design_written_out_is_the_same_design():
         for name, value in result.metrics.items():
             assert again.metrics[name][0] == pytest.approx(value[row], rel=1e-12, nan_ok=True)
             assert rerun.metrics[name][0] == pytest.approx(value[row], rel=1e-12, nan_ok=True)
+
+
+def test_settings_of_a_part_that_a_design_lacks_are_not_in_force():
+    one_die = {"dies": 1, "die_link": "bridge", "macs": 4096}
+    assert in_force(one_die) == {"dies": 1, "macs": 4096}
+    assert in_force({**one_die, "dies": 2}) == {**one_die, "dies": 2}

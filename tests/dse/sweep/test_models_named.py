@@ -136,3 +136,19 @@ def test_context_beyond_the_models_own_is_a_warning(call, tmp_path):
     assert status == 0 and told in err
     _, out, _ = call("explain", "1x h100_sxm", "--workload", "llama2_7b prompt_tokens=5000")
     assert "exceed the 4 096" in out
+
+
+@pytest.mark.parametrize(
+    ("space", "idle"),
+    [
+        ({"second_memory_devices": 4}, ["second_memory_devices"]),
+        ({"second_memory_devices": 4, "second_memory": "ddr5_4800"}, []),
+        ({"dies": 1, "die_link": {"values": ["organic", "bridge"]}}, ["die_link"]),
+        ({"dies": {"values": [1, 2]}, "die_link": "bridge"}, []),
+        ({"array_columns": 64, "dataflow": "outputs"}, []),
+    ],
+)
+def test_a_setting_that_nothing_reads_is_a_warning(space, idle):
+    chat = {"chat": {"model": "llama2_7b"}}
+    told = warnings_of(parse_spec({**BARE, "workloads": chat, "space": {"kv_bits": 16, **space}}))
+    assert [line.split()[0] for line in told] == [f"space.{name}:" for name in idle]
