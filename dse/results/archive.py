@@ -38,6 +38,7 @@ class Archive:
     Attributes:
         tally: counts by constraint and by value of each axis.
         sample: a uniform sample; every design where they are few.
+        parameters_read: paths of the library parameters that the models asked for on the way.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Archive:
         self._misses: Rows | None = None
         self._tops = [Top(place) for place in range(n_objectives)]
         self._box: tuple[FloatArray, FloatArray] | None = None
+        self.parameters_read: frozenset[str] = frozenset()
 
     def add(self, rows: Rows) -> None:
         """Take the next rows of the stream."""
@@ -100,6 +102,7 @@ class Archive:
         for top, other in zip(self._tops, later._tops, strict=True):
             top.merge(other)
         self._box = self._box or later._box
+        self.parameters_read |= later.parameters_read
 
     def _renumber(self, offset: int) -> None:
         self._front.ids = self._front.ids + offset
@@ -146,6 +149,7 @@ class Archive:
             "misses": rows_data(self._misses),
             "tops": [{"rows": rows_data(top.rows)} for top in self._tops],
             "box": None if self._box is None else {"best": self._box[0], "worst": self._box[1]},
+            "parameters_read": sorted(self.parameters_read),
         }
 
     def restore(self, record: Record) -> Archive:
@@ -170,6 +174,7 @@ class Archive:
         if "box" in record:
             box = record.part("box")
             self._box = box.array("best", np.float64, size), box.array("worst", np.float64, size)
+        self.parameters_read = frozenset(record.texts("parameters_read"))
         return self
 
     def _rows_of(self, record: Record, key: str) -> Rows | None:

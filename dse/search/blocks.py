@@ -143,6 +143,7 @@ class SearchContext:
         seeds = self.sampler.seeds() if isinstance(self.sampler, Chain) else None
         if self.tables:
             self._keep_pruned(self.tables, start, stop, keeper, clock)
+            keeper.parameters_read = self.evaluator.technology.reads
             return Block(keeper, clock.parts)
         size = self.spread.chunk_rows
         for first in range(start, stop, size):
@@ -158,6 +159,7 @@ class SearchContext:
                 with clock.part("sample"):
                     judged = Feedback(rows.ids, result.objectives, rows.violation[:, None], result.feasible)
                     seeds.add(designs, judged)
+        keeper.parameters_read = self.evaluator.technology.reads
         return Block(keeper, clock.parts, seeds)
 
     def _keep_pruned(self, tables: Tables, start: int, stop: int, keeper: Archive, clock: Timer) -> None:

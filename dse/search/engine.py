@@ -229,6 +229,7 @@ class Search:
     def _keep(self, first: int, last: int, keeper: Archive, parts: Mapping[str, float]) -> Progress:
         """Keep what was found in a stretch, on disk first, and return how it goes."""
         self._clock.add(parts)
+        keeper.parameters_read |= self._work.evaluator.technology.reads
         if self._journal is not None:
             sampler = None if self._work.is_stream else self._work.sampler.state()
             self._journal.add(first, last, keeper, parts, sampler)
@@ -287,7 +288,7 @@ class Search:
             history=tuple(self.history),
             seconds={**self._clock.parts, "total": self._seconds},
             notes=work.describe(),
-            parameters_read=work.evaluator.technology.reads,
+            parameters_read=keeper.parameters_read | work.evaluator.technology.reads,
         )
 
 

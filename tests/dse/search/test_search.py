@@ -140,6 +140,18 @@ def test_a_run_that_ended_goes_on_to_the_same_result(tmp_path, sampler):
         assert not unfinished(out).exists()
 
 
+def test_parameters_that_only_earlier_designs_read_are_kept(tmp_path):
+    space = {"act_bits": {"values": [8, 16]}, "chat.output_tokens": {"low": 64, "high": 2048, "levels": 32}}
+    goal = {"metric": "chat.perplexity_ratio", "direction": "minimize"}
+    kept = {"constraints": [], "objectives": [goal], "results": {"keep_all_up_to": 0}}
+    spec = parse_spec({**SWEEP, **kept, "space": space})
+    whole = run(spec, out=tmp_path / "whole")
+    cut_short(spec, tmp_path / "cut", 1)
+    assert "# quality.activation" in (whole.path / "resolved.yaml").read_text()
+    assert set(whole.designs["act_bits"]) == {16.0}, "no design of the first block is evaluated again"
+    assert_same(whole, resume(tmp_path / "cut"))
+
+
 def test_an_interrupted_run_is_searched_to_its_end_in_a_run_of_its_own(tmp_path):
     spec = tiny()
     part = run(spec, out=tmp_path / "part", progress=_press_once())
