@@ -199,3 +199,25 @@ def test_rates_of_a_curve_are_the_workload_over_chips_design_limit_and_price():
             rate / (whole["price_usd"] * entry.count), nan_ok=True
         )
         assert point.metrics["tpot_ms"] == pytest.approx(whole["long.tpot_ms"])
+
+
+def test_where_not_even_one_sequence_keeps_the_limits_nothing_is_served():
+    machine = envelope_machine(bandwidth_bytes_per_s=1e12, mac_per_s=1e14, capacity_bytes=np.array([80.0, 8.0]) * 2**30)
+    for limits in (Slo(tpot_ms=1e-3), Slo(ttft_ms=1e-3)):
+        found = operating_point(infer(serving(1), machine, REAL, FORMATS), limits)
+        assert found.batch.tolist() == found.tokens_per_s.tolist() == [0.0, 0.0]
+    free = operating_point(infer(serving(1), machine, REAL, FORMATS), Slo())
+    assert free.batch[1] == free.tokens_per_s[1] == 0.0 < free.tokens_per_s[0]
+
+
+def test_whole_groups_of_chips_carry_a_load():
+    sweep = {**MIX, "constraints": [{"metric": "short.tpot_ms", "max": 1e3}]}
+    evaluator = Evaluator(parse_spec(sweep))
+    metrics = evaluator.evaluate(Space(evaluator.spec).grid(0, 2)).metrics
+    rate = metrics["short.tokens_per_s_at_max_batch"]
+    assert metrics["short.chips_for_load"].tolist() == np.ceil(5000 / rate).tolist()
+    assert (5000 / rate > 1).all(), "one chip would carry it"
+    assert np.isnan(metrics["long.chips_for_load"]).all()
+    never = {**MIX, "constraints": [{"metric": "short.tpot_ms", "max": 1e-3}]}
+    evaluator = Evaluator(parse_spec(never))
+    assert np.isnan(evaluator.evaluate(Space(evaluator.spec).grid(0, 2)).metrics["short.chips_for_load"]).all()

@@ -1,9 +1,11 @@
 """Stored bits against the table of the compression facts and against entropy."""
 
+import math
+
 import pytest
 
 from cost_models.library import shipped_library
-from cost_models.weights.compression import entropy_bound, stored_bits
+from cost_models.weights.compression import entropy_bound, nm_mask_bits, stored_bits
 
 LIBRARY = shipped_library()
 
@@ -45,6 +47,14 @@ def test_named_formats_store_what_their_makers_say(key, bits):
     stored = stored_bits(LIBRARY.weight_format(key))
     scales = 0.25 if key == "bitmap_int4_s50" else 1e-9
     assert bits <= stored <= bits + scales
+
+
+@pytest.mark.parametrize(("n", "m", "ways"), [(2, 4, 6), (1, 4, 4), (4, 8, 70), (4, 16, 1820)])
+def test_a_mask_of_few_of_many_costs_the_logarithm_of_its_ways(n, m, ways):
+    kept = form("nm", 8, 1 - n / m, n=n, m=m, index_bits=2)
+    assert nm_mask_bits(kept) == pytest.approx(math.log2(ways) / m)
+    assert entropy_bound(kept) == pytest.approx(math.log2(ways) / m + 8 * n / m)
+    assert stored_bits(kept) == pytest.approx(n / m * (8 + 2))
 
 
 def test_the_xor_code_costs_four_percent_over_ideal_at_half_sparsity():

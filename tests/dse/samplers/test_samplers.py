@@ -14,7 +14,7 @@ from dse.errors import MissingPackageError, RecordError, SamplerError, SpecError
 from dse.front import Front
 from dse.packing import packed
 from dse.samplers import Feedback, Sampler, make_sampler, sampler_of
-from dse.samplers.chain import default_fractions
+from dse.samplers.chain import Chain, default_fractions
 from dse.samplers.evolve.nsga2 import GeneticOperators, best_first, crowding_distance, row_keys, tournament
 from dse.samplers.evolve.sampler import EvolveSampler
 from dse.samplers.sobol import SobolPoints
@@ -263,6 +263,40 @@ def test_a_chain_starts_its_second_stage_from_the_best_of_the_first(sweep: dict[
 
     # Few of a thousand random designs beat a child of the front; of another random design, many do.
     assert dominating(children) < 0.5 * dominating(make("random", space, seed=8, n_designs=1000).ask(64))
+
+
+@pytest.mark.parametrize("batch", [3, 7, 64])
+def test_a_chain_hands_on_the_best_rows_with_their_own_judgement(
+    batch: int, space: Space, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Any] = []
+    monkeypatch.setattr(EvolveSampler, "warm_start", lambda sampler, unit, feedback: handed.extend((unit, feedback)))
+    chain = make("sobol+evolve", space)
+    assert isinstance(chain, Chain)
+    designs, told = chain.ask(int(chain.first.total or 0)), 0
+    while told < designs.rows:
+        some = designs.take(slice(told, told + batch))
+        chain.tell(judge(some, told))
+        told += some.rows
+    chain.ask(1)
+    unit, feedback = handed
+    assert 0 < len(feedback) < designs.rows
+    mine = judge(space.decode(unit), 0)
+    np.testing.assert_array_equal(mine.objectives, feedback.objectives)
+    np.testing.assert_array_equal(mine.violations, feedback.violations)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_rows_are_told_once_in_their_order_and_no_others(name: str, space: Space, judge: Judge) -> None:
+    sampler = make(name, space)
+    designs = sampler.ask(4)
+    for first, rows in ((0, designs.rows + 1), (1, 2)):
+        more = judge(space.grid(0, rows), first)
+        with pytest.raises(SamplerError, match="next are 0 to 3"):
+            sampler.tell(more)
+    sampler.tell(judge(designs, 0))
+    with pytest.raises(SamplerError, match="next are 4 to 3"):
+        sampler.tell(judge(designs, 0))
 
 
 def test_evolve_does_not_propose_again_what_it_was_seeded_with(space: Space, judge: Judge) -> None:
