@@ -100,5 +100,5 @@ def markdown(table: TextTable) -> str:
         return text.replace("\n", "; ").replace("|", "/")
 
     lines = [[cell(heading.replace("\n", " ")) or " " for heading in table.headings], ["---"] * len(table.headings)]
-    lines += [[cell(text) or " " for text in row] for row in table.rows]
+    lines += [[cell(text) or " " for text in row] for row in table.cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -82,7 +82,7 @@ def _write(found: Calibration, rows: list[Path], out: Path) -> None:
 
 
 def _parts(found: Calibration, out: Path | None) -> list[Part]:
-    from dse.render.terminal.tables import Lines, TextTable, number_text, percent_text
+    from dse.render.terminal.tables import Lines, TextTable, percent_text
 
     lines = [
         f"{found.rows} rows; median error {percent_text(found.error_before)} % with {found.base}, "
@@ -91,9 +91,6 @@ def _parts(found: Calibration, out: Path | None) -> list[Part]:
     ]
     if out is not None:
         lines.append(f"use it: --library {out}, serving_stack: {found.stack}")
-    cells = tuple(
-        (one.name, *(number_text(value) for value in (one.base, one.low, one.value, one.high)))
-        for one in found.constants
-    )
+    cells = [(one.name, one.base, one.low, one.value, one.high) for one in found.constants]
     headings = ("constant", found.base, "low", "fitted", "high")
     return [Lines(lines, found.stack), TextTable("Constants, with two standard errors", headings, cells)]

@@ -97,7 +97,7 @@ def _exploits(file: Path, overrides: list[str], library: list[Path], output: For
     spec = load_spec(file, overrides=overrides, library=library)
     found = find_exploits(Evaluator(spec), Space(spec))
     table = exploit_table(found)
-    emit(output, lambda: exploit_parts(found, spec.name), lambda: asdict(found), lambda: (table.headings, table.rows))
+    emit(output, lambda: exploit_parts(found, spec.name), lambda: asdict(found), lambda: (table.headings, table.cells))
 
 
 def _check(file: Path, overrides: list[str], library: list[Path], output: Format) -> None:
@@ -128,7 +128,7 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
             file, spec, space, evaluator, judged, seconds=seconds_estimate(spec, space, evaluator), remarks=remarks
         ),
         lambda: _data(spec, space, evaluator, judged),
-        lambda: (table.headings, table.rows),
+        lambda: (table.headings, table.cells),
     )
 
 

@@ -169,5 +169,5 @@ def _of_design(what: str, design: str | None, workloads: list[str], is_file: boo
         output,
         lambda: [Lines([", ".join(f"{key} {cell_text(value)}" for key, value in settings.items())], name), table],
         lambda: {"name": name, "best_changes": changes},
-        lambda: (table.headings, table.rows),
+        lambda: (table.headings, table.cells),
     )

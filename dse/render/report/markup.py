@@ -36,7 +36,7 @@ def table(shown: TextTable, *, with_title: bool = True) -> str:
         f'<th scope="col"{_class(number)}>{_lines(text)}</th>'
         for text, number in zip(shown.headings, numeric, strict=True)
     )
-    body = "".join(f"<tr>{_cells(row, shown.headings, numeric)}</tr>" for row in shown.rows)
+    body = "".join(f"<tr>{_cells(row, shown.headings, numeric)}</tr>" for row in shown.cells)
     caption = f"<caption>{escape(shown.title)}</caption>" if with_title and shown.title else ""
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(shown.title or "table")}">'

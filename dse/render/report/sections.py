@@ -103,17 +103,10 @@ def comparison_section(run: StoredRun, evaluator: Evaluator) -> str:
 def parameters_section(parameters: Sequence[tuple[str, LibraryParameter]], sources: Mapping[str, Source]) -> str:
     """Return every parameter of the library that the picks depend on, with range, year, confidence and sources."""
     rows = tuple(
-        (
-            path,
-            parameter.unit,
-            number_text(parameter.typ),
-            _range_text(parameter),
-            str(parameter.year or ""),
-            parameter.confidence,
-            "; ".join(dict.fromkeys(sources[key].title for key in parameter.sources)),
-        )
-        for path, parameter in parameters
-    )
+        (path, one.unit, one.typ, _range_text(one), str(one.year or ""), one.confidence,
+         "; ".join(dict.fromkeys(sources[key].title for key in one.sources)))
+        for path, one in parameters
+    )  # fmt: skip
     headings = ("parameter", "unit", "typical", "low to high", "year", "confidence", "sources")
     counts = {
         level: sum(parameter.confidence == level for _, parameter in parameters) for level in ("high", "medium", "low")

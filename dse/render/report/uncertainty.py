@@ -94,4 +94,4 @@ def _mattered(found: RobustRun, library: Library) -> TextTable:
     headings = ("parameter", "unit", "low", "typical", "high", "confidence", "moves most, low to high", "sources")
     design, pick = found.subject
     title = f"Numbers of the library that mattered for {pick.replace('_', ' ')} (design {design})"
-    return TextTable(title, headings, tuple(rows), names=2)
+    return TextTable(title, headings, rows, names=2)

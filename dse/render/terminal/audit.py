@@ -71,17 +71,10 @@ def verdict_rows(found: Audit) -> Rows:
 
 def verdicts_table(found: Audit) -> TextTable:
     """Return the verdicts on known machines."""
-    rows = tuple(
-        (
-            verdict.claim.of,
-            verdict.claim.metric,
-            claimed_words(verdict),
-            number_text(verdict.predicted),
-            f"{number_text(verdict.low)} to {number_text(verdict.high)}",
-            finding_words(verdict),
-        )
-        for verdict in found.verdicts
-    )
-    return TextTable(
-        "Known machines", ("machine", "metric", "claimed", "predicted", "90 % interval", "verdict"), rows, names=2
-    )
+    headings = ("machine", "metric", "claimed", "predicted", "90 % interval", "verdict")
+    rows = [
+        (one.claim.of, one.claim.metric, claimed_words(one), one.predicted,
+         f"{number_text(one.low)} to {number_text(one.high)}", finding_words(one))
+        for one in found.verdicts
+    ]  # fmt: skip
+    return TextTable("Known machines", headings, rows, names=2)

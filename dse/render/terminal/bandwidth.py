@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.analysis.require.bandwidth_limit import DieBandwidth
-from dse.render.terminal.tables import Lines, Part, TextTable, number_text, percent_text
+from dse.render.terminal.tables import Lines, Part, TextTable, percent_text
 
 _HEADINGS = (
     "memory", "die\nmm²", "units", "bound by", "peak\nGB/s", "P10\nGB/s", "P90\nGB/s", "delivered\nGB/s",
@@ -15,14 +15,11 @@ _HEADINGS = (
 
 def bandwidth_parts(rows: Sequence[DieBandwidth]) -> list[Part]:
     """Return the most bandwidth per grade and die area, and how to read it."""
-    cells = tuple(
-        (
-            row.grade if place == 0 or rows[place - 1].grade != row.grade else "", number_text(row.die_mm2),
-            number_text(row.units), row.binds, number_text(row.peak_gbps), number_text(row.low_gbps),
-            number_text(row.high_gbps), number_text(row.delivered_gbps), percent_text(row.interface_fraction),
-        )
+    cells = [
+        (row.grade if place == 0 or rows[place - 1].grade != row.grade else "", row.die_mm2, row.units, row.binds,
+         row.peak_gbps, row.low_gbps, row.high_gbps, row.delivered_gbps, percent_text(row.interface_fraction))
         for place, row in enumerate(rows)
-    )  # fmt: skip
+    ]  # fmt: skip
     notes = [
         "units: LPDDR channels of 16 bit, GDDR packages of 32 bit, HBM stacks; P10 and P90 over Monte Carlo samples",
         "sides: whole PHYs along the die's edge; package: balls; interposer: room beside the die",

@@ -41,8 +41,7 @@ def _answer(found: Chosen) -> list[str]:
         lines.insert(0, f"NO: none of the {number_text(len(found.ways))} ways to serve that meets every limit.")
         if found.ways:
             way = found.ways[0]
-            missed = ", ".join(f"{label} by {percent_text(miss)} %" for label, miss in way.missed.items())
-            lines.append(f"The nearest, {way.name} ({way.words}), misses {missed}.")
+            lines.append(f"The nearest, {way.name} ({way.words}), misses {_missed(way)}.")
         return lines
     chips = len({way.name for way in meeting})
     all_chips = len({way.name for way in found.ways} | {*found.left_out})
@@ -85,18 +84,14 @@ def _unit(metric: str) -> str:
 def ways_table(found: Chosen, ways: list[Way]) -> TextTable:
     """Return ways to serve, a row each."""
     metrics = [name for name in _metrics(found) if not ways or name in ways[0].values]
-    rows = tuple(
-        (
-            way.name,
-            way.words,
-            "front" if way.on_front else "",
-            *(number_text(way.values[name]) for name in metrics),
-            *([_missed(way)] if any(not one.meets for one in ways) else []),
-        )
+    misses = any(not one.meets for one in ways)
+    rows = [
+        (way.name, way.words, "front" if way.on_front else "", *(way.values[name] for name in metrics),
+         *([_missed(way)] if misses else []))
         for way in ways
-    )
+    ]  # fmt: skip
     headings = [narrow(f"{_short(name, found)}, {_unit(name)}".rstrip(", "), 12) for name in metrics]
-    missed = ["misses"] if any(not one.meets for one in ways) else []
+    missed = ["misses"] if misses else []
     title = f"By {found.rank}, the best first; power, TDP and price of all chips of a row"
     # Where each chip stands once, its name alone tells the rows of further blocks.
     names = 1 if len({way.name for way in ways}) == len(ways) else 2

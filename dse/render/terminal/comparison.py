@@ -31,17 +31,11 @@ def comparison_rows(comparisons: Sequence[Comparison]) -> Rows:
     ratios = [measure.name for measure in MEASURES if measure.in_ratio]
     headings = [measure.name if measure.unit != "%" else f"{measure.name} [1]" for measure in MEASURES]
     rows = [
-        [
-            comparison.workload,
-            entry.name,
-            entry.kind,
-            entry.what,
-            *(entry.values[measure.name] for measure in MEASURES),
-            *(entry.ratios.get(name, math.nan) for name in ratios),
-        ]
+        [comparison.workload, entry.name, entry.kind, entry.what, *(entry.values[one.name] for one in MEASURES),
+         *(entry.ratios.get(name, math.nan) for name in ratios)]
         for comparison in comparisons
         for entry in comparison.entries
-    ]
+    ]  # fmt: skip
     reference = comparisons[0].reference if comparisons else None
     return ["workload", "name", "kind", "what", *headings, *(f"{name} over {reference}" for name in ratios)], rows
 

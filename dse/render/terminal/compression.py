@@ -71,19 +71,11 @@ def codes_table(found: Sequence[Compressed]) -> TextTable:
         "format", "zeros\n%", "stored\nbit", "scales\nbit", "entropy\nbit", "share\n%", "XOR hit\n%", "error\n%",
         "write\ns", "read\ns",
     )  # fmt: skip
-    rows = tuple(
-        (
-            one.format,
-            f"{100 * one.sparsity:.2f}",
-            f"{one.stored_bits:.4f}",
-            f"{one.scale_bits:.4f}",
-            f"{one.entropy_bound:.4f}",
-            f"{100 * one.efficiency:.1f}",
-            "-" if math.isnan(one.encoding_efficiency) else f"{100 * one.encoding_efficiency:.2f}",
-            number_text(100 * one.relative_error, 3),
-            number_text(one.encode_s, 2),
-            number_text(one.decode_s, 2),
-        )
+    rows = [
+        (one.format, f"{100 * one.sparsity:.2f}", f"{one.stored_bits:.4f}", f"{one.scale_bits:.4f}",
+         f"{one.entropy_bound:.4f}", f"{100 * one.efficiency:.1f}",
+         "-" if math.isnan(one.encoding_efficiency) else f"{100 * one.encoding_efficiency:.2f}",
+         number_text(100 * one.relative_error, 3), number_text(one.encode_s, 2), number_text(one.decode_s, 2))
         for one in found
-    )
+    ]  # fmt: skip
     return TextTable("", headings, rows)

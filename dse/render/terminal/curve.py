@@ -16,33 +16,21 @@ def curve_rows(curves: Sequence[Curve]) -> Rows:
     # The rate per USD is a metric as well.
     rates = [name for name in RATES if name not in COLUMNS]
     return ("machine", "workload", "batch", "user_tokens_per_s", *rates, *COLUMNS, "within_limits"), [
-        (
-            curve.name,
-            curve.workload,
-            point.batch,
-            point.user_tokens_per_s,
-            *(point.rates[name] for name in rates),
-            *(point.metrics[name] for name in COLUMNS),
-            point.within_limits,
-        )
+        (curve.name, curve.workload, point.batch, point.user_tokens_per_s, *(point.rates[name] for name in rates),
+         *(point.metrics[name] for name in COLUMNS), point.within_limits)
         for curve in curves
         for point in curve.points
-    ]
+    ]  # fmt: skip
 
 
 def curve_table(curve: Curve) -> TextTable:
     """Return a curve at every power of two and at its largest batch within limits."""
     shown = [p for p in curve.points if p.batch & (p.batch - 1) == 0 or p.batch == curve.max_batch]
-    rows = tuple(
-        (
-            str(point.batch),
-            number_text(point.user_tokens_per_s),
-            *(number_text(point.rates[name]) for name in RATES),
-            *(number_text(point.metrics[name]) for name in _SHOWN),
-            "yes" if point.within_limits else "no",
-        )
+    rows = [
+        (str(point.batch), point.user_tokens_per_s, *(point.rates[name] for name in RATES),
+         *(point.metrics[name] for name in _SHOWN), point.within_limits)
         for point in shown
-    )
+    ]  # fmt: skip
     limits = [
         f"{words} <= {number_text(limit)} ms"
         for words, limit in (("TTFT", curve.ttft_limit_ms), ("TPOT", curve.tpot_limit_ms))

@@ -158,24 +158,20 @@ SMALLER = (
 def operator_table(title: str, table: PassTable) -> TextTable:
     """Return one row per operator, what lies outside them, and the total."""
     headings = ("operator", "times", "ms", "share\n%", "bound by", "MB", "GMAC", "op/byte", "% of\nroofline")
-    rows = [_operator_cells(row) for row in table.operators]
-    moved = sum(row.bytes_moved for row in table.operators)
-    macs = sum(row.macs for row in table.operators)
-    rows.append(
-        (
-            "total", "", number_text(table.ms), "100", "", number_text(moved / 1e6), number_text(macs / 1e9),
-            number_text(2 * macs / moved if moved else math.nan), percent_text(table.bound_ms / table.ms),
-        )
+    moved, macs = (sum(getattr(row, name) for row in table.operators) for name in ("bytes_moved", "macs"))
+    total = (
+        "total", "", table.ms, "100", "", moved / 1e6, macs / 1e9, 2 * macs / moved if moved else math.nan,
+        percent_text(table.bound_ms / table.ms),
     )  # fmt: skip
-    return TextTable(title, headings, tuple(rows))
+    return TextTable(title, headings, [*map(_operator_cells, table.operators), total])
 
 
-def _operator_cells(row: OperatorRow) -> tuple[str, ...]:
+def _operator_cells(row: OperatorRow) -> tuple[object, ...]:
+    share = percent_text(row.share)
     if row.name == OUTSIDE:
-        return ("host and hand-over", "", number_text(row.ms), percent_text(row.share), "", "", "", "", "")
+        return (_people(row.name), "", row.ms, share, "", "", "", "", "")
     return (
-        row.name, number_text(row.times), number_text(row.ms), percent_text(row.share), row.bound,
-        number_text(row.bytes_moved / 1e6), number_text(row.macs / 1e9), number_text(row.ops_per_byte),
+        row.name, row.times, row.ms, share, row.bound, row.bytes_moved / 1e6, row.macs / 1e9, row.ops_per_byte,
         percent_text(row.roofline_fraction),
     )  # fmt: skip
 
@@ -183,13 +179,11 @@ def _operator_cells(row: OperatorRow) -> tuple[str, ...]:
 def spent_table(table: WorkloadTable) -> TextTable:
     """Return the time of both passes by what was waited for."""
     rows = [
-        (
-            _people(cause), number_text(decode), percent_text(decode / table.decode.ms),
-            number_text(prefill), percent_text(prefill / table.prefill.ms),
-        )
+        (_people(cause), decode, percent_text(decode / table.decode.ms), prefill,
+         percent_text(prefill / table.prefill.ms))
         for cause, decode, prefill in _paired(table.decode.spent_ms, table.prefill.spent_ms)
     ]  # fmt: skip
-    total = ("total", number_text(table.decode.ms), "100", number_text(table.prefill.ms), "100")
+    total = ("total", table.decode.ms, "100", table.prefill.ms, "100")
     return TextTable("Time by what it waits for", ("", "decode\nms", "%", "prefill\nms", "%"), (*rows, total))
 
 
@@ -197,38 +191,26 @@ def energy_table(table: WorkloadTable) -> TextTable:
     """Return energy and power of both passes by cause, all boards."""
     decode, prefill = table.decode, table.prefill
     rows = [
-        (
-            _people(part), number_text(joules), number_text(decode.power_w.get(part, 0.0)),
-            percent_text(joules / decode.board_j), number_text(filled),
-            number_text(prefill.power_w.get(part, 0.0)), percent_text(filled / prefill.board_j),
-        )
+        (_people(part), joules, decode.power_w.get(part, 0.0), percent_text(joules / decode.board_j),
+         filled, prefill.power_w.get(part, 0.0), percent_text(filled / prefill.board_j))
         for part, joules, filled in _paired(decode.energy_j, prefill.energy_j)
     ]  # fmt: skip
-    rows.append(
-        (
-            "total", number_text(decode.board_j), number_text(decode.board_w), "100",
-            number_text(prefill.board_j), number_text(prefill.board_w), "100",
-        )
-    )  # fmt: skip
+    total = ("total", decode.board_j, decode.board_w, "100", prefill.board_j, prefill.board_w, "100")
     headings = ("", "decode step\nJ", "\nW", "\n%", "prefill\nJ", "\nW", "\n%")
-    return TextTable("Energy and power of all boards", headings, tuple(rows))
+    return TextTable("Energy and power of all boards", headings, [*rows, total])
 
 
 def memory_table(table: WorkloadTable) -> TextTable:
     """Return what the workload holds in memory, and what the most-loaded chip has left."""
     chips = float(table.settings["chips"])
-    rows = [(_people(part), number_text(gib), "") for part, gib in table.memory_gib.items()]
-    total = sum(table.memory_gib.values())
-    rows.append(("total of all chips", number_text(total), ""))
-    rows.append(
-        (
-            "most-loaded chip",
-            number_text(table.most_loaded_gib),
-            percent_text(table.most_loaded_gib / table.capacity_gib),
-        )
-    )
-    rows.append(("capacity of one chip", number_text(table.capacity_gib), "100"))
-    return TextTable(f"Memory on {number_text(chips)} chip(s)", ("", "GiB", "% of a chip"), tuple(rows))
+    loaded, capacity = table.most_loaded_gib, table.capacity_gib
+    rows = [
+        *((_people(part), gib, "") for part, gib in table.memory_gib.items()),
+        ("total of all chips", sum(table.memory_gib.values()), ""),
+        ("most-loaded chip", loaded, percent_text(loaded / capacity)),
+        ("capacity of one chip", capacity, "100"),
+    ]
+    return TextTable(f"Memory on {number_text(chips)} chip(s)", ("", "GiB", "% of a chip"), rows)
 
 
 def placement_table(table: WorkloadTable) -> TextTable:
@@ -239,41 +221,37 @@ def placement_table(table: WorkloadTable) -> TextTable:
 
     present = {name: held for name, held in table.placement.items() if held["gib"] > 0}
     rows = [
-        (
-            _people(name), number_text(held["gib"]), number_text(reads(held)),
-            number_text(held["gib"] - held["second_gib"]), number_text(held["second_gib"]),
-            number_text(held["slowdown"]),
-        )
+        (_people(name), held["gib"], reads(held), held["gib"] - held["second_gib"], held["second_gib"],
+         held["slowdown"])
         for name, held in sorted(present.items(), key=lambda item: -reads(item[1]))
     ]  # fmt: skip
     headings = ("", "GiB", "reads per step", "first memory GiB", "second memory GiB", "time of a byte")
-    return TextTable("Tensors of one chip by memory", headings, tuple(rows))
+    return TextTable("Tensors of one chip by memory", headings, rows)
 
 
 def block_table(total: str, blocks: Mapping[str, float]) -> TextTable:
     """Return the blocks of an amount, the largest first, and their sum."""
     whole = sum(blocks.values())
     ordered = sorted(blocks.items(), key=lambda item: -item[1])
-    rows = [(_people(name), number_text(amount), percent_text(amount / whole)) for name, amount in ordered if amount]
-    return TextTable(
-        _BLOCK_TITLES.get(total, total), ("", _unit_of_name(total), "%"), (*rows, ("total", number_text(whole), "100"))
-    )
+    rows = [(_people(name), amount, percent_text(amount / whole)) for name, amount in ordered if amount]
+    headings = ("", _unit_of_name(total), "%")
+    return TextTable(_BLOCK_TITLES.get(total, total), headings, [*rows, ("total", whole, "100")])
 
 
 def limit_table(explanation: Explanation) -> TextTable:
     """Return what every physical limit allows and what the design uses of it."""
     rows = [
-        (_people(name), _unit_of_name(name), number_text(row.used), number_text(row.allowed), percent_text(row.margin))
+        (_people(name), _unit_of_name(name), row.used, row.allowed, percent_text(row.margin))
         for name, row in explanation.limits.items()
     ]
-    return TextTable("Limits", ("", "unit", "used", "allowed", "margin %"), tuple(rows))
+    return TextTable("Limits", ("", "unit", "used", "allowed", "margin %"), rows)
 
 
 def margin_table(explanation: Explanation) -> TextTable:
     """Return the margin of every limit, memory and constraint, the tightest first."""
     ordered = sorted(explanation.margins.items(), key=lambda item: (item[1], item[0]))
     rows = [(label, percent_text(margin), "met" if margin >= 0 else "MISSED") for label, margin in ordered]
-    return TextTable("Margins", ("", "margin %", ""), tuple(rows))
+    return TextTable("Margins", ("", "margin %", ""), rows)
 
 
 Intervals = Mapping[str, Mapping[str, float | str]]
@@ -290,11 +268,11 @@ def metric_table(
     """Return the metrics that have a value, with their unit, and the interval of times that have one."""
     there = {name: value for name, value in metrics.items() if not math.isnan(value)}
     known = {name: one for name, one in intervals.items() if one["origin"]}
-    rows = [(name, number_text(value), described[name].unit) for name, value in there.items()]
+    rows = [(name, value, described[name].unit) for name, value in there.items()]
     if not known:
-        return TextTable(title, ("", "", "unit"), tuple(rows))
+        return TextTable(title, ("", "", "unit"), rows)
     ends = {name: f"{number_text(float(one['p10']))}-{number_text(float(one['p90']))}" for name, one in known.items()}
-    return TextTable(title, ("", "", "unit", "P10-P90"), tuple((*row, ends.get(row[0], "")) for row in rows))
+    return TextTable(title, ("", "", "unit", "P10-P90"), [(*row, ends.get(row[0], "")) for row in rows])
 
 
 def _origins(intervals: Intervals) -> list[str]:

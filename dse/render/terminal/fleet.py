@@ -23,14 +23,11 @@ def fleet_parts(rows: Sequence[FleetRow], target: str, krw_per_usd: float) -> li
     """
     parts: list[Part] = []
     for workload in dict.fromkeys(row.workload for row in rows):
-        cells = tuple(
-            (
-                row.name,
-                *(MISSING if value is None else number_text(value) for value in row.amounts(krw_per_usd).values()),
-            )
+        cells = [
+            (row.name, *(MISSING if value is None else value for value in row.amounts(krw_per_usd).values()))
             for row in rows
             if row.workload == workload
-        )
+        ]
         parts.append(TextTable(f"{workload}: fleets for {target}", _HEADINGS, cells))
     notes = [
         f"{number_text(krw_per_usd)} KRW per USD; whole groups of boards; ownership and the wall count hosts",

@@ -99,7 +99,7 @@ class _Column:
 def _columns(table: TextTable, width: int, comfortable: int = COMFORTABLE) -> list[_Column]:
     columns = []
     for place, heading in enumerate(table.headings):
-        cells = [row[place] for row in table.rows]
+        cells = [row[place] for row in table.cells]
         widest = max(map(_width, cells), default=0)
         natural = max(_width(heading), widest)
         head = _least(heading, max(comfortable // 2, widest))
@@ -171,7 +171,7 @@ def _block(
 ) -> tuple[list[list[str]], list[list[str]]]:
     head = _row([table.headings[column.place] for column in columns], columns, widths, gap, top=False)
     body = [
-        line for row in table.rows for line in _row([row[column.place] for column in columns], columns, widths, gap)
+        line for row in table.cells for line in _row([row[column.place] for column in columns], columns, widths, gap)
     ]
     return [[*head, "─" * _taken(widths, gap)]], [body]
 
@@ -200,7 +200,7 @@ def _records(table: TextTable, width: int) -> list[str]:
     labels = max((len(heading) for heading in headings[table.names :]), default=0)
     labels = min(labels, width // 3)
     lines: list[str] = []
-    for row in table.rows:
+    for row in table.cells:
         name = ", ".join(" ".join(cell.split("\n")) for cell in row[: table.names] if cell)
         lines += folded(name, width, words=True) if name else []
         for heading, cell in zip(headings[table.names :], row[table.names :], strict=True):

@@ -66,7 +66,7 @@ class Sheet:
 
     def table(self) -> TextTable:
         """Return the sheet for people."""
-        return TextTable(self.title, self.headings, tuple(tuple(_cell(value) for value in row) for row in self.cells))
+        return TextTable(self.title, self.headings, [[_cell(value) for value in row] for row in self.cells])
 
     def rows(self) -> Rows:
         """Return the sheet for programs, lists in one cell."""

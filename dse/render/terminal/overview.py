@@ -57,7 +57,7 @@ def overview_table(run: StoredRun) -> TextTable:
     headings = [_heading(metric, run) for metric in wanted]
     of_all = "TDP and price of all chips; constraints are on one chip's"
     title = f"Picks and baselines ({of_all})" if spec.baselines else "Picks"
-    return TextTable(title, ("", "misses", *headings), tuple(rows))
+    return TextTable(title, ("", "misses", *headings), rows)
 
 
 def users_lines(run: StoredRun) -> list[str]:
@@ -130,10 +130,7 @@ def differing_parts(run: StoredRun, most: int | None = MAX_PARAMETERS) -> tuple[
     names = list(dict.fromkeys([*CORE, *varying(run.spec)]))
     differing = [name for name in names if len({str(design.get(name)) for design in designs}) > 1]
     shared = [f"{name} {cell_text(designs[0][name])}" for name in names if name in designs[0] and name not in differing]
-    rows = tuple(
-        (_with_unit(name, run), *(cell_text(design[name]) if name in design else "-" for design in designs))
-        for name in differing[:most]
-    )
+    rows = tuple((_with_unit(name, run), *(design.get(name, "-") for design in designs)) for name in differing[:most])
     corner = "they differ in" if len(designs) > 1 else ""
     parts: list[Part] = [TextTable("", (corner, *map(_lines, picks)), rows)] if rows else []
     words = [f"in all of them: {', '.join(shared)}"] if shared else []

@@ -40,17 +40,11 @@ def explanation_parts(why: RelaxationReport, spec: Spec) -> list[Part]:
 
 def stored_table(rows: Sequence[Mapping[str, Any]]) -> TextTable:
     """Return the relaxations and axis_extensions of a stored run."""
-    cells = tuple(
-        (
-            str(row["kind"]),
-            str(row["what"]),
-            cell_text(row["then"]),
-            percent_text(None if row["by"] is None else float(row["by"])),
-            "yes" if row["feasible"] else "no",
-            str(row["set"] or ""),
-        )
+    cells = [
+        (row["kind"], row["what"], row["then"], percent_text(None if row["by"] is None else float(row["by"])),
+         bool(row["feasible"]), row["set"])
         for row in rows
-    )
+    ]  # fmt: skip
     headings = ("what gives", "which", "to", "by %", "feasible then", "argument")
     return TextTable("What would make it feasible", headings, cells, names=2)
 
@@ -71,17 +65,13 @@ def relaxation_lines(rows: Sequence[Mapping[str, Any]], most: int = 6) -> list[s
 
 def relaxations_table(why: RelaxationReport, spec: Spec) -> TextTable:
     """Return the smallest relaxations, each with the design that proves it."""
-    rows = tuple(
-        (
-            "\n".join(_bound_words(relaxation, spec)),
-            percent_text(relaxation.by),
-            ", ".join(f"{name} {cell_text(relaxation.design[name])}" for name in _SHOWN if name in relaxation.design),
-        )
-        for relaxation in why.relaxations[:MAX_ROWS]
-    )
-    return TextTable(
-        "The least that constraints must give", ("constraint", "by at\nmost %", "design that proves it"), rows
-    )
+    headings = ("constraint", "by at\nmost %", "design that proves it")
+    rows = [
+        ("\n".join(_bound_words(one, spec)), percent_text(one.by),
+         ", ".join(f"{name} {cell_text(one.design[name])}" for name in _SHOWN if name in one.design))
+        for one in why.relaxations[:MAX_ROWS]
+    ]  # fmt: skip
+    return TextTable("The least that constraints must give", headings, rows)
 
 
 def _bound_words(relaxation: Relaxation, spec: Spec) -> list[str]:
@@ -94,15 +84,9 @@ def _bound_words(relaxation: Relaxation, spec: Spec) -> list[str]:
 
 def axis_extensions_table(why: RelaxationReport) -> TextTable:
     """Return what each axis does when it alone is extended."""
-    rows = tuple(
-        (
-            extension.axis,
-            cell_text(extension.value),
-            "yes" if extension.feasible else "no",
-            percent_text(extension.violation),
-            percent_text(extension.violation_before),
-        )
-        for extension in why.axis_extensions[:MAX_ROWS]
-    )
+    rows = [
+        (one.axis, one.value, one.feasible, percent_text(one.violation), percent_text(one.violation_before))
+        for one in why.axis_extensions[:MAX_ROWS]
+    ]
     headings = ("axis", "to", "feasible", "misses then\n%", "misses now\n%")
     return TextTable("Axes that help when extended alone, the rest kept", headings, rows)

@@ -51,21 +51,10 @@ def summary_lines(found: Requirements) -> list[str]:
 
 def needs_table(found: Requirements) -> TextTable:
     """Return the least bandwidth, arithmetic and capacity per pair of formats."""
-    rows = tuple(
-        (
-            need.weight_format,
-            number_text(need.stored_bits),
-            number_text(need.kv_bits),
-            number_text(need.bandwidth_gbps),
-            number_text(need.bandwidth_stack_gbps),
-            number_text(need.tflops),
-            number_text(need.tflops_stack),
-            number_text(need.capacity_gib),
-            number_text(need.perplexity_ratio),
-            "yes" if need.quality_ok else "NO",
-        )
-        for need in found.needs
-    )
+    *names, allowed = _NEED_COLUMNS
+    rows = [
+        [*(getattr(need, name) for name in names), "yes" if getattr(need, allowed) else "NO"] for need in found.needs
+    ]
     headings = (
         "weights", "bit", "KV\nbit", "bandwidth\nGB/s", "with stack\nGB/s", "arithmetic\nTFLOP/s",
         "with stack\nTFLOP/s", "memory\nGiB", "worst ppl\nratio", "allowed",
@@ -75,23 +64,13 @@ def needs_table(found: Requirements) -> TextTable:
 
 def options_table(found: Requirements) -> TextTable:
     """Return the memories that can deliver the chosen need."""
-    rows = tuple(
-        (
-            option.memory,
-            number_text(option.device_bits),
-            f"{option.devices} ({option.devices_ideal})",
-            number_text(option.device_gib),
-            number_text(option.delivered_gbps),
-            _signed(option.bandwidth_slack),
-            _signed(option.capacity_slack),
-            f"{number_text(option.edge_mm, 3)}/{number_text(option.edge_allowed_mm, 3)}",
-            _signed(option.edge_slack),
-            number_text(option.memory_w, 3),
-            number_text(max(option.most_bits, 0.0), 3),
-            "yes" if option.in_space else "no",
-        )
-        for option in found.options
-    )
+    rows = [
+        (one.memory, one.device_bits, f"{one.devices} ({one.devices_ideal})", one.device_gib, one.delivered_gbps,
+         _signed(one.bandwidth_slack), _signed(one.capacity_slack),
+         f"{number_text(one.edge_mm, 3)}/{number_text(one.edge_allowed_mm, 3)}", _signed(one.edge_slack),
+         number_text(one.memory_w, 3), number_text(max(one.most_bits, 0.0), 3), one.in_space)
+        for one in found.options
+    ]  # fmt: skip
     headings = (
         "memory", "width\nbit", "devices\n(ideal)", "each\nGiB", "delivers\nGB/s", "to spare\n%", "GiB to\nspare %",
         "edge, of\nmm", "edge to\nspare %", "power\nW", "bits at\nmost", "in the\nspace",
@@ -112,9 +91,8 @@ def sized_table(found: Requirements) -> TextTable:
         lines += [f"{percent_text(margin)} % to spare: {label}" for label, margin in ([] if missed else tight)]
         settings = ", ".join(f"{name} {cell_text(value)}" for name, value in design.design.items() if name != "memory")
         rows.append((design.memory, "yes" if design.feasible else "NO", "\n".join(lines), settings))
-    return TextTable(
-        "Best design per memory, sized within the space", ("memory", "meets all", "slack", "design"), tuple(rows)
-    )
+    headings = ("memory", "meets all", "slack", "design")
+    return TextTable("Best design per memory, sized within the space", headings, rows)
 
 
 def changes_table(changes: Sequence[Change], title: str, spec: Spec) -> TextTable:
@@ -125,20 +103,12 @@ def changes_table(changes: Sequence[Change], title: str, spec: Spec) -> TextTabl
         beside = ", ".join(
             f"{name} {_relative(before, after)}" for name, (before, after) in change.beside.items() if before != after
         )
-        rows.append(
-            (
-                "sum of misses" if change.goal == VIOLATION else change.goal,
-                unit,
-                f"{change.parameter}: {cell_text(change.before) or '-'} to {cell_text(change.after)}",
-                number_text(change.value_before),
-                number_text(change.value_after),
-                percent_text(change.gain),
-                beside or "-",
-                "yes" if change.meets_all else "NO",
-            )
-        )
+        goal = "sum of misses" if change.goal == VIOLATION else change.goal
+        moved = f"{change.parameter}: {cell_text(change.before) or '-'} to {cell_text(change.after)}"
+        values = (change.value_before, change.value_after, percent_text(change.gain))
+        rows.append((goal, unit, moved, *values, beside or "-", "yes" if change.meets_all else "NO"))
     headings = ("goal", "unit", "change", "now", "then", "gain\n%", "costs", "meets all")
-    return TextTable(title, headings, tuple(rows), names=3)
+    return TextTable(title, headings, rows, names=3)
 
 
 def _relative(before: float, after: float) -> str:

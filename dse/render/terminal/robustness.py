@@ -46,12 +46,9 @@ def intervals_table(run: RobustRun, spec: Spec) -> TextTable:
             low, middle, high = result.quantiles[metric][place]
             typical = result.nominal[metric][place]
             head = f"{', '.join(run.names[design])} ({design})" if index == 0 else ""
-            numbers = (number_text(float(value)) for value in (typical, low, middle, high))
-            rows.append((head, metric, describe(metric, spec.metrics).unit, *numbers))
-    return TextTable(
-        "What the picks are worth under the draws", ("pick (id)", "metric", "unit", "typical", "P10", "P50", "P90"),
-        tuple(rows), names=3,
-    )  # fmt: skip
+            rows.append((head, metric, describe(metric, spec.metrics).unit, *map(float, (typical, low, middle, high))))
+    headings = ("pick (id)", "metric", "unit", "typical", "P10", "P50", "P90")
+    return TextTable("What the picks are worth under the draws", headings, rows, names=3)
 
 
 def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
@@ -62,7 +59,7 @@ def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
     rows = []
     for place in shown:
         weakest = min(result.p_meets, key=lambda label: result.p_meets[label][place])
-        objectives = (number_text(float(result.quantiles[one.metric][place, 1])) for one in spec.objectives)
+        objectives = (float(result.quantiles[one.metric][place, 1]) for one in spec.objectives)
         rows.append((
             str(run.ids[place]),
             ", ".join(run.names.get(run.ids[place], ())) or ("front" if run.on_front[place] else "infeasible"),
@@ -73,7 +70,7 @@ def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
         ))  # fmt: skip
     headings = ("id", "design", "meets all\n% of draws", "undominated\n% of draws", "hardest target")
     medians = tuple(f"{one.metric}\nP50 {describe(one.metric, spec.metrics).unit}" for one in spec.objectives)
-    return TextTable("Probabilities", (*headings, *medians), tuple(rows), names=2)
+    return TextTable("Probabilities", (*headings, *medians), rows, names=2)
 
 
 def inputs_table(run: RobustRun) -> TextTable:
@@ -85,14 +82,13 @@ def inputs_table(run: RobustRun) -> TextTable:
             continue
         rows.append((
             swing.metric if counts[swing.metric] == 1 else "",
-            swing.input.name,
-            number_text(swing.at_low), number_text(swing.at_typ), number_text(swing.at_high),
+            swing.input.name, swing.at_low, swing.at_typ, swing.at_high,
             "n/a" if np.isnan(swing.variance_fraction) else percent_text(max(swing.variance_fraction, 0.0)),
             swing.input.confidence,
         ))  # fmt: skip
     design, pick = run.subject
     headings = ("metric", "parameter", "at its low", "typical", "at its high", "variance\n% alone", "confidence")
-    return TextTable(f"What moves {pick} (design {design}) most, one at a time", headings, tuple(rows), names=2)
+    return TextTable(f"What moves {pick} (design {design}) most, one at a time", headings, rows, names=2)
 
 
 def confidence_lines(run: StoredRun, at_most: int = 4) -> list[str]:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from dse.analysis.explain.simulated import SimulatedMetric
-from dse.render.terminal.tables import MISSING, TextTable, number_text, percent_text
+from dse.render.terminal.tables import TextTable, percent_text
 
 
 def simulation_table(rows: Sequence[SimulatedMetric]) -> TextTable:
     """Return one row per workload and metric, with the difference in percent of the simulation."""
     cells = [
-        (
-            row.workload,
-            row.metric,
-            number_text(row.closed_form),
-            number_text(row.simulated),
-            MISSING if math.isnan(row.interval) else number_text(row.interval),
-            percent_text(row.closed_form / row.simulated - 1),
-        )
+        (row.workload, row.metric, row.closed_form, row.simulated, row.interval,
+         percent_text(row.closed_form / row.simulated - 1))
         for row in rows
-    ]
+    ]  # fmt: skip
     headings = ("workload", "metric", "closed form", "simulated", "+-", "difference %")
-    return TextTable("Continuous batching, closed form and simulation", headings, tuple(cells))
+    return TextTable("Continuous batching, closed form and simulation", headings, cells)

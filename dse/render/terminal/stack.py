@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cost_models.library import Library, LibraryParameter
-from dse.render.terminal.tables import Lines, Part, Rows, TextTable, cell_text
+from dse.render.terminal.tables import Lines, Part, Rows, TextTable
 
 NOTE = re.compile(
     r"^fitted on (?:the power of )?(?P<rows>\d+) (?:end-to-end )?rows \((?P<sources>[^)]*)\).*? from a start of "
@@ -101,7 +101,7 @@ def stack_parts(library: Library, name: str) -> list[Part]:
     if fitted:
         cells = [(c.name, c.value, c.low, c.high, c.least, c.most, c.start, c.rows, _given(c, name)) for c in fitted]
         headings = ("constant", "value", "low", "high", "left out, low", "left out, high", "start", "rows", "given by")
-        parts.append(TextTable("Fitted constants", headings, tuple(tuple(map(cell_text, row)) for row in cells)))
+        parts.append(TextTable("Fitted constants", headings, cells))
     groups: dict[str, list[str]] = {}
     for constant in fitted:
         kind = "power" if constant.name in POWER else "time"
@@ -110,9 +110,7 @@ def stack_parts(library: Library, name: str) -> list[Part]:
     parts.append(Lines(come_from, "Rows that the fitted constants come from"))
     plain = [(c.name, c.value, c.low, c.high, c.confidence, _given(c, name)) for c in others]
     short = ("constant", "value", "low", "high", "confidence", "given by")
-    parts.append(
-        TextTable("Constants that no fit has moved", short, tuple(tuple(map(cell_text, row)) for row in plain))
-    )
+    parts.append(TextTable("Constants that no fit has moved", short, plain))
     return [*parts, Lines([f"{c.name}: {c.source}" for c in others], "Where they come from")]
 
 

@@ -117,7 +117,7 @@ def found(run: StoredRun) -> list[str]:
     if not counts["feasible"]:
         lines.insert(0, "NO DESIGN MEETS EVERY CONSTRAINT")
     elif not counts["front"] and run.spec.probabilities:
-        lines.insert(0, "NO DESIGN MEETS THE CONSTRAINTS OFTEN MIN_CLASS_ROWS UNDER THE JOINT DRAWS")
+        lines.insert(0, "NO DESIGN MEETS THE CONSTRAINTS OFTEN ENOUGH UNDER THE JOINT DRAWS")
     return lines
 
 
@@ -155,10 +155,10 @@ def picks_table(run: StoredRun) -> TextTable:
     values = [{**pick["metrics"], **pick["design"]} for _, pick in columns.values()]
     rows = [("design", "", *(str(number) for number in columns))]
     for name in [*dict.fromkeys([*CORE, *varying(run.spec)]), *shown_metrics(run.spec)]:
-        cells = [cell_text(value[name]) if name in value else "-" for value in values]
+        cells = [value.get(name, "-") for value in values]
         rows.append((name, describe(name, run.spec.metrics).unit, *cells))
     headings = ("", "unit", *(",\n".join(names) for names, _ in columns.values()))
-    return TextTable("Picks", headings, tuple(rows), names=2)
+    return TextTable("Picks", headings, rows, names=2)
 
 
 def pick_words(name: str, spec: Spec) -> str:
@@ -185,7 +185,7 @@ def misses_table(run: StoredRun, count: int = 5) -> TextTable:
             f"{name.removeprefix(MARGIN_PREFIX)} by {percent_text(-row[name])} %" for name in margins if row[name] < 0
         ]
         rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", _parameters_text(row, axes)))
-    return TextTable("Least infeasible designs", ("design", "misses", "parameters"), tuple(rows))
+    return TextTable("Least infeasible designs", ("design", "misses", "parameters"), rows)
 
 
 def _chances_missed(run: StoredRun, count: int) -> TextTable:
@@ -198,7 +198,7 @@ def _chances_missed(run: StoredRun, count: int) -> TextTable:
         for _, row in known.sort_values([P_FEASIBLE, "id"], ascending=[False, True]).head(count).iterrows()
     ]
     title = "Least infeasible designs: met at the typical parameters, not often enough"
-    return TextTable(title, ("design", "misses", "parameters"), tuple(rows))
+    return TextTable(title, ("design", "misses", "parameters"), rows)
 
 
 def _absent(value: object) -> bool:
@@ -209,23 +209,15 @@ def constraints_table(run: StoredRun) -> TextTable:
     """Return what binds, the most violated constraint first; what no design violates is in ``constraints.csv``."""
     table = run.constraints.sort_values("violated", ascending=False, kind="stable")
     table = table[table["violated"] > 0]
-    rows = tuple(
-        (
-            str(row["constraint"]),
-            percent_text(row["violated_fraction"]),
-            percent_text(row["sole_cause_fraction"]),
-            _signed_percent(row["best_margin"]),
-            _signed_percent(row["tightest_margin"]),
-        )
+    rows = [
+        (row["constraint"], percent_text(row["violated_fraction"]), percent_text(row["sole_cause_fraction"]),
+         _signed_percent(row["best_margin"]), _signed_percent(row["tightest_margin"]))
         for _, row in table.iterrows()
-    )
+    ]  # fmt: skip
     headings = (
-        "constraint",
-        "violated\n% of designs",
-        "only this one\n% of designs",
-        "best margin\n%",
+        "constraint", "violated\n% of designs", "only this one\n% of designs", "best margin\n%",
         "least margin of\na feasible one, %",
-    )
+    )  # fmt: skip
     return TextTable("Binding constraints", headings, rows)
 
 
@@ -252,14 +244,9 @@ def axes_table(run: StoredRun) -> TextTable:
         ]
         survives = "all" if len(alive) == len(records) else _values_text(records, alive) if alive else "none"
         rows.append((str(axis), survives, "\n".join(reasons)))
-    headings = (
-        "axis",
-        "feasible values",
-        "others: what the nearest of their designs misses, which need not be the cause",
-    )
-    return TextTable(
-        "Feasible values per parameter, and where the nearest design with another one fails", headings, tuple(rows)
-    )
+    others = "others: what the nearest of their designs misses, which need not be the cause"
+    title = "Feasible values per parameter, and where the nearest design with another one fails"
+    return TextTable(title, ("axis", "feasible values", others), rows)
 
 
 def _missed(record: Mapping[Any, Any]) -> dict[str, float]:
@@ -316,10 +303,10 @@ def front_table(run: StoredRun, top: int | None = None, *, spread: bool = False)
     always = [name for name in ALWAYS_SHOWN if name in front]
     wanted = dict.fromkeys([*(objective.metric for objective in run.spec.objectives), *always])
     metrics = [name for name in wanted if name not in axes]
-    rows = tuple(
-        (str(row["id"]), *("-" if _absent(row[name]) else cell_text(row[name]) for name in [*axes, *metrics]))
+    rows = [
+        (str(row["id"]), *("-" if _absent(row[name]) else row[name] for name in [*axes, *metrics]))
         for _, row in shown.iterrows()
-    )
+    ]
     which = "evenly along the front" if spread else "first"
     rest = f" ({len(shown)} of {number_text(len(front))}, {which})" if len(shown) < len(front) else ""
     headings = ("design", *(narrow(_with_unit(name, run.spec)) for name in [*axes, *metrics]))

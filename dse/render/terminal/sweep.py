@@ -128,7 +128,7 @@ def parameters_table(space: Space, spec: Spec) -> TextTable:
         for index in range(len(parameter.alternatives))
     ]
     headings = ("parameter", "unit", "values", "how many", "when")
-    return TextTable("What varies", headings, tuple((*row[:3], row[3], row[4]) for row in rows))
+    return TextTable("What varies", headings, rows)
 
 
 def _conditions(space: Space, name: str, values: FloatArray) -> str:
@@ -156,15 +156,12 @@ def design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> TextTa
     """Return the default design and the baselines side by side."""
     sides = {"default design": {name: float(value[0]) for name, value in judged.metrics.items()}, **evaluator.baselines}
     rows = [
-        (name, describe(name, spec.metrics).unit, *(number_text(metrics[name]) for metrics in sides.values()))
-        for name in [*shown_metrics(spec), *_headline(spec)]
+        (name, describe(name, spec.metrics).unit, *(metrics[name] for metrics in sides.values()))
+        for name in dict.fromkeys([*shown_metrics(spec), *_headline(spec)])
         if name in judged.metrics
     ]
-    return TextTable(
-        "The default design and the baselines, one chip's area, power and price",
-        ("", "unit", *sides),
-        tuple(dict.fromkeys(rows)),
-    )
+    title = "The default design and the baselines, one chip's area, power and price"
+    return TextTable(title, ("", "unit", *sides), rows)
 
 
 def _headline(spec: Spec) -> list[str]:

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from dse.plain import without_formula
 
@@ -24,18 +25,23 @@ class TextTable:
     Attributes:
         title: what the table shows, "" for none.
         headings: one per column, the unit behind or below the name.
-        rows: cells.
+        rows: what stands in the cells: texts, or numbers and truth values that `cell_text` writes.
         names: how many of the first columns hold names, whatever their cells look like.
     """
 
     title: str
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    headings: Sequence[str]
+    rows: Sequence[Sequence[object]]
     names: int = 1
+
+    @cached_property
+    def cells(self) -> tuple[tuple[str, ...], ...]:
+        """The rows as they are read."""
+        return tuple(tuple(map(cell_text, row)) for row in self.rows)
 
     def is_numeric(self, column: int) -> bool:
         """Whether every cell of a column is a number, perhaps missing."""
-        return column >= self.names and all(_NUMBER.fullmatch(row[column]) for row in self.rows)
+        return column >= self.names and all(_NUMBER.fullmatch(row[column]) for row in self.cells)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def texts(part):
     """The texts of a part, cell by cell."""
     match part:
         case TextTable():
-            return [part.title, *(cell for row in part.rows for cell in row)]
+            return [part.title, *(cell for row in part.cells for cell in row)]
         case Lines():
             return [part.heading, *part.lines] if part.lines else []
     return [part]

@@ -73,7 +73,7 @@ def test_totals_of_baselines_count_every_chip(tmp_path):
     done = found(tmp_path)
     table = overview_table(done)
     column = next(place for place, heading in enumerate(table.headings) if heading.startswith("tdp"))
-    row = next(row for row in table.rows if row[0].startswith("a100"))
+    row = next(row for row in table.cells if row[0].startswith("a100"))
     assert float(row[column].replace(" ", "")) == 2 * float(done.baselines["tdp_w"][0])
 
 
@@ -114,7 +114,7 @@ def test_ten_designs_of_a_long_front_stand_evenly_along_it(tmp_path):
     done = run(load_spec("sweeps/mach1.yaml", overrides=["search.n_designs=4096"]), out=tmp_path / "run")
     front = sorted_front(open_run(done.path))
     assert len(front) > 20
-    shown = [int(row[0]) for row in front_table(open_run(done.path), 10, spread=True).rows]
+    shown = [int(row[0]) for row in front_table(open_run(done.path), 10, spread=True).cells]
     places = np.array([list(front["id"]).index(one) for one in shown])
     assert places[0] == 0 and places[-1] == len(front) - 1 and np.ptp(np.diff(places)) <= 1
 
