@@ -128,12 +128,16 @@ class Archive:
         near = np.flatnonzero(~rows.evaluation.feasible & (rows.violation < limit))
         if not len(near):
             return
-        near = near[np.argsort(rows.violation[near], kind="stable")]
+        by = rows.violation[near]
         # The same design met again would push others out, so so many are looked at that enough differ.
         count = FIRST_LOOKED_AT
         while True:
+            looked_at = near
+            if count < len(near):
+                least = np.partition(by, count - 1)[count - 1]
+                looked_at = np.concatenate([near[by < least], near[by == least]])[:count]
             held = [self._misses] if self._misses is not None else []
-            chosen = _nearest(joined([*held, rows.take(near[:count])]))
+            chosen = _nearest(joined([*held, rows.take(looked_at)]))
             if len(chosen) == LEAST_INFEASIBLE or count >= len(near):
                 self._misses = chosen
                 return

@@ -40,6 +40,7 @@ class Space:
         self._spec = spec
         self.parameters: Mapping[str, SpaceParameter] = parameters_of(spec.space, sorted(spec.space, key=_rank))
         self._order = tuple(TopologicalSorter({name: p.needs for name, p in self.parameters.items()}).static_order())
+        self._requested = frozenset(name for parameter in self.parameters.values() for name in parameter.needs)
         self._coordinate = {name: index for index, name in enumerate(self.dimensions)}
 
     @cached_property
@@ -82,13 +83,14 @@ class Space:
             raise ValueError(f"unit must have the shape (n, {len(self.dimensions)}), got {unit.shape}")
         if not ((unit >= 0) & (unit <= 1)).all():
             raise ValueError("unit must lie in [0, 1]")
-        rows = len(unit)
         numbers: dict[str, FloatArray] = {}
         for name in self._order:
-            parameter = self.parameters[name]
-            own = unit[:, self._coordinate[name]] if parameter.is_free else np.zeros(rows)
-            numbers[name] = self._decoded(parameter, own, numbers)
+            numbers[name] = self._decoded(self.parameters[name], self._own(name, unit), numbers)
         return self._columns(numbers)
+
+    def _own(self, name: str, unit: FloatArray) -> FloatArray:
+        """Return the coordinates of a parameter; anywhere where it has none, as there is nothing to choose."""
+        return unit[:, self._coordinate[name]] if self.parameters[name].is_free else np.zeros(len(unit))
 
     def _decoded(self, parameter: SpaceParameter, unit: FloatArray, numbers: Mapping[str, FloatArray]) -> FloatArray:
         if not parameter.is_conditional:
@@ -118,6 +120,23 @@ class Space:
                 holds = holds_in(alternative, numbers, rows) & ~np.isnan(numbers[name])
                 unit[holds, self._coordinate[name]] = alternative.codec.encode(numbers[name][holds])
         return np.asarray(np.clip(unit, 0.0, 1.0))
+
+    def snapped(self, unit: FloatArray) -> FloatArray:
+        """Return points of the unit cube moved to the middle of their cells, so that equal designs are equal points.
+
+        The same as `encode` of `decode`, without the values between them where no condition asks for them.
+        """
+        numbers: dict[str, FloatArray] = {}
+        points = np.full(unit.shape, 0.5)
+        for name in self._order:
+            parameter, own = self.parameters[name], self._own(name, unit)
+            if name in self._requested:
+                numbers[name] = self._decoded(parameter, own, numbers)
+            if parameter.is_free:
+                for alternative in parameter.alternatives:
+                    holds = holds_in(alternative, numbers, len(unit)) if parameter.is_conditional else slice(None)
+                    points[holds, self._coordinate[name]] = alternative.codec.snapped(own[holds])
+        return np.asarray(np.clip(points, 0.0, 1.0))
 
     def _columns(self, numbers: Mapping[str, FloatArray]) -> Table:
         return Table({name: parameter.column(numbers[name]) for name, parameter in self.parameters.items()})

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
 from dse.sweep import RangeSpec
@@ -32,6 +34,10 @@ class Codec(Protocol):
         """Return a coordinate that decodes to each value: the middle of its cell."""
         ...
 
+    def snapped(self, unit: FloatArray) -> FloatArray:
+        """Return the middle of the cell of each coordinate: `encode` of `decode`."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Listed:
@@ -41,8 +47,10 @@ class Listed:
 
     def decode(self, unit: FloatArray) -> FloatArray:
         """Return the value whose cell holds each coordinate."""
-        count = len(self.levels)
-        return self.levels[np.minimum((unit * count).astype(np.intp), count - 1)]
+        return self.levels[self._cells(unit)]
+
+    def _cells(self, unit: FloatArray) -> NDArray[np.intp]:
+        return np.minimum((unit * len(self.levels)).astype(np.intp), len(self.levels) - 1)
 
     def encode(self, values: FloatArray) -> FloatArray:
         """Return the middle of the cell of the nearest value."""
@@ -50,6 +58,14 @@ class Listed:
         ascending = self.levels[order]
         middles = (ascending[1:] + ascending[:-1]) / 2
         return (order[np.searchsorted(middles, values)] + 0.5) / len(self.levels)
+
+    @cached_property
+    def _middles(self) -> FloatArray:
+        return self.encode(self.levels)
+
+    def snapped(self, unit: FloatArray) -> FloatArray:
+        """Return the middle of the cell of each coordinate."""
+        return self._middles[self._cells(unit)]
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,10 @@ class Continuous:
             return np.asarray(np.log(values / self.low) / np.log(self.high / self.low))
         return (values - self.low) / (self.high - self.low)
 
+    def snapped(self, unit: FloatArray) -> FloatArray:
+        """Return the coordinate of the number at each coordinate: the same but for rounding."""
+        return self.encode(self.decode(unit))
+
 
 @dataclass(frozen=True)
 class WholeNumbers:
@@ -101,6 +121,10 @@ class WholeNumbers:
         """Return the middle of the cell of each whole number."""
         spread = self._spread()
         return (spread.encode(values) + spread.encode(values + 1)) / 2
+
+    def snapped(self, unit: FloatArray) -> FloatArray:
+        """Return the middle of the cell of each coordinate."""
+        return self.encode(self.decode(unit))
 
 
 def range_codec(declared: RangeSpec) -> Codec:

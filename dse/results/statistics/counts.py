@@ -211,10 +211,12 @@ class Statistics:
         """Note what the least violating row of each value breaks, where it is nearer than the nearest so far."""
         least, nearest = self._nearest[axis]
         nearer = np.flatnonzero(misses < least[codes])
+        values, missed = codes[nearer], misses[nearer]
         here = np.full(len(least), np.inf)
-        np.minimum.at(here, codes[nearer], misses[nearer])
-        for place in np.flatnonzero(here < least):
-            row = nearer[np.flatnonzero((codes[nearer] == place) & (misses[nearer] == here[place]))[0]]
+        np.minimum.at(here, values, missed)
+        rows = nearer[missed == here[values]]
+        places, first = np.unique(codes[rows], return_index=True)
+        for place, row in zip(places, rows[first], strict=True):
             least[place] = here[place]
             nearest[place] = tuple(
                 Violation(label, float(-margin[row]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,8 +125,8 @@ def add_tables(held: dict[Pattern, NDArray[np.int64]], added: Mapping[Pattern, N
 def counts_data(held: Mapping[Pattern, int] | Mapping[Pattern, NDArray[np.int64]], labels: int) -> Data:
     """Return counts by pattern as plain data: which constraints each pattern breaks, and what was counted of it."""
     broken = np.zeros((len(held), labels), dtype=bool)
-    for row, pattern in enumerate(held):
-        broken[row, list(pattern)] = True
+    rows = np.repeat(np.arange(len(held)), [len(pattern) for pattern in held])
+    broken[rows, list(chain.from_iterable(held))] = True
     return {"broken": broken, "counts": np.array(list(held.values()), dtype=np.int64)}
 
 

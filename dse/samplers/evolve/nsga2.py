@@ -35,7 +35,7 @@ Rows = NDArray[np.intp]
 
 def snap_to_levels(space: Space, points: FloatArray) -> FloatArray:
     """Return points moved to the middle of their cells, so that equal designs are equal points."""
-    return space.encode(space.decode(np.clip(points, 0.0, 1.0)))
+    return space.snapped(np.clip(points, 0.0, 1.0))
 
 
 def row_keys(points: FloatArray) -> NDArray[np.uint64]:

@@ -79,6 +79,7 @@ def test_encoding_keeps_the_design(seed: int, rows: int) -> None:
     unit = np.random.default_rng(seed).random((rows, len(space.dimensions)))
     designs = space.decode(unit)
     again = space.decode(space.encode(designs))
+    assert space.snapped(unit).tolist() == space.encode(designs).tolist()
     exact = [name for name in designs if name != "sram_mib"]
     assert same({name: designs[name] for name in exact}, {name: again[name] for name in exact})
     assert np.asarray(again["sram_mib"]) == pytest.approx(np.asarray(designs["sram_mib"]), rel=1e-12)
@@ -199,6 +200,8 @@ def test_conditions_on_conditions(sweep: dict[str, Any]) -> None:
     for row in rows:
         assert (row[at["cooling"]] is None) == (row[at["architecture"]] == "static")
         assert (row[at["link_gbps"]] is None) == (row[at["cooling"]] != "liquid")
+    unit = np.random.default_rng(0).random((100, len(space.dimensions)))
+    assert space.snapped(unit).tolist() == space.encode(space.decode(unit)).tolist()
 
 
 def test_a_fixed_parameter_can_be_asked_for(sweep: dict[str, Any]) -> None:
