@@ -50,11 +50,23 @@ def attention_fields(
             if None in index:
                 raise LibraryError(f"{source}: {', '.join(INDEX)} must be given together")
             entry["indexer"] = dict(zip(("heads", "head_dim", "top_k"), index, strict=True))
+            entry["indexer"]["layers"] = _choosing_layers(told, len(kinds.mixing), source)
     else:
         kind = "MHA" if kv_heads == heads else "MQA" if kv_heads == 1 else "GQA"
         head_dim = _head_dim(rules, told, heads, source)
         entry |= {"attention": kind, "heads": heads, "kv_heads": kv_heads, "head_dim": head_dim}
-    return entry | _reaches(rules, told, kinds)
+    return entry | _reaches(rules, told, kinds, source)
+
+
+def _choosing_layers(told: Config, layers: int, source: str) -> int:
+    """Return how many layers choose tokens themselves; the others meet those that the last such layer chose."""
+    words: list[str] | str | None = told.indexer_types or told.index_topk_pattern
+    if words is None:
+        first, every = told.index_skip_topk_offset or 2, told.index_topk_freq or 1
+        return sum(max(place - first + 1, 0) % every == 0 for place in range(layers))
+    if len(words) != layers or set(words) - {"full", "shared", "F", "S"}:
+        raise LibraryError(f"{source}: indexer_types must be {layers} times full or shared")
+    return sum(word in ("full", "F") for word in words)
 
 
 def _head_dim(rules: ConfigType, told: Config, heads: int, source: str) -> int:
@@ -66,10 +78,13 @@ def _head_dim(rules: ConfigType, told: Config, heads: int, source: str) -> int:
     return told.hidden_size // heads
 
 
-def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds) -> Data:
+def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds, source: str) -> Data:
     """Return layers of attention: as one window where that says all, else kind by kind."""
     shared_from = len(kinds.mixing) - (told.num_kv_shared_layers or 0)
     groups: Counter[tuple[tuple[str, Any], ...]] = Counter()
+    heads = told.num_attention_heads_per_layer or [told.num_attention_heads or 0] * len(kinds.mixing)
+    if len(heads) != len(kinds.mixing) or min(heads) < 1:
+        raise LibraryError(f"{source}: num_attention_heads_per_layer must be {len(kinds.mixing)} whole numbers")
     for place, kind in enumerate(kinds.mixing):
         if kind in ("state", "none"):
             continue
@@ -82,6 +97,8 @@ def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds) -> Data:
             layer["head_dim"] = told.global_head_dim
             if told.attention_k_eq_v:
                 layer |= {"key_is_value": True, "kv_heads": told.num_global_key_value_heads or told.num_key_value_heads}
+        if heads[place] != told.num_attention_heads:
+            layer["heads"] = heads[place]
         if rules.gated_attention:
             layer["gated"] = True
         if place >= shared_from:
@@ -120,7 +137,8 @@ def _state(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
         head_dim = _head_dim(rules, told, heads, source)
         return {**state, "heads": heads, "head_dim": head_dim, "key_heads": heads, "key_dim": head_dim,
                 "chunk_tokens": rules.chunk}  # fmt: skip
-    inner = told.state_inner or (told.expand or 1) * d
+    # Files of the first state-space model name the width itself as well, which then holds.
+    inner = told.state_inner or (rules.attention == "none" and told.intermediate_size) or (told.expand or 1) * d
     state |= {"conv_bias": bool(told.conv_bias), "key_dim": told.key_dim}
     if kind == "mamba":
         rank = told.step_rank if isinstance(told.step_rank, int) else -(-d // 16)
@@ -180,7 +198,7 @@ def _moe(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
     width: int | None = getattr(told, rules.width)
     if width is None and rules.width != "moe_intermediate_size":
         width = told.intermediate_size
-    missing = [name for name, value in (("num_experts_per_tok", told.active), (rules.width, width)) if value is None]
+    missing = [name for name, value in (("num_experts_per_tok", told.active), (rules.width, width)) if not value]
     if missing:
         raise LibraryError(f"{source}: {', '.join(missing)} missing, needed beside {told.experts} experts")
     assert told.experts and told.active and width
@@ -193,8 +211,6 @@ def _moe(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
         count = 1
     elif rules.shared != "none":
         shared = getattr(told, rules.shared) or 0
-        if rules.shared == "moe_shared_expert_intermediate_size":
-            shared *= told.n_shared_experts or 0
         count, shared = (shared // width, 0) if shared % width == 0 else (0, shared)
     moe: Data = {
         "experts": told.experts,

@@ -40,6 +40,7 @@ class Config(BaseModel):
     )
     hidden_size: Width = _named("hidden_size", "n_embd", "d_model")
     num_attention_heads: Width = _named("num_attention_heads", "n_head", "n_heads")
+    num_attention_heads_per_layer: Numbers = None
     num_key_value_heads: Width = _named("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads")
     head_dim: Width = _named("head_dim", "attention_head_dim", "kv_channels")
     intermediate_size: Width = _named("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim")
@@ -60,7 +61,7 @@ class Config(BaseModel):
     use_sliding_window: Switch = None
     max_window_layers: Count = None
     sliding_window_pattern: Annotated[int, Field(gt=0, lt=MOST)] | str | None = _named(
-        "sliding_window_pattern", "_sliding_window_pattern"
+        "sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers"
     )
     attention_chunk_size: Width = None
     no_rope_layers: Numbers = None
@@ -75,17 +76,24 @@ class Config(BaseModel):
     enable_moe_block: Switch = None
 
     experts: Count = _named("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
-    active: Width = _named(
-        "num_experts_per_tok", "experts_per_token", "num_experts_per_token", "top_k_experts", "moe_topk", "moe_k"
-    )
+    active: Count = _named(
+        "num_experts_per_tok", "experts_per_token", "num_experts_per_token", "top_k_experts", "moe_topk", "moe_k",
+        "moe_top_k",
+    )  # fmt: skip
     moe_intermediate_size: Width = None
     intermediate_size_mlp: Width = None
-    n_shared_experts: Count = _named("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
+    n_shared_experts: Count = _named(
+        "n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"
+    )
     shared_expert_intermediate_size: Count = None
     shared_intermediate_size: Count = None
     moe_shared_expert_intermediate_size: Count = None
     moe_latent_size: Count = None
-    first_k_dense_replace: Count = None
+    first_k_dense_replace: Count = _named("first_k_dense_replace", "num_dense_layers")
+    mlp_layer_types: Words = None
+    moe_layer_start_index: Count = None
+    moe_layer_end_index: Annotated[int, Field(ge=-1, lt=MOST)] | None = None
+    moe_layer_interval: Width = None
     moe_layer_freq: Annotated[int, Field(gt=0, lt=MOST)] | Numbers = None
     decoder_sparse_step: Count = None
     mlp_only_layers: Numbers = None
@@ -102,11 +110,15 @@ class Config(BaseModel):
     index_n_heads: Width = None
     index_head_dim: Width = None
     index_topk: Width = None
+    index_topk_freq: Width = None
+    index_skip_topk_offset: Count = None
+    index_topk_pattern: str | Words = None
+    indexer_types: Words = None
 
     full_attention_interval: Width = None
     attn_layer_period: Width = None
     attn_layer_offset: Count = None
-    attn_layer_indices: Numbers = None
+    attn_layer_indices: Numbers = _named("attn_layer_indices", "full_attn_idxs")
     attn_type_list: Numbers = None
     hybrid_override_pattern: Annotated[str, Field(max_length=MAX_LAYERS)] | None = None
     state_heads: Width = _named("linear_num_value_heads", "mamba_num_heads", "mamba_n_heads", "num_heads")
@@ -122,17 +134,41 @@ class Config(BaseModel):
     state_dtype: str | None = _named("mamba_ssm_cache_dtype", "mamba_ssm_dtype")
 
     @classmethod
+    def spellings(cls) -> dict[str, frozenset[str]]:
+        """Return every name that a field of a file may have, with all names of the same field."""
+        result: dict[str, frozenset[str]] = {}
+        for name, field in cls.model_fields.items():
+            alias = field.validation_alias
+            names = frozenset({name, *(map(str, alias.choices) if isinstance(alias, AliasChoices) else ())})
+            result |= dict.fromkeys(names, names)
+        return result
+
+    @classmethod
     def of(cls, fields: dict[str, Any], source: str) -> Config:
-        """Return the fields of a file, those without a value left out.
+        """Return the fields of a file, those without a value left out; a list of one number is that number.
 
         Raises:
             LibraryError: every field that is not what it must be.
         """
         try:
-            return cls.model_validate({key: value for key, value in fields.items() if value is not None})
+            return cls.model_validate({key: _alike(key, value) for key, value in fields.items() if value is not None})
         except ValidationError as error:
             issues = [_fault(issue) for issue in error.errors()]
             raise LibraryError(f"{source}: {'; '.join(dict.fromkeys(issues))}") from None
+
+
+PER_LAYER = frozenset(
+    {"intermediate_size", "moe_intermediate_size", "num_key_value_heads", "num_attention_heads", "num_experts",
+     "moe_topk", "num_shared_expert", "num_experts_per_tok"}
+)  # fmt: skip
+"""Fields of one number that some files tell layer by layer."""
+
+
+def _alike(key: str, value: Any) -> Any:
+    """Return what all layers have where a list tells the same of each."""
+    if key in PER_LAYER and isinstance(value, list) and value and all(one == value[0] for one in value):
+        return value[0]
+    return value
 
 
 def _fault(issue: Any) -> str:

@@ -1,8 +1,8 @@
 """How a Hugging Face file says its weights are stored (``quantization_config``), as formats of the library.
 
-Methods: AWQ, GPTQ, FP8, compressed-tensors, modelopt, MXFP4 and bitsandbytes. A format that the library lacks (a
-width, a group, zero points) becomes an entry of its own. Layers that a file leaves at 16 bits are the head, and the
-attention or all but the experts where it says so.
+Methods: AWQ, GPTQ, FP8, compressed-tensors, modelopt, Quark, MXFP4, BitNet and bitsandbytes. A format that the library
+lacks (a width, a group, zero points) becomes an entry of its own. Layers that a file leaves at 16 bits are the head,
+and the attention or all but the experts where it says so.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ from cost_models.errors import LibraryError
 
 Data = dict[str, Any]
 
-_FLOAT_NAMES = {"FP8": "fp8", "NVFP4": "nvfp4", "MXFP4": "mxfp4", "W4A16_AWQ": "awq", "W4A8_AWQ": "awq"}
+_FLOAT_NAMES = {
+    "FP8": "fp8", "FP8_PER_CHANNEL_PER_TOKEN": "fp8", "FP8_PB_WO": "fp8_block128", "NVFP4": "nvfp4",
+    "NVFP4_AWQ": "nvfp4", "W4A16_NVFP4": "nvfp4", "MXFP4": "mxfp4", "W4A16_AWQ": "awq", "W4A8_AWQ": "awq",
+}  # fmt: skip
 """Formats of modelopt's ``quant_algo``."""
+
+_BLOCK = [128, 128]
+"""Rows and columns that share a scale in the format of the library."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,11 @@ def _weights(method: str, told: Mapping[str, Any], source: str) -> _Weights | No
         zeros = bool(told.get("zero_point", True)) if method == "awq" else told.get("sym") is False
         return _integers(bits, group, zeros, "awq" if method == "awq" else "gptq", source)
     if method in ("fp8", "fbgemm_fp8"):
-        return _Weights("fp8")
+        return _float8(told.get("weight_block_size"), source)
+    if method == "bitnet":
+        return _Weights(bits=2)
+    if method == "quark":
+        return _quark(told, source)
     if method == "mxfp4":
         return _Weights("mxfp4")
     if method == "bitsandbytes":
@@ -107,6 +117,26 @@ def _weights(method: str, told: Mapping[str, Any], source: str) -> _Weights | No
     if method in ("compressed-tensors", "compressed_tensors"):
         return _compressed_tensors(told, source)
     return None
+
+
+def _float8(block: Any, source: str) -> _Weights:
+    """Return 8-bit floats with the scales of blocks, where the file has some."""
+    if block not in (None, _BLOCK):
+        raise LibraryError(f"{source}: quantization_config: blocks must be {_BLOCK}, got {str(block)[:40]}")
+    return _Weights("fp8_block128" if block else "fp8")
+
+
+def _quark(told: Mapping[str, Any], source: str) -> _Weights | None:
+    inner = told.get("global_quant_config")
+    weights = inner.get("weight") if isinstance(inner, Mapping) else None
+    if not isinstance(weights, Mapping):
+        return None
+    kind, group = str(weights.get("dtype", "")), _whole(weights, ("group_size",), source)
+    if kind.startswith("fp8"):
+        return _Weights("fp8")
+    if kind == "fp4" and group == 32:
+        return _Weights("mxfp4")
+    return _integers(int(kind[3:]), group, False, "rtn", source) if kind in ("int4", "int8") else None
 
 
 def _modelopt(told: Mapping[str, Any], source: str) -> _Weights | None:
@@ -131,7 +161,7 @@ def _compressed_tensors(told: Mapping[str, Any], source: str) -> _Weights | None
     bits, group = _whole(weights, ("num_bits",), source), _whole(weights, ("group_size",), source)
     if weights.get("type") == "float":
         if bits == 8:
-            return _Weights("fp8")
+            return _float8(weights.get("block_structure"), source)
         return _Weights({16: "nvfp4", 32: "mxfp4"}.get(group, "")) if group in (16, 32) and bits == 4 else None
     zeros = weights.get("symmetric") is False
     return _integers(bits, group, zeros, "gptq", source)

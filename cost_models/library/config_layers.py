@@ -24,7 +24,7 @@ Feeding = Literal["dense", "experts", "beside", "none"]
 WORDS: Mapping[str, Mixing] = {
     "full_attention": "full", "attention": "full", "global": "full", "sliding_attention": "window", "local": "window",
     "chunked_attention": "chunk", "linear_attention": "state", "mamba": "state", "mamba2": "state", "conv": "state",
-    "hybrid": "both", "mlp": "none", "moe": "none",
+    "hybrid": "both", "mlp": "none", "moe": "none", "indexed_attention": "full",
 }  # fmt: skip
 """Words of ``layer_types``."""
 
@@ -36,6 +36,7 @@ class ConfigType(LibraryRecord):
     """What a model's type says beyond its file; the head of ``config_types.yaml`` explains every field."""
 
     like: str | None = None
+    also: tuple[str, ...] = ()
     family: str = ""
     text: str | None = None
     defaults: Mapping[str, Any] = Field(default_factory=dict)
@@ -54,14 +55,16 @@ class ConfigType(LibraryRecord):
     latent: bool = False
     window: Literal["none", "all", "alternate", "every", "upper", "optional", "chunks"] = "none"
     last_is_global: bool = False
-    experts: Literal["none", "all", "first_dense", "step", "interleaved", "period", "beside", "pattern"] = "none"
+    experts: Literal["none", "all", "first_dense", "step", "interleaved", "period", "range", "beside", "pattern"] = (
+        "none"
+    )
     width: str = "intermediate_size"
     dense_width: str = "intermediate_size"
     shared: str = "none"
     router_bias: bool = False
     expert_bias: bool = False
     state: Literal["mamba", "mamba2", "gated_delta", "lightning", "convolution"] | None = None
-    which: Literal["none", "all", "interval", "period", "indices", "list", "pattern", "both", "told"] = "none"
+    which: Literal["none", "all", "interval", "period", "indices", "list", "pattern", "both"] = "none"
     gated_attention: bool = False
     chunk: int | None = None
     refuse: str = ""
@@ -77,8 +80,9 @@ def config_types() -> Mapping[str, ConfigType]:
         if base := entry.get("like"):
             below = result[base].model_dump(exclude={"like"})
             defaults = {**below["defaults"], **fields.get("defaults", {})}
-            fields = {**below, "nested": {}, **fields, "defaults": defaults}
+            fields = {**below, "nested": {}, "also": (), **fields, "defaults": defaults}
         result[name] = ConfigType.model_validate(fields)
+        result |= dict.fromkeys(result[name].also, result[name])
     return result
 
 
@@ -126,6 +130,8 @@ def layer_kinds(told: Config, rules: ConfigType, source: str) -> LayerKinds:
         for word in words:
             if word not in WORDS:
                 raise LibraryError(f"{source}: layer_types: {word[:40]!r} is no kind of layer that can be described")
+        if "indexed_attention" in words and told.index_topk is None:
+            raise LibraryError(f"{source}: index_topk missing, which indexed_attention needs")
         if len(words) != layers:
             raise LibraryError(f"{source}: layer_types names {len(words)} layers, num_hidden_layers is {layers}")
         mixing = [WORDS[word] for word in words]
@@ -217,6 +223,8 @@ def _stateful(told: Config, rules: ConfigType, layers: int, source: str) -> list
 def _feeding(told: Config, rules: ConfigType, layers: int, source: str) -> list[Feeding]:
     """Return the feed-forward block of every layer."""
     places = range(layers)
+    if told.mlp_layer_types is not None:
+        return _listed(told, rules, layers, source)
     if not told.experts or rules.experts == "none":
         dense = "none" if rules.state in ("mamba", "mamba2") and rules.attention == "none" else "dense"
         return [dense] * layers  # type: ignore[list-item]
@@ -230,12 +238,28 @@ def _feeding(told: Config, rules: ConfigType, layers: int, source: str) -> list[
     elif rules.experts == "period":
         every, offset = told.expert_layer_period or 1, told.expert_layer_offset or 0
         chosen = {place for place in places if place % every == offset} if told.experts > 1 else set()
+    elif rules.experts == "range":
+        first, last = told.moe_layer_start_index or 0, told.moe_layer_end_index
+        last = layers - 1 if last is None or last < 0 else last
+        each = told.moe_layer_interval or 1
+        chosen = {place for place in places if first <= place <= last and (place + 1) % each == 0}
     elif rules.experts == "step":
         without, each = set(told.mlp_only_layers or ()), told.decoder_sparse_step or layers + 1
         chosen = {place for place in places if place not in without and (place + 1) % each == 0}
     else:
         chosen = _after_dense(told, layers, source)
     return ["experts" if place in chosen else "dense" for place in places]
+
+
+def _listed(told: Config, rules: ConfigType, layers: int, source: str) -> list[Feeding]:
+    """Return the feed-forward blocks that the file names layer by layer."""
+    words: Mapping[str, Feeding] = {"dense": "dense", "sparse": "experts"}
+    listed = told.mlp_layer_types or []
+    if len(listed) != layers or set(listed) - set(words):
+        raise LibraryError(f"{source}: mlp_layer_types must be {layers} times dense or sparse")
+    if "sparse" in listed and rules.experts == "none":
+        raise LibraryError(f"{source}: mlp_layer_types: experts, which this model_type is not known to have")
+    return [words[word] for word in listed]
 
 
 def _after_dense(told: Config, layers: int, source: str) -> set[int]:

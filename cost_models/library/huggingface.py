@@ -14,14 +14,15 @@ from cost_models.errors import ForeignFileError, LibraryError
 from cost_models.library.config_blocks import attention_fields, feed_forward_fields
 from cost_models.library.config_fields import Config
 from cost_models.library.config_formats import published_formats
-from cost_models.library.config_layers import ConfigType, layer_kinds, type_of
+from cost_models.library.config_layers import ConfigType, config_types, layer_kinds, type_of
+from cost_models.library.config_unread import unread_fields
 from cost_models.library.foreign import read_json
 from cost_models.library.models import Model
 
 Data = dict[str, Any]
 
-INSIDE = ("text_config", "llm_config", "language_config")
-"""Fields that hold the text model of a model for several kinds of input."""
+INSIDE = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Fields that hold the text model of a model for several kinds of input, or a model that holds it in turn."""
 
 OUTSIDE = ("quantization_config", "tie_word_embeddings", "_name_or_path")
 """Fields of the whole that hold for the text model too, where it does not say otherwise."""
@@ -40,6 +41,9 @@ UNKNOWN_PARTS = {
     "block_configs": "blocks that differ from layer to layer", "use_cla": "caches that layers share",
     "hidden_size_per_layer_input": "per-layer embeddings", "moe_latent_size": "experts on latent vectors",
     "altup_num_inputs": "alternating updates", "compress_ratios": "compressed sparse attention",
+    "add_cross_attention": "cross-attention", "kv_source_layers": "caches that layers share",
+    "swa_num_key_value_heads": "windows with key heads of their own", "zero_expert_num": "experts without weights",
+    "num_hash_layers": "experts chosen by hashes", "sparse_attention_config": "sparse attention over blocks",
 }  # fmt: skip
 """Fields that tell of a part that cannot be described, unless they are null, false or 0."""
 
@@ -82,25 +86,31 @@ def sections_of_config(config: Mapping[str, Any], key: str, *, source: str) -> D
         LibraryError: as in `entry_of_config`.
     """
     kind, rules, fields = _text_model(config, source)
+    if fields.get("per_layer_config") and not rules.last_is_global:
+        raise LibraryError(f"{source}: per_layer_config tells of layers of several shapes, which is not read")
     for field, part in UNKNOWN_PARTS.items():
         if fields.get(field) or (field == "is_encoder_decoder" and config.get(field)):
             raise LibraryError(f"{source}: {field} tells of {part}, which cannot be described")
     if fields.get("use_bidirectional_attention") in (True, "all"):
         raise LibraryError(f"{source}: use_bidirectional_attention tells of an encoder, which generates nothing")
+    listed = fields.get("layers_block_type")
+    if rules.which == "pattern" and fields.get("num_hidden_layers") is None and isinstance(listed, list):
+        fields["num_hidden_layers"] = len(listed)
     reported = Config.of(fields, source)
     missing = [name for name in NEEDED if getattr(reported, name) is None]
     if rules.attention != "none" and reported.num_attention_heads is None:
         missing.append("num_attention_heads")
     if missing:
         raise LibraryError(f"{source}: {', '.join(missing)} missing")
+    if fields.get("word_embed_proj_dim") not in (None, reported.hidden_size):
+        raise LibraryError(f"{source}: word_embed_proj_dim tells of embeddings of another width than the layers'")
     _refuse_strangers(kind, rules, reported, source)
     kinds = layer_kinds(reported, rules, source)
     entry = _frame(rules, fields, reported, source)
     entry |= attention_fields(rules, reported, kinds, fields, source)
     entry |= feed_forward_fields(rules, reported, kinds, source)
-    left_out = dict.fromkeys(part for field, part in LEFT_OUT.items() if config.get(field) or fields.get(field))
-    if left_out:
-        entry["note"] = f"Without {' and '.join(left_out)}."
+    if note := _note(config, fields, len(kinds.mixing), source):
+        entry["note"] = note
     published, formats = published_formats(fields.get("quantization_config"), bool(entry.get("moe")), source=source)
     return {"models": {key: {**entry, **published}}, "weight_formats": formats}
 
@@ -114,6 +124,17 @@ def model_of_config(config: Mapping[str, Any], key: str, *, source: str) -> Mode
     return Model.model_validate({**entry_of_config(config, source=source), "key": key})
 
 
+def _note(config: Mapping[str, Any], fields: Data, layers: int, source: str) -> str:
+    """Return what a file tells of that is not counted or not read."""
+    left_out = dict.fromkeys(part for field, part in LEFT_OUT.items() if config.get(field) or fields.get(field))
+    notes = [f"Without {' and '.join(left_out)}."] if left_out else []
+    if config.get("model_type") not in config_types():
+        notes.append(f"Of model_type {config.get('model_type')!r}, which is not known, only the text model is read.")
+    if unread := unread_fields(fields, layers=layers, source=source):
+        notes.append(f"Not read: {', '.join(unread)}.")
+    return " ".join(notes)
+
+
 def _text_model(config: Mapping[str, Any], source: str) -> tuple[str, ConfigType, Data]:
     """Return the type of the text model, what is known of it, and its fields with those that the type fills in."""
     kind = config.get("model_type")
@@ -124,25 +145,40 @@ def _text_model(config: Mapping[str, Any], source: str) -> tuple[str, ConfigType
         raise LibraryError(f"{source}: text_config must be a mapping, got {str(inside)[:40]!r}")
     if inside is None:
         rules = type_of(kind, source)
-        return kind, rules, _told({**rules.defaults, **_flat(config)})
+        rules = rules if rules.family or rules.text is None else type_of(rules.text, source)
+        return kind, rules, _told(rules.defaults, _flat(config))
+    whole = {name: config[name] for name in OUTSIDE if config.get(name) is not None}
+    if any(inside.get(name) is not None for name in INSIDE):
+        return _text_model({**whole, "model_type": kind, **inside}, source)
     reported = inside.get("model_type")
     text = reported if isinstance(reported, str) else type_of(kind, source).text
     if text is None:
         raise LibraryError(f"{source}: text_config has no model_type")
+    if kind in config_types():
+        type_of(kind, source)
     rules = type_of(text, source)
-    whole = {name: config[name] for name in OUTSIDE if config.get(name) is not None}
-    return text, rules, _told({**rules.nested, **rules.defaults, **whole, **_flat(inside)})
+    if "tie_word_embeddings" in whole and str(config.get("transformers_version") or "4").split(".")[0] != "4":
+        # From version 5 on the whole says it; before, the text model did where it said anything.
+        inside = {**inside, "tie_word_embeddings": whole["tie_word_embeddings"]}
+    return text, rules, _told({**rules.nested, **rules.defaults}, {**whole, **_flat(inside)})
 
 
 def _flat(fields: Mapping[str, Any]) -> Data:
-    """Return fields with those of the attention beside them."""
-    inner = fields.get("attn_config")
-    return {**fields, **inner} if isinstance(inner, Mapping) else dict(fields)
+    """Return fields with those of the attention and of the experts beside them."""
+    attention, experts = fields.get("attn_config"), fields.get("ffn_config")
+    result = {**experts, **fields} if isinstance(experts, Mapping) else dict(fields)
+    return {**result, **attention} if isinstance(attention, Mapping) else result
 
 
-def _told(fields: Data) -> Data:
-    """Return fields without those that are null, which is not what a type fills in; a rank means something so."""
-    return {name: value for name, value in fields.items() if value is not None or name == "q_lora_rank"}
+def _told(defaults: Mapping[str, Any], fields: Data) -> Data:
+    """Return fields with those that a type fills in where the file has none of that meaning, by whatever name.
+
+    Those that are null are left out, which is not what a type fills in; a rank means something so.
+    """
+    same = Config.spellings()
+    filled = {name: value for name, value in defaults.items() if not same.get(name, frozenset({name})) & fields.keys()}
+    whole = {**filled, **fields}
+    return {name: value for name, value in whole.items() if value is not None or name == "q_lora_rank"}
 
 
 def _refuse_strangers(kind: str, rules: ConfigType, told: Config, source: str) -> None:
@@ -156,6 +192,8 @@ def _refuse_strangers(kind: str, rules: ConfigType, told: Config, source: str) -
         "full_attention_interval": told.full_attention_interval is not None and rules.which != "interval",
         "hybrid_override_pattern": told.hybrid_override_pattern is not None and rules.which != "pattern",
         "attn_type_list": told.attn_type_list is not None and rules.which != "list",
+        "num_attention_heads_per_layer": told.num_attention_heads_per_layer is not None and rules.latent,
+        "index_topk": told.index_topk is not None and not rules.latent,
         "num_kv_shared_layers": bool(told.num_kv_shared_layers) and not rules.last_is_global,
     }
     for field, is_strange in strangers.items():

@@ -122,8 +122,10 @@ class Indexer(LibraryRecord):
         heads: heads that score every token of the context.
         head_dim: width of the one key per token that they share.
         top_k: tokens that are chosen.
+        layers: layers that choose for themselves, the others meeting what the last of them chose; all where None.
     """
 
     heads: PositiveInt
     head_dim: PositiveInt
     top_k: PositiveInt
+    layers: PositiveInt | None = None

@@ -15,6 +15,7 @@ from cost_models.workload.param_count import (
     Attention,
     attentions,
     index_elements_per_token,
+    index_layers,
     kv_elements_per_token,
     kv_read_per_token,
 )
@@ -158,7 +159,7 @@ def decode_attention(
             met = np.minimum(tokens * np.asarray(queries), context)
             index = index_elements_per_token(model)
             stack.add(
-                "index", "attention", layer.layers, rows=rows,
+                "index", "attention", index_layers(model), rows=rows,
                 macs=rows * model.indexer.heads * model.indexer.head_dim * context,
                 activations=rows * (model.indexer.heads + 1) * model.indexer.head_dim,
                 kv_elements=batch * index * (np.asarray(context) + queries), kernels=2,
@@ -211,7 +212,7 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
         if model.indexer is not None:
             index = index_elements_per_token(model)
             stack.add(
-                "index", "attention", layer.layers, rows=batch * prompt,
+                "index", "attention", index_layers(model), rows=batch * prompt,
                 macs=batch * model.indexer.heads * model.indexer.head_dim * causal,
                 activations=batch * prompt * (model.indexer.heads + 1) * model.indexer.head_dim,
                 kv_elements=batch * (2 * prompt + prefix) * index, kernels=1,
@@ -272,8 +273,9 @@ def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArr
     for layer in attentions(model):
         own = kv_elements_per_token(model, layer) * np.asarray(_kv_fraction(model, shape, layer))
         seen = np.minimum(tokens, layer.reach if layer.reach is not None else np.inf)
-        index = index_elements_per_token(model) * np.asarray(tokens)
-        held = held + layer.layers * (seen * own + index)
+        held = held + layer.layers * (seen * own)
+    if model.indexer is not None:
+        held = held + index_layers(model) * index_elements_per_token(model) * np.asarray(tokens)
     return np.asarray(np.asarray(shape.batch) * held, dtype=np.float64)
 
 

@@ -23,6 +23,8 @@ from cost_models.workload.param_count import (
     dense_blocks,
     expert_layers,
     ffn_matrices,
+    index_layers,
+    indexer_weights,
     kv_elements_per_token,
     layer_weights,
     state_weights,
@@ -217,7 +219,7 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
         if model.indexer is not None:
             # Every chip chooses for itself: the projections are not dealt out.
             keys = (model.indexer.heads + 1) * model.indexer.head_dim
-            gemm("index_projection", layer.layers, weights.indexer, 2 * d + keys, kernels=3)
+            gemm("index_projection", index_layers(model), indexer_weights(model), 2 * d + keys, kernels=3)
         gemm(
             "attention_out", layer.layers, weights.output * heads, width * heads + d, kernels=1, reduced=mixed,
             depth=width * heads,

@@ -52,20 +52,18 @@ class MixerWeights:
         query: query projection and output gate (MLA: down and up projection of the query).
         key_value: key and value projections (MLA: the shared latent and its up projection).
         output: output projection.
-        indexer: projections of the selection of tokens.
         latent: of query and key_value, what every chip holds: MLA's projections to latents, which all heads share.
     """
 
     query: int
     key_value: int
     output: int
-    indexer: int = 0
     latent: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.query + self.key_value + self.output + self.indexer
+        return self.query + self.key_value + self.output
 
 
 @dataclass(frozen=True)
@@ -156,12 +154,25 @@ def index_elements_per_token(model: Model) -> int:
     return model.indexer.head_dim if model.indexer is not None else 0
 
 
+def index_layers(model: Model) -> int:
+    """Return how many layers choose the tokens that they and those after them meet."""
+    if model.indexer is None:
+        return 0
+    return model.indexer.layers or sum(layer.layers for layer in attentions(model))
+
+
+def indexer_weights(model: Model) -> int:
+    """Count the matrix elements by which one layer chooses tokens: queries from their latent, a key, head weights."""
+    if model.indexer is None or model.mla is None:
+        return 0
+    of, d = model.indexer, model.d_model
+    return (model.mla.q_lora_rank or d) * of.heads * of.head_dim + d * (of.head_dim + of.heads)
+
+
 def kv_elements_of_model(model: Model) -> int:
     """Return the KV-cache elements of one token in all layers, as if no window ended."""
-    return sum(
-        layer.layers * (kv_elements_per_token(model, layer) + index_elements_per_token(model))
-        for layer in attentions(model)
-    )
+    own = sum(layer.layers * kv_elements_per_token(model, layer) for layer in attentions(model))
+    return own + index_layers(model) * index_elements_per_token(model)
 
 
 def attention_weights(model: Model, layer: Attention) -> MixerWeights:
@@ -181,12 +192,8 @@ def attention_weights(model: Model, layer: Attention) -> MixerWeights:
     key_value = d * (mla.kv_lora_rank + mla.qk_rope_head_dim) + mla.kv_lora_rank * layer.heads * (
         mla.qk_nope_head_dim + mla.v_head_dim
     )
-    indexer = 0
-    if model.indexer is not None:
-        of = model.indexer
-        indexer = (mla.q_lora_rank or d) * of.heads * of.head_dim + d * (of.head_dim + of.heads)
     latent = d * (mla.kv_lora_rank + mla.qk_rope_head_dim) + d * (mla.q_lora_rank or 0)
-    return MixerWeights(query, key_value, layer.heads * mla.v_head_dim * d, indexer, latent)
+    return MixerWeights(query, key_value, layer.heads * mla.v_head_dim * d, latent)
 
 
 def state_weights(model: Model, layer: StateLayers) -> tuple[int, int]:
@@ -261,6 +268,7 @@ def count_parameters(model: Model) -> ParameterCount:
     model.require_dimensions()
     weights, matrices = layer_weights(model), ffn_matrices(model)
     body = sum(layer.layers * attention_weights(model, layer).total for layer in attentions(model))
+    body += index_layers(model) * indexer_weights(model)
     body += sum(layer.layers * sum(state_weights(model, layer)) for layer in model.state_layers)
     body += sum(block.layers * matrices * model.d_model * block.d_ff for block in dense_blocks(model))
     active = body

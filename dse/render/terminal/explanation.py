@@ -99,6 +99,8 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
     lines += goodput_lines(table) if table.fits else []
     if "published_as" in settings:
         lines.insert(1, f"published as {settings['published_as']}")
+    if "note" in settings:
+        lines.insert(1, str(settings["note"]))
     tokens, context = (table.settings.get(name) for name in ("prompt_tokens", "max_context_tokens"))
     if isinstance(tokens, float) and isinstance(context, float):
         told = context_warning(tokens + float(table.settings["output_tokens"]), context)

@@ -56,7 +56,7 @@ def test_published_formats_hold_where_nothing_else_is_asked_and_are_told(call):
     for out in (as_published, as_asked):
         assert "published as int4 in groups of 128, zero points (awq)" in out
     _, fp8, _ = explained(call, FILES / "MiniMax-M2.5" / "config.json")
-    assert bits_line(fp8).startswith("  bits: weights 8, head 16")
+    assert bits_line(fp8).startswith("  bits: weights 8.002, head 16")
     _, plain, _ = explained(call, FILES / "Pixtral-12B" / "config.json")
     assert bits_line(plain).startswith("  bits: weights 16,") and "published as" not in plain
 
