@@ -40,6 +40,12 @@ MEMORY_PARAMETERS = (
 )  # fmt: skip
 """Parameters that every memory technology must have."""
 
+NEAR_PARAMETERS = (
+    "bandwidth_over_external", "gemv_efficiency", "rows", "energy_over_external", "channel_bits", "start_ns",
+    "clock_ghz", "mm2_per_gib",
+)  # fmt: skip
+"""Parameters under ``near_memory`` of every technology that has units beside its banks."""
+
 CARBON_TABLES = ("fab_energy_kwh_per_cm2", "fab_gas_g_per_cm2_95pct_abatement")
 """Tables of ``carbon.yaml`` with a row for every node's `carbon_node`."""
 
@@ -269,10 +275,13 @@ def _check_references(library: Library, sections: Sections) -> None:
         _check_name(sections, ["chips", key, "default_stack"], chip.default_stack, library.stacks)
     for key, grade in library.memory_grades.items():
         _check_name(sections, ["memory_grades", key, "technology"], grade.technology, library.memories)
-    for key in library.memories:
+    for key, memory in library.memories.items():
         for name in MEMORY_PARAMETERS:
             if f"memory.{key}.{name}" not in library.parameters:
                 sections.issue(["memory", key], f"{name} is missing")
+        for name in NEAR_PARAMETERS if memory.near_operands else ():
+            if f"near_memory.{key}.{name}" not in library.parameters:
+                sections.issue(["memory", key, "near_operands"], f"near_memory.{key}.{name} is missing")
     for key, node in library.nodes.items():
         for table in CARBON_TABLES:
             if f"carbon.{table}.{node.carbon_node}" not in library.parameters:

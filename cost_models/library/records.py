@@ -239,10 +239,13 @@ class Memory(LibraryRecord):
         package_bits: data widths of a package or stack as sold.
         package_gib: capacities of a package or stack as sold.
         read_mostly: whether writing is slow and wears it out, so that it holds weights and nothing that a step writes.
+        near_operands: what units beside its banks multiply, ``int8`` or ``float16``; none where there are no units.
+            Their parameters are ``near_memory.KEY.*``.
     """
 
     key: str
     read_mostly: bool = False
+    near_operands: tuple[Annotated[str, Field(pattern=r"^(int|float)[1-9][0-9]?$")], ...] = ()
     packaging_class: Literal["board", "interposer", "on_top", "on_die"]
     package_bits: tuple[PositiveInt, ...] = Field(min_length=1)
     package_gib: tuple[PositiveFloat, ...] = Field(min_length=1)

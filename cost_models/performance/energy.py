@@ -75,14 +75,17 @@ def phase_energy(
     crossing = work.dram_bytes + work.sum(operators.activations * activation_element_bytes(operators, formats))
     per_attention_mac = machine.attention_j_per_mac * (software.decode_attention_energy if decode else 1.0)
     arithmetic = (
-        work.sum_of_class("linear", operators.macs) * machine.linear_j_per_mac
-        + work.sum_of_class("head", operators.macs) * machine.head_j_per_mac
-        + work.sum_of_class("attention", operators.macs) * per_attention_mac
+        work.sum_of_class("linear", work.chip_macs) * machine.linear_j_per_mac
+        + work.sum_of_class("head", work.chip_macs) * machine.head_j_per_mac
+        + work.sum_of_class("attention", work.chip_macs) * per_attention_mac
     )
     if np.any(formats.rotated):
         arithmetic = arithmetic + work.sum(rotation_macs(operators, formats)) * machine.linear_j_per_mac
     if machine.dequantize_macs.any():
-        arithmetic = arithmetic + work.sum(dequantize_work_macs(operators, machine)) * machine.linear_j_per_mac
+        arithmetic = (
+            arithmetic
+            + work.sum(dequantize_work_macs(operators, machine) * (times.near_bytes == 0)) * machine.linear_j_per_mac
+        )
     if machine.vector_j_per_op.any():
         arithmetic = arithmetic + work.sum(vector_work(operators, machine)) * machine.vector_j_per_op
     # Chips that cannot reach each other never finish: a step without end has no mean power.
@@ -105,11 +108,12 @@ def phase_energy(
 
 
 def _memory_j(work: PhaseTime, machine: Machine) -> FloatArray:
-    """Return the energy of the memories' bytes."""
-    first = work.dram_bytes * machine.dram_j_per_byte
-    if machine.placement is None:
-        return first
-    return first + work.sum(work.times.dram_bytes * of_tensors(work.operators, machine.placement.added_j_per_byte))
+    """Return the energy of the memories' bytes, and of what is multiplied beside the banks of the first."""
+    joules = work.dram_bytes * machine.dram_j_per_byte
+    if machine.placement is not None:
+        added = of_tensors(work.operators, machine.placement.added_j_per_byte)
+        joules = joules + work.sum(work.times.dram_bytes * added)
+    return joules if machine.near is None else joules + work.sum(work.times.near_bytes) * machine.near.j_per_byte
 
 
 def _active_w(machine: Machine, software: Software) -> FloatArray:

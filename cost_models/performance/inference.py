@@ -241,17 +241,41 @@ class Inference:
 
 
 def decode_bound_s(work: PhaseTime, serving: ServingConfig, machine: Machine) -> FloatArray:
-    """Return the least time of a decode step: all bytes at peak bandwidth or all MACs at peak rate."""
-    macs = work.operators.macs
-    computing = (
-        work.sum_of_class("linear", macs) / machine.linear_mac_per_s
-        + work.sum_of_class("head", macs) / machine.head_mac_per_s
-        + work.sum_of_class("attention", macs) / machine.attention_mac_per_s
-    )
+    """Return the least time of a decode step: all bytes at peak bandwidth or all MACs at peak rate.
+
+    What is multiplied beside the banks is read there meanwhile.
+    """
+    rates = machine.linear_mac_per_s, machine.head_mac_per_s, machine.attention_mac_per_s
     moved = work.dram_bytes
     if machine.placement is not None:
         moved = work.sum(work.times.dram_bytes * memory_slowdown(work.operators, machine))
-    return np.maximum(moved / machine.bandwidth_bytes_per_s, computing)
+    bound = np.maximum(moved / machine.bandwidth_bytes_per_s, _macs_s(work, work.chip_macs, *rates))
+    near = machine.near
+    if near is None or not work.times.near_bytes.any():
+        return bound
+    beside = _macs_s(
+        work,
+        work.operators.macs - work.chip_macs,
+        _no_zero(near.linear_mac_per_s),
+        _no_zero(near.head_mac_per_s),
+        _no_zero(near.attention_mac_per_s),
+    )
+    return np.maximum(bound, np.maximum(work.sum(work.times.near_bytes) / _no_zero(near.bytes_per_s), beside))
+
+
+def _macs_s(
+    work: PhaseTime, macs: FloatArray, linear: FloatArray, head: FloatArray, attention: FloatArray
+) -> FloatArray:
+    """Return the time of multiply-accumulates at the rate of each operator's class."""
+    return (
+        work.sum_of_class("linear", macs) / linear
+        + work.sum_of_class("head", macs) / head
+        + work.sum_of_class("attention", macs) / attention
+    )
+
+
+def _no_zero(rate: FloatArray) -> FloatArray:
+    return np.where(rate > 0, rate, np.inf)
 
 
 def infer(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> Inference:

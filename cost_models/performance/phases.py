@@ -8,12 +8,14 @@ taken at their mean clipped context, which is exact while one bound holds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from cost_models.performance.interconnect import send_s
+from cost_models.performance.near_memory import faster, near_times
 from cost_models.performance.roofline import OperatorTime, decode_attention_fraction, time_operators
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
@@ -49,6 +51,12 @@ class PhaseTime:
     def dram_bytes(self) -> FloatArray:
         """``(n,)`` bytes through the memory interface."""
         return self.sum(self.times.dram_bytes)
+
+    @cached_property
+    def chip_macs(self) -> FloatArray:
+        """``(ops, n)`` multiply-accumulates of an execution on the chip, none of what runs beside the banks."""
+        near = self.times.near_bytes
+        return np.where(near > 0, 0.0, self.operators.macs) if near.any() else self.operators.macs
 
     def sum(self, amount: FloatArray) -> FloatArray:
         """Return ``(n,)`` an amount per execution, summed over all executions of the pass."""
@@ -127,7 +135,7 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
     rows = serving.step_rows
     share = decode_attention_fraction(shared_queries(model, shape) * rows, software)
     linear = linear_operators(model, shape, tokens_per_sequence=rows, head_rows=shape.batch * rows)
-    linear_time = time_operators(linear, machine, software, formats, chips=tp, attention_fraction=share)
+    linear_time = _timed(linear, machine, software, formats, chips=tp, attention_fraction=share)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
     first = np.asarray(serving.prompt_tokens) + 0.5
     last = first + np.asarray(serving.output_tokens)
@@ -136,27 +144,53 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
         first = np.where(machine.static_shapes > 0, last - 1, first)
     over = (first, last)
     ends = [decode_attention(model, shape, context=context, over=over, queries=rows) for context in over]
-    at_start, at_end = (
-        time_operators(operators, machine, software, formats, chips=tp, attention_fraction=share) for operators in ends
-    )
+    at_ends = [time_operators(one, machine, software, formats, chips=tp, attention_fraction=share) for one in ends]
     middle = decode_attention(model, shape, context=(first + last) / 2, over=over, queries=rows)
+    middle_time, attention_s = _mean_over(at_ends, software)
+    if machine.near is not None:
+        beside = [near_times(one, at, machine, software, formats) for one, at in zip(ends, at_ends, strict=True)]
+        near_time, near_s = _mean_over([times for times, _ in beside], software)
+        middle_time, attention_s = faster(middle_time, near_time, beside[0][1], attention_s, near_s)
+    total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
+    times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
+    fixed = _fixed_s(serving, shape.batch * rows, machine, software, formats, scored=rows)
+    return PhaseTime(_joined(linear, middle), times, total, fixed)
+
+
+def _timed(
+    operators: Operators,
+    machine: Machine,
+    software: Software,
+    formats: Formats,
+    *,
+    chips: Number,
+    attention_fraction: Number,
+) -> OperatorTime:
+    """Return where the time of each operator goes, on the chip or beside the banks of its memory (`time_operators`)."""
+    times = time_operators(operators, machine, software, formats, chips=chips, attention_fraction=attention_fraction)
+    if machine.near is None:
+        return times
+    near, can = near_times(operators, times, machine, software, formats)
+    return faster(times, near, can, times.total_s, near.total_s)[0]
+
+
+def _mean_over(ends: Sequence[OperatorTime], software: Software) -> tuple[OperatorTime, FloatArray]:
+    """Return the mean times of operators whose times are straight lines between two ends, and their sums."""
+    at_start, at_end = ends
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
     larger = mean_of_larger(memory, arithmetic)
     # The smaller of two is their sum less the larger, so its mean is exact as well.
     smaller = (memory[0] + memory[1] + arithmetic[0] + arithmetic[1]) / 2 - larger
     exposed = software.non_overlapped_fraction * smaller
-    middle_time = replace(
+    mean = replace(
         at_start,
         memory_s=(memory[0] + memory[1]) / 2,
         arithmetic_s=(arithmetic[0] + arithmetic[1]) / 2,
         non_overlapped_s=exposed,
         dram_bytes=(at_start.dram_bytes + at_end.dram_bytes) / 2,
+        near_bytes=(at_start.near_bytes + at_end.near_bytes) / 2,
     )
-    attention_s = larger + exposed + middle_time.kernel_s + middle_time.collective_s
-    total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
-    times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
-    fixed = _fixed_s(serving, shape.batch * rows, machine, software, formats, scored=rows)
-    return PhaseTime(_joined(linear, middle), times, total, fixed)
+    return mean, larger + exposed + mean.kernel_s + mean.collective_s
 
 
 def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> PhaseTime:
@@ -175,7 +209,7 @@ def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, 
     once = np.array([[name == "lm_head"] for name in linear.names])
     linear = replace(linear, times=linear.times * np.where(once, 1.0, chunks))
     operators = _joined(linear, prefill_attention(model, shape))
-    times = time_operators(
+    times = _timed(
         operators, machine, software, formats, chips=tp, attention_fraction=software.attention_compute_efficiency
     )
     fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s

@@ -66,7 +66,8 @@ def second_fractions(
 
 def read_by_tensor(step: PhaseTime, names: tuple[str, ...]) -> dict[str, FloatArray]:
     """Return the bytes that a decode step moves of each tensor, over all layers."""
-    moved, tensors = step.times.dram_bytes * step.operators.times, tensors_of(step.operators)
+    amounts = (step.times.dram_bytes + step.times.near_bytes) * step.operators.times
+    moved, tensors = amounts, tensors_of(step.operators)
     nothing = np.zeros(moved.shape[1])
     return {
         name: sum((row for row, tensor in zip(moved, tensors, strict=True) if tensor == name), nothing)

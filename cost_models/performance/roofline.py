@@ -33,6 +33,7 @@ class OperatorTime:
         dram_bytes: bytes through the memory interface.
         weight_bytes: stored weight bytes among them.
         link_bytes: bytes that each chip sends.
+        near_bytes: bytes that are read and multiplied beside the banks instead; 0 where the operator is the chip's.
     """
 
     memory_s: FloatArray
@@ -44,6 +45,7 @@ class OperatorTime:
     dram_bytes: FloatArray
     weight_bytes: FloatArray
     link_bytes: FloatArray
+    near_bytes: FloatArray
 
     @property
     def total_s(self) -> FloatArray:
@@ -140,6 +142,23 @@ def memory_slowdown(operators: Operators, machine: Machine) -> Number:
     return 1.0 if machine.placement is None else of_tensors(operators, machine.placement.slowdown)
 
 
+def stored_weight_bytes(operators: Operators, formats: Formats) -> FloatArray:
+    """Return ``(ops, n)`` the stored bytes of the weights that each operator reads."""
+    stored = by_class(
+        operators,
+        linear=np.asarray(formats.weight_bits) / 8,
+        expert=np.asarray(formats.stored_expert_bits) / 8,
+        head=np.asarray(formats.head_bits) / 8,
+        attention=0.0,
+    )
+    return operators.weights * stored
+
+
+def cached_bytes(operators: Operators, formats: Formats) -> FloatArray:
+    """Return ``(ops, n)`` the bytes of keys and values that each operator reads and writes."""
+    return operators.kv_elements * (np.asarray(formats.kv_bits) / 8)
+
+
 def _bytes_moved(
     operators: Operators, machine: Machine, software: Software, formats: Formats
 ) -> tuple[FloatArray, FloatArray]:
@@ -152,14 +171,7 @@ def _bytes_moved(
     arXiv 2205.14135, theorem 2). A stack without such tiles writes the score of each pair of a query and a key, and
     reads it again, ``score_passes`` times in all.
     """
-    stored = by_class(
-        operators,
-        linear=np.asarray(formats.weight_bits) / 8,
-        expert=np.asarray(formats.stored_expert_bits) / 8,
-        head=np.asarray(formats.head_bits) / 8,
-        attention=0.0,
-    )
-    weight_bytes = operators.weights * stored
+    weight_bytes = stored_weight_bytes(operators, formats)
     element_bytes = activation_element_bytes(operators, formats)
     held = operators.activations * element_bytes
     # Where every chip holds all activations there is nothing to add, and most decode steps are so.
@@ -167,7 +179,7 @@ def _bytes_moved(
     once = weight_bytes + np.maximum(held - machine.sram_bytes, 0) if spills else weight_bytes
     attention = np.asarray(operators.kv_elements.any(axis=1))
     if attention.any():
-        once = once + operators.kv_elements * (np.asarray(formats.kv_bits) / 8)
+        once = once + cached_bytes(operators, formats)
     if operators.state_bytes.any():
         once = once + operators.state_bytes
     matrices = ~np.array([name == "attention" for name in operators.classes])
@@ -231,6 +243,11 @@ def dequantize_work_macs(operators: Operators, machine: Machine) -> FloatArray:
 def vector_work(operators: Operators, machine: Machine) -> FloatArray:
     """Return ``(ops, n)`` operations of vector units, special functions counted as those that they take."""
     return np.asarray(operators.vector_ops + operators.special_functions * machine.special_function_ops)
+
+
+def vector_s(operators: Operators, machine: Machine, software: Software) -> FloatArray:
+    """Return ``(ops, n)`` the time of what the vector units do; they are fed as the arrays are."""
+    return vector_work(operators, machine) * (1 / (machine.vector_ops_per_s * software.gemm_efficiency))
 
 
 def array_slots(operators: Operators, arrays: Arrays) -> FloatArray:
@@ -316,9 +333,8 @@ def time_operators(
         operators, machine, software, formats, attention_fraction=attention_fraction
     )
     if not np.isposinf(machine.vector_ops_per_s).all():
-        # Vector units work beside the array, tile by tile, and are fed as it is: the slower of the two counts.
-        beside = vector_work(operators, machine) * (1 / (machine.vector_ops_per_s * software.gemm_efficiency))
-        arithmetic_s = np.maximum(arithmetic_s, beside)
+        # Vector units work beside the array, tile by tile: the slower of the two counts.
+        arithmetic_s = np.maximum(arithmetic_s, vector_s(operators, machine, software))
     body_bytes = weight_bytes * operators.of_class("linear")
     reduced_bytes = operators.reduced * (np.asarray(formats.exchanged_bits) / 8)
     kernels = operators.kernels + rotations(operators, formats) if np.any(formats.rotated) else operators.kernels
@@ -343,4 +359,5 @@ def time_operators(
         dram_bytes=dram_bytes,
         weight_bytes=body_bytes,
         link_bytes=link_bytes,
+        near_bytes=np.zeros((len(body_bytes), 1)),
     )

@@ -13,6 +13,15 @@ PARAMETERS: Mapping[str, Parameter] = index(
     Parameter("memory_device_bits", "bit", "data width of one package or stack", None, integer=True),
     Parameter("memory_device_gib", "GiB", "capacity of one package or stack", 8.0),
     Parameter(
+        "memory_decoder",
+        "",
+        "1 where units beside the banks of the memory decode weights and cache, 0 where they take plain numbers alone",
+        0.0,
+        integer=True,
+        high=1.0,
+        open_low=False,
+    ),
+    Parameter(
         "second_memory",
         "",
         "memory behind the first, for what that has no room for or reads seldom; none where not given",

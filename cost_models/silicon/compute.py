@@ -322,6 +322,7 @@ def weight_decoder(
     stored_bits: FloatArray | None,
     scales: Scales,
     technology: Technology,
+    unpacks_all: bool = False,
 ) -> Decoder:
     """Return the decoder that keeps up with the memory: unpacker, and XOR networks for their share of the stream.
 
@@ -332,9 +333,10 @@ def weight_decoder(
         stored_bits: stored bits per weight, metadata included; None: all of the stream is XOR code.
         scales: node and supply.
         technology: parameters under ``decoder``.
+        unpacks_all: whether codes that an array multiplies as they are stored are unpacked too.
     """
     value, per_format = technology.value, storage.map
-    dequantizing = per_format(dequantizes)
+    dequantizing = np.ones(1) if unpacks_all else per_format(dequantizes)
     mm2 = dequantizing * bytes_per_s * (np.asarray(value("decoder.unpack_mm2_per_tbps_n7")) / TERA)
     joules = dequantizing * (np.asarray(value("decoder.unpack_pj_per_byte_n7")) * PICO)
     if any(form.kind == "xor" for form in storage.forms):

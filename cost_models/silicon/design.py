@@ -51,6 +51,7 @@ def design_machine(
         read_mostly_bytes=design.read_mostly_bytes,
         arrays=design.arrays,
         second=design.second_memory,
+        near=None if design.banks is None else design.banks.units,
         sram_bytes=design.per_die(design.number("sram_mib") * MIB),
         dequantize_bytes_per_s=np.array([np.inf]),
         dequantize_macs=uses.dequantize_macs,

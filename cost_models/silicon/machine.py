@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
 
-NO_COLUMNS = frozenset({"peak_ops_per_s", "blocks", "limits", "second", "placement", "arrays"})
+NO_COLUMNS = frozenset({"peak_ops_per_s", "blocks", "limits", "second", "placement", "arrays", "near"})
 """Fields of a `Machine` that are no columns."""
 
 
@@ -51,6 +51,29 @@ class SecondMemory:
     capacity_bytes: FloatArray
     j_per_byte: FloatArray
     read_mostly: FloatArray
+
+
+@dataclass(frozen=True)
+class NearMemory:
+    """Units that multiply beside the banks of the first memory; ``(n,)`` or ``(1,)``, zeros in rows without any.
+
+    Attributes:
+        bytes_per_s: what a matrix-vector product reads there, of all banks at once.
+        linear_mac_per_s: multiply-accumulates of body weights; 0 where their format is not understood.
+        head_mac_per_s: the same of the head.
+        attention_mac_per_s: the same of activations with the KV cache.
+        j_per_byte: energy of a byte that is read and multiplied there.
+        channels: parts of the memory of which each must be told the inputs of a product.
+        start_s: time before the units work.
+    """
+
+    bytes_per_s: FloatArray
+    linear_mac_per_s: FloatArray
+    head_mac_per_s: FloatArray
+    attention_mac_per_s: FloatArray
+    j_per_byte: FloatArray
+    channels: FloatArray
+    start_s: FloatArray
 
 
 @dataclass(frozen=True)
@@ -120,6 +143,7 @@ class Machine:
         arrays: shape of the systolic arrays; None where no row says it.
         second: a memory behind the first; None where no row has one.
         placement: which tensors of a workload lie there; None until one is served.
+        near: units beside the banks of the first memory; None where no row has any.
         vector_ops_per_s: operations per second of the vector units; infinite where their time is in what was measured.
         special_function_ops: such operations that an exponential or a reciprocal takes.
         vector_j_per_op: energy of one; 0 where it is in other energies.
@@ -169,6 +193,7 @@ class Machine:
     arrays: Arrays | None = None
     second: SecondMemory | None = None
     placement: Placement | None = None
+    near: NearMemory | None = None
     vector_ops_per_s: FloatArray = field(default_factory=lambda: np.array([np.inf]))
     special_function_ops: FloatArray = field(default_factory=lambda: np.ones(1))
     vector_j_per_op: FloatArray = field(default_factory=lambda: np.zeros(1))

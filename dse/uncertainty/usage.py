@@ -112,7 +112,8 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
     for name, grade in library.memory_grades.items():
         device = library.memories[grade.technology]
         size = {"memory_device_gib": max(device.package_gib), "memory_device_bits": float(max(device.package_bits))}
-        probes[name] = {**base, "memory": name, **size, "memory_devices": 8.0}
+        decoder = {"memory_decoder": 1.0} if device.near_operands else {}
+        probes[name] = {**base, "memory": name, **size, "memory_devices": 8.0, **decoder}
     for name in PARAMETERS["die_link"].names:
         probes[f"two dies, {name}"] = {**base, "dies": 2.0, "die_link": name}
     probes["kv_bits 4, spare cores"] = {**base, "kv_bits": 4.0, "spare_cores": 2.0}

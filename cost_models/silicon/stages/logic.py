@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cost_models.silicon import compute, memory
+from cost_models.silicon import compute, memory, near_memory
 from cost_models.silicon.machine import Arrays, SecondMemory
 from cost_models.silicon.stages.dies import Divided
 from cost_models.table import INACTIVE, FloatArray, Number
@@ -45,8 +45,27 @@ class Equipped(Divided):
         return memory.none_where(absent | (system.off_die == 0), system)
 
     @cached_property
+    def banks(self) -> near_memory.Banks | None:
+        """Units beside the banks of the first memory; None where no design has any."""
+        return near_memory.banks(
+            memory.memory_technology(self.choice("memory"), self.technology.library),
+            self.first_devices,
+            self.storage,
+            stored_bits=self.stored_bits,
+            act_bits=self.number("act_bits"),
+            kv_bits=self.number("kv_bits"),
+            decoder=self.number("memory_decoder"),
+            technology=self.technology,
+        )
+
+    @cached_property
     def first(self) -> memory.MemorySystem:
         """The memory that a design cannot do without."""
+        return near_memory.with_decoders(self.first_devices, self.banks)
+
+    @cached_property
+    def first_devices(self) -> memory.MemorySystem:
+        """Its devices, without decoders beside their banks."""
         return memory.memory_system(
             self.choice("memory"),
             devices=self.number("memory_devices"),

@@ -41,6 +41,17 @@ class Powered(Placed):
         return inside * self.on_die_j_per_byte(np.zeros(1)) + outside * self.on_die_j_per_byte(self.die_mm2)
 
     @cached_property
+    def memory_w(self) -> FloatArray:
+        """Power of all memories' bytes: those of the first on its pins, or inside of it where that takes more."""
+        if self.banks is None:
+            return self.store.bandwidth_bytes_per_s * self.store.j_per_byte
+        units, second_w = self.banks.units, np.zeros(1)
+        if self.second is not None:
+            second_w = self.second.bandwidth_bytes_per_s * self.second.j_per_byte
+        outside = self.first.bandwidth_bytes_per_s * self.first.j_per_byte
+        return np.maximum(outside, units.bytes_per_s * units.j_per_byte) + second_w
+
+    @cached_property
     def stream_j_per_byte(self) -> FloatArray:
         """On-die energy of a streamed byte as programs run, by class of architecture."""
         classes = self.choice("architecture")
@@ -117,7 +128,7 @@ class Powered(Placed):
         return power.power_blocks(
             mac_array=self.array.passes_per_s * self.array.j_per_pass * self.busiest * core,
             vector=self.lane_w * core,
-            memory=bandwidth * self.store.j_per_byte,
+            memory=self.memory_w,
             on_chip=self.moved_w * self.at_limit,
             weight_decoder=bandwidth * self.decoder.j_per_byte * self.at_limit,
             links=self.links_w,

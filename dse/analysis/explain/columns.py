@@ -134,6 +134,7 @@ def workload_columns(
         "roofs": {
             "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,
             **{f"{part}_tflops": rate * 2 / 1e12 for part, rate in rates.items()},
+            **({} if machine.near is None else {"near_memory_gbps": machine.near.bytes_per_s / 1e9}),
         },
         "metrics": metrics,
         "intervals": interval_columns(served, metrics, stack, library),

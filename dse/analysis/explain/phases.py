@@ -15,7 +15,7 @@ from cost_models.table import INACTIVE, Choice, FloatArray
 from cost_models.workload.serving import ServingConfig
 from dse.analysis.explain.records import BOUNDS, EXPOSED, HELD, OUTSIDE
 
-_OVERLAPPING = ("memory", "arithmetic", "dequantizing")
+_OVERLAPPING = ("memory", "arithmetic", "dequantizing", "near_memory")
 """Causes of which the longest counts; the others add."""
 
 
@@ -73,9 +73,10 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
     operators, times, total_s = work.operators, work.times, work.pass_s
     # Turns of a pipeline's bubble: how often the pass pays for one execution of each operator.
     turns = work.total_s[0] / (times.total_s[0] * operators.times[0])
+    there = times.near_bytes > 0
     least_s = np.maximum(
         times.dram_bytes * memory_slowdown(operators, machine) / machine.bandwidth_bytes_per_s,
-        operators.macs
+        work.chip_macs
         * by_class(
             operators,
             linear=1 / machine.linear_mac_per_s,
@@ -83,9 +84,13 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
             attention=1 / machine.attention_mac_per_s,
         ),
     )
+    if machine.near is not None:
+        rate = np.where(machine.near.bytes_per_s > 0, machine.near.bytes_per_s, np.inf)
+        least_s = np.maximum(least_s, times.near_bytes / rate)
     causes = {
-        "memory": times.memory_s, "arithmetic": times.arithmetic_s, "dequantizing": times.dequantize_s,
-        "kernels": times.kernel_s, "collective": times.collective_s, EXPOSED: times.non_overlapped_s,
+        "memory": np.where(there, 0.0, times.memory_s), "arithmetic": times.arithmetic_s,
+        "dequantizing": times.dequantize_s, "kernels": times.kernel_s, "collective": times.collective_s,
+        EXPOSED: times.non_overlapped_s, "near_memory": np.where(there, times.memory_s, 0.0),
     }  # fmt: skip
     result: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(operators.names):

@@ -10,8 +10,11 @@ from cost_models.quantities.records import Metric
 from cost_models.silicon.cost import Economics
 from dse.plain import plain
 
-BOUNDS = ("memory", "arithmetic", "dequantizing", "kernels", "collective")
-"""What an operator may wait for; "kernels" is the cost of launching them, "collective" the all-reduce afterwards."""
+BOUNDS = ("memory", "arithmetic", "dequantizing", "kernels", "collective", "near_memory")
+"""What an operator may wait for; "kernels" is the cost of launching them, "collective" the all-reduce afterwards.
+
+"near_memory" is what an operator takes that runs beside the banks of the memory, which waits for nothing else.
+"""
 
 EXPOSED = "not_overlapped"
 """Cause of the time that the shorter of memory and arithmetic adds because the longer does not hide all of it."""
@@ -37,8 +40,8 @@ class OperatorRow:
         macs: multiply-accumulates.
         ops_per_byte: operational intensity, 2 operations per MAC; NaN where it neither multiplies nor moves bytes.
         roofline_fraction: least time at peak bandwidth and peak arithmetic rate over the time taken.
-        causes_ms: the times that compete or add, by name of `BOUNDS` and `EXPOSED`; memory, arithmetic and dequantizing
-            overlap, the others add.
+        causes_ms: the times that compete or add, by name of `BOUNDS` and `EXPOSED`; memory (or that beside its banks),
+            arithmetic and dequantizing overlap, the others add.
     """
 
     name: str
@@ -94,7 +97,8 @@ class WorkloadTable:
         capacity_gib: memory of one chip.
         placement: by tensor, where a chip has two memories: GiB held, of them in the second, moved by a step, and the
             time of a byte over that in the first.
-        roofs: peaks of one chip: "bandwidth_gbps", "linear_tflops", "head_tflops", "attention_tflops".
+        roofs: peaks of one chip: "bandwidth_gbps", "linear_tflops", "head_tflops", "attention_tflops", and where units
+            multiply beside the banks of the memory, "near_memory_gbps" that they read.
         metrics: every metric of the workload; NaN where missing.
         intervals: by metric that is a time: "p10" and "p90", between which 80 % of measurements lay relative to
             predictions of chips (or software) left out of the fits, "rows" and "groups" they come from, "origin" in

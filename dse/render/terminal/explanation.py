@@ -173,7 +173,7 @@ def _operator_cells(row: OperatorRow) -> tuple[object, ...]:
     if row.name == OUTSIDE:
         return (_people(row.name), "", row.ms, share, "", "", "", "", "")
     return (
-        row.name, row.times, row.ms, share, row.bound, row.bytes_moved / 1e6, row.macs / 1e9, row.ops_per_byte,
+        row.name, row.times, row.ms, share, _people(row.bound), row.bytes_moved / 1e6, row.macs / 1e9, row.ops_per_byte,
         percent_text(row.roofline_fraction),
     )  # fmt: skip
 

@@ -166,6 +166,10 @@ def twin(d, balls):
 
     v, v_low = supply(d["clock_ghz"]), supply(sustained)
     v_sram = max(v, typ("clocking.sram_least_over_nominal"))
+    # Banks that multiply read as much more as they are faster, at the energy that a byte takes there.
+    beside = ("bandwidth_over_external", "gemv_efficiency", "energy_over_external")
+    near = math.prod(typ(f"near_memory.{grade.technology}.{field}") for field in beside if device.near_operands)
+    inside = max(near, 1.0) if device.near_operands else 1.0
     units = d["memory_devices"] * bits / memory("unit_bits")
     rate = d["memory_devices"] * bits * grade.gbps_per_pin * memory("effective_fraction") * 1e9 / 8
     outside = device.packaging_class != "on_die"
@@ -265,7 +269,7 @@ def twin(d, balls):
     lane_j = own("on_chip.lane_pj_n7") * 1e-12 * logic_j
     busy = d["macs"] * mac_j * max(1, energy / passes) + lanes * lane_j
     watts = busy * sustained * 1e9 * low + rate * decoder_j * low + static
-    watts += rate * 8e-12 * (memory("energy_total_pj_per_bit") + moved * low)
+    watts += rate * 8e-12 * (memory("energy_total_pj_per_bit") * inside + moved * low)
     watts += d["link_gbps"] * 8e-3 * typ("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach")
     tdp = watts / typ("board.vrm_efficiency")
 
@@ -509,7 +513,8 @@ def outcome(designs, technology=TECHNOLOGY):
     """Return everything a Machine says, as one flat array."""
     result = design_machine(designs, technology, economics=ECONOMICS)
     limits = [side for pair in result.limits.values() for side in pair]
-    return np.concatenate([np.atleast_1d(column) for column in (*columns_of(result).values(), *limits)])
+    near = [] if result.near is None else vars(result.near).values()
+    return np.concatenate([np.atleast_1d(column) for column in (*columns_of(result).values(), *limits, *near)])
 
 
 def test_every_parameter_that_is_read_matters():
@@ -562,6 +567,7 @@ def test_every_parameter_matters():
         "act_bits": 32,
         "weight_execution": "dequantize",
         "spare_cores": 2.0,
+        "memory_decoder": 1.0,
     }
     for name in PARAMETERS.keys() - others:
         # Cores matter only where some are spare.
@@ -572,6 +578,8 @@ def test_every_parameter_matters():
         start = {**start, "array_rows": 64} if name == "dataflow" else start
         # Devices of a second memory where there is one.
         start = {**start, "second_memory": "ddr5_5600"} if name.startswith("second_memory_") else start
+        # Decoders beside banks that multiply.
+        start = {**start, "memory": "hbm2_pim"} if name == "memory_decoder" else start
         # Lanes where zeros are skipped.
         start = {**start, "weight_format": "bitmap"} if name.startswith("lane") else start
         varied = {**start, name: change[name] if name in change else 2 * base[name]}

@@ -1,6 +1,6 @@
 // The selected design: its values, and where its time, power, area and cost go.
 
-const BOUND_NAMES = ["memory", "arithmetic", "dequantizing", "kernels", "collective"];
+const BOUND_NAMES = ["memory", "arithmetic", "dequantizing", "kernels", "collective", "near memory"];
 const EDGE_OF = { memory_interface: "memory", host_interface: "host", link_interface: "links" };
 
 /** Selects a design in every view. */
@@ -91,13 +91,13 @@ function drawBreakdown() {
 
 /** Draws the time of every operator, coloured and hatched by what it waits for. */
 function drawTime(work, phase) {
-  const names = Object.keys(work.ms), colours = fills(), shapes = ["", "/", ".", "\\", "x", ""];
+  const names = Object.keys(work.ms), colours = fills(), shapes = ["", "/", ".", "\\", "x", "-", ""];
   const kinds = [...BOUND_NAMES, "outside operators"];
   const traces = kinds.flatMap((kind, place) => {
     const own = names.filter((name) => (name in work.bound ? BOUND_NAMES[work.bound[name]] : kinds.at(-1)) === kind && work.ms[name] > 0);
     if (!own.length) return [];
     return [{
-      type: "bar", orientation: "h", name: place < 5 ? `waits for ${kind}` : kind, y: own.map((name) => name.replaceAll("_", " ")), x: own.map((name) => work.ms[name]),
+      type: "bar", orientation: "h", name: place < BOUND_NAMES.length ? `waits for ${kind}` : kind, y: own.map((name) => name.replaceAll("_", " ")), x: own.map((name) => work.ms[name]),
       text: own.map((name) => `${numberText(work.ms[name], 3)} ms (${numberText((100 * work.ms[name]) / work.total_ms, 2)} %)`), textposition: "auto", cliponaxis: false,
       textfont: { color: css("--ink") }, insidetextanchor: "start",
       marker: { color: colours[place], opacity: 0.75, pattern: { shape: shapes[place], solidity: 0.2, fillmode: "overlay", fgcolor: css("--ink") } }, hovertemplate: "%{y}: %{text}<extra></extra>",
