@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from cost_models.quantities.metrics import METRICS
 from dse.analysis.audit.tree import SUBJECT_KEYS, Tree
-from dse.errors import Issue
 from dse.sweep.fields import is_identifier
-from dse.sweep.hints import one_of, quoted, suggest
+from dse.sweep.hints import one_of, quoted
 from dse.sweep.issues import unknown_key
 from dse.yaml_positions import Node
 
@@ -55,21 +54,20 @@ class KeyReader(Tree):
         for name, node in self.mapping("subjects").items():
             path = f"subjects.{name}"
             if not is_identifier(name):
-                self.issues.append(Issue(node.key_place, path, quoted(name), "letters, digits, _ or -"))
+                self.fault(node.key_place, path, quoted(name), "letters, digits, _ or -")
             if not isinstance(node.value, dict):
-                self.issues.append(Issue(node.place, path, quoted(node.plain()), f"a mapping with {one_of(KINDS)}"))
+                self.fault(node.place, path, quoted(node.plain()), f"a mapping with {one_of(KINDS)}")
                 continue
             result = [kind for kind in KINDS if kind in node.value]
             if len(result) != 1:
                 what = f"has {' and '.join(result)}" if result else f"has none of {', '.join(KINDS)}"
-                self.issues.append(Issue(node.key_place, path, f"{what}; it needs exactly one"))
+                self.fault(node.key_place, path, f"{what}; it needs exactly one")
                 continue
             kinds[name] = result[0]
+            known = SUBJECT_KEYS[result[0]]
             for key, inner in node.value.items():
-                if key not in SUBJECT_KEYS[result[0]]:
-                    self.issues.append(
-                        unknown_key(key, SUBJECT_KEYS[result[0]], inner.key_place, ("subjects", name, key))
-                    )
+                if key not in known:
+                    self.issues.append(unknown_key(key, known, inner.key_place, ("subjects", name, key)))
         return kinds
 
     def claims(self, kinds: Mapping[str, str]) -> Iterator[Written]:
@@ -78,13 +76,13 @@ class KeyReader(Tree):
         if section is None:
             return
         if not isinstance(section.value, list) or not section.value:
-            self.issues.append(Issue(section.place, "claims", "has no claim; it needs a list of at least one"))
+            self.fault(section.place, "claims", "has no claim; it needs a list of at least one")
             return
         taken: dict[str, int] = {}
         for position, node in enumerate(section.value):
             path = f"claims[{position}]"
             if not isinstance(node.value, dict):
-                self.issues.append(Issue(node.place, path, quoted(node.plain()), "a mapping"))
+                self.fault(node.place, path, quoted(node.plain()), "a mapping")
                 continue
             before = len(self.issues)
             self._check_claim(position, node, node.value, kinds)
@@ -95,8 +93,8 @@ class KeyReader(Tree):
             options = [_items(fields[name]) for name in names]
             stem = str(fields["key"].value) if "key" in fields else f"claim_{position + 1}"
             if stem in taken:
-                place = fields["key"].place
-                self.issues.append(Issue(place, f"{path}.key", f"{stem} is the key of claims[{taken[stem]}] already"))
+                what = f"{stem} is the key of claims[{taken[stem]}] already"
+                self.fault(fields["key"].place, f"{path}.key", what)
             taken[stem] = position
             several = [name for name, items in zip(names, options, strict=True) if len(items) > 1]
             for chosen in itertools.product(*options):
@@ -111,66 +109,42 @@ class KeyReader(Tree):
                 self.issues.append(unknown_key(key, CLAIM_KEYS, inner.key_place, ("claims", position, key)))
         for key in REQUIRED:
             if key not in fields:
-                self.issues.append(Issue(node.place, f"{path}.{key}", "is missing"))
+                self.fault(node.place, f"{path}.{key}", "is missing")
         self._check_words(path, fields)
         known = tuple(self.mapping("subjects"))
         for key in ("of", "relative_to"):
             for item in _items(fields[key]) if key in fields else ():
                 if item.value not in known:
-                    must_be = f"a subject of this file ({one_of(known)})"
-                    self.issues.append(
-                        Issue(
-                            item.place, f"{path}.{key}", quoted(item.plain()), must_be, suggest(str(item.value), known)
-                        )
-                    )
+                    self.unknown(item, f"{path}.{key}", f"a subject of this file ({one_of(known)})", known)
                 elif key == "relative_to" and kinds.get(str(item.value)) in ("space", "rates"):
-                    self.issues.append(
-                        Issue(item.place, f"{path}.{key}", f"{item.value} is unknown; nothing is relative to it")
-                    )
+                    self.fault(item.place, f"{path}.{key}", f"{item.value} is unknown; nothing is relative to it")
         workloads = tuple(self.mapping("workloads"))
         for item in _items(fields["workload"]) if "workload" in fields else ():
             if item.value not in workloads:
-                must_be = f"a workload of this file ({one_of(workloads)})"
-                self.issues.append(
-                    Issue(
-                        item.place,
-                        f"{path}.workload",
-                        quoted(item.plain()),
-                        must_be,
-                        suggest(str(item.value), workloads),
-                    )
-                )
+                self.unknown(item, f"{path}.workload", f"a workload of this file ({one_of(workloads)})", workloads)
         for item in _items(fields["metric"]) if "metric" in fields else ():
             self._check_metric(path, item, "workload" in fields)
 
     def _check_metric(self, path: str, item: Node, has_workload: bool) -> None:
         metric = METRICS.get(str(item.value))
         if metric is None:
-            self.issues.append(
-                Issue(item.place, f"{path}.metric", quoted(item.plain()), "a metric", suggest(str(item.value), METRICS))
-            )
+            self.unknown(item, f"{path}.metric", "a metric", METRICS)
         elif (metric.scope == "workload") != has_workload:
-            says = (
-                "needs a workload" if metric.scope == "workload" else "belongs to the machine: no workload goes with it"
-            )
-            self.issues.append(Issue(item.place, f"{path}.metric", f"{metric.name} {says}"))
+            says = "belongs to the machine: no workload goes with it" if has_workload else "needs a workload"
+            self.fault(item.place, f"{path}.metric", f"{metric.name} {says}")
 
     def _check_words(self, path: str, fields: Mapping[str, Node]) -> None:
         for key, words in (("grade", GRADES), ("at", SIDES)):
             if key in fields and fields[key].value not in words:
-                node = fields[key]
-                perhaps = suggest(str(node.value), words)
-                self.issues.append(Issue(node.place, f"{path}.{key}", quoted(node.plain()), one_of(words), perhaps))
+                self.unknown(fields[key], f"{path}.{key}", one_of(words), words)
         for key in ("key", "source", "note", "question", "reading", "not_comparable"):
             if key in fields and not isinstance(fields[key].value, str):
-                self.issues.append(Issue(fields[key].place, f"{path}.{key}", quoted(fields[key].plain()), "text"))
+                self.fault(fields[key].place, f"{path}.{key}", quoted(fields[key].plain()), "text")
         side = fields["at"].value if "at" in fields else "about"
         if side == "about" and "within" not in fields and "value" in fields:
-            self.issues.append(
-                Issue(fields["value"].place, f"{path}.within", "is missing: a value about needs a tolerance")
-            )
+            self.fault(fields["value"].place, f"{path}.within", "is missing: a value about needs a tolerance")
         if side != "about" and "within" in fields:
-            self.issues.append(Issue(fields["within"].place, f"{path}.within", f"does not go with at: {side}"))
+            self.fault(fields["within"].place, f"{path}.within", f"does not go with at: {side}")
 
 
 def _items(node: Node) -> list[Node]:

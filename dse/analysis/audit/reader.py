@@ -25,7 +25,7 @@ from dse.analysis.audit.keys import KeyReader, Written
 from dse.analysis.audit.records import Claim, ClaimsFile
 from dse.analysis.audit.subjects import SubjectReader
 from dse.analysis.audit.tree import SECTIONS, SUBJECT_KEYS, SWEPT, optional
-from dse.errors import Issue, SpecError
+from dse.errors import SpecError
 from dse.sweep import ConstraintSpec, Spec
 from dse.sweep.issues import unknown_key
 from dse.yaml_positions import Node, node_of, parse_yaml, read_text
@@ -60,7 +60,7 @@ class _Reader(KeyReader, SubjectReader):
                 self.issues.append(unknown_key(key, SECTIONS, node.key_place, (key,)))
         for key in ("name", "workloads", "subjects", "claims"):
             if key not in self.parts:
-                self.issues.append(Issue(self.root.place, key, "is missing"))
+                self.fault(self.root.place, key, "is missing")
         kinds = self.kinds()
         ones = list(self.claims(kinds))
         checked = self._checked(kinds, ones)
@@ -143,7 +143,7 @@ class _Reader(KeyReader, SubjectReader):
                     continue
                 if pair[0][1] > pair[1][2] or pair[1][1] > pair[0][2]:
                     what = f"contradicts {first.key} (line {first.place.line}): no {first.metric} satisfies both"
-                    self.issues.append(Issue(second.place, second.key, what))
+                    self.fault(second.place, second.key, what)
 
 
 def _constraint(one: Written) -> Node:

@@ -7,9 +7,8 @@ from typing import Any
 
 from dse.analysis.audit.records import ChipSubject, Claim, DesignSubject, RatesSubject, SpaceSubject, Subject
 from dse.analysis.audit.tree import SWEPT, Tree, optional
-from dse.errors import Issue
 from dse.sweep import FixedSpec, Spec
-from dse.sweep.hints import one_of, quoted, suggest
+from dse.sweep.hints import one_of, quoted
 from dse.sweep.issues import unknown_key
 from dse.yaml_positions import Node, node_of
 
@@ -37,20 +36,11 @@ class SubjectReader(Tree):
             whole = self.spec({**self._frame(fields), "space": node_of({"kv_bits": 16})}, ())
             stack = str(fields["serving_stack"].value) if "serving_stack" in fields else "ideal"
             if stack not in self.library.stacks:
-                must_be = "a software stack of the library"
-                self.issues.append(
-                    Issue(
-                        fields["serving_stack"].place,
-                        f"subjects.{name}.serving_stack",
-                        quoted(stack),
-                        must_be,
-                        suggest(stack, self.library.stacks),
-                    )
-                )
+                path, must_be = f"subjects.{name}.serving_stack", "a software stack of the library"
+                self.unknown(fields["serving_stack"], path, must_be, self.library.stacks)
             overlap = str(fields["overlap"].value) if "overlap" in fields else OVERLAPS[0]
             if overlap not in OVERLAPS:
-                place = fields["overlap"].place
-                self.issues.append(Issue(place, f"subjects.{name}.overlap", quoted(overlap), one_of(OVERLAPS)))
+                self.fault(fields["overlap"].place, f"subjects.{name}.overlap", quoted(overlap), one_of(OVERLAPS))
             return None if whole is None else RatesSubject(name, axes, stack, overlap, whole)
         parts = {**self._frame(fields), "space": fields[kind]}
         renamed = (("space", f"subjects.{name}.{kind}"), ("search", f"subjects.{name}.search"))
@@ -60,12 +50,10 @@ class SubjectReader(Tree):
                 return None
             varied = [key for key, entry in whole.space.items() if not isinstance(entry[0], FixedSpec)]
             for key in varied:
-                self.issues.append(Issue(own.place, f"subjects.{name}.design.{key}", "varies", "one value"))
+                self.fault(own.place, f"subjects.{name}.design.{key}", "varies", "one value")
             settings = {key: entry[0].value for key, entry in whole.space.items() if isinstance(entry[0], FixedSpec)}
             return DesignSubject(name, whole, settings)
-        for key in ("search", "objectives"):
-            if key in fields:
-                parts[key] = fields[key]
+        parts |= {key: fields[key] for key in ("search", "objectives") if key in fields}
         mine = [claim for claim in claims if claim.of == name and not claim.not_comparable]
         constraints = [node_of(claim.asks.model_dump(exclude_none=True)) for claim in mine]
         further = fields.get("constraints")
@@ -89,32 +77,27 @@ class SubjectReader(Tree):
         }
         if chips:
             parts["baselines"] = Node(dict(chips), place, place)
-        for key in ("technology", "economics"):
-            if key in fields:
-                parts[key] = fields[key]
-            elif key in self.parts:
-                parts[key] = self.parts[key]
-        return parts
+        shared = {key: self.parts[key] for key in ("technology", "economics") if key in self.parts}
+        return {**parts, **shared, **{key: fields[key] for key in ("technology", "economics") if key in fields}}
 
     def _axes(self, name: str, node: Node) -> dict[str, tuple[float, float, int, bool]]:
         """Return the axes of a machine known by rates alone."""
         path = f"subjects.{name}.rates"
         if not isinstance(node.value, dict):
-            self.issues.append(Issue(node.place, path, quoted(node.plain()), f"a mapping with {', '.join(RATE_AXES)}"))
+            self.fault(node.place, path, quoted(node.plain()), f"a mapping with {', '.join(RATE_AXES)}")
             return dict(RATE_AXES)
         axes = dict(RATE_AXES)
         for axis, inner in node.value.items():
             if axis not in RATE_AXES:
-                self.issues.append(
-                    unknown_key(axis, tuple(RATE_AXES), inner.key_place, ("subjects", name, "rates", axis))
-                )
+                where = ("subjects", name, "rates", axis)
+                self.issues.append(unknown_key(axis, tuple(RATE_AXES), inner.key_place, where))
                 continue
             given: Any = inner.plain()
             keys = {"low", "high", "levels"}
             numbers = isinstance(given, dict) and all(isinstance(value, int | float) for value in given.values())
             if not numbers or set(given) != keys or not 0 < given["low"] < given["high"] or given["levels"] < 2:
                 must_be = "{low, high, levels} with 0 < low < high and at least 2 levels"
-                self.issues.append(Issue(inner.place, f"{path}.{axis}", quoted(given), must_be))
+                self.fault(inner.place, f"{path}.{axis}", quoted(given), must_be)
                 continue
             axes[axis] = (float(given["low"]), float(given["high"]), int(given["levels"]), RATE_AXES[axis][3])
         return axes

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from cost_models.library import shipped_library
-from dse.errors import Issue, SpecError
+from dse.errors import Issue, Place, SpecError
 from dse.sweep import Spec
-from dse.sweep.hints import quoted
+from dse.sweep.chips import ChipsSpec
+from dse.sweep.hints import quoted, suggest
 from dse.sweep.reader import read_spec
 from dse.yaml_positions import Node
 
 SECTIONS = ("name", "workloads", "subjects", "claims", "economics")
 
 SUBJECT_KEYS: Mapping[str, tuple[str, ...]] = {
-    "chips": (
-        "chips",
-        "weight_format",
-        "kv_bits",
-        "act_bits",
-        "weight_execution",
-        "serving_stack",
-        "batch",
-        "expert_format",
-        "stored_bits",
-        "parallelism",
-    ),
+    "chips": (*ChipsSpec.model_fields, "batch"),
     "design": ("design", "technology", "economics"),
     "space": ("space", "search", "technology", "economics", "constraints", "objectives"),
     "rates": ("rates", "serving_stack", "overlap", "technology"),
@@ -52,13 +42,21 @@ class Tree:
             raise SpecError([Issue(root.place, "", quoted(root.plain()), f"a mapping with {', '.join(SECTIONS)}")])
         self.parts: Mapping[str, Node] = root.value
 
+    def fault(self, place: Place, path: str, what: str, must_be: str = "", perhaps: str = "") -> None:
+        """Note an issue."""
+        self.issues.append(Issue(place, path, what, must_be, perhaps))
+
+    def unknown(self, node: Node, path: str, must_be: str, known: Iterable[str]) -> None:
+        """Note that a node holds none of the known names."""
+        self.fault(node.place, path, quoted(node.plain()), must_be, suggest(str(node.value), known))
+
     def mapping(self, section: str) -> Mapping[str, Node]:
         """Return the entries of a section; none, with an issue, where it is no mapping."""
         node = self.parts.get(section)
         if node is None:
             return {}
         if not isinstance(node.value, dict):
-            self.issues.append(Issue(node.place, section, quoted(node.plain()), "a mapping"))
+            self.fault(node.place, section, quoted(node.plain()), "a mapping")
             return {}
         return node.value
 
