@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic_core import PydanticCustomError
 
 from cost_models.library import Library
 from cost_models.quantities.columns import TECHNOLOGY_PREFIX, parameter_of
@@ -15,8 +16,8 @@ from cost_models.table import Column, Table, column_of
 from dse.errors import NOWHERE, Issue, SpecError
 from dse.space import Space
 from dse.sweep import Spec
-from dse.sweep.fields import known_names
-from dse.sweep.hints import one_of, quoted, suggest
+from dse.sweep.fields import check_value
+from dse.sweep.hints import quoted, suggest
 from dse.sweep.library_additions import library_of
 from dse.sweep.reader import SWEPT_FIELDS
 
@@ -74,12 +75,9 @@ def _column(name: str, values: Any, parameter: Parameter | None, library: Librar
     listed = np.atleast_1d(np.asarray(values, dtype=object))
     if listed.ndim != 1:
         raise SpecError([Issue(NOWHERE, name, quoted(listed.tolist()), "a value, or one per design")])
-    wrong = [one for one in dict.fromkeys(listed.tolist()) if _is_there(one) and _fault_of(one, parameter, library)]
-    if wrong:
-        must_be, perhaps = str(_fault_of(wrong[0], parameter, library)), ""
-        if parameter is not None and parameter.is_choice:
-            perhaps = suggest(str(wrong[0]), known_names(parameter, library))
-        raise SpecError([Issue(NOWHERE, name, quoted(wrong[0]), must_be, perhaps)])
+    for one in dict.fromkeys(listed.tolist()):
+        if _is_there(one) and (fault := _fault_of(one, parameter, library)):
+            raise SpecError([Issue(NOWHERE, name, quoted(one), *fault)])
     names = () if parameter is None or not parameter.is_choice else None
     return column_of([one if _is_there(one) else None for one in listed.tolist()], names)
 
@@ -88,20 +86,15 @@ def _is_there(value: object) -> bool:
     return value is not None and value == value
 
 
-def _fault_of(value: object, parameter: Parameter | None, library: Library) -> str:
-    """Return what a value must be that a parameter cannot have, "" where it can."""
-    if parameter is not None and parameter.is_choice:
-        known = known_names(parameter, library)
-        of = f"an entry of {parameter.section}" if parameter.section else one_of(parameter.names)
-        return "" if value in known else of
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return "a number"
-    if parameter is None:
-        return ""
-    number = float(value)
-    if parameter.integer and not number.is_integer():
-        return "a whole number"
-    if number < parameter.low or number > parameter.high or (parameter.open_low and number == parameter.low):
-        least = f"above {parameter.low:g}" if parameter.open_low else f"at least {parameter.low:g}"
-        return least + (f" and at most {parameter.high:g}" if parameter.high < float("inf") else "")
-    return ""
+def _fault_of(value: object, parameter: Parameter | None, library: Library) -> tuple[str, ...]:
+    """Return what a value must be that a parameter cannot have, and perhaps is meant to be; empty where it can."""
+    if parameter is None or not parameter.is_choice:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            return ("a number",)
+        value = float(value)
+    try:
+        check_value(value, parameter or Parameter("", "", "", None, low=-np.inf), library)
+    except PydanticCustomError as error:
+        told = error.context or {}
+        return told["must_be"], told["perhaps"]
+    return ()

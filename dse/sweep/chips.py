@@ -6,20 +6,7 @@ from typing import Annotated
 
 from cost_models.evaluate.chips import ChipSetup
 from cost_models.workload.serving import Layout
-from dse.sweep.fields import (
-    POOL,
-    ActBits,
-    Bandwidth,
-    Batch,
-    Chips,
-    ExecutionName,
-    ExpertFormatName,
-    FormatName,
-    KvBits,
-    ParallelismName,
-    StackName,
-    StoredBits,
-)
+from dse.sweep.fields import POOL, Bandwidth, Batch, Chips, Measured, Named, ParallelismName, StoredBits
 from dse.sweep.records import SweepRecord
 from dse.sweep.workloads import WorkloadSpec
 
@@ -40,12 +27,12 @@ class ChipsSpec(SweepRecord):
     """
 
     chips: Chips
-    weight_format: FormatName | None = None
-    kv_bits: KvBits = 16.0
-    act_bits: ActBits = 16.0
-    weight_execution: ExecutionName | None = None
-    serving_stack: StackName | None = None
-    expert_format: ExpertFormatName | None = None
+    weight_format: Named | None = None
+    kv_bits: Measured = 16.0
+    act_bits: Measured = 16.0
+    weight_execution: Named | None = None
+    serving_stack: Named | None = None
+    expert_format: Named | None = None
     stored_bits: StoredBits | None = None
     parallelism: ParallelismName | None = None
 

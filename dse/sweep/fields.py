@@ -125,13 +125,9 @@ def amount_in(unit: str) -> BeforeValidator:
     return BeforeValidator(number_of(Parameter("", unit, "", None)))
 
 
-def name_in(parameter: Parameter) -> Callable[[object, ValidationInfo], str]:
-    """Return the validator of names of a parameter: of its library section, or of its own list."""
-
-    def validate(value: object, info: ValidationInfo) -> str:
-        return check_name(value, parameter, validation_context(info).library)
-
-    return validate
+def check_value(value: object, parameter: Parameter, library: Library) -> int | float | str:
+    """Return a value of a parameter: one of its names, or a number in its unit and within its bounds."""
+    return check_name(value, parameter, library) if parameter.is_choice else number_of(parameter)(value)
 
 
 def check_name(value: object, parameter: Parameter, library: Library) -> str:
@@ -156,9 +152,10 @@ def known_names(parameter: Parameter, library: Library) -> tuple[str, ...]:
     return tuple(getattr(library, parameter.section)) if parameter.section else parameter.names
 
 
-def _of_field(name: str) -> BeforeValidator:
-    parameter = WORKLOAD_FIELDS.get(name) or PARAMETERS[name]
-    return BeforeValidator(name_in(parameter) if parameter.is_choice else number_of(parameter))
+def _of_field(value: object, info: ValidationInfo) -> int | float | str:
+    """Check the value of a field that is named as the parameter of a workload or a design that it sets."""
+    name = str(info.field_name)
+    return check_value(value, WORKLOAD_FIELDS.get(name) or PARAMETERS[name], validation_context(info).library)
 
 
 def _metric(value: object, info: ValidationInfo) -> str:
@@ -324,31 +321,16 @@ Direction: TypeAlias = Annotated[str, word_of(("minimize", "maximize"), DIRECTIO
 Bound: TypeAlias = Annotated[float, BeforeValidator(bound)]
 Tolerance: TypeAlias = Annotated[float, BeforeValidator(tolerance)]
 Whole: TypeAlias = Annotated[int, number(low=1, whole=True)]
+Named: TypeAlias = Annotated[str, BeforeValidator(_of_field)]
+Counted: TypeAlias = Annotated[int, BeforeValidator(_of_field)]
+Measured: TypeAlias = Annotated[float, BeforeValidator(_of_field)]
 Seed: TypeAlias = Annotated[int, number(low=0, high=2**32 - 1, whole=True)]
 
-ModelName: TypeAlias = Annotated[str, _of_field("model")]
-FormatName: TypeAlias = Annotated[str, _of_field("weight_format")]
-ExecutionName: TypeAlias = Annotated[str, _of_field("weight_execution")]
-StackName: TypeAlias = Annotated[str, _of_field("serving_stack")]
 Batch: TypeAlias = Annotated[int | float | Literal["largest"], BeforeValidator(_batch)]
 PromptTokens: TypeAlias = Annotated[int | float, number(low=0)]
 OutputTokens: TypeAlias = Annotated[int | float, number(low=0, open_low=True)]
 CachedPrefix: TypeAlias = Annotated[float, number(low=0)]
-ChipCount: TypeAlias = Annotated[int, _of_field("n_chips")]
 ParallelismName: TypeAlias = Annotated[str, BeforeValidator(_parallelism)]
-BatchingName: TypeAlias = Annotated[str, _of_field("batching")]
-Arrivals: TypeAlias = Annotated[float, _of_field("arrivals_per_s")]
-ArrivalCv: TypeAlias = Annotated[float, _of_field("arrival_cv")]
-Concurrency: TypeAlias = Annotated[float, _of_field("concurrency")]
-LongPrompt: TypeAlias = Annotated[float, _of_field("prompt_p95_tokens")]
-LongOutput: TypeAlias = Annotated[float, _of_field("output_p95_tokens")]
 Percentile: TypeAlias = Annotated[float, number(low=50, high=99.9)]
-DraftTokens: TypeAlias = Annotated[int, _of_field("draft_tokens")]
-Acceptance: TypeAlias = Annotated[float, _of_field("acceptance")]
 DraftName: TypeAlias = Annotated[str, BeforeValidator(_draft)]
-ChunkRows: TypeAlias = Annotated[int, _of_field("chunk_rows")]
-ExpertSpread: TypeAlias = Annotated[float, _of_field("expert_spread")]
-ExpertFormatName: TypeAlias = Annotated[str, _of_field("expert_format")]
 StoredBits: TypeAlias = Annotated[float, number(low=0, high=32, open_low=True)]
-KvBits: TypeAlias = Annotated[float, _of_field("kv_bits")]
-ActBits: TypeAlias = Annotated[float, _of_field("act_bits")]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.main import BaseModel
 
-from dse.sweep.fields import Flag, as_number, as_whole, check_bounds, check_name, issue, validation_context, word_of
+from dse.sweep.fields import Flag, as_number, as_whole, check_value, issue, validation_context, word_of
 from dse.sweep.hints import quoted
 
 Value: TypeAlias = "float | str"
@@ -20,13 +20,7 @@ def _value(value: object, info: ValidationInfo) -> int | float | str:
     context = validation_context(info)
     parameter = context.parameter
     assert parameter is not None, "a parameter of the space is validated with the parameter in its context"
-    if parameter.is_choice:
-        return check_name(value, parameter, context.library)
-    number = as_number(value, parameter.unit)
-    if parameter.integer:
-        number = as_whole(number, value)
-    check_bounds(number, value, parameter)
-    return number
+    return check_value(value, parameter, context.library)
 
 
 def _step(value: object, info: ValidationInfo) -> int | float:

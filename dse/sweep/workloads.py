@@ -12,27 +12,14 @@ from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
 from dse.sweep.fields import (
-    Acceptance,
-    ActBits,
-    ArrivalCv,
-    Arrivals,
     Batch,
-    BatchingName,
     CachedPrefix,
-    ChipCount,
-    ChunkRows,
-    Concurrency,
+    Counted,
     DraftName,
-    DraftTokens,
-    ExpertFormatName,
-    ExpertSpread,
     Flag,
-    FormatName,
-    KvBits,
-    LongOutput,
-    LongPrompt,
+    Measured,
     Milliseconds,
-    ModelName,
+    Named,
     OutputTokens,
     ParallelismName,
     Percentile,
@@ -58,8 +45,8 @@ class SpeculationSpec(SweepRecord):
         draft: a model of the library, "mtp" for a further layer of the workload's own model, or "ngram".
     """
 
-    draft_tokens: DraftTokens
-    acceptance: Acceptance
+    draft_tokens: Counted
+    acceptance: Measured
     draft: DraftName
 
     @field_validator("draft")
@@ -111,29 +98,29 @@ class WorkloadSpec(SweepRecord):
         load_tokens_per_s: output tokens per second to be delivered, for ``chips_for_load``.
     """
 
-    model: ModelName
+    model: Named
     batch: Batch = _default("batch")
     prompt_tokens: PromptTokens = _default("prompt_tokens")
     output_tokens: OutputTokens = _default("output_tokens")
     prefix_cached: CachedPrefix | None = None
-    n_chips: ChipCount = _default("n_chips")
+    n_chips: Counted = _default("n_chips")
     parallelism: ParallelismName = _default("parallelism")
-    batching: BatchingName = _default("batching")
-    arrivals_per_s: Arrivals | None = None
-    arrival_cv: ArrivalCv | None = None
-    concurrency: Concurrency | None = None
-    prompt_p95_tokens: LongPrompt | None = None
-    output_p95_tokens: LongOutput | None = None
+    batching: Named = _default("batching")
+    arrivals_per_s: Measured | None = None
+    arrival_cv: Measured | None = None
+    concurrency: Measured | None = None
+    prompt_p95_tokens: Measured | None = None
+    output_p95_tokens: Measured | None = None
     speculation: SpeculationSpec | None = None
     trace: TraceFile | None = None
-    chunk_rows: ChunkRows | None = None
+    chunk_rows: Counted | None = None
     same_prompts: Flag = False
-    expert_spread: ExpertSpread | None = None
+    expert_spread: Measured | None = None
     required: Flag = True
-    weight_format: FormatName | None = None
-    expert_format: ExpertFormatName | None = None
-    kv_bits: KvBits | None = None
-    act_bits: ActBits | None = None
+    weight_format: Named | None = None
+    expert_format: Named | None = None
+    kv_bits: Measured | None = None
+    act_bits: Measured | None = None
     ttft_limit_ms: Milliseconds | None = None
     tpot_limit_ms: Milliseconds | None = None
     limit_percentile: Percentile | None = None

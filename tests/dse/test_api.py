@@ -162,8 +162,11 @@ def test_whole_numbers_stay_whole(found, sweep):
         ({"memory_devices": ["two"]}, "memory_devices: 'two' is not a number"),
         ({"memory_devices": -3}, "memory_devices: -3 is not above 0"),
         ({"memory_devices": 2.5}, "memory_devices: 2.5 is not a whole number"),
-        ({"memory": "lpddr5x_960"}, "memory: 'lpddr5x_960' is not an entry of memory_grades; perhaps lpddr5x_9600"),
-        ({"memory": 4}, "memory: 4 is not an entry"),
+        (
+            {"memory": "lpddr5x_960"},
+            "is not a memory grade of the library (dse library lists them); perhaps lpddr5x_9600",
+        ),
+        ({"memory": 4}, "memory: 4 is not the name of a memory grade"),
         ({"technology.tco.pu": 1.2}, "technology.tco.pu: is no parameter; perhaps technology.tco.pue"),
         ({"chat.model": "llama3_8b"}, "chat.model: is no parameter"),
         ({"cooling": "ice"}, "cooling: 'ice' is not air or liquid"),
