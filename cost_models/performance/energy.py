@@ -56,14 +56,12 @@ def phase_energy(
     machine: Machine,
     formats: Formats,
     software: Software,
-    *,
-    decode: bool = True,
 ) -> Energy:
     """Return the energy of a pass: what moves and computes, and what flows meanwhile.
 
     While kernels run or wait for each other, a programmable chip draws a share of its design limit whatever they
-    achieve (clocks, schedulers, polling), and attention of single queries, on vector units with operands read again
-    for every query, costs a multiple of a matrix unit's energy per MAC; a stack of a compiled chip has neither.
+    achieve (clocks, schedulers, polling), and attention of single queries, which use what they read once, costs a
+    multiple of a matrix unit's energy per MAC: what it costs beyond is divided among the queries that share a read.
 
     Parts of a batch in a pipeline, and replicas, each pay their own weight reads. Power is held at the board's design
     limit, as boards do by lowering the clock: `power_cap.capped_phase` says how much longer a design takes for it, and
@@ -73,7 +71,7 @@ def phase_energy(
     # The groups' layers add up to one model: a stage's share times stages is the whole pass.
     groups = np.asarray(serving.tensor_parallel) * serving.batch_parts * serving.replicas
     crossing = work.dram_bytes + work.sum(operators.activations * activation_element_bytes(operators, formats))
-    per_attention_mac = machine.attention_j_per_mac * (software.decode_attention_energy if decode else 1.0)
+    per_attention_mac = machine.attention_j_per_mac * (1 + (software.decode_attention_energy - 1) / work.sharing)
     arithmetic = (
         work.sum_of_class("linear", work.chip_macs) * machine.linear_j_per_mac
         + work.sum_of_class("head", work.chip_macs) * machine.head_j_per_mac

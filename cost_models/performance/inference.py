@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cost_models.performance.energy import Energy, phase_energy
 from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
 from cost_models.performance.placement import placed
-from cost_models.performance.power_cap import capped_phase
+from cost_models.performance.power_cap import cap_stretch, capped_phase
 from cost_models.performance.roofline import memory_slowdown
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
@@ -94,7 +94,7 @@ class Inference:
         if np.any(self.in_flight):
             serving = replace(serving, batch=np.where(self.in_flight, 1.0, serving.batch))
         work = prefill_phase(serving, self.placed, self.software, self.formats)
-        work = capped_phase(work, self.serving, self.placed, self.formats, self.software, decode=False)
+        work = capped_phase(work, self.serving, self.placed, self.formats, self.software)
         if self.machine.arithmetic_known.all():
             return work
         return replace(work, total_s=np.where(self.machine.arithmetic_known > 0, work.total_s, np.nan))
@@ -108,7 +108,8 @@ class Inference:
     def joining(self) -> PhaseTime:
         """The prefill of those prompts, of one where they are fewer."""
         joined = replace(self.serving, batch=np.maximum(self.prompts_per_step, 1.0))
-        return prefill_phase(joined, self.placed, self.software, self.formats)
+        work = prefill_phase(joined, self.placed, self.software, self.formats)
+        return capped_phase(work, joined, self.placed, self.formats, self.software)
 
     @cached_property
     def joining_s(self) -> FloatArray:
@@ -172,6 +173,16 @@ class Inference:
             bound = bound + self.draft_steps * self.draft.bound_s
         return bound if self.serving.speculation is None else bound / self.tokens_per_step
 
+    @property
+    def decode_cap_stretch(self) -> FloatArray:
+        """Time of a decode step at the design limit over that at the highest clock."""
+        return cap_stretch(self.decode, self.serving, self.placed, self.formats, self.software)
+
+    @property
+    def prefill_cap_stretch(self) -> FloatArray:
+        """The same of the prefill."""
+        return cap_stretch(self.prefill, self.serving, self.placed, self.formats, self.software)
+
     @cached_property
     def pass_energy(self) -> Energy:
         """Energy and power of the model's pass of a decode step."""
@@ -193,7 +204,7 @@ class Inference:
             return self.decode_energy
         work, share = self.joining, self.in_flight * np.minimum(self.prompts_per_step, 1.0)
         seconds = work.pass_s - work.fixed_s
-        joined = phase_energy(work, seconds, self.serving, self.placed, self.formats, self.software, decode=False)
+        joined = phase_energy(work, seconds, self.serving, self.placed, self.formats, self.software)
         with_prompts = self.decode_energy.with_fraction(joined, share, self.decode_s)
         if self.draft is None:
             return with_prompts
@@ -205,7 +216,7 @@ class Inference:
     def prefill_pass_energy(self) -> Energy:
         """Energy and power of the model's part of the prefill."""
         work = self.prefill
-        return phase_energy(work, work.pass_s, self.serving, self.placed, self.formats, self.software, decode=False)
+        return phase_energy(work, work.pass_s, self.serving, self.placed, self.formats, self.software)
 
     @cached_property
     def prefill_energy(self) -> Energy:

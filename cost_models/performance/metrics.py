@@ -335,6 +335,8 @@ OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "memory_fraction": lambda t: t.memory_fraction,
     "decode_w": lambda t: t.result.step_energy.board_w,
     "prefill_w": lambda t: t.served.prefilling.prefill_energy.board_w,
+    "decode_cap_stretch": lambda t: t.result.decode_cap_stretch,
+    "prefill_cap_stretch": lambda t: t.served.prefilling.prefill_cap_stretch,
     "decode_j_per_token": lambda t: t.decode_j,
     "prefill_j_per_token": lambda t: t.prompt_j,
     "request_j_per_token": lambda t: t.request_j,
@@ -411,7 +413,7 @@ OF_POOLS: Mapping[str, Callable[[_Terms], FloatArray]] = {
 """Metrics that a workload has where its prompts are prefilled by other chips."""
 
 
-OF_ENCODERS = ("ttft_ms", "request_s", "prefill_w", "prefill_j_per_token", "requests_per_s")
+OF_ENCODERS = ("ttft_ms", "request_s", "prefill_w", "prefill_cap_stretch", "prefill_j_per_token", "requests_per_s")
 """Metrics of time and energy that a model without decode steps has."""
 
 

@@ -9,7 +9,7 @@ taken at their mean clipped context, which is exact while one bound holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,18 +34,22 @@ class PhaseTime:
         operators: what is executed (attention at the mean context in decode).
         times: where the time of each goes.
         total_s: ``(ops, n)`` time of each operator over the whole pass.
-        fixed_s: ``(n,)`` time outside operators: host, hand-over between stages, a clock lowered by a cap.
+        fixed_s: ``(n,)`` time outside operators: host, hand-over between stages.
+        capped_s: ``(n,)`` time that a clock lowered by a power cap adds.
+        sharing: queries that meet an element of the cache together, once it is read; as many as one likes in prefill.
     """
 
     operators: Operators
     times: OperatorTime
     total_s: FloatArray
     fixed_s: FloatArray
+    capped_s: FloatArray = field(default_factory=lambda: np.zeros(1))
+    sharing: FloatArray = field(default_factory=lambda: np.full(1, np.inf))
 
     @cached_property
     def pass_s(self) -> FloatArray:
         """``(n,)`` time of the pass."""
-        return _summed(self.total_s) + self.fixed_s
+        return _summed(self.total_s) + self.fixed_s + self.capped_s
 
     @cached_property
     def dram_bytes(self) -> FloatArray:
@@ -97,10 +101,10 @@ def _joined(first: Operators, second: Operators) -> Operators:
 def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str, FloatArray]:
     """Stack each field of two records on the first axis, columns broadcast to a common length."""
     stacked = {}
-    for field in fields:
-        a, b = getattr(first, field), getattr(second, field)
+    for name in fields:
+        a, b = getattr(first, name), getattr(second, name)
         width = np.broadcast_shapes(a.shape[1:], b.shape[1:])
-        stacked[field] = np.concatenate(
+        stacked[name] = np.concatenate(
             [np.broadcast_to(a, (a.shape[0], *width)), np.broadcast_to(b, (b.shape[0], *width))]
         )
     return stacked
@@ -133,7 +137,8 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
     """Return the mean decode step of the whole batch: one pass over the model, of all rows that it verifies."""
     shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
     rows = serving.step_rows
-    share = decode_attention_fraction(shared_queries(model, shape) * rows, software)
+    sharing = np.asarray(shared_queries(model, shape) * rows)
+    share = decode_attention_fraction(sharing, software)
     linear = linear_operators(model, shape, tokens_per_sequence=rows, head_rows=shape.batch * rows)
     linear_time = _timed(linear, machine, software, formats, chips=tp, attention_fraction=share)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
@@ -154,7 +159,7 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
     total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
     times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
     fixed = _fixed_s(serving, shape.batch * rows, machine, software, formats, scored=rows)
-    return PhaseTime(_joined(linear, middle), times, total, fixed)
+    return PhaseTime(_joined(linear, middle), times, total, fixed, sharing=sharing)
 
 
 def _timed(

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cost_models.performance.energy import phase_energy
 from cost_models.performance.phases import PhaseTime
 from cost_models.performance.serving_stack import Software
-from cost_models.silicon.machine import Machine
+from cost_models.silicon.machine import Machine, Throttle
+from cost_models.silicon.power import clock_ratio
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
 
-SLOWEST = 0.1
-"""Least share of the clock that a cap lowers it to; beyond that the machine pauses."""
+LOWEST = -12.0
+"""Logarithm of the least clock over that at the least supply; a machine that slow pauses."""
 
-HALVINGS = 20
+HALVINGS = 26
 """Steps in which the clock is found, to a millionth."""
 
 
@@ -28,58 +28,102 @@ def capped_phase(
     machine: Machine,
     formats: Formats,
     software: Software,
-    *,
-    decode: bool = True,
 ) -> PhaseTime:
-    """Return a pass that draws the design limit at most: at the clock at which it draws just that.
+    """Return a pass that draws the design limit at most, with the time that the lower clock adds.
 
-    A share c of the clock stretches arithmetic by 1 / c and leaves memory as it is; dynamic energy on the die falls as
-    c^g down to that of the least supply (`Machine.cap_exponent`, `Machine.cap_least`); what flows meanwhile flows for
-    longer. Further time stands with that outside of operators. Machines whose exponent is missing are chips whose
-    software is measured under their own cap: they keep their time.
+    Library chips keep their time: their software was measured on them, under the limit that they have.
     """
-    if np.isnan(machine.cap_exponent).all():
+    if machine.throttle is None or machine.measured.all():
         return work
-    spent = phase_energy(work, work.pass_s, serving, machine, formats, software, decode=decode)
+    return replace(work, capped_s=added_s(work, serving, machine, formats, software))
+
+
+def cap_stretch(
+    work: PhaseTime,
+    serving: ServingConfig,
+    machine: Machine,
+    formats: Formats,
+    software: Software,
+) -> FloatArray:
+    """Return the time of a pass at the design limit over that at the highest clock; NaN where that is not known.
+
+    Of a library chip it is what the power model makes of a pass whose time is that of its measured software: beyond 1,
+    power and time do not go together.
+    """
+    if machine.throttle is None:
+        return np.full(1, np.nan)
+    if not machine.measured.any():
+        return np.asarray(work.pass_s / (work.pass_s - work.capped_s))
+    bare = replace(work, capped_s=np.zeros(1))
+    return 1 + added_s(bare, serving, machine, formats, software) / bare.pass_s
+
+
+def added_s(
+    work: PhaseTime, serving: ServingConfig, machine: Machine, formats: Formats, software: Software
+) -> FloatArray:
+    """Return the time by which the clock at which a pass draws the design limit stretches it.
+
+    A share c of the clock stretches arithmetic by 1 / c and leaves memory as it is. The supply follows the clock down
+    to the least (`Throttle`): dynamic energy on the die goes with V^2, what a running program draws with c V^2, leakage
+    with V; memory and links draw what they draw, for longer. A faster design can take the clock of a slower one,
+    with its supply, and so is no slower under a limit that is no lower.
+    """
+    throttle = machine.throttle
+    assert throttle is not None
+    spent = phase_energy(work, work.pass_s, serving, machine, formats, software)
     limit = np.asarray(machine.tdp_w * serving.chips)
     wanted = np.asarray(sum(spent.parts_j.values()) / machine.conversion_efficiency)
-    over = np.isfinite(work.pass_s) & (wanted > limit * work.pass_s * (1 + 1e-9)) & ~np.isnan(machine.cap_exponent)
+    over = np.isfinite(work.pass_s) & (wanted > limit * work.pass_s * (1 + 1e-9))
     if not over.any():
-        return work
+        return np.zeros(1)
     rows, n = np.flatnonzero(over), len(over)
 
     def at(column: Number | FloatArray) -> FloatArray:
         column = np.asarray(column, dtype=np.float64)
         return np.asarray(np.broadcast_to(column, (*column.shape[:-1], n))[..., rows])
 
-    parts = {name: at(joules / machine.conversion_efficiency) for name, joules in spent.parts_j.items()}
-    pass_s, dynamic = at(work.pass_s), parts["arithmetic"] + parts["on_chip"] + parts["dequantizing"]
-    fixed_j, standing_w = parts["memory"] + parts["links"], (parts["active"] + parts["static"]) / pass_s
+    delivered = {name: at(joules / machine.conversion_efficiency) for name, joules in spent.parts_j.items()}
+    pass_s, dynamic_j = at(work.pass_s), delivered["arithmetic"] + delivered["on_chip"] + delivered["dequantizing"]
+    fixed_j = delivered["memory"] + delivered["links"]
+    active_w, static_w = delivered["active"] / pass_s, delivered["static"] / pass_s
+    leakage_w = at(throttle.leakage_w * serving.chips / machine.conversion_efficiency)
     memory_s, arithmetic_s = at(work.times.memory_s), at(work.times.arithmetic_s)
-    alone = at(work.times.total_s)
+    alone, most = at(work.times.total_s), at(limit)
     turns = np.where(alone > 0, at(work.total_s) / np.where(alone > 0, alone, 1.0), 0.0)
-    exponent, least, most = at(machine.cap_exponent), at(machine.cap_least), at(limit)
+    exposed = at(software.non_overlapped_fraction)
+    curve = Throttle(*(at(column) for column in vars(throttle).values()))
 
-    def slowed(share: FloatArray) -> tuple[FloatArray, FloatArray]:
-        longer = np.maximum(memory_s, arithmetic_s / share) - np.maximum(memory_s, arithmetic_s)
-        seconds = pass_s + (longer * turns).sum(axis=0)
-        return seconds, dynamic * np.maximum(share**exponent, least) + fixed_j
+    def holds(place: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the time of the pass, and whether it draws the limit at most."""
+        clock, supply = slower(curve, place)
+        computing_s = arithmetic_s / clock
+        longer = np.maximum(memory_s, computing_s) - np.maximum(memory_s, arithmetic_s)
+        bare = np.minimum(memory_s, computing_s) - np.minimum(memory_s, arithmetic_s)
+        seconds = pass_s + ((longer + bare * exposed) * turns).sum(axis=0)
+        flowing_w = active_w * clock * supply**2 + static_w - leakage_w * (1 - supply)
+        return seconds, dynamic_j * supply**2 + fixed_j + flowing_w * seconds <= most * seconds
 
-    low, high = np.full(len(rows), SLOWEST), np.ones(len(rows))
+    low, high = np.full(len(rows), LOWEST), np.ones(len(rows))
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        seconds, joules = slowed(middle)
-        holds = joules + standing_w * seconds <= most * seconds
-        low, high = np.where(holds, middle, low), np.where(holds, high, middle)
-    seconds, joules = slowed(low)
-    left = most - standing_w
-    paused = joules / np.where(left > 0, left, np.nan)
-    further = np.maximum(seconds, np.where(left > 0, paused, np.inf)) - pass_s
-    return replace(work, fixed_s=_added(work.fixed_s, further, rows, n))
-
-
-def _added(fixed_s: FloatArray, further: FloatArray, rows: NDArray[np.intp], n: int) -> FloatArray:
-    """Return a column with something added to some of its rows."""
-    result = np.array(np.broadcast_to(fixed_s, (n,)))
-    result[rows] += further
+        _, held = holds(middle)
+        low, high = np.where(held, middle, low), np.where(held, high, middle)
+    seconds, held = holds(low)
+    result = np.zeros(n)
+    result[rows] = np.where(held, seconds - pass_s, np.inf)
     return result
+
+
+def slower(curve: Throttle, place: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return (clock, supply) over those at the highest clock, at a place between the slowest and the highest.
+
+    Args:
+        curve: how the supply follows the clock.
+        place: from 1 to 0 the supply falls evenly from that of the highest clock to the least, and the clock with it;
+            below 0 it is the logarithm of the clock over that at the least supply, which stays.
+    """
+    law = {"threshold": curve.threshold, "alpha": curve.alpha}
+    needed = curve.least + (curve.highest - curve.least) * np.maximum(place, 0.0)
+    clock = clock_ratio(needed, **law) / clock_ratio(curve.highest, **law) * np.exp(np.minimum(place, 0.0))
+    supply = (curve.guard + (1 - curve.guard) * needed) / (curve.guard + (1 - curve.guard) * curve.highest)
+    return clock, supply

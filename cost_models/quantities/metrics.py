@@ -85,6 +85,15 @@ METRICS: Mapping[str, Metric] = index(
     Metric("memory_fraction", "", "share of the decode step spent in operators that memory bounds", None, "workload"),
     Metric("decode_w", "W", "board power of all chips during decode", "min", "workload"),
     Metric("prefill_w", "W", "board power of all chips during prefill", "min", "workload"),
+    Metric(
+        "decode_cap_stretch",
+        "",
+        "decode step at the clock that the design limit allows, over that at the highest clock; of a library chip what "
+        "its predicted power asks for, beside a time that was measured",
+        None,
+        "workload",
+    ),
+    Metric("prefill_cap_stretch", "", "the same of the prefill", None, "workload"),
     Metric("decode_j_per_token", "J", "board energy per output token in decode", "min", "workload"),
     Metric("prefill_j_per_token", "J", "board energy per prompt token in prefill", "min", "workload"),
     Metric("request_j_per_token", "J", "board energy per output token, prefill included", "min", "workload"),

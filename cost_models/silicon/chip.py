@@ -19,7 +19,7 @@ from cost_models.silicon import power
 from cost_models.silicon.carbon import die_kg, dram_kg
 from cost_models.silicon.compute import HEAD_BITS, Scales, head_operand_bits
 from cost_models.silicon.cost import good_fraction
-from cost_models.silicon.machine import Machine, SecondMemory
+from cost_models.silicon.machine import Machine, SecondMemory, Throttle
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
 from cost_models.weights.chip_execution import chip_execution, execution_gain
@@ -111,6 +111,18 @@ def _second(chip: Chip, technology: Technology) -> SecondMemory | None:
         j_per_byte=joules,
         read_mostly=_column(float(read_mostly)),
     )
+
+
+def _throttle(technology: Technology) -> Throttle:
+    """Return what a lower clock saves: at its peaks a chip is taken to run at the nominal supply of its node.
+
+    How much of the idle power of its board is leakage is not known: none of it is taken to fall.
+    """
+    guard, least, threshold, alpha = (
+        _column(technology.value(f"clocking.{name}"))
+        for name in ("guard_over_nominal", "sram_least_over_nominal", "threshold_over_nominal", "alpha")
+    )
+    return Throttle(np.ones(1), (least - guard) / (1 - guard), threshold, alpha, guard, leakage_w=np.zeros(1))
 
 
 def price_usd(chip: Chip) -> float:
@@ -221,6 +233,7 @@ def chip_machine(
         capacity_bytes=_column(_required(chip, "capacity_gib") * GIB) + further,
         read_mostly_bytes=np.zeros(1) if second is None else further * second.read_mostly,
         second=second,
+        throttle=_throttle(technology),
         sram_bytes=_column(sram_mib) * MIB,
         dequantize_bytes_per_s=_column(np.inf),
         link_bytes_per_s=_column(_or_nan(chip.link_gbps) * GIGA),

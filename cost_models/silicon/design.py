@@ -73,8 +73,8 @@ def design_machine(
         vector_ops_per_s=design.lanes * design.number("clock_ghz") * GIGA,
         special_function_ops=design.every_row("on_chip.special_function_ops"),
         vector_j_per_op=design.vector_j_per_op,
-        cap_exponent=design.cap_exponent,
-        cap_least=np.minimum((design.least_v / design.supply_v) ** 2, 1.0),
+        measured=np.zeros(1),
+        throttle=design.throttle,
         peak_ops_per_s={
             "linear": OPS_PER_MAC * linear_rate,
             "head": OPS_PER_MAC * head_rate,

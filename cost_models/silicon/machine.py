@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
 
-NO_COLUMNS = frozenset({"peak_ops_per_s", "blocks", "limits", "second", "placement", "arrays", "near"})
+NO_COLUMNS = frozenset({"peak_ops_per_s", "blocks", "limits", "second", "placement", "arrays", "near", "throttle"})
 """Fields of a `Machine` that are no columns."""
+
+Part = TypeVar("Part", "SecondMemory", "Throttle")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,27 @@ class Arrays:
     rows: FloatArray
     columns: FloatArray
     outputs_stay: FloatArray
+
+
+@dataclass(frozen=True)
+class Throttle:
+    """What a chip saves that lowers its clock; ``(n,)`` or ``(1,)``, supplies over the nominal one less guard bands.
+
+    Attributes:
+        highest: supply that the highest clock needs.
+        least: supply that it does not go below, that of the highest clock where it does not follow the clock.
+        threshold: of the alpha-power law.
+        alpha: its exponent.
+        guard: guard band over the nominal supply.
+        leakage_w: what falls with the supply of the power that flows whatever the chip does.
+    """
+
+    highest: FloatArray
+    least: FloatArray
+    threshold: FloatArray
+    alpha: FloatArray
+    guard: FloatArray
+    leakage_w: FloatArray
 
 
 @dataclass(frozen=True)
@@ -129,9 +152,8 @@ class Machine:
         static_shapes: 1 where a schedule made beforehand sweeps the whole cache at every step, filled or not.
         nre_usd: masks and design per unit sold, NaN where not modelled.
         embodied_kg: carbon of making die and memory, CO2e; NaN where not modelled.
-        cap_exponent: exponent by which dynamic energy on the die falls with the clock below the highest one; NaN where
-            the software is measured on the chip, its power cap included.
-        cap_least: dynamic energy at the least supply over that at the highest clock.
+        measured: 1 where the software is measured on the chip, what its power cap costs included.
+        throttle: what a lower clock saves; None where that is not known.
         dies: equal dies of a chip to which every operator is dealt; 1 where software has been measured on the whole.
         die_link_bytes_per_s: bandwidth between a die and the others of its package, one way.
         die_link_j_per_byte: energy of a byte sent there.
@@ -180,8 +202,7 @@ class Machine:
     arithmetic_known: FloatArray = field(default_factory=lambda: np.ones(1))
     nre_usd: FloatArray = field(default_factory=lambda: np.array([np.nan]))
     static_shapes: FloatArray = field(default_factory=lambda: np.zeros(1))
-    cap_exponent: FloatArray = field(default_factory=lambda: np.array([np.nan]))
-    cap_least: FloatArray = field(default_factory=lambda: np.ones(1))
+    measured: FloatArray = field(default_factory=lambda: np.ones(1))
     dies: FloatArray = field(default_factory=lambda: np.ones(1))
     die_link_bytes_per_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     die_link_j_per_byte: FloatArray = field(default_factory=lambda: np.zeros(1))
@@ -191,6 +212,7 @@ class Machine:
     link_rivalry: FloatArray = field(default_factory=lambda: np.zeros(1))
     read_mostly_bytes: FloatArray = field(default_factory=lambda: np.zeros(1))
     arrays: Arrays | None = None
+    throttle: Throttle | None = None
     second: SecondMemory | None = None
     placement: Placement | None = None
     near: NearMemory | None = None
@@ -216,15 +238,17 @@ class Machine:
             for column in fields(cls)
             if column.name not in NO_COLUMNS
         }
-        return cls(**columns, second=_second_of_rows([machine.second for machine in machines], index))
+        return cls(
+            **columns,
+            second=_of_rows(SecondMemory, [machine.second for machine in machines], index, 0.0),
+            throttle=_of_rows(Throttle, [machine.throttle for machine in machines], index, np.nan),
+        )
 
 
-def _second_of_rows(memories: Sequence[SecondMemory | None], index: NDArray[np.intp]) -> SecondMemory | None:
-    """Return the second memories of machines of one row each as the rows of one table; zeros where one has none."""
-    if all(memory is None for memory in memories):
+def _of_rows(kind: type[Part], parts: Sequence[Part | None], index: NDArray[np.intp], missing: float) -> Part | None:
+    """Return a part of machines of one row each as the rows of one table; a number where one has none."""
+    if all(part is None for part in parts):
         return None
-    none = SecondMemory(*(np.zeros(1) for _ in fields(SecondMemory)))
-    rows = [memory or none for memory in memories]
-    return SecondMemory(
-        **{one.name: np.concatenate([getattr(row, one.name) for row in rows])[index] for one in fields(SecondMemory)}
-    )
+    none = kind(*(np.full(1, missing) for _ in fields(kind)))
+    rows = [part or none for part in parts]
+    return kind(**{one.name: np.concatenate([getattr(row, one.name) for row in rows])[index] for one in fields(kind)})

@@ -29,12 +29,14 @@ class Measure:
         words: what stands beside it.
         unit: its unit, "" for a pure number.
         in_ratio: whether a ratio to the first baseline says something.
+        usual: a value that says nothing; a measure of which every side has it is not shown.
     """
 
     name: str
     words: str
     unit: str
     in_ratio: bool = True
+    usual: float = math.nan
 
 
 MEASURES = (
@@ -45,6 +47,8 @@ MEASURES = (
     Measure("tokens_per_s", "tokens, decode only", "token/s"),
     Measure("tokens_per_s_end_to_end", "tokens, end to end", "token/s"),
     Measure("decode_w", "power in decode", "W"),
+    Measure("decode_cap_stretch", "decode held to its design limit", "x", in_ratio=False, usual=1.0),
+    Measure("prefill_cap_stretch", "prefill held to its design limit", "x", in_ratio=False, usual=1.0),
     Measure("all_tdp_w", "TDP", "W"),
     Measure("tokens_per_joule", "tokens per joule, decode", "token/J"),
     Measure("tokens_per_joule_tdp", "tokens per joule at TDP", "token/J"),

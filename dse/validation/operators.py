@@ -145,14 +145,18 @@ def operator_time(
 ) -> tuple[Operators, OperatorTime]:
     """Return the operator of each row with where its time goes."""
     operators, decode = operators_of(rows)
-    share = decode_attention_fraction(_queries(rows), stack) if decode else stack.attention_compute_efficiency
+    share = decode_attention_fraction(sharing(rows), stack) if decode else stack.attention_compute_efficiency
     return operators, time_operators(operators, machine, stack, formats, chips=1.0, attention_fraction=share)
 
 
-def _queries(rows: pd.DataFrame) -> FloatArray:
-    """Return query heads per KV head; MLA decodes all heads on one latent."""
+def sharing(rows: pd.DataFrame) -> FloatArray:
+    """Return the queries that meet an element of the cache together: in decode the heads per KV head.
+
+    MLA decodes all heads on one latent; infinite for a prefill.
+    """
     kv = np.where(rows["quantity"] == "decode_mla", 1.0, rows["kv_heads"])
-    return np.asarray(rows["heads"] / kv, dtype=np.float64)
+    decode = rows["quantity"].str.startswith("decode")
+    return np.where(decode, np.asarray(rows["heads"] / kv, dtype=np.float64), np.inf)
 
 
 def _operator(rows: pd.DataFrame, machine: Machine, stack: Software, formats: Formats) -> tuple[FloatArray, FloatArray]:

@@ -136,7 +136,7 @@ def served_power(part: pd.DataFrame, technology: Technology, *, timed: bool = Fa
         stretch = batch * tokens / part["output_tokens_per_s"].to_numpy(dtype=np.float64) / seconds
     paced = stretch if timed else np.ones(len(part))
     spent = phase_energy(step, step.pass_s * paced, serving, machine, form, profile)
-    filled = phase_energy(prefill, prefill.pass_s * paced, serving, machine, form, profile, decode=False)
+    filled = phase_energy(prefill, prefill.pass_s * paced, serving, machine, form, profile)
     joules = steps * spent.board_j + prompts * filled.board_j
     return pd.DataFrame(
         {
@@ -168,13 +168,12 @@ def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Techn
         seconds = time.total_s.sum(axis=0)
         one = ServingConfig(technology.library.model("llama2_7b"), np.ones(len(group)), 1.0, 1.0)
         spent = phase_energy(
-            PhaseTime(ran, time, time.total_s, np.zeros(len(group))),
+            PhaseTime(ran, time, time.total_s, np.zeros(len(group)), sharing=operators.sharing(group)),
             seconds,
             one,
             machine,
             form,
             profile,
-            decode=str(kind).startswith("decode"),
         )
         rows.loc[index, "predicted_s"] = seconds
         rows.loc[index, "predicted_j"] = spent.board_j

@@ -13,10 +13,12 @@ import numpy as np
 import pint
 import pytest
 
-from cost_models.evaluate import ChipSetup, Workload, serve_chip, serve_designs
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import serve_chip, serve_designs
+from cost_models.evaluate.workload import Workload
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics
-from cost_models.quantities import PARAMETERS
+from cost_models.quantities.parameters import PARAMETERS
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice
 
@@ -252,10 +254,14 @@ class Twin:
         ]
 
     @property
+    def sharing(self):
+        """Query heads of a chip for each of its key-value heads."""
+        return math.ceil(self.model.heads / self.chips) / math.ceil(self.model.kv_heads / self.chips)
+
+    @property
     def share(self):
         """Share of the arithmetic rate that single queries reach."""
-        stack, model, chips = self.stack, self.model, self.chips
-        queries = math.ceil(model.heads / chips) / math.ceil(model.kv_heads / chips)
+        stack, queries = self.stack, self.sharing
         rows = stack.attention_rows.m
         filled = queries / (rows * math.ceil(queries / rows))
         return max(stack.decode_attention_compute_efficiency.m, stack.attention_compute_efficiency.m * filled)
@@ -292,7 +298,7 @@ class Twin:
 
     def energy(self, work, seconds, *, decode):
         """Return the energy of a pass over all chips by cause."""
-        machine, none = self.machine, Q(0, "J")
+        machine, none, alone = self.machine, Q(0, "J"), self.stack.decode_attention_energy - 1
         parts = dict.fromkeys(("memory", "arithmetic", "on_chip", "dequantizing", "links"), none)
         for one in work:
             total, stored = self.moved(one)
@@ -302,7 +308,7 @@ class Twin:
             parts["on_chip"] += many * crossing * machine.sram_j_per_byte
             each = {
                 "head": machine.head_j_per_mac,
-                "attention": machine.attention_j_per_mac * (self.stack.decode_attention_energy if decode else 1),
+                "attention": machine.attention_j_per_mac * (1 + (alone / self.sharing if decode else 0)),
             }.get(one.kind, machine.linear_j_per_mac)
             parts["arithmetic"] += many * Q(one.macs, "op") * each
             vector = Q(one.vector + one.special * machine.special_function_ops.m, "op")

@@ -142,19 +142,6 @@ class Clocked:
         return np.asarray((self.sustained_v / self.supply_v) ** 2)
 
     @cached_property
-    def cap_exponent(self) -> FloatArray:
-        """Exponent of dynamic energy in the clock: 2 d ln V / d ln f of the alpha-power law with its guard band.
-
-        f goes with (u - t)^a / u and V with g + (1 - g) u. A supply that is given does not follow the clock.
-        """
-        value = self.technology.value
-        threshold, alpha = value("clocking.threshold_over_nominal"), value("clocking.alpha")
-        guard, supply = np.asarray(value("clocking.guard_over_nominal")), self.supply_v / self.nominal_v
-        needed = np.maximum((supply - guard) / (1 - guard), np.asarray(threshold) + 1e-6)
-        slope = 1 / (alpha * needed / (needed - threshold) - 1)
-        return np.where(np.isnan(self.number("supply_v")), 2 * slope * (1 - guard) * needed / supply, 0.0)
-
-    @cached_property
     def scales(self) -> compute.Scales:
         """Area and energy of logic over those at N7, voltage included."""
         voltage = power.dynamic_scale(self.supply_v, self.nominal_v) * self.of_class("model_error.power")

@@ -8,9 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from cost_models.silicon import area, dies, power
+from cost_models.silicon.machine import Throttle
 from cost_models.silicon.stages.floorplan import Placed
 from cost_models.table import FloatArray
 from cost_models.units import BITS_PER_BYTE, GIGA, PICO
+
+LEAST_OVERDRIVE = 1e-3
+"""Least supply above the threshold, over the nominal one, at which a clock is asked for."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,23 @@ class Powered(Placed):
             self.nominal_v,
             warmer_c=self.junction_c - np.asarray(value("thermal.leakage_reference_c")),
             doubling_c=value("thermal.leakage_doubling_c"),
+        )
+
+    @cached_property
+    def throttle(self) -> Throttle:
+        """What a lower clock saves; a supply that is given does not follow it."""
+        guard, nominal_v = self.every_row("clocking.guard_over_nominal"), self.nominal_v
+        threshold = self.every_row("clocking.threshold_over_nominal")
+        highest, least = ((volts / nominal_v - guard) / (1 - guard) for volts in (self.supply_v, self.least_v))
+        highest = np.maximum(highest, threshold + LEAST_OVERDRIVE)
+        lowest = np.clip(least, threshold + LEAST_OVERDRIVE, highest)
+        return Throttle(
+            highest=highest,
+            least=np.where(np.isnan(self.number("supply_v")), lowest, highest),
+            threshold=threshold,
+            alpha=self.every_row("clocking.alpha"),
+            guard=guard,
+            leakage_w=self.leakage_w,
         )
 
     @cached_property

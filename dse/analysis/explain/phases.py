@@ -110,7 +110,7 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
             "roofline_fraction": least_s[i] * count * 1e3 / ms,
             "causes_ms": by_cause,
         }
-    outside, nothing, none = work.fixed_s * 1e3, np.zeros(1), np.full(1, np.nan)
+    outside, nothing, none = (work.fixed_s + work.capped_s) * 1e3, np.zeros(1), np.full(1, np.nan)
     result[OUTSIDE] = {
         "times": np.ones(1),
         "ms": outside,

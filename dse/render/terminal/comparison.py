@@ -50,11 +50,17 @@ def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Te
     rows = tuple(
         (measure.words, measure.unit, *(_compared(entry, measure, with_ratios) for entry in comparison.entries))
         for measure in MEASURES
+        if not all(_is_usual(entry.values[measure.name], measure) for entry in comparison.entries)
     )
     title = f"{comparison.workload}: designs and baselines, all chips together"
     if with_ratios and comparison.reference is not None:
         title += f" (in brackets: over that of {comparison.reference})"
     return TextTable(title, ("", "unit", *map(narrow, (entry.name for entry in comparison.entries))), rows, names=2)
+
+
+def _is_usual(value: float, measure: Measure) -> bool:
+    """Return whether a value is missing or, to a thousandth, what says nothing; no value of most measures is."""
+    return not math.isnan(measure.usual) and (math.isnan(value) or math.isclose(value, measure.usual, rel_tol=1e-3))
 
 
 def _compared(entry: Entry, measure: Measure, with_ratio: bool) -> str:

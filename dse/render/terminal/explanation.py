@@ -28,7 +28,9 @@ def explanation_parts(explanation: Explanation) -> list[Part]:
     """Return an explanation: settings, every workload, the blocks of every total, limits and margins."""
     parts: list[Part] = [Lines(_settings(explanation), explanation.name)]
     for workload, table in explanation.workloads.items():
-        parts.append(Lines(_workload_lines(table), f"{workload}: {table.settings['model']}"))
+        parts.append(
+            Lines(_workload_lines(table, chip=not explanation.limits), f"{workload}: {table.settings['model']}")
+        )
         if not table.fits:
             parts.append(Lines(unfit_lines(table, explanation.holders.get(workload, {})), "DOES NOT FIT"))
             stored = {name: table.metrics[name] for name in STORED if name in table.metrics}
@@ -78,7 +80,7 @@ def _settings(explanation: Explanation) -> list[str]:
     ]
 
 
-def _workload_lines(table: WorkloadTable) -> list[str]:
+def _workload_lines(table: WorkloadTable, *, chip: bool) -> list[str]:
     settings = {key: number_text(value) if isinstance(value, float) else value for key, value in table.settings.items()}
     experts = f", experts {settings['expert_bits']}" if "expert_bits" in settings else ""
     active = settings["active_params_billion"]
@@ -96,6 +98,7 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
             f"{percent_text(table.decode.overhead_fraction)} % of the step above it; "
             f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_fraction)} %"
         )
+        lines += _cap_lines(table, chip=chip)
     lines += goodput_lines(table) if table.fits else []
     if "published_as" in settings:
         lines.insert(1, f"published as {settings['published_as']}")
@@ -108,6 +111,20 @@ def _workload_lines(table: WorkloadTable) -> list[str]:
     if table.metrics.get("perplexity_extrapolated") == 1:
         lines.append("its perplexity is extrapolated beyond what has been measured")
     return lines
+
+
+def _cap_lines(table: WorkloadTable, *, chip: bool) -> list[str]:
+    """Return what the design limit does to passes that it stretches by more than a percent."""
+    metrics = table.metrics
+    stretched = {name: metrics.get(f"{name}_cap_stretch", math.nan) for name in ("decode", "prefill")}
+    words = [f"{name} {number_text(by, 3)} times as long" for name, by in stretched.items() if by > TOLD_STRETCH]
+    if not words:
+        return []
+    if chip:
+        return [
+            f"predicted power passes the design limit: held to it, {' and '.join(words)}; kept is the measured time"
+        ]
+    return [f"the design limit lowers the clock: {' and '.join(words)}"]
 
 
 def _split_words(settings: Mapping[str, float | str]) -> str:
@@ -254,6 +271,10 @@ def margin_table(explanation: Explanation) -> TextTable:
     ordered = sorted(explanation.margins.items(), key=lambda item: (item[1], item[0]))
     rows = [(label, percent_text(margin), "met" if margin >= 0 else "MISSED") for label, margin in ordered]
     return TextTable("Margins", ("", "margin %", ""), rows)
+
+
+TOLD_STRETCH = 1.01
+"""Stretch of a pass by the design limit from which it is told."""
 
 
 Intervals = Mapping[str, Mapping[str, float | str]]

@@ -65,3 +65,13 @@ def test_every_replica_takes_the_energy_of_one():
     for name, joules in one.parts_j.items():
         np.testing.assert_allclose(four.parts_j[name], 4 * joules, err_msg=name)
     assert four.board_w[0] == pytest.approx(4 * one.board_w[0])
+
+
+def test_queries_that_share_what_is_read_share_what_reading_costs():
+    _, energy, machine, profile = spent("gpu_serving")
+    _, ideal, _, _ = spent("ideal")
+    step = spent("ideal")[0]
+    # 64 query heads meet 8 key-value heads; the ideal stack pays a matrix unit's energy and no more.
+    attention = step.sum_of_class("attention", step.operators.macs)[0] * machine.attention_j_per_mac[0] * 2
+    added = energy.parts_j["arithmetic"][0] - ideal.parts_j["arithmetic"][0]
+    assert added == pytest.approx(attention * (profile.decode_attention_energy[0] - 1) / 8)

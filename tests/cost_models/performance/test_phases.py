@@ -34,7 +34,7 @@ def bare_machine(bandwidth, rate=1e18, link=0.0):
     one |= {"bandwidth_bytes_per_s": np.array([bandwidth]), "sram_bytes": np.array([1e9])}
     one |= {name: np.array([np.inf]) for name in ("dequantize_bytes_per_s", "vector_ops_per_s")}
     one |= {"link_bytes_per_s": np.array([link])}
-    one |= {"static_shapes": np.zeros(1), "cap_exponent": np.array([np.nan])}
+    one |= {"static_shapes": np.zeros(1)}
     return Machine(**one)
 
 

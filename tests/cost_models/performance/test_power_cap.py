@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cost_models.evaluate.serve import designs_machine, serve_designs
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import designs_machine, serve_chips, serve_designs
 from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.performance.inference import infer
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice
 
@@ -19,15 +19,14 @@ DESIGN = {"macs": np.array([131072.0]), "clock_ghz": np.array([1.6]), "mac_forma
 WORK = Workload("prompts", "llama3_8b", batch=8.0, prompt_tokens=2048.0, output_tokens=64.0)
 
 
-def served(**machine):
-    made = designs_machine(DESIGN, TECHNOLOGY, ECONOMICS)
+def served(design=DESIGN, work=WORK, **machine):
+    made = designs_machine(design, TECHNOLOGY, ECONOMICS)
     made = dataclasses.replace(made, **{key: np.array([float(value)]) for key, value in machine.items()})
-    one = serve_designs(DESIGN, WORK, TECHNOLOGY, ECONOMICS, machine=made)
-    return infer(one.serving, made, one.inference.software, one.formats)
+    return serve_designs(design, work, TECHNOLOGY, ECONOMICS, machine=made).inference
 
 
 def test_a_limit_that_is_not_reached_costs_nothing():
-    free, roomy = served(cap_exponent=np.nan), served(tdp_w=1e6)
+    free, roomy = served(measured=1), served(tdp_w=1e6)
     assert roomy.prefill_s == free.prefill_s
     assert roomy.decode_s == free.decode_s
 
@@ -36,11 +35,12 @@ def test_a_limit_that_is_not_reached_costs_nothing():
 def test_a_capped_prefill_draws_its_limit_and_takes_longer(share):
     roomy = served(tdp_w=1e6)
     limit = float(roomy.prefill_energy.board_w[0]) * share
-    capped, clipped = served(tdp_w=limit), served(tdp_w=limit, cap_exponent=np.nan)
+    capped, clipped = served(tdp_w=limit), served(tdp_w=limit, measured=1)
     assert capped.prefill_energy.board_w == pytest.approx([limit])
     assert capped.prefill_s > clipped.prefill_s == roomy.prefill_s
     # A lower clock needs less supply: less time is lost than by pausing, and energy falls.
-    paused = served(tdp_w=limit, cap_exponent=0.0)
+    volts = designs_machine(DESIGN, TECHNOLOGY, ECONOMICS).limits["supply_v"][0]
+    paused = served(DESIGN | {"supply_v": volts}, tdp_w=limit)
     assert capped.prefill_s < paused.prefill_s
     assert capped.prefill_energy.board_j < roomy.prefill_energy.board_j
     # Pausing at full energy: what flows meanwhile flows for longer too.
@@ -58,3 +58,41 @@ def test_lower_limits_never_help():
     watts = float(roomy.prefill_energy.board_w[0])
     times = [float(served(tdp_w=watts * share).prefill_s[0]) for share in (1.1, 0.95, 0.8, 0.6, 0.4)]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize("slow_ghz", [1.5, 1.2, 1.0])
+def test_under_its_limit_a_fast_design_is_the_slow_one_that_draws_as_much(slow_ghz):
+    slow = served(DESIGN | {"clock_ghz": np.array([slow_ghz])}, tdp_w=1e6)
+    for phase in ("prefill", "decode"):
+        limit = float(getattr(slow, f"{phase}_energy").board_w[0])
+        fast = served(tdp_w=limit)
+        seconds, otherwise = (float(getattr(one, f"{phase}_s")[0]) for one in (fast, slow))
+        assert seconds == pytest.approx(otherwise, rel=1e-6), phase
+
+
+def test_a_running_program_that_draws_with_the_clock_never_holds_it_up():
+    # Of the limit, idling and a program at full clock draw nearly all.
+    design = DESIGN | {"serving_stack": Choice.of("local_runtime"), "macs": np.array([2048.0])}
+    times = [float(served(design | {"clock_ghz": np.array([clock])}).decode_s[0]) for clock in (0.8, 1.0, 1.25, 1.6)]
+    assert times == sorted(times, reverse=True)
+
+
+def test_prompts_that_join_steps_are_held_to_the_limit_too():
+    flying = dataclasses.replace(WORK, batching="in_flight")
+    roomy, capped = served(work=flying, tdp_w=1e6), served(work=flying, tdp_w=60.0)
+    assert capped.prefill.capped_s > 0
+    assert capped.joining_s > roomy.joining_s
+
+
+def test_the_stretch_says_what_a_library_chip_would_take_if_power_were_right():
+    chat = dataclasses.replace(WORK, name="chat")
+    setup = ChipSetup("h100_sxm")
+    chip = serve_chips([setup], chat, TECHNOLOGY).inference
+    assert chip.prefill.capped_s == 0
+    assert chip.prefill_cap_stretch >= 1
+    tight = dataclasses.replace(chip, machine=dataclasses.replace(chip.machine, tdp_w=chip.machine.tdp_w / 2))
+    assert tight.prefill_s == chip.prefill_s
+    assert tight.prefill_cap_stretch > 1
+    roomy, design = served(tdp_w=1e6), served(tdp_w=60.0)
+    assert roomy.prefill_cap_stretch == 1
+    assert design.prefill_cap_stretch == pytest.approx(design.prefill.pass_s / roomy.prefill.pass_s)

@@ -330,7 +330,7 @@ def test_everything_is_finite_and_positive_everywhere():
         "dequantize_macs",
         "dram_j_per_byte",
         "static_shapes",
-        "cap_exponent",
+        "measured",
         "die_link_bytes_per_s",
         "die_link_j_per_byte",
         "die_step_s",
