@@ -8,7 +8,7 @@ and the attention or all but the experts where it says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ class _Weights:
         }
 
 
-def published_formats(told: Any, has_experts: bool, *, source: str) -> tuple[Data, Data]:
+def published_formats(told: Any, has_experts: bool, native: Collection[str], *, source: str) -> tuple[Data, Data]:
     """Return what a file says of its formats: fields of the model's entry, and entries of formats of its own.
 
     A method that is not known is named in the model's note of its formats, and weights count as 16 bits wide.
@@ -71,6 +71,7 @@ def published_formats(told: Any, has_experts: bool, *, source: str) -> tuple[Dat
     Args:
         told: the field ``quantization_config``, None without one.
         has_experts: whether the model has routed experts.
+        native: methods in which makers of the type train or release models themselves.
         source: where it was read.
 
     Raises:
@@ -89,9 +90,10 @@ def published_formats(told: Any, has_experts: bool, *, source: str) -> tuple[Dat
         name, entry = weights.entry()
         entries = {name: entry}
     spared = _spared(told, method)
+    own = {"native_formats": method in native}
     if has_experts and spared:
-        return {"expert_format": name, "published_as": f"experts {weights.words}, the rest bf16"}, entries
-    return {"weight_format": name, "published_as": f"{weights.words}, embedding and head bf16"}, entries
+        return {"expert_format": name, "published_as": f"experts {weights.words}, the rest bf16", **own}, entries
+    return {"weight_format": name, "published_as": f"{weights.words}, embedding and head bf16", **own}, entries
 
 
 def _weights(method: str, told: Mapping[str, Any], source: str) -> _Weights | None:

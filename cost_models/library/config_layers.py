@@ -67,6 +67,7 @@ class ConfigType(LibraryRecord):
     which: Literal["none", "all", "interval", "period", "indices", "list", "pattern", "both"] = "none"
     gated_attention: bool = False
     chunk: int | None = None
+    native: tuple[str, ...] = ("fp8", "mxfp4", "bitnet")
     refuse: str = ""
 
 

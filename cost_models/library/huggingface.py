@@ -111,7 +111,8 @@ def sections_of_config(config: Mapping[str, Any], key: str, *, source: str) -> D
     entry |= feed_forward_fields(rules, reported, kinds, source)
     if note := _note(config, fields, len(kinds.mixing), source):
         entry["note"] = note
-    published, formats = published_formats(fields.get("quantization_config"), bool(entry.get("moe")), source=source)
+    told, routed = fields.get("quantization_config"), bool(entry.get("moe"))
+    published, formats = published_formats(told, routed, rules.native, source=source)
     return {"models": {key: {**entry, **published}}, "weight_formats": formats}
 
 

@@ -104,6 +104,7 @@ class Model(LibraryRecord):
         weight_format: weight format in which the maker publishes all but embedding and head; 16 bits where None.
         expert_format: weight format in which the maker publishes routed experts.
         published_as: the same in words.
+        native_formats: whether the model was trained or released by its maker in them: they then cost no quality.
         published_params: weights according to the maker.
         training_tokens: trillions.
         verified: whether every dimension was read in a source.
@@ -142,6 +143,7 @@ class Model(LibraryRecord):
     weight_format: str | None = None
     expert_format: str | None = None
     published_as: str = ""
+    native_formats: bool = True
     published_params: PositiveFloat | None = None
     training_tokens: PositiveFloat | None = None
     verified: bool

@@ -205,12 +205,12 @@ def activation_quality(
     return Damage(damage, damage * np.exp(-below), damage * np.exp(above), np.where(unseen, 1.0, 0.0))
 
 
-EXACT_ACTIVATIONS = Damage(0.0, 0.0, 0.0, 0.0)
-"""What activations of 16 bits cost."""
+UNHARMED = Damage(0.0, 0.0, 0.0, 0.0)
+"""What activations of 16 bits cost, and the format in which a model was trained."""
 
 
 def perplexity(
-    weights: Damage, kv_bits: Number, model: Model, technology: Technology, activations: Damage = EXACT_ACTIVATIONS
+    weights: Damage, kv_bits: Number, model: Model, technology: Technology, activations: Damage = UNHARMED
 ) -> Quality:
     """Return the perplexity ratio of compressed weights together with a compressed KV cache and narrow activations.
 
@@ -270,7 +270,7 @@ def _size(model: Model) -> float:
 
 def _quantised(model: Model, form: WeightFormat, method: str, technology: Technology) -> Damage:
     if method == "none":
-        return Damage(0.0, 0.0, 0.0, 0.0)
+        return UNHARMED
     parameter = "quality.quantisation."
     codebook = form.kind == "codebook"
     bits = stored_bits(form) if codebook else form.weight_bits
@@ -301,7 +301,7 @@ def _quantised(model: Model, form: WeightFormat, method: str, technology: Techno
 
 def _pruned(model: Model, form: WeightFormat, technology: Technology) -> Damage:
     if form.pruning is None:
-        return Damage(0.0, 0.0, 0.0, 0.0)
+        return UNHARMED
     parameter = "quality.pruning."
     damage = pruning_damage(
         form.sparsity,

@@ -164,7 +164,7 @@ def _formats(tensors: Iterable[Tensor], key: str) -> tuple[Data, Data]:
     total = sum(names.values())
     words = ", ".join(f"{name} {100 * count / total:.0f} %" for name, count in names.most_common())
     head = _bits(parts["head"]) or 16.0
-    published: Data = {"published_as": f"GGUF: {words}"}
+    published: Data = {"published_as": f"GGUF: {words}", "native_formats": False}
     formats: Data = {}
     for part, field in (("body", "weight_format"), ("experts", "expert_format")):
         if parts[part]:

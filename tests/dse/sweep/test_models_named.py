@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cost_models.library import shipped_library
-from cost_models.library.huggingface import sections_of_config
+from cost_models.library.huggingface import read_config, sections_of_config
 from cost_models.workload.mixing import cache_bytes, state_bytes
 from cost_models.workload.operators import Shape
 from dse.errors import SpecError
@@ -59,6 +59,37 @@ def test_published_formats_hold_where_nothing_else_is_asked_and_are_told(call):
     assert bits_line(fp8).startswith("  bits: weights 8.002, head 16")
     _, plain, _ = explained(call, FILES / "Pixtral-12B" / "config.json")
     assert bits_line(plain).startswith("  bits: weights 16,") and "published as" not in plain
+
+
+def perplexity_of(entry, **design):
+    """Return ratio of perplexity and whether it is extrapolated, of a chip with one model of a file."""
+    spec = parse_spec({**BARE, "library": entry, "workloads": {"chat": {"model": "one"}},
+                       "baselines": {"b": {"chips": "8x h200_sxm", **design}}})  # fmt: skip
+    quality = Evaluator(spec).serve_baseline(spec.baselines["b"], "chat").quality
+    return float(np.ravel(quality.ratio)[0]), float(np.ravel(quality.extrapolated)[0])
+
+
+def test_what_a_maker_trains_or_releases_costs_nothing_and_what_others_make_of_it_does():
+    """8-bit blocks of DeepSeek and 4-bit experts of gpt-oss are the models themselves; AWQ of a Llama is not."""
+    plain = {**PUBLISHED["Mistral-Small-4-119B"]["config"]}
+    blocks = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    native = sections_of_config({**plain, "quantization_config": blocks}, "one", source="file")
+    assert perplexity_of(native) == (1.0, 0.0)
+    made = sections_of_config({**plain, "quantization_config": {"quant_method": "modelopt", "quant_algo": "FP8_PB_WO"}},
+                              "one", source="file")  # fmt: skip
+    assert perplexity_of(made)[0] > 1.0
+    assert perplexity_of(native, weight_format="int4_g128")[0] > 1.01
+    oss = sections_of_config(read_config(FILES / "gpt-oss-20b-hf" / "config.json"), "one", source="file")
+    assert oss["models"]["one"]["expert_format"] == "mxfp4" and perplexity_of(oss) == (1.0, 0.0)
+    awq = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}
+    for config in (
+        PUBLISHED["Apertus-8B"]["config"],
+        {**plain, "quantization_config": {**awq, "modules_to_not_convert": ["self_attn"]}},
+    ):
+        entry = sections_of_config({"quantization_config": awq, **config}, "one", source="file")
+        assert 1.005 < perplexity_of(entry)[0] < 1.1
+    kimi = PUBLISHED["Kimi-K2.5-NVFP4"]["config"]
+    assert perplexity_of(sections_of_config(kimi, "one", source="file"))[0] > 1.0
 
 
 def test_each_workload_of_a_baseline_has_the_format_of_its_model():
