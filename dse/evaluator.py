@@ -432,6 +432,7 @@ def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingPro
         chunk_rows=_field(name, workload, "chunk_rows", designs),
         same_prompts=float(workload.same_prompts),
         expert_spread=_field(name, workload, "expert_spread", designs),
+        hottest_fifth=_field(name, workload, "hottest_fifth", designs),
         weight_format=workload.weight_format,
         expert_format=workload.expert_format,
         kv_bits=workload.kv_bits,

@@ -62,6 +62,8 @@ class Workload:
         expert_spread: exponent by which tokens choose experts (`ServingConfig`); parameter ``serving.expert_spread``,
             of requests in flight ``serving.served_expert_spread``,
             where NaN.
+        hottest_fifth: share of the choices of experts that fall on the fifth of them that is chosen most; all are alike
+            where NaN.
         weight_format: weight format where it is not the design's.
         expert_format: format of routed experts where it is not the design's.
         kv_bits: bits of a KV-cache element where they are not the design's.
@@ -82,6 +84,7 @@ class Workload:
     chunk_rows: Number = np.nan
     same_prompts: Number = 0.0
     expert_spread: Number = np.nan
+    hottest_fifth: Number = np.nan
     weight_format: str | None = None
     expert_format: str | None = None
     kv_bits: float | None = None
@@ -131,6 +134,7 @@ def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
         expert_parallel=layout.expert_parallel,
         cache_split=layout.cache_split,
         expert_spread=np.where(same > 0, 0.0, spread) if same.any() else spread,
+        hottest_fifth=workload.hottest_fifth,
         prefix_tokens=prefix,
         speculation=None if workload.drafting is None else workload.drafting.of(model, technology.library),
     )

@@ -10,7 +10,7 @@ at every step goes to a memory that can be written, before anything else takes i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine, Placement
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
+from cost_models.workload.hotness import hotness
 from cost_models.workload.serving import ServingConfig, held_tensors, layers_held
 
 WRITTEN = ("cache", "state", "activations")
@@ -88,7 +89,8 @@ def placed(
 
     What a step moves of each tensor is what its operators move; an embedding, of which it reads a few rows, and room
     for the activations of a prefill come last. A prefill reads where the decode step wants things to lie, and what it
-    spills lies beside the weights it meets. Experts are alike: routing is uniform, so that none is hotter than another.
+    spills lies beside the weights it meets. Where some experts are hotter than others, they are placed by how hot they
+    are (`hotness`).
 
     Args:
         serving: the workload.
@@ -111,28 +113,32 @@ def placed(
         there = drafts * sum(amount * before.second_fraction[name] for name, amount in before.held_bytes.items())
         here = drafts * sum(before.held_bytes.values()) - there
         left = np.maximum(left[0] - here, 0.0), np.maximum(left[1] - there, 0.0)
+    hot = hotness(serving.model, serving.hottest_fifth, read["experts"] / np.maximum(held["experts"], 1.0))
+    shares = {name: hot if name == "experts" else np.ones((1, 1)) for name in names}
+    rows = [(name, share) for name in names for share in shares[name]]
     fractions = second_fractions(
-        _stacked(held, names),
-        _stacked(read, names),
-        np.array([[float(name in WRITTEN)] for name in names]),
+        _stacked([held[name] / len(shares[name]) for name, _ in rows]),
+        _stacked([read[name] * share for name, share in rows]),
+        np.array([[float(name in WRITTEN)] for name, _ in rows]),
         capacities=left,
         seconds_per_byte=(first_s, second_s),
         read_mostly=second.read_mostly,
     )
+    of_tensor = {name: fractions[[name == one for one, _ in rows]] for name in names}
+    reads = {name: (fraction * shares[name]).sum(axis=0) for name, fraction in of_tensor.items()}
     slower = np.where(second.bytes_per_s > 0, second_s / first_s, 1.0)
-    share = dict(zip(names, fractions, strict=True))
     return replace(
         machine,
         placement=Placement(
             held_bytes=held,
             read_bytes=read,
-            second_fraction=share,
-            slowdown={name: 1 + x * (slower - 1) for name, x in share.items()},
-            added_j_per_byte={name: x * (second.j_per_byte - machine.dram_j_per_byte) for name, x in share.items()},
+            second_fraction={name: fraction.mean(axis=0) for name, fraction in of_tensor.items()},
+            second_reads=reads,
+            slowdown={name: 1 + x * (slower - 1) for name, x in reads.items()},
+            added_j_per_byte={name: x * (second.j_per_byte - machine.dram_j_per_byte) for name, x in reads.items()},
         ),
     )
 
 
-def _stacked(amounts: Mapping[str, FloatArray], names: tuple[str, ...]) -> FloatArray:
-    columns = [np.atleast_1d(amounts[name]) for name in names]
-    return np.stack(np.broadcast_arrays(*columns))
+def _stacked(columns: Sequence[FloatArray]) -> FloatArray:
+    return np.stack(np.broadcast_arrays(*map(np.atleast_1d, columns)))

@@ -94,5 +94,16 @@ WORKLOAD_FIELDS: Mapping[str, Parameter] = index(
         high=1.0,
         open_low=False,
     ),
+    Parameter(
+        "hottest_fifth",
+        "",
+        "share of the choices of experts that fall on the fifth of them that is chosen most; 0.2 (all alike) where not "
+        "given",
+        None,
+        low=0.2,
+        high=0.95,
+        open_low=False,
+        elsewhere="nothing: it is what a text asks of a model",
+    ),
 )
 """Fields of a workload in a sweep; numeric ones may be swept as ``workload.field``."""

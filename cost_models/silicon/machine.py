@@ -107,6 +107,7 @@ class Placement:
         held_bytes: what a chip holds.
         read_bytes: what a decode step reads and writes of it.
         second_fraction: share of it in the second memory.
+        second_reads: share of its reads that go there.
         slowdown: time of a byte over that in the first memory.
         added_j_per_byte: memory energy of a byte beyond that in the first memory.
     """
@@ -114,6 +115,7 @@ class Placement:
     held_bytes: Mapping[str, FloatArray]
     read_bytes: Mapping[str, FloatArray]
     second_fraction: Mapping[str, FloatArray]
+    second_reads: Mapping[str, FloatArray]
     slowdown: Mapping[str, FloatArray]
     added_j_per_byte: Mapping[str, FloatArray]
 

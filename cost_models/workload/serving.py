@@ -101,6 +101,8 @@ class ServingConfig:
             "tensor" has one stage.
         replicas: groups of chips that each serve `batch` sequences and share routed experts.
         expert_spread: exponent s by which T tokens choose experts like T^s independent ones (`Shape`).
+        hottest_fifth: share of the choices of experts that fall on the fifth of them that is chosen most; NaN where all
+            are alike.
         expert_parallel: groups of chips to which whole experts are dealt (`Shape`).
         cache_split: what the chips deal out of the KV cache (`Shape`).
         speculation: how tokens are drafted; None where the model decodes alone.
@@ -121,6 +123,7 @@ class ServingConfig:
     cache_split: CacheSplit = "heads"
     speculation: Speculation | None = None
     prefix_tokens: Number = 0.0
+    hottest_fifth: Number = np.nan
 
     @property
     def computed_tokens(self) -> Number:

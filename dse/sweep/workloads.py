@@ -88,6 +88,8 @@ class WorkloadSpec(SweepRecord):
         chunk_rows: most tokens that a prefill takes together; as the stack does it where not given.
         same_prompts: whether all sequences have one text, and so choose the same experts.
         expert_spread: exponent by which tokens choose experts; ``serving.expert_spread`` where not given.
+        hottest_fifth: share of the choices of experts that fall on the fifth of them that is chosen most; all are
+            alike where not given.
         weight_format: weight format of this workload where it is not the design's.
         expert_format: format of routed experts where it is not the design's.
         kv_bits: bits of the KV cache where they are not the design's.
@@ -116,6 +118,7 @@ class WorkloadSpec(SweepRecord):
     chunk_rows: Counted | None = None
     same_prompts: Flag = False
     expert_spread: Measured | None = None
+    hottest_fifth: Measured | None = None
     required: Flag = True
     weight_format: Named | None = None
     expert_format: Named | None = None

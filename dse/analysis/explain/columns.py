@@ -157,6 +157,7 @@ def placement_columns(machine: Machine) -> dict[str, dict[str, FloatArray]]:
         name: {
             "gib": held / 2**30,
             "second_gib": held * where.second_fraction[name] / 2**30,
+            "second_reads": where.second_reads[name],
             "moved_gib": where.read_bytes[name] / 2**30,
             "slowdown": where.slowdown[name],
         }

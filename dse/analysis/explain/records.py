@@ -95,8 +95,8 @@ class WorkloadTable:
         memory_gib: weights, KV cache at full length and activations of all chips.
         most_loaded_gib: what the most-loaded chip holds.
         capacity_gib: memory of one chip.
-        placement: by tensor, where a chip has two memories: GiB held, of them in the second, moved by a step, and the
-            time of a byte over that in the first.
+        placement: by tensor, where a chip has two memories: GiB held, of them in the second, share of its reads
+            there, GiB moved by a step, and the time of a byte over that in the first.
         roofs: peaks of one chip: "bandwidth_gbps", "linear_tflops", "head_tflops", "attention_tflops", and where units
             multiply beside the banks of the memory, "near_memory_gbps" that they read.
         metrics: every metric of the workload; NaN where missing.

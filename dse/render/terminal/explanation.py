@@ -241,10 +241,12 @@ def placement_table(table: WorkloadTable) -> TextTable:
     present = {name: held for name, held in table.placement.items() if held["gib"] > 0}
     rows = [
         (_people(name), held["gib"], reads(held), held["gib"] - held["second_gib"], held["second_gib"],
-         held["slowdown"])
+         percent_text(held["second_reads"]), held["slowdown"])
         for name, held in sorted(present.items(), key=lambda item: -reads(item[1]))
     ]  # fmt: skip
-    headings = ("", "GiB", "reads per step", "first memory GiB", "second memory GiB", "time of a byte")
+    headings = (
+        "", "GiB", "reads\nper step", "first memory\nGiB", "second memory\nGiB", "% of reads\nthere", "time of\na byte",
+    )  # fmt: skip
     return TextTable("Tensors of one chip by memory", headings, rows)
 
 

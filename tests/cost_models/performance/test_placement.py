@@ -13,6 +13,7 @@ from cost_models.performance.placement import WRITTEN, second_fractions
 from cost_models.silicon.cost import Economics
 from cost_models.table import INACTIVE, Choice, Table
 from cost_models.workload.formats import Formats
+from cost_models.workload.hotness import hotness, hottest
 from cost_models.workload.serving import ServingConfig, footprint, held_tensors
 
 TECHNOLOGY, ECONOMICS = Technology(), Economics.of(shipped_library())
@@ -173,6 +174,75 @@ def test_experts_that_are_read_seldom_go_to_the_slower_memory():
     reads = {name: where.read_bytes[name] / held for name, held in where.held_bytes.items() if held > 0}
     assert reads["experts"] < 0.5 < reads["dense"]
     assert where.second_fraction["dense"] == 0 and 0 < where.second_fraction["experts"] < 1
+
+
+TIERS = {"memory": "hbm3e", "memory_devices": 1, "memory_device_gib": 24, **LPDDR, "second_memory_devices": 8,
+         "weight_format": "int8"}  # fmt: skip
+
+
+def test_hot_experts_follow_a_measured_profile():
+    # Qwen3-30B-A3B on mixed text (llama.cpp's counts, 128 experts): 51 % of the experts take 90 % of the choices, and
+    # the entropy of the choices is 11.1 % below the even one. One number of the profile gives both.
+    parts = np.arange(129.0) / 128
+    chosen = np.diff(hottest(np.full(1, 0.583), parts[:, None]), axis=0)[:, 0]
+    assert chosen[:65].sum() == pytest.approx(0.90, abs=0.01) and chosen[:26].sum() == pytest.approx(0.59, abs=0.01)
+    assert 1 + (chosen * np.log(chosen)).sum() / np.log(128) == pytest.approx(0.111, abs=0.005)
+    assert hottest(np.array([0.2, 0.4, 0.9]), np.full(1, 0.2)) == pytest.approx([0.2, 0.4, 0.9])
+
+
+def test_parts_of_experts_are_read_as_often_as_all_together():
+    model = LIBRARY.model("qwen3_30b_a3b")
+    read = np.array([model.moe.active_experts / 128, 0.4, 0.9, 1.0])
+    for share in (0.2, 0.5, 0.8):
+        hot = hotness(model, share, read)
+        assert hot.sum(axis=0) == pytest.approx(1.0) and (np.diff(hot, axis=0) <= 1e-12).all()
+        # No expert is read more than once in a step, and all are where all are read.
+        assert (hot * read * len(hot) <= 1 + 1e-9).all() and hot[:, 3] == pytest.approx(1 / 64)
+        # One token reads an expert as often as it chooses it.
+        chosen = np.diff(hottest(np.full(1, share), np.arange(65)[:, None] / 64), axis=0)[:, 0]
+        assert (chosen * 16 > 1).any() or hot[:, 0] == pytest.approx(chosen)
+    assert hotness(model, np.nan, read) == hotness(LIBRARY.model("llama3_8b"), 0.5, read) == 1
+
+
+@pytest.mark.parametrize(("share", "batch"), [(0.3, 1.0), (0.6, 4.0), (0.85, 16.0)])
+def test_hot_and_cold_experts_lie_where_they_are_read_in_the_least_time(share, batch):
+    workload = Workload("chat", "mixtral_8x7b", batch, 1024, 256, hottest_fifth=share)
+    result = served(TIERS, workload).inference
+    machine, where = result.placed, result.placed.placement
+    names = [name for name, held in where.held_bytes.items() if name != "experts"]
+    each = hotness(result.serving.model, share, where.read_bytes["experts"] / where.held_bytes["experts"])[:, 0]
+    held = [*(float(where.held_bytes[name][0]) for name in names), *[float(where.held_bytes["experts"][0]) / 8] * 8]
+    read = [*(float(where.read_bytes[name][0]) for name in names), *(float(where.read_bytes["experts"][0]) * each)]
+    rooms = [
+        float(machine.capacity_bytes[0] - machine.second.capacity_bytes[0]),
+        float(machine.second.capacity_bytes[0]),
+    ]
+    rates = [
+        float((machine.bandwidth_bytes_per_s * machine.stream_efficiency)[0]),
+        float(machine.second.bytes_per_s[0]),
+    ]
+    # In GiB and ms: the solver's tolerances are absolute.
+    best = least_seconds(
+        np.array(held) / 2**30, np.array(read) / 2**30, np.zeros(len(held)),
+        np.array(rooms) / 2**30, [2**30 * 1e3 / rate for rate in rates], 0.0,
+    )  # fmt: skip
+    spent = sum(
+        amount * ((1 - where.second_reads[name]) / rates[0] + where.second_reads[name] / rates[1])
+        for name, amount in where.read_bytes.items()
+    )
+    assert spent * 1e3 == pytest.approx(best, rel=1e-6)
+    assert where.second_reads["experts"] < where.second_fraction["experts"]
+
+
+def test_hotter_experts_are_never_slower_and_nothing_changes_in_one_memory():
+    def step(settings, **told):
+        return served(settings, Workload("chat", "mixtral_8x7b", 2.0, 1024, 256, **told)).inference
+
+    steps = [float(step(TIERS, hottest_fifth=share).decode_s[0]) for share in (0.2, 0.35, 0.5, 0.8)]
+    assert steps == sorted(steps, reverse=True) and steps[3] < 0.95 * steps[0]
+    assert steps[0] == pytest.approx(float(step(TIERS).decode_s[0]), rel=1e-9)
+    one = {"memory": "hbm3e", "memory_devices": 4, "memory_device_gib": 24, "weight_format": "int8"}
+    assert step(one, hottest_fifth=0.8).decode_s == step(one).decode_s
 
 
 def test_a_second_memory_is_paid_for():
