@@ -7,8 +7,8 @@ name from any mapping (`Designs`); what makes, cuts and joins rows is a `Table`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,37 @@ Setting: TypeAlias = "float | int | str"
 
 INACTIVE = -1
 """Code of a conditional parameter in a row where its condition does not hold (NaN in a numeric column)."""
+
+
+Record = TypeVar("Record")
+
+
+def rows_of(record: Record, rows: NDArray[np.integer], of: int) -> Record:
+    """Return some of the rows of a record of columns, and of all that it has worked out already.
+
+    Arrays are cut along their last axis, in records, tuples and mappings too; what has no column is the same object.
+
+    Args:
+        record: what may hold columns.
+        rows: indices of the rows that are wanted.
+        of: rows of the record; an array that is not as long stands for all of them.
+    """
+    part: Any = record
+    if isinstance(record, np.ndarray):
+        if of > 1 and record.ndim and record.shape[-1] == of:
+            part = np.take(record, rows, axis=-1)
+    elif isinstance(record, tuple):
+        parts = tuple(rows_of(one, rows, of) for one in record)
+        part = parts if any(one is not old for one, old in zip(parts, record, strict=True)) else record
+    elif isinstance(record, Mapping):
+        named = {name: rows_of(one, rows, of) for name, one in record.items()}
+        part = named if any(named[name] is not old for name, old in record.items()) else record
+    elif is_dataclass(record) and not isinstance(record, type):
+        held = {name: rows_of(one, rows, of) for name, one in vars(record).items()}
+        if any(held[name] is not old for name, old in vars(record).items()):
+            part = object.__new__(type(record))
+            vars(part).update(held)
+    return cast("Record", part)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,9 +41,15 @@ class Continuous:
         """Engines that share the traffic evenly."""
         return np.asarray(self.result.serving.replicas, dtype=np.float64)
 
+    @property
+    def has_load(self) -> bool:
+        """Whether a load is told, so that users see that and not the goodput."""
+        told = (self.traffic.arrivals_per_s, self.traffic.concurrency)
+        return not all(np.isnan(np.asarray(one, dtype=np.float64)).all() for one in told)
+
     @cached_property
     def _steps(self) -> StepTimes:
-        return step_times(self.result)
+        return step_times(self.result, None if self.has_load else self._limits_s)
 
     def _refined(self, served: Served) -> StepTimes:
         """Return step times that are exact where the engine works."""
@@ -96,7 +102,7 @@ class Continuous:
     def _loaded(self) -> tuple[Served, Queue]:
         arrivals = np.asarray(self.traffic.arrivals_per_s, dtype=np.float64) / self.replicas
         requests = np.asarray(self.traffic.concurrency, dtype=np.float64) / self.replicas
-        if np.isnan(arrivals).all() and np.isnan(requests).all():
+        if not self.has_load:
             return self.at_goodput, self._good_queue
         steps = self._steps
         for refinement in range(REFINEMENTS + 1):

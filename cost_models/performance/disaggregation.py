@@ -38,9 +38,6 @@ from cost_models.workload.operators import Shape
 SHARES = (1.0, 63 / 64, 31 / 32, 15 / 16, 7 / 8, 3 / 4)
 """Shares of its goodput at which a decode pool may work, of which the one is taken by which a request is cheapest."""
 
-TRIES = 10
-"""Loads of the decode pool that are tried for its goodput."""
-
 WHOLE_PROMPTS = 1e9
 """Prompts that a step has room for where it has none to take: any number."""
 
@@ -125,7 +122,7 @@ class Decoders(Continuous):
     @cached_property
     def _goodput(self) -> FloatArray:
         # Where memory is what requests wait for, waits grow without bound from little below the capacity on.
-        return goodput(self._steps, self.traffic, self._limits_s, tries=TRIES)
+        return goodput(self._steps, self.traffic, self._limits_s)
 
     @cached_property
     def _steps(self) -> StepTimes:
@@ -139,12 +136,6 @@ class Decoders(Continuous):
             prompts_per_step=np.full_like(none, WHOLE_PROMPTS),
             wait_s=0.0,
         )
-
-    @property
-    def has_load(self) -> bool:
-        """Whether a load is told, so that users see that and not the goodput."""
-        told = (self.traffic.arrivals_per_s, self.traffic.concurrency)
-        return not all(np.isnan(np.asarray(one, dtype=np.float64)).all() for one in told)
 
     def at(self, rate_per_s: FloatArray) -> Served:
         """Return what users of a replica see at a rate of arrivals."""

@@ -29,14 +29,12 @@ from cost_models.table import FloatArray, Number
 STATES = 16
 """Numbers of requests at which the chain is evaluated, beside the empty engine."""
 
-DENSE = 6
-"""The first so many states are 1, 2, 3, ..."""
+WIDTH = 1.5
+"""Distance over which states around the mean number lie close, in square roots of it: the spread of a Poisson number
+is one, and prompts that come in clusters widen it."""
 
-REACH = 8.0
-"""Multiples of the mean number of requests up to which the states reach before the last, of a full memory."""
-
-SMALLEST_SHARE = 1e-3
-"""Share of requests, and of those left, below which no difference is made."""
+SMALLEST_SHARE, LARGEST_SHARE = 1e-12, 1 - 1e-3
+"""Shares of requests beyond a limit between which differences are made."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +85,18 @@ class Queue:
 
     @cached_property
     def states(self) -> FloatArray:
-        """``(STATES + 1, n)`` numbers inside: all of them where K is small, else ever wider apart, as their spread."""
-        index = np.arange(STATES + 1.0)[:, None]
-        top = np.minimum(self.places, REACH * np.asarray(self.decoding) + STATES)
-        bend = np.maximum(top - STATES, 0.0) / (STATES - DENSE) ** 2
-        states = np.asarray(index + bend * np.maximum(index - DENSE, 0.0) ** 2)
-        states[-1] = np.where(self.places > STATES, self.places, states[-1])
-        return states
+        """``(STATES + 1, n)`` numbers inside: all of them where K is small, else close around their mean.
+
+        From there on ever wider apart (as a hyperbolic sine), and one at least: numbers may vary as little as those of
+        many servers do, or as much as those of processor sharing.
+        """
+        index, mean = np.arange(STATES + 1.0)[:, None], np.clip(self.decoding, 1.0, self.places)
+        spread = WIDTH * np.sqrt(mean)
+        low, high = (np.arcsinh((end - mean) / spread) for end in (2.0, np.maximum(self.places, STATES)))
+        apart = mean + spread * np.sinh(low + (high - low) * (index - 2) / (STATES - 3))
+        states = np.minimum(np.maximum(index, apart), np.maximum(self.places - STATES, 0.0) + index)
+        states[:3] = index[:3]
+        return np.asarray(states)
 
     @cached_property
     def widths(self) -> FloatArray:
@@ -222,7 +225,8 @@ class Queue:
     def open(self, arrivals_per_s: Number) -> Served:
         """Return the engine at a rate of arrivals; times without bound where it cannot take them."""
         if np.isinf(self.decoding).all():
-            return replace(self, decoding=self.steps.even_number(arrivals_per_s)).open(arrivals_per_s)
+            even = replace(self, decoding=self.steps.even_number(arrivals_per_s))
+            return replace(self, decoding=even.open(arrivals_per_s).decoding).open(arrivals_per_s)
         capacity = self.capacity_per_s
         rate = np.asarray(arrivals_per_s, dtype=np.float64) + 0.0 * capacity
         stable = rate < capacity
@@ -244,17 +248,16 @@ class Queue:
     def missed(self, served: Served, limits_s: tuple[Number, Number]) -> FloatArray:
         """Return ``(n,)`` by how much the worse limit is missed, negative where both are kept.
 
-        As a share of a limit on the mean; of a limit at a percentile, in standard deviations of a normal variable.
+        As a share of a limit on the mean; of a limit at a percentile, as the logarithm of the mean w over the one that
+        just keeps the limit, were times exponential: so many as exp(-limit / w) are beyond it.
         """
         share = np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
         pairs = tuple(zip((served.ttft, served.tpot), limits_s, strict=True))
         if np.isnan(share).all():
             bound = [np.asarray(wait.mean_s / limit) - 1 for wait, limit in pairs if np.isfinite(limit).all()]
             return np.asarray(np.maximum.reduce([*bound, np.full_like(served.utilisation, -1.0)]))
-        from scipy.special import ndtri
-
-        met = np.minimum(*(wait.share_within(limit) for wait, limit in pairs))
-        return np.asarray(ndtri(share) - ndtri(np.clip(met, SMALLEST_SHARE, 1 - SMALLEST_SHARE)))
+        late = 1 - np.minimum(*(wait.share_within(limit) for wait, limit in pairs))
+        return np.asarray(np.log(np.log1p(-share) / np.log(np.clip(late, SMALLEST_SHARE, LARGEST_SHARE))))
 
 
 def _interpolated(knots: FloatArray, values: FloatArray, at: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.performance.waits import TINY
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, rows_of
 from cost_models.workload.serving import footprint
 from cost_models.workload.speculation import Speculation
 
@@ -182,18 +182,14 @@ class StepTimes:
     def even_number(self, rate_per_s: Number) -> FloatArray:
         """Return ``(n,)`` the sequences that decode together at a rate of arrivals, were numbers even."""
         cycle = self.decode_steps * self.decode_s[1:] + self.batches[1:] * self.prompt_s
-        flows = self.batches[1:] / np.maximum(cycle, TINY)
-        number = np.clip(rate_per_s / np.maximum(flows[0], TINY), 0.0, 1.0)
-        for before, after, low, high in zip(self.batches[1:-1], self.batches[2:], flows[:-1], flows[1:], strict=True):
-            reached = np.clip((rate_per_s - low) / np.maximum(high - low, TINY), 0.0, 1.0)
-            number += np.where(number >= before, (after - before) * reached, 0.0)
+        number = np.clip(rate_per_s * cycle[0], 0.0, 1.0)
+        for before, after, low, high in zip(self.batches[1:-1], self.batches[2:], cycle[:-1], cycle[1:], strict=True):
+            # Where j requests go round in a time that rises by s with each, j = l (C_0 - j_0 s) / (1 - l s).
+            rise = rate_per_s * (high - low) / np.maximum(after - before, TINY)
+            reached = (rate_per_s * low - before * rise) / np.maximum(1 - rise, TINY)
+            reached = np.where(rise < 1, np.clip(reached, before, after), after)
+            number = np.where((number >= before) & (rate_per_s * low >= before), reached, number)
         return np.asarray(np.minimum(number, np.maximum(self.most, 1.0)))
-
-    def of_rows(self, rows: NDArray[np.bool_]) -> StepTimes:
-        """Return some of the rows."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        part = replace(self, **{name: value[..., rows] for name, value in values.items() if np.ndim(value)})
-        return part if self.speculation is None else replace(part, speculation=self.speculation.of_rows(rows))
 
 
 def most_requests(result: Inference) -> FloatArray:
@@ -226,11 +222,13 @@ def decode_step_s(result: Inference, batch: FloatArray) -> FloatArray:
     return replace(result, serving=replace(result.serving, batch=batch), waves=1.0, in_flight=0.0).step_s
 
 
-def step_times(result: Inference) -> StepTimes:
+def step_times(result: Inference, within_s: tuple[Number, Number] | None = None) -> StepTimes:
     """Return the step times of each row's engine.
 
     Args:
         result: the workload; its batch has no part in it, its stack's ``chunk_rows`` are the tokens of a step.
+        within_s: limits on time to first token and time per token. A row that a single request misses them in, or
+            where none fits, is not worked out any further: its step is that of one sequence at every number.
     """
     chunk = result.software.chunk_rows
     one = result
@@ -239,22 +237,45 @@ def step_times(result: Inference) -> StepTimes:
     most = most_requests(result)
     prompt = np.asarray(one.serving.computed_tokens, dtype=np.float64)
     steps = np.maximum(np.asarray(one.serving.decode_steps, dtype=np.float64), 0.0) / one.tokens_per_step
-    alone, fixed = one.prefill_s, one.prefill.fixed_s
+    alone, fixed, step = one.prefill_s, one.prefill.fixed_s, one.step_s
     chunks = np.maximum(np.ceil(prompt / chunk), 1.0)
     tile = np.maximum(np.floor(np.asarray(result.software.tile_rows, dtype=np.float64) / one.serving.step_rows), 1.0)
     batches = _knots(tile[:1] if (tile == tile[:1]).all() else tile, float(np.max(most, initial=2.0)))
-    times = [one.step_s, *(decode_step_s(one, batch) for batch in batches[1:])]
-    knots = np.broadcast_arrays(np.zeros(1), *batches, fixed / chunks, *times)
+    rows = np.broadcast_shapes(*(np.shape(x) for x in (alone, fixed, chunks, most, steps, step, *batches)))
+    possible = np.ones(rows, dtype=bool)
+    if within_s is not None:
+        first = alone + np.asarray(result.software.wait_s)
+        possible &= (most >= 1) & (first <= within_s[0]) & (step <= within_s[1] * one.tokens_per_step)
+    times = [step, *_decode_times(one, batches[1:], step, np.flatnonzero(possible), len(possible))]
+    knots = [np.broadcast_to(x, rows) for x in (np.zeros(1), *batches, fixed / chunks, *times)]
     count = len(batches) + 1
-    rows = np.broadcast_shapes(*(np.shape(x) for x in (alone, fixed, chunks, most, steps, knots[0])))
     columns = (alone - fixed, alone, chunks, chunk / np.maximum(prompt, 1.0), steps, most, tile)
     return StepTimes(
-        np.broadcast_to(np.stack(knots[:count]), (count, *rows)),
-        np.broadcast_to(np.stack(knots[count:]), (count, *rows)),
+        np.stack(knots[:count]),
+        np.stack(knots[count:]),
         *(np.broadcast_to(column, rows) for column in columns),
         wait_s=np.broadcast_to(result.software.wait_s, rows),
         speculation=one.serving.speculation,
     )
+
+
+def _decode_times(
+    one: Inference, batches: list[FloatArray], step_s: FloatArray, rows: NDArray[np.intp], of: int
+) -> list[FloatArray]:
+    """Return the decode step at numbers of sequences in some of the rows; that of one sequence in the others."""
+    if len(rows) == of:
+        return [decode_step_s(one, batch) for batch in batches]
+    whole = np.broadcast_to(step_s, (of,))
+    if not len(rows):
+        return [whole] * len(batches)
+    bare = replace(one.machine, blocks={}, limits={}, peak_ops_per_s={})
+    part, numbers = rows_of((replace(one, machine=bare), tuple(batches)), rows, of)
+    found = []
+    for batch in numbers:
+        times = whole.copy()
+        times[rows] = decode_step_s(part, batch)
+        found.append(times)
+    return found
 
 
 def _knots(tile: FloatArray, most: float) -> list[FloatArray]:

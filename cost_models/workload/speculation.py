@@ -11,10 +11,9 @@ each drafted token accepted with a chance a, whatever came before it,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cost_models.library import Model
 from cost_models.library.layers import DenseLayers
@@ -53,11 +52,6 @@ class Speculation:
     def drafts(self) -> FloatArray:
         """1 where something is drafted, 0 where the model decodes alone."""
         return np.asarray(np.asarray(self.draft_tokens) > 0, dtype=np.float64)
-
-    def of_rows(self, rows: NDArray[np.bool_]) -> Speculation:
-        """Return the same for some of the rows."""
-        tokens, chance = (one[rows] if one.size > 1 else one for one in map(np.asarray, self.numbers))
-        return replace(self, draft_tokens=tokens, acceptance=chance)
 
     @property
     def numbers(self) -> tuple[Number, Number]:

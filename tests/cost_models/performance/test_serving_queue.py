@@ -14,8 +14,9 @@ from cost_models.performance.goodput import goodput
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Queue, Traffic
-from cost_models.performance.step_times import StepTimes, decode_step_s, most_requests
+from cost_models.performance.step_times import StepTimes, decode_step_s, most_requests, step_times
 from cost_models.performance.waits import Wait, lognormal_cv
+from cost_models.table import rows_of
 from cost_models.workload.serving import footprint
 from dse.analysis.simulation import SimulatedEngine, engine_of, lengths, simulate
 from dse.evaluator import Evaluator
@@ -166,7 +167,8 @@ def designs():
     spec = load_spec("sweeps/mach1.yaml", overrides=["search.sampler=random", "search.n_designs=300"])
     chat = spec.workloads["chat_70b"].model_copy(update={"batching": "continuous", "batch": 1, "tpot_limit_ms": 100})
     spec = spec.model_copy(update={"workloads": {"chat": chat}, "objectives": [], "constraints": []})
-    return Evaluator(spec).results(sampler_of(spec, Space(spec)).ask(300))["chat"].users
+    users = Evaluator(spec).results(sampler_of(spec, Space(spec)).ask(300))["chat"].users
+    return replace(users, limits=Slo())
 
 
 def test_steps_are_those_of_the_model_at_every_number(designs):
@@ -183,8 +185,7 @@ def test_steps_are_those_of_the_model_at_every_number(designs):
 def test_goodput_is_that_of_patient_bisection_over_many_states(designs, limits, monkeypatch):
     steps, traffic = designs._steps, Traffic()
     quick = goodput(steps, traffic, limits)
-    monkeypatch.setattr(serving_queue, "STATES", 120)
-    monkeypatch.setattr(serving_queue, "DENSE", 40)
+    monkeypatch.setattr(serving_queue, "STATES", 160)
     queue = Queue(steps, traffic)
     low, high = np.zeros_like(quick), 1.0 * queue.capacity_per_s
     for _ in range(30):
@@ -197,12 +198,52 @@ def test_goodput_is_that_of_patient_bisection_over_many_states(designs, limits, 
     assert np.quantile(apart, 0.5) < 0.005 and np.quantile(apart, 0.9) < 0.05
 
 
-def test_what_a_design_has_does_not_depend_on_others(designs):
-    limits, steps, whole = LIMITS[0], designs._steps, np.ones(300, dtype=bool)
-    every = goodput(steps, Traffic(), limits)
+@pytest.mark.parametrize("percentile", [np.nan, 95.0])
+def test_what_a_design_has_does_not_depend_on_others(designs, percentile):
+    limits, steps, traffic = LIMITS[0], designs._steps, Traffic(limit_percentile=percentile)
+    every = goodput(steps, traffic, limits)
     for row in np.flatnonzero(every)[:5]:
-        one = steps.of_rows(whole & (np.arange(300) == row))
-        assert goodput(one, Traffic(), limits)[0] == pytest.approx(every[row], rel=1e-9)
+        one = rows_of(steps, np.array([row]), 300)
+        assert goodput(one, traffic, limits)[0] == pytest.approx(every[row], rel=1e-9)
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_percentiles_are_kept_at_the_goodput_of_every_design(designs, limits):
+    """Of those who are promised a time at a percentile so many see it kept, to a hundredth of the requests."""
+    steps, traffic = designs._steps, Traffic(limit_percentile=95.0)
+    rate = goodput(steps, traffic, limits)
+    served = np.flatnonzero(rate)
+    seen = Queue(rows_of(steps, served, 300), traffic).open(rate[served])
+    met = np.minimum(seen.ttft.share_within(limits[0]), seen.tpot.share_within(limits[1]))
+    assert len(served) > 40 and np.median(met) == pytest.approx(0.95, abs=0.002)
+    assert np.quantile(met, 0.05) > 0.94 and met.min() > 0.9
+
+
+def test_times_do_not_depend_on_where_the_states_of_the_chain_are_placed(designs, monkeypatch):
+    steps, traffic = designs._steps, Traffic()
+    rate = 0.9 * goodput(steps, traffic, (20.0, 0.1))
+    served = np.flatnonzero(rate)
+    steps, rate = rows_of(steps, served, 300), rate[served]
+    few = Queue(steps, traffic).open(rate)
+    monkeypatch.setattr(serving_queue, "STATES", 240)
+    many = Queue(steps, traffic).open(rate)
+    for name in ("ttft", "tpot"):
+        one, other = getattr(few, name), getattr(many, name)
+        for told, exact in ((one.mean_s, other.mean_s), (one.quantile_s(0.95), other.quantile_s(0.95))):
+            apart = np.abs(told / exact - 1)
+            assert np.median(apart) < 0.005 and np.quantile(apart, 0.9) < 0.05
+
+
+def test_designs_that_miss_a_limit_alone_are_left_out_without_a_change_to_the_others(designs):
+    limits = (5.0, 0.05)
+    every, within = step_times(designs.result), step_times(designs.result, limits)
+    kept = (every.decode_s[1] <= limits[1]) & (every.alone_s + every.wait_s <= limits[0]) & (every.most >= 1)
+    assert 20 < kept.sum() < 280
+    np.testing.assert_allclose(within.decode_s[:, kept], every.decode_s[:, kept], rtol=1e-12)
+    np.testing.assert_array_equal(
+        within.decode_s[1:, ~kept], np.tile(every.decode_s[1, ~kept], (len(every.batches) - 1, 1))
+    )
+    np.testing.assert_array_equal(goodput(within, Traffic(), limits) > 0, kept)
 
 
 def test_goodput_is_that_of_the_mixed_steps_and_not_of_the_prefill_of_a_batch():
