@@ -28,6 +28,7 @@ from cost_models.quantities.parameters import PARAMETERS
 from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from dse.cli import GROUPS
 from dse.errors import SpecError
+from dse.space import Space
 from dse.sweep import load_spec, parse_spec
 from dse.sweep.schema import sweep_schema
 from tests.cli import call
@@ -151,6 +152,33 @@ def test_pages_of_reference_hold_everything(hooks):
             for name in record.model_fields:
                 row = next(line for line in sweep.splitlines() if line.startswith(f"| `{name}` |"))
                 assert row.rstrip("| ").count("|") >= 2, row
+
+
+def test_counts_on_pages_are_those_of_the_library():
+    library, folder = shipped_library(), ROOT / "cost_models" / "library" / "measurements"
+    files = [file for place in (".", "kernels") for file in (folder / place).glob("*.csv") if file.stem != "excluded"]
+    perplexities = (folder / "quality" / "quality.csv").read_text().splitlines()[1:]
+    published = len(perplexities) + sum(len(file.read_text().splitlines()) - 1 for file in files)
+    grid = Space(load_spec(ROOT / "sweeps" / "mach1_grid.yaml")).grid_size / 1e6
+    at_least = {"parameters": len(library.parameters), "accelerators": len(library.chips),
+                "model architectures": len(library.models), "published measurements": published}  # fmt: skip
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    for what, count in at_least.items():
+        (stated,) = re.findall(rf"more than ([0-9,]+) {what}", readme)
+        assert int(stated.replace(",", "")) <= count < 1.25 * int(stated.replace(",", "")), what
+    exact = (
+        ("README.md", r"([0-9.]+) million designs \(`make bench-search`", f"{grid:.1f}"),
+        ("docs/how/samplers.md", r"([0-9.]+) million designs", f"{grid:.1f}"),
+        ("docs/quality.md", r"([0-9]+) published perplexities", str(len(perplexities))),
+        (
+            "docs/quality.md",
+            r"perplexities of ([0-9]+) models",
+            str(len({row.split(",")[0] for row in perplexities})),
+        ),
+    )
+    for page, pattern, count in exact:
+        found = re.findall(pattern, " ".join((ROOT / page).read_text().split()))
+        assert found[:1] == [count], f"{page}: {pattern} must be {count}"
 
 
 def test_the_reference_of_commands_has_every_verb(hooks):
