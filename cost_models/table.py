@@ -166,6 +166,11 @@ def cells_of(column: Column) -> list[Setting | None]:
     return [cell if cell == cell else None for cell in cells]
 
 
+def first_number(value: object) -> float:
+    """Return the number of a scalar, or of the first row of a column."""
+    return float(np.ravel(np.asarray(value, dtype=np.float64))[0])
+
+
 def numbers_of(column: Column) -> FloatArray:
     """Return a column that must hold numbers.
 

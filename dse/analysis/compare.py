@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from cost_models.performance.metrics import WorkloadResult, workload_metrics
-from cost_models.table import Setting, Table
+from cost_models.table import Setting, Table, first_number
 from dse.errors import NOWHERE, Issue, SpecError
 from dse.evaluator import Evaluator
 from dse.plain import plain
@@ -166,24 +166,20 @@ def _serve_design(evaluator: Evaluator, workload: str, settings: Mapping[str, Se
 def _values(evaluator: Evaluator, served: WorkloadResult) -> dict[str, float]:
     metrics = workload_metrics(served, evaluator.technology)
     machine, serving = served.machine, served.serving
-    chips = _number(serving.chips)
+    chips = first_number(serving.chips)
     each = {
         "tdp_w": machine.tdp_w, "cost_usd": machine.cost_usd, "nre_usd": machine.nre_usd,
         "margin_usd": machine.price_usd - machine.cost_usd - machine.nre_usd, "price_usd": machine.price_usd,
     }  # fmt: skip
     totals = {
         "chips": chips,
-        "batch": _number(serving.sequences * served.inference.waves),
-        **{f"all_{name}": _number(value) * chips for name, value in each.items()},
+        "batch": first_number(serving.sequences * served.inference.waves),
+        **{f"all_{name}": first_number(value) * chips for name, value in each.items()},
     }
     return {
-        measure.name: totals[measure.name] if measure.name in totals else _number(metrics[measure.name])
+        measure.name: totals[measure.name] if measure.name in totals else first_number(metrics[measure.name])
         for measure in MEASURES
     }
-
-
-def _number(value: object) -> float:
-    return float(np.ravel(np.asarray(value, dtype=np.float64))[0])
 
 
 def _ratios(values: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:

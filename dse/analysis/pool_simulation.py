@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from cost_models.performance.disaggregation import Disaggregated
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, first_number
 from cost_models.workload.trace import Trace
 from dse.analysis.simulation import SimulatedEngine, SimulatedRequests, engine_of, lengths, simulate
 
@@ -37,14 +37,14 @@ def simulate_pools(users: Disaggregated, *, requests: int = 4000, seed: int = 0)
         seed: of arrivals, lengths and routes.
     """
     rng, serving = np.random.default_rng(seed), users.result.serving
-    rate, each = _number(users.served.requests_per_s), _number(users.prefill_per_s / users.pool.prompts)
+    rate, each = first_number(users.served.requests_per_s), first_number(users.prefill_per_s / users.pool.prompts)
     replicas = max(int(np.ceil(rate / each)), 1)
     share = rate / (replicas * each)
-    prompt, output = _number(serving.computed_tokens), _number(serving.output_tokens)
+    prompt, output = first_number(serving.computed_tokens), first_number(serving.output_tokens)
     traffic = users.traffic
-    cv, prompt_cv, output_cv = (_number(one) for one in (traffic.arrival_cv, traffic.prompt_cv, traffic.output_cv))
-    busy_s, wait_s = _number(users.busy_s), _number(users.pool.result.software.wait_s)
-    ready_s = _number(users.ready_s) - wait_s
+    cv, prompt_cv, output_cv = (first_number(one) for one in (traffic.arrival_cv, traffic.prompt_cv, traffic.output_cv))
+    busy_s, wait_s = first_number(users.busy_s), first_number(users.pool.result.software.wait_s)
+    ready_s = first_number(users.ready_s) - wait_s
     count = int(np.ceil(1.05 * requests / (share * replicas)))
     came, left, asked = [], [], []
     for _ in range(replicas):
@@ -73,7 +73,3 @@ def _departures(arrival_s: FloatArray, service_s: FloatArray) -> FloatArray:
     """Return when each is through a single server, first come first served (Lindley): max over i of A_i + S_i..k."""
     done = np.cumsum(service_s)
     return np.asarray(done + np.maximum.accumulate(arrival_s - done + service_s))
-
-
-def _number(value: object) -> float:
-    return float(np.ravel(np.asarray(value, dtype=np.float64))[0])

@@ -119,12 +119,8 @@ def compared(
     """
     from dse.analysis.compare import with_baselines
     from dse.evaluator import Evaluator
-    from dse.render.terminal.summary import pick_words
+    from dse.render.terminal.summary import named_picks
 
     picks = [pick for pick in run.picks if pick["name"] == only] or run.picks[: None if only is None else 1]
-    designs: dict[int, tuple[list[str], Mapping[str, Setting]]] = {}
-    for pick in picks:
-        names, _ = designs.setdefault(int(pick["id"]), ([], pick["design"]))
-        names.append(pick_words(str(pick["name"]), run.spec))
     evaluator = Evaluator(with_baselines(run.spec, baselines, library))
-    return evaluator, {", ".join(names): design for names, design in designs.values()}
+    return evaluator, {name: pick["design"] for name, pick in named_picks(picks, run.spec).items()}

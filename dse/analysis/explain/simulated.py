@@ -12,7 +12,7 @@ import numpy as np
 
 from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.metrics import WorkloadResult
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, first_number
 from cost_models.workload.trace import Trace
 from dse.analysis.pool_simulation import decode_engine, simulate_pools
 from dse.analysis.simulation import SimulatedRequests, engine_of, simulate, simulate_surely
@@ -91,7 +91,7 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
     users = result.users
     assert users is not None
     seen, traffic, serving = users.served, users.traffic, users.result.serving
-    rate, closed = float(seen.requests_per_s[0]), _number(traffic.concurrency)
+    rate, closed = float(seen.requests_per_s[0]), first_number(traffic.concurrency)
     if float(users.queue.steps.most[0]) < 1 or not rate > 0:
         return None
     if math.isnan(closed) and not np.isfinite(seen.ttft.mean_s).all():
@@ -100,8 +100,8 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
     replicas = float(np.ravel(users.replicas)[0])
     engine, closed_loop = engine_of(users.result), not math.isnan(closed)
     drawn: dict[str, Any] = {
-        "prompt_tokens": _number(serving.computed_tokens),
-        "output_tokens": _number(serving.output_tokens),
+        "prompt_tokens": first_number(serving.computed_tokens),
+        "output_tokens": first_number(serving.output_tokens),
         "arrivals_per_s": None if closed_loop else rate,
         "concurrency": max(round(closed / replicas), 1) if closed_loop else None,
     }
@@ -112,10 +112,10 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
         run, engine = simulate_pools(users, requests=requests, seed=seed), decode_engine(users)
     elif trace is not None:
         # Of every prompt the same share is cached.
-        computed = trace.prompt_tokens * (_number(serving.computed_tokens) / _number(serving.prompt_tokens))
+        computed = trace.prompt_tokens * (first_number(serving.computed_tokens) / first_number(serving.prompt_tokens))
         run = simulate(engine, trace=replace(trace, prompt_tokens=computed).of_replica(round(replicas)), **drawn)
     else:
-        drawn |= {name: _number(getattr(traffic, name)) for name in ("arrival_cv", "prompt_cv", "output_cv")}
+        drawn |= {name: first_number(getattr(traffic, name)) for name in ("arrival_cv", "prompt_cv", "output_cv")}
         run = simulate_surely(engine, requests=requests, seed=seed, **drawn)
     rows = []
     for time, wait, measured in (("ttft", seen.ttft, run.ttft_s), ("tpot", seen.tpot, run.tpot_s)):
@@ -146,7 +146,3 @@ def _row(
 
 def _quantile(percent: int) -> Callable[[FloatArray], float]:
     return lambda measured: float(np.quantile(measured, percent / 100))
-
-
-def _number(value: object) -> float:
-    return float(np.ravel(np.asarray(value, dtype=np.float64))[0])

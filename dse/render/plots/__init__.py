@@ -81,9 +81,9 @@ def plot_run(
     from dse.render.plots.reading import curves_of, explanations_of, scene_of
     from dse.render.plots.robustness import draw_robustness
     from dse.render.plots.roofline import draw_rooflines
-    from dse.render.plots.scene import ShownPick
     from dse.render.plots.space import draw_hypervolume, draw_sensitivity
     from dse.render.plots.style import drawing
+    from dse.render.terminal.summary import pick_words
     from dse.sweep.library_additions import library_of
     from dse.uncertainty.files import has_draws
 
@@ -91,7 +91,7 @@ def plot_run(
     scene, explained = cache(lambda: scene_of(run)), cache(lambda: explanations_of(run))
 
     def chosen_pick() -> str:
-        return next(text for text in explained()[0] if ShownPick((chief,), {}).text in text.split(", "))
+        return next(text for text in explained()[0] if pick_words(chief, run.spec) in text.split(", "))
 
     def rooflines() -> list[Path]:
         picks, baselines = explained()

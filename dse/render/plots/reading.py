@@ -14,7 +14,7 @@ from dse.analysis.explain import Explanation, explain_baseline, explain_designs
 from dse.analysis.explain.curve import Curve, all_curves
 from dse.evaluator import Evaluator
 from dse.render.plots.scene import Limit, Scene, ShownPick
-from dse.render.terminal.summary import named_workloads
+from dse.render.terminal.summary import named_picks, named_workloads
 from dse.render.terminal.tables import number_text
 from dse.results.store import StoredRun
 from dse.sweep import ConstraintSpec, FixedSpec, Spec
@@ -46,7 +46,10 @@ def scene_of(run: StoredRun) -> Scene:
         front=front,
         feasible=feasible,
         others=designs.iloc[others[evenly(len(others), MAX_OTHERS)]],
-        picks=_picks(run),
+        picks=tuple(
+            ShownPick(name, {**pick["metrics"], **pick["design"]})
+            for name, pick in named_picks(run.picks, spec).items()
+        ),
         baselines=_baselines(run),
         limits=_limits(spec, _baselines(run)),
         metrics=spec.metrics,
@@ -62,19 +65,16 @@ def scene_of(run: StoredRun) -> Scene:
 def explanations_of(run: StoredRun) -> tuple[dict[str, Explanation], dict[str, Explanation]]:
     """Return the picks (once each, named by why they were picked) and the baselines of a run, explained."""
     evaluator = Evaluator(run.spec)
-    designs = {int(pick["id"]): pick["design"] for pick in run.picks}
-    named = _names_by_id(run)
     picks = {
-        ShownPick(names, {}).text: explain_designs(evaluator, Table.from_settings(designs[key]), name=", ".join(names))
-        for key, names in named.items()
+        name: explain_designs(evaluator, Table.from_settings(pick["design"]), name=name)
+        for name, pick in named_picks(run.picks, run.spec).items()
     }
     return picks, {name: explain_baseline(evaluator, name) for name in run.spec.baselines}
 
 
 def curves_of(run: StoredRun) -> list[Curve]:
     """Return throughput against speed per user of picks and baselines, for workloads that objectives name."""
-    designs = {int(pick["id"]): pick["design"] for pick in run.picks}
-    named = {ShownPick(names, {}).text: designs[key] for key, names in _names_by_id(run).items()}
+    named = {name: pick["design"] for name, pick in named_picks(run.picks, run.spec).items()}
     shown = named_workloads(run.spec)
     return [curve for curve in all_curves(Evaluator(run.spec), named) if curve.workload in shown]
 
@@ -94,18 +94,6 @@ def _nearest(designs: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame
     order = np.lexsort((designs["id"], designs["violation"]))
     nearest: pd.DataFrame = designs.iloc[order[known[order]][:MAX_MISSES]]
     return nearest
-
-
-def _names_by_id(run: StoredRun) -> dict[int, tuple[str, ...]]:
-    named: dict[int, tuple[str, ...]] = {}
-    for pick in run.picks:
-        named[int(pick["id"])] = (*named.get(int(pick["id"]), ()), str(pick["name"]))
-    return named
-
-
-def _picks(run: StoredRun) -> tuple[ShownPick, ...]:
-    values = {int(pick["id"]): {**pick["metrics"], **pick["design"]} for pick in run.picks}
-    return tuple(ShownPick(names, values[key]) for key, names in _names_by_id(run).items())
 
 
 def _baselines(run: StoredRun) -> dict[str, dict[str, float]]:

@@ -38,27 +38,17 @@ class ShownPick:
     """A design that people look at first.
 
     Attributes:
-        names: why it was picked; several reasons may pick one design.
+        text: why it was picked; several reasons may pick one design.
         values: its parameters and metrics.
     """
 
-    names: tuple[str, ...]
+    text: str
     values: Mapping[str, float | str]
-
-    @property
-    def text(self) -> str:
-        """The names in one line: ``best_chat.tpot_ms`` is written best tpot_ms."""
-        return ", ".join(_for_people(name) for name in self.names)
 
     def number(self, column: str) -> float:
         """Return a metric or numeric parameter, NaN where the pick has none."""
         value = self.values.get(column, np.nan)
         return float("nan") if isinstance(value, str) else float(value)
-
-
-def _for_people(name: str) -> str:
-    metric = name.removeprefix("best_")
-    return name.replace("_", " ") if metric == name else f"best {metric.rpartition('.')[2]}"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from dse.render.report.designs import (
     states,
 )
 from dse.render.report.packing import Packable, packed, packed_columns, rounded
-from dse.render.terminal.summary import pick_words
+from dse.render.terminal.summary import named_picks
 from dse.render.terminal.verdict import verdict
 from dse.results.provenance import library_hash, package_versions, source_commit
 from dse.results.store import StoredRun, designs_of
@@ -187,9 +187,7 @@ def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
     scene = scene_of(run)
     spec = run.spec
     shown = page_metrics(spec)
-    names: dict[int, list[str]] = {}
-    for pick in run.picks:
-        names.setdefault(int(pick["id"]), []).append(pick_words(str(pick["name"]), spec))
+    picks = named_picks(run.picks, spec)
     return {
         "objectives": [{"metric": one.metric, "direction": one.direction} for one in spec.objectives],
         "limits": [
@@ -198,8 +196,8 @@ def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
             for limit in limits
         ],
         "picks": [
-            {"row": place, "names": ", ".join(words)}
-            for place, words in zip(position_of(table, list(names)), names.values(), strict=True)
+            {"row": place, "names": names}
+            for place, names in zip(position_of(table, [int(one["id"]) for one in picks.values()]), picks, strict=True)
         ],
         "baselines": [
             {

@@ -10,7 +10,7 @@ from cost_models.performance.batching import CONTINUOUS
 from cost_models.quantities.columns import describe
 from dse.analysis.compare import baseline_margins
 from dse.evaluator import Evaluator
-from dse.render.terminal.summary import CORE, named_workloads, pick_words, varying
+from dse.render.terminal.summary import CORE, named_picks, named_workloads, pick_words, varying
 from dse.render.terminal.tables import Part, TextTable, cell_text, narrow, number_text
 from dse.results.picks import default_pick
 from dse.results.rows import MARGIN_PREFIX
@@ -21,15 +21,6 @@ MAX_PARAMETERS = 4
 
 OF_ALL_CHIPS = {"tdp_w": "deployment_tdp_w", "price_usd": "deployment_usd"}
 """Metrics of one chip that are shown for all chips together, and what those are where some of them prefill."""
-
-
-def _picks(run: StoredRun) -> dict[str, Mapping[str, Any]]:
-    """Return the picks by what people call them, each design once."""
-    result: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
-    for pick in run.picks:
-        names, _ = result.setdefault(int(pick["id"]), ([], pick))
-        names.append(pick_words(str(pick["name"]), run.spec))
-    return {", ".join(names): pick for names, pick in result.values()}
 
 
 def overview_table(run: StoredRun) -> TextTable:
@@ -46,7 +37,7 @@ def overview_table(run: StoredRun) -> TextTable:
             _missed(run, pick),
             *(_cell(metric, pick["metrics"], _chips(run, pick["design"]), run) for metric in wanted),
         )
-        for name, pick in _picks(run).items()
+        for name, pick in named_picks(run.picks, spec).items()
     ]
     evaluator = Evaluator(spec)
     margins = baseline_margins(evaluator)
@@ -123,7 +114,7 @@ def _heading(metric: str, run: StoredRun) -> str:
 
 def differing_parts(run: StoredRun, most: int | None = MAX_PARAMETERS) -> tuple[list[Part], list[str]]:
     """Return the parameters in which the picks differ, so many at most, and in a line what they share."""
-    picks = _picks(run)
+    picks = named_picks(run.picks, run.spec)
     if not picks:
         return [], []
     designs = [pick["design"] for pick in picks.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,17 +148,23 @@ def named_workloads(spec: Spec) -> set[str]:
 
 def picks_table(run: StoredRun) -> TextTable:
     """Return the picks side by side: a column each, a row per parameter that varies and metric that matters."""
-    columns: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
-    for pick in run.picks:
-        names, _ = columns.setdefault(int(pick["id"]), ([], pick))
-        names.append(pick_words(str(pick["name"]), run.spec))
-    values = [{**pick["metrics"], **pick["design"]} for _, pick in columns.values()]
-    rows = [("design", "", *(str(number) for number in columns))]
+    picks = named_picks(run.picks, run.spec)
+    values = [{**pick["metrics"], **pick["design"]} for pick in picks.values()]
+    rows = [("design", "", *(str(pick["id"]) for pick in picks.values()))]
     for name in [*dict.fromkeys([*CORE, *varying(run.spec)]), *shown_metrics(run.spec)]:
         cells = [value.get(name, "-") for value in values]
         rows.append((name, describe(name, run.spec.metrics).unit, *cells))
-    headings = ("", "unit", *(",\n".join(names) for names, _ in columns.values()))
+    headings = ("", "unit", *(names.replace(", ", ",\n") for names in picks))
     return TextTable("Picks", headings, rows, names=2)
+
+
+def named_picks(picks: Iterable[Mapping[str, Any]], spec: Spec) -> dict[str, Mapping[str, Any]]:
+    """Return picks by what people call them, those that are one design together."""
+    chosen: dict[int, tuple[list[str], Mapping[str, Any]]] = {}
+    for pick in picks:
+        names, _ = chosen.setdefault(int(pick["id"]), ([], pick))
+        names.append(pick_words(str(pick["name"]), spec))
+    return {", ".join(names): pick for names, pick in chosen.values()}
 
 
 def pick_words(name: str, spec: Spec) -> str:

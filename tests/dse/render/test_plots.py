@@ -32,6 +32,7 @@ from dse.render.plots.pareto import edge_of_pair
 from dse.render.plots.reading import curves_of, explanations_of, limits_of, scene_of
 from dse.render.plots.scene import Limit, Scene, ShownPick
 from dse.render.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
+from dse.render.terminal.summary import named_picks
 from dse.runs import run
 from dse.space import Space
 from dse.sweep import ConstraintSpec, parse_spec
@@ -195,9 +196,7 @@ def test_parallel_coordinates_name_what_has_names_and_what_does_not_apply(tmp_pa
             "cost_usd": [3.0, 2.0, 1.0],
         }
     )
-    pick = ShownPick(
-        ("knee",), {"memory": "gddr6_16", "memory_device_bits": 64, "macs": 65536, "tdp_w": 2, "cost_usd": 2}
-    )
+    pick = ShownPick("knee", {"memory": "gddr6_16", "memory_device_bits": 64, "macs": 65536, "tdp_w": 2, "cost_usd": 2})
     scene = Scene(
         "s", ("tdp_w", "cost_usd"), frozenset(), tuple(front.columns[:4]), front, True, front.iloc[:0], (pick,)
     )
@@ -309,7 +308,8 @@ def test_picks_of_one_design_are_drawn_once(stored):
     ids = [pick["id"] for pick in stored.picks]
     scene = scene_of(stored)
     assert len(scene.picks) == len(set(ids))
-    assert ShownPick(("best_chat.tpot_ms", "nearest_to_targets"), {}).text == "best tpot_ms, nearest to targets"
+    twice = [{"id": 3, "name": name} for name in ("best_chat.tpot_ms", "nearest_to_targets")]
+    assert list(named_picks(twice, stored.spec)) == ["best tpot_ms, nearest to targets"]
     assert set(explanations_of(stored)[0]) == {pick.text for pick in scene.picks}
 
 
