@@ -120,12 +120,7 @@ def spec_for(sweep: str, contender: Contender, seed: int, budget: int) -> Spec:
     designs = budget
     while True:
         search = spec.search.model_copy(
-            update={
-                "sampler": contender.sampler,
-                "options": contender.options,
-                "n_designs": designs,
-                "seed": seed,
-            }
+            update={"sampler": contender.sampler, "options": contender.options, "n_designs": designs, "seed": seed}
         )
         made = spec.model_copy(update={"search": search})
         total = SearchContext(made).sampler.total

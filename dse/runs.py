@@ -25,16 +25,7 @@ from dse.results.provenance import (
     source_commit,
     text_hash,
 )
-from dse.results.store import (
-    RESULTS,
-    StoredRun,
-    check_place,
-    checked,
-    open_run,
-    place_for_run,
-    seal,
-    write_whole,
-)
+from dse.results.store import RESULTS, StoredRun, check_place, checked, open_run, place_for_run, seal, write_whole
 from dse.results.writer import write_outcome
 from dse.search.engine import STATE, Search
 from dse.search.journal import Journal, find_unfinished, read_content, unfinished, write_atomically
@@ -171,11 +162,7 @@ def _continue(
 
 
 def merge(
-    runs: Sequence[StoredRun],
-    *,
-    out: Path | str | None = None,
-    results: Path | str = RESULTS,
-    call_model: bool = False,
+    runs: Sequence[StoredRun], *, out: Path | str | None = None, results: Path | str = RESULTS, call_model: bool = False
 ) -> StoredRun:
     """Write what several runs of one sweep have found together, as a run of its own.
 

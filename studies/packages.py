@@ -28,11 +28,7 @@ NONE = {"dies": "1", "die_link": "organic", "die_link_gbps": "100", "second_memo
 TIER = {"second_memory_devices": "8", "second_memory_device_bits": "32", "second_memory_device_gib": "8"}
 LPDDR = {"memory": "lpddr5x_9600", "memory_device_bits": "{values: [32, 64]}", "memory_device_gib": "{values: [8, 16]}"}
 DEVICES = {"memory_devices": "{low: 2, high: 32, step: 2}"}
-TWO_DIES = {
-    "dies": "2",
-    "die_link": "{values: [organic, bridge]}",
-    "die_link_gbps": "{values: [50, 100, 200, 400]}",
-}
+TWO_DIES = {"dies": "2", "die_link": "{values: [organic, bridge]}", "die_link_gbps": "{values: [50, 100, 200, 400]}"}
 SRAM = {"memory": "none", "memory_devices": "2", "memory_device_bits": "32", "memory_device_gib": "8"}
 WIDE_TIER = {
     "second_memory": "lpddr5x_9600",

@@ -6,13 +6,7 @@ collects every ranged number with its source, ``huggingface.py`` makes a model's
 """
 
 from cost_models.library.models import Mla, Model, Moe, WeightFormat
-from cost_models.library.reader import (
-    Library,
-    Support,
-    extended_library,
-    read_library,
-    shipped_library,
-)
+from cost_models.library.reader import Library, Support, extended_library, read_library, shipped_library
 from cost_models.library.records import (
     Cause,
     Chip,

@@ -99,13 +99,7 @@ def in_waves(
 
 
 def batched(
-    serving: ServingConfig,
-    machine: Machine,
-    formats: Formats,
-    mode: Any,
-    *,
-    chunk_rows: Number,
-    technology: Technology,
+    serving: ServingConfig, machine: Machine, formats: Formats, mode: Any, *, chunk_rows: Number, technology: Technology
 ) -> tuple[ServingConfig, FloatArray]:
     """Return the workload with the batch that runs at a time, and how many waves of it there are.
 

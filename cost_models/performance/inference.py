@@ -50,12 +50,7 @@ class Inference:
             return self.machine
         drafts = None if self.draft is None else self.draft.placed.placement
         return placed(
-            self.serving,
-            self.machine,
-            self.software,
-            self.formats,
-            chunk_rows=self.software.chunk_rows,
-            before=drafts,
+            self.serving, self.machine, self.software, self.formats, chunk_rows=self.software.chunk_rows, before=drafts
         )
 
     @cached_property

@@ -12,12 +12,7 @@ import numpy as np
 
 from cost_models.table import FloatArray, Number
 
-ADDED = (
-    "tpot_ms",
-    "decode_j_per_token",
-    "request_j_per_token",
-    "usd_per_million_tokens",
-)
+ADDED = ("tpot_ms", "decode_j_per_token", "request_j_per_token", "usd_per_million_tokens")
 """Metrics per token: the mean over tokens."""
 
 INVERTED = (

@@ -156,9 +156,7 @@ class StepTimes:
         )
         order = np.argsort(batches, axis=0, kind="stable")
         return replace(
-            self,
-            batches=np.take_along_axis(batches, order, axis=0),
-            decode_s=np.take_along_axis(times, order, axis=0),
+            self, batches=np.take_along_axis(batches, order, axis=0), decode_s=np.take_along_axis(times, order, axis=0)
         )
 
     @property

@@ -136,13 +136,7 @@ def harvest_yield(block_yield: Number, *, blocks: Number, needed: Number) -> Flo
 
 
 def harvested_yield(
-    defects: Number,
-    *,
-    core_fraction: Number,
-    cores: Number,
-    spare_cores: Number,
-    model: YieldModel,
-    alpha: Number,
+    defects: Number, *, core_fraction: Number, cores: Number, spare_cores: Number, model: YieldModel, alpha: Number
 ) -> FloatArray:
     """Return the yield of a die that works with `cores` of its ``cores + spare_cores`` cores; its rest must be good.
 

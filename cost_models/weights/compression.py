@@ -58,11 +58,7 @@ def xor_bits(form: WeightFormat) -> FloatArray:
     code; the correction layout is this project's).
     """
     planes = plane_bits(
-        form.n_in,
-        xor_outputs(form),
-        form.sparsity,
-        form.encoding_efficiency,
-        correction_block=form.correction_block,
+        form.n_in, xor_outputs(form), form.sparsity, form.encoding_efficiency, correction_block=form.correction_block
     )
     return np.asarray(1.0 + np.asarray(form.weight_bits) * planes)
 

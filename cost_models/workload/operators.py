@@ -190,13 +190,7 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     # Where attention and feed-forward block stand side by side, one all-reduce sums both.
     mixed = 0.0 if model.parallel_block else tokens * d
 
-    def gemm(
-        name: str,
-        times: float,
-        elements: Number,
-        wide: Number,
-        **further: Number,
-    ) -> None:
+    def gemm(name: str, times: float, elements: Number, wide: Number, **further: Number) -> None:
         stack.add(
             name, "linear", times, rows=tokens, weights=elements, macs=tokens * elements,
             activations=tokens * wide, **further,

@@ -25,15 +25,13 @@ FILE = "calibrated.yaml"
 @app.command()
 def calibrate(
     rows: Annotated[
-        list[Path],
-        typer.Argument(metavar="ROWS", help="end-to-end measurements, in any form that dse validate reads"),
+        list[Path], typer.Argument(metavar="ROWS", help="end-to-end measurements, in any form that dse validate reads")
     ],
     stack: Annotated[
         str | None, typer.Option("--stack", metavar="BASE", help="stack to start from; that of the rows' software")
     ] = None,
     given: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="COLUMN=VALUE", help="what files do not tell; repeatable"),
+        list[str] | None, typer.Option("--with", metavar="COLUMN=VALUE", help="what files do not tell; repeatable")
     ] = None,
     library: Library = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="directory to write the stack into")] = None,

@@ -29,8 +29,7 @@ def choose(
         list[str] | None, typer.Option("--min", metavar="METRIC=BOUND", help="the same from below; repeatable")
     ] = None,
     rank: Annotated[
-        str | None,
-        typer.Option(metavar="BY", help="price, cost (per million tokens), hour, power, speed, or a metric"),
+        str | None, typer.Option(metavar="BY", help="price, cost (per million tokens), hour, power, speed, or a metric")
     ] = None,
     formats: Annotated[
         list[str] | None,

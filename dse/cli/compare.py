@@ -22,8 +22,7 @@ app = command()
 @app.command()
 def compare(
     run: Annotated[
-        str,
-        typer.Argument(metavar="RUN", help="run directory, results/NAME for its newest, latest, or DESIGN.yaml"),
+        str, typer.Argument(metavar="RUN", help="run directory, results/NAME for its newest, latest, or DESIGN.yaml")
     ] = "latest",
     baselines: Annotated[
         list[str] | None,

@@ -40,8 +40,7 @@ def compress(
     pattern: Annotated[str, typer.Option(metavar="N:M", help="of the patterned formats")] = "2:4",
     n_in: Annotated[int, typer.Option("--n-in", metavar="N", help="bits per step of the XOR code")] = 8,
     n_out: Annotated[
-        int | None,
-        typer.Option("--n-out", metavar="N", help="bits that it yields per step; the most N_in pays for"),
+        int | None, typer.Option("--n-out", metavar="N", help="bits that it yields per step; the most N_in pays for")
     ] = None,
     shift_registers: Annotated[
         list[int] | None,

@@ -96,8 +96,7 @@ ImageFormats = Annotated[
     list[ImageFormat] | None, typer.Option("--image-format", help="of plots; png where not given; repeatable")
 ]
 CallModel = Annotated[
-    bool,
-    typer.Option("--call-model", help="agree to start the program that the run's sweep names as its model"),
+    bool, typer.Option("--call-model", help="agree to start the program that the run's sweep names as its model")
 ]
 
 Jobs = Annotated[

@@ -52,13 +52,7 @@ _AXIS_COLUMNS = (
 
 
 def write_outcome(
-    directory: Path,
-    outcome: Outcome,
-    *,
-    sweep: str,
-    resolved: str,
-    manifest: Mapping[str, Any],
-    spec: Spec,
+    directory: Path, outcome: Outcome, *, sweep: str, resolved: str, manifest: Mapping[str, Any], spec: Spec
 ) -> None:
     """Write every file of a run into an existing, empty directory.
 

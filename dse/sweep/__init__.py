@@ -75,11 +75,7 @@ def load_spec(
 
 
 def _read(
-    tree: Node,
-    text: str,
-    overrides: Sequence[str],
-    directories: Sequence[Path | str],
-    metrics: Sequence[DerivedMetric],
+    tree: Node, text: str, overrides: Sequence[str], directories: Sequence[Path | str], metrics: Sequence[DerivedMetric]
 ) -> Spec:
     """Return the sweep of a tree with what it adds to the library."""
     changed = apply_overrides(tree, overrides, _paths(shipped_library()))

@@ -86,10 +86,7 @@ def check_chances(
 
 
 def check_layouts(
-    root: Node,
-    workloads: Mapping[str, WorkloadSpec],
-    baselines: Mapping[str, BaselineSpec],
-    space: Declared,
+    root: Node, workloads: Mapping[str, WorkloadSpec], baselines: Mapping[str, BaselineSpec], space: Declared
 ) -> Iterator[Issue]:
     """Yield an issue for every number of chips that is not what a layout takes."""
     for name, workload in workloads.items():
@@ -108,11 +105,7 @@ def check_layouts(
 
 
 def check_traffic(
-    root: Node,
-    workloads: Mapping[str, WorkloadSpec],
-    metrics: Mapping[KeyPath, str],
-    space: Declared,
-    library: Library,
+    root: Node, workloads: Mapping[str, WorkloadSpec], metrics: Mapping[KeyPath, str], space: Declared, library: Library
 ) -> Iterator[Issue]:
     """Yield an issue for traffic of a workload that is not batched continuously, and for traffic that cannot be."""
     mode = f"batching: {CONTINUOUS}"

@@ -138,11 +138,7 @@ def write_robust(directory: Path, run: RobustRun) -> list[Path]:
     """Write the tables into ``robust/`` of a run directory, over those of earlier draws, and return the files."""
     folder = directory / FOLDER
     folder.mkdir(exist_ok=True)
-    tables = {
-        DESIGNS: designs_frame(run),
-        INPUTS: inputs_frame(run.swings),
-        PARAMETERS: parameters_frame(run.found),
-    }
+    tables = {DESIGNS: designs_frame(run), INPUTS: inputs_frame(run.swings), PARAMETERS: parameters_frame(run.found)}
     for name, table in tables.items():
         with replacing(folder / name) as file:
             table.to_csv(file, index=False, float_format=_DIGITS, lineterminator="\n", encoding="utf-8")

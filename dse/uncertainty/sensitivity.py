@@ -116,12 +116,7 @@ def swings_of(
 
 
 def variance_fractions(
-    spec: Spec,
-    design: Mapping[str, Setting],
-    swings: Sequence[Swing],
-    *,
-    samples: int = SOBOL_SAMPLES,
-    seed: int = 0,
+    spec: Spec, design: Mapping[str, Setting], swings: Sequence[Swing], *, samples: int = SOBOL_SAMPLES, seed: int = 0
 ) -> list[Swing]:
     """Return the swings with the Sobol' indices of their inputs beside them.
 

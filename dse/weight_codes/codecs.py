@@ -231,12 +231,7 @@ def format_containers(options: CodecOptions) -> Mapping[str, tuple[str, Containe
         n_out = outputs_at(options.n_in, options.sparsity)
     for registers in options.shift_registers:
         code = XorPlanes(
-            options.n_in,
-            registers,
-            n_out,
-            mask=options.xor_mask,
-            interleaved=options.interleaved,
-            seed=options.seed,
+            options.n_in, registers, n_out, mask=options.xor_mask, interleaved=options.interleaved, seed=options.seed
         )
         formats[f"xor_{options.n_in}x{registers}"] = ("unstructured", code)
     return formats

@@ -170,11 +170,7 @@ def test_counts_on_pages_are_those_of_the_library():
         ("README.md", r"([0-9.]+) million designs \(`make bench-search`", f"{grid:.1f}"),
         ("docs/how/samplers.md", r"([0-9.]+) million designs", f"{grid:.1f}"),
         ("docs/quality.md", r"([0-9]+) published perplexities", str(len(perplexities))),
-        (
-            "docs/quality.md",
-            r"perplexities of ([0-9]+) models",
-            str(len({row.split(",")[0] for row in perplexities})),
-        ),
+        ("docs/quality.md", r"perplexities of ([0-9]+) models", str(len({row.split(",")[0] for row in perplexities}))),
     )
     for page, pattern, count in exact:
         found = re.findall(pattern, " ".join((ROOT / page).read_text().split()))

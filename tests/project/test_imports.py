@@ -8,41 +8,19 @@ ROOT = Path(__file__).parents[2]
 
 # Rooms from the ground up; a room may import rooms of lower floors and of its own.
 FLOORS = (
-    (
-        "cost_models.table",
-        "cost_models.errors",
-        "cost_models.units",
-        "cost_models.quantities",
-    ),
+    ("cost_models.table", "cost_models.errors", "cost_models.units", "cost_models.quantities"),
     ("cost_models.library",),
     ("cost_models.workload",),
     ("cost_models.weights",),
     ("cost_models.silicon",),
     ("cost_models.performance",),
-    (
-        "cost_models.evaluate",
-        "cost_models",
-    ),
-    (
-        "dse.errors",
-        "dse.packing",
-        "dse.plain",
-        "dse.time_intervals",
-        "dse.units",
-        "dse.yaml_positions",
-    ),
-    (
-        "dse.weight_codes",
-        "dse.validation",
-    ),
+    ("cost_models.evaluate", "cost_models"),
+    ("dse.errors", "dse.packing", "dse.plain", "dse.time_intervals", "dse.units", "dse.yaml_positions"),
+    ("dse.weight_codes", "dse.validation"),
     ("dse.sweep",),
     ("dse.space",),
     ("dse.user_model",),
-    (
-        "dse.violation",
-        "dse.margins",
-        "dse.evaluator",
-    ),
+    ("dse.violation", "dse.margins", "dse.evaluator"),
     ("dse.front",),
     ("dse.samplers",),
     ("dse.results",),
@@ -52,16 +30,10 @@ FLOORS = (
     ("dse.analysis",),
     ("dse.render.terminal",),
     ("dse.render.plots",),
-    (
-        "dse.render.report",
-        "dse.render",
-    ),
+    ("dse.render.report", "dse.render"),
     ("dse.render.explore",),
     ("dse.api",),
-    (
-        "dse.cli",
-        "dse.__main__",
-    ),
+    ("dse.cli", "dse.__main__"),
 )
 
 ONE_ROOM = {

@@ -41,11 +41,7 @@ def sparse_points(bench: Bench) -> Points:
 
 
 def _points(
-    bench: Bench,
-    section: str,
-    kernels: Iterable[Kernel],
-    rows: Sequence[int],
-    shapes: dict[tuple[int, int], str],
+    bench: Bench, section: str, kernels: Iterable[Kernel], rows: Sequence[int], shapes: dict[tuple[int, int], str]
 ) -> Points:
     # All rows of one matrix follow one another, so that it is prepared once.
     for kernel in kernels:

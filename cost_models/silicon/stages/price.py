@@ -107,9 +107,7 @@ class Priced(Powered):
     def nre_usd(self) -> FloatArray:
         """Masks and design per unit."""
         return cost.nre_usd(
-            mask_set_usd=self.masks_usd,
-            design_nre_usd=self.node("design_nre_usd"),
-            economics=self.economics,
+            mask_set_usd=self.masks_usd, design_nre_usd=self.node("design_nre_usd"), economics=self.economics
         )
 
     @cached_property

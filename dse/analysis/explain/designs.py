@@ -151,10 +151,7 @@ def _chip_settings(
 
 
 def _explain_served(
-    name: str,
-    settings: Mapping[str, float | str | None],
-    served: Mapping[str, WorkloadResult],
-    technology: Technology,
+    name: str, settings: Mapping[str, float | str | None], served: Mapping[str, WorkloadResult], technology: Technology
 ) -> Explanation:
     """Return the explanation of published chips; they have no constraints but their memory."""
     first = next(iter(served.values()))

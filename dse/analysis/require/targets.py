@@ -15,10 +15,7 @@ _TIMES: dict[str, tuple[Span, float]] = {
     "ttft_ms": ("prompt", 1e-3),
     "request_s": ("request", 1.0),
 }
-_RATES: dict[str, Span] = {
-    "tokens_per_s": "step",
-    "tokens_per_s_end_to_end": "request",
-}
+_RATES: dict[str, Span] = {"tokens_per_s": "step", "tokens_per_s_end_to_end": "request"}
 
 
 @dataclass(frozen=True)

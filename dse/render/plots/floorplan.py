@@ -204,12 +204,7 @@ def _depth(area: float, cuts: Sequence[_Cut]) -> float:
 
 def _on_die(side: int, along: float, inward: float, width: float, height: float) -> tuple[float, float]:
     """Return a point so far along a side, clockwise, and so far in from it."""
-    return (
-        (along, height - inward),
-        (width - inward, height - along),
-        (width - along, inward),
-        (inward, along),
-    )[side]
+    return ((along, height - inward), (width - inward, height - along), (width - along, inward), (inward, along))[side]
 
 
 def slice_boxes(parts: Sequence[tuple[str, float]], room: Box) -> list[Box]:

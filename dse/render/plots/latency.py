@@ -135,7 +135,4 @@ def latencies_of(
         f"{workload}.output_tokens": outputs,
     }
     result = evaluator.evaluate(columns, metrics=(f"{workload}.tpot_ms", f"{workload}.ttft_ms")).metrics
-    return (
-        np.reshape(result[f"{workload}.tpot_ms"], shape),
-        np.reshape(result[f"{workload}.ttft_ms"], shape),
-    )
+    return (np.reshape(result[f"{workload}.tpot_ms"], shape), np.reshape(result[f"{workload}.ttft_ms"], shape))

@@ -19,15 +19,7 @@ from dse.plain import plain
 from dse.render.plots.reading import curves_of, scene_of
 from dse.render.report import curves, markup, sections, uncertainty
 from dse.render.report.breakdowns import breakdowns
-from dse.render.report.designs import (
-    MAX_POINTS,
-    missed,
-    page_columns,
-    page_metrics,
-    position_of,
-    shown_designs,
-    states,
-)
+from dse.render.report.designs import MAX_POINTS, missed, page_columns, page_metrics, position_of, shown_designs, states
 from dse.render.report.packing import Packable, packed, packed_columns, rounded
 from dse.render.terminal.summary import named_picks
 from dse.render.terminal.verdict import verdict

@@ -137,13 +137,7 @@ class EvolveSampler:
         from dse.samplers.evolve.pymoo import PymooEngine
 
         return PymooEngine(
-            self._space,
-            start,
-            known,
-            population=size,
-            seed=seed,
-            operators=operators,
-            n_objectives=self._n_objectives,
+            self._space, start, known, population=size, seed=seed, operators=operators, n_objectives=self._n_objectives
         )
 
     # -- state --------------------------------------------------------------------------------------------------

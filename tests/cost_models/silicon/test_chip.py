@@ -160,11 +160,7 @@ def test_unpublished_parameters_are_refused_or_missing():
     secret = LIBRARY.chip("h100_sxm").model_copy(update={"key": "secret", "bandwidth_gbps": None})
     with pytest.raises(LibraryError, match=r"'secret'.*bandwidth_gbps is not published"):
         chip_machine(
-            secret,
-            weight_format=LIBRARY.weight_format("bf16"),
-            act_bits=16,
-            kv_bits=16,
-            technology=TECHNOLOGY,
+            secret, weight_format=LIBRARY.weight_format("bf16"), act_bits=16, kv_bits=16, technology=TECHNOLOGY
         )
     assert np.isnan(machine("inferentia2").tdp_w)
     assert np.isnan(machine("inferentia2").linear_j_per_mac), "its node is not published"

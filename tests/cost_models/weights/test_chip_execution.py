@@ -160,10 +160,7 @@ def test_a_chip_that_states_nothing_multiplies_what_it_has_peaks_for():
     ("changes", "words"),
     [
         ({"executions": ("dense", "dequantize")}, "executions must hold direct where peak_tops has int8"),
-        (
-            {"executions": ("dense", "direct", "look_up")},
-            "lut_tops must be given where executions hold look_up",
-        ),
+        ({"executions": ("dense", "direct", "look_up")}, "lut_tops must be given where executions hold look_up"),
         ({"binary_tops": 10.0}, "binary_tops must be given where executions hold bit_plane and nowhere else"),
         ({"executions": ("dense", "gated")}, "Input should be"),
     ],

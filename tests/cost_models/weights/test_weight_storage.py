@@ -55,10 +55,7 @@ def test_a_row_sets_its_own_fields_and_no_other():
     assert bits[3] == pytest.approx(2 / 8 * (4 + 3) + 16 / 128)
 
 
-@given(
-    st.sampled_from(LOSSLESS),
-    st.lists(st.tuples(st.floats(0.3, 0.95), st.integers(2, 8)), min_size=1, max_size=6),
-)
+@given(st.sampled_from(LOSSLESS), st.lists(st.tuples(st.floats(0.3, 0.95), st.integers(2, 8)), min_size=1, max_size=6))
 @settings(max_examples=80, deadline=None)
 def test_no_lossless_code_beats_entropy_whatever_its_fields(name, rows):
     sparsity, bits = np.array(rows).T

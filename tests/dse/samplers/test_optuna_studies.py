@@ -35,10 +35,7 @@ ROOT = Path(__file__).parents[3]
 OBJECTIVES = ["chat.tpot_ms", "chat.tokens_per_joule"]
 SWEEP = sweeps.tiny(
     space={**sweeps.tiny()["space"], "weight_format": "int4_g128", "clock_ghz": {"low": 0.5, "high": 1.5}},
-    objectives=[
-        {"metric": OBJECTIVES[0], "direction": "minimize"},
-        {"metric": OBJECTIVES[1], "direction": "maximize"},
-    ],
+    objectives=[{"metric": OBJECTIVES[0], "direction": "minimize"}, {"metric": OBJECTIVES[1], "direction": "maximize"}],
 )
 OFTEN = Parallelism(keep_every_s=0.0)
 run, resume = (partial(verb, spread=OFTEN) for verb in (runs.run, runs.resume))
@@ -430,10 +427,7 @@ def test_the_password_of_an_environment_variable_is_nowhere_in_the_run(tmp_path,
     ("sampler", "options"),
     [
         ("tpe", {"multivariate": True, "n_startup_trials": 20, "constant_liar": False}),
-        (
-            "nsgaii",
-            {"crossover": {"SBXCrossover": {"eta": 5}}, "mutation": "PolynomialMutation"},
-        ),
+        ("nsgaii", {"crossover": {"SBXCrossover": {"eta": 5}}, "mutation": "PolynomialMutation"}),
         ("nsgaii", {"population_size": 10, "crossover": "UNDXCrossover"}),
         ("nsgaiii", {"population_size": 10, "dividing_parameter": 4}),
         ("qmc", {"qmc_type": "halton", "scramble": True, "independent_sampler": "RandomSampler"}),
@@ -459,18 +453,10 @@ def test_samplers_of_optuna_with_their_options(tmp_path, sampler, options):
     ("sampler", "options", "says"),
     [
         ("nsgaii", {"crossover": "SBX"}, "search.options.crossover: 'SBX' is not .*perhaps SBXCrossover"),
-        (
-            "nsgaii",
-            {"crossover": {"SBXCrossover": {"etta": 3}}},
-            "key 'etta' is not an argument of SBXCrossover",
-        ),
+        ("nsgaii", {"crossover": {"SBXCrossover": {"etta": 3}}}, "key 'etta' is not an argument of SBXCrossover"),
         ("nsgaii", {"crossover": {"SBXCrossover": 3}}, "3 is not a mapping of arguments of SBXCrossover"),
         ("nsgaii", {"mutation": 0.1}, "search.options.mutation: 0.1 is not PolynomialMutation"),
-        (
-            "nsgaii",
-            {"populations": 3},
-            "populations.*perhaps population_size",
-        ),
+        ("nsgaii", {"populations": 3}, "populations.*perhaps population_size"),
         ("tpe", {"gamma": 3}, "takes a Python object, which a sweep cannot hold"),
         ("optuna:GridSampler", {}, "perhaps grid"),
         ("optuna:NSGASampler", {}, "perhaps 'optuna:NSGAIISampler'|perhaps optuna:NSGAIISampler"),

@@ -26,16 +26,7 @@ pytestmark = pytest.mark.bounded
 
 BUDGET = 96
 STREAMING = ("grid", "sobol", "random")
-LEARNING = (
-    "evolve",
-    "evolve/nsga3",
-    "tpe",
-    "nsgaii",
-    "nsgaiii",
-    "sobol+evolve",
-    "random+tpe",
-    "sobol+evolve+nsgaii",
-)
+LEARNING = ("evolve", "evolve/nsga3", "tpe", "nsgaii", "nsgaiii", "sobol+evolve", "random+tpe", "sobol+evolve+nsgaii")
 OTHERS = ("qmc", "random_optuna", "optuna:RandomSampler")
 EVERY = (*STREAMING, *LEARNING, *OTHERS)
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -166,14 +157,7 @@ def test_less_than_one_design_cannot_be_asked_for(name: str, space: Space) -> No
 
 @pytest.mark.parametrize(
     ("name", "n_designs"),
-    [
-        ("evolve", 400),
-        ("evolve/nsga3", 400),
-        ("nsgaii", 400),
-        ("nsgaiii", 400),
-        ("sobol+evolve", 512),
-        ("tpe", 80),
-    ],
+    [("evolve", 400), ("evolve/nsga3", 400), ("nsgaii", 400), ("nsgaiii", 400), ("sobol+evolve", 512), ("tpe", 80)],
 )
 def test_learning_pays(name: str, n_designs: int, sweep: dict[str, Any], judge: Judge) -> None:
     """A search that learns dominates more than as many random designs, on the whole of three seeds."""

@@ -118,9 +118,7 @@ def test_choices_fraction_one_tuple_of_names(sweep: dict[str, Any]) -> None:
     space = space_of(
         sweep,
         weight_format={"values": ["int4_g128", "bf16"]},
-        weight_method=[
-            {"values": ["gptq", "awq"], "when": {"weight_format": "int4_g128"}},
-        ],
+        weight_method=[{"values": ["gptq", "awq"], "when": {"weight_format": "int4_g128"}}],
     )
     method = space.grid(0, space.grid_size)["weight_method"]
     assert isinstance(method, Choice)

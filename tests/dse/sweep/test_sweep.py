@@ -297,11 +297,7 @@ def test_the_form_of_an_issue(file: Path) -> None:
         ("weight_format: bf16", "weight_format: bf17", "baselines.pair.weight_format: 'bf17' is not .*perhaps bf16"),
         ("2x a100_80gb_sxm", "2x a100", "baselines.pair.chips: 'a100' is not a chip of the library .*perhaps 2x a100"),
         ("2x a100_80gb_sxm", "0x a100_80gb_sxm", "'0x a100_80gb_sxm' is not a chip of the library, or a count of one"),
-        (
-            "chat.tpot_ms",
-            "tpot_ms",
-            "'tpot_ms' is not a metric of this sweep; perhaps chat.tpot_ms",
-        ),
+        ("chat.tpot_ms", "tpot_ms", "'tpot_ms' is not a metric of this sweep; perhaps chat.tpot_ms"),
         ("chat.tpot_ms", "chat.latency_ms", "perhaps chat.tpot_ms"),
         ("chat.tpot_ms", "chart.tpot_ms", "perhaps chat.tpot_ms"),
         ("metric: tdp_w", "metric: power_w", "'power_w' is not a metric of this sweep; perhaps chat.decode_w"),
@@ -407,10 +403,7 @@ def test_all_issues_of_a_file_come_at_once_in_its_order(file: Path) -> None:
 
 
 def test_objectives_and_constraints_stand_once(file: Path) -> None:
-    objective, constraint = (
-        "  - {metric: chat.tpot_ms, direction: minimize}\n",
-        "  - {metric: tdp_w, max: 150 W}\n",
-    )
+    objective, constraint = ("  - {metric: chat.tpot_ms, direction: minimize}\n", "  - {metric: tdp_w, max: 150 W}\n")
     assert "is the metric of objectives[0] already" in replaced(file, (objective, objective * 2))[0]
     assert "is the same as constraints[0]" in replaced(file, (constraint, constraint * 2))[0]
     assert "objectives: has no item" in replaced(file, (objective, ""), ("objectives:\n", "objectives: []\n"))[0]

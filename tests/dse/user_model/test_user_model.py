@@ -446,10 +446,7 @@ def cost(design):
 
 
 def test_the_verbs_show_a_model_in_place_of_ours(tmp_path):
-    objectives = [
-        {"metric": "worth", "direction": "maximize"},
-        {"metric": "macs_used", "direction": "minimize"},
-    ]
+    objectives = [{"metric": "worth", "direction": "maximize"}, {"metric": "macs_used", "direction": "minimize"}]
     changes = {"objectives": objectives, "model": {"function": "mine:cost", "replace": True}}
     (tmp_path / "mine.py").write_text(WORTH)
     (tmp_path / "sweep.yaml").write_text(json.dumps({**SWEEP, **changes}))

@@ -44,8 +44,5 @@ GENAI_PERF = {
 AIPERF = {
     **_PERF,
     "time_to_first_token": _mean(0.061, "s"),
-    "input_config": {
-        "endpoint": {"model_names": ["meta-llama/Llama-3.1-8B-Instruct"]},
-        "loadgen": {"concurrency": 8},
-    },
+    "input_config": {"endpoint": {"model_names": ["meta-llama/Llama-3.1-8B-Instruct"]}, "loadgen": {"concurrency": 8}},
 }

@@ -62,10 +62,7 @@ def test_every_shipped_file_is_known_by_its_columns(name, form):
         ({"weight_bits": "inf"}, "weight_bits must be a number, got inf"),
         ({"input_len": "1e30"}, "input_len must be at most 1e+08, got 1e30"),
         ({"input_len": ""}, "input_len is not given"),
-        (
-            {"metric": "hugs_per_s"},
-            f"metric hugs_per_s is none of {', '.join(served.QUANTITIES)}",
-        ),
+        ({"metric": "hugs_per_s"}, f"metric hugs_per_s is none of {', '.join(served.QUANTITIES)}"),
         ({"chip": "tpu_v2", "n_chips": "2", "parallelism": "tp2"}, "no link between the chips is published"),
         ({"chip": "grace_hopper_480gb"}, "no peak arithmetic rate of the chip is published"),
         ({"n_chips": "0"}, "n_chips must be at least 1"),
