@@ -282,15 +282,3 @@ def _macs_s(
 
 def _no_zero(rate: FloatArray) -> FloatArray:
     return np.where(rate > 0, rate, np.inf)
-
-
-def infer(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> Inference:
-    """Return time, memory and power of a workload on a machine.
-
-    Args:
-        serving: the workload and who shares it.
-        machine: one of the chips.
-        software: the stack's parameters.
-        formats: stored bits.
-    """
-    return Inference(serving, machine, software, formats)

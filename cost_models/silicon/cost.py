@@ -81,14 +81,6 @@ def gross_dies(die_mm2: Number, *, diameter_mm: Number, edge_mm: Number, scribe_
     return np.asarray(np.maximum(np.pi * usable * (usable / (4 * side) - np.sqrt(0.5)) / side, 1.0))
 
 
-def gross_dies_simple(die_mm2: Number, *, diameter_mm: Number) -> FloatArray:
-    """Return the dies on a wafer without edge exclusion or scribe lines: pi (D/2)^2 / A - pi D / sqrt(2 A)."""
-    area = np.asarray(die_mm2)
-    return np.asarray(
-        np.pi * np.asarray(diameter_mm) ** 2 / (4 * area) - np.pi * np.asarray(diameter_mm) / np.sqrt(2 * area)
-    )
-
-
 def yield_poisson(defects: Number) -> FloatArray:
     """Return the share of good dies for `defects` = A D0 expected defects per die, defects independent: exp(-A D0)."""
     return np.asarray(np.exp(-np.asarray(defects)))
@@ -104,11 +96,6 @@ def yield_murphy(defects: Number) -> FloatArray:
 def yield_negative_binomial(defects: Number, alpha: Number) -> FloatArray:
     """Return the yield for clustered defects: (1 + A D0 / alpha)^(-alpha); Poisson as alpha grows without bound."""
     return np.asarray(np.exp(-np.asarray(alpha) * np.log1p(np.asarray(defects) / alpha)))
-
-
-def yield_bose_einstein(defects_per_level: Number, levels: Number) -> FloatArray:
-    """Return the yield over `levels` critical levels: (1 + A D0_level)^(-n); its D0 is per level, not the node's."""
-    return np.asarray(np.exp(-np.asarray(levels) * np.log1p(np.asarray(defects_per_level))))
 
 
 def die_yield(die_mm2: Number, defects_per_cm2: Number, *, model: YieldModel, alpha: Number) -> FloatArray:

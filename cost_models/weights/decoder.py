@@ -144,12 +144,6 @@ def decoder_hardware(n_in: ArrayLike, n_out: ArrayLike, shift_registers: ArrayLi
     )
 
 
-def decoders_needed(bandwidth_bytes_per_s: ArrayLike, n_in: ArrayLike, clock_hz: ArrayLike) -> FloatArray:
-    """Return how many decoders take in coded bits as fast as memory delivers them, a whole number."""
-    bits = 8 * np.asarray(bandwidth_bytes_per_s, np.float64)
-    return np.ceil(bits / (np.asarray(n_in, np.float64) * np.asarray(clock_hz, np.float64)))
-
-
 def _log_miss(measured: Measured, sparsity: FloatArray, rho: FloatArray, load: FloatArray) -> FloatArray:
     """Return the logarithm of the share missed, for rows of one code."""
     _within("sparsity", sparsity, measured.sparsities)

@@ -169,12 +169,6 @@ def indexer_weights(model: Model) -> int:
     return (model.mla.q_lora_rank or d) * of.heads * of.head_dim + d * (of.head_dim + of.heads)
 
 
-def kv_elements_of_model(model: Model) -> int:
-    """Return the KV-cache elements of one token in all layers, as if no window ended."""
-    own = sum(layer.layers * kv_elements_per_token(model, layer) for layer in attentions(model))
-    return own + index_layers(model) * index_elements_per_token(model)
-
-
 def attention_weights(model: Model, layer: Attention) -> MixerWeights:
     """Count the matrix elements of one attention layer.
 

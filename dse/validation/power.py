@@ -12,7 +12,6 @@ from cost_models.evaluate.serve import run_kernels, serve_chips
 from cost_models.library.technology import Technology
 from cost_models.performance.energy import phase_energy
 from cost_models.performance.phases import PhaseTime
-from cost_models.table import FloatArray
 from cost_models.workload.serving import ServingConfig
 from dse.validation import operators, requests
 from dse.validation.rows import add_reason
@@ -179,8 +178,3 @@ def _predict_operators(rows: pd.DataFrame, part: pd.DataFrame, technology: Techn
         rows.loc[index, "predicted_j"] = spent.board_j
         rows.loc[index, "predicted_w"] = spent.board_w
         rows.loc[index, "stack"] = group["stack"]
-
-
-def power_of(rows: pd.DataFrame) -> FloatArray:
-    """Return the measured power of all chips, watts."""
-    return rows["power_W_total"].to_numpy(dtype=np.float64)

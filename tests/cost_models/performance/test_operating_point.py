@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.envelope import envelope_machine, least_work
-from cost_models.performance.inference import infer
+from cost_models.performance.inference import Inference
 from cost_models.performance.mix import MIXED, mix_metrics
 from cost_models.performance.operating_point import Slo, meets, operating_point
 from cost_models.performance.serving_stack import software
@@ -35,24 +35,24 @@ def test_the_largest_batch_is_the_last_that_keeps_its_limits(gbps, tflops, gib, 
         bandwidth_bytes_per_s=gbps * 1e9, mac_per_s=tflops * 5e11, capacity_bytes=gib * 2**30, sram_bytes=2.0**26
     )
     limits = Slo(ttft_ms=ttft, tpot_ms=tpot)
-    found = operating_point(infer(serving(7), machine, REAL, FORMATS), limits)
+    found = operating_point(Inference(serving(7), machine, REAL, FORMATS), limits)
     batch = int(found.batch[0])
 
     def kept(one):
-        return bool(meets(infer(serving(one), machine, REAL, FORMATS), limits)[0])
+        return bool(meets(Inference(serving(one), machine, REAL, FORMATS), limits)[0])
 
     assert batch == 0 or kept(batch)
     assert not kept(batch + 1)
     if batch:
-        result = infer(serving(batch), machine, REAL, FORMATS)
+        result = Inference(serving(batch), machine, REAL, FORMATS)
         assert found.tokens_per_s[0] == pytest.approx(batch * 512 / result.request_s[0])
 
 
 def test_no_limits_leave_what_memory_holds():
     machine = envelope_machine(bandwidth_bytes_per_s=1e12, mac_per_s=1e14, capacity_bytes=80 * 2.0**30)
-    result = operating_point(infer(serving(1), machine, IDEAL, FORMATS), Slo())
+    result = operating_point(Inference(serving(1), machine, IDEAL, FORMATS), Slo())
     batch = int(result.batch[0])
-    fits = [bool(infer(serving(b), machine, IDEAL, FORMATS).fits[0]) for b in (batch, batch + 1)]
+    fits = [bool(Inference(serving(b), machine, IDEAL, FORMATS).fits[0]) for b in (batch, batch + 1)]
     assert fits == [True, False]
 
 
@@ -204,9 +204,9 @@ def test_rates_of_a_curve_are_the_workload_over_chips_design_limit_and_price():
 def test_where_not_even_one_sequence_keeps_the_limits_nothing_is_served():
     machine = envelope_machine(bandwidth_bytes_per_s=1e12, mac_per_s=1e14, capacity_bytes=np.array([80.0, 8.0]) * 2**30)
     for limits in (Slo(tpot_ms=1e-3), Slo(ttft_ms=1e-3)):
-        found = operating_point(infer(serving(1), machine, REAL, FORMATS), limits)
+        found = operating_point(Inference(serving(1), machine, REAL, FORMATS), limits)
         assert found.batch.tolist() == found.tokens_per_s.tolist() == [0.0, 0.0]
-    free = operating_point(infer(serving(1), machine, REAL, FORMATS), Slo())
+    free = operating_point(Inference(serving(1), machine, REAL, FORMATS), Slo())
     assert free.batch[1] == free.tokens_per_s[1] == 0.0 < free.tokens_per_s[0]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.performance.inference import decode_bound_s, infer
+from cost_models.performance.inference import Inference, decode_bound_s
 from cost_models.performance.phases import decode_phase, mean_of_larger, prefill_phase
 from cost_models.performance.serving_stack import software
 from cost_models.silicon.chip import chip_machine
@@ -60,7 +60,7 @@ def test_two_a100_take_between_the_floor_and_twice_the_floor_for_llama2_70b():
         chip, weight_format=LIBRARY.weight_format("bf16"), act_bits=16, kv_bits=16, technology=TECHNOLOGY
     )
     serving = ServingConfig(LIBRARY.model("llama2_70b"), 32.0, 1024.0, 1024.0, 2.0)
-    real = infer(serving, machine, profile("tensorrt_llm", chip.family), Formats(16.0, 16.0, 16.0, 16.0))
+    real = Inference(serving, machine, profile("tensorrt_llm", chip.family), Formats(16.0, 16.0, 16.0, 16.0))
     assert 37.6e-3 < real.decode_s[0] < 75.2e-3
     assert real.fits.all()
 
@@ -69,7 +69,7 @@ def test_the_prefill_yields_the_first_token():
     def request_s(prompt, output):
         serving = ServingConfig(LIBRARY.model("llama2_7b"), 8.0, prompt, output)
         machine, form = bare_machine(1e12), Formats(16.0, 16.0, 16.0, 16.0)
-        result = infer(serving, machine, profile("ideal"), form)
+        result = Inference(serving, machine, profile("ideal"), form)
         return result.request_s[0], result.prefill_s[0], result.decode_s[0]
 
     whole, prefill, _ = request_s(512.0, 1.0)
@@ -144,8 +144,8 @@ def test_a_first_token_in_flight_waits_for_a_step_and_a_half_and_for_the_host():
     serving = ServingConfig(LIBRARY.model("llama3_8b"), 16.0, 512.0, 128.0)
     engine = profile("vllm", chip.family, wait_s=0.02)
     form = Formats(16.0, 16.0, 16.0, 16.0)
-    alone = infer(replace(serving, batch=1.0), machine, engine, form)
-    flying = replace(infer(serving, machine, engine, form), in_flight=1.0)
+    alone = Inference(replace(serving, batch=1.0), machine, engine, form)
+    flying = replace(Inference(serving, machine, engine, form), in_flight=1.0)
     assert flying.prefill_s[0] == pytest.approx(alone.prefill_s[0] + 1.5 * flying.decode_s[0] + 0.02)
     # What is waited for is no work: it does not lower what the engine gets through.
     hasty = replace(flying, software=profile("vllm", chip.family, wait_s=0.0))

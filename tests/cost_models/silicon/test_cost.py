@@ -13,12 +13,10 @@ from cost_models.silicon.cost import (
     die_yield,
     good_die_usd,
     gross_dies,
-    gross_dies_simple,
     memory_price_factor,
     package_blocks,
     price_usd,
     usd_per_million_tokens,
-    yield_bose_einstein,
     yield_murphy,
     yield_negative_binomial,
     yield_poisson,
@@ -72,7 +70,7 @@ def test_gross_dies_by_hand_and_in_the_limit():
     by_hand = np.pi * 145**2 / 408.04 - np.pi * 290 / np.sqrt(2 * 408.04)
     assert gross_dies(400, **WAFER) == pytest.approx(by_hand)
     bare = gross_dies(100.0, diameter_mm=300, edge_mm=0, scribe_mm=0)
-    assert bare == pytest.approx(gross_dies_simple(100.0, diameter_mm=300))
+    assert bare == pytest.approx(np.pi * 150**2 / 100 - np.pi * 300 / np.sqrt(200))
     tiny = gross_dies(1e-4, diameter_mm=300, edge_mm=0, scribe_mm=0) * 1e-4
     assert tiny == pytest.approx(np.pi * 150**2, rel=1e-3), "small dies tile the wafer"
     assert gross_dies(70000.0, **WAFER) == 1
@@ -93,7 +91,6 @@ def test_yield_laws_by_hand():
     assert yield_poisson(0.36) == pytest.approx(np.exp(-0.36))
     assert yield_murphy(0.36) == pytest.approx(((1 - np.exp(-0.36)) / 0.36) ** 2)
     assert yield_negative_binomial(0.36, 3) == pytest.approx((1 + 0.12) ** -3)
-    assert yield_bose_einstein(0.036, 10) == pytest.approx(1.036**-10)
     assert yield_murphy(0.0) == 1.0
     for model, expected in (("poisson", np.exp(-0.36)), ("murphy", yield_murphy(0.36))):
         assert die_yield(400, 0.09, model=model, alpha=3) == pytest.approx(expected)
