@@ -91,6 +91,7 @@ soak: $(INSTALLED)
 	DSE_SOAK_KILLS=300 $(BIN)/python -m pytest -k test_kills
 	DSE_SOAK_KILLS=60 $(BIN)/python -m pytest -k 'test_search and killed'
 	DSE_SOAK_DAMAGE=5 $(BIN)/python -m pytest -k test_damage
+	DSE_SOAK_FORGED=1000 $(BIN)/python -m pytest -k test_forged
 	$(BIN)/python -m tests.soak.hostile --cases 5000
 	$(BIN)/python -m tests.soak.edges --workloads 10000 --designs 1000
 	$(BIN)/python -m pytest $(SPREAD) --hypothesis-profile=random

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from cost_models.errors import LibraryError
 from cost_models.performance.derived import DerivedMetric
-from dse.errors import RunError
+from dse.errors import RecordError, RunError
 from dse.packing import read_packed
 from dse.results.manifest import SCHEMA
 from dse.results.outcome import Outcome, Progress, Status
@@ -114,13 +115,14 @@ def resume(
         if n_designs is not None:
             raise RunError(f"{folder}: is unfinished; resume it first, then continue it to more designs")
         journal = Journal(folder)
-        spec = journal.spec(metrics)
-        _check_consent(folder, spec, call_model)
-        header = journal.header
-        _check_same(folder, header, spec)
-        _check(spread)
-        directory = folder.with_suffix("")
-        return _finish(Search(spec, spread=spread, journal=journal), spec, directory, header, journal, progress)
+        with _records_of(folder):
+            spec = journal.spec(metrics)
+            _check_consent(folder, spec, call_model)
+            header = journal.header
+            _check_same(folder, header, spec)
+            _check(spread)
+            directory = folder.with_suffix("")
+            return _finish(Search(spec, spread=spread, journal=journal), spec, directory, header, journal, progress)
     done = open_run(where, results=Path(results), metrics=metrics)
     if n_designs is None and done.manifest["status"] == "complete":
         raise RunError(f"{done.path}: is complete; to search on, say how far with --n-designs")
@@ -130,8 +132,9 @@ def resume(
 
 def _state_of(done: StoredRun, call_model: bool) -> tuple[Spec, bytes]:
     """Return the sweep and the state of the search of a finished run, both held against what it was run with."""
-    state = state_of(done)
-    spec = _spec_of(done, state)
+    with _records_of(done.path):
+        state = state_of(done)
+        spec = _spec_of(done, state)
     _check_consent(done.path, spec, call_model)
     _check_same(done.path, done.manifest, spec)
     return spec, state
@@ -154,11 +157,12 @@ def _continue(
     header = {**_header(spec), "continues": done.path.name}
     directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
-    search = Search(spec, spread=spread, start=state)
-    _check(spread)
-    journal = Journal.begin(unfinished(directory), header, spec)
-    search.keep_in(journal)
-    return _finish(search, spec, directory, header, journal, progress)
+    with _records_of(done.path):
+        search = Search(spec, spread=spread, start=state)
+        _check(spread)
+        journal = Journal.begin(unfinished(directory), header, spec)
+        search.keep_in(journal)
+        return _finish(search, spec, directory, header, journal, progress)
 
 
 def merge(
@@ -185,12 +189,15 @@ def merge(
             )
     spec = _spec_of(first, states[0])
     search = Search(spec)
-    for state in states:
-        search.add(state)
+    for done, state in zip(runs, states, strict=True):
+        with _records_of(done.path):
+            search.add(state)
     header = {**_header(spec), "merges": [done.path.name for done in runs]}
     directory = _place(spec, header, results) if out is None else Path(out)
     check_place(directory)
-    _write(search.outcome("complete"), spec, directory, header, None)
+    with _records_of(first.path):
+        outcome = search.outcome("complete")
+    _write(outcome, spec, directory, header, None)
     return open_run(directory, metrics=spec.derived)
 
 
@@ -214,6 +221,15 @@ def explore(
     """
     search = Search(spec, spread=spread)
     return search.outcome(_searched(search, progress, stopped))
+
+
+@contextmanager
+def _records_of(path: Path) -> Iterator[None]:
+    """Name the run whose records are not what they must be, or are of entries that the library does not hold."""
+    try:
+        yield
+    except (RecordError, LibraryError) as error:
+        raise RunError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
 
 
 def _check_consent(path: Path, spec: Spec, call_model: bool) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import Choice, Column, FloatArray, Table, stacked
+from dse.errors import RecordError
 from dse.evaluator import Evaluation
 from dse.packing import Data, Record
 from dse.violation import violation
@@ -146,10 +147,18 @@ def _choice_of(record: Record, n: int) -> Choice:
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """Return all rows of `parts` (at least one, of the same columns) in their order."""
+    """Return all rows of `parts` (at least one, of the same columns) in their order.
+
+    Raises:
+        RecordError: columns are missing.
+    """
     if len(parts) == 1:
         return parts[0]
     evaluations = [part.evaluation for part in parts]
+    first, *others = [{*one.designs, *one.evaluation.metrics, *one.evaluation.margins} for one in parts]
+    if not all(first <= names for names in others):
+        # A record that somebody has changed.
+        raise RecordError("what is kept of designs has not the columns of its sweep")
     return Rows(
         ids=np.concatenate([part.ids for part in parts]),
         designs=Table.concat([part.designs for part in parts]),

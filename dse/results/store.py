@@ -43,6 +43,32 @@ LATEST = "latest"
 MAX_BYTES = 2**32
 """Largest file of a run that is read."""
 
+CONSTRAINT_COLUMNS = (
+    "constraint",
+    "evaluated",
+    "violated",
+    "missing",
+    "violated_fraction",
+    "sole_cause",
+    "sole_cause_fraction",
+    "best_margin",
+    "tightest_margin",
+)
+AXIS_COLUMNS = (
+    "axis",
+    "value",
+    "low",
+    "high",
+    "evaluated",
+    "feasible",
+    "feasible_low",
+    "feasible_high",
+    "removed_by",
+    "nearest_miss",
+)
+MARGIN_COLUMNS = ("constraint", "low", "high", "designs")
+"""Columns of the tables of a run that are always the same."""
+
 
 def place_for_run(name: str, identity: str, *, started: datetime, results: Path = RESULTS) -> Path:
     """Return a directory that does not exist yet: ``results/<name>/<UTC time>-<first 8 of identity>``."""
@@ -275,9 +301,13 @@ class StoredRun:
                 return pd.DataFrame({"id": [], "feasible": [], "pareto": [], "sampled": []})
             raise RunError(f"{self.path / 'designs'}: holds no table of designs")
         try:
-            return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
+            table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path / 'designs'}: cannot be read: {error}") from error
+        if table.empty:
+            raise RunError(f"{self.path / 'designs'}: holds no design of those that were evaluated")
+        measured = [objective.metric for objective in self.spec.objectives]
+        return _holding(table, self.path / "designs", ("id", "feasible", "violation", "pareto", "sampled", *measured))
 
     @property
     def front(self) -> pd.DataFrame:
@@ -296,15 +326,25 @@ class StoredRun:
             raise RunError(str(error)) from error
         if not isinstance(result, list):
             raise RunError(f"{file}: is not a list of picks")
+        from dse.space import Space
+        from dse.space.given import given_designs
+
+        space = Space(self.spec)
         for pick in (Record(one, str(file)) for one in result):
             pick.text("name"), pick.text("reason"), pick.whole("id"), pick.flag("feasible")
-            pick.part("design"), pick.part("metrics")
+            metrics = pick.part("metrics")
+            for name in metrics.data:
+                metrics.number(name)
+            try:
+                given_designs(space, self.spec, pick.part("design").data)
+            except SpecError as error:
+                raise RunError(f"{file}: pick {pick.text('name')!r:.40}: {error}") from None
         return result
 
     @cached_property
     def constraints(self) -> pd.DataFrame:
         """What each constraint did."""
-        return self._csv("constraints.csv")
+        return self._csv("constraints.csv", CONSTRAINT_COLUMNS[1:], text=("constraint",))
 
     @cached_property
     def top(self) -> pd.DataFrame:
@@ -314,17 +354,17 @@ class StoredRun:
     @cached_property
     def margins(self) -> pd.DataFrame:
         """How many designs have a margin in each interval, by constraint."""
-        return self._csv("margins.csv")
+        return self._csv("margins.csv", MARGIN_COLUMNS[1:], text=("constraint",))
 
     @cached_property
     def axes(self) -> pd.DataFrame:
         """Which values of each axis survive."""
-        return self._csv("axes.csv", text=("value", "removed_by", "nearest_miss"))
+        return self._csv("axes.csv", AXIS_COLUMNS[2:8], text=(*AXIS_COLUMNS[:2], *AXIS_COLUMNS[8:]))
 
     @cached_property
     def baselines(self) -> pd.DataFrame:
         """Metrics of each baseline; bare column names."""
-        return self._csv("baselines.csv").rename(columns=bare)
+        return self._csv("baselines.csv", text=("baseline",)).rename(columns=bare)
 
     @cached_property
     def progress(self) -> pd.DataFrame:
@@ -368,14 +408,32 @@ class StoredRun:
         """
         return checked(self.path, name, self.manifest)
 
-    def _csv(self, name: str, text: tuple[str, ...] = ()) -> pd.DataFrame:
+    def _csv(self, name: str, numbers: tuple[str, ...] = (), text: tuple[str, ...] = ()) -> pd.DataFrame:
         import pandas as pd
 
         file = self.file(name)
         try:
-            return pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=True)
+            table = pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=True)
         except (OSError, ValueError) as error:
             raise RunError(f"{file}: cannot be read: {error}") from error
+        return _holding(table, file, numbers, text)
+
+
+def _holding(table: pd.DataFrame, file: Path, numbers: Sequence[str], text: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a table that has the columns which are read of it, those of numbers with nothing else in them.
+
+    Raises:
+        RunError: it has not.
+    """
+    from pandas.api.types import is_numeric_dtype
+
+    for name in (*numbers, *text):
+        if name not in table:
+            raise RunError(f"{file}: has no column {name}")
+    for name in numbers:
+        if len(table) and not is_numeric_dtype(table[name]):
+            raise RunError(f"{file}: column {name} holds what is not a number")
+    return table
 
 
 def designs_of(spec: Spec, rows: pd.DataFrame) -> Table:

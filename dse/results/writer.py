@@ -14,7 +14,7 @@ from dse.plain import plain, without_formula
 from dse.results.manifest import MANIFEST
 from dse.results.outcome import Outcome
 from dse.results.rows import Rows, joined
-from dse.results.store import headed, write_json
+from dse.results.store import AXIS_COLUMNS, CONSTRAINT_COLUMNS, MARGIN_COLUMNS, headed, write_json
 from dse.results.yaml_text import yaml_text
 
 if TYPE_CHECKING:
@@ -26,29 +26,6 @@ PART_ROWS = 100_000
 """Rows of one Parquet file."""
 
 _DIGITS = "%.9g"
-_CONSTRAINT_COLUMNS = (
-    "constraint",
-    "evaluated",
-    "violated",
-    "missing",
-    "violated_fraction",
-    "sole_cause",
-    "sole_cause_fraction",
-    "best_margin",
-    "tightest_margin",
-)
-_AXIS_COLUMNS = (
-    "axis",
-    "value",
-    "low",
-    "high",
-    "evaluated",
-    "feasible",
-    "feasible_low",
-    "feasible_high",
-    "removed_by",
-    "nearest_miss",
-)
 
 
 def write_outcome(
@@ -203,14 +180,14 @@ def constraints_frame(outcome: Outcome) -> pd.DataFrame:
         }
         for count in outcome.constraints
     ]
-    return pd.DataFrame(rows, columns=list(_CONSTRAINT_COLUMNS))
+    return pd.DataFrame(rows, columns=list(CONSTRAINT_COLUMNS))
 
 
 def margins_frame(outcome: Outcome) -> pd.DataFrame:
     """Return the table of ``margins.csv``: designs per constraint and interval of the margin; none of empty ones."""
     import pandas as pd
 
-    return pd.DataFrame([asdict(count) for count in outcome.margins], columns=["constraint", "low", "high", "designs"])
+    return pd.DataFrame([asdict(count) for count in outcome.margins], columns=list(MARGIN_COLUMNS))
 
 
 def top_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
@@ -244,7 +221,7 @@ def axes_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
         }
         for value in outcome.values
     ]
-    return pd.DataFrame(rows, columns=list(_AXIS_COLUMNS))
+    return pd.DataFrame(rows, columns=list(AXIS_COLUMNS))
 
 
 def baselines_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:

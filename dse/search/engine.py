@@ -98,7 +98,7 @@ class Search:
     def add(self, state: bytes) -> None:
         """Take over what another search of the same designs, however searched, has found."""
         result = read_packed(state, STATE)
-        keeper = self._work.keeper().restore(result.part("keeper"))
+        keeper = self._restored(result)
         unit = max(keeper.sample.stride, self._keeper.sample.stride, 1)
         offset = -(-self._place // unit) * unit
         self._keeper.merge(keeper, offset=offset)
@@ -106,6 +106,13 @@ class Search:
         self._before += result.number("seconds", low=0, high=MAX_SECONDS)
         self._clock.add(_parts(result))
         self._restore_cache(result)
+
+    def _restored(self, state: Record) -> Archive:
+        """Return what a state says is kept of designs of this sweep."""
+        keeper, library = self._work.keeper().restore(state.part("keeper")), self._work.evaluator.technology.library
+        if not keeper.parameters_read <= library.parameters.keys():
+            raise state.wrong("parameters_read", "parameters of the library")
+        return keeper
 
     def _restore_cache(self, found: Record) -> None:
         """Take over the answers of the sweep's own model from a state."""
@@ -130,7 +137,7 @@ class Search:
 
     def _resume(self, state: bytes) -> None:
         result = read_packed(state, STATE)
-        self._keeper.merge(self._work.keeper().restore(result.part("keeper")))
+        self._keeper.merge(self._restored(result))
         self._place, self._before = result.whole("place"), result.number("seconds", low=0, high=MAX_SECONDS)
         self._clock.add(_parts(result))
         self._restore_cache(result)
@@ -149,7 +156,7 @@ class Search:
                 continue
             if first > self._place:
                 raise RunError(f"{journal.folder}: designs {self._place} to {first} are missing")
-            self._keeper.merge(self._work.keeper().restore(kept.part("keeper")))
+            self._keeper.merge(self._restored(kept))
             self._clock.add(_parts(kept))
             self._place = last
         if self._place > before and not self._work.is_stream:

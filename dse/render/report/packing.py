@@ -19,11 +19,13 @@ MANTISSA_BITS = 23
 def rounded(values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
     """Return single-precision numbers with only `bits` of the mantissa left, so that they compress.
 
-    The relative error is at most ``2 ** -(bits + 1)``; NaN stays NaN, infinities stay infinite.
+    The relative error is at most ``2 ** -(bits + 1)``; NaN stays NaN, infinities stay infinite, as what is
+    beyond single precision becomes.
     """
     if not 1 <= bits <= MANTISSA_BITS:
         raise ValueError(f"bits must lie in 1 to {MANTISSA_BITS}, got {bits}")
-    single = np.asarray(values, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        single = np.asarray(values, dtype=np.float32)
     drop = MANTISSA_BITS - bits
     if not drop:
         return single

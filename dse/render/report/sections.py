@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cost_models.errors import ForeignFileError
 from cost_models.library import LibraryParameter, Source
+from cost_models.library.foreign import read_text
 from dse.analysis.compare import compare
 from dse.analysis.explain.sensitivity import space_sensitivity
 from dse.errors import RunError
@@ -148,11 +150,10 @@ def provenance_section(run: StoredRun) -> str:
 
 
 def _text_of(run: StoredRun, name: str) -> str:
-    file = run.path / name
     try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{file}: cannot be read: {error.strerror or error}") from error
+        return read_text(run.file(name))
+    except ForeignFileError as error:
+        raise RunError(str(error)) from None
 
 
 def shared_settings(run: StoredRun) -> dict[str, Any]:

@@ -1,0 +1,247 @@
+"""Runs of a stranger: files edited with intent and sealed anew, so that every checksum holds.
+
+Each verb shows what stands there, or says which file is not what it must be and where; nothing is executed and nothing
+else is written. The short version is part of the suite; `make soak` sets DSE_SOAK_FORGED for so many forgeries.
+"""
+
+import json
+import os
+import shutil
+import traceback
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from dse.errors import RecordError
+from dse.packing import packed, read_packed
+from dse.results.manifest import MANIFEST, SEAL, digest_of
+from dse.results.store import seal
+from dse.runs import run
+from dse.search.journal import unfinished
+from dse.sweep import parse_spec
+from tests import sweeps
+from tests.cli import call
+from tests.dse.results.test_damage import FEW, verbs
+from tests.hostile import WRONG, as_json, as_yaml, damaged_bytes, damaged_tree, paths_of
+
+FORGERIES = int(os.environ.get("DSE_SOAK_FORGED", "20"))
+
+
+def forged_table(table, rng):
+    """Return what was done to a table, and the table."""
+    table = table.copy()
+    name = table.columns[rng.integers(len(table.columns))]
+    row = int(rng.integers(max(len(table), 1)))
+    match int(rng.integers(9)):
+        case 0:
+            return f"without {name}", table.drop(columns=name)
+        case 1:
+            return f"{name} renamed", table.rename(columns={name: "\x1b[31m<script>"})
+        case 2:
+            table[name] = table[name].astype(str)
+            return f"{name} as text", table
+        case 3:
+            table[name] = [[1.0, 2.0]] * len(table)
+            return f"{name} as lists", table
+        case 4:
+            return "no rows", table.iloc[:0]
+        case 5:
+            return "rows twice", pd.concat([table, table], ignore_index=True)
+        case 6:
+            table[name] = np.nan
+            return f"{name} missing", table
+        case 7:
+            table[name] = table[name].astype(object)
+            wrong = [one for one in WRONG if isinstance(one, str | float | bool) and "\ud800" not in str(one)]
+            table.loc[table.index[row : row + 1], name] = wrong[rng.integers(len(wrong))]
+            if pd.api.types.infer_dtype(table[name]).startswith("mixed"):
+                table[name] = table[name].astype(str)
+            return f"a cell of {name}", table
+        case _:
+            numbers = table.select_dtypes("number")
+            if numbers.empty:
+                return "turned round", table.iloc[::-1]
+            one = numbers.columns[rng.integers(len(numbers.columns))]
+            factor = [-1.0, np.inf, 1e300, 1e-320, np.nan][rng.integers(5)]
+            table[one] = table[one].astype(float) * factor
+            return f"{one} times {factor}", table
+
+
+def forge(file, rng):
+    """Edit a file of a run with intent, and return what was done."""
+    content = file.read_bytes()
+    if file.suffix == ".parquet" and rng.integers(5):
+        what, table = forged_table(pd.read_parquet(file), rng)
+        table.to_parquet(file)
+    elif file.suffix == ".csv" and rng.integers(3):
+        what, table = forged_table(pd.read_csv(file), rng)
+        table.to_csv(file, index=False)
+    elif file.suffix in (".json", ".yaml", ".yml") and rng.integers(5):
+        parse, dump = (json.loads, as_json) if file.suffix == ".json" else (yaml.safe_load, as_yaml)
+        what, tree = damaged_tree(parse(content), rng)
+        file.write_bytes(dump(tree))
+    else:
+        what, content = damaged_bytes(content, rng)
+        file.write_bytes(content)
+    return what
+
+
+def forge_manifest(file, rng):
+    """Edit the manifest, seal it, and return what was done."""
+    manifest = json.loads(file.read_text())
+    what, tree = damaged_tree({key: value for key, value in manifest.items() if key != SEAL}, rng)
+    content = as_json(tree)
+    try:
+        tree = json.loads(content, parse_constant=float)
+        file.write_bytes(as_json({**tree, SEAL: digest_of(tree)}))
+    except ValueError:
+        file.write_bytes(content)
+    return what
+
+
+def tried(verb):
+    """Return exit status and messages of a verb; what it raises is a defect."""
+    try:
+        done = call(*verb)
+    except Exception as error:
+        return "raises", "".join(traceback.format_exception(error)[-3:])
+    return done.status, done.out + done.err if done.status == 0 else done.err
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    specs = [
+        parse_spec(sweeps.tiny(search={"sampler": "sobol", "n_designs": 64, "seed": seed}, robustness=FEW))
+        for seed in (1, 2)
+    ]
+    return [run(spec, out=folder / str(number)).path for number, spec in enumerate(specs)]
+
+
+def test_a_forged_run_is_shown_or_refused_with_its_place(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "system", lambda command: pytest.fail(f"runs {command}"))
+    one, other = runs
+    names = [path.relative_to(one).as_posix() for path in sorted(one.rglob("*")) if path.is_file()]
+    names = [name for name in names if name != "report.html"]
+    rng, told, faults = np.random.default_rng(5), 0, []
+    for number in range(FORGERIES):
+        at = tmp_path / "at"
+        shutil.rmtree(at, ignore_errors=True)
+        copy = at / "run"
+        shutil.copytree(one, copy)
+        name = names[number % len(names)]
+        if name == MANIFEST or number % 7 == 0:
+            name, what = MANIFEST, forge_manifest(copy / MANIFEST, rng)
+        else:
+            what = forge(copy / name, rng)
+            seal(copy)
+        every = verbs(copy, other, at)
+        verb = every[rng.integers(len(every))]
+        status, said = tried(verb)
+        if status not in (0, 2, 3):
+            faults.append((name, what, verb[0], said[-600:]))
+        elif status == 2:
+            told += 1
+            if str(copy) not in said or len(said.splitlines()) > 4:
+                faults.append((name, what, verb[0], "names no place", said[-600:]))
+            if [path.name for path in at.iterdir()] != ["run"]:
+                faults.append((name, what, verb[0], "writes", [path.name for path in at.iterdir()]))
+        if "\x1b[31m" in said:
+            faults.append((name, what, verb[0], "colours the terminal"))
+    print(f"{FORGERIES} forgeries, {told} of them told, {len(faults)} faults")
+    assert not faults, "\n".join(map(str, faults))
+    assert told
+
+
+def forged_array(array, rng):
+    """Return what was done to an array, and the array."""
+    flat = array.reshape(-1)
+    match int(rng.integers(6)):
+        case 0:
+            return "one less", array[:-1]
+        case 1:
+            return "all of one row", flat[:1]
+        case 2:
+            return "other numbers", array.astype("f8" if array.dtype != np.float64 else "i8")
+        case 3 if array.dtype == np.float64:
+            return "missing", np.full_like(array, np.nan)
+        case 4:
+            return "backwards", array[::-1]
+        case _:
+            changed = array.copy()
+            changed.reshape(-1)[: len(flat) // 2 + 1] = [-1, 2**40, 7, 0][rng.integers(4)]
+            return "wrong", changed
+
+
+def forged_record(content, rng):
+    """Return what was done to a record of a search, and the record with a checksum that holds."""
+    record = read_packed(content, "it").data
+    paths = list(paths_of(record))
+    path = paths[rng.integers(len(paths))]
+    outer = record
+    for key in path[:-1]:
+        outer = outer[key]
+    value, where = outer[path[-1]], ".".join(map(str, path))
+    if isinstance(value, np.ndarray) and value.ndim and value.size and rng.integers(4):
+        what, outer[path[-1]] = forged_array(value, rng)
+    elif rng.integers(4):
+        what = str(outer.__setitem__(path[-1], WRONG[rng.integers(len(WRONG))]) or outer[path[-1]])[:20]
+    else:
+        what = "deleted"
+        del outer[path[-1]]
+    try:
+        return f"{where} {what}", packed(record)
+    except (TypeError, ValueError):
+        return "another record", packed({"a": np.arange(3.0)})
+
+
+class Stopped(BaseException):
+    """Ends a search as the end of its process would."""
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """Searches of several samplers that were cut short: (spec, folder of the state)."""
+    result, folder = [], tmp_path_factory.mktemp("stopped")
+    for sampler in ("sobol+evolve", "grid", "random"):
+        size = {} if sampler == "grid" else {"n_designs": 512, "seed": 1}
+        out = folder / sampler / "run"
+        out.parent.mkdir()
+
+        def stop(progress):
+            raise Stopped
+
+        with pytest.raises(Stopped):
+            run(parse_spec(sweeps.tiny(search={"sampler": sampler, **size})), out=out, progress=stop)
+        result.append(unfinished(out))
+    return result
+
+
+def test_a_forged_search_is_gone_on_with_or_refused_with_its_place(stopped, tmp_path):
+    rng, told, faults = np.random.default_rng(6), 0, []
+    for number in range(FORGERIES):
+        at = tmp_path / "at"
+        shutil.rmtree(at, ignore_errors=True)
+        state = stopped[number % len(stopped)]
+        copy = at / state.name
+        shutil.copytree(state, copy)
+        files = [path for path in sorted(copy.rglob("*")) if path.is_file() and path.stat().st_size]
+        file = files[rng.integers(len(files))]
+        try:
+            what, content = forged_record(file.read_bytes(), rng)
+            file.write_bytes(content)
+        except RecordError:
+            what = forge(file, rng)
+        status, said = tried(("resume", at / "run", "--draw", "none", "--no-report"))
+        about = (state.parent.name, str(file.relative_to(copy)), what)
+        if status not in (0, 2, 3):
+            faults.append((*about, said[-700:]))
+        elif status == 2:
+            told += 1
+            if str(at) not in said or len(said.splitlines()) > 4:
+                faults.append((*about, "names no place", said[-600:]))
+    print(f"{FORGERIES} forged searches, {told} of them told, {len(faults)} faults")
+    assert not faults, "\n".join(map(str, faults))
+    assert told
