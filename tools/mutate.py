@@ -167,7 +167,8 @@ class Reach:
         if found:
             return sorted(found, key=lambda one: (self.seconds[one], one))
         mirror = str(Path("tests", mutant.path).parent)
-        return sorted(reaching, key=lambda one: (not one.startswith(mirror), self.files[one], one))
+        # A module of constants alone is reached by no line of its own.
+        return sorted(reaching or self.files, key=lambda one: (not one.startswith(mirror), self.files[one], one))
 
     def time_s(self, tests: list[str]) -> float:
         """Return how long tests take."""
@@ -191,11 +192,15 @@ def _ignored(text: str) -> set[int]:
     return ignored
 
 
-def _strict(text: str) -> set[tuple[int, int]]:
-    """Return the places of zip's ``strict``: it asserts what is so by construction, as annotations do."""
+ASSERTED = {"zip": "strict", "dataclass": "frozen"}
+"""Calls and their keyword that asserts what is so by construction; types are checked for the latter by mypy."""
+
+
+def _asserted(text: str) -> set[tuple[int, int]]:
+    """Return the places of `ASSERTED`."""
     calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
-    named = (one.value for call in calls for one in call.keywords if one.arg == "strict")
-    return {(one.lineno, one.col_offset) for one in named}
+    named = ((call.func.id, one) for call in calls if isinstance(call.func, ast.Name) for one in call.keywords)
+    return {(one.value.lineno, one.value.col_offset) for name, one in named if ASSERTED.get(name) == one.arg}
 
 
 def mutants(paths: list[str]) -> Iterator[Mutant]:
@@ -205,13 +210,13 @@ def mutants(paths: list[str]) -> Iterator[Mutant]:
 
     for path in paths:
         text = (ROOT / path).read_text()
-        ignored, strict, tree = _ignored(text), _strict(text), get_ast(text)
+        ignored, asserted, tree = _ignored(text), _asserted(text), get_ast(text)
         for name in OPERATORS:
             operator = get_operator(f"core/{name}")()
             places = ((node, place) for node in ast_nodes(tree) for place in operator.mutation_positions(node))
             for occurrence, (node, ((line, column), _)) in enumerate(places):
                 number = name == "NumberReplacer" and abs(ast.literal_eval(node.value))
-                if line not in ignored and (line, column) not in strict and number <= MAX_NUMBER:
+                if line not in ignored and (line, column) not in asserted and number <= MAX_NUMBER:
                     yield Mutant(path, name, occurrence, line)
 
 

@@ -377,3 +377,14 @@ def test_experts_alone_are_narrow_where_the_file_spares_the_rest():
     assert (model.weight_format, model.expert_format) == (None, "mxfp4")
     kimi = published("Kimi-K2.5-NVFP4")
     assert (kimi.weight_format, kimi.expert_format) == (None, "nvfp4")
+
+
+def test_what_a_file_does_not_name_is_not_there():
+    shared = published("dots.llm1")
+    none = published("dots.llm1", n_shared_experts=None)
+    assert shared.moe.shared_width == 2 * shared.moe.expert_d_ff and none.moe.shared_width == 0
+    per_layer = 3 * shared.d_model * shared.moe.shared_width
+    layers = shared.layers - shared.moe.first_dense_layers
+    assert count_parameters(shared).total - count_parameters(none).total == layers * per_layer
+    (state,) = published("MiniMax-Text-01").state_layers
+    assert (state.kind, state.conv_width, state.conv_channels * state.conv_width) == ("lightning", 0, 0)

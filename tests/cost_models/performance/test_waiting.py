@@ -12,6 +12,7 @@ import pytest
 from cost_models.performance.goodput import goodput
 from cost_models.performance.serving_queue import Queue, Traffic, _interpolated
 from cost_models.performance.step_times import StepTimes
+from cost_models.performance.waits import Wait
 from dse.analysis.simulation import SimulatedEngine, simulate
 
 PROMPT = 1000
@@ -120,6 +121,24 @@ def test_more_places_than_are_taken_change_nothing():
         one, other = (getattr(queue.open(rate), name) for queue in (few, many))
         np.testing.assert_allclose(one.mean_s, other.mean_s, rtol=2e-3)
         np.testing.assert_allclose(one.quantile_s(0.95), other.quantile_s(0.95), rtol=1e-2)
+
+
+def test_a_closed_loop_without_a_wait_is_itself_beside_one_with():
+    made, requests = engine(**ENGINES["crowded"]), np.array([1.0, 5.0, 8.0, 30.0])
+    bare = Queue(made, Traffic()).closed(requests)
+    for place, number in enumerate(requests):
+        beside = Queue(replace(made, wait_s=np.array([0.0, 0.3])), Traffic()).closed(number)
+        assert beside.requests_per_s[0] == pytest.approx(bare.requests_per_s[place], rel=1e-12)
+        assert beside.ttft.mean_s[0] == pytest.approx(bare.ttft.mean_s[place], rel=1e-12)
+        assert beside.requests_per_s[1] <= bare.requests_per_s[place]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_a_stretch_of_which_every_moment_is_as_likely_has_its_own_quantiles(share):
+    # Between 2 and 4 s beyond 1: a mean of 3 and a variance of 2^2 / 12.
+    wait = Wait.of(np.ones(1), ((np.ones(1), np.full(1, 3.0), np.full(1, 4 / 12)),), even=True)
+    assert wait.quantile_s(share)[0] == pytest.approx(1 + 2 + 2 * share, rel=1e-12)
+    assert wait.share_within(1 + 2 + 2 * share)[0] == pytest.approx(share, rel=1e-12)
 
 
 def test_wait_for_nothing_is_the_least():

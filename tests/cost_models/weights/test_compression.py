@@ -49,6 +49,11 @@ def test_named_formats_store_what_their_makers_say(key, bits):
     assert bits <= stored <= bits + scales
 
 
+def test_scales_that_are_quantised_themselves_by_hand():
+    # QLoRA: a scale of 8 bits for 64 weights, and one of 32 bits for 256 of those scales: 0.127 bits.
+    assert stored_bits(LIBRARY.weight_format("nf4_dq")) == pytest.approx(4 + 8 / 64 + 32 / (64 * 256))
+
+
 @pytest.mark.parametrize(("n", "m", "ways"), [(2, 4, 6), (1, 4, 4), (4, 8, 70), (4, 16, 1820)])
 def test_a_mask_of_few_of_many_costs_the_logarithm_of_its_ways(n, m, ways):
     kept = form("nm", 8, 1 - n / m, n=n, m=m, index_bits=2)
