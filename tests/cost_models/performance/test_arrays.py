@@ -71,6 +71,19 @@ def test_a_matrix_of_whole_tiles_keeps_an_array_busy():
     assert stay / (8 * 1024 * 1024) == pytest.approx(1, rel=0.02)
 
 
+@pytest.mark.parametrize("outputs", [False, True])
+def test_matrices_of_unlike_shapes_fill_their_tiles(outputs):
+    """Without a depth weights are dealt to arrays as if all tiles were full."""
+    stack = OperatorStack()
+    m, weights, rows, columns, number = 200.0, 7e6, 16, 32, 3
+    stack.add("fused", "linear", 1.0, rows=m, weights=weights, macs=m * weights)
+    macs = rows * columns * number
+    shape = Arrays(*(np.array([float(one)]) for one in (macs, rows, columns, outputs)))
+    found = float(array_slots(stack.build(), shape)[0, 0])
+    cycles = math.ceil(m / rows) * weights / columns / number if outputs else weights / (rows * columns) / number * m
+    assert found == pytest.approx((cycles + rows + columns) * macs)
+
+
 def test_operators_say_how_deep_they_are():
     model = shipped_library().model("llama2_70b")
     operators = linear_operators(model, Shape(1, 1, 1), tokens_per_sequence=1.0, head_rows=1.0)
