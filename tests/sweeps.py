@@ -61,3 +61,22 @@ def tiny(**changes: Any) -> dict[str, Any]:
         "search": {"sampler": "grid"},
         **changes,
     }
+
+
+TEXT = """\
+name: small
+workloads:
+  chat: {model: llama2_70b, batch: 32}
+space:
+  node: {values: [tsmc_7, tsmc_5]}
+  macs: {low: 1024, high: 65536, log: true, levels: 7}
+  memory: hbm3
+objectives:
+  - {metric: chat.tpot_ms, direction: minimize}
+constraints:
+  - {metric: tdp_w, max: 150 W}
+baselines:
+  pair: {chips: 2x a100_80gb_sxm, weight_format: bf16}
+search: {sampler: sobol, n_designs: 1_000, seed: 7}
+"""
+"""A small sweep as a file."""

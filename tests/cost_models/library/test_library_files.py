@@ -1,0 +1,203 @@
+"""The files of the library: names that are answered, data that is read as sweeps are, faults with file and line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cost_models.errors import LibraryError, UnknownEntryError
+from cost_models.library import Library, read_library, shipped_library
+from cost_models.library.files import line_of, read_yaml
+from cost_models.library.plain_yaml import plain_data
+from dse.yaml_positions import parse_yaml
+
+LIBRARY = shipped_library()
+DATA = LIBRARY.directory / "data"
+FILES = sorted([*DATA.rglob("*.yaml"), *(LIBRARY.directory / "evidence").rglob("*.yaml")])
+
+
+@pytest.mark.parametrize(
+    ("look_up", "wrong", "right"),
+    [
+        (Library.chip, "h100_smx", "h100_sxm"),
+        (Library.model, "llama2_70", "llama2_70b"),
+        (Library.memory, "lpddr5z", "lpddr5x"),
+        (Library.memory_grade, "lpddr5x_9660", "lpddr5x_9600"),
+        (Library.node, "tmsc_7", "tsmc_7"),
+        (Library.mac_format, "int4xfp61", "int4xfp16"),
+        (Library.weight_format, "int4g128", "int4_g128"),
+        (Library.stack, "idael", "ideal"),
+        (Library.parameter, "tco.peu", "tco.pue"),
+        (Library.data_file, "qualty.csv", "quality.csv"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(look_up: Callable[[Library, str], object], wrong, right):
+    with pytest.raises(UnknownEntryError) as caught:
+        look_up(LIBRARY, wrong)
+    assert right in caught.value.suggestions
+    look_up(LIBRARY, right)
+
+
+def test_data_files_are_on_disk():
+    for name in ("quality.csv", "spmm_gpu.csv", "weight_only_speedup.csv", "open.csv"):
+        assert LIBRARY.data_file(name).is_file()
+
+
+def test_reading_is_cached():
+    assert shipped_library() is LIBRARY
+
+
+BREAKS = {
+    "not YAML": ("chips/nvidia.yaml", "chips:\n", "chips:\n  broken: [1, 2\n", ""),
+    "missing field": ("chips/nvidia.yaml", "    vendor: NVIDIA\n", "", "vendor is missing"),
+    "unknown field": ("chips/nvidia.yaml", "    year: 2018\n", "    colour: red\n", "colour"),
+    "wrong type": ("chips/nvidia.yaml", "    die_mm2: 815\n", "    die_mm2: large\n", "die_mm2"),
+    "unknown node": ("chips/nvidia.yaml", "    node: tsmc_12\n", "    node: tsmc_21\n", "perhaps"),
+    "low above typ": ("tco.yaml", "{low: 1.10, typ: 1.35", "{low: 2.10, typ: 1.35", "tco.pue"),
+    "high below typ": ("tco.yaml", "typ: 1.35, high: 1.58", "typ: 1.35, high: 1.3", "tco.pue"),
+    "unknown source": ("tco.yaml", "src: [uptime, unsourced]", "src: [hearsay]", "hearsay"),
+    "no confidence": ("tco.yaml", "src: [uptime, unsourced], conf: low", "src: [uptime]", "tco.pue"),
+    "key twice": ("tco.yaml", "tco:\n", "tco:\n  pue: {value: 1}\n", "'pue' appears twice"),
+    "entry twice": ("models/opt.yaml", "  opt_13b:\n", "  llama2_7b:\n", "models.llama2_7b stands in llama.yaml too"),
+    "section twice": ("tco.yaml", "tco:\n", "carbon: 3\ntco:\n", "carbon stands in carbon.yaml too"),
+    "half a model": ("models/llama.yaml", "    d_model: 4096\n", "", "needs d_model"),
+    "grade of nothing": ("memory_grades.yaml", "{technology: hbm4,", "{technology: hbm9,", "hbm9"),
+    "no area": ("memory.yaml", "    phy_controller_mm2:", "    phy:", "phy_controller_mm2 is missing"),
+    "bounds of nothing": ("bounds.yaml", "  tco.utilisation:", "  tco.utilization:", "no number of the library"),
+    "no interval": ("bounds.yaml", 'tco.utilisation: "(0, 1]"', "tco.utilisation: 1", "interval"),
+    "below its bounds": ("tco.yaml", "{low: 0.3, typ: 0.6", "{low: -0.3, typ: 0.6", "low must be above 0"),
+    "sparse but dense": ("weight_formats.yaml", "    pruning: sparsegpt\n", "", "pruning"),
+}  # fmt: skip
+
+
+def issue_of(copy: Path, edits: dict[str, tuple[str, str]]) -> str:
+    """Return the message on reading a copy of the library in which one string per file is replaced."""
+    shutil.copytree(DATA, copy / "data")
+    for file, (old, new) in edits.items():
+        file = f"data/{file}"
+        text = (copy / file).read_text(encoding="utf-8")
+        assert old in text
+        (copy / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(LibraryError) as caught:
+        read_library(copy)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_file_is_told_with_file_and_line(name, tmp_path):
+    file, old, new, what = BREAKS[name]
+    message = issue_of(tmp_path, {file: (old, new)})
+    assert message.startswith(f"{Path(file).name}:") and what in message
+    assert message.split(":")[1].isdigit()
+
+
+def test_the_line_is_that_of_the_issue(tmp_path):
+    message = issue_of(tmp_path, {"tco.yaml": ("typ: 1.35", "typ: 3.5")})
+    lines = (tmp_path / "data" / "tco.yaml").read_text(encoding="utf-8").splitlines()
+    line = 1 + next(number for number, text in enumerate(lines) if "pue:" in text)
+    assert message == f"tco.yaml:{line}: tco.pue: high must be at least typ, got high 1.58 and typ 3.5"
+
+
+def test_all_issues_are_told_at_once(tmp_path):
+    edits = {
+        "tco.yaml": ("typ: 1.35", "typ: 3.5"),
+        "chips/nvidia.yaml": ("    node: tsmc_12", "    node: tsmc_21"),
+        "memory_grades.yaml": ("technology: hbm4", "technology: hbm9"),
+    }
+    issues = issue_of(tmp_path, edits).splitlines()
+    assert {issue.split(":")[0] for issue in issues} == {Path(file).name for file in edits}
+
+
+def test_a_line_is_found_for_the_deepest_part_that_exists(tmp_path):
+    path = tmp_path / "some.yaml"
+    path.write_text("a:\n  b:\n    - x: 1\n    - x: 2\nc: 3\n", encoding="utf-8")
+    assert [line_of(path, keys) for keys in (["a"], ["a", "b"], ["a", "b", 1, "x"], ["a", "q"], ["c"])] == [
+        1,
+        2,
+        4,
+        1,
+        5,
+    ]
+
+
+def test_an_empty_directory_is_refused(tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(LibraryError, match="holds no YAML file"):
+        read_library(tmp_path)
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "some.yaml").write_text("- 1\n- 2\n", encoding="utf-8")
+    with pytest.raises(LibraryError, match=r"some\.yaml:1: must hold a mapping"):
+        read_library(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e9", 1e9), ("13.0e9", 13e9), ("2.0e-6", 2e-6), ("12", 12), ("6b4d5fb", "6b4d5fb")]
+)
+def test_numbers_are_those_of_yaml_1_2(tmp_path, text, value):
+    path = tmp_path / "some.yaml"
+    path.write_text(f"a: {text}\n", encoding="utf-8")
+    assert read_yaml(path) == {"a": value}
+
+
+def named(data):
+    """Return data with every key as text, as sweeps have them."""
+    if isinstance(data, dict):
+        return {str(key): named(value) for key, value in data.items()}
+    return [named(value) for value in data] if isinstance(data, list) else data
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: "/".join(path.parts[-2:]))
+def test_the_library_is_read_as_a_sweep_is_and_as_yaml_1_1_where_both_agree(path):
+    text = path.read_text(encoding="utf-8")
+    # Their texts too: 1 and 1.0 and True are equal.
+    assert repr(named(plain_data(text))) == repr(parse_yaml(text, path.name).plain())
+    assert not re.search(r": (yes|no|on|off|[0-9]+:[0-9:]+)$", text, re.MULTILINE | re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a:", "[1, 2.5, -3e2, 0x1F, ~, yes, 'yes', \"1\", 2020-01-01]", "a: &x {b: 1}\nc: *x",
+        "a: |\n  two\n  lines\n", "? 1\n: 2", "[1_000, 0o17, 017, 0x1f, .5, 5., 1e3, +3, on, NO, y, 190:20:30, 12:30]",
+        "[true, False, TRUE, null, Null, 1__0, _1, 1_, 0b11, 1e, e1, -, .]", "{a: 'yes', b: \"12\", c: yes}",
+    ],
+)  # fmt: skip
+def test_the_corners_of_yaml_are_read_as_sweeps_read_them(text):
+    assert repr(named(plain_data(text))) == repr(parse_yaml(text, "it").plain())
+
+
+def test_words_mean_what_they_mean_in_yaml_1_2():
+    assert plain_data("[yes, 12:30, 0o17, 017, 2020-01-01, 1_000]") == ["yes", "12:30", 15, 17, "2020-01-01", 1000]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1\nb: 2\na: 3", "'a' appears twice"),
+        ("a: 1\n---\nb: 2", "must be one document"),
+        ("a: *nowhere", "no anchor &nowhere"),
+        ("a: !!python/object:os.system {}", "not plain data"),
+        ("[a]: 1", "a key must be a word"),
+        ("null: 1", "a key must be a word"),
+        ("1.5: 1", "a key must be a word"),
+        ("{1: a, '1': b}", "'1' appears twice"),
+        ("a: {<<: {b: 1}}", "merge keys"),
+        ("a: !!str 12", "no meaning"),
+        ("a: .inf", "not a finite number"),
+        ("a: 1e999", "not a finite number"),
+        (f"a: {'9' * 5000}", "not a finite number"),
+        ("[" * 41 + "]" * 41, "nested deeper than 40"),
+        ("a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30)), "20000 values"),
+    ],
+)
+def test_what_is_not_plain_data_is_refused(text, told):
+    with pytest.raises(yaml.MarkedYAMLError, match=told):
+        plain_data(text)
