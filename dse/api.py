@@ -38,7 +38,7 @@ from dse.sweep.shipped import sweep_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dse.analysis.explain import Explanation
+    from dse.analysis.explain.records import Explanation
     from dse.render.explore.server import Explorer
 
 
@@ -183,7 +183,7 @@ class Run:
 
     def explain(self, design: int | str | None = None) -> Explanation:
         """Return why a design (id, pick or baseline; the knee where None) is as it is."""
-        from dse.analysis.explain import explain_run_row
+        from dse.analysis.explain.inputs import explain_run_row
 
         return explain_run_row(self.stored, design)
 

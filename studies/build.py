@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dse.analysis.compare import compare
-from dse.analysis.relaxation import explain_infeasible
+from dse.analysis.relaxation.constraints import explain_infeasible
 from dse.evaluator import Evaluator
 from dse.render.plots import plot_run
 from dse.render.plots.lines import draw_lines, shrink

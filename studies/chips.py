@@ -13,9 +13,12 @@ from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
 from cost_models.table import Table
-from dse.analysis.audit import Audit, DesignSubject, RatesSubject, SpaceSubject, find_consistent_rates, joint_set
+from dse.analysis.audit import Audit
 from dse.analysis.audit.page import joint_words, number, question_words, rates_words, table, verdict_table
-from dse.analysis.require import requirements
+from dse.analysis.audit.rates import find_consistent_rates
+from dse.analysis.audit.records import DesignSubject, RatesSubject, SpaceSubject
+from dse.analysis.audit.spaces import joint_set
+from dse.analysis.require.requirements import requirements
 from dse.evaluator import Evaluator, workload_of
 from dse.render.plots.audit import draw_audit
 from dse.render.plots.lines import LineChart

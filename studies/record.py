@@ -10,7 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from cost_models.library import shipped_library
-from dse.analysis.audit import ClaimChecker, ClaimResult, ClaimsFile, load_claims
+from dse.analysis.audit.reader import load_claims
+from dse.analysis.audit.records import ClaimsFile
+from dse.analysis.audit.verdicts import ClaimChecker, ClaimResult
 from dse.evaluator import Evaluator
 from dse.render.plots.lines import LineChart
 from dse.render.terminal.tables import TextTable
@@ -68,7 +70,7 @@ class Context:
 
     def verdicts(self, *keys: str) -> list[ClaimResult]:
         """Return the verdicts on the claims whose keys begin so."""
-        from dse.analysis.audit import ChipSubject, DesignSubject
+        from dse.analysis.audit.records import ChipSubject, DesignSubject
 
         subjects = self.case.subjects
         return [

@@ -113,13 +113,13 @@ def _model(file: Path) -> None:
 
 
 def _claims(file: Path) -> None:
-    from dse.analysis.audit import load_claims
+    from dse.analysis.audit.reader import load_claims
 
     load_claims(file)
 
 
 def _measurements(file: Path) -> None:
-    from dse.validation import run_validation
+    from dse.validation.run import run_validation
 
     run_validation([file], given={"chip": "h100_sxm", "weight_bits": "16"} if file.suffix == ".json" else {})
 

@@ -42,8 +42,8 @@ def audit(
     """
     from cost_models.library import shipped_library
     from dse.analysis.audit import audit as judged
-    from dse.analysis.audit import load_claims
     from dse.analysis.audit.plain import audit_json
+    from dse.analysis.audit.reader import load_claims
     from dse.render.terminal.audit import audit_parts, verdict_rows
     from dse.render.terminal.tables import Lines
 

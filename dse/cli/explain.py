@@ -14,8 +14,8 @@ from dse.cli.options import Format, ImageFormats, Library, Output, Plots, Quiet,
 from dse.cli.output import emit
 
 if TYPE_CHECKING:
-    from dse.analysis.explain import Explanation
     from dse.analysis.explain.curve import Curve
+    from dse.analysis.explain.records import Explanation
     from dse.analysis.explain.simulated import SimulatedRun
     from dse.render.terminal.tables import Part
 

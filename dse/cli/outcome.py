@@ -72,7 +72,7 @@ def finish(
         asked: the sweep as the user wrote it, which tells what is fixed by choice and what by default.
     """
     from dse.analysis.compare import compare
-    from dse.analysis.relaxation import explain_infeasible
+    from dse.analysis.relaxation.constraints import explain_infeasible
     from dse.analysis.relaxation.files import write_relaxations
     from dse.cli import INTERRUPTED, NONE_FEASIBLE, OK
     from dse.cli.compare import compared

@@ -95,8 +95,9 @@ def _of_grades(grades: list[str], output: Format) -> None:
 
 
 def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple[str, ...], output: Format) -> None:
-    from dse.analysis.require import best_changes, requirements
     from dse.analysis.require.bandwidth_limit import bandwidth_by_area
+    from dse.analysis.require.changes import best_changes
+    from dse.analysis.require.requirements import requirements
     from dse.errors import Issue, SpecError
     from dse.evaluator import Evaluator
     from dse.render.terminal.bandwidth import bandwidth_parts
@@ -149,7 +150,7 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
 
 def _of_design(what: str, design: str | None, workloads: list[str], is_file: bool, output: Format) -> None:
     from dse.analysis.explain.inputs import design_of_run, load_design
-    from dse.analysis.require import best_changes
+    from dse.analysis.require.changes import best_changes
     from dse.evaluator import Evaluator
     from dse.render.terminal.requirements import changes_table
     from dse.render.terminal.tables import Lines, cell_text

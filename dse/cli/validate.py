@@ -63,7 +63,7 @@ def validate(
     else:
         from cost_models.library.technology import Technology
         from dse.sweep.library_additions import library_with
-        from dse.validation import run_validation
+        from dse.validation.run import run_validation
 
         technology = Technology(library=library_with(library or []))
         validation = run_validation(measurements or [], technology, given=given_cells(given or []))

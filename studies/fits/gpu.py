@@ -26,7 +26,8 @@ from scipy.optimize import least_squares
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray
-from dse.validation import MeasurementError, operators, read_measurements, requests
+from dse.validation import operators, requests
+from dse.validation.rows import MeasurementError, read_measurements
 
 SETTINGS: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 FITS = "fits_on_chip_memory"

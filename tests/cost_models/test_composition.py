@@ -12,7 +12,7 @@ from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics
 from cost_models.workload.param_count import count_parameters
 from cost_models.workload.serving import Layout
-from dse.analysis.explain import explain_library_chip
+from dse.analysis.explain.inputs import explain_library_chip
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
 from dse.sweep import parse_spec

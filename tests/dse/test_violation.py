@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cost_models.table import Choice, Table
 from dse.analysis.nearest import CandidatePool, by_violation, ranked
-from dse.analysis.require import VIOLATION, best_changes
+from dse.analysis.require.changes import VIOLATION, best_changes
 from dse.analysis.require.sizing import by_cost, sized_designs
 from dse.evaluator import Evaluation, Evaluator
 from dse.render.plots.reading import MAX_MISSES, scene_of

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from cost_models.library import shipped_library
-from dse.validation import run_validation
+from dse.validation.run import run_validation
 from tests.tools.bench import bench
 
 pytestmark = pytest.mark.torch

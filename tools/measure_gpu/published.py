@@ -15,8 +15,8 @@ import pandas as pd
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.kernels import break_even_sparsity, crossover_rows, weight_only_gain
-from dse.analysis.explain import explain_library_chip
-from dse.validation import run_validation
+from dse.analysis.explain.inputs import explain_library_chip
+from dse.validation.run import run_validation
 
 PROMPT = "prompt_tokens=512 output_tokens=1"
 STEPS = (

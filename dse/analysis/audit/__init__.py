@@ -5,30 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dse.analysis.audit.rates import ConsistentRates, find_consistent_rates
-from dse.analysis.audit.reader import load_claims, read_claims
-from dse.analysis.audit.records import ChipSubject, Claim, ClaimsFile, DesignSubject, RatesSubject, SpaceSubject
+from dse.analysis.audit.records import ChipSubject, ClaimsFile, DesignSubject, RatesSubject, SpaceSubject
 from dse.analysis.audit.spaces import JointSet, joint_set
-from dse.analysis.audit.verdicts import ClaimChecker, ClaimResult, check_claim
-
-__all__ = [
-    "Audit",
-    "ChipSubject",
-    "Claim",
-    "ClaimChecker",
-    "ClaimResult",
-    "ClaimsFile",
-    "ConsistentRates",
-    "DesignSubject",
-    "JointSet",
-    "RatesSubject",
-    "SpaceSubject",
-    "audit",
-    "check_claim",
-    "find_consistent_rates",
-    "joint_set",
-    "load_claims",
-    "read_claims",
-]
+from dse.analysis.audit.verdicts import ClaimChecker, ClaimResult
 
 
 @dataclass(frozen=True)

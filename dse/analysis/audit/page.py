@@ -8,10 +8,12 @@ import numpy as np
 
 from cost_models.quantities.columns import metric_of
 from cost_models.quantities.metrics import METRICS
-from dse.analysis.audit import Audit, ClaimResult, ConsistentRates, JointSet
+from dse.analysis.audit import Audit
 from dse.analysis.audit.consistent import InformationGain
-from dse.analysis.audit.rates import consistent_rates
+from dse.analysis.audit.rates import ConsistentRates, consistent_rates
 from dse.analysis.audit.records import ClaimsFile, RatesSubject
+from dse.analysis.audit.spaces import JointSet
+from dse.analysis.audit.verdicts import ClaimResult
 
 
 def page(audit: Audit) -> str:

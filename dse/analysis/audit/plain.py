@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from dse.analysis.audit import Audit, ClaimResult, ConsistentRates, JointSet
+from dse.analysis.audit import Audit
 from dse.analysis.audit.consistent import plain_row
 from dse.analysis.audit.page import finding_words
+from dse.analysis.audit.rates import ConsistentRates
+from dse.analysis.audit.spaces import JointSet
+from dse.analysis.audit.verdicts import ClaimResult
 from dse.plain import plain
 
 VERDICT_COLUMNS = (

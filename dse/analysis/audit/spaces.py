@@ -10,7 +10,7 @@ import pandas as pd
 
 from dse.analysis.audit.consistent import InformationGain, ValueRange, extents_of, plain_row, settling_facts
 from dse.analysis.audit.records import SpaceSubject
-from dse.analysis.relaxation import RelaxationReport, explain_infeasible
+from dse.analysis.relaxation.constraints import RelaxationReport, explain_infeasible
 from dse.results.rows import MARGIN_PREFIX
 from dse.runs import explore
 from dse.space import Space

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dse.analysis.audit import Audit, ClaimResult, ConsistentRates
+from dse.analysis.audit import Audit
+from dse.analysis.audit.rates import ConsistentRates
+from dse.analysis.audit.verdicts import ClaimResult
 from dse.render.plots.style import (
     BLACK,
     BLUE,

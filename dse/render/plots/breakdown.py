@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from dse.analysis.explain import Explanation
+from dse.analysis.explain.records import Explanation
 from dse.render.plots.style import FILLS, HATCHES, MIN_POINTS, new_figure, save, scale_axis, short
 
 OTHER = "other"

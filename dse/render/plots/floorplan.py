@@ -14,7 +14,7 @@ from matplotlib.patches import Patch, Polygon, Rectangle
 from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.silicon.beachfront import Edge, along_the_sides
-from dse.analysis.explain import Explanation
+from dse.analysis.explain.records import Explanation
 from dse.render.plots.style import FILLS, HATCHES, new_figure, save, short
 
 _EDGE_OF = {

@@ -10,8 +10,9 @@ import numpy as np
 from cost_models.quantities.columns import metric_of
 from cost_models.quantities.records import Metric
 from cost_models.table import Table, evenly
-from dse.analysis.explain import Explanation, explain_baseline, explain_designs
 from dse.analysis.explain.curve import Curve, all_curves
+from dse.analysis.explain.designs import explain_baseline, explain_designs
+from dse.analysis.explain.records import Explanation
 from dse.evaluator import Evaluator
 from dse.render.plots.scene import Limit, Scene, ShownPick
 from dse.render.terminal.summary import named_picks, named_workloads

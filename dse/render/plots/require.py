@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from dse.analysis.require import Requirement, Requirements
+from dse.analysis.require.requirements import Requirement, Requirements
 from dse.errors import RunError
 from dse.render.plots.style import BLACK, BLUE, DASHES, ORANGE, PALE, VERMILION, drawing, new_figure, save, scale_axis
 from dse.render.terminal.tables import number_text

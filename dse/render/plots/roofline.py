@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cost_models.table import FloatArray
-from dse.analysis.explain import OUTSIDE, Explanation, PassTable, WorkloadTable
+from dse.analysis.explain.records import OUTSIDE, Explanation, PassTable, WorkloadTable
 from dse.render.plots.labels import Label, place_labels
 from dse.render.plots.style import (
     BLACK,

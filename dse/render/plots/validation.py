@@ -11,7 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from dse.render.plots.style import GREY, MARKERS, SERIES, drawing, new_figure, save
-from dse.validation import Validation
+from dse.validation.results import Validation
 from dse.validation.score import static_rows
 
 TITLES = {"decode": "Decode step", "prefill": "Prefill", "request": "Whole request"}

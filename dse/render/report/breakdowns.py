@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from cost_models.table import FloatArray, Number, Table
-from dse.analysis.explain import OUTSIDE, explained
+from dse.analysis.explain.columns import explained
+from dse.analysis.explain.records import OUTSIDE
 from dse.evaluator import Evaluator
 
 Path = tuple[str, ...]

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from cost_models.quantities.columns import describe
 from cost_models.quantities.records import Metric
-from dse.analysis.explain import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
+from dse.analysis.explain.records import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, number_text, percent_text
 from dse.results.picks import in_force

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from cost_models.performance.batching import CONTINUOUS
 from dse.analysis.compare import Comparison
-from dse.analysis.explain import explain_run_row
-from dse.analysis.relaxation import RelaxationReport
+from dse.analysis.explain.inputs import explain_run_row
+from dse.analysis.relaxation.constraints import RelaxationReport
 from dse.analysis.relaxation.files import read_relaxations
 from dse.render.terminal.comparison import comparison_parts
 from dse.render.terminal.explanation import goodput_lines

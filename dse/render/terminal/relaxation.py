@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cost_models.quantities.columns import describe
-from dse.analysis.relaxation import Relaxation, RelaxationReport
+from dse.analysis.relaxation.constraints import Relaxation, RelaxationReport
 from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
 from dse.sweep import Spec
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cost_models.quantities.columns import describe
-from dse.analysis.require import VIOLATION, Change, Requirements
+from dse.analysis.require.changes import VIOLATION, Change
+from dse.analysis.require.requirements import Requirements
 from dse.render.terminal.tables import Rows, TextTable, cell_text, number_text, percent_text
 from dse.sweep import Spec
 

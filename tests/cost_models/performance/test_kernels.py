@@ -6,7 +6,7 @@ import pytest
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.kernels import break_even_sparsity, crossover_rows, sparse_gain, weight_only_gain
-from dse.validation import run_validation
+from dse.validation.run import run_validation
 
 TECHNOLOGY = Technology()
 

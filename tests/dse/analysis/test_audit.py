@@ -6,18 +6,13 @@ import pytest
 
 from cost_models.library import shipped_library
 from cost_models.table import Table
-from dse.analysis.audit import (
-    ClaimChecker,
-    audit,
-    check_claim,
-    find_consistent_rates,
-    joint_set,
-    load_claims,
-    read_claims,
-)
+from dse.analysis.audit import audit
 from dse.analysis.audit.page import page
 from dse.analysis.audit.plain import audit_json
-from dse.analysis.audit.rates import consistent_rates
+from dse.analysis.audit.rates import consistent_rates, find_consistent_rates
+from dse.analysis.audit.reader import load_claims, read_claims
+from dse.analysis.audit.spaces import joint_set
+from dse.analysis.audit.verdicts import ClaimChecker, check_claim
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
 from dse.yaml_positions import parse_yaml

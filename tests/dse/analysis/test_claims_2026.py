@@ -3,16 +3,11 @@
 import pytest
 
 from cost_models.library import shipped_library
-from dse.analysis.audit import (
-    ChipSubject,
-    ClaimChecker,
-    DesignSubject,
-    RatesSubject,
-    SpaceSubject,
-    joint_set,
-    load_claims,
-)
 from dse.analysis.audit.rates import find_consistent_rates
+from dse.analysis.audit.reader import load_claims
+from dse.analysis.audit.records import ChipSubject, DesignSubject, RatesSubject, SpaceSubject
+from dse.analysis.audit.spaces import joint_set
+from dse.analysis.audit.verdicts import ClaimChecker
 
 RETICLE_MM = (26.0, 33.0)
 CHANNEL_BITS, FASTEST_GBPS = 16, 10.667

@@ -10,18 +10,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from cost_models.table import Table
-from dse.analysis.explain import (
-    BOUNDS,
-    OUTSIDE,
-    explain_baseline,
-    explain_chip,
-    explain_design_file,
-    explain_designs,
-    explain_library_chip,
-    explain_run_row,
-    load_design,
-)
 from dse.analysis.explain.columns import explained, explanation_of
+from dse.analysis.explain.designs import explain_baseline, explain_chip, explain_designs
+from dse.analysis.explain.inputs import explain_design_file, explain_library_chip, explain_run_row, load_design
+from dse.analysis.explain.records import BOUNDS, OUTSIDE
 from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
 from dse.render.terminal import print_parts

@@ -3,8 +3,8 @@
 import pytest
 
 from dse.analysis.explain.inputs import explain_library_chip
-from dse.analysis.relaxation import explain_infeasible
 from dse.analysis.relaxation.axes import widened_axes
+from dse.analysis.relaxation.constraints import explain_infeasible
 from dse.sweep import parse_spec
 from tests.sweeps import tiny
 

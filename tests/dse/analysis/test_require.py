@@ -6,11 +6,10 @@ import pytest
 
 from cost_models.library import shipped_library
 from cost_models.table import Table
-from dse.analysis.relaxation import explain_infeasible, relaxed_spec
-from dse.analysis.relaxation.constraints import rounded
+from dse.analysis.relaxation.constraints import explain_infeasible, relaxed_spec, rounded
 from dse.analysis.relaxation.files import read_relaxations, relaxation_rows, write_relaxations
-from dse.analysis.require import VIOLATION, best_changes, requirements
-from dse.analysis.require.requirements import least_rate
+from dse.analysis.require.changes import VIOLATION, best_changes
+from dse.analysis.require.requirements import least_rate, requirements
 from dse.errors import RunError
 from dse.evaluator import Evaluator
 from dse.results.picks import settings_of

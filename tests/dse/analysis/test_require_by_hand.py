@@ -7,8 +7,8 @@ import pytest
 
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from dse.analysis.require import requirements
 from dse.analysis.require.changes import Change
+from dse.analysis.require.requirements import requirements
 from dse.sweep import parse_spec
 
 BODY = 80 * (8192 * 8192 * 2 + 2 * 8192 * 1024 + 3 * 8192 * 28672)

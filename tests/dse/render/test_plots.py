@@ -17,7 +17,7 @@ from cost_models.library.technology import Technology
 from cost_models.quantities.metrics import METRICS
 from cost_models.silicon.beachfront import Edge, along_the_sides
 from cost_models.table import Table
-from dse.analysis.explain import explain_baseline, explain_designs
+from dse.analysis.explain.designs import explain_baseline, explain_designs
 from dse.analysis.explain.sensitivity import space_sensitivity, write_sensitivity
 from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cost_models.table import Table
-from dse.analysis.explain import BOUNDS, OUTSIDE, explain_designs
+from dse.analysis.explain.designs import explain_designs
+from dse.analysis.explain.records import BOUNDS, OUTSIDE
 from dse.errors import RunError
 from dse.evaluator import Evaluator
 from dse.render.report import write_report

@@ -6,7 +6,8 @@ import pytest
 
 from cost_models.errors import ForeignFileError
 from cost_models.library import shipped_library
-from dse.validation import MeasurementError, read_measurements, run_validation
+from dse.validation.rows import MeasurementError, read_measurements
+from dse.validation.run import run_validation
 from tests.dse.validation.bench_files import AIPERF, GENAI_PERF, LLAMA, SGLANG, VLLM
 
 LIBRARY = shipped_library()

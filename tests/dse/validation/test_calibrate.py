@@ -8,9 +8,9 @@ import pytest
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from dse.sweep.library_additions import library_with
-from dse.validation import MeasurementError, requests
+from dse.validation import requests
 from dse.validation.calibrate import calibrate
-from dse.validation.rows import read_measurements
+from dse.validation.rows import MeasurementError, read_measurements
 
 LIBRARY = shipped_library()
 TRUTH = {"stacks.llama_cpp.kernel_s": 1.6e-5, "stacks.llama_cpp.bandwidth_efficiency": 0.8}

@@ -7,10 +7,10 @@ import pytest
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.table import Choice
-from dse.analysis.explain import explain_library_chip
+from dse.analysis.explain.inputs import explain_library_chip
 from dse.time_intervals import ratios
-from dse.validation import run_validation
 from dse.validation.intervals import LEAST_ROWS, coverage, die_of, lines_of, with_intervals
+from dse.validation.run import run_validation
 from studies.fits.intervals import open_rows
 
 LIBRARY = shipped_library()

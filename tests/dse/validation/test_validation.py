@@ -10,9 +10,10 @@ from cost_models.errors import ForeignFileError
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.workload.serving import Layout
-from dse.validation import MeasurementError, power, read_measurements, run_validation
+from dse.validation import power
 from dse.validation import requests as served
-from dse.validation.rows import layout
+from dse.validation.rows import MeasurementError, layout, read_measurements
+from dse.validation.run import run_validation
 from dse.validation.score import collapse, headline, one_constant, score, static_rows, weight_gain
 
 LIBRARY, TECHNOLOGY = shipped_library(), Technology()

@@ -20,8 +20,9 @@ from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
 from dse.errors import DseError
 from dse.render.terminal.validation import validation_parts
-from dse.validation import MeasurementError, read_measurements, run_validation
 from dse.validation import requests as served
+from dse.validation.rows import MeasurementError, read_measurements
+from dse.validation.run import run_validation
 
 LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 FORMS = ("open", "micro_open", "micro2_open", "energy_open", "energy2_open", "e2e2_open", "excluded")
