@@ -143,6 +143,12 @@ class _Terms:
         own = np.asarray(self.served.serving.chips)
         return own if self.pool is None else np.asarray(own + self.pool.chips)
 
+    @property
+    def load_s(self) -> FloatArray:
+        """Time to load the weights of each chip over its host interface; NaN where it has none."""
+        rate = self.result.machine.host_bytes_per_s
+        return self.result.footprint.weights_bytes / self.result.serving.chips / np.where(rate > 0, rate, np.nan)
+
     @cached_property
     def tpot_s(self) -> FloatArray:
         return self.result.decode_s if self.seen is None else self.seen.tpot.mean_s
@@ -352,6 +358,7 @@ OF_SERVING: Mapping[str, Callable[[_Terms], FloatArray]] = {
 OF_STORING: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "chips_needed": lambda t: np.asarray(t.result.chips_needed, dtype=np.float64),
     "memory_gib": lambda t: t.memory_gib,
+    "load_s": lambda t: t.load_s,
     "perplexity_ratio": lambda t: np.asarray(t.served.quality.ratio),
     "perplexity_ratio_high": lambda t: np.asarray(t.served.quality.ratio_high),
     "perplexity_unusable": lambda t: np.asarray(t.served.quality.unusable, dtype=np.float64),

@@ -76,7 +76,9 @@ def added_s(
     over = np.isfinite(work.pass_s) & (wanted > limit * work.pass_s * (1 + 1e-9))
     if not over.any():
         return np.zeros(1)
-    rows, n = np.flatnonzero(over), len(over)
+    # A parameter of the curve may be drawn where nothing of the pass depends on it.
+    n = max(len(over), *(len(column) for column in vars(throttle).values()))
+    rows = np.flatnonzero(np.broadcast_to(over, (n,)))
 
     def at(column: Number | FloatArray) -> FloatArray:
         column = np.asarray(column, dtype=np.float64)

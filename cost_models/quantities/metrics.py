@@ -57,6 +57,7 @@ METRICS: Mapping[str, Metric] = index(
            "workload"),
     Metric("memory_gib", "GiB", "weights, KV cache at full length and activations, all chips together", "min",
            "workload"),
+    Metric("load_s", "s", "time to load the weights over the host interfaces, once per start", "min", "workload"),
     Metric("perplexity_ratio", "", "perplexity over that of the uncompressed model", "min", "workload"),
     Metric("perplexity_ratio_high", "", "upper end of its 90 % interval", "min", "workload"),
     Metric("perplexity_unusable", "",

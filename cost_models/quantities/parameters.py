@@ -21,8 +21,7 @@ PARAMETERS: Mapping[str, Parameter] = index(
     Parameter("second_memory_devices", "", "its packages, modules or stacks", 8, integer=True,
               needs=("second_memory",)),
     Parameter("second_memory_device_bits", "bit", "data width of one of them; its technology's first where not given",
-              None, integer=True, elsewhere="nothing: a narrow one is right where little is read from it",
-              needs=("second_memory",)),
+              None, integer=True, needs=("second_memory",)),
     Parameter("second_memory_device_gib", "GiB", "capacity of one of them", 64.0, needs=("second_memory",)),
     Parameter("macs", "", "multiply-accumulate units of the array", 131072, integer=True),
     Parameter("mac_format", "", "operand pair that one MAC unit multiplies in one cycle", "int4xfp16", "mac_formats"),
@@ -40,7 +39,10 @@ PARAMETERS: Mapping[str, Parameter] = index(
               "given", None, high=10.0),
     Parameter("supply_v", "V", "supply of the logic; the least that reaches the clock where not given", None, high=2.0),
     Parameter("supply_rails", "", "1 where logic and SRAM share a supply, 2 where each has its own", 1.0, integer=True,
-              high=2.0),
+              high=2.0,
+              elsewhere="logic below the SRAM's least supply: flip-flops of a 22 nm node keep their hold times down to "
+              "0.73 of nominal, and 16 % lower with larger inverters in the clock of each (Chen et al., Minimum Supply "
+              "Voltage for Sequential Logic Circuits), which no area counts; SRAM stops at 0.80"),
     Parameter("vector_lanes", "", "lanes (FP32 and FP64 units) of the vector units; by MACs and class where not given",
               None, integer=True),
     Parameter("sram_mib", "MiB", "on-chip SRAM", 64.0),
@@ -60,9 +62,7 @@ PARAMETERS: Mapping[str, Parameter] = index(
               names=("programmable", "npu", "static")),
     Parameter("cooling", "", "what carries the heat away", "air", names=("air", "liquid")),
     Parameter("host_lanes", "", "lanes of the host interface (PCIe), 0 for none", 16.0, integer=True, high=32.0,
-              open_low=False,
-              elsewhere="time to load weights, once per start: a lane of PCIe 5.0 carries 3.94 GB/s (32 GT/s, "
-              "128b/130b), so 40 GB take 0.6 s over 16 lanes, 2.5 s over 4 and for ever over none"),
+              open_low=False),
     Parameter("link_gbps", "GB/s", "chip-to-chip bandwidth, one way, all links of a chip", 0.0, open_low=False),
     Parameter("weight_format", "", "how weights are stored", "int4_g128", section="weight_formats"),
     Parameter("expert_format", "",

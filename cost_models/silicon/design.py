@@ -58,6 +58,7 @@ def design_machine(
         static_shapes=design.choice("architecture").map(lambda name: float(name == "static")),
         dequantize_rows=design.dequantize_rows,
         link_bytes_per_s=design.link_bytes_per_s,
+        host_bytes_per_s=design.host_bytes_per_s,
         dram_j_per_byte=store.j_per_byte,
         sram_j_per_byte=design.stream_j_per_byte,
         link_j_per_byte=design.link_j_per_byte,

@@ -136,6 +136,7 @@ class Machine:
         capacity_bytes: memory capacity, of both memories where there are two.
         sram_bytes: on-chip memory of one die.
         dequantize_bytes_per_s: rate at which stored weights can be dequantized; infinite where nothing limits it.
+        host_bytes_per_s: bandwidth of the host interface, one way; 0 for none, NaN where it is not known.
         link_bytes_per_s: chip-to-chip bandwidth, one way, all links; 0 for none.
         dram_j_per_byte: memory device, PHY and controller energy per byte moved.
         sram_j_per_byte: on-chip storage and wire energy per byte that crosses the die.
@@ -202,6 +203,7 @@ class Machine:
     dequantize_macs: FloatArray = field(default_factory=lambda: np.zeros(1))
     dequantize_rows: FloatArray = field(default_factory=lambda: np.ones(1))
     arithmetic_known: FloatArray = field(default_factory=lambda: np.ones(1))
+    host_bytes_per_s: FloatArray = field(default_factory=lambda: np.array([np.nan]))
     nre_usd: FloatArray = field(default_factory=lambda: np.array([np.nan]))
     static_shapes: FloatArray = field(default_factory=lambda: np.zeros(1))
     measured: FloatArray = field(default_factory=lambda: np.ones(1))

@@ -31,7 +31,7 @@ from dse.sweep import Spec, parse_spec
 SIGNED = ("headroom", "margin", "spare")
 """Words of metrics that may be negative."""
 
-OPTIONAL = ("max_batch", "tokens_per_s_at_max_batch", "chips_for_load")
+OPTIONAL = ("load_s", "max_batch", "tokens_per_s_at_max_batch", "chips_for_load")
 """Metrics that have no value where a workload sets no limits."""
 
 ROUNDING = 1e-12

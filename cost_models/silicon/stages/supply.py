@@ -66,6 +66,11 @@ class Powered(Placed):
         return np.where(programmable, measured, self.moved_j_per_byte)
 
     @cached_property
+    def host_bytes_per_s(self) -> FloatArray:
+        """Bandwidth of the host interface, one way."""
+        return self.number("host_lanes") * self.every_row("interfaces.host_gbps_per_lane") * GIGA
+
+    @cached_property
     def link_bytes_per_s(self) -> FloatArray:
         """Bandwidth of the links, one way."""
         return self.number("link_gbps") * GIGA

@@ -6,9 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.errors import UnknownEntryError
+from cost_models.evaluate.serve import serve_designs
+from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.models import FREE_FIELDS
 from cost_models.library.technology import Technology
+from cost_models.performance.metrics import workload_metrics
 from cost_models.quantities.parameters import PARAMETERS
 from cost_models.silicon.cost import Economics
 from cost_models.silicon.defaults import fill_defaults
@@ -326,6 +329,7 @@ def test_everything_is_finite_and_positive_everywhere():
     result = design_machine(EVERYWHERE, TECHNOLOGY, economics=ECONOMICS)
     may_be_zero = {
         "link_bytes_per_s",
+        "host_bytes_per_s",
         "dequantize_j_per_byte",
         "dequantize_macs",
         "dram_j_per_byte",
@@ -723,3 +727,14 @@ def test_area_for_area_a_cheaper_node_never_costs_more():
         for node in order
     ]
     assert (np.diff(cost) >= 0).all()
+
+
+def test_weights_are_loaded_over_the_lanes_of_the_host():
+    lanes = np.array([0.0, 4.0, 16.0])
+    chat = Workload("chat", "llama3_8b", batch=1.0, prompt_tokens=64.0, output_tokens=64.0)
+    served = serve_designs({"host_lanes": lanes, "weight_format": Choice.of("int8")}, chat, TECHNOLOGY, ECONOMICS)
+    seconds = workload_metrics(served, TECHNOLOGY, ("load_s",))["load_s"]
+    # A lane of PCIe 5 carries 32 Gbit/s in codes of 128 in 130 bits; the head keeps 16 bits, all other weights 8.
+    assert 8.03 / (16 * 4) < seconds[2] < 9.2 / (16 * 3.938)
+    assert seconds[1] == pytest.approx(4 * seconds[2])
+    assert np.isnan(seconds[0])
