@@ -24,7 +24,8 @@ SWEEP = Path(__file__).parent.parent / "sweeps" / "packages.yaml"
 POWER_W = 150.0
 """The founding chip's design limit."""
 
-NONE = {"dies": "1", "die_link": "organic", "die_link_gbps": "100", "second_memory": "none"}
+NONE = {"dies": "1", "die_link": "organic", "die_link_gbps": "100", "second_memory": "none",
+        "memory_decoder": "0"}  # fmt: skip
 TIER = {"second_memory_devices": "8", "second_memory_device_bits": "32", "second_memory_device_gib": "8"}
 LPDDR = {"memory": "lpddr5x_9600", "memory_device_bits": "{values: [32, 64]}", "memory_device_gib": "{values: [8, 16]}"}
 DEVICES = {"memory_devices": "{low: 2, high: 32, step: 2}"}
@@ -38,16 +39,20 @@ WIDE_TIER = {
 }
 FLASH = {"second_memory": "hbf", "second_memory_devices": "{values: [1, 2]}", "second_memory_device_gib": "512",
          "second_memory_device_bits": "1024"}  # fmt: skip
+BANKS = {"memory": "lpddr5x_pim_9600", "memory_device_bits": "{values: [32, 64]}",
+         "memory_device_gib": "{values: [4, 8]}", "memory_decoder": "{values: [0, 1]}"}  # fmt: skip
 STACKED = {"memory": "stacked_dram", "memory_device_bits": "{values: [1024, 2048]}",
            "memory_device_gib": "{values: [2, 4]}"}  # fmt: skip
 
 FOUNDING, STACKED_KIND = "one die, LPDDR", "DRAM on top of one die"
+BANKS_KIND = "one die, LPDDR that multiplies"
 KINDS: Mapping[str, Mapping[str, str]] = {
     FOUNDING: {**NONE, **TIER, **LPDDR, **DEVICES},
     "two dies, LPDDR": {**NONE, **TIER, **LPDDR, **DEVICES, **TWO_DIES},
     "SRAM, then LPDDR": {**NONE, **SRAM, **WIDE_TIER},
     "LPDDR, then flash": {**NONE, **LPDDR, **DEVICES, **FLASH},
     STACKED_KIND: {**NONE, **TIER, **STACKED, **DEVICES},
+    BANKS_KIND: {**NONE, **TIER, **BANKS, **DEVICES},
 }
 """Settings of the space that make each kind of chip."""
 
@@ -108,19 +113,12 @@ def dear_end() -> dict[str, str]:
 def packages(context: Context) -> list[Section]:
     """Each kind of chip at the founding kind's price and at its power, and what SRAM alone takes."""
     fronts = {name: front_of(settings) for name, settings in KINDS.items()}
-    fronts["the same, every assumption but density at its dear end"] = front_of(KINDS[STACKED_KIND], dear_end())
+    fronts["DRAM on top, every assumption but density at its dear end"] = front_of(KINDS[STACKED_KIND], dear_end())
     founding = fronts[FOUNDING]
     assert founding is not None
     reference = founding.fastest(tdp_w=POWER_W)
     assert reference is not None
-    rows, records = [], []
-    for name, front in fronts.items():
-        limits = {"price": {"cost_usd": reference["cost_usd"]}, "power": {"tdp_w": reference["tdp_w"]}}
-        found = {kind: None if front is None else front.fastest(**limit) for kind, limit in limits.items()}
-        cells = [_words(one, reference) for one in found.values()]
-        rows.append((name, *cells))
-        records += [{"kind": name, "equal": kind, **one} for kind, one in found.items() if one is not None]
-    frame = pd.DataFrame(records)
+    text, numbers, frame = _compared(fronts, reference)
     words = (
         f"The founding kind, one die with LPDDR, is fastest within {POWER_W:g} W at {number(reference['tpot_ms'])} ms "
         f"per token, {number(reference['cost_usd'])} USD and {number(reference['tdp_w'])} W. Every other kind is "
@@ -129,12 +127,48 @@ def packages(context: Context) -> list[Section]:
         f"At the dear end of its density too, a die of the reticle's size holds {number(_least_gib())} GiB, less than "
         "this model takes."
     )
-    text = table(("kind of chip", "fastest at equal cost: ms, USD, W", "fastest at equal power: ms, USD, W"), rows)
-    numbers = {f"{one['kind']} at equal {one['equal']}, ms": float(one["tpot_ms"]) for one in records}
     return [
         Section("At equal cost and at equal power", f"{words}\n\n{text}", numbers, {"kinds": frame}),
+        _one_sequence(),
         _alone(reference),
     ]
+
+
+def _compared(
+    fronts: Mapping[str, Front | None], reference: Mapping[str, float]
+) -> tuple[str, dict[str, float], pd.DataFrame]:
+    """Return the fastest of each front at the reference's cost and at its power: as text, by name, and as a table."""
+    limits = {"price": {"cost_usd": reference["cost_usd"]}, "power": {"tdp_w": reference["tdp_w"]}}
+    rows, records = [], []
+    for name, front in fronts.items():
+        found = {kind: None if front is None else front.fastest(**limit) for kind, limit in limits.items()}
+        rows.append((name, *(_words(one, reference) for one in found.values())))
+        records += [{"kind": name, "equal": kind, **one} for kind, one in found.items() if one is not None]
+    text = table(("kind of chip", "fastest at equal cost: ms, USD, W", "fastest at equal power: ms, USD, W"), rows)
+    numbers = {f"{one['kind']} at equal {one['equal']}, ms": float(one["tpot_ms"]) for one in records}
+    return text, numbers, pd.DataFrame(records)
+
+
+def _one_sequence() -> Section:
+    """Return what multiplying beside the banks gains where one sequence is served, which is what it is for."""
+    single = {"workloads.chat_70b.batch": "1"}
+    fronts = {
+        f"{kind}, {bits}-bit activations": front_of({**KINDS[kind], "act_bits": bits}, single)
+        for kind, bits in ((FOUNDING, "16"), (BANKS_KIND, "16"), (BANKS_KIND, "8"))
+    }
+    founding = next(iter(fronts.values()))
+    assert founding is not None
+    reference = founding.fastest(tdp_w=POWER_W)
+    assert reference is not None
+    text, numbers, frame = _compared(fronts, reference)
+    words = (
+        "Units beside the banks multiply each weight that they read with one row: of 32 sequences they gain nothing, "
+        "and cost capacity. With a single sequence, weights of 4 bits are decoded there into 16 bits, or into 8 where "
+        "activations have as many (whose loss of quality is not in this table). The reference is the founding kind "
+        "with one sequence. Prices of such memory are assumptions."
+    )
+    named = {f"one sequence, {name}": value for name, value in numbers.items()}
+    return Section("One sequence at a time", f"{words}\n\n{text}", named, {"one_sequence": frame})
 
 
 def _least_gib() -> float:

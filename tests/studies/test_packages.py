@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cost_models.library import shipped_library
-from studies.packages import DEAR, FOUNDING, KINDS, STACKED_KIND, Front, dear_end, front_of
+from studies.packages import BANKS_KIND, DEAR, FOUNDING, KINDS, STACKED_KIND, Front, dear_end, front_of
 
 FEW = {"search.n_designs": "1500"}
 
@@ -25,6 +25,23 @@ def test_the_fastest_is_that_of_the_limit():
     front = Front(np.array([3.0, 2.0, 1.0]), np.array([1.0, 2.0, 3.0]), np.array([9.0, 8.0, 7.0]))
     assert front.fastest(cost_usd=2.5) == {"tpot_ms": 2.0, "cost_usd": 2.0, "tdp_w": 8.0}
     assert front.fastest(cost_usd=2.5, tdp_w=7.5) is None
+
+
+def test_banks_that_multiply_gain_for_one_sequence_and_not_for_many():
+    def fastest(kind, batch, **settings):
+        further = {**FEW, "search.n_designs": "6000", "workloads.chat_70b.batch": str(batch)}
+        front = front_of({**KINDS[kind], **settings}, further)
+        assert front is not None
+        found = front.fastest(tdp_w=150.0)
+        assert found is not None
+        return found["tpot_ms"]
+
+    assert fastest(BANKS_KIND, 32) > 0.98 * fastest(FOUNDING, 32)
+    wide, narrow = fastest(BANKS_KIND, 1), fastest(BANKS_KIND, 1, act_bits="8")
+    # Weights of 4.25 bits met by one row of 16 bits: half of the operands' rate, 0.7 of 8 times the pins' bandwidth.
+    most = 8 * 0.7 / 0.86 * 4.25 / 16
+    assert 1.2 < fastest(FOUNDING, 1) / wide < 1.05 * most
+    assert 1.5 < wide / narrow <= 2.0
 
 
 def test_dear_ends_make_stacked_dram_no_better():
