@@ -44,6 +44,11 @@ def redacted(url: str) -> str:
     return _IN_AUTHORITY.sub(r"\1:***", url)
 
 
+def members(record: object, *names: str) -> dict[str, Any]:
+    """Return what a record holds under some names, by name."""
+    return {name: getattr(record, name) for name in names}
+
+
 def plain(value: Any) -> Any:
     """Return mappings, sequences, records, frames and NumPy numbers as JSON has them; None for what is not finite."""
     if isinstance(value, Mapping):

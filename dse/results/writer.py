@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dse.plain import plain, without_formula
+from dse.plain import members, plain, without_formula
 from dse.results.manifest import MANIFEST
 from dse.results.outcome import Outcome
 from dse.results.rows import Rows, joined
@@ -63,10 +63,7 @@ def _counts(outcome: Outcome, kept: int) -> dict[str, Any]:
     return {
         "status": outcome.status,
         "counts": {
-            "planned": outcome.planned,
-            "evaluated": outcome.evaluated,
-            "decided": outcome.decided,
-            "feasible": outcome.feasible,
+            **members(outcome, "planned", "evaluated", "decided", "feasible"),
             "front": len(outcome.front) if outcome.front is not None else 0,
             "kept": kept,
         },
@@ -150,10 +147,7 @@ def _empty_front(outcome: Outcome, spec: Spec) -> pd.DataFrame:
 def _picks_text(outcome: Outcome) -> str:
     picks = [
         {
-            "name": pick.name,
-            "reason": pick.reason,
-            "id": pick.id,
-            "feasible": pick.feasible,
+            **members(pick, "name", "reason", "id", "feasible"),
             "design": dict(pick.design),
             "metrics": {name: float(f"{value:.9g}") for name, value in pick.metrics.items()},
         }
@@ -168,15 +162,9 @@ def constraints_frame(outcome: Outcome) -> pd.DataFrame:
 
     rows = [
         {
-            "constraint": count.constraint,
-            "evaluated": count.evaluated,
-            "violated": count.violated,
-            "missing": count.missing,
+            **asdict(count),
             "violated_fraction": count.violated / count.evaluated if count.evaluated else float("nan"),
-            "sole_cause": count.sole_cause,
             "sole_cause_fraction": count.sole_cause / count.evaluated if count.evaluated else float("nan"),
-            "best_margin": count.best_margin,
-            "tightest_margin": count.tightest_margin,
         }
         for count in outcome.constraints
     ]
@@ -209,13 +197,7 @@ def axes_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
     rows = [
         {
             "axis": headed(value.axis, spec.metrics),
-            "value": value.value,
-            "low": value.low,
-            "high": value.high,
-            "evaluated": value.evaluated,
-            "feasible": value.feasible,
-            "feasible_low": value.feasible_low,
-            "feasible_high": value.feasible_high,
+            **members(value, "value", "low", "high", "evaluated", "feasible", "feasible_low", "feasible_high"),
             "removed_by": "; ".join(f"{one.constraint} ({one.share:.0%})" for one in value.removed_by),
             "nearest_miss": "; ".join(f"{one.constraint} (by {one.by:.3%})" for one in value.nearest_miss),
         }
@@ -232,12 +214,8 @@ def baselines_frame(outcome: Outcome, spec: Spec) -> pd.DataFrame:
         {
             "baseline": name,
             "chips": spec.baselines[name].count,
-            "chip": spec.baselines[name].chip,
-            "weight_format": spec.baselines[name].weight_format,
-            "kv_bits": spec.baselines[name].kv_bits,
-            "act_bits": spec.baselines[name].act_bits,
-            "weight_execution": spec.baselines[name].weight_execution,
-            "serving_stack": spec.baselines[name].serving_stack,
+            **members(spec.baselines[name], "chip", "weight_format", "kv_bits", "act_bits"),
+            **members(spec.baselines[name], "weight_execution", "serving_stack"),
             **metrics,
         }
         for name, metrics in outcome.baselines.items()

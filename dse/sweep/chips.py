@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated
 
 from cost_models.evaluate.chips import ChipSetup
 from cost_models.workload.serving import Layout
+from dse.plain import members
 from dse.sweep.fields import POOL, Bandwidth, Batch, Chips, Measured, Named, ParallelismName, StoredBits
 from dse.sweep.records import SweepRecord
 from dse.sweep.workloads import WorkloadSpec
@@ -49,16 +51,7 @@ class ChipsSpec(SweepRecord):
     @property
     def setup(self) -> ChipSetup:
         """The chip and how it is run, as the models take it."""
-        return ChipSetup(
-            chip=self.chip,
-            weight_format=self.weight_format,
-            expert_format=self.expert_format,
-            stored_bits=self.stored_bits,
-            kv_bits=self.kv_bits,
-            act_bits=self.act_bits,
-            weight_execution=self.weight_execution,
-            serving_stack=self.serving_stack,
-        )
+        return ChipSetup(**members(self, *(field.name for field in fields(ChipSetup))))
 
     def layout(self, workload: WorkloadSpec) -> Layout:
         """Return how the chips share the model of a workload."""

@@ -10,7 +10,7 @@ from dse.analysis.audit.page import finding_words
 from dse.analysis.audit.rates import ConsistentRates
 from dse.analysis.audit.spaces import JointSet
 from dse.analysis.audit.verdicts import ClaimResult
-from dse.plain import plain
+from dse.plain import members, plain
 
 VERDICT_COLUMNS = (
     "claim", "of", "metric", "relative_to", "claimed", "predicted", "low", "high", "bound", "finding", "factor",
@@ -21,21 +21,12 @@ VERDICT_COLUMNS = (
 def verdict_row(verdict: ClaimResult) -> dict[str, Any]:
     """Return a verdict as a row."""
     claim = verdict.claim
-    return {
-        "claim": claim.key,
-        "of": claim.of,
-        "metric": claim.metric,
-        "relative_to": claim.relative_to or "",
-        "claimed": claim.value,
-        "predicted": verdict.predicted,
-        "low": verdict.low,
-        "high": verdict.high,
-        "bound": verdict.bound,
-        "finding": verdict.finding,
-        "factor": verdict.factor,
-        "grade": claim.grade,
-        "why": verdict.why,
-    }
+    row = {
+        "claim": claim.key, "relative_to": claim.relative_to or "", "claimed": claim.value,
+        **members(claim, "of", "metric", "grade"),
+        **members(verdict, "predicted", "low", "high", "bound", "finding", "factor", "why"),
+    }  # fmt: skip
+    return {name: row[name] for name in VERDICT_COLUMNS}
 
 
 def audit_json(found: Audit) -> dict[str, Any]:
@@ -54,10 +45,7 @@ def audit_json(found: Audit) -> dict[str, Any]:
 def _joint_json(joint: JointSet) -> dict[str, Any]:
     smallest = joint.why_none.smallest if joint.why_none else None
     return {
-        "subject": joint.subject,
-        "searched": joint.searched,
-        "found": joint.found,
-        "extents": joint.extents,
+        **members(joint, "subject", "searched", "found", "extents"),
         "plausible": [dict(row) for row in joint.plausible],
         "settling": joint.settling,
         "least_relaxation": smallest,
@@ -66,11 +54,9 @@ def _joint_json(joint: JointSet) -> dict[str, Any]:
 
 def _rates_json(rates: ConsistentRates) -> dict[str, Any]:
     return {
-        "subject": rates.subject,
-        "searched": rates.searched,
+        **members(rates, "subject", "searched"),
         "found": len(rates.table),
-        "extents": rates.extents,
-        "settling": rates.settling,
+        **members(rates, "extents", "settling"),
         "unused": [list(pair) for pair in rates.unused],
         "set": [plain_row(row) for row in rates.table.to_dict("records")],
     }

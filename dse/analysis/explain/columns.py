@@ -177,16 +177,13 @@ def explanation_of(columns: Mapping[str, Any], row: int, *, name: str, described
     result = _cell(columns, row)
     return Explanation(
         name=name,
-        settings=result["settings"],
-        metrics=result["metrics"],
         workloads={
             key: WorkloadTable(**{**one, "decode": _pass_table(one["decode"]), "prefill": _pass_table(one["prefill"])})
             for key, one in result["workloads"].items()
         },
-        blocks=result["blocks"],
         limits={key: LimitRow(**limit) for key, limit in result["limits"].items()},
-        margins=result["margins"],
         described=described,
+        **{key: result[key] for key in ("settings", "metrics", "blocks", "margins")},
     )
 
 

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from dse.analysis.explain.curve import RATES, Curve
+from dse.plain import members
 from dse.render.report import markup
 from dse.render.terminal.curve import curve_table
 
@@ -17,10 +18,7 @@ def for_page(curves: Sequence[Curve]) -> dict[str, Any]:
         "rates": RATES,
         "lines": [
             {
-                "name": curve.name,
-                "workload": curve.workload,
-                "chips": curve.chips,
-                "baseline": curve.baseline,
+                **members(curve, "name", "workload", "chips", "baseline"),
                 "limit": curve.tpot_limit_ms,
                 "batches": [point.batch for point in curve.points],
                 "users": [point.user_tokens_per_s for point in curve.points],

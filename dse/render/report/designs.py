@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cost_models.quantities.columns import describe
 from cost_models.table import INACTIVE, Choice, Table, evenly
+from dse.plain import members
 from dse.render.plots.reading import counts_in_ratios
 from dse.render.report.packing import Packable, rounded
 from dse.render.terminal.summary import shown_metrics, varying
@@ -64,14 +65,7 @@ class PageColumn:
 
     def described(self) -> dict[str, Any]:
         """Return what the page has to know of the column beside its values."""
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "meaning": self.meaning,
-            "kind": self.kind,
-            "names": list(self.names),
-            "log": self.log,
-        }
+        return {**members(self, "name", "unit", "meaning", "kind"), "names": list(self.names), "log": self.log}
 
 
 def shown_designs(run: StoredRun, at_most: int = MAX_POINTS, *, least_infeasible: int = 200) -> pd.DataFrame:
