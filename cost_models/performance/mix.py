@@ -16,13 +16,9 @@ ADDED = ("tpot_ms", "decode_j_per_token", "request_j_per_token", "usd_per_millio
 """Metrics per token: the mean over tokens."""
 
 INVERTED = (
-    "tokens_per_s",
-    "tokens_per_s_end_to_end",
-    "tokens_per_joule",
-    "tokens_per_joule_tdp",
-    "tokens_per_s_per_usd",
+    "tokens_per_s", "tokens_per_s_end_to_end", "tokens_per_joule", "tokens_per_joule_tdp", "tokens_per_s_per_usd",
     "tokens_per_s_at_max_batch",
-)
+)  # fmt: skip
 """Metrics that are tokens over something that adds up: the harmonic mean over tokens."""
 
 PER_REQUEST = ("ttft_ms", "request_s")

@@ -16,21 +16,9 @@ from dse.sweep import Spec
 from dse.sweep.library_additions import library_of
 
 _PACKAGES = (
-    "llm-chip-dse",
-    "numpy",
-    "scipy",
-    "pydantic",
-    "pyyaml",
-    "pandas",
-    "pyarrow",
-    "moocore",
-    "pymoo",
-    "optuna",
-    "joblib",
-    "matplotlib",
-    "typer",
-    "rich",
-)
+    "llm-chip-dse", "numpy", "scipy", "pydantic", "pyyaml", "pandas", "pyarrow", "moocore", "pymoo", "optuna", "joblib",
+    "matplotlib", "typer", "rich",
+)  # fmt: skip
 
 
 def package_versions() -> dict[str, str]:

@@ -44,28 +44,13 @@ MAX_BYTES = 2**32
 """Largest file of a run that is read."""
 
 CONSTRAINT_COLUMNS = (
-    "constraint",
-    "evaluated",
-    "violated",
-    "missing",
-    "violated_fraction",
-    "sole_cause",
-    "sole_cause_fraction",
-    "best_margin",
-    "tightest_margin",
-)
+    "constraint", "evaluated", "violated", "missing", "violated_fraction", "sole_cause", "sole_cause_fraction",
+    "best_margin", "tightest_margin",
+)  # fmt: skip
 AXIS_COLUMNS = (
-    "axis",
-    "value",
-    "low",
-    "high",
-    "evaluated",
-    "feasible",
-    "feasible_low",
-    "feasible_high",
-    "removed_by",
+    "axis", "value", "low", "high", "evaluated", "feasible", "feasible_low", "feasible_high", "removed_by",
     "nearest_miss",
-)
+)  # fmt: skip
 MARGIN_COLUMNS = ("constraint", "low", "high", "designs")
 """Columns of the tables of a run that are always the same."""
 

@@ -25,14 +25,9 @@ from dse.sweep.workloads import SpeculationSpec, WorkloadSpec
 from dse.yaml_positions import KeyPath, Node, path_text
 
 TRAFFIC_FIELDS = (
-    "arrivals_per_s",
-    "arrival_cv",
-    "concurrency",
-    "prompt_p95_tokens",
-    "output_p95_tokens",
-    "trace",
+    "arrivals_per_s", "arrival_cv", "concurrency", "prompt_p95_tokens", "output_p95_tokens", "trace",
     "limit_percentile",
-)
+)  # fmt: skip
 """Fields of a workload that only requests batched continuously have."""
 
 Declared = Mapping[str, Sequence[ParameterSpec]]

@@ -34,16 +34,8 @@ from dse.sweep.reader import read_spec
 from dse.yaml_positions import Node, node_of, parse_yaml
 
 SECTIONS = (
-    "name",
-    "design",
-    "workloads",
-    "technology",
-    "economics",
-    "baselines",
-    "deployment",
-    "constraints",
-    "library",
-)
+    "name", "design", "workloads", "technology", "economics", "baselines", "deployment", "constraints", "library",
+)  # fmt: skip
 """Keys of a design file that mean something."""
 
 REMARKS = ("id", "reason", "feasible", "metrics")

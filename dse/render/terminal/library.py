@@ -17,18 +17,9 @@ from dse.render.terminal.tables import Lines, Part, Rows, TextTable, cell_text
 from dse.sweep.hints import METRIC_ALIASES, NAME_ALIASES, suggest
 
 SECTIONS = (
-    "chips",
-    "models",
-    "memories",
-    "memory_grades",
-    "nodes",
-    "mac_formats",
-    "weight_formats",
-    "stacks",
-    "parameters",
-    "evidence",
-    "sources",
-)
+    "chips", "models", "memories", "memory_grades", "nodes", "mac_formats", "weight_formats", "stacks", "parameters",
+    "evidence", "sources",
+)  # fmt: skip
 """Sections of the library, in the order in which they are listed."""
 
 _LISTED: Mapping[str, tuple[str, ...]] = {

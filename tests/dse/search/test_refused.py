@@ -47,15 +47,11 @@ def test_a_wrong_scheduler_leaves_nothing_behind(tmp_path):
 
 
 WITH_PASSWORD = [
-    "postgresql+psycopg://u:Sesame1@h/db",
-    "postgresql+psycopg://u:Ses@ame1@h/db",
-    "postgresql+psycopg://u@h/x?password=Sesame1",
-    "postgresql+psycopg://u@h/x?sslmode=on&Passwd=Sesame1",
-    "sqlite:///pw.db?password=Sesame1",
-    "mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BUID%3Du%3BPWD%3DSesame1%3B",
-    "postgres://u:Sesame1@h/db",
-    "nonsense://u:Sesame1@h/db",
-]
+    "postgresql+psycopg://u:Sesame1@h/db", "postgresql+psycopg://u:Ses@ame1@h/db",
+    "postgresql+psycopg://u@h/x?password=Sesame1", "postgresql+psycopg://u@h/x?sslmode=on&Passwd=Sesame1",
+    "sqlite:///pw.db?password=Sesame1", "mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BUID%3Du%3BPWD%3DSesame1%3B",
+    "postgres://u:Sesame1@h/db", "nonsense://u:Sesame1@h/db",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("url", WITH_PASSWORD)
