@@ -17,6 +17,7 @@ from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Num
 from cost_models.weights.activations import ROTATED, act_methods, is_method, narrow
 from cost_models.weights.chip_execution import SLACK_BITS, WIDE_BITS
 from cost_models.weights.compression import stored_bits
+from cost_models.weights.quality import CALIBRATED, kv_methods
 from cost_models.weights.weight_storage import Storage
 from cost_models.workload.formats import Formats
 from cost_models.workload.param_count import expert_fraction
@@ -71,7 +72,17 @@ def number_formats(columns: Designs, technology: Technology, model: Model | None
         wide_bits=technology.value("serving.activation_bits"),
         reduced_bits=np.maximum(act_bits, kernels.least_reduced_bits),
         rotated=is_method(methods, ROTATED) * narrow(act_bits, technology),
+        cache_unpack_ops=_cache_unpack_ops(columns, technology),
     )
+
+
+def _cache_unpack_ops(columns: Designs, technology: Technology) -> Number:
+    """Return vector operations per cached element: codes of a calibrated cache are looked up, outliers added."""
+    methods = kv_methods(columns)
+    if methods is None:
+        return 0.0
+    ops = is_method(methods, CALIBRATED) * technology.value("execution.cache_unpack_ops")
+    return np.asarray(ops * narrow(numbers_of(columns["kv_bits"]), technology))
 
 
 def _mixed_bits(

@@ -15,7 +15,15 @@ from cost_models.performance.metrics import WorkloadResult
 from cost_models.table import INACTIVE, Choice, Designs, numbers_of
 from cost_models.weights.activations import act_methods, narrow
 from cost_models.weights.chip_execution import SLACK_BITS
-from cost_models.weights.quality import UNHARMED, Damage, Quality, activation_quality, format_quality, perplexity
+from cost_models.weights.quality import (
+    UNHARMED,
+    Damage,
+    Quality,
+    activation_quality,
+    format_quality,
+    kv_methods,
+    perplexity,
+)
 from cost_models.weights.weight_storage import Storage
 
 
@@ -78,10 +86,10 @@ def _format_quality(model: Model, columns: Designs, technology: Technology) -> Q
     damage = Damage(*(pair.gather(field) for field in zip(*table, strict=True)))
     act_bits, kv_bits = numbers_of(columns["act_bits"]), numbers_of(columns["kv_bits"])
     if not narrow(act_bits, technology).any():
-        return perplexity(damage, kv_bits, model, technology)
+        return perplexity(damage, kv_bits, model, technology, methods=kv_methods(columns))
     coarse = storage.map(lambda form: float(form.power_of_two_scales))
     activations = activation_quality(act_bits, act_methods(columns, storage), coarse, model, technology)
-    return perplexity(damage, kv_bits, model, technology, activations)
+    return perplexity(damage, kv_bits, model, technology, activations, kv_methods(columns))
 
 
 def _damages(

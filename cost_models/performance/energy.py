@@ -85,7 +85,7 @@ def phase_energy(
             + work.sum(dequantize_work_macs(operators, machine) * (times.near_bytes == 0)) * machine.linear_j_per_mac
         )
     if machine.vector_j_per_op.any():
-        arithmetic = arithmetic + work.sum(vector_work(operators, machine)) * machine.vector_j_per_op
+        arithmetic = arithmetic + work.sum(vector_work(operators, machine, formats)) * machine.vector_j_per_op
     # Chips that cannot reach each other never finish: a step without end has no mean power.
     running_s = np.where(np.isfinite(pass_s), pass_s, np.nan)
     parts = {

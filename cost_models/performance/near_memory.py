@@ -64,7 +64,7 @@ def near_times(
     pins = machine.bandwidth_bytes_per_s * machine.stream_efficiency * software.bandwidth_efficiency
     reading = np.maximum(read / _or_one(near.bytes_per_s), operators.macs / _or_one(rate))
     memory_s = operators.kernels * near.start_s + through / pins + reading
-    beside = vector_s(operators, machine, software)
+    beside = vector_s(operators, machine, software, formats)
     shape = np.broadcast_shapes(memory_s.shape, can.shape)
     nothing = np.zeros((len(operators.names), 1))
     times = replace(

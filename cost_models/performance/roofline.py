@@ -240,14 +240,17 @@ def dequantize_work_macs(operators: Operators, machine: Machine) -> FloatArray:
     return np.asarray(operators.of_class("linear") * operators.weights * tiles * machine.dequantize_macs)
 
 
-def vector_work(operators: Operators, machine: Machine) -> FloatArray:
+def vector_work(operators: Operators, machine: Machine, formats: Formats) -> FloatArray:
     """Return ``(ops, n)`` operations of vector units, special functions counted as those that they take."""
-    return np.asarray(operators.vector_ops + operators.special_functions * machine.special_function_ops)
+    work = operators.vector_ops + operators.special_functions * machine.special_function_ops
+    if np.any(formats.cache_unpack_ops):
+        work = work + operators.kv_elements * formats.cache_unpack_ops
+    return np.asarray(work)
 
 
-def vector_s(operators: Operators, machine: Machine, software: Software) -> FloatArray:
+def vector_s(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
     """Return ``(ops, n)`` the time of what the vector units do; they are fed as the arrays are."""
-    return vector_work(operators, machine) * (1 / (machine.vector_ops_per_s * software.gemm_efficiency))
+    return vector_work(operators, machine, formats) * (1 / (machine.vector_ops_per_s * software.gemm_efficiency))
 
 
 def array_slots(operators: Operators, arrays: Arrays) -> FloatArray:
@@ -334,7 +337,7 @@ def time_operators(
     )
     if not np.isposinf(machine.vector_ops_per_s).all():
         # Vector units work beside the array, tile by tile: the slower of the two counts.
-        arithmetic_s = np.maximum(arithmetic_s, vector_s(operators, machine, software))
+        arithmetic_s = np.maximum(arithmetic_s, vector_s(operators, machine, software, formats))
     body_bytes = weight_bytes * operators.of_class("linear")
     reduced_bytes = operators.reduced * (np.asarray(formats.exchanged_bits) / 8)
     kernels = operators.kernels + rotations(operators, formats) if np.any(formats.rotated) else operators.kernels

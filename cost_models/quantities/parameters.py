@@ -96,6 +96,14 @@ PARAMETERS: Mapping[str, Parameter] = index(
     Parameter("lane_block", "", "weights of a lane between two synchronisations", 128.0, integer=True, high=65536.0),
     Parameter("lane_depth", "", "blocks that a lane may run ahead of the slowest", 1.0, integer=True, high=64.0),
     Parameter("kv_bits", "bit", "stored bits of one KV-cache element", 8.0, high=32.0),
+    Parameter(
+        "kv_method",
+        "",
+        "how a KV cache of fewer than 16 bits is quantised: rotated, with a scale per head; grouped, with scales per "
+        "token and group; calibrated codes with outliers kept wide; rotated where not given",
+        None,
+        names=("rotated", "grouped", "calibrated"),
+    ),
     Parameter("act_bits", "bit", "bits of an activation in the linear layers and between them", 16.0, high=32.0),
     Parameter("act_method", "",
               "how activations of fewer than 16 bits are quantised; floating beside floating-point weights, else "

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cost_models.library import Model, WeightFormat
 from cost_models.library.technology import Technology
-from cost_models.table import Choice, FloatArray, Number
+from cost_models.table import INACTIVE, Choice, Designs, FloatArray, Number
 from cost_models.weights.activations import activation_damage, narrow
 from cost_models.weights.compression import stored_bits
 from cost_models.workload.param_count import count_parameters
@@ -129,16 +129,38 @@ def pruning_damage(
     return np.asarray(share * np.exp(technology.value(parameter + "size") * larger + confined))
 
 
-def kv_damage(kv_bits: Number, tokens: Number, technology: Technology) -> FloatArray:
-    """Return the damage of a KV cache of `kv_bits`, scaled per head or channel.
+ROTATED, GROUPED, CALIBRATED = KV_METHODS = ("rotated", "grouped", "calibrated")
+"""Ways to quantise a cache, the names of `kv_method`: scales per head after a rotation; scales per token and group of
+channels; codes found by calibration, per channel of keys before their positions are rotated, outliers kept wide."""
 
-    u = damage 2^[-decay (b - 4)] (T / 2)^alpha with the alpha of weights; 0 at 16 bits and above.
+
+def kv_methods(columns: Designs) -> Choice | None:
+    """Return how the cache of each row is quantised; None where all rows have the usual way, the first."""
+    chosen = columns.get("kv_method")
+    if not isinstance(chosen, Choice) or (chosen.codes == INACTIVE).all():
+        return None
+    requested = np.array([*map(KV_METHODS.index, chosen.values), 0], dtype=np.intp)
+    return Choice(KV_METHODS, requested[chosen.codes])
+
+
+def _of_cache(name: str, methods: Choice | None, technology: Technology) -> Number:
+    """Return a constant of the cache's method, a scalar where it is the usual one."""
+    section = f"quality.kv.{name}"
+    return technology.value(f"{section}.{KV_METHODS[0]}") if methods is None else technology.of(section, methods)
+
+
+def kv_damage(kv_bits: Number, tokens: Number, technology: Technology, methods: Choice | None = None) -> FloatArray:
+    """Return the damage of a KV cache of `kv_bits`, metadata included.
+
+    z = damage 2^[-decay (b - 4)] (T / 2)^alpha with the alpha of weights, u = z exp[(runaway z)^2]; 0 at 16 bits and
+    above. Scales of groups alone collapse below 3 bits; calibrated codes (KVQuant, arXiv 2401.18079) do not.
     """
-    parameter = "quality.kv."
     bits = np.asarray(kv_bits, dtype=np.float64)
-    decay = technology.value(parameter + "decay_per_bit")
-    damage = technology.value(parameter + "damage_at_4_bit") * np.exp2(-decay * (bits - 4))
+    decay, damage = (_of_cache(name, methods, technology) for name in ("decay_per_bit", "damage_at_4_bit"))
+    damage = damage * np.exp2(-decay * (bits - 4))
     damage = damage * _training(tokens, technology.value("quality.quantisation.alpha"), technology)
+    if methods is not None:
+        damage = damage * np.exp(np.minimum((_of_cache("runaway", methods, technology) * damage) ** 2, MAX_POWER))
     return np.where(bits >= technology.value("quality.damage_free_bits"), 0.0, damage)
 
 
@@ -210,7 +232,12 @@ UNHARMED = Damage(0.0, 0.0, 0.0, 0.0)
 
 
 def perplexity(
-    weights: Damage, kv_bits: Number, model: Model, technology: Technology, activations: Damage = UNHARMED
+    weights: Damage,
+    kv_bits: Number,
+    model: Model,
+    technology: Technology,
+    activations: Damage = UNHARMED,
+    methods: Choice | None = None,
 ) -> Quality:
     """Return the perplexity ratio of compressed weights together with a compressed KV cache and narrow activations.
 
@@ -222,12 +249,13 @@ def perplexity(
         model: the model.
         technology: parameters.
         activations: what the activations cost.
+        methods: how the cache is quantised, of `KV_METHODS`; the usual way where None.
     """
-    cache = kv_damage(kv_bits, _tokens(model, technology), technology)
+    cache = kv_damage(kv_bits, _tokens(model, technology), technology, methods)
     unseen = _model_unseen(model, "quality.quantisation.", technology)
-    unseen = unseen | (np.asarray(kv_bits) < technology.value("quality.kv.least_bits"))
+    unseen = unseen | (np.asarray(kv_bits) < _of_cache("least_bits", methods, technology))
     usual, best = weights.typ + activations.typ + cache, weights.low + activations.low
-    worst = weights.high + activations.high + cache * np.exp(technology.value("quality.kv.spread_above"))
+    worst = weights.high + activations.high + cache * np.exp(_of_cache("spread_above", methods, technology))
     y = rise(_with_error(usual, best, worst, technology), technology)
     return Quality(
         ratio=np.exp(y),

@@ -25,6 +25,7 @@ class Formats:
         wide_bits: bits of what stays wide: queries and outputs of attention, norms and biases.
         reduced_bits: bits of a partial sum that chips exchange; as `activation_bits` where None.
         rotated: 1 where activations are rotated while the model runs, before they are quantised.
+        cache_unpack_ops: vector operations that a cached element takes before it is multiplied.
         operand_bits: bits of the wider operand that body layers multiply.
         dequantized: what dequantizing stored weights before they are multiplied takes relative to 4-bit ones
             (`unpacking`), 0 where hardware takes them as stored.
@@ -40,6 +41,7 @@ class Formats:
     wide_bits: Number = 16.0
     reduced_bits: Number | None = None
     rotated: Number = 0.0
+    cache_unpack_ops: Number = 0.0
 
     @property
     def exchanged_bits(self) -> Number:

@@ -122,6 +122,8 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
         probes[f"weight_method {method}"] = {**base, "weight_format": "int3_g128", "weight_method": method}
     for method in ("scaled", "rotated", "floating"):
         probes[f"act_method {method}"] = {**base, "weight_format": "mxfp4", "act_bits": 4.0, "act_method": method}
+    for method in ("rotated", "grouped", "calibrated"):
+        probes[f"kv_method {method}"] = {**base, "kv_bits": 3.0, "kv_method": method}
     return probes
 
 

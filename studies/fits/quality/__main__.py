@@ -16,14 +16,15 @@ import numpy as np
 import pandas as pd
 
 from cost_models.library import shipped_library
-from cost_models.library.files import read_yaml
 from cost_models.table import FloatArray
+from cost_models.weights.quality import KV_METHODS
 from studies.fits.quality import fit as quality_fit
 from studies.fits.quality.fit import FOLDS, Constants, Form, Intervals, bootstrap, calibrate, cross_validate, fit
 from studies.fits.quality.ranges import ranges
 from studies.fits.quality.reported import reproduce
 from studies.fits.quality.rows import pruned, quantised, read_joint, read_rows
 from studies.fits.quality_activations import activation_constants
+from studies.fits.quality_cache import kv_constants
 
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 REPEATS = 200
@@ -73,19 +74,6 @@ def joint_interaction() -> float:
     """Return by how much more quantisation costs a pruned model than a dense one: mean over the rows, less 1."""
     rows = read_joint()
     return float(((rows["y"] - rows["pruned"]) / rows["quantised"]).mean() - 1)
-
-
-def kv_constants(alpha: float) -> Constants:
-    """Return the cache's damage at 4 bits and T = 2, and ln of the worst measurement over it.
-
-    Measurements are the list ``kv.observations`` of quality.yaml; a mean of y over a mean of (T / 2)^alpha.
-    """
-    observed = read_yaml(shipped_library().directory / "data" / "quality.yaml")["quality"]["kv"]["observations"]
-    y = np.array([entry["y"] for entry in observed])
-    weight = np.array([(entry["tokens"] / 2) ** alpha for entry in observed])
-    damage = float(y.sum() / weight.sum())
-    worst = float((y / weight).max())
-    return {"kv.damage_at_4_bit": damage, "kv.spread_above": float(np.log(worst / damage))}
 
 
 def fitted(quantisation: Result, pruning: Result) -> Constants:
@@ -181,8 +169,9 @@ def main() -> None:
         for result in (quantisation, pruning):
             spread |= bootstrap(result.form, result.rows, repeats=REPEATS)
         constants = fitted(quantisation, pruning)
-        damage, above = constants["kv.damage_at_4_bit"], constants["kv.spread_above"]
-        spread["kv.damage_at_4_bit"] = (0.0, damage * float(np.exp(above)))
+        for method in KV_METHODS:
+            damage, above = constants[f"kv.damage_at_4_bit.{method}"], constants[f"kv.spread_above.{method}"]
+            spread[f"kv.damage_at_4_bit.{method}"] = (0.0, damage * float(np.exp(above)))
         spread["joint_interaction"] = (0.0, 2 * constants["joint_interaction"])
         write(fragment(constants, spread), shipped_library().directory / "data" / "quality.yaml")
     if options.pictures:

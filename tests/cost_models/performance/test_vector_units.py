@@ -93,3 +93,19 @@ def test_their_energy_goes_with_the_work_and_not_with_the_lanes():
     vector = float(work.sum(work.operators.vector_ops + 4 * work.operators.special_functions)[0])
     assert joules == pytest.approx(macs + vector * result.machine.vector_j_per_op)
     assert result.machine.vector_j_per_op < 2.5e-12, "a lane at N7 and nominal supply"
+
+
+def test_calibrated_codes_of_a_cache_take_vector_operations_that_others_do_not():
+    plain = served((2048, 65536), kv_bits=3.0)
+    same = served((2048, 65536), kv_bits=3.0, kv_method="grouped")
+    looked_up = served((2048, 65536), kv_bits=3.0, kv_method="calibrated")
+    assert (same.decode_s == plain.decode_s).all()
+    # 16 sequences of 1 056 tokens in the mean, 32 layers of 2 x 8 x 128 elements, by the lanes of 1 GHz.
+    elements = 16 * (1024 + 32) * 32 * 2 * 8 * 128
+    ops = TECHNOLOGY.value("execution.cache_unpack_ops") * elements
+    longer = looked_up.decode_s - plain.decode_s
+    assert 0 < longer[1] < longer[0]
+    assert 0.2 < longer[0] / (ops / (2048 * 1e9)) < 1.2
+    assert (
+        served((2048,), kv_bits=16.0, kv_method="calibrated").decode_s == served((2048,), kv_bits=16.0).decode_s
+    ).all()

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
+from cost_models.table import Choice
 from cost_models.weights.quality import (
+    KV_METHODS,
     Damage,
     format_quality,
     kv_damage,
@@ -33,6 +35,7 @@ from studies.fits.quality import __main__ as fits
 from studies.fits.quality.fit import alarms_of, cross_validate, damage_of, errors_of
 from studies.fits.quality.reported import reproduce
 from studies.fits.quality.rows import read_rows
+from studies.fits.quality_cache import kv_constants, read_caches
 
 LIBRARY = shipped_library()
 TECHNOLOGY = Technology()
@@ -83,7 +86,7 @@ def test_small_damage_is_the_rise_and_large_damage_guesses():
 def test_references_give_the_constants_back():
     assert damage_at(method="qat") == TECHNOLOGY.value("quality.quantisation.damage_at_4_bit.qat")
     assert pruned_at() == pytest.approx(TECHNOLOGY.value("quality.pruning.damage.sparsegpt"))
-    assert kv_damage(4.0, 2.0, TECHNOLOGY) == TECHNOLOGY.value("quality.kv.damage_at_4_bit")
+    assert kv_damage(4.0, 2.0, TECHNOLOGY) == TECHNOLOGY.value("quality.kv.damage_at_4_bit.rotated")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -216,14 +219,14 @@ def test_written_constants_come_back(tmp_path):
     shipped = LIBRARY.directory / "data" / "quality.yaml"
     copy = tmp_path / "quality.yaml"
     copy.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
-    fits.write({"quantisation.kappa": "low: 1, typ: 2, high: 3", "kv.least_bits": "value: 5"}, copy)
+    fits.write({"quantisation.kappa": "low: 1, typ: 2, high: 3", "kv.least_bits.grouped": "value: 5"}, copy)
     changed = [
         (before, after)
         for before, after in zip(shipped.read_text().splitlines(), copy.read_text().splitlines(), strict=True)
         if before != after
     ]
     assert [after.split(", src")[0].strip() for _, after in changed] == [
-        "kappa: {low: 1, typ: 2, high: 3", "least_bits: {value: 5",
+        "kappa: {low: 1, typ: 2, high: 3", "grouped: {value: 5",
     ]  # fmt: skip
     with pytest.raises(KeyError, match=r"no entry quantisation\.capa"):
         fits.write({"quantisation.capa": "value: 1"}, copy)
@@ -309,12 +312,46 @@ def test_the_first_fit_of_two_bit_rows_called_awq_usable_and_they_are_not():
     assert (rise(damage_at(2, 64, awq["tokens"].to_numpy(), "awq"), TECHNOLOGY) > 5).all()
 
 
+def test_caches_of_few_bits_cost_what_was_measured_on_models_left_out_of_the_fit():
+    """KVQuant's table of nine models: calibrated codes down to 2.33 bits, grouped scales above 3 and their collapse."""
+    alpha = TECHNOLOGY.value("quality.quantisation.alpha")
+    rows = read_caches(alpha)
+    errors: dict[str, list[float]] = {"grouped": [], "calibrated": []}
+    for model in rows["model"].unique():
+        own = rows[rows["model"] == model]
+        found = kv_constants(alpha, rows[rows["model"] != model])
+        for method, parts in errors.items():
+            part = own[(own["method"] == method) & ((own["bits"] > 3) | (method == "calibrated"))]
+            decay, at_4 = found[f"kv.decay_per_bit.{method}"], found[f"kv.damage_at_4_bit.{method}"]
+            parts += [*np.abs(np.log(at_4 * 2 ** (-decay * (part["bits"] - 4)) / part["u"]))]
+    assert len(errors["grouped"]) == 36 and np.median(errors["grouped"]) < 0.45
+    assert len(errors["calibrated"]) == 27 and np.median(errors["calibrated"]) < 0.18
+    fallen = rows[(rows["method"] == "grouped") & (rows["bits"] < 3)]
+    told = kv_damage(
+        fallen["bits"], 2 * fallen["training"] ** (1 / alpha), TECHNOLOGY, Choice(KV_METHODS, np.full(len(fallen), 1))
+    )
+    assert np.median(rise(told, TECHNOLOGY)) > TECHNOLOGY.value("quality.unusable_y")
+
+
+def test_a_way_to_quantise_a_cache_that_is_named_is_the_one_that_is_taken():
+    model = LIBRARY.model("llama2_7b")
+    told = {}
+    for place, name in enumerate(KV_METHODS):
+        methods = Choice(KV_METHODS, np.array([place]))
+        told[name] = perplexity(Damage(0.0, 0.0, 0.0, 0.0), 2.33, model, TECHNOLOGY, methods=methods)
+    usual = perplexity(Damage(0.0, 0.0, 0.0, 0.0), 2.33, model, TECHNOLOGY)
+    assert float(told["rotated"].ratio[0]) == float(usual.ratio) and float(told["rotated"].extrapolated[0]) == 1
+    assert float(told["calibrated"].ratio[0]) == pytest.approx(5.41 / 5.12, rel=0.01)
+    assert float(told["grouped"].ratio[0]) > 1.5
+    assert float(told["grouped"].extrapolated[0]) == float(told["calibrated"].extrapolated[0]) == 0
+
+
 def test_a_four_bit_cache_costs_half_a_percent_after_two_trillion_tokens_and_twice_that_after_fifteen():
     assert kv_damage(16.0, 15.0, TECHNOLOGY) == 0
     assert kv_damage(8.0, 15.0, TECHNOLOGY) < 1e-3
     assert 0.004 < kv_damage(4.0, 2.0, TECHNOLOGY) < 0.010
     assert 1.5 < kv_damage(4.0, 15.0, TECHNOLOGY) / kv_damage(4.0, 2.0, TECHNOLOGY) < 2.5
-    worst = kv_damage(4.0, 15.0, TECHNOLOGY) * math.exp(TECHNOLOGY.value("quality.kv.spread_above"))
+    worst = kv_damage(4.0, 15.0, TECHNOLOGY) * math.exp(TECHNOLOGY.value("quality.kv.spread_above.rotated"))
     assert worst > math.log(7.3 / 7.1)
 
 
