@@ -184,6 +184,7 @@ class Chip(LibraryRecord):
     price_high_usd: PositiveFloat | None
     price_basis: str
     rental_usd_per_hour: PositiveFloat | None = None
+    rental_basis: str = ""
     default_stack: str | None = None
     executions: tuple[ChipExecutionMode, ...] = ("dense", "dequantize")
     lut_tops: PositiveFloat | None = None
@@ -201,6 +202,12 @@ class Chip(LibraryRecord):
             return entry
         narrow = not set(NARROW_PEAKS).isdisjoint(entry["peak_tops"])
         return {**entry, "executions": ("dense", "direct", "dequantize") if narrow else ("dense", "dequantize")}
+
+    @model_validator(mode="after")
+    def _rental_is_dated(self) -> Self:
+        if (self.rental_usd_per_hour is None) != (not self.rental_basis):
+            raise ValueError("rental_usd_per_hour and rental_basis, its date and source, go together")
+        return self
 
     @model_validator(mode="after")
     def _second_memory_is_whole(self) -> Self:

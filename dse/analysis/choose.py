@@ -17,6 +17,7 @@ import numpy as np
 from cost_models.errors import LibraryError
 from cost_models.evaluate.chips import ChipSetup
 from cost_models.evaluate.serve import serve_chip
+from cost_models.library import Chip
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.quantities.metrics import METRICS
 from cost_models.quantities.records import Metric
@@ -51,7 +52,23 @@ USD_PER_HOUR = Metric(
     "min",
     "workload",
 )
-"""What a way to serve costs its owner; no rental price is in the library."""
+"""What a way to serve costs its owner."""
+
+RENTAL_PER_HOUR = Metric(
+    "rental_usd_per_hour",
+    "USD/h",
+    "published rental price of all chips per hour",
+    "min",
+    "design",
+)
+RENTAL = Metric(
+    "rental_usd_per_million_tokens",
+    "USD",
+    "rental price per million output tokens, prefill included, at the utilisation of the library",
+    "min",
+    "workload",
+)
+"""What a way to serve costs who rents it."""
 
 CHIPS = Metric("chips", "", "chips that serve the workload together", "min", "design")
 
@@ -59,12 +76,15 @@ RANKS: Mapping[str, str] = {
     "price": "price_usd",
     "cost": "usd_per_million_tokens",
     "hour": USD_PER_HOUR.name,
+    "rental": RENTAL.name,
     "power": "decode_w",
     "speed": "tpot_ms",
 }
 """Words for what chips are ranked by; any metric may be named as well."""
 
-KNOWN: Mapping[str, Metric] = {**METRICS, USD_PER_HOUR.name: USD_PER_HOUR, CHIPS.name: CHIPS}
+KNOWN: Mapping[str, Metric] = {
+    **METRICS, **{one.name: one for one in (USD_PER_HOUR, RENTAL_PER_HOUR, RENTAL, CHIPS)},
+}  # fmt: skip
 """Metrics by which ways to serve may be ranked, by bare name."""
 
 
@@ -309,7 +329,7 @@ def _judged(
     evaluator: Evaluator, name: str, setup: ChipSetup, split: str, counts: FloatArray,
     served: Mapping[str, WorkloadResult],
 ) -> list[Way]:  # fmt: skip
-    columns = _columns(evaluator, counts, served)
+    columns = _columns(evaluator, setup.chip, counts, served)
     fits = np.ones(len(counts), dtype=bool)
     for one in served.values():
         fits &= np.broadcast_to(one.fits, counts.shape)
@@ -324,18 +344,24 @@ def _judged(
     return ways
 
 
-def _columns(evaluator: Evaluator, counts: FloatArray, served: Mapping[str, WorkloadResult]) -> dict[str, FloatArray]:
+def _columns(
+    evaluator: Evaluator, chip: str | Chip, counts: FloatArray, served: Mapping[str, WorkloadResult]
+) -> dict[str, FloatArray]:
     """Return the metrics of all chips together, ``(counts,)`` or ``(1,)`` each, by full name."""
     first, technology = next(iter(served.values())), evaluator.technology
     alone = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=evaluator.economics.krw_per_usd)
     result = {name: value * counts if name in SUMMED else value for name, value in alone.items()}
     result[CHIPS.name] = counts
+    hourly = (technology.library.chip(chip) if isinstance(chip, str) else chip).rental_usd_per_hour
+    rented = counts * (np.nan if hourly is None else hourly)
+    result[RENTAL_PER_HOUR.name] = rented
     used = numbers_of(np.atleast_1d(np.asarray(technology.value("tco.utilisation"), dtype=np.float64)))
     for workload, one in served.items():
         metrics = workload_metrics(one, technology, pools=evaluator.has_pools)
         result.update({f"{workload}.{metric}": value for metric, value in metrics.items()})
         tokens_per_hour = used * metrics["tokens_per_s_end_to_end"] * 3600.0
         result[f"{workload}.{USD_PER_HOUR.name}"] = metrics["usd_per_million_tokens"] * tokens_per_hour / 1e6
+        result[f"{workload}.{RENTAL.name}"] = rented / tokens_per_hour * 1e6
     return result
 
 

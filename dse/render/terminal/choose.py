@@ -120,7 +120,7 @@ def _notes(found: Chosen, rows: int, top: int) -> list[str]:
         notes.append(f"n/a: {priced} of these chips have no published price; they come last by price and cost")
     notes.append(
         "prices are purchase prices of accelerators; usd_per_hour is the owner's: boards and hosts paid back, building "
-        "and electricity; the library has no rental prices"
+        "and electricity; --rank rental takes published rental prices where there are some"
     )
     if found.left_out:
         names = list(found.left_out)

@@ -36,6 +36,23 @@ def test_a_way_to_serve_is_a_baseline_by_another_name(found):
             assert way.values[name] == pytest.approx(way.chips * metrics[name], rel=1e-12, nan_ok=True)
 
 
+def test_a_rental_price_is_paid_for_all_chips_while_their_share_of_the_time_is_used(found):
+    library, used, priced = shipped_library(), Evaluator(found.spec).technology.value("tco.utilisation"), 0
+    for way in found.ways:
+        hourly = library.chip(way.name).rental_usd_per_hour
+        told = way.values["llama3_8b.rental_usd_per_million_tokens"]
+        assert math.isnan(told) == (hourly is None), way.name
+        if hourly is not None:
+            priced += 1
+            tokens = way.values["llama3_8b.tokens_per_s_end_to_end"] * 3600 * float(used)
+            assert told == pytest.approx(way.chips * hourly / tokens * 1e6)
+            assert way.values["rental_usd_per_hour"] == pytest.approx(way.chips * hourly)
+    assert priced > 50
+    # What a cloud asks for an H100 is more than what its owner pays back, and less than five times as much.
+    one = next(way for way in found.ways if way.name == "h100_sxm" and way.chips == 1)
+    assert 1 < one.values["rental_usd_per_hour"] / one.values["llama3_8b.usd_per_hour"] < 5
+
+
 def test_limits_are_on_all_chips_together(found):
     meeting = [way for way in found.ways if way.meets]
     assert meeting and len(meeting) < len(found.ways)
