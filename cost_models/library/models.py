@@ -206,6 +206,7 @@ class WeightFormat(LibraryRecord):
         head_bits: bits of embedding and language-model head.
         method: class of quantisation method that quality is taken from.
         pruning: class of pruning method, None for formats without zeros.
+        coded_bits: mean bits of a code after entropy coding, by the distribution of codes, None without it.
         hypothetical: an exact width that no published format has.
         power_of_two_scales: whether scales are exponents without a mantissa.
     """
@@ -236,6 +237,7 @@ class WeightFormat(LibraryRecord):
     shift_registers: Annotated[int, Field(ge=0)] = 0
     encoding_efficiency: Annotated[float, Field(gt=0, le=1)] = 1
     correction_block: PositiveInt = 1
+    coded_bits: PositiveFloat | None = None
     head_bits: PositiveFloat = 16
     method: Literal["none", "rtn", "gptq", "awq", "omniquant", "qat", "vector", "kquant", "kquant_imatrix"]
     pruning: Literal["sparsegpt", "wanda", "alps"] | None = None

@@ -17,6 +17,7 @@ from cost_models.library import WeightFormat
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.units import BITS_PER_BYTE, FEMTO, GIGA, MIB, MM2_PER_UM2, PICO, TERA
+from cost_models.weights.compression import stored_bits as bits_of_format
 from cost_models.weights.compression import xor_outputs
 from cost_models.weights.decoder import decoder_hardware
 from cost_models.weights.execution import Lanes, execution, unit_passes
@@ -350,4 +351,9 @@ def weight_decoder(
         femtojoules = gates * value("decoder.xor2_fj_n7") + registers * value("decoder.flip_flop_fj_n7")
         mm2 = mm2 + networks * um2 * MM2_PER_UM2
         joules = joules + steps_per_byte * femtojoules * FEMTO
+    if any(form.coded_bits is not None for form in storage.forms):
+        # One symbol a weight: what the codes of an integer are, or the exponent of a float.
+        symbols = per_format(lambda form: 0.0 if form.coded_bits is None else BITS_PER_BYTE / bits_of_format(form))
+        mm2 = mm2 + bytes_per_s * symbols / GIGA * value("decoder.ans_um2_per_gsymbols_n7") * MM2_PER_UM2
+        joules = joules + symbols * (np.asarray(value("decoder.ans_pj_per_symbol_n7")) * PICO)
     return Decoder(mm2 * scales.logic_area, joules * scales.energy)

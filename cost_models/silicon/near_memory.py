@@ -69,7 +69,7 @@ def plain_bits(form: WeightFormat, operands: Sequence[str]) -> FloatArray:
     stored = np.asarray(form.weight_bits, dtype=np.float64)
     known = np.isin(stored, [width_of(name) for name in operands if name.startswith(form.operand)])
     without_groups = (np.asarray(form.group) == 0) & (np.asarray(form.zero_bits) == 0)
-    as_it_is = form.kind in ("dense", "group") and form.execution != "dequantize"
+    as_it_is = form.kind in ("dense", "group") and form.execution != "dequantize" and form.coded_bits is None
     return np.where(known & without_groups & as_it_is, stored, 0.0)
 
 

@@ -89,7 +89,7 @@ def chip_execution(
     elif execution_mode == "skip":
         dequantizes = form.operand_bits < width
     else:
-        dequantizes = _narrow(form, width, stored)
+        dequantizes = form.coded_bits is not None or _narrow(form, width, stored)
     return ChipExecution(execution_mode, peak, rate, width, dequantizes)
 
 
@@ -97,11 +97,15 @@ def chip_executions(chip: Chip, form: WeightFormat, *, act_bits: float, stored: 
     """Return the executions of a format that a chip can do, its own way first (arguments as in `chip_execution`)."""
     peak, rate = peak_ops_per_s(chip, kind=form.operand, bits=max(act_bits, form.operand_bits))
     width = OPERAND_WIDTHS[peak] if rate == rate else WIDE_BITS
-    plain = form.operand == "int" and form.pruning is None
+    plain = form.operand == "int" and form.pruning is None and form.coded_bits is None
     execution_modes = []
     if form.kind == "nm" and (form.n, form.m) == (2, 4) and "skip_2of4" in chip.executions:
         execution_modes.append("skip")
-    if form.operand_bits < width or (form.pruning is None and _narrow(form, width, stored)):
+    if (
+        form.coded_bits is not None
+        or form.operand_bits < width
+        or (form.pruning is None and _narrow(form, width, stored))
+    ):
         execution_modes.append("dequantize")
     else:
         execution_modes.append("direct" if width < WIDE_BITS else "dense")

@@ -78,7 +78,7 @@ def stored_bits(form: WeightFormat) -> FloatArray:
     scales = scale_bits_per_weight(form)
     match form.kind:
         case "dense" | "group" | "double_group":
-            bits = b
+            bits = b if form.coded_bits is None else np.asarray(form.coded_bits)
         case "binary_coded":
             # Each bit plane has its own scale, and one offset per group (LUT-GEMM, arXiv 2206.09557).
             bits, scales = b * (1 + form.scale_bits / form.group) + form.zero_bits / form.group, np.zeros(())
@@ -109,5 +109,7 @@ def entropy_bound(form: WeightFormat) -> FloatArray:
     b, sparsity = np.asarray(form.weight_bits, dtype=np.float64), np.asarray(form.sparsity, dtype=np.float64)
     if form.kind == "nm":
         return np.asarray(nm_mask_bits(form) + np.asarray(form.n) / np.asarray(form.m) * b)[()]
+    if form.coded_bits is not None:
+        return np.asarray(form.coded_bits if form.kind != "codebook" else b)[()]
     width = np.log2(np.exp2(b) - 1) if form.kind == "run_length" else b
     return np.asarray(binary_entropy(sparsity) + (1 - sparsity) * width)[()]

@@ -196,3 +196,17 @@ def test_decoders_grow_with_bandwidth_and_not_with_energy(name, gbps):
     small, large = decoder(name, gbps=gbps), decoder(name, gbps=2 * gbps)
     assert large.mm2 == pytest.approx(2 * small.mm2)
     assert large.j_per_byte == small.j_per_byte
+
+
+def test_entropy_coded_codes_pass_a_symbol_per_weight_through_a_decoder():
+    """1 TB/s of 3.525-bit weights is 2.27e12 symbols a second: hundreds of um2 per Gsymbol/s, tenths of a pJ each."""
+    form, value = LIBRARY.weight_format("int4_g128_ans"), TECHNOLOGY.value
+    unit, symbols = decoder(form.key, gbps=1000.0), 8 / (3.4 + 16 / 128)
+    assert unit.mm2 == pytest.approx(1000 * symbols * value("decoder.ans_um2_per_gsymbols_n7") * 1e-6)
+    assert unit.j_per_byte == pytest.approx(symbols * value("decoder.ans_pj_per_symbol_n7") * 1e-12)
+    # As dear as the published decompressor of any data, within the range of either.
+    any_data = decoder("bitmap_int4_s50", gbps=1000.0)
+    assert 0.2 < unit.mm2 / any_data.mm2 < 2 and 0.2 < unit.j_per_byte / any_data.j_per_byte < 2
+    floats = decoder("dfloat11", gbps=1000.0)
+    assert floats.mm2 - any_data.mm2 == pytest.approx(unit.mm2 * (3.4 + 16 / 128) / 10.82)
+    assert decoder("int4_g128", gbps=1000.0).mm2 == 0

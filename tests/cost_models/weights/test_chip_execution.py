@@ -168,3 +168,13 @@ def test_a_chip_that_states_nothing_multiplies_what_it_has_peaks_for():
 def test_a_chip_that_contradicts_itself_is_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         entry(**changes)
+
+
+def test_chips_decode_entropy_coded_codes_before_they_multiply():
+    library = shipped_library()
+    form = library.weight_format("int8_channel_ans")
+    for name in ("h100_sxm", "mi300x"):
+        chip = library.chip(name)
+        assert chip_execution(chip, library.weight_format("int8_channel"), act_bits=8).execution_mode == "direct"
+        assert chip_execution(chip, form, act_bits=8).execution_mode == "dequantize"
+        assert chip_execution(chip, form, act_bits=8).dequantizes

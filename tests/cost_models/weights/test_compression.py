@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from cost_models.library import shipped_library
@@ -84,3 +85,19 @@ def test_published_files_have_the_bits_of_their_formats():
     bits = [float(stored_bits(formats[f"gguf_{name}"])) for name in names]
     assert bits == sorted(bits) and bits[-1] == 8.5
     assert [float(stored_bits(formats[f"qtip_{b}bit"])) for b in (2, 3, 4)] == [2, 3, 4]
+
+
+def test_entropy_coded_integers_take_what_their_codes_are_worth():
+    """Symmetric codes of Gaussian weights: the density of x over half the step of its group's largest magnitude."""
+    formats, rng = shipped_library().weight_formats, np.random.default_rng(0)
+    for name, group in (("int3_g128_ans", 128), ("int4_g128_ans", 128), ("int8_channel_ans", 4096)):
+        form = formats[name]
+        weights = rng.standard_normal((2**21 // group, group))
+        step = np.abs(weights).max(axis=1, keepdims=True) / (2 ** (form.weight_bits - 1) - 1)
+        _, counts = np.unique(np.rint(weights / step), return_counts=True)
+        entropy = -float(np.sum(counts / weights.size * np.log2(counts / weights.size)))
+        assert 0 < form.coded_bits - entropy < 0.03, name
+        scales = 16 / group if form.group else 0.0
+        assert float(stored_bits(form)) == form.coded_bits + scales
+        assert float(stored_bits(form)) < float(stored_bits(formats[name.removesuffix("_ans")]))
+        assert float(entropy_bound(form)) == form.coded_bits
