@@ -24,7 +24,7 @@ from cost_models.workload.formats import Formats
 from cost_models.workload.hotness import hotness
 from cost_models.workload.serving import ServingConfig, held_tensors, layers_held
 
-WRITTEN = ("cache", "state", "activations")
+WRITTEN = ("cache", "index", "state", "activations")
 """Tensors that every step writes."""
 
 

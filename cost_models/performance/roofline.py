@@ -123,12 +123,15 @@ def expert_slots(rows: Number, software: Software) -> FloatArray:
 
 
 def tensors_of(operators: Operators) -> tuple[str, ...]:
-    """Return which tensor each operator reads: "dense", "experts", "head", "state" or the KV "cache"."""
+    """Return which tensor each operator reads: "dense", "experts", "head", "state", the KV "cache" or its "index".
+
+    The index is read by what scores keys and has no outputs as wide as queries.
+    """
     of_class = {"linear": "dense", "expert": "experts", "head": "head"}
-    caches, states = (np.atleast_1d(each.any(axis=1)) for each in (operators.kv_elements, operators.state_bytes))
+    states, outputs = (np.atleast_1d(each.any(axis=1)) for each in (operators.state_bytes, operators.row_elements))
     return tuple(
-        of_class.get(name, "state" if state and not cache else "cache")
-        for name, cache, state in zip(operators.classes, caches, states, strict=True)
+        of_class.get(name, "state" if state else "cache" if output else "index")
+        for name, state, output in zip(operators.classes, states, outputs, strict=True)
     )
 
 

@@ -279,6 +279,14 @@ def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArr
     return np.asarray(np.asarray(shape.batch) * held, dtype=np.float64)
 
 
+def index_bytes(model: Model, shape: Shape, *, tokens: Number, kv_bits: Number) -> FloatArray:
+    """Return the bytes of the keys among them that an indexer scores, every one at each step; zeros without one."""
+    if model.indexer is None:
+        return np.zeros(1)
+    elements = index_layers(model) * index_elements_per_token(model) * np.asarray(tokens)
+    return np.asarray(np.asarray(shape.batch) * elements * (np.asarray(kv_bits) / 8), dtype=np.float64)
+
+
 def state_bytes(model: Model, shape: Shape) -> FloatArray:
     """Return the bytes of the batch's states of fixed size, over all layers, on the most-loaded chip."""
     of_sequence: Number = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
@@ -11,7 +12,7 @@ import numpy as np
 from cost_models.library import Model
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
-from cost_models.workload.mixing import cache_bytes, state_bytes
+from cost_models.workload.mixing import cache_bytes, index_bytes, state_bytes
 from cost_models.workload.operators import CacheSplit, Shape, held_weights, most_loaded_fraction
 from cost_models.workload.param_count import count_parameters, dense_blocks
 from cost_models.workload.speculation import Speculation
@@ -285,24 +286,32 @@ def _footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number, 
 def _cached(serving: ServingConfig, shared: Shape, formats: Formats) -> tuple[FloatArray, Number]:
     """Return the bytes of keys, values and states at full length, and of the states that drafted tokens leave."""
     speculation, model = serving.speculation, serving.model
-    length = np.asarray(serving.prompt_tokens) + serving.output_tokens
-    if speculation is not None:
-        length = length + speculation.draft_tokens
-    prefix = np.asarray(serving.prefix_tokens)
-    cached = cache_bytes(model, shared, tokens=length - prefix, kv_bits=formats.kv_bits)
-    if (prefix > 0).any():
-        once = cache_bytes(model, replace(shared, batch=1.0), tokens=prefix, kv_bits=formats.kv_bits)
-        cached = cached + np.where(prefix > 0, once, 0.0)
+    cached = _at_full_length(cache_bytes, serving, shared, formats)
     if speculation is None or not model.state_layers:
         return cached, 0.0
     return cached, np.asarray(speculation.draft_tokens) * state_bytes(model, shared)
 
 
+def _at_full_length(
+    held: Callable[..., FloatArray], serving: ServingConfig, shared: Shape, formats: Formats
+) -> FloatArray:
+    """Return the bytes of a cache (`cache_bytes`, or a part of it) at full length, those of a shared prefix once."""
+    length = np.asarray(serving.prompt_tokens) + serving.output_tokens
+    if serving.speculation is not None:
+        length = length + serving.speculation.draft_tokens
+    prefix = np.asarray(serving.prefix_tokens)
+    cached = held(serving.model, shared, tokens=length - prefix, kv_bits=formats.kv_bits)
+    if (prefix > 0).any():
+        once = held(serving.model, replace(shared, batch=1.0), tokens=prefix, kv_bits=formats.kv_bits)
+        cached = cached + np.where(prefix > 0, once, 0.0)
+    return cached
+
+
 def held_tensors(serving: ServingConfig, formats: Formats, *, chunk_rows: Number) -> dict[str, FloatArray]:
     """Return the bytes that the most-loaded chip holds by tensor; they sum to what `footprint` says of one model.
 
-    "dense" weights with everything small, "experts", "head", an "embedding" of its own, KV "cache", "state" of fixed
-    size, "activations".
+    "dense" weights with everything small, "experts", "head", an "embedding" of its own, KV "cache", the "index" keys of
+    sparse attention, "state" of fixed size, "activations".
 
     Args:
         serving: the workload.
@@ -315,6 +324,7 @@ def held_tensors(serving: ServingConfig, formats: Formats, *, chunk_rows: Number
     sharded = replace(shape, batch=serving.batch)
     cached, kept = _cached(serving, sharded, formats)
     states = state_bytes(model, sharded) if model.state_layers else np.zeros(1)
+    index = _at_full_length(index_bytes, serving, sharded, formats)
     tables = (count.embedding + count.head - model.d_model * model.vocab) * most_loaded_fraction(
         model.vocab, shape.tensor_parallel
     )
@@ -324,7 +334,8 @@ def held_tensors(serving: ServingConfig, formats: Formats, *, chunk_rows: Number
         "experts": held["expert"] * np.asarray(formats.stored_expert_bits) / 8,
         "head": held["head"] * np.asarray(formats.head_bits) / 8,
         "embedding": tables * np.asarray(formats.head_bits) / 8,
-        "cache": cached - states,
+        "cache": cached - states - index,
+        "index": index,
         "state": states + kept,
     }
     fraction = layers_held(serving)

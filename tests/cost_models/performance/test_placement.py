@@ -1,5 +1,7 @@
 """Tensors in two memories: the least reading time of all placements, sums, prices, and nothing written to flash."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import linprog
@@ -8,6 +10,7 @@ from cost_models.evaluate.chips import ChipSetup
 from cost_models.evaluate.serve import designs_machine, serve_chip, serve_chips, serve_designs
 from cost_models.evaluate.workload import Drafting, Workload
 from cost_models.library import shipped_library
+from cost_models.library.layers import Indexer
 from cost_models.library.technology import Technology
 from cost_models.performance.placement import WRITTEN, second_fractions
 from cost_models.silicon.cost import Economics
@@ -243,6 +246,32 @@ def test_hotter_experts_are_never_slower_and_nothing_changes_in_one_memory():
     assert steps[0] == pytest.approx(float(step(TIERS).decode_s[0]), rel=1e-9)
     one = {"memory": "hbm3e", "memory_devices": 4, "memory_device_gib": 24, "weight_format": "int8"}
     assert step(one, hottest_fifth=0.8).decode_s == step(one).decode_s
+
+
+def test_sparse_attention_keeps_its_index_in_the_faster_memory():
+    # Every key of the index is scored at each step; of the latent, those of the top 2048 tokens are read.
+    sparse = LIBRARY.model("deepseek_v3").model_copy(update={"indexer": Indexer(heads=64, head_dim=128, top_k=2048)})
+    mine = Technology(library=replace(LIBRARY, models={**LIBRARY.models, "sparse": sparse}))
+    design = {**TIERS, "memory_devices": 6, "memory_device_gib": 36, "second_memory_devices": 32,
+              "second_memory_device_gib": 64, "weight_format": "int4_g128"}  # fmt: skip
+    for batch, prefix in ((4.0, np.nan), (16.0, 60_000.0)):
+        long = Workload("long", "sparse", batch, 100_000, 1000, prefix_cached=prefix)
+        result = serve_designs(Table.from_settings(design), long, mine, ECONOMICS).inference
+        where = result.placed.placement
+        whole = footprint(result.serving, result.formats, chunk_rows=result.software.chunk_rows)
+        assert sum(where.held_bytes.values()) == pytest.approx(whole.most_loaded_bytes, rel=1e-12)
+        assert where.held_bytes["cache"] + where.held_bytes["index"] == pytest.approx(whole.kv_bytes, rel=1e-12)
+        # 128 index elements beside 512 and 64 of the latent.
+        assert where.held_bytes["index"] / where.held_bytes["cache"] == pytest.approx(128 / 576, rel=1e-9)
+        assert where.second_fraction["index"] == 0
+    # A prefix is held once and read for each sequence.
+    assert where.read_bytes["index"] / where.held_bytes["index"] > 1
+    alone = serve_designs(
+        Table.from_settings(design), Workload("long", "sparse", 4.0, 100_000, 1000), mine, ECONOMICS
+    ).inference.placed.placement
+    reads = {name: float(alone.read_bytes[name][0] / alone.held_bytes[name][0]) for name in ("cache", "index")}
+    assert reads["index"] == pytest.approx(1.0, rel=0.01) and reads["cache"] == pytest.approx(2049 / 101_000, rel=0.01)
+    assert alone.second_fraction["cache"] > 0
 
 
 def test_a_second_memory_is_paid_for():
