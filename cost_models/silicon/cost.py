@@ -175,17 +175,17 @@ def good_die_usd(
 
 
 def good_fraction(
-    die_mm2: FloatArray,
+    exposed_mm2: FloatArray,
     defects_per_cm2: FloatArray,
     *,
     yield_model: YieldModel,
     technology: Technology,
     harvest: Harvest | None = None,
 ) -> FloatArray:
-    """Return the share of dies that can be sold, spare cores used where there are some."""
+    """Return the share of dies that can be sold, spare cores used where there are some: of what holds circuits."""
     value = technology.value
     alpha = value("formulas.yield_negative_binomial.alpha")
-    critical_mm2 = die_mm2 * value("formulas.critical_area_ratio")
+    critical_mm2 = exposed_mm2 * value("formulas.critical_area_ratio")
     if harvest is None:
         return die_yield(critical_mm2, defects_per_cm2, model=yield_model, alpha=alpha)
     return harvested_yield(
@@ -201,6 +201,7 @@ def good_fraction(
 def die_blocks(
     die_mm2: FloatArray,
     *,
+    exposed_mm2: FloatArray,
     wafer_usd: FloatArray,
     defects_per_cm2: FloatArray,
     yield_model: YieldModel,
@@ -211,6 +212,7 @@ def die_blocks(
 
     Args:
         die_mm2: die, spare cores included.
+        exposed_mm2: what of it holds circuits, which a defect can kill.
         wafer_usd: processed wafer.
         defects_per_cm2: defect density.
         yield_model: law that turns both into yield.
@@ -218,7 +220,7 @@ def die_blocks(
         harvest: spare cores; none where None.
     """
     value = technology.value
-    good = good_fraction(die_mm2, defects_per_cm2, yield_model=yield_model, technology=technology, harvest=harvest)
+    good = good_fraction(exposed_mm2, defects_per_cm2, yield_model=yield_model, technology=technology, harvest=harvest)
     gross = gross_dies(
         die_mm2,
         diameter_mm=value("wafer.diameter_mm"),

@@ -17,13 +17,18 @@ class Priced(Powered):
     """Powered designs with what they cost to make."""
 
     @cached_property
+    def exposed_mm2(self) -> FloatArray:
+        """What of a die holds circuits: defects in blank silicon kill nothing."""
+        return self.die_mm2 - self.areas["blank"]
+
+    @cached_property
     def harvest(self) -> cost.Harvest | None:
         """Cores of which some may be bad; None where no core is spare."""
         spare = self.number("spare_cores")
         if not spare.any():
             return None
         in_cores = sum(self.areas[name] for name in area.CORE_BLOCKS)
-        return cost.Harvest(core_fraction=in_cores / self.die_mm2, cores=self.number("cores"), spare_cores=spare)
+        return cost.Harvest(core_fraction=in_cores / self.exposed_mm2, cores=self.number("cores"), spare_cores=spare)
 
     @cached_property
     def joined(self) -> cost.Joined | None:
@@ -72,6 +77,7 @@ class Priced(Powered):
         """Production cost in USD by block."""
         die = cost.die_blocks(
             self.die_mm2,
+            exposed_mm2=self.exposed_mm2,
             wafer_usd=self.node("wafer_price_usd"),
             defects_per_cm2=self.node("defect_density_per_cm2"),
             yield_model=self.economics.yield_model,
@@ -124,7 +130,7 @@ class Priced(Powered):
     def embodied_kg(self) -> FloatArray:
         """CO2e of making die and memory."""
         good = cost.good_fraction(
-            self.die_mm2,
+            self.exposed_mm2,
             self.node("defect_density_per_cm2"),
             yield_model=self.economics.yield_model,
             technology=self.technology,

@@ -53,16 +53,22 @@ def test_worked_examples(area, wafer, d0, gross, good, usd):
 
 
 def test_die_blocks_use_the_library_parameters():
-    blocks = die_blocks(
-        np.array([400.0]),
-        wafer_usd=np.array([9346.0]),
-        defects_per_cm2=np.array([0.09]),
-        yield_model="negative_binomial",
-        technology=TECHNOLOGY,
-    )
+    def blocks(exposed_mm2):
+        return die_blocks(
+            np.array([400.0]),
+            exposed_mm2=np.array([exposed_mm2]),
+            wafer_usd=np.array([9346.0]),
+            defects_per_cm2=np.array([0.09]),
+            yield_model="negative_binomial",
+            technology=TECHNOLOGY,
+        )
+
     good = (1 + 4 * 0.09 / 3) ** -3
-    assert blocks["die"] == pytest.approx(101.016 / 0.98, rel=1e-4)
-    assert blocks["die_test"] == pytest.approx(5 / good)
+    assert blocks(400.0)["die"] == pytest.approx(101.016 / 0.98, rel=1e-4)
+    assert blocks(400.0)["die_test"] == pytest.approx(5 / good)
+    # Blank silicon takes its place on the wafer, and no defect in it kills a die.
+    assert blocks(0.0)["die"] == pytest.approx(101.016 / 0.98 * good, rel=1e-4)
+    assert blocks(200.0)["die_test"] == pytest.approx(5 * (1 + 2 * 0.09 / 3) ** 3)
 
 
 def test_gross_dies_by_hand_and_in_the_limit():

@@ -278,7 +278,8 @@ def twin(d, balls):
 
     side = math.sqrt(die) + 0.2
     gross = max(math.pi * 145**2 / side**2 - math.pi * 290 / (math.sqrt(2) * side), 1)
-    good = harvest(die / 100 * node("defect_density_per_cm2"), in_core_blocks / die, d["cores"], d["spare_cores"])
+    live = min(placed, die)
+    good = harvest(live / 100 * node("defect_density_per_cm2"), in_core_blocks / live, d["cores"], d["spare_cores"])
     chip = node("wafer_price_usd") / (gross * 0.98 * good) + typ("assembly.die_test_usd") / good
     dram = gib * memory("price_usd_per_gb")
     if device.packaging_class == "interposer":
@@ -718,6 +719,7 @@ def test_area_for_area_a_cheaper_node_never_costs_more():
         sum(
             die_blocks(
                 np.array([400.0]),
+                exposed_mm2=np.array([400.0]),
                 wafer_usd=np.array([wafers[node]]),
                 defects_per_cm2=np.array([0.1]),
                 yield_model="negative_binomial",

@@ -99,7 +99,7 @@ def test_dies_are_bought_tested_and_lost_one_by_one():
     area = two.die_mm2 / 2
     value = TECHNOLOGY.value
     single = cost.die_blocks(
-        area, wafer_usd=value("nodes.tsmc_5.wafer_price_usd"),
+        area, exposed_mm2=area - block(two, "area_mm2", "blank") / 2, wafer_usd=value("nodes.tsmc_5.wafer_price_usd"),
         defects_per_cm2=value("nodes.tsmc_5.defect_density_per_cm2"), yield_model="negative_binomial",
         technology=TECHNOLOGY,
     )  # fmt: skip
