@@ -40,6 +40,14 @@ from dse.user_model.calls import model_hash
 ProgressSink = Callable[[Progress], None]
 """What is told how a run goes, after every stretch that is kept."""
 
+Answered = Callable[[StoredRun], None]
+"""What is shown the answer of a run as soon as it is known: before the sample of its designs is worked out and
+everything is written. The run that it is shown lies in a directory for the time being, without that sample."""
+
+
+def _unshown(run: StoredRun) -> None:
+    """Do nothing with an answer."""
+
 
 def run(
     spec: Spec,
@@ -48,6 +56,7 @@ def run(
     results: Path | str = RESULTS,
     progress: ProgressSink | None = None,
     spread: Parallelism | None = None,
+    answered: Answered = _unshown,
 ) -> StoredRun:
     """Search the space of a sweep and write what was found.
 
@@ -60,6 +69,7 @@ def run(
         results: where run directories are made that have no place of their own.
         progress: told how it goes after every batch of designs that is kept.
         spread: where designs are evaluated, and in what pieces; in this process where None.
+        answered: shown the answer before everything is written.
 
     Returns:
         The run as it lies on disk; its tables are pandas frames.
@@ -76,7 +86,7 @@ def run(
     search.connect()
     journal = Journal.begin(unfinished(directory), header, spec)
     search.keep_in(journal)
-    return _finish(search, spec, directory, header, journal, progress)
+    return _finish(search, spec, directory, header, journal, progress, answered)
 
 
 def resume(
@@ -89,6 +99,7 @@ def resume(
     spread: Parallelism | None = None,
     metrics: Sequence[DerivedMetric] = (),
     call_model: bool = False,
+    answered: Answered = _unshown,
 ) -> StoredRun:
     """Go on with a run: one whose process ended, one that was interrupted, or a finished one to a larger budget.
 
@@ -105,6 +116,7 @@ def resume(
         spread: where designs are evaluated, and in what pieces.
         metrics: the derived metrics that the sweep uses.
         call_model: agree that the program is started which the run's sweep names as its model, if it names one.
+        answered: as for `run`.
 
     Raises:
         RunError: there is nothing to go on with, the model may not be called, or sweep or library are not those of
@@ -122,12 +134,15 @@ def resume(
             _check_same(folder, header, spec)
             _check(spread)
             directory = folder.with_suffix("")
-            return _finish(Search(spec, spread=spread, journal=journal), spec, directory, header, journal, progress)
+            search = Search(spec, spread=spread, journal=journal)
+            return _finish(search, spec, directory, header, journal, progress, answered)
     done = open_run(where, results=Path(results), metrics=metrics)
     if n_designs is None and done.manifest["status"] == "complete":
         raise RunError(f"{done.path}: is complete; to search on, say how far with --n-designs")
     spec, state = _state_of(done, call_model)
-    return _continue(done, spec, state, n_designs, out=out, results=results, progress=progress, spread=spread)
+    return _continue(
+        done, spec, state, n_designs, out=out, results=results, progress=progress, spread=spread, answered=answered
+    )
 
 
 def _state_of(done: StoredRun, call_model: bool) -> tuple[Spec, bytes]:
@@ -150,6 +165,7 @@ def _continue(
     results: Path | str,
     progress: ProgressSink | None,
     spread: Parallelism | None,
+    answered: Answered,
 ) -> StoredRun:
     """Search on from a finished run, in a directory of its own."""
     if n_designs is not None:
@@ -162,11 +178,16 @@ def _continue(
         _check(spread)
         journal = Journal.begin(unfinished(directory), header, spec)
         search.keep_in(journal)
-        return _finish(search, spec, directory, header, journal, progress)
+        return _finish(search, spec, directory, header, journal, progress, answered)
 
 
 def merge(
-    runs: Sequence[StoredRun], *, out: Path | str | None = None, results: Path | str = RESULTS, call_model: bool = False
+    runs: Sequence[StoredRun],
+    *,
+    out: Path | str | None = None,
+    results: Path | str = RESULTS,
+    call_model: bool = False,
+    answered: Answered = _unshown,
 ) -> StoredRun:
     """Write what several runs of one sweep have found together, as a run of its own.
 
@@ -175,6 +196,7 @@ def merge(
         out: the directory to make; as for `run` where None.
         results: where run directories are made.
         call_model: as for `resume`; what the runs have no answer for, it is asked again.
+        answered: as for `run`.
 
     Raises:
         RunError: they are runs of different sweeps or libraries, one of them has no state, or the model of their sweep
@@ -197,7 +219,7 @@ def merge(
     check_place(directory)
     with _records_of(first.path):
         outcome = search.outcome("complete")
-    _write(outcome, spec, directory, header, None)
+    _write(outcome, spec, directory, header, None, answered)
     return open_run(directory, metrics=spec.derived)
 
 
@@ -266,17 +288,20 @@ def _finish(
     header: Mapping[str, Any],
     journal: Journal,
     progress: ProgressSink | None,
+    answered: Answered,
 ) -> StoredRun:
     """Search to the end, write the run directory, and drop the state beside it."""
     with journal.locked(), _interruptible() as stopped:
         if not directory.exists():
             status = _searched(search, progress, stopped)
-            _write(search.outcome(status), spec, directory, header, search.state())
+            _write(search.outcome(status), spec, directory, header, search.state(), answered)
         journal.remove()
     return open_run(directory, metrics=spec.derived)
 
 
-def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, Any], state: bytes | None) -> None:
+def _write(
+    outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, Any], state: bytes | None, answered: Answered
+) -> None:
     outcome, robust = under_draws(outcome, spec)
     resolved = resolved_text(spec, outcome.parameters_read)
     manifest = {
@@ -295,8 +320,8 @@ def _write(outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, A
     }
 
     def write(folder: Path) -> None:
-        sweep = spec.source_text or resolved
-        write_outcome(folder, outcome, sweep=sweep, resolved=resolved, manifest=manifest, spec=spec)
+        texts = {"sweep": spec.source_text or resolved, "resolved": resolved}
+        write_outcome(folder, outcome, **texts, manifest=manifest, spec=spec, answered=answered)
         if robust is not None:
             write_robust(folder, robust)
         if state is not None:

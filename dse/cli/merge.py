@@ -35,5 +35,12 @@ def merge(
 
     if len(runs) < 2:
         raise RunError("merge needs at least two runs")
-    done = merged([open_run(run) for run in runs], out=out, call_model=call_model)
-    finish(done, output=output, plots=draw, html=not no_report, full=full)
+    opened = [open_run(run) for run in runs]
+    finish(
+        lambda progress, answered: merged(opened, out=out, call_model=call_model, answered=answered),
+        quiet=True,
+        output=output,
+        plots=draw,
+        html=not no_report,
+        full=full,
+    )

@@ -1,12 +1,12 @@
-"""What `run`, `resume` and `merge` do with a run that has just ended: explain, print, draw."""
+"""What `run`, `resume` and `merge` do: make the run, print its answer as soon as it is known, explain, draw."""
 
 from __future__ import annotations
 
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
@@ -57,27 +57,77 @@ def tell_failed(what: str, error: Exception) -> None:
 
 
 def finish(
-    done: StoredRun, *, output: Format, plots: Drawn, html: bool, full: bool = False, asked: Spec | None = None
+    search: Callable[..., StoredRun],
+    *,
+    quiet: bool,
+    output: Format,
+    plots: Drawn,
+    html: bool,
+    full: bool = False,
+    asked: Spec | None = None,
 ) -> None:
-    """Explain and print a run that has just been written, then draw it, and end with its status.
+    """Search, print what was found, then draw it, and end with its status.
 
-    What was found is printed before anything is drawn, so that nobody waits for plots to see it.
+    What was found is printed before its sample and sheets are written and before anything is drawn, so that nobody
+    waits for those to see it; where nothing is feasible or everything is wanted, once all is written.
 
     Args:
-        done: the run.
+        search: makes the run; told where its progress and its answer go (`dse.runs.run`).
+        quiet: whether no progress is shown.
         output: how it is printed.
         plots: whether plots are drawn.
         html: whether the report is written.
         full: whether everything is printed, and not what fits on one screen.
         asked: the sweep as the user wrote it, which tells what is fixed by choice and what by default.
     """
+    from dse.cli import INTERRUPTED, NONE_FEASIBLE, OK
+    from dse.render.terminal import console, progress_display
+    from dse.render.terminal.layout import folded
+    from dse.render.terminal.outcome import outcome_parts
+
+    told = False
+    with ExitStack() as display:
+
+        def answered(run: StoredRun) -> None:
+            nonlocal told
+            display.close()
+            if output is Format.table and not full and run.found_feasible:
+                # What goes wrong here is said once the run is written.
+                with suppress(Exception):
+                    emit(output, lambda: outcome_parts(run, None, []), lambda: None)
+                    sys.stdout.flush()
+                    told = True
+
+        done = search(progress=display.enter_context(progress_display(quiet=quiet)), answered=answered)
+    if not told:
+        _tell(done, output, full, asked)
+    counts, status = done.manifest["counts"], done.manifest["status"]
+    if html and not done.spec.builtin_disabled and counts["evaluated"]:
+        with telling("the report"):
+            from dse.render.report import write_report
+
+            write_report(done)
+    if plots is not Drawn.none and counts["evaluated"]:
+        with telling("the plots"):
+            from dse.render.plots import first_kinds, plot_run
+
+            kinds = first_kinds(done) if plots is Drawn.first else None
+            plot_run(done, kinds=kinds, failed=lambda kind, error: tell_failed(f"the plot {kind}", error))
+    if output is Format.table:
+        files = sorted(path.name for path in done.path.iterdir()) if full else _first_files(done.path)
+        more = "" if full else f"; all the rest: dse show {done.path} --full"
+        print(*folded(f"{done.path}/: {', '.join(files)}{more}", console().width), sep="\n")
+    if status == "interrupted":
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
+
+
+def _tell(done: StoredRun, output: Format, full: bool, asked: Spec | None) -> None:
+    """Explain and print a run that has been written (arguments as in `finish`)."""
     from dse.analysis.compare import compare
     from dse.analysis.relaxation.constraints import explain_infeasible
     from dse.analysis.relaxation.files import write_relaxations
-    from dse.cli import INTERRUPTED, NONE_FEASIBLE, OK
     from dse.cli.compare import compared
-    from dse.render.terminal import console
-    from dse.render.terminal.layout import folded
     from dse.render.terminal.outcome import outcome_parts
     from dse.render.terminal.summary import named_workloads
 
@@ -101,24 +151,6 @@ def finish(
         lambda: front_rows(done),
     )
     sys.stdout.flush()
-    if html and not done.spec.builtin_disabled and counts["evaluated"]:
-        with telling("the report"):
-            from dse.render.report import write_report
-
-            write_report(done)
-    if plots is not Drawn.none and counts["evaluated"]:
-        with telling("the plots"):
-            from dse.render.plots import first_kinds, plot_run
-
-            kinds = first_kinds(done) if plots is Drawn.first else None
-            plot_run(done, kinds=kinds, failed=lambda kind, error: tell_failed(f"the plot {kind}", error))
-    if output is Format.table:
-        files = sorted(path.name for path in done.path.iterdir()) if full else _first_files(done.path)
-        more = "" if full else f"; all the rest: dse show {done.path} --full"
-        print(*folded(f"{done.path}/: {', '.join(files)}{more}", console().width), sep="\n")
-    if status == "interrupted":
-        raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
 
 
 def _is_there(path: Path) -> bool:

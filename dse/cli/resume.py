@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -38,16 +39,8 @@ def resume(
     Example: dse resume results/mach1 --n-designs 8000000
     """
     from dse.cli.outcome import finish, spread_of
-    from dse.render.terminal import progress_display
     from dse.runs import resume as go_on
 
-    with progress_display(quiet=quiet) as progress:
-        done = go_on(
-            run,
-            n_designs=n_designs,
-            out=out,
-            progress=progress,
-            spread=spread_of(jobs, backend, scheduler),
-            call_model=call_model,
-        )
-    finish(done, output=output, plots=draw, html=not no_report, full=full)
+    spread = spread_of(jobs, backend, scheduler)
+    searched = partial(go_on, run, n_designs=n_designs, out=out, spread=spread, call_model=call_model)
+    finish(searched, quiet=quiet, output=output, plots=draw, html=not no_report, full=full)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -39,7 +40,6 @@ def run(
     Example: dse run sweeps/mach1.yaml --set search.sampler=tpe --n-designs 200 --storage sqlite:///mach1.db --join
     """
     from dse.cli.outcome import finish, spread_of
-    from dse.render.terminal import progress_display
     from dse.runs import run as search
     from dse.sweep import load_spec
     from dse.sweep.notices import warnings_of
@@ -58,6 +58,5 @@ def run(
 
         # A sweep that varies nothing is about its baselines.
         present(choose_baselines(sweep), output)
-    with progress_display(quiet=quiet) as progress:
-        done = search(sweep, out=out, progress=progress, spread=spread_of(jobs, backend, scheduler))
-    finish(done, output=output, plots=draw, html=not no_report, full=full, asked=sweep)
+    searched = partial(search, sweep, out=out, spread=spread_of(jobs, backend, scheduler))
+    finish(searched, quiet=quiet, output=output, plots=draw, html=not no_report, full=full, asked=sweep)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from dse.results.picks import Pick
@@ -48,7 +49,7 @@ class Outcome:
         feasible: those that meet every constraint.
         front: the feasible non-dominated designs in the order of their ids; None where there are none.
         misses: the infeasible designs with the least summed violation, nearest first; None where there are none.
-        sample: every `stride`-th design; None where nothing was evaluated.
+        sampled: works out every metric of the sample, which takes longer than all the rest (see `sample`).
         stride: 1 where the sample holds every design.
         picks: the designs to look at first.
         top: by objective the feasible designs with the best values of it, best first.
@@ -69,7 +70,7 @@ class Outcome:
     feasible: int
     front: Rows | None
     misses: Rows | None
-    sample: Rows | None
+    sampled: Callable[[], Rows | None]
     stride: int
     picks: tuple[Pick, ...]
     top: Mapping[str, Rows]
@@ -81,3 +82,8 @@ class Outcome:
     seconds: Mapping[str, float]
     notes: tuple[str, ...]
     parameters_read: frozenset[str]
+
+    @cached_property
+    def sample(self) -> Rows | None:
+        """Every `stride`-th design; None where nothing was evaluated."""
+        return self.sampled()

@@ -275,6 +275,10 @@ class StoredRun:
 
         Rows with `sampled` are a uniform sample of everything evaluated.
         """
+        return self._designs()
+
+    def _designs(self, filters: list[tuple[str, str, object]] | None = None) -> pd.DataFrame:
+        """Return the kept designs that meet conditions, in the order of their ids."""
         import pandas as pd
 
         files = self.manifest.get("files")
@@ -286,18 +290,24 @@ class StoredRun:
                 return pd.DataFrame({"id": [], "feasible": [], "pareto": [], "sampled": []})
             raise RunError(f"{self.path / 'designs'}: holds no table of designs")
         try:
-            table = pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
-        except (OSError, ValueError) as error:
+            tables = [pd.read_parquet(part, filters=filters) for part in parts]
+        except (OSError, ValueError, NotImplementedError) as error:
             raise RunError(f"{self.path / 'designs'}: cannot be read: {error}") from error
-        if table.empty:
+        table = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+        if table.empty and filters is None:
             raise RunError(f"{self.path / 'designs'}: holds no design of those that were evaluated")
         measured = [objective.metric for objective in self.spec.objectives]
-        return _holding(table, self.path / "designs", ("id", "feasible", "violation", "pareto", "sampled", *measured))
+        columns = ("id", "feasible", "violation", "pareto", "sampled", *measured)
+        return _holding(table, self.path / "designs", columns).sort_values("id", ignore_index=True)
 
     @property
     def front(self) -> pd.DataFrame:
         """The feasible non-dominated designs."""
-        return self.designs[self.designs["pareto"].astype(bool)].reset_index(drop=True)
+        return self._front.copy()
+
+    @cached_property
+    def _front(self) -> pd.DataFrame:
+        return self._designs([("pareto", "==", True)])
 
     @cached_property
     def picks(self) -> list[dict[str, Any]]:

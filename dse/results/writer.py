@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from dse.plain import members, plain, without_formula
 from dse.results.manifest import MANIFEST
 from dse.results.outcome import Outcome
 from dse.results.rows import Rows, joined
-from dse.results.store import AXIS_COLUMNS, CONSTRAINT_COLUMNS, MARGIN_COLUMNS, headed, write_json
+from dse.results.store import AXIS_COLUMNS, CONSTRAINT_COLUMNS, MARGIN_COLUMNS, StoredRun, headed, write_json
 from dse.results.yaml_text import yaml_text
 
 if TYPE_CHECKING:
@@ -29,9 +29,18 @@ _DIGITS = "%.9g"
 
 
 def write_outcome(
-    directory: Path, outcome: Outcome, *, sweep: str, resolved: str, manifest: Mapping[str, Any], spec: Spec
+    directory: Path,
+    outcome: Outcome,
+    *,
+    sweep: str,
+    resolved: str,
+    manifest: Mapping[str, Any],
+    spec: Spec,
+    answered: Callable[[StoredRun], None],
 ) -> None:
     """Write every file of a run into an existing, empty directory.
+
+    What a person is told comes first; its sheets and the sample, which take longer, after it has been told.
 
     Args:
         directory: where.
@@ -40,12 +49,13 @@ def write_outcome(
         resolved: the sweep with every default written out.
         manifest: provenance; counts, status and timings are added here.
         spec: the sweep.
+        answered: shown the run once all is there but the sample and the sheet of the front.
     """
     (directory / "sweep.yaml").write_text(sweep, encoding="utf-8", newline="")
     (directory / "resolved.yaml").write_text(resolved, encoding="utf-8")
-    kept = _write_designs(directory / "designs", outcome)
-    front = front_frame(outcome.front, spec) if outcome.front is not None else _empty_front(outcome, spec)
-    _write_csv(directory / "pareto.csv", front)
+    (directory / "designs").mkdir()
+    answer = _distinct([outcome.front, outcome.misses])
+    _write_designs(directory / "designs", answer, outcome)
     (directory / "picks.yaml").write_text(_picks_text(outcome), encoding="utf-8")
     _write_csv(directory / "top.csv", top_frame(outcome, spec))
     _write_csv(directory / "constraints.csv", constraints_frame(outcome))
@@ -55,6 +65,15 @@ def write_outcome(
     lines = [json.dumps(plain(point), allow_nan=False) for point in outcome.history]
     (directory / "progress.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (directory / "plots").mkdir()
+    n_known = 0 if answer is None else len(answer)
+    answered(StoredRun(directory, {**manifest, **_counts(outcome, n_known)}, spec.derived))
+    front = front_frame(outcome.front, spec) if outcome.front is not None else _empty_front(outcome, spec)
+    _write_csv(directory / "pareto.csv", front)
+    rest = outcome.sample
+    if rest is not None and answer is not None:
+        rest = rest.take(~np.isin(rest.ids, answer.ids))
+    _write_designs(directory / "designs", rest, outcome)
+    kept = n_known + (0 if rest is None else len(rest))
     write_json(directory / MANIFEST, {**manifest, **_counts(outcome, kept)})
 
 
@@ -84,23 +103,28 @@ def kept_words(stride: int) -> str:
     return f"{matter}, and of the rest one in {stride} by id" if stride else matter
 
 
-def _write_designs(folder: Path, outcome: Outcome) -> int:
-    """Write the kept designs and return how many they are."""
-    folder.mkdir()
-    parts = [part for part in (outcome.sample, outcome.front, outcome.misses) if part is not None]
-    if not parts:
-        return 0
-    rows = joined(parts)
-    _, first = np.unique(rows.ids, return_index=True)
-    table = rows.take(first).frame()
-    for flag, marked in (("pareto", outcome.front), ("sampled", outcome.sample)):
-        table[flag] = np.isin(table["id"], marked.ids if marked is not None else [])
+def _distinct(parts: Sequence[Rows | None]) -> Rows | None:
+    """Return rows, each once, in the order of their ids; None where there are none."""
+    there = [part for part in parts if part is not None]
+    if not there:
+        return None
+    rows = joined(there)
+    return rows.take(np.unique(rows.ids, return_index=True)[1])
+
+
+def _write_designs(folder: Path, rows: Rows | None, outcome: Outcome) -> None:
+    """Write kept designs behind those that are written already."""
+    if rows is None or not len(rows):
+        return
+    table = rows.frame()
+    table["pareto"] = np.isin(rows.ids, outcome.front.ids if outcome.front is not None else [])
+    table["sampled"] = rows.ids % outcome.stride == 0 if outcome.stride else np.zeros(len(rows), dtype=bool)
     # Numbers hardly repeat: a dictionary of them takes most of the time and saves nothing.
     names: Any = [name for name, column in table.items() if column.dtype == "category"] or False
-    for part, start in enumerate(range(0, len(table), PART_ROWS)):
+    written = len(list(folder.iterdir()))
+    for part, start in enumerate(range(0, len(table), PART_ROWS), start=written):
         file = folder / f"{part:06d}.parquet"
         table.iloc[start : start + PART_ROWS].to_parquet(file, index=False, use_dictionary=names)
-    return len(table)
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:

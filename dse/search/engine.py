@@ -268,7 +268,6 @@ class Search:
         """Return everything that was kept, with every metric."""
         keeper, spec, work = self._keeper, self._spec, self._work
         front, misses = work.complete(keeper.front), work.complete(keeper.misses)
-        sample = work.complete(keeper.sample.rows())
         tops = {o.metric: work.complete(rows) for o, rows in zip(spec.objectives, keeper.tops, strict=True)}
         picks = choose_picks(
             front,
@@ -284,7 +283,7 @@ class Search:
             feasible=keeper.tally.feasible,
             front=front,
             misses=misses,
-            sample=sample,
+            sampled=lambda: work.complete(keeper.sample.rows()),
             stride=keeper.sample.stride,
             picks=tuple(picks),
             top={metric: rows for metric, rows in tops.items() if rows is not None},

@@ -120,7 +120,9 @@ def _with_chances(outcome: Outcome, candidates: Rows, found: Robustness) -> Outc
         metrics = {**rows.evaluation.metrics, P_FEASIBLE: probability}
         return replace(rows, evaluation=replace(rows.evaluation, metrics=metrics))
 
-    return replace(outcome, front=told(outcome.front), misses=told(outcome.misses), sample=told(outcome.sample))
+    return replace(
+        outcome, front=told(outcome.front), misses=told(outcome.misses), sampled=lambda: told(outcome.sample)
+    )
 
 
 def _chosen(

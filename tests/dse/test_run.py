@@ -10,7 +10,7 @@ from dse.evaluator import Evaluator
 from dse.render.plots import plot_run
 from dse.render.report import write_report
 from dse.results.store import bare, open_run
-from dse.runs import explore, run
+from dse.runs import explore, resume, run
 from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import parse_spec
@@ -43,6 +43,33 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, sampler):
     for name in (*RESULTS, "resolved.yaml", "sweep.yaml"):
         assert (runs[0].path / name).read_bytes() == (runs[1].path / name).read_bytes(), name
     assert (other.path / "pareto.csv").read_bytes() != (runs[0].path / "pareto.csv").read_bytes()
+
+
+def test_the_answer_is_shown_before_the_sample_is_worked_out(done, tmp_path):
+    shown = []
+
+    def answered(run):
+        assert not (tmp_path / "run").exists()
+        assert run.manifest["counts"] | {"kept": 0} == done.manifest["counts"] | {"kept": 0}
+        shown.append((run.picks, run.front, run.baselines, len(run.designs)))
+
+    again = run(tiny(), out=tmp_path / "run", answered=answered)
+    picks, front, baselines, known = shown[0]
+    assert len(shown) == 1 and picks == done.picks and known < len(again.designs)
+    pd.testing.assert_frame_equal(front, done.front)
+    pd.testing.assert_frame_equal(baselines, done.baselines)
+    pd.testing.assert_frame_equal(again.designs, done.designs)
+
+
+def test_who_ends_it_between_answer_and_files_can_go_on(done, tmp_path):
+    def answered(run):
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run(tiny(), out=tmp_path / "run", answered=answered)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.unfinished"]
+    again = resume(tmp_path / "run")
+    assert (again.path / "pareto.csv").read_bytes() == (done.path / "pareto.csv").read_bytes()
 
 
 def test_the_front_is_that_of_every_kept_design(done):
