@@ -93,6 +93,13 @@ class Noted(np.ndarray):
                 result.names = np.array(result.names, dtype=object)
         return result
 
+    def __setitem__(self, index, value):
+        self.view(np.ndarray)[_plain(index)] = _plain(value)
+        if not isinstance(index, Chosen):
+            raise TypeError("a column is changed where it is not said by which rows")
+        parts = (index.names, names_of(value, (1,)), self.names)
+        self.names = np.array(self.tape.note("({1} if {0} else {2})", *(part.item() for part in parts)), dtype=object)
+
     def copy(self, order="C"):
         return wrapped(self.tape, np.array(self.view(np.ndarray)), self.names)
 
@@ -101,6 +108,19 @@ class Noted(np.ndarray):
             names = np.vectorize(lambda name: self.tape.note("(1.0 * {})", name), otypes=[object])(self.names)
             return wrapped(self.tape, self.view(np.ndarray).astype(kind), names)
         return self.view(np.ndarray).astype(kind)
+
+
+class Chosen(Noted):
+    """Places of the rows that a step is taken on; `names` is the condition that chooses them.
+
+    A step is noted as if it were taken on every row, and its result kept where the condition holds.
+    """
+
+    def __getitem__(self, index):
+        left = self.view(np.ndarray)[_plain(index)].view(Chosen)
+        condition = self.tape.note("{} and {}", self.names.item(), names_of(index, np.shape(index)).item())
+        left.tape, left.names = self.tape, np.array(condition, dtype=object)
+        return left
 
 
 def _plain(value):
@@ -179,6 +199,12 @@ def _concatenate(tape, values, axis=0, **_):
     return wrapped(tape, whole, np.concatenate([names_of(value, np.shape(value)) for value in values], axis=axis))
 
 
+def _chosen(tape, mask):
+    rows = np.flatnonzero(_plain(mask)).view(Chosen)
+    rows.tape, rows.names = tape, names_of(mask, np.shape(mask))
+    return rows
+
+
 def _as_it_is(tape, value):
     return value
 
@@ -189,7 +215,7 @@ def _nothing(tape, value, **_):
 
 HANDLED = {
     np.where: _where, np.broadcast_to: _broadcast, np.broadcast_arrays: _broadcast_all, np.stack: _stack,
-    np.concatenate: _concatenate, np.zeros_like: _nothing, np.atleast_1d: _as_it_is,
+    np.concatenate: _concatenate, np.flatnonzero: _chosen, np.zeros_like: _nothing, np.atleast_1d: _as_it_is,
 }  # fmt: skip
 
 

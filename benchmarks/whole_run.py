@@ -45,7 +45,7 @@ STAGES = {
         "dse.results.archive:Archive.hypervolume", "dse.results.statistics.counts:Statistics.add_decided",
     ),
     "journal": ("dse.search.journal:Journal.add", "dse.search.journal:Journal.remove"),
-    "complete": ("dse.search.engine:Search.outcome",),
+    "complete": ("dse.search.engine:Search.outcome", "dse.search.blocks:SearchContext.complete"),
     "draws": ("dse.runs:under_draws",),
     "write": ("dse.runs:_write", "dse.search.engine:Search.state"),
     "print": ("dse.cli.outcome:emit",),
@@ -63,6 +63,8 @@ class Clock:
 
     def __init__(self) -> None:
         self.stages = dict.fromkeys(STAGES, 0.0)
+        self.began: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
         self._open: list[str] = []
         self._since = 0.0
 
@@ -76,12 +78,14 @@ class Clock:
         @functools.wraps(function)
         def timed(*arguments: Any, **options: Any) -> Any:
             self._turn()
+            self.began.setdefault(stage, self._since)
             self._open.append(stage)
             try:
                 return function(*arguments, **options)
             finally:
                 self._turn()
                 self._open.pop()
+                self.ended[stage] = self._since
 
         return timed
 
@@ -114,6 +118,7 @@ def measured(arguments: list[str], answer: Path) -> None:
             **clock.stages,
             "rest": time.process_time() - ready - sum(clock.stages.values()),
             "workers": children.ru_utime + children.ru_stime,
+            "answer": clock.ended["print"] - clock.began["complete"],
             "wall": time.perf_counter() - began + ready,
         }
         answer.write_text(json.dumps(told))
@@ -151,10 +156,15 @@ def table(sweep: str, cases: dict[int, list[dict[str, float]]]) -> None:
         print(f"  {line:<10}" + "".join(cells))
     print(f"  {'processor':<10}" + "".join(f"{total:14.2f} s {'':5}" for total in totals.values()))
     print(f"  {'wall':<10}" + "".join(f"{one['wall']:14.2f} s {'':5}" for one in middle.values()))
-    alone = middle[min(middle)]
+    searches = {jobs: sum(one[stage] for stage in SEARCHED) for jobs, one in middle.items()}
+    alone, first, last = middle[min(middle)], min(middle), max(middle)
     if alone["judge"]:
-        beside = sum(alone[stage] for stage in SEARCHED if stage != "judge")
-        print(f"  sampling, keeping and journal over judging {beside / alone['judge']:.2f} (at most 1 wanted)")
+        beside = searches[first] / alone["judge"] - 1
+        print(f"  sampling, keeping and journal over judging {beside:.2f} (at most 1 wanted)")
+    if last > first:
+        quicker = searches[first] / searches[last]
+        print(f"  processor time of the search, over that of the first of {last} processes {quicker:.2f} (1.7 wanted)")
+    print(f"  from the end of the search to the answer {alone['answer']:.2f} s of processor time (1 wanted)")
 
 
 def main() -> None:

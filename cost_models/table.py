@@ -91,7 +91,7 @@ class Choice:
         Rows where the choice is inactive give NaN.
         """
         if not any(getattr(entry, "ndim", 0) for entry in table):
-            return np.array([*table, np.nan], dtype=np.float64)[self.codes]
+            return np.array([*table, np.nan], dtype=np.float64).take(self.codes)
         if len(table) == 1 and not self.codes.any():
             # One name in every row: its column is the answer.
             shape = np.broadcast_shapes(self.codes.shape, np.shape(table[0]))

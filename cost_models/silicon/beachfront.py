@@ -104,7 +104,7 @@ def least_die_mm2(edge: Edge, technology: Technology) -> FloatArray:
         return np.asarray(scale * scale)
     # Few rows are left after each step, so the steps are taken on those alone.
     n = max(len(np.atleast_1d(column)) for column in (scale, per_long, per_short, edge.host_mm))
-    scale, rows = np.array(np.broadcast_to(scale, (n,))), np.flatnonzero(np.broadcast_to(lacking, (n,)))
+    scale, rows = np.broadcast_to(scale, (n,)).copy(), np.flatnonzero(np.broadcast_to(lacking, (n,)))
     for _ in range(DEFICIT):
         some = Edge(*(_at(column, rows, n) for column in vars(edge).values()))
         long, short = _at(per_long, rows, n), _at(per_short, rows, n)
