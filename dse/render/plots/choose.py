@@ -23,7 +23,6 @@ def draw_choice(found: Chosen, folder: Path, formats: Sequence[str] = ("png",)) 
     shown = [way for way in found.ways if _has_both(way, found)]
     if not shown:
         return []
-    folder.mkdir(parents=True, exist_ok=True)
     with drawing():
         figure = new_figure(7.4, 5.2)
         axes = figure.subplots()
@@ -31,8 +30,7 @@ def draw_choice(found: Chosen, folder: Path, formats: Sequence[str] = ("png",)) 
         _draw_limits(axes, found)
         for which in ("x", "y"):
             scale_axis(axes, which, logarithmic=True)
-        axes.set_xlabel(_label(found.speed))
-        axes.set_ylabel(_label(found.rank))
+        axes.set(xlabel=_label(found.speed), ylabel=_label(found.rank))
         workload = next(iter(found.spec.workloads.items()))
         axes.set_title(f"{workload[0]} (batch {workload[1].batch}): {_bare(found.rank)} against {_bare(found.speed)}")
         legend = axes.legend(loc="best")

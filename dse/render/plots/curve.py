@@ -29,7 +29,6 @@ _MARKED = tuple(4**power for power in range(9))
 
 def draw_curves(curves: Sequence[Curve], folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
     """Draw a figure per workload that any machine has several batches of, with a panel per rate; return the files."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with drawing():
         for workload in dict.fromkeys(curve.workload for curve in curves):
@@ -89,8 +88,7 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> None:
     if any(curve.max_batch and (curve.tpot_limit_ms or curve.ttft_limit_ms) for curve in curves):
         axes.plot([], [], "o", color=GREY, markersize=9, label="largest batch within the limits")
     axes.plot([], [], "o", color=GREY, markersize=3.5, label="batches 1, 4, 16, ...; written at the ends")
-    axes.set_xlabel("speed that a user sees in decode [token/s]")
-    axes.set_ylabel("output tokens per second, end to end")
+    axes.set(xlabel="speed that a user sees in decode [token/s]", ylabel="output tokens per second, end to end")
     axes.set_title(f"per {RATES[rate]}", fontweight="normal", fontsize=9)
 
 

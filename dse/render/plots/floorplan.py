@@ -80,9 +80,7 @@ def draw_floorplan(
     legend = _fill_die(axes, strips, core, areas)
     legend.append(Patch(label="edge without an interface", linewidth=0.6, **free))  # type: ignore[arg-type]
     used, allowed = design.limits["die_edge_mm"].used, design.limits["die_edge_mm"].allowed
-    axes.set_xlim(-0.03 * width, 1.03 * width)
-    axes.set_ylim(-0.03 * height, 1.03 * height)
-    axes.set_aspect("equal")
+    axes.set(xlim=(-0.03 * width, 1.03 * width), ylim=(-0.03 * height, 1.03 * height), aspect="equal")
     axes.grid(visible=False)
     axes.set_xlabel("[mm]; die and interfaces to scale, blocks inside in proportion to each other, not a layout")
     axes.set_ylabel("[mm]")

@@ -99,8 +99,7 @@ def _draw_lines(
             f"≤ {short(limit)} {unit}", (0.02, limit), (0, 3), xycoords=axes.get_yaxis_transform(),
             textcoords="offset points", color="#8A3A00", fontsize=8,
         )  # fmt: skip
-    axes.set_xlabel("batch")
-    axes.set_xlim(batches[0] / 1.1, batches[-1] * 1.15)
+    axes.set(xlabel="batch", xlim=(batches[0] / 1.1, batches[-1] * 1.15))
     scale_axis(axes, "x", logarithmic=True)
     shown = np.append(table[np.isfinite(table)], limit or [])
     scale_axis(axes, "y", logarithmic=spans_decades(shown))

@@ -71,7 +71,6 @@ def draw_pair(
     """
     table = run.designs
     _check_columns(run, {"--x": x, "--y": y, **({"--by": by} if by else {})})
-    folder.mkdir(parents=True, exist_ok=True)
     scene = scene_of(run)
     with drawing():
         figure = new_figure(7.2, 5.2)
@@ -87,8 +86,7 @@ def draw_pair(
             known = shown[column].to_numpy(dtype=np.float64)
             logarithmic = spans_decades(known) or (column in scene.logarithmic and bool(np.nanmin(known) > 0))
             scale_axis(axes, which, logarithmic=logarithmic)
-        axes.set_xlabel(axis_label(x, scene.metrics))
-        axes.set_ylabel(axis_label(y, scene.metrics, width=44))
+        axes.set(xlabel=axis_label(x, scene.metrics), ylabel=axis_label(y, scene.metrics, width=44))
         counted = f"{short(int(table['feasible'].sum()))} of {short(len(table))} kept designs meet every constraint"
         axes.set_title(f"{run.name}: {words(y)} over {words(x)}\n{counted}", fontsize=9)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -241,8 +241,7 @@ def _draw_rails(axes: Axes, scene: Scene, rails: Sequence[_Rail], *, n_parameter
             "\n".join(filter(None, heading)), (place, 1.0), (0, 11), textcoords="offset points", ha="center",
             va="bottom", fontsize=MIN_POINTS, fontweight=weight, annotation_clip=False,
         )  # fmt: skip
-    axes.set_xlim(-0.25, len(rails) - 0.45)
-    axes.set_ylim(-0.14, 1.04)
+    axes.set(xlim=(-0.25, len(rails) - 0.45), ylim=(-0.14, 1.04))
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(False)

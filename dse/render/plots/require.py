@@ -21,7 +21,6 @@ def plot_requirements(found: Requirements, folder: Path, formats: Sequence[str] 
     """Draw the memories of a sweep against the bandwidth that its targets need, and return the files."""
     if not found.chosen.bandwidth_gbps > 0:
         raise RunError("there is nothing to draw: no target of the sweep needs any memory bandwidth")
-    folder.mkdir(parents=True, exist_ok=True)
     with drawing():
         figure = new_figure(7.4, 1.6 + 0.34 * max(4, len(found.options)))
         axes = figure.subplots()

@@ -81,8 +81,7 @@ def _draw_chances(axes: Axes, shown: pd.DataFrame, rows: np.ndarray) -> None:
         100 * shown["nondominated_fraction"], rows, linestyle="", marker="D", markersize=4, color=ORANGE,
         markeredgecolor="black", markeredgewidth=0.5, clip_on=False, zorder=3, label="no other is better",
     )  # fmt: skip
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("share of the draws [%]")
+    axes.set(xlim=(0, 100), xlabel="share of the draws [%]")
     axes.set_yticks(rows, [_design_words(row) for _, row in shown.iterrows()])
     axes.grid(visible=False, axis="y")
 

@@ -86,8 +86,7 @@ def _draw(name: str, workload: str, table: WorkloadTable, baselines: Mapping[str
     for place, (key, one) in enumerate(baselines.items()):
         colour, dashes = SERIES[(2 + place) % len(SERIES)], DASHES[1 + place % (len(DASHES) - 1)]
         _draw_roof(axes, one, intensities, label=f"{key}: {_peaks(one)}", color=colour, linestyle=dashes, linewidth=1.1)
-    axes.set_xlim(*intensities)
-    axes.set_ylim(*rates)
+    axes.set(xlim=intensities, ylim=rates)
     scale_axis(axes, "x", logarithmic=True)
     scale_axis(axes, "y", logarithmic=True)
     axes.set_xlabel("operational intensity [op/byte]\noperations per byte through the memory interface, 1 MAC = 2 op")

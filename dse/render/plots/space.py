@@ -43,8 +43,7 @@ def draw_hypervolume(run: StoredRun, folder: Path, formats: Sequence[str]) -> li
     mark = "o" if len(evaluated) < 20 else None
     label = "hypervolume of the front"
     axes.plot(evaluated, 100 * volume / volume[-1], color=BLUE, linewidth=1.8, marker=mark, label=label)
-    axes.set_xlabel("designs evaluated, from the first feasible one on")
-    axes.set_ylabel("hypervolume [% of the final]")
+    axes.set(xlabel="designs evaluated, from the first feasible one on", ylabel="hypervolume [% of the final]")
     scale_axis(axes, "x", logarithmic=spans_decades(evaluated))
     scale_axis(axes, "y", logarithmic=False)
     sizes = axes.twinx()

@@ -117,6 +117,7 @@ def freeze_layout(figure: Figure) -> None:
 def save(figure: Figure, folder: Path, stem: str, formats: Sequence[str]) -> list[Path]:
     """Write the figure in every format, laid out once, the same bytes each time, and return the paths."""
     freeze_layout(figure)
+    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for suffix in formats:
         path = folder / f"{stem}.{suffix}"

@@ -17,7 +17,6 @@ SHOWN = 400
 
 def draw_timelines(runs: Mapping[str, SimulatedRun], folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
     """Draw a figure per workload of a stretch after the warm-up in which most requests wait; return the files."""
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with drawing():
         for name, run in runs.items():
@@ -51,8 +50,7 @@ def _draw(name: str, run: SimulatedRun, folder: Path, formats: Sequence[str]) ->
     queue.set_ylabel("waiting or\nat prompts")
     chunks.step(seconds, prompts, where="post", color=SERIES[3], linewidth=0.9)
     chunks.axhline(run.chunk_tokens, color=GREY, linewidth=0.9, linestyle=":")
-    chunks.set_ylabel("prompt tokens\nin the step")
-    chunks.set_xlabel("time, s")
+    chunks.set(ylabel="prompt tokens\nin the step", xlabel="time, s")
     for axes in (steps, batch, queue, chunks):
         axes.set_ylim(bottom=0)
     title = f"{name}: one engine over time, {len(shown)} steps; dotted: most that memory and a step take"

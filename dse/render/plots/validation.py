@@ -35,7 +35,6 @@ def draw_validation(validation: Validation, folder: Path, formats: Sequence[str]
     rows = rows[np.isfinite(rows["predicted_s"]) & (rows["measured_s"] > 0) & static_rows(rows, "AB")]
     if not len(rows):
         return []
-    folder.mkdir(parents=True, exist_ok=True)
     with drawing():
         return [*_predicted_measured(rows, folder, formats), *_error_by(rows, folder, formats)]
 
@@ -82,11 +81,7 @@ def _diagonal(axes: Axes, part: pd.DataFrame) -> None:
     ends = np.array([values.min() / 1.5, values.max() * 1.5])
     axes.plot(ends, ends, color=GREY, linewidth=1.0, zorder=0)
     axes.fill_between(ends, ends / 1.2, ends * 1.2, color=GREY, alpha=0.18, linewidth=0, zorder=0, label="within 20 %")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(*ends)
-    axes.set_ylim(*ends)
-    axes.set_aspect("equal")
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
 
 
 def _error_by(rows: pd.DataFrame, folder: Path, formats: Sequence[str]) -> list[Path]:
@@ -112,9 +107,7 @@ def _error_by(rows: pd.DataFrame, folder: Path, formats: Sequence[str]) -> list[
                 linewidth=1.2, elinewidth=0.9, capsize=2, label=title,
             )  # fmt: skip
         axes.axhline(0, color=GREY, linewidth=1.0)
-        axes.set_xscale("log")
-        axes.set_xlabel(label)
-        axes.set_ylabel("predicted over measured, less 1 [%]")
+        axes.set(xscale="log", xlabel=label, ylabel="predicted over measured, less 1 [%]")
         axes.set_title("Median error with quartiles, static rows of grades A and B")
         axes.legend(loc="best")
         paths += save(figure, folder, name, formats)
