@@ -113,6 +113,15 @@ def test_lines_between_states_of_each_row(shapes):
     assert found.shape == (5,)
 
 
+@pytest.mark.parametrize("most", [1, 3, 16, 17, 40, 1000])
+def test_states_stand_for_every_number_of_requests_once(most):
+    queue = Queue(engine(**{**ENGINES["shared"], "most": most}), Traffic(), decoding=5.0)
+    assert float(queue.widths.sum()) == pytest.approx(most + 1)
+    assert float(queue.states[int(queue.last[0, 0]), 0]) == most
+    inside = queue.states[:, 0][queue.widths[:, 0] > 0]
+    assert (np.diff(inside) > 0).all() and inside[-1] == most
+
+
 def test_more_places_than_are_taken_change_nothing():
     made = ENGINES["writing"]
     few, many = (Queue(engine(**{**made, "most": most}), Traffic()) for most in (300, 3000))

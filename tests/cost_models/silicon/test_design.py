@@ -740,3 +740,14 @@ def test_weights_are_loaded_over_the_lanes_of_the_host():
     assert 8.03 / (16 * 4) < seconds[2] < 9.2 / (16 * 3.938)
     assert seconds[1] == pytest.approx(4 * seconds[2])
     assert np.isnan(seconds[0])
+
+
+def test_a_small_array_needs_room_for_what_is_in_flight_and_a_tile_as_wide_as_its_activations():
+    base = {**DESIGN, "macs": 64, "mac_format": "int8xint8"}
+    made = machine(base | {"act_bits": 16}, base | {"act_bits": 8}, base | {"act_bits": 8, "memory_devices": 8})
+    wide, narrow, slow = made.limits["sram_mib"][0] * 2**20
+    tile = typ("on_chip.activation_tile_kib") * 1024
+    assert wide - narrow == pytest.approx(tile * (16 - 8) / typ("serving.activation_bits"), rel=1e-9)
+    bandwidth = machine(base | {"act_bits": 8}).bandwidth_bytes_per_s[0]
+    assert narrow - slow == pytest.approx(bandwidth / 2 * typ("on_chip.memory_latency_ns") * 1e-9, rel=1e-9)
+    assert slow > tile / 2 + bandwidth / 2 * typ("on_chip.memory_latency_ns") * 1e-9
