@@ -37,9 +37,11 @@ ENGINES = {
         "reading": (0.2, 0.25, 0.02, 1e-4, 20, 40, 1),  # long prompts, short answers
         "writing": (0.01, 0.02, 0.01, 1e-4, 400, 100, 2),  # long answers
         "crowded": (0.02, 0.03, 0.01, 3e-4, 50, 8, 2),  # few places
+        "uneven": (0.05, 0.06, 0.01, 2e-4, 99, 64, 4),  # lengths that vary
     }.items()
 }
-LOADS = {"shared": 0.7, "chunked": 0.5, "sharing": 0.6, "reading": 0.4, "writing": 0.5, "crowded": 0.4}
+LOADS = {"shared": 0.7, "chunked": 0.5, "sharing": 0.6, "reading": 0.4, "writing": 0.5, "crowded": 0.4, "uneven": 0.5}
+TRAFFIC = {"uneven": {"prompt_cv": 0.7, "output_cv": 0.5}}
 
 NEAR = {
     # how near means and percentiles of the time to first token are, then means and percentiles of the time per token
@@ -49,6 +51,7 @@ NEAR = {
     "reading": (0.05, 0.08, 0.035, 0.06),
     "writing": (0.035, 0.14, 0.01, 0.012),
     "crowded": (0.06, 0.12, 0.02, 0.045),
+    "uneven": (0.035, 0.31, 0.025, 0.08),
 }
 
 
@@ -56,13 +59,16 @@ NEAR = {
 def both(request):
     """What the closed form says of an engine, and what the simulation measures."""
     made = ENGINES[request.param]
-    queue = Queue(engine(**made), Traffic())
+    traffic = TRAFFIC.get(request.param, {})
+    queue = Queue(engine(**made), Traffic(**traffic))
     rate = LOADS[request.param] * float(queue.capacity_per_s[0])
     decode_s = np.concatenate([[0.0], made["step_s"] + made["slope_s"] * np.arange(made["most"])])
     one = SimulatedEngine(
         decode_s, made["prompt_s"] / PROMPT, made["alone_s"] / PROMPT, made["room"] * PROMPT, made["most"]
     )
-    run = simulate(one, prompt_tokens=PROMPT, output_tokens=made["tokens"] + 1, arrivals_per_s=rate, requests=30_000)
+    run = simulate(
+        one, prompt_tokens=PROMPT, output_tokens=made["tokens"] + 1, arrivals_per_s=rate, requests=30_000, **traffic
+    )
     return NEAR[request.param], queue.open(rate), run
 
 
