@@ -388,3 +388,26 @@ def test_what_a_file_does_not_name_is_not_there():
     assert count_parameters(shared).total - count_parameters(none).total == layers * per_layer
     (state,) = published("MiniMax-Text-01").state_layers
     assert (state.kind, state.conv_width, state.conv_channels * state.conv_width) == ("lightning", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "windows"),
+    [("gemma2", {"sliding_window": 1024}, 16), ("mistral", {"sliding_window": 1024}, 32), ("mistral", {}, 0)],
+)
+def test_which_layers_have_a_window_where_no_list_says_it(kind, changes, windows):
+    model = model_of_config({**LLAMA, "model_type": kind, "sliding_window": None, **changes}, "x", source="x")
+    assert model.window_layers == windows
+    # Every other layer of Gemma 2, all of Mistral: what they hold of long texts.
+    held = windows * min(4096, 1024) + (32 - windows) * 4096
+    assert kv_cache_elements(model, ONE, tokens=4096.0) == held * 2 * model.kv_heads * model.head_dim
+
+
+def test_layers_that_share_a_cache_may_be_twice_as_wide():
+    config = PUBLISHED["Gemma-4-31B"]["config"]
+    text = config.get("text_config", config)
+    wide = {"use_double_wide_mlp": True, "num_kv_shared_layers": 10}
+    changed = {**config, "text_config": {**text, **wide}} if "text_config" in config else {**config, **wide}
+    plain = published("Gemma-4-31B")
+    model = model_of_config(changed, "x", source="x")
+    widths = [(block.layers, block.d_ff) for block in model.dense_layers]
+    assert widths == [(plain.layers - 10, plain.d_ff), (10, 2 * plain.d_ff)]

@@ -128,6 +128,46 @@ def test_states_stand_for_every_number_of_requests_once(most):
     assert (np.diff(inside) > 0).all() and inside[-1] == most
 
 
+@pytest.mark.parametrize("most", [1, 4, 15])
+def test_few_places_are_the_birth_death_chain_itself(most):
+    made = {**ENGINES["shared"], "most": most}
+    queue = Queue(engine(**made), Traffic(), decoding=5.0)
+    rates = queue.rate_per_s[1 : most + 1, 0]
+    # j requests go round in j prompts, one prompt's steps beside the others, and their own decode steps.
+    logs = [sum(np.log(rates[:number])) for number in range(most + 1)]
+    np.testing.assert_allclose(queue.log_rates[: most + 1, 0], logs, rtol=1e-12, atol=1e-12)
+
+
+def test_a_load_of_all_that_is_taken_has_no_end_and_one_just_below_has():
+    queue = Queue(engine(**ENGINES["crowded"]), Traffic())
+    capacity = queue.capacity_per_s
+    assert np.isinf(queue.open(capacity).ttft.mean_s).all()
+    assert np.isfinite(queue.open(capacity * (1 - 1e-9)).ttft.mean_s).all()
+
+
+def test_answers_of_one_token_decode_nothing():
+    made = engine(**{**ENGINES["crowded"], "tokens": 0})
+    queue = Queue(made, Traffic())
+    for seen in (queue.closed(4.0), queue.open(0.5 * queue.capacity_per_s), queue.alone):
+        assert np.isfinite(seen.ttft.mean_s).all() and np.isfinite(seen.tpot.mean_s).all()
+        assert float(seen.tpot.mean_s[0]) >= 0.01 and float(seen.decode_steps[0]) == 0
+    # A loop of four prompts, one after the other, of 20 ms each once the engine runs.
+    assert float(queue.closed(4.0).requests_per_s[0]) == pytest.approx(1 / 0.02, rel=0.35)
+
+
+@pytest.mark.parametrize("requests", [2, 8])
+def test_a_closed_loop_spreads_as_the_simulation_does(requests):
+    made = ENGINES["reading"]
+    seen = Queue(engine(**made), Traffic()).closed(float(requests))
+    decode_s = np.concatenate([[0.0], made["step_s"] + made["slope_s"] * np.arange(made["most"])])
+    one = SimulatedEngine(decode_s, made["prompt_s"] / PROMPT, made["alone_s"] / PROMPT, PROMPT, made["most"])
+    run = simulate(
+        one, prompt_tokens=PROMPT, output_tokens=made["tokens"] + 1, concurrency=requests, requests=6000, output_cv=0.5
+    )
+    assert float(seen.ttft.quantile_s(0.95)[0]) == pytest.approx(np.quantile(run.ttft_s, 0.95), rel=0.15)
+    assert float(seen.requests_per_s[0]) == pytest.approx(len(run.ttft_s) / run.span_s, rel=0.05)
+
+
 def test_more_places_than_are_taken_change_nothing():
     made = ENGINES["writing"]
     few, many = (Queue(engine(**{**made, "most": most}), Traffic()) for most in (300, 3000))
