@@ -223,6 +223,10 @@ def twin(d, balls):
         decoder_mm2 += rate * 8 / form.n_in / (d["clock_ghz"] * 1e9) * um2 * 1e-6
         femto = gates * typ("decoder.xor2_fj_n7") + flops * typ("decoder.flip_flop_fj_n7")
         decoder_j += 8 / form.n_in * femto * 1e-15
+    if form.coded_bits is not None:
+        symbols = 8 / float(stored_bits(form))
+        decoder_mm2 += rate * 1e-9 * symbols * typ("decoder.ans_um2_per_gsymbols_n7") * 1e-6
+        decoder_j += symbols * typ("decoder.ans_pj_per_symbol_n7") * 1e-12
     decoder_mm2, decoder_j = decoder_mm2 * node("logic_area_rel_n7"), decoder_j * logic_j
 
     built = 1 + d["spare_cores"] / d["cores"]
