@@ -469,7 +469,9 @@ def test_a_die_from_wafer_to_price(case):
     # Those that the usable disc would hold, less half a diagonal's ring of dies that its border cuts.
     gross = math.pi * (usable / 2) ** 2 / side**2 - math.pi * usable / (math.sqrt(2) * side)
     alpha = value("formulas.yield_negative_binomial.alpha")
-    defects = die * value("formulas.critical_area_ratio") * Q(value(f"{node}defect_density_per_cm2"), "1/cm^2")
+    # No defect in blank silicon kills a die.
+    circuits = die - Q(only(areas["blank"]), "mm^2")
+    defects = circuits * value("formulas.critical_area_ratio") * Q(value(f"{node}defect_density_per_cm2"), "1/cm^2")
     good = (1 + defects.to("").m / alpha) ** -alpha
     wafer = Q(value(f"{node}wafer_price_usd"), "USD") / value("formulas.good_die_cost.wafer_line_yield")
     near(dollars["die"], wafer / gross / good, "USD")
