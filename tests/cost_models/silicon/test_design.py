@@ -548,6 +548,7 @@ def test_every_parameter_matters():
         "serving_stack",
         "dataflow",
         "weight_method",
+        "kv_method",
         "act_method",
         "expert_format",
         *FREE_FIELDS,
