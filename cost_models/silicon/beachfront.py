@@ -1,15 +1,17 @@
 """The edge of a die: what stands along it, the least die that has room for it, and the most memory that one carries.
 
 Whole units of memory are counted (an LPDDR channel, a GDDR package, an HBM stack), side by side: none goes round a
-corner. Stacks, and with them their interfaces, stand along the two long sides; every other memory along all four. The
-host has its place on one short side. Links are lanes, narrow enough to fill what whole units leave.
+corner. Stacks, and with them their interfaces, stand along the two long sides; every other memory along all four; a
+second memory beside the first, in what that leaves of each side. The host has its place on one short side. Links are
+lanes, narrow enough to fill what whole units leave.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.library.technology import Technology
 from cost_models.silicon.area import board_reach_mm, sides_mm
@@ -26,6 +28,12 @@ DEFICIT = 3
 LONG, SHORT = (0, 2), (1, 3)
 """Sides of the die, clockwise from the top; the host begins on the last."""
 
+FILLED = ((*LONG, *SHORT), (*SHORT, *LONG))
+"""Orders in which the first of two memories fills side after side; that which leaves more to the second is taken."""
+
+GROWTH, HALVINGS = 1.05, 40
+"""Steps in which a die grows until two memories have room, and then shrinks to the least one in which they do."""
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -37,6 +45,9 @@ class Edge:
         stacked: 1 where they belong to stacks, along the long sides, else 0.
         host_mm: edge of the host interface.
         links_mm: edge of the links.
+        second_units: interfaces of a memory behind the first.
+        second_mm: edge of one.
+        second_stacked: as `stacked`.
     """
 
     units: FloatArray
@@ -44,6 +55,9 @@ class Edge:
     stacked: FloatArray
     host_mm: FloatArray
     links_mm: FloatArray
+    second_units: FloatArray = field(default_factory=lambda: np.zeros(1))
+    second_mm: FloatArray = field(default_factory=lambda: np.zeros(1))
+    second_stacked: FloatArray = field(default_factory=lambda: np.zeros(1))
 
 
 def unit_places(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -64,6 +78,41 @@ def unit_places(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> tuple[
     )
 
 
+def filled_sides(
+    long_mm: FloatArray, short_mm: FloatArray, edge: Edge, order: tuple[int, ...]
+) -> dict[int, tuple[FloatArray, FloatArray]]:
+    """Return by side the units of the first memory, which fills side after side, and the places left to the second.
+
+    Args:
+        long_mm: usable length of a long side.
+        short_mm: that of a short one.
+        edge: what wants a place.
+        order: sides.
+    """
+    on_long, free, host = unit_places(long_mm, short_mm, edge)
+    rooms = {0: on_long, 1: free, 2: on_long, 3: host}
+    lengths = {0: long_mm, 1: short_mm, 2: long_mm, 3: np.maximum(short_mm - edge.host_mm, 0.0)}
+    width, left = np.where(edge.second_mm > 0, edge.second_mm, np.inf), edge.units
+    result = {}
+    for side in order:
+        first = np.minimum(rooms[side], left)
+        left = left - first
+        beside = np.floor((lengths[side] * (1 + ROUNDING) - first * edge.unit_mm) / width)
+        result[side] = first, np.maximum(beside, 0.0) * (1.0 if side in LONG else 1 - edge.second_stacked)
+    return result
+
+
+def _both_fit(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> NDArray[np.bool_]:
+    """Return whether both memories have a place for every unit."""
+    on_long, free, host = unit_places(long_mm, short_mm, edge)
+    beside = [
+        sum((places for _, places in filled_sides(long_mm, short_mm, edge, order).values()), np.zeros(1))
+        for order in FILLED
+    ]
+    first, second = 2 * on_long + free + host >= edge.units, np.maximum(*beside) >= edge.second_units
+    return np.asarray(first & second)
+
+
 def _places(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:
     on_long, free, host = unit_places(per_long * scale, per_short * scale, edge)
     return np.asarray(2 * on_long + free + host)
@@ -81,7 +130,7 @@ def units_around(die_mm2: FloatArray, edge: Edge, technology: Technology) -> Flo
     """Return how many whole interfaces the sides of a die hold beside the host's and the links'."""
     long, short = usable_sides_mm(die_mm2, technology)
     on_long, free, host = unit_places(long, short, edge)
-    left = np.maximum(2 * (long + short) - edge.host_mm - edge.links_mm, 0.0)
+    left = np.maximum(2 * (long + short) - edge.host_mm - edge.links_mm - edge.second_units * edge.second_mm, 0.0)
     width = np.where(edge.unit_mm > 0, edge.unit_mm, np.inf)
     return np.asarray(np.minimum(2 * on_long + free + host, np.floor(left * (1 + ROUNDING) / width)))
 
@@ -90,18 +139,48 @@ def least_die_mm2(edge: Edge, technology: Technology) -> FloatArray:
     """Return the area of the least die along whose edge everything has a place.
 
     Long enough together: N w + host + links = u P. Whole units on each side: sides that have the length together lack
-    `DEFICIT` places at most, and the next place opens where the next side is long enough for one more.
+    `DEFICIT` places at most, and the next place opens where the next side is long enough for one more. With a second
+    memory the die grows until both have room, and is the least between that and one in which they had not.
     """
     per_long, per_short = usable_sides_mm(1.0, technology)
     needed = edge.units * edge.unit_mm
-    together = (needed + edge.host_mm + edge.links_mm) / (2 * (per_long + per_short))
+    second = edge.second_units * edge.second_mm
+    together = (needed + second + edge.host_mm + edge.links_mm) / (2 * (per_long + per_short))
     # Stacks take the two long sides, half of them each; otherwise the bound from which places are counted.
     half = np.ceil(edge.units / 2) * edge.unit_mm / per_long
     around = np.minimum(needed / (2 * per_long + per_short), (needed + edge.host_mm) / (2 * (per_long + per_short)))
-    scale = np.maximum(np.where(edge.stacked > 0, half, around), together)
+    scale = _whole_units(np.maximum(np.where(edge.stacked > 0, half, around), together), edge, per_long, per_short)
+    if (second > 0).any():
+        scale = _beside_second(scale, edge, per_long, per_short)
+    return np.asarray(scale * scale)
+
+
+def _beside_second(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:
+    """Return the root of the least area in which two memories have room, from one in which the first has."""
+    n = max(len(np.atleast_1d(column)) for column in (scale, per_long, per_short, *vars(edge).values()))
+    scale, rows = (
+        np.array(np.broadcast_to(scale, (n,))),
+        np.flatnonzero(np.broadcast_to(edge.second_units * edge.second_mm > 0, (n,))),
+    )
+    some = Edge(*(_at(column, rows, n) for column in vars(edge).values()))
+    long, short, low = _at(per_long, rows, n), _at(per_short, rows, n), scale[rows]
+    high, fits = low, _both_fit(long * low, short * low, some)
+    while not fits.all():
+        low, high = np.where(fits, low, high), np.where(fits, high, high * GROWTH)
+        fits = _both_fit(long * high, short * high, some)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        fits = _both_fit(long * middle, short * middle, some)
+        low, high = np.where(fits, low, middle), np.where(fits, middle, high)
+    scale[rows] = np.where(_both_fit(long * scale[rows], short * scale[rows], some), scale[rows], high)
+    return scale
+
+
+def _whole_units(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:
+    """Return the root of the least area, no less than a given one, in which every unit of the first memory has room."""
     lacking = _places(scale, edge, per_long, per_short) < edge.units
     if not lacking.any():
-        return np.asarray(scale * scale)
+        return scale
     # Few rows are left after each step, so the steps are taken on those alone.
     n = max(len(np.atleast_1d(column)) for column in (scale, per_long, per_short, edge.host_mm))
     scale, rows = np.broadcast_to(scale, (n,)).copy(), np.flatnonzero(np.broadcast_to(lacking, (n,)))
@@ -115,20 +194,21 @@ def least_die_mm2(edge: Edge, technology: Technology) -> FloatArray:
         rows = rows[_places(opens, some, long, short) < some.units]
         if not len(rows):
             break
-    return np.asarray(scale * scale)
+    return scale
 
 
-def _at(column: FloatArray, rows: np.typing.NDArray[np.intp], n: int) -> FloatArray:
+def _at(column: FloatArray, rows: NDArray[np.intp], n: int) -> FloatArray:
     return np.asarray(np.broadcast_to(column, (n,))[rows])
 
 
 def along_the_sides(die_mm2: float, edge: Edge, technology: Technology) -> dict[str, list[tuple[int, float, float]]]:
-    """Return where along the sides of one die its interfaces stand: (side, from, to) by "memory", "host", "links".
+    """Return where along the sides of one die its interfaces stand: (side, from, to) by what they are.
 
-    Every unit of memory has a piece of its own.
+    "memory", "second", "host", "links"; every unit of memory has a piece of its own.
 
     Sides are counted clockwise from the top, whose long sides are 0 and 2; lengths run clockwise from the corner where
-    a side begins. Units are dealt to sides in turn as far as there is room, and each side's stand in its middle.
+    a side begins. Units are dealt to sides in turn as far as there is room, and each side's stand in its middle; where
+    there is a second memory, the first fills side after side.
     """
     usable = [float(side[0]) for side in map(np.atleast_1d, usable_sides_mm(die_mm2, technology))]
     whole = [float(side) / float(np.asarray(technology.value("floorplan.usable_edge_fraction"))) for side in usable]
@@ -140,20 +220,35 @@ def along_the_sides(die_mm2: float, edge: Edge, technology: Technology) -> dict[
             if left > 0 and dealt[side] < rooms[side]:
                 dealt[side], left = dealt[side] + 1, left - 1
     unit, host_mm, links = float(edge.unit_mm[0]), float(edge.host_mm[0]), float(edge.links_mm[0])
-    result: dict[str, list[tuple[int, float, float]]] = {"memory": [], "host": [], "links": []}
+    further, second = dict.fromkeys(range(4), 0), float(edge.second_mm[0])
+    if edge.second_units[0] > 0:
+        dealt, further = _dealt_to_both(np.array([usable[0]]), np.array([usable[1]]), edge)
+    result: dict[str, list[tuple[int, float, float]]] = {"memory": [], "second": [], "host": [], "links": []}
     for side in range(4):
         length, corner = usable[side % 2], (whole[side % 2] - usable[side % 2]) / 2
         own_host = min(host_mm, length) if side == SHORT[-1] else 0.0
-        taken = own_host + dealt[side] * unit
+        taken = own_host + dealt[side] * unit + further[side] * second
         spare = max(length - taken, 0.0)
         own_links = min(links, spare)
         links -= own_links
         at = corner + (spare - own_links) / 2
-        for name, mm in (("host", own_host), *[("memory", unit)] * dealt[side], ("links", own_links)):
+        memories = [("memory", unit)] * dealt[side] + [("second", second)] * further[side]
+        for name, mm in (("host", own_host), *memories, ("links", own_links)):
             if mm > 0:
                 result[name].append((side, at, at + mm))
                 at += mm
     return {name: pieces for name, pieces in result.items() if pieces}
+
+
+def _dealt_to_both(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the units of both memories by side of one die."""
+    filled = [filled_sides(long_mm, short_mm, edge, order) for order in FILLED]
+    sides = max(filled, key=lambda one: sum(float(places[0]) for _, places in one.values()))
+    left, further = int(edge.second_units[0]), {}
+    for side, (_, places) in sides.items():
+        further[side] = min(int(places[0]), left)
+        left -= further[side]
+    return {side: int(first[0]) for side, (first, _) in sides.items()}, further
 
 
 @dataclass(frozen=True)

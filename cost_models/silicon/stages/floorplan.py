@@ -89,16 +89,23 @@ class Placed(Equipped):
     def edge(self) -> Edge:
         """What wants a place along the edge of one die.
 
-        Sides that face other dies, and a second memory, are taken like links: a length without places of its own.
+        Sides that face other dies are taken like links: a length without places of its own.
         """
         units = self.per_die(self.first.units)
         further_mm = self.edge_mm - units * self.first.unit_mm - self.host_mm
-        return Edge(units, self.first.unit_mm, self.first.on_interposer, self.host_mm, further_mm)
+        first = (units, self.first.unit_mm, self.first.on_interposer, self.host_mm)
+        if self.second is None:
+            return Edge(*first, further_mm)
+        beside = self.per_die(self.second.units)
+        further_mm = np.maximum(further_mm - beside * self.second.unit_mm, 0.0)
+        return Edge(*first, further_mm, beside, self.second.unit_mm, self.second.on_interposer)
 
     @cached_property
     def edges(self) -> dict[str, FloatArray]:
         """Edge of one die that interfaces take, in mm."""
-        edges = {"memory": self.per_die(self.store.edge_mm), "host": self.host_mm, "links": self.links_mm}
+        edges = {"memory": self.per_die(self.first.edge_mm), "host": self.host_mm, "links": self.links_mm}
+        if self.second is not None:
+            edges["second"] = self.per_die(self.second.edge_mm)
         if self.several:
             edges["die_links"] = self.die_link_gbps * self.die_link("edge_mm_per_gbps")
         return edges

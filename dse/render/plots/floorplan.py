@@ -68,6 +68,7 @@ def draw_floorplan(
     height = width / ratio
     edges = {block: amount / dies for block, amount in design.blocks["edge_mm"].items()}
     pieces = along_the_sides(width * height, edge_of(design.settings, edges, library), Technology({}, library))
+    pieces["memory"] = [*pieces.get("memory", []), *pieces.pop("second", [])]
     pieces["links"], pieces["die_links"] = split_pieces(pieces.get("links", []), edges["links"])
     strips, inset = edge_strips(areas, pieces, width, height)
     by_size = sorted(areas.items(), key=lambda item: -item[1])
@@ -100,17 +101,25 @@ def edge_of(settings: Mapping[str, float | str | None], edges: Mapping[str, floa
         edges: edge of one die by interface.
         library: where memories are looked up.
     """
-    grade = settings["memory"]
-    assert isinstance(grade, str)
-    technology = library.memories[library.memory_grade(grade).technology]
-    wide = float(settings["memory_device_bits"] or np.nan)
+    first = _units_of(settings, "memory", edges["memory"], library)
+    second = _units_of(settings, "second_memory", edges.get("second", 0.0), library)
+    links = edges["links"] + edges.get("die_links", 0.0)
+    return Edge(*(np.array([number]) for number in (*first, edges["host"], links, *second)))
+
+
+def _units_of(
+    settings: Mapping[str, float | str | None], memory: str, edge_mm: float, library: Library
+) -> tuple[float, float, float]:
+    """Return the units of a memory on one die, the edge of one, and 1 where they are stacks."""
+    grade = settings.get(memory)
+    if not isinstance(grade, str) or edge_mm <= 0:
+        return 0.0, 0.0, 0.0
+    key = library.memory_grade(grade).technology
+    technology, unit_bits = library.memories[key], library.parameters[f"memory.{key}.unit_bits"].typ
+    wide = float(settings.get(f"{memory}_device_bits") or np.nan)
     bits = float(technology.package_bits[0]) if np.isnan(wide) else wide
-    unit_bits = library.parameters[f"memory.{library.memory_grade(grade).technology}.unit_bits"].typ
-    units = float(settings["memory_devices"] or 0) / float(settings.get("dies") or 1) * bits / unit_bits
-    units = units if edges["memory"] > 0 else 0.0
-    stacked, links = float(technology.packaging_class == "interposer"), edges["links"] + edges.get("die_links", 0.0)
-    numbers = (units, edges["memory"] / units if units else 0.0, stacked, edges["host"], links)
-    return Edge(*(np.array([number]) for number in numbers))
+    units = float(settings[f"{memory}_devices"] or 0) / float(settings.get("dies") or 1) * bits / unit_bits
+    return units, edge_mm / units, float(technology.packaging_class == "interposer")
 
 
 def split_pieces(pieces: Sequence[Piece], length: float) -> tuple[list[Piece], list[Piece]]:

@@ -1,5 +1,6 @@
 """One calculation of the edge: the least die, what a die carries, and where it stands are the same thing."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -80,6 +81,67 @@ def test_everything_stands_somewhere_whole_apart_and_out_of_the_corners(wanted, 
         lengths = {name: sum(high - low for _, low, high in pieces) for name, pieces in placed.items()}
         assert lengths.get("host", 0.0) == pytest.approx(wanted.host_mm[0])
         assert lengths.get("links", 0.0) == pytest.approx(wanted.links_mm[0], abs=1e-6)
+
+
+pairs = st.builds(
+    lambda first, second, mm, stacked: dataclasses.replace(
+        first, second_units=np.array([float(second)]), second_mm=np.array([mm]), second_stacked=np.array([stacked])
+    ),
+    edges, st.integers(1, 40), st.floats(0.5, 12), st.sampled_from([0.0, 1.0]),
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(pairs)
+def test_two_memories_stand_in_whole_units_on_the_least_die(wanted):
+    least = float(least_die_mm2(wanted, TECHNOLOGY)[0])
+    alone = float(least_die_mm2(edge(*(float(vars(wanted)[name][0]) for name in FIRST)), TECHNOLOGY)[0])
+    assert least >= alone
+    placed = along_the_sides(least * (1 + 1e-9), wanted, TECHNOLOGY)
+    for name, units, width, stacked in (
+        ("memory", wanted.units, wanted.unit_mm, wanted.stacked),
+        ("second", wanted.second_units, wanted.second_mm, wanted.second_stacked),
+    ):
+        own = placed.get(name, [])
+        assert len(own) == units[0]
+        assert all(high - low == pytest.approx(width[0]) for _, low, high in own)
+        assert not stacked[0] or {side for side, *_ in own} <= {0, 2}
+    usable = [float(side) for side in usable_sides_mm(least * (1 + 1e-9), TECHNOLOGY)]
+    for side in range(4):
+        own = sorted((low, high) for pieces in placed.values() for at, low, high in pieces if at == side)
+        assert all(a[1] <= b[0] + 1e-6 for a, b in itertools.pairwise(own))
+        assert sum(high - low for low, high in own) <= usable[side % 2] + 1e-6
+    # Nothing in between has room, or the die would be smaller: either a length or a place is missing.
+    smaller = least * (1 - 1e-6)
+    long, short = usable_sides_mm(smaller, TECHNOLOGY)
+    taken = sum(float(vars(wanted)[count][0] * vars(wanted)[width][0]) for count, width in COUNTED)
+    taken += float(wanted.host_mm[0] + wanted.links_mm[0])
+    missing = 2 * (long + short) < taken or not placed_whole(smaller, wanted)
+    assert missing
+
+
+FIRST = ("units", "unit_mm", "stacked", "host_mm", "links_mm")
+COUNTED = (("units", "unit_mm"), ("second_units", "second_mm"))
+
+
+def placed_whole(die_mm2, wanted):
+    """Return whether a die of some area holds every unit."""
+    placed = along_the_sides(die_mm2, wanted, TECHNOLOGY)
+    return len(placed.get("memory", [])) == wanted.units[0] and len(placed.get("second", [])) == wanted.second_units[0]
+
+
+def test_a_second_memory_in_a_design_makes_the_die_as_large_as_whole_units_do():
+    base = {"memory": "hbm3", "memory_devices": 1.0, "memory_device_gib": 16.0, "macs": 1024.0, "sram_mib": 2.0}
+    second = {"second_memory": "lpddr5x_8533", "second_memory_device_bits": 64.0, "second_memory_device_gib": 16.0}
+    both = [{**base, **second, "second_memory_devices": count} for count in (4.0, 12.0)]
+    tables = [Table.from_settings(one) for one in (base, *both)]
+    none, four, twelve = (designs_machine(table, TECHNOLOGY, Economics.of(LIBRARY)) for table in tables)
+    assert four.blocks["edge_mm"]["second"] == pytest.approx(4 * 4 * 1.375)
+    assert none.die_mm2 < four.die_mm2 < twelve.die_mm2
+    wanted = Edge(
+        *(np.array([x]) for x in (1.0, float(none.blocks["edge_mm"]["memory"][0]), 1.0, 7.0, 0.0, 48.0, 1.375, 0.0))
+    )
+    assert twelve.die_mm2 == pytest.approx(least_die_mm2(wanted, TECHNOLOGY))
 
 
 def test_an_odd_stack_stands_on_either_side():

@@ -371,10 +371,11 @@ def area_of(points):
     return abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2
 
 
-@given(st.floats(1, 70), st.floats(1, 9), st.floats(0.1, 4), st.floats(0.1, 4))
-def test_interfaces_along_the_edge_do_not_cover_each_other(memory, host, memory_mm2, host_mm2):
-    wanted = Edge(*(np.array([number]) for number in (np.floor(memory), 1.0, 0.0, host, 0.0)))
+@given(st.floats(1, 70), st.floats(1, 9), st.floats(0.1, 4), st.floats(0.1, 4), st.integers(0, 9))
+def test_interfaces_along_the_edge_do_not_cover_each_other(memory, host, memory_mm2, host_mm2, second):
+    wanted = Edge(*(np.array([number]) for number in (np.floor(memory), 1.0, 0.0, host, 0.0, float(second), 3.0, 0.0)))
     pieces = along_the_sides(24.0 * 18.0, wanted, Technology({"floorplan.aspect_ratio": 24 / 18}))
+    pieces["memory"] = [*pieces.get("memory", []), *pieces.pop("second", [])]
     strips, _ = edge_strips({"memory_interface": memory_mm2, "host_interface": host_mm2}, pieces, 24.0, 18.0)
     across, up = np.meshgrid(np.linspace(0.0131, 23.971, 240), np.linspace(0.0277, 17.963, 180))
     grid = np.column_stack([across.ravel(), up.ravel()])
