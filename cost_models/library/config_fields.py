@@ -38,7 +38,7 @@ class Config(BaseModel):
     num_hidden_layers: Annotated[int, Field(gt=0, le=MAX_LAYERS)] | None = _named(
         "num_hidden_layers", "n_layer", "n_layers", "num_layers"
     )
-    hidden_size: Width = _named("hidden_size", "n_embd", "d_model")
+    hidden_size: Width = _named("hidden_size", "n_embed", "n_embd", "d_model")
     num_attention_heads: Width = _named("num_attention_heads", "n_head", "n_heads")
     num_attention_heads_per_layer: Numbers = None
     num_key_value_heads: Width = _named("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads")
@@ -61,7 +61,7 @@ class Config(BaseModel):
     use_sliding_window: Switch = None
     max_window_layers: Count = None
     sliding_window_pattern: Annotated[int, Field(gt=0, lt=MOST)] | str | None = _named(
-        "sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers"
+        "sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers", "layer_switch"
     )
     attention_chunk_size: Width = None
     no_rope_layers: Numbers = None

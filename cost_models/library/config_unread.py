@@ -19,7 +19,7 @@ READ_ELSEWHERE = frozenset(
 HARMLESS = re.compile(
     r"token|_ids?$|rope|rotary|position|_max_length$|^max_|drop|init|eps|norm_topk|group$|groups$|router|aux|loss|scal"
     r"|multiplier|softcap|logit|chunk_size|label|beam|pretraining_tp|vision|image|audio|video|mtp|version|act|lora_|_fn$"
-    r"|time_step|clip|threshold|temperature|top_[kp]$|penalty|min_length|length_penalty|num_return|vocab_size_per|dim_model_base"
+    r"|time_step|clip|alibi|num_ln|threshold|temperature|top_[kp]$|penalty|min_length|length_penalty|num_return|vocab_size_per|dim_model_base"
     r"|group_norm_size|a_log|_dt_|dual_chunk|cla_share|n_ctx|summary|task|^id2|2id$|prefix|_backend$|no_rope|swiglu"
 )
 """Names of fields that leave weights and caches as they are: tokens, positions, training, sampling, other towers."""

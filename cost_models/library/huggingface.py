@@ -86,6 +86,8 @@ def sections_of_config(config: Mapping[str, Any], key: str, *, source: str) -> D
         LibraryError: as in `entry_of_config`.
     """
     kind, rules, fields = _text_model(config, source)
+    if fields.get("gating") not in (None, True, "per-head"):
+        raise LibraryError(f"{source}: gating must be true (a gate per head), got {str(fields['gating'])[:40]!r}")
     if fields.get("per_layer_config") and not rules.last_is_global:
         raise LibraryError(f"{source}: per_layer_config tells of layers of several shapes, which is not read")
     for field, part in UNKNOWN_PARTS.items():
@@ -168,7 +170,10 @@ def _flat(fields: Mapping[str, Any]) -> Data:
     """Return fields with those of the attention and of the experts beside them."""
     attention, experts = fields.get("attn_config"), fields.get("ffn_config")
     result = {**experts, **fields} if isinstance(experts, Mapping) else dict(fields)
-    return {**result, **attention} if isinstance(attention, Mapping) else result
+    if not isinstance(attention, Mapping):
+        return result
+    single = {"kv_n_heads": 1} if attention.get("attn_type") == "multiquery_attention" else {}
+    return {**result, **attention, **single}
 
 
 def _told(defaults: Mapping[str, Any], fields: Data) -> Data:

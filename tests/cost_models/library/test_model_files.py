@@ -156,6 +156,16 @@ def test_a_default_gives_way_to_the_field_by_any_of_its_names():
     assert model_of_config(gemma, "x", source="a").window_layers == 13
 
 
+def test_fields_by_their_older_names():
+    told = PUBLISHED["BLOOM-7b1"]["config"]
+    old = {**{name: value for name, value in told.items() if name != "hidden_size"}, "n_embed": 4096}
+    assert model_of_config(old, "x", source="a") == model_of_config(told, "x", source="a")
+    mpt = PUBLISHED["MPT-7B"]["config"]
+    single = {**mpt, "attn_config": {"attn_type": "multiquery_attention", "alibi": True}}
+    assert model_of_config(mpt, "x", source="a").kv_heads == 32
+    assert model_of_config(single, "x", source="a").kv_heads == 1
+
+
 def test_heads_that_are_not_told_share_the_width_or_are_missing():
     """The classes of these types divide the width by the heads where others of their family have a width of a head."""
     told = PUBLISHED["Qwen3-235B-A22B"]["config"]
@@ -254,6 +264,7 @@ def test_every_type_takes_from_types_that_are_known():
         ({"model_type": "longcat_flash"}, "two attention blocks in each layer"),
         ({"model_type": "gpt2", "add_cross_attention": True}, "cross-attention, which cannot be described"),
         ({"model_type": "opt", "word_embed_proj_dim": 512}, "embeddings of another width"),
+        ({"model_type": "laguna", "head_dim": 128, "gating": "per-element"}, "gating must be true"),
         ({"per_layer_config": {"3": {"head_dim": 64}}}, "layers of several shapes"),
         ({"index_topk": 2048}, "index_topk is there, which model_type 'llama'"),
         ({"layer_types": ["indexed_attention"] * 32}, "index_topk missing"),
