@@ -95,24 +95,28 @@ def added_s(
     exposed = at(software.non_overlapped_fraction)
     curve = Throttle(*(at(column) for column in vars(throttle).values()))
 
-    def holds(place: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the time of the pass, and whether it draws the limit at most."""
+    def at_clock(place: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the time of the pass, the energy of what it does, and what flows meanwhile."""
         clock, supply = slower(curve, place)
         computing_s = arithmetic_s / clock
         longer = np.maximum(memory_s, computing_s) - np.maximum(memory_s, arithmetic_s)
         bare = np.minimum(memory_s, computing_s) - np.minimum(memory_s, arithmetic_s)
         seconds = pass_s + ((longer + bare * exposed) * turns).sum(axis=0)
         flowing_w = active_w * clock * supply**2 + static_w - leakage_w * (1 - supply)
-        return seconds, dynamic_j * supply**2 + fixed_j + flowing_w * seconds <= most * seconds
+        return seconds, dynamic_j * supply**2 + fixed_j, flowing_w
 
     low, high = np.full(len(rows), LOWEST), np.ones(len(rows))
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        _, held = holds(middle)
+        seconds, joules, flowing_w = at_clock(middle)
+        held = joules + flowing_w * seconds <= most * seconds
         low, high = np.where(held, middle, low), np.where(held, high, middle)
-    seconds, held = holds(low)
+    seconds, joules, flowing_w = at_clock(low)
+    # What no clock of the die slows down, as products beside the banks of a memory, pauses.
+    spare_w = most - flowing_w
+    paused_s = np.where(spare_w > 0, joules / np.where(spare_w > 0, spare_w, 1.0), np.inf)
     result = np.zeros(n)
-    result[rows] = np.where(held, seconds - pass_s, np.inf)
+    result[rows] = np.maximum(seconds, paused_s) - pass_s
     return result
 
 

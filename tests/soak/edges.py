@@ -54,6 +54,9 @@ MORE = {
     "memory_devices": "roofline_tpot_ms", "macs": "roofline_tpot_ms", "clock_ghz": "roofline_tpot_ms",
 }  # fmt: skip
 
+DEARER = ("memory_devices", "macs", "clock_ghz", "link_gbps")
+"""Parameters with which the design limit must rise, all else equal."""
+
 
 def space_of(rng: np.random.Generator) -> dict[str, Any]:
     """Return ranges and names of some parameters, all legal by themselves."""
@@ -152,6 +155,13 @@ def faults_of(spec: Spec, designs: Table, rng: np.random.Generator) -> tuple[lis
                 f"twice the {name}: w.{metric} of {int(worse.sum())} of {designs.rows} designs rises, of row {row} "
                 f"from {before[row]:g} to {after[row]:g}"
             )
+    limits = evaluator.machine(designs).tdp_w
+    for name in DEARER:
+        if not isinstance(designs.get(name), np.ndarray):
+            continue
+        lower = evaluator.machine(designs | {name: np.asarray(designs[name]) * 2}).tdp_w < limits * (1 - 1e-12)
+        if lower.any():
+            faults.append(f"twice the {name}: tdp_w of {int(lower.sum())} of {designs.rows} designs falls")
     return faults, found
 
 

@@ -10,6 +10,7 @@ from cost_models.evaluate.serve import designs_machine, serve_chips, serve_desig
 from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
+from cost_models.performance.power_cap import added_s
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice
 
@@ -96,3 +97,19 @@ def test_the_stretch_says_what_a_library_chip_would_take_if_power_were_right():
     roomy, design = served(tdp_w=1e6), served(tdp_w=60.0)
     assert roomy.prefill_cap_stretch == 1
     assert design.prefill_cap_stretch == pytest.approx(design.prefill.pass_s / roomy.prefill.pass_s)
+
+
+def test_what_no_clock_slows_down_pauses():
+    roomy = served(tdp_w=1e6)
+    work = roomy.decode
+    still = dataclasses.replace(work, times=dataclasses.replace(work.times, arithmetic_s=0 * work.times.arithmetic_s))
+    limit = float(roomy.decode_energy.board_w[0]) / 2
+    machine = dataclasses.replace(roomy.machine, tdp_w=np.array([limit]))
+    added = added_s(still, roomy.serving, machine, roomy.formats, roomy.software)
+    parts = {name: float(joules[0]) for name, joules in roomy.decode_energy.parts_j.items()}
+    throttle = machine.throttle
+    volts = [float((throttle.guard + (1 - throttle.guard) * u)[0]) for u in (throttle.least, throttle.highest)]
+    supply, efficiency = volts[0] / volts[1], float(machine.conversion_efficiency[0])
+    moved = (parts["arithmetic"] + parts["on_chip"] + parts["dequantizing"]) * supply**2 + parts["memory"]
+    flowing = float((machine.static_w - throttle.leakage_w * (1 - supply))[0])
+    assert work.pass_s + added == pytest.approx(moved / (limit * efficiency - flowing), rel=1e-5)
