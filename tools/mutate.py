@@ -86,7 +86,9 @@ def reach(where: list[str], jobs: int) -> None:
         shutil.rmtree(REACH, ignore_errors=True)
     REACH.mkdir(exist_ok=True)
     settings = REACH / "settings"
-    settings.write_text(f"[run]\nsource = {','.join(PACKAGES)}\ndynamic_context = test_function\n")
+    settings.write_text(f"[run]\nsource = {','.join(PACKAGES)}\n")
+    (REACH / "contexts.py").write_text(CONTEXTS)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(REACH)])}
     files = _files(where or ["tests"], "test_*.py")
 
     def run(file: str) -> str:
@@ -95,9 +97,10 @@ def reach(where: list[str], jobs: int) -> None:
             [
                 *(sys.executable, "-m", "coverage", "run", f"--rcfile={settings}"),
                 *(f"--data-file={REACH / name}.coverage", f"--context={file}"),
-                *(*PYTEST, f"--junitxml={REACH / name}.xml", file),
+                *(*PYTEST, "-p", "contexts", f"--junitxml={REACH / name}.xml", file),
             ],
             cwd=ROOT,
+            env=environment,
             capture_output=True,
             check=False,
         )
@@ -191,6 +194,21 @@ def _ignored(text: str) -> set[int]:
                 ignored |= set(range(part.lineno, (part.end_lineno or part.lineno) + 1))  # type: ignore[attr-defined]
     return ignored
 
+
+CONTEXTS = """
+import coverage
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    coverage.Coverage.current().switch_context(getattr(item, "originalname", item.name))
+    try:
+        return (yield)
+    finally:
+        coverage.Coverage.current().switch_context("")
+"""
+"""Plugin of pytest by which coverage tells tests apart; Hypothesis calls them from functions of its own."""
 
 ASSERTED = {"zip": "strict", "dataclass": "frozen"}
 """Calls and their keyword that asserts what is so by construction; types are checked for the latter by mypy."""
