@@ -399,6 +399,9 @@ def test_what_a_file_does_not_name_is_not_there():
     assert count_parameters(shared).total - count_parameters(none).total == layers * per_layer
     (state,) = published("MiniMax-Text-01").state_layers
     assert (state.kind, state.conv_width, state.conv_channels * state.conv_width) == ("lightning", 0, 0)
+    # The rank of Mamba's steps is a sixteenth of its width where it is "auto".
+    (state,) = published("Mamba-2.8b", time_step_rank="auto").state_layers
+    assert state.rank == 2560 / 16
 
 
 @pytest.mark.parametrize(

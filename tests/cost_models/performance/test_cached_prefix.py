@@ -54,6 +54,7 @@ def test_more_cached_is_sooner_read_and_takes_less_memory(model):
 def test_all_of_a_prompt_leaves_one_token_to_compute_and_tokens_are_told_by_their_number():
     whole = served(prefix_cached=np.array([1.0, 4095.0, 1e6])).serving
     np.testing.assert_array_equal(whole.computed_tokens, 1.0)
+    assert served(prefix_cached=2.0).serving.computed_tokens == 4094
     assert served(prefix_cached=1024.0).serving.computed_tokens == 3072
     assert served(prefix_cached=0.25).serving.computed_tokens == 3072
 
