@@ -63,20 +63,12 @@ def calibrate(
 
 
 def _write(found: Calibration, rows: list[Path], out: Path) -> None:
-    """Write the entries that add the stack.
-
-    Raises:
-        RunError: they cannot be written there.
-    """
-    from dse.errors import RunError
+    """Write the entries that add the stack."""
     from dse.results.yaml_text import yaml_text
 
     text = yaml_text(found.entries(", ".join(path.name for path in rows)))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / FILE).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"cannot write: {error}") from None
+    out.mkdir(parents=True, exist_ok=True)
+    (out / FILE).write_text(text, encoding="utf-8")
 
 
 def _parts(found: Calibration, out: Path | None) -> list[Part]:

@@ -71,7 +71,6 @@ def check(
 def _print_schema(out: Path | None, library: list[Path]) -> None:
     import json
 
-    from dse.errors import RunError
     from dse.sweep.library_additions import library_with
     from dse.sweep.schema import sweep_schema
 
@@ -79,10 +78,7 @@ def _print_schema(out: Path | None, library: list[Path]) -> None:
     if out is None:
         print(text, end="")
         return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
+    out.write_text(text, encoding="utf-8")
 
 
 def _exploits(file: Path, overrides: list[str], library: list[Path], output: Format) -> None:

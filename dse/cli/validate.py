@@ -96,24 +96,15 @@ def given_cells(words: list[str]) -> dict[str, str]:
 
 
 def _write(validation: Validation, out: Path | None, plots: Path | None, formats: tuple[str, ...]) -> None:
-    """Write scored rows and plots.
+    """Write scored rows and plots."""
+    if out is not None and len(validation.files) == 1:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        next(iter(validation.files.values())).to_csv(out, index=False)
+    elif out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, rows in validation.files.items():
+            rows.to_csv(out / Path(name).name, index=False)
+    if plots is not None:
+        from dse.render.plots.validation import draw_validation
 
-    Raises:
-        RunError: they cannot be written there.
-    """
-    from dse.errors import RunError
-
-    try:
-        if out is not None and len(validation.files) == 1:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            next(iter(validation.files.values())).to_csv(out, index=False)
-        elif out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            for name, rows in validation.files.items():
-                rows.to_csv(out / Path(name).name, index=False)
-        if plots is not None:
-            from dse.render.plots.validation import draw_validation
-
-            draw_validation(validation, plots, formats)
-    except OSError as error:
-        raise RunError(f"cannot write: {error}") from None
+        draw_validation(validation, plots, formats)
