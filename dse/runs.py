@@ -15,6 +15,7 @@ from cost_models.errors import LibraryError
 from cost_models.performance.derived import DerivedMetric
 from dse.errors import RecordError, RunError
 from dse.packing import read_packed
+from dse.results.directory import RESULTS, check_place, checked, place_for_run, seal, write_whole
 from dse.results.manifest import SCHEMA
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.provenance import (
@@ -26,7 +27,7 @@ from dse.results.provenance import (
     source_commit,
     text_hash,
 )
-from dse.results.store import RESULTS, StoredRun, check_place, checked, open_run, place_for_run, seal, write_whole
+from dse.results.store import StoredRun, open_run
 from dse.results.writer import write_outcome
 from dse.search.engine import STATE, Search
 from dse.search.journal import Journal, find_unfinished, read_content, unfinished, write_atomically

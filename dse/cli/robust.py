@@ -45,7 +45,8 @@ def robust(
     Example: dse robust results/mach1 --draws 2000 --seed 0
     """
     from dse.render.terminal import counted_display
-    from dse.results.store import open_run, seal
+    from dse.results.directory import seal
+    from dse.results.store import open_run
     from dse.uncertainty.files import designs_frame, inputs_frame, write_robust
     from dse.uncertainty.intervals import DRAWS
     from dse.uncertainty.stored_run import MAX_DESIGNS, robust_run

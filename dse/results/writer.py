@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dse.plain import members, plain, without_formula
+from dse.results.directory import write_json
 from dse.results.manifest import MANIFEST
 from dse.results.outcome import Outcome
 from dse.results.rows import Rows, joined
-from dse.results.store import AXIS_COLUMNS, CONSTRAINT_COLUMNS, MARGIN_COLUMNS, StoredRun, headed, write_json
+from dse.results.store import AXIS_COLUMNS, CONSTRAINT_COLUMNS, MARGIN_COLUMNS, StoredRun, headed
 from dse.results.yaml_text import yaml_text
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ import numpy as np
 from cost_models.library.foreign import read_json
 from dse.errors import RunError
 from dse.packing import Record
+from dse.results.directory import checked, replacing, write_json
 from dse.results.manifest import read_manifest
-from dse.results.store import StoredRun, checked, replacing, write_json
+from dse.results.store import StoredRun
 from dse.sweep import Spec
 from dse.uncertainty.intervals import Robustness
 from dse.uncertainty.sensitivity import Swing

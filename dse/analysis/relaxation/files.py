@@ -7,8 +7,8 @@ from typing import Any
 
 from dse.analysis.relaxation.constraints import RelaxationReport
 from dse.errors import RunError
+from dse.results.directory import checked, replacing, seal
 from dse.results.manifest import again, read_manifest
-from dse.results.store import checked, replacing, seal
 from dse.results.yaml_text import yaml_text
 
 TABLE = "relaxations.csv"

@@ -21,7 +21,7 @@ from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
 
 from cost_models.quantities.columns import describe
 from cost_models.quantities.records import Metric
-from dse.results.store import replacing
+from dse.results.directory import replacing
 
 # Okabe and Ito 2008, colours that stay apart with the common kinds of colour blindness.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dse.errors import RunError
-from dse.results.store import StoredRun, open_run, replacing
+from dse.results.directory import replacing
+from dse.results.store import StoredRun, open_run
 
 REPORT = "report.html"
 """Name of the file in a run directory."""

@@ -16,8 +16,8 @@ import yaml
 
 from dse.errors import RecordError
 from dse.packing import packed, read_packed
+from dse.results.directory import seal
 from dse.results.manifest import MANIFEST, SEAL, digest_of
-from dse.results.store import seal
 from dse.runs import run
 from dse.search.journal import unfinished
 from dse.sweep import parse_spec

@@ -7,7 +7,9 @@ import pytest
 from cost_models.quantities.metrics import METRICS
 from cost_models.quantities.parameters import PARAMETERS
 from dse.errors import RunError
-from dse.results.store import MANIFEST, bare, find_run, headed, open_run, place_for_run, write_json, write_whole
+from dse.results.directory import place_for_run, write_json, write_whole
+from dse.results.manifest import MANIFEST
+from dse.results.store import bare, find_run, headed, open_run
 
 WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
