@@ -50,7 +50,7 @@ def near_times(
     rate = by_class(
         operators,
         linear=near.linear_mac_per_s,
-        expert=near.linear_mac_per_s * same,
+        expert=near.expert_mac_per_s * same,
         head=near.head_mac_per_s,
         attention=near.attention_mac_per_s,
     )

@@ -83,6 +83,7 @@ class NearMemory:
     Attributes:
         bytes_per_s: what a matrix-vector product reads there, of all banks at once.
         linear_mac_per_s: multiply-accumulates of body weights; 0 where their format is not understood.
+        expert_mac_per_s: the same of routed experts that are stored like the body.
         head_mac_per_s: the same of the head.
         attention_mac_per_s: the same of activations with the KV cache.
         j_per_byte: energy of a byte that is read and multiplied there.
@@ -92,6 +93,7 @@ class NearMemory:
 
     bytes_per_s: FloatArray
     linear_mac_per_s: FloatArray
+    expert_mac_per_s: FloatArray
     head_mac_per_s: FloatArray
     attention_mac_per_s: FloatArray
     j_per_byte: FloatArray

@@ -82,6 +82,7 @@ def banks(
     act_bits: FloatArray,
     kv_bits: FloatArray,
     decoder: FloatArray,
+    alike: FloatArray,
     technology: Technology,
 ) -> Banks | None:
     """Return the units beside the banks of a memory; None where no technology has any.
@@ -94,6 +95,7 @@ def banks(
         act_bits: activations of linear layers.
         kv_bits: KV-cache elements.
         decoder: 1 where stored formats are decoded beside the banks.
+        alike: 1 where no other format is named for routed experts.
         technology: parameters under ``near_memory``.
     """
     memories = technology.library.memories
@@ -138,6 +140,7 @@ def banks(
         NearMemory(
             bytes_per_s=reached,
             linear_mac_per_s=macs["linear"],
+            expert_mac_per_s=macs["linear"] * alike,
             head_mac_per_s=macs["head"],
             attention_mac_per_s=macs["attention"],
             j_per_byte=present * j_per_byte,

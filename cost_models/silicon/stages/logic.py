@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.silicon import compute, memory, near_memory
 from cost_models.silicon.machine import Arrays, SecondMemory
@@ -44,6 +45,14 @@ class Equipped(Divided):
         )
         return memory.none_where(absent | (system.off_die == 0), system)
 
+    @property
+    def experts_alike(self) -> NDArray[np.bool_]:
+        """Whether no format but that of the other weights is named for routed experts."""
+        experts, weights = self.choice("expert_format"), self.choice("weight_format")
+        if (experts.codes == INACTIVE).all():
+            return np.ones(1, dtype=bool)
+        return np.asarray((experts.codes == INACTIVE) | (experts.names() == weights.names()))
+
     @cached_property
     def banks(self) -> near_memory.Banks | None:
         """Units beside the banks of the first memory; None where no design has any."""
@@ -55,6 +64,7 @@ class Equipped(Divided):
             act_bits=self.number("act_bits"),
             kv_bits=self.number("kv_bits"),
             decoder=self.number("memory_decoder"),
+            alike=np.asarray(self.experts_alike, dtype=np.float64),
             technology=self.technology,
         )
 

@@ -87,7 +87,7 @@ def test_every_operator_runs_where_it_is_faster(settings, batch, model):
     inference, near = result.inference, result.machine.near
     serving, stack, formats = inference.serving, inference.software, inference.formats
     alone = decode_phase(serving, replace(inference.placed, near=None), stack, formats)
-    uses = ("linear", "head", "attention")
+    uses = ("linear", "expert", "head", "attention")
     rates = {f"{use}_mac_per_s": getattr(near, f"{use}_mac_per_s") * 1e9 for use in uses}
     free = replace(near, bytes_per_s=near.bytes_per_s * 1e9, start_s=near.start_s * 0, **rates)
     always = decode_phase(serving, replace(inference.placed, near=free), stack, formats)
@@ -135,7 +135,9 @@ def test_states_stay_on_the_chip_and_experts_follow_their_format():
     assert not result.inference.decode.times.near_bytes[row_of(result, "state")].any()
     experts = replace(ONE, model="mixtral_8x7b")
     assert "experts" in beside(served({**BANKS, **INT8}, experts))
-    assert "experts" not in beside(served({**BANKS, **INT8, "expert_format": "int4_g128"}, experts))
+    assert "experts" in beside(served({**BANKS, **INT8, "expert_format": "int8"}, experts))
+    for other in ("int4_g128", "fp8"):
+        assert "experts" not in beside(served({**BANKS, **INT8, "expert_format": other}, experts))
 
 
 def test_a_design_without_units_keeps_every_bit_beside_those_with_some():
