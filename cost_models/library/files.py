@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,12 +81,14 @@ class Sections:
         files: the file that holds a section, or an entry of one, by its keys; what is made in a program has none.
         issues: messages, each with file and line.
         overlays: sections that were laid over these, the last winning.
+        where: file and line of what stands under keys, for what was read as a part of another file.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
     files: dict[tuple[str, ...], Path] = field(default_factory=dict)
     issues: list[str] = field(default_factory=list)
     overlays: list[Sections] = field(default_factory=list)
+    where: Callable[[Sequence[str | int]], str] = field(default=lambda keys: "")
 
     @classmethod
     def read(cls, directory: Path) -> Sections:
@@ -138,7 +140,8 @@ class Sections:
                 return above.place_of(keys)
         names = tuple(map(str, keys[:2]))
         path = self.files.get(names, self.files.get(names[:1]))
-        return f"{path.name}:{line_of(path, keys)}: " if path else ""
+        place = f"{path.name}:{line_of(path, keys)}" if path else self.where(keys)
+        return f"{place}: " if place else ""
 
     def holds(self, keys: Sequence[str | int]) -> bool:
         """Return whether something stands under nested keys."""

@@ -96,12 +96,22 @@ def _parts(node: Node | None) -> Iterator[Sections]:
         return
     for item in node.value if isinstance(node.value, list) else [node]:
         if isinstance(item.value, dict):
-            yield Sections(dict(item.plain()))
+            yield Sections(dict(item.plain()), where=functools.partial(_place_in, item))
         elif isinstance(item.value, str):
             yield _directory(item)
         else:
             must_be = "a directory, or sections with entries"
             raise SpecError([Issue(item.place, "library", quoted(item.plain()), must_be)])
+
+
+def _place_in(node: Node, keys: Sequence[str | int]) -> str:
+    """Return the place of what stands under keys of a node, or of the innermost of them that is there."""
+    for key in keys:
+        inner = node.value.get(str(key)) if isinstance(node.value, dict) else None
+        if inner is None:
+            break
+        node = inner
+    return str(node.place)
 
 
 def _directory(item: Node) -> Sections:

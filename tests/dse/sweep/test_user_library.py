@@ -209,6 +209,24 @@ def test_a_worker_that_gets_the_sweep_gets_its_library(sweep):
     assert Evaluator(spec).baselines["ours"]["tdp_w"] == pytest.approx(250)
 
 
+def test_faults_of_entries_in_a_sweep_have_their_place(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        yaml.dump(tiny(), sort_keys=False)
+        + "library:\n  memory:\n    lpddr5x:\n      efficiency_stream: {typ: -1, src: [unsourced], conf: low}\n"
+        + "  chips:\n    mine:\n      tdp_w: -5\n"
+    )
+    lines = file.read_text().splitlines()
+    with pytest.raises(LibraryError) as caught:
+        load_spec(file)
+    told = str(caught.value).splitlines()
+    first = next(line for line in told if "efficiency_stream: typ must be above 0" in line)
+    assert first.startswith(f"{file}:{len(lines) - 3}:")
+    power = next(line for line in told if "chips.mine.tdp_w" in line)
+    assert power.startswith(f"{file}:{len(lines)}:")
+    assert all(line.startswith(f"{file}:") for line in told if "chips.mine" in line)
+
+
 def test_a_directory_adds_and_changes_entries(sweep, tmp_path):
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "chips.yaml").write_text(
