@@ -480,3 +480,13 @@ def test_a_die_from_wafer_to_price(case):
     near(machine.cost_usd, cost, "USD")
     once = Q(value(f"{node}mask_set_usd"), "USD") + terms.nre_share * Q(value(f"{node}design_nre_usd"), "USD")
     near(machine.price_usd, (cost + once / terms.units) / (1 - terms.margin), "USD")
+
+
+def test_metrics_of_users_and_of_prompts_are_there_where_there_are_any():
+    one = served("narrow_weights")
+    assert "goodput_tokens_per_s" not in workload_metrics(one, TECHNOLOGY)
+    asked = workload_metrics(one, TECHNOLOGY, ("goodput_tokens_per_s", "tpot_ms"))
+    assert np.isnan(asked["goodput_tokens_per_s"]).all() and np.isfinite(asked["tpot_ms"]).all()
+    work = Workload("w", "llama3_8b", prompt_tokens=np.array([0.0, 64.0]), output_tokens=8.0)
+    alone = workload_metrics(serve_chip(ChipSetup("h100_sxm", "bf16"), work, TECHNOLOGY), TECHNOLOGY)
+    assert np.isnan(alone["prefill_j_per_token"]).tolist() == [True, False]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cost_models.library import shipped_library
+from cost_models.library import WeightFormat, shipped_library
 from cost_models.weights.compression import entropy_bound, nm_mask_bits, stored_bits
 
 LIBRARY = shipped_library()
@@ -67,6 +67,13 @@ def test_the_xor_code_costs_four_percent_over_ideal_at_half_sparsity():
     xor = LIBRARY.weight_format("xor_int4_s50")
     planes = (stored_bits(xor.model_copy(update={"group": None})) - 1) / xor.weight_bits
     assert planes / 0.5 == pytest.approx(1.04, abs=0.01)
+
+
+def test_a_code_of_which_nothing_is_said_misses_nothing():
+    named = LIBRARY.weight_format("xor_int4_s50").model_dump(exclude={"encoding_efficiency", "key"}, exclude_none=True)
+    ideal = WeightFormat.model_validate({**named, "group": 0, "key": "ideal"})
+    # A bit of mask, and of each of four planes 8 bits for 16 and the bit that ends a block of 512.
+    assert stored_bits(ideal) == pytest.approx(1 + 4 * (8 / 16 + 1 / 512))
 
 
 @pytest.mark.parametrize("key", sorted(LIBRARY.weight_formats))
