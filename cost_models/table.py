@@ -166,6 +166,11 @@ def cells_of(column: Column) -> list[Setting | None]:
     return [cell if cell == cell else None for cell in cells]
 
 
+def as_column(number: Number) -> FloatArray:
+    """Return a number, or one per row, as a column."""
+    return np.atleast_1d(np.asarray(number, dtype=np.float64))
+
+
 def first_number(value: object) -> float:
     """Return the number of a scalar, or of the first row of a column."""
     return float(np.ravel(np.asarray(value, dtype=np.float64))[0])

@@ -11,7 +11,7 @@ from cost_models.library import Library, Model
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.serving_queue import Traffic
-from cost_models.table import FloatArray, Number
+from cost_models.table import Number, as_column
 from cost_models.workload.serving import Layout, ServingConfig
 from cost_models.workload.speculation import MTP, NGRAM, Speculation, mtp_module
 
@@ -138,8 +138,3 @@ def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
         prefix_tokens=prefix,
         speculation=None if workload.drafting is None else workload.drafting.of(model, technology.library),
     )
-
-
-def as_column(number: Number) -> FloatArray:
-    """Return a number, or one per row, as a column."""
-    return np.atleast_1d(np.asarray(number, dtype=np.float64))

@@ -11,7 +11,7 @@ import numpy as np
 from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, as_column
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
 
@@ -35,10 +35,7 @@ def envelope_machine(
     """
     unknown, free = np.array([np.nan]), np.array([np.inf])
 
-    def column(value: Number) -> FloatArray:
-        return np.atleast_1d(np.asarray(value, dtype=np.float64))
-
-    rate = column(mac_per_s)
+    rate = as_column(mac_per_s)
     return Machine(
         linear_mac_per_s=rate,
         head_mac_per_s=rate,
@@ -46,12 +43,12 @@ def envelope_machine(
         linear_j_per_mac=unknown,
         head_j_per_mac=unknown,
         attention_j_per_mac=unknown,
-        bandwidth_bytes_per_s=column(bandwidth_bytes_per_s),
+        bandwidth_bytes_per_s=as_column(bandwidth_bytes_per_s),
         stream_efficiency=np.ones(1),
-        capacity_bytes=column(capacity_bytes),
-        sram_bytes=column(sram_bytes),
+        capacity_bytes=as_column(capacity_bytes),
+        sram_bytes=as_column(sram_bytes),
         dequantize_bytes_per_s=free,
-        link_bytes_per_s=column(link_bytes_per_s),
+        link_bytes_per_s=as_column(link_bytes_per_s),
         dram_j_per_byte=unknown,
         sram_j_per_byte=unknown,
         link_j_per_byte=unknown,

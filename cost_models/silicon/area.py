@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cost_models.library.technology import Technology
-from cost_models.table import Choice, FloatArray, Number
+from cost_models.table import Choice, FloatArray, Number, as_column
 
 CORE_BLOCKS = ("mac_array", "vector_and_control", "sram", "cache_control")
 """Blocks that are divided into cores, for harvesting; a programmable machine's cache is counted with them."""
@@ -204,16 +204,13 @@ def package_limits(
     footprint = np.asarray(value("assembly.stack_footprint_mm2"))
     interposer = (die_mm2 + stacks * footprint) * value("packaging.silicon_interposer.area_over_sum_of_dies")
 
-    def column(number: Number) -> FloatArray:
-        return np.atleast_1d(np.asarray(number, dtype=np.float64))
-
     balls = signals + supply + value("package.host_balls")
     on_substrate_mm2 = np.where(stacks > 0, 0.0, logic_mm2)
     body = package_body_mm(on_substrate_mm2, balls=balls, board_devices=board_devices, technology=technology)
     per_side = np.ceil(stacks / 2)
     return {
-        "package_balls": (balls, column((body_mm / value("package.ball_pitch_mm")) ** 2)),
-        "package_body_mm": (body, column(body_mm)),
+        "package_balls": (balls, as_column((body_mm / value("package.ball_pitch_mm")) ** 2)),
+        "package_body_mm": (body, as_column(body_mm)),
         "stack_edge_mm": (per_side * value("package.stack_width_mm"), long_mm * value("package.stack_overhang")),
-        "interposer_mm2": (np.where(stacks > 0, interposer, 0.0), column(value("package.interposer_mm2"))),
+        "interposer_mm2": (np.where(stacks > 0, interposer, 0.0), as_column(value("package.interposer_mm2"))),
     }  # fmt: skip

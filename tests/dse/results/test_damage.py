@@ -9,14 +9,8 @@ import os
 import shutil
 
 import numpy as np
-import pytest
 
-from dse.runs import run
-from dse.sweep import parse_spec
-from tests import sweeps
 from tests.cli import call
-
-FEW = {"draws": 4, "designs": 2}
 
 SOAK = int(os.environ.get("DSE_SOAK_DAMAGE", "0"))
 
@@ -70,16 +64,6 @@ def verbs(path, other, to):
         ("export", path, "--storage", f"journal:{to / 'study.log'}"),
         ("robust", path, "--draws", 4),
     ]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    specs = [
-        parse_spec(sweeps.tiny(search={"sampler": "sobol", "n_designs": 64, "seed": seed}, robustness=FEW))
-        for seed in (1, 2)
-    ]
-    return [run(spec, out=folder / str(number)).path for number, spec in enumerate(specs)]
 
 
 def test_every_verb_works_on_a_whole_run(runs, tmp_path):

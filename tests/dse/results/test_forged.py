@@ -23,7 +23,7 @@ from dse.search.journal import unfinished
 from dse.sweep import parse_spec
 from tests import sweeps
 from tests.cli import call
-from tests.dse.results.test_damage import FEW, verbs
+from tests.dse.results.test_damage import verbs
 from tests.hostile import WRONG, as_json, as_yaml, damaged_bytes, damaged_tree, paths_of
 
 FORGERIES = int(os.environ.get("DSE_SOAK_FORGED", "20"))
@@ -108,16 +108,6 @@ def tried(verb):
     except Exception as error:
         return "raises", "".join(traceback.format_exception(error)[-3:])
     return done.status, done.out + done.err if done.status == 0 else done.err
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    specs = [
-        parse_spec(sweeps.tiny(search={"sampler": "sobol", "n_designs": 64, "seed": seed}, robustness=FEW))
-        for seed in (1, 2)
-    ]
-    return [run(spec, out=folder / str(number)).path for number, spec in enumerate(specs)]
 
 
 def test_a_forged_run_is_shown_or_refused_with_its_place(runs, tmp_path, monkeypatch):
