@@ -158,6 +158,19 @@ def test_chosen_tokens_bound_attention_but_not_the_index():
     assert added == 61 * (1536 * 64 * 128 + 7168 * (128 + 64))
 
 
+@pytest.mark.parametrize(("prompt", "prefix"), [(100, 0), (300, 120)])
+def test_the_index_of_a_prompt_meets_every_pair(prompt, prefix):
+    model = like("deepseek_v3", indexer=Indexer(heads=64, head_dim=128, top_k=2048))
+    operators = prefill_attention(model, Shape(2.0, prompt, 1, prefix_tokens=float(prefix)))
+    place = operators.names.index("index")
+    pairs = sum(token + 1 for token in range(prefix, prompt))
+    assert operators.macs[place] == 2 * 64 * 128 * pairs
+    assert operators.vector_ops[place] == 2 * 64 * pairs * 3
+    # Keys of the new tokens are written and read, those of the prefix read; queries and keys are activations.
+    assert operators.kv_elements[place] == 2 * (2 * (prompt - prefix) + prefix) * 128
+    assert operators.activations[place] == 2 * (prompt - prefix) * 65 * 128
+
+
 def test_dense_blocks_beside_experts_are_counted_by_width():
     moe = {**LIBRARY.model("mixtral_8x7b").moe.model_dump(), "layers": 16, "shared_d_ff": 1000}
     model = like("mixtral_8x7b", moe=moe, dense_layers=(DenseLayers(layers=16, d_ff=999),))
