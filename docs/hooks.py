@@ -20,10 +20,10 @@ from dse.sweep.records import EconomicsSpec, LibraryParameterSpec, ResultsSpec, 
 from dse.sweep.schema import sweep_schema
 from dse.sweep.search import ChainOptions, EvolveOptions, GridOptions, OptunaOptions, SearchSpec
 from dse.sweep.user_model import ModelSpec, UserMetric
-from dse.sweep.workloads import SpeculationSpec, WorkloadSpec
+from dse.sweep.workloads import SessionsSpec, SpeculationSpec, WorkloadSpec
 
 RECORDS: Mapping[str, tuple[type, ...]] = {
-    "workloads": (WorkloadSpec, SpeculationSpec),
+    "workloads": (WorkloadSpec, SpeculationSpec, SessionsSpec),
     "space": (FixedSpec, ValuesSpec, RangeSpec),
     "economics": (EconomicsSpec,),
     "technology": (LibraryParameterSpec,),

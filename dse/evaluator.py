@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cost_models.evaluate.number_formats import body_bits
 from cost_models.evaluate.serve import Prefill, designs_machine, serve_chip, serve_designs
-from cost_models.evaluate.workload import Drafting, Workload, prompts_of
+from cost_models.evaluate.workload import Conversation, Drafting, Workload, prompts_of
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.derived import derived_metrics, with_inputs
@@ -38,6 +38,7 @@ from dse.sweep import BaselineSpec, Spec, WorkloadSpec
 from dse.sweep.fields import LARGEST
 from dse.sweep.library_additions import library_of
 from dse.sweep.user_model import ModelSpec
+from dse.sweep.workloads import SessionsSpec
 
 if TYPE_CHECKING:
     from dse.user_model.model import Modelled, UserModel
@@ -429,6 +430,7 @@ def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingPro
         batching=workload.batching,
         traffic=_traffic(name, workload, designs),
         drafting=_drafting(name, workload, designs),
+        conversation=_conversation(name, workload, designs),
         chunk_rows=_field(name, workload, "chunk_rows", designs),
         same_prompts=float(workload.same_prompts),
         expert_spread=_field(name, workload, "expert_spread", designs),
@@ -447,6 +449,15 @@ def _drafting(name: str, workload: WorkloadSpec, designs: Designs) -> Drafting |
         return None
     tokens, acceptance = (_field(name, workload, field, designs) for field in ("draft_tokens", "acceptance"))
     return Drafting(tokens, acceptance, drafts.draft)
+
+
+def _conversation(name: str, workload: WorkloadSpec, designs: Designs) -> Conversation | None:
+    """Return how users of a workload talk in turns."""
+    if workload.sessions is None:
+        return None
+    fields = [field for field in SessionsSpec.model_fields if field != "tier"]
+    numbers = {field: _field(name, workload, field, designs) for field in fields}
+    return Conversation(tier=workload.sessions.tier, **numbers)
 
 
 def _traffic(name: str, workload: WorkloadSpec, designs: Designs) -> Traffic:

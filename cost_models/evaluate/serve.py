@@ -15,6 +15,7 @@ from cost_models.evaluate.workload import Workload, serving_config
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS, batched
 from cost_models.performance.continuous import Continuous
+from cost_models.performance.conversations import Conversations
 from cost_models.performance.disaggregation import Disaggregated, Network, PrefillPool
 from cost_models.performance.inference import Inference
 from cost_models.performance.metrics import WorkloadResult
@@ -147,7 +148,8 @@ def _served(
     if isinstance(workload.batching, str) and workload.batching == CONTINUOUS:
         single = serving_config(replace(workload, batch=1.0), technology)
         planned, slo = Inference(single, machine, stack, formats), limits or Slo()
-        users: Continuous | Disaggregated = Continuous(planned, workload.traffic, slo)
+        kind = Continuous if single.sessions is None else Conversations
+        users: Continuous | Disaggregated = kind(planned, workload.traffic, slo)
         if prefill is not None:
             most = technology.value("deployment.most_utilisation")
             pool = PrefillPool(prefill.served.planned, prefill.network, most)

@@ -11,8 +11,11 @@ from cost_models.library import Library, Model
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.serving_queue import Traffic
+from cost_models.silicon.carbon import dram_kg
 from cost_models.table import Number, as_column
+from cost_models.units import BITS_PER_BYTE, GIB, GIGA, PICO
 from cost_models.workload.serving import Layout, ServingConfig
+from cost_models.workload.sessions import Sessions, Tier
 from cost_models.workload.speculation import MTP, NGRAM, Speculation, mtp_module
 
 
@@ -42,6 +45,53 @@ class Drafting:
 
 
 @dataclass(frozen=True)
+class Conversation:
+    """How users talk in turns (`cost_models.workload.sessions`), each of which adds the workload's prompt and answer.
+
+    Attributes:
+        turns: turns of a session.
+        think_s: mean time from an answer to the next message.
+        kept_gib: of each chip's memory, what is set aside for histories.
+        tier: memory technology of the library that holds histories behind a link of the chip; None for none.
+        tier_gib: capacity of that per chip.
+        tier_gbps: bandwidth of a chip's link to it, each way; ``deployment.tier_gbps`` where NaN.
+        hit_share: share of the histories that is found; worked out from the capacity where NaN.
+    """
+
+    turns: Number
+    think_s: Number
+    kept_gib: Number = 0.0
+    tier: str | None = None
+    tier_gib: Number = 0.0
+    tier_gbps: Number = np.nan
+    hit_share: Number = np.nan
+
+    def of(self, growth_tokens: Number, technology: Technology) -> Sessions:
+        """Return the sessions, whose contexts grow by so much per turn."""
+        kept = as_column(np.nan_to_num(self.kept_gib)) * GIB
+        numbers = (as_column(self.turns), as_column(self.think_s), as_column(growth_tokens), kept)
+        return Sessions(*numbers, self._tier(technology), as_column(self.hit_share))
+
+    def _tier(self, technology: Technology) -> Tier | None:
+        if self.tier is None:
+            return None
+        value, memory = technology.value, f"memory.{self.tier}"
+        gib, told = as_column(np.nan_to_num(self.tier_gib)), as_column(self.tier_gbps)
+        pj_per_bit = np.asarray(value(f"{memory}.energy_total_pj_per_bit")) + value("deployment.tier_link_pj_per_bit")
+        price = np.asarray(value(f"{memory}.price_usd_per_gb")) * value("memory_market.price_over_2025")
+        return Tier(
+            capacity_bytes=gib * GIB,
+            bytes_per_s=np.where(np.isnan(told), value("deployment.tier_gbps"), told) * GIGA,
+            latency_s=value("deployment.tier_latency_s"),
+            j_per_byte=pj_per_bit * (PICO * BITS_PER_BYTE),
+            price_usd=gib * price,
+            idle_w=gib * value(f"{memory}.idle_w_per_gib"),
+            embodied_kg=dram_kg(gib, np.asarray(value(f"{memory}.embodied_g_per_gib"))),
+            most_utilisation=value("deployment.most_utilisation"),
+        )
+
+
+@dataclass(frozen=True)
 class Workload:
     """A model and how it is used; numbers are scalars or ``(n,)`` columns.
 
@@ -57,6 +107,8 @@ class Workload:
         batching: one of `cost_models.performance.batching.BATCHINGS`, or one per row.
         traffic: how requests come where `batching` is "continuous"; the batch has no part in it then.
         drafting: how tokens are drafted; None where the model decodes alone.
+        conversation: how users talk in turns, each of which has `prompt_tokens` new ones; None where every request is
+            by itself.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where NaN.
         same_prompts: 1 where all sequences have one text, and so choose the same experts.
         expert_spread: exponent by which tokens choose experts (`ServingConfig`); parameter ``serving.expert_spread``,
@@ -81,6 +133,7 @@ class Workload:
     batching: str | NDArray[np.object_] = "static"
     traffic: Traffic = field(default_factory=Traffic)
     drafting: Drafting | None = None
+    conversation: Conversation | None = None
     chunk_rows: Number = np.nan
     same_prompts: Number = 0.0
     expert_spread: Number = np.nan
@@ -122,11 +175,16 @@ def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
         # A step yields the first token from the last of the prompt, which is computed whatever is cached.
         tokens = np.where(told > 1, told, told * prompt)
         prefix = np.where(np.isnan(told), 0.0, np.clip(tokens, 0.0, np.maximum(prompt - 1, 0.0)))
+    prompt, output = as_column(workload.prompt_tokens), as_column(workload.output_tokens)
+    sessions = None
+    if workload.conversation is not None:
+        sessions = workload.conversation.of(prompt + output, technology)
+        prompt = prompt + sessions.history_tokens
     return ServingConfig(
         model=model,
         batch=batch,
-        prompt_tokens=as_column(workload.prompt_tokens),
-        output_tokens=as_column(workload.output_tokens),
+        prompt_tokens=prompt,
+        output_tokens=output,
         tensor_parallel=as_column(layout.tensor_parallel),
         stages=as_column(layout.stages),
         parallelism=layout.kind,
@@ -136,5 +194,6 @@ def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
         expert_spread=np.where(same > 0, 0.0, spread) if same.any() else spread,
         hottest_fifth=workload.hottest_fifth,
         prefix_tokens=prefix,
+        sessions=sessions,
         speculation=None if workload.drafting is None else workload.drafting.of(model, technology.library),
     )

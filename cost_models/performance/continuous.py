@@ -42,6 +42,11 @@ class Continuous:
         return np.asarray(self.result.serving.replicas, dtype=np.float64)
 
     @property
+    def _traffic(self) -> Traffic:
+        """How requests come, as the queue takes them."""
+        return self.traffic
+
+    @property
     def has_load(self) -> bool:
         """Whether a load is told, so that users see that and not the goodput."""
         told = (self.traffic.arrivals_per_s, self.traffic.concurrency)
@@ -66,7 +71,7 @@ class Continuous:
     @cached_property
     def _goodput(self) -> FloatArray:
         """Goodput of a replica."""
-        return goodput(self._steps, self.traffic, self._limits_s)
+        return goodput(self._steps, self._traffic, self._limits_s)
 
     @property
     def goodput_per_s(self) -> FloatArray:
@@ -86,7 +91,7 @@ class Continuous:
 
     @cached_property
     def _good_queue(self) -> Queue:
-        return Queue(self._steps, self.traffic)
+        return Queue(self._steps, self._traffic)
 
     @cached_property
     def queue(self) -> Queue:
@@ -106,7 +111,7 @@ class Continuous:
             return self.at_goodput, self._good_queue
         steps = self._steps
         for refinement in range(REFINEMENTS + 1):
-            queue = Queue(steps, self.traffic)
+            queue = Queue(steps, self._traffic)
             served = queue.open(arrivals) if np.isnan(requests).all() else queue.closed(requests)
             if refinement < REFINEMENTS:
                 steps = self._refined(served)

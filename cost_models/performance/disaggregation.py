@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +31,7 @@ from cost_models.performance.serving_queue import Queue, Traffic
 from cost_models.performance.step_times import StepTimes, step_times
 from cost_models.performance.waits import TINY, Served, in_turn
 from cost_models.table import FloatArray, Number
-from cost_models.workload.mixing import cache_bytes
-from cost_models.workload.operators import Shape
+from cost_models.workload.serving import request_cache_bytes
 
 SHARES = (1.0, 63 / 64, 31 / 32, 15 / 16, 7 / 8, 3 / 4)
 """Shares of its goodput at which a decode pool may work, of which the one is taken by which a request is cheapest."""
@@ -96,13 +94,7 @@ class PrefillPool:
         Those of a cached prefix are there already.
         """
         serving = self.result.serving
-        shape = Shape(1.0, serving.prompt_tokens, serving.output_tokens)
-        held = cache_bytes(serving.model, shape, tokens=serving.computed_tokens, kv_bits=kv_bits)
-        drafting, speculation = serving.drafting, serving.speculation
-        if drafting is None or speculation is None:
-            return held
-        more = cache_bytes(drafting.model, shape, tokens=serving.computed_tokens, kv_bits=kv_bits)
-        return np.asarray(held + speculation.drafts * more)
+        return request_cache_bytes(serving, serving.computed_tokens, kv_bits)
 
 
 @dataclass(frozen=True)
@@ -126,7 +118,7 @@ class Decoders(Continuous):
 
     @cached_property
     def _steps(self) -> StepTimes:
-        steps = _wide(step_times(self.result), np.shape(self.waiting_s))
+        steps = step_times(self.result).wide(np.shape(self.waiting_s))
         none = np.zeros_like(steps.most)
         return replace(
             steps,
@@ -149,18 +141,6 @@ class Decoders(Continuous):
     def keeps(self, served: Served) -> NDArray[np.bool_]:
         """Return whether limits are kept, to the part in a thousand that the goodput is found to."""
         return np.asarray(self._good_queue.missed(served, self._limits_s) <= 1e-3)
-
-
-def _wide(steps: StepTimes, shape: tuple[int, ...]) -> StepTimes:
-    """Return step times with a row for each of a shape."""
-    rows = np.broadcast_shapes(steps.most.shape, shape)
-    columns = {name: getattr(steps, name) for name in StepTimes.__dataclass_fields__}
-    wide: dict[str, Any] = {
-        name: np.broadcast_to(column, (*column.shape[:-1], *rows))
-        for name, column in columns.items()
-        if isinstance(column, np.ndarray)
-    }
-    return replace(steps, **wide)
 
 
 @dataclass(frozen=True)
@@ -243,7 +223,7 @@ class Disaggregated:
         left, most = self.limits.ttft_s - self._beyond_s, self.pool.most_utilisation / steps.alone_s
         if not np.isnan(share).all():
             left = left - decoding.ttft.quantile_s(share)
-            return np.minimum(goodput(_wide(steps, left.shape), self.traffic, (left, np.inf)), most)
+            return np.minimum(goodput(steps.wide(left.shape), self.traffic, (left, np.inf)), most)
         wait = left - decoding.ttft.mean_s - steps.alone_s
         spread = (np.asarray(self.traffic.arrival_cv) ** 2 + self._prefill.work_cv2) / 2
         with np.errstate(invalid="ignore"):
@@ -253,7 +233,7 @@ class Disaggregated:
     def _sized(self, decoding: Served) -> tuple[FloatArray, Served]:
         """Return the requests per second of a prefill replica beside a decode pool, and what they see there."""
         rate = self._prefill_rate(decoding)
-        return rate, Queue(_wide(self._prefill.steps, rate.shape), self.traffic).open(rate)
+        return rate, Queue(self._prefill.steps.wide(rate.shape), self.traffic).open(rate)
 
     def _request_usd(self, decoding: Served) -> FloatArray:
         """Return what chips cost over the requests per second that they take, chips alone where one has no price."""

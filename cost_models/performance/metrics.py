@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from cost_models.library.technology import Technology
 from cost_models.performance.continuous import Continuous
+from cost_models.performance.conversations import Conversations
 from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.inference import Inference
 from cost_models.performance.operating_point import OperatingPoint, Slo, operating_point
 from cost_models.performance.pool_costs import PoolCosts, pool_costs
-from cost_models.performance.step_times import step_times
+from cost_models.performance.step_times import PromptTimes, single
 from cost_models.performance.waits import TINY, Served
 from cost_models.silicon.carbon import g_per_million_tokens
 from cost_models.silicon.cost import usd_per_million_tokens
@@ -24,6 +25,7 @@ from cost_models.table import FloatArray, Number
 from cost_models.weights.quality import Quality
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
+from cost_models.workload.sessions import Tier
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,26 @@ class _Terms:
         return pool_costs(self.served.users) if isinstance(self.served.users, Disaggregated) else None
 
     @cached_property
+    def tier(self) -> Tier | None:
+        """The memory per chip that keeps histories of conversations; None without one."""
+        sessions = self.served.planned.serving.sessions
+        return None if sessions is None else sessions.tier
+
+    def _with_tier(self, own: Number, of_chip: str) -> FloatArray:
+        """Return an amount of all chips with that of their tiers."""
+        if self.tier is None:
+            return np.asarray(own)
+        return np.asarray(own + np.asarray(getattr(self.tier, of_chip)) * self.served.serving.chips)
+
+    @cached_property
+    def tier_j(self) -> FloatArray:
+        """Energy of a turn's histories, read and written; 0 without a tier."""
+        users = self.served.users
+        if self.tier is None or not isinstance(users, Conversations):
+            return np.zeros(1)
+        return np.asarray(users.moved_bytes * self.tier.j_per_byte)
+
+    @cached_property
     def chips(self) -> FloatArray:
         """Chips of all pools."""
         own = np.asarray(self.served.serving.chips)
@@ -187,6 +209,9 @@ class _Terms:
 
     @cached_property
     def request_j(self) -> FloatArray:
+        if self.tier is not None:
+            idle = self._with_tier(0.0, "idle_w") / np.where(self.requests_per_s > 0, self.requests_per_s, np.nan)
+            return np.asarray(self.decode_j + (self.tier_j + idle) / np.asarray(self.served.serving.output_tokens))
         if self.pool is not None:
             return np.asarray(self.decode_j + self.pool.request_j / np.asarray(self.served.serving.output_tokens))
         decoding = self.result.decode_energy.board_j * np.asarray(self.served.serving.decode_steps)
@@ -205,12 +230,12 @@ class _Terms:
 
     @cached_property
     def provisioned_w(self) -> FloatArray:
-        own = np.asarray(self.served.machine.tdp_w * self.served.serving.chips)
+        own = self._with_tier(self.served.machine.tdp_w * self.served.serving.chips, "idle_w")
         return own if self.pool is None else np.asarray(own + self.pool.tdp_w)
 
     @cached_property
     def prices(self) -> FloatArray:
-        own = np.asarray(self.served.machine.price_usd * self.served.serving.chips)
+        own = self._with_tier(self.served.machine.price_usd * self.served.serving.chips, "price_usd")
         return own if self.pool is None else np.asarray(own + self.pool.price_usd)
 
     @property
@@ -241,6 +266,7 @@ class _Terms:
         """Power of boards and their servers while they wait."""
         machine = self.served.machine
         boards = machine.static_w / machine.conversion_efficiency * self.served.serving.chips
+        boards = self._with_tier(boards, "idle_w")
         if self.pool is not None:
             boards = boards + self.pool.waiting_w
         return np.asarray(boards + self.host_w)
@@ -262,15 +288,43 @@ class _Terms:
         decoding = steps.decode_steps * steps.step_s(sequences) / sequences
         return np.asarray(steps.prompt_s / (steps.prompt_s + decoding))
 
+    @cached_property
+    def prompt_fraction_j(self) -> tuple[FloatArray, FloatArray]:
+        """Energy per request that its prompt takes: of the tokens that are computed, and of what is cached.
+
+        Cached tokens take what new ones spend on meeting them, in the share of time, and what a tier of them takes.
+        """
+        users, output = self.served.users, np.asarray(self.served.planned.serving.output_tokens)
+        if users is None:
+            return np.array([np.nan]), np.array([np.nan])
+        beyond = np.asarray((self.request_j - self.writing_j) * output)
+        if not isinstance(users, Continuous):
+            return beyond, np.zeros(1)
+        kept = self.tier_j if self.tier is None else np.asarray(self.request_j - self.decode_j) * output
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.nan_to_num(self.cached_fraction / self.prompt_fraction)
+        computing = beyond - kept
+        return np.asarray(computing * (1 - share)), np.asarray(computing * share + kept)
+
+    @cached_property
+    def writing_j(self) -> FloatArray:
+        """Energy per output token of decode steps by themselves."""
+        return np.asarray(self.result.decode_energy.board_j / self.batch)
+
+    def _each_j(self, joules: FloatArray, tokens: Number) -> FloatArray:
+        """Return energy per token of some of a request's; missing where it has none of them."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(np.asarray(tokens) > 0, joules / np.asarray(tokens, dtype=np.float64), np.nan)
+
     @property
     def usd_per_million_input_tokens(self) -> FloatArray:
         """Of tokens that a prefill computes."""
         paid = self.prompt_fraction - self.cached_fraction
-        return self._per_million(paid, self.served.planned.serving.computed_tokens)
+        return self._per_million(paid, self.served.serving.computed_tokens)
 
     @property
     def usd_per_million_cached_tokens(self) -> FloatArray:
-        return self._per_million(self.cached_fraction, self.served.planned.serving.prefix_tokens)
+        return self._per_million(self.cached_fraction, self.served.serving.cached_tokens)
 
     def _per_million(self, fraction: FloatArray, tokens: Number) -> FloatArray:
         """Return what a share of a request's cost is per million of some of its tokens; missing where it has none."""
@@ -282,17 +336,19 @@ class _Terms:
     @cached_property
     def cached_fraction(self) -> FloatArray:
         """Share of an engine's time for a request in which its prompt meets the prefix: 0 without one."""
-        users, prefix = self.served.users, np.asarray(self.served.planned.serving.prefix_tokens)
-        if not isinstance(users, Continuous) or not (prefix > 0).any():
+        users, work = self.served.users, self.served.serving
+        cached = np.asarray(work.cached_tokens)
+        if not isinstance(users, Continuous) or not (cached > 0).any():
             return np.zeros(1)
-        serving = replace(users.result.serving, prompt_tokens=self.served.serving.computed_tokens, prefix_tokens=0.0)
-        bare = step_times(replace(users.result, serving=serving)).prompt_s
-        beside = np.clip(1 - bare / np.maximum(users.queue.steps.prompt_s, TINY), 0.0, 1.0)
-        return np.where(prefix > 0, self.prompt_fraction * beside, 0.0)
+        serving = replace(work, prompt_tokens=work.computed_tokens, prefix_tokens=0.0, reused_tokens=0.0)
+        bare = PromptTimes.of(single(replace(users.result, serving=serving))).prompt_s
+        whole = PromptTimes.of(single(replace(users.result, serving=work))).prompt_s
+        beside = np.clip(1 - bare / np.maximum(whole, TINY), 0.0, 1.0)
+        return np.where(cached > 0, self.prompt_fraction * beside, 0.0)
 
     @property
     def co2e_g_per_million_tokens(self) -> FloatArray:
-        embodied_kg = self.served.machine.embodied_kg * self.served.serving.chips
+        embodied_kg = self._with_tier(self.served.machine.embodied_kg * self.served.serving.chips, "embodied_kg")
         if self.pool is not None:
             embodied_kg = embodied_kg + self.pool.embodied_kg
         return g_per_million_tokens(
@@ -394,10 +450,29 @@ OF_USERS: Mapping[str, Callable[[_Terms], FloatArray]] = {
     "usd_per_million_input_tokens": lambda t: t.usd_per_million_input_tokens,
     "usd_per_million_cached_tokens": lambda t: t.usd_per_million_cached_tokens,
     "usd_per_million_output_tokens": lambda t: t.usd_per_million_tokens * (1 - t.prompt_fraction),
+    "input_j_per_token": lambda t: t._each_j(t.prompt_fraction_j[0], t.served.serving.computed_tokens),
+    "cached_j_per_token": lambda t: t._each_j(t.prompt_fraction_j[1], t.served.serving.cached_tokens),
+    "output_j_per_token": lambda t: t.writing_j if t.served.users is not None else np.array([np.nan]),
     "goodput_requests_per_s": _of_users(lambda users: users.goodput_per_s),
     "goodput_tokens_per_s": _of_users(lambda u: u.goodput_per_s * np.asarray(u.result.serving.output_tokens)),
 }
 """Metrics that a workload has where its requests are batched continuously."""
+
+
+def _of_sessions(function: Callable[[Conversations], Number]) -> Callable[[_Terms], FloatArray]:
+    def of(terms: _Terms) -> FloatArray:
+        users = terms.served.users
+        return np.atleast_1d(function(users) if isinstance(users, Conversations) else np.nan)
+
+    return of
+
+
+OF_SESSIONS: Mapping[str, Callable[[_Terms], FloatArray]] = {
+    "found_share": _of_sessions(lambda users: users.hit_share),
+    "asked_kv_gib": _of_sessions(lambda users: users.asked_bytes / 2**30),
+    "history_delay_ms": _of_sessions(lambda users: users.delay_s * 1e3),
+}
+"""Metrics that a workload has where its users talk in turns."""
 
 
 def _of_pools(function: Callable[[Disaggregated, PoolCosts], Number]) -> Callable[[_Terms], FloatArray]:
@@ -440,6 +515,8 @@ def workload_metrics(
     served_by = {**OF_SERVING, **(OF_USERS if names is not None or served.users is not None else {})}
     if names is not None or pools or isinstance(served.users, Disaggregated):
         served_by |= OF_POOLS
+    if names is not None or isinstance(served.users, Conversations):
+        served_by |= OF_SESSIONS
     values = {name: of(terms) for name, of in served_by.items() if names is None or name in names}
     if served.planned.serving.model.encoder:
         missing = np.array([np.nan])

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from cost_models.performance.steady_state import SMALLEST_RATE, SteadyState
 from cost_models.performance.step_times import StepTimes
-from cost_models.performance.waits import Served, Wait
+from cost_models.performance.waits import Served, Wait, in_turn
 from cost_models.table import FloatArray, Number
 
 STATES = 16
@@ -243,7 +243,18 @@ class Queue:
     def _seen(self, served: Served) -> Served:
         """Return what users see: after the fixed wait before the engine, of steps that may yield several tokens."""
         late = replace(served.ttft, least_s=served.ttft.least_s + self.steps.wait_s)
+        if self.apart is not None:
+            late = in_turn(late, self.apart)
         return replace(served, ttft=late).per_token(self.steps.speculation)
+
+    @cached_property
+    def apart(self) -> Wait | None:
+        """By how much first tokens are apart because prompts are; None where all prompts are alike."""
+        if self.steps.apart is not None or not np.any(self.traffic.prompt_cv):
+            return self.steps.apart
+        own = self.steps.alone_s + 0.0 * np.asarray(self.traffic.prompt_cv)
+        spread = (own * self.traffic.prompt_cv) ** 2
+        return Wait.of(-own, ((np.ones_like(own), own, spread),))
 
     def missed(self, served: Served, limits_s: tuple[Number, Number]) -> FloatArray:
         """Return ``(n,)`` by how much the worse limit is missed, negative where both are kept.

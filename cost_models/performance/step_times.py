@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.performance.waits import TINY
+from cost_models.performance.waits import TINY, Wait
 from cost_models.table import FloatArray, Number, rows_of
 from cost_models.workload.serving import footprint
 from cost_models.workload.speculation import Speculation
@@ -33,6 +33,12 @@ depend on the others.
 
 LEAST_REACH = 2 * SPACING + 1
 """Tiles up to which steps are known whatever the memory holds."""
+
+COLUMNS = (
+    "batches", "decode_s", "prompt_s", "alone_s", "chunks", "prompts_per_step", "decode_steps", "most", "tile_rows",
+    "wait_s",
+)  # fmt: skip
+"""Fields of `StepTimes` that have a number per row."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class StepTimes:
         tile_rows: sequences that a tile of a matrix kernel takes: the step rises in stairs so wide.
         wait_s: fixed time before a request reaches the engine: network, tokenising, scheduling.
         speculation: what a step yields where it drafts; None where it yields a token.
+        apart: by how much later a first token is than that of a request whose prompt is the mean one, where prompts
+            differ; its mean over all requests is what none of the above has. None where all are alike.
     """
 
     batches: FloatArray
@@ -64,6 +72,7 @@ class StepTimes:
     tile_rows: Number = 1.0
     wait_s: Number = field(default=0.0, kw_only=True)
     speculation: Speculation | None = field(default=None, kw_only=True)
+    apart: Wait | None = field(default=None, kw_only=True)
 
     def step_s(self, sequences: FloatArray, *, varied: Number = 0.0) -> FloatArray:
         """Return the decode step at numbers of sequences, ``(m, n)`` or ``(n,)``: stairs under the line of their ends.
@@ -159,6 +168,13 @@ class StepTimes:
             self, batches=np.take_along_axis(batches, order, axis=0), decode_s=np.take_along_axis(times, order, axis=0)
         )
 
+    def wide(self, shape: tuple[int, ...]) -> StepTimes:
+        """Return the same with a row for each of a shape."""
+        rows = np.broadcast_shapes(self.most.shape, shape)
+        columns = {name: np.asarray(getattr(self, name)) for name in COLUMNS}
+        wide: dict[str, Any] = {name: np.broadcast_to(x, (*x.shape[:-1], *rows)) for name, x in columns.items()}
+        return replace(self, **wide)
+
     @property
     def tokens_per_step(self) -> Number:
         """Mean tokens that a sequence gains in a step."""
@@ -203,6 +219,8 @@ def most_requests(result: Inference) -> FloatArray:
 
     bare, two = held(1.0, 0.0), held(2.0, 0.0)
     each, room = two - bare, result.machine.capacity_bytes
+    if result.serving.sessions is not None:
+        room = room - result.serving.sessions.kept_bytes
     small, full = held(1.0, np.inf) - bare, held(2.0**40, result.software.chunk_rows) - held(2.0**40, 0.0)
     weights = bare - each
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -228,26 +246,20 @@ def step_times(result: Inference, within_s: tuple[Number, Number] | None = None)
         within_s: limits on time to first token and time per token. A row that a single request misses them in, or
             where none fits, is not worked out any further: its step is that of one sequence at every number.
     """
-    chunk = result.software.chunk_rows
-    one = result
-    if (np.asarray(result.serving.batch) != 1).any():
-        one = replace(result, serving=replace(result.serving, batch=np.ones(1)), waves=1.0, in_flight=0.0)
-    most = most_requests(result)
-    prompt = np.asarray(one.serving.computed_tokens, dtype=np.float64)
+    one = single(result)
+    most, prompt, step = most_requests(result), PromptTimes.of(one), one.step_s
     steps = np.maximum(np.asarray(one.serving.decode_steps, dtype=np.float64), 0.0) / one.tokens_per_step
-    alone, fixed, step = one.prefill_s, one.prefill.fixed_s, one.step_s
-    chunks = np.maximum(np.ceil(prompt / chunk), 1.0)
     tile = np.maximum(np.floor(np.asarray(result.software.tile_rows, dtype=np.float64) / one.serving.step_rows), 1.0)
     batches = _knots(tile[:1] if (tile == tile[:1]).all() else tile, float(np.max(most, initial=2.0)))
-    rows = np.broadcast_shapes(*(np.shape(x) for x in (alone, fixed, chunks, most, steps, step, *batches)))
+    rows = np.broadcast_shapes(*(np.shape(x) for x in (*vars(prompt).values(), most, steps, step, *batches)))
     possible = np.ones(rows, dtype=bool)
     if within_s is not None:
-        first = alone + np.asarray(result.software.wait_s)
+        first = prompt.alone_s + np.asarray(result.software.wait_s)
         possible &= (most >= 1) & (first <= within_s[0]) & (step <= within_s[1] * one.tokens_per_step)
     times = [step, *_decode_times(one, batches[1:], step, np.flatnonzero(possible), len(possible))]
-    knots = [np.broadcast_to(x, rows) for x in (np.zeros(1), *batches, fixed / chunks, *times)]
+    knots = [np.broadcast_to(x, rows) for x in (np.zeros(1), *batches, prompt.empty_step_s, *times)]
     count = len(batches) + 1
-    columns = (alone - fixed, alone, chunks, chunk / np.maximum(prompt, 1.0), steps, most, tile)
+    columns = (prompt.prompt_s, prompt.alone_s, prompt.chunks, prompt.prompts_per_step, steps, most, tile)
     return StepTimes(
         np.stack(knots[:count]),
         np.stack(knots[count:]),
@@ -255,6 +267,32 @@ def step_times(result: Inference, within_s: tuple[Number, Number] | None = None)
         wait_s=np.broadcast_to(result.software.wait_s, rows),
         speculation=one.serving.speculation,
     )
+
+
+def single(result: Inference) -> Inference:
+    """Return a workload with a single sequence."""
+    if (np.asarray(result.serving.batch) == 1).all():
+        return result
+    return replace(result, serving=replace(result.serving, batch=np.ones(1)), waves=1.0, in_flight=0.0)
+
+
+@dataclass(frozen=True)
+class PromptTimes:
+    """What `StepTimes` say of a mean prompt, ``(n,)`` columns; `empty_step_s` is the step without sequences."""
+
+    prompt_s: FloatArray
+    alone_s: FloatArray
+    chunks: FloatArray
+    prompts_per_step: FloatArray
+    empty_step_s: FloatArray
+
+    @classmethod
+    def of(cls, one: Inference) -> PromptTimes:
+        """Return those of a workload with a single sequence."""
+        prompt, chunk = np.asarray(one.serving.computed_tokens, dtype=np.float64), one.software.chunk_rows
+        alone, fixed = one.prefill_s, one.prefill.fixed_s
+        chunks = np.maximum(np.ceil(prompt / chunk), 1.0)
+        return cls(alone - fixed, alone, chunks, np.asarray(chunk / np.maximum(prompt, 1.0)), fixed / chunks)
 
 
 def _decode_times(

@@ -109,6 +109,21 @@ METRICS: Mapping[str, Metric] = index(
     Metric("usd_per_million_cached_tokens", "USD",
            "cost of ownership per million tokens of cached prefixes: of the time in which prompts meet them "
            "(batching: continuous)", "min", "workload"),
+    Metric("input_j_per_token", "J",
+           "energy per prompt token that is computed: what its prefill adds to the engine's steps (batching: "
+           "continuous)", "min", "workload"),
+    Metric("cached_j_per_token", "J",
+           "energy per cached token: of what new tokens spend on meeting it, and of the tier that keeps it (batching: "
+           "continuous)", "min", "workload"),
+    Metric("output_j_per_token", "J", "energy per output token of decode steps by themselves (batching: continuous)",
+           "min", "workload"),
+    Metric("found_share", "", "share of users' histories that a cache still has when they return", "max", "workload"),
+    Metric("asked_kv_gib", "GiB",
+           "keys, values and states of users who think and will return, by Little's law: what finding all takes", "min",
+           "workload"),
+    Metric("history_delay_ms", "ms",
+           "what reading a history from its tier adds to the time to first token, wait for the link included", "min",
+           "workload"),
     Metric("goodput_requests_per_s", "1/s",
            "most requests per second at which the limits on both times hold (batching: continuous)", "max", "workload"),
     Metric("goodput_tokens_per_s", "token/s", "output tokens per second at that rate (batching: continuous)", "max",

@@ -15,6 +15,7 @@ from cost_models.workload.formats import Formats
 from cost_models.workload.mixing import cache_bytes, index_bytes, state_bytes
 from cost_models.workload.operators import CacheSplit, Shape, held_weights, most_loaded_fraction
 from cost_models.workload.param_count import count_parameters, dense_blocks
+from cost_models.workload.sessions import Sessions
 from cost_models.workload.speculation import Speculation
 
 Parallelism = Literal["tensor", "pipeline", "layer_split"]
@@ -109,6 +110,8 @@ class ServingConfig:
         speculation: how tokens are drafted; None where the model decodes alone.
         prefix_tokens: first tokens of every prompt, the same for all, whose keys, values and states are cached: no
             prefill computes them, a replica holds them once, and decode steps read them for each sequence.
+        sessions: conversations whose histories stand in the prompts; None where every request is by itself.
+        reused_tokens: of a prompt's history, what a cache still had: no prefill computes it, each user has their own.
     """
 
     model: Model
@@ -125,11 +128,18 @@ class ServingConfig:
     speculation: Speculation | None = None
     prefix_tokens: Number = 0.0
     hottest_fifth: Number = np.nan
+    sessions: Sessions | None = None
+    reused_tokens: Number = 0.0
+
+    @property
+    def cached_tokens(self) -> Number:
+        """Tokens of a prompt whose keys, values and states are there already."""
+        return self.prefix_tokens if self.sessions is None else np.asarray(self.prefix_tokens) + self.reused_tokens
 
     @property
     def computed_tokens(self) -> Number:
         """Tokens of a prompt that its prefill computes."""
-        return np.asarray(self.prompt_tokens) - self.prefix_tokens
+        return np.asarray(self.prompt_tokens) - self.cached_tokens
 
     @property
     def step_rows(self) -> Number:
@@ -176,7 +186,7 @@ class ServingConfig:
             expert_spread=self.expert_spread,
             expert_parallel=self.expert_parallel,
             cache_split=self.cache_split,
-            prefix_tokens=self.prefix_tokens,
+            prefix_tokens=self.cached_tokens,
         )
 
 
@@ -239,6 +249,16 @@ def _with_draft(serving: ServingConfig, formats: Formats, *, chunk_rows: Number)
         held.most_loaded_bytes + drafts * of_draft + grown,
         held.written_bytes + drafts * (more.written_bytes - more.activations_bytes / serving.tensor_parallel) + grown,
     )
+
+
+def request_cache_bytes(serving: ServingConfig, tokens: Number, kv_bits: Number) -> FloatArray:
+    """Return the bytes of keys, values and states of so many tokens of a request, a draft's among them."""
+    shape = Shape(1.0, serving.prompt_tokens, serving.output_tokens)
+    held = np.asarray(cache_bytes(serving.model, shape, tokens=tokens, kv_bits=kv_bits))
+    drafting, speculation = serving.drafting, serving.speculation
+    if drafting is None or speculation is None:
+        return held
+    return np.asarray(held + speculation.drafts * cache_bytes(drafting.model, shape, tokens=tokens, kv_bits=kv_bits))
 
 
 def _footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number, vocabulary: float = 1.0) -> Footprint:

@@ -7,7 +7,7 @@ common with the closed form that it judges.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,11 +95,15 @@ def _drafts(result: Inference) -> tuple[int, float]:
 
 @dataclass
 class _Request:
-    """A request on its way."""
+    """A request on its way; a token of its prompt takes `weight` times as long as the engine says."""
 
     arrival_s: float
     prompt: float
     output: int
+    context: float = 0.0
+    weight: float = 1.0
+    session: int = -1
+    turn: int = 1
     first_s: float = np.nan
     last_s: float = np.nan
     prefilled: float = 0.0
@@ -149,6 +153,75 @@ class SimulatedRequests:
 
 
 @dataclass
+class SimulatedSessions:
+    """Conversations, and what one replica still has of them; the history used the longest ago goes first.
+
+    Attributes:
+        turns: of a session.
+        think_s: mean time from an answer to the next message, exponential.
+        prompt_tokens: what a turn adds to the prompt.
+        chip_tokens: histories that the chips' memory holds.
+        tier_tokens: histories that a tier behind it holds.
+        token_s: time that the links to the tier take per token.
+        latency_s: time that a read takes beside.
+        exposed_s: what of a read of so many seconds delays the request.
+        most_line_s: longest line for the links with which a history is read and not computed anew.
+        found_weight: time of a prompt token whose history is found over that of one of a whole prompt.
+    """
+
+    turns: int
+    think_s: float
+    prompt_tokens: float
+    chip_tokens: float
+    tier_tokens: float
+    token_s: float
+    latency_s: float
+    exposed_s: Callable[[float], float]
+    most_line_s: float
+    found_weight: float
+    near: OrderedDict[int, float] = field(default_factory=OrderedDict)
+    far: OrderedDict[int, float] = field(default_factory=OrderedDict)
+    busy_until_s: float = 0.0
+    asked: int = 0
+    found: int = 0
+
+    def find(self, one: _Request, now: float) -> float:
+        """Look for the history of a turn; return by how much reading it delays the turn."""
+        history = one.context = self._history(one)
+        if not history:
+            one.weight = self.found_weight
+            return 0.0
+        self.asked += 1
+        delay, near, far = 0.0, self.near.pop(one.session, None), self.far.pop(one.session, None)
+        if near is None and far is not None:
+            line = max(self.busy_until_s - now, 0.0)
+            if line < self.most_line_s:
+                read = self.latency_s + history * self.token_s
+                self.busy_until_s = now + line + read
+                delay = line + self.exposed_s(read)
+            else:
+                far = None
+        if near is None and far is None:
+            one.prompt, one.context = one.prompt + history, 0.0
+            return 0.0
+        self.found += 1
+        one.weight = self.found_weight
+        return delay
+
+    def _history(self, one: _Request) -> float:
+        return (one.turn - 1) * (self.prompt_tokens + one.output)
+
+    def keep(self, one: _Request) -> None:
+        """Keep the history of a turn that is done."""
+        self.near[one.session] = self._history(one) + self.prompt_tokens + one.output
+        for held, room, then in ((self.near, self.chip_tokens, self.far), (self.far, self.tier_tokens, None)):
+            while held and sum(held.values()) > room:
+                session, tokens = held.popitem(last=False)
+                if then is not None:
+                    then[session] = tokens
+
+
+@dataclass
 class _Engine:
     """The state of the engine between steps."""
 
@@ -166,24 +239,24 @@ class _Engine:
         """Admit requests in order while their whole length fits the memory."""
         while self.waiting:
             one = self.waiting[0]
-            share = (one.prompt + one.output) / self.mean_tokens
+            share = (one.context + one.prompt + one.output) / self.mean_tokens
             if self.held + share > self.engine.most + 1e-9 and (self.prefilling or self.decoding):
                 return
             self.held += share
             self.prefilling.append(self.waiting.popleft())
 
-    def take_chunk(self) -> tuple[float, list[_Request]]:
-        """Take prompt tokens for one step; return how many, and the requests whose prompts are through."""
-        room, taken, through = self.engine.chunk_tokens, 0.0, []
+    def take_chunk(self) -> tuple[float, float, list[_Request]]:
+        """Take prompt tokens for one step; return how many, also by weight, and whose prompts are through."""
+        room, taken, weighed, through = self.engine.chunk_tokens, 0.0, 0.0, []
         while self.prefilling and room > 1e-9:
             one = self.prefilling[0]
             part = min(room, one.prompt - one.prefilled)
             one.prefilled += part
-            room, taken = room - part, taken + part
+            room, taken, weighed = room - part, taken + part, weighed + part * one.weight
             if one.prefilled < one.prompt - 1e-9:
                 break
             through.append(self.prefilling.popleft())
-        return taken, through
+        return taken, weighed, through
 
     def end_of_step(self, now: float, through: list[_Request]) -> list[_Request]:
         """Give first tokens to prompts that are through, and return the requests that are done."""
@@ -200,7 +273,7 @@ class _Engine:
             done.append(heapq.heappop(self.decoding)[2])
         for one in done:
             one.last_s = now
-            self.held -= (one.prompt + one.output) / self.mean_tokens
+            self.held -= (one.context + one.prompt + one.output) / self.mean_tokens
         return done
 
 
@@ -226,6 +299,7 @@ def simulate(
     requests: int = 4000,
     seed: int = 0,
     trace: Trace | None = None,
+    sessions: SimulatedSessions | None = None,
 ) -> SimulatedRequests:
     """Return what users of an engine see.
 
@@ -241,6 +315,8 @@ def simulate(
         requests: how many, of which the first fifth warms up.
         seed: of arrivals and lengths.
         trace: requests to replay, all of them; lengths, seed and variation have no part, and the rate stretches time.
+        sessions: conversations, of which the prompts are what each turn adds; they begin so often that `arrivals_per_s`
+            turns come per second.
 
     Raises:
         ValueError: neither or both of arrivals and concurrency are given.
@@ -263,20 +339,38 @@ def simulate(
     if concurrency is not None:
         # Requests that are there at the start are somewhere on their way, so that they do not end together.
         outputs[:concurrency] = np.ceil(outputs[:concurrency] * rng.random(min(concurrency, requests)))
+    if sessions is not None:
+        prompts, outputs = np.full(requests, sessions.prompt_tokens), np.full(requests, float(round(output_tokens)))
     env, state = simpy.Environment(), _Engine(engine, mean_tokens=prompt_tokens + output_tokens, rng=rng)
     everyone: list[_Request] = []
     reached: list[_Request] = []
     wake = [env.event()]
     timeline: list[tuple[float, int, int, float]] = []
 
-    def arrive() -> None:
+    def arrive(turn: int = 1, session: int = -1) -> None:
         place = len(everyone)
-        one = _Request(env.now, float(prompts[place]), int(outputs[place]))
+        one = _Request(env.now, float(prompts[place]), int(outputs[place]), session=session, turn=turn)
         everyone.append(one)
-        if engine.wait_s > 0:
-            env.timeout(engine.wait_s).callbacks.append(lambda _: reach(one))
+        delay = engine.wait_s
+        if sessions is not None:
+            one.session = place if session < 0 else session
+            delay += sessions.find(one, env.now)
+        if delay > 0:
+            env.timeout(delay).callbacks.append(lambda _: reach(one))
         else:
             reach(one)
+
+    def think(one: _Request) -> None:
+        """Keep the history of a turn that is done, and come back with the next one."""
+        assert sessions is not None
+        sessions.keep(one)
+        if one.turn < sessions.turns:
+            pause = env.timeout(float(rng.exponential(sessions.think_s)))
+            pause.callbacks.append(lambda _: follow(one.turn + 1, one.session))
+
+    def follow(turn: int, session: int) -> None:
+        if len(everyone) < requests:
+            arrive(turn, session)
 
     def reach(one: _Request) -> None:
         reached.append(one)
@@ -286,7 +380,9 @@ def simulate(
 
     def source() -> Generator[Any, Any, None]:
         for gap in gaps:
-            yield env.timeout(float(gap))
+            yield env.timeout(float(gap) * (1 if sessions is None else sessions.turns))
+            if len(everyone) == requests:
+                return
             arrive()
 
     def server() -> Generator[Any, Any, None]:
@@ -300,9 +396,9 @@ def simulate(
                 continue
             step_s = engine.step_s(running) if running else 0.0
             if state.prefilling:
-                taken, through = state.take_chunk()
+                taken, weighed, through = state.take_chunk()
                 timeline.append((env.now, running, queued, taken))
-                yield env.timeout(step_s + taken * (engine.prompt_token_s if running else engine.alone_token_s))
+                yield env.timeout(step_s + weighed * (engine.prompt_token_s if running else engine.alone_token_s))
                 state.step += 1
             else:
                 # Nothing changes before a request ends or another one can be admitted.
@@ -318,7 +414,9 @@ def simulate(
                         steps = min(max(int(np.ceil((env.now - start) / step_s - 1e-9)), 1), steps)
                         yield env.timeout(max(start + steps * step_s - env.now, 0.0))
                 state.step += steps
-            for _ in state.end_of_step(env.now, through):
+            for one in state.end_of_step(env.now, through):
+                if sessions is not None:
+                    think(one)
                 if concurrency is not None and len(everyone) < requests:
                     arrive()
 

@@ -21,7 +21,7 @@ from dse.sweep.issues import places_of
 from dse.sweep.parameters import ParameterSpec, RangeSpec, ValuesSpec
 from dse.sweep.search import SearchSpec
 from dse.sweep.user_model import BUILT_IN, ModelSpec
-from dse.sweep.workloads import SpeculationSpec, WorkloadSpec
+from dse.sweep.workloads import SessionsSpec, SpeculationSpec, WorkloadSpec
 from dse.yaml_positions import KeyPath, Node, path_text
 
 TRAFFIC_FIELDS = (
@@ -157,6 +157,34 @@ def check_prefixes(
         elif one.prefix_cached > max(one.prompt_tokens, 1) and f"{name}.prompt_tokens" not in space:
             must_be = f"a share up to 1, or tokens up to prompt_tokens {one.prompt_tokens:g}"
             yield issue_at(root, path, quoted(one.prefix_cached), must_be)
+
+
+def check_sessions(
+    root: Node, workloads: Mapping[str, WorkloadSpec], space: Declared, library: Library, *, pools: bool
+) -> Iterator[Issue]:
+    """Yield an issue for conversations that cannot be, and for numbers of ones that are not there."""
+    for name, one in workloads.items():
+        path: KeyPath = ("workloads", name, "sessions")
+        if one.sessions is None:
+            for field in SessionsSpec.model_fields:
+                if f"{name}.{field}" in space:
+                    where: KeyPath = ("space", f"{name}.{field}")
+                    yield issue_at(root, where, f"{name} has no sessions", perhaps=f"workloads.{name}.sessions")
+            continue
+        if one.batching != CONTINUOUS:
+            what = f"sessions have no part in batching: {one.batching}"
+            yield issue_at(root, path, what, perhaps=f"batching: {CONTINUOUS}")
+        if pools:
+            yield issue_at(root, path, "sessions stand beside a deployment of two pools, which keeps no histories")
+        for field in ("trace", "prefix_cached"):
+            if getattr(one, field) is not None:
+                what = f"sessions stand beside {field}: what a prompt repeats is its history"
+                yield issue_at(root, path, what)
+        most = library.models[one.model].max_context
+        whole = one.sessions.turns * (one.prompt_tokens + one.output_tokens)
+        if most is not None and whole > most:
+            what = f"the last turn has {whole:g} tokens, more than the context of {one.model}, {most}"
+            yield issue_at(root, path, what, perhaps="fewer turns")
 
 
 def check_speculation(

@@ -84,6 +84,9 @@ WORKLOAD_ALIASES = _aliases({
     "limit_percentile": "slo_percentile",
     "required: false": "optional",
     "prefix_cached": "prefix_caching",
+    "sessions": "conversation multi_turn",
+    "sessions: {turns: N}": "rounds",
+    "sessions: {tier: ddr5, tier_gib: GIB}": "kv_offload host_memory_gib cpu_offload swap_space",
     "speculation": "speculative speculative_decoding",
     "speculation: {draft: MODEL}": "draft_model",
 })  # fmt: skip

@@ -28,6 +28,7 @@ from dse.sweep.checks import (
     check_model,
     check_prefixes,
     check_repeats,
+    check_sessions,
     check_speculation,
     check_traffic,
 )
@@ -140,6 +141,8 @@ class _Reader:
         self.issues += check_pools(self.root, served, pools, whole, named, space)
         self.issues += check_prefixes(self.root, served, space, self.library)
         self.issues += check_speculation(self.root, served, space, self.library)
+        apart = pools is not None or any(one.prefill is not None for one in whole.values())
+        self.issues += check_sessions(self.root, served, space, self.library, pools=apart)
         if search is not None:
             self.issues += check_enumerable(self.root, space, search)
         if self.model is None and self._has("model"):

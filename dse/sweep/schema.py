@@ -23,7 +23,7 @@ from dse.sweep.reader import REQUIRED, SWEPT_FIELDS
 from dse.sweep.records import EconomicsSpec, LibraryParameterSpec, ResultsSpec, RobustnessSpec
 from dse.sweep.search import SAMPLERS, SearchSpec
 from dse.sweep.user_model import ModelSpec
-from dse.sweep.workloads import SpeculationSpec, WorkloadSpec
+from dse.sweep.workloads import SessionsSpec, SpeculationSpec, WorkloadSpec
 
 Schema = dict[str, Any]
 
@@ -69,6 +69,7 @@ def sweep_schema(library: Library) -> Schema:
     fields["speculation"] = _record(
         SpeculationSpec, fields | {"draft": {"type": "string", "description": "a model of the library, mtp or ngram"}}
     )
+    fields["sessions"] = _record(SessionsSpec, fields)
     chips = {"chips": {"type": "string"}}
     pool = {
         "anyOf": [{"type": "string"}, _record(ChipsSpec, fields | chips)],

@@ -57,6 +57,36 @@ class SpeculationSpec(SweepRecord):
         return name
 
 
+class SessionsSpec(SweepRecord):
+    """How users talk in turns, each of which adds the workload's prompt and answer to what its prompt repeats.
+
+    Attributes:
+        turns: turns of a session.
+        think_s: mean time from an answer to the next message, exponential.
+        kept_gib: of each chip's memory, what is set aside for histories of users who think.
+        tier: memory technology that keeps histories behind a link of each chip; none where not given.
+        tier_gib: capacity of that memory per chip.
+        tier_gbps: bandwidth of each chip's link to it, each way; ``deployment.tier_gbps`` where not given.
+        hit_share: share of the histories that is found; worked out from capacity and load where not given.
+    """
+
+    turns: Counted
+    think_s: Measured
+    kept_gib: Measured | None = None
+    tier: Named | None = None
+    tier_gib: Measured | None = None
+    tier_gbps: Measured | None = None
+    hit_share: Measured | None = None
+
+    @model_validator(mode="after")
+    def _tier_whole(self) -> SessionsSpec:
+        if self.tier is None and (self.tier_gib is not None or self.tier_gbps is not None):
+            raise issue("tier_gib and tier_gbps say nothing without a tier", perhaps="tier: ddr5")
+        if self.tier is not None and self.tier_gib is None:
+            raise issue("a tier needs its capacity", perhaps="tier_gib: 128")
+        return self
+
+
 def check_complete(name: str, library: Library) -> None:
     """Refuse a model that cannot be evaluated."""
     model = library.models[name]
@@ -84,6 +114,8 @@ class WorkloadSpec(SweepRecord):
         prompt_p95_tokens: 95th percentile of prompt lengths, lognormal; all alike where not given.
         output_p95_tokens: the same of output lengths.
         speculation: how tokens are drafted; the model decodes alone where not given.
+        sessions: how users talk in turns, of which `prompt_tokens` are what each adds; every request is by itself where
+            not given.
         trace: a CSV file of requests, in place of arrivals and lengths.
         chunk_rows: most tokens that a prefill takes together; as the stack does it where not given.
         same_prompts: whether all sequences have one text, and so choose the same experts.
@@ -114,6 +146,7 @@ class WorkloadSpec(SweepRecord):
     prompt_p95_tokens: Measured | None = None
     output_p95_tokens: Measured | None = None
     speculation: SpeculationSpec | None = None
+    sessions: SessionsSpec | None = None
     trace: TraceFile | None = None
     chunk_rows: Counted | None = None
     same_prompts: Flag = False
@@ -130,8 +163,11 @@ class WorkloadSpec(SweepRecord):
     load_tokens_per_s: TokenRate | None = None
 
     def said(self, field: str) -> Any:
-        """Return what the workload says of a field of its own or of its speculation; None where nothing."""
-        return getattr(self if field in type(self).model_fields else self.speculation, field, None)
+        """Return what the workload says of a field of its own, its speculation or sessions; None where nothing."""
+        for record in (self, self.speculation, self.sessions):
+            if field in type(record).__dict__.get("__pydantic_fields__", {}):
+                return getattr(record, field)
+        return None
 
     @field_validator("model")
     @classmethod

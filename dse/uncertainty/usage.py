@@ -142,12 +142,31 @@ def _pools_sweep(added: tuple[Path, ...]) -> Spec:
     return parse_spec(sweep, library=added)
 
 
+@functools.lru_cache(maxsize=1)
+def _sessions_sweep(added: tuple[Path, ...]) -> Spec:
+    """Return a sweep whose users talk in turns, with their histories in a tier."""
+    sessions = {"turns": 6, "think_s": 60, "tier": "ddr5", "tier_gib": 16}
+    chat = {
+        "model": "llama3_8b", "batching": "continuous", "sessions": sessions, "prompt_tokens": 512,
+        "output_tokens": 256, "ttft_limit_ms": 2000, "tpot_limit_ms": 50,
+    }  # fmt: skip
+    sweep: dict[str, Any] = {
+        "name": "sessions",
+        "workloads": {"talkers": chat},
+        "space": {"node": "tsmc_5"},
+        "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
+        "search": {"sampler": "grid"},
+    }
+    return parse_spec(sweep, library=added)
+
+
 def _cases(added: tuple[Path, ...]) -> Iterator[tuple[str, Spec, dict[str, Setting]]]:
     """Yield every probe with the sweep that it stands in."""
     spec, base = _probe_sweep(added), {"memory_devices": 8.0, "memory_device_gib": 16.0}
     for name, probe in _probes(library_of(spec.library)).items():
         yield name, spec, probe
     yield "the default design beside chips that prefill", _pools_sweep(added), {**base}
+    yield "the default design with users who talk in turns", _sessions_sweep(added), {**base}
 
 
 @functools.lru_cache(maxsize=1)

@@ -109,6 +109,8 @@ def workload_columns(
             numbers["draft_ms"] = result.draft_steps * result.draft.decode.pass_s * 1e3
     if served.users is not None:
         numbers |= _promised(served.users)
+    if np.any(serving.reused_tokens):
+        numbers["reused_tokens"] = serving.reused_tokens
     if np.any(serving.prefix_tokens):
         numbers["prefix_tokens"] = serving.prefix_tokens
     split = ("tensor_parallel", "stages", "replicas")

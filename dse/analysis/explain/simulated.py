@@ -10,16 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from cost_models.performance.conversations import Conversations
 from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.metrics import WorkloadResult
 from cost_models.table import FloatArray, first_number
 from cost_models.workload.trace import Trace
 from dse.analysis.pool_simulation import decode_engine, simulate_pools
-from dse.analysis.simulation import SimulatedRequests, engine_of, simulate, simulate_surely
+from dse.analysis.session_simulation import simulate_sessions
+from dse.analysis.simulation import SimulatedRequests, SimulatedSessions, engine_of, simulate, simulate_surely
 from dse.errors import NOWHERE, Issue, SpecError
 
 REQUESTS = 10_000
 """Requests of a simulation."""
+
+SESSIONS_TIMES = 3
+"""So many more turns of conversations: a cache takes time to fill."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
         what = f"{name} has more requests than its chips finish: {float(users.queue.capacity_per_s[0]):.4g} per second"
         raise SpecError([Issue(NOWHERE, "--simulate", what)])
     replicas = float(np.ravel(users.replicas)[0])
+    cache: SimulatedSessions | None = None
     engine, closed_loop = engine_of(users.result), not math.isnan(closed)
     drawn: dict[str, Any] = {
         "prompt_tokens": first_number(serving.computed_tokens),
@@ -110,6 +116,11 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
             what = f"draws arrivals for {name}, whose pools are two; it follows neither traces nor closed loops there"
             raise SpecError([Issue(NOWHERE, "--simulate", what)])
         run, engine = simulate_pools(users, requests=requests, seed=seed), decode_engine(users)
+    elif isinstance(users, Conversations):
+        if closed_loop:
+            what = f"draws conversations for {name} that begin at random; it follows no closed loop there"
+            raise SpecError([Issue(NOWHERE, "--simulate", what)])
+        run, cache = simulate_sessions(users, requests=SESSIONS_TIMES * requests, seed=seed)
     elif trace is not None:
         # Of every prompt the same share is cached.
         computed = trace.prompt_tokens * (first_number(serving.computed_tokens) / first_number(serving.prompt_tokens))
@@ -117,7 +128,7 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
     else:
         drawn |= {name: first_number(getattr(traffic, name)) for name in ("arrival_cv", "prompt_cv", "output_cv")}
         run = simulate_surely(engine, requests=requests, seed=seed, **drawn)
-    rows = []
+    rows: list[SimulatedMetric] = []
     for time, wait, measured in (("ttft", seen.ttft, run.ttft_s), ("tpot", seen.tpot, run.tpot_s)):
         known = measured[np.isfinite(measured)]
         if not len(known):
@@ -126,6 +137,9 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
         for percent in (50, 95, 99):
             told = float(wait.quantile_s(percent / 100)[0]) * 1e3
             rows.append(_row(name, f"{time}_p{percent}_ms", told, run, known * 1e3, _quantile(percent)))
+    if isinstance(users, Conversations) and cache is not None:
+        found = cache.found / max(cache.asked, 1)
+        rows.append(SimulatedMetric(name, "found_share", first_number(users.hit_share), found, math.nan))
     inside = float(seen.concurrency[0]) * replicas
     rows.append(SimulatedMetric(name, "concurrency", inside, run.mean_requests * replicas, math.nan))
     finished = len(run.ttft_s) / run.span_s * replicas

@@ -61,7 +61,9 @@ def _workload_words(workload: Any) -> str:
     served = f"batch {workload.batch}{mode}" if workload.batching != CONTINUOUS else _traffic_words(workload)
     drafts = workload.speculation
     drafted = f", {drafts.draft_tokens} tokens drafted by {drafts.draft}" if drafts is not None else ""
-    return f"{workload.model}, {served}, {lengths}{chips}{drafted}{optional}"
+    talk = workload.sessions
+    turns = "" if talk is None else f" per turn, {talk.turns} turns, {number_text(talk.think_s)} s to think"
+    return f"{workload.model}, {served}, {lengths}{turns}{chips}{drafted}{optional}"
 
 
 def _traffic_words(workload: Any) -> str:

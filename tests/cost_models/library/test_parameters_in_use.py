@@ -75,7 +75,8 @@ def test_ordinary_memory_gives_a_die_a_terabyte_per_second():
 def test_where_a_parameter_is_used():
     uses = {use.metric: use for use in uses_of("tco.pue")}
     moved = ("usd_per_million_tokens", "co2e_g_per_million_tokens")
-    assert set(uses) == {f"{workload}.{metric}" for workload in ("chat", "experts", "users") for metric in moved}
+    expected = {f"{workload}.{metric}" for workload in ("chat", "experts", "users", "talkers") for metric in moved}
+    assert set(uses) == expected | {f"talkers.usd_per_million_{kind}_tokens" for kind in ("input", "cached", "output")}
     use = uses["chat.usd_per_million_tokens"]
     assert use.at_low < use.at_typ < use.at_high
     assert uses_of("sram_energy.leakage_mw_per_mib") == [], "evidence"
