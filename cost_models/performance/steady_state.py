@@ -141,7 +141,7 @@ class SteadyState:
         # Prompts that came while this one waited, less what its own last step took of them.
         came = self.rate * (self.ttft.mean_s - self.full * self.ttft.extra_s[-1])
         beside = self.rate * self.biased
-        waiting = np.maximum(came - self.rate * (self.step + x * np.minimum(1 + beside, room)), 0.0)
+        waiting = self._waiting(came, beside)
         left = np.maximum(came - self._filled(waiting), 0.0) * others
         # Steps grow faster than in proportion: a number that varies costs more than its mean.
         bent = first + queue.at_work[1] - steps.mean_step_s(1 + np.maximum(seen - 1, 0.0) * queue.share)
@@ -165,7 +165,7 @@ class SteadyState:
         spread = (x / tokens) ** 2 * (born + left * family**3 + apart * family**2) / (1 - gain)
         # A number that changes within a request's life: two thirds of its variance are left in the mean over it.
         around = var * 2 / 3 / (1 - busy) ** 2
-        # Few prompts come in whole numbers: none, one, or more.
+        # Few prompts come in whole numbers: none, one, two, or more.
         none = np.exp(-self.rate * others * tokens * step) * (mix * np.exp(-left) + (1 - mix) / (1 + left))
         one = -none * np.log(np.maximum(none, TINY)) * np.exp(-busy)
         least, each = queue.at_work[1] + 0.0 * slow, np.minimum(x / tokens, full_step)
@@ -173,12 +173,34 @@ class SteadyState:
         more = np.maximum(1 - none - one, TINY)
         many = np.maximum(slow - one * each, 0.0) / more
         varied = np.maximum((spread + slow**2 - one * each**2) / more - many**2, 0.0)
+        # Of two or more, numbers fall off as a geometric distribution of their mean, where they vary as much as it.
+        number = np.maximum(many / np.maximum(each, TINY), 2.0)
+        beyond = (number - 2) * (number - 1)
+        two = more * np.minimum(varied / np.maximum(each**2 * beyond, TINY), 1.0) / np.maximum(number - 1, 1.0)
+        two = np.where(beyond > 0, two, 0.0)
+        rest = np.maximum(more - two, TINY)
+        further = (more * many - two * 2 * each) / rest
+        varied = np.maximum((more * (varied + many**2) - two * (2 * each) ** 2) / rest - further**2, 0.0)
         cases = (
             (none, mean, around),
             (one, mean + each, around),
-            (more, mean + many, varied + around + np.sqrt(varied * around) * 0.6),
+            (two, mean + 2 * each, around),
+            (rest, mean + further, varied + around + np.sqrt(varied * around) * 0.6),
         )
         return Wait.of(least, cases, most_s=mean + 2 * np.sqrt(around) + full_step)
+
+    def _waiting(self, came: FloatArray, beside: FloatArray) -> FloatArray:
+        """Return how many prompts wait when the last step of a request's own begins, of those that came until it ended.
+
+        A prompt of one chunk shares its step with those beside it. The last of several chunks is what the others leave
+        of the prompt, of an engine at work any part of a chunk, and is filled up with the prompts that wait.
+        """
+        steps, x = self.queue.steps, self.queue.steps.prompt_s
+        room, chunks = steps.prompts_per_step, steps.chunks
+        rest = (1 - self.busy) * (1 - (chunks - 1) * room) + self.busy * room / 2
+        first = np.maximum(came - self.rate * (self.step + x * rest), 0.0)
+        last = np.where(chunks > 1, rest + self._filled(first), 1 + beside)
+        return np.maximum(came - self.rate * (self.step + x * np.minimum(last, room)), 0.0)
 
     def _filled(self, waiting: FloatArray) -> FloatArray:
         """Return how much of a prompt a step takes beside a request's last tokens, from so many that wait."""
