@@ -94,3 +94,36 @@ def test_a_terminal_of_no_width_is_taken_to_have_told_none(monkeypatch, columns)
 
     monkeypatch.setenv("COLUMNS", columns)
     assert console().width == WIDTH
+
+
+@given(st.floats(1e-9, 1e15), st.integers(2, 6), st.booleans())
+def test_numbers_have_so_many_digits_and_no_exponent_where_it_can_be_avoided(value, digits, negative):
+    value = -value if negative else value
+    text = number_text(value, digits)
+    assert float(text.replace(" ", "")) == pytest.approx(value, rel=10.0 ** (1 - digits) / 1.99)
+    whole, _, _ = text.partition(".")
+    if 1e-4 <= abs(value) < 10 ** (digits - 1):
+        assert "e" not in text
+        assert len(text.replace(".", "").replace("-", "").lstrip("0")) <= digits
+    if 10 ** (digits - 1) <= abs(value) < 1e12:
+        # Beyond the digits that count every one before the point is shown, in threes.
+        assert text.replace(" ", "") == f"{value:.0f}" and "." not in text
+        assert all(len(part) == 3 for part in whole.lstrip("-").split(" ")[1:])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(9.5, "9.5"), (999.4, "999.4"), (999.96, "1000"), (0.95, "0.95"), (1e12, "1e+12"), (None, "n/a"),
+     (float("inf"), "inf"), (float("-inf"), "-inf"), (0.0, "0"), (9400.4, "9 400"), (950.25, "950.2")],
+)  # fmt: skip
+def test_numbers_at_the_edges(value, text):
+    assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.0, "0"), (1.0, "100"), (0.0004, "< 0.1"), (0.0005, "0.1"), (0.0006, "0.1"), (0.9995, "> 99.9"),
+     (0.9994, "99.9"), (0.5, "50"), (0.123, "12.3"), (None, "n/a"), (float("nan"), "n/a")],
+)  # fmt: skip
+def test_shares_are_not_rounded_to_nothing_or_everything(share, text):
+    assert percent_text(share) == text

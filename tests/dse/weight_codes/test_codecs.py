@@ -118,7 +118,7 @@ def test_the_bound_of_a_family():
         (MATRIX, {"sparsity": 1.0}, "above 0 and below 1, got 1"),
         (MATRIX, {}, "has no zero: give a sparsity"),
         (np.zeros((4, 4)), {}, "has only zeros"),
-        (MATRIX, {"formats": ["zip"], "sparsity": 0.5}, "'zip' is not a format; there are group"),
+        (MATRIX, {"formats": ["zip", "tar"], "sparsity": 0.5}, "'zip' is not a format; there are group"),
         (MATRIX, {"bits": 9, "sparsity": 0.5}, "8 (bits|planes), got 9"),
         (1e6 * MATRIX, {"bits": 16, "sparsity": 0.5}, "does not fit float16"),
         (MATRIX, {"pattern": (3, 5), "sparsity": 0.5}, "groups of 5"),
