@@ -17,6 +17,7 @@ from dse.evaluator import Evaluator
 from dse.render.report import write_report
 from dse.render.report.breakdowns import breakdowns
 from dse.render.report.designs import missed, page_columns, shown_designs, states
+from dse.render.report.markup import shaded_table
 from dse.render.report.markup import table as table_markup
 from dse.render.report.packing import packed, packed_columns, rounded
 from dse.render.report.page import fill_template, script_json
@@ -206,3 +207,11 @@ def test_the_curves_of_the_page_are_those_that_explain_prints(stored, html):
     assert knee["users"] == [point["user_tokens_per_s"] for point in curve["points"]]
     assert knee["rates"]["tokens_per_s_per_kw"] == [point["rates"]["tokens_per_s_per_kw"] for point in curve["points"]]
     assert len(knee["users"]) > 5 and 'id="curve-chart"' in html
+
+
+def test_shares_are_as_dark_as_they_are_large():
+    shown = TextTable("t", ("part", "share"), (("a", "0.25"), ("b", "1.5"), ("c", "0")))
+    page = shaded_table(shown)
+    for share, text in ((0.25, "0.25"), (1.0, "1.5"), (0.0, "0")):
+        assert f'style="--share:{share:.2f}" data-label="share">{text}</td>' in page
+    assert page.count("--share") == 3
