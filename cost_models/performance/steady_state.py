@@ -165,7 +165,7 @@ class SteadyState:
         spread = (x / tokens) ** 2 * (born + left * family**3 + apart * family**2) / (1 - gain)
         # A number that changes within a request's life: two thirds of its variance are left in the mean over it.
         around = var * 2 / 3 / (1 - busy) ** 2
-        # Few prompts come in whole numbers: none, one, two, or more.
+        # Few prompts come in whole numbers: none, one, or more.
         none = np.exp(-self.rate * others * tokens * step) * (mix * np.exp(-left) + (1 - mix) / (1 + left))
         one = -none * np.log(np.maximum(none, TINY)) * np.exp(-busy)
         least, each = queue.at_work[1] + 0.0 * slow, np.minimum(x / tokens, full_step)
@@ -173,21 +173,14 @@ class SteadyState:
         more = np.maximum(1 - none - one, TINY)
         many = np.maximum(slow - one * each, 0.0) / more
         varied = np.maximum((spread + slow**2 - one * each**2) / more - many**2, 0.0)
-        # Of two or more, numbers fall off as a geometric distribution of their mean, where they vary as much as it.
-        number = np.maximum(many / np.maximum(each, TINY), 2.0)
-        beyond = (number - 2) * (number - 1)
-        two = more * np.minimum(varied / np.maximum(each**2 * beyond, TINY), 1.0) / np.maximum(number - 1, 1.0)
-        two = np.where(beyond > 0, two, 0.0)
-        rest = np.maximum(more - two, TINY)
-        further = (more * many - two * 2 * each) / rest
-        varied = np.maximum((more * (varied + many**2) - two * (2 * each) ** 2) / rest - further**2, 0.0)
         cases = (
             (none, mean, around),
             (one, mean + each, around),
-            (two, mean + 2 * each, around),
-            (rest, mean + further, varied + around + np.sqrt(varied * around) * 0.6),
+            (more, mean + many, varied + around + np.sqrt(varied * around) * 0.6),
         )
-        return Wait.of(least, cases, most_s=mean + 2 * np.sqrt(around) + full_step)
+        # Of several there are two at least.
+        floor = np.stack(np.broadcast_arrays(0 * more, 0 * more, np.minimum(2 * each, 0.9 * many)))
+        return Wait.of(least, cases, most_s=mean + 2 * np.sqrt(around) + full_step, floor_s=floor)
 
     def _waiting(self, came: FloatArray, beside: FloatArray) -> FloatArray:
         """Return how many prompts wait when the last step of a request's own begins, of those that came until it ended.

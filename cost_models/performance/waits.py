@@ -48,6 +48,7 @@ class Wait:
         extra_var: variance of that.
         even: whether the first case is a stretch of time of which every moment is as likely.
         most_s: what nobody waits beyond the least.
+        floor_s: ``(cases, n)`` what everybody in a case waits beyond the least.
     """
 
     least_s: FloatArray
@@ -56,6 +57,7 @@ class Wait:
     extra_var: FloatArray
     even: bool = False
     most_s: Number = np.inf
+    floor_s: Number = 0.0
 
     @classmethod
     def of(
@@ -65,10 +67,13 @@ class Wait:
         *,
         even: bool = False,
         most_s: Number = np.inf,
+        floor_s: Number = 0.0,
     ) -> Wait:
         """Return the wait with cases (share, mean, variance) beside those who see the least."""
         shares, extra, var = (np.stack(np.broadcast_arrays(*(case[k] for case in cases))) for k in range(3))
-        return cls(least_s, np.clip(shares, 0.0, 1.0), np.maximum(extra, 0.0), np.maximum(var, 0.0), even, most_s)
+        return cls(
+            least_s, np.clip(shares, 0.0, 1.0), np.maximum(extra, 0.0), np.maximum(var, 0.0), even, most_s, floor_s
+        )
 
     @property
     def mean_s(self) -> FloatArray:
@@ -91,7 +96,7 @@ class Wait:
         mean, shift, root = self._gamma
         from scipy.special import ndtri
 
-        each = mean * np.maximum(shift + ndtri(share) / root, 0.0) ** 3
+        each = self.floor_s + mean * np.maximum(shift + ndtri(share) / root, 0.0) ** 3
         if self.even:
             each[0] = self.extra_s[0] + (2 * np.asarray(share) - 1) * np.sqrt(3 * self.extra_var[0])
         high = np.where(self.shares > 0, each, 0.0).max(axis=0)
@@ -110,15 +115,17 @@ class Wait:
     @cached_property
     def _gamma(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Mean, shift and root of the normal variable that the cube root of each case's time is."""
-        shape = np.maximum(self.extra_s**2 / np.maximum(self.extra_var, TINY), LEAST_SHAPE)
-        return np.maximum(self.extra_s, TINY), 1 - 1 / (9 * shape), 3 * np.sqrt(shape)
+        mean = np.maximum(self.extra_s - self.floor_s, 0.0)
+        shape = np.maximum(mean**2 / np.maximum(self.extra_var, TINY), LEAST_SHAPE)
+        return np.maximum(mean, TINY), 1 - 1 / (9 * shape), 3 * np.sqrt(shape)
 
     def _below(self, beyond_s: FloatArray) -> FloatArray:
         """Return the share of all users who are in a case and no later than a time beyond the least."""
         mean, shift, root = self._gamma
         from scipy.special import ndtr
 
-        below = ndtr((np.cbrt(beyond_s / mean) - shift) * root)
+        over = np.maximum(beyond_s - self.floor_s, 0.0)
+        below = np.where(beyond_s >= self.floor_s, ndtr((np.cbrt(over / mean) - shift) * root), 0.0)
         if self.even:
             half = np.sqrt(3 * self.extra_var[0])
             below[0] = np.clip((beyond_s - self.extra_s[0] + half) / np.maximum(2 * half, TINY), 0.0, 1.0)

@@ -307,6 +307,15 @@ def test_quantiles_are_those_of_the_mixture():
     assert wait.share_within(0.5 + none)[0] == 0.0
 
 
+def test_a_case_that_begins_late_keeps_its_mean_and_spares_what_is_before():
+    one, floor = np.ones(1), np.full((1, 1), 1.5)
+    late = Wait.of(0 * one, ((one, 2 * one, 0.25 * one),), floor_s=floor)
+    assert late.mean_s[0] == 2.0 and late.share_within(1.49)[0] == 0.0
+    # Beyond 1.5 it is exponential of mean 0.5.
+    assert late.quantile_s(0.95, halvings=40)[0] == pytest.approx(1.5 - 0.5 * np.log(0.05), rel=0.01)
+    assert late.share_within(late.quantile_s(0.9, halvings=40))[0] == pytest.approx(0.9, abs=1e-6)
+
+
 @pytest.mark.parametrize("cv", [0.3, 1.0, 2.0])
 def test_lognormal_lengths_have_the_percentile_they_are_made_of(cv):
     sigma = np.sqrt(np.log1p(cv**2))
