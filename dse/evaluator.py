@@ -306,14 +306,14 @@ class Evaluator:
             prompts = prompts_of(workload, workload.layout)
             first = serve_designs(reading[0], prompts, technology, self.economics, machine=reading[1])
         else:
-            prompts = prompts_of(workload, pools.prefill.layout(spec))
+            prompts = prompts_of(on_chips(workload, network_gbps=pools.network_gbps), pools.prefill.layout(spec))
             first = serve_chip(pools.prefill.setup, prompts, technology)
         prefill = Prefill(first, Network.of(technology, gbps=pools.network_gbps))
         if pools.decode is None:
             return serve_designs(
                 columns, workload, technology, self.economics, machine=machine, limits=limits, prefill=prefill
             )
-        decoding = replace(workload, parallelism=pools.decode.layout(spec))
+        decoding = replace(on_chips(workload, network_gbps=pools.network_gbps), parallelism=pools.decode.layout(spec))
         return serve_chip(pools.decode.setup, decoding, technology, limits=limits, prefill=prefill)
 
     # -- baselines ----------------------------------------------------------------------------------------------
@@ -370,7 +370,7 @@ class Evaluator:
             # So many requests at all times are what a batch is where requests follow one another.
             continuous = self.spec.workloads[name].batching == CONTINUOUS
             fields[f"{name}.concurrency" if continuous else f"{name}.batch"] = batches
-        workload = self.workload(name, fields)
+        workload = on_chips(self.workload(name, fields), node_chips=entry.node_chips, network_gbps=entry.network_gbps)
         if batches is None and entry.batch == LARGEST:
             workload = replace(workload, batch=np.nan)
         if entry.parallelism is not None:
@@ -416,6 +416,13 @@ def _judged(margin: FloatArray, rows: int) -> FloatArray:
     return np.broadcast_to(np.where(absent, UNMET, margin) if absent.any() else margin, (rows,))
 
 
+def on_chips(workload: Workload, *, network_gbps: float | None = None, node_chips: float | None = None) -> Workload:
+    """Return a workload with what chips of the library are said to be linked by, where anything is."""
+    if network_gbps is not None:
+        workload = replace(workload, network_gbps=float(network_gbps))
+    return workload if node_chips is None else replace(workload, node_chips=float(node_chips))
+
+
 def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingProxyType({})) -> Workload:
     """Return a workload of a sweep as the models take it, with the numbers that designs set of it (``name.field``)."""
     return Workload(
@@ -427,6 +434,8 @@ def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingPro
         prefix_cached=_field(name, workload, "prefix_cached", designs),
         n_chips=_field(name, workload, "n_chips", designs),
         parallelism=workload.parallelism,
+        node_chips=_field(name, workload, "node_chips", designs),
+        network_gbps=_field(name, workload, "network_gbps", designs),
         batching=workload.batching,
         traffic=_traffic(name, workload, designs),
         drafting=_drafting(name, workload, designs),

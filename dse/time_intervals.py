@@ -49,6 +49,7 @@ class Ratios:
     origin: Choice
 
 
+@functools.lru_cache(maxsize=8)
 def fitted_constants(library: Library) -> dict[str, int]:
     """Return how many constants of each stack were fitted on end-to-end rows."""
     counts: dict[str, int] = {}
@@ -67,6 +68,12 @@ def built_on(stack: str, library: Library) -> set[str]:
     return {stack} | (built_on(base, library) if base else set())
 
 
+def has_intervals(stack: str, library: Library) -> bool:
+    """Return whether anything of a stack, or of one that it is built on, was fitted to measured times."""
+    counts = fitted_constants(library)
+    return sum(counts[key] for key in built_on(stack, library)) > 0
+
+
 def ratios(
     regime: str, stack: Choice, in_flight: Number, weight_bits: Number, library: Library, *, left_out: str = ""
 ) -> Ratios:
@@ -80,10 +87,9 @@ def ratios(
         library: stacks and quantiles.
         left_out: die whose rows must not be known, as `die_of` names it; none where "".
     """
-    counts = fitted_constants(library)
     lines = []
     for name in stack.values:
-        known = sum(counts[key] for key in built_on(name, library)) > 0
+        known = has_intervals(name, library)
         for flying in ("static", "in_flight"):
             for form in ("wide", "narrow"):
                 found = _line(left_out, regime, flying, name, form, library) if known else None

@@ -89,6 +89,10 @@ def chip_columns(setups: Sequence[ChipSetup], library: Library) -> dict[str, Col
         "act_bits": np.array([float(one.act_bits) for one in setups]),
         "serving_stack": Choice.of(*(one.serving_stack_name(library) for one in setups)),
         "family": Choice.of(*(one.entry(library).family for one in setups)),
+        **{
+            name: np.array([getattr(one.entry(library), name) or np.nan for one in setups], dtype=np.float64)
+            for name in ("node_chips", "network_gbps")
+        },
     }
 
 

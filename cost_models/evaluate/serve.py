@@ -11,7 +11,7 @@ import numpy as np
 from cost_models.evaluate.chips import ChipSetup, chip_columns, chip_formats
 from cost_models.evaluate.number_formats import body_bits, number_formats, own_formats, software_of
 from cost_models.evaluate.quality import quality_of, worse_of
-from cost_models.evaluate.workload import Workload, serving_config
+from cost_models.evaluate.workload import Workload, as_column, serving_config
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS, batched
 from cost_models.performance.continuous import Continuous
@@ -24,8 +24,8 @@ from cost_models.performance.serving_stack import Software
 from cost_models.silicon.cost import Economics
 from cost_models.silicon.defaults import FilledDesigns, fill_defaults
 from cost_models.silicon.design import design_machine
-from cost_models.silicon.machine import Machine
-from cost_models.table import Designs
+from cost_models.silicon.machine import Machine, Nodes
+from cost_models.table import Designs, FloatArray, numbers_of
 from cost_models.workload.formats import Formats
 
 
@@ -140,7 +140,9 @@ def _served(
     prefill: Prefill | None,
 ) -> WorkloadResult:
     """Return a workload on machines, in the number formats and with the stack of each row of `columns`."""
-    stack = software_of(columns, technology)
+    stack, nodes = software_of(columns, technology), _nodes(columns, workload, technology)
+    if nodes is not None:
+        machine = replace(machine, nodes=nodes)
     told = np.asarray(workload.chunk_rows, dtype=np.float64)
     if not np.isnan(told).all():
         stack = replace(stack, chunk_rows=np.where(np.isnan(told), stack.chunk_rows, np.maximum(told, 1.0)))
@@ -169,3 +171,30 @@ def _served(
         in_flight=np.asarray(np.asarray(workload.batching) == "in_flight", dtype=np.float64),
     )
     return WorkloadResult(workload.name, machine, formats, inference, quality, limits)
+
+
+def _nodes(columns: Designs, workload: Workload, technology: Technology) -> Nodes | None:
+    """Return how the chips of a workload are spread over servers; None where those of every row are in one."""
+    told = {
+        name: _or(as_column(getattr(workload, name)), numbers_of(columns.get(name, np.array([np.nan]))))
+        for name in ("node_chips", "network_gbps")
+    }
+    chips = _or(told["node_chips"], np.array([np.inf]))
+    if (np.asarray(workload.layout.chips) <= chips).all():
+        return None
+    network = Network.of(
+        technology, gbps=_or(told["network_gbps"], as_column(technology.value("deployment.network_gbps")))
+    )
+    return Nodes(
+        chips=chips,
+        bytes_per_s=as_column(network.bytes_per_s),
+        added_s=as_column(technology.value("link_paths.network.added_s")),
+        hop_s=as_column(technology.value("link_paths.network.hop_s")),
+        usd_per_chip=as_column(network.usd_per_chip),
+        w_per_chip=as_column(network.w_per_chip),
+    )
+
+
+def _or(column: FloatArray, other: FloatArray) -> FloatArray:
+    """Return a column with another one's values where it has none."""
+    return np.where(np.isnan(column), other, column)

@@ -104,6 +104,10 @@ class Workload:
         prefix_cached: what of a prompt is a cached prefix: a share up to 1, tokens above 1; none where NaN.
         n_chips: chips that serve it together, where `parallelism` is a kind.
         parallelism: how they share the model: a kind, or numbers of chips (`cost_models.workload.serving.Layout`).
+        node_chips: chips of a server or rack, that reach each other by links of their own; where NaN as the chip's
+            entry says, else all.
+        network_gbps: bandwidth of each chip into the network between those, one way, GB/s; where NaN as the chip's
+            entry says, else parameter ``deployment.network_gbps``.
         batching: one of `cost_models.performance.batching.BATCHINGS`, or one per row.
         traffic: how requests come where `batching` is "continuous"; the batch has no part in it then.
         drafting: how tokens are drafted; None where the model decodes alone.
@@ -130,6 +134,8 @@ class Workload:
     prefix_cached: Number = np.nan
     n_chips: Number = 1.0
     parallelism: str | Layout = "tensor"
+    node_chips: Number = np.nan
+    network_gbps: Number = np.nan
     batching: str | NDArray[np.object_] = "static"
     traffic: Traffic = field(default_factory=Traffic)
     drafting: Drafting | None = None

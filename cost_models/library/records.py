@@ -138,7 +138,11 @@ class Chip(LibraryRecord):
         second_capacity_gib: its capacity; None where there is no further memory.
         second_bandwidth_gbps: its peak bandwidth.
         link_gbps: chip-to-chip bandwidth one way, sum over the links of one chip.
+        devices: parts (dies of a package, cores) that software sees as devices, each with a shard of its own.
         link_path: what lies between two chips, a row of ``link_paths``.
+        node_chips: chips of a server or rack that reach each other so; None where any number does.
+        network_gbps: bandwidth of each chip into the network between those, one way; None where it is as usual
+            (``deployment.network_gbps``).
         executions: what the arithmetic can do with stored weights.
         lut_tops: look-ups per second, 10^12, of executing codes by table; None where it does not.
         binary_tops: peak of products of single bits, tera-operations per second; None where it has none.
@@ -177,7 +181,10 @@ class Chip(LibraryRecord):
     idle_board: str | None = None
     link_name: str
     link_gbps: Annotated[float, Field(ge=0)] | None
+    devices: PositiveInt = 1
     link_path: str = "direct"
+    node_chips: PositiveInt | None = None
+    network_gbps: PositiveFloat | None = None
     link_topology: str
     link_note: str = ""
     price_low_usd: PositiveFloat | None

@@ -57,7 +57,7 @@ class Network:
     w_per_chip: Number
 
     @classmethod
-    def of(cls, technology: Technology, *, gbps: float | None = None) -> Network:
+    def of(cls, technology: Technology, *, gbps: Number | None = None) -> Network:
         """Return the network of a bandwidth in GB/s, ``deployment.network_gbps`` where None."""
         wide = np.asarray(technology.value("deployment.network_gbps") if gbps is None else gbps)
         usd, watts = (technology.value(f"deployment.network_{unit}_per_gbps") for unit in ("usd", "w"))

@@ -230,12 +230,14 @@ class _Terms:
 
     @cached_property
     def provisioned_w(self) -> FloatArray:
-        own = self._with_tier(self.served.machine.tdp_w * self.served.serving.chips, "idle_w")
+        boards = self.served.machine.tdp_w * self.served.serving.chips + self.ports("w_per_chip")
+        own = self._with_tier(boards, "idle_w")
         return own if self.pool is None else np.asarray(own + self.pool.tdp_w)
 
     @cached_property
     def prices(self) -> FloatArray:
-        own = self._with_tier(self.served.machine.price_usd * self.served.serving.chips, "price_usd")
+        boards = self.served.machine.price_usd * self.served.serving.chips + self.ports("usd_per_chip")
+        own = self._with_tier(boards, "price_usd")
         return own if self.pool is None else np.asarray(own + self.pool.price_usd)
 
     @property
@@ -256,16 +258,21 @@ class _Terms:
         """Power of the servers around the boards."""
         return np.asarray(self.chips * np.asarray(self.technology.value("board.host_w_per_accelerator")))
 
+    def ports(self, each: str) -> Number:
+        """Return a field of `Nodes` times chips, in rows whose chips stand in several nodes."""
+        nodes, chips = self.served.machine.nodes, np.asarray(self.served.serving.chips)
+        return 0.0 if nodes is None else np.where(chips > nodes.chips, getattr(nodes, each) * chips, 0.0)
+
     @property
     def served_w(self) -> FloatArray:
-        """Power of boards and their servers while they serve."""
-        return self.request_j * self.paid_rate + self.host_w
+        """Power of boards, their servers and the network between those while they serve."""
+        return self.request_j * self.paid_rate + self.host_w + self.ports("w_per_chip")
 
     @property
     def waiting_w(self) -> FloatArray:
-        """Power of boards and their servers while they wait."""
+        """Power of boards, their servers and the network between those while they wait."""
         machine = self.served.machine
-        boards = machine.static_w / machine.conversion_efficiency * self.served.serving.chips
+        boards = machine.static_w / machine.conversion_efficiency * self.served.serving.chips + self.ports("w_per_chip")
         boards = self._with_tier(boards, "idle_w")
         if self.pool is not None:
             boards = boards + self.pool.waiting_w

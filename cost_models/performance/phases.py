@@ -110,9 +110,9 @@ def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str
     return stacked
 
 
-def _dealt(serving: ServingConfig, software: Software) -> Shape:
-    """Return what one stage sees, heads dealt to the parts of a chip and experts chosen as the stack does it."""
-    return replace(serving.shape, ranks_per_chip=software.ranks_per_chip, all_experts=software.all_experts)
+def _dealt(serving: ServingConfig, machine: Machine, software: Software) -> Shape:
+    """Return what one stage sees, heads dealt to the devices of a chip and experts chosen as the stack does it."""
+    return replace(serving.shape, ranks_per_chip=machine.devices, all_experts=software.all_experts)
 
 
 def _fixed_s(
@@ -127,20 +127,20 @@ def _fixed_s(
     """Return host time and hand-overs of one pass of `tokens` activation rows, `scored` of each sequence scored."""
     handed = np.asarray(tokens) * serving.model.d_model * np.asarray(formats.activation_bits) / 8
     several = np.asarray(serving.stages) > 1
-    hop = send_s(handed * several, machine, software)
+    group = np.asarray(serving.tensor_parallel) * serving.replicas
+    hops = send_s(handed * several, machine, software, stages=serving.stages, chips=group)
     each = software.sequence_s + serving.model.vocab * software.logit_s * scored
-    host = software.step_s + np.asarray(serving.batch) * each
-    return host + np.where(several, (np.asarray(serving.stages) - 1) * hop, 0.0)
+    return np.asarray(software.step_s + np.asarray(serving.batch) * each + np.where(several, hops, 0.0))
 
 
 def decode_phase(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> PhaseTime:
     """Return the mean decode step of the whole batch: one pass over the model, of all rows that it verifies."""
-    shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
+    shape, model, tp = _dealt(serving, machine, software), serving.model, serving.tensor_parallel
     rows = serving.step_rows
     sharing = np.asarray(shared_queries(model, shape) * rows)
-    share = decode_attention_fraction(sharing, software)
+    share = decode_attention_fraction(sharing, machine, software, formats)
     linear = linear_operators(model, shape, tokens_per_sequence=rows, head_rows=shape.batch * rows)
-    linear_time = _timed(linear, machine, software, formats, chips=tp, attention_fraction=share)
+    linear_time = _timed(linear, serving, machine, software, formats, attention_fraction=share)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
     first = np.asarray(serving.prompt_tokens) + 0.5
     last = first + np.asarray(serving.output_tokens)
@@ -164,15 +164,18 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
 
 def _timed(
     operators: Operators,
+    serving: ServingConfig,
     machine: Machine,
     software: Software,
     formats: Formats,
     *,
-    chips: Number,
     attention_fraction: Number,
 ) -> OperatorTime:
     """Return where the time of each operator goes, on the chip or beside the banks of its memory (`time_operators`)."""
-    times = time_operators(operators, machine, software, formats, chips=chips, attention_fraction=attention_fraction)
+    times = time_operators(
+        operators, machine, software, formats, chips=serving.tensor_parallel, replicas=serving.replicas,
+        attention_fraction=attention_fraction,
+    )  # fmt: skip
     if machine.near is None:
         return times
     near, can = near_times(operators, times, machine, software, formats)
@@ -205,7 +208,7 @@ def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, 
     one prompt follow one another through chips that hold layers in turn, so that m chunks over p chips take
     (m + p - 1) / (m p) of the time on one.
     """
-    shape, model, tp = _dealt(serving, software), serving.model, serving.tensor_parallel
+    shape, model = _dealt(serving, machine, software), serving.model
     rows = np.asarray(shape.batch) * np.asarray(serving.computed_tokens)
     chunks = np.maximum(np.ceil(rows / software.chunk_rows), 1.0)
     linear = linear_operators(
@@ -215,7 +218,7 @@ def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, 
     linear = replace(linear, times=linear.times * np.where(once, 1.0, chunks))
     operators = _joined(linear, prefill_attention(model, shape))
     times = _timed(
-        operators, machine, software, formats, chips=tp, attention_fraction=software.attention_compute_efficiency
+        operators, serving, machine, software, formats, attention_fraction=software.attention_compute_efficiency
     )
     fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s
     turns: Number = 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cost_models.performance.interconnect import all_reduce_s, all_to_all_s, die_all_reduce_s
+from cost_models.performance.interconnect import all_reduce_s, all_to_all_s, device_of, die_all_reduce_s
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Arrays, Machine
 from cost_models.table import FloatArray, Number
@@ -92,15 +92,23 @@ def rotation_macs(operators: Operators, formats: Formats) -> FloatArray:
     return rotations(operators, formats) * operators.activations * np.log2(np.maximum(wide, 2.0))
 
 
-def decode_attention_fraction(queries: Number, software: Software) -> FloatArray:
+def decode_attention_fraction(queries: Number, machine: Machine, software: Software, formats: Formats) -> FloatArray:
     """Return the share of the arithmetic rate that attention of one query position per sequence reaches.
 
-    Vector units serve any query. Queries that share a KV head (a group, or all heads of MLA) fill rows of a matrix
-    tile as the tokens of a prompt do: g / (t ceil(g / t)) of what prompts reach. The better of the two is taken.
+    Vector units serve any query, each of which may read keys and values anew from the memory on the chip. Queries that
+    share a KV head (a group, or all heads of MLA) fill rows of a matrix tile as the tokens of a prompt do:
+    g / (t ceil(g / t)) of what prompts reach. The better of the two is taken.
     """
     queries = np.asarray(queries, dtype=np.float64)
     filled = queries / (software.attention_rows * np.ceil(queries / software.attention_rows))
-    return np.maximum(software.decode_attention_compute_efficiency, software.attention_compute_efficiency * filled)
+    vector = software.decode_attention_compute_efficiency
+    if not (software.cache_read_gbps >= 1e9).all():
+        again = (
+            software.cache_read_gbps * 1e9 / (np.asarray(formats.kv_bits) / 8) / (1 - 1 / np.maximum(queries, 1.001))
+        )
+        vector = np.minimum(vector, again / machine.attention_mac_per_s)
+    tiled = (software.attention_group == 0) | (queries == software.attention_group)
+    return np.asarray(np.maximum(vector, software.attention_compute_efficiency * filled * tiled))
 
 
 def row_slots(rows: Number, software: Software) -> FloatArray:
@@ -315,6 +323,7 @@ def time_operators(
     *,
     chips: Number,
     attention_fraction: Number,
+    replicas: Number = 1.0,
 ) -> OperatorTime:
     """Return where the time of each operator goes on one of `chips` chips that share it.
 
@@ -330,6 +339,7 @@ def time_operators(
         formats: stored bits.
         chips: chips that share every operator.
         attention_fraction: share of the arithmetic rate that attention reaches in this phase.
+        replicas: groups of such chips that share routed experts.
     """
     dram_bytes, weight_bytes = _bytes_moved(operators, machine, software, formats)
     memory_s = dram_bytes * _seconds_per_byte(operators, machine, software, formats)
@@ -344,15 +354,17 @@ def time_operators(
     body_bytes = weight_bytes * operators.of_class("linear")
     reduced_bytes = operators.reduced * (np.asarray(formats.exchanged_bits) / 8)
     kernels = operators.kernels + rotations(operators, formats) if np.any(formats.rotated) else operators.kernels
-    shared = np.asarray(chips, dtype=np.float64)
-    collective_s = all_reduce_s(reduced_bytes * (shared > 1), shared, machine, software)
+    shared = np.asarray(chips, dtype=np.float64) * machine.devices
+    device = device_of(machine)
+    collective_s = all_reduce_s(reduced_bytes * (shared > 1), shared, device, software)
     if (machine.dies > 1).any():
         collective_s = collective_s + die_all_reduce_s(reduced_bytes, machine)
-    link_bytes = reduced_bytes * 2 * (shared - 1) / shared
+    link_bytes = reduced_bytes * (2 * machine.devices * (shared - 1) / shared)
     if operators.exchanges.any():
         operand_bits = np.minimum(np.asarray(formats.operand_bits), formats.exchanged_bits)
         sent = (operators.exchanged * np.asarray(formats.exchanged_bits) + operators.dispatched * operand_bits) / 8
-        exposed = all_to_all_s(sent, operators.exchanges, machine, software) * software.exchange_exposed_fraction
+        moving = all_to_all_s(sent, operators.exchanges, machine, software, chips=np.asarray(chips) * replicas)
+        exposed = moving * software.exchange_exposed_fraction
         collective_s, link_bytes = collective_s + exposed, link_bytes + sent
     is_free = bool(np.isposinf(machine.dequantize_bytes_per_s).all())
     return OperatorTime(

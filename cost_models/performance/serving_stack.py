@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from cost_models.library import Chip, Library
+from cost_models.library import Chip, Library, shipped_library
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray
 
@@ -28,6 +28,8 @@ class Software:
     attention_compute_efficiency: FloatArray
     decode_attention_compute_efficiency: FloatArray
     attention_rows: FloatArray
+    attention_group: FloatArray
+    cache_read_gbps: FloatArray
     score_passes: FloatArray
     non_overlapped_fraction: FloatArray
     tile_rows: FloatArray
@@ -51,16 +53,17 @@ class Software:
     collective_base_s: FloatArray
     collective_hop_s: FloatArray
     collective_fraction: FloatArray
+    collective_quick_fraction: FloatArray
+    collective_bulk_s: FloatArray
     exchange_base_s: FloatArray
     exchange_exposed_fraction: FloatArray
-    ranks_per_chip: FloatArray
     active_fraction: FloatArray
     decode_attention_energy: FloatArray
     least_activation_bits: FloatArray
     least_reduced_bits: FloatArray
 
 
-PACED = ("kernel_s", "collective_base_s", "collective_hop_s")
+PACED = ("kernel_s", "collective_base_s", "collective_hop_s", "collective_bulk_s")
 """Parameters that a chip's generation scales: what a kernel or a signal costs whatever its size."""
 
 
@@ -77,7 +80,8 @@ def software(stack: Choice, technology: Technology, family: Choice | None = None
     if family is not None:
         pace = technology.of("chip_families", family, "floor_factor")
         columns.update({name: columns[name] * pace for name in PACED})
-        columns["stream_limit_gbps"] = columns["stream_limit_gbps"] / pace
+        for name in ("stream_limit_gbps", "cache_read_gbps"):
+            columns[name] = columns[name] / pace
         reached = columns["gemm_efficiency"] * technology.of("chip_families", family, "gemm_factor")
         columns["gemm_efficiency"] = np.minimum(reached, 1.0)
     return Software(**columns)
@@ -95,13 +99,16 @@ def default_stack(chip: Chip, library: Library) -> str:
 def stack_for_software(name: str, chip: Chip, library: Library) -> tuple[str, bool]:
     """Return (stack, whether it is the software's own): the one whose patterns match, else the family's generic one.
 
+    Stacks that were added to the shipped ones come first.
+
     Args:
         name: software as a source prints it, with its version.
         chip: the chip it runs on.
         library: the stacks.
     """
     generic = default_stack(chip, library)
-    for key in (generic, *library.stacks):
+    added = [key for key in library.stacks if key not in shipped_library().stacks]
+    for key in (*added, generic, *library.stacks):
         stack = library.stacks[key]
         root = _root(key, library)
         here = stack.anywhere or root == generic or generic in library.stacks[root].lends_to

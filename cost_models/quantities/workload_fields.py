@@ -15,6 +15,12 @@ WORKLOAD_FIELDS: Mapping[str, Parameter] = index(
     Parameter("parallelism", "",
               "how several chips share the model: all in one way, or numbers of chips such as tp4_pp2, dp8, "
               "layer_split4", "tensor", names=("tensor", "pipeline", "layer_split")),
+    Parameter("node_chips", "",
+              "chips of a server or rack that reach each other by links of their own; all where not given", None,
+              integer=True),
+    Parameter("network_gbps", "GB/s",
+              "bandwidth of each chip into the network between nodes, one way; deployment.network_gbps where not given",
+              None),
     Parameter("batching", "",
               "how requests share the chips: a batch at once, in waves of what an engine's memory takes, or in "
               "flight: a steady number whose prompts join the decode steps of the others; continuous: as requests "

@@ -237,6 +237,7 @@ def chip_machine(
         sram_bytes=_column(sram_mib) * MIB,
         dequantize_bytes_per_s=_column(np.inf),
         link_bytes_per_s=_column(_or_nan(chip.link_gbps) * GIGA),
+        devices=_column(chip.devices),
         link_added_s=_column(value(f"link_paths.{chip.link_path}.added_s")),
         link_hop_s=_column(value(f"link_paths.{chip.link_path}.hop_s")),
         link_rivalry=_column(value(f"link_paths.{chip.link_path}.rivalry")),

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
 
-NO_COLUMNS = frozenset({"peak_ops_per_s", "blocks", "limits", "second", "placement", "arrays", "near", "throttle"})
+NO_COLUMNS = frozenset(
+    {"peak_ops_per_s", "blocks", "limits", "second", "placement", "arrays", "near", "nodes", "throttle"}
+)
 """Fields of a `Machine` that are no columns."""
 
 Part = TypeVar("Part", "SecondMemory", "Throttle")
@@ -102,6 +104,27 @@ class NearMemory:
 
 
 @dataclass(frozen=True)
+class Nodes:
+    """Groups of chips that reach each other by their own links, and the network between groups; ``(n,)`` or ``(1,)``.
+
+    Attributes:
+        chips: chips of a node, a server or a rack; infinite where all are in one.
+        bytes_per_s: bandwidth of each chip into the network, one way.
+        added_s: what a collective over the network takes longer than over the chips' own links, whatever its size.
+        hop_s: the same for each further node.
+        usd_per_chip: price of a chip's port and its share of switches.
+        w_per_chip: power of those, whatever crosses.
+    """
+
+    chips: FloatArray
+    bytes_per_s: FloatArray
+    added_s: FloatArray
+    hop_s: FloatArray
+    usd_per_chip: FloatArray
+    w_per_chip: FloatArray
+
+
+@dataclass(frozen=True)
 class Placement:
     """Which tensors lie in the second memory, and what that means for reading them; ``(n,)`` by tensor.
 
@@ -163,6 +186,7 @@ class Machine:
         die_link_bytes_per_s: bandwidth between a die and the others of its package, one way.
         die_link_j_per_byte: energy of a byte sent there.
         die_step_s: time of a step of an exchange between dies beside its bytes.
+        devices: parts of the chip that software sees as devices, each with a shard of its own.
         link_added_s: what a collective takes longer than between chips that are linked directly.
         link_hop_s: the same for each further chip.
         link_rivalry: exponent by which the bandwidth of each chip falls with the chips beyond two that send at once.
@@ -171,6 +195,7 @@ class Machine:
         second: a memory behind the first; None where no row has one.
         placement: which tensors of a workload lie there; None until one is served.
         near: units beside the banks of the first memory; None where no row has any.
+        nodes: how the chips of a workload are spread over servers; None where they are all in one.
         vector_ops_per_s: operations per second of the vector units; infinite where their time is in what was measured.
         special_function_ops: such operations that an exponential or a reciprocal takes.
         vector_j_per_op: energy of one; 0 where it is in other energies.
@@ -213,6 +238,7 @@ class Machine:
     die_link_bytes_per_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     die_link_j_per_byte: FloatArray = field(default_factory=lambda: np.zeros(1))
     die_step_s: FloatArray = field(default_factory=lambda: np.zeros(1))
+    devices: FloatArray = field(default_factory=lambda: np.ones(1))
     link_added_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     link_hop_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     link_rivalry: FloatArray = field(default_factory=lambda: np.zeros(1))
@@ -222,6 +248,7 @@ class Machine:
     second: SecondMemory | None = None
     placement: Placement | None = None
     near: NearMemory | None = None
+    nodes: Nodes | None = None
     vector_ops_per_s: FloatArray = field(default_factory=lambda: np.array([np.inf]))
     special_function_ops: FloatArray = field(default_factory=lambda: np.ones(1))
     vector_j_per_op: FloatArray = field(default_factory=lambda: np.zeros(1))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from cost_models.performance.metrics import WorkloadResult, workload_metrics
-from cost_models.table import Setting, Table, first_number
+from cost_models.silicon.defaults import fill_defaults
+from cost_models.table import Choice, Setting, Table, first_number
+from dse.analysis.explain.columns import known_intervals
 from dse.errors import NOWHERE, Issue, SpecError
 from dse.evaluator import Evaluator
 from dse.plain import plain
@@ -73,6 +75,7 @@ class Entry:
         values: by name of `MEASURES`; NaN where missing (a model that does not fit, a price that is not published).
         ratios: value over that of the reference, for the measures where it says something; NaN where either is missing.
         missed: limits and constraints that it misses, and by what share; those of all workloads.
+        intervals: by time the ends of its 80 % prediction interval; of a stack that was not measured, none.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Entry:
     values: Mapping[str, float]
     ratios: Mapping[str, float]
     missed: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) 
     Raises:
         UnknownEntryError: a design names something that the library does not hold.
     """
-    spec = evaluator.spec
+    spec, library = evaluator.spec, evaluator.technology.library
     comparisons = []
     missed = {("baseline", name): _missed(margins) for name, margins in baseline_margins(evaluator).items()}
     for name, settings in designs.items():
@@ -121,18 +125,33 @@ def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) 
         missed["design", name] = _missed({label: float(margin[0]) for label, margin in margins.items()})
     for workload in spec.workloads:
         sides = [
-            ("design", name, _design_words(settings), _serve_design(evaluator, workload, settings))
+            ("design", name, _design_words(settings), _serve_design(evaluator, workload, settings), _stack(settings))
             for name, settings in designs.items()
         ] + [
-            ("baseline", name, baseline_words(entry), evaluator.serve_baseline(entry, workload))
+            (
+                "baseline",
+                name,
+                baseline_words(entry),
+                evaluator.serve_baseline(entry, workload),
+                entry.setup.serving_stack_name(library),
+            )
             for name, entry in spec.baselines.items()
         ]
-        values = {(kind, name): _values(evaluator, served) for kind, name, _, served in sides}
+        found = {(kind, name): _values(evaluator, served, stack) for kind, name, _, served, stack in sides}
+        values = {side: one for side, (one, _) in found.items()}
         reference = next(iter(spec.baselines), None)
         base = values[("baseline", reference)] if reference is not None else {}
         entries = tuple(
-            Entry(name, _kind(kind), what, values[kind, name], _ratios(values[kind, name], base), missed[kind, name])
-            for kind, name, what, _ in sides
+            Entry(
+                name,
+                _kind(kind),
+                what,
+                values[kind, name],
+                _ratios(values[kind, name], base),
+                missed[kind, name],
+                found[kind, name][1],
+            )
+            for kind, name, what, *_ in sides
         )
         comparisons.append(Comparison(workload, reference, entries))
     return comparisons
@@ -163,8 +182,18 @@ def _serve_design(evaluator: Evaluator, workload: str, settings: Mapping[str, Se
     return evaluator.results(Table.from_settings(settings), (workload,))[workload]
 
 
-def _values(evaluator: Evaluator, served: WorkloadResult) -> dict[str, float]:
+def _stack(settings: Mapping[str, Setting]) -> str:
+    """Return the stack of a design, the default named."""
+    (name,) = cast("Choice", fill_defaults(Table.from_settings(settings))["serving_stack"]).names()
+    return str(name)
+
+
+def _values(
+    evaluator: Evaluator, served: WorkloadResult, stack: str
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Return the values of `MEASURES`, and the intervals of times."""
     metrics = workload_metrics(served, evaluator.technology)
+    intervals = known_intervals(served, metrics, Choice.of(stack), evaluator.technology.library)
     machine, serving = served.machine, served.serving
     chips = first_number(serving.chips)
     each = {
@@ -176,10 +205,11 @@ def _values(evaluator: Evaluator, served: WorkloadResult) -> dict[str, float]:
         "batch": first_number(serving.sequences * served.inference.waves),
         **{f"all_{name}": first_number(value) * chips for name, value in each.items()},
     }
-    return {
+    values = {
         measure.name: totals[measure.name] if measure.name in totals else first_number(metrics[measure.name])
         for measure in MEASURES
     }
+    return values, {name: ends for name, ends in intervals.items() if name in values}
 
 
 def _ratios(values: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:

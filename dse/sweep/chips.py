@@ -8,7 +8,7 @@ from typing import Annotated
 from cost_models.evaluate.chips import ChipSetup
 from cost_models.workload.serving import Layout
 from dse.plain import members
-from dse.sweep.fields import POOL, Bandwidth, Batch, Chips, Measured, Named, ParallelismName, StoredBits
+from dse.sweep.fields import POOL, Bandwidth, Batch, Chips, Counted, Measured, Named, ParallelismName, StoredBits
 from dse.sweep.records import SweepRecord
 from dse.sweep.workloads import WorkloadSpec
 
@@ -64,11 +64,15 @@ class BaselineSpec(ChipsSpec):
     Attributes:
         batch: batch of every workload on this baseline where it is not the workload's.
         prefill: chips that prefill for them, so that they only decode; None where they do both.
-        network_gbps: bandwidth of each chip to the other pool, one way; ``deployment.network_gbps`` where not given.
+        node_chips: chips of a server or rack that reach each other by links of their own; where not given as the
+            workload says, else the chip's entry.
+        network_gbps: bandwidth of each chip to other nodes and to the other pool, one way; where not given as the
+            workload says, else the chip's entry, else ``deployment.network_gbps``.
     """
 
     batch: Batch | None = None
     prefill: Annotated[ChipsSpec | None, POOL] = None
+    node_chips: Counted | None = None
     network_gbps: Bandwidth | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from cost_models.library import Library
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.metrics import OF_POOLS
 from cost_models.quantities.columns import PREFILL_PREFIX
@@ -22,14 +23,16 @@ def check_pools(
     baselines: Mapping[str, BaselineSpec],
     metrics: Mapping[KeyPath, str],
     space: Declared,
+    library: Library,
 ) -> Iterator[Issue]:
     """Yield an issue for every pair of pools that cannot be, and for metrics of pools that are not there."""
     pools: dict[KeyPath, ChipsSpec | None] = {
         ("baselines", name, "prefill"): entry.prefill for name, entry in baselines.items() if entry.prefill is not None
     }
     for name, entry in baselines.items():
-        if entry.network_gbps is not None and entry.prefill is None:
-            what = "has no part without prefill: it stands between pools"
+        node = entry.node_chips or library.chip(entry.chip).node_chips
+        if entry.network_gbps is not None and entry.prefill is None and (node is None or entry.count <= node):
+            what = "has no part without prefill, nor in one node: it stands between pools and between nodes"
             yield issue_at(root, ("baselines", name, "network_gbps"), what)
     if deployment is None:
         yield from _metrics_without_pools(root, metrics)

@@ -138,7 +138,7 @@ class _Reader:
         named: dict[KeyPath, str] = {("objectives", k, "metric"): one.metric for k, one in objectives.items()}
         named |= {("constraints", k, "metric"): one.metric for k, one in constraints.items()}
         self.issues += check_traffic(self.root, served, named, space, self.library)
-        self.issues += check_pools(self.root, served, pools, whole, named, space)
+        self.issues += check_pools(self.root, served, pools, whole, named, space, self.library)
         self.issues += check_prefixes(self.root, served, space, self.library)
         self.issues += check_speculation(self.root, served, space, self.library)
         apart = pools is not None or any(one.prefill is not None for one in whole.values())

@@ -106,6 +106,9 @@ class WorkloadSpec(SweepRecord):
         n_chips: chips that serve it together.
         parallelism: how they share the model.
         required: whether a design that cannot hold it is infeasible; its metrics are missing otherwise.
+        node_chips: chips of a server or rack that reach each other by links of their own; all where not given.
+        network_gbps: bandwidth of each chip into the network between nodes, one way; ``deployment.network_gbps`` where
+            not given.
         batching: whether the batch is served at once, in waves of what an engine's memory takes, in flight, or
             continuously as requests arrive.
         arrivals_per_s: requests that come per second, where they are batched continuously.
@@ -139,6 +142,8 @@ class WorkloadSpec(SweepRecord):
     prefix_cached: CachedPrefix | None = None
     n_chips: Counted = _default("n_chips")
     parallelism: ParallelismName = _default("parallelism")
+    node_chips: Counted | None = None
+    network_gbps: Measured | None = None
     batching: Named = _default("batching")
     arrivals_per_s: Measured | None = None
     arrival_cv: Measured | None = None

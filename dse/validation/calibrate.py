@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ class Calibration:
         error_before: median absolute relative error with the base's constants.
         error_after: with the fitted ones, on the same rows.
         error_left_out: on rows left out of the fit, a quarter at a time.
+        software: names of the software in those rows, by which other rows find the stack.
     """
 
     stack: str
@@ -67,6 +69,7 @@ class Calibration:
     error_before: float
     error_after: float
     error_left_out: float
+    software: Sequence[str]
 
     def entries(self, files: str) -> dict[str, Any]:
         """Return the library entries that add the stack: sections to entries."""
@@ -86,6 +89,7 @@ class Calibration:
             "note": f"CALIBRATED on {self.rows} rows of {files}: median error {self.error_after:.1%}, "
             f"{self.error_left_out:.1%} on rows left out, {self.error_before:.1%} before",
             "base": self.base,
+            "software": [rf"^{re.escape(name)}$" for name in self.software],
             "src": [source],
         }
         return {
@@ -141,6 +145,7 @@ def calibrate(
     return Calibration(
         f"{stack}_calibrated", stack, len(rows), reasons, constants,
         float(np.median(error(rows, start))), whole.miss, float(np.median(left_out)),
+        sorted(set(rows["software"]) - {""}),
     )  # fmt: skip
 
 

@@ -145,7 +145,9 @@ def operator_time(
 ) -> tuple[Operators, OperatorTime]:
     """Return the operator of each row with where its time goes."""
     operators, decode = operators_of(rows)
-    share = decode_attention_fraction(sharing(rows), stack) if decode else stack.attention_compute_efficiency
+    share = stack.attention_compute_efficiency
+    if decode:
+        share = decode_attention_fraction(sharing(rows), machine, stack, formats)
     return operators, time_operators(operators, machine, stack, formats, chips=1.0, attention_fraction=share)
 
 

@@ -41,7 +41,8 @@ def open_rows() -> pd.DataFrame:
         _, rows = read_measurements(LIBRARY.data_file(name), LIBRARY)
         parts.append(requests.prepare(rows))
     rows = pd.concat(parts, ignore_index=True)
-    rows = rows[(rows["reason"] == "") & rows["grade"].isin(SETTINGS["grades"]) & rows["used_batch"].notna()].copy()
+    grades = {grade for one in (SETTINGS, *SETTINGS["stacks"].values()) for grade in one.get("grades", ())}
+    rows = rows[(rows["reason"] == "") & rows["grade"].isin(grades) & rows["used_batch"].notna()].copy()
     static = (rows["batch_mode"] == "static") | rows["effective_batch"].notna()
     # A first token in flight is used where its source tells how many requests were; beyond that it holds a queue.
     first = (rows["batch_mode"] == "inflight") & (rows["quantity"] == "prefill")

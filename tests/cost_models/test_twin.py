@@ -59,7 +59,7 @@ MACHINE = {
 }
 STACK = {
     **dict.fromkeys(("kernel_s", "step_s", "sequence_s", "logit_s", "prefill_s"), "s"),
-    **dict.fromkeys(("collective_base_s", "collective_hop_s"), "s"),
+    **dict.fromkeys(("collective_base_s", "collective_hop_s", "collective_bulk_s"), "s"),
     **{"stream_limit_gbps": "GB/s", "dequantize_macs": "op/element"},
 }
 FORMATS = dict.fromkeys(
@@ -227,9 +227,10 @@ class Twin:
         machine, stack = self.machine, self.stack
         seconds = work.kernels * stack.kernel_s * stack.kernels_launched
         if work.reduced and self.chips > 1:
-            sent = self.sent(work)
-            rivals = max(self.chips / 2, 1) ** machine.link_rivalry.m
-            seconds += sent / (machine.link_bytes_per_s * stack.collective_fraction) * rivals
+            sent = self.sent(work) * max(self.chips / 2, 1) ** machine.link_rivalry.m
+            bulk = stack.collective_bulk_s + sent / (machine.link_bytes_per_s * stack.collective_fraction)
+            quick = sent / (machine.link_bytes_per_s * stack.collective_quick_fraction)
+            seconds += min(quick, bulk) if stack.collective_bulk_s.m > 0 else bulk
             seconds += stack.collective_base_s + machine.link_added_s
             seconds += (self.chips - 2) * (stack.collective_hop_s + machine.link_hop_s)
         return seconds.to("s")

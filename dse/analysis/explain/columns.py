@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy as np
 from cost_models.library import Library, Model
 from cost_models.performance.continuous import Continuous
 from cost_models.performance.disaggregation import Disaggregated
+from cost_models.performance.inference import Inference
 from cost_models.performance.metrics import WorkloadResult
+from cost_models.performance.phases import PhaseTime
 from cost_models.quantities.records import Metric
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
@@ -90,6 +93,25 @@ def interval_columns(
     return {name: columns[name] for name in TIMES if name in columns}
 
 
+def known_intervals(
+    served: WorkloadResult, metrics: Mapping[str, FloatArray], stack: Choice, library: Library
+) -> dict[str, tuple[float, float]]:
+    """Return by time the ends of its 80 % prediction interval, of one row; none where the stack was not measured."""
+    ends = {
+        name: (float(one["p10"].flat[0]), float(one["p90"].flat[0]))
+        for name, one in interval_columns(served, metrics, stack, library).items()
+    }
+    return {name: (low, high) for name, (low, high) in ends.items() if math.isfinite(low) and math.isfinite(high)}
+
+
+def in_one_node(result: Inference, phase: str) -> PhaseTime | None:
+    """Return a pass were all chips in one node; None where they are."""
+    if result.machine.nodes is None:
+        return None
+    near: PhaseTime = getattr(replace(result, machine=replace(result.machine, nodes=None)), phase)
+    return near
+
+
 def workload_columns(
     served: WorkloadResult, metrics: Mapping[str, FloatArray], stack: Choice, library: Library
 ) -> dict[str, Any]:
@@ -119,12 +141,16 @@ def workload_columns(
         bits = getattr(served.formats, name)
         if bits is not None:
             numbers[name] = bits
+    if machine.nodes is not None:
+        numbers |= {"node_chips": machine.nodes.chips, "network_gbps": machine.nodes.bytes_per_s / 1e9}
     rates = {part: getattr(machine, f"{part}_mac_per_s") for part in ("linear", "head", "attention")}
     return {
         "settings": {**_model_words(serving.model), "parallelism": serving.parallelism, **numbers},
         "fits": result.fits,
-        "decode": pass_columns(result.decode, result.pass_energy, serving, machine),
-        "prefill": pass_columns(first.prefill, first.prefill_pass_energy, first.serving, first.placed),
+        "decode": pass_columns(result.decode, result.pass_energy, serving, machine, in_one_node(result, "decode")),
+        "prefill": pass_columns(
+            first.prefill, first.prefill_pass_energy, first.serving, first.placed, in_one_node(first, "prefill")
+        ),
         "memory_gib": {
             "weights": np.asarray(held.weights_bytes) / 2**30,
             "kv_cache": np.asarray(held.kv_bytes) / 2**30,

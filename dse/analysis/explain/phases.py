@@ -13,7 +13,7 @@ from cost_models.performance.roofline import by_class, memory_slowdown
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, FloatArray
 from cost_models.workload.serving import ServingConfig
-from dse.analysis.explain.records import BOUNDS, EXPOSED, HELD, OUTSIDE
+from dse.analysis.explain.records import BOUNDS, EXPOSED, HELD, NETWORK, OUTSIDE
 
 _OVERLAPPING = ("memory", "arithmetic", "dequantizing", "near_memory")
 """Causes of which the longest counts; the others add."""
@@ -21,11 +21,21 @@ _OVERLAPPING = ("memory", "arithmetic", "dequantizing", "near_memory")
 
 # Chips without a link never end a pass that they share: shares of an infinite time are NaN.
 @np.errstate(divide="ignore", invalid="ignore")
-def pass_columns(work: PhaseTime, energy: Energy, serving: ServingConfig, machine: Machine) -> dict[str, Any]:
-    """Return the fields of `PassTable` for a decode step or a prefill, each a column; operators by name."""
+def pass_columns(
+    work: PhaseTime, energy: Energy, serving: ServingConfig, machine: Machine, within: PhaseTime | None = None
+) -> dict[str, Any]:
+    """Return the fields of `PassTable` for a decode step or a prefill, each a column; operators by name.
+
+    Args:
+        work: the pass.
+        energy: its energy.
+        serving: the workload.
+        machine: one of the chips.
+        within: the same pass were all chips in one node; None where they are.
+    """
     total_s = work.pass_s
     bound_s = np.asarray(decode_bound_s(work, serving, machine))
-    operators = _operator_columns(work, machine)
+    operators = _operator_columns(work, machine, within)
     parts = _energy_parts(energy, machine)
     return {
         "ms": total_s * 1e3,
@@ -58,17 +68,19 @@ def _spent(operators: dict[str, dict[str, Any]]) -> dict[str, FloatArray]:
     for name, row in operators.items():
         causes = row["causes_ms"]
         if name == OUTSIDE:
-            spent[OUTSIDE] = row["ms"]
+            crossing = causes.get(NETWORK)
+            spent[OUTSIDE] = row["ms"] if crossing is None else row["ms"] - crossing
+            spent |= {} if crossing is None else {NETWORK: spent[NETWORK] + crossing}
             continue
-        fixed = {cause: causes[cause] for cause in ("kernels", "collective", EXPOSED)}
+        fixed = {cause: causes[cause] for cause in ("kernels", "collective", NETWORK, EXPOSED) if cause in causes}
         longest = np.argmax([causes[cause] for cause in _OVERLAPPING], axis=0)
         for place, cause in enumerate(_OVERLAPPING):
             spent[cause] = spent[cause] + np.where(longest == place, row["ms"] - sum(fixed.values()), 0.0)
-        spent |= {cause: spent[cause] + ms for cause, ms in fixed.items()}
+        spent |= {cause: spent.get(cause, 0.0) + ms for cause, ms in fixed.items()}
     return spent
 
 
-def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, Any]]:
+def _operator_columns(work: PhaseTime, machine: Machine, within: PhaseTime | None) -> dict[str, dict[str, Any]]:
     """Return the fields of `OperatorRow` by operator, and last for the time outside them."""
     operators, times, total_s = work.operators, work.times, work.pass_s
     # Turns of a pipeline's bubble: how often the pass pays for one execution of each operator.
@@ -92,18 +104,24 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
         "dequantizing": times.dequantize_s, "kernels": times.kernel_s, "collective": times.collective_s,
         EXPOSED: times.non_overlapped_s, "near_memory": np.where(there, times.memory_s, 0.0),
     }  # fmt: skip
+    bounds: tuple[str, ...] = BOUNDS
+    crossing: dict[str, FloatArray] = {}
+    if within is not None:
+        network = np.maximum(times.collective_s - within.times.collective_s, 0.0)
+        causes |= {"collective": times.collective_s - network, NETWORK: network}
+        bounds, crossing = (*BOUNDS, NETWORK), {NETWORK: np.maximum(work.fixed_s - within.fixed_s, 0.0) * 1e3}
     result: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(operators.names):
         count, ms = operators.times[i], work.total_s[i] * 1e3
         spent = np.broadcast_arrays(*(seconds[i] * count * turns * 1e3 for seconds in causes.values()))
         by_cause = dict(zip(causes, spent, strict=True))
-        longest = np.argmax([by_cause[bound] for bound in BOUNDS], axis=0)
+        longest = np.argmax([by_cause[bound] for bound in bounds], axis=0)
         moved, macs = times.dram_bytes[i] * count, operators.macs[i] * count
         result[name] = {
             "times": count,
             "ms": ms,
             "share": ms / (total_s * 1e3),
-            "bound": Choice(BOUNDS, np.where(np.isfinite(ms), longest, INACTIVE)),
+            "bound": Choice(bounds, np.where(np.isfinite(ms), longest, INACTIVE)),
             "bytes_moved": moved,
             "macs": macs,
             "ops_per_byte": np.where(moved > 0, 2 * macs / moved, np.where(macs > 0, np.inf, np.nan)),
@@ -120,6 +138,6 @@ def _operator_columns(work: PhaseTime, machine: Machine) -> dict[str, dict[str, 
         "macs": nothing,
         "ops_per_byte": none,
         "roofline_fraction": none,
-        "causes_ms": {},
+        "causes_ms": crossing,
     }
     return result

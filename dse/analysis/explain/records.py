@@ -16,6 +16,9 @@ BOUNDS = ("memory", "arithmetic", "dequantizing", "kernels", "collective", "near
 "near_memory" is what an operator takes that runs beside the banks of the memory, which waits for nothing else.
 """
 
+NETWORK = "network"
+"""What a collective or a hand-over takes longer because its chips stand in several nodes; only where they do."""
+
 EXPOSED = "not_overlapped"
 """Cause of the time that the shorter of memory and arithmetic adds because the longer does not hide all of it."""
 
@@ -35,13 +38,13 @@ class OperatorRow:
         times: executions per pass, usually the layers.
         ms: time of all executions.
         share: share of the pass.
-        bound: the longest of its times, one of `BOUNDS`; "" outside operators.
+        bound: the longest of its times, one of `BOUNDS` or `NETWORK`; "" outside operators.
         bytes_moved: bytes through the memory interface.
         macs: multiply-accumulates.
         ops_per_byte: operational intensity, 2 operations per MAC; NaN where it neither multiplies nor moves bytes.
         roofline_fraction: least time at peak bandwidth and peak arithmetic rate over the time taken.
-        causes_ms: the times that compete or add, by name of `BOUNDS` and `EXPOSED`; memory (or that beside its banks),
-            arithmetic and dequantizing overlap, the others add.
+        causes_ms: the times that compete or add, by name of `BOUNDS`, `NETWORK` and `EXPOSED`; memory (or that beside
+            its banks), arithmetic and dequantizing overlap, the others add.
     """
 
     name: str

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from importlib import resources
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from cost_models.quantities.columns import TECHNOLOGY_PREFIX, describe, paramete
 from cost_models.quantities.parameters import PARAMETERS
 from cost_models.quantities.records import Parameter
 from cost_models.silicon.defaults import fill_defaults
-from cost_models.table import Table, column_of
+from cost_models.table import Choice, Table, column_of
+from dse.analysis.explain.columns import known_intervals
 from dse.analysis.explain.inputs import SECTIONS
 from dse.errors import RunError
 from dse.evaluator import Evaluation, Evaluator
@@ -31,6 +32,7 @@ from dse.sweep import FixedSpec, RangeSpec, Spec, WorkloadSpec
 from dse.sweep.fields import known_names
 from dse.sweep.library_additions import library_of
 from dse.sweep.reader import SWEPT_FIELDS
+from dse.time_intervals import has_intervals
 
 Settings = Mapping[str, Any]
 """Parameter to its value; None, like one left out, for what the library decides."""
@@ -97,6 +99,7 @@ class Answers:
                 "followed": followed,
                 "metrics": {name: float(values[0]) for name, values in found.metrics.items()},
                 "missed": [name for name, margin in found.margins.items() if margin[0] < 0],
+                "intervals": self._intervals(design, found),
                 "place": self._place(found),
                 "details": [[list(path), float(values[0])] for path, values in details.items()],
             }
@@ -136,6 +139,21 @@ class Answers:
         moved = {name: there[name] for name in names if there.get(name) not in (None, here.get(name))}
         columns = {name: column_of([value], None if isinstance(value, str) else ()) for name, value in moved.items()}
         return Table({**design, **columns}), sorted(moved)
+
+    def _intervals(self, design: Table, found: Evaluation) -> dict[str, tuple[float, float]]:
+        """Return the 80 % prediction intervals of times, by metric; none of a stack that was not measured."""
+        library = self._evaluator.technology.library
+        stack = cast("Choice", fill_defaults(design)["serving_stack"])
+        if not has_intervals(stack.names()[0], library):
+            return {}
+        ends: dict[str, tuple[float, float]] = {}
+        for name, served in self._evaluator.results(design).items():
+            of_workload = {
+                key.removeprefix(f"{name}."): one for key, one in found.metrics.items() if key.startswith(f"{name}.")
+            }
+            times = known_intervals(served, of_workload, stack, library)
+            ends |= {f"{name}.{time}": one for time, one in times.items()}
+        return ends
 
     def _place(self, found: Evaluation) -> dict[str, Any]:
         """Return whether the design is feasible, and how many of the front are as good in everything and better."""

@@ -47,15 +47,22 @@ def comparison_table(comparison: Comparison, *, with_ratios: bool = False) -> Te
         comparison: what is compared.
         with_ratios: whether ratios to the first baseline stand behind the values.
     """
-    rows = tuple(
-        (measure.words, measure.unit, *(_compared(entry, measure, with_ratios) for entry in comparison.entries))
-        for measure in MEASURES
-        if not all(_is_usual(entry.values[measure.name], measure) for entry in comparison.entries)
-    )
+    rows: list[tuple[str, ...]] = []
+    for measure in MEASURES:
+        if all(_is_usual(entry.values[measure.name], measure) for entry in comparison.entries):
+            continue
+        values = (_compared(entry, measure, with_ratios) for entry in comparison.entries)
+        rows.append((measure.words, measure.unit, *values))
+        ends = [entry.intervals.get(measure.name) for entry in comparison.entries]
+        if any(ends):
+            texts = (f"{number_text(one[0])}-{number_text(one[1])}" if one else "not measured" for one in ends)
+            rows.append(("- of such: P10-P90", measure.unit, *texts))
     title = f"{comparison.workload}: designs and baselines, all chips together"
     if with_ratios and comparison.reference is not None:
         title += f" (in brackets: over that of {comparison.reference})"
-    return TextTable(title, ("", "unit", *map(narrow, (entry.name for entry in comparison.entries))), rows, names=2)
+    return TextTable(
+        title, ("", "unit", *map(narrow, (entry.name for entry in comparison.entries))), tuple(rows), names=2
+    )
 
 
 def _is_usual(value: float, measure: Measure) -> bool:

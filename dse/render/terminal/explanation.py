@@ -92,6 +92,10 @@ def _workload_lines(table: WorkloadTable, *, chip: bool) -> list[str]:
         f"bits: weights {settings['weight_bits']}{experts}, head {settings['head_bits']}, "
         f"KV cache {settings['kv_bits']}, activations {settings['activation_bits']}",
     ]
+    if "node_chips" in settings:
+        lines.append(
+            f"nodes of {settings['node_chips']} chips, {settings['network_gbps']} GB/s of each chip between them"
+        )
     if table.fits:
         lines.append(
             f"bound of the decode step {number_text(table.decode.bound_ms)} ms, "

@@ -13,7 +13,9 @@ from cost_models.library.files import Sections
 from cost_models.library.reader import extended_library
 from cost_models.library.technology import Technology
 from cost_models.performance.interconnect import all_gather_s, all_reduce_s, all_to_all_s, send_s
+from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.serving_stack import software
+from cost_models.silicon.machine import Nodes
 from cost_models.table import Choice
 
 TINY = shipped_library().model("llama32_1b").model_dump(exclude={"key"}, exclude_none=True) | {
@@ -23,11 +25,18 @@ TINY = shipped_library().model("llama32_1b").model_dump(exclude={"key"}, exclude
 PROFILE = {"collective_base_s": 5e-6, "collective_hop_s": 1e-6, "exchange_base_s": 9e-6, "collective_fraction": 0.5}
 
 
-def chip(link_bytes_per_s=300e9, *, added_s=0.0, hop_s=0.0, rivalry=0.0):
+def chip(link_bytes_per_s=300e9, *, added_s=0.0, hop_s=0.0, rivalry=0.0, nodes=None):
     return SimpleNamespace(
+        nodes=nodes,
         link_bytes_per_s=np.array([link_bytes_per_s]), link_added_s=np.array([added_s]), link_hop_s=np.array([hop_s]),
         link_rivalry=np.array([rivalry]),
     )  # fmt: skip
+
+
+def servers(chips, bytes_per_s=25e9, *, added_s=10e-6, hop_s=3e-6):
+    """Chips in nodes of so many each."""
+    columns = (np.array([float(one)]) for one in (chips, bytes_per_s, added_s, hop_s, 0.0, 0.0))
+    return chip(hop_s=2e-6, nodes=Nodes(*columns))
 
 
 @pytest.fixture
@@ -87,3 +96,89 @@ def test_halving_a_small_model_between_boards_without_peer_access_gains_nothing(
 
     assert step_s("l40s", 2) > 0.97 * step_s("l40s", 1)
     assert step_s("h100_sxm", 2) < 0.97 * step_s("h100_sxm", 1)
+
+
+def test_small_collectives_take_the_quick_protocol_and_large_ones_the_bulk_one():
+    figures = {**PROFILE, "collective_quick_fraction": 0.1, "collective_bulk_s": 30e-6}
+    two = software(Choice.of("ideal"), Technology({f"stacks.ideal.{key}": value for key, value in figures.items()}))
+    small, large = 1e5, 1e9
+    assert all_reduce_s(small, 2, chip(), two)[0] == pytest.approx(5e-6 + small / (300e9 * 0.1))
+    assert all_reduce_s(large, 2, chip(), two)[0] == pytest.approx(5e-6 + 30e-6 + large / (300e9 * 0.5))
+    # Both take as long where bulk_s = S / W (1 / quick - 1 / full).
+    equal = 30e-6 * 300e9 / (1 / 0.1 - 1 / 0.5)
+    sizes = np.array([0.99, 1.0, 1.01]) * equal
+    slopes = np.diff(all_reduce_s(sizes, 2, chip(), two)) / np.diff(sizes)
+    assert slopes == pytest.approx([1 / (300e9 * 0.1), 1 / (300e9 * 0.5)])
+
+
+def test_an_all_reduce_over_servers_sums_within_and_then_its_share_between(profile):
+    size, chips = 64e6, 24
+    within = 5e-6 + 6 * (1e-6 + 2e-6) + 2 * 7 / 8 * size / (300e9 * 0.5)
+    between = 5e-6 + 10e-6 + 1 * (1e-6 + 3e-6) + 2 * 2 / 3 * (size / 8) / (25e9 * 0.5)
+    assert all_reduce_s(size, chips, servers(8), profile)[0] == pytest.approx(within + between)
+    gathered = all_gather_s(size, chips, servers(8), profile)[0]
+    assert gathered == pytest.approx(within + between - 7 / 8 * size / 150e9 - 2 / 3 * (size / 8) / 12.5e9)
+
+
+def test_a_group_within_a_server_does_not_see_the_network(profile):
+    for chips in (2, 5, 8):
+        assert all_reduce_s(64e6, chips, servers(8), profile) == all_reduce_s(64e6, chips, chip(hop_s=2e-6), profile)
+    slow = servers(8, 1e9)
+    assert all_reduce_s(64e6, 8, slow, profile)[0] < all_reduce_s(64e6, 9, slow, profile)[0]
+
+
+def test_servers_of_one_chip_have_the_network_alone(profile):
+    size, chips = 64e6, 4
+    alone = 5e-6 + 10e-6 + 2 * (1e-6 + 3e-6) + 2 * 3 / 4 * size / (25e9 * 0.5)
+    assert all_reduce_s(size, chips, servers(1), profile)[0] == pytest.approx(alone)
+
+
+def test_an_exchange_ends_with_the_slower_of_links_and_network(profile):
+    # Of 16 chips in two servers, 8 of the 15 others stand in the other one.
+    sent = 30e6
+    network = 8 / 15 * sent / (25e9 * 0.5)
+    assert all_to_all_s(sent, 2.0, servers(8), profile, chips=16)[0] == pytest.approx(2 * (9e-6 + 10e-6) + network)
+    own = 7 / 15 * sent / (300e9 * 0.5)
+    assert all_to_all_s(sent, 2.0, servers(8, 9e12), profile, chips=16)[0] == pytest.approx(2 * (9e-6 + 10e-6) + own)
+    assert all_to_all_s(sent, 2.0, servers(8), profile, chips=8) == all_to_all_s(sent, 2.0, chip(), profile)
+
+
+@pytest.mark.parametrize(
+    ("stages", "each", "crossing"), [(2, 8, 1), (4, 4, 1), (4, 2, 0), (3, 8, 2), (2, 16, 1), (5, 3, 2)]
+)
+def test_a_pipeline_crosses_servers_where_the_next_stage_has_no_room(profile, stages, each, crossing):
+    size = 1e6
+    near = 5e-6 + size / (300e9 * 0.5)
+    far = 5e-6 + 10e-6 + size / (25e9 * 0.5)
+    wanted = (stages - 1 - crossing) * near + crossing * far
+    assert send_s(size, servers(8), profile, stages=stages, chips=each)[0] == pytest.approx(wanted)
+
+
+def served(chips, **workload):
+    what = Workload("w", "llama3_70b", batch=16.0, prompt_tokens=512, output_tokens=64, **workload)
+    return serve_chip(ChipSetup(chips, serving_stack="vllm"), what, Technology())
+
+
+def test_servers_without_bound_or_large_enough_change_nothing():
+    one = served("h100_sxm", n_chips=8)
+    assert one.machine.nodes is None
+    for chips in (8, 64):
+        assert served("h100_sxm", n_chips=8, node_chips=chips).inference.decode_s == one.inference.decode_s
+    assert served("h100_sxm", n_chips=8, node_chips=4).inference.decode_s > one.inference.decode_s
+
+
+def test_the_network_of_a_group_is_paid_for():
+    near, far = served("h100_sxm", n_chips=8), served("h100_sxm", n_chips=8, node_chips=4, network_gbps=25.0)
+    technology = Technology()
+    usd, watts = (technology.value(f"deployment.network_{each}_per_gbps") * 25 * 8 for each in ("usd", "w"))
+    names = ("deployment_usd", "deployment_tdp_w", "usd_per_million_tokens", "co2e_g_per_million_tokens")
+    before, after = (workload_metrics(one, technology, names) for one in (near, far))
+    assert after["deployment_usd"] - before["deployment_usd"] == pytest.approx(usd)
+    assert after["deployment_tdp_w"] - before["deployment_tdp_w"] == pytest.approx(watts)
+    assert all(after[name] > before[name] for name in names)
+
+
+def test_a_wider_network_is_never_slower_and_a_wide_one_leaves_its_latency():
+    times = [served("h100_sxm", n_chips=16, network_gbps=g).inference.decode_s[0] for g in (6.25, 25, 100, 1e6)]
+    assert times == sorted(times, reverse=True)
+    assert times[-1] > served("h100_sxm", n_chips=16, node_chips=16).inference.decode_s[0]

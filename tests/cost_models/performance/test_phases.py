@@ -126,14 +126,32 @@ def test_layers_in_turn_read_with_one_memory_and_a_pipeline_with_all():
     assert decode_phase(turns, machine, profile("ideal"), form).pass_s == pytest.approx(one, rel=1e-3)
 
 
-def test_heads_dealt_to_the_parts_of_a_chip_replicate_keys_and_values():
+def test_heads_dealt_to_the_devices_of_a_chip_replicate_keys_and_values():
     model, form = LIBRARY.model("llama2_70b"), Formats(16.0, 16.0, 16.0, 16.0)
     serving = ServingConfig(model, 64.0, 4096.0, 1.0, 8.0)
-    whole = decode_phase(serving, bare_machine(1e12, link=1e12), profile("ideal"), form)
-    parts = decode_phase(serving, bare_machine(1e12, link=1e12), profile("ideal", ranks_per_chip=2), form)
+    machine = bare_machine(1e12, link=1e12)
+    whole, parts = (
+        decode_phase(serving, replace(machine, devices=np.array([devices])), profile("ideal"), form)
+        for devices in (1.0, 2.0)
+    )
     # Eight KV heads on 16 cores: each is held twice.
     cache = [step.operators.kv_elements.sum() for step in (whole, parts)]
     assert cache[1] == pytest.approx(2 * cache[0])
+
+
+def test_the_devices_of_one_chip_sum_over_its_links():
+    model, form = LIBRARY.model("llama2_7b"), Formats(16.0, 16.0, 16.0, 16.0)
+    machine = replace(bare_machine(1e12, link=100e9), devices=np.array([2.0]))
+    stack = profile("ideal", collective_base_s=5e-6, collective_hop_s=1e-6)
+    for chips in (1, 2):
+        step = decode_phase(ServingConfig(model, 8.0, 128.0, 128.0, float(chips)), machine, stack, form)
+        size, ranks = 8 * model.d_model * 2, 2 * chips
+        each = 5e-6 + (ranks - 2) * 1e-6 + 2 * (ranks - 1) / ranks * size / 50e9
+        # Two sums per layer.
+        assert step.sum(step.times.collective_s)[0] == pytest.approx(2 * model.layers * each)
+        assert step.sum(step.times.link_bytes)[0] == pytest.approx(
+            2 * model.layers * 2 * 2 * (ranks - 1) / ranks * size
+        )
 
 
 def test_a_first_token_in_flight_waits_for_a_step_and_a_half_and_for_the_host():

@@ -115,8 +115,21 @@ def test_queries_that_fraction_keys_fill_the_tile_of_a_matrix_unit():
     profile = stack(
         "ideal", decode_attention_compute_efficiency=0.05, attention_compute_efficiency=0.4, attention_rows=64
     )
-    shares = decode_attention_fraction(np.array([1.0, 8.0, 64.0, 128.0]), profile)
+    shares = decode_attention_fraction(np.array([1.0, 8.0, 64.0, 128.0]), machine(), profile, formats())
     np.testing.assert_allclose(shares, [0.05, 0.05, 0.4, 0.4])
+
+
+def test_queries_without_a_tile_read_keys_again_from_the_memory_on_the_chip():
+    profile = stack(
+        "ideal", decode_attention_compute_efficiency=1.0, attention_compute_efficiency=1.0, attention_rows=8,
+        attention_group=8, cache_read_gbps=2000,
+    )  # fmt: skip
+    chip, queries = machine(), np.array([1.0, 2.0, 4.0, 8.0, 29.0])
+    # A cached element of 2 bytes is read once from DRAM and g - 1 times more at 2 TB/s; g products are made of it.
+    again = 2000e9 / 2 * queries / np.maximum(queries - 1, 1e-9) / chip.attention_mac_per_s
+    wanted = np.where(queries == 8, 1.0, np.minimum(again, 1.0))
+    np.testing.assert_allclose(decode_attention_fraction(queries, chip, profile, formats()), wanted, rtol=1e-6)
+    assert wanted[1] < 1
 
 
 def test_classes_take_their_own_value_and_experts_that_of_linear_layers():

@@ -42,6 +42,11 @@ def test_rows_of_other_constants_are_met_and_what_is_written_predicts_them(own, 
     library = library_with([tmp_path / "mine"])
     stack = library.stack("llama_cpp_calibrated")
     assert "CALIBRATED" in stack.note and stack.base == "llama_cpp"
+    status, out, err = call("validate", own, "--library", tmp_path / "mine", "--out", tmp_path / "scored.csv")
+    assert status == 0, err
+    scored = pd.read_csv(tmp_path / "scored.csv")
+    assert status == 0 and set(scored["stack"]) == {"llama_cpp_calibrated"}
+    assert (scored["predicted_s"] / (scored["value"] / 1e3) - 1).abs().median() < 0.06
     status, out, _ = call(
         "explain",
         "rtx_4090 serving_stack=llama_cpp_calibrated",

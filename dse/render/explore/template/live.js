@@ -73,6 +73,8 @@ function showLive(found) {
   const missed = missedBy(live.row);
   byId("live-words").replaceChildren(missed.length ? element("span", `Misses ${missed.join(", ")}.`, { class: "bad" }) : element("span", placeWords(), { class: live.place.feasible ? "good" : "bad" }));
   byId("live-figures").replaceChildren(valuesTable("what is asked for", lineColumns().filter((column) => column.kind === "metric"), live.row, view.other));
+  const spans = Object.entries(found.intervals).map(([name, [low, high]]) => `${name} ${numberText(low)} to ${numberText(high)}`);
+  byId("live-figures").append(element("p", spans.length ? `80 % prediction intervals: ${spans.join(", ")}.` : "Times have no interval: nothing of this serving stack was measured.", { class: "hint", id: "live-intervals" }));
   byId("live-followed").textContent = found.followed.length ? `${live.changed} took with it: ${found.followed.map((name) => `${name} ${found.filled[name]}`).join(", ")}.` : "";
   for (const [name, control] of live.controls) control.show(live.design[name] ?? found.filled[name] ?? control.given.default, live.design[name] === undefined);
 }
