@@ -106,7 +106,8 @@ def decode_attention_fraction(queries: Number, machine: Machine, software: Softw
         again = (
             software.cache_read_gbps * 1e9 / (np.asarray(formats.kv_bits) / 8) / (1 - 1 / np.maximum(queries, 1.001))
         )
-        vector = np.minimum(vector, again / machine.attention_mac_per_s)
+        rate = machine.attention_mac_per_s
+        vector = np.where(np.isfinite(rate), np.minimum(vector, again / rate), vector)
     tiled = (software.attention_group == 0) | (queries == software.attention_group)
     return np.asarray(np.maximum(vector, software.attention_compute_efficiency * filled * tiled))
 

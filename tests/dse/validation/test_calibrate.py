@@ -42,7 +42,9 @@ def test_rows_of_other_constants_are_met_and_what_is_written_predicts_them(own, 
     library = library_with([tmp_path / "mine"])
     stack = library.stack("llama_cpp_calibrated")
     assert "CALIBRATED" in stack.note and stack.base == "llama_cpp"
-    status, out, err = call("validate", own, "--library", tmp_path / "mine", "--out", tmp_path / "scored.csv")
+    status, out, err = call(
+        "validate", "--measurements", own, "--library", tmp_path / "mine", "--out", tmp_path / "scored.csv"
+    )
     assert status == 0, err
     scored = pd.read_csv(tmp_path / "scored.csv")
     assert status == 0 and set(scored["stack"]) == {"llama_cpp_calibrated"}
