@@ -11,7 +11,7 @@ import numpy as np
 from cost_models.evaluate.chips import ChipSetup, chip_columns, chip_formats
 from cost_models.evaluate.number_formats import body_bits, number_formats, own_formats, software_of
 from cost_models.evaluate.quality import quality_of, worse_of
-from cost_models.evaluate.workload import Workload, as_column, serving_config
+from cost_models.evaluate.workload import Workload, serving_config
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS, batched
 from cost_models.performance.continuous import Continuous
@@ -25,7 +25,7 @@ from cost_models.silicon.cost import Economics
 from cost_models.silicon.defaults import FilledDesigns, fill_defaults
 from cost_models.silicon.design import design_machine
 from cost_models.silicon.machine import Machine, Nodes
-from cost_models.table import Designs, FloatArray, numbers_of
+from cost_models.table import Designs, FloatArray, as_column, numbers_of
 from cost_models.workload.formats import Formats
 
 

@@ -111,7 +111,7 @@ def stack_for_software(name: str, chip: Chip, library: Library) -> tuple[str, bo
     for key in (*added, generic, *library.stacks):
         stack = library.stacks[key]
         root = _root(key, library)
-        here = _anywhere(key, library) or root == generic or generic in library.stacks[root].lends_to
+        here = stack.anywhere or root == generic or generic in library.stacks[root].lends_to
         if here and any(re.search(pattern, name, re.IGNORECASE) for pattern in stack.software):
             return key, True
     return generic, False
@@ -121,9 +121,3 @@ def _root(key: str, library: Library) -> str:
     """Return the generic stack that a stack is built on, or is."""
     base = library.stacks[key].base
     return key if base is None or library.stacks[key].families else _root(base, library)
-
-
-def _anywhere(key: str, library: Library) -> bool:
-    """Return whether a stack, or one that it is built on as a variant, runs on chips of every family."""
-    stack = library.stacks[key]
-    return stack.anywhere or (stack.base is not None and not stack.families and _anywhere(stack.base, library))

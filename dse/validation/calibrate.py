@@ -30,6 +30,9 @@ ROW_ERROR, KNEE = 0.15, 0.10
 """Standard error of a row's log ratio, and the log ratio beyond which it pulls in proportion; as in the fits of the
 library."""
 
+FLAGS = ("anywhere", "half_accumulation", "quantises_head")
+"""Fields of a stack that its variants do not inherit."""
+
 STANDARD_ERRORS = 2
 """Standard errors between a constant and the ends of its range, in the library and in what is written."""
 
@@ -59,6 +62,7 @@ class Calibration:
         error_after: with the fitted ones, on the same rows.
         error_left_out: on rows left out of the fit, a quarter at a time.
         software: names of the software in those rows, by which other rows find the stack.
+        flags: what the base is beside its numbers (`FLAGS`).
     """
 
     stack: str
@@ -70,6 +74,7 @@ class Calibration:
     error_after: float
     error_left_out: float
     software: Sequence[str]
+    flags: Mapping[str, bool]
 
     def entries(self, files: str) -> dict[str, Any]:
         """Return the library entries that add the stack: sections to entries."""
@@ -89,6 +94,7 @@ class Calibration:
             "note": f"CALIBRATED on {self.rows} rows of {files}: median error {self.error_after:.1%}, "
             f"{self.error_left_out:.1%} on rows left out, {self.error_before:.1%} before",
             "base": self.base,
+            **self.flags,
             "software": [rf"^{re.escape(name)}$" for name in self.software],
             "src": [source],
         }
@@ -145,7 +151,7 @@ def calibrate(
     return Calibration(
         f"{stack}_calibrated", stack, len(rows), reasons, constants,
         float(np.median(error(rows, start))), whole.miss, float(np.median(left_out)),
-        sorted(set(rows["software"]) - {""}),
+        sorted(set(rows["software"]) - {""}), {name: getattr(library.stack(stack), name) for name in FLAGS},
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def test_rows_of_other_constants_are_met_and_what_is_written_predicts_them(own, 
     assert status == 0, err
     scored = pd.read_csv(tmp_path / "scored.csv")
     assert status == 0 and set(scored["stack"]) == {"llama_cpp_calibrated"}
-    assert (scored["predicted_s"] / (scored["value"] / 1e3) - 1).abs().median() < 0.06
+    assert (scored["ratio"] - 1).abs().median() < 0.06
     status, out, _ = call(
         "explain",
         "rtx_4090 serving_stack=llama_cpp_calibrated",
