@@ -11,7 +11,9 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.metrics import WorkloadResult, workload_metrics
+from cost_models.performance.pool_costs import pool_costs
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.table import Choice, Setting, Table, first_number
 from dse.analysis.explain.columns import known_intervals
@@ -61,7 +63,8 @@ MEASURES = (
     Measure("usd_per_million_tokens", "cost per million tokens", "USD"),
     Measure("overhead_fraction", "of the step above its bound", "%", in_ratio=False),
 )
-"""What is compared; power, TDP, cost and price are those of all chips together."""
+"""What is compared; power, TDP, cost and price are those of all chips together, the latter three with the chips that
+prefill beside them and the ports of both."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,16 @@ def _values(
         "batch": first_number(serving.sequences * served.inference.waves),
         **{f"all_{name}": first_number(value) * chips for name, value in each.items()},
     }
+    if isinstance(served.users, Disaggregated):
+        # The chips that prefill beside them, in part, and the ports of both pools.
+        costs, first = pool_costs(served.users), served.users.pool.result.machine
+        more, ports_usd = first_number(costs.chips), first_number(costs.price_usd - first.price_usd * costs.chips)
+        totals["chips"] += more
+        totals["all_tdp_w"] += first_number(costs.tdp_w)
+        totals["all_price_usd"] += first_number(costs.price_usd)
+        totals["all_cost_usd"] += first_number(first.cost_usd) * more + ports_usd
+        totals["all_nre_usd"] += first_number(first.nre_usd) * more
+        totals["all_margin_usd"] += first_number(first.price_usd - first.cost_usd - first.nre_usd) * more
     values = {
         measure.name: totals[measure.name] if measure.name in totals else first_number(metrics[measure.name])
         for measure in MEASURES

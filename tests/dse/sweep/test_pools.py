@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cost_models.table import Table
+from dse.analysis.compare import compare
 from dse.analysis.explain.curve import baseline_curves, design_curves
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
@@ -179,3 +180,21 @@ def test_a_deployment_is_checked_explained_and_shown(tmp_path):
     assert chosen.status == 0, chosen.err
     wrong = call("check", str(file), "--set", "deployment.prefill.chips=1x h100_sxn")
     assert wrong.status == 2 and "perhaps 1x h100_sxm" in wrong.err
+
+
+def test_compare_sums_both_pools_and_their_ports():
+    apart = {**POOL, "chips": "2x h100_sxm", "prefill": POOL}
+    spec = parse_spec(sweep({"prefill": "design"}, baselines={"apart": apart}))
+    evaluator = Evaluator(spec)
+    design = {
+        "node": "tsmc_5", "memory": "lpddr5x_9600", "memory_devices": 8, "memory_device_gib": 16, "macs": 65536,
+        "weight_format": "fp8", "kv_bits": 8,
+    }  # fmt: skip
+    entries = {one.name: one for one in compare(evaluator, {"mine": design})[0].entries}
+    own = evaluator.evaluate(Table.from_settings(design)).metrics
+    for values, metrics in ((entries["mine"].values, own), (entries["apart"].values, evaluator.baselines["apart"])):
+        for total, metric in (("all_price_usd", "deployment_usd"), ("all_tdp_w", "deployment_tdp_w")):
+            assert values[total] == pytest.approx(float(np.ravel(metrics[f"chat.{metric}"])[0])), metric
+    mine = entries["mine"].values
+    assert mine["chips"] > 1
+    assert mine["all_cost_usd"] + mine["all_nre_usd"] + mine["all_margin_usd"] == pytest.approx(mine["all_price_usd"])
