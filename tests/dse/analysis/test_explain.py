@@ -370,3 +370,18 @@ def test_a_sweep_in_place_of_a_design_file_is_one_fault_that_says_what_to_do():
     assert [str(issue).partition("  ")[2] for issue in caught.value.issues] == [
         "space: is a sweep's: run it, and explain its run"
     ]
+
+
+def test_what_the_network_between_servers_takes_has_its_own_name():
+    model = ["llama3_70b batch=16 prompt_tokens=4096 parallelism=tp16"]
+    far, near = (
+        next(iter(explain_library_chip("16x a100_80gb_sxm", model, words).workloads.values()))
+        for words in (["network_gbps=12.5"], ["node_chips=16"])
+    )
+    assert "network" not in near.prefill.spent_ms and far.settings["node_chips"] == 8
+    bounds = {row.name: row.bound for row in far.prefill.operators}
+    assert bounds["attention_out"] == "network" and bounds["ffn_up"] == "arithmetic"
+    for name in ("decode", "prefill"):
+        one, other = getattr(far, name), getattr(near, name)
+        assert sum(one.spent_ms.values()) == pytest.approx(one.ms)
+        assert one.spent_ms["network"] == pytest.approx(one.ms - other.ms)
