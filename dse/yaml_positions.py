@@ -104,10 +104,16 @@ def node_of(value: object, place: Place = NOWHERE) -> Node:
     return node
 
 
+MAX_KEY = 200
+"""Most characters of a key that a message repeats."""
+
+
 def path_text(path: KeyPath) -> str:
-    """Return a path as people write it, ``objectives[0].direction``."""
+    """Return a path as people write it, ``objectives[0].direction``; of a key that nobody means only its beginning."""
     text = ""
     for key in path:
+        if isinstance(key, str) and len(key) > MAX_KEY:
+            key = f"{key[:MAX_KEY]}..."
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
     return text
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dse.errors import Issue, SpecError
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
+from dse.yaml_positions import path_text
 from tests.sweeps import TEXT as SWEEP
 from tests.sweeps import small
 
@@ -234,3 +235,9 @@ def test_whatever_stands_in_a_sweep_is_a_sweep_or_an_issue(data: st.DataObject) 
     else:
         Space(spec).default_design()
         assert parse_spec(spec.resolved()).hash == spec.hash
+
+
+def test_of_a_key_that_nobody_means_only_the_beginning_is_told():
+    assert path_text(("claims", 17, "source")) == "claims[17].source"
+    assert path_text(("claims", 17, "k" * 200)) == f"claims[17].{'k' * 200}"
+    assert path_text(("claims", 17, "k" * 5000)) == f"claims[17].{'k' * 200}..."
