@@ -112,11 +112,6 @@ class Decoders(Continuous):
         return self.waiting_s, super()._limits_s[1]
 
     @cached_property
-    def _goodput(self) -> FloatArray:
-        # Where memory is what requests wait for, waits grow without bound from little below the capacity on.
-        return goodput(self._steps, self.traffic, self._limits_s)
-
-    @cached_property
     def _steps(self) -> StepTimes:
         steps = step_times(self.result).wide(np.shape(self.waiting_s))
         none = np.zeros_like(steps.most)
