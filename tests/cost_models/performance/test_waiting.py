@@ -78,8 +78,10 @@ def test_both_times_are_near_the_simulation_in_the_mean_and_at_percentiles(both)
     for wait, measured, of_mean, of_share in cases:
         assert float(wait.mean_s[0]) == pytest.approx(measured.mean(), rel=of_mean)
         for share in (0.25, 0.5, 0.8, 0.95):
+            # Prompts come in whole numbers, so that times rise in stairs: near the edge of one, either counts.
+            least, most = np.quantile(measured, (share - 0.03, share + 0.03))
             quantile = float(wait.quantile_s(share, halvings=30)[0])
-            assert quantile == pytest.approx(np.quantile(measured, share), rel=of_share), share
+            assert least * (1 - of_share) <= quantile <= most * (1 + of_share), share
     assert float(told.concurrency[0]) == pytest.approx(run.mean_requests, rel=near[0] + near[2])
 
 
