@@ -53,7 +53,7 @@ def evaluated() -> pd.DataFrame:
     space, evaluator = Space(spec), Evaluator(spec)
     designs = space.grid(0, space.grid_size)
     result = evaluator.evaluate(designs)
-    table = designs.to_frame().assign(**result.metrics)
+    table = pd.concat([designs.to_frame(), pd.DataFrame(result.metrics)], axis="columns")
     kept = np.all([margin >= 0 for name, margin in result.margins.items() if "perplexity" not in name], axis=0)
     table["family"] = table["weight_format"].map(FAMILIES)
     return table[kept].reset_index(drop=True)
