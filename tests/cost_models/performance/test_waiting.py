@@ -11,6 +11,7 @@ import pytest
 
 from cost_models.performance.goodput import goodput
 from cost_models.performance.serving_queue import Queue, Traffic, _interpolated
+from cost_models.performance.steady_state import SteadyState
 from cost_models.performance.step_times import StepTimes
 from cost_models.performance.waits import Wait
 from dse.analysis.simulation import SimulatedEngine, simulate
@@ -94,6 +95,17 @@ def test_lengths_that_vary_lengthen_the_queue_of_pollaczek_and_khinchine(prompt_
     cv2, load = (0.3 * prompt_cv) ** 2 + (0.7 * output_cv) ** 2, np.array([0.1, 0.5, 0.9])
     wait = queue.open(load).ttft.mean_s - 0.3
     np.testing.assert_allclose(wait, load * (1 + cv2) / (2 * (1 - load)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("cv", [0.5, 2.0])
+def test_steps_that_prompts_join_lengthen_with_the_variance_of_their_length(cv):
+    # A step takes in what came in the one before: of T' = s + sum of lengths, E T = s / (1 - r) and E T^2 / E T is
+    # E T + l E[x^2] / (1 - r^2), whose second term is in proportion to 1 + cv^2.
+    one = engine(**ENGINES["shared"])
+    even, varied = (SteadyState(Queue(one, Traffic(prompt_cv=each)), np.array([0.3, 4.0, 9.0])) for each in (0.0, cv))
+    beyond = even.biased - even.step / (1 - even.busy)
+    assert (beyond > 0).all()
+    np.testing.assert_allclose(varied.biased - varied.step / (1 - varied.busy), (1 + cv**2) * beyond)
 
 
 def test_a_memory_that_holds_no_request_has_no_goodput():

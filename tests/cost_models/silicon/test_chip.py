@@ -41,6 +41,7 @@ def test_published_parameters_pass_through(chip, tflops, gbps, gib, watts, link)
     assert result.bandwidth_bytes_per_s / 1e9 == pytest.approx([gbps])
     assert result.capacity_bytes / 2**30 == pytest.approx([gib])
     assert result.tdp_w == [watts]
+    assert result.sram_bytes == pytest.approx([LIBRARY.chip(chip).sram_mib * 1024 * 1024])
     assert result.link_bytes_per_s / 1e9 == pytest.approx([link])
     assert result.die_mm2 == LIBRARY.chip(chip).die_mm2 or LIBRARY.chip(chip).die_mm2 is None
 

@@ -69,6 +69,10 @@ def test_a_price_is_the_sum_of_its_parts_and_who_misses_what_is_said(chat_and_gi
     assert sides["pair"].missed == {"tdp_w <= 1": pytest.approx(sides["pair"].values["all_tdp_w"] / 2 - 1)}
     assert sides["mine"].missed["tdp_w <= 1"] == pytest.approx(sides["mine"].values["all_tdp_w"] / 2 - 1)
     assert "tdp_w <= 1" not in chat["mine"].missed
+    # Of an A100's 400 W, 300 are missed by a third, and 500 are kept.
+    limits = [{"metric": "tdp_w", "max": 300}, {"metric": "tdp_w", "max": 500}]
+    near = entries(compare(Evaluator(parse_spec({**SPEC.resolved(), "constraints": limits})), {"mine": DESIGN})[0])
+    assert near["pair"].missed == {"tdp_w <= 300": pytest.approx(1 / 3)}
 
 
 def test_ratios_are_values_over_those_of_the_first_baseline(chat_and_giant):

@@ -96,6 +96,11 @@ def test_two_a100_take_37_6_ms_at_least():
     assert close(sum(row.ms for row in table.decode.operators), table.metrics["tpot_ms"])
     assert table.decode.ms > table.decode.bound_ms
     assert table.fits
+    # NVIDIA's datasheet: 312 TFLOPS of dense bf16, 2039 GB/s.
+    assert table.roofs == {
+        "bandwidth_gbps": pytest.approx(2039),
+        **dict.fromkeys(("linear_tflops", "head_tflops", "attention_tflops"), pytest.approx(312)),
+    }
 
 
 def test_chip_baseline_and_command_line_agree():

@@ -371,5 +371,9 @@ def test_two_runs_are_told_apart_and_runs_that_are_done_say_so(call, sweep):
     assert {"section": "sweep", "what": "constraints[0].max", "first": "20", "second": "10"} in json.loads(out)
     assert "the same sweep, library" in call("diff", "a", "a")[1]
     assert call("resume", "a") == (2, "", "a: is complete; to search on, say how far with --n-designs\n")
+    for written, more in ((True, ()), (False, ("--no-report",))):
+        further = ("--n-designs", 48, "--draw", "none", "-q", *more, "--out")
+        assert call("resume", "a", *further, f"report {written}") == (0, "", "")
+        assert Path(f"report {written}", "report.html").exists() == written
     assert call("merge", "a", "b")[0] == 2 and call("merge", "a")[0] == 2
     assert "only --backend dask" in call("run", sweep, "--scheduler", "tcp://x:1")[2]

@@ -56,6 +56,10 @@ def test_without_a_front_the_nearest_miss_is_picked_and_says_what_it_misses():
     (pick,) = choose_picks(None, rows_of([[3, 3], [1, 1]], margins=[-0.1, -0.5]), objectives=OBJECTIVES)
     assert (pick.name, pick.id, pick.feasible) == ("least_violation", 0, False)
     assert "tdp_w <= 150" in pick.reason
+    also = rows_of([[3, 3], [1, 1]], margins=[-0.1, -0.5])
+    also.evaluation.margins["die_mm2 <= 800"] = np.array([0.0, 0.2])
+    (pick,) = choose_picks(None, also, objectives=OBJECTIVES)
+    assert "tdp_w <= 150" in pick.reason and "die_mm2" not in pick.reason, "what is kept is not said to be missed"
     assert choose_picks(None, None, objectives=OBJECTIVES) == []
 
 

@@ -172,11 +172,18 @@ def test_those_who_join_learn_from_each_other(tmp_path):
     assert any("cannot be repeated" in note for note in second.manifest["notes"])
     assert not first.designs.iloc[:10].equals(second.designs.iloc[:10]), "each begins elsewhere"
 
-    sampler = read_packed(read_packed(state_of(second), "state").content("sampler"), "sampler")
-    learned = sum(len(one.array("values", np.float64, None, 2)) for one in sampler.parts("learned"))
+    def learned(done):
+        """Return after how many batches the sampler of a run heard how many designs of others."""
+        sampler = read_packed(read_packed(state_of(done), "state").content("sampler"), "sampler")
+        return [
+            (one.whole("before"), len(one.array("values", np.float64, None, 2))) for one in sampler.parts("learned")
+        ]
+
     there = int(first.designs[OBJECTIVES].notna().all(axis=1).sum())
-    assert learned == there, "the sampler of the second run knows the designs of the first"
+    assert learned(second) == [(0, there)], "the sampler of the second run knows the designs of the first"
     assert len(study_in(url).trials) == 50
+    longer = resume(second.path, n_designs=40, out=tmp_path / "c")
+    assert learned(longer) == [(0, there)], "what goes on knows them once, since then, and none of its own"
 
 
 def together(tmp_path, url, each=40):

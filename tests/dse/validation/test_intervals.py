@@ -39,6 +39,14 @@ def test_four_in_five_of_a_sample_lie_between_its_quantiles():
     assert np.mean((spread > low) & (spread < high)) == pytest.approx(0.8, abs=0.01)
 
 
+def test_a_chip_counts_as_the_root_of_its_rows():
+    # 900 rows of one chip weigh as much as 100 of each of three others: 30 = 3 x 10; so their border is the median.
+    rows = rows_of(np.concatenate([(np.arange(900) + 0.5) / 900, 1 + (np.arange(300) + 0.5) / 300]))
+    rows["die"] = rows["group"] = np.repeat(["many", "a", "b", "c"], (900, 100, 100, 100))
+    for line in lines_of(rows, "chip"):
+        assert np.log([float(line["low"]), float(line["high"])]) == pytest.approx([0.2, 1.8], abs=0.002)
+
+
 def test_few_rows_or_few_chips_make_no_line_of_their_own():
     few = rows_of(np.zeros(LEAST_ROWS - 1))
     lone = rows_of(np.zeros(LEAST_ROWS + 1), chips=2, quantity="prefill")
@@ -77,10 +85,11 @@ def test_explained_times_and_validated_rows_have_the_same_interval(tmp_path):
         "output_len": 128, "metric": "tpot_ms", "value": 10, "software": "",
     }  # fmt: skip
     path = tmp_path / "mine.csv"
-    pd.DataFrame([row, row | {"value": 1e4}, row | {"metric": "output_tokens_per_s", "value": 900}]).to_csv(path)
+    alone, rate = {"batch": 1, "value": 1e4}, {"metric": "output_tokens_per_s", "value": 900}
+    pd.DataFrame([row, row | alone, row | rate]).to_csv(path)
     found = run_validation([path])
     (out,) = found.files.values()
-    assert ((out["p10"] < out["predicted"]) & (out["predicted"] < out["p90"]))[:2].all()
+    assert ((out["p10"] < out["predicted"]) & (out["predicted"] < out["p90"])).all()
     assert out["inside"].tolist()[1] == "no"
     value = out["value"].astype(float)
     assert (out["inside"] == np.where((value >= out["p10"]) & (value <= out["p90"]), "yes", "no")).all()

@@ -1,5 +1,6 @@
 """``dse compress``: tensors from files, sizes against closed forms, and what is refused."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -155,6 +156,15 @@ def test_formats_that_do_not_apply_are_listed_and_the_others_run(call, tmp_path)
     assert status == 0 and "Formats that do not apply" in out and "bitmap" in out
     status, out, err = call("compress", tmp_path / "a.npy", "--only", "bitmap")
     assert (status, out) == (2, "") and "no zero" in err
+
+
+def test_the_display_counts_every_format_from_none_to_all(call, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        "dse.render.terminal.counted_display", lambda what: contextlib.nullcontext(lambda *counts: told.append(counts))
+    )
+    assert call("compress", "--shape", "8x64", "--only", "bitmap", "--only", "group", "--sparsity", 0.5)[0] == 0
+    assert told == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_the_correlation_is_that_of_the_mask_that_is_stored(call, tmp_path):
