@@ -197,9 +197,12 @@ def test_two_waits_one_after_the_other_have_the_sum_of_their_moments():
     assert both.quantile_s(0.95)[0] <= first.quantile_s(0.95)[0] + second.quantile_s(0.95)[0]
 
 
-@pytest.mark.parametrize("rate", [1.0, 5.0])
-def test_users_of_two_pools_see_what_the_simulation_of_both_sees(rate):
-    users = users_of(traffic=Traffic(arrivals_per_s=np.array([rate])), output_tokens=256.0)
+@pytest.mark.parametrize(("rate", "prompt"), [(1.0, 2048.0), (5.0, 2048.0), (1.5, 16384.0)])
+def test_users_of_two_pools_see_what_the_simulation_of_both_sees(rate, prompt):
+    # A prefill replica reads less than one of the long prompts a second: several feed one that decodes.
+    limits = replace(LIMITS, ttft_ms=prompt)
+    traffic = Traffic(arrivals_per_s=np.array([rate]))
+    users = users_of(traffic=traffic, prompt_tokens=prompt, output_tokens=256.0, limits=limits)
     run, seen = simulate_pools(users, requests=6000), users.served
     assert seen.tpot.mean_s[0] == pytest.approx(np.nanmean(run.tpot_s), rel=0.03)
     assert seen.ttft.mean_s[0] == pytest.approx(run.ttft_s.mean(), rel=0.08)
