@@ -78,8 +78,7 @@ def _column(name: str, values: Any, parameter: Parameter | None, library: Librar
     for one in dict.fromkeys(listed.tolist()):
         if _is_there(one) and (fault := _fault_of(one, parameter, library)):
             raise SpecError([Issue(NOWHERE, name, quoted(one), *fault)])
-    names = () if parameter is None or not parameter.is_choice else None
-    return column_of([one if _is_there(one) else None for one in listed.tolist()], names)
+    return column_of(one if _is_there(one) else None for one in listed.tolist())
 
 
 def _is_there(value: object) -> bool:

@@ -203,7 +203,7 @@ def test_parallel_coordinates_name_what_has_names_and_what_does_not_apply(tmp_pa
     with drawing():
         (path,) = draw_parallel(scene, tmp_path, ["svg"])
     text = path.read_text()
-    for word in ("hbm3", "gddr6_16", "n/a", "[bit]", "65\u2009536", "cost_usd", "[W]", "knee"):
+    for word in ("hbm3", "gddr6_16", "n/a", "[bit]", "8\u2009192", "65\u2009536", "cost_usd", "[W]", "knee"):
         assert word in text
     assert "lpddr5x_9600" not in text
     assert "the same in all of them: node tsmc_5" in text
