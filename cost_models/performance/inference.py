@@ -163,7 +163,7 @@ class Inference:
     @cached_property
     def bound_s(self) -> FloatArray:
         """Time in which each sequence gains a token at full bandwidth and arithmetic rate, nothing else."""
-        bound = decode_bound_s(self.decode, self.serving, self.placed)
+        bound = decode_bound_s(self.decode, self.placed)
         if self.draft is not None:
             bound = bound + self.draft_steps * self.draft.bound_s
         return bound if self.serving.speculation is None else bound / self.tokens_per_step
@@ -246,39 +246,20 @@ class Inference:
         return np.asarray(needed)
 
 
-def decode_bound_s(work: PhaseTime, serving: ServingConfig, machine: Machine) -> FloatArray:
+def decode_bound_s(work: PhaseTime, machine: Machine) -> FloatArray:
     """Return the least time of a decode step: all bytes at peak bandwidth or all MACs at peak rate.
 
-    What is multiplied beside the banks is read there meanwhile.
+    Where units beside the banks may multiply, one operator after the other, each in the better place.
     """
-    rates = machine.linear_mac_per_s, machine.head_mac_per_s, machine.attention_mac_per_s
-    moved = work.dram_bytes
+    moved, macs = work.dram_bytes, work.chip_macs
     if machine.placement is not None:
         moved = work.sum(work.times.dram_bytes * memory_slowdown(work.operators, machine))
-    bound = np.maximum(moved / machine.bandwidth_bytes_per_s, _macs_s(work, work.chip_macs, *rates))
-    near = machine.near
-    if near is None or not work.times.near_bytes.any():
+    computing = (
+        work.sum_of_class("linear", macs) / machine.linear_mac_per_s
+        + work.sum_of_class("head", macs) / machine.head_mac_per_s
+        + work.sum_of_class("attention", macs) / machine.attention_mac_per_s
+    )
+    bound = np.maximum(moved / machine.bandwidth_bytes_per_s, computing)
+    if machine.near is None:
         return bound
-    beside = _macs_s(
-        work,
-        work.operators.macs - work.chip_macs,
-        _no_zero(near.linear_mac_per_s),
-        _no_zero(near.head_mac_per_s),
-        _no_zero(near.attention_mac_per_s),
-    )
-    return np.maximum(bound, np.maximum(work.sum(work.times.near_bytes) / _no_zero(near.bytes_per_s), beside))
-
-
-def _macs_s(
-    work: PhaseTime, macs: FloatArray, linear: FloatArray, head: FloatArray, attention: FloatArray
-) -> FloatArray:
-    """Return the time of multiply-accumulates at the rate of each operator's class."""
-    return (
-        work.sum_of_class("linear", macs) / linear
-        + work.sum_of_class("head", macs) / head
-        + work.sum_of_class("attention", macs) / attention
-    )
-
-
-def _no_zero(rate: FloatArray) -> FloatArray:
-    return np.where(rate > 0, rate, np.inf)
+    return np.where(machine.near.bytes_per_s > 0, work.sum(work.times.least_s), bound)

@@ -19,6 +19,7 @@ from cost_models.performance.roofline import (
     by_class,
     cached_bytes,
     of_tensors,
+    roofline_s,
     stored_weight_bytes,
     vector_s,
 )
@@ -81,11 +82,21 @@ def near_times(
 
 
 def faster(
-    on_chip: OperatorTime, near: OperatorTime, chosen: NDArray[np.bool_], on_chip_s: FloatArray, near_s: FloatArray
+    operators: Operators,
+    machine: Machine,
+    on_chip: OperatorTime,
+    near: OperatorTime,
+    chosen: NDArray[np.bool_],
+    on_chip_s: FloatArray,
+    near_s: FloatArray,
 ) -> tuple[OperatorTime, FloatArray]:
     """Return the times of operators, those beside the banks where they are faster and can run there, and their sums.
 
+    The least time is that of the better place for each, chosen or not, so that more of anything never raises it.
+
     Args:
+        operators: amounts on the most-loaded chip.
+        machine: the chip and its memory.
         on_chip: times on the chip.
         near: times beside the banks.
         chosen: ``(ops, n)`` which can run there.
@@ -93,12 +104,14 @@ def faster(
         near_s: time of each beside the banks.
     """
     there = chosen & (near_s < on_chip_s)
+    least_s = roofline_s(operators, on_chip, machine)
+    least_s = np.where(chosen, np.minimum(least_s, roofline_s(operators, near, machine)), least_s)
     if not there.any():
-        return on_chip, on_chip_s
+        return replace(on_chip, least_s=least_s), on_chip_s
     picked = {
         one.name: np.where(there, getattr(near, one.name), getattr(on_chip, one.name)) for one in fields(OperatorTime)
     }
-    return OperatorTime(**picked), np.where(there, near_s, on_chip_s)
+    return OperatorTime(**{**picked, "least_s": least_s}), np.where(there, near_s, on_chip_s)
 
 
 def _bus_bytes(operators: Operators, machine: Machine, formats: Formats) -> FloatArray:

@@ -155,7 +155,7 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
     if machine.near is not None:
         beside = [near_times(one, at, machine, software, formats) for one, at in zip(ends, at_ends, strict=True)]
         near_time, near_s = _mean_over([times for times, _ in beside], software)
-        middle_time, attention_s = faster(middle_time, near_time, beside[0][1], attention_s, near_s)
+        middle_time, attention_s = faster(middle, machine, middle_time, near_time, beside[0][1], attention_s, near_s)
     total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
     times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
     fixed = _fixed_s(serving, shape.batch * rows, machine, software, formats, scored=rows)
@@ -179,7 +179,7 @@ def _timed(
     if machine.near is None:
         return times
     near, can = near_times(operators, times, machine, software, formats)
-    return faster(times, near, can, times.total_s, near.total_s)[0]
+    return faster(operators, machine, times, near, can, times.total_s, near.total_s)[0]
 
 
 def _mean_over(ends: Sequence[OperatorTime], software: Software) -> tuple[OperatorTime, FloatArray]:

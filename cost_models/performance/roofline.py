@@ -34,6 +34,7 @@ class OperatorTime:
         weight_bytes: stored weight bytes among them.
         link_bytes: bytes that each chip sends.
         near_bytes: bytes that are read and multiplied beside the banks instead; 0 where the operator is the chip's.
+        least_s: roofline where that is least, on the chip or beside the banks; 0 where no memory may multiply.
     """
 
     memory_s: FloatArray
@@ -46,6 +47,7 @@ class OperatorTime:
     weight_bytes: FloatArray
     link_bytes: FloatArray
     near_bytes: FloatArray
+    least_s: FloatArray
 
     @property
     def total_s(self) -> FloatArray:
@@ -367,16 +369,48 @@ def time_operators(
         moving = all_to_all_s(sent, operators.exchanges, machine, software, chips=np.asarray(chips) * replicas)
         exposed = moving * software.exchange_exposed_fraction
         collective_s, link_bytes = collective_s + exposed, link_bytes + sent
-    is_free = bool(np.isposinf(machine.dequantize_bytes_per_s).all())
+    is_free, none = bool(np.isposinf(machine.dequantize_bytes_per_s).all()), np.zeros((len(body_bytes), 1))
     return OperatorTime(
         memory_s=memory_s,
         arithmetic_s=arithmetic_s,
-        dequantize_s=np.zeros((len(body_bytes), 1)) if is_free else body_bytes / machine.dequantize_bytes_per_s,
+        dequantize_s=none if is_free else body_bytes / machine.dequantize_bytes_per_s,
         non_overlapped_s=np.minimum(memory_s, arithmetic_s) * software.non_overlapped_fraction,
         kernel_s=kernels * (software.kernel_s * software.kernels_launched),
         collective_s=collective_s,
         dram_bytes=dram_bytes,
         weight_bytes=body_bytes,
         link_bytes=link_bytes,
-        near_bytes=np.zeros((len(body_bytes), 1)),
+        near_bytes=none,
+        least_s=none,
     )
+
+
+def roofline_s(operators: Operators, times: OperatorTime, machine: Machine) -> FloatArray:
+    """Return ``(ops, n)`` the least time of an execution where it runs: all bytes or all MACs at peak rate."""
+    there = times.near_bytes > 0
+    chip, near = machine, machine.near
+    least = np.maximum(
+        times.dram_bytes * memory_slowdown(operators, machine) / machine.bandwidth_bytes_per_s,
+        np.where(there, 0.0, operators.macs)
+        / by_class(
+            operators, linear=chip.linear_mac_per_s, head=chip.head_mac_per_s, attention=chip.attention_mac_per_s
+        ),
+    )
+    if near is None:
+        return least
+    rate = by_class(
+        operators,
+        linear=near.linear_mac_per_s,
+        expert=near.expert_mac_per_s,
+        head=near.head_mac_per_s,
+        attention=near.attention_mac_per_s,
+    )
+    return np.maximum(
+        np.maximum(least, times.near_bytes / no_zero(near.bytes_per_s)),
+        np.where(there, operators.macs, 0.0) / no_zero(rate),
+    )
+
+
+def no_zero(rate: FloatArray) -> FloatArray:
+    """Return a rate by which what it does not do takes no time."""
+    return np.where(rate > 0, rate, np.inf)

@@ -190,7 +190,7 @@ def _bound(
             replace(serving, batch=np.where(served.inference.in_flight, 1.0, serving.batch)), machine, ideal, formats
         ),
     }
-    least = {name: decode_bound_s(step, serving, machine) for name, step in steps.items()}
+    least = {name: decode_bound_s(step, machine) for name, step in steps.items()}
     moving = {name: _moving(step, machine) / least[name] for name, step in steps.items()}
     if serving.parallelism == "layer_split":
         # Chunks of a prompt may keep all chips busy at once; a step goes through them in turn.

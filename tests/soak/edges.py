@@ -31,8 +31,12 @@ from dse.sweep import Spec, parse_spec
 SIGNED = ("headroom", "margin", "spare")
 """Words of metrics that may be negative."""
 
-OPTIONAL = ("load_s", "max_batch", "tokens_per_s_at_max_batch", "chips_for_load")
-"""Metrics that have no value where a workload sets no limits."""
+OPTIONAL = ("load_s", "max_batch", "tokens_per_s_at_max_batch", "chips_for_load", "usd_per_million_cached_tokens",
+            "cached_j_per_token")  # fmt: skip
+"""Metrics that have no value where a workload sets no limits, or caches nothing."""
+
+PER_TOKEN = "per_million"
+"""In the names of metrics that have no value where limits can be kept at no load: no token is served."""
 
 ROUNDING = 1e-12
 """How far below 0 rounding may leave a difference of equal numbers."""
@@ -131,7 +135,8 @@ def faults_of(spec: Spec, designs: Table, rng: np.random.Generator) -> tuple[lis
         bare = name.rpartition(".")[2]
         if np.isinf(values).any():
             faults.append(f"{name} is infinite for {int(np.isinf(values).sum())} designs")
-        due = values[found.feasible]
+        served = np.nan_to_num(found.metrics["w.goodput_requests_per_s"], nan=1.0) > 0
+        due = values[found.feasible & served] if PER_TOKEN in bare else values[found.feasible]
         if bare not in OPTIONAL and np.isnan(due).any():
             faults.append(f"{name} is missing for {int(np.isnan(due).sum())} feasible designs")
         if (due < -ROUNDING).any() and not any(word in bare for word in SIGNED):

@@ -9,7 +9,7 @@ import numpy as np
 from cost_models.performance.energy import Energy
 from cost_models.performance.inference import decode_bound_s
 from cost_models.performance.phases import PhaseTime
-from cost_models.performance.roofline import by_class, memory_slowdown
+from cost_models.performance.roofline import roofline_s
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, FloatArray
 from cost_models.workload.serving import ServingConfig
@@ -34,7 +34,7 @@ def pass_columns(
         within: the same pass were all chips in one node; None where they are.
     """
     total_s = work.pass_s
-    bound_s = np.asarray(decode_bound_s(work, serving, machine))
+    bound_s = np.asarray(decode_bound_s(work, machine))
     operators = _operator_columns(work, machine, within)
     parts = _energy_parts(energy, machine)
     return {
@@ -85,20 +85,7 @@ def _operator_columns(work: PhaseTime, machine: Machine, within: PhaseTime | Non
     operators, times, total_s = work.operators, work.times, work.pass_s
     # Turns of a pipeline's bubble: how often the pass pays for one execution of each operator.
     turns = work.total_s[0] / (times.total_s[0] * operators.times[0])
-    there = times.near_bytes > 0
-    least_s = np.maximum(
-        times.dram_bytes * memory_slowdown(operators, machine) / machine.bandwidth_bytes_per_s,
-        work.chip_macs
-        * by_class(
-            operators,
-            linear=1 / machine.linear_mac_per_s,
-            head=1 / machine.head_mac_per_s,
-            attention=1 / machine.attention_mac_per_s,
-        ),
-    )
-    if machine.near is not None:
-        rate = np.where(machine.near.bytes_per_s > 0, machine.near.bytes_per_s, np.inf)
-        least_s = np.maximum(least_s, times.near_bytes / rate)
+    there, least_s = times.near_bytes > 0, roofline_s(operators, times, machine)
     causes = {
         "memory": np.where(there, 0.0, times.memory_s), "arithmetic": times.arithmetic_s,
         "dequantizing": times.dequantize_s, "kernels": times.kernel_s, "collective": times.collective_s,

@@ -240,3 +240,16 @@ def test_a_tensor_in_two_memories_is_the_chips():
     assert where["dense"] == 0 and 0 < where["head"] < 1
     assert beside(result) == {"qkv", "attention_out", "ffn_up", "ffn_down"}
     assert "lm_head" in beside(served(tiers, replace(ONE, model="llama2_7b")))
+
+
+@pytest.mark.parametrize("batch", [1.0, 4.0, 16.0])
+def test_more_of_anything_never_raises_the_bound_wherever_operators_run(batch):
+    # With more multipliers an operator may come back to the chip: the bound is that of the better place.
+    macs = [{**BANKS, **INT8, "macs": 2.0**power} for power in np.linspace(10, 18, 17)]
+    designs = Table.from_settings(*macs)
+    found = serve_designs(designs, replace(ONE, batch=batch), TECHNOLOGY, ECONOMICS).inference
+    moved = np.diff((found.decode.times.near_bytes > 0).sum(axis=0))
+    assert (moved <= 0).all() and (batch > 4 or moved.any() or (found.decode.times.near_bytes > 0).any())
+    assert (np.diff(found.bound_s) <= 1e-12 * found.bound_s[1:]).all()
+    assert (np.diff(found.step_s) <= 1e-12 * found.step_s[1:]).all()
+    assert (found.bound_s <= found.decode_s).all()

@@ -104,7 +104,7 @@ def test_no_pass_beats_its_bound(name, batch, prompt, tp, model):
     machine, form = bare_machine(2e12, rate=150e12, link=100e9), Formats(8.0, 16.0, 16.0, 16.0)
     for function in (decode_phase, prefill_phase):
         step = function(serving, machine, profile(name), form)
-        assert (step.pass_s >= decode_bound_s(step, serving, machine) * (1 - 1e-12)).all()
+        assert (step.pass_s >= decode_bound_s(step, machine) * (1 - 1e-12)).all()
 
 
 def test_chunks_read_the_weights_anew_and_change_nothing_else():
