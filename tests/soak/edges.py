@@ -135,7 +135,7 @@ def faults_of(spec: Spec, designs: Table, rng: np.random.Generator) -> tuple[lis
         bare = name.rpartition(".")[2]
         if np.isinf(values).any():
             faults.append(f"{name} is infinite for {int(np.isinf(values).sum())} designs")
-        served = np.nan_to_num(found.metrics["w.goodput_requests_per_s"], nan=1.0) > 0
+        served = np.nan_to_num(found.metrics.get("w.goodput_requests_per_s", np.ones(1)), nan=1.0) > 0
         due = values[found.feasible & served] if PER_TOKEN in bare else values[found.feasible]
         if bare not in OPTIONAL and np.isnan(due).any():
             faults.append(f"{name} is missing for {int(np.isnan(due).sum())} feasible designs")
