@@ -100,6 +100,7 @@ def test_the_form_of_an_issue(file: Path) -> None:
             "low: 65536, high: 1024",
             "low 65536 is not below high 1024; perhaps low and high swapped",
         ),
+        ("low: 1024, high: 65536", "low: 4096, high: 4096", "low 4096 is not below high 4096"),
         ("low: 1024, high: 65536", "low: 0, high: 65536", "space.macs.low: 0 is not above 0"),
         ("low: 1024, high: 65536", "low: 10.5, high: 20", "space.macs.low: 10.5 is not a whole number"),
         ("log: true, levels: 7", "step: 4, levels: 7", "step and levels are both given"),

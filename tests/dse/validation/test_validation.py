@@ -98,6 +98,17 @@ def test_a_file_without_rows_has_no_scores(tmp_path):
     assert [table.key for table in validation.tables] == ["files"]
 
 
+def test_a_product_of_many_rows_waits_for_arithmetic_and_one_of_few_for_memory(tmp_path):
+    # An H100 does 989e12 / 3.35e12 = 295 operations per byte: of 16-bit operands, as many rows as that at least.
+    rows = pd.read_csv(LIBRARY.data_file("micro_open.csv"), dtype=str, keep_default_na=False)
+    rows = rows[(rows["chip"] == "h100_sxm") & (rows["kind"] == "gemm") & rows["dtype"].isin(["bf16", "bfloat16"])]
+    rows.to_csv(tmp_path / "products.csv", index=False)
+    (out,) = run_validation([tmp_path / "products.csv"]).files.values()
+    least = out[["m", "n", "k"]].astype(float).min(axis=1)
+    for some, bound in ((least <= 64, "memory"), (least >= 1024, "arithmetic")):
+        assert some.sum() > 3 and set(out["bound_by"][some]) == {bound}
+
+
 def test_a_layout_is_read_as_it_is_spelt():
     assert layout("tp8pp3", 24) == (Layout(8, 3, kind="pipeline"), "")
     assert layout("layer_split4", 4) == (Layout(stages=4, kind="layer_split"), "")
