@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -167,7 +168,9 @@ def test_a_notebook_shows_the_page(explorer):
 
 def test_the_command_serves_until_it_is_interrupted(path):
     command = [sys.executable, "-m", "dse", "explore", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+    # A job in the background ignores interruptions, and so would what it starts.
+    told = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=told) as serving:
         try:
             line = serving.stdout.readline()
             assert line.startswith("http://127.0.0.1:")
@@ -178,9 +181,10 @@ def test_the_command_serves_until_it_is_interrupted(path):
             content = answer.read()
             connection.close()
             assert answer.status == 200 and b"connect-src 'self'" in content
-        finally:
             serving.send_signal(signal.SIGINT)
-        assert serving.wait(20) == 0
+            assert serving.wait(20) == 0
+        finally:
+            serving.kill()
 
 
 SEEN = """
