@@ -163,7 +163,7 @@ def test_a_run_ends_with_what_was_found(call, sweep):
         "(in brackets: over that of a100)",
     ):
         assert words in out
-    assert "of the step above its bound" in " ".join(out.split()) and "here/" in out
+    assert "of the step above its" in out and "here/" in out
     assert "\x1b" not in out, "no colours where the output is not a terminal"
     assert max(map(len, out.splitlines())) <= 120
     assert Path("here/sweep.yaml").read_bytes() == Path(sweep).read_bytes()
