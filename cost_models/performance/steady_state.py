@@ -145,7 +145,8 @@ class SteadyState:
         left = np.maximum(came - self._filled(waiting), 0.0) * others
         # Steps grow faster than in proportion: a number that varies costs more than its mean.
         bent = first + queue.at_work[1] - steps.mean_step_s(1 + np.maximum(seen - 1, 0.0) * queue.share)
-        step = self._own_step(busy) + bent
+        # Steps that grow ever more slowly bend the other way: a step takes what it takes alone at least.
+        step = np.maximum(self._own_step(busy) + bent, queue.at_work[1])
         mean = step - queue.at_work[1]
         # A step takes the prompts of the step before: their excess over the mean dies out as busy^i.
         died = -np.expm1(tokens * np.log(np.maximum(busy, TINY)))

@@ -218,3 +218,16 @@ def test_wait_for_nothing_is_the_least():
     idle = queue.open(1e-9)
     np.testing.assert_allclose(idle.ttft.mean_s, alone.ttft.mean_s, rtol=1e-6)
     np.testing.assert_allclose(idle.ttft.quantile_s(0.95), alone.ttft.mean_s, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("highest", [0.02, 2.0, 200.0])
+def test_steps_that_rise_at_once_and_then_no_more_take_no_less_than_the_shortest(highest):
+    # The mean over states of such steps lies far below the step at their mean number.
+    made = engine(prompt_s=0.01, alone_s=0.02, step_s=0.01, slope_s=1e-4, tokens=5, most=2000, room=4)
+    decode = np.where(made.batches > 16, highest, made.decode_s)
+    queue = Queue(replace(made, decode_s=decode), Traffic())
+    for load in (0.02, 0.1, 0.3, 0.6, 0.9):
+        seen = queue.open(load * queue.capacity_per_s)
+        assert 0.01 * (1 - 1e-9) <= seen.tpot.mean_s[0] < np.inf, load
+        assert seen.tpot.quantile_s(0.5)[0] >= 0.01 * (1 - 1e-9)
