@@ -170,7 +170,7 @@ class WorkloadSpec(SweepRecord):
     def said(self, field: str) -> Any:
         """Return what the workload says of a field of its own, its speculation or sessions; None where nothing."""
         for record in (self, self.speculation, self.sessions):
-            if field in type(record).__dict__.get("__pydantic_fields__", {}):
+            if record is not None and field in type(record).model_fields:
                 return getattr(record, field)
         return None
 
