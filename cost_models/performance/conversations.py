@@ -134,10 +134,9 @@ class Conversations(Continuous):
         missing, finding, sessions = self._missing, self._finding, self.sessions
         near, far = self.found_shares(rate_per_s)
         lost, returning = 1 - near - far, sessions.returning
-        with np.errstate(invalid="ignore"):
-            taken = rate_per_s * returning * far * np.where(far > 0, self.read_s, 0.0)
-            queued = taken * np.where(far > 0, self.read_s, 0.0) * sessions.spread / (2 * np.maximum(1 - taken, TINY))
         read = np.where(far > 0, self.read_s, 0.0)
+        taken = rate_per_s * returning * far * read
+        queued = taken * read * sessions.spread / (2 * np.maximum(1 - taken, TINY))
         delay = np.where(far > 0, self._exposed_s, 0.0) + queued
         # Prompts of all kinds are one mean prompt to the engine; what is its own to each kind is told apart.
         least = -lost * returning * self._later_s
@@ -203,7 +202,7 @@ class Conversations(Continuous):
             return self._rate
         return replace(self, traffic=replace(self.traffic, arrivals_per_s=np.nan, concurrency=np.nan))._goodput
 
-    @property
+    @cached_property
     def _traffic(self) -> Traffic:
         return self._traffic_at(self._rate)
 
@@ -212,9 +211,14 @@ class Conversations(Continuous):
         return self.steps_at(self._rate)
 
     @cached_property
+    def _shares(self) -> tuple[FloatArray, FloatArray]:
+        """Shares of the histories that are found at the load, in each memory."""
+        return self.found_shares(self._rate)
+
+    @property
     def hit_share(self) -> FloatArray:
         """Share of the histories that are found, in either memory."""
-        near, far = self.found_shares(self._rate)
+        near, far = self._shares
         return np.asarray(near + far)
 
     @property
@@ -235,7 +239,7 @@ class Conversations(Continuous):
         sessions = self.sessions
         if sessions.tier is None:
             return np.zeros(1)
-        _, far = self.found_shares(self._rate)
+        _, far = self._shares
         tokens = far * sessions.history_tokens + sessions.growth_tokens + (1 - self.hit_share) * sessions.history_tokens
         return np.asarray(tokens * self.bytes_per_token * (np.asarray(sessions.tier.capacity_bytes) > 0))
 
