@@ -66,7 +66,7 @@ def serve_designs(
         technology: parameters.
         economics: business terms.
         machine: the machines of the designs, where they have been worked out already.
-        limits: what users are slo_of, where the largest batch that keeps it is wanted.
+        limits: what users are promised, where the largest batch that keeps it is wanted.
         prefill: what prefills in their place, where they only decode.
     """
     columns = fill_defaults(designs)
@@ -96,7 +96,7 @@ def serve_chips(
         setups: chips and how they are run.
         workload: what is served; formats that it sets for itself are those of designs, and do not hold here.
         technology: parameters.
-        limits: what users are slo_of, where the largest batch that keeps it is wanted.
+        limits: what users are promised, where the largest batch that keeps it is wanted.
         prefill: what prefills in their place, where they only decode.
 
     Raises:

@@ -18,6 +18,7 @@ from cost_models.performance.roofline import (
     activation_element_bytes,
     by_class,
     cached_bytes,
+    no_zero,
     of_tensors,
     roofline_s,
     stored_weight_bytes,
@@ -63,7 +64,7 @@ def near_times(
         can = can & (of_tensors(operators, machine.placement.second_fraction) == 0)
     through = _bus_bytes(operators, machine, formats)
     pins = machine.bandwidth_bytes_per_s * machine.stream_efficiency * software.bandwidth_efficiency
-    reading = np.maximum(read / _or_one(near.bytes_per_s), operators.macs / _or_one(rate))
+    reading = np.maximum(read / no_zero(near.bytes_per_s), operators.macs / no_zero(rate))
     memory_s = operators.kernels * near.start_s + through / pins + reading
     beside = vector_s(operators, machine, software, formats)
     shape = np.broadcast_shapes(memory_s.shape, can.shape)
@@ -128,7 +129,3 @@ def _bus_bytes(operators: Operators, machine: Machine, formats: Formats) -> Floa
     scores = 2 * operators.macs / np.maximum(operators.row_elements, 1.0)
     attention = np.array([[name == "attention"] for name in operators.classes])
     return np.asarray(np.where(attention, moved + scores, product) * element_bytes)
-
-
-def _or_one(rate: FloatArray) -> FloatArray:
-    return np.where(rate > 0, rate, 1.0)

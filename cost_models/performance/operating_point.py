@@ -69,7 +69,7 @@ def operating_point(result: Inference, limits: Slo) -> OperatingPoint:
 
     Args:
         result: the workload on its machine; its own batch has no part in it.
-        limits: what is slo_of.
+        limits: what is promised.
     """
 
     def served(batch: FloatArray) -> Inference:

@@ -388,12 +388,15 @@ def time_operators(
 def roofline_s(operators: Operators, times: OperatorTime, machine: Machine) -> FloatArray:
     """Return ``(ops, n)`` the least time of an execution where it runs: all bytes or all MACs at peak rate."""
     there = times.near_bytes > 0
-    chip, near = machine, machine.near
+    near, chip_macs = machine.near, np.where(there, 0.0, operators.macs)
     least = np.maximum(
         times.dram_bytes * memory_slowdown(operators, machine) / machine.bandwidth_bytes_per_s,
-        np.where(there, 0.0, operators.macs)
+        chip_macs
         / by_class(
-            operators, linear=chip.linear_mac_per_s, head=chip.head_mac_per_s, attention=chip.attention_mac_per_s
+            operators,
+            linear=machine.linear_mac_per_s,
+            head=machine.head_mac_per_s,
+            attention=machine.attention_mac_per_s,
         ),
     )
     if near is None:
@@ -407,7 +410,7 @@ def roofline_s(operators: Operators, times: OperatorTime, machine: Machine) -> F
     )
     return np.maximum(
         np.maximum(least, times.near_bytes / no_zero(near.bytes_per_s)),
-        np.where(there, operators.macs, 0.0) / no_zero(rate),
+        (operators.macs - chip_macs) / no_zero(rate),
     )
 
 

@@ -20,7 +20,7 @@ from cost_models.silicon.carbon import die_kg, dram_kg
 from cost_models.silicon.compute import HEAD_BITS, Scales, head_operand_bits
 from cost_models.silicon.cost import good_fraction
 from cost_models.silicon.machine import Machine, SecondMemory, Throttle
-from cost_models.table import Choice, FloatArray, Number
+from cost_models.table import Choice, FloatArray, Number, as_column
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
 from cost_models.weights.chip_execution import chip_execution, execution_gain
 
@@ -51,10 +51,6 @@ def _required(chip: Chip, field: str) -> float:
     return float(number)
 
 
-def _column(number: Number) -> FloatArray:
-    return np.atleast_1d(np.asarray(number, dtype=np.float64))
-
-
 def _or_nan(number: float | None) -> float:
     return float("nan") if number is None else float(number)
 
@@ -75,41 +71,41 @@ def _static_w(chip: Chip, efficiency: FloatArray, technology: Technology) -> Flo
         idle = np.asarray(technology.value(f"static_power.idle_board_w.{chip.idle_board}"))
     else:
         idle = np.asarray(technology.value("static_power.static_fraction_of_tdp")) * _or_nan(chip.tdp_w)
-    return _column(idle * efficiency)
+    return as_column(idle * efficiency)
 
 
 def _stream_j_per_byte(chip: Chip, scales: Scales, technology: Technology) -> FloatArray:
     """Return on-die energy of a streamed byte: by measurement for GPUs, from bank and wire for compiled machines."""
     if not technology.library.chip_families[chip.family].compiled:
-        return _column(power.gpu_stream_j_per_byte(technology))
+        return as_column(power.gpu_stream_j_per_byte(technology))
     die_mm2 = technology.value("published.die_mm2") if chip.die_mm2 is None else chip.die_mm2
-    return power.stream_j_per_byte(_column(die_mm2), scales=scales, technology=technology)
+    return power.stream_j_per_byte(as_column(die_mm2), scales=scales, technology=technology)
 
 
 def _memory(chip: Chip, technology: Technology) -> tuple[FloatArray, FloatArray]:
     """Return (streaming efficiency, joules per byte) of a chip's DRAM; energy 0 where it has none."""
     if chip.memory_technology is None:
-        return _column(technology.value("published.sram_only_stream_efficiency")), _column(0.0)
+        return as_column(technology.value("published.sram_only_stream_efficiency")), as_column(0.0)
     path = f"memory.{chip.memory_technology}"
-    pj_per_bit = _column(technology.value(f"{path}.energy_total_pj_per_bit"))
-    return _column(technology.value(f"{path}.efficiency_stream")), pj_per_bit * (PICO * BITS_PER_BYTE)
+    pj_per_bit = as_column(technology.value(f"{path}.energy_total_pj_per_bit"))
+    return as_column(technology.value(f"{path}.efficiency_stream")), pj_per_bit * (PICO * BITS_PER_BYTE)
 
 
 def _second(chip: Chip, technology: Technology) -> SecondMemory | None:
     """Return the further memory of a chip; None where it has one memory."""
     if chip.second_capacity_gib is None or chip.second_bandwidth_gbps is None:
         return None
-    value, efficiency, joules = technology.value, "published.sram_only_stream_efficiency", _column(0.0)
+    value, efficiency, joules = technology.value, "published.sram_only_stream_efficiency", as_column(0.0)
     read_mostly = False
     if chip.second_technology is not None:
         efficiency = f"memory.{chip.second_technology}.efficiency_stream"
-        joules = _column(value(f"memory.{chip.second_technology}.energy_total_pj_per_bit")) * (PICO * BITS_PER_BYTE)
+        joules = as_column(value(f"memory.{chip.second_technology}.energy_total_pj_per_bit")) * (PICO * BITS_PER_BYTE)
         read_mostly = technology.library.memory(chip.second_technology).read_mostly
     return SecondMemory(
-        bytes_per_s=_column(chip.second_bandwidth_gbps * GIGA) * _column(value(efficiency)),
-        capacity_bytes=_column(chip.second_capacity_gib * GIB),
+        bytes_per_s=as_column(chip.second_bandwidth_gbps * GIGA) * as_column(value(efficiency)),
+        capacity_bytes=as_column(chip.second_capacity_gib * GIB),
         j_per_byte=joules,
-        read_mostly=_column(float(read_mostly)),
+        read_mostly=as_column(float(read_mostly)),
     )
 
 
@@ -119,7 +115,7 @@ def _throttle(technology: Technology) -> Throttle:
     How much of the idle power of its board is leakage is not known: none of it is taken to fall.
     """
     guard, least, threshold, alpha = (
-        _column(technology.value(f"clocking.{name}"))
+        as_column(technology.value(f"clocking.{name}"))
         for name in ("guard_over_nominal", "sram_least_over_nominal", "threshold_over_nominal", "alpha")
     )
     return Throttle(np.ones(1), (least - guard) / (1 - guard), threshold, alpha, guard, leakage_w=np.zeros(1))
@@ -137,17 +133,19 @@ def _embodied_kg(chip: Chip, technology: Technology) -> FloatArray:
     More silicon than a reticle holds is counted as equal dies, each with its own yield.
     """
     if chip.die_mm2 is None or chip.node is None or chip.memory_technology is None or chip.capacity_gib is None:
-        return _column(np.nan)
+        return as_column(np.nan)
     node, value = Choice.of(chip.node), technology.value
     dies = np.ceil(chip.die_mm2 / np.asarray(value("reticle.limit_mm2")))
     good = good_fraction(
-        _column(chip.die_mm2 / dies),
+        as_column(chip.die_mm2 / dies),
         technology.of("nodes", node, "defect_density_per_cm2"),
         yield_model="negative_binomial",
         technology=technology,
     )
     memory = value(f"memory.{chip.memory_technology}.embodied_g_per_gib")
-    return die_kg(node, _column(chip.die_mm2), good, technology) + dram_kg(_column(chip.capacity_gib), _column(memory))
+    return die_kg(node, as_column(chip.die_mm2), good, technology) + dram_kg(
+        as_column(chip.capacity_gib), as_column(memory)
+    )
 
 
 def chip_machine(
@@ -200,9 +198,9 @@ def chip_machine(
     compiled = technology.library.chip_families[chip.family].compiled
     factor = "mac_n7.operand_delivery_factor" if compiled else "on_chip.gpu_mac_energy_factor"
     delivery = np.asarray(value(factor)) * PICO
-    rates = {use: _column(ops_per_s / OPS_PER_MAC) for use, (_, ops_per_s) in uses.items()}
+    rates = {use: as_column(ops_per_s / OPS_PER_MAC) for use, (_, ops_per_s) in uses.items()}
     joules = {
-        use: _column(mac_energy_pj_n7(chip, name, technology) * scales.energy * delivery)
+        use: as_column(mac_energy_pj_n7(chip, name, technology) * scales.energy * delivery)
         for use, (name, _) in uses.items()
     }
     rates["linear"] = rates["linear"] * np.asarray(gain.rate)
@@ -212,15 +210,15 @@ def chip_machine(
                 rates[use] = rates[use] * half_accumulation_gain(chip)
     known = np.isfinite(execution_mode.peak_ops_per_s)
     if not known:
-        rates = {use: _column(np.inf) for use in rates}
+        rates = {use: as_column(np.inf) for use in rates}
     joules["linear"] = joules["linear"] * np.asarray(gain.energy)
-    efficiency = _column(value("board.vrm_efficiency"))
+    efficiency = as_column(value("board.vrm_efficiency"))
     stream_efficiency, dram_j_per_byte = _memory(chip, technology)
     second = _second(chip, technology)
     further = np.zeros(1) if second is None else second.capacity_bytes
-    tdp_w, die_mm2 = _column(_or_nan(chip.tdp_w)), _column(_or_nan(chip.die_mm2))
+    tdp_w, die_mm2 = as_column(_or_nan(chip.tdp_w)), as_column(_or_nan(chip.die_mm2))
     sram_mib = value("published.sram_mib") if chip.sram_mib is None else chip.sram_mib
-    link_pj_per_bit = _column(value("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach"))
+    link_pj_per_bit = as_column(value("noc_energy.die_to_die_pj_per_bit.serdes_112g_long_reach"))
     return Machine(
         linear_mac_per_s=rates["linear"],
         head_mac_per_s=rates["head"],
@@ -228,31 +226,31 @@ def chip_machine(
         linear_j_per_mac=joules["linear"],
         head_j_per_mac=joules["head"],
         attention_j_per_mac=joules["attention"],
-        bandwidth_bytes_per_s=_column(_required(chip, "bandwidth_gbps") * GIGA),
+        bandwidth_bytes_per_s=as_column(_required(chip, "bandwidth_gbps") * GIGA),
         stream_efficiency=stream_efficiency,
-        capacity_bytes=_column(_required(chip, "capacity_gib") * GIB) + further,
+        capacity_bytes=as_column(_required(chip, "capacity_gib") * GIB) + further,
         read_mostly_bytes=np.zeros(1) if second is None else further * second.read_mostly,
         second=second,
         throttle=_throttle(technology),
-        sram_bytes=_column(sram_mib) * MIB,
-        dequantize_bytes_per_s=_column(np.inf),
-        link_bytes_per_s=_column(_or_nan(chip.link_gbps) * GIGA),
-        devices=_column(chip.devices),
-        link_added_s=_column(value(f"link_paths.{chip.link_path}.added_s")),
-        link_hop_s=_column(value(f"link_paths.{chip.link_path}.hop_s")),
-        link_rivalry=_column(value(f"link_paths.{chip.link_path}.rivalry")),
+        sram_bytes=as_column(sram_mib) * MIB,
+        dequantize_bytes_per_s=as_column(np.inf),
+        link_bytes_per_s=as_column(_or_nan(chip.link_gbps) * GIGA),
+        devices=as_column(chip.devices),
+        link_added_s=as_column(value(f"link_paths.{chip.link_path}.added_s")),
+        link_hop_s=as_column(value(f"link_paths.{chip.link_path}.hop_s")),
+        link_rivalry=as_column(value(f"link_paths.{chip.link_path}.rivalry")),
         dram_j_per_byte=dram_j_per_byte,
         sram_j_per_byte=_stream_j_per_byte(chip, scales, technology),
         link_j_per_byte=link_pj_per_bit * (PICO * BITS_PER_BYTE),
-        dequantize_j_per_byte=_column(0.0),
+        dequantize_j_per_byte=as_column(0.0),
         static_w=_static_w(chip, efficiency, technology),
         conversion_efficiency=efficiency,
         tdp_w=tdp_w,
         die_mm2=die_mm2,
-        cost_usd=_column(np.nan),
-        price_usd=_column(price_usd(chip)),
+        cost_usd=as_column(np.nan),
+        price_usd=as_column(price_usd(chip)),
         embodied_kg=_embodied_kg(chip, technology),
-        arithmetic_known=_column(float(known)),
-        peak_ops_per_s={name: _column(tops * TERA) for name, tops in chip.peak_tops.items()},
+        arithmetic_known=as_column(float(known)),
+        peak_ops_per_s={name: as_column(tops * TERA) for name, tops in chip.peak_tops.items()},
         blocks={"tdp_w": {"published": tdp_w}, "area_mm2": {"published": die_mm2}},
     )
