@@ -31,6 +31,7 @@ from dse.render.plots.style import (
     SERIES,
     bar_ticks,
     new_figure,
+    one_value,
     save,
     short,
     spans_decades,
@@ -190,7 +191,7 @@ def _spread(place: int, count: int) -> float:
 
 
 def _scaled(values: FloatArray, low: float, high: float, *, logarithmic: bool) -> FloatArray:
-    if high <= low:
+    if one_value(np.array([low, high])):
         return np.full(len(values), 0.5)
     if logarithmic:
         return np.asarray(np.log(values / low) / np.log(high / low))

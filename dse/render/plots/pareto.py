@@ -32,6 +32,7 @@ from dse.render.plots.style import (
     bar_ticks,
     freeze_layout,
     new_figure,
+    one_value,
     save,
     scale_axis,
     short,
@@ -153,7 +154,7 @@ def _front_values(scene: Scene, column: str) -> FloatArray:
 def _front_fraction(scene: Scene, column: str) -> float:
     """Return how much of an axis that shows everything the designs would take."""
     whole, part = scene.values(column), _front_values(scene, column)
-    if not len(part) or whole.min() == whole.max():
+    if not len(part) or one_value(whole) or one_value(part):
         return 1.0
     if spans_decades(whole):
         whole, part = np.log(whole), np.log(part)
@@ -175,7 +176,7 @@ def _set_range(axes: Axes, which: str, values: FloatArray) -> None:
         room = (high / low) ** 0.08
         low, high = low / room, high * room
     else:
-        room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+        room = (0.05 * abs(high) or 1.0) if one_value(values) else 0.08 * (high - low)
         low, high = low - room if low - room > 0 or low <= 0 else 0.0, high + room
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
     scale_axis(axes, which, logarithmic=logarithmic)

@@ -21,6 +21,7 @@ from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
 
 from cost_models.quantities.columns import describe
 from cost_models.quantities.records import Metric
+from cost_models.table import FloatArray
 from dse.results.directory import replacing
 
 # Okabe and Ito 2008, colours that stay apart with the common kinds of colour blindness.
@@ -48,6 +49,9 @@ _MAX_PLAIN = 1e9
 
 _MAX_ROUNDING = 0.15
 """Most that the text of a tick may be off, as a share of the distance to the next."""
+
+_ROUNDING = 1e-6
+"""Values that differ by less than this share of themselves are one value."""
 
 MIN_POINTS = 8.0
 """Smallest type in any figure."""
@@ -156,6 +160,11 @@ def spans_decades(values: Sequence[float] | np.ndarray) -> bool:
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
     return bool(len(known) and known.min() > 0 and known.max() > 10 * known.min())
+
+
+def one_value(values: FloatArray) -> bool:
+    """Return whether no tick could tell the values apart: they differ by rounding only."""
+    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
 
 
 def short(value: float) -> str:

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,7 +29,7 @@ from dse.render.plots.labels import Label, place_labels
 from dse.render.plots.latency import BATCHES, CONTEXTS, latencies_of
 from dse.render.plots.pair import draw_pair
 from dse.render.plots.parallel import draw_parallel
-from dse.render.plots.pareto import edge_of_pair
+from dse.render.plots.pareto import draw_pareto, edge_of_pair
 from dse.render.plots.reading import curves_of, explanations_of, limits_of, scene_of
 from dse.render.plots.scene import Limit, Scene, ShownPick
 from dse.render.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
@@ -175,6 +176,17 @@ def test_one_objective_is_drawn_beside_the_first_limited_metric(tmp_path):
     spec = parse_spec({**SWEEP, "objectives": SWEEP["objectives"][:1]})
     figures = plot_run(run(spec, out=tmp_path / "one").path, kinds=["pareto"])
     assert [path.name for path in figures] == ["pareto-chat.tpot_ms-tdp_w.png"]
+
+
+def test_designs_that_differ_by_rounding_are_one_place(tmp_path):
+    front = pd.DataFrame({"tdp_w": [100.0, 100.0 * (1 + 1e-9)], "cost_usd": [50.0 * (1 + 1e-9), 50.0]})
+    others = pd.DataFrame({"tdp_w": [300.0], "cost_usd": [90.0]})
+    scene = Scene("near", ("tdp_w", "cost_usd"), frozenset(), (), front, True, others)
+    with drawing():
+        (path,) = draw_pareto(scene, tmp_path, ("svg",))
+    ticks = re.findall(r"<!-- ([0-9.]+) -->", path.read_text())
+    assert len(ticks) == len(set(ticks)), ticks
+    assert "the same beside other designs" not in path.read_text()
 
 
 def test_asking_for_plots_does_not_import_matplotlib():
