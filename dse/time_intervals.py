@@ -1,9 +1,10 @@
 """Prediction intervals of times: how far measurements lay from predictions of chips and sources left out of the fits.
 
-Per regime (decode step, prefill, whole request) the 10 % and 90 % quantiles of measured over predicted time, of rows
-like the one in question: same batching, stack and format of the weights where enough chips were measured, more general
-ones where not. Chips are left out for a software's own stack, sources for a generic one, of whose software it may know
-nothing. `dse.validation.intervals` works the quantiles out, ``studies/fits/intervals.py`` writes them into the library.
+Per regime (decode step, prefill, whole request) the interval that holds 80 % of measured over predicted time, of rows
+like the one in question: the same width of the weights, mixture of experts or dense, where enough chips were measured,
+all rows of the regime where not. Chips are left out for a software's own stack, sources for a generic one, of whose
+software it may know nothing. `dse.validation.intervals` works the intervals out, ``studies/fits/intervals.py`` writes
+them into the library.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ FILE = "intervals.csv"
 NARROW_BITS = 5.5
 """Stored bits up to which weights count as 4-bit."""
 
-LADDER = (("batching", "stack", "format"), ("batching", "stack"), ("batching", "format"), ("batching",), ())
+LADDER = (("format", "model"), ())
 """What rows must have in common with a prediction, in order of preference."""
 
-Key = tuple[str, str, str, str, str, str]
-"""(left out, kind, regime, batching, stack, format) of a line of the file, "" where it is for any."""
+FORMATS, MODELS = ("wide", "narrow"), ("dense", "mixture")
+"""What a line of the file says of weights and models, by the answer to "up to `NARROW_BITS`" and "has experts"."""
+
+Key = tuple[str, str, str, str, str]
+"""(left out, kind, regime, format, model) of a line of the file, "" where it is for any."""
 
 
 @dataclass(frozen=True)
@@ -75,27 +79,27 @@ def has_intervals(stack: str, library: Library) -> bool:
 
 
 def ratios(
-    regime: str, stack: Choice, in_flight: Number, weight_bits: Number, library: Library, *, left_out: str = ""
+    regime: str, stack: Choice, weight_bits: Number, mixture: Number, library: Library, *, left_out: str = ""
 ) -> Ratios:
     """Return the 80 % interval of measured over predicted time for every row.
 
     Args:
         regime: "decode", "prefill" or "request".
         stack: serving stack of each row.
-        in_flight: whether other requests' prompts join a row's steps, ``(n,)`` or one for all.
         weight_bits: stored bits of its weights, ``(n,)`` or one for all.
-        library: stacks and quantiles.
+        mixture: whether its model has experts, ``(n,)`` or one for all.
+        library: stacks and intervals.
         left_out: die whose rows must not be known, as `die_of` names it; none where "".
     """
     lines = []
     for name in stack.values:
         known = has_intervals(name, library)
-        for flying in ("static", "in_flight"):
-            for form in ("wide", "narrow"):
-                found = _line(left_out, regime, flying, name, form, library) if known else None
+        for form in FORMATS:
+            for model in MODELS:
+                found = _line(left_out, regime, name, form, model, library) if known else None
                 lines.append(found or ("", np.nan, np.nan, np.nan, np.nan))
-    flags = 2 * np.asarray(in_flight, dtype=np.intp) + np.asarray(np.asarray(weight_bits) <= NARROW_BITS, dtype=np.intp)
-    code = 4 * stack.codes + flags
+    narrow = np.asarray(np.asarray(weight_bits) <= NARROW_BITS, dtype=np.intp)
+    code = 4 * stack.codes + 2 * narrow + np.asarray(mixture, dtype=np.intp)
     origin, *numbers = zip(*lines, strict=True)
     low, high, rows, groups = (np.array(column, dtype=np.float64)[code] for column in numbers)
     names = tuple(dict.fromkeys(origin))
@@ -103,24 +107,20 @@ def ratios(
 
 
 def _line(
-    left_out: str, regime: str, batching: str, stack: str, form: str, library: Library
+    left_out: str, regime: str, stack: str, form: str, model: str, library: Library
 ) -> tuple[str, float, float, float, float] | None:
     """Return (origin in words, low, high, rows, groups) of the rows most like a prediction, None without any."""
     table = _table(library)
     left_out = left_out if any(key[0] == left_out for key in table) else ""
     kind = "source" if library.stack(stack).families else "chip"
-    wanted = {"batching": batching, "stack": stack, "format": form}
+    wanted = {"format": form, "model": model}
     for shared in LADDER:
         same = {name: value if name in shared else "" for name, value in wanted.items()}
-        found = table.get((left_out, kind, regime, same["batching"], same["stack"], same["format"]))
+        found = table.get((left_out, kind, regime, same["format"], same["model"]))
         if found is not None:
-            words = (
-                f"{same['stack']}" if same["stack"] else "all software",
-                {"static": "static batches", "in_flight": "in flight"}.get(same["batching"], ""),
-                {"wide": "8 and 16-bit weights", "narrow": "4-bit weights"}.get(same["format"], ""),
-            )
-            of = f"{found[3]:g} {kind}s left out"
-            return f"{', '.join(filter(None, words))}; {found[2]:g} rows of {of}", *found
+            words = {"dense": "dense models", "mixture": "mixtures of experts"}.get(same["model"], "all models")
+            words += {"wide": ", 8 and 16-bit weights", "narrow": ", 4-bit weights"}.get(same["format"], "")
+            return f"{words}; {found[2]:g} rows of {found[3]:g} {kind}s left out", *found
     return None
 
 
@@ -128,7 +128,7 @@ def _line(
 def _table(library: Library) -> Mapping[Key, tuple[float, float, float, float]]:
     with library.data_file(FILE).open(encoding="utf-8", newline="") as stream:
         return {
-            (one["left_out"], one["kind"], one["regime"], one["batching"], one["stack"], one["format"]): (
+            (one["left_out"], one["kind"], one["regime"], one["format"], one["model"]): (
                 float(one["low"]), float(one["high"]), float(one["rows"]), float(one["groups"]),
             )
             for one in csv.DictReader(stream)

@@ -1,22 +1,27 @@
-"""Quantiles of measured over predicted time of rows left out, and how many rows lie between them."""
+"""Intervals of measured over predicted time of rows left out, and how many rows lie between their ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from cost_models.library import Library
 from cost_models.table import Choice, FloatArray
-from dse.time_intervals import LADDER, NARROW_BITS, ratios
+from dse.time_intervals import FORMATS, LADDER, MODELS, NARROW_BITS, ratios
 from dse.validation.score import QUANTITY_NAMES
 
 GRADES = ("A", "B")
 """Grades of the rows that intervals come from, and are judged on."""
 
-QUANTILES = (0.1, 0.9)
-"""Probabilities below which measured over predicted time lies at both ends: 80 % lie between."""
+INSIDE = 0.8
+"""Share of rows between the ends."""
+
+SYMMETRIC = ("chip",)
+"""What is left out where the interval reaches as far below 1 as above, in proportion: constants fitted to a software
+know no chip as slow or fast, and on which side the next one lies, a handful of dies cannot tell. A generic stack leans:
+software is slower than the best of it more often than faster."""
 
 LEAST_ROWS, LEAST_GROUPS = 30, 3
 """Rows, and chips or sources they come from, below which more general rows are taken."""
@@ -39,67 +44,89 @@ def variants(chip: str, library: Library) -> set[str]:
     return {key for key in library.chips if die(key) == die(chip)}
 
 
-def lines_of(rows: pd.DataFrame, kind: str, left_out: str = "") -> Iterator[dict[str, object]]:
-    """Yield lines of the file: for every set of like rows that is large enough, the quantiles.
+def marked(rows: pd.DataFrame, library: Library) -> pd.DataFrame:
+    """Return rows with ``regime``, ``format`` and ``model`` as the file of intervals calls them."""
+    mixture = rows["model"].map({key: library.model(key).moe is not None for key in rows["model"].unique()})
+    narrow = rows["weight_bits"].to_numpy() <= NARROW_BITS
+    return rows.assign(
+        regime=rows["quantity"],
+        format=np.where(narrow, *FORMATS[::-1]),
+        model=np.where(mixture.to_numpy(dtype=bool), *MODELS[::-1]),
+        log=np.log(rows["measured_s"] / rows["predicted_s"]),
+    )
 
-    Rows of a chip or a source weigh the square root of their number, so that none decides alone.
+
+def sets_of(rows: pd.DataFrame, ladder: Sequence[Sequence[str]] = LADDER) -> Iterator[tuple[dict[str, str], pd.Index]]:
+    """Yield what like rows have in common, and their index, where they are enough; all rows of a regime always are.
 
     Args:
-        rows: predicted rows with ``die`` and ``group``, the die or the source left out of each one's prediction.
+        rows: with ``regime``, ``group`` (the die or source left out of each one's prediction) and the ladder's names.
+        ladder: names of columns that like rows share.
+    """
+    for shared in ladder:
+        for names, part in rows.groupby(["regime", *shared], sort=True):
+            if not shared or (len(part) >= LEAST_ROWS and part["group"].nunique() >= LEAST_GROUPS):
+                yield dict(zip(("regime", *shared), map(str, names), strict=True)), part.index
+
+
+def ends_of(log: FloatArray, group: pd.Series, *, symmetric: bool) -> FloatArray:
+    """Return the ends of the logarithm of measured over predicted time that `INSIDE` of the rows lie between.
+
+    Rows of a die or a source weigh the square root of their number, so that none decides alone.
+    """
+    weights = np.asarray(group.groupby(group).transform("size").to_numpy(dtype=np.float64) ** -0.5)
+    if symmetric:
+        reach = _quantiles(np.abs(log), weights, [INSIDE])[0]
+        return np.array([-reach, reach])
+    return _quantiles(log, weights, [(1 - INSIDE) / 2, (1 + INSIDE) / 2])
+
+
+def lines_of(rows: pd.DataFrame, kind: str, left_out: str = "") -> Iterator[dict[str, object]]:
+    """Yield lines of the file: for every set of like rows that is large enough, the ends of its interval.
+
+    Which sets there are does not hang on what is left out: what is judged is what is shown.
+
+    Args:
+        rows: predicted rows as `marked` returns them, with ``die`` and ``group``.
         kind: "chip" or "source", what was left out.
         left_out: a die whose rows are left out here too.
     """
-    rows = rows.assign(
-        batching=_batching(rows),
-        format=np.where(rows["weight_bits"] <= NARROW_BITS, "narrow", "wide"),
-        log=np.log(rows["measured_s"] / rows["predicted_s"]),
-    )
-    rows = rows[np.isfinite(rows["log"]) & (rows["die"] != left_out)]
-    for shared in LADDER:
-        for names, part in rows.groupby(["quantity", *shared], sort=True):
-            enough = len(part) >= LEAST_ROWS and part["group"].nunique() >= LEAST_GROUPS
-            if shared and not enough:
-                continue
-            told = dict(zip(("regime", *shared), names, strict=True))
-            low, high = np.exp(_quantiles(part["log"].to_numpy(), _weights(part["group"])))
-            yield {
-                "left_out": left_out, "kind": kind,
-                **{name: told.get(name, "") for name in ("regime", "batching", "stack", "format")},
-                "rows": len(part), "groups": part["group"].nunique(), "low": f"{low:.4f}", "high": f"{high:.4f}",
-            }  # fmt: skip
+    rows = rows[np.isfinite(rows["log"])]
+    for told, index in sets_of(rows):
+        part = rows.loc[index]
+        part = part[part["die"] != left_out]
+        if not len(part):
+            continue
+        low, high = np.exp(ends_of(part["log"].to_numpy(), part["group"], symmetric=kind in SYMMETRIC))
+        yield {
+            "left_out": left_out, "kind": kind, **{name: told.get(name, "") for name in ("regime", "format", "model")},
+            "rows": len(part), "groups": part["group"].nunique(), "low": f"{low:.4f}", "high": f"{high:.4f}",
+        }  # fmt: skip
 
 
-def _batching(rows: pd.DataFrame) -> pd.Series:
-    return pd.Series(np.where(rows["batch_mode"] == "static", "static", "in_flight"), index=rows.index)
-
-
-def _weights(group: pd.Series) -> FloatArray:
-    return np.asarray(group.groupby(group).transform("size").to_numpy(dtype=np.float64) ** -0.5)
-
-
-def _quantiles(values: FloatArray, weights: FloatArray) -> FloatArray:
+def _quantiles(values: FloatArray, weights: FloatArray, shares: Sequence[float]) -> FloatArray:
     """Return the quantiles of weighted values, between them in proportion."""
     order = np.argsort(values, kind="stable")
     values, weights = values[order], weights[order]
     reached = (np.cumsum(weights) - weights / 2) / weights.sum()
-    return np.interp(QUANTILES, reached, values)
+    return np.interp(shares, reached, values)
 
 
 def with_intervals(rows: pd.DataFrame, library: Library, *, own_left_out: bool = False) -> pd.DataFrame:
     """Add to predicted rows the ends of their 80 % interval and whether the measured time lies inside.
 
     Args:
-        rows: with ``predicted_s``, ``measured_s``, ``stack``, ``quantity``, ``chip``, ``weight_bits``, ``batch_mode``.
-        library: stacks and quantiles.
+        rows: with ``predicted_s``, ``measured_s``, ``stack``, ``quantity``, ``chip``, ``model``, ``weight_bits``.
+        library: stacks and intervals.
         own_left_out: whether the rows of each row's own chip must not be known.
     """
     rows = rows.assign(low_s=np.nan, high_s=np.nan)
-    usable = rows[np.isfinite(rows["predicted_s"])]
+    usable = marked(rows[np.isfinite(rows["predicted_s"])], library)
     die = usable["chip"].map({chip: die_of(chip, library) if own_left_out else "" for chip in usable["chip"].unique()})
     for (regime, out), part in usable.groupby([usable["quantity"], die], sort=False):
-        flying = np.asarray(_batching(part) == "in_flight", dtype=np.float64)
+        mixture = part["model"].to_numpy() == "mixture"
         found = ratios(
-            str(regime), Choice.of(*part["stack"]), flying, part["weight_bits"].to_numpy(), library, left_out=str(out)
+            str(regime), Choice.of(*part["stack"]), part["weight_bits"].to_numpy(), mixture, library, left_out=str(out)
         )
         rows.loc[part.index, "low_s"] = part["predicted_s"] * found.low
         rows.loc[part.index, "high_s"] = part["predicted_s"] * found.high

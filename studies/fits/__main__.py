@@ -83,7 +83,7 @@ def intervals(*, folds: bool) -> Refitted:
     """Yield the ends of prediction intervals, and those with a chip left out."""
     from studies.fits.intervals import intervals as made
 
-    names = ["left_out", "kind", "regime", "batching", "stack", "format"]
+    names = ["left_out", "kind", "regime", "format", "model"]
     shipped = pd.read_csv(LIBRARY.data_file("intervals.csv"), keep_default_na=False).set_index(names)
     found = made().set_index(names)
     for line in shipped.index.union(found.index) if folds else found.xs("", drop_level=False).index:

@@ -1,34 +1,57 @@
 """Work out the prediction intervals of times from rows of chips and sources left out of the fits.
 
 Every open end-to-end row of grades A and B is predicted by constants fitted without its chip, and by the generic stack
-of its chip's family fitted without its source. The quantiles of measured over predicted time go into ``intervals.csv``
+of its chip's family fitted without its source. The intervals of measured over predicted time go into ``intervals.csv``
 of the library, from which `dse explain` and `dse validate` take them (`dse.validation.intervals`); there once more for
 every die with its rows left out, so that `dse validate` can say how many rows of chips never seen lie inside.
 Run it after ``studies/fits/stacks.py``.
 
     python -m studies.fits.intervals            work out and print
     python -m studies.fits.intervals --write    and put them into the library
+    python -m studies.fits.intervals --trials   score other choices of like rows, each die left out in its turn
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from dse.time_intervals import FILE
+from dse.time_intervals import FILE, LADDER
 from dse.validation import requests
 from dse.validation.held_out import unseen_chips, unseen_sources
-from dse.validation.intervals import GRADES, die_of, lines_of
+from dse.validation.intervals import GRADES, INSIDE, die_of, ends_of, lines_of, marked, sets_of
 from dse.validation.rows import read_measurements
-from dse.validation.score import source_of
+from dse.validation.score import QUANTITY_NAMES, source_of
 from dse.validation.setups import stacks
 
 LIBRARY = shipped_library()
 FILES = ("open.csv", "e2e2_open.csv")
+
+TRIALS: Sequence[tuple[bool, Sequence[Sequence[str]]]] = (
+    (False, (("batching", "stack", "format"), ("batching", "stack"), ("batching", "format"), ("batching",), ())),
+    *(
+        (symmetric, ladder)
+        for symmetric in (False, True)
+        for ladder in (
+            ((),),
+            (("format",), ()),
+            (("model",), ()),
+            LADDER,
+            (("format", "model"), ("format",), ()),
+            (("stack", "format", "model"), *LADDER),
+            (("batching", "format", "model"), *LADDER),
+            (("chips", "format", "model"), *LADDER),
+            (("far", "format"), ("format",), ()),
+            (("rows", "format"), ("format",), ()),
+        )
+    ),
+)  # fmt: skip
+"""Whether the interval is symmetric, and what like rows share; the first is what the library had before."""
 
 
 def open_rows() -> pd.DataFrame:
@@ -45,7 +68,7 @@ def open_rows() -> pd.DataFrame:
 def intervals() -> pd.DataFrame:
     """Return the lines of the library's file."""
     rows, technology = open_rows(), Technology(library=LIBRARY)
-    chips, sources = unseen_chips(rows, technology), unseen_sources(rows, technology)
+    chips, sources = (marked(made(rows, technology), LIBRARY) for made in (unseen_chips, unseen_sources))
     chips, sources = chips.assign(group=chips["die"]), sources.assign(group=sources["source"])
     return pd.DataFrame(
         [
@@ -57,12 +80,64 @@ def intervals() -> pd.DataFrame:
     )
 
 
+def candidates() -> pd.DataFrame:
+    """Return the rows of chips left out, with everything known beforehand that the trials tell rows apart by."""
+    rows, technology = open_rows(), Technology(library=LIBRARY)
+    bound_s = requests.predict(rows, technology)["bound_s"]
+    made = marked(unseen_chips(rows, technology), LIBRARY)
+    tokens = made["used_batch"] * np.where(made["regime"] == "prefill", made["prompt"], 1.0)
+    return made[np.isfinite(made["log"])].assign(
+        group=made["die"],
+        batching=np.where(made["batch_mode"] == "static", "static", "in flight"),
+        chips=np.where(made["n_chips"] > 1, "several chips", "one chip"),
+        far=np.where(made["predicted_s"] > 1.5 * bound_s.loc[made.index], "far from the bound", "near the bound"),
+        rows=np.where(tokens > 64, "many rows", "few rows"),
+    )
+
+
+def trial(rows: pd.DataFrame, ladder: Sequence[Sequence[str]], *, symmetric: bool) -> dict[str, object]:
+    """Return how many rows of each die lie between ends that do not know it, how wide these are, and their score.
+
+    The score is that of Gneiting and Raftery (2007, eq. 43): the width of the interval in log time, and for a row
+    outside its distance to the nearer end times 2 over the share meant to be outside; the mean over dies and regimes.
+    """
+    ends = pd.DataFrame(np.nan, index=rows.index, columns=["low", "high"])
+    for _, index in sets_of(rows, ladder):
+        open_ = rows.loc[index][ends.loc[index, "low"].isna()]
+        for die, judged in open_.groupby("die"):
+            known = rows.loc[index][rows.loc[index, "die"] != die]
+            if len(known):
+                ends.loc[judged.index] = ends_of(known["log"].to_numpy(), known["group"], symmetric=symmetric)
+    low, high, log = ends["low"], ends["high"], rows["log"]
+    beyond = (low - log).clip(lower=0) + (log - high).clip(lower=0)
+    score = (high - low) + 2 / (1 - INSIDE) * beyond
+    line: dict[str, object] = {
+        "ends": "symmetric" if symmetric else "quantiles",
+        "like rows share": "; ".join(", ".join(shared) or "nothing" for shared in ladder),
+    }
+    for regime, name in QUANTITY_NAMES.items():
+        of = rows["regime"] == regime
+        line[name] = f"{(beyond[of] == 0).mean():.1%}, {np.exp((high - low)[of]).median():.2f}"
+    return line | {"score": round(score.groupby([rows["regime"], rows["die"]]).mean().mean(), 3)}
+
+
+def trials() -> pd.DataFrame:
+    """Return one line per trial: by regime the share of rows inside and the median of P90 over P10, and the score."""
+    rows = candidates()
+    return pd.DataFrame([trial(rows, ladder, symmetric=symmetric) for symmetric, ladder in TRIALS])
+
+
 def main() -> None:
     """Print, and write when asked to."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--write", action="store_true", help=f"put {FILE} into the library")
+    options.add_argument("--trials", action="store_true", help="score other choices of like rows")
+    asked = options.parse_args()
+    if asked.trials:
+        print(trials().to_string(index=False))
+        return
     made = intervals()
-    if options.parse_args().write:
+    if asked.write:
         made.to_csv(LIBRARY.directory / "measurements" / "folds" / FILE, index=False)
     whole = made[made["left_out"] == ""]
     width = whole["high"].astype(np.float64) / whole["low"].astype(np.float64)

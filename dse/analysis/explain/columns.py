@@ -80,9 +80,9 @@ def interval_columns(
     served: WorkloadResult, metrics: Mapping[str, FloatArray], stack: Choice, library: Library
 ) -> dict[str, dict[str, Any]]:
     """Return by time the ends of its 80 % prediction interval and what measurements they come from."""
-    columns = {}
+    columns, mixture = {}, served.serving.model.moe is not None
     for name in TIMES.keys() & metrics.keys():
-        found = ratios(TIMES[name], stack, served.inference.in_flight, served.formats.weight_bits, library)
+        found = ratios(TIMES[name], stack, served.formats.weight_bits, mixture, library)
         columns[name] = {
             "p10": metrics[name] * found.low,
             "p90": metrics[name] * found.high,
