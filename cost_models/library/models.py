@@ -107,6 +107,8 @@ class Model(LibraryRecord):
         native_formats: whether the model was trained or released by its maker in them: they then cost no quality.
         published_params: weights according to the maker.
         training_tokens: trillions.
+        quantised_like: measured model whose damage by quantised weights departs from the law of all models, a key of
+            `quality.quantisation.sensitivity`; None where nothing is known to depart.
         verified: whether every dimension was read in a source.
     """
 
@@ -146,6 +148,7 @@ class Model(LibraryRecord):
     native_formats: bool = True
     published_params: PositiveFloat | None = None
     training_tokens: PositiveFloat | None = None
+    quantised_like: str | None = None
     verified: bool
     note: str = ""
     sources: tuple[str, ...] = Field(min_length=1)

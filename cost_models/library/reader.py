@@ -273,6 +273,10 @@ def _check_references(library: Library, sections: Sections) -> None:
         _check_name(sections, ["chips", key, "memory_technology"], chip.memory_technology, library.memories)
         _check_name(sections, ["chips", key, "second_technology"], chip.second_technology, library.memories)
         _check_name(sections, ["chips", key, "default_stack"], chip.default_stack, library.stacks)
+    for key, model in library.models.items():
+        path = f"quality.quantisation.sensitivity.{model.quantised_like}"
+        if model.quantised_like is not None and path not in library.parameters:
+            sections.issue(["models", key, "quantised_like"], f"{path} is not a number of the library")
     for key, grade in library.memory_grades.items():
         _check_name(sections, ["memory_grades", key, "technology"], grade.technology, library.memories)
     for key, memory in library.memories.items():

@@ -26,6 +26,9 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 MAX_POWER = 600.0
 """e to this is still a number."""
 
+UNAFFECTED = ("kquant", "kquant_imatrix")
+"""Methods under which models do not differ in what they lose: GGUF's mixtures of widths with short groups."""
+
 
 class Damage(NamedTuple):
     """A damage with its 90 % interval.
@@ -312,6 +315,8 @@ def _quantised(model: Model, form: WeightFormat, method: str, technology: Techno
         technology=technology,
     )
     unseen = _outside(bits, f"{parameter}least_bits.{method}", f"{parameter}most_bits.{method}", technology)
+    if model.quantised_like is not None and method not in UNAFFECTED and not form.has_float_codes:
+        damage = damage * technology.value(f"{parameter}sensitivity.{model.quantised_like}")
     if form.has_float_codes:
         # Rows of rounding to 4-bit floats with scales per group, and of nothing else.
         damage = damage * technology.value(parameter + "float_codes")

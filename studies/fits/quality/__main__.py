@@ -23,6 +23,7 @@ from studies.fits.quality.fit import FOLDS, Constants, Form, Intervals, bootstra
 from studies.fits.quality.ranges import ranges
 from studies.fits.quality.reported import reproduce
 from studies.fits.quality.rows import pruned, quantised, read_joint, read_rows
+from studies.fits.quality.sensitivity import Effect, effects_of, learnt_factors
 from studies.fits.quality_activations import activation_constants
 from studies.fits.quality_cache import kv_constants
 
@@ -76,9 +77,16 @@ def joint_interaction() -> float:
     return float(((rows["y"] - rows["pruned"]) / rows["quantised"]).mean() - 1)
 
 
+def told_effects(quantisation: Result) -> dict[str, Effect]:
+    """Return the models whose damage can be told from the law's, with how far, by the path of their constant."""
+    effects = effects_of(quantisation.rows, quantisation.in_sample)
+    return {f"quantisation.sensitivity.{name}": one for name, one in effects.items() if one.is_told}
+
+
 def fitted(quantisation: Result, pruning: Result) -> Constants:
     """Return every constant that the data give, by its path under ``quality.``."""
     found = quantisation.constants | pruning.constants | ranges(quantisation.rows, pruning.rows)
+    found |= {path: float(np.exp(one.middle)) for path, one in told_effects(quantisation).items()}
     for section, result in (("quantisation", quantisation), ("pruning", pruning)):
         for name, (below, above) in result.intervals.ends.items():
             found |= {f"{section}.spread_below.{name}": below, f"{section}.spread_above.{name}": above}
@@ -106,6 +114,10 @@ def report(quantisation: Result, pruning: Result) -> str:
                 label = f"  without the row's {fold.removeprefix('model_')}" if fold else part
                 below = quality_fit.PRUNING_RISE if name == "pruning" else 1.0
                 line(label, quality_fit.errors_of(measured[chosen], predicted[chosen], below=below))
+        if name == "quantisation":
+            for fold in FOLDS:
+                predicted = cross_validate(result.form, result.rows, fold, learnt_factors)
+                line(f"    with effects of other {fold}s", quality_fit.errors_of(measured, predicted))
         alarms = quality_fit.alarms_of(measured, result.left_out["model"])
         lines.append(
             f"  {alarms.called} of {alarms.collapsed} collapsed rows (y > 1) called unusable without their model; "
@@ -169,6 +181,8 @@ def main() -> None:
         for result in (quantisation, pruning):
             spread |= bootstrap(result.form, result.rows, repeats=REPEATS)
         constants = fitted(quantisation, pruning)
+        for path, one in told_effects(quantisation).items():
+            spread[path] = (float(np.exp(one.low)), float(np.exp(one.high)))
         for method in KV_METHODS:
             damage, above = constants[f"kv.damage_at_4_bit.{method}"], constants[f"kv.spread_above.{method}"]
             spread[f"kv.damage_at_4_bit.{method}"] = (0.0, damage * float(np.exp(above)))

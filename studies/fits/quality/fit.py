@@ -134,11 +134,22 @@ def fit(form: Form, rows: pd.DataFrame, *, start: Constants | None = None) -> Co
     return constants(least_squares(residuals, first, bounds=edges, loss="soft_l1", f_scale=SCALE).x)
 
 
-def cross_validate(form: Form, rows: pd.DataFrame, fold: str) -> FloatArray:
+def cross_validate(
+    form: Form,
+    rows: pd.DataFrame,
+    fold: str,
+    factors: Callable[[pd.DataFrame, FloatArray, pd.DataFrame], FloatArray] | None = None,
+) -> FloatArray:
     """Return y of every row predicted by a fit that has not seen its model, source or family.
 
     Rows whose method class nothing else shows are NaN. Without a source, its rows that other sources reprint are
     left out too.
+
+    Args:
+        form: the equation.
+        rows: measurements.
+        fold: column of what is left out at a time.
+        factors: gives what the damage of rows is to be multiplied by, from the rows of the fit and its y of them.
     """
     predicted = np.full(len(rows), np.nan)
     columns = ["model", "method_class", "bits", "group", "sparsity", "pattern", "ppl"]
@@ -149,7 +160,13 @@ def cross_validate(form: Form, rows: pd.DataFrame, fold: str) -> FloatArray:
         train = rows[~out & ~printed.isin(printed[out]).to_numpy()]
         known = out & rows["method_class"].isin(form.trained_on(train)["method_class"]).to_numpy()
         if known.any():
-            predicted[known] = form.predict(rows[known], fit(form, train, start=start))
+            constants = fit(form, train, start=start)
+            predicted[known] = form.predict(rows[known], constants)
+            if factors is not None:
+                own = factors(train, form.predict(train, constants), rows[known])
+                predicted[known] = np.where(
+                    own == 1, predicted[known], rise(own * damage_of(predicted[known]), Technology())
+                )
     return predicted
 
 
@@ -173,8 +190,9 @@ def bootstrap(form: Form, rows: pd.DataFrame, *, repeats: int, seed: int = 0) ->
 
 
 def damage_of(y: FloatArray) -> FloatArray:
-    """Return the damage that makes a rise, the inverse of `cost_models.weights.quality.rise`."""
-    return y / (1 - y / Technology().value("quality.ceiling"))
+    """Return the damage that makes a rise, the inverse of `cost_models.weights.quality.rise`; finite at the ceiling."""
+    guessed = np.minimum(y / Technology().value("quality.ceiling"), 1 - np.finfo(np.float64).eps)
+    return y / (1 - guessed)
 
 
 def interval_groups(classes: pd.Series) -> pd.Series:

@@ -31,7 +31,8 @@ def read_rows() -> pd.DataFrame:
     """Return every WikiText-2 row of a modelled method and a model whose training is known.
 
     Columns beside those of the table: y (rise of ln perplexity), method_class, tokens (trillions), model_family,
-    bits (stored bits where codebooks have no group), group (0 = per channel) and block (M of N:M, inf = none).
+    lineage (models of the same shape and training), bits (stored bits where codebooks have no group), group (0 = per
+    channel) and block (M of N:M, inf = none).
     """
     library = shipped_library()
     rows = pd.read_csv(library.data_file("quality.csv"))
@@ -40,6 +41,7 @@ def read_rows() -> pd.DataFrame:
     rows["y"] = np.log(rows["ppl"] / rows["ppl_dense"]).clip(upper=worst)
     rows["tokens"] = rows["model"].map(models["training_tokens_trillions"])
     rows["model_family"] = rows["model"].map(models["family"])
+    rows["lineage"] = rows["model"].map(models["lineage"])
     quantised = (rows["family"] == "quant").to_numpy()
     classes = np.where(quantised, rows["method"].map(_quantisation_class), rows["method"].map(PRUNING_METHODS))
     rows["method_class"] = classes

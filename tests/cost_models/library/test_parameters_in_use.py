@@ -13,6 +13,7 @@ from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.beachfront import max_bandwidth
 from cost_models.table import Choice
+from cost_models.weights.quality import format_quality
 from dse.analysis.require.bandwidth_limit import bandwidth_by_area
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
@@ -215,6 +216,9 @@ def test_every_parameter_that_can_be_set_is_read_by_some_evaluation():
     spreads_of(read, {}, replace(LIBRARY, parameters=sampled))
     read |= sampled.seen
     technology = Technology()
+    for model in LIBRARY.models.values():
+        if model.quantised_like:
+            format_quality(model, LIBRARY.weight_format("int4_g128"), "gptq", technology)
     run_validation(technology=technology)
     read |= technology.reads
     # Business terms have a section of their own, see test_spec.

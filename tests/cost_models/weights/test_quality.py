@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from cost_models.library.technology import Technology
 from cost_models.table import Choice
 from cost_models.weights.quality import (
     KV_METHODS,
+    UNAFFECTED,
     Damage,
     format_quality,
     kv_damage,
@@ -35,6 +37,7 @@ from studies.fits.quality import __main__ as fits
 from studies.fits.quality.fit import alarms_of, cross_validate, damage_of, errors_of
 from studies.fits.quality.reported import reproduce
 from studies.fits.quality.rows import read_rows
+from studies.fits.quality.sensitivity import effects_of, learnt_factors
 from studies.fits.quality_cache import kv_constants, read_caches
 
 LIBRARY = shipped_library()
@@ -260,6 +263,49 @@ def test_intervals_hold_nine_rows_of_ten_of_unseen_models(quantisation, pruning)
         assert 0.85 <= result.intervals.coverage <= 0.95
 
 
+def test_what_other_sources_say_of_a_model_predicts_a_source(quantisation):
+    rows, law = quantisation.rows, quantisation.in_sample
+    factors = np.ones(len(rows))
+    judged = rows["lineage"].isin(["llama2_13b", "llama3_70b"])
+    for source in rows.loc[judged, "source"].unique():
+        out = (rows["source"] == source).to_numpy()
+        factors[out] = learnt_factors(rows[~out], law[~out], rows[out])
+    errors = np.log(rows["y"].to_numpy() / law)
+    for name, within in (("llama2_13b", 0.25), ("llama3_70b", 0.3)):
+        own = (rows["lineage"] == name).to_numpy() & (rows["y"] < 1).to_numpy()
+        known = np.median(np.abs(errors - np.log(factors))[own])
+        assert known < min(within, np.median(np.abs(errors[own])))
+    # Models that the law holds for are left alone, k-quants of all.
+    assert (factors[rows["lineage"].isin(["llama2_70b", "llama3_8b", "llama2_7b"]).to_numpy()] == 1).all()
+    assert (factors[rows["method_class"].isin(UNAFFECTED).to_numpy()] == 1).all()
+
+
+def test_planted_effects_come_back_and_those_of_sources_that_disagree_do_not():
+    planted = {
+        ("harmed", "one"): (0.81, 0.79, 0.8, 0.82), ("alike", "one"): (0.02, -0.02, 0.01), ("once", "two"): (0.1,),
+        ("disputed", "two"): (0.3, -0.3), ("spared", "three"): (-0.6, -0.62, -0.58),
+    }  # fmt: skip
+    seen = [(*names, str(source), error) for names, own in planted.items() for source, error in enumerate(own)]
+    rows = pd.DataFrame(seen, columns=["lineage", "model_family", "source", "error"])
+    rows = rows.assign(method_class="gptq", y=0.05 * np.exp(rows["error"]))
+    effects = effects_of(rows, np.full(len(rows), 0.05))
+    assert {name for name, one in effects.items() if one.is_told} == {"harmed", "spared"}
+    assert effects["harmed"].middle == pytest.approx(0.8, abs=0.05)
+    assert effects["spared"].middle == pytest.approx(-0.6, abs=0.05)
+    assert all(abs(one.middle) <= 0.82 and one.low <= one.middle <= one.high for one in effects.values())
+
+
+def test_a_model_that_departs_from_the_law_does_so_for_integers_only():
+    one, law = LIBRARY.model("llama3_70b"), LIBRARY.model("llama3_70b").model_copy(update={"quantised_like": None})
+    times = LIBRARY.parameter("quality.quantisation.sensitivity.llama3_70b").typ
+    formats = {"int4_g128": "gptq", "vector_2bit": "vector", "gguf_q4_k_m": "kquant", "nvfp4": "rtn"}
+    ratios = []
+    for form, method in formats.items():
+        of = [format_quality(model, LIBRARY.weight_format(form), method, TECHNOLOGY).typ for model in (one, law)]
+        ratios.append(float(of[0] / of[1]))
+    assert ratios == pytest.approx([times, times, 1, 1])
+
+
 def test_collapse_is_called_and_seldom_in_vain(quantisation, pruning):
     for result, missed, vain in ((quantisation, 0.07, 0.05), (pruning, 0.0, 0.15)):
         alarms = alarms_of(result.rows["y"].to_numpy(), result.left_out["model"])
@@ -289,7 +335,10 @@ def test_layer_by_layer_methods_collapse_at_two_bits_and_trained_ones_do_not():
         ("llama2_70b", "vector_2bit", "vector", {}, 3.12, 3.93, 0.05),
         ("llama2_70b", "gguf_q4_k_m", "kquant", {"weight_bits": 4.8}, 3.4313, 3.4725, 0.01),
         ("llama3_8b", "int3_g128", "gptq", {}, 6.14, 8.2, 0.03),
-        ("llama3_70b", "int3_g128", "gptq", {}, 2.9, 5.2, 0.25),
+        ("llama3_70b", "int3_g128", "gptq", {}, 2.9, 5.2, 0.16),
+        ("llama3_70b", "int4_g128_zp", "gptq", {}, 2.9, 3.3, 0.03),
+        ("llama3_70b", "int4_g128_zp", "awq", {}, 2.9, 3.3, 0.04),
+        ("llama2_13b", "int3_g128", "gptq", {}, 4.88, 5.42, 0.04),
         ("llama2_70b", "bitmap_bf16_s50", "none", {}, 3.12, 3.98, 0.09),
         ("llama2_70b", "bitmap_bf16_s50", "none", {"sparsity": 0.6}, 3.32, 5.10, 0.02),
         ("llama2_13b", "bitmap_bf16_s70", "none", {}, 4.88, 19.9, 0.09),
