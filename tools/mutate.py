@@ -6,10 +6,12 @@
     python tools/mutate.py run dse/violation.py                   every mutant of one module
 
 A mutant is one change that Cosmic Ray's operators make in one file, of the kinds in ``OPERATORS``; numbers above
-``MAX_NUMBER`` stay, as one more or less is no change to them. It is judged by the tests that run its line, the quickest
-first, in a copy of the work tree, so that processes which a test starts see it too. A line that runs when its module is
-imported, or in a fixture, is judged by the test files that reach the module. Mutants that cannot change what a program
-does are listed with their argument in ``tools/equivalent_mutants.yaml`` and counted apart, as are those out of time.
+``MAX_NUMBER`` stay, as one more or less is no change to them. It is judged by the tests that run its line, those of its
+module first, then the quickest, to the first that fails; in a copy of the work tree, so that processes which a test
+starts see it too, by a warm process (``mutation_worker.py``) that forks a child per mutant. A line counts as run by a
+test also where it ran in a fixture or a kept answer that the test uses; one that runs at the import is judged by all
+tests that reach the module. Mutants that cannot change what a program does are listed with their argument in
+``tools/equivalent_mutants.yaml`` and counted apart, as are those out of time.
 """
 
 from __future__ import annotations
@@ -17,32 +19,27 @@ from __future__ import annotations
 import argparse
 import ast
 import concurrent.futures
+import contextlib
+import functools
+import itertools
 import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 REACH = ROOT / ".mutation"
 PACKAGES = ("cost_models", "dse")
 MAX_NUMBER = 20.0
-NO_TESTS = 5
-"""Exit status of pytest that has met none."""
-
-FIRST = 5
-"""Quickest tests that are tried before the others, whose files alone take long to import."""
-
-PYTEST = ("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider")
 OPERATORS = (
     *(
         f"ReplaceBinaryOperator_{one}"
@@ -69,52 +66,55 @@ OPERATORS = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one file: which operator makes it, at which of its places, on which line."""
+    """One change of one file: which operator makes it, at which of its places, on which line of which statement."""
 
     path: str
     operator: str
     occurrence: int
-    line: int
+    lines: tuple[int, ...]
 
 
 def reach(where: list[str], jobs: int) -> None:
-    """Run test files under coverage, in a process of its own each, and keep which test function runs which line.
+    """Run test files, in a process of its own each, and keep which test runs which line.
 
     Where paths are given, only those in or below them, and what is known of others stays.
     """
     if not where:
         shutil.rmtree(REACH, ignore_errors=True)
     REACH.mkdir(exist_ok=True)
-    settings = REACH / "settings"
-    settings.write_text(f"[run]\nsource = {','.join(PACKAGES)}\n")
-    (REACH / "contexts.py").write_text(CONTEXTS)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(REACH)])}
     files = _files(where or ["tests"], "test_*.py")
+    with tempfile.TemporaryDirectory() as folder:
+        copies = Copies(Path(folder), jobs)
 
-    def run(file: str) -> str:
-        name = file.replace("/", ".")
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "coverage", "run", f"--rcfile={settings}"),
-                *(f"--data-file={REACH / name}.coverage", f"--context={file}"),
-                *(*PYTEST, "-p", "contexts", f"--junitxml={REACH / name}.xml", file),
-            ],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            check=False,
-        )
-        return file
+        def run(file: str) -> str:
+            out = REACH / (file.replace("/", ".") + ".json")
+            with copies.one() as copy:
+                return f"{copy.ask({'reach': file, 'out': str(out)})}  {file}"
 
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for done, file in enumerate(pool.map(run, files), 1):
-            print(f"{done} of {len(files)}  {file}", flush=True)
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            for done, told in enumerate(pool.map(run, files), 1):
+                print(f"{done} of {len(files)}  {told}", flush=True)
+        copies.close()
 
 
 def _files(where: list[str], pattern: str) -> list[str]:
     """Return the files that are named, or lie in folders that are named, relative to the root, in their order."""
     found = ([ROOT / one] if one.endswith(".py") else sorted((ROOT / one).rglob(pattern)) for one in where)
     return list(dict.fromkeys(str(path.relative_to(ROOT)) for paths in found for path in paths))
+
+
+@dataclass(frozen=True)
+class Some:
+    """Tests of one file that judge a mutant, quickest first, and the time they take without one [s]."""
+
+    file: str
+    names: list[str]
+    wall_s: float
+    cpu_s: float
+
+    def asked(self) -> tuple[str, list[str], float, float]:
+        """Return what the worker is asked: the tests, and the time after which a mutant is out of time."""
+        return self.file, self.names, 20 + 5 * self.cpu_s, 120 + 20 * self.wall_s
 
 
 class Reach:
@@ -126,99 +126,109 @@ class Reach:
         Raises:
             SystemExit: it has not been run.
         """
-        self.seconds: dict[str, float] = defaultdict(float)
-        self.files: dict[str, float] = {}
-        for path in sorted(REACH.glob("*.xml")):
-            file = path.name.removesuffix(".py.xml").replace(".", "/") + ".py"
-            failed = set()
-            for case in ElementTree.parse(path).iter("testcase"):
-                name = f"{file}::{str(case.get('name')).split('[')[0]}"
-                self.seconds[name] += float(case.get("time", 0))
-                failed |= {name} if any(case.find(tag) is not None for tag in ("failure", "error")) else set()
-            for name in failed:
-                # What fails without a mutant judges none.
-                print(f"left out, as it fails without a mutant: {name}")
-                del self.seconds[name]
-            self.files[file] = sum(seconds for name, seconds in self.seconds.items() if name.startswith(file + "::"))
+        self.files: dict[str, list[tuple[str, float, float]]] = {}
+        self.lines: dict[str, dict[str, dict[int, int]]] = defaultdict(dict)
+        for path in sorted(REACH.glob("*.json")):
+            file, told = path.name.removesuffix(".py.json").replace(".", "/") + ".py", json.loads(path.read_text())
+            self.files[file] = [tuple(one) for one in told["tests"]]
+            for module, lines in told["lines"].items():
+                self.lines[module][file] = {int(line): int(bits, 16) for line, bits in lines.items()}
+            # What fails without a mutant judges none.
+            for name in told["failed"]:
+                print(f"left out, as it fails or is skipped without a mutant: {file}::{name}")
         if not self.files:
             raise SystemExit("nothing is known of which test runs which line: run `python tools/mutate.py reach` first")
-        self._modules: dict[str, tuple[dict[int, set[str]], set[str]]] = {}
 
-    def _module(self, path: str) -> tuple[dict[int, set[str]], set[str]]:
-        """Return (tests of every line, test files that reach the module after its import)."""
-        from coverage import CoverageData
+    def tests(self, mutant: Mutant) -> list[Some]:
+        """Return the tests to judge a mutant by, file by file: those of its module first, then the quickest.
 
-        if path not in self._modules:
-            lines: dict[int, set[str]] = defaultdict(set)
-            reaching: set[str] = set()
-            for file in self.files:
-                data = CoverageData(str(REACH / f"{file.replace('/', '.')}.coverage"))
-                data.read()
-                for line, contexts in data.contexts_by_lineno(str(ROOT / path)).items():
-                    for context in contexts:
-                        _, _, function = context.partition("|")
-                        if function:
-                            reaching.add(file)
-                            lines[line].add(f"{file}::{function.rsplit('.', 1)[-1]}")
-            self._modules[path] = lines, reaching
-        return self._modules[path]
+        They are the tests that run its line, be it in a fixture or a kept answer that they use. What runs at the import
+        is judged by all that reach the module, and a module that nobody reaches after its import by all tests.
+        """
+        mirror = Path("tests", mutant.path)
+        chosen = []
+        reached = any(
+            any(bits & ~(1 << len(self.files[file])) for bits in lines.values())
+            for file, lines in self.lines[mutant.path].items()
+        )
+        for file, tests in self.files.items():
+            lines, imported = self.lines[mutant.path].get(file, {}), 1 << len(tests)
+            run = next((lines[line] for line in mutant.lines if line in lines), 0)
+            if run & imported:
+                module = functools.reduce(int.__or__, lines.values(), 0) & (imported - 1)
+                run |= module if reached else imported - 1
+            some = sorted((wall, name, cpu) for place, (name, wall, cpu) in enumerate(tests) if run >> place & 1)
+            if some:
+                walls, names, cpus = zip(*some, strict=True)
+                chosen.append(Some(file, list(names), sum(walls), sum(cpus)))
+        return sorted(
+            chosen,
+            key=lambda one: (
+                one.file != str(mirror.with_name(f"test_{mirror.name}")),
+                one.wall_s * (1 if Path(one.file).parent == mirror.parent else 4),
+            ),
+        )
 
-    def tests(self, mutant: Mutant) -> list[str]:
-        """Return the tests to judge a mutant by, quickest first."""
-        lines, reaching = self._module(mutant.path)
-        found = [one for one in lines.get(mutant.line, ()) if one in self.seconds]
-        if found:
-            return sorted(found, key=lambda one: (self.seconds[one], one))
-        mirror = str(Path("tests", mutant.path).parent)
-        # A module of constants alone is reached by no line of its own.
-        return sorted(reaching or self.files, key=lambda one: (not one.startswith(mirror), self.files[one], one))
-
-    def time_s(self, tests: list[str]) -> float:
-        """Return how long tests take."""
-        return sum(self.seconds[one] if "::" in one else self.files[one] for one in tests)
-
-
-def _ignored(text: str) -> set[int]:
-    """Return the lines of annotations and of what is there for type checkers."""
-    ignored: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
-        parts: list[ast.AST | None] = []
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            parts = [node.returns, *(one.annotation for one in ast.walk(node.args) if isinstance(one, ast.arg))]
-        elif isinstance(node, ast.AnnAssign):
-            parts = [node.annotation] if node.value is None else []
-        elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            parts = [node]
-        for part in parts:
-            if part is not None:
-                ignored |= set(range(part.lineno, (part.end_lineno or part.lineno) + 1))  # type: ignore[attr-defined]
-    return ignored
-
-
-CONTEXTS = """
-import coverage
-import pytest
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
-    coverage.Coverage.current().switch_context(getattr(item, "originalname", item.name))
-    try:
-        return (yield)
-    finally:
-        coverage.Coverage.current().switch_context("")
-"""
-"""Plugin of pytest by which coverage tells tests apart; Hypothesis calls them from functions of its own."""
 
 ASSERTED = {"zip": "strict", "dataclass": "frozen"}
 """Calls and their keyword that asserts what is so by construction; types are checked for the latter by mypy."""
 
 
-def _asserted(text: str) -> set[tuple[int, int]]:
-    """Return the places of `ASSERTED`."""
-    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
-    named = ((call.func.id, one) for call in calls if isinstance(call.func, ast.Name) for one in call.keywords)
-    return {(one.value.lineno, one.value.col_offset) for name, one in named if ASSERTED.get(name) == one.arg}
+@dataclass(frozen=True)
+class Source:
+    """What of a file is worth changing: no annotation, no message of an error, no star of a signature."""
+
+    text: str
+
+    @functools.cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Its syntax."""
+        return list(ast.walk(ast.parse(self.text)))
+
+    @functools.cached_property
+    def ignored(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Places, from and to, of annotations, errors that are raised and what is there for type checkers."""
+        parts: list[Any] = []
+        for node in self.nodes:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                parts += [node.returns, *(one.annotation for one in ast.walk(node.args) if isinstance(one, ast.arg))]
+            elif isinstance(node, ast.AnnAssign):
+                parts.append(node.annotation)
+            elif isinstance(node, ast.Raise) or (
+                isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+            ):
+                parts.append(node)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                parts += [one.value for one in node.keywords if ASSERTED.get(node.func.id) == one.arg]
+        return [_span(part) for part in parts if part is not None]
+
+    @functools.cached_property
+    def operators(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Places, from and to, between the two sides of every operation."""
+        sides = ((node.left, node.right) for node in self.nodes if isinstance(node, ast.BinOp))
+        return [(_span(left)[1], _span(right)[0]) for left, right in sides]
+
+    @functools.cached_property
+    def statements(self) -> dict[int, int]:
+        """First line of the innermost statement of every line."""
+        spans = (_span(node) for node in self.nodes if isinstance(node, ast.stmt))
+        return {line: begin for (begin, _), (end, _) in sorted(spans) for line in range(begin, end + 1)}
+
+    def counts(self, operator: str, place: tuple[int, int]) -> bool:
+        """Return whether what an operator changes at a place is worth changing."""
+        if operator.startswith("ReplaceBinaryOperator") and not _inside(place, self.operators):
+            return False
+        return not _inside(place, self.ignored)
+
+
+def _span(node: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return where a node begins and ends."""
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+
+
+def _inside(place: tuple[int, int], spans: list[tuple[tuple[int, int], tuple[int, int]]]) -> bool:
+    """Return whether a place lies in one of the spans."""
+    return any(begin <= place < end for begin, end in spans)
 
 
 def mutants(paths: list[str]) -> Iterator[Mutant]:
@@ -227,77 +237,88 @@ def mutants(paths: list[str]) -> Iterator[Mutant]:
     from cosmic_ray.plugins import get_operator
 
     for path in paths:
-        text = (ROOT / path).read_text()
-        ignored, asserted, tree = _ignored(text), _asserted(text), get_ast(text)
+        source = Source((ROOT / path).read_text())
+        nodes = list(ast_nodes(get_ast(source.text)))
         for name in OPERATORS:
             operator = get_operator(f"core/{name}")()
-            places = ((node, place) for node in ast_nodes(tree) for place in operator.mutation_positions(node))
-            for occurrence, (node, ((line, column), _)) in enumerate(places):
+            places = ((node, place) for node in nodes for place in operator.mutation_positions(node))
+            for occurrence, (node, (place, _)) in enumerate(places):
                 number = name == "NumberReplacer" and abs(ast.literal_eval(node.value))
-                if line not in ignored and (line, column) not in asserted and number <= MAX_NUMBER:
-                    yield Mutant(path, name, occurrence, line)
+                if number <= MAX_NUMBER and source.counts(name, place):
+                    lines = tuple(dict.fromkeys((place[0], source.statements.get(place[0], place[0]))))
+                    yield Mutant(path, name, occurrence, lines)
+
+
+class Copy:
+    """A copy of the work tree in which a mutant is put, and the warm process that tries it there."""
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        """Copy files; compiled ones are checked by content: a mutant may have its file's size and time."""
+        self.folder = folder
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+        command = ["-m", "compileall", "-q", "--invalidation-mode", "checked-hash", *PACKAGES, "tests"]
+        subprocess.run([sys.executable, *command], cwd=folder, check=True)
+        threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        self.worker = subprocess.Popen(
+            [sys.executable, str(ROOT / "tools" / "mutation_worker.py")],
+            cwd=folder,
+            env={**os.environ, **threads, "PYTHONPATH": str(folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, question: dict[str, Any]) -> str:
+        """Return the answer of the warm process."""
+        assert self.worker.stdin is not None
+        assert self.worker.stdout is not None
+        print(json.dumps(question), file=self.worker.stdin, flush=True)
+        return str(json.loads(self.worker.stdout.readline()))
 
 
 class Copies:
-    """Copies of the work tree, one per process, in which a mutant is put and tried."""
+    """As many copies as processes."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        """Make the copies; compiled files are checked by content: a mutant may have its file's size and time."""
-        listed = subprocess.run(
-            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        self.free = [folder / str(index) for index in range(count)]
-        for copy in self.free:
-            for name in listed:
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, copy / name)
-            subprocess.run(
-                [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", *PACKAGES, "tests"],
-                cwd=copy,
-                check=True,
-            )
+        """Make them."""
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+        names = [name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+        self.free = [Copy(folder / str(index), names) for index in range(count)]
 
-    def judge(self, mutant: Mutant, tests: list[str], limit_s: float) -> tuple[str, str]:
-        """Return (killed, survived, timed out or no mutant, the changed line)."""
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Copy]:
+        """Lend a copy."""
+        copy = self.free.pop()
+        try:
+            yield copy
+        finally:
+            self.free.append(copy)
+
+    def close(self) -> None:
+        """End their processes."""
+        for copy in self.free:
+            copy.worker.communicate()
+
+    def judge(self, mutant: Mutant, tests: list[Some]) -> tuple[str, str, str]:
+        """Return (killed, survived, timed out or no mutant; the changed line; by which test file)."""
         from cosmic_ray.mutating import mutate_code
         from cosmic_ray.plugins import get_operator
 
         text = (ROOT / mutant.path).read_text()
         code = mutate_code(text, get_operator(f"core/{mutant.operator}")(), mutant.occurrence)
         if code is None or code == text:
-            return "no mutant", ""
+            return "no mutant", "", ""
         before, after = text.splitlines(), code.splitlines()
         changed = next((new.strip() for old, new in zip(before, after, strict=False) if old != new), "")
-        if not tests:
-            return "survived", changed
-        copy = self.free.pop()
-        try:
-            (copy / mutant.path).write_text(code)
-            environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-            until = time.monotonic() + limit_s
-            for some in (tests[:FIRST], tests[FIRST:]):
-                process = subprocess.Popen(
-                    [sys.executable, *PYTEST, "-x", "-W", "ignore", *some],
-                    cwd=copy,
-                    env=environment,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-                try:
-                    status = process.wait(timeout=until - time.monotonic())
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-                    return "timed out", changed
-                if status not in (0, NO_TESTS):
-                    return "killed", changed
-                if len(tests) <= FIRST:
-                    break
-            return "survived", changed
-        finally:
-            shutil.copy2(ROOT / mutant.path, copy / mutant.path)
-            self.free.append(copy)
+        with self.one() as copy:
+            try:
+                (copy.folder / mutant.path).write_text(code)
+                outcome, _, by = copy.ask({"judge": [one.asked() for one in tests]}).rpartition(" ")
+            finally:
+                shutil.copy2(ROOT / mutant.path, copy.folder / mutant.path)
+        return {"failed": "killed", "timed out": "timed out"}.get(outcome or by, "survived"), changed, by
 
 
 def _equivalent() -> set[tuple[str, str]]:
@@ -318,18 +339,22 @@ def run(where: list[str], count: int | None, seed: int, jobs: int, limit_s: floa
     with tempfile.TemporaryDirectory() as folder:
         copies = Copies(Path(folder), jobs)
 
-        def judged(mutant: Mutant) -> dict[str, str | int]:
+        def judged(mutant: Mutant) -> dict[str, Any]:
             tests = known.tests(mutant)
-            outcome, changed = copies.judge(mutant, tests, max(60.0, min(limit_s, 20 * known.time_s(tests))))
+            spent = itertools.accumulate(one.wall_s for one in tests)
+            some = [one for one, until in zip(tests, spent, strict=True) if until <= limit_s] or tests[:1]
+            outcome, changed, by = copies.judge(mutant, some)
             if outcome == "survived" and (mutant.path, changed) in equivalent:
                 outcome = "equivalent"
             return {
                 "outcome": outcome,
                 "file": mutant.path,
-                "line": mutant.line,
+                "line": mutant.lines[0],
                 "operator": mutant.operator,
                 "changed": changed,
-                "tests": len(tests),
+                "by": by,
+                "files": len(some),
+                "left out": len(tests) - len(some),
             }
 
         started = time.perf_counter()
@@ -341,10 +366,11 @@ def run(where: list[str], count: int | None, seed: int, jobs: int, limit_s: floa
                 spent = time.perf_counter() - started
                 place = f"{result['file']}:{result['line']}"
                 print(f"{done:4d} {spent:6.0f} s  {result['outcome']:10s} {place}  {result['changed']}", flush=True)
+        copies.close()
     return _told(results)
 
 
-def _told(results: list[dict[str, str | int]]) -> int:
+def _told(results: list[dict[str, Any]]) -> int:
     """Print the counts and the survivors; return 1 where more than a tenth of what could be killed survives."""
     outcomes = Counter(str(one["outcome"]) for one in results)
     decided = outcomes["killed"] + outcomes["survived"]
@@ -352,7 +378,8 @@ def _told(results: list[dict[str, str | int]]) -> int:
     print("\n" + ", ".join(f"{name} {number}" for name, number in sorted(outcomes.items())))
     for one in sorted(results, key=lambda one: (str(one["file"]), int(one["line"]))):
         if one["outcome"] == "survived":
-            print(f"survived  {one['file']}:{one['line']}  {one['operator']}  {one['changed']}")
+            part = f"  ({one['files']} test files, {one['left out']} left out)" if one["left out"] else ""
+            print(f"survived  {one['file']}:{one['line']}  {one['operator']}  {one['changed']}{part}")
     print(f"survival {share:.1%} of {decided} mutants that were killed or survived")
     return int(share > 0.1)
 
@@ -367,7 +394,7 @@ def main() -> int:
     second.add_argument("where", nargs="+", help="packages or modules, as paths")
     second.add_argument("--count", type=int, help="size of the sample; every mutant where not given")
     second.add_argument("--seed", type=int, default=0)
-    second.add_argument("--limit-s", type=float, default=600.0, help="most time for one mutant [s]")
+    second.add_argument("--limit-s", type=float, default=600.0, help="tests beyond it are left out, and told [s]")
     second.add_argument("--out", type=Path, help="results as JSON, written after each")
     for one in (first, second):
         one.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
