@@ -34,16 +34,35 @@ class SteadyState:
         """Load of prompts, l X: share of the time that goes to prompts."""
         return np.minimum(self.rate * self.queue.steps.prompt_s, 1 - 1e-9)
 
+    @property
+    def _burst(self) -> FloatArray:
+        """Squared coefficient of variation of the gaps beyond that of Poisson arrivals."""
+        return np.maximum(np.asarray(self.queue.traffic.arrival_cv, dtype=np.float64) ** 2 - 1, 0.0)
+
+    @cached_property
+    def _bunched(self) -> FloatArray:
+        """By how much more than after Poisson arrivals numbers inside vary: the peakedness of bursty ones, 1 at least.
+
+        1 + (c^2 - 1) times the integral of (1 - F)^2 over the mean of the time F inside, which is 1 where times are
+        alike and 1/2 where they are exponential (Eckberg 1983).
+        """
+        return np.asarray(1 + self._burst / (1 + self.queue.work_cv2))
+
+    @cached_property
+    def _ratio(self) -> FloatArray:
+        """Share that find one more waiting for memory, over those that find one less: as of load^(1 / z) (Hayward)."""
+        return np.asarray((self.rate / self.queue.capacity_per_s) ** (1 / self._bunched))
+
     @cached_property
     def _weights(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Probabilities of the states, of exactly K requests, and of more: arrivals that wait for memory."""
         queue = self.queue
-        narrower = 1 - self.busy * (1 - 1 / queue.places)
+        narrower = (1 - self.busy * (1 - 1 / queue.places)) / self._bunched
         logs = queue.states * (np.log(self.rate) * narrower) - queue.log_rates * narrower
         logs -= logs.max(axis=0)
         single = np.exp(logs)
         last = np.take_along_axis(single, np.broadcast_to(queue.last, (1, *single.shape[1:])), axis=0)[0]
-        weights, ratio = single * queue.widths, self.rate / queue.capacity_per_s
+        weights, ratio = single * queue.widths, self._ratio
         tail = last * ratio / (1 - ratio)
         total = weights.sum(axis=0) + tail
         return weights / total, last / total, tail / total
@@ -92,6 +111,8 @@ class SteadyState:
         found, rest = self._found, np.maximum(1 - self.idle, 1e-300)
         own = steps.chunks * (step - steps.decode_s[0])
         shared = self.biased / 2 + x * self.rate * self.biased
+        # Bursts queue for prompts (Kingman's bound, less what Poisson arrivals wait).
+        shared = shared + self.rate * x**2 * self._burst / (2 * (1 - self.busy)) / rest
         # Prompts one after the other: a queue with vacations, which are the decode steps between.
         taken = step * np.where(room < 1, steps.chunks, 1 / np.maximum(room, 1.0)) + x
         load = np.minimum(self.rate * taken, MOST_LOADED)
@@ -111,7 +132,7 @@ class SteadyState:
         deviation = 1 - (1 - np.minimum(variable - 1, 1.0)) * (1 - load) * 3 / 4
         # Arrivals that wait for memory.
         gap = (np.asarray(traffic.arrival_cv) ** 2 + queue.work_cv2) / 2
-        memory = gap / (queue.capacity_per_s - self.rate)
+        memory = gap / (queue.capacity_per_s * (1 - self._ratio) * self._bunched)
         even = np.maximum(1 - queue.work_cv2, 0.0) * (1 - self.rate / queue.capacity_per_s) / queue.places
         inner = steps.chunks * (queue.at_last(queue.beside_s) - steps.decode_s[0])
         return Wait.of(
@@ -215,6 +236,8 @@ class SteadyState:
         cluster = 1 / (1 - busy) ** 2
         apart = cluster / (3 * np.maximum(steps.prompts_per_step, 1.0))
         together = (cluster - 1) * tokens / (tokens + apart)
+        # Bursty arrivals bring others along, of whom the fewer find room the higher the load.
+        together = together + (self._bunched - 1) * np.maximum(1 - self.rate / queue.capacity_per_s, 0.0)
 
         def beside(step: FloatArray) -> FloatArray:
             return np.asarray(np.minimum(self.rate * tokens * step / (1 - busy) + together, queue.places - 1))
