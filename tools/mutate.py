@@ -173,12 +173,23 @@ class Reach:
 ASSERTED = {"zip": "strict", "dataclass": "frozen"}
 """Calls and their keyword that asserts what is so by construction; types are checked for the latter by mypy."""
 
+DRAWN_IN = "dse/render/"
+APPEARANCE = frozenset(
+    (
+        *("alpha", "bbox_to_anchor", "capsize", "elinewidth", "fontsize", "fraction", "height_ratios", "length"),
+        *("linestyle", "linewidth", "linewidths", "markeredgewidth", "markerscale", "markersize", "ncols", "pad"),
+        *("s", "xytext", "zorder"),
+    )
+)
+"""Keywords of drawing that say how thick, large, far or dense: a matter of taste, of which no test knows the truth."""
+
 
 @dataclass(frozen=True)
 class Source:
-    """What of a file is worth changing: no annotation, no message of an error, no star of a signature."""
+    """What of a file is worth changing: no annotation, message of an error, star of a signature or width of a line."""
 
     text: str
+    drawn: bool
 
     @functools.cached_property
     def nodes(self) -> list[ast.AST]:
@@ -198,8 +209,12 @@ class Source:
                 isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
             ):
                 parts.append(node)
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                parts += [one.value for one in node.keywords if ASSERTED.get(node.func.id) == one.arg]
+            elif isinstance(node, ast.Call):
+                name = node.func.id if isinstance(node.func, ast.Name) else ""
+                parts += [one.value for one in node.keywords if one.arg == ASSERTED.get(name, "")]
+                if self.drawn:
+                    parts += [one.value for one in node.keywords if one.arg in APPEARANCE]
+                    parts += node.args if name == "new_figure" else []
         return [_span(part) for part in parts if part is not None]
 
     @functools.cached_property
@@ -237,7 +252,7 @@ def mutants(paths: list[str]) -> Iterator[Mutant]:
     from cosmic_ray.plugins import get_operator
 
     for path in paths:
-        source = Source((ROOT / path).read_text())
+        source = Source((ROOT / path).read_text(), path.startswith(DRAWN_IN))
         nodes = list(ast_nodes(get_ast(source.text)))
         for name in OPERATORS:
             operator = get_operator(f"core/{name}")()
