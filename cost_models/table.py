@@ -24,6 +24,9 @@ RowIndex: TypeAlias = "slice | NDArray[np.bool_] | NDArray[np.integer]"
 Setting: TypeAlias = "float | int | str"
 """One value of a design."""
 
+MANY_ROWS = 2048
+"""Rows from which bits are mixed by `rows_where`; fewer are done sooner than its steps are begun."""
+
 INACTIVE = -1
 """Code of a conditional parameter in a row where its condition does not hold (NaN in a numeric column)."""
 
@@ -169,6 +172,31 @@ def cells_of(column: Column) -> list[Setting | None]:
 def as_column(number: Number) -> FloatArray:
     """Return a number, or one per row, as a column."""
     return np.atleast_1d(np.asarray(number, dtype=np.float64))
+
+
+def rows_where(condition: NDArray[np.bool_], one: Number, other: Number) -> FloatArray:
+    """Return `numpy.where` of two numbers, bit for bit, in a fraction of its time where rows alternate.
+
+    NumPy's own jumps row by row, which processors foresee only where neighbours are alike; here the bits of both are
+    mixed by a mask instead.
+
+    Args:
+        condition: where `one` is taken.
+        one: a scalar or column.
+        other: a scalar or column.
+    """
+    shape, plain = (
+        np.shape(condition),
+        all(type(part) is np.ndarray for part in (condition, one, other) if np.ndim(part)),
+    )
+    if condition.size < MANY_ROWS or not plain or np.broadcast_shapes(shape, np.shape(one), np.shape(other)) != shape:
+        return np.asarray(np.where(condition, one, other))
+    first, second = (np.asarray(part, dtype=np.float64).view(np.int64) for part in (one, other))
+    bits = condition.astype(np.int64)
+    np.negative(bits, out=bits)
+    bits &= first ^ second
+    bits ^= second
+    return bits.view(np.float64)
 
 
 def first_number(value: object) -> float:

@@ -32,7 +32,7 @@ from cost_models.quantities.metrics import AS_METRICS
 from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of, rows_where
 from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
 from dse.sweep import BaselineSpec, Spec, WorkloadSpec
 from dse.sweep.fields import LARGEST
@@ -100,14 +100,14 @@ class Evaluator:
         kept = None if wanted is None else wanted.union(self.spec.model.metrics if self.spec.model is not None else ())
         result = {name: np.broadcast_to(value, (n,)) for name, value in result.items() if kept is None or name in kept}
         objectives = self.signed_objectives(result)
-        missing = _missing([*margins.values()], [*objectives.T], n)
-        margins = {name: _judged(margin, n) for name, margin in margins.items()}
-        feasible = np.isfinite(objectives[:, 0])
-        for column in objectives.T[1:]:
-            feasible &= np.isfinite(column)
-        for margin in margins.values():
+        there = [np.isfinite(column) for column in objectives.T]
+        feasible = np.logical_and.reduce(there)
+        judged = {}
+        for name, margin in margins.items():
+            there.append(margin > -np.inf)
+            judged[name] = np.broadcast_to(margin, (n,)) if there[-1].all() else _judged(margin, n)
             feasible &= margin >= 0
-        return Evaluation(result, margins, objectives, feasible, missing, failed)
+        return Evaluation(result, judged, objectives, feasible, _missing(there, n), failed)
 
     def margins(self, designs: Designs) -> dict[str, FloatArray]:
         """Return the margin of every condition, as long as the columns that it depends on.
@@ -402,18 +402,21 @@ def _of_workload(name: str, wanted: Collection[str]) -> frozenset[str]:
     return frozenset(metric.removeprefix(f"{name}.") for metric in wanted if metric.startswith(f"{name}."))
 
 
-def _missing(margins: Sequence[FloatArray], objectives: Sequence[FloatArray], rows: int) -> NDArray[np.intp] | None:
-    """Return how many constraints and objectives have no (finite) value in each row; None where all have."""
-    absent = [~(margin > -np.inf) for margin in margins] + [~np.isfinite(column) for column in objectives]
-    if not any(one.any() for one in absent):
+def _missing(there: Sequence[NDArray[np.bool_]], rows: int) -> NDArray[np.intp] | None:
+    """Return how many constraints and objectives are not there in each row; None where all are."""
+    some = [one for one in there if not one.all()]
+    if not some:
         return None
-    return np.asarray(np.broadcast_to(sum(one.astype(np.intp) for one in absent), (rows,)))
+    present = np.zeros(rows, dtype=np.intp)
+    for one in some:
+        present += one
+    return len(some) - present
 
 
 def _judged(margin: FloatArray, rows: int) -> FloatArray:
     """Return a margin as a column, missed where it is missing."""
     absent = np.isnan(margin)
-    return np.broadcast_to(np.where(absent, UNMET, margin) if absent.any() else margin, (rows,))
+    return np.broadcast_to(rows_where(absent, UNMET, margin) if absent.any() else margin, (rows,))
 
 
 def on_chips(workload: Workload, *, network_gbps: float | None = None, node_chips: float | None = None) -> Workload:

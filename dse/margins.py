@@ -67,8 +67,9 @@ def constraint_margin(
     for limit, sign in ((constraint.max, 1.0), (constraint.min, -1.0)):
         if limit is not None:
             bound = np.asarray(limit * scale)
-            margins.append(sign * (bound - value) / np.where(bound == 0, 1.0, np.abs(bound)))
-    return np.asarray(np.minimum.reduce(margins), dtype=np.float64)
+            left = bound - value
+            margins.append((left if sign > 0 else -left) / np.where(bound == 0, 1.0, np.abs(bound)))
+    return np.asarray(margins[0] if len(margins) == 1 else np.minimum.reduce(margins), dtype=np.float64)
 
 
 def check_baselines(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> None:

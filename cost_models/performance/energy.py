@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,9 +68,44 @@ def phase_energy(
     limit, as boards do by lowering the clock: `power_cap.capped_phase` says how much longer a design takes for it, and
     the measured efficiencies of a chip's software hold what its cap costs.
     """
-    operators, times = work.operators, work.times
+    parts = parts_j(work, pass_s, serving, machine, formats, software)
+    running_s = _running_s(pass_s)
+    watts = np.minimum(drawn_j(parts, machine) / running_s, machine.tdp_w * serving.chips)
+    return Energy(parts, watts * running_s, watts)
+
+
+def drawn_j(parts: Mapping[str, FloatArray], machine: Machine) -> FloatArray:
+    """Return the energy that boards draw for what a pass takes by cause, conversion losses in."""
+    return np.asarray(sum(parts.values()) / machine.conversion_efficiency)
+
+
+def parts_j(
+    work: PhaseTime,
+    pass_s: FloatArray,
+    serving: ServingConfig,
+    machine: Machine,
+    formats: Formats,
+    software: Software,
+) -> dict[str, FloatArray]:
+    """Return the energy of a pass on all chips by cause, before conversion losses, whatever the boards may draw."""
     # The groups' layers add up to one model: a stage's share times stages is the whole pass.
     groups = np.asarray(serving.tensor_parallel) * serving.batch_parts * serving.replicas
+    moved = moved_j(work, machine, formats, software) if work.moved_j is None else work.moved_j
+    running_s = _running_s(pass_s)
+    parts = {
+        **{name: joules if _is_one(groups) else joules * groups for name, joules in moved.items()},
+        "active": _active_w(machine, software) * running_s * serving.chips,
+        "static": machine.static_w * running_s * serving.chips,
+    }
+    if (machine.dies > 1).any():
+        reduced = work.sum(work.operators.reduced * (np.asarray(formats.exchanged_bits) / 8))
+        parts["links"] = parts["links"] + die_exchange_bytes(reduced, machine) * machine.die_link_j_per_byte * groups
+    return parts
+
+
+def moved_j(work: PhaseTime, machine: Machine, formats: Formats, software: Software) -> dict[str, FloatArray]:
+    """Return the energy by cause of what a pass moves and computes on one group of chips, however long it takes."""
+    operators, times = work.operators, work.times
     crossing = work.dram_bytes + work.sum(operators.activations * activation_element_bytes(operators, formats))
     per_attention_mac = machine.attention_j_per_mac * (1 + (software.decode_attention_energy - 1) / work.sharing)
     arithmetic = (
@@ -86,23 +122,24 @@ def phase_energy(
         )
     if machine.vector_j_per_op.any():
         arithmetic = arithmetic + work.sum(vector_work(operators, machine, formats)) * machine.vector_j_per_op
-    # Chips that cannot reach each other never finish: a step without end has no mean power.
-    running_s = np.where(np.isfinite(pass_s), pass_s, np.nan)
-    parts = {
-        "memory": _memory_j(work, machine) * groups,
-        "arithmetic": arithmetic * groups,
-        "on_chip": crossing * machine.sram_j_per_byte * groups,
-        "dequantizing": work.sum(times.weight_bytes) * machine.dequantize_j_per_byte * groups,
-        "links": work.sum(times.link_bytes) * machine.link_j_per_byte * groups,
-        "active": _active_w(machine, software) * running_s * serving.chips,
-        "static": machine.static_w * running_s * serving.chips,
+    return {
+        "memory": _memory_j(work, machine),
+        "arithmetic": arithmetic,
+        "on_chip": crossing * machine.sram_j_per_byte,
+        "dequantizing": work.sum(times.weight_bytes) * machine.dequantize_j_per_byte,
+        "links": work.sum(times.link_bytes) * machine.link_j_per_byte,
     }
-    if (machine.dies > 1).any():
-        reduced = work.sum(operators.reduced * (np.asarray(formats.exchanged_bits) / 8))
-        parts["links"] = parts["links"] + die_exchange_bytes(reduced, machine) * machine.die_link_j_per_byte * groups
-    sampled = np.asarray(sum(parts.values()) / machine.conversion_efficiency)
-    watts = np.minimum(sampled / running_s, machine.tdp_w * serving.chips)
-    return Energy(parts, watts * running_s, watts)
+
+
+def _running_s(pass_s: FloatArray) -> FloatArray:
+    """Return the time of a pass; chips that cannot reach each other never finish: such a step has no mean power."""
+    ends = np.isfinite(pass_s)
+    return pass_s if ends.all() else np.where(ends, pass_s, np.nan)
+
+
+def _is_one(number: FloatArray) -> bool:
+    """Tell whether a number that all rows share is 1, so that products with it need no work."""
+    return number.size == 1 and bool(number == 1)
 
 
 def _memory_j(work: PhaseTime, machine: Machine) -> FloatArray:
@@ -116,4 +153,6 @@ def _memory_j(work: PhaseTime, machine: Machine) -> FloatArray:
 
 def _active_w(machine: Machine, software: Software) -> FloatArray:
     """Return what a running program draws whatever it achieves; nothing, where that is nothing of an unknown limit."""
-    return np.where(software.active_fraction > 0, software.active_fraction * machine.tdp_w, 0.0)
+    runs = software.active_fraction > 0
+    drawn = software.active_fraction * machine.tdp_w if runs.any() else np.zeros(1)
+    return drawn if runs.all() else np.where(runs, drawn, 0.0)

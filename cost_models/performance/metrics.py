@@ -21,7 +21,7 @@ from cost_models.performance.waits import TINY, Served
 from cost_models.silicon.carbon import g_per_million_tokens
 from cost_models.silicon.cost import usd_per_million_tokens
 from cost_models.silicon.machine import Machine
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, rows_where
 from cost_models.weights.quality import Quality
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
@@ -529,5 +529,5 @@ def workload_metrics(
         missing = np.array([np.nan])
         values = {name: value if name in OF_ENCODERS else missing for name, value in values.items()}
     if values and not served.fits.all():
-        values = {name: np.where(served.fits, value, np.nan) for name, value in values.items()}
+        values = {name: rows_where(served.fits, value, np.nan) for name, value in values.items()}
     return values | {name: of(terms) for name, of in OF_STORING.items() if names is None or name in names}

@@ -8,7 +8,7 @@ taken at their mean clipped context, which is exact while one bound holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from cost_models.performance.near_memory import faster, near_times
 from cost_models.performance.roofline import OperatorTime, decode_attention_fraction, time_operators
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, rows_where
 from cost_models.workload.formats import Formats
 from cost_models.workload.mixing import decode_attention, prefill_attention, shared_queries
 from cost_models.workload.operators import Operators, Shape, WeightClass, linear_operators
@@ -37,6 +37,7 @@ class PhaseTime:
         fixed_s: ``(n,)`` time outside operators: host, hand-over between stages.
         capped_s: ``(n,)`` time that a clock lowered by a power cap adds.
         sharing: queries that meet an element of the cache together, once it is read; as many as one likes in prefill.
+        moved_j: energy of what it moves and computes (`energy.moved_j`), once it has been worked out.
     """
 
     operators: Operators
@@ -45,6 +46,7 @@ class PhaseTime:
     fixed_s: FloatArray
     capped_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     sharing: FloatArray = field(default_factory=lambda: np.full(1, np.inf))
+    moved_j: Mapping[str, FloatArray] | None = None
 
     @cached_property
     def pass_s(self) -> FloatArray:
@@ -64,7 +66,11 @@ class PhaseTime:
 
     def sum(self, amount: FloatArray) -> FloatArray:
         """Return ``(n,)`` an amount per execution, summed over all executions of the pass."""
-        return _summed(amount * self.operators.times)
+        times = self.operators.times
+        total = np.asarray(amount[0] * times[0])
+        for some, often in zip(amount[1:], times[1:], strict=True):
+            total += some * often
+        return total
 
     def sum_of_class(self, weight_class: WeightClass, amount: FloatArray) -> FloatArray:
         """Return ``(n,)`` an amount per execution, summed over all executions of operators of one class."""
@@ -87,9 +93,9 @@ def mean_of_larger(first: tuple[FloatArray, FloatArray], second: tuple[FloatArra
     """
     u, v = second[0] - first[0], second[1] - first[1]
     top, bottom = np.maximum(u, v), np.minimum(u, v)
-    spread = np.where(top > bottom, top - bottom, 1.0)
+    spread = rows_where(top > bottom, top - bottom, 1.0)
     crossing = top * top / (2 * spread)
-    rise = np.where(bottom >= 0, (u + v) / 2, np.where(top <= 0, 0.0, crossing))
+    rise = rows_where(bottom >= 0, (u + v) / 2, rows_where(top <= 0, 0.0, crossing))
     return (first[0] + first[1]) / 2 + rise
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cost_models.performance.energy import phase_energy
+from cost_models.performance.energy import drawn_j, moved_j, parts_j
 from cost_models.performance.phases import PhaseTime
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine, Throttle
@@ -35,6 +35,7 @@ def capped_phase(
     """
     if machine.throttle is None or machine.measured.all():
         return work
+    work = replace(work, moved_j=moved_j(work, machine, formats, software))
     return replace(work, capped_s=added_s(work, serving, machine, formats, software))
 
 
@@ -70,9 +71,9 @@ def added_s(
     """
     throttle = machine.throttle
     assert throttle is not None
-    spent = phase_energy(work, work.pass_s, serving, machine, formats, software)
+    spent = parts_j(work, work.pass_s, serving, machine, formats, software)
     limit = np.asarray(machine.tdp_w * serving.chips)
-    wanted = np.asarray(sum(spent.parts_j.values()) / machine.conversion_efficiency)
+    wanted = drawn_j(spent, machine)
     over = np.isfinite(work.pass_s) & (wanted > limit * work.pass_s * (1 + 1e-9))
     if not over.any():
         return np.zeros(1)
@@ -84,7 +85,7 @@ def added_s(
         column = np.asarray(column, dtype=np.float64)
         return np.asarray(np.broadcast_to(column, (*column.shape[:-1], n))[..., rows])
 
-    delivered = {name: at(joules / machine.conversion_efficiency) for name, joules in spent.parts_j.items()}
+    delivered = {name: at(joules / machine.conversion_efficiency) for name, joules in spent.items()}
     pass_s, dynamic_j = at(work.pass_s), delivered["arithmetic"] + delivered["on_chip"] + delivered["dequantizing"]
     fixed_j = delivered["memory"] + delivered["links"]
     active_w, static_w = delivered["active"] / pass_s, delivered["static"] / pass_s

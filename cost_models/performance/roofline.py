@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from cost_models.silicon.machine import Arrays, Machine
 from cost_models.table import FloatArray, Number
 from cost_models.workload.formats import Formats
 from cost_models.workload.operators import Operators
+
+OfClass: TypeAlias = "Number | Callable[[], Number]"
+"""The value of a class of operators, or what works it out."""
 
 ROTATED_INPUTS = ("attention_out", "ffn_down", "shared_experts", "experts", "state_out")
 """Operators whose inputs no rotation of the weights before them reaches, by the beginning of their names."""
@@ -62,17 +67,27 @@ class OperatorTime:
 
 
 def by_class(
-    operators: Operators, *, linear: Number, head: Number, attention: Number, expert: Number | None = None
+    operators: Operators, *, linear: OfClass, head: OfClass, attention: OfClass, expert: OfClass | None = None
 ) -> FloatArray:
-    """Return ``(ops, n)`` the value of each operator's class; experts are as linear layers unless told otherwise."""
-    values = {"linear": linear, "expert": linear if expert is None else expert, "head": head, "attention": attention}
-    return np.stack(np.broadcast_arrays(*(np.atleast_1d(values[name]) for name in operators.classes)))
+    """Return ``(ops, n)`` the value of each operator's class; experts are as linear layers unless told otherwise.
+
+    What is told as a function is worked out once, and only if an operator is of the class.
+    """
+    told = {"linear": linear, "expert": linear if expert is None else expert, "head": head, "attention": attention}
+    values = {
+        name: np.atleast_1d(value() if callable(value) else value)
+        for name, value in told.items()
+        if name in operators.classes
+    }
+    if len(operators.classes) == 1:
+        return values[operators.classes[0]][None]
+    return np.stack(np.broadcast_arrays(*(values[name] for name in operators.classes)))
 
 
 def activation_element_bytes(operators: Operators, formats: Formats) -> FloatArray:
     """Return ``(ops, n)`` bytes of an activation that an operator reads or writes."""
-    linear = np.asarray(formats.activation_bits) / 8
-    return by_class(operators, linear=linear, head=linear, attention=np.asarray(formats.wide_bits) / 8)
+    linear = np.asarray(formats.activation_bits) / 8 if set(operators.classes) - {"attention"} else 0.0
+    return by_class(operators, linear=linear, head=linear, attention=lambda: np.asarray(formats.wide_bits) / 8)
 
 
 def rotations(operators: Operators, formats: Formats) -> FloatArray:
@@ -160,9 +175,9 @@ def stored_weight_bytes(operators: Operators, formats: Formats) -> FloatArray:
     """Return ``(ops, n)`` the stored bytes of the weights that each operator reads."""
     stored = by_class(
         operators,
-        linear=np.asarray(formats.weight_bits) / 8,
-        expert=np.asarray(formats.stored_expert_bits) / 8,
-        head=np.asarray(formats.head_bits) / 8,
+        linear=lambda: np.asarray(formats.weight_bits) / 8,
+        expert=lambda: np.asarray(formats.stored_expert_bits) / 8,
+        head=lambda: np.asarray(formats.head_bits) / 8,
         attention=0.0,
     )
     return operators.weights * stored
@@ -217,11 +232,17 @@ def _seconds_per_byte(operators: Operators, machine: Machine, software: Software
     (Little's law), which is why simple kernels stream an LPDDR or GDDR part fully and half of an HBM part.
     """
     delivered = machine.bandwidth_bytes_per_s * machine.stream_efficiency
-    full = np.minimum(delivered * software.bandwidth_efficiency, software.stream_limit_gbps * 1e9)
-    cache = np.minimum(delivered * software.attention_bandwidth_efficiency, software.stream_limit_gbps * 1e9)
     dequantized = 1 / software.dequantize_bandwidth_efficiency - 1
+
+    def rate(efficiency: FloatArray) -> FloatArray:
+        return np.minimum(delivered * efficiency, software.stream_limit_gbps * 1e9)
+
+    full = rate(software.bandwidth_efficiency) if set(operators.classes) - {"attention"} else np.ones(1)
     return by_class(
-        operators, linear=(1 + np.asarray(formats.dequantized) * dequantized) / full, head=1 / full, attention=1 / cache
+        operators,
+        linear=lambda: (1 + np.asarray(formats.dequantized) * dequantized) / full,
+        head=lambda: 1 / full,
+        attention=lambda: 1 / rate(software.attention_bandwidth_efficiency),
     )
 
 
@@ -233,18 +254,23 @@ def _seconds_per_mac(
     GEMMs lose a further share each time the operand width halves: the peak doubles, the feeding of it does not.
     Kernels that multiply routed experts together reach a share of that.
     """
-    halvings = np.log2(16 / np.minimum(np.asarray(formats.operand_bits, dtype=np.float64), 16))
-    dequantized = 1 / software.dequantize_compute_efficiency - 1
-    narrow = np.where(halvings > 0, software.narrow_gemm_efficiency**halvings, 1.0)
-    linear = (1 + np.asarray(formats.dequantized) * dequantized) / (
-        machine.linear_mac_per_s * software.gemm_efficiency * narrow
-    )
+
+    @cache
+    def linear() -> FloatArray:
+        halvings = np.log2(16 / np.minimum(np.asarray(formats.operand_bits, dtype=np.float64), 16))
+        dequantized = 1 / software.dequantize_compute_efficiency - 1
+        narrow = np.where(halvings > 0, software.narrow_gemm_efficiency**halvings, 1.0)
+        return np.asarray(
+            (1 + np.asarray(formats.dequantized) * dequantized)
+            / (machine.linear_mac_per_s * software.gemm_efficiency * narrow)
+        )
+
     return by_class(
         operators,
         linear=linear,
-        expert=linear / software.expert_efficiency if "expert" in operators.classes else linear,
-        head=1 / (machine.head_mac_per_s * software.gemm_efficiency),
-        attention=1 / (machine.attention_mac_per_s * attention_fraction),
+        expert=lambda: linear() / software.expert_efficiency,
+        head=lambda: 1 / (machine.head_mac_per_s * software.gemm_efficiency),
+        attention=lambda: 1 / (machine.attention_mac_per_s * attention_fraction),
     )
 
 

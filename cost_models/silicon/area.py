@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cost_models.library.technology import Technology
-from cost_models.table import Choice, FloatArray, Number, as_column
+from cost_models.table import Choice, FloatArray, Number, as_column, rows_where
 
 CORE_BLOCKS = ("mac_array", "vector_and_control", "sram", "cache_control")
 """Blocks that are divided into cores, for harvesting; a programmable machine's cache is counted with them."""
@@ -110,7 +110,7 @@ def total(blocks: Mapping[str, FloatArray]) -> FloatArray:
     first, *rest = blocks.values()
     result = first.copy()
     for block in rest:
-        result = result + block
+        result = np.add(result, block, out=result if result.size >= np.size(block) else None)
     return result
 
 
@@ -205,12 +205,12 @@ def package_limits(
     interposer = (die_mm2 + stacks * footprint) * value("packaging.silicon_interposer.area_over_sum_of_dies")
 
     balls = signals + supply + value("package.host_balls")
-    on_substrate_mm2 = np.where(stacks > 0, 0.0, logic_mm2)
+    on_substrate_mm2 = rows_where(stacks > 0, 0.0, logic_mm2)
     body = package_body_mm(on_substrate_mm2, balls=balls, board_devices=board_devices, technology=technology)
     per_side = np.ceil(stacks / 2)
     return {
         "package_balls": (balls, as_column((body_mm / value("package.ball_pitch_mm")) ** 2)),
         "package_body_mm": (body, as_column(body_mm)),
         "stack_edge_mm": (per_side * value("package.stack_width_mm"), long_mm * value("package.stack_overhang")),
-        "interposer_mm2": (np.where(stacks > 0, interposer, 0.0), as_column(value("package.interposer_mm2"))),
+        "interposer_mm2": (rows_where(stacks > 0, interposer, 0.0), as_column(value("package.interposer_mm2"))),
     }  # fmt: skip

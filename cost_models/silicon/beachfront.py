@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cost_models.library.technology import Technology
 from cost_models.silicon.area import board_reach_mm, sides_mm
 from cost_models.silicon.memory import memory_technology
-from cost_models.table import Choice, FloatArray, Number
+from cost_models.table import Choice, FloatArray, Number, rows_where
 from cost_models.units import BITS_PER_BYTE
 
 ROUNDING = 1e-9
@@ -113,11 +113,6 @@ def _both_fit(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> NDArray[
     return np.asarray(first & second)
 
 
-def _places(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:
-    on_long, free, host = unit_places(per_long * scale, per_short * scale, edge)
-    return np.asarray(2 * on_long + free + host)
-
-
 def usable_sides_mm(die_mm2: Number, technology: Technology) -> tuple[FloatArray, FloatArray]:
     """Return the usable length of a long and of a short side, corners kept free."""
     value = technology.value
@@ -149,7 +144,7 @@ def least_die_mm2(edge: Edge, technology: Technology) -> FloatArray:
     # Stacks take the two long sides, half of them each; otherwise the bound from which places are counted.
     half = np.ceil(edge.units / 2) * edge.unit_mm / per_long
     around = np.minimum(needed / (2 * per_long + per_short), (needed + edge.host_mm) / (2 * (per_long + per_short)))
-    scale = _whole_units(np.maximum(np.where(edge.stacked > 0, half, around), together), edge, per_long, per_short)
+    scale = _whole_units(np.maximum(rows_where(edge.stacked > 0, half, around), together), edge, per_long, per_short)
     if (second > 0).any():
         scale = _beside_second(scale, edge, per_long, per_short)
     return np.asarray(scale * scale)
@@ -178,23 +173,33 @@ def _beside_second(scale: FloatArray, edge: Edge, per_long: FloatArray, per_shor
 
 def _whole_units(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:
     """Return the root of the least area, no less than a given one, in which every unit of the first memory has room."""
-    lacking = _places(scale, edge, per_long, per_short) < edge.units
+    places = unit_places(per_long * scale, per_short * scale, edge)
+    lacking = _in_all(places) < edge.units
     if not lacking.any():
         return scale
     # Few rows are left after each step, so the steps are taken on those alone.
     n = max(len(np.atleast_1d(column)) for column in (scale, per_long, per_short, edge.host_mm))
     scale, rows = np.broadcast_to(scale, (n,)).copy(), np.flatnonzero(np.broadcast_to(lacking, (n,)))
+    on_long, free, host = (_at(column, rows, n) for column in places)
     for _ in range(DEFICIT):
         some = Edge(*(_at(column, rows, n) for column in vars(edge).values()))
         long, short = _at(per_long, rows, n), _at(per_short, rows, n)
-        on_long, free, host = unit_places(long * scale[rows], short * scale[rows], some)
         opens = np.minimum((on_long + 1) * some.unit_mm / long, (free + 1) * some.unit_mm / short)
         opens = np.minimum(opens, ((host + 1) * some.unit_mm + some.host_mm) / short)
         scale[rows] = opens
-        rows = rows[_places(opens, some, long, short) < some.units]
+        places = unit_places(long * opens, short * opens, some)
+        still = _in_all(places) < some.units
+        rows = rows[still]
         if not len(rows):
             break
+        on_long, free, host = (column[still] for column in places)
     return scale
+
+
+def _in_all(places: tuple[FloatArray, FloatArray, FloatArray]) -> FloatArray:
+    """Return how many whole units have room on all four sides (`unit_places`)."""
+    on_long, free, host = places
+    return np.asarray(2 * on_long + free + host)
 
 
 def _at(column: FloatArray, rows: NDArray[np.intp], n: int) -> FloatArray:

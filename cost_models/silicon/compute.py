@@ -15,7 +15,7 @@ import numpy as np
 
 from cost_models.library import WeightFormat
 from cost_models.library.technology import Technology
-from cost_models.table import Choice, FloatArray, Number
+from cost_models.table import Choice, FloatArray, Number, rows_where
 from cost_models.units import BITS_PER_BYTE, FEMTO, GIGA, MIB, MM2_PER_UM2, PICO, TERA
 from cost_models.weights.compression import stored_bits as bits_of_format
 from cost_models.weights.compression import xor_outputs
@@ -125,7 +125,7 @@ def float_factor(
     needed = np.maximum(needs_weights, integer_side * float_activations)
     # Read whatever the rows are: what a run read must not depend on which of its blocks this process evaluated.
     factor = technology.value("execution.float_over_integer")
-    return np.where(needed > 0, factor, 1.0) if needed.any() else np.ones(1)
+    return rows_where(needed > 0, factor, 1.0) if needed.any() else np.ones(1)
 
 
 @dataclass(frozen=True)

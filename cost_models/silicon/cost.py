@@ -14,7 +14,7 @@ import numpy as np
 
 from cost_models.library import Library
 from cost_models.library.technology import Technology
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, rows_where
 from cost_models.units import MM2_PER_CM2
 
 HOURS_PER_YEAR = 8766.0
@@ -290,10 +290,10 @@ def package_blocks(
         np.asarray(value("packaging.silicon_interposer.area_over_sum_of_dies"))
         * value("packaging.silicon_interposer.cowos_usd_per_mm2_interposer")
     )
-    package = np.where(interposer, silicon, organic)
-    bond = np.where(interposer, value("packaging.interposer_bond_yield"), value("packaging.flip_chip_bond_yield"))
-    at_stake = die_usd + package + np.where(on_interposer > 0, memory_usd, 0.0)
-    test = np.where(
+    package = rows_where(interposer, silicon, organic)
+    bond = rows_where(interposer, value("packaging.interposer_bond_yield"), value("packaging.flip_chip_bond_yield"))
+    at_stake = die_usd + package + rows_where(on_interposer > 0, memory_usd, 0.0)
+    test = rows_where(
         interposer,
         value("assembly.interposer_test_and_assembly_usd"),
         value("packaging.test_and_assembly_usd_per_package_simple"),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.silicon import carbon
-from cost_models.table import Choice, FloatArray
+from cost_models.table import Choice, FloatArray, rows_where
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, PICO
 
 
@@ -122,7 +122,7 @@ def memory_system(
         return technology.of("memory", names, field)
 
     first_width = names.map(lambda name: float(library.memories[name].package_bits[0]))
-    bits = np.where(np.isnan(device_bits), first_width, device_bits)
+    bits = rows_where(np.isnan(device_bits), first_width, device_bits)
     pin_bits_per_s = grade.map(lambda name: library.memory_grade(name).gbps_per_pin * GIGA)
     off_die = names.map(lambda name: float(library.memories[name].packaging_class != "on_die"))
     devices = devices * off_die

@@ -10,7 +10,7 @@ import numpy as np
 
 from cost_models.library.technology import Technology
 from cost_models.silicon.compute import Scales
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, rows_where
 from cost_models.units import BITS_PER_BYTE, FEMTO, PICO
 
 FARTHEST_SUPPLY = 2.0
@@ -45,7 +45,7 @@ def supply_ratio(clock: Number, *, threshold: Number, alpha: Number) -> FloatArr
     farthest = clock_ratio(FARTHEST_SUPPLY, threshold=threshold, alpha=alpha)
     beyond = np.maximum(clock / farthest, 1.0)
     slope = (1 - threshold) * (clock / beyond) ** exponent
-    ratio = np.where(clock <= 1, 1.0, FARTHEST_SUPPLY)
+    ratio = rows_where(clock <= 1, 1.0, FARTHEST_SUPPLY)
     for _ in range(4):
         power = slope * ratio**exponent
         ratio = ratio - (ratio - threshold - power) / (1 - power * exponent / ratio)

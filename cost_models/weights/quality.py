@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cost_models.library import Model, WeightFormat
 from cost_models.library.technology import Technology
-from cost_models.table import INACTIVE, Choice, Designs, FloatArray, Number
+from cost_models.table import INACTIVE, Choice, Designs, FloatArray, Number, rows_where
 from cost_models.weights.activations import activation_damage, narrow
 from cost_models.weights.compression import stored_bits
 from cost_models.workload.param_count import count_parameters
@@ -164,7 +164,7 @@ def kv_damage(kv_bits: Number, tokens: Number, technology: Technology, methods: 
     damage = damage * _training(tokens, technology.value("quality.quantisation.alpha"), technology)
     if methods is not None:
         damage = damage * np.exp(np.minimum((_of_cache("runaway", methods, technology) * damage) ** 2, MAX_POWER))
-    return np.where(bits >= technology.value("quality.damage_free_bits"), 0.0, damage)
+    return rows_where(bits >= technology.value("quality.damage_free_bits"), 0.0, damage)
 
 
 def format_quality(model: Model, form: WeightFormat, method: str, technology: Technology) -> Damage:
@@ -267,7 +267,7 @@ def perplexity(
         extrapolated=np.maximum.reduce(
             np.broadcast_arrays(weights.extrapolated, activations.extrapolated, unseen & (cache > 0))
         ),
-        unusable=np.where(y > technology.value("quality.unusable_y"), 1.0, 0.0),
+        unusable=rows_where(y > technology.value("quality.unusable_y"), 1.0, 0.0),
     )
 
 

@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cost_models.table import INACTIVE, Choice, Table, cells_of, column_of, evenly, first_number, numbers_of, stacked
+from cost_models.table import (
+    INACTIVE,
+    MANY_ROWS,
+    Choice,
+    Table,
+    cells_of,
+    column_of,
+    evenly,
+    first_number,
+    numbers_of,
+    rows_where,
+    stacked,
+)
 
 NAMES = ("a", "b", "c")
 cells = st.lists(st.sampled_from([*NAMES, None]), min_size=1, max_size=12)
@@ -73,6 +85,18 @@ def test_columns_one_after_the_other(first, second):
             stacked(mixed)
     with pytest.raises(TypeError, match="where numbers are needed"):
         numbers_of(choice(first))
+
+
+@pytest.mark.parametrize("rows", [1, MANY_ROWS + 1])
+@pytest.mark.parametrize("wide", [(False, False), (True, False), (False, True), (True, True)])
+def test_the_bits_of_either_row_are_kept(rows, wide):
+    rng = np.random.default_rng(0)
+    kinds = np.array([0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.5, 5e-324])
+    condition = rng.random(rows) < 0.5
+    one, other = (rng.choice(kinds, rows) if column else float(rng.choice(kinds)) for column in wide)
+    result = rows_where(condition, one, other)
+    assert result.tobytes() == np.where(condition, one, other).tobytes()
+    assert rows_where(condition, np.atleast_1d(one)[:, None], other).shape == (len(np.atleast_1d(one)), rows)
 
 
 @given(st.integers(0, 40), st.integers(0, 12))

@@ -10,7 +10,7 @@ import numpy as np
 from cost_models.silicon import area
 from cost_models.silicon.beachfront import Edge, least_die_mm2
 from cost_models.silicon.stages.logic import Equipped
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, rows_where
 from cost_models.units import GIGA, MM2_PER_UM2
 
 HOST_LANES = 16.0
@@ -34,7 +34,7 @@ class Placed(Equipped):
             return self.array.mm2
         factor = np.asarray(self.technology.value("execution.skip_area_factor"))
         skipping = self.array.mm2 * factor + self.lane_overheads.mm2
-        return np.where(skips > 0, skipping, self.array.mm2)
+        return rows_where(skips > 0, skipping, self.array.mm2)
 
     @cached_property
     def rail_crossings(self) -> FloatArray:

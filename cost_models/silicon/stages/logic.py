@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cost_models.silicon import compute, memory, near_memory
 from cost_models.silicon.machine import Arrays, SecondMemory
 from cost_models.silicon.stages.dies import Divided
-from cost_models.table import INACTIVE, FloatArray, Number
+from cost_models.table import INACTIVE, FloatArray, Number, rows_where
 from cost_models.units import BITS_PER_BYTE, KIB, MIB, NANO
 from cost_models.weights import activations
 from cost_models.weights.execution import Lanes
@@ -219,7 +219,7 @@ class Equipped(Divided):
         # A pass that is not skipped has its operands queued as well.
         kept = self.storage.map(lambda form: 1 - np.asarray(form.sparsity))
         whole = compute.passes(self.storage.map(lambda form: form.operand_bits), self.number("act_bits"), self.array)
-        queued = np.where(uses.skips > 0, self.lane_overheads.j_per_pass / self.array.j_per_pass * whole * kept, 0.0)
+        queued = rows_where(uses.skips > 0, self.lane_overheads.j_per_pass / self.array.j_per_pass * whole * kept, 0.0)
         return replace(uses, linear_energy=uses.linear_energy + queued)
 
     @cached_property

@@ -9,7 +9,7 @@ import numpy as np
 
 from cost_models.silicon import area, carbon, cost, dies
 from cost_models.silicon.stages.supply import Powered
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, rows_where
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Priced(Powered):
         """Price of all memory in the year of the prices."""
         factor = cost.memory_price_factor(self.economics.price_year, self.technology)
         systems = [self.first] if self.second is None else [self.first, self.second]
-        return sum((one.price_usd * np.where(one.on_interposer > 0, 1.0, factor) for one in systems), np.zeros(1))
+        return sum((one.price_usd * rows_where(one.on_interposer > 0, 1.0, factor) for one in systems), np.zeros(1))
 
     @cached_property
     def dollars(self) -> dict[str, FloatArray]:
