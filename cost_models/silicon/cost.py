@@ -129,7 +129,8 @@ def harvested_yield(
 
     Defect densities vary from die to die as the yield law says (negative binomial: gamma, Murphy: triangular); given
     the density, defects are independent, and cores fail by `harvest_yield`. What spare cores gain over the plain
-    law is integrated over the density, so that without spare cores the result is the law itself.
+    law is integrated over the density, so that without spare cores the result is the law itself; it is at most the
+    yield of the rest alone.
 
     Args:
         defects: expected defects of the whole die, spare cores included.
@@ -139,11 +140,10 @@ def harvested_yield(
         model: yield law.
         alpha: clustering of the negative binomial.
     """
-    plain = {
-        "negative_binomial": yield_negative_binomial(defects, alpha),
-        "poisson": yield_poisson(defects),
-        "murphy": yield_murphy(defects),
-    }[model]
+    plain, rest_alone = (
+        die_yield(MM2_PER_CM2, share * np.asarray(defects), model=model, alpha=alpha)
+        for share in (1.0, 1 - np.asarray(core_fraction))
+    )
     built = np.asarray(cores) + np.asarray(spare_cores)
     with_spares, without = np.zeros(1), np.zeros(1)
     for node, half_weight in zip(*np.polynomial.legendre.leggauss(QUADRATURE_NODES), strict=True):
@@ -153,7 +153,9 @@ def harvested_yield(
         core = np.exp(-density * core_fraction / built)
         with_spares = with_spares + rest * harvest_yield(core, blocks=built, needed=cores)
         without = without + rest * core**built
-    return np.asarray(plain * with_spares / without)
+    # Where dies are so large that the sums miss the few of little density, the rest of the die still bounds the gain.
+    gain = np.divide(with_spares, without, out=np.ones_like(without), where=without > 0)
+    return np.asarray(np.minimum(plain * gain, rest_alone))
 
 
 def _density_quantile(probability: float, model: YieldModel, alpha: Number) -> FloatArray:

@@ -150,11 +150,11 @@ def test_harvest_by_hand():
 
 @pytest.mark.parametrize("model", ["negative_binomial", "poisson", "murphy"])
 def test_spare_cores_only_help_and_never_beyond_the_rest(model):
-    defects = np.array([0.05, 0.4, 1.5])
+    defects = np.array([0.05, 0.4, 1.5, 30.0, 1e3, 1e6])
+    rest_alone = die_yield(defects * 30, 1.0, model=model, alpha=3.0)
     last = die_yield(defects * 100, 1.0, model=model, alpha=3.0)
     for spares in (1, 2, 8, 200):
         result = harvested_yield(defects, core_fraction=0.7, cores=64, spare_cores=spares, model=model, alpha=3.0)
-        assert (result >= last - 1e-12).all()
+        assert (result >= last * (1 - 1e-12)).all() and (result <= rest_alone * (1 + 1e-12)).all()
         last = result
-    rest_alone = die_yield(defects * 30, 1.0, model=model, alpha=3.0)
-    assert last == pytest.approx(rest_alone, rel=2e-3)
+    assert last[:3] == pytest.approx(rest_alone[:3], rel=2e-3)
