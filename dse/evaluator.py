@@ -33,7 +33,7 @@ from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of, rows_where
-from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin
+from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin, load_margin
 from dse.sweep import BaselineSpec, Spec, WorkloadSpec
 from dse.sweep.fields import LARGEST
 from dse.sweep.library_additions import library_of
@@ -168,6 +168,8 @@ class Evaluator:
             with np.errstate(invalid="ignore"):
                 served = self._result(name, designs, columns, machine, technology, reading)
                 values = workload_metrics(served, technology, own)
+                if workload.required and served.users is not None:
+                    margins[f"{name}.load"] = load_margin(served)
             result.update({f"{name}.{metric}": value for metric, value in values.items()})
             if workload.required:
                 margins[f"{name}.capacity"] = capacity_margin(served)

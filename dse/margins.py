@@ -55,6 +55,22 @@ def link_margin(served: WorkloadResult) -> FloatArray:
     return np.where(alone | (served.machine.link_bytes_per_s > 0), 1.0, UNMET)
 
 
+def load_margin(served: WorkloadResult) -> FloatArray:
+    """Return the margin of users being served at all; 1 where nobody arrives, as batches start together.
+
+    Of a load that is told, what is left of the engine's time: more requests than it finishes wait for ever. Where none
+    is told and no load keeps the limits, how far a single request misses them, `UNMET` where it keeps them in the mean.
+    """
+    users, limits = served.users, served.limits
+    if users is None or limits is None or not np.isnan(np.asarray(users.traffic.concurrency)).all():
+        return np.ones(1)
+    if not np.isnan(np.asarray(users.traffic.arrivals_per_s)).all():
+        return np.asarray(1 - users.served.utilisation)
+    least = zip(users.least_s, (limits.ttft_s, limits.tpot_s), strict=True)
+    spare = np.minimum.reduce(np.broadcast_arrays(*(1 - np.asarray(time) / limit for time, limit in least)))
+    return np.where(users.goodput_per_s > 0, np.maximum(spare, 0.0), np.where(spare < 0, spare, UNMET))
+
+
 def constraint_margin(
     constraint: ConstraintSpec, metrics: Metrics, baselines: Mapping[str, Mapping[str, Number]]
 ) -> FloatArray:

@@ -6,6 +6,7 @@ chips of a way together, price and TDP included.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from dse.analysis.explain.inputs import read_parts, read_settings, workload_node
 from dse.errors import NOWHERE, Issue, Place, SpecError
 from dse.evaluator import Evaluator
 from dse.front import nondominated
-from dse.margins import link_margin
+from dse.margins import link_margin, load_margin
 from dse.sweep import BaselineSpec, Spec
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.library_additions import library_of
@@ -98,7 +99,8 @@ class Way:
         split: how they share the model.
         setup: the chip and its number formats.
         values: metrics by full name, of all chips together.
-        missed: limit to how far it is missed, as a share of the bound; empty where all are met.
+        missed: limit to how far it is missed, as a share of the bound, infinite where nothing is known; empty where
+            all are met.
         on_front: whether no other way within the limits is better in rank and in speed.
     """
 
@@ -329,17 +331,20 @@ def _judged(
     evaluator: Evaluator, name: str, setup: ChipSetup, split: str, counts: FloatArray,
     served: Mapping[str, WorkloadResult],
 ) -> list[Way]:  # fmt: skip
-    columns = _columns(evaluator, setup.chip, counts, served)
+    # Chips that lack a link take for ever, and are left out below.
+    with np.errstate(invalid="ignore"):
+        columns = _columns(evaluator, setup.chip, counts, served)
+        loads = {f"{name}.load": load_margin(one) for name, one in served.items() if one.users is not None}
     fits = np.ones(len(counts), dtype=bool)
     for one in served.values():
         fits &= np.broadcast_to(one.fits, counts.shape)
         fits &= (counts <= 1) | (np.broadcast_to(link_margin(one), counts.shape) >= 0)
-    margins = evaluator.constraint_margins(columns)
+    margins = {**loads, **evaluator.constraint_margins(columns)}
     ways = []
     for row in np.flatnonzero(fits):
         values = {key: float(np.broadcast_to(value, counts.shape)[row]) for key, value in columns.items()}
         by_label = {label: float(np.broadcast_to(margin, counts.shape)[row]) for label, margin in margins.items()}
-        missed = {label: -margin if margin < 0 else 1.0 for label, margin in by_label.items() if not margin >= 0}
+        missed = {label: -margin if margin < 0 else math.inf for label, margin in by_label.items() if not margin >= 0}
         ways.append(Way(name, int(counts[row]), split, setup, values, missed))
     return ways
 
@@ -359,7 +364,8 @@ def _columns(
     for workload, one in served.items():
         metrics = workload_metrics(one, technology, pools=evaluator.has_pools)
         result.update({f"{workload}.{metric}": value for metric, value in metrics.items()})
-        tokens_per_hour = used * metrics["tokens_per_s_end_to_end"] * 3600.0
+        rate = metrics["tokens_per_s_end_to_end"]
+        tokens_per_hour = used * np.where(rate > 0, rate, np.nan) * 3600.0
         result[f"{workload}.{USD_PER_HOUR.name}"] = metrics["usd_per_million_tokens"] * tokens_per_hour / 1e6
         result[f"{workload}.{RENTAL.name}"] = rented / tokens_per_hour * 1e6
     return result

@@ -169,3 +169,22 @@ def test_blocks_add_up_to_totals(unit):
     machine = EVALUATOR.machine(designs)
     for blocks, total in (("area_mm2", machine.die_mm2), ("tdp_w", machine.tdp_w), ("cost_usd", machine.cost_usd)):
         assert sum(machine.blocks[blocks].values()) == pytest.approx(total, rel=1e-12)
+
+
+def test_chips_that_keep_their_limits_at_no_load_or_cannot_finish_the_load_are_not_feasible():
+    def judged(**traffic):
+        evaluator, design = evaluated({"node": "tsmc_5"}, {"model": "llama3_8b", "batching": "continuous", **traffic})
+        result = evaluator.evaluate(design)
+        return result, {name.removeprefix("w."): float(values[0]) for name, values in result.metrics.items()}
+
+    alone = judged(concurrency=1)[1]["ttft_ms"]
+    missed, metrics = judged(ttft_limit_ms=alone / 2)
+    assert metrics["goodput_requests_per_s"] == 0 and not missed.feasible[0]
+    assert missed.margins["w.load"][0] == pytest.approx(-1, rel=0.02), "a single request takes twice the limit"
+    kept, metrics = judged(ttft_limit_ms=2 * alone)
+    assert metrics["goodput_requests_per_s"] > 0 and kept.feasible[0]
+    most = judged(concurrency=10_000)[1]["requests_per_s"]
+    for load, feasible in ((0.9, True), (3.0, False)):
+        result, metrics = judged(arrivals_per_s=load * most)
+        assert result.margins["w.load"][0] == pytest.approx(1 - load, rel=0.05)
+        assert result.feasible[0] == feasible == (metrics["ttft_ms"] < np.inf)

@@ -20,7 +20,7 @@ from cost_models.weights.chip_execution import chip_execution
 from dse.analysis.explain.columns import explained, explanation_of, machine_columns, workload_columns
 from dse.analysis.explain.records import Explanation
 from dse.evaluator import Evaluator, workload_of
-from dse.margins import capacity_margin
+from dse.margins import capacity_margin, load_margin
 from dse.sweep import WorkloadSpec
 
 SPLITS = ("tensor", "pipeline")
@@ -169,6 +169,7 @@ def _explain_served(
         "margins": {
             **{label: limit["margin"] for label, limit in machine["limits"].items()},
             **{f"{key}.capacity": capacity_margin(one) for key, one in served.items()},
+            **{f"{key}.load": load_margin(one) for key, one in served.items() if one.users is not None},
         },
         **machine,
     }

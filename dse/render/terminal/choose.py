@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dse.analysis.choose import KNOWN, RANKS, SUMMED, Chosen, Way
-from dse.render.terminal.summary import unit_behind
+from dse.render.terminal.summary import unit_behind, workload_words
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow, number_text, percent_text
 from dse.render.terminal.verdict import seconds_text
 
@@ -33,7 +33,9 @@ def choice_parts(found: Chosen, top: int, *, every: bool = False) -> list[Part]:
 
 
 def _answer(found: Chosen) -> list[str]:
-    requested = [before + workload_words for before, workload_words in _asked(found)]
+    requested = [
+        ("" if name == one.model else f"{name}: ") + workload_words(one) for name, one in found.spec.workloads.items()
+    ]
     limits = ", ".join(f"{one.label}{unit_behind(one, found.spec)}" for one in found.spec.constraints)
     lines = [f"{'; '.join(requested)}{'; ' + limits if limits else ''}"]
     meeting = [way for way in found.ways if way.meets]
@@ -57,16 +59,6 @@ def _answer(found: Chosen) -> list[str]:
         f"{seconds_text(first)}."
     )
     return lines
-
-
-def _asked(found: Chosen) -> list[tuple[str, str]]:
-    return [
-        (
-            "" if name == one.model else f"{name}: ",
-            f"{one.model}, batch {one.batch}, {one.prompt_tokens} tokens in, {one.output_tokens} out",
-        )
-        for name, one in found.spec.workloads.items()
-    ]
 
 
 def _metrics(found: Chosen) -> list[str]:
@@ -105,7 +97,10 @@ def _short(name: str, found: Chosen) -> str:
 
 
 def _missed(way: Way) -> str:
-    return ", ".join(f"{label} by {percent_text(miss)} %" for label, miss in way.missed.items())
+    return ", ".join(
+        f"{label} by {percent_text(miss)} %" if math.isfinite(miss) else f"{label} (no value)"
+        for label, miss in way.missed.items()
+    )
 
 
 def _notes(found: Chosen, rows: int, top: int) -> list[str]:

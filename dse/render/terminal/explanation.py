@@ -140,7 +140,10 @@ def _split_words(settings: Mapping[str, float | str]) -> str:
 
 
 def goodput_lines(table: WorkloadTable) -> list[str]:
-    """Return why no load keeps the limits of a workload; nothing where one does."""
+    """Return why users wait for ever, or why no load keeps the limits of a workload; nothing where neither is so."""
+    if (load := table.metrics.get("utilisation", math.nan)) > 1:
+        most = number_text(table.metrics["requests_per_s"])
+        return [f"{number_text(load)} times as many requests come as the chips finish ({most}/s): waits are endless"]
     if table.metrics.get("goodput_requests_per_s") != 0:
         return []
     lines = []

@@ -83,7 +83,7 @@ def _kept_by_no_load(run: StoredRun) -> list[Part]:
         return []
     workloads = explain_run_row(run).workloads
     lines = [f"{key}: {line}" for key, table in workloads.items() if table.fits for line in goodput_lines(table)]
-    return [Lines(lines, "Limits that no load keeps, nearest design")] if lines else []
+    return [Lines(lines, "Users of the nearest design")] if lines else []
 
 
 def _answer(run: StoredRun, heading: str) -> list[Part]:

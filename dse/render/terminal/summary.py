@@ -36,7 +36,7 @@ _MISSED = re.compile(r"(.*) \(by ([0-9.]+)%\)")
 def asked(spec: Spec) -> list[str]:
     """Return what the sweep asks for."""
     goals = ", ".join(f"{objective.direction} {objective.metric}" for objective in spec.objectives)
-    lines = [f"{name}: {_workload_words(workload)}" for name, workload in spec.workloads.items()]
+    lines = [f"{name}: {workload_words(workload)}" for name, workload in spec.workloads.items()]
     if spec.deployment is not None:
         first, then = (
             "the design" if pool is None else baseline_words(pool)
@@ -51,7 +51,8 @@ def asked(spec: Spec) -> list[str]:
     return lines
 
 
-def _workload_words(workload: Any) -> str:
+def workload_words(workload: Any) -> str:
+    """Return a workload in words: its model, who is served, and lengths."""
     chips = f", {workload.n_chips} chips ({workload.parallelism})" if workload.n_chips > 1 else ""
     optional = "" if workload.required else "; need not fit"
     cached = workload.prefix_cached

@@ -173,7 +173,7 @@ def _against(run: StoredRun, metrics: Mapping[str, float], workloads: Sequence[s
     for row in run.baselines.to_dict("records"):
         base = {str(name): value for name, value in row.items()}
         theirs, watts = float(base.get(speed, math.nan)), float(base.get(power, math.nan))
-        if math.isnan(theirs) or speed not in metrics:
+        if not theirs > 0 or speed not in metrics:
             continue
         what = f"{number_text(float(base['chips']))}x {base['chip']}"
         ratio = f"{ratio_text(metrics[speed] / theirs)} {words[0]}"
@@ -255,6 +255,10 @@ def _miss_words(run: StoredRun, pick: Mapping[str, Any]) -> str:
             parts.append(short_of_memory(workload, margin, pick["metrics"]))
         elif what == "link" and workload in run.spec.workloads:
             parts.append(f"its chips have no link to serve {workload} together (link_gbps)")
+        elif what == "load" and workload in run.spec.workloads:
+            told = run.spec.workloads[workload].arrivals_per_s is not None
+            reason = "more requests come than it finishes" if told else "no load keeps the limits"
+            parts.append(f"{label} by {percent_text(-margin)} % ({reason})")
         else:
             parts.append(f"{label} by {percent_text(-margin)} %")
     misses = ", ".join(parts) or "an objective has no value"

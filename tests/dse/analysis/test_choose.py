@@ -144,3 +144,13 @@ def test_a_chip_of_the_user_takes_part(call, tmp_path):
     (tmp_path / "chips.yaml").write_text(yaml.safe_dump({"chips": {"my_chip": chip}}))
     status, out, err = call("choose", "llama3_8b", "--library", tmp_path, "--chip", "my_chip")
     assert status == 0 and "my_chip" in out, err
+
+
+def test_chips_whose_users_wait_too_long_at_any_load_do_not_serve_them():
+    traffic = "llama3_8b batching=continuous prompt_tokens=512 output_tokens=64 ttft_limit_ms="
+    specs = (limits_spec([traffic + limit], []) for limit in ("0.1", "60000"))
+    hopeless, easy = (choose(spec, chips=CHIPS, most_chips=2) for spec in specs)
+    assert hopeless.ways and not any(way.meets for way in hopeless.ways)
+    assert easy.ways and all(way.meets for way in easy.ways)
+    for way in (*hopeless.ways, *easy.ways):
+        assert way.meets == (way.values["llama3_8b.goodput_requests_per_s"] > 0)

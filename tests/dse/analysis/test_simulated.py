@@ -92,5 +92,5 @@ def test_a_run_whose_limits_no_load_keeps_says_why(tmp_path):
     goals = [{"metric": "chat.goodput_tokens_per_s", "direction": "maximize"}]
     done = run(parse_spec(tiny(workloads={"chat": chat}, objectives=goals, constraints=least)), out=tmp_path / "run")
     result = call("show", done.path)
-    assert "Limits that no load keeps" in result.out
+    assert "Users of the nearest design" in result.out
     assert "chat: goodput 0: no load keeps ttft_limit_ms 1" in " ".join(result.out.split())
