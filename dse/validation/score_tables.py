@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from cost_models.library import Library
+from cost_models.library.records import LibraryParameter
 from cost_models.library.technology import Technology
 from dse.time_intervals import built_on, fitted_constants
 from dse.validation import score
@@ -236,13 +238,7 @@ def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable
     if not len(watts):
         return tables
     power = score.score(watts, by, predicted="predicted_w")
-    fitted = len(
-        {
-            parameter.typ
-            for parameter in technology.library.parameters.values()
-            if parameter.note.startswith("fitted on the power")
-        }
-    )
+    fitted = len(power_constants(technology.library))
     note = f"power while serving, median over sources of grades A and B: {_over_sources(power):.1%}; {fitted} constants"
     tables.append(ScoreTable("power", "Mean power", power, note))
     served = watts[watts["quantity"] == "served"]
@@ -257,6 +253,15 @@ def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable
             note += f", energy per token {_over_sources(table, 'energy_mdape'):.1%}"
             tables.append(ScoreTable(key, f"Mean power, energy constants refitted without the {title}", table, note))
     return tables
+
+
+def power_constants(library: Library) -> dict[str, LibraryParameter]:
+    """Return the constants that were fitted on the power of measured rows; one path of those that hold for several."""
+    found: dict[float, tuple[str, LibraryParameter]] = {}
+    for path, one in library.parameters.items():
+        if re.match(r"fitted on the power of \d+ rows", one.note):
+            found.setdefault(one.typ, (path, one))
+    return dict(found.values())
 
 
 def _over_sources(table: pd.DataFrame, column: str = "mdape") -> float:

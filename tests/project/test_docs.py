@@ -158,6 +158,8 @@ def test_counts_on_pages_are_those_of_the_library():
     library, folder = shipped_library(), ROOT / "cost_models" / "library" / "measurements"
     files = [file for place in (".", "kernels") for file in (folder / place).glob("*.csv") if file.stem != "excluded"]
     perplexities = (folder / "quality" / "quality.csv").read_text().splitlines()[1:]
+    floating = [row.split(",") for row in (folder / "quality" / "activations.csv").read_text().splitlines()[1:]]
+    floating = [cells[0] for cells in floating if cells[1] == "weights"]
     published = len(perplexities) + sum(len(file.read_text().splitlines()) - 1 for file in files)
     grid = Space(load_spec(ROOT / "sweeps" / "mach1_grid.yaml")).grid_size / 1e6
     at_least = {"parameters": len(library.parameters), "accelerators": len(library.chips),
@@ -171,6 +173,8 @@ def test_counts_on_pages_are_those_of_the_library():
         ("docs/how/samplers.md", r"([0-9.]+) million designs", f"{grid:.1f}"),
         ("docs/quality.md", r"([0-9]+) published perplexities", str(len(perplexities))),
         ("docs/quality.md", r"perplexities of ([0-9]+) models", str(len({row.split(",")[0] for row in perplexities}))),
+        ("docs/quality.md", r"([0-9]+) rows of [0-9]+ models, in `activations", str(len(floating))),
+        ("docs/quality.md", r"[0-9]+ rows of ([0-9]+) models, in `activations", str(len(set(floating)))),
     )
     for page, pattern, count in exact:
         found = re.findall(pattern, " ".join((ROOT / page).read_text().split()))

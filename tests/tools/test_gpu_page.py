@@ -1,39 +1,26 @@
 """The tables of docs/gpu.md are what the model and the published rows say now."""
 
-import re
-from pathlib import Path
-
 import pytest
 
+from studies.pages import DOCS, blocks_of, rewritten
+from tests.pages import assert_made
 from tools.measure_gpu import published
 
-PAGE = (Path(__file__).parents[2] / "docs" / "gpu.md").read_text(encoding="utf-8")
-NUMBER = re.compile(r"(-?\d+(?:\.\d+)?)( %)?")
+PAGE = (DOCS / "gpu.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def printed():
-    return published.tables()
+def test_every_table_is_what_is_made():
+    assert_made("gpu.md", published.tables(), "python -m tools.measure_gpu.published --write")
 
 
-def cells(line):
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-@pytest.mark.parametrize("name", ["steps", "published", "weight_only", "sparse"])
-def test_a_table_is_what_is_printed(name, printed):
-    result = re.search(rf"<!-- {name} -->\n(.*?)\n<!-- end -->", PAGE, re.DOTALL)
-    assert result, f"docs/gpu.md has no table {name}"
-    shown = result[1].splitlines()
-    assert len(shown) == len(printed[name]), "print it again: python -m tools.measure_gpu.published"
-    for line, expected in zip(shown, printed[name], strict=True):
-        for cell, other in zip(cells(line), cells(expected), strict=True):
-            number, now = NUMBER.fullmatch(cell), NUMBER.fullmatch(other)
-            if number and now:
-                # Constants that are fitted anew move parameters a little: the page follows when it shows.
-                assert float(number[1]) == pytest.approx(float(now[1]), rel=0.02, abs=1.0 if number[2] else 0.0), line
-            else:
-                assert cell == other, "print it again: python -m tools.measure_gpu.published"
+def test_a_page_keeps_all_but_its_blocks():
+    made = blocks_of(PAGE)
+    assert rewritten(PAGE, made) == PAGE
+    changed = rewritten(PAGE, made | {"steps": ["| none |"]})
+    assert blocks_of(changed) == made | {"steps": ["| none |"]}
+    assert changed.split("<!-- steps -->")[0] == PAGE.split("<!-- steps -->")[0]
+    with pytest.raises(ValueError, match="the page has"):
+        rewritten(PAGE, made | {"other": []})
 
 
 def test_the_page_says_that_nothing_was_measured():

@@ -1,13 +1,14 @@
 """What published rows and this project's model say of GPUs that were not measured here, as tables for docs/gpu.md.
 
-    python -m tools.measure_gpu.published
+    python -m tools.measure_gpu.published            print them
+    python -m tools.measure_gpu.published --write    and put them into the page, between its markers
 
 Nothing here is a measurement of this project, and nothing needs PyTorch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import argparse
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from cost_models.library.technology import Technology
 from cost_models.performance.kernels import break_even_sparsity, crossover_rows, weight_only_gain
 from dse.analysis.explain.inputs import explain_library_chip
 from dse.validation.run import run_validation
+from studies import pages
+from studies.pages import table
 
 PROMPT = "prompt_tokens=512 output_tokens=1"
 STEPS = (
@@ -36,17 +39,6 @@ KERNELS = ("marlin", "torch_int4", "exllamav2", "awq", "bitsandbytes")
 GAIN_ROWS = (1, 16, 64)
 MEASURED = ("gpt_fast", "tinychat_awq")
 TITLES = {"a100_80gb_sxm": "A100 80GB", "h100_sxm": "H100"}
-
-
-def _lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Return a table in Markdown; numbers stand right."""
-    body = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-    rule = ["---:" if any(_is_number(line[i]) for line in body) else "---" for i in range(len(head))]
-    return ["| " + " | ".join(line) + " |" for line in (list(head), rule, *body)]
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "").replace("-", "").replace(" %", "").isdigit()
 
 
 def step_table() -> list[str]:
@@ -72,7 +64,7 @@ def step_table() -> list[str]:
         "chip", "software", "model", "weights", "batch", "bound, ms", "+ what kernels miss of the peaks",
         "+ kernels by themselves", "+ host", "step, ms", "bound / step", "J per token", "of it moving and computing",
     )  # fmt: skip
-    return _lines(head, rows)
+    return table(head, rows)
 
 
 def published_table() -> list[str]:
@@ -92,7 +84,7 @@ def published_table() -> list[str]:
             )
         )  # fmt: skip
     head = ("source", "chip", "model", "bits", "measured, tokens/s", "predicted", "bound", "measured / bound")
-    return _lines(head, result)
+    return table(head, result)
 
 
 def ridge_rows(chip: str) -> float:
@@ -112,16 +104,16 @@ def weight_only_table(technology: Technology) -> list[str]:
         reported = ["never" if np.isinf(rows_m) else f"{rows_m:.0f}" for rows_m in crossed]
         rows.append((kernel, *(float(gain) for gain in gains), *reported))
     head = ("kernel", *(f"gain at {m} rows" for m in GAIN_ROWS), *(f"slower from, {TITLES[chip]}" for chip in RIDGES))
-    return _lines(head, rows)
+    return table(head, rows)
 
 
 def sparse_table(technology: Technology) -> list[str]:
     """Return per sparse kernel the published gains on an A100 by sparsity, and where it breaks even."""
-    table = pd.read_csv(shipped_library().data_file("spmm_gpu.csv"))
-    table = table[table["gpu"] == "A100"]
+    measured = pd.read_csv(shipped_library().data_file("spmm_gpu.csv"))
+    measured = measured[measured["gpu"] == "A100"]
     profiles = {"Flash-LLM": "flash_llm", "SparTA": "sparta", "Sputnik": "sputnik"}
     rows = []
-    for kernel, part in table.groupby("kernel"):
+    for kernel, part in measured.groupby("kernel"):
         if kernel not in profiles and kernel not in ("CUTLASS 2:4 sparse tensor core", "cuSPARSE"):
             continue
         middle = part.groupby("sparsity")["speedup_vs_cublas"].median()
@@ -130,7 +122,7 @@ def sparse_table(technology: Technology) -> list[str]:
         point = "" if profile is None else f"{float(break_even_sparsity(profile, technology)):.2f}"
         rows.append((kernel, len(part), *cells, point))
     head = ("kernel", "rows", *(f"gain at {s:.0%} zeros" for s in (0.5, 0.7, 0.8, 0.9, 0.99)), "breaks even at")
-    return _lines(head, rows)
+    return table(head, rows)
 
 
 def tables() -> dict[str, list[str]]:
@@ -144,6 +136,16 @@ def tables() -> dict[str, list[str]]:
     }
 
 
-if __name__ == "__main__":
-    for name, lines in tables().items():
+def main() -> None:
+    """Print, and write when asked to."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--write", action="store_true", help="put them into docs/gpu.md")
+    asked, made = options.parse_args(), tables()
+    if asked.write:
+        pages.write("gpu.md", made)
+    for name, lines in made.items():
         print(f"\n{name}\n", *lines, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The tables of docs/validation.md, from the rows and constants that the library ships."""
