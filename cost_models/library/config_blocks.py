@@ -36,7 +36,7 @@ def attention_fields(
     """Return the fields of an entry about how layers mix tokens."""
     states = sum(kind in ("state", "both") for kind in kinds.mixing)
     entry: Data = {"state_layers": [_state(rules, told, states, source)]} if states else {}
-    if not any(kind in ("full", "window", "chunk", "both") for kind in kinds.mixing):
+    if not any(kind in ("full", "window", "chunk", "indexed", "both") for kind in kinds.mixing):
         return {**entry, "attention": "none"}
     heads = told.num_attention_heads
     assert heads is not None and told.hidden_size is not None
@@ -55,6 +55,9 @@ def attention_fields(
         kind = "MHA" if kv_heads == heads else "MQA" if kv_heads == 1 else "GQA"
         head_dim = _head_dim(rules, told, heads, source)
         entry |= {"attention": kind, "heads": heads, "kv_heads": kv_heads, "head_dim": head_dim}
+        if indexed := kinds.mixing.count("indexed"):
+            sizes = (told.index_n_heads, told.index_head_dim, told.index_topk, indexed, False)
+            entry["indexer"] = dict(zip(("heads", "head_dim", "top_k", "layers", "weighted"), sizes, strict=True))
     return entry | _reaches(rules, told, kinds, source)
 
 
@@ -85,12 +88,22 @@ def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds, source: str) ->
     heads = told.num_attention_heads_per_layer or [told.num_attention_heads or 0] * len(kinds.mixing)
     if len(heads) != len(kinds.mixing) or min(heads) < 1:
         raise LibraryError(f"{source}: num_attention_heads_per_layer must be {len(kinds.mixing)} whole numbers")
+    kv_heads = told.num_key_value_heads_per_layer
+    if kv_heads is not None and len(kv_heads) != len(kinds.mixing):
+        raise LibraryError(f"{source}: num_key_value_heads_per_layer must be {len(kinds.mixing)} whole numbers")
     for place, kind in enumerate(kinds.mixing):
         if kind in ("state", "none"):
             continue
         layer: Data = {}
         if kind == "window":
             layer["reach"] = told.sliding_window
+            several = (told.num_key_value_heads or 1) * rules.window_kv_heads
+            own = {"heads": told.swa_num_attention_heads, "kv_heads": told.swa_num_key_value_heads or several,
+                   "head_dim": told.swa_head_dim}  # fmt: skip
+            usual = {"heads": told.num_attention_heads, "kv_heads": told.num_key_value_heads, "head_dim": told.head_dim}
+            layer |= {name: value for name, value in own.items() if value is not None and value != usual[name]}
+        elif kind == "indexed":
+            layer["indexed"] = True
         elif kind == "chunk":
             layer |= {"reach": told.attention_chunk_size, "chunked": True}
         elif told.global_head_dim is not None:
@@ -99,6 +112,13 @@ def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds, source: str) ->
                 layer |= {"key_is_value": True, "kv_heads": told.num_global_key_value_heads or told.num_key_value_heads}
         if heads[place] != told.num_attention_heads:
             layer["heads"] = heads[place]
+        if kv_heads is not None and kv_heads[place] != told.num_key_value_heads:
+            layer["kv_heads"] = kv_heads[place]
+        values = told.swa_v_head_dim if kind == "window" and told.swa_v_head_dim is not None else told.v_head_dim
+        if values is not None and not rules.latent and values != layer.get("head_dim", told.head_dim):
+            layer["value_dim"] = values
+        if told.share_q_dim is not None:
+            layer["query_rank"] = told.share_q_dim
         if rules.gated_attention:
             layer["gated"] = True
         if place >= shared_from:
@@ -140,10 +160,14 @@ def _state(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
     # Files of the first state-space model name the width itself as well, which then holds.
     inner = told.state_inner or (rules.attention == "none" and told.intermediate_size) or (told.expand or 1) * d
     state |= {"conv_bias": bool(told.conv_bias), "key_dim": told.key_dim}
-    if kind == "mamba":
+    if kind == "mamba" and told.key_dim is not None:
         rank = told.step_rank if isinstance(told.step_rank, int) else -(-d // 16)
         return {**state, "heads": inner, "head_dim": 1, "rank": rank}
     heads = told.state_heads
+    if kind == "kimi_delta" and heads is not None and isinstance(told.state_head_dim, int):
+        of_one = told.state_head_dim
+        return {**state, "heads": heads, "head_dim": of_one, "key_heads": heads, "key_dim": of_one,
+                "rank": of_one if rules.thin else 0, "chunk_tokens": rules.chunk}  # fmt: skip
     if heads is None or told.key_dim is None:
         raise LibraryError(f"{source}: heads or size of the states missing")
     head_dim = told.state_head_dim if isinstance(told.state_head_dim, int) else inner // heads
@@ -157,6 +181,12 @@ def feed_forward_fields(rules: ConfigType, told: Config, kinds: LayerKinds, sour
     routed = sum(kind in ("experts", "beside") for kind in kinds.feeding)
     dense = [place for place, kind in enumerate(kinds.feeding) if kind in ("dense", "beside")]
     entry: Data = {"moe": _moe(rules, told, routed, source)} if routed else {}
+    if told.intermediate_sizes is not None:
+        if routed or len(told.intermediate_sizes) != layers:
+            raise LibraryError(f"{source}: widths of dense blocks must be told of {layers} layers without experts")
+        counted = Counter(size for size in told.intermediate_sizes if size)
+        entry["dense_layers"] = [{"layers": count, "d_ff": size} for size, count in counted.items()]
+        return {**entry, **({"d_ff": max(counted)} if counted else {})}
     width = _dense_width(rules, told, bool(routed))
     if width is None and dense:
         raise LibraryError(f"{source}: {rules.dense_width} missing")
@@ -212,9 +242,14 @@ def _moe(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
     elif rules.shared != "none":
         shared = getattr(told, rules.shared) or 0
         count, shared = (shared // width, 0) if shared % width == 0 else (0, shared)
+    if told.zero_expert_num:
+        # Of the outputs that a token chooses, so many stand for experts with weights in the mean.
+        active = round(told.active * told.experts / (told.experts + told.zero_expert_num))
+    else:
+        active = told.active
     moe: Data = {
         "experts": told.experts,
-        "active_experts": told.active,
+        "active_experts": active,
         "expert_d_ff": width,
         "shared_experts": count,
         "first_dense_layers": 0,
@@ -223,4 +258,6 @@ def _moe(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
     }
     if shared:
         moe["shared_d_ff"] = shared
+    if told.zero_expert_num:
+        moe["zero_experts"] = told.zero_expert_num
     return moe

@@ -41,7 +41,9 @@ class Config(BaseModel):
     hidden_size: Width = _named("hidden_size", "n_embed", "n_embd", "d_model")
     num_attention_heads: Width = _named("num_attention_heads", "n_head", "n_heads")
     num_attention_heads_per_layer: Numbers = None
-    num_key_value_heads: Width = _named("num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads")
+    num_key_value_heads: Width = _named(
+        "num_key_value_heads", "num_kv_heads", "n_head_kv", "kv_n_heads", "num_attention_groups"
+    )
     head_dim: Width = _named("head_dim", "attention_head_dim", "kv_channels")
     intermediate_size: Width = _named("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim")
     vocab_size: Width = _named("vocab_size", "padded_vocab_size")
@@ -66,6 +68,7 @@ class Config(BaseModel):
     attention_chunk_size: Width = None
     no_rope_layers: Numbers = None
     no_rope_layer_interval: Width = None
+    further_layers: Count = _named("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers")
     layer_types: Words = _named("layer_types", "layers_block_type")
     global_head_dim: Width = None
     num_global_key_value_heads: Width = None
@@ -73,6 +76,17 @@ class Config(BaseModel):
     attention_k_eq_v: Switch = None
     use_double_wide_mlp: Switch = None
     hidden_size_per_layer_input: Count = None
+    vocab_size_per_layer_input: Width = None
+    laurel_rank: Width = None
+    altup_num_inputs: Width = None
+    num_key_value_heads_per_layer: Numbers = None
+    share_q_dim: Width = None
+    intermediate_sizes: Numbers = None
+    linear_blocks: Count = None
+    swa_num_attention_heads: Width = _named("swa_num_attention_heads", "num_sliding_attention_heads")
+    swa_num_key_value_heads: Width = None
+    swa_head_dim: Width = None
+    swa_v_head_dim: Width = None
     enable_moe_block: Switch = None
 
     experts: Count = _named("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
@@ -80,13 +94,16 @@ class Config(BaseModel):
         "num_experts_per_tok", "experts_per_token", "num_experts_per_token", "top_k_experts", "moe_topk", "moe_k",
         "moe_top_k",
     )  # fmt: skip
-    moe_intermediate_size: Width = None
+    zero_expert_num: Count = None
+    moe_intermediate_size: Width = _named("moe_intermediate_size", "expert_ffn_hidden_size")
+    dense_intermediate_size: Width = None
+    prefix_dense_intermediate_size: Width = None
     intermediate_size_mlp: Width = None
     n_shared_experts: Count = _named(
         "n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert"
     )
     shared_expert_intermediate_size: Count = None
-    shared_intermediate_size: Count = None
+    shared_intermediate_size: Count = _named("shared_intermediate_size", "share_expert_dim", "share_expert_dims")
     moe_shared_expert_intermediate_size: Count = None
     moe_latent_size: Count = None
     first_k_dense_replace: Count = _named("first_k_dense_replace", "num_dense_layers")
@@ -94,7 +111,7 @@ class Config(BaseModel):
     moe_layer_start_index: Count = None
     moe_layer_end_index: Annotated[int, Field(ge=-1, lt=MOST)] | None = None
     moe_layer_interval: Width = None
-    moe_layer_freq: Annotated[int, Field(gt=0, lt=MOST)] | Numbers = None
+    moe_layer_freq: Annotated[int, Field(gt=0, lt=MOST)] | Numbers = _named("moe_layer_freq", "moe_layer_frequency")
     decoder_sparse_step: Count = None
     mlp_only_layers: Numbers = None
     interleave_moe_layer_step: Width = None
@@ -115,17 +132,21 @@ class Config(BaseModel):
     index_topk_pattern: str | Words = None
     indexer_types: Words = None
 
-    full_attention_interval: Width = None
+    full_attention_interval: Width = _named("full_attention_interval", "layer_group_size")
     attn_layer_period: Width = None
     attn_layer_offset: Count = None
     attn_layer_indices: Numbers = _named("attn_layer_indices", "full_attn_idxs")
     attn_type_list: Numbers = None
     hybrid_override_pattern: Annotated[str, Field(max_length=MAX_LAYERS)] | None = None
-    state_heads: Width = _named("linear_num_value_heads", "mamba_num_heads", "mamba_n_heads", "num_heads")
-    state_head_dim: Width | str = _named("linear_value_head_dim", "mamba_head_dim", "mamba_d_head")
+    state_heads: Width = _named(
+        "linear_num_value_heads", "mamba_num_heads", "mamba_n_heads", "num_heads", "linear_num_heads"
+    )
+    state_head_dim: Width | str = _named("linear_value_head_dim", "mamba_head_dim", "mamba_d_head", "linear_head_dim")
     key_heads: Width = _named("linear_num_key_heads", "n_groups", "mamba_n_groups")
     key_dim: Width = _named("linear_key_head_dim", "ssm_state_size", "mamba_d_state", "state_size")
-    conv_width: Width = _named("linear_conv_kernel_dim", "conv_kernel", "mamba_d_conv", "conv_L_cache")
+    conv_width: Width = _named(
+        "linear_conv_kernel_dim", "conv_kernel", "mamba_d_conv", "conv_L_cache", "short_conv_kernel_size"
+    )
     conv_bias: Switch = _named("use_conv_bias", "mamba_conv_bias")
     expand: Width = _named("mamba_expand", "expand")
     state_inner: Width = _named("mamba_d_ssm")

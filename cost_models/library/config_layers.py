@@ -15,8 +15,8 @@ from cost_models.library.config_fields import Config
 from cost_models.library.files import read_yaml
 from cost_models.library.records import LibraryRecord
 
-Mixing = Literal["full", "window", "chunk", "state", "both", "none"]
-"""How a layer mixes tokens; "both" has attention beside a state."""
+Mixing = Literal["full", "window", "chunk", "indexed", "state", "both", "none"]
+"""How a layer mixes tokens; "indexed" meets what an indexer of its own chooses, "both" has attention beside a state."""
 
 Feeding = Literal["dense", "experts", "beside", "none"]
 """What feed-forward block a layer has; "beside" has experts beside a dense one."""
@@ -24,7 +24,8 @@ Feeding = Literal["dense", "experts", "beside", "none"]
 WORDS: Mapping[str, Mixing] = {
     "full_attention": "full", "attention": "full", "global": "full", "sliding_attention": "window", "local": "window",
     "chunked_attention": "chunk", "linear_attention": "state", "mamba": "state", "mamba2": "state", "conv": "state",
-    "hybrid": "both", "mlp": "none", "moe": "none", "indexed_attention": "full",
+    "hybrid": "both", "mlp": "none", "moe": "none", "indexed_attention": "full", "minimax_m3_sparse": "indexed",
+    "no_attention": "none",
 }  # fmt: skip
 """Words of ``layer_types``."""
 
@@ -53,7 +54,7 @@ class ConfigType(LibraryRecord):
     positions: bool = False
     multi_query: bool = False
     latent: bool = False
-    window: Literal["none", "all", "alternate", "every", "upper", "optional", "chunks"] = "none"
+    window: Literal["none", "all", "alternate", "every", "others", "upper", "optional", "chunks"] = "none"
     last_is_global: bool = False
     experts: Literal["none", "all", "first_dense", "step", "interleaved", "period", "range", "beside", "pattern"] = (
         "none"
@@ -63,9 +64,14 @@ class ConfigType(LibraryRecord):
     shared: str = "none"
     router_bias: bool = False
     expert_bias: bool = False
-    state: Literal["mamba", "mamba2", "gated_delta", "lightning", "convolution"] | None = None
+    state: Literal["mamba", "mamba2", "gated_delta", "kimi_delta", "lightning", "convolution"] | None = None
     which: Literal["none", "all", "interval", "period", "indices", "list", "pattern", "both"] = "none"
     gated_attention: bool = False
+    window_kv_heads: int = 1
+    doubled: bool = False
+    thin: bool = True
+    reads: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     chunk: int | None = None
     native: tuple[str, ...] = ("fp8", "mxfp4", "bitnet")
     refuse: str = ""
@@ -133,6 +139,8 @@ def layer_kinds(told: Config, rules: ConfigType, source: str) -> LayerKinds:
                 raise LibraryError(f"{source}: layer_types: {word[:40]!r} is no kind of layer that can be described")
         if "indexed_attention" in words and told.index_topk is None:
             raise LibraryError(f"{source}: index_topk missing, which indexed_attention needs")
+        if told.further_layers and len(words) == layers + told.further_layers:
+            words = words[:layers]
         if len(words) != layers:
             raise LibraryError(f"{source}: layer_types names {len(words)} layers, num_hidden_layers is {layers}")
         mixing = [WORDS[word] for word in words]
@@ -141,6 +149,8 @@ def layer_kinds(told: Config, rules: ConfigType, source: str) -> LayerKinds:
     if rules.last_is_global:
         mixing[-1] = "full"
     mixing = [_bounded(kind, told, rules, source) for kind in mixing]
+    if rules.doubled:
+        return LayerKinds(mixing * 2, ["beside", "dense"] * layers)
     if rules.which == "pattern":
         assert words is not None
         named: dict[str, Feeding] = {"mlp": "dense", "moe": "experts"}
@@ -152,6 +162,8 @@ def _bounded(kind: Mixing, told: Config, rules: ConfigType, source: str) -> Mixi
     """Return a kind of layer as the file's other fields have it: a window that is switched off is none."""
     if kind in ("state", "both") and rules.state is None:
         raise LibraryError(f"{source}: layer_types: linear attention, which this model_type is not known to have")
+    if kind == "indexed" and (told.index_topk is None or "sparse_attention_config" not in rules.reads):
+        raise LibraryError(f"{source}: layer_types: sparse attention, which this model_type is not known to have")
     if kind == "chunk" and told.attention_chunk_size is None:
         raise LibraryError(f"{source}: attention_chunk_size missing, which chunked_attention needs")
     if kind == "window" and not told.sliding_window:
@@ -180,6 +192,11 @@ def _mixing(told: Config, rules: ConfigType, layers: int, source: str) -> list[M
     if rules.window == "upper":
         first = told.max_window_layers or 0
         return ["window" if told.use_sliding_window and place >= first else "full" for place in range(layers)]
+    if rules.window == "others":
+        pattern = told.sliding_window_pattern
+        if not isinstance(pattern, int):
+            raise LibraryError(f"{source}: sliding_window_pattern or layer_types missing: which layers have a window")
+        return ["window" if place % pattern else "full" for place in range(layers)]
     if rules.window == "every":
         return _patterned(told.sliding_window_pattern, layers, source)
     if rules.window == "alternate":
@@ -256,6 +273,8 @@ def _listed(told: Config, rules: ConfigType, layers: int, source: str) -> list[F
     """Return the feed-forward blocks that the file names layer by layer."""
     words: Mapping[str, Feeding] = {"dense": "dense", "sparse": "experts"}
     listed = told.mlp_layer_types or []
+    if told.further_layers and len(listed) == layers + told.further_layers:
+        listed = listed[:layers]
     if len(listed) != layers or set(listed) - set(words):
         raise LibraryError(f"{source}: mlp_layer_types must be {layers} times dense or sparse")
     if "sparse" in listed and rules.experts == "none":

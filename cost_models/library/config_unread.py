@@ -12,7 +12,8 @@ from cost_models.library.config_fields import Config
 READ_ELSEWHERE = frozenset(
     {"model_type", "architectures", "quantization_config", "attn_config", "ffn_config", "torch_dtype", "dtype",
      "num_nextn_predict_layers", "mtp_num_hidden_layers", "qk_head_dim", "word_embed_proj_dim",
-     "hidden_size_per_layer_input"}
+     "hybrid_layer_pattern", "index_block_size", "index_topk_blocks", "linear_attn_config", "sparse_attention_config",
+     "block_configs", "moe_layers_enum", "attention_other_setting"}
 )  # fmt: skip
 """Fields that are read beside `Config`, or follow from those that it has."""
 

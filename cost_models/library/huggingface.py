@@ -15,6 +15,7 @@ from cost_models.library.config_blocks import attention_fields, feed_forward_fie
 from cost_models.library.config_fields import Config
 from cost_models.library.config_formats import published_formats
 from cost_models.library.config_layers import ConfigType, config_types, layer_kinds, type_of
+from cost_models.library.config_parts import canonical, further_weights
 from cost_models.library.config_unread import unread_fields
 from cost_models.library.foreign import read_json
 from cost_models.library.models import Model
@@ -44,8 +45,10 @@ UNKNOWN_PARTS = {
     "add_cross_attention": "cross-attention", "kv_source_layers": "caches that layers share",
     "swa_num_key_value_heads": "windows with key heads of their own", "zero_expert_num": "experts without weights",
     "num_hash_layers": "experts chosen by hashes", "sparse_attention_config": "sparse attention over blocks",
+    "hybrid_layer_pattern": "windows with heads of their own", "linear_attn_config": "linear attention",
+    "laurel_rank": "low-rank residuals",
 }  # fmt: skip
-"""Fields that tell of a part that cannot be described, unless they are null, false or 0."""
+"""Fields that tell of a part, unless they are null, false or 0: which only types that name them in `reads` have."""
 
 
 def read_config(file: Path) -> Data:
@@ -91,8 +94,10 @@ def sections_of_config(config: Mapping[str, Any], key: str, *, source: str) -> D
     if fields.get("per_layer_config") and not rules.last_is_global:
         raise LibraryError(f"{source}: per_layer_config tells of layers of several shapes, which is not read")
     for field, part in UNKNOWN_PARTS.items():
-        if fields.get(field) or (field == "is_encoder_decoder" and config.get(field)):
+        if (field not in rules.reads and fields.get(field)) or (field == "is_encoder_decoder" and config.get(field)):
             raise LibraryError(f"{source}: {field} tells of {part}, which cannot be described")
+    if absent := [name for name in rules.needs if fields.get(name) is None]:
+        raise LibraryError(f"{source}: {', '.join(absent)} missing, which model_type {kind!r} needs")
     if fields.get("use_bidirectional_attention") in (True, "all"):
         raise LibraryError(f"{source}: use_bidirectional_attention tells of an encoder, which generates nothing")
     listed = fields.get("layers_block_type")
@@ -108,9 +113,10 @@ def sections_of_config(config: Mapping[str, Any], key: str, *, source: str) -> D
         raise LibraryError(f"{source}: word_embed_proj_dim tells of embeddings of another width than the layers'")
     _refuse_strangers(kind, rules, reported, source)
     kinds = layer_kinds(reported, rules, source)
-    entry = _frame(rules, fields, reported, source)
+    entry = _frame(rules, fields, reported, len(kinds.mixing), source)
     entry |= attention_fields(rules, reported, kinds, fields, source)
     entry |= feed_forward_fields(rules, reported, kinds, source)
+    entry |= further_weights(reported)
     if note := _note(config, fields, len(kinds.mixing), source):
         entry["note"] = note
     told, routed = fields.get("quantization_config"), bool(entry.get("moe"))
@@ -149,7 +155,7 @@ def _text_model(config: Mapping[str, Any], source: str) -> tuple[str, ConfigType
     if inside is None:
         rules = type_of(kind, source)
         rules = rules if rules.family or rules.text is None else type_of(rules.text, source)
-        return kind, rules, _told(rules.defaults, _flat(config))
+        return kind, rules, _told(rules.defaults, _flat(config, source))
     whole = {name: config[name] for name in OUTSIDE if config.get(name) is not None}
     if any(inside.get(name) is not None for name in INSIDE):
         return _text_model({**whole, "model_type": kind, **inside}, source)
@@ -163,11 +169,12 @@ def _text_model(config: Mapping[str, Any], source: str) -> tuple[str, ConfigType
     if "tie_word_embeddings" in whole and str(config.get("transformers_version") or "4").split(".")[0] != "4":
         # From version 5 on the whole says it; before, the text model did where it said anything.
         inside = {**inside, "tie_word_embeddings": whole["tie_word_embeddings"]}
-    return text, rules, _told({**rules.nested, **rules.defaults}, {**whole, **_flat(inside)})
+    return text, rules, _told({**rules.nested, **rules.defaults}, {**whole, **_flat(inside, source)})
 
 
-def _flat(fields: Mapping[str, Any]) -> Data:
-    """Return fields with those of the attention and of the experts beside them."""
+def _flat(fields: Mapping[str, Any], source: str) -> Data:
+    """Return fields with those of the attention, of the experts and of other groups beside them."""
+    fields = {**canonical(fields, source), **fields}
     attention, experts = fields.get("attn_config"), fields.get("ffn_config")
     result = {**experts, **fields} if isinstance(experts, Mapping) else dict(fields)
     if not isinstance(attention, Mapping):
@@ -199,8 +206,10 @@ def _refuse_strangers(kind: str, rules: ConfigType, told: Config, source: str) -
         "hybrid_override_pattern": told.hybrid_override_pattern is not None and rules.which != "pattern",
         "attn_type_list": told.attn_type_list is not None and rules.which != "list",
         "num_attention_heads_per_layer": told.num_attention_heads_per_layer is not None and rules.latent,
-        "index_topk": told.index_topk is not None and not rules.latent,
-        "num_kv_shared_layers": bool(told.num_kv_shared_layers) and not rules.last_is_global,
+        "index_topk": told.index_topk is not None and not rules.latent and "sparse_attention_config" not in rules.reads,
+        "num_kv_shared_layers": bool(told.num_kv_shared_layers)
+        and not (rules.last_is_global or "hidden_size_per_layer_input" in rules.reads),
+        "moe_layer_freq": rules.experts == "beside" and told.moe_layer_freq not in (None, 1),
     }
     for field, is_strange in strangers.items():
         if is_strange:
@@ -217,13 +226,13 @@ def _switch(fields: Mapping[str, Any], told: bool | str, source: str) -> bool:
     return value
 
 
-def _frame(rules: ConfigType, fields: Mapping[str, Any], told: Config, source: str) -> Data:
+def _frame(rules: ConfigType, fields: Mapping[str, Any], told: Config, layers: int, source: str) -> Data:
     """Return the fields of an entry that all layers have in common."""
     name = fields.get("_name_or_path")
     entry: Data = {
         "name": name if isinstance(name, str) and name else source,
         "family": rules.family,
-        "layers": told.num_hidden_layers,
+        "layers": layers,
         "d_model": told.hidden_size,
         "vocab": told.vocab_size,
         "gated_ffn": rules.gated,

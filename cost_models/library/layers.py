@@ -19,22 +19,30 @@ class AttentionLayers(LibraryRecord):
         heads: query heads.
         kv_heads: heads of keys and values.
         head_dim: width of a head.
+        value_dim: width of a head of values, `head_dim` where None.
+        query_rank: width of the vector that all heads project their queries from (Step-3, arXiv 2507.19427), the
+            model's own where None.
         reach: tokens that a layer attends to, None for the whole context.
         chunked: whether `reach` is a chunk whose borders are fixed (Llama 4) in place of a window that slides.
         own_kv: whether a layer stores keys and values; False where it reads those of a layer before it.
         key_is_value: whether the key projection yields the values too.
         gated: whether an output gate as wide as the queries is projected beside them.
+        indexed: whether the model's indexer chooses the tokens that a layer meets; all of latent attention where the
+            model has one.
     """
 
     layers: PositiveInt
     heads: PositiveInt | None = None
     kv_heads: PositiveInt | None = None
     head_dim: PositiveInt | None = None
+    value_dim: PositiveInt | None = None
+    query_rank: PositiveInt | None = None
     reach: PositiveInt | None = None
     chunked: bool = False
     own_kv: bool = True
     key_is_value: bool = False
     gated: bool = False
+    indexed: bool = False
 
     @model_validator(mode="after")
     def _has_a_chunk(self) -> Self:
@@ -51,8 +59,9 @@ class StateLayers(LibraryRecord):
     the projected inputs keeps its last ``conv_width - 1`` inputs.
 
     Attributes:
-        kind: "mamba" (arXiv 2312.00752), "mamba2" (arXiv 2405.21060), "gated_delta" (arXiv 2412.06464), "lightning"
-            (arXiv 2401.04658, 2501.08313) or "convolution" (a gated short convolution without a matrix).
+        kind: "mamba" (arXiv 2312.00752), "mamba2" (arXiv 2405.21060), "gated_delta" (arXiv 2412.06464), "kimi_delta"
+            (the same with a decay for each channel of the keys, arXiv 2510.26692), "lightning" (arXiv 2401.04658,
+            2501.08313) or "convolution" (a gated short convolution without a matrix).
         layers: how many there are.
         heads: value heads; channels of "mamba", each with a row of the state of its own.
         head_dim: width of a value head.
@@ -60,13 +69,13 @@ class StateLayers(LibraryRecord):
         key_dim: width of a key head, or size of the state space.
         conv_width: taps of the convolution; 0 without one.
         conv_bias: whether the convolution has a bias.
-        rank: rank of the step width of "mamba".
+        rank: rank of the step width of "mamba", and of decay and gate of "kimi_delta" (0: of full rank).
         chunk_tokens: tokens of a prompt that are worked through together as a matrix; one by one where None.
         state_bits: bits of an element of the matrices.
         conv_bits: bits of an input that the convolution keeps.
     """
 
-    kind: Literal["mamba", "mamba2", "gated_delta", "lightning", "convolution"]
+    kind: Literal["mamba", "mamba2", "gated_delta", "kimi_delta", "lightning", "convolution"]
     layers: PositiveInt
     heads: PositiveInt
     head_dim: PositiveInt
@@ -115,17 +124,38 @@ class DenseLayers(LibraryRecord):
     d_ff: PositiveInt
 
 
+class FurtherWeights(LibraryRecord):
+    """Weights beside attention, states and feed-forward blocks, by their number alone (Gemma 3n's and 4's, say).
+
+    Attributes:
+        layer: elements of the matrices that each layer has.
+        once: elements of those that a token meets once.
+        table: elements of a table of which a token reads one row, as of an embedding.
+        small: elements of norms and scales.
+    """
+
+    layer: Whole = 0
+    once: Whole = 0
+    table: Whole = 0
+    small: Whole = 0
+
+
 class Indexer(LibraryRecord):
     """Selection of the tokens that sparse attention meets (DeepSeek-V3.2, arXiv 2512.02556).
+
+    Without latent attention (MiniMax-M3), it scores from the layer's own input, and the `attention_layers` that are
+    `indexed` meet what it chooses, in whole blocks.
 
     Attributes:
         heads: heads that score every token of the context.
         head_dim: width of the one key per token that they share.
         top_k: tokens that are chosen.
         layers: layers that choose for themselves, the others meeting what the last of them chose; all where None.
+        weighted: whether each token weighs the heads by a projection of its own.
     """
 
     heads: PositiveInt
     head_dim: PositiveInt
     top_k: PositiveInt
     layers: PositiveInt | None = None
+    weighted: bool = True

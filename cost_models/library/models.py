@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from cost_models.errors import LibraryError
-from cost_models.library.layers import AttentionLayers, DenseLayers, Indexer, StateLayers
+from cost_models.library.layers import AttentionLayers, DenseLayers, FurtherWeights, Indexer, StateLayers
 from cost_models.library.records import LibraryRecord
 
 UNKNOWN: Any = None
@@ -49,6 +49,8 @@ class Moe(LibraryRecord):
         shared_d_ff: width of all shared experts together, where it is not that of `shared_experts` routed ones.
         first_dense_layers: layers with a dense block in place of experts.
         layers: layers with experts, where they are not all but `first_dense_layers`.
+        zero_experts: further outputs of the router that stand for experts without weights (LongCat-Flash, arXiv
+            2509.01322); `active_experts` are then those with weights that a token takes in the mean.
     """
 
     experts: PositiveInt
@@ -58,6 +60,7 @@ class Moe(LibraryRecord):
     first_dense_layers: Annotated[int, Field(ge=0)]
     shared_d_ff: PositiveInt | None = None
     layers: PositiveInt | None = None
+    zero_experts: Annotated[int, Field(ge=0)] = 0
     router_bias: bool = False
     expert_bias: bool = False
 
@@ -66,6 +69,11 @@ class Moe(LibraryRecord):
         if self.active_experts > self.experts:
             raise ValueError(f"active_experts must be at most {self.experts}, got {self.active_experts}")
         return self
+
+    @property
+    def routed(self) -> int:
+        """Outputs of the router."""
+        return self.experts + self.zero_experts
 
     @property
     def shared_width(self) -> int:
@@ -101,6 +109,7 @@ class Model(LibraryRecord):
         state_layers: layers that keep a state of fixed size; all others are the `attention_layers`.
         dense_layers: dense feed-forward blocks, where they are not those of all layers without experts.
         indexer: selection of the tokens that attention meets, None where it meets all.
+        further: weights beside all these, None without any.
         weight_format: weight format in which the maker publishes all but embedding and head; 16 bits where None.
         expert_format: weight format in which the maker publishes routed experts.
         published_as: the same in words.
@@ -141,6 +150,7 @@ class Model(LibraryRecord):
     state_layers: tuple[StateLayers, ...] = ()
     dense_layers: tuple[DenseLayers, ...] | None = None
     indexer: Indexer | None = None
+    further: FurtherWeights | None = None
     max_context: PositiveInt | None = None
     weight_format: str | None = None
     expert_format: str | None = None
@@ -172,8 +182,9 @@ class Model(LibraryRecord):
             raise ValueError("state_layers need attention_layers beside them, or attention: none")
         if self.window_layers and self.attention_layers:
             raise ValueError("sliding_window does not go with attention_layers, which have a reach of their own")
-        if self.indexer is not None and self.mla is None:
-            raise ValueError("indexer goes with mla only")
+        indexed = sum(layer.layers for layer in self.attention_layers if layer.indexed)
+        if bool(indexed) != (self.indexer is not None and self.mla is None):
+            raise ValueError("indexer goes with mla, or with attention_layers that are indexed")
         for field in ("attention_layers", "state_layers", "dense_layers") if self.complete else ():
             if (reported := sum(one.layers for one in getattr(self, field) or ())) > self.layers:
                 raise ValueError(f"{field} must be at most {self.layers} layers, got {reported}")

@@ -20,17 +20,17 @@ from cost_models.workload.param_count import (
     kv_read_per_token,
 )
 
-DECODE_MACS = {"mamba": 3, "mamba2": 3, "gated_delta": 4, "lightning": 3, "convolution": 0}
+DECODE_MACS = {"mamba": 3, "mamba2": 3, "gated_delta": 4, "kimi_delta": 4, "lightning": 3, "convolution": 0}
 """Multiply-accumulates per element of a state and token, one token at a time.
 
 A token decays the state, adds an outer product to it and reads it; the delta rule reads it once more, for the value
 that the key finds already.
 """
 
-CHUNK_READS = {"mamba2": 2, "gated_delta": 3, "lightning": 2}
+CHUNK_READS = {"mamba2": 2, "gated_delta": 3, "kimi_delta": 3, "lightning": 2}
 """The same where a chunk of a prompt meets the state as a matrix: added to and read, by the delta rule read twice."""
 
-CHUNK_PRODUCTS = {"mamba2": (1, 1), "gated_delta": (3, 2), "lightning": (1, 1)}
+CHUNK_PRODUCTS = {"mamba2": (1, 1), "gated_delta": (3, 2), "kimi_delta": (3, 2), "lightning": (1, 1)}
 """Products of a chunk's tokens with one another: as wide as keys, and as wide as values.
 
 Queries with keys, and the weights with values; the delta rule needs keys with keys, and the inverse of that triangle
@@ -41,7 +41,7 @@ with keys and with values (Yang et al., arXiv 2412.06464, section 3.3).
 def _macs_per_pair(model: Model, layer: Attention, *, absorbed: bool) -> int:
     """Return multiply-accumulates per head, query token and context token: scores and weighted values."""
     if model.mla is None:
-        return 2 * layer.head_dim
+        return layer.head_dim + layer.value_dim
     mla = model.mla
     if absorbed:
         return 2 * mla.kv_lora_rank + mla.qk_rope_head_dim
@@ -77,7 +77,7 @@ def _exchanged(model: Model, shape: Shape, layer: Attention, rows: Number) -> di
     tp = np.asarray(shape.tensor_parallel, dtype=np.float64)
     if shape.cache_split == "heads" or not (tp > 1).any():
         return {}
-    per_head = 2 * layer.head_dim if model.mla is None else _macs_per_pair(model, layer, absorbed=True)
+    per_head = layer.head_dim + layer.value_dim if model.mla is None else _macs_per_pair(model, layer, absorbed=True)
     # By sequences, a chip sends the queries of its heads; by tokens, every chip needs all queries.
     part = 1 / tp if shape.cache_split == "batch" else 1.0
     sent = np.asarray(rows) * layer.heads * per_head * part * (1 - 1 / tp)
@@ -124,7 +124,7 @@ def mean_clipped(first: Number, last: Number, window: float) -> FloatArray:
 
 def _reach(model: Model, layer: Attention) -> float:
     """Return the most tokens that a layer meets, inf without a limit."""
-    bounds = [layer.reach, model.indexer.top_k if model.indexer is not None else None]
+    bounds = [layer.reach, model.indexer.top_k if model.indexer is not None and layer.indexed else None]
     return float(min((bound for bound in bounds if bound is not None), default=np.inf))
 
 
@@ -155,23 +155,24 @@ def decode_attention(
         tokens = context if np.isinf(reach) else _mean_reach(layer, reach, *over)
         per_pair = _macs_per_pair(model, layer, absorbed=True)
         met = tokens
-        if model.indexer is not None:
+        if layer.indexed:
             met = np.minimum(tokens * np.asarray(queries), context)
-            index = index_elements_per_token(model)
-            stack.add(
-                "index", "attention", index_layers(model), rows=rows,
-                macs=rows * model.indexer.heads * model.indexer.head_dim * context,
-                activations=rows * (model.indexer.heads + 1) * model.indexer.head_dim,
-                kv_elements=batch * index * (np.asarray(context) + queries), kernels=2,
-                vector_ops=rows * model.indexer.heads * context * SCORE_OPS,
-            )  # fmt: skip
         stack.add(
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers, rows=rows,
-            macs=rows * heads * per_pair * tokens, activations=rows * heads * 2 * layer.head_dim,
+            macs=rows * heads * per_pair * tokens, activations=rows * heads * (layer.head_dim + layer.value_dim),
             row_elements=per_pair, vector_ops=rows * heads * tokens * SCORE_OPS,
             special_functions=rows * heads * tokens * SCORE_FUNCTIONS,
             kv_elements=batch * (kv_read_per_token(model, layer) * share) * (met + written), kernels=2,
             **_exchanged(model, shape, layer, rows),
+        )  # fmt: skip
+    if model.indexer is not None:
+        index = index_elements_per_token(model)
+        stack.add(
+            "index", "attention", index_layers(model), rows=rows,
+            macs=rows * model.indexer.heads * model.indexer.head_dim * context,
+            activations=rows * (model.indexer.heads + 1) * model.indexer.head_dim,
+            kv_elements=batch * index * (np.asarray(context) + queries), kernels=2,
+            vector_ops=rows * model.indexer.heads * context * SCORE_OPS,
         )  # fmt: skip
     for state in model.state_layers:
         held = shape.share(state.heads)
@@ -209,20 +210,21 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
                 pairs = pairs - _limited_pairs(layer, prefix, reach)
         # New keys and values are written and read, those of the prefix read as far as the layer sees.
         met = 2 * prompt + np.minimum(prefix, reach) if cached else 2 * prompt
-        if model.indexer is not None:
-            index = index_elements_per_token(model)
-            stack.add(
-                "index", "attention", index_layers(model), rows=batch * prompt,
-                macs=batch * model.indexer.heads * model.indexer.head_dim * causal,
-                activations=batch * prompt * (model.indexer.heads + 1) * model.indexer.head_dim,
-                kv_elements=batch * (2 * prompt + prefix) * index, kernels=1,
-                vector_ops=batch * model.indexer.heads * causal * SCORE_OPS,
-            )  # fmt: skip
         stack.add(
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers,
             rows=batch * prompt, macs=batch * heads * per_pair * pairs, row_elements=per_pair,
             vector_ops=batch * heads * pairs * SCORE_OPS, special_functions=batch * heads * pairs * SCORE_FUNCTIONS,
-            activations=batch * prompt * heads * 2 * layer.head_dim, kv_elements=batch * met * kv, kernels=1,
+            activations=batch * prompt * heads * (layer.head_dim + layer.value_dim), kv_elements=batch * met * kv,
+            kernels=1,
+        )  # fmt: skip
+    if model.indexer is not None:
+        index = index_elements_per_token(model)
+        stack.add(
+            "index", "attention", index_layers(model), rows=batch * prompt,
+            macs=batch * model.indexer.heads * model.indexer.head_dim * causal,
+            activations=batch * prompt * (model.indexer.heads + 1) * model.indexer.head_dim,
+            kv_elements=batch * (2 * prompt + prefix) * index, kernels=1,
+            vector_ops=batch * model.indexer.heads * causal * SCORE_OPS,
         )  # fmt: skip
     for state in model.state_layers:
         held = shape.share(state.heads)
@@ -260,7 +262,7 @@ def prefill_state_macs(state: StateLayers, prompt: Number) -> FloatArray:
     met = (np.minimum(state.chunk_tokens, prompt) + 1) / 2
     by_keys, by_values = CHUNK_PRODUCTS[state.kind]
     # Keys of a state-space model are shared by the heads of a group, those of the delta rule are spread over them.
-    keys = state.keys if state.kind != "gated_delta" else state.heads * state.key_dim
+    keys = state.heads * state.key_dim if "delta" in state.kind else state.keys
     among = met * (by_keys * keys + by_values * state.inner)
     return np.asarray(among + CHUNK_READS[state.kind] * state.matrix_elements + convolution)
 

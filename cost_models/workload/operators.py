@@ -200,24 +200,29 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
         weights = attention_weights(model, layer)
         heads = shape.share(layer.heads)
         kv_fraction = heads if model.mla is not None else shape.share(layer.kv_heads)
-        width = layer.heads * (layer.head_dim if model.mla is None else model.mla.v_head_dim)
-        query_key_value = weights.query * heads + weights.key_value * kv_fraction
-        if weights.latent:
-            query_key_value = (weights.query + weights.key_value - weights.latent) * heads + weights.latent
+        width = layer.heads * (layer.value_dim if model.mla is None else model.mla.v_head_dim)
+        query_key_value = (weights.query - weights.latent) * heads + weights.key_value * kv_fraction + weights.latent
         wide = d + width * heads + kv_elements_per_token(model, layer) * kv_fraction
         rotated = layer.heads * layer.head_dim * heads + kv_elements_per_token(model, layer) / 2 * kv_fraction
         normed = tokens * (NORM_OPS * d + ROTARY_OPS * rotated)
         gemm(
             "qkv", layer.layers, query_key_value, wide, kernels=3, vector_ops=normed, depth=0.0 if weights.latent else d
         )
-        if model.indexer is not None:
-            # Every chip chooses for itself: the projections are not dealt out.
-            keys = (model.indexer.heads + 1) * model.indexer.head_dim
-            gemm("index_projection", index_layers(model), indexer_weights(model), 2 * d + keys, kernels=3)
         gemm(
             "attention_out", layer.layers, weights.output * heads, width * heads + d, kernels=1, reduced=mixed,
             depth=width * heads,
         )  # fmt: skip
+    if model.indexer is not None:
+        # Every chip chooses for itself: the projections are not dealt out.
+        keys = (model.indexer.heads + 1) * model.indexer.head_dim
+        gemm("index_projection", index_layers(model), indexer_weights(model), 2 * d + keys, kernels=3)
+    if model.further is not None:
+        # Thin matrices: every chip holds them whole.
+        for name, times, elements in (
+            ("further", model.layers, model.further.layer), ("further_once", 1, model.further.once),
+        ):  # fmt: skip
+            if elements:
+                gemm(name, times, elements, 2 * d + elements / d, kernels=2)
     for state in model.state_layers:
         entering, leaving = state_weights(model, state)
         heads = shape.share(state.heads)

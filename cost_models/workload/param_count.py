@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cost_models.library import Model
-from cost_models.library.layers import DenseLayers, StateLayers
+from cost_models.library.layers import DenseLayers, FurtherWeights, StateLayers
 
 GATED_MATRICES = 3
 PLAIN_MATRICES = 2
@@ -22,11 +22,14 @@ class Attention:
     heads: int
     kv_heads: int
     head_dim: int
+    value_dim: int
+    query_rank: int | None = None
     reach: int | None = None
     chunked: bool = False
     own_kv: bool = True
     key_is_value: bool = False
     gated: bool = False
+    indexed: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class MixerWeights:
         query: query projection and output gate (MLA: down and up projection of the query).
         key_value: key and value projections (MLA: the shared latent and its up projection).
         output: output projection.
-        latent: of query and key_value, what every chip holds: MLA's projections to latents, which all heads share.
+        latent: of query and key_value, what every chip holds: projections to latents, which all heads share.
     """
 
     query: int
@@ -74,9 +77,9 @@ class ParameterCount:
         body: matrices of all layers, the part that a weight format compresses.
         experts: routed experts among them.
         small: biases, norms, routers' biases, convolutions and learned positions.
-        embedding: input embedding.
+        embedding: input embedding, and further tables of rows.
         head: language-model head; 0 where it is tied to the embedding.
-        active: weights that one token meets, the embedding counted once.
+        active: weights that one token meets, the embedding counted once and tables of rows not at all.
     """
 
     body: int
@@ -103,20 +106,24 @@ def attentions(model: Model) -> tuple[Attention, ...]:
         return ()
     if not model.attention_layers:
         local = model.window_layers
-        alike = (model.heads, model.kv_heads, model.head_dim)
+        alike = (model.heads, model.kv_heads, model.head_dim, model.head_dim)
         parts = ((model.layers - local, None), (local, model.sliding_window))
-        return tuple(Attention(layers, *alike, reach) for layers, reach in parts if layers)
+        indexed = model.indexer is not None
+        return tuple(Attention(layers, *alike, reach=reach, indexed=indexed) for layers, reach in parts if layers)
     return tuple(
         Attention(
             one.layers,
             one.heads or model.heads,
             one.kv_heads or model.kv_heads,
             one.head_dim or model.head_dim,
+            one.value_dim or one.head_dim or model.head_dim,
+            one.query_rank,
             one.reach,
             one.chunked,
             one.own_kv,
             one.key_is_value,
             one.gated,
+            one.indexed or (model.indexer is not None and model.mla is not None),
         )
         for one in sorted(model.attention_layers, key=lambda one: one.reach is not None)
     )
@@ -146,7 +153,7 @@ def kv_read_per_token(model: Model, layer: Attention) -> int:
     """Return the elements of a token that one layer reads, those of another layer's cache included."""
     if model.mla is not None:
         return model.mla.kv_lora_rank + model.mla.qk_rope_head_dim
-    return 2 * layer.kv_heads * layer.head_dim
+    return layer.kv_heads * (layer.head_dim + layer.value_dim)
 
 
 def index_elements_per_token(model: Model) -> int:
@@ -158,15 +165,16 @@ def index_layers(model: Model) -> int:
     """Return how many layers choose the tokens that they and those after them meet."""
     if model.indexer is None:
         return 0
-    return model.indexer.layers or sum(layer.layers for layer in attentions(model))
+    return model.indexer.layers or sum(layer.layers for layer in attentions(model) if layer.indexed)
 
 
 def indexer_weights(model: Model) -> int:
     """Count the matrix elements by which one layer chooses tokens: queries from their latent, a key, head weights."""
-    if model.indexer is None or model.mla is None:
+    if model.indexer is None:
         return 0
     of, d = model.indexer, model.d_model
-    return (model.mla.q_lora_rank or d) * of.heads * of.head_dim + d * (of.head_dim + of.heads)
+    entering = (model.mla.q_lora_rank if model.mla is not None else None) or d
+    return entering * of.heads * of.head_dim + d * (of.head_dim + (of.heads if of.weighted else 0))
 
 
 def attention_weights(model: Model, layer: Attention) -> MixerWeights:
@@ -177,9 +185,12 @@ def attention_weights(model: Model, layer: Attention) -> MixerWeights:
     """
     d = model.d_model
     if model.mla is None:
-        width = layer.heads * layer.head_dim
-        keys = layer.kv_heads * layer.head_dim * (1 if layer.key_is_value else 2)
-        return MixerWeights(d * width * (2 if layer.gated else 1), d * keys if layer.own_kv else 0, width * d)
+        width, values = layer.heads * layer.head_dim, layer.heads * layer.value_dim
+        keys = layer.kv_heads * (layer.head_dim + (0 if layer.key_is_value else layer.value_dim))
+        gate = d * values if layer.gated else 0
+        shared = d * (layer.query_rank or 0)
+        query = shared + (layer.query_rank or d) * width + gate
+        return MixerWeights(query, d * keys if layer.own_kv else 0, values * d, shared)
     mla = model.mla
     wide = layer.heads * (mla.qk_nope_head_dim + mla.qk_rope_head_dim)
     query = mla.q_lora_rank * (d + wide) if mla.q_lora_rank else d * wide
@@ -197,11 +208,15 @@ def state_weights(model: Model, layer: StateLayers) -> tuple[int, int]:
     state-space model projects keys, queries and step widths from its channels instead.
     """
     d, inner, keys = model.d_model, layer.inner, layer.keys
-    per_head = {"mamba2": 1, "gated_delta": 2}.get(layer.kind, 0) * layer.heads
+    per_head = {"mamba2": 1, "gated_delta": 2, "kimi_delta": 1}.get(layer.kind, 0) * layer.heads
     if layer.kind == "mamba":
         return d * 2 * inner + inner * (layer.rank + 2 * layer.key_dim) + layer.rank * inner, inner * d
     if layer.kind == "convolution":
         return d * 3 * inner, inner * d
+    if layer.kind == "kimi_delta":
+        # Decays are as wide as the keys; they and the gate may be products of two thin matrices.
+        wide = layer.rank * (2 * d + keys + inner) if layer.rank else d * (keys + inner)
+        return d * (inner + 2 * keys + per_head) + wide, inner * d
     return d * (2 * inner + 2 * keys + per_head), inner * d
 
 
@@ -213,6 +228,7 @@ def _state_vectors(layer: StateLayers) -> int:
     own = {
         "mamba2": 3 * layer.heads + layer.inner,
         "gated_delta": 2 * layer.heads + layer.head_dim,
+        "kimi_delta": layer.heads + layer.keys + layer.head_dim,
         "lightning": layer.inner,
     }
     return convolution + own.get(layer.kind, 0)
@@ -224,7 +240,7 @@ def layer_weights(model: Model) -> LayerWeights:
         return LayerWeights(0, 0, 0)
     d, matrices = model.d_model, ffn_matrices(model)
     expert = matrices * d * model.moe.expert_d_ff
-    return LayerWeights(matrices * d * model.moe.shared_width, d * model.moe.experts, expert)
+    return LayerWeights(matrices * d * model.moe.shared_width, d * model.moe.routed, expert)
 
 
 def _biases(model: Model) -> int:
@@ -246,7 +262,7 @@ def _biases(model: Model) -> int:
     if moe is not None and moe.expert_bias:
         count += routed * moe.experts * ((matrices - 1) * moe.expert_d_ff + d)
     if moe is not None and (moe.router_bias or moe.expert_bias):
-        count += routed * moe.experts
+        count += routed * moe.routed
     per_norm = 2 * d if model.linear_bias else d
     mixing = sum(layer.layers for layer in mixers) + sum(layer.layers for layer in model.state_layers)
     norms = mixing if model.parallel_block else mixing + routed + sum(block.layers for block in dense)
@@ -265,6 +281,8 @@ def count_parameters(model: Model) -> ParameterCount:
     body += index_layers(model) * indexer_weights(model)
     body += sum(layer.layers * sum(state_weights(model, layer)) for layer in model.state_layers)
     body += sum(block.layers * matrices * model.d_model * block.d_ff for block in dense_blocks(model))
+    further = model.further or FurtherWeights()
+    body += model.layers * further.layer + further.once
     active = body
     experts = 0
     if model.moe is not None:
@@ -276,8 +294,9 @@ def count_parameters(model: Model) -> ParameterCount:
     embedding = model.vocab * model.d_model
     head = 0 if model.tied_embeddings else embedding
     positions = (model.learned_positions or 0) * model.d_model
-    small = _biases(model) + positions
-    return ParameterCount(body, experts, small, embedding, head, active + small + embedding + head)
+    small = _biases(model) + positions + further.small
+    active += small + embedding + head
+    return ParameterCount(body, experts, small, embedding + further.table, head, active)
 
 
 def expert_fraction(model: Model) -> float:

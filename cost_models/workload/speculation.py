@@ -11,12 +11,12 @@ each drafted token accepted with a chance a, whatever came before it,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from cost_models.library import Model
-from cost_models.library.layers import DenseLayers
+from cost_models.library.layers import AttentionLayers, DenseLayers
 from cost_models.table import FloatArray, Number
 from cost_models.workload.param_count import Attention, attentions, dense_blocks, ffn_matrices
 
@@ -103,12 +103,9 @@ def mtp_module(model: Model) -> Model:
         update={
             "key": f"{model.key}_{MTP}",
             "layers": 1,
-            "heads": one.heads,
-            "kv_heads": one.kv_heads,
-            "head_dim": one.head_dim,
-            "sliding_window": one.reach,
-            "window_layers": 1 if one.reach is not None else 0,
-            "attention_layers": (),
+            "sliding_window": None,
+            "window_layers": 0,
+            "attention_layers": (AttentionLayers(**asdict(replace(one, layers=1))),),
             "state_layers": (),
             "dense_layers": (*own, joining),
             "moe": moe,

@@ -13,7 +13,7 @@ from cost_models.library import Model, shipped_library
 from cost_models.library.config_layers import config_types
 from cost_models.library.foreign import MAX_TEXT_BYTES
 from cost_models.library.huggingface import model_of_config, read_config, sections_of_config
-from cost_models.workload.mixing import cache_bytes, kv_cache_elements, state_bytes
+from cost_models.workload.mixing import cache_bytes, decode_attention, kv_cache_elements, state_bytes
 from cost_models.workload.operators import Shape
 from cost_models.workload.param_count import attentions, count_parameters
 
@@ -110,6 +110,14 @@ def test_counts_of_public_models(name):
         ("DSA-indexers-listed", 0, (8 * 576 + 3 * 128) * 2),
         ("MiniCPM3-4B", 0, 62 * (256 + 32) * 2),
         ("Gemma-4-31B", 0, (50 * 2 * 16 * 256 + 10 * 2 * 4 * 512) * 2),
+        # The last layers of Gemma 3n and 4 read the cache of a layer before them; all four copies share it.
+        ("Gemma-3n-E4B", 0, 20 * 2 * 2 * 256 * 2),
+        ("Gemma-4-E4B", 0, (20 * 2 * 2 * 256 + 4 * 2 * 2 * 512) * 2),
+        ("Kimi-Linear-48B-A3B", 20 * (32 * 128 * 128 + 3 * 3 * 4096) * 2, 7 * 576 * 2),
+        ("OLMo-Hybrid-7B", 24 * (30 * 192 * 96 + 3 * (5760 + 5760)) * 2, 8 * 2 * 30 * 128 * 2),
+        ("LongCat-Flash", 0, 2 * 28 * 576 * 2),
+        ("MiMo-V2-Flash", 0, (9 * 4 + 39 * 8) * (192 + 128) * 2),
+        ("MiniMax-M3", 0, (60 * 2 * 4 * 128 + 57 * 128) * 2),
     ],
 )
 def test_states_and_caches_of_public_models(name, of_sequence, of_token):
@@ -228,7 +236,7 @@ def test_every_type_takes_from_types_that_are_known():
         ({"model_type": None}, "model_type missing"),
         ({"model_type": ["llama"]}, "model_type missing"),
         ({"model_type": "whisper"}, "cannot be described: it has an encoder beside the decoder"),
-        ({"model_type": "kimi_linear"}, "linear attention with a decay per channel"),
+        ({"model_type": "kimi_linear"}, "layer_types missing, which model_type 'kimi_linear' needs"),
         ({"hidden_size": None}, "hidden_size missing"),
         ({"hidden_size": "4096"}, "hidden_size must be a valid integer, got '4096'"),
         ({"hidden_size": [4096]}, r"hidden_size must be .* got \[4096\]"),
@@ -261,7 +269,32 @@ def test_every_type_takes_from_types_that_are_known():
         ),
         ({"model_type": "deberta-v2"}, "an encoder, which generates nothing"),
         ({"model_type": "rwkv7"}, "recurrence of its own kind"),
-        ({"model_type": "longcat_flash"}, "two attention blocks in each layer"),
+        ({"model_type": "bailing_hybrid"}, "kda_safe_gate, layer_group_size missing"),
+        ({"model_type": "deepseek_v4"}, "compressed sparse attention"),
+        ({"zero_expert_num": 256}, "experts without weights, which cannot be described"),
+        ({"laurel_rank": 64}, "low-rank residuals, which cannot be described"),
+        ({"hybrid_layer_pattern": [0, 1]}, "windows with heads of their own"),
+        ({"hybrid_layer_pattern": [0, 2]}, "hybrid_layer_pattern must be a list of 0 and 1"),
+        ({"linear_attn_config": {"full_attn_layers": [1], "kda_layers": [1]}}, "must name every layer once"),
+        ({"sparse_attention_config": {"sparse_block_size": 128}}, "must be given together"),
+        ({"moe_layers_enum": "4,5,x"}, "moe_layers_enum must be places of layers"),
+        ({"attention_other_setting": {"attention_type": "linear"}}, "must be sliding_attention"),
+        (
+            {"model_type": "nemotron-nas", "block_configs": [{"attention": {}, "ffn": {}}]},
+            "n_heads_in_group must divide",
+        ),
+        ({"block_configs": [[]]}, r"block_configs\[0\] must be a mapping"),
+        ({"layer_types": ["minimax_m3_sparse"] * 32}, "sparse attention, which this model_type is not known"),
+        (
+            {
+                "model_type": "arctic",
+                "num_local_experts": 8,
+                "num_experts_per_tok": 2,
+                "moe_layer_frequency": 2,
+                "parallel_attn_mlp_res": True,
+            },
+            "moe_layer_freq is there",
+        ),
         ({"model_type": "gpt2", "add_cross_attention": True}, "cross-attention, which cannot be described"),
         ({"model_type": "opt", "word_embed_proj_dim": 512}, "embeddings of another width"),
         ({"model_type": "laguna", "head_dim": 128, "gating": "per-element"}, "gating must be true"),
@@ -375,6 +408,61 @@ def test_quantised_files_say_how_weights_are_stored(told, bits, words):
     form = WeightFormat.model_validate({**own, "key": name}) if own else shipped_library().weight_format(name)
     if bits is not None:
         assert float(stored_bits(form)) == bits
+
+
+def test_weights_that_a_token_meets_of_models_with_parts_of_their_own():
+    # LongCat-Flash's paper says 18.6 to 31.3 billion, 27 in the mean; Arctic's card 17; MiMo's 15; Kimi-Linear's 3.
+    for name, billions in (
+        ("LongCat-Flash", 27.1), ("Arctic-480B", 17), ("MiMo-V2-Flash", 15), ("Kimi-Linear-48B-A3B", 3.1),
+        ("Gemma-4-E2B", 2.3),
+    ):  # fmt: skip
+        model = published(name)
+        embedding = model.vocab * model.d_model * (0 if model.tied_embeddings else 1)
+        assert (count_parameters(model).active - embedding) / 1e9 == pytest.approx(billions, rel=0.04), name
+    # Tables of rows are held, and a token reads a row: they change what is held and not what is read.
+    model = published("Gemma-4-E2B")
+    without = model.model_copy(update={"further": model.further.model_copy(update={"table": 0})})
+    assert count_parameters(model).total - count_parameters(without).total == 262144 * 35 * 256
+    assert count_parameters(model).active == count_parameters(without).active
+
+
+def test_a_layer_that_chooses_blocks_meets_no_more_than_they_hold():
+    model = published("MiniMax-M3")
+    short, long = (decode_attention(model, ONE, context=x, over=(x - 0.5, x + 0.5)) for x in (4096.0, 65536.0))
+    grows = dict(zip(long.names, (long.macs / short.macs)[:, 0], strict=True))
+    assert grows == pytest.approx({"attention": 16, "attention_2": 1, "index": 16})
+    assert list(long.times[:, 0]) == [3, 57, 57]
+    # Every key of the context is scored by four heads of 128, in the layers that choose.
+    assert long.macs[2, 0] == 4 * 128 * 65536
+
+
+def test_blocks_that_are_left_out_or_are_one_matrix():
+    attention, dense = {"n_heads_in_group": 8, "no_op": False}, {"ffn_mult": 2.625, "no_op": False}
+    blocks = [
+        {"attention": attention, "ffn": dense}, {"attention": {"no_op": True}, "ffn": dense},
+        {"attention": {**attention, "n_heads_in_group": 4}, "ffn": {"no_op": True}},
+        {"attention": {"replace_with_linear": True}, "ffn": {"replace_with_linear": True}},
+    ]  # fmt: skip
+    config = {**LLAMA, "model_type": "nemotron-nas", "num_hidden_layers": 4, "num_key_value_heads": None,
+              "intermediate_size": None, "block_configs": blocks}  # fmt: skip
+    model, d = model_of_config(config, "x", source="x"), 4096
+    width = 7168  # 2 x 2.625 x 4096 / 3 in whole 256
+    matrices = (2 * d * d + 2 * d * 4 * 128) + (2 * d * d + 2 * d * 8 * 128) + 2 * 3 * d * width + 2 * d * d
+    assert count_parameters(model).body == matrices
+    assert kv_cache_elements(model, ONE, tokens=1.0) == 2 * 4 * 128 + 2 * 8 * 128
+
+
+def test_queries_of_a_narrow_vector_and_experts_by_their_places():
+    # Step-3 as recalled from its card: 316 billion weights of the language model, 38 that a token meets.
+    config = {"model_type": "step3_text", "hidden_size": 7168, "intermediate_size": 18432, "num_attention_heads": 64,
+              "num_attention_groups": 1, "head_dim": 256, "share_q_dim": 2048, "num_hidden_layers": 61,
+              "vocab_size": 128815, "moe_layers_enum": ",".join(map(str, range(4, 60))), "moe_num_experts": 48,
+              "moe_top_k": 3, "moe_intermediate_size": 5120, "share_expert_dim": 5120,
+              "tie_word_embeddings": False}  # fmt: skip
+    model = model_of_config(config, "x", source="x")
+    assert count_parameters(model).total == pytest.approx(316e9, rel=2e-3)
+    assert count_parameters(model).active == pytest.approx(38.9e9, rel=0.005)  # with both embeddings
+    assert kv_cache_elements(model, ONE, tokens=1.0) == 61 * 512
 
 
 def test_a_method_that_is_not_known_is_told_and_not_followed():
