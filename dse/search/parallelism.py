@@ -69,6 +69,7 @@ class Parallelism:
         least_gain: designs of a pruned grid per combination of a condition's parameters at least; with fewer,
             evaluating them is as quick as working out the condition.
         keep_every_s: least time between two writings of the state of a sampler that learns.
+        scheduler_answers_s: time that a scheduler has to answer.
     """
 
     jobs: int | None = 1
@@ -78,6 +79,7 @@ class Parallelism:
     chunk_rows: int = 1 << 16
     least_gain: int = 16
     keep_every_s: float = 1.0
+    scheduler_answers_s: float = 10.0
 
     @property
     def is_serial(self) -> bool:
@@ -132,7 +134,7 @@ class Parallelism:
         dask: Any = distributed
         if self.scheduler:
             try:
-                client = dask.Client(self.scheduler, timeout="10s", set_as_default=False)
+                client = dask.Client(self.scheduler, timeout=self.scheduler_answers_s, set_as_default=False)
             except (OSError, TimeoutError, ValueError) as error:
                 raise RunError(f"--scheduler {self.scheduler}: no Dask scheduler answers there: {error}") from None
             with client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,67 +103,64 @@ def predict(
         stack: replaces the stacks that the software names choose.
         bounds: whether physical bounds are wanted, which takes a second evaluation.
     """
-    rows = rows.copy()
-    for name in RESULTS:
-        if name not in rows:
-            rows[name] = np.nan
-    # Texts of requests in flight differ, whether prompts join their steps or other chips read them.
-    rows["expert_spread"] = served_spread(rows["batch_mode"] == "inflight", technology)
-    rows["fits"] = None
-    usable = rows.index[rows["reason"] == ""]
-    chosen, own = stacks(rows.loc[usable], technology.library)
+    usable, n = np.flatnonzero(rows["reason"] == ""), len(rows)
+    chosen, own = stacks(rows.iloc[usable], technology.library)
     if stack is not None:
-        chosen = stack[np.flatnonzero(rows["reason"] == "")]
-        own = [True] * len(usable)
-    rows["stack"] = ""
-    rows.loc[usable, "stack"] = chosen.names()
-    rows["own_profile"] = False
-    rows.loc[usable, "own_profile"] = own
-    for _, part in rows.loc[usable].groupby(["model", "kind", "cache_split"], sort=False):
-        _predict_group(rows, part, technology, bounds=bounds)
-    return rows
+        chosen, own = stack[usable], [True] * len(usable)
+    columns: dict[str, NDArray[Any]] = {
+        name: rows[name].to_numpy(np.float64, copy=True) if name in rows else np.full(n, np.nan) for name in RESULTS
+    }
+    # Texts of requests in flight differ, whether prompts join their steps or other chips read them.
+    columns["expert_spread"] = served_spread(rows["batch_mode"] == "inflight", technology)
+    columns |= {name: rows[name].to_numpy(object, copy=True) for name in ("reason", "remark")}
+    columns |= {"fits": np.full(n, None), "stack": np.full(n, "", object), "own_profile": np.zeros(n, bool)}
+    columns["stack"][usable], columns["own_profile"][usable] = chosen.names(), own
+    rows = rows.assign(**columns)
+    for places in rows.iloc[usable].groupby(["model", "kind", "cache_split"], sort=False).indices.values():
+        at = usable[places]
+        for name, values in _predict_group(rows.iloc[at], technology, bounds=bounds).items():
+            columns[name][at] = values
+    return rows.assign(**columns)
 
 
-def _predict_group(rows: pd.DataFrame, part: pd.DataFrame, technology: Technology, *, bounds: bool) -> None:
-    """Fill the results of rows that share architecture and layout."""
+def _predict_group(part: pd.DataFrame, technology: Technology, *, bounds: bool) -> dict[str, NDArray[Any]]:
+    """Return the results of rows that share architecture and layout, by column."""
     workload = row_workload(part)
     setups = chip_setups(part, technology.library, technology.library.model(workload.model))
     served = serve_chips(setups, workload, technology)
     result, machine, serving = served.inference, served.machine, served.serving
-    index, quantity, n = part.index, part["quantity"].to_numpy(), len(part)
+    quantity, n = part["quantity"].to_numpy(), len(part)
     requested = part["used_batch"].to_numpy(dtype=np.float64)
-    waves = np.broadcast_to(result.waves, (n,))
     prefill_s = request_s = result.decode_s
     if (quantity != "decode").any():
         prefill_s, request_s = result.prefill_s, result.request_s
     predicted = of_quantity(quantity, result.decode_s, prefill_s, request_s)
-    whole = replace(serving, batch=np.where(np.isnan(requested), serving.batch, serving.batch * waves))
+    whole = replace(serving, batch=np.where(np.isnan(requested), serving.batch, serving.batch * result.waves))
     held = footprint(whole, served.formats, chunk_rows=result.software.chunk_rows).most_loaded_bytes
-    fits = np.broadcast_to(held <= machine.capacity_bytes, (n,))
-    found = {
-        "used_batch": serving.sequences * waves,
+    fits = held <= machine.capacity_bytes
+    found: dict[str, Any] = {
+        "used_batch": serving.sequences * result.waves,
         "decode_s": result.decode.pass_s,
         "interference_s": result.joining_s,
         "predicted_s": predicted,
     }
-    for name, values in found.items():
-        rows.loc[index, name] = np.broadcast_to(values, (n,))
     if bounds:
-        rows.loc[index, "fits"] = fits
-        rows.loc[index, "bound_s"], rows.loc[index, "memory_fraction"] = _bound(whole, served, quantity, technology)
-
-    def note(where: NDArray[np.bool_], reason: str) -> None:
-        found = pd.Series(where, index=index).reindex(rows.index, fill_value=False)
-        rows.loc[found, ["predicted_s", "bound_s"]] = np.nan
-        add_reason(rows, found, reason)
-
-    split = pd.Series(waves > 1, index=index).reindex(rows.index, fill_value=False)
-    rows.loc[split & (rows["remark"] == ""), "remark"] = "served in waves: the batch does not fit what an engine takes"
-    blind = np.broadcast_to(machine.arithmetic_known == 0, (n,)) & (quantity != "decode")
-    note(blind, "no peak arithmetic rate of the chip is published")
-    alone = ~np.isfinite(predicted) & (np.asarray(serving.chips) > 1)
-    note(alone, "no link between the chips is published")
-    note(np.isnan(requested) & ~fits, "does not fit: weights and one sequence exceed the memory")
+        found["fits"] = fits
+        found["bound_s"], found["memory_fraction"] = _bound(whole, served, quantity, technology)
+    found = {name: np.broadcast_to(values, (n,)) for name, values in found.items()}
+    in_waves = (np.broadcast_to(result.waves, (n,)) > 1) & (part["remark"] == "").to_numpy()
+    found["remark"] = np.where(in_waves, "served in waves: the batch does not fit what an engine takes", part["remark"])
+    found["reason"] = np.full(n, "", object)
+    unmet = (
+        ((machine.arithmetic_known == 0) & (quantity != "decode"), "no peak arithmetic rate of the chip is published"),
+        (~np.isfinite(predicted) & (np.asarray(serving.chips) > 1), "no link between the chips is published"),
+        (np.isnan(requested) & ~fits, "does not fit: weights and one sequence exceed the memory"),
+    )
+    for where, reason in unmet:
+        for name in {"predicted_s", "bound_s"} & set(found):
+            found[name] = np.where(where, np.nan, found[name])
+        found["reason"] = np.where(where & (found["reason"] == ""), reason, found["reason"])
+    return found
 
 
 def served_spread(served: pd.Series, technology: Technology) -> FloatArray:

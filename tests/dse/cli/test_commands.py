@@ -29,7 +29,7 @@ SWEEP = {
 
 COMMANDS = {
     "audit": "audit claims.yaml",
-    "calibrate": "calibrate rows.csv",
+    "calibrate": "calibrate rows.csv --stack accelerator_serving",
     "check": "check tiny.yaml",
     "choose": "choose llama3_8b --chip h100_sxm --chip a100_80gb_sxm --max tpot_ms=50",
     "compare": "compare here",
@@ -41,7 +41,7 @@ COMMANDS = {
     "library parameter": "library parameter tco.pue",
     "library list": "library list nodes",
     "library show": "library show hbm3",
-    "library where": "library where tco.pue",
+    "library where": "library where nodes.tsmc_28.mask_set_usd",
     "merge": "merge here there --draw none --no-report --out {out}",
     "new": "new {name}",
     "plot": "plot here --kind pareto",
@@ -51,7 +51,7 @@ COMMANDS = {
     "robust": "robust here --draws 8 --draw none",
     "run": "run tiny.yaml --draw none --no-report --out {out}",
     "show": "show here",
-    "validate": "validate --silicon",
+    "validate": "validate --measurements rows.csv",
 }
 """Each command with arguments that it does its work with."""
 

@@ -11,7 +11,6 @@ import time
 
 import pytest
 
-from dse.errors import RunError
 from dse.runs import run
 from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
@@ -79,11 +78,6 @@ def test_a_worker_killed_half_way_changes_nothing(cluster, tmp_path):
     alone = run(spec, out=tmp_path / "alone")
     for name in SAME:
         assert (done.path / name).read_bytes() == (alone.path / name).read_bytes(), name
-
-
-def test_no_scheduler_is_said(tmp_path):
-    with pytest.raises(RunError, match="no Dask scheduler answers there"):
-        run(parse_spec(SWEEP), out=tmp_path / "none", spread=Parallelism(0, "dask", "tcp://127.0.0.1:9"))
 
 
 def test_local_processes_are_started_where_no_scheduler_is_given(tmp_path):

@@ -40,7 +40,7 @@ def test_more_processes_than_a_machine_holds_are_refused(tmp_path):
 
 def test_a_wrong_scheduler_leaves_nothing_behind(tmp_path):
     pytest.importorskip("distributed")
-    spread = Parallelism(backend="dask", scheduler="tcp://127.0.0.1:1")
+    spread = Parallelism(backend="dask", scheduler="tcp://127.0.0.1:1", scheduler_answers_s=0.2)
     with pytest.raises(RunError, match="no Dask scheduler answers"):
         run(parse_spec(sweeps.tiny()), out=tmp_path / "run", spread=spread)
     assert not list(tmp_path.iterdir())
