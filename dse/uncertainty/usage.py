@@ -13,7 +13,7 @@ import numpy as np
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Library
 from cost_models.quantities.parameters import PARAMETERS
-from cost_models.table import Setting, Table
+from cost_models.table import FloatArray, Setting, Table
 from dse.evaluator import Evaluator
 from dse.sweep import Spec, parse_spec
 from dse.sweep.library_additions import library_of
@@ -64,7 +64,7 @@ def uses_of(path: str, *, library: Sequence[Path] = ()) -> list[Use]:
         LibraryError: an addition is at fault.
     """
     added = tuple(library)
-    known = library_of(_probe_sweep(added).library)
+    known = library_of(probe_sweeps(added)[0][0].library)
     parameter = known.parameters.get(path)
     if path in known.evidence:
         return []
@@ -73,31 +73,47 @@ def uses_of(path: str, *, library: Sequence[Path] = ()) -> list[Use]:
     low = parameter.typ * (1 - STEP) if parameter.low is None else parameter.low
     high = parameter.typ * (1 + STEP) if parameter.high is None else parameter.high
     result: dict[str, Use] = {}
-    for seen_in, values in _moved(added, path, {"low": low, "typ": parameter.typ, "high": high}):
-        for metric, (at_low, at_typ, at_high) in values.items():
-            use = Use(metric, seen_in, at_low, at_typ, at_high)
+    for seen_in, values in _moved(added, path, np.array([low, parameter.typ, high])):
+        for metric, at in values.items():
+            use = Use(metric, seen_in, *map(float, at))
             if np.isfinite(use.change) and use.change > 1e-9 and use.change > getattr(result.get(metric), "change", 0):
                 result[metric] = use
     return sorted(result.values(), key=lambda use: (use.metric.startswith(MARGIN), -use.change, use.metric))
 
 
 @functools.lru_cache(maxsize=1)
-def _probe_sweep(added: tuple[Path, ...]) -> Spec:
-    sweep: dict[str, Any] = {
-        "name": "probe",
-        "workloads": {
-            "chat": {"model": "llama2_70b", "batch": 32, "n_chips": 2},
-            "experts": {"model": "mixtral_8x7b", "batch": 4, "n_chips": 2},
-        },
-        "space": {"node": "tsmc_5"},
-        "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
-        "baselines": {
-            name: {"chips": f"2x {name}"}
-            for name in ("a100_80gb_sxm", "h100_sxm", "tpu_v4", "mi300x", "gaudi3", "groq_lpu1", "gb10_spark")
-        },
-        "search": {"sampler": "grid"},
-    }  # fmt: skip
-    return parse_spec(sweep, library=added)
+def probe_sweeps(added: tuple[Path, ...]) -> tuple[tuple[Spec, dict[str, dict[str, Setting]]], ...]:
+    """Return sweeps, and designs of each by what sets them apart: together they use every model.
+
+    Beside the many designs of the first, some decode what other chips prefill, and some serve users who talk in turns,
+    with their histories in a tier.
+    """
+
+    def sweep(name: str, workloads: Mapping[str, Any], **sections: Any) -> Spec:
+        usual = {
+            "space": {"node": "tsmc_5"}, "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
+            "search": {"sampler": "grid"},
+        }  # fmt: skip
+        return parse_spec({"name": name, "workloads": workloads, **usual, **sections}, library=added)
+
+    static = {
+        "chat": {"model": "llama2_70b", "batch": 32, "n_chips": 2},
+        "experts": {"model": "mixtral_8x7b", "batch": 4, "n_chips": 2},
+    }
+    chips = ("a100_80gb_sxm", "h100_sxm", "tpu_v4", "mi300x", "gaudi3", "groq_lpu1", "gb10_spark")
+    served = {"model": "llama3_8b", "batching": "continuous", "ttft_limit_ms": 2000, "tpot_limit_ms": 50}
+    sessions = {"turns": 6, "think_s": 60, "tier": "ddr5", "tier_gib": 16}
+    talkers = {**served, "sessions": sessions, "prompt_tokens": 512, "output_tokens": 256}
+    probe = sweep("probe", static, baselines={name: {"chips": f"2x {name}"} for name in chips})
+    base: dict[str, Setting] = {"memory_devices": 8.0, "memory_device_gib": 16.0}
+    return (
+        (probe, _probes(library_of(probe.library))),
+        (
+            sweep("pools", {"users": served}, deployment={"prefill": "1x h100_sxm"}),
+            {"the default design beside chips that prefill": base},
+        ),
+        (sweep("sessions", {"talkers": talkers}), {"the default design with users who talk in turns": base}),
+    )
 
 
 def _probes(library: Library) -> dict[str, dict[str, Setting]]:
@@ -127,74 +143,20 @@ def _probes(library: Library) -> dict[str, dict[str, Setting]]:
     return probes
 
 
-@functools.lru_cache(maxsize=1)
-def _pools_sweep(added: tuple[Path, ...]) -> Spec:
-    """Return a sweep whose designs decode what other chips prefill."""
-    chat = {"model": "llama3_8b", "batching": "continuous", "ttft_limit_ms": 2000, "tpot_limit_ms": 50}
-    sweep: dict[str, Any] = {
-        "name": "pools",
-        "workloads": {"users": chat},
-        "deployment": {"prefill": "1x h100_sxm"},
-        "space": {"node": "tsmc_5"},
-        "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
-        "search": {"sampler": "grid"},
-    }
-    return parse_spec(sweep, library=added)
-
-
-@functools.lru_cache(maxsize=1)
-def _sessions_sweep(added: tuple[Path, ...]) -> Spec:
-    """Return a sweep whose users talk in turns, with their histories in a tier."""
-    sessions = {"turns": 6, "think_s": 60, "tier": "ddr5", "tier_gib": 16}
-    chat = {
-        "model": "llama3_8b", "batching": "continuous", "sessions": sessions, "prompt_tokens": 512,
-        "output_tokens": 256, "ttft_limit_ms": 2000, "tpot_limit_ms": 50,
-    }  # fmt: skip
-    sweep: dict[str, Any] = {
-        "name": "sessions",
-        "workloads": {"talkers": chat},
-        "space": {"node": "tsmc_5"},
-        "objectives": [{"metric": "cost_usd", "direction": "minimize"}],
-        "search": {"sampler": "grid"},
-    }
-    return parse_spec(sweep, library=added)
-
-
-def _cases(added: tuple[Path, ...]) -> Iterator[tuple[str, Spec, dict[str, Setting]]]:
-    """Yield every probe with the sweep that it stands in."""
-    spec, base = _probe_sweep(added), {"memory_devices": 8.0, "memory_device_gib": 16.0}
-    for name, probe in _probes(library_of(spec.library)).items():
-        yield name, spec, probe
-    yield "the default design beside chips that prefill", _pools_sweep(added), {**base}
-    yield "the default design with users who talk in turns", _sessions_sweep(added), {**base}
-
-
-@functools.lru_cache(maxsize=1)
-def reads_of_probes(added: tuple[Path, ...]) -> dict[str, frozenset[str]]:
-    """Return the parameters that each probe reads: the same whatever parameter is asked for."""
-    reads = {}
-    for name, spec, probe in _cases(added):
-        evaluator = Evaluator(spec)
-        evaluator.evaluate(Table.from_settings(probe))
-        reads[name] = evaluator.technology.reads
-    return reads
-
-
-def _moved(
-    added: tuple[Path, ...], path: str, values: Mapping[str, float]
-) -> Iterator[tuple[str, dict[str, tuple[float, ...]]]]:
-    """Yield for each probe the metrics and limits at the three values of a parameter, where it was read at all."""
-    spec, moved = _probe_sweep(added), {path: np.array(list(values.values()))}
-    evaluator, reads = Evaluator(spec, moved), reads_of_probes(added)
-    for name, its_sweep, probe in _cases(added):
-        if path not in reads[name]:
-            continue
-        result = (evaluator if its_sweep is spec else Evaluator(its_sweep, moved)).evaluate(Table.from_settings(probe))
-        columns = {**result.metrics, **{f"{MARGIN}{limit}": margin for limit, margin in result.margins.items()}}
-        yield name, {metric: _three(column) for metric, column in columns.items()}
+def _moved(added: tuple[Path, ...], path: str, values: FloatArray) -> Iterator[tuple[str, dict[str, FloatArray]]]:
+    """Yield for each design and the chips the metrics and limits at some values of a parameter."""
+    sweeps, times = probe_sweeps(added), len(values)
+    for spec, probes in sweeps:
+        moved = Evaluator(spec, {path: np.tile(values, len(probes))})
+        result = moved.evaluate(Table.from_settings(*probes.values()).repeated(times))
+        named = {**result.metrics, **{f"{MARGIN}{limit}": margin for limit, margin in result.margins.items()}}
+        columns = {
+            metric: np.broadcast_to(column, len(probes) * times).reshape(-1, times) for metric, column in named.items()
+        }
+        for place, name in enumerate(probes):
+            yield name, {metric: column[place] for metric, column in columns.items()}
+    spec = sweeps[0][0]
+    moved = Evaluator(spec, {path: values})
     for name, entry in spec.baselines.items():
-        yield f"2x {name}", {metric: _three(column) for metric, column in evaluator.baseline_columns(entry).items()}
-
-
-def _three(column: Any) -> tuple[float, ...]:
-    return tuple(float(value) for value in np.broadcast_to(column, 3))
+        columns = moved.baseline_columns(entry)
+        yield f"2x {name}", {metric: np.broadcast_to(column, times) for metric, column in columns.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -119,9 +120,13 @@ def row_workload(rows: pd.DataFrame) -> Workload:
     )
 
 
-def typed(row: pd.Series[Any], library: Library) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (baseline, workload) of a prepared row, as they stand in a sweep file."""
-    setup = chip_setups(row.to_frame().T, library, library.model(str(row["model"])))[0]
+def typed(rows: pd.DataFrame, library: Library) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return (baseline, workload) of each of some prepared rows of one model, as they stand in a sweep file."""
+    setups = chip_setups(rows, library, library.model(str(rows["model"].iloc[0])))
+    return [_typed(row, setup) for row, setup in zip(rows.to_dict("records"), setups, strict=True)]
+
+
+def _typed(row: Mapping[Hashable, Any], setup: ChipSetup) -> tuple[dict[str, Any], dict[str, Any]]:
     chips = int(row["tensor"] * row["stages"] * row["replicas"])
     words = {"tp": row["tensor"], ("layer_split" if row["kind"] == "layer_split" else "pp"): row["stages"]}
     words["dp"] = row["replicas"]

@@ -24,33 +24,23 @@ from dse.validation.setups import typed
 LIBRARY, TECHNOLOGY = shipped_library(), Technology()
 
 
-def predicted_rows():
-    """Return all shipped end-to-end rows that validation predicts, with what a user types for each."""
+@pytest.fixture(scope="module")
+def rows():
+    """All shipped end-to-end rows that validation predicts, with what a user types for each."""
     parts = []
     for path in shipped(LIBRARY):
-        form, rows = read_measurements(path, LIBRARY)
+        form, measured = read_measurements(path, LIBRARY)
         if form not in ("requests", "excluded"):
             continue
-        requested = requests.prepare(rows)
+        requested = requests.prepare(measured)
         made = requests.predict(requested, TECHNOLOGY)
-        # The batch as it was asked for: prediction fills in the largest.
-        usable = made["reason"] == ""
-        part = made[usable].assign(
-            typed=[
-                typed(row, LIBRARY)
-                for _, row in requested[usable]
-                .assign(stack=made["stack"], expert_spread=made["expert_spread"])
-                .iterrows()
-            ]
-        )
-        parts.append(part)
+        for _, part in made[made["reason"] == ""].groupby("model"):
+            # The batch as it was asked for: prediction fills in the largest.
+            parts.append(part.assign(typed=typed(part.assign(used_batch=requested["used_batch"]), LIBRARY)))
     return pd.concat(parts, ignore_index=True)
 
 
-ROWS = predicted_rows()
-
-
-def sweep(model, part):
+def sweep(part):
     """Return a sweep whose baselines and workloads are those of rows of one model, each once."""
     baselines, workloads = {}, {}
     for baseline, workload in part["typed"]:
@@ -72,34 +62,33 @@ def sweep(model, part):
 SECONDS = {"decode": "decode_s", "prefill": "prefill_s", "request": "request_s"}
 
 
-@pytest.mark.parametrize("model", sorted(ROWS["model"].unique()))
-def test_a_measured_row_and_what_a_user_types_give_the_same_bits(model):
-    part = ROWS[ROWS["model"] == model]
-    evaluator, baselines, workloads = sweep(model, part)
-    served = {}
-    for row in part.itertuples():
-        pair = tuple(map(repr, row.typed))
-        if pair not in served:
-            entry = evaluator.spec.baselines[baselines[pair[0]][0]]
-            served[pair] = evaluator.serve_baseline(entry, workloads[pair[1]][0]).inference
-        result = getattr(served[pair], SECONDS[row.quantity])
-        assert result.shape == (1,)
-        assert result[0] == row.predicted_s, (row.Index, row.typed)
+def test_a_measured_row_and_what_a_user_types_give_the_same_bits(rows):
+    for _, part in rows.groupby("model"):
+        evaluator, baselines, workloads = sweep(part)
+        served = {}
+        for row in part.itertuples():
+            pair = tuple(map(repr, row.typed))
+            if pair not in served:
+                entry = evaluator.spec.baselines[baselines[pair[0]][0]]
+                served[pair] = evaluator.serve_baseline(entry, workloads[pair[1]][0]).inference
+            result = getattr(served[pair], SECONDS[row.quantity])
+            assert result.shape == (1,)
+            assert result[0] == row.predicted_s, (row.Index, row.typed)
 
 
-def test_there_are_rows_of_every_kind():
-    assert len(ROWS) > 2500
-    assert set(ROWS["batching"]) == {"static", "waves", "in_flight"}
-    assert set(ROWS["kind"]) == {"tensor", "pipeline", "layer_split"}
-    assert (ROWS["replicas"] > 1).any()
-    assert ROWS["same_prompts"].any()
-    assert ROWS["chunk_rows"].notna().any()
-    assert any("expert_format" in baseline for baseline, _ in ROWS["typed"])
-    assert any(workload["batch"] == "largest" for _, workload in ROWS["typed"])
+def test_there_are_rows_of_every_kind(rows):
+    assert len(rows) > 2500
+    assert set(rows["batching"]) == {"static", "waves", "in_flight"}
+    assert set(rows["kind"]) == {"tensor", "pipeline", "layer_split"}
+    assert (rows["replicas"] > 1).any()
+    assert rows["same_prompts"].any()
+    assert rows["chunk_rows"].notna().any()
+    assert any("expert_format" in baseline for baseline, _ in rows["typed"])
+    assert any(workload["batch"] == "largest" for _, workload in rows["typed"])
 
 
-def test_explain_of_a_row_is_validate_of_it():
-    for row in ROWS.iloc[:: len(ROWS) // 60].itertuples():
+def test_explain_of_a_row_is_validate_of_it(rows):
+    for row in rows.iloc[:: len(rows) // 60].itertuples():
         baseline, workload = (dict(part) for part in row.typed)
         chips, model = baseline.pop("chips"), workload.pop("model")
         words = [

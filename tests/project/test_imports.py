@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 # Rooms from the ground up; a room may import rooms of lower floors and of its own.
@@ -56,16 +58,17 @@ def imported(tree):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@pytest.fixture(scope="module")
 def modules():
-    """Yield the path, the dotted name and the imports of every module."""
-    for package in ("cost_models", "dse"):
-        for file in sorted((ROOT / package).rglob("*.py")):
-            path = file.relative_to(ROOT)
-            module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-            yield path.as_posix(), module, list(imported(ast.parse(file.read_text())))
-
-
-MODULES = list(modules())
+    """The path, the dotted name and the imports of every module."""
+    files = [
+        file.relative_to(ROOT) for package in ("cost_models", "dse") for file in sorted((ROOT / package).rglob("*.py"))
+    ]
+    return [
+        (path.as_posix(), ".".join(path.with_suffix("").parts).removesuffix(".__init__"),
+         list(imported(ast.parse((ROOT / path).read_text()))))
+        for path in files
+    ]  # fmt: skip
 
 
 def floor(module):
@@ -79,9 +82,9 @@ def floor(module):
     return max(result)[1] if result else None
 
 
-def test_imports_only_go_down():
+def test_imports_only_go_down(modules):
     upward = {}
-    for path, module, names in MODULES:
+    for path, module, names in modules:
         if module == "dse":
             continue
         here = floor(module)
@@ -91,21 +94,21 @@ def test_imports_only_go_down():
     assert not upward
 
 
-def test_a_heavy_library_lives_in_one_room():
+def test_a_heavy_library_lives_in_one_room(modules):
     elsewhere = [
         f"{path} imports {name}"
-        for path, _, names in MODULES
+        for path, _, names in modules
         for name in names
         if not path.startswith(ONE_ROOM.get(name.split(".")[0], ""))
     ]
     assert not elsewhere
 
 
-def test_every_room_has_somebody_in_it():
+def test_every_room_has_somebody_in_it(modules):
     rooms = [room for rooms in FLOORS for room in rooms]
-    here = [module for _, module, _ in MODULES]
+    here = [module for _, module, _ in modules]
     assert not [room for room in rooms if not any(module.startswith(room) for module in here)]
-    used = {name.split(".")[0] for _, _, names in MODULES for name in names}
+    used = {name.split(".")[0] for _, _, names in modules for name in names}
     assert set(ONE_ROOM) <= used
 
 

@@ -12,7 +12,7 @@ from cost_models.errors import UnknownEntryError
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.beachfront import max_bandwidth
-from cost_models.table import Choice
+from cost_models.table import Choice, Table
 from cost_models.weights.quality import format_quality
 from dse.analysis.require.bandwidth_limit import bandwidth_by_area
 from dse.errors import SpecError
@@ -21,7 +21,7 @@ from dse.space import Space
 from dse.sweep import load_spec, parse_spec
 from dse.sweep.records import LibraryParameterSpec
 from dse.uncertainty.monte_carlo import spreads_of
-from dse.uncertainty.usage import reads_of_probes, uses_of
+from dse.uncertainty.usage import probe_sweeps, uses_of
 from dse.validation.run import run_validation
 
 LIBRARY = shipped_library()
@@ -187,7 +187,11 @@ class Recorded(dict):
 
 def test_every_parameter_that_can_be_set_is_read_by_some_evaluation():
     """Designs with every choice, every chip, a user's own entries, Monte Carlo samples, measured rows and kernels."""
-    read = set().union(*reads_of_probes(()).values())
+    read = set()
+    for spec, probes in probe_sweeps(()):
+        evaluator = Evaluator(spec)
+        evaluator.evaluate(Table.from_settings(*probes.values()))
+        read |= evaluator.technology.reads
     usable = [name for name, chip in LIBRARY.chips.items() if chip.bandwidth_gbps and chip.capacity_gib]
     read |= reads_of(baselines={name: {"chips": f"8x {name}"} for name in usable})
     read |= reads_of(baselines={"nm": {"chips": "8x h100_sxm", "weight_format": "nm2of4_int4"}})

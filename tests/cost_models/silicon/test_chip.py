@@ -137,18 +137,20 @@ def test_gpus_spend_more_on_the_die_than_compiled_machines():
     assert machine("h100_sxm").sram_j_per_byte > 1.5 * machine("furiosa_rngd").sram_j_per_byte
 
 
-@pytest.mark.parametrize("chip", LIBRARY.chips)
-def test_a_copy_under_another_name_is_the_same_machine(chip):
-    copy = {"chips": {"mine": LIBRARY.chip(chip).model_dump(mode="json", exclude={"key"})}}
+def test_a_copy_under_another_name_is_the_same_machine():
+    copies = {f"my_{key}": chip.model_dump(mode="json", exclude={"key"}) for key, chip in LIBRARY.chips.items()}
     spec = parse_spec({
         "name": "copy", "workloads": {"chat": {"model": "llama2_7b", "batch": 4}}, "space": {"node": "tsmc_5"},
         "objectives": [{"metric": "cost_usd", "direction": "minimize"}], "search": {"sampler": "grid"},
-        "baselines": {"ours": {"chips": f"8x {chip}"}, "theirs": {"chips": "8x mine"}}, "library": copy,
+        "baselines": {chip: {"chips": f"8x {chip}"} for chip in (*LIBRARY.chips, *copies)},
+        "library": {"chips": copies},
     })  # fmt: skip
-    ours, theirs = Evaluator(spec).baselines["ours"], Evaluator(spec).baselines["theirs"]
-    assert len(ours) > 20 and ours.keys() == theirs.keys()
-    for name in ours:
-        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+    baselines = Evaluator(spec).baselines
+    for chip in LIBRARY.chips:
+        ours, theirs = baselines[chip], baselines[f"my_{chip}"]
+        assert len(ours) > 20 and ours.keys() == theirs.keys()
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=f"{chip}: {name}")
 
 
 def test_price_is_the_geometric_mean_of_the_range():
