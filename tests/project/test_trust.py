@@ -149,14 +149,18 @@ def test_every_cut_and_every_flipped_byte_of_a_record_is_noticed():
         assert damaged[place] in whitespace or repr(same) == repr(result.data), place
 
 
+@pytest.fixture(scope="module")
+def evolved(tmp_path_factory):
+    spec = parse_spec(sweeps.tiny(search={"sampler": "sobol+evolve", "n_designs": 64, "seed": 1}))
+    return run(spec, out=tmp_path_factory.mktemp("evolved") / "run").path
+
+
 @pytest.mark.parametrize("key", ["place", "keeper", "sampler", "spec", "parts", "seconds"])
 @pytest.mark.parametrize("value", [None, -1, 1e300, "x", [], {}, np.zeros(3), 2**200])
-def test_a_forged_state_is_refused_in_words(tmp_path, key, value):
-    done = run(
-        parse_spec(sweeps.tiny(search={"sampler": "sobol+evolve", "n_designs": 64, "seed": 1})), out=tmp_path / "r"
-    )
-    state = dict(read_packed((done.path / "search.state").read_bytes(), "state").data)
-    (done.path / "search.state").write_bytes(packed({**state, key: value}))
+def test_a_forged_state_is_refused_in_words(tmp_path, evolved, key, value):
+    path = shutil.copytree(evolved, tmp_path / "run")
+    state = dict(read_packed((path / "search.state").read_bytes(), "state").data)
+    (path / "search.state").write_bytes(packed({**state, key: value}))
     with pytest.raises(DseError):
-        resume(done.path, n_designs=128, out=tmp_path / "more")
+        resume(path, n_designs=128, out=tmp_path / "more")
     assert not unfinished(tmp_path / "more").exists()
