@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,14 +19,15 @@ import pandas as pd
 from cost_models.evaluate.workload import serving_config
 from cost_models.library.technology import Technology
 from cost_models.performance.envelope import envelope_machine, least_work
-from cost_models.performance.phases import decode_phase, prefill_phase
+from cost_models.performance.phases import PhaseTime, decode_phase
 from cost_models.performance.serving_stack import Software, software
+from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, FloatArray
 from cost_models.workload.formats import Formats
-from cost_models.workload.serving import ServingConfig, footprint
+from cost_models.workload.serving import ServingConfig
 from dse.analysis.audit.consistent import InformationGain, ValueRange, extents_of, settling_facts
 from dse.analysis.audit.records import Claim, RatesSubject
-from dse.analysis.require.requirements import least_rate
+from dse.analysis.require.requirements import Asked, least_rate
 from dse.errors import Issue, SpecError
 from dse.evaluator import workload_of
 from dse.sweep.library_additions import library_of
@@ -97,7 +97,7 @@ def arithmetic_of(subject: RatesSubject, claims: Sequence[Claim]) -> FloatArray:
         workload, _, metric = claim.metric.rpartition(".")
         if _SPANS.get(metric) == "step" and not claim.not_comparable and claim.relative_to is None:
             requested = _Request.of(subject, workload, technology, (stack, stack), (8 * one, 8 * one, one))
-            at_one = requested.seconds("step", np.array([np.inf]))
+            at_one = requested.seconds("step", requested.machine(np.array([np.inf])))
             low, high = _seconds(claim, metric, requested.serving)
             middle = np.sqrt(low * high) if low > 0 and np.isfinite(high) else high if np.isfinite(high) else low
             result.append(float(at_one[0] / middle))
@@ -183,13 +183,9 @@ def _seconds(claim: Claim, metric: str, serving: ServingConfig) -> tuple[float, 
 
 
 @dataclass(frozen=True)
-class _Request:
+class _Request(Asked):
     """One claimed workload on machines with given bits and arithmetic."""
 
-    serving: ServingConfig
-    formats: Formats
-    stack: Software
-    ideal: Software
     mac_per_s: FloatArray
     whole_step: bool
 
@@ -218,27 +214,16 @@ class _Request:
         """Bytes and multiply-accumulates of a step and of the prompts."""
         return least_work(self.serving, self.ideal, self.formats)
 
-    def _pass_s(self, kind: Literal["decode", "prefill"], bandwidth: FloatArray) -> FloatArray:
-        machine = envelope_machine(bandwidth_bytes_per_s=bandwidth, mac_per_s=self.mac_per_s)
-        done = (decode_phase if kind == "decode" else prefill_phase)(self.serving, machine, self.stack, self.formats)
+    def pass_s(self, phase: PhaseTime) -> FloatArray:
+        """Return the time of a step or of the prompts, as one where all its traffic hides all its arithmetic."""
         if not self.whole_step:
-            return done.pass_s
-        moving, computing = done.sum(done.times.memory_s), done.sum(done.times.arithmetic_s)
-        return np.maximum(moving, computing) + done.sum(done.times.kernel_s) + done.fixed_s
+            return phase.pass_s
+        moving, computing = phase.sum(phase.times.memory_s), phase.sum(phase.times.arithmetic_s)
+        return np.maximum(moving, computing) + phase.sum(phase.times.kernel_s) + phase.fixed_s
 
-    @property
-    def held_bytes(self) -> FloatArray:
-        """Memory of one chip that holds the workload."""
-        held = footprint(self.serving, self.formats, chunk_rows=self.stack.chunk_rows)
-        return np.broadcast_to(held.most_loaded_bytes, self.mac_per_s.shape)
-
-    def seconds(self, span: str, bandwidth: FloatArray) -> FloatArray:
-        """Return the time of a step, the prompts, or a request."""
-        prompt = np.zeros(1) if span == "step" else self._pass_s("prefill", bandwidth)
-        if span == "prompt":
-            return prompt
-        step = self._pass_s("decode", bandwidth)
-        return step if span == "step" else prompt + step * self.serving.decode_steps
+    def machine(self, bandwidth: FloatArray) -> Machine:
+        """Return the machines with delivered bandwidths."""
+        return envelope_machine(bandwidth_bytes_per_s=bandwidth, mac_per_s=self.mac_per_s)
 
     def bandwidths(self, span: str, least_s: float, most_s: float) -> tuple[FloatArray, FloatArray]:
         """Return the least and most delivered bytes/s at which a span takes between two times."""
@@ -249,7 +234,7 @@ class _Request:
         floor = np.broadcast_to(moved, self.mac_per_s.shape) / (100 * max(most_s, 1e-9))
 
         def at(rate: FloatArray) -> FloatArray:
-            return self.seconds(span, rate)
+            return self.seconds(span, self.machine(rate))
 
         low = least_rate(at, floor, most_s) if np.isfinite(most_s) else np.zeros(len(self.mac_per_s))
         high = least_rate(at, floor, least_s) if least_s > 0 else np.full(len(self.mac_per_s), np.inf)
@@ -257,8 +242,7 @@ class _Request:
 
     def memory_fraction(self, bandwidth: FloatArray) -> FloatArray:
         """Return the share of the step in operators that wait for memory."""
-        machine = envelope_machine(bandwidth_bytes_per_s=bandwidth, mac_per_s=self.mac_per_s)
-        step = decode_phase(self.serving, machine, self.stack, self.formats)
+        step = decode_phase(self.serving, self.machine(bandwidth), self.software, self.formats)
         if self.whole_step:
             return (step.sum(step.times.memory_s) >= step.sum(step.times.arithmetic_s)).astype(np.float64)
         waits = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0).sum(axis=0)

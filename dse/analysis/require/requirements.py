@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cost_models.performance.envelope import envelope_machine, least_work
-from cost_models.performance.phases import decode_phase, prefill_phase
+from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
 from cost_models.performance.serving_stack import Software, software
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
@@ -115,22 +115,39 @@ def requirements(spec: Spec) -> Requirements:
 
 
 @dataclass(frozen=True)
-class _Request:
-    """One workload with its number formats, a row per pair of formats."""
+class Asked:
+    """One workload with its number formats, a row per pair of formats, on its stack or on an ideal one."""
 
     serving: ServingConfig
     formats: Formats
     software: Software
     ideal: Software
-    sram_bytes: FloatArray
+
+    def pass_s(self, phase: PhaseTime) -> FloatArray:
+        """Return the time of a step or of the prompts."""
+        return phase.pass_s
 
     def seconds(self, span: str, machine: Machine) -> FloatArray:
-        """Return the time of a span on a machine with the stack."""
-        prompt = prefill_phase(self.serving, machine, self.software, self.formats).pass_s
+        """Return the time of a step, of the prompts or of a request on a machine with the stack."""
+        prompt = np.zeros(1)
+        if span != "step":
+            prompt = self.pass_s(prefill_phase(self.serving, machine, self.software, self.formats))
         if span == "prompt":
             return prompt
-        step = decode_phase(self.serving, machine, self.software, self.formats).pass_s
+        step = self.pass_s(decode_phase(self.serving, machine, self.software, self.formats))
         return step if span == "step" else prompt + step * self.serving.decode_steps
+
+    @property
+    def held_bytes(self) -> FloatArray:
+        """Memory of one chip that holds the workload."""
+        return footprint(self.serving, self.formats, chunk_rows=self.software.chunk_rows).most_loaded_bytes
+
+
+@dataclass(frozen=True)
+class _Request(Asked):
+    """The same with the on-chip memory of the designs of a sweep."""
+
+    sram_bytes: FloatArray
 
 
 def _pairs(spec: Spec, space: Space) -> dict[str, Column]:
@@ -213,10 +230,10 @@ def _most_chips(evaluator: Evaluator, name: str) -> float | None:
 
 def _capacity_bytes(evaluator: Evaluator, name: str, asked: _Request) -> FloatArray:
     """Return the memory that one chip must have: its own share, and the whole over the most chips allowed."""
-    held = footprint(asked.serving, asked.formats, chunk_rows=asked.software.chunk_rows)
     most = _most_chips(evaluator, name)
     if most is None:
-        return held.most_loaded_bytes
+        return asked.held_bytes
+    held = footprint(asked.serving, asked.formats, chunk_rows=asked.software.chunk_rows)
     whole = held.weights_bytes + held.kv_bytes + held.activations_bytes
     if not evaluator.spec.workloads[name].required:
         return np.asarray(whole / most)
