@@ -22,8 +22,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Another build of PyTorch: make test-torch TORCH='torch==2.13.0+cpu'. One for CPUs is enough.
 TORCH ?= torch==2.13.0
-# Files of tests are shared out over the cores.
-SPREAD := -n auto --dist loadfile
+# Files of tests are shared out over the cores, in the order of tests/conftest.py.
+SPREAD := -n auto --dist loadfile --no-loadscope-reorder
 INSTALLED := $(VENV)/.installed
 
 .PHONY: run test test-torch check lint types docs wheel newest newest-quick newest-installed lowest lowest-quick \

@@ -1,4 +1,5 @@
 import copy
+import functools
 import json
 import subprocess
 import sys
@@ -134,6 +135,7 @@ MUST = "import numpy, scipy.special, pydantic, yaml, rich.table, typer"
 """What the command line cannot do without; half a second on a quiet machine of 2020."""
 
 
+@functools.cache
 def processor_seconds(program):
     """Return the processor time of a program, which a busy machine lengthens less than the time that passes."""
     timed = (
