@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.performance.energy import Energy, phase_energy
-from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
+from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase, prompt_chunks
 from cost_models.performance.placement import placed
 from cost_models.performance.power_cap import cap_stretch, capped_phase
 from cost_models.performance.roofline import memory_slowdown
@@ -99,23 +99,50 @@ class Inference:
         """Prompts that join a decode step in flight: as many as requests end in it, batch / output tokens."""
         return np.asarray(self.serving.batch) / self.serving.output_tokens
 
+    @property
+    def _joined(self) -> FloatArray:
+        """Prompts that are taken together: those of a step, or one where they are fewer."""
+        return np.maximum(self.prompts_per_step * self.tokens_per_step, 1.0)
+
     @cached_property
     def joining(self) -> PhaseTime:
-        """The prefill of those prompts, of one where they are fewer."""
-        joined = replace(self.serving, batch=np.maximum(self.prompts_per_step, 1.0))
-        work = prefill_phase(joined, self.placed, self.software, self.formats)
-        return capped_phase(work, joined, self.placed, self.formats, self.software)
+        """The model's pass of a decode step that takes prompts, a chunk of them at most."""
+        work = decode_phase(self.serving, self.placed, self.software, self.formats, prompts=self._joined)
+        return capped_phase(work, self.serving, self.placed, self.formats, self.software)
+
+    @cached_property
+    def _prompt_passes(self) -> tuple[FloatArray, FloatArray]:
+        """Passes with prompts in the time of a token: those that are steps of the sequences as well, and the others."""
+        chunks = prompt_chunks(self.serving, self._joined, self.software)
+        passes = chunks * self.prompts_per_step / self._joined
+        shared = np.minimum(passes, 1 / np.asarray(self.tokens_per_step))
+        return shared, passes - shared
+
+    @cached_property
+    def _apart(self) -> PhaseTime:
+        """Prompts that find no step to join, in passes of their own."""
+        alone = replace(self.serving, batch=self._joined)
+        work = prefill_phase(alone, self.placed, self.software, self.formats)
+        return capped_phase(work, alone, self.placed, self.formats, self.software)
+
+    @property
+    def _apart_s(self) -> FloatArray:
+        """Time of one of those passes; what it costs to start one is in the step that it follows."""
+        work = self._apart
+        return (work.pass_s - work.fixed_s) / prompt_chunks(self.serving, self._joined, self.software)
 
     @cached_property
     def joining_s(self) -> FloatArray:
-        """What they add to a decode step: they share what it costs to start one; 0 where nothing is in flight."""
+        """What prompts add to the time of a token; 0 where nothing is in flight."""
         if not np.any(self.in_flight):
             return np.zeros(1)
-        arrivals = self.prompts_per_step
-        joined = self.joining.pass_s - self.joining.fixed_s
+        shared, apart = self._prompt_passes
+        joined = shared * (self.joining.pass_s - self.decode.pass_s)
+        if apart.any():
+            joined = joined + np.where(apart > 0, apart * self._apart_s, 0.0)
         if self.draft is not None:
-            joined = joined + self._drafts * (self.draft.joining.pass_s - self.draft.joining.fixed_s)
-        return np.where(self.in_flight, joined * arrivals / np.maximum(arrivals, 1.0), 0.0)
+            joined = joined + self._drafts * self.draft.joining_s
+        return np.where(self.in_flight, joined, 0.0)
 
     @cached_property
     def decode_s(self) -> FloatArray:
@@ -181,8 +208,10 @@ class Inference:
     @cached_property
     def pass_energy(self) -> Energy:
         """Energy and power of the model's pass of a decode step."""
-        work = self.decode
-        return phase_energy(work, work.pass_s, self.serving, self.placed, self.formats, self.software)
+        return self._energy(self.decode, self.decode.pass_s)
+
+    def _energy(self, work: PhaseTime, seconds: FloatArray) -> Energy:
+        return phase_energy(work, seconds, self.serving, self.placed, self.formats, self.software)
 
     @cached_property
     def decode_energy(self) -> Energy:
@@ -197,10 +226,12 @@ class Inference:
         """Energy and power of the decode step with the prompts that join it in flight."""
         if not np.any(self.in_flight):
             return self.decode_energy
-        work, share = self.joining, self.in_flight * np.minimum(self.prompts_per_step, 1.0)
-        seconds = work.pass_s - work.fixed_s
-        joined = phase_energy(work, seconds, self.serving, self.placed, self.formats, self.software)
-        with_prompts = self.decode_energy.with_fraction(joined, share, self.decode_s)
+        shared, apart = (self.in_flight * passes for passes in self._prompt_passes)
+        joined = self._energy(self.joining, self.joining.pass_s)
+        with_prompts = self.decode_energy.with_fraction(joined, shared, self.decode_s)
+        with_prompts = with_prompts.with_fraction(self.pass_energy, -shared, self.decode_s)
+        if apart.any():
+            with_prompts = with_prompts.with_fraction(self._energy(self._apart, self._apart_s), apart, self.decode_s)
         if self.draft is None:
             return with_prompts
         return with_prompts.with_fraction(
@@ -210,8 +241,7 @@ class Inference:
     @cached_property
     def prefill_pass_energy(self) -> Energy:
         """Energy and power of the model's part of the prefill."""
-        work = self.prefill
-        return phase_energy(work, work.pass_s, self.serving, self.placed, self.formats, self.software)
+        return self._energy(self.prefill, self.prefill.pass_s)
 
     @cached_property
     def prefill_energy(self) -> Energy:

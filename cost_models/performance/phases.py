@@ -104,6 +104,10 @@ def _joined(first: Operators, second: Operators) -> Operators:
     return Operators(names, classes, **_stacked(first, second, tuple(Operators.__dataclass_fields__)[2:]))
 
 
+def _both(first: OperatorTime, second: OperatorTime) -> OperatorTime:
+    return OperatorTime(**_stacked(first, second, tuple(OperatorTime.__dataclass_fields__)))
+
+
 def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str, FloatArray]:
     """Stack each field of two records on the first axis, columns broadcast to a common length."""
     stacked = {}
@@ -139,13 +143,30 @@ def _fixed_s(
     return np.asarray(software.step_s + np.asarray(serving.batch) * each + np.where(several, hops, 0.0))
 
 
-def decode_phase(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> PhaseTime:
-    """Return the mean decode step of the whole batch: one pass over the model, of all rows that it verifies."""
+def decode_phase(
+    serving: ServingConfig, machine: Machine, software: Software, formats: Formats, *, prompts: Number = 0.0
+) -> PhaseTime:
+    """Return the mean decode step of the whole batch: one pass over the model, of all rows that it verifies.
+
+    Tokens of prompts that join it go through the layers with those of the sequences: weights are read, kernels started
+    and sums exchanged once for both (Orca's selective batching, OSDI 2022; chunked prefill, arXiv 2403.02310).
+
+    Args:
+        serving: the workload.
+        machine: the chip.
+        software: stack parameters.
+        formats: stored bits.
+        prompts: prompts that join the step, of which it takes an equal share of no more than a chunk (`prompt_chunks`).
+    """
     shape, model, tp = _dealt(serving, machine, software), serving.model, serving.tensor_parallel
     rows = serving.step_rows
     sharing = np.asarray(shared_queries(model, shape) * rows)
     share = decode_attention_fraction(sharing, machine, software, formats)
-    linear = linear_operators(model, shape, tokens_per_sequence=rows, head_rows=shape.batch * rows)
+    tokens, scored = rows, shape.batch * rows
+    if np.any(prompts):
+        taken = prompts / prompt_chunks(serving, prompts, software) / serving.batch_parts
+        tokens, scored = rows + taken * serving.computed_tokens / shape.batch, scored + taken
+    linear = linear_operators(model, shape, tokens_per_sequence=tokens, head_rows=scored)
     linear_time = _timed(linear, serving, machine, software, formats, attention_fraction=share)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
     first = np.asarray(serving.prompt_tokens) + 0.5
@@ -162,10 +183,27 @@ def decode_phase(serving: ServingConfig, machine: Machine, software: Software, f
         beside = [near_times(one, at, machine, software, formats) for one, at in zip(ends, at_ends, strict=True)]
         near_time, near_s = _mean_over([times for times, _ in beside], software)
         middle_time, attention_s = faster(middle, machine, middle_time, near_time, beside[0][1], attention_s, near_s)
+    fixed = _fixed_s(serving, shape.batch * tokens, machine, software, formats, scored=scored / shape.batch)
     total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
-    times = OperatorTime(**_stacked(linear_time, middle_time, tuple(OperatorTime.__dataclass_fields__)))
-    fixed = _fixed_s(serving, shape.batch * rows, machine, software, formats, scored=rows)
-    return PhaseTime(_joined(linear, middle), times, total, fixed, sharing=sharing)
+    step = PhaseTime(_joined(linear, middle), _both(linear_time, middle_time), total, fixed, sharing=sharing)
+    if not np.any(prompts):
+        return step
+    whole = prefill_attention(model, replace(shape, batch=taken))
+    prompt_time = _timed(
+        whole, serving, machine, software, formats, attention_fraction=software.attention_compute_efficiency
+    )
+    # Queries of a prompt share what is read with as many others as one likes.
+    shared = sharing * (1 + (whole.macs * whole.times).sum(axis=0) / (middle.macs * middle.times).sum(axis=0))
+    return PhaseTime(
+        _joined(step.operators, whole), _both(step.times, prompt_time),
+        _stacked_pair(total, prompt_time.total_s * whole.times), fixed, sharing=shared,
+    )  # fmt: skip
+
+
+def prompt_chunks(serving: ServingConfig, prompts: Number, software: Software) -> FloatArray:
+    """Return the parts in which prompts go through the layers, of no more than the stack's rows each."""
+    rows = np.asarray(prompts) * np.asarray(serving.computed_tokens)
+    return np.maximum(np.ceil(rows / software.chunk_rows), 1.0)
 
 
 def _timed(
@@ -216,7 +254,7 @@ def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, 
     """
     shape, model = _dealt(serving, machine, software), serving.model
     rows = np.asarray(shape.batch) * np.asarray(serving.computed_tokens)
-    chunks = np.maximum(np.ceil(rows / software.chunk_rows), 1.0)
+    chunks = prompt_chunks(serving, shape.batch, software)
     linear = linear_operators(
         model, shape, tokens_per_sequence=np.asarray(serving.computed_tokens) / chunks, head_rows=shape.batch
     )
