@@ -148,5 +148,6 @@ def chip_formats(
         formats,
         operand_bits=np.array([execution_mode.operand_bits for execution_mode in ways])[index],
         dequantized=np.array([float(execution_mode.dequantizes) for execution_mode in ways])[index] * unpacking(stored),
+        scaled_blocks=np.array([float(execution_mode.scales_blocks) for execution_mode in ways])[index],
     )
     return Machine.of_rows(machines, index), formats

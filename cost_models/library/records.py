@@ -234,7 +234,7 @@ class Chip(LibraryRecord):
 
 
 class ChipFamily(LibraryRecord):
-    """An architecture family of chips; its numbers are ``chip_families.KEY.floor_factor`` and ``gemm_factor``.
+    """An architecture family of chips; its numbers are ``chip_families.KEY``'s floor, GEMM and portable factors.
 
     Attributes:
         compiled: whether weights stream under a compiled schedule, instead of by issued instructions as on a GPU.

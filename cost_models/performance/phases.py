@@ -203,7 +203,7 @@ def decode_phase(
 def prompt_chunks(serving: ServingConfig, prompts: Number, software: Software) -> FloatArray:
     """Return the parts in which prompts go through the layers, of no more than the stack's rows each."""
     rows = np.asarray(prompts) * np.asarray(serving.computed_tokens)
-    return np.maximum(np.ceil(rows / software.chunk_rows), 1.0)
+    return np.asarray(np.maximum(np.ceil(rows / software.chunk_rows), 1.0))
 
 
 def _timed(

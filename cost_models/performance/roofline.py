@@ -252,7 +252,7 @@ def _seconds_per_mac(
     """Return the inverse of the rate that each operator's kernel reaches on large operands.
 
     GEMMs lose a further share each time the operand width halves: the peak doubles, the feeding of it does not.
-    Kernels that multiply routed experts together reach a share of that.
+    Kernels that multiply routed experts together reach a share of that, by the format of their operands.
     """
 
     @cache
@@ -268,10 +268,18 @@ def _seconds_per_mac(
     return by_class(
         operators,
         linear=linear,
-        expert=lambda: linear() / software.expert_efficiency,
+        expert=lambda: linear() / _expert_efficiency(software, formats),
         head=lambda: 1 / (machine.head_mac_per_s * software.gemm_efficiency),
         attention=lambda: 1 / (machine.attention_mac_per_s * attention_fraction),
     )
+
+
+def _expert_efficiency(software: Software, formats: Formats) -> FloatArray:
+    """Return the share of a dense GEMM's rate that kernels of routed experts reach beyond their tiles."""
+    direct = np.where(
+        np.asarray(formats.scaled_blocks) > 0, software.expert_block_efficiency, software.expert_efficiency
+    )
+    return np.where(np.asarray(formats.dequantized) > 0, software.expert_dequantize_efficiency, direct)
 
 
 def dequantize_work_macs(operators: Operators, machine: Machine) -> FloatArray:

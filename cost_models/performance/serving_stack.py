@@ -36,6 +36,9 @@ class Software:
     expert_rows: FloatArray
     expert_most_rows: FloatArray
     expert_efficiency: FloatArray
+    expert_block_efficiency: FloatArray
+    expert_dequantize_efficiency: FloatArray
+    portable_kernels: FloatArray
     all_experts: FloatArray
     vector_rows: FloatArray
     chunk_rows: FloatArray
@@ -83,7 +86,10 @@ def software(stack: Choice, technology: Technology, family: Choice | None = None
         for name in ("stream_limit_gbps", "cache_read_gbps"):
             columns[name] = columns[name] / pace
         reached = columns["gemm_efficiency"] * technology.of("chip_families", family, "gemm_factor")
-        columns["gemm_efficiency"] = np.minimum(reached, 1.0)
+        portable = technology.of("chip_families", family, "portable_factor")
+        everywhere = np.where(columns["portable_kernels"] > 0, portable, 1.0)
+        columns["gemm_efficiency"] = np.minimum(reached, 1.0) * everywhere
+        columns["expert_dequantize_efficiency"] = columns["expert_dequantize_efficiency"] * portable / everywhere
     return Software(**columns)
 
 

@@ -44,6 +44,8 @@ class ChipExecution:
         peak_ops_per_s: the chip's rate there, NaN where it has none.
         operand_bits: width of the wider operand.
         dequantizes: whether software dequantizes stored weights before they are multiplied.
+        scales_blocks: whether operands of float formats share scales along what an output sums, and software applies
+            them to partial sums. Chips with a peak in four-bit floats apply scales of blocks in their multipliers.
     """
 
     execution_mode: str
@@ -51,6 +53,7 @@ class ChipExecution:
     peak_ops_per_s: float
     operand_bits: float
     dequantizes: bool
+    scales_blocks: bool = False
 
 
 class Gain(NamedTuple):
@@ -90,7 +93,8 @@ def chip_execution(
         dequantizes = form.operand_bits < width
     else:
         dequantizes = form.coded_bits is not None or _narrow(form, width, stored)
-    return ChipExecution(execution_mode, peak, rate, width, dequantizes)
+    blocks = execution_mode == "direct" and form.operand == "float" and form.group > 0 and "fp4" not in chip.peak_tops
+    return ChipExecution(execution_mode, peak, rate, width, dequantizes, blocks)
 
 
 def chip_executions(chip: Chip, form: WeightFormat, *, act_bits: float, stored: float | None = None) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ class Formats:
         operand_bits: bits of the wider operand that body layers multiply.
         dequantized: what dequantizing stored weights before they are multiplied takes relative to 4-bit ones
             (`unpacking`), 0 where hardware takes them as stored.
+        scaled_blocks: 1 where operands share scales along what an output sums and the multiplier does not know them, so
+            that partial sums are scaled one by one; 0 where it does, or where an output has one scale.
     """
 
     weight_bits: Number
@@ -37,6 +39,7 @@ class Formats:
     activation_bits: Number
     operand_bits: Number = 16.0
     dequantized: Number = 0.0
+    scaled_blocks: Number = 0.0
     expert_bits: Number | None = None
     wide_bits: Number = 16.0
     reduced_bits: Number | None = None

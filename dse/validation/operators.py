@@ -28,6 +28,9 @@ STORED_BITS = {
 MULTIPLIED_BITS = {"sq": 8.0, "fp8": 8.0, "fp8_block": 8.0, "nvfp4": 4.0, "w4a8_mxfp4_mxfp8": 8.0}
 """Bits that are multiplied; 16 for all others."""
 
+FORMATS = {"fp8_block": "fp8_block128"}
+"""Weight formats by the name of the data type, where its bits leave them open."""
+
 ATTENTION, MLA_PAIR, MLA_PREFILL_PAIR = ("decode_attention", "prefill_attention"), 1088.0, 320.0
 """MLA multiplies 576 + 512 values per head and pair absorbed (decode), 192 + 128 dequantized (prefill)."""
 
@@ -51,6 +54,7 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     dtype = rows["dtype"].fillna("")
     rows["weight_bits"] = dtype.map(STORED_BITS).fillna(16.0)
     rows["act_bits"] = dtype.map(MULTIPLIED_BITS).fillna(16.0)
+    rows["weight_format"] = dtype.map(FORMATS).fillna("")
     rows["kv_bits"] = rows["weight_bits"].where(rows["quantity"].isin(["decode_attention", "decode_mla"]), 16.0)
     gemm_rate = rows["metric"] == "achieved_TFLOPS"
     time = rows["value"] / 1e6

@@ -274,6 +274,10 @@ def _check_names(rows: pd.DataFrame, form: Form, library: Library) -> None:
         )
     if form == "requests":
         add_reason(rows, ~(rows["n_chips"] >= 1), "n_chips must be at least 1")
+    if form != "operators" and "weight_format" in rows:
+        form_name = rows["weight_format"].fillna("")
+        absent = ~form_name.isin(["", *library.weight_formats])
+        add_reason(rows, absent, "weight_format " + form_name.map(repr) + " is not in the library")
 
 
 def layout(parallelism: str, n_chips: float) -> tuple[Layout, str]:

@@ -46,6 +46,9 @@ def generic_stack(chip: str, library: Library) -> str:
 def chip_setups(rows: pd.DataFrame, library: Library, model: Model | None = None) -> list[ChipSetup]:
     """Return the chips of rows with ``chip``, ``stack``, ``weight_bits``, ``act_bits``, ``kv_bits`` as they are run.
 
+    Where a row names a ``weight_format``, or its bits are those of the format that the model's maker publishes, it is
+    that one.
+
     Args:
         rows: of one model.
         library: chips, formats and stacks.
@@ -54,14 +57,18 @@ def chip_setups(rows: pd.DataFrame, library: Library, model: Model | None = None
     columns = ("chip", "stack", "weight_bits", "act_bits", "kv_bits")
     numbers = dict.fromkeys(columns[2:], np.float64)
     usual = rows[list(columns)].astype(numbers).fillna({"act_bits": 16.0, "kv_bits": 16.0})
+    usual["weight_format"] = rows["weight_format"].fillna("") if "weight_format" in rows else ""
     keys = list(usual.itertuples(index=False, name=None))
     made = {key: _setup(key, library, model) for key in dict.fromkeys(keys)}
     return [made[key] for key in keys]
 
 
 def _setup(key: tuple[Any, ...], library: Library, model: Model | None) -> ChipSetup:
-    chip, stack, weight_bits, act_bits, kv_bits = key
+    chip, stack, weight_bits, act_bits, kv_bits, told = key
     name, expert, stored = multiplied_format(library.chip(chip), act_bits), None, weight_bits
+    published = told or (model.weight_format if model is not None else None)
+    if published is not None and _is_in(library.weight_format(published), weight_bits, act_bits):
+        name = published
     form = library.weight_format(name)
     if model is None or model.expert_format is None:
         reported = None if stored == _bits(form) else stored
@@ -76,6 +83,11 @@ def _setup(key: tuple[Any, ...], library: Library, model: Model | None) -> ChipS
     return ChipSetup(
         chip, name, expert_format=expert, stored_bits=reported, kv_bits=kv_bits, act_bits=act_bits, serving_stack=stack
     )
+
+
+def _is_in(form: WeightFormat, weight_bits: float, act_bits: float) -> bool:
+    """Return whether weights of so many bits that meet such activations can be in a format."""
+    return abs(_bits(form) - weight_bits) < SLACK_BITS and act_bits == form.operand_bits
 
 
 def _bits(form: WeightFormat) -> float:

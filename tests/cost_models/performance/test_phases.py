@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import run_kernels
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.inference import Inference, decode_bound_s
@@ -168,6 +170,60 @@ def test_a_first_token_in_flight_waits_for_a_step_and_a_half_and_for_the_host():
     # What is waited for is no work: it does not lower what the engine gets through.
     hasty = replace(flying, software=profile("vllm", chip.family, wait_s=0.0))
     assert hasty.tokens_per_s_end_to_end[0] == flying.tokens_per_s_end_to_end[0]
+
+
+@pytest.mark.parametrize("batch", [8.0, 4096.0])
+def test_prompts_that_join_a_step_share_its_weights(batch):
+    """T(B + r) - T(B): all of the prompts' arithmetic where a step computes, none of it where it waits for memory."""
+    model, form, machine = LIBRARY.model("llama2_7b"), Formats(16.0, 16.0, 16.0, 16.0), bare_machine(1e12, rate=1e14)
+    machine = replace(machine, dequantize_macs=np.zeros(1))
+    serving = ServingConfig(model, batch, 16.0, 64.0)
+    engine = profile("ideal")
+    step, joined = (decode_phase(serving, machine, engine, form, prompts=prompts) for prompts in (0.0, 2.0))
+    apart = prefill_phase(replace(serving, batch=2.0), machine, engine, form)
+    assert joined.sum(joined.times.weight_bytes)[0] == step.sum(step.times.weight_bytes)[0]
+    body = joined.sum_of_class("linear", joined.operators.macs) - step.sum_of_class("linear", step.operators.macs)
+    assert body[0] == pytest.approx(apart.sum_of_class("linear", apart.operators.macs)[0])
+    added = joined.pass_s[0] - step.pass_s[0]
+    computing = apart.sum(apart.operators.macs)[0] / machine.linear_mac_per_s[0]
+    assert 0 < added <= apart.pass_s[0]
+    assert added == pytest.approx(computing, rel=0.02) if batch > 1000 else added < 0.1 * apart.pass_s[0]
+
+
+def test_prompts_longer_than_a_chunk_take_several_steps():
+    model, form, machine = LIBRARY.model("llama2_7b"), Formats(16.0, 16.0, 16.0, 16.0), bare_machine(1e12, rate=1e14)
+    # A prompt of four chunks per two steps: two passes join, the others are by themselves.
+    serving = ServingConfig(model, 2.0, 4096.0, 4.0)
+    engine = profile("ideal", chunk_rows=1024.0)
+    flying = Inference(serving, machine, engine, form, in_flight=np.ones(1))
+    joining = flying.joining.pass_s - flying.decode.pass_s
+    alone = prefill_phase(replace(serving, batch=1.0), machine, engine, form).pass_s / 4
+    assert flying.joining_s[0] == pytest.approx((joining + alone)[0])
+    assert flying.step_energy.board_j[0] > flying.decode_energy.board_j[0]
+
+
+def test_experts_reach_what_kernels_of_their_format_reach():
+    serving = ServingConfig(LIBRARY.model("deepseek_v3"), 4.0, 8192.0, 8.0, 8.0)
+
+    def experts_s(chip, form):
+        machine, engine, formats = run_kernels([ChipSetup(chip, form, act_bits=8.0)], TECHNOLOGY)
+        work = prefill_phase(serving, machine, replace(engine, expert_block_efficiency=np.full(1, 0.25)), formats)
+        assert engine.expert_efficiency == 1
+        return work.times.arithmetic_s[work.operators.names.index("experts")][0]
+
+    # Scales of blocks are the multiplier's where it takes four-bit floats, and take a kernel's time where not.
+    for chip, slower in (("h100_sxm", 4), ("gb200", 1)):
+        assert experts_s(chip, "fp8_block128") == pytest.approx(slower * experts_s(chip, "fp8"))
+    # Kernels that dequantize use instructions of every generation, which Hopper has faster ones than.
+    newer, older = (profile("gpu_serving", family).expert_dequantize_efficiency for family in ("hopper", "ampere"))
+    assert newer == pytest.approx(TECHNOLOGY.value("chip_families.hopper.portable_factor") * older)
+    # A stack whose kernels are all of that kind loses it once.
+    newer, older = (profile("llama_cpp", family) for family in ("hopper", "ampere"))
+    factor = TECHNOLOGY.value("chip_families.hopper.gemm_factor") * TECHNOLOGY.value(
+        "chip_families.hopper.portable_factor"
+    )
+    assert newer.gemm_efficiency == pytest.approx(factor * older.gemm_efficiency)
+    assert newer.expert_dequantize_efficiency == older.expert_dequantize_efficiency
 
 
 def test_a_static_graph_sends_every_token_through_every_expert():

@@ -169,6 +169,20 @@ def test_sequences_that_are_all_the_same_take_the_same_experts():
     )
 
 
+def test_a_row_may_name_its_weight_format(tmp_path):
+    path = LIBRARY.data_file("e2e2_open.csv")
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    mine = rows[(rows["weight_format"] == "fp8_block128") & (rows["concurrency"] == "128")].head(2)
+    scored = {}
+    for name in ("fp8_block128", "fp8", "fp7"):
+        form, read = read_measurements(written(tmp_path, mine.assign(weight_format=name)), LIBRARY)
+        scored[name] = served.prepare(read)
+    assert scored["fp7"]["reason"].str.contains("weight_format 'fp7' is not in the library").all()
+    assert form == "requests"
+    block, whole = (predicted(scored[name])["predicted_s"] for name in ("fp8_block128", "fp8"))
+    assert (block > whole).all()
+
+
 def test_larger_chunks_read_weights_less_often_and_pass_through_fewer_at_a_time():
     rows = shipped_rows(lambda r: (r["source_id"] == "dgx_spark_llamacpp") & (r["metric"] == "prefill_ms"))
     rows = rows[rows["input_len"] == 8192].reset_index(drop=True)
