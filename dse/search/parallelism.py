@@ -6,19 +6,25 @@ done again.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import multiprocessing
 import os
 import pickle
+import signal
+import sys
+import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from contextlib import closing, contextmanager
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from dse.errors import MissingPackageError, RunError
 
@@ -44,6 +50,9 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PAYS_S = 2.0
 """Least time of what is left of a search for which other processes are started: each needs about a second to begin."""
 
+COPY_PAYS_S = 0.1
+"""The same for copies of this process, which begin at once."""
+
 MAX_LOSSES = 5
 """Times in a row that workers may be lost before any task is done; then the machine is at fault, not probability."""
 
@@ -53,6 +62,14 @@ MAX_JOBS_PER_CORE = 16
 
 LOOPBACK = "127.0.0.1"
 
+Executors: TypeAlias = "Callable[[int], AbstractContextManager[Executor]]"
+"""What provides so many processes."""
+
+_PR_SET_PDEATHSIG = 1
+
+_here: Callable[..., Any] | None = None
+"""In a copy of a process, what that does tasks with."""
+
 
 @dataclass(frozen=True)
 class Parallelism:
@@ -60,7 +77,7 @@ class Parallelism:
 
     Attributes:
         jobs: processes; 0 for one per core (of all Dask workers). None for one, and one per core as soon as the rest of
-            a search can be expected to take longer than `PAYS_S`.
+            a search can be expected to take so long that starting them pays.
         backend: "loky" for processes of this machine, "dask" for workers of a scheduler.
         scheduler: address of the Dask scheduler; one with local processes is started where empty.
         block_rows: most designs of one block, which is kept at once: a second's work, so that little is lost and many
@@ -123,7 +140,7 @@ class Parallelism:
             return
         with self._dask_client() as client:
             executor = client.get_executor(pure=False)
-            yield Workers(max(sum(client.nthreads().values()), 2), executor=lambda count: executor)
+            yield Workers(max(sum(client.nthreads().values()), 2), executor=lambda count: nullcontext(executor))
 
     @contextmanager
     def _dask_client(self) -> Iterator[Any]:
@@ -154,13 +171,11 @@ class Workers:
 
     Args:
         count: how many at a time; 1 does them in this process.
-        where_it_pays: do them in this process as long as those that are left will not take longer than `PAYS_S`.
+        where_it_pays: do them in this process as long as starting others does not pay for those that are left.
         executor: what does tasks outside of this process, so many at a time; processes of this machine where None.
     """
 
-    def __init__(
-        self, count: int, *, where_it_pays: bool = False, executor: Callable[[int], Executor] | None = None
-    ) -> None:
+    def __init__(self, count: int, *, where_it_pays: bool = False, executor: Executors | None = None) -> None:
         self.count, self._where_it_pays, self._executor = count, where_it_pays, executor
 
     def map(
@@ -172,7 +187,8 @@ class Workers:
             function: what is done elsewhere.
             tasks: its arguments.
             here: the same for this process, where that is to be one of the workers: it works from the first moment on,
-                while the others are still being started, and instead of waiting for them.
+                while the others are still being started, and instead of waiting for them. The others are copies of this
+                process where the system can make them, and do `here` too, with all that it has at hand.
 
         Raises:
             RunError: workers are lost again and again.
@@ -181,15 +197,17 @@ class Workers:
         if self.count == 1 or len(tasks) == 1 or (self._where_it_pays and here is None):
             yield from (own(*task) for task in tasks)
             return
+        copied = here is not None and self._executor is None and _can_be_copied()
         if self._where_it_pays:
-            tasks = yield from _while_short(own, tasks)
+            tasks = yield from _while_short(own, tasks, COPY_PAYS_S if copied else PAYS_S)
         with self._mailbox() as folder:
-            turns = _Turns(function, tasks, here if self._executor is None else None, folder)
+            turns = _Turns(_done_here if copied else function, tasks, here if self._executor is None else None, folder)
             outside = min(self.count - (turns.here is not None), len(tasks))
+            executors = self._executor or (partial(_copies, own) if copied else _processes)
             losses = 0
             while turns.place < len(tasks):
                 try:
-                    with closing(turns.results((self._executor or _processes)(outside), outside)) as results:
+                    with executors(outside) as executor, closing(turns.results(executor, outside)) as results:
                         for result in results:
                             losses = 0
                             yield result
@@ -234,13 +252,13 @@ def _taken(left: Any) -> Any:
 
 
 def _while_short(
-    function: Callable[..., R], tasks: Sequence[tuple[Any, ...]]
+    function: Callable[..., R], tasks: Sequence[tuple[Any, ...]], pays_s: float
 ) -> Generator[R, None, Sequence[tuple[Any, ...]]]:
-    """Do tasks one after the other until those that are left will take longer than `PAYS_S`, and return those."""
+    """Do tasks one after the other until those that are left will take longer than `pays_s`, and return those."""
     began = time.perf_counter()
     for done, task in enumerate(tasks, start=1):
         yield function(*task)
-        if (time.perf_counter() - began) / done * (len(tasks) - done) > PAYS_S:
+        if (time.perf_counter() - began) / done * (len(tasks) - done) > pays_s:
             return tasks[done:]
     return ()
 
@@ -315,8 +333,42 @@ class _Turns(Generic[R]):
         return None if self._begun else min(self._asked.keys() - self._done.keys(), default=None)
 
 
-def _processes(count: int) -> Executor:
-    """Return processes of this machine, the same ones from call to call."""
+def _can_be_copied() -> bool:
+    """Tell whether a copy of this process can do its work: one of several threads may lack what the others held."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
+@contextmanager
+def _copies(here: Callable[..., Any], count: int) -> Iterator[Executor]:
+    """Provide copies of this process that do `here`; nothing is imported, read or prepared again."""
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(count, context, initializer=_begin_copy, initargs=(here, os.getpid())) as executor:
+        with warnings.catch_warnings():
+            # Threads of libraries that wait for matrices to multiply; there are none in the models.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            executor.submit(int)
+        yield executor
+
+
+def _begin_copy(here: Callable[..., Any], parent: int) -> None:
+    """Make this copy one that ends with its parent, and leaves it to that to be interrupted."""
+    global _here
+    _here = here
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _done_here(*task: Any) -> Any:
+    """Do a task as the process does it that this one is a copy of."""
+    assert _here is not None
+    return _here(*task)
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Executor]:
+    """Provide processes of this machine, the same ones from call to call."""
     from joblib.externals.loky import get_reusable_executor
 
     # What NumPy would start of threads is of no use to arrays that fit a cache.
@@ -324,12 +376,10 @@ def _processes(count: int) -> Executor:
         # Tasks that were taken back count as running until the processes look at them.
         warnings.simplefilter("ignore", UserWarning)
         executor: Executor = get_reusable_executor(count, timeout=IDLE_S, env=dict.fromkeys(THREADS, "1"))
-    return executor
+    yield executor
 
 
 def _is_loss(error: Exception) -> bool:
     """Tell whether an error says that a worker is gone, not that a task failed."""
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
     lost = ("KilledWorker", "CommClosedError", "FutureCancelledError")
-    return isinstance(error, BrokenProcessPool) or type(error).__name__ in lost
+    return isinstance(error, BrokenExecutor) or type(error).__name__ in lost

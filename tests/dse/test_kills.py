@@ -172,12 +172,13 @@ def answered_once_killed(number, marker):
 
 
 def workers(pid):
-    """Yield the worker processes that loky has started."""
+    """Yield the worker processes of this one: its copies, and those that loky has started."""
+    own = Path(f"/proc/{pid}/cmdline").read_bytes()
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in map(int, task.read_text().split()):
             try:
                 command = Path(f"/proc/{child}/cmdline").read_bytes()
             except FileNotFoundError:  # it has just ended
                 continue
-            if b"loky" in command and b"resource_tracker" not in command:
+            if command == own or (b"loky" in command and b"resource_tracker" not in command):
                 yield child

@@ -144,9 +144,10 @@ def _bar() -> Iterator[ProgressSink]:
         bars.TimeRemainingColumn(table_column=Column(min_width=7)),
         bars.TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # Drawn as it goes on, without a thread that draws it in between: processes with threads cannot be copied.
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task("designs", total=None, state="")
-        yield lambda now: bar.update(task, total=now.planned, completed=now.evaluated, state=_state(now))
+        yield lambda now: bar.update(task, total=now.planned, completed=now.evaluated, state=_state(now), refresh=True)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ does not grow with the number of designs.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -19,16 +18,7 @@ from dse.packing import Data, Record
 from dse.results.rows import Rows
 from dse.results.statistics.axes import Binning, binning_of
 from dse.results.statistics.margins import INTERVALS, MarginCount, interval_of, margin_counts
-from dse.results.statistics.patterns import (
-    Pattern,
-    add_tables,
-    count_patterns,
-    count_values,
-    counts_data,
-    counts_of,
-    distinct_patterns,
-    removing,
-)
+from dse.results.statistics.patterns import Counts, Mask, PatternCounts, removing
 from dse.results.statistics.pruned import PrunedDesigns
 from dse.results.statistics.records import AxisValueStats, BlockingConstraint, ConstraintCount, Violation
 from dse.space import Space
@@ -74,14 +64,11 @@ class Statistics:
         self._best: FloatArray = np.empty(0)
         self._tightest: FloatArray = np.empty(0)
         self._missing: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self._patterns: dict[Pattern, int] = {}
-        self._by_axis: dict[str, dict[Pattern, NDArray[np.int64]]] = {axis: {} for axis in self.axes}
+        self._counts = self._decided = PatternCounts(0, {})
         self._ends: dict[str, tuple[FloatArray, FloatArray]] = {}
         self._nearest: dict[str, tuple[FloatArray, list[tuple[Violation, ...]]]] = {}
         self._intervals: NDArray[np.int64] = np.empty((0, INTERVALS), dtype=np.int64)
         self._looked_at: frozenset[str] = frozenset()
-        self._decided: dict[Pattern, int] = {}
-        self._decided_by_axis: dict[str, dict[Pattern, NDArray[np.int64]]] = {axis: {} for axis in self.axes}
 
     def add(self, rows: Rows) -> None:
         """Count the rows."""
@@ -101,17 +88,14 @@ class Statistics:
             self._best[place] = max(self._best[place], known.max())
             self._tightest[place] = min(self._tightest[place], margin[feasible].min(initial=np.inf))
             self._count_intervals(place, margin if missing is None else margin[~missing])
-        patterns, which = distinct_patterns(broken)
-        count_patterns(self._patterns, patterns, np.bincount(which, minlength=len(patterns)))
+        codes = {axis: self.codes(axis, rows.designs[axis]) for axis in self.axes}
+        present = self._counts.add(broken, codes)
         misses = np.where(result.feasible, np.inf, rows.violation)
         least = misses.min(initial=np.inf)
         for axis in self.axes:
-            column = rows.designs[axis]
-            codes = self.codes(axis, column)
-            self._note_ends(axis, column, codes, feasible)
-            present = count_values(self._by_axis[axis], patterns, which, codes, len(self._names[axis]) + 1)
-            if least < self._nearest[axis][0][present].max(initial=-np.inf):
-                self._add_nearest(axis, codes, misses, margins, broken)
+            self._note_ends(axis, rows.designs[axis], codes[axis], feasible)
+            if least < self._nearest[axis][0][present[axis]].max(initial=-np.inf):
+                self._add_nearest(axis, codes[axis], misses, margins, broken)
 
     def add_decided(self, designs: PrunedDesigns) -> None:
         """Count designs that break at least one of the constraints that were looked at; others are not known of.
@@ -129,15 +113,11 @@ class Statistics:
         self.decided += len(designs)
         nothing = np.zeros(len(designs), dtype=bool)
         broken = [designs.margins[label] < 0 if label in checked else nothing for label in self._labels]
-        patterns, which = distinct_patterns(broken)
-        count_patterns(self._decided, patterns, np.bincount(which, minlength=len(patterns)))
+        self._decided.add(broken, designs.codes)
         for label, margin in designs.margins.items():
             place = self._labels.index(label)
             self._best[place] = max(self._best[place], margin.max())
             self._count_intervals(place, margin)
-        for axis in self.axes:
-            n_values = len(self._names[axis]) + 1
-            count_values(self._decided_by_axis[axis], patterns, which, designs.codes[axis], n_values)
 
     def _count_intervals(self, place: int, margin: FloatArray) -> None:
         if self._labels[place] != NO_OBJECTIVE:
@@ -180,6 +160,10 @@ class Statistics:
             self._nearest[axis] = np.full(count + 1, np.inf), [()] * (count + 1)
             if not isinstance(column, Choice):
                 self._ends[axis] = np.full(count, np.inf), np.full(count, -np.inf)
+        self._counts, self._decided = self._no_counts(), self._no_counts()
+
+    def _no_counts(self) -> PatternCounts:
+        return PatternCounts(len(self._labels), {axis: len(names) + 1 for axis, names in self._names.items()})
 
     def codes(self, axis: str, column: Column) -> NDArray[np.intp]:
         """Return the place of each row's value of an axis among those that are counted.
@@ -227,13 +211,16 @@ class Statistics:
     def merge(self, later: Statistics) -> None:
         """Count what another tally of the same sweep has counted, as if its rows had come after these.
 
+        Args:
+            later: the other one; it is used up.
+
         Raises:
             ValueError: it counted other constraints or axes.
         """
         if not later._labels:
             return
         if not self._labels:
-            self._adopt(later)
+            self.__dict__.update(later.__dict__)
             return
         if (self._labels, self._names) != (later._labels, later._names):
             raise ValueError("tallies of different constraints or axes cannot be merged")
@@ -247,11 +234,9 @@ class Statistics:
         self._missing += later._missing
         self._best = np.maximum(self._best, later._best)
         self._tightest = np.minimum(self._tightest, later._tightest)
-        for held, added in ((self._patterns, later._patterns), (self._decided, later._decided)):
-            count_patterns(held, list(added), list(added.values()))
+        self._counts.merge(later._counts)
+        self._decided.merge(later._decided)
         for axis in self.axes:
-            add_tables(self._by_axis[axis], later._by_axis[axis])
-            add_tables(self._decided_by_axis[axis], later._decided_by_axis[axis])
             if axis in self._ends:
                 (low, high), (low_later, high_later) = self._ends[axis], later._ends[axis]
                 self._ends[axis] = np.minimum(low, low_later), np.maximum(high, high_later)
@@ -260,15 +245,10 @@ class Statistics:
             for place in np.flatnonzero(least_later < least):
                 least[place], nearest[place] = least_later[place], nearest_later[place]
 
-    def _adopt(self, other: Statistics) -> None:
-        """Become a copy of another tally."""
-        self.__dict__.update(copy.deepcopy(other.__dict__))
-
     # -- state --------------------------------------------------------------------------------------------------
 
     def state(self) -> Data:
         """Return what was counted as plain data (`dse.packing`)."""
-        n = len(self._labels)
         return {
             "labels": list(self._labels),
             "counted": [self.evaluated, self.decided, self.feasible],
@@ -277,8 +257,8 @@ class Statistics:
             "missing": self._missing,
             "intervals": self._intervals,
             "checked": sorted(self._looked_at),
-            "patterns": counts_data(self._patterns, n),
-            "decided": counts_data(self._decided, n),
+            "patterns": self._counts.state(),
+            "decided": self._decided.state(),
             "axes": [self._axis_state(axis) for axis in self.axes] if self._labels else [],
         }
 
@@ -288,8 +268,6 @@ class Statistics:
         missed = [(place, one) for place, many in enumerate(nearest) for one in many]
         return {
             "values": list(self._names[axis]),
-            "patterns": counts_data(self._by_axis[axis], len(self._labels)),
-            "decided": counts_data(self._decided_by_axis[axis], len(self._labels)),
             "low": low,
             "high": high,
             "least": least,
@@ -314,10 +292,10 @@ class Statistics:
         self._missing = record.array("missing", np.int64, n)
         self._intervals = record.array("intervals", np.int64, n, INTERVALS)
         self._looked_at = frozenset(record.texts("checked"))
-        self._patterns = {pattern: int(count) for pattern, count in counts_of(record.part("patterns"), n).items()}
-        self._decided = {pattern: int(count) for pattern, count in counts_of(record.part("decided"), n).items()}
         for axis, held in zip(self.axes, axes, strict=False):
             self._restore_axis(axis, held)
+        self._counts = self._no_counts().restore(record.part("patterns"))
+        self._decided = self._no_counts().restore(record.part("decided"))
 
     def _restore_axis(self, axis: str, record: Record) -> None:
         names, n = record.texts("values"), len(self._labels)
@@ -325,8 +303,6 @@ class Statistics:
         if axis in self.binnings and names != self.binnings[axis].words:
             raise record.wrong("values", f"how this sweep counts {axis}")
         self._names[axis] = names
-        self._by_axis[axis] = counts_of(record.part("patterns"), n, count + 1)
-        self._decided_by_axis[axis] = counts_of(record.part("decided"), n, count + 1)
         if axis in self.binnings:
             self._ends[axis] = record.array("low", np.float64, count), record.array("high", np.float64, count)
         least = record.array("least", np.float64, count + 1)
@@ -346,9 +322,9 @@ class Statistics:
     def constraints(self) -> list[ConstraintCount]:
         """Return one record per constraint, in the order in which they are judged."""
         records = []
+        broken = self._counts.violated() + self._decided.violated()
         for place, label in enumerate(self._labels):
-            counted = [*self._patterns.items(), *self._decided.items()]
-            violated = sum(count for pattern, count in counted if place in pattern)
+            violated = int(broken[place])
             if label == NO_OBJECTIVE and not violated:
                 continue
             best, tightest = (np.nan, np.nan) if label == NO_OBJECTIVE else (self._best[place], self._tightest[place])
@@ -358,7 +334,7 @@ class Statistics:
                     evaluated=self.evaluated if label in self._looked_at else self.evaluated - self.decided,
                     violated=violated,
                     missing=int(self._missing[place]),
-                    sole_cause=self._patterns.get((place,), 0),
+                    sole_cause=self._counts.breaking_only(place),
                     best_margin=float(best) + 0.0 if np.isfinite(best) else float("nan"),
                     tightest_margin=float(tightest) + 0.0 if np.isfinite(tightest) else float("nan"),
                 )
@@ -378,13 +354,13 @@ class Statistics:
         return [record for axis in self.axes for record in self._axis_values(axis)]
 
     def _axis_values(self, axis: str) -> list[AxisValueStats]:
-        held: dict[Pattern, NDArray[np.int64]] = {}
-        for part in (self._by_axis[axis], self._decided_by_axis[axis]):
-            add_tables(held, part)
-        if not held:
+        parts = [part for part in (self._counts, self._decided) if part]
+        if not parts:
             return []
-        patterns = list(held)
-        table = np.stack([held[pattern] for pattern in patterns])
+        broken, table = (
+            np.concatenate([part.broken for part in parts]),
+            np.concatenate([p.by_axis[axis] for p in parts]),
+        )
         bounds = self.binnings[axis].bounds if axis in self.binnings else []
         records = []
         for place, name in enumerate((*self._names[axis], "inactive")):
@@ -392,9 +368,8 @@ class Statistics:
             evaluated = int(counts.sum())
             if not evaluated:
                 continue
-            feasible = int(held[()][place]) if () in held else 0
-            present = {pattern: int(count) for pattern, count in zip(patterns, counts, strict=True) if count}
-            removed_by = () if feasible else self._removers(present, evaluated)
+            feasible = int(counts[~broken.any(axis=1)].sum())
+            removed_by = () if feasible else self._removers(broken, counts)
             low, high = bounds[place] if place < len(bounds) else NOTHING
             ends = self._ends[axis] if feasible and place < len(bounds) else None
             lowest, highest = (float(ends[0][place]), float(ends[1][place])) if ends else NOTHING
@@ -404,8 +379,8 @@ class Statistics:
             )
         return records
 
-    def _removers(self, patterns: Mapping[Pattern, int], evaluated: int) -> tuple[BlockingConstraint, ...]:
+    def _removers(self, broken: Mask, counts: Counts) -> tuple[BlockingConstraint, ...]:
         return tuple(
-            BlockingConstraint(self._labels[place], violated / evaluated)
-            for place, violated in removing(patterns).items()
+            BlockingConstraint(self._labels[place], violated / int(counts.sum()))
+            for place, violated in removing(broken, counts).items()
         )

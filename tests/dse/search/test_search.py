@@ -349,14 +349,16 @@ def test_a_killed_worker_changes_nothing(tmp_path):
 
 
 def _children(pid):
-    """Return the worker processes of this one: those that loky started."""
+    """Return the worker processes of this one: its copies, and those that loky started."""
+    own = Path(f"/proc/{pid}/cmdline").read_bytes()
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
             command = (path.parent / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(fields[1]) == pid and b"loky" in command and b"resource_tracker" not in command:
+        is_worker = command == own or (b"loky" in command and b"resource_tracker" not in command)
+        if int(fields[1]) == pid and is_worker:
             yield path.parent.name
 
 
