@@ -105,7 +105,7 @@ Jobs = Annotated[
         "--jobs",
         "-j",
         metavar="N",
-        help="processes; 0 for one per core, which a search of more than some seconds has by default",
+        help="processes; 0 for one per core; by default as many as pay: one per core, one for what takes a moment",
         min=0,
         show_default=False,
     ),
