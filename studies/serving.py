@@ -20,7 +20,8 @@ from cost_models.library.technology import Technology
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_queue import Traffic
 from cost_models.table import FloatArray
-from dse.analysis.simulation import engine_of, simulate_surely
+from dse.analysis.simulated_engine import engine_of
+from dse.analysis.simulation import simulate_surely
 
 CHIPS = {
     "a100_80gb_sxm": "bf16",

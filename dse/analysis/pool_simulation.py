@@ -13,7 +13,8 @@ import numpy as np
 from cost_models.performance.disaggregation import Disaggregated
 from cost_models.table import FloatArray, first_number
 from cost_models.workload.trace import Trace
-from dse.analysis.simulation import SimulatedEngine, SimulatedRequests, engine_of, lengths, simulate
+from dse.analysis.simulated_engine import SimulatedEngine, engine_of
+from dse.analysis.simulation import SimulatedRequests, lengths, simulate
 
 MANY_TOKENS = 1e9
 """Prompt tokens that a step takes where they cost nothing."""

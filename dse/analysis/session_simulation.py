@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cost_models.performance.conversations import Conversations
 from cost_models.table import first_number
-from dse.analysis.simulation import SimulatedRequests, SimulatedSessions, engine_of, simulate
+from dse.analysis.simulated_engine import SimulatedSessions, engine_of
+from dse.analysis.simulation import SimulatedRequests, simulate
 
 
 def simulated_sessions(users: Conversations) -> SimulatedSessions:

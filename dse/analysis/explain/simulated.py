@@ -17,7 +17,8 @@ from cost_models.table import FloatArray, first_number
 from cost_models.workload.trace import Trace
 from dse.analysis.pool_simulation import decode_engine, simulate_pools
 from dse.analysis.session_simulation import simulate_sessions
-from dse.analysis.simulation import SimulatedRequests, SimulatedSessions, engine_of, simulate, simulate_surely
+from dse.analysis.simulated_engine import SimulatedSessions, engine_of
+from dse.analysis.simulation import SimulatedRequests, simulate, simulate_surely
 from dse.errors import NOWHERE, Issue, SpecError
 
 REQUESTS = 10_000

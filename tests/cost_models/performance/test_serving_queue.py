@@ -18,7 +18,8 @@ from cost_models.performance.step_times import StepTimes, decode_step_s, most_re
 from cost_models.performance.waits import Wait, lognormal_cv
 from cost_models.table import rows_of
 from cost_models.workload.serving import footprint
-from dse.analysis.simulation import SimulatedEngine, engine_of, lengths, simulate
+from dse.analysis.simulated_engine import SimulatedEngine, engine_of
+from dse.analysis.simulation import lengths, simulate
 from dse.evaluator import Evaluator
 from dse.samplers import sampler_of
 from dse.space import Space

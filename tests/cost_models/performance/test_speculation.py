@@ -14,7 +14,8 @@ from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.serving_queue import Traffic
 from cost_models.workload.param_count import count_parameters
 from cost_models.workload.speculation import Speculation, mtp_module
-from dse.analysis.simulation import SimulatedEngine, engine_of, simulate
+from dse.analysis.simulated_engine import SimulatedEngine, engine_of
+from dse.analysis.simulation import simulate
 
 TECHNOLOGY = Technology()
 

@@ -14,7 +14,8 @@ from cost_models.performance.serving_queue import Queue, Traffic, _interpolated
 from cost_models.performance.steady_state import SteadyState
 from cost_models.performance.step_times import StepTimes
 from cost_models.performance.waits import Wait
-from dse.analysis.simulation import SimulatedEngine, simulate
+from dse.analysis.simulated_engine import SimulatedEngine
+from dse.analysis.simulation import simulate
 
 PROMPT = 1000
 

@@ -16,7 +16,7 @@ from cost_models.silicon import cost, dies
 from cost_models.silicon.cost import Economics
 from cost_models.silicon.machine import NO_COLUMNS
 from cost_models.table import Choice, Table
-from tests.cost_models.silicon.test_design import random_designs
+from tests.cost_models.silicon.designs import random_designs
 
 TECHNOLOGY, ECONOMICS = Technology(), Economics.of(shipped_library())
 LARGE = {

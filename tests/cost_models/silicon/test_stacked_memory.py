@@ -9,7 +9,7 @@ from cost_models.library.technology import Technology
 from cost_models.silicon.beachfront import max_bandwidth
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice, Table
-from tests.cost_models.silicon.test_design import random_designs
+from tests.cost_models.silicon.designs import random_designs
 
 TECHNOLOGY, ECONOMICS = Technology(), Economics.of(shipped_library())
 VALUE = TECHNOLOGY.value

@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from dse.analysis.simulation import SimulatedEngine, lengths, simulate
+from dse.analysis.simulated_engine import SimulatedEngine
+from dse.analysis.simulation import lengths, simulate
 from dse.runs import run
 from dse.sweep import parse_spec
 from tests.cli import call
