@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TypeVar
-
-from pydantic import BaseModel, ValidationError
 
 from cost_models.library import Library
 from cost_models.performance.derived import DerivedMetric, described
@@ -33,12 +29,13 @@ from dse.sweep.checks import (
     check_traffic,
 )
 from dse.sweep.chips import BaselineSpec, DeploymentSpec
-from dse.sweep.fields import ValidationContext, is_identifier
+from dse.sweep.fields import ValidationContext
 from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.hints import one_of, quoted, suggest
-from dse.sweep.issues import issues_of, places_of, unknown_key
+from dse.sweep.issues import places_of
 from dse.sweep.parameters import FixedSpec, ParameterSpec, RangeSpec, kind_of
 from dse.sweep.pool_checks import check_pools
+from dse.sweep.record_reader import REQUIRED, RecordReader
 from dse.sweep.records import EconomicsSpec, LibraryParameterSpec, ResultsSpec, RobustnessSpec, ShareSpec
 from dse.sweep.search import ChainOptions, SearchSpec, options_kind
 from dse.sweep.spec import HeaderSpec, Spec
@@ -48,17 +45,12 @@ from dse.sweep.workloads import WorkloadSpec
 from dse.units import unit_of_suffix
 from dse.yaml_positions import KeyPath, Node, path_text
 
-R = TypeVar("R", bound=BaseModel)
-
-REQUIRED = ("name", "workloads", "space", "objectives", "search")
 SECTIONS = (
     *REQUIRED, "extends", "mix", "economics", "technology", "constraints", "baselines", "results", "robustness",
     "library", "model", "deployment",
 )  # fmt: skip
 SWEPT_FIELDS = tuple(name for name, parameter in WORKLOAD_FIELDS.items() if not parameter.is_choice)
 """Fields of a workload that the space may sweep as ``workload.field``."""
-RESERVED = ("technology", MIX)
-"""Names that a workload or baseline cannot have: they begin paths of another kind."""
 
 
 def read_spec(root: Node, source_text: str, library: Library, derived: Sequence[DerivedMetric] = ()) -> Spec:
@@ -77,19 +69,18 @@ def read_spec(root: Node, source_text: str, library: Library, derived: Sequence[
     return _Reader(root, library, derived).read(source_text)
 
 
-class _Reader:
-    """Reads one tree, collecting issues."""
+class _Reader(RecordReader):
+    """Reads the sections of one sweep."""
 
     def __init__(self, root: Node, library: Library, derived: Sequence[DerivedMetric]) -> None:
-        self.root, self.library, self.derived = root, library, tuple(derived)
-        self.issues: list[Issue] = []
+        self.library, self.derived = library, tuple(derived)
         if not isinstance(root.value, dict):
             raise SpecError([Issue(root.place, "", f"{quoted(root.plain())}", f"a mapping with {', '.join(REQUIRED)}")])
         if "design" in root.value and "space" not in root.value:
             verbs = "dse explain, dse compare and dse require read it"
             place = places_of(root, ("design",))[1]
             raise SpecError([Issue(place, "design", f"makes this a design file, one value per parameter: {verbs}")])
-        self._refuse_empty_values()
+        super().__init__(root)
         workloads = tuple(self._mapping_at(("workloads",)))
         table = described(derived)
         metrics = metric_names(workloads, table)
@@ -172,113 +163,13 @@ class _Reader:
             places={path_text(path): node.key_place for path, node in self.root.walk()},
         )
 
-    # -- the tree -----------------------------------------------------------------------------------------------
-
-    def _has(self, section: str) -> bool:
-        return self.root.at((section,)) is not None
-
-    def _mapping_at(self, path: KeyPath) -> Mapping[str, Node]:
-        node = self.root.at(path)
-        return node.value if node is not None and isinstance(node.value, dict) else {}
-
-    def _fault(self, path: KeyPath, what: str, must_be: str = "", perhaps: str = "", *, at_key: bool = False) -> None:
-        value_place, key_place = places_of(self.root, path)
-        self.issues.append(Issue(key_place if at_key else value_place, path_text(path), what, must_be, perhaps))
-
-    def _refuse_empty_values(self) -> None:
-        """Note every key without a value, and leave it out."""
-        self._emptied: set[KeyPath] = set()
-        for path, node in self.root.walk():
-            if node.value is None:
-                self._fault(path, "is empty")
-                self._emptied.add(path)
-
-        def without(node: Node) -> Node:
-            if isinstance(node.value, dict):
-                kept = {key: without(inner) for key, inner in node.value.items() if inner.value is not None}
-                return replace(node, value=kept)
-            if isinstance(node.value, list):
-                return replace(node, value=[without(inner) for inner in node.value])
-            return node
-
-        self.root = without(self.root)
-
     def _check_sections(self) -> None:
         for key in self._mapping_at(()):
             if key not in SECTIONS:
-                place = places_of(self.root, (key,))[1]
-                self.issues.append(unknown_key(key, SECTIONS, place, (key,), hints.TOP_LEVEL_ALIASES))
+                self._unknown_key((key,), SECTIONS, hints.TOP_LEVEL_ALIASES)
         for key in REQUIRED:
             if not self._has(key) and (key,) not in self._emptied:
                 self._fault((key,), "is missing")
-
-    def _collection(self, section: str, kind: type[dict[str, Node]] | type[list[Node]], *, required: bool) -> bool:
-        """Return whether a section is there and a mapping (or list) with something in it; note what is wrong."""
-        node = self.root.at((section,))
-        if node is None:
-            return False
-        is_mapping = kind is dict
-        if not isinstance(node.value, kind):
-            self._fault((section,), quoted(node.plain()), "a mapping" if is_mapping else "a list")
-            return False
-        if not node.value and required:
-            self._fault((section,), f"has no {'entry' if is_mapping else 'item'}; it needs at least one")
-        return bool(node.value)
-
-    # -- records ------------------------------------------------------------------------------------------------
-
-    def _record(
-        self,
-        kind: type[R],
-        path: KeyPath,
-        foreign: Mapping[str, str] = MappingProxyType({}),
-        *,
-        parameter: Parameter | None = None,
-        wrapped_as: str = "",
-    ) -> R | None:
-        """Return the record at `path`, None where it is at fault.
-
-        Args:
-            kind: the record.
-            path: where its mapping stands.
-            foreign: keys of other tools.
-            parameter: the parameter whose values it holds.
-            wrapped_as: the only key of the record where `path` leads to that key's bare value.
-        """
-        node = self.root.at(path)
-        assert node is not None
-        plain = {wrapped_as: node.plain()} if wrapped_as else node.plain()
-        try:
-            folder = Path(node.place.file).parent if node.place.line else Path()
-            return kind.model_validate(plain, context=replace(self.context, parameter=parameter, folder=folder))
-        except ValidationError as error:
-            result = issues_of(error, self.root, path, kind, foreign, unwrap=bool(wrapped_as))
-            emptied = {path_text(path) for path in self._emptied}
-            self.issues += [issue for issue in result if issue.path not in emptied]
-            return None
-
-    def _entries(self, section: str, kind: type[R], foreign: Mapping[str, str]) -> dict[str, R]:
-        """Return the records of a mapping section by name."""
-        if not self._collection(section, dict, required=section in REQUIRED):
-            return {}
-        records = {}
-        for name in self._mapping_at((section,)):
-            if not is_identifier(name) or name in RESERVED:
-                must_be = "letters, digits, _ or -, beginning with a letter" if name not in RESERVED else "a free name"
-                self._fault((section, name), f"the name {quoted(name)}", must_be, at_key=True)
-            record = self._record(kind, (section, name), foreign)
-            if record is not None:
-                records[name] = record
-        return records
-
-    def _listed(self, section: str, kind: type[R], foreign: Mapping[str, str]) -> dict[int, R]:
-        """Return the records of a list section by position."""
-        if not self._collection(section, list, required=section in REQUIRED):
-            return {}
-        node = self.root.at((section,))
-        assert node is not None and isinstance(node.value, list)
-        read = {index: self._record(kind, (section, index), foreign) for index in range(len(node.value))}
-        return {index: record for index, record in read.items() if record is not None}
 
     def _mix(self) -> dict[str, float]:
         """Return the share of each workload of the mix."""
@@ -287,8 +178,7 @@ class _Reader:
         workloads, shares = self._mapping_at(("workloads",)), {}
         for name in self._mapping_at((MIX,)):
             if name not in workloads:
-                place = places_of(self.root, (MIX, name))[1]
-                self.issues.append(unknown_key(name, tuple(workloads), place, (MIX, name)))
+                self._unknown_key((MIX, name), tuple(workloads))
             record = self._record(ShareSpec, (MIX, name), wrapped_as="share")
             if record is not None:
                 shares[name] = record.share
@@ -362,9 +252,7 @@ class _Reader:
         elif kind is None:
             foreign = [key for key in node.value if key not in RangeSpec.model_fields]
             for key in foreign:
-                known = ("values", *RangeSpec.model_fields)
-                place = places_of(self.root, (*path, key))[1]
-                self.issues.append(unknown_key(key, known, place, (*path, key), hints.KEY_ALIASES))
+                self._unknown_key((*path, key), ("values", *RangeSpec.model_fields), hints.KEY_ALIASES)
             if not foreign:
                 self._fault(path, "needs values, or low and high, or a bare value")
         elif kind is RangeSpec and parameter.is_choice:
@@ -378,7 +266,7 @@ class _Reader:
         if name in PARAMETERS:
             return PARAMETERS[name]
         if name.startswith(TECHNOLOGY_PREFIX):
-            return self._parameter_parameter(("space", name), name.removeprefix(TECHNOLOGY_PREFIX))
+            return self._library_parameter(("space", name), name.removeprefix(TECHNOLOGY_PREFIX))
         workload, _, field = name.partition(".")
         workloads = tuple(self._mapping_at(("workloads",)))
         path = ("space", name)
@@ -400,7 +288,7 @@ class _Reader:
         self._fault(path, quoted(name), what, suggest(name, known), at_key=True)
         return None
 
-    def _parameter_parameter(self, path: KeyPath, name: str) -> Parameter | None:
+    def _library_parameter(self, path: KeyPath, name: str) -> Parameter | None:
         """Return a parameter of the library as a parameter, None (and an issue) where there is none."""
         parameter = self.library.parameters.get(name)
         if name in self.library.evidence:
@@ -426,7 +314,7 @@ class _Reader:
         parameters = {}
         for name, node in self._mapping_at(("technology",)).items():
             path = ("technology", name)
-            parameter = self._parameter_parameter(path, name)
+            parameter = self._library_parameter(path, name)
             if parameter is None:
                 continue
             bare = "" if isinstance(node.value, dict) else "typ"
@@ -449,7 +337,6 @@ class _Reader:
             if key in search.stages:
                 self._record(options_kind(key), (*path, key))
             elif key != "shares":
-                place = places_of(self.root, (*path, key))[1]
-                self.issues.append(unknown_key(key, known, place, (*path, key)))
+                self._unknown_key((*path, key), known)
         self._record(ChainOptions, path)
         return search

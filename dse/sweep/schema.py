@@ -19,7 +19,8 @@ from dse.sweep.chips import BaselineSpec, ChipsSpec, DeploymentSpec
 from dse.sweep.fields import known_names
 from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.parameters import RangeSpec
-from dse.sweep.reader import REQUIRED, SWEPT_FIELDS
+from dse.sweep.reader import SWEPT_FIELDS
+from dse.sweep.record_reader import REQUIRED
 from dse.sweep.records import EconomicsSpec, LibraryParameterSpec, ResultsSpec, RobustnessSpec
 from dse.sweep.search import SAMPLERS, SearchSpec
 from dse.sweep.user_model import ModelSpec
