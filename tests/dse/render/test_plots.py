@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.path import Path as MatplotlibPath
 
 from cost_models.library import shipped_library
@@ -66,8 +67,23 @@ def stored(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def figures(stored):
-    return plot_run(stored.path, formats=("png", "svg"))
+def drawn(stored):
+    """The files of all figures, and each figure as often as it was laid out."""
+    laid_out = []
+    execute = ConstrainedLayoutEngine.execute
+
+    def counted(engine, figure):
+        laid_out.append(figure)
+        return execute(engine, figure)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ConstrainedLayoutEngine, "execute", counted)
+        return plot_run(stored.path, formats=("png", "svg")), laid_out
+
+
+@pytest.fixture(scope="module")
+def figures(drawn):
+    return drawn[0]
 
 
 def texts(figures, stem):
@@ -432,18 +448,8 @@ def test_a_run_draws_three_pictures(stored):
     assert len(plot_run(stored, kinds=first_kinds(stored))) == 3
 
 
-def test_a_figure_is_laid_out_once(stored, monkeypatch, tmp_path):
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    laid_out = []
-    execute = ConstrainedLayoutEngine.execute
-
-    def counted(engine, figure):
-        laid_out.append(figure)
-        return execute(engine, figure)
-
-    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", counted)
-    plot_run(stored, formats=("png", "svg"))
+def test_a_figure_is_laid_out_once(drawn):
+    _, laid_out = drawn
     assert laid_out and len({id(figure) for figure in laid_out}) == len(laid_out)
 
 

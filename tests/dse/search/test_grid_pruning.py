@@ -64,7 +64,7 @@ def some(values, least=1):
     return st.lists(st.sampled_from(values), min_size=least, max_size=len(values), unique=True)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=16)
 @given(
     some(list(MEMORIES)),
     some([1, 2, 3, 4, 8, 16], 2),
@@ -142,7 +142,7 @@ def test_brute_force_over_every_design_agrees():
 def test_processes_and_blocks_have_no_influence(tmp_path):
     one = run(sweep(keep=100), out=tmp_path / "one", spread=SMALL)
     assert one.manifest["counts"]["feasible"] > 0 and len(one.front) > 0
-    pieces = Parallelism(jobs=2, block_rows=77, chunk_rows=5, least_gain=2)
+    pieces = Parallelism(jobs=2, block_rows=77, chunk_rows=20, least_gain=2)
     other = run(sweep(keep=100), out=tmp_path / "other", spread=pieces)
     for name in ("pareto.csv", "top.csv", "picks.yaml", "constraints.csv", "margins.csv", "axes.csv"):
         assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
