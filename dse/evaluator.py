@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cost_models.evaluate.number_formats import body_bits
 from cost_models.evaluate.serve import Prefill, designs_machine, serve_chip, serve_designs
-from cost_models.evaluate.workload import Conversation, Drafting, Workload, prompts_of
+from cost_models.evaluate.workload import Workload, prompts_of
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.derived import derived_metrics, with_inputs
@@ -25,20 +25,17 @@ from cost_models.performance.disaggregation import Network
 from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
 from cost_models.performance.mix import MIX, MIXED, mix_metrics
 from cost_models.performance.operating_point import Slo
-from cost_models.performance.serving_queue import Traffic
-from cost_models.performance.waits import lognormal_cv
 from cost_models.quantities.columns import PREFILL_PREFIX, TECHNOLOGY_PREFIX
 from cost_models.quantities.metrics import AS_METRICS
-from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of, rows_where
 from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin, load_margin
-from dse.sweep import BaselineSpec, Spec, WorkloadSpec
+from dse.sweep import BaselineSpec, Spec
 from dse.sweep.fields import LARGEST
 from dse.sweep.library_additions import library_of
+from dse.sweep.served_workload import field_of, on_chips, workload_of
 from dse.sweep.user_model import ModelSpec
-from dse.sweep.workloads import SessionsSpec
 
 if TYPE_CHECKING:
     from dse.user_model.model import Modelled, UserModel
@@ -210,7 +207,7 @@ class Evaluator:
         names = MIXED if wanted is None else _of_workload(MIX, wanted)
         if not self.spec.mix or not names:
             return {}
-        tokens = {name: _field(name, self.spec.workloads[name], "output_tokens", designs) for name in self.spec.mix}
+        tokens = {name: field_of(name, self.spec.workloads[name], "output_tokens", designs) for name in self.spec.mix}
         return mix_metrics(self.spec.mix, metrics, tokens, names)
 
     @cached_property
@@ -419,83 +416,3 @@ def _judged(margin: FloatArray, rows: int) -> FloatArray:
     """Return a margin as a column, missed where it is missing."""
     absent = np.isnan(margin)
     return np.broadcast_to(rows_where(absent, UNMET, margin) if absent.any() else margin, (rows,))
-
-
-def on_chips(workload: Workload, *, network_gbps: float | None = None, node_chips: float | None = None) -> Workload:
-    """Return a workload with what chips of the library are said to be linked by, where anything is."""
-    if network_gbps is not None:
-        workload = replace(workload, network_gbps=float(network_gbps))
-    return workload if node_chips is None else replace(workload, node_chips=float(node_chips))
-
-
-def workload_of(name: str, workload: WorkloadSpec, designs: Designs = MappingProxyType({})) -> Workload:
-    """Return a workload of a sweep as the models take it, with the numbers that designs set of it (``name.field``)."""
-    return Workload(
-        name=name,
-        model=workload.model,
-        batch=_field(name, workload, "batch", designs),
-        prompt_tokens=_field(name, workload, "prompt_tokens", designs),
-        output_tokens=_field(name, workload, "output_tokens", designs),
-        prefix_cached=_field(name, workload, "prefix_cached", designs),
-        n_chips=_field(name, workload, "n_chips", designs),
-        parallelism=workload.parallelism,
-        node_chips=_field(name, workload, "node_chips", designs),
-        network_gbps=_field(name, workload, "network_gbps", designs),
-        batching=workload.batching,
-        traffic=_traffic(name, workload, designs),
-        drafting=_drafting(name, workload, designs),
-        conversation=_conversation(name, workload, designs),
-        chunk_rows=_field(name, workload, "chunk_rows", designs),
-        same_prompts=float(workload.same_prompts),
-        expert_spread=_field(name, workload, "expert_spread", designs),
-        hottest_fifth=_field(name, workload, "hottest_fifth", designs),
-        weight_format=workload.weight_format,
-        expert_format=workload.expert_format,
-        kv_bits=workload.kv_bits,
-        act_bits=workload.act_bits,
-    )
-
-
-def _drafting(name: str, workload: WorkloadSpec, designs: Designs) -> Drafting | None:
-    """Return how a workload drafts tokens."""
-    drafts = workload.speculation
-    if drafts is None:
-        return None
-    tokens, acceptance = (_field(name, workload, field, designs) for field in ("draft_tokens", "acceptance"))
-    return Drafting(tokens, acceptance, drafts.draft)
-
-
-def _conversation(name: str, workload: WorkloadSpec, designs: Designs) -> Conversation | None:
-    """Return how users of a workload talk in turns."""
-    if workload.sessions is None:
-        return None
-    fields = [field for field in SessionsSpec.model_fields if field != "tier"]
-    numbers = {field: _field(name, workload, field, designs) for field in fields}
-    return Conversation(tier=workload.sessions.tier, **numbers)
-
-
-def _traffic(name: str, workload: WorkloadSpec, designs: Designs) -> Traffic:
-    """Return how requests of a workload come."""
-    trace = workload.trace
-
-    def of(field: str) -> FloatArray:
-        return _field(name, workload, field, designs)
-
-    return Traffic(
-        arrivals_per_s=of("arrivals_per_s"),
-        concurrency=of("concurrency"),
-        arrival_cv=np.nan_to_num(of("arrival_cv"), nan=1.0),
-        prompt_cv=lognormal_cv(of("prompt_p95_tokens") / of("prompt_tokens")) if trace is None else trace.prompt_cv,
-        output_cv=lognormal_cv(of("output_p95_tokens") / of("output_tokens")) if trace is None else trace.output_cv,
-        limit_percentile=np.nan if workload.limit_percentile is None else workload.limit_percentile,
-    )
-
-
-def _field(name: str, workload: WorkloadSpec, field: str, designs: Designs) -> FloatArray:
-    """Return a number of a workload: swept as ``workload.field``, or as the sweep file says."""
-    column = designs.get(f"{name}.{field}")
-    if column is None:
-        reported = workload.said(field)
-        return np.array([np.nan if reported in (None, LARGEST) else float(reported)])
-    default, numbers = WORKLOAD_FIELDS[field].default, numbers_of(column)
-    return numbers if default is None else np.where(np.isnan(numbers), default, numbers)

@@ -19,10 +19,11 @@ from dse.analysis.audit.rates import find_consistent_rates
 from dse.analysis.audit.records import DesignSubject, RatesSubject, SpaceSubject
 from dse.analysis.audit.spaces import joint_set
 from dse.analysis.require.requirements import requirements
-from dse.evaluator import Evaluator, workload_of
+from dse.evaluator import Evaluator
 from dse.render.plots.audit import draw_audit
 from dse.render.plots.lines import LineChart
 from dse.render.terminal.requirements import needs_table, options_table, summary_lines
+from dse.sweep.served_workload import workload_of
 from studies.record import Context, Section, markdown
 
 

@@ -16,13 +16,14 @@ from cost_models.performance.inference import Inference
 from cost_models.table import Table
 from dse.analysis.audit.page import number, table
 from dse.analysis.explain.curve import all_curves
-from dse.evaluator import Evaluator, workload_of
+from dse.evaluator import Evaluator
 from dse.render.plots.curve import draw_curves
 from dse.render.plots.lines import LineChart
 from dse.results.picks import KNEE
 from dse.runs import explore
 from dse.sweep import Spec
 from dse.sweep.chips import DeploymentSpec
+from dse.sweep.served_workload import workload_of
 from studies.record import Context, Section
 
 BATCHES = np.array([1.0, 2, 4, 8, 16, 32, 64, 128])

@@ -29,8 +29,8 @@ from dse.analysis.audit.consistent import InformationGain, ValueRange, extents_o
 from dse.analysis.audit.records import Claim, RatesSubject
 from dse.analysis.require.requirements import Asked, least_rate
 from dse.errors import Issue, SpecError
-from dse.evaluator import workload_of
 from dse.sweep.library_additions import library_of
+from dse.sweep.served_workload import workload_of
 
 MEMORY_BOUND = 0.99
 """Share of a step in operators that wait for memory above which it counts as memory-bound."""

@@ -19,9 +19,10 @@ from cost_models.table import Choice, Table
 from cost_models.weights.chip_execution import chip_execution
 from dse.analysis.explain.columns import explained, explanation_of, machine_columns, workload_columns
 from dse.analysis.explain.records import Explanation
-from dse.evaluator import Evaluator, workload_of
+from dse.evaluator import Evaluator
 from dse.margins import capacity_margin, load_margin
 from dse.sweep import WorkloadSpec
+from dse.sweep.served_workload import workload_of
 
 SPLITS = ("tensor", "pipeline")
 """Ways of sharing a model that are tried where it does not fit."""
