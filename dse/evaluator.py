@@ -22,9 +22,10 @@ from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.derived import derived_metrics, with_inputs
 from cost_models.performance.disaggregation import Network
-from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
+from cost_models.performance.metrics import design_metrics, workload_metrics
 from cost_models.performance.mix import MIX, MIXED, mix_metrics
 from cost_models.performance.operating_point import Slo
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.quantities.columns import PREFILL_PREFIX, TECHNOLOGY_PREFIX
 from cost_models.quantities.metrics import AS_METRICS
 from cost_models.silicon.defaults import fill_defaults

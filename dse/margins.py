@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cost_models.performance.disaggregation import Disaggregated
-from cost_models.performance.metrics import WorkloadResult
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
 from dse.errors import Issue, SpecError

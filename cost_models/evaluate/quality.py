@@ -11,7 +11,7 @@ import numpy as np
 from cost_models.evaluate.number_formats import body_bits
 from cost_models.library import Model, WeightFormat
 from cost_models.library.technology import Technology
-from cost_models.performance.metrics import WorkloadResult
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.table import INACTIVE, Choice, Designs, numbers_of
 from cost_models.weights.activations import act_methods, narrow
 from cost_models.weights.chip_execution import SLACK_BITS

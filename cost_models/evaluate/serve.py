@@ -18,9 +18,9 @@ from cost_models.performance.continuous import Continuous
 from cost_models.performance.conversations import Conversations
 from cost_models.performance.disaggregation import Disaggregated, Network, PrefillPool
 from cost_models.performance.inference import Inference
-from cost_models.performance.metrics import WorkloadResult
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.serving_stack import Software
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.silicon.cost import Economics
 from cost_models.silicon.defaults import FilledDesigns, fill_defaults
 from cost_models.silicon.design import design_machine

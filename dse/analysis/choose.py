@@ -19,7 +19,8 @@ from cost_models.errors import LibraryError
 from cost_models.evaluate.chips import ChipSetup
 from cost_models.evaluate.serve import serve_chip
 from cost_models.library import Chip
-from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
+from cost_models.performance.metrics import design_metrics, workload_metrics
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.quantities.metrics import METRICS
 from cost_models.quantities.records import Metric
 from cost_models.table import FloatArray, numbers_of

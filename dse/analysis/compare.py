@@ -12,8 +12,9 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from cost_models.performance.disaggregation import Disaggregated
-from cost_models.performance.metrics import WorkloadResult, workload_metrics
+from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.pool_costs import pool_costs
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.table import Choice, Setting, Table, first_number
 from dse.analysis.explain.columns import known_intervals

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from cost_models.evaluate.serve import serve_chips
 from cost_models.library.technology import Technology
 from cost_models.performance.inference import decode_bound_s
-from cost_models.performance.metrics import WorkloadResult
 from cost_models.performance.phases import PhaseTime, decode_phase, prefill_phase
 from cost_models.performance.serving_stack import software
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.silicon.machine import Machine
 from cost_models.table import Choice, FloatArray, Number
 from cost_models.workload.serving import ServingConfig, footprint

@@ -13,8 +13,8 @@ from cost_models.library import Library, Model
 from cost_models.performance.continuous import Continuous
 from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.inference import Inference
-from cost_models.performance.metrics import WorkloadResult
 from cost_models.performance.phases import PhaseTime
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.quantities.records import Metric
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine

@@ -12,7 +12,8 @@ from cost_models.evaluate.serve import serve_chip, serve_designs
 from cost_models.evaluate.workload import Workload
 from cost_models.library import Library
 from cost_models.library.technology import Technology
-from cost_models.performance.metrics import WorkloadResult, design_metrics, workload_metrics
+from cost_models.performance.metrics import design_metrics, workload_metrics
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.quantities.metrics import METRICS
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice, Table

@@ -12,7 +12,7 @@ import numpy as np
 
 from cost_models.performance.conversations import Conversations
 from cost_models.performance.disaggregation import Disaggregated
-from cost_models.performance.metrics import WorkloadResult
+from cost_models.performance.workload_result import WorkloadResult
 from cost_models.table import FloatArray, first_number
 from cost_models.workload.trace import Trace
 from dse.analysis.pool_simulation import decode_engine, simulate_pools
