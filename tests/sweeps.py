@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 
+def minimized(*metrics: str) -> list[dict[str, str]]:
+    """Return objectives, all to be minimised."""
+    return [{"metric": metric, "direction": "minimize"} for metric in metrics]
+
+
 def small(**changes: Any) -> dict[str, Any]:
     """Return a 70 B model on a space with conditions, ranges and levels; `changes` replace its keys."""
     return {
@@ -24,10 +29,7 @@ def small(**changes: Any) -> dict[str, Any]:
             "clock_ghz": {"low": 0.5, "high": 1.5, "levels": 5},
             "kv_bits": 8,
         },
-        "objectives": [
-            {"metric": "chat.tpot_ms", "direction": "minimize"},
-            {"metric": "cost_usd", "direction": "minimize"},
-        ],
+        "objectives": minimized("chat.tpot_ms", "cost_usd"),
         "search": {"sampler": "sobol", "n_designs": 256},
         **changes,
     }
@@ -61,6 +63,29 @@ def tiny(**changes: Any) -> dict[str, Any]:
         "search": {"sampler": "grid"},
         **changes,
     }
+
+
+DRAWN: dict[str, Any] = {
+    "name": "small",
+    "workloads": {"chat": {"model": "llama3_8b", "batch": 8, "prompt_tokens": 256, "output_tokens": 128}},
+    "space": {
+        "memory": {"values": ["lpddr5x_9600", "hbm3"]},
+        "memory_devices": {"values": [4, 8, 12]},
+        "memory_device_bits": {"values": [32, 64], "when": {"memory": ["lpddr5x_9600"]}},
+        "memory_device_gib": 16,
+        "macs": {"values": [16384, 65536]},
+        "weight_format": {"values": ["int4_g128", "fp8"]},
+    },
+    "objectives": [
+        {"metric": "chat.tpot_ms", "direction": "minimize"},
+        {"metric": "chat.tokens_per_joule", "direction": "maximize"},
+        {"metric": "cost_usd", "direction": "minimize"},
+    ],
+    "constraints": [{"metric": "tdp_w", "max": 400}, {"metric": "chat.tpot_ms", "max": 100}],
+    "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
+    "search": {"sampler": "grid"},
+}
+"""A sweep of which every kind of figure can be drawn, and a report."""
 
 
 TEXT = """\

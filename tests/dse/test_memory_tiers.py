@@ -7,6 +7,7 @@ from cost_models.table import Table
 from dse.evaluator import Evaluator
 from dse.runs import explore
 from dse.sweep import parse_spec
+from tests.sweeps import minimized
 
 HOST = {
     "sources": {"house": {"title": "Estimate of the house", "kind": "estimate", "read": "internal", "year": 2026}},
@@ -39,9 +40,7 @@ SWEEP = {
         "second_memory_device_gib": {"values": [128], "when": {"second_memory": TIERS[1:]}},
         "macs": 65536, "sram_mib": 64, "host_lanes": 16,
     },
-    "objectives": [
-        {"metric": "chat.tpot_ms", "direction": "minimize"}, {"metric": "cost_usd", "direction": "minimize"}
-    ],
+    "objectives": minimized("chat.tpot_ms", "cost_usd"),
     "search": {"sampler": "grid"},
 }  # fmt: skip
 

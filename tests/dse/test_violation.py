@@ -26,6 +26,7 @@ from dse.samplers.evolve.nsga2 import row_keys
 from dse.space import Space
 from dse.sweep import Spec, parse_spec
 from dse.violation import MISSING, violation
+from tests.sweeps import minimized
 
 MEMORY = {
     "memory": {"values": ["lpddr5x_9600", "gddr6_16"]},
@@ -45,10 +46,7 @@ INFEASIBLE: dict[str, dict[str, Any]] = {
         "name": "dense",
         "workloads": {"chat": {"model": "llama2_70b", "batch": 32, "prompt_tokens": 1024, "output_tokens": 1024}},
         "space": {"node": {"values": ["tsmc_5", "samsung_8"]}, **MEMORY, **FORMATS},
-        "objectives": [
-            {"metric": "chat.tpot_ms", "direction": "minimize"},
-            {"metric": "cost_usd", "direction": "minimize"},
-        ],
+        "objectives": minimized("chat.tpot_ms", "cost_usd"),
         "constraints": [
             {"metric": "chat.tpot_ms", "max": "5 ms"},
             {"metric": "tdp_w", "max": "60 W"},
@@ -61,10 +59,7 @@ INFEASIBLE: dict[str, dict[str, Any]] = {
         "name": "experts",
         "workloads": {"chat": {"model": "mixtral_8x7b", "batch": 8, "prompt_tokens": 2048, "output_tokens": 256}},
         "space": {"clock_ghz": {"values": [0.6, 1.0]}, **MEMORY, **FORMATS},
-        "objectives": [
-            {"metric": "chat.ttft_ms", "direction": "minimize"},
-            {"metric": "chat.decode_w", "direction": "minimize"},
-        ],
+        "objectives": minimized("chat.ttft_ms", "chat.decode_w"),
         "constraints": [
             {"metric": "chat.tpot_ms", "max": "2 ms"},
             {"metric": "cost_usd", "max": 60},
@@ -80,10 +75,7 @@ INFEASIBLE: dict[str, dict[str, Any]] = {
             "giant": {"model": "synthetic_250b_gqa", "batch": 1, "prompt_tokens": 512, "output_tokens": 128},
         },
         "space": {"node": {"values": ["tsmc_5", "tsmc_7"]}, **MEMORY, **FORMATS},
-        "objectives": [
-            {"metric": "giant.tpot_ms", "direction": "minimize"},
-            {"metric": "die_mm2", "direction": "minimize"},
-        ],
+        "objectives": minimized("giant.tpot_ms", "die_mm2"),
         "constraints": [
             {"metric": "giant.tpot_ms", "max": "20 ms"},
             {"metric": "chat.tpot_ms", "max": "1 ms"},

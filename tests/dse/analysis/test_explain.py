@@ -20,6 +20,7 @@ from dse.render.terminal import print_parts
 from dse.render.terminal.explanation import explanation_parts
 from dse.runs import run
 from dse.sweep import parse_spec
+from tests.sweeps import minimized
 
 SWEEP = {
     "name": "tiny",
@@ -36,10 +37,7 @@ SWEEP = {
         "memory_device_bits": {"values": [64], "when": {"memory": ["lpddr5x_9600"]}},
         "macs": {"values": [32768, 131072]},
     },
-    "objectives": [
-        {"metric": "chat.tpot_ms", "direction": "minimize"},
-        {"metric": "cost_usd", "direction": "minimize"},
-    ],
+    "objectives": minimized("chat.tpot_ms", "cost_usd"),
     "constraints": [{"metric": "tdp_w", "max": 400}],
     "baselines": {
         "gpu_pair": {"chips": "2x a100_80gb_sxm", "weight_format": "bf16", "kv_bits": 16},

@@ -15,7 +15,7 @@ import dse.cli
 from cost_models.library import shipped_library
 from dse.evaluator import Evaluator
 from dse.render.terminal.stack import constants
-from tests.sweeps import SHORT_CHAT
+from tests.sweeps import SHORT_CHAT, minimized
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("numpy", "pandas", "scipy", "pydantic", "optuna", "pymoo", "matplotlib", "moocore", "pyarrow", "yaml", "pint")
@@ -31,10 +31,7 @@ SWEEP = {
         ],
         "macs": {"values": [16384, 65536]},
     },
-    "objectives": [
-        {"metric": "chat.tpot_ms", "direction": "minimize"},
-        {"metric": "cost_usd", "direction": "minimize"},
-    ],
+    "objectives": minimized("chat.tpot_ms", "cost_usd"),
     "constraints": [{"metric": "chat.tpot_ms", "max": 20}],
     "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}, "tpu": {"chips": "2x tpu_v4"}},
     "search": {"sampler": "grid"},

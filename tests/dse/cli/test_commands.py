@@ -11,7 +11,7 @@ import yaml
 import dse.cli
 from dse.runs import run
 from dse.sweep import parse_spec
-from tests.sweeps import SHORT_CHAT
+from tests.sweeps import SHORT_CHAT, minimized
 
 pytestmark = pytest.mark.bounded
 
@@ -19,10 +19,7 @@ SWEEP = {
     "name": "tiny",
     "workloads": SHORT_CHAT,
     "space": {"memory": "gddr6_16", "memory_devices": {"low": 8, "high": 16, "step": 4}, "memory_device_gib": 2},
-    "objectives": [
-        {"metric": "chat.tpot_ms", "direction": "minimize"},
-        {"metric": "cost_usd", "direction": "minimize"},
-    ],
+    "objectives": minimized("chat.tpot_ms", "cost_usd"),
     "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
     "search": {"sampler": "sobol", "n_designs": 16},
 }

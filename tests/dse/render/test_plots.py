@@ -38,32 +38,12 @@ from dse.render.terminal.summary import named_picks
 from dse.runs import run
 from dse.space import Space
 from dse.sweep import ConstraintSpec, parse_spec
-
-SWEEP = {
-    "name": "small",
-    "workloads": {"chat": {"model": "llama3_8b", "batch": 8, "prompt_tokens": 256, "output_tokens": 128}},
-    "space": {
-        "memory": {"values": ["lpddr5x_9600", "hbm3"]},
-        "memory_devices": {"values": [4, 8, 12]},
-        "memory_device_bits": {"values": [32, 64], "when": {"memory": ["lpddr5x_9600"]}},
-        "memory_device_gib": 16,
-        "macs": {"values": [16384, 65536]},
-        "weight_format": {"values": ["int4_g128", "fp8"]},
-    },
-    "objectives": [
-        {"metric": "chat.tpot_ms", "direction": "minimize"},
-        {"metric": "chat.tokens_per_joule", "direction": "maximize"},
-        {"metric": "cost_usd", "direction": "minimize"},
-    ],
-    "constraints": [{"metric": "tdp_w", "max": 400}, {"metric": "chat.tpot_ms", "max": 100}],
-    "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
-    "search": {"sampler": "grid"},
-}
+from tests.sweeps import DRAWN
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    return run(parse_spec(SWEEP), out=tmp_path_factory.mktemp("runs") / "small")
+    return run(parse_spec(DRAWN), out=tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +153,7 @@ def test_wrong_kinds_and_runs_are_issues(stored, tmp_path):
 
 
 def test_where_nothing_is_feasible_the_nearest_misses_are_drawn(tmp_path):
-    spec = parse_spec({**SWEEP, "constraints": [{"metric": "tdp_w", "max": 5}]})
+    spec = parse_spec({**DRAWN, "constraints": [{"metric": "tdp_w", "max": 5}]})
     empty = run(spec, out=tmp_path / "none")
     assert not empty.found_feasible
     figures = plot_run(empty.path, formats=("svg",))
@@ -189,7 +169,7 @@ def test_where_nothing_is_feasible_the_nearest_misses_are_drawn(tmp_path):
 
 
 def test_one_objective_is_drawn_beside_the_first_limited_metric(tmp_path):
-    spec = parse_spec({**SWEEP, "objectives": SWEEP["objectives"][:1]})
+    spec = parse_spec({**DRAWN, "objectives": DRAWN["objectives"][:1]})
     figures = plot_run(run(spec, out=tmp_path / "one").path, kinds=["pareto"])
     assert [path.name for path in figures] == ["pareto-chat.tpot_ms-tdp_w.png"]
 
@@ -353,7 +333,7 @@ def test_baselines_of_a_scene_are_the_evaluated_ones(stored):
 
 
 def test_indices_of_the_space_are_fractions_and_find_what_decides(tmp_path):
-    spec = parse_spec(SWEEP)
+    spec = parse_spec(DRAWN)
     table = space_sensitivity(spec, samples=256)
     assert set(table["parameter"]) == set(Space(spec).dimensions)
     first, total = (table.pivot(index="parameter", columns="metric", values=f"{k}_order") for k in ("first", "total"))
@@ -369,7 +349,7 @@ def test_indices_of_the_space_are_fractions_and_find_what_decides(tmp_path):
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_of_a_single_parameter_all_goes_with_it(objectives):
     sweep = {
-        **SWEEP,
+        **DRAWN,
         "space": {"macs": {"low": 1024, "high": 8192, "step": 64}, "memory_devices": 8},
         "constraints": [],
     }
@@ -471,7 +451,7 @@ def test_columns_that_a_run_has_not_are_issues(stored, tmp_path):
 
 
 def test_the_growth_of_a_front_ends_at_all_of_it(tmp_path):
-    spec = parse_spec({**SWEEP, "search": {"sampler": "nsgaii", "n_designs": 60, "options": {"population_size": 12}}})
+    spec = parse_spec({**DRAWN, "search": {"sampler": "nsgaii", "n_designs": 60, "options": {"population_size": 12}}})
     done = run(spec, out=tmp_path / "grown")
     figures = plot_run(done, kinds=["hypervolume"], formats=("svg",))
     volume = done.progress["hypervolume"]

@@ -27,29 +27,15 @@ from dse.results.store import designs_of
 from dse.runs import run
 from dse.sweep import parse_spec
 from tests.cli import call
+from tests.sweeps import DRAWN, minimized
 
+EXPERTS = {"model": "mixtral_8x7b", "batch": 4, "n_chips": 2, "parallelism": "pipeline", "required": False}
 SWEEP = {
-    "name": "small",
-    "workloads": {
-        "chat": {"model": "llama3_8b", "batch": 8, "prompt_tokens": 256, "output_tokens": 128},
-        "experts": {"model": "mixtral_8x7b", "batch": 4, "n_chips": 2, "parallelism": "pipeline", "required": False},
-    },
-    "space": {
-        "memory": {"values": ["lpddr5x_9600", "hbm3"]},
-        "memory_devices": {"values": [4, 8, 12]},
-        "memory_device_bits": {"values": [32, 64], "when": {"memory": ["lpddr5x_9600"]}},
-        "memory_device_gib": 16,
-        "macs": {"values": [16384, 65536]},
-        "weight_format": {"values": ["int4_g128", "fp8"]},
-        "link_gbps": 64,
-    },
-    "objectives": [
-        {"metric": "chat.tpot_ms", "direction": "minimize"},
-        {"metric": "cost_usd", "direction": "minimize"},
-    ],
+    **DRAWN,
+    "workloads": {**DRAWN["workloads"], "experts": EXPERTS},
+    "space": {**DRAWN["space"], "link_gbps": 64},
+    "objectives": minimized("chat.tpot_ms", "cost_usd"),
     "constraints": [{"metric": "tdp_w", "max": 400}, {"metric": "chat.tpot_ms", "max": 12}],
-    "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
-    "search": {"sampler": "grid"},
 }
 
 

@@ -8,6 +8,7 @@ from dse.render.report import write_report
 from dse.runs import run
 from dse.sweep import parse_spec
 from tests.browser import chromium, wait_for
+from tests.sweeps import minimized
 
 pytestmark = pytest.mark.browser
 
@@ -31,10 +32,7 @@ SWEEP = {
         "clock_ghz": {"low": 0.6, "high": 1.6},
         "weight_format": {"values": ["int4_g128", "fp8", "bf16"]},
     },
-    "objectives": [
-        {"metric": "chat.tpot_ms", "direction": "minimize"},
-        {"metric": "cost_usd", "direction": "minimize"},
-    ],
+    "objectives": minimized("chat.tpot_ms", "cost_usd"),
     "constraints": [{"metric": "chat.tpot_ms", "max": 12}, {"metric": "tdp_w", "max": 200}],
     "baselines": {"a100": {"chips": "1x a100_80gb_sxm"}},
     "search": {"sampler": "sobol", "n_designs": 65536},

@@ -25,10 +25,7 @@ SWEEP = {
         "memory_devices": {"low": 2, "high": 16, "step": 1},
         "macs": {"low": 8192, "high": 131072, "log": True},
     },
-    "objectives": [
-        {"metric": "chat.tpot_ms", "direction": "minimize"},
-        {"metric": "cost_usd", "direction": "minimize"},
-    ],
+    "objectives": sweeps.minimized("chat.tpot_ms", "cost_usd"),
     "constraints": [{"metric": "tdp_w", "max": 200}],
     "results": {"keep_all_up_to": 1000},
     "search": {"sampler": "sobol", "n_designs": 1 << 19},

@@ -21,7 +21,7 @@ from dse.sweep import load_spec, parse_spec
 from dse.user_model.calls import answered, end_children
 from dse.user_model.model import UserModel
 from tests.cli import call
-from tests.sweeps import SHORT_CHAT
+from tests.sweeps import SHORT_CHAT, minimized
 
 ROOT = Path(__file__).parents[3]
 SWEEP = {
@@ -31,10 +31,7 @@ SWEEP = {
         "memory_devices": {"low": 2, "high": 16, "step": 2},
         "macs": {"low": 8192, "high": 131072, "log": True, "levels": 5},
     },
-    "objectives": [
-        {"metric": "chat.tpot_ms", "direction": "minimize"},
-        {"metric": "noise_db", "direction": "minimize"},
-    ],
+    "objectives": minimized("chat.tpot_ms", "noise_db"),
     "search": {"sampler": "grid"},
 }
 MODULE = """
@@ -180,7 +177,7 @@ def test_metrics_of_ours_go_in_and_are_replaced(folder):
 
 
 def test_a_model_in_place_of_ours(folder):
-    objectives = [{"metric": "noise_db", "direction": "minimize"}]
+    objectives = minimized("noise_db")
     spec = sweep({"function": "own:noise", "replace": True}, objectives=objectives)
     done = run(spec, out=folder / "run")
     assert done.manifest["counts"]["feasible"] == 40
