@@ -9,29 +9,21 @@ import numpy as np
 from dse.analysis.audit import Audit
 from dse.analysis.audit.rates import ConsistentRates
 from dse.analysis.audit.verdicts import ClaimResult
-from dse.render.plots.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PALE,
-    SEQUENTIAL,
-    VERMILION,
-    bar_ticks,
-    drawing,
-    new_figure,
-    save,
-    scale_axis,
-)
+from dse.render.plots import style
 
-COLOURS = {"consistent": GREEN, "optimistic": ORANGE, "impossible": VERMILION, "pessimistic": BLUE}
+COLOURS = {
+    "consistent": style.GREEN,
+    "optimistic": style.ORANGE,
+    "impossible": style.VERMILION,
+    "pessimistic": style.BLUE,
+}
 MARKS = {"consistent": "o", "optimistic": "s", "impossible": "X", "pessimistic": "v"}
 
 
 def draw_audit(found: Audit, folder: Path) -> list[Path]:
     """Draw the verdicts and the consistent rates into a folder, and return the files."""
     paths = []
-    with drawing():
+    with style.drawing():
         judged = [verdict for verdict in found.verdicts if np.isfinite(verdict.predicted)]
         if judged:
             paths += _draw_verdicts(found.case.name, judged, folder)
@@ -42,11 +34,11 @@ def draw_audit(found: Audit, folder: Path) -> list[Path]:
 
 
 def _draw_verdicts(name: str, verdicts: list[ClaimResult], folder: Path) -> list[Path]:
-    figure = new_figure(8.2, 1.4 + 0.21 * len(verdicts))
+    figure = style.new_figure(8.2, 1.4 + 0.21 * len(verdicts))
     axes = figure.subplots()
     for place, verdict in enumerate(verdicts):
         value = verdict.claim.value
-        axes.plot([verdict.low / value, verdict.high / value], [place, place], color=PALE, linewidth=4, zorder=2)
+        axes.plot([verdict.low / value, verdict.high / value], [place, place], color=style.PALE, linewidth=4, zorder=2)
         axes.plot(
             verdict.predicted / value,
             place,
@@ -56,9 +48,9 @@ def _draw_verdicts(name: str, verdicts: list[ClaimResult], folder: Path) -> list
             zorder=4,
         )
         if np.isfinite(verdict.bound):
-            axes.plot(verdict.bound / value, place, "|", color=BLACK, markersize=9, zorder=3)
-    axes.axvline(1.0, color=BLACK, linewidth=0.8)
-    scale_axis(axes, "x", logarithmic=True)
+            axes.plot(verdict.bound / value, place, "|", color=style.BLACK, markersize=9, zorder=3)
+    axes.axvline(1.0, color=style.BLACK, linewidth=0.8)
+    style.scale_axis(axes, "x", logarithmic=True)
     axes.set_yticks(range(len(verdicts)), [_label(v) for v in verdicts], fontsize=6)
     axes.set_ylim(len(verdicts) - 0.4, -0.6)
     axes.set_xlabel("predicted over claimed value (bar: 90 % interval; stroke: bound of peak rates)")
@@ -66,7 +58,7 @@ def _draw_verdicts(name: str, verdicts: list[ClaimResult], folder: Path) -> list
     for finding, mark in MARKS.items():
         axes.plot([], [], mark, color=COLOURS[finding], label=finding)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.03 - 1.3 / len(verdicts)), ncols=4)
-    return save(figure, folder, "verdicts", ("png",))
+    return style.save(figure, folder, "verdicts", ("png",))
 
 
 def _label(verdict: ClaimResult) -> str:
@@ -80,22 +72,22 @@ def _draw_rates(rates: ConsistentRates, folder: Path) -> list[Path]:
     """Draw the consistent set: weight and KV bits, coloured by the bandwidth that they take."""
     rising = rates.table.sort_values("gbps_low", kind="stable")
     table = rising.drop_duplicates(["weight_bits", "kv_bits", "memory_bound"])
-    figure = new_figure(6.6, 4.8)
+    figure = style.new_figure(6.6, 4.8)
     axes = figure.subplots()
     points = None
     for waits, mark, words in ((True, "o", "every step waits for memory"), (False, "^", "arithmetic sets a rate")):
         part = table[table["memory_bound"] == waits]
         if len(part):
             points = axes.scatter(
-                part["weight_bits"], part["kv_bits"], c=part["gbps_low"], cmap=SEQUENTIAL, marker=mark, s=26,
+                part["weight_bits"], part["kv_bits"], c=part["gbps_low"], cmap=style.SEQUENTIAL, marker=mark, s=26,
                 vmin=float(table["gbps_low"].min()), vmax=float(table["gbps_low"].max()), label=words,
             )  # fmt: skip
     assert points is not None
     bar = figure.colorbar(points, ax=axes)
     bar.set_label("least delivered bandwidth [GB/s]")
-    bar_ticks(bar)
+    style.bar_ticks(bar)
     axes.set_xlabel("stored bits of a weight [bit]")
     axes.set_ylabel("stored bits of a KV-cache element [bit]")
     axes.set_title(f"{rates.subject}: what satisfies every claim")
     axes.legend(loc="lower right")
-    return save(figure, folder, f"rates-{rates.subject}", ("png",))
+    return style.save(figure, folder, f"rates-{rates.subject}", ("png",))

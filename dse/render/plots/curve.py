@@ -9,19 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from dse.analysis.explain.curve import RATES, Curve
-from dse.render.plots.style import (
-    DASHES,
-    GREY,
-    MARKERS,
-    MIN_POINTS,
-    SERIES,
-    VERMILION,
-    drawing,
-    new_figure,
-    save,
-    scale_axis,
-    short,
-)
+from dse.render.plots import style
 
 _MARKED = tuple(4**power for power in range(9))
 """Batches that are marked on a curve, where it has them."""
@@ -30,7 +18,7 @@ _MARKED = tuple(4**power for power in range(9))
 def draw_curves(curves: Sequence[Curve], folder: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
     """Draw a figure per workload that any machine has several batches of, with a panel per rate; return the files."""
     paths = []
-    with drawing():
+    with style.drawing():
         for workload in dict.fromkeys(curve.workload for curve in curves):
             mine = [curve for curve in curves if curve.workload == workload and curve.points]
             # A point is no curve.
@@ -43,13 +31,13 @@ def _draw(workload: str, curves: Sequence[Curve], folder: Path, formats: Sequenc
     shown = [
         rate for rate in RATES if any(np.isfinite(point.rates[rate]) for curve in curves for point in curve.points)
     ]
-    figure = new_figure(1.2 + 4.6 * len(shown), 5.4)
+    figure = style.new_figure(1.2 + 4.6 * len(shown), 5.4)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for panel, rate in zip(panels, shown, strict=True):
         _draw_panel(panel, curves, rate)
     figure.suptitle(f"{workload}: throughput against speed per user", x=0.01, ha="left", fontsize=10, fontweight="bold")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(shown))
-    return save(figure, folder, f"curve-{workload}", formats)
+    return style.save(figure, folder, f"curve-{workload}", formats)
 
 
 def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> None:
@@ -59,42 +47,42 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> None:
         rates = [point.rates[rate] for point in curve.points]
         chips = f", {curve.chips} chips" if curve.chips > 1 else ""
         # Designs are drawn through, chips that can be bought are broken lines.
-        dash = DASHES[1 + place % (len(DASHES) - 1)] if curve.baseline else DASHES[0]
+        dash = style.DASHES[1 + place % (len(style.DASHES) - 1)] if curve.baseline else style.DASHES[0]
         axes.plot(
             users,
             rates,
-            color=SERIES[place % len(SERIES)],
+            color=style.SERIES[place % len(style.SERIES)],
             linestyle=dash,
             linewidth=1.2 if curve.baseline else 1.8,
             # Marks stand at some batches only, but in the legend too.
-            marker=MARKERS[place % len(MARKERS)],
+            marker=style.MARKERS[place % len(style.MARKERS)],
             markevery=[],
             markersize=3.5,
             label=f"{curve.name}{chips}",
         )
         if np.isfinite(rates).any():
             _mark_batches(axes, curve, users, rates, place)
-    scale_axis(axes, "x", logarithmic=True)
-    scale_axis(axes, "y", logarithmic=True)
+    style.scale_axis(axes, "x", logarithmic=True)
+    style.scale_axis(axes, "y", logarithmic=True)
     limit = next((curve.tpot_limit_ms for curve in curves if curve.tpot_limit_ms), None)
     if limit:
         axes.axvline(
             1000 / limit,
-            color=VERMILION,
+            color=style.VERMILION,
             linewidth=1.0,
             linestyle=(0, (4, 2)),
-            label=f"limit: {short(limit)} ms per token",
+            label=f"limit: {style.short(limit)} ms per token",
         )
     if any(curve.max_batch and (curve.tpot_limit_ms or curve.ttft_limit_ms) for curve in curves):
-        axes.plot([], [], "o", color=GREY, markersize=9, label="largest batch within the limits")
-    axes.plot([], [], "o", color=GREY, markersize=3.5, label="batches 1, 4, 16, ...; written at the ends")
+        axes.plot([], [], "o", color=style.GREY, markersize=9, label="largest batch within the limits")
+    axes.plot([], [], "o", color=style.GREY, markersize=3.5, label="batches 1, 4, 16, ...; written at the ends")
     axes.set(xlabel="speed that a user sees in decode [token/s]", ylabel="output tokens per second, end to end")
     axes.set_title(f"per {RATES[rate]}", fontweight="normal", fontsize=9)
 
 
 def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Sequence[float], place: int) -> None:
     """Mark some batches of a curve; write the smallest, the largest, and the largest within its limits."""
-    colour, mark = SERIES[place % len(SERIES)], MARKERS[place % len(MARKERS)]
+    colour, mark = style.SERIES[place % len(style.SERIES)], style.MARKERS[place % len(style.MARKERS)]
     limited = curve.tpot_limit_ms or curve.ttft_limit_ms
     last = len(curve.points) - 1
     for at, point in enumerate(curve.points):
@@ -105,5 +93,5 @@ def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Seque
         if kept or at in (0, last):
             axes.annotate(
                 str(point.batch), (users[at], rates[at]), (4, 4), textcoords="offset points", color=colour,
-                fontsize=MIN_POINTS,
+                fontsize=style.MIN_POINTS,
             )  # fmt: skip

@@ -10,18 +10,7 @@ from matplotlib.axes import Axes
 
 from cost_models.table import Column, FloatArray, Setting, Table
 from dse.evaluator import Evaluator
-from dse.render.plots.style import (
-    BLACK,
-    DASHES,
-    MARKERS,
-    SERIES,
-    VERMILION,
-    new_figure,
-    save,
-    scale_axis,
-    short,
-    spans_decades,
-)
+from dse.render.plots import style
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 CONTEXTS = (512, 2048, 8192, 32768)
@@ -45,7 +34,7 @@ def draw_latency(
         if not np.isfinite([per_token, to_first]).any():
             # The chips hold this model at no batch: there is nothing to show.
             continue
-        figure = new_figure(7.6, 4.9)
+        figure = style.new_figure(7.6, 4.9)
         left, right = figure.subplots(1, 2)
         limits = evaluator.slo_of(workload)
         _draw_lines(left, batches, per_token, lengths, own[0], limits.tpot_ms, "ms")
@@ -56,7 +45,7 @@ def draw_latency(
             *left.get_legend_handles_labels(), loc="outside lower center", ncols=3, title="tokens in the prompt and out"
         )
         figure.suptitle(f"{workload} ({entry.model}) on {name}; lines end where memory is full", fontweight="bold")
-        paths += save(figure, folder, f"latency-{workload}", formats)
+        paths += style.save(figure, folder, f"latency-{workload}", formats)
     return paths
 
 
@@ -81,28 +70,28 @@ def _draw_lines(
         label = f"{prompt:g} in, {output:g} out"
         if place:
             axes.plot(
-                batches, table[place], color=SERIES[place - 1], marker=MARKERS[place - 1],
-                linestyle=DASHES[place - 1], markersize=4, linewidth=1.2, label=label,
+                batches, table[place], color=style.SERIES[place - 1], marker=style.MARKERS[place - 1],
+                linestyle=style.DASHES[place - 1], markersize=4, linewidth=1.2, label=label,
             )  # fmt: skip
             continue
         here = float(table[place][np.searchsorted(batches, own_batch)])
-        axes.plot(batches, table[place], color=BLACK, linewidth=2.4, label=f"{label} (the workload's)")
+        axes.plot(batches, table[place], color=style.BLACK, linewidth=2.4, label=f"{label} (the workload's)")
         axes.plot(
-            [own_batch], [here], linestyle="", marker="*", markersize=15, color=BLACK, markeredgecolor="white",
+            [own_batch], [here], linestyle="", marker="*", markersize=15, color=style.BLACK, markeredgecolor="white",
             zorder=9, label=f"its batch, {own_batch:g}",
         )  # fmt: skip
         if np.isfinite(here):
-            axes.set_title(f"{short(here)} {unit} at batch {own_batch:g}", fontweight="normal", fontsize=9)
+            axes.set_title(f"{style.short(here)} {unit} at batch {own_batch:g}", fontweight="normal", fontsize=9)
     if limit:
-        axes.axhline(limit, color=VERMILION, linewidth=1.2, linestyle=(0, (4, 2)), label="its limit")
+        axes.axhline(limit, color=style.VERMILION, linewidth=1.2, linestyle=(0, (4, 2)), label="its limit")
         axes.annotate(
-            f"≤ {short(limit)} {unit}", (0.02, limit), (0, 3), xycoords=axes.get_yaxis_transform(),
+            f"≤ {style.short(limit)} {unit}", (0.02, limit), (0, 3), xycoords=axes.get_yaxis_transform(),
             textcoords="offset points", color="#8A3A00", fontsize=8,
         )  # fmt: skip
     axes.set(xlabel="batch", xlim=(batches[0] / 1.1, batches[-1] * 1.15))
-    scale_axis(axes, "x", logarithmic=True)
+    style.scale_axis(axes, "x", logarithmic=True)
     shown = np.append(table[np.isfinite(table)], limit or [])
-    scale_axis(axes, "y", logarithmic=spans_decades(shown))
+    style.scale_axis(axes, "y", logarithmic=style.spans_decades(shown))
     axes.set_xticks(BATCHES, [str(batch) for batch in BATCHES])
 
 

@@ -13,28 +13,9 @@ from matplotlib.figure import Figure
 
 from cost_models.table import evenly
 from dse.errors import Issue, Place, SpecError
+from dse.render.plots import style
 from dse.render.plots.reading import scene_of
 from dse.render.plots.scene import Scene
-from dse.render.plots.style import (
-    BLACK,
-    BLUE,
-    DASHES,
-    MARKERS,
-    PALE,
-    SEQUENTIAL,
-    SERIES,
-    VERMILION,
-    axis_label,
-    bar_ticks,
-    drawing,
-    new_figure,
-    save,
-    scale_axis,
-    short,
-    spans_decades,
-    with_unit,
-    words,
-)
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.sweep.hints import quoted, suggest_metric
@@ -72,8 +53,8 @@ def draw_pair(
     table = run.designs
     _check_columns(run, {"--x": x, "--y": y, **({"--by": by} if by else {})})
     scene = scene_of(run)
-    with drawing():
-        figure = new_figure(7.2, 5.2)
+    with style.drawing():
+        figure = style.new_figure(7.2, 5.2)
         axes = figure.subplots()
         names = _place_axis(axes, "x", table[x])
         shown = table[[x, y, "feasible", *([by] if by else [])]]
@@ -84,13 +65,14 @@ def draw_pair(
             if which == "x" and names:
                 continue
             known = shown[column].to_numpy(dtype=np.float64)
-            logarithmic = spans_decades(known) or (column in scene.logarithmic and bool(np.nanmin(known) > 0))
-            scale_axis(axes, which, logarithmic=logarithmic)
-        axes.set(xlabel=axis_label(x, scene.metrics), ylabel=axis_label(y, scene.metrics, width=44))
-        counted = f"{short(int(table['feasible'].sum()))} of {short(len(table))} kept designs meet every constraint"
-        axes.set_title(f"{run.name}: {words(y)} over {words(x)}\n{counted}", fontsize=9)
+            logarithmic = style.spans_decades(known) or (column in scene.logarithmic and bool(np.nanmin(known) > 0))
+            style.scale_axis(axes, which, logarithmic=logarithmic)
+        axes.set(xlabel=style.axis_label(x, scene.metrics), ylabel=style.axis_label(y, scene.metrics, width=44))
+        met, kept = style.short(int(table["feasible"].sum())), style.short(len(table))
+        counted = f"{met} of {kept} kept designs meet every constraint"
+        axes.set_title(f"{run.name}: {style.words(y)} over {style.words(x)}\n{counted}", fontsize=9)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        return save(figure, folder, "-".join(["plot", x, y, *([by] if by else [])]), formats)
+        return style.save(figure, folder, "-".join(["plot", x, y, *([by] if by else [])]), formats)
 
 
 class _Names:
@@ -141,16 +123,18 @@ def _draw_points(
         _draw_series(axes, table, columns)
         return
     values = table[by].to_numpy(dtype=np.float64)
-    norm = LogNorm() if spans_decades(values) or by in scene.logarithmic else Normalize()
-    axes.scatter(table[x][~feasible], table[y][~feasible], s=6, color=PALE, linewidths=0, label="misses a constraint")
+    norm = LogNorm() if style.spans_decades(values) or by in scene.logarithmic else Normalize()
+    axes.scatter(
+        table[x][~feasible], table[y][~feasible], s=6, color=style.PALE, linewidths=0, label="misses a constraint"
+    )
     kept = table[feasible] if feasible.any() else table
     dots = axes.scatter(
-        kept[x], kept[y], c=kept[by].to_numpy(dtype=np.float64), norm=norm, cmap=SEQUENTIAL, s=20, edgecolors=BLACK,
-        linewidths=0.3, label="meets every constraint" if feasible.any() else None, zorder=4,
+        kept[x], kept[y], c=kept[by].to_numpy(dtype=np.float64), norm=norm, cmap=style.SEQUENTIAL, s=20,
+        edgecolors=style.BLACK, linewidths=0.3, label="meets every constraint" if feasible.any() else None, zorder=4,
     )  # fmt: skip
     bar = figure.colorbar(dots, ax=axes, pad=0.02, fraction=0.06)
-    bar.set_label(with_unit(by, scene.metrics))
-    bar_ticks(bar)
+    bar.set_label(style.with_unit(by, scene.metrics))
+    style.bar_ticks(bar)
 
 
 def _draw_series(axes: Axes, table: pd.DataFrame, columns: tuple[str, str, str | None]) -> None:
@@ -158,18 +142,18 @@ def _draw_series(axes: Axes, table: pd.DataFrame, columns: tuple[str, str, str |
     x, y, by = columns
     groups = [("designs", table)] if by is None else [(f"{by} {_text(key)}", part) for key, part in table.groupby(by)]
     for place, (label, part) in enumerate(groups):
-        colour = SERIES[place % len(SERIES)] if by else BLUE
+        colour = style.SERIES[place % len(style.SERIES)] if by else style.BLUE
         ordered = part.sort_values(x, kind="stable")
         single = ordered[x].nunique() == len(ordered) and len(ordered) > 1
-        style = DASHES[place % len(DASHES)] if single else ""
+        dashes = style.DASHES[place % len(style.DASHES)] if single else ""
         feasible = ordered["feasible"].to_numpy(dtype=bool)
         axes.plot(
-            ordered[x], ordered[y], color=colour, linestyle=style, linewidth=1.2, zorder=3,
+            ordered[x], ordered[y], color=colour, linestyle=dashes, linewidth=1.2, zorder=3,
             label="_line",
         )  # fmt: skip
         look: dict[str, Any] = {
             "linestyle": "",
-            "marker": MARKERS[place % len(MARKERS)],
+            "marker": style.MARKERS[place % len(style.MARKERS)],
             "markersize": 5,
             "color": colour,
         }
@@ -177,11 +161,13 @@ def _draw_series(axes: Axes, table: pd.DataFrame, columns: tuple[str, str, str |
         missed = ordered[~feasible].iloc[evenly(int((~feasible).sum()), MAX_MISSED)]
         axes.plot(missed[x], missed[y], zorder=2, markerfacecolor="white", alpha=0.35, label="_none", **look)
     if not table["feasible"].all():
-        axes.plot([], [], "o", color=PALE, markerfacecolor="white", markersize=5, label="hollow: misses a constraint")
+        axes.plot(
+            [], [], "o", color=style.PALE, markerfacecolor="white", markersize=5, label="hollow: misses a constraint"
+        )
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else short(float(str(value)))
+    return value if isinstance(value, str) else style.short(float(str(value)))
 
 
 def _draw_limits(axes: Axes, scene: Scene, x: str, y: str) -> None:
@@ -189,8 +175,8 @@ def _draw_limits(axes: Axes, scene: Scene, x: str, y: str) -> None:
         for limit in scene.limits.get(column, ()):
             line(
                 limit.value,
-                color=VERMILION,
+                color=style.VERMILION,
                 linewidth=1.0,
                 linestyle=(0, (4, 2)),
-                label=f"{words(column)} {limit.text}",
+                label=f"{style.words(column)} {limit.text}",
             )

@@ -20,25 +20,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from cost_models.quantities.columns import describe
 from cost_models.quantities.records import Metric
 from cost_models.table import FloatArray, evenly
+from dse.render.plots import style
 from dse.render.plots.scene import Scene
-from dse.render.plots.style import (
-    BLACK,
-    DASHES,
-    GREY,
-    MARKERS,
-    MIN_POINTS,
-    SEQUENTIAL,
-    SERIES,
-    bar_ticks,
-    new_figure,
-    one_value,
-    save,
-    short,
-    spans_decades,
-    told_apart,
-    with_unit,
-    write_titles,
-)
 
 MAX_LINES = 400
 """Lines drawn at most; of a larger front, designs at even steps along its first objective."""
@@ -88,26 +71,32 @@ def draw_parallel(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Pa
     parameters = [name for name in scene.parameters if name in scene.front and (alone or _varies(scene.front[name]))]
     if len(parameters) + len(scene.objectives) < 2:
         return []
-    return save(_draw(scene, parameters), folder, "parallel", formats)
+    return style.save(_draw(scene, parameters), folder, "parallel", formats)
 
 
 def _draw(scene: Scene, columns: Sequence[str]) -> Figure:
     sampled = _thinned(scene)
     rails = [_rail(scene, sampled, column) for column in (*columns, *scene.objectives)]
-    figure = new_figure(max(7.2, 0.94 * len(rails) + 1.2), 5.6)
+    figure = style.new_figure(max(7.2, 0.94 * len(rails) + 1.2), 5.6)
     axes = figure.subplots()
     _draw_lines(figure, axes, scene, sampled, rails)
     _draw_picks(axes, scene, rails)
     _draw_rails(axes, scene, rails, n_parameters=len(columns))
-    shown = f"{len(sampled)} of {short(len(scene.front))}" if len(sampled) < len(scene.front) else short(len(sampled))
+    shown = (
+        f"{len(sampled)} of {style.short(len(scene.front))}"
+        if len(sampled) < len(scene.front)
+        else style.short(len(sampled))
+    )
     kind = "on the front" if scene.feasible else "that miss by least"
     plural = "s" if len(scene.front) > 1 else ""
     lines = max(_heading(rail.column, scene.metrics).count("\n") + 2 for rail in rails)
     title = f"{scene.name}: {shown} design{plural} {kind}"
-    write_titles(figure, axes, title, feasible=scene.feasible, pad=14 + 10 * lines)
+    style.write_titles(figure, axes, title, feasible=scene.feasible, pad=14 + 10 * lines)
     if scene.picks:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    axes.set_xlabel(textwrap.fill(_shared_words(scene, columns), 14 * len(rails) + 20), fontsize=MIN_POINTS, loc="left")
+    axes.set_xlabel(
+        textwrap.fill(_shared_words(scene, columns), 14 * len(rails) + 20), fontsize=style.MIN_POINTS, loc="left"
+    )
     return figure
 
 
@@ -116,7 +105,7 @@ def _shared_words(scene: Scene, drawn: Sequence[str]) -> str:
     alike = {name: scene.front[name].iloc[0] for name in scene.parameters if name in scene.front and name not in drawn}
     shared = {**alike, **scene.shared}
     texts = [
-        f"{name} {value if isinstance(value, str) else short(float(value))}"
+        f"{name} {value if isinstance(value, str) else style.short(float(value))}"
         for name, value in shared.items()
         if isinstance(value, str) or np.isfinite(value)
     ]
@@ -140,12 +129,12 @@ def _rail(scene: Scene, drawn: pd.DataFrame, column: str) -> _Rail:
     known = scene.front[column].to_numpy(dtype=np.float64)
     known = known[np.isfinite(known)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    logarithmic = spans_decades(known) or (column in scene.logarithmic and low > 0)
+    logarithmic = style.spans_decades(known) or (column in scene.logarithmic and low > 0)
     levels = np.unique(known)
     if len(levels) > _MAX_TICKS:
         levels = _round_levels(low, high, logarithmic=logarithmic)
     at = _scaled(levels, low, high, logarithmic=logarithmic)
-    texts = told_apart([float(level) for level in levels])
+    texts = style.told_apart([float(level) for level in levels])
     ticks = tuple((float(height), text) for height, text in zip(at, texts, strict=True))
     heights = _scaled(numbers, low, high, logarithmic=logarithmic)
     heights = np.where(np.isnan(numbers), _INACTIVE_HEIGHT, heights)
@@ -191,7 +180,7 @@ def _spread(place: int, count: int) -> float:
 
 
 def _scaled(values: FloatArray, low: float, high: float, *, logarithmic: bool) -> FloatArray:
-    if one_value(np.array([low, high])):
+    if style.one_value(np.array([low, high])):
         return np.full(len(values), 0.5)
     if logarithmic:
         return np.asarray(np.log(values / low) / np.log(high / low))
@@ -203,25 +192,25 @@ def _draw_lines(figure: Figure, axes: Axes, scene: Scene, drawn: pd.DataFrame, r
     colour_by = drawn[first].to_numpy(dtype=np.float64)
     known = colour_by[np.isfinite(colour_by)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    norm: Normalize = LogNorm(low, high) if spans_decades(known) else Normalize(low, high)
+    norm: Normalize = LogNorm(low, high) if style.spans_decades(known) else Normalize(low, high)
     heights = np.stack([rail.heights for rail in rails], axis=1)
     paths = [np.column_stack([np.arange(len(rails)), row]) for row in heights]
     shade = float(np.clip(30 / len(paths), 0.18, 0.7))
-    lines = LineCollection(paths, cmap=SEQUENTIAL, norm=norm, linewidths=0.9, alpha=shade, zorder=2)
+    lines = LineCollection(paths, cmap=style.SEQUENTIAL, norm=norm, linewidths=0.9, alpha=shade, zorder=2)
     lines.set_array(np.nan_to_num(colour_by, nan=high))
     axes.add_collection(lines)
-    bar = figure.colorbar(ScalarMappable(norm, colormaps[SEQUENTIAL]), ax=axes, pad=0.01, fraction=0.03)
-    bar.set_label(with_unit(first, scene.metrics))
-    bar_ticks(bar)
+    bar = figure.colorbar(ScalarMappable(norm, colormaps[style.SEQUENTIAL]), ax=axes, pad=0.01, fraction=0.03)
+    bar.set_label(style.with_unit(first, scene.metrics))
+    style.bar_ticks(bar)
 
 
 def _draw_picks(axes: Axes, scene: Scene, rails: Sequence[_Rail]) -> None:
     for place, pick in enumerate(scene.picks):
         heights = [rail.height(pick.values.get(rail.column, np.nan)) for rail in rails]
         axes.plot(
-            np.arange(len(rails)), heights, color=SERIES[place % len(SERIES)], linewidth=1.9,
-            linestyle=DASHES[place % len(DASHES)], marker=MARKERS[place % len(MARKERS)], markersize=5,
-            markeredgecolor="white", markeredgewidth=0.5, zorder=6, label=pick.text,
+            np.arange(len(rails)), heights, color=style.SERIES[place % len(style.SERIES)], linewidth=1.9,
+            linestyle=style.DASHES[place % len(style.DASHES)], marker=style.MARKERS[place % len(style.MARKERS)],
+            markersize=5, markeredgecolor="white", markeredgewidth=0.5, zorder=6, label=pick.text,
         )  # fmt: skip
 
 
@@ -230,17 +219,19 @@ def _draw_rails(axes: Axes, scene: Scene, rails: Sequence[_Rail], *, n_parameter
     for place, rail in enumerate(rails):
         is_objective = place >= n_parameters
         better = ("▲ better" if rail.column in scene.maximised else "▼ better") if is_objective else ""
-        axes.axvline(place, ymin=0.10, color=BLACK if is_objective else GREY, linewidth=1.4 if is_objective else 0.8)
+        axes.axvline(
+            place, ymin=0.10, color=style.BLACK if is_objective else style.GREY, linewidth=1.4 if is_objective else 0.8
+        )
         for height, text in rail.ticks:
             axes.annotate(
-                text, (place, height), (4, 0), textcoords="offset points", va="center", fontsize=MIN_POINTS,
+                text, (place, height), (4, 0), textcoords="offset points", va="center", fontsize=style.MIN_POINTS,
                 zorder=8, bbox=box,
             )  # fmt: skip
         heading = (_heading(rail.column, scene.metrics), better)
         weight = "bold" if is_objective else "normal"
         axes.annotate(
             "\n".join(filter(None, heading)), (place, 1.0), (0, 11), textcoords="offset points", ha="center",
-            va="bottom", fontsize=MIN_POINTS, fontweight=weight, annotation_clip=False,
+            va="bottom", fontsize=style.MIN_POINTS, fontweight=weight, annotation_clip=False,
         )  # fmt: skip
     axes.set(xlim=(-0.25, len(rails) - 0.45), ylim=(-0.14, 1.04))
     axes.set_xticks([])

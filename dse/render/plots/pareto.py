@@ -17,32 +17,11 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
 
 from cost_models.table import FloatArray
+from dse.render.plots import style
 from dse.render.plots.labels import Label, place_labels
 from dse.render.plots.scene import Limit, Scene
-from dse.render.plots.style import (
-    BLACK,
-    BLUE,
-    MARKERS,
-    MIN_POINTS,
-    PALE,
-    SEQUENTIAL,
-    SERIES,
-    VERMILION,
-    axis_label,
-    bar_ticks,
-    freeze_layout,
-    new_figure,
-    one_value,
-    save,
-    scale_axis,
-    short,
-    spans_decades,
-    with_unit,
-    words,
-    write_titles,
-)
 
-_OPEN_MARKS = MARKERS[1:]
+_OPEN_MARKS = style.MARKERS[1:]
 
 _MIN_FRONT_FRACTION = 0.4
 """Share of an axis below which the front gets a panel of its own."""
@@ -63,13 +42,13 @@ def draw_pareto(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Path
     if len(axes) < 2:
         return []
     x, y = axes[:2]
-    return save(_draw(scene, x, y, axes[2] if len(axes) > 2 else None), folder, f"pareto-{x}-{y}", formats)
+    return style.save(_draw(scene, x, y, axes[2] if len(axes) > 2 else None), folder, f"pareto-{x}-{y}", formats)
 
 
 def draw_pairs(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Path]:
     """Draw the front over every pair of objectives but the first; return the files."""
     pairs = list(combinations(_axes_of(scene), 2))[1:]
-    return [path for x, y in pairs for path in save(_draw(scene, x, y, None), folder, f"pareto-{x}-{y}", formats)]
+    return [path for x, y in pairs for path in style.save(_draw(scene, x, y, None), folder, f"pareto-{x}-{y}", formats)]
 
 
 def _axes_of(scene: Scene) -> tuple[str, ...]:
@@ -83,19 +62,19 @@ def _axes_of(scene: Scene) -> tuple[str, ...]:
 def _draw(scene: Scene, x: str, y: str, colour: str | None) -> Figure:
     """Draw one panel, or two where other things lie so far off that the front would shrink to a corner."""
     crowded = min(_front_fraction(scene, column) for column in (x, y)) < _MIN_FRONT_FRACTION
-    figure = new_figure(7.2, 8.6 if crowded else 5.2)
+    figure = style.new_figure(7.2, 8.6 if crowded else 5.2)
     panels = figure.subplots(2, height_ratios=(1.15, 1.0)) if crowded else [figure.subplots()]
     labels = [
         _fill_panel(figure, axes, scene, (x, y, colour), main=axes is panels[0], whole=axes is panels[-1])
         for axes in panels
     ]
-    count = f"{short(len(scene.front))} design{'s' if len(scene.front) != 1 else ''}"
+    count = f"{style.short(len(scene.front))} design{'s' if len(scene.front) != 1 else ''}"
     kind = f"Pareto front, {count}" if scene.feasible else f"nothing feasible, nearest {count}"
-    write_titles(figure, panels[0], f"{scene.name}: {kind}", feasible=scene.feasible)
+    style.write_titles(figure, panels[0], f"{scene.name}: {kind}", feasible=scene.feasible)
     if crowded:
         panels[1].set_title("the same beside other designs, baselines and limits", fontweight="normal", fontsize=9.0)
     legend = figure.legend(*_entries(panels), loc="outside lower center", ncols=3)
-    freeze_layout(figure)
+    style.freeze_layout(figure)
     for axes, texts in zip(panels, labels, strict=True):
         marks = np.array([[label.x, label.y] for label in texts] + _front_points(scene, x, y)).reshape(-1, 2)
         boxes = [legend.get_window_extent(), *(text.get_window_extent() for text in axes.texts)]
@@ -126,8 +105,8 @@ def _fill_panel(
     labels = _draw_picks(axes, scene, x, y)
     if whole:
         labels += _draw_baselines(axes, scene, x, y, bands)
-    axes.set_xlabel(axis_label(x, scene.metrics) if main else with_unit(x, scene.metrics))
-    axes.set_ylabel(axis_label(y, scene.metrics, width=44) if main else with_unit(y, scene.metrics))
+    axes.set_xlabel(style.axis_label(x, scene.metrics) if main else style.with_unit(x, scene.metrics))
+    axes.set_ylabel(style.axis_label(y, scene.metrics, width=44) if main else style.with_unit(y, scene.metrics))
     return labels
 
 
@@ -154,9 +133,9 @@ def _front_values(scene: Scene, column: str) -> FloatArray:
 def _front_fraction(scene: Scene, column: str) -> float:
     """Return how much of an axis that shows everything the designs would take."""
     whole, part = scene.values(column), _front_values(scene, column)
-    if not len(part) or one_value(whole) or one_value(part):
+    if not len(part) or style.one_value(whole) or style.one_value(part):
         return 1.0
-    if spans_decades(whole):
+    if style.spans_decades(whole):
         whole, part = np.log(whole), np.log(part)
     return float(np.ptp(part) / np.ptp(whole))
 
@@ -170,48 +149,48 @@ def _set_range(axes: Axes, which: str, values: FloatArray) -> None:
     """Set scale and range of one axis so that the values lie inside, with room at the sides."""
     if not len(values):
         return
-    logarithmic = spans_decades(values)
+    logarithmic = style.spans_decades(values)
     low, high = float(values.min()), float(values.max())
     if logarithmic:
         room = (high / low) ** 0.08
         low, high = low / room, high * room
     else:
-        room = (0.05 * abs(high) or 1.0) if one_value(values) else 0.08 * (high - low)
+        room = (0.05 * abs(high) or 1.0) if style.one_value(values) else 0.08 * (high - low)
         low, high = low - room if low - room > 0 or low <= 0 else 0.0, high + room
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
-    scale_axis(axes, which, logarithmic=logarithmic)
+    style.scale_axis(axes, which, logarithmic=logarithmic)
 
 
 def _shade_limits(axes: Axes, which: str, limits: Sequence[Limit], *, text_at_end: bool) -> None:
     """Shade what a constraint forbids, and write the limit along its line on that side."""
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     span, line = (axes.axvspan, axes.axvline) if which == "x" else (axes.axhspan, axes.axhline)
-    style: dict[str, Any] = {"color": "#8A3A00", "fontsize": MIN_POINTS, "zorder": 3, "clip_on": True}
+    look: dict[str, Any] = {"color": "#8A3A00", "fontsize": style.MIN_POINTS, "zorder": 3, "clip_on": True}
     for limit in limits:
         if not low <= limit.value <= high:
             continue
         above = limit.side == "max"
         span(*sorted((limit.value, high if above else low)), facecolor="#F6E3DA", edgecolor="none", zorder=0)
-        line(limit.value, color=VERMILION, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+        line(limit.value, color=style.VERMILION, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
         at, ends = (0, 3 if above else -3), ("left", "right") if which == "x" else ("bottom", "top")
         side = ends[0] if above else ends[1]
         if which == "x":
             place = (limit.value, 0.985 if text_at_end else 0.015)
             axes.annotate(
                 limit.text, place, at[::-1], xycoords=axes.get_xaxis_transform(), textcoords="offset points",
-                rotation=90, ha=side, va="top" if text_at_end else "bottom", **style,
+                rotation=90, ha=side, va="top" if text_at_end else "bottom", **look,
             )  # fmt: skip
         else:
             axes.annotate(
                 limit.text, (0.01, limit.value), at, xycoords=axes.get_yaxis_transform(),
-                textcoords="offset points", ha="left", va=side, **style,
+                textcoords="offset points", ha="left", va=side, **look,
             )  # fmt: skip
 
 
 def _draw_designs(figure: Figure, axes: Axes, scene: Scene, x: str, y: str, colour: str | None) -> None:
     if len(scene.others):
         axes.scatter(
-            scene.others[x], scene.others[y], s=6, color=PALE, alpha=0.45, linewidths=0, zorder=2,
+            scene.others[x], scene.others[y], s=6, color=style.PALE, alpha=0.45, linewidths=0, zorder=2,
             label="other feasible designs", rasterized=True,
         )  # fmt: skip
     several = f" in all {len(scene.objectives)} objectives" if len(scene.objectives) > 2 else ""
@@ -219,29 +198,29 @@ def _draw_designs(figure: Figure, axes: Axes, scene: Scene, x: str, y: str, colo
     if colour is None:
         edge = edge_of_pair(scene, x, y)
         if scene.feasible and len(edge) > 1:
-            style = "steps-post" if x not in scene.maximised else "steps-pre"
+            steps = "steps-post" if x not in scene.maximised else "steps-pre"
             axes.plot(
                 edge[:, 0],
                 edge[:, 1],
-                color=BLUE,
+                color=style.BLUE,
                 linewidth=1.0,
-                drawstyle=style,
+                drawstyle=steps,
                 zorder=4,
                 label="best in these two alone" if several else None,
             )
-        axes.scatter(scene.front[x], scene.front[y], s=16, color=BLUE, linewidths=0, zorder=5, label=name)
+        axes.scatter(scene.front[x], scene.front[y], s=16, color=style.BLUE, linewidths=0, zorder=5, label=name)
         return
     values = scene.front[colour].to_numpy(dtype=np.float64)
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    norm = LogNorm(low, high) if spans_decades(known) else Normalize(low, high)
+    norm = LogNorm(low, high) if style.spans_decades(known) else Normalize(low, high)
     dots = axes.scatter(
-        scene.front[x], scene.front[y], c=values, cmap=SEQUENTIAL, norm=norm, s=22, zorder=5, edgecolors=BLACK,
-        linewidths=0.3, label=name,
+        scene.front[x], scene.front[y], c=values, cmap=style.SEQUENTIAL, norm=norm, s=22, zorder=5,
+        edgecolors=style.BLACK, linewidths=0.3, label=name,
     )  # fmt: skip
     bar = figure.colorbar(dots, ax=axes, pad=0.02, fraction=0.06)
-    bar.set_label(with_unit(colour, scene.metrics))
-    bar_ticks(bar)
+    bar.set_label(style.with_unit(colour, scene.metrics))
+    style.bar_ticks(bar)
 
 
 def edge_of_pair(scene: Scene, x: str, y: str) -> FloatArray:
@@ -266,7 +245,7 @@ def _band(axes: Axes, which: str, scene: Scene, column: str) -> float:
     end = high * (high / low) ** _BAND if logarithmic else high + _BAND * (high - low)
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, end)
     span = axes.axvspan if which == "x" else axes.axhspan
-    span(high, end, facecolor="#F2F2F2", edgecolor=PALE, hatch="////", linewidth=0, zorder=0.5)
+    span(high, end, facecolor="#F2F2F2", edgecolor=style.PALE, hatch="////", linewidth=0, zorder=0.5)
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= high])
     axis.set_minor_locator(NullLocator())
@@ -278,9 +257,9 @@ def _draw_baselines(axes: Axes, scene: Scene, x: str, y: str, bands: Mapping[str
     labels = []
     for place, (name, metrics) in enumerate(scene.baselines.items()):
         at_x, at_y = metrics.get(x, np.nan), metrics.get(y, np.nan)
-        colour, mark = SERIES[1 + place % (len(SERIES) - 1)], _OPEN_MARKS[place % len(_OPEN_MARKS)]
+        colour, mark = style.SERIES[1 + place % (len(style.SERIES) - 1)], _OPEN_MARKS[place % len(_OPEN_MARKS)]
         missing = [column for column, value in ((x, at_x), (y, at_y)) if not np.isfinite(value)]
-        text = f"{name} ({' and '.join(map(words, missing))} n/a)" if missing else name
+        text = f"{name} ({' and '.join(map(style.words, missing))} n/a)" if missing else name
         if missing == [x]:
             at_x = bands["x"]
             axes.axhline(at_y, color=colour, linewidth=0.8, linestyle=":", zorder=1)
@@ -303,8 +282,8 @@ def _draw_picks(axes: Axes, scene: Scene, x: str, y: str) -> list[Label]:
         if not (np.isfinite(at_x) and np.isfinite(at_y)):
             continue
         axes.scatter(
-            [at_x], [at_y], s=90, facecolors="none", edgecolors=BLACK, linewidths=1.3, zorder=9,
+            [at_x], [at_y], s=90, facecolors="none", edgecolors=style.BLACK, linewidths=1.3, zorder=9,
             label="picks" if place == 0 else None,
         )  # fmt: skip
-        labels.append(Label(at_x, at_y, pick.text, BLACK))
+        labels.append(Label(at_x, at_y, pick.text, style.BLACK))
     return labels

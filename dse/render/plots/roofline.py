@@ -15,19 +15,8 @@ from matplotlib.lines import Line2D
 
 from cost_models.table import FloatArray
 from dse.analysis.explain.records import OUTSIDE, Explanation, PassTable, WorkloadTable
+from dse.render.plots import style
 from dse.render.plots.labels import Label, place_labels
-from dse.render.plots.style import (
-    BLACK,
-    BLUE,
-    DASHES,
-    SERIES,
-    VERMILION,
-    freeze_layout,
-    new_figure,
-    save,
-    scale_axis,
-    short,
-)
 from dse.render.terminal.tables import percent_text
 
 _UNBROKEN = "\u00a0"
@@ -55,7 +44,7 @@ class _Phase:
         return table.decode if self.name == "decode" else table.prefill
 
 
-_PHASES = (_Phase("decode", BLUE, "o", True), _Phase("prefill", VERMILION, "s", False))
+_PHASES = (_Phase("decode", style.BLUE, "o", True), _Phase("prefill", style.VERMILION, "s", False))
 
 
 def draw_rooflines(
@@ -73,22 +62,25 @@ def draw_rooflines(
     paths = []
     for workload, table in design.workloads.items():
         roofs = {key: one.workloads[workload] for key, one in baselines.items() if workload in one.workloads}
-        paths += save(_draw(name, workload, table, roofs), folder, f"roofline-{workload}", formats)
+        paths += style.save(_draw(name, workload, table, roofs), folder, f"roofline-{workload}", formats)
     return paths
 
 
 def _draw(name: str, workload: str, table: WorkloadTable, baselines: Mapping[str, WorkloadTable]) -> Figure:
-    figure = new_figure(7.2, 5.8)
+    figure = style.new_figure(7.2, 5.8)
     axes = figure.subplots()
     intensities, rates = _extent(table, baselines.values())
-    _draw_roof(axes, table, intensities, label=f"{name}: {_peaks(table)}", color=BLACK, linewidth=2.0)
+    _draw_roof(axes, table, intensities, label=f"{name}: {_peaks(table)}", color=style.BLACK, linewidth=2.0)
     _draw_lower_roofs(axes, table, intensities)
     for place, (key, one) in enumerate(baselines.items()):
-        colour, dashes = SERIES[(2 + place) % len(SERIES)], DASHES[1 + place % (len(DASHES) - 1)]
+        colour, dashes = (
+            style.SERIES[(2 + place) % len(style.SERIES)],
+            style.DASHES[1 + place % (len(style.DASHES) - 1)],
+        )
         _draw_roof(axes, one, intensities, label=f"{key}: {_peaks(one)}", color=colour, linestyle=dashes, linewidth=1.1)
     axes.set(xlim=intensities, ylim=rates)
-    scale_axis(axes, "x", logarithmic=True)
-    scale_axis(axes, "y", logarithmic=True)
+    style.scale_axis(axes, "x", logarithmic=True)
+    style.scale_axis(axes, "y", logarithmic=True)
     axes.set_xlabel("operational intensity [op/byte]\noperations per byte through the memory interface, 1 MAC = 2 op")
     axes.set_ylabel("rate of one chip [TFLOP/s]")
     holds = "" if table.fits else " (which cannot hold it)"
@@ -96,7 +88,7 @@ def _draw(name: str, workload: str, table: WorkloadTable, baselines: Mapping[str
     for phase in _PHASES:
         _draw_operators(axes, phase.table_of(table), phase)
     _write_legends(figure, axes)
-    freeze_layout(figure)
+    style.freeze_layout(figure)
     labels = [label for phase in _PHASES for label in _labels(axes, phase.table_of(table), phase)]
     marks = np.array([[label.x, label.y] for label in labels] + _roof_points(table, baselines, intensities))
     place_labels(figure, axes, labels, marks=marks, radius=8.0)
@@ -105,7 +97,7 @@ def _draw(name: str, workload: str, table: WorkloadTable, baselines: Mapping[str
 
 def _peaks(table: WorkloadTable) -> str:
     roofs = table.roofs
-    return f"{short(roofs['bandwidth_gbps'])} GB/s, {short(roofs['linear_tflops'])} TFLOP/s"
+    return f"{style.short(roofs['bandwidth_gbps'])} GB/s, {style.short(roofs['linear_tflops'])} TFLOP/s"
 
 
 def _points(table: PassTable) -> tuple[list[str], FloatArray]:
@@ -141,8 +133,8 @@ def _draw_lower_roofs(axes: Axes, table: WorkloadTable, intensities: tuple[float
         seen.append(peak)
         ridge = peak * 1e3 / table.roofs["bandwidth_gbps"]
         axes.plot(
-            [ridge, intensities[1]], [peak, peak], color=BLACK, linewidth=1.0, linestyle=(0, (1, 1 + 2 * place)),
-            zorder=3, label=f"roof of {_PARTS[part]} on it: {short(peak)} TFLOP/s",
+            [ridge, intensities[1]], [peak, peak], color=style.BLACK, linewidth=1.0, linestyle=(0, (1, 1 + 2 * place)),
+            zorder=3, label=f"roof of {_PARTS[part]} on it: {style.short(peak)} TFLOP/s",
         )  # fmt: skip
 
 
