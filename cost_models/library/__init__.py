@@ -5,41 +5,11 @@ lines, ``plain_yaml.py`` parses. ``records.py`` and ``models.py`` hold the recor
 collects every ranged number with its source, ``huggingface.py`` makes a model's entry of a published configuration.
 """
 
-from cost_models.library.models import Mla, Model, Moe, WeightFormat
+from cost_models.library.models import Model, WeightFormat
 from cost_models.library.reader import Library, Support, extended_library, read_library, shipped_library
-from cost_models.library.records import (
-    Cause,
-    Chip,
-    ChipFamily,
-    Conflict,
-    LibraryParameter,
-    MacFormat,
-    Memory,
-    MemoryGrade,
-    ProcessNode,
-    Source,
-    Stack,
-)
+from cost_models.library.records import Chip, LibraryParameter, Source
 
 __all__ = [
-    "Cause",
-    "Chip",
-    "ChipFamily",
-    "Conflict",
-    "Library",
-    "LibraryParameter",
-    "MacFormat",
-    "Memory",
-    "MemoryGrade",
-    "Mla",
-    "Model",
-    "Moe",
-    "ProcessNode",
-    "Source",
-    "Stack",
-    "Support",
-    "WeightFormat",
-    "extended_library",
-    "read_library",
-    "shipped_library",
-]
+    "Chip", "Library", "LibraryParameter", "Model", "Source", "Support", "WeightFormat", "extended_library",
+    "read_library", "shipped_library",
+]  # fmt: skip

@@ -17,34 +17,19 @@ from dse.errors import RecordError, RunError, SpecError
 from dse.packing import Data, Record
 from dse.sweep.chips import BaselineSpec
 from dse.sweep.files import apply_overrides, read_tree
-from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
+from dse.sweep.goals import ConstraintSpec
 from dse.sweep.library_additions import with_additions
 from dse.sweep.parameters import FixedSpec, ParameterSpec, RangeSpec, ValuesSpec
 from dse.sweep.reader import read_spec
-from dse.sweep.records import LibraryParameterSpec, ResultsSpec
-from dse.sweep.search import SearchSpec
+from dse.sweep.records import LibraryParameterSpec
 from dse.sweep.spec import Spec
 from dse.sweep.workloads import WorkloadSpec
 from dse.yaml_positions import Node, TextError, node_of
 
 __all__ = [
-    "BaselineSpec",
-    "ConstraintSpec",
-    "FixedSpec",
-    "LibraryParameterSpec",
-    "ObjectiveSpec",
-    "ParameterSpec",
-    "RangeSpec",
-    "ResultsSpec",
-    "SearchSpec",
-    "Spec",
-    "ValuesSpec",
-    "WorkloadSpec",
-    "load_spec",
-    "parse_spec",
-    "spec_data",
-    "spec_of",
-]
+    "BaselineSpec", "ConstraintSpec", "FixedSpec", "LibraryParameterSpec", "ParameterSpec", "RangeSpec", "Spec",
+    "ValuesSpec", "WorkloadSpec", "load_spec", "parse_spec", "spec_data", "spec_of",
+]  # fmt: skip
 
 
 def load_spec(
