@@ -14,7 +14,7 @@ from cost_models.library.files import read_yaml
 from cost_models.library.gguf_header import Header, Items, Tensor, read_header
 from cost_models.library.huggingface import sections_of_config
 from cost_models.library.models import Model
-from cost_models.workload.param_count import count_parameters
+from cost_models.workload.param_count import attentions, count_parameters, kv_elements_per_token
 
 Data = dict[str, Any]
 
@@ -61,6 +61,7 @@ def _config(header: Header, source: str) -> Data:
         value = header.fields.get(f"{kind}.{name}")
         if value is not None:
             config[field] = _alike(value, f"{source}: {kind}.{name}")
+    _settle_layers(str(kind), config, header, source)
     tokens = header.fields.get("tokenizer.ggml.tokens")
     if "vocab_size" not in config and isinstance(tokens, Items):
         config["vocab_size"] = tokens.count
@@ -76,6 +77,28 @@ def _config(header: Header, source: str) -> Data:
         config.setdefault("head_dim", width // heads)
     config |= _of_architecture(str(kind), config, header, source)
     return config
+
+
+def _settle_layers(kind: str, config: Data, header: Header, source: str) -> None:
+    """Leave out layers that predict further tokens, tell which layers have a window, and refuse lists that say more.
+
+    Raises:
+        LibraryError: a list that nothing reads tells something that differs from layer to layer.
+    """
+    blocks, further = config.get("num_hidden_layers"), header.fields.get(f"{kind}.nextn_predict_layers", 0)
+    if isinstance(blocks, int) and isinstance(further, int) and 0 < further < blocks:
+        # They are counted among the blocks, behind the others.
+        config |= {"num_hidden_layers": blocks - further, "num_nextn_predict_layers": further}
+    pattern = header.fields.get(f"{kind}.attention.sliding_window_pattern")
+    if isinstance(pattern, Items):
+        windows = pattern.kept[: config.get("num_hidden_layers")]
+        config["layer_types"] = ["sliding_attention" if one else "full_attention" for one in windows]
+    elif pattern is not None:
+        config["sliding_window_pattern"] = pattern
+    read = {f"{kind}.{name}" for name in (*_told()["fields"], "attention.sliding_window_pattern")}
+    for name, value in header.fields.items():
+        if isinstance(value, Items) and name.startswith(f"{kind}.") and name not in read and value.count == blocks:
+            _alike(value, f"{source}: {name}")
 
 
 def _alike(value: Any, where: str) -> Any:
@@ -128,7 +151,9 @@ def _is_whole(header: Header, model: Model, source: str) -> bool:
     """Return whether the file holds the tensors of the model: false of parts, and of headers without weights."""
     if int(header.fields.get("split.count") or 1) > 1 or len(header.tensors) < model.layers:
         return False
-    held = sum(tensor.elements for tensor in header.tensors)
+    _check_caches(header.tensors, model, source)
+    own = [tensor for tensor in header.tensors if _layer(tensor) < model.layers]
+    held = sum(tensor.elements for tensor in own)
     counted = count_parameters(model).total
     if abs(held - counted) > TOLERANCE * counted:
         raise LibraryError(
@@ -136,6 +161,27 @@ def _is_whole(header: Header, model: Model, source: str) -> bool:
             f"it has parts that are not read from GGUF files; {WAY_OUT}"
         )
     return True
+
+
+def _layer(tensor: Tensor) -> int:
+    """Return the place of a tensor's layer, -1 of tensors outside of layers."""
+    words = tensor.name.split(".")
+    return int(words[1]) if len(words) > 2 and words[0] == "blk" and words[1].isdecimal() else -1
+
+
+def _check_caches(tensors: Iterable[Tensor], model: Model, source: str) -> None:
+    """Raise LibraryError where the projections to keys and values are not as wide as the fields describe them."""
+    made = [one for one in tensors if one.name.endswith((".attn_k.weight", ".attn_v.weight")) and len(one.shape) == 2]
+    layers = {_layer(tensor) for tensor in made}
+    if model.mla is not None or len(layers) != sum(layer.layers for layer in attentions(model)):
+        return
+    held = sum(tensor.shape[1] for tensor in made if _layer(tensor) < model.layers)
+    told = sum(layer.layers * kv_elements_per_token(model, layer) for layer in attentions(model))
+    if held != told:
+        raise LibraryError(
+            f"{source}: its tensors make {held} keys and values of a token, its fields describe {told}: "
+            f"it has layers that are not read from GGUF files; {WAY_OUT}"
+        )
 
 
 def _bits(tensors: Iterable[Tensor]) -> float:

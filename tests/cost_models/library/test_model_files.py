@@ -304,6 +304,12 @@ def test_every_type_takes_from_types_that_are_known():
         ({"mlp_layer_types": ["sparse"] * 32}, "experts, which this model_type is not known to have"),
         ({"num_attention_heads_per_layer": [32, 16]}, "num_attention_heads_per_layer must be 32 whole numbers"),
         ({"quantization_config": [1]}, "quantization_config must be a mapping"),
+        ({"quantization_config": {"quant_method": "exl3", "bits": True}}, "bits must be from 1 to 8"),
+        ({"quantization_config": {"quant_method": "aqlm"}}, "in_group_size missing"),
+        (
+            {"quantization_config": {"quant_method": "compressed-tensors", "sparsity_config": {"format": "bitmask"}}},
+            "is not read",
+        ),
         ({"quantization_config": {"quant_method": "awq", "bits": "4"}}, "bits must be a whole number"),
         ({"mlp_bias": "yes"}, "mlp_bias must be true or false"),
         ({"text_config": [1]}, "text_config must be a mapping"),
@@ -378,7 +384,22 @@ def test_files_that_are_no_json_of_a_model(tmp_path):
         ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "int4", "group_size": 64}}}, 4.25, "in"),
         ({"quant_method": "modelopt", "quant_algo": "FP8_PB_WO"}, 8 + 32 / 128**2, "fp8_block128"),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, 4.5, "nvfp4"),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, None, "nf4_dq"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": True}, None, "nf4_dq"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, 4 + 32 / 64, "nf4 in groups of 64"),
+        ({"quant_method": "eetq", "weights": "int8"}, 8, "int8_channel"),
+        ({"quant_method": "quanto", "weights": "int4"}, 4 + 20 / 128, "zero points"),
+        ({"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}}, 4 + 20 / 64,
+         "int4 in groups of 64, zero points"),
+        ({"quant_method": "exl3", "bits": 3.5, "head_bits": 6}, 3.5, "codes of 3.5 bits"),
+        ({"quant_method": "aqlm", "nbits_per_codebook": 16, "num_codebooks": 1, "in_group_size": 8}, 2,
+         "codes of 2 bits"),
+        ({"quant_method": "compressed-tensors", "config_groups": {}, "sparsity_config": {
+            "format": "sparse-24-bitmask", "sparsity_structure": "2:4"}}, 9, "nm2of4_bf16"),
+        ({"quant_method": "fp8", "kv_cache_scheme": {"num_bits": 8, "type": "float"}}, 8, "KV cache of 8 bits"),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128, "dynamic": {"+:.*down.*": {"bits": 8}}}, 4 + 16 / 128,
+         "other widths of single layers (dynamic)"),
+        ({"quant_method": "fp8", "modules_to_not_convert": ["model.layers.0.self_attn.q_proj"]}, 8,
+         "attention, which the file leaves at 16 bits"),
         (
             {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {
                 "num_bits": 4, "type": "int", "group_size": 64, "symmetric": True}}}},
@@ -408,6 +429,11 @@ def test_quantised_files_say_how_weights_are_stored(told, bits, words):
     form = WeightFormat.model_validate({**own, "key": name}) if own else shipped_library().weight_format(name)
     if bits is not None:
         assert float(stored_bits(form)) == bits
+
+
+def test_groups_of_fields_that_nothing_reads_are_told():
+    told = {**LLAMA, "sparse_config": {"topk": 64}, "rope_scaling": {"factor": 8.0}, "auto_map": {"AutoConfig": "x.y"}}
+    assert model_of_config(told, "x", source="x").note == "Not read: sparse_config."
 
 
 def test_weights_that_a_token_meets_of_models_with_parts_of_their_own():

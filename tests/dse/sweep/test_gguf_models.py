@@ -157,6 +157,7 @@ def test_files_whose_tensors_are_not_what_the_fields_describe(tmp_path):
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<I", 77), "a value of kind 77"),
         (header({**MIXTURE, "general.architecture": "rwkv7"}), "'rwkv7' is not read from GGUF files; give the config"),
         (header({**MIXTURE, "qwen3moe.attention.head_count_kv": [2, 4]}), "head_count_kv: differs from layer to layer"),
+        (header({**MIXTURE, "qwen3moe.some_width": [2, 4]}), "some_width: differs from layer to layer"),
         (header({**MIXTURE, "qwen3moe.block_count": 0}), "num_hidden_layers must be greater than 0"),
         (header({**MIXTURE, "qwen3moe.block_count": "two"}), "num_hidden_layers must be"),
         (header({**MIXTURE, "qwen3moe.attention.value_length": 32}), "values 32 wide beside keys of 64"),
@@ -178,6 +179,27 @@ def test_values_that_are_one_for_all_layers_may_be_lists(tmp_path):
     file = tmp_path / "lists.gguf"
     file.write_bytes(header({**MIXTURE, "qwen3moe.attention.head_count_kv": [2, 2]}))
     assert model_of(file).kv_heads == 2
+
+
+def test_layers_that_predict_further_tokens_and_windows_layer_by_layer(tmp_path):
+    file = tmp_path / "lists.gguf"
+    file.write_bytes(header({**MIXTURE, "qwen3moe.block_count": 3, "qwen3moe.nextn_predict_layers": 1}))
+    model = model_of(file)
+    assert model.layers == 2 and "predict further tokens" in model.note
+    # OLMo 3 as llama.cpp writes it: the architecture of OLMo 2, and which of its layers have a window.
+    dense = {name.replace("qwen3moe", "olmo2"): value for name, value in MIXTURE.items() if "expert" not in name}
+    windows = {"olmo2.attention.sliding_window": 16, "olmo2.attention.sliding_window_pattern": [1, 0]}
+    file.write_bytes(header({**dense, "general.architecture": "olmo2", **windows}))
+    held = cache_bytes(model_of(file), Shape(1.0, 1, 1), tokens=64.0, kv_bits=16.0)
+    assert float(held) == (16 + 64) * 2 * 2 * 64 * 2
+
+
+def test_keys_and_values_that_tensors_make_are_those_that_are_described(tmp_path):
+    file, tensors = tmp_path / "narrow.gguf", list(tensors_of_mixture())
+    narrow = [(name, (512, 64) if name == "blk.1.attn_v.weight" else shape, kind) for name, shape, kind in tensors]
+    file.write_bytes(header(MIXTURE, narrow))
+    with pytest.raises(LibraryError, match="make 448 keys and values of a token, its fields describe 512"):
+        sections_of_gguf(file, "m", source="narrow")
 
 
 def test_latent_attention_is_read_where_its_sizes_are_there(tmp_path):
