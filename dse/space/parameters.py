@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cost_models.table import INACTIVE, Choice, Column, FloatArray
 from dse.space.codecs import Codec, Listed, range_codec
-from dse.sweep import ParameterSpec, RangeSpec, ValuesSpec
+from dse.sweep import ParameterSpec, RangeSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +103,7 @@ def _names_of(entries: tuple[ParameterSpec, ...]) -> tuple[str, ...]:
 
 
 def _values(entry: ParameterSpec) -> tuple[float | str, ...]:
-    if isinstance(entry, RangeSpec):
-        return ()
-    return entry.values if isinstance(entry, ValuesSpec) else (entry.value,)
+    return () if isinstance(entry, RangeSpec) else entry.values
 
 
 def _coded(values: tuple[float | str, ...], names: tuple[str, ...]) -> FloatArray:

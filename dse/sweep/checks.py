@@ -18,7 +18,7 @@ from dse.sweep.chips import BaselineSpec
 from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.issues import places_of
-from dse.sweep.parameters import ParameterSpec, RangeSpec, ValuesSpec
+from dse.sweep.parameters import ParameterSpec, RangeSpec
 from dse.sweep.search import SearchSpec
 from dse.sweep.user_model import BUILT_IN, ModelSpec
 from dse.sweep.workloads import SessionsSpec, SpeculationSpec, WorkloadSpec
@@ -255,7 +255,7 @@ def values_of(alternatives: Sequence[ParameterSpec]) -> tuple[float | str, ...]:
     values: dict[float | str, None] = {}
     for alternative in alternatives:
         assert not isinstance(alternative, RangeSpec), "a range has no list of values"
-        values |= dict.fromkeys(alternative.values if isinstance(alternative, ValuesSpec) else (alternative.value,))
+        values |= dict.fromkeys(alternative.values)
     return tuple(values)
 
 

@@ -90,6 +90,11 @@ class FixedSpec(Declaration):
 
     value: OneValue
 
+    @property
+    def values(self) -> tuple[OneValue]:
+        """The value, as the only one of a list."""
+        return (self.value,)
+
     def written(self) -> Any:
         """Return the declaration as it would stand in a file."""
         return self.value

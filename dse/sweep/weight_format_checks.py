@@ -14,7 +14,7 @@ from cost_models.weights.quality import methods_of
 from dse.errors import Issue
 from dse.sweep.checks import Declared, declarations, issue_at, values_of
 from dse.sweep.chips import BaselineSpec
-from dse.sweep.parameters import ParameterSpec, RangeSpec, ValuesSpec
+from dse.sweep.parameters import ParameterSpec, RangeSpec
 from dse.yaml_positions import KeyPath, Node
 
 FORMAT = "weight_format"
@@ -198,8 +198,7 @@ def _loads(root: Node, space: Declared) -> Iterator[Issue]:
 def _ends(declaration: ParameterSpec) -> tuple[float, float]:
     if isinstance(declaration, RangeSpec):
         return declaration.bounds
-    values = declaration.values if isinstance(declaration, ValuesSpec) else (declaration.value,)
-    return min(map(float, values)), max(map(float, values))
+    return min(map(float, declaration.values)), max(map(float, declaration.values))
 
 
 def _span(declarations: Sequence[ParameterSpec], default: float) -> tuple[float, float]:
@@ -214,5 +213,5 @@ def _whole(declared: Sequence[ParameterSpec], default: int) -> list[int]:
         if isinstance(one, RangeSpec):
             result |= set(range(int(one.bounds[0]), int(one.bounds[1]) + 1))
         else:
-            result |= {int(float(v)) for v in (one.values if isinstance(one, ValuesSpec) else (one.value,))}
+            result |= {int(float(value)) for value in one.values}
     return sorted(result) or [default]

@@ -12,7 +12,7 @@ from cost_models.quantities.columns import parameter_of
 from cost_models.quantities.parameters import PARAMETERS
 from cost_models.quantities.records import Parameter
 from dse.errors import SpecError
-from dse.sweep import FixedSpec, ParameterSpec, RangeSpec, Spec, ValuesSpec, parse_spec
+from dse.sweep import FixedSpec, ParameterSpec, RangeSpec, Spec, parse_spec
 from dse.sweep.library_additions import library_of
 
 FACTOR = 4.0
@@ -80,10 +80,6 @@ def _when(entry: ParameterSpec) -> dict[str, Any]:
 
 def _extended(parameter: Parameter, entry: ParameterSpec, library: Library) -> tuple[dict[str, Any], str] | None:
     """Return a declaration with more values and those values in words; None where there are none."""
-    if parameter.is_choice:
-        held = _values(entry)
-        more = [name for name in _names(parameter, library) if name not in held]
-        return ({"values": [*held, *more]}, ", ".join(more)) if more else None
     if isinstance(entry, RangeSpec):
         low, high = entry.bounds
         wide_low, wide_high = _ends(parameter, low, high)
@@ -94,7 +90,10 @@ def _extended(parameter: Parameter, entry: ParameterSpec, library: Library) -> t
             declaration["step"] = entry.step
             declaration["low"] = low - entry.step * np.floor((low - wide_low) / entry.step)
         return declaration, _words(wide_low, wide_high)
-    numbers = [float(value) for value in _values(entry)]
+    if parameter.is_choice:
+        more = [name for name in _names(parameter, library) if name not in entry.values]
+        return ({"values": [*entry.values, *more]}, ", ".join(more)) if more else None
+    numbers = [float(value) for value in entry.values]
     if parameter.name == LINK:
         speeds = sorted({float(chip.link_gbps) for chip in library.chips.values() if chip.link_gbps})
         faster = [speed for speed in speeds if speed > max(numbers)]
@@ -116,11 +115,6 @@ def _extended(parameter: Parameter, entry: ParameterSpec, library: Library) -> t
         return None
     whole = [int(value) if parameter.integer else value for value in values]
     return {"values": whole}, _words(min(values), max(values))
-
-
-def _values(entry: ParameterSpec) -> list[Any]:
-    assert isinstance(entry, FixedSpec | ValuesSpec)
-    return list(entry.values) if isinstance(entry, ValuesSpec) else [entry.value]
 
 
 def _ends(parameter: Parameter, low: float, high: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cost_models.table import Choice, Designs, FloatArray, Table, cells_of, column_of
 from dse.space import Space
-from dse.sweep import FixedSpec, ParameterSpec, RangeSpec
+from dse.sweep import ParameterSpec, RangeSpec
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -29,7 +29,7 @@ def _distribution(entries: Sequence[ParameterSpec]) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     ranges = [entry for entry in entries if isinstance(entry, RangeSpec)]
-    listed = [value for entry in entries if not isinstance(entry, RangeSpec) for value in _listed(entry)]
+    listed = [value for entry in entries if not isinstance(entry, RangeSpec) for value in entry.values]
     if not ranges:
         return CategoricalDistribution([_plain(value) for value in dict.fromkeys(listed)])
     numbers = [float(value) for value in listed] + [end for entry in ranges for end in entry.bounds]
@@ -41,11 +41,6 @@ def _distribution(entries: Sequence[ParameterSpec]) -> BaseDistribution:
         return IntDistribution(int(low), int(high), log=log)
     count = int((high - low) / step * (1 + 1e-12))
     return IntDistribution(int(low), int(low + count * step), step=int(step))
-
-
-def _listed(entry: ParameterSpec) -> tuple[float | str, ...]:
-    assert not isinstance(entry, RangeSpec)
-    return (entry.value,) if isinstance(entry, FixedSpec) else entry.values
 
 
 def _plain(value: float | str) -> float | int | str:
