@@ -22,7 +22,6 @@ def envelope_machine(
     mac_per_s: Number = np.inf,
     capacity_bytes: Number = np.inf,
     sram_bytes: Number = np.inf,
-    link_bytes_per_s: Number = np.inf,
 ) -> Machine:
     """Return a machine with these rates; what nobody states of it (power, area, price) is NaN.
 
@@ -31,7 +30,6 @@ def envelope_machine(
         mac_per_s: multiply-accumulates per second of every kind of operand.
         capacity_bytes: memory.
         sram_bytes: on-chip memory; without limit nothing is read twice.
-        link_bytes_per_s: chip-to-chip bandwidth, one way.
     """
     unknown, free = np.array([np.nan]), np.array([np.inf])
 
@@ -48,7 +46,7 @@ def envelope_machine(
         capacity_bytes=as_column(capacity_bytes),
         sram_bytes=as_column(sram_bytes),
         dequantize_bytes_per_s=free,
-        link_bytes_per_s=as_column(link_bytes_per_s),
+        link_bytes_per_s=free,
         dram_j_per_byte=unknown,
         sram_j_per_byte=unknown,
         link_j_per_byte=unknown,

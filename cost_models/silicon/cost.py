@@ -169,11 +169,9 @@ def _density_quantile(probability: float, model: YieldModel, alpha: Number) -> F
     return np.ones(1)
 
 
-def good_die_usd(
-    wafer_usd: Number, gross: Number, good_fraction: Number, *, line_yield: Number, die_test_usd: Number = 0.0
-) -> FloatArray:
-    """Return the cost of one good die: (wafer / (gross Y_line) + test) / Y."""
-    return np.asarray((np.asarray(wafer_usd) / (np.asarray(gross) * line_yield) + die_test_usd) / good_fraction)
+def good_die_usd(wafer_usd: Number, gross: Number, good_fraction: Number, *, line_yield: Number) -> FloatArray:
+    """Return the cost of one good die without its test: wafer / (gross Y_line) / Y."""
+    return np.asarray(np.asarray(wafer_usd) / (np.asarray(gross) * line_yield) / good_fraction)
 
 
 def good_fraction(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cost_models.library import Library
 from cost_models.quantities.parameters import unmet_needs
 from dse.sweep.library_additions import library_of
 from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec
@@ -18,11 +17,11 @@ def context_warning(tokens: float, context: float, model: str = "its model") -> 
     return f"WARNING: {tokens:,.0f} tokens in and out exceed the {context:,.0f} that {model} takes".replace(",", " ")
 
 
-def warnings_of(spec: Spec, library: Library | None = None) -> list[str]:
+def warnings_of(spec: Spec) -> list[str]:
     """Return one line per parameter that nothing reads, and per workload longer than the context of its model."""
     if spec.builtin_disabled:
         return []
-    known, told = library or library_of(spec.library), _without_effect(spec)
+    known, told = library_of(spec.library), _without_effect(spec)
     for name, workload in spec.workloads.items():
         model = known.models[workload.model]
         if model.max_context is None:

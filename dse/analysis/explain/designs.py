@@ -22,8 +22,6 @@ from dse.analysis.explain.columns import explained, explanation_of, machine_colu
 from dse.analysis.explain.records import Explanation
 from dse.evaluator import Evaluator
 from dse.margins import capacity_margin, load_margin
-from dse.sweep import WorkloadSpec
-from dse.sweep.served_workload import workload_of
 
 SPLITS = ("tensor", "pipeline")
 """Ways of sharing a model that are tried where it does not fit."""
@@ -91,41 +89,6 @@ def least_chips(serve: Callable[[Workload], WorkloadResult], workload: Workload)
         if held.any():
             found[split] = int(counts[np.argmax(held)])
     return found
-
-
-def explain_chip(
-    chip: str,
-    n_chips: int,
-    workload: WorkloadSpec,
-    weight_format: str | None,
-    kv_bits: float,
-    act_bits: float,
-    stack: str | None,
-    *,
-    technology: Technology | None = None,
-    name: str = "workload",
-) -> Explanation:
-    """Return the explanation of chips of the library that serve a workload.
-
-    Args:
-        chip: key of the chip in the library.
-        n_chips: how many share the model.
-        workload: what they serve.
-        weight_format: how weights are stored; as the model's maker publishes them where None, else at 16 bits.
-        kv_bits: stored bits of a KV-cache element.
-        act_bits: bits of an activation in the linear layers.
-        stack: software stack; that of the chip's family where None.
-        technology: parameters; the library's where None.
-        name: what to call the workload.
-
-    Raises:
-        UnknownEntryError: the library has no such chip, model, format or stack.
-    """
-    technology = technology or Technology()
-    setup = ChipSetup(chip, weight_format, kv_bits=kv_bits, act_bits=act_bits, serving_stack=stack)
-    served = serve_chip(setup, replace(workload_of(name, workload), n_chips=float(n_chips)), technology)
-    settings = _chip_settings(setup, n_chips, {name: served}, technology.library)
-    return _explain_served(f"{n_chips}x {chip}", settings, {name: served}, technology)
 
 
 def _chip_settings(

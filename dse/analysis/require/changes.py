@@ -61,24 +61,20 @@ class Change:
         return abs(self.value_after - self.value_before) / abs(self.value_before)
 
 
-def best_changes(
-    evaluator: Evaluator, settings: Mapping[str, Setting], *, space: Space | None = None, goals: Sequence[str] = ()
-) -> list[Change]:
+def best_changes(evaluator: Evaluator, settings: Mapping[str, Setting], *, space: Space | None = None) -> list[Change]:
     """Return for each goal the single change that serves it best, the largest gain first.
 
-    A change counts for a metric only if it breaks nothing that the design keeps now. A design that misses something
-    has `VIOLATION` as its first goal.
+    Goals are the sweep's objectives and the speed of every workload. A change counts for a metric only if it breaks
+    nothing that the design keeps now. A design that misses something has `VIOLATION` as its first goal.
 
     Args:
         evaluator: of the sweep or design file.
         settings: the design.
         space: the values that may be taken; neighbouring numbers and every name of the library where None.
-        goals: metrics; the sweep's objectives and the speed of every workload where empty.
     """
     spec = evaluator.spec
-    wanted = list(goals) or [objective.metric for objective in spec.objectives]
-    if not goals:
-        wanted += [f"{workload}.{metric}" for workload in spec.workloads for metric in _HEADLINE]
+    wanted = [objective.metric for objective in spec.objectives]
+    wanted += [f"{workload}.{metric}" for workload in spec.workloads for metric in _HEADLINE]
     moved = _moved(settings, space, evaluator.technology.library)
     rows = [dict(settings), *({**settings, name: value} for name, value in moved)]
     judged = evaluator.evaluate(Table.from_settings(*rows))

@@ -27,14 +27,13 @@ Check = Callable[[RealChips, LeftOut, Technology], ScoreTable]
 """A further check of the same chips."""
 
 
-def silicon_validation(technology: Technology | None = None, further: Sequence[Check] = ()) -> Validation:
+def silicon_validation(further: Sequence[Check] = ()) -> Validation:
     """Return area, power and price checks as tables.
 
     Args:
-        technology: parameters; the library's where None.
         further: checks of the same chips by packages above this one.
     """
-    technology = technology or Technology()
+    technology = Technology()
     chips = real_chips(technology.library)
     machine, unseen = machines_of(chips, technology), left_out(chips, technology)
     own = {"area": machine.die_mm2, "power": scoped_power_w(chips, machine, technology.library)}

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cost_models.table import Table
 from dse.analysis.explain.columns import explained, explanation_of
-from dse.analysis.explain.designs import explain_baseline, explain_chip, explain_designs
+from dse.analysis.explain.designs import explain_baseline, explain_designs
 from dse.analysis.explain.inputs import explain_design_file, explain_library_chip, explain_run_row, load_design
 from dse.analysis.explain.records import BOUNDS, OUTSIDE
 from dse.errors import RunError, SpecError
@@ -83,13 +83,15 @@ PASSES = [
 ]
 
 
+A100_PAIR = "2x a100_80gb_sxm", ["model=llama2_70b,batch=32,prompt_tokens=1024,output_tokens=1024"]
+
+
 def close(a, b):
     return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def test_two_a100_take_37_6_ms_at_least():
-    one = explain_chip("a100_80gb_sxm", 2, SPEC.workloads["chat"], "bf16", 16, 16, None)
-    table = one.workloads["workload"]
+    (table,) = explain_library_chip(*A100_PAIR, ["weight_format=bf16"]).workloads.values()
     assert table.decode.bound_ms == pytest.approx(37.6, rel=0.005)
     assert close(sum(row.ms for row in table.decode.operators), table.metrics["tpot_ms"])
     assert table.decode.ms > table.decode.bound_ms
@@ -102,13 +104,9 @@ def test_two_a100_take_37_6_ms_at_least():
 
 
 def test_chip_baseline_and_command_line_agree():
-    chip = explain_chip("a100_80gb_sxm", 2, SPEC.workloads["chat"], "bf16", 16, 16, None, name="chat")
-    baseline = explain_baseline(EVALUATOR, "gpu_pair")
-    requested = explain_library_chip(
-        "2x a100_80gb_sxm", ["model=llama2_70b,batch=32,prompt_tokens=1024,output_tokens=1024"]
-    )
-    assert chip.workloads["chat"] == baseline.workloads["chat"] == requested.workloads["llama2_70b"]
-    assert chip.settings == baseline.settings == requested.settings
+    baseline, requested = explain_baseline(EVALUATOR, "gpu_pair"), explain_library_chip(*A100_PAIR)
+    assert baseline.workloads["chat"] == requested.workloads["llama2_70b"]
+    assert baseline.settings == requested.settings
 
 
 def test_metrics_are_those_of_the_evaluator():
@@ -181,11 +179,8 @@ def test_prefill_of_a_long_prompt_waits_for_arithmetic():
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 512), st.integers(1, 8192), st.integers(1, 4096), st.sampled_from(("tensor", "pipeline")))
 def test_rows_add_up_whatever_is_served(batch, prompt, output, parallelism):
-    workload = SPEC.workloads["chat"].model_copy(
-        update={"batch": batch, "prompt_tokens": prompt, "output_tokens": output, "parallelism": parallelism}
-    )
-    one = explain_chip("h100_sxm", 4, workload, "fp8", 8, 16, None)
-    table = one.workloads["workload"]
+    words = f"llama2_70b batch={batch} prompt_tokens={prompt} output_tokens={output} parallelism={parallelism}"
+    (table,) = explain_library_chip("4x h100_sxm", [words], ["weight_format=fp8", "kv_bits=8"]).workloads.values()
     for phase in (table.decode, table.prefill):
         assert close(sum(row.ms for row in phase.operators), phase.ms)
         assert close(sum(phase.energy_j.values()), phase.board_j)
