@@ -164,8 +164,11 @@ def _state(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
         rank = told.step_rank if isinstance(told.step_rank, int) else -(-d // 16)
         return {**state, "heads": inner, "head_dim": 1, "rank": rank}
     heads = told.state_heads
-    if kind == "kimi_delta" and heads is not None and isinstance(told.state_head_dim, int):
-        of_one = told.state_head_dim
+    if kind == "kimi_delta":
+        # As many heads as attention has, and as wide, where the file says nothing of its states.
+        heads, of_one = heads or told.num_attention_heads, told.state_head_dim or told.head_dim
+        if heads is None or not isinstance(of_one, int):
+            raise LibraryError(f"{source}: heads or size of the states missing")
         return {**state, "heads": heads, "head_dim": of_one, "key_heads": heads, "key_dim": of_one,
                 "rank": of_one if rules.thin else 0, "chunk_tokens": rules.chunk}  # fmt: skip
     if heads is None or told.key_dim is None:

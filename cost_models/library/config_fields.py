@@ -169,8 +169,20 @@ class Config(BaseModel):
         """Return the fields of a file, those without a value left out; a list of one number is that number.
 
         Raises:
-            LibraryError: every field that is not what it must be.
+            LibraryError: every field that is not what it must be; spellings of one field that disagree.
         """
+        for name, field in cls.model_fields.items():
+            alias = field.validation_alias
+            if not isinstance(alias, AliasChoices) or name == "max_position_embeddings":
+                continue
+            said = {
+                str(key): _alike(str(key), fields[str(key)])
+                for key in alias.choices
+                if fields.get(str(key)) is not None
+            }
+            if len({repr(value) for value in said.values()}) > 1:
+                told = " and ".join(f"{key} {shown(value)}" for key, value in said.items())
+                raise LibraryError(f"{source}: {told} are spellings of one field and disagree")
         try:
             return cls.model_validate({key: _alike(key, value) for key, value in fields.items() if value is not None})
         except ValidationError as error:

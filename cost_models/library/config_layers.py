@@ -243,6 +243,10 @@ def _feeding(told: Config, rules: ConfigType, layers: int, source: str) -> list[
     places = range(layers)
     if told.mlp_layer_types is not None:
         return _listed(told, rules, layers, source)
+    if told.experts is None and rules.experts not in ("none", "beside", "pattern"):
+        raise LibraryError(
+            f"{source}: number of experts missing (num_experts; 0 for a model without), needed by its type"
+        )
     if not told.experts or rules.experts == "none":
         dense = "none" if rules.state in ("mamba", "mamba2") and rules.attention == "none" else "dense"
         return [dense] * layers  # type: ignore[list-item]

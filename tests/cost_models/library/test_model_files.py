@@ -259,9 +259,16 @@ def test_every_type_takes_from_types_that_are_known():
         ({"is_encoder_decoder": True, "text_config": LLAMA}, "an encoder beside the decoder"),
         ({"use_bidirectional_attention": True}, "tells of an encoder"),
         ({"model_type": "mixtral", "num_experts_per_tok": 9, "num_local_experts": 8}, "must be at most 8"),
-        ({"model_type": "minimax_m2", "num_key_value_heads": None, "head_dim": 128}, "num_key_value_heads missing"),
-        ({"model_type": "minimax_m2"}, "head_dim missing"),
-        ({"model_type": "deepseek_v3", "kv_lora_rank": 512}, "q_lora_rank, .*missing, which multi-head latent"),
+        (
+            {"model_type": "minimax_m2", "num_key_value_heads": None, "head_dim": 128, "num_local_experts": 0},
+            "num_key_value_heads missing",
+        ),
+        ({"model_type": "minimax_m2", "num_local_experts": 0}, "head_dim missing"),
+        ({"model_type": "qwen3_moe"}, "number of experts missing"),
+        (
+            {"model_type": "deepseek_v3", "kv_lora_rank": 512, "n_routed_experts": 0},
+            "q_lora_rank, .*missing, which multi-head latent",
+        ),
         ({"model_type": "qwen3_vl", "text_config": {"model_type": "qwen3"}}, "missing"),
         (
             {"quantization_config": {"quant_method": "fp8", "weight_block_size": [1, 64]}},
@@ -271,6 +278,7 @@ def test_every_type_takes_from_types_that_are_known():
         ({"model_type": "rwkv7"}, "recurrence of its own kind"),
         ({"model_type": "bailing_hybrid"}, "kda_safe_gate, layer_group_size missing"),
         ({"model_type": "deepseek_v4"}, "compressed sparse attention"),
+        ({"model_type": "mixtral", "num_local_experts": 8, "num_experts": 16}, "spellings of one field and disagree"),
         ({"zero_expert_num": 256}, "experts without weights, which cannot be described"),
         ({"laurel_rank": 64}, "low-rank residuals, which cannot be described"),
         ({"hybrid_layer_pattern": [0, 1]}, "windows with heads of their own"),
@@ -429,6 +437,13 @@ def test_quantised_files_say_how_weights_are_stored(told, bits, words):
     form = WeightFormat.model_validate({**own, "key": name}) if own else shipped_library().weight_format(name)
     if bits is not None:
         assert float(stored_bits(form)) == bits
+
+
+def test_states_are_as_many_and_as_wide_as_heads_where_a_file_says_nothing_of_them():
+    (state,) = published("Bailing-hybrid-KDA", head_dim=64, num_attention_heads=16).state_layers
+    assert (state.heads, state.head_dim, state.keys, state.rank) == (16, 64, 16 * 64, 0)
+    (state,) = published("Bailing-hybrid-KDA", linear_head_dim=96, linear_num_heads=8).state_layers
+    assert (state.heads, state.head_dim) == (8, 96)
 
 
 def test_groups_of_fields_that_nothing_reads_are_told():
