@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from dse.analysis.explain.curve import RATES, Curve
 from dse.render.plots import style
+from dse.render.plots.labels import Label, place_labels
 
 _MARKED = tuple(4**power for power in range(9))
 """Batches that are marked on a curve, where it has them."""
@@ -33,15 +34,19 @@ def _draw(workload: str, curves: Sequence[Curve], folder: Path, formats: Sequenc
     ]
     figure = style.new_figure(1.2 + 4.6 * len(shown), 5.4)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    for panel, rate in zip(panels, shown, strict=True):
-        _draw_panel(panel, curves, rate)
+    labels = [_draw_panel(panel, curves, rate) for panel, rate in zip(panels, shown, strict=True)]
     figure.suptitle(f"{workload}: throughput against speed per user", x=0.01, ha="left", fontsize=10, fontweight="bold")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(shown))
+    style.freeze_layout(figure)
+    for panel, texts in zip(panels, labels, strict=True):
+        marks = np.concatenate([np.column_stack(line.get_data()) for line in panel.get_lines()[: len(curves)]])
+        place_labels(figure, panel, texts, marks=marks, radius=3.0)
     return style.save(figure, folder, f"curve-{workload}", formats)
 
 
-def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> None:
-    """Draw every machine that has the rate; the names of all of them are in the legend."""
+def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> list[Label]:
+    """Draw every machine that has the rate, named in the legend, and return the batches to write beside it."""
+    labels = []
     for place, curve in enumerate(curves):
         users = [point.user_tokens_per_s for point in curve.points]
         rates = [point.rates[rate] for point in curve.points]
@@ -61,7 +66,7 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> None:
             label=f"{curve.name}{chips}",
         )
         if np.isfinite(rates).any():
-            _mark_batches(axes, curve, users, rates, place)
+            labels += _mark_batches(axes, curve, users, rates, place)
     style.scale_axis(axes, "x", logarithmic=True)
     style.scale_axis(axes, "y", logarithmic=True)
     limit = next((curve.tpot_limit_ms for curve in curves if curve.tpot_limit_ms), None)
@@ -78,10 +83,12 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], rate: str) -> None:
     axes.plot([], [], "o", color=style.GREY, markersize=3.5, label="batches 1, 4, 16, ...; written at the ends")
     axes.set(xlabel="speed that a user sees in decode [token/s]", ylabel="output tokens per second, end to end")
     axes.set_title(f"per {RATES[rate]}", fontweight="normal", fontsize=9)
+    return labels
 
 
-def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Sequence[float], place: int) -> None:
-    """Mark some batches of a curve; write the smallest, the largest, and the largest within its limits."""
+def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Sequence[float], place: int) -> list[Label]:
+    """Mark some batches of a curve; return labels of the smallest, the largest, and the largest within its limits."""
+    labels = []
     colour, mark = style.SERIES[place % len(style.SERIES)], style.MARKERS[place % len(style.MARKERS)]
     limited = curve.tpot_limit_ms or curve.ttft_limit_ms
     last = len(curve.points) - 1
@@ -91,7 +98,5 @@ def _mark_batches(axes: Axes, curve: Curve, users: Sequence[float], rates: Seque
             continue
         axes.plot(users[at], rates[at], mark, color=colour, markersize=9 if kept else 3.5)
         if kept or at in (0, last):
-            axes.annotate(
-                str(point.batch), (users[at], rates[at]), (4, 4), textcoords="offset points", color=colour,
-                fontsize=style.MIN_POINTS,
-            )  # fmt: skip
+            labels.append(Label(users[at], rates[at], str(point.batch), colour))
+    return labels

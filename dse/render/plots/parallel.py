@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from cost_models.quantities.columns import describe
+from cost_models.quantities.parameters import unmet_needs
 from cost_models.quantities.records import Metric
 from cost_models.table import FloatArray, evenly
 from dse.render.plots import style
@@ -101,9 +102,15 @@ def _draw(scene: Scene, columns: Sequence[str]) -> Figure:
 
 
 def _shared_words(scene: Scene, drawn: Sequence[str]) -> str:
-    """Return what has no axis because all designs drawn agree on it."""
+    """Return what has no axis because all designs drawn agree on it, without settings of parts that none has."""
     alike = {name: scene.front[name].iloc[0] for name in scene.parameters if name in scene.front and name not in drawn}
-    shared = {**alike, **scene.shared}
+    own = [name for name in scene.parameters if name in scene.front]
+    designs = [{**scene.shared, **one} for one in scene.front[own].head(MAX_LINES).to_dict("records")]
+    shared = {
+        name: value
+        for name, value in {**alike, **scene.shared}.items()
+        if any(not unmet_needs(name, design) for design in designs)
+    }
     texts = [
         f"{name} {value if isinstance(value, str) else style.short(float(value))}"
         for name, value in shared.items()
@@ -132,7 +139,7 @@ def _rail(scene: Scene, drawn: pd.DataFrame, column: str) -> _Rail:
     logarithmic = style.spans_decades(known) or (column in scene.logarithmic and low > 0)
     levels = np.unique(known)
     if len(levels) > _MAX_TICKS:
-        levels = _round_levels(low, high, logarithmic=logarithmic)
+        levels = _round_levels(low, high, logarithmic=logarithmic, whole=bool((known == np.round(known)).all()))
     at = _scaled(levels, low, high, logarithmic=logarithmic)
     texts = style.told_apart([float(level) for level in levels])
     ticks = tuple((float(height), text) for height, text in zip(at, texts, strict=True))
@@ -143,11 +150,11 @@ def _rail(scene: Scene, drawn: pd.DataFrame, column: str) -> _Rail:
     return _Rail(column, heights, ticks, low, high, logarithmic)
 
 
-def _round_levels(low: float, high: float, *, logarithmic: bool) -> FloatArray:
-    """Return the ends of a range and round numbers between them, far enough apart to be written."""
+def _round_levels(low: float, high: float, *, logarithmic: bool, whole: bool) -> FloatArray:
+    """Return the ends of a range and round, or whole, numbers between them, far enough apart to be written."""
     if high <= low:
         return np.array([low])
-    locator = LogLocator(10, subs=(1.0, 2.0, 5.0)) if logarithmic else MaxNLocator(_MAX_TICKS)
+    locator = LogLocator(10, subs=(1.0, 2.0, 5.0)) if logarithmic else MaxNLocator(_MAX_TICKS, integer=whole)
     ticks = np.asarray(locator.tick_values(low, high), dtype=np.float64)
     levels = [low, high]
     for tick in ticks[(ticks > low) & (ticks < high)]:

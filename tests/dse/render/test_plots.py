@@ -25,11 +25,12 @@ from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
 from dse.render.plots import FIRST_KINDS, KINDS, first_kinds, plot_run
 from dse.render.plots.breakdown import block_bar, block_names, grouped_parts, power_bar
+from dse.render.plots.curve import draw_curves
 from dse.render.plots.floorplan import Box, edge_of, edge_strips, slice_boxes
 from dse.render.plots.labels import Label, place_labels
 from dse.render.plots.latency import BATCHES, CONTEXTS, latencies_of
 from dse.render.plots.pair import draw_pair
-from dse.render.plots.parallel import draw_parallel
+from dse.render.plots.parallel import _round_levels, draw_parallel
 from dse.render.plots.pareto import draw_pareto, edge_of_pair
 from dse.render.plots.reading import curves_of, explanations_of, limits_of, scene_of
 from dse.render.plots.scene import Limit, Scene, ShownPick
@@ -206,15 +207,34 @@ def test_parallel_coordinates_name_what_has_names_and_what_does_not_apply(tmp_pa
     )
     pick = ShownPick("knee", {"memory": "gddr6_16", "memory_device_bits": 64, "macs": 65536, "tdp_w": 2, "cost_usd": 2})
     scene = Scene(
-        "s", ("tdp_w", "cost_usd"), frozenset(), tuple(front.columns[:4]), front, True, front.iloc[:0], (pick,)
-    )
+        "s", ("tdp_w", "cost_usd"), frozenset(), tuple(front.columns[:4]), front, True, front.iloc[:0], (pick,),
+        shared={"dies": 1, "die_link": "organic", "second_memory_device_gib": 64},
+    )  # fmt: skip
     with drawing():
         (path,) = draw_parallel(scene, tmp_path, ["svg"])
     text = path.read_text()
     for word in ("hbm3", "gddr6_16", "n/a", "[bit]", "8\u2009192", "65\u2009536", "cost_usd", "[W]", "knee"):
         assert word in text
     assert "lpddr5x_9600" not in text
-    assert "the same in all of them: node tsmc_5" in text
+    assert "the same in all of them: node tsmc_5, dies 1" in text
+    assert "die_link" not in text and "second_memory" not in text, "no design has such a part"
+
+
+def test_whole_numbers_have_whole_ticks():
+    assert all(level == round(level) for level in _round_levels(1, 17, logarithmic=False, whole=True))
+    assert any(level != round(level) for level in _round_levels(0.6, 1.7, logarithmic=False, whole=False))
+
+
+def test_batches_beside_a_curve_hide_no_other(stored, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("dse.render.plots.style.save", lambda figure, *_: [drawn.append(figure)])
+    draw_curves(curves_of(stored), tmp_path)
+    (figure,) = drawn
+    for panel in figure.axes:
+        boxes = [text.get_window_extent() for text in panel.texts]
+        assert len(boxes) > 2
+        overlaps = [one for k, one in enumerate(boxes) for other in boxes[:k] if one.overlaps(other)]
+        assert not overlaps
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
