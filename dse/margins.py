@@ -35,9 +35,10 @@ def _limit_margin(used: FloatArray, allowed: FloatArray) -> FloatArray:
     something = allowed > 0
     if something.all():
         return np.asarray(1 - used / allowed)
+    missing = np.where(used > 0, -used, 1.0)
     if not something.any():
-        return -used
-    return np.where(something, 1 - used / np.where(something, allowed, 1.0), -used)
+        return missing
+    return np.where(something, 1 - used / np.where(something, allowed, 1.0), missing)
 
 
 def capacity_margin(served: WorkloadResult) -> FloatArray:

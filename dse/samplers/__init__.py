@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import ValidationError
 
 from dse.errors import Issue, SpecError
-from dse.samplers.base import Feedback, Sampler
+from dse.samplers.base import MAX_DESIGNS, Feedback, Sampler
 from dse.space import Space
 from dse.sweep import Spec
 from dse.sweep.hints import SAMPLER_ALIASES, one_of, quoted, suggest
@@ -21,6 +21,7 @@ from dse.sweep.search import (
     GridOptions,
     OptunaOptions,
     SamplerOptions,
+    SearchSpec,
     stages_of,
 )
 from dse.yaml_positions import KeyPath, node_of
@@ -64,19 +65,37 @@ def make_sampler(
     stages = stages_of(name)
     if len(stages) == 1:
         return _one(name, space, n_designs, seed, n_objectives, options, ("search", "options"), place)
-    from dse.samplers.chain import Chain, default_fractions
+    from dse.samplers.chain import Chain
 
-    budget = _budget(name, space, n_designs)
-    shares = options.get("shares") or default_fractions(len(stages), budget)
+    budgets = stage_budgets(stages, _budget(name, space, n_designs), options)
     made: list[Sampler] = []
-    for number, (stage, share) in enumerate(zip(stages, shares, strict=True)):
-        count = max(1, round(share * budget))
+    for number, (stage, count) in enumerate(zip(stages, budgets, strict=True)):
         path: KeyPath = ("search", "options", stage)
         if stage == "grid" and dict(options.get(stage, {})).get("prune"):
             where = "search.options.grid.prune"
             raise SpecError([Issue(space.place_of(where), where, "the later stages must be told of every design")])
         made.append(_one(stage, space, count, seed + number, n_objectives, dict(options.get(stage, {})), path))
     return Chain(space, made, n_objectives=n_objectives)
+
+
+def stage_budgets(stages: Sequence[str], n_designs: int, options: Mapping[str, Any]) -> list[int]:
+    """Return how many designs each stage of a search is told to propose."""
+    from dse.samplers.chain import default_fractions
+
+    if len(stages) == 1:
+        return [n_designs]
+    shares = options.get("shares") or default_fractions(len(stages), n_designs)
+    return [max(1, round(share * n_designs)) for share in shares]
+
+
+def planned_designs(search: SearchSpec, space: Space) -> int:
+    """Return how many designs a search evaluates: Sobol points come in powers of two, so that a budget is raised."""
+    from dse.samplers.sobol import sobol_count
+
+    if search.n_designs is None or search.sampler == "grid":
+        return space.grid_size
+    budgets = zip(search.stages, stage_budgets(search.stages, search.n_designs, search.options), strict=True)
+    return sum(sobol_count(count) if stage == "sobol" else count for stage, count in budgets)
 
 
 def sampler_of(spec: Spec, space: Space) -> Sampler:
@@ -164,6 +183,9 @@ def _budget(name: str, space: Space, n_designs: int | None) -> int:
         path = "search.n_designs"
         what = f"{name} needs n_designs, the number of designs to evaluate"
         raise SpecError([Issue(space.place_of(path), path, what)])
+    if n_designs > MAX_DESIGNS:
+        what = f"{n_designs:,} designs are more than the {MAX_DESIGNS:,} that are begun"
+        raise SpecError([Issue(space.place_of("search.n_designs"), "search.n_designs", what)])
     return n_designs
 
 

@@ -27,6 +27,9 @@ BEYOND_ANY = 1e30
 """Objective of rows without one, for algorithms that take finite numbers only; they are infeasible, so it decides
 nothing."""
 
+MAX_DESIGNS = 10**11
+"""Designs that a search begins at all: days on one core."""
+
 
 @dataclass(frozen=True, eq=False)
 class Feedback:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from cost_models.table import Table
 from dse.errors import Issue, SpecError
-from dse.samplers.base import StreamingSampler
+from dse.samplers.base import MAX_DESIGNS, StreamingSampler
 from dse.space import Space
 
 MAX_GRID = 2 * 10**9
 """Designs of a grid that is searched without being asked for by its size: hours on one core."""
-
-MAX_GRID_ASKED_FOR = 10**11
-"""Designs of a grid that is searched at all: days on one core."""
 
 
 class GridSampler(StreamingSampler):
@@ -33,11 +30,11 @@ class GridSampler(StreamingSampler):
             path = "search.n_designs"
             must_be = f"enough for the {size} designs of the grid"
             raise SpecError([Issue(space.place_of(path), path, str(n_designs), must_be, "fewer levels, or sobol")])
-        limit = MAX_GRID if n_designs is None else MAX_GRID_ASKED_FOR
+        limit = MAX_GRID if n_designs is None else MAX_DESIGNS
         if size > limit:
             path = "search.sampler" if n_designs is None else "search.n_designs"
             what = f"the grid has {size:,} designs, more than the {limit:,} that are begun"
-            asked = f", or say n_designs: {size}" if size <= MAX_GRID_ASKED_FOR else ""
+            asked = f", or say n_designs: {size}" if size <= MAX_DESIGNS else ""
             raise SpecError([Issue(space.place_of(path), path, what, perhaps=f"fewer levels, or sobol+evolve{asked}")])
         self._budget, self.prune = n_designs, prune
         super().__init__("grid", space, size, {})

@@ -14,6 +14,11 @@ MIN_BITS = 30
 """Binary digits of a coordinate; more where there are more than 2^30 points."""
 
 
+def sobol_count(n_designs: int) -> int:
+    """Return how many points a sequence has that is to hold so many designs: the next power of two."""
+    return 1 << (n_designs - 1).bit_length()
+
+
 class SobolSampler(StreamingSampler):
     """Scrambled Sobol points (Owen 1998, direction numbers of Joe and Kuo 2008), a power of two of them.
 
@@ -28,7 +33,7 @@ class SobolSampler(StreamingSampler):
 
     def __init__(self, space: Space, *, n_designs: int, seed: int) -> None:
         self._wanted, self._seed = n_designs, seed
-        super().__init__("sobol", space, 1 << (n_designs - 1).bit_length(), {"seed": seed})
+        super().__init__("sobol", space, sobol_count(n_designs), {"seed": seed})
         self._points = SobolPoints(len(space.dimensions), seed=seed, total=self.total)
 
     def describe(self) -> tuple[str, ...]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
 
 from dse.evaluator import Evaluator
+from dse.samplers import planned_designs
 from dse.space import Space
 from dse.sweep import Spec
 
-PROBE_DESIGNS = 2048
-"""Designs by which the time of a run is estimated."""
+PROBES = (64, 2048)
+"""Designs by which the time of a run is estimated: what a call costs whatever it evaluates, and each design more."""
 
 SEARCH_FRACTION = 2.0
 """Time of a whole run over that of its evaluations, at most: proposing and keeping designs take about as long again."""
@@ -19,11 +21,15 @@ SEARCH_FRACTION = 2.0
 
 def seconds_estimate(spec: Spec, space: Space, evaluator: Evaluator) -> float:
     """Return how long evaluating every design of a run takes on this machine, from a few designs of the space."""
-    total = space.grid_size if spec.search.n_designs is None else spec.search.n_designs
+    total = planned_designs(spec.search, space)
     # Multiples of irrational numbers fill the cube as evenly as random ones, whose module takes a while to import.
     steps = np.sqrt(2.0) * np.exp(np.arange(len(space.dimensions)) / 7)
-    unit = np.outer(np.arange(1, PROBE_DESIGNS + 1), steps) % 1.0
-    designs = space.decode(unit)
-    start = time.perf_counter()
-    evaluator.evaluate(designs, metrics=())
-    return (time.perf_counter() - start) * total / PROBE_DESIGNS
+    seconds = []
+    for count in PROBES:
+        designs = space.decode(np.outer(np.arange(1, count + 1), steps) % 1.0)
+        start = time.perf_counter()
+        evaluator.evaluate(designs, metrics=())
+        seconds.append(time.perf_counter() - start)
+    each = max(seconds[1] - seconds[0], 0.0) / (PROBES[1] - PROBES[0])
+    calls = math.ceil(total / spec.search.batch_size)
+    return each * total + max(seconds[0] - each * PROBES[0], 0.0) * calls

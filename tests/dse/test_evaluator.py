@@ -99,6 +99,13 @@ def test_what_does_not_fit_has_no_speed_and_the_missing_memory_is_the_reason():
     assert result.metrics["w.chips_needed"][0] == 3
 
 
+def test_what_nothing_is_allowed_of_is_kept_by_using_none():
+    evaluator, design = evaluated({"memory": "hbm3", "memory_devices": 8, "memory_device_gib": 24})
+    assert evaluator.evaluate(design).margins["memory_device"][0] == 1, "such devices are sold: nothing binds"
+    evaluator, design = evaluated({"memory": "hbm3", "memory_devices": 8, "memory_device_gib": 23})
+    assert evaluator.evaluate(design).margins["memory_device"][0] < 0
+
+
 def test_a_workload_that_need_not_fit_breaks_nothing():
     evaluator, design = evaluated({"memory_devices": 2, "memory_device_gib": 8}, {**LLAMA, "required": False})
     result = evaluator.evaluate(design)

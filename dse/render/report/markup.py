@@ -8,21 +8,28 @@ from html import escape
 
 from dse.render.terminal.tables import TextTable
 
+_INSIDE_A_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d)|%)")
+
+
+def words(text: str) -> str:
+    """Return escaped text whose lines break neither between thousands nor before a per cent sign."""
+    return _INSIDE_A_NUMBER.sub("\u00a0", escape(text))
+
 
 def heading(text: str, level: int = 2) -> str:
     """Return a heading."""
-    return f"<h{level}>{escape(text)}</h{level}>"
+    return f"<h{level}>{words(text)}</h{level}>"
 
 
 def paragraph(text: str, kind: str = "") -> str:
     """Return a paragraph, of a class where one is given."""
     mark = f' class="{escape(kind)}"' if kind else ""
-    return f"<p{mark}>{escape(text)}</p>"
+    return f"<p{mark}>{words(text)}</p>"
 
 
 def bullets(lines: Iterable[str]) -> str:
     """Return a list, "" where there are no lines."""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    items = "".join(f"<li>{words(line)}</li>" for line in lines)
     return f"<ul>{items}</ul>" if items else ""
 
 
@@ -74,12 +81,12 @@ def _class(numeric: bool) -> str:
 
 
 def _lines(text: str) -> str:
-    return "<br>".join(escape(line) for line in text.split("\n"))
+    return "<br>".join(words(line) for line in text.split("\n"))
 
 
 def definitions(entries: Mapping[str, str]) -> str:
     """Return a list of names and what they stand for."""
-    parts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries.items())
+    parts = "".join(f"<dt>{escape(name)}</dt><dd>{words(text)}</dd>" for name, text in entries.items())
     return f"<dl>{parts}</dl>"
 
 

@@ -17,6 +17,7 @@ from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import asked, extrapolated_lines, shown_metrics
 from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
 from dse.results.picks import in_force, settings_of
+from dse.samplers import planned_designs
 from dse.search.estimate import SEARCH_FRACTION
 from dse.space import Space, SpaceParameter
 from dse.sweep import Spec
@@ -27,6 +28,9 @@ HEAT = "heat_w_per_mm2"
 
 PRICES = ("price_usd", "price_krw")
 """Metrics that volume, margin and NRE enter."""
+
+UNITS_OF_TIME = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
+"""Units that the time of a search is told in, the longest first."""
 
 MAX_LISTED_LEVELS = 12
 """Values of a parameter that are written out."""
@@ -100,23 +104,23 @@ def _default(name: str) -> float:
 def _search_words(spec: Spec, space: Space) -> str:
     search = spec.search
     size = f"a grid of {number_text(space.grid_size)} designs" if space.is_enumerable else "a continuous space"
-    count = "all of them" if search.n_designs is None else f"{number_text(search.n_designs)} designs"
+    planned = planned_designs(search, space)
+    count = f"{number_text(planned)} designs"
+    if search.n_designs is None or search.sampler == "grid":
+        count = "all of them"
+    elif planned > search.n_designs:
+        count += f" ({number_text(search.n_designs)} asked for; Sobol points come in powers of two)"
     return f"{search.sampler} over {size} in {len(space.dimensions)} dimensions: {count}, seed {search.seed}"
 
 
 def _time_words(spec: Spec, least: float) -> list[str]:
-    words = f"about {_duration(least)} to {_duration(SEARCH_FRACTION * least)} on this machine"
+    most = SEARCH_FRACTION * least
+    unit, length = next(((name, one) for name, one in UNITS_OF_TIME if most >= 2 * one), UNITS_OF_TIME[-1])
+    words = f"about {number_text(least / length, 2)} to {number_text(most / length, 2)} {unit} on this machine"
     if least < 1:
         words = "about a second on this machine"
     asking = [stage for stage in spec.search.stages if stage not in OWN_SAMPLERS]
     return [words, *(f"{stage} asks Optuna design by design, which takes longer than that" for stage in asking)]
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{number_text(seconds / length, 2)} {unit}"
-    return f"{number_text(max(seconds, 1.0), 2)} s"
 
 
 def parameters_table(space: Space, spec: Spec) -> TextTable:
@@ -171,7 +175,11 @@ def _headline(spec: Spec) -> list[str]:
 def margins_table(judged: Evaluation) -> TextTable:
     """Return how a design stands to every limit and constraint."""
     rows = tuple(
-        (name, f"{100 * float(margin[0]) + 0.0:+.1f}", "yes" if margin[0] >= 0 else "NO")
+        (name, _signed(100 * float(margin[0])), "yes" if margin[0] >= 0 else "NO")
         for name, margin in judged.margins.items()
     )
     return TextTable("Does the default design meet the limits?", ("limit", "margin\n%", "met"), rows)
+
+
+def _signed(percent: float) -> str:
+    return f"{percent + 0.0:+.1f}" if abs(percent) < 1e4 else number_text(percent)

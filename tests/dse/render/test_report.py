@@ -17,7 +17,7 @@ from dse.evaluator import Evaluator
 from dse.render.report import write_report
 from dse.render.report.breakdowns import breakdowns
 from dse.render.report.designs import missed, page_columns, shown_designs, states
-from dse.render.report.markup import shaded_table
+from dse.render.report.markup import shaded_table, words
 from dse.render.report.markup import table as table_markup
 from dse.render.report.packing import packed, packed_columns, rounded
 from dse.render.report.page import fill_template, script_json
@@ -168,6 +168,11 @@ def test_what_people_write_cannot_become_markup():
     shown = table_markup(TextTable(hostile, (hostile, "b"), ((hostile, "1"),)))
     assert "<img" not in shown and "&lt;img" in shown
     assert fill_template("{{a}}{{b}}", {"a": "{{b}}", "b": "x"}) == "{{b}}x"
+
+
+def test_no_line_ends_within_a_number():
+    shown = words("23 of 1 440 designs, 63.5 %, batch 16, 512 tokens")
+    assert shown == "23 of 1\u00a0440 designs, 63.5\u00a0%, batch 16, 512 tokens"
 
 
 def test_a_run_without_feasible_designs_has_a_report(tmp_path):

@@ -13,13 +13,14 @@ from cost_models.table import Designs, cells_of
 from dse.errors import MissingPackageError, RecordError, SamplerError, SpecError
 from dse.front import Front
 from dse.packing import packed
-from dse.samplers import Feedback, Sampler, make_sampler, sampler_of
+from dse.samplers import Feedback, Sampler, make_sampler, planned_designs, sampler_of
 from dse.samplers.chain import Chain, default_fractions
 from dse.samplers.evolve.nsga2 import GeneticOperators, best_first, crowding_distance, row_keys, tournament
 from dse.samplers.evolve.sampler import EvolveSampler
 from dse.samplers.sobol import SobolPoints
 from dse.space import Space
 from dse.sweep import parse_spec
+from dse.sweep.search import SearchSpec
 from dse.violation import MISSING
 
 pytestmark = pytest.mark.bounded
@@ -74,7 +75,9 @@ def test_as_many_designs_as_announced_all_of_them_in_the_space(name: str, space:
     sampler = make(name, space)
     whole = set(tuples(space.grid(0, space.grid_size)))
     rows = drive(sampler, judge, 40)
-    assert len(rows) == sampler.total
+    options = OPTIONS.get(name, {}) if "+" in name else {}
+    search = SearchSpec(sampler=name.partition("/")[0], n_designs=None if name == "grid" else BUDGET, options=options)
+    assert len(rows) == sampler.total == planned_designs(search, space)
     assert set(rows) <= whole
     assert sampler.ask(5) == {}
 

@@ -24,6 +24,13 @@ def test_a_grid_that_no_machine_finishes_is_refused_with_its_size(tmp_path):
     assert MAX_GRID < 64e9
 
 
+def test_a_budget_that_no_machine_evaluates_is_refused(tmp_path):
+    spec = parse_spec(sweeps.tiny(search={"sampler": "sobol", "n_designs": 10**15}))
+    with pytest.raises(SpecError, match=r"1,000,000,000,000,000 designs are more than the .* that are begun"):
+        run(spec, out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_more_draws_than_fit_are_refused(tmp_path):
     file = tmp_path / "sweep.yaml"
     file.write_text(yaml_text(sweeps.tiny()))

@@ -11,10 +11,21 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const fills = () => [1, 2, 3, 4, 5, 6, 7, 8].map((place) => css(`--b${place}`));
 const isNarrow = () => window.innerWidth < 620;
 
+/** Returns a title in lines that fit beside each other on a phone. */
+function folded(title) {
+  const lines = [""];
+  for (const word of title.split(" ")) {
+    const longer = lines.at(-1) ? `${lines.at(-1)} ${word}` : word;
+    if (longer.length <= 34) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines.filter(Boolean).join("<br>");
+}
+
 /** Returns an axis in the colours of the page. */
 function axis(title, more = {}) {
   return {
-    title: { text: title, standoff: 8 }, gridcolor: css("--line"), linecolor: css("--pale"), zerolinecolor: css("--line"),
+    title: { text: isNarrow() ? folded(title) : title, standoff: 8 }, gridcolor: css("--line"), linecolor: css("--pale"), zerolinecolor: css("--line"),
     tickcolor: css("--pale"), automargin: true, ...more,
   };
 }

@@ -270,7 +270,7 @@ function drawMargins(margins) {
 
 /** Draws the selected design over each baseline, as ratios on a logarithmic axis. */
 function drawAgainst() {
-  const metrics = [...new Set([...report.objectives.map((one) => one.metric), ...report.limits.map((one) => one.metric), "price_usd"])].filter((name) => columnOf.has(name));
+  const metrics = [...new Set([...report.objectives.map((one) => one.metric), ...report.limits.map((one) => one.metric), "price_usd"])].filter((name) => columnOf.has(name) && report.baselines.some((one) => one.values[name] > 0));
   const colours = fills(), traces = report.baselines.flatMap((baseline, place) => {
     const known = metrics.filter((name) => baseline.values[name] > 0 && columnOf.get(name).values[view.selected] > 0);
     const ratios = known.map((name) => columnOf.get(name).values[view.selected] / baseline.values[name]);
