@@ -140,6 +140,7 @@ class Chip(LibraryRecord):
         link_gbps: chip-to-chip bandwidth one way, sum over the links of one chip.
         devices: parts (dies of a package, cores) that software sees as devices, each with a shard of its own.
         link_path: what lies between two chips, a row of ``link_paths``.
+        link_axes: axes of the torus that the links form: a hop then goes along one of them; 1 for a ring or a switch.
         node_chips: chips of a server or rack that reach each other so; None where any number does.
         network_gbps: bandwidth of each chip into the network between those, one way; None where it is as usual
             (``deployment.network_gbps``).
@@ -183,6 +184,7 @@ class Chip(LibraryRecord):
     link_gbps: Annotated[float, Field(ge=0)] | None
     devices: PositiveInt = 1
     link_path: str = "direct"
+    link_axes: PositiveInt = 1
     node_chips: PositiveInt | None = None
     network_gbps: PositiveFloat | None = None
     link_topology: str

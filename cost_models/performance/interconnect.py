@@ -19,14 +19,23 @@ class _Link:
     added_s: FloatArray
     hop_s: FloatArray
     rivalry: FloatArray
+    axes: FloatArray
+
+    def hops(self, chips: FloatArray) -> FloatArray:
+        """Return the hops of a collective beyond the first: a (p^(1/a) - 1) along a torus of a axes, p - 1 in a ring."""
+        if (self.axes == 1).all():
+            return np.maximum(chips - 2, 0.0)
+        return np.asarray(np.maximum(self.axes * (chips ** (1 / self.axes) - 1) - 1, 0.0))
 
 
 def _own(machine: Machine) -> _Link:
-    return _Link(machine.link_bytes_per_s, machine.link_added_s, machine.link_hop_s, machine.link_rivalry)
+    return _Link(
+        machine.link_bytes_per_s, machine.link_added_s, machine.link_hop_s, machine.link_rivalry, machine.link_axes
+    )
 
 
 def _network(nodes: Nodes) -> _Link:
-    return _Link(nodes.bytes_per_s, nodes.added_s, nodes.hop_s, np.zeros(1))
+    return _Link(nodes.bytes_per_s, nodes.added_s, nodes.hop_s, np.zeros(1), np.ones(1))
 
 
 def device_of(machine: Machine) -> Machine:
@@ -49,7 +58,7 @@ def spread(chips: Number, nodes: Nodes) -> tuple[FloatArray, FloatArray]:
 def all_reduce_s(size_bytes: Number, chips: Number, machine: Machine, software: Software) -> FloatArray:
     """Return the time to sum a buffer over all chips; 0 for one chip, infinite without a link.
 
-    base + (p-2) hop + 2 (p-1)/p S / (share W): the latency-bandwidth model of ring all-reduce
+    base + (p-2) hop + 2 (p-1)/p S / (share W), fewer hops in a torus: the latency-bandwidth model of ring all-reduce
     (Thakur, Rabenseifner, Gropp 2005, section 3) with a measured floor in place of 2 (p-1) alpha. Chips of m nodes, q
     in each, sum over their node and then each its part S / q with those of the other nodes that hold the same part
     (reduce-scatter, all-reduce, all-gather: BlueConnect, Cho et al., MLSys 2019): one such time for each of the two.
@@ -163,7 +172,7 @@ def _collective_s(traffic_bytes: Number, chips: FloatArray, link: _Link, softwar
         return np.zeros_like(traffic)
     moving = _moving_s(traffic * _rivals(chips, link), link.bytes_per_s, software)
     floor = software.collective_base_s + link.added_s
-    floor = floor + np.maximum(chips - 2, 0) * (software.collective_hop_s + link.hop_s)
+    floor = floor + link.hops(chips) * (software.collective_hop_s + link.hop_s)
     return np.where(traffic > 0, floor + moving, 0.0)
 
 

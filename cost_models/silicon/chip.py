@@ -239,6 +239,7 @@ def chip_machine(
         link_added_s=as_column(value(f"link_paths.{chip.link_path}.added_s")),
         link_hop_s=as_column(value(f"link_paths.{chip.link_path}.hop_s")),
         link_rivalry=as_column(value(f"link_paths.{chip.link_path}.rivalry")),
+        link_axes=as_column(chip.link_axes),
         dram_j_per_byte=dram_j_per_byte,
         sram_j_per_byte=_stream_j_per_byte(chip, scales, technology),
         link_j_per_byte=link_pj_per_bit * (PICO * BITS_PER_BYTE),

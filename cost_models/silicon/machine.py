@@ -190,6 +190,7 @@ class Machine:
         link_added_s: what a collective takes longer than between chips that are linked directly.
         link_hop_s: the same for each further chip.
         link_rivalry: exponent by which the bandwidth of each chip falls with the chips beyond two that send at once.
+        link_axes: axes of the torus that the links form; 1 for a ring or a switch.
         read_mostly_bytes: capacity that holds nothing which is written at every step.
         arrays: shape of the systolic arrays; None where no row says it.
         second: a memory behind the first; None where no row has one.
@@ -242,6 +243,7 @@ class Machine:
     link_added_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     link_hop_s: FloatArray = field(default_factory=lambda: np.zeros(1))
     link_rivalry: FloatArray = field(default_factory=lambda: np.zeros(1))
+    link_axes: FloatArray = field(default_factory=lambda: np.ones(1))
     read_mostly_bytes: FloatArray = field(default_factory=lambda: np.zeros(1))
     arrays: Arrays | None = None
     throttle: Throttle | None = None

@@ -25,11 +25,11 @@ TINY = shipped_library().model("llama32_1b").model_dump(exclude={"key"}, exclude
 PROFILE = {"collective_base_s": 5e-6, "collective_hop_s": 1e-6, "exchange_base_s": 9e-6, "collective_fraction": 0.5}
 
 
-def chip(link_bytes_per_s=300e9, *, added_s=0.0, hop_s=0.0, rivalry=0.0, nodes=None):
+def chip(link_bytes_per_s=300e9, *, added_s=0.0, hop_s=0.0, rivalry=0.0, axes=1.0, nodes=None):
     return SimpleNamespace(
         nodes=nodes,
         link_bytes_per_s=np.array([link_bytes_per_s]), link_added_s=np.array([added_s]), link_hop_s=np.array([hop_s]),
-        link_rivalry=np.array([rivalry]),
+        link_rivalry=np.array([rivalry]), link_axes=np.array([axes]),
     )  # fmt: skip
 
 
@@ -51,6 +51,14 @@ def test_an_all_reduce_sends_twice_what_a_gather_does(profile, chips):
     floor = 5e-6 + (chips - 2) * 1e-6
     assert all_reduce_s(size, chips, chip(), profile)[0] == pytest.approx(floor + 2 * traffic)
     assert all_gather_s(size, chips, chip(), profile)[0] == pytest.approx(floor + traffic)
+
+
+def test_a_torus_has_the_hops_of_its_axes(profile):
+    ring, torus = (all_reduce_s(1.0, 64, chip(axes=axes), profile)[0] for axes in (1, 3))
+    # 4 x 4 x 4 chips: three hops along each axis, the first of all in the floor.
+    assert (ring - torus) / 1e-6 == pytest.approx(62 - 8, rel=1e-6)
+    few = [all_reduce_s(1.0, count, chip(axes=3), profile)[0] for count in (2, 4, 8, 16)]
+    assert few == sorted(few)
 
 
 def test_one_chip_has_nothing_to_sum_and_nothing_to_send(profile):
