@@ -22,7 +22,7 @@ class _Link:
     axes: FloatArray
 
     def hops(self, chips: FloatArray) -> FloatArray:
-        """Return the hops of a collective beyond the first: a (p^(1/a) - 1) along a torus of a axes, p - 1 in a ring."""
+        """Return the hops of a collective beyond its first: a (p^(1/a) - 1) in all on a torus of a axes."""
         if (self.axes == 1).all():
             return np.maximum(chips - 2, 0.0)
         return np.asarray(np.maximum(self.axes * (chips ** (1 / self.axes) - 1) - 1, 0.0))
