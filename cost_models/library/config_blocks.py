@@ -89,8 +89,10 @@ def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds, source: str) ->
     if len(heads) != len(kinds.mixing) or min(heads) < 1:
         raise LibraryError(f"{source}: num_attention_heads_per_layer must be {len(kinds.mixing)} whole numbers")
     kv_heads = told.num_key_value_heads_per_layer
-    if kv_heads is not None and len(kv_heads) != len(kinds.mixing):
-        raise LibraryError(f"{source}: num_key_value_heads_per_layer must be {len(kinds.mixing)} whole numbers")
+    if kv_heads is not None and (
+        len(kv_heads) != len(heads) or any(n < 1 or h % n for h, n in zip(heads, kv_heads, strict=True))
+    ):
+        raise LibraryError(f"{source}: num_key_value_heads_per_layer must be {len(heads)} divisors of the heads")
     for place, kind in enumerate(kinds.mixing):
         if kind in ("state", "none"):
             continue
@@ -261,6 +263,8 @@ def _moe(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
     }
     if shared:
         moe["shared_d_ff"] = shared
+    if told.moe_latent_size:
+        moe["latent_d"] = told.moe_latent_size
     if told.zero_expert_num:
         moe["zero_experts"] = told.zero_expert_num
     return moe

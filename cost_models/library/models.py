@@ -49,6 +49,8 @@ class Moe(LibraryRecord):
         shared_d_ff: width of all shared experts together, where it is not that of `shared_experts` routed ones.
         first_dense_layers: layers with a dense block in place of experts.
         layers: layers with experts, where they are not all but `first_dense_layers`.
+        latent_d: width of the vectors that routed experts work on, projected from the model's and back in each layer
+            (Nemotron 3); the model's where None.
         zero_experts: further outputs of the router that stand for experts without weights (LongCat-Flash, arXiv
             2509.01322); `active_experts` are then those with weights that a token takes in the mean.
     """
@@ -60,6 +62,7 @@ class Moe(LibraryRecord):
     first_dense_layers: Annotated[int, Field(ge=0)]
     shared_d_ff: PositiveInt | None = None
     layers: PositiveInt | None = None
+    latent_d: PositiveInt | None = None
     zero_experts: Annotated[int, Field(ge=0)] = 0
     router_bias: bool = False
     expert_bias: bool = False

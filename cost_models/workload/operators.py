@@ -268,11 +268,17 @@ def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Numbe
     )  # fmt: skip
     if moe.shared_width:
         shared = weights.shared * columns
-        wide, gated = d + moe.shared_width * columns, tokens * moe.shared_width * columns
+        inner, gated = d + moe.shared_width * columns, tokens * moe.shared_width * columns
         stack.add(
             "shared_experts", "linear", layers, rows=tokens, weights=shared, macs=tokens * shared,
-            activations=tokens * 2 * wide, kernels=2, vector_ops=GATE_OPS * gated,
+            activations=tokens * 2 * inner, kernels=2, vector_ops=GATE_OPS * gated,
             special_functions=GATE_FUNCTIONS * gated,
+        )  # fmt: skip
+    wide = moe.latent_d or d
+    if weights.latent:
+        stack.add(
+            "latent_projections", "linear", layers, rows=tokens, weights=weights.latent, macs=tokens * weights.latent,
+            activations=tokens * 2 * (d + wide), kernels=2,
         )  # fmt: skip
     ranks = np.asarray(shape.tensor_parallel) * replicas
     slices = ranks / shape.expert_parallel
@@ -291,10 +297,10 @@ def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Numbe
         groups = np.asarray(shape.expert_parallel)
         reached = slices * groups * -np.expm1(moe.active_experts * np.log1p(-1 / np.maximum(groups, 1 + 1e-9)))
         crowding = slots * groups / np.maximum(every * moe.active_experts, NO_TOKENS)
-        sent = tokens / np.asarray(shape.tensor_parallel) * reached * (1 - 1 / ranks) * crowding * d * (replicas > 1)
+        sent = tokens / np.asarray(shape.tensor_parallel) * reached * (1 - 1 / ranks) * crowding * wide * (replicas > 1)
     add_routed(
-        stack, layers, d=d, width=moe.expert_d_ff * most_loaded_fraction(moe.expert_d_ff, slices),
-        matrices=ffn_matrices(model), tokens=tokens, touched=touched, slots=slots, reduced=tokens * d,
+        stack, layers, d=wide, width=moe.expert_d_ff * most_loaded_fraction(moe.expert_d_ff, slices),
+        matrices=ffn_matrices(model), tokens=tokens, touched=touched, slots=slots, reduced=tokens * wide,
         exchanges=np.where(replicas > 1, 2.0, 0.0), exchanged=sent, dispatched=sent,
     )  # fmt: skip
 
@@ -316,7 +322,7 @@ def add_routed(
     Args:
         stack: what they are added to.
         times: layers.
-        d: width of the model.
+        d: width of the vectors that experts work on.
         width: columns of an expert that the chip holds.
         matrices: matrices of an expert.
         tokens: tokens that enter and leave.

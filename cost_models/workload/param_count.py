@@ -40,11 +40,13 @@ class LayerWeights:
         shared: all matrices of the shared experts.
         router: scores over the experts.
         expert: all matrices of one routed expert.
+        latent: projections to the vectors that routed experts work on, and back.
     """
 
     shared: int
     router: int
     expert: int
+    latent: int = 0
 
 
 @dataclass(frozen=True)
@@ -239,8 +241,9 @@ def layer_weights(model: Model) -> LayerWeights:
     if model.moe is None:
         return LayerWeights(0, 0, 0)
     d, matrices = model.d_model, ffn_matrices(model)
-    expert = matrices * d * model.moe.expert_d_ff
-    return LayerWeights(matrices * d * model.moe.shared_width, d * model.moe.routed, expert)
+    latent = model.moe.latent_d
+    expert = matrices * (latent or d) * model.moe.expert_d_ff
+    return LayerWeights(matrices * d * model.moe.shared_width, d * model.moe.routed, expert, 2 * d * (latent or 0))
 
 
 def _biases(model: Model) -> int:
@@ -287,7 +290,7 @@ def count_parameters(model: Model) -> ParameterCount:
     experts = 0
     if model.moe is not None:
         routed = expert_layers(model)
-        shared = routed * (weights.shared + weights.router)
+        shared = routed * (weights.shared + weights.router + weights.latent)
         experts = routed * model.moe.experts * weights.expert
         body += shared + experts
         active += shared + routed * model.moe.active_experts * weights.expert

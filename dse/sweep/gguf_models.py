@@ -14,7 +14,7 @@ from cost_models.library.files import read_yaml
 from cost_models.library.gguf_header import Header, Items, Tensor, read_header
 from cost_models.library.huggingface import sections_of_config
 from cost_models.library.models import Model
-from cost_models.workload.param_count import attentions, count_parameters, kv_elements_per_token
+from cost_models.workload.param_count import attentions, count_parameters, kv_read_per_token
 
 Data = dict[str, Any]
 
@@ -176,7 +176,8 @@ def _check_caches(tensors: Iterable[Tensor], model: Model, source: str) -> None:
     if model.mla is not None or len(layers) != sum(layer.layers for layer in attentions(model)):
         return
     held = sum(tensor.shape[1] for tensor in made if _layer(tensor) < model.layers)
-    told = sum(layer.layers * kv_elements_per_token(model, layer) for layer in attentions(model))
+    # Files hold the projections of layers too that read the cache of another.
+    told = sum(layer.layers * kv_read_per_token(model, layer) for layer in attentions(model))
     if held != told:
         raise LibraryError(
             f"{source}: its tensors make {held} keys and values of a token, its fields describe {told}: "
@@ -202,7 +203,7 @@ def _formats(tensors: Iterable[Tensor], key: str) -> tuple[Data, Data]:
     for tensor in tensors:
         if len(tensor.shape) < 2:
             continue
-        is_head = tensor.name in ("token_embd.weight", "output.weight")
+        is_head = tensor.name in ("token_embd.weight", "output.weight", "per_layer_token_embd.weight")
         parts["head" if is_head else "experts" if "_exps." in tensor.name else "body"].append(tensor)
     names: Counter[str] = Counter()
     for tensor in (*parts["body"], *parts["experts"]):

@@ -14,7 +14,7 @@ from cost_models.library.config_layers import config_types
 from cost_models.library.foreign import MAX_TEXT_BYTES
 from cost_models.library.huggingface import model_of_config, read_config, sections_of_config
 from cost_models.workload.mixing import cache_bytes, decode_attention, kv_cache_elements, state_bytes
-from cost_models.workload.operators import Shape
+from cost_models.workload.operators import Shape, linear_operators
 from cost_models.workload.param_count import attentions, count_parameters
 
 FILES = Path(__file__).parent / "model_files"
@@ -475,6 +475,27 @@ def test_a_layer_that_chooses_blocks_meets_no_more_than_they_hold():
     assert list(long.times[:, 0]) == [3, 57, 57]
     # Every key of the context is scored by four heads of 128, in the layers that choose.
     assert long.macs[2, 0] == 4 * 128 * 65536
+
+
+def test_experts_on_narrower_vectors_read_and_send_less():
+    latent = published("Nemotron-latent-experts")
+    whole = latent.model_copy(update={"moe": latent.moe.model_copy(update={"latent_d": None})})
+    shape = Shape(64.0, 1, 1, replicas=4.0, expert_parallel=4.0)
+    one, other = (linear_operators(model, shape, tokens_per_sequence=1.0, head_rows=64.0) for model in (latent, whole))
+    place, before = one.names.index("experts"), other.names.index("experts")
+    for amount in ("weights", "macs", "exchanged", "reduced"):
+        assert getattr(one, amount)[place] == pytest.approx(getattr(other, amount)[before] * 128 / 512)
+    # What brings a token there and back every chip holds and does as a whole.
+    assert one.weights[one.names.index("latent_projections")] == 2 * 512 * 128
+    assert "latent_projections" not in other.names
+
+
+def test_key_heads_of_each_layer_are_followed():
+    config = {**LLAMA, "model_type": "deci", "num_hidden_layers": 3, "num_key_value_heads": None}
+    model = model_of_config({**config, "num_key_value_heads_per_layer": [4, 1, 4]}, "x", source="x")
+    assert kv_cache_elements(model, ONE, tokens=1.0) == 2 * 9 * 128
+    with pytest.raises(LibraryError, match="3 divisors of the heads"):
+        model_of_config({**config, "num_key_value_heads_per_layer": [4, 3, 4]}, "x", source="x")
 
 
 def test_blocks_that_are_left_out_or_are_one_matrix():

@@ -194,6 +194,23 @@ def test_layers_that_predict_further_tokens_and_windows_layer_by_layer(tmp_path)
     assert float(held) == (16 + 64) * 2 * 2 * 64 * 2
 
 
+def test_per_layer_embeddings_and_shared_caches_of_a_header(tmp_path):
+    kind, sizes = "gemma3n", {
+        "block_count": 35, "embedding_length": 2048, "feed_forward_length": [16384] * 35, "attention.head_count": 8,
+        "attention.head_count_kv": 2, "attention.key_length": 256, "attention.value_length": 256, "vocab_size": 262400,
+        "attention.sliding_window": 512, "attention.sliding_window_pattern": [1, 1, 1, 1, 0] * 7,
+        "context_length": 32768, "embedding_length_per_layer_input": 256, "altup.num_inputs": 4,
+        "attention.shared_kv_layers": 15,
+    }  # fmt: skip
+    file = tmp_path / "gemma3n.gguf"
+    file.write_bytes(header({"general.architecture": kind, **{f"{kind}.{one}": told for one, told in sizes.items()}}))
+    model = model_of(file)
+    # What the class of transformers 5.24.0 counts; 4 layers of 20 with a cache of their own see the whole context.
+    assert count_parameters(model).total == pytest.approx(6835235584, rel=1e-5)
+    held = cache_bytes(model, Shape(1.0, 1, 1), tokens=32768.0, kv_bits=16.0)
+    assert float(held) == (16 * 512 + 4 * 32768) * 2 * 2 * 256 * 2
+
+
 def test_keys_and_values_that_tensors_make_are_those_that_are_described(tmp_path):
     file, tensors = tmp_path / "narrow.gguf", list(tensors_of_mixture())
     narrow = [(name, (512, 64) if name == "blk.1.attn_v.weight" else shape, kind) for name, shape, kind in tensors]
