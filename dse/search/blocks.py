@@ -145,7 +145,7 @@ class SearchContext:
             self._keep_pruned(self.tables, start, stop, keeper, clock)
             keeper.parameters_read = self.evaluator.technology.reads
             return Block(keeper, clock.parts)
-        size = self.spread.chunk_rows
+        size = self.spread.rows_per_piece(self.stream.total) if self.spec.model is None else stop - start
         for first in range(start, stop, size):
             last = min(first + size, stop)
             with clock.part("sample"):

@@ -197,7 +197,7 @@ class Search:
     def _blocks(self, workers: Workers) -> Iterator[Progress]:
         """Search the designs that do not depend on what becomes of any, block by block."""
         total = 0 if self._work.stream is None else self._work.stream.total
-        rows = self._spread.rows_per_block(total) if self._model is None else self._model.rows_at_once
+        rows = self._spread.rows_per_block(total, workers.count) if self._model is None else self._model.rows_at_once
         spans = [(first, min(first + rows, total)) for first in range(self._place, total, rows)]
         pickled = pickle.dumps((self._spec, self._spread)) if workers.count > 1 else b""
         blocks = workers.map(

@@ -32,11 +32,14 @@ R = TypeVar("R")
 
 Backend = Literal["loky", "dask"]
 
-MIN_BLOCKS = 32
-"""Blocks that a search is cut into at least, as long as each has `LEAST_ROWS`."""
+MIN_PIECES = 32
+"""Pieces that a search is cut into at least, as long as each has `LEAST_ROWS`."""
 
 LEAST_ROWS = 1 << 14
-"""Designs of a block at least: with fewer, most of the time goes to what is done once for all of them."""
+"""Designs of a piece at least: with fewer, most of the time goes to what is done once for all of them."""
+
+BLOCKS_EACH = 8
+"""Blocks of every process at least, as long as each has a piece."""
 
 MAX_AHEAD = 8
 """Tasks per worker that may be done before the one whose result is next."""
@@ -82,7 +85,7 @@ class Parallelism:
         scheduler: address of the Dask scheduler; one with local processes is started where empty.
         block_rows: most designs of one block, which is kept at once: a second's work, so that little is lost and many
             cores share it evenly.
-        chunk_rows: designs evaluated in one call: their columns stay in the cache.
+        chunk_rows: most designs evaluated in one call: their columns stay in the cache.
         least_gain: designs of a pruned grid per combination of a condition's parameters at least; with fewer,
             evaluating them is as quick as working out the condition.
         keep_every_s: least time between two writings of the state of a sampler that learns.
@@ -111,9 +114,14 @@ class Parallelism:
             return f"Dask at {self.scheduler}" if self.scheduler else "Dask on this machine"
         return f"{self.jobs or 'all'} processes" if self.jobs is not None else "as many processes as pay"
 
-    def rows_per_block(self, total: int) -> int:
-        """Return the rows of each block of a search of `total` designs."""
-        return min(self.block_rows, max(LEAST_ROWS, -(-total // MIN_BLOCKS)))
+    def rows_per_piece(self, total: int) -> int:
+        """Return the designs evaluated in one call in a search of `total`, whoever does it."""
+        return min(self.chunk_rows, self.block_rows, max(LEAST_ROWS, -(-total // MIN_PIECES)))
+
+    def rows_per_block(self, total: int, workers: int) -> int:
+        """Return the rows of each block of a search of `total` designs by so many processes: some whole pieces."""
+        piece = self.rows_per_piece(total)
+        return piece * max(1, min(self.block_rows, total // (BLOCKS_EACH * workers)) // piece)
 
     def check(self) -> None:
         """See that the work can be done there, before anything of it is begun.

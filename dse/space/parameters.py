@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ class Alternative:
     codec: Codec
     when: Mapping[str, FloatArray]
 
-    @property
+    @cached_property
     def is_single(self) -> bool:
         """Whether it leaves nothing to choose."""
         return self.codec.levels is not None and len(self.codec.levels) == 1
@@ -45,17 +46,17 @@ class SpaceParameter:
     names: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
 
-    @property
+    @cached_property
     def is_free(self) -> bool:
         """Whether there is something to choose, so that it has a coordinate."""
         return not all(alternative.is_single for alternative in self.alternatives)
 
-    @property
+    @cached_property
     def is_enumerable(self) -> bool:
         """Whether all its values are listed."""
         return all(alternative.codec.levels is not None for alternative in self.alternatives)
 
-    @property
+    @cached_property
     def is_conditional(self) -> bool:
         """Whether its values, or its being there, depend on another parameter."""
         return any(alternative.when for alternative in self.alternatives)
@@ -93,7 +94,8 @@ def holds_in(alternative: Alternative, numbers: Mapping[str, FloatArray], rows: 
     """Return in which rows the conditions of a declaration hold; never where one it asks for is inactive."""
     holds = np.ones(rows, dtype=bool)
     for name, values in alternative.when.items():
-        holds &= np.isin(numbers[name], values)
+        # Values are few: so many comparisons take less than a search.
+        holds &= np.logical_or.reduce([numbers[name] == value for value in values.tolist()])
     return holds
 
 

@@ -59,12 +59,12 @@ class Proposed:
 
     def new(self, points: FloatArray, pending: set[int]) -> Rows:
         """Return the places of the points that are neither known nor pending nor repeated; `pending` takes them up."""
-        places = []
-        for place, key in enumerate(row_keys(points).tolist()):
-            if key not in self.keys and key not in pending:
-                pending.add(key)
-                places.append(place)
-        return np.array(places, dtype=np.intp)
+        keys = row_keys(points).tolist()
+        # Of equal points the first: it is put in last.
+        places = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+        new = places.keys() - self.keys - pending
+        pending |= new
+        return np.array(sorted(map(places.__getitem__, new)), dtype=np.intp)
 
     def add(self, points: FloatArray) -> None:
         """Count points as proposed."""
