@@ -136,7 +136,7 @@ class Evaluator:
                 margins[MODEL_ANSWERS] = np.where(failed.codes == INACTIVE, 1.0, UNMET)
         named = {name: numbers_of(columns[name]) for name in self._judged_columns}
         result.update({name: values for name, values in named.items() if name not in result})
-        margins.update(self.constraint_margins(result))
+        margins.update(self.constraint_margins(result, self.references if wanted is None else None))
         return result, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
 
     def _answers(self, own: ModelSpec, designs: Designs, columns: Designs, found: Metrics, rows: int) -> Modelled:
@@ -321,39 +321,72 @@ class Evaluator:
     @cached_property
     def baselines(self) -> dict[str, dict[str, float]]:
         """Metrics of every baseline of the sweep, by the same equations; missing ones are NaN."""
-        return {name: self.baseline(entry) for name, entry in self.spec.baselines.items()}
+        return {
+            name: {metric: float(value[0]) for metric, value in self._columns_of(name).items()}
+            for name in self.spec.baselines
+        }
 
     def baseline(self, entry: BaselineSpec) -> dict[str, float]:
         """Return the metrics of library chips serving the sweep's workloads."""
         return {name: float(value[0]) for name, value in self.baseline_columns(entry).items()}
 
-    def baseline_columns(self, entry: BaselineSpec, *, batches: FloatArray | None = None) -> dict[str, FloatArray]:
+    def baseline_columns(
+        self, entry: BaselineSpec, *, batches: FloatArray | None = None, metrics: frozenset[str] | None = None
+    ) -> dict[str, FloatArray]:
         """Return the same as ``(draws,)`` columns, or of one row where no parameter is a column.
 
         Args:
             entry: the baseline.
             batches: batches of every workload, a row each, in place of the baseline's.
+            metrics: those that are wanted; all where None.
         """
-        served = {name: self.serve_baseline(entry, name, batches=batches) for name in self.spec.workloads}
+        wanted = None if metrics is None else self._wanted(metrics)
+        names = {name: None if wanted is None else _of_workload(name, wanted) for name in self.spec.workloads}
+        served = {name: self.serve_baseline(entry, name, batches=batches) for name in names}
         first = next(iter(served.values()))
-        metrics = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=self.economics.krw_per_usd)
-        for name, one in served.items():
-            values = workload_metrics(one, self.technology, pools=self.has_pools)
-            metrics.update({f"{name}.{metric}": value for metric, value in values.items()})
-        metrics.update(self._mixed(metrics, {}, None))
-        metrics.update(derived_metrics(metrics, self.spec.workloads, None, self.spec.derived))
+        result = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=self.economics.krw_per_usd)
+        for name, own in names.items():
+            if own is None or own:
+                values = workload_metrics(served[name], self.technology, own, pools=self.has_pools)
+                result.update({f"{name}.{metric}": value for metric, value in values.items()})
+        result.update(self._mixed(result, {}, wanted))
+        result.update(derived_metrics(result, self.spec.workloads, wanted, self.spec.derived))
         # A chip that can be bought has no parameters of a design.
-        metrics.update({name: np.array([np.nan]) for name in self._judged_columns})
+        result.update({name: np.array([np.nan]) for name in self._judged_columns})
         if self.spec.model is not None:
             # The model knows designs, not chips that can be bought.
-            metrics.update({name: np.array([np.nan]) for name in self.spec.model.metrics})
-        return metrics
+            result.update({name: np.array([np.nan]) for name in self.spec.model.metrics})
+        return result
 
     @cached_property
     def references(self) -> dict[str, dict[str, FloatArray]]:
         """Metrics of the baselines that constraints are relative to, ``(1,)`` or one per draw."""
-        names = {one.relative_to: None for one in self.spec.constraints if one.relative_to is not None}
-        return {name: self.baseline_columns(self.spec.baselines[name]) for name in names}
+        return {name: self._columns_of(name) for name in self._referred}
+
+    @cached_property
+    def judging_references(self) -> dict[str, dict[str, FloatArray]]:
+        """The same, as far as constraints name them."""
+        return {
+            name: self._columns.get(name) or self.baseline_columns(self.spec.baselines[name], metrics=metrics)
+            for name, metrics in self._referred.items()
+        }
+
+    @cached_property
+    def _referred(self) -> dict[str, frozenset[str]]:
+        """The baselines that constraints are relative to, with the metrics that they are relative to."""
+        relative = [(one.relative_to, one.metric) for one in self.spec.constraints if one.relative_to is not None]
+        return {name: frozenset(metric for other, metric in relative if other == name) for name, _ in relative}
+
+    @cached_property
+    def _columns(self) -> dict[str, dict[str, FloatArray]]:
+        """All metrics of the baselines that have been worked out."""
+        return {}
+
+    def _columns_of(self, name: str) -> dict[str, FloatArray]:
+        """Return all metrics of a baseline of the sweep."""
+        if name not in self._columns:
+            self._columns[name] = self.baseline_columns(self.spec.baselines[name])
+        return self._columns[name]
 
     def serve_baseline(self, entry: BaselineSpec, name: str, *, batches: FloatArray | None = None) -> WorkloadResult:
         """Return one workload on a baseline's chips, sharing it as the workload says.
@@ -384,12 +417,17 @@ class Evaluator:
 
     # -- judgement ----------------------------------------------------------------------------------------------
 
-    def constraint_margins(self, metrics: Metrics) -> dict[str, FloatArray]:
-        """Return the signed relative margin of every constraint of the sweep."""
-        return {
-            constraint.label: constraint_margin(constraint, metrics, self.references)
-            for constraint in self.spec.constraints
-        }
+    def constraint_margins(
+        self, metrics: Metrics, references: Mapping[str, Metrics] | None = None
+    ) -> dict[str, FloatArray]:
+        """Return the signed relative margin of every constraint of the sweep.
+
+        Args:
+            metrics: by name, those that constraints are of.
+            references: metrics of the baselines that constraints are relative to; `judging_references` where None.
+        """
+        known = self.judging_references if references is None else references
+        return {one.label: constraint_margin(one, metrics, known) for one in self.spec.constraints}
 
     def signed_objectives(self, metrics: Metrics) -> FloatArray:
         """Return ``(n, objectives)``, all to be minimised."""

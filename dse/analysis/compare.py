@@ -20,6 +20,7 @@ from cost_models.table import Choice, Setting, Table, first_number
 from dse.analysis.explain.columns import known_intervals
 from dse.errors import NOWHERE, Issue, SpecError
 from dse.evaluator import Evaluator
+from dse.margins import constraint_margin
 from dse.plain import plain
 from dse.sweep import BaselineSpec, Spec, parse_spec
 from dse.sweep.chips import ChipsSpec
@@ -123,7 +124,9 @@ def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) 
     """
     spec, library = evaluator.spec, evaluator.technology.library
     comparisons = []
-    missed = {("baseline", name): _missed(margins) for name, margins in baseline_margins(evaluator).items()}
+    missed = {
+        ("baseline", name): _missed(margins) for name, margins in baseline_margins(spec, evaluator.baselines).items()
+    }
     for name, settings in designs.items():
         margins = evaluator.evaluate(Table.from_settings(settings), metrics=()).margins
         missed["design", name] = _missed({label: float(margin[0]) for label, margin in margins.items()})
@@ -161,14 +164,19 @@ def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) 
     return comparisons
 
 
-def baseline_margins(evaluator: Evaluator) -> dict[str, dict[str, float]]:
-    """Return for every baseline the margin of each constraint of the sweep; NaN where it has no such metric."""
+def baseline_margins(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Return for every baseline the margin of each constraint of the sweep; NaN where it has no such metric.
+
+    Args:
+        spec: the sweep.
+        baselines: metrics of its baselines by name.
+    """
     result = {}
-    for name, metrics in evaluator.baselines.items():
+    for name, metrics in baselines.items():
         columns = {key: np.array([value]) for key, value in metrics.items()}
-        known = all(one.metric in columns for one in evaluator.spec.constraints)
-        margins = evaluator.constraint_margins(columns) if known else {}
-        result[name] = {label: float(margin[0]) for label, margin in margins.items()}
+        known = all(one.metric in columns for one in spec.constraints)
+        constraints = spec.constraints if known else ()
+        result[name] = {one.label: float(constraint_margin(one, columns, baselines)[0]) for one in constraints}
     return result
 
 

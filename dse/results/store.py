@@ -236,6 +236,13 @@ class StoredRun:
         return self._csv("baselines.csv", text=("baseline",)).rename(columns=bare)
 
     @cached_property
+    def baseline_metrics(self) -> dict[str, dict[str, float]]:
+        """Metrics of each baseline by its name; NaN where missing."""
+        numbers = self.baselines.select_dtypes("number").astype(float)
+        metrics: Any = numbers.to_dict("records")
+        return dict(zip(self.baselines["baseline"], metrics, strict=True))
+
+    @cached_property
     def progress(self) -> pd.DataFrame:
         """Progress after every batch."""
         import pandas as pd

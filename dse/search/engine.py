@@ -267,8 +267,9 @@ class Search:
     def outcome(self, status: Status) -> Outcome:
         """Return everything that was kept, with every metric."""
         keeper, spec, work = self._keeper, self._spec, self._work
-        front, misses = work.complete(keeper.front), work.complete(keeper.misses)
-        tops = {o.metric: work.complete(rows) for o, rows in zip(spec.objectives, keeper.tops, strict=True)}
+        front = work.complete(keeper.front)
+        misses, *best = work.complete_all([keeper.misses, *keeper.tops])
+        tops = {o.metric: rows for o, rows in zip(spec.objectives, best, strict=True)}
         picks = choose_picks(
             front,
             misses,

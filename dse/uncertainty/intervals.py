@@ -9,7 +9,7 @@ it replaces by a single value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +67,7 @@ def robustness(
     *,
     draws: int = DRAWS,
     seed: int = 0,
+    metrics: Collection[str] | None = None,
     progress: Counted | None = None,
 ) -> Robustness:
     """Re-evaluate designs under Monte Carlo samples of every ranged parameter that they or a baseline depend on.
@@ -79,9 +80,10 @@ def robustness(
         designs: at least one design, parameter to value.
         draws: number of Monte Carlo samples.
         seed: their seed.
+        metrics: those that are wanted beside the ones that designs are judged by; all where None.
         progress: told after every few designs.
     """
-    nominal, paths = _nominal(spec, designs)
+    nominal, paths = _nominal(spec, designs, metrics)
     spreads = spreads_of(paths, spec.parameters, library_of(spec.library))
     sampled = monte_carlo_samples(spreads, draws=draws, seed=seed)
     at_once = max(1, min(len(designs), ROWS_AT_ONCE // draws))
@@ -95,7 +97,7 @@ def robustness(
         block = [designs[place] for place in places]
         # Every call has as many rows as the parameters; what the last one repeats is dropped again.
         filling = [block[-1]] * (at_once - len(block))
-        result = evaluator.evaluate(Table.from_settings(*block, *filling).repeated(draws))
+        result = evaluator.evaluate(Table.from_settings(*block, *filling).repeated(draws), metrics=metrics)
         for slot, place in enumerate(places):
             met[place] = _met(result, slice(slot * draws, (slot + 1) * draws))
         if progress is not None:
@@ -137,17 +139,29 @@ def _names(design: Mapping[str, Setting]) -> tuple[str, ...]:
     return tuple(f"{name} {value}" for name, value in sorted(design.items()) if isinstance(value, str))
 
 
-def parameters_of(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> frozenset[str]:
-    """Return the parameters that designs, or the baselines that constraints are relative to, depend on."""
-    return _nominal(spec, designs)[1]
+def parameters_of(
+    spec: Spec, designs: Sequence[Mapping[str, Setting]], metrics: Collection[str] | None = None
+) -> frozenset[str]:
+    """Return the parameters that designs, or the baselines that constraints are relative to, depend on.
+
+    Args:
+        spec: the sweep.
+        designs: at least one, parameter to value.
+        metrics: those that are wanted beside the ones that designs are judged by; all where None.
+    """
+    return _nominal(spec, designs, metrics)[1]
 
 
-def _nominal(spec: Spec, designs: Sequence[Mapping[str, Setting]]) -> tuple[dict[str, FloatArray], frozenset[str]]:
+def _nominal(
+    spec: Spec, designs: Sequence[Mapping[str, Setting]], wanted: Collection[str] | None
+) -> tuple[dict[str, FloatArray], frozenset[str]]:
     """Return metrics at the typical parameters, and the parameters read on the way that no design sets itself."""
     evaluator = Evaluator(spec)
     table = Table.from_settings(*designs)
-    result = evaluator.evaluate({name: column for name, column in table.items() if name not in _swept(table)})
-    metrics = result.metrics if not _swept(table) else Evaluator(spec).evaluate(table).metrics
+    unswept = {name: column for name, column in table.items() if name not in _swept(table)}
+    metrics = evaluator.evaluate(unswept, metrics=wanted).metrics
+    if _swept(table):
+        metrics = Evaluator(spec).evaluate(table, metrics=wanted).metrics
     own = {name.removeprefix(TECHNOLOGY_PREFIX) for name in _swept(table)}
     return {name: np.array(value) for name, value in metrics.items()}, evaluator.technology.reads - own
 

@@ -167,7 +167,7 @@ def _metrics(
     spec: Spec, design: Mapping[str, Setting], columns: Mapping[str, FloatArray], metrics: Sequence[str]
 ) -> FloatArray:
     """Return ``(metrics, rows)`` of one design under columns of parameters."""
-    result = Evaluator(spec, columns).evaluate(Table.from_settings(design))
+    result = Evaluator(spec, columns).evaluate(Table.from_settings(design), metrics=metrics)
     rows = len(next(iter(columns.values())))
     known = {**result.margins, **result.metrics}
     return np.array([np.broadcast_to(known[name], rows) for name in metrics])

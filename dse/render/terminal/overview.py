@@ -9,7 +9,6 @@ from typing import Any
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.quantities.columns import describe
 from dse.analysis.compare import baseline_margins
-from dse.evaluator import Evaluator
 from dse.render.terminal.summary import CORE, named_picks, named_workloads, pick_words, varying
 from dse.render.terminal.tables import Part, TextTable, cell_text, narrow, number_text
 from dse.results.picks import default_pick
@@ -39,9 +38,8 @@ def overview_table(run: StoredRun) -> TextTable:
         )
         for name, pick in named_picks(run.picks, spec).items()
     ]
-    evaluator = Evaluator(spec)
-    margins = baseline_margins(evaluator)
-    for name, metrics in evaluator.baselines.items():
+    margins = baseline_margins(spec, run.baseline_metrics)
+    for name, metrics in run.baseline_metrics.items():
         count = spec.baselines[name].count
         missed = sum(not margin >= 0 for margin in margins[name].values())
         rows.append((f"{name} ({count}x)", str(missed), *(_cell(metric, metrics, count, run) for metric in wanted)))
@@ -61,7 +59,7 @@ def users_lines(run: StoredRun) -> list[str]:
     if name is None or run.spec.builtin_disabled or not served.keys() - named_workloads(run.spec):
         return []
     pick = next(one for one in run.picks if one["name"] == name)
-    chips = {pick_words(name, run.spec): pick["metrics"], **dict([*Evaluator(run.spec).baselines.items()][:1])}
+    chips = {pick_words(name, run.spec): pick["metrics"], **dict([*run.baseline_metrics.items()][:1])}
     lines = []
     for key in sorted(served.keys() - named_workloads(run.spec), key=list(served).index):
         load = served[key].load_tokens_per_s

@@ -201,14 +201,14 @@ def chance_of(spec: Spec, designs: Mapping[str, Mapping[str, Setting]], named: s
     from dse.uncertainty.sensitivity import swings_of
 
     seed = spec.robustness.seed if spec.robustness is not None else 0
-    result = robustness(spec, list(designs.values()), draws=draws, seed=seed)
+    result = robustness(spec, list(designs.values()), draws=draws, seed=seed, metrics=())
     place = list(designs).index(named)
     shares = {name: float(result.p_feasible[row]) for row, name in enumerate(designs)}
     if not result.p_meets:
         return Chance(draws, shares, "", 1.0, "", math.nan, math.nan)
     hardest = min(result.p_meets, key=lambda label: result.p_meets[label][place])
     share = float(result.p_meets[hardest][place])
-    spreads = spreads_of(parameters_of(spec, [designs[named]]), spec.parameters, library_of(spec.library))
+    spreads = spreads_of(parameters_of(spec, [designs[named]], ()), spec.parameters, library_of(spec.library))
     swings = swings_of(spec, designs[named], spreads, [hardest]) if share < 1 else []
     worst = min(swings, key=lambda one: np.nanmin([one.at_low, one.at_high]), default=None)
     if worst is None:
