@@ -201,15 +201,18 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
         causal = causal - _causal_pairs(prefix)
     for layer in attentions(model):
         heads = layer.heads * shape.share(layer.heads)
-        kv = 0.0 if model.encoder else kv_elements_per_token(model, layer) * _kv_fraction(model, shape, layer)
+        kv = 0.0 if model.encoder else kv_read_per_token(model, layer) * _kv_fraction(model, shape, layer)
         reach = _reach(model, layer)
         pairs, per_pair = causal, _macs_per_pair(model, layer, absorbed=False)
         if np.isfinite(reach):
             pairs = _limited_pairs(layer, whole, reach)
             if cached:
                 pairs = pairs - _limited_pairs(layer, prefix, reach)
-        # New keys and values are written and read, those of the prefix read as far as the layer sees.
-        met = 2 * prompt + np.minimum(prefix, reach) if cached else 2 * prompt
+        # New keys and values are read, and written but by layers that have another's; those of the prefix are read as
+        # far as the layer sees.
+        met = (2 if layer.own_kv else 1) * prompt
+        if cached:
+            met = met + np.minimum(prefix, reach)
         stack.add(
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers,
             rows=batch * prompt, macs=batch * heads * per_pair * pairs, row_elements=per_pair,

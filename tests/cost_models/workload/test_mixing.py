@@ -76,6 +76,9 @@ def test_layers_that_read_the_cache_of_others_hold_none():
     ours, theirs = (decode_attention(one, shape, context=99.0, over=(98.5, 99.5)) for one in (model, plain))
     written = 12 * 2 * 32 * 128
     assert (ours.kv_elements * ours.times).sum() == (theirs.kv_elements * theirs.times).sum() - written
+    prompt = Shape(1.0, 64, 1)
+    ours, theirs = (prefill_attention(one, prompt) for one in (model, plain))
+    assert (ours.kv_elements * ours.times).sum() == (theirs.kv_elements * theirs.times).sum() - 64 * written
     saved = count_parameters(plain).body - count_parameters(model).body
     assert saved == 12 * 2 * 4096 * 4096
 
@@ -93,6 +96,12 @@ STATES = {
         ),
         32 * 128 * 128 * 4 + 3 * (4096 + 2 * 2048) * 2,
         4096 * (2 * 4096 + 2 * 2048 + 2 * 32) + 4096 * 4096,
+    ),
+    "kimi_delta": (
+        # Decay and gate of full rank, as wide as keys and values; one step width per head.
+        StateLayers(kind="kimi_delta", layers=4, heads=32, head_dim=128, key_heads=32, key_dim=128, conv_width=4),
+        32 * 128 * 128 * 2 + 3 * 3 * 4096 * 2,
+        4096 * (5 * 4096 + 32) + 4096 * 4096,
     ),
     "lightning": (
         StateLayers(kind="lightning", layers=4, heads=64, head_dim=128, key_heads=64, key_dim=128),
