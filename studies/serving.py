@@ -18,7 +18,7 @@ from cost_models.evaluate.serve import serve_chip
 from cost_models.evaluate.workload import Workload
 from cost_models.library.technology import Technology
 from cost_models.performance.operating_point import Slo
-from cost_models.performance.serving_queue import Traffic
+from cost_models.performance.queue_chain import Traffic
 from cost_models.table import FloatArray
 from dse.analysis.simulated_engine import engine_of
 from dse.analysis.simulation import simulate_surely

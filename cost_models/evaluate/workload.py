@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cost_models.library import Library, Model
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
-from cost_models.performance.serving_queue import Traffic
+from cost_models.performance.queue_chain import Traffic
 from cost_models.silicon.carbon import dram_kg
 from cost_models.table import Number, as_column
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, PICO

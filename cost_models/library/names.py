@@ -6,10 +6,9 @@ import csv
 import difflib
 import functools
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from cost_models.library.reader import Library
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 ALIASES = "aliases.csv"
 """Other names of chips and models, with the reason for each, in the library."""
@@ -21,6 +20,21 @@ TUNED = r"instruct|chat|base|hf|it|bf16|fp16|v0\.\d|2407|2507|0528"
 
 QUANTIZED = r"fp8|fp4|nvfp4|mxfp4|int8|int4|w4a16|w8a8|awq|gptq|gguf|dynamic|quantized|q\d(_\w+)?"
 """Endings that leave its dimensions as they are, but not its formats."""
+
+
+class Entries(Hashable, Protocol):
+    """What of a library has names, and where their other spellings are."""
+
+    @property
+    def chips(self) -> Mapping[str, Any]:
+        """Chips by key."""
+
+    @property
+    def models(self) -> Mapping[str, Any]:
+        """Models by key."""
+
+    def data_file(self, name: str) -> Path:
+        """Return a file of the library by name."""
 
 
 def _plain(name: str) -> str:
@@ -53,7 +67,7 @@ def spellings(kind: str, name: str, *, quantized: bool = True) -> list[str]:
 
 
 @functools.lru_cache(maxsize=8)
-def _known(kind: str, library: Library) -> dict[str, str]:
+def _known(kind: str, library: Entries) -> dict[str, str]:
     entries = library.chips if kind == "chip" else library.models
     known: dict[str, str] = {}
     with library.data_file(ALIASES).open(encoding="utf-8", newline="") as stream:
@@ -65,7 +79,7 @@ def _known(kind: str, library: Library) -> dict[str, str]:
     return known
 
 
-def resolve(kind: str, name: str, library: Library, *, quantized: bool = False) -> str:
+def resolve(kind: str, name: str, library: Entries, *, quantized: bool = False) -> str:
     """Return the library's key for a name, the name itself where nothing is known by it.
 
     Args:
@@ -80,7 +94,7 @@ def resolve(kind: str, name: str, library: Library, *, quantized: bool = False) 
     return next((known[form] for form in spellings(kind, name, quantized=quantized) if form in known), name)
 
 
-def nearest(kind: str, name: str, library: Library) -> str:
+def nearest(kind: str, name: str, library: Entries) -> str:
     """Return the key of the known name most like one that is not known, "" where none is."""
     known = _known(kind, library)
     if form := next((form for form in spellings(kind, name) if form in known), None):

@@ -10,7 +10,8 @@ import numpy as np
 
 from cost_models.performance.goodput import goodput
 from cost_models.performance.operating_point import Slo
-from cost_models.performance.serving_queue import Queue, Traffic
+from cost_models.performance.queue_chain import Traffic
+from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes, decode_step_s, step_times
 from cost_models.performance.waits import Served
 from cost_models.table import FloatArray, Number

@@ -20,7 +20,8 @@ import numpy as np
 from cost_models.performance.continuous import Continuous
 from cost_models.performance.goodput import goodput
 from cost_models.performance.inference import Inference
-from cost_models.performance.serving_queue import Queue, Traffic
+from cost_models.performance.queue_chain import Traffic
+from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import PromptTimes, StepTimes, single, step_times
 from cost_models.performance.waits import TINY, Wait
 from cost_models.table import FloatArray, Number

@@ -27,7 +27,8 @@ from cost_models.performance.continuous import Continuous
 from cost_models.performance.goodput import goodput
 from cost_models.performance.inference import Inference
 from cost_models.performance.operating_point import Slo
-from cost_models.performance.serving_queue import Queue, Traffic
+from cost_models.performance.queue_chain import Traffic
+from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes, step_times
 from cost_models.performance.waits import TINY, Served, in_turn
 from cost_models.table import FloatArray, Number

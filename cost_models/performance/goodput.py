@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cost_models.performance.serving_queue import Queue, Traffic
+from cost_models.performance.queue_chain import Traffic
+from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes
 from cost_models.performance.waits import TINY
 from cost_models.table import FloatArray, Number, rows_of

@@ -1,19 +1,16 @@
-"""What users of an engine see in the steady state below its capacity; the queue is `serving_queue`'s."""
+"""What users of an engine see in the steady state below its capacity; the chain is `queue_chain`'s."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cost_models.performance.queue_chain import Chain
 from cost_models.performance.waits import TINY, Served, Wait
 from cost_models.table import FloatArray
-
-if TYPE_CHECKING:
-    from cost_models.performance.serving_queue import Queue
 
 MOST_LOADED = 0.98
 """Most load at which prompts one after the other are taken to settle; above it decoding thins out instead."""
@@ -26,7 +23,7 @@ SMALLEST_RATE = 1e-12
 class SteadyState:
     """The steady state of an engine below its capacity."""
 
-    queue: Queue
+    queue: Chain
     rate: FloatArray
 
     @cached_property

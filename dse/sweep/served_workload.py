@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from cost_models.evaluate.workload import Conversation, Drafting, Workload
-from cost_models.performance.serving_queue import Traffic
+from cost_models.performance.queue_chain import Traffic
 from cost_models.performance.waits import lognormal_cv
 from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from cost_models.table import Designs, FloatArray, numbers_of

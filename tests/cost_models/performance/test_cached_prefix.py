@@ -12,7 +12,7 @@ from cost_models.evaluate.workload import Workload
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
-from cost_models.performance.serving_queue import Traffic
+from cost_models.performance.queue_chain import Traffic
 from cost_models.performance.step_times import most_requests
 from cost_models.workload.mixing import cache_bytes
 from dse.errors import SpecError

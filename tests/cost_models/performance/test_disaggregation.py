@@ -12,7 +12,7 @@ from cost_models.library.technology import Technology
 from cost_models.performance.disaggregation import Disaggregated, Network
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
-from cost_models.performance.serving_queue import Traffic
+from cost_models.performance.queue_chain import Traffic
 from cost_models.performance.waits import Wait, in_turn
 from dse.analysis.pool_simulation import _departures, simulate_pools
 

@@ -9,11 +9,12 @@ from cost_models.evaluate.chips import ChipSetup
 from cost_models.evaluate.serve import serve_chip
 from cost_models.evaluate.workload import Workload
 from cost_models.library.technology import Technology
-from cost_models.performance import serving_queue
+from cost_models.performance import queue_chain
 from cost_models.performance.goodput import goodput
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
-from cost_models.performance.serving_queue import Queue, Traffic
+from cost_models.performance.queue_chain import Traffic
+from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes, decode_step_s, most_requests, step_times
 from cost_models.performance.waits import Wait, lognormal_cv
 from cost_models.table import rows_of
@@ -186,7 +187,7 @@ def test_steps_are_those_of_the_model_at_every_number(designs):
 def test_goodput_is_that_of_patient_bisection_over_many_states(designs, limits, monkeypatch):
     steps, traffic = designs._steps, Traffic()
     quick = goodput(steps, traffic, limits)
-    monkeypatch.setattr(serving_queue, "STATES", 160)
+    monkeypatch.setattr(queue_chain, "STATES", 160)
     queue = Queue(steps, traffic)
     low, high = np.zeros_like(quick), 1.0 * queue.capacity_per_s
     for _ in range(30):
@@ -226,7 +227,7 @@ def test_times_do_not_depend_on_where_the_states_of_the_chain_are_placed(designs
     served = np.flatnonzero(rate)
     steps, rate = rows_of(steps, served, 300), rate[served]
     few = Queue(steps, traffic).open(rate)
-    monkeypatch.setattr(serving_queue, "STATES", 240)
+    monkeypatch.setattr(queue_chain, "STATES", 240)
     many = Queue(steps, traffic).open(rate)
     for name in ("ttft", "tpot"):
         one, other = getattr(few, name), getattr(many, name)

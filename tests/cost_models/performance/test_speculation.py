@@ -11,7 +11,7 @@ from cost_models.evaluate.workload import Drafting, Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics
-from cost_models.performance.serving_queue import Traffic
+from cost_models.performance.queue_chain import Traffic
 from cost_models.workload.param_count import count_parameters
 from cost_models.workload.speculation import Speculation, mtp_module
 from dse.analysis.simulated_engine import SimulatedEngine, engine_of

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from cost_models.performance.goodput import goodput
-from cost_models.performance.serving_queue import Queue, Traffic, _interpolated
+from cost_models.performance.queue_chain import Traffic
+from cost_models.performance.serving_queue import Queue, _interpolated
 from cost_models.performance.steady_state import SteadyState
 from cost_models.performance.step_times import StepTimes
 from cost_models.performance.waits import Wait
