@@ -191,20 +191,6 @@ class Space:
         """
         return self._columns(self._grid.rows(start, stop))
 
-    def grid_levels(self, name: str) -> tuple[float | str, ...]:
-        """Return every value that a parameter takes in the grid.
-
-        Raises:
-            KeyError: no such parameter.
-            SpecError: a range has neither `step` nor `levels`.
-        """
-        parameter = self.parameters[name]
-        if not parameter.is_enumerable:
-            _ = self._grid  # raises with every range that is in the way
-        levels = [a.codec.levels for a in parameter.alternatives if a.codec.levels is not None]
-        values = dict.fromkeys(float(value) for listed in levels for value in listed)
-        return tuple(parameter.names[int(value)] if parameter.names else value for value in values)
-
     # -- one design ---------------------------------------------------------------------------------------------
 
     def default_design(self) -> Table:

@@ -101,7 +101,8 @@ def test_the_type_of_a_range_is_how_it_is_written(declared: str, kind: str, leve
     spec = load_spec(file)
     clock = spec.space["clock_ghz"][0]
     assert isinstance(clock, RangeSpec) and clock.type == kind
-    assert list(Space(spec).grid_levels("clock_ghz")) == levels
+    space = Space(spec)
+    assert sorted(set(space.grid(0, space.grid_size)["clock_ghz"])) == levels
 
 
 def test_parameters_that_are_counts_are_whole_however_they_are_written(file: Path) -> None:
