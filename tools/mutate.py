@@ -157,15 +157,15 @@ class Reach:
             if run & imported:
                 module = functools.reduce(int.__or__, lines.values(), 0) & (imported - 1)
                 run |= module if reached else imported - 1
-            some = sorted((wall, name, cpu) for place, (name, wall, cpu) in enumerate(tests) if run >> place & 1)
+            some = sorted((cpu, name, wall) for place, (name, wall, cpu) in enumerate(tests) if run >> place & 1)
             if some:
-                walls, names, cpus = zip(*some, strict=True)
+                cpus, names, walls = zip(*some, strict=True)
                 chosen.append(Some(file, list(names), sum(walls), sum(cpus)))
         return sorted(
             chosen,
             key=lambda one: (
                 one.file != str(mirror.with_name(f"test_{mirror.name}")),
-                one.wall_s * (1 if Path(one.file).parent == mirror.parent else 4),
+                one.cpu_s * (1 if Path(one.file).parent == mirror.parent else 4),
             ),
         )
 
@@ -356,7 +356,7 @@ def run(where: list[str], count: int | None, seed: int, jobs: int, limit_s: floa
 
         def judged(mutant: Mutant) -> dict[str, Any]:
             tests = known.tests(mutant)
-            spent = itertools.accumulate(one.wall_s for one in tests)
+            spent = itertools.accumulate(one.cpu_s for one in tests)
             some = [one for one, until in zip(tests, spent, strict=True) if until <= limit_s] or tests[:1]
             outcome, changed, by = copies.judge(mutant, some)
             if outcome == "survived" and (mutant.path, changed) in equivalent:
@@ -409,7 +409,9 @@ def main() -> int:
     second.add_argument("where", nargs="+", help="packages or modules, as paths")
     second.add_argument("--count", type=int, help="size of the sample; every mutant where not given")
     second.add_argument("--seed", type=int, default=0)
-    second.add_argument("--limit-s", type=float, default=600.0, help="tests beyond it are left out, and told [s]")
+    second.add_argument(
+        "--limit-s", type=float, default=600.0, help="processor time; tests beyond it are left out, and told [s]"
+    )
     second.add_argument("--out", type=Path, help="results as JSON, written after each")
     for one in (first, second):
         one.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
