@@ -105,16 +105,20 @@ def _files(where: list[str], pattern: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Some:
-    """Tests of one file that judge a mutant, quickest first, and the time they take without one [s]."""
+    """Tests of one file that judge a mutant, quickest first, and the processor's and clock's time without one [s]."""
 
     file: str
-    names: list[str]
+    cpu_s: dict[str, float]
     wall_s: float
-    cpu_s: float
 
-    def asked(self) -> tuple[str, list[str], float, float]:
-        """Return what the worker is asked: the tests, and the time after which a mutant is out of time."""
-        return self.file, self.names, 20 + 5 * self.cpu_s, 120 + 20 * self.wall_s
+    @property
+    def whole_s(self) -> float:
+        """What they take together."""
+        return sum(self.cpu_s.values())
+
+    def asked(self) -> tuple[str, dict[str, float], float]:
+        """Return what the worker is asked: the tests, and when all of them are out of time by the clock."""
+        return self.file, self.cpu_s, 120 + 20 * self.wall_s
 
 
 class Reach:
@@ -159,13 +163,13 @@ class Reach:
                 run |= module if reached else imported - 1
             some = sorted((cpu, name, wall) for place, (name, wall, cpu) in enumerate(tests) if run >> place & 1)
             if some:
-                cpus, names, walls = zip(*some, strict=True)
-                chosen.append(Some(file, list(names), sum(walls), sum(cpus)))
+                seconds = {name: cpu for cpu, name, _ in some}
+                chosen.append(Some(file, seconds, sum(wall for _, _, wall in some)))
         return sorted(
             chosen,
             key=lambda one: (
                 one.file != str(mirror.with_name(f"test_{mirror.name}")),
-                one.cpu_s * (1 if Path(one.file).parent == mirror.parent else 4),
+                one.whole_s * (1 if Path(one.file).parent == mirror.parent else 4),
             ),
         )
 
@@ -356,7 +360,7 @@ def run(where: list[str], count: int | None, seed: int, jobs: int, limit_s: floa
 
         def judged(mutant: Mutant) -> dict[str, Any]:
             tests = known.tests(mutant)
-            spent = itertools.accumulate(one.cpu_s for one in tests)
+            spent = itertools.accumulate(one.whole_s for one in tests)
             some = [one for one, until in zip(tests, spent, strict=True) if until <= limit_s] or tests[:1]
             outcome, changed, by = copies.judge(mutant, some)
             if outcome == "survived" and (mutant.path, changed) in equivalent:

@@ -4,8 +4,9 @@ It reads one request per line of its input, as JSON, and answers each with one l
 it sees the file that has been changed on disk; the tests of every file run in a process of their own.
 
 * ``{"reach": FILE, "out": PATH}`` runs the tests of a file and keeps which test runs which line of our packages.
-* ``{"judge": [[FILE, [TEST, ...], CPU_S, WALL_S], ...]}`` runs the tests that are named, in that order, to the first
-  that fails or is out of time; the answer is ``passed``, ``failed`` or ``timed out``.
+* ``{"judge": [[FILE, {TEST: CPU_S, ...}, WALL_S], ...]}`` runs the tests that are named, in that order, to the first
+  that fails or is out of time (of the processor, by how long each takes without a mutant; of the clock, for all of a
+  file); the answer is ``passed``, or ``failed`` or ``timed out`` and the file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import contextlib
 import functools
 import importlib
 import json
-import math
 import os
 import pkgutil
 import resource
@@ -37,6 +37,9 @@ PYTEST = ("-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-W", "ignore::pytes
 MEMORY_BYTES = 12 * 2**30
 """Address space of a child: a mutant that takes more is stopped by it."""
 
+LEAST_LIMIT_S, TIMES_AS_LONG = 10.0, 3.0
+"""Processor time after which a test is out of time: so much, and so many times what it takes without a mutant."""
+
 PASSED, NO_TESTS = 0, 5
 
 
@@ -45,14 +48,13 @@ def ours(module: str) -> bool:
     return module.split(".")[0] in (*OURS, "tests")
 
 
-def fork(work: Callable[[], int], cpu_s: float, wall_s: float) -> str:
+def fork(work: Callable[[], int], wall_s: float) -> str:
     """Run work in a child with a process group of its own; return passed, failed or timed out."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.setsid()
-            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(cpu_s), math.ceil(cpu_s) + 5))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
             status = work()
         except BaseException:
@@ -70,7 +72,7 @@ def fork(work: Callable[[], int], cpu_s: float, wall_s: float) -> str:
         os.waitpid(child, 0)
         return "timed out"
     if os.WIFSIGNALED(status):
-        return "timed out" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "failed"
+        return "timed out" if os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGKILL) else "failed"
     return "passed" if os.WEXITSTATUS(status) in (PASSED, NO_TESTS) else "failed"
 
 
@@ -116,8 +118,9 @@ def pytest_in(file: str, *arguments: str, plugin: object) -> int:
 class Chosen:
     """Runs the tests that are named, in their order, to the first that fails."""
 
-    def __init__(self, names: list[str]) -> None:
-        self.places = {name: place for place, name in enumerate(names)}
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self.seconds = seconds
+        self.places = {name: place for place, name in enumerate(seconds)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -132,26 +135,26 @@ def name_of(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[2]
 
 
-def judge(files: list[tuple[str, list[str], float, float]]) -> str:
+def judge(files: list[tuple[str, dict[str, float], float]]) -> str:
     """Run the tests of files, and return how it ended."""
-    outcomes = os.pipe()
+    read, write = os.pipe()
 
     def work() -> int:
+        signal.setitimer(signal.ITIMER_PROF, LEAST_LIMIT_S)
         enter()
-        for file, names, cpu_s, wall_s in files:
-            run = functools.partial(pytest_in, file, "-x", plugin=Chosen(names))
-            outcome = fork(run, cpu_s, wall_s)
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        for file, seconds, wall_s in files:
+            outcome = fork(functools.partial(pytest_in, file, "-x", plugin=Chosen(seconds)), wall_s)
             if outcome != "passed":
-                os.write(outcomes[1], f"{outcome} {file}".encode())
+                os.write(write, f"{outcome} {file}".encode())
                 return 0
-        os.write(outcomes[1], b"passed")
+        os.write(write, b"passed")
         return 0
 
-    cpu_s = 60 + sum(file[2] for file in files)
-    ended = fork(work, cpu_s, 60 + sum(file[3] for file in files))
-    os.close(outcomes[1])
-    with os.fdopen(outcomes[0]) as said:
-        return said.read() or ("timed out" if ended == "timed out" else "failed")
+    ended = fork(work, 60 + sum(file[2] for file in files))
+    os.close(write)
+    with os.fdopen(read) as said:
+        return said.read() or f"{ended} import"
 
 
 # -- reach --------------------------------------------------------------------------------------------------------
@@ -278,7 +281,7 @@ class Contexts:
         return found
 
     def told(self) -> dict[str, Any]:
-        """Return the tests, and per file and line the tests that run it, as bits of a number; the import has none."""
+        """Return the tests, and per file and line the tests that run it, as bits; the last bit is the import."""
         self.flush()
         names = [name for name in self.tests if name not in self.failed]
         found: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
@@ -290,7 +293,7 @@ class Contexts:
         for context in self._used(""):
             for file, lines in self.lines.get(context, {}).items():
                 for line in lines:
-                    found[file][line] |= 0
+                    found[file][line] |= 1 << len(names)
         root = Path.cwd()
         return {
             "tests": [[name, *self.tests[name].values()] for name in names],
@@ -320,7 +323,7 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         if "reach" in asked:
-            answer = fork(functools.partial(reach, asked["reach"], Path(asked["out"])), 3600, 3600)
+            answer = fork(functools.partial(reach, asked["reach"], Path(asked["out"])), 3600)
         else:
             answer = judge([tuple(one) for one in asked["judge"]])
         print(json.dumps(answer), file=answers, flush=True)
