@@ -32,7 +32,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +348,19 @@ def _equivalent() -> set[tuple[str, str]]:
     return {(file, line) for file, lines in listed.items() for line in lines}
 
 
+def _within(tests: list[Some], limit_s: float) -> tuple[list[Some], int]:
+    """Return the tests that take no longer than a limit, the quickest of each file, and how many are left out."""
+    some, left_out, left_s = [], 0, limit_s
+    for one in tests:
+        until = itertools.accumulate(one.cpu_s.values())
+        taken = [name for name, spent in zip(one.cpu_s, until, strict=True) if spent <= left_s]
+        left_out += len(one.cpu_s) - len(taken)
+        if taken:
+            cut = replace(one, cpu_s={name: one.cpu_s[name] for name in taken})
+            some, left_s = [*some, cut], left_s - cut.whole_s
+    return some, left_out
+
+
 def run(where: list[str], count: int | None, seed: int, jobs: int, limit_s: float, out: Path | None) -> int:
     """Try a sample of mutants and print what survived; return the exit status."""
     paths = sorted(_files(where, "*.py"))
@@ -360,8 +373,7 @@ def run(where: list[str], count: int | None, seed: int, jobs: int, limit_s: floa
 
         def judged(mutant: Mutant) -> dict[str, Any]:
             tests = known.tests(mutant)
-            spent = itertools.accumulate(one.whole_s for one in tests)
-            some = [one for one, until in zip(tests, spent, strict=True) if until <= limit_s] or tests[:1]
+            some, left_out = _within(tests, limit_s)
             outcome, changed, by = copies.judge(mutant, some)
             if outcome == "survived" and (mutant.path, changed) in equivalent:
                 outcome = "equivalent"
@@ -372,8 +384,8 @@ def run(where: list[str], count: int | None, seed: int, jobs: int, limit_s: floa
                 "operator": mutant.operator,
                 "changed": changed,
                 "by": by,
-                "files": len(some),
-                "left out": len(tests) - len(some),
+                "tests": sum(len(one.cpu_s) for one in some),
+                "left out": left_out,
             }
 
         started = time.perf_counter()
@@ -397,7 +409,7 @@ def _told(results: list[dict[str, Any]]) -> int:
     print("\n" + ", ".join(f"{name} {number}" for name, number in sorted(outcomes.items())))
     for one in sorted(results, key=lambda one: (str(one["file"]), int(one["line"]))):
         if one["outcome"] == "survived":
-            part = f"  ({one['files']} test files, {one['left out']} left out)" if one["left out"] else ""
+            part = f"  ({one['tests']} tests, {one['left out']} left out)" if one["left out"] else ""
             print(f"survived  {one['file']}:{one['line']}  {one['operator']}  {one['changed']}{part}")
     print(f"survival {share:.1%} of {decided} mutants that were killed or survived")
     return int(share > 0.1)

@@ -15,6 +15,7 @@ from cost_models.table import (
     evenly,
     first_number,
     numbers_of,
+    rows_of,
     rows_where,
     stacked,
 )
@@ -129,3 +130,14 @@ def test_tables_repeat_broadcast_and_come_apart_into_settings():
     assert Table.concat([designs, designs.take(slice(0, 1))]).rows == 3
     for coded in (False, True):
         assert Table.from_frame(designs.to_frame(coded=coded)).to_settings() == designs.to_settings()
+
+
+@pytest.mark.parametrize("of", [1, 2, 3])
+def test_rows_of_a_record_are_those_of_its_columns_and_the_rest_is_as_it_was(of):
+    column, matrix, other = np.arange(of) + 10.0, np.arange(4.0 * of).reshape(4, of), np.arange(of + 1.0)
+    last = np.array([of - 1])
+    cut = rows_of({"both": (column, matrix), "other": other, "number": 3.0}, last, of)
+    assert cut["both"][0].tolist() == [10.0 + of - 1]
+    assert cut["both"][1].tolist() == [[row * of + of - 1.0] for row in range(4)]
+    assert cut["other"] is other
+    assert cut["number"] == 3.0

@@ -8,7 +8,7 @@ import pytest
 from cost_models.evaluate.serve import designs_machine, serve_designs
 from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
-from cost_models.library.layers import StateLayers
+from cost_models.library.layers import Indexer, StateLayers
 from cost_models.library.technology import Technology
 from cost_models.performance.phases import decode_phase
 from cost_models.silicon.cost import Economics
@@ -123,6 +123,17 @@ def test_what_units_do_not_understand_stays_on_the_chip():
     assert "attention" in beside(served({**BANKS, **INT8, "memory_decoder": 1}, many))
     # Queries of a group share keys on the chip, and are rows like others beside the banks.
     assert "attention" not in beside(served({**BANKS, **INT8, "kv_bits": 16}, replace(many, model="llama2_70b")))
+
+
+def test_an_index_stays_on_the_chip_that_finds_its_top_k():
+    library, many = shipped_library(), replace(ONE, model="sparse", batch=4.0, prompt_tokens=60000.0)
+    indexer = Indexer(heads=64, head_dim=128, top_k=2048)
+    sparse = library.model("llama2_7b").model_copy(update={"indexer": indexer})
+    mine = Technology(library=replace(library, models={**library.models, "sparse": sparse}))
+    # So few MACs that the banks would be faster.
+    result = served({**BANKS, **INT8, "kv_bits": 16, "memory_decoder": 1, "macs": 64}, many, mine)
+    assert "attention" in beside(result)
+    assert "index" not in beside(result)
 
 
 def test_states_stay_on_the_chip_and_experts_follow_their_format():

@@ -395,6 +395,14 @@ def test_bursty_arrivals_at_few_places_are_near_the_simulation(places, prompt_s)
         assert queue.open(np.array([load])).ttft.mean_s[0] == pytest.approx(run.ttft_s.mean(), rel=0.28)
 
 
+@pytest.mark.parametrize(("arrival_cv", "prompt_cv"), [(1.0, 0.0), (2.0, 0.0), (3.0, 0.0), (1.0, 1.0), (2.0, 1.5)])
+def test_prompts_one_after_the_other_wait_as_kingman_says(arrival_cv, prompt_cv):
+    one = engine(prompt_s=0.1, alone_s=0.1, step_s=1e-6, tokens=1.0, most=1e6, room=1.0)
+    queue, load = Queue(one, Traffic(arrival_cv=arrival_cv, prompt_cv=prompt_cv)), np.array([0.5, 0.8])
+    waits = queue.open(load / 0.1).ttft.mean_s - 0.1
+    assert waits == pytest.approx(0.1 * load * (arrival_cv**2 + prompt_cv**2) / (2 * (1 - load)), rel=0.13)
+
+
 def test_more_bursty_arrivals_wait_longer_and_poisson_ones_are_the_limit():
     one = engine(prompt_s=0.02, alone_s=0.03, slope_s=1e-4, most=20.0, room=4.0)
     rates = LOADS * Queue(one, Traffic()).capacity_per_s

@@ -175,6 +175,18 @@ def test_hostile_headers_give_one_line_and_take_nothing(tmp_path, content, told)
     assert time.perf_counter() - start < 2
 
 
+@pytest.mark.parametrize("dimensions", [0, 1, 8, 9])
+def test_tensors_of_more_dimensions_than_any_are_refused(tmp_path, dimensions):
+    file = tmp_path / "model.gguf"
+    file.write_bytes(header(MIXTURE, [("a", (2,) * dimensions, "f32")]))
+    if dimensions == 9:
+        with pytest.raises(LibraryError, match="a tensor of 9 dimensions"):
+            read_header(file)
+    else:
+        (tensor,) = read_header(file).tensors
+        assert tensor.shape == (2,) * dimensions
+
+
 def test_values_that_are_one_for_all_layers_may_be_lists(tmp_path):
     file = tmp_path / "lists.gguf"
     file.write_bytes(header({**MIXTURE, "qwen3moe.attention.head_count_kv": [2, 2]}))

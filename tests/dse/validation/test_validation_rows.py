@@ -75,6 +75,8 @@ def test_names_that_differ_are_not_taken_for_one_another():
 def test_every_key_is_its_own_name_and_every_alias_leads_to_one():
     for kind, entries in (("chip", LIBRARY.chips), ("model", LIBRARY.models)):
         assert all(resolve(kind, key, LIBRARY) == key and resolve(kind, key.upper(), LIBRARY) == key for key in entries)
+        for name in {entry.name for entry in entries.values()}:
+            assert entries[resolve(kind, name, LIBRARY)].name == name
     aliases = pd.read_csv(LIBRARY.data_file(ALIASES), dtype=str)
     assert aliases.notna().all(axis=None)
     assert not aliases.duplicated(["kind", "alias"]).any()
