@@ -263,9 +263,10 @@ class StoredRun:
         result = self.designs[self.designs["id"] == design]
         if len(result):
             return result.iloc[0]
-        if 0 <= design < int(self.manifest["counts"]["evaluated"]):
+        last = int(self.manifest["counts"]["evaluated"]) - 1
+        if 0 <= design <= last:
             raise RunError(f"{self.path}: design {design} was evaluated but not kept; raise results.keep_all_up_to")
-        raise RunError(f"{self.path}: there is no design {design}, ids end at {self.manifest['counts']['evaluated']}")
+        raise RunError(f"{self.path}: there is no design {design}, ids end at {last}")
 
     def settings(self, design: int) -> dict[str, Setting]:
         """Return the kept design with this id as parameter to value.

@@ -163,6 +163,9 @@ def test_a_large_run_keeps_what_matters_and_says_so(done, tmp_path, limit):
     if limit:
         with pytest.raises(RunError, match="not kept"):
             few.row(next(i for i in range(total) if i not in set(table["id"])))
+    for beyond in (-1, total):
+        with pytest.raises(RunError, match=f"there is no design {beyond}, ids end at {total - 1}"):
+            few.row(beyond)
 
 
 def test_without_a_feasible_design_the_nearest_misses_are_kept(tmp_path):

@@ -19,13 +19,14 @@ from cost_models.library.technology import Technology
 from cost_models.quantities.metrics import METRICS
 from cost_models.silicon.beachfront import Edge, along_the_sides
 from cost_models.table import Table
+from dse.analysis.explain.curve import RATES
 from dse.analysis.explain.designs import explain_baseline, explain_designs
 from dse.analysis.explain.sensitivity import space_sensitivity, write_sensitivity
 from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
 from dse.render.plots import FIRST_KINDS, KINDS, first_kinds, plot_run
 from dse.render.plots.breakdown import block_bar, block_names, grouped_parts, power_bar
-from dse.render.plots.curve import draw_curves
+from dse.render.plots.curve import _draw_panel, draw_curves
 from dse.render.plots.floorplan import Box, edge_of, edge_strips, slice_boxes
 from dse.render.plots.labels import Label, place_labels
 from dse.render.plots.latency import BATCHES, CONTEXTS, latencies_of
@@ -35,6 +36,7 @@ from dse.render.plots.pareto import draw_pareto, edge_of_pair
 from dse.render.plots.reading import curves_of, explanations_of, limits_of, scene_of
 from dse.render.plots.scene import Limit, Scene, ShownPick
 from dse.render.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
+from dse.render.terminal.robustness import confidence_lines
 from dse.render.terminal.summary import named_picks
 from dse.runs import run
 from dse.space import Space
@@ -151,6 +153,28 @@ def test_wrong_kinds_and_runs_are_issues(stored, tmp_path):
         plot_run(stored.path, formats=["gif"])
     with pytest.raises(RunError):
         plot_run(tmp_path / "nowhere")
+
+
+def test_only_a_limit_has_a_largest_batch(stored):
+    def labels(**limits):
+        axes = new_figure(4, 4).subplots()
+        _draw_panel(axes, [replace(curve, **limits) for curve in curves_of(stored)], next(iter(RATES)))
+        return axes.get_legend_handles_labels()[1]
+
+    label = "largest batch within the limits"
+    assert label in labels(tpot_limit_ms=50.0, ttft_limit_ms=None, max_batch=4)
+    assert label in labels(tpot_limit_ms=None, ttft_limit_ms=50.0, max_batch=4)
+    assert label not in labels(tpot_limit_ms=None, ttft_limit_ms=None, max_batch=4)
+    assert label not in labels(tpot_limit_ms=50.0, ttft_limit_ms=None, max_batch=0)
+
+
+def test_weak_points_beyond_those_told_are_counted(stored):
+    every = confidence_lines(stored, at_most=100)
+    assert len(every) > 1
+    assert confidence_lines(stored, at_most=1) == [
+        every[0], f"and {len(every) - 1} more; dse robust draws all of them together"
+    ]  # fmt: skip
+    assert confidence_lines(stored, at_most=len(every)) == every
 
 
 def test_where_nothing_is_feasible_the_nearest_misses_are_drawn(tmp_path):
