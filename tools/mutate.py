@@ -147,9 +147,23 @@ class Reach:
         """Return the tests to judge a mutant by, file by file: those of its module first, then the quickest.
 
         They are the tests that run its line, be it in a fixture or a kept answer that they use. What runs at the import
-        is judged by all that reach the module, and a module that nobody reaches after its import by all tests.
+        is judged by all that reach the module, and a module that nobody reaches after its import by all tests. A line
+        that no test runs may run in a process that one starts: it is judged by the tests of its folder.
         """
         mirror = Path("tests", mutant.path)
+        chosen = self._running(mutant) or [
+            _some(file, tests) for file, tests in self.files.items() if Path(file).parent == mirror.parent
+        ]
+        return sorted(
+            chosen,
+            key=lambda one: (
+                one.file != str(mirror.with_name(f"test_{mirror.name}")),
+                one.whole_s * (1 if Path(one.file).parent == mirror.parent else 4),
+            ),
+        )
+
+    def _running(self, mutant: Mutant) -> list[Some]:
+        """Return the tests that run a mutant's line."""
         chosen = []
         reached = any(
             any(bits & ~(1 << len(self.files[file])) for bits in lines.values())
@@ -161,17 +175,16 @@ class Reach:
             if run & imported:
                 module = functools.reduce(int.__or__, lines.values(), 0) & (imported - 1)
                 run |= module if reached else imported - 1
-            some = sorted((cpu, name, wall) for place, (name, wall, cpu) in enumerate(tests) if run >> place & 1)
+            some = [one for place, one in enumerate(tests) if run >> place & 1]
             if some:
-                seconds = {name: cpu for cpu, name, _ in some}
-                chosen.append(Some(file, seconds, sum(wall for _, _, wall in some)))
-        return sorted(
-            chosen,
-            key=lambda one: (
-                one.file != str(mirror.with_name(f"test_{mirror.name}")),
-                one.whole_s * (1 if Path(one.file).parent == mirror.parent else 4),
-            ),
-        )
+                chosen.append(_some(file, some))
+        return chosen
+
+
+def _some(file: str, tests: list[tuple[str, float, float]]) -> Some:
+    """Return tests (name, time by the clock, of the processor) of a file, quickest first."""
+    seconds = {name: cpu for cpu, name in sorted((cpu, name) for name, _, cpu in tests)}
+    return Some(file, seconds, sum(wall for _, wall, _ in tests))
 
 
 ASSERTED = {"zip": "strict", "dataclass": "frozen"}

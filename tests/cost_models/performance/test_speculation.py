@@ -149,3 +149,13 @@ def test_users_of_drafted_tokens_see_what_the_simulation_sees(rate, output):
     assert seen.tpot.quantile_s(0.95)[0] == pytest.approx(np.quantile(measured, 0.95), rel=0.05)
     assert seen.ttft.mean_s[0] == pytest.approx(run.ttft_s.mean(), rel=0.08)
     assert seen.concurrency[0] == pytest.approx(run.mean_requests, rel=0.07)
+
+
+@pytest.mark.parametrize("chips", [1, 4])
+def test_a_draft_writes_beside_the_model_but_shares_its_activations(chips):
+    alone = served(Drafting(4, 0.7, "ngram"), model="llama3_70b", n_chips=chips).inference.footprint
+    draft = served(model="llama3_8b", n_chips=chips).inference.footprint
+    both = served(Drafting(4, 0.7, "llama3_8b"), model="llama3_70b", n_chips=chips).inference.footprint
+    shared = np.maximum(alone.activations_bytes, draft.activations_bytes) / chips
+    apart = [one.written_bytes - one.activations_bytes / chips for one in (alone, draft)]
+    assert both.written_bytes == pytest.approx(sum(apart) + shared)

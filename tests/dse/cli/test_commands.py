@@ -103,6 +103,23 @@ def call(call, folder, monkeypatch, request):
     return lambda words, *more: call(*words.format(out=f"out_{stem}", name=f"sweep_{stem}").split(), *more)
 
 
+def commands(group):
+    """Yield every command below a group."""
+    for command in group.commands.values():
+        yield from commands(command) if hasattr(command, "commands") else (command,)
+
+
+def test_no_switch_is_on_unless_it_is_asked_for():
+    switches = [
+        (command.name, one.name, one.default)
+        for command in commands(typer.main.get_command(dse.cli.app))
+        for one in command.params
+        if getattr(one, "is_flag", False)
+    ]
+    assert len(switches) > 40
+    assert [found for found in switches if found[2] not in (False, None)] == []
+
+
 def test_every_command_is_here():
     assert sorted(names()) == sorted(COMMANDS)
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import dse.render.terminal.tables
+from dse.analysis.explain.simulated import SimulatedMetric
 from dse.render.terminal import WIDTH, print_lines, print_table, progress_display
+from dse.render.terminal.simulation import simulation_table
 from dse.render.terminal.tables import MISSING, TextTable, cell_text, csv_text, number_text, percent_text, ranges_text
 from dse.results.outcome import Progress
 
@@ -127,3 +129,9 @@ def test_numbers_at_the_edges(value, text):
 )  # fmt: skip
 def test_shares_are_not_rounded_to_nothing_or_everything(share, text):
     assert percent_text(share) == text
+
+
+def test_differences_are_shares_of_what_was_simulated():
+    rows = [SimulatedMetric("chat", name, closed, 2.0, 0.1) for name, closed in (("a", 2.0), ("b", 3.0), ("c", 1.0))]
+    told = [row[-1] for row in simulation_table(rows).rows]
+    assert told == [percent_text(0.0), percent_text(0.5), percent_text(-0.5)]

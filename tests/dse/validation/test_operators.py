@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dse.validation.operators import operators_of, sharing
+from cost_models.library import shipped_library
+from cost_models.weights.compression import stored_bits
+from dse.validation.operators import STORED_BITS, operators_of, sharing
 
 SHAPE = {
     "batch": 3.0, "seq_len": 50.0, "heads": 8.0, "kv_heads": 2.0, "head_dim": 64.0, "tokens": 40.0, "experts": 16.0,
@@ -57,3 +59,12 @@ def test_routed_experts_by_hand(spread, touched):
     assert found["activations"][copies] == 2 * (80 + 40) * 32
     few = only("moe_grouped_gemm", tokens=3.0)
     assert few["weights"][experts] == 6 * 3 * 32 * width, "no more experts than slots"
+
+
+@pytest.mark.parametrize(
+    ("data_type", "name"),
+    [("nvfp4", "nvfp4"), ("w4a16_mxfp4", "mxfp4"), ("int4_wo", "int4_g128"), ("fp8", "fp8"), ("int8_wo", "int8")],
+)
+def test_stored_bits_of_a_data_type_are_those_of_its_format(data_type, name):
+    # Scales of int8 and fp8 are one per row of a tensor, which no element pays for.
+    assert STORED_BITS[data_type] == pytest.approx(float(stored_bits(shipped_library().weight_formats[name])), abs=0.02)
