@@ -64,6 +64,14 @@ def test_steps_in_proportion_to_sequences_are_processor_sharing():
     np.testing.assert_allclose(found, LOADS[:-1] / (1 - LOADS[:-1]), rtol=0.01)
 
 
+@pytest.mark.parametrize(("prompt_cv", "output_cv"), [(0.0, 0.0), (0.7, 0.0), (0.0, 1.3), (0.7, 1.3)])
+def test_work_varies_as_the_sum_of_its_two_parts(prompt_cv, output_cv):
+    one = engine(prompt_s=0.2, alone_s=0.3, step_s=0.01, tokens=50.0, most=4.0)
+    parts = np.array([0.3 * prompt_cv, 0.5 * output_cv])
+    cv2 = Queue(one, Traffic(prompt_cv=prompt_cv, output_cv=output_cv)).work_cv2
+    assert cv2 == pytest.approx((parts**2).sum() / 0.8**2)
+
+
 def test_steps_that_sequences_do_not_lengthen_are_enough_servers():
     times = engine(step_s=0.01, tokens=100.0, most=2000.0)
     found = Queue(times, Traffic()).open(np.array([1.0, 10.0, 100.0]))

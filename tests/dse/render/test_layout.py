@@ -10,7 +10,7 @@ from rich.console import Console
 
 import dse.render.terminal
 from dse.render.terminal import print_parts
-from dse.render.terminal.layout import folded, table_lines
+from dse.render.terminal.layout import _Column, _shared, folded, table_lines
 from dse.render.terminal.tables import Lines, TextTable, number_text
 from tests.dse.cli.test_commands import COMMANDS, SERVERS, WRITERS, call, folder
 
@@ -104,3 +104,12 @@ def test_where_names_take_all_the_room_rows_become_records():
     table = TextTable("", ("key", "of", "what it is"), (("9" * 30, "8" * 20, "c" * 20 + " 1 000"),), names=2)
     _, (lines,) = table_lines(table, 60)
     assert lines == ["9" * 30 + ", " + "8" * 20, "  what it is  " + "c" * 20 + " 1 000"]
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 20)), min_size=1, max_size=5), st.integers(10, 90))
+def test_columns_fill_the_room_as_far_as_they_need_it(sizes, width):
+    columns = [_Column(place, least + more, least, False) for place, (least, more) in enumerate(sizes)]
+    widths, gaps = _shared(columns, width, 2), 2 * (len(columns) - 1)
+    assert all(one.least <= given <= one.natural for one, given in zip(columns, widths, strict=True))
+    room = max(width - gaps, sum(one.least for one in columns))
+    assert sum(widths) == min(room, sum(one.natural for one in columns))

@@ -24,6 +24,7 @@ from dse.front import nondominated
 from dse.results.archive import Archive
 from dse.results.rows import Rows
 from dse.results.store import open_run
+from dse.results.top import Top
 from dse.results.yaml_text import yaml_text
 from dse.runs import merge
 from dse.search.journal import Journal, unfinished
@@ -78,6 +79,18 @@ def kept(rows, cuts, n_objectives, space):
                 part.add(rows.take(np.arange(a, b)))
         whole.merge(pickle.loads(pickle.dumps(part)))
     return whole
+
+
+@given(st.integers(1, 60), st.integers(0, 30), st.integers(1, 4), st.integers(1, 20))
+def test_the_top_is_what_sorting_all_finds_however_it_comes(n, seed, size, piece):
+    rows, top = rows_of(n, seed, 2), Top(1, size)
+    for first in range(0, n, piece):
+        top.add(rows.take(np.arange(first, min(first + piece, n))))
+    values, macs = rows.evaluation.objectives[:, 1], np.asarray(rows.designs["macs"])
+    best = {}
+    for place in sorted(np.flatnonzero(rows.evaluation.feasible), key=lambda place: (values[place], place)):
+        best.setdefault(macs[place], place)
+    assert list([] if top.rows is None else top.rows.ids) == list(best.values())[:size]
 
 
 MACS_ONLY = Space(parse_spec({**SWEEP, "space": {"macs": {"low": 8192, "high": 131072, "log": True, "levels": 5}}}))
