@@ -6,6 +6,7 @@ A tool writes what it measured and little of what ran. What a file does not tell
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -96,13 +97,22 @@ LLAMA = frozenset({"model_filename", "model_size", "model_n_params", "n_prompt",
 def _llama(record: Mapping[str, Any]) -> list[Row]:
     """Return what a test of llama-bench measured: prompts (pp), generation (tg) or both (pg)."""
     boards = [name.strip() for name in str(record.get("gpu_info", "")).split(",") if name.strip()]
-    prompt, generated, depth, spent, size, count = (
+    processor = str(record.get("cpu_info", "")).strip()
+    prompt, generated, depth, spent, size, count, on_host = (
         _number(record.get(name)) or 0.0
-        for name in ("n_prompt", "n_gen", "n_depth", "avg_ns", "model_size", "model_n_params")
+        for name in ("n_prompt", "n_gen", "n_depth", "avg_ns", "model_size", "model_n_params", "n_cpu_moe")
     )
+    layers = _number(record.get("n_gpu_layers"))
+    refused = ""
+    if depth and prompt:
+        refused = f"a prompt behind {depth:g} cached tokens is not predicted"
+    elif boards and on_host:
+        refused = f"the host ran the experts of {on_host:g} layers (n_cpu_moe)"
+    elif boards and str(record.get("no_kv_offload", "")).lower() in ("1", "true"):
+        refused = "the host kept the KV cache (no_kv_offload)"
     chips, mode = max(len(boards), 1), str(record.get("split_mode", "layer"))
     row: Row = {
-        "chip": boards[0] if boards else None,
+        "chip": boards[0] if boards else processor or None,
         "n_chips": chips if mode != "none" else 1,
         "parallelism": f"layer_split{chips}" if chips > 1 and mode == "layer" else f"tp{chips if mode == 'row' else 1}",
         "model": PurePosixPath(str(record["model_filename"]).replace("\\", "/")).stem,
@@ -111,6 +121,9 @@ def _llama(record: Mapping[str, Any]) -> list[Row]:
         "batch": 1,
         "batch_mode": "static",
         "chunk_rows": _number(record.get("n_ubatch")),
+        # Below 0 stands for all of them.
+        "gpu_layers": layers if boards and layers is not None and layers >= 0 else None,
+        "refused": refused,
         "software": f"llama.cpp {record.get('backends', '')} build {record.get('build_number', '')}".strip(),
     }
     if prompt and generated:
@@ -118,26 +131,37 @@ def _llama(record: Mapping[str, Any]) -> list[Row]:
             {**row, "input_len": prompt, "output_len": generated, "metric": "request_latency_s", "value": spent / 1e9}
         ]
     if prompt:
-        # A prompt behind a cache of tokens is no prompt of its own.
-        length = prompt if not depth else None
-        return [{**row, "input_len": length, "output_len": 1, "metric": "ttft_ms", "value": spent / 1e6}]
+        return [{**row, "input_len": prompt, "output_len": 1, "metric": "ttft_ms", "value": spent / 1e6}]
     each = spent / 1e6 / generated if generated else None
     return [{**row, "input_len": depth, "output_len": generated, "metric": "tpot_ms", "value": each}]
 
 
 def _served(
-    row: Row, *, concurrency: float | None, latency_s: float | None, rates: Mapping[str, float | None]
+    row: Row, *, concurrency: float | None, latency_s: float | None, at_once: bool, rates: Mapping[str, float | None]
 ) -> list[Row]:
-    """Return rows of a served benchmark: tokens in flight by its concurrency, or by Little's law where it has none."""
+    """Return rows of a served benchmark: tokens in flight by its concurrency, or by Little's law where it has none.
+
+    Args:
+        row: what all of them share.
+        concurrency: most requests in flight, None without a limit.
+        latency_s: mean time of a request.
+        at_once: whether nothing but that limit spaces the requests.
+        rates: "tpot_ms", "ttft_ms", "tokens_per_s" and "requests_per_s".
+    """
     requests = rates.get("requests_per_s")
+    queued = "all requests are sent at once, and a first token waits for most of them" if at_once else ""
+    queued = queued if concurrency is None else ""
     if concurrency is None and latency_s is not None and requests is not None:
         concurrency = latency_s * requests
     row = {**row, "batch_mode": "inflight"}
     return [
         {**row, "metric": "tpot_ms", "value": rates.get("tpot_ms"), "batch": concurrency},
-        {**row, "metric": "ttft_ms", "value": rates.get("ttft_ms"), "batch": 1},
+        {
+            **row, "metric": "ttft_ms", "value": rates.get("ttft_ms"), "batch": 1, "concurrency": concurrency,
+            "refused": queued,
+        },
         {**row, "metric": "output_tokens_per_s", "value": rates.get("tokens_per_s"), "batch": concurrency},
-    ]
+    ]  # fmt: skip
 
 
 SERVING = frozenset({"completed", "total_input_tokens", "total_output_tokens", "output_throughput", "mean_tpot_ms"})
@@ -156,11 +180,14 @@ def _serving(record: Mapping[str, Any]) -> list[Row]:
         "model": record.get("model_id") or record.get("model"),
         "input_len": length,
         "output_len": answer,
-        "software": record.get("backend"),
+        # "openai" is how vLLM's client speaks to any server, and its default.
+        "software": None if str(record.get("backend")).startswith("openai") else record.get("backend"),
     }
     return _served(
         row,
         concurrency=told.get("max_concurrency"),
+        # Infinity, which JSON has not, is read as nothing.
+        at_once="request_rate" in told and told["request_rate"] in (None, math.inf),
         latency_s=None if latency is None else latency / 1e3,
         rates={
             "tpot_ms": each,
@@ -182,10 +209,14 @@ def _perf(record: Mapping[str, Any]) -> list[Row]:
             return None
         return value * {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}.get(str(entry.get("unit")), 1.0)
 
-    asked = record.get("input_config", {})
-    names = _anywhere(asked, "model_names") or _anywhere(asked, "model")
+    asked = record.get("input_config")
+    asked = asked if isinstance(asked, dict) else {}
+    names = _anywhere(asked, "model_names") or _anywhere(asked, "model") or _anywhere(asked.get("models"), "name")
+    boards = {str(name) for name in _all(record.get("telemetry_data"), "gpu_name")}
     row: Row = {
         "model": names[0] if isinstance(names, list) and names else names,
+        # How many of the boards that were watched run the model is not told.
+        "chip": boards.pop() if len(boards) == 1 else None,
         "input_len": mean("input_sequence_length"),
         "output_len": mean("output_sequence_length"),
     }
@@ -193,6 +224,7 @@ def _perf(record: Mapping[str, Any]) -> list[Row]:
     return _served(
         row,
         concurrency=_number(_anywhere(asked, "concurrency")),
+        at_once=False,
         latency_s=None if latency is None else latency / 1e3,
         rates={
             "tpot_ms": mean("inter_token_latency"),
@@ -203,15 +235,17 @@ def _perf(record: Mapping[str, Any]) -> list[Row]:
     )
 
 
-def _anywhere(tree: object, key: str) -> Any:
-    """Return the value of a key at any depth of a tree, None where it stands nowhere."""
+def _all(tree: object, key: str) -> list[Any]:
+    """Return the values of a key at any depth of a tree, None left out; those further up first."""
     if isinstance(tree, dict):
-        if tree.get(key) is not None:
-            return tree[key]
-        tree = list(tree.values())
-    if isinstance(tree, list):
-        return next((value for value in (_anywhere(one, key) for one in tree) if value is not None), None)
-    return None
+        own = [] if tree.get(key) is None else [tree[key]]
+        return own + [value for one in tree.values() for value in _all(one, key)]
+    return [value for one in tree for value in _all(one, key)] if isinstance(tree, list) else []
+
+
+def _anywhere(tree: object, key: str) -> Any:
+    """Return the first value of a key at any depth of a tree, None where it stands nowhere."""
+    return next(iter(_all(tree, key)), None)
 
 
 LATENCY = frozenset({"avg_latency", "latencies"})

@@ -57,10 +57,10 @@ def _chip(row: Mapping[Any, Any], library: Library) -> Chip:
     """Return the chip that a row describes; what it does not tell is not known."""
     name = str(row["chip"])
     told = {field: row[column] for column, field in FIELDS.items() if row.get(column, "") != ""}
-    known = {"family": library.chip_families, "memory_technology": library.memories}
-    for field, table in known.items():
-        if told[field] not in table:
-            raise ChipColumnError(f"chip {name!r}: {field} must be one of {', '.join(table)}, got {told[field]!r}")
+    known = {"chip_family": library.chip_families, "chip_memory": library.memories}
+    for column, table in known.items():
+        if row[column] not in table:
+            raise ChipColumnError(f"chip {name!r}: {column} must be one of {', '.join(table)}, got {row[column]!r}")
     entry = {
         "key": name, "name": name, "vendor": "", "year": 0, "node": None, "process": "", "die_mm2": None,
         "peak_tops": {peak: row[column] for column, peak in PEAKS.items() if row.get(column, "") != ""},

@@ -54,7 +54,8 @@ NUMBERS = (
     "size_bytes", "power_W_total", "energy_J_per_output_token", "output_tokens_per_s", "median_itl_ms",
     "effective_batch", "prefill_ms_per_step_ideal", "mean_input_len", "mean_output_len", "concurrency", "seq_len",
     "heads", "kv_heads", "head_dim", "tokens", "topk", "experts", "moe_tp", "moe_ep", "latency_us",
-    "chunk_rows", "energy_uJ_per_call", "gflop", "mbyte", "sparsity", "speedup_vs_fp16", "speedup_vs_cublas",
+    "chunk_rows", "gpu_layers", "energy_uJ_per_call", "gflop", "mbyte", "sparsity", "speedup_vs_fp16",
+    "speedup_vs_cublas",
 )  # fmt: skip
 
 LIMITS = {
@@ -108,6 +109,8 @@ def read_measurements(path: Path, library: Library, given: Mapping[str, str] = N
             _to_numbers(rows, column)
     for column, default in DEFAULTS.items():
         rows[column] = rows[column].fillna(default) if column in rows else default
+    if "refused" in rows:
+        add_reason(rows, rows["refused"].notna(), rows["refused"].astype(str))
     if published is not None:
         rows["excluded_for"] = published
     if form == "excluded":
@@ -115,9 +118,21 @@ def read_measurements(path: Path, library: Library, given: Mapping[str, str] = N
     if form not in ("weight_only", "sparse"):
         _check_names(rows, form, library)
     if form == "requests":
+        _refuse_hosts(rows, library)
         _settle_layouts(rows, library)
         _settle_activations(rows, library)
     return form, rows
+
+
+def _refuse_hosts(rows: pd.DataFrame, library: Library) -> None:
+    """Refuse rows of llama.cpp some of whose layers the host ran; more than the layers stand for all."""
+    if "gpu_layers" not in rows:
+        return
+    layers = rows["model"].map({key: float(library.model(key).layers) for key in rows["model"].dropna().unique()
+                                if key in library.models and library.models[key].complete})  # fmt: skip
+    told = rows["gpu_layers"]
+    text = "the host ran " + (layers - told).map("{:.0f}".format) + " of " + layers.map("{:.0f}".format) + " layers"
+    add_reason(rows, told < layers, text)
 
 
 def _settle_layouts(rows: pd.DataFrame, library: Library) -> None:
@@ -253,6 +268,7 @@ def _perhaps(kind: str, names: pd.Series, rows: pd.DataFrame, library: Library) 
 def _check_names(rows: pd.DataFrame, form: Form, library: Library) -> None:
     _resolve(rows, "chip", library)
     chip = rows["chip"].fillna("")
+    add_reason(rows, chip == "", "chip is not given")
     absent = ~chip.isin(list(library.chips))
     add_reason(
         rows,
@@ -265,6 +281,8 @@ def _check_names(rows: pd.DataFrame, form: Form, library: Library) -> None:
         _resolve(rows, "model", library)
         model = rows["model"].fillna("")
         known = [key for key, entry in library.models.items() if entry.complete]
+        if form != "energy":
+            add_reason(rows, model == "", "model is not given")
         absent = ~model.isin(known) if form != "energy" else ~model.isin([*known, ""])
         add_reason(rows, absent & model.isin(list(library.models)), "dimensions of the model are not public")
         add_reason(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,32 @@ def summary(files: Mapping[str, pd.DataFrame]) -> ScoreTable:
         more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
         predicted = int(rows["predicted"].notna().sum())
         lines.append({"file": name, "rows": len(rows), "predicted": predicted, "not predicted": why + more})
-    return ScoreTable("files", "Rows", pd.DataFrame(lines))
+    return ScoreTable("files", "Rows", pd.DataFrame(lines), "; ".join(_untold(files)))
+
+
+def _untold(files: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """Yield what a user can tell of rows that lack it."""
+    lacking = [
+        name
+        for rows in files.values()
+        if rows["reason"].astype(str).str.endswith(" is not given").any()
+        for name in TOLD
+        if name in rows and (rows[name] == "").all()
+    ]
+    if lacking:
+        words = " ".join(f"--with {name}={TOLD[name]}" for name in dict.fromkeys(lacking))
+        yield f"what a file does not tell is told beside it: {words}"
+    unnamed = sum(
+        int(((rows["software"] == "") & rows["stack"].astype(str).str.contains("(generic", regex=False)).sum())
+        for rows in files.values()
+        if "software" in rows
+    )
+    if unnamed:
+        yield f"the software of {unnamed} rows is not told: a generic stack, less sure; --with software=vLLM"
+
+
+TOLD = {"chip": "h100_sxm", "model": "llama3_8b", "weight_bits": "16", "input_len": "1024", "output_len": "128"}
+"""Columns of end-to-end rows that are mostly the same in a whole file, and a cell of each as an example."""
 
 
 def _with_baseline(rows: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ _TEST = {
     "build_number": 6000, "gpu_info": "NVIDIA GeForce RTX 3090", "backends": "CUDA",
     "model_filename": "models/llama-3.1-8b-q4_k_m.gguf", "model_type": "llama 8B Q4_K - Medium",
     "model_size": 4912898304, "model_n_params": 8030261312, "n_ubatch": 512, "type_k": "f16", "type_v": "f16",
-    "split_mode": "layer", "n_depth": 0,
+    "split_mode": "layer", "n_depth": 0, "n_gpu_layers": 99, "cpu_info": "AMD Ryzen 9",
 }  # fmt: skip
 LLAMA = [
     {**_TEST, "n_prompt": 512, "n_gen": 0, "avg_ns": 110000000},
@@ -46,3 +46,14 @@ AIPERF = {
     "time_to_first_token": _mean(0.061, "s"),
     "input_config": {"endpoint": {"model_names": ["meta-llama/Llama-3.1-8B-Instruct"]}, "loadgen": {"concurrency": 8}},
 }
+AIPERF_15 = {
+    **_PERF,
+    "schema_version": "1.5",
+    "input_config": {
+        "models": {"items": [{"name": "meta-llama/Llama-3.1-8B-Instruct"}]},
+        "phases": {"profiling": {"concurrency": 8}},
+    },
+    "telemetry_data": {"endpoints": {"localhost:9400": {"gpus": {
+        "gpu_0": {"gpu_name": "NVIDIA H100 80GB HBM3"}, "gpu_1": {"gpu_name": "NVIDIA H100 80GB HBM3"},
+    }}}},
+}  # fmt: skip

@@ -8,7 +8,7 @@ from cost_models.errors import ForeignFileError
 from cost_models.library import shipped_library
 from dse.validation.rows import MeasurementError, read_measurements
 from dse.validation.run import run_validation
-from tests.dse.validation.bench_files import AIPERF, GENAI_PERF, LLAMA, SGLANG, VLLM
+from tests.dse.validation.bench_files import AIPERF, AIPERF_15, GENAI_PERF, LLAMA, SGLANG, VLLM
 
 LIBRARY = shipped_library()
 GIVEN = {"chip": "H100 SXM", "weight_bits": "16", "model": "llama3_8b"}
@@ -52,7 +52,7 @@ def test_llama_bench_in_all_its_forms(tmp_path, form):
 
 def test_vllm_tells_no_chip_and_says_so(tmp_path):
     rows = read(tmp_path, json.dumps(VLLM))
-    assert rows["reason"].str.startswith("chip '' is not in the library").all()
+    assert rows["reason"].eq("chip is not given").all()
     rows = read(tmp_path, json.dumps(VLLM), chip="H100 SXM", weight_bits="16")
     assert rows["reason"].eq("").all()
     step, first, rate = (of_metric(rows, name) for name in ("tpot_ms", "ttft_ms", "output_tokens_per_s"))
@@ -67,6 +67,58 @@ def test_a_load_without_a_limit_has_the_concurrency_of_littles_law(tmp_path):
     rows = read(tmp_path, json.dumps(SGLANG), **GIVEN)
     # 2 requests a second of 3 s each.
     assert of_metric(rows, "tpot_ms")["batch"] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"n_gpu_layers": 20}, "the host ran 12 of 32 layers"),
+        ({"n_gpu_layers": -1}, ""),
+        ({"n_gpu_layers": 33}, ""),
+        (
+            {"n_gpu_layers": 0, "gpu_info": "", "cpu_info": "Some Processor"},
+            "chip 'Some Processor' is not in the library",
+        ),
+        ({"n_cpu_moe": 4}, "the host ran the experts of 4 layers (n_cpu_moe)"),
+        ({"no_kv_offload": True}, "the host kept the KV cache (no_kv_offload)"),
+        ({"n_depth": 4096}, "a prompt behind 4096 cached tokens is not predicted"),
+    ],
+)
+def test_llama_bench_says_what_did_not_run_on_the_chip(tmp_path, changed, reason):
+    rows = read(tmp_path, json.dumps([LLAMA[2] | changed]))
+    assert rows["reason"].iloc[0].startswith(reason) and bool(rows["reason"].iloc[0]) == bool(reason)
+    steps = read(tmp_path, json.dumps([LLAMA[1] | {"n_depth": 4096}])).iloc[0]
+    assert (steps["reason"], steps["input_len"]) == ("", 4096), "steps behind a cache are those of its context"
+
+
+def test_a_clients_protocol_is_no_software_and_what_is_missing_is_told_at_once(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(VLLM | {"backend": "openai-chat"}))
+    notes = [run_validation([path], given=given).tables[0].note for given in ({}, GIVEN, GIVEN | {"software": "vLLM"})]
+    assert notes[0] == "what a file does not tell is told beside it: --with chip=h100_sxm --with weight_bits=16"
+    assert notes[1].startswith("the software of 3 rows is not told") and notes[2] == ""
+
+
+def test_a_first_token_of_a_served_load_meets_the_requests_in_flight(tmp_path):
+    first = of_metric(read(tmp_path, json.dumps(VLLM), **GIVEN), "ttft_ms")
+    assert (first["batch"], first["concurrency"], first["reason"]) == (1, 4, "")
+    # JSON of Python has Infinity: SGLang's way to say that no rate was asked for.
+    for rate, limit, refused in (
+        ("inf", None, True),
+        (float("inf"), None, True),
+        (2.0, None, False),
+        ("inf", 8, False),
+    ):
+        record = VLLM | {"request_rate": rate, "max_concurrency": limit}
+        rows = read(tmp_path, json.dumps(record), **GIVEN)
+        assert of_metric(rows, "ttft_ms")["reason"].startswith("all requests are sent at once") == refused
+        assert of_metric(rows, "tpot_ms")["reason"] == ""
+
+
+def test_aiperf_names_its_model_and_the_boards_that_it_watched(tmp_path):
+    rows = read(tmp_path, json.dumps(AIPERF_15), weight_bits="16")
+    assert set(rows["chip"]) == {"h100_sxm"} and set(rows["model"]) == {"llama3_8b"} and rows["reason"].eq("").all()
+    assert of_metric(rows, "tpot_ms")["batch"] == 8
 
 
 @pytest.mark.parametrize("record", [GENAI_PERF, AIPERF])

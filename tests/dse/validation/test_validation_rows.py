@@ -121,10 +121,10 @@ def test_a_row_may_bring_the_figures_of_a_chip_that_nobody_knows(tmp_path):
 @pytest.mark.parametrize(
     ("cells", "says"),
     [
-        ({"chip_family": "ampère"}, "family must be one of .*ampere"),
+        ({"chip_family": "ampère"}, "chip_family must be one of .*ampere"),
         ({"chip_bandwidth_gbps": "fast"}, "'board of ours', from the columns of its row: bandwidth_gbps .*'fast'"),
         ({"chip_capacity_gib": "-1"}, "capacity_gib .*-1"),
-        ({"chip_memory": "hbm9"}, "memory_technology must be one of"),
+        ({"chip_memory": "hbm9"}, "chip_memory must be one of"),
     ],
 )
 def test_figures_that_cannot_be_are_refused(tmp_path, cells, says):
