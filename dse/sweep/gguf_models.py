@@ -83,7 +83,8 @@ def _settle_layers(kind: str, config: Data, header: Header, source: str) -> None
     """Leave out layers that predict further tokens, tell which layers have a window, and refuse lists that say more.
 
     Raises:
-        LibraryError: a list that nothing reads tells something that differs from layer to layer.
+        LibraryError: a list that nothing reads tells something that differs from layer to layer, or a field of a part
+            that is not read.
     """
     blocks, further = config.get("num_hidden_layers"), header.fields.get(f"{kind}.nextn_predict_layers", 0)
     if isinstance(blocks, int) and isinstance(further, int) and 0 < further < blocks:
@@ -95,6 +96,15 @@ def _settle_layers(kind: str, config: Data, header: Header, source: str) -> None
         config["layer_types"] = ["sliding_attention" if one else "full_attention" for one in windows]
     elif pattern is not None:
         config["sliding_window_pattern"] = pattern
+    for name, part in _told()["parts"].items():
+        value = header.fields.get(f"{kind}.{name}")
+        if value not in (
+            None,
+            0,
+            1,
+            header.fields.get(f"{kind}.{name.removesuffix('_swa')}" if "_swa" in name else ""),
+        ):
+            raise LibraryError(f"{source}: {kind}.{name} tells of {part}, not read from GGUF files; {WAY_OUT}")
     read = {f"{kind}.{name}" for name in (*_told()["fields"], "attention.sliding_window_pattern")}
     for name, value in header.fields.items():
         if isinstance(value, Items) and name.startswith(f"{kind}.") and name not in read and value.count == blocks:

@@ -157,6 +157,8 @@ def test_files_whose_tensors_are_not_what_the_fields_describe(tmp_path):
         (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + text("a") + struct.pack("<I", 77), "a value of kind 77"),
         (header({**MIXTURE, "general.architecture": "rwkv7"}), "'rwkv7' is not read from GGUF files; give the config"),
         (header({**MIXTURE, "qwen3moe.attention.head_count_kv": [2, 4]}), "head_count_kv: differs from layer to layer"),
+        (header({**MIXTURE, "qwen3moe.attention.key_length_swa": 32}), "tells of windows with heads of another width"),
+        (header({**MIXTURE, "qwen3moe.moe_latent_size": 128}), "moe_latent_size tells of experts on latent vectors"),
         (header({**MIXTURE, "qwen3moe.some_width": [2, 4]}), "some_width: differs from layer to layer"),
         (header({**MIXTURE, "qwen3moe.block_count": 0}), "num_hidden_layers must be greater than 0"),
         (header({**MIXTURE, "qwen3moe.block_count": "two"}), "num_hidden_layers must be"),
