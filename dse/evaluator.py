@@ -326,6 +326,13 @@ class Evaluator:
             for name in self.spec.baselines
         }
 
+    def some_of_baselines(self, metrics: frozenset[str]) -> dict[str, dict[str, float]]:
+        """Return some metrics of every baseline of the sweep, and what comes with them; missing ones are NaN."""
+        return {
+            name: {metric: float(value[0]) for metric, value in self.baseline_columns(entry, metrics=metrics).items()}
+            for name, entry in self.spec.baselines.items()
+        }
+
     def baseline(self, entry: BaselineSpec) -> dict[str, float]:
         """Return the metrics of library chips serving the sweep's workloads."""
         return {name: float(value[0]) for name, value in self.baseline_columns(entry).items()}

@@ -99,6 +99,9 @@ class _Builder:
     def _value(self, event: Any) -> Any:
         kind = type(event)
         made: Any
+        if kind is yaml.ScalarEvent and event.tag is None and event.anchor is None:
+            self._count(1, event)
+            return self._scalar(event) if event.implicit[0] else event.value
         if kind is yaml.AliasEvent:
             if event.anchor not in self._anchors:
                 self._refuse(f"no anchor &{event.anchor} that ends before it", event)
@@ -130,10 +133,11 @@ class _Builder:
                 self._refuse("a key must be a word or a whole number", event)
             if key == MERGE and event.implicit[0]:
                 self._refuse("merge keys (<<) are not followed: write out what is meant", event)
-            if str(key) in names:
+            name = str(key)
+            if name in names:
                 # YAML itself would keep the last; 1 and "1" are one name.
                 self._refuse(f"{event.value!r} appears twice", event)
-            names.add(str(key))
+            names.add(name)
             built[key] = self._value(self._next())
         return built
 
@@ -145,9 +149,10 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Scalar:
         written = event.value
-        if written not in self._scalars:
-            value = scalar_of(written)
-            if isinstance(value, float) and not math.isfinite(value):
-                self._refuse(f"{written[:40]} is not a finite number", event)
-            self._scalars[written] = value
-        return self._scalars[written]
+        if written in self._scalars:
+            return self._scalars[written]
+        value = scalar_of(written)
+        if isinstance(value, float) and not math.isfinite(value):
+            self._refuse(f"{written[:40]} is not a finite number", event)
+        self._scalars[written] = value
+        return value

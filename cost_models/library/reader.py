@@ -206,7 +206,7 @@ def read_library(directory: Path, *additions: Sections) -> Library:
         nodes=_records(sections, "nodes", ProcessNode, _own_fields(ProcessNode)),
         mac_formats=_records(sections, "mac_formats", MacFormat),
         weight_formats=_records(sections, "weight_formats", WeightFormat),
-        stacks=_records(sections, "stacks", Stack, functools.partial(_stack_fields, parameters)),
+        stacks=_records(sections, "stacks", Stack, functools.partial(_stack_fields, _of_stacks(parameters))),
         causes=_records(sections, "shared_causes", Cause, _own_fields(Cause)),
         parameters=parameters,
         evidence=evidence,
@@ -226,22 +226,31 @@ def _own_fields(kind: type[LibraryRecord]) -> Callable[[str, Data], Data]:
 def _inherit_stacks(sections: Sections, parameters: dict[str, LibraryParameter]) -> None:
     """Give each stack the parameters of its base that it lacks; a base stands before the stacks built on it."""
     known: list[str] = []
+    own = _of_stacks(parameters)
     for key, entry in sections.entries("stacks"):
         base = entry.get("base")
         if base is not None and base not in known:
             sections.issue(["stacks", key, "base"], str(UnknownEntryError("stack above this one", str(base), known)))
-        prefix = f"stacks.{base}."
-        for path in [path for path in parameters if path.startswith(prefix)]:
-            parameters.setdefault(f"stacks.{key}.{path.removeprefix(prefix)}", parameters[path])
+        for name, parameter in [*own.get(str(base), {}).items()]:
+            own.setdefault(key, {}).setdefault(name, parameter)
+            parameters.setdefault(f"stacks.{key}.{name}", parameter)
         known.append(key)
 
 
-def _stack_fields(parameters: Mapping[str, LibraryParameter], key: str, entry: Data) -> Data:
+def _of_stacks(parameters: Mapping[str, LibraryParameter]) -> dict[str, dict[str, LibraryParameter]]:
+    """Return the parameters of each stack by their paths below it."""
+    result: dict[str, dict[str, LibraryParameter]] = {}
+    for path, parameter in parameters.items():
+        section, _, rest = path.partition(".")
+        key, _, name = rest.partition(".")
+        if section == "stacks" and name:
+            result.setdefault(key, {})[name] = parameter
+    return result
+
+
+def _stack_fields(of_stacks: Mapping[str, Mapping[str, LibraryParameter]], key: str, entry: Data) -> Data:
     """Gather the parameters of a stack under `parameters`."""
-    prefix = f"stacks.{key}."
-    parameters = {
-        path.removeprefix(prefix): parameter for path, parameter in parameters.items() if path.startswith(prefix)
-    }
+    parameters = of_stacks.get(key, {})
     fields = {name: value for name, value in entry.items() if name not in parameters and name not in ("src", "conf")}
     return {**fields, "sources": entry.get("src", ()), "parameters": parameters}
 
@@ -296,11 +305,14 @@ def _check_references(library: Library, sections: Sections) -> None:
         for name in ("energy_bare_pj", "area_array_um2"):
             if f"mac_n7.formats.{key}.{name}" not in library.parameters:
                 sections.issue(["mac_formats", key], f"mac_n7.formats.{key}.{name} is missing")
+    by_ends: dict[tuple[str, str], list[list[str]]] = {}
+    for words in (path.split(".") for path in library.parameters):
+        by_ends.setdefault((words[0], words[-1]), []).append(words)
     for pattern in dict(sections.data.get("bounds", {})):
         parts = str(pattern).split(".")
         if not any(
             len(parts) == len(words) and all(part in ("*", word) for part, word in zip(parts, words, strict=True))
-            for words in (path.split(".") for path in library.parameters)
+            for words in by_ends.get((parts[0], parts[-1]), ())
         ):
             sections.issue(["bounds", pattern], "no number of the library has such a path")
     for key, cause in library.causes.items():

@@ -339,6 +339,11 @@ class Stack(LibraryRecord):
     parameters: Mapping[str, LibraryParameter]
 
 
+def _is_like(word: str, part: str) -> bool:
+    """Tell whether a word of a path is like a part of a pattern; most parts stand for themselves."""
+    return word == part or (not part.isidentifier() and fnmatchcase(word, part))
+
+
 class Cause(LibraryRecord):
     """Why parameters vary together; its strength is the parameter ``shared_causes.KEY.correlation``.
 
@@ -356,6 +361,6 @@ class Cause(LibraryRecord):
         words = path.split(".")
         for pattern in self.parameters:
             parts = pattern.split(".")
-            if len(parts) == len(words) and all(map(fnmatchcase, words, parts)):
+            if len(parts) == len(words) and all(map(_is_like, words, parts)):
                 return f"{self.key}.{words[-1]}" if self.per_field else self.key
         return None

@@ -99,7 +99,7 @@ def _exploits(file: Path, overrides: list[str], library: list[Path], output: For
 def _check(file: Path, overrides: list[str], library: list[Path], output: Format) -> None:
     from dse.evaluator import Evaluator
     from dse.margins import check_baselines
-    from dse.render.terminal.sweep import parameters_table, sweep_parts
+    from dse.render.terminal.sweep import parameters_table, sweep_parts, told_metrics
     from dse.search.estimate import seconds_estimate
     from dse.space import Space
     from dse.sweep import load_spec
@@ -114,28 +114,40 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
         show(choose_baselines(spec), output)
         return
     space, evaluator = Space(spec), Evaluator(spec)
-    check_baselines(spec, evaluator.baselines)
-    judged, remarks = _asked(spec, space.default_design())
+    # Tables tell of few metrics, and the others take longer than all the rest.
+    told = told_metrics(spec) if output is Format.table else None
+    baselines = evaluator.baselines if told is None else evaluator.some_of_baselines(told)
+    check_baselines(spec, baselines)
+    judged, remarks = _asked(spec, evaluator, space.default_design(), told)
     remarks = [*remarks, *warnings_of(spec)]
     table = parameters_table(space, spec)
     emit(
         output,
         lambda: sweep_parts(
-            file, spec, space, evaluator, judged, seconds=seconds_estimate(spec, space, evaluator), remarks=remarks
+            file, spec, space, baselines, judged, seconds=seconds_estimate(spec, space, evaluator), remarks=remarks
         ),
         lambda: _data(spec, space, evaluator, judged),
         lambda: (table.headings, table.cells),
     )
 
 
-def _asked(spec: Spec, designs: Designs) -> tuple[Evaluation, list[str]]:
-    """Return what a design is worth, and what is to be known of the sweep's own model, which is asked once."""
+def _asked(
+    spec: Spec, evaluator: Evaluator, designs: Designs, told: frozenset[str] | None
+) -> tuple[Evaluation, list[str]]:
+    """Return what a design is worth, and what is to be known of the sweep's own model, which is asked once.
+
+    Args:
+        spec: the sweep.
+        evaluator: its evaluator, without the model.
+        designs: the design.
+        told: metrics that are wanted beside those of judging; all where None.
+    """
     from dse.evaluator import Evaluator
     from dse.render.terminal.tables import number_text
     from dse.user_model.model import UserModel
 
     if spec.model is None:
-        return Evaluator(spec).evaluate(designs), []
+        return evaluator.evaluate(designs, metrics=told), []
     own = UserModel(spec)
     own.check()
     start = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from cost_models.quantities.parameters import PARAMETERS
 from cost_models.table import FloatArray
 from dse.analysis.compare import baseline_words
 from dse.analysis.relaxation.axes import LINK, linked
-from dse.evaluator import Evaluation, Evaluator
+from dse.evaluator import Evaluation
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import asked, extrapolated_lines, shown_metrics
 from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
@@ -40,7 +40,7 @@ def sweep_parts(
     file: Path,
     spec: Spec,
     space: Space,
-    evaluator: Evaluator,
+    baselines: Mapping[str, Mapping[str, float]],
     judged: Evaluation,
     *,
     seconds: float,
@@ -52,14 +52,14 @@ def sweep_parts(
         file: where it stands.
         spec: the sweep.
         space: its space.
-        evaluator: its evaluator, with the baselines.
+        baselines: metrics of its baselines by name, those of `told_metrics` at least.
         judged: what its default design is worth.
         seconds: how long evaluating its designs takes.
         remarks: what else is to be known of the search.
     """
     shown = in_force(settings_of(space.default_design(), 0))
     design = [f"{name} {cell_text(value)}" for name, value in shown.items()]
-    baselines = [f"{name}: {baseline_words(entry)}" for name, entry in spec.baselines.items()]
+    compared = [f"{name}: {baseline_words(entry)}" for name, entry in spec.baselines.items()]
     unseen = extrapolated_lines({"": {name: float(value[0]) for name, value in judged.metrics.items()}})
     return [
         Lines(asked(spec), f"{spec.name}: {file} is a valid sweep"),
@@ -68,11 +68,17 @@ def sweep_parts(
         Lines(hidden_lines(spec, judged), "Mind"),
         Lines([f"{name} = {cell_text(value)}" for name, value in space.fixed.items()], "Fixed"),
         Lines([", ".join(design), *unseen], "The default design"),
-        design_table(spec, evaluator, judged),
+        design_table(spec, baselines, judged),
         Lines([price_words({name: float(value[0]) for name, value in judged.metrics.items()}, spec.economics)]),
         margins_table(judged),
-        Lines(baselines, "Baselines"),
+        Lines(compared, "Baselines"),
     ]
+
+
+def told_metrics(spec: Spec) -> frozenset[str]:
+    """Return the metrics that `sweep_parts` tells of."""
+    unseen = [f"{workload}.perplexity_extrapolated" for workload in spec.workloads]
+    return frozenset([*shown_metrics(spec), *_headline(spec), *unseen, "cost_usd", "price_usd"])
 
 
 def hidden_lines(spec: Spec, judged: Evaluation) -> list[str]:
@@ -156,9 +162,9 @@ def _values_words(space: Space, parameter: SpaceParameter, index: int) -> tuple[
     return f"{number_text(levels.min())} to {number_text(levels.max())}", str(len(levels)), when
 
 
-def design_table(spec: Spec, evaluator: Evaluator, judged: Evaluation) -> TextTable:
+def design_table(spec: Spec, baselines: Mapping[str, Mapping[str, float]], judged: Evaluation) -> TextTable:
     """Return the default design and the baselines side by side."""
-    sides = {"default design": {name: float(value[0]) for name, value in judged.metrics.items()}, **evaluator.baselines}
+    sides = {"default design": {name: float(value[0]) for name, value in judged.metrics.items()}, **baselines}
     rows = [
         (name, describe(name, spec.metrics).unit, *(metrics[name] for metrics in sides.values()))
         for name in dict.fromkeys([*shown_metrics(spec), *_headline(spec)])
