@@ -82,6 +82,7 @@ class Evaluator:
         self.spec, self.model = spec, model
         self.technology = Technology({**spec.technology, **parameters}, library_of(spec.library))
         self.economics = spec.economics
+        self._drawn = any(np.ndim(value) for value in parameters.values())
 
     # -- designs ------------------------------------------------------------------------------------------------
 
@@ -136,7 +137,8 @@ class Evaluator:
                 margins[MODEL_ANSWERS] = np.where(failed.codes == INACTIVE, 1.0, UNMET)
         named = {name: numbers_of(columns[name]) for name in self._judged_columns}
         result.update({name: values for name, values in named.items() if name not in result})
-        margins.update(self.constraint_margins(result, self.references if wanted is None else None))
+        whole = wanted is None and not self._drawn
+        margins.update(self.constraint_margins(result, self.references if whole else None))
         return result, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
 
     def _answers(self, own: ModelSpec, designs: Designs, columns: Designs, found: Metrics, rows: int) -> Modelled:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cost_models.performance.derived import DerivedMetric
     from cost_models.quantities.records import Metric
     from cost_models.table import Setting, Table
+    from dse.evaluator import Evaluator
     from dse.sweep import Spec
 
 LATEST = "latest"
@@ -142,6 +143,13 @@ class StoredRun:
         from dse.sweep import load_spec
 
         return load_spec(self.file("resolved.yaml"), metrics=self.derived)
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """Evaluates designs of the sweep, and its baselines once."""
+        from dse.evaluator import Evaluator
+
+        return Evaluator(self.spec)
 
     @cached_property
     def designs(self) -> pd.DataFrame:

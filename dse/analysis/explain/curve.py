@@ -6,7 +6,7 @@ unlike sizes stand in one picture. The picture, the report and the terminal read
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,17 +75,26 @@ class Curve:
     tpot_limit_ms: float | None
 
 
-def all_curves(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) -> list[Curve]:
-    """Return the curves of designs by name, and of the baselines of their sweep."""
-    curves = [curve for name, settings in designs.items() for curve in design_curves(evaluator, settings, name)]
-    return curves + [curve for name in evaluator.spec.baselines for curve in baseline_curves(evaluator, name)]
+def all_curves(
+    evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]], workloads: Collection[str] | None = None
+) -> list[Curve]:
+    """Return the curves of designs by name, and of the baselines of their sweep, for some workloads or all."""
+    curves = [
+        curve for name, settings in designs.items() for curve in design_curves(evaluator, settings, name, workloads)
+    ]
+    return curves + [
+        curve for name in evaluator.spec.baselines for curve in baseline_curves(evaluator, name, workloads)
+    ]
 
 
-def design_curves(evaluator: Evaluator, settings: Mapping[str, Setting], name: str) -> list[Curve]:
-    """Return the curve of a design for every workload of its sweep."""
+def design_curves(
+    evaluator: Evaluator, settings: Mapping[str, Setting], name: str, workloads: Collection[str] | None = None
+) -> list[Curve]:
+    """Return the curve of a design for some workloads of its sweep, or all."""
     curves = []
     table = Table.from_settings(settings).repeated(len(BATCHES))
-    for workload, entry in evaluator.spec.workloads.items():
+    for workload in _shown(evaluator, workloads):
+        entry = evaluator.spec.workloads[workload]
         field = "concurrency" if entry.batching == CONTINUOUS else "batch"
         wanted = [f"{workload}.{column}" for column in COLUMNS]
         judged = evaluator.evaluate({**table, f"{workload}.{field}": np.array(BATCHES)}, metrics=wanted)
@@ -94,14 +103,16 @@ def design_curves(evaluator: Evaluator, settings: Mapping[str, Setting], name: s
     return curves
 
 
-def baseline_curves(evaluator: Evaluator, baseline: str) -> list[Curve]:
-    """Return the curve of one of a sweep's baselines for every workload."""
-    entry = evaluator.spec.baselines[baseline]
-    result = evaluator.baseline_columns(entry, batches=np.array(BATCHES))
-    return [
-        _curve(evaluator, baseline, workload, entry.count, result, baseline=True)
-        for workload in evaluator.spec.workloads
-    ]
+def baseline_curves(evaluator: Evaluator, baseline: str, workloads: Collection[str] | None = None) -> list[Curve]:
+    """Return the curve of one of a sweep's baselines for some workloads, or all."""
+    entry, shown = evaluator.spec.baselines[baseline], _shown(evaluator, workloads)
+    wanted = frozenset(f"{workload}.{column}" for workload in shown for column in COLUMNS)
+    result = evaluator.baseline_columns(entry, batches=np.array(BATCHES), metrics=wanted)
+    return [_curve(evaluator, baseline, workload, entry.count, result, baseline=True) for workload in shown]
+
+
+def _shown(evaluator: Evaluator, workloads: Collection[str] | None) -> list[str]:
+    return [name for name in evaluator.spec.workloads if workloads is None or name in workloads]
 
 
 def _curve(

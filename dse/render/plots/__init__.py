@@ -70,7 +70,6 @@ def plot_run(
     folder = run.path / "plots"
     folder.mkdir(exist_ok=True)
 
-    from dse.evaluator import Evaluator
     from dse.render.plots.breakdown import draw_breakdowns
     from dse.render.plots.curve import draw_curves
     from dse.render.plots.floorplan import draw_floorplan
@@ -103,7 +102,7 @@ def plot_run(
 
     def latency() -> list[Path]:
         design = next(pick["design"] for pick in run.picks if pick["name"] == chief)
-        return draw_latency(chief.replace("_", " "), Evaluator(run.spec), design, folder, wanted)
+        return draw_latency(chief.replace("_", " "), run.evaluator, design, folder, wanted)
 
     def robust() -> list[Path]:
         if has_draws(run):

@@ -13,7 +13,6 @@ from cost_models.table import Table, evenly
 from dse.analysis.explain.curve import Curve, all_curves
 from dse.analysis.explain.designs import explain_baseline, explain_designs
 from dse.analysis.explain.records import Explanation
-from dse.evaluator import Evaluator
 from dse.render.plots.scene import Limit, Scene, ShownPick
 from dse.render.terminal.summary import named_picks, named_workloads
 from dse.render.terminal.tables import number_text
@@ -65,7 +64,7 @@ def scene_of(run: StoredRun) -> Scene:
 
 def explanations_of(run: StoredRun) -> tuple[dict[str, Explanation], dict[str, Explanation]]:
     """Return the picks (once each, named by why they were picked) and the baselines of a run, explained."""
-    evaluator = Evaluator(run.spec)
+    evaluator = run.evaluator
     picks = {
         name: explain_designs(evaluator, Table.from_settings(pick["design"]), name=name)
         for name, pick in named_picks(run.picks, run.spec).items()
@@ -76,8 +75,7 @@ def explanations_of(run: StoredRun) -> tuple[dict[str, Explanation], dict[str, E
 def curves_of(run: StoredRun) -> list[Curve]:
     """Return throughput against speed per user of picks and baselines, for workloads that objectives name."""
     named = {name: pick["design"] for name, pick in named_picks(run.picks, run.spec).items()}
-    shown = named_workloads(run.spec)
-    return [curve for curve in all_curves(Evaluator(run.spec), named) if curve.workload in shown]
+    return all_curves(run.evaluator, named, named_workloads(run.spec))
 
 
 def _varies(entries: tuple[object, ...]) -> bool:

@@ -90,7 +90,7 @@ def page(run: StoredRun, *, points: int = MAX_POINTS, live: Live | None = None) 
                     ("importance", "Which parameters decide", sections.importance_section(run)),
                     ("asked", "What was asked and found", sections.head_section(run)),
                     ("binds", "Picks, and what binds", sections.picks_section(run) + sections.binding_section(run)),
-                    ("comparison", "Comparison with the baselines", sections.comparison_section(run, evaluator)),
+                    ("comparison", "Comparison with the baselines", sections.comparison_section(run, run.evaluator)),
                     ("curves", "Throughput against speed per user", curves.curves_section(speeds)),
                     ("parameters", "Uncertainty, and the library's numbers that mattered", moved + listed),
                     ("provenance", "Provenance", sections.provenance_section(run)),
