@@ -15,8 +15,7 @@ from tests.cli import call
 ROOT = Path(__file__).parents[3]
 
 SURROUNDINGS = {
-    "no home": ({"HOME": None, "USER": None}, ""),
-    "ascii": ({"LC_ALL": "C", "LANG": "C", "PYTHONIOENCODING": "ascii"}, ""),
+    "no home, ascii": ({"HOME": None, "USER": None, "LC_ALL": "C", "LANG": "C", "PYTHONIOENCODING": "ascii"}, ""),
     "output closed": ({}, ">&-"),
     "output full": ({}, "> /dev/full"),
     "reader gone": ({}, "| true"),

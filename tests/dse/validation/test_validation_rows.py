@@ -268,7 +268,7 @@ CELLS = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=24, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_cell_brings_a_validation_down(tmp_path, data):
     rows = table(data.draw(st.sampled_from(FORMS)), 8).copy()
