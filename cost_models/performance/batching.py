@@ -68,7 +68,7 @@ def batch_that_fits(
     """
 
     def fits(batch: FloatArray) -> NDArray[np.bool_]:
-        part = replace(serving, batch=np.maximum(batch, 1.0))
+        part = replace(serving, batch=batch)
         held = footprint(part, formats, chunk_rows=chunk_rows, read_mostly_bytes=read_mostly_bytes)
         return np.asarray(held.most_loaded_bytes <= capacity_bytes)
 

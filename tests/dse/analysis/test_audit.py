@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from cost_models.library import shipped_library
 from cost_models.table import Table
 from dse.analysis.audit import audit
-from dse.analysis.audit.page import page
+from dse.analysis.audit.page import finding_words, page
 from dse.analysis.audit.plain import audit_json
 from dse.analysis.audit.rates import consistent_rates, find_consistent_rates
 from dse.analysis.audit.reader import load_claims, read_claims
@@ -289,3 +290,16 @@ def test_the_shipped_claims_can_be_read_and_written_about(pair):
     for verdict in result.verdicts:
         assert verdict.claim.of in text
     json.dumps(audit_json(result), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("finding", "words"),
+    [
+        ("consistent", "consistent"),
+        ("impossible", "impossible: beats the bound by 1.23x"),
+        ("optimistic", "optimistic by 1.23x"),
+        ("not comparable", "not comparable: no such chip"),
+    ],
+)
+def test_a_finding_is_told_with_three_digits(finding, words):
+    assert finding_words(SimpleNamespace(finding=finding, factor=1.2345, why="no such chip")) == words
