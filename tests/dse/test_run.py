@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from dse.runs import explore, resume, run
 from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import parse_spec
+from dse.sweep.library_additions import library_of
 from tests import sweeps
 
 RESULTS = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv", "baselines.csv")
@@ -141,6 +143,12 @@ def test_the_resolved_sweep_is_the_sweep(done):
     assert done.spec.hash == tiny().hash == done.manifest["spec_sha256"]
     text = (done.path / "resolved.yaml").read_text()
     assert "# Parameters of the library" in text and "# tco.pue: 1.35 (1.1 to 1.58)" in text
+    cited = dict(re.findall(r"^# ([\w.]+): .* \[(.*)\]", text, flags=re.MULTILINE))
+    known = library_of(done.spec.library).parameters
+    assert len(cited) > 50 and any(known[path].year is None for path in cited)
+    for path, words in cited.items():
+        year = [str(known[path].year)] if known[path].year else []
+        assert words.endswith(", ".join([*year, known[path].confidence])), path
 
 
 @pytest.mark.parametrize("limit", [0, 50])

@@ -218,6 +218,16 @@ def test_asking_for_plots_does_not_import_matplotlib():
     assert json.loads(done.stdout) == []
 
 
+def test_every_rail_of_parallel_coordinates_lies_in_view(stored, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("dse.render.plots.style.save", lambda figure, *_: figures.append(figure) or [])
+    with drawing():
+        draw_parallel(scene_of(stored), tmp_path, ["svg"])
+    for axes in figures[0].axes[:-1]:
+        (left, right), ends = axes.get_xlim(), np.concatenate([line.get_xdata() for line in axes.lines])
+        assert left < ends.min() and ends.max() < right
+
+
 def test_parallel_coordinates_name_what_has_names_and_what_does_not_apply(tmp_path):
     front = pd.DataFrame(
         {
