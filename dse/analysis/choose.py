@@ -375,6 +375,9 @@ def _columns(
 def _ranked(spec: Spec, ways: Sequence[Way], left_out: Mapping[str, str], rank: str) -> Chosen:
     """Return ways in order: those within the limits by rank, then the others by their largest miss."""
     first = next(iter(spec.workloads))
+    if rank not in RANKS and rank.rpartition(".")[2] not in KNOWN:
+        must_be = f"{one_of(RANKS)}, or a metric"
+        raise SpecError([Issue(Place(f"--rank {rank}"), "", quoted(rank), must_be, suggest(rank, [*RANKS, *KNOWN]))])
     name = full_name(RANKS.get(rank, rank), first, Place(f"--rank {rank}"), KNOWN)
     speed = f"{first}.tpot_ms"
     if name == speed:

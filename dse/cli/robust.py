@@ -44,13 +44,17 @@ def robust(
 
     Example: dse robust results/mach1 --draws 2000 --seed 0
     """
+    from dse.errors import RunError
     from dse.render.terminal import counted_display
     from dse.results.directory import seal
     from dse.results.store import open_run
+    from dse.sweep.records import MAX_DRAWS
     from dse.uncertainty.files import designs_frame, inputs_frame, write_robust
     from dse.uncertainty.intervals import DRAWS
     from dse.uncertainty.stored_run import MAX_DESIGNS, robust_run
 
+    if draws is not None and draws > MAX_DRAWS:
+        raise RunError(f"--draws {draws}: at most {MAX_DRAWS} are drawn")
     stored = open_run(run).require_builtin("robust", model=False)
     requested = stored.spec.robustness
     with counted_display("designs") as progress:

@@ -67,13 +67,20 @@ def _record_at(kind: type[BaseModel], where: KeyPath) -> type[BaseModel]:
     return kind
 
 
+MAX_LISTED = 12
+"""Keys that a message lists beside the one that was probably meant; where none comes near, it lists all."""
+
+
 def unknown_key(
     key: str, known: Sequence[str], place: Place, where: KeyPath, foreign: Mapping[str, str] | None = None
 ) -> Issue:
     """Return the issue of a key that does not belong where it stands."""
     if not known:
         return Issue(place, path_text(where), f"the key {quoted(key)} stands where there are no keys")
-    return Issue(place, path_text(where), f"the key {quoted(key)}", one_of(known), suggest(key, known, foreign))
+    what, meant = f"the key {quoted(key)}", suggest(key, known, foreign)
+    if meant and len(known) > MAX_LISTED:
+        return Issue(place, path_text(where), f"{what} is not one of the {len(known)} that go here", perhaps=meant)
+    return Issue(place, path_text(where), what, one_of(known), meant)
 
 
 def places_of(root: Node, where: KeyPath) -> tuple[Place, Place]:

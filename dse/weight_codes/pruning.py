@@ -6,6 +6,7 @@ of mean 1 - S, so that nonzeros per block of n have the variance n p (1 - p) (1 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from cost_models.errors import CompressionError
 from cost_models.table import FloatArray
+from dse.weight_codes.tensors import MAX_WEIGHTS
 
 Mask = NDArray[np.bool_]
 Seed = int | np.random.Generator
@@ -123,10 +125,13 @@ def generate_matrix(
     """Return normal random weights of which a `block_mask` of the given sparsity has made the rest zero.
 
     Raises:
-        CompressionError: an empty shape, or settings that `block_mask` refuses; a sparsity of 0 keeps every weight.
+        CompressionError: an empty shape, more weights than a file may hold, or settings that `block_mask` refuses;
+            a sparsity of 0 keeps every weight.
     """
     if any(size < 1 for size in shape) or not shape:
         raise CompressionError(f"a generated tensor needs a shape of positive sizes, got {shape}")
+    if math.prod(shape) > MAX_WEIGHTS:
+        raise CompressionError(f"a generated tensor has at most {MAX_WEIGHTS:,} weights, not {math.prod(shape):,}")
     rng = np.random.default_rng(seed)
     weights = rng.standard_normal(shape)
     weights[weights == 0] = 1.0

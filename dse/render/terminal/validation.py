@@ -18,6 +18,7 @@ HEADINGS: Mapping[str, str] = {
     "p90": "error of 9\nin 10 below %",
     "rank": "rank\ncorrelation",
     "baseline_mdape": "roofline x one\nconstant, error %",
+    "energy_mdape": "median error\nof energy %",
     "constants": "fitted\nconstants",
     "target": "target\n%",
     "width": "P90 over\nP10",
@@ -76,7 +77,7 @@ def _heading(name: str) -> str:
 
 
 def _is_fraction(name: str) -> bool:
-    return name.startswith(SHARES) or name.endswith((" error", "_error"))
+    return name.startswith(SHARES) or name.endswith((" error", "_error", "_mdape"))
 
 
 def _cell(name: str, value: object) -> str:

@@ -131,8 +131,10 @@ def _named(spec: Spec) -> list[str]:
 
 def chip_words(design: Mapping[str, Setting], metrics: Mapping[str, float]) -> str:
     """Return in a phrase what a design is."""
+    dies, area = float(design.get("dies", 1)), metrics.get("die_mm2", math.nan)
+    silicon = number_text(area) if dies == 1 else f"{number_text(dies)} dies of {number_text(area / dies)}"
     return (
-        f"{number_text(metrics.get('die_mm2'))} mm² in {design['node']}, "
+        f"{silicon} mm² in {design['node']}, "
         f"{number_text(float(design['memory_devices']))}x {design['memory']} "
         f"({number_text(metrics.get('capacity_gib'))} GiB, {number_text(metrics.get('bandwidth_gbps'))} GB/s), "
         f"{design['weight_format']}, TDP {number_text(metrics.get('tdp_w'))} W"

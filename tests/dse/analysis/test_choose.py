@@ -121,7 +121,10 @@ def test_a_sweep_that_varies_nothing_ranks_its_baselines(call, tmp_path, monkeyp
         (["llama3_8b", "--as", "fp8 kv_bits=many"], "1 to 32"),
         (["llama3_8b", "--as", "fp8 kvbits=8"], "kv_bits"),
         (["llama3_8b", "--chip", "h100"], "h100_sxm"),
-        (["llama3_8b", "--chip", "h100_sxm", "--rank", "colour"], "is not a metric"),
+        (
+            ["llama3_8b", "--chip", "h100_sxm", "--rank", "colour"],
+            "is not price, cost, hour, rental, power or speed, or a metric",
+        ),
     ],
 )
 def test_what_cannot_be_is_told(call, arguments, says):

@@ -10,7 +10,7 @@ from cost_models.silicon.cost import Economics
 from dse.render.terminal.overview import overview_table, users_lines
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.tables import number_text
-from dse.render.terminal.verdict import chance_of, seconds_text, verdict
+from dse.render.terminal.verdict import chance_of, chip_words, seconds_text, verdict
 from dse.results.store import open_run
 from dse.runs import run
 from dse.sweep import load_spec, parse_spec
@@ -34,6 +34,12 @@ def test_yes_says_how_many_what_it_is_and_how_sure(tmp_path):
     # The same draws by the command that draws for itself.
     again = chance_of(done.spec, {"knee": knee["design"]}, "knee")
     assert share == pytest.approx(100 * again.shares["knee"], abs=0.06)
+
+
+def test_dies_of_a_package_are_told_one_by_one():
+    design = {"node": "tsmc_5", "memory": "hbm4", "memory_devices": 4, "weight_format": "fp8"}
+    assert chip_words({**design, "dies": 2}, {"die_mm2": 1630.0}).startswith("2 dies of 815 mm² in tsmc_5, 4x hbm4")
+    assert chip_words({**design, "dies": 1}, {"die_mm2": 815.0}).startswith("815 mm² in tsmc_5, 4x hbm4")
 
 
 def test_what_it_hangs_on_is_met_least_often(tmp_path):

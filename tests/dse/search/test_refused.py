@@ -39,6 +39,14 @@ def test_more_draws_than_fit_are_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.yaml"]
 
 
+@pytest.mark.parametrize(
+    "arguments", [("robust", "nowhere", "--draws", "1000000000"), ("compress", "--shape", "1000000x1000000")]
+)
+def test_more_draws_and_weights_than_a_machine_holds_are_refused_by_their_commands(arguments):
+    done = call(*arguments)
+    assert done.status == 2 and "at most" in done.err and len(done.err) < 100
+
+
 def test_more_processes_than_a_machine_holds_are_refused(tmp_path):
     with pytest.raises(RunError, match=r"--jobs 100000: at most \d+ processes"):
         run(parse_spec(sweeps.tiny()), out=tmp_path / "run", spread=Parallelism(jobs=100_000))

@@ -44,7 +44,7 @@ def test_the_form_of_an_issue(file: Path) -> None:
         (
             "batch: 32",
             "batch_size: 32",
-            "small.yaml:3:29  workloads.chat.batch_size: the key 'batch_size' is not .*perhaps batch",
+            "small.yaml:3:29  workloads.chat.batch_size: the key 'batch_size' is not .{,40}; perhaps batch",
         ),
         ("levels: 7", "level: 7", "space.macs.level: the key 'level' is not .*perhaps levels"),
         ("values: [tsmc_7, tsmc_5]", "choices: [tsmc_7]", "small.yaml:5:10  space.node.choices: .*perhaps values"),
