@@ -4,7 +4,8 @@ Memory grade, width, MACs and clock as published (``lpddr_computers.yaml``), the
 a general serving stack, and nothing of the chip's entry in the library. Every measured decode row of grade A is
 predicted as a design is; one row at a time would give the same.
 
-    python -m studies.lpddr_computers                    by machine, bits and batch
+    python -m studies.lpddr_computers                    by machine, bits, model and batch
+    python -m studies.lpddr_computers --write            and the table of docs/lpddr.md
     python -m studies.lpddr_computers --csv rows.csv     and every row as CSV
 """
 
@@ -27,9 +28,11 @@ from dse.time_intervals import NARROW_BITS
 from dse.validation import requests
 from dse.validation.rows import read_measurements
 from dse.validation.setups import row_workload
+from studies import pages
 
 SETTINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 LIBRARY = shipped_library()
+PAGE = "lpddr.md"
 
 
 def decode_rows() -> pd.DataFrame:
@@ -67,9 +70,18 @@ def predicted(rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return by machine, width and batch the median times in ms, and the median error and ratio of each stack."""
-    width = np.where(rows["weight_bits"] <= NARROW_BITS, "4-bit", "8-bit")
-    told = rows.assign(width=width, requests=np.where(rows["used_batch"] > 1, "several", "one"))
+    """Return the median times in ms, and the median error and ratio of each stack, by what rows have in common.
+
+    That is machine, width of the weights, dense or mixture of experts, and one request or several; then all, and all
+    of 4 bits.
+    """
+    narrow = rows["weight_bits"] <= NARROW_BITS
+    mixture = [LIBRARY.model(key).moe is not None for key in rows["model"]]
+    told = rows.assign(
+        width=np.where(narrow, "4-bit", "8-bit"),
+        kind=np.where(mixture, "mixtures of experts", "dense"),
+        requests=np.where(rows["used_batch"] > 1, "2 to 32 requests", "one request"),
+    )
 
     def line(part: pd.DataFrame) -> pd.Series[float]:
         ratios = {stack: part[f"{stack}_ratio"] for stack in SETTINGS["stacks"]}
@@ -80,16 +92,45 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
             {"rows": len(part), "measured_ms": part["measured_s"].median() * 1e3, **times, **errors, **biases}
         )
 
-    return cast("pd.DataFrame", told.groupby(["chip", "width", "requests"]).apply(line, include_groups=False))
+    groups = ["chip", "width", "kind", "requests"]
+    by_kind = cast("pd.DataFrame", told.groupby(groups).apply(line, include_groups=False))
+    sums = pd.DataFrame({("all", "", "", ""): line(told), ("all 4-bit", "", "", ""): line(told[narrow])}).T
+    return pd.concat([by_kind, sums.rename_axis(groups)])
+
+
+def page_table(found: pd.DataFrame) -> list[str]:
+    """Return `table` as the page shows it."""
+    columns = [(stack, what) for stack in SETTINGS["stacks"] for what in ("error", "ratio")]
+
+    def cells(one: pd.Series[float]) -> list[str]:
+        return [
+            f"{one[f'{stack} error']:.1%}".replace("%", " %") if what == "error" else f"{one[f'{stack} ratio']:.2f}"
+            for stack, what in columns
+        ]
+
+    rows = [
+        (
+            LIBRARY.chip(chip).name if chip in LIBRARY.chips else chip,
+            ", ".join(filter(None, words)),
+            int(one["rows"]),
+            *cells(one),
+        )
+        for (chip, *words), one in found.iterrows()
+    ]
+    return pages.table(("machine", "weights", "rows", *(f"`{stack}`: {what}" for stack, what in columns)), rows)
 
 
 def main() -> None:
     """Print, and write every row when asked to."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--csv", type=Path, help="file for every row")
+    options.add_argument("--write", action="store_true", help=f"put the table into docs/{PAGE}")
     asked = options.parse_args()
     rows = predicted(decode_rows(), Technology(library=LIBRARY))
-    print(table(rows).round(3).to_string())
+    found = table(rows)
+    print(found.round(3).to_string())
+    if asked.write:
+        pages.write(PAGE, {"machines": page_table(found)})
     if asked.csv is not None:
         kept = ["chip", "model", "weight_bits", "used_batch", "prompt", "software", "measured_s"]
         rows[[*kept, *SETTINGS["stacks"]]].to_csv(asked.csv, index=False)

@@ -2,13 +2,13 @@
 
 import functools
 
-import numpy as np
 import pytest
 
 from cost_models.evaluate.serve import designs_machine
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import Economics
-from studies.lpddr_computers import LIBRARY, SETTINGS, decode_rows, designs_of, predicted, table
+from studies.lpddr_computers import LIBRARY, SETTINGS, decode_rows, designs_of, page_table, predicted, table
+from tests.pages import assert_made
 
 TECHNOLOGY = Technology(library=LIBRARY)
 GENERAL, COMPILED = SETTINGS["stacks"]
@@ -41,6 +41,9 @@ def test_measured_decode_is_met_within_15_percent_and_by_each_machine_within_20(
 def test_software_costs_and_never_gains():
     found = rows()
     assert (found[COMPILED] <= found[GENERAL]).mean() > 0.95, "a program compiled for the chip is hardly ever slower"
-    shown = table(found)
-    assert shown["rows"].sum() == len(found)
-    assert np.isfinite(shown.to_numpy(dtype=float)).all()
+
+
+def test_the_table_of_the_page_is_what_is_made():
+    shown = table(rows())
+    assert shown["rows"].iloc[:-2].sum() == shown["rows"].iloc[-2] == len(rows())
+    assert_made("lpddr.md", {"machines": page_table(shown)}, "python -m studies.lpddr_computers --write")
