@@ -77,11 +77,17 @@ def expected_most_loaded(
     )
     most_loaded = np.empty(p.shape)
     step = max(1, CHUNK // (block * depth + 1))
-    for start in range(0, len(p), step):
-        part = slice(start, start + step)
-        above = _survival(block, p[part], rho[part], depth)
+    first, same = np.zeros(min(len(p), 1), np.intp), np.zeros(len(p), np.intp)
+    if (p != p[:1]).any() or (rho != rho[:1]).any():
+        _, first, same = np.unique(_row_codes(np.stack([p, rho], axis=1)), return_index=True, return_inverse=True)
+    for start in range(0, len(first), step):
+        distinct = first[start : start + step]
         with np.errstate(divide="ignore"):  # below the least possible number of nonzeros F = 0: log 0, and 1 - 0^L = 1
-            most_loaded[part] = -np.expm1(many[part, None] * np.log1p(-above)).sum(axis=1)
+            logs = np.log1p(-_survival(block, p[distinct], rho[distinct], depth))
+        rows = np.flatnonzero((same >= start) & (same < start + step))
+        for begin in range(0, len(rows), step):
+            part = rows[begin : begin + step]
+            most_loaded[part] = -np.expm1(many[part, None] * logs[same[part] - start]).sum(axis=1)
     return most_loaded
 
 
