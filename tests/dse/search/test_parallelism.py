@@ -2,6 +2,8 @@
 
 import operator
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -49,3 +51,31 @@ def test_a_lost_worker_loses_nothing(tmp_path, here):
 def test_workers_that_are_lost_each_time_are_an_error():
     with pytest.raises(RunError, match="workers were lost 5 times in a row"):
         list(Workers(2).map(os._exit, [(1,), (1,)]))
+
+
+COPIED = """
+import os, time
+from dse.search.parallelism import Workers
+
+def own(number):
+    os.write(1, b"done %d %d\\n" % (number, os.getpid()))
+    time.sleep(0.02)
+    return 3 * number
+
+for product in Workers(2).map(None, [(number,) for number in range(100_000)], here=own):
+    os.write(1, b"found %d\\n" % product)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are made where the kernel ends them with their parent")
+def test_copies_do_what_this_process_does_and_end_with_it():
+    with subprocess.Popen([sys.executable, "-c", COPIED], stdout=subprocess.PIPE, text=True) as program:
+        lines = []
+        while "found 57\n" not in lines:
+            lines.append(program.stdout.readline())
+        program.kill()
+        # Its copies hold the pipe open as long as they are there.
+        program.communicate(timeout=60)
+    assert [line for line in lines if line[:5] == "found"] == [f"found {3 * number}\n" for number in range(20)]
+    workers = {line.split()[2] for line in lines if line.startswith("done")}
+    assert len(workers) == 2 and str(program.pid) in workers
