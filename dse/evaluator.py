@@ -277,7 +277,14 @@ class Evaluator:
 
     def workload(self, name: str, designs: Designs = MappingProxyType({})) -> Workload:
         """Return a workload of the sweep, with the numbers that designs set of it (``name.field``)."""
-        return workload_of(name, self.spec.workloads[name], designs)
+        if any([column.startswith(f"{name}.") for column in designs]):
+            return workload_of(name, self.spec.workloads[name], designs)
+        return self._workloads[name]
+
+    @cached_property
+    def _workloads(self) -> dict[str, Workload]:
+        """The workloads of the sweep as they are where designs set nothing of them."""
+        return {name: workload_of(name, workload) for name, workload in self.spec.workloads.items()}
 
     def _reading(
         self, designs: Designs, columns: Designs, machine: Machine, technology: Technology

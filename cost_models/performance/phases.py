@@ -113,10 +113,9 @@ def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str
     stacked = {}
     for name in fields:
         a, b = getattr(first, name), getattr(second, name)
-        width = np.broadcast_shapes(a.shape[1:], b.shape[1:])
-        stacked[name] = np.concatenate(
-            [np.broadcast_to(a, (a.shape[0], *width)), np.broadcast_to(b, (b.shape[0], *width))]
-        )
+        both = np.empty((len(a) + len(b), *np.broadcast_shapes(a.shape[1:], b.shape[1:])))
+        both[: len(a)], both[len(a) :] = a, b
+        stacked[name] = both
     return stacked
 
 
