@@ -31,13 +31,15 @@ def test_results_come_in_the_order_of_the_tasks(count, options, here):
     assert list(Workers(count, **options).map(operator.mul, [], here=here)) == []
 
 
-def test_this_process_works_too_and_alone_where_others_do_not_pay(monkeypatch):
-    def unwanted(count):
+@pytest.mark.parametrize("copied", [True, False])
+def test_this_process_works_too_and_alone_where_others_do_not_pay(monkeypatch, copied):
+    def unwanted(*_):
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr(parallelism, "_processes", unwanted)
+    monkeypatch.setattr(parallelism, "_can_be_copied", lambda: copied)
+    monkeypatch.setattr(parallelism, "_copies" if copied else "_processes", unwanted)
     assert list(Workers(2, where_it_pays=True).map(operator.mul, TASKS, here=operator.mul)) == PRODUCTS
-    monkeypatch.setattr(parallelism, "PAYS_S", -1.0)
+    monkeypatch.setattr(parallelism, "COPY_PAYS_S" if copied else "PAYS_S", -1.0)
     with pytest.raises(AssertionError, match="a process was started"):
         list(Workers(2, where_it_pays=True).map(operator.mul, TASKS, here=operator.mul))
 
