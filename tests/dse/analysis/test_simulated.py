@@ -19,8 +19,9 @@ CHIPS = "2x l4 weight_format=fp8"
 WORKLOAD = "llama3_8b batching=continuous prompt_tokens=512 output_tokens=64 n_chips=2"
 
 
-def test_a_machine_is_simulated_and_the_closed_form_is_near():
-    result = call("explain", CHIPS, "--workload", f"{WORKLOAD} arrivals_per_s=3", "--simulate", "--format", "json")
+def test_two_replicas_are_simulated_and_the_closed_form_is_near():
+    workload = f"{WORKLOAD} parallelism=dp2 arrivals_per_s=3"
+    result = call("explain", CHIPS, "--workload", workload, "--simulate", "--format", "json")
     assert result.status == 0, result.err
     rows = {row["metric"]: row for row in json.loads(result.out)}
     assert {"ttft_ms", "ttft_p95_ms", "tpot_p99_ms", "concurrency"} <= rows.keys()
