@@ -9,7 +9,7 @@ from cost_models.quantities.parameters import PARAMETERS
 from dse.errors import RunError
 from dse.results.directory import place_for_run, write_json, write_whole
 from dse.results.manifest import MANIFEST
-from dse.results.store import bare, find_run, headed, open_run
+from dse.results.store import AXIS_COLUMNS, bare, find_run, headed, open_run
 
 WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -165,3 +165,19 @@ def test_every_quantity_is_headed_by_its_unit_one_way_or_the_other():
 
 def _words(unit):
     return [unit.lower().replace("²", "2").split("/")[0], unit.lower().replace("/", "")]
+
+
+@pytest.mark.parametrize("column", ["low", "high", "evaluated", "feasible", "feasible_low", "feasible_high"])
+def test_a_word_where_a_number_of_an_axis_stands_is_damage(tmp_path, column):
+    cells = {name: "1" for name in AXIS_COLUMNS} | {"axis": "macs", "value": "", "removed_by": "", "nearest_miss": ""}
+    for broken in (False, True):
+        run = make_run(tmp_path / str(broken))
+        words = cells | ({column: "many"} if broken else {})
+        (run / "axes.csv").write_text(
+            ",".join(AXIS_COLUMNS) + "\n" + ",".join(words[name] for name in AXIS_COLUMNS) + "\n"
+        )
+        if not broken:
+            assert open_run(run).axes[column].tolist() == [1.0]
+            continue
+        with pytest.raises(RunError, match=r"axes\.csv"):
+            open_run(run).axes  # noqa: B018
