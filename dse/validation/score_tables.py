@@ -106,13 +106,13 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[ScoreTabl
         )
     others = usable[(usable["batch_mode"] == "static") & usable["grade"].isin(["B", "C"])]
     if len(others):
-        table = score.score(score.collapse(others), ("quantity", "source", "grade"))
+        table = score.score(score.collapse(others), ("quantity", "source", "grade")).rename(index=score.QUANTITY_NAMES)
         tables.append(ScoreTable("lower_grades", "Static rows of grades B and C", table))
     tables += _intervals(usable, technology)
     tables += _gains(usable)
     served = usable[usable["batch_mode"] != "static"]
     if len(served):
-        table = score.score(served, ("quantity", "source", "stack"))
+        table = score.score(served, ("quantity", "source", "stack")).rename(index=score.QUANTITY_NAMES)
         tables.append(
             ScoreTable(
                 "served",

@@ -64,7 +64,6 @@ def score_blocks(made: Validation, library: Library) -> dict[str, Lines]:
     found: Mapping[str, ScoreTable] = {one.key: one for one in made.tables}
     frames = {key: one.frame for key, one in found.items()}
     regimes = [SOURCES, ROWS, ERROR, BIAS, WORST]
-    served = frames["served"].rename(index=QUANTITY_NAMES)
     files = frames["files"].astype(str).to_numpy().tolist()
     return {
         "files": table(("file", "rows", "predicted", "not predicted"), files),
@@ -84,7 +83,7 @@ def score_blocks(made: Validation, library: Library) -> dict[str, Lines]:
         "weight_only": _kernels(frames["weight_only"]),
         "sparse": _kernels(frames["sparse"]),
         "constants": _constants(library),
-        "served": of(served, [ROWS, ERROR, BIAS], labels=["", "source", "stack"]),
+        "served": of(frames["served"], [ROWS, ERROR, BIAS], labels=["", "source", "stack"]),
         "mlperf": _mlperf(frames["served_chips"]),
         "operators": of(frames["operators"], [ROWS, ERROR, BIAS, WORST], labels=["kind"]),
         **_energy(found),

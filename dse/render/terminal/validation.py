@@ -53,7 +53,10 @@ def _headline(tables: Sequence[Score]) -> list[str]:
         if frame.index.names == ["quantity"] and {"mdape", "n"} <= {*frame.columns}:
             shares = [f"{name} {percent_text(row['mdape'])} %" for name, row in frame.iterrows()]
             lines.append(f"{table.title}: {', '.join(shares)}")
-    return lines or [f"{sum(len(table.frame) for table in tables)} lines in {len(tables)} tables"]
+    if lines:
+        return lines
+    predicted = sum(int(table.frame["predicted"].sum()) for table in tables if table.key == "files")
+    return ["the tables say" if predicted else "no row could be predicted: below is why"]
 
 
 def score_table(table: Score) -> TextTable:

@@ -6,6 +6,7 @@ import pytest
 
 from cost_models.errors import ForeignFileError
 from cost_models.library import shipped_library
+from dse.render.terminal.validation import validation_parts
 from dse.validation.rows import MeasurementError, read_measurements
 from dse.validation.run import run_validation
 from tests.dse.validation.bench_files import AIPERF, AIPERF_15, GENAI_PERF, LLAMA, SGLANG, VLLM
@@ -94,7 +95,9 @@ def test_llama_bench_says_what_did_not_run_on_the_chip(tmp_path, changed, reason
 def test_a_clients_protocol_is_no_software_and_what_is_missing_is_told_at_once(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(VLLM | {"backend": "openai-chat"}))
-    notes = [run_validation([path], given=given).tables[0].note for given in ({}, GIVEN, GIVEN | {"software": "vLLM"})]
+    found = [run_validation([path], given=given) for given in ({}, GIVEN, GIVEN | {"software": "vLLM"})]
+    assert "no row could be predicted" in str(validation_parts(found[0])[0])
+    notes = [one.tables[0].note for one in found]
     assert notes[0] == "what a file does not tell is told beside it: --with chip=h100_sxm --with weight_bits=16"
     assert notes[1].startswith("the software of 3 rows is not told") and notes[2] == ""
 
