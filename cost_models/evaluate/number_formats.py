@@ -117,6 +117,23 @@ def _mixed_bits(
     return np.where(kept, rest, plain), np.where(kept, least, np.where(given, mean, expert))
 
 
+def expert_formats(columns: Designs, model: Model, library: Library) -> Choice | None:
+    """Return the format of routed experts per row: named for them, or published, or the body's; None if always that."""
+    body, chosen = cast("Choice", columns["weight_format"]), cast("Choice | None", columns.get("expert_format"))
+    _, bits = _mixed_bits(body_bits(columns, library), columns, model, library)
+    if bits is None:
+        return None
+    own = Choice((), np.array([INACTIVE])) if chosen is None else chosen
+    follows = own.codes == INACTIVE
+    if model.expert_format is not None:
+        native = stored_bits(library.weight_format(model.expert_format))
+        follows = follows & (np.abs(bits - native) > SLACK_BITS)
+        own = own.filled(model.expert_format)
+    values = tuple(dict.fromkeys((*body.values, *own.values)))
+    codes = [np.array([*map(values.index, one.values), INACTIVE], dtype=np.intp)[one.codes] for one in (body, own)]
+    return Choice(values, np.where(follows, *codes))
+
+
 def software_of(columns: Designs, technology: Technology) -> Software:
     """Return the stack of each row; one that holds for all rows is looked up once."""
     stack, family = cast("Choice", columns["serving_stack"]), cast("Choice | None", columns.get("family"))

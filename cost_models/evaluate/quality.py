@@ -8,11 +8,11 @@ from typing import cast
 
 import numpy as np
 
-from cost_models.evaluate.number_formats import body_bits
+from cost_models.evaluate.number_formats import body_bits, expert_formats
 from cost_models.library import Model, WeightFormat
 from cost_models.library.technology import Technology
 from cost_models.performance.workload_result import WorkloadResult
-from cost_models.table import INACTIVE, Choice, Designs, numbers_of
+from cost_models.table import INACTIVE, Choice, Designs, Number, numbers_of
 from cost_models.weights.activations import act_methods, narrow
 from cost_models.weights.chip_execution import SLACK_BITS
 from cost_models.weights.quality import (
@@ -25,22 +25,26 @@ from cost_models.weights.quality import (
     perplexity,
 )
 from cost_models.weights.weight_storage import Storage
+from cost_models.workload.param_count import active_expert_fraction
 
 
 def quality_of(model: Model, columns: Designs, technology: Technology) -> Quality:
-    """Return perplexity ratios, of the worse of body weights and experts where experts have a format of their own.
+    """Return perplexity ratios; where routed experts have a format of their own, by what a token meets of each.
 
-    What the maker trained or released costs nothing; what others made of it, and publish, does. A file of fewer bits
-    than its format is named for has no known quality.
+    Damages of parts add up (arXiv 2411.17525, for layers), each in proportion to the active weights in it. What the
+    maker trained or released costs nothing; what others made of it, and publish, does. A file of fewer bits than its
+    format is named for has no known quality.
     """
-    result = _format_quality(model, columns, technology)
-    chosen = cast("Choice | None", columns.get("expert_format"))
-    free, made = (model.expert_format, None) if model.native_formats else (None, model.expert_format)
-    if model.moe is not None and (made or (chosen is not None and set(chosen.values) - {free})):
-        body = cast("Choice", columns["weight_format"])
-        experts = _with_choice(body, chosen or Choice((), np.array([INACTIVE])), published=free, made=made)
-        other = _format_quality(model, {**columns, "weight_format": experts}, technology)
-        result = _worst(result, other)
+    weights, activations = _format_damage(model, columns, technology)
+    formats = expert_formats(columns, model, technology.library)
+    if formats is not None:
+        of_experts, for_experts = _format_damage(model, {**columns, "weight_format": formats}, technology)
+        share = active_expert_fraction(model)
+        kept = formats.map(lambda name: float(model.native_formats and name == model.expert_format))
+        weights = _together(weights, of_experts, share, 1 - kept)
+        activations = _together(activations, for_experts, share, 1.0)
+    kv_bits = numbers_of(columns["kv_bits"])
+    result = perplexity(weights, kv_bits, model, technology, activations, kv_methods(columns))
     if "stored_bits" in columns:
         unknown = numbers_of(columns["stored_bits"]) < body_bits(columns, technology.library) - SLACK_BITS
         if unknown.any():
@@ -58,20 +62,14 @@ def _worst(one: Quality, other: Quality) -> Quality:
     return Quality(*(np.fmax(getattr(one, field.name), getattr(other, field.name)) for field in fields(Quality)))
 
 
-def _with_choice(names: Choice, other: Choice, *, published: str | None, made: str | None) -> Choice:
-    """Return `names`, in the rows where `other`, or else `made`, names something but `published` that."""
-    chosen = [one if one not in (None, published) else name for name, one in _pairs(names, other, made)]
-    return Choice.of(*chosen)
+def _together(body: Damage, experts: Damage, share: float, harmed: Number) -> Damage:
+    """Return the damage of both parts; experts weigh `share`, and nothing in rows where they are not `harmed`."""
+    whole = [(1 - share) * one + share * harmed * other for one, other in zip(body, experts, strict=True)]
+    return Damage(*whole)._replace(extrapolated=np.maximum(body.extrapolated, harmed * experts.extrapolated))
 
 
-def _pairs(names: Choice, other: Choice, made: str | None) -> list[tuple[str, str | None]]:
-    rows = max(len(names), len(other))
-    pairs = zip(*(np.broadcast_to(column.names(), (rows,)) for column in (names, other)), strict=True)
-    return [(name, one if one is not None else made) for name, one in pairs]
-
-
-def _format_quality(model: Model, columns: Designs, technology: Technology) -> Quality:
-    """Return perplexity ratios of the weight format; one look at the fits per pair of format and method."""
+def _format_damage(model: Model, columns: Designs, technology: Technology) -> tuple[Damage, Damage]:
+    """Return what weights and activations cost in the weight format; one look at the fits per format and method."""
     storage, method = Storage.of(columns, technology.library), cast("Choice", columns["weight_method"])
     methods = (*method.values, "")
     if storage.given:
@@ -84,12 +82,11 @@ def _format_quality(model: Model, columns: Designs, technology: Technology) -> Q
     names = tuple(f"{entry}+{m}" for entry in storage.formats.values for m in methods)
     pair = Choice(names, storage.formats.codes * len(methods) + method_codes)
     damage = Damage(*(pair.gather(field) for field in zip(*table, strict=True)))
-    act_bits, kv_bits = numbers_of(columns["act_bits"]), numbers_of(columns["kv_bits"])
+    act_bits = numbers_of(columns["act_bits"])
     if not narrow(act_bits, technology).any():
-        return perplexity(damage, kv_bits, model, technology, methods=kv_methods(columns))
+        return damage, UNHARMED
     coarse = storage.map(lambda form: float(form.power_of_two_scales))
-    activations = activation_quality(act_bits, act_methods(columns, storage), coarse, model, technology)
-    return perplexity(damage, kv_bits, model, technology, activations, kv_methods(columns))
+    return damage, activation_quality(act_bits, act_methods(columns, storage), coarse, model, technology)
 
 
 def _damages(

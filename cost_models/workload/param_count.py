@@ -306,3 +306,12 @@ def expert_fraction(model: Model) -> float:
     """Return the share of all weights that routed experts hold."""
     count = count_parameters(model)
     return count.experts / count.total
+
+
+def active_expert_fraction(model: Model) -> float:
+    """Return the share of routed experts in the matrices of all layers that one token meets; 0 without any."""
+    if model.moe is None:
+        return 0.0
+    count = count_parameters(model)
+    met = count.experts * model.moe.active_experts / model.moe.experts
+    return met / (count.body - count.experts + met)

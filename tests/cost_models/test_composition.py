@@ -181,6 +181,31 @@ def test_a_mean_over_a_file_is_what_the_file_holds():
     assert float(narrow.expert_bits[0]) == float(narrow.weight_bits[0]) < 4.25
 
 
+def damage(**fields):
+    """Return u of u / (1 + u / ceiling), the rise of ln perplexity."""
+    rise = float(np.log(served("h100_sxm", **fields).quality.ratio[0]))
+    return rise / (1 - rise / float(TECHNOLOGY.value("quality.ceiling")))
+
+
+def test_parts_of_a_mixture_lose_in_proportion_to_what_a_token_meets():
+    experts = 32 * 2 * 3 * 4096 * 14336
+    rest = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 4096 * 8)
+    whole = damage(model="mixtral_8x7b", weight_format="int3_g128")
+    of_experts = damage(model="mixtral_8x7b", weight_format="bf16", expert_format="int3_g128")
+    assert of_experts / whole == pytest.approx(experts / (experts + rest), rel=1e-12)
+    both = damage(model="mixtral_8x7b", weight_format="int3_g128", expert_format="int3_g128")
+    assert both == pytest.approx(whole, rel=1e-12)
+
+
+def test_published_experts_cost_nothing_until_they_are_made_narrower():
+    gpt = {"model": "gpt_oss_120b"}
+    whole, experts = damage(**gpt, weight_format="nvfp4", expert_format="nvfp4"), damage(**gpt, expert_format="nvfp4")
+    assert damage(**gpt) == 0
+    assert damage(**gpt, weight_format="nvfp4") == pytest.approx(whole - experts, rel=1e-9), "the body alone"
+    narrow = damage(**gpt, weight_format="int3_g128")
+    assert narrow == damage(**gpt, weight_format="int3_g128", expert_format="int3_g128") > whole
+
+
 def test_a_chip_without_a_published_peak_is_predicted_as_far_as_memory_bounds():
     result = served("grace_hopper_480gb", batch=1.0)
     metrics = workload_metrics(result, TECHNOLOGY)
