@@ -15,6 +15,15 @@ BINS = 6
 MAX_LISTED = 12
 
 
+def number(value: float, digits: int = 4) -> str:
+    """Return a number with four significant digits, without an exponent where it can."""
+    if not np.isfinite(value):
+        return "-" if np.isnan(value) else "any"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.{digits}g}"
+
+
 @dataclass(frozen=True)
 class ValueRange:
     """The values that one quantity takes in a consistent set.
@@ -38,8 +47,8 @@ class ValueRange:
             shown = ", ".join(f"{name} ({share:.0%})" for name, share in self.names[:MAX_LISTED])
             return shown + (", ..." if len(self.names) > MAX_LISTED else "")
         if self.low == self.high:
-            return f"{self.low:.4g}"
-        return f"{self.low:.4g} to {self.high:.4g}"
+            return number(self.low)
+        return f"{number(self.low)} to {number(self.high)}"
 
 
 @dataclass(frozen=True)

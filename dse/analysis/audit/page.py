@@ -9,7 +9,7 @@ import numpy as np
 from cost_models.quantities.columns import metric_of
 from cost_models.quantities.metrics import METRICS
 from dse.analysis.audit import Audit
-from dse.analysis.audit.consistent import InformationGain
+from dse.analysis.audit.consistent import InformationGain, number
 from dse.analysis.audit.rates import ConsistentRates, consistent_rates
 from dse.analysis.audit.records import ClaimsFile, RatesSubject
 from dse.analysis.audit.spaces import JointSet
@@ -28,15 +28,6 @@ def page(audit: Audit) -> str:
     parts += question_words(audit.verdicts)
     parts += ["## Claims and their sources", source_table(audit.case)]
     return "\n\n".join(parts) + "\n"
-
-
-def number(value: float, digits: int = 4) -> str:
-    """Return a number with four significant digits, without an exponent where it can."""
-    if not np.isfinite(value):
-        return "-" if np.isnan(value) else "any"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}".replace(",", " ")
-    return f"{value:.{digits}g}"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
