@@ -43,9 +43,11 @@ def overview_table(run: StoredRun) -> TextTable:
         count = spec.baselines[name].count
         missed = sum(not margin >= 0 for margin in margins[name].values())
         rows.append((f"{name} ({count}x)", str(missed), *(_cell(metric, metrics, count, run) for metric in wanted)))
-    headings = [_heading(metric, run) for metric in wanted]
-    of_all = "TDP and price of all chips; constraints are on one chip's"
-    title = f"Picks and baselines ({of_all})" if spec.baselines else "Picks"
+    of = dict.fromkeys(workload for metric in wanted if (workload := metric.rpartition(".")[0]))
+    headings = [_heading(metric, run, full=len(of) > 1) for metric in wanted]
+    on = f" on {next(iter(of))}" if len(of) == 1 < len(spec.workloads) else ""
+    of_all = "TDP, price of all chips; constraints on one's"
+    title = f"Picks and baselines{on} ({of_all})" if spec.baselines else f"Picks{on}"
     return TextTable(title, ("", "misses", *headings), rows)
 
 
@@ -100,10 +102,9 @@ def _cell(metric: str, metrics: Mapping[str, float], chips: float, run: StoredRu
     return number_text(next((whole for whole in pools if not math.isnan(whole)), value * chips))
 
 
-def _heading(metric: str, run: StoredRun) -> str:
-    bare = metric.rpartition(".")[2]
-    alone = sum(one.metric.rpartition(".")[2] == bare for one in run.spec.objectives) <= 1
-    name = bare if alone else metric
+def _heading(metric: str, run: StoredRun, *, full: bool) -> str:
+    """Return a metric with its unit, without its workload unless metrics of several stand side by side."""
+    name = metric if full else metric.rpartition(".")[2]
     unit = describe(metric, run.spec.metrics).unit
     if metric in OF_ALL_CHIPS:
         return f"{name.removesuffix(f'_{unit.lower()}')},\n{unit}"
