@@ -279,6 +279,20 @@ def noted_columns(tape: Tape, designs: Mapping[str, object]) -> dict[str, object
     return columns
 
 
+def noted_outputs(
+    evaluate: Callable[[Mapping[str, object]], Mapping[str, Noted]], designs: Mapping[str, object]
+) -> tuple[Tape, dict[str, str]]:
+    """Return what is done with a table, and what each output is called there.
+
+    Raises:
+        TypeError: a step of the model cannot be noted down.
+    """
+    tape = Tape()
+    with noting():
+        result = evaluate(noted_columns(tape, designs))
+    return tape, {name: str(column.names) for name, column in result.items() if isinstance(column, Noted)}
+
+
 def fused_loop(evaluate: Callable[[Mapping[str, object]], Mapping[str, Noted]], designs: Mapping[str, object]):
     """Return a compiled function from a table of designs to ``(outputs, n)``, and the names of the outputs.
 
@@ -288,10 +302,7 @@ def fused_loop(evaluate: Callable[[Mapping[str, object]], Mapping[str, Noted]], 
     """
     import numba
 
-    tape = Tape()
-    with noting():
-        result = evaluate(noted_columns(tape, designs))
-    wanted = {name: str(column.names) for name, column in result.items() if isinstance(column, Noted)}
+    tape, wanted = noted_outputs(evaluate, designs)
     fields = ["c_" + name.replace(".", "_") for name in designs]
     needed, open_ = set(), list(wanted.values())
     while open_:

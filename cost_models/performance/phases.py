@@ -113,9 +113,10 @@ def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str
     stacked = {}
     for name in fields:
         a, b = getattr(first, name), getattr(second, name)
-        both = np.empty((len(a) + len(b), *np.broadcast_shapes(a.shape[1:], b.shape[1:])))
-        both[: len(a)], both[len(a) :] = a, b
-        stacked[name] = both
+        width = np.broadcast_shapes(a.shape[1:], b.shape[1:])
+        # Copies of a column are made once, by the joining.
+        parts = [one if one.shape[1:] == width else np.broadcast_to(one, (len(one), *width)) for one in (a, b)]
+        stacked[name] = np.concatenate(parts)
     return stacked
 
 

@@ -30,6 +30,21 @@ def test_samplers_are_measured_against_the_exact_front(tmp_path):
     assert picture.stat().st_size > 10_000
 
 
+def test_what_is_done_with_a_table_can_be_noted_down():
+    """Arrays that are filled piece by piece lose where they came from, and with it what the loop is compared with."""
+    program = (
+        "import sys; sys.path.insert(0, 'benchmarks')\n"
+        "from evaluator import Case\n"
+        "from fused import noted_outputs\n"
+        "case = Case('sweeps/mach1.yaml')\n"
+        "tape, wanted = noted_outputs(case.outputs, case.designs())\n"
+        "print(len(tape.lines), *wanted)"
+    )
+    steps, *outputs = printed("-c", program).split()
+    assert int(steps) > 500
+    assert {"chat_70b.tpot_ms", "chat_70b.decode_w", "cost_usd"} <= set(outputs)
+
+
 def test_a_grid_is_timed_with_its_memory():
     text = printed("benchmarks/grid.py", "--sweep", "sweeps/quickstart.yaml", "--jobs", "1", "--whole")
     assert re.search(r"Peak memory 0\.\d\d GB", text) and "0 of them decided without evaluation" in text
