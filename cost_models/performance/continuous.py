@@ -82,8 +82,8 @@ class Continuous:
     @property
     def least_s(self) -> tuple[FloatArray, FloatArray]:
         """Time to first token and time per token that a single request sees, the least at any load."""
-        alone = self._good_queue.alone
-        return alone.ttft.mean_s, alone.tpot.mean_s
+        steps = self._steps
+        return np.asarray(steps.alone_s + steps.wait_s), np.asarray(steps.decode_s[1] / steps.tokens_per_step)
 
     @cached_property
     def at_goodput(self) -> Served:
