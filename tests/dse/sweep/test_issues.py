@@ -179,6 +179,14 @@ def test_objectives_and_constraints_stand_once(file: Path) -> None:
     assert "objectives: has no item" in replaced(file, (objective, ""), ("objectives:\n", "objectives: []\n"))[0]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"), [("chat:", f"{'a' * 900}:"), ("values: [tsmc_7, tsmc_5]", f"values: {'a' * 5000}")]
+)
+def test_endless_words_are_cut(old: str, new: str, file: Path) -> None:
+    for issue in replaced(file, (old, new)):
+        assert len(issue) < 500 and "aaa..." in issue
+
+
 def test_grid_wants_levels(file: Path) -> None:
     result = replaced(file, ("sampler: sobol, n_designs: 1_000", "sampler: grid"), (", log: true, levels: 7", ""))
     assert result == [
