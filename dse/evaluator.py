@@ -83,6 +83,7 @@ class Evaluator:
         self.technology = Technology({**spec.technology, **parameters}, library_of(spec.library))
         self.economics = spec.economics
         self._drawn = any(np.ndim(value) for value in parameters.values())
+        self._columns: dict[str, dict[str, FloatArray]] = {}
 
     # -- designs ------------------------------------------------------------------------------------------------
 
@@ -393,13 +394,8 @@ class Evaluator:
         relative = [(one.relative_to, one.metric) for one in self.spec.constraints if one.relative_to is not None]
         return {name: frozenset(metric for other, metric in relative if other == name) for name, _ in relative}
 
-    @cached_property
-    def _columns(self) -> dict[str, dict[str, FloatArray]]:
-        """All metrics of the baselines that have been worked out."""
-        return {}
-
     def _columns_of(self, name: str) -> dict[str, FloatArray]:
-        """Return all metrics of a baseline of the sweep."""
+        """Return all metrics of a baseline of the sweep, worked out once."""
         if name not in self._columns:
             self._columns[name] = self.baseline_columns(self.spec.baselines[name])
         return self._columns[name]

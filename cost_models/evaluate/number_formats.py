@@ -97,15 +97,14 @@ def _mixed_bits(
     mean = numbers_of(columns["stored_bits"]) if "stored_bits" in columns else np.array([np.nan])
     given = ~np.isnan(mean)
     plain = np.where(given, mean, named) if given.any() else named
-    chosen = cast("Choice | None", columns.get("expert_format"))
-    requested = chosen is not None and bool((chosen.codes != INACTIVE).any())
-    if model is None or model.moe is None or not (requested or model.expert_format):
+    if model is None or not _experts_apart(columns, model):
         return plain, None
+    chosen = cast("Choice | None", columns.get("expert_format"))
     native = np.array([np.inf])
     if model.expert_format is not None:
         native = np.atleast_1d(stored_bits(library.weight_format(model.expert_format)))
     reported = np.array([np.nan])
-    if requested and chosen is not None:
+    if chosen is not None:
         reported = chosen.map(lambda name: stored_bits(library.weight_format(name)))
     expert = np.where(np.isnan(reported), np.minimum(native, named), reported)
     if not given.any():
@@ -117,17 +116,24 @@ def _mixed_bits(
     return np.where(kept, rest, plain), np.where(kept, least, np.where(given, mean, expert))
 
 
+def _experts_apart(columns: Designs, model: Model) -> bool:
+    """Tell whether routed experts may be stored otherwise than the body: as named for them, or as published."""
+    chosen = cast("Choice | None", columns.get("expert_format"))
+    named = chosen is not None and bool((chosen.codes != INACTIVE).any())
+    return model.moe is not None and (named or model.expert_format is not None)
+
+
 def expert_formats(columns: Designs, model: Model, library: Library) -> Choice | None:
     """Return the format of routed experts per row: named for them, or published, or the body's; None if always that."""
-    body, chosen = cast("Choice", columns["weight_format"]), cast("Choice | None", columns.get("expert_format"))
-    _, bits = _mixed_bits(body_bits(columns, library), columns, model, library)
-    if bits is None:
+    if not _experts_apart(columns, model):
         return None
+    body, chosen = cast("Choice", columns["weight_format"]), cast("Choice | None", columns.get("expert_format"))
     own = Choice((), np.array([INACTIVE])) if chosen is None else chosen
     follows = own.codes == INACTIVE
     if model.expert_format is not None:
         native = stored_bits(library.weight_format(model.expert_format))
-        follows = follows & (np.abs(bits - native) > SLACK_BITS)
+        _, bits = _mixed_bits(body_bits(columns, library), columns, model, library)
+        follows = follows & (np.abs(np.asarray(bits) - native) > SLACK_BITS)
         own = own.filled(model.expert_format)
     values = tuple(dict.fromkeys((*body.values, *own.values)))
     codes = [np.array([*map(values.index, one.values), INACTIVE], dtype=np.intp)[one.codes] for one in (body, own)]

@@ -55,11 +55,8 @@ def quality_of(model: Model, columns: Designs, technology: Technology) -> Qualit
 
 def worse_of(judge: Callable[[], Quality], other: WorkloadResult) -> Quality:
     """Return the worse quality of two pools: a text is read by one and written by the other."""
-    return _worst(judge(), other.quality)
-
-
-def _worst(one: Quality, other: Quality) -> Quality:
-    return Quality(*(np.fmax(getattr(one, field.name), getattr(other, field.name)) for field in fields(Quality)))
+    one, two = judge(), other.quality
+    return Quality(*(np.fmax(getattr(one, field.name), getattr(two, field.name)) for field in fields(Quality)))
 
 
 def _together(body: Damage, experts: Damage, share: float, harmed: Number) -> Damage:

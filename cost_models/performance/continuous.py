@@ -82,8 +82,7 @@ class Continuous:
     @property
     def least_s(self) -> tuple[FloatArray, FloatArray]:
         """Time to first token and time per token that a single request sees, the least at any load."""
-        steps = self._steps
-        return np.asarray(steps.alone_s + steps.wait_s), np.asarray(steps.decode_s[1] / steps.tokens_per_step)
+        return self._steps.least_s
 
     @cached_property
     def at_goodput(self) -> Served:

@@ -51,8 +51,9 @@ def goodput(steps: StepTimes, traffic: Traffic, limits_s: tuple[Number, Number])
         traffic: burstiness, lengths, and the percentile at which limits hold.
         limits_s: most time to first token and per token, infinite for none.
     """
-    alone, step = steps.alone_s + steps.wait_s, steps.decode_s[1]
-    possible = (steps.most >= 1) & (alone <= limits_s[0]) & (step <= limits_s[1] * steps.tokens_per_step)
+    possible = steps.most >= 1
+    for least, limit in zip(steps.least_s, limits_s, strict=True):
+        possible = possible & (least <= limit)
     rate, rows = np.zeros(possible.shape), np.flatnonzero(possible)
     if len(rows):
         limits = np.asarray(limits_s[0], dtype=np.float64), np.asarray(limits_s[1], dtype=np.float64)

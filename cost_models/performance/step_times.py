@@ -180,6 +180,11 @@ class StepTimes:
         """Mean tokens that a sequence gains in a step."""
         return 1.0 if self.speculation is None else self.speculation.tokens_per_step
 
+    @property
+    def least_s(self) -> tuple[FloatArray, FloatArray]:
+        """``(n,)`` time to first token and time per token that a single request sees, the least at any load."""
+        return np.asarray(self.alone_s + self.wait_s), np.asarray(self.decode_s[1] / self.tokens_per_step)
+
     def even_flow(self, tpot_s: Number) -> FloatArray:
         """Return ``(n,)`` the sequences that decode together where each takes a step every so often.
 
