@@ -24,10 +24,15 @@ def scale_bits_per_weight(form: WeightFormat) -> FloatArray:
     (s + z) / g, and for doubly quantised scales s8 / g + s / (g g2) (QLoRA, arXiv 2305.14314, section 3); none are
     counted for one scale per output channel (g = 0).
     """
-    group = np.asarray(form.group or 0, dtype=np.float64) if np.ndim(form.group) == 0 else np.asarray(form.group)
     per_group = form.scale_bits + np.asarray(form.zero_bits)
     if form.second_group:
         per_group = per_group + form.second_scale_bits / form.second_group
+    return _shared(per_group, form)
+
+
+def _shared(per_group: Number, form: WeightFormat) -> FloatArray:
+    """Return what a weight has of the bits that its group keeps; nothing of those of an output channel (g = 0)."""
+    group = np.asarray(form.group or 0, dtype=np.float64) if np.ndim(form.group) == 0 else np.asarray(form.group)
     return np.asarray(np.where(group > 0, per_group / np.maximum(group, 1), 0.0))[()]
 
 
@@ -81,7 +86,7 @@ def stored_bits(form: WeightFormat) -> FloatArray:
             bits = b if form.coded_bits is None else np.asarray(form.coded_bits)
         case "binary_coded":
             # Each bit plane has its own scale, and one offset per group (LUT-GEMM, arXiv 2206.09557).
-            bits, scales = b * (1 + form.scale_bits / form.group) + form.zero_bits / form.group, np.zeros(())
+            bits, scales = b, _shared(b * form.scale_bits + form.zero_bits, form)
         case "codebook":
             bits, scales = b, np.zeros(())
         case "bitmap":

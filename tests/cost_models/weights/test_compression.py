@@ -50,6 +50,11 @@ def test_named_formats_store_what_their_makers_say(key, bits):
     assert bits <= stored <= bits + scales
 
 
+@pytest.mark.parametrize("key", ["group_int", "group_int_asymmetric", "binary_coded"])
+def test_one_scale_per_output_channel_is_not_counted(key):
+    assert stored_bits(LIBRARY.weight_format(key).model_copy(update={"weight_bits": 3.0, "group": 0})) == 3.0
+
+
 def test_scales_that_are_quantised_themselves_by_hand():
     # QLoRA: a scale of 8 bits for 64 weights, and one of 32 bits for 256 of those scales: 0.127 bits.
     assert stored_bits(LIBRARY.weight_format("nf4_dq")) == pytest.approx(4 + 8 / 64 + 32 / (64 * 256))
