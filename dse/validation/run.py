@@ -54,7 +54,7 @@ def run_validation(
     for path in paths or shipped(technology.library):
         technology = technology.with_library(with_own_chips(read_table(Path(path), given), technology.library))
         form, rows = read_measurements(Path(path), technology.library, given)
-        scored = _scored(form, rows, technology)
+        scored = predicted(form, rows, technology)
         name = Path(path).name
         files[name if name not in files else str(path)] = _output(Path(path), scored, form, given)
         seen.setdefault(form, []).append(scored)
@@ -75,7 +75,7 @@ def run_validation(
     return Validation(files, tuple(tables), served)
 
 
-def _scored(form: Form, rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
+def predicted(form: Form, rows: pd.DataFrame, technology: Technology) -> pd.DataFrame:
     """Return rows of one form with predictions, in the names that the scores use."""
     if form in ("weight_only", "sparse"):
         return kernels.predict(rows, form, technology)
