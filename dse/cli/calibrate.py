@@ -72,11 +72,12 @@ def _write(found: Calibration, rows: list[Path], out: Path) -> None:
 
 
 def _parts(found: Calibration, out: Path | None) -> list[Part]:
-    from dse.render.terminal.tables import Lines, TextTable, percent_text
+    from dse.number_texts import share_text
+    from dse.render.terminal.tables import Lines, TextTable
 
     lines = [
-        f"{found.rows} rows; median error {percent_text(found.error_before)} % with {found.base}, "
-        f"{percent_text(found.error_after)} % calibrated, {percent_text(found.error_left_out)} % on rows left out",
+        f"{found.rows} rows; median error {share_text(found.error_before)} with {found.base}, "
+        f"{share_text(found.error_after)} calibrated, {share_text(found.error_left_out)} on rows left out",
         *(f"not used: {count} x {why}" for why, count in found.not_used.items()),
     ]
     if out is not None:

@@ -143,7 +143,7 @@ def _asked(
         told: metrics that are wanted beside those of judging; all where None.
     """
     from dse.evaluator import Evaluator
-    from dse.render.terminal.tables import number_text
+    from dse.number_texts import number_text
     from dse.user_model.model import UserModel
 
     if spec.model is None:

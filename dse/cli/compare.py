@@ -61,9 +61,9 @@ def compare(
     from dse.analysis.fleet import budget_usd, fleets
     from dse.errors import Issue, Place, SpecError
     from dse.evaluator import Evaluator
+    from dse.number_texts import number_text
     from dse.render.terminal.comparison import comparison_parts, comparison_rows
     from dse.render.terminal.fleet import fleet_parts
-    from dse.render.terminal.tables import number_text
     from dse.results.picks import settings_of
     from dse.results.store import open_run
 

@@ -30,8 +30,9 @@ def export(
     """
     from dse.analysis.export import export_study
     from dse.errors import Issue, Place, SpecError
+    from dse.number_texts import number_text
     from dse.render.terminal import console, print_parts
-    from dse.render.terminal.tables import Lines, number_text
+    from dse.render.terminal.tables import Lines
     from dse.results.store import open_run
     from dse.sweep.storage_url import Kind, given_storage, kind_of, plain_url
 

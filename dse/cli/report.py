@@ -27,8 +27,8 @@ def report(
 
     Example: dse report results/mach1 --out mach1.html
     """
+    from dse.number_texts import number_text
     from dse.render.report import write_report
-    from dse.render.terminal.tables import number_text
 
     file = write_report(run, out=out, points=n_designs)
     print(f"{file} ({number_text(file.stat().st_size / 1e6, 3)} MB)")

@@ -15,6 +15,7 @@ from cost_models.library.gguf_header import Header, Items, Tensor, read_header
 from cost_models.library.huggingface import sections_of_config
 from cost_models.library.models import Model
 from cost_models.workload.param_count import attentions, count_parameters, kv_read_per_token
+from dse.number_texts import share_text
 
 Data = dict[str, Any]
 
@@ -219,7 +220,7 @@ def _formats(tensors: Iterable[Tensor], key: str) -> tuple[Data, Data]:
     for tensor in (*parts["body"], *parts["experts"]):
         names[_told()["tensor_types"].get(tensor.type_id, ["?"])[0]] += tensor.elements
     total = sum(names.values())
-    words = ", ".join(f"{name} {100 * count / total:.0f} %" for name, count in names.most_common())
+    words = ", ".join(f"{name} {share_text(count / total)}" for name, count in names.most_common())
     head = _bits(parts["head"]) or 16.0
     published: Data = {"published_as": f"GGUF: {words}", "native_formats": False}
     formats: Data = {}

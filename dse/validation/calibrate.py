@@ -13,6 +13,7 @@ import pandas as pd
 
 from cost_models.library import Library
 from cost_models.library.technology import Technology
+from dse.number_texts import share_text
 from dse.time_intervals import built_on
 from dse.validation import requests
 from dse.validation.rows import NOTHING, MeasurementError, read_measurements
@@ -91,8 +92,8 @@ class Calibration:
         }  # fmt: skip
         about = {
             "name": f"{self.base}, calibrated",
-            "note": f"CALIBRATED on {self.rows} rows of {files}: median error {self.error_after:.1%}, "
-            f"{self.error_left_out:.1%} on rows left out, {self.error_before:.1%} before",
+            "note": f"CALIBRATED on {self.rows} rows of {files}: median error {share_text(self.error_after)}, "
+            f"{share_text(self.error_left_out)} on rows left out, {share_text(self.error_before)} before",
             "base": self.base,
             **self.flags,
             "software": [rf"^{re.escape(name)}$" for name in self.software],

@@ -11,6 +11,7 @@ import pandas as pd
 from cost_models.library import Library
 from cost_models.library.records import LibraryParameter
 from cost_models.library.technology import Technology
+from dse.number_texts import share_text
 from dse.time_intervals import built_on, fitted_constants
 from dse.validation import score
 from dse.validation.held_out import unseen_chips, unseen_power, unseen_sources
@@ -127,7 +128,9 @@ def request_tables(rows: pd.DataFrame, technology: Technology) -> list[ScoreTabl
             judged = by_chip[(by_chip["n"] >= JUDGED_ROWS) & (by_chip.index.get_level_values("grade") != "C")]
             note = f"chips of grades A and B with {JUDGED_ROWS} rows or more: "
             note += (
-                f"median {judged['mdape'].median():.1%}, worst {judged['mdape'].max():.1%}" if len(judged) else "none"
+                f"median {share_text(judged['mdape'].median())}, worst {share_text(judged['mdape'].max())}"
+                if len(judged)
+                else "none"
             )
             tables.append(ScoreTable("served_chips", "Served throughput by source and chip", by_chip, note))
     return tables
@@ -160,7 +163,7 @@ def _unseen(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable]:
         head = _headlines(scores, _constants(made, technology.library))
         head["target"] = head.index.map(dict(zip(score.QUANTITY_NAMES.values(), target, strict=True)))
         by_source = ", ".join(
-            f"{pair[0]} {pair[1]} {v:.1%}" for pair, v in zip(scores.index, scores["mdape"], strict=True)
+            f"{pair[0]} {pair[1]} {share_text(v)}" for pair, v in zip(scores.index, scores["mdape"], strict=True)
         )
         tables.append(ScoreTable(key, title, head, by_source))
     return tables
@@ -180,8 +183,8 @@ def _intervals(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable]:
         if not len(scored) or not scored["inside"].notna().any():
             continue
         frame = coverage(scored)
-        whole = frame.loc["all"]
-        note = f"{whole['within']:.1%} of rows inside, median P90/P10 {whole['width']:.2f}"
+        within, width = (float(frame[name].loc["all"]) for name in ("within", "width"))
+        note = f"{share_text(within)} of rows inside, median P90/P10 {width:.2f}"
         tables.append(ScoreTable(key, title, frame, note))
     return tables
 
@@ -225,7 +228,7 @@ def _gains(rows: pd.DataFrame) -> list[ScoreTable]:
     frame = grouped[["measured_gain", "predicted_gain", "error"]].median()
     frame.insert(0, "pairs", grouped.size())
     generating = frame[frame.index.get_level_values("quantity") != "prefill"]
-    note = f"median over sources that generate tokens: error {generating['error'].median():.1%}"
+    note = f"median over sources that generate tokens: error {share_text(generating['error'].median())}"
     return [ScoreTable("weight_gain", "Gain of 4-bit over 16-bit weights on paired rows", frame, note)]
 
 
@@ -257,14 +260,15 @@ def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable
     usable["kind"] = np.where(usable["quantity"] == "served", "per token", usable["quantity"])
     by = ("kind", "source", "chip", "grade")
     energy = score.score(usable, by, predicted="predicted_j")
-    note = f"energy per token, median over sources of grades A and B: {_over_sources(energy):.1%}"
+    note = f"energy per token, median over sources of grades A and B: {share_text(_over_sources(energy))}"
     tables = [ScoreTable("energy", "Energy", energy, note)]
     watts = usable[usable["power_W_total"] > 0].assign(measured_s=lambda part: part["power_W_total"])
     if not len(watts):
         return tables
     power = score.score(watts, by, predicted="predicted_w")
     fitted = len(power_constants(technology.library))
-    note = f"power while serving, median over sources of grades A and B: {_over_sources(power):.1%}; {fitted} constants"
+    median = share_text(_over_sources(power))
+    note = f"power while serving, median over sources of grades A and B: {median}; {fitted} constants"
     tables.append(ScoreTable("power", "Mean power", power, note))
     served = watts[watts["quantity"] == "served"]
     for key, name, title in (("power_unseen_chip", "chip", "chip"), ("power_unseen_source", "source_id", "source")):
@@ -274,8 +278,8 @@ def energy_tables(rows: pd.DataFrame, technology: Technology) -> list[ScoreTable
             table["energy_mdape"] = score.score(
                 made.assign(measured_s=made["measured_j"]), by, predicted="predicted_j"
             )["mdape"]
-            note = f"median over sources of grades A and B: power {_over_sources(table):.1%}"
-            note += f", energy per token {_over_sources(table, 'energy_mdape'):.1%}"
+            note = f"median over sources of grades A and B: power {share_text(_over_sources(table))}"
+            note += f", energy per token {share_text(_over_sources(table, 'energy_mdape'))}"
             tables.append(ScoreTable(key, f"Mean power, energy constants refitted without the {title}", table, note))
     return tables
 

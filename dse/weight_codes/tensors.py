@@ -131,5 +131,5 @@ def _header(path: Path, file: BinaryIO) -> tuple[dict[str, Any], int]:
 
 
 def _some(names: dict[str, Any]) -> str:
-    shown = list(names)[:8]
+    shown = [name[:40] for name in list(names)[:8]]
     return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")

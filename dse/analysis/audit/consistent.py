@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dse.number_texts import share_text
+
 BINS = 6
 """Intervals of equal content that a number is cut into when it is asked what knowing it would tell."""
 
@@ -44,7 +46,7 @@ class ValueRange:
     def text(self) -> str:
         """The extent in words."""
         if self.names:
-            shown = ", ".join(f"{name} ({share:.0%})" for name, share in self.names[:MAX_LISTED])
+            shown = ", ".join(f"{name} ({share_text(share)})" for name, share in self.names[:MAX_LISTED])
             return shown + (", ..." if len(self.names) > MAX_LISTED else "")
         if self.low == self.high:
             return number(self.low)

@@ -14,6 +14,7 @@ from dse.analysis.audit.rates import ConsistentRates, consistent_rates
 from dse.analysis.audit.records import ClaimsFile, RatesSubject
 from dse.analysis.audit.spaces import JointSet
 from dse.analysis.audit.verdicts import ClaimResult
+from dse.number_texts import share_text
 
 
 def page(audit: Audit) -> str:
@@ -129,7 +130,7 @@ def joint_words(joint: JointSet) -> list[str]:
             number(float(value)) if isinstance(value, float | int) else str(value)
             for value in (row.get(key, "-") for key in free)
         ]
-        + [f"{row['spare']:.0%}"]
+        + [share_text(row["spare"])]
         for row in joint.plausible
     ]
     return [
@@ -145,7 +146,7 @@ def settling_words(settling: Sequence[InformationGain]) -> str:
     """Return which single further fact would leave least open."""
     if not settling:
         return "Nothing is left open."
-    shown = ", ".join(f"{one.name} ({one.left:.0%})" for one in settling[:4])
+    shown = ", ".join(f"{one.name} ({share_text(one.left)})" for one in settling[:4])
     return (
         f"One further fact would help most if it were {settling[0].name}. Share of the spread of all else that is "
         f"left once a fact is known: {shown}."

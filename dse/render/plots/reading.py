@@ -13,9 +13,9 @@ from cost_models.table import Table, evenly
 from dse.analysis.explain.curve import Curve, all_curves
 from dse.analysis.explain.designs import explain_baseline, explain_designs
 from dse.analysis.explain.records import Explanation
+from dse.number_texts import number_text
 from dse.render.plots.scene import Limit, Scene, ShownPick
 from dse.render.terminal.summary import named_picks, named_workloads
-from dse.render.terminal.tables import number_text
 from dse.results.store import StoredRun
 from dse.sweep import ConstraintSpec, FixedSpec, Spec
 from dse.sweep.parameters import RangeSpec

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from dse.analysis.require.requirements import Requirement, Requirements
 from dse.errors import RunError
+from dse.number_texts import number_text
 from dse.render.plots.style import BLACK, BLUE, DASHES, ORANGE, PALE, VERMILION, drawing, new_figure, save, scale_axis
-from dse.render.terminal.tables import number_text
 
 MAX_LINES = 3
 """Ways of storing weights whose needs are drawn."""

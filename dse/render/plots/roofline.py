@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 
 from cost_models.table import FloatArray
 from dse.analysis.explain.records import OUTSIDE, Explanation, PassTable, WorkloadTable
+from dse.number_texts import share_text
 from dse.render.plots import style
 from dse.render.plots.labels import Label, place_labels
-from dse.render.terminal.tables import percent_text
 
 _UNBROKEN = "\u00a0"
 
@@ -162,7 +162,7 @@ def _labels(axes: Axes, table: PassTable, phase: _Phase) -> list[Label]:
     for group in groups:
         x, y = np.exp(np.log(points[group, :2]).mean(axis=0))
         members = ", ".join(names[i] for i in sorted(group))
-        share = f"{percent_text(float(points[group, 2].sum()))} % of {phase.name}".replace(" ", _UNBROKEN)
+        share = f"{share_text(float(points[group, 2].sum()))} of {phase.name}".replace(" ", _UNBROKEN)
         text = f"{members}: {share}"
         labels.append(Label(float(x), float(y), textwrap.fill(text, 30), phase.colour))
     return labels

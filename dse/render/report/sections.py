@@ -12,12 +12,13 @@ from dse.analysis.compare import compare
 from dse.analysis.explain.sensitivity import space_sensitivity
 from dse.errors import RunError
 from dse.evaluator import Evaluator
+from dse.number_texts import number_text
 from dse.render.report import markup
 from dse.render.terminal.comparison import comparison_table, what_they_are
 from dse.render.terminal.overview import differing_parts, overview_table
 from dse.render.terminal.robustness import confidence_lines
 from dse.render.terminal.summary import asked, axes_table, constraints_table, found, misses_table, picks_table
-from dse.render.terminal.tables import TextTable, number_text
+from dse.render.terminal.tables import TextTable
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.space import Space

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cost_models.library import Library
+from dse.number_texts import number_text, share_text
 from dse.render.report import markup
 from dse.render.terminal.robustness import chances_table, drawn_words, intervals_table
-from dse.render.terminal.tables import TextTable, number_text, percent_text
+from dse.render.terminal.tables import TextTable
 from dse.results.store import StoredRun
 from dse.sweep.library_additions import library_of
 from dse.uncertainty.files import RobustRun
@@ -88,7 +89,7 @@ def _mattered(found: RobustRun, library: Library) -> TextTable:
     for path, (share, swing) in ranked:
         parameter = library.parameters[path]
         ends = tuple(number_text(end) for end in (parameter.low, parameter.typ, parameter.high))
-        moved = f"{swing.metric} by {percent_text(share)} %" + (" (with others)" if len(swing.input.paths) > 1 else "")
+        moved = f"{swing.metric} by {share_text(share)}" + (" (with others)" if len(swing.input.paths) > 1 else "")
         sources = "; ".join(dict.fromkeys(library.sources[key].title for key in parameter.sources))
         rows.append((path, parameter.unit, *ends, parameter.confidence, moved, sources))
     headings = ("parameter", "unit", "low", "typical", "high", "confidence", "moves most, low to high", "sources")

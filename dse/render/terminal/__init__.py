@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Column
 from rich.text import Text
 
+from dse.number_texts import number_text, share_text
 from dse.plain import printable
 from dse.render.terminal.layout import folded, table_lines
-from dse.render.terminal.tables import Lines, Part, TextTable, number_text, percent_text
+from dse.render.terminal.tables import Lines, Part, TextTable
 
 if TYPE_CHECKING:
     from dse.results.outcome import Progress
@@ -129,8 +130,8 @@ class _Lines:
 def _state(progress: Progress) -> str:
     rate = progress.evaluated / progress.seconds if progress.seconds else 0.0
     volume = f", hypervolume {progress.hypervolume:.4g}" if progress.hypervolume == progress.hypervolume else ""
-    feasible = percent_text(progress.feasible / progress.evaluated if progress.evaluated else 0.0)
-    return f"{number_text(rate, 3)} designs/s, {feasible} % feasible, front {number_text(progress.front)}{volume}"
+    feasible = share_text(progress.feasible / progress.evaluated if progress.evaluated else 0.0)
+    return f"{number_text(rate, 3)} designs/s, {feasible} feasible, front {number_text(progress.front)}{volume}"
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from dse.analysis.audit.page import claimed_words, finding_words, rates_words, s
 from dse.analysis.audit.plain import VERDICT_COLUMNS, verdict_row
 from dse.analysis.audit.records import ChipSubject, ClaimsFile, DesignSubject, RatesSubject, SpaceSubject, Subject
 from dse.analysis.compare import baseline_words
+from dse.number_texts import number_text
 from dse.render.terminal.relaxation import explanation_parts
-from dse.render.terminal.tables import Lines, Part, Rows, TextTable, cell_text, number_text
+from dse.render.terminal.tables import Lines, Part, Rows, TextTable, cell_text
 
 
 def audit_parts(found: Audit) -> list[Part]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.analysis.require.bandwidth_limit import DieBandwidth
-from dse.render.terminal.tables import Lines, Part, TextTable, percent_text
+from dse.number_texts import percent_text
+from dse.render.terminal.tables import Lines, Part, TextTable
 
 _HEADINGS = (
     "memory", "die\nmm²", "units", "bound by", "peak\nGB/s", "P10\nGB/s", "P90\nGB/s", "delivered\nGB/s",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from dse.analysis.choose import KNOWN, RANKS, SUMMED, Chosen, Way
+from dse.number_texts import number_text, share_text
 from dse.render.terminal.summary import unit_behind, workload_words
-from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow, number_text, percent_text
+from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow
 from dse.render.terminal.verdict import seconds_text
 
 OF_WORKLOAD = ("tpot_ms", "ttft_ms", "tokens_per_s_end_to_end", "decode_w", "perplexity_ratio")
@@ -98,7 +99,7 @@ def _short(name: str, found: Chosen) -> str:
 
 def _missed(way: Way) -> str:
     return ", ".join(
-        f"{label} by {percent_text(miss)} %" if math.isfinite(miss) else f"{label} (no value)"
+        f"{label} by {share_text(miss)}" if math.isfinite(miss) else f"{label} (no value)"
         for label, miss in way.missed.items()
     )
 

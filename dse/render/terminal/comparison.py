@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from dse.analysis.compare import MEASURES, Comparison, Entry, Measure
-from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow, number_text, percent_text, ratio_text
+from dse.number_texts import number_text, percent_text, ratio_text, share_text
+from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow
 
 
 def comparison_parts(comparisons: Sequence[Comparison], *, short: bool = False) -> list[Part]:
@@ -97,7 +98,5 @@ def what_they_are(comparison: Comparison) -> list[str]:
 
 def _missed_words(entry: Entry) -> str:
     """Return what an entry misses; "" where it meets everything."""
-    words = [
-        label if math.isnan(miss) else f"{label} by {percent_text(miss)} %" for label, miss in entry.missed.items()
-    ]
+    words = [label if math.isnan(miss) else f"{label} by {share_text(miss)}" for label, miss in entry.missed.items()]
     return f"; misses {', '.join(words)}" if words else ""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.weights.lanes import block_correlation
-from dse.render.terminal.tables import Lines, Part, TextTable, number_text
+from dse.number_texts import number_text, share_text
+from dse.render.terminal.tables import Lines, Part, TextTable
 from dse.weight_codes.codecs import Compressed, NotApplicable
 from dse.weight_codes.pruning import magnitude_mask
 
@@ -53,14 +54,14 @@ def compression_parts(
 def tensor_lines(weights: NDArray[Any], block: int, sparsity: float | None) -> list[str]:
     """Return how many weights are zero, and how the nonzeros hang together, as they are or as pruned."""
     nonzeros = np.asarray(weights != 0)
-    lines = [f"{1 - nonzeros.mean():.2%} of the weights are 0 before pruning"]
+    lines = [f"{share_text(1 - nonzeros.mean())} of the weights are 0 before pruning"]
     if sparsity is not None:
         nonzeros = magnitude_mask(weights, sparsity=sparsity)
     flat = nonzeros.reshape(-1)
     blocks = flat[: len(flat) // block * block].reshape(-1, block).sum(axis=1)
     if len(blocks) > 1 and block > 1 and 0 < blocks.mean() < block:
         rho = block_correlation(blocks, block)
-        pruned = "" if sparsity is None else f", {sparsity:.2%} pruned by magnitude"
+        pruned = "" if sparsity is None else f", {share_text(sparsity)} pruned by magnitude"
         lines.append(f"correlation of nonzeros in blocks of {block}{pruned}: {number_text(round(rho, 4), 3)}")
     return lines
 

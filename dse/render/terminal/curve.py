@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.analysis.explain.curve import COLUMNS, RATES, Curve
-from dse.render.terminal.tables import Rows, TextTable, number_text
+from dse.number_texts import number_text
+from dse.render.terminal.tables import Rows, TextTable
 
 _SHOWN = ("tpot_ms", "ttft_ms", "usd_per_million_tokens")
 """Metrics that a table has room for beside the rates; a sheet has all."""

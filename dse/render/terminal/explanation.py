@@ -9,13 +9,16 @@ from types import MappingProxyType
 from cost_models.quantities.columns import describe
 from cost_models.quantities.records import Metric
 from dse.analysis.explain.records import OUTSIDE, Explanation, OperatorRow, PassTable, WorkloadTable
+from dse.number_texts import number_text, percent_text, share_text
 from dse.render.terminal.prices import price_words
-from dse.render.terminal.tables import Lines, Part, Rows, TextTable, number_text, percent_text
+from dse.render.terminal.tables import Lines, Part, Rows, TextTable
 from dse.results.picks import in_force
 from dse.sweep.notices import context_warning
 
-_UNITS = {"mm2": "mm²", "w": "W", "usd": "USD", "mm": "mm", "gib": "GiB", "ms": "ms", "j": "J"}
-_PER_MM2 = "_w_per_mm2"
+_UNITS = {
+    "_w_per_mm2": "W/mm²", "_mm2": "mm²", "_w": "W", "_usd": "USD", "_mm": "mm", "_gib": "GiB", "_mib": "MiB",
+    "_ms": "ms", "_j": "J", "_ghz": "GHz", "_v": "V",
+}  # fmt: skip
 _BLOCK_TITLES = {
     "area_mm2": "Area of the die",
     "tdp_w": "Design power",
@@ -99,8 +102,8 @@ def _workload_lines(table: WorkloadTable, *, chip: bool) -> list[str]:
     if table.fits:
         lines.append(
             f"bound of the decode step {number_text(table.decode.bound_ms)} ms, "
-            f"{percent_text(table.decode.overhead_fraction)} % of the step above it; "
-            f"prefill {number_text(table.prefill.bound_ms)} ms, {percent_text(table.prefill.overhead_fraction)} %"
+            f"{share_text(table.decode.overhead_fraction)} of the step above it; "
+            f"prefill {number_text(table.prefill.bound_ms)} ms, {share_text(table.prefill.overhead_fraction)}"
         )
         lines += _cap_lines(table, chip=chip)
     lines += goodput_lines(table) if table.fits else []
@@ -269,7 +272,7 @@ def block_table(total: str, blocks: Mapping[str, float]) -> TextTable:
 def limit_table(explanation: Explanation) -> TextTable:
     """Return what every physical limit allows and what the design uses of it."""
     rows = [
-        (_people(name), _unit_of_name(name), row.used, row.allowed, percent_text(row.margin))
+        (_people(_without_unit(name)), _unit_of_name(name), row.used, row.allowed, percent_text(row.margin))
         for name, row in explanation.limits.items()
     ]
     return TextTable("Limits", ("", "unit", "used", "allowed", "margin %"), rows)
@@ -325,6 +328,9 @@ def _people(name: str) -> str:
 
 def _unit_of_name(name: str) -> str:
     """Return the unit that a name ends in."""
-    if name.endswith(_PER_MM2):
-        return "W/mm²"
-    return _UNITS.get(name.rpartition("_")[2], "")
+    return next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
+
+
+def _without_unit(name: str) -> str:
+    """Return a name without the unit that it ends in."""
+    return next((name.removesuffix(end) for end in _UNITS if name.endswith(end)), name)

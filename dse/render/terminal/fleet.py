@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.analysis.fleet import FleetRow
-from dse.render.terminal.tables import MISSING, Lines, Part, TextTable, number_text
+from dse.number_texts import MISSING, number_text
+from dse.render.terminal.tables import Lines, Part, TextTable
 
 _HEADINGS = (
     "fleet of", "boards", "token/s", "boards\nUSD", "boards\nKRW", "at the wall\nkW", "ownership\nUSD/year",

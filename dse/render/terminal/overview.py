@@ -9,8 +9,9 @@ from typing import Any
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.quantities.columns import describe
 from dse.analysis.compare import baseline_margins
+from dse.number_texts import number_text
 from dse.render.terminal.summary import CORE, named_picks, named_workloads, pick_words, varying
-from dse.render.terminal.tables import Part, TextTable, cell_text, narrow, number_text
+from dse.render.terminal.tables import Part, TextTable, cell_text, narrow
 from dse.results.picks import default_pick
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from cost_models.silicon.cost import Economics
-from dse.render.terminal.tables import number_text, percent_text
+from dse.number_texts import number_text, share_text
 
 
 def price_words(metrics: Mapping[str, float], economics: Economics) -> str:
@@ -17,6 +17,6 @@ def price_words(metrics: Mapping[str, float], economics: Economics) -> str:
     nre = price * (1 - economics.margin) - cost
     return (
         f"Costs {number_text(cost)} USD, price {number_text(price)} USD: {number_text(nre)} USD of NRE (masks and "
-        f"{percent_text(economics.nre_share)} % of the design's, {number_text(economics.units)} boards), margin "
-        f"{percent_text(economics.margin)} %"
+        f"{share_text(economics.nre_share)} of the design's, {number_text(economics.units)} boards), margin "
+        f"{share_text(economics.margin)}"
     )

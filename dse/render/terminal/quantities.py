@@ -10,8 +10,8 @@ from cost_models.quantities.metrics import METRICS
 from cost_models.quantities.parameters import PARAMETERS
 from cost_models.quantities.records import Metric, Parameter
 from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
+from dse.number_texts import number_text
 from dse.render.terminal.library import Sheet
-from dse.render.terminal.tables import number_text
 
 NAMES: Mapping[str, Mapping[str, Parameter | Metric]] = {
     "sweep_parameters": {**PARAMETERS, **{f"WORKLOAD.{name}": field for name, field in WORKLOAD_FIELDS.items()}},

@@ -7,7 +7,8 @@ from typing import Any
 
 from cost_models.quantities.columns import describe
 from dse.analysis.relaxation.constraints import Relaxation, RelaxationReport
-from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
+from dse.number_texts import number_text, percent_text, share_text
+from dse.render.terminal.tables import Lines, Part, TextTable, cell_text
 from dse.sweep import Spec
 
 MAX_ROWS = 8
@@ -54,7 +55,7 @@ def relaxation_lines(rows: Sequence[Mapping[str, Any]], most: int = 6) -> list[s
     lines, pairs = [], [row for row in rows if row["kind"] == "pair"]
     for row in rows:
         if row["kind"] == "constraint" and row["feasible"]:
-            lines.append(f"{row['what']} at {cell_text(row['then'])}, {percent_text(float(row['by']))} % more room")
+            lines.append(f"{row['what']} at {cell_text(row['then'])}, {share_text(float(row['by']))} more room")
     for first, second in zip(pairs[::2], pairs[1::2], strict=True):
         lines.append(" and ".join(f"{row['what']} at {cell_text(row['then'])}" for row in (first, second)))
     for row in rows:

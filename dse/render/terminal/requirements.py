@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from cost_models.quantities.columns import describe
 from dse.analysis.require.changes import VIOLATION, Change
 from dse.analysis.require.requirements import Requirements
-from dse.render.terminal.tables import Rows, TextTable, cell_text, number_text, percent_text
+from dse.number_texts import number_text, percent_text, share_text
+from dse.render.terminal.tables import Rows, TextTable, cell_text
 from dse.sweep import Spec
 
 _NEED_COLUMNS = (
@@ -88,8 +89,8 @@ def sized_table(found: Requirements) -> TextTable:
         missed = {label: margin for label, margin in design.slack.items() if margin < 0}
         kept = {label: margin for label, margin in design.slack.items() if margin >= 0 and label not in _TRIVIAL}
         tight = sorted(kept.items(), key=lambda item: item[1])[:2]
-        lines = [f"misses {label} by {percent_text(-margin)} %" for label, margin in missed.items()]
-        lines += [f"{percent_text(margin)} % to spare: {label}" for label, margin in ([] if missed else tight)]
+        lines = [f"misses {label} by {share_text(-margin)}" for label, margin in missed.items()]
+        lines += [f"{share_text(margin)} to spare: {label}" for label, margin in ([] if missed else tight)]
         settings = ", ".join(f"{name} {cell_text(value)}" for name, value in design.design.items() if name != "memory")
         rows.append((design.memory, "yes" if design.feasible else "NO", "\n".join(lines), settings))
     headings = ("memory", "meets all", "slack", "design")

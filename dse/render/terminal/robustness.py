@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 
 from cost_models.quantities.columns import describe
-from dse.render.terminal.tables import TextTable, number_text, percent_text
+from dse.number_texts import number_text, percent_text, share_text
+from dse.render.terminal.tables import TextTable
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun
 from dse.sweep import Spec
@@ -65,7 +66,7 @@ def chances_table(run: RobustRun, spec: Spec, at_most: int = 12) -> TextTable:
             ", ".join(run.names.get(run.ids[place], ())) or ("front" if run.on_front[place] else "infeasible"),
             percent_text(float(result.p_feasible[place])),
             percent_text(float(result.nondominated_fraction[place])),
-            f"{weakest} ({percent_text(float(result.p_meets[weakest][place]))} %)",
+            f"{weakest} ({share_text(float(result.p_meets[weakest][place]))})",
             *objectives,
         ))  # fmt: skip
     headings = ("id", "design", "meets all\n% of draws", "undominated\n% of draws", "hardest target")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dse.analysis.explain.simulated import SimulatedMetric
-from dse.render.terminal.tables import TextTable, percent_text
+from dse.number_texts import percent_text
+from dse.render.terminal.tables import TextTable
 
 
 def simulation_table(rows: Sequence[SimulatedMetric]) -> TextTable:

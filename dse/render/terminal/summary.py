@@ -13,7 +13,8 @@ from cost_models.quantities.columns import describe
 from cost_models.quantities.metrics import P_FEASIBLE
 from cost_models.table import evenly
 from dse.analysis.compare import baseline_words
-from dse.render.terminal.tables import MISSING, TextTable, cell_text, narrow, number_text, percent_text, ranges_text
+from dse.number_texts import MISSING, number_text, percent_text, share_text
+from dse.render.terminal.tables import TextTable, cell_text, narrow, ranges_text
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.sweep import Spec
@@ -107,12 +108,12 @@ def found(run: StoredRun) -> list[str]:
     lines = [
         f"{number_text(counts['evaluated'])} designs{planned} by {manifest['sampler']}, seed {manifest['seed']}, "
         f"in {number_text(seconds, 3)} s ({number_text(manifest['designs_per_s'])} designs/s)",
-        f"{number_text(counts['feasible'])} feasible ({percent_text(share)} %), "
+        f"{number_text(counts['feasible'])} feasible ({share_text(share)}), "
         f"{number_text(counts['front'])} of them on the front",
         f"kept: {manifest['kept']}",
     ]
     if decided:
-        part = f"{number_text(decided)} of them ({percent_text(decided / counts['evaluated'])} %)"
+        part = f"{number_text(decided)} of them ({share_text(decided / counts['evaluated'])})"
         lines.insert(1, f"{part} decided without evaluation: what else they break is not counted")
     lines += [str(note) for note in manifest.get("notes", [])]
     if manifest["status"] == "interrupted":
@@ -150,13 +151,14 @@ def named_workloads(spec: Spec) -> set[str]:
 
 
 def picks_table(run: StoredRun) -> TextTable:
-    """Return the picks side by side: a column each, a row per parameter that varies and metric that matters."""
+    """Return the picks side by side: a column each, a row per parameter that varies in them and metric that matters."""
     picks = named_picks(run.picks, run.spec)
     values = [{**pick["metrics"], **pick["design"]} for pick in picks.values()]
     rows = [("design", "", *(str(pick["id"]) for pick in picks.values()))]
     for name in [*dict.fromkeys([*CORE, *varying(run.spec)]), *shown_metrics(run.spec)]:
         cells = [value.get(name, "-") for value in values]
-        rows.append((name, describe(name, run.spec.metrics).unit, *cells))
+        if any(cell != "-" for cell in cells):
+            rows.append((name, describe(name, run.spec.metrics).unit, *cells))
     headings = ("", "unit", *(names.replace(", ", ",\n") for names in picks))
     return TextTable("Picks", headings, rows, names=2)
 
@@ -191,7 +193,7 @@ def misses_table(run: StoredRun, count: int = 5) -> TextTable:
     rows = []
     for _, row in missed.iterrows():
         broken = [
-            f"{name.removeprefix(MARGIN_PREFIX)} by {percent_text(-row[name])} %" for name in margins if row[name] < 0
+            f"{name.removeprefix(MARGIN_PREFIX)} by {share_text(-row[name])}" for name in margins if row[name] < 0
         ]
         rows.append((str(row["id"]), "\n".join(broken) or "an objective has no value", _parameters_text(row, axes)))
     return TextTable("Least infeasible designs", ("design", "misses", "parameters"), rows)
@@ -331,7 +333,7 @@ def binding_lines(run: StoredRun, most: int = 2) -> list[str]:
     """Return in a line which conditions most designs break."""
     table = run.constraints.sort_values("violated", ascending=False, kind="stable")
     worst = table[table["violated"] > 0].head(most).to_dict("records")
-    words = [f"{row['constraint']} ({percent_text(row['violated_fraction'])} %)" for row in worst]
+    words = [f"{row['constraint']} ({share_text(row['violated_fraction'])})" for row in worst]
     return [f"most missed: {', '.join(words)}"] if words else []
 
 

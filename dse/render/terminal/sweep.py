@@ -13,9 +13,10 @@ from cost_models.table import FloatArray
 from dse.analysis.compare import baseline_words
 from dse.analysis.relaxation.axes import LINK, linked
 from dse.evaluator import Evaluation
+from dse.number_texts import number_text, share_text
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import asked, extrapolated_lines, shown_metrics
-from dse.render.terminal.tables import Lines, Part, TextTable, cell_text, number_text, percent_text
+from dse.render.terminal.tables import Lines, Part, TextTable, cell_text
 from dse.results.picks import in_force, settings_of
 from dse.samplers import planned_designs
 from dse.search.estimate import SEARCH_FRACTION
@@ -98,7 +99,7 @@ def hidden_lines(spec: Spec, judged: Evaluation) -> list[str]:
         terms = spec.economics
         lines.append(
             f"prices rest on economics that the sweep does not set: {number_text(terms.units)} boards, margin "
-            f"{percent_text(terms.margin)} %, {percent_text(terms.nre_share)} % of the node's design NRE"
+            f"{share_text(terms.margin)}, {share_text(terms.nre_share)} of the node's design NRE"
         )
     return lines
 

@@ -6,7 +6,8 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 
-from dse.render.terminal.tables import Lines, Part, TextTable, number_text, percent_text
+from dse.number_texts import number_text, percent_text, share_text
+from dse.render.terminal.tables import Lines, Part, TextTable
 from dse.validation.results import ScoreTable as Score
 from dse.validation.results import Validation
 
@@ -51,7 +52,7 @@ def _headline(tables: Sequence[Score]) -> list[str]:
     for table in tables:
         frame = table.frame
         if frame.index.names == ["quantity"] and {"mdape", "n"} <= {*frame.columns}:
-            shares = [f"{name} {percent_text(row['mdape'])} %" for name, row in frame.iterrows()]
+            shares = [f"{name} {share_text(row['mdape'])}" for name, row in frame.iterrows()]
             lines.append(f"{table.title}: {', '.join(shares)}")
     if lines:
         return lines

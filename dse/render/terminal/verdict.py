@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dse.number_texts import MISSING, number_text, ratio_text, share_text
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import pick_words
-from dse.render.terminal.tables import MISSING, number_text, percent_text, ratio_text
 from dse.results.picks import default_pick
 from dse.results.rows import MARGIN_PREFIX
 from dse.sweep import Spec
@@ -221,14 +221,12 @@ def chance_of(spec: Spec, designs: Mapping[str, Mapping[str, Setting]], named: s
 def chance_words(probability: Chance, named: str, spec: Spec) -> str:
     """Return in a sentence how likely a pick holds, and what that hangs on."""
     best = max(probability.shares, key=lambda name: probability.shares[name])
-    words = (
-        f"Chance over the parameters' ranges: {percent_text(probability.shares[named])} % ({pick_words(named, spec)})"
-    )
+    words = f"Chance over the parameters' ranges: {share_text(probability.shares[named])} ({pick_words(named, spec)})"
     if probability.shares[best] > probability.shares[named]:
-        words += f", {percent_text(probability.shares[best])} % ({pick_words(best, spec)})"
+        words += f", {share_text(probability.shares[best])} ({pick_words(best, spec)})"
     if probability.hardest_fraction >= 1:
         return f"{words}; every condition holds in all {number_text(probability.draws)} draws."
-    words += f"; it hangs on {probability.hardest}, met in {percent_text(probability.hardest_fraction)} %"
+    words += f"; it hangs on {probability.hardest}, met in {share_text(probability.hardest_fraction)}"
     if probability.parameter:
         ends = " to ".join(_signed(value) for value in (probability.at_low, probability.at_high))
         words += f" (margin {ends} over {probability.parameter})"
@@ -260,9 +258,9 @@ def _miss_words(run: StoredRun, pick: Mapping[str, Any]) -> str:
         elif what == "load" and workload in run.spec.workloads:
             told = run.spec.workloads[workload].arrivals_per_s is not None
             reason = "more requests come than it finishes" if told else "no load keeps the limits"
-            parts.append(f"{label} by {percent_text(-margin)} % ({reason})")
+            parts.append(f"{label} by {share_text(-margin)} ({reason})")
         else:
-            parts.append(f"{label} by {percent_text(-margin)} %")
+            parts.append(f"{label} by {share_text(-margin)}")
     misses = ", ".join(parts) or "an objective has no value"
     what = "" if run.spec.builtin_disabled else f" ({chip_words(pick['design'], pick['metrics'])})"
     priced = any(label.startswith("price_usd") for label in broken)

@@ -11,6 +11,7 @@ import pandas as pd
 from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.table import FloatArray
+from dse.number_texts import share_text
 
 Row = Mapping[str, Any]
 
@@ -42,4 +43,4 @@ def parameter(technology: Technology, path: str) -> float:
 
 def mean_text(errors: pd.Series) -> str:
     """Return a mean absolute error in per cent."""
-    return f"{100 * errors.abs().mean():.1f} %"
+    return share_text(float(errors.abs().mean()))

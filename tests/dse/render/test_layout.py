@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import dse.render.terminal
+from dse.number_texts import number_text
 from dse.render.terminal import print_parts
 from dse.render.terminal.layout import _Column, _shared, folded, table_lines
-from dse.render.terminal.tables import Lines, TextTable, number_text
+from dse.render.terminal.tables import Lines, TextTable
 from tests.dse.cli.test_commands import COMMANDS, SERVERS, WRITERS, call, folder
 
 __all__ = ["call", "folder"]

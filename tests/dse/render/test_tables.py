@@ -1,22 +1,29 @@
 import doctest
 import io
 import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+import dse.number_texts
 import dse.render.terminal.tables
 from dse.analysis.explain.simulated import SimulatedMetric
+from dse.number_texts import MISSING, number_text, percent_text
 from dse.render.terminal import WIDTH, print_lines, print_table, progress_display
+from dse.render.terminal.explanation import limit_table
 from dse.render.terminal.simulation import simulation_table
-from dse.render.terminal.tables import MISSING, TextTable, cell_text, csv_text, number_text, percent_text, ranges_text
+from dse.render.terminal.summary import picks_table
+from dse.render.terminal.tables import TextTable, cell_text, csv_text, ranges_text
 from dse.results.outcome import Progress
+from dse.sweep import parse_spec
+from tests.sweeps import tiny
 
 
 def test_the_examples_are_true():
-    assert doctest.testmod(dse.render.terminal.tables).failed == 0
+    assert [doctest.testmod(one).failed for one in (dse.number_texts, dse.render.terminal.tables)] == [0, 0]
 
 
 @given(st.floats(1e-9, 1e11))
@@ -135,3 +142,24 @@ def test_differences_are_shares_of_what_was_simulated():
     rows = [SimulatedMetric("chat", name, closed, 2.0, 0.1) for name, closed in (("a", 2.0), ("b", 3.0), ("c", 1.0))]
     told = [row[-1] for row in simulation_table(rows).rows]
     assert told == [percent_text(0.0), percent_text(0.5), percent_text(-0.5)]
+
+
+def test_the_names_of_limits_do_not_say_their_unit_once_more():
+    names = ("heat_w_per_mm2", "reticle_mm2", "clock_ghz", "supply_v", "sram_mib", "package_balls")
+    limits = {name: SimpleNamespace(used=1.0, allowed=2.0, margin=0.5) for name in names}
+    rows = limit_table(SimpleNamespace(limits=limits)).cells
+    assert [row[:2] for row in rows] == [
+        ("heat", "W/mm²"), ("reticle", "mm²"), ("clock", "GHz"), ("supply", "V"), ("sram", "MiB"),
+        ("package balls", ""),
+    ]  # fmt: skip
+
+
+def test_picks_show_no_parameter_that_none_of_them_has():
+    second = {"second_memory": {"values": ["none", "lpddr5x_9600"]},
+              "second_memory_devices": {"values": [1, 2], "when": {"second_memory": "lpddr5x_9600"}}}  # fmt: skip
+    sweep = tiny()
+    spec = parse_spec(sweep | {"space": sweep["space"] | second})
+    pick = {"id": 3, "name": "knee", "metrics": {"tdp_w": 1.0}, "design": {"memory": "hbm3", "second_memory": "none"}}
+    table = picks_table(SimpleNamespace(picks=[pick], spec=spec))
+    names = [row[0] for row in table.cells]
+    assert {"memory", "second_memory", "tdp_w"} <= {*names} and "second_memory_devices" not in names

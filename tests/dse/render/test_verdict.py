@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from cost_models.silicon.cost import Economics
+from dse.number_texts import number_text
 from dse.render.terminal.overview import overview_table, users_lines
 from dse.render.terminal.prices import price_words
-from dse.render.terminal.tables import number_text
 from dse.render.terminal.verdict import chance_of, chip_words, seconds_text, verdict
 from dse.results.store import open_run
 from dse.runs import run

@@ -10,7 +10,7 @@ from dse.analysis.compare import compare
 from dse.analysis.explain.curve import baseline_curves, design_curves
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
-from dse.render.terminal.tables import number_text
+from dse.number_texts import number_text
 from dse.runs import explore
 from dse.sweep import parse_spec
 from tests.cli import call

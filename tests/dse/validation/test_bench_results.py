@@ -6,6 +6,7 @@ import pytest
 
 from cost_models.errors import ForeignFileError
 from cost_models.library import shipped_library
+from dse.number_texts import share_text
 from dse.render.terminal.validation import validation_parts
 from dse.validation.rows import MeasurementError, read_measurements
 from dse.validation.run import run_validation
@@ -188,4 +189,4 @@ def test_throughput_is_summed_up_by_source_and_chip(tmp_path):
     found = run_validation([path])
     table = next(table for table in found.tables if table.key == "served_chips")
     assert table.frame["n"].to_dict() == {("r", "B", "h100_sxm"): 4, ("r", "C", "h200_sxm"): 1}
-    assert f"{table.frame['mdape'].iloc[0]:.1%}" in table.note
+    assert share_text(table.frame["mdape"].iloc[0]) in table.note

@@ -1,0 +1,57 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "n/a"
+"""What stands for a number that does not exist."""
+
+
+def number_text(value: float | None, digits: int = 4) -> str:
+    """Return a number as a person writes it: four significant digits, thousands apart, no exponent where avoidable.
+
+    >>> number_text(1234567.0), number_text(0.0123456), number_text(float("nan"))
+    ('1 234 567', '0.01235', 'n/a')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}".replace(",", " ") if abs(value) < 1e12 else f"{value:.{digits}g}"
+    return f"{value:.{digits}g}"
+
+
+def percent_text(share: float | None) -> str:
+    """Return a share in per cent, without the sign; what is not quite nothing or everything is not rounded to it.
+
+    >>> percent_text(0.5), percent_text(0.99999), percent_text(1e-7), percent_text(1.0)
+    ('50', '> 99.9', '< 0.1', '100')
+    """
+    if share is None or math.isnan(share):
+        return MISSING
+    if 0 < share < 0.0005:
+        return "< 0.1"
+    if 0.9995 <= share < 1:
+        return "> 99.9"
+    return f"{100 * share:.1f}".removesuffix(".0")
+
+
+def share_text(share: float | None) -> str:
+    """Return a share in per cent with its sign, as it stands in a sentence.
+
+    >>> share_text(0.758), share_text(None)
+    ('75.8 %', 'n/a')
+    """
+    text = percent_text(share)
+    return text if text == MISSING else f"{text} %"
+
+
+def ratio_text(ratio: float | None) -> str:
+    """Return a ratio with three digits and a cross.
+
+    >>> ratio_text(4.266), ratio_text(None)
+    ('4.27x', 'n/a')
+    """
+    return MISSING if ratio is None or math.isnan(ratio) else f"{number_text(ratio, 3)}x"
