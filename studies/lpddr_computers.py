@@ -24,7 +24,6 @@ from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice, Column, Table
-from dse.number_texts import share_text
 from dse.time_intervals import NARROW_BITS
 from dse.validation import requests
 from dse.validation.rows import read_measurements
@@ -105,7 +104,7 @@ def page_table(found: pd.DataFrame) -> list[str]:
 
     def cells(one: pd.Series[float]) -> list[str]:
         return [
-            share_text(one[f"{stack} error"]) if what == "error" else f"{one[f'{stack} ratio']:.2f}"
+            f"{one[f'{stack} error']:.1%}".replace("%", " %") if what == "error" else f"{one[f'{stack} ratio']:.2f}"
             for stack, what in columns
         ]
 

@@ -174,8 +174,8 @@ def quoted(value: object) -> str:
 
 
 def one_of(names: Iterable[str]) -> str:
-    """Return names as a choice in words: ``a, b or c``."""
-    *front, last = names
+    """Return names as a choice in words: ``a, b or c``; ``none`` where there is no choice."""
+    *front, last = [*names] or ["none"]
     return f"{', '.join(front)} or {last}" if front else last
 
 

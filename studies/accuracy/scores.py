@@ -29,11 +29,6 @@ def bias(value: object) -> str:
     return f"{float(str(value)):.2f}"
 
 
-def spaced(note: str) -> str:
-    """Return a note of a score table with its per cent signs as the page has them."""
-    return note.replace("%", " %")
-
-
 def of(frame: pd.DataFrame, columns: Sequence[tuple[str, str]], *, labels: Sequence[str] = ()) -> Lines:
     """Return a table of scores.
 
@@ -92,7 +87,7 @@ def score_blocks(made: Validation, library: Library) -> dict[str, Lines]:
 
 
 def _unseen(one: ScoreTable, regimes: Sequence[tuple[str, str]]) -> Lines:
-    return [*of(one.frame, [*regimes, ("target", "target")], labels=[""]), "", f"By source: {spaced(one.note)}."]
+    return [*of(one.frame, [*regimes, ("target", "target")], labels=[""]), "", f"By source: {one.note}."]
 
 
 def _trials() -> Lines:
@@ -121,7 +116,7 @@ def _gains(one: ScoreTable) -> Lines:
     ]  # fmt: skip
     return [
         *table(("source", "", "pairs", "measured", "predicted", "error"), rows),
-        "", f"{spaced(one.note).capitalize()}.",
+        "", f"{one.note.capitalize()}.",
     ]  # fmt: skip
 
 
@@ -174,10 +169,10 @@ def _energy(found: Mapping[str, ScoreTable]) -> dict[str, Lines]:
     columns = [f"{what} without the {kind}" for kind in ("chip", "source") for what in ("power", "bias", "energy")]
     notes = [found[key].note for key in ("energy", "power", "power_unseen_chip", "power_unseen_source")]
     return {
-        "energy": [*table(head, rows), "", f"Of these, {spaced(notes[0])}; {spaced(notes[1])}."],
+        "energy": [*table(head, rows), "", f"Of these, {notes[0]}; {notes[1]}."],
         "power_unseen": [
             *table(("source", "chip", "rows", *columns), unseen), "",
-            f"Without the chip: {spaced(notes[2])}. Without the source: {spaced(notes[3])}.",
+            f"Without the chip: {notes[2]}. Without the source: {notes[3]}.",
         ],
     }  # fmt: skip
 

@@ -246,6 +246,8 @@ def test_claims_that_no_design_satisfies_say_what_must_give():
         ("metric: tdp_w", "workload: gqa, metric: tdp_w", 17, "no workload goes with it"),
         ("key: full", "key: fast", 14, "is the key of claims[0] already"),
         ("model: llama1_65b", "model: llama1_66b", 5, "perhaps llama1_65b"),
+        ("subjects:", "subjecs:", 14, "a subject of this file (none)"),
+        ("workloads:", "workload:", 13, "a workload of this file (none)"),
     ],
 )
 def test_an_issue_is_named_with_its_place(old, new, line, says):

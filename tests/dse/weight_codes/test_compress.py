@@ -174,3 +174,10 @@ def test_the_correlation_is_that_of_the_mask_that_is_stored(call, tmp_path):
     status, out, _ = call("compress", tmp_path / "a.npy", "--sparsity", 0.5, "--only", "bitmap")
     rho = float(out.split("pruned by magnitude:")[1].split()[0])
     assert status == 0 and 0.5 < rho < 1
+
+
+def test_long_names_of_tensors_are_cut_where_they_are_listed(tmp_path):
+    one = np.ones((2, 2), dtype="f4")
+    file = safetensors(tmp_path / "long.safetensors", {"a" * 5000: ("F32", one), "w": ("F32", one)})
+    with pytest.raises(TensorError, match=r"choose one with --tensor: a{40}, w$"):
+        read_tensor(file)
