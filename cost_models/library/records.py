@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from cost_models.quantities.records import size_issue
+
 ChipExecutionMode = Literal["dense", "direct", "dequantize", "skip_2of4", "look_up", "bit_plane"]
 """What `Chip.executions` may hold; no chip here is documented to gate or skip zeros that lie anywhere."""
 
@@ -69,6 +71,8 @@ class Bounds(LibraryRecord):
 
     def issue(self, number: float) -> str:
         """Return what a number must be where it is not, "" where it is."""
+        if must := size_issue(number):
+            return must
         if number < self.low or (self.open_low and number == self.low):
             return f"{'above' if self.open_low else 'at least'} {self.low:g}"
         if number > self.high or (self.open_high and number == self.high):

@@ -17,7 +17,7 @@ METRICS: Mapping[str, Metric] = index(
            "design"),
     Metric("nre_usd", "USD", "masks and the project's share of design cost per unit sold; part of price_usd", "min",
            "design"),
-    Metric("margin_usd", "USD", "gross margin in price_usd: price less cost less NRE", None, "design"),
+    Metric("margin_usd", "USD", "gross margin in price_usd: price less cost less NRE", None, "design", signed=True),
     Metric("price_krw", "KRW", "price_usd at the exchange rate economics.krw_per_usd", "min", "design"),
     Metric("embodied_kg", "kg", "CO2e of making die and memory of one board; package and circuit board are left out",
            "min", "design"),

@@ -7,6 +7,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
+LEAST_SIZE, MOST_SIZE = 1e-15, 1e15
+"""What a number from outside may be in size: 0, or between these, in whichever unit.
+
+Far beyond every chip, price and text there is (a year has 3e10 ms, the chips of a large data centre a TB of memory
+each 1e8 GiB), and products of twenty such numbers, divided by as many, are still numbers of a computer.
+"""
+
+
+def size_issue(number: float) -> str:
+    """Return what a number must be where it is larger or nearer to 0 than any amount is, "" where it is not."""
+    if abs(number) > MOST_SIZE:
+        return f"at most {MOST_SIZE:g}" if number > 0 else f"at least {-MOST_SIZE:g}"
+    return f"0, or at least {LEAST_SIZE:g} in size" if 0 < abs(number) < LEAST_SIZE else ""
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -57,6 +71,7 @@ class Metric:
         better: the direction that an architect wants, None where it depends.
         scope: "design" for one number per design, "workload" for one per design and workload, "draws" for one per
             design that needs Monte Carlo samples of the parameters, "model" for one that a user's own model returns.
+        signed: whether it may be below 0.
     """
 
     name: str
@@ -64,6 +79,7 @@ class Metric:
     meaning: str
     better: Literal["min", "max"] | None
     scope: Literal["design", "workload", "draws", "model"]
+    signed: bool = False
 
 
 Entry = TypeVar("Entry", Parameter, Metric)

@@ -6,18 +6,25 @@ from collections.abc import Mapping
 
 from cost_models.quantities.records import Parameter, index
 
+MOST_TOKENS = 1e9
+"""Most tokens of a text: a hundred times the longest context of a model of the library or of 2026 (1e7)."""
+
+MOST_CHIPS = 1e6
+"""Most chips that serve one model together: several times those of the largest data centre of 2026."""
+
 WORKLOAD_FIELDS: Mapping[str, Parameter] = index(
     Parameter("model", "", "architecture of the model", None, section="models"),
-    Parameter("batch", "", "sequences served together; `largest`: the most that the memory holds", 1, integer=True),
-    Parameter("prompt_tokens", "", "prompt length", 1024, integer=True),
-    Parameter("output_tokens", "", "generated tokens per sequence", 1024, integer=True),
-    Parameter("n_chips", "", "chips that serve the workload together", 1, integer=True),
+    Parameter("batch", "", "sequences served together; `largest`: the most that the memory holds", 1, integer=True,
+              high=1e9),
+    Parameter("prompt_tokens", "", "prompt length", 1024, integer=True, high=MOST_TOKENS),
+    Parameter("output_tokens", "", "generated tokens per sequence", 1024, integer=True, high=MOST_TOKENS),
+    Parameter("n_chips", "", "chips that serve the workload together", 1, integer=True, high=MOST_CHIPS),
     Parameter("parallelism", "",
               "how several chips share the model: all in one way, or numbers of chips such as tp4_pp2, dp8, "
               "layer_split4", "tensor", names=("tensor", "pipeline", "layer_split")),
     Parameter("node_chips", "",
               "chips of a server or rack that reach each other by links of their own; all where not given", None,
-              integer=True),
+              integer=True, high=MOST_CHIPS),
     Parameter("network_gbps", "GB/s",
               "bandwidth of each chip into the network between nodes, one way; deployment.network_gbps where not given",
               None),
@@ -33,12 +40,14 @@ WORKLOAD_FIELDS: Mapping[str, Parameter] = index(
               high=10.0),
     Parameter("concurrency", "", "requests that are there at all times, each followed by the next at once", None),
     Parameter("prompt_p95_tokens", "",
-              "95th percentile of the prompt length, lognormal about prompt_tokens; all alike where not given", None),
+              "95th percentile of the prompt length, lognormal about prompt_tokens; all alike where not given", None,
+              high=MOST_TOKENS),
     Parameter("output_p95_tokens", "",
-              "95th percentile of the output length, lognormal about output_tokens; all alike where not given", None),
+              "95th percentile of the output length, lognormal about output_tokens; all alike where not given", None,
+              high=MOST_TOKENS),
     Parameter("prefix_cached", "",
               "what of every prompt is a prefix of all requests whose keys and values are cached: a share up to 1, "
-              "tokens above 1; one token is left to compute", None, open_low=False),
+              "tokens above 1; one token is left to compute", None, high=MOST_TOKENS, open_low=False),
     Parameter("draft_tokens", "",
               "tokens that are drafted per decode step and verified together; a field of speculation", None,
               integer=True, high=64.0, open_low=False),
@@ -63,7 +72,7 @@ WORKLOAD_FIELDS: Mapping[str, Parameter] = index(
               "share of the histories that is found; worked out from capacity and load where not given; a field of "
               "sessions", None, high=1.0, open_low=False),
     Parameter("chunk_rows", "", "most tokens that a prefill takes together; as the stack does it where not given", None,
-              integer=True),
+              integer=True, high=MOST_TOKENS),
     Parameter("expert_spread", "",
               "exponent by which tokens choose experts like independent ones; serving.expert_spread where not given",
               None, high=1.0, open_low=False),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -21,15 +21,12 @@ from cost_models.library.plain_yaml import scalar_of
 from cost_models.quantities.columns import metric_of
 from cost_models.quantities.metrics import P_FEASIBLE
 from cost_models.quantities.parameters import PARAMETERS
-from cost_models.quantities.records import Metric, Parameter
-from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
+from cost_models.quantities.records import MOST_SIZE, Metric, Parameter, size_issue
+from cost_models.quantities.workload_fields import MOST_TOKENS, WORKLOAD_FIELDS
 from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
 from dse.sweep.hints import DIRECTION_ALIASES, NAME_ALIASES, one_of, quoted, suggest, suggest_metric
 from dse.units import UnitError, parse_quantity, split_quantity
-
-MAX_WHOLE = 2**53
-"""Whole numbers up to here are exact as floats."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _CHIPS = re.compile(r"(?:([0-9]+)\s*[xX×]\s*)?(\S+)")
@@ -84,15 +81,22 @@ def as_number(value: object, unit: str) -> int | float:
 
 def as_whole(value: int | float, given: object) -> int:
     """Return a number as an int."""
-    if abs(value) > MAX_WHOLE or value != int(value):
-        raise issue(quoted(given), "a whole number" if abs(value) <= MAX_WHOLE else "a whole number below 2^53")
+    if not abs(value) <= MOST_SIZE or value != int(value):
+        raise issue(quoted(given), f"a whole number{f', {most}' if (most := size_issue(value)) else ''}")
     return int(value)
 
 
+def check_size(number: int | float, given: object, unit: str = "") -> None:
+    """Refuse a number that is larger or nearer to 0 than any amount of the unit is."""
+    if must := size_issue(number):
+        raise issue(quoted(given), f"{must} ({unit})" if unit else must)
+
+
 def check_bounds(number: int | float, given: object, parameter: Parameter) -> None:
-    """Refuse a number outside the parameter's bounds."""
+    """Refuse a number outside the parameter's bounds, or of a size that no amount has."""
     above = number > parameter.low if parameter.open_low else number >= parameter.low
     if above and number <= parameter.high:
+        check_size(number, given, parameter.unit)
         return
     unit = f" {parameter.unit}" if parameter.unit else ""
     low = f"{'above' if parameter.open_low else 'at least'} {quoted(float(parameter.low))}{unit}"
@@ -118,6 +122,9 @@ def number(
 ) -> BeforeValidator:
     """Return an annotation of pure numbers that are not parameters."""
     return BeforeValidator(number_of(Parameter("", "", "", None, integer=whole, low=low, high=high, open_low=open_low)))
+
+
+_POSITIVE = Parameter("", "", "", None)
 
 
 def amount_in(unit: str) -> BeforeValidator:
@@ -238,8 +245,13 @@ def bound(value: object, info: ValidationInfo) -> float:
     if metric is None:
         # The metric itself is at fault: its unit is unknown, so only the number is checked.
         return split_quantity(value, "")[0] if isinstance(value, str) else float(as_number(value, ""))
-    unit = "" if info.data.get("relative_to") else metric_of(metric, validation_context(info).described).unit
-    return float(as_number(value, unit))
+    asked = metric_of(metric, validation_context(info).described)
+    unit = "" if info.data.get("relative_to") else asked.unit
+    number = as_number(value, unit)
+    check_size(number, value, unit)
+    if number < 0 and not asked.signed and not info.data.get("relative_to"):
+        raise issue(quoted(value), f"at least 0: {metric} is never below it", f"{-number:g}")
+    return float(number)
 
 
 def tolerance(value: object, info: ValidationInfo) -> float:
@@ -256,8 +268,7 @@ def tolerance(value: object, info: ValidationInfo) -> float:
         if not unit or not near:
             raise
         share = float(as_number(value, unit)) / abs(near)
-    if not share > 0:
-        raise issue(quoted(value), "above 0")
+    check_bounds(share, value, _POSITIVE)
     return share
 
 
@@ -270,7 +281,7 @@ DRAFTS = (MTP, NGRAM)
 LARGEST = "largest"
 """The batch that the memory of the chips holds at most."""
 
-_MEAN_BATCH = number_of(Parameter("", "", "", None))
+_MEAN_BATCH = number_of(replace(WORKLOAD_FIELDS["batch"], integer=False))
 
 
 def _batch(value: object) -> int | float | str:
@@ -327,9 +338,9 @@ Measured: TypeAlias = Annotated[float, BeforeValidator(_of_field)]
 Seed: TypeAlias = Annotated[int, number(low=0, high=2**32 - 1, whole=True)]
 
 Batch: TypeAlias = Annotated[int | float | Literal["largest"], BeforeValidator(_batch)]
-PromptTokens: TypeAlias = Annotated[int | float, number(low=0)]
-OutputTokens: TypeAlias = Annotated[int | float, number(low=0, open_low=True)]
-CachedPrefix: TypeAlias = Annotated[float, number(low=0)]
+PromptTokens: TypeAlias = Annotated[int | float, number(low=0, high=MOST_TOKENS)]
+OutputTokens: TypeAlias = Annotated[int | float, number(low=0, high=MOST_TOKENS, open_low=True)]
+CachedPrefix: TypeAlias = Annotated[float, number(low=0, high=MOST_TOKENS)]
 ParallelismName: TypeAlias = Annotated[str, BeforeValidator(_parallelism)]
 Percentile: TypeAlias = Annotated[float, number(low=50, high=99.9)]
 DraftName: TypeAlias = Annotated[str, BeforeValidator(_draft)]
