@@ -7,11 +7,11 @@
 
 A mutant is one change that Cosmic Ray's operators make in one file, of the kinds in ``OPERATORS``; numbers above
 ``MAX_NUMBER`` stay, as one more or less is no change to them. It is judged by the tests that run its line, those of its
-module first, then the quickest, to the first that fails; in a copy of the work tree, so that processes which a test
-starts see it too, by a warm process (``mutation_worker.py``) that forks a child per mutant. A line counts as run by a
-test also where it ran in a fixture or a kept answer that the test uses; one that runs at the import is judged by all
-tests that reach the module. Mutants that cannot change what a program does are listed with their argument in
-``tools/equivalent_mutants.yaml`` and counted apart, as are those out of time.
+module first, then the stored numbers and the quickest, to the first that fails; in a copy of the work tree, so that
+processes which a test starts see it too, by a warm process (``mutation_worker.py``) that forks a child per mutant. A
+line counts as run by a test also where it ran in a fixture or a kept answer that the test uses; one that runs at the
+import is judged by all tests that reach the module. Mutants that cannot change what a program does are listed with
+their argument in ``tools/equivalent_mutants.yaml`` and counted apart, as are those out of time.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 REACH = ROOT / ".mutation"
 PACKAGES = ("cost_models", "dse")
+STORED = "tests/snapshot/test_numbers.py"
+"""Where nearly every line of the models is run, and any number that moves is noticed."""
 MAX_NUMBER = 20.0
 OPERATORS = (
     *(
@@ -144,7 +146,7 @@ class Reach:
             raise SystemExit("nothing is known of which test runs which line: run `python tools/mutate.py reach` first")
 
     def tests(self, mutant: Mutant) -> list[Some]:
-        """Return the tests to judge a mutant by, file by file: those of its module first, then the quickest.
+        """Return the tests to judge a mutant by, file by file: those of its module first, stored numbers, the quickest.
 
         They are the tests that run its line, be it in a fixture or a kept answer that they use. What runs at the import
         is judged by all that reach the module, and a module that nobody reaches after its import by all tests. A line
@@ -158,6 +160,7 @@ class Reach:
             chosen,
             key=lambda one: (
                 one.file != str(mirror.with_name(f"test_{mirror.name}")),
+                one.file != STORED,
                 one.whole_s * (1 if Path(one.file).parent == mirror.parent else 4),
             ),
         )
