@@ -1,12 +1,14 @@
 """Where the time of a whole `dse run` goes, from the command to its last line, by stage.
 
     python benchmarks/whole_run.py [--sweeps quickstart mach1 mach1_100m] [--jobs 1 2] [--rounds N] [--set KEY=VALUE]
+        [--forms table full csv json infeasible]
 
 Every run is the command that users type, in a process of its own, with a clock around the functions of each stage. What
 a stage calls of another one counts there; modules that a run imports as it needs them are imported first. Stages are
 processor time of the process that was started, so that others on the machine do not count; "workers" is that of the
 processes that it started. Medians over the rounds, which take the cases in turn; `mach1_100m`, which takes a minute, is
-run once.
+run once. Of the first sweep, the time from the end of the search to the answer is measured in every form as well, and
+where nothing is feasible: to the verdict, and to what would do.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,12 @@ STAGES = {
 
 LONG = "mach1_100m"
 
+FORMS = {
+    "table": (), "full": ("--full",), "csv": ("--format", "csv"), "json": ("--format", "json"),
+    "infeasible": ("--set", "constraints=[{metric: cost_usd, max: 0.001}]"),
+}  # fmt: skip
+"""Options that ask for an answer of another form, or that leave nothing feasible."""
+
 SEARCHED = ("sample", "judge", "keep", "journal")
 LINES = ("start", "imports", *STAGES, "rest", "workers")
 
@@ -66,7 +74,7 @@ class Clock:
     def __init__(self) -> None:
         self.stages = dict.fromkeys(STAGES, 0.0)
         self.began: dict[str, float] = {}
-        self.ended: dict[str, float] = {}
+        self.ended: dict[str, list[float]] = {}
         self._open: list[str] = []
         self._since = 0.0
 
@@ -87,7 +95,7 @@ class Clock:
             finally:
                 self._turn()
                 self._open.pop()
-                self.ended[stage] = self._since
+                self.ended.setdefault(stage, []).append(self._since)
 
         return timed
 
@@ -120,7 +128,8 @@ def measured(arguments: list[str], answer: Path) -> None:
             **clock.stages,
             "rest": time.process_time() - ready - sum(clock.stages.values()),
             "workers": children.ru_utime + children.ru_stime,
-            "answer": clock.ended["print"] - clock.began["complete"],
+            "answer": clock.ended["print"][0] - clock.began["complete"],
+            "last answer": clock.ended["print"][-1] - clock.began["complete"],
             "wall": time.perf_counter() - began + ready,
         }
         answer.write_text(json.dumps(told))
@@ -130,15 +139,15 @@ def measured(arguments: list[str], answer: Path) -> None:
     command()
 
 
-def one_run(sweep: str, jobs: int, overrides: list[str]) -> dict[str, float]:
-    """Return the seconds of a run by stage."""
+def one_run(sweep: str, jobs: int, overrides: list[str], form: Sequence[str] = ()) -> dict[str, float]:
+    """Return the seconds of a run by stage; `form` holds options that say how it is printed."""
     with tempfile.TemporaryDirectory() as folder:
         answer, out = Path(folder) / "answer.json", Path(folder) / "run"
         options = [part for override in overrides for part in ("--set", override)]
         command = [sys.executable, __file__, "--answer", str(answer), "--", "run", sweep, "--out", str(out)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HOME), os.environ.get("PYTHONPATH", "")])}
         done = subprocess.run(
-            [*command, "--jobs", str(jobs), *options], stdout=subprocess.DEVNULL, env=environment, check=False
+            [*command, "--jobs", str(jobs), *options, *form], stdout=subprocess.DEVNULL, env=environment, check=False
         )
         if done.returncode not in (0, 3):
             raise SystemExit(f"dse run {sweep} ended with {done.returncode}")
@@ -169,10 +178,21 @@ def table(sweep: str, cases: dict[int, list[dict[str, float]]]) -> None:
     print(f"  from the end of the search to the answer {alone['answer']:.2f} s of processor time (1 wanted)")
 
 
+def answers(sweep: str, overrides: list[str], rounds: int, forms: Iterable[str]) -> None:
+    """Print how long the answer takes in some forms of `FORMS`."""
+    print(f"\n{sweep}: from the end of the search to the answer, in processor time")
+    for form in forms:
+        options = (*FORMS[form], "--draw", "none", "--no-report")
+        runs = [one_run(sweep, 1, overrides, options) for _ in range(rounds)]
+        first, last = (statistics.median(run[key] for run in runs) for key in ("answer", "last answer"))
+        print(f"  {form:<10}{first:6.2f} s" + (f", what would do after {last:.2f} s" if last > first else ""))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sweeps", nargs="*", default=["quickstart", "mach1", LONG])
     parser.add_argument("--jobs", nargs="*", type=int, default=[1, 2])
+    parser.add_argument("--forms", nargs="*", choices=FORMS, default=[*FORMS])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
@@ -187,6 +207,7 @@ def main() -> None:
             for jobs, runs in cases.items():
                 runs.append(one_run(sweep, jobs, chosen.set))
         table(sweep, cases)
+    answers(chosen.sweeps[0], chosen.set, chosen.rounds, chosen.forms)
 
 
 if __name__ == "__main__":

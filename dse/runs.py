@@ -28,7 +28,7 @@ from dse.results.provenance import (
     text_hash,
 )
 from dse.results.store import StoredRun, open_run
-from dse.results.writer import write_outcome
+from dse.results.writer import write_answer, write_rest
 from dse.search.engine import STATE, Search
 from dse.search.journal import Journal, find_unfinished, read_content, unfinished, write_atomically
 from dse.search.parallelism import Parallelism
@@ -41,12 +41,13 @@ from dse.user_model.calls import model_hash
 ProgressSink = Callable[[Progress], None]
 """What is told how a run goes, after every stretch that is kept."""
 
-Answered = Callable[[StoredRun], None]
+Answered = Callable[[StoredRun, Path], None]
 """What is shown the answer of a run as soon as it is known: before the sample of its designs is worked out and
-everything is written. The run that it is shown lies in a directory for the time being, without that sample."""
+everything is written. The run that it is shown lies in a directory for the time being, without that sample; where it
+will lie is told beside it."""
 
 
-def _unshown(run: StoredRun) -> None:
+def _unshown(run: StoredRun, directory: Path) -> None:
     """Do nothing with an answer."""
 
 
@@ -322,9 +323,11 @@ def _write(
 
     def write(folder: Path) -> None:
         texts = {"sweep": spec.source_text or resolved, "resolved": resolved}
-        write_outcome(folder, outcome, **texts, manifest=manifest, spec=spec, answered=answered)
+        run = write_answer(folder, outcome, **texts, manifest=manifest, spec=spec)
         if robust is not None:
             write_robust(folder, robust)
+        answered(run, directory)
+        write_rest(folder, outcome, spec)
         if state is not None:
             write_atomically(folder / STATE, state)
         seal(folder)

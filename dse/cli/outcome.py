@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dse.analysis.compare import Comparison
+    from dse.analysis.relaxation.constraints import RelaxationReport
     from dse.render.terminal.tables import Rows
     from dse.results.store import StoredRun
     from dse.search.parallelism import Backend, Parallelism
@@ -69,7 +70,8 @@ def finish(
     """Search, print what was found, then draw it, and end with its status.
 
     What was found is printed before its sample and sheets are written and before anything is drawn, so that nobody
-    waits for those to see it; where nothing is feasible or everything is wanted, once all is written.
+    waits for those to see it. Only what would make an infeasible sweep feasible, which is looked for afterwards, comes
+    later; in JSON, which is one document, the rest waits for it.
 
     Args:
         search: makes the run; told where its progress and its answer go (`dse.runs.run`).
@@ -83,24 +85,27 @@ def finish(
     from dse.cli import INTERRUPTED, NONE_FEASIBLE, OK
     from dse.render.terminal import console, progress_display
     from dse.render.terminal.layout import folded
-    from dse.render.terminal.outcome import outcome_parts
+    from dse.render.terminal.outcome import remedy_parts
 
     told = False
     with ExitStack() as display:
 
-        def answered(run: StoredRun) -> None:
+        def answered(run: StoredRun, directory: Path) -> None:
             nonlocal told
             display.close()
-            if output is Format.table and not full and run.found_feasible:
+            if run.found_feasible or output is not Format.json:
                 # What goes wrong here is said once the run is written.
                 with suppress(Exception):
-                    emit(output, lambda: outcome_parts(run, None, []), lambda: None)
-                    sys.stdout.flush()
+                    _tell(run, directory, output, full)
                     told = True
 
         done = search(progress=display.enter_context(progress_display(quiet=quiet)), answered=answered)
+    why = None if done.found_feasible else _remedies(done, asked)
     if not told:
-        _tell(done, output, full, asked)
+        _tell(done, done.path, output, full)
+    if output is Format.table and not done.found_feasible:
+        emit(output, lambda: remedy_parts(done, why, full=full), lambda: None)
+        sys.stdout.flush()
     counts, status = done.manifest["counts"], done.manifest["status"]
     if html and not done.spec.builtin_disabled and counts["evaluated"]:
         with telling("the report"):
@@ -122,35 +127,39 @@ def finish(
     raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
 
 
-def _tell(done: StoredRun, output: Format, full: bool, asked: Spec | None) -> None:
-    """Explain and print a run that has been written (arguments as in `finish`)."""
+def _tell(run: StoredRun, directory: Path, output: Format, full: bool) -> None:
+    """Print what a run found (arguments as in `finish`, and the directory in which the run lies when it is written)."""
     from dse.analysis.compare import compare
-    from dse.analysis.relaxation.constraints import explain_infeasible
-    from dse.analysis.relaxation.files import write_relaxations
     from dse.cli.compare import compared
     from dse.render.terminal.outcome import outcome_parts
     from dse.render.terminal.summary import named_workloads
 
-    counts, status = done.manifest["counts"], done.manifest["status"]
-    why = None
-    if done.spec.model is None and not counts["feasible"] and counts["evaluated"] and status == "complete":
-        with telling("what would make it feasible"):
-            why = explain_infeasible(asked or done.spec)
-            write_relaxations(why, done.path)
-
     def sides(only: str | None = None) -> list[Comparison]:
-        return [] if done.spec.builtin_disabled else compare(*compared(done, only=only))
+        return [] if run.spec.builtin_disabled else compare(*compared(run, only=only))
 
-    shown = named_workloads(done.spec)
+    shown = named_workloads(run.spec)
     emit(
         output,
-        lambda: outcome_parts(
-            done, why, [one for one in sides("knee") if one.workload in shown] if full else [], full=full
-        ),
-        lambda: {**run_data(done), "comparisons": [one.to_json() for one in sides()]},
-        lambda: front_rows(done),
+        lambda: outcome_parts(run, [one for one in sides("knee") if one.workload in shown] if full else [], full=full),
+        lambda: {**run_data(run), "directory": directory, "comparisons": [one.to_json() for one in sides()]},
+        lambda: front_rows(run),
     )
     sys.stdout.flush()
+
+
+def _remedies(done: StoredRun, asked: Spec | None) -> RelaxationReport | None:
+    """Look for what would make a run feasible that found nothing, and write it; None where it is not looked for."""
+    from dse.analysis.relaxation.constraints import explain_infeasible
+    from dse.analysis.relaxation.files import write_relaxations
+
+    counts, status = done.manifest["counts"], done.manifest["status"]
+    if done.spec.model is not None or counts["feasible"] or not counts["evaluated"] or status != "complete":
+        return None
+    with telling("what would make it feasible"):
+        why = explain_infeasible(asked or done.spec)
+        write_relaxations(why, done.path)
+        return why
+    return None
 
 
 def _is_there(path: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dse.cli.options import Format, Silence
-from dse.plain import plain
+from dse.plain import json_text, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +41,7 @@ def emit(
     if output is Format.table:
         print_parts(console(), parts())
     elif output is Format.json:
-        print(json.dumps(plain(data()), indent=2, allow_nan=False))
+        print(json_text(data()))
     else:
         headings, cells = rows() if rows is not None else _sheet(data())
         print(csv_text(headings, cells), end="")

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dse.results.picks import Pick
 from dse.results.rows import Rows
 from dse.results.statistics.margins import MarginCount
@@ -50,6 +53,7 @@ class Outcome:
         front: the feasible non-dominated designs in the order of their ids; None where there are none.
         misses: the infeasible designs with the least summed violation, nearest first; None where there are none.
         sampled: works out every metric of the sample, which takes longer than all the rest (see `sample`).
+        sample_ids: the designs of the sample.
         stride: 1 where the sample holds every design.
         picks: the designs to look at first.
         top: by objective the feasible designs with the best values of it, best first.
@@ -71,6 +75,7 @@ class Outcome:
     front: Rows | None
     misses: Rows | None
     sampled: Callable[[], Rows | None]
+    sample_ids: NDArray[np.int64]
     stride: int
     picks: tuple[Pick, ...]
     top: Mapping[str, Rows]

@@ -271,6 +271,11 @@ class UniformSample:
             self._parts.append(rows)
             self._held += len(rows)
 
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """Ids of the sample."""
+        return np.concatenate([np.zeros(0, np.int64), *(part.ids for part in self._parts)])
+
     def rows(self) -> Rows | None:
         """Return the sample, None where nothing was added."""
         return joined(self._parts) if self._parts else None

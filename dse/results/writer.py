@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dse.plain import members, plain, without_formula
 from dse.results.directory import write_json
@@ -29,19 +30,12 @@ PART_ROWS = 100_000
 _DIGITS = "%.9g"
 
 
-def write_outcome(
-    directory: Path,
-    outcome: Outcome,
-    *,
-    sweep: str,
-    resolved: str,
-    manifest: Mapping[str, Any],
-    spec: Spec,
-    answered: Callable[[StoredRun], None],
-) -> None:
-    """Write every file of a run into an existing, empty directory.
+def write_answer(
+    directory: Path, outcome: Outcome, *, sweep: str, resolved: str, manifest: Mapping[str, Any], spec: Spec
+) -> StoredRun:
+    """Write what a user is told of a run into an existing, empty directory, and return the run as far as it is there.
 
-    What a person is told comes first; its sheets and the sample, which take longer, after it has been told.
+    What is missing, the sample and the sheet of the front, takes longer (`write_rest`).
 
     Args:
         directory: where.
@@ -50,7 +44,6 @@ def write_outcome(
         resolved: the sweep with every default written out.
         manifest: provenance; counts, status and timings are added here.
         spec: the sweep.
-        answered: shown the run once all is there but the sample and the sheet of the front.
     """
     (directory / "sweep.yaml").write_text(sweep, encoding="utf-8", newline="")
     (directory / "resolved.yaml").write_text(resolved, encoding="utf-8")
@@ -66,16 +59,23 @@ def write_outcome(
     lines = [json.dumps(plain(point), allow_nan=False) for point in outcome.history]
     (directory / "progress.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     (directory / "plots").mkdir()
-    n_known = 0 if answer is None else len(answer)
-    answered(StoredRun(directory, {**manifest, **_counts(outcome, n_known)}, spec.derived))
+    whole = {**manifest, **_counts(outcome, len(np.union1d(_ids(answer), outcome.sample_ids)))}
+    write_json(directory / MANIFEST, whole)
+    return StoredRun(directory, whole, spec.derived)
+
+
+def write_rest(directory: Path, outcome: Outcome, spec: Spec) -> None:
+    """Write what `write_answer` leaves out of a run: the sheet of the front, and the sample of all designs."""
     front = front_frame(outcome.front, spec) if outcome.front is not None else _empty_front(outcome, spec)
     _write_csv(directory / "pareto.csv", front)
     rest = outcome.sample
-    if rest is not None and answer is not None:
-        rest = rest.take(~np.isin(rest.ids, answer.ids))
-    _write_designs(directory / "designs", rest, outcome)
-    kept = n_known + (0 if rest is None else len(rest))
-    write_json(directory / MANIFEST, {**manifest, **_counts(outcome, kept)})
+    if rest is not None:
+        told = np.concatenate([_ids(outcome.front), _ids(outcome.misses)])
+        _write_designs(directory / "designs", rest.take(~np.isin(rest.ids, told)), outcome)
+
+
+def _ids(rows: Rows | None) -> NDArray[np.int64]:
+    return np.zeros(0, np.int64) if rows is None else rows.ids
 
 
 def _counts(outcome: Outcome, kept: int) -> dict[str, Any]:

@@ -285,6 +285,7 @@ class Search:
             front=front,
             misses=misses,
             sampled=lambda: work.complete(keeper.sample.rows()),
+            sample_ids=keeper.sample.ids,
             stride=keeper.sample.stride,
             picks=tuple(picks),
             top={metric: rows for metric, rows in tops.items() if rows is not None},

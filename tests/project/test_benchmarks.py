@@ -51,7 +51,11 @@ def test_a_grid_is_timed_with_its_memory():
 
 
 def test_every_stage_of_a_whole_run_has_its_time():
-    text = printed("benchmarks/whole_run.py", "--sweeps", "quickstart", "--rounds", "1", "--jobs", "1")
+    asked = ("--sweeps", "quickstart", "--rounds", "1", "--jobs", "1", "--forms", "infeasible")
+    text = printed("benchmarks/whole_run.py", *asked)
+    text, _, answers = text.partition("quickstart: from the end of the search")
+    answer = re.search(r"infeasible +([\d.]+) s, what would do after ([\d.]+) s", answers)
+    assert answer and 0 < float(answer[1]) < float(answer[2])
     spent = {name: float(seconds) for name, seconds in re.findall(r"^  (\w+) +([\d.]+) s", text, re.MULTILINE)}
     assert all(spent[stage] > 0 for stage in ("start", "read", "write", "report", "figures")) and spent["workers"] == 0
     whole = sum(spent[line] for line in spent.keys() - {"processor", "wall"})

@@ -26,7 +26,7 @@ from dse.render.terminal.summary import (
     picks_table,
 )
 from dse.render.terminal.tables import Lines, Part
-from dse.render.terminal.verdict import verdict
+from dse.render.terminal.verdict import remedy_words, verdict
 from dse.results.store import StoredRun
 
 FEW_MISSES = 2
@@ -51,14 +51,11 @@ def run_parts(run: StoredRun, top: int | None = None, *, full: bool = False) -> 
     return [*parts, constraints_table(run), axes_table(run)] if full else parts
 
 
-def outcome_parts(
-    run: StoredRun, why: RelaxationReport | None, comparisons: Sequence[Comparison], *, full: bool = False
-) -> list[Part]:
-    """Return the outcome of a run that has just ended.
+def outcome_parts(run: StoredRun, comparisons: Sequence[Comparison], *, full: bool = False) -> list[Part]:
+    """Return the outcome of a run that has just ended; what would make it feasible is told after it (`remedy_parts`).
 
     Args:
         run: the run.
-        why: why nothing is feasible, where that is known.
         comparisons: the knee beside the baselines; read only where everything is shown.
         full: everything, and not what fits on one screen.
     """
@@ -67,13 +64,25 @@ def outcome_parts(
         return parts
     if not run.found_feasible:
         parts += [misses_table(run, 5 if full else FEW_MISSES), *_kept_by_no_load(run)]
-        if full and why is not None:
-            parts += explanation_parts(why, run.spec)
-        else:
-            parts.append(Lines(relaxation_lines(read_relaxations(run.path)), "What would do, each alone"))
     if full:
         return [*parts, constraints_table(run), axes_table(run), *comparison_parts(comparisons, short=True)]
     return parts
+
+
+def remedy_parts(run: StoredRun, why: RelaxationReport | None, *, full: bool = False) -> list[Part]:
+    """Return what would make a run feasible that has just ended without a feasible design.
+
+    Args:
+        run: the run.
+        why: what was looked for and found; None where it was not looked for.
+        full: everything, and not the least that would do.
+    """
+    if why is None:
+        return []
+    least = Lines([line for line in (remedy_words(run),) if line])
+    if full:
+        return [least, *explanation_parts(why, run.spec)]
+    return [least, Lines(relaxation_lines(read_relaxations(run.path)), "What would do, each alone")]
 
 
 def _kept_by_no_load(run: StoredRun) -> list[Part]:

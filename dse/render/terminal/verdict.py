@@ -78,7 +78,7 @@ def verdict(run: StoredRun) -> Verdict:
     if name is None:
         return Verdict(run.found_feasible, _answer(run), "", "")
     if not run.found_feasible:
-        return Verdict(False, _answer(run), _miss_words(run, picks[name]), _remedy_words(run))
+        return Verdict(False, _answer(run), _miss_words(run, picks[name]), remedy_words(run))
     probability = (
         chance_of(run.spec, {key: pick["design"] for key, pick in picks.items()}, name) if _drawable(run) else None
     )
@@ -284,7 +284,7 @@ def short_of_memory(workload: str, margin: float, metrics: Mapping[str, float]) 
     return f"{words}; {number_text(needed)} such chips would do" if not math.isnan(needed) else words
 
 
-def _remedy_words(run: StoredRun) -> str:
+def remedy_words(run: StoredRun) -> str:
     """Return the least that would make the sweep feasible, where that was looked for."""
     from dse.analysis.relaxation.files import read_relaxations
 

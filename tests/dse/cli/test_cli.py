@@ -13,6 +13,7 @@ import yaml
 
 import dse.cli
 from cost_models.library import shipped_library
+from dse.analysis.relaxation.constraints import explain_infeasible
 from dse.evaluator import Evaluator
 from dse.render.terminal.stack import constants
 from tests.sweeps import SHORT_CHAT, minimized
@@ -182,6 +183,7 @@ def test_output_for_programs_parses(call, sweep):
     status, out, _ = call("run", sweep, "--draw", "none", "--out", "here", "--format", "json")
     result = json.loads(out)
     assert status == 0 and result["manifest"]["counts"]["front"] == len(result["front"])
+    assert result["directory"] == "here", "not the place in which it lay when this was printed"
     assert result["comparisons"][0]["reference"] == "a100"
     assert json.loads(call("show", "here", "--format", "json")[1])["picks"] == result["picks"]
     sides = json.loads(call("compare", "here", "--baseline", "8x h200_sxm", "--format", "json")[1])[0]["entries"]
@@ -196,7 +198,12 @@ def test_output_for_programs_parses(call, sweep):
     )
 
 
-def test_nothing_feasible_is_status_3_with_results_all_the_same(call, sweep):
+def test_nothing_feasible_is_status_3_with_results_all_the_same(call, sweep, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        "dse.analysis.relaxation.constraints.explain_infeasible",
+        lambda *given: (told.append(sys.stdout.buffer.getvalue().decode()), explain_infeasible(*given))[1],
+    )
     status, out, _ = call("run", sweep, "--draw", "none", "--out", "here", "--set", "constraints[0].max=0.001")
     assert status == 3
     assert (
@@ -204,7 +211,9 @@ def test_nothing_feasible_is_status_3_with_results_all_the_same(call, sweep):
         and "Least infeasible designs" in out
         and "chat.tpot_ms <= 0.001 by" in out
     )
-    assert Path("here/constraints.csv").is_file()
+    verdict, remedies = told[0], out.removeprefix(told[0])
+    assert "NO: none of 32 designs" in verdict and "What would do" not in verdict, "told before remedies are looked for"
+    assert "What would do" in remedies and Path("here/constraints.csv").is_file()
     assert call("show", "here")[0] == 3
 
 
