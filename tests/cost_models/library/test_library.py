@@ -14,7 +14,7 @@ from cost_models.errors import LibraryError
 from cost_models.library import shipped_library
 from cost_models.library.files import read_yaml
 from cost_models.library.parameters import unit_of
-from cost_models.library.records import Bounds
+from cost_models.library.records import Bounds, Cause
 
 LIBRARY = shipped_library()
 DATA = LIBRARY.directory / "data"
@@ -346,3 +346,12 @@ def test_a_family_finds_its_stack():
     assert "hopper" in LIBRARY.stack_for_family("hopper").families
     with pytest.raises(LibraryError, match="no stack lists 'abacus'"):
         LIBRARY.stack_for_family("abacus")
+
+
+def test_a_cause_moves_its_parameters_by_one_factor_or_by_one_per_field():
+    together = Cause(key="price", parameters=("memory.*.usd",))
+    apart = Cause(key="software", parameters=("stacks.*.*", "links.*.sum.share"), per_field=True)
+    paths = ("memory.hbm3.usd", "stacks.vllm.share", "stacks.mlc.share", "stacks.mlc.rate_hz", "links.board.sum.share")
+    assert [together.factor_of(path) for path in paths] == ["price", *[None] * 4]
+    factors = [None, "software.share", "software.share", "software.rate_hz", "software.share"]
+    assert [apart.factor_of(path) for path in paths] == factors
