@@ -16,6 +16,7 @@ from cost_models.workload.operators import (
     most_loaded_fraction,
 )
 from cost_models.workload.param_count import attentions, count_parameters, kv_elements_per_token
+from cost_models.workload.serving import Layout
 
 LIBRARY = shipped_library()
 COMPLETE = sorted(key for key, model in LIBRARY.models.items() if model.complete)
@@ -189,3 +190,8 @@ def test_latents_of_mla_are_projected_by_every_chip():
     place = one.names.index("qkv")
     latent = 7168 * (1536 + 512 + 64)
     assert eight.weights[place, 0] == pytest.approx((one.weights[place, 0] - latent) / 8 + latent)
+
+
+@pytest.mark.parametrize("kind", ["tensor", "pipeline", "layer_split"])
+def test_a_kind_of_sharing_takes_all_chips_and_one_where_nobody_says_how_many(kind):
+    assert (Layout.of(kind).chips, Layout.of(kind, 6.0).chips) == (1, 6)
