@@ -306,7 +306,7 @@ def choose_baselines(spec: Spec, *, rank: str | None = None) -> Chosen:
     """
     evaluator = Evaluator(spec)
     ways = [_baseline(evaluator, name, entry) for name, entry in spec.baselines.items()]
-    left_out = {name: "no workload fits" for name, way in zip(spec.baselines, ways, strict=True) if way is None}
+    left_out = {name: "not every workload fits" for name, way in zip(spec.baselines, ways, strict=True) if way is None}
     return _ranked(spec, [way for way in ways if way is not None], left_out, rank or spec.objectives[0].metric)
 
 

@@ -63,16 +63,19 @@ def explain_run_row(run: StoredRun, row: int | str | None = None) -> Explanation
         return explain_designs(evaluator, Table.from_settings(picks[text]["design"]), name=f"{run.name}, {text}")
     if text in run.spec.baselines:
         return explain_baseline(evaluator, text)
-    settings, name = design_of_run(run, text)
+    settings, name = design_of_run(run, text, others=run.spec.baselines)
     return explain_designs(evaluator, Table.from_settings(settings), name=name)
 
 
-def design_of_run(run: StoredRun, row: int | str | None = None) -> tuple[dict[str, Setting], str]:
+def design_of_run(
+    run: StoredRun, row: int | str | None = None, *, others: Iterable[str] = ()
+) -> tuple[dict[str, Setting], str]:
     """Return the settings of a design of a run, and what to call it.
 
     Args:
         run: the run.
         row: id of a kept design or name of a pick; the knee, or else the first pick, where None.
+        others: further names that could have been meant.
 
     Raises:
         RunError: the run has nothing of that name, or did not keep that design.
@@ -82,7 +85,7 @@ def design_of_run(run: StoredRun, row: int | str | None = None) -> tuple[dict[st
     if text in picks:
         return dict(picks[text]["design"]), f"{run.name}, {text}"
     if not text.isdecimal():
-        known = [*picks, *run.spec.baselines]
+        known = [*picks, *others]
         perhaps = suggest(text, known)
         hint = f"; perhaps {perhaps}" if perhaps else ""
         raise RunError(f"{run.path}: {quoted(text)} is not a design's id or one of {', '.join(known)}{hint}")

@@ -34,7 +34,7 @@ def draw_audit(found: Audit, folder: Path) -> list[Path]:
 
 
 def _draw_verdicts(name: str, verdicts: list[ClaimResult], folder: Path) -> list[Path]:
-    figure = style.new_figure(8.2, 1.4 + 0.21 * len(verdicts))
+    figure = style.new_figure(8.2, 1.6 + 0.21 * len(verdicts))
     axes = figure.subplots()
     for place, verdict in enumerate(verdicts):
         value = verdict.claim.value
@@ -57,7 +57,7 @@ def _draw_verdicts(name: str, verdicts: list[ClaimResult], folder: Path) -> list
     axes.set_title(f"{name}: claims against the equations")
     for finding, mark in MARKS.items():
         axes.plot([], [], mark, color=COLOURS[finding], label=finding)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.03 - 1.3 / len(verdicts)), ncols=4)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return style.save(figure, folder, "verdicts", ("png",))
 
 

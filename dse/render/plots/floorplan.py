@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ _EDGE_OF = {
 
 Piece: TypeAlias = tuple[int, float, float]
 """A stretch of one side: the side, from, to."""
+
+TITLE_WIDTH = 62
+"""Letters of the title in a line."""
 
 _CORNER_FRACTION = 0.25
 """Share of the shorter side within which strips meet in a corner."""
@@ -86,9 +90,8 @@ def draw_floorplan(
     axes.set_xlabel("[mm]; die and interfaces to scale, blocks inside in proportion to each other, not a layout")
     axes.set_ylabel("[mm]")
     which = "die" if dies == 1 else f"one of {short(dies)} dies,"
-    axes.set_title(
-        f"{name}: {which} of {short(width * height)} mm², interfaces on {short(used)} of {short(allowed)} mm edge"
-    )
+    title = f"{name}: {which} of {short(width * height)} mm², interfaces on {short(used)} of {short(allowed)} mm edge"
+    axes.set_title(textwrap.fill(title, TITLE_WIDTH))
     figure.legend(handles=legend, loc="outside lower center", ncols=2)
     return save(figure, folder, "floorplan", formats)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
+from cost_models.performance.batching import CONTINUOUS
 from cost_models.table import Column, FloatArray, Setting, Table
 from dse.evaluator import Evaluator
 from dse.render.plots import style
@@ -25,7 +26,8 @@ def draw_latency(
     """
     paths = []
     for workload, entry in evaluator.spec.workloads.items():
-        if evaluator.technology.library.models[entry.model].encoder:
+        if evaluator.technology.library.models[entry.model].encoder or entry.batching == CONTINUOUS:
+            # No decode steps, or no batch of its own: the engine takes as many as come.
             continue
         own = _own(evaluator, design, workload)
         lengths = [(own[1], own[2]), *((context, context) for context in CONTEXTS)]

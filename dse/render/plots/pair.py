@@ -122,14 +122,14 @@ def _draw_points(
     if by is None or table[by].nunique() <= MAX_SERIES:
         _draw_series(axes, table, columns)
         return
-    values = table[by].to_numpy(dtype=np.float64)
+    kept = table[feasible] if feasible.any() else table
+    values = kept[by].to_numpy(dtype=np.float64)
     norm = LogNorm() if style.spans_decades(values) or by in scene.logarithmic else Normalize()
     axes.scatter(
         table[x][~feasible], table[y][~feasible], s=6, color=style.PALE, linewidths=0, label="misses a constraint"
     )
-    kept = table[feasible] if feasible.any() else table
     dots = axes.scatter(
-        kept[x], kept[y], c=kept[by].to_numpy(dtype=np.float64), norm=norm, cmap=style.SEQUENTIAL, s=20,
+        kept[x], kept[y], c=values, norm=norm, cmap=style.SEQUENTIAL, s=20,
         edgecolors=style.BLACK, linewidths=0.3, label="meets every constraint" if feasible.any() else None, zorder=4,
     )  # fmt: skip
     bar = figure.colorbar(dots, ax=axes, pad=0.02, fraction=0.06)

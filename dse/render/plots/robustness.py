@@ -130,7 +130,10 @@ def _draw_tornado(
             _draw_bars(axes, own.head(MAX_BARS), metrics[place], run)
         else:
             axes.remove()
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.legend(
+        *panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9.0,
+        title="beside the bars: share of the variance that the parameter makes alone", title_fontsize=9.0,
+    )  # fmt: skip
     subject = record["inputs_of"]
     assert isinstance(subject, dict)
     figure.suptitle(
@@ -158,9 +161,5 @@ def _draw_bars(axes: Axes, table: pd.DataFrame, metric: str, run: StoredRun) -> 
     axes.set_yticks(rows, [f"{name}  ({confidence})" for name, confidence in words])
     axes.margins(x=0.08)
     scale_axis(axes, "x", logarithmic=False)
-    axes.set_title(
-        with_unit(metric, run.spec.metrics) + " (beside the bars: share of the variance alone)",
-        fontsize=9,
-        fontweight="normal",
-    )
+    axes.set_title(with_unit(metric, run.spec.metrics), fontsize=9, fontweight="normal")
     axes.grid(visible=False, axis="y")

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -216,15 +217,20 @@ def scale_axis(axes: Axes, which: str, *, logarithmic: bool) -> None:
         axis.set_major_formatter(plain)
         return
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
-    few = high / low < 300
-    axis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+    axis.set_major_locator(_decades(*(axes.get_xlim() if which == "x" else axes.get_ylim())))
     axis.set_major_formatter(plain)
     axis.set_minor_formatter(NullFormatter())
 
 
+def _decades(low: float, high: float) -> LogLocator:
+    """Return where ticks of a logarithmic axis stand: at 1, 2 and 5 in every decade where it has few."""
+    return LogLocator(10, subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,))
+
+
 def bar_ticks(bar: Colorbar) -> None:
     """Write plain numbers beside a colour bar."""
+    if isinstance(bar.norm, LogNorm):
+        bar.ax.yaxis.set_major_locator(_decades(*bar.ax.get_ylim()))
     bar.ax.yaxis.set_major_formatter(_PlainTicks())
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
 

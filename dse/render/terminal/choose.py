@@ -41,7 +41,7 @@ def _answer(found: Chosen) -> list[str]:
     lines = [f"{'; '.join(requested)}{'; ' + limits if limits else ''}"]
     meeting = [way for way in found.ways if way.meets]
     if not meeting:
-        lines.insert(0, f"NO: none of the {number_text(len(found.ways))} ways to serve that meets every limit.")
+        lines.insert(0, f"NO: none of the {number_text(len(found.ways))} ways to serve it meets every limit.")
         if found.ways:
             way = found.ways[0]
             lines.append(f"The nearest, {way.name} ({way.words}), misses {_missed(way)}.")
