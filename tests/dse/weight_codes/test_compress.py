@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dse.errors import TensorError
-from dse.weight_codes.tensors import read_tensor
+from dse.weight_codes.tensors import DTYPES, read_tensor
 
 
 def safetensors(path, tensors):
@@ -52,6 +52,64 @@ def test_what_is_written_is_read(tmp_path_factory, tensor):
     np.save(folder / "a.npy", tensor)
     assert np.array_equal(read_tensor(folder / "a.npy"), tensor)
     assert np.array_equal(read_tensor(safetensors(folder / "a.safetensors", {"a": ("F32", tensor)})), tensor)
+
+
+VALUES = np.array([[1, 2, 3], [100, 5, 6]])
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_every_type_of_a_safetensors_file_is_read_in_its_place(tmp_path, name):
+    if name == "BF16":  # the upper half of the bits of a float
+        stored = (VALUES.astype("<f4").view("<u4") >> 16).astype("<u2")
+    else:
+        stored = VALUES.astype({"F": "<f", "I": "<i", "U": "<u"}[name[0]] + str(int(name[1:]) // 8))
+    file = safetensors(tmp_path / "a.safetensors", {"other": ("U8", VALUES.astype("u1")), "one": (name, stored)})
+    assert read_tensor(file, "one").tolist() == VALUES.tolist()
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(TensorError, match="cut off"):
+        read_tensor(file, "one")
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f8", ">f4", "|u1", "<i2"])
+def test_every_npy_file_of_numbers_is_read_in_its_order(tmp_path, version, order, dtype):
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.lib.format.write_array(file, np.array(VALUES, dtype, order=order), version=version)
+    assert read_tensor(tmp_path / "a.npy").tolist() == VALUES.tolist()
+    vector = np.arange(5, dtype=dtype)
+    np.save(tmp_path / "b.npy", vector)
+    assert read_tensor(tmp_path / "b.npy").tolist() == vector.tolist()
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ([2**28], "'a' ends at byte 268,435,5"),
+        ([2**14, 2**14 + 1], "'a' of shape 16384 x 16385 has 268,451,840|2.68e\\+08 weights, not 1 to 268,435,456"),
+        ([2**14] * 8, r"shape (16384 x ){7}16384 has 5.19e\+33 weights"),
+        ([2**14] * 9, "shape 9 dimensions has 8.51e\\+37 weights"),
+        ([2**50] * 20, "has more than 1e300 weights"),
+    ],
+)
+def test_tensors_up_to_the_greatest_are_read(tmp_path, shape, words):
+    header = {"a": {"dtype": "U8", "shape": shape, "data_offsets": [0, 2**28]}}
+    text = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(TensorError, match=words):
+        read_tensor(tmp_path / "a.safetensors")
+
+
+def test_the_first_names_of_many_tensors_are_told(tmp_path):
+    one = ("U8", np.ones(1, "u1"))
+    for count, told in ((8, "t0, t1, t2, t3, t4, t5, t6, t7$"), (10, "t6, t7 and 2 more$")):
+        file = safetensors(tmp_path / "a.safetensors", {f"t{i}": one for i in range(count)})
+        with pytest.raises(TensorError, match=told):
+            read_tensor(file)
+        with pytest.raises(TensorError, match=f"no tensor 'u'; there are .*{told}"):
+            read_tensor(file, "u")
+    with pytest.raises(TensorError, match="holds no tensor"):
+        read_tensor(safetensors(tmp_path / "a.safetensors", {}))
 
 
 def test_files_cut_anywhere_are_refused(tmp_path, matrix):

@@ -155,3 +155,80 @@ def test_tensors_that_are_no_weights(matrix, words):
 def test_settings_out_of_range_are_named(call, words):
     with pytest.raises(CompressionError, match=words):
         call()
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "codes", "scales", "scale_bits"),
+    [
+        # Three levels each way; 1.5 goes to the even level; the last group has three weights.
+        ([-3, -1, 0, 1.5, 6, 2, 0], {"bits": 3, "group": 4}, [5, 7, 0, 2, 3, 1, 0], [1, 2], 32),
+        # Zero points 1, 0 and 3: codes are levels modulo 4.
+        (
+            [-1, 0, 2, 1, 0.4, 3, 2, 1, -3, -2, -0.4, -1], {"bits": 2, "group": 4, "symmetric": False},
+            [3, 0, 2, 1, 0, 3, 2, 1, 1, 2, 0, 3], [1, 1, 1], 3 * 18,
+        ),
+        ([0, 3, 3, 0], {"bits": 1, "group": 0, "symmetric": False}, [0, 1, 1, 0], [3], 17),
+        # What is left by pruning keeps off 0: upwards where it is 0 or more and there are levels above, else downwards.
+        ([6, 0.1, -0.1, 9, 0], {"bits": 3, "group": 0, "mask": [1, 1, 1, 0, 1]}, [3, 1, 7, 0, 1], [2], 16),
+        (
+            [-1, 0.1, 2, -0.1, 3, 0.1, 1, 2, -3, -0.1, -1, 0],
+            {"bits": 2, "group": 4, "symmetric": False, "mask": [1] * 12},
+            [3, 1, 2, 3, 3, 1, 1, 2, 1, 3, 3, 3], [1, 1, 1], 3 * 18,
+        ),
+        # Scales in eight bits of the greatest of two: 255, 1 in place of 0.1; 0 stays 0; and 2, 1 of 255 / 127.5.
+        (
+            [255, -3, 0.1, 0.1, 0, 0, 510, 2.2], {"bits": 2, "group": 2, "second_group": 2},
+            [1, 0, 0, 0, 0, 0, 1, 0], [255, 1, 0, 510], 4 * 8 + 2 * 16,
+        ),
+        ([65504, -65504, 1e-12, 1e-12], {"bits": 2, "group": 2}, [1, 3, 0, 0], [65504, 2.0**-24], 32),
+    ],
+)  # fmt: skip
+def test_codes_and_scales_worked_out_by_hand(weights, options, codes, scales, scale_bits):
+    if "mask" in options:
+        options = options | {"mask": np.array([options["mask"]], bool)}
+    result = quantise(np.array([weights], float), **options)
+    assert result.codes.tolist() == [codes]
+    assert result.scales.tolist() == [scales]
+    assert result.scale_bits == scale_bits
+    bits = options["bits"]
+    if result.zeros is None:
+        signed = [code - (code >> bits - 1 << bits) for code in codes]
+    else:
+        lasts = np.repeat((1 << bits) - 1 - result.zeros[0], result.group)
+        signed = [code - (1 << bits if code > last else 0) for code, last in zip(codes, lasts, strict=True)]
+    group = options["group"] or len(codes)
+    assert result.weights().tolist() == [[one * scales[place // group] for place, one in enumerate(signed)]]
+
+
+def test_sums_of_signed_scales_come_back_as_they_were_made():
+    # Groups of four with every choice of signs have their offset as mean and give both scales; a last one has a single.
+    signs = np.array([[1, 1], [-1, 1], [1, -1], [-1, -1]])
+    weights = np.concatenate([3 + signs @ [2, 0.5], -1 + signs @ [8, 1], [5 + 0.25, 5 - 0.25]])[None]
+    result = binary_code(weights, bits=2, group=4)
+    np.testing.assert_allclose(result.weights(), weights, atol=1e-6)
+    np.testing.assert_allclose(result.offsets, [[3, -1, 5]])
+    np.testing.assert_allclose(result.scales[0, :2], [[2, 0.5], [8, 1]])
+    assert result.codes[0, :8].tolist() == [3, 2, 1, 0, 3, 2, 1, 0]
+    assert result.scale_bits == 3 * (2 + 1) * 16
+    edge = binary_code(np.array([[65504.0, -65504.0]]), bits=1, group=0)  # the greatest of float16
+    assert edge.weights().tolist() == [[65504, -65504]]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 8])
+def test_every_weight_has_the_nearest_sum_of_the_scales_before_they_were_stored(bits):
+    result = binary_code(WEIGHTS, bits=bits, group=40)
+    signs = 2 * ((np.arange(1 << bits)[:, None] >> np.arange(bits)) & 1) - 1
+    index = np.arange(WEIGHTS.shape[1]) // 40
+    levels = result.offsets[:, index, None] + result.scales[:, index] @ signs.T
+    least = np.abs(WEIGHTS[..., None] - levels).min(axis=-1)
+    # Halves are off by up to 2^-11 of each scale and offset.
+    slack = 2.0**-10 * (np.abs(result.scales).sum(axis=-1) + np.abs(result.offsets))[:, index]
+    assert (np.abs(result.weights() - WEIGHTS) <= least + slack).all()
+
+
+def test_so_little_sparsity_that_no_weight_goes():
+    assert magnitude_mask(WEIGHTS[:1, :10], sparsity=0.04).all()
+    assert magnitude_mask(WEIGHTS[:1, :10], sparsity=0.06).sum() == 9
+    ties = np.array([[2.0, 1.0, -1.0, 1.0], [1.0, 3.0, 3.0, 3.0]])
+    assert magnitude_mask(ties, sparsity=0.5, per_row=True).tolist() == [[1, 0, 0, 1], [0, 0, 1, 1]]
+    assert magnitude_mask(ties, sparsity=0.5).tolist() == [[1, 0, 0, 0], [0, 1, 1, 1]]

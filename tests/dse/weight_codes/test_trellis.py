@@ -29,20 +29,17 @@ def missed(generator, inputs, care, bits):
 
 
 def least_missed(generator, care, bits):
-    """Viterbi over a dictionary of register contents."""
+    """Viterbi over all register contents, the newest input first, costs in 64 bits."""
     registers, n_in = len(generator) - 1, generator.shape[1]
-    flips = [[sum(((u >> b) & 1) * g[b].astype(int) for b in range(n_in)) for u in range(1 << n_in)] for g in generator]
-    cost = dict.fromkeys(itertools.product(range(1 << n_in), repeat=registers), 0)
+    chosen = (np.arange(1 << n_in)[:, None] >> np.arange(n_in)) & 1
+    flips = [chosen @ taps.astype(int) % 2 == 1 for taps in generator]
+    put_out = np.zeros(generator.shape[2], bool)
+    for table in flips:
+        put_out = put_out[..., None, :] ^ table
+    cost = np.zeros((1 << n_in,) * registers, int)
     for want, matters in zip(bits, care, strict=True):
-        after = {}
-        for held, so_far in cost.items():
-            for u in range(1 << n_in):
-                line = (u, *held)
-                y = sum(flips[age][line[age]] for age in range(registers + 1)) % 2
-                total = so_far + int(((y != want) & matters).sum())
-                after[line[:-1]] = min(total, after.get(line[:-1], total))
-        cost = after
-    return min(cost.values())
+        cost = (cost + ((put_out != want) & matters).sum(axis=-1)).min(axis=-1)
+    return int(cost.min())
 
 
 def random_problem(rng, n_in, registers, n_out, sparsity, planes, streams=3, steps=7):
@@ -61,7 +58,12 @@ def random_problem(rng, n_in, registers, n_out, sparsity, planes, streams=3, ste
         (1, 2, 4, 0.5, 1),
         (3, 1, 20, 0.1, 5),  # nonzeros beyond SPREAD_BITS: pairs
         (2, 2, 19, 0.1, 2),
-        (3, 1, 70, 0.1, 1),  # two words of outputs, costs beyond a byte
+        (3, 1, 70, 0.1, 1),  # two words of outputs
+        (3, 1, 150, 0.1, 2),  # costs beyond a byte
+        (9, 1, 14, 0.5, 1),  # inputs beyond a byte
+        (9, 0, 20, 0.5, 3),
+        (4, 1, 8, 0.5, 8),
+        (1, 8, 3, 0.3, 7),  # 128 rests: a stream by itself
         (3, 0, 70, 0.3, 2),
         (2, 2, 6, 0.95, 4),  # steps without any nonzero
     ],
@@ -79,6 +81,26 @@ def test_the_search_beats_or_ties_every_sequence():
     inputs = best_inputs(generator, care, bits)[0, 0]
     every = (missed(generator, line, care[0], bits[0, 0]) for line in itertools.product(range(4), repeat=4))
     assert missed(generator, inputs, care[0], bits[0, 0]) == min(every)
+
+
+@pytest.mark.parametrize("planes", [1, 3, 8])
+@pytest.mark.parametrize(("n_out", "other"), [(126, 1), (140, 20), (200, 50)])
+def test_costs_that_a_byte_does_not_hold_stay_apart(n_out, other, planes):
+    # One register of one bit. The first step asks for 0: input 1 misses all n_out. The second asks for what only
+    # input 1 after 1 puts out, but for the last outputs, so that ways through 1 cost up to twice n_out in sum, which
+    # in eight bits would look next to nothing.
+    generator = np.zeros((2, 1, n_out), bool)
+    generator[0], generator[1, 0, :other] = True, True
+    bits = np.zeros((planes, 1, 4, n_out), bool)
+    bits[:, 0, 1] = True
+    bits[:, 0, 2, :other] = True
+    bits[:, 0, 3] = np.arange(n_out) % 2
+    care = np.ones((1, 4, n_out), bool)
+    for spread_bits in (15, 0):
+        inputs = best_inputs(generator, care, bits, spread_bits=spread_bits)
+        for plane in range(planes):
+            best = least_missed(generator, care[0], bits[plane, 0])
+            assert missed(generator, inputs[plane, 0], care[0], bits[plane, 0]) == best
 
 
 @pytest.mark.parametrize("registers", [1, 2])
