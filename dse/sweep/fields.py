@@ -140,7 +140,7 @@ def check_value(value: object, parameter: Parameter, library: Library) -> int | 
 def check_name(value: object, parameter: Parameter, library: Library) -> str:
     """Return `value` if it names what the parameter asks for."""
     known = known_names(parameter, library)
-    kind = (parameter.section or parameter.name).removesuffix("s").replace("_", " ")
+    kind = (parameter.section or parameter.name).replace("ies", "y").removesuffix("s").replace("_", " ")
     if not isinstance(value, str):
         raise issue(quoted(value), f"the name of a {kind}", suggest(str(value), known))
     if parameter.section == "models":
