@@ -59,6 +59,7 @@ def test_bits_are_those_written_by_hand(container, parts):
 def test_default_widths_are_those_of_the_published_formats():
     size = {name: part.size for name, part in Csr().write(CODES, 3).parts.items()}
     assert size == {"row_ends": 2 * 32, "columns": 4 * 16, "values": 4 * 3}
+    assert XorPlanes() == XorPlanes(8, 1, None, correction_block=512, mask="bitmap", interleaved=False, seed=0)
     codes = np.ones((129, 65), np.uint8)  # a row and a column beyond a tile of 128 by 64: four tiles
     size = {name: part.size for name, part in Tiled().write(codes, 3).parts.items()}
     assert size == {"tile_ends": 4 * 32, "positions": codes.size * 16, "values": codes.size * 3}

@@ -116,12 +116,13 @@ def test_batches_do_not_change_what_is_found():
     np.testing.assert_array_equal(best_inputs(*problem, columns=4), whole)
 
 
-@pytest.mark.parametrize("size", [1, 7, 8, 20, 33, 64, 65, 130])
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 16, 20, 32, 33, 64, 65, 130])
 def test_words_hold_bits(size):
     bits = np.random.default_rng(size).random((3, 2, size)) < 0.5
     words = pack_words(bits)
     np.testing.assert_array_equal(dequantize_words(words, size), bits)
     np.testing.assert_array_equal(count_bits(words), bits.sum(axis=-1))
+    assert words.itemsize * 8 == min(width for width in (8, 16, 32, 64) if width >= min(size, 64))
 
 
 def test_a_span_holds_every_sum():
