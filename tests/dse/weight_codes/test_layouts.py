@@ -59,7 +59,6 @@ def test_bits_are_those_written_by_hand(container, parts):
 def test_default_widths_are_those_of_the_published_formats():
     size = {name: part.size for name, part in Csr().write(CODES, 3).parts.items()}
     assert size == {"row_ends": 2 * 32, "columns": 4 * 16, "values": 4 * 3}
-    assert XorPlanes() == XorPlanes(8, 1, None, correction_block=512, mask="bitmap", interleaved=False, seed=0)
     codes = np.ones((129, 65), np.uint8)  # a row and a column beyond a tile of 128 by 64: four tiles
     size = {name: part.size for name, part in Tiled().write(codes, 3).parts.items()}
     assert size == {"tile_ends": 4 * 32, "positions": codes.size * 16, "values": codes.size * 3}
@@ -68,6 +67,7 @@ def test_default_widths_are_those_of_the_published_formats():
 @pytest.mark.parametrize("mask", ["bitmap", "rice"])
 def test_the_xor_code_stores_inputs_per_step_and_plane(mask):
     codes = np.where(np.arange(2 * STREAM_WEIGHTS) % 2, 1 + np.arange(2 * STREAM_WEIGHTS) % 7, 0).astype(np.uint8)
+    assert XorPlanes() == XorPlanes(8, 1, None, correction_block=512, mask="bitmap", interleaved=False, seed=0)
     container = XorPlanes(4, 2, mask=mask)
     stored, efficiency = container.write_measured(codes.reshape(32, -1), 3)
     streams, length = stream_shape(codes.size, 8)  # half of the weights are zero: four bits pay for eight
