@@ -201,8 +201,8 @@ def merge(
         answered: as for `run`.
 
     Raises:
-        RunError: they are runs of different sweeps or libraries, one of them has no state, or the model of their sweep
-            may not be called.
+        RunError: they are runs of different sweeps or libraries, two of them hold the same designs, one of them has no
+            state, or the model of their sweep may not be called.
     """
     first, states = runs[0], [_state_of(done, call_model)[1] for done in runs]
     questions = [{k: v for k, v in done.spec.resolved().items() if k not in ("search", "name")} for done in runs]
@@ -211,6 +211,10 @@ def merge(
             raise RunError(
                 f"{done.path}: asks something else than {first.path}; see: dse diff {first.path} {done.path}"
             )
+    for index, done in enumerate(runs):
+        if again := next((one for one in runs[:index] if _of_same_designs(one.spec, done.spec)), None):
+            raise RunError(f"{done.path}: holds designs of {again.path} once more, which would count twice: "
+                           "merge runs with other seeds or samplers")  # fmt: skip
     spec = _spec_of(first, states[0])
     search = Search(spec)
     for done, state in zip(runs, states, strict=True):
@@ -223,6 +227,16 @@ def merge(
         outcome = search.outcome("complete")
     _write(outcome, spec, directory, header, None, answered)
     return open_run(directory, metrics=spec.derived)
+
+
+def _of_same_designs(first: Spec, second: Spec) -> bool:
+    """Return whether two searches of one space draw the same designs, as far as both go.
+
+    Searches that share a study divide its designs.
+    """
+    drawn = [{k: v for k, v in one.resolved()["search"].items() if k != "n_designs"} for one in (first, second)]
+    alone = first.search.storage is None
+    return alone and (drawn[0] == drawn[1] or all(one["sampler"] == "grid" for one in drawn))
 
 
 def explore(

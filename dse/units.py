@@ -60,6 +60,7 @@ _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*")
 _SEPARATOR = re.compile(r"(\s*[/*·]\s*|\s+)")
 _FACTOR = re.compile(r"(1|[A-Za-zµμ_]+|[%$])\^?(-?[1-9])?")
 _SPELLED = {"%": "percent", "$": "USD"}
+_PREFIXES = {"k": 1e3, "K": 1e3, "M": 1e6}
 _SUPERSCRIPTS = str.maketrans("²³", "23")
 _COMMON = (
     *("ns", "us", "ms", "s", "min", "h", "pJ", "nJ", "mJ", "J", "kWh", "mW", "W", "kW", "MHz", "GHz", "mV", "V"),
@@ -144,9 +145,15 @@ def wanted(unit: str) -> str:
 
 def _perhaps(number: float, given: str, unit: str) -> str:
     """Return the same number with a unit that was probably meant."""
-    alike = (name for name in _COMMON if name.casefold() == given.casefold())
-    name = next((name for name in alike if _factor(name, unit) is not None), "")
-    return f"{number:g} {name}" if name else ""
+    if not unit:
+        return f"{number * _PREFIXES.get(given, 1):.12g}" if given.isalpha() and not _is_unit(given) else ""
+    alike = [name for name in _COMMON if given.casefold().startswith(name.casefold()) and _factor(name, unit)]
+    return f"{number:g} {max(alike, key=len)}" if alike else ""
+
+
+def _is_unit(text: str) -> bool:
+    """Return whether a text is a unit of something, and no word."""
+    return _units(text) is not None and text not in _PREFIXES
 
 
 @lru_cache(maxsize=512)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import os
@@ -9,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import Any, NoReturn
 
 from cost_models.errors import ForeignFileError
@@ -21,6 +23,9 @@ MAX_TEXT_BYTES = 16_000_000
 
 MAX_DIGITS = 400
 """Most digits of a whole number."""
+
+MAX_SEEN_FILES = 1000
+"""Files of a folder among which one that was meant is looked for."""
 
 _OTHERS = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file that it stands for (git lfs pull)",
@@ -44,15 +49,26 @@ def opened(path: Path, max_bytes: int | None = None) -> Iterator[BufferedReader]
         _check_kind(path, max_bytes)
         file = path.open("rb")
     except OSError as error:
-        raise ForeignFileError(path, f"cannot be read: {error.strerror or error}") from None
+        raise ForeignFileError(path, f"cannot be read: {error.strerror or error}{_meant(path)}") from None
     with file:
         yield file
+
+
+def _meant(path: Path) -> str:
+    """Return the file of the same folder that was probably meant in place of one that is not there, in words."""
+    if path.exists() or path.is_symlink() or not path.parent.is_dir():
+        return ""
+    others = [one.name for one in islice(path.parent.iterdir(), MAX_SEEN_FILES) if one.is_file()]
+    close = difflib.get_close_matches(path.name, sorted(others), n=1, cutoff=0.8)
+    return f"; perhaps {path.with_name(close[0])}" if close else ""
 
 
 def _check_kind(path: Path, max_bytes: int | None) -> None:
     if "\0" in str(path):
         raise ForeignFileError(path, "cannot be read: no file has a NUL in its name")
     status = path.stat()
+    if S_ISDIR(status.st_mode):
+        raise ForeignFileError(path, "cannot be read: it is a folder, not a file")
     if not S_ISREG(status.st_mode):
         raise ForeignFileError(path, "cannot be read: it is not a regular file")
     if max_bytes is not None and status.st_size > max_bytes:

@@ -67,7 +67,8 @@ def find_run(where: Path | str, *, results: Path = RESULTS) -> Path:
         meant = f"; perhaps {results / root}" if (results / root).is_dir() else ""
         raise RunError(f"{root}: there is no such run directory{meant}")
     if not root.is_dir():
-        raise RunError(f"{root}: is a file, not a run directory")
+        hint = f" (dse run {root} makes one)" if root.suffix in (".yaml", ".yml") else ""
+        raise RunError(f"{root}: is a file, not a run directory{hint}")
     # One level down in the folder of a sweep, two in the folder of all results.
     result = [manifest.parent for depth in ("*", "*/*") for manifest in root.glob(f"{depth}/{MANIFEST}")]
     runs = [run for run in result if not run.name.startswith(".")]

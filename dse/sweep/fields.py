@@ -29,6 +29,7 @@ from dse.sweep.hints import DIRECTION_ALIASES, NAME_ALIASES, one_of, quoted, sug
 from dse.units import UnitError, parse_quantity, split_quantity
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_COUNT = re.compile(r"^[-+0-9.]+\s*[xX×]\s*")
 _CHIPS = re.compile(r"(?:([0-9]+)\s*[xX×]\s*)?(\S+)")
 
 
@@ -101,7 +102,8 @@ def check_bounds(number: int | float, given: object, parameter: Parameter) -> No
     unit = f" {parameter.unit}" if parameter.unit else ""
     low = f"{'above' if parameter.open_low else 'at least'} {quoted(float(parameter.low))}{unit}"
     high = f" and at most {quoted(float(parameter.high))}{unit}" if parameter.high < float("inf") else ""
-    raise issue(quoted(given), low + high)
+    in_percent = parameter.high <= 1 and 2 <= number <= 100 and not parameter.unit  # 1.1 is a slip, 40 a percent
+    raise issue(quoted(given), low + high, f"'{number:g} %'" if in_percent else "")
 
 
 def number_of(parameter: Parameter) -> Callable[[object], int | float]:
@@ -124,7 +126,7 @@ def number(
     return BeforeValidator(number_of(Parameter("", "", "", None, integer=whole, low=low, high=high, open_low=open_low)))
 
 
-_POSITIVE = Parameter("", "", "", None)
+_TOLERANCE = Parameter("", "", "", None, high=1.0)
 
 
 def amount_in(unit: str) -> BeforeValidator:
@@ -188,7 +190,8 @@ def _chips(value: object, info: ValidationInfo) -> str:
     known = tuple(validation_context(info).library.chips)
     match = _CHIPS.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or match[1] == "0" * len(match[1] or " "):
-        raise issue(quoted(value), "a chip of the library, or a count of one", f"2x {known[0]}")
+        meant = suggest(_COUNT.sub("", str(value)).replace(" ", ""), known, NAME_ALIASES)
+        raise issue(quoted(value), "a chip of the library, or a count of one", meant and f"1x {meant}")
     count, chip = int(match[1] or 1), match[2]
     if chip not in known:
         perhaps = suggest(chip, known, NAME_ALIASES)
@@ -268,7 +271,7 @@ def tolerance(value: object, info: ValidationInfo) -> float:
         if not unit or not near:
             raise
         share = float(as_number(value, unit)) / abs(near)
-    check_bounds(share, value, _POSITIVE)
+    check_bounds(share, value, _TOLERANCE)
     return share
 
 

@@ -70,9 +70,9 @@ SEARCH_ALIASES = _aliases({
 })  # fmt: skip
 
 WORKLOAD_ALIASES = _aliases({
-    "batch": "batch_size",
-    "prompt_tokens": "input_tokens context_tokens seq_len isl",
-    "output_tokens": "osl generated_tokens",
+    "batch": "batch_size bs",
+    "prompt_tokens": "input_tokens context_tokens seq_len isl input_len prompt_len",
+    "output_tokens": "osl generated_tokens output_len max_tokens max_new_tokens",
     "n_chips": "tensor_parallel tp chips",
     "parallelism: dp8": "replicas dp",
     "parallelism: tp4_pp2": "pp",

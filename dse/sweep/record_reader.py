@@ -60,7 +60,8 @@ class RecordReader:
         self._emptied: set[KeyPath] = set()
         for path, node in self.root.walk():
             if node.value is None:
-                self._fault(path, "is empty")
+                comma = str(path[-1]).isdigit()
+                self._fault(path, "is empty", perhaps="a number's digits after a comma: write 1500" if comma else "")
                 self._emptied.add(path)
 
         def without(node: Node) -> Node:

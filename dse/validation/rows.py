@@ -201,7 +201,8 @@ def _csv(path: Path, text: str) -> pd.DataFrame:
     except pd.errors.ParserWarning:
         raise MeasurementError(f"{path}: a row has more cells than the header has names") from None
     except ValueError as error:
-        raise MeasurementError(f"{path}: cannot be read as a CSV file: {error}") from None
+        what = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise MeasurementError(f"{path}: cannot be read as a CSV file: {what}") from None
     heads = [str(name).strip() for name in names.iloc[0]]
     twice = sorted({name for name, times in Counter(heads).items() if name and times > 1})
     if twice:

@@ -22,12 +22,15 @@ SURROUNDINGS = {
 }
 
 
+def made(folder, name, seed):
+    space = {**sweeps.tiny()["space"], "memory_devices": {"values": [4, 8]}}
+    spec = parse_spec(sweeps.tiny(space=space, search={"sampler": "sobol", "n_designs": 32, "seed": seed}))
+    return run(spec, out=folder / name).path
+
+
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    name = "\x1b[31mred\x07 = ünï"
-    space = {**sweeps.tiny()["space"], "memory_devices": {"values": [4, 8]}}
-    spec = parse_spec(sweeps.tiny(space=space, search={"sampler": "sobol", "n_designs": 32, "seed": 1}))
-    return run(spec, out=tmp_path_factory.mktemp("runs") / name).path
+    return made(tmp_path_factory.mktemp("runs"), "\x1b[31mred\x07 = ünï", seed=1)
 
 
 @pytest.mark.parametrize("kind", SURROUNDINGS)
@@ -51,7 +54,7 @@ def test_a_run_is_shown_wherever_one_is(path, kind):
 WRITERS = {
     "report": ("report", "{run}", "--out", "{out}/report.html"),
     "resume": ("resume", "{run}", "--n-designs", 64, "--out", "{out}/more", "--no-report"),
-    "merge": ("merge", "{run}", "{run}", "--out", "{out}/merged", "--no-report"),
+    "merge": ("merge", "{run}", "{other}", "--out", "{out}/merged", "--no-report"),
     "export": ("export", "{run}", "--storage", "journal:{out}/study.log"),
     "run": ("run", "sweeps/quickstart.yaml", "--out", "{out}/run", "--set", "search.n_designs=16"),
     "new": ("new", "{out}/mine"),
@@ -74,7 +77,8 @@ def test_a_place_that_cannot_be_written_is_said_in_a_line(path, tmp_path, verb):
         "claims: [{of: pair, workload: chat, metric: tokens_per_s, value: 100, within: 50 %, source: me, grade: low}]\n"
     )
     # Below a file nobody can write, not even root.
-    where = {"run": path, "out": tmp_path / "file" / "folder", "rows": rows, "claims": claims}
+    other = made(path.parent, "other", seed=2) if verb == "merge" else path
+    where = {"run": path, "other": other, "out": tmp_path / "file" / "folder", "rows": rows, "claims": claims}
     before = sorted(tmp_path.rglob("*"))
     done = call(*(str(word).format(**where) for word in WRITERS[verb]))
     assert done.status == 2, (done.status, done.err)

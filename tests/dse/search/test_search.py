@@ -213,6 +213,11 @@ def test_merged_runs_hold_what_both_found(tmp_path):
     other = run(parse_spec({**SWEEP, "constraints": []}), out=tmp_path / "other")
     with pytest.raises(RunError, match="asks something else"):
         merge([runs[0], other], out=tmp_path / "no")
+    longer = run(tiny("sobol", 160, seed=1), out=tmp_path / "longer")
+    for again in (runs[0], longer):
+        with pytest.raises(RunError, match="once more, which would count twice"):
+            merge([runs[0], again], out=tmp_path / "no")
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_damaged_state_is_refused_and_says_what_to_do(tmp_path):

@@ -101,7 +101,7 @@ def test_unreadable_files(content: bytes | None, says: str, tmp_path: Path) -> N
 
 
 def test_a_directory_is_not_a_sweep_and_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="cannot be read: it is not a regular file"):
+    with pytest.raises(SpecError, match="cannot be read: it is a folder, not a file"):
         load_spec(tmp_path)
     path = tmp_path / "bom.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + SWEEP.encode())
