@@ -27,9 +27,6 @@ BATCHINGS: tuple[Batching, ...] = get_args(Batching)
 requests, each of whose prompts joins the decode steps of the others; requests as they
 arrive, each joining when its turn comes (`cost_models.performance.continuous`)."""
 
-IN_FLIGHT: Batching = "in_flight"
-"""The way of batching whose batch is a mean over time."""
-
 CONTINUOUS: Batching = "continuous"
 """The way of batching that has users and traffic."""
 

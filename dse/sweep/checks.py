@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cost_models.library import Library
-from cost_models.performance.batching import CONTINUOUS, IN_FLIGHT
+from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.metrics import OF_USERS
 from cost_models.performance.waits import MOST_P95
 from cost_models.quantities.columns import TECHNOLOGY_PREFIX
@@ -15,7 +15,6 @@ from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
 from dse.errors import Issue
 from dse.sweep.chips import BaselineSpec
-from dse.sweep.fields import Batch
 from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.hints import one_of, quoted, suggest
 from dse.sweep.issues import places_of
@@ -98,22 +97,6 @@ def check_layouts(
             perhaps = "" if entry.parallelism else f"parallelism: {KINDS[0]}"
             yield issue_at(root, ("baselines", name, "parallelism"), what, f"{int(Layout.of(layout).chips)}", perhaps)
             break
-
-
-def check_batches(
-    root: Node, workloads: Mapping[str, WorkloadSpec], baselines: Mapping[str, BaselineSpec]
-) -> Iterator[Issue]:
-    """Yield an issue for every batch that is no whole number, where it is not the mean of requests in flight."""
-    modes = [one.batching for one in workloads.values()]
-    batches: list[tuple[KeyPath, Batch | None, list[str]]] = [
-        *((("workloads", name, "batch"), one.batch, [one.batching]) for name, one in workloads.items()),
-        *((("baselines", name, "batch"), one.batch, modes) for name, one in baselines.items()),
-    ]
-    for path, batch, served in batches:
-        apart = [mode for mode in served if mode not in (IN_FLIGHT, CONTINUOUS)]
-        if isinstance(batch, int | float) and batch != int(batch) and apart:
-            must_be = f"a whole number under batching: {apart[0]}; the mean of requests in flight may be a fraction"
-            yield issue_at(root, path, quoted(batch), must_be, f"{max(round(batch), 1)}, or batching: {IN_FLIGHT}")
 
 
 def check_traffic(

@@ -126,7 +126,7 @@ def number(
     return BeforeValidator(number_of(Parameter("", "", "", None, integer=whole, low=low, high=high, open_low=open_low)))
 
 
-_TOLERANCE = Parameter("", "", "", None, high=1.0)
+_POSITIVE = Parameter("", "", "", None)
 
 
 def amount_in(unit: str) -> BeforeValidator:
@@ -271,7 +271,7 @@ def tolerance(value: object, info: ValidationInfo) -> float:
         if not unit or not near:
             raise
         share = float(as_number(value, unit)) / abs(near)
-    check_bounds(share, value, _TOLERANCE)
+    check_bounds(share, value, _POSITIVE)
     return share
 
 

@@ -17,7 +17,6 @@ from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from dse.errors import Issue, SpecError
 from dse.sweep import hints
 from dse.sweep.checks import (
-    check_batches,
     check_chances,
     check_conditions,
     check_enumerable,
@@ -126,7 +125,6 @@ class _Reader(RecordReader):
         whole = {name: one for name, one in baselines.items() if one is not None}
         served = {name: one for name, one in workloads.items() if one is not None}
         self.issues += check_baselines(self.root, whole, [one.model for one in served.values()], self.library)
-        self.issues += check_batches(self.root, served, whole)
         self.issues += check_layouts(self.root, served, whole, space)
         named: dict[KeyPath, str] = {("objectives", k, "metric"): one.metric for k, one in objectives.items()}
         named |= {("constraints", k, "metric"): one.metric for k, one in constraints.items()}

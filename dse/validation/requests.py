@@ -87,7 +87,9 @@ def prepare(rows: pd.DataFrame) -> pd.DataFrame:
     first = flying & (rows["quantity"] == "prefill")
     # A prompt meets the requests that are in flight.
     if "concurrency" in rows:
-        rows.loc[first, "used_batch"] = rows["concurrency"].fillna(rows["used_batch"])
+        inside = rows["concurrency"]
+        add_reason(rows, first & (inside <= 0), "concurrency must be above 0")
+        rows.loc[first, "used_batch"] = inside.where(inside > 0).fillna(rows["used_batch"])
     rows.loc[first | (flying & (rows["quantity"] == "decode") & (ideal > 0)), "batching"] = "in_flight"
     return rows
 

@@ -51,5 +51,5 @@ def test_missing_columns_and_files_are_told(tmp_path, text):
         read_trace(written(tmp_path, text))
     with pytest.raises(TraceError, match="cannot be read"):
         read_trace(tmp_path / "none.csv")
-    with pytest.raises(TraceError, match="not a regular file"):
+    with pytest.raises(TraceError, match="is a folder, not a file"):
         read_trace(tmp_path)

@@ -256,7 +256,7 @@ def test_a_grid_beyond_numbering_still_has_a_size(sweep: dict[str, Any]) -> None
     assert space.grid_size == 2_000**3
     space = space_of(
         sweep,
-        **{name: {"low": 1, "high": 90_000, "levels": 60_000} for name in ("macs", "memory_devices")},
+        **{name: {"low": 1, "high": 65_000, "levels": 60_000} for name in ("macs", "memory_devices")},
         sram_mib={"low": 1.0, "high": 2.0, "levels": 60_000},
         link_gbps={"low": 1.0, "high": 2.0, "levels": 60_000},
     )

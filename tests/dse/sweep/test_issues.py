@@ -76,17 +76,11 @@ def test_the_form_of_an_issue(file: Path) -> None:
         # values
         ("batch: 32", "batch: 0", "workloads.chat.batch: 0 is not above 0"),
         ("batch: 32", "batch: -2.5", "workloads.chat.batch: -2.5 is not above 0 and at most"),
-        (
-            "batch: 32",
-            "batch: 1.5",
-            "batch: 1.5 is not a whole number under batching: static.*perhaps 2, or batching: in",
-        ),
         ("batch: 32", "batch: 1e19", "batch: 1e.?19 is not above 0 and at most"),
         ("batch: 32", "batch: 32, prompt_tokens: 1e300", "prompt_tokens: 1e.?300 is not at least 0 and at most"),
         ("batch: 32", "batch: 32, tpot_limit_ms: 1e-320", "tpot_limit_ms: .* is not 0, or at least 1e-15 in size .ms."),
         ("max: 150 W", "max: -150 W", "max: '-150 W' is not at least 0: tdp_w is never below it; perhaps 150"),
         ("max: 150 W", "max: 1e-320", "max: .* is not 0, or at least 1e-15 in size .W."),
-        ("max: 150 W", "near: 150 W, within: 50", "within: 50 is not above 0 and at most 1; perhaps '50 %'"),
         ("max: 150 W", "near: 150 W, within: 1e-320", "within: .* is not 0, or at least 1e-15"),
         ("levels: 7", "levels: 1e999", "levels: 1e999 is not a finite number"),
         ("batch: 32", "batch: true", "workloads.chat.batch: true is not a number"),

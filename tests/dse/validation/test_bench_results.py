@@ -8,6 +8,7 @@ from cost_models.errors import ForeignFileError
 from cost_models.library import shipped_library
 from dse.number_texts import share_text
 from dse.render.terminal.validation import validation_parts
+from dse.validation.requests import prepare
 from dse.validation.rows import MeasurementError, read_measurements
 from dse.validation.run import run_validation
 from tests.dse.validation.bench_files import AIPERF, AIPERF_15, GENAI_PERF, LLAMA, SGLANG, VLLM
@@ -117,6 +118,8 @@ def test_a_first_token_of_a_served_load_meets_the_requests_in_flight(tmp_path):
         rows = read(tmp_path, json.dumps(record), **GIVEN)
         assert of_metric(rows, "ttft_ms")["reason"].startswith("all requests are sent at once") == refused
         assert of_metric(rows, "tpot_ms")["reason"] == ""
+    nobody = prepare(read(tmp_path, json.dumps(VLLM | {"max_concurrency": 0}), **GIVEN))
+    assert of_metric(nobody, "ttft_ms")["reason"] == "concurrency must be above 0"
 
 
 def test_aiperf_names_its_model_and_the_boards_that_it_watched(tmp_path):
