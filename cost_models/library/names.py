@@ -94,6 +94,15 @@ def resolve(kind: str, name: str, library: Entries, *, quantized: bool = False) 
     return next((known[form] for form in spellings(kind, name, quantized=quantized) if form in known), name)
 
 
+def singular(section: str) -> str:
+    """Return what one entry of a section of the library is called.
+
+    >>> singular("memories"), singular("weight_formats"), singular("evidence")
+    ('memory', 'weight_format', 'evidence')
+    """
+    return section.removesuffix("ies") + "y" if section.endswith("ies") else section.removesuffix("s")
+
+
 def nearest(kind: str, name: str, library: Entries) -> str:
     """Return the key of the known name most like one that is not known, "" where none is."""
     known = _known(kind, library)

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from cost_models.library import Library
-from cost_models.library.names import nearest, resolve
+from cost_models.library.names import nearest, resolve, singular
 from cost_models.library.plain_yaml import scalar_of
 from cost_models.quantities.columns import metric_of
 from cost_models.quantities.metrics import P_FEASIBLE
@@ -142,7 +142,7 @@ def check_value(value: object, parameter: Parameter, library: Library) -> int | 
 def check_name(value: object, parameter: Parameter, library: Library) -> str:
     """Return `value` if it names what the parameter asks for."""
     known = known_names(parameter, library)
-    kind = (parameter.section or parameter.name).replace("ies", "y").removesuffix("s").replace("_", " ")
+    kind = singular(parameter.section or parameter.name).replace("_", " ")
     if not isinstance(value, str):
         raise issue(quoted(value), f"the name of a {kind}", suggest(str(value), known))
     if parameter.section == "models":

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Library, LibraryParameter, Support
+from cost_models.library.names import singular
 from cost_models.quantities.metrics import METRICS
 from cost_models.quantities.parameters import PARAMETERS
 from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
@@ -120,14 +121,12 @@ def sections_of(library: Library, section: str | None, name: str) -> list[str]:
         if not result:
             raise UnknownEntryError("entry", name, (), suggest_anything(name, library))
         return result
-    whole = next((known for known in SECTIONS if section in (known, known.removesuffix("s"))), None)
-    if whole is None and section == "memory":
-        whole = "memories"
+    whole = next((known for known in SECTIONS if section in (known, singular(known))), None)
     if whole is None:
         raise UnknownEntryError("section", section, SECTIONS)
     entries: Mapping[str, BaseModel] = getattr(library, whole)
     if name not in entries:
-        raise UnknownEntryError(whole.removesuffix("s"), name, entries)
+        raise UnknownEntryError(singular(whole), name, entries)
     return [whole]
 
 

@@ -16,6 +16,7 @@ from cost_models.library import shipped_library
 from dse.analysis.relaxation.constraints import explain_infeasible
 from dse.evaluator import Evaluator
 from dse.render.terminal.stack import constants
+from tests import cli
 from tests.sweeps import SHORT_CHAT, minimized
 
 ROOT = Path(__file__).parents[3]
@@ -383,3 +384,9 @@ def test_two_runs_are_told_apart_and_runs_that_are_done_say_so(call, sweep):
         assert Path(f"report {written}", "report.html").exists() == written
     assert call("merge", "a", "b")[0] == 2 and call("merge", "a")[0] == 2
     assert "only --backend dask" in call("run", sweep, "--scheduler", "tcp://x:1")[2]
+
+
+def test_an_entry_is_called_by_the_singular_of_its_section():
+    for section in ("memory", "memories"):
+        done = cli.call("library", "show", section, "hbm33")
+        assert done.status == 2 and "'hbm33' is not a memory of the library" in done.err
