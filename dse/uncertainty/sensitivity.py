@@ -120,7 +120,7 @@ def variance_fractions(
 ) -> list[Swing]:
     """Return the swings with the Sobol' indices of their inputs beside them.
 
-    A metric that is missing in some sample, or does not vary, keeps NaN.
+    A metric that is missing in some sample keeps NaN.
 
     Args:
         spec: the sweep.
