@@ -81,6 +81,9 @@ GROWN = {
 }
 """A front that grows step by step."""
 
+GROWN_AGAIN = {**GROWN, "search": {**GROWN["search"], "seed": 1}}
+"""The same from another start."""
+
 HOLES = {
     **ALONE,
     "name": "holes",
@@ -91,7 +94,15 @@ HOLES = {
 }  # fmt: skip
 """Axes that are moved alone."""
 
-SWEEPS = {"rich": RICH, "served": SERVED, "none": NONE, "other": OTHER, "alone": ALONE, "grown": GROWN}
+SWEEPS = {
+    "rich": RICH,
+    "served": SERVED,
+    "none": NONE,
+    "other": OTHER,
+    "alone": ALONE,
+    "grown": GROWN,
+    "grown_again": GROWN_AGAIN,
+}
 
 
 def make(folder: Path, *names: str) -> dict[str, StoredRun]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +33,32 @@ def assert_same(relative: float, absolute: float, digits: int) -> Callable[[Path
             assert [*numbers(one)] == pytest.approx([*numbers(other)], rel=relative, abs=absolute), f"stored: {other}"
 
     return compare
+
+
+CHANGING = (
+    (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?"), "DATE"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "SHA-256"),
+)
+"""What no two calls print alike."""
+
+SURROUNDINGS = ("commit", "packages", "python")
+"""What a manifest says of where a run was made."""
+
+
+def steady(text: str, folder: Path) -> str:
+    """Return the text without what no two calls print alike, and without spaces at the ends of lines."""
+    text = text.replace(str(folder), "FOLDER")
+    for pattern, word in CHANGING:
+        text = pattern.sub(word, text)
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def shortened(value: Any) -> Any:
+    """Return JSON with the first and the last of every long list, and how many lie between."""
+    if isinstance(value, dict):
+        return {key: shortened(one) if key not in SURROUNDINGS else "SURROUNDINGS" for key, one in value.items()}
+    if not isinstance(value, list):
+        return float(f"{value:.9g}") if isinstance(value, float) else value
+    if len(value) < 4:
+        return [shortened(one) for one in value]
+    return [shortened(value[0]), f"and {len(value) - 2} more", shortened(value[-1])]
