@@ -1,4 +1,4 @@
-"""Numbers as they were when last looked at: of designs of every sweep, of every model and chip, of measured rows.
+"""Numbers as they were when last looked at: of designs of every sweep, every model and chip, measured rows, and parts.
 
 They notice any change, and say of none whether it is right; `tests/snapshot/README.md` tells how to write them anew.
 """
@@ -23,6 +23,7 @@ from dse.space import Space
 from dse.sweep import Spec, load_spec, parse_spec
 from dse.validation.rows import read_measurements
 from dse.validation.run import predicted, shipped
+from tests.snapshot.parts import PARTS
 
 HERE = Path(__file__).parent
 SWEEPS = [*sorted(Path("sweeps").glob("*.yaml")), *sorted((HERE / "sweeps").glob("*.yaml"))]
@@ -150,3 +151,8 @@ def test_measured_rows_are_predicted_as_before(held, tmp_path):
         found = predicted(form, read, Technology())
         columns |= {f"{path.stem} {name}": column for name, column in found.items()}
     held(summed(columns), "rows")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_of_the_models_are_as_before(part, held):
+    held(summed(PARTS[part]()), part)

@@ -1,0 +1,186 @@
+"""Parts of the models on arguments all over their range and at its ends, for `test_numbers.py` to hold.
+
+Designs of a sweep are alike: most of them are far from a full memory, an empty queue or the last rung of a ladder. Here
+the parts are asked by themselves, with arguments that are drawn and some that are set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cost_models.library.technology import Technology
+from cost_models.performance.goodput import goodput
+from cost_models.performance.queue_chain import Traffic
+from cost_models.performance.serving_queue import Queue
+from cost_models.performance.step_times import StepTimes
+from cost_models.performance.waits import Served, Wait, in_turn, lognormal_cv
+from cost_models.silicon.beachfront import Edge, along_the_sides, least_die_mm2, units_around
+from cost_models.table import FloatArray
+from cost_models.workload.speculation import Speculation
+
+ENGINES = 300
+LOADS = (1e-9, 0.05, 0.3, 0.6, 0.9, 0.99, 0.998, 1.0, 1.3)
+"""Shares of what an engine takes at most."""
+
+SHARES = (0.3, 0.5, 0.95, 0.999)
+
+
+def spread(random: np.random.Generator, low: float, high: float, rows: int = ENGINES) -> FloatArray:
+    """Return numbers all over some orders of magnitude."""
+    return np.exp(random.uniform(np.log(low), np.log(high), rows))
+
+
+def engines() -> tuple[StepTimes, Traffic]:
+    """Return engines of all kinds, and their traffic: few places and many, prompts in one step and in several.
+
+    Steps rise evenly, in stairs, ever faster and ever more slowly; some take nothing for prompts, or nothing else.
+    """
+    random = np.random.default_rng(1)
+
+    def some(*values: float) -> FloatArray:
+        return random.choice(values, ENGINES)
+
+    room = spread(random, 0.1, 30)
+    chunks = np.maximum(np.ceil(1 / room), 1.0)
+    tile = some(1, 1, 8, 64)
+    batches = np.stack([np.zeros(ENGINES), np.ones(ENGINES), tile, 2 * tile, *(tile * 8.0**k for k in range(1, 6))])
+    step = spread(random, 0.005, 0.05)
+    rises = spread(random, 1e-5, 1e-3) * np.cumprod(spread(random, 0.5, 3.0, (len(batches) - 1, ENGINES)), axis=0)
+    rises *= some(0, 1, 1, 1)
+    decode_s = step + np.cumsum(np.diff(batches, axis=0) * rises, axis=0) - rises[0]
+    prompt_s, own_s = spread(random, 1e-3, 1.0) * some(0, 1, 1, 1, 1, 1), spread(random, 1e-3, 0.1)
+    own_s = np.minimum(own_s, decode_s[0] * chunks)
+    steps = StepTimes(
+        batches,
+        np.concatenate([(own_s / chunks)[None], decode_s]),
+        prompt_s,
+        prompt_s + own_s,
+        chunks,
+        room,
+        some(0, 0.5, 1, 10, 100, 400, 2000),
+        some(0, 1, 2, 3, 8, 15, 16, 17, 18, 40, 200, 1000, 20000),
+        tile,
+        wait_s=some(0, 0.001, 0.02, 0.5),
+    )
+    traffic = Traffic(arrival_cv=some(0, 0.5, 1, 1, 1.5, 3), prompt_cv=some(0, 0, 0.7, 1.5), output_cv=some(0, 1))
+    return steps, traffic
+
+
+def told(seen: Served) -> dict[str, FloatArray]:
+    """Return all that users see."""
+    columns = {"rate": seen.requests_per_s, "load": seen.utilisation, "decoding": seen.decoding}
+    columns |= {"inside": seen.concurrency, "steps": seen.decode_steps}
+    for name, wait in (("ttft", seen.ttft), ("tpot", seen.tpot)):
+        columns |= {f"{name} {key}": column for key, column in waited(wait).items()}
+    return columns
+
+
+def waited(wait: Wait) -> dict[str, FloatArray]:
+    """Return what a wait is in the mean and at shares of the users, and 1 and the share that waits so long at most."""
+    columns = {"mean": wait.mean_s}
+    for share in SHARES:
+        columns[f"at {share}"] = wait.quantile_s(share, halvings=40)
+    # Limits are apart from where all of a case wait alike: there a rounding would count.
+    least, beyond = np.where(np.isfinite(wait.least_s), wait.least_s, 0.0), (wait.shares * wait.extra_s).sum(axis=0)
+    for part in (-0.01, 0.37, 1.07, 1.53, 20.1):
+        columns[f"within {part}"] = 1 + wait.share_within(least + part * (beyond + 1e-3))
+    return columns
+
+
+def queues() -> dict[str, Any]:
+    """Return what users of made-up engines see at loads and in loops, and the goodput within limits."""
+    steps, traffic = engines()
+    queue = Queue(steps, traffic)
+    columns: dict[str, Any] = {"capacity": queue.capacity_per_s, "varied": queue.work_cv2}
+    seen = {f"load {load}": queue.open(load * queue.capacity_per_s) for load in LOADS}
+    seen |= {f"loop {requests}": queue.closed(requests) for requests in (0.5, 1, 1.7, 2, 7, 16, 17, 90, 3000)}
+    seen["alone"] = queue.alone
+    drafting = Speculation(np.array([4.0]), np.array([0.6]))
+    drafted = Queue(replace(steps, speculation=drafting), traffic)
+    seen |= {"drafted": drafted.open(0.5 * queue.capacity_per_s), "drafted loop": drafted.closed(5)}
+    apart = Wait.of(-0.01 * steps.alone_s, ((steps.most * 0 + 0.3, steps.prompt_s, steps.prompt_s**2),))
+    seen["apart"] = Queue(replace(steps, apart=apart), traffic).open(0.5 * queue.capacity_per_s)
+    for name, one in seen.items():
+        columns |= {f"{name}: {key}": column for key, column in told(one).items()}
+    random = np.random.default_rng(2)
+    least = steps.least_s
+    far = (least[0] * (1 + spread(random, 0.01, 100)), least[1] * (1 + spread(random, 0.01, 100)))
+    limits = {"both": far, "first": (far[0], np.inf), "token": (np.inf, far[1]), "none": (np.inf, np.inf)}
+    limits |= {"hardly": (least[0] * 1.001, least[1] * 1.001), "less": (least[0] * (1 - 1e-9), far[1])}
+    for name, pair in limits.items():
+        columns[f"goodput {name}"] = goodput(steps, traffic, pair)
+        columns[f"goodput {name} at 90 %"] = goodput(steps, replace(traffic, limit_percentile=90.0), pair)
+    columns["goodput drafted"] = goodput(replace(steps, speculation=drafting), traffic, far)
+    for number in (0.5, 1.0, 1.5, 8.0, 9.0, 64.0, 65.0, 700.0, 1e5):
+        columns[f"step of {number}"] = steps.step_s(np.full(ENGINES, number))
+        columns[f"mean step of {number}"] = steps.mean_step_s(np.full(ENGINES, number))
+        columns[f"flow at {number}"] = steps.even_flow(least[1] * (1 + number / 10))
+        columns[f"number at {number}"] = steps.even_number(queue.capacity_per_s * number / 10)
+    return columns
+
+
+def waits() -> dict[str, Any]:
+    """Return what waits of drawn cases are, by themselves, one after the other, and for each of several tokens."""
+    random = np.random.default_rng(3)
+    rows = 200
+
+    def drawn(**fields: Any) -> Wait:
+        shares = random.dirichlet(np.ones(4), rows).T[:3] * random.choice([0.2, 1.0], rows)
+        extra = spread(random, 1e-3, 10, (3, rows)) * random.choice([0, 1, 1, 1], (3, rows))
+        var = (extra * spread(random, 1e-3, 4, (3, rows))) ** 2 * random.choice([0, 1, 1, 1], (3, rows))
+        return Wait.of(spread(random, 1e-3, 1, rows), list(zip(shares, extra, var, strict=True)), **fields)
+
+    floor = spread(random, 1e-4, 1e-2, (3, rows)) * random.choice([0, 1], (3, rows))
+    kinds = {"plain": drawn(), "even": drawn(even=True), "bounded": drawn(most_s=0.5), "raised": drawn(floor_s=floor)}
+    kinds["in turn"] = in_turn(kinds["plain"], kinds["bounded"])
+    none = np.zeros(rows)
+    tokens = Served(none, kinds["plain"], kinds["raised"], random.choice([0, 0.5, 1, 3, 400], rows), none, none)
+    for draft, chance in ((0.0, 0.5), (3.0, 0.0), (3.0, 0.7), (7.0, 1.0)):
+        each = tokens.per_token(Speculation(np.array([draft]), np.array([chance])))
+        kinds[f"{draft} of {chance}"] = each.tpot
+    columns = {f"{name}: {key}": column for name, wait in kinds.items() for key, column in waited(wait).items()}
+    return columns | {"lognormal": lognormal_cv(np.array([np.nan, 0.5, 1.0, 1.5, 3.0, 3.8, 3.9, 10.0]))}
+
+
+def edges() -> dict[str, Any]:
+    """Return the least dies along which interfaces have a place, how many others hold, and where they stand."""
+    random, technology, rows = np.random.default_rng(4), Technology(), 300
+
+    def some(*values: float) -> FloatArray:
+        return random.choice(values, rows)
+
+    units, width = some(0, 1, 2, 3, 5, 8, 16, 33, 80), spread(random, 0.5, 12, rows)
+    first = Edge(units, np.where(units > 0, width, 0.0), some(0, 1), some(0, 7, 14), some(0, 0, 11, 40))
+    both = replace(
+        first, second_units=some(0, 1, 2, 7, 24), second_mm=spread(random, 0.5, 12, rows), second_stacked=some(0, 0, 1)
+    )
+    columns: dict[str, Any] = {}
+    for name, edge in (("one", first), ("two", both)):
+        least = least_die_mm2(edge, technology)
+        columns[f"least {name}"] = least
+        for part in (0.3, 0.9, 1.0, 1.7):
+            columns[f"around {name} at {part}"] = units_around(least * part, edge, technology)
+        for larger in (1 + 1e-9, 1.2, 3.0):
+            pieces = [
+                (row, name_of, side, low, high)
+                for row in range(0, rows, 3)
+                for name_of, where in along_the_sides(
+                    max(float(least[row]), 1.0) * larger,
+                    Edge(*(column[row : row + 1] if len(column) > 1 else column for column in vars(edge).values())),
+                    technology,
+                ).items()
+                for side, low, high in where
+            ]
+            places = np.array([(row, side, low, high) for row, _, side, low, high in pieces])
+            of = np.array([name_of for _, name_of, *_ in pieces])
+            for kind in np.unique(of):
+                for place, what in enumerate(("row", "side", "from", "to")):
+                    columns[f"{name} at {larger:.1f}: {kind} {what}"] = places[of == kind, place]
+    return columns
+
+
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {"queues": queues, "waits": waits, "edges": edges}
