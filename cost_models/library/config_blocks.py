@@ -39,7 +39,7 @@ def attention_fields(
     if not any(kind in ("full", "window", "chunk", "indexed", "both") for kind in kinds.mixing):
         return {**entry, "attention": "none"}
     heads = told.num_attention_heads
-    assert heads is not None and told.hidden_size is not None
+    assert heads is not None
     kv_heads = _kv_heads(rules, told, heads, source)
     mla = _mla(rules, told, fields, source)
     if not mla and heads % kv_heads:
@@ -58,7 +58,7 @@ def attention_fields(
         if indexed := kinds.mixing.count("indexed"):
             sizes = (told.index_n_heads, told.index_head_dim, told.index_topk, indexed, False)
             entry["indexer"] = dict(zip(("heads", "head_dim", "top_k", "layers", "weighted"), sizes, strict=True))
-    return entry | _reaches(rules, told, kinds, source)
+    return entry | _reaches(rules, told, kinds, kv_heads, source)
 
 
 def _choosing_layers(told: Config, layers: int, source: str) -> int:
@@ -81,7 +81,7 @@ def _head_dim(rules: ConfigType, told: Config, heads: int, source: str) -> int:
     return told.hidden_size // heads
 
 
-def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds, source: str) -> Data:
+def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds, usual_kv_heads: int, source: str) -> Data:
     """Return layers of attention: as one window where that says all, else kind by kind."""
     shared_from = len(kinds.mixing) - (told.num_kv_shared_layers or 0)
     groups: Counter[tuple[tuple[str, Any], ...]] = Counter()
@@ -99,10 +99,10 @@ def _reaches(rules: ConfigType, told: Config, kinds: LayerKinds, source: str) ->
         layer: Data = {}
         if kind == "window":
             layer["reach"] = told.sliding_window
-            several = (told.num_key_value_heads or 1) * rules.window_kv_heads
+            several = usual_kv_heads * rules.window_kv_heads
             own = {"heads": told.swa_num_attention_heads, "kv_heads": told.swa_num_key_value_heads or several,
                    "head_dim": told.swa_head_dim}  # fmt: skip
-            usual = {"heads": told.num_attention_heads, "kv_heads": told.num_key_value_heads, "head_dim": told.head_dim}
+            usual = {"heads": told.num_attention_heads, "kv_heads": usual_kv_heads, "head_dim": told.head_dim}
             layer |= {name: value for name, value in own.items() if value is not None and value != usual[name]}
         elif kind == "indexed":
             layer["indexed"] = True
@@ -147,7 +147,7 @@ def _mla(rules: ConfigType, told: Config, fields: Mapping[str, Any], source: str
 def _state(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
     """Return the layers with a state."""
     d, kind = told.hidden_size, rules.state
-    assert d is not None and kind is not None
+    assert d is not None
     state: Data = {"kind": kind, "layers": layers, "conv_width": told.conv_width or 0}
     if kind == "convolution":
         return {**state, "heads": d, "head_dim": 1, "key_heads": 0}
@@ -217,7 +217,7 @@ def _dense_width(rules: ConfigType, told: Config, has_experts: bool) -> int | No
     if not has_experts and rules.experts != "none" and rules.shared == "shared_intermediate_size":
         return told.shared_intermediate_size or told.intermediate_size
     width: int | None = getattr(told, rules.dense_width) if has_experts else told.intermediate_size
-    if width is None and rules.dense_width != "intermediate_size":
+    if width is None:
         width = told.intermediate_size
     if width is None and told.expansion_ratio is not None and told.hidden_size is not None:
         return told.expansion_ratio * told.hidden_size
@@ -231,8 +231,6 @@ def _dense_width(rules: ConfigType, told: Config, has_experts: bool) -> int | No
 def _moe(rules: ConfigType, told: Config, layers: int, source: str) -> Data:
     """Return the mixture of experts: widths, how many a token takes, and shared ones."""
     width: int | None = getattr(told, rules.width)
-    if width is None and rules.width != "moe_intermediate_size":
-        width = told.intermediate_size
     missing = [name for name, value in (("num_experts_per_tok", told.active), (rules.width, width)) if not value]
     if missing:
         raise LibraryError(f"{source}: {', '.join(missing)} missing, needed beside {told.experts} experts")
