@@ -169,6 +169,11 @@ def cells_of(column: Column) -> list[Setting | None]:
     return [cell if cell == cell else None for cell in cells]
 
 
+def positive(numbers: Number, otherwise: float = np.nan) -> FloatArray:
+    """Return numbers above 0, and another one in the place of those that are not: what may be divided by."""
+    return np.where(np.asarray(numbers) > 0, numbers, otherwise)
+
+
 def as_column(number: Number) -> FloatArray:
     """Return a number, or one per row, as a column."""
     return np.atleast_1d(np.asarray(number, dtype=np.float64))

@@ -125,7 +125,7 @@ class Conversations(Continuous):
         # All that turns add is written as well.
         added = rate_per_s * sessions.growth_tokens * self.bytes_per_token
         with np.errstate(divide="ignore", invalid="ignore"):
-            reads = np.where(most > 0, most / (rate_per_s * sessions.returning * self.read_s), 0.0)
+            reads = most / (rate_per_s * sessions.returning * self.read_s)
             writes = tier.most_utilisation * np.asarray(tier.bytes_per_s) * self._chips / added
         carried = np.nan_to_num(reads, nan=1.0) * np.minimum(np.nan_to_num(writes, nan=1.0), 1.0)
         return near, np.where(most > 0, np.minimum(far, carried), 0.0)

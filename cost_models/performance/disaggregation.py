@@ -31,7 +31,7 @@ from cost_models.performance.queue_chain import Traffic
 from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes, step_times
 from cost_models.performance.waits import TINY, Served, in_turn
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, positive
 from cost_models.workload.serving import request_cache_bytes
 
 SHARES = (1.0, 63 / 64, 31 / 32, 15 / 16, 7 / 8, 3 / 4)
@@ -323,7 +323,7 @@ class Disaggregated:
     def prefill_chips(self) -> FloatArray:
         """Chips that prefill beside a decode group, in part; NaN where no number of them keeps the limit."""
         rate, load = self.prefill_per_s, self._decoding.requests_per_s * self.replicas
-        return np.asarray(load / np.where(rate > 0, rate, np.nan) * self.pool.chips)
+        return np.asarray(load / positive(rate) * self.pool.chips)
 
     def at_work(self) -> Inference:
         """Return the decode pool with as many sequences as decode at the load, for energy and memory."""

@@ -162,7 +162,8 @@ class _Bracket:
     def middle(self) -> FloatArray:
         """Return the geometric mean of both ends, the crossing where one of them is not known."""
         known = np.isfinite(self.high) & (self.low > 0)
-        return np.where(known, np.sqrt(self.low * np.where(known, self.high, 1.0)), self.crossing())
+        with np.errstate(invalid="ignore"):
+            return np.where(known, np.sqrt(self.low * self.high), self.crossing())
 
     def with_tried(self, tried: FloatArray, missed: FloatArray) -> _Bracket:
         """Return the bracket with one end moved; an end that stays twice counts half (Illinois), so that it moves."""

@@ -15,7 +15,7 @@ from cost_models.performance.power_cap import cap_stretch, capped_phase
 from cost_models.performance.roofline import memory_slowdown
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, positive
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import Footprint, ServingConfig, footprint
 
@@ -272,7 +272,7 @@ class Inference:
         needed = np.ceil((held.weights_bytes + held.kv_bytes + held.activations_bytes) / capacity)
         if self.machine.read_mostly_bytes.any():
             written, room = held.kv_bytes + held.activations_bytes, capacity - self.machine.read_mostly_bytes
-            needed = np.maximum(needed, np.ceil(written / np.where(room > 0, room, np.nan)))
+            needed = np.maximum(needed, np.ceil(written / positive(room)))
         return np.asarray(needed)
 
 

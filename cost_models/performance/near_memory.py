@@ -18,7 +18,6 @@ from cost_models.performance.roofline import (
     activation_element_bytes,
     by_class,
     cached_bytes,
-    no_zero,
     of_tensors,
     roofline_s,
     stored_weight_bytes,
@@ -26,7 +25,7 @@ from cost_models.performance.roofline import (
 )
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, positive
 from cost_models.workload.formats import Formats
 from cost_models.workload.operators import Operators
 
@@ -64,7 +63,7 @@ def near_times(
         can = can & (of_tensors(operators, machine.placement.second_fraction) == 0)
     through = _bus_bytes(operators, machine, formats)
     pins = machine.bandwidth_bytes_per_s * machine.stream_efficiency * software.bandwidth_efficiency
-    reading = np.maximum(read / no_zero(near.bytes_per_s), operators.macs / no_zero(rate))
+    reading = np.maximum(read / positive(near.bytes_per_s, np.inf), operators.macs / positive(rate, np.inf))
     memory_s = operators.kernels * near.start_s + through / pins + reading
     beside = vector_s(operators, machine, software, formats)
     shape = np.broadcast_shapes(memory_s.shape, can.shape)

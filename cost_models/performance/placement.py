@@ -19,7 +19,7 @@ from cost_models.performance.phases import PhaseTime, decode_phase
 from cost_models.performance.roofline import tensors_of
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine, Placement
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, positive
 from cost_models.workload.formats import Formats
 from cost_models.workload.hotness import hotness
 from cost_models.workload.serving import ServingConfig, held_tensors, layers_held
@@ -50,9 +50,8 @@ def second_fractions(
     bound = written * read_mostly
     first = np.maximum(capacities[0] - (held * bound).sum(axis=0), 0.0)
     free = held * (1 - bound)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        density = np.where(held > 0, read / held, 0.0)
-    order = np.argsort(-density, axis=0, kind="stable")
+    # What holds nothing comes last, and takes no room.
+    order = np.argsort(-read / positive(held), axis=0, kind="stable")
     ends = np.cumsum(np.take_along_axis(free, order, axis=0), axis=0)
     starts = np.concatenate([np.zeros((1, ends.shape[1])), ends[:-1]])
     # The second memory takes a stretch of the tensors in their order: before the first's or behind it.
@@ -62,7 +61,7 @@ def second_fractions(
     there = np.maximum(np.minimum(ends, high) - np.maximum(starts, low), 0.0)
     amounts = np.empty_like(there)
     np.put_along_axis(amounts, order, there, axis=0)
-    return np.where(held > 0, np.minimum(amounts / np.where(held > 0, held, 1.0), 1.0), 0.0)
+    return np.where(held > 0, np.minimum(amounts / positive(held), 1.0), 0.0)
 
 
 def read_by_tensor(step: PhaseTime, names: tuple[str, ...]) -> dict[str, FloatArray]:
@@ -106,7 +105,7 @@ def placed(
     read = read_by_tensor(decode_phase(serving, machine, software, formats), names)
     read = {name: amount * layers_held(serving) for name, amount in read.items()}
     first_s = 1 / (machine.bandwidth_bytes_per_s * machine.stream_efficiency)
-    second_s = np.where(second.bytes_per_s > 0, 1 / np.where(second.bytes_per_s > 0, second.bytes_per_s, 1.0), np.inf)
+    second_s = 1 / positive(second.bytes_per_s)
     left = (machine.capacity_bytes - second.capacity_bytes, second.capacity_bytes)
     if before is not None:
         drafts = 1.0 if serving.speculation is None else serving.speculation.drafts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.performance.disaggregation import Disaggregated
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, positive
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,9 @@ def pool_costs(users: Disaggregated) -> PoolCosts:
     taken = taker.dram_j_per_byte / taker.conversion_efficiency
     rate = users.prefill_per_s
     # While they wait for the next prompt they draw what flows anyway.
-    waiting = (1 - users.prefill_utilisation) * idle_w * pool.chips / np.where(rate > 0, rate, np.nan)
+    waiting = (1 - users.prefill_utilisation) * idle_w * pool.chips / positive(rate)
     served = users.served.requests_per_s * users.replicas
-    with np.errstate(divide="ignore"):
-        ports_j = ports * np.asarray(network.w_per_chip) / np.where(served > 0, served, np.nan)
+    ports_j = ports * np.asarray(network.w_per_chip) / positive(served)
     return PoolCosts(
         chips=chips,
         price_usd=machine.price_usd * chips + ports * np.asarray(network.usd_per_chip),

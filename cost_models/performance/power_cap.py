@@ -11,7 +11,7 @@ from cost_models.performance.phases import PhaseTime
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine, Throttle
 from cost_models.silicon.power import clock_ratio
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, positive
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
 
@@ -92,7 +92,7 @@ def added_s(
     leakage_w = at(throttle.leakage_w * serving.chips / machine.conversion_efficiency)
     memory_s, arithmetic_s = at(work.times.memory_s), at(work.times.arithmetic_s)
     alone, most = at(work.times.total_s), at(limit)
-    turns = np.where(alone > 0, at(work.total_s) / np.where(alone > 0, alone, 1.0), 0.0)
+    turns = np.where(alone > 0, at(work.total_s) / positive(alone), 0.0)
     exposed = at(software.non_overlapped_fraction)
     curve = Throttle(*(at(column) for column in vars(throttle).values()))
 
@@ -115,7 +115,7 @@ def added_s(
     seconds, joules, flowing_w = at_clock(low)
     # What no clock of the die slows down, as products beside the banks of a memory, pauses.
     spare_w = most - flowing_w
-    paused_s = np.where(spare_w > 0, joules / np.where(spare_w > 0, spare_w, 1.0), np.inf)
+    paused_s = np.where(spare_w > 0, joules / positive(spare_w), np.inf)
     result = np.zeros(n)
     result[rows] = np.maximum(seconds, paused_s) - pass_s
     return result

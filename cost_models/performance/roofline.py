@@ -12,7 +12,7 @@ import numpy as np
 from cost_models.performance.interconnect import all_reduce_s, all_to_all_s, device_of, die_all_reduce_s
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Arrays, Machine
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, positive
 from cost_models.workload.formats import Formats
 from cost_models.workload.operators import Operators
 
@@ -443,11 +443,6 @@ def roofline_s(operators: Operators, times: OperatorTime, machine: Machine) -> F
         attention=near.attention_mac_per_s,
     )
     return np.maximum(
-        np.maximum(least, times.near_bytes / no_zero(near.bytes_per_s)),
-        (operators.macs - chip_macs) / no_zero(rate),
+        np.maximum(least, times.near_bytes / positive(near.bytes_per_s, np.inf)),
+        (operators.macs - chip_macs) / positive(rate, np.inf),
     )
-
-
-def no_zero(rate: FloatArray) -> FloatArray:
-    """Return a rate by which what it does not do takes no time."""
-    return np.where(rate > 0, rate, np.inf)

@@ -234,7 +234,7 @@ def most_requests(result: Inference) -> FloatArray:
             # What is written has the rest of the memory, however few the weights are.
             room = room - result.machine.read_mostly_bytes
             fitting = np.minimum(fitting, np.maximum(room / (each + small), (room - full) / each))
-    most = np.floor(np.clip(np.nan_to_num(fitting, nan=0.0, posinf=2.0**16), 0.0, 2.0**16) * (1 + 1e-12))
+    most = np.floor(np.clip(np.nan_to_num(fitting, posinf=2.0**16), 0.0, 2.0**16) * (1 + 1e-12))
     return np.asarray(most)
 
 

@@ -21,7 +21,7 @@ from cost_models.performance.waits import TINY, Served
 from cost_models.silicon.carbon import g_per_million_tokens
 from cost_models.silicon.cost import usd_per_million_tokens
 from cost_models.silicon.machine import Machine
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, positive
 from cost_models.weights.quality import Quality
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
@@ -152,7 +152,7 @@ class Terms:
     def load_s(self) -> FloatArray:
         """Time to load the weights of each chip over its host interface; NaN where it has none."""
         rate = self.result.machine.host_bytes_per_s
-        return self.result.footprint.weights_bytes / self.result.serving.chips / np.where(rate > 0, rate, np.nan)
+        return self.result.footprint.weights_bytes / self.result.serving.chips / positive(rate)
 
     @cached_property
     def tpot_s(self) -> FloatArray:
@@ -194,14 +194,13 @@ class Terms:
         if np.any(prefilling.in_flight):
             prompts = np.where(prefilling.in_flight, 1.0, prompts)
         rows = prompts * np.asarray(self.served.serving.computed_tokens)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(rows > 0, prefilling.prefill_energy.board_j / rows, np.nan))
+        return np.asarray(prefilling.prefill_energy.board_j / positive(rows))
 
     @cached_property
     def request_j(self) -> FloatArray:
         """Energy of boards per output token, prefill included."""
         if self.tier is not None:
-            idle = self._with_tier(0.0, "idle_w") / np.where(self.requests_per_s > 0, self.requests_per_s, np.nan)
+            idle = self._with_tier(0.0, "idle_w") / positive(self.requests_per_s)
             return np.asarray(self.decode_j + (self.tier_j + idle) / np.asarray(self.served.serving.output_tokens))
         if self.pool is not None:
             return np.asarray(self.decode_j + self.pool.request_j / np.asarray(self.served.serving.output_tokens))
@@ -246,7 +245,7 @@ class Terms:
     @cached_property
     def paid_rate(self) -> FloatArray:
         """Output tokens per second that costs are shared by; missing where none are served."""
-        return np.where(self.end_to_end > 0, self.end_to_end, np.nan)
+        return positive(self.end_to_end)
 
     @cached_property
     def host_w(self) -> FloatArray:
@@ -316,8 +315,7 @@ class Terms:
 
     def _each_j(self, joules: FloatArray, tokens: Number) -> FloatArray:
         """Return energy per token of some of a request's; missing where it has none of them."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(np.asarray(tokens) > 0, joules / np.asarray(tokens, dtype=np.float64), np.nan)
+        return np.asarray(joules / positive(tokens))
 
     @property
     def usd_per_million_input_tokens(self) -> FloatArray:
@@ -333,9 +331,7 @@ class Terms:
     def _per_million(self, fraction: FloatArray, tokens: Number) -> FloatArray:
         """Return what a share of a request's cost is per million of some of its tokens; missing where it has none."""
         output = np.asarray(self.served.planned.serving.output_tokens)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            each = np.asarray(self.usd_per_million_tokens * fraction * output / tokens)
-        return np.where(np.asarray(tokens) > 0, each, np.nan)
+        return np.asarray(self.usd_per_million_tokens * fraction * output / positive(tokens))
 
     @cached_property
     def cached_fraction(self) -> FloatArray:
@@ -347,7 +343,7 @@ class Terms:
         serving = replace(work, prompt_tokens=work.computed_tokens, prefix_tokens=0.0, reused_tokens=0.0)
         bare = PromptTimes.of(single(replace(users.result, serving=serving))).prompt_s
         whole = PromptTimes.of(single(replace(users.result, serving=work))).prompt_s
-        beside = np.clip(1 - bare / np.maximum(whole, TINY), 0.0, 1.0)
+        beside = np.maximum(1 - bare / np.maximum(whole, TINY), 0.0)
         return np.where(cached > 0, self.prompt_fraction * beside, 0.0)
 
     @property
@@ -370,14 +366,13 @@ class Terms:
             load = np.where(np.isnan(load), arriving, load)
         if np.isnan(load).all():
             return np.array([np.nan])
-        groups = np.ceil(load / np.where(rate > 0, rate, np.nan))
+        groups = np.ceil(load / positive(rate))
         chips = np.asarray(groups * self.served.serving.chips)
         users = self.served.users
         if not isinstance(users, Disaggregated):
             return chips
         requests = load / np.asarray(self.served.serving.output_tokens)
-        each = np.where(users.prefill_per_s > 0, users.prefill_per_s, np.nan)
-        return np.asarray(chips + np.ceil(requests / each) * users.pool.chips)
+        return np.asarray(chips + np.ceil(requests / positive(users.prefill_per_s)) * users.pool.chips)
 
     @property
     def memory_gib(self) -> FloatArray:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cost_models.library.technology import Technology
 from cost_models.silicon.area import board_reach_mm, sides_mm
 from cost_models.silicon.memory import memory_technology
-from cost_models.table import Choice, FloatArray, Number, rows_where
+from cost_models.table import Choice, FloatArray, Number, positive, rows_where
 from cost_models.units import BITS_PER_BYTE
 
 ROUNDING = 1e-9
@@ -68,7 +68,7 @@ def unit_places(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> tuple[
         short_mm: that of a short one.
         edge: what wants a place.
     """
-    room, width = 1 + ROUNDING, np.where(edge.unit_mm > 0, edge.unit_mm, np.inf)
+    room, width = 1 + ROUNDING, positive(edge.unit_mm, np.inf)
     around = 1 - edge.stacked
     beside_host = np.maximum(short_mm - edge.host_mm, 0.0)
     return (
@@ -92,7 +92,7 @@ def filled_sides(
     on_long, free, host = unit_places(long_mm, short_mm, edge)
     rooms = {0: on_long, 1: free, 2: on_long, 3: host}
     lengths = {0: long_mm, 1: short_mm, 2: long_mm, 3: np.maximum(short_mm - edge.host_mm, 0.0)}
-    width, left = np.where(edge.second_mm > 0, edge.second_mm, np.inf), edge.units
+    width, left = positive(edge.second_mm, np.inf), edge.units
     result = {}
     for side in order:
         first = np.minimum(rooms[side], left)
@@ -126,7 +126,7 @@ def units_around(die_mm2: FloatArray, edge: Edge, technology: Technology) -> Flo
     long, short = usable_sides_mm(die_mm2, technology)
     on_long, free, host = unit_places(long, short, edge)
     left = np.maximum(2 * (long + short) - edge.host_mm - edge.links_mm - edge.second_units * edge.second_mm, 0.0)
-    width = np.where(edge.unit_mm > 0, edge.unit_mm, np.inf)
+    width = positive(edge.unit_mm, np.inf)
     return np.asarray(np.minimum(2 * on_long + free + host, np.floor(left * (1 + ROUNDING) / width)))
 
 
@@ -275,7 +275,7 @@ class BandwidthLimit:
     @property
     def most(self) -> FloatArray:
         """Units that every limit allows."""
-        return np.asarray(np.minimum.reduce(list(self.units.values())))
+        return np.asarray(np.minimum.reduce(np.broadcast_arrays(*self.units.values())))
 
     @property
     def gbps(self) -> FloatArray:
@@ -327,7 +327,7 @@ def max_bandwidth(
         "package": np.where(stacked + on_top > 0, np.inf, package),
         "interposer": np.where(stacked > 0, interposer, np.inf),
     }
-    most = np.minimum.reduce(list(units.values()))
+    most = np.minimum.reduce(np.broadcast_arrays(*units.values()))
     return BandwidthLimit(
         units=units,
         gbps_per_unit=gbps_per_unit,

@@ -14,7 +14,7 @@ import numpy as np
 
 from cost_models.library import Library
 from cost_models.library.technology import Technology
-from cost_models.table import FloatArray, Number, rows_where
+from cost_models.table import FloatArray, Number, positive, rows_where
 from cost_models.units import MM2_PER_CM2
 
 HOURS_PER_YEAR = 8766.0
@@ -89,7 +89,7 @@ def yield_poisson(defects: Number) -> FloatArray:
 def yield_murphy(defects: Number) -> FloatArray:
     """Return Murphy's yield for a triangular spread of defect density: ((1 - exp(-A D0)) / (A D0))^2."""
     defects = np.asarray(defects, dtype=np.float64)
-    safe = np.where(defects > 0, defects, 1.0)
+    safe = positive(defects)
     return np.where(defects > 0, (-np.expm1(-safe) / safe) ** 2, 1.0)
 
 
@@ -346,7 +346,7 @@ def price_usd(cost_usd: Number, *, mask_set_usd: Number, design_nre_usd: Number,
 def annuity(years: Number, rate: Number) -> FloatArray:
     """Return the yearly payment per dollar borrowed at `rate` and paid back over `years`: r / (1 - (1 + r)^-y)."""
     rate = np.asarray(rate, dtype=np.float64)
-    safe = np.where(rate > 0, rate, 1.0)
+    safe = positive(rate)
     return np.where(rate > 0, safe / -np.expm1(-np.asarray(years) * np.log1p(safe)), 1 / np.asarray(years))
 
 

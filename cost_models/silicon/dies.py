@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, positive
 
 
 def facing_sides(dies: Number) -> FloatArray:
@@ -40,7 +40,7 @@ def outline_edge_mm(
     """
     root = np.sqrt(aspect_ratio)
     whole, facing = 2 * (root + 1 / root), facing_over_root(dies, aspect_ratio)
-    between = facing_mm / np.where(facing > 0, facing, 1.0)
+    between = facing_mm / positive(facing)
     return np.where(facing > 0, np.maximum(outward_mm / (whole - facing), between) * whole, outward_mm)
 
 

@@ -19,7 +19,7 @@ from cost_models.library.technology import Technology
 from cost_models.silicon import compute
 from cost_models.silicon.machine import NearMemory
 from cost_models.silicon.memory import MemorySystem
-from cost_models.table import Choice, FloatArray
+from cost_models.table import Choice, FloatArray, positive
 from cost_models.units import BITS_PER_BYTE, GIB, NANO
 from cost_models.weights.weight_storage import Storage
 
@@ -129,13 +129,13 @@ def banks(
         for use, (plain, narrowest, other) in stored.items():
             bits = operand_bits(operands, plain=plain, narrowest=narrowest, activations=other, decoder=decoder)
             read = reached * parameter("rows") * BITS_PER_BYTE
-            macs[use] = macs[use] + here * np.where(bits > 0, read / np.where(bits > 0, bits, 1.0), 0.0)
+            macs[use] = macs[use] + here * np.where(bits > 0, read / positive(bits), 0.0)
     share, j_per_byte = np.zeros(1), system.j_per_byte * parameter("energy_over_external")
     if decoder.any():
         decoders = _decoders(storage, inside, stored_bits, parameter("clock_ghz"), technology)
         j_per_byte = j_per_byte + decoder * decoders.j_per_byte
-        dram_mm2 = np.where(present > 0, system.capacity_bytes / GIB * parameter("mm2_per_gib"), 1.0)
-        share = present * decoder * decoders.mm2 / dram_mm2
+        dram_mm2 = positive(present * system.capacity_bytes / GIB * parameter("mm2_per_gib"), np.inf)
+        share = decoder * decoders.mm2 / dram_mm2
     return Banks(
         NearMemory(
             bytes_per_s=reached,

@@ -12,18 +12,26 @@ from typing import Any
 
 import numpy as np
 
+from cost_models.evaluate.chips import ChipSetup
+from cost_models.evaluate.serve import Prefill, serve_chip
+from cost_models.evaluate.workload import Conversation, Drafting, Workload, prompts_of
 from cost_models.library.technology import Technology
+from cost_models.performance import fleet, kernels
+from cost_models.performance.disaggregation import Network
 from cost_models.performance.goodput import goodput
+from cost_models.performance.metrics import workload_metrics
+from cost_models.performance.operating_point import Slo
 from cost_models.performance.queue_chain import Traffic
 from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes
 from cost_models.performance.waits import Served, Wait, in_turn, lognormal_cv
-from cost_models.silicon.beachfront import Edge, along_the_sides, least_die_mm2, units_around
-from cost_models.table import FloatArray
+from cost_models.silicon import cost, dies, power
+from cost_models.silicon.beachfront import Edge, along_the_sides, least_die_mm2, max_bandwidth, units_around
+from cost_models.table import Choice, FloatArray
 from cost_models.workload.speculation import Speculation
 
 ENGINES = 300
-LOADS = (1e-9, 0.05, 0.3, 0.6, 0.9, 0.99, 0.998, 1.0, 1.3)
+LOADS = (1e-9, 0.05, 0.3, 0.6, 0.9, 0.99, 0.998, 1.01, 1.3)
 """Shares of what an engine takes at most."""
 
 SHARES = (0.3, 0.5, 0.95, 0.999)
@@ -183,4 +191,141 @@ def edges() -> dict[str, Any]:
     return columns
 
 
-PARTS: dict[str, Callable[[], dict[str, Any]]] = {"queues": queues, "waits": waits, "edges": edges}
+def served(chip: str, model: str, **fields: Any) -> dict[str, Any]:
+    """Return all metrics of users on chips of the library."""
+    limits, prefill = fields.pop("limits", None), fields.pop("prefill", None)
+    work = Workload("w", model, batching="continuous", **fields)
+    technology, setup = Technology(), ChipSetup(chip, "fp8", kv_bits=8, act_bits=8)
+    result = serve_chip(setup, work, technology, limits=limits, prefill=prefill)
+    return dict(workload_metrics(result, technology))
+
+
+def prefill(chip: str, model: str, chips: float, network: Network, **fields: Any) -> Prefill:
+    """Return a pool that prefills."""
+    work = prompts_of(Workload("w", model, batching="continuous", **fields), "tensor")
+    return Prefill(
+        serve_chip(ChipSetup(chip, "fp8", kv_bits=8, act_bits=8), replace(work, n_chips=chips), Technology()), network
+    )
+
+
+def users() -> dict[str, Any]:
+    """Return the metrics of users: conversations with caches and links of all sizes, two pools, few and many tokens."""
+    random, rows = np.random.default_rng(5), 40
+
+    def some(*values: float) -> FloatArray:
+        return random.choice(values, rows)
+
+    def talk(**fields: Any) -> Conversation:
+        return Conversation(some(1, 2, 6, 20), some(0.5, 20, 300), **fields)
+
+    tier = {"tier": "ddr5", "tier_gib": some(0, 1, 20, 300), "tier_gbps": some(0.1, 1, 10, 100)}
+    told = some(np.nan, 0, 0.4, 1)
+    loads = Traffic(arrivals_per_s=some(1e-6, 0.3, 3, 12))
+    slow, strict = Slo(5000.0, 100.0), Slo(500.0, 30.0, 20_000.0)
+    lengths = {"prompt_tokens": 400.0, "output_tokens": 200.0}
+    made: dict[str, dict[str, Any]] = {
+        "kept": {"traffic": loads, "conversation": talk(kept_gib=some(0, 0.5, 4, 40))},
+        "tier": {"traffic": loads, "conversation": talk(**tier)},
+        "both": {"traffic": loads, "conversation": talk(kept_gib=some(0, 0.5, 4), **tier), "parallelism": "dp2"},
+        "told": {"traffic": loads, "conversation": talk(hit_share=told)},
+        "told tier": {"traffic": loads, "conversation": talk(hit_share=told, kept_gib=1.0, **tier)},
+        "loop": {"traffic": Traffic(concurrency=some(1, 5, 60)), "conversation": talk(**tier), "parallelism": "dp2"},
+        "goodput": {"limits": strict, "conversation": talk(kept_gib=1.0, **tier)},
+        "at 90 %": {
+            "limits": slow, "conversation": talk(**tier),
+            "traffic": Traffic(limit_percentile=90.0, arrival_cv=1.5, prompt_cv=0.5),
+        },
+        "short": {"traffic": loads, "output_tokens": some(1, 2, 9), "prompt_tokens": some(1, 30, 9000)},
+        "crowd": {"traffic": Traffic(some(20, 60, 200)), "limits": strict, "prefix_cached": some(0, 0.4)},
+        "drafts": {"limits": slow, "drafting": Drafting(some(0, 3), some(0, 0.7, 1), "llama32_1b")},
+    }  # fmt: skip
+    columns = {
+        f"{name}: {metric}": column
+        for name, fields in made.items()
+        for metric, column in served("h100_sxm", "llama3_8b", **{**lengths, "n_chips": 2.0, **fields}).items()
+    }
+    lengths = {"prompt_tokens": 2000.0, "output_tokens": 300.0}
+    apart: dict[str, dict[str, Any]] = {
+        "goodput": {"limits": Slo(2000.0, 50.0, 30_000.0)},
+        "at 95 %": {"limits": Slo(2000.0, 50.0), "traffic": Traffic(limit_percentile=95.0, arrival_cv=1.5)},
+        "load": {"limits": Slo(2000.0, 50.0), "traffic": Traffic(arrivals_per_s=some(0.01, 2, 9, 40), prompt_cv=0.4)},
+        "late": {"limits": Slo(60.0, 50.0)},
+        "copies": {"limits": Slo(2000.0, 20.0), "parallelism": "dp2"},
+        "drafts": {"limits": Slo(2000.0, 50.0), "drafting": Drafting(3.0, 0.7, "llama32_1b")},
+        "words": {"limits": Slo(2000.0, 50.0), "output_tokens": some(1, 2, 40)},
+        "loose": {"limits": Slo(600_000.0, 10_000.0)},
+    }  # fmt: skip
+    pairs = (("h100_sxm", "h100_sxm"), ("rubin_cpx", "h100_sxm"), ("h100_sxm", "rtx_4090"))
+    for place, (name, fields) in enumerate(apart.items()):
+        first, second = pairs[place % len(pairs)]
+        for chips, gbps in ((1.0, 50.0), (2.0, 0.4)):
+            network = Network(gbps * 1e9, 0.002, 30.0 * gbps, 0.5 * gbps)
+            work = {**lengths, **{key: one for key, one in fields.items() if key != "limits"}}
+            pool = prefill(first, "llama3_8b", chips, network, **work)
+            found = served(second, "llama3_8b", **{"n_chips": 2.0, **work}, limits=fields["limits"], prefill=pool)
+            columns |= {f"apart {name} over {gbps}: {metric}": column for metric, column in found.items()}
+    return columns
+
+
+def silicon() -> dict[str, Any]:
+    """Return yields, costs, clocks, dies and what a die carries, from nothing to more than can be built."""
+    technology, columns = Technology(), {}
+    die, defects = np.geomspace(1, 3000, 12), np.array([0.0, 1e-3, 0.1, 1.0, 30.0])[:, None]
+    columns["gross"] = cost.gross_dies(die, diameter_mm=300.0, edge_mm=3.0, scribe_mm=0.1)
+    for model in ("negative_binomial", "poisson", "murphy"):
+        columns[f"yield {model}"] = cost.die_yield(die, defects, model=model, alpha=2.0).ravel()
+        for cores, spare in ((1.0, 1.0), (8.0, 0.0), (16.0, 3.0)):
+            columns[f"harvest {model} {cores}"] = cost.harvested_yield(
+                defects,
+                core_fraction=np.array([0.0, 0.3, 0.9, 1.0]),
+                cores=cores,
+                spare_cores=spare,
+                model=model,
+                alpha=2.0,
+            ).ravel()
+    columns["annuity"] = cost.annuity(np.array([1.0, 5.0, 20.0]), np.array([0.0, 1e-3, 0.08, 1.0])[:, None]).ravel()
+    years = (1990.0, 2023.0, 2023.4, 2025.0, 2025.9, 2026.0, 2100.0)
+    columns["years"] = np.array([float(cost.memory_price_factor(year, technology)) for year in years])
+    columns["board"] = cost.board_usd(np.array([0.0, 75.0, 150.0, 500.0, 700.0, 2000.0]), technology)
+    law = {"threshold": 0.35, "alpha": 1.3}
+    speed = np.array([1e-3, 0.2, 0.7, 1.0, 1.2, 2.0, 4.0])
+    columns["clock"] = power.clock_ratio(np.array([0.2, 0.35, 0.5, 1.0, 1.5]), **law)
+    columns["supply"] = power.supply_ratio(speed, **law)
+    columns["guarded supply"] = power.guarded_supply_ratio(speed, guard=0.1, **law)
+    columns["guarded clock"] = power.guarded_clock_ratio(np.array([0.05, 0.1, 0.4, 0.9, 1.2]), guard=0.1, **law)
+    number = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 8.0])
+    columns["facing"], columns["joints"] = dies.facing_over_root(number, 1.3), dies.joints(number)
+    columns["outline"] = dies.outline_edge_mm(
+        np.full((3, 1), 20.0), np.array([[0.0], [9.0], [90.0]]), dies=number, aspect_ratio=1.3
+    ).ravel()
+    columns["assembled"] = dies.assembled_fraction(number, bond_yield=0.99, known_good_fraction=0.98)
+    for grade in ("lpddr5x_9600", "gddr7_32", "hbm3e", "stacked_dram", "hbf"):
+        for watts in (0.0, 400.0, 3000.0):
+            found = max_bandwidth(Choice.of(grade), die, supply_w=watts, supply_v=0.75, technology=technology)
+            told = {**found.units, "gbps": found.gbps, "mm2": found.interface_mm2, "share": found.delivered_fraction}
+            columns |= {f"{grade} at {watts} W: {name}": column for name, column in told.items()}
+    for kernel in technology.library.parameters:
+        of, _, rest = kernel.partition(".")
+        name, _, last = rest.partition(".")
+        if of == "weight_only_kernels" and last == "rows_per_pass":
+            gains = [
+                kernels.weight_only_gain(np.array([1.0, 2, 8, 9, 16, 17, 64, 65, 300, 5000]), name, ridge, technology)
+                for ridge in (20.0, 300.0)
+            ]
+            columns[name] = np.concatenate([*gains, [kernels.crossover_rows(name, 200.0, technology)]])
+        if of == "sparse_kernels" and last == "dense_fraction":
+            columns[name] = np.append(
+                kernels.sparse_gain(np.array([0.0, 0.5, 0.9, 0.99]), name, technology),
+                kernels.break_even_sparsity(name, technology),
+            )
+    groups = np.array([0.0, 1.0, 7.0])
+    whole = fleet.fleet(
+        groups, chips=2.0, group_price_usd=5e4, group_w=1500.0, group_tokens_per_s=900.0, usd_per_million_tokens=3.0,
+        g_per_million_tokens=40.0, technology=technology,
+    )  # fmt: skip
+    return columns | {f"fleet {name}": column for name, column in vars(whole).items()}
+
+
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "queues": queues, "waits": waits, "edges": edges, "users_of_chips": users, "silicon": silicon
+}  # fmt: skip

@@ -54,8 +54,8 @@ def held_fixture(dataframe_regression: DataFrameRegressionFixture, monkeypatch: 
 def summed(columns: dict[str, Any]) -> pd.DataFrame:
     """Return a row per column: how many numbers it has, their sum, and that of their logarithms times their places.
 
-    In the last a small number counts as much as a large one, and their order counts. Words are summed up by a digest,
-    in the place of how many there are.
+    In the last a small number counts as much as a large one, and their order counts. An infinite one is counted as a
+    thousandth, one that is missing is not. Words are summed up by a digest, in the place of how many there are.
     """
     rows: dict[str, list[float]] = {}
     for name, column in columns.items():
@@ -68,7 +68,7 @@ def summed(columns: dict[str, Any]) -> pd.DataFrame:
         there = np.isfinite(numbers)
         some, places = numbers[there], np.flatnonzero(there) + 1.0
         weighted = np.log(np.abs(some), out=np.zeros_like(some), where=some != 0) @ places
-        rows[name] = [float(there.sum()), some.sum(), weighted]
+        rows[name] = [there.sum() + np.isinf(numbers).sum() / 1000, some.sum(), weighted]
     return pd.DataFrame.from_dict(rows, orient="index", columns=["count", "sum", "logarithms"])
 
 
