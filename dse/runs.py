@@ -16,7 +16,7 @@ from cost_models.performance.derived import DerivedMetric
 from dse.errors import RecordError, RunError
 from dse.packing import read_packed
 from dse.results.directory import RESULTS, check_place, checked, place_for_run, seal, write_whole
-from dse.results.manifest import SCHEMA
+from dse.results.manifest import SCHEMA, again, written_by
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.provenance import (
     library_hash,
@@ -149,7 +149,7 @@ def resume(
 
 def _state_of(done: StoredRun, call_model: bool) -> tuple[Spec, bytes]:
     """Return the sweep and the state of the search of a finished run, both held against what it was run with."""
-    with _records_of(done.path):
+    with _records_of(done.path, f"; the run was {written_by(done.manifest)}; {again(done.path)}"):
         state = state_of(done)
         spec = _spec_of(done, state)
     _check_consent(done.path, spec, call_model)
@@ -212,8 +212,8 @@ def merge(
                 f"{done.path}: asks something else than {first.path}; see: dse diff {first.path} {done.path}"
             )
     for index, done in enumerate(runs):
-        if again := next((one for one in runs[:index] if _of_same_designs(one.spec, done.spec)), None):
-            raise RunError(f"{done.path}: holds designs of {again.path} once more, which would count twice: "
+        if earlier := next((one for one in runs[:index] if _of_same_designs(one.spec, done.spec)), None):
+            raise RunError(f"{done.path}: holds designs of {earlier.path} once more, which would count twice: "
                            "merge runs with other seeds or samplers")  # fmt: skip
     spec = _spec_of(first, states[0])
     search = Search(spec)
@@ -262,12 +262,12 @@ def explore(
 
 
 @contextmanager
-def _records_of(path: Path) -> Iterator[None]:
+def _records_of(path: Path, remedy: str = "") -> Iterator[None]:
     """Name the run whose records are not what they must be, or are of entries that the library does not hold."""
     try:
         yield
     except (RecordError, LibraryError) as error:
-        raise RunError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        raise RunError(f"{error if str(path) in str(error) else f'{path}: {error}'}{remedy}") from None
 
 
 def _check_consent(path: Path, spec: Spec, call_model: bool) -> None:
@@ -379,7 +379,10 @@ def _spec_of(done: StoredRun, state: bytes) -> Spec:
 def _check_same(path: Path, header: Mapping[str, Any], spec: Spec) -> None:
     """Refuse to mix what was computed with other inputs."""
     if header["spec_sha256"] != spec.hash:
-        raise RunError(f"{path}: its sweep has been changed since it was started")
+        raise RunError(
+            f"{path}: its sweep has been changed since it was started, or means something else to this "
+            "version; run it again"
+        )
     if spec.model is not None and header["model_sha256"] != model_hash(spec.model):
         raise RunError(f"{path}: the files of its model have been changed since it was started; run the sweep again")
     if header["library_sha256"] != library_hash(library_of(spec.library)):

@@ -10,6 +10,7 @@ import typer
 
 from dse.cli.options import Format, Library, Output, Quiet, command
 from dse.cli.output import emit
+from dse.cli.stored import evaluated_run
 
 if TYPE_CHECKING:
     from cost_models.table import Setting
@@ -65,7 +66,6 @@ def compare(
     from dse.render.terminal.comparison import comparison_parts, comparison_rows
     from dse.render.terminal.fleet import fleet_parts
     from dse.results.picks import settings_of
-    from dse.results.store import open_run
 
     designs: Mapping[str, Mapping[str, Setting]]
     if load is not None and budget is not None:
@@ -75,7 +75,7 @@ def compare(
         whole = settings_of(Table.from_settings(settings), 0)
         evaluator, designs = Evaluator(with_baselines(spec, baselines or [])), {spec.name: whole}
     else:
-        stored = open_run(run).require_builtin("compare")
+        stored = evaluated_run(run, "compare")
         evaluator, designs = compared(stored, baselines or [], library=library or [])
     rate = krw_per_usd if krw_per_usd is not None else evaluator.economics.krw_per_usd
     dollars = None if budget is None else budget_usd(budget, rate)

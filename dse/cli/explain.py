@@ -12,6 +12,7 @@ import typer
 
 from dse.cli.options import Format, ImageFormats, Library, Output, Plots, Quiet, Workloads, command, image_formats
 from dse.cli.output import emit
+from dse.cli.stored import evaluated_run
 
 if TYPE_CHECKING:
     from dse.analysis.explain.curve import Curve
@@ -157,13 +158,12 @@ def _subject(what: str, design: str | None, workloads: list[str], library: list[
 
 def _explained(of: _Subject) -> Explanation:
     from dse.analysis.explain.inputs import explain_design_file, explain_library_chip, explain_run_row
-    from dse.results.store import open_run
 
     if of.kind == "file":
         return explain_design_file(of.what, of.workloads, library=of.library)
     if of.kind == "chips":
         return explain_library_chip(of.what, of.workloads, of.settings, library=of.library)
-    return explain_run_row(open_run(of.what).require_builtin("explain"), of.design)
+    return explain_run_row(evaluated_run(of.what, "explain"), of.design)
 
 
 def _simulated(of: _Subject) -> dict[str, SimulatedRun]:
@@ -172,7 +172,6 @@ def _simulated(of: _Subject) -> dict[str, SimulatedRun]:
     from dse.analysis.explain.inputs import chips_spec, design_of_run, load_design
     from dse.analysis.explain.simulated import simulated_runs
     from dse.evaluator import Evaluator
-    from dse.results.store import open_run
 
     if of.kind == "chips":
         spec = chips_spec(of.what, of.workloads, of.settings, library=of.library)
@@ -182,7 +181,7 @@ def _simulated(of: _Subject) -> dict[str, SimulatedRun]:
         if of.kind == "file":
             spec, chosen = load_design(of.what, of.workloads, library=of.library)
         else:
-            run = open_run(of.what).require_builtin("explain --simulate")
+            run = evaluated_run(of.what, "explain --simulate")
             spec, chosen = run.spec, design_of_run(run, of.design)[0]
         results = Evaluator(spec).results(Table.from_settings(chosen))
     traces = {name: one.trace.read() if one.trace else None for name, one in spec.workloads.items()}
@@ -194,7 +193,6 @@ def _curves(of: _Subject) -> list[Curve]:
     from dse.analysis.explain.curve import all_curves, baseline_curves
     from dse.analysis.explain.inputs import chips_spec, design_of_run, load_design
     from dse.evaluator import Evaluator
-    from dse.results.store import open_run
 
     if of.kind == "chips":
         spec = chips_spec(of.what, of.workloads, of.settings, library=of.library)
@@ -204,7 +202,7 @@ def _curves(of: _Subject) -> list[Curve]:
         spec, chosen = load_design(of.what, of.workloads, library=of.library)
         name = spec.name
     else:
-        run = open_run(of.what).require_builtin("explain --curve")
+        run = evaluated_run(of.what, "explain --curve")
         spec = run.spec
         chosen, name = design_of_run(run, of.design)
     return all_curves(Evaluator(spec), {name: chosen})

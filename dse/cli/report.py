@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dse.cli.options import Quiet, Stored, command
+from dse.cli.stored import evaluated_run
 
 app = command()
 
@@ -30,5 +31,5 @@ def report(
     from dse.number_texts import number_text
     from dse.render.report import write_report
 
-    file = write_report(run, out=out, points=n_designs)
+    file = write_report(evaluated_run(run, "report"), out=out, points=n_designs)
     print(f"{file} ({number_text(file.stat().st_size / 1e6, 3)} MB)")

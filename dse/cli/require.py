@@ -9,6 +9,7 @@ import typer
 
 from dse.cli.options import Format, ImageFormats, Output, Plots, Quiet, Set, Workloads, command, image_formats
 from dse.cli.output import emit
+from dse.cli.stored import evaluated_run
 
 if TYPE_CHECKING:
     from dse.sweep import Spec
@@ -154,14 +155,13 @@ def _of_design(what: str, design: str | None, workloads: list[str], is_file: boo
     from dse.evaluator import Evaluator
     from dse.render.terminal.requirements import changes_table
     from dse.render.terminal.tables import Lines, cell_text
-    from dse.results.store import open_run
     from dse.space import Space
 
     if is_file:
         spec, settings = load_design(what, workloads)
         space, name = None, spec.name
     else:
-        run = open_run(what).require_builtin("require", model=False)
+        run = evaluated_run(what, "require", model=False)
         settings, name = design_of_run(run, design)
         spec, space = run.spec, Space(run.spec)
     changes = best_changes(Evaluator(spec), settings, space=space)

@@ -8,6 +8,7 @@ import typer
 
 from dse.cli.options import Drawn, DrawnPlots, Format, Output, Quiet, Stored, command
 from dse.cli.output import emit, frame_rows
+from dse.cli.stored import evaluated_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,6 @@ def robust(
     from dse.errors import RunError
     from dse.render.terminal import counted_display
     from dse.results.directory import seal
-    from dse.results.store import open_run
     from dse.sweep.records import MAX_DRAWS
     from dse.uncertainty.files import designs_frame, inputs_frame, write_robust
     from dse.uncertainty.intervals import DRAWS
@@ -55,7 +55,7 @@ def robust(
 
     if draws is not None and draws > MAX_DRAWS:
         raise RunError(f"--draws {draws}: at most {MAX_DRAWS} are drawn")
-    stored = open_run(run).require_builtin("robust", model=False)
+    stored = evaluated_run(run, "robust", model=False)
     requested = stored.spec.robustness
     with counted_display("designs") as progress:
         result = robust_run(

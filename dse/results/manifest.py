@@ -70,6 +70,13 @@ def again(directory: Path) -> str:
     return f"the same run again: dse run {directory / 'sweep.yaml'}"
 
 
+def written_by(manifest: Mapping[str, Any]) -> str:
+    """Return when a run was written and by which version, as a message says it."""
+    version = manifest["packages"].get("llm-chip-dse", "of no known version")
+    commit = f", commit {manifest['commit'][:12]}" if manifest["commit"] else ""
+    return f"written on {manifest['finished'][:10]} by llm-chip-dse {version}{commit}"
+
+
 def digest_of(manifest: Mapping[str, Any]) -> str:
     """Return the digest of a manifest without its own."""
     kept = {key: value for key, value in manifest.items() if key != SEAL}

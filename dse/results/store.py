@@ -15,12 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cost_models.errors import ForeignFileError
+from cost_models.errors import ForeignFileError, LibraryError
 from cost_models.library.foreign import json_of, read_text
 from dse.errors import RunError, SpecError
 from dse.packing import Record
 from dse.results.directory import MAX_BYTES, RESULTS, checked
-from dse.results.manifest import MANIFEST, read_manifest
+from dse.results.manifest import MANIFEST, read_manifest, written_by
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,10 +140,22 @@ class StoredRun:
 
     @cached_property
     def spec(self) -> Spec:
-        """The sweep as it was run."""
+        """The sweep as it was run.
+
+        Raises:
+            RunError: this version does not read it: that which wrote it had other words, or what it names has gone.
+        """
         from dse.sweep import load_spec
 
-        return load_spec(self.file("resolved.yaml"), metrics=self.derived)
+        file = self.file("resolved.yaml")
+        try:
+            return load_spec(file, metrics=self.derived)
+        except (SpecError, LibraryError) as error:
+            first, *others = str(error).splitlines()
+            more = f", for {len(others) + 1} reasons" if others else ""
+            raise RunError(
+                f"{self.path}: the sweep of this run, {written_by(self.manifest)}, cannot be read here{more}:\n{first}"
+            ) from None
 
     @cached_property
     def evaluator(self) -> Evaluator:

@@ -23,7 +23,7 @@ from dse.render.report.designs import MAX_POINTS, missed, page_columns, page_met
 from dse.render.report.packing import Packable, packed, packed_columns, rounded
 from dse.render.terminal.summary import named_picks
 from dse.render.terminal.verdict import verdict
-from dse.results.provenance import library_hash, package_versions, source_commit
+from dse.results.moved import moved_numbers
 from dse.results.store import StoredRun, designs_of
 from dse.sweep.library_additions import library_of
 
@@ -143,17 +143,11 @@ def _data(
         "conditions": labels,
         "details": details,
         "shared": sections.shared_settings(run),
-        "stale": is_stale(run),
+        "stale": bool(moved_numbers(run)),
         "uncertainty": None if drawn is None else uncertainty.for_page(drawn, table),
         **_marks(run, table),
     }
     return data, {"designs": packed_columns(blocks), "details": packed_details}
-
-
-def is_stale(run: StoredRun) -> bool:
-    """Return whether the library or the program is another than that of the run."""
-    then = run.manifest["packages"].get("llm-chip-dse"), run.manifest.get("commit"), run.manifest["library_sha256"]
-    return then != (package_versions().get("llm-chip-dse"), source_commit(), library_hash(library_of(run.spec.library)))
 
 
 def _details(run: StoredRun, evaluator: Evaluator, table: pd.DataFrame) -> tuple[dict[str, Any], str]:

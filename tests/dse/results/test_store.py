@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from datetime import UTC, datetime
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 from cost_models.quantities.metrics import METRICS
 from cost_models.quantities.parameters import PARAMETERS
 from dse.errors import RunError
-from dse.results.directory import place_for_run, write_json, write_whole
+from dse.results.directory import place_for_run, seal, write_json, write_whole
 from dse.results.manifest import MANIFEST
 from dse.results.store import AXIS_COLUMNS, bare, find_run, headed, open_run
+from tests.cli import call
 
 WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -181,3 +183,49 @@ def test_a_word_where_a_number_of_an_axis_stands_is_damage(tmp_path, column):
             continue
         with pytest.raises(RunError, match=r"axes\.csv"):
             open_run(run).axes  # noqa: B018
+
+
+@pytest.fixture
+def copy(runs, tmp_path):
+    shutil.copytree(runs[0], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def rewritten(run, file, old, new):
+    """Replace text of a file of a run, as if another version had written it so, and seal the run."""
+    text = (run / file).read_text()
+    assert old in text
+    (run / file).write_text(text.replace(old, new))
+    seal(run, [file])
+
+
+def test_a_run_of_a_version_with_other_words_says_which_version_that_was(copy):
+    rewritten(copy, "resolved.yaml", "chat.tpot_ms", "chat.ms_per_token")
+    day = json.loads((copy / MANIFEST).read_text())["finished"][:10]
+    for verb in ("show", "plot", "report", "compare", "explain", "robust", "require", "export"):
+        done = call(verb, copy, *(["--storage", "journal:x"] if verb == "export" else []))
+        assert done.status == 2 and f"{copy}: the sweep of this run, written on {day} by llm-chip-dse" in done.err
+        assert "resolved.yaml:" in done.err and "'chat.ms_per_token' is not a metric" in done.err
+        assert len(done.err.splitlines()) == 2
+
+
+def test_a_state_of_another_format_says_which_version_wrote_it(copy):
+    (copy / "search.state").write_bytes(b"\x80\x04\x95 a pickle of old")
+    seal(copy)
+    done = call("resume", copy, "--n-designs", 128)
+    assert done.status == 2 and "not a record of a search; the run was written on" in done.err
+    assert done.err.rstrip().endswith(f"dse run {copy / 'sweep.yaml'}")
+
+
+def test_what_is_worked_out_anew_is_told_from_the_numbers_of_a_run(copy):
+    verbs = [("explain", copy), ("compare", copy), ("require", copy), ("report", copy)]
+    assert not any("WARNING" in call(*verb).err for verb in verbs)
+    knee = next(pick for pick in open_run(copy).picks if pick["name"] == "knee")
+    value = knee["metrics"]["chat.tpot_ms"]
+    rewritten(copy, "picks.yaml", f"chat.tpot_ms: {value}", f"chat.tpot_ms: {value * 1.0005}")
+    assert not any("WARNING" in call(*verb).err for verb in verbs)
+    rewritten(copy, "picks.yaml", f"chat.tpot_ms: {value * 1.0005}", f"chat.tpot_ms: {value * 1.25}")
+    for verb in verbs:
+        done = call(*verb)
+        assert done.status == 0 and f"chat.tpot_ms of its knee is {value:.4g}, not {value * 1.25:.4g}" in done.err
+    assert '"stale":true' in (copy / "report.html").read_text()
