@@ -8,6 +8,19 @@ MISSING = "n/a"
 """What stands for a number that does not exist."""
 
 
+MOST_DIGITS = 18
+"""Digits of the largest number that counts something."""
+
+
+def whole_number(text: str) -> int | None:
+    """Return the whole number that a text is the digits of; None where it is something else, or counts nothing.
+
+    >>> whole_number("42"), whole_number("4.2"), whole_number("9" * 5000)
+    (42, None, None)
+    """
+    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
+
+
 def number_text(value: float | None, digits: int = 4) -> str:
     """Return a number as a person writes it: four significant digits, thousands apart, no exponent where avoidable.
 

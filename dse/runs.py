@@ -15,7 +15,7 @@ from cost_models.errors import LibraryError
 from cost_models.performance.derived import DerivedMetric
 from dse.errors import RecordError, RunError
 from dse.packing import read_packed
-from dse.results.directory import RESULTS, check_place, checked, place_for_run, seal, write_whole
+from dse.results.directory import RESULTS, check_links, check_place, checked, place_for_run, seal, write_whole
 from dse.results.manifest import SCHEMA, again, written_by
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.provenance import (
@@ -128,6 +128,7 @@ def resume(
     if folder is not None:
         if n_designs is not None:
             raise RunError(f"{folder}: is unfinished; resume it first, then continue it to more designs")
+        check_links(folder)
         journal = Journal(folder)
         with _records_of(folder):
             spec = journal.spec(metrics)

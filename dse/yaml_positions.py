@@ -282,7 +282,9 @@ class _Composer:
         if key in inner.node.value:
             first = inner.node.value[key].key_place
             path = path_text((*inner.path, key))
-            self.issues.append(Issue(place, path, f"the key {key} is given twice (first in line {first.line})"))
+            perhaps = "numbers with commas: write 1500, not 1,500" if key.isdecimal() else ""
+            what = f"the key {key} is given twice (first in line {first.line})"
+            self.issues.append(Issue(place, path, what, perhaps=perhaps))
         inner.key, inner.key_place = key, place
 
     def _open(self, event: Any, place: Place) -> None:

@@ -131,9 +131,11 @@ def _tensor(
 
 
 def _pair(text: str, between: str) -> tuple[int, int]:
+    from cost_models.errors import shown
     from dse.errors import TensorError
+    from dse.number_texts import whole_number
 
-    parts = text.split(between)
-    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
-        raise TensorError(f"{text!r} must be two whole numbers with {between!r} between them, like 2{between}4")
-    return int(parts[0]), int(parts[1])
+    first, second, *others = [*(whole_number(part.strip()) for part in text.split(between)), None]
+    if first is None or second is None or others != [None]:
+        raise TensorError(f"{shown(text)} must be two whole numbers with {between!r} between them, like 2{between}4")
+    return first, second

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -31,6 +32,17 @@ def place_for_run(name: str, identity: str, *, started: datetime, results: Path 
         copy += 1
         place = results / name / f"{stem}-{copy}"
     return place
+
+
+def check_links(directory: Path) -> None:
+    """Check that nothing in a run directory stands elsewhere: a command would read, or write, what is not the run's.
+
+    Raises:
+        RunError: there is a symbolic link in it.
+    """
+    for folder, folders, files in os.walk(directory):
+        if link := next((path for name in (*folders, *files) if (path := Path(folder, name)).is_symlink()), None):
+            raise RunError(f"{link}: is a symbolic link, which no run has within; {again(directory)}")
 
 
 def check_place(directory: Path) -> None:

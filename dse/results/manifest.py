@@ -26,6 +26,8 @@ SEAL = "manifest_sha256"
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Time = Annotated[str, Field(max_length=40)]
+FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*(/[^./\\][^/\\]*)*$")]
+"""Name of a file within a run directory."""
 
 
 class _Part(BaseModel):
@@ -62,7 +64,7 @@ class _Manifest(_Part):
     spec_sha256: str
     library_sha256: str
     model_sha256: str = ""
-    files: dict[str, str] | None = None
+    files: dict[FileName, str] | None = None
 
 
 def again(directory: Path) -> str:

@@ -19,7 +19,7 @@ from cost_models.errors import ForeignFileError, LibraryError
 from cost_models.library.foreign import json_of, read_text
 from dse.errors import RunError, SpecError
 from dse.packing import Record
-from dse.results.directory import MAX_BYTES, RESULTS, checked
+from dse.results.directory import MAX_BYTES, RESULTS, check_links, checked
 from dse.results.manifest import MANIFEST, read_manifest, written_by
 
 if TYPE_CHECKING:
@@ -88,11 +88,12 @@ def open_run(
         metrics: the derived metrics that its sweep uses.
 
     Raises:
-        RunError: there is no run there, or its manifest is damaged.
+        RunError: there is no run there, its manifest is damaged, or a part of it is a symbolic link.
     """
     if isinstance(where, StoredRun):
         return where
     path = find_run(where, results=results)
+    check_links(path)
     return StoredRun(path, read_manifest(path), tuple(metrics))
 
 

@@ -213,7 +213,7 @@ class Journal:
             (self.folder / name).mkdir(exist_ok=True)
         for path in (self.folder / "kept").iterdir():
             ends = path.name.split("-")
-            if all(end.isdigit() for end in ends):
+            if all(end.isdecimal() for end in ends):
                 stretches[int(ends[0])] = int(ends[-1]), path
         place = min(stretches, default=0)
         while place in stretches:
@@ -252,7 +252,7 @@ class Journal:
         write_atomically(self.folder / "kept" / f"{first:0{_DIGITS}d}-{last:0{_DIGITS}d}", packed(kept))
         if sampler is not None:
             for path in (self.folder / "sampler").iterdir():
-                if path.name.isdigit() and int(path.name) < last:
+                if path.name.isdecimal() and int(path.name) < last:
                     path.unlink()
 
     def remove(self) -> None:

@@ -13,11 +13,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from dse.errors import Issue, Place, SpecError
+from dse.number_texts import MOST_DIGITS, whole_number
 from dse.plain import redacted
 from dse.sweep.hints import quoted
 from dse.yaml_positions import KeyPath, Node, parse_yaml, path_text, read_text
 
-_INDEXED = re.compile(r"([^\[\]]*)((?:\[[0-9]+\])*)")
+_INDEXED = re.compile(rf"([^\[\]]*)((?:\[[0-9]{{1,{MOST_DIGITS}}}\])*)")
 
 
 def read_tree(path: Path) -> tuple[Node, str]:
@@ -144,8 +145,8 @@ def _put(
     if not steps:
         return Node(value.value, place, place)
     if isinstance(node.value, list):
-        index = int(steps[0]) if isinstance(steps[0], int) or steps[0].isdigit() else -1
-        if not 0 <= index < len(node.value):
+        index = whole_number(str(steps[0]))
+        if index is None or index >= len(node.value):
             what = f"{steps[0]} is not an entry of {path_text(path)}, which has {len(node.value)}"
             raise SpecError([Issue(place, path_text(path), what)])
         items = list(node.value)

@@ -60,8 +60,7 @@ class RecordReader:
         self._emptied: set[KeyPath] = set()
         for path, node in self.root.walk():
             if node.value is None:
-                comma = str(path[-1]).isdigit()
-                self._fault(path, "is empty", perhaps="a number's digits after a comma: write 1500" if comma else "")
+                self._fault(path, "is empty", perhaps=_without_comma(self._mapping_at(path[:-1]), str(path[-1])))
                 self._emptied.add(path)
 
         def without(node: Node) -> Node:
@@ -139,3 +138,16 @@ class RecordReader:
         assert node is not None and isinstance(node.value, list)
         read = {index: self._record(kind, (section, index), foreign) for index in range(len(node.value))}
         return {index: record for index, record in read.items() if record is not None}
+
+
+def _without_comma(around: Mapping[str, Node], key: str) -> str:
+    """Return the number that was probably meant where YAML took what follows its comma for a key; "" of no such key.
+
+    Three digits are thousands (``1,500``), other than three a fraction (``0,5``), as are three behind a zero.
+    """
+    keys = list(around)
+    before = around[keys[keys.index(key) - 1]].value if key in keys[1:] else None
+    if not key.isdecimal() or isinstance(before, bool) or not isinstance(before, int | float):
+        return ""
+    between = "" if len(key) == 3 and before else "."
+    return f"the rest of a number with a comma: write {before}{between}{key}"

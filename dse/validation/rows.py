@@ -141,7 +141,7 @@ def _settle_layouts(rows: pd.DataFrame, library: Library) -> None:
     for index in rows.index[left_open]:
         row = rows.loc[index]
         told = row["parallelism"].removeprefix("dp_or_tp")
-        chips = int(told) if told.isdigit() else int(row["n_chips"])
+        chips = int(told) if told.isdecimal() else int(row["n_chips"])
         weights = count_parameters(library.model(row["model"])).total * row["weight_bits"] / 8
         room = (library.chip(row["chip"]).capacity_gib or 0.0) * GIB * library.parameters["serving.memory_fraction"].typ
         groups = [count for count in range(1, chips + 1) if chips % count == 0 and weights <= count * room]

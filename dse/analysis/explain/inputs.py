@@ -23,6 +23,7 @@ from dse.analysis.explain.designs import explain_baseline, explain_designs
 from dse.analysis.explain.records import Explanation
 from dse.errors import NOWHERE, Issue, Place, RunError, SpecError
 from dse.evaluator import Evaluator
+from dse.number_texts import whole_number
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun
 from dse.sweep import FixedSpec, Spec
@@ -84,12 +85,12 @@ def design_of_run(
     text = str(row if row is not None else default_pick(picks) or "")
     if text in picks:
         return dict(picks[text]["design"]), f"{run.name}, {text}"
-    if not text.isdecimal():
+    if (number := whole_number(text)) is None:
         known = [*picks, *others]
         perhaps = suggest(text, known)
         hint = f"; perhaps {perhaps}" if perhaps else ""
         raise RunError(f"{run.path}: {quoted(text)} is not a design's id or one of {', '.join(known)}{hint}")
-    return run.settings(int(text)), f"{run.name}, design {text}"
+    return run.settings(number), f"{run.name}, design {number}"
 
 
 def explain_design_file(

@@ -57,7 +57,7 @@ def _pieces(word: str, width: int | None) -> Iterator[tuple[str, str]]:
         return
     joint = " "
     for part in _JOINT.split(word):
-        while len(part) > width and not any(sign.isdigit() for sign in part):
+        while len(part) > width and not any(sign.isdecimal() for sign in part):
             yield joint, part[:width]
             joint, part = "", part[width:]
         yield joint, part

@@ -235,3 +235,56 @@ def test_a_forged_search_is_gone_on_with_or_refused_with_its_place(stopped, tmp_
     print(f"{FORGERIES} forged searches, {told} of them told, {len(faults)} faults")
     assert not faults, "\n".join(map(str, faults))
     assert told
+
+
+def test_nothing_is_read_or_written_through_a_link_out_of_a_run(runs, stopped, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine.txt").write_text("mine")
+    (outside / "0000000000000001").write_text("mine")
+    links = ("plots", "robust", "designs", ".report.html.partial", "report.html", "plots/pareto.png", ".manifest.json")
+    for number, name in enumerate(links):
+        at = tmp_path / str(number)
+        copy = at / "run"
+        shutil.copytree(runs[0], copy)
+        link = copy / name
+        if link.is_dir():
+            shutil.rmtree(link)
+        link.unlink(missing_ok=True)
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(outside / "mine.txt" if "." in name else outside)
+        for verb in verbs(copy, runs[1], at):
+            done = call(*verb)
+            assert done.status == 2 and f"{link}: is a symbolic link" in done.err, (verb, done.err)
+    for number, name in enumerate(("lock", "kept", "sampler", ".search.json.partial")):
+        at = tmp_path / f"unfinished{number}"
+        shutil.copytree(stopped[0], at / "run.unfinished")
+        link = at / "run.unfinished" / name
+        if link.is_dir():
+            shutil.rmtree(link)
+        link.unlink(missing_ok=True)
+        link.symlink_to(outside / "mine.txt" if name in ("lock", ".search.json.partial") else outside)
+        done = call("resume", at / "run")
+        assert done.status == 2 and f"{link}: is a symbolic link" in done.err, done.err
+    assert {path.name: path.read_text() for path in outside.iterdir()} == {
+        "mine.txt": "mine",
+        "0000000000000001": "mine",
+    }
+
+
+@pytest.mark.parametrize("name", ["designs/../../other.parquet", "/etc/passwd", "designs//a", "designs/.a", "..", ""])
+def test_a_manifest_names_no_file_elsewhere(runs, tmp_path, name):
+    shutil.copytree(runs[0], tmp_path / "run")
+    file = tmp_path / "run" / MANIFEST
+    manifest = json.loads(file.read_text())
+    manifest["files"][name] = "0" * 64
+    file.write_bytes(as_json({**manifest, SEAL: digest_of(manifest)}))
+    done = call("show", tmp_path / "run")
+    assert done.status == 2 and f"{file}: is damaged, files." in done.err and len(done.err.splitlines()) == 1
+
+
+def test_a_stretch_that_is_named_in_other_digits_is_no_stretch(stopped, tmp_path):
+    shutil.copytree(stopped[0], tmp_path / "run.unfinished")
+    (tmp_path / "run.unfinished" / "kept" / "²-³").write_bytes(b"")
+    (tmp_path / "run.unfinished" / "sampler" / "²").write_bytes(b"")
+    assert call("resume", tmp_path / "run", "--draw", "none", "--no-report").status in (0, 3)

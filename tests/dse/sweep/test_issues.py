@@ -54,6 +54,14 @@ def test_the_form_of_an_issue(file: Path) -> None:
         ("n_designs:", "n_trials:", "search.n_trials: .*perhaps n_designs"),
         ("sampler:", "method:", "search.method: .*perhaps sampler"),
         ("memory: hbm3", "memori: hbm3", "small.yaml:7:3  space.memori: 'memori' is not a parameter.*perhaps memory"),
+        # commas in numbers
+        ("max: 150 W", "max: 1,500", r"constraints.0..500: is empty; perhaps .*: write 1500$"),
+        ("max: 150 W", "max: 0,5", r"constraints.0..5: is empty; perhaps .*: write 0\.5$"),
+        ("max: 150 W", "max: 0,125", r"write 0\.125$"),
+        ("max: 150 W", "max: 12,75", r"write 12\.75$"),
+        ("max: 150 W", "500, max: 150", r"constraints.0..500: is empty$"),
+        ("max: 150 W", "max: 150 W, 500", r"constraints.0..500: is empty$"),
+        ("max: 150 W", "max: 1,000,000", r"000 is given twice .*; perhaps .*write 1500, not 1,500$"),
         # names
         (
             "llama2_70b",
