@@ -127,12 +127,16 @@ PARAMETERS: Mapping[str, Parameter] = index(
 """Parameters of a design, in the order in which tables show them."""
 
 
+NONE = "none"
+"""What a parameter is set to that a design may lack and shall lack."""
+
+
 def unmet_needs(name: str, given: Mapping[str, object]) -> tuple[str, ...]:
     """Return the parameters of which one must be set before this one means anything; none where one is, or none must.
 
     Args:
         name: a parameter of a design, or anything else, which needs nothing.
-        given: what is set, by name; a value at its parameter's default is as good as absent.
+        given: what is set, by name; a value at its parameter's default, or "none", is as good as absent.
     """
     needs = PARAMETERS[name].needs if name in PARAMETERS else ()
-    return () if any(need in given and given[need] != PARAMETERS[need].default for need in needs) else needs
+    return () if any(given.get(need, NONE) not in (PARAMETERS[need].default, NONE) for need in needs) else needs

@@ -155,6 +155,7 @@ def _of_design(what: str, design: str | None, workloads: list[str], is_file: boo
     from dse.evaluator import Evaluator
     from dse.render.terminal.requirements import changes_table
     from dse.render.terminal.tables import Lines, cell_text
+    from dse.results.picks import in_force
     from dse.space import Space
 
     if is_file:
@@ -165,10 +166,11 @@ def _of_design(what: str, design: str | None, workloads: list[str], is_file: boo
         settings, name = design_of_run(run, design)
         spec, space = run.spec, Space(run.spec)
     changes = best_changes(Evaluator(spec), settings, space=space)
+    words = ", ".join(f"{key} {cell_text(value)}" for key, value in in_force(settings).items())
     table = changes_table(changes, f"{name}: the best single change for each goal", spec)
     emit(
         output,
-        lambda: [Lines([", ".join(f"{key} {cell_text(value)}" for key, value in settings.items())], name), table],
+        lambda: [Lines([words], name), table],
         lambda: {"name": name, "best_changes": changes},
         lambda: (table.headings, table.cells),
     )

@@ -12,7 +12,7 @@ from dse.analysis.compare import baseline_margins
 from dse.number_texts import number_text
 from dse.render.terminal.summary import CORE, named_picks, named_workloads, pick_words, varying
 from dse.render.terminal.tables import Part, TextTable, cell_text, narrow
-from dse.results.picks import default_pick
+from dse.results.picks import default_pick, in_force
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 
@@ -117,7 +117,7 @@ def differing_parts(run: StoredRun, most: int | None = MAX_PARAMETERS) -> tuple[
     picks = named_picks(run.picks, run.spec)
     if not picks:
         return [], []
-    designs = [pick["design"] for pick in picks.values()]
+    designs = [in_force(pick["design"]) for pick in picks.values()]
     names = list(dict.fromkeys([*CORE, *varying(run.spec)]))
     differing = [name for name in names if len({str(design.get(name)) for design in designs}) > 1]
     shared = [f"{name} {cell_text(designs[0][name])}" for name in names if name in designs[0] and name not in differing]

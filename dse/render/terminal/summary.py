@@ -15,6 +15,7 @@ from cost_models.table import evenly
 from dse.analysis.compare import baseline_words
 from dse.number_texts import MISSING, number_text, percent_text, share_text
 from dse.render.terminal.tables import TextTable, cell_text, narrow, ranges_text
+from dse.results.picks import in_force
 from dse.results.rows import MARGIN_PREFIX
 from dse.results.store import StoredRun
 from dse.sweep import Spec
@@ -153,7 +154,7 @@ def named_workloads(spec: Spec) -> set[str]:
 def picks_table(run: StoredRun) -> TextTable:
     """Return the picks side by side: a column each, a row per parameter that varies in them and metric that matters."""
     picks = named_picks(run.picks, run.spec)
-    values = [{**pick["metrics"], **pick["design"]} for pick in picks.values()]
+    values = [{**pick["metrics"], **in_force(pick["design"])} for pick in picks.values()]
     rows = [("design", "", *(str(pick["id"]) for pick in picks.values()))]
     for name in [*dict.fromkeys([*CORE, *varying(run.spec)]), *shown_metrics(run.spec)]:
         cells = [value.get(name, "-") for value in values]

@@ -108,3 +108,6 @@ def test_settings_of_a_part_that_a_design_lacks_are_not_in_force():
     one_die = {"dies": 1, "die_link": "bridge", "macs": 4096}
     assert in_force(one_die) == {"dies": 1, "macs": 4096}
     assert in_force({**one_die, "dies": 2}) == {**one_die, "dies": 2}
+    one_memory = {"second_memory": "none", "second_memory_devices": 4}
+    assert in_force(one_memory) == {"second_memory": "none"}
+    assert in_force({**one_memory, "second_memory": "ddr5_6400"}) == {**one_memory, "second_memory": "ddr5_6400"}
