@@ -58,6 +58,7 @@ def test_activations_meet_weights_of_their_width_as_the_chip_multiplies(chip, bi
         ("llama3_8b", (8, 8, "fp8_block128"), "fp8_block128", None, 8.0),
         ("llama3_8b", (4.125, 4, "int4_g128"), "int4_g128", None, None),
         ("llama3_8b", (4.125, 16, "int4_g128"), "bf16", None, 4.125),
+        ("llama3_8b", (8.4, 8, "int8"), "int8", None, 8.4), ("llama3_8b", (8.5, 8, "int8"), "fp8", None, 8.5),
         # Experts in their narrow format beside the rest as it was trained.
         ("gpt_oss_20b", (4.25, 16), "bf16", None, None), ("gpt_oss_20b", (7.9, 16), "bf16", None, None),
         ("gpt_oss_20b", (4.25, 4), "bf16", "nvfp4", None), ("gpt_oss_20b", (4.25, 8), "bf16", None, None),
@@ -581,6 +582,7 @@ def test_what_a_test_of_llama_bench_says(tmp_path, changed, cells):
         (SGLANG | {"mean_e2el_ms": 5000.0}, 10.0, {}), (SGLANG | {"request_throughput": None}, None, {}),
         ({k: v for k, v in SGLANG.items() if "e2e" not in k and "ttft" not in k}, None, {}),
         (SGLANG | {"max_concurrency": 3}, 3.0, {}), (VLLM | {"completed": 0}, 4.0, {"input_len": "", "output_len": ""}),
+        (SGLANG | {"total_input_tokens": 0}, 6.0, {"input_len": "0.0"}),
         (SGLANG | {"total_output_tokens": 0, "mean_e2e_latency_ms": None}, 0.16, {"output_len": "0.0"}),
     ],
 )  # fmt: skip

@@ -318,8 +318,8 @@ def test_energy_and_power_are_the_median_over_sources_of_better_grades(monkeypat
 
     def row(source, error, **more):
         usual = {
-            "reason": "", "quantity": "served", "source": source, "chip": "chip", "grade": "A", "power_W_total": 100.0,
-            "predicted_w": 100 * (1 + 2 * error), "predicted_j": 1 + error, "measured_j": 1.0, "measured_s": 1.0,
+            "reason": "", "quantity": "served", "source": source, "chip": "chip", "grade": "A", "power_W_total": 0.5,
+            "predicted_w": 0.5 * (1 + 2 * error), "predicted_j": 1 + error, "measured_j": 1.0, "measured_s": 1.0,
             "bound_flag": np.nan,
         }  # fmt: skip
         return usual | more
