@@ -127,8 +127,7 @@ class Conversations(Continuous):
         with np.errstate(divide="ignore", invalid="ignore"):
             reads = most / (rate_per_s * sessions.returning * self.read_s)
             writes = tier.most_utilisation * np.asarray(tier.bytes_per_s) * self._chips / added
-        carried = np.nan_to_num(reads, nan=1.0) * np.minimum(np.nan_to_num(writes, nan=1.0), 1.0)
-        return near, np.where(most > 0, np.minimum(far, carried), 0.0)
+        return near, np.where(most > 0, np.minimum(far, reads * np.minimum(writes, 1.0)), 0.0)
 
     def steps_at(self, rate_per_s: Number) -> StepTimes:
         """Return the step times of a replica at a rate of turns: those of turns that find their history and others."""

@@ -112,7 +112,7 @@ def placed(
         there = drafts * sum(amount * before.second_fraction[name] for name, amount in before.held_bytes.items())
         here = drafts * sum(before.held_bytes.values()) - there
         left = np.maximum(left[0] - here, 0.0), np.maximum(left[1] - there, 0.0)
-    hot = hotness(serving.model, serving.hottest_fifth, read["experts"] / np.maximum(held["experts"], 1.0))
+    hot = hotness(serving.model, serving.hottest_fifth, read["experts"] / positive(held["experts"]))
     shares = {name: hot if name == "experts" else np.ones((1, 1)) for name in names}
     rows = [(name, share) for name in names for share in shares[name]]
     fractions = second_fractions(

@@ -6,7 +6,9 @@ They notice any change, and say of none whether it is right; `tests/snapshot/REA
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,8 @@ from dse.validation.run import predicted, shipped
 from tests.snapshot.parts import PARTS
 
 HERE = Path(__file__).parent
-SWEEPS = [*sorted(Path("sweeps").glob("*.yaml")), *sorted((HERE / "sweeps").glob("*.yaml"))]
+SPECIAL = sorted((HERE / "sweeps").glob("*.yaml"))
+SWEEPS = [*sorted(Path("sweeps").glob("*.yaml")), *SPECIAL]
 ROWS = {"parameters": 160, "formats": 96}
 """Designs of sweeps with many axes; of the others there are so many:"""
 USUAL_ROWS = 24
@@ -72,9 +75,9 @@ def summed(columns: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["count", "sum", "logarithms"])
 
 
-def judged(spec: Spec, rows: int) -> dict[str, Any]:
+def judged(spec: Spec, rows: int, parameters: Mapping[str, float] = MappingProxyType({})) -> dict[str, Any]:
     """Return all that is said of designs all over the space of a sweep, and of its baselines."""
-    space, evaluator = Space(spec), Evaluator(spec)
+    space, evaluator = Space(spec), Evaluator(spec, parameters)
     designs = space.decode(np.random.default_rng(0).random((rows, len(space.dimensions))))
     found = evaluator.evaluate(designs)
     columns: dict[str, Any] = {f"design {name}": column for name, column in designs.items()}
@@ -91,6 +94,16 @@ def judged(spec: Spec, rows: int) -> dict[str, Any]:
 def test_designs_are_judged_as_before(path, held):
     spec = load_spec(path)
     held(summed(judged(spec, ROWS.get(path.stem, USUAL_ROWS))), path.stem)
+
+
+@pytest.mark.parametrize("path", SPECIAL, ids=lambda path: path.stem)
+def test_designs_are_judged_as_before_with_drawn_parameters(path, held):
+    # What most parameters leave as it is, a factor of one or a time of nothing, counts where it is drawn.
+    ranges = {name: (one.low, one.high) for name, one in shipped_library().parameters.items()}
+    random = np.random.default_rng(6)
+    drawn = {name: random.uniform(*ends) for name, ends in ranges.items() if None not in ends and ends[0] < ends[1]}
+    assert len(drawn) > 1000
+    held(summed(judged(load_spec(path), ROWS.get(path.stem, USUAL_ROWS) // 2, drawn)), f"drawn_{path.stem}")
 
 
 def sweep_of(workloads: dict[str, Any], **more: Any) -> Spec:

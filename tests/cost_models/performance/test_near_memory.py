@@ -1,5 +1,6 @@
 """Units beside the banks: closed forms, published peaks and gains, what they cannot multiply, what they cost."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from cost_models.library.layers import Indexer, StateLayers
 from cost_models.library.technology import Technology
 from cost_models.performance.phases import decode_phase
 from cost_models.silicon.cost import Economics
+from cost_models.silicon.near_memory import operand_bits, plain_bits
 from cost_models.table import Choice, Table
 from cost_models.workload.operators import held_weights
 
@@ -264,3 +266,30 @@ def test_more_of_anything_never_raises_the_bound_wherever_operators_run(batch):
     assert (np.diff(found.bound_s) <= 1e-12 * found.bound_s[1:]).all()
     assert (np.diff(found.step_s) <= 1e-12 * found.step_s[1:]).all()
     assert (found.bound_s <= found.decode_s).all()
+
+
+def test_units_multiply_in_the_narrowest_operand_that_holds_both_sides():
+    """As stored where that is as wide as the activations; else, with a decoder, in the next of their own widths."""
+    bits, own = (3.0, 4.0, 8.0, 11.0, 16.0), {"int4": 4.0, "int8": 8.0, "float16": 16.0}
+    for operands in ((), ("int8",), ("float16",), ("float16", "int8"), ("int8", "int4", "float16")):
+        for plain, narrowest, activations, decoder in itertools.product((0.0, 4.0, 8.0), bits, bits, (0.0, 1.0)):
+            wide_enough = [own[name] for name in operands if own[name] >= max(narrowest, activations)]
+            decoded = min(wide_enough, default=0.0) if decoder else 0.0
+            found = operand_bits(
+                operands, plain=np.array([plain]), narrowest=np.array([narrowest]),
+                activations=np.array([activations]), decoder=np.array([decoder]),
+            )  # fmt: skip
+            assert found == [plain if plain >= activations else decoded]
+
+
+@pytest.mark.parametrize(
+    ("form", "int8", "float16", "both"),
+    [
+        ("int8", 8, 0, 8), ("int8_channel", 8, 0, 8), ("bf16", 0, 16, 16), ("fp8", 0, 0, 0), ("int4_g128", 0, 0, 0),
+        ("int4_g128_zp", 0, 0, 0), ("int8_channel_ans", 0, 0, 0), ("nf4_dq", 0, 0, 0), ("bitmap_bf16_s70", 0, 0, 0),
+    ],
+)  # fmt: skip
+def test_units_multiply_plain_numbers_of_their_own_kind(form, int8, float16, both):
+    stored = shipped_library().weight_format(form)
+    found = [plain_bits(stored, operands) for operands in (("int8",), ("float16",), ("int8", "float16"))]
+    assert found == [int8, float16, both]
