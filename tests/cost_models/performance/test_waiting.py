@@ -233,3 +233,15 @@ def test_steps_that_rise_at_once_and_then_no_more_take_no_less_than_the_shortest
         seen = queue.open(load * queue.capacity_per_s)
         assert 0.01 * (1 - 1e-9) <= seen.tpot.mean_s[0] < np.inf, load
         assert seen.tpot.quantile_s(0.5)[0] >= 0.01 * (1 - 1e-9)
+
+
+def test_an_engine_that_does_nothing_but_prompts_has_an_end_just_below_its_capacity():
+    # All of its time goes to prompts, at a load that is 1 to the last bit: the queue is long and no division by 0.
+    one = engine(prompt_s=0.1, alone_s=0.1, step_s=0.01, slope_s=0.0, tokens=0, most=50, room=1)
+    queue = Queue(one, Traffic())
+    assert queue.capacity_per_s[0] == pytest.approx(10.0)
+    state = SteadyState(queue, np.nextafter(queue.capacity_per_s, 0))
+    assert 1 - 1e-8 < state.busy[0] < 1
+    for seen in (state.ttft, state.tpot, queue.open(np.nextafter(queue.capacity_per_s, 0)).ttft):
+        assert np.isfinite(seen.mean_s).all() and np.isfinite(seen.quantile_s(0.95)).all()
+    assert state.ttft.mean_s[0] > 1.0
