@@ -55,9 +55,7 @@ CUT = "cut off within its header: download the whole file, or give config.json"
 @pytest.mark.parametrize("version", [2, 3])
 def test_every_kind_of_value_and_tensor_is_read_as_it_was_written(tmp_path, version):
     fields = [(f"n{kind}".encode(), value(kind, number(kind, what))) for kind, (_, what) in KINDS.items()]
-    fields += [
-        (f"a{kind}".encode(), array(kind, 2, 2 * number(kind, what))) for kind, (_, what) in KINDS.items()
-    ]
+    fields += [(f"a{kind}".encode(), array(kind, 2, 2 * number(kind, what))) for kind, (_, what) in KINDS.items()]
     fields += [(b"text", value(8, text("caf\u00e9".encode()))), (b"bad", value(8, text(b"\xff")))]
     fields += [(b"texts", array(8, 2, text(b"x") + text(b""))), (b"none", array(8, 0, b""))]
     tensors = [tensor(b"a", (2, 3, 4), 14), tensor(b"b", ()), tensor(b"c", (1, 2, 3, 4, 5, 6, 7, 8), 1)]

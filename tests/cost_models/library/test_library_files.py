@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from cost_models.errors import LibraryError, UnknownEntryError
-from cost_models.library import Library, read_library, shipped_library
-from cost_models.library.files import line_of, read_yaml
+from cost_models.library import Library, extended_library, read_library, shipped_library
+from cost_models.library.files import Sections, line_of, read_yaml
+from cost_models.library.names import nearest, resolve, spellings
 from cost_models.library.plain_yaml import plain_data
+from cost_models.library.reader import MEMORY_PARAMETERS, NEAR_PARAMETERS
 from dse.yaml_positions import parse_yaml
 
 LIBRARY = shipped_library()
@@ -201,3 +203,124 @@ def test_words_mean_what_they_mean_in_yaml_1_2():
 def test_what_is_not_plain_data_is_refused(text, told):
     with pytest.raises(yaml.MarkedYAMLError, match=told):
         plain_data(text)
+
+
+def test_every_name_that_an_entry_refers_to_must_be_there():
+    """One library laid over ours with a wrong name of every kind: each is told, and nothing else."""
+    wrong = {
+        "chips": {"h100_sxm": {
+            "node": "tsmc_21", "family": "hoppers", "idle_board": "none_such", "link_path": "string",
+            "memory_technology": "hbm33", "second_technology": "ddr44", "default_stack": "vlmm",
+        }},
+        "models": {"llama2_7b": {"quantised_like": "none_such"}},
+        "memory_grades": {"hbm3_5200": {"technology": "hbm33"}},
+        "memory": {"cube": {
+            "packaging_class": "board", "package_bits": [64], "package_gib": [1], "near_operands": ["int8"],
+        }},
+        "nodes": {"tsmc_7": {"carbon_node": "7a", "fab_grid": "mars"}},
+        "mac_formats": {"int5xint5": {"weight_bits": 5, "activation_bits": 5, "float_weights": False}},
+        "bounds": {"tco.none_such": "(0, 1]", "memory.cube.*": "(0, 1]"},
+        "shared_causes": {
+            "heat": {"parameters": ["heat_limits_w_per_mm2.*", "heat.*"]},
+            "nre": {"correlation": {"typ": 1.01, "src": ["derived"], "conf": "low"}},
+            "phy": {"correlation": {"typ": 1.0, "src": ["derived"], "conf": "low"}},
+            "leakage": {"correlation": {"typ": 0, "src": ["derived"], "conf": "low"}},
+            "one": {"parameters": ["tco.pue"]},
+        },
+        "stacks": {
+            "gaudi": {"families": ["hopper", "cdna2"]},
+            "late": {"base": "later", "name": "late", "src": ["derived"]},
+        },
+    }  # fmt: skip
+    with pytest.raises(LibraryError) as caught:
+        extended_library(Sections(wrong))
+    told = sorted(line.partition("; perhaps ")[0] for line in str(caught.value).splitlines())
+    missing = [f"memory.cube: {name} is missing" for name in MEMORY_PARAMETERS]
+    missing += [f"memory.cube.near_operands: near_memory.cube.{name} is missing" for name in NEAR_PARAMETERS]
+    assert told == sorted([
+        "bounds.memory.cube.*: no number of the library has such a path",
+        "bounds.tco.none_such: no number of the library has such a path",
+        "chips.h100_sxm.default_stack: 'vlmm' is not a default_stack of the library",
+        "chips.h100_sxm.family: 'hoppers' is not a family of the library",
+        "chips.h100_sxm.idle_board: static_power.idle_board_w.none_such is not a number of the library",
+        "chips.h100_sxm.link_path: link_paths has no row 'string'",
+        "chips.h100_sxm.memory_technology: 'hbm33' is not a memory_technology of the library",
+        "chips.h100_sxm.node: 'tsmc_21' is not a node of the library",
+        "chips.h100_sxm.second_technology: 'ddr44' is not a second_technology of the library",
+        "mac_formats.int5xint5: mac_n7.formats.int5xint5.area_array_um2 is missing",
+        "mac_formats.int5xint5: mac_n7.formats.int5xint5.energy_bare_pj is missing",
+        "memory_grades.hbm3_5200.technology: 'hbm33' is not a technology of the library",
+        "models.llama2_7b.quantised_like: quality.quantisation.sensitivity.none_such is not a number of the library",
+        "nodes.tsmc_7.carbon_node: carbon.fab_energy_kwh_per_cm2 has no row '7a'",
+        "nodes.tsmc_7.carbon_node: carbon.fab_gas_g_per_cm2_95pct_abatement has no row '7a'",
+        "nodes.tsmc_7.fab_grid: carbon.grid_g_per_kwh has no row 'mars'",
+        "shared_causes.heat.parameters: no parameter is like 'heat.*'",
+        "shared_causes.nre.correlation: typ must be at most 1, got 1.01",
+        "shared_causes.nre: correlation must be a parameter from 0 to 1",
+        "shared_causes.one: correlation must be a parameter from 0 to 1",
+        "stacks.gaudi.families: 'cdna2' belongs to 'vllm_cdna2' already",
+        "stacks.gaudi.families: 'hopper' belongs to 'gpu_serving' already",
+        "stacks.late.base: 'later' is not a stack above this one of the library",
+        *missing,
+    ])  # fmt: skip
+
+
+def test_a_document_is_read_up_to_its_limits():
+    assert plain_data("[" * 40 + "]" * 40) and plain_data("[" + "1," * 19_999 + "]")[-1] == 1
+    with pytest.raises(yaml.MarkedYAMLError, match="holds more than 20000 values"):
+        plain_data("[" + "1," * 20_000 + "]")
+    # What an alias stands for counts as often as it stands there: 9,997 with its list, twice; keys count too.
+    assert len(plain_data("a: &a [" + "1," * 9_996 + "]\nb: *a\nc: [1]")["b"]) == 9_996
+    with pytest.raises(yaml.MarkedYAMLError, match="holds more than 20000 values"):
+        plain_data("a: &a [" + "1," * 9_996 + "]\nb: *a\nc: [1, 2]")
+    assert plain_data("[" + "9" * 399 + ", 0x" + "f" * 397 + "]") == [10**399 - 1, 16**397 - 1]
+    for text in ("9" * 400, "0x" + "f" * 398):
+        with pytest.raises(yaml.MarkedYAMLError, match="is not a finite number"):
+            plain_data(text)
+    with pytest.raises(yaml.MarkedYAMLError, match=r"^9{40} is not"):
+        plain_data("9" * 400)
+    assert plain_data("") is None and plain_data("a: &x 1\nb: *x") == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "forms"),
+    [
+        ("chip", "NVIDIA GeForce RTX 4090", ["nvidiageforcertx4090", "rtx4090"]),
+        ("chip", "H100-SXM", ["h100sxm"]),
+        ("model", "a/Llama-3.1-8B-Instruct-FP8", ["allama318binstructfp8", "llama318binstructfp8", "llama318binstruct",
+                                                  "llama318b"]),
+        ("model", "Yi-34B chat", ["yi34bchat", "yi34b"]),
+        ("model", " - ", []),
+    ],
+)  # fmt: skip
+def test_names_as_sources_spell_them(kind, name, forms):
+    assert spellings(kind, name) == forms
+    plain = [form for form in forms if "fp8" not in forms[0] or form.endswith("fp8")]
+    assert spellings(kind, name, quantized=False) == plain
+
+
+def test_names_that_are_known_by_others():
+    assert resolve("chip", "NVIDIA H100 SXM", LIBRARY) == "h100_sxm" and resolve("chip", "a100", LIBRARY) != "h100_sxm"
+    assert resolve("model", "llama2_7b-AWQ", LIBRARY) == "llama2_7b-AWQ"
+    assert resolve("model", "llama2_7b-AWQ", LIBRARY, quantized=True) == "llama2_7b"
+    assert nearest("model", "llama2_7b-AWQ", LIBRARY) == "llama2_7b" and nearest("chip", "zzz", LIBRARY) == ""
+    assert nearest("chip", "h100sxmm", LIBRARY) == "h100_sxm"
+
+
+def test_what_is_laid_over_wins_key_by_key_and_parameters_as_a_whole():
+    below = Sections({"a": {"b": {"x": 1, "y": 2}, "c": {"typ": 1, "high": 2}, "d": 5, "e": [1, 2]}})
+    below.lay_over(Sections({"a": {"b": {"y": 3}, "c": {"value": 7}, "d": {"z": 1}, "e": [3]}}))
+    assert below.data == {"a": {"b": {"x": 1, "y": 3}, "c": {"value": 7}, "d": {"z": 1}, "e": [3]}}
+    with pytest.raises(LibraryError, match=r"'aa' is not a section of the library; perhaps a$"):
+        below.lay_over(Sections({"aa": {}}))
+    assert [below.holds(keys) for keys in (["a"], ["a", "b", "x"], ["a", "q"], ["a", "d", "z", "w"], [])] == [
+        True, True, False, False, True,
+    ]  # fmt: skip
+    assert list(Sections({"a": 3, "b": {"c": 4, 5: {}}}).entries("b")) == [("5", {})]
+    issues = Sections({"a": 3, "b": {"c": 4}})
+    assert [*issues.entries("a"), *issues.entries("b"), *issues.entries("none")] == []
+    assert issues.issues == ["a: must be a mapping of entries", "b.c: must be a mapping of fields, got 4"]
+    placed = Sections({"a": {}}, where=lambda keys: f"sweep.yaml:{len(keys)}")
+    assert placed.place_of(["a", "b"]) == "sweep.yaml:2: "
+    below.overlays.append(placed)
+    assert (below.place_of(["a"]), below.place_of(["a", "b"])) == ("sweep.yaml:1: ", "")
