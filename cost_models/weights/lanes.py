@@ -10,10 +10,15 @@ beta-binomial, of variance n p (1 - p) (1 + (n - 1) rho). A queue in front of ev
 `depth` blocks, so that they synchronise on sums over that many blocks. Blocks of a lane are taken as independent of
 each other (rho acts inside a block): the sum is binomial(depth n, p) at rho = 0, and otherwise the convolution of
 `depth` beta-binomials, which is narrower than one beta-binomial over depth n weights would be.
+
+Where many rows are to be summed, most are interpolated. In units of its standard deviation s, the most-loaded lane lies
+(E - mean) / s above the mean, a smooth function of n^-1/2, arcsin sqrt p, log L and sqrt rho at every depth, wherever s
+is so wide that steps of one weight no longer show: a polynomial through 10 to 28 points along each is as good as sums.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -21,12 +26,37 @@ from numpy.typing import ArrayLike, NDArray
 
 from cost_models.errors import CompressionError
 from cost_models.table import FloatArray
+from cost_models.weights.block_nonzeros import survival
+from cost_models.weights.interpolation import Axis, Scale, interpolated
 
-CHUNK = 1 << 21
+CHUNK = 1 << 17
 """Probabilities held at a time."""
 
 FEWEST_NODES = 65
 """Densities at which a column is summed exactly before it is interpolated, to begin with."""
+
+NODES = (10, 14, 28, 12)
+"""Values of block, density, lanes and correlation between which sums are interpolated, to begin with."""
+
+GROWTH, TRIALS = 1.5, 3
+"""By how much these numbers grow where they are too few, and how often they are tried."""
+
+SAVING = 4
+"""Least rows per sum for interpolation to pay."""
+
+WIDE, WIDER = 40.0, 7.0
+"""Least n p (1 - p) depth for steps of one weight not to show, and that per log of the most lanes."""
+
+CHECKED, AGREEMENT = 24, 1e-10
+"""Interpolated rows that are summed as well, most of them of short blocks, and how far they may be off, relative."""
+
+SCALES = (
+    Scale(lambda n: n**-0.5, lambda x: np.round(x**-2.0)),
+    Scale(lambda p: np.arcsin(np.sqrt(p)), lambda x: np.sin(x) ** 2),
+    Scale(np.log, np.exp),
+    Scale(np.sqrt, np.square),
+)
+"""On which each of them is interpolated."""
 
 
 def lane_efficiency(
@@ -49,7 +79,8 @@ def lane_efficiency(
         correlation: intra-block correlation rho, 0 for independent pruning.
         depth: blocks that a lane may run ahead.
         tolerance: 0 sums every distinct row exactly. Above 0, rows that differ in density alone are interpolated
-            between densities so close that exact sums half-way between them agree within the tolerance.
+            between densities so close that exact sums half-way between them agree within the tolerance; of many that
+            differ in more, those of wide distributions between sums that agree with others within `AGREEMENT`.
 
     Raises:
         CompressionError: a value outside its range.
@@ -58,10 +89,14 @@ def lane_efficiency(
     shape = rows[0].shape
     table = np.stack([row.reshape(-1) for row in rows], axis=1)
     known = ~np.isnan(table).any(axis=1)
-    _check(table[known])
+    given = table[known]
+    _check(given)
+    # Independent weights do not know where a block ends.
+    independent = given[:, 3] == 0
+    given[independent, 0] *= given[independent, 4]
+    given[independent, 4] = 1.0
     efficiency = np.full(len(table), np.nan)
-    if known.any():
-        efficiency[known] = _rows(table[known], tolerance)
+    efficiency[known] = _rows(given, tolerance)
     return efficiency.reshape(shape)
 
 
@@ -83,7 +118,7 @@ def expected_most_loaded(
     for start in range(0, len(first), step):
         distinct = first[start : start + step]
         with np.errstate(divide="ignore"):  # below the least possible number of nonzeros F = 0: log 0, and 1 - 0^L = 1
-            logs = np.log1p(-_survival(block, p[distinct], rho[distinct], depth))
+            logs = np.log1p(-survival(block, p[distinct], rho[distinct], depth))
         rows = np.flatnonzero((same >= start) & (same < start + step))
         for begin in range(0, len(rows), step):
             part = rows[begin : begin + step]
@@ -141,20 +176,74 @@ def _rows(table: FloatArray, tolerance: float) -> FloatArray:
     """Return the efficiency of ``(n, 5)`` rows of block, density, lanes, correlation and depth."""
     efficiency = np.full(len(table), np.nan)
     if tolerance > 0:
-        for rows in _alike(table[:, [0, 2, 3, 4]]):
-            if len(rows) > 2 * FEWEST_NODES:
-                block, _, lanes, rho, depth = table[rows[0]]
-                efficiency[rows] = _along_density(int(block), table[rows, 1], lanes, rho, int(depth), tolerance)
-        rest = np.flatnonzero(np.isnan(efficiency))
-        if len(rest):
-            efficiency[rest] = _rows(table[rest], 0.0)
-        return efficiency
+        block, density, lanes, rho, depth = table.T
+        if (density != density[:1]).any():
+            for rows in _alike(table[:, [0, 2, 3, 4]]):
+                if len(rows) > 2 * FEWEST_NODES:
+                    alike = int(block[rows[0]]), density[rows], lanes[rows[0]], rho[rows[0]], int(depth[rows[0]])
+                    efficiency[rows] = _along_density(*alike, tolerance)
+        wide = block * depth * density * (1 - density) >= max(WIDE, WIDER * math.log(lanes.max(initial=1.0)))
+        wide_rows = np.flatnonzero(wide & np.isnan(efficiency))
+        for group in _alike(np.stack([rho > 0, depth], axis=1)[wide_rows]):
+            if len(group):
+                efficiency[wide_rows[group]] = _interpolated(table[wide_rows[group]])
+    rest = np.flatnonzero(np.isnan(efficiency))
+    if len(rest):
+        efficiency[rest] = _summed(table[rest])
+    return efficiency
+
+
+def _summed(table: FloatArray) -> FloatArray:
+    """Return the exact efficiency of rows, each distinct one summed once."""
     _, first, same = np.unique(_row_codes(table), return_index=True, return_inverse=True)
+    efficiency = np.empty(len(first))
     for rows in _alike(table[first][:, [0, 4]]):
         block, depth = table[first[rows[0]], [0, 4]]
         density, lanes, rho = table[first[rows], 1:4].T
-        efficiency[first[rows]] = _exact(int(block), density, lanes, rho, int(depth))
-    return np.asarray(efficiency[first][same])
+        efficiency[rows] = _exact(int(block), density, lanes, rho, int(depth))
+    return np.asarray(efficiency[same])
+
+
+def _moments(table: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return mean and standard deviation of what a lane keeps."""
+    block, density, _, rho, depth = table.T
+    mean = depth * block * density
+    return mean, np.sqrt(mean * (1 - density) * (1 + (block - 1) * rho))
+
+
+def _above(table: FloatArray) -> FloatArray:
+    """Return by how many standard deviations the most-loaded lane lies above the mean."""
+    mean, deviation = _moments(table)
+    return np.asarray((1 / _summed(table) - 1) * mean / deviation)
+
+
+def _efficiency(table: FloatArray, above: FloatArray) -> FloatArray:
+    """Return the efficiency of rows whose most-loaded lane lies so far above the mean (`_above`)."""
+    mean, deviation = _moments(table)
+    return np.asarray(mean / (mean + above * deviation))
+
+
+def _interpolated(table: FloatArray) -> FloatArray:
+    """Return the efficiency of rows of one depth, NaN where enough sums to agree with others cost no less."""
+    columns = [np.unique(column, return_inverse=True) for column in table.T[:4]]
+    most = min(len(table), math.prod(len(values) for values, _ in columns)) / SAVING
+    ranks = np.geomspace(1, len(table), CHECKED).astype(np.intp) - 1
+    checked, exact = table[np.argsort(table[:, 0], kind="stable")[ranks]], np.empty(0)
+    for trial in range(TRIALS):
+        axes = [
+            Axis.between(values, math.ceil(count * GROWTH**trial), scale)
+            for (values, _), count, scale in zip(columns, NODES, SCALES, strict=True)
+        ]
+        sizes = [len(axis.nodes) for axis in axes]
+        if math.prod(sizes) > most:
+            break
+        exact = exact if exact.size else _summed(checked)
+        grid = np.meshgrid(*(axis.nodes for axis in axes), table[0, 4], indexing="ij")
+        known = _above(np.stack([x.reshape(-1) for x in grid], axis=1)).reshape(sizes)
+        here = [(column, np.arange(CHECKED)) for column in checked.T[:4]]
+        if np.abs(_efficiency(checked, interpolated(known, axes, here)) / exact - 1).max() <= AGREEMENT:
+            return _efficiency(table, interpolated(known, axes, columns))
+    return np.full(len(table), np.nan)
 
 
 def _row_codes(table: FloatArray) -> NDArray[np.intp]:
@@ -203,55 +292,3 @@ def _interleave(nodes: FloatArray, between: FloatArray) -> FloatArray:
     merged = np.empty(len(nodes) + len(between))
     merged[::2], merged[1::2] = nodes, between
     return merged
-
-
-def _survival(block: int, density: FloatArray, rho: FloatArray, depth: int) -> NDArray[np.float64]:
-    """Return P(X > k) of the nonzeros in `depth` blocks, ``(n, depth * block)`` for k from 0."""
-    mass = np.empty((len(density), block * depth + 1))
-    plain = rho == 0
-    mass[plain] = _binomial(block * depth, density[plain])
-    if not plain.all():
-        mass[~plain] = _pooled(_beta_binomial(block, density[~plain], rho[~plain]), depth)
-    # Summed from the far end, so that the small tails that decide among many lanes keep their relative precision.
-    above = np.cumsum(mass[:, :0:-1], axis=1)[:, ::-1]
-    return np.clip(above, 0.0, 1.0)
-
-
-def _log_ways(n: int) -> FloatArray:
-    """Return log C(n, k) for k from 0 to n."""
-    factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1.0, n + 1)))])
-    return np.asarray(factorials[-1] - factorials - factorials[::-1])
-
-
-def _binomial(n: int, p: FloatArray) -> FloatArray:
-    k = np.arange(n + 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # 0 log 0 is 0: a density of 1 leaves no pruned weight to count.
-        kept, pruned = k * np.log(p[:, None]), np.where(k == n, 0.0, (n - k) * np.log1p(-p[:, None]))
-    mass = np.exp(_log_ways(n) + kept + pruned)
-    return np.asarray(mass / mass.sum(axis=1, keepdims=True))
-
-
-def _beta_binomial(n: int, p: FloatArray, rho: FloatArray) -> FloatArray:
-    from scipy import special
-
-    k = np.arange(n + 1)
-    mass = np.empty((len(p), n + 1))
-    sure = p == 1
-    mass[sure] = k == n
-    strength = ((1 - rho) / rho)[~sure, None]
-    a, b = p[~sure, None] * strength, (1 - p[~sure, None]) * strength
-    mass[~sure] = np.exp(_log_ways(n) + special.betaln(k + a, n - k + b) - special.betaln(a, b))
-    return np.asarray(mass / mass.sum(axis=1, keepdims=True))
-
-
-def _pooled(mass: FloatArray, depth: int) -> FloatArray:
-    """Return the distribution of the sum of `depth` independent draws, by the power of its transform."""
-    from scipy import fft
-
-    if depth == 1:
-        return mass
-    length = depth * (mass.shape[1] - 1) + 1
-    size = fft.next_fast_len(length, real=True)
-    pooled = fft.irfft(fft.rfft(mass, size, axis=1) ** depth, size, axis=1)[:, :length]
-    return np.asarray(np.maximum(pooled, 0.0))

@@ -118,6 +118,26 @@ def test_interpolated_rows_keep_the_stated_error():
         assert 0 < np.abs(result - exact).max() <= tolerance
 
 
+@pytest.mark.parametrize(
+    ("density", "rho", "depth", "most_lanes"),
+    [(0.5, 0.0, (1, 16), 4096), (0.1, 0.0, (4, 16), 1e6), ((0.3, 0.7), 0.0, (2, 3), 12), (0.4, 0.1, (4, 4), 4096)],
+)
+def test_many_rows_of_wide_ranges_are_what_plain_sums_give(density, rho, depth, most_lanes):
+    rng = np.random.default_rng(7)
+    n = 20_000
+    block = np.round(np.exp(rng.uniform(np.log(32), np.log(1024), n)))
+    lanes = np.round(np.exp(rng.uniform(0, np.log(most_lanes), n)))
+    share = rng.uniform(*density, n) if isinstance(density, tuple) else np.full(n, density)
+    share[:40], lanes[40:80], block[80:120], lanes[120:160] = 1.0, 1, 1, most_lanes
+    queue = rng.integers(*depth, n, endpoint=True)
+    many = lane_efficiency(block, share, lanes, correlation=rho, depth=queue, tolerance=1e-4)
+    some = np.r_[:160, rng.integers(0, n, 200)]
+    plain = lane_efficiency(block[some], share[some], lanes[some], correlation=rho, depth=queue[some])
+    np.testing.assert_allclose(many[some], plain, rtol=1e-9)
+    assert (many[some] != plain).mean() > 0.2  # most of them were interpolated
+    assert (many[:40] == 1).all() and many[40:80] == pytest.approx(1)
+
+
 def test_columns_broadcast_and_rows_that_do_not_apply_stay_empty():
     efficiency = lane_efficiency([[100], [200]], [0.5, np.nan, 0.5], 64)
     assert efficiency.shape == (2, 3)
