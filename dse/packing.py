@@ -39,7 +39,7 @@ def packed(tree: Data) -> bytes:
 
     def plain(value: Any) -> Any:
         if isinstance(value, np.ndarray):
-            arrays.append(np.ascontiguousarray(value))
+            arrays.append(np.ascontiguousarray(value, value.dtype.newbyteorder("<")))
             return {_ARRAY: str(len(arrays) - 1)}
         if isinstance(value, bytes):
             arrays.append(np.frombuffer(value, np.uint8))
@@ -55,7 +55,7 @@ def packed(tree: Data) -> bytes:
     text = json.dumps(plain(tree), allow_nan=False)
     entries, place = {}, 0
     for number, array in enumerate(arrays):
-        entries[str(number)] = _entry(_NAMES[array.dtype.newbyteorder("<")], array.shape, place, array.nbytes)
+        entries[str(number)] = _entry(_NAMES[array.dtype], array.shape, place, array.nbytes)
         place += array.nbytes
     contents = [array.tobytes() for array in arrays]
     header = {"__metadata__": {"tree": text, "sha256": _digest(text, entries, contents)}, **entries}
