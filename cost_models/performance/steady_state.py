@@ -246,7 +246,7 @@ class SteadyState:
         third = beside(next_step)
         # Steps towards the fixed point shrink in the same ratio (Aitken).
         apart = np.where(second == first, 1.0, second - first)
-        ratio = np.clip((third - second) / apart, 0.0, 0.9)
+        ratio = np.minimum((third - second) / apart, 0.9)
         number = np.clip(second + (third - second) / (1 - ratio), 0.0, queue.places - 1)
         return np.asarray(next_step + (next_step - step) / apart * (number - second))
 

@@ -215,21 +215,22 @@ def along_the_sides(die_mm2: float, edge: Edge, technology: Technology) -> dict[
     a side begins. Units are dealt to sides in turn as far as there is room, and each side's stand in its middle; where
     there is a second memory, the first fills side after side.
     """
-    usable = [float(side[0]) for side in map(np.atleast_1d, usable_sides_mm(die_mm2, technology))]
-    whole = [float(side) / float(np.asarray(technology.value("floorplan.usable_edge_fraction"))) for side in usable]
-    on_long, free, host = (int(np.asarray(places).ravel()[0]) for places in unit_places(
-        np.array([usable[0]]), np.array([usable[1]]), edge))  # fmt: skip
-    rooms, dealt, left = {0: on_long, 2: on_long, 1: free, 3: host}, dict.fromkeys(range(4), 0), float(edge.units[0])
+    sides = usable_sides_mm(die_mm2, technology)
+    usable, fraction = [side.item() for side in sides], np.asarray(technology.value("floorplan.usable_edge_fraction"))
+    whole = [side / fraction.item() for side in usable]
+    on_long, free, host = (int(places.item()) for places in unit_places(*sides, edge))
+    rooms, left = {0: on_long, 2: on_long, 1: free, 3: host}, edge.units.item()
+    dealt, further = dict.fromkeys(rooms, 0), dict.fromkeys(rooms, 0)
     while left > 0 and any(dealt[side] < rooms[side] for side in rooms):
         for side in rooms:
             if left > 0 and dealt[side] < rooms[side]:
                 dealt[side], left = dealt[side] + 1, left - 1
-    unit, host_mm, links = float(edge.unit_mm[0]), float(edge.host_mm[0]), float(edge.links_mm[0])
-    further, second = dict.fromkeys(range(4), 0), float(edge.second_mm[0])
-    if edge.second_units[0] > 0:
-        dealt, further = _dealt_to_both(np.array([usable[0]]), np.array([usable[1]]), edge)
+    unit, host_mm, links = edge.unit_mm.item(), edge.host_mm.item(), edge.links_mm.item()
+    second = edge.second_mm.item()
+    if edge.second_units.item() > 0:
+        dealt, further = _dealt_to_both(*sides, edge)
     result: dict[str, list[tuple[int, float, float]]] = {"memory": [], "second": [], "host": [], "links": []}
-    for side in range(4):
+    for side in sorted(rooms):
         length, corner = usable[side % 2], (whole[side % 2] - usable[side % 2]) / 2
         own_host = min(host_mm, length) if side == SHORT[-1] else 0.0
         taken = own_host + dealt[side] * unit + further[side] * second
@@ -248,12 +249,12 @@ def along_the_sides(die_mm2: float, edge: Edge, technology: Technology) -> dict[
 def _dealt_to_both(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> tuple[dict[int, int], dict[int, int]]:
     """Return the units of both memories by side of one die."""
     filled = [filled_sides(long_mm, short_mm, edge, order) for order in FILLED]
-    sides = max(filled, key=lambda one: sum(float(places[0]) for _, places in one.values()))
-    left, further = int(edge.second_units[0]), {}
+    sides = max(filled, key=lambda one: sum(places.item() for _, places in one.values()))
+    left, further = int(edge.second_units.item()), {}
     for side, (_, places) in sides.items():
-        further[side] = min(int(places[0]), left)
+        further[side] = min(int(places.item()), left)
         left -= further[side]
-    return {side: int(first[0]) for side, (first, _) in sides.items()}, further
+    return {side: int(first.item()) for side, (first, _) in sides.items()}, further
 
 
 @dataclass(frozen=True)

@@ -146,8 +146,8 @@ def harvested_yield(
     )
     built = np.asarray(cores) + np.asarray(spare_cores)
     with_spares, without = np.zeros(1), np.zeros(1)
-    for node, half_weight in zip(*np.polynomial.legendre.leggauss(QUADRATURE_NODES), strict=True):
-        probability, weight = (node + 1) / 2, half_weight / 2
+    for node, weight in zip(*np.polynomial.legendre.leggauss(QUADRATURE_NODES), strict=True):
+        probability = (node + 1) / 2
         density = np.asarray(defects) * _density_quantile(probability, model, alpha)
         rest = weight * np.exp(-density * (1 - np.asarray(core_fraction)))
         core = np.exp(-density * core_fraction / built)

@@ -53,6 +53,7 @@ def engines() -> tuple[StepTimes, Traffic]:
         return random.choice(values, ENGINES)
 
     room = spread(random, 0.1, 30)
+    room[::5] = some(0.5, 1, 2)[::5]
     chunks = np.maximum(np.ceil(1 / room), 1.0)
     tile = some(1, 1, 8, 64)
     batches = np.stack([np.zeros(ENGINES), np.ones(ENGINES), tile, 2 * tile, *(tile * 8.0**k for k in range(1, 6))])
