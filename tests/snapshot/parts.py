@@ -237,7 +237,7 @@ def users() -> dict[str, Any]:
             "traffic": Traffic(limit_percentile=90.0, arrival_cv=1.5, prompt_cv=0.5),
         },
         "short": {"traffic": loads, "output_tokens": some(1, 2, 9), "prompt_tokens": some(1, 30, 9000)},
-        "crowd": {"traffic": Traffic(some(20, 60, 200)), "limits": strict, "prefix_cached": some(0, 0.4)},
+        "crowd": {"traffic": Traffic(some(20, 60, 200)), "limits": strict, "prefix_cached": some(0, 0.4, 1, 300)},
         "drafts": {"limits": slow, "drafting": Drafting(some(0, 3), some(0, 0.7, 1), "llama32_1b")},
     }  # fmt: skip
     columns = {
