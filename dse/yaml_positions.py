@@ -272,6 +272,7 @@ class _Composer:
         if event.anchor:
             self._anchors[event.anchor] = (node, 1, 1)
         self._count(1, place)
+        self._sizes[-1] += 1
         self._attach(node)
 
     def _key(self, key: str, place: Place) -> None:

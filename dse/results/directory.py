@@ -94,7 +94,7 @@ def replacing(file: Path) -> Iterator[Path]:
         raise RunError(f"{file}: cannot be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
-            partial.unlink(missing_ok=True)
+            partial.unlink()
 
 
 def seal(directory: Path, names: Iterable[str] | None = None) -> None:

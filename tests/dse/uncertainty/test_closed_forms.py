@@ -1,5 +1,6 @@
 """Draws, swings and shares of the variance of made functions whose answers are known; and who meets the draws."""
 
+import inspect
 import json
 import math
 from dataclasses import replace
@@ -19,6 +20,7 @@ from dse.errors import RunError
 from dse.evaluator import Evaluation
 from dse.results.rows import Rows
 from dse.sweep import LibraryParameterSpec
+from dse.sweep.records import RobustnessSpec
 from dse.uncertainty import calibration, confidence, intervals, post_search, sensitivity, stored_run, usage
 from dse.uncertainty.files import RobustRun, designs_frame, drawn_facts, inputs_frame, parameters_frame, write_robust
 from dse.uncertainty.monte_carlo import Distribution, monte_carlo_samples, spreads_of
@@ -547,6 +549,16 @@ def test_the_nearest_misses_are_those_that_miss_by_least_and_of_those_the_first(
     front = pd.DataFrame({"id": [7]})
     assert stored_run._joined(front, found)["id"].tolist() == [7, 0, 2, 3]
     assert stored_run._joined(front[:0], found).index.tolist() == [0, 1, 2]
+
+
+def test_draws_are_the_same_from_python_and_from_a_sweep():
+    told = {
+        name: (parameters["draws"].default, parameters["seed"].default)
+        for name, one in {"designs": intervals.robustness, "run": stored_run.robust_run}.items()
+        if (parameters := inspect.signature(one).parameters)
+    }
+    usual = RobustnessSpec()
+    assert set(told.values()) == {(usual.draws, usual.seed)}
 
 
 def test_what_is_watched_is_objectives_then_constraints_each_once():
