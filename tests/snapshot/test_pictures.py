@@ -15,9 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import cost_models.library
 from tests.cli import call
-from tests.dse.cli.test_commands import CLAIMS
 from tests.snapshot.drawn import drawn
-from tests.snapshot.made import make
+from tests.snapshot.files import told_files
+from tests.snapshot.made import MACHINES, make
 from tests.snapshot.told import assert_same
 
 MEASUREMENTS = Path(next(iter(cost_models.library.__path__))) / "measurements"
@@ -37,7 +37,8 @@ COMMANDS = {
     "require": "require served.yaml --plots {out}",
     "validate": "validate --measurements open.csv --measurements energy_open.csv --measurements micro_open.csv "
     "--measurements mlperf_open.csv --plots {out} --out {out}",
-    "audit": "audit claims.yaml --out {out}",
+    "audit": "audit machines.yaml --out {out}",
+    "pools": "plot runs/pools --kind breakdown --kind roofline --kind floorplan",
 }
 """What draws, by the name that what it draws is stored under."""
 
@@ -46,11 +47,11 @@ COMMANDS = {
 def folder(tmp_path_factory):
     """A folder with sweeps, their runs and what else is drawn."""
     where = tmp_path_factory.mktemp("pictures")
-    make(where, "served", "none", "alone", "grown")
+    make(where, "served", "none", "alone", "grown", "pools")
     for name, of_source in (("open", 3), ("energy_open", 4), ("micro_open", 2), ("mlperf_open", 4)):
         rows = pd.read_csv(MEASUREMENTS / f"{name}.csv", dtype=str, keep_default_na=False)
         rows.groupby("source_id").head(of_source).to_csv(where / f"{name}.csv", index=False)
-    (where / "claims.yaml").write_text(json.dumps(CLAIMS))
+    (where / "machines.yaml").write_text(json.dumps(MACHINES))
     assert call("robust", where / "runs" / "served", "--draws", 8, "--draw", "none", "-q").status == 0
     return where
 
@@ -69,4 +70,5 @@ def test_pictures_show_what_was_looked_at(name, folder, file_regression, monkeyp
     status, out, err = call(*shlex.split(COMMANDS[name].format(out=f"out_{name}")))
     assert status == 0, err
     text = out + "".join(f"# {key}\n{shown[key]}\n" for key in sorted(shown))
+    text += told_files([path for path in sorted(Path(f"out_{name}").glob("*")) if path.suffix != ".png"])
     file_regression.check(text, basename=name, check_fn=assert_same(1e-3, 0.006, 0))

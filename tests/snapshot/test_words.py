@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tests.cli import call
 from tests.dse.cli.test_commands import CLAIMS, ROWS
 from tests.snapshot.files import printed, told_files
-from tests.snapshot.made import HOLES, make
+from tests.snapshot.made import DESIGN, make, write
 from tests.snapshot.told import assert_same, steady
 
 COMMANDS = {
@@ -26,6 +26,9 @@ COMMANDS = {
     "run": "run rich.yaml --draw none --no-report --out {out}",
     "run_none": "run none.yaml --draw none --no-report --out {out}",
     "run_alone": "run alone.yaml --draw none --full --out {out}",
+    "run_users": "run users.yaml --draw none --no-report --full --out {out}",
+    "run_nearly": "run nearly.yaml --draw none --no-report --full --out {out}",
+    "show_pools": "show runs/pools --full",
     "resume": "resume runs/alone",
     "merge": "merge runs/none runs/other --draw none --no-report --out {out}",
     "merge_two": "merge runs/grown runs/grown_again --draw none --no-report --out {out}",
@@ -33,7 +36,6 @@ COMMANDS = {
     "report_none": "report runs/none --n-designs 6 --out {out}.html",
     "export": "export runs/rich --storage journal:{out}.journal --n-designs 40",
     "new_written": "new {out} --from quickstart",
-    "plot": "plot runs/none --kind margins --kind pareto --image-format svg",
     "show": "show runs/rich --top 2",
     "show_full": "show runs/rich --full",
     "show_none_full": "show runs/none --full",
@@ -55,8 +57,11 @@ COMMANDS = {
     "explain_chips": "explain '2x a100_80gb_sxm weight_format=bf16' --workload 'llama2_70b batch=32'",
     "explain_json": "explain runs/rich knee --format json",
     "explain_csv": "explain runs/rich knee --format csv",
-    "explain_cheapest": "explain runs/rich best_cost_usd --simulate",
+    "explain_cheapest": "explain runs/rich best_cost_usd",
     "explain_none": "explain runs/none 0",
+    "explain_pools": "explain runs/pools",
+    "explain_file": "explain design.yaml",
+    "explain_baseline_curve": "explain design.yaml --curve",
     "explain_experts": "explain '2x h100_sxm weight_format=fp8' --workload mixtral_8x7b --format json",
     "explain_tpus": "explain runs/rich tpus --format csv",
     "curve": "explain runs/rich --curve",
@@ -65,31 +70,34 @@ COMMANDS = {
     "curve_csv": "explain runs/alone --curve --format csv",
     "compare": "compare runs/rich",
     "compare_load": "compare runs/rich --load 20000",
-    "budget_json": "compare runs/rich --budget '13_000_000 KRW' --krw-per-usd 1300 --format json",
-    "budget": "compare runs/rich --budget '300_000 USD'",
+    "budget": "compare runs/rich --budget '13_000_000 KRW' --krw-per-usd 1300",
     "compare_json": "compare runs/alone --baseline '8x h200_sxm weight_format=fp8' --format json",
     "compare_csv": "compare runs/rich --format csv",
-    "compare_load_csv": "compare runs/rich --load 3000 --format csv",
     "compare_none": "compare runs/none",
+    "compare_pools": "compare runs/pools --format csv",
+    "compare_pools_load": "compare runs/pools --load 9000",
     # Questions.
     "check": "check rich.yaml",
     "check_none": "check none.yaml",
     "check_json": "check rich.yaml --format json",
     "exploits": "check --exploits holes.yaml",
-    "exploits_json": "check --exploits holes.yaml --format json",
-    "exploits_csv": "check --exploits holes.yaml --format csv",
+    "exploits_free": "check --exploits cheap.yaml",
+    "exploits_json": "check --exploits cheap.yaml --format json",
+    "exploits_csv": "check --exploits cheap.yaml --format csv",
+    "check_users": "check users.yaml",
+    "check_pools": "check pools.yaml",
+    "check_hidden": "check nearly.yaml --set workloads.chat.n_chips=2 --set space.clock_ghz=4",
     "check_csv": "check none.yaml --set search.sampler=sobol --set search.n_designs=8 --format csv",
     "require_none": "require none.yaml",
     "require_json": "require rich.yaml --format json",
-    "require_csv": "require served.yaml --format csv",
     "require_design": "require runs/rich knee",
     "require_design_json": "require runs/rich knee --format json",
+    "require_file": "require design.yaml",
     "require_memory": "require --memory lpddr5x_10667 --memory hbm3",
     "require_memory_csv": "require --memory lpddr5x_10667 --format csv",
     "require_memory_json": "require --memory hbm3 --memory gddr6_16 --format json",
-    "robust": "robust runs/rich --draws 8 --draw none",
+    "robust": "robust runs/rich --draws 8 --pick best_cost_usd --draw none",
     "robust_json": "robust runs/alone --draws 8 --draw none --format json",
-    "robust_csv": "robust runs/rich --draws 4 --seed 3 --pick best_cost_usd --draw none --format csv",
     "choose": "choose llama3_8b --chip h100_sxm --chip a100_80gb_sxm --chip tpu_v4 --max tpot_ms=9 --top 2",
     "choose_none": "choose llama3_8b --chip h100_sxm --chip a100_80gb_sxm --max tpot_ms=2",
     "choose_every": "choose llama3_8b --chip a100_80gb_sxm --max tpot_ms=50 --every --rank power --chips 2",
@@ -104,6 +112,8 @@ COMMANDS = {
     # The library and measurements.
     "library": "library list nodes",
     "library_sections": "library list",
+    "library_section": "library list memory_grades",
+    "library_parameters_all": "library list parameters --format csv",
     "library_models": "library list models --format csv",
     "library_formats": "library list mac_formats --format json",
     "library_node": "library show tsmc_5",
@@ -151,10 +161,12 @@ def clock():
 def folder(clock, tmp_path_factory):
     """A folder with sweeps, their runs and what else the commands read."""
     where = tmp_path_factory.mktemp("words")
-    make(where, "rich", "served", "none", "other", "alone", "grown", "grown_again")
+    make(where, "rich", "served", "none", "other", "alone", "grown", "grown_again", "pools")
+    for name in ("holes", "cheap", "users", "nearly"):
+        write(where, name)
     (where / "rows.csv").write_text(ROWS)
     (where / "claims.yaml").write_text(json.dumps(CLAIMS))
-    (where / "holes.yaml").write_text(json.dumps(HOLES))
+    (where / "design.yaml").write_text(json.dumps(DESIGN))
     assert call("robust", where / "runs" / "rich", "--draws", 8, "--draw", "none", "-q").status == 0
     return where
 

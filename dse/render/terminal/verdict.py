@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cost_models.quantities.metrics import P_FEASIBLE
 from dse.number_texts import MISSING, number_text, ratio_text, share_text
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import pick_words
@@ -261,6 +262,9 @@ def _miss_words(run: StoredRun, pick: Mapping[str, Any]) -> str:
             parts.append(f"{label} by {share_text(-margin)} ({reason})")
         else:
             parts.append(f"{label} by {share_text(-margin)}")
+    chance = float(row.get(P_FEASIBLE, math.nan))
+    if not parts and not math.isnan(chance):
+        parts = [f"{one.label} (it is {number_text(chance, 3)})" for one in run.spec.probabilities]
     misses = ", ".join(parts) or "an objective has no value"
     what = "" if run.spec.builtin_disabled else f" ({chip_words(pick['design'], pick['metrics'])})"
     priced = any(label.startswith("price_usd") for label in broken)
