@@ -111,7 +111,7 @@ class SteadyState:
         # Bursts queue for prompts (Kingman's bound, less what Poisson arrivals wait).
         shared = shared + self.rate * x**2 * self._burst / (2 * (1 - self.busy)) / rest
         # Prompts one after the other: a queue with vacations, which are the decode steps between.
-        taken = step * np.where(room < 1, steps.chunks, 1 / np.maximum(room, 1.0)) + x
+        taken = step * np.where(room < 1, steps.chunks, 1 / room) + x
         load = np.minimum(self.rate * taken, MOST_LOADED)
         variable = np.asarray(traffic.arrival_cv) ** 2 + np.asarray(traffic.prompt_cv) ** 2
         mix, mean_step = 1 - 1 / np.maximum(room, 1.0), step / (1 - self.busy)

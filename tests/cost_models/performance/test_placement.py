@@ -12,12 +12,14 @@ from cost_models.evaluate.workload import Drafting, Workload
 from cost_models.library import shipped_library
 from cost_models.library.layers import Indexer
 from cost_models.library.technology import Technology
-from cost_models.performance.placement import WRITTEN, second_fractions
+from cost_models.performance.placement import WRITTEN, placed, second_fractions
 from cost_models.silicon.cost import Economics
+from cost_models.silicon.machine import Placement
 from cost_models.table import INACTIVE, Choice, Table
 from cost_models.workload.formats import Formats
 from cost_models.workload.hotness import hotness, hottest
 from cost_models.workload.serving import ServingConfig, footprint, held_tensors
+from cost_models.workload.speculation import Speculation
 
 TECHNOLOGY, ECONOMICS = Technology(), Economics.of(shipped_library())
 LIBRARY = TECHNOLOGY.library
@@ -300,6 +302,24 @@ def test_a_draft_and_its_model_share_the_memories():
     first = sum(held * (1 - where.second_fraction[name]) for where in both for name, held in where.held_bytes.items())
     assert first == pytest.approx(24 * 2**30, rel=1e-9)
     assert both[0].second_fraction["dense"] > alone.placed.placement.second_fraction["dense"]
+
+
+@pytest.mark.parametrize("drafted", [0.0, 3.0])
+def test_what_a_draft_holds_is_room_that_both_memories_have_less(drafted):
+    one = served({**HBM, **LPDDR, "second_memory_devices": 5}).planned
+    serving = replace(one.serving, speculation=Speculation(drafted, 0.7))
+    # Six gigabytes of weights, half of them in the second memory, and two of a cache in the first.
+    held, there = {"dense": np.array([6e9]), "cache": np.array([2e9])}, {"dense": np.array([0.5]), "cache": np.zeros(1)}
+    draft = Placement(held, held, there, there, there, there)
+    taken = (5e9, 3e9) if drafted else (0.0, 0.0)
+    second = replace(one.machine.second, capacity_bytes=one.machine.second.capacity_bytes - taken[1])
+    smaller = replace(one.machine, second=second, capacity_bytes=one.machine.capacity_bytes - sum(taken))
+    rows = one.software.chunk_rows
+    beside = placed(serving, one.machine, one.software, one.formats, chunk_rows=rows, before=draft).placement
+    alone = placed(serving, smaller, one.software, one.formats, chunk_rows=rows).placement
+    for name, fraction in alone.second_fraction.items():
+        np.testing.assert_allclose(beside.second_fraction[name], fraction, err_msg=name)
+    assert 0 < alone.second_fraction["dense"] < 1
 
 
 def test_a_library_chip_of_two_memories_reads_what_fits_its_sram_from_there():
