@@ -68,12 +68,18 @@ def test_monte_carlo_within_its_error(density, rho, depth):
     assert abs(exact - most_loaded.mean()) < 4 * error
 
 
-def test_the_distributions_are_those_of_scipy():
+@pytest.mark.parametrize(("block", "density"), [(1, 0.3), (2, 0.6), (50, 0.3)])
+def test_the_distributions_are_those_of_scipy(block, density):
     for rho in (0.0, 0.2):
-        a, b = 0.3 * (1 - rho) / (rho or 1), 0.7 * (1 - rho) / (rho or 1)
-        law = stats.betabinom(50, a, b) if rho else stats.binom(50, 0.3)
-        slow = sum(1 - law.cdf(k) ** 7 for k in range(50))
-        assert expected_most_loaded(50, 0.3, 7, correlation=rho)[0] == pytest.approx(slow, rel=1e-12)
+        a, b = (share * (1 - rho) / (rho or 1) for share in (density, 1 - density))
+        law = stats.betabinom(block, a, b) if rho else stats.binom(block, density)
+        slow = sum(1 - law.cdf(k) ** 7 for k in range(block))
+        assert expected_most_loaded(block, density, 7, correlation=rho)[0] == pytest.approx(slow, rel=1e-12)
+        # Two blocks ahead: the sum of two, each with each.
+        one = law.pmf(range(block + 1))
+        two = np.cumsum(np.convolve(one, one))[:-1]
+        found = expected_most_loaded(block, density, 7, correlation=rho, depth=2)[0]
+        assert found == pytest.approx((1 - two**7).sum(), rel=1e-11)
 
 
 def test_limits():
@@ -111,11 +117,19 @@ def test_orders(block, density, lanes, rho, depth):
 def test_interpolated_rows_keep_the_stated_error():
     rng = np.random.default_rng(0)
     density = rng.uniform(0.02, 1, 3000)
-    lanes = rng.choice([16, 1024], 3000)
-    exact = lane_efficiency(100, density, lanes, correlation=0.05)
+    # Rows of five kinds, each of which differs from the first in one thing.
+    block, lanes, rho, depth = np.array([
+        [60, 16, 0.05, 1], [30, 16, 0.05, 1], [60, 1024, 0.05, 1], [60, 16, 0.3, 1], [60, 16, 0.05, 2],
+    ])[rng.integers(0, 5, 3000)].T  # fmt: skip
+    exact = lane_efficiency(block, density, lanes, correlation=rho, depth=depth)
     for tolerance in (1e-3, 1e-5):
-        result = lane_efficiency(100, density, lanes, correlation=0.05, tolerance=tolerance)
+        result = lane_efficiency(block, density, lanes, correlation=rho, depth=depth, tolerance=tolerance)
         assert 0 < np.abs(result - exact).max() <= tolerance
+    # Few rows of a kind are summed exactly, whatever the tolerance.
+    few = slice(0, 300)
+    options = {"correlation": rho[few], "depth": depth[few]}
+    result = lane_efficiency(block[few], density[few], lanes[few], tolerance=0.1, **options)
+    np.testing.assert_array_equal(result, exact[few])
 
 
 @pytest.mark.parametrize(
