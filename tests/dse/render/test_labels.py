@@ -1,0 +1,159 @@
+"""Labels on a page of 400 by 300 points whose data are its points, so that every place is known by hand."""
+
+import math
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from dse.render.plots.labels import (
+    Label,
+    _box,
+    _cost,
+    _crossings,
+    _gap,
+    _overlap,
+    _runs_through,
+    place_labels,
+)
+from dse.render.plots.lines import LineChart, draw_lines
+from dse.render.plots.style import DASHES, GREY, MARKERS, SERIES
+
+WIDTH, HEIGHT = 400, 300
+FRAME = Bbox.from_bounds(0, 0, WIDTH, HEIGHT)
+NOWHERE = np.empty((0, 2))
+
+
+@pytest.fixture
+def axes():
+    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
+    return axes
+
+
+def placed(axes, *labels, marks=NOWHERE, **options):
+    """The boxes of labels, with the width and height that they are given room for, and the lines back to points."""
+    before = len(axes.lines)
+    place_labels(axes.figure, axes, labels, marks=np.asarray(marks, dtype=float), **options)
+    boxes = []
+    for text in axes.texts[-len(labels) :]:
+        extent = text.get_window_extent()
+        x, y = text.get_position()
+        boxes.append(Bbox.from_bounds(x - extent.width / 2 - 2, y - extent.height / 2 - 1.5,
+                                      extent.width + 4, extent.height + 3))  # fmt: skip
+    return boxes, axes.lines[before:]
+
+
+def test_a_label_alone_stands_right_above_its_point_two_points_from_its_mark(axes):
+    (box,), lines = placed(axes, Label(200, 150, "here"), radius=6)
+    angle = math.radians(20)
+    assert (box.x0, box.y0) == pytest.approx((200 + 8 * math.cos(angle), 150 + 8 * math.sin(angle)), abs=0.6)
+    assert not lines
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "right", "above"), [(398, 150, False, True), (200, 298, True, False), (398, 298, False, False)]
+)
+def test_a_label_stays_within_the_frame(axes, x, y, right, above):
+    (box,), _ = placed(axes, Label(x, y, "near the frame"))
+    assert (box.x0 > x, box.x1 < x) == (right, not right) and (box.y0 > y, box.y1 < y) == (above, not above)
+    assert box.x0 >= 0 and box.x1 <= WIDTH and box.y0 >= 0 and box.y1 <= HEIGHT
+
+
+def test_labels_keep_clear_of_marks_of_legends_and_of_each_other(axes):
+    crowd = [(x, y) for x in range(203, 280, 6) for y in range(150, 200, 4)]
+    (box,), _ = placed(axes, Label(200, 150, "here"), marks=crowd)
+    assert box.x1 < 200 and box.y0 > 150
+    (box,), _ = placed(axes, Label(100, 150, "there"), keep_clear=[Bbox.from_bounds(100, 150, 60, 60)])
+    assert not Bbox.intersection(box, Bbox.from_bounds(100, 150, 60, 60))
+    boxes, _ = placed(axes, *(Label(200, 100, f"one of six {k}") for k in range(6)))
+    assert not [1 for k, one in enumerate(boxes) for other in boxes[:k] if Bbox.intersection(one.padded(-1), other)]
+
+
+def test_a_label_far_from_its_point_has_a_line_back_to_it(axes):
+    around = Bbox.from_bounds(150, 110, 100, 80)
+    (box,), (line,) = placed(axes, Label(200, 150, "away", "red"), keep_clear=[around])
+    (x0, x1), (y0, y1) = line.get_data()
+    assert (x0, y0) == (200, 150) and line.get_color() == "red"
+    assert (x1, y1) == pytest.approx((np.clip(200, box.x0, box.x1), np.clip(150, box.y0, box.y1)), abs=1)
+    # Not the first place that keeps clear of it, but the first whose distance pays.
+    assert _gap(box, np.array([200, 150])) > 12
+
+
+@pytest.mark.parametrize(
+    ("degrees", "left", "bottom"),
+    [(0, 10, -4), (20, 10 * math.cos(math.radians(20)), 10 * math.sin(math.radians(20))), (90, -10, 10),
+     (180, -30, -4), (-90, -10, -18), (160, -20 - 10 * math.cos(math.radians(20)), 10 * math.sin(math.radians(20)))],
+)  # fmt: skip
+def test_the_near_side_of_a_box_stands_at_its_distance(degrees, left, bottom):
+    box = _box(np.zeros(2), math.radians(degrees), 10, 20, 8)
+    assert (box.x0, box.y0, box.width, box.height) == pytest.approx((left, bottom, 20, 8), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("corner", "taken", "marks", "cost"),
+    [
+        ((100, 100), (), (), 0),
+        ((-5, 100), (), (), 10),
+        ((390, 295), (), (), 2 * (10 + 5)),
+        ((100, -3), (), (), 6),
+        # A quarter of it is covered, at 100 for all of it and 40 for any.
+        ((100, 100), ((110, 95, 50, 10),), (), 25 + 40),
+        ((100, 100), ((120, 100, 10, 10), (90, 90, 10, 10)), (), 0),
+        # Marks within three points of it; one at that distance is outside.
+        ((100, 100), (), ((98, 105), (122.9, 112.9), (97, 105), (110, 113)), 3),
+    ],
+)
+def test_what_a_place_costs(corner, taken, marks, cost):
+    box = Bbox.from_bounds(*corner, 20, 10)
+    dots = np.array(marks, dtype=float).reshape(-1, 2)
+    assert _cost(box, FRAME, [Bbox.from_bounds(*one) for one in taken], dots) == pytest.approx(cost)
+
+
+def test_overlaps_and_gaps_of_boxes():
+    box = Bbox.from_bounds(0, 0, 10, 10)
+    assert _overlap(box, Bbox.from_bounds(5, 8, 10, 10)) == 5 * 2
+    assert _overlap(box, Bbox.from_bounds(11, 11, 5, 5)) == 0
+    assert _gap(box, np.array([13.0, 14.0])) == 5 and _gap(box, np.array([-3.0, -4.0])) == 5
+    assert _gap(box, np.array([5.0, 5.0])) == 0
+
+
+def test_lines_through_text_are_told():
+    anchor, box, between = np.array([0.0, 5.0]), Bbox.from_bounds(100, 0, 10, 10), Bbox.from_bounds(40, 0, 20, 10)
+    aside = Bbox.from_bounds(40, 20, 20, 10)
+    assert _runs_through(anchor, box, between) and not _runs_through(anchor, box, aside)
+    # A legend between costs, as do a label that it crosses and a label that crosses it.
+    assert _crossings(box, anchor, [], [between, aside]) == 40
+    assert _crossings(box, anchor, [(between, np.array([50.0, 100.0]))], []) == 40
+    assert _crossings(box, anchor, [(Bbox.from_bounds(100, 40, 10, 10), np.array([105.0, -20.0]))], []) == 40
+    assert _crossings(box, anchor, [(aside, np.array([50.0, 60.0]))], []) == 0
+
+
+def test_a_line_chart_holds_its_series_in_their_looks(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "dse.render.plots.lines.save", lambda figure, folder, stem, formats: shown.append((figure, stem)) or [folder]
+    )
+    series = {f"series {k}": ([1.0, 10.0, 100.0], [k + 1.0, k + 2.0, k + 3.0]) for k in range(3)}
+    draw_lines(LineChart("stem", "title", "x, s", "y, W", series, log_y=False, level=2.5), tmp_path)
+    ((figure, stem),) = shown
+    (axes,) = figure.axes
+    *lines, level = axes.lines
+    assert stem == "stem" and [*map(lambda line: line.get_label(), lines)] == [*series]
+    for place, (line, (x, y)) in enumerate(zip(lines, series.values(), strict=True)):
+        assert line.get_xydata().tolist() == np.column_stack([x, y]).tolist()
+        assert mpl.colors.same_color(line.get_color(), SERIES[place]) and line.get_marker() == MARKERS[place]
+    assert len(DASHES) > 1 and len({str(line._dash_pattern) for line in lines}) > 1
+    assert [*level.get_ydata()] == [2.5, 2.5] and mpl.colors.same_color(level.get_color(), GREY)
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
+    assert (
+        axes.get_title(mpl.rcParams["axes.titlelocation"]) or axes.get_title("left"),
+        axes.get_xlabel(),
+        axes.get_ylabel(),
+    ) == ("title", "x, s", "y, W")
+    assert axes.get_legend() is not None
