@@ -51,7 +51,7 @@ def device_of(machine: Machine) -> Machine:
 def spread(chips: Number, nodes: Nodes) -> tuple[FloatArray, FloatArray]:
     """Return (chips of a group in each node, nodes that it spans): as few as hold it, dealt evenly."""
     group = np.asarray(chips, dtype=np.float64)
-    number = np.ceil(group / nodes.chips)
+    number = np.maximum(np.ceil(group / nodes.chips), 1.0)
     return group / number, number
 
 

@@ -16,17 +16,20 @@ from cost_models.evaluate.chips import ChipSetup
 from cost_models.evaluate.serve import Prefill, serve_chip
 from cost_models.evaluate.workload import Conversation, Drafting, Workload, prompts_of
 from cost_models.library.technology import Technology
-from cost_models.performance import fleet, kernels
+from cost_models.performance import fleet, interconnect, kernels
 from cost_models.performance.disaggregation import Network
+from cost_models.performance.envelope import envelope_machine
 from cost_models.performance.goodput import goodput
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.queue_chain import Traffic
 from cost_models.performance.serving_queue import Queue
+from cost_models.performance.serving_stack import software
 from cost_models.performance.step_times import StepTimes
 from cost_models.performance.waits import Served, Wait, in_turn, lognormal_cv
 from cost_models.silicon import cost, dies, power
 from cost_models.silicon.beachfront import Edge, along_the_sides, least_die_mm2, max_bandwidth, units_around
+from cost_models.silicon.machine import Nodes
 from cost_models.table import Choice, FloatArray
 from cost_models.workload.speculation import Speculation
 
@@ -327,6 +330,38 @@ def silicon() -> dict[str, Any]:
     return columns | {f"fleet {name}": column for name, column in vars(whole).items()}
 
 
+def links() -> dict[str, Any]:
+    """Return times of exchanges between chips of rings, tori and servers, of few bytes and many, for every stack."""
+    random, library = np.random.default_rng(7), Technology().library
+    stacks = Choice.of(*library.stacks)
+    rows = len(stacks)
+
+    def some(*values: float) -> FloatArray:
+        return random.choice(values, rows)
+
+    stack = software(stacks, Technology())
+    machine = replace(
+        envelope_machine(), link_bytes_per_s=some(1e9, 5e10, 4.5e11), link_added_s=some(0, 3e-6),
+        link_hop_s=some(0, 1e-6), link_rivalry=some(0, 0.4), link_axes=some(1, 2, 3), devices=some(1, 1, 2),
+        dies=some(1, 2, 4), die_link_bytes_per_s=some(1e11, 1e12), die_step_s=some(0, 1e-7),
+    )  # fmt: skip
+    spread_out = Nodes(some(1, 3, 4, 8, np.inf), some(2e9, 5e10), some(0, 1e-5), some(0, 2e-6), some(900), some(9))
+    columns: dict[str, Any] = {}
+    for name, one in (("near", machine), ("far", replace(machine, nodes=spread_out))):
+        part = interconnect.device_of(one)
+        for chips in (1.0, 2.0, 3.0, 8.0, 12.0, 64.0):
+            for size in (0.0, 4e3, 5e6, 3e9):
+                found = {
+                    "sum": interconnect.all_reduce_s(size, chips, part, stack),
+                    "gather": interconnect.all_gather_s(size, np.full(rows, chips), part, stack),
+                    "exchange": interconnect.all_to_all_s(size, some(0, 1, 120), one, stack, chips=chips),
+                    "stages": interconnect.send_s(size, one, stack, stages=chips, chips=some(1, 2, 8)),
+                    "dies": interconnect.die_all_reduce_s(size, one),
+                }
+                columns |= {f"{name} {what} of {size:.0e} on {chips:.0f}": value for what, value in found.items()}
+    return columns
+
+
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
-    "queues": queues, "waits": waits, "edges": edges, "users_of_chips": users, "silicon": silicon
+    "queues": queues, "waits": waits, "edges": edges, "users_of_chips": users, "links": links, "silicon": silicon
 }  # fmt: skip

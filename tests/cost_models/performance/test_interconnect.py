@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cost_models.evaluate.chips import ChipSetup
-from cost_models.evaluate.serve import serve_chip
+from cost_models.evaluate.serve import serve_chip, serve_chips
 from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.files import Sections
@@ -190,3 +190,14 @@ def test_a_wider_network_is_never_slower_and_a_wide_one_leaves_its_latency():
     times = [served("h100_sxm", n_chips=16, network_gbps=g).inference.decode_s[0] for g in (6.25, 25, 100, 1e6)]
     assert times == sorted(times, reverse=True)
     assert times[-1] > served("h100_sxm", n_chips=16, node_chips=16).inference.decode_s[0]
+
+
+def test_chips_of_no_server_are_as_fast_in_a_table_with_chips_of_servers():
+    work, technology = Workload("w", "llama3_70b", n_chips=16.0, batch=8.0), Technology()
+    servers, alone = ChipSetup("mi300x", "fp8"), ChipSetup("mi210", "fp8")
+    together = serve_chips((servers, alone), work, technology).inference
+    assert technology.library.chip("mi300x").node_chips == 8 and technology.library.chip("mi210").node_chips is None
+    for row, one in enumerate((servers, alone)):
+        by_itself = serve_chips((one,), work, technology).inference
+        for name in ("decode_s", "prefill_s"):
+            assert getattr(together, name)[row] == pytest.approx(getattr(by_itself, name)[0], rel=1e-12), name
