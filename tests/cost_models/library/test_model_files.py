@@ -24,6 +24,14 @@ LLAMA = {
     "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": False,
 }  # fmt: skip
 ONE = Shape(1.0, 1, 1)
+NEARLY = """
+    Jamba-1.5-Mini Qwen3-Next-80B Qwen3.5-35B-A3B DeepSeek-V3.2 GLM-5 Gemma-4-26B-A4B Phi-2 OLMo2-13B OLMoE Phi-3.5-MoE
+    Falcon-H1-7B GLM-5.2 DSA-indexers-shared DSA-indexers-listed Qwen3.5-397B-A17B Olmo-3-7B StableLM-2-12B
+    Jamba-1.5-Large FlexOlmo-7x7B Apertus-8B BLOOM-7b1 OPT-6.7b GPT-J-6B Pythia-6.9b BitNet-b1.58-2B-4T Persimmon-8B
+    Laguna-XS.2 Minitron-8B A.X-K1 Gemma-3n-E4B Gemma-4-E2B Gemma-4-E4B Kimi-Linear-48B-A3B LongCat-Flash MiMo-V2-Flash
+    MiniMax-M3 OLMo-Hybrid-7B Bailing-hybrid-KDA Nemotron-latent-experts
+"""
+"""Models of which some norms or biases are counted otherwise than they are; all others to the last weight."""
 
 
 def of_file(name):
@@ -74,7 +82,7 @@ def test_counts_of_public_models(name):
     entry, model = PUBLISHED[name], published(name)
     total = count_parameters(model).total
     if "params" in entry:
-        assert total == pytest.approx(entry["params"], rel=2e-4)
+        assert total == pytest.approx(entry["params"], rel=2e-4 if name in NEARLY.split() else 1e-12)
     else:
         assert total == pytest.approx(entry["params_billion"] * 1e9, rel=0.01)
     if "kv_elements" in entry:

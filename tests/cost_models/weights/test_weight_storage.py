@@ -117,6 +117,8 @@ def test_skipping_waits_for_the_fullest_lane():
     assert result.time == pytest.approx(0.1 / share, rel=1e-3)
     assert result.energy == pytest.approx(0.1 * 1.2)
     assert (result.skips == 1).all()
+    # One lane waits for nobody, whatever its block: what a design without lanes has.
+    assert executed(["bitmap"], "skip", lanes=Lanes(), sparsity=[0.9]).time == pytest.approx(0.1)
 
 
 def test_correlation_slows_skipping_and_a_queue_mends_it():

@@ -5,13 +5,17 @@ a dense layer, shared experts, and routed ones on narrower vectors, dealt to two
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from cost_models.library import Model, shipped_library
+from cost_models.workload.formats import Formats
 from cost_models.workload.mixing import cache_bytes, decode_attention, kv_cache_elements, prefill_attention
 from cost_models.workload.operators import Shape, linear_operators, most_loaded_experts
 from cost_models.workload.param_count import active_expert_fraction, count_parameters, expert_fraction
+from cost_models.workload.serving import ServingConfig, footprint, held_tensors, request_cache_bytes
+from cost_models.workload.speculation import Speculation
 
 BASE = {
     **shipped_library().model("llama2_7b").model_dump(exclude={"key", "published_params"}), "key": "x", "layers": 6,
@@ -211,3 +215,78 @@ def test_what_both_hold():
     assert count.active == rest + 2 * 2 * each + count.small + 2 * 32 * 8
     assert active_expert_fraction(MIXTURE) == pytest.approx(2 * 2 * each / (rest + 2 * 2 * each))
     assert expert_fraction(MIXTURE) == pytest.approx(2 * 4 * each / count.total)
+
+
+FORMATS = Formats(weight_bits=4, head_bits=8, kv_bits=8, activation_bits=16, expert_bits=2, wide_bits=32)
+
+
+def amounts(record):
+    return {name: float(value.reshape(-1)[0]) for name, value in record.items()}
+
+
+def test_memory_of_a_hybrid_on_two_chips_and_of_what_it_drafts():
+    # Two sequences of 7 + 3 tokens. Stored weights: matrices of 4 bits, embedding with its table and head of 8, the
+    # rest of 32. A prompt's chunk of 5 tokens is 2 x (8 + 16) elements wide: a block's width beats the states'.
+    count = count_parameters(HYBRID)
+    small, cache, states = count.small * 4, 2 * (2 * 10 + 5) * 16, 2 * 3 * 84 * 2
+    serving = ServingConfig(HYBRID, 2.0, 7.0, 3.0, tensor_parallel=2.0)
+    whole = amounts(vars(footprint(serving, FORMATS, chunk_rows=5.0)))
+    held = (count.body - 6 * 16 - 24) / 2 + 6 * 16 + 24
+    most = held / 2 + small + (32 * 8 + 32 * 8 + 7) / 2 + (cache + states) / 2 + 5 * 48 * 2 / 2
+    assert whole == pytest.approx({
+        "weights_bytes": count.body / 2 + small + (2 * 32 * 8 + 7), "kv_bytes": cache + states,
+        "activations_bytes": 5 * 48 * 2, "most_loaded_bytes": most, "written_bytes": (cache + states + 5 * 48 * 2) / 2,
+    })  # fmt: skip
+    parts = amounts(held_tensors(serving, FORMATS, chunk_rows=5.0))
+    assert sum(parts.values()) == pytest.approx(most)
+    assert parts == pytest.approx({
+        "dense": held / 2 + small, "experts": 0, "head": 32 * 8 / 2, "embedding": (32 * 8 + 7) / 2,
+        "cache": cache / 2, "index": 0, "state": states / 2, "activations": 5 * 48,
+    })  # fmt: skip
+    # Of memory that holds weights alone a chip needs as much beside what is written, where that is more.
+    for room, least in ((1e6, (cache + states + 480) / 2 + 1e6), (1.0, most)):
+        beside = footprint(serving, FORMATS, chunk_rows=5.0, read_mostly_bytes=room)
+        assert beside.most_loaded_bytes == pytest.approx(least)
+    # Two tokens of each sequence that are verified lie in the cache too, and leave a state each to go back to.
+    copied = ServingConfig(HYBRID, 2.0, 7.0, 3.0, tensor_parallel=2.0, speculation=Speculation(2.0, 0.5))
+    longer, left = 2 * (2 * 12 + 5) * 16, 2 * states
+    assert footprint(copied, FORMATS, chunk_rows=5.0).kv_bytes == pytest.approx(longer + states + left)
+    assert held_tensors(copied, FORMATS, chunk_rows=5.0)["state"] == pytest.approx((states + left) / 2)
+    # A draft adds what it takes alone, but for activations, which both use in turn, and a vocabulary that both share.
+    drafted = replace(copied, speculation=Speculation(2.0, 0.5, draft=MIXTURE))
+    draft = replace(serving, model=MIXTURE)
+    alone, both, own = (amounts(vars(footprint(one, FORMATS, chunk_rows=5.0))) for one in (copied, drafted, draft))
+    for name in ("weights_bytes", "kv_bytes"):
+        assert both[name] == pytest.approx(alone[name] + own[name])
+    assert both["activations_bytes"] == max(alone["activations_bytes"], own["activations_bytes"])
+    for name in ("most_loaded_bytes", "written_bytes"):
+        assert both[name] == pytest.approx(alone[name] + own[name] - own["activations_bytes"] / 2)
+    shared = replace(drafted, speculation=Speculation(2.0, 0.5, draft=MIXTURE, shares_vocabulary=True))
+    saved = both["most_loaded_bytes"] - footprint(shared, FORMATS, chunk_rows=5.0).most_loaded_bytes
+    assert saved == pytest.approx(2 * 32 * 8 / 2)
+    assert request_cache_bytes(serving, 4.0, 8.0) == (2 * 4 + 4) * 16 + 3 * 84 * 2
+    assert request_cache_bytes(drafted, 4.0, 8.0) == (2 * 4 + 4) * 16 + 3 * 84 * 2 + 3 * 4 * 11
+
+
+def test_memory_of_a_mixture_in_stages_with_replicas_and_a_prefix():
+    # Three layers in two stages: two of three on the fuller chip. Four of ten tokens are a prefix that is held once.
+    serving = ServingConfig(
+        MIXTURE, 2.0, 7.0, 3.0, stages=2.0, parallelism="pipeline", replicas=2.0, prefix_tokens=4.0, expert_parallel=2.0
+    )
+    count, cache = count_parameters(MIXTURE), (2 * 6 + 4) * 3 * 11
+    parts = amounts(held_tensors(serving, FORMATS, chunk_rows=100.0))
+    # Each of two stages works on one sequence of the two; of its prompt three tokens are computed, 2 x (8 + 10) wide.
+    assert parts == pytest.approx({
+        "dense": ((count.body - count.experts - 64) / 2 + count.small * 4) * 2 / 3,
+        "experts": count.experts / 2 / 4 * 2 / 3,
+        "head": (64 + 32 * 8) * 2 / 3, "embedding": 32 * 8 * 2 / 3, "cache": (2 * 6 + 4) * 3 * 8 * 2 / 3,
+        "index": (2 * 6 + 4) * 3 * 3 * 2 / 3, "state": 0, "activations": 3 * 36 * 2,
+    })  # fmt: skip
+    whole = footprint(serving, FORMATS, chunk_rows=100.0)
+    assert whole.kv_bytes == 2 * cache and whole.most_loaded_bytes == pytest.approx(sum(parts.values()))
+    assert whole.weights_bytes == (count.body - count.experts) / 2 + count.experts / 4 + 2 * 32 * 8 + count.small * 4
+    assert (serving.chips, serving.sequences, serving.decode_steps, serving.batch_parts) == (4, 4, 2, 2)
+    assert (serving.computed_tokens, serving.shape.batch, serving.step_rows) == (3, 1, 1)
+    assert replace(serving, prompt_tokens=0.0).decode_steps == 3
+    assert replace(serving, parallelism="layer_split").shape.batch == 2
+    assert replace(serving, batch=5.0).shape.batch == 3 and replace(serving, batch=1.0).batch_parts == 1
