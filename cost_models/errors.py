@@ -32,6 +32,18 @@ def told(issues: Sequence[str]) -> str:
     return "\n".join([*issues[:MAX_ISSUES], *([f"and {more:,} issues more"] if more > 0 else [])])
 
 
+NEAR = 0.72
+"""How much alike names are, as `difflib` measures it, of which one may be meant by the other."""
+
+ALL_BUT_THE_SAME = 0.8
+"""The same of the one name that alone is told."""
+
+
+def near_names(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Return the known names that one which is not known was probably meant to be, the most alike first."""
+    return difflib.get_close_matches(name, [*known], n=most, cutoff=NEAR if most > 1 else ALL_BUT_THE_SAME)
+
+
 class LibraryError(ValueError):
     """A library file cannot be read, or one of its entries is not what it must be."""
 
@@ -53,8 +65,7 @@ class UnknownEntryError(LibraryError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], suggestions: Iterable[str] | None = None) -> None:
         self.kind, self.name, self.known = kind, name, tuple(known)
-        close = difflib.get_close_matches(name, self.known, n=3, cutoff=0.6)
-        self.suggestions = tuple(close if suggestions is None else suggestions)
+        self.suggestions = tuple(near_names(name, self.known) if suggestions is None else suggestions)
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -39,8 +39,8 @@ def number_text(value: float | None, digits: int = 4) -> str:
 def percent_text(share: float | None) -> str:
     """Return a share in per cent, without the sign; what is not quite nothing or everything is not rounded to it.
 
-    >>> percent_text(0.5), percent_text(0.99999), percent_text(1e-7), percent_text(1.0)
-    ('50', '> 99.9', '< 0.1', '100')
+    >>> percent_text(0.5), percent_text(0.99999), percent_text(1e-7), percent_text(1.0), percent_text(11.224)
+    ('50', '> 99.9', '< 0.1', '100', '1 122')
     """
     if share is None or math.isnan(share):
         return MISSING
@@ -48,7 +48,31 @@ def percent_text(share: float | None) -> str:
         return "< 0.1"
     if 0.9995 <= share < 1:
         return "> 99.9"
+    if abs(share) >= 10:
+        return number_text(100 * share)
     return f"{100 * share:.1f}".removesuffix(".0")
+
+
+def signed_percent_text(share: float | None) -> str:
+    """Return a share in per cent with plus or minus before it, and without the sign of per cent.
+
+    >>> signed_percent_text(0.25), signed_percent_text(-37.827), signed_percent_text(-1e-9), signed_percent_text(None)
+    ('+25.0', '-3 783', '+0.0', 'n/a')
+    """
+    if share is None or math.isnan(share):
+        return MISSING
+    if abs(share) >= 10:
+        return f"{'+' if share > 0 else ''}{number_text(100 * share)}"
+    return f"{100 * share:+.1f}".replace("-0.0", "+0.0")
+
+
+def counted(count: float, what: str) -> str:
+    """Return a count with what is counted, in the plural unless it is one.
+
+    >>> counted(1, "design"), counted(2000, "design")
+    ('1 design', '2 000 designs')
+    """
+    return f"{number_text(count)} {what}{'' if count == 1 else 's'}"
 
 
 def share_text(share: float | None) -> str:

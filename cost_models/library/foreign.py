@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, NoReturn
 
-from cost_models.errors import ForeignFileError
+from cost_models.errors import ForeignFileError, near_names
 from cost_models.library.plain_yaml import MAX_DEPTH
 
 MAX_TEXT_BYTES = 16_000_000
@@ -59,7 +58,7 @@ def _meant(path: Path) -> str:
     if path.exists() or path.is_symlink() or not path.parent.is_dir():
         return ""
     others = [one.name for one in islice(path.parent.iterdir(), MAX_SEEN_FILES) if one.is_file()]
-    close = difflib.get_close_matches(path.name, sorted(others), n=1, cutoff=0.8)
+    close = near_names(path.name, sorted(others), 1)
     return f"; perhaps {path.with_name(close[0])}" if close else ""
 
 

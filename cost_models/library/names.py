@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import functools
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
+
+from cost_models.errors import near_names
 
 ALIASES = "aliases.csv"
 """Other names of chips and models, with the reason for each, in the library."""
@@ -108,5 +109,5 @@ def nearest(kind: str, name: str, library: Entries) -> str:
     known = _known(kind, library)
     if form := next((form for form in spellings(kind, name) if form in known), None):
         return known[form]
-    result = difflib.get_close_matches(_plain(name), list(known), n=1, cutoff=0.8)
+    result = near_names(_plain(name), known, 1)
     return known[result[0]] if result else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def described(derived: Sequence[DerivedMetric]) -> Mapping[str, Metric]:
             raise ValueError(f"inputs of {one.name} must name metrics, got {', '.join(unknown) or 'none'}")
         of_workload = any(table[name].scope == "workload" for name in one.inputs)
         scope: Literal["workload", "design"] = "workload" if of_workload else "design"
-        table[one.name] = Metric(one.name, one.unit, one.meaning, one.better, scope)
+        table[one.name] = Metric(one.name, one.unit, one.meaning, one.better, scope, low=-math.inf)
     return MappingProxyType(table)
 
 

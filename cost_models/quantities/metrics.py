@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -17,7 +18,7 @@ METRICS: Mapping[str, Metric] = index(
            "design"),
     Metric("nre_usd", "USD", "masks and the project's share of design cost per unit sold; part of price_usd", "min",
            "design"),
-    Metric("margin_usd", "USD", "gross margin in price_usd: price less cost less NRE", None, "design", signed=True),
+    Metric("margin_usd", "USD", "gross margin in price_usd: price less cost less NRE", None, "design", low=-math.inf),
     Metric("price_krw", "KRW", "price_usd at the exchange rate economics.krw_per_usd", "min", "design"),
     Metric("embodied_kg", "kg", "CO2e of making die and memory of one board; package and circuit board are left out",
            "min", "design"),
@@ -58,8 +59,8 @@ METRICS: Mapping[str, Metric] = index(
     Metric("memory_gib", "GiB", "weights, KV cache at full length and activations, all chips together", "min",
            "workload"),
     Metric("load_s", "s", "time to load the weights over the host interfaces, once per start", "min", "workload"),
-    Metric("perplexity_ratio", "", "perplexity over that of the uncompressed model", "min", "workload"),
-    Metric("perplexity_ratio_high", "", "upper end of its 90 % interval", "min", "workload"),
+    Metric("perplexity_ratio", "", "perplexity over that of the uncompressed model", "min", "workload", low=1.0),
+    Metric("perplexity_ratio_high", "", "upper end of its 90 % interval", "min", "workload", low=1.0),
     Metric("perplexity_unusable", "",
            "1 where the compressed model is expected to have collapsed (twice the perplexity or more), else 0", "min",
            "workload"),

@@ -71,7 +71,7 @@ class Metric:
         better: the direction that an architect wants, None where it depends.
         scope: "design" for one number per design, "workload" for one per design and workload, "draws" for one per
             design that needs Monte Carlo samples of the parameters, "model" for one that a user's own model returns.
-        signed: whether it may be below 0.
+        low: what it is never below.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Metric:
     meaning: str
     better: Literal["min", "max"] | None
     scope: Literal["design", "workload", "draws", "model"]
-    signed: bool = False
+    low: float = 0.0
 
 
 Entry = TypeVar("Entry", Parameter, Metric)

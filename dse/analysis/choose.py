@@ -306,7 +306,9 @@ def choose_baselines(spec: Spec, *, rank: str | None = None) -> Chosen:
     """
     evaluator = Evaluator(spec)
     ways = [_baseline(evaluator, name, entry) for name, entry in spec.baselines.items()]
-    left_out = {name: "not every workload fits" for name, way in zip(spec.baselines, ways, strict=True) if way is None}
+    left_out = {
+        name: "not every required workload fits" for name, way in zip(spec.baselines, ways, strict=True) if way is None
+    }
     return _ranked(spec, [way for way in ways if way is not None], left_out, rank or spec.objectives[0].metric)
 
 
@@ -332,12 +334,13 @@ def _judged(
     evaluator: Evaluator, name: str, setup: ChipSetup, split: str, counts: FloatArray,
     served: Mapping[str, WorkloadResult],
 ) -> list[Way]:  # fmt: skip
+    required = {key: one for key, one in served.items() if evaluator.spec.workloads[key].required}
     # Chips that lack a link take for ever, and are left out below.
     with np.errstate(invalid="ignore"):
         columns = _columns(evaluator, setup.chip, counts, served)
-        loads = {f"{name}.load": load_margin(one) for name, one in served.items() if one.users is not None}
+        loads = {f"{key}.load": load_margin(one) for key, one in required.items() if one.users is not None}
     fits = np.ones(len(counts), dtype=bool)
-    for one in served.values():
+    for one in required.values():
         fits &= np.broadcast_to(one.fits, counts.shape)
         fits &= (counts <= 1) | (np.broadcast_to(link_margin(one), counts.shape) >= 0)
     margins = {**loads, **evaluator.constraint_margins(columns)}

@@ -26,6 +26,7 @@ SEAL = "manifest_sha256"
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Time = Annotated[str, Field(max_length=40)]
+Words = Annotated[str, Field(max_length=1000)]
 FileName = Annotated[str, Field(pattern=r"^[^./\\][^/\\]*(/[^./\\][^/\\]*)*$")]
 """Name of a file within a run directory."""
 
@@ -47,24 +48,24 @@ class _Times(_Part):
 
 
 class _Manifest(_Part):
-    name: str
+    name: Words
     status: Literal["complete", "interrupted"]
     started: Time
     finished: Time
-    sampler: str
+    sampler: Words
     seed: int
     counts: _Counts
     seconds: _Times
     designs_per_s: Count | None
-    kept: str
-    notes: list[str]
-    packages: dict[str, str]
-    python: str
-    commit: str | None
-    spec_sha256: str
-    library_sha256: str
-    model_sha256: str = ""
-    files: dict[FileName, str] | None = None
+    kept: Words
+    notes: Annotated[list[Words], Field(max_length=1000)]
+    packages: dict[Words, Words]
+    python: Words
+    commit: Words | None
+    spec_sha256: Words
+    library_sha256: Words
+    model_sha256: Words = ""
+    files: dict[FileName, Words] | None = None
 
 
 def again(directory: Path) -> str:

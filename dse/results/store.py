@@ -9,13 +9,14 @@ A directory is written beside its place and moved there when it is whole, so tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cost_models.errors import ForeignFileError, LibraryError
+from cost_models.errors import ForeignFileError, LibraryError, shown
 from cost_models.library.foreign import json_of, read_text
 from dse.errors import RunError, SpecError
 from dse.packing import Record
@@ -43,6 +44,9 @@ AXIS_COLUMNS = (
     "axis", "value", "low", "high", "evaluated", "feasible", "feasible_low", "feasible_high", "removed_by",
     "nearest_miss",
 )  # fmt: skip
+
+_ROUNDED = 1e-9
+"""Relative difference up to which a value of a design is one that the sweep gives."""
 
 MARGIN_COLUMNS = ("constraint", "low", "high", "designs")
 """Columns of the tables of a run that are always the same."""
@@ -186,6 +190,8 @@ class StoredRun:
                 return pd.DataFrame({"id": [], "feasible": [], "pareto": [], "sampled": []})
             raise RunError(f"{self.path / 'designs'}: holds no table of designs")
         try:
+            for part in parts:
+                _check_columns(part)
             tables = [pd.read_parquet(part, filters=filters) for part in parts]
         except (OSError, ValueError, NotImplementedError) as error:
             raise RunError(f"{self.path / 'designs'}: cannot be read: {error}") from error
@@ -194,6 +200,7 @@ class StoredRun:
             raise RunError(f"{self.path / 'designs'}: holds no design of those that were evaluated")
         measured = [objective.metric for objective in self.spec.objectives]
         columns = ("id", "feasible", "violation", "pareto", "sampled", *measured)
+        _check_values(table, self.path / "designs", self.spec)
         return _holding(table, self.path / "designs", columns).sort_values("id", ignore_index=True)
 
     @property
@@ -316,6 +323,51 @@ class StoredRun:
         except (OSError, ValueError) as error:
             raise RunError(f"{file}: cannot be read: {error}") from error
         return _holding(table, file, numbers, text)
+
+
+def _check_columns(part: Path) -> None:
+    """Check that a table of designs has each column once, of numbers or texts.
+
+    Raises:
+        RunError: it has not.
+    """
+    from pyarrow import parquet, types
+
+    kinds = (types.is_boolean, types.is_integer, types.is_floating, types.is_string, types.is_large_string)
+    seen = set()
+    for field in parquet.read_schema(part):
+        if field.name in seen:
+            raise RunError(f"{part}: has column {field.name!r:.40} twice")
+        seen.add(field.name)
+        kind = field.type.value_type if types.is_dictionary(field.type) else field.type
+        if not types.is_null(kind) and not any(is_one(kind) for is_one in kinds):
+            raise RunError(f"{part}: column {field.name!r:.40} holds neither numbers nor texts")
+
+
+def _check_values(table: pd.DataFrame, folder: Path, spec: Spec) -> None:
+    """Check that parameters of designs have values that the sweep gives them.
+
+    Raises:
+        RunError: one has another.
+    """
+    from pandas.api.types import is_numeric_dtype
+
+    from dse.sweep import RangeSpec
+
+    for name in (one for one in spec.space if one in table):
+        listed: set[float | str] = set()
+        for entry in spec.space[name]:
+            listed |= {*(entry.bounds if isinstance(entry, RangeSpec) else entry.values)}
+        numbers, column = [value for value in listed if not isinstance(value, str)], table[name].dropna()
+        if is_numeric_dtype(column):
+            low, high = min(numbers, default=math.inf), max(numbers, default=-math.inf)
+            # Levels of a range are rounded.
+            inside = (column >= low - _ROUNDED * abs(low)) & (column <= high + _ROUNDED * abs(high))
+            others = column[~inside].tolist()
+        else:
+            others = [value for value in column.unique() if value not in listed]
+        if others:
+            raise RunError(f"{folder}: {name} of a design is {shown(others[0])}, which the sweep does not have")
 
 
 def _holding(table: pd.DataFrame, file: Path, numbers: Sequence[str], text: Sequence[str] = ()) -> pd.DataFrame:

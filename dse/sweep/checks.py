@@ -10,10 +10,12 @@ from cost_models.performance.metrics import OF_USERS
 from cost_models.performance.waits import MOST_P95
 from cost_models.quantities.columns import TECHNOLOGY_PREFIX
 from cost_models.quantities.metrics import P_FEASIBLE
+from cost_models.table import Setting
 from cost_models.workload.param_count import attentions
 from cost_models.workload.serving import KINDS, Layout
 from cost_models.workload.speculation import MTP, NGRAM
 from dse.errors import Issue
+from dse.number_texts import counted
 from dse.sweep.chips import BaselineSpec
 from dse.sweep.goals import ConstraintSpec, ObjectiveSpec
 from dse.sweep.hints import one_of, quoted, suggest
@@ -80,6 +82,11 @@ def check_chances(
             )
 
 
+def unlike_layout(count: int, what: str, layout: str) -> str:
+    """Return that so many chips are not those of a layout."""
+    return f"{counted(count, 'chip')} cannot share {what} as {layout}, which takes {Layout.of(layout).chips:g}"
+
+
 def check_layouts(
     root: Node, workloads: Mapping[str, WorkloadSpec], baselines: Mapping[str, BaselineSpec], space: Declared
 ) -> Iterator[Issue]:
@@ -93,9 +100,9 @@ def check_layouts(
             layout = entry.parallelism or workload.parallelism
             if layout in KINDS or int(Layout.of(layout).chips) == entry.count:
                 continue
-            what = f"{entry.count} chips cannot share a model as {layout}"
+            what = unlike_layout(entry.count, "a model", layout)
             perhaps = "" if entry.parallelism else f"parallelism: {KINDS[0]}"
-            yield issue_at(root, ("baselines", name, "parallelism"), what, f"{int(Layout.of(layout).chips)}", perhaps)
+            yield issue_at(root, ("baselines", name, "parallelism"), what, perhaps=perhaps)
             break
 
 
@@ -284,7 +291,15 @@ def _unknown_conditions(root: Node, space: Declared) -> Iterator[Issue]:
                 if value not in known:
                     words = [quoted(one) for one in known]
                     must_be = one_of(words) if len(words) <= 8 else f"a value of {name}"
-                    yield issue_at(root, where, quoted(value), must_be, suggest(str(value), map(str, known)))
+                    yield issue_at(root, where, quoted(value), must_be, _alike(value, known))
+
+
+def _alike(value: Setting, known: Sequence[Setting]) -> str:
+    """Return the value that was probably meant: the nearest number, or the most alike name."""
+    numbers = [one for one in known if not isinstance(one, str)]
+    if isinstance(value, str) or not numbers:
+        return suggest(str(value), map(str, known))
+    return quoted(min(numbers, key=lambda one: abs(one - value)))
 
 
 def _circles(root: Node, space: Declared) -> Iterator[Issue]:

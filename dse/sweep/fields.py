@@ -219,7 +219,9 @@ def _identifier(value: object) -> str:
     text = _text(value)
     if not is_identifier(text):
         meant = re.sub(r"[^A-Za-z0-9_-]+", "_", text).strip("_-")[:80]
-        raise issue(quoted(text), "letters, digits, _ or -, beginning with a letter", meant)
+        raise issue(
+            quoted(text), "letters, digits, _ or -, beginning with a letter", meant if is_identifier(meant) else ""
+        )
     return text
 
 
@@ -252,8 +254,9 @@ def bound(value: object, info: ValidationInfo) -> float:
     unit = "" if info.data.get("relative_to") else asked.unit
     number = as_number(value, unit)
     check_size(number, value, unit)
-    if number < 0 and not asked.signed and not info.data.get("relative_to"):
-        raise issue(quoted(value), f"at least 0: {metric} is never below it", f"{-number:g}")
+    if number < asked.low and not info.data.get("relative_to"):
+        perhaps = f"{-number:g}" if -number > asked.low else ""
+        raise issue(quoted(value), f"at least {asked.low:g}: {metric} is never below it", perhaps)
     return float(number)
 
 

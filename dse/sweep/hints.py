@@ -6,9 +6,10 @@ one spelling each, and another tool's spelling is answered with this one.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
+
+from cost_models.errors import near_names
 
 
 def _aliases(words: Mapping[str, str]) -> Mapping[str, str]:
@@ -187,12 +188,12 @@ def suggest(word: str, known: Iterable[str], foreign: Mapping[str, str] | None =
         return by_key[key]
     if foreign and (meant := {_folded(k): v for k, v in foreign.items()}.get(key)):
         return meant
-    begun = difflib.get_close_matches(key, by_key, n=1, cutoff=0.9)
+    begun = near_names(key, by_key, 1)
     if not begun and len(key) >= 3:
         begun = sorted((name for name in by_key if name.startswith(key)), key=lambda name: (len(name), name))
     if not begun and "/" in word:
         begun = _of_hub(word, by_key)
-    close = begun[:3] or difflib.get_close_matches(key, by_key, n=3, cutoff=0.7)
+    close = begun[:3] or near_names(key, by_key)
     if not close and len(key) >= 4:
         close = [name for name in by_key if key in name or (len(name) >= 4 and name in key)][:3]
     return one_of([by_key[name] for name in close]) if close else ""
@@ -224,7 +225,7 @@ def _of_hub(word: str, by_key: Iterable[str]) -> list[str]:
         bare = less
     plain = {re.sub(r"[^a-z0-9]", "", name): name for name in by_key}
     key = re.sub(r"[^a-z0-9]", "", bare.removeprefix("meta_").removeprefix("meta-"))
-    return [plain[name] for name in difflib.get_close_matches(key, plain, n=2, cutoff=0.75)]
+    return [plain[name] for name in near_names(key, plain, 2)]
 
 
 def _folded(word: str) -> str:

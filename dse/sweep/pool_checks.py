@@ -10,7 +10,7 @@ from cost_models.performance.metrics import OF_POOLS
 from cost_models.quantities.columns import PREFILL_PREFIX
 from cost_models.workload.serving import KINDS, Layout
 from dse.errors import Issue
-from dse.sweep.checks import Declared, issue_at
+from dse.sweep.checks import Declared, issue_at, unlike_layout
 from dse.sweep.chips import BaselineSpec, ChipsSpec, DeploymentSpec
 from dse.sweep.workloads import WorkloadSpec
 from dse.yaml_positions import KeyPath, Node, path_text
@@ -71,9 +71,9 @@ def _unlike_layouts(
         assert pool is not None
         layout = pool.parallelism or workload.parallelism
         if layout not in KINDS and int(Layout.of(layout).chips) != pool.count:
-            what = f"{pool.count} chips cannot share {name} as {layout}"
+            what = unlike_layout(pool.count, name, layout)
             perhaps = "" if pool.parallelism else f"parallelism: {KINDS[0]}"
-            yield issue_at(root, path, what, f"{int(Layout.of(layout).chips)}", perhaps)
+            yield issue_at(root, path, what, perhaps=perhaps)
 
 
 def _workloads_without_users(

@@ -183,7 +183,7 @@ class _Reader(RecordReader):
             if record is not None:
                 shares[name] = record.share
         if len(shares) == len(self._mapping_at((MIX,))) and abs(sum(shares.values()) - 1) > 1e-6:
-            self._fault((MIX,), f"the shares add up to {sum(shares.values()):g}", "1")
+            self._fault((MIX,), f"the sum of the shares, {sum(shares.values()):.7g},", "1")
         return shares
 
     def _model(self) -> ModelSpec | None:

@@ -135,7 +135,7 @@ def _fractions(value: object, info: ValidationInfo) -> object:
     ):
         raise issue(quoted(value), "a list of one positive share of n_designs per stage", "[0.95, 0.05]")
     if abs(sum(value) - 1) > 1e-6:
-        raise issue(f"the shares add up to {sum(value):g}", "1")
+        raise issue(f"the sum of the shares, {sum(value):.7g},", "1")
     return tuple(value)
 
 

@@ -6,6 +6,7 @@ model: {command: [python3, simulator.py], batch: 50, timeout_s: 60, metrics: {no
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -144,4 +145,4 @@ def metric_entry(name: str, said: UserMetric) -> Metric:
     """Return the metric that a sweep declares."""
     unit = said.unit if said.unit is not None else unit_of_name(name)
     better: Any = said.better
-    return Metric(name, unit, said.meaning, better, "model")
+    return Metric(name, unit, said.meaning, better, "model", low=-math.inf)

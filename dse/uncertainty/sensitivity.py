@@ -71,6 +71,11 @@ class Swing:
     total_fraction: float = float("nan")
 
     @property
+    def share_alone(self) -> float:
+        """The share of the variance as it can be: its estimate from samples may fall outside of 0 to 1; NaN as that."""
+        return float(np.clip(self.variance_fraction, 0.0, 1.0))
+
+    @property
     def width(self) -> float:
         """How far the metric moves; infinite where it is missing at one of the ends only."""
         values = (self.at_low, self.at_typ, self.at_high)

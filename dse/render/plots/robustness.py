@@ -152,7 +152,9 @@ def _draw_bars(axes: Axes, table: pd.DataFrame, metric: str, run: StoredRun) -> 
     axes.barh(rows, high - typical, left=typical, height=0.62, color=ORANGE, hatch="///", label="parameter at its high")
     axes.axvline(typical, color="black", linewidth=0.8)
     rights = np.maximum(typical, np.fmax(low, high))
-    for row, right, share in zip(rows, rights, table["variance_fraction"].to_numpy(dtype=np.float64), strict=True):
+    # An estimate from samples may fall outside of 0 to 1.
+    shares = table["variance_fraction"].clip(0.0, 1.0).to_numpy(dtype=np.float64)
+    for row, right, share in zip(rows, rights, shares, strict=True):
         if np.isfinite(share) and share >= 0.005:
             axes.annotate(
                 f"{100 * share:.0f} %", (right, row), (4, 0), textcoords="offset points", va="center", fontsize=8

@@ -46,7 +46,10 @@ def console() -> Console:
 
 
 def print_table(out: Console, table: TextTable) -> None:
-    """Print a table, in blocks or as records where the terminal is too narrow for it."""
+    """Print a table, in blocks or as records where the terminal is too narrow for it; without rows its title alone."""
+    if not table.rows:
+        print_lines(out, ["none"], heading=table.title)
+        return
     if table.title:
         print_heading(out, table.title)
     heads, bodies = table_lines(table, out.width)

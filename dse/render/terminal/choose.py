@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from dse.analysis.choose import KNOWN, RANKS, SUMMED, Chosen, Way
-from dse.number_texts import number_text, share_text
+from dse.number_texts import counted, number_text, share_text
 from dse.render.terminal.summary import unit_behind, workload_words
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, narrow
 from dse.render.terminal.verdict import seconds_text
@@ -41,7 +41,7 @@ def _answer(found: Chosen) -> list[str]:
     lines = [f"{'; '.join(requested)}{'; ' + limits if limits else ''}"]
     meeting = [way for way in found.ways if way.meets]
     if not meeting:
-        lines.insert(0, f"NO: none of the {number_text(len(found.ways))} ways to serve it meets every limit.")
+        lines.insert(0, f"NO: none of {counted(len(found.ways), 'way')} to serve it meets every limit.")
         if found.ways:
             way = found.ways[0]
             lines.append(f"The nearest, {way.name} ({way.words}), misses {_missed(way)}.")
@@ -54,7 +54,8 @@ def _answer(found: Chosen) -> list[str]:
     speed = f"{number_text(best.values[found.speed])} {_unit(found.speed)}".rstrip()
     workload = next(iter(found.spec.workloads))
     first = best.values.get(f"{workload}.ttft_ms", math.nan)
-    lines.insert(0, f"YES: {chips} of {all_chips} chips serve it within the limits, in {len(meeting)} ways.")
+    serve = f"{chips} of {counted(all_chips, 'chip')} {'serves' if chips == 1 else 'serve'} it within the limits"
+    lines.insert(0, f"YES: {serve}, in {counted(len(meeting), 'way')}.")
     lines.append(
         f"First by {metric}: {best.name} ({best.words}): {value}, {found.speed} {speed}, first token after "
         f"{seconds_text(first)}."

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from cost_models.quantities.columns import describe
-from dse.number_texts import number_text, percent_text, share_text
+from dse.number_texts import counted, number_text, percent_text, share_text, signed_percent_text
 from dse.render.terminal.tables import TextTable
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun
@@ -31,8 +31,9 @@ def drawn_words(run: RobustRun) -> list[str]:
     return [
         f"{number_text(result.draws)} Monte Carlo samples of {len(result.spreads)} ranged parameters ({of}), seed "
         f"{result.seed}",
-        f"{shared} causes tie several of them together; typical parameters are the most likely ones, not the medians",
-        f"{number_text(fronts)} designs of the front, {len(run.ids) - fronts} least infeasible designs",
+        f"{counted(shared, 'cause')} {'ties' if shared == 1 else 'tie'} several of them together; typical parameters "
+        "are the most likely ones, not the medians",
+        f"{counted(fronts, 'design')} of the front, {counted(len(run.ids) - fronts, 'least infeasible design')}",
     ]
 
 
@@ -84,7 +85,7 @@ def inputs_table(run: RobustRun) -> TextTable:
         rows.append((
             swing.metric if counts[swing.metric] == 1 else "",
             swing.input.name, swing.at_low, swing.at_typ, swing.at_high,
-            "n/a" if np.isnan(swing.variance_fraction) else percent_text(max(swing.variance_fraction, 0.0)),
+            percent_text(swing.share_alone),
             swing.input.confidence,
         ))  # fmt: skip
     design, pick = run.subject
@@ -110,7 +111,8 @@ def _weak_words(name: str, point: WeakPoint) -> str:
     swing = point.swing
     if point.breaks:
         margins = ", ".join(
-            f"{100 * value:+.1f} % at its {end}" for end, value in (("low", swing.at_low), ("high", swing.at_high))
+            f"{signed_percent_text(value)} % at its {end}"
+            for end, value in (("low", swing.at_low), ("high", swing.at_high))
         )
         return f"{swing.input.name} can break {swing.metric}: margin of {name} {margins}"
     ends = f"{number_text(swing.at_low)} at its low, {number_text(swing.at_high)} at its high"

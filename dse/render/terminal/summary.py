@@ -13,7 +13,7 @@ from cost_models.quantities.columns import describe
 from cost_models.quantities.metrics import P_FEASIBLE
 from cost_models.table import evenly
 from dse.analysis.compare import baseline_words
-from dse.number_texts import MISSING, number_text, percent_text, share_text
+from dse.number_texts import counted, number_text, percent_text, share_text, signed_percent_text
 from dse.render.terminal.tables import TextTable, cell_text, narrow, ranges_text
 from dse.results.picks import in_force
 from dse.results.rows import MARGIN_PREFIX
@@ -107,7 +107,7 @@ def found(run: StoredRun) -> list[str]:
     seconds = manifest["seconds"]["total"]
     decided = counts.get("decided", 0)
     lines = [
-        f"{number_text(counts['evaluated'])} designs{planned} by {manifest['sampler']}, seed {manifest['seed']}, "
+        f"{counted(counts['evaluated'], 'design')}{planned} by {manifest['sampler']}, seed {manifest['seed']}, "
         f"in {number_text(seconds, 3)} s ({number_text(manifest['designs_per_s'])} designs/s)",
         f"{number_text(counts['feasible'])} feasible ({share_text(share)}), "
         f"{number_text(counts['front'])} of them on the front",
@@ -223,7 +223,7 @@ def constraints_table(run: StoredRun) -> TextTable:
     table = table[table["violated"] > 0]
     rows = [
         (row["constraint"], percent_text(row["violated_fraction"]), percent_text(row["sole_cause_fraction"]),
-         _signed_percent(row["best_margin"]), _signed_percent(row["tightest_margin"]))
+         signed_percent_text(row["best_margin"]), signed_percent_text(row["tightest_margin"]))
         for _, row in table.iterrows()
     ]  # fmt: skip
     headings = (
@@ -231,10 +231,6 @@ def constraints_table(run: StoredRun) -> TextTable:
         "least margin of\na feasible one, %",
     )  # fmt: skip
     return TextTable("Binding constraints", headings, rows)
-
-
-def _signed_percent(margin: float) -> str:
-    return MISSING if margin != margin else f"{100 * margin + 0.0:+.1f}".replace("-0.0", "+0.0")
 
 
 def axes_table(run: StoredRun) -> TextTable:

@@ -13,7 +13,7 @@ from cost_models.table import FloatArray
 from dse.analysis.compare import baseline_words
 from dse.analysis.relaxation.axes import LINK, linked
 from dse.evaluator import Evaluation
-from dse.number_texts import number_text, share_text
+from dse.number_texts import counted, number_text, share_text, signed_percent_text
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import asked, extrapolated_lines, shown_metrics
 from dse.render.terminal.tables import Lines, Part, TextTable, cell_text
@@ -110,14 +110,14 @@ def _default(name: str) -> float:
 
 def _search_words(spec: Spec, space: Space) -> str:
     search = spec.search
-    size = f"a grid of {number_text(space.grid_size)} designs" if space.is_enumerable else "a continuous space"
+    size = f"a grid of {counted(space.grid_size, 'design')}" if space.is_enumerable else "a continuous space"
     planned = planned_designs(search, space)
-    count = f"{number_text(planned)} designs"
+    count = counted(planned, "design")
     if search.n_designs is None or search.sampler == "grid":
         count = "all of them"
     elif planned > search.n_designs:
         count += f" ({number_text(search.n_designs)} asked for; Sobol points come in powers of two)"
-    return f"{search.sampler} over {size} in {len(space.dimensions)} dimensions: {count}, seed {search.seed}"
+    return f"{search.sampler} over {size} in {counted(len(space.dimensions), 'dimension')}: {count}, seed {search.seed}"
 
 
 def _time_words(spec: Spec, least: float) -> list[str]:
@@ -182,11 +182,7 @@ def _headline(spec: Spec) -> list[str]:
 def margins_table(judged: Evaluation) -> TextTable:
     """Return how a design stands to every limit and constraint."""
     rows = tuple(
-        (name, _signed(100 * float(margin[0])), "yes" if margin[0] >= 0 else "NO")
+        (name, signed_percent_text(float(margin[0])), "yes" if margin[0] >= 0 else "NO")
         for name, margin in judged.margins.items()
     )
     return TextTable("Does the default design meet the limits?", ("limit", "margin\n%", "met"), rows)
-
-
-def _signed(percent: float) -> str:
-    return f"{percent + 0.0:+.1f}" if abs(percent) < 1e4 else number_text(percent)

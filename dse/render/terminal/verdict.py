@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cost_models.quantities.metrics import P_FEASIBLE
-from dse.number_texts import MISSING, number_text, ratio_text, share_text
+from dse.number_texts import MISSING, counted, number_text, ratio_text, share_text
 from dse.render.terminal.prices import price_words
 from dse.render.terminal.summary import pick_words
 from dse.results.picks import default_pick
@@ -97,7 +97,7 @@ def _answer(run: StoredRun) -> str:
     searched, feasible = counts["evaluated"], counts["feasible"]
     whole = counts["planned"] == searched and run.spec.search.sampler == "grid" and run.spec.search.n_designs is None
     so_far = "" if run.manifest["status"] == "complete" else "interrupted, so far "
-    of = f"{number_text(searched)} designs " + ("of the space" if whole else "searched")
+    of = f"{counted(searched, 'design')} " + ("of the space" if whole else "searched")
     if not feasible:
         return f"NO: {so_far}none of {of} meets every constraint at typical parameters."
     if not run.found_feasible:

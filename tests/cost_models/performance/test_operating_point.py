@@ -140,7 +140,7 @@ def test_limits_come_from_the_workload_or_from_the_constraints():
 @pytest.mark.parametrize(
     ("mix", "says"),
     [
-        ({"long": 0.5, "short": 0.4}, "the shares add up to 0.9 is not 1"),
+        ({"long": 0.5, "short": 0.4}, "the sum of the shares, 0.9, is not 1"),
         ({"long": 0.5, "shrt": 0.5}, "perhaps short"),
         ({"long": 1.5, "short": -0.5}, "above 0"),
         ({"long": "40 ms", "short": 0.6}, "a number"),

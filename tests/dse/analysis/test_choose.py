@@ -101,7 +101,14 @@ def test_a_sweep_that_varies_nothing_ranks_its_baselines(call, tmp_path, monkeyp
     assert found.rank == "chat.tpot_ms" and [way.name for way in found.ways] == ["one", "two"]
     # 70 billion weights of 16 bits are 140 GB: more than one of 80 GB holds, less than two.
     large = parse_spec({**sweep, "workloads": {"chat": {"model": "llama3_70b", "batch": 1}}})
-    assert not found.left_out and choose_baselines(large).left_out == {"one": "not every workload fits"}
+    assert not found.left_out and choose_baselines(large).left_out == {"one": "not every required workload fits"}
+    # What need not fit has no say in who serves, and no numbers where it does not fit.
+    beside = {**sweep["workloads"], "large": {"model": "llama3_70b", "required": False}}
+    both = choose_baselines(parse_spec({**sweep, "workloads": beside}))
+    assert not both.left_out and [way.name for way in both.ways] == ["one", "two"]
+    for way, alone in zip(both.ways, found.ways, strict=True):
+        assert way.missed == alone.missed and way.values["chat.tpot_ms"] == alone.values["chat.tpot_ms"]
+        assert math.isnan(way.values["large.tpot_ms"]) == (way.name == "one")
     Path("it.yaml").write_text(yaml.safe_dump(sweep))
     assert call("run", "it.yaml")[1] == call("choose", "it.yaml")[1]
     assert call("check", "it.yaml")[0] == 0

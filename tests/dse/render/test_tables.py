@@ -12,7 +12,7 @@ import dse.number_texts
 import dse.render.terminal.tables
 from dse.analysis.explain.simulated import SimulatedMetric
 from dse.number_texts import MISSING, number_text, percent_text
-from dse.render.terminal import WIDTH, print_lines, print_table, progress_display
+from dse.render.terminal import WIDTH, print_lines, print_parts, print_table, progress_display
 from dse.render.terminal.explanation import limit_table
 from dse.render.terminal.simulation import simulation_table
 from dse.render.terminal.summary import picks_table
@@ -163,3 +163,9 @@ def test_picks_show_no_parameter_that_none_of_them_has():
     table = picks_table(SimpleNamespace(picks=[pick], spec=spec))
     names = [row[0] for row in table.cells]
     assert {"memory", "second_memory", "tdp_w"} <= {*names} and "second_memory_devices" not in names
+
+
+def test_a_table_without_rows_says_so():
+    out = Console(file=io.StringIO())
+    print_parts(out, [TextTable("Front", ("design", "cost"), [])])
+    assert out.file.getvalue().split() == ["Front", "none"]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from pyarrow import parquet
 
 from dse.errors import RecordError
 from dse.packing import packed, read_packed
@@ -288,3 +289,38 @@ def test_a_stretch_that_is_named_in_other_digits_is_no_stretch(stopped, tmp_path
     (tmp_path / "run.unfinished" / "kept" / "²-³").write_bytes(b"")
     (tmp_path / "run.unfinished" / "sampler" / "²").write_bytes(b"")
     assert call("resume", tmp_path / "run", "--draw", "none", "--no-report").status in (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda t: t.assign(memory=[{"a": 1}] * len(t)), "column 'memory' holds neither numbers nor texts"),
+        (lambda t: t.assign(memory=[[1.0]] * len(t)), "column 'memory' holds neither"),
+        (lambda t: t.assign(macs=pd.Timestamp("2026-01-01")), "column 'macs' holds neither"),
+        (lambda t: t.assign(memory="\x1b[31m<script>"), r"memory of a design is '\x1b[31m<script>', which the sweep"),
+        (lambda t: t.assign(memory="hbm4"), "memory of a design is 'hbm4', which the sweep does not have"),
+        (lambda t: t.assign(memory=3.0), "memory of a design is 3.0, which"),
+        (lambda t: t.assign(macs="8192"), "macs of a design is '8192', which"),
+        (lambda t: t.assign(macs=-t["macs"]), "macs of a design is -"),
+        (lambda t: t.assign(macs=t["macs"].max() * 1.001 + 1e300), "macs of a design is 1e+300, which"),
+    ],
+)
+def test_designs_hold_what_the_sweep_has(runs, tmp_path, edit, says):
+    shutil.copytree(runs[0], tmp_path / "run")
+    file = next((tmp_path / "run" / "designs").iterdir())
+    edit(pd.read_parquet(file)).to_parquet(file)
+    seal(tmp_path / "run", [file.relative_to(tmp_path / "run").as_posix()])
+    for verb in (("show",), ("export", "--storage", f"journal:{tmp_path / 'log'}")):
+        done = call(verb[0], tmp_path / "run", *verb[1:])
+        assert done.status == 2 and says in done.err and len(done.err.splitlines()) == 1, done.err
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_column_stands_once(runs, tmp_path):
+    shutil.copytree(runs[0], tmp_path / "run")
+    file = next((tmp_path / "run" / "designs").iterdir())
+    table = parquet.read_table(file)
+    parquet.write_table(table.append_column("id", table["id"]), file)
+    seal(tmp_path / "run", [file.relative_to(tmp_path / "run").as_posix()])
+    done = call("show", tmp_path / "run")
+    assert done.status == 2 and done.err == f"{file}: has column 'id' twice\n"

@@ -216,7 +216,7 @@ def test_options_are_checked_with_the_file(file: Path) -> None:
     assert one == [f"{where}: the key 'populatio' is not {known}; perhaps population"]
     chain = "sampler: sobol+evolve, options: {shares: [0.5, 0.6], evolv: {population: 8}, evolve: {population: 1}},"
     text = " ".join(replaced(file, ("sampler: sobol,", chain)))
-    assert "the shares add up to 1.1" in text
+    assert "the sum of the shares, 1.1, is not 1" in text
     file.write_text(SWEEP.replace("sampler: sobol,", "sampler: sobol+evolve, options: {shares: [0.9, 0.1]},"))
     assert load_spec(file).search.options == {"shares": [0.9, 0.1]}
 

@@ -17,7 +17,7 @@ from dse.sweep import parse_spec
 from dse.uncertainty.confidence import weak_points
 from dse.uncertainty.intervals import QUANTILES, parameters_of, robustness
 from dse.uncertainty.monte_carlo import monte_carlo_samples
-from dse.uncertainty.sensitivity import inputs_of, swings_of, variance_fractions
+from dse.uncertainty.sensitivity import Swing, inputs_of, swings_of, variance_fractions
 from dse.uncertainty.stored_run import robust_run
 from dse.violation import violation
 
@@ -144,6 +144,12 @@ def test_variance_fractions_of_a_sum_are_those_of_its_terms(spec):
     assert all(swing.total_fraction >= swing.variance_fraction - 0.12 for swing in swings)
     again = variance_fractions(spec, design, swings, samples=512)
     assert [swing.variance_fraction for swing in again] == [swing.variance_fraction for swing in swings]
+
+
+@pytest.mark.parametrize(("estimate", "share"), [(1.01, 1.0), (-0.02, 0.0), (0.3, 0.3), (np.nan, np.nan)])
+def test_an_estimate_beyond_a_share_is_shown_as_one(estimate, share):
+    swing = Swing(None, "tdp_w", 1.0, 2.0, 3.0, variance_fraction=estimate)
+    assert swing.share_alone == pytest.approx(share, nan_ok=True)
 
 
 def test_parameters_of_one_cause_are_one_input(spec):

@@ -176,6 +176,11 @@ def test_metrics_of_ours_go_in_and_are_replaced(folder):
     assert ((designs["tdp_w"] <= 100) >= designs["feasible"]).all()
 
 
+def test_metrics_of_its_own_may_be_negative():
+    spec = sweep("own:noise", constraints=[{"metric": "noise_db", "max": "-5 dB", "min": -90}])
+    assert (spec.constraints[0].max, spec.constraints[0].min) == (-5, -90)
+
+
 def test_a_model_in_place_of_ours(folder):
     objectives = minimized("noise_db")
     spec = sweep({"function": "own:noise", "replace": True}, objectives=objectives)
