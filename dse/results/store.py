@@ -388,7 +388,11 @@ def _holding(table: pd.DataFrame, file: Path, numbers: Sequence[str], text: Sequ
 
 
 def designs_of(spec: Spec, rows: pd.DataFrame) -> Table:
-    """Return rows of a run's designs as a table; what every design shares has no column of its own."""
+    """Return rows of a run's designs as a table; what every design shares has no column of its own.
+
+    Raises:
+        RunError: a column is missing.
+    """
     from cost_models.table import Table
     from dse.sweep import FixedSpec
 
@@ -396,6 +400,8 @@ def designs_of(spec: Spec, rows: pd.DataFrame) -> Table:
     missing = {name: entries[0] for name, entries in spec.space.items() if name not in own}
     shared = {name: entry.value for name, entry in missing.items() if isinstance(entry, FixedSpec)}
     whole = Table.from_settings(shared).repeated(len(rows)) | own
+    if lacking := [name for name in spec.space if name not in whole]:
+        raise RunError(f"the designs of this run have no column {lacking[0]}")
     return Table({name: whole[name] for name in spec.space})
 
 

@@ -524,6 +524,33 @@ def test_a_long_front_is_thinned_to_its_picks_and_designs_evenly_along_the_first
     assert kept[4] == [0, 3, 5, 9]
 
 
+@pytest.mark.parametrize(
+    ("front", "misses", "ids", "on_front"),
+    [([5, 6], True, [5, 6, 8, 9], [True, True, False, False]), ([5, 6], False, [5, 6], [True, True]),
+     ([], False, [8, 9], [False, False]), ([], True, [8, 9], [False, False])],
+)  # fmt: skip
+def test_front_and_nearest_misses_of_a_run_meet_the_draws(front, misses, ids, on_front, monkeypatch):
+    columns = {"feasible": False, "violation": [1.0, 2.0], "macs": [8.0, 9.0], "cost": 1.0}
+    run = SimpleNamespace(
+        picks=[{"id": 5, "name": "knee"}], path="here", front=pd.DataFrame({"id": front, "macs": front, "cost": 1.0}),
+        designs=pd.DataFrame({"id": [8, 9], **columns}), settings=lambda design: {"macs": float(design)},
+        spec=SimpleNamespace(objectives=[SimpleNamespace(metric="cost")], constraints=[], parameters={}, library=()),
+    )  # fmt: skip
+    monkeypatch.setattr(
+        stored_run, "designs_of", lambda spec, table: Table({"macs": table["macs"].to_numpy(dtype=float)})
+    )
+    asked = []
+    monkeypatch.setattr(stored_run, "robustness", lambda spec, designs, **more: asked.append((designs, more)))
+    monkeypatch.setattr(stored_run, "parameters_of", lambda spec, designs: asked.append(designs) or frozenset())
+    monkeypatch.setattr(stored_run, "swings_of", lambda *arguments: ["swing"])
+    monkeypatch.setattr(stored_run, "variance_fractions", lambda spec, design, swings, seed: [*swings, seed])
+    found = stored_run.robust_run(run, draws=7, seed=3, misses=misses)
+    assert (found.ids, found.on_front, found.subject, found.names) == (ids, on_front, (5, "knee"), {5: ("knee",)})
+    assert [design["macs"] for design in asked[0][0]] == ids and asked[1] == [{"macs": 5.0}]
+    assert (asked[0][1]["draws"], asked[0][1]["seed"]) == (7, 3) and found.swings == ["swing", 3]
+    assert stored_run.robust_run(run, misses=misses, fractions=False).swings == ["swing"]
+
+
 PICKS = [{"id": 4, "name": "best_cost"}, {"id": 2, "name": "knee"}, {"id": 4, "name": "best_time"}]
 
 
