@@ -204,6 +204,24 @@ def rows_where(condition: NDArray[np.bool_], one: Number, other: Number) -> Floa
     return bits.view(np.float64)
 
 
+def distinct_rows(columns: Iterable[FloatArray]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the first of each kind of equal rows of ``(n,)`` columns, in their order, and the kind of each row."""
+    code: NDArray[np.intp] | None = None
+    kinds = 1
+    for column in columns:
+        if code is None:
+            code = np.zeros(len(column), np.intp)
+        if (column == column[:1]).all():
+            continue
+        values, index = np.unique(column, return_inverse=True)
+        if kinds > np.iinfo(np.intp).max // len(values):
+            met, code = np.unique(code, return_inverse=True)
+            kinds = len(met)
+        code, kinds = code * len(values) + index, kinds * len(values)
+    _, first, same = np.unique(np.zeros(0, np.intp) if code is None else code, return_index=True, return_inverse=True)
+    return first, same
+
+
 def first_number(value: object) -> float:
     """Return the number of a scalar, or of the first row of a column."""
     return float(np.ravel(np.asarray(value, dtype=np.float64))[0])

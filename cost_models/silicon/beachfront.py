@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cost_models.library.technology import Technology
 from cost_models.silicon.area import board_reach_mm, sides_mm
 from cost_models.silicon.memory import memory_technology
-from cost_models.table import Choice, FloatArray, Number, positive, rows_where
+from cost_models.table import Choice, FloatArray, Number, distinct_rows, positive, rows_where
 from cost_models.units import BITS_PER_BYTE
 
 ROUNDING = 1e-9
@@ -152,23 +152,23 @@ def least_die_mm2(edge: Edge, technology: Technology) -> FloatArray:
 
 def _beside_second(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:
     """Return the root of the least area in which two memories have room, from one in which the first has."""
-    n = max(len(np.atleast_1d(column)) for column in (scale, per_long, per_short, *vars(edge).values()))
-    scale, rows = (
-        np.array(np.broadcast_to(scale, (n,))),
-        np.flatnonzero(np.broadcast_to(edge.second_units * edge.second_mm > 0, (n,))),
-    )
-    some = Edge(*(_at(column, rows, n) for column in vars(edge).values()))
-    long, short, low = _at(per_long, rows, n), _at(per_short, rows, n), scale[rows]
-    high, fits = low, _both_fit(long * low, short * low, some)
+    columns = np.broadcast_arrays(*map(np.atleast_1d, (scale, per_long, per_short, *vars(edge).values())))
+    # Designs that share their interfaces share their edge.
+    first, same = distinct_rows(columns)
+    scale, long, short, *some = (column[first] for column in columns)
+    edge = Edge(*some)
+    low = high = scale
+    both = edge.second_units * edge.second_mm > 0
+    fits = _both_fit(long * low, short * low, edge) | ~both
     while not fits.all():
         low, high = np.where(fits, low, high), np.where(fits, high, high * GROWTH)
-        fits = _both_fit(long * high, short * high, some)
+        fits = _both_fit(long * high, short * high, edge) | ~both
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        fits = _both_fit(long * middle, short * middle, some)
+        fits = _both_fit(long * middle, short * middle, edge)
         low, high = np.where(fits, low, middle), np.where(fits, middle, high)
-    scale[rows] = np.where(_both_fit(long * scale[rows], short * scale[rows], some), scale[rows], high)
-    return scale
+    least = np.where(both & ~_both_fit(long * scale, short * scale, edge), high, scale)
+    return np.asarray(least[same])
 
 
 def _whole_units(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:

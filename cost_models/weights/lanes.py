@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cost_models.errors import CompressionError
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, distinct_rows
 from cost_models.weights.block_nonzeros import survival
 from cost_models.weights.interpolation import Axis, Scale, interpolated
 
@@ -114,7 +114,7 @@ def expected_most_loaded(
     step = max(1, CHUNK // (block * depth + 1))
     first, same = np.zeros(min(len(p), 1), np.intp), np.zeros(len(p), np.intp)
     if (p != p[:1]).any() or (rho != rho[:1]).any():
-        _, first, same = np.unique(_row_codes(np.stack([p, rho], axis=1)), return_index=True, return_inverse=True)
+        first, same = distinct_rows((p, rho))
     for start in range(0, len(first), step):
         distinct = first[start : start + step]
         with np.errstate(divide="ignore"):  # below the least possible number of nonzeros F = 0: log 0, and 1 - 0^L = 1
@@ -195,7 +195,7 @@ def _rows(table: FloatArray, tolerance: float) -> FloatArray:
 
 def _summed(table: FloatArray) -> FloatArray:
     """Return the exact efficiency of rows, each distinct one summed once."""
-    _, first, same = np.unique(_row_codes(table), return_index=True, return_inverse=True)
+    first, same = distinct_rows(table.T)
     efficiency = np.empty(len(first))
     for rows in _alike(table[first][:, [0, 4]]):
         block, depth = table[first[rows[0]], [0, 4]]
@@ -246,18 +246,9 @@ def _interpolated(table: FloatArray) -> FloatArray:
     return np.full(len(table), np.nan)
 
 
-def _row_codes(table: FloatArray) -> NDArray[np.intp]:
-    """Return a number per row, equal for equal rows."""
-    code = np.zeros(len(table), np.intp)
-    for column in table.T:
-        values, index = np.unique(column, return_inverse=True)
-        _, code = np.unique(code * len(values) + index, return_inverse=True)
-    return code
-
-
 def _alike(table: FloatArray) -> list[NDArray[np.intp]]:
     """Return the indices of equal rows, group by group."""
-    code = _row_codes(table)
+    _, code = distinct_rows(table.T)
     order = np.argsort(code, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
 

@@ -12,6 +12,7 @@ from cost_models.table import (
     Table,
     cells_of,
     column_of,
+    distinct_rows,
     evenly,
     first_number,
     numbers_of,
@@ -141,3 +142,13 @@ def test_rows_of_a_record_are_those_of_its_columns_and_the_rest_is_as_it_was(of)
     assert cut["both"][1].tolist() == [[row * of + of - 1.0] for row in range(4)]
     assert cut["other"] is other
     assert cut["number"] == 3.0
+
+
+@given(st.lists(st.tuples(*3 * [st.sampled_from([-1.0, 0.0, 2.5])]), max_size=30), st.booleans())
+def test_kinds_of_equal_rows_in_their_order(rows, many):
+    columns = np.array(rows, float).reshape(-1, 3).T
+    # So many columns that the numbers of kinds cannot be multiplied without end.
+    first, same = distinct_rows([*columns, *(columns if many else ()), *(45 * [columns[0]] if many else ())])
+    assert [rows[place] for place in first] == sorted(set(rows))
+    assert [rows[first[kind]] for kind in same] == rows
+    assert all(rows.index(rows[place]) == place for place in first)

@@ -91,6 +91,16 @@ pairs = st.builds(
 )  # fmt: skip
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.lists(pairs, min_size=1, max_size=3), edges, st.randoms(use_true_random=False))
+def test_a_design_among_others_takes_the_die_that_it_takes_alone(several, without, random):
+    nothing = dataclasses.replace(without, **{name: np.zeros(1) for name in vars(without) if name.startswith("second")})
+    wanted = 2 * [nothing, *several]
+    random.shuffle(wanted)
+    together = Edge(*(np.concatenate(columns) for columns in zip(*(vars(one).values() for one in wanted), strict=True)))
+    assert list(least_die_mm2(together, TECHNOLOGY)) == [float(least_die_mm2(one, TECHNOLOGY)[0]) for one in wanted]
+
+
 @settings(max_examples=80, deadline=None)
 @given(pairs)
 def test_two_memories_stand_in_whole_units_on_the_least_die(wanted):
