@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -100,6 +101,62 @@ def test_every_parameter_has_a_control(answers):
     assert len(listed) == len(set(listed)) and set(PARAMETERS) <= set(listed)
     assert {"chat.batch", "chat.prompt_tokens", "chat.output_tokens", "chat.n_chips"} <= set(listed)
     assert [name for name in listed if name in SWEEP["space"]] == listed[: len(SWEEP["space"])]
+
+
+def test_a_control_knows_what_its_parameter_may_be_and_what_the_sweep_tries(answers):
+    from cost_models.quantities.parameters import PARAMETERS
+
+    groups = answers._groups()
+    assert [group["title"] for group in groups] == ["what the sweep varies", "the rest of the chip", "chat"]
+    controls = {control["name"]: control for group in groups for control in group["controls"]}
+    for name, parameter in PARAMETERS.items():
+        control = controls[name]
+        assert control["default"] == parameter.default and control["meaning"]
+        if parameter.is_choice:
+            assert control["names"] and "low" not in control
+            continue
+        ends = (None if parameter.open_low else parameter.low, parameter.high)
+        assert (control["least"], control["most"]) == (ends[0], ends[1] if math.isfinite(ends[1]) else None)
+        assert control["whole"] == parameter.integer and control["names"] == []
+    spans = {name: (controls[name]["low"], controls[name]["high"]) for name in controls if "low" in controls[name]}
+    assert {name: span for name, span in spans.items() if span != (None, None)} == {
+        "memory_devices": (2, 16), "memory_device_gib": (2, 24), "macs": (8192, 131072),
+        "chat.prompt_tokens": (256, 512),
+    }  # fmt: skip
+    assert "hbm3" in controls["memory"]["names"] and "tsmc_5" in controls["node"]["names"]
+    assert controls["chat.batch"]["default"] == 16 and controls["chat.batch"]["unit"] == ""
+    assert controls["memory_device_gib"]["unit"] == "GiB"
+
+
+def test_a_place_counts_the_designs_that_are_as_good_in_everything_and_better(answers):
+    objectives = [(one.metric, 1 if one.direction == "minimize" else -1) for one in answers.run.spec.objectives]
+    front = [[sign * row[metric] for metric, sign in objectives] for row in answers.run.front.to_dict("records")]
+    counts = []
+    for number in answers.run.designs["id"][::23]:
+        answer = answers.evaluate(answers.design(int(number)))
+        if None in (answer["metrics"][metric] for metric, _ in objectives):
+            assert answer["place"] == {"feasible": False, "beaten_by": None}
+            continue
+        own = [sign * answer["metrics"][metric] for metric, sign in objectives]
+        # Stored numbers have nine digits.
+        better = [
+            all(one <= mine * (1 + 1e-8 * (1 if mine > 0 else -1)) for one, mine in zip(point, own, strict=True))
+            and any(one < mine - 1e-8 * abs(mine) for one, mine in zip(point, own, strict=True))
+            for point in front
+        ]
+        assert answer["place"]["beaten_by"] == sum(better)
+        assert answer["place"]["feasible"] == (answer["missed"] == [])
+        counts.append(sum(better))
+    assert max(counts) > 3
+
+
+def test_times_of_a_measured_stack_lie_in_their_intervals_and_of_others_there_are_none(answers):
+    design = answers.design(answers.run.picks[0]["id"])
+    assert answers.evaluate(design)["intervals"] == {}
+    found = answers.evaluate({**design, "serving_stack": "vllm"})
+    assert {"chat.tpot_ms", "chat.ttft_ms"} <= set(found["intervals"])
+    for name, (low, high) in found["intervals"].items():
+        assert low < found["metrics"][name] < high, name
 
 
 # -- the server ---------------------------------------------------------------------------------------------------
