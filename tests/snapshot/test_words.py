@@ -16,7 +16,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from tests.cli import call
-from tests.dse.cli.test_commands import CLAIMS, ROWS
+from tests.dse.cli.test_commands import CLAIMS, ROWS, names
 from tests.snapshot.files import printed, told_files
 from tests.snapshot.made import DESIGN, make, write
 from tests.snapshot.told import assert_same, steady
@@ -190,3 +190,9 @@ def test_commands_print_and_write_what_was_looked_at(name, folder, file_regressi
         made = [*folder.glob(f"out_{name}"), *folder.glob(f"out_{name}.*"), *folder.glob(f"out_{name}/*")]
         told += steady(told_files(sorted(path for path in made if path.is_file())), folder)
     file_regression.check(told, basename=name, check_fn=assert_same(1e-7, 0.0, 7))
+
+
+def test_commands_tell_their_options_as_they_did(file_regression):
+    told = "".join(f"$ dse {name} --help\n{call(*name.split(), '--help').out}" for name in ["", *names()])
+    told = "".join(f"{line.rstrip()}\n" for line in told.splitlines())
+    file_regression.check(told, basename="help", check_fn=assert_same(0.0, 0.0, 99))

@@ -147,7 +147,7 @@ def test_a_place_counts_the_designs_that_are_as_good_in_everything_and_better(an
         assert answer["place"]["beaten_by"] == sum(better)
         assert answer["place"]["feasible"] == (answer["missed"] == [])
         counts.append(sum(better))
-    assert max(counts) > 3
+    assert min(counts) == 0 and max(counts) > 1
 
 
 def test_times_of_a_measured_stack_lie_in_their_intervals_and_of_others_there_are_none(answers):
