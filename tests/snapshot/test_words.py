@@ -121,6 +121,7 @@ COMMANDS = {
     "library_format": "library show xor_int4_s50 --format csv",
     "library_source": "library show tpot_ms",
     "library_sweep_parameter": "library show weight_format",
+    "library_sweep_parameters": "library list sweep_parameters",
     "library_parameters": "library parameter assembly",
     "library_parameters_json": "library parameter tco.pue --format json",
     "library_where_json": "library where tco.pue --format json",

@@ -138,7 +138,24 @@ def test_states_and_weights_against_hand_counts(kind):
     assert (read.weights * read.times).sum() == pytest.approx(count.body + count.head)
 
 
-@pytest.mark.parametrize(("kind", "shared"), [("mamba2", True), ("lightning", False), ("gated_delta", False)])
+@pytest.mark.parametrize(
+    ("kind", "uses"),
+    # Decay, outer product and output; the delta rule reads what the key finds as well; a convolution has no matrix.
+    [("mamba", 3), ("mamba2", 3), ("lightning", 3), ("gated_delta", 4), ("kimi_delta", 4), ("convolution", 0)],
+)
+def test_work_of_a_token_by_itself(kind, uses):
+    state = StateLayers(kind=kind, layers=1, heads=6, head_dim=10, key_heads=2, key_dim=7, conv_width=3)
+    channels = 60 if kind in ("mamba", "convolution") else 60 + 2 * 14
+    assert prefill_state_macs(state, 100.0) == uses * 420 + channels * 3
+    whole = like("llama2_7b", attention="none", state_layers=(state.model_copy(update={"layers": 32}),))
+    step = of_name(decode_attention(whole, Shape(2.0, 1, 1), context=9.0, over=(8.5, 9.5)), "state")
+    assert step["macs"] == 2 * (uses * 420 + channels * 3)
+
+
+DELTAS = [("gated_delta", False), ("kimi_delta", False)]
+
+
+@pytest.mark.parametrize(("kind", "shared"), [("mamba2", True), ("lightning", False), *DELTAS])
 @given(chunk=st.integers(1, 64), chunks=st.integers(1, 4))
 def test_work_of_a_chunk_against_counting_pairs(kind, shared, chunk, chunks):
     """Whole chunks: tokens meet themselves and predecessors of their chunk, and the state once per product."""
@@ -146,8 +163,8 @@ def test_work_of_a_chunk_against_counting_pairs(kind, shared, chunk, chunks):
         kind=kind, layers=1, heads=6, head_dim=10, key_heads=2, key_dim=7, conv_width=3, chunk_tokens=chunk
     )
     pairs = sum(place + 1 for place in range(chunk)) / chunk
-    keys = 2 if shared else (6 if kind == "gated_delta" else 2)
-    products = {"mamba2": (1, 1, 2), "lightning": (1, 1, 2), "gated_delta": (3, 2, 3)}[kind]
+    keys = 2 if shared or "delta" not in kind else 6
+    products = {"mamba2": (1, 1, 2), "lightning": (1, 1, 2), **dict.fromkeys(dict(DELTAS), (3, 2, 3))}[kind]
     expected = pairs * (products[0] * keys * 7 + products[1] * 60) + products[2] * 420 + state.conv_channels * 3
     assert prefill_state_macs(state, chunk * chunks) == pytest.approx(expected)
 

@@ -11,7 +11,13 @@ import pytest
 
 from cost_models.library import Model, shipped_library
 from cost_models.workload.formats import Formats
-from cost_models.workload.mixing import cache_bytes, decode_attention, kv_cache_elements, prefill_attention
+from cost_models.workload.mixing import (
+    cache_bytes,
+    decode_attention,
+    kv_cache_elements,
+    prefill_attention,
+    shared_queries,
+)
 from cost_models.workload.operators import Shape, linear_operators, most_loaded_experts
 from cost_models.workload.param_count import active_expert_fraction, count_parameters, expert_fraction
 from cost_models.workload.serving import ServingConfig, footprint, held_tensors, request_cache_bytes
@@ -145,22 +151,47 @@ def test_a_decode_step_of_a_hybrid_across_tokens():
     })  # fmt: skip
 
 
-@pytest.mark.parametrize(("split", "share", "sent"), [("heads", 1.0, 0), ("batch", 0.5, 1), ("context", 0.5, 2)])
+@pytest.mark.parametrize(("split", "share", "sent"), [("heads", 1, 0), ("batch", 2 / 3, 1), ("context", 1 / 2, 2)])
 def test_a_decode_step_of_latent_attention_across_tokens(split, share, sent):
-    # Heads and latent dealt out by heads: one of two heads and the whole latent; by sequences and by tokens: half of
-    # the queries' work and of the latent, and queries and what they found are sent: 2 heads x (6 + 2 + 6) elements,
-    # those of a half of the sequences or all, less what stays on the chip.
-    shape = Shape(2.0, 10, 10, 2.0, cache_split=split)
-    step = decode_attention(MIXTURE, shape, context=9.0, over=(8.5, 9.5))
-    between = {"exchanges": 2, "exchanged": 2 * 2 * 14 * (sent / 2) / 2} if sent else {}
+    # Three sequences. Dealt out by heads: one of two heads and the whole latent; by sequences: two of the three; by
+    # tokens: half. Queries and what they found are then sent: 2 heads x (6 + 2 + 6) elements, those of a half of the
+    # sequences or of all, less what stays on the chip.
+    heads = 1 if split == "heads" else 2 * share
+    step = decode_attention(MIXTURE, Shape(3.0, 10, 10, 2.0, cache_split=split), context=9.0, over=(8.5, 9.5))
+    between = {"exchanges": 2, "exchanged": 3 * 2 * 14 * (sent / 2) / 2} if sent else {}
     same(step, {
-        "attention": {"of": "attention", "times": 3, "rows": 2, "macs": 2 * 14 * 4, "row_elements": 14,
-                      "activations": 2 * 6, "vector_ops": 2 * 4 * 3,
-                      "special_functions": 2 * 4, "kv_elements": 2 * 8 * share * (4 + 1), "kernels": 2,
+        "attention": {"of": "attention", "times": 3, "rows": 3, "macs": 3 * heads * 14 * 4, "row_elements": 14,
+                      "activations": 3 * heads * 6, "vector_ops": 3 * heads * 4 * 3,
+                      "special_functions": 3 * heads * 4, "kv_elements": 3 * 8 * share * (4 + 1), "kernels": 2,
                       **between},
-        "index": {"of": "attention", "times": 3, "rows": 2, "macs": 2 * 2 * 3 * 9, "activations": 2 * (2 + 1) * 3,
-                  "kv_elements": 2 * 3 * (9 + 1), "kernels": 2, "vector_ops": 2 * 2 * 9 * 3},
+        "index": {"of": "attention", "times": 3, "rows": 3, "macs": 3 * 2 * 3 * 9, "activations": 3 * (2 + 1) * 3,
+                  "kv_elements": 3 * 3 * (9 + 1), "kernels": 2, "vector_ops": 3 * 2 * 9 * 3},
     })  # fmt: skip
+    # Alone, a chip sends nothing.
+    alone = decode_attention(MIXTURE, Shape(3.0, 10, 10, cache_split=split), context=9.0, over=(8.5, 9.5))
+    assert not alone.exchanges.any() and not alone.exchanged.any()
+
+
+@pytest.mark.parametrize(
+    ("model", "chips", "split", "sharing"),
+    [
+        # Four heads over two key heads; on two chips two over one, on four one over one; undivided by other splits.
+        (HYBRID, 1.0, "heads", 2), (HYBRID, 2.0, "heads", 2), (HYBRID, 4.0, "heads", 1), (HYBRID, 4.0, "context", 2),
+        # The latent is one for all heads, and every chip has it.
+        (MIXTURE, 1.0, "heads", 2), (MIXTURE, 2.0, "heads", 1), (MIXTURE, 2.0, "batch", 2),
+        # Eight chips have half of a head's queries each at least.
+        (HYBRID, 8.0, "heads", 1),
+    ],
+)  # fmt: skip
+def test_queries_that_share_a_key_head(model, chips, split, sharing):
+    assert shared_queries(model, Shape(1.0, 10, 10, chips, cache_split=split)) == sharing
+
+
+def test_the_largest_kind_of_layer_says_how_many_queries_share_and_none_where_there_is_none():
+    kinds = [{"layers": 1, "kv_heads": 4}, {"layers": 2, "kv_heads": 1}]
+    assert shared_queries(HYBRID.model_validate({**BASE, "attention_layers": kinds}), Shape(1.0, 10, 10)) == 4
+    without = {**BASE, "attention": "none", "state_layers": [STATE]}
+    assert shared_queries(HYBRID.model_validate(without), Shape(1.0, 10, 10)) == 1
 
 
 @pytest.mark.parametrize("prefix", [0, 4])
