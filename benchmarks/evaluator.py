@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import truediv
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ from fused import fused_loop
 
 from cost_models.performance.batching import CONTINUOUS
 from cost_models.table import Designs, FloatArray
+from cost_models.tape import NotNotedError
 from dse.evaluator import Evaluator
+from dse.replay import MOST_CALLS
 from dse.runs import explore
 from dse.samplers import sampler_of
 from dse.search.allocator import keep_freed_memory
@@ -35,6 +38,8 @@ CHUNK_ROWS = Parallelism().chunk_rows
 ROUNDS = 15
 AGREEMENT = 1e-9
 SINGLE = 60
+GENERATION = 632
+"""Designs that evolution proposes at a time for Mach-1."""
 
 HOME = Path(__file__).parent.parent
 
@@ -91,8 +96,8 @@ class Case:
         return self.sampler.ask(CHUNK_ROWS)
 
     def outputs(self, designs: Designs) -> Mapping[str, FloatArray]:
-        result = self.evaluator.evaluate(designs, metrics=())
-        return {**result.metrics, **{f"margin {name}": margin for name, margin in result.margins.items()}}
+        judged = self.evaluator.judged(designs).items()
+        return {name if kind == "metrics" else f"margin {name}": column for (kind, name), column in judged}
 
 
 def worker_rate(file: str, seed: int, seconds: float) -> tuple[int, float]:
@@ -183,7 +188,7 @@ def judged_and_fused_per_s(case: Case, designs: Designs) -> tuple[float, float, 
 
     try:
         loop, names, operations = fused_loop(case.outputs, designs)
-    except TypeError as error:
+    except (NotNotedError, TypeError) as error:
         told = f"No fused loop to compare with: a step of the model is taken on some rows only ({error})."
         return CHUNK_ROWS / best_s(judge), np.nan, told
     out = np.empty((len(names), CHUNK_ROWS))
@@ -193,18 +198,29 @@ def judged_and_fused_per_s(case: Case, designs: Designs) -> tuple[float, float, 
     return CHUNK_ROWS / judged_s, CHUNK_ROWS / fused_s, told
 
 
+def replayed_ratios(case: Case) -> str:
+    """Return the time of the model itself over that of its notes, for tables as evolution and as streams propose."""
+    replayed, ratios = case.evaluator.replayed, {}
+    for rows in GENERATION, CHUNK_ROWS:
+        designs = case.designs().take(slice(0, rows))
+        for _ in range(MOST_CALLS):
+            replayed(designs)
+        ratios[rows] = truediv(*both_s(partial(case.evaluator.judged, designs), partial(replayed, designs), ROUNDS))
+    told = ", ".join(f"{ratio:.1f} times for {rows} designs" for rows, ratio in ratios.items())
+    kind = replayed.kind
+    asked = f"the model itself was asked for {kind.calls} of {kind.calls + kind.replays} tables"
+    why = f" ({kind.refusal})" if kind.refusal else ""
+    return f"Replayed tables are quicker than the model: {told}; {asked}{why}."
+
+
 def extra_ratios() -> dict[str, float]:
-    """Return the time of judging designs with each of `EXTRAS` over that without."""
+    """Return the time that the model itself takes with each of `EXTRAS` over that without."""
     plain, ratios = Case(str(HOME / "sweeps/mach1.yaml")), {}
     usual = plain.designs()
     for name, overrides in EXTRAS.items():
         case = Case(str(HOME / "sweeps/mach1.yaml"), overrides=overrides)
         designs = case.designs()
-        with_it, without = both_s(
-            partial(case.evaluator.evaluate, designs, metrics=()),
-            partial(plain.evaluator.evaluate, usual, metrics=()),
-            5,
-        )
+        with_it, without = both_s(partial(case.evaluator.judged, designs), partial(plain.evaluator.judged, usual), 5)
         ratios[name] = with_it / without
     return ratios
 
@@ -247,6 +263,7 @@ def main() -> None:
     ):
         print(f"  {name:<28} {rate:12,.0f}  {rate * workloads:12,.0f}")
     print(f"\n{told}")
+    print(replayed_ratios(case))
     print(f"dse --help takes {help_s():.2f} s.", flush=True)
     if chosen.stream:
         peak, seconds = stream_peak_gb(chosen.sweep, chosen.stream)

@@ -1,20 +1,19 @@
 """The model's formulas as one compiled loop: the practical limit of a core, for comparison only.
 
-The evaluator is run once on columns that note every operation; what the outputs depend on becomes one function of one
-design, compiled by numba and called in a loop. So the loop computes the same formulas whatever becomes of the model,
-without columns in memory between them. Branches of the model that depend on all of a table are taken as that run took
-them.
+The evaluator is noted on a table as it is for a search (`cost_models.tape`); of the operations that the outputs depend
+on becomes one function of one design, compiled by numba and called in a loop. So the loop computes the same formulas
+whatever becomes of the model, without columns in memory between them. Branches of the model that depend on all of a
+table are taken as that run took them.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from unittest import mock
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cost_models.table import INACTIVE, Choice
+from cost_models.table import INACTIVE, Choice, at_codes, gathered
+from cost_models.tape import Slot, Tape, held
 
 INFIX = {
     "add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**", "less": "<", "less_equal": "<=",
@@ -31,8 +30,8 @@ CALLS = {
 }  # fmt: skip
 
 
-class Tape:
-    """The operations of one run, equal ones once."""
+class Lines:
+    """Lines of a loop, equal ones once."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, tuple[str, ...]]] = []
@@ -49,17 +48,17 @@ class Tape:
 
     def table(self, values: np.ndarray) -> str:
         """Return the name of a table of numbers."""
-        for place, held in enumerate(self.tables):
-            if np.array_equal(held, values, equal_nan=True):
+        for place, one in enumerate(self.tables):
+            if np.array_equal(one, values, equal_nan=True):
                 return f"t{place}"
         self.tables.append(np.array(values, dtype=np.float64))
         return f"t{len(self.tables) - 1}"
 
 
-class Noted(np.ndarray):
+class Named(np.ndarray):
     """An array of designs on the last axis that notes what is done with it; `names` has its other axes."""
 
-    tape: Tape
+    tape: Lines
     names: np.ndarray
 
     def __array_finalize__(self, source: object) -> None:
@@ -71,10 +70,10 @@ class Noted(np.ndarray):
         target = out[0] if out else None
         kept = {"out": (target.view(np.ndarray),)} if target is not None else {}
         result = getattr(ufunc, method)(*plain, **kept, **options)
-        if method != "__call__" or (target is not None and not isinstance(target, Noted)):
+        if method != "__call__" or (target is not None and not isinstance(target, Named)):
             return result
         noted = noted_like(self.tape, result, ufunc.__name__, inputs)
-        if isinstance(target, Noted):
+        if isinstance(target, Named):
             target.names = noted.names
             return target
         return noted
@@ -86,7 +85,7 @@ class Noted(np.ndarray):
 
     def __getitem__(self, index):
         result = super().__getitem__(index)
-        if isinstance(result, Noted):
+        if isinstance(result, Named):
             leading = index[:-1] if isinstance(index, tuple) and len(index) == self.ndim else index
             result.names = self.names[leading] if self.ndim > 1 else self.names
             if not isinstance(result.names, np.ndarray):
@@ -110,7 +109,7 @@ class Noted(np.ndarray):
         return self.view(np.ndarray).astype(kind)
 
 
-class Chosen(Noted):
+class Chosen(Named):
     """Places of the rows that a step is taken on; `names` is the condition that chooses them.
 
     A step is noted as if it were taken on every row, and its result kept where the condition holds.
@@ -124,7 +123,7 @@ class Chosen(Noted):
 
 
 def _plain(value):
-    if isinstance(value, Noted):
+    if isinstance(value, Named):
         return value.view(np.ndarray)
     return type(value)(map(_plain, value)) if isinstance(value, list | tuple) else value
 
@@ -133,20 +132,20 @@ def _bare(function: Callable) -> Callable:
     return getattr(function, "_implementation", function)
 
 
-def wrapped(tape: Tape, values: np.ndarray, names: np.ndarray) -> Noted:
+def wrapped(tape: Lines, values: np.ndarray, names: np.ndarray) -> Named:
     """Return an array with the names of its rows."""
-    noted = PLAIN_ASARRAY(values).view(Noted)
+    noted = np.asarray(values).view(Named)
     noted.tape, noted.names = tape, np.array(names, dtype=object)
     return noted
 
 
 def names_of(value: object, shape: tuple[int, ...]) -> np.ndarray:
     """Return the names of an operand, spread over the axes before the last; numbers stand for themselves."""
-    if isinstance(value, Noted):
+    if isinstance(value, Named):
         if value.names is None:
             raise TypeError("the origin of an array is lost")
-        return PLAIN_BROADCAST(value.names, shape[:-1])
-    held = PLAIN_ASARRAY(value)
+        return np.broadcast_to(value.names, shape[:-1])
+    held = np.asarray(value)
     if held.ndim and held.shape[-1] > 1:
         same = (held == held[..., :1]) | (np.isnan(held) & np.isnan(held[..., :1]))
         if not same.all():
@@ -154,14 +153,14 @@ def names_of(value: object, shape: tuple[int, ...]) -> np.ndarray:
     numbers = held[..., 0] if held.ndim else held
     texts = np.empty(np.shape(numbers), dtype=object)
     texts.flat = [_literal(number) for number in np.ravel(numbers).tolist()]
-    return PLAIN_BROADCAST(texts, shape[:-1])
+    return np.broadcast_to(texts, shape[:-1])
 
 
 def _literal(number: float) -> str:
     return repr(number).replace("inf", "math.inf").replace("nan", "math.nan")
 
 
-def noted_like(tape: Tape, result: np.ndarray, name: str, inputs) -> Noted:
+def noted_like(tape: Lines, result: np.ndarray, name: str, inputs) -> Named:
     """Return a result with the names of what an operation makes of its inputs."""
     shape = np.shape(result)
     parts = [names_of(value, shape).ravel() for value in inputs]
@@ -219,81 +218,60 @@ HANDLED = {
 }  # fmt: skip
 
 
-def _gather(self, table):
-    """Stand in for `Choice.gather`: note the look-up."""
-    if not isinstance(self.codes, Noted):
-        return PLAIN_GATHER(self, table)
-    code = self.codes.names.item()
-    values = PLAIN_GATHER(Choice(self.values, self.codes.view(np.ndarray)), [_plain(entry) for entry in table])
+def _gathered(codes, *table):
+    """Stand in for the look-up by the codes of a choice."""
+    values = gathered(_plain(codes), *map(_plain, table))
+    if not isinstance(codes, Named):
+        return values
+    code = codes.names.item()
     if all(np.ndim(entry) == 0 for entry in table):
-        held = self.codes.tape.table(np.append(np.asarray(table, dtype=np.float64), np.nan))
-        return wrapped(self.codes.tape, values, self.codes.tape.note(held + "[{}]", code))
+        entries = codes.tape.table(np.array([*table, np.nan], dtype=np.float64))
+        return wrapped(codes.tape, values, codes.tape.note(entries + "[{}]", code))
     name = "math.nan"
     for place, entry in enumerate(table):
         own = str(names_of(entry, (1,)).item())
-        name = self.codes.tape.note("({0} if {1} == {2} else {3})", own, code, str(place), name)
-    return wrapped(self.codes.tape, values, name)
+        name = codes.tape.note("({0} if {1} == {2} else {3})", own, code, str(place), name)
+    return wrapped(codes.tape, values, name)
 
 
-def _translate(self, function):
-    """Stand in for `Choice.translate`: note the look-up."""
-    if not isinstance(self.codes, Noted):
-        return PLAIN_TRANSLATE(self, function)
-    plain = PLAIN_TRANSLATE(Choice(self.values, self.codes.view(np.ndarray)), function)
-    table = [plain.values.index(function(value)) for value in self.values] + [INACTIVE]
-    held = self.codes.tape.table(PLAIN_ASARRAY(table))
-    name = self.codes.tape.note("int(" + held + "[{}])", self.codes.names.item())
-    return Choice(plain.values, wrapped(self.codes.tape, plain.codes, name))
+def _at_codes(table, codes):
+    """Stand in for the look-up of other codes."""
+    name = codes.tape.note("int(" + codes.tape.table(table) + "[{}])", codes.names.item())
+    return wrapped(codes.tape, table[_plain(codes)], name)
 
 
-PLAIN_GATHER, PLAIN_TRANSLATE = Choice.gather, Choice.translate
-PLAIN_ASARRAY, PLAIN_BROADCAST = np.asarray, np.broadcast_to
-
-
-@contextlib.contextmanager
-def noting() -> Iterator[None]:
-    """Keep NumPy from dropping the notes of an array."""
-
-    def as_array(value, dtype=None, **options):
-        if isinstance(value, Noted):
-            return value if dtype is None or value.dtype == dtype else value.astype(dtype)
-        return PLAIN_ASARRAY(value, dtype=dtype, **options)
-
-    with (
-        mock.patch.object(np, "asarray", as_array),
-        mock.patch.object(Choice, "gather", _gather),
-        mock.patch.object(Choice, "translate", _translate),
-    ):
-        yield
-
-
-def noted_columns(tape: Tape, designs: Mapping[str, object]) -> dict[str, object]:
-    """Return a table of designs whose columns note what is done with them."""
-    columns: dict[str, object] = {}
-    for name, column in designs.items():
-        field = tape.note("{}[i]", "c_" + name.replace(".", "_"))
-        if isinstance(column, Choice):
-            columns[name] = Choice(column.values, wrapped(tape, column.codes, field))
-        else:
-            columns[name] = wrapped(tape, np.array(column), field)
-    return columns
+STAND_INS = {gathered.__wrapped__: _gathered, at_codes.__wrapped__: _at_codes}
+"""What the evaluator notes as one operation, and has no branches here."""
 
 
 def noted_outputs(
-    evaluate: Callable[[Mapping[str, object]], Mapping[str, Noted]], designs: Mapping[str, object]
-) -> tuple[Tape, dict[str, str]]:
+    evaluate: Callable[[Mapping[str, object]], Mapping[str, object]], designs: Mapping[str, object]
+) -> tuple[Lines, dict[str, str]]:
     """Return what is done with a table, and what each output is called there.
 
     Raises:
-        TypeError: a step of the model cannot be noted down.
+        NotNotedError, TypeError: a step of the model cannot be noted down.
     """
-    tape = Tape()
-    with noting():
-        result = evaluate(noted_columns(tape, designs))
-    return tape, {name: str(column.names) for name, column in result.items() if isinstance(column, Noted)}
+    columns = {name: one.codes if isinstance(one, Choice) else one for name, one in designs.items()}
+    run, lines = Tape(len(next(iter(columns.values())))), Lines()
+    own = {name: run.column(column) for name, column in columns.items()}
+    table = {
+        name: Choice(one.values, own[name]) if isinstance(one, Choice) else own[name] for name, one in designs.items()
+    }
+    ends, _ = run.finish(evaluate(table))
+    values = [run.rows]
+    for name, column in columns.items():
+        values.append(wrapped(lines, np.array(column), lines.note("{}[i]", "c_" + name.replace(".", "_"))))
+
+    def filled(part):
+        return values[part.place] if isinstance(part, Slot) else part
+
+    for function, arguments, options in run.operations[len(values) :]:
+        values.append(STAND_INS.get(function, function)(*held(arguments, filled), **held(options, filled)))
+    return lines, {name: str(values[end.place].names) for name, end in ends.items() if isinstance(end, Slot)}
 
 
-def fused_loop(evaluate: Callable[[Mapping[str, object]], Mapping[str, Noted]], designs: Mapping[str, object]):
+def fused_loop(evaluate: Callable[[Mapping[str, object]], Mapping[str, object]], designs: Mapping[str, object]):
     """Return a compiled function from a table of designs to ``(outputs, n)``, and the names of the outputs.
 
     Args:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.quantities.parameters import PARAMETERS
+from cost_models.tape import as_one, asarray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,16 +94,7 @@ class Choice:
 
         Rows where the choice is inactive give NaN.
         """
-        if not any([getattr(entry, "ndim", 0) for entry in table]):  # tables are short, generators take twice as long
-            return np.array([*table, np.nan], dtype=np.float64).take(self.codes)
-        if len(table) == 1 and not self.codes.any():
-            # One name in every row: its column is the answer.
-            shape = np.broadcast_shapes(self.codes.shape, np.shape(table[0]))
-            return np.array(np.broadcast_to(table[0], shape), dtype=np.float64)
-        chosen = np.full(np.broadcast_shapes(self.codes.shape, *map(np.shape, table)), np.nan)
-        for code, entry in enumerate(table):
-            np.copyto(chosen, entry, where=self.codes == code)
-        return chosen
+        return gathered(self.codes, *table)
 
     def map(self, function: Callable[[str], Number]) -> FloatArray:
         """Return per row ``function(name)``, called once per name."""
@@ -113,7 +105,7 @@ class Choice:
         renamed = [function(value) for value in self.values]
         values = tuple(dict.fromkeys(renamed))
         table = np.array([values.index(name) for name in renamed] + [INACTIVE], dtype=np.intp)
-        return Choice(values, table[self.codes])
+        return Choice(values, at_codes(table, self.codes))
 
     def filled(self, default: str) -> Choice:
         """Return the column with `default` in the rows where the choice is inactive."""
@@ -129,6 +121,26 @@ class Choice:
     def __getitem__(self, index: RowIndex) -> Choice:
         """Return the rows that `index` (slice, mask or integer array) selects."""
         return Choice(self.values, self.codes[index])
+
+
+@as_one
+def at_codes(table: NDArray[np.intp], codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return per row the entry of a table that its code counts; the last one where that is `INACTIVE`."""
+    return table[codes]
+
+
+@as_one
+def gathered(codes: NDArray[np.intp], *table: Number) -> FloatArray:
+    """Return per row the entry that its code counts, NaN where that is `INACTIVE`."""
+    if not any([getattr(entry, "ndim", 0) for entry in table]):  # tables are short, generators take twice as long
+        return np.array([*table, np.nan], dtype=np.float64).take(codes)
+    if len(table) == 1 and not codes.any():
+        # One name in every row: its column is the answer.
+        return np.array(np.broadcast_to(table[0], np.broadcast_shapes(codes.shape, np.shape(table[0]))), np.float64)
+    chosen = np.full(np.broadcast_shapes(codes.shape, *map(np.shape, table)), np.nan)
+    for code, entry in enumerate(table):
+        np.copyto(chosen, entry, where=codes == code)
+    return chosen
 
 
 Column: TypeAlias = "FloatArray | Choice"
@@ -171,14 +183,15 @@ def cells_of(column: Column) -> list[Setting | None]:
 
 def positive(numbers: Number, otherwise: float = np.nan) -> FloatArray:
     """Return numbers above 0, and another one in the place of those that are not: what may be divided by."""
-    return np.where(np.asarray(numbers) > 0, numbers, otherwise)
+    return np.where(asarray(numbers) > 0, numbers, otherwise)
 
 
 def as_column(number: Number) -> FloatArray:
     """Return a number, or one per row, as a column."""
-    return np.atleast_1d(np.asarray(number, dtype=np.float64))
+    return np.atleast_1d(asarray(number, dtype=np.float64))
 
 
+@as_one
 def rows_where(condition: NDArray[np.bool_], one: Number, other: Number) -> FloatArray:
     """Return `numpy.where` of two numbers, bit for bit, in a fraction of its time where rows alternate.
 
@@ -195,8 +208,8 @@ def rows_where(condition: NDArray[np.bool_], one: Number, other: Number) -> Floa
         all(type(part) is np.ndarray for part in (condition, one, other) if np.ndim(part)),
     )
     if condition.size < MANY_ROWS or not plain or np.broadcast_shapes(shape, np.shape(one), np.shape(other)) != shape:
-        return np.asarray(np.where(condition, one, other))
-    first, second = (np.asarray(part, dtype=np.float64).view(np.int64) for part in (one, other))
+        return asarray(np.where(condition, one, other))
+    first, second = (asarray(part, dtype=np.float64).view(np.int64) for part in (one, other))
     bits = condition.astype(np.int64)
     np.negative(bits, out=bits)
     bits &= first ^ second
@@ -224,7 +237,7 @@ def distinct_rows(columns: Iterable[FloatArray]) -> tuple[NDArray[np.intp], NDAr
 
 def first_number(value: object) -> float:
     """Return the number of a scalar, or of the first row of a column."""
-    return float(np.ravel(np.asarray(value, dtype=np.float64))[0])
+    return float(np.ravel(asarray(value, dtype=np.float64))[0])
 
 
 def numbers_of(column: Column) -> FloatArray:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from cost_models.silicon.defaults import fill_defaults
 from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of, rows_where
 from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin, load_margin
+from dse.replay import Replayed
 from dse.sweep import BaselineSpec, Spec
 from dse.sweep.fields import LARGEST
 from dse.sweep.library_additions import library_of
@@ -66,6 +67,10 @@ class Evaluation:
     failed: Choice | None = None
 
 
+Measured: TypeAlias = tuple[dict[str, FloatArray], dict[str, FloatArray], int, "Choice | None"]
+"""Metrics and margins, each as long as what it depends on, the number of designs, and what failed."""
+
+
 class Evaluator:
     """Evaluates designs of one sweep.
 
@@ -74,6 +79,9 @@ class Evaluator:
         parameters: replacements of parameters beside those of the sweep. Where some are ``(draws,)`` columns, a table
             of one design is evaluated once per draw.
         model: the sweep's own model; its metrics are missing where None, since it may be slow.
+
+    Attributes:
+        replayed: `judged`, by the operations that it is made of.
     """
 
     def __init__(
@@ -84,6 +92,7 @@ class Evaluator:
         self.economics = spec.economics
         self._drawn = any(np.ndim(value) for value in parameters.values())
         self._columns: dict[str, dict[str, FloatArray]] = {}
+        self.replayed = Replayed(self.judged)
 
     # -- designs ------------------------------------------------------------------------------------------------
 
@@ -95,8 +104,8 @@ class Evaluator:
             metrics: which metrics are wanted beside those of `judging`; all where None. What nobody wants is not
                 worked out, which is several times as fast.
         """
-        wanted = None if metrics is None else self._wanted(self.judging.union(metrics))
-        result, margins, n, failed = self._measured(designs, wanted)
+        wanted = None if metrics is None else self._wanted(self.judging.union(metrics)) if metrics else self._searched
+        result, margins, n, failed = self._asked(designs, wanted)
         kept = None if wanted is None else wanted.union(self.spec.model.metrics if self.spec.model is not None else ())
         result = {name: np.broadcast_to(value, (n,)) for name, value in result.items() if kept is None or name in kept}
         objectives = self.signed_objectives(result)
@@ -114,13 +123,11 @@ class Evaluator:
 
         Where some columns have one row for all designs, a margin of one row depends on none of the longer columns.
         """
-        _, margins, _, _ = self._measured(designs, self._wanted(self.judging))
+        _, margins, _, _ = self._measured(designs, self._searched)
         return {name: _judged(margin, len(margin)) for name, margin in margins.items()}
 
-    def _measured(
-        self, designs: Designs, wanted: frozenset[str] | None
-    ) -> tuple[dict[str, FloatArray], dict[str, FloatArray], int, Choice | None]:
-        """Return metrics and margins, each as long as what it depends on, the number of designs, and what failed."""
+    def _measured(self, designs: Designs, wanted: frozenset[str] | None) -> Measured:
+        """Return metrics and margins of designs."""
         own, failed = self.spec.model, None
         if wanted is not None and own is not None:
             wanted |= with_inputs(frozenset(own.inputs), self.spec.derived)
@@ -141,6 +148,22 @@ class Evaluator:
         whole = wanted is None and not self._drawn
         margins.update(self.constraint_margins(result, self.references if whole else None))
         return result, {name: np.atleast_1d(margin) for name, margin in margins.items()}, n, failed
+
+    def _asked(self, designs: Designs, wanted: frozenset[str] | None) -> Measured:
+        """Return `_measured`, replayed where a search asks for it and neither draws nor a user's code have a part."""
+        spec = self.spec
+        if wanted != self._searched or spec.model is not None or spec.derived or self._drawn:
+            return self._measured(designs, wanted)
+        parts: dict[str, dict[str, FloatArray]] = {"metrics": {}, "margins": {}}
+        for (kind, name), values in self.replayed(designs).items():
+            parts[kind][name] = values
+        return parts["metrics"], parts["margins"], max(map(len, designs.values())), None
+
+    def judged(self, designs: Designs) -> dict[tuple[str, str], FloatArray]:
+        """Return what designs are judged by: ("metrics", name) and ("margins", name), each as long as it depends on."""
+        metrics, margins, _, _ = self._measured(designs, self._searched)
+        judged = {("metrics", name): value for name, value in metrics.items() if name in self._searched}
+        return judged | {("margins", name): margin for name, margin in margins.items()}
 
     def _answers(self, own: ModelSpec, designs: Designs, columns: Designs, found: Metrics, rows: int) -> Modelled:
         """Return what the sweep's own model says of designs; missing metrics where it is not to be asked."""
@@ -191,6 +214,11 @@ class Evaluator:
         """The metrics that designs are judged by: those of objectives and constraints."""
         objectives = {objective.metric for objective in self.spec.objectives}
         return frozenset(objectives.union(constraint.metric for constraint in self.spec.constraints))
+
+    @cached_property
+    def _searched(self) -> frozenset[str]:
+        """The metrics of `judging` and all that they are made of."""
+        return self._wanted(self.judging)
 
     @cached_property
     def _judged_columns(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import reduce
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.workload_result import WorkloadResult
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 from dse.errors import Issue, SpecError
 from dse.sweep import ConstraintSpec, Spec
 
@@ -25,16 +27,14 @@ UNMET = -1.0
 
 def limit_margins(machine: Machine) -> dict[str, FloatArray]:
     """Return the margin of every physical limit of a machine."""
-    return {
-        name: _limit_margin(np.asarray(used), np.asarray(allowed)) for name, (used, allowed) in machine.limits.items()
-    }
+    return {name: _limit_margin(asarray(used), asarray(allowed)) for name, (used, allowed) in machine.limits.items()}
 
 
 def _limit_margin(used: FloatArray, allowed: FloatArray) -> FloatArray:
     """Return what is left of a limit as a share of it; where nothing is allowed, all that is used is missing."""
     something = allowed > 0
     if something.all():
-        return np.asarray(1 - used / allowed)
+        return asarray(1 - used / allowed)
     missing = np.where(used > 0, -used, 1.0)
     if not something.any():
         return missing
@@ -52,7 +52,7 @@ def capacity_margin(served: WorkloadResult) -> FloatArray:
 
 def link_margin(served: WorkloadResult) -> FloatArray:
     """Return the margin of being connected: 1 where chips can reach each other or there is just one, else missed."""
-    alone = np.asarray(served.planned.serving.chips) <= 1
+    alone = asarray(served.planned.serving.chips) <= 1
     return np.where(alone | (served.machine.link_bytes_per_s > 0), 1.0, UNMET)
 
 
@@ -63,12 +63,12 @@ def load_margin(served: WorkloadResult) -> FloatArray:
     is told and no load keeps the limits, how far a single request misses them, `UNMET` where it keeps them in the mean.
     """
     users, limits = served.users, served.limits
-    if users is None or limits is None or not np.isnan(np.asarray(users.traffic.concurrency)).all():
+    if users is None or limits is None or not np.isnan(asarray(users.traffic.concurrency)).all():
         return np.ones(1)
-    if not np.isnan(np.asarray(users.traffic.arrivals_per_s)).all():
-        return np.asarray(1 - users.served.utilisation)
+    if not np.isnan(asarray(users.traffic.arrivals_per_s)).all():
+        return asarray(1 - users.served.utilisation)
     least = zip(users.least_s, (limits.ttft_s, limits.tpot_s), strict=True)
-    spare = np.minimum.reduce(np.broadcast_arrays(*(1 - np.asarray(time) / limit for time, limit in least)))
+    spare = reduce(np.minimum, (1 - asarray(time) / limit for time, limit in least))
     return np.where(users.goodput_per_s > 0, np.maximum(spare, 0.0), np.where(spare < 0, spare, UNMET))
 
 
@@ -83,10 +83,10 @@ def constraint_margin(
     margins = []
     for limit, sign in ((constraint.max, 1.0), (constraint.min, -1.0)):
         if limit is not None:
-            bound = np.asarray(limit * scale)
+            bound = asarray(limit * scale)
             left = bound - value
             margins.append((left if sign > 0 else -left) / np.where(bound == 0, 1.0, np.abs(bound)))
-    return np.asarray(margins[0] if len(margins) == 1 else np.minimum.reduce(margins), dtype=np.float64)
+    return asarray(reduce(np.minimum, margins), dtype=np.float64)
 
 
 def check_baselines(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -> None:

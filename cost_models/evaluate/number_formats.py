@@ -13,7 +13,8 @@ from cost_models.library.models import FREE_FIELDS
 from cost_models.library.technology import Technology
 from cost_models.performance.serving_stack import Software, software
 from cost_models.silicon.defaults import default_row
-from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of
+from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, at_codes, numbers_of
+from cost_models.tape import asarray
 from cost_models.weights.activations import ROTATED, act_methods, is_method, narrow
 from cost_models.weights.chip_execution import SLACK_BITS, WIDE_BITS
 from cost_models.weights.compression import stored_bits
@@ -82,7 +83,7 @@ def _cache_unpack_ops(columns: Designs, technology: Technology) -> Number:
     if methods is None:
         return 0.0
     ops = is_method(methods, CALIBRATED) * technology.value("execution.cache_unpack_ops")
-    return np.asarray(ops * narrow(numbers_of(columns["kv_bits"]), technology))
+    return asarray(ops * narrow(numbers_of(columns["kv_bits"]), technology))
 
 
 def _mixed_bits(
@@ -133,10 +134,12 @@ def expert_formats(columns: Designs, model: Model, library: Library) -> Choice |
     if model.expert_format is not None:
         native = stored_bits(library.weight_format(model.expert_format))
         _, bits = _mixed_bits(body_bits(columns, library), columns, model, library)
-        follows = follows & (np.abs(np.asarray(bits) - native) > SLACK_BITS)
+        follows = follows & (np.abs(asarray(bits) - native) > SLACK_BITS)
         own = own.filled(model.expert_format)
     values = tuple(dict.fromkeys((*body.values, *own.values)))
-    codes = [np.array([*map(values.index, one.values), INACTIVE], dtype=np.intp)[one.codes] for one in (body, own)]
+    codes = [
+        at_codes(np.array([*map(values.index, one.values), INACTIVE], dtype=np.intp), one.codes) for one in (body, own)
+    ]
     return Choice(values, np.where(follows, *codes))
 
 

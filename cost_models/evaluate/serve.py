@@ -26,6 +26,7 @@ from cost_models.silicon.defaults import FilledDesigns, fill_defaults
 from cost_models.silicon.design import design_machine
 from cost_models.silicon.machine import Machine, Nodes
 from cost_models.table import Designs, FloatArray, as_column, numbers_of
+from cost_models.tape import asarray
 from cost_models.workload.formats import Formats
 
 
@@ -143,7 +144,7 @@ def _served(
     stack, nodes = software_of(columns, technology), _nodes(columns, workload, technology)
     if nodes is not None:
         machine = replace(machine, nodes=nodes)
-    told = np.asarray(workload.chunk_rows, dtype=np.float64)
+    told = asarray(workload.chunk_rows, dtype=np.float64)
     if not np.isnan(told).all():
         stack = replace(stack, chunk_rows=np.where(np.isnan(told), stack.chunk_rows, np.maximum(told, 1.0)))
     quality = partial(quality_of, technology.library.model(workload.model), columns, technology)
@@ -168,7 +169,7 @@ def _served(
         stack,
         formats,
         waves=waves,
-        in_flight=np.asarray(np.asarray(workload.batching) == "in_flight", dtype=np.float64),
+        in_flight=asarray(asarray(workload.batching) == "in_flight", dtype=np.float64),
     )
     return WorkloadResult(workload.name, machine, formats, inference, quality, limits)
 
@@ -180,7 +181,7 @@ def _nodes(columns: Designs, workload: Workload, technology: Technology) -> Node
         for name in ("node_chips", "network_gbps")
     }
     chips = _or(told["node_chips"], np.array([np.inf]))
-    if (np.asarray(workload.layout.chips) <= chips).all():
+    if (asarray(workload.layout.chips) <= chips).all():
         return None
     network = Network.of(
         technology, gbps=_or(told["network_gbps"], as_column(technology.value("deployment.network_gbps")))

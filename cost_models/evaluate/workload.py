@@ -13,6 +13,7 @@ from cost_models.performance.batching import CONTINUOUS
 from cost_models.performance.queue_chain import Traffic
 from cost_models.silicon.carbon import dram_kg
 from cost_models.table import Number, as_column
+from cost_models.tape import asarray
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, PICO
 from cost_models.workload.serving import Layout, ServingConfig
 from cost_models.workload.sessions import Sessions, Tier
@@ -77,8 +78,8 @@ class Conversation:
             return None
         value, memory = technology.value, f"memory.{self.tier}"
         gib, told = as_column(np.nan_to_num(self.tier_gib)), as_column(self.tier_gbps)
-        pj_per_bit = np.asarray(value(f"{memory}.energy_total_pj_per_bit")) + value("deployment.tier_link_pj_per_bit")
-        price = np.asarray(value(f"{memory}.price_usd_per_gb")) * value("memory_market.price_over_2025")
+        pj_per_bit = asarray(value(f"{memory}.energy_total_pj_per_bit")) + value("deployment.tier_link_pj_per_bit")
+        price = asarray(value(f"{memory}.price_usd_per_gb")) * value("memory_market.price_over_2025")
         return Tier(
             capacity_bytes=gib * GIB,
             bytes_per_s=np.where(np.isnan(told), value("deployment.tier_gbps"), told) * GIGA,
@@ -86,7 +87,7 @@ class Conversation:
             j_per_byte=pj_per_bit * (PICO * BITS_PER_BYTE),
             price_usd=gib * price,
             idle_w=gib * value(f"{memory}.idle_w_per_gib"),
-            embodied_kg=dram_kg(gib, np.asarray(value(f"{memory}.embodied_g_per_gib"))),
+            embodied_kg=dram_kg(gib, asarray(value(f"{memory}.embodied_g_per_gib"))),
             most_utilisation=value("deployment.most_utilisation"),
         )
 
@@ -163,21 +164,21 @@ def prompts_of(workload: Workload, layout: str | Layout) -> Workload:
 def serving_config(workload: Workload, technology: Technology) -> ServingConfig:
     """Return how a workload is served: model, lengths, sharing, how tokens choose experts; ``(n,)`` or ``(1,)``."""
     layout, batch = workload.layout, as_column(workload.batch)
-    if np.any(np.asarray(layout.replicas) > 1):
+    if np.any(asarray(layout.replicas) > 1):
         # A pass serves the sequences of one replica.
         batch = np.maximum(batch / layout.replicas, 1.0)
     spread: Number = technology.value("serving.expert_spread")
-    flying = np.isin(np.asarray(workload.batching), ("in_flight", CONTINUOUS))
+    flying = np.isin(asarray(workload.batching), ("in_flight", CONTINUOUS))
     if flying.any():
         spread = np.where(flying, technology.value("serving.served_expert_spread"), spread)
-    reported, same = np.asarray(workload.expert_spread, dtype=np.float64), np.asarray(workload.same_prompts)
+    reported, same = asarray(workload.expert_spread, dtype=np.float64), asarray(workload.same_prompts)
     if not np.isnan(reported).all():
         spread = np.where(np.isnan(reported), spread, reported)
     model = technology.library.model(workload.model)
     told = as_column(workload.prefix_cached)
     prefix: Number = 0.0
     if not np.isnan(told).all() and not model.encoder:
-        prompt = np.asarray(workload.prompt_tokens, dtype=np.float64)
+        prompt = asarray(workload.prompt_tokens, dtype=np.float64)
         # A step yields the first token from the last of the prompt, which is computed whatever is cached.
         tokens = np.where(told > 1, told, told * prompt)
         prefix = np.where(np.isnan(told), 0.0, np.clip(tokens, 0.0, np.maximum(prompt - 1, 0.0)))

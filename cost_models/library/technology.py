@@ -11,6 +11,7 @@ import numpy as np
 from cost_models.errors import UnknownEntryError
 from cost_models.library import Library, shipped_library
 from cost_models.table import Choice, FloatArray, Number
+from cost_models.tape import asarray
 
 T = TypeVar("T")
 
@@ -90,4 +91,4 @@ class Technology:
 
     def columns(self) -> dict[str, FloatArray]:
         """Return the overrides that are columns."""
-        return {path: np.asarray(value) for path, value in self._overrides.items() if np.ndim(value)}
+        return {path: asarray(value) for path, value in self._overrides.items() if np.ndim(value)}

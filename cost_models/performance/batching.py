@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cost_models.library.technology import Technology
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.units import GIB
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig, footprint
@@ -70,7 +71,7 @@ def batch_that_fits(
     def fits(batch: FloatArray) -> NDArray[np.bool_]:
         part = replace(serving, batch=batch)
         held = footprint(part, formats, chunk_rows=chunk_rows, read_mostly_bytes=read_mostly_bytes)
-        return np.asarray(held.most_loaded_bytes <= capacity_bytes)
+        return asarray(held.most_loaded_bytes <= capacity_bytes)
 
     return largest_batch(fits)
 
@@ -91,11 +92,11 @@ def in_waves(
         chunk_rows: most rows that a prefill takes through the layers together.
         technology: parameters.
     """
-    share = np.asarray(technology.value("serving.memory_fraction"))
-    reserved = np.asarray(technology.value("serving.reserved_gib")) * GIB
+    share = asarray(technology.value("serving.memory_fraction"))
+    reserved = asarray(technology.value("serving.reserved_gib")) * GIB
     room, weights_only = machine.capacity_bytes * share - reserved, machine.read_mostly_bytes
     most = batch_that_fits(serving, formats, room, chunk_rows=chunk_rows, read_mostly_bytes=weights_only)
-    return np.where(most >= 1, np.ceil(np.asarray(serving.batch) / np.maximum(most, 1.0)), 1.0)
+    return np.where(most >= 1, np.ceil(asarray(serving.batch) / np.maximum(most, 1.0)), 1.0)
 
 
 def batched(
@@ -111,8 +112,8 @@ def batched(
         chunk_rows: most rows that a prefill takes through the layers together.
         technology: parameters.
     """
-    batch = np.asarray(serving.batch)
-    unknown, split = np.isnan(batch), np.asarray(mode) == "waves"
+    batch = asarray(serving.batch)
+    unknown, split = np.isnan(batch), asarray(mode) == "waves"
     if unknown.any():
         most = batch_that_fits(
             serving, formats, machine.capacity_bytes, chunk_rows=chunk_rows, read_mostly_bytes=machine.read_mostly_bytes

@@ -15,6 +15,7 @@ from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes, decode_step_s, step_times
 from cost_models.performance.waits import Served
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 if TYPE_CHECKING:
     from cost_models.performance.inference import Inference
@@ -40,7 +41,7 @@ class Continuous:
     @cached_property
     def replicas(self) -> FloatArray:
         """Engines that share the traffic evenly."""
-        return np.asarray(self.result.serving.replicas, dtype=np.float64)
+        return asarray(self.result.serving.replicas, dtype=np.float64)
 
     @property
     def _traffic(self) -> Traffic:
@@ -51,7 +52,7 @@ class Continuous:
     def has_load(self) -> bool:
         """Whether a load is told, so that users see that and not the goodput."""
         told = (self.traffic.arrivals_per_s, self.traffic.concurrency)
-        return not all(np.isnan(np.asarray(one, dtype=np.float64)).all() for one in told)
+        return not all(np.isnan(asarray(one, dtype=np.float64)).all() for one in told)
 
     @cached_property
     def _steps(self) -> StepTimes:
@@ -59,7 +60,7 @@ class Continuous:
 
     def _refined(self, served: Served) -> StepTimes:
         """Return step times that are exact where the engine works."""
-        tile = np.asarray(self._steps.tile_rows)
+        tile = asarray(self._steps.tile_rows)
         sequences = np.clip(np.round(served.decoding), 1.0, np.maximum(self._steps.most, 1.0))
         sequences = np.where(sequences > tile, tile * np.ceil(sequences / tile), sequences)
         return self._steps.refined(sequences, decode_step_s(self.result, sequences))
@@ -77,7 +78,7 @@ class Continuous:
     @property
     def goodput_per_s(self) -> FloatArray:
         """Most requests per second of all replicas at which the limits hold; 0 where they hold at no load."""
-        return np.asarray(self._goodput * self.replicas)
+        return asarray(self._goodput * self.replicas)
 
     @property
     def least_s(self) -> tuple[FloatArray, FloatArray]:
@@ -105,8 +106,8 @@ class Continuous:
 
     @cached_property
     def _loaded(self) -> tuple[Served, Queue]:
-        arrivals = np.asarray(self.traffic.arrivals_per_s, dtype=np.float64) / self.replicas
-        requests = np.asarray(self.traffic.concurrency, dtype=np.float64) / self.replicas
+        arrivals = asarray(self.traffic.arrivals_per_s, dtype=np.float64) / self.replicas
+        requests = asarray(self.traffic.concurrency, dtype=np.float64) / self.replicas
         if not self.has_load:
             return self.at_goodput, self._good_queue
         steps = self._steps

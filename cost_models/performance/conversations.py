@@ -25,6 +25,7 @@ from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import PromptTimes, StepTimes, single, step_times
 from cost_models.performance.waits import TINY, Wait
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.workload.serving import request_cache_bytes
 from cost_models.workload.sessions import Sessions
 
@@ -60,18 +61,18 @@ class Conversations(Continuous):
         """Keys, values and states of a token of a mean history."""
         history = np.maximum(self.sessions.history_tokens, self.sessions.growth_tokens)
         held = request_cache_bytes(self.result.serving, history, self.result.formats.kv_bits)
-        return np.asarray(held / history)
+        return asarray(held / history)
 
     @property
     def _chips(self) -> FloatArray:
         """Chips of a replica."""
-        return np.asarray(self.result.serving.chips, dtype=np.float64) / self.replicas
+        return asarray(self.result.serving.chips, dtype=np.float64) / self.replicas
 
     @cached_property
     def _later_s(self) -> FloatArray:
         """Time that computing a history takes, in the mean over turns that have one."""
         more = np.maximum(self._missing.alone_s - self._finding.alone_s, 0.0)
-        return np.asarray(more / np.maximum(self.sessions.returning, TINY))
+        return asarray(more / np.maximum(self.sessions.returning, TINY))
 
     @property
     def computed_s(self) -> FloatArray:
@@ -96,13 +97,13 @@ class Conversations(Continuous):
             return np.full(1, np.inf)
         tokens = sessions.history_tokens / np.maximum(sessions.returning, TINY)
         with np.errstate(divide="ignore"):
-            return np.asarray(tier.latency_s + tokens * self.bytes_per_token / (tier.bytes_per_s * self._chips))
+            return asarray(tier.latency_s + tokens * self.bytes_per_token / (tier.bytes_per_s * self._chips))
 
     @cached_property
     def _exposed_s(self) -> FloatArray:
         """What of that delays the first token: of L layers, the first one's part or what is beyond the prefill."""
         layers = self.result.serving.model.layers
-        return np.asarray(np.maximum(self.read_s / layers, self.read_s - self._finding.alone_s * (1 - 1 / layers)))
+        return asarray(np.maximum(self.read_s / layers, self.read_s - self._finding.alone_s * (1 - 1 / layers)))
 
     def found_shares(self, rate_per_s: Number) -> tuple[FloatArray, FloatArray]:
         """Return the shares of histories that a replica finds in the chips' memory, and that it reads from the tier.
@@ -113,11 +114,11 @@ class Conversations(Continuous):
         sessions, tier = self.sessions, self.sessions.tier
         each = self.bytes_per_token / self._chips
         near = sessions.found_share(sessions.kept_bytes / each, rate_per_s)
-        told = np.asarray(sessions.hit_share, dtype=np.float64)
+        told = asarray(sessions.hit_share, dtype=np.float64)
         if tier is None:
             near = np.where(np.isnan(told), near, told)
             return near, np.zeros_like(near)
-        whole = sessions.found_share((np.asarray(sessions.kept_bytes) + tier.capacity_bytes) / each, rate_per_s)
+        whole = sessions.found_share((asarray(sessions.kept_bytes) + tier.capacity_bytes) / each, rate_per_s)
         far = np.minimum(np.maximum(np.where(np.isnan(told), whole, near + told) - near, 0.0), 1 - near)
         # Links are taken until their line, W = u s m / (2 (1 - u)), is as long as computing takes beyond reading.
         line = self.read_s * sessions.spread / 2
@@ -126,7 +127,7 @@ class Conversations(Continuous):
         added = rate_per_s * sessions.growth_tokens * self.bytes_per_token
         with np.errstate(divide="ignore", invalid="ignore"):
             reads = most / (rate_per_s * sessions.returning * self.read_s)
-            writes = tier.most_utilisation * np.asarray(tier.bytes_per_s) * self._chips / added
+            writes = tier.most_utilisation * asarray(tier.bytes_per_s) * self._chips / added
         return near, np.where(most > 0, np.minimum(far, reads * np.minimum(writes, 1.0)), 0.0)
 
     def steps_at(self, rate_per_s: Number) -> StepTimes:
@@ -146,7 +147,7 @@ class Conversations(Continuous):
         )
 
         def mean(found: FloatArray, computed: FloatArray) -> FloatArray:
-            return np.asarray((1 - lost) * found + lost * computed)
+            return asarray((1 - lost) * found + lost * computed)
 
         columns: dict[str, Any] = {
             "prompt_s": mean(finding.prompt_s, missing.prompt_s),
@@ -166,7 +167,7 @@ class Conversations(Continuous):
         share = (1 - near - far) * sessions.returning
         mean = alone + share * self._later_s
         spread = share * self._later_s**2 * sessions.spread - (share * self._later_s) ** 2
-        own = (alone * np.asarray(self.traffic.prompt_cv)) ** 2
+        own = (alone * asarray(self.traffic.prompt_cv)) ** 2
         return replace(self.traffic, prompt_cv=np.sqrt(np.maximum(spread, 0.0) + own) / mean)
 
     def _asked(self, rate_per_s: FloatArray) -> FloatArray:
@@ -174,13 +175,13 @@ class Conversations(Continuous):
         steps, traffic = self.steps_at(rate_per_s), self._traffic_at(rate_per_s)
         if not self.has_load:
             return goodput(steps, traffic, self._limits_s)
-        requests = np.asarray(self.traffic.concurrency, dtype=np.float64) / self.replicas
+        requests = asarray(self.traffic.concurrency, dtype=np.float64) / self.replicas
         return Queue(steps, traffic).closed(requests).requests_per_s
 
     @cached_property
     def _rate(self) -> FloatArray:
         """Turns per second of a replica: those that come, or as many as lead to as many."""
-        arrivals = np.asarray(self.traffic.arrivals_per_s, dtype=np.float64) / self.replicas
+        arrivals = asarray(self.traffic.arrivals_per_s, dtype=np.float64) / self.replicas
         if not np.isnan(arrivals).all():
             return arrivals + np.zeros_like(self._finding.most)
         # The more are assumed, the fewer find their history and the fewer are borne: one crossing.
@@ -219,19 +220,19 @@ class Conversations(Continuous):
     def hit_share(self) -> FloatArray:
         """Share of the histories that are found, in either memory."""
         near, far = self._shares
-        return np.asarray(near + far)
+        return asarray(near + far)
 
     @property
     def asked_bytes(self) -> FloatArray:
         """Bytes of histories of all replicas that will be asked for again."""
-        return np.asarray(self.sessions.asked_tokens(self._rate) * self.bytes_per_token * self.replicas)
+        return asarray(self.sessions.asked_tokens(self._rate) * self.bytes_per_token * self.replicas)
 
     @property
     def delay_s(self) -> FloatArray:
         """Mean delay of a first token by reads of the tier, over those that are read; 0 where none is."""
         apart = self._steps.apart
         assert apart is not None
-        return np.asarray(apart.extra_s[1])
+        return asarray(apart.extra_s[1])
 
     @property
     def moved_bytes(self) -> FloatArray:
@@ -241,7 +242,7 @@ class Conversations(Continuous):
             return np.zeros(1)
         _, far = self._shares
         tokens = far * sessions.history_tokens + sessions.growth_tokens + (1 - self.hit_share) * sessions.history_tokens
-        return np.asarray(tokens * self.bytes_per_token * (np.asarray(sessions.tier.capacity_bytes) > 0))
+        return asarray(tokens * self.bytes_per_token * (asarray(sessions.tier.capacity_bytes) > 0))
 
     def at_work(self) -> Inference:
         """Return the workload with as many sequences in flight as decode at the load, their histories found or not."""
@@ -254,4 +255,4 @@ def _between(low: FloatArray, at_low: FloatArray, high: FloatArray, at_high: Flo
     """Return where a straight line from an amount of at least 0 to one of at most 0 crosses it."""
     with np.errstate(divide="ignore", invalid="ignore"):
         line = (low * at_high - high * at_low) / (at_high - at_low)
-    return np.asarray(np.clip(np.where(np.isfinite(line), line, high), low, high))
+    return asarray(np.clip(np.where(np.isfinite(line), line, high), low, high))

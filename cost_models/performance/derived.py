@@ -14,6 +14,7 @@ import numpy as np
 from cost_models.quantities.metrics import METRICS
 from cost_models.quantities.records import Metric
 from cost_models.table import FloatArray
+from cost_models.tape import asarray
 
 Formula = Callable[[Mapping[str, FloatArray]], FloatArray]
 
@@ -106,7 +107,7 @@ def derived_metrics(
             inputs = {name: _full(table[name], workload) for name in one.inputs}
             if (wanted is None or full in wanted) and all(path in values for path in inputs.values()):
                 result = one.formula({name: values[path] for name, path in inputs.items()})
-                added[full] = values[full] = np.asarray(result, dtype=np.float64)
+                added[full] = values[full] = asarray(result, dtype=np.float64)
     return added
 
 

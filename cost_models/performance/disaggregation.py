@@ -32,6 +32,7 @@ from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes, step_times
 from cost_models.performance.waits import TINY, Served, in_turn
 from cost_models.table import FloatArray, Number, positive
+from cost_models.tape import asarray
 from cost_models.workload.serving import request_cache_bytes
 
 SHARES = (1.0, 63 / 64, 31 / 32, 15 / 16, 7 / 8, 3 / 4)
@@ -60,9 +61,9 @@ class Network:
     @classmethod
     def of(cls, technology: Technology, *, gbps: Number | None = None) -> Network:
         """Return the network of a bandwidth in GB/s, ``deployment.network_gbps`` where None."""
-        wide = np.asarray(technology.value("deployment.network_gbps") if gbps is None else gbps)
+        wide = asarray(technology.value("deployment.network_gbps") if gbps is None else gbps)
         usd, watts = (technology.value(f"deployment.network_{unit}_per_gbps") for unit in ("usd", "w"))
-        return cls(wide * 1e9, np.asarray(technology.value("deployment.transfer_s")), wide * usd, wide * watts)
+        return cls(wide * 1e9, asarray(technology.value("deployment.transfer_s")), wide * usd, wide * watts)
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,12 @@ class PrefillPool:
     @property
     def chips(self) -> FloatArray:
         """Chips of a group."""
-        return np.asarray(self.result.serving.chips, dtype=np.float64)
+        return asarray(self.result.serving.chips, dtype=np.float64)
 
     @property
     def prompts(self) -> FloatArray:
         """Prompts that a group is at, at a time."""
-        return np.asarray(self.result.serving.replicas, dtype=np.float64)
+        return asarray(self.result.serving.replicas, dtype=np.float64)
 
     def cache_bytes(self, kv_bits: Number) -> FloatArray:
         """Return what crosses of a prompt in the decode pool's format: keys, values and states, a draft's among them.
@@ -136,7 +137,7 @@ class Decoders(Continuous):
 
     def keeps(self, served: Served) -> NDArray[np.bool_]:
         """Return whether limits are kept, to the part in a thousand that the goodput is found to."""
-        return np.asarray(self._good_queue.missed(served, self._limits_s) <= 1e-3)
+        return asarray(self._good_queue.missed(served, self._limits_s) <= 1e-3)
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ class Disaggregated:
     @cached_property
     def replicas(self) -> FloatArray:
         """Engines of a decode group."""
-        return np.asarray(self.result.serving.replicas, dtype=np.float64)
+        return asarray(self.result.serving.replicas, dtype=np.float64)
 
     @cached_property
     def transfer_bytes(self) -> FloatArray:
@@ -171,13 +172,13 @@ class Disaggregated:
     def _crossing_s(self) -> FloatArray:
         """Time that a request's bytes occupy the ports of the smaller side; all chips of a replica have one each."""
         senders = self.pool.chips / self.pool.prompts
-        takers = np.asarray(self.result.serving.chips, dtype=np.float64) / self.replicas
-        return np.asarray(self.transfer_bytes / (self.pool.network.bytes_per_s * np.minimum(senders, takers)))
+        takers = asarray(self.result.serving.chips, dtype=np.float64) / self.replicas
+        return asarray(self.transfer_bytes / (self.pool.network.bytes_per_s * np.minimum(senders, takers)))
 
     @property
     def transfer_s(self) -> FloatArray:
         """Time from the end of a prefill to all of its keys and values."""
-        return np.asarray(self._crossing_s + self.pool.network.latency_s)
+        return asarray(self._crossing_s + self.pool.network.latency_s)
 
     @property
     def busy_s(self) -> FloatArray:
@@ -187,7 +188,7 @@ class Disaggregated:
     @property
     def ready_s(self) -> FloatArray:
         """Time from a request's arrival to the decode pool, without any queue."""
-        return np.asarray(self.pool.result.software.wait_s + self.pool.result.prefill_work_s + self.transfer_s)
+        return asarray(self.pool.result.software.wait_s + self.pool.result.prefill_work_s + self.transfer_s)
 
     @cached_property
     def decoders(self) -> Decoders:
@@ -215,13 +216,13 @@ class Disaggregated:
         of that wait: together the two are below their sum as often at least. The mean wait of prompts of s seconds is
         W = l s^2 g / (1 - l s), g being half of the sum of the squared coefficients of variation.
         """
-        steps, share = self._prefill.steps, np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
+        steps, share = self._prefill.steps, asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
         left, most = self.limits.ttft_s - self._beyond_s, self.pool.most_utilisation / steps.alone_s
         if not np.isnan(share).all():
             left = left - decoding.ttft.quantile_s(share)
             return np.minimum(goodput(steps.wide(left.shape), self.traffic, (left, np.inf)), most)
         wait = left - decoding.ttft.mean_s - steps.alone_s
-        spread = (np.asarray(self.traffic.arrival_cv) ** 2 + self._prefill.work_cv2) / 2
+        spread = (asarray(self.traffic.arrival_cv) ** 2 + self._prefill.work_cv2) / 2
         with np.errstate(invalid="ignore"):
             rate = wait / (steps.alone_s * (wait + steps.alone_s * spread))
         return np.where((wait > 0) & np.isfinite(wait) & (steps.most >= 1), np.minimum(rate, most), 0.0)
@@ -234,9 +235,9 @@ class Disaggregated:
     def _request_usd(self, decoding: Served) -> FloatArray:
         """Return what chips cost over the requests per second that they take, chips alone where one has no price."""
         first, rates = self.pool.result, (self._prefill_rate(decoding) * self.pool.prompts, decoding.requests_per_s)
-        prices = [np.asarray(machine.price_usd) for machine in (first.machine, self.result.machine)]
+        prices = [asarray(machine.price_usd) for machine in (first.machine, self.result.machine)]
         unknown = np.isnan(prices[0]) | np.isnan(prices[1])
-        groups = (self.pool.chips, np.asarray(self.result.serving.chips) / self.replicas)
+        groups = (self.pool.chips, asarray(self.result.serving.chips) / self.replicas)
         each = [np.where(unknown, 1.0, price) * chips for price, chips in zip(prices, groups, strict=True)]
         with np.errstate(divide="ignore", invalid="ignore"):
             cost = each[0] / rates[0] + each[1] / rates[1]
@@ -250,9 +251,9 @@ class Disaggregated:
     @cached_property
     def _port_per_s(self) -> FloatArray:
         """Requests per second whose keys and values the ports of a decode replica take."""
-        ports = self.pool.network.bytes_per_s * np.asarray(self.result.serving.chips) / self.replicas
+        ports = self.pool.network.bytes_per_s * asarray(self.result.serving.chips) / self.replicas
         with np.errstate(divide="ignore"):
-            return np.asarray(ports / self.transfer_bytes)
+            return asarray(ports / self.transfer_bytes)
 
     @cached_property
     def _decoding_at_goodput(self) -> Served:
@@ -264,7 +265,7 @@ class Disaggregated:
         kept = [self.decoders.keeps(one) for one in tried[:-1]] + [np.ones(1, dtype=bool)]
         costs = [np.where(met, self._request_usd(one), np.inf) for met, one in zip(kept, tried, strict=True)]
         best = np.argmin(np.stack(np.broadcast_arrays(*costs)), axis=0)
-        return self.decoders.at(most * np.asarray(SHARES)[best])
+        return self.decoders.at(most * asarray(SHARES)[best])
 
     @cached_property
     def _decoding(self) -> Served:
@@ -312,18 +313,18 @@ class Disaggregated:
     @property
     def prefill_per_s(self) -> FloatArray:
         """Requests per second that a group of the prefill pool takes."""
-        return np.asarray(self._sized_at_load[0] * self.pool.prompts)
+        return asarray(self._sized_at_load[0] * self.pool.prompts)
 
     @property
     def prefill_utilisation(self) -> FloatArray:
         """Share of the time in which a group of the prefill pool is at work."""
-        return np.asarray(self._sized_at_load[0] * self.pool.result.prefill_work_s)
+        return asarray(self._sized_at_load[0] * self.pool.result.prefill_work_s)
 
     @property
     def prefill_chips(self) -> FloatArray:
         """Chips that prefill beside a decode group, in part; NaN where no number of them keeps the limit."""
         rate, load = self.prefill_per_s, self._decoding.requests_per_s * self.replicas
-        return np.asarray(load / positive(rate) * self.pool.chips)
+        return asarray(load / positive(rate) * self.pool.chips)
 
     def at_work(self) -> Inference:
         """Return the decode pool with as many sequences as decode at the load, for energy and memory."""

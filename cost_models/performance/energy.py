@@ -19,6 +19,7 @@ from cost_models.performance.roofline import (
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
 
@@ -76,7 +77,7 @@ def phase_energy(
 
 def drawn_j(parts: Mapping[str, FloatArray], machine: Machine) -> FloatArray:
     """Return the energy that boards draw for what a pass takes by cause, conversion losses in."""
-    return np.asarray(sum(parts.values()) / machine.conversion_efficiency)
+    return asarray(sum(parts.values()) / machine.conversion_efficiency)
 
 
 def parts_j(
@@ -89,7 +90,7 @@ def parts_j(
 ) -> dict[str, FloatArray]:
     """Return the energy of a pass on all chips by cause, before conversion losses, whatever the boards may draw."""
     # The groups' layers add up to one model: a stage's share times stages is the whole pass.
-    groups = np.asarray(serving.tensor_parallel) * serving.batch_parts * serving.replicas
+    groups = asarray(serving.tensor_parallel) * serving.batch_parts * serving.replicas
     moved = moved_j(work, machine, formats, software) if work.moved_j is None else work.moved_j
     running_s = _running_s(pass_s)
     parts = {
@@ -98,7 +99,7 @@ def parts_j(
         "static": machine.static_w * running_s * serving.chips,
     }
     if (machine.dies > 1).any():
-        reduced = work.sum(work.operators.reduced * (np.asarray(formats.exchanged_bits) / 8))
+        reduced = work.sum(work.operators.reduced * (asarray(formats.exchanged_bits) / 8))
         parts["links"] = parts["links"] + die_exchange_bytes(reduced, machine) * machine.die_link_j_per_byte * groups
     return parts
 

@@ -9,6 +9,7 @@ import numpy as np
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import SECONDS_PER_YEAR
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ class Fleet:
 
 def groups_for_load(tokens_per_s: Number, group_tokens_per_s: Number) -> FloatArray:
     """Return the groups that reach a rate: the next whole number."""
-    return np.asarray(np.ceil(np.asarray(tokens_per_s) / group_tokens_per_s))
+    return asarray(np.ceil(asarray(tokens_per_s) / group_tokens_per_s))
 
 
 def groups_for_budget(budget_usd: Number, group_price_usd: Number) -> FloatArray:
     """Return the groups that a budget for boards buys: whole ones only."""
-    return np.asarray(np.floor(np.asarray(budget_usd) / group_price_usd))
+    return asarray(np.floor(asarray(budget_usd) / group_price_usd))
 
 
 def fleet(
@@ -69,9 +70,9 @@ def fleet(
         g_per_million_tokens: carbon per million tokens of a group.
         technology: parameters.
     """
-    value, groups = technology.value, np.asarray(groups, dtype=np.float64)
+    value, groups = technology.value, asarray(groups, dtype=np.float64)
     rate = groups * group_tokens_per_s
-    yearly = rate * np.asarray(value("tco.utilisation")) * SECONDS_PER_YEAR
+    yearly = rate * asarray(value("tco.utilisation")) * SECONDS_PER_YEAR
     return Fleet(
         groups=groups,
         boards=groups * chips,
@@ -80,5 +81,5 @@ def fleet(
         wall_w=groups * group_w * value("tco.pue") / value("board.psu_efficiency"),
         tokens_per_year=yearly,
         usd_per_year=yearly / 1e6 * usd_per_million_tokens,
-        co2e_t_per_year=yearly / 1e6 * np.asarray(g_per_million_tokens) / 1e6,
+        co2e_t_per_year=yearly / 1e6 * asarray(g_per_million_tokens) / 1e6,
     )

@@ -17,6 +17,7 @@ from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes
 from cost_models.performance.waits import TINY
 from cost_models.table import FloatArray, Number, rows_of
+from cost_models.tape import asarray
 
 TRIES = 40
 """Most loads that are tried; few rows take more than a handful."""
@@ -56,7 +57,7 @@ def goodput(steps: StepTimes, traffic: Traffic, limits_s: tuple[Number, Number])
         possible = possible & (least <= limit)
     rate, rows = np.zeros(possible.shape), np.flatnonzero(possible)
     if len(rows):
-        limits = np.asarray(limits_s[0], dtype=np.float64), np.asarray(limits_s[1], dtype=np.float64)
+        limits = asarray(limits_s[0], dtype=np.float64), asarray(limits_s[1], dtype=np.float64)
         # What the load might be has no part in what it may be.
         traffic = replace(traffic, arrivals_per_s=np.nan, concurrency=np.nan)
         rate[rows] = _crossing(*rows_of((steps, traffic, limits), rows, len(rate)))
@@ -106,7 +107,7 @@ def _started(steps: StepTimes, traffic: Traffic, limits_s: tuple[FloatArray, Flo
     # Prompts alone are a queue, in which one waits for l X^2 / (2 (1 - l X)).
     wait, x = np.maximum(limits_s[0] - steps.alone_s - steps.wait_s, TINY), steps.prompt_s
     if not np.isnan(traffic.limit_percentile).all():
-        wait = wait / -np.log1p(-np.asarray(traffic.limit_percentile) / 100)
+        wait = wait / -np.log1p(-asarray(traffic.limit_percentile) / 100)
     prompts = 1 / np.maximum(x * (1 + x / (2 * wait)), TINY)
     decoding = np.minimum(steps.even_flow(limits_s[1] * steps.tokens_per_step), steps.even_number(prompts))
     queue = Queue(steps, traffic, decoding)

@@ -16,6 +16,7 @@ from cost_models.performance.roofline import memory_slowdown
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number, positive
+from cost_models.tape import asarray
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import Footprint, ServingConfig, footprint
 
@@ -97,7 +98,7 @@ class Inference:
     @cached_property
     def prompts_per_step(self) -> FloatArray:
         """Prompts that join a decode step in flight: as many as requests end in it, batch / output tokens."""
-        return np.asarray(self.serving.batch) / self.serving.output_tokens
+        return asarray(self.serving.batch) / self.serving.output_tokens
 
     @property
     def _joined(self) -> FloatArray:
@@ -115,7 +116,7 @@ class Inference:
         """Passes with prompts in the time of a token: those that are steps of the sequences as well, and the others."""
         chunks = prompt_chunks(self.serving, self._joined, self.software)
         passes = chunks * self.prompts_per_step / self._joined
-        shared = np.minimum(passes, 1 / np.asarray(self.tokens_per_step))
+        shared = np.minimum(passes, 1 / asarray(self.tokens_per_step))
         return shared, passes - shared
 
     @cached_property
@@ -181,8 +182,8 @@ class Inference:
     @cached_property
     def tokens_per_s_end_to_end(self) -> FloatArray:
         """Output tokens per second, prefill included."""
-        tokens = np.asarray(self.serving.sequences) * self.waves * self.serving.output_tokens
-        whole = np.asarray(tokens / self.request_s)
+        tokens = asarray(self.serving.sequences) * self.waves * self.serving.output_tokens
+        whole = asarray(tokens / self.request_s)
         if not np.any(self.in_flight):
             return whole
         return np.where(self.in_flight, self.serving.sequences / self.decode_s, whole)
@@ -273,7 +274,7 @@ class Inference:
         if self.machine.read_mostly_bytes.any():
             written, room = held.kv_bytes + held.activations_bytes, capacity - self.machine.read_mostly_bytes
             needed = np.maximum(needed, np.ceil(written / positive(room)))
-        return np.asarray(needed)
+        return asarray(needed)
 
 
 def decode_bound_s(work: PhaseTime, machine: Machine) -> FloatArray:

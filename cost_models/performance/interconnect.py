@@ -9,6 +9,7 @@ import numpy as np
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine, Nodes
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class _Link:
         """Return the hops of a collective beyond its first: a (p^(1/a) - 1) in all on a torus of a axes."""
         if (self.axes == 1).all():
             return np.maximum(chips - 2, 0.0)
-        return np.asarray(np.maximum(self.axes * (chips ** (1 / self.axes) - 1) - 1, 0.0))
+        return asarray(np.maximum(self.axes * (chips ** (1 / self.axes) - 1) - 1, 0.0))
 
 
 def _own(machine: Machine) -> _Link:
@@ -50,7 +51,7 @@ def device_of(machine: Machine) -> Machine:
 
 def spread(chips: Number, nodes: Nodes) -> tuple[FloatArray, FloatArray]:
     """Return (chips of a group in each node, nodes that it spans): as few as hold it, dealt evenly."""
-    group = np.asarray(chips, dtype=np.float64)
+    group = asarray(chips, dtype=np.float64)
     number = np.maximum(np.ceil(group / nodes.chips), 1.0)
     return group / number, number
 
@@ -82,7 +83,7 @@ def all_gather_s(size_bytes: Number, chips: Number, machine: Machine, software: 
 
 def _by_levels(size_bytes: Number, chips: Number, machine: Machine, software: Software, *, ways: float) -> FloatArray:
     """Return the time in which (p-1)/p of a buffer passes each chip so many times, within nodes and between them."""
-    near = np.asarray(chips, dtype=np.float64)
+    near = asarray(chips, dtype=np.float64)
     if machine.nodes is None:
         return _collective_s(size_bytes * (ways * (near - 1) / near), near, _own(machine), software)
     near, number = spread(near, machine.nodes)
@@ -106,7 +107,7 @@ def all_to_all_s(
         software: stack parameters.
         chips: chips among which data are exchanged.
     """
-    sent, times = np.asarray(sent_bytes, dtype=np.float64), np.asarray(exchanges, dtype=np.float64)
+    sent, times = asarray(sent_bytes, dtype=np.float64), asarray(exchanges, dtype=np.float64)
     base, outside = software.exchange_base_s, 0.0 * sent
     if machine.nodes is not None:
         near, number = spread(chips, machine.nodes)
@@ -133,11 +134,11 @@ def send_s(
         stages: stages of the pipeline.
         chips: chips of a stage; as many stages stand in a node as it holds whole.
     """
-    number, pair = np.asarray(stages, dtype=np.float64), np.full(1, 2.0)
+    number, pair = asarray(stages, dtype=np.float64), np.full(1, 2.0)
     each = _collective_s(size_bytes, pair, _own(machine), software)
     if machine.nodes is None:
         return np.where(number > 1, (number - 1) * each, 0.0)
-    in_node = np.maximum(np.floor(machine.nodes.chips / np.asarray(chips)), 1.0)
+    in_node = np.maximum(np.floor(machine.nodes.chips / asarray(chips)), 1.0)
     crossing = np.ceil(number / in_node) - 1
     outside = _collective_s(size_bytes, pair, _network(machine.nodes), software)
     near = number - 1 - crossing
@@ -146,7 +147,7 @@ def send_s(
 
 def die_exchange_bytes(size_bytes: Number, machine: Machine) -> FloatArray:
     """Return what all dies of a chip send to each other so that each has the sum of their buffers: 2 (p - 1) S."""
-    return np.asarray(size_bytes * (2 * (machine.dies - 1)))
+    return asarray(size_bytes * (2 * (machine.dies - 1)))
 
 
 def die_all_reduce_s(size_bytes: Number, machine: Machine) -> FloatArray:
@@ -159,7 +160,7 @@ def die_all_reduce_s(size_bytes: Number, machine: Machine) -> FloatArray:
         size_bytes: buffer on each die.
         machine: the chip.
     """
-    size, dies = np.asarray(size_bytes, dtype=np.float64), machine.dies
+    size, dies = asarray(size_bytes, dtype=np.float64), machine.dies
     with np.errstate(divide="ignore", invalid="ignore"):
         seconds = 2 * (dies - 1) * (machine.die_step_s + size / (dies * machine.die_link_bytes_per_s))
     return np.where((size > 0) & (dies > 1), seconds, 0.0)
@@ -167,7 +168,7 @@ def die_all_reduce_s(size_bytes: Number, machine: Machine) -> FloatArray:
 
 def _collective_s(traffic_bytes: Number, chips: FloatArray, link: _Link, software: Software) -> FloatArray:
     """Return base + hops + traffic, 0 where there is nothing to do, infinite where there is no link."""
-    traffic = np.asarray(traffic_bytes, dtype=np.float64)
+    traffic = asarray(traffic_bytes, dtype=np.float64)
     if not traffic.any():
         return np.zeros_like(traffic)
     moving = _moving_s(traffic * _rivals(chips, link), link.bytes_per_s, software)
@@ -185,7 +186,7 @@ def _moving_s(traffic: FloatArray, bytes_per_s: FloatArray, software: Software) 
     with np.errstate(divide="ignore", invalid="ignore"):
         bulk = traffic / (bytes_per_s * software.collective_fraction)
         if not software.collective_bulk_s.any():
-            return np.asarray(bulk)
+            return asarray(bulk)
         quick = traffic / (bytes_per_s * software.collective_quick_fraction)
     return np.where(software.collective_bulk_s > 0, np.minimum(quick, software.collective_bulk_s + bulk), bulk)
 
@@ -194,4 +195,4 @@ def _rivals(chips: FloatArray, link: _Link) -> FloatArray:
     """Return by how much traffic is slower where more than two chips share what lies between them, (p / 2)^x."""
     if not link.rivalry.any():
         return np.ones(1)
-    return np.asarray(np.maximum(chips / 2, 1.0) ** link.rivalry)
+    return asarray(np.maximum(chips / 2, 1.0) ** link.rivalry)

@@ -6,6 +6,7 @@ import numpy as np
 
 from cost_models.library.technology import Technology
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 
 def weight_only_gain(rows: Number, kernel: str, ridge_rows: Number, technology: Technology) -> FloatArray:
@@ -22,7 +23,7 @@ def weight_only_gain(rows: Number, kernel: str, ridge_rows: Number, technology: 
         technology: parameters.
     """
     share, per_pass, most, dequantized, multiplied = (
-        np.asarray(technology.value(f"weight_only_kernels.{kernel}.{name}"))
+        asarray(technology.value(f"weight_only_kernels.{kernel}.{name}"))
         for name in (
             "one_row_efficiency",
             "rows_per_pass",
@@ -31,10 +32,10 @@ def weight_only_gain(rows: Number, kernel: str, ridge_rows: Number, technology: 
             "arithmetic_fraction",
         )
     )
-    dense = np.maximum(1.0, np.asarray(rows) / ridge_rows)
-    passes = share * np.ceil(np.asarray(rows) / per_pass)
-    fused = np.maximum(passes, multiplied * np.asarray(rows) / ridge_rows)
-    return np.asarray(dense / np.where(np.asarray(rows) <= most, fused, np.maximum(share, dequantized * dense)))
+    dense = np.maximum(1.0, asarray(rows) / ridge_rows)
+    passes = share * np.ceil(asarray(rows) / per_pass)
+    fused = np.maximum(passes, multiplied * asarray(rows) / ridge_rows)
+    return asarray(dense / np.where(asarray(rows) <= most, fused, np.maximum(share, dequantized * dense)))
 
 
 def sparse_gain(sparsity: Number, kernel: str, technology: Technology) -> FloatArray:
@@ -42,7 +43,7 @@ def sparse_gain(sparsity: Number, kernel: str, technology: Technology) -> FloatA
     fixed, stored = (
         technology.value(f"sparse_kernels.{kernel}.{name}") for name in ("dense_fraction", "stored_fraction")
     )
-    return np.asarray(1 / (np.asarray(fixed) + np.asarray(stored) * (1 - np.asarray(sparsity))))
+    return asarray(1 / (asarray(fixed) + asarray(stored) * (1 - asarray(sparsity))))
 
 
 def break_even_sparsity(kernel: str, technology: Technology) -> FloatArray:
@@ -50,7 +51,7 @@ def break_even_sparsity(kernel: str, technology: Technology) -> FloatArray:
     fixed, stored = (
         technology.value(f"sparse_kernels.{kernel}.{name}") for name in ("dense_fraction", "stored_fraction")
     )
-    return np.asarray(1 - (1 - np.asarray(fixed)) / np.asarray(stored))
+    return asarray(1 - (1 - asarray(fixed)) / asarray(stored))
 
 
 def crossover_rows(kernel: str, ridge_rows: float, technology: Technology, *, most: int = 4096) -> float:

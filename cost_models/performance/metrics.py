@@ -14,6 +14,7 @@ from cost_models.performance.pool_costs import PoolCosts
 from cost_models.performance.workload_result import Terms, WorkloadResult
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number, rows_where
+from cost_models.tape import asarray
 
 
 def design_metrics(machine: Machine, stored_bits: Number, *, krw_per_usd: float) -> dict[str, FloatArray]:
@@ -31,7 +32,7 @@ def design_metrics(machine: Machine, stored_bits: Number, *, krw_per_usd: float)
         "bandwidth_gbps": machine.bandwidth_bytes_per_s / 1e9,
         "capacity_gib": machine.capacity_bytes / 2**30,
         "peak_tflops": machine.linear_mac_per_s * 2 / 1e12,
-        "stored_bits": np.asarray(stored_bits),
+        "stored_bits": asarray(stored_bits),
         "edge_fraction": used / allowed,
     }
 
@@ -62,13 +63,13 @@ OF_SERVING: Mapping[str, Callable[[Terms], FloatArray]] = {
 """Metrics that a workload has where the chips hold it."""
 
 OF_STORING: Mapping[str, Callable[[Terms], FloatArray]] = {
-    "chips_needed": lambda t: np.asarray(t.result.chips_needed, dtype=np.float64),
+    "chips_needed": lambda t: asarray(t.result.chips_needed, dtype=np.float64),
     "memory_gib": lambda t: t.memory_gib,
     "load_s": lambda t: t.load_s,
-    "perplexity_ratio": lambda t: np.asarray(t.served.quality.ratio),
-    "perplexity_ratio_high": lambda t: np.asarray(t.served.quality.ratio_high),
-    "perplexity_unusable": lambda t: np.asarray(t.served.quality.unusable, dtype=np.float64),
-    "perplexity_extrapolated": lambda t: np.asarray(t.served.quality.extrapolated, dtype=np.float64),
+    "perplexity_ratio": lambda t: asarray(t.served.quality.ratio),
+    "perplexity_ratio_high": lambda t: asarray(t.served.quality.ratio_high),
+    "perplexity_unusable": lambda t: asarray(t.served.quality.unusable, dtype=np.float64),
+    "perplexity_extrapolated": lambda t: asarray(t.served.quality.extrapolated, dtype=np.float64),
     "max_batch": lambda t: t.served.operating.batch,
     "tokens_per_s_at_max_batch": lambda t: t.served.operating.tokens_per_s,
     "chips_for_load": lambda t: t.chips_for_load,
@@ -80,7 +81,7 @@ def _quantile(time: str, percent: int) -> Callable[[Terms], FloatArray]:
     def of(terms: Terms) -> FloatArray:
         if terms.seen is None:
             return np.array([np.nan])
-        return np.asarray(getattr(terms.seen, time).quantile_s(percent / 100) * 1e3)
+        return asarray(getattr(terms.seen, time).quantile_s(percent / 100) * 1e3)
 
     return of
 
@@ -104,7 +105,7 @@ OF_USERS: Mapping[str, Callable[[Terms], FloatArray]] = {
     "cached_j_per_token": lambda t: t._each_j(t.prompt_fraction_j[1], t.served.serving.cached_tokens),
     "output_j_per_token": lambda t: t.writing_j if t.served.users is not None else np.array([np.nan]),
     "goodput_requests_per_s": _of_users(lambda users: users.goodput_per_s),
-    "goodput_tokens_per_s": _of_users(lambda u: u.goodput_per_s * np.asarray(u.result.serving.output_tokens)),
+    "goodput_tokens_per_s": _of_users(lambda u: u.goodput_per_s * asarray(u.result.serving.output_tokens)),
 }
 """Metrics that a workload has where its requests are batched continuously."""
 

@@ -7,10 +7,12 @@ up by share, and rates are the inverse of added times.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import reduce
 
 import numpy as np
 
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 ADDED = ("tpot_ms", "decode_j_per_token", "request_j_per_token", "usd_per_million_tokens")
 """Metrics per token: the mean over tokens."""
@@ -50,18 +52,18 @@ def mix_metrics(
     """
 
     def of(metric: str) -> dict[str, FloatArray]:
-        return {name: np.asarray(metrics[f"{name}.{metric}"]) for name in shares}
+        return {name: asarray(metrics[f"{name}.{metric}"]) for name in shares}
 
-    requests = {name: share / np.asarray(output_tokens[name]) for name, share in shares.items()}
+    requests = {name: share / asarray(output_tokens[name]) for name, share in shares.items()}
     all_requests = sum(requests.values())
     mixed: dict[str, FloatArray] = {}
     for metric in set(ADDED) & set(names):
-        mixed[metric] = np.asarray(sum(shares[name] * value for name, value in of(metric).items()))
+        mixed[metric] = asarray(sum(shares[name] * value for name, value in of(metric).items()))
     for metric in set(INVERTED) & set(names):
         with np.errstate(divide="ignore"):
-            mixed[metric] = np.asarray(1 / sum(shares[name] / value for name, value in of(metric).items()))
+            mixed[metric] = asarray(1 / sum(shares[name] / value for name, value in of(metric).items()))
     for metric in set(PER_REQUEST) & set(names):
-        mixed[metric] = np.asarray(sum(requests[name] * value for name, value in of(metric).items()) / all_requests)
+        mixed[metric] = asarray(sum(requests[name] * value for name, value in of(metric).items()) / all_requests)
     for metric in set(WORST) & set(names):
-        mixed[metric] = np.maximum.reduce(np.broadcast_arrays(*of(metric).values()))
+        mixed[metric] = reduce(np.maximum, of(metric).values())
     return {f"{MIX}.{metric}": mixed[metric] for metric in MIXED if metric in mixed}

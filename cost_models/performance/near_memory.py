@@ -26,6 +26,7 @@ from cost_models.performance.roofline import (
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, positive
+from cost_models.tape import asarray
 from cost_models.workload.formats import Formats
 from cost_models.workload.operators import Operators
 
@@ -47,7 +48,7 @@ def near_times(
     """
     near = machine.near
     assert near is not None
-    same = np.asarray(formats.stored_expert_bits) == np.asarray(formats.weight_bits)
+    same = asarray(formats.stored_expert_bits) == asarray(formats.weight_bits)
     rate = by_class(
         operators,
         linear=near.linear_mac_per_s,
@@ -127,4 +128,4 @@ def _bus_bytes(operators: Operators, machine: Machine, formats: Formats) -> Floa
     product = inputs * np.maximum(machine.near.channels, 1.0) + (moved - inputs)
     scores = 2 * operators.macs / np.maximum(operators.row_elements, 1.0)
     attention = np.array([[name == "attention"] for name in operators.classes])
-    return np.asarray(np.where(attention, moved + scores, product) * element_bytes)
+    return asarray(np.where(attention, moved + scores, product) * element_bytes)

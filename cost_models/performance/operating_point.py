@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cost_models.performance.batching import largest_batch
 from cost_models.performance.inference import Inference
 from cost_models.table import FloatArray
+from cost_models.tape import asarray
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def meets(result: Inference, limits: Slo) -> NDArray[np.bool_]:
         kept = kept & (result.prefill_s * 1e3 <= limits.ttft_ms)
     if limits.tpot_ms is not None:
         kept = kept & (result.decode_s * 1e3 <= limits.tpot_ms)
-    return np.asarray(kept)
+    return asarray(kept)
 
 
 def operating_point(result: Inference, limits: Slo) -> OperatingPoint:

@@ -20,6 +20,7 @@ from cost_models.performance.roofline import OperatorTime, decode_attention_frac
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number, rows_where
+from cost_models.tape import as_one, asarray
 from cost_models.workload.formats import Formats
 from cost_models.workload.mixing import decode_attention, prefill_attention, shared_queries
 from cost_models.workload.operators import Operators, Shape, WeightClass, linear_operators
@@ -66,17 +67,23 @@ class PhaseTime:
 
     def sum(self, amount: FloatArray) -> FloatArray:
         """Return ``(n,)`` an amount per execution, summed over all executions of the pass."""
-        times = self.operators.times
-        total = np.asarray(amount[0] * times[0])
-        for some, often in zip(amount[1:], times[1:], strict=True):
-            total += some * often
-        return total
+        return _summed_times(amount, self.operators.times)
 
     def sum_of_class(self, weight_class: WeightClass, amount: FloatArray) -> FloatArray:
         """Return ``(n,)`` an amount per execution, summed over all executions of operators of one class."""
         return self.sum(amount * self.operators.of_class(weight_class))
 
 
+@as_one
+def _summed_times(amounts: FloatArray, times: FloatArray) -> FloatArray:
+    """Return `_summed` of products, of which one is held at a time."""
+    total = asarray(amounts[0] * times[0])
+    for some, often in zip(amounts[1:], times[1:], strict=True):
+        total += some * often
+    return total
+
+
+@as_one
 def _summed(amounts: FloatArray) -> FloatArray:
     """Return the sum over the first axis, always in the same order: a sum of NumPy's depends on the other axis."""
     total: FloatArray = amounts[0].copy()
@@ -135,12 +142,12 @@ def _fixed_s(
     scored: Number = 1.0,
 ) -> FloatArray:
     """Return host time and hand-overs of one pass of `tokens` activation rows, `scored` of each sequence scored."""
-    handed = np.asarray(tokens) * serving.model.d_model * np.asarray(formats.activation_bits) / 8
-    several = np.asarray(serving.stages) > 1
-    group = np.asarray(serving.tensor_parallel) * serving.replicas
+    handed = asarray(tokens) * serving.model.d_model * asarray(formats.activation_bits) / 8
+    several = asarray(serving.stages) > 1
+    group = asarray(serving.tensor_parallel) * serving.replicas
     hops = send_s(handed * several, machine, software, stages=serving.stages, chips=group)
     each = software.sequence_s + serving.model.vocab * software.logit_s * scored
-    return np.asarray(software.step_s + np.asarray(serving.batch) * each + np.where(several, hops, 0.0))
+    return asarray(software.step_s + asarray(serving.batch) * each + np.where(several, hops, 0.0))
 
 
 def decode_phase(
@@ -160,7 +167,7 @@ def decode_phase(
     """
     shape, model, tp = _dealt(serving, machine, software), serving.model, serving.tensor_parallel
     rows = serving.step_rows
-    sharing = np.asarray(shared_queries(model, shape) * rows)
+    sharing = asarray(shared_queries(model, shape) * rows)
     share = decode_attention_fraction(sharing, machine, software, formats)
     tokens, scored = rows, shape.batch * rows
     if np.any(prompts):
@@ -169,8 +176,8 @@ def decode_phase(
     linear = linear_operators(model, shape, tokens_per_sequence=tokens, head_rows=scored)
     linear_time = _timed(linear, serving, machine, software, formats, attention_fraction=share)
     # Contexts prompt+1 .. prompt+output, one per step: the integral between half-steps equals their sum.
-    first = np.asarray(serving.prompt_tokens) + 0.5
-    last = first + np.asarray(serving.output_tokens)
+    first = asarray(serving.prompt_tokens) + 0.5
+    last = first + asarray(serving.output_tokens)
     if machine.static_shapes.any():
         # A schedule made beforehand has the length of the longest context, whichever step it runs.
         first = np.where(machine.static_shapes > 0, last - 1, first)
@@ -202,8 +209,8 @@ def decode_phase(
 
 def prompt_chunks(serving: ServingConfig, prompts: Number, software: Software) -> FloatArray:
     """Return the parts in which prompts go through the layers, of no more than the stack's rows each."""
-    rows = np.asarray(prompts) * np.asarray(serving.computed_tokens)
-    return np.asarray(np.maximum(np.ceil(rows / software.chunk_rows), 1.0))
+    rows = asarray(prompts) * asarray(serving.computed_tokens)
+    return asarray(np.maximum(np.ceil(rows / software.chunk_rows), 1.0))
 
 
 def _timed(
@@ -253,10 +260,10 @@ def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, 
     (m + p - 1) / (m p) of the time on one.
     """
     shape, model = _dealt(serving, machine, software), serving.model
-    rows = np.asarray(shape.batch) * np.asarray(serving.computed_tokens)
+    rows = asarray(shape.batch) * asarray(serving.computed_tokens)
     chunks = prompt_chunks(serving, shape.batch, software)
     linear = linear_operators(
-        model, shape, tokens_per_sequence=np.asarray(serving.computed_tokens) / chunks, head_rows=shape.batch
+        model, shape, tokens_per_sequence=asarray(serving.computed_tokens) / chunks, head_rows=shape.batch
     )
     once = np.array([[name == "lm_head"] for name in linear.names])
     linear = replace(linear, times=linear.times * np.where(once, 1.0, chunks))
@@ -266,7 +273,7 @@ def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, 
     )
     fixed = _fixed_s(serving, rows, machine, software, formats) + software.prefill_s
     turns: Number = 1.0
-    stages = np.asarray(serving.stages)
+    stages = asarray(serving.stages)
     if serving.parallelism == "pipeline":
         turns = (serving.batch_parts + stages - 1) / stages
     elif serving.parallelism == "layer_split":

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from cost_models.performance.disaggregation import Disaggregated
 from cost_models.table import FloatArray, positive
+from cost_models.tape import asarray
 
 
 @dataclass(frozen=True)
@@ -35,21 +34,21 @@ def pool_costs(users: Disaggregated) -> PoolCosts:
     """Return what the prefill pool and the network cost a decode group."""
     pool, machine, network = users.pool, users.pool.result.machine, users.pool.network
     chips, taker = users.prefill_chips, users.result.machine
-    ports = chips + np.asarray(users.result.serving.chips)
+    ports = chips + asarray(users.result.serving.chips)
     idle_w = machine.static_w / machine.conversion_efficiency
-    spent = pool.result.prefill_energy.board_j / np.asarray(pool.result.serving.sequences)
+    spent = pool.result.prefill_energy.board_j / asarray(pool.result.serving.sequences)
     sent = machine.dram_j_per_byte / machine.conversion_efficiency
     taken = taker.dram_j_per_byte / taker.conversion_efficiency
     rate = users.prefill_per_s
     # While they wait for the next prompt they draw what flows anyway.
     waiting = (1 - users.prefill_utilisation) * idle_w * pool.chips / positive(rate)
     served = users.served.requests_per_s * users.replicas
-    ports_j = ports * np.asarray(network.w_per_chip) / positive(served)
+    ports_j = ports * asarray(network.w_per_chip) / positive(served)
     return PoolCosts(
         chips=chips,
-        price_usd=machine.price_usd * chips + ports * np.asarray(network.usd_per_chip),
-        tdp_w=machine.tdp_w * chips + ports * np.asarray(network.w_per_chip),
-        waiting_w=idle_w * chips + ports * np.asarray(network.w_per_chip),
+        price_usd=machine.price_usd * chips + ports * asarray(network.usd_per_chip),
+        tdp_w=machine.tdp_w * chips + ports * asarray(network.w_per_chip),
+        waiting_w=idle_w * chips + ports * asarray(network.w_per_chip),
         embodied_kg=machine.embodied_kg * chips,
         request_j=spent + waiting + users.transfer_bytes * (sent + taken) + ports_j,
     )

@@ -12,6 +12,7 @@ from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine, Throttle
 from cost_models.silicon.power import clock_ratio
 from cost_models.table import FloatArray, Number, positive
+from cost_models.tape import asarray
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
 
@@ -54,7 +55,7 @@ def cap_stretch(
     if machine.throttle is None:
         return np.full(1, np.nan)
     if not machine.measured.any():
-        return np.asarray(work.pass_s / (work.pass_s - work.capped_s))
+        return asarray(work.pass_s / (work.pass_s - work.capped_s))
     bare = replace(work, capped_s=np.zeros(1))
     return 1 + added_s(bare, serving, machine, formats, software) / bare.pass_s
 
@@ -72,7 +73,7 @@ def added_s(
     throttle = machine.throttle
     assert throttle is not None
     spent = parts_j(work, work.pass_s, serving, machine, formats, software)
-    limit = np.asarray(machine.tdp_w * serving.chips)
+    limit = asarray(machine.tdp_w * serving.chips)
     wanted = drawn_j(spent, machine)
     over = np.isfinite(work.pass_s) & (wanted > limit * work.pass_s * (1 + 1e-9))
     if not over.any():
@@ -82,8 +83,8 @@ def added_s(
     rows = np.flatnonzero(np.broadcast_to(over, (n,)))
 
     def at(column: Number | FloatArray) -> FloatArray:
-        column = np.asarray(column, dtype=np.float64)
-        return np.asarray(np.broadcast_to(column, (*column.shape[:-1], n))[..., rows])
+        column = asarray(column, dtype=np.float64)
+        return asarray(np.broadcast_to(column, (*column.shape[:-1], n))[..., rows])
 
     delivered = {name: at(joules / machine.conversion_efficiency) for name, joules in spent.items()}
     pass_s, dynamic_j = at(work.pass_s), delivered["arithmetic"] + delivered["on_chip"] + delivered["dequantizing"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cost_models.performance.step_times import StepTimes
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 STATES = 16
 """Numbers of requests at which the chain is evaluated, beside the empty engine."""
@@ -68,7 +69,7 @@ class Chain:
     def share(self) -> FloatArray:
         """Share of its steps in which a request decodes."""
         steps = self.steps
-        return np.asarray(steps.decode_steps / (steps.decode_steps + steps.chunks))
+        return asarray(steps.decode_steps / (steps.decode_steps + steps.chunks))
 
     @cached_property
     def states(self) -> FloatArray:
@@ -83,7 +84,7 @@ class Chain:
         apart = mean + spread * np.sinh(low + (high - low) * (index - 2) / (STATES - 3))
         states = np.minimum(np.maximum(index, apart), np.maximum(self.places - STATES, 0.0) + index)
         states[:3] = index[:3]
-        return np.asarray(states)
+        return asarray(states)
 
     @cached_property
     def widths(self) -> FloatArray:
@@ -110,19 +111,19 @@ class Chain:
     def beside_s(self) -> FloatArray:
         """``(STATES + 1, n)`` time of a step of those that decode beside one of j requests."""
         knots, few = self.steps.decode_s, np.minimum(self._others, 1.0)
-        return np.asarray(self.at_work - (1 - few) * (knots[1] - knots[0]) - few * (self.at_work[2] - self.at_work[1]))
+        return asarray(self.at_work - (1 - few) * (knots[1] - knots[0]) - few * (self.at_work[2] - self.at_work[1]))
 
     @cached_property
     def cycle_s(self) -> FloatArray:
         """``(STATES + 1, n)`` C(j)."""
         steps = self.steps
         prompts = np.maximum(self.states, 1.0) * steps.prompt_s
-        return np.asarray(prompts + steps.chunks * self.beside_s + steps.decode_steps * self.at_work)
+        return asarray(prompts + steps.chunks * self.beside_s + steps.decode_steps * self.at_work)
 
     @cached_property
     def rate_per_s(self) -> FloatArray:
         """``(STATES + 1, n)`` requests that j of them finish per second, j / C(j)."""
-        return np.asarray(self.states / self.cycle_s)
+        return asarray(self.states / self.cycle_s)
 
     @cached_property
     def capacity_per_s(self) -> FloatArray:
@@ -138,7 +139,7 @@ class Chain:
         """Return values of the state of K requests."""
         rows = np.broadcast_shapes(values.shape[1:], self.last.shape[1:])
         values, last = np.broadcast_to(values, (len(values), *rows)), np.broadcast_to(self.last, (1, *rows))
-        return np.asarray(np.take_along_axis(values, last, axis=0)[0])
+        return asarray(np.take_along_axis(values, last, axis=0)[0])
 
     @cached_property
     def moments(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -161,4 +162,4 @@ class Chain:
         steps, traffic = self.steps, self.traffic
         first, rest = steps.alone_s, steps.decode_steps * steps.step_s(np.ones(1))
         spread = (first * traffic.prompt_cv) ** 2 + (rest * traffic.output_cv) ** 2
-        return np.asarray(spread / (first + rest) ** 2)
+        return asarray(spread / (first + rest) ** 2)

@@ -13,6 +13,7 @@ from cost_models.performance.interconnect import all_reduce_s, all_to_all_s, dev
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Arrays, Machine
 from cost_models.table import FloatArray, Number, positive
+from cost_models.tape import asarray
 from cost_models.workload.formats import Formats
 from cost_models.workload.operators import Operators
 
@@ -86,8 +87,8 @@ def by_class(
 
 def activation_element_bytes(operators: Operators, formats: Formats) -> FloatArray:
     """Return ``(ops, n)`` bytes of an activation that an operator reads or writes."""
-    linear = np.asarray(formats.activation_bits) / 8 if set(operators.classes) - {"attention"} else 0.0
-    return by_class(operators, linear=linear, head=linear, attention=lambda: np.asarray(formats.wide_bits) / 8)
+    linear = asarray(formats.activation_bits) / 8 if set(operators.classes) - {"attention"} else 0.0
+    return by_class(operators, linear=linear, head=linear, attention=lambda: asarray(formats.wide_bits) / 8)
 
 
 def rotations(operators: Operators, formats: Formats) -> FloatArray:
@@ -97,7 +98,7 @@ def rotations(operators: Operators, formats: Formats) -> FloatArray:
     gated product is rotated on the way (QuaRot, arXiv 2404.00456, section 4).
     """
     online = [[float(name.startswith(ROTATED_INPUTS))] for name in operators.names]
-    return np.asarray(online) * formats.rotated
+    return asarray(online) * formats.rotated
 
 
 def rotation_macs(operators: Operators, formats: Formats) -> FloatArray:
@@ -116,24 +117,22 @@ def decode_attention_fraction(queries: Number, machine: Machine, software: Softw
     share a KV head (a group, or all heads of MLA) fill rows of a matrix tile as the tokens of a prompt do:
     g / (t ceil(g / t)) of what prompts reach. The better of the two is taken.
     """
-    queries = np.asarray(queries, dtype=np.float64)
+    queries = asarray(queries, dtype=np.float64)
     filled = queries / (software.attention_rows * np.ceil(queries / software.attention_rows))
     vector = software.decode_attention_compute_efficiency
     if not (software.cache_read_gbps >= 1e9).all():
-        again = (
-            software.cache_read_gbps * 1e9 / (np.asarray(formats.kv_bits) / 8) / (1 - 1 / np.maximum(queries, 1.001))
-        )
+        again = software.cache_read_gbps * 1e9 / (asarray(formats.kv_bits) / 8) / (1 - 1 / np.maximum(queries, 1.001))
         rate = machine.attention_mac_per_s
         vector = np.where(np.isfinite(rate), np.minimum(vector, again / rate), vector)
     tiled = (software.attention_group == 0) | (queries == software.attention_group)
-    return np.asarray(np.maximum(vector, software.attention_compute_efficiency * filled * tiled))
+    return asarray(np.maximum(vector, software.attention_compute_efficiency * filled * tiled))
 
 
 def row_slots(rows: Number, software: Software) -> FloatArray:
     """Return the row slots that a GEMM of M rows occupies: t ceil(M / t), or M where vector kernels serve so few."""
-    rows = np.asarray(rows)
+    rows = asarray(rows)
     tiled = software.tile_rows * np.ceil(rows / software.tile_rows)
-    return np.asarray(np.where(rows <= software.vector_rows, rows, tiled))
+    return asarray(np.where(rows <= software.vector_rows, rows, tiled))
 
 
 def expert_slots(rows: Number, software: Software) -> FloatArray:
@@ -142,10 +141,10 @@ def expert_slots(rows: Number, software: Software) -> FloatArray:
     Rows of an expert are random, so that half of its last tile of t is idle: the larger of t and M + t / 2.
     Kernels choose the tile nearest to M between two sizes.
     """
-    rows = np.asarray(rows)
+    rows = asarray(rows)
     tile = np.clip(rows, software.expert_rows, np.maximum(software.expert_most_rows, software.expert_rows))
     tiled = np.maximum(tile, rows + tile / 2)
-    return np.asarray(np.where(rows <= software.vector_rows, rows, np.where(software.expert_rows > 1, tiled, rows)))
+    return asarray(np.where(rows <= software.vector_rows, rows, np.where(software.expert_rows > 1, tiled, rows)))
 
 
 def tensors_of(operators: Operators) -> tuple[str, ...]:
@@ -175,9 +174,9 @@ def stored_weight_bytes(operators: Operators, formats: Formats) -> FloatArray:
     """Return ``(ops, n)`` the stored bytes of the weights that each operator reads."""
     stored = by_class(
         operators,
-        linear=lambda: np.asarray(formats.weight_bits) / 8,
-        expert=lambda: np.asarray(formats.stored_expert_bits) / 8,
-        head=lambda: np.asarray(formats.head_bits) / 8,
+        linear=lambda: asarray(formats.weight_bits) / 8,
+        expert=lambda: asarray(formats.stored_expert_bits) / 8,
+        head=lambda: asarray(formats.head_bits) / 8,
         attention=0.0,
     )
     return operators.weights * stored
@@ -185,7 +184,7 @@ def stored_weight_bytes(operators: Operators, formats: Formats) -> FloatArray:
 
 def cached_bytes(operators: Operators, formats: Formats) -> FloatArray:
     """Return ``(ops, n)`` the bytes of keys and values that each operator reads and writes."""
-    return operators.kv_elements * (np.asarray(formats.kv_bits) / 8)
+    return operators.kv_elements * (asarray(formats.kv_bits) / 8)
 
 
 def _bytes_moved(
@@ -206,7 +205,7 @@ def _bytes_moved(
     # Where every chip holds all activations there is nothing to add, and most decode steps are so.
     spills = np.max(held, initial=0.0) > np.min(machine.sram_bytes, initial=np.inf)
     once = weight_bytes + np.maximum(held - machine.sram_bytes, 0) if spills else weight_bytes
-    attention = np.asarray(operators.kv_elements.any(axis=1))
+    attention = asarray(operators.kv_elements.any(axis=1))
     if attention.any():
         once = once + cached_bytes(operators, formats)
     if operators.state_bytes.any():
@@ -217,7 +216,7 @@ def _bytes_moved(
         once = np.maximum(once, tiled)
     if attention.any():
         held_rows = machine.sram_bytes / (2 * np.maximum(operators.row_elements, 1.0) * element_bytes)
-        read = operators.macs * attention[:, None] * (np.asarray(formats.kv_bits) / 8) / held_rows
+        read = operators.macs * attention[:, None] * (asarray(formats.kv_bits) / 8) / held_rows
         once = np.maximum(once, read)
         if software.score_passes.any():
             scores = operators.macs * attention[:, None] / np.maximum(operators.row_elements, 1.0)
@@ -240,7 +239,7 @@ def _seconds_per_byte(operators: Operators, machine: Machine, software: Software
     full = rate(software.bandwidth_efficiency) if set(operators.classes) - {"attention"} else np.ones(1)
     return by_class(
         operators,
-        linear=lambda: (1 + np.asarray(formats.dequantized) * dequantized) / full,
+        linear=lambda: (1 + asarray(formats.dequantized) * dequantized) / full,
         head=lambda: 1 / full,
         attention=lambda: 1 / rate(software.attention_bandwidth_efficiency),
     )
@@ -257,11 +256,11 @@ def _seconds_per_mac(
 
     @cache
     def linear() -> FloatArray:
-        halvings = np.log2(16 / np.minimum(np.asarray(formats.operand_bits, dtype=np.float64), 16))
+        halvings = np.log2(16 / np.minimum(asarray(formats.operand_bits, dtype=np.float64), 16))
         dequantized = 1 / software.dequantize_compute_efficiency - 1
         narrow = np.where(halvings > 0, software.narrow_gemm_efficiency**halvings, 1.0)
-        return np.asarray(
-            (1 + np.asarray(formats.dequantized) * dequantized)
+        return asarray(
+            (1 + asarray(formats.dequantized) * dequantized)
             / (machine.linear_mac_per_s * software.gemm_efficiency * narrow)
         )
 
@@ -276,16 +275,14 @@ def _seconds_per_mac(
 
 def _expert_efficiency(software: Software, formats: Formats) -> FloatArray:
     """Return the share of a dense GEMM's rate that kernels of routed experts reach beyond their tiles."""
-    direct = np.where(
-        np.asarray(formats.scaled_blocks) > 0, software.expert_block_efficiency, software.expert_efficiency
-    )
-    return np.where(np.asarray(formats.dequantized) > 0, software.expert_dequantize_efficiency, direct)
+    direct = np.where(asarray(formats.scaled_blocks) > 0, software.expert_block_efficiency, software.expert_efficiency)
+    return np.where(asarray(formats.dequantized) > 0, software.expert_dequantize_efficiency, direct)
 
 
 def dequantize_work_macs(operators: Operators, machine: Machine) -> FloatArray:
     """Return ``(ops, n)`` multiply-accumulates spent on expanding body weights, once per tile of rows."""
     tiles = np.ceil(np.maximum(operators.rows, 1.0) / machine.dequantize_rows)
-    return np.asarray(operators.of_class("linear") * operators.weights * tiles * machine.dequantize_macs)
+    return asarray(operators.of_class("linear") * operators.weights * tiles * machine.dequantize_macs)
 
 
 def vector_work(operators: Operators, machine: Machine, formats: Formats) -> FloatArray:
@@ -293,7 +290,7 @@ def vector_work(operators: Operators, machine: Machine, formats: Formats) -> Flo
     work = operators.vector_ops + operators.special_functions * machine.special_function_ops
     if np.any(formats.cache_unpack_ops):
         work = work + operators.kv_elements * formats.cache_unpack_ops
-    return np.asarray(work)
+    return asarray(work)
 
 
 def vector_s(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
@@ -327,7 +324,7 @@ def array_slots(operators: Operators, arrays: Arrays) -> FloatArray:
     turns = np.where(known, np.ceil(tiles / number), tiles / number)
     # Where the shape is not known, outputs of one depth stand for all: their cycles are weights over columns.
     cycles = np.where((arrays.outputs_stay > 0) & ~known, turns, turns * each)
-    return np.asarray((cycles + rows + columns) * arrays.macs)
+    return asarray((cycles + rows + columns) * arrays.macs)
 
 
 def _slots(operators: Operators, machine: Machine, software: Software, formats: Formats) -> FloatArray:
@@ -341,7 +338,7 @@ def _slots(operators: Operators, machine: Machine, software: Software, formats: 
     if machine.arrays is not None:
         told = matrices & ~np.isnan(machine.arrays.rows)
         slots = np.where(told, array_slots(operators, machine.arrays), slots)
-    if np.any(np.asarray(formats.dequantized) > 0):
+    if np.any(asarray(formats.dequantized) > 0):
         passes = np.ceil(rows / software.dequantize_rows)
         linear = by_class(operators, linear=formats.dequantized, head=0.0, attention=0.0)
         slots = slots + linear * operators.weights * passes * software.dequantize_macs
@@ -389,18 +386,18 @@ def time_operators(
         # Vector units work beside the array, tile by tile: the slower of the two counts.
         arithmetic_s = np.maximum(arithmetic_s, vector_s(operators, machine, software, formats))
     body_bytes = weight_bytes * operators.of_class("linear")
-    reduced_bytes = operators.reduced * (np.asarray(formats.exchanged_bits) / 8)
+    reduced_bytes = operators.reduced * (asarray(formats.exchanged_bits) / 8)
     kernels = operators.kernels + rotations(operators, formats) if np.any(formats.rotated) else operators.kernels
-    shared = np.asarray(chips, dtype=np.float64) * machine.devices
+    shared = asarray(chips, dtype=np.float64) * machine.devices
     device = device_of(machine)
     collective_s = all_reduce_s(reduced_bytes * (shared > 1), shared, device, software)
     if (machine.dies > 1).any():
         collective_s = collective_s + die_all_reduce_s(reduced_bytes, machine)
     link_bytes = reduced_bytes * (2 * machine.devices * (shared - 1) / shared)
     if operators.exchanges.any():
-        operand_bits = np.minimum(np.asarray(formats.operand_bits), formats.exchanged_bits)
-        sent = (operators.exchanged * np.asarray(formats.exchanged_bits) + operators.dispatched * operand_bits) / 8
-        moving = all_to_all_s(sent, operators.exchanges, machine, software, chips=np.asarray(chips) * replicas)
+        operand_bits = np.minimum(asarray(formats.operand_bits), formats.exchanged_bits)
+        sent = (operators.exchanged * asarray(formats.exchanged_bits) + operators.dispatched * operand_bits) / 8
+        moving = all_to_all_s(sent, operators.exchanges, machine, software, chips=asarray(chips) * replicas)
         exposed = moving * software.exchange_exposed_fraction
         collective_s, link_bytes = collective_s + exposed, link_bytes + sent
     is_free, none = bool(np.isposinf(machine.dequantize_bytes_per_s).all()), np.zeros((len(body_bytes), 1))

@@ -14,7 +14,7 @@ Hilferty 1931). Preemption is left out: memory for the whole request is held fro
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from cost_models.performance.queue_chain import Chain
 from cost_models.performance.steady_state import SMALLEST_RATE, SteadyState
 from cost_models.performance.waits import Served, Wait, in_turn
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 SMALLEST_SHARE, LARGEST_SHARE = 1e-12, 1 - 1e-3
 """Shares of requests beyond a limit between which differences are made."""
@@ -42,7 +43,7 @@ class Queue(Chain):
         Without a fixed wait the next step takes it. With one it comes during a step of the others, of which there is
         one since the end of the last request, and waits for its end.
         """
-        wait, steps = np.asarray(self.steps.wait_s), self.steps
+        wait, steps = asarray(self.steps.wait_s), self.steps
         if not wait.any():
             return np.zeros_like(self.states)
         step = self.beside_s / np.maximum(1 - self.rate_per_s * steps.prompt_s, 1e-9)
@@ -52,7 +53,7 @@ class Queue(Chain):
     def closed(self, requests: Number) -> Served:
         """Return the engine with a fixed number of requests, each followed by the next at once."""
         steps = self.steps
-        total = np.maximum(np.asarray(requests, dtype=np.float64), 1.0)
+        total = np.maximum(asarray(requests, dtype=np.float64), 1.0)
         inside = np.minimum(total, self.places)
         away = self._away_s
         # Of all, those that finish while one is away are on their way to the engine.
@@ -83,7 +84,7 @@ class Queue(Chain):
             even = replace(self, decoding=self.steps.even_number(arrivals_per_s))
             return replace(self, decoding=even.open(arrivals_per_s).decoding).open(arrivals_per_s)
         capacity = self.capacity_per_s
-        rate = np.asarray(arrivals_per_s, dtype=np.float64) + 0.0 * capacity
+        rate = asarray(arrivals_per_s, dtype=np.float64) + 0.0 * capacity
         stable = rate < capacity
         load = np.where(stable, np.maximum(rate, SMALLEST_RATE * capacity), SMALLEST_RATE * capacity)
         return self._seen(SteadyState(self, load).served(rate, stable))
@@ -107,7 +108,7 @@ class Queue(Chain):
         """By how much first tokens are apart because prompts are; None where all prompts are alike."""
         if self.steps.apart is not None or not np.any(self.traffic.prompt_cv):
             return self.steps.apart
-        own = self.steps.alone_s + 0.0 * np.asarray(self.traffic.prompt_cv)
+        own = self.steps.alone_s + 0.0 * asarray(self.traffic.prompt_cv)
         spread = (own * self.traffic.prompt_cv) ** 2
         return Wait.of(-own, ((np.ones_like(own), own, spread),))
 
@@ -117,13 +118,13 @@ class Queue(Chain):
         As a share of a limit on the mean; of a limit at a percentile, as the logarithm of the mean w over the one that
         just keeps the limit, were times exponential: so many as exp(-limit / w) are beyond it.
         """
-        share = np.asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
+        share = asarray(self.traffic.limit_percentile, dtype=np.float64) / 100
         pairs = tuple(zip((served.ttft, served.tpot), limits_s, strict=True))
         if np.isnan(share).all():
-            bound = [np.asarray(wait.mean_s / limit) - 1 for wait, limit in pairs if np.isfinite(limit).all()]
-            return np.asarray(np.maximum.reduce([*bound, np.full_like(served.utilisation, -1.0)]))
+            bound = [asarray(wait.mean_s / limit) - 1 for wait, limit in pairs if np.isfinite(limit).all()]
+            return asarray(reduce(np.maximum, [*bound, np.full_like(served.utilisation, -1.0)]))
         late = 1 - np.minimum(*(wait.share_within(limit) for wait, limit in pairs))
-        return np.asarray(np.log(np.log1p(-share) / np.log(np.clip(late, SMALLEST_SHARE, LARGEST_SHARE))))
+        return asarray(np.log(np.log1p(-share) / np.log(np.clip(late, SMALLEST_SHARE, LARGEST_SHARE))))
 
 
 def _interpolated(knots: FloatArray, values: FloatArray, at: FloatArray) -> FloatArray:
@@ -133,4 +134,4 @@ def _interpolated(knots: FloatArray, values: FloatArray, at: FloatArray) -> Floa
     above = np.clip((knots < at).sum(axis=0), 1, len(knots) - 1)[None]
     x0, x1 = (np.take_along_axis(knots, above - 1 + k, axis=0)[0] for k in (0, 1))
     y0, y1 = (np.take_along_axis(values, above - 1 + k, axis=0)[0] for k in (0, 1))
-    return np.asarray(y0 + (y1 - y0) * np.clip((at - x0) / (x1 - x0), 0.0, 1.0))
+    return asarray(y0 + (y1 - y0) * np.clip((at - x0) / (x1 - x0), 0.0, 1.0))

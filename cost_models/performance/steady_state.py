@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cost_models.performance.queue_chain import Chain
 from cost_models.performance.waits import TINY, Served, Wait
 from cost_models.table import FloatArray
+from cost_models.tape import asarray
 
 MOST_LOADED = 0.98
 """Most load at which prompts one after the other are taken to settle; above it decoding thins out instead."""
@@ -34,7 +35,7 @@ class SteadyState:
     @property
     def _burst(self) -> FloatArray:
         """Squared coefficient of variation of the gaps beyond that of Poisson arrivals."""
-        return np.maximum(np.asarray(self.queue.traffic.arrival_cv, dtype=np.float64) ** 2 - 1, 0.0)
+        return np.maximum(asarray(self.queue.traffic.arrival_cv, dtype=np.float64) ** 2 - 1, 0.0)
 
     @cached_property
     def _bunched(self) -> FloatArray:
@@ -43,12 +44,12 @@ class SteadyState:
         1 + (c^2 - 1) times the integral of (1 - F)^2 over the mean of the time F inside, which is 1 where times are
         alike and 1/2 where they are exponential (Eckberg 1983).
         """
-        return np.asarray(1 + self._burst / (1 + self.queue.work_cv2))
+        return asarray(1 + self._burst / (1 + self.queue.work_cv2))
 
     @cached_property
     def _ratio(self) -> FloatArray:
         """Share that find one more waiting for memory, over those that find one less: as of load^(1 / z) (Hayward)."""
-        return np.asarray((self.rate / self.queue.capacity_per_s) ** (1 / self._bunched))
+        return asarray((self.rate / self.queue.capacity_per_s) ** (1 / self._bunched))
 
     @cached_property
     def _weights(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -67,12 +68,12 @@ class SteadyState:
     @property
     def full(self) -> FloatArray:
         """Share of arrivals that find no memory."""
-        return np.asarray(self._weights[1] + self._weights[2])
+        return asarray(self._weights[1] + self._weights[2])
 
     @property
     def idle(self) -> FloatArray:
         """Share of arrivals that find an empty engine."""
-        return np.asarray(self._weights[0][0])
+        return asarray(self._weights[0][0])
 
     @cached_property
     def _inside(self) -> FloatArray:
@@ -83,7 +84,7 @@ class SteadyState:
     def _found(self) -> FloatArray:
         """Share of arrivals that find the engine at work and memory free."""
         weights, last, _ = self._weights
-        return np.asarray(np.maximum(weights.sum(axis=0) - self.idle - last, 0.0))
+        return asarray(np.maximum(weights.sum(axis=0) - self.idle - last, 0.0))
 
     @cached_property
     def step(self) -> FloatArray:
@@ -97,8 +98,8 @@ class SteadyState:
     def biased(self) -> FloatArray:
         """Mean length of the step that they find, biased by its length, where all waiting prompts join the next one."""
         x, rest = self.queue.steps.prompt_s, np.maximum(1 - self.idle, 1e-300)
-        spread = 1 + np.asarray(self.queue.traffic.prompt_cv) ** 2
-        return np.asarray(self.step / (1 - self.busy) + self.rate / rest * x**2 * spread / (1 - self.busy**2))
+        spread = 1 + asarray(self.queue.traffic.prompt_cv) ** 2
+        return asarray(self.step / (1 - self.busy) + self.rate / rest * x**2 * spread / (1 - self.busy**2))
 
     @cached_property
     def ttft(self) -> Wait:
@@ -113,7 +114,7 @@ class SteadyState:
         # Prompts one after the other: a queue with vacations, which are the decode steps between.
         taken = step * np.where(room < 1, steps.chunks, 1 / room) + x
         load = np.minimum(self.rate * taken, MOST_LOADED)
-        variable = np.asarray(traffic.arrival_cv) ** 2 + np.asarray(traffic.prompt_cv) ** 2
+        variable = asarray(traffic.arrival_cv) ** 2 + asarray(traffic.prompt_cv) ** 2
         mix, mean_step = 1 - 1 / np.maximum(room, 1.0), step / (1 - self.busy)
         in_step = 1 - np.exp(-self.rate * mean_step) * (1 - self.busy)
         queued = self.rate * taken**2 * variable / (2 * (1 - load)) / rest
@@ -128,7 +129,7 @@ class SteadyState:
         # stretch are a third of its squared mean; a gamma distribution of a quarter has its upper quantiles.
         deviation = 1 - (1 - np.minimum(variable - 1, 1.0)) * (1 - load) * 3 / 4
         # Arrivals that wait for memory.
-        gap = (np.asarray(traffic.arrival_cv) ** 2 + queue.work_cv2) / 2
+        gap = (asarray(traffic.arrival_cv) ** 2 + queue.work_cv2) / 2
         memory = gap / (queue.capacity_per_s * (1 - self._ratio) * self._bunched)
         even = np.maximum(1 - queue.work_cv2, 0.0) * (1 - self.rate / queue.capacity_per_s) / queue.places
         inner = steps.chunks * (queue.at_last(queue.beside_s) - steps.decode_s[0])
@@ -237,7 +238,7 @@ class SteadyState:
         together = together + (self._bunched - 1) * np.maximum(1 - self.rate / queue.capacity_per_s, 0.0)
 
         def beside(step: FloatArray) -> FloatArray:
-            return np.asarray(np.minimum(self.rate * tokens * step / (1 - busy) + together, queue.places - 1))
+            return asarray(np.minimum(self.rate * tokens * step / (1 - busy) + together, queue.places - 1))
 
         first = np.minimum(self._inside * queue.share, queue.places - 1)
         step = steps.mean_step_s(1 + first)
@@ -248,7 +249,7 @@ class SteadyState:
         apart = np.where(second == first, 1.0, second - first)
         ratio = np.minimum((third - second) / apart, 0.9)
         number = np.clip(second + (third - second) / (1 - ratio), 0.0, queue.places - 1)
-        return np.asarray(next_step + (next_step - step) / apart * (number - second))
+        return asarray(next_step + (next_step - step) / apart * (number - second))
 
     def served(self, rate: FloatArray, stable: NDArray[np.bool_]) -> Served:
         """Return what users see; no bound where the load is more than the engine takes."""
@@ -262,9 +263,9 @@ class SteadyState:
 
 def _both(first: FloatArray, second: FloatArray) -> FloatArray:
     """Return a smooth lesser of two amounts: 1 / sqrt(1 / a^2 + 1 / b^2)."""
-    return np.asarray(first * second / np.sqrt(np.maximum(first * first + second * second, TINY)))
+    return asarray(first * second / np.sqrt(np.maximum(first * first + second * second, TINY)))
 
 
 def _mean(weights: FloatArray, values: FloatArray) -> FloatArray:
     """Return ``(n,)`` the sum of weighted values of states."""
-    return np.asarray(np.einsum("in,in->n", weights, np.broadcast_to(values, weights.shape)))
+    return asarray(np.einsum("in,in->n", weights, np.broadcast_to(values, weights.shape)))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cost_models.performance.waits import TINY, Wait
 from cost_models.table import FloatArray, Number, rows_of
+from cost_models.tape import as_one, asarray
 from cost_models.workload.serving import footprint
 from cost_models.workload.speculation import Speculation
 
@@ -84,14 +85,14 @@ class StepTimes:
             sequences: in the step.
             varied: width of the numbers that each stands for, beyond itself.
         """
-        tile = np.asarray(self.tile_rows, dtype=np.float64)
+        tile = asarray(self.tile_rows, dtype=np.float64)
         if (tile <= 1).all():
             return self._line_s(sequences)
         smooth = np.clip(varied / tile, 0.0, 1.0)
         ahead = np.where(sequences > tile, tile * np.ceil(sequences / tile) - sequences, 0.0)
         ahead = ahead + smooth * ((tile - 1) / 2 - ahead)
         rise, concave = self._rise
-        stair = np.asarray(self._line_s(sequences + ahead) - rise * ahead)
+        stair = asarray(self._line_s(sequences + ahead) - rise * ahead)
         return stair if concave is None else np.where(concave, np.maximum(stair, self._line_s(sequences)), stair)
 
     def mean_step_s(self, sequences: FloatArray) -> FloatArray:
@@ -124,7 +125,7 @@ class StepTimes:
         """
         knots, slopes, times = self.batches, self._slopes, self.decode_s
         starts, bends = [knots[0]], [slopes[0]]
-        before, reach = slopes[0], np.maximum(self.most, LEAST_REACH * np.asarray(self.tile_rows))
+        before, reach = slopes[0], np.maximum(self.most, LEAST_REACH * asarray(self.tile_rows))
         for gap in range(1, len(slopes)):
             left = right = slopes[gap]
             if 2 <= gap < len(slopes) - 1:
@@ -146,15 +147,7 @@ class StepTimes:
 
     def _line_s(self, sequences: FloatArray) -> FloatArray:
         """Return the line through the knots."""
-        starts, bends = self._ramps
-        total = np.asarray(self.decode_s[0] + bends[0] * sequences)
-        part = np.empty_like(total)
-        for start, bend in zip(starts[1:], bends[1:], strict=True):
-            np.subtract(sequences, start, out=part)
-            np.maximum(part, 0.0, out=part)
-            part *= bend
-            total += part
-        return total
+        return _along(sequences, self.decode_s[0], *self._ramps)
 
     def refined(self, batch: FloatArray, decode_s: FloatArray) -> StepTimes:
         """Return the same with one more knot per row."""
@@ -171,7 +164,7 @@ class StepTimes:
     def wide(self, shape: tuple[int, ...]) -> StepTimes:
         """Return the same with a row for each of a shape."""
         rows = np.broadcast_shapes(self.most.shape, shape)
-        columns = {name: np.asarray(getattr(self, name)) for name in COLUMNS}
+        columns = {name: asarray(getattr(self, name)) for name in COLUMNS}
         wide: dict[str, Any] = {name: np.broadcast_to(x, (*x.shape[:-1], *rows)) for name, x in columns.items()}
         return replace(self, **wide)
 
@@ -183,7 +176,7 @@ class StepTimes:
     @property
     def least_s(self) -> tuple[FloatArray, FloatArray]:
         """``(n,)`` time to first token and time per token that a single request sees, the least at any load."""
-        return np.asarray(self.alone_s + self.wait_s), np.asarray(self.decode_s[1] / self.tokens_per_step)
+        return asarray(self.alone_s + self.wait_s), asarray(self.decode_s[1] / self.tokens_per_step)
 
     def even_flow(self, tpot_s: Number) -> FloatArray:
         """Return ``(n,)`` the sequences that decode together where each takes a step every so often.
@@ -196,7 +189,7 @@ class StepTimes:
         for before, after, low, high in zip(self.batches[1:-1], self.batches[2:], pace[:-1], pace[1:], strict=True):
             reached = np.clip((tpot_s - low) / np.maximum(high - low, TINY), 0.0, 1.0)
             number += np.where(number >= before, (after - before) * reached, 0.0)
-        return np.asarray(np.minimum(number, np.maximum(self.most, 1.0)))
+        return asarray(np.minimum(number, np.maximum(self.most, 1.0)))
 
     def even_number(self, rate_per_s: Number) -> FloatArray:
         """Return ``(n,)`` the sequences that decode together at a rate of arrivals, were numbers even."""
@@ -208,7 +201,20 @@ class StepTimes:
             reached = (rate_per_s * low - before * rise) / np.maximum(1 - rise, TINY)
             reached = np.where(rise < 1, np.clip(reached, before, after), after)
             number = np.where((number >= before) & (rate_per_s * low >= before), reached, number)
-        return np.asarray(np.minimum(number, np.maximum(self.most, 1.0)))
+        return asarray(np.minimum(number, np.maximum(self.most, 1.0)))
+
+
+@as_one
+def _along(sequences: FloatArray, first_s: FloatArray, starts: FloatArray, bends: FloatArray) -> FloatArray:
+    """Return a line from its first value, bent where others start."""
+    total = asarray(first_s + bends[0] * sequences)
+    part = np.empty_like(total)
+    for start, bend in zip(starts[1:], bends[1:], strict=True):
+        np.subtract(sequences, start, out=part)
+        np.maximum(part, 0.0, out=part)
+        part *= bend
+        total += part
+    return total
 
 
 def most_requests(result: Inference) -> FloatArray:
@@ -235,7 +241,7 @@ def most_requests(result: Inference) -> FloatArray:
             room = room - result.machine.read_mostly_bytes
             fitting = np.minimum(fitting, np.maximum(room / (each + small), (room - full) / each))
     most = np.floor(np.clip(np.nan_to_num(fitting, posinf=2.0**16), 0.0, 2.0**16) * (1 + 1e-12))
-    return np.asarray(most)
+    return asarray(most)
 
 
 def decode_step_s(result: Inference, batch: FloatArray) -> FloatArray:
@@ -253,13 +259,13 @@ def step_times(result: Inference, within_s: tuple[Number, Number] | None = None)
     """
     one = single(result)
     most, prompt, step = most_requests(result), PromptTimes.of(one), one.step_s
-    steps = np.maximum(np.asarray(one.serving.decode_steps, dtype=np.float64), 0.0) / one.tokens_per_step
-    tile = np.maximum(np.floor(np.asarray(result.software.tile_rows, dtype=np.float64) / one.serving.step_rows), 1.0)
+    steps = np.maximum(asarray(one.serving.decode_steps, dtype=np.float64), 0.0) / one.tokens_per_step
+    tile = np.maximum(np.floor(asarray(result.software.tile_rows, dtype=np.float64) / one.serving.step_rows), 1.0)
     batches = _knots(tile[:1] if (tile == tile[:1]).all() else tile, float(np.max(most, initial=2.0)))
     rows = np.broadcast_shapes(*(np.shape(x) for x in (*vars(prompt).values(), most, steps, step, *batches)))
     possible = np.ones(rows, dtype=bool)
     if within_s is not None:
-        first = prompt.alone_s + np.asarray(result.software.wait_s)
+        first = prompt.alone_s + asarray(result.software.wait_s)
         possible &= (most >= 1) & (first <= within_s[0]) & (step <= within_s[1] * one.tokens_per_step)
     times = [step, *_decode_times(one, batches[1:], step, np.flatnonzero(possible), len(possible))]
     knots = [np.broadcast_to(x, rows) for x in (np.zeros(1), *batches, prompt.empty_step_s, *times)]
@@ -276,7 +282,7 @@ def step_times(result: Inference, within_s: tuple[Number, Number] | None = None)
 
 def single(result: Inference) -> Inference:
     """Return a workload with a single sequence."""
-    if (np.asarray(result.serving.batch) == 1).all():
+    if (asarray(result.serving.batch) == 1).all():
         return result
     return replace(result, serving=replace(result.serving, batch=np.ones(1)), waves=1.0, in_flight=0.0)
 
@@ -294,10 +300,10 @@ class PromptTimes:
     @classmethod
     def of(cls, one: Inference) -> PromptTimes:
         """Return those of a workload with a single sequence."""
-        prompt, chunk = np.asarray(one.serving.computed_tokens, dtype=np.float64), one.software.chunk_rows
+        prompt, chunk = asarray(one.serving.computed_tokens, dtype=np.float64), one.software.chunk_rows
         alone, fixed = one.prefill_s, one.prefill.fixed_s
         chunks = np.maximum(np.ceil(prompt / chunk), 1.0)
-        return cls(alone - fixed, alone, chunks, np.asarray(chunk / np.maximum(prompt, 1.0)), fixed / chunks)
+        return cls(alone - fixed, alone, chunks, asarray(chunk / np.maximum(prompt, 1.0)), fixed / chunks)
 
 
 def _decode_times(

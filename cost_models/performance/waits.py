@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.workload.speculation import Speculation
 
 LEAST_SHAPE = 0.2
@@ -32,9 +33,9 @@ def lognormal_cv(p95: Number) -> FloatArray:
     r = exp(z s - s^2 / 2) gives s = z - sqrt(z^2 - 2 ln r), and sqrt(exp(s^2) - 1) is the coefficient; 0 where `p95`
     is NaN: all lengths are alike. No lognormal has more than `MOST_P95` or less than 1.
     """
-    ratio = np.clip(np.nan_to_num(np.asarray(p95, dtype=np.float64), nan=1.0), 1.0, MOST_P95)
+    ratio = np.clip(np.nan_to_num(asarray(p95, dtype=np.float64), nan=1.0), 1.0, MOST_P95)
     sigma = Z95 - np.sqrt(np.maximum(Z95**2 - 2 * np.log(ratio), 0.0))
-    return np.asarray(np.sqrt(np.expm1(sigma**2)))
+    return asarray(np.sqrt(np.expm1(sigma**2)))
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,11 @@ class Wait:
     @property
     def mean_s(self) -> FloatArray:
         """Mean over all users."""
-        return np.asarray(self.least_s + (self.shares * self.extra_s).sum(axis=0))
+        return asarray(self.least_s + (self.shares * self.extra_s).sum(axis=0))
 
     def share_within(self, limit_s: Number) -> FloatArray:
         """Return the share of the users who wait no longer than a limit."""
-        beyond = np.asarray(limit_s - self.least_s, dtype=np.float64)
+        beyond = asarray(limit_s - self.least_s, dtype=np.float64)
         met = self._none + self._below(np.maximum(beyond, 0.0))
         return np.where(beyond >= 0, np.where(beyond >= self.most_s, 1.0, met), 0.0)
 
@@ -98,19 +99,19 @@ class Wait:
 
         each = self.floor_s + mean * np.maximum(shift + ndtri(share) / root, 0.0) ** 3
         if self.even:
-            each[0] = self.extra_s[0] + (2 * np.asarray(share) - 1) * np.sqrt(3 * self.extra_var[0])
+            each[0] = self.extra_s[0] + (2 * asarray(share) - 1) * np.sqrt(3 * self.extra_var[0])
         high = np.where(self.shares > 0, each, 0.0).max(axis=0)
         low = np.zeros_like(high)
         for _ in range(halvings):
             tried = (low + high) / 2
             below = self._none + self._below(tried) < share
             low, high = np.where(below, tried, low), np.where(below, high, tried)
-        return np.asarray(self.least_s + np.where(self._none < share, np.minimum(high, self.most_s), 0.0))
+        return asarray(self.least_s + np.where(self._none < share, np.minimum(high, self.most_s), 0.0))
 
     @cached_property
     def _none(self) -> FloatArray:
         """Share of the users who are in no case."""
-        return np.asarray(1 - self.shares.sum(axis=0))
+        return asarray(1 - self.shares.sum(axis=0))
 
     @cached_property
     def _gamma(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -129,7 +130,7 @@ class Wait:
         if self.even:
             half = np.sqrt(3 * self.extra_var[0])
             below[0] = np.clip((beyond_s - self.extra_s[0] + half) / np.maximum(2 * half, TINY), 0.0, 1.0)
-        return np.asarray((self.shares * below).sum(axis=0))
+        return asarray((self.shares * below).sum(axis=0))
 
 
 def in_turn(first: Wait, second: Wait) -> Wait:
@@ -168,7 +169,7 @@ class Served:
     @property
     def concurrency(self) -> FloatArray:
         """Mean number of requests in engine and queue, by Little's law."""
-        return np.asarray(self.requests_per_s * (self.ttft.mean_s + self.decode_steps * self.tpot.mean_s))
+        return asarray(self.requests_per_s * (self.ttft.mean_s + self.decode_steps * self.tpot.mean_s))
 
     def per_token(self, speculation: Speculation | None) -> Served:
         """Return the same with times per token where a step yields several.

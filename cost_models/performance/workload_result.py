@@ -22,6 +22,7 @@ from cost_models.silicon.carbon import g_per_million_tokens
 from cost_models.silicon.cost import usd_per_million_tokens
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number, positive
+from cost_models.tape import asarray
 from cost_models.weights.quality import Quality
 from cost_models.workload.formats import Formats
 from cost_models.workload.serving import ServingConfig
@@ -83,7 +84,7 @@ class WorkloadResult:
             rate, inside = self.users.goodput_per_s, self.users.at_goodput.concurrency * self.users.replicas
             # Without a limit on the time to first token a queue has no bound; the memory has.
             held = np.minimum(inside, self.users.queue.steps.most * self.users.replicas)
-            return OperatingPoint(np.where(rate > 0, held, 0.0), rate * np.asarray(self.planned.serving.output_tokens))
+            return OperatingPoint(np.where(rate > 0, held, 0.0), rate * asarray(self.planned.serving.output_tokens))
         if self.limits is None:
             missing = np.array([np.nan])
             return OperatingPoint(missing, missing)
@@ -105,12 +106,12 @@ class Terms:
     @cached_property
     def batch(self) -> FloatArray:
         """Sequences in flight."""
-        return np.asarray(self.served.serving.sequences)
+        return asarray(self.served.serving.sequences)
 
     @cached_property
     def tokens(self) -> FloatArray:
         """Output tokens of a batch."""
-        return np.asarray(self.batch * np.asarray(self.served.serving.output_tokens))
+        return asarray(self.batch * asarray(self.served.serving.output_tokens))
 
     @cached_property
     def seen(self) -> Served | None:
@@ -131,8 +132,8 @@ class Terms:
     def _with_tier(self, own: Number, of_chip: str) -> FloatArray:
         """Return an amount of all chips with that of their tiers."""
         if self.tier is None:
-            return np.asarray(own)
-        return np.asarray(own + np.asarray(getattr(self.tier, of_chip)) * self.served.serving.chips)
+            return asarray(own)
+        return asarray(own + asarray(getattr(self.tier, of_chip)) * self.served.serving.chips)
 
     @cached_property
     def tier_j(self) -> FloatArray:
@@ -140,13 +141,13 @@ class Terms:
         users = self.served.users
         if self.tier is None or not isinstance(users, Conversations):
             return np.zeros(1)
-        return np.asarray(users.moved_bytes * self.tier.j_per_byte)
+        return asarray(users.moved_bytes * self.tier.j_per_byte)
 
     @cached_property
     def chips(self) -> FloatArray:
         """Chips of all pools."""
-        own = np.asarray(self.served.serving.chips)
-        return own if self.pool is None else np.asarray(own + self.pool.chips)
+        own = asarray(self.served.serving.chips)
+        return own if self.pool is None else asarray(own + self.pool.chips)
 
     @property
     def load_s(self) -> FloatArray:
@@ -172,40 +173,40 @@ class Terms:
     @cached_property
     def tokens_per_s(self) -> FloatArray:
         """Output tokens per second of decode steps; of users at their load."""
-        return np.asarray(self.batch / self.result.decode_s) if self.seen is None else self.end_to_end
+        return asarray(self.batch / self.result.decode_s) if self.seen is None else self.end_to_end
 
     @cached_property
     def end_to_end(self) -> FloatArray:
         """Output tokens per second, prompts included."""
         if self.seen is None:
             return self.result.tokens_per_s_end_to_end
-        return np.asarray(self.requests_per_s * np.asarray(self.served.serving.output_tokens))
+        return asarray(self.requests_per_s * asarray(self.served.serving.output_tokens))
 
     @cached_property
     def decode_j(self) -> FloatArray:
         """Energy of boards per output token of a decode step."""
-        return np.asarray(self.result.step_energy.board_j / self.batch)
+        return asarray(self.result.step_energy.board_j / self.batch)
 
     @cached_property
     def prompt_j(self) -> FloatArray:
         """Energy of boards per prompt token that is computed."""
         prefilling = self.served.prefilling
-        prompts = np.asarray(prefilling.serving.sequences)
+        prompts = asarray(prefilling.serving.sequences)
         if np.any(prefilling.in_flight):
             prompts = np.where(prefilling.in_flight, 1.0, prompts)
-        rows = prompts * np.asarray(self.served.serving.computed_tokens)
-        return np.asarray(prefilling.prefill_energy.board_j / positive(rows))
+        rows = prompts * asarray(self.served.serving.computed_tokens)
+        return asarray(prefilling.prefill_energy.board_j / positive(rows))
 
     @cached_property
     def request_j(self) -> FloatArray:
         """Energy of boards per output token, prefill included."""
         if self.tier is not None:
             idle = self._with_tier(0.0, "idle_w") / positive(self.requests_per_s)
-            return np.asarray(self.decode_j + (self.tier_j + idle) / np.asarray(self.served.serving.output_tokens))
+            return asarray(self.decode_j + (self.tier_j + idle) / asarray(self.served.serving.output_tokens))
         if self.pool is not None:
-            return np.asarray(self.decode_j + self.pool.request_j / np.asarray(self.served.serving.output_tokens))
-        decoding = self.result.decode_energy.board_j * np.asarray(self.served.serving.decode_steps)
-        whole = np.asarray((self.result.prefill_energy.board_j + decoding) / self.tokens)
+            return asarray(self.decode_j + self.pool.request_j / asarray(self.served.serving.output_tokens))
+        decoding = self.result.decode_energy.board_j * asarray(self.served.serving.decode_steps)
+        whole = asarray((self.result.prefill_energy.board_j + decoding) / self.tokens)
         return np.where(self.result.in_flight, self.decode_j, whole) if np.any(self.result.in_flight) else whole
 
     @cached_property
@@ -213,25 +214,25 @@ class Terms:
         """Requests per second."""
         result = self.result
         if self.served.users is not None:
-            return np.asarray(self.served.users.served.requests_per_s * self.served.users.replicas)
+            return asarray(self.served.users.served.requests_per_s * self.served.users.replicas)
         whole = self.batch * result.waves / result.request_s
         if not np.any(result.in_flight):
-            return np.asarray(whole)
-        return np.where(result.in_flight, self.tokens_per_s / np.asarray(result.serving.output_tokens), whole)
+            return asarray(whole)
+        return np.where(result.in_flight, self.tokens_per_s / asarray(result.serving.output_tokens), whole)
 
     @cached_property
     def provisioned_w(self) -> FloatArray:
         """Design limits of all that serves the workload."""
         boards = self.served.machine.tdp_w * self.served.serving.chips + self.ports("w_per_chip")
         own = self._with_tier(boards, "idle_w")
-        return own if self.pool is None else np.asarray(own + self.pool.tdp_w)
+        return own if self.pool is None else asarray(own + self.pool.tdp_w)
 
     @cached_property
     def prices(self) -> FloatArray:
         """Prices of all that serves the workload."""
         boards = self.served.machine.price_usd * self.served.serving.chips + self.ports("usd_per_chip")
         own = self._with_tier(boards, "price_usd")
-        return own if self.pool is None else np.asarray(own + self.pool.price_usd)
+        return own if self.pool is None else asarray(own + self.pool.price_usd)
 
     @property
     def memory_fraction(self) -> FloatArray:
@@ -250,11 +251,11 @@ class Terms:
     @cached_property
     def host_w(self) -> FloatArray:
         """Power of the servers around the boards."""
-        return np.asarray(self.chips * np.asarray(self.technology.value("board.host_w_per_accelerator")))
+        return asarray(self.chips * asarray(self.technology.value("board.host_w_per_accelerator")))
 
     def ports(self, each: str) -> Number:
         """Return a field of `Nodes` times chips, in rows whose chips stand in several nodes."""
-        nodes, chips = self.served.machine.nodes, np.asarray(self.served.serving.chips)
+        nodes, chips = self.served.machine.nodes, asarray(self.served.serving.chips)
         return 0.0 if nodes is None else np.where(chips > nodes.chips, getattr(nodes, each) * chips, 0.0)
 
     @property
@@ -270,7 +271,7 @@ class Terms:
         boards = self._with_tier(boards, "idle_w")
         if self.pool is not None:
             boards = boards + self.pool.waiting_w
-        return np.asarray(boards + self.host_w)
+        return asarray(boards + self.host_w)
 
     @property
     def usd_per_million_tokens(self) -> FloatArray:
@@ -288,7 +289,7 @@ class Terms:
             return np.array([np.nan])
         steps, sequences = users.queue.steps, np.maximum(users.served.decoding, 1.0)
         decoding = steps.decode_steps * steps.step_s(sequences) / sequences
-        return np.asarray(steps.prompt_s / (steps.prompt_s + decoding))
+        return asarray(steps.prompt_s / (steps.prompt_s + decoding))
 
     @cached_property
     def prompt_fraction_j(self) -> tuple[FloatArray, FloatArray]:
@@ -296,26 +297,26 @@ class Terms:
 
         Cached tokens take what new ones spend on meeting them, in the share of time, and what a tier of them takes.
         """
-        users, output = self.served.users, np.asarray(self.served.planned.serving.output_tokens)
+        users, output = self.served.users, asarray(self.served.planned.serving.output_tokens)
         if users is None:
             return np.array([np.nan]), np.array([np.nan])
-        beyond = np.asarray((self.request_j - self.writing_j) * output)
+        beyond = asarray((self.request_j - self.writing_j) * output)
         if not isinstance(users, Continuous):
             return beyond, np.zeros(1)
-        kept = self.tier_j if self.tier is None else np.asarray(self.request_j - self.decode_j) * output
+        kept = self.tier_j if self.tier is None else asarray(self.request_j - self.decode_j) * output
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.nan_to_num(self.cached_fraction / self.prompt_fraction)
         computing = beyond - kept
-        return np.asarray(computing * (1 - share)), np.asarray(computing * share + kept)
+        return asarray(computing * (1 - share)), asarray(computing * share + kept)
 
     @cached_property
     def writing_j(self) -> FloatArray:
         """Energy per output token of decode steps by themselves."""
-        return np.asarray(self.result.decode_energy.board_j / self.batch)
+        return asarray(self.result.decode_energy.board_j / self.batch)
 
     def _each_j(self, joules: FloatArray, tokens: Number) -> FloatArray:
         """Return energy per token of some of a request's; missing where it has none of them."""
-        return np.asarray(joules / positive(tokens))
+        return asarray(joules / positive(tokens))
 
     @property
     def usd_per_million_input_tokens(self) -> FloatArray:
@@ -330,14 +331,14 @@ class Terms:
 
     def _per_million(self, fraction: FloatArray, tokens: Number) -> FloatArray:
         """Return what a share of a request's cost is per million of some of its tokens; missing where it has none."""
-        output = np.asarray(self.served.planned.serving.output_tokens)
-        return np.asarray(self.usd_per_million_tokens * fraction * output / positive(tokens))
+        output = asarray(self.served.planned.serving.output_tokens)
+        return asarray(self.usd_per_million_tokens * fraction * output / positive(tokens))
 
     @cached_property
     def cached_fraction(self) -> FloatArray:
         """Share of an engine's time for a request in which its prompt meets the prefix: 0 without one."""
         users, work = self.served.users, self.served.serving
-        cached = np.asarray(work.cached_tokens)
+        cached = asarray(work.cached_tokens)
         if not isinstance(users, Continuous) or not (cached > 0).any():
             return np.zeros(1)
         serving = replace(work, prompt_tokens=work.computed_tokens, prefix_tokens=0.0, reused_tokens=0.0)
@@ -362,17 +363,17 @@ class Terms:
         limits, rate = self.served.limits, self.served.operating.tokens_per_s
         load: Number = np.nan if limits is None or limits.load_tokens_per_s is None else limits.load_tokens_per_s
         if self.served.users is not None:
-            arriving = self.served.users.traffic.arrivals_per_s * np.asarray(self.served.serving.output_tokens)
+            arriving = self.served.users.traffic.arrivals_per_s * asarray(self.served.serving.output_tokens)
             load = np.where(np.isnan(load), arriving, load)
         if np.isnan(load).all():
             return np.array([np.nan])
         groups = np.ceil(load / positive(rate))
-        chips = np.asarray(groups * self.served.serving.chips)
+        chips = asarray(groups * self.served.serving.chips)
         users = self.served.users
         if not isinstance(users, Disaggregated):
             return chips
-        requests = load / np.asarray(self.served.serving.output_tokens)
-        return np.asarray(chips + np.ceil(requests / positive(users.prefill_per_s)) * users.pool.chips)
+        requests = load / asarray(self.served.serving.output_tokens)
+        return asarray(chips + np.ceil(requests / positive(users.prefill_per_s)) * users.pool.chips)
 
     @property
     def memory_gib(self) -> FloatArray:
@@ -385,4 +386,4 @@ def _by_memory(result: Inference) -> FloatArray:
     """Return the time of those operators of a decode step that wait for memory."""
     step = result.decode
     waiting = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0)
-    return np.asarray(waiting.sum(axis=0))
+    return asarray(waiting.sum(axis=0))

@@ -15,6 +15,7 @@ import numpy as np
 
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray, Number, as_column, rows_where
+from cost_models.tape import as_one, asarray
 
 CORE_BLOCKS = ("mac_array", "vector_and_control", "sram", "cache_control")
 """Blocks that are divided into cores, for harvesting; a programmable machine's cache is counted with them."""
@@ -45,7 +46,7 @@ def outline_mm(blocks_mm2: FloatArray, rim_mm: Number) -> FloatArray:
         blocks_mm2: everything that is counted.
         rim_mm: depth times perimeter over the root of the area.
     """
-    root = np.asarray((rim_mm + np.sqrt(np.asarray(rim_mm) ** 2 + 4 * blocks_mm2)) / 2)
+    root: FloatArray = asarray((rim_mm + np.sqrt(asarray(rim_mm) ** 2 + 4 * blocks_mm2)) / 2)
     return root * root
 
 
@@ -94,7 +95,7 @@ def area_blocks(
         "weight_decoder": weight_decoder,
     }
     if np.any(core_isolation):
-        blocks["core_isolation"] = np.asarray(core_isolation, dtype=np.float64)
+        blocks["core_isolation"] = asarray(core_isolation, dtype=np.float64)
     error = of_class(architecture, "model_error.area", technology)
     if (error != 1).any():
         blocks = {name: block * error for name, block in blocks.items()}
@@ -107,7 +108,11 @@ def area_blocks(
 
 def total(blocks: Mapping[str, FloatArray]) -> FloatArray:
     """Return the sum of the blocks."""
-    first, *rest = blocks.values()
+    return _sum(*blocks.values())
+
+
+@as_one
+def _sum(first: FloatArray, *rest: FloatArray) -> FloatArray:
     result = first.copy()
     for block in rest:
         result = np.add(result, block, out=result if result.size >= np.size(block) else None)
@@ -116,13 +121,13 @@ def total(blocks: Mapping[str, FloatArray]) -> FloatArray:
 
 def sides_mm(die_mm2: FloatArray, aspect_ratio: Number) -> tuple[FloatArray, FloatArray]:
     """Return (long, short) side of a rectangular die: sqrt(A r), sqrt(A / r)."""
-    return np.asarray(np.sqrt(die_mm2 * aspect_ratio)), np.asarray(np.sqrt(die_mm2 / aspect_ratio))
+    return asarray(np.sqrt(die_mm2 * aspect_ratio)), asarray(np.sqrt(die_mm2 / aspect_ratio))
 
 
 def perimeter_mm(die_mm2: FloatArray, aspect_ratio: Number) -> FloatArray:
     """Return the perimeter of a rectangular die: 2 sqrt(A) (sqrt(r) + 1 / sqrt(r))."""
     root = np.sqrt(aspect_ratio)
-    return np.asarray(np.sqrt(die_mm2) * (2 * (root + 1 / root)))
+    return asarray(np.sqrt(die_mm2) * (2 * (root + 1 / root)))
 
 
 def floorplan_limits(
@@ -135,7 +140,7 @@ def floorplan_limits(
     value = technology.value
     allowed_edge = perimeter_mm(die_mm2, value("floorplan.aspect_ratio")) * value("floorplan.usable_edge_fraction")
     heat = cooling.map(lambda name: value(f"heat_limits_w_per_mm2.{name}"))
-    reticle = np.atleast_1d(np.asarray(value("reticle.limit_mm2"), dtype=np.float64))
+    reticle = np.atleast_1d(asarray(value("reticle.limit_mm2"), dtype=np.float64))
     return {
         "reticle_mm2": (die_mm2, reticle),
         "die_edge_mm": (edge_mm, allowed_edge),
@@ -145,7 +150,7 @@ def floorplan_limits(
 
 def board_reach_mm(body_mm: FloatArray, technology: Technology) -> FloatArray:
     """Return the length of the ring around a package on which the middles of memory devices lie: 4 (body + 2 reach)."""
-    return np.asarray(4 * (body_mm + 2 * np.asarray(technology.value("package.device_reach_mm"))))
+    return asarray(4 * (body_mm + 2 * asarray(technology.value("package.device_reach_mm"))))
 
 
 def package_body_mm(
@@ -157,11 +162,11 @@ def package_body_mm(
     a pitch squared; devices stand side by side on the ring of `board_reach_mm`.
     """
     value = technology.value
-    by_die = np.sqrt(on_substrate_mm2 * np.asarray(value("packaging.organic_substrate_area_over_die_area")))
+    by_die = np.sqrt(on_substrate_mm2 * asarray(value("packaging.organic_substrate_area_over_die_area")))
     by_balls = np.sqrt(balls) * value("package.ball_pitch_mm")
-    ring = board_devices * np.asarray(value("package.device_mm"))
-    by_ring = ring / 4 - 2 * np.asarray(value("package.device_reach_mm"))
-    return np.asarray(np.maximum(np.maximum(by_die, by_balls), by_ring))
+    ring = board_devices * asarray(value("package.device_mm"))
+    by_ring = ring / 4 - 2 * asarray(value("package.device_reach_mm"))
+    return asarray(np.maximum(np.maximum(by_die, by_balls), by_ring))
 
 
 def package_limits(
@@ -198,10 +203,10 @@ def package_limits(
     signals = board_memory_bits * value("package.balls_per_memory_bit") + link_gbps * value(
         "package.balls_per_link_gbps"
     )
-    supply = supply_w / supply_v * (2 / np.asarray(value("package.ball_current_a")))
-    body_mm = np.asarray(value("package.body_mm"))
+    supply = supply_w / supply_v * (2 / asarray(value("package.ball_current_a")))
+    body_mm = asarray(value("package.body_mm"))
     long_mm, _ = sides_mm(die_mm2, value("floorplan.aspect_ratio"))
-    footprint = np.asarray(value("assembly.stack_footprint_mm2"))
+    footprint = asarray(value("assembly.stack_footprint_mm2"))
     interposer = (die_mm2 + stacks * footprint) * value("packaging.silicon_interposer.area_over_sum_of_dies")
 
     balls = signals + supply + value("package.host_balls")

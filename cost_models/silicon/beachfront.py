@@ -9,6 +9,7 @@ lanes, narrow enough to fill what whole units leave.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from cost_models.library.technology import Technology
 from cost_models.silicon.area import board_reach_mm, sides_mm
 from cost_models.silicon.memory import memory_technology
 from cost_models.table import Choice, FloatArray, Number, distinct_rows, positive, rows_where
+from cost_models.tape import as_one, asarray
 from cost_models.units import BITS_PER_BYTE
 
 ROUNDING = 1e-9
@@ -110,15 +112,15 @@ def _both_fit(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> NDArray[
         for order in FILLED
     ]
     first, second = 2 * on_long + free + host >= edge.units, np.maximum(*beside) >= edge.second_units
-    return np.asarray(first & second)
+    return asarray(first & second)
 
 
 def usable_sides_mm(die_mm2: Number, technology: Technology) -> tuple[FloatArray, FloatArray]:
     """Return the usable length of a long and of a short side, corners kept free."""
     value = technology.value
-    usable = np.asarray(value("floorplan.usable_edge_fraction"))
-    long, short = sides_mm(np.asarray(die_mm2, dtype=np.float64), value("floorplan.aspect_ratio"))
-    return np.asarray(long * usable), np.asarray(short * usable)
+    usable = asarray(value("floorplan.usable_edge_fraction"))
+    long, short = sides_mm(asarray(die_mm2, dtype=np.float64), value("floorplan.aspect_ratio"))
+    return asarray(long * usable), asarray(short * usable)
 
 
 def units_around(die_mm2: FloatArray, edge: Edge, technology: Technology) -> FloatArray:
@@ -127,7 +129,7 @@ def units_around(die_mm2: FloatArray, edge: Edge, technology: Technology) -> Flo
     on_long, free, host = unit_places(long, short, edge)
     left = np.maximum(2 * (long + short) - edge.host_mm - edge.links_mm - edge.second_units * edge.second_mm, 0.0)
     width = positive(edge.unit_mm, np.inf)
-    return np.asarray(np.minimum(2 * on_long + free + host, np.floor(left * (1 + ROUNDING) / width)))
+    return asarray(np.minimum(2 * on_long + free + host, np.floor(left * (1 + ROUNDING) / width)))
 
 
 def least_die_mm2(edge: Edge, technology: Technology) -> FloatArray:
@@ -144,15 +146,17 @@ def least_die_mm2(edge: Edge, technology: Technology) -> FloatArray:
     # Stacks take the two long sides, half of them each; otherwise the bound from which places are counted.
     half = np.ceil(edge.units / 2) * edge.unit_mm / per_long
     around = np.minimum(needed / (2 * per_long + per_short), (needed + edge.host_mm) / (2 * (per_long + per_short)))
-    scale = _whole_units(np.maximum(rows_where(edge.stacked > 0, half, around), together), edge, per_long, per_short)
+    least = np.maximum(rows_where(edge.stacked > 0, half, around), together)
+    scale = _whole_units(least, per_long, per_short, edge.units, edge.unit_mm, edge.stacked, edge.host_mm)
     if (second > 0).any():
-        scale = _beside_second(scale, edge, per_long, per_short)
-    return np.asarray(scale * scale)
+        scale = _beside_second(scale, per_long, per_short, *vars(edge).values())
+    return asarray(scale * scale)
 
 
-def _beside_second(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:
+@as_one
+def _beside_second(scale: FloatArray, per_long: FloatArray, per_short: FloatArray, *parts: FloatArray) -> FloatArray:
     """Return the root of the least area in which two memories have room, from one in which the first has."""
-    columns = np.broadcast_arrays(*map(np.atleast_1d, (scale, per_long, per_short, *vars(edge).values())))
+    columns = np.broadcast_arrays(*map(np.atleast_1d, (scale, per_long, per_short, *parts)))
     # Designs that share their interfaces share their edge.
     first, same = distinct_rows(columns)
     scale, long, short, *some = (column[first] for column in columns)
@@ -168,11 +172,21 @@ def _beside_second(scale: FloatArray, edge: Edge, per_long: FloatArray, per_shor
         fits = _both_fit(long * middle, short * middle, edge)
         low, high = np.where(fits, low, middle), np.where(fits, middle, high)
     least = np.where(both & ~_both_fit(long * scale, short * scale, edge), high, scale)
-    return np.asarray(least[same])
+    return asarray(least[same])
 
 
-def _whole_units(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short: FloatArray) -> FloatArray:
+@as_one
+def _whole_units(
+    scale: FloatArray,
+    per_long: FloatArray,
+    per_short: FloatArray,
+    units: FloatArray,
+    unit_mm: FloatArray,
+    stacked: FloatArray,
+    host_mm: FloatArray,
+) -> FloatArray:
     """Return the root of the least area, no less than a given one, in which every unit of the first memory has room."""
+    edge = Edge(units, unit_mm, stacked, host_mm, np.zeros(1))
     places = unit_places(per_long * scale, per_short * scale, edge)
     lacking = _in_all(places) < edge.units
     if not lacking.any():
@@ -182,8 +196,8 @@ def _whole_units(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short:
     scale, rows = np.broadcast_to(scale, (n,)).copy(), np.flatnonzero(np.broadcast_to(lacking, (n,)))
     on_long, free, host = (_at(column, rows, n) for column in places)
     for _ in range(DEFICIT):
-        some = Edge(*(_at(column, rows, n) for column in vars(edge).values()))
-        long, short = _at(per_long, rows, n), _at(per_short, rows, n)
+        own = [*(_at(column, rows, n) for column in (units, unit_mm, stacked, host_mm)), np.zeros(1)]
+        some, long, short = Edge(*own), _at(per_long, rows, n), _at(per_short, rows, n)
         opens = np.minimum((on_long + 1) * some.unit_mm / long, (free + 1) * some.unit_mm / short)
         opens = np.minimum(opens, ((host + 1) * some.unit_mm + some.host_mm) / short)
         scale[rows] = opens
@@ -199,11 +213,11 @@ def _whole_units(scale: FloatArray, edge: Edge, per_long: FloatArray, per_short:
 def _in_all(places: tuple[FloatArray, FloatArray, FloatArray]) -> FloatArray:
     """Return how many whole units have room on all four sides (`unit_places`)."""
     on_long, free, host = places
-    return np.asarray(2 * on_long + free + host)
+    return asarray(2 * on_long + free + host)
 
 
 def _at(column: FloatArray, rows: NDArray[np.intp], n: int) -> FloatArray:
-    return np.asarray(np.broadcast_to(column, (n,))[rows])
+    return asarray(column[rows] if np.shape(column) == (n,) else np.broadcast_to(column, (n,))[rows])
 
 
 def along_the_sides(die_mm2: float, edge: Edge, technology: Technology) -> dict[str, list[tuple[int, float, float]]]:
@@ -216,7 +230,7 @@ def along_the_sides(die_mm2: float, edge: Edge, technology: Technology) -> dict[
     there is a second memory, the first fills side after side.
     """
     sides = usable_sides_mm(die_mm2, technology)
-    usable, fraction = [side.item() for side in sides], np.asarray(technology.value("floorplan.usable_edge_fraction"))
+    usable, fraction = [side.item() for side in sides], asarray(technology.value("floorplan.usable_edge_fraction"))
     whole = [side / fraction.item() for side in usable]
     on_long, free, host = (int(places.item()) for places in unit_places(*sides, edge))
     rooms, left = {0: on_long, 2: on_long, 1: free, 3: host}, edge.units.item()
@@ -276,12 +290,12 @@ class BandwidthLimit:
     @property
     def most(self) -> FloatArray:
         """Units that every limit allows."""
-        return np.asarray(np.minimum.reduce(np.broadcast_arrays(*self.units.values())))
+        return asarray(reduce(np.minimum, self.units.values()))
 
     @property
     def gbps(self) -> FloatArray:
         """Peak bandwidth."""
-        return np.asarray(self.most * self.gbps_per_unit)
+        return asarray(self.most * self.gbps_per_unit)
 
 
 def max_bandwidth(
@@ -305,7 +319,7 @@ def max_bandwidth(
     names = memory_technology(grade, library)
     unit_bits, unit_mm = technology.of("memory", names, "unit_bits"), technology.of("memory", names, "beachfront_mm")
     stacked = names.map(lambda name: float(library.memories[name].packaging_class == "interposer"))
-    host_mm = np.atleast_1d(np.asarray(value("interfaces.host_edge_mm"), dtype=np.float64))
+    host_mm = np.atleast_1d(asarray(value("interfaces.host_edge_mm"), dtype=np.float64))
     sides = units_around(die_mm2, Edge(np.zeros(1), unit_mm, stacked, host_mm, np.zeros(1)), technology)
     on_top = names.map(lambda name: float(library.memories[name].packaging_class == "on_top"))
     per_pin = grade.map(lambda name: library.memory_grade(name).gbps_per_pin)
@@ -315,20 +329,20 @@ def max_bandwidth(
         sides = np.where(on_top > 0, over_die, sides)
     long, _ = sides_mm(die_mm2, value("floorplan.aspect_ratio"))
     along = 2 * np.floor(long * value("package.stack_overhang") / value("package.stack_width_mm"))
-    balls = (np.asarray(value("package.body_mm")) / value("package.ball_pitch_mm")) ** 2 - value("package.host_balls")
-    balls = balls - 2 * np.asarray(supply_w) / supply_v / value("package.ball_current_a")
+    balls = (asarray(value("package.body_mm")) / value("package.ball_pitch_mm")) ** 2 - value("package.host_balls")
+    balls = balls - 2 * asarray(supply_w) / supply_v / value("package.ball_current_a")
     package = np.floor(np.maximum(balls, 0.0) / (unit_bits * value("package.balls_per_memory_bit")))
     widest = names.map(lambda name: float(max(library.memories[name].package_bits)))
-    devices = np.floor(board_reach_mm(np.asarray(value("package.body_mm")), technology) / value("package.device_mm"))
+    devices = np.floor(board_reach_mm(asarray(value("package.body_mm")), technology) / value("package.device_mm"))
     package = np.minimum(package, devices * np.floor(widest / unit_bits))
-    room = np.asarray(value("package.interposer_mm2")) / value("packaging.silicon_interposer.area_over_sum_of_dies")
+    room = asarray(value("package.interposer_mm2")) / value("packaging.silicon_interposer.area_over_sum_of_dies")
     interposer = np.floor(np.maximum(room - die_mm2, 0.0) / value("assembly.stack_footprint_mm2"))
     units = {
         "sides": np.where(stacked > 0, np.minimum(along, sides), sides),
         "package": np.where(stacked + on_top > 0, np.inf, package),
         "interposer": np.where(stacked > 0, interposer, np.inf),
     }
-    most = np.minimum.reduce(np.broadcast_arrays(*units.values()))
+    most = reduce(np.minimum, units.values())
     return BandwidthLimit(
         units=units,
         gbps_per_unit=gbps_per_unit,

@@ -6,11 +6,10 @@ DRAM. Package, circuit board and cooling are left out: ACT has no parameter for 
 
 from __future__ import annotations
 
-import numpy as np
-
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import SECONDS_PER_YEAR
 from cost_models.table import Choice, FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.units import MM2_PER_CM2
 
 JOULES_PER_KWH = 3.6e6
@@ -32,15 +31,15 @@ def die_kg(node: Choice, die_mm2: FloatArray, good_fraction: Number, technology:
         power = value(f"carbon.fab_energy_kwh_per_cm2.{entry.carbon_node}")
         gases = value(f"carbon.fab_gas_g_per_cm2_95pct_abatement.{entry.carbon_node}")
         grid = value(f"carbon.grid_g_per_kwh.{entry.fab_grid}")
-        return np.asarray(power) * grid + gases + value("carbon.materials_g_per_cm2")
+        return asarray(power) * grid + gases + value("carbon.materials_g_per_cm2")
 
     grams = node.map(row) * (die_mm2 / MM2_PER_CM2) / good_fraction
-    return np.asarray(grams / 1000)
+    return asarray(grams / 1000)
 
 
 def dram_kg(gib: FloatArray, g_per_gib: FloatArray) -> FloatArray:
     """Return the carbon of memory; a DRAM GB is 2^30 bytes."""
-    return np.asarray(gib * g_per_gib / 1000)
+    return asarray(gib * g_per_gib / 1000)
 
 
 def g_per_million_tokens(
@@ -59,8 +58,8 @@ def g_per_million_tokens(
         technology: parameters.
     """
     value = technology.value
-    used = np.asarray(value("tco.utilisation"))
-    mean_w = (used * watts + (1 - used) * np.asarray(idle_w)) * value("tco.pue") / value("board.psu_efficiency")
+    used = asarray(value("tco.utilisation"))
+    mean_w = (used * watts + (1 - used) * asarray(idle_w)) * value("tco.pue") / value("board.psu_efficiency")
     using_g_per_s = mean_w / JOULES_PER_KWH * value("carbon.use_grid_g_per_kwh")
-    making_g_per_s = np.asarray(embodied_kg) * 1000 / (np.asarray(value("tco.amortisation_years")) * SECONDS_PER_YEAR)
-    return np.asarray((using_g_per_s + making_g_per_s) / (used * tokens_per_s) * 1e6)
+    making_g_per_s = asarray(embodied_kg) * 1000 / (asarray(value("tco.amortisation_years")) * SECONDS_PER_YEAR)
+    return asarray((using_g_per_s + making_g_per_s) / (used * tokens_per_s) * 1e6)

@@ -21,6 +21,7 @@ from cost_models.silicon.compute import HEAD_BITS, Scales, head_operand_bits
 from cost_models.silicon.cost import good_fraction
 from cost_models.silicon.machine import Machine, SecondMemory, Throttle
 from cost_models.table import Choice, FloatArray, Number, as_column
+from cost_models.tape import asarray
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, OPS_PER_MAC, PICO, TERA
 from cost_models.weights.chip_execution import chip_execution, execution_gain
 
@@ -68,9 +69,9 @@ def _scales(chip: Chip, technology: Technology) -> Scales:
 def _static_w(chip: Chip, efficiency: FloatArray, technology: Technology) -> FloatArray:
     """Return standing power behind the converters: measured idle board, else the library's share of TDP."""
     if chip.idle_board is not None:
-        idle = np.asarray(technology.value(f"static_power.idle_board_w.{chip.idle_board}"))
+        idle = asarray(technology.value(f"static_power.idle_board_w.{chip.idle_board}"))
     else:
-        idle = np.asarray(technology.value("static_power.static_fraction_of_tdp")) * _or_nan(chip.tdp_w)
+        idle = asarray(technology.value("static_power.static_fraction_of_tdp")) * _or_nan(chip.tdp_w)
     return as_column(idle * efficiency)
 
 
@@ -135,7 +136,7 @@ def _embodied_kg(chip: Chip, technology: Technology) -> FloatArray:
     if chip.die_mm2 is None or chip.node is None or chip.memory_technology is None or chip.capacity_gib is None:
         return as_column(np.nan)
     node, value = Choice.of(chip.node), technology.value
-    dies = np.ceil(chip.die_mm2 / np.asarray(value("reticle.limit_mm2")))
+    dies = np.ceil(chip.die_mm2 / asarray(value("reticle.limit_mm2")))
     good = good_fraction(
         as_column(chip.die_mm2 / dies),
         technology.of("nodes", node, "defect_density_per_cm2"),
@@ -197,13 +198,13 @@ def chip_machine(
     scales = _scales(chip, technology)
     compiled = technology.library.chip_families[chip.family].compiled
     factor = "mac_n7.operand_delivery_factor" if compiled else "on_chip.gpu_mac_energy_factor"
-    delivery = np.asarray(value(factor)) * PICO
+    delivery = asarray(value(factor)) * PICO
     rates = {use: as_column(ops_per_s / OPS_PER_MAC) for use, (_, ops_per_s) in uses.items()}
     joules = {
         use: as_column(mac_energy_pj_n7(chip, name, technology) * scales.energy * delivery)
         for use, (name, _) in uses.items()
     }
-    rates["linear"] = rates["linear"] * np.asarray(gain.rate)
+    rates["linear"] = rates["linear"] * asarray(gain.rate)
     if half_accumulation and act_bits > NARROW_BITS:
         for use in ("linear", "head"):
             if uses[use][0] == "bf16" and execution_mode.execution_mode not in ("look_up", "bit_plane"):
@@ -211,7 +212,7 @@ def chip_machine(
     known = np.isfinite(execution_mode.peak_ops_per_s)
     if not known:
         rates = {use: as_column(np.inf) for use in rates}
-    joules["linear"] = joules["linear"] * np.asarray(gain.energy)
+    joules["linear"] = joules["linear"] * asarray(gain.energy)
     efficiency = as_column(value("board.vrm_efficiency"))
     stream_efficiency, dram_j_per_byte = _memory(chip, technology)
     second = _second(chip, technology)

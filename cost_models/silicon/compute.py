@@ -16,6 +16,7 @@ import numpy as np
 from cost_models.library import WeightFormat
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray, Number, rows_where
+from cost_models.tape import asarray
 from cost_models.units import BITS_PER_BYTE, FEMTO, GIGA, MIB, MM2_PER_UM2, PICO, TERA
 from cost_models.weights.compression import stored_bits as bits_of_format
 from cost_models.weights.compression import xor_outputs
@@ -95,7 +96,7 @@ def mac_array(
     um2 = technology.of("mac_n7.formats", mac_format, "area_array_um2")
     return MacArray(
         passes_per_s=macs * clock_ghz * GIGA,
-        j_per_pass=np.asarray(bare * scales.energy * (np.asarray(delivery) * PICO)),
+        j_per_pass=asarray(bare * scales.energy * (asarray(delivery) * PICO)),
         weight_bits=mac_format.map(lambda name: float(library.mac_format(name).weight_bits)),
         activation_bits=mac_format.map(lambda name: float(library.mac_format(name).activation_bits)),
         weight_splits=mac_format.map(lambda name: float(library.mac_format(name).weight_splits)),
@@ -168,16 +169,16 @@ def lane_overheads(
         scales: node and supply.
         technology: parameters under ``execution``, ``sram_energy`` and ``on_chip``.
     """
-    value, count = technology.value, np.asarray(lanes.count)
-    queued = np.asarray(lanes.block) * lanes.depth
-    kept = storage.map(lambda form: 1 - np.asarray(form.sparsity))
+    value, count = technology.value, asarray(lanes.count)
+    queued = asarray(lanes.block) * lanes.depth
+    kept = storage.map(lambda form: 1 - asarray(form.sparsity))
     weights_mib = queued * kept * array.weight_bits / (BITS_PER_BYTE * MIB)
     activations_mib = queued * act_bits / (BITS_PER_BYTE * MIB)
     groups = macs / count
-    dense = np.asarray(value("execution.lane_queue_over_sram")) * sram_mm2_per_mib
-    control = np.asarray(value("execution.lane_group_um2_n7")) * scales.logic_area * MM2_PER_UM2
-    e0, e1 = (np.asarray(value(f"sram_energy.model_n7.{name}_pj_per_bit")) for name in ("e0", "e1"))
-    both = 1 + np.asarray(value("on_chip.write_over_read_energy"))
+    dense = asarray(value("execution.lane_queue_over_sram")) * sram_mm2_per_mib
+    control = asarray(value("execution.lane_group_um2_n7")) * scales.logic_area * MM2_PER_UM2
+    e0, e1 = (asarray(value(f"sram_energy.model_n7.{name}_pj_per_bit")) for name in ("e0", "e1"))
+    both = 1 + asarray(value("on_chip.write_over_read_energy"))
     per_weight = (e0 + e1 * np.sqrt(weights_mib)) * array.weight_bits
     per_activation = (e0 + e1 * np.sqrt(activations_mib)) * array.activation_bits / count
     return LaneOverheads(
@@ -191,13 +192,13 @@ def operand_buffer_bytes(array: MacArray, macs: FloatArray) -> FloatArray:
 
     A square of units holds a weight each, and an activation per row.
     """
-    return np.asarray(2 * (macs * array.weight_bits + np.sqrt(macs) * array.activation_bits) / BITS_PER_BYTE)
+    return asarray(2 * (macs * array.weight_bits + np.sqrt(macs) * array.activation_bits) / BITS_PER_BYTE)
 
 
 def passes(operand_bits: Number, activation_bits: Number, array: MacArray) -> FloatArray:
     """Return the native multiply-accumulates that one of the given operands takes; below 1 where units split."""
     weights = unit_passes(operand_bits, array.weight_bits, array.weight_splits)
-    return np.asarray(weights * np.ceil(activation_bits / array.activation_bits))
+    return asarray(weights * np.ceil(activation_bits / array.activation_bits))
 
 
 @dataclass(frozen=True)
@@ -295,7 +296,7 @@ def dequantizes(form: WeightFormat) -> FloatArray:
     Codes that the array multiplies as they are need none; masks, indices, run lengths, codebooks and codes that are
     dequantized do.
     """
-    return np.where(np.asarray(form.sparsity) > 0, 1.0, float(form.execution == "dequantize"))
+    return np.where(asarray(form.sparsity) > 0, 1.0, float(form.execution == "dequantize"))
 
 
 def xor_network(form: WeightFormat) -> tuple[Number, Number]:
@@ -312,7 +313,7 @@ def xor_network(form: WeightFormat) -> tuple[Number, Number]:
 
 def xor_code_bits(form: WeightFormat) -> Number:
     """Return XOR-code bits per weight, b N_in / N_out; 0 for other formats."""
-    return np.asarray(form.weight_bits) * form.n_in / xor_outputs(form) if form.kind == "xor" else 0.0
+    return asarray(form.weight_bits) * form.n_in / xor_outputs(form) if form.kind == "xor" else 0.0
 
 
 def weight_decoder(
@@ -338,8 +339,8 @@ def weight_decoder(
     """
     value, per_format = technology.value, storage.map
     dequantizing = np.ones(1) if unpacks_all else per_format(dequantizes)
-    mm2 = dequantizing * bytes_per_s * (np.asarray(value("decoder.unpack_mm2_per_tbps_n7")) / TERA)
-    joules = dequantizing * (np.asarray(value("decoder.unpack_pj_per_byte_n7")) * PICO)
+    mm2 = dequantizing * bytes_per_s * (asarray(value("decoder.unpack_mm2_per_tbps_n7")) / TERA)
+    joules = dequantizing * (asarray(value("decoder.unpack_pj_per_byte_n7")) * PICO)
     if any(form.kind == "xor" for form in storage.forms):
         code = per_format(xor_code_bits)
         share = (code > 0).astype(np.float64) if stored_bits is None else code / stored_bits
@@ -355,5 +356,5 @@ def weight_decoder(
         # One symbol a weight: what the codes of an integer are, or the exponent of a float.
         symbols = per_format(lambda form: 0.0 if form.coded_bits is None else BITS_PER_BYTE / bits_of_format(form))
         mm2 = mm2 + bytes_per_s * symbols / GIGA * value("decoder.ans_um2_per_gsymbols_n7") * MM2_PER_UM2
-        joules = joules + symbols * (np.asarray(value("decoder.ans_pj_per_symbol_n7")) * PICO)
+        joules = joules + symbols * (asarray(value("decoder.ans_pj_per_symbol_n7")) * PICO)
     return Decoder(mm2 * scales.logic_area, joules * scales.energy)

@@ -15,6 +15,7 @@ import numpy as np
 from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.table import FloatArray, Number, positive, rows_where
+from cost_models.tape import as_one, asarray
 from cost_models.units import MM2_PER_CM2
 
 HOURS_PER_YEAR = 8766.0
@@ -77,30 +78,30 @@ def gross_dies(die_mm2: Number, *, diameter_mm: Number, edge_mm: Number, scribe_
     formula falls below one die, far beyond any reticle, it is one.
     """
     side = np.sqrt(die_mm2) + scribe_mm
-    usable = np.asarray(diameter_mm) - 2 * np.asarray(edge_mm)
-    return np.asarray(np.maximum(np.pi * usable * (usable / (4 * side) - np.sqrt(0.5)) / side, 1.0))
+    usable = asarray(diameter_mm) - 2 * asarray(edge_mm)
+    return asarray(np.maximum(np.pi * usable * (usable / (4 * side) - np.sqrt(0.5)) / side, 1.0))
 
 
 def yield_poisson(defects: Number) -> FloatArray:
     """Return the share of good dies for `defects` = A D0 expected defects per die, defects independent: exp(-A D0)."""
-    return np.asarray(np.exp(-np.asarray(defects)))
+    return asarray(np.exp(-asarray(defects)))
 
 
 def yield_murphy(defects: Number) -> FloatArray:
     """Return Murphy's yield for a triangular spread of defect density: ((1 - exp(-A D0)) / (A D0))^2."""
-    defects = np.asarray(defects, dtype=np.float64)
+    defects = asarray(defects, dtype=np.float64)
     safe = positive(defects)
     return np.where(defects > 0, (-np.expm1(-safe) / safe) ** 2, 1.0)
 
 
 def yield_negative_binomial(defects: Number, alpha: Number) -> FloatArray:
     """Return the yield for clustered defects: (1 + A D0 / alpha)^(-alpha); Poisson as alpha grows without bound."""
-    return np.asarray(np.exp(-np.asarray(alpha) * np.log1p(np.asarray(defects) / alpha)))
+    return asarray(np.exp(-asarray(alpha) * np.log1p(asarray(defects) / alpha)))
 
 
 def die_yield(die_mm2: Number, defects_per_cm2: Number, *, model: YieldModel, alpha: Number) -> FloatArray:
     """Return the share of good dies under the chosen law; `alpha` matters to the negative binomial only."""
-    defects = np.asarray(die_mm2) * (np.asarray(defects_per_cm2) / MM2_PER_CM2)
+    defects = asarray(die_mm2) * (asarray(defects_per_cm2) / MM2_PER_CM2)
     match model:
         case "negative_binomial":
             return yield_negative_binomial(defects, alpha)
@@ -118,8 +119,8 @@ def harvest_yield(block_yield: Number, *, blocks: Number, needed: Number) -> Flo
     """
     from scipy import special
 
-    count = np.asarray(blocks).astype(np.int64)
-    return np.asarray(special.bdtrc(np.asarray(needed, dtype=np.float64) - 1.0, count, block_yield))
+    count = asarray(blocks).astype(np.int64)
+    return asarray(special.bdtrc(asarray(needed, dtype=np.float64) - 1.0, count, block_yield))
 
 
 def harvested_yield(
@@ -141,21 +142,25 @@ def harvested_yield(
         alpha: clustering of the negative binomial.
     """
     plain, rest_alone = (
-        die_yield(MM2_PER_CM2, share * np.asarray(defects), model=model, alpha=alpha)
-        for share in (1.0, 1 - np.asarray(core_fraction))
+        die_yield(MM2_PER_CM2, share * asarray(defects), model=model, alpha=alpha)
+        for share in (1.0, 1 - asarray(core_fraction))
     )
-    built = np.asarray(cores) + np.asarray(spare_cores)
+    built = asarray(cores) + asarray(spare_cores)
     with_spares, without = np.zeros(1), np.zeros(1)
     for node, weight in zip(*np.polynomial.legendre.leggauss(QUADRATURE_NODES), strict=True):
         probability = (node + 1) / 2
-        density = np.asarray(defects) * _density_quantile(probability, model, alpha)
-        rest = weight * np.exp(-density * (1 - np.asarray(core_fraction)))
+        density = asarray(defects) * _density_quantile(probability, model, alpha)
+        rest = weight * np.exp(-density * (1 - asarray(core_fraction)))
         core = np.exp(-density * core_fraction / built)
         with_spares = with_spares + rest * harvest_yield(core, blocks=built, needed=cores)
         without = without + rest * core**built
     # Where dies are so large that the sums miss the few of little density, the rest of the die still bounds the gain.
-    gain = np.divide(with_spares, without, out=np.ones_like(without), where=without > 0)
-    return np.asarray(np.minimum(plain * gain, rest_alone))
+    return asarray(np.minimum(plain * _gain(with_spares, without), rest_alone))
+
+
+@as_one
+def _gain(with_spares: FloatArray, without: FloatArray) -> FloatArray:
+    return np.divide(with_spares, without, out=np.ones_like(without), where=without > 0)
 
 
 def _density_quantile(probability: float, model: YieldModel, alpha: Number) -> FloatArray:
@@ -163,15 +168,15 @@ def _density_quantile(probability: float, model: YieldModel, alpha: Number) -> F
     if model == "negative_binomial":
         from scipy import special
 
-        return np.asarray(special.gammaincinv(alpha, probability) / alpha)
+        return asarray(special.gammaincinv(alpha, probability) / alpha)
     if model == "murphy":
-        return np.asarray(np.sqrt(2 * probability) if probability < 0.5 else 2 - np.sqrt(2 * (1 - probability)))
+        return asarray(np.sqrt(2 * probability) if probability < 0.5 else 2 - np.sqrt(2 * (1 - probability)))
     return np.ones(1)
 
 
 def good_die_usd(wafer_usd: Number, gross: Number, good_fraction: Number, *, line_yield: Number) -> FloatArray:
     """Return the cost of one good die without its test: wafer / (gross Y_line) / Y."""
-    return np.asarray(np.asarray(wafer_usd) / (np.asarray(gross) * line_yield) / good_fraction)
+    return asarray(asarray(wafer_usd) / (asarray(gross) * line_yield) / good_fraction)
 
 
 def good_fraction(
@@ -230,7 +235,7 @@ def die_blocks(
     line = value("formulas.good_die_cost.wafer_line_yield")
     return {
         "die": good_die_usd(wafer_usd, gross, good, line_yield=line),
-        "die_test": np.asarray(value("assembly.die_test_usd") / good),
+        "die_test": asarray(value("assembly.die_test_usd") / good),
     }
 
 
@@ -284,10 +289,10 @@ def package_blocks(
     value, interposer = technology.value, on_interposer > 0
     if joined is not None:
         interposer = interposer | (joined.on_silicon > 0)
-    layers = np.asarray(value("packaging.substrate_layers"))
+    layers = asarray(value("packaging.substrate_layers"))
     organic = body_mm * body_mm * (layers * value("packaging.substrate_usd_per_mm2_layer"))
     silicon = (die_mm2 + stacks * value("assembly.stack_footprint_mm2")) * (
-        np.asarray(value("packaging.silicon_interposer.area_over_sum_of_dies"))
+        asarray(value("packaging.silicon_interposer.area_over_sum_of_dies"))
         * value("packaging.silicon_interposer.cowos_usd_per_mm2_interposer")
     )
     package = rows_where(interposer, silicon, organic)
@@ -311,10 +316,10 @@ def board_usd(tdp_w: FloatArray, technology: Technology) -> FloatArray:
     The cards draw 150 W (air) and 700 W (``board_load``); the line goes on beyond both.
     """
     value = technology.value
-    small_w, large_w = np.asarray(value("board_load.small_card_w")), np.asarray(value("board_load.large_card_w"))
-    small = np.asarray(value("board.pcb_vrm_cooling_usd_per_card_air_150w"))
-    large = np.asarray(value("board.pcb_vrm_cooling_usd_per_card_700w"))
-    return np.asarray(small + (tdp_w - small_w) * ((large - small) / (large_w - small_w)))
+    small_w, large_w = asarray(value("board_load.small_card_w")), asarray(value("board_load.large_card_w"))
+    small = asarray(value("board.pcb_vrm_cooling_usd_per_card_air_150w"))
+    large = asarray(value("board.pcb_vrm_cooling_usd_per_card_700w"))
+    return asarray(small + (tdp_w - small_w) * ((large - small) / (large_w - small_w)))
 
 
 PRICE_YEARS = (2023, 2024, 2025, 2026)
@@ -328,26 +333,26 @@ def memory_price_factor(year: float, technology: Technology) -> FloatArray:
     """
     at = float(np.clip(year, PRICE_YEARS[0], PRICE_YEARS[-1]))
     before, after = int(np.floor(at)), int(np.ceil(at))
-    first, last = (np.log(np.asarray(technology.value(f"memory_market.of_year.{one}"))) for one in (before, after))
-    return np.asarray(np.exp(first + (at - before) * (last - first)))
+    first, last = (np.log(asarray(technology.value(f"memory_market.of_year.{one}"))) for one in (before, after))
+    return asarray(np.exp(first + (at - before) * (last - first)))
 
 
 def nre_usd(*, mask_set_usd: Number, design_nre_usd: Number, economics: Economics) -> FloatArray:
     """Return what one unit carries of masks and design: (masks + NRE share x design) / units."""
-    return (np.asarray(mask_set_usd) + economics.nre_share * np.asarray(design_nre_usd)) / economics.units
+    return (asarray(mask_set_usd) + economics.nre_share * asarray(design_nre_usd)) / economics.units
 
 
 def price_usd(cost_usd: Number, *, mask_set_usd: Number, design_nre_usd: Number, economics: Economics) -> FloatArray:
     """Return the selling price: (cost + (masks + NRE share x design) / units) / (1 - margin)."""
     nre = nre_usd(mask_set_usd=mask_set_usd, design_nre_usd=design_nre_usd, economics=economics)
-    return np.asarray((cost_usd + nre) / (1 - economics.margin))
+    return asarray((cost_usd + nre) / (1 - economics.margin))
 
 
 def annuity(years: Number, rate: Number) -> FloatArray:
     """Return the yearly payment per dollar borrowed at `rate` and paid back over `years`: r / (1 - (1 + r)^-y)."""
-    rate = np.asarray(rate, dtype=np.float64)
+    rate = asarray(rate, dtype=np.float64)
     safe = positive(rate)
-    return np.where(rate > 0, safe / -np.expm1(-np.asarray(years) * np.log1p(safe)), 1 / np.asarray(years))
+    return np.where(rate > 0, safe / -np.expm1(-asarray(years) * np.log1p(safe)), 1 / asarray(years))
 
 
 def usd_per_million_tokens(
@@ -377,14 +382,14 @@ def usd_per_million_tokens(
         provisioned_w: power that the data centre sets aside; `watts` where None.
     """
     value = technology.value
-    used = np.asarray(value("tco.utilisation"))
+    used = asarray(value("tco.utilisation"))
     rate = value("tco.cost_of_capital")
-    hosts = np.asarray(chips) * value("board.host_server_usd_per_accelerator")
-    servers = (np.asarray(price_usd) + hosts) * annuity(value("tco.amortisation_years"), rate)
+    hosts = asarray(chips) * value("board.host_server_usd_per_accelerator")
+    servers = (asarray(price_usd) + hosts) * annuity(value("tco.amortisation_years"), rate)
     set_aside = watts if provisioned_w is None else provisioned_w
-    building = np.asarray(set_aside) * value("tco.datacenter_capex_usd_per_w")
+    building = asarray(set_aside) * value("tco.datacenter_capex_usd_per_w")
     building = building * annuity(value("ownership.datacenter_years"), rate)
-    mean_w = used * watts + (1 - used) * np.asarray(watts if idle_w is None else idle_w)
+    mean_w = used * watts + (1 - used) * asarray(watts if idle_w is None else idle_w)
     kwh = mean_w / 1000 * HOURS_PER_YEAR * value("tco.pue") / value("board.psu_efficiency")
     yearly = servers + building + kwh * value("tco.electricity_usd_per_kwh")
-    return np.asarray(yearly / (used * tokens_per_s * SECONDS_PER_YEAR) * 1e6)
+    return asarray(yearly / (used * tokens_per_s * SECONDS_PER_YEAR) * 1e6)

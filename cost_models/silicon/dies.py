@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from cost_models.table import FloatArray, Number, positive
+from cost_models.tape import asarray
 
 
 def facing_sides(dies: Number) -> FloatArray:
     """Return how many sides of each die face other dies."""
-    return np.asarray(np.ceil(np.log2(dies)))
+    return asarray(np.ceil(np.log2(dies)))
 
 
 def facing_over_root(dies: Number, aspect_ratio: Number) -> FloatArray:
@@ -24,7 +25,7 @@ def facing_over_root(dies: Number, aspect_ratio: Number) -> FloatArray:
         aspect_ratio: long over short side.
     """
     sides, root = facing_sides(dies), np.sqrt(aspect_ratio)
-    return np.asarray(np.ceil(sides / 2) / root + np.floor(sides / 2) * root)
+    return asarray(np.ceil(sides / 2) / root + np.floor(sides / 2) * root)
 
 
 def outline_edge_mm(
@@ -46,7 +47,7 @@ def outline_edge_mm(
 
 def joints(dies: Number) -> FloatArray:
     """Return the pairs of dies that face each other: p sides of each, counted from both."""
-    return np.asarray(dies * facing_sides(dies) / 2)
+    return asarray(dies * facing_sides(dies) / 2)
 
 
 def assembled_fraction(dies: FloatArray, *, bond_yield: Number, known_good_fraction: Number) -> FloatArray:
@@ -55,4 +56,4 @@ def assembled_fraction(dies: FloatArray, *, bond_yield: Number, known_good_fract
     Each must be good although wafer test alone said so, and be bonded: (b g)^(p - 1). The first die's share is in the
     yield of the package itself.
     """
-    return np.asarray((np.asarray(bond_yield) * known_good_fraction) ** (dies - 1))
+    return asarray((asarray(bond_yield) * known_good_fraction) ** (dies - 1))

@@ -15,6 +15,7 @@ from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.silicon import carbon
 from cost_models.table import Choice, FloatArray, rows_where
+from cost_models.tape import asarray
 from cost_models.units import BITS_PER_BYTE, GIB, GIGA, MIB, PICO
 
 
@@ -134,7 +135,7 @@ def memory_system(
     on_board = 1 - on_interposer - on_top
     bandwidth, capacity = total_bits * pin_bits_per_s * parameter("effective_fraction") / BITS_PER_BYTE, gib * GIB
     if not off_die.all():
-        per_mib = np.asarray(technology.value("on_chip.sram_bytes_per_cycle_per_mib"))
+        per_mib = asarray(technology.value("on_chip.sram_bytes_per_cycle_per_mib"))
         bandwidth = np.where(off_die > 0, bandwidth, sram_mib * clock_ghz * GIGA * per_mib)
         capacity = np.where(off_die > 0, capacity, sram_mib * MIB)
     crossing, on_top_mm2 = off_die, np.zeros(1)

@@ -20,6 +20,7 @@ from cost_models.silicon import compute
 from cost_models.silicon.machine import NearMemory
 from cost_models.silicon.memory import MemorySystem
 from cost_models.table import Choice, FloatArray, positive
+from cost_models.tape import asarray
 from cost_models.units import BITS_PER_BYTE, GIB, NANO
 from cost_models.weights.weight_storage import Storage
 
@@ -66,9 +67,9 @@ def plain_bits(form: WeightFormat, operands: Sequence[str]) -> FloatArray:
 
     Codes without scales of groups, zeros that are not stored, or tables; a scale per channel multiplies the sum.
     """
-    stored = np.asarray(form.weight_bits, dtype=np.float64)
+    stored = asarray(form.weight_bits, dtype=np.float64)
     known = np.isin(stored, [width_of(name) for name in operands if name.startswith(form.operand)])
-    without_groups = (np.asarray(form.group) == 0) & (np.asarray(form.zero_bits) == 0)
+    without_groups = (asarray(form.group) == 0) & (asarray(form.zero_bits) == 0)
     as_it_is = form.kind in ("dense", "group") and form.execution != "dequantize" and form.coded_bits is None
     return np.where(known & without_groups & as_it_is, stored, 0.0)
 
@@ -111,7 +112,7 @@ def banks(
     # All channels at once: what a stream over the pins loses elsewhere is in the share that products reach.
     inside = present * system.bandwidth_bytes_per_s * parameter("bandwidth_over_external")
     reached = inside * parameter("gemv_efficiency")
-    wide = np.asarray(technology.value("serving.activation_bits"), dtype=np.float64)
+    wide = asarray(technology.value("serving.activation_bits"), dtype=np.float64)
     macs = {use: np.zeros(1) for use in ("linear", "head", "attention")}
     for code, name in enumerate(known.values):
         operands = memories[name].near_operands
@@ -172,7 +173,7 @@ def _decoders(
 ) -> compute.Decoder:
     """Return decoders that keep up with all banks at once, made of the transistors of a DRAM."""
     area, energy = (
-        np.atleast_1d(np.asarray(technology.value(f"near_memory.logic_{name}_rel_n7"))) for name in ("area", "energy")
+        np.atleast_1d(asarray(technology.value(f"near_memory.logic_{name}_rel_n7"))) for name in ("area", "energy")
     )
     return compute.weight_decoder(
         storage,

@@ -11,6 +11,7 @@ import numpy as np
 from cost_models.library.technology import Technology
 from cost_models.silicon.compute import Scales
 from cost_models.table import FloatArray, Number, rows_where
+from cost_models.tape import asarray
 from cost_models.units import BITS_PER_BYTE, FEMTO, PICO
 
 FARTHEST_SUPPLY = 2.0
@@ -19,8 +20,8 @@ FARTHEST_SUPPLY = 2.0
 
 def dynamic_scale(supply_v: Number, nominal_v: Number) -> FloatArray:
     """Return dynamic energy over that at the node's nominal supply: (V / Vnom)^2."""
-    ratio = np.asarray(supply_v) / nominal_v
-    return np.asarray(ratio * ratio)
+    ratio = asarray(supply_v) / nominal_v
+    return asarray(ratio * ratio)
 
 
 def clock_ratio(supply_ratio: Number, *, threshold: Number, alpha: Number) -> FloatArray:
@@ -29,9 +30,9 @@ def clock_ratio(supply_ratio: Number, *, threshold: Number, alpha: Number) -> Fl
     Alpha-power law (Sakurai and Newton, JSSC 1990): delay of a gate goes with V / (V - Vt)^alpha, so
     f / fnom = ((u - t) / (1 - t))^alpha / u with u = V / Vnom and t = Vt / Vnom; 0 below the threshold.
     """
-    supply_ratio = np.asarray(supply_ratio, dtype=np.float64)
-    over = np.maximum(supply_ratio - threshold, 0.0) / (1 - np.asarray(threshold))
-    return np.asarray(over**alpha / supply_ratio)
+    supply_ratio = asarray(supply_ratio, dtype=np.float64)
+    over = np.maximum(supply_ratio - threshold, 0.0) / (1 - asarray(threshold))
+    return asarray(over**alpha / supply_ratio)
 
 
 def supply_ratio(clock: Number, *, threshold: Number, alpha: Number) -> FloatArray:
@@ -40,8 +41,8 @@ def supply_ratio(clock: Number, *, threshold: Number, alpha: Number) -> FloatArr
     Newton's method on u - t = (1 - t) (c u)^(1 / alpha), which is convex, from above: it never overshoots, and is
     exact to 1e-6. Beyond `FARTHEST_SUPPLY`, above what any process allows, the supply grows in proportion to the clock.
     """
-    threshold, exponent = np.asarray(threshold), 1 / np.asarray(alpha)
-    clock = np.asarray(clock, dtype=np.float64)
+    threshold, exponent = asarray(threshold), 1 / asarray(alpha)
+    clock = asarray(clock, dtype=np.float64)
     farthest = clock_ratio(FARTHEST_SUPPLY, threshold=threshold, alpha=alpha)
     beyond = np.maximum(clock / farthest, 1.0)
     slope = (1 - threshold) * (clock / beyond) ** exponent
@@ -49,7 +50,7 @@ def supply_ratio(clock: Number, *, threshold: Number, alpha: Number) -> FloatArr
     for _ in range(4):
         power = slope * ratio**exponent
         ratio = ratio - (ratio - threshold - power) / (1 - power * exponent / ratio)
-    return np.asarray(ratio * beyond)
+    return asarray(ratio * beyond)
 
 
 def guarded_supply_ratio(clock: Number, *, threshold: Number, alpha: Number, guard: Number) -> FloatArray:
@@ -58,12 +59,12 @@ def guarded_supply_ratio(clock: Number, *, threshold: Number, alpha: Number, gua
     Nominal supply holds a guard band of g times itself, which a lower supply keeps in volts: g + (1 - g) u.
     """
     needed = supply_ratio(clock, threshold=threshold, alpha=alpha)
-    return np.asarray(guard + (1 - np.asarray(guard)) * needed)
+    return asarray(guard + (1 - asarray(guard)) * needed)
 
 
 def guarded_clock_ratio(supply: Number, *, threshold: Number, alpha: Number, guard: Number) -> FloatArray:
     """Return the clock over that at nominal supply that a regulator's supply over the nominal one reaches."""
-    guard = np.asarray(guard)
+    guard = asarray(guard)
     return clock_ratio(np.maximum(supply - guard, 1e-9) / (1 - guard), threshold=threshold, alpha=alpha)
 
 
@@ -82,8 +83,8 @@ def leakage_w(
         warmer_c: junction above that temperature.
         doubling_c: rise that doubles leakage.
     """
-    heat = np.exp2(np.asarray(warmer_c) / doubling_c)
-    return np.asarray(die_mm2 * w_per_mm2 * (np.asarray(supply_v) / nominal_v) * heat)
+    heat = np.exp2(asarray(warmer_c) / doubling_c)
+    return asarray(die_mm2 * w_per_mm2 * (asarray(supply_v) / nominal_v) * heat)
 
 
 def stream_j_per_byte(
@@ -101,14 +102,14 @@ def stream_j_per_byte(
         sram_voltage: dynamic energy at the supply of the SRAM over the nominal one; that of the logic where None.
     """
     value = technology.value
-    read = np.asarray(value("sram_energy.model_n7.e0_pj_per_bit")) + np.asarray(
+    read = asarray(value("sram_energy.model_n7.e0_pj_per_bit")) + asarray(
         value("sram_energy.model_n7.e1_pj_per_bit")
     ) * np.sqrt(value("on_chip.buffer_bank_mib"))
-    bank = (1 + np.asarray(value("on_chip.write_over_read_energy"))) * read * (PICO * BITS_PER_BYTE)
-    per_mm = np.asarray(value("noc_energy.wire_fj_per_bit_mm.recommended_n7")) * (FEMTO * BITS_PER_BYTE)
+    bank = (1 + asarray(value("on_chip.write_over_read_energy"))) * read * (PICO * BITS_PER_BYTE)
+    per_mm = asarray(value("noc_energy.wire_fj_per_bit_mm.recommended_n7")) * (FEMTO * BITS_PER_BYTE)
     wire = per_mm * value("on_chip.wire_length_over_die_side") * np.sqrt(die_mm2)
     banked = scales.voltage if sram_voltage is None else sram_voltage
-    return np.asarray(bank * scales.logic_energy * banked + wire * scales.voltage)
+    return asarray(bank * scales.logic_energy * banked + wire * scales.voltage)
 
 
 def programmable_stream_j_per_byte(technology: Technology) -> FloatArray:
@@ -116,7 +117,7 @@ def programmable_stream_j_per_byte(technology: Technology) -> FloatArray:
 
     Measured at board level on H100 and A100 (library ``on_chip.programmable_stream_pj_per_bit``); no node scaling.
     """
-    return np.asarray(technology.value("on_chip.programmable_stream_pj_per_bit")) * (PICO * BITS_PER_BYTE)
+    return asarray(technology.value("on_chip.programmable_stream_pj_per_bit")) * (PICO * BITS_PER_BYTE)
 
 
 def gpu_stream_j_per_byte(technology: Technology) -> FloatArray:
@@ -124,7 +125,7 @@ def gpu_stream_j_per_byte(technology: Technology) -> FloatArray:
 
     Fitted with that (``stacks.*.active_fraction``) on measured power (library ``on_chip.gpu_stream_pj_per_bit``).
     """
-    return np.asarray(technology.value("on_chip.gpu_stream_pj_per_bit")) * (PICO * BITS_PER_BYTE)
+    return asarray(technology.value("on_chip.gpu_stream_pj_per_bit")) * (PICO * BITS_PER_BYTE)
 
 
 def power_blocks(
@@ -166,5 +167,5 @@ def power_blocks(
         "board": board,
     }
     delivered = mac_array + vector + memory + on_chip + weight_decoder + links + leakage + memory_idle + board
-    blocks["conversion_loss"] = delivered * (1 / np.asarray(conversion_efficiency) - 1)
+    blocks["conversion_loss"] = delivered * (1 / asarray(conversion_efficiency) - 1)
     return blocks

@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from cost_models.library.technology import Technology
-from cost_models.table import INACTIVE, Choice, Designs, FloatArray, Number
+from cost_models.table import INACTIVE, Choice, Designs, FloatArray, Number, at_codes
+from cost_models.tape import asarray
 from cost_models.weights.weight_storage import Storage
 
 SCALED, ROTATED, FLOATING = ACT_METHODS = ("scaled", "rotated", "floating")
@@ -27,8 +28,9 @@ def act_methods(columns: Designs, storage: Storage) -> Choice:
     chosen = columns.get("act_method")
     if not isinstance(chosen, Choice) or (chosen.codes == INACTIVE).all():
         return own
-    codes = np.array([ACT_METHODS.index(name) for name in own.values], dtype=np.intp)[own.codes]
-    requested = np.array([*map(ACT_METHODS.index, chosen.values), INACTIVE], dtype=np.intp)[chosen.codes]
+    codes = at_codes(np.array([ACT_METHODS.index(name) for name in own.values], dtype=np.intp), own.codes)
+    table = np.array([*map(ACT_METHODS.index, chosen.values), INACTIVE], dtype=np.intp)
+    requested = at_codes(table, chosen.codes)
     return Choice(ACT_METHODS, np.where(requested == INACTIVE, codes, requested))
 
 
@@ -39,7 +41,7 @@ def is_method(methods: Choice, name: str) -> FloatArray:
 
 def narrow(act_bits: Number, technology: Technology) -> FloatArray:
     """Return 1 where activations have fewer bits than the reference's, else 0."""
-    return np.asarray(np.asarray(act_bits) < technology.value("quality.damage_free_bits"), dtype=np.float64)
+    return asarray(asarray(act_bits) < technology.value("quality.damage_free_bits"), dtype=np.float64)
 
 
 def activation_damage(
@@ -57,9 +59,9 @@ def activation_damage(
         training: (T / 2)^alpha of the model.
         technology: parameters under ``quality``.
     """
-    bits = np.asarray(act_bits, dtype=np.float64)
+    bits = asarray(act_bits, dtype=np.float64)
     at_4, decay = (technology.of(f"quality.activations.{one}", methods) for one in ("damage_at_4_bit", "decay_per_bit"))
-    u = at_4 * np.exp2(-decay * (bits - 4)) * training
+    u: FloatArray = at_4 * np.exp2(-decay * (bits - 4)) * training
     coarse = is_method(methods, FLOATING) * coarse_scales * (bits < 8)
     if coarse.any():
         u = u * np.where(coarse > 0, technology.value("quality.quantisation.power_of_two_scales"), 1.0)

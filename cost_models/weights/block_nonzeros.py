@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
+from cost_models.tape import asarray
 
 
 def survival(block: int, density: FloatArray, rho: FloatArray, depth: int) -> NDArray[np.float64]:
@@ -23,7 +24,7 @@ def survival(block: int, density: FloatArray, rho: FloatArray, depth: int) -> ND
 def _log_ways(n: int) -> FloatArray:
     """Return log C(n, k) for k from 0 to n."""
     factorials = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1.0, n + 1)))])
-    return np.asarray(factorials[-1] - factorials - factorials[::-1])
+    return asarray(factorials[-1] - factorials - factorials[::-1])
 
 
 def _binomial(n: int, p: FloatArray) -> FloatArray:
@@ -32,7 +33,7 @@ def _binomial(n: int, p: FloatArray) -> FloatArray:
         # 0 log 0 is 0: a density of 1 leaves no pruned weight to count.
         kept, pruned = k * np.log(p[:, None]), np.where(k == n, 0.0, (n - k) * np.log1p(-p[:, None]))
     mass = np.exp(_log_ways(n) + kept + pruned)
-    return np.asarray(mass / mass.sum(axis=1, keepdims=True))
+    return asarray(mass / mass.sum(axis=1, keepdims=True))
 
 
 def _beta_binomial(n: int, p: FloatArray, rho: FloatArray) -> FloatArray:
@@ -45,7 +46,7 @@ def _beta_binomial(n: int, p: FloatArray, rho: FloatArray) -> FloatArray:
     strength = ((1 - rho) / rho)[~sure, None]
     a, b = p[~sure, None] * strength, (1 - p[~sure, None]) * strength
     mass[~sure] = np.exp(_log_ways(n) + special.betaln(k + a, n - k + b) - special.betaln(a, b))
-    return np.asarray(mass / mass.sum(axis=1, keepdims=True))
+    return asarray(mass / mass.sum(axis=1, keepdims=True))
 
 
 def _pooled(mass: FloatArray, depth: int) -> FloatArray:
@@ -57,4 +58,4 @@ def _pooled(mass: FloatArray, depth: int) -> FloatArray:
     length = depth * (mass.shape[1] - 1) + 1
     size = fft.next_fast_len(length, real=True)
     pooled = fft.irfft(fft.rfft(mass, size, axis=1) ** depth, size, axis=1)[:, :length]
-    return np.asarray(np.maximum(pooled, 0.0))
+    return asarray(np.maximum(pooled, 0.0))

@@ -7,10 +7,13 @@ results then.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from cost_models.library import WeightFormat
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.weights.decoder import plane_bits
 from cost_models.weights.entropy import binary_entropy
 
@@ -24,7 +27,7 @@ def scale_bits_per_weight(form: WeightFormat) -> FloatArray:
     (s + z) / g, and for doubly quantised scales s8 / g + s / (g g2) (QLoRA, arXiv 2305.14314, section 3); none are
     counted for one scale per output channel (g = 0).
     """
-    per_group = form.scale_bits + np.asarray(form.zero_bits)
+    per_group = form.scale_bits + asarray(form.zero_bits)
     if form.second_group:
         per_group = per_group + form.second_scale_bits / form.second_group
     return _shared(per_group, form)
@@ -32,8 +35,8 @@ def scale_bits_per_weight(form: WeightFormat) -> FloatArray:
 
 def _shared(per_group: Number, form: WeightFormat) -> FloatArray:
     """Return what a weight has of the bits that its group keeps; nothing of those of an output channel (g = 0)."""
-    group = np.asarray(form.group or 0, dtype=np.float64) if np.ndim(form.group) == 0 else np.asarray(form.group)
-    return np.asarray(np.where(group > 0, per_group / np.maximum(group, 1), 0.0))[()]
+    group = asarray(form.group or 0, dtype=np.float64) if np.ndim(form.group) == 0 else asarray(form.group)
+    return asarray(np.where(group > 0, per_group / np.maximum(group, 1), 0.0))[()]
 
 
 def run_length_bits(bits: Number, sparsity: Number, run_bits: int) -> FloatArray:
@@ -41,8 +44,8 @@ def run_length_bits(bits: Number, sparsity: Number, run_bits: int) -> FloatArray
 
     (1-S)(1+f)(b+k) with f = S^(2^k) / (1 - S^(2^k)) expected padding entries per nonzero.
     """
-    overflow = np.asarray(sparsity, dtype=np.float64) ** (2**run_bits)
-    return np.asarray((1 - sparsity) * (1 + overflow / (1 - overflow)) * (bits + run_bits))
+    overflow = asarray(sparsity, dtype=np.float64) ** (2**run_bits)
+    return asarray((1 - sparsity) * (1 + overflow / (1 - overflow)) * (bits + run_bits))
 
 
 def xor_outputs(form: WeightFormat) -> FloatArray:
@@ -50,9 +53,9 @@ def xor_outputs(form: WeightFormat) -> FloatArray:
 
     Where the format does not say, floor(N_in / (1 - S)), the most that its inputs pay for.
     """
-    whole = np.asarray(form.n_in, dtype=np.float64) / (1 - np.asarray(form.sparsity))
-    given = np.asarray(form.n_out, dtype=np.float64)
-    return np.asarray(np.where(given > 0, given, np.floor(whole * (1 + 1e-12))))
+    whole = asarray(form.n_in, dtype=np.float64) / (1 - asarray(form.sparsity))
+    given = asarray(form.n_out, dtype=np.float64)
+    return asarray(np.where(given > 0, given, np.floor(whole * (1 + 1e-12))))
 
 
 def xor_bits(form: WeightFormat) -> FloatArray:
@@ -65,25 +68,25 @@ def xor_bits(form: WeightFormat) -> FloatArray:
     planes = plane_bits(
         form.n_in, xor_outputs(form), form.sparsity, form.encoding_efficiency, correction_block=form.correction_block
     )
-    return np.asarray(1.0 + np.asarray(form.weight_bits) * planes)
+    return asarray(1.0 + asarray(form.weight_bits) * planes)
 
 
 def nm_mask_bits(form: WeightFormat) -> FloatArray:
     """Return log2 C(M, N) / M: what the mask of an N:M pattern costs at least, per weight."""
     from scipy import special
 
-    n, m = np.asarray(form.n, dtype=np.float64), np.asarray(form.m, dtype=np.float64)
+    n, m = asarray(form.n, dtype=np.float64), asarray(form.m, dtype=np.float64)
     ways = special.gammaln(m + 1) - special.gammaln(n + 1) - special.gammaln(m - n + 1)
-    return np.asarray(ways / np.log(2) / m)
+    return asarray(ways / np.log(2) / m)
 
 
 def stored_bits(form: WeightFormat) -> FloatArray:
     """Return the bits that one weight of the original matrix takes in memory, all metadata included."""
-    b, nonzeros = np.asarray(form.weight_bits, dtype=np.float64), 1 - np.asarray(form.sparsity, dtype=np.float64)
+    b, nonzeros = asarray(form.weight_bits, dtype=np.float64), 1 - asarray(form.sparsity, dtype=np.float64)
     scales = scale_bits_per_weight(form)
     match form.kind:
         case "dense" | "group" | "double_group":
-            bits = b if form.coded_bits is None else np.asarray(form.coded_bits)
+            bits = b if form.coded_bits is None else asarray(form.coded_bits)
         case "binary_coded":
             # Each bit plane has its own scale, and one offset per group (LUT-GEMM, arXiv 2206.09557).
             bits, scales = b, _shared(b * form.scale_bits + form.zero_bits, form)
@@ -97,12 +100,12 @@ def stored_bits(form: WeightFormat) -> FloatArray:
             bits = nonzeros * (b + form.index_bits)
         case "run_length":
             runs = [run_length_bits(b, 1 - nonzeros, k) for k in range(1, LONGEST_RUN_BITS + 1)]
-            bits = np.minimum.reduce(runs)
+            bits = reduce(np.minimum, runs)
         case "nm":
-            bits = np.asarray(form.n) / np.asarray(form.m) * (b + form.index_bits)
+            bits = asarray(form.n) / asarray(form.m) * (b + form.index_bits)
         case "xor":
             bits = xor_bits(form)
-    return np.asarray(bits + scales)[()]
+    return asarray(bits + scales)[()]
 
 
 def entropy_bound(form: WeightFormat) -> FloatArray:
@@ -111,10 +114,10 @@ def entropy_bound(form: WeightFormat) -> FloatArray:
     Unstructured: H(S) + (1-S) b. N:M: log2 C(M, N) / M + (N/M) b. Formats without a mask: b. The padding entries of a
     run-length code take one value from the nonzeros, which are worth log2(2^b - 1) bits there.
     """
-    b, sparsity = np.asarray(form.weight_bits, dtype=np.float64), np.asarray(form.sparsity, dtype=np.float64)
+    b, sparsity = asarray(form.weight_bits, dtype=np.float64), asarray(form.sparsity, dtype=np.float64)
     if form.kind == "nm":
-        return np.asarray(nm_mask_bits(form) + np.asarray(form.n) / np.asarray(form.m) * b)[()]
+        return asarray(nm_mask_bits(form) + asarray(form.n) / asarray(form.m) * b)[()]
     if form.coded_bits is not None:
-        return np.asarray(form.coded_bits if form.kind != "codebook" else b)[()]
+        return asarray(form.coded_bits if form.kind != "codebook" else b)[()]
     width = np.log2(np.exp2(b) - 1) if form.kind == "run_length" else b
-    return np.asarray(binary_entropy(sparsity) + (1 - sparsity) * width)[()]
+    return asarray(binary_entropy(sparsity) + (1 - sparsity) * width)[()]

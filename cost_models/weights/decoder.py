@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cost_models.errors import CompressionError
 from cost_models.table import FloatArray
+from cost_models.tape import asarray
 
 TABLE = Path(__file__).parents[1] / "library" / "data" / "xor_efficiency.csv"
 
@@ -61,7 +62,7 @@ def encoding_efficiency(
         CompressionError: sizes, sparsity, rho or load outside what has been measured.
     """
     given = np.nan if n_out is None else n_out
-    rows = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (n_in, shift_registers, sparsity, rho, given)))
+    rows = np.broadcast_arrays(*(asarray(x, np.float64) for x in (n_in, shift_registers, sparsity, rho, given)))
     shape = rows[0].shape
     size, registers, s, correlation, outputs = (row.reshape(-1) for row in rows)
     known = ~(np.isnan(size) | np.isnan(registers) | np.isnan(s) | np.isnan(correlation))
@@ -109,10 +110,10 @@ def plane_bits(
 
     c = ceil(log2 P) + 1 bits correct one miss; every block of P weights has one bit that ends its list.
     """
-    block = np.asarray(correction_block, np.float64)
+    block = asarray(correction_block, np.float64)
     per_miss = np.ceil(np.log2(block)) + 1
-    misses = (1 - np.asarray(sparsity, np.float64)) * (1 - np.asarray(efficiency, np.float64))
-    return np.asarray(np.asarray(n_in, np.float64) / np.asarray(n_out, np.float64) + misses * per_miss + 1 / block)
+    misses = (1 - asarray(sparsity, np.float64)) * (1 - asarray(efficiency, np.float64))
+    return asarray(asarray(n_in, np.float64) / asarray(n_out, np.float64) + misses * per_miss + 1 / block)
 
 
 @dataclass(frozen=True)
@@ -134,12 +135,12 @@ class DecoderHardware:
 
 def decoder_hardware(n_in: ArrayLike, n_out: ArrayLike, shift_registers: ArrayLike) -> DecoderHardware:
     """Return gates, depth and flip-flops of one decoder that takes a step per cycle."""
-    inputs, outputs, registers = (np.asarray(x, np.float64) for x in (n_in, n_out, shift_registers))
+    inputs, outputs, registers = (asarray(x, np.float64) for x in (n_in, n_out, shift_registers))
     taps = (registers + 1) * inputs
     return DecoderHardware(
-        xor2_gates=np.asarray(outputs * (taps / 2 - 1)),
+        xor2_gates=asarray(outputs * (taps / 2 - 1)),
         depth=np.ceil(np.log2(taps)),
-        flip_flops=np.asarray(registers * inputs),
+        flip_flops=asarray(registers * inputs),
         bits_per_cycle=outputs,
     )
 
@@ -154,12 +155,12 @@ def _log_miss(measured: Measured, sparsity: FloatArray, rho: FloatArray, load: F
     columns = [_at_load(measured, column, sparsity, load, steps, share) for column in range(len(measured.correlations))]
     surface = np.maximum.accumulate(np.stack(columns), axis=0)
     if len(surface) == 1:
-        return np.asarray(surface[0])
+        return asarray(surface[0])
     right = np.clip(np.searchsorted(measured.correlations, rho, side="right"), 1, len(surface) - 1)
     here = np.arange(len(rho))
     low, high = measured.correlations[right - 1], measured.correlations[right]
     weight = (rho - low) / (high - low)
-    return np.asarray((1 - weight) * surface[right - 1, here] + weight * surface[right, here])
+    return asarray((1 - weight) * surface[right - 1, here] + weight * surface[right, here])
 
 
 def _at_load(
@@ -174,7 +175,7 @@ def _at_load(
             _within("load n_out (1 - S) / n_in", load[here], loads)
             edges[side, here] = np.interp(load[here], loads, misses)
     mixed = (1 - share) * edges[0] + share * edges[1]
-    return np.asarray(np.where(share == 0, edges[0], np.where(share == 1, edges[1], mixed)))
+    return asarray(np.where(share == 0, edges[0], np.where(share == 1, edges[1], mixed)))
 
 
 def _within(what: str, values: FloatArray, measured: FloatArray) -> None:

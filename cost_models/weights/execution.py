@@ -24,6 +24,7 @@ import numpy as np
 from cost_models.library import WeightFormat
 from cost_models.library.technology import Technology
 from cost_models.table import INACTIVE, Choice, FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.weights.lanes import lane_efficiency
 from cost_models.weights.weight_storage import Storage
 
@@ -109,7 +110,7 @@ def unit_passes(bits: Number, unit_bits: FloatArray, splits: FloatArray) -> Floa
     """
     whole = np.ceil(bits / unit_bits)
     if (splits == 1).all():
-        return np.asarray(whole)
+        return asarray(whole)
     part = unit_bits / splits
     return np.where(bits <= part, np.ceil(bits / part) / splits, whole)
 
@@ -140,14 +141,14 @@ def execution(
     work = Work(*(_column(pairs, entries) for entries in zip(*works, strict=True)))
     whole = unit_passes(work.operand_bits, unit_bits, unit_splits)
     time, energy = whole * work.time, whole * work.energy
-    if np.any(np.asarray(work.plane_bits)) or np.any(np.asarray(work.looks)):
+    if np.any(asarray(work.plane_bits)) or np.any(asarray(work.looks)):
         planes = work.plane_bits / unit_bits
         time, energy = time + planes + work.looks, energy + planes + work.looks_energy
     return Execution(
-        np.asarray(time * activation_passes),
-        np.asarray(energy * activation_passes),
-        np.asarray(work.skips),
-        np.asarray(work.dequantize_macs),
+        asarray(time * activation_passes),
+        asarray(energy * activation_passes),
+        asarray(work.skips),
+        asarray(work.dequantize_macs),
     )
 
 
@@ -182,8 +183,8 @@ def work_of(form: WeightFormat, execution_mode: str, lanes: Lanes, technology: T
         lanes: of designs that skip.
         technology: parameters under ``execution``.
     """
-    bits, value = np.asarray(form.operand_bits, dtype=np.float64)[()], technology.value
-    kept = (1 - np.asarray(form.sparsity, dtype=np.float64))[()]
+    bits, value = asarray(form.operand_bits, dtype=np.float64)[()], technology.value
+    kept = (1 - asarray(form.sparsity, dtype=np.float64))[()]
     match execution_mode:
         case "gated":
             return Work(bits, energy=kept)
@@ -199,12 +200,12 @@ def work_of(form: WeightFormat, execution_mode: str, lanes: Lanes, technology: T
                 tolerance=LANE_TOLERANCE,
             )
             share = share.reshape(-1)[0] if share.size == 1 else share
-            return Work(bits, kept / share, kept * np.asarray(value("execution.skip_energy_factor"))[()], skips=1.0)
+            return Work(bits, kept / share, kept * asarray(value("execution.skip_energy_factor"))[()], skips=1.0)
         case "bit_plane":
             return Work(0.0, plane_bits=bits)
         case "look_up":
-            looks = (bits / np.asarray(value("execution.look_up_bits")))[()]
-            return Work(0.0, looks=looks, looks_energy=looks * np.asarray(value("execution.look_up_energy_factor"))[()])
+            looks = (bits / asarray(value("execution.look_up_bits")))[()]
+            return Work(0.0, looks=looks, looks_energy=looks * asarray(value("execution.look_up_energy_factor"))[()])
         case "dequantize":
             # A format that is always dequantized says how far.
             wide = bits if form.execution == "dequantize" else np.maximum(bits, WIDE_BITS)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
+from cost_models.tape import asarray
 
 ROWS = 1 << 12
 """Rows interpolated at a time: what they are made of stays in the cache."""
@@ -56,7 +57,7 @@ class Axis:
         met = away == 0
         shares = 1 / apart.prod(axis=1, keepdims=True) / np.where(met, 1.0, away)
         shares = np.where(met.any(axis=0), met, shares)
-        return np.asarray(shares / shares.sum(axis=0))
+        return asarray(shares / shares.sum(axis=0))
 
 
 def interpolated(known: FloatArray, axes: Sequence[Axis], columns: Sequence[Column]) -> FloatArray:

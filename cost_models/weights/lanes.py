@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cost_models.errors import CompressionError
 from cost_models.table import FloatArray, distinct_rows
+from cost_models.tape import asarray
 from cost_models.weights.block_nonzeros import survival
 from cost_models.weights.interpolation import Axis, Scale, interpolated
 
@@ -85,7 +86,7 @@ def lane_efficiency(
     Raises:
         CompressionError: a value outside its range.
     """
-    rows = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (block, density, lanes, correlation, depth)))
+    rows = np.broadcast_arrays(*(asarray(x, np.float64) for x in (block, density, lanes, correlation, depth)))
     shape = rows[0].shape
     table = np.stack([row.reshape(-1) for row in rows], axis=1)
     known = ~np.isnan(table).any(axis=1)
@@ -107,9 +108,7 @@ def expected_most_loaded(
 
     Density, lanes and correlation broadcast to ``(n,)`` at most.
     """
-    p, many, rho = np.broadcast_arrays(
-        *(np.atleast_1d(np.asarray(x, np.float64)) for x in (density, lanes, correlation))
-    )
+    p, many, rho = np.broadcast_arrays(*(np.atleast_1d(asarray(x, np.float64)) for x in (density, lanes, correlation)))
     most_loaded = np.empty(p.shape)
     step = max(1, CHUNK // (block * depth + 1))
     first, same = np.zeros(min(len(p), 1), np.intp), np.zeros(len(p), np.intp)
@@ -134,7 +133,7 @@ def observed_efficiency(nonzeros: ArrayLike) -> float:
     Raises:
         CompressionError: no lanes, or no nonzero.
     """
-    counts = np.asarray(nonzeros, np.float64)
+    counts = asarray(nonzeros, np.float64)
     if counts.size == 0 or counts.max() <= 0:
         raise CompressionError("lane efficiency needs at least one block with a nonzero")
     return float(counts.mean() / counts.max(axis=-1).mean())
@@ -148,7 +147,7 @@ def block_correlation(nonzeros: ArrayLike, block: int) -> float:
     Raises:
         CompressionError: fewer than two blocks, blocks of one weight, or all or none surviving.
     """
-    counts = np.asarray(nonzeros, np.float64).reshape(-1)
+    counts = asarray(nonzeros, np.float64).reshape(-1)
     if counts.size < 2 or block < 2:
         raise CompressionError(f"correlation needs 2 blocks of 2 weights or more, got {counts.size} of {block}")
     share = counts.mean() / block
@@ -201,7 +200,7 @@ def _summed(table: FloatArray) -> FloatArray:
         block, depth = table[first[rows[0]], [0, 4]]
         density, lanes, rho = table[first[rows], 1:4].T
         efficiency[rows] = _exact(int(block), density, lanes, rho, int(depth))
-    return np.asarray(efficiency[same])
+    return asarray(efficiency[same])
 
 
 def _moments(table: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -214,13 +213,13 @@ def _moments(table: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _above(table: FloatArray) -> FloatArray:
     """Return by how many standard deviations the most-loaded lane lies above the mean."""
     mean, deviation = _moments(table)
-    return np.asarray((1 / _summed(table) - 1) * mean / deviation)
+    return asarray((1 / _summed(table) - 1) * mean / deviation)
 
 
 def _efficiency(table: FloatArray, above: FloatArray) -> FloatArray:
     """Return the efficiency of rows whose most-loaded lane lies so far above the mean (`_above`)."""
     mean, deviation = _moments(table)
-    return np.asarray(mean / (mean + above * deviation))
+    return asarray(mean / (mean + above * deviation))
 
 
 def _interpolated(table: FloatArray) -> FloatArray:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from cost_models.library import Model, WeightFormat
 from cost_models.library.technology import Technology
-from cost_models.table import INACTIVE, Choice, Designs, FloatArray, Number, rows_where
+from cost_models.table import INACTIVE, Choice, Designs, FloatArray, Number, at_codes, rows_where
+from cost_models.tape import asarray
 from cost_models.weights.activations import activation_damage, narrow
 from cost_models.weights.compression import stored_bits
 from cost_models.workload.param_count import count_parameters
@@ -67,7 +68,7 @@ class Quality:
 
 def rise(damage: Number, technology: Technology) -> FloatArray:
     """Return the rise of ln perplexity that a damage u makes: u / (1 + u / ceiling), never more than guessing."""
-    return np.asarray(damage / (1 + damage / technology.value("quality.ceiling")))
+    return asarray(damage / (1 + damage / technology.value("quality.ceiling")))
 
 
 def quantisation_damage(
@@ -88,12 +89,12 @@ def quantisation_damage(
         technology: parameters.
     """
     parameter = "quality.quantisation."
-    group = np.where(np.asarray(group) == 0, technology.value(parameter + "channel_group"), group)
+    group = np.where(asarray(group) == 0, technology.value(parameter + "channel_group"), group)
     steps = technology.value(parameter + "kappa") * (bits - technology.value(parameter + "reference_bits"))
     coarseness = (group / technology.value(parameter + "reference_group")) ** technology.value(parameter + "gamma")
     z = damage * np.exp2(-steps) * coarseness * _training(tokens, technology.value(parameter + "alpha"), technology)
     # The power stays finite; damages beyond any use need no more digits.
-    return np.asarray(z * np.exp(np.minimum((runaway * z) ** 2, MAX_POWER)))
+    return asarray(z * np.exp(np.minimum((runaway * z) ** 2, MAX_POWER)))
 
 
 def symmetric_factor(bits: Number, technology: Technology) -> FloatArray:
@@ -101,9 +102,9 @@ def symmetric_factor(bits: Number, technology: Technology) -> FloatArray:
 
     The squared step: 2^b - 1 steps over the range of a group become 2^b - 2 over twice its largest magnitude.
     """
-    levels = np.exp2(np.asarray(bits, dtype=np.float64))
+    levels = np.exp2(asarray(bits, dtype=np.float64))
     step = (levels - 1) / np.maximum(levels - 2, 1.0)
-    return np.asarray(step * step * technology.value("quality.quantisation.symmetric_range"))
+    return asarray(step * step * technology.value("quality.quantisation.symmetric_range"))
 
 
 def pruning_damage(
@@ -125,11 +126,11 @@ def pruning_damage(
     parameter = "quality.pruning."
     larger = np.log(size / technology.value("quality.reference_size"))
     pattern = technology.value(parameter + "nm") + technology.value(parameter + "nm_size") * larger
-    confined = technology.value(parameter + "reference_block") / np.asarray(block, dtype=np.float64) * pattern
-    odds = np.asarray(sparsity / (1 - sparsity), dtype=np.float64)
+    confined = technology.value(parameter + "reference_block") / asarray(block, dtype=np.float64) * pattern
+    odds = asarray(sparsity / (1 - sparsity), dtype=np.float64)
     share = damage * odds ** technology.value(parameter + "power")
     share = share * _training(tokens, technology.value(parameter + "alpha"), technology)
-    return np.asarray(share * np.exp(technology.value(parameter + "size") * larger + confined))
+    return asarray(share * np.exp(technology.value(parameter + "size") * larger + confined))
 
 
 ROTATED, GROUPED, CALIBRATED = KV_METHODS = ("rotated", "grouped", "calibrated")
@@ -143,7 +144,7 @@ def kv_methods(columns: Designs) -> Choice | None:
     if not isinstance(chosen, Choice) or (chosen.codes == INACTIVE).all():
         return None
     requested = np.array([*map(KV_METHODS.index, chosen.values), 0], dtype=np.intp)
-    return Choice(KV_METHODS, requested[chosen.codes])
+    return Choice(KV_METHODS, at_codes(requested, chosen.codes))
 
 
 def _of_cache(name: str, methods: Choice | None, technology: Technology) -> Number:
@@ -158,7 +159,7 @@ def kv_damage(kv_bits: Number, tokens: Number, technology: Technology, methods: 
     z = damage 2^[-decay (b - 4)] (T / 2)^alpha with the alpha of weights, u = z exp[(runaway z)^2]; 0 at 16 bits and
     above. Scales of groups alone collapse below 3 bits; calibrated codes (KVQuant, arXiv 2401.18079) do not.
     """
-    bits = np.asarray(kv_bits, dtype=np.float64)
+    bits = asarray(kv_bits, dtype=np.float64)
     decay, damage = (_of_cache(name, methods, technology) for name in ("decay_per_bit", "damage_at_4_bit"))
     damage = damage * np.exp2(-decay * (bits - 4))
     damage = damage * _training(tokens, technology.value("quality.quantisation.alpha"), technology)
@@ -184,7 +185,7 @@ def format_quality(model: Model, form: WeightFormat, method: str, technology: Te
     """
     pruned = _pruned(model, form, technology)
     quantised = _quantised(model, form, method, technology)
-    both = (np.asarray(pruned.typ) > 0) & (np.asarray(quantised.typ) > 0)
+    both = (asarray(pruned.typ) > 0) & (asarray(quantised.typ) > 0)
     share = np.where(both, 1 + technology.value("quality.joint_interaction"), 1.0)
     return Damage(
         typ=pruned.typ + share * quantised.typ,
@@ -225,7 +226,7 @@ def activation_quality(
     least, below, above = (
         technology.of(f"quality.activations.{one}", methods) for one in ("least_bits", "spread_below", "spread_above")
     )
-    seen = ~_model_unseen(model, "quality.quantisation.", technology) & (np.asarray(act_bits) >= least)
+    seen = ~_model_unseen(model, "quality.quantisation.", technology) & (asarray(act_bits) >= least)
     unseen = (narrow(act_bits, technology) > 0) & ~seen
     return Damage(damage, damage * np.exp(-below), damage * np.exp(above), np.where(unseen, 1.0, 0.0))
 
@@ -256,7 +257,7 @@ def perplexity(
     """
     cache = kv_damage(kv_bits, _tokens(model, technology), technology, methods)
     unseen = _model_unseen(model, "quality.quantisation.", technology)
-    unseen = unseen | (np.asarray(kv_bits) < _of_cache("least_bits", methods, technology))
+    unseen = unseen | (asarray(kv_bits) < _of_cache("least_bits", methods, technology))
     usual, best = weights.typ + activations.typ + cache, weights.low + activations.low
     worst = weights.high + activations.high + cache * np.exp(_of_cache("spread_above", methods, technology))
     y = rise(_with_error(usual, best, worst, technology), technology)
@@ -264,9 +265,7 @@ def perplexity(
         ratio=np.exp(y),
         ratio_low=np.exp(rise(best, technology)),
         ratio_high=np.exp(rise(worst, technology)),
-        extrapolated=np.maximum.reduce(
-            np.broadcast_arrays(weights.extrapolated, activations.extrapolated, unseen & (cache > 0))
-        ),
+        extrapolated=np.maximum(np.maximum(weights.extrapolated, activations.extrapolated), unseen & (cache > 0)),
         unusable=rows_where(y > technology.value("quality.unusable_y"), 1.0, 0.0),
     )
 
@@ -276,10 +275,10 @@ def _with_error(usual: Number, best: Number, worst: Number, technology: Technolo
 
     In between and beyond, the logarithm of the damage goes with the score.
     """
-    score = np.asarray(technology.value("model_error.quality"))
+    score = asarray(technology.value("model_error.quality"))
     if not score.any():
         return usual
-    damaged = np.asarray(usual, dtype=np.float64) > 0
+    damaged = asarray(usual, dtype=np.float64) > 0
     base = np.where(damaged, usual, 1.0)
     end = np.where(score > 0, worst, np.maximum(best, base * np.finfo(np.float64).tiny))
     return np.where(damaged, base * np.where(damaged, end / base, 1.0) ** np.abs(score), usual)
@@ -321,12 +320,12 @@ def _quantised(model: Model, form: WeightFormat, method: str, technology: Techno
         # Rows of rounding to 4-bit floats with scales per group, and of nothing else.
         damage = damage * technology.value(parameter + "float_codes")
         damage = damage * (technology.value(parameter + "power_of_two_scales") if form.power_of_two_scales else 1.0)
-        unseen = unseen | (method != "rtn") | (np.asarray(group) == 0)
+        unseen = unseen | (method != "rtn") | (asarray(group) == 0)
     else:
         if form.has_scaled_integers:
-            symmetric = np.asarray(form.zero_bits) == 0
+            symmetric = asarray(form.zero_bits) == 0
             damage = damage * np.where(symmetric, symmetric_factor(bits, technology), 1.0)
-        unseen = unseen | ((np.asarray(group) > 0) & (group < technology.value(parameter + "least_group")))
+        unseen = unseen | ((asarray(group) > 0) & (group < technology.value(parameter + "least_group")))
         unseen = unseen | (form.operand == "float" and not codebook)
     unseen = unseen & (damage > technology.value("quality.negligible_y")) | _model_unseen(model, parameter, technology)
     return _with_interval(damage, unseen, method, parameter, technology)
@@ -345,7 +344,7 @@ def _pruned(model: Model, form: WeightFormat, technology: Technology) -> Damage:
         technology=technology,
     )
     if form.kind == "nm":
-        unseen = np.abs(np.asarray(form.sparsity) - technology.value(parameter + "nm_sparsity")) > 1e-9
+        unseen = np.abs(asarray(form.sparsity) - technology.value(parameter + "nm_sparsity")) > 1e-9
         unseen = unseen | _outside(form.m, parameter + "least_block", parameter + "most_block", technology)
     else:
         unseen = _outside(form.sparsity, parameter + "least_sparsity", parameter + "most_sparsity", technology)
@@ -361,12 +360,12 @@ def _with_interval(
 
 
 def _outside(value: Number, least: str, most: str, technology: Technology) -> BoolArray:
-    return np.asarray((value < technology.value(least)) | (value > technology.value(most)), dtype=np.bool_)
+    return asarray((value < technology.value(least)) | (value > technology.value(most)), dtype=np.bool_)
 
 
 def _model_unseen(model: Model, parameter: str, technology: Technology) -> BoolArray:
     """Return whether no measured model was like this one: dense, of its size and its training."""
     if model.training_tokens is None or model.moe is not None:
-        return np.asarray(True)
+        return asarray(True)
     unseen = _outside(_size(model), parameter + "smallest_model", parameter + "largest_model", technology)
     return unseen | _outside(model.training_tokens, parameter + "least_tokens", parameter + "most_tokens", technology)

@@ -15,6 +15,7 @@ import numpy as np
 from cost_models.library import Library, WeightFormat
 from cost_models.library.models import FREE_FIELDS
 from cost_models.table import Choice, Column, Designs, FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.weights.compression import xor_outputs
 from cost_models.weights.decoder import encoding_efficiency
 
@@ -85,7 +86,7 @@ def varied(form: WeightFormat, fields: Mapping[str, Number]) -> WeightFormat:
         if form.kind == "group" and form.zero_bits == form.weight_bits:
             update["zero_bits"] = bits
     if form.kind == "nm":
-        n, m = (np.asarray(fields.get(name, getattr(form, name)), dtype=np.float64) for name in ("n", "m"))
+        n, m = (asarray(fields.get(name, getattr(form, name)), dtype=np.float64) for name in ("n", "m"))
         update |= {"sparsity": 1 - n / m, "index_bits": np.ceil(np.log2(m))}
     changed = form.model_copy(update=update)
     if form.kind == "xor" and fields.keys() & {"n_in", "n_out", "shift_registers", "sparsity", "correlation"}:

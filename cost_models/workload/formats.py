@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 WIDE_BITS, USUAL_BITS = 16.0, 4.0
 """Bits to which kernels dequantize, and stored bits for which stacks say what that takes."""
@@ -62,5 +63,5 @@ def unpacking(stored_bits: Number) -> FloatArray:
 
     An 8-bit code is converted; each halving more takes a shift and a mask before. log2(16 / b) / 2, at least 0.
     """
-    halvings = np.log2(WIDE_BITS / np.minimum(np.asarray(stored_bits, dtype=np.float64), WIDE_BITS))
-    return np.asarray(halvings / np.log2(WIDE_BITS / USUAL_BITS))
+    halvings = np.log2(WIDE_BITS / np.minimum(asarray(stored_bits, dtype=np.float64), WIDE_BITS))
+    return asarray(halvings / np.log2(WIDE_BITS / USUAL_BITS))

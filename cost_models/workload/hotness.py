@@ -6,6 +6,7 @@ import numpy as np
 
 from cost_models.library import Model
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 EXPERT_PARTS = 64
 """Parts, from the hottest to the coldest, that more experts than that are divided into."""
@@ -33,7 +34,7 @@ def hotness(model: Model, hottest_fifth: Number, read: FloatArray) -> FloatArray
         hottest_fifth: share of the choices that fall on the fifth that is chosen most; NaN where all are alike.
         read: ``(n,)`` share of the experts that a step reads.
     """
-    moe, told = model.moe, np.asarray(hottest_fifth, dtype=np.float64)
+    moe, told = model.moe, asarray(hottest_fifth, dtype=np.float64)
     if moe is None or np.isnan(told).all():
         return np.ones((1, 1))
     parts = min(moe.experts, EXPERT_PARTS)
@@ -48,7 +49,7 @@ def hotness(model: Model, hottest_fifth: Number, read: FloatArray) -> FloatArray
         enough = -np.expm1(np.exp(middle) * missed).mean(axis=0) >= wanted
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     met = -np.expm1(np.exp(high) * missed)
-    return np.asarray(met / met.sum(axis=0))
+    return asarray(met / met.sum(axis=0))
 
 
 def hottest(share: FloatArray, part: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ import numpy as np
 from cost_models.library import Model
 from cost_models.library.layers import StateLayers
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.workload.operators import SCORE_FUNCTIONS, SCORE_OPS, Operators, OperatorStack, Shape
 from cost_models.workload.param_count import (
     Attention,
@@ -57,11 +58,11 @@ def _kv_fraction(model: Model, shape: Shape, layer: Attention) -> Number:
     """
     parts = 1 if model.mla is not None else layer.kv_heads
     if shape.cache_split == "context":
-        return 1 / np.asarray(shape.tensor_parallel, dtype=np.float64)
+        return 1 / asarray(shape.tensor_parallel, dtype=np.float64)
     if shape.cache_split == "batch":
-        units = parts * np.maximum(np.asarray(shape.batch, dtype=np.float64), 1.0)
-        ranks = np.asarray(shape.tensor_parallel) * shape.ranks_per_chip
-        return np.asarray(shape.ranks_per_chip * np.ceil(units / ranks) / units)
+        units = parts * np.maximum(asarray(shape.batch, dtype=np.float64), 1.0)
+        ranks = asarray(shape.tensor_parallel) * shape.ranks_per_chip
+        return asarray(shape.ranks_per_chip * np.ceil(units / ranks) / units)
     return 1.0 if model.mla is not None else shape.share(layer.kv_heads)
 
 
@@ -74,13 +75,13 @@ def _decoding_heads(model: Model, shape: Shape, layer: Attention) -> Number:
 
 def _exchanged(model: Model, shape: Shape, layer: Attention, rows: Number) -> dict[str, Number]:
     """Return what a decode step of so many rows sends so that queries meet keys not dealt out by heads, and back."""
-    tp = np.asarray(shape.tensor_parallel, dtype=np.float64)
+    tp = asarray(shape.tensor_parallel, dtype=np.float64)
     if shape.cache_split == "heads" or not (tp > 1).any():
         return {}
     per_head = layer.head_dim + layer.value_dim if model.mla is None else _macs_per_pair(model, layer, absorbed=True)
     # By sequences, a chip sends the queries of its heads; by tokens, every chip needs all queries.
     part = 1 / tp if shape.cache_split == "batch" else 1.0
-    sent = np.asarray(rows) * layer.heads * per_head * part * (1 - 1 / tp)
+    sent = asarray(rows) * layer.heads * per_head * part * (1 - 1 / tp)
     return {"exchanges": np.where(tp > 1, 2.0, 0.0), "exchanged": sent}
 
 
@@ -92,31 +93,31 @@ def shared_queries(model: Model, shape: Shape) -> FloatArray:
     layer = max(layers, key=lambda one: one.layers)
     parts = 1.0 if model.mla is not None else float(layer.kv_heads)
     if shape.cache_split != "heads":
-        return np.asarray([max(layer.heads / parts, 1.0)])
-    heads = layer.heads * np.asarray(shape.share(layer.heads))
-    kv = parts if model.mla is not None else parts * np.asarray(shape.share(layer.kv_heads))
+        return asarray([max(layer.heads / parts, 1.0)])
+    heads = layer.heads * asarray(shape.share(layer.heads))
+    kv = parts if model.mla is not None else parts * asarray(shape.share(layer.kv_heads))
     return np.maximum(heads / kv, 1.0)
 
 
 def _chunked_pairs(tokens: Number, chunk: int) -> FloatArray:
     """Return how many tokens the first `tokens` tokens meet within chunks of fixed borders, themselves included."""
-    tokens = np.asarray(tokens, dtype=np.float64)
+    tokens = asarray(tokens, dtype=np.float64)
     whole = np.floor(tokens / chunk)
     rest = tokens - whole * chunk
-    return np.asarray(whole * (chunk * (chunk + 1) / 2) + rest * (rest + 1) / 2)
+    return asarray(whole * (chunk * (chunk + 1) / 2) + rest * (rest + 1) / 2)
 
 
 def _mean_reach(layer: Attention, reach: float, first: Number, last: Number) -> FloatArray:
     """Return the mean number of tokens met over contexts from half a token after `first` to half one after `last`."""
     if layer.chunked:
-        before, after = np.asarray(first) - 0.5, np.asarray(last) - 0.5
-        return np.asarray((_chunked_pairs(after, int(reach)) - _chunked_pairs(before, int(reach))) / (after - before))
+        before, after = asarray(first) - 0.5, asarray(last) - 0.5
+        return asarray((_chunked_pairs(after, int(reach)) - _chunked_pairs(before, int(reach))) / (after - before))
     return mean_clipped(first, last, reach)
 
 
 def mean_clipped(first: Number, last: Number, window: float) -> FloatArray:
     """Return the mean of min(context, window) over contexts from `first` to `last`."""
-    first, last = np.asarray(first, dtype=np.float64), np.asarray(last, dtype=np.float64)
+    first, last = asarray(first, dtype=np.float64), asarray(last, dtype=np.float64)
     below = np.clip(window, first, last) if np.isfinite(window) else last
     held = window if np.isfinite(window) else 0.0
     return np.minimum(((below**2 - first**2) / 2 + (last - below) * held) / (last - first), window)
@@ -144,7 +145,7 @@ def decode_attention(
         queries: tokens of a sequence that are verified together: keys and values are read once for all of them, but
             where each chooses the tokens that it meets; states are written after each.
     """
-    batch = np.asarray(shape.batch, dtype=np.float64)
+    batch = asarray(shape.batch, dtype=np.float64)
     rows = batch * queries
     stack = OperatorStack()
     for layer in attentions(model):
@@ -156,7 +157,7 @@ def decode_attention(
         per_pair = _macs_per_pair(model, layer, absorbed=True)
         met = tokens
         if layer.indexed:
-            met = np.minimum(tokens * np.asarray(queries), context)
+            met = np.minimum(tokens * asarray(queries), context)
         stack.add(
             "attention" if layer.reach is None else "attention_window", "attention", layer.layers, rows=rows,
             macs=rows * heads * per_pair * tokens, activations=rows * heads * (layer.head_dim + layer.value_dim),
@@ -171,7 +172,7 @@ def decode_attention(
             "index", "attention", index_layers(model), rows=rows,
             macs=rows * model.indexer.heads * model.indexer.head_dim * context,
             activations=rows * (model.indexer.heads + 1) * model.indexer.head_dim,
-            kv_elements=batch * index * (np.asarray(context) + queries), kernels=2,
+            kv_elements=batch * index * (asarray(context) + queries), kernels=2,
             vector_ops=rows * model.indexer.heads * context * SCORE_OPS,
         )  # fmt: skip
     for state in model.state_layers:
@@ -180,7 +181,7 @@ def decode_attention(
         stack.add(
             "state", "attention", state.layers, rows=rows, macs=rows * macs * held,
             activations=rows * (2 * state.inner + 2 * state.keys) * held,
-            state_bytes=(1 + np.asarray(queries)) * batch * state.state_bytes * held, kernels=2,
+            state_bytes=(1 + asarray(queries)) * batch * state.state_bytes * held, kernels=2,
         )  # fmt: skip
     return stack.build()
 
@@ -192,8 +193,8 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
     worked through in chunks where the layer has a matrix form, and written once. Tokens after a cached prefix meet it
     as well: what a whole prompt's tokens meet, less what the prefix's met; its keys, values and states are read.
     """
-    batch = np.asarray(shape.batch, dtype=np.float64)
-    whole, prefix = (np.asarray(x, dtype=np.float64) for x in (shape.prompt_tokens, shape.prefix_tokens))
+    batch = asarray(shape.batch, dtype=np.float64)
+    whole, prefix = (asarray(x, dtype=np.float64) for x in (shape.prompt_tokens, shape.prefix_tokens))
     prompt, cached = whole - prefix, bool((prefix > 0).any())
     stack = OperatorStack()
     causal = whole * whole if model.encoder else _causal_pairs(whole)
@@ -242,7 +243,7 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
 
 def _causal_pairs(tokens: FloatArray) -> FloatArray:
     """Return how many tokens the first `tokens` tokens meet, themselves included."""
-    return np.asarray(tokens * (tokens + 1) / 2)
+    return asarray(tokens * (tokens + 1) / 2)
 
 
 def _limited_pairs(layer: Attention, tokens: FloatArray, reach: float) -> FloatArray:
@@ -250,7 +251,7 @@ def _limited_pairs(layer: Attention, tokens: FloatArray, reach: float) -> FloatA
     if layer.chunked:
         return _chunked_pairs(tokens, int(reach))
     window = np.minimum(tokens, reach)
-    return np.asarray(window * (window + 1) / 2 + (tokens - window) * window)
+    return asarray(window * (window + 1) / 2 + (tokens - window) * window)
 
 
 def prefill_state_macs(state: StateLayers, prompt: Number) -> FloatArray:
@@ -261,46 +262,46 @@ def prefill_state_macs(state: StateLayers, prompt: Number) -> FloatArray:
     """
     convolution = float(state.conv_channels * state.conv_width)
     if state.chunk_tokens is None or state.kind not in CHUNK_READS:
-        return np.asarray(state.matrix_elements * DECODE_MACS[state.kind] + convolution)
+        return asarray(state.matrix_elements * DECODE_MACS[state.kind] + convolution)
     met = (np.minimum(state.chunk_tokens, prompt) + 1) / 2
     by_keys, by_values = CHUNK_PRODUCTS[state.kind]
     # Keys of a state-space model are shared by the heads of a group, those of the delta rule are spread over them.
     keys = state.heads * state.key_dim if "delta" in state.kind else state.keys
     among = met * (by_keys * keys + by_values * state.inner)
-    return np.asarray(among + CHUNK_READS[state.kind] * state.matrix_elements + convolution)
+    return asarray(among + CHUNK_READS[state.kind] * state.matrix_elements + convolution)
 
 
 def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArray:
     """Return KV-cache elements of the batch at `tokens` of context, over all layers, on the most-loaded chip."""
     if model.encoder or not attentions(model):
-        return np.zeros_like(np.asarray(shape.batch * np.asarray(tokens), dtype=np.float64))
+        return np.zeros_like(asarray(shape.batch * asarray(tokens), dtype=np.float64))
     held: Number = 0.0
     for layer in attentions(model):
-        own = kv_elements_per_token(model, layer) * np.asarray(_kv_fraction(model, shape, layer))
+        own = kv_elements_per_token(model, layer) * asarray(_kv_fraction(model, shape, layer))
         seen = np.minimum(tokens, layer.reach if layer.reach is not None else np.inf)
         held = held + layer.layers * (seen * own)
     if model.indexer is not None:
-        held = held + index_layers(model) * index_elements_per_token(model) * np.asarray(tokens)
-    return np.asarray(np.asarray(shape.batch) * held, dtype=np.float64)
+        held = held + index_layers(model) * index_elements_per_token(model) * asarray(tokens)
+    return asarray(asarray(shape.batch) * held, dtype=np.float64)
 
 
 def index_bytes(model: Model, shape: Shape, *, tokens: Number, kv_bits: Number) -> FloatArray:
     """Return the bytes of the keys among them that an indexer scores, every one at each step; zeros without one."""
     if model.indexer is None:
         return np.zeros(1)
-    elements = index_layers(model) * index_elements_per_token(model) * np.asarray(tokens)
-    return np.asarray(np.asarray(shape.batch) * elements * (np.asarray(kv_bits) / 8), dtype=np.float64)
+    elements = index_layers(model) * index_elements_per_token(model) * asarray(tokens)
+    return asarray(asarray(shape.batch) * elements * (asarray(kv_bits) / 8), dtype=np.float64)
 
 
 def state_bytes(model: Model, shape: Shape) -> FloatArray:
     """Return the bytes of the batch's states of fixed size, over all layers, on the most-loaded chip."""
     of_sequence: Number = 0.0
     for state in model.state_layers:
-        of_sequence = of_sequence + state.layers * state.state_bytes * np.asarray(shape.share(state.heads))
-    return np.asarray(np.asarray(shape.batch, dtype=np.float64) * of_sequence)
+        of_sequence = of_sequence + state.layers * state.state_bytes * asarray(shape.share(state.heads))
+    return asarray(asarray(shape.batch, dtype=np.float64) * of_sequence)
 
 
 def cache_bytes(model: Model, shape: Shape, *, tokens: Number, kv_bits: Number) -> FloatArray:
     """Return the bytes of keys, values and states that the batch holds at `tokens` of context (see above)."""
-    cached = kv_cache_elements(model, shape, tokens=tokens) * (np.asarray(kv_bits) / 8)
+    cached = kv_cache_elements(model, shape, tokens=tokens) * (asarray(kv_bits) / 8)
     return cached + state_bytes(model, shape) if model.state_layers else cached

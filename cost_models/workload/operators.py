@@ -8,7 +8,6 @@ executed once per layer appears once, with `times` = layers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from cost_models.library import Model
 from cost_models.table import FloatArray, Number
+from cost_models.tape import as_one, asarray
 from cost_models.workload.param_count import (
     Attention,
     attention_weights,
@@ -118,7 +118,7 @@ class Shape:
 
     def share(self, parts: int) -> Number:
         """Return the share of `parts` indivisible parts on the most-loaded chip."""
-        return self.ranks_per_chip * most_loaded_fraction(parts, np.asarray(self.tensor_parallel) * self.ranks_per_chip)
+        return self.ranks_per_chip * most_loaded_fraction(parts, asarray(self.tensor_parallel) * self.ranks_per_chip)
 
 
 class OperatorStack:
@@ -142,19 +142,21 @@ class OperatorStack:
 
     def build(self) -> Operators:
         """Return all operators, columns broadcast to a common length."""
+        columns = {name: _stacked(*values) for name, values in self._rows.items()}
+        return Operators(tuple(self._names), tuple(self._classes), **columns)
 
-        def stacked(values: Sequence[Number]) -> FloatArray:
-            table = np.empty((len(values), max(getattr(value, "size", 1) for value in values)))
-            for row, value in zip(table, values, strict=True):
-                row[:] = value
-            return table
 
-        return Operators(tuple(self._names), tuple(self._classes), **{k: stacked(v) for k, v in self._rows.items()})
+@as_one
+def _stacked(*values: Number) -> FloatArray:
+    table = np.empty((len(values), max(getattr(value, "size", 1) for value in values)))
+    for row, value in zip(table, values, strict=True):
+        row[:] = value
+    return table
 
 
 def most_loaded_fraction(parts: int, chips: Number) -> Number:
     """Return the share of `parts` indivisible parts that the most-loaded of `chips` holds; one part at least."""
-    return np.ceil(parts / np.asarray(chips)) / parts
+    return np.ceil(parts / asarray(chips)) / parts
 
 
 def distinct_experts(experts: int, active: int, tokens: Number) -> Number:
@@ -162,7 +164,7 @@ def distinct_experts(experts: int, active: int, tokens: Number) -> Number:
 
     E (1 - (1 - k/E)^T): the expectation for T tokens that each pick k of E experts.
     """
-    return experts * -np.expm1(np.asarray(tokens) * np.log1p(-active / experts)) if active < experts else float(experts)
+    return experts * -np.expm1(asarray(tokens) * np.log1p(-active / experts)) if active < experts else float(experts)
 
 
 def _projections(model: Model) -> list[Attention]:
@@ -185,7 +187,7 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     """
     d = model.d_model
     tp = shape.tensor_parallel
-    tokens = np.asarray(shape.batch) * tokens_per_sequence
+    tokens = asarray(shape.batch) * tokens_per_sequence
     stack = OperatorStack()
     # Where attention and feed-forward block stand side by side, one all-reduce sums both.
     mixed = 0.0 if model.parallel_block else tokens * d
@@ -246,7 +248,7 @@ def linear_operators(model: Model, shape: Shape, *, tokens_per_sequence: Number,
     if model.moe is not None:
         _add_experts(stack, model, shape, tokens, expert_layers(model))
     vocabulary = most_loaded_fraction(model.vocab, tp)
-    rows = np.asarray(head_rows, dtype=np.float64)
+    rows = asarray(head_rows, dtype=np.float64)
     head = d * model.vocab * vocabulary
     stack.add(
         "lm_head", "head", 1, rows=rows, weights=head, macs=rows * head,
@@ -259,7 +261,7 @@ def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Numbe
     """Add router, shared and routed experts; every chip holds its part of the experts, which the replicas share."""
     moe = model.moe
     assert moe is not None
-    d, weights, replicas = model.d_model, layer_weights(model), np.asarray(shape.replicas)
+    d, weights, replicas = model.d_model, layer_weights(model), asarray(shape.replicas)
     columns = most_loaded_fraction(moe.expert_d_ff, shape.tensor_parallel)
     stack.add(
         "router", "head", layers, rows=tokens, weights=weights.router, macs=tokens * weights.router,
@@ -280,24 +282,24 @@ def _add_experts(stack: OperatorStack, model: Model, shape: Shape, tokens: Numbe
             "latent_projections", "linear", layers, rows=tokens, weights=weights.latent, macs=tokens * weights.latent,
             activations=tokens * 2 * (d + wide), kernels=2,
         )  # fmt: skip
-    ranks = np.asarray(shape.tensor_parallel) * replicas
+    ranks = asarray(shape.tensor_parallel) * replicas
     slices = ranks / shape.expert_parallel
-    every = np.asarray(tokens) * replicas
+    every = asarray(tokens) * replicas
     touched, slots = most_loaded_experts(
         moe.experts, moe.active_experts, every, groups=shape.expert_parallel, spread=shape.expert_spread
     )
-    every_expert = np.asarray(shape.all_experts) > 0
+    every_expert = asarray(shape.all_experts) > 0
     if every_expert.any():
-        held = np.ceil(moe.experts / np.asarray(shape.expert_parallel))
+        held = np.ceil(moe.experts / asarray(shape.expert_parallel))
         touched, slots = np.where(every_expert, held, touched), np.where(every_expert, every * held, slots)
     sent = 0.0
     if (replicas > 1).any():
         # A token goes to every chip of each group that holds an expert of its own, and its parts come back; the
         # exchange ends when the chip with most tokens has them.
-        groups = np.asarray(shape.expert_parallel)
+        groups = asarray(shape.expert_parallel)
         reached = slices * groups * -np.expm1(moe.active_experts * np.log1p(-1 / np.maximum(groups, 1 + 1e-9)))
         crowding = slots * groups / np.maximum(every * moe.active_experts, NO_TOKENS)
-        sent = tokens / np.asarray(shape.tensor_parallel) * reached * (1 - 1 / ranks) * crowding * wide * (replicas > 1)
+        sent = tokens / asarray(shape.tensor_parallel) * reached * (1 - 1 / ranks) * crowding * wide * (replicas > 1)
     add_routed(
         stack, layers, d=wide, width=moe.expert_d_ff * most_loaded_fraction(moe.expert_d_ff, slices),
         matrices=ffn_matrices(model), tokens=tokens, touched=touched, slots=slots, reduced=tokens * wide,
@@ -367,9 +369,9 @@ def most_loaded_experts(
     """
     from scipy import special
 
-    alone = np.asarray(tokens) ** np.asarray(spread)
-    touched, slots = distinct_experts(experts, active, alone), np.asarray(tokens) * active
-    groups = np.asarray(groups, dtype=np.float64)
+    alone = asarray(tokens) ** asarray(spread)
+    touched, slots = distinct_experts(experts, active, alone), asarray(tokens) * active
+    groups = asarray(groups, dtype=np.float64)
     if not (groups > 1).any():
         return touched, slots
     held = np.ceil(experts / groups)
@@ -377,7 +379,7 @@ def most_loaded_experts(
     blom = special.ndtri((groups - 0.375) / (groups + 0.25))
     fair = np.maximum(alone * active / groups, NO_TOKENS)
     crowded = slots / groups * (1 + np.maximum(blom, 0.0) * np.sqrt((1 - 1 / groups) / fair))
-    crowded = np.clip(crowded, slots / groups, np.asarray(tokens) * np.minimum(active, held))
+    crowded = np.clip(crowded, slots / groups, asarray(tokens) * np.minimum(active, held))
     return np.where(groups > 1, most, touched), np.where(groups > 1, np.maximum(crowded, most), slots)
 
 
@@ -395,7 +397,7 @@ def most_of_groups(held: FloatArray, chance: Number, groups: FloatArray) -> Floa
     chances = special.bdtr(np.minimum(below, trials), trials.astype(np.int64), likely)
     # One after the other: the order in which NumPy sums depends on the number of columns.
     mean = np.cumsum(np.where(within, 1 - chances**several, 0.0), axis=0)[-1]
-    return np.asarray(mean[back.ravel()].reshape(shape))
+    return asarray(mean[back.ravel()].reshape(shape))
 
 
 def held_weights(model: Model, shape: Shape) -> dict[WeightClass, FloatArray]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from cost_models.library import Model
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.workload.formats import Formats
 from cost_models.workload.mixing import cache_bytes, index_bytes, state_bytes
 from cost_models.workload.operators import CacheSplit, Shape, held_weights, most_loaded_fraction
@@ -85,7 +86,7 @@ class Layout:
     @property
     def chips(self) -> Number:
         """Chips that it takes."""
-        return np.asarray(self.tensor_parallel) * self.stages * self.replicas
+        return asarray(self.tensor_parallel) * self.stages * self.replicas
 
 
 @dataclass(frozen=True)
@@ -134,12 +135,12 @@ class ServingConfig:
     @property
     def cached_tokens(self) -> Number:
         """Tokens of a prompt whose keys, values and states are there already."""
-        return self.prefix_tokens if self.sessions is None else np.asarray(self.prefix_tokens) + self.reused_tokens
+        return self.prefix_tokens if self.sessions is None else asarray(self.prefix_tokens) + self.reused_tokens
 
     @property
     def computed_tokens(self) -> Number:
         """Tokens of a prompt that its prefill computes."""
-        return np.asarray(self.prompt_tokens) - self.cached_tokens
+        return asarray(self.prompt_tokens) - self.cached_tokens
 
     @property
     def step_rows(self) -> Number:
@@ -156,17 +157,17 @@ class ServingConfig:
     @property
     def chips(self) -> Number:
         """Chips that serve the workload."""
-        return np.asarray(self.tensor_parallel) * self.stages * self.replicas
+        return asarray(self.tensor_parallel) * self.stages * self.replicas
 
     @property
     def sequences(self) -> Number:
         """Sequences that all replicas serve together."""
-        return np.asarray(self.batch) * self.replicas
+        return asarray(self.batch) * self.replicas
 
     @property
     def decode_steps(self) -> Number:
         """Decode steps of a request: the prefill of a prompt yields the first token."""
-        return np.asarray(self.output_tokens) - (np.asarray(self.prompt_tokens) > 0)
+        return asarray(self.output_tokens) - (asarray(self.prompt_tokens) > 0)
 
     @property
     def batch_parts(self) -> Number:
@@ -176,7 +177,7 @@ class ServingConfig:
     @property
     def shape(self) -> Shape:
         """What one stage sees at a time: the most-loaded part of the batch."""
-        part = np.ceil(np.asarray(self.batch) / self.batch_parts)
+        part = np.ceil(asarray(self.batch) / self.batch_parts)
         return Shape(
             part,
             self.prompt_tokens,
@@ -254,25 +255,25 @@ def _with_draft(serving: ServingConfig, formats: Formats, *, chunk_rows: Number)
 def request_cache_bytes(serving: ServingConfig, tokens: Number, kv_bits: Number) -> FloatArray:
     """Return the bytes of keys, values and states of so many tokens of a request, a draft's among them."""
     shape = Shape(1.0, serving.prompt_tokens, serving.output_tokens)
-    held = np.asarray(cache_bytes(serving.model, shape, tokens=tokens, kv_bits=kv_bits))
+    held = asarray(cache_bytes(serving.model, shape, tokens=tokens, kv_bits=kv_bits))
     drafting, speculation = serving.drafting, serving.speculation
     if drafting is None or speculation is None:
         return held
-    return np.asarray(held + speculation.drafts * cache_bytes(drafting.model, shape, tokens=tokens, kv_bits=kv_bits))
+    return asarray(held + speculation.drafts * cache_bytes(drafting.model, shape, tokens=tokens, kv_bits=kv_bits))
 
 
 def _footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number, vocabulary: float = 1.0) -> Footprint:
     """Return the memory that one model takes, with its embedding and head or (`vocabulary` 0) without."""
     model, shape = serving.model, serving.shape
     count = count_parameters(model)
-    weights = np.asarray(
+    weights = asarray(
         (
-            (count.body - count.experts) * np.asarray(formats.weight_bits)
-            + count.experts * np.asarray(formats.stored_expert_bits)
-            + vocabulary * (count.embedding + count.head) * np.asarray(formats.head_bits)
+            (count.body - count.experts) * asarray(formats.weight_bits)
+            + count.experts * asarray(formats.stored_expert_bits)
+            + vocabulary * (count.embedding + count.head) * asarray(formats.head_bits)
         )
         / 8
-        + count.small * np.asarray(formats.wide_bits) / 8
+        + count.small * asarray(formats.wide_bits) / 8
     )
     whole = Shape(serving.batch, serving.prompt_tokens, serving.output_tokens)
     kv, kv_of_group = (
@@ -284,19 +285,19 @@ def _footprint(serving: ServingConfig, formats: Formats, *, chunk_rows: Number, 
         [model.d_ff or 0, *(block.d_ff for block in dense_blocks(model))]
         + [state.inner + state.keys for state in model.state_layers]
     )
-    tokens = np.minimum(np.asarray(shape.batch) * serving.computed_tokens, chunk_rows)
-    activations = tokens * widest * np.asarray(formats.activation_bits) / 8
+    tokens = np.minimum(asarray(shape.batch) * serving.computed_tokens, chunk_rows)
+    activations = tokens * widest * asarray(formats.activation_bits) / 8
     layer_fraction = layers_held(serving)
     held = held_weights(model, shape)
     # An embedding that is tied is the head that a step reads.
     other = count.embedding + count.head - model.d_model * model.vocab
     spread = most_loaded_fraction(model.vocab, shape.tensor_parallel)
     routers = held["head"] - (1 - vocabulary) * model.d_model * model.vocab * spread
-    own = np.asarray(
-        held["linear"] * np.asarray(formats.weight_bits)
-        + held["expert"] * np.asarray(formats.stored_expert_bits)
-        + (routers + vocabulary * other * spread) * np.asarray(formats.head_bits)
-        + count.small * np.asarray(formats.wide_bits)
+    own = asarray(
+        held["linear"] * asarray(formats.weight_bits)
+        + held["expert"] * asarray(formats.stored_expert_bits)
+        + (routers + vocabulary * other * spread) * asarray(formats.head_bits)
+        + count.small * asarray(formats.wide_bits)
     )
     each = activations / serving.tensor_parallel
     most_loaded = (own / 8 + kv_of_group) * layer_fraction + each
@@ -309,17 +310,17 @@ def _cached(serving: ServingConfig, shared: Shape, formats: Formats) -> tuple[Fl
     cached = _at_full_length(cache_bytes, serving, shared, formats)
     if speculation is None or not model.state_layers:
         return cached, 0.0
-    return cached, np.asarray(speculation.draft_tokens) * state_bytes(model, shared)
+    return cached, asarray(speculation.draft_tokens) * state_bytes(model, shared)
 
 
 def _at_full_length(
     held: Callable[..., FloatArray], serving: ServingConfig, shared: Shape, formats: Formats
 ) -> FloatArray:
     """Return the bytes of a cache (`cache_bytes`, or a part of it) at full length, those of a shared prefix once."""
-    length = np.asarray(serving.prompt_tokens) + serving.output_tokens
+    length = asarray(serving.prompt_tokens) + serving.output_tokens
     if serving.speculation is not None:
         length = length + serving.speculation.draft_tokens
-    prefix = np.asarray(serving.prefix_tokens)
+    prefix = asarray(serving.prefix_tokens)
     cached = held(serving.model, shared, tokens=length - prefix, kv_bits=formats.kv_bits)
     if (prefix > 0).any():
         once = held(serving.model, replace(shared, batch=1.0), tokens=prefix, kv_bits=formats.kv_bits)
@@ -348,23 +349,23 @@ def held_tensors(serving: ServingConfig, formats: Formats, *, chunk_rows: Number
     tables = (count.embedding + count.head - model.d_model * model.vocab) * most_loaded_fraction(
         model.vocab, shape.tensor_parallel
     )
-    small = count.small * np.asarray(formats.wide_bits)
+    small = count.small * asarray(formats.wide_bits)
     of_layers = {
-        "dense": (held["linear"] * np.asarray(formats.weight_bits) + small) / 8,
-        "experts": held["expert"] * np.asarray(formats.stored_expert_bits) / 8,
-        "head": held["head"] * np.asarray(formats.head_bits) / 8,
-        "embedding": tables * np.asarray(formats.head_bits) / 8,
+        "dense": (held["linear"] * asarray(formats.weight_bits) + small) / 8,
+        "experts": held["expert"] * asarray(formats.stored_expert_bits) / 8,
+        "head": held["head"] * asarray(formats.head_bits) / 8,
+        "embedding": tables * asarray(formats.head_bits) / 8,
         "cache": cached - states - index,
         "index": index,
         "state": states + kept,
     }
     fraction = layers_held(serving)
     return {
-        **{name: np.asarray(amount * fraction) for name, amount in of_layers.items()},
+        **{name: asarray(amount * fraction) for name, amount in of_layers.items()},
         "activations": activations / serving.tensor_parallel,
     }
 
 
 def layers_held(serving: ServingConfig) -> FloatArray:
     """Return the share of the model's layers on the most-loaded chip."""
-    return np.asarray(np.ceil(serving.model.layers / np.asarray(serving.stages)) / serving.model.layers)
+    return asarray(np.ceil(serving.model.layers / asarray(serving.stages)) / serving.model.layers)

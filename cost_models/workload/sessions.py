@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 
 
 @dataclass(frozen=True)
@@ -66,22 +67,22 @@ class Sessions:
     @property
     def returning(self) -> FloatArray:
         """Share of the turns that have a history."""
-        return np.asarray(1 - 1 / np.asarray(self.turns, dtype=np.float64))
+        return asarray(1 - 1 / asarray(self.turns, dtype=np.float64))
 
     @property
     def history_tokens(self) -> FloatArray:
         """Mean history of a turn, over all turns, g (T - 1) / 2."""
-        return np.asarray((np.asarray(self.turns) - 1) / 2 * self.growth_tokens)
+        return asarray((asarray(self.turns) - 1) / 2 * self.growth_tokens)
 
     @property
     def spread(self) -> FloatArray:
         """Mean square of the histories that there are over the square of their mean, (4 T - 2) / (3 T); 1 for two."""
         turns = np.maximum(self.turns, 2.0)
-        return np.asarray((4 * turns - 2) / (3 * turns))
+        return asarray((4 * turns - 2) / (3 * turns))
 
     def asked_tokens(self, turns_per_s: Number) -> FloatArray:
         """Return the tokens of histories that will be asked for again, by Little's law: l z g (T - 1) / 2."""
-        return np.asarray(turns_per_s * np.asarray(self.think_s) * self.history_tokens)
+        return asarray(turns_per_s * asarray(self.think_s) * self.history_tokens)
 
     def found_share(self, tokens: Number, turns_per_s: Number) -> FloatArray:
         """Return the share of the histories that a cache still has: h above, solved by Wright's omega function.
@@ -92,10 +93,10 @@ class Sessions:
         """
         from scipy.special import wrightomega
 
-        half = (np.asarray(self.turns, dtype=np.float64) - 1) / 2
-        flow = np.asarray(turns_per_s * np.asarray(self.think_s) * self.growth_tokens, dtype=np.float64)
+        half = (asarray(self.turns, dtype=np.float64) - 1) / 2
+        flow = asarray(turns_per_s * asarray(self.think_s) * self.growth_tokens, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            room = np.where(np.asarray(tokens) > 0, tokens / flow, 0.0)
+            room = np.where(asarray(tokens) > 0, tokens / flow, 0.0)
             # r (1 - exp(-x)) + x = c for x = t / z, with y = x - c + r: y exp(y) = r exp(r - c).
             kept = room - half + wrightomega(np.log(half) + half - room)
         return np.where(np.isinf(room), 1.0, -np.expm1(-np.maximum(np.nan_to_num(kept), 0.0)))

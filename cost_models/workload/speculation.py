@@ -18,6 +18,7 @@ import numpy as np
 from cost_models.library import Model
 from cost_models.library.layers import AttentionLayers, DenseLayers
 from cost_models.table import FloatArray, Number
+from cost_models.tape import asarray
 from cost_models.workload.param_count import Attention, attentions, dense_blocks, ffn_matrices
 
 MTP = "mtp"
@@ -46,12 +47,12 @@ class Speculation:
     @property
     def rows(self) -> FloatArray:
         """Rows of a sequence that one pass verifies."""
-        return np.asarray(self.draft_tokens, dtype=np.float64) + 1
+        return asarray(self.draft_tokens, dtype=np.float64) + 1
 
     @property
     def drafts(self) -> FloatArray:
         """1 where something is drafted, 0 where the model decodes alone."""
-        return np.asarray(np.asarray(self.draft_tokens) > 0, dtype=np.float64)
+        return asarray(asarray(self.draft_tokens) > 0, dtype=np.float64)
 
     @property
     def numbers(self) -> tuple[Number, Number]:
@@ -67,13 +68,13 @@ class Speculation:
     def step_variance(self) -> FloatArray:
         """Variance of the tokens that a sequence gains in a step."""
         first, second = self._moments
-        return np.asarray(np.maximum(second - first**2, 0.0))
+        return asarray(np.maximum(second - first**2, 0.0))
 
     @property
     def _moments(self) -> tuple[FloatArray, FloatArray]:
         """Mean and mean square of the tokens of a step: more than j of them come with a chance a^j."""
         most = int(np.max(self.draft_tokens, initial=0))
-        chance, rows = np.asarray(self.acceptance, dtype=np.float64), self.rows
+        chance, rows = asarray(self.acceptance, dtype=np.float64), self.rows
         first = second = np.zeros(np.broadcast_shapes(chance.shape, rows.shape))
         for place in range(most + 1):
             reached = np.where(place < rows, chance**place, 0.0)

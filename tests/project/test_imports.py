@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 # Rooms from the ground up; a room may import rooms of lower floors and of its own.
 FLOORS = (
-    ("cost_models.table", "cost_models.errors", "cost_models.units", "cost_models.quantities"),
+    ("cost_models.table", "cost_models.tape", "cost_models.errors", "cost_models.units", "cost_models.quantities"),
     ("cost_models.library",),
     ("cost_models.workload",),
     ("cost_models.weights",),
@@ -23,7 +23,7 @@ FLOORS = (
     ("dse.sweep",),
     ("dse.space",),
     ("dse.user_model",),
-    ("dse.violation", "dse.margins", "dse.evaluator"),
+    ("dse.violation", "dse.margins", "dse.replay", "dse.evaluator"),
     ("dse.front",),
     ("dse.samplers",),
     ("dse.results",),

@@ -11,6 +11,7 @@ from cost_models.library.technology import Technology
 from cost_models.silicon import area, compute, power
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice, Column, FloatArray, Number
+from cost_models.tape import asarray
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Clocked:
 
     def every_row(self, path: str) -> FloatArray:
         """Return a parameter as a column."""
-        return np.atleast_1d(np.asarray(self.technology.value(path), dtype=np.float64))
+        return np.atleast_1d(asarray(self.technology.value(path), dtype=np.float64))
 
     @cached_property
     def nominal_v(self) -> FloatArray:
@@ -90,9 +91,7 @@ class Clocked:
     def least_v(self) -> FloatArray:
         """The least supply of the logic: that of the SRAM, unless it has a rail of its own."""
         value = self.technology.value
-        sram, logic = (
-            np.asarray(value(f"clocking.{name}")) for name in ("sram_least_over_nominal", "least_over_nominal")
-        )
+        sram, logic = (asarray(value(f"clocking.{name}")) for name in ("sram_least_over_nominal", "least_over_nominal"))
         return np.where(self.number("supply_rails") > 1, np.minimum(logic, sram), sram) * self.nominal_v
 
     def supply_at(self, clock_ghz: FloatArray) -> FloatArray:
@@ -118,7 +117,7 @@ class Clocked:
     @cached_property
     def sram_v(self) -> FloatArray:
         """The supply of the SRAM: of a rail of its own, or that of the logic."""
-        least = np.asarray(self.technology.value("clocking.sram_least_over_nominal")) * self.nominal_v
+        least = asarray(self.technology.value("clocking.sram_least_over_nominal")) * self.nominal_v
         return np.maximum(self.supply_v, least)
 
     @cached_property
@@ -139,7 +138,7 @@ class Clocked:
         """Dynamic energy at the sustained clock over that at the highest one."""
         if self.sustained_v is self.supply_v:
             return np.ones(1)
-        return np.asarray((self.sustained_v / self.supply_v) ** 2)
+        return asarray((self.sustained_v / self.supply_v) ** 2)
 
     @cached_property
     def scales(self) -> compute.Scales:

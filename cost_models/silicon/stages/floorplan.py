@@ -11,6 +11,7 @@ from cost_models.silicon import area
 from cost_models.silicon.beachfront import Edge, least_die_mm2
 from cost_models.silicon.stages.logic import Equipped
 from cost_models.table import FloatArray, rows_where
+from cost_models.tape import asarray
 from cost_models.units import GIGA, MM2_PER_UM2
 
 HOST_LANES = 16.0
@@ -32,7 +33,7 @@ class Placed(Equipped):
         skips = self.arithmetic.skips
         if not skips.any():
             return self.array.mm2
-        factor = np.asarray(self.technology.value("execution.skip_area_factor"))
+        factor = asarray(self.technology.value("execution.skip_area_factor"))
         skipping = self.array.mm2 * factor + self.lane_overheads.mm2
         return rows_where(skips > 0, skipping, self.array.mm2)
 
@@ -83,7 +84,7 @@ class Placed(Equipped):
     @cached_property
     def links_mm(self) -> FloatArray:
         """Edge that the links of one die take."""
-        return np.asarray(self.link_gbps * self.technology.value("interfaces.link_edge_mm_per_gbps"))
+        return asarray(self.link_gbps * self.technology.value("interfaces.link_edge_mm_per_gbps"))
 
     @cached_property
     def edge(self) -> Edge:

@@ -12,6 +12,7 @@ from cost_models.silicon import compute, memory, near_memory
 from cost_models.silicon.machine import Arrays, SecondMemory
 from cost_models.silicon.stages.dies import Divided
 from cost_models.table import INACTIVE, FloatArray, Number, rows_where
+from cost_models.tape import asarray
 from cost_models.units import BITS_PER_BYTE, KIB, MIB, NANO
 from cost_models.weights import activations
 from cost_models.weights.execution import Lanes
@@ -51,7 +52,7 @@ class Equipped(Divided):
         experts, weights = self.choice("expert_format"), self.choice("weight_format")
         if (experts.codes == INACTIVE).all():
             return np.ones(1, dtype=bool)
-        return np.asarray((experts.codes == INACTIVE) | (experts.names() == weights.names()))
+        return asarray((experts.codes == INACTIVE) | (experts.names() == weights.names()))
 
     @cached_property
     def banks(self) -> near_memory.Banks | None:
@@ -64,7 +65,7 @@ class Equipped(Divided):
             act_bits=self.number("act_bits"),
             kv_bits=self.number("kv_bits"),
             decoder=self.number("memory_decoder"),
-            alike=np.asarray(self.experts_alike, dtype=np.float64),
+            alike=asarray(self.experts_alike, dtype=np.float64),
             technology=self.technology,
         )
 
@@ -147,7 +148,7 @@ class Equipped(Divided):
         usual = self.technology.value("mac_n7.operand_delivery_factor")
         if self.arrays is None:
             return usual
-        further = np.asarray(usual) - 1
+        further = asarray(usual) - 1
         return np.where(self.edge_over_usual == 1, usual, 1 + further * self.edge_over_usual)
 
     @cached_property
@@ -217,7 +218,7 @@ class Equipped(Divided):
         if not uses.skips.any():
             return uses
         # A pass that is not skipped has its operands queued as well.
-        kept = self.storage.map(lambda form: 1 - np.asarray(form.sparsity))
+        kept = self.storage.map(lambda form: 1 - asarray(form.sparsity))
         whole = compute.passes(self.storage.map(lambda form: form.operand_bits), self.number("act_bits"), self.array)
         queued = rows_where(uses.skips > 0, self.lane_overheads.j_per_pass / self.array.j_per_pass * whole * kept, 0.0)
         return replace(uses, linear_energy=uses.linear_energy + queued)
@@ -241,20 +242,20 @@ class Equipped(Divided):
         """
         value = self.technology.value
         operands = self.of_all_dies(compute.operand_buffer_bytes(self.array, self.per_die(self.number("macs"))))
-        in_flight = self.store.bandwidth_bytes_per_s * (np.asarray(value("on_chip.memory_latency_ns")) * NANO)
-        width = self.number("act_bits") / np.asarray(value("serving.activation_bits"))
-        tile = self.of_all_dies(np.asarray(value("on_chip.activation_tile_kib")) * KIB * width)
+        in_flight = self.store.bandwidth_bytes_per_s * (asarray(value("on_chip.memory_latency_ns")) * NANO)
+        width = self.number("act_bits") / asarray(value("serving.activation_bits"))
+        tile = self.of_all_dies(asarray(value("on_chip.activation_tile_kib")) * KIB * width)
         room = (operands + in_flight + tile) / MIB
-        return np.asarray(np.maximum(room, self.fed_bytes / value("on_chip.buffer_bytes_per_cycle_per_mib")))
+        return asarray(np.maximum(room, self.fed_bytes / value("on_chip.buffer_bytes_per_cycle_per_mib")))
 
     @cached_property
     def fed_bytes(self) -> FloatArray:
         """Bytes that cross the edges of all arrays in a cycle: an activation per row, a sum (or weight) per column."""
         value, macs = self.technology.value, self.number("macs")
-        activation, result = self.array.activation_bits, np.asarray(value("on_chip.sum_bits"))
+        activation, result = self.array.activation_bits, asarray(value("on_chip.sum_bits"))
         usual = macs / value("on_chip.array_side") * ((activation + result) / BITS_PER_BYTE)
         if self.arrays is None:
-            return np.asarray(usual)
+            return asarray(usual)
         at_columns = np.where(self.arrays.outputs_stay > 0, self.array.weight_bits, result)
         told = macs * (activation / self.arrays.columns + at_columns / self.arrays.rows) / BITS_PER_BYTE
         return np.where(np.isnan(self.arrays.rows), usual, told)

@@ -10,6 +10,7 @@ import numpy as np
 from cost_models.silicon import area, carbon, cost, dies
 from cost_models.silicon.stages.supply import Powered
 from cost_models.table import FloatArray, rows_where
+from cost_models.tape import asarray
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Priced(Powered):
         second_rail = (self.number("supply_rails") > 1) * self.every_row("board_load.second_rail_usd")
         board = cost.board_usd(self.tdp_w, self.technology) + second_rail
         if "liquid" in self.choice("cooling").values:
-            per_w = np.asarray(self.technology.value("board.liquid_cooling_usd_per_w"))
+            per_w = asarray(self.technology.value("board.liquid_cooling_usd_per_w"))
             board = board + self.tdp_w * per_w * self.choice("cooling").map(lambda name: float(name == "liquid"))
         return {**die, **package, "memory": self.memory_usd, "board": board}
 

@@ -11,6 +11,7 @@ from cost_models.silicon import area, dies, power
 from cost_models.silicon.machine import Throttle
 from cost_models.silicon.stages.floorplan import Placed
 from cost_models.table import FloatArray
+from cost_models.tape import asarray
 from cost_models.units import BITS_PER_BYTE, GIGA, PICO
 
 LEAST_OVERDRIVE = 1e-3
@@ -100,7 +101,7 @@ class Powered(Placed):
     @cached_property
     def lane_j(self) -> FloatArray:
         """Energy of a lane in a busy cycle."""
-        return np.asarray(self.of_class("on_chip.lane_pj_n7") * self.scales.energy * PICO)
+        return asarray(self.of_class("on_chip.lane_pj_n7") * self.scales.energy * PICO)
 
     @cached_property
     def vector_j_per_op(self) -> FloatArray:
@@ -108,12 +109,12 @@ class Powered(Placed):
         classes = self.choice("architecture")
         if area.PROGRAMMABLE not in classes.values:
             return self.lane_j
-        return np.asarray(self.lane_j * classes.map(lambda name: float(name != area.PROGRAMMABLE)))
+        return asarray(self.lane_j * classes.map(lambda name: float(name != area.PROGRAMMABLE)))
 
     @cached_property
     def lane_w(self) -> FloatArray:
         """Power of the lanes at the highest clock, each busy in every cycle."""
-        return np.asarray(self.lanes * self.number("clock_ghz") * GIGA * self.lane_j)
+        return asarray(self.lanes * self.number("clock_ghz") * GIGA * self.lane_j)
 
     @cached_property
     def leakage_w(self) -> FloatArray:
@@ -124,7 +125,7 @@ class Powered(Placed):
             self.node("leakage_w_per_mm2"),
             self.sustained_v,
             self.nominal_v,
-            warmer_c=self.junction_c - np.asarray(value("thermal.leakage_reference_c")),
+            warmer_c=self.junction_c - asarray(value("thermal.leakage_reference_c")),
             doubling_c=value("thermal.leakage_doubling_c"),
         )
 

@@ -1,0 +1,249 @@
+"""Evaluations noted down once and done again: the same operations on arrays, and so the same bits, in less time.
+
+Most of what a small table takes is Python between the operations on its columns: what is asked of the library, shapes,
+records. `Replayed` notes a function of tables (`cost_models.tape`) and then does no more than these operations. It asks
+the function itself for a table that does not meet the conditions noted, and for every table where it cannot be noted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cost_models.table import Choice, Designs
+from cost_models.tape import NotNotedError, Slot, Tape, held
+
+LEAST_ROWS = 256
+"""Rows of a table from which it is replayed: fewer are mostly asked for once."""
+
+CALLS_BEFORE = 2
+"""Tables that a function is given before it is noted: who asks once or twice is answered sooner without."""
+
+NOTED_ROWS = 4096
+"""Rows of a table on which it is noted at most: as many as show what its kind is like."""
+
+MOST_NOTES = 3
+"""Kinds of tables that are noted, which differ in the conditions that they meet."""
+
+MOST_CALLS = 8
+"""Tables that may meet no conditions, beyond as many as have met some, until none is replayed."""
+
+Columns: TypeAlias = Sequence[Any]
+Results: TypeAlias = Mapping[Any, NDArray[Any]]
+
+
+class MissError(Exception):
+    """A table does not meet a condition under which the operations were noted."""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What a function does to columns.
+
+    Attributes:
+        key: equal where the same is done.
+        operations: function, places of its arguments and place of its result, in their order.
+        start: what stands at the places behind the number of rows and the columns; None for results.
+        outputs: places of the outputs by name.
+    """
+
+    key: Hashable
+    operations: list[tuple[Callable[..., Any], tuple[int, ...], int]]
+    start: list[Any]
+    outputs: dict[Any, int]
+
+    def replay(self, columns: Columns, rows: int) -> dict[Any, NDArray[Any]]:
+        """Return what the function makes of columns.
+
+        Raises:
+            MissError: they do not meet a condition.
+        """
+        values = [rows, *columns, *self.start]
+        with np.errstate(all="ignore"):
+            for function, places, result in self.operations:
+                if len(places) == 2:
+                    first, second = places
+                    values[result] = function(values[first], values[second])
+                else:
+                    values[result] = function(*[values[place] for place in places])
+        return {name: values[place] for name, place in self.outputs.items()}
+
+
+def noted(function: Callable[[Columns], Results], columns: Columns) -> Notes:
+    """Return what a function does to columns.
+
+    Raises:
+        NotNotedError: it cannot be noted.
+    """
+    tape = Tape(len(columns[0]))
+    ends, key = tape.finish(function([tape.column(column) for column in columns]))
+    return Notes(key, *_placed(list(_steps(tape, ends)), len(columns) + 1, ends))
+
+
+def _steps(tape: Tape, ends: Any) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...], int | None]]:
+    """Return function, arguments (slots or constants) and place of all that outputs and conditions depend on."""
+    needed, open_ = set[int](), [*_places(ends), *tape.conditions]
+    while open_:
+        place = open_.pop()
+        if place not in needed:
+            needed.add(place)
+            open_ += _places(tape.operations[place])
+    for place in sorted(needed):
+        operation = tape.operations[place]
+        if operation is not None:
+            yield *_flat(*operation), place
+            for kind, expected in tape.conditions.get(place, {}).items():
+                yield partial(_meet, kind, expected), (Slot(place),), None
+
+
+def _places(part: Any) -> Iterator[int]:
+    """Return the places of the slots among arguments."""
+    if isinstance(part, Slot):
+        yield part.place
+    elif isinstance(part, tuple | list | dict):
+        for one in part.values() if isinstance(part, dict) else part:
+            yield from _places(one)
+
+
+def _flat(function: Callable[..., Any], arguments: Any, options: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return an operation as a function of slots and constants alone, none of them in a list."""
+    nested = [one for one in (*arguments, options) if not isinstance(one, Slot)]
+    if next(_places(nested), None) is None:
+        return partial(function, **options) if options else function, arguments
+    places = tuple(dict.fromkeys(_places((arguments, options))))
+    own = held((arguments, options), lambda one: Slot(places.index(one.place)) if isinstance(one, Slot) else one)
+    return partial(_again, function, *own), tuple(map(Slot, places))
+
+
+def _again(function: Callable[..., Any], arguments: Any, options: Any, *values: Any) -> Any:
+    own, named = held((arguments, options), lambda one: values[one.place] if isinstance(one, Slot) else one)
+    return function(*own, **named)
+
+
+def _meet(kind: Callable[[Any], Any], expected: Any, value: Any) -> None:
+    if kind(value) != expected:
+        raise MissError
+
+
+def _is_slot(part: Any) -> bool:
+    return isinstance(part, Slot)
+
+
+def _placed(
+    steps: list[tuple[Callable[..., Any], tuple[Any, ...], int | None]], given: int, ends: Mapping[Any, Any]
+) -> tuple[list[tuple[Callable[..., Any], tuple[int, ...], int]], list[Any], dict[Any, int]]:
+    """Return steps by places that are used again where a value is done with, what stands there first, and outputs."""
+    last = {one: number for number, (_, arguments, _) in enumerate(steps) for one in arguments if isinstance(one, Slot)}
+    last.update(dict.fromkeys((one for one in ends.values() if isinstance(one, Slot)), len(steps)))
+    at, start, free = {Slot(place): place for place in range(given)}, list[Any](), list[int]()
+
+    def placed(one: Any) -> int:
+        if isinstance(one, Slot):
+            return at[one]
+        start.append(one)
+        return given + len(start) - 1
+
+    operations = []
+    for number, (function, arguments, place) in enumerate(steps):
+        places = tuple(map(placed, arguments))
+        free += [at[one] for one in {*filter(_is_slot, arguments)} if last[one] == number and one.place >= given]
+        result = free.pop() if free else placed(None)
+        if place is None:
+            free.append(result)
+        else:
+            at[Slot(place)] = result
+        operations.append((function, places, result))
+    return operations, start, {name: placed(end) for name, end in ends.items()}
+
+
+@dataclass
+class Kind:
+    """Tables whose columns have the same names, and what a function does to them.
+
+    Attributes:
+        names: of the columns, with the names that the codes of each stand for; None where it holds numbers.
+        notes: what is done, for each of the conditions that tables have met.
+        calls: tables for which the function itself was asked.
+        replays: tables that were replayed.
+        refusal: why nothing more is noted, empty where it may be.
+    """
+
+    names: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
+    notes: tuple[Notes, ...] = ()
+    calls: int = 0
+    replays: int = 0
+    refusal: str = ""
+
+
+class Replayed:
+    """A function of tables of designs that is noted on one table and replayed to those that follow.
+
+    Notes are used where they are the same from two tables of different length, as what hangs on a length without a
+    word differs then, and where they give what the function gives, bit for bit. A table that meets the conditions of
+    none is noted itself, as long as `MOST_NOTES` are not reached.
+
+    Args:
+        function: from a table to arrays by name; it must hang on nothing else.
+
+    Attributes:
+        kind: tables like the last one.
+    """
+
+    def __init__(self, function: Callable[[Designs], Results]) -> None:
+        self._function, self.kind = function, Kind()
+
+    def __call__(self, designs: Designs) -> Results:
+        """Return what the function makes of a table."""
+        names = tuple((name, one.values if isinstance(one, Choice) else None) for name, one in designs.items())
+        columns = [one.codes if isinstance(one, Choice) else one for one in designs.values()]
+        rows = len(columns[0])
+        if rows < LEAST_ROWS or any(len(column) != rows for column in columns):
+            return self._function(designs)
+        kind = self.kind
+        if kind.names != names:
+            kind = self.kind = Kind(names)
+        for notes in kind.notes:
+            try:
+                found = notes.replay(columns, rows)
+            except MissError:
+                continue
+            kind.replays += 1
+            kind.notes = (notes, *(one for one in kind.notes if one is not notes))  # the next table is likely alike
+            return found
+        kind.calls += 1
+        if kind.calls > kind.replays + MOST_CALLS:
+            kind.notes, kind.refusal = (), kind.refusal or "tables meet too different conditions"
+        elif not kind.refusal and kind.calls > CALLS_BEFORE and len(kind.notes) < MOST_NOTES:
+            self._note(kind, [column[:NOTED_ROWS] for column in columns])
+        return self._function(designs)
+
+    def _note(self, kind: Kind, columns: Columns) -> None:
+        """Note what the function does to columns, where it does the same to all but their first row."""
+
+        def function(columns: Columns) -> Results:
+            pairs = zip(kind.names, columns, strict=True)
+            return self._function({name: Choice(own, one) if own is not None else one for (name, own), one in pairs})
+
+        try:
+            notes, fewer = noted(function, columns), noted(function, [column[1:] for column in columns])
+            if not same(notes.replay(columns, len(columns[0])), function(columns)):
+                raise NotNotedError("what is noted is not what is done")
+        except Exception as error:  # whatever a function makes of what is no array: it is asked itself
+            kind.refusal = str(error) or type(error).__name__
+        else:
+            kind.notes += (notes,) if notes.key == fewer.key else ()
+
+
+def same(found: Results, expected: Results) -> bool:
+    """Return whether arrays are equal, bit for bit and in their shapes."""
+    return found.keys() == expected.keys() and all(
+        np.shape(one) == np.shape(expected[name])
+        and np.asarray(one).dtype == np.asarray(expected[name]).dtype
+        and np.asarray(one).tobytes() == np.asarray(expected[name]).tobytes()
+        for name, one in found.items()
+    )
