@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from cost_models.errors import LibraryError
 from cost_models.library import Model, WeightFormat, shipped_library
 from cost_models.library.files import read_yaml
-from cost_models.library.gguf_header import MOST_BYTES, MOST_ITEMS, read_header
+from cost_models.library.gguf_header import MOST_BYTES, MOST_ITEMS, Tensor, read_header
 from cost_models.weights.compression import stored_bits
 from cost_models.workload.mixing import cache_bytes
 from cost_models.workload.operators import Shape
 from cost_models.workload.param_count import count_parameters
+from dse.sweep import gguf_models
 from dse.sweep.gguf_models import sections_of_gguf
 
 FILES = Path(__file__).parent / "gguf_files"
@@ -289,3 +290,35 @@ def test_a_header_is_cut_off_or_longer_than_any(tmp_path, monkeypatch):
         file.write_bytes(content)
         with pytest.raises(LibraryError, match=says):
             read_header(file)
+
+
+def made(name, shape, kind):
+    return Tensor(name, tuple(shape), TYPE_OF[kind.lower()])
+
+
+def test_formats_are_the_mean_bits_of_body_experts_and_head():
+    body = [made("blk.0.attn_q.weight", (256, 256), "Q4_K"), made("blk.0.ffn.weight", (256, 768), "F16")]
+    experts = [made("blk.0.ffn_up_exps.weight", (256, 256, 4), "Q8_0")]
+    norms = [made("blk.0.attn_norm.weight", (256,), "F32")]
+    q4, q8 = 144 * 8 / 256, 34 * 8 / 32
+    published, formats = gguf_models._formats([*body, *experts, *norms], "x")
+    assert formats["x_body"]["weight_bits"] == (q4 + 3 * 16) / 4 and formats["x_experts"]["weight_bits"] == q8
+    assert formats["x_body"]["head_bits"] == 16, "without tensors of a head it is as wide as models are published"
+    assert published == {
+        "published_as": "GGUF: q8_0 50 %, f16 37.5 %, q4_k 12.5 %", "native_formats": False, "weight_format": "x_body",
+        "expert_format": "x_experts",
+    }  # fmt: skip
+    head = [made("token_embd.weight", (256, 64), "Q8_0"), made("output.weight", (256, 64), "F16")]
+    _, dense = gguf_models._formats([*body, *head], "x")
+    assert list(dense) == ["x_body"] and dense["x_body"]["head_bits"] == (q8 + 16) / 2
+    assert (formats["x_body"]["method"], formats["x_body"]["execution"]) == ("kquant", "dequantize")
+    whole = gguf_models._entry("n", 16.0, 16.0)
+    assert (whole["method"], whole["execution"], whole["operand_bits"]) == ("none", "dense", 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("blk.7.attn_q.weight", 7), ("blk.12.x", 12), ("blk.x.y", -1), ("blk.3", -1), ("output.1.weight", -1), ("", -1)],
+)
+def test_the_layer_of_a_tensor_stands_in_its_name(name, layer):
+    assert gguf_models._layer(Tensor(name, (1,), 0)) == layer

@@ -58,3 +58,36 @@ def test_outputs_of_a_code_follow_its_sparsity():
         ],
     }
     assert parse_spec({**SWEEP, "space": space}).space.keys() == space.keys()
+
+
+@pytest.mark.parametrize(
+    ("space", "fine"),
+    [
+        ({"sparsity": 0.3}, True), ({"sparsity": 0.29}, False), ({"sparsity": 0.95}, True), ({"sparsity": 0.96}, False),
+        ({"n_out": 16}, True), ({"n_out": 17}, False), ({"n_in": 4, "n_out": 8}, True), ({"n_in": 4,
+        "n_out": 9}, False),
+        ({"n_out": 8, "sparsity": 0.3}, False), ({"n_out": 10, "sparsity": 0.3}, True),
+    ],
+)  # fmt: skip
+def test_codes_are_taken_as_far_as_they_are_measured(space, fine):
+    sweep = {**SWEEP, "space": {"weight_format": "xor", **space}}
+    if fine:
+        assert parse_spec(sweep)
+    else:
+        with pytest.raises(SpecError, match="measured"):
+            parse_spec(sweep)
+
+
+@pytest.mark.parametrize(
+    ("space", "kept"),
+    [({"nm_n": 3}, ""), ({"nm_n": 4}, "4 of 4"), ({"nm_m": 3}, ""), ({"nm_m": 2}, "2 of 2"),
+     ({"nm_n": {"values": [2, 5]}, "nm_m": {"values": [8, 6]}}, ""), ({"nm_n": {"values": [2, 6]},
+     "nm_m": {"values": [8, 6]}}, "6 of 6")],
+)  # fmt: skip
+def test_fewer_weights_are_kept_than_there_are(space, kept):
+    sweep = {**SWEEP, "space": {"weight_format": "nm", **space}}
+    if not kept:
+        assert parse_spec(sweep)
+    else:
+        with pytest.raises(SpecError, match=f"keeps up to {kept} weights"):
+            parse_spec(sweep)
