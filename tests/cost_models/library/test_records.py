@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from cost_models.library import Chip, Model, WeightFormat, shipped_library
+from cost_models.library.chip_peaks import OPERAND_WIDTHS, peak_ops_per_s
 from cost_models.library.layers import StateLayers
 from cost_models.library.models import Moe
 from cost_models.library.records import LibraryParameter, MacFormat
@@ -120,6 +121,37 @@ def test_entries_just_outside_their_rules(kind, changes, told):
 )
 def test_a_chip_multiplies_narrow_codes_where_it_has_a_peak_for_them(peaks, executions):
     assert made(Chip, {"peak_tops": peaks, "executions": "absent"}).executions == executions
+
+
+SERVER = {"fp8": 2000.0, "bf16": 1000.0, "int8": 2100.0, "int4": 4000.0}
+
+
+@pytest.mark.parametrize(
+    ("peaks", "kind", "bits", "name", "tops"),
+    [
+        # The format of the width, or the next wider one; a part of a bit is the share of a block's scales.
+        (SERVER, "float", 16, "bf16", 1000), (SERVER, "float", 8, "fp8", 2000), (SERVER, "float", 4, "fp8", 2000),
+        (SERVER, "float", 8.99, "fp8", 2000), (SERVER, "float", 9, "bf16", 1000), (SERVER, "int", 16, "bf16", 1000),
+        (SERVER, "int", 8, "int8", 2100), (SERVER, "int", 4.5, "int4", 4000), (SERVER, "int", 2, "int4", 4000),
+        (SERVER, "int", 5, "int8", 2100), ({"fp16": 5.0, "fp32": 2.0}, "float", 16, "fp16", 5),
+        ({"fp16": 5.0, "bf16": 4.0}, "int", 3, "bf16", 4), ({"fp32": 2.0}, "int", 4, "fp32", 2),
+        # Nothing as wide: the widest below, half as fast for each doubling.
+        (SERVER, "float", 32, "fp32", 500), (SERVER, "int", 40, "fp32", 500), ({"int8": 6.0}, "float", 16, "bf16", 3),
+        ({"int4": 8.0}, "int", 32, "fp32", 1), ({"fp8": 6.0, "int8": 9.0}, "int", 16, "bf16", 4.5),
+        ({"fp8": 6.0, "int8": 9.0}, "float", 16, "bf16", 3), ({"int8": 9.0, "fp4": 16.0}, "float", 8, "fp8", 8),
+    ],
+)  # fmt: skip
+def test_the_peak_that_operands_reach(peaks, kind, bits, name, tops):
+    chip = BASE[Chip].model_copy(update={"peak_tops": peaks})
+    assert peak_ops_per_s(chip, kind=kind, bits=bits) == (name, pytest.approx(tops * 1e12))
+
+
+def test_a_chip_without_peaks_has_no_rate():
+    name, rate = peak_ops_per_s(BASE[Chip].model_copy(update={"peak_tops": {}}), kind="int", bits=8)
+    assert name == "int8" and rate != rate
+    assert OPERAND_WIDTHS == {
+        "fp4": 4, "int4": 4, "fp8": 8, "int8": 8, "bf16": 16, "fp16": 16, "fp32": 32,
+    }  # fmt: skip
 
 
 def test_a_number_lies_between_its_ends_or_on_them():

@@ -1,6 +1,8 @@
 """The code's efficiency for the cost model, and what its decoder takes in hardware."""
 
 import csv
+import itertools
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.errors import CompressionError
-from cost_models.weights.decoder import TABLE, decoder_hardware, encoding_efficiency, plane_bits
+from cost_models.weights.decoder import (
+    TABLE,
+    decoder_hardware,
+    encoding_efficiency,
+    measured_codes,
+    measured_loads,
+    plane_bits,
+)
 from dse.weight_codes.codecs import compress_matrix
 from dse.weight_codes.pruning import generate_matrix
 
@@ -87,6 +96,66 @@ def test_settings_left_out_of_the_interpolation_are_predicted(sparsity, n_out, r
     assert encoding_efficiency(8, registers, sparsity) == pytest.approx(
         measured, abs=0.005 if registers == 0 else 0.002
     )
+
+
+def curves_of(n_in, registers):
+    """Return, by sparsity and correlation, (load, logarithm of the share missed) of a code, in order of load."""
+    points = {}
+    for line in ROWS:
+        if (line["n_in"], line["shift_registers"]) == (n_in, registers):
+            load = line["n_out"] * (1 - line["sparsity"]) / n_in
+            missed = max(1 - line["efficiency"], 0.5 / (line["blocks"] * n_in * load))
+            points.setdefault((line["sparsity"], line["rho"]), []).append((load, math.log(missed)))
+    correlations = sorted({rho for _, rho in points})
+    sparsities = sorted({s for s, _ in points})
+    whole = [s for s in sparsities if all(len(points.get((s, rho), [])) >= 2 for rho in correlations)]
+    rising = {}
+    for s in whole:
+        for rho in correlations:
+            worst = -math.inf
+            rising[s, rho] = []
+            for load, missed in sorted(points[s, rho]):
+                worst = max(worst, missed)
+                rising[s, rho].append((load, worst))
+    return whole, correlations, rising
+
+
+def between(x, known):
+    """Return the value at x of a line through known points."""
+    for (a, at_a), (b, at_b) in itertools.pairwise(known):
+        if a <= x <= b:
+            return at_a + (at_b - at_a) * (x - a) / (b - a)
+    raise AssertionError(x)
+
+
+def test_the_code_between_measurements_against_a_plain_twin():
+    """One row after the other: along load, then sparsity, then correlation, never better with a higher one."""
+    rng = np.random.default_rng(3)
+    codes = measured_codes()
+    assert set(codes) == {(int(line["n_in"]), int(line["shift_registers"])) for line in ROWS}
+    for n_in, registers in codes:
+        sparsities, correlations, curves = curves_of(n_in, registers)
+        assert codes[n_in, registers] == (sparsities[0], sparsities[-1], correlations[-1])
+        least = max(curve[0][0] for curve in curves.values())
+        most = min(curve[-1][0] for curve in curves.values())
+        assert measured_loads(n_in, registers) == (least, most)
+        rows = [*itertools.product(sparsities[:3], correlations[:2], (least, most))]
+        draws = rng.uniform(size=(12, 3))
+        lowest = np.array([sparsities[0], 0.0, least])
+        rows += [*(lowest + draws * (np.array([sparsities[-1], correlations[-1], most]) - lowest))]
+        expected = []
+        for s, rho, load in rows:
+            column, worst = [], -math.inf
+            for one in correlations:
+                near = [(level, curves[level, one]) for level in sparsities]
+                sides = [(level, between(load, curve)) for level, curve in near]
+                worst = max(worst, between(s, sides))
+                column.append((one, worst))
+            expected.append(1 - math.exp(between(rho, column) if len(column) > 1 else worst))
+        s, rho, load = np.array(rows).T
+        n_out = load * n_in / (1 - s)
+        found = encoding_efficiency(n_in, registers, s, rho=rho, n_out=n_out)
+        assert found == pytest.approx(expected, rel=1e-9), (n_in, registers)
 
 
 @given(
