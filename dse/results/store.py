@@ -201,7 +201,7 @@ class StoredRun:
         measured = [objective.metric for objective in self.spec.objectives]
         columns = ("id", "feasible", "violation", "pareto", "sampled", *measured)
         _check_values(table, self.path / "designs", self.spec)
-        return _holding(table, self.path / "designs", columns).sort_values("id", ignore_index=True)
+        return holding(table, self.path / "designs", columns).sort_values("id", ignore_index=True)
 
     @property
     def front(self) -> pd.DataFrame:
@@ -228,13 +228,17 @@ class StoredRun:
         from dse.space.given import given_designs
 
         space = Space(self.spec)
+        always = [name for name, entries in self.spec.space.items() if len(entries) == 1 and not entries[0].when]
         for pick in (Record(one, str(file)) for one in result):
             pick.text("name"), pick.text("reason"), pick.whole("id"), pick.flag("feasible")
             metrics = pick.part("metrics")
             for name in metrics.data:
                 metrics.number(name)
+            design = pick.part("design")
+            if lacking := [name for name in (*always, *design.data) if name not in design]:
+                raise RunError(f"{file}: pick {pick.text('name')!r:.40} has no {lacking[0]}")
             try:
-                given_designs(space, self.spec, pick.part("design").data)
+                given_designs(space, self.spec, design.data)
             except SpecError as error:
                 raise RunError(f"{file}: pick {pick.text('name')!r:.40}: {error}") from None
         return result
@@ -247,7 +251,7 @@ class StoredRun:
     @cached_property
     def top(self) -> pd.DataFrame:
         """By objective and rank the feasible designs with the best values of it; bare column names."""
-        return self._csv("top.csv").rename(columns=bare)
+        return self._csv("top.csv")
 
     @cached_property
     def margins(self) -> pd.DataFrame:
@@ -262,7 +266,10 @@ class StoredRun:
     @cached_property
     def baselines(self) -> pd.DataFrame:
         """Metrics of each baseline; bare column names."""
-        return self._csv("baselines.csv", text=("baseline",)).rename(columns=bare)
+        table = self._csv("baselines.csv", text=("baseline",))
+        if sorted(table["baseline"].astype(str)) != sorted(self.spec.baselines):
+            raise RunError(f"{self.path / 'baselines.csv'}: its baselines are not those of the sweep")
+        return table
 
     @cached_property
     def baseline_metrics(self) -> dict[str, dict[str, float]]:
@@ -279,7 +286,12 @@ class StoredRun:
         file = self.file("progress.jsonl")
         try:
             lines = enumerate(read_text(file, MAX_BYTES).splitlines(), 1)
-            return pd.DataFrame([Record(json_of(line, file, line=number), str(file)).data for number, line in lines])
+            records = [Record(json_of(line, file, line=number), str(file)) for number, line in lines]
+            for one in records:
+                one.whole("evaluated"), one.whole("front")
+                if "hypervolume" in one:
+                    one.number("hypervolume")
+            return pd.DataFrame([{"hypervolume": None, **one.data} for one in records]).astype({"hypervolume": float})
         except ForeignFileError as error:
             raise RunError(str(error)) from None
 
@@ -319,10 +331,10 @@ class StoredRun:
 
         file = self.file(name)
         try:
-            table = pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=True)
+            table = pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=True).rename(columns=bare)
         except (OSError, ValueError) as error:
             raise RunError(f"{file}: cannot be read: {error}") from error
-        return _holding(table, file, numbers, text)
+        return holding(table, file, numbers, text)
 
 
 def _check_columns(part: Path) -> None:
@@ -370,7 +382,7 @@ def _check_values(table: pd.DataFrame, folder: Path, spec: Spec) -> None:
             raise RunError(f"{folder}: {name} of a design is {shown(others[0])}, which the sweep does not have")
 
 
-def _holding(table: pd.DataFrame, file: Path, numbers: Sequence[str], text: Sequence[str] = ()) -> pd.DataFrame:
+def holding(table: pd.DataFrame, file: Path, numbers: Sequence[str], text: Sequence[str] = ()) -> pd.DataFrame:
     """Return a table that has the columns which are read of it, those of numbers with nothing else in them.
 
     Raises:
@@ -378,6 +390,8 @@ def _holding(table: pd.DataFrame, file: Path, numbers: Sequence[str], text: Sequ
     """
     from pandas.api.types import is_numeric_dtype
 
+    if not table.columns.is_unique:
+        raise RunError(f"{file}: has column {table.columns[table.columns.duplicated()][0]!r:.40} twice")
     for name in (*numbers, *text):
         if name not in table:
             raise RunError(f"{file}: has no column {name}")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from cost_models.library import Library
+from cost_models.performance.batching import CONTINUOUS
+from cost_models.performance.waits import lognormal_cv
 from cost_models.quantities.parameters import unmet_needs
 from dse.sweep.library_additions import library_of
 from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec
+from dse.sweep.served_workload import workload_of
 from dse.sweep.spec import Spec
 
 
@@ -21,7 +27,8 @@ def warnings_of(spec: Spec) -> list[str]:
     """Return one line per parameter that nothing reads, and per workload longer than the context of its model."""
     if spec.builtin_disabled:
         return []
-    known, told = library_of(spec.library), _without_effect(spec)
+    known = library_of(spec.library)
+    told = [*_without_effect(spec), *_beyond_what_was_checked(spec, known)]
     for name, workload in spec.workloads.items():
         model = known.models[workload.model]
         if model.max_context is None:
@@ -45,6 +52,27 @@ def _without_effect(spec: Spec) -> list[str]:
         for name, needs in unmet.items()
         if needs
     ]
+
+
+def _beyond_what_was_checked(spec: Spec, known: Library) -> Iterator[str]:
+    """Yield a line per workload whose requests come, or differ, more wildly than any whose times were simulated."""
+    limits = {kind: known.evidence[f"serving_checks.most_{kind}_cv"].typ for kind in ("arrival", "length")}
+    for name, workload in spec.workloads.items():
+        if workload.batching != CONTINUOUS:
+            continue
+        traffic = workload_of(name, workload).traffic
+        found = {"arrival_cv": [float(np.max(traffic.arrival_cv)), *_declared(spec, f"{name}.arrival_cv")]}
+        for kind, cv in (("prompt", traffic.prompt_cv), ("output", traffic.output_cv)):
+            mean = float(getattr(workload, f"{kind}_tokens"))
+            others = [float(lognormal_cv(p95 / mean)) for p95 in _declared(spec, f"{name}.{kind}_p95_tokens")]
+            found[f"cv of {kind}_tokens"] = [float(np.max(cv)), *others]
+        for what, values in found.items():
+            limit = limits["arrival" if what == "arrival_cv" else "length"]
+            if max(values) > limit:
+                yield (
+                    f"workloads.{name}: WARNING: {what} {max(values):.3g} is beyond {limit:g}, up to which times were "
+                    "held against simulation: they may be far too short; dse explain --simulate tells"
+                )
 
 
 def _declared(spec: Spec, parameter: str) -> Iterator[float]:

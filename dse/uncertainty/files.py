@@ -20,7 +20,7 @@ from dse.errors import RunError
 from dse.packing import Record
 from dse.results.directory import checked, replacing, write_json
 from dse.results.manifest import read_manifest
-from dse.results.store import StoredRun
+from dse.results.store import StoredRun, holding
 from dse.sweep import Spec
 from dse.uncertainty.intervals import Robustness
 from dse.uncertainty.sensitivity import Swing
@@ -33,8 +33,9 @@ FOLDER = "robust"
 
 DESIGNS, INPUTS, PARAMETERS, DRAWS = FILES = ("designs.csv", "inputs.csv", "parameters.csv", "draws.json")
 
-_OF_DESIGNS = ("id", "picks", "front", "p_feasible", "nondominated_fraction")
-_OF_INPUTS = ("metric", "input", "at_low", "at_typical", "at_high", "confidence")
+_OF_DESIGNS = ("id", "p_feasible", "nondominated_fraction")
+_OF_INPUTS = ("at_low", "at_typical", "at_high", "variance_fraction")
+_QUANTILES = ("p10", "p50", "p90")
 
 P_PREFIX = "p "
 """Start of the columns that hold the probability to meet a target: ``p tdp_w <= 150``."""
@@ -78,7 +79,7 @@ def designs_frame(run: RobustRun) -> pd.DataFrame:
     }
     for name, typical in result.nominal.items():
         columns[name] = typical
-        for place, quantile in enumerate(("p10", "p50", "p90")):
+        for place, quantile in enumerate(_QUANTILES):
             columns[f"{name} {quantile}"] = result.quantiles[name][:, place]
     return pd.DataFrame(columns)
 
@@ -170,10 +171,11 @@ def read_robust(run: StoredRun) -> tuple[pd.DataFrame, pd.DataFrame, Record]:
         designs, inputs = (pd.read_csv(files[name]) for name in (DESIGNS, INPUTS))
         record = Record(read_json(files[DRAWS]), str(files[DRAWS]))
         record.whole("draws")
-        for name, table, columns in ((DESIGNS, designs, _OF_DESIGNS), (INPUTS, inputs, _OF_INPUTS)):
-            lacking = [column for column in columns if column not in table]
-            if lacking:
-                raise ValueError(f"{name} has no column {lacking[0]}")
+        subject = record.part("inputs_of")
+        subject.whole("id"), subject.text("pick")
+        drawn = [f"{one.metric} {quantile}" for one in run.spec.objectives for quantile in _QUANTILES]
+        holding(designs, files[DESIGNS], (*_OF_DESIGNS, *drawn), ("picks", "front"))
+        holding(inputs, files[INPUTS], _OF_INPUTS, ("metric", "input", "confidence"))
     except (OSError, ValueError, RunError) as error:
         raise RunError(f"{run.path / FOLDER}: is damaged ({error}); {remedy}") from None
     return designs, inputs, record

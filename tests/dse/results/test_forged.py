@@ -324,3 +324,54 @@ def test_a_column_stands_once(runs, tmp_path):
     seal(tmp_path / "run", [file.relative_to(tmp_path / "run").as_posix()])
     done = call("show", tmp_path / "run")
     assert done.status == 2 and done.err == f"{file}: has column 'id' twice\n"
+
+
+def rewritten(old, new):
+    return lambda text: text.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "verb", "says"),
+    [
+        (
+            "picks.yaml",
+            lambda text: yaml.safe_dump([{**p, "design": {}} for p in yaml.safe_load(text)]),
+            "show",
+            "has no",
+        ),
+        ("picks.yaml", rewritten("memory: ", "memory: null # "), "compare", "pick 'best_chat.tpot_ms' has no memory"),
+        (
+            "baselines.csv",
+            lambda text: text + "other" + "," * text.splitlines()[0].count(",") + "\n",
+            "show",
+            "baselines",
+        ),
+        ("baselines.csv", rewritten("kv_bits", "chip"), "show", "twice"),
+        ("constraints.csv", rewritten("violated", "missed"), "show", "has no column violated"),
+        ("progress.jsonl", lambda text: '{"a": 1}\n' * 3, "plot", "evaluated is not a whole number"),
+        (
+            "progress.jsonl",
+            rewritten('"hypervolume": ', '"hypervolume": "x", "y": '),
+            "plot",
+            "hypervolume is not a number",
+        ),
+        (
+            "robust/designs.csv",
+            rewritten("chat.tpot_ms p10", "chat.tpot_ms p1"),
+            "plot",
+            "has no column chat.tpot_ms p10",
+        ),
+        ("robust/inputs.csv", rewritten("at_low", "low"), "plot", "has no column at_low"),
+        ("robust/draws.json", rewritten("inputs_of", "of"), "plot", "inputs_of is not a mapping"),
+    ],
+)
+def test_a_table_that_is_not_what_a_run_writes_is_named(runs, tmp_path, name, edit, verb, says):
+    shutil.copytree(runs[0], tmp_path / "run")
+    file = tmp_path / "run" / name
+    text = file.read_text()
+    assert edit(text) != text
+    file.write_text(edit(text))
+    seal(tmp_path / "run", [name])
+    done = call(verb, tmp_path / "run")
+    assert done.status == 2 and says in done.err and str(file.parent) in done.err, done.err
+    assert len(done.err.splitlines()) == 1
