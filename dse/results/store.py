@@ -331,7 +331,9 @@ class StoredRun:
 
         file = self.file(name)
         try:
-            table = pd.read_csv(file, dtype=dict.fromkeys(text, str), keep_default_na=True).rename(columns=bare)
+            # pandas gives a name that stands twice another, and refuses to be given it twice.
+            names = [bare(str(name)) for name in pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0]]
+            table = pd.read_csv(file, header=0, names=names, dtype=dict.fromkeys(text, str), keep_default_na=True)
         except (OSError, ValueError) as error:
             raise RunError(f"{file}: cannot be read: {error}") from error
         return holding(table, file, numbers, text)
@@ -390,8 +392,6 @@ def holding(table: pd.DataFrame, file: Path, numbers: Sequence[str], text: Seque
     """
     from pandas.api.types import is_numeric_dtype
 
-    if not table.columns.is_unique:
-        raise RunError(f"{file}: has column {table.columns[table.columns.duplicated()][0]!r:.40} twice")
     for name in (*numbers, *text):
         if name not in table:
             raise RunError(f"{file}: has no column {name}")

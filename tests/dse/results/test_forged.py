@@ -346,7 +346,7 @@ def rewritten(old, new):
             "show",
             "baselines",
         ),
-        ("baselines.csv", rewritten("kv_bits", "chip"), "show", "twice"),
+        ("baselines.csv", rewritten("kv_bits", "chip"), "show", "Duplicate names"),
         ("constraints.csv", rewritten("violated", "missed"), "show", "has no column violated"),
         ("progress.jsonl", lambda text: '{"a": 1}\n' * 3, "plot", "evaluated is not a whole number"),
         (
