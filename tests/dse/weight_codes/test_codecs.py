@@ -127,3 +127,16 @@ def test_the_bound_of_a_family():
 def test_what_cannot_be_compressed_is_named(matrix, options, words):
     with pytest.raises(CompressionError, match=words):
         compress_matrix(matrix, **options)
+
+
+@pytest.mark.parametrize(
+    ("bits", "fine"), [(1, False), (2, True), (8, True), (9, False), (15, False), (16, True), (17, False)]
+)
+def test_codes_have_two_to_eight_bits_or_sixteen(bits, fine):
+    matrix = np.arange(64.0).reshape(4, 16)
+    if fine:
+        (found,) = compress_matrix(matrix, formats=["group"], bits=bits, group=16)
+        assert found.lossless and found.stored_bits - found.scale_bits == bits
+    else:
+        with pytest.raises(CompressionError, match=f"codes must have 16 bits or 2 to 8 bits, got {bits}"):
+            compress_matrix(matrix, formats=["group"], bits=bits)
