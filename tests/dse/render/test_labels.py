@@ -1,9 +1,11 @@
-"""Labels on a page of 400 by 300 points whose data are its points, so that every place is known by hand."""
+"""Labels on a page of 400 by 300 points whose data are its points, so that every place is known by hand; lines."""
 
 import math
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -20,6 +22,7 @@ from dse.render.plots.labels import (
     place_labels,
 )
 from dse.render.plots.lines import LineChart, draw_lines
+from dse.render.plots.space import draw_hypervolume
 from dse.render.plots.style import DASHES, GREY, MARKERS, SERIES
 
 WIDTH, HEIGHT = 400, 300
@@ -157,3 +160,32 @@ def test_a_line_chart_holds_its_series_in_their_looks(tmp_path, monkeypatch):
         axes.get_ylabel(),
     ) == ("title", "x, s", "y, W")
     assert axes.get_legend() is not None
+
+
+def grown(rows):
+    progress = pd.DataFrame(rows, columns=["evaluated", "front", "hypervolume"])
+    return SimpleNamespace(name="run", manifest={"sampler": "nsgaii", "seed": 3}, progress=progress)
+
+
+def test_a_front_grows_from_the_first_feasible_design_on(monkeypatch, tmp_path):
+    shown = []
+    monkeypatch.setattr(
+        "dse.render.plots.space.save", lambda figure, folder, stem, formats: shown.append(figure) or [folder]
+    )
+    rows = [(100, 0, math.nan), (200, 0, 0.0), (300, 2, 0.2), (400, 5, 0.3), (900, 7, 0.4)]
+    assert draw_hypervolume(grown(rows), tmp_path, ["png"]) == [tmp_path]
+    share, count = shown[0].axes
+    assert share.lines[0].get_xydata().tolist() == [[300, 50], [400, pytest.approx(75)], [900, 100]]
+    assert count.lines[0].get_xydata().tolist() == [[300, 2], [400, 5], [900, 7]]
+    assert share.lines[0].get_marker() == "o" and share.get_xscale() == "linear" == share.get_yscale()
+    assert share.get_title(loc="left") + share.get_title() == "run: nsgaii, seed 3"
+    assert [text.get_text() for text in shown[0].legends[0].get_texts()] == [
+        "hypervolume of the front", "designs on the front",
+    ]  # fmt: skip
+    assert not any(line.get_visible() for line in count.get_ygridlines()) and count.spines["right"].get_visible()
+    # Over decades in ratios; of many points none has a mark; what did not grow is not drawn.
+    draw_hypervolume(grown([(10 * 2**k, k, 0.1 + k) for k in range(20)]), tmp_path, ["png"])
+    assert shown[1].axes[0].get_xscale() == "log" and shown[1].axes[0].lines[0].get_marker() == "None"
+    for few in ([], rows[:3]):
+        assert draw_hypervolume(grown(few), tmp_path, ["png"]) == []
+    assert len(shown) == 2
