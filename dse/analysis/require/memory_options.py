@@ -97,7 +97,7 @@ def memory_options(
     for grade in map(str, grades):
         technology = library.memories[library.memory_grade(grade).technology]
         widths = technology.package_bits
-        if "memory_device_bits" in space.parameters and len(widths) > 1:
+        if "memory_device_bits" in space.parameters:
             requested = {float(value) for value in axis_values(space, "memory_device_bits")}
             widths = tuple(width for width in widths if float(width) in requested) or widths
         options += [

@@ -136,3 +136,17 @@ def test_a_gain_is_a_share_of_the_value_now(before, after, gain):
     change = Change("cost_usd", "macs", 1.0, 2.0, before, after)
     assert change.gain == gain
     assert np.isfinite(change.gain)
+
+
+def test_board_memory_costs_what_its_year_asks_and_stacks_what_they_always_do():
+    resolved = sweep({"chat.tpot_ms": {"max": 100}}).resolved()
+    prices = {}
+    for year in (2023, 2025):
+        changed = [f"economics.price_year={year}", "space.memory.values=[lpddr5x_9600, hbm3]"]
+        found = requirements(parse_spec(resolved, overrides=changed))
+        prices[year] = {(one.memory, one.device_bits): one.price_usd for one in found.options}
+    of_year = {year: Technology().value(f"memory_market.of_year.{year}") for year in prices}
+    assert {memory for memory, _ in prices[2025]} == {"lpddr5x_9600", "hbm3"} and of_year[2023] != of_year[2025]
+    for (memory, bits), price in prices[2025].items():
+        factor = 1 if memory == "hbm3" else of_year[2023] / of_year[2025]
+        assert prices[2023][memory, bits] == pytest.approx(price * factor) and price > 0
