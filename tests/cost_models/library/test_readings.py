@@ -13,7 +13,7 @@ from cost_models.library.huggingface import entry_of_config
 READINGS = Path(__file__).parent / "readings"
 FORMATS = yaml.safe_load((READINGS / "formats.yaml").read_text())
 LAYERS = yaml.safe_load((READINGS / "layers.yaml").read_text())
-PARTS = ("attention", "windows", "states", "blocks")
+PARTS = ("attention", "windows", "states", "blocks", "parts")
 ENTRY = (
     *("kind", "weight_bits", "operand", "operand_bits", "group", "scale_bits", "zero_bits", "method", "execution"),
 )
