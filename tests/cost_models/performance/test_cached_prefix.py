@@ -125,3 +125,11 @@ def test_a_prefix_that_cannot_be_is_refused():
     ):
         with pytest.raises(SpecError, match=said):
             parse_spec(tiny(workloads={"chat": chat}))
+
+
+def test_a_prefix_of_one_token_has_a_price():
+    names = ("usd_per_million_cached_tokens", "cached_j_per_token")
+    for tokens in (1.0, 2.0):
+        one = served(batching="continuous", limits=Slo(2000.0, 60.0), prefix_cached=tokens / 4096.0)
+        assert one.serving.cached_tokens == tokens
+        assert all(value > 0 for value in workload_metrics(one, Technology(), names).values())
