@@ -61,7 +61,7 @@ class Continuous:
     def _refined(self, served: Served) -> StepTimes:
         """Return step times that are exact where the engine works."""
         tile = asarray(self._steps.tile_rows)
-        sequences = np.clip(np.round(served.decoding), 1.0, np.maximum(self._steps.most, 1.0))
+        sequences = np.maximum(np.round(served.decoding), 1.0)
         sequences = np.where(sequences > tile, tile * np.ceil(sequences / tile), sequences)
         return self._steps.refined(sequences, decode_step_s(self.result, sequences))
 
@@ -110,13 +110,14 @@ class Continuous:
         requests = asarray(self.traffic.concurrency, dtype=np.float64) / self.replicas
         if not self.has_load:
             return self.at_goodput, self._good_queue
-        steps = self._steps
-        for refinement in range(REFINEMENTS + 1):
-            queue = Queue(steps, self._traffic)
-            served = queue.open(arrivals) if np.isnan(requests).all() else queue.closed(requests)
-            if refinement < REFINEMENTS:
-                steps = self._refined(served)
-        return served, queue
+
+        def seen(queue: Queue) -> Served:
+            return queue.open(arrivals) if np.isnan(requests).all() else queue.closed(requests)
+
+        queue = Queue(self._steps, self._traffic)
+        for _ in range(REFINEMENTS):
+            queue = Queue(self._refined(seen(queue)), self._traffic)
+        return seen(queue), queue
 
     def at_work(self) -> Inference:
         """Return the workload with as many sequences in flight as decode at the load, for energy and memory."""

@@ -92,9 +92,10 @@ class Queue(Chain):
     @property
     def alone(self) -> Served:
         """What a single request sees."""
-        none = np.zeros((1, *self.capacity_per_s.shape))
-        ttft, tpot = (Wait(least + none[0], none, none, none) for least in (self.steps.alone_s, self.at_work[1]))
-        return self._seen(Served(none[0], ttft, tpot, self.steps.decode_steps, none[0], none[0]))
+        none = np.zeros_like(self.capacity_per_s)
+        cases = none[None]
+        ttft, tpot = (Wait(least + none, cases, cases, cases) for least in (self.steps.alone_s, self.at_work[1]))
+        return self._seen(Served(none, ttft, tpot, self.steps.decode_steps, none, none))
 
     def _seen(self, served: Served) -> Served:
         """Return what users see: after the fixed wait before the engine, of steps that may yield several tokens."""

@@ -116,9 +116,9 @@ class Wait:
     @cached_property
     def _gamma(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Mean, shift and root of the normal variable that the cube root of each case's time is."""
-        mean = np.maximum(self.extra_s - self.floor_s, 0.0)
+        mean = np.maximum(self.extra_s - self.floor_s, TINY)
         shape = np.maximum(mean**2 / np.maximum(self.extra_var, TINY), LEAST_SHAPE)
-        return np.maximum(mean, TINY), 1 - 1 / (9 * shape), 3 * np.sqrt(shape)
+        return mean, 1 - 1 / (9 * shape), 3 * np.sqrt(shape)
 
     def _below(self, beyond_s: FloatArray) -> FloatArray:
         """Return the share of all users who are in a case and no later than a time beyond the least."""

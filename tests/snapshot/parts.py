@@ -204,12 +204,10 @@ def served(chip: str, model: str, **fields: Any) -> dict[str, Any]:
     return dict(workload_metrics(result, technology))
 
 
-def prefill(chip: str, model: str, chips: float, network: Network, **fields: Any) -> Prefill:
+def prefill(chip: str, model: str, layout: str, network: Network, **fields: Any) -> Prefill:
     """Return a pool that prefills."""
-    work = prompts_of(Workload("w", model, batching="continuous", **fields), "tensor")
-    return Prefill(
-        serve_chip(ChipSetup(chip, "fp8", kv_bits=8, act_bits=8), replace(work, n_chips=chips), Technology()), network
-    )
+    work = prompts_of(Workload("w", model, batching="continuous", **fields), layout)
+    return Prefill(serve_chip(ChipSetup(chip, "fp8", kv_bits=8, act_bits=8), work, Technology()), network)
 
 
 def users() -> dict[str, Any]:
@@ -242,6 +240,7 @@ def users() -> dict[str, Any]:
         "short": {"traffic": loads, "output_tokens": some(1, 2, 9), "prompt_tokens": some(1, 30, 9000)},
         "crowd": {"traffic": Traffic(some(20, 60, 200)), "limits": strict, "prefix_cached": some(0, 0.4, 1, 300)},
         "drafts": {"limits": slow, "drafting": Drafting(some(0, 3), some(0, 0.7, 1), "llama32_1b")},
+        "servers": {"limits": slow, "n_chips": some(1, 4, 16), "node_chips": 4.0, "network_gbps": 25.0},
     }  # fmt: skip
     columns = {
         f"{name}: {metric}": column
@@ -262,10 +261,10 @@ def users() -> dict[str, Any]:
     pairs = (("h100_sxm", "h100_sxm"), ("rubin_cpx", "h100_sxm"), ("h100_sxm", "rtx_4090"))
     for place, (name, fields) in enumerate(apart.items()):
         first, second = pairs[place % len(pairs)]
-        for chips, gbps in ((1.0, 50.0), (2.0, 0.4)):
+        for layout, gbps in (("tp1", 50.0), ("tp2_dp2", 0.4)):
             network = Network(gbps * 1e9, 0.002, 30.0 * gbps, 0.5 * gbps)
             work = {**lengths, **{key: one for key, one in fields.items() if key != "limits"}}
-            pool = prefill(first, "llama3_8b", chips, network, **work)
+            pool = prefill(first, "llama3_8b", layout, network, **work)
             found = served(second, "llama3_8b", **{"n_chips": 2.0, **work}, limits=fields["limits"], prefill=pool)
             columns |= {f"apart {name} over {gbps}: {metric}": column for metric, column in found.items()}
     return columns
