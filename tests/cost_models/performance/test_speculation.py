@@ -1,7 +1,5 @@
 """Speculative decoding: the acceptance law, what drafts and further rows cost, and the simulation as judge."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +12,7 @@ from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.queue_chain import Traffic
-from cost_models.workload.param_count import attentions, count_parameters, dense_blocks, expert_layers, ffn_matrices
+from cost_models.workload.param_count import count_parameters
 from cost_models.workload.speculation import Speculation, mtp_module
 from dse.analysis.simulated_engine import SimulatedEngine, engine_of
 from dse.analysis.simulation import simulate
@@ -107,18 +105,6 @@ def test_a_module_for_further_tokens_has_the_weights_that_its_maker_publishes():
     shared = served(Drafting(1, 0.8, "mtp"), model="deepseek_v3", n_chips=8).inference.footprint
     rows = served(Drafting(1, 0.8, "ngram"), model="deepseek_v3", n_chips=8).inference.footprint
     assert (shared.weights_bytes - rows.weights_bytes)[0] / 1e9 == pytest.approx(11.61, rel=0.01)
-
-
-@pytest.mark.parametrize("key", ["llama3_8b", "gemma2_9b", "mixtral_8x7b", "deepseek_v3"])
-def test_a_module_is_one_layer_of_its_model_and_the_matrix_that_joins_its_inputs(key):
-    model = shipped_library().model(key)
-    module, d = mtp_module(model), model.d_model
-    assert (module.layers, module.sliding_window, module.window_layers) == (1, None, 0)
-    assert attentions(module) == (replace(attentions(model)[0], layers=1),)
-    *own, joining = dense_blocks(module)
-    assert [(block.layers, block.d_ff) for block in own] == ([(1, model.d_ff)] if model.moe is None else [])
-    assert joining.layers == 1 and 2 * d <= ffn_matrices(model) * joining.d_ff < 2 * d + ffn_matrices(model)
-    assert expert_layers(module) == (0 if model.moe is None else 1)
 
 
 def test_a_model_without_attention_has_no_module_that_drafts():

@@ -95,6 +95,9 @@ def test_look_ups_take_a_table_per_plane_and_match_a_measured_kernel():
         execution_mode = chip_execution(chip, form, act_bits=16, chosen="look_up")
         gain = execution_gain(chip, form, execution_mode, act_bits=16, technology=TECHNOLOGY)
         taken[bits] = weights / (execution_mode.peak_ops_per_s / 2 * gain.rate) * 1e3
+        # A look-up in place of as many products as it has bits, at its share of their energy.
+        of_one = TECHNOLOGY.value("execution.look_up_energy_factor") / TECHNOLOGY.value("execution.gpu_look_up_bits")
+        assert gain.energy == pytest.approx(bits * of_one)
         assert taken[bits] == pytest.approx(weights * bits / 8 / (chip.lut_tops * 1e12) * 1e3)
     for narrow, wide, measured in ((3, 8, 0.18381 - 0.08945), (4, 8, 0.18381 - 0.10729)):
         assert taken[wide] - taken[narrow] == pytest.approx(measured, rel=0.1)
@@ -104,6 +107,10 @@ def test_bit_planes_multiply_every_bit_with_every_bit():
     one = machine("a100_80gb_sxm", "int4_g128", 8, "bit_plane").linear_mac_per_s
     assert one == pytest.approx(4992e12 / 2 / (4 * 8))
     assert machine("a100_80gb_sxm", "int3_g128", 4, "bit_plane").linear_mac_per_s == pytest.approx(4992e12 / 2 / 12)
+    chip, form = LIBRARY.chip("a100_80gb_sxm"), LIBRARY.weight_format("int3_g128")
+    how = chip_execution(chip, form, act_bits=4, chosen="bit_plane")
+    # Twelve products of single bits where a 16-bit one takes 256.
+    assert execution_gain(chip, form, how, act_bits=4, technology=TECHNOLOGY).energy == 12 / 256
 
 
 def test_widening_costs_what_the_stack_says_and_look_ups_grow_with_the_batch():

@@ -75,6 +75,8 @@ def test_the_distributions_are_those_of_scipy(block, density):
         law = stats.betabinom(block, a, b) if rho else stats.binom(block, density)
         slow = sum(1 - law.cdf(k) ** 7 for k in range(block))
         assert expected_most_loaded(block, density, 7, correlation=rho)[0] == pytest.approx(slow, rel=1e-12)
+        if not rho:
+            assert expected_most_loaded(block, density, 7)[0] == pytest.approx(slow, rel=1e-12)
         # Two blocks ahead: the sum of two, each with each.
         one = law.pmf(range(block + 1))
         two = np.cumsum(np.convolve(one, one))[:-1]

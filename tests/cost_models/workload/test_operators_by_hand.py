@@ -19,7 +19,13 @@ from cost_models.workload.mixing import (
     shared_queries,
 )
 from cost_models.workload.operators import Shape, linear_operators, most_loaded_experts
-from cost_models.workload.param_count import active_expert_fraction, count_parameters, expert_fraction
+from cost_models.workload.param_count import (
+    LayerWeights,
+    active_expert_fraction,
+    count_parameters,
+    expert_fraction,
+    layer_weights,
+)
 from cost_models.workload.serving import ServingConfig, footprint, held_tensors, request_cache_bytes
 from cost_models.workload.speculation import Speculation
 
@@ -234,7 +240,7 @@ def test_what_both_hold():
     count = count_parameters(HYBRID)
     assert (count.body, count.small, count.embedding, count.head) == (body, small, 32 * 8 + 7, 32 * 8)
     assert (count.experts, count.active, expert_fraction(HYBRID)) == (0, body + small + 2 * 32 * 8, 0.0)
-    assert active_expert_fraction(HYBRID) == 0.0
+    assert active_expert_fraction(HYBRID) == 0.0 and layer_weights(HYBRID) == LayerWeights(0, 0, 0, 0)
     # Queries 8 x 4 and 4 x 10, latent 8 x 8 and 6 x 12, output 6 x 8, index 64; the dense layer; in two layers router,
     # shared expert, two projections of latents, and four experts of 3 x 4 x 6.
     attention = 32 + 40 + 64 + 72 + 48 + 64
