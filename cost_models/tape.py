@@ -281,6 +281,8 @@ def asarray(value: Any, dtype: type[np.generic] | None = None) -> NDArray[Any]: 
 
 def asarray(value: Any, dtype: type[np.generic] | None = None) -> NDArray[Any]:
     """Return an argument as an array, and a noted column as one."""
+    if type(value) is np.ndarray and dtype is None:
+        return value  # most arguments are arrays
     if type(value) is Noted:
         return cast("NDArray[Any]", value if dtype is None or value.dtype == dtype else value.astype(dtype))
     return np.asanyarray(value, dtype)
@@ -295,8 +297,8 @@ def as_one(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def called(*arguments: P.args, **options: P.kwargs) -> R:
-        for one in arguments:
-            if isinstance(one, Noted):
+        for one in (*arguments, *options.values()) if options else arguments:
+            if type(one) is Noted:
                 return cast("R", one.tape.note(function, *arguments, **options))
         return function(*arguments, **options)
 

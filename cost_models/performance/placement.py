@@ -59,8 +59,7 @@ def second_fractions(
     low = np.where(ahead, 0.0, first)
     high = np.where(ahead, capacities[1], first + capacities[1])
     there = np.maximum(np.minimum(ends, high) - np.maximum(starts, low), 0.0)
-    amounts = np.empty_like(there)
-    np.put_along_axis(amounts, order, there, axis=0)
+    amounts = np.take_along_axis(there, np.argsort(order, axis=0, kind="stable"), axis=0)
     return np.where(held > 0, np.minimum(amounts / positive(held), 1.0), 0.0)
 
 

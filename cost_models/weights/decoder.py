@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cost_models.errors import CompressionError
 from cost_models.table import FloatArray
-from cost_models.tape import asarray
+from cost_models.tape import as_one, asarray
 
 TABLE = Path(__file__).parents[1] / "library" / "data" / "xor_efficiency.csv"
 
@@ -38,6 +38,7 @@ class Measured:
     log_misses: tuple[tuple[FloatArray, ...], ...]
 
 
+@as_one
 def encoding_efficiency(
     n_in: ArrayLike,
     shift_registers: ArrayLike,
