@@ -378,9 +378,9 @@ def test_the_closed_form_is_near_the_simulation(case):
     load = share * float(users.queue.capacity_per_s[0])
     users = replace(users, traffic=Traffic(arrivals_per_s=load))
     seen = users.served
-    run = simulate(
-        engine_of(users.result), prompt_tokens=prompt, output_tokens=output, arrivals_per_s=load, requests=15_000
-    )
+    engine = engine_of(users.result)
+    assert (engine.draft_tokens, engine.acceptance) == (0, 0.0)
+    run = simulate(engine, prompt_tokens=prompt, output_tokens=output, arrivals_per_s=load, requests=15_000)
     assert seen.ttft.mean_s[0] == pytest.approx(run.ttft_s.mean(), rel=0.10)
     assert seen.ttft.quantile_s(0.95)[0] == pytest.approx(np.quantile(run.ttft_s, 0.95), rel=0.15)
     assert seen.tpot.mean_s[0] == pytest.approx(np.nanmean(run.tpot_s), rel=0.10)

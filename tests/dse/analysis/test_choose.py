@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cost_models.library import shipped_library
-from dse.analysis.choose import RANKS, choose, choose_baselines, limits_spec
+from dse.analysis.choose import RANKS, choose, choose_baselines, limits_spec, setups_of
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
 from dse.sweep import parse_spec
@@ -164,3 +164,15 @@ def test_chips_whose_users_wait_too_long_at_any_load_do_not_serve_them():
     assert easy.ways and all(way.meets for way in easy.ways)
     for way in (*hopeless.ways, *easy.ways):
         assert way.meets == (way.values["llama3_8b.goodput_requests_per_s"] > 0)
+
+
+def test_bits_of_a_format_are_1_to_32():
+    for bits in (1, 4.5, 32):
+        (setup,) = setups_of([f"fp8 kv_bits={bits} act_bits=16"])
+        assert (setup.weight_format, setup.kv_bits, setup.act_bits) == ("fp8", bits, 16)
+    for wrong in ("0.9", "32.5", "many", "true"):
+        with pytest.raises(SpecError, match=r"kv_bits.*1 to 32"):
+            setups_of([f"fp8 kv_bits={wrong}"])
+    with pytest.raises(SpecError) as fault:
+        setups_of(["fp8 kv_bits=0", "bf16 colour=3"])
+    assert {issue.path for issue in fault.value.issues} == {"kv_bits", "colour"}

@@ -249,6 +249,12 @@ def test_bounds_are_rounded_to_the_lenient_side(value):
     assert rounded(value, up=True) == pytest.approx(value, rel=1.1e-3)
 
 
+def test_a_bound_next_to_a_rounded_number_is_rounded_past_it_all_the_same():
+    assert rounded(1234 * (1 + 1e-13), up=True) == 1235 and rounded(1234 * (1 - 1e-13), up=False) == 1233
+    assert rounded(-1234.0, up=True) == rounded(-1234.0, up=False) == -1234 and rounded(0.0, up=True) == 0
+    assert (rounded(0.01234567, up=True), rounded(0.01234567, up=False)) == (0.01235, 0.01234)
+
+
 # -- the command -----------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import pytest
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from dse.analysis.require.changes import Change
+from dse.analysis.require.memory_options import MAX_DEVICES, _count, _slack
 from dse.analysis.require.requirements import requirements
 from dse.sweep import parse_spec
 
@@ -150,3 +151,17 @@ def test_board_memory_costs_what_its_year_asks_and_stacks_what_they_always_do():
     for (memory, bits), price in prices[2025].items():
         factor = 1 if memory == "hbm3" else of_year[2023] / of_year[2025]
         assert prices[2023][memory, bits] == pytest.approx(price * factor) and price > 0
+
+
+@pytest.mark.parametrize(
+    ("share", "devices"),
+    [(0, 1), (0.4, 1), (4.0, 4), (4 + 1e-12, 4), (4 + 1e-6, 5), (MAX_DEVICES, MAX_DEVICES),
+     (2.5 * MAX_DEVICES, MAX_DEVICES), (math.inf, MAX_DEVICES), (math.nan, MAX_DEVICES)],
+)  # fmt: skip
+def test_devices_are_whole_and_rounding_asks_for_none_more(share, devices):
+    assert _count(share) == devices
+
+
+@pytest.mark.parametrize(("have", "needed", "slack"), [(12, 8, 0.5), (6, 8, -0.25), (1, 0, math.inf)])
+def test_slack_is_a_share_of_what_is_needed(have, needed, slack):
+    assert _slack(have, needed) == slack

@@ -319,6 +319,7 @@ def test_an_exported_run_opens_as_a_study(tmp_path, finished, kind):
         assert {name: row[name] for name in trial.params} == trial.params
         assert ("memory_device_gib" in trial.params) == (row["memory_device_gib"] == row["memory_device_gib"])
         assert trial.user_attrs["tdp_w"] == pytest.approx(row["tdp_w"])
+        assert set(trial.user_attrs) <= {"run", "id", "feasible", "pareto", "tdp_w"}
         assert trial.constraints["tdp_w <= 200"] == pytest.approx(-row["margin tdp_w <= 200"])
     best = np.array([trial.values for trial in study.best_trials])
     front = finished.front[OBJECTIVES].to_numpy()
