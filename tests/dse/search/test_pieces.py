@@ -380,11 +380,16 @@ def made_tables(least_gain=16):
     spread = Parallelism(chunk_rows=7, least_gain=least_gain)
 
     def grid_at(places):
+        assert all(
+            np.asarray(one).min() >= 0 and np.asarray(one).max() < size for one, size in zip(places, SIZES, strict=True)
+        )
         return dict(zip("abc", [np.asarray(one, float) for one in places], strict=True))
 
     def margins(d):
         return {"last": 1.5 - d["c"], "two": d["a"] - d["c"], "whole": 2 - d["a"] * d["b"] * d["c"],
-                "none": np.array([-0.25]), "kept": 9 - d["c"]}  # fmt: skip
+                "none": np.array([-0.25]), "kept": 9 - d["c"],
+                # Hangs on the first group where the second is at neither of its ends only.
+                "middle": np.where((d["b"] == 1) | (d["b"] == 2), 1.5 - d["a"], 0.5)}  # fmt: skip
 
     def grid_places(ids):
         return [np.asarray(one) for one in np.unravel_index(ids, SIZES)]
@@ -407,14 +412,16 @@ def made_tables(least_gain=16):
 def test_conditions_are_tables_of_the_groups_that_they_depend_on(monkeypatch):
     tables = made_tables(least_gain=4)
     found = {table.label: (table.groups, table.sizes, table.margins.tolist()) for table in tables._tables}
-    assert set(found) == {"last", "two", "none"}, "the whole grid is no gain, and nothing breaks the last"
+    assert set(found) == {"last", "two", "none", "middle"}, "the whole grid is no gain, and nothing breaks the last"
     assert found["last"] == ((2,), (5,), [1.5, 0.5, -0.5, -1.5, -2.5]) and found["none"] == ((), (), [-0.25])
+    hangs = [1.5 - a if b in (1, 2) else 0.5 for a in range(3) for b in range(4)]
+    assert found["middle"] == ((0, 1), (3, 4), hangs)
     assert found["two"] == ((0, 2), (3, 5), [a - c for a in range(3) for c in range(5)])
     assert tables and "last (5 combinations), two (15 combinations), none (1 combinations)" in tables.describe()[0]
     # 60 designs: 12 for each of 5 combinations, 4 for each of 15, 60 for one.
     for gain, labels in (
-        (4, {"last", "two", "none"}),
-        (5, {"last", "none"}),
+        (4, {"last", "two", "none", "middle"}),
+        (5, {"last", "none", "middle"}),
         (12, {"last", "none"}),
         (13, {"none"}),
         (61, set()),
