@@ -206,15 +206,22 @@ def merge(
             state, or the model of their sweep may not be called.
     """
     first, states = runs[0], [_state_of(done, call_model)[1] for done in runs]
-    questions = [{k: v for k, v in done.spec.resolved().items() if k not in ("search", "name")} for done in runs]
+    asked = [done.spec.resolved() for done in runs]
+    questions = [{key: value for key, value in one.items() if key not in ("search", "name")} for one in asked]
     for done, question in zip(runs, questions, strict=True):
         if question != questions[0]:
             raise RunError(
                 f"{done.path}: asks something else than {first.path}; see: dse diff {first.path} {done.path}"
             )
+    # Searches that share a study divide its designs.
+    drawn = [
+        None if done.spec.search.storage is not None else {k: v for k, v in one["search"].items() if k != "n_designs"}
+        for done, one in zip(runs, asked, strict=True)
+    ]
     for index, done in enumerate(runs):
-        if earlier := next((one for one in runs[:index] if _of_same_designs(one.spec, done.spec)), None):
-            raise RunError(f"{done.path}: holds designs of {earlier.path} once more, which would count twice: "
+        earlier = next((k for k in range(index) if _of_same_designs(drawn[k], drawn[index])), None)
+        if earlier is not None:
+            raise RunError(f"{done.path}: holds designs of {runs[earlier].path} once more, which would count twice: "
                            "merge runs with other seeds or samplers")  # fmt: skip
     spec = _spec_of(first, states[0])
     search = Search(spec)
@@ -230,14 +237,11 @@ def merge(
     return open_run(directory, metrics=spec.derived)
 
 
-def _of_same_designs(first: Spec, second: Spec) -> bool:
-    """Return whether two searches of one space draw the same designs, as far as both go.
-
-    Searches that share a study divide its designs.
-    """
-    drawn = [{k: v for k, v in one.resolved()["search"].items() if k != "n_designs"} for one in (first, second)]
-    alone = first.search.storage is None
-    return alone and (drawn[0] == drawn[1] or all(one["sampler"] == "grid" for one in drawn))
+def _of_same_designs(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> bool:
+    """Return whether two searches of one space (None in a shared study) draw the same designs, as far as both go."""
+    if first is None or second is None:
+        return False
+    return first == second or first["sampler"] == second["sampler"] == "grid"
 
 
 def explore(
