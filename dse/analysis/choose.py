@@ -277,6 +277,11 @@ def choose(
               perhaps=suggest(str(one.weight_format), library.weight_formats))
         for one in setups if one.weight_format is not None and one.weight_format not in library.weight_formats
     ]  # fmt: skip
+    issues += [
+        Issue(spec.place_of(f"workloads.{name}.{field}"), f"workloads.{name}.{field}",
+              "has no part here: every number of chips is tried, split in every way", perhaps="--chips N")
+        for name, one in spec.workloads.items() for field in ("n_chips", "parallelism") if field in one.model_fields_set
+    ]  # fmt: skip
     if issues:
         raise SpecError(issues)
     counts = np.array(sorted({2**power for power in range(most_chips.bit_length())} | {most_chips}), dtype=float)

@@ -100,6 +100,7 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
     from dse.evaluator import Evaluator
     from dse.margins import check_baselines
     from dse.render.terminal.sweep import parameters_table, sweep_parts, told_metrics
+    from dse.samplers import sampler_of
     from dse.search.estimate import seconds_estimate
     from dse.space import Space
     from dse.sweep import load_spec
@@ -114,6 +115,8 @@ def _check(file: Path, overrides: list[str], library: list[Path], output: Format
         show(choose_baselines(spec), output)
         return
     space, evaluator = Space(spec), Evaluator(spec)
+    if spec.search.sampler == "grid":
+        sampler_of(spec, space)  # refuses a budget that does not hold the grid
     # Tables tell of few metrics, and the others take longer than all the rest.
     told = told_metrics(spec) if output is Format.table else None
     baselines = evaluator.baselines if told is None else evaluator.some_of_baselines(told)

@@ -135,6 +135,8 @@ def _beside(of: _Subject) -> list[Part]:
 def _subject(what: str, design: str | None, workloads: list[str], library: list[Path]) -> _Subject:
     """Return what is meant; refuse arguments that do not go with it."""
     from dse.errors import NOWHERE, Issue, SpecError
+    from dse.results.directory import RESULTS
+    from dse.sweep.hints import NAME_ALIASES, quoted, suggest
     from dse.sweep.library_additions import library_with
 
     is_file = Path(what).suffix in (".yaml", ".yml")
@@ -142,6 +144,10 @@ def _subject(what: str, design: str | None, workloads: list[str], library: list[
     chips, settings = words[0], [part for word in words[1:] for part in re.split(r"[,\s]+", word)]
     known = library_with(library).chips
     is_chips = not is_file and bool(settings or _CHIPS.fullmatch(chips) or (chips in known and not Path(what).exists()))
+    if not (is_file or is_chips or Path(what).exists() or (RESULTS / what).exists()) and (
+        perhaps := suggest(chips, known, NAME_ALIASES)
+    ):
+        raise SpecError([Issue(NOWHERE, quoted(what), "is neither a run nor chips", perhaps=perhaps)])
     issues = []
     if design is not None and (is_file or is_chips):
         issues.append(Issue(NOWHERE, "DESIGN", f"{design!r} goes with a run; {what} is not one"))

@@ -69,6 +69,7 @@ def find_run(where: Path | str, *, results: Path = RESULTS) -> Path:
     root = results if str(where) == LATEST and not path.exists() else path
     if not root.exists():
         meant = f"; perhaps {results / root}" if (results / root).is_dir() else ""
+        meant = meant or (" (dse run SPEC makes one)" if root == results else "")
         raise RunError(f"{root}: there is no such run directory{meant}")
     if not root.is_dir():
         hint = f" (dse run {root} makes one)" if root.suffix in (".yaml", ".yml") else ""

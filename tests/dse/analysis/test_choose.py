@@ -176,3 +176,9 @@ def test_bits_of_a_format_are_1_to_32():
     with pytest.raises(SpecError) as fault:
         setups_of(["fp8 kv_bits=0", "bf16 colour=3"])
     assert {issue.path for issue in fault.value.issues} == {"kv_bits", "colour"}
+
+
+@pytest.mark.parametrize("field", ["n_chips=4", "parallelism=tp4"])
+def test_a_number_of_chips_is_what_is_looked_for(call, field):
+    status, _, err = call("choose", f"llama3_8b {field}")
+    assert status == 2 and "every number of chips is tried" in err and "perhaps --chips N" in err

@@ -167,3 +167,13 @@ def test_writing_quietly_is_silent(call, command):
 def test_a_misspelt_option_is_status_2_and_names_itself(call, command):
     status, out, err = call(COMMANDS[command], "--quite")
     assert (status, out) == (2, "") and "--quite" in err
+
+
+def test_what_is_asked_is_answered_with_what_was_meant(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = call("explain", "h100", "--workload", "llama3_8b")
+    assert status == 2 and err == "'h100': is neither a run nor chips; perhaps h100_sxm\n"
+    assert "(dse run SPEC makes one)" in call("show")[2]
+    status, _, err = call("check", "quickstart", "--set", "search.n_designs=1439")
+    assert status == 2 and "1439 is not enough for the 1440 designs of the grid" in err
+    assert call("check", "quickstart", "--set", "search.n_designs=1440")[0] == 0
