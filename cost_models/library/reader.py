@@ -62,7 +62,6 @@ class Library:
 
     Attributes:
         parameters: every ranged number that models read, by its dotted path.
-        evidence: cited numbers that no model reads, by theirs: what others rest on or are checked against.
         directory: where the files lie.
     """
 
@@ -77,9 +76,23 @@ class Library:
     stacks: Mapping[str, Stack]
     causes: Mapping[str, Cause]
     parameters: Mapping[str, LibraryParameter]
-    evidence: Mapping[str, LibraryParameter]
     sources: Mapping[str, Source]
     directory: Path
+
+    @functools.cached_property
+    def evidence(self) -> Mapping[str, LibraryParameter]:
+        """Cited numbers that no model reads, by path: what others rest on or are checked against; read when asked for.
+
+        Raises:
+            LibraryError: file and line of every issue in them.
+        """
+        beside = Sections.read(self.directory / "evidence") if (self.directory / "evidence").is_dir() else Sections()
+        evidence = LibraryParameterReader(beside, self.sources).read()
+        for path in evidence:
+            if path in self.parameters:
+                beside.issue(path.split("."), "stands among what models read too")
+        beside.raise_issues()
+        return evidence
 
     def chip(self, name: str) -> Chip:
         """Return a chip, or raise UnknownEntryError with the closest names."""
@@ -180,7 +193,8 @@ def extended_library(*additions: Sections) -> Library:
 def read_library(directory: Path, *additions: Sections) -> Library:
     """Read a library from a directory, with further sections laid over what models read.
 
-    What models read is the tree of YAML files under ``data``, what they do not read that under ``evidence``, if any.
+    What models read is the tree of YAML files under ``data``, what they do not read that under ``evidence``, if any
+    (`Library.evidence`).
 
     Raises:
         LibraryError: file and line of every issue in it.
@@ -188,14 +202,8 @@ def read_library(directory: Path, *additions: Sections) -> Library:
     sections = Sections.read(directory / "data")
     for addition in additions:
         sections.lay_over(addition)
-    beside = Sections.read(directory / "evidence") if (directory / "evidence").is_dir() else Sections()
     sources = _records(sections, "sources", Source)
     parameters = LibraryParameterReader(sections, sources).read()
-    evidence = LibraryParameterReader(beside, sources).read()
-    for path in evidence:
-        if path in parameters:
-            beside.issue(path.split("."), "stands among what models read too")
-    sections.issues += beside.issues
     _inherit_stacks(sections, parameters)
     library = Library(
         chips=_records(sections, "chips", Chip),
@@ -209,7 +217,6 @@ def read_library(directory: Path, *additions: Sections) -> Library:
         stacks=_records(sections, "stacks", Stack, functools.partial(_stack_fields, _of_stacks(parameters))),
         causes=_records(sections, "shared_causes", Cause, _own_fields(Cause)),
         parameters=parameters,
-        evidence=evidence,
         sources=sources,
         directory=directory,
     )

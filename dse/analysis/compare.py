@@ -17,7 +17,6 @@ from cost_models.performance.pool_costs import pool_costs
 from cost_models.performance.workload_result import WorkloadResult
 from cost_models.silicon.defaults import fill_defaults
 from cost_models.table import Choice, Setting, Table, first_number
-from dse.analysis.explain.columns import known_intervals
 from dse.errors import NOWHERE, Issue, SpecError
 from dse.evaluator import Evaluator
 from dse.margins import constraint_margin
@@ -204,6 +203,8 @@ def _values(
     evaluator: Evaluator, served: WorkloadResult, stack: str
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Return the values of `MEASURES`, and the intervals of times."""
+    from dse.analysis.explain.columns import known_intervals
+
     metrics = workload_metrics(served, evaluator.technology)
     intervals = known_intervals(served, metrics, Choice.of(stack), evaluator.technology.library)
     machine, serving = served.machine, served.serving

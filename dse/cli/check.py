@@ -145,12 +145,12 @@ def _asked(
         designs: the design.
         told: metrics that are wanted beside those of judging; all where None.
     """
+    if spec.model is None:
+        return evaluator.evaluate(designs, metrics=told), []
     from dse.evaluator import Evaluator
     from dse.number_texts import number_text
     from dse.user_model.model import UserModel
 
-    if spec.model is None:
-        return evaluator.evaluate(designs, metrics=told), []
     own = UserModel(spec)
     own.check()
     start = time.perf_counter()

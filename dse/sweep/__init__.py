@@ -63,7 +63,7 @@ def _read(
     tree: Node, text: str, overrides: Sequence[str], directories: Sequence[Path | str], metrics: Sequence[DerivedMetric]
 ) -> Spec:
     """Return the sweep of a tree with what it adds to the library."""
-    changed = apply_overrides(tree, overrides, _paths(shipped_library()))
+    changed = apply_overrides(tree, overrides, _paths(shipped_library())) if overrides else tree
     changed, library, additions = with_additions(changed, [Path(directory) for directory in directories])
     if additions and overrides:
         # Parameters that were added are keys of one piece, as those of the shipped library are.

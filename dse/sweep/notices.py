@@ -56,10 +56,11 @@ def _without_effect(spec: Spec) -> list[str]:
 
 def _beyond_what_was_checked(spec: Spec, known: Library) -> Iterator[str]:
     """Yield a line per workload whose requests come, or differ, more wildly than any whose times were simulated."""
+    users = {name: workload for name, workload in spec.workloads.items() if workload.batching == CONTINUOUS}
+    if not users:
+        return
     limits = {kind: known.evidence[f"serving_checks.most_{kind}_cv"].typ for kind in ("arrival", "length")}
-    for name, workload in spec.workloads.items():
-        if workload.batching != CONTINUOUS:
-            continue
+    for name, workload in users.items():
         traffic = workload_of(name, workload).traffic
         found = {"arrival_cv": [float(np.max(traffic.arrival_cv)), *_declared(spec, f"{name}.arrival_cv")]}
         for kind, cv in (("prompt", traffic.prompt_cv), ("output", traffic.output_cv)):

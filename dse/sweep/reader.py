@@ -291,7 +291,7 @@ class _Reader(RecordReader):
     def _library_parameter(self, path: KeyPath, name: str) -> Parameter | None:
         """Return a parameter of the library as a parameter, None (and an issue) where there is none."""
         parameter = self.library.parameters.get(name)
-        if name in self.library.evidence:
+        if parameter is None and name in self.library.evidence:
             self._fault(path, f"{name} is evidence only: no model reads it", at_key=True)
             return None
         if parameter is None:

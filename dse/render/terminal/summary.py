@@ -17,11 +17,12 @@ from dse.number_texts import counted, number_text, percent_text, share_text, sig
 from dse.render.terminal.tables import TextTable, cell_text, narrow, ranges_text
 from dse.results.picks import in_force
 from dse.results.rows import MARGIN_PREFIX
-from dse.results.store import StoredRun
 from dse.sweep import Spec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dse.results.store import StoredRun
 
 CORE = ("node", "memory", "memory_devices", "macs", "weight_format")
 """Parameters that the table of picks shows even where the sweep fixes them."""

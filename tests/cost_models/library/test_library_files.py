@@ -54,6 +54,19 @@ def test_reading_is_cached():
     assert shipped_library() is LIBRARY
 
 
+def test_evidence_is_read_when_asked_for_and_its_faults_are_told_then(tmp_path):
+    shutil.copytree(DATA, tmp_path / "data")
+    assert read_library(tmp_path).evidence == {}
+    (tmp_path / "evidence").mkdir()
+    file = tmp_path / "evidence" / "more.yaml"
+    file.write_text("tco:\n  seen: {typ: 2, src: [derived], conf: low}\n  pue: {typ: 1.2, src: [derived], conf: low}\n")
+    library = read_library(tmp_path)
+    with pytest.raises(LibraryError, match=r"more\.yaml:3: tco\.pue: stands among what models read too"):
+        _ = library.evidence
+    file.write_text("tco: {seen: {typ: 2, src: [derived], conf: low}}\n")
+    assert {path: one.typ for path, one in library.evidence.items()} == {"tco.seen": 2}
+
+
 BREAKS = {
     "not YAML": ("chips/nvidia.yaml", "chips:\n", "chips:\n  broken: [1, 2\n", ""),
     "missing field": ("chips/nvidia.yaml", "    vendor: NVIDIA\n", "", "vendor is missing"),

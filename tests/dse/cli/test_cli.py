@@ -121,14 +121,17 @@ def test_the_version_is_told(call):
 
 def test_a_check_waits_for_nothing_that_it_does_not_use():
     heavy = ("pandas", "scipy", "optuna", "pymoo", "matplotlib", "moocore", "pyarrow", "pint", "joblib", "plotly")
+    own = ("dse.results.store", "dse.results.manifest", "dse.user_model.model", "dse.analysis.explain")
     # Percentiles of waits, which a sweep of users has, do use scipy.
     program = (
         "import sys; from dse.cli import main\n"
         "sys.argv = ['dse', 'check', 'sweeps/quickstart.yaml', '--quiet']\n"
-        f"try:\n    main()\nexcept SystemExit:\n    print([name for name in {heavy!r} if name in sys.modules])\n"
+        f"try:\n    main()\nexcept SystemExit:\n    print([name for name in {heavy + own!r} if name in sys.modules])\n"
+        "from cost_models.library import shipped_library\n"
+        "print('evidence' in vars(shipped_library()), len(shipped_library().evidence) > 600)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split("\n")[:2] == ["[]", "False True"]
 
 
 @pytest.mark.parametrize(
