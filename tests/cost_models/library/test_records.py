@@ -83,6 +83,8 @@ REFUSED = [
     (Model, {"dense_layers": [{"layers": 33, "d_ff": 8}]}, "dense_layers must be at most 32 layers, got 33"),
     (Model, {"attention_layers": [{"layers": 4, "chunked": True}]}, "chunked needs reach, the tokens of a chunk"),
     (Model, {"moe": {**MOE, "active_experts": 9}}, "active_experts must be at most 8, got 9"),
+    (WeightFormat, {"sparsity": -0.5}, "greater than or equal to 0"),
+    (WeightFormat, {"correlation": 1}, "less than 1"),
     (WeightFormat, {"sparsity": 0.5, "pruning": "wanda"}, "sparsity 0.5 does not go with kind group"),
     (WeightFormat, {"kind": "bitmap"}, "sparsity 0 does not go with kind bitmap"),
     (WeightFormat, {"kind": "bitmap", "sparsity": 0.5}, "pruning must be given where sparsity is above 0 and nowhere"),

@@ -179,8 +179,9 @@ def test_values_out_of_range_are_named(arguments, options, words):
 
 
 def test_correlation_needs_something_to_compare():
-    with pytest.raises(CompressionError, match="2 blocks"):
-        block_correlation([3], 10)
+    for counts, block in (([3], 10), ([1, 0], 1)):
+        with pytest.raises(CompressionError, match="2 blocks of 2 weights or more"):
+            block_correlation(counts, block)
     with pytest.raises(CompressionError, match="share of 1"):
         block_correlation([10, 10], 10)
     with pytest.raises(CompressionError, match="nonzero"):

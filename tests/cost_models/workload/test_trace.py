@@ -30,7 +30,7 @@ def test_a_trace_has_the_moments_of_its_rows(tmp_path):
     ("rows", "faults"),
     [
         ("0,5,5\n-1,5,5\n", (":3: arrival_s -1 is negative",)),
-        ("3,5,5\n2,5,5\n", (":3: arrival_s 2 is before 3",)),
+        ("3,5,5\n2,5,5\n0,5,5\n", (":3: arrival_s 2 is before 3", ":4: arrival_s 0 is before 3")),
         ("0,5,5\n1,,5\n", (":3: prompt_tokens is missing",)),
         ("0,5,5\n\n1,5,5\n", (":3: is empty",)),
         ("0,5,5\n,,\n1,0,5\n", (":3: is empty", ":4: prompt_tokens 0 is below 1")),
