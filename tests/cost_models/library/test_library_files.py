@@ -324,8 +324,8 @@ def test_what_is_laid_over_wins_key_by_key_and_parameters_as_a_whole():
     below = Sections({"a": {"b": {"x": 1, "y": 2}, "c": {"typ": 1, "high": 2}, "d": 5, "e": [1, 2]}})
     below.lay_over(Sections({"a": {"b": {"y": 3}, "c": {"value": 7}, "d": {"z": 1}, "e": [3]}}))
     assert below.data == {"a": {"b": {"x": 1, "y": 3}, "c": {"value": 7}, "d": {"z": 1}, "e": [3]}}
-    with pytest.raises(LibraryError, match=r"'aa' is not a section of the library; perhaps a$"):
-        below.lay_over(Sections({"aa": {}}))
+    with pytest.raises(LibraryError, match=r"'memry' is not a section of the library; perhaps memory$"):
+        Sections({"memory": {}}).lay_over(Sections({"memry": {}}))
     assert [below.holds(keys) for keys in (["a"], ["a", "b", "x"], ["a", "q"], ["a", "d", "z", "w"], [])] == [
         True, True, False, False, True,
     ]  # fmt: skip
