@@ -9,6 +9,7 @@ LibraryError            a library file cannot be read, or a value in it is not w
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,15 @@ def shown(value: object) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
+_ENDLESS, _CLIPPED = re.compile(r"\S{300,}"), 100
+"""Words of a message that are cut, and to how many characters."""
+
+
+def clipped(text: str) -> str:
+    """Return text whose words are no longer than anybody would write one."""
+    return _ENDLESS.sub(lambda word: f"{word[0][:_CLIPPED]}...", text)
+
+
 MAX_ISSUES = 100
 """Most issues that are told of one file; what follows from the first is often told in the others."""
 
@@ -29,7 +39,7 @@ MAX_ISSUES = 100
 def told(issues: Sequence[str]) -> str:
     """Return issues as lines, with how many more there are where there are many."""
     more = len(issues) - MAX_ISSUES
-    return "\n".join([*issues[:MAX_ISSUES], *([f"and {more:,} issues more"] if more > 0 else [])])
+    return "\n".join([*map(clipped, issues[:MAX_ISSUES]), *([f"and {more:,} issues more"] if more > 0 else [])])
 
 
 NEAR = 0.72

@@ -13,14 +13,10 @@ Anything else that is raised is a defect of this project.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cost_models.errors import told
-
-_ENDLESS, _CLIPPED = re.compile(r"\S{300,}"), 100
-"""Words of a message that are cut, and to how many characters."""
+from cost_models.errors import clipped, told
 
 
 class DseError(Exception):
@@ -69,16 +65,11 @@ class Issue:
     perhaps: str = ""
 
     def __str__(self) -> str:
-        where = "  ".join(part for part in (str(self.place), _clipped(self.path)) if part)
+        where = "  ".join(part for part in (str(self.place), clipped(self.path)) if part)
         says = f"{self.what} is not {self.must_be}" if self.must_be else self.what
         perhaps = f"; perhaps {self.perhaps}" if self.perhaps else ""
-        text = _clipped(f"{says}{perhaps}")
+        text = clipped(f"{says}{perhaps}")
         return f"{where}: {text}" if where else text
-
-
-def _clipped(text: str) -> str:
-    """Return text whose words are no longer than anybody would write one."""
-    return _ENDLESS.sub(lambda word: f"{word[0][:_CLIPPED]}...", text)
 
 
 class SpecError(DseError):

@@ -128,7 +128,7 @@ class Sections:
         unknown = [name for name in above.data if name not in self.data]
         if unknown:
             where = above.place_of([unknown[0]])
-            raise LibraryError(f"{where}{UnknownEntryError('section', unknown[0], self.data)}")
+            raise LibraryError(f"{where}{UnknownEntryError('section', str(unknown[0]), self.data)}")
         for name, content in above.data.items():
             self.data[name] = _merged(self.data[name], content)
         self.overlays.append(above)

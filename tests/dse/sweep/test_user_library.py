@@ -18,7 +18,7 @@ from dse.results.store import open_run
 from dse.runs import run
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
-from dse.sweep.library_additions import library_of
+from dse.sweep.library_additions import library_of, library_with
 from tests.sweeps import tiny
 
 pytestmark = pytest.mark.bounded
@@ -404,3 +404,14 @@ def test_a_file_in_a_folder_named_like_an_entry_is_read_all_the_same(tmp_path):
     mine, shipped = (library_of(spec.library).models[name] for name in (spec.workloads["chat"].model, "llama3_8b"))
     # Half the layers of the library's own: it is the file that was read.
     assert count_parameters(mine).body * 2 == pytest.approx(count_parameters(shipped).body, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("chips:\n  mine:\n    ? " + "a" * 10_000 + "\n    : 3\n", "chips.mine.aaaa"), ("7692: {a: 1}\n", "7692")],
+)
+def test_a_key_that_nobody_would_write_is_told_in_short(tmp_path, text, says):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(LibraryError) as fault:
+        library_with([tmp_path])
+    assert says in str(fault.value) and len(str(fault.value)) < 2000
