@@ -63,7 +63,15 @@ def test_routed_experts_by_hand(spread, touched):
 
 @pytest.mark.parametrize(
     ("data_type", "name"),
-    [("nvfp4", "nvfp4"), ("w4a16_mxfp4", "mxfp4"), ("int4_wo", "int4_g128"), ("fp8", "fp8"), ("int8_wo", "int8")],
+    [
+        ("nvfp4", "nvfp4"),
+        ("w4a16_mxfp4", "mxfp4"),
+        ("w4a8_mxfp4_mxfp8", "mxfp4"),
+        ("fp8_block", "fp8"),
+        ("int4_wo", "int4_g128"),
+        ("fp8", "fp8"),
+        ("int8_wo", "int8"),
+    ],
 )
 def test_stored_bits_of_a_data_type_are_those_of_its_format(data_type, name):
     # Scales of int8 and fp8 are one per row of a tensor, which no element pays for.
