@@ -59,7 +59,6 @@ def _beyond_what_was_checked(spec: Spec, known: Library) -> Iterator[str]:
     users = {name: workload for name, workload in spec.workloads.items() if workload.batching == CONTINUOUS}
     if not users:
         return
-    limits = {kind: known.evidence[f"serving_checks.most_{kind}_cv"].typ for kind in ("arrival", "length")}
     for name, workload in users.items():
         traffic = workload_of(name, workload).traffic
         found = {"arrival_cv": [float(np.max(traffic.arrival_cv)), *_declared(spec, f"{name}.arrival_cv")]}
@@ -68,7 +67,7 @@ def _beyond_what_was_checked(spec: Spec, known: Library) -> Iterator[str]:
             others = [float(lognormal_cv(p95 / mean)) for p95 in _declared(spec, f"{name}.{kind}_p95_tokens")]
             found[f"cv of {kind}_tokens"] = [float(np.max(cv)), *others]
         for what, values in found.items():
-            limit = limits["arrival" if what == "arrival_cv" else "length"]
+            limit = known.evidence[f"serving_checks.most_{'arrival' if what == 'arrival_cv' else 'length'}_cv"].typ
             if max(values) > limit:
                 yield (
                     f"workloads.{name}: WARNING: {what} {max(values):.3g} is beyond {limit:g}, up to which times were "
