@@ -30,7 +30,7 @@ def export(
     """
     from dse.analysis.export import export_study
     from dse.errors import Issue, Place, SpecError
-    from dse.number_texts import number_text
+    from dse.number_texts import counted, number_text
     from dse.render.terminal import console, print_parts
     from dse.render.terminal.tables import Lines
     from dse.results.store import open_run
@@ -42,7 +42,7 @@ def export(
         raise SpecError([issue])
     written = export_study(open_run(run), storage, name=study, at_most=n_designs, every_metric=every_metric)
     left_out = written.kept - written.trials
-    lines = [f"{number_text(written.trials)} trials, {number_text(written.front)} of them the front of the run"]
+    lines = [f"{counted(written.trials, 'trial')}, {number_text(written.front)} of them the front of the run"]
     if left_out:
         some = f"{number_text(left_out)} of the {number_text(written.kept)} designs that the run keeps are left out"
         lines.append(f"{some}, evenly; --n-designs {written.kept} takes them all")
