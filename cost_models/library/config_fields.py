@@ -7,26 +7,19 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from cost_models.errors import LibraryError, shown
-
-MAX_LAYERS = 4096
-"""Most layers of a file; lists are made as long."""
-
-MOST_WIDTH = 2**24
-"""Most of a width, or of what is counted."""
-
-MOST = 2**31
-"""Most of any other number."""
+from cost_models.library import records
+from cost_models.library.records import MOST_COUNT, MOST_LAYERS
 
 
 def _named(*names: str) -> Any:
     return Field(default=None, validation_alias=AliasChoices(*names))
 
 
-Width = Annotated[int, Field(gt=0, lt=MOST_WIDTH)] | None
-Tokens = Annotated[int, Field(gt=0, lt=MOST)] | None
-Count = Annotated[int, Field(ge=0, lt=MOST)] | None
-Words = Annotated[list[str], Field(max_length=MAX_LAYERS)] | None
-Numbers = Annotated[list[int], Field(max_length=MAX_LAYERS)] | None
+Width = records.Width | None
+Tokens = records.Tokens | None
+Count = records.Count | None
+Words = Annotated[list[str], Field(max_length=MOST_LAYERS)] | None
+Numbers = Annotated[list[int], Field(max_length=MOST_LAYERS)] | None
 Switch = bool | None
 
 
@@ -35,9 +28,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
-    num_hidden_layers: Annotated[int, Field(gt=0, le=MAX_LAYERS)] | None = _named(
-        "num_hidden_layers", "n_layer", "n_layers", "num_layers"
-    )
+    num_hidden_layers: records.Layers | None = _named("num_hidden_layers", "n_layer", "n_layers", "num_layers")
     hidden_size: Width = _named("hidden_size", "n_embed", "n_embd", "d_model")
     num_attention_heads: Width = _named("num_attention_heads", "n_head", "n_heads")
     num_attention_heads_per_layer: Numbers = None
@@ -62,7 +53,7 @@ class Config(BaseModel):
     sliding_window: Count = _named("sliding_window", "sliding_window_size")
     use_sliding_window: Switch = None
     max_window_layers: Count = None
-    sliding_window_pattern: Annotated[int, Field(gt=0, lt=MOST)] | str | None = _named(
+    sliding_window_pattern: records.Tokens | str | None = _named(
         "sliding_window_pattern", "_sliding_window_pattern", "global_attn_every_n_layers", "layer_switch"
     )
     attention_chunk_size: Width = None
@@ -109,9 +100,9 @@ class Config(BaseModel):
     first_k_dense_replace: Count = _named("first_k_dense_replace", "num_dense_layers")
     mlp_layer_types: Words = None
     moe_layer_start_index: Count = None
-    moe_layer_end_index: Annotated[int, Field(ge=-1, lt=MOST)] | None = None
+    moe_layer_end_index: Annotated[int, Field(ge=-1, lt=MOST_COUNT)] | None = None
     moe_layer_interval: Width = None
-    moe_layer_freq: Annotated[int, Field(gt=0, lt=MOST)] | Numbers = _named("moe_layer_freq", "moe_layer_frequency")
+    moe_layer_freq: records.Tokens | Numbers = _named("moe_layer_freq", "moe_layer_frequency")
     decoder_sparse_step: Count = None
     mlp_only_layers: Numbers = None
     interleave_moe_layer_step: Width = None
@@ -137,7 +128,7 @@ class Config(BaseModel):
     attn_layer_offset: Count = None
     attn_layer_indices: Numbers = _named("attn_layer_indices", "full_attn_idxs")
     attn_type_list: Numbers = None
-    hybrid_override_pattern: Annotated[str, Field(max_length=MAX_LAYERS)] | None = None
+    hybrid_override_pattern: Annotated[str, Field(max_length=MOST_LAYERS)] | None = None
     state_heads: Width = _named(
         "linear_num_value_heads", "mamba_num_heads", "mamba_n_heads", "num_heads", "linear_num_heads"
     )

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cost_models.errors import LibraryError, shown
-from cost_models.library.config_fields import MAX_LAYERS, Config
+from cost_models.library.config_fields import Config
+from cost_models.library.records import MOST_LAYERS
 
 Data = dict[str, Any]
 
@@ -91,7 +92,7 @@ def _listed_experts(fields: Mapping[str, Any], source: str) -> Data:
     if not isinstance(layers, int) or isinstance(layers, bool) or not all(place.isdecimal() for place in places):
         raise LibraryError(f"{source}: moe_layers_enum must be places of layers, got {shown(told)}")
     return {
-        "mlp_layer_types": ["sparse" if str(place) in places else "dense" for place in range(min(layers, MAX_LAYERS))]
+        "mlp_layer_types": ["sparse" if str(place) in places else "dense" for place in range(min(layers, MOST_LAYERS))]
     }
 
 
@@ -121,7 +122,7 @@ def _blocks(fields: Mapping[str, Any], source: str) -> Data:
     if not isinstance(told, list) or not isinstance(heads, int) or not isinstance(d, int):
         raise LibraryError(f"{source}: block_configs must be a list, beside num_attention_heads and hidden_size")
     words, kv_heads, widths, single = [], [], [], 0
-    for place, block in enumerate(told[:MAX_LAYERS]):
+    for place, block in enumerate(told[:MOST_LAYERS]):
         where = f"{source}: block_configs[{place}]"
         parts = _group(block, f"block_configs[{place}]", source)
         attention, dense = (

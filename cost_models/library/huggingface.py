@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from cost_models.errors import ForeignFileError, LibraryError
 from cost_models.library.config_blocks import attention_fields, feed_forward_fields
 from cost_models.library.config_fields import Config
@@ -19,6 +21,7 @@ from cost_models.library.config_parts import canonical, further_weights
 from cost_models.library.config_unread import unread_fields
 from cost_models.library.foreign import read_json
 from cost_models.library.models import Model
+from cost_models.library.parameters import issue_text
 
 Data = dict[str, Any]
 
@@ -130,7 +133,19 @@ def model_of_config(config: Mapping[str, Any], key: str, *, source: str) -> Mode
     Raises:
         LibraryError: as in `entry_of_config`.
     """
-    return Model.model_validate({**entry_of_config(config, source=source), "key": key})
+    return model_of_entry(entry_of_config(config, source=source), key, source=source)
+
+
+def model_of_entry(entry: Data, key: str, *, source: str) -> Model:
+    """Return the record of an entry that was worked out from a file.
+
+    Raises:
+        LibraryError: a number worked out, a product of two widths say, is none that a model may have.
+    """
+    try:
+        return Model.model_validate({**entry, "key": key})
+    except ValidationError as error:
+        raise LibraryError(f"{source}: {'; '.join(map(issue_text, error.errors()))}") from None
 
 
 def _note(config: Mapping[str, Any], fields: Data, layers: int, source: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import model_validator
 
-from cost_models.library.records import LibraryRecord
-
-Whole = Annotated[int, Field(ge=0)]
+from cost_models.library.records import Count, Elements, Layers, LibraryRecord, Tokens, WholeBits, Width
 
 
 class AttentionLayers(LibraryRecord):
@@ -31,13 +29,13 @@ class AttentionLayers(LibraryRecord):
             model has one.
     """
 
-    layers: PositiveInt
-    heads: PositiveInt | None = None
-    kv_heads: PositiveInt | None = None
-    head_dim: PositiveInt | None = None
-    value_dim: PositiveInt | None = None
-    query_rank: PositiveInt | None = None
-    reach: PositiveInt | None = None
+    layers: Layers
+    heads: Width | None = None
+    kv_heads: Width | None = None
+    head_dim: Width | None = None
+    value_dim: Width | None = None
+    query_rank: Width | None = None
+    reach: Tokens | None = None
     chunked: bool = False
     own_kv: bool = True
     key_is_value: bool = False
@@ -76,17 +74,17 @@ class StateLayers(LibraryRecord):
     """
 
     kind: Literal["mamba", "mamba2", "gated_delta", "kimi_delta", "lightning", "convolution"]
-    layers: PositiveInt
-    heads: PositiveInt
-    head_dim: PositiveInt
-    key_heads: Whole = 1
-    key_dim: Whole = 0
-    conv_width: Whole = 0
+    layers: Layers
+    heads: Width
+    head_dim: Width
+    key_heads: Count = 1
+    key_dim: Count = 0
+    conv_width: Count = 0
     conv_bias: bool = False
-    rank: Whole = 0
-    chunk_tokens: PositiveInt | None = None
-    state_bits: PositiveInt = 16
-    conv_bits: PositiveInt = 16
+    rank: Count = 0
+    chunk_tokens: Tokens | None = None
+    state_bits: WholeBits = 16
+    conv_bits: WholeBits = 16
 
     @property
     def inner(self) -> int:
@@ -120,8 +118,8 @@ class StateLayers(LibraryRecord):
 class DenseLayers(LibraryRecord):
     """Dense feed-forward blocks that are alike: how many, and their width."""
 
-    layers: PositiveInt
-    d_ff: PositiveInt
+    layers: Layers
+    d_ff: Width
 
 
 class FurtherWeights(LibraryRecord):
@@ -134,10 +132,10 @@ class FurtherWeights(LibraryRecord):
         small: elements of norms and scales.
     """
 
-    layer: Whole = 0
-    once: Whole = 0
-    table: Whole = 0
-    small: Whole = 0
+    layer: Elements = 0
+    once: Elements = 0
+    table: Elements = 0
+    small: Elements = 0
 
 
 class Indexer(LibraryRecord):
@@ -154,8 +152,8 @@ class Indexer(LibraryRecord):
         weighted: whether each token weighs the heads by a projection of its own.
     """
 
-    heads: PositiveInt
-    head_dim: PositiveInt
-    top_k: PositiveInt
-    layers: PositiveInt | None = None
+    heads: Width
+    head_dim: Width
+    top_k: Tokens
+    layers: Layers | None = None
     weighted: bool = True

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from cost_models.errors import LibraryError
 from cost_models.library.layers import AttentionLayers, DenseLayers, FurtherWeights, Indexer, StateLayers
-from cost_models.library.records import LibraryRecord
+from cost_models.library.records import (
+    AboveZeroToOne,
+    Amount,
+    Bits,
+    BitsOrZero,
+    Count,
+    Layers,
+    LibraryRecord,
+    Share,
+    Tokens,
+    WholeBits,
+    Width,
+)
 
 UNKNOWN: Any = None
 """Default of a model's dimensions; `Model` refuses to give it out."""
@@ -39,8 +51,6 @@ FREE_FIELDS: Mapping[str, str] = {
 }
 """Parameters of a design that may replace a field of its weight format, and the field."""
 
-Share = Annotated[float, Field(ge=0, lt=1)]
-
 
 class Moe(LibraryRecord):
     """Mixture of experts: routed experts, how many a token takes, and what else a layer holds.
@@ -55,15 +65,15 @@ class Moe(LibraryRecord):
             2509.01322); `active_experts` are then those with weights that a token takes in the mean.
     """
 
-    experts: PositiveInt
-    active_experts: PositiveInt
-    expert_d_ff: PositiveInt
-    shared_experts: Annotated[int, Field(ge=0)]
-    first_dense_layers: Annotated[int, Field(ge=0)]
-    shared_d_ff: PositiveInt | None = None
-    layers: PositiveInt | None = None
-    latent_d: PositiveInt | None = None
-    zero_experts: Annotated[int, Field(ge=0)] = 0
+    experts: Width
+    active_experts: Width
+    expert_d_ff: Width
+    shared_experts: Count
+    first_dense_layers: Count
+    shared_d_ff: Width | None = None
+    layers: Layers | None = None
+    latent_d: Width | None = None
+    zero_experts: Count = 0
     router_bias: bool = False
     expert_bias: bool = False
 
@@ -90,11 +100,11 @@ class Mla(LibraryRecord):
     Queries that are not compressed have no rank.
     """
 
-    q_lora_rank: PositiveInt | None = None
-    kv_lora_rank: PositiveInt
-    qk_nope_head_dim: PositiveInt
-    qk_rope_head_dim: PositiveInt
-    v_head_dim: PositiveInt
+    q_lora_rank: Width | None = None
+    kv_lora_rank: Width
+    qk_nope_head_dim: Width
+    qk_rope_head_dim: Width
+    v_head_dim: Width
 
 
 class Model(LibraryRecord):
@@ -129,13 +139,13 @@ class Model(LibraryRecord):
     family: str
     complete: bool = True
     encoder: bool = False
-    layers: PositiveInt = UNKNOWN
-    d_model: PositiveInt = UNKNOWN
-    heads: PositiveInt = UNKNOWN
-    kv_heads: PositiveInt = UNKNOWN
-    head_dim: PositiveInt = UNKNOWN
-    d_ff: PositiveInt = UNKNOWN
-    vocab: PositiveInt = UNKNOWN
+    layers: Layers = UNKNOWN
+    d_model: Width = UNKNOWN
+    heads: Width = UNKNOWN
+    kv_heads: Width = UNKNOWN
+    head_dim: Width = UNKNOWN
+    d_ff: Width = UNKNOWN
+    vocab: Width = UNKNOWN
     gated_ffn: bool
     tied_embeddings: bool
     attention: Literal["MHA", "GQA", "MQA", "MLA", "none"]
@@ -146,21 +156,21 @@ class Model(LibraryRecord):
     parallel_block: bool
     post_norms: bool
     qk_norm: bool
-    learned_positions: PositiveInt | None = None
-    sliding_window: PositiveInt | None = None
-    window_layers: Annotated[int, Field(ge=0)] = 0
+    learned_positions: Tokens | None = None
+    sliding_window: Tokens | None = None
+    window_layers: Count = 0
     attention_layers: tuple[AttentionLayers, ...] = ()
     state_layers: tuple[StateLayers, ...] = ()
     dense_layers: tuple[DenseLayers, ...] | None = None
     indexer: Indexer | None = None
     further: FurtherWeights | None = None
-    max_context: PositiveInt | None = None
+    max_context: Tokens | None = None
     weight_format: str | None = None
     expert_format: str | None = None
     published_as: str = ""
     native_formats: bool = True
-    published_params: PositiveFloat | None = None
-    training_tokens: PositiveFloat | None = None
+    published_params: Amount | None = None
+    training_tokens: Amount | None = None
     quantised_like: str | None = None
     verified: bool
     note: str = ""
@@ -234,28 +244,28 @@ class WeightFormat(LibraryRecord):
         "dense", "group", "double_group", "binary_coded", "codebook",
         "bitmap", "csr", "run_length", "tiled", "nm", "xor",
     ]  # fmt: skip
-    weight_bits: PositiveFloat
+    weight_bits: Bits
     operand: Literal["int", "float"]
-    operand_bits: PositiveInt
-    group: Annotated[int, Field(ge=0)] = 0
-    scale_bits: Annotated[float, Field(ge=0)] = 0
-    zero_bits: Annotated[float, Field(ge=0)] = 0
-    second_group: Annotated[int, Field(ge=0)] = 0
-    second_scale_bits: Annotated[float, Field(ge=0)] = 0
+    operand_bits: WholeBits
+    group: Count = 0
+    scale_bits: BitsOrZero = 0
+    zero_bits: BitsOrZero = 0
+    second_group: Count = 0
+    second_scale_bits: BitsOrZero = 0
     sparsity: Share = 0
     correlation: Share = 0
-    index_bits: Annotated[float, Field(ge=0)] = 0
-    row_pointer_bits: Annotated[float, Field(ge=0)] = 0
-    columns: PositiveInt = 1
-    n: Annotated[int, Field(ge=0)] = 0
-    m: Annotated[int, Field(ge=0)] = 0
-    n_in: Annotated[int, Field(ge=0)] = 0
-    n_out: Annotated[int, Field(ge=0)] = 0
-    shift_registers: Annotated[int, Field(ge=0)] = 0
-    encoding_efficiency: Annotated[float, Field(gt=0, le=1)] = 1
-    correction_block: PositiveInt = 1
-    coded_bits: PositiveFloat | None = None
-    head_bits: PositiveFloat = 16
+    index_bits: BitsOrZero = 0
+    row_pointer_bits: BitsOrZero = 0
+    columns: Width = 1
+    n: Count = 0
+    m: Count = 0
+    n_in: Count = 0
+    n_out: Count = 0
+    shift_registers: Count = 0
+    encoding_efficiency: AboveZeroToOne = 1
+    correction_block: Width = 1
+    coded_bits: Bits | None = None
+    head_bits: Bits = 16
     method: Literal["none", "rtn", "gptq", "awq", "omniquant", "qat", "vector", "kquant", "kquant_imatrix"]
     pruning: Literal["sparsegpt", "wanda", "alps"] | None = None
     execution: Literal["dense", "dequantize", "direct", "skip"]

@@ -295,6 +295,9 @@ def _check_references(library: Library, sections: Sections) -> None:
             sections.issue(["models", key, "quantised_like"], f"{path} is not a number of the library")
     for key, grade in library.memory_grades.items():
         _check_name(sections, ["memory_grades", key, "technology"], grade.technology, library.memories)
+        memory = library.memories.get(grade.technology)
+        if memory is not None and memory.packaging_class != "on_die" and not grade.gbps_per_pin:
+            sections.issue(["memory_grades", key, "gbps_per_pin"], "must be above 0 off the die, got 0")
     for key, memory in library.memories.items():
         for name in MEMORY_PARAMETERS:
             if f"memory.{key}.{name}" not in library.parameters:

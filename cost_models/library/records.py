@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from cost_models.quantities.records import size_issue
+from cost_models.quantities.records import MOST_SIZE, size_issue
 
 ChipExecutionMode = Literal["dense", "direct", "dequantize", "skip_2of4", "look_up", "bit_plane"]
 """What `Chip.executions` may hold; no chip here is documented to gate or skip zeros that lie anywhere."""
@@ -18,7 +18,33 @@ ChipExecutionMode = Literal["dense", "direct", "dequantize", "skip_2of4", "look_
 NARROW_PEAKS = ("fp8", "int8", "int4", "fp4")
 """Peaks of operands below 16 bits."""
 
-Peaks = Mapping[Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"], PositiveFloat]
+MOST_LAYERS, MOST_WIDTH, MOST_COUNT, MOST_BITS = 4096, 2**24, 2**31, 64
+"""Far beyond what a model, a chip or a weight has of them, and weights of a model are still a number of a computer."""
+
+
+def _sized(number: float) -> float:
+    """Return a number that an amount may have (`size_issue`)."""
+    if must := size_issue(number):
+        raise ValueError(f"must be {must}")
+    return number
+
+
+# What a number of a record may be; every one is of one of these kinds, or has a range of its own.
+Amount = Annotated[float, Field(gt=0), AfterValidator(_sized)]
+AmountOrZero = Annotated[float, Field(ge=0), AfterValidator(_sized)]
+Share = Annotated[float, Field(ge=0, lt=1), AfterValidator(_sized)]
+AboveZeroToOne = Annotated[float, Field(gt=0, le=1), AfterValidator(_sized)]
+Bits = Annotated[float, Field(gt=0, le=MOST_BITS), AfterValidator(_sized)]
+BitsOrZero = Annotated[float, Field(ge=0, le=MOST_BITS), AfterValidator(_sized)]
+WholeBits = Annotated[int, Field(gt=0, le=MOST_BITS)]
+Layers = Annotated[int, Field(gt=0, le=MOST_LAYERS)]
+Width = Annotated[int, Field(gt=0, lt=MOST_WIDTH)]
+Tokens = Annotated[int, Field(gt=0, lt=MOST_COUNT)]
+Count = Annotated[int, Field(ge=0, lt=MOST_COUNT)]
+Elements = Annotated[int, Field(ge=0, le=int(MOST_SIZE))]
+Year = Annotated[int, Field(ge=1900, le=2200)]
+
+Peaks = Mapping[Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4", "fp4"], Amount]
 
 
 class LibraryRecord(BaseModel):
@@ -36,7 +62,7 @@ class Source(LibraryRecord):
     read: str
     authors: str = ""
     venue: str = ""
-    year: int | None = None
+    year: Year | None = None
     url: str = ""
     commit: str = ""
 
@@ -159,49 +185,49 @@ class Chip(LibraryRecord):
     key: str
     name: str
     vendor: str
-    year: int
+    year: Year
     family: str
     node: str | None
     node_note: str = ""
     process: str
-    process_nm: float | None = None
+    process_nm: Amount | None = None
     foundry: str | None = None
-    die_mm2: PositiveFloat | None
+    die_mm2: Amount | None
     die_note: str = ""
     peak_tops: Peaks
     memory_technology: str | None
     memory_note: str = ""
-    capacity_printed_gb: PositiveFloat | None = None
-    capacity_gib: PositiveFloat | None
+    capacity_printed_gb: Amount | None = None
+    capacity_gib: Amount | None
     capacity_note: str = ""
-    bandwidth_gbps: PositiveFloat | None
+    bandwidth_gbps: Amount | None
     unified_memory: bool
     second_technology: str | None = None
-    second_capacity_gib: PositiveFloat | None = None
-    second_bandwidth_gbps: PositiveFloat | None = None
-    sram_mib: PositiveFloat | None
+    second_capacity_gib: Amount | None = None
+    second_bandwidth_gbps: Amount | None = None
+    sram_mib: Amount | None
     sram_note: str = ""
-    tdp_w: PositiveFloat | None
+    tdp_w: Amount | None
     tdp_note: str = ""
     idle_board: str | None = None
     link_name: str
-    link_gbps: Annotated[float, Field(ge=0)] | None
-    devices: PositiveInt = 1
+    link_gbps: AmountOrZero | None
+    devices: Width = 1
     link_path: str = "direct"
-    link_axes: PositiveInt = 1
-    node_chips: PositiveInt | None = None
-    network_gbps: PositiveFloat | None = None
+    link_axes: Width = 1
+    node_chips: Width | None = None
+    network_gbps: Amount | None = None
     link_topology: str
     link_note: str = ""
-    price_low_usd: PositiveFloat | None
-    price_high_usd: PositiveFloat | None
+    price_low_usd: Amount | None
+    price_high_usd: Amount | None
     price_basis: str
-    rental_usd_per_hour: PositiveFloat | None = None
+    rental_usd_per_hour: Amount | None = None
     rental_basis: str = ""
     default_stack: str | None = None
     executions: tuple[ChipExecutionMode, ...] = ("dense", "dequantize")
-    lut_tops: PositiveFloat | None = None
-    binary_tops: PositiveFloat | None = None
+    lut_tops: Amount | None = None
+    binary_tops: Amount | None = None
     verified: bool = True
     note: str = ""
     sources: tuple[str, ...] = Field(min_length=1)
@@ -267,16 +293,16 @@ class Memory(LibraryRecord):
     read_mostly: bool = False
     near_operands: tuple[Annotated[str, Field(pattern=r"^(int|float)[1-9][0-9]?$")], ...] = ()
     packaging_class: Literal["board", "interposer", "on_top", "on_die"]
-    package_bits: tuple[PositiveInt, ...] = Field(min_length=1)
-    package_gib: tuple[PositiveFloat, ...] = Field(min_length=1)
+    package_bits: tuple[Width, ...] = Field(min_length=1)
+    package_gib: tuple[Amount, ...] = Field(min_length=1)
 
 
 class MemoryGrade(LibraryRecord):
-    """A speed grade of a memory technology; the rate is raw, before ``effective_fraction``."""
+    """A speed grade of a memory technology; the rate is raw, before ``effective_fraction``, and 0 on a die alone."""
 
     key: str
     technology: str
-    gbps_per_pin: NonNegativeFloat
+    gbps_per_pin: AmountOrZero
 
 
 class ProcessNode(LibraryRecord):
@@ -302,9 +328,9 @@ class MacFormat(LibraryRecord):
     """
 
     key: str
-    weight_bits: PositiveInt
-    activation_bits: PositiveInt
-    weight_splits: PositiveInt = 1
+    weight_bits: WholeBits
+    activation_bits: WholeBits
+    weight_splits: WholeBits = 1
     float_weights: bool
     float_activations: bool | None = None
 

@@ -12,7 +12,7 @@ from cost_models.errors import LibraryError
 from cost_models.library import shipped_library
 from cost_models.library.files import read_yaml
 from cost_models.library.gguf_header import Header, Items, Tensor, read_header
-from cost_models.library.huggingface import sections_of_config
+from cost_models.library.huggingface import model_of_entry, sections_of_config
 from cost_models.library.models import Model
 from cost_models.workload.param_count import attentions, count_parameters, kv_read_per_token
 from dse.number_texts import share_text
@@ -44,7 +44,7 @@ def sections_of_gguf(file: Path, key: str, *, source: str) -> Data:
     """
     header = read_header(file)
     sections = sections_of_config(_config(header, source), key, source=source)
-    model = Model.model_validate({**sections["models"][key], "key": key})
+    model = model_of_entry(sections["models"][key], key, source=source)
     if not _is_whole(header, model, source):
         return sections
     published, formats = _formats(header.tensors, key)

@@ -226,7 +226,7 @@ def test_every_name_that_an_entry_refers_to_must_be_there():
             "memory_technology": "hbm33", "second_technology": "ddr44", "default_stack": "vlmm",
         }},
         "models": {"llama2_7b": {"quantised_like": "none_such"}},
-        "memory_grades": {"hbm3_5200": {"technology": "hbm33"}},
+        "memory_grades": {"hbm3_5200": {"technology": "hbm33"}, "hbm3": {"gbps_per_pin": 0}},
         "memory": {"cube": {
             "packaging_class": "board", "package_bits": [64], "package_gib": [1], "near_operands": ["int8"],
         }},
@@ -262,6 +262,7 @@ def test_every_name_that_an_entry_refers_to_must_be_there():
         "chips.h100_sxm.second_technology: 'ddr44' is not a second_technology of the library",
         "mac_formats.int5xint5: mac_n7.formats.int5xint5.area_array_um2 is missing",
         "mac_formats.int5xint5: mac_n7.formats.int5xint5.energy_bare_pj is missing",
+        "memory_grades.hbm3.gbps_per_pin: must be above 0 off the die, got 0",
         "memory_grades.hbm3_5200.technology: 'hbm33' is not a technology of the library",
         "models.llama2_7b.quantised_like: quality.quantisation.sensitivity.none_such is not a number of the library",
         "nodes.tsmc_7.carbon_node: carbon.fab_energy_kwh_per_cm2 has no row '7a'",

@@ -251,6 +251,7 @@ def test_every_type_takes_from_types_that_are_known():
         ({"hidden_size": float("nan")}, "hidden_size must be .* got nan"),
         ({"hidden_size": 1e300}, "hidden_size must be .* got 1e.300"),
         ({"hidden_size": 0, "vocab_size": -1}, "hidden_size must be greater than 0.*; vocab_size must be greater"),
+        ({"model_type": "gpt2", "hidden_size": 2**23, "intermediate_size": None}, "d_ff must be less than 16777216"),
         ({"num_hidden_layers": 10**7}, "num_hidden_layers must be less than or equal to 4096"),
         ({"num_hidden_layers": True}, "num_hidden_layers must be"),
         ({"vocab_size": 10**40}, "vocab_size must be less than"),

@@ -1,13 +1,16 @@
 """Entries of the library just inside and just outside of each rule that ties their fields together."""
 
+import re
+from typing import Annotated
+
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from cost_models.library import Chip, Model, WeightFormat, shipped_library
 from cost_models.library.chip_peaks import OPERAND_WIDTHS, peak_ops_per_s
 from cost_models.library.layers import StateLayers
 from cost_models.library.models import Moe
-from cost_models.library.records import LibraryParameter, MacFormat
+from cost_models.library.records import Bounds, Conflict, LibraryParameter, LibraryRecord, MacFormat
 
 LIBRARY = shipped_library()
 GROUP = {"layers": 4, "reach": 64}
@@ -112,6 +115,50 @@ def test_entries_just_outside_their_rules(kind, changes, told):
     with pytest.raises(ValidationError) as caught:
         made(kind, changes)
     assert told in str(caught.value)
+
+
+def records(kind=LibraryRecord):
+    """Return every class of records."""
+    return [kind, *(one for below in kind.__subclasses__() for one in records(below))]
+
+
+OF_THEMSELVES = (Bounds, Conflict, LibraryParameter)
+"""Ranges, numbers that are held to one, and what sources print."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind in records()
+        if kind not in OF_THEMSELVES
+        for name, field in kind.model_fields.items()
+        if {"int", "float"} & set(re.findall(r"\w+", str(field.annotation)))
+    ],
+)
+def test_every_number_of_a_record_has_a_range(kind, name):
+    field = kind.model_fields[name]
+    text = str(field.annotation)
+    told = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    for number in (10**16, 10**19, -(10**19), -1, *((1e300, 1e-300) if "float" in text else ())):
+        for value in (number, [number], {"fp16": number}):
+            with pytest.raises(ValidationError):
+                TypeAdapter(told).validate_python(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [
+        (Model, {"head_dim": 2**24 - 1, "layers": 4096, "max_context": 2**31 - 1, "published_params": 1e15}),
+        (WeightFormat, {"weight_bits": 64, "scale_bits": 64, "group": 2**31 - 1}),
+        (Chip, {"link_gbps": 1e15, "tdp_w": 1e15, "devices": 2**24 - 1, "year": 2200}),
+    ],
+)
+def test_the_most_of_a_number_may_be_and_one_more_may_not(kind, most):
+    made(kind, most)
+    for name, number in most.items():
+        with pytest.raises(ValidationError, match=name):
+            made(kind, {name: number * 1.01 if isinstance(number, float) else number + 1})
 
 
 @pytest.mark.parametrize(
