@@ -141,15 +141,15 @@ def _state(progress: Progress) -> str:
 def _bar() -> Iterator[ProgressSink]:
     from rich import progress as bars
 
-    # On a narrow terminal the state gives way, not the bar or the time.
+    # On a narrow terminal the state gives way, not the bar or the time: it has what they leave of the line.
     columns = (
         bars.BarColumn(bar_width=16, table_column=Column(min_width=16)),
         bars.TaskProgressColumn(table_column=Column(min_width=4)),
         bars.TimeRemainingColumn(table_column=Column(min_width=7)),
-        bars.TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        bars.TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
     )
     # Drawn as it goes on, without a thread that draws it in between: processes with threads cannot be copied.
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False, expand=True) as bar:
         task = bar.add_task("designs", total=None, state="")
         yield lambda now: bar.update(task, total=now.planned, completed=now.evaluated, state=_state(now), refresh=True)
 

@@ -1,6 +1,7 @@
 import doctest
 import io
 import math
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +12,17 @@ from rich.console import Console
 import dse.number_texts
 import dse.render.terminal.tables
 from dse.analysis.explain.simulated import SimulatedMetric
-from dse.number_texts import MISSING, number_text, percent_text
-from dse.render.terminal import WIDTH, print_lines, print_parts, print_table, progress_display
+from dse.number_texts import (
+    MISSING,
+    counted,
+    number_text,
+    percent_text,
+    ratio_text,
+    share_text,
+    signed_percent_text,
+    whole_number,
+)
+from dse.render.terminal import WIDTH, _state, counted_display, print_lines, print_parts, print_table, progress_display
 from dse.render.terminal.explanation import limit_table
 from dse.render.terminal.simulation import simulation_table
 from dse.render.terminal.summary import picks_table
@@ -95,6 +105,79 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(capsys):
     with progress_display(quiet=True) as sink:
         sink(now)
     assert capsys.readouterr().err == ""
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal, and what stood on it last, without colours."""
+
+    def isatty(self):
+        return True
+
+    @property
+    def last(self):
+        lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.getvalue()).replace("\r", "\n").splitlines()
+        return [line.rstrip() for line in lines if line.strip()][-1]
+
+
+@pytest.mark.parametrize("width", [31, 40, 80, 100, 120])
+def test_on_a_narrow_terminal_the_state_gives_way_and_not_the_bar_or_the_time(monkeypatch, width):
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_display(quiet=False) as sink:
+        sink(Progress(evaluated=5000, planned=10_000, feasible=50, front=7, hypervolume=0.51236, seconds=0.5))
+    state = "10 000 designs/s, 1 % feasible, front 7, hypervolume 0.5124"
+    room = width - 16 - 4 - 7 - 3
+    assert screen.last[:30] == f"{'━' * 8}╺{'━' * 7}  50% -:--:-- "
+    assert screen.last[30:] == (state if len(state) <= room else f"{state[: room - 1].rstrip()}…")
+
+
+def test_counts_are_a_bar_on_a_terminal_and_nothing_elsewhere(monkeypatch, capsys):
+    with counted_display("formats") as show:
+        show(3, 17)
+    assert capsys.readouterr() == ("", "")
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with counted_display("formats") as show:
+        show(6, 24)
+    assert screen.last == f"formats {'━' * 6}╺{'━' * 17}  6/24"
+
+
+def test_a_state_before_anything_is_evaluated_has_no_rate():
+    assert _state(Progress(0, None, 0, 0, math.nan, 0.0)) == "0 designs/s, 0 % feasible, front 0"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("007", 7), ("9" * 18, 10**18 - 1), ("1" + "0" * 18, None), ("", None), ("-1", None), ("1.0", None),
+     ("²", None), (" 1", None)],
+)  # fmt: skip
+def test_a_whole_number_is_of_eighteen_digits_at_most(text, number):
+    assert whole_number(text) == number
+
+
+@pytest.mark.parametrize(
+    ("share", "plain", "signed", "sentence"),
+    [(9.994, "999.4", "+999.4", "999.4 %"), (10.0, "1 000", "+1 000", "1 000 %"),
+     (-10.0, "-1 000", "-1 000", "-1 000 %"),
+     (-9.994, "-999.4", "-999.4", "-999.4 %"), (0.0, "0", "+0.0", "0 %"),
+     (math.nan, "n/a", "n/a", "n/a"), (12.3456, "1 235", "+1 235", "1 235 %")],
+)  # fmt: skip
+def test_shares_in_every_form_have_thousands_apart_from_ten_times_on(share, plain, signed, sentence):
+    assert (percent_text(share), signed_percent_text(share), share_text(share)) == (plain, signed, sentence)
+
+
+def test_what_is_counted_is_in_the_plural_unless_it_is_one():
+    assert [counted(n, "chip") for n in (0, 1, 1.0, 2, 1000)] == [
+        "0 chips",
+        "1 chip",
+        "1 chip",
+        "2 chips",
+        "1 000 chips",
+    ]
+    assert [ratio_text(ratio) for ratio in (1.0, 0.12345, 12345.0, math.nan)] == ["1x", "0.123x", "12 345x", "n/a"]
 
 
 @pytest.mark.parametrize("columns", ["0", "3"])

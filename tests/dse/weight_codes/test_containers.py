@@ -13,7 +13,7 @@ from cost_models.errors import CompressionError
 from cost_models.weights.compression import run_length_bits
 from dse.weight_codes.bitstream import BitString, read_fields, read_unary, write_fields, write_unary
 from dse.weight_codes.containers import Bitmap, Csr, Dense, RiceGaps, RunLength
-from dse.weight_codes.patterns import NofM, Tiled
+from dse.weight_codes.patterns import NofM, Tiled, _patterns
 from dse.weight_codes.planes import XorPlanes
 
 UNSTRUCTURED = [
@@ -180,3 +180,23 @@ def test_fields_refuse_what_they_cannot_hold():
         write_fields(np.array([-1]), 3)
     with pytest.raises(CompressionError, match="2 fields of 3 bits"):
         read_fields(write_fields(np.array([1]), 3), 3, 2)
+
+
+@pytest.mark.parametrize(("gap", "k"), [(2**14 - 1, 13), (2**15, 14), (2**18 - 1, 15), (3 * 2**17, 15)])
+def test_the_longest_runs_take_fifteen_bits_of_rest(gap, k):
+    codes = np.zeros((2, gap + 1), np.uint8)
+    codes[:, -1] = 1
+    stored = RiceGaps().write(codes, 1)
+    # What one run costs: the unary part and its end, and the rest; the parameter has four bits.
+    cost = {rest: (gap >> rest) + 1 + rest for rest in range(16)}
+    assert read_fields(stored.parts["rice_bits"], 4, 1) == [k] and cost[k] == min(cost.values())
+    assert stored.size == 4 + 2 * (cost[k] + 1)
+    np.testing.assert_array_equal(RiceGaps().read(stored), codes)
+
+
+def test_as_many_patterns_as_a_table_holds():
+    table = _patterns(4, 36)
+    assert len(table) == math.comb(36, 4) == 58_905 and (np.diff(table) > 0).all() and table[-1] == 0b1111 << 32
+    assert (np.unpackbits(table.view(np.uint8)).reshape(-1, 64).sum(axis=1) == 4).all()
+    with pytest.raises(CompressionError, match=r"^5 of 26 has 65780 patterns, more than 65536$"):
+        _patterns(5, 26)
