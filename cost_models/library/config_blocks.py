@@ -65,11 +65,15 @@ def _choosing_layers(told: Config, layers: int, source: str) -> int:
     """Return how many layers choose tokens themselves; the others meet those that the last such layer chose."""
     words: list[str] | str | None = told.indexer_types or told.index_topk_pattern
     if words is None:
-        first, every = told.index_skip_topk_offset or 2, told.index_topk_freq or 1
-        return sum(max(place - first + 1, 0) % every == 0 for place in range(layers))
-    if len(words) != layers or set(words) - {"full", "shared", "F", "S"}:
+        first = 2 if told.index_skip_topk_offset is None else told.index_skip_topk_offset
+        choosing = [max(place - first + 1, 0) % (told.index_topk_freq or 1) == 0 for place in range(layers)]
+    elif len(words) != layers or set(words) - {"full", "shared", "F", "S"}:
         raise LibraryError(f"{source}: indexer_types must be {layers} times full or shared")
-    return sum(word in ("full", "F") for word in words)
+    else:
+        choosing = [word in ("full", "F") for word in words]
+    if not choosing[0]:
+        raise LibraryError(f"{source}: the first layer meets tokens that an indexer chose before it; it must choose")
+    return sum(choosing)
 
 
 def _head_dim(rules: ConfigType, told: Config, heads: int, source: str) -> int:

@@ -216,7 +216,8 @@ def _modelopt(told: Mapping[str, Any], source: str) -> _Weights | None:
     told = inner if isinstance(inner, Mapping) else told
     result = _FLOAT_NAMES.get(str(told.get("quant_algo", "")).upper())
     if result == "awq":
-        return _integers(4, int(told.get("group_size") or 128), False, "awq", source)
+        group = 128 if told.get("group_size") is None else _whole(told, ("group_size",), source)
+        return _integers(4, group, False, "awq", source)
     return _Weights(result) if result else None
 
 
