@@ -45,7 +45,7 @@ def told(issues: Sequence[str]) -> str:
 NEAR = 0.72
 """How much alike names are, as `difflib` measures it, of which one may be meant by the other."""
 
-ALL_BUT_THE_SAME = 0.8
+ALL_BUT_THE_SAME = 0.85
 """The same of the one name that alone is told."""
 
 

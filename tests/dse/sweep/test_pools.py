@@ -55,7 +55,7 @@ DESIGNS = {"memory_devices": np.array([8.0, 16.0]), "macs": np.array([16384.0, 6
         (sweep({"prefill": POOL, "network_gbps": 0}), "deployment.network_gbps", "above 0"),
         (sweep({"prefill": POOL, "network_gbps": "50 ms"}), "deployment.network_gbps", "GB/s"),
         (sweep({"prefill": POOL, "decode": "1x l4"}), "deployment", "both pools are chips"),
-        (sweep({"prefill": {**POOL, "parallelism": "tp4"}}), "deployment.prefill", "1 chips cannot share chat as tp4"),
+        (sweep({"prefill": {**POOL, "parallelism": "tp4"}}), "deployment.prefill", "1 chip cannot share chat as tp4"),
         (sweep({"prefill": POOL}, chat={"ttft_limit_ms": None}), "workloads.chat", "no time to first token"),
         (sweep({"prefill": POOL}, chat={"batching": None}, metric="chat.tokens_per_s"), "batching", "continuous"),
         (sweep(metric="chat.prefill_chips"), "objectives[0].metric", "needs chips that only prefill"),
