@@ -136,13 +136,19 @@ class Tiled:
         return -(-shape[0] // self.rows) * self._across(shape)
 
 
+_PLACES = 63
+"""Bits of a signed integer beside its sign: a pattern is one."""
+
+
 @lru_cache(maxsize=8)
 def _patterns(n: int, m: int) -> NDArray[np.int64]:
     """Return all sets of n of m places as integers, in order; the rank of a pattern is its index.
 
     Raises:
-        CompressionError: more patterns than a table should hold.
+        CompressionError: more patterns than a table should hold, or more places than an integer has bits.
     """
+    if m > _PLACES:
+        raise CompressionError(f"{n} of {m} has no numbered patterns: those are of at most {_PLACES} places")
     if math.comb(m, n) > 1 << 16:
         raise CompressionError(f"{n} of {m} has {math.comb(m, n)} patterns, more than {1 << 16}")
     result: list[Any] = [sum(1 << i for i in places) for places in combinations(range(m), n)]

@@ -200,3 +200,7 @@ def test_as_many_patterns_as_a_table_holds():
     assert (np.unpackbits(table.view(np.uint8)).reshape(-1, 64).sum(axis=1) == 4).all()
     with pytest.raises(CompressionError, match=r"^5 of 26 has 65780 patterns, more than 65536$"):
         _patterns(5, 26)
+    assert (_patterns(1, 63) == 1 << np.arange(63)).all()
+    for n, m in ((1, 64), (63, 64), (500_000, 1_000_000)):
+        with pytest.raises(CompressionError, match=f"^{n} of {m} has no numbered patterns: those are of at most 63"):
+            _patterns(n, m)
