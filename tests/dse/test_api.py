@@ -6,8 +6,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import dse
+from dse.api import whole_numbers
 from dse.evaluator import Evaluator
 from dse.space import Space
 from dse.sweep import parse_spec
@@ -190,3 +192,83 @@ def test_what_prints_in_a_console_is_a_line(found, sweep):
     assert ours.startswith("Sweep('small': ") and "2 objectives" in ours and len(ours) < 120
     assert repr(found).startswith("Run('small', ") and "\n" not in repr(found)
     assert re.fullmatch(r"Explanation\('small, .*': chat [0-9.]+ ms\)", repr(found.explain()))
+
+
+def test_a_sweep_is_loaded_by_mapping_file_and_shipped_name(sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(sweep))
+    ours = dse.load("mine.yaml")
+    assert ours.spec.hash == dse.load(sweep).spec.hash == dse.load(tmp_path / "mine.yaml").spec.hash
+    assert dse.load("quickstart").spec.name == "quickstart"
+    for source in (sweep, "mine.yaml"):
+        assert dse.load(source, overrides=["search.seed=7"]).spec.search.seed == 7
+        with pytest.raises(dse.LibraryError, match="nowhere"):
+            dse.load(source, library=["nowhere"])
+    done = dse.run({**sweep, "search": {"sampler": "sobol", "n_designs": 16}}, out=tmp_path / "run")
+    again = dse.run(done.sweep, out=tmp_path / "again")
+    assert again.manifest["counts"] == done.manifest["counts"] and again.path == tmp_path / "again"
+    # Defaults that the first left out are parameters of the sweep as it was run.
+    pd.testing.assert_frame_equal(again.front[list(done.front)], done.front)
+
+
+def test_a_run_without_a_place_is_told_where_runs_go_and_how_far_it_is(sweep, tmp_path):
+    told = []
+    ours = dse.load({**sweep, "search": {"sampler": "sobol", "n_designs": 16}})
+    done = ours.run(results=tmp_path, progress=told.append)
+    assert done.path.parent == tmp_path / "small" and told[-1].evaluated == 16
+    assert dse.open_run(tmp_path / "small").path == done.path
+
+
+def test_samples_have_the_seed_0_unless_another_is_given(sweep):
+    ours = dse.load(sweep)
+    pd.testing.assert_frame_equal(ours.sample(8), ours.sample(8, seed=0))
+    assert not ours.sample(8).equals(ours.sample(8, seed=1)) and len(ours.sample(8)) == 8
+    assert list(ours.default_design) == list(ours.sample(1).columns)
+
+
+def test_baselines_are_rows_of_the_metrics_that_the_evaluator_has(found):
+    table, theirs = found.sweep.baselines, found.sweep.evaluator.baselines
+    assert list(table.index) == list(theirs) == ["a100"]
+    for name, value in theirs["a100"].items():
+        np.testing.assert_equal(table.loc["a100", name], np.nan if value is None else value)
+
+
+def test_margins_are_columns_of_their_own(sweep):
+    ours = dse.load({**sweep, "constraints": [{"metric": "cost_usd", "max": 900}]})
+    table = ours.evaluate(ours.sample(30))
+    (margin,) = (name for name in table if name.startswith("margin cost_usd"))
+    np.testing.assert_array_equal(table[margin] >= 0, table["cost_usd"] <= 900)
+    assert (table["cost_usd"] <= 900).nunique() == 2 and not table["feasible"][table[margin] < 0].any()
+
+
+def test_a_run_that_found_nothing_is_shown_without_picks(sweep, tmp_path):
+    never = {
+        **sweep,
+        "constraints": [{"metric": "cost_usd", "max": 1}],
+        "search": {"sampler": "sobol", "n_designs": 16},
+    }
+    done = dse.load(never).run(out=tmp_path / "run")
+    assert repr(done) == f"Run('small', {str(tmp_path / 'run')!r}: 0 of 16 designs feasible, front 0)"
+    assert done.front.empty and done._repr_html_().startswith("<h3>Run small</h3>")
+    assert ("<table" in done._repr_html_()) == bool(done.stored.picks)
+    assert repr(done.sweep) == ("Sweep('small': 7 parameters vary, 2 objectives, 1 constraints, 0 baselines)")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "kind"),
+    [
+        ("memory_devices", [4.0, 8.0], "int64"),
+        ("memory_devices", [4.0, np.nan], "Int64"),
+        ("memory_devices", [np.nan, np.nan], "Int64"),
+        ("memory_devices", [4.0, 8.5], "float64"),
+        ("memory_devices", ["4", "8"], None),
+        ("clock_ghz", [1.0, 2.0], "float64"),
+        ("chat.tpot_ms", [1.0, 2.0], "float64"),
+        ("of_my_own", [1.0, 2.0], "float64"),
+    ],
+)
+def test_columns_are_whole_where_their_parameter_is_and_all_numbers_are(column, values, kind):
+    frame = pd.DataFrame({column: values})
+    changed = whole_numbers(frame)
+    assert changed[column].dtype == (kind or frame[column].dtype)
+    pd.testing.assert_series_equal(changed[column].astype(frame[column].dtype), frame[column])
