@@ -101,6 +101,7 @@ def resume(
     spread: Parallelism | None = None,
     metrics: Sequence[DerivedMetric] = (),
     call_model: bool = False,
+    open_storage: bool = False,
     answered: Answered = _unshown,
 ) -> StoredRun:
     """Go on with a run: one whose process ended, one that was interrupted, or a finished one to a larger budget.
@@ -118,11 +119,12 @@ def resume(
         spread: where designs are evaluated, and in what pieces.
         metrics: the derived metrics that the sweep uses.
         call_model: agree that the program is started which the run's sweep names as its model, if it names one.
+        open_storage: agree that the storage is opened in which the run's sweep keeps its study, if it names one.
         answered: as for `run`.
 
     Raises:
-        RunError: there is nothing to go on with, the model may not be called, or sweep or library are not those of
-            the run.
+        RunError: there is nothing to go on with, the model may not be called or the storage not be opened, or sweep or
+            library are not those of the run.
     """
     folder = find_unfinished(where, results=Path(results))
     if folder is not None:
@@ -132,7 +134,7 @@ def resume(
         journal = Journal(folder)
         with _records_of(folder):
             spec = journal.spec(metrics)
-            _check_consent(folder, spec, call_model)
+            _check_consent(folder, spec, call_model, open_storage)
             header = journal.header
             _check_same(folder, header, spec)
             _check(spread)
@@ -142,18 +144,18 @@ def resume(
     done = open_run(where, results=Path(results), metrics=metrics)
     if n_designs is None and done.manifest["status"] == "complete":
         raise RunError(f"{done.path}: is complete; to search on, say how far with --n-designs")
-    spec, state = _state_of(done, call_model)
+    spec, state = _state_of(done, call_model, open_storage)
     return _continue(
         done, spec, state, n_designs, out=out, results=results, progress=progress, spread=spread, answered=answered
     )
 
 
-def _state_of(done: StoredRun, call_model: bool) -> tuple[Spec, bytes]:
+def _state_of(done: StoredRun, call_model: bool, open_storage: bool) -> tuple[Spec, bytes]:
     """Return the sweep and the state of the search of a finished run, both held against what it was run with."""
     with _records_of(done.path, f"; the run was {written_by(done.manifest)}; {again(done.path)}"):
         state = state_of(done)
         spec = _spec_of(done, state)
-    _check_consent(done.path, spec, call_model)
+    _check_consent(done.path, spec, call_model, open_storage)
     _check_same(done.path, done.manifest, spec)
     return spec, state
 
@@ -205,7 +207,8 @@ def merge(
         RunError: they are runs of different sweeps or libraries, two of them hold the same designs, one of them has no
             state, or the model of their sweep may not be called.
     """
-    first, states = runs[0], [_state_of(done, call_model)[1] for done in runs]
+    # Nothing is written to the studies of the runs, so that their storages stay closed.
+    first, states = runs[0], [_state_of(done, call_model, open_storage=True)[1] for done in runs]
     asked = [done.spec.resolved() for done in runs]
     questions = [{key: value for key, value in one.items() if key not in ("search", "name")} for one in asked]
     for done, question in zip(runs, questions, strict=True):
@@ -275,12 +278,16 @@ def _records_of(path: Path, remedy: str = "") -> Iterator[None]:
         raise RunError(f"{error if str(path) in str(error) else f'{path}: {error}'}{remedy}") from None
 
 
-def _check_consent(path: Path, spec: Spec, call_model: bool) -> None:
-    """Refuse to start a program because a run directory says so: whoever made it may be a stranger."""
+def _check_consent(path: Path, spec: Spec, call_model: bool, open_storage: bool) -> None:
+    """Refuse to reach out of a run directory because it says so: whoever made it may be a stranger."""
+    asked = []
     if spec.model is not None and not call_model:
         folder = Path(spec.model.folder).resolve()
-        what = f"its sweep calls {spec.model.words} in {folder}; if you trust both, say so with --call-model"
-        raise RunError(f"{path}: {what}")
+        asked.append(f"calls {spec.model.words} in {folder}; if you trust both, say so with --call-model")
+    if spec.search.storage is not None and not open_storage:
+        asked.append(f"keeps its study in {spec.search.storage}; if you trust that, say so with --open-storage")
+    if asked:
+        raise RunError(f"{path}: its sweep {', and '.join(asked)}")
 
 
 def _check(spread: Parallelism | None) -> None:

@@ -98,6 +98,9 @@ ImageFormats = Annotated[
 CallModel = Annotated[
     bool, typer.Option("--call-model", help="agree to start the program that the run's sweep names as its model")
 ]
+OpenStorage = Annotated[
+    bool, typer.Option("--open-storage", help="agree to open the storage in which the run's sweep keeps its study")
+]
 
 Jobs = Annotated[
     int | None,

@@ -25,6 +25,7 @@ def resume(
     draw: options.DrawnPlots = options.Drawn.first,
     no_report: options.NoReport = False,
     call_model: options.CallModel = False,
+    open_storage: options.OpenStorage = False,
     jobs: options.Jobs = None,
     backend: options.On = options.Backend.loky,
     scheduler: options.At = "",
@@ -32,7 +33,8 @@ def resume(
     """Resume an interrupted run, or extend a finished one.
 
     An interrupted run comes to the result that it would have had without the interruption. Nothing in a run directory
-    is executed; a program that its sweep names as its model is started only with --call-model.
+    is executed; a program that its sweep names as its model is started only with --call-model,
+    and the storage that it names for its study is opened only with --open-storage.
 
     Example: dse resume latest
 
@@ -42,5 +44,6 @@ def resume(
     from dse.runs import resume as go_on
 
     spread = spread_of(jobs, backend, scheduler)
-    searched = partial(go_on, run, n_designs=n_designs, out=out, spread=spread, call_model=call_model)
+    goes_on = partial(go_on, call_model=call_model, open_storage=open_storage)
+    searched = partial(goes_on, run, n_designs=n_designs, out=out, spread=spread)
     finish(searched, quiet=quiet, output=output, plots=draw, html=not no_report, full=full)

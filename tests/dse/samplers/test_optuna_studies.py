@@ -30,6 +30,7 @@ from dse.search.journal import unfinished
 from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
 from tests import sweeps
+from tests.cli import call
 
 ROOT = Path(__file__).parents[3]
 OBJECTIVES = ["chat.tpot_ms", "chat.tokens_per_joule"]
@@ -121,17 +122,37 @@ def test_a_run_that_ended_goes_on_and_no_design_is_written_twice(tmp_path, kind,
             OptunaSampler, "publish", lambda self: (_ for _ in ()).throw(Stopped()) if self._turns.told > 20 else 0
         )
         with pytest.raises(Stopped):
-            resume(out)
+            resume(out, open_storage=True)
     assert len(study_in(url).trials) == 20
-    done = resume(out)
+    done = resume(out, open_storage=True)
     assert not unfinished(out).exists()
     for name in SAME:
         assert (plain.path / name).read_bytes() == (done.path / name).read_bytes()
     assert [trial.user_attrs["id"] for trial in study_in(url).trials] == list(range(60))
-    longer = resume(out, n_designs=100, out=tmp_path / "longer")
+    longer = resume(out, n_designs=100, out=tmp_path / "longer", open_storage=True)
     assert longer.manifest["counts"]["evaluated"] == len(study_in(url).trials) == 100
     with pytest.raises(RunError, match="was continued elsewhere"):
-        resume(out, n_designs=120, out=tmp_path / "other")
+        resume(out, n_designs=120, out=tmp_path / "other", open_storage=True)
+
+
+def test_a_run_directory_opens_no_storage_unless_one_agrees(tmp_path):
+    def stop(progress):
+        raise Stopped
+
+    file = tmp_path / "study.log"
+    specs = [tiny("tpe", 10, storage=f"journal:{file}", study=f"s{seed}", seed=seed) for seed in (1, 2)]
+    first, second = (run(spec, out=tmp_path / str(seed)) for seed, spec in enumerate(specs))
+    with pytest.raises(Stopped):
+        run(tiny("tpe", 30, storage=f"journal:{file}"), out=tmp_path / "cut", progress=stop)
+    file.unlink()
+    for verb in (lambda: resume(tmp_path / "cut"), lambda: resume(first.path, n_designs=20, out=tmp_path / "more")):
+        with pytest.raises(RunError, match=f"its sweep keeps its study in journal:{file}; .* say so with --open-stor"):
+            verb()
+    done = call("resume", tmp_path / "cut")
+    assert done.status == 2 and done.err.endswith("if you trust that, say so with --open-storage\n")
+    both = merge([first, second], out=tmp_path / "both")
+    assert both.manifest["counts"]["evaluated"] == 20
+    assert not file.exists() and not unfinished(tmp_path / "more").exists()
 
 
 def test_studies_that_are_not_ours_are_refused(tmp_path):
@@ -182,7 +203,7 @@ def test_those_who_join_learn_from_each_other(tmp_path):
     there = int(first.designs[OBJECTIVES].notna().all(axis=1).sum())
     assert learned(second) == [(0, there)], "the sampler of the second run knows the designs of the first"
     assert len(study_in(url).trials) == 50
-    longer = resume(second.path, n_designs=40, out=tmp_path / "c")
+    longer = resume(second.path, n_designs=40, out=tmp_path / "c", open_storage=True)
     assert learned(longer) == [(0, there)], "what goes on knows them once, since then, and none of its own"
 
 
@@ -273,7 +294,7 @@ def test_two_processes_share_a_study_in_postgresql(tmp_path, postgresql, monkeyp
         reached = int(child.stdout.readline())
         child.send_signal(signal.SIGKILL)
     assert unfinished(out).exists()
-    done = resume(out)
+    done = resume(out, open_storage=True)
     assert reached >= 1 and done.manifest["counts"]["evaluated"] == 40
     own = [trial.user_attrs["id"] for trial in study_in(postgresql).trials[80:]]
     assert own == list(range(40))
