@@ -23,6 +23,7 @@ from dse.results.rows import Rows
 from dse.results.statistics.margins import MarginCount
 from dse.results.statistics.records import AxisValueStats, BlockingConstraint, ConstraintCount, Violation
 from dse.results.store import StoredRun, designs_of
+from dse.search.journal import write_atomically
 from dse.sweep import parse_spec
 from tests.dse.results.test_store import make_run
 from tests.sweeps import small, tiny
@@ -230,6 +231,11 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert file.read_text() == "new" and [one.name for one in tmp_path.iterdir()] == ["a"]
     with pytest.raises(RunError, match="cannot be written"), replacing(tmp_path / "none" / "b") as partial:
         partial.write_text("x")
+    # The parent of one place is not there, that of the other is a file.
+    for place in (tmp_path / "none" / "b", file / "b"):
+        with pytest.raises(RunError, match=f"^{place}: cannot be written: "):
+            write_atomically(place, b"x")
+    assert file.read_text() == "new" and [one.name for one in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_place_is_checked_before_it_is_written(tmp_path):
