@@ -93,9 +93,12 @@ def _number(cell: object) -> float | None:
 LLAMA = frozenset({"model_filename", "model_size", "model_n_params", "n_prompt", "n_gen", "avg_ns"})
 """Columns that llama-bench writes in every form and version."""
 
+_LLAMA_SOFTWARE = (("backends", ""), ("build_number", "build "))
+
 
 def _llama(record: Mapping[str, Any]) -> list[Row]:
     """Return what a test of llama-bench measured: prompts (pp), generation (tg) or both (pg)."""
+    record = {name: cell for name, cell in record.items() if cell is not None}
     boards = [name.strip() for name in str(record.get("gpu_info", "")).split(",") if name.strip()]
     processor = str(record.get("cpu_info", "")).strip()
     prompt, generated, depth, spent, size, count, on_host = (
@@ -115,7 +118,7 @@ def _llama(record: Mapping[str, Any]) -> list[Row]:
         "chip": boards[0] if boards else processor or None,
         "n_chips": chips if mode != "none" else 1,
         "parallelism": f"layer_split{chips}" if chips > 1 and mode == "layer" else f"tp{chips if mode == 'row' else 1}",
-        "model": PurePosixPath(str(record["model_filename"]).replace("\\", "/")).stem,
+        "model": PurePosixPath(str(record.get("model_filename", "")).replace("\\", "/")).stem,
         "weight_bits": size * 8 / count if count else None,
         "kv_bits": CACHE_BITS.get(str(record.get("type_k", "f16"))),
         "batch": 1,
@@ -124,7 +127,9 @@ def _llama(record: Mapping[str, Any]) -> list[Row]:
         # Below 0 stands for all of them.
         "gpu_layers": layers if boards and layers is not None and layers >= 0 else None,
         "refused": refused,
-        "software": f"llama.cpp {record.get('backends', '')} build {record.get('build_number', '')}".strip(),
+        "software": " ".join(
+            ("llama.cpp", *(f"{word}{record[name]}" for name, word in _LLAMA_SOFTWARE if record.get(name)))
+        ),
     }
     if prompt and generated:
         return [

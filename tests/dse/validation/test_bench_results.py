@@ -8,6 +8,7 @@ from cost_models.errors import ForeignFileError
 from cost_models.library import shipped_library
 from dse.number_texts import share_text
 from dse.render.terminal.validation import validation_parts
+from dse.validation.bench_results import rows_of_tool
 from dse.validation.requests import prepare
 from dse.validation.rows import MeasurementError, read_measurements
 from dse.validation.run import run_validation
@@ -92,6 +93,18 @@ def test_llama_bench_says_what_did_not_run_on_the_chip(tmp_path, changed, reason
     assert rows["reason"].iloc[0].startswith(reason) and bool(rows["reason"].iloc[0]) == bool(reason)
     steps = read(tmp_path, json.dumps([LLAMA[1] | {"n_depth": 4096}])).iloc[0]
     assert (steps["reason"], steps["input_len"]) == ("", 4096), "steps behind a cache are those of its context"
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, "llama.cpp CUDA build 6000"), ({"backends": None}, "llama.cpp build 6000"),
+        ({"build_number": None}, "llama.cpp CUDA"), ({"backends": None, "build_number": None}, "llama.cpp"),
+    ],
+)  # fmt: skip
+def test_the_software_of_llama_bench_is_named_as_far_as_it_is_told(tmp_path, changed, told):
+    rows = rows_of_tool(tmp_path / "bench.json", json.dumps([LLAMA[0] | changed]))
+    assert rows is not None and rows["software"].tolist() == [told]
 
 
 def test_a_clients_protocol_is_no_software_and_what_is_missing_is_told_at_once(tmp_path):
