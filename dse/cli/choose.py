@@ -20,7 +20,10 @@ app = command()
 def choose(
     what: Annotated[
         list[str],
-        typer.Argument(metavar="WORKLOAD", help="'MODEL batch=32 prompt_tokens=1024 ...', or a sweep with baselines"),
+        typer.Argument(
+            metavar="WORKLOAD",
+            help="'MODEL batch=32 prompt_tokens=1024 ...', or a sweep with baselines, a shipped one by its name",
+        ),
     ],
     at_most: Annotated[
         list[str] | None, typer.Option("--max", metavar="METRIC=BOUND", help="limit, like ttft_ms='2 s'; repeatable")
@@ -58,8 +61,10 @@ def choose(
     from dse.analysis.choose import choose as chosen
     from dse.errors import NOWHERE, Issue, SpecError
     from dse.sweep import load_spec
+    from dse.sweep.shipped import shipped_sweeps
 
-    is_file = Path(what[0]).suffix in (".yaml", ".yml")
+    file = shipped_sweeps().get(what[0], Path(what[0]))
+    is_file = file.suffix in (".yaml", ".yml")
     if not is_file:
         limits = [*(("max", one) for one in at_most or []), *(("min", one) for one in at_least or [])]
         spec = limits_spec(what, limits, library=library or [])
@@ -73,7 +78,7 @@ def choose(
         Issue(NOWHERE, name, "does not go with a sweep, which says it itself") for name, one in given.items() if one
     ]
     issues += [Issue(NOWHERE, "WORKLOAD", "is one sweep, or workloads, not both")] if len(what) > 1 else []
-    sweep = load_spec(what[0], library=library or []) if not issues else None
+    sweep = load_spec(file, library=library or []) if not issues else None
     if sweep is not None and not sweep.baselines:
         issues.append(Issue(sweep.place_of("baselines"), "baselines", "is missing: the chips to rank"))
     if issues or sweep is None:

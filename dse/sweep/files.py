@@ -128,10 +128,10 @@ def _steps(target: str, place: Place) -> list[str | int]:
     steps: list[str | int] = []
     for part in target.split("."):
         match = _INDEXED.fullmatch(part)
-        if match is None or not (match[1] or steps):
-            raise SpecError(
-                [Issue(place, "", quoted(target), "a dotted path such as search.seed or constraints[0].max")]
-            )
+        if match is None or not part or not (match[1] or steps):
+            must_be = "a dotted path such as search.seed or constraints[0].max"
+            perhaps = ".".join(filter(None, target.split("."))) if match is not None and not part else ""
+            raise SpecError([Issue(place, "", quoted(target), must_be, perhaps)])
         if match[1]:
             steps.append(match[1])
         steps.extend(int(index) for index in re.findall(r"[0-9]+", match[2]))

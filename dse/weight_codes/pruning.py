@@ -45,7 +45,8 @@ def check_matrix(matrix: NDArray[Any]) -> FloatArray:
 def check_sparsity(sparsity: float) -> None:
     """Raise `CompressionError` unless some weights go and some stay."""
     if not 0 < sparsity < 1:
-        raise CompressionError(f"sparsity must be above 0 and below 1, got {sparsity:g}")
+        perhaps = f"; perhaps {sparsity / 100:g}" if 1 < sparsity < 100 else ""
+        raise CompressionError(f"sparsity must be above 0 and below 1, got {sparsity:g}{perhaps}")
 
 
 def magnitude_mask(weights: FloatArray, *, sparsity: float, per_row: bool = False) -> Mask:

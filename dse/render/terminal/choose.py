@@ -114,7 +114,8 @@ def _notes(found: Chosen, rows: int, top: int) -> list[str]:
     if rows > top:
         notes.append(f"{rows - top} more rows: --top {rows}; every count, format and split: --every")
     if priced:
-        notes.append(f"n/a: {priced} of these chips have no published price; they come last by price and cost")
+        have, they_come = ("has", "it comes") if priced == 1 else ("have", "they come")
+        notes.append(f"n/a: {priced} of these chips {have} no published price; {they_come} last by price and cost")
     notes.append(
         "prices are purchase prices of accelerators; usd_per_hour is the owner's: boards and hosts paid back, building "
         "and electricity; --rank rental takes published rental prices where there are some"

@@ -10,6 +10,7 @@ from dse.cli.options import ImageFormat, image_formats
 from dse.errors import RunError
 from dse.runs import run
 from dse.sweep import parse_spec
+from dse.sweep.shipped import shipped_sweeps
 from tests.dse.cli.test_commands import ROWS, SWEEP
 from tests.snapshot.made import DESIGN
 
@@ -61,6 +62,7 @@ REFUSED = {
     "compress --shape 4x4 --rho 1": "rho must be 0 or more and below 1, got 1",
     "compress --shape 4x4 --pattern 0:4": "n of m must keep at least 1 and drop at least 1, got 0 of 4",
     "compress --shape 4x4 --pattern 4:4": "n of m must keep at least 1 and drop at least 1, got 4 of 4",
+    "compress --shape 4x4 --sparsity 50": "sparsity must be above 0 and below 1, got 50; perhaps 0.5",
     "compress --shape 4x4 --sparsity 1": "sparsity must be above 0 and below 1, got 1",
     "compress --shape 4x4 --sparsity -0.5": "sparsity must be above 0 and below 1, got -0.5",
     "compress --tensor w": "--tensor w names a tensor of a file; give the file",
@@ -200,6 +202,11 @@ def test_a_call_that_cannot_be_is_refused_in_whole_words(dse, folder, words):
     told = err.partition("\nError: ")[2] if err.startswith("Usage: ") else err
     assert (status, out, told) == (2, "", f"{REFUSED[words]}\n")
     assert set(folder.rglob("*")) == before
+
+
+def test_a_shipped_sweep_is_chosen_from_by_its_name(dse):
+    asked = [dse(f"choose {what} --format csv") for what in ("quickstart", shipped_sweeps()["quickstart"])]
+    assert asked[0] == asked[1] and asked[0].status in (0, 3) and len(asked[0].out.splitlines()) > 1
 
 
 @pytest.mark.parametrize("words", TAKEN)

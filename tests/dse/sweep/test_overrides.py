@@ -115,6 +115,8 @@ def test_later_overrides_win_and_empty_ones_remove(file: Path) -> None:
         ("search.seed.x=3", "--set search.seed.x=3  search.seed: 7 has no key x"),
         ("constraints[4].max=3", "4 is not an entry of constraints, which has 1"),
         ("a[b=3", r"'a\[b' is not a dotted path"),
+        ("search..seed=3", r"'search..seed' is not a dotted path .*search.seed or .*; perhaps search.seed"),
+        ("search.seed.=3", r"'search.seed.' is not a dotted path .*; perhaps search.seed"),
         ("chat.batch=64", "'chat.batch' is no key of a sweep; perhaps workloads.chat.batch"),
         ("search.seed=[1", "--set search.seed=.1: is not YAML"),
         ("space.nothing=", "space.nothing: is not there, so it cannot be removed"),
