@@ -177,7 +177,8 @@ def test_metrics_of_ours_go_in_and_are_replaced(folder):
 
 
 def test_metrics_of_its_own_may_be_negative():
-    spec = sweep("own:noise", constraints=[{"metric": "noise_db", "max": "-5 dB", "min": -90}])
+    model = {"function": "own:noise", "metrics": {"noise_db": "dB"}}
+    spec = sweep(model, constraints=[{"metric": "noise_db", "max": "-5 dB", "min": -90}])
     assert (spec.constraints[0].max, spec.constraints[0].min) == (-5, -90)
 
 
