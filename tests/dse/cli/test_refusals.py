@@ -52,6 +52,8 @@ REFUSED = {
     "compress --shape 4x4 --pattern 2-4": "'2-4' must be two whole numbers with ':' between them, like 2:4",
     "compress --shape 4x64 --pattern 1:64 --only nm_1of64_ranked": "1 of 64 has no numbered patterns: "
     "those are of at most 63 places",
+    "compress --shape 4x64 --pattern 1:64 --only bitmap --only nm_1of64_ranked": "1 of 64 has no numbered patterns: "
+    "those are of at most 63 places",
     "compress --shape 0x4": "a generated tensor needs a shape of positive sizes, got (0, 4)",
     "compress --shape 16385x16384": "a generated tensor has at most 268,435,456 weights, not 268,451,840",
     "compress --shape 4x4 --bits 1": "codes must have 16 bits or 2 to 8 bits, got 1",
