@@ -173,14 +173,22 @@ def test_what_was_computed_with_other_inputs_is_not_gone_on_with(monkeypatch, mo
     assert str(refused.value) == f"run: {told}"
 
 
-def test_a_program_is_started_only_with_consent(tmp_path):
-    own = SimpleNamespace(model=SimpleNamespace(words="python x.py", folder=tmp_path))
-    with pytest.raises(RunError) as refused:
-        runs._check_consent(Path("run"), own, False)
-    what = f"its sweep calls python x.py in {tmp_path.resolve()}; if you trust both, say so with --call-model"
-    assert str(refused.value) == f"run: {what}"
-    assert runs._check_consent(Path("run"), own, True) is None
-    assert runs._check_consent(Path("run"), SimpleNamespace(model=None), False) is None
+@pytest.mark.parametrize("call_model", [False, True])
+@pytest.mark.parametrize("open_storage", [False, True])
+def test_a_program_is_started_and_a_storage_opened_only_with_consent(tmp_path, call_model, open_storage):
+    model, alone = SimpleNamespace(words="python x.py", folder=tmp_path), SimpleNamespace(storage=None)
+    kept = SimpleNamespace(storage="journal:study")
+    calls = f"calls python x.py in {tmp_path.resolve()}; if you trust both, say so with --call-model"
+    keeps = "keeps its study in journal:study; if you trust that, say so with --open-storage"
+    for own, search in ((None, alone), (model, alone), (None, kept), (model, kept)):
+        wanted = [calls] if own and not call_model else []
+        wanted += [keeps] if search is kept and not open_storage else []
+        told = ""
+        try:
+            runs._check_consent(Path("run"), SimpleNamespace(model=own, search=search), call_model, open_storage)
+        except RunError as refused:
+            told = str(refused)
+        assert told == (f"run: its sweep {', and '.join(wanted)}" if wanted else "")
 
 
 def test_the_first_interrupt_is_asked_for_and_the_second_is_raised():
