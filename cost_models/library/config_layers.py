@@ -13,7 +13,7 @@ from pydantic import Field
 from cost_models.errors import LibraryError, UnknownEntryError
 from cost_models.library.config_fields import Config
 from cost_models.library.files import read_yaml
-from cost_models.library.records import LibraryRecord
+from cost_models.library.records import LibraryRecord, Width
 
 Mixing = Literal["full", "window", "chunk", "indexed", "state", "both", "none"]
 """How a layer mixes tokens; "indexed" meets what an indexer of its own chooses, "both" has attention beside a state."""
@@ -67,12 +67,12 @@ class ConfigType(LibraryRecord):
     state: Literal["mamba", "mamba2", "gated_delta", "kimi_delta", "lightning", "convolution"] | None = None
     which: Literal["none", "all", "interval", "period", "indices", "list", "pattern", "both"] = "none"
     gated_attention: bool = False
-    window_kv_heads: int = 1
+    window_kv_heads: Width = 1
     doubled: bool = False
     thin: bool = True
     reads: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    chunk: int | None = None
+    chunk: Width | None = None
     native: tuple[str, ...] = ("fp8", "mxfp4", "bitnet")
     refuse: str = ""
 

@@ -159,6 +159,7 @@ class Chip(LibraryRecord):
 
     Attributes:
         node: key of the node, the nearest one where `node_note` says so.
+        year: when it came out; None where not known.
         family: architecture family, by which software stacks are chosen.
         peak_tops: dense tera-operations per second by number format, 1 MAC = 2 operations.
         capacity_gib: memory that a program can use.
@@ -185,7 +186,7 @@ class Chip(LibraryRecord):
     key: str
     name: str
     vendor: str
-    year: Year
+    year: Year | None
     family: str
     node: str | None
     node_note: str = ""

@@ -292,7 +292,8 @@ class StoredRun:
                 one.whole("evaluated"), one.whole("front")
                 if "hypervolume" in one:
                     one.number("hypervolume")
-            return pd.DataFrame([{"hypervolume": None, **one.data} for one in records]).astype({"hypervolume": float})
+            told = pd.DataFrame([one.data for one in records], columns=None if records else ["evaluated", "front"])
+            return told.assign(hypervolume=told.get("hypervolume", math.nan)).astype({"hypervolume": float})
         except ForeignFileError as error:
             raise RunError(str(error)) from None
 

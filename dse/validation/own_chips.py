@@ -62,7 +62,7 @@ def _chip(row: Mapping[Any, Any], library: Library) -> Chip:
         if row[column] not in table:
             raise ChipColumnError(f"chip {name!r}: {column} must be one of {', '.join(table)}, got {row[column]!r}")
     entry = {
-        "key": name, "name": name, "vendor": "", "year": 0, "node": None, "process": "", "die_mm2": None,
+        "key": name, "name": name, "vendor": "", "year": None, "node": None, "process": "", "die_mm2": None,
         "peak_tops": {peak: row[column] for column, peak in PEAKS.items() if row.get(column, "") != ""},
         "unified_memory": False, "sram_mib": None, "tdp_w": None, "link_name": "", "link_gbps": None,
         "link_topology": "", "price_low_usd": None, "price_high_usd": None, "price_basis": "",
