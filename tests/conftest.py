@@ -106,7 +106,8 @@ LONGEST = (
     "tests/dse/results/test_damage.py", "tests/cost_models/test_composition.py", "tests/dse/cli/test_cli.py",
     "tests/dse/cli/test_commands.py", "tests/project/test_benchmarks.py", "tests/dse/user_model/test_user_model.py",
     "tests/dse/samplers/test_optuna_studies.py", "tests/dse/render/test_plots.py", "tests/snapshot/test_words.py",
-    "tests/snapshot/test_pictures.py",
+    "tests/snapshot/test_pictures.py", "tests/dse/search/test_search.py", "tests/dse/search/test_grid_pruning.py",
+    "tests/dse/search/test_dask.py", "tests/dse/results/test_forged.py", "tests/dse/test_corners.py",
 )  # fmt: skip
 """Files that no process should be left with at the end, when the others have nothing more to do."""
 

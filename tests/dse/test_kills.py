@@ -23,7 +23,7 @@ from dse.sweep import load_spec, parse_spec
 from tests import sweeps
 
 SOAK = Path(__file__).parents[1] / "soak"
-KILLS = int(os.environ.get("DSE_SOAK_KILLS", "5"))
+KILLS = int(os.environ.get("DSE_SOAK_KILLS", "3"))
 """Kills, or full disks, per way of searching."""
 
 WORKERS_KILLED = 4

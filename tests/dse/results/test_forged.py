@@ -27,7 +27,7 @@ from tests.cli import call
 from tests.dse.results.test_damage import verbs
 from tests.hostile import WRONG, as_json, as_yaml, damaged_bytes, damaged_tree, paths_of
 
-FORGERIES = int(os.environ.get("DSE_SOAK_FORGED", "20"))
+FORGERIES = int(os.environ.get("DSE_SOAK_FORGED", "12"))
 
 
 def forged_table(table, rng):

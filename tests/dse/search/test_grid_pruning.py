@@ -64,7 +64,7 @@ def some(values, least=1):
     return st.lists(st.sampled_from(values), min_size=least, max_size=len(values), unique=True)
 
 
-@settings(deadline=None, max_examples=16)
+@settings(deadline=None, max_examples=10)
 @given(
     some(list(MEMORIES)),
     some([1, 2, 3, 4, 8, 16], 2),

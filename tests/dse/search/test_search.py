@@ -300,7 +300,7 @@ else:
     run(load_spec(sys.argv[1]), out=out, progress=report, spread=spread)
 """
 
-KILLS = int(os.environ.get("DSE_SOAK_KILLS", "4"))
+KILLS = int(os.environ.get("DSE_SOAK_KILLS", "3"))
 """Kills per sampler; `make soak` asks for many."""
 
 
