@@ -14,7 +14,7 @@ from dse.sweep.shipped import shipped_sweeps
 from tests.dse.cli.test_commands import ROWS, SWEEP
 from tests.snapshot.made import DESIGN
 
-pytestmark = pytest.mark.bounded
+pytestmark = pytest.mark.stored
 
 LEAST, MOST = "Input should be greater than or equal to", "Input should be less than or equal to"
 NOT_THERE = "nowhere: there is no such run directory"
