@@ -86,7 +86,7 @@ def verbs(path, other):
         yield lambda table=table: getattr(open_run(path), table)
 
 
-@pytest.mark.parametrize("sampler", ["sobol", "sobol+evolve", "nsgaii"])
+@pytest.mark.parametrize("sampler", ["sobol+evolve", "nsgaii"])
 def test_a_pickle_in_any_file_of_a_run_is_not_executed(tmp_path, sampler):
     spec = parse_spec(sweeps.tiny(search={"sampler": sampler, "n_designs": 64, "seed": 1}))
     whole = run(spec, out=tmp_path / "whole")
