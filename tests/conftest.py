@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,17 @@ def sweep() -> dict[str, Any]:
 def call_fixture() -> Callable[..., Called]:
     """The command line: a function of its arguments that returns exit status, output and errors."""
     return call
+
+
+@pytest.fixture
+def quiet_optuna() -> Iterator[None]:
+    """Optuna without what it says of every trial."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(level)
 
 
 def judge(designs: Designs, start: int = 0) -> Feedback:

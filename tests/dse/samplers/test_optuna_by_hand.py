@@ -23,20 +23,14 @@ from dse.space import Space
 from dse.sweep import parse_spec
 from tests.sweeps import small
 
+pytestmark = pytest.mark.usefixtures("quiet_optuna")
+
 AXES = {
     "node": {"values": ["tsmc_7", "tsmc_5", "samsung_5"]}, "memory": "hbm3", "memory_device_gib": 16,
     "memory_devices": {"low": 2, "high": 16, "step": 2}, "clock_ghz": {"low": 0.5, "high": 1.5},
 }  # fmt: skip
 SPACE = Space(parse_spec(small(space=AXES)))
 NAMES = ("tsmc_7", "tsmc_5", "samsung_5")
-
-
-@pytest.fixture(autouse=True)
-def quiet_optuna():
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(level)
 
 
 def worth(unit: Any, start: int) -> Feedback:

@@ -32,6 +32,8 @@ from dse.sweep import parse_spec
 from tests import sweeps
 from tests.cli import call
 
+pytestmark = pytest.mark.usefixtures("quiet_optuna")
+
 ROOT = Path(__file__).parents[3]
 OBJECTIVES = ["chat.tpot_ms", "chat.tokens_per_joule"]
 SWEEP = sweeps.tiny(
@@ -41,14 +43,6 @@ SWEEP = sweeps.tiny(
 OFTEN = Parallelism(keep_every_s=0.0)
 run, resume = (partial(verb, spread=OFTEN) for verb in (runs.run, runs.resume))
 SAME = ("pareto.csv", "picks.yaml", "constraints.csv", "axes.csv")
-
-
-@pytest.fixture(autouse=True)
-def quiet_optuna():
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(level)
 
 
 def tiny(sampler="nsgaii", n_designs=60, **search):
