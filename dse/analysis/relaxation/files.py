@@ -95,7 +95,7 @@ def write_relaxations(why: RelaxationReport, directory: Path) -> None:
         table.to_csv(file, index=False, float_format="%.9g", lineterminator="\n", encoding="utf-8")
     designs: list[dict[str, Any]] = [
         {
-            "name": "and ".join(given.constraint for given in relaxation.gives),
+            "name": " and ".join(given.constraint for given in relaxation.gives),
             "set": relaxation.overrides,
             "design": dict(relaxation.design),
         }
