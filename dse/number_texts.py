@@ -24,6 +24,8 @@ def whole_number(text: str) -> int | None:
 def number_text(value: float | None, digits: int = 4) -> str:
     """Return a number as a person writes it: four significant digits, thousands apart, no exponent where avoidable.
 
+    Nothing has no sign: minus zero is ``0``.
+
     >>> number_text(1234567.0), number_text(0.0123456), number_text(float("nan"))
     ('1 234 567', '0.01235', 'n/a')
     """
@@ -33,24 +35,24 @@ def number_text(value: float | None, digits: int = 4) -> str:
         return "inf" if value > 0 else "-inf"
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}".replace(",", " ") if abs(value) < 1e12 else f"{value:.{digits}g}"
-    return f"{value:.{digits}g}"
+    return f"{value:z.{digits}g}"
 
 
 def percent_text(share: float | None) -> str:
     """Return a share in per cent, without the sign; what is not quite nothing or everything is not rounded to it.
 
-    >>> percent_text(0.5), percent_text(0.99999), percent_text(1e-7), percent_text(1.0), percent_text(11.224)
-    ('50', '> 99.9', '< 0.1', '100', '1 122')
+    >>> percent_text(0.5), percent_text(0.99999), percent_text(1e-7), percent_text(-4e-4), percent_text(11.224)
+    ('50', '> 99.9', '< 0.1', '> -0.1', '1 122')
     """
     if share is None or math.isnan(share):
         return MISSING
-    if 0 < share < 0.0005:
-        return "< 0.1"
+    if 0 < abs(share) < 0.0005:
+        return "< 0.1" if share > 0 else "> -0.1"
     if 0.9995 <= share < 1:
         return "> 99.9"
     if abs(share) >= 10:
         return number_text(100 * share)
-    return f"{100 * share:.1f}".removesuffix(".0")
+    return f"{100 * share:z.1f}".removesuffix(".0")
 
 
 def signed_percent_text(share: float | None) -> str:
@@ -63,7 +65,7 @@ def signed_percent_text(share: float | None) -> str:
         return MISSING
     if abs(share) >= 10:
         return f"{'+' if share > 0 else ''}{number_text(100 * share)}"
-    return f"{100 * share:+.1f}".replace("-0.0", "+0.0")
+    return f"{100 * share:+z.1f}"
 
 
 def counted(count: float, what: str) -> str:

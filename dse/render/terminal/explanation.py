@@ -105,8 +105,7 @@ def _workload_lines(table: WorkloadTable, *, chip: bool) -> list[str]:
             f"{share_text(table.decode.overhead_fraction)} of the step above it; "
             f"prefill {number_text(table.prefill.bound_ms)} ms, {share_text(table.prefill.overhead_fraction)}"
         )
-        lines += _cap_lines(table, chip=chip)
-    lines += goodput_lines(table) if table.fits else []
+        lines += [*_cap_lines(table, chip=chip), *goodput_lines(table)]
     if "published_as" in settings:
         lines.insert(1, f"published as {settings['published_as']}")
     if "note" in settings:

@@ -82,8 +82,8 @@ def _width(text: str) -> int:
 
 def _least(text: str, limit: int) -> int:
     """Return the width of the widest word, words beyond a limit broken."""
-    return max(_width("\n".join(folded(line, limit, words=True))) if len(line) > limit else len(line)
-               for line in (word for part in text.split("\n") for word in _SPACE.split(part)))  # fmt: skip
+    words = (word for line in text.split("\n") for word in _SPACE.split(line))
+    return max(len(part) for word in words for part in folded(word, limit, words=True))
 
 
 @dataclass(frozen=True)
@@ -100,16 +100,15 @@ def _columns(table: TextTable, width: int, comfortable: int = COMFORTABLE) -> li
     columns = []
     for place, heading in enumerate(table.headings):
         cells = [row[place] for row in table.cells]
-        widest = max(map(_width, cells), default=0)
+        widest = max(map(_width, cells))
         natural = max(_width(heading), widest)
         head = _least(heading, max(comfortable // 2, widest))
         if table.is_numeric(place):
             least = max(head, widest)
         else:
             limit = max(width // 3, comfortable) if comfortable == COMFORTABLE else comfortable
-            words = max((_least(cell, limit) for cell in cells), default=0)
-            least = max(head, words, min(widest, comfortable))
-        columns.append(_Column(place, natural, min(least, natural), table.is_numeric(place)))
+            least = max(head, min(widest, comfortable), *(_least(cell, limit) for cell in cells))
+        columns.append(_Column(place, natural, least, table.is_numeric(place)))
     return columns
 
 
@@ -117,7 +116,7 @@ def table_lines(table: TextTable, width: int) -> tuple[list[list[str]], list[lis
     """Return the lines of every block of a table: those of the heading, and those below it.
 
     Args:
-        table: the table; its title is not laid out.
+        table: the table, of a row at least; its title is not laid out.
         width: most letters of a line.
     """
     columns = _columns(table, width)
@@ -129,8 +128,7 @@ def table_lines(table: TextTable, width: int) -> tuple[list[list[str]], list[lis
         return _block(table, columns, _shared(columns, width, gap), gap)
     names, rest = columns[: table.names], columns[table.names :]
     kept = _taken([column.least for column in names], gap) + gap
-    widest = max((column.least for column in rest), default=0)
-    if not rest or kept + widest > width or kept > 2 * width // 3:
+    if not rest or kept + max(column.least for column in rest) > width or kept > 2 * width // 3:
         tight = _columns(table, width, TIGHT)
         if _taken([column.least for column in tight], gap) <= width:
             return _block(table, tight, _shared(tight, width, gap), gap)
@@ -140,7 +138,7 @@ def table_lines(table: TextTable, width: int) -> tuple[list[list[str]], list[lis
     block: list[_Column] = []
     for column in [*rest, None]:
         fits = column is not None and _taken([one.least for one in (*names, *block, column)], gap) <= width
-        if block and not fits:
+        if not fits:
             chosen = [*names, *block]
             head, body = _block(table, chosen, _shared(chosen, width, gap), gap)
             heads, bodies, block = heads + head, bodies + body, []
@@ -150,7 +148,7 @@ def table_lines(table: TextTable, width: int) -> tuple[list[list[str]], list[lis
 
 
 def _taken(widths: Sequence[int], gap: int) -> int:
-    return sum(widths) + gap * max(len(widths) - 1, 0)
+    return sum(widths) + gap * (len(widths) - 1)
 
 
 def _shared(columns: Sequence[_Column], width: int, gap: int) -> list[int]:

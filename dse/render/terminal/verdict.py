@@ -235,7 +235,7 @@ def chance_words(probability: Chance, named: str, spec: Spec) -> str:
 
 
 def _signed(margin: float) -> str:
-    return MISSING if math.isnan(margin) else f"{100 * margin:+.0f} %"
+    return MISSING if math.isnan(margin) else f"{100 * margin:+z.0f} %"
 
 
 # -- where nothing is feasible ----------------------------------------------------------------------------------------
