@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse.units import UnitError, parse_quantity, unit_of_suffix
+from dse.units import UnitError, parse_quantity, split_quantity, unit_of_name, unit_of_suffix, wanted
 
 pytestmark = pytest.mark.bounded
 
@@ -111,3 +111,65 @@ def test_the_last_words_of_a_parameter_are_its_unit(suffix: str, unit: str) -> N
 def test_pint_is_not_imported_before_a_unit_is_met() -> None:
     code = "import sys, dse.units as u; u.parse_quantity('3', 'ms'); assert 'pint' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+PREFIXES = {"p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+SIZES = {
+    "s": 1, "min": 60, "h": 3600, "day": 86400, "a": 8760 * 3600, "J": 1, "Wh": 3600, "B": 8,
+    "bit": 1, "MAC": 2, "FLOP": 1,
+}  # fmt: skip
+BASE = {
+    "s": "s",
+    "min": "s",
+    "h": "s",
+    "day": "s",
+    "a": "s",
+    "J": "J",
+    "Wh": "J",
+    "B": "bit",
+    "bit": "bit",
+    "MAC": "OP",
+    "FLOP": "OP",
+}
+
+
+def test_prefixes_and_units_multiply() -> None:
+    for prefix, factor in PREFIXES.items():
+        assert parse_quantity(f"3 {prefix}J", "J") == pytest.approx(3 * factor)
+        assert parse_quantity(f"3 J/{prefix}bit", "J/bit") == pytest.approx(3 / factor)
+    for prefix, factor in BINARY.items():
+        assert parse_quantity(f"3 {prefix}B", "bit") == pytest.approx(3 * factor * 8)
+    for unit, size in SIZES.items():
+        assert parse_quantity(f"2 {unit}", BASE[unit]) == pytest.approx(2 * size)
+        assert parse_quantity(f"2 {BASE[unit]}^2/{unit}^2", "") == pytest.approx(2 / size**2)
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "must_be", "perhaps"),
+    [
+        ("4k", "", "a number", "4000"), ("4K", "", "a number", "4000"), ("4M", "", "a number", "4000000"),
+        ("4x", "", "a number", "4"),
+        ("4 ms", "", "a number", ""), ("4 x2", "", "a number", ""),
+        ("4 GBps", "GB/s", "a number, or a quantity that converts to GB/s", ""),
+        ("4 gbit/s", "GB/s", "a number, or a quantity that converts to GB/s", "4 Gbit/s"),
+        ("4 W", "ms", "a number, or a quantity that converts to ms", ""),
+        ("4 mib", "MiB", "a number, or a quantity that converts to MiB", "4 MiB"),
+    ],
+)  # fmt: skip
+def test_a_slip_of_a_unit_is_answered(text: str, unit: str, must_be: str, perhaps: str) -> None:
+    with pytest.raises(UnitError) as caught:
+        parse_quantity(text, unit)
+    assert (caught.value.must_be, caught.value.perhaps) == (must_be, perhaps) and wanted(unit) == must_be
+
+
+def test_numbers_and_names_of_units() -> None:
+    assert split_quantity(" 1_000.5e3  GB/s ", "") == (1000.5e3, "GB/s") and split_quantity("-.5", "") == (-0.5, "")
+    assert [unit_of_name(name) for name in ("tdp_w", "w", "link_gbps", "a_b_c", "sram_mib")] == [
+        "W",
+        "",
+        "GB/s",
+        "",
+        "MiB",
+    ]
+    assert unit_of_suffix("pj_per_bit") == "pJ/bit" and unit_of_suffix("usd_per_unknown") == "usd_per_unknown"

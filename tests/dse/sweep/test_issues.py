@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dse.errors import Issue, SpecError
+from dse.errors import NOWHERE, Issue, SpecError
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
+from dse.sweep.issues import unknown_key
 from dse.yaml_positions import path_text
 from tests.sweeps import TEXT as SWEEP
 from tests.sweeps import small
@@ -265,3 +266,17 @@ def test_of_a_key_that_nobody_means_only_the_beginning_is_told():
     assert path_text(("claims", 17, "source")) == "claims[17].source"
     assert path_text(("claims", 17, "k" * 200)) == f"claims[17].{'k' * 200}"
     assert path_text(("claims", 17, "k" * 5000)) == f"claims[17].{'k' * 200}..."
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        ((), "the key 'batc' stands where there are no keys"),
+        (("batch",), "the key 'batc' is not batch; perhaps batch"),
+        ((*"abcdefghijk", "batch"), "the key 'batc' is not a, b, c, d, e, f, g, h, i, j, k or batch; perhaps batch"),
+        ((*"abcdefghijkl", "batch"), "the key 'batc' is not one of the 13 that go here; perhaps batch"),
+        (tuple("abcdefghijklm"), "the key 'batc' is not a, b, c, d, e, f, g, h, i, j, k, l or m"),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_is_answered_with_those_that_go_there(known: tuple[str, ...], says: str) -> None:
+    assert str(unknown_key("batc", known, NOWHERE, ())) == says

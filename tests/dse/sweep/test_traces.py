@@ -1,13 +1,16 @@
 """Workloads whose requests a file holds: read beside the sweep, kept in the run, replayed by the simulation."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cost_models.workload.trace import read_trace
 from dse.errors import SpecError
 from dse.evaluator import Evaluator
 from dse.sweep import load_spec, parse_spec
+from dse.sweep.traces import TraceSpec
 from tests.cli import call
 
 SWEEP = """
@@ -87,3 +90,13 @@ def test_the_simulation_replays_the_requests(requests):
     rate = spec_of(requests).workloads["chat"].arrivals_per_s
     assert rows["requests_per_s"]["simulated"] == pytest.approx(rate, rel=0.01)
     assert rows["ttft_ms"]["closed_form"] == pytest.approx(rows["ttft_ms"]["simulated"], rel=0.2)
+
+
+def test_a_trace_is_kept_as_its_summary(tmp_path: Path) -> None:
+    file = tmp_path / "requests.csv"
+    file.write_text("arrival_s,prompt_tokens,output_tokens\n0,100,10\n1,300,20\n3,200,60\n")
+    found = TraceSpec.of(file, read_trace(file))
+    assert (found.requests, found.prompt_tokens, found.output_tokens) == (3, 200, 30) and found.file == str(file)
+    assert (found.longest_tokens, found.longest_line) == (320, 3)
+    assert found.percentiles["prompt_tokens"] == pytest.approx({50: 200, 95: 290, 99: 298})
+    assert found.read().sha256 == found.sha256

@@ -91,3 +91,7 @@ def test_fewer_weights_are_kept_than_there_are(space, kept):
     else:
         with pytest.raises(SpecError, match=f"keeps up to {kept} weights"):
             parse_spec(sweep)
+
+
+def test_every_rule_of_a_format_answers_as_it_did(answers_as_stored):
+    answers_as_stored("formats")

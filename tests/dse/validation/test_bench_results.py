@@ -6,13 +6,15 @@ import pytest
 
 from cost_models.errors import ForeignFileError
 from cost_models.library import shipped_library
+from cost_models.library.technology import Technology
 from dse.number_texts import share_text
 from dse.render.terminal.validation import validation_parts
 from dse.validation.bench_results import rows_of_tool
 from dse.validation.requests import prepare
-from dse.validation.rows import MeasurementError, read_measurements
+from dse.validation.rows import MeasurementError, read_measurements, read_table
 from dse.validation.run import run_validation
 from tests.dse.validation.bench_files import AIPERF, AIPERF_15, GENAI_PERF, LLAMA, SGLANG, VLLM
+from tests.dse.validation.cells import assert_cells
 
 LIBRARY = shipped_library()
 GIVEN = {"chip": "H100 SXM", "weight_bits": "16", "model": "llama3_8b"}
@@ -206,3 +208,90 @@ def test_throughput_is_summed_up_by_source_and_chip(tmp_path):
     table = next(table for table in found.tables if table.key == "served_chips")
     assert table.frame["n"].to_dict() == {("r", "B", "h100_sxm"): 4, ("r", "C", "h200_sxm"): 1}
     assert share_text(table.frame["mdape"].iloc[0]) in table.note
+
+
+LIBRARY, TECHNOLOGY = shipped_library(), Technology()
+
+
+def tool(folder, record, **given):
+    path = folder / "result.json"
+    path.write_text(json.dumps(record))
+    return read_table(path, given)
+
+
+LATENCY = {"avg_latency": 2.5, "latencies": [2.0, 3.0]}
+
+
+def test_what_a_latency_benchmark_tells_is_one_number(tmp_path):
+    (row,) = tool(tmp_path, LATENCY).to_dict("records")
+    assert_cells(row, {"metric": "request_latency_s", "value": "2.5", "batch_mode": "static", "software": "vllm",
+                       "chip": "", "source_id": "result", "grade": "B", "input_len": ""})  # fmt: skip
+    assert "n_chips" not in row and "kv_bits" not in row and "parallelism" not in row
+
+
+BOARDS = "NVIDIA GeForce RTX 3090, NVIDIA GeForce RTX 3090"
+
+
+@pytest.mark.parametrize(
+    ("changed", "cells"),
+    [
+        ({}, {"n_chips": "1", "parallelism": "tp1", "gpu_layers": "99.0", "batch": "1", "batch_mode": "static"}),
+        ({"gpu_info": BOARDS}, {"n_chips": "2", "parallelism": "layer_split2"}),
+        ({"gpu_info": BOARDS, "split_mode": "row"}, {"n_chips": "2", "parallelism": "tp2"}),
+        ({"gpu_info": BOARDS, "split_mode": "none"}, {"n_chips": "1", "parallelism": "tp1"}),
+        ({"gpu_info": "", "cpu_info": "Some CPU"}, {"chip": "Some CPU", "gpu_layers": "", "n_chips": "1"}),
+        ({"gpu_info": "", "cpu_info": " "}, {"chip": ""}), ({"n_gpu_layers": 0}, {"gpu_layers": "0.0"}),
+        ({"n_gpu_layers": -1}, {"gpu_layers": ""}), ({"n_gpu_layers": None}, {"gpu_layers": ""}),
+        ({"type_k": "q8_0"}, {"kv_bits": "8.5"}), ({"type_k": "odd"}, {}), ({"model_n_params": 0}, {"weight_bits": ""}),
+        ({"model_filename": "C:\\m\\a-b.gguf"}, {"model": "a-b"}),
+        ({"n_depth": 7}, {"refused": "a prompt behind 7 cached tokens is not predicted"}),
+        ({"n_cpu_moe": 3}, {"refused": "the host ran the experts of 3 layers (n_cpu_moe)"}),
+        ({"n_cpu_moe": 3, "gpu_info": ""}, {"refused": ""}),
+        ({"no_kv_offload": "1"}, {"refused": "the host kept the KV cache (no_kv_offload)"}),
+        ({"no_kv_offload": "TRUE"}, {"refused": "the host kept the KV cache (no_kv_offload)"}),
+        ({"no_kv_offload": 0}, {"refused": ""}), ({"no_kv_offload": 1, "gpu_info": ""}, {"refused": ""}),
+        ({"n_prompt": 0, "n_gen": 0}, {"metric": "tpot_ms", "value": ""}),
+        ({"n_prompt": 0, "n_gen": 2, "avg_ns": 3e6, "n_depth": 9},
+         {"metric": "tpot_ms", "value": "1.5", "input_len": "9.0", "output_len": "2.0", "refused": ""}),
+        ({"n_gen": 2, "avg_ns": 3e9}, {"metric": "request_latency_s", "value": "3.0", "output_len": "2.0"}),
+        ({"avg_ns": 3e6}, {"metric": "ttft_ms", "value": "3.0", "output_len": "1"}),
+    ],
+)  # fmt: skip
+def test_what_a_test_of_llama_bench_says(tmp_path, changed, cells):
+    (row,) = tool(tmp_path, [LLAMA[0] | changed]).to_dict("records")
+    assert_cells(row, cells)
+    assert ("kv_bits" in row) == (changed.get("type_k") != "odd")
+
+
+@pytest.mark.parametrize(
+    ("record", "batch", "cells"),
+    [
+        (VLLM, 4.0, {"input_len": "1024.0", "output_len": "128.0", "software": "vllm"}),
+        # Little's law: requests a second times seconds a request, of the first token and 255 more at 11 ms.
+        (SGLANG, 6.0, {"software": "sglang"}),
+        ({k: v for k, v in SGLANG.items() if "e2e" not in k}, 2 * (0.080 + 0.011 * 255), {}),
+        (SGLANG | {"mean_e2el_ms": 5000.0}, 10.0, {}), (SGLANG | {"request_throughput": None}, None, {}),
+        ({k: v for k, v in SGLANG.items() if "e2e" not in k and "ttft" not in k}, None, {}),
+        (SGLANG | {"max_concurrency": 3}, 3.0, {}), (VLLM | {"completed": 0}, 4.0, {"input_len": "", "output_len": ""}),
+        (SGLANG | {"total_input_tokens": 0}, 6.0, {"input_len": "0.0"}),
+        (SGLANG | {"total_output_tokens": 0, "mean_e2e_latency_ms": None}, 0.16, {"output_len": "0.0"}),
+    ],
+)  # fmt: skip
+def test_what_a_serving_benchmark_says(tmp_path, record, batch, cells):
+    step, first, rate = tool(tmp_path, record).to_dict("records")
+    assert_cells(step, cells | {"batch_mode": "inflight", "metric": "tpot_ms"})
+    for row in (step, rate):
+        assert (float(row["batch"]) if row["batch"] else None) == (None if batch is None else pytest.approx(batch))
+    assert float(first["batch"]) == 1 and first["concurrency"] == step["batch"]
+
+
+def test_lines_of_json_are_records_and_a_list_is_too(tmp_path):
+    path = tmp_path / "x.json"
+    for text in (json.dumps(LLAMA), "\n\n".join(json.dumps(one) for one in LLAMA), json.dumps(LLAMA, indent=1)):
+        path.write_text(text)
+        assert len(read_table(path)) == 3
+    path.write_text(json.dumps(VLLM, indent=1))
+    assert len(read_table(path)) == 3, "one record, of several lines"
+    path.write_text(json.dumps([VLLM, 3]))
+    with pytest.raises(MeasurementError):
+        read_measurements(path, LIBRARY)

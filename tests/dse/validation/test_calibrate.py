@@ -1,7 +1,9 @@
 """A stack fitted to own rows: rows of other constants are met, left out or not, and what is written works."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -9,7 +11,7 @@ from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from dse.sweep.library_additions import library_with
 from dse.validation import requests
-from dse.validation.calibrate import calibrate
+from dse.validation.calibrate import _constant, _starts, calibrate
 from dse.validation.rows import MeasurementError, read_measurements
 
 LIBRARY = shipped_library()
@@ -67,3 +69,32 @@ def test_too_few_rows_several_stacks_and_no_constants_are_told(own, tmp_path):
     for name, base, told in (("few", None, "at least 4"), ("two", None, "say --stack"), ("two", "ideal", "no fitted")):
         with pytest.raises(MeasurementError, match=told):
             calibrate([tmp_path / f"{name}.csv"], base, LIBRARY)
+
+
+def parameter(typ, low, high, note="fitted on 9 end-to-end rows", most=np.inf):
+    return SimpleNamespace(typ=typ, low=low, high=high, note=note, bounds=SimpleNamespace(high=most))
+
+
+def test_a_stack_starts_from_its_fitted_constants_within_their_ranges():
+    told = {
+        "a": parameter(2.0, 1.0, 4.0), "b": parameter(2.0, 1.0, 4.0, "assumed"), "c": parameter(2.0, None, 4.0),
+        "d": parameter(2.0, 2.0, 2.0), "e": parameter(2.0, 1.0, 4.0, "fitted on power"), "f": parameter(3.0, 1.0, 16.0),
+        "g": parameter(2.0, 0.0, 4.0),
+    }  # fmt: skip
+    library = SimpleNamespace(
+        stack=lambda key: SimpleNamespace(parameters=dict.fromkeys(told), base=None),
+        parameters={f"stacks.s.{name}": one for name, one in told.items()},
+    )
+    start, spread = _starts("s", library)
+    assert start == {"a": 2.0, "f": 3.0} and spread == pytest.approx([np.log(4) / 4, np.log(16) / 4])
+    none = SimpleNamespace(stack=lambda key: SimpleNamespace(parameters={}, base=None), parameters={})
+    with pytest.raises(MeasurementError, match="stack s has no fitted constants to start from"):
+        _starts("s", none)
+
+
+@pytest.mark.parametrize(("most", "high", "value"), [(np.inf, 3 * np.e, 3.0), (4.0, 4.0, 3.0), (2.0, 2.0, 2.0)])
+def test_a_constant_ends_two_standard_errors_away_and_within_its_bound(most, high, value):
+    whole = SimpleNamespace(values={"a": 3.0}, errors={"a": 0.5})
+    library = SimpleNamespace(parameters={"stacks.s.a": parameter(1.0, 1.0, 1.0, most=most)})
+    one = _constant("a", 1.0, whole, "s", library)
+    assert (one.low, one.value, one.high) == pytest.approx((3 / np.e, value, high)) and one.base == 1.0

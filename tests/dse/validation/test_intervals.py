@@ -1,5 +1,7 @@
 """Prediction intervals: ends from rows left out, the rows most like a prediction, and how many are inside."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from cost_models.library.technology import Technology
 from cost_models.table import Choice
 from dse.analysis.explain.inputs import explain_library_chip
 from dse.time_intervals import ratios
+from dse.validation import intervals
 from dse.validation.intervals import LEAST_ROWS, coverage, die_of, ends_of, lines_of, marked, with_intervals
 from dse.validation.run import run_validation
 from studies.fits.intervals import open_rows, trial
@@ -119,3 +122,14 @@ def test_explained_times_and_validated_rows_have_the_same_interval(tmp_path):
     assert one["p10"] / table.metrics["tpot_ms"] == pytest.approx(out["p10"][0] / out["predicted"][0], rel=1e-6)
     assert "dense models, 8 and 16-bit weights" in one["origin"] and "sources left out" in one["origin"]
     assert {table.key for table in found.tables} >= {"intervals"}
+
+
+def test_packages_of_one_die_are_one_die():
+    chips = {
+        "a": ("nvidia", "p", 800.0), "b": ("nvidia", "p", 800.0), "c": ("amd", "p", 800.0), "d": ("nvidia", "q", 800.0),
+        "e": ("nvidia", "p", None), "f": ("nvidia", "p", None),
+    }  # fmt: skip
+    made = {key: SimpleNamespace(vendor=v, process=p, die_mm2=area) for key, (v, p, area) in chips.items()}
+    library = SimpleNamespace(chips=made, chip=made.__getitem__)
+    assert [intervals.die_of(key, library) for key in "abcdef"] == ["a", "a", "c", "d", "e", "f"]
+    assert intervals.variants("b", library) == {"a", "b"}

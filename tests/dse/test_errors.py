@@ -1,0 +1,28 @@
+"""Issues: where, what it is, what it must be, and what was perhaps meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from dse.errors import NOWHERE, Issue, Place, SpecError
+
+
+@pytest.mark.parametrize(
+    ("issue", "text"),
+    [
+        (Issue(NOWHERE, "", "is empty"), "is empty"), (Issue(Place("f"), "", "is empty"), "f: is empty"),
+        (Issue(Place("f", 3), "a.b", "7", "a name"), "f:3  a.b: 7 is not a name"),
+        (Issue(Place("f", 3, 4), "a", "7", "a name", "seven"), "f:3:4  a: 7 is not a name; perhaps seven"),
+        (Issue(NOWHERE, "a", "is odd", perhaps="even"), "a: is odd; perhaps even"),
+        (Issue(NOWHERE, "", "x" * 299), "x" * 299), (Issue(NOWHERE, "", "y " + "x" * 300), "y " + "x" * 100 + "..."),
+    ],
+)  # fmt: skip
+def test_an_issue_says_where_what_and_what_was_meant(issue: Issue, text: str) -> None:
+    assert str(issue) == text
+
+
+def test_issues_stand_in_the_order_of_the_file_each_once() -> None:
+    one, two, three = Issue(Place("f", 2), "b", "x"), Issue(Place("f", 1, 5), "c", "x"), Issue(Place("f", 2), "a", "x")
+    assert SpecError([one, two, three, one]).issues == (two, one, three)
+    with pytest.raises(ValueError, match="at least one issue"):
+        SpecError([])
