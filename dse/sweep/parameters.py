@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic.main import BaseModel
 
+from cost_models.quantities.records import Parameter
 from dse.sweep.fields import Flag, as_number, as_whole, check_value, issue, validation_context, word_of
 from dse.sweep.hints import quoted
 
@@ -16,16 +17,18 @@ Value: TypeAlias = "float | str"
 """A number in the parameter's unit, or a name."""
 
 
-def _value(value: object, info: ValidationInfo) -> int | float | str:
-    context = validation_context(info)
-    parameter = context.parameter
+def _parameter(info: ValidationInfo) -> Parameter:
+    parameter = validation_context(info).parameter
     assert parameter is not None, "a parameter of the space is validated with the parameter in its context"
-    return check_value(value, parameter, context.library)
+    return parameter
+
+
+def _value(value: object, info: ValidationInfo) -> int | float | str:
+    return check_value(value, _parameter(info), validation_context(info).library)
 
 
 def _step(value: object, info: ValidationInfo) -> int | float:
-    parameter = validation_context(info).parameter
-    step = as_number(value, parameter.unit if parameter else "")
+    step = as_number(value, _parameter(info).unit)
     if not step > 0:
         raise issue(quoted(value), "above 0")
     return step
@@ -81,8 +84,7 @@ class Declaration(BaseModel):
 
     def written(self) -> Any:
         """Return the declaration as it would stand in a file."""
-        data = self.model_dump(mode="json", exclude_defaults=True)
-        return data
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class FixedSpec(Declaration):
@@ -139,16 +141,15 @@ class RangeSpec(Declaration):
         """Fill `type` in: whole where the parameter is, or where no bound is written with a decimal."""
         if not isinstance(data, dict) or "type" in data:
             return data
-        parameter = validation_context(info).parameter
-        written = [data.get(key) for key in ("low", "high", "step") if key in data]
+        written = [data[key] for key in ("low", "high", "step") if key in data]
         whole = all(isinstance(number, int) or _is_whole_text(number) for number in written)
-        return {**data, "type": "int" if whole or (parameter and parameter.integer) else "float"}
+        return {**data, "type": "int" if whole or _parameter(info).integer else "float"}
 
     @field_validator("type")
     @classmethod
     def _type_fits(cls, value: str, info: ValidationInfo) -> str:
-        parameter = validation_context(info).parameter
-        if value == "float" and parameter is not None and parameter.integer:
+        parameter = _parameter(info)
+        if value == "float" and parameter.integer:
             raise issue(f"{parameter.name} takes whole numbers only: type float", "possible here", "int")
         return value
 
@@ -191,7 +192,7 @@ class RangeSpec(Declaration):
 
     def written(self) -> Any:
         """Return the declaration as it would stand in a file; `type` always, since it need not be inferred then."""
-        return {**self.model_dump(mode="json", exclude_defaults=True), "type": self.type}
+        return {**super().written(), "type": self.type}
 
 
 ParameterSpec: TypeAlias = "FixedSpec | ValuesSpec | RangeSpec"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from cost_models.library import shipped_library
 from cost_models.quantities.parameters import PARAMETERS
 from dse.sweep.fields import ValidationContext
-from dse.sweep.parameters import RangeSpec, ValuesSpec, kind_of
+from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec, kind_of
 
 
 def declared(kind: Any, name: str, **fields: Any) -> str:
@@ -37,6 +37,8 @@ def declared(kind: Any, name: str, **fields: Any) -> str:
         ("link_gbps", {"low": 1, "high": 2, "levels": 1_000_000}, ""),
         ("link_gbps", {"low": 1, "high": 2, "levels": 1_000_001}, "1000001 is not at least 2 and at most 1000000"),
         ("link_gbps", {"low": 1, "high": 2, "levels": 2.5}, "2.5 is not a whole number"),
+        ("link_gbps", {"low": 1, "high": 2, "step": "500 MB/s"}, ""), ("link_gbps", {"low": 1, "high": 2,
+        "step": "2 GB/s"}, "step 2 is not at most high - low = 1"),
         ("link_gbps", {"low": 1, "high": 2, "step": 0}, "0 is not above 0"), ("link_gbps", {"low": 1,
         "high": 2, "step": -1}, "-1 is not above 0"),
         ("link_gbps", {"low": 1, "high": 2, "step": 1}, ""), ("link_gbps", {"low": 0.6, "high": 0.7, "step": 0.1}, ""),
@@ -95,3 +97,24 @@ def test_a_mapping_is_a_list_or_a_range_by_its_keys() -> None:
     told = {"values": ValuesSpec, "low": RangeSpec, "high": RangeSpec, "step": None}
     assert {key: kind_of({key: 1}) for key in told} == told
     assert kind_of({"values": 1, "low": 1}) is kind_of({"values": 1, "high": 1}) is None
+
+
+def test_a_declaration_is_written_as_it_stands_in_a_file() -> None:
+    context = ValidationContext(shipped_library(), (), {}, (), parameter=PARAMETERS["link_gbps"])
+    when = {"memory": ("hbm3",)}
+    for kind, fields, written, finite in (
+        (FixedSpec, {"value": 3}, 3.0, None), (FixedSpec, {"value": "2 MB/ms"}, 2.0, None),
+        (ValuesSpec, {"values": [1, 2]}, {"values": [1.0, 2.0]}, None),
+        (ValuesSpec, {"values": [1], "when": when}, {"values": [1.0], "when": {"memory": ["hbm3"]}}, None),
+        (RangeSpec, {"low": 1, "high": 2}, {"low": 1.0, "high": 2.0, "type": "int"}, False),
+        (RangeSpec, {"low": 1, "high": 2.5, "log": True}, {"low": 1.0, "high": 2.5, "log": True,
+         "type": "float"}, False),
+        (RangeSpec, {"low": 1, "high": 3, "step": 1}, {"low": 1.0, "high": 3.0, "step": 1.0, "type": "int"}, True),
+        (RangeSpec, {"low": 1, "high": 3, "levels": 2}, {"low": 1.0, "high": 3.0, "levels": 2, "type": "int"}, True),
+    ):  # fmt: skip
+        made = kind.model_validate(fields, context=context)
+        assert made.written() == written, fields
+        assert not isinstance(made, FixedSpec) or made.values == (written,)
+        assert not isinstance(made, RangeSpec) or (made.is_finite, made.bounds) == (finite, (1.0, written["high"]))
+        with pytest.raises(ValidationError, match="frozen"):
+            made.when = {}
