@@ -194,7 +194,7 @@ class _Cut:
     def profile(self, depth: float) -> list[tuple[float, float]]:
         """Return the inner outline of a strip so deep: straight between points (along, inward)."""
         breaks = (depth, self.length - depth, self.length / 2)
-        places = sorted({self.low, self.high, *(place for place in breaks if self.low < place < self.high)})
+        places = sorted({self.low, self.high, *np.clip(breaks, self.low, self.high).tolist()})
         return [(place, self.inward(place, depth)) for place in places]
 
     def area(self, depth: float) -> float:

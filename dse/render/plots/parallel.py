@@ -57,8 +57,7 @@ class _Rail:
     def height(self, value: float | str) -> float:
         """Return where a value stands."""
         if isinstance(value, str):
-            place = self.names.index(value) if value in self.names else -1
-            return _spread(place, len(self.names)) if place >= 0 else _INACTIVE_HEIGHT
+            return _spread(self.names.index(value), len(self.names)) if value in self.names else _INACTIVE_HEIGHT
         if not np.isfinite(value):
             return _INACTIVE_HEIGHT
         return float(_scaled(np.array([value]), self.low, self.high, logarithmic=self.logarithmic)[0])
@@ -152,8 +151,6 @@ def _rail(scene: Scene, drawn: pd.DataFrame, column: str) -> _Rail:
 
 def _round_levels(low: float, high: float, *, logarithmic: bool, whole: bool) -> FloatArray:
     """Return the ends of a range and round, or whole, numbers between them, far enough apart to be written."""
-    if high <= low:
-        return np.array([low])
     locator = LogLocator(10, subs=(1.0, 2.0, 5.0)) if logarithmic else MaxNLocator(_MAX_TICKS, integer=whole)
     ticks = np.asarray(locator.tick_values(low, high), dtype=np.float64)
     levels = [low, high]

@@ -156,7 +156,7 @@ def _set_range(axes: Axes, which: str, values: FloatArray) -> None:
         low, high = low / room, high * room
     else:
         room = (0.05 * abs(high) or 1.0) if style.one_value(values) else 0.08 * (high - low)
-        low, high = low - room if low - room > 0 or low <= 0 else 0.0, high + room
+        low, high = low - room, high + room
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
     style.scale_axis(axes, which, logarithmic=logarithmic)
 
@@ -276,14 +276,14 @@ def _draw_baselines(axes: Axes, scene: Scene, x: str, y: str, bands: Mapping[str
 
 
 def _draw_picks(axes: Axes, scene: Scene, x: str, y: str) -> list[Label]:
-    labels = []
-    for place, pick in enumerate(scene.picks):
+    labels: list[Label] = []
+    for pick in scene.picks:
         at_x, at_y = pick.number(x), pick.number(y)
         if not (np.isfinite(at_x) and np.isfinite(at_y)):
             continue
         axes.scatter(
             [at_x], [at_y], s=90, facecolors="none", edgecolors=style.BLACK, linewidths=1.3, zorder=9,
-            label="picks" if place == 0 else None,
+            label=None if labels else "picks",
         )  # fmt: skip
         labels.append(Label(at_x, at_y, pick.text, style.BLACK))
     return labels

@@ -174,9 +174,7 @@ def short(value: float) -> str:
         return "n/a"
     if value == 0:
         return "0"
-    if abs(value) >= _MAX_PLAIN or abs(value) < 1e-3:
-        return f"{value:.3g}"
-    if abs(value) >= 100:
+    if 100 <= abs(value) < _MAX_PLAIN:
         return f"{value:,.0f}".replace(",", _THIN_SPACE)
     return f"{value:.3g}"
 
