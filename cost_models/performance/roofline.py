@@ -80,15 +80,18 @@ def by_class(
         for name, value in told.items()
         if name in operators.classes
     }
-    if len(operators.classes) == 1:
-        return values[operators.classes[0]][None]
-    return np.stack(np.broadcast_arrays(*(values[name] for name in operators.classes)))
+    first, *others = (values[name] for name in operators.classes)
+    return np.stack(np.broadcast_arrays(first, *others)) if others else first[None]
 
 
 def activation_element_bytes(operators: Operators, formats: Formats) -> FloatArray:
     """Return ``(ops, n)`` bytes of an activation that an operator reads or writes."""
-    linear = asarray(formats.activation_bits) / 8 if set(operators.classes) - {"attention"} else 0.0
-    return by_class(operators, linear=linear, head=linear, attention=lambda: asarray(formats.wide_bits) / 8)
+
+    @cache
+    def narrow() -> FloatArray:
+        return asarray(formats.activation_bits) / 8
+
+    return by_class(operators, linear=narrow, head=narrow, attention=lambda: asarray(formats.wide_bits) / 8)
 
 
 def rotations(operators: Operators, formats: Formats) -> FloatArray:
@@ -107,7 +110,7 @@ def rotation_macs(operators: Operators, formats: Formats) -> FloatArray:
     Elements that an operator writes are counted with those that it reads, which are more than half of them.
     """
     wide = operators.activations / np.maximum(operators.rows, 1.0)
-    return rotations(operators, formats) * operators.activations * np.log2(np.maximum(wide, 2.0))
+    return rotations(operators, formats) * operators.activations * np.log2(np.maximum(wide, 1.0))
 
 
 def decode_attention_fraction(queries: Number, machine: Machine, software: Software, formats: Formats) -> FloatArray:
@@ -236,11 +239,14 @@ def _seconds_per_byte(operators: Operators, machine: Machine, software: Software
     def rate(efficiency: FloatArray) -> FloatArray:
         return np.minimum(delivered * efficiency, software.stream_limit_gbps * 1e9)
 
-    full = rate(software.bandwidth_efficiency) if set(operators.classes) - {"attention"} else np.ones(1)
+    @cache
+    def full() -> FloatArray:
+        return rate(software.bandwidth_efficiency)
+
     return by_class(
         operators,
-        linear=lambda: (1 + asarray(formats.dequantized) * dequantized) / full,
-        head=lambda: 1 / full,
+        linear=lambda: (1 + asarray(formats.dequantized) * dequantized) / full(),
+        head=lambda: 1 / full(),
         attention=lambda: 1 / rate(software.attention_bandwidth_efficiency),
     )
 
@@ -340,7 +346,7 @@ def _slots(operators: Operators, machine: Machine, software: Software, formats: 
         slots = np.where(told, array_slots(operators, machine.arrays), slots)
     if np.any(asarray(formats.dequantized) > 0):
         passes = np.ceil(rows / software.dequantize_rows)
-        linear = by_class(operators, linear=formats.dequantized, head=0.0, attention=0.0)
+        linear = operators.of_class("linear") * formats.dequantized
         slots = slots + linear * operators.weights * passes * software.dequantize_macs
     if machine.dequantize_macs.any():
         slots = slots + dequantize_work_macs(operators, machine)

@@ -93,8 +93,8 @@ class Queue(Chain):
     def alone(self) -> Served:
         """What a single request sees."""
         none = np.zeros_like(self.capacity_per_s)
-        cases = none[None]
-        ttft, tpot = (Wait(least + none, cases, cases, cases) for least in (self.steps.alone_s, self.at_work[1]))
+        cases = ((none, none, none),)
+        ttft, tpot = (Wait.of(least + none, cases) for least in (self.steps.alone_s, self.at_work[1]))
         return self._seen(Served(none, ttft, tpot, self.steps.decode_steps, none, none))
 
     def _seen(self, served: Served) -> Served:

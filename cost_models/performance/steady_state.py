@@ -188,7 +188,7 @@ class SteadyState:
         # Few prompts come in whole numbers: none, one, or more.
         none = np.exp(-self.rate * others * tokens * step) * (mix * np.exp(-left) + (1 - mix) / (1 + left))
         one = -none * np.log(np.maximum(none, TINY)) * np.exp(-busy)
-        least, each = queue.at_work[1] + 0.0 * slow, np.minimum(x / tokens, full_step)
+        least, each = np.broadcast_to(queue.at_work[1], slow.shape), np.minimum(x / tokens, full_step)
         one = np.minimum(one, slow / np.maximum(each, TINY))
         more = np.maximum(1 - none - one, TINY)
         many = np.maximum(slow - one * each, 0.0) / more

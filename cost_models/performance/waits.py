@@ -33,7 +33,7 @@ def lognormal_cv(p95: Number) -> FloatArray:
     r = exp(z s - s^2 / 2) gives s = z - sqrt(z^2 - 2 ln r), and sqrt(exp(s^2) - 1) is the coefficient; 0 where `p95`
     is NaN: all lengths are alike. No lognormal has more than `MOST_P95` or less than 1.
     """
-    ratio = np.clip(np.nan_to_num(asarray(p95, dtype=np.float64), nan=1.0), 1.0, MOST_P95)
+    ratio = np.clip(np.nan_to_num(asarray(p95, dtype=np.float64)), 1.0, MOST_P95)
     sigma = Z95 - np.sqrt(np.maximum(Z95**2 - 2 * np.log(ratio), 0.0))
     return asarray(np.sqrt(np.expm1(sigma**2)))
 
@@ -56,9 +56,9 @@ class Wait:
     shares: FloatArray
     extra_s: FloatArray
     extra_var: FloatArray
-    even: bool = False
-    most_s: Number = np.inf
-    floor_s: Number = 0.0
+    even: bool
+    most_s: Number
+    floor_s: Number
 
     @classmethod
     def of(
@@ -84,7 +84,7 @@ class Wait:
     def share_within(self, limit_s: Number) -> FloatArray:
         """Return the share of the users who wait no longer than a limit."""
         beyond = asarray(limit_s - self.least_s, dtype=np.float64)
-        met = self._none + self._below(np.maximum(beyond, 0.0))
+        met = self._none + self._below(beyond)
         return np.where(beyond >= 0, np.where(beyond >= self.most_s, 1.0, met), 0.0)
 
     def quantile_s(self, share: Number, *, halvings: int = 14) -> FloatArray:
@@ -125,8 +125,8 @@ class Wait:
         mean, shift, root = self._gamma
         from scipy.special import ndtr
 
-        over = np.maximum(beyond_s - self.floor_s, 0.0)
-        below = np.where(beyond_s >= self.floor_s, ndtr((np.cbrt(over / mean) - shift) * root), 0.0)
+        over = beyond_s - self.floor_s
+        below = np.where(over >= 0, ndtr((np.cbrt(over / mean) - shift) * root), 0.0)
         if self.even:
             half = np.sqrt(3 * self.extra_var[0])
             below[0] = np.clip((beyond_s - self.extra_s[0] + half) / np.maximum(2 * half, TINY), 0.0, 1.0)
@@ -138,8 +138,7 @@ def in_turn(first: Wait, second: Wait) -> Wait:
 
     def cases(wait: Wait) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
         none = np.zeros_like(wait.least_s)
-        left = np.maximum(1 - wait.shares.sum(axis=0), 0.0)
-        return [(left, none, none), *zip(wait.shares, wait.extra_s, wait.extra_var, strict=True)]
+        return [(1 - wait.shares.sum(axis=0), none, none), *zip(wait.shares, wait.extra_s, wait.extra_var, strict=True)]
 
     pairs = list(product(cases(first), cases(second)))[1:]
     both = [(one[0] * other[0], one[1] + other[1], one[2] + other[2]) for one, other in pairs]

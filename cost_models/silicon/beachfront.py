@@ -148,7 +148,7 @@ def least_die_mm2(edge: Edge, technology: Technology) -> FloatArray:
     around = np.minimum(needed / (2 * per_long + per_short), (needed + edge.host_mm) / (2 * (per_long + per_short)))
     least = np.maximum(rows_where(edge.stacked > 0, half, around), together)
     scale = _whole_units(least, per_long, per_short, edge.units, edge.unit_mm, edge.stacked, edge.host_mm)
-    if (second > 0).any():
+    if second.any():
         scale = _beside_second(scale, per_long, per_short, *vars(edge).values())
     return asarray(scale * scale)
 

@@ -195,7 +195,7 @@ def prefill_attention(model: Model, shape: Shape) -> Operators:
     """
     batch = asarray(shape.batch, dtype=np.float64)
     whole, prefix = (asarray(x, dtype=np.float64) for x in (shape.prompt_tokens, shape.prefix_tokens))
-    prompt, cached = whole - prefix, bool((prefix > 0).any())
+    prompt, cached = whole - prefix, bool(prefix.any())
     stack = OperatorStack()
     causal = whole * whole if model.encoder else _causal_pairs(whole)
     if cached:

@@ -171,7 +171,7 @@ def _projections(model: Model) -> list[Attention]:
     """Return attention layers by the shape of their projections: how far a layer sees makes no difference to them."""
     result: dict[Attention, int] = {}
     for layer in attentions(model):
-        alike = replace(layer, layers=1, reach=None, chunked=False)
+        alike = replace(layer, layers=model.layers, reach=None, chunked=False)
         result[alike] = result.get(alike, 0) + layer.layers
     return [replace(alike, layers=layers) for alike, layers in result.items()]
 

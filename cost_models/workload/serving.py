@@ -322,7 +322,7 @@ def _at_full_length(
         length = length + serving.speculation.draft_tokens
     prefix = asarray(serving.prefix_tokens)
     cached = held(serving.model, shared, tokens=length - prefix, kv_bits=formats.kv_bits)
-    if (prefix > 0).any():
+    if prefix.any():
         once = held(serving.model, replace(shared, batch=1.0), tokens=prefix, kv_bits=formats.kv_bits)
         cached = cached + np.where(prefix > 0, once, 0.0)
     return cached

@@ -96,7 +96,8 @@ class Sessions:
         half = (asarray(self.turns, dtype=np.float64) - 1) / 2
         flow = asarray(turns_per_s * asarray(self.think_s) * self.growth_tokens, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            room = np.where(asarray(tokens) > 0, tokens / flow, 0.0)
+            room = tokens / flow
             # r (1 - exp(-x)) + x = c for x = t / z, with y = x - c + r: y exp(y) = r exp(r - c).
             kept = room - half + wrightomega(np.log(half) + half - room)
+        # Where no room is there for no turns, nothing is found.
         return np.where(np.isinf(room), 1.0, -np.expm1(-np.maximum(np.nan_to_num(kept), 0.0)))

@@ -25,6 +25,8 @@ from dse.evaluator import Evaluator
 from dse.samplers import sampler_of
 from dse.space import Space
 from dse.sweep import load_spec
+from tests.cost_models.performance.plain_queue import Engine, Plain, closed
+from tests.cost_models.performance.test_steady_state import ENGINES, steps_of
 
 
 def engine(*, prompt_s=0.0, alone_s=0.0, step_s=0.01, slope_s=0.0, tokens=100.0, most=1.0, room=1e6):
@@ -127,6 +129,60 @@ def test_a_closed_loop_with_a_fixed_wait_keeps_littles_law_and_is_near_the_simul
     run = simulate(one, prompt_tokens=1000, output_tokens=100, concurrency=int(requests), requests=3000, output_cv=0.3)
     assert seen.requests_per_s[-1] == pytest.approx(len(run.ttft_s) / run.span_s, rel=0.05)
     assert seen.ttft.mean_s[-1] == pytest.approx(run.ttft_s.mean(), rel=0.05)
+
+
+CLOSED = [
+    (Plain(replace(one, wait_s=wait), 4.0), requests)
+    for one in ENGINES for wait in (0.0, 0.3, 0.004) for requests in (0.0, 1.0, 1.5, 2.0, 9.0, 60.0, 5000.0)
+]  # fmt: skip
+
+
+def test_closed_loops_are_those_of_each_engine_by_itself():
+    queues = [one for one, _ in CLOSED]
+    queue = Queue(steps_of([one.engine for one in queues]), Traffic(), np.full(len(queues), 4.0))
+    seen = queue.closed(np.array([requests for _, requests in CLOSED]))
+    for row, (one, requests) in enumerate(CLOSED):
+        rate, first, token, decoding = closed(one, requests)
+        assert seen.requests_per_s[row] == pytest.approx(rate)
+        assert seen.decoding[row] == pytest.approx(decoding)
+        assert seen.utilisation[row] == pytest.approx(rate / one.capacity)
+        assert seen.ttft.least_s[row] == pytest.approx(one.engine.alone_s + one.engine.wait_s)
+        assert seen.tpot.least_s[row] == pytest.approx(one.at_work[1])
+        for wait, case in ((seen.ttft, first), (seen.tpot, token)):
+            found = [column[0, row] for column in (wait.shares, wait.extra_s, wait.extra_var)]
+            assert found == pytest.approx(case, rel=1e-9, abs=1e-12)
+
+
+def test_by_how_much_the_worse_limit_is_missed():
+    queue = Queue(steps_of([Engine()]), Traffic())
+    seen = queue.open(5.0)
+    first, token = float(seen.ttft.mean_s[0]), float(seen.tpot.mean_s[0])
+    for limits, missed in (
+        ((first * 2, token * 4), -0.5), ((first * 2, token / 4), 3.0), ((first / 2, np.inf), 1.0),
+        ((np.inf, token * 1.25), -0.2), ((np.inf, np.inf), -1.0),
+    ):  # fmt: skip
+        assert queue.missed(seen, limits)[0] == pytest.approx(missed)
+    # At a percentile: times are exponential if a twentieth is beyond three means; later than that, by how much.
+    late = Queue(queue.steps, Traffic(limit_percentile=95.0))
+    limits = (float(seen.ttft.quantile_s(0.9, halvings=50)[0]), np.inf)
+    assert late.missed(seen, limits)[0] == pytest.approx(np.log(np.log(0.05) / np.log(0.1)), rel=1e-6)
+    for kept, share in (((1e9, 1e9), 1e-12), ((1e-9, 1.0), 1 - 1e-3)):
+        assert late.missed(seen, kept)[0] == pytest.approx(np.log(np.log(0.05) / np.log(share)), rel=1e-9)
+
+
+def test_first_tokens_are_apart_by_what_prompts_are():
+    steps = steps_of([Engine()])
+    assert Queue(steps, Traffic()).apart is None
+    apart = Queue(steps, Traffic(prompt_cv=0.5)).apart
+    found = [column[0].item() for column in (apart.shares, apart.extra_s, apart.extra_var)]
+    assert apart.least_s[0] == -0.06 and found == pytest.approx([1, 0.06, 0.03**2])
+    alone = Queue(steps, Traffic(prompt_cv=0.5)).alone
+    assert alone.ttft.mean_s[0] == pytest.approx(0.06)
+    assert (alone.requests_per_s[0], alone.utilisation[0], alone.decoding[0]) == (0, 0, 0)
+    assert (alone.tpot.shares == 0).all() and alone.tpot.mean_s[0] == pytest.approx(0.01)
+    # What an engine itself says of its prompts goes before.
+    said = Wait.of(np.full(1, -1.0), ((np.ones(1), np.ones(1), np.zeros(1)),))
+    assert Queue(replace(steps, apart=said), Traffic(prompt_cv=0.5)).apart is said
 
 
 def test_more_load_shortens_no_percentile():

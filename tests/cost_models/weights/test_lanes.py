@@ -178,6 +178,13 @@ def test_values_out_of_range_are_named(arguments, options, words):
         lane_efficiency(*arguments, **options)
 
 
+def test_correlation_of_the_least_that_can_be_compared():
+    # Two blocks of two: 2 and 1 kept, a share of 3/4; variance 1/2 over 2 x 3/16, less 1. One and one are as even as
+    # can be: of variance 0.
+    assert block_correlation([2, 1], 2) == pytest.approx(0.5 / (2 * 3 / 16) - 1)
+    assert block_correlation([1, 1], 2) == pytest.approx(-1)
+
+
 def test_correlation_needs_something_to_compare():
     for counts, block in (([3], 10), ([1, 0], 1)):
         with pytest.raises(CompressionError, match="2 blocks of 2 weights or more"):

@@ -173,6 +173,13 @@ def test_a_decode_step_of_latent_attention_across_tokens(split, share, sent):
         "index": {"of": "attention", "times": 3, "rows": 3, "macs": 3 * 2 * 3 * 9, "activations": 3 * (2 + 1) * 3,
                   "kv_elements": 3 * 3 * (9 + 1), "kernels": 2, "vector_ops": 3 * 2 * 9 * 3},
     })  # fmt: skip
+    # Of tokens that are verified together each chooses its own four, of no more than there are; the index meets all.
+    for queries, read in ((2.0, 8), (3.0, 9)):
+        several = Shape(3.0, 10, 10, 2.0, cache_split=split)
+        step = told(decode_attention(MIXTURE, several, context=9.0, over=(8.5, 9.5), queries=queries))
+        assert step["attention"]["kv_elements"] == pytest.approx(3 * 8 * share * (read + queries))
+        assert step["attention"]["macs"] == pytest.approx(queries * 3 * heads * 14 * 4)
+        assert step["index"]["kv_elements"] == 3 * 3 * (9 + queries)
     # Alone, a chip sends nothing.
     alone = decode_attention(MIXTURE, Shape(3.0, 10, 10, cache_split=split), context=9.0, over=(8.5, 9.5))
     assert not alone.exchanges.any() and not alone.exchanged.any()
