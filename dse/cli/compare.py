@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +31,7 @@ def compare(
         typer.Option("--baseline", metavar="CHIPS", help="further chips, like '8x h200_sxm weight_format=fp8'"),
     ] = None,
     load: Annotated[
-        float | None, typer.Option(metavar="N", help="token/s that fleets of every side shall serve", min=0)
+        float | None, typer.Option(metavar="N", help="token/s that fleets of every side shall serve")
     ] = None,
     budget: Annotated[
         str | None,
@@ -70,6 +71,8 @@ def compare(
     designs: Mapping[str, Mapping[str, Setting]]
     if load is not None and budget is not None:
         raise SpecError([Issue(Place("--load, --budget"), "", "only one of the two can be given")])
+    if load is not None and not 0 < load < math.inf:
+        raise SpecError([Issue(Place("--load"), "", f"{load:g}", "a finite number of token/s above 0")])
     if Path(run).suffix in (".yaml", ".yml"):
         spec, settings = load_design(run, library=library or [])
         whole = settings_of(Table.from_settings(settings), 0)

@@ -36,7 +36,7 @@ def compress(
     rho: Annotated[float, typer.Option(metavar="RHO", help="correlation of a generated mask within blocks")] = 0.0,
     block: Annotated[int, typer.Option(metavar="N", help="weights of such a block", min=1)] = 100,
     bits: Annotated[int, typer.Option(metavar="B", help="bits of a nonzero, 2 to 8, or 16 for float16")] = 4,
-    group: Annotated[int, typer.Option(metavar="G", help="weights that share a scale, 0 for a row")] = 128,
+    group: Annotated[int, typer.Option(metavar="G", help="weights that share a scale, 0 for a row", min=0)] = 128,
     pattern: Annotated[str, typer.Option(metavar="N:M", help="of the patterned formats")] = "2:4",
     n_in: Annotated[int, typer.Option("--n-in", metavar="N", help="bits per step of the XOR code")] = 8,
     n_out: Annotated[

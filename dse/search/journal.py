@@ -134,7 +134,8 @@ class Journal:
             RunError: it exists, or cannot be made.
         """
         if (folder / HEADER).exists():
-            raise RunError(f"{folder}: an unfinished run is there; go on with: dse resume {folder}")
+            hint = f"dse resume {folder}{cls(folder)._consents()}"
+            raise RunError(f"{folder}: an unfinished run is there; go on with: {hint}")
         # Without a header it was never begun.
         shutil.rmtree(folder, ignore_errors=True)
         try:
@@ -174,6 +175,14 @@ class Journal:
             RunError: it cannot be read.
         """
         return spec_of(read_record(self.folder / _SPEC), metrics)
+
+    def _consents(self) -> str:
+        """Return the options of `dse resume` that agree to what the sweep reaches for; "" where it cannot be read."""
+        with contextlib.suppress(RunError):
+            spec = self.spec()
+            asked = {" --call-model": spec.model, " --open-storage": spec.search.storage}
+            return "".join(option for option, named in asked.items() if named is not None)
+        return ""
 
     @property
     def is_empty(self) -> bool:

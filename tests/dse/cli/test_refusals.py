@@ -43,7 +43,10 @@ REFUSED = {
     "choose llama3_8b --top 0": f"Invalid value for '--top': {LEAST} 1",
     "compare nowhere": NOT_THERE,
     "compare nowhere --load 0 --budget '1 USD'": "--load, --budget: only one of the two can be given",
-    "compare nowhere --load -1": f"Invalid value for '--load': {LEAST} 0",
+    **{
+        f"compare nowhere --load {load}": f"--load: {load} is not a finite number of token/s above 0"
+        for load in ("-1", "0", "inf", "nan")
+    },
     "compare nowhere --krw-per-usd 0.99": f"Invalid value for '--krw-per-usd': {LEAST} 1",
     "compress --shape 32": "'32' must be two whole numbers with 'x' between them, like 2x4",
     "compress --shape 4x4x4": "'4x4x4' must be two whole numbers with 'x' between them, like 2x4",
@@ -67,6 +70,7 @@ REFUSED = {
     "compress --shape 4x4 --sparsity 50": "sparsity must be above 0 and below 1, got 50; perhaps 0.5",
     "compress --shape 4x4 --sparsity 1": "sparsity must be above 0 and below 1, got 1",
     "compress --shape 4x4 --sparsity -0.5": "sparsity must be above 0 and below 1, got -0.5",
+    "compress --shape 4x4 --group -1": f"Invalid value for '--group': {LEAST} 0",
     "compress --tensor w": "--tensor w names a tensor of a file; give the file",
     "compress w.npy --shape 4x4": GENERATED,
     "compress w.npy --rho 0.5": GENERATED,
@@ -152,10 +156,10 @@ TAKEN = (
     "choose tiny.yaml",
     "choose llama3_8b --chip h100_sxm --as fp8 --chips 4096",
     "choose llama3_8b --chip h100_sxm --as fp8 --chips 1 --top 1",
-    "compare here --load 0",
+    "compare here --load 0.01",
     "compare here --budget '1000000 USD' --krw-per-usd 1",
     "compress --shape 8x8 --only bitmap --block 1 --seed 0",
-    "compress --shape 8x8 --only group --sparsity 0",
+    "compress --shape 8x8 --only group --sparsity 0 --group 0",
     "compress --shape 8x8 --only bitmap --bits 2",
     "compress --shape 8x8 --only bitmap --bits 8 --rho 0.99 --block 1",
     "compress --shape 4x8 --only xor_1x0 --n-in 1 --shift-registers 0",

@@ -308,6 +308,25 @@ def test_a_journal_holds_its_sweep_where_it_began_and_what_was_kept(journal, tmp
         list(journal.kept())
 
 
+def test_the_way_to_go_on_names_what_must_be_agreed_to(journal):
+    model = {"model": {"command": ["./run"], "metrics": {"noise_db": "dB"}}}
+    kept = {"search": {"sampler": "tpe", "n_designs": 8, "storage": "journal:study.log"}}
+    for options, changes in (
+        ("", {}),
+        (" --call-model", model),
+        (" --open-storage", kept),
+        (" --call-model --open-storage", model | kept),
+    ):
+        (journal.folder / "search.json").unlink()
+        Journal.begin(journal.folder, {}, parse_spec(tiny(**changes)))
+        with pytest.raises(RunError) as refused:
+            Journal.begin(journal.folder, {}, parse_spec(tiny()))
+        assert str(refused.value).endswith(f"go on with: dse resume {journal.folder}{options}")
+    (journal.folder / "spec").write_bytes(b"damage")
+    with pytest.raises(RunError, match=r"dse resume \S+$"):
+        Journal.begin(journal.folder, {}, parse_spec(tiny()))
+
+
 def test_stretches_may_begin_behind_others(journal):
     stretch(journal, 7, 9)
     stretch(journal, 9, 12)
@@ -325,7 +344,7 @@ def test_of_samplers_only_the_last_stays(journal):
 
 def test_a_search_is_begun_once_and_locked_once(journal):
     spec = parse_spec(tiny())
-    with pytest.raises(RunError, match="an unfinished run is there"):
+    with pytest.raises(RunError, match=r"an unfinished run is there; go on with: dse resume \S+run\.unfinished$"):
         Journal.begin(journal.folder, {}, spec)
     with journal.locked(), pytest.raises(RunError, match="another process is at this run"), journal.locked():
         pass
