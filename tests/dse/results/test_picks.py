@@ -3,7 +3,7 @@ import pytest
 
 from cost_models.table import Table
 from dse.evaluator import Evaluation, Evaluator
-from dse.results.picks import choose_picks, in_force, settings_of
+from dse.results.picks import choose_picks, default_pick, in_force, settings_of
 from dse.results.rows import Rows
 from dse.space import Space
 from dse.sweep import parse_spec
@@ -37,6 +37,48 @@ def test_the_best_the_knee_and_the_nearest_are_what_they_say():
     }
     assert picks["knee"].feasible and picks["knee"].design["macs"] == 2048
     assert picks["knee"].metrics == {"chat.tpot_ms": 1, "cost_usd": 1}, "what is missing is left out"
+
+
+def chosen(points, **more):
+    targets = ["tdp_w <= 150"] if "margins" in more else []
+    front = rows_of(points, **more)
+    return {pick.name: pick.id for pick in choose_picks(front, None, objectives=OBJECTIVES, targets=targets)}
+
+
+def test_distances_are_those_of_a_straight_line():
+    # From (0, 0): by sums the second of each is nearer, or by the greatest the first.
+    ends = [[0, 1], [1, 0]]
+    assert chosen([*ends, [0.5, 0.5], [0.02, 0.71]])["knee"] == 2
+    assert chosen([*ends, [0.45, 0.45], [0.02, 0.63]])["knee"] == 3
+    for near, third, nearest in ((0.5, 0.71, 0), (0.45, 0.63, 1)):
+        front = rows_of([[0, 1], [1, 0]], margins=[near, 0.02])
+        front.evaluation.margins["size"] = np.array([near, third])
+        picks = choose_picks(front, None, objectives=OBJECTIVES, targets=["tdp_w <= 150", "size"])
+        assert picks[-1].id == nearest, "of two margins"
+
+
+def test_one_objective_has_no_knee_and_a_default_pick_is_the_first():
+    front = rows_of([[2, 1], [1, 1]])
+    assert [pick.name for pick in choose_picks(front, None, objectives=OBJECTIVES[:1])] == ["best_chat.tpot_ms"]
+    assert default_pick(["best_cost_usd", "knee"]) == "knee" and default_pick([]) is None
+    assert default_pick(["best_cost_usd", "least_violation"]) == "best_cost_usd"
+
+
+def test_ties_of_the_best_go_to_the_one_that_is_nearer_to_the_rest():
+    front = rows_of([[0, 9], [0, 3], [5, 0]], margins=[0.2, 0.1, 0.1])
+    assert chosen(front.evaluation.objectives, margins=[0.2, 0.1, 0.1]) == {
+        "best_chat.tpot_ms": 1, "best_cost_usd": 2, "knee": 1, "nearest_to_targets": 1,
+    }  # fmt: skip
+
+
+def test_the_least_miss_says_what_that_design_misses():
+    misses = rows_of([[3, 3], [1, 1], [2, 2]], margins=[0.0, -0.5, -0.7])
+    misses.evaluation.margins["size"] = np.array([-0.5, 0.2, 0.3])
+    (pick,) = choose_picks(None, misses, objectives=OBJECTIVES)
+    assert (pick.id, pick.reason) == (0, "nothing is feasible; this misses by least: size")
+    misses.evaluation.margins["size"][0] = 0
+    (pick,) = choose_picks(None, misses, objectives=OBJECTIVES)
+    assert pick.reason.endswith("this misses by least: an objective has no value")
 
 
 def test_ties_go_to_the_lowest_id():
