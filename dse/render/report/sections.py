@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from dse.analysis.compare import compare
 from dse.analysis.explain.sensitivity import space_sensitivity
 from dse.errors import RunError
 from dse.evaluator import Evaluator
-from dse.number_texts import number_text
+from dse.number_texts import MISSING, number_text
 from dse.render.report import markup
 from dse.render.terminal.comparison import comparison_table, what_they_are
 from dse.render.terminal.overview import differing_parts, overview_table
@@ -57,7 +58,7 @@ def importance_section(run: StoredRun) -> str:
         "Share of each metric's variance over the whole space that goes with a parameter, interactions included",
         ("parameter", *(f"{name}" for name in wide.columns)),
         tuple(
-            (str(name), *(f"{max(share, 0.0):.2f}" for share in row))
+            (str(name), *(MISSING if math.isnan(share) else f"{max(share, 0.0):z.2f}" for share in row))
             for name, row in zip(wide.index, wide.to_numpy(dtype=float), strict=True)
         ),
     )
