@@ -45,15 +45,15 @@ def space_sensitivity(spec: Spec, *, samples: int = SAMPLES, seed: int = 0) -> p
     from scipy import stats
 
     space, evaluator = Space(spec), Evaluator(spec)
-    worse = {one.metric: 1.0 if one.direction == "minimize" else -1.0 for one in spec.objectives}
+    wanted_small = {one.metric: one.direction == "minimize" for one in spec.objectives}
     for constraint in spec.constraints:
-        worse.setdefault(constraint.metric, 1.0 if constraint.max is not None or constraint.near is not None else -1.0)
+        wanted_small.setdefault(constraint.metric, constraint.max is not None or constraint.near is not None)
 
     axes = len(space.dimensions)
 
     def outputs(unit: FloatArray) -> FloatArray:
         result = evaluator.evaluate(space.decode(np.clip(unit.T[:, :axes], 0.0, 1.0)), metrics=())
-        return np.stack([_complete(result.metrics[metric], sign) for metric, sign in worse.items()])
+        return np.stack([_complete(result.metrics[metric], small) for metric, small in wanted_small.items()])
 
     with warnings.catch_warnings():
         # A metric that nothing moves has no variance to share out.
@@ -61,20 +61,20 @@ def space_sensitivity(spec: Spec, *, samples: int = SAMPLES, seed: int = 0) -> p
         # SciPy drops the axis of a single parameter, so that one gets a second beside it which nothing reads.
         dists: Any = [stats.uniform()] * max(axes, 2)
         result = stats.sobol_indices(func=outputs, n=samples, dists=dists, rng=np.random.default_rng(seed))
-    first, total = (indices.reshape(len(worse), len(dists)) for indices in (result.first_order, result.total_order))
+    first, total = (indices.reshape(-1, len(dists)) for indices in (result.first_order, result.total_order))
     return pd.DataFrame([
         {"metric": metric, "parameter": parameter, "first_order": first[k, j], "total_order": total[k, j]}
-        for k, metric in enumerate(worse)
+        for k, metric in enumerate(wanted_small)
         for j, parameter in enumerate(space.dimensions)
     ])  # fmt: skip
 
 
-def _complete(values: FloatArray, worse: float) -> FloatArray:
+def _complete(values: FloatArray, wanted_small: bool) -> FloatArray:
     """Return a metric in its logarithm where it is positive, the worst value where it is missing."""
     known = values[np.isfinite(values)]
     if not len(known):
         return np.zeros(len(values))
-    filled = np.where(np.isfinite(values), values, known.max() if worse > 0 else known.min())
+    filled = np.where(np.isfinite(values), values, known.max() if wanted_small else known.min())
     return np.log(filled) if filled.min() > 0 else filled
 
 

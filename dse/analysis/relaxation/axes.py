@@ -50,7 +50,7 @@ def widened_axes(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
         ]
         words = "; ".join(dict.fromkeys(one[1] for one in extended if one is not None))
         try:
-            changed = {**data, "space": {**data["space"], axis: written[0] if len(written) == 1 else written}}
+            changed = {**data, "space": {**data["space"], axis: written}}
             wider = parse_spec(changed, metrics=spec.derived)
         except SpecError:
             # A range cannot stand under a condition that lists values; such an axis stays as it is.
@@ -66,12 +66,14 @@ def linked(spec: Spec) -> bool:
 
 def _is_fixed(spec: Spec, axis: str) -> bool:
     """Return whether the user gave a parameter one value, as far as a sweep that is written out in full still tells."""
-    entries = spec.space.get(axis, ())
-    if len(entries) != 1 or not isinstance(entries[0], FixedSpec):
-        return False
+    match spec.space.get(axis):
+        case (FixedSpec(value=value),):
+            pass
+        case _:
+            return False
     defaults = {name: one.default for name, one in PARAMETERS.items() if one.default is not None}
     # A sweep that has been written out holds every default beside what the user fixed.
-    return not (defaults.keys() <= spec.space.keys() and entries[0].value == defaults.get(axis))
+    return not (defaults.keys() <= spec.space.keys() and value == defaults.get(axis))
 
 
 def _when(entry: ParameterSpec) -> dict[str, Any]:

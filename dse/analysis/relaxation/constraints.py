@@ -180,20 +180,21 @@ def _relaxed(pool: CandidatePool, loose: Sequence[int]) -> Relaxation | None:
     if not gives:
         return None
     named = dict.fromkeys([*(c.metric for c in spec.constraints), *(o.metric for o in spec.objectives)])
-    return Relaxation(gives, settings, {name: float(found.metrics[name][0]) for name in named}, len(pool.rows))
+    return Relaxation(gives, settings, {name: found.metrics[name].item() for name in named}, len(pool.rows))
 
 
 def _given(constraint: ConstraintSpec, index: int, evaluator: Evaluator, found: Evaluation) -> RelaxedBound | None:
     """Return how a constraint must be written so that the proving design meets it; None where it does already."""
-    margin = float(found.margins[constraint.label][0])
+    margin = found.margins[constraint.label].item()
     if margin >= 0:
         return None
     scale = 1.0
     if constraint.relative_to:
         scale = evaluator.baselines[constraint.relative_to][constraint.metric]
-    value = float(found.metrics[constraint.metric][0]) / scale
+    value = found.metrics[constraint.metric].item() / scale
     key = f"constraints[{index}]"
-    if constraint.near is not None and constraint.within is not None:
+    if constraint.near is not None:
+        assert constraint.within is not None
         off = rounded(abs(value / constraint.near - 1), up=True)
         return RelaxedBound(constraint.label, f"{key}.within", constraint.within, off, -margin)
     if constraint.max is not None and value > constraint.max:
@@ -204,15 +205,11 @@ def _given(constraint: ConstraintSpec, index: int, evaluator: Evaluator, found: 
 
 def rounded(value: float, *, up: bool) -> float:
     """Return a number with `DIGITS` significant digits, rounded up or down."""
-    if value == 0:
-        return 0.0
+    nearest = float(f"{value:.{DIGITS}g}")
+    if nearest >= value if up else nearest <= value:
+        return nearest
     unit = 10.0 ** (np.floor(np.log10(abs(value))) - DIGITS + 1)
-    steps = np.ceil(value / unit - 1e-9) if up else np.floor(value / unit + 1e-9)
-    text = float(f"{steps * unit:.{DIGITS}g}")
-    # The division may round past the value itself.
-    return (
-        text if (text >= value if up else text <= value) else float(f"{(steps + (1 if up else -1)) * unit:.{DIGITS}g}")
-    )
+    return float(f"{nearest + (unit if up else -unit):.{DIGITS}g}")
 
 
 def _unbuildable(pool: CandidatePool) -> tuple[str, ...]:
@@ -225,10 +222,10 @@ def _unbuildable(pool: CandidatePool) -> tuple[str, ...]:
         return missed, missed
 
     best = pool.best(judge)
-    if best is None or best.violation <= 0:
+    if best is None:
         return ()
     margins = pool.evaluator.evaluate(best.designs, metrics=()).margins
-    return tuple(name for name, margin in margins.items() if name not in labels and margin[0] < 0)
+    return tuple(name for name, margin in margins.items() if name not in labels and margin.item() < 0)
 
 
 # -- axes -------------------------------------------------------------------------------------------------------------

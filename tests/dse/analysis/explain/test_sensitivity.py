@@ -104,18 +104,18 @@ def test_what_has_no_value_counts_as_the_worst_one(put):
 
 
 @pytest.mark.parametrize(
-    ("values", "worse", "complete"),
+    ("values", "wanted_small", "complete"),
     [
-        ([np.e, 1, np.e**2], 1, [1, 0, 2]),
-        ([1, np.nan, np.e], 1, [0, 1, 1]),
-        ([1, np.inf, np.e], -1, [0, 0, 1]),
-        ([0, 2, np.nan], 1, [0, 2, 2]),
-        ([-1, 2, np.nan], -1, [-1, 2, -1]),
-        ([np.nan, np.inf, -np.inf], 1, [0, 0, 0]),
+        ([np.e, 1, np.e**2], True, [1, 0, 2]),
+        ([1, np.nan, np.e], True, [0, 1, 1]),
+        ([1, np.inf, np.e], False, [0, 0, 1]),
+        ([0, 2, np.nan], True, [0, 2, 2]),
+        ([-1, 2, np.nan], False, [-1, 2, -1]),
+        ([np.nan, np.inf, -np.inf], True, [0, 0, 0]),
     ],
 )
-def test_a_metric_is_completed_by_its_worst_and_taken_in_its_logarithm_where_positive(values, worse, complete):
-    assert _complete(np.array(values, dtype=float), worse).tolist() == pytest.approx(complete)
+def test_a_metric_is_completed_by_its_worst_and_taken_in_its_logarithm_where_positive(values, wanted_small, complete):
+    assert _complete(np.array(values, dtype=float), wanted_small).tolist() == pytest.approx(complete)
 
 
 def test_the_table_is_written_as_it_is_returned(put, tmp_path, monkeypatch):

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from cost_models.quantities.parameters import PARAMETERS
-from dse.analysis.relaxation.axes import _extended, linked, widened_axes
+from dse.analysis.relaxation import axes
+from dse.analysis.relaxation.axes import _extended, _is_fixed, linked, widened_axes
+from dse.errors import NOWHERE, Issue, SpecError
 from dse.sweep import parse_spec
 from tests.sweeps import tiny
 
@@ -113,7 +115,31 @@ def test_links_are_an_axis_where_chips_share_a_workload():
     one, two = (tiny(workloads={"chat": {**tiny()["workloads"]["chat"], "n_chips": chips}}) for chips in (1, 2))
     swept = tiny(space={**tiny()["space"], "chat.n_chips": {"values": [1, 2]}})
     assert [linked(parse_spec(sweep)) for sweep in (one, two, swept)] == [False, True, True]
-    found = {axis: words for axis, words, _ in widened_axes(parse_spec(two))}
+    alone, found = ({axis: words for axis, words, _ in widened_axes(parse_spec(sweep))} for sweep in (one, two))
+    assert set(found) - set(alone) == {"link_gbps"} and alone.items() <= found.items()
     speeds = sorted({chip.link_gbps for chip in whole_library().chips.values() if chip.link_gbps})
     assert found["link_gbps"] == f"{speeds[0]:g} to {speeds[-1]:g}"
-    assert not any("." in axis for axis, _, _ in widened_axes(parse_spec(swept)))
+
+
+def test_an_axis_against_which_the_sweep_speaks_is_left_out_and_others_are_not(monkeypatch):
+    spec = parse_spec(tiny(space={**tiny()["space"], "chat.n_chips": {"values": [1, 2]}}))
+    names = [axis for axis, _, _ in widened_axes(spec)]
+    assert not any("." in axis for axis in names) and "link_gbps" in names
+
+    def parse(data, *, metrics):
+        if isinstance(data["space"]["macs"], list):
+            raise SpecError([Issue(NOWHERE, "space.macs", "cannot be")])
+        return spec
+
+    monkeypatch.setattr(axes, "parse_spec", parse)
+    # Defaults are no axes of a sweep that does not write them out, as this one reads.
+    assert [axis for axis, _, _ in widened_axes(spec)] == [one for one in names if one in spec.space and one != "macs"]
+
+
+def test_what_the_user_fixed_is_told_from_defaults_as_far_as_they_differ():
+    spec = parse_spec(tiny(space={**tiny()["space"], "kv_bits": 16, "cooling": "air"}))
+    whole = parse_spec(spec.resolved())
+    names = ("kv_bits", "cooling", "macs", "memory", "memory_device_gib", "sram_mib")
+    assert [_is_fixed(spec, name) for name in names] == [True, True, False, False, False, False]
+    # Written out in full a default is no choice.
+    assert [_is_fixed(whole, name) for name in names] == [True, False, False, False, False, False]

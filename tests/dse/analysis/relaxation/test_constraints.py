@@ -54,9 +54,10 @@ def why(monkeypatch):
 
     def why(made, extensions=None):
         monkeypatch.setattr(constraints, "CandidatePool", SimpleNamespace(of=lambda spec: made.pool()))
-        if extensions is not None:
-            monkeypatch.setattr(constraints, "_axis_extensions", lambda pool: extensions)
-        return explain_infeasible(made.spec, extend=extensions is not None)
+        if extensions is None:
+            return explain_infeasible(made.spec, extend=False)
+        monkeypatch.setattr(constraints, "_axis_extensions", lambda pool: extensions)
+        return explain_infeasible(made.spec)
 
     return why
 
@@ -103,6 +104,11 @@ def test_the_larger_miss_decides_and_the_sum_breaks_ties(why):
         "constraints[0].max": 22, "constraints[1].max": 22,
     }  # fmt: skip
     assert why(Points([(22, 22), (22, 20), (22, 21)])).smallest.design["macs"] == 1
+    # 0.375 twice are less than 0.4 and 0.1, and 0.25 twice less than 0.2504 beside a bound with much to spare.
+    assert why(Points([(22.4, 17.6), (22, 22)])).smallest.design["macs"] == 1
+    assert gives(why(Points([(16 * 1.2504, 5), (20, 20)])).smallest) == {
+        "constraints[0].max": 20, "constraints[1].max": 20,
+    }  # fmt: skip
 
 
 def test_limits_never_give_and_what_has_no_value_proves_nothing(why):
@@ -128,8 +134,8 @@ def test_a_design_that_meets_everything_after_all_is_the_answer(why):
 
 
 def test_what_no_design_keeps_is_named_by_the_one_that_comes_nearest(why):
-    # The second misses heat alone and by less; an edge that is just kept is no miss.
-    limits = {"heat": [-0.5, -0.2], "edge": [-0.1, 0.0]}
+    # The second misses heat alone, which is less than both; an edge that is just kept is no miss.
+    limits = {"heat": [-0.2, -0.3], "edge": [-0.5, 0.0]}
     found = why(Points([(10, 10), (10, 10)], **limits), extensions=["some"])
     assert (found.relaxations, found.unbuildable) == ((), ("heat",)) and found.axis_extensions == ("some",)
     # What a design has no value of is no limit that it breaks.
@@ -170,7 +176,9 @@ def test_a_bound_that_is_just_met_does_not_give():
 @pytest.mark.parametrize(
     ("value", "up", "down"),
     [(0.0, 0, 0), (40.0, 40, 40), (123449.0, 123500, 123400), (0.0123449, 0.01235, 0.01234), (-1.23456, -1.234, -1.235),
-     (9.9996, 10, 9.999), (1.0001, 1.001, 1), (1000.4, 1001, 1000), (7.0 * (1 + 1e-10), 7.001, 7)],
+     (9.9996, 10, 9.999), (1.0001, 1.001, 1), (1000.4, 1001, 1000), (7.0 * (1 + 1e-10), 7.001, 7),
+     (1234 * (1 + 1e-13), 1235, 1234), (1234 * (1 - 1e-13), 1234, 1233), (-1234.0, -1234, -1234), (0.99996, 1, 0.9999),
+     (-0.99996, -0.9999, -1), (-1.00004, -1, -1.001), (1.5e-7, 1.5e-7, 1.5e-7), (123.45e9, 123.5e9, 123.4e9)],
 )  # fmt: skip
 def test_four_digits_are_rounded_to_the_lenient_side(value, up, down):
     assert (rounded(value, up=True), rounded(value, up=False)) == (up, down)
