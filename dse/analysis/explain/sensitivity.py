@@ -52,7 +52,7 @@ def space_sensitivity(spec: Spec, *, samples: int = SAMPLES, seed: int = 0) -> p
     axes = len(space.dimensions)
 
     def outputs(unit: FloatArray) -> FloatArray:
-        result = evaluator.evaluate(space.decode(np.clip(unit.T[:, :axes], 0.0, 1.0)), metrics=())
+        result = evaluator.evaluate(space.decode(unit.T[:, :axes]), metrics=())
         return np.stack([_complete(result.metrics[metric], small) for metric, small in wanted_small.items()])
 
     with warnings.catch_warnings():

@@ -69,14 +69,14 @@ def test_a_sum_shares_its_variance_out_and_a_product_its_logarithm(put):
         assert found["flat", axis] == (0, 0)
     # Two sets of samples, and one more of the second with each axis of the first.
     assert sum(map(len, decoded)) == (2 + 2) * 512
-    assert told(space_sensitivity(spec, samples=512, seed=3)) == found
-    assert told(space_sensitivity(spec, samples=512, seed=4)) != found
-    assert told(space_sensitivity(spec, samples=512)) == told(space_sensitivity(spec, samples=512, seed=0))
+    some = [told(space_sensitivity(spec, samples=16, **seed)) for seed in ({"seed": 0}, {}, {"seed": 1})]
+    assert some[0] == some[1] != some[2]
 
 
 def test_a_single_axis_has_all_of_the_variance(put):
-    put(("a",), {"square": lambda a: a**2 - 5})
+    decoded = put(("a",), {"square": lambda a: a**2 - 5})
     frame = space_sensitivity(SimpleNamespace(objectives=[objective("square", "minimize")], constraints=[]))
+    assert sum(map(len, decoded)) == (2 + 2) * 1024
     assert told(frame) == {("square", "a"): pytest.approx((1, 1), abs=0.01)}
 
 
