@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.quantities.parameters import PARAMETERS
-from cost_models.tape import as_one, asarray
+from cost_models.tape import asarray, row_by_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,13 +123,13 @@ class Choice:
         return Choice(self.values, self.codes[index])
 
 
-@as_one
+@row_by_row
 def at_codes(table: NDArray[np.intp], codes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return per row the entry of a table that its code counts; the last one where that is `INACTIVE`."""
     return table[codes]
 
 
-@as_one
+@row_by_row
 def gathered(codes: NDArray[np.intp], *table: Number) -> FloatArray:
     """Return per row the entry that its code counts, NaN where that is `INACTIVE`."""
     if not any([getattr(entry, "ndim", 0) for entry in table]):  # tables are short, generators take twice as long
@@ -191,7 +191,7 @@ def as_column(number: Number) -> FloatArray:
     return np.atleast_1d(asarray(number, dtype=np.float64))
 
 
-@as_one
+@row_by_row
 def rows_where(condition: NDArray[np.bool_], one: Number, other: Number) -> FloatArray:
     """Return `numpy.where` of two numbers, bit for bit, in a fraction of its time where rows alternate.
 

@@ -48,6 +48,7 @@ class Tape:
         operations: function, arguments and options by place, slots for what is at other places; None for the number of
             rows, at place 0, and for the columns behind it.
         conditions: what the model has seen of single numbers, by place and by how it looked.
+        by_row: places of results whose last axis are the rows, each made of those rows of the arguments alone.
         refusal: why the run cannot be noted, empty where it can.
     """
 
@@ -55,6 +56,7 @@ class Tape:
         self.rows, self.refusal = rows, ""
         self.operations: list[tuple[Callable[..., Any], Any, Any] | None] = [None]
         self.conditions: dict[int, dict[Callable[[Any], Any], Any]] = {}
+        self.by_row: set[int] = set()
         self._places: dict[Any, int] = {}
 
     def column(self, values: NDArray[Any]) -> Noted:
@@ -83,6 +85,8 @@ class Tape:
         place = self._places.setdefault(key, len(self.operations))
         if place == len(self.operations):
             self.operations.append((function, held(arguments, self._slots), held(options, self._slots)))
+            if value.shape[-1:] == (self.rows,) and (isinstance(function, np.ufunc) or function in BY_ROW):
+                self.by_row.add(place)
         return Noted(self, value, place)
 
     def finish(self, outputs: Mapping[Any, Any]) -> tuple[dict[Any, Any], Hashable]:
@@ -177,6 +181,11 @@ FUNCTIONS: frozenset[Any] = frozenset({
     np.zeros_like,
 })  # fmt: skip
 """What changes nothing, and gives results whose shapes follow from those of the arguments."""
+
+BY_ROW: set[Callable[..., Any]] = {
+    METHODS["astype"], operator.pow, np.broadcast_to, np.concatenate, np.isposinf, np.stack, np.where, np.zeros_like,
+}  # fmt: skip
+"""What gives each row of a result from the same rows of the arguments alone, where all have their rows last."""
 
 
 class Noted(NDArrayOperatorsMixin):
@@ -303,3 +312,9 @@ def as_one(function: Callable[P, R]) -> Callable[P, R]:
         return function(*arguments, **options)
 
     return called
+
+
+def row_by_row(function: Callable[P, R]) -> Callable[P, R]:
+    """Have calls of a function noted `as_one`; it makes each row of those rows alone, and ends whatever they hold."""
+    BY_ROW.add(function)
+    return as_one(function)

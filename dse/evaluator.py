@@ -33,6 +33,7 @@ from cost_models.silicon.machine import Machine
 from cost_models.table import INACTIVE, Choice, Column, Designs, FloatArray, Number, numbers_of, rows_where
 from dse.margins import UNMET, Metrics, capacity_margin, constraint_margin, limit_margins, link_margin, load_margin
 from dse.replay import Replayed
+from dse.space.parameters import parameters_of
 from dse.sweep import BaselineSpec, Spec
 from dse.sweep.fields import LARGEST
 from dse.sweep.library_additions import library_of
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 
 MODEL_ANSWERS = "the model answers"
 """Label of the condition that the sweep's own model has an answer."""
+
+MOST_LEVELS = 64
+"""Values of a numeric parameter up to which what hangs on it is looked up (`dse.level_tables`)."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Evaluator:
         model: the sweep's own model; its metrics are missing where None, since it may be slow.
 
     Attributes:
+        levels: the numbers of each parameter that has few.
         replayed: `judged`, by the operations that it is made of.
     """
 
@@ -92,7 +97,9 @@ class Evaluator:
         self.economics = spec.economics
         self._drawn = any(np.ndim(value) for value in parameters.values())
         self._columns: dict[str, dict[str, FloatArray]] = {}
-        self.replayed = Replayed(self.judged)
+        numbers = {name: one.few_numbers(MOST_LEVELS) for name, one in parameters_of(spec.space, [*spec.space]).items()}
+        self.levels = {name: few for name, few in numbers.items() if few is not None}
+        self.replayed = Replayed(self.judged, self.levels)
 
     # -- designs ------------------------------------------------------------------------------------------------
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cost_models.table import Choice, Designs
+from cost_models.table import Choice, Designs, FloatArray
 from cost_models.tape import NotNotedError, Slot, Tape, held
+from dse.level_tables import Levels, LevelTables, Operation, UnseenError, slots_of
 
 LEAST_ROWS = 256
 """Rows of a table from which it is replayed: fewer are mostly asked for once."""
@@ -50,12 +52,14 @@ class Notes:
         operations: function, places of its arguments and place of its result, in their order.
         start: what stands at the places behind the number of rows and the columns; None for results.
         outputs: places of the outputs by name.
+        otherwise: the same for columns with other values; None where any may have them.
     """
 
     key: Hashable
     operations: list[tuple[Callable[..., Any], tuple[int, ...], int]]
     start: list[Any]
     outputs: dict[Any, int]
+    otherwise: Notes | None = None
 
     def replay(self, columns: Columns, rows: int) -> dict[Any, NDArray[Any]]:
         """Return what the function makes of columns.
@@ -64,58 +68,65 @@ class Notes:
             MissError: they do not meet a condition.
         """
         values = [rows, *columns, *self.start]
-        with np.errstate(all="ignore"):
-            for function, places, result in self.operations:
-                if len(places) == 2:
-                    first, second = places
-                    values[result] = function(values[first], values[second])
-                else:
-                    values[result] = function(*[values[place] for place in places])
+        try:
+            with np.errstate(all="ignore"):
+                for function, places, result in self.operations:
+                    if len(places) == 2:
+                        first, second = places
+                        values[result] = function(values[first], values[second])
+                    else:
+                        values[result] = function(*[values[place] for place in places])
+        except UnseenError:
+            assert self.otherwise is not None
+            return self.otherwise.replay(columns, rows)
         return {name: values[place] for name, place in self.outputs.items()}
 
 
-def noted(function: Callable[[Columns], Results], columns: Columns) -> Notes:
+def noted(function: Callable[[Columns], Results], columns: Columns, levels: Levels = ()) -> Notes:
     """Return what a function does to columns.
+
+    Args:
+        function: from columns to arrays by name.
+        columns: those that it is noted on.
+        levels: the values that each has, where what they give is to be looked up.
 
     Raises:
         NotNotedError: it cannot be noted.
     """
     tape = Tape(len(columns[0]))
     ends, key = tape.finish(function([tape.column(column) for column in columns]))
-    return Notes(key, *_placed(list(_steps(tape, ends)), len(columns) + 1, ends))
+
+    def notes(operations: Mapping[int, Operation], conditions: Mapping[int, Any], otherwise: Notes | None) -> Notes:
+        steps = list(_steps(operations, conditions, ends))
+        return Notes(key, *_placed(steps, len(columns) + 1, ends), otherwise)
+
+    plain = notes({place: one for place, one in enumerate(tape.operations) if one is not None}, tape.conditions, None)
+    return notes(*LevelTables(tape, levels).applied(ends), plain) if levels else plain
 
 
-def _steps(tape: Tape, ends: Any) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...], int | None]]:
+def _steps(
+    operations: Mapping[int, Operation], conditions: Mapping[int, Any], ends: Any
+) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...], int | None]]:
     """Return function, arguments (slots or constants) and place of all that outputs and conditions depend on."""
-    needed, open_ = set[int](), [*_places(ends), *tape.conditions]
+    needed, open_ = set[int](), [*slots_of(ends), *conditions]
     while open_:
         place = open_.pop()
         if place not in needed:
             needed.add(place)
-            open_ += _places(tape.operations[place])
-    for place in sorted(needed):
-        operation = tape.operations[place]
-        if operation is not None:
+            open_ += slots_of(operations.get(place))
+    for place, operation in operations.items():
+        if place in needed:
             yield *_flat(*operation), place
-            for kind, expected in tape.conditions.get(place, {}).items():
+            for kind, expected in conditions.get(place, {}).items():
                 yield partial(_meet, kind, expected), (Slot(place),), None
-
-
-def _places(part: Any) -> Iterator[int]:
-    """Return the places of the slots among arguments."""
-    if isinstance(part, Slot):
-        yield part.place
-    elif isinstance(part, tuple | list | dict):
-        for one in part.values() if isinstance(part, dict) else part:
-            yield from _places(one)
 
 
 def _flat(function: Callable[..., Any], arguments: Any, options: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """Return an operation as a function of slots and constants alone, none of them in a list."""
     nested = [one for one in (*arguments, options) if not isinstance(one, Slot)]
-    if next(_places(nested), None) is None:
+    if next(slots_of(nested), None) is None:
         return partial(function, **options) if options else function, arguments
-    places = tuple(dict.fromkeys(_places((arguments, options))))
+    places = tuple(dict.fromkeys(slots_of((arguments, options))))
     own = held((arguments, options), lambda one: Slot(places.index(one.place)) if isinstance(one, Slot) else one)
     return partial(_again, function, *own), tuple(map(Slot, places))
 
@@ -151,7 +162,9 @@ def _placed(
     operations = []
     for number, (function, arguments, place) in enumerate(steps):
         places = tuple(map(placed, arguments))
-        free += [at[one] for one in {*filter(_is_slot, arguments)} if last[one] == number and one.place >= given]
+        free += [
+            at[one] for one in {*filter(_is_slot, arguments)} if last[one] == number and not 0 <= one.place < given
+        ]
         result = free.pop() if free else placed(None)
         if place is None:
             free.append(result)
@@ -189,13 +202,16 @@ class Replayed:
 
     Args:
         function: from a table to arrays by name; it must hang on nothing else.
+        levels: by the name of a column of numbers the few that it holds, ascending.
 
     Attributes:
         kind: tables like the last one.
     """
 
-    def __init__(self, function: Callable[[Designs], Results]) -> None:
-        self._function, self.kind = function, Kind()
+    def __init__(
+        self, function: Callable[[Designs], Results], levels: Mapping[str, FloatArray] = MappingProxyType({})
+    ) -> None:
+        self._function, self._levels, self.kind = function, levels, Kind()
 
     def __call__(self, designs: Designs) -> Results:
         """Return what the function makes of a table."""
@@ -230,7 +246,8 @@ class Replayed:
             return self._function({name: Choice(own, one) if own is not None else one for (name, own), one in pairs})
 
         try:
-            notes, fewer = noted(function, columns), noted(function, [column[1:] for column in columns])
+            levels = [self._levels.get(name) if own is None else len(own) for name, own in kind.names]
+            notes, fewer = noted(function, columns, levels), noted(function, [column[1:] for column in columns])
             if not same(notes.replay(columns, len(columns[0])), function(columns)):
                 raise NotNotedError("what is noted is not what is done")
         except Exception as error:  # whatever a function makes of what is no array: it is asked itself

@@ -20,7 +20,7 @@ from cost_models.performance.roofline import OperatorTime, decode_attention_frac
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine
 from cost_models.table import FloatArray, Number, rows_where
-from cost_models.tape import as_one, asarray
+from cost_models.tape import asarray, row_by_row
 from cost_models.workload.formats import Formats
 from cost_models.workload.mixing import decode_attention, prefill_attention, shared_queries
 from cost_models.workload.operators import Operators, Shape, WeightClass, linear_operators
@@ -74,7 +74,7 @@ class PhaseTime:
         return self.sum(amount * self.operators.of_class(weight_class))
 
 
-@as_one
+@row_by_row
 def _summed_times(amounts: FloatArray, times: FloatArray) -> FloatArray:
     """Return `_summed` of products, of which one is held at a time."""
     total = asarray(amounts[0] * times[0])
@@ -83,7 +83,7 @@ def _summed_times(amounts: FloatArray, times: FloatArray) -> FloatArray:
     return total
 
 
-@as_one
+@row_by_row
 def _summed(amounts: FloatArray) -> FloatArray:
     """Return the sum over the first axis, always in the same order: a sum of NumPy's depends on the other axis."""
     total: FloatArray = amounts[0].copy()

@@ -15,7 +15,7 @@ import numpy as np
 
 from cost_models.library.technology import Technology
 from cost_models.table import Choice, FloatArray, Number, as_column, rows_where
-from cost_models.tape import as_one, asarray
+from cost_models.tape import asarray, row_by_row
 
 CORE_BLOCKS = ("mac_array", "vector_and_control", "sram", "cache_control")
 """Blocks that are divided into cores, for harvesting; a programmable machine's cache is counted with them."""
@@ -111,7 +111,7 @@ def total(blocks: Mapping[str, FloatArray]) -> FloatArray:
     return _sum(*blocks.values())
 
 
-@as_one
+@row_by_row
 def _sum(first: FloatArray, *rest: FloatArray) -> FloatArray:
     result = first.copy()
     for block in rest:

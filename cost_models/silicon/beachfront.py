@@ -18,7 +18,7 @@ from cost_models.library.technology import Technology
 from cost_models.silicon.area import board_reach_mm, sides_mm
 from cost_models.silicon.memory import memory_technology
 from cost_models.table import Choice, FloatArray, Number, distinct_rows, positive, rows_where
-from cost_models.tape import as_one, asarray
+from cost_models.tape import as_one, asarray, row_by_row
 from cost_models.units import BITS_PER_BYTE
 
 ROUNDING = 1e-9
@@ -175,7 +175,7 @@ def _beside_second(scale: FloatArray, per_long: FloatArray, per_short: FloatArra
     return asarray(least[same])
 
 
-@as_one
+@row_by_row
 def _whole_units(
     scale: FloatArray,
     per_long: FloatArray,

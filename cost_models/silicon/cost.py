@@ -15,7 +15,7 @@ import numpy as np
 from cost_models.library import Library
 from cost_models.library.technology import Technology
 from cost_models.table import FloatArray, Number, positive, rows_where
-from cost_models.tape import as_one, asarray
+from cost_models.tape import asarray, row_by_row
 from cost_models.units import MM2_PER_CM2
 
 HOURS_PER_YEAR = 8766.0
@@ -158,7 +158,7 @@ def harvested_yield(
     return asarray(np.minimum(plain * _gain(with_spares, without), rest_alone))
 
 
-@as_one
+@row_by_row
 def _gain(with_spares: FloatArray, without: FloatArray) -> FloatArray:
     return np.divide(with_spares, without, out=np.ones_like(without), where=without > 0)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from cost_models.library import Model
 from cost_models.table import FloatArray, Number
-from cost_models.tape import as_one, asarray
+from cost_models.tape import asarray, row_by_row
 from cost_models.workload.param_count import (
     Attention,
     attention_weights,
@@ -146,7 +146,7 @@ class OperatorStack:
         return Operators(tuple(self._names), tuple(self._classes), **columns)
 
 
-@as_one
+@row_by_row
 def _stacked(*values: Number) -> FloatArray:
     table = np.empty((len(values), max(getattr(value, "size", 1) for value in values)))
     for row, value in zip(table, values, strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import INACTIVE, Choice, Column, FloatArray
-from dse.space.codecs import Codec, Listed, range_codec
+from dse.space.codecs import Codec, Listed, WholeNumbers, range_codec
 from dse.sweep import ParameterSpec, RangeSpec
 
 
@@ -55,6 +55,19 @@ class SpaceParameter:
     def is_enumerable(self) -> bool:
         """Whether all its values are listed."""
         return all(alternative.codec.levels is not None for alternative in self.alternatives)
+
+    def few_numbers(self, at_most: int) -> FloatArray | None:
+        """Return all numbers that it can take, ascending; None where it takes names, or more than so many."""
+        listed: list[FloatArray] = []
+        for codec in () if self.names else [alternative.codec for alternative in self.alternatives]:
+            if isinstance(codec, WholeNumbers) and codec.high - codec.low < at_most:
+                listed.append(np.arange(codec.low, codec.high + 1.0))
+            elif codec.levels is not None:
+                listed.append(codec.levels)
+            else:
+                return None
+        numbers = np.unique(np.concatenate(listed)) if listed else np.empty(0)
+        return numbers if 0 < len(numbers) <= at_most else None
 
     @cached_property
     def is_conditional(self) -> bool:

@@ -23,7 +23,7 @@ FLOORS = (
     ("dse.sweep",),
     ("dse.space",),
     ("dse.user_model",),
-    ("dse.violation", "dse.margins", "dse.replay", "dse.evaluator"),
+    ("dse.violation", "dse.margins", "dse.level_tables", "dse.replay", "dse.evaluator"),
     ("dse.front",),
     ("dse.samplers",),
     ("dse.results",),

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from cost_models.table import INACTIVE, FloatArray
 from dse.space import SpaceParameter
-from dse.space.codecs import WholeNumbers
 
 
 @dataclass(frozen=True)
@@ -56,16 +55,10 @@ INTERVALS = 8
 
 def binning_of(parameter: SpaceParameter) -> Binning:
     """Return how a numeric parameter of the space is cut: by its values where they are few, else into intervals."""
+    if (few := parameter.few_numbers(MAX_LEVELS)) is not None:
+        return Binning(levels=few, edges=np.empty(0))
     codecs = [alternative.codec for alternative in parameter.alternatives]
-    listed = [
-        np.arange(codec.low, codec.high + 1.0)
-        if isinstance(codec, WholeNumbers) and codec.high - codec.low < MAX_LEVELS
-        else codec.levels
-        for codec in codecs
-    ]
-    levels = [values for values in listed if values is not None]
-    if len(levels) == len(codecs) and len(all_levels := np.unique(np.concatenate(levels))) <= MAX_LEVELS:
-        return Binning(levels=all_levels, edges=np.empty(0))
+    levels = [codec.levels for codec in codecs if codec.levels is not None]
     ends = np.concatenate([codec.decode(np.array([0.0, 1.0])) for codec in codecs] + levels)
     low, high = float(ends.min()), float(ends.max())
     log = all(getattr(codec, "log", False) for codec in codecs) or (low > 0 and high > 30 * low)
