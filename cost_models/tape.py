@@ -146,6 +146,15 @@ class Tape:
         return self.refuse(f"{part!r:.40} is an argument")
 
 
+def slots_of(part: Any) -> Iterator[int]:
+    """Return the places of the slots among arguments."""
+    if isinstance(part, Slot):
+        yield part.place
+    elif isinstance(part, tuple | list | dict):
+        for one in part.values() if isinstance(part, dict) else part:
+            yield from slots_of(one)
+
+
 def held(part: Any, turned: Callable[[Any], Any]) -> Any:
     """Return arguments with each turned into something else, in lists and mappings too."""
     if isinstance(part, tuple | list):

@@ -158,13 +158,21 @@ class Evaluator:
 
     def _asked(self, designs: Designs, wanted: frozenset[str] | None) -> Measured:
         """Return `_measured`, replayed where a search asks for it and neither draws nor a user's code have a part."""
-        spec = self.spec
-        if wanted != self._searched or spec.model is not None or spec.derived or self._drawn:
+        if wanted != self._searched or not self._is_replayed:
             return self._measured(designs, wanted)
         parts: dict[str, dict[str, FloatArray]] = {"metrics": {}, "margins": {}}
         for (kind, name), values in self.replayed(designs).items():
             parts[kind][name] = values
         return parts["metrics"], parts["margins"], max(map(len, designs.values())), None
+
+    @property
+    def _is_replayed(self) -> bool:
+        return self.spec.model is None and not self.spec.derived and not self._drawn
+
+    def note(self, designs: Designs) -> None:
+        """Note what is done to tables like this one before a search brings the first, so that all are judged sooner."""
+        if self._is_replayed:
+            self.replayed.note(designs)
 
     def judged(self, designs: Designs) -> dict[tuple[str, str], FloatArray]:
         """Return what designs are judged by: ("metrics", name) and ("margins", name), each as long as it depends on."""

@@ -7,15 +7,16 @@ such columns: what one combination gives, it gives in every row and in every tab
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import INACTIVE, FloatArray
-from cost_models.tape import METHODS, ROWS, Slot, Tape, held
+from cost_models.tape import METHODS, ROWS, Slot, Tape, held, slots_of
+from dse.replay import Levels, Operation, UnseenError
 
 MOST_COMBINATIONS = 4096
 """Combinations of values of a table at most: it has to stay in the cache beside the columns."""
@@ -23,25 +24,7 @@ MOST_COMBINATIONS = 4096
 FEW_ROWS = 2048
 """Rows of a column up to which its values are searched for; in more, comparing all with each value takes less."""
 
-Levels: TypeAlias = "Sequence[int | FloatArray | None]"
-"""By column its values, ascending; the number of names where it holds codes; None where they are too many."""
-
-Operation: TypeAlias = "tuple[Callable[..., Any], Any, Any]"
-
 ANY = (METHODS["any"], np.any)
-
-
-class UnseenError(Exception):
-    """A column has a value that no table has an entry for."""
-
-
-def slots_of(part: Any) -> Iterator[int]:
-    """Return the places of the slots among arguments."""
-    if isinstance(part, Slot):
-        yield part.place
-    elif isinstance(part, tuple | list | dict):
-        for one in part.values() if isinstance(part, dict) else part:
-            yield from slots_of(one)
 
 
 class LevelTables:

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import Choice, Designs, FloatArray
-from cost_models.tape import NotNotedError, Slot, Tape, held
-from dse.level_tables import Levels, LevelTables, Operation, UnseenError, slots_of
+from cost_models.tape import NotNotedError, Slot, Tape, held, slots_of
 
 LEAST_ROWS = 256
 """Rows of a table from which it is replayed: fewer are mostly asked for once."""
@@ -36,11 +35,20 @@ MOST_CALLS = 8
 """Tables that may meet no conditions, beyond as many as have met some, until none is replayed."""
 
 Columns: TypeAlias = Sequence[Any]
+Levels: TypeAlias = "Sequence[int | FloatArray | None]"
+"""By column its values, ascending; the number of names where it holds codes; None where they are too many."""
+
+Operation: TypeAlias = "tuple[Callable[..., Any], Any, Any]"
+
 Results: TypeAlias = Mapping[Any, NDArray[Any]]
 
 
 class MissError(Exception):
     """A table does not meet a condition under which the operations were noted."""
+
+
+class UnseenError(Exception):
+    """A column has a value for which nothing is looked up (`dse.level_tables`)."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,16 @@ class Notes:
         return {name: values[place] for name, place in self.outputs.items()}
 
 
+def taped(function: Callable[[Columns], Results], columns: Columns) -> tuple[Tape, dict[Any, Any], Hashable]:
+    """Return the tape of a function of columns, slots by the name of a result, and what is equal where it does alike.
+
+    Raises:
+        NotNotedError: it cannot be noted.
+    """
+    tape = Tape(len(columns[0]))
+    return tape, *tape.finish(function([tape.column(column) for column in columns]))
+
+
 def noted(function: Callable[[Columns], Results], columns: Columns, levels: Levels = ()) -> Notes:
     """Return what a function does to columns.
 
@@ -93,15 +111,18 @@ def noted(function: Callable[[Columns], Results], columns: Columns, levels: Leve
     Raises:
         NotNotedError: it cannot be noted.
     """
-    tape = Tape(len(columns[0]))
-    ends, key = tape.finish(function([tape.column(column) for column in columns]))
+    tape, ends, key = taped(function, columns)
 
     def notes(operations: Mapping[int, Operation], conditions: Mapping[int, Any], otherwise: Notes | None) -> Notes:
         steps = list(_steps(operations, conditions, ends))
         return Notes(key, *_placed(steps, len(columns) + 1, ends), otherwise)
 
     plain = notes({place: one for place, one in enumerate(tape.operations) if one is not None}, tape.conditions, None)
-    return notes(*LevelTables(tape, levels).applied(ends), plain) if levels else plain
+    if not levels:
+        return plain
+    from dse.level_tables import LevelTables
+
+    return notes(*LevelTables(tape, levels).applied(ends), plain)
 
 
 def _steps(
@@ -215,8 +236,7 @@ class Replayed:
 
     def __call__(self, designs: Designs) -> Results:
         """Return what the function makes of a table."""
-        names = tuple((name, one.values if isinstance(one, Choice) else None) for name, one in designs.items())
-        columns = [one.codes if isinstance(one, Choice) else one for one in designs.values()]
+        names, columns = _columns_of(designs)
         rows = len(columns[0])
         if rows < LEAST_ROWS or any(len(column) != rows for column in columns):
             return self._function(designs)
@@ -238,6 +258,12 @@ class Replayed:
             self._note(kind, [column[:NOTED_ROWS] for column in columns])
         return self._function(designs)
 
+    def note(self, designs: Designs) -> None:
+        """Note what the function does to tables like this one before the first is asked for."""
+        names, columns = _columns_of(designs)
+        self.kind = Kind(names)
+        self._note(self.kind, columns)
+
     def _note(self, kind: Kind, columns: Columns) -> None:
         """Note what the function does to columns, where it does the same to all but their first row."""
 
@@ -247,13 +273,20 @@ class Replayed:
 
         try:
             levels = [self._levels.get(name) if own is None else len(own) for name, own in kind.names]
-            notes, fewer = noted(function, columns, levels), noted(function, [column[1:] for column in columns])
+            fewer = taped(function, [column[1:] for column in columns])
+            notes = noted(function, columns, levels)
             if not same(notes.replay(columns, len(columns[0])), function(columns)):
                 raise NotNotedError("what is noted is not what is done")
         except Exception as error:  # whatever a function makes of what is no array: it is asked itself
             kind.refusal = str(error) or type(error).__name__
         else:
-            kind.notes += (notes,) if notes.key == fewer.key else ()
+            kind.notes += (notes,) if notes.key == fewer[-1] else ()
+
+
+def _columns_of(designs: Designs) -> tuple[tuple[tuple[str, tuple[str, ...] | None], ...], Columns]:
+    """Return the names of columns, with what codes stand for, and their codes or numbers."""
+    names = tuple((name, one.values if isinstance(one, Choice) else None) for name, one in designs.items())
+    return names, [one.codes if isinstance(one, Choice) else one for one in designs.values()]
 
 
 def same(found: Results, expected: Results) -> bool:

@@ -32,15 +32,21 @@ def violations(found: Evaluation, *, without: Collection[str] = ()) -> FloatArra
         found: evaluated designs.
         without: labels of conditions that do not count.
     """
-    margins = [margin for label, margin in found.margins.items() if label not in without]
-    parts = [np.clip(-margin, 0.0, MAX_MISS) for margin in margins]
-    absent = np.zeros(len(found.feasible)) if found.missing is None else MISSING * found.missing
-    return np.stack([*parts, absent]).T  # each condition in one piece
+    parts = [np.clip(-margin, 0.0, MAX_MISS) for label, margin in found.margins.items() if label not in without]
+    return np.stack([*parts, _absent(found)]).T  # each condition in one piece
+
+
+def _absent(found: Evaluation) -> FloatArray:
+    return np.zeros(len(found.feasible)) if found.missing is None else MISSING * found.missing
 
 
 def violation(found: Evaluation, *, without: Collection[str] = ()) -> FloatArray:
     """Return ``(n,)`` how far each design is from feasible: 0 where it is, else its summed `violations`."""
-    return summed(violations(found, without=without))
+    total = np.zeros(len(found.feasible))
+    for label, margin in found.margins.items():
+        if label not in without and not margin.min(initial=0.0) >= 0:
+            total += np.clip(-margin, 0.0, MAX_MISS)
+    return total if found.missing is None else total + _absent(found)
 
 
 def summed(columns: FloatArray) -> FloatArray:

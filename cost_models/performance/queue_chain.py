@@ -83,8 +83,7 @@ class Chain:
         low, high = (np.arcsinh((end - mean) / spread) for end in (2.0, np.maximum(self.places, STATES)))
         apart = mean + spread * np.sinh(low + (high - low) * (index - 2) / (STATES - 3))
         states = np.minimum(np.maximum(index, apart), np.maximum(self.places - STATES, 0.0) + index)
-        states[:3] = index[:3]
-        return asarray(states)
+        return np.where(index < 3, index, states)
 
     @cached_property
     def widths(self) -> FloatArray:

@@ -105,9 +105,10 @@ class StepTimes:
         width = np.diff(self.batches, axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
             slopes = np.diff(self.decode_s, axis=0) / width
+        filled = [slopes[0]]
         for knot in range(1, len(slopes)):
-            slopes[knot] = np.where(width[knot] > 0, slopes[knot], slopes[knot - 1])
-        return slopes
+            filled.append(np.where(width[knot] > 0, slopes[knot], filled[-1]))
+        return np.stack(filled)
 
     @cached_property
     def _rise(self) -> tuple[FloatArray, NDArray[np.bool_] | None]:

@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cost_models.library import WeightFormat
 from cost_models.library.technology import Technology
-from cost_models.table import INACTIVE, Choice, FloatArray, Number
-from cost_models.tape import asarray
+from cost_models.table import INACTIVE, Choice, FloatArray, Number, at_codes
+from cost_models.tape import as_one, asarray
 from cost_models.weights.lanes import lane_efficiency
 from cost_models.weights.weight_storage import Storage
 
@@ -159,12 +160,21 @@ def _pairs(storage: Storage, chosen: Choice | None) -> tuple[Choice, list[tuple[
         return formats, [(form, form.execution) for form in storage.forms]
     execution_modes = len(chosen.values) + 1
     code = formats.codes * execution_modes + np.where(chosen.codes == INACTIVE, execution_modes - 1, chosen.codes)
-    met, places = np.unique(code, return_inverse=True)
+    is_met = _is_met(code, len(storage.forms) * execution_modes)
+    met = [one for one, there in enumerate(is_met) if there]
+    places = np.zeros(len(is_met), dtype=np.intp)
+    places[met] = np.arange(len(met))
     result = [(storage.forms[one // execution_modes], (*chosen.values, "")[one % execution_modes]) for one in met]
     names = tuple(str(one) for one in met)
-    return Choice(names, places.reshape(code.shape)), [
+    return Choice(names, at_codes(places, code)), [
         (form, execution_mode or form.execution) for form, execution_mode in result
     ]
+
+
+@as_one
+def _is_met(codes: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
+    """Return which of so many codes there are."""
+    return np.bincount(codes.reshape(-1), minlength=count) > 0
 
 
 def _column(pairs: Choice, entries: tuple[Number, ...]) -> FloatArray:

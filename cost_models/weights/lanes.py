@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cost_models.errors import CompressionError
 from cost_models.table import FloatArray, distinct_rows
-from cost_models.tape import asarray
+from cost_models.tape import as_one, asarray
 from cost_models.weights.block_nonzeros import survival
 from cost_models.weights.interpolation import Axis, Scale, interpolated
 
@@ -60,6 +60,7 @@ SCALES = (
 """On which each of them is interpolated."""
 
 
+@as_one
 def lane_efficiency(
     block: ArrayLike,
     density: ArrayLike,

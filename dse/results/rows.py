@@ -214,6 +214,11 @@ def stride_for(total: int, at_most: int) -> int:
     return stride
 
 
+def _every(stride: int, ids: Ids) -> NDArray[np.intp]:
+    """Return the places of the ids that are multiples of a power of two."""
+    return np.flatnonzero(ids & (stride - 1) == 0)
+
+
 class UniformSample:
     """A uniform sample of a stream of rows: all of them, or every k-th id.
 
@@ -235,7 +240,7 @@ class UniformSample:
         """Take the next rows of the stream, in the order of their ids; only those of every k-th id must be there."""
         if not self.stride or not len(rows):
             return
-        self._keep(rows.take(np.flatnonzero(rows.ids % self.stride == 0)))
+        self._keep(rows.take(_every(self.stride, rows.ids)))
         self._fit()
 
     def merge(self, later: UniformSample) -> None:
@@ -243,7 +248,7 @@ class UniformSample:
         if later.stride > self.stride:
             self._coarsen(later.stride)
         for part in later._parts:
-            self._keep(part.take(np.flatnonzero(part.ids % self.stride == 0)))
+            self._keep(part.take(_every(self.stride, part.ids)))
         self._fit()
 
     def renumber(self, offset: int) -> None:
@@ -264,7 +269,7 @@ class UniformSample:
         self.stride = stride
         parts, self._parts, self._held = self._parts, [], 0
         for part in parts:
-            self._keep(part.take(np.flatnonzero(part.ids % stride == 0)))
+            self._keep(part.take(_every(stride, part.ids)))
 
     def _keep(self, rows: Rows) -> None:
         if len(rows):
@@ -287,5 +292,7 @@ class UniformSample:
     def restore(self, record: Record) -> None:
         """Become what a state says."""
         self.stride = record.whole("stride")
+        if self.stride & (self.stride - 1):
+            raise record.wrong("stride", "a power of two, or 0")
         self._parts = [rows_of(record.part("rows"))] if "rows" in record else []
         self._held = sum(map(len, self._parts))

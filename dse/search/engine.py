@@ -17,6 +17,7 @@ import numpy as np
 from dse.errors import RunError
 from dse.margins import check_baselines
 from dse.packing import Data, Record, packed, read_packed
+from dse.replay import NOTED_ROWS
 from dse.results.archive import Archive
 from dse.results.outcome import Outcome, Progress, Status
 from dse.results.picks import choose_picks
@@ -36,6 +37,10 @@ MODEL_FILE = "model.jsonl"
 
 STATE = "search.state"
 """File of a run directory from which the search can be continued."""
+
+
+NOTED_AHEAD = 1 << 17
+"""Designs to come from which the model is noted before the first: it takes as long as replaying saves on so many."""
 
 
 MAX_SECONDS = 1e12
@@ -199,6 +204,8 @@ class Search:
         total = 0 if self._work.stream is None else self._work.stream.total
         rows = self._spread.rows_per_block(total, workers.count) if self._model is None else self._model.rows_at_once
         spans = [(first, min(first + rows, total)) for first in range(self._place, total, rows)]
+        if total - self._place >= NOTED_AHEAD:
+            self._work.evaluator.note(self._work.space.scattered(NOTED_ROWS))
         pickled = pickle.dumps((self._spec, self._spread)) if workers.count > 1 else b""
         blocks = workers.map(
             kept_block,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import time
 
-import numpy as np
-
 from dse.evaluator import Evaluator
 from dse.samplers import planned_designs
 from dse.space import Space
@@ -22,11 +20,9 @@ SEARCH_FRACTION = 2.0
 def seconds_estimate(spec: Spec, space: Space, evaluator: Evaluator) -> float:
     """Return how long evaluating every design of a run takes on this machine, from a few designs of the space."""
     total = planned_designs(spec.search, space)
-    # Multiples of irrational numbers fill the cube as evenly as random ones, whose module takes a while to import.
-    steps = np.sqrt(2.0) * np.exp(np.arange(len(space.dimensions)) / 7)
     seconds = []
     for count in PROBES:
-        designs = space.decode(np.outer(np.arange(1, count + 1), steps) % 1.0)
+        designs = space.scattered(count)
         start = time.perf_counter()
         evaluator.evaluate(designs, metrics=())
         seconds.append(time.perf_counter() - start)

@@ -191,6 +191,12 @@ class Space:
         """
         return self._columns(self._grid.rows(start, stop))
 
+    def scattered(self, rows: int) -> Table:
+        """Return designs scattered over the space, always the same."""
+        # Multiples of irrational numbers fill the cube as evenly as random ones, whose module takes a while to import.
+        steps = np.sqrt(2.0) * np.exp(np.arange(len(self.dimensions)) / 7)
+        return self.decode(np.outer(np.arange(1, rows + 1), steps) % 1.0)
+
     # -- one design ---------------------------------------------------------------------------------------------
 
     def default_design(self) -> Table:

@@ -5,8 +5,8 @@ import pytest
 
 from cost_models.table import INACTIVE, Choice
 from cost_models.tape import Slot, Tape, as_one, row_by_row
-from dse.level_tables import FEW_ROWS, MOST_COMBINATIONS, LevelTables, UnseenError, codes_of
-from dse.replay import noted, same
+from dse.level_tables import FEW_ROWS, MOST_COMBINATIONS, LevelTables, codes_of
+from dse.replay import UnseenError, noted, same
 
 LEVELS = np.array([0.5, 2.0, 3.0, 7.0])
 

@@ -165,7 +165,8 @@ def distinct_patterns(broken: Sequence[Mask]) -> tuple[Mask, NDArray[np.intp]]:
 
 def _word(masks: Sequence[Mask]) -> NDArray[np.int64]:
     """Return masks as the bits of one number per row."""
-    word = masks[0].astype(np.int64)
+    narrow = np.int16 if len(masks) <= MAX_COUNTED else np.int64
+    word = masks[0].astype(narrow)
     for place, mask in enumerate(masks[1:], start=1):
-        word |= mask.astype(np.int64) << place
-    return word
+        word |= mask.astype(narrow) << narrow(place)
+    return word.astype(np.int64)

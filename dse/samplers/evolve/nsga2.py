@@ -113,8 +113,8 @@ class GeneticOperators:
         crossed = (random.random(len(first)) < self.crossover_probability)[:, None] & (random.random(shape) < 0.5)
         low, high = np.minimum(first, second), np.maximum(first, second)
         crossed &= high - low > 1e-14
-        span = np.where(crossed, high - low, 1.0)
-        draw = random.random(shape)
+        draw = random.random(shape)[crossed]
+        ends, span = (low[crossed], high[crossed]), (high - low)[crossed]
 
         def spread(room: FloatArray) -> FloatArray:
             # The distribution cut off where a child would leave the cube (Deb's bounded form).
@@ -123,9 +123,10 @@ class GeneticOperators:
             inner = np.where(draw <= 1 / alpha, draw * alpha, 1 / np.maximum(2 - draw * alpha, 1e-300))
             return np.asarray(inner ** (1 / power))
 
-        middle = (low + high) / 2
-        below = np.where(crossed, middle - spread(low) * span / 2, low)
-        above = np.where(crossed, middle + spread(1 - high) * span / 2, high)
+        middle = (ends[0] + ends[1]) / 2
+        below, above = low, high
+        below[crossed] = middle - spread(ends[0]) * span / 2
+        above[crossed] = middle + spread(1 - ends[1]) * span / 2
         swap = np.where(crossed, random.random(shape) < 0.5, first > second)
         children = np.concatenate([np.where(swap, above, below), np.where(swap, below, above)])
         return np.asarray(np.clip(children, 0.0, 1.0))
@@ -133,12 +134,13 @@ class GeneticOperators:
     def mutate(self, points: FloatArray, random: np.random.Generator) -> FloatArray:
         """Return mutated points: numbers by polynomial mutation (Deb and Goyal 1996), the others drawn anew."""
         hit = random.random(points.shape) < self.mutation_probability
-        draw = random.random(points.shape)
-        power = self.mutation_eta + 1
-        falling = (2 * draw + (1 - 2 * draw) * (1 - points) ** power) ** (1 / power) - 1
-        rising = 1 - (2 * (1 - draw) + (2 * draw - 1) * points**power) ** (1 / power)
-        moved = points + np.where(draw < 0.5, falling, rising)
-        return np.asarray(np.clip(np.where(hit, np.where(self.categorical, draw, moved), points), 0.0, 1.0))
+        mutated = np.where(hit, random.random(points.shape), points)
+        moved = hit & ~self.categorical
+        draw, own, power = mutated[moved], points[moved], self.mutation_eta + 1
+        falling = (2 * draw + (1 - 2 * draw) * (1 - own) ** power) ** (1 / power) - 1
+        rising = 1 - (2 * (1 - draw) + (2 * draw - 1) * own**power) ** (1 / power)
+        mutated[moved] = own + np.where(draw < 0.5, falling, rising)
+        return np.asarray(np.clip(mutated, 0.0, 1.0))
 
 
 class ArrayEngine:
