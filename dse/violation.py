@@ -37,7 +37,7 @@ def violations(found: Evaluation, *, without: Collection[str] = ()) -> FloatArra
 
 
 def _absent(found: Evaluation) -> FloatArray:
-    return np.zeros(len(found.feasible)) if found.missing is None else MISSING * found.missing
+    return np.zeros(len(found.feasible)) if found.missing is None else MISSING * found.missing.astype(np.float64)
 
 
 def violation(found: Evaluation, *, without: Collection[str] = ()) -> FloatArray:
@@ -46,7 +46,7 @@ def violation(found: Evaluation, *, without: Collection[str] = ()) -> FloatArray
     for label, margin in found.margins.items():
         if label not in without and not margin.min(initial=0.0) >= 0:
             total += np.clip(-margin, 0.0, MAX_MISS)
-    return total if found.missing is None else total + _absent(found)
+    return total + _absent(found)
 
 
 def summed(columns: FloatArray) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,8 +166,8 @@ def distinct_patterns(broken: Sequence[Mask]) -> tuple[Mask, NDArray[np.intp]]:
 
 def _word(masks: Sequence[Mask]) -> NDArray[np.int64]:
     """Return masks as the bits of one number per row."""
-    narrow = np.int16 if len(masks) <= MAX_COUNTED else np.int64
-    word = masks[0].astype(narrow)
+    kind: Any = np.int16 if len(masks) <= MAX_COUNTED else np.int64
+    word = masks[0].astype(kind)
     for place, mask in enumerate(masks[1:], start=1):
-        word |= mask.astype(narrow) << narrow(place)
+        word |= np.left_shift(mask, kind(place), dtype=kind)
     return word.astype(np.int64)
