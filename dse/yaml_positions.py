@@ -140,7 +140,7 @@ class TextError(SpecError):
     """Issues that can be told from the text alone, with what could be read of it all the same.
 
     Attributes:
-        tree: the document, the last of repeated keys standing; None where it is empty.
+        tree: the document, the first of repeated keys standing; None where it is empty.
     """
 
     def __init__(self, issues: Iterable[Issue], tree: Node | None) -> None:
@@ -180,8 +180,7 @@ class _Open:
     node: Node
     anchor: str | None
     path: KeyPath
-    key: str | None = None
-    key_place: Place | None = None
+    key: tuple[str, Place] | None = None
 
 
 class _TooDeepError(SpecError):
@@ -228,7 +227,7 @@ class _Composer:
 
     def take(self, event: Any) -> None:
         """Take one event of the parser."""
-        place = self.place_of(event.start_mark) if event.start_mark else Place(self.file)
+        place = self.place_of(event.start_mark)
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
@@ -243,8 +242,7 @@ class _Composer:
             self._close()
 
     def _give_up(self, place: Place, what: str) -> NoReturn:
-        path = self._path()
-        self.issues.append(Issue(place, path_text(path) if len(path) < MAX_DEPTH else "", what))
+        self.issues.append(Issue(place, path_text(self._path()), what))
         raise SpecError(self.issues)
 
     def _path(self) -> KeyPath:
@@ -254,7 +252,7 @@ class _Composer:
         inner = self._stack[-1]
         if isinstance(inner.node.value, list):
             return (*inner.path, len(inner.node.value))
-        return inner.path if inner.key is None else (*inner.path, inner.key)
+        return inner.path if inner.key is None else (*inner.path, inner.key[0])
 
     def _awaits_key(self) -> bool:
         return bool(self._stack) and isinstance(self._stack[-1].node.value, dict) and self._stack[-1].key is None
@@ -264,13 +262,12 @@ class _Composer:
         if self._awaits_key():
             self._key(event.value, place)
             return
-        plain = event.style is None or event.style == ""
-        value = scalar_of(event.value) if plain else event.value
+        value = event.value if event.style else scalar_of(event.value)
         if isinstance(value, float) and not math.isfinite(value):
             self.issues.append(Issue(place, path_text(self._path()), event.value[:40], "a finite number"))
         node = Node(value, place)
         if event.anchor:
-            self._anchors[event.anchor] = (node, 1, 1)
+            self._anchors[event.anchor] = (node, 1, 0)
         self._count(1, place)
         self._sizes[-1] += 1
         self._attach(node)
@@ -286,7 +283,7 @@ class _Composer:
             perhaps = "numbers with commas: write 1500, not 1,500" if key.isdecimal() else ""
             what = f"the key {key} is given twice (first in line {first.line})"
             self.issues.append(Issue(place, path, what, perhaps=perhaps))
-        inner.key, inner.key_place = key, place
+        inner.key = key, place
 
     def _open(self, event: Any, place: Place) -> None:
         self._refuse_tag(event, place)
@@ -337,14 +334,17 @@ class _Composer:
             inner.node.value.append(Node(node.value, node.place, node.place))
         elif isinstance(inner.node.value, dict) and inner.key is not None:
             # A repeated key keeps its first value: the issue is already noted.
-            placed = Node(node.value, node.place, inner.key_place or node.place)
-            inner.node.value.setdefault(inner.key, placed)
-            inner.key = inner.key_place = None
+            key, place = inner.key
+            inner.node.value.setdefault(key, Node(node.value, node.place, place))
+            inner.key = None
 
 
 def _depth(node: Node) -> int:
-    below = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
-    return 1 + max((_depth(inner) for inner in below), default=0)
+    """Return how many mappings and lists stand one within the other; none in a scalar."""
+    if not isinstance(node.value, dict | list):
+        return 0
+    below = node.value.values() if isinstance(node.value, dict) else node.value
+    return 1 + max(map(_depth, below), default=0)
 
 
 def _syntax_issue(error: yaml.YAMLError, composer: _Composer) -> Issue:

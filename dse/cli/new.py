@@ -66,7 +66,7 @@ def _text(file: Path, source: str | None) -> str:
         template = resources.files("dse.cli").joinpath("new.yaml").read_text(encoding="utf-8")
         return template.replace("{{name}}", file.stem).replace("{{file}}", str(file))
     text = shipped_sweep(source).read_text(encoding="utf-8")
-    return re.sub(r"^name:.*$", f"name: {file.stem}", text, count=1, flags=re.MULTILINE)
+    return re.sub(r"^name:.*$", f"name: {file.stem}", text, flags=re.MULTILINE)
 
 
 def _list() -> None:

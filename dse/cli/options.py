@@ -44,7 +44,7 @@ class Backend(StrEnum):
 
 def command() -> typer.Typer:
     """Return the Typer application of one command, or of one group of them."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    return typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class Silence(io.StringIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from dse import yaml_positions
 from dse.errors import Place, SpecError
 from dse.sweep.issues import places_of
-from dse.yaml_positions import TextError, node_of, parse_yaml, path_text
+from dse.yaml_positions import TextError, node_of, parse_yaml, path_text, read_text
 
 TEXT = "a: &x {b: [1, {c: 2}], d: ~}\ne: *x\n\u00e9: 'w'\n"
 
@@ -76,9 +77,9 @@ def test_data_is_a_tree_as_deep_as_forty() -> None:
         parse_yaml("[" * 41 + "]" * 41, "f")
     # An anchor of 20 levels below 20 others is as deep as is read.
     twenty = "a: &x " + "[" * 20 + "1" + "]" * 20
-    assert parse_yaml(f"{twenty}\nb: " + "[" * 18 + "*x" + "]" * 18, "f")
+    assert parse_yaml(f"{twenty}\nb: " + "[" * 19 + "*x" + "]" * 19, "f")
     with pytest.raises(SpecError, match="deeper than 40 levels"):
-        parse_yaml(f"{twenty}\nb: " + "[" * 19 + "*x" + "]" * 19, "f")
+        parse_yaml(f"{twenty}\nb: " + "[" * 20 + "*x" + "]" * 20, "f")
 
 
 def nested_list(depth: int) -> Any:
@@ -124,3 +125,61 @@ def test_a_repeated_key_keeps_its_first_value_and_digits_may_be_a_comma() -> Non
 )  # fmt: skip
 def test_a_path_is_written_as_people_do(path: Any, text: str) -> None:
     assert path_text(path) == text
+
+
+def issues_of(text: str, **more: Any) -> SpecError:
+    with pytest.raises(SpecError) as caught:
+        parse_yaml(text, "f", **more)
+    return caught.value
+
+
+def test_scalars_in_quotes_and_blocks_are_texts() -> None:
+    text = "a: '1'\nb: \"2\"\nc: |\n  3\nd: >-\n  4\ne: '.nan'\nf: 6\n'7': .5\n"
+    assert parse_yaml(text, "f").plain() == {"a": "1", "b": "2", "c": "3\n", "d": "4", "e": ".nan", "f": 6, "7": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{a: 1, a: 2, a: 3}", ["f:1:8  a: the key a is given twice (first in line 1)",
+                                "f:1:14  a: the key a is given twice (first in line 1)"]),
+        ("x:\n  500: 1\n  500: 2", ["f:3:3  x.500: the key 500 is given twice (first in line 2); "
+                                    "perhaps numbers with commas: write 1500, not 1,500"]),
+        ("- !f x\n- a: !g {}\n- !!h [1]", [
+            "f:1:3  [0]: the tag !f has no meaning in a sweep", "f:2:6  [1].a: the tag !g has no meaning in a sweep",
+            "f:3:3  [2]: the tag tag:yaml.org,2002:h has no meaning in a sweep"]),
+        ("a: {b: {<<: 1}}", ["f:1:9  a.b: merge keys (<<) are not followed; use extends"]),
+        ("a: &x b\n*x : 1", ["f:2:1: the alias *x stands where a key must be"]),
+        ("a: [0, *y]", ["f:1:8  a[1]: the alias *y has no anchor &y that ends before it"]),
+        ("a: {? {b: 1} : 2}", ["f:1:7  a: a key is a list or a mapping; keys are text"]),
+        ("a: .inf\n---\n- 1", ["f:1:4  a: .inf is not a finite number",
+                               "f:2:1: a second document (---) starts here; one file is one sweep"]),
+        ("- a\n- " + "9" * 400, [f"f:2:3  [1]: {'9' * 40} is not a finite number"]),
+        ("a:\n\t- 1", ["f:2:1: is not YAML: while scanning for the next token found character that cannot start any "
+                       "token; perhaps a tab, where YAML wants spaces"]),
+        ("a: b: c", ["f:1:5: is not YAML: mapping values are not allowed in this context"]),
+    ],
+)  # fmt: skip
+def test_each_issue_of_a_text_stands_at_its_place(text: str, told: list[str]) -> None:
+    assert [str(issue) for issue in issues_of(text).issues] == told
+
+
+def test_what_could_be_read_comes_with_the_issues() -> None:
+    error = issues_of("a: 1\nb: 2\na: 3\n")
+    assert isinstance(error, TextError) and error.tree is not None and error.tree.plain() == {"a": 1, "b": 2}
+    empty = issues_of("# nothing\n")
+    assert isinstance(empty, TextError) and empty.tree is None and str(empty) == "f: is empty"
+    assert str(issues_of("", fixed=Place("--set a"))) == "--set a: is empty"
+    assert str(issues_of("a: [", fixed=Place("--set a"))).startswith("--set a: is not YAML: ")
+    assert parse_yaml("---\na: 1\n...\n", "f").plain() == {"a": 1}
+    assert parse_yaml("null", "f").plain() is None, "which is a document"
+
+
+def test_a_file_that_cannot_be_read_is_named_where_it_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    assert read_text(tmp_path / "file") == "text"
+    missing = tmp_path / "missing"
+    for asked_at, begins in ((None, f"{missing}: cannot be read"), (Place("f", 3), f"f:3: {missing} cannot be read")):
+        with pytest.raises(SpecError) as caught:
+            read_text(missing, asked_at=asked_at)
+        assert str(caught.value).startswith(begins)
