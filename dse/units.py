@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 _DEFINITIONS = """
@@ -193,7 +193,7 @@ def _units(text: str) -> Any:
     return unit
 
 
-@lru_cache(maxsize=1)
+@cache
 def _registry() -> Any:
     import pint
 

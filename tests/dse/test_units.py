@@ -173,3 +173,39 @@ def test_numbers_and_names_of_units() -> None:
         "MiB",
     ]
     assert unit_of_suffix("pj_per_bit") == "pJ/bit" and unit_of_suffix("usd_per_unknown") == "usd_per_unknown"
+
+
+def test_what_was_probably_meant() -> None:
+    for text, unit, perhaps in (
+        ("40 foo", "", "40"), ("4k", "", "4000"), ("4.5 K", "", "4500"), ("2M", "", "2000000"), ("8 bit", "", ""),
+        ("3 x2", "", ""), ("40 parsec", "mm", ""), ("2 tb/sec", "GB/s", "2 TB/s"), ("1.50 msec", "s", "1.5 ms"),
+        ("3 gbits", "B", "3 Gbit"), ("3 gbit/s", "GB/s", "3 Gbit/s"), ("5 MS", "W", ""), ("fast", "ms", ""),
+    ):  # fmt: skip
+        with pytest.raises(UnitError) as caught:
+            parse_quantity(text, unit)
+        assert (caught.value.perhaps, caught.value.must_be) == (perhaps, wanted(unit)), text
+    assert wanted("") == "a number" and wanted("ms") == "a number, or a quantity that converts to ms"
+
+
+def test_numbers_exponents_and_quotients_are_read() -> None:
+    for text, number, unit in (
+        ("1_000 ms", 1000, "ms"), (" -.5W ", -0.5, "W"), ("5e1", 50, ""), ("+2. GB/s", 2, "GB/s"), ("1e-3s", 1e-3, "s"),
+    ):  # fmt: skip
+        assert split_quantity(text, "ms") == (number, unit)
+    for text, unit, number in (
+        ("5 s^-1", "Hz", 5), ("6 1/min", "Hz", 0.1), ("3 m2", "mm²", 3e6), ("2 mm³", "m3", 2e-9), ("7 1", "", 7),
+        ("8 B*s/s", "bit", 64), ("8 W·h", "J", 28800), ("4 J s", "W s2", 4), ("5 token/s/USD", "token/s/USD", 5),
+        ("50 %", "%", 50), ("1 µs", "ns", 1000), ("1 μs", "us", 1),
+    ):  # fmt: skip
+        assert parse_quantity(text, unit) == pytest.approx(number, rel=1e-12), text
+
+
+def test_the_last_word_of_a_name_is_its_unit_where_it_is_one() -> None:
+    for name, unit in (
+        ("chat.tpot_ms", "ms"), ("ms", ""), ("tokens_per_s", "s"), ("die_mm2", "mm²"), ("perplexity_ratio", ""),
+        ("tdp_w", "W"), ("link_gbps", "GB/s"), ("life_years", "year"), ("_", ""),
+    ):  # fmt: skip
+        assert unit_of_name(name) == unit
+    assert [unit_of_suffix(one) for one in ("pj_per_thing", "thing_per_bit", "usd_per_kw_per_s")] == [
+        "pj_per_thing", "thing_per_bit", "USD/kW/s",
+    ]  # fmt: skip

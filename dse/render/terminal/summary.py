@@ -267,7 +267,8 @@ def _missed(record: Mapping[Any, Any]) -> dict[str, float]:
 def _missed_text(missed: Sequence[Mapping[str, float]]) -> str:
     """Return the constraints that several values miss most, in words."""
     parts = []
-    for label in list(missed[0])[:MAX_REASONS]:
+    nearest, *_ = missed
+    for label in list(nearest)[:MAX_REASONS]:
         shares = [one[label] for one in missed]
         parts.append(f"{label} by {_span(min(shares), max(shares))} %")
     rest = max(len(one) for one in missed) - len(parts)

@@ -122,6 +122,16 @@ def test_columns_that_do_not_fit_stand_in_blocks_below():
     )
 
 
+def test_a_text_folds_before_a_column_goes_below():
+    columns, rows = ("name", "what it says", "ms"), [("0123456789", "thirty letters of several words", "1 234")]
+    (head,), (body,) = laid(columns, rows, 43)
+    assert head == "name        what it says                 ms\n" + "─" * 43
+    assert body == "0123456789  thirty letters of         1 234\n            several words"
+    assert laid(columns, rows, 42)[1] == [
+        "0123456789  thirty letters of several\n            words", "0123456789  1 234",
+    ]  # fmt: skip
+
+
 def test_names_take_two_thirds_of_the_room_at_most():
     # Names and the space behind them take 20, then 21, of 30.
     for letters, blocks in ((18, 2), (19, 0)):
