@@ -38,9 +38,9 @@ def _draw(workload: str, curves: Sequence[Curve], folder: Path, formats: Sequenc
     figure.suptitle(f"{workload}: throughput against speed per user", x=0.01, ha="left", fontsize=10, fontweight="bold")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(shown))
     style.freeze_layout(figure)
-    for panel, texts in zip(panels, labels, strict=True):
-        marks = np.concatenate([np.column_stack(line.get_data()) for line in panel.get_lines()[: len(curves)]])
-        place_labels(figure, panel, texts, marks=marks, radius=3.0)
+    for panel, rate, texts in zip(panels, shown, labels, strict=True):
+        marks = [(point.user_tokens_per_s, point.rates[rate]) for curve in curves for point in curve.points]
+        place_labels(figure, panel, texts, marks=np.array(marks), radius=3.0)
     return style.save(figure, folder, f"curve-{workload}", formats)
 
 

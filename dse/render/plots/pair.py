@@ -109,7 +109,9 @@ def _check_columns(run: StoredRun, given: dict[str, str]) -> None:
         if name not in known
     ]
     if not issues and not is_numeric_dtype(run.designs[given["--y"]]):
-        issues.append(Issue(Place("--y"), "", f"{quoted(given['--y'])}, whose values are names", "a column of numbers"))
+        issues.append(
+            Issue(Place("--y"), "", f"{quoted(given['--y'])}, whose values are names,", "a column of numbers")
+        )
     if issues:
         raise SpecError(issues)
 

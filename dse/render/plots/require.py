@@ -73,8 +73,6 @@ def _draw_memories(axes: Axes, found: Requirements) -> None:
 
 
 def _draw_need(axes: Axes, need: Requirement, place: int) -> None:
-    if not need.bandwidth_gbps:
-        return
     stack = f", {number_text(need.bandwidth_stack_gbps)} with the stack"
     words = (
         f"needed with {need.weight_format} ({number_text(need.stored_bits)} bit), {need.kv_bits:g}-bit KV: "
