@@ -58,21 +58,22 @@ def place_labels(
     written: list[tuple[Bbox, FloatArray]] = []
     for label, anchor in zip(labels, anchors, strict=True):
         width, height = _size(figure, axes, label)
-        best: tuple[float, Bbox] | None = None
+        best: tuple[float, Bbox, bool] | None = None
         for distance in _DISTANCES:
             for angle in _ANGLES:
                 box = _box(anchor, angle, (radius + distance) * pixels, width, height)
                 cost = _cost(box, frame, taken, dots) + _crossings(box, anchor, written, keep_clear) + distance / 40
                 if best is None or cost < best[0]:
-                    best = (cost, box)
+                    best = (cost, box, distance > _DISTANCES[0])
         assert best is not None
-        taken.append(best[1])
-        written.append((best[1], anchor))
-        _write(figure, axes, label, anchor, best[1], far=_gap(best[1], anchor) > (radius + 7) * pixels)
+        _, chosen, far = best
+        taken.append(chosen)
+        written.append((chosen, anchor))
+        _write(axes, label, anchor, chosen, far=far)
 
 
 def _size(figure: Figure, axes: Axes, label: Label) -> tuple[float, float]:
-    text = axes.text(0, 0, label.text, fontsize=MIN_POINTS)
+    text = axes.text(label.x, label.y, label.text, fontsize=MIN_POINTS)
     extent = text.get_window_extent(figure.canvas.get_renderer())  # type: ignore[attr-defined]
     text.remove()
     return float(extent.width) + 4, float(extent.height) + 3
@@ -80,9 +81,10 @@ def _size(figure: Figure, axes: Axes, label: Label) -> tuple[float, float]:
 
 def _box(anchor: FloatArray, angle: float, distance: float, width: float, height: float) -> Bbox:
     """Return the label's box when its near side stands `distance` from the point in the direction of `angle`."""
-    x, y = anchor + distance * np.array([np.cos(angle), np.sin(angle)])
-    left = x if np.cos(angle) > 0.3 else x - width if np.cos(angle) < -0.3 else x - width / 2
-    bottom = y if np.sin(angle) > 0.3 else y - height if np.sin(angle) < -0.3 else y - height / 2
+    towards = np.array([np.cos(angle), np.sin(angle)])
+    # 0, a half or all of its width lies left of where it stands, and so of its height below.
+    shares = (1 - np.sign(np.round(towards, 1))) / 2
+    left, bottom = anchor + distance * towards - np.array([width, height]) * shares
     return Bbox.from_bounds(float(left), float(bottom), width, height)
 
 
@@ -118,13 +120,7 @@ def _overlap(a: Bbox, b: Bbox) -> float:
     return float(max(min(a.x1, b.x1) - max(a.x0, b.x0), 0.0) * max(min(a.y1, b.y1) - max(a.y0, b.y0), 0.0))
 
 
-def _gap(box: Bbox, anchor: FloatArray) -> float:
-    dx = max(box.x0 - anchor[0], 0.0, anchor[0] - box.x1)
-    dy = max(box.y0 - anchor[1], 0.0, anchor[1] - box.y1)
-    return float(np.hypot(dx, dy))
-
-
-def _write(figure: Figure, axes: Axes, label: Label, anchor: FloatArray, box: Bbox, *, far: bool) -> None:
+def _write(axes: Axes, label: Label, anchor: FloatArray, box: Bbox, *, far: bool) -> None:
     centre = axes.transData.inverted().transform(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
     if far:
         near = (float(np.clip(anchor[0], box.x0, box.x1)), float(np.clip(anchor[1], box.y0, box.y1)))

@@ -11,14 +11,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from dse.render.plots import labels as labels_module
 from dse.render.plots.labels import (
     Label,
     _box,
     _cost,
     _crossings,
-    _gap,
     _overlap,
     _runs_through,
+    _size,
     place_labels,
 )
 from dse.render.plots.lines import LineChart, draw_lines
@@ -84,8 +85,49 @@ def test_a_label_far_from_its_point_has_a_line_back_to_it(axes):
     (x0, x1), (y0, y1) = line.get_data()
     assert (x0, y0) == (200, 150) and line.get_color() == "red"
     assert (x1, y1) == pytest.approx((np.clip(200, box.x0, box.x1), np.clip(150, box.y0, box.y1)), abs=1)
-    # Not the first place that keeps clear of it, but the first whose distance pays.
-    assert _gap(box, np.array([200, 150])) > 12
+    assert abs(box.x0 + box.width / 2 - 200) > 50 or abs(box.y0 + box.height / 2 - 150) > 40
+
+
+def test_places_are_tried_near_first_and_the_first_of_the_cheapest_is_taken(monkeypatch):
+    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=144)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
+    tried, best = [], 0
+
+    def cost(box, frame, taken, dots):
+        tried.append((box, [one.bounds for one in taken], dots))
+        return 0.0 if len(tried) > best else 99.0
+
+    monkeypatch.setattr(labels_module, "_cost", cost)
+    legend = Bbox.from_bounds(1, 2, 3, 4)
+    place_labels(
+        figure, axes, [Label(200, 150, "a"), Label(100, 50, "b")], marks=np.array([(1, 2)]), keep_clear=[legend]
+    )
+    # Two pixels a point; from the mark, of five points, in twelve directions.
+    degrees = [20, 160, -20, -160, 60, 120, -60, -120, 0, 180, 90, -90]
+    width, height = _size(figure, axes, Label(200, 150, "a"))
+    assert [box.bounds for box, _, _ in tried[:84]] == [
+        pytest.approx(_box(np.array([400, 300]), math.radians(angle), 2 * (5 + distance), width, height).bounds)
+        for distance in (2, 9, 19, 33, 51, 73, 99)
+        for angle in degrees
+    ]
+    assert tried[0][1] == [(1, 2, 3, 4), (390, 290, 20, 20), (190, 90, 20, 20)] and tried[0][2].tolist() == [[2, 4]]
+    assert tried[84][1] == [*tried[0][1], pytest.approx(tried[0][0].bounds)] and len(tried) == 168
+    assert not axes.lines and [text.get_text() for text in axes.texts] == ["a", "b"]
+    # The text itself needs less, and is not left behind.
+    extent = axes.texts[0].get_window_extent()
+    assert (width, height) == pytest.approx((extent.width + 4, extent.height + 3))
+    for text in axes.texts:
+        assert 0.5 < text.get_bbox_patch().get_alpha() < 1 and not text.get_in_layout()
+        assert text.get_ha() == text.get_va() == "center"
+    # From the second distance on there is a line back to the point.
+    for place, lines in ((11, 0), (12, 1)):
+        best = place
+        tried.clear()
+        before = len(axes.lines)
+        place_labels(figure, axes, [Label(200, 150, "a")], marks=NOWHERE)
+        assert len(axes.lines) - before == lines
 
 
 @pytest.mark.parametrize(
@@ -109,7 +151,7 @@ def test_the_near_side_of_a_box_stands_at_its_distance(degrees, left, bottom):
         ((100, 100), ((110, 95, 50, 10),), (), 25 + 40),
         ((100, 100), ((120, 100, 10, 10), (90, 90, 10, 10)), (), 0),
         # Marks within three points of it; one at that distance is outside.
-        ((100, 100), (), ((98, 105), (122.9, 112.9), (97, 105), (110, 113)), 3),
+        ((100, 100), (), ((98, 105), (122.9, 112.9), (97, 105), (123, 105), (110, 97), (110, 113)), 3),
     ],
 )
 def test_what_a_place_costs(corner, taken, marks, cost):
@@ -118,18 +160,23 @@ def test_what_a_place_costs(corner, taken, marks, cost):
     assert _cost(box, FRAME, [Bbox.from_bounds(*one) for one in taken], dots) == pytest.approx(cost)
 
 
-def test_overlaps_and_gaps_of_boxes():
+def test_overlaps_of_boxes():
     box = Bbox.from_bounds(0, 0, 10, 10)
     assert _overlap(box, Bbox.from_bounds(5, 8, 10, 10)) == 5 * 2
-    assert _overlap(box, Bbox.from_bounds(11, 11, 5, 5)) == 0
-    assert _gap(box, np.array([13.0, 14.0])) == 5 and _gap(box, np.array([-3.0, -4.0])) == 5
-    assert _gap(box, np.array([5.0, 5.0])) == 0
+    for apart in ((11, 11), (11, 5), (5, 11), (-6, 5), (5, -6)):
+        assert _overlap(box, Bbox.from_bounds(*apart, 5, 5)) == 0
 
 
 def test_lines_through_text_are_told():
     anchor, box, between = np.array([0.0, 5.0]), Bbox.from_bounds(100, 0, 10, 10), Bbox.from_bounds(40, 0, 20, 10)
     aside = Bbox.from_bounds(40, 20, 20, 10)
-    assert _runs_through(anchor, box, between) and not _runs_through(anchor, box, aside)
+    assert _runs_through(anchor, box, between)
+    # Beside it, along one of its sides, behind the point, beyond the label.
+    for place in ((40, 20), (40, 5), (40, -5), (-60, 0), (150, 0)):
+        assert not _runs_through(anchor, box, Bbox.from_bounds(*place, 20, 10))
+    up = np.array([50.0, -100.0])
+    for place, through in ((40, True), (50, False), (30, False)):
+        assert _runs_through(up, Bbox.from_bounds(45, 100, 10, 10), Bbox.from_bounds(place, 0, 20, 10)) is through
     # A legend between costs, as do a label that it crosses and a label that crosses it.
     assert _crossings(box, anchor, [], [between, aside]) == 40
     assert _crossings(box, anchor, [(between, np.array([50.0, 100.0]))], []) == 40

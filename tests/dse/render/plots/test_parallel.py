@@ -89,6 +89,7 @@ def test_names_stand_in_the_order_of_the_sweep():
     assert (found.names, found.heights.tolist()) == (("c", "a"), [0, 1, -0.09, 0])
     assert found.ticks == ((0, "c"), (1, "a"), (-0.09, "n/a"))
     assert [found.height(name) for name in ("c", "a", "b")] == [0, 1, -0.09]
+    assert (found.low, found.high, found.logarithmic) == (0, 1, False)
     found = rail(["b", "a", "c"], "memory")
     assert (found.names, found.heights.tolist(), found.ticks) == (
         ("a", "b", "c"), [0.5, 0, 1], ((0, "a"), (0.5, "b"), (1, "c")),
