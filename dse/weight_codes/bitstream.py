@@ -49,7 +49,7 @@ def write_fields(values: NDArray[np.integer[Any]], width: int) -> BitString:
     Raises:
         CompressionError: a value is negative or needs more bits.
     """
-    flat = np.ascontiguousarray(values).reshape(-1)
+    flat = np.ravel(values)
     if flat.size and (flat.min() < 0 or int(flat.max()) >> width):
         raise CompressionError(f"values from {flat.min()} to {flat.max()} do not fit fields of {width} bits")
     if width * flat.size == 0:

@@ -149,14 +149,15 @@ class RunLength:
         runs = np.full(int(extra.sum()) + len(gaps), (1 << k) - 1)
         runs[last] = gaps & ((1 << k) - 1)
         values = np.zeros(len(runs), codes.dtype)
-        values[last] = codes.reshape(-1)[places]
+        values[last] = codes.ravel()[places]
         return Stored(shape, bits, choice | {"runs": write_fields(runs, k), "values": write_fields(values, bits)})
 
     def read(self, stored: Stored) -> Codes:
         """Return the codes."""
         k = self.run_bits
         if k is None:
-            k = int(read_fields(stored.parts["run_bits"], 4, 1)[0]) + 1
+            (least,) = read_fields(stored.parts["run_bits"], 4, 1).tolist()
+            k = least + 1
         count = stored.parts["values"].size // stored.bits
         runs = read_fields(stored.parts["runs"], k, count)
         return place(np.cumsum(runs + 1) - 1, stored)
@@ -193,7 +194,7 @@ def write_mask(mask: NDArray[np.bool_]) -> dict[str, BitString]:
 
 def read_mask(parts: Mapping[str, BitString], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return the mask that `write_mask` has stored."""
-    k = int(read_fields(parts["rice_bits"], 4, 1)[0])
+    (k,) = read_fields(parts["rice_bits"], 4, 1).tolist()
     runs = read_unary(parts["runs"])
     gaps = (runs << k) + read_fields(parts["rests"], k, len(runs))
     mask = np.zeros(int(np.prod(shape)), np.bool_)

@@ -31,8 +31,8 @@ _SYMBOL_BITS = 8
 
 def empirical_entropy(codes: NDArray[Any]) -> float:
     """Return the entropy of codes, bits each, were they drawn one by one from their own distribution."""
-    counts = np.bincount(codes.reshape(-1)).astype(np.float64) if codes.size else np.zeros(1)
-    shares = counts[counts > 0] / max(codes.size, 1)
+    counts = np.bincount(codes.ravel())
+    shares = counts[counts > 0] / codes.size
     return float(-(shares * np.log2(shares)).sum()) + 0.0
 
 
@@ -43,7 +43,7 @@ class EntropyCoded:
     def write(self, codes: Codes, bits: int) -> Stored:
         """Store ``(rows, columns)`` codes of that many bits."""
         shape = check_codes(codes, bits)
-        symbols, rest = _split(codes.reshape(-1), bits)
+        symbols, rest = _split(codes.ravel(), bits)
         width = min(bits, _SYMBOL_BITS)
         frequencies = quantised_frequencies(np.bincount(symbols, minlength=1 << width))
         states, words = _encode(_lanes(symbols, int(frequencies.argmax())), frequencies)
@@ -63,7 +63,7 @@ class EntropyCoded:
         states = read_fields(stored.parts["states"], STATE_BITS, lanes).astype(np.uint64)
         words = stored.parts["words"]
         stream = read_fields(words, WORD_BITS, words.size // WORD_BITS).astype(np.uint64)
-        symbols = _decode(states, stream, frequencies, -(-count // lanes)).T.reshape(-1)[:count]
+        symbols = _decode(states, stream, frequencies, -(-count // lanes)).T.ravel()[:count]
         rest = read_fields(stored.parts["rest"], stored.bits - width, count)
         return as_codes(_joined(symbols, rest, stored.bits), stored)
 
@@ -80,7 +80,7 @@ def quantised_frequencies(counts: NDArray[np.integer[Any]]) -> NDArray[np.uint64
     # What rounding has left over goes to the symbols that it changes least: the most frequent.
     while left := whole - int(frequencies.sum()):
         most = int(frequencies.argmax())
-        frequencies[most] = max(1, frequencies[most] + max(left, -(int(frequencies[most]) // 2)))
+        frequencies[most] += max(left, -(int(frequencies[most]) // 2))
     return frequencies.astype(np.uint64)
 
 

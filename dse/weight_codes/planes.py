@@ -59,16 +59,14 @@ class XorPlanes:
 
     def read(self, stored: Stored) -> Codes:
         """Return the codes."""
-        if self.mask == "bitmap":
-            mask = stored.parts["mask"].bits()
-        else:
-            mask = read_mask(stored.parts, stored.shape).reshape(-1)
+        parts = stored.parts
+        mask = parts["mask"].bits() if self.mask == "bitmap" else read_mask(parts, stored.shape).ravel()
         code = self._code(1 - np.count_nonzero(mask) / mask.size)
         streams, length = stream_shape(mask.size, code.n_out)
         shape = (stored.bits, streams, length)
-        counts, offsets = stored.parts["correction_counts"], stored.parts["correction_offsets"]
+        counts, offsets = parts["correction_counts"], parts["correction_offsets"]
         corrections = Corrections(stored.bits * streams * length, self.correction_block, counts, offsets)
-        planes = code.decode(EncodedBits(code, shape, stored.parts["inputs"], corrections, 0))
+        planes = code.decode(EncodedBits(code, shape, parts["inputs"], corrections, 0))
         weights = planes.reshape(stored.bits, -1)[:, : mask.size]
         flat = np.zeros(mask.size, np.int64)
         for i, plane in enumerate(weights):
@@ -81,7 +79,7 @@ class XorPlanes:
         return as_codes(flat, stored)
 
     def _encode(self, codes: Codes, bits: int) -> EncodedBits:
-        flat = codes.reshape(-1)
+        flat = codes.ravel()
         code = self._code(1 - np.count_nonzero(flat) / flat.size)
         if self.interleaved:
             flat = flat[interleaving(flat.size, seed=self.seed)]

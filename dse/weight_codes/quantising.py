@@ -133,14 +133,14 @@ def _stored_scales(scales: FloatArray, second_group: int) -> FloatArray:
         CompressionError: a scale beyond float16.
     """
     greatest = float(np.finfo(np.float16).max)
-    if scales.max(initial=0.0) > greatest:
+    if scales.max() > greatest:
         raise CompressionError(
             f"a scale of {scales.max():g} does not fit float16, whose greatest value is {greatest:g}"
         )
     tiny = float(np.finfo(np.float16).smallest_subnormal)
     if not second_group:
         return np.where(scales > 0, np.maximum(scales.astype(np.float16).astype(np.float64), tiny), 0.0)
-    flat = scales.reshape(-1)
+    flat = scales.ravel()
     starts = np.arange(0, len(flat), second_group)
     steps = (1 << SECOND_SCALE_BITS) - 1
     unit = np.maximum((np.maximum.reduceat(flat, starts) / steps).astype(np.float16).astype(np.float64), tiny)

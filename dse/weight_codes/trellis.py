@@ -52,8 +52,9 @@ def best_inputs(
     registers = len(generator) - 1
     inputs = np.empty((planes, streams, registers + steps), np.uint16)
     if registers == 0:
+        (taps,) = generator
         for plane in range(planes):
-            inputs[plane] = _nearest(generator[0], care, bits[plane])
+            inputs[plane] = _nearest(taps, care, bits[plane])
         return inputs
     most = (registers + 1) * int(care.sum(axis=-1).max(initial=0))
     narrow = np.dtype(np.uint8)
@@ -176,12 +177,12 @@ class _Search:
         width = chosen.shape[-1]
         basis = np.einsum("swk,w->ks", self.rows[chosen], 1 << np.arange(width))  # (bits of both inputs, streams)
         columns = rests * streams * planes
-        points = span(np.repeat(basis[-self.n_in :], planes, axis=1), wanted.reshape(-1))
+        points = span(np.repeat(basis[-self.n_in :], planes, axis=1), wanted.ravel())
         points *= columns
         points = points[:, None] + np.arange(columns).reshape(rests, -1)
         field = self.room("field", (1 << width, columns))
         field.fill(_unreached(self.cost_type))
-        np.minimum.at(field.reshape(-1), points.reshape(-1), cost.reshape(-1))
+        np.minimum.at(field.ravel(), points.ravel(), cost.ravel())
         _relax(field, self.room("spare", (2, field.size // 2)))
         read = span(basis[self.n_in : -self.n_in])[:, None] ^ span(basis[: self.n_in])
         read *= rests * streams
@@ -193,7 +194,8 @@ class _Search:
         """Do the same for one stream: all rests share its points."""
         _, rests, _, planes = cost.shape
         width = chosen.shape[-1]
-        basis = (1 << np.arange(width)) @ self.rows[chosen[0]]
+        (outputs,), (shifts,) = chosen, wanted
+        basis = (1 << np.arange(width)) @ self.rows[outputs]
         oldest = span(basis[-self.n_in :])
         order = np.argsort(oldest, kind="stable")
         points = np.unique(oldest)  # each is reached by equally many oldest inputs
@@ -202,7 +204,7 @@ class _Search:
         field = self.room("field", (1 << width, rests, planes))
         if len(points) < len(field):
             field.fill(_unreached(self.cost_type))
-        for plane, shift in enumerate(wanted[0]):
+        for plane, shift in enumerate(shifts):
             field[points ^ shift, :, plane] = least[..., plane]
         _relax(field.reshape(len(field), -1), self.room("spare", (2, field.size // 2)))
         read = span(basis[self.n_in : -self.n_in])[:, None] ^ span(basis[: self.n_in])
@@ -317,7 +319,7 @@ def _normalise(cost: NDArray[Any]) -> None:
 
 def _together(field: NDArray[Any], planes: int) -> NDArray[Any]:
     """Return an array whose last axis ends with the planes as one word per place, flat."""
-    return field.reshape(-1).view(f"u{planes * field.itemsize}")
+    return field.ravel().view(f"u{planes * field.itemsize}")
 
 
 def _arrange(cost: NDArray[Any], places: Integers, *, out: NDArray[Any]) -> NDArray[Any]:

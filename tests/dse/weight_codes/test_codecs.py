@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cost_models.errors import CompressionError
+from dse.weight_codes import codecs
 from dse.weight_codes.bitstream import write_fields
 from dse.weight_codes.codecs import compress_matrix, entropy_bound, format_names
 from dse.weight_codes.entropy_coding import EntropyCoded
@@ -140,3 +141,51 @@ def test_codes_have_two_to_eight_bits_or_sixteen(bits, fine):
     else:
         with pytest.raises(CompressionError, match=f"codes must have 16 bits or 2 to 8 bits, got {bits}"):
             compress_matrix(matrix, formats=["group"], bits=bits)
+
+
+def test_times_of_writing_and_reading_are_those_of_the_clock(monkeypatch):
+    clock = iter([1.0, 3.5, 9.0])
+    monkeypatch.setattr(codecs.time, "perf_counter", lambda: next(clock))
+    (found,) = compress_matrix(np.array(2.5), formats=["group"], group=0)
+    assert (found.encode_s, found.decode_s, found.stored_bits) == (2.5, 5.5, 4 + 16)
+
+
+def test_a_matrix_of_zeros_has_no_error_and_no_sparse_form():
+    found = {one.format: one for one in codecs.each_format(np.zeros((4, 8)))}
+    assert found["group"].relative_error == 0 and found["group"].sparsity == 1
+    assert "only zeros" in found["bitmap"].reason and not hasattr(found["bitmap"], "sparsity")
+    whole = {one.format: one for one in codecs.each_format(np.ones((4, 8)), bits=16)}
+    assert "no zero" in whole["rice"].reason and whole["nm_2of4"].lossless
+
+
+def test_halves_reach_their_greatest_and_none_is_lost_to_zero():
+    row = np.array([[65504.0, -65504.0, 1e-12, 0.0]])
+    (dense,) = compress_matrix(row, bits=16, formats=["group"])
+    assert dense.lossless and dense.sparsity == 0.5 and dense.scale_bits == 0
+    (pruned,) = compress_matrix(row * [[1, 1, -1, 1]], bits=16, formats=["bitmap"])
+    assert pruned.sparsity == 0.25 and pruned.relative_error == pytest.approx(2.0**-24 / 65504, rel=1e-3)
+    with pytest.raises(CompressionError, match="a weight of 65505 does not fit float16"):
+        compress_matrix(row - [[0, 1, 0, 0]], bits=16, formats=["group"])
+
+
+def test_options_are_checked_before_anything_is_stored():
+    one = np.eye(4)
+    for options, words in (
+        ({"sparsity": 1.0}, "below 1"), ({"pattern": (0, 4)}, "0 of 4"), ({"n_in": 8, "n_out": 7}, "got 8 and 7"),
+        ({"shift_registers": (0, -1)}, "got -1"), ({"n_in": 0}, "n_in must be from 1"),
+        ({"formats": ["group", "tar", "zip"]}, "'tar' is not a format"),
+    ):  # fmt: skip
+        with pytest.raises(CompressionError, match=words):
+            next(codecs.each_format(one, **options))
+    names = [one.format for one in codecs.each_format(one, formats=["bitmap", "group"])]
+    assert names == ["group", "bitmap"] and compress_matrix(one, formats=[]) == []
+    few = set(format_names(bits=4)) - set(format_names(bits=16))
+    assert few == {"group_asymmetric", "group_double", "binary_coded"}
+    settings = codecs.CodecOptions()
+    assert (settings.bits, settings.group, settings.pattern, settings.n_in) == (4, 128, (2, 4), 8)
+    assert (settings.shift_registers, settings.symmetric, settings.interleaved, settings.seed) == (
+        (0, 1),
+        True,
+        False,
+        0,
+    )

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cost_models.errors import CompressionError
-from dse.weight_codes.coding import STREAM_WEIGHTS, Corrections, XorCode, outputs_at, stream_shape
+from dse.weight_codes.bitstream import read_fields, write_fields
+from dse.weight_codes.coding import STREAM_WEIGHTS, Corrections, EncodedBits, XorCode, outputs_at, stream_shape
 from dse.weight_codes.pruning import block_mask
 
 
@@ -130,9 +131,46 @@ def test_corrections_hold_every_position(length, block, seed):
     np.testing.assert_array_equal(Corrections.of(wrong, block).bits(), wrong)
 
 
+def test_corrections_by_hand():
+    wrong = np.zeros((2, 10), bool)
+    wrong[0, [1, 9]] = wrong[1, 3] = True
+    # Of blocks of eight: one at 1; at 9 - 8 and 13 - 8; none.
+    found = Corrections.of(wrong, 8)
+    assert "".join("01"[bit] for bit in found.counts.bits().astype(int)) == "101100"
+    assert "".join("01"[bit] for bit in found.offsets.bits().astype(int)) == "100100101"
+    assert (found.length, found.block, found.size) == (20, 8, 6 + 9)
+    assert np.flatnonzero(found.bits()).tolist() == [1, 9, 13]
+    code = XorCode(2, 4)
+    encoded = EncodedBits(code, (2, 10), write_fields(np.array([1, 2, 3]), 2), found, nonzeros=12)
+    assert encoded.errors == 3 and encoded.efficiency == 0.75 and encoded.size == 6 + 15
+    assert EncodedBits(code, (2, 10), found.counts, Corrections.of(0 * wrong, 8), nonzeros=0).efficiency == 1
+
+
+def test_a_code_of_one_input_is_followed_by_hand():
+    """Two outputs per step: the newest input flips the first, the one before both."""
+    code = XorCode(1, 2)
+    code.__dict__["generator"] = np.array([[[True, False]], [[True, True]]])
+    care, bits = np.ones((1, 4), bool), np.array([[True, True, True, False]])
+    # Input 1 in the register and 0 after it put out 11, then 1 puts out 10: nothing is wrong.
+    encoded = code.encode(care, bits)
+    assert read_fields(encoded.inputs, 1, 3).tolist() == [1, 0, 1] and encoded.errors == 0 and encoded.nonzeros == 4
+    np.testing.assert_array_equal(code.decode(encoded), bits)
+    # 11 and then 01: after 1 and 0 come 00 or 10, after 0 and 1 comes 01, whose first step put out 10.
+    hard = code.encode(care, np.array([[True, True, False, True]]))
+    assert hard.errors == 1 and hard.efficiency == 0.75
+    np.testing.assert_array_equal(code.decode(hard), [[True, True, False, True]])
+    # Where the fourth does not matter, 11 and 00 are put out; a third step is filled up.
+    free = code.encode(np.array([[True, True, True, False, True]]), np.array([[True, True, False, True, False]]))
+    assert free.errors == 0 and free.nonzeros == 4 and free.inputs.size == 4
+    assert XorCode(8, 16) == XorCode(8, 16, 1, 0) and XorCode(12, 12).n_out == 12 and XorCode(1, 1, 16).n_in == 1
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: XorCode(1, 2, 17), "17 shift registers of 1 bits make 2\\^17 states"),
+        (lambda: XorCode(4, 8).encode(np.ones((1, 1, 8), bool), np.ones((1, 1, 8), bool)), "got \\(1, 1, 8\\) and"),
+        (lambda: XorCode(4, 8).encode(np.ones((1, 8), bool), np.ones((1, 1, 1, 8), bool)), "got \\(1, 1, 1, 8\\) and"),
         (lambda: XorCode(12, 8), "n_in must not exceed n_out, got 12 and 8"),
         (lambda: XorCode(0, 8), "n_in must be from 1 to 12, got 0"),
         (lambda: XorCode(13, 26), "n_in must be from 1 to 12, got 13"),

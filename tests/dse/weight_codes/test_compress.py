@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dse.errors import TensorError
+from dse.weight_codes import tensors
 from dse.weight_codes.tensors import DTYPES, read_tensor
 
 
@@ -239,3 +240,43 @@ def test_long_names_of_tensors_are_cut_where_they_are_listed(tmp_path):
     file = safetensors(tmp_path / "long.safetensors", {"a" * 5000: ("F32", one), "w": ("F32", one)})
     with pytest.raises(TensorError, match=r"choose one with --tensor: a{40}, w$"):
         read_tensor(file)
+
+
+def test_the_header_of_an_array_is_no_longer_than_what_is_read(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.arange(6.0))
+    whole = (tmp_path / "a.npy").read_bytes()
+    length = int.from_bytes(whole[8:10], "little")
+    for most, fine in ((length, True), (length - 1, False)):
+        monkeypatch.setattr(tensors, "MAX_HEADER_BYTES", most)
+        if fine:
+            assert read_tensor(tmp_path / "a.npy").tolist() == [0, 1, 2, 3, 4, 5]
+        else:
+            with pytest.raises(TensorError, match=r"is no \.npy file of numbers"):
+                read_tensor(tmp_path / "a.npy")
+    monkeypatch.undo()
+    for place, octet in ((0, b"\x94"), (5, b"X"), (6, b"\4"), (6, b"\0")):
+        (tmp_path / "b.npy").write_bytes(whole[:place] + octet + whole[place + 1 :])
+        with pytest.raises(TensorError, match=r"is no \.npy file of numbers"):
+            read_tensor(tmp_path / "b.npy")
+    (tmp_path / "b.npy").write_bytes(whole[:8] + len(whole).to_bytes(2, "little") + whole[10:])
+    with pytest.raises(TensorError, match="is cut off in its header"):
+        read_tensor(tmp_path / "b.npy")
+    one = safetensors(tmp_path / "a.safetensors", {"one": ("U8", np.ones(3, "u1"))})
+    length = int.from_bytes(one.read_bytes()[:8], "little")
+    monkeypatch.setattr(tensors, "MAX_HEADER_BYTES", length)
+    assert read_tensor(one).tolist() == [1, 1, 1]
+    monkeypatch.setattr(tensors, "MAX_HEADER_BYTES", length - 1)
+    with pytest.raises(TensorError, match=r"is no \.safetensors file"):
+        read_tensor(one)
+    (tmp_path / "none.safetensors").write_bytes(bytes(8) + b"{}")
+    with pytest.raises(TensorError, match=r"is no \.safetensors file"):
+        read_tensor(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("places", [[0], [0, 2], [0, 4], [1, 3], [0, 3, 3]])
+def test_the_bytes_of_a_tensor_are_those_of_its_shape(tmp_path, places):
+    header = {"a": {"dtype": "U8", "shape": [3], "data_offsets": places}}
+    text = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(9))
+    with pytest.raises(TensorError, match="is damaged: 'a' of U8 3 has other bytes than its shape"):
+        read_tensor(tmp_path / "a.safetensors")

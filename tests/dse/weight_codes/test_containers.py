@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from cost_models.errors import CompressionError
 from cost_models.weights.compression import run_length_bits
-from dse.weight_codes.bitstream import BitString, read_fields, read_unary, write_fields, write_unary
+from dse.weight_codes.bitstream import BitString, field_width, read_fields, read_unary, write_fields, write_unary
 from dse.weight_codes.containers import Bitmap, Csr, Dense, RiceGaps, RunLength
 from dse.weight_codes.patterns import NofM, Tiled, _patterns
 from dse.weight_codes.planes import XorPlanes
@@ -146,6 +146,10 @@ def test_what_is_cut_off_is_refused(container):
         (Bitmap(), np.zeros((1, 3)), 4, "unsigned integers, got float64"),
         (Dense(), np.array([[16]], np.uint8), 4, "code 16 does not fit 4 bits"),
         (Csr(4), np.zeros((1, 17), np.uint8), 4, "17 columns need more than 4 bits"),
+        (Csr(), np.zeros((1, 2**16 + 1), np.uint8), 4, "65537 columns need more than 16 bits"),
+        (Tiled(0, 4), np.zeros((1, 1), np.uint8), 4, "tiles of 0 x 4 do not fit"),
+        (Tiled(4, 0), np.zeros((1, 1), np.uint8), 4, "tiles of 4 x 0 do not fit"),
+        (Tiled(4, 8, index_bits=4), np.zeros((1, 1), np.uint8), 4, "4 x 8 do not fit positions of 4 bits"),
         (Tiled(256, 512), np.zeros((1, 1), np.uint8), 4, "256 x 512 do not fit positions of 16 bits"),
         (NofM(2, 4), np.ones((1, 4), np.uint8), 4, "has 4 nonzeros, more than 2"),
         (NofM(2, 4), np.ones((1, 6), np.uint8), 4, "do not divide into groups of 4"),
@@ -204,3 +208,52 @@ def test_as_many_patterns_as_a_table_holds():
     for n, m in ((1, 64), (63, 64), (500_000, 1_000_000)):
         with pytest.raises(CompressionError, match=f"^{n} of {m} has no numbered patterns: those are of at most 63"):
             _patterns(n, m)
+
+
+def test_what_just_fits_is_stored():
+    one = np.ones((1, 16), np.uint8)
+    for container in (Csr(4), Tiled(1, 1), Tiled(2, 2, index_bits=2), Dense(), RunLength(1), NofM(15, 16)):
+        codes = np.where(np.arange(16), one, 0).astype(np.uint8)
+        np.testing.assert_array_equal(container.read(container.write(codes, 1)), codes)
+    for bits, kind in ((8, np.uint8), (9, np.uint16)):
+        assert Dense().read(Dense().write(codes, bits)).dtype == kind
+    wide = np.zeros((1, 2**16), np.uint8)
+    wide[0, -1] = 1
+    np.testing.assert_array_equal(Csr().read(Csr().write(wide, 1)), wide)
+
+
+@pytest.mark.parametrize(("gap", "k"), [(0, 1), (1, 1), (2**15 - 1, 15), (2**16 - 1, 16), (2**17 - 1, 16)])
+def test_runs_have_one_to_sixteen_bits(gap, k):
+    codes = np.zeros((2, gap + 1), np.uint8)
+    codes[:, -1] = 3
+    stored = RunLength().write(codes, 2)
+    cost = {bits: ((gap >> bits) + 1) * (2 + bits) for bits in range(1, 17)}
+    assert cost[k] == min(cost.values()) and stored.size == 4 + 2 * cost[k]
+    assert read_fields(stored.parts["run_bits"], 4, 1) == [k - 1]
+    np.testing.assert_array_equal(RunLength().read(stored), codes)
+
+
+def test_a_nonzero_outside_of_the_matrix_is_refused():
+    stored = RunLength(2).write(np.array([[0, 1, 0], [1, 0, 1]], np.uint8), 1)
+    assert RunLength(2).read(stored).tolist() == [[0, 1, 0], [1, 0, 1]]
+    with pytest.raises(CompressionError, match="a nonzero at place 5 lies outside a matrix of 5 weights"):
+        RunLength(2).read(dataclasses.replace(stored, shape=(1, 5)))
+    masked = RiceGaps().write(np.array([[0, 1]], np.uint8), 1)
+    with pytest.raises(CompressionError, match="a nonzero at place 1 lies outside a matrix of 1 weights"):
+        RiceGaps().read(dataclasses.replace(masked, shape=(1, 1)))
+    string = write_fields(np.array([1, 2]), 2)
+    assert len({stored, masked, string, dataclasses.replace(string)}) == 4, "each is itself alone: arrays have no truth"
+
+
+def test_fields_of_every_width_are_the_digits_of_their_values():
+    for width in range(1, 64):
+        values = [(1 << width) - 1, 0, 1, 1 << (width - 1)]
+        string = write_fields(np.array(values), width)
+        assert string.size == 4 * width and read_fields(string, width, 4).tolist() == values
+        digits = "".join(f"{value:0{width}b}"[::-1] for value in values)
+        assert "".join("01"[bit] for bit in string.bits().astype(int)) == digits
+        with pytest.raises(CompressionError, match=f"do not fit fields of {width} bits"):
+            write_fields(np.array([1 << width if width < 63 else -1]), width)
+    none = BitString.of(np.zeros(0, bool))
+    assert write_fields(np.zeros(3, int), 0).size == 0 and read_fields(none, 0, 3).tolist() == [0, 0, 0]
+    assert [field_width(count) for count in (1, 2, 3, 4, 5, 1024, 1025)] == [0, 1, 2, 2, 3, 10, 11]

@@ -1,5 +1,9 @@
 """Pruning, generated masks, quantisation and every container's round trip."""
 
+import itertools
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,9 +11,10 @@ from hypothesis import strategies as st
 
 from cost_models.errors import CompressionError
 from cost_models.weights.lanes import block_correlation
+from dse.weight_codes import pruning
 from dse.weight_codes.binary_coding import binary_code
 from dse.weight_codes.pruning import block_mask, check_matrix, generate_matrix, interleaving, magnitude_mask, nm_mask
-from dse.weight_codes.quantising import quantise
+from dse.weight_codes.quantising import Quantised, quantise
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.standard_normal((16, 96))
@@ -139,14 +144,24 @@ def test_tensors_that_are_no_weights(matrix, words):
     ("call", "words"),
     [
         (lambda: magnitude_mask(WEIGHTS, sparsity=0.0), "above 0 and below 1, got 0"),
-        (lambda: magnitude_mask(WEIGHTS, sparsity=1.0), "above 0 and below 1, got 1"),
+        (lambda: magnitude_mask(WEIGHTS, sparsity=1.0), "above 0 and below 1, got 1$"),
+        (lambda: magnitude_mask(WEIGHTS, sparsity=1.5), "got 1.5; perhaps 0.015$"),
+        (lambda: magnitude_mask(WEIGHTS, sparsity=99.0), "got 99; perhaps 0.99$"),
+        (lambda: magnitude_mask(WEIGHTS, sparsity=100.0), "got 100$"),
+        (lambda: magnitude_mask(WEIGHTS, sparsity=-50.0), "got -50$"),
         (lambda: nm_mask(WEIGHTS, n=4, m=4), "got 4 of 4"),
         (lambda: nm_mask(WEIGHTS, n=2, m=5), "96 weights do not divide into groups of 5"),
         (lambda: block_mask((4,), sparsity=0.5, block=0), "1 weight or more"),
-        (lambda: block_mask((4,), sparsity=0.5, block=4, rho=1.0), "rho"),
+        (lambda: block_mask((4,), sparsity=0.5, block=4, rho=1.0), "rho must be 0 or more and below 1, got 1"),
+        (lambda: block_mask((4,), sparsity=0.5, block=4, rho=-0.1), "rho must be 0 or more and below 1, got -0.1"),
         (lambda: generate_matrix((0, 4)), "positive sizes"),
+        (lambda: generate_matrix(()), "positive sizes"),
+        (lambda: generate_matrix((2**14, 2**14 + 1)), "at most 268,435,456 weights, not 268,451,840"),
         (lambda: quantise(WEIGHTS, bits=1, group=0), "2 to 8 bits, got 1"),
-        (lambda: quantise(WEIGHTS, bits=4, group=-1), "0 weights or more"),
+        (lambda: quantise(WEIGHTS, bits=9, group=0), "2 to 8 bits, got 9"),
+        (lambda: quantise(WEIGHTS, bits=0, group=0, symmetric=False), "1 to 8 bits, got 0"),
+        (lambda: quantise(WEIGHTS, bits=4, group=-1), "0 weights or more, got -1"),
+        (lambda: quantise(WEIGHTS, bits=4, group=4, second_group=-1), "0 weights or more, got -1"),
         (lambda: quantise(1e7 * WEIGHTS, bits=4, group=0), "does not fit float16"),
         (lambda: binary_code(WEIGHTS, bits=9, group=0), "1 to 8 planes, got 9"),
         (lambda: binary_code(1e7 * WEIGHTS, bits=2, group=0), "does not fit float16"),
@@ -181,6 +196,14 @@ def test_settings_out_of_range_are_named(call, words):
             [1, 0, 0, 0, 0, 0, 1, 0], [255, 1, 0, 510], 4 * 8 + 2 * 16,
         ),
         ([65504, -65504, 1e-12, 1e-12], {"bits": 2, "group": 2}, [1, 3, 0, 0], [65504, 2.0**-24], 32),
+        # A group of zeros has a scale of 0; what has been pruned takes no part in the range, and stays 0.
+        ([0, 0, 3, -3], {"bits": 2, "group": 2}, [0, 0, 1, 3], [0, 3], 32),
+        ([3, 9, -9, -2], {"bits": 3, "group": 4, "mask": [1, 0, 0, 1]}, [3, 0, 0, 6], [1], 16),
+        # Of 255 quarters half is 127.5, which goes to the even; less than half of one is one.
+        (
+            [63.75, 31.875, 0.1, 127.5], {"bits": 2, "group": 1, "second_group": 3},
+            [1, 1, 0, 1], [63.75, 32, 0.25, 127.5], 4 * 8 + 2 * 16,
+        ),
     ],
 )  # fmt: skip
 def test_codes_and_scales_worked_out_by_hand(weights, options, codes, scales, scale_bits):
@@ -198,6 +221,16 @@ def test_codes_and_scales_worked_out_by_hand(weights, options, codes, scales, sc
         signed = [code - (1 << bits if code > last else 0) for code, last in zip(codes, lasts, strict=True)]
     group = options["group"] or len(codes)
     assert result.weights().tolist() == [[one * scales[place // group] for place, one in enumerate(signed)]]
+
+
+def test_codes_are_twos_complements_of_the_levels():
+    codes = np.array([[4, 3, 5], [7, 0, 1]], np.uint8)
+    one = Quantised(codes, 3, 2, np.array([[2.0, 0.5], [1.0, 4.0]]))
+    assert one.weights().tolist() == [[-8, 6, -1.5], [-1, 0, 4]] and one.scale_bits == 4 * 16
+    # With zero points 0 and 3 levels run to 7 and to 4.
+    shifted = Quantised(codes, 3, 3, np.array([[2.0], [1.0]]), np.array([[0], [3]]))
+    assert shifted.weights().tolist() == [[8, 6, 10], [-1, 0, 1]] and shifted.scale_bits == 2 * (16 + 3)
+    assert len({one, shifted, replace(one)}) == 3, "each is itself alone: arrays have no truth"
 
 
 def test_sums_of_signed_scales_come_back_as_they_were_made():
@@ -232,3 +265,81 @@ def test_so_little_sparsity_that_no_weight_goes():
     ties = np.array([[2.0, 1.0, -1.0, 1.0], [1.0, 3.0, 3.0, 3.0]])
     assert magnitude_mask(ties, sparsity=0.5, per_row=True).tolist() == [[1, 0, 0, 1], [0, 0, 1, 1]]
     assert magnitude_mask(ties, sparsity=0.5).tolist() == [[1, 0, 0, 0], [0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize(("block", "blocks"), [(1, 10), (3, 4), (4, 3), (5, 2), (10, 1), (11, 1)])
+def test_blocks_draw_a_density_each_and_then_their_weights(block, blocks):
+    mask = block_mask((2, 5), sparsity=0.3, block=block, rho=0.25, seed=8)
+    random = np.random.default_rng(8)
+    density = random.beta(0.7 * 3, 0.3 * 3, blocks)  # (1 - rho) / rho = 3
+    assert mask.ravel().tolist() == [draw < density[place // block] for place, draw in enumerate(random.random(10))]
+    plain = np.random.default_rng(0).random(10) < 0.7
+    assert block_mask((10,), sparsity=0.3, block=block).tolist() == plain.tolist()
+
+
+def test_a_generated_matrix_is_normal_and_then_masked(monkeypatch):
+    normal = np.random.default_rng(0).standard_normal((5, 40))
+    np.testing.assert_array_equal(generate_matrix((5, 40)), normal)
+    random = np.random.default_rng(2)
+    normal = random.standard_normal((5, 40))
+    for settings_, mask in (({}, {"block": 100, "rho": 0.0}), ({"block": 7, "rho": 0.2}, {"block": 7, "rho": 0.2})):
+        random = np.random.default_rng(2)
+        normal = random.standard_normal((5, 40))
+        kept = block_mask((5, 40), sparsity=0.4, seed=random, **mask)
+        found = generate_matrix((5, 40), sparsity=0.4, seed=2, **settings_)
+        np.testing.assert_array_equal(found, np.where(kept, normal, 0.0))
+    assert generate_matrix((1, 1)).shape == (1, 1)
+    np.testing.assert_array_equal(interleaving(9), np.random.default_rng(0).permutation(9))
+    nothing = SimpleNamespace(standard_normal=lambda shape: np.zeros(shape))
+    monkeypatch.setattr(pruning.np.random, "default_rng", lambda seed: nothing)
+    assert generate_matrix((1, 3)).tolist() == [[1, 1, 1]], "no weight is pruned by chance"
+
+
+def test_a_place_of_many_that_are_not_finite_is_told():
+    matrix = np.ones((3, 4))
+    matrix[2, 1] = np.inf
+    with pytest.raises(CompressionError, match=r"^weights must be finite, got inf at \(2, 1\)$"):
+        check_matrix(matrix)
+    matrix[1, 2:] = np.nan
+    with pytest.raises(
+        CompressionError, match=r"^weights must be finite, got nan at \(1, 2\) and 2 more that are not$"
+    ):
+        check_matrix(matrix)
+    assert check_matrix(np.array([[1, 2]], np.uint8)).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3])
+def test_binary_coding_is_that_of_a_plain_twin(bits):
+    """Greedy planes, then four times scales of least squares for the signs and the nearest sum for every weight."""
+    weights = np.round(np.random.default_rng(5).standard_normal((2, 7)), 2)
+    found = binary_code(weights, bits=bits, group=4)
+    codes, scales, offsets = np.zeros((2, 7), int), np.zeros((2, 2, bits)), np.zeros((2, 2))
+    for row, first in itertools.product(range(2), (0, 4)):
+        group = weights[row, first : first + 4]
+        offset = group.mean()
+        rest = group - offset
+        left, signs = rest.copy(), np.zeros((len(group), bits))
+        for plane in range(bits):
+            signs[:, plane] = np.where(left >= 0, 1, -1)
+            left = left - signs[:, plane] * np.abs(left).mean()
+        for _ in range(4):
+            # Signs may be those of fewer planes: a billionth of the unit matrix decides between scales that are alike.
+            fitted = np.linalg.solve(signs.T @ signs + 1e-9 * np.eye(bits), signs.T @ rest)
+            every = [[1 if code >> plane & 1 else -1 for plane in range(bits)] for code in range(1 << bits)]
+            near = [min(range(1 << bits), key=lambda code, w=w: abs(w - np.dot(fitted, every[code]))) for w in rest]
+            signs = np.array([every[code] for code in near], float)
+        codes[row, first : first + 4] = near
+        scales[row, first // 4], offsets[row, first // 4] = fitted, offset
+    assert found.codes.tolist() == codes.tolist() and (found.bits, found.group) == (bits, 4)
+    np.testing.assert_allclose(found.scales, scales, rtol=2.0**-10, atol=1e-6)
+    np.testing.assert_allclose(found.offsets, offsets, rtol=2.0**-10, atol=1e-6)
+    assert len({found, replace(found)}) == 2, "each is itself alone: arrays have no truth"
+
+
+def test_planes_and_groups_out_of_range_are_named():
+    for bits in (0, 9):
+        with pytest.raises(CompressionError, match=f"binary coding takes 1 to 8 planes, got {bits}"):
+            binary_code(WEIGHTS, bits=bits, group=0)
+    with pytest.raises(CompressionError, match="groups must have 0 weights or more, got -1"):
+        binary_code(WEIGHTS, bits=2, group=-1)
+    assert binary_code(WEIGHTS[:1, :3], bits=8, group=1).codes.shape == (1, 3)
