@@ -103,7 +103,9 @@ def _gathering_backend() -> Any:
             try:
                 yield
                 held, self.held = self.held, None
-                super().append_logs(held)
+                # No lines would be written as an empty one, which nobody can read.
+                if held:
+                    super().append_logs(held)
             finally:
                 self.held = None
 

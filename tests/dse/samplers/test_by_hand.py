@@ -12,7 +12,18 @@ import pytest
 from cost_models.table import Table, cells_of
 from dse.errors import RecordError, SamplerError, SpecError
 from dse.packing import Record, packed, read_packed
-from dse.samplers import Feedback, base, chain, grid, make_sampler, planned_designs, stage_budgets
+from dse.samplers import (
+    Feedback,
+    base,
+    chain,
+    grid,
+    make_sampler,
+    planned_designs,
+    sampler_of,
+    stage_budgets,
+    study_place,
+    study_place_of,
+)
 from dse.samplers.evolve import nsga2
 from dse.samplers.evolve.nsga2 import ArrayEngine, GeneticOperators, Proposed, best_first, generator_state, tournament
 from dse.samplers.evolve.sampler import EvolveSampler, default_population
@@ -231,6 +242,58 @@ def test_crossing_and_mutation_are_those_of_a_plain_twin(eta: float) -> None:
         np.testing.assert_allclose(operators.mutate(children, ours), mutated(operators, children, plain), atol=1e-13)
 
 
+class Drawn:
+    """A generator that gives what it is told to, one number for every call."""
+
+    def __init__(self, *draws: float) -> None:
+        self.draws = list(draws)
+
+    def random(self, shape: Any) -> Any:
+        return np.full(shape, self.draws.pop(0))
+
+    def integers(self, high: int, size: tuple[int, int]) -> Any:
+        return np.arange(size[0] * size[1]).reshape(size) % high
+
+
+def test_draws_at_the_very_border() -> None:
+    operators = GeneticOperators(np.array([False]), 0.75, 1.0, 0.25, 1.0)
+    one, other = np.array([[0.2]]), np.array([[0.6]])
+
+    def cross(*draws: float, first: Any = one, second: Any = other) -> list[float]:
+        return operators.cross(first, second, Drawn(*draws)).ravel().tolist()  # type: ignore[arg-type]
+
+    # Parents 0.4 apart with room 0.2 and 0.4 beyond; a half of the distribution is as far apart as they are.
+    for room, at in ((0.2, 0), (0.4, 1)):
+        alpha = 2 - (1 + 2 * room / 0.4) ** -2
+        spread_ = math.sqrt(0.25 * alpha)
+        expected = 0.4 + (-1, 1)[at] * spread_ * 0.4 / 2
+        assert cross(0.7, 0.4, 0.25, 0.5)[at] == pytest.approx(expected, rel=1e-14), "not below a half: in order"
+        assert cross(0.7, 0.4, 0.25, 0.49)[1 - at] == pytest.approx(expected, rel=1e-14)
+    for draws in ((0.75, 0.4, 0.25, 0.5), (0.7, 0.5, 0.25, 0.5)):
+        assert cross(*draws) == [0.2, 0.6] and cross(*draws, first=other, second=one) == [0.6, 0.2]
+    near = np.array([[1e-14]])
+    assert cross(0.0, 0.0, 0.25, 0.9, first=0 * near, second=near) == [0.0, 1e-14]
+    assert operators.mutate(one, Drawn(0.25, 0.1)).tolist() == [[0.2]], "hit only below"  # type: ignore[arg-type]
+    moved = operators.mutate(one, Drawn(0.24, 0.125))  # type: ignore[arg-type]
+    assert moved[0, 0] == pytest.approx(0.2 + math.sqrt(0.25 + 0.75 * 0.8**2) - 1, rel=1e-14)
+    moved = operators.mutate(one, Drawn(0.24, 0.875))  # type: ignore[arg-type]
+    assert moved[0, 0] == pytest.approx(0.2 + 1 - math.sqrt(0.25 + 0.75 * 0.2**2), rel=1e-14)
+    names = GeneticOperators(np.array([True]), 0.75, 1.0, 0.25, 1.0)
+    assert names.mutate(one, Drawn(0.1, 0.9)).tolist() == [[0.9]]  # type: ignore[arg-type]
+
+
+def test_a_toss_decides_between_parents_that_are_alike() -> None:
+    space = space_of(clock_ghz={"low": 0.5, "high": 1.5})
+    known = np.array([[0.1], [0.2], [0.3], [0.4]]), np.ones((4, 1)), np.zeros(4)
+    operators = GeneticOperators.of(space, EvolveOptions())
+    engine = ArrayEngine(space, known[0][:0], known, population=4, seed=0, operators=operators)
+    for toss, winners in ((0.5, "second"), (0.49, "first")):
+        engine._crowding = np.zeros(4)
+        engine._random = Drawn(toss)  # type: ignore[assignment]
+        first, second = np.arange(10).reshape(2, 5) % 4
+        assert engine._parents(5).tolist() == {"first": first, "second": second}[winners].tolist()
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_survival_and_tournaments_are_those_of_a_plain_twin(seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -442,8 +505,9 @@ def sized(size: int) -> Any:
 )  # fmt: skip
 def test_grids_are_begun_up_to_a_size(size: int, asked: int | None, says: str) -> None:
     if says:
-        with pytest.raises(SpecError, match=says):
+        with pytest.raises(SpecError, match=says) as told:
             grid.GridSampler(sized(size), n_designs=asked)
+        assert [one.path for one in told.value.issues] == [f"search.{'n_designs' if asked else 'sampler'}"]
     else:
         made = grid.GridSampler(sized(size), n_designs=asked)
         assert made.total == size and made.describe() == () and made.prune is False
@@ -476,6 +540,27 @@ def test_stages_share_a_budget() -> None:
         assert planned_designs(search, space) == planned, sampler
     assert planned_designs(SearchSpec(sampler="grid", n_designs=100), space) == 8
     assert planned_designs(SearchSpec(sampler="grid"), space) == 8
+
+
+def test_the_sampler_and_the_study_of_a_sweep() -> None:
+    space = {"clock_ghz": {"low": 0.5, "high": 1.5}, "macs": {"low": 1024, "high": 4096}}
+    search = {"sampler": "random", "n_designs": 40, "seed": 6}
+    spec = parse_spec(small(space=space, search=search))
+    made: Any = sampler_of(spec, Space(spec))
+    assert cells(made.ask(40)) == cells(Space(spec).decode(np.random.default_rng(6).random((40, 2))))
+    assert study_place(spec) is None
+    search = {"sampler": "tpe", "n_designs": 40, "storage": "sqlite:///a.db"}
+    goals = [
+        {"metric": "cost_usd", "direction": "minimize"}, {"metric": "chat.tokens_per_joule", "direction": "maximize"},
+    ]  # fmt: skip
+    for asked, name, join in (({}, "small", False), ({"study": "mine", "join": True}, "mine", True)):
+        spec = parse_spec(small(space=space, search={**search, **asked}, objectives=goals))
+        place = study_place(spec)
+        assert place is not None
+        assert (place.url, place.name, place.join, place.sweep) == ("sqlite:///a.db", name, join, "small")
+        assert place.question == spec.question and place.metrics == ("cost_usd", "chat.tokens_per_joule")
+        assert place.directions == ("minimize", "maximize") and place.signs.tolist() == [1, -1]
+    assert study_place_of(spec, "journal:x", name="other").join is False
 
 
 def test_later_stages_must_be_told_of_a_whole_grid() -> None:
@@ -564,6 +649,67 @@ def test_equal_designs_are_handed_on_once() -> None:
     assert chosen.ids.tolist() == list(firsts.values()) and len(unit) == 2
 
 
+class Stage:
+    """A stage that proposes so many designs, and remembers what it hears."""
+
+    def __init__(self, space: Space, total: int | None) -> None:
+        self.space, self.total, self.asked = space, total, 0
+        self.heard: list[list[int]] = []
+        self.warm: list[Any] = []
+
+    def ask(self, n: int) -> Table:
+        count = min(n, (self.total or 0) - self.asked)
+        self.asked += count
+        return self.space.decode(np.full((count, len(self.space.dimensions)), 0.5)) if count else Table()
+
+    def tell(self, feedback: Feedback) -> None:
+        self.heard.append(feedback.ids.tolist())
+
+    def extend(self, more: int) -> None:
+        self.total = (self.total or 0) + more
+
+    def describe(self) -> tuple[str, ...]:
+        return (f"stage of {self.total}",)
+
+    def warm_start(self, unit: Any, feedback: Feedback) -> None:
+        self.warm.append((unit, feedback))
+
+
+def test_a_chain_of_three_by_hand() -> None:
+    space = space_of(clock_ghz={"low": 0.5, "high": 1.5})
+    stages: list[Any] = [Stage(space, total) for total in (3, 2, 2)]
+    one = chain.Chain(space, stages, n_objectives=1)
+    assert one.total == 7 and one.first is stages[0]
+    assert one.describe() == ("3 + 2 + 2 designs in 3 stages", "stage of 3", "stage of 2", "stage of 2")
+
+    def told(first: int, count: int, feasible: bool = True) -> Feedback:
+        values = np.arange(first, first + count)[:, None] * 1.0
+        missed = np.full((count, 1), 1.0 - feasible)
+        return Feedback(np.arange(first, first + count), -values, missed, np.full(count, feasible))
+
+    assert one.ask(2).rows == 2 and one.ask(2).rows == 1
+    with pytest.raises(SamplerError, match="needs to be told of a whole stage"):
+        one.ask(1)
+    one.tell(told(0, 1))
+    with pytest.raises(SamplerError, match="needs to be told of a whole stage"):
+        one.ask(1)
+    assert len(one._waiting) == 2 and [designs.rows for designs in one._waiting] == [1, 1]
+    one.tell(told(1, 2))
+    assert not one._waiting and not stages[1].warm
+    assert one.ask(9).rows == 2 and one._offset == 3 and stages[0].heard == [[0], [1, 2]]
+    ((unit, best),) = stages[1].warm
+    assert best.ids.tolist() == [2] and unit.tolist() == [[0.5]], "of equal designs the front alone: -2"
+    one.tell(told(3, 2, feasible=False))
+    assert stages[1].heard == [[0, 1]]
+    one.extend(4)
+    assert [stage.total for stage in stages] == [3, 2, 6] and one.total == 11
+    assert one.ask(9).rows == 6 and one._offset == 5 and len(one._waiting) == 1
+    one.tell(told(5, 6))
+    assert stages[2].heard == [[0, 1, 2, 3, 4, 5]] and one._waiting == [] and one.ask(1) == {}
+    stages[1].total = None
+    assert one.total is None
+
+
 @pytest.mark.parametrize(
     ("turns", "fine"),
     [([3, 2], True), ([3, 3], True), ([3, 4], False), ([3], False), ([3, 2, 1], False), ([-1, -1], False)],
@@ -641,6 +787,8 @@ def test_designs_are_trials_and_trials_are_designs() -> None:
                 assert distribution._contains(distribution.to_internal_repr(trial[name]))
                 whole = type(distribution).__name__ == "IntDistribution"
                 assert not whole or type(trial[name]) is int
+                choices = getattr(distribution, "choices", ())
+                assert not choices or type(trial[name]) in {type(choice) for choice in choices}
     back = designs_of_trials(space, trials)
     for name in space.parameters:
         assert cells_of(back[name]) == cells_of(designs[name]), name
