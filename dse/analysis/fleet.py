@@ -82,9 +82,7 @@ def fleets(
     """
     spec = evaluator.spec
     result = {
-        name: {
-            metric: float(column[0]) for metric, column in evaluator.evaluate(Table.from_settings(one)).metrics.items()
-        }
+        name: {metric: column.item() for metric, column in evaluator.evaluate(Table.from_settings(one)).metrics.items()}
         for name, one in designs.items()
     }
     rows = []

@@ -230,8 +230,9 @@ class _Request(Asked):
         moved = self.work["prefill_bytes" if span == "prompt" else "decode_bytes"]
         if span == "request":
             moved = self.work["prefill_bytes"] + moved * self.serving.decode_steps
-        # A hundredth of the rate that moves those bytes in the longest time allowed is too slow in every case.
-        floor = np.broadcast_to(moved, self.mac_per_s.shape) / (100 * max(most_s, 1e-9))
+        # A hundredth of the rate that moves those bytes in the longest time that is named is too slow in every case.
+        longest_s = most_s if np.isfinite(most_s) else least_s
+        floor = np.broadcast_to(moved, self.mac_per_s.shape) / (100 * max(longest_s, 1e-9))
 
         def at(rate: FloatArray) -> FloatArray:
             return self.seconds(span, self.machine(rate))

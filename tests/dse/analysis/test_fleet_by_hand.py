@@ -10,6 +10,7 @@ import pytest
 from cost_models.library.technology import Technology
 from cost_models.performance.fleet import Fleet
 from dse.analysis.fleet import FleetRow, budget_usd, fleets
+from dse.errors import SpecError
 
 TECHNOLOGY = Technology()
 HOST_W = float(TECHNOLOGY.value("board.host_w_per_accelerator"))
@@ -83,7 +84,7 @@ def test_a_budget_buys_whole_groups_and_none_is_asked_of_nobody():
     ("budget", "boards", "share"),
     # 300 of cost and 100 of NRE where 50 are sold: of 10 the NRE is 500 each.
     [(10_000, 10, (300 + 500) / 400), (49_000, 49, (300 + 100 * 50 / 49) / 400), (50_000, 50, None), (60_000, 60, None),
-     (500, 0, None)],
+     (1_000, 1, (300 + 100 * 50) / 400), (500, 0, None)],
 )  # fmt: skip
 def test_few_boards_carry_the_whole_nre(budget, boards, share):
     _, code = rows({"one": {"macs": 1000.0}}, budget=budget)
@@ -105,3 +106,7 @@ def test_amounts_are_numbers_or_none():
 
 def test_a_dollar_sign_is_a_currency():
     assert budget_usd("250 $", 1300) == budget_usd("250 USD", 1300) == 250 and budget_usd("2600 KRW", 1300) == 2
+    assert budget_usd("0.5 USD", 1300) == 0.5
+    for wrong in ("12", "0 USD", "-3 USD", "3 GB"):
+        with pytest.raises(SpecError, match="USD or KRW"):
+            budget_usd(wrong, 1300)
