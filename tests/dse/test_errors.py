@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from dse.errors import NOWHERE, Issue, Place, SpecError
+from dse.errors import NOWHERE, Issue, MissingPackageError, Place, SpecError
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,13 @@ def test_issues_stand_in_the_order_of_the_file_each_once() -> None:
     assert SpecError([one, two, three, one]).issues == (two, one, three)
     with pytest.raises(ValueError, match="at least one issue"):
         SpecError([])
+
+
+def test_errors_come_whole_from_other_processes() -> None:
+    for error in (SpecError([Issue(Place("f", 9), "b", "x"), Issue(NOWHERE, "", "y")]), MissingPackageError("a", "b")):
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert str(MissingPackageError("a", "b")) == "b needs the package a; install it with: pip install a"
+    assert sorted([Place("b"), Place("a", 10), Place("a", 9, 5), Place("a", 9)])[:2] == [
+        Place("a", 9),
+        Place("a", 9, 5),
+    ]

@@ -135,6 +135,14 @@ def test_knee_is_the_bend() -> None:
     assert front.nadir.tolist() == [50.0, 100.0]
 
 
+def test_the_knee_is_nearest_by_a_straight_line() -> None:
+    # By sums the fourth would be nearer than the third of the first front, by the greatest the third of the other.
+    for third, fourth, nearest in (((0.5, 0.5), (0.02, 0.71), 2), ((0.45, 0.45), (0.02, 0.63), 3)):
+        front = Front(2)
+        front.update(np.array([(0.0, 1.0), (1.0, 0.0), third, fourth]), np.arange(4))
+        assert front.ids[front.knee()] == nearest
+
+
 def test_knee_of_one_point_and_of_none() -> None:
     front = Front(3)
     with pytest.raises(ValueError, match="empty front"):

@@ -403,6 +403,15 @@ def test_codes_of_no_value_are_refused(codes):
         rows_of(read_packed(packed({"rows": state}), "it").part("rows"))
 
 
+def test_codes_are_kept_in_two_bytes_as_long_as_they_fit():
+    most = np.iinfo(np.int16).max
+    for names, kind in ((1, np.int16), (most - 1, np.int16), (most, np.int64)):
+        column = Choice(tuple(map(str, range(names))), np.array([0, names - 1, INACTIVE]))
+        one = stream(3)
+        state = rows_data(Rows(one.ids, Table({"a": column}), one.evaluation))
+        assert state["designs"][0]["codes"].dtype == kind, names
+
+
 def test_different_designs_are_the_first_of_their_kind_in_an_order():
     rows = stream(80, 6)
     keys = [
