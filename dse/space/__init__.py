@@ -81,8 +81,9 @@ class Space:
         unit = np.asarray(unit, dtype=np.float64)
         if unit.ndim != 2 or unit.shape[1] != len(self.dimensions):
             raise ValueError(f"unit must have the shape (n, {len(self.dimensions)}), got {unit.shape}")
-        if not ((unit >= 0) & (unit <= 1)).all():
+        if unit.size and not (unit.min() >= 0 and unit.max() <= 1):
             raise ValueError("unit must lie in [0, 1]")
+        unit = np.asfortranarray(unit)  # coordinates are read one by one
         numbers: dict[str, FloatArray] = {}
         for name in self._order:
             numbers[name] = self._decoded(self.parameters[name], self._own(name, unit), numbers)
@@ -99,9 +100,14 @@ class Space:
                 assert codec.levels is not None
                 return np.broadcast_to(codec.levels[0], unit.shape)
             return codec.decode(unit)
+        held = [holds_in(alternative, numbers, len(unit)) for alternative in parameter.alternatives]
+        if parameter.is_enumerable:
+            which = np.zeros(len(unit), dtype=np.int16)
+            for place, holds in enumerate(held, start=1):
+                which += np.multiply(holds, place, dtype=np.int16)
+            return parameter.listed(unit, which.astype(np.intp))
         values = np.full(unit.shape, np.nan)
-        for alternative in parameter.alternatives:
-            holds = holds_in(alternative, numbers, len(unit))
+        for alternative, holds in zip(parameter.alternatives, held, strict=True):
             values[holds] = alternative.codec.decode(unit[holds])
         return values
 

@@ -56,6 +56,25 @@ class SpaceParameter:
         """Whether all its values are listed."""
         return all(alternative.codec.levels is not None for alternative in self.alternatives)
 
+    @cached_property
+    def _pool(self) -> tuple[FloatArray, NDArray[np.intp], FloatArray]:
+        """How many values each alternative lists, where they begin, and all of them, behind a NaN for none."""
+        listed = [np.array([np.nan]), *(one.codec.levels for one in self.alternatives if one.codec.levels is not None)]
+        counts = np.array([len(values) for values in listed], dtype=np.intp)
+        return counts.astype(np.float64), np.cumsum(counts) - counts, np.concatenate(listed)
+
+    def listed(self, unit: FloatArray, which: NDArray[np.intp]) -> FloatArray:
+        """Return the value at each coordinate as `Listed` decodes it, where all values are listed.
+
+        Args:
+            unit: ``(n,)`` coordinates.
+            which: ``(n,)`` the alternative that holds, counted from 1; 0 for none, which gives NaN.
+        """
+        counts, starts, pool = self._pool
+        count = counts.take(which)
+        cells = np.minimum(unit * count, count - 1).astype(np.intp)
+        return pool.take(starts.take(which) + cells)
+
     def few_numbers(self, at_most: int) -> FloatArray | None:
         """Return all numbers that it can take, ascending; None where it takes names, or more than so many."""
         listed: list[FloatArray] = []
@@ -83,8 +102,8 @@ class SpaceParameter:
         """Return numbers (NaN where inactive) as the column of a table."""
         if not self.names:
             return numbers
-        codes = np.where(np.isnan(numbers), INACTIVE, numbers).astype(np.intp)
-        return Choice(self.names, codes)
+        there = np.where(np.isnan(numbers), INACTIVE, numbers) if self.is_conditional else numbers
+        return Choice(self.names, there.astype(np.intp))
 
     def numbers(self, column: Column) -> FloatArray:
         """Return the column of a table as numbers, the inverse of `column`."""

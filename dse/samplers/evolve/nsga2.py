@@ -32,6 +32,13 @@ RANDOM_IMMIGRANTS = 1000
 
 Rows = NDArray[np.intp]
 
+_SUM = np.uint64(0x9E3779B97F4A7C15)
+_MIXING = (
+    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
+    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
+)
+_LAST_SHIFT = np.uint64(31)
+
 
 def snap_to_levels(space: Space, points: FloatArray) -> FloatArray:
     """Return points moved to the middle of their cells, so that equal designs are equal points."""
@@ -44,10 +51,12 @@ def row_keys(points: FloatArray) -> NDArray[np.uint64]:
     key = np.zeros(len(points), dtype=np.uint64)
     for column in bits.T:
         # The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014) over a running sum.
-        key = key * np.uint64(0x9E3779B97F4A7C15) + column
-        key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        key = key ^ (key >> np.uint64(31))
+        key *= _SUM
+        key += column
+        for shift, factor in _MIXING:
+            key ^= key >> shift
+            key *= factor
+        key ^= key >> _LAST_SHIFT
     return key
 
 
@@ -209,8 +218,8 @@ class ArrayEngine:
             if missing <= 0 or len(self._points) < 2:
                 break
             pairs = (missing + 1) // 2
-            first, second = self._points[self._parents(pairs)], self._points[self._parents(pairs)]
-            children = self._operators.cross(first, second, self._random)
+            first, second = self._parents(pairs)
+            children = self._operators.cross(self._points[first], self._points[second], self._random)
             children = snap_to_levels(self._space, self._operators.mutate(children, self._random))
             offspring = np.concatenate([offspring, children[self._proposed.new(children, pending)][:missing]])
         if len(offspring) < self._population // FEW_CHILDREN:
@@ -222,12 +231,17 @@ class ArrayEngine:
             offspring = np.concatenate([offspring, strangers[: self._population - len(offspring)]])
         return offspring
 
-    def _parents(self, count: int) -> Rows:
-        """Return the winners of tournaments of two."""
-        first, second = self._random.integers(len(self._points), size=(2, count))
+    def _parents(self, count: int) -> tuple[Rows, Rows]:
+        """Return the winners of so many pairs of tournaments of two."""
+        drawn = [
+            (self._random.integers(len(self._points), size=(2, count)), self._random.random(count) < 0.5)
+            for _ in range(2)
+        ]
+        first, second = np.concatenate([pairs for pairs, _ in drawn], axis=1)
         wins = tournament(self._objectives, self._violation, self._crowding, first, second)
-        probability = self._random.random(count) < 0.5
-        return np.asarray(np.where(np.where(wins == 0, probability, wins > 0), first, second))
+        probability = np.concatenate([one for _, one in drawn])
+        chosen = np.where(np.where(wins == 0, probability, wins > 0), first, second)
+        return chosen[:count], chosen[count:]
 
     # -- state --------------------------------------------------------------------------------------------------
 
