@@ -197,7 +197,11 @@ def _check_caches(tensors: Iterable[Tensor], model: Model, source: str) -> None:
 
 
 def _bits(tensors: Iterable[Tensor]) -> float:
-    """Return the mean stored bits of the weights of tensors."""
+    """Return the mean stored bits of the weights of one tensor or more.
+
+    Raises:
+        LibraryError: a tensor is of a type that is not known.
+    """
     types, bits, elements = _told()["tensor_types"], 0.0, 0
     for tensor in tensors:
         if tensor.type_id not in types:
@@ -205,7 +209,7 @@ def _bits(tensors: Iterable[Tensor]) -> float:
         _, block, size = types[tensor.type_id]
         bits += tensor.elements * size * 8 / block
         elements += tensor.elements
-    return bits / elements if elements else 0.0
+    return bits / elements
 
 
 def _formats(tensors: Iterable[Tensor], key: str) -> tuple[Data, Data]:
@@ -216,19 +220,20 @@ def _formats(tensors: Iterable[Tensor], key: str) -> tuple[Data, Data]:
             continue
         is_head = tensor.name in ("token_embd.weight", "output.weight", "per_layer_token_embd.weight")
         parts["head" if is_head else "experts" if "_exps." in tensor.name else "body"].append(tensor)
+    bits = {part: _bits(inside) for part, inside in parts.items() if inside}
     names: Counter[str] = Counter()
     for tensor in (*parts["body"], *parts["experts"]):
-        names[_told()["tensor_types"].get(tensor.type_id, ["?"])[0]] += tensor.elements
-    total = sum(names.values())
-    words = ", ".join(f"{name} {share_text(count / total)}" for name, count in names.most_common())
-    head = _bits(parts["head"]) or 16.0
+        kind, *_ = _told()["tensor_types"][tensor.type_id]
+        names[kind] += tensor.elements
+    words = ", ".join(f"{name} {share_text(count / names.total())}" for name, count in names.most_common())
+    head = bits.get("head", 16.0)
     published: Data = {"published_as": f"GGUF: {words}", "native_formats": False}
     formats: Data = {}
     for part, field in (("body", "weight_format"), ("experts", "expert_format")):
-        if parts[part]:
+        if part in bits:
             name = f"{key}_{part}"
             published[field] = name
-            formats[name] = _entry(f"{part} of a GGUF file: {words}", _bits(parts[part]), head)
+            formats[name] = _entry(f"{part} of a GGUF file: {words}", bits[part], head)
     return published, formats
 
 

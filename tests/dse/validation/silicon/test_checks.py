@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dse.validation.results import ScoreTable
 from dse.validation.silicon import checks
 from dse.validation.silicon.fit import Fits, LeftOut
 from tests.dse.validation.told import Told
@@ -89,3 +90,26 @@ def test_constants_stand_with_their_range_without_each_die():
         "parameter": "a", "fitted_on": "area", "library": 2.1, "fitted": 2.0, "error_of_log": 0.1,
         "least_left_out": 1.5, "most_left_out": 3.0,
     }]  # fmt: skip
+
+
+def test_every_check_is_a_table_in_the_order_of_the_page(monkeypatch):
+    machine = SimpleNamespace(die_mm2=np.array([1.0]), blocks={}, limits={})
+    given = {
+        "real_chips": "chips", "machines_of": machine, "left_out": "unseen", "scoped_power_w": np.array([2.0]),
+        "error_note": "note", "block_check": pd.DataFrame({"a": [3]}), "broken_limits": pd.DataFrame({"b": [4]}),
+        "price_check": pd.DataFrame({"c": [5]}), "constants": pd.DataFrame({"d": [6]}),
+        "read_checks": pd.DataFrame({"e": [7]}),
+    }  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setattr(checks, name, lambda *args, value=value: value)
+    told = []
+    monkeypatch.setattr(checks, "error_table", lambda *args: told.append(args) or pd.DataFrame({"x": args[2]}))
+    further = ScoreTable("further", "", pd.DataFrame())
+    found = checks.silicon_validation([lambda *args: told.append(args) or further])
+    assert [one.key for one in found.tables] == [
+        "area", "power", "further", "blocks", "limits", "price", "constants", "not_typed",
+    ]  # fmt: skip
+    assert [float(one.frame.iloc[0, 0]) for one in found.tables if len(one.frame)] == [1, 2, 3, 4, 5, 6, 7]
+    assert [args[1] for args in told] == ["area", "power", "unseen"] and found.files == {}
+    assert [one.title for one in found.tables[:2]] == ["Area of the die, mm2", "Power, W"]
+    assert found.tables[0].note == found.tables[1].note == "note"
