@@ -107,6 +107,7 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
         need_rows,
         needs_table,
         options_table,
+        quality_lines,
         sized_table,
         summary_lines,
     )
@@ -137,6 +138,7 @@ def _of_sweep(spec: Spec, grades: list[str], folder: Path | None, formats: tuple
         ]
         if nearest is not None:
             made.append(changes_table(changes, f"Best single changes to the {nearest.memory} design above", spec))
+            made.append(Lines(quality_lines(changes, spec)))
         if bandwidths:
             made += bandwidth_parts(bandwidths)
         return [*made, Lines([str(file) for file in files], "Files")]
@@ -153,7 +155,7 @@ def _of_design(what: str, design: str | None, workloads: list[str], is_file: boo
     from dse.analysis.explain.inputs import design_of_run, load_design
     from dse.analysis.require.changes import best_changes
     from dse.evaluator import Evaluator
-    from dse.render.terminal.requirements import changes_table
+    from dse.render.terminal.requirements import changes_table, quality_lines
     from dse.render.terminal.tables import Lines, cell_text
     from dse.results.picks import in_force
     from dse.space import Space
@@ -170,7 +172,7 @@ def _of_design(what: str, design: str | None, workloads: list[str], is_file: boo
     table = changes_table(changes, f"{name}: the best single change for each goal", spec)
     emit(
         output,
-        lambda: [Lines([words], name), table],
+        lambda: [Lines([words], name), table, Lines(quality_lines(changes, spec))],
         lambda: {"name": name, "best_changes": changes},
         lambda: (table.headings, table.cells),
     )

@@ -28,6 +28,9 @@ VIOLATION = "violation"
 BESIDE = ("tdp_w", "cost_usd", "die_mm2")
 """What a change may cost, shown beside what it brings."""
 
+QUALITY = "perplexity_ratio"
+"""What a change may cost of every workload, or of the one that its goal is of."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -65,7 +68,8 @@ def best_changes(evaluator: Evaluator, settings: Mapping[str, Setting], *, space
     """Return for each goal the single change that serves it best, the largest gain first.
 
     Goals are the sweep's objectives and the speed of every workload. A change counts for a metric only if it breaks
-    nothing that the design keeps now. A design that misses something has `VIOLATION` as its first goal.
+    nothing that the design keeps now, and no workload's model collapses by it (``perplexity_unusable``). A design that
+    misses something has `VIOLATION` as its first goal.
 
     Args:
         evaluator: of the sweep or design file.
@@ -79,13 +83,17 @@ def best_changes(evaluator: Evaluator, settings: Mapping[str, Setting], *, space
     rows = [dict(settings), *({**settings, name: value} for name, value in moved)]
     judged = evaluator.evaluate(Table.from_settings(*rows))
     changes = []
-    missed = violation(judged)
+    workloads = tuple(spec.workloads)
+    collapsed = np.max([judged.metrics[f"{one}.perplexity_unusable"] for one in workloads], axis=0)
+    missed = np.where(collapsed > collapsed[0], np.inf, violation(judged))
     if missed[0] > 0:
-        changes.append(_best(VIOLATION, missed, missed, "min", moved, settings, judged))
+        changes.append(_best(VIOLATION, missed, missed, "min", moved, settings, judged, workloads))
     for metric in dict.fromkeys(wanted):
         better = metric_of(metric, spec.metrics).better
         if better is not None:
-            changes.append(_best(metric, judged.metrics[metric], missed, better, moved, settings, judged))
+            owner = metric.rpartition(".")[0]
+            named = (owner,) if owner in workloads else workloads
+            changes.append(_best(metric, judged.metrics[metric], missed, better, moved, settings, judged, named))
     result = [change for change in changes if change is not None]
     return sorted(result, key=lambda change: (change.goal != VIOLATION, -change.gain))
 
@@ -101,6 +109,7 @@ def _best(
     moved: Sequence[tuple[str, Setting]],
     settings: Mapping[str, Setting],
     judged: Evaluation,
+    workloads: Sequence[str],
 ) -> Change | None:
     """Return the change with the best value of a goal among those that miss no more than now; None where none helps."""
     sign = 1.0 if better == "min" else -1.0
@@ -111,6 +120,7 @@ def _best(
     if not np.isfinite(values[0]) or not score[row] < sign * values[0] * (1 - sign * 1e-9):
         return None
     name, after = moved[row - 1]
+    quality = [f"{one}.{QUALITY}" for one in workloads if np.isfinite(judged.metrics[f"{one}.{QUALITY}"][row])]
     return Change(
         goal=goal,
         parameter=name,
@@ -118,7 +128,7 @@ def _best(
         after=after,
         value_before=float(values[0]),
         value_after=float(values[row]),
-        beside={key: (float(judged.metrics[key][0]), float(judged.metrics[key][row])) for key in BESIDE},
+        beside={key: (float(judged.metrics[key][0]), float(judged.metrics[key][row])) for key in (*BESIDE, *quality)},
         meets_all=bool(judged.feasible[row]),
     )
 

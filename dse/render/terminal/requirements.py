@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cost_models.quantities.columns import describe
-from dse.analysis.require.changes import VIOLATION, Change
+from dse.analysis.require.changes import QUALITY, VIOLATION, Change
 from dse.analysis.require.requirements import Requirements
 from dse.number_texts import number_text, percent_text, share_text
 from dse.render.terminal.tables import Rows, TextTable, cell_text
@@ -111,6 +111,20 @@ def changes_table(changes: Sequence[Change], title: str, spec: Spec) -> TextTabl
         rows.append((goal, unit, moved, *values, beside or "-", "yes" if change.meets_all else "NO"))
     headings = ("goal", "unit", "change", "now", "then", "gain\n%", "costs", "meets all")
     return TextTable(title, headings, rows, names=3)
+
+
+def quality_lines(changes: Sequence[Change], spec: Spec) -> list[str]:
+    """Return what is to be said where changes make answers worse and no constraint is in their way."""
+    if any(constraint.metric.rpartition(".")[2].startswith("perplexity") for constraint in spec.constraints):
+        return []
+    ends = [ends for change in changes for name, ends in change.beside.items() if name.endswith(QUALITY)]
+    if not any(after > before for before, after in ends):
+        return []
+    (workload, *_) = spec.workloads
+    return [
+        f"no constraint limits the quality of answers: a change that raises {QUALITY} makes them worse; "
+        f"constraints: [{{metric: {workload}.{QUALITY}_high, max: ...}}] would stand in its way"
+    ]
 
 
 def _relative(before: float, after: float) -> str:

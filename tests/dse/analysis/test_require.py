@@ -8,10 +8,11 @@ from cost_models.library import shipped_library
 from cost_models.table import Table
 from dse.analysis.relaxation.constraints import explain_infeasible, relaxed_spec, rounded
 from dse.analysis.relaxation.files import read_relaxations, relaxation_rows, write_relaxations
-from dse.analysis.require.changes import VIOLATION, best_changes
+from dse.analysis.require.changes import VIOLATION, Change, best_changes
 from dse.analysis.require.requirements import least_rate, requirements
 from dse.errors import RunError
 from dse.evaluator import Evaluator
+from dse.render.terminal.requirements import quality_lines
 from dse.results.picks import settings_of
 from dse.runs import run
 from dse.space import Space
@@ -139,6 +140,29 @@ def test_a_design_that_misses_is_told_what_mends_it_most():
     space, designs, _ = whole(spec)
     changes = best_changes(Evaluator(spec), settings_of(designs, 0), space=space)
     assert changes[0].goal == VIOLATION and changes[0].value_after < changes[0].value_before
+
+
+def test_a_change_that_makes_answers_worse_says_so_where_nothing_limits_them():
+    settings = {"node": "tsmc_5", "memory": "hbm3", "memory_devices": 4, "memory_device_gib": 16, "macs": 65536,
+                "weight_format": "bf16"}  # fmt: skip
+    two = {"chat": {"model": "llama3_8b"}, "code": {"model": "llama3_8b", "batch": 2}}
+    told = {}
+    for limit in ({}, {"constraints": [{"metric": "chat.perplexity_ratio_high", "max": 1.001}]}):
+        spec = parse_spec({**SWEEP, "workloads": two, "constraints": [], **limit})
+        changes = {change.goal: change for change in best_changes(Evaluator(spec), settings)}
+        narrower = changes["chat.tpot_ms" if "chat.tpot_ms" in changes else "chat.tokens_per_joule"]
+        ratio = narrower.beside["chat.perplexity_ratio"]
+        assert "code.perplexity_ratio" not in narrower.beside
+        # A goal of no workload may cost the quality of every one.
+        assert {"chat.perplexity_ratio", "code.perplexity_ratio"} <= set(changes["cost_usd"].beside)
+        told[bool(limit)] = (narrower.parameter, ratio, quality_lines(list(changes.values()), spec))
+    parameter, (before, after), (line,) = told[False]
+    assert parameter == "weight_format" and before < 1.001 < after < 2, "a model that collapses is none"
+    assert line.startswith("no constraint limits the quality of answers")
+    assert "chat.perplexity_ratio_high, max: ..." in line
+    assert max(told[True][1]) < 1.001 and told[True][2] == []
+    kept = Change("cost_usd", "macs", 1, 2, 3.0, 2.0, {"tdp_w": (1.0, 2.0), "chat.perplexity_ratio": (1.0, 1.0)})
+    assert quality_lines([kept], parse_spec({**SWEEP, "constraints": []})) == []
 
 
 def test_neighbours_differ_in_at_most_two_parameters():
