@@ -190,9 +190,10 @@ PER_LAYER = frozenset(
 
 def _alike(key: str, value: Any) -> Any:
     """Return what all layers have where a list tells the same of each."""
-    if key in PER_LAYER and isinstance(value, list) and value and all(one == value[0] for one in value):
-        return value[0]
-    return value
+    if key not in PER_LAYER or not isinstance(value, list) or not value:
+        return value
+    first, *others = value
+    return first if all(one == first for one in others) else value
 
 
 def _fault(issue: Any) -> str:

@@ -176,7 +176,7 @@ def _bounded(kind: Mixing, told: Config, rules: ConfigType, source: str) -> Mixi
 
 
 def _mixing(told: Config, rules: ConfigType, layers: int, source: str) -> list[Mixing]:
-    """Return how layers mix tokens where the file does not say it layer by layer."""
+    """Return how layers mix tokens where the file does not say it layer by layer, windows that are off among them."""
     if rules.state is not None:
         return _stateful(told, rules, layers, source)
     if rules.window == "chunks":
@@ -191,7 +191,7 @@ def _mixing(told: Config, rules: ConfigType, layers: int, source: str) -> list[M
         return ["full"] * layers
     if rules.window == "upper":
         first = told.max_window_layers or 0
-        return ["window" if told.use_sliding_window and place >= first else "full" for place in range(layers)]
+        return ["window" if place >= first else "full" for place in range(layers)]
     if rules.window == "others":
         pattern = told.sliding_window_pattern
         if not isinstance(pattern, int):
@@ -201,7 +201,7 @@ def _mixing(told: Config, rules: ConfigType, layers: int, source: str) -> list[M
         return _patterned(told.sliding_window_pattern, layers, source)
     if rules.window == "alternate":
         return ["full" if place % 2 else "window" for place in range(layers)]
-    if rules.window == "all" or (rules.window == "optional" and told.use_sliding_window):
+    if rules.window in ("all", "optional"):
         return ["window"] * layers
     return ["full"] * layers
 

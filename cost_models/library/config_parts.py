@@ -18,13 +18,14 @@ MOST_TIMES = 1000
 
 
 def canonical(fields: Mapping[str, Any], source: str) -> Data:
-    """Return what groups of fields of one maker say, by the names that all have; what a file says by those holds.
+    """Return what groups of fields of one maker say, by the names that all have, where a file says nothing by those.
 
     Raises:
         LibraryError: a group is not what it must be.
     """
     groups = (_linear, _sparse, _windows, _listed_experts, _other_attention, _blocks)
-    return {name: value for read in groups for name, value in read(fields, source).items()}
+    said = {name: value for read in groups for name, value in read(fields, source).items()}
+    return {name: value for name, value in said.items() if fields.get(name) is None}
 
 
 def _linear(fields: Mapping[str, Any], source: str) -> Data:
@@ -56,7 +57,8 @@ def _sparse(fields: Mapping[str, Any], source: str) -> Data:
     names = {"sparse_num_index_heads": "index_n_heads", "sparse_index_dim": "index_head_dim",
              "sparse_block_size": "index_block_size", "sparse_topk_blocks": "index_topk_blocks"}  # fmt: skip
     result = {name: told[own] for own, name in names.items() if told.get(own) is not None}
-    block, blocks = ({**result, **fields}.get(name) for name in ("index_block_size", "index_topk_blocks"))
+    whole = result | {name: value for name, value in fields.items() if value is not None}
+    block, blocks = whole.get("index_block_size"), whole.get("index_topk_blocks")
     if (block is None) != (blocks is None):
         raise LibraryError(
             f"{source}: size and number of the blocks that sparse attention meets must be given together"

@@ -189,7 +189,7 @@ def _text_model(config: Mapping[str, Any], source: str) -> tuple[str, ConfigType
 
 def _flat(fields: Mapping[str, Any], source: str) -> Data:
     """Return fields with those of the attention, of the experts and of other groups beside them."""
-    fields = {**canonical(fields, source), **fields}
+    fields = {**fields, **canonical(fields, source)}
     attention, experts = fields.get("attn_config"), fields.get("ffn_config")
     result = {**experts, **fields} if isinstance(experts, Mapping) else dict(fields)
     if not isinstance(attention, Mapping):

@@ -61,6 +61,11 @@ class Edge:
     second_mm: FloatArray = field(default_factory=lambda: np.zeros(1))
     second_stacked: FloatArray = field(default_factory=lambda: np.zeros(1))
 
+    @property
+    def wanted(self) -> FloatArray:
+        """Interfaces that want a place: what takes no edge wants none."""
+        return self.units * (self.unit_mm > 0)
+
 
 def unit_places(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return how many whole units have room on a long side, on the free short side and on the host's.
@@ -111,7 +116,7 @@ def _both_fit(long_mm: FloatArray, short_mm: FloatArray, edge: Edge) -> NDArray[
         sum((places for _, places in filled_sides(long_mm, short_mm, edge, order).values()), np.zeros(1))
         for order in FILLED
     ]
-    first, second = 2 * on_long + free + host >= edge.units, np.maximum(*beside) >= edge.second_units
+    first, second = 2 * on_long + free + host >= edge.wanted, np.maximum(*beside) >= edge.second_units
     return asarray(first & second)
 
 
@@ -188,7 +193,7 @@ def _whole_units(
     """Return the root of the least area, no less than a given one, in which every unit of the first memory has room."""
     edge = Edge(units, unit_mm, stacked, host_mm, np.zeros(1))
     places = unit_places(per_long * scale, per_short * scale, edge)
-    lacking = _in_all(places) < edge.units
+    lacking = _in_all(places) < edge.wanted
     if not lacking.any():
         return scale
     # Few rows are left after each step, so the steps are taken on those alone.
@@ -202,7 +207,7 @@ def _whole_units(
         opens = np.minimum(opens, ((host + 1) * some.unit_mm + some.host_mm) / short)
         scale[rows] = opens
         places = unit_places(long * opens, short * opens, some)
-        still = _in_all(places) < some.units
+        still = _in_all(places) < some.wanted
         rows = rows[still]
         if not len(rows):
             break

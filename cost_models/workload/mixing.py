@@ -118,9 +118,9 @@ def _mean_reach(layer: Attention, reach: float, first: Number, last: Number) -> 
 def mean_clipped(first: Number, last: Number, window: float) -> FloatArray:
     """Return the mean of min(context, window) over contexts from `first` to `last`."""
     first, last = asarray(first, dtype=np.float64), asarray(last, dtype=np.float64)
-    below = np.clip(window, first, last) if np.isfinite(window) else last
-    held = window if np.isfinite(window) else 0.0
-    return np.minimum(((below**2 - first**2) / 2 + (last - below) * held) / (last - first), window)
+    below = np.clip(window, first, last)
+    beyond = (last - below) * np.minimum(window, last)
+    return asarray(np.minimum(((below**2 - first**2) / 2 + beyond) / (last - first), window))
 
 
 def _reach(model: Model, layer: Attention) -> float:
@@ -274,7 +274,7 @@ def prefill_state_macs(state: StateLayers, prompt: Number) -> FloatArray:
 def kv_cache_elements(model: Model, shape: Shape, *, tokens: Number) -> FloatArray:
     """Return KV-cache elements of the batch at `tokens` of context, over all layers, on the most-loaded chip."""
     if model.encoder or not attentions(model):
-        return np.zeros_like(asarray(shape.batch * asarray(tokens), dtype=np.float64))
+        return np.zeros(np.broadcast_shapes(np.shape(shape.batch), np.shape(tokens)))
     held: Number = 0.0
     for layer in attentions(model):
         own = kv_elements_per_token(model, layer) * asarray(_kv_fraction(model, shape, layer))

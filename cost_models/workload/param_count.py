@@ -63,7 +63,7 @@ class MixerWeights:
     query: int
     key_value: int
     output: int
-    latent: int = 0
+    latent: int
 
     @property
     def total(self) -> int:

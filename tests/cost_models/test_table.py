@@ -141,6 +141,8 @@ def test_rows_of_a_record_are_those_of_its_columns_and_the_rest_is_as_it_was(of)
     assert cut["both"][0].tolist() == [10.0 + of - 1]
     assert cut["both"][1].tolist() == [[row * of + of - 1.0] for row in range(4)]
     assert cut["other"] is other
+    # A column of one row stands for all that are asked for.
+    assert (cut["both"][0] is column) == (cut["both"][1] is matrix) == (of == 1)
     assert cut["number"] == 3.0
 
 

@@ -521,6 +521,15 @@ def test_blocks_that_are_left_out_or_are_one_matrix():
     matrices = (2 * d * d + 2 * d * 4 * 128) + (2 * d * d + 2 * d * 8 * 128) + 2 * 3 * d * width + 2 * d * d
     assert count_parameters(model).body == matrices
     assert kv_cache_elements(model, ONE, tokens=1.0) == 2 * 4 * 128 + 2 * 8 * 128
+    for missing in ("num_attention_heads", "hidden_size"):
+        with pytest.raises(LibraryError, match="must be a list, beside num_attention_heads and hidden_size"):
+            model_of_config({**config, missing: None}, "x", source="x")
+    # What most layers have stands for all: 4 or 8 key heads here, as many as heads where none has any.
+    assert (model.attention, model.kv_heads) == ("GQA", 4)
+    eights = [blocks[2], blocks[2], blocks[0], blocks[1]]
+    for told in ({}, {"num_key_value_heads": None}):
+        some = {name: value for name, value in config.items() if name != "num_key_value_heads"} | told
+        assert model_of_config({**some, "block_configs": eights}, "x", source="x").kv_heads == 8
 
 
 def test_queries_of_a_narrow_vector_and_experts_by_their_places():

@@ -10,6 +10,7 @@ from cost_models.evaluate.chips import ChipSetup
 from cost_models.evaluate.serve import serve_chip
 from cost_models.evaluate.workload import Conversation, Workload
 from cost_models.library.technology import Technology
+from cost_models.performance.conversations import _between
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.operating_point import Slo
 from cost_models.performance.queue_chain import Traffic
@@ -114,6 +115,82 @@ def test_goodput_is_the_load_at_which_as_many_are_found_as_it_assumes():
     assert 0.3 < users.hit_share[0] < 0.9
     seen = users.at_goodput
     assert seen.ttft.mean_s[0] <= 1.0 and seen.tpot.mean_s[0] <= 0.05 * 1.005
+
+
+# Turns; thinking; memory per chip for histories and behind a link, GiB; its GB/s; shares that are told.
+ROWS = [
+    (10.0, 60.0, 0.0, 20.0, 64.0, np.nan), (2.0, 60.0, 1.0, 200.0, 8.0, np.nan), (5.0, 5.0, 2.0, 0.0, 32.0, np.nan),
+    (5.0, 60.0, 0.0, 64.0, 64.0, 0.7), (30.0, 20.0, 0.5, 9.0, 0.2, np.nan), (3.0, 90.0, 0.0, 500.0, 0.01, np.nan),
+    (5.0, 60.0, 1.0, 64.0, 64.0, 0.0), (8.0, 300.0, 4.0, 2000.0, 16.0, 1.0),
+]  # fmt: skip
+
+
+def test_each_term_of_a_conversation_is_what_it_says():
+    turns, think, kept, gib, gbps, told = np.array(ROWS).T
+    rate = 9.0
+    users = served(
+        limits=Slo(), traffic=Traffic(arrivals_per_s=np.full(len(ROWS), rate), prompt_cv=0.4), turns=turns,
+        think_s=think, kept_gib=kept, tier="ddr5", tier_gib=gib, tier_gbps=gbps, hit_share=told,
+    ).users  # fmt: skip
+    tier, layers, chips, growth = users.sessions.tier, 80, 8, 500.0
+    each, latency, most_taken = 80 * 2 * 8 * 128 * 2, float(tier.latency_s), float(tier.most_utilisation)
+    np.testing.assert_allclose(users.bytes_per_token, each)
+    near, far = users.found_shares(rate)
+    steps, traffic = users.steps_at(rate), users._traffic_at(rate)
+    columns = (users._missing.alone_s, users._finding.alone_s)
+    for row, (turn, wait, own, behind, link, share) in enumerate(ROWS):
+        missing, finding = (float(np.broadcast_to(column, len(ROWS))[row]) for column in columns)
+        history, returning, varied = (turn - 1) / 2 * growth, 1 - 1 / turn, (4 * turn - 2) / (3 * turn)
+        later = (missing - finding) / returning
+        assert later > 0 and users._later_s[row] == pytest.approx(later)
+        read = latency + history / returning * each / (link * 1e9 * chips)
+        exposed = max(read / layers, read - finding * (1 - 1 / layers))
+        line = max(later - exposed, 0)
+        assert (users.read_s[row], users.most_line_s[row]) == pytest.approx((read, line))
+
+        def held(gib, row=row):
+            one = Sessions(turns[row], think[row], growth)
+            return float(one.found_share(gib * 2**30 * chips / each, rate))
+
+        here = held(own)
+        there = (held(own + behind) if np.isnan(share) else here + share) - here
+        there = min(max(there, 0), 1 - here)
+        carried = min(line / (line + read * varied / 2), most_taken) if line > 0 else 0.0
+        written = min(most_taken * link * 1e9 * chips / (rate * growth * each), 1)
+        there = min(there, carried / (rate * returning * read) * written)
+        assert (near[row], far[row]) == pytest.approx((here, there), abs=1e-12)
+        # Prompts are a mixture of those whose history is computed and of those that find it.
+        lost = 1 - here - there
+        taken = rate * returning * there * (read if there > 0 else 0)
+        queued = taken * read * varied / (2 * (1 - taken)) if there > 0 else 0.0
+        apart = steps.apart
+        assert apart.least_s[row] == pytest.approx(-lost * returning * later)
+        cases = [
+            (returning * lost, later, later**2 * (varied - 1)),
+            (returning * there, exposed + queued if there > 0 else 0.0,
+             (read**2 * (varied - 1) if there > 0 else 0.0) + queued**2),
+        ]  # fmt: skip
+        found = list(zip(apart.shares[:, row], apart.extra_s[:, row], apart.extra_var[:, row], strict=True))
+        for one, wanted in zip(found, cases, strict=True):
+            assert one == pytest.approx(wanted, abs=1e-12)
+        mean = (1 - lost) * finding + lost * missing
+        assert steps.alone_s[row] == pytest.approx(mean)
+        # Of all turns a share computes a history: its length varies, and what prompts vary by themselves beside it.
+        late = lost * returning
+        square = (late * later**2 * varied - (late * later) ** 2 + (finding * 0.4) ** 2) ** 0.5
+        assert traffic.prompt_cv[row] == pytest.approx(square / (finding + late * later))
+        # Across the link goes what is read, what a turn adds, and what is computed anew.
+        moved = (there * history + growth + (1 - here - there) * history) * each * (behind > 0)
+        assert users.moved_bytes[row] == pytest.approx(moved)
+        assert users.asked_bytes[row] == pytest.approx(rate * wait * history * each)
+        assert users.hit_share[row] == pytest.approx(here + there)
+        assert users.delay_s[row] == pytest.approx(cases[1][1], abs=1e-12)
+
+
+def test_where_a_straight_line_crosses_nothing():
+    rows = ((0, 2, 10, -2, 5), (0, 3, 10, -1, 7.5), (4, 0, 10, -5, 4), (4, 1, 10, 0, 10), (4, 0, 10, 0, 10))
+    low, at_low, high, at_high, wanted = np.array(rows, float).T
+    assert _between(low, at_low, high, at_high).tolist() == wanted.tolist()
 
 
 def test_a_tier_costs_money_power_and_energy():

@@ -39,6 +39,10 @@ def test_where_limits_are_said_to_cease_to_hold():
         ({"low": 2, "high": np.inf, "at_low": -2, "before": 1, "at_before": -4, "last": 2, "at_last": -2}, 3, 3),
         ({"low": 2, "high": np.inf, "at_low": -2, "before": 1, "at_before": -2.1, "last": 2, "at_last": -2}, 16, 16),
         ({"low": 2, "high": np.inf, "at_low": -2, "before": 1, "at_before": -2, "last": 2, "at_last": -2}, 16, 16),
+        # It leads to an end itself: to the high one, and to the low one where a limit is just kept.
+        ({"low": 2, "high": 8, "at_low": -6, "at_high": 6, "before": 1, "at_before": -7, "last": 2, "at_last": -6},
+         8, 4),
+        ({"low": 2, "high": np.inf, "at_low": 0, "before": 1, "at_before": -2, "last": 2, "at_last": 0}, 2, 2),
         # An end that is no load has no geometric mean.
         ({"low": 0, "high": 8, "at_low": -2, "at_high": 2, "before": 0, "at_before": -2, "last": 8, "at_last": 2},
          4, 4),

@@ -11,11 +11,16 @@ from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.layers import Indexer, StateLayers
 from cost_models.library.technology import Technology
+from cost_models.performance.near_memory import faster, near_times
 from cost_models.performance.phases import decode_phase
+from cost_models.performance.roofline import time_operators
 from cost_models.silicon.cost import Economics
+from cost_models.silicon.machine import NearMemory
 from cost_models.silicon.near_memory import operand_bits, plain_bits
 from cost_models.table import Choice, Table
 from cost_models.workload.operators import held_weights
+from tests.cost_models.performance.test_roofline import BITS, KINDS, first, machine, stack
+from tests.cost_models.performance.test_roofline import made as operators_of
 
 TECHNOLOGY, ECONOMICS = Technology(), Economics.of(shipped_library())
 PLAIN = {"memory": "lpddr5x_9600", "memory_devices": 16, "memory_device_bits": 64, "memory_device_gib": 8}
@@ -293,3 +298,67 @@ def test_units_multiply_plain_numbers_of_their_own_kind(form, int8, float16, bot
     stored = shipped_library().weight_format(form)
     found = [plain_bits(stored, operands) for operands in (("int8",), ("float16",), ("int8", "float16"))]
     assert found == [int8, float16, both]
+
+
+def banks(**told):
+    """Return units beside the banks of a small memory: 20 bytes/s inside, rates by class, four channels."""
+    usual = {"bytes_per_s": 20, "linear_mac_per_s": 50, "expert_mac_per_s": 25, "head_mac_per_s": 5,
+             "attention_mac_per_s": 16, "j_per_byte": 0, "channels": 4, "start_s": 0.5}  # fmt: skip
+    return NearMemory(**{name: np.full(1, float(told.get(name, one))) for name, one in usual.items()})
+
+
+def test_where_the_time_of_hand_made_operators_goes_beside_the_banks():
+    chip = replace(machine(bandwidth=10.0, rate=100.0, sram=1e9), near=banks(), vector_ops_per_s=np.full(1, 8.0))
+    profile = stack("ideal", bandwidth_efficiency=0.5, non_overlapped_fraction=0.25)
+    # Of a product whose depth is known inputs are its rows, of another half of what it moves; each channel is told.
+    some = operators_of(
+        ("qkv", "linear", {"rows": 3.0, "weights": 64.0, "macs": 192.0, "activations": 48.0, "depth": 4.0,
+                           "kernels": 2.0, "vector_ops": 8.0}),
+        ("thin", "linear", {"rows": 9.0, "weights": 64.0, "macs": 192.0, "activations": 20.0, "depth": 4.0}),
+        ("fused", "linear", {"rows": 3.0, "weights": 64.0, "macs": 192.0, "activations": 48.0}),
+        ("attention", "attention", {"macs": 80.0, "activations": 24.0, "kv_elements": 60.0, "row_elements": 4.0}),
+    )  # fmt: skip
+    on_chip = time_operators(some, chip, profile, BITS, chips=1.0, attention_fraction=1.0)
+    near, can = near_times(some, on_chip, chip, profile, BITS)
+    # Elements of 1.5 bytes; scores of pairs go both ways as 4 bytes.
+    through = [1.5 * (12 * 4 + 36), 1.5 * 20 * 4, 1.5 * (24 * 4 + 24), 4 * (24 + 2 * 80 / 4)]
+    reading = [max(32 / 20, 192 / 50)] * 3 + [max(60 / 20, 80 / 16)]
+    wanted = [one / 5 + other for one, other in zip(through, reading, strict=True)]
+    wanted[0] += 2 * 0.5
+    assert first(near.dram_bytes) == pytest.approx(through) and first(near.memory_s) == pytest.approx(wanted)
+    assert first(near.arithmetic_s) == [1, 0, 0, 0] and first(near.non_overlapped_s) == [0.25, 0, 0, 0]
+    assert first(near.near_bytes) == [32, 32, 32, 60] and not near.weight_bytes.any() and not near.dequantize_s.any()
+    assert can[:, 0].all()
+    for channels, inputs in ((1.0, 1), (0.0, 1), (2.0, 2)):
+        few = replace(chip, near=banks(channels=channels))
+        told = near_times(some, on_chip, few, profile, BITS)[0].dram_bytes
+        assert first(told)[:2] == pytest.approx([1.5 * (12 * inputs + 36), 1.5 * 20 * inputs])
+    # The better place is taken where there is one, and its least time is that of the better one.
+    times, seconds = faster(some, chip, on_chip, near, can, np.full((4, 1), 30.0), np.array([[29.0], [30], [31], [1]]))
+    assert seconds[:, 0].tolist() == [29, 30, 30, 1] and (times.near_bytes > 0)[:, 0].tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    # At peak rates: 168, 120, 180 bytes over the pins on one side, 48 and more of weights and activations on the other.
+    assert times.least_s[:, 0] == pytest.approx(np.minimum(
+        np.maximum(first(on_chip.dram_bytes), np.array(first(some.macs)) / 10) / 10,
+        np.maximum(np.array(through) / 10, reading),
+    ))  # fmt: skip
+
+
+def test_what_cannot_run_beside_the_banks():
+    chip = replace(machine(bandwidth=10.0, rate=100.0), near=banks())
+    profile = stack("ideal")
+    on_chip = time_operators(KINDS, chip, profile, BITS, chips=1.0, attention_fraction=1.0)
+
+    def can(chip, form=BITS):
+        return near_times(KINDS, on_chip, chip, profile, form)[1][:, 0].tolist()
+
+    # Experts in a format of their own, what scores keys for a choice of them, and states stay on the chip.
+    assert can(chip) == [True, False, True, True, False, False]
+    assert can(chip, replace(BITS, expert_bits=4.0)) == [True, True, True, True, False, False]
+    assert can(replace(chip, near=banks(linear_mac_per_s=0, attention_mac_per_s=0))) == [False, False, True] + 3 * [
+        False
+    ]

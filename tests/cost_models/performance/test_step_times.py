@@ -7,9 +7,20 @@ import pytest
 
 from cost_models.evaluate.chips import ChipSetup
 from cost_models.evaluate.serve import serve_chip
-from cost_models.evaluate.workload import Drafting, Workload
+from cost_models.evaluate.workload import Conversation, Drafting, Workload
 from cost_models.library.technology import Technology
-from cost_models.performance.step_times import LEAST_REACH, SPACING, PromptTimes, StepTimes, _knots, single, step_times
+from cost_models.performance.step_times import (
+    LEAST_REACH,
+    SPACING,
+    PromptTimes,
+    StepTimes,
+    _knots,
+    most_requests,
+    single,
+    step_times,
+)
+from cost_models.workload.serving import footprint
+from cost_models.workload.speculation import Speculation
 
 
 @pytest.mark.parametrize("tile", [1.0, 2.0, 3.0, 8.0, 9.0, 64.0, 65.0])
@@ -88,6 +99,12 @@ def test_a_prompt_takes_a_step_for_each_of_its_chunks(prompt, rows, chunks):
     np.testing.assert_allclose(PromptTimes.of(alone).alone_s, found.alone_s)
 
 
+def test_a_step_takes_a_token_at_least():
+    works = (Workload("w", "llama3_8b", prompt_tokens=5.0, output_tokens=2.0, chunk_rows=rows) for rows in (0.25, 1.0))
+    half, one = (serve_chip(ChipSetup("h100_sxm", "fp8", act_bits=8), work, Technology()).inference for work in works)
+    assert half.prefill_s == one.prefill_s and PromptTimes.of(half).chunks == 5
+
+
 def test_steps_are_worked_out_where_a_single_request_just_keeps_its_limits_and_nowhere_else():
     # Each step yields four tokens: three that are drafted, all of which are accepted, and one more.
     work = Workload("w", "llama3_8b", batching="continuous", drafting=Drafting(3.0, 1.0, "ngram"))
@@ -105,3 +122,126 @@ def test_steps_are_worked_out_where_a_single_request_just_keeps_its_limits_and_n
         np.testing.assert_array_equal(
             found[2:], every.decode_s[2:] if worked_out else np.tile(found[1], (len(found) - 2, 1))
         )
+
+
+def line(number, step, slope, beyond):
+    """Return a step that rises by one slope up to 16 sequences and by another beyond."""
+    return step + slope * (min(number, 16) - 1) + beyond * max(number - 16, 0)
+
+
+def least(holds, most):
+    """Return the least number at which something holds, by halving between bends; the most where it never does."""
+    low, high = 0.0, next((end for end in (1.0, 16.0) if end < most and holds(end)), most)
+    low = 1.0 if high > 1 else low
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+ROWS = [
+    (prompt, step, slope, beyond, tokens, most)
+    for prompt in (0.0, 0.05)
+    for step, slope, beyond in ((0.01, 2e-4, 2e-4), (0.01, 1e-4, 1e-2), (0.02, 0.0, 0.0))
+    for tokens in (0.0, 0.5, 20.0, 300.0)
+    for most in (0.0, 1.0, 7.0, 40.0, 3000.0)
+]
+
+
+def engines(rows):
+    """Return the step times of engines of such numbers, a row each."""
+    knots = np.array([0.0, 1.0, 2.0, 16.0, 128.0, 1024.0, 8192.0])
+    prompt, step, slope, beyond, tokens, most = np.array(rows).T
+    times = np.stack(
+        [np.zeros(len(rows)), *(step + slope * (min(k, 16) - 1) + beyond * max(k - 16, 0) for k in knots[1:])]
+    )
+    one = np.ones(len(rows))
+    return StepTimes(
+        np.broadcast_to(knots[:, None], times.shape), times, prompt, prompt + 0.01, one, one, tokens, most,
+        wait_s=0.3 * one,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("tpot", [0.005, 0.0101, 0.03, 0.2, 30.0])
+def test_as_many_decode_evenly_as_fill_the_time_of_a_token(tpot):
+    # n sequences take a step and the prompts of the n / G requests that begin in it; below one, in proportion.
+    found = engines(ROWS).even_flow(tpot)
+    for row, (prompt, step, slope, beyond, tokens, most) in enumerate(ROWS):
+        share, own = prompt / max(tokens, 1), line(1, step, slope, beyond)
+
+        def longer(number, own=own, share=share, rest=(step, slope, beyond)):
+            return (own if number < 1 else line(number, *rest)) + number * share >= tpot
+
+        wanted = 0.0 if own >= tpot else least(longer, max(most, 1))
+        assert found[row] == pytest.approx(wanted, rel=1e-6, abs=1e-9), ROWS[row]
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.4, 3.0, 19.0, 60.0])
+def test_as_many_decode_evenly_as_come_while_they_go_round(rate):
+    # Little's law: n = l C(n) for a round of G steps and a prompt of each; below one a round is that of one.
+    found = engines(ROWS).even_number(rate)
+    for row, (prompt, step, slope, beyond, tokens, most) in enumerate(ROWS):
+
+        def enough(number, rest=(step, slope, beyond), prompt=prompt, tokens=tokens):
+            alone = max(number, 1.0)
+            return number >= rate * (tokens * line(alone, *rest) + alone * prompt)
+
+        assert found[row] == pytest.approx(least(enough, max(most, 1)), rel=1e-6, abs=1e-9), ROWS[row]
+
+
+def test_one_more_number_is_known_and_nothing_else_changes():
+    rows = ROWS[::7]
+    before, numbers = engines(rows), np.array([0.5, 1.0, 9.0, 16.0, 100.0, 128.0, 5000.0])
+    for number in (1.0, 9.0, 16.0, 40.0, 9000.0):
+        time = np.array([line(number, *row[1:4]) for row in rows])
+        after = before.refined(np.full(len(rows), number), time)
+        assert after.batches.shape == (8, len(rows)) and (np.diff(after.batches, axis=0) >= 0).all()
+        for each in numbers:
+            np.testing.assert_allclose(after.step_s(np.full(1, each)), before.step_s(np.full(1, each)), rtol=1e-9)
+    # A step that is longer than the line says lifts the line there.
+    lifted = before.refined(np.full(1, 9.0), np.full(1, 1.0))
+    np.testing.assert_allclose(lifted.step_s(np.full(1, 9.0)), 1.0)
+    np.testing.assert_allclose(lifted.step_s(np.full(1, 16.0)), before.step_s(np.full(1, 16.0)))
+
+
+def test_a_bend_is_looked_for_as_far_as_the_memory_and_a_few_tiles_reach():
+    # Steps of 10 ms up to 40 sequences, and 1 ms more for each beyond.
+    times = [0.001, *(0.01 + 1e-3 * max(number - 40, 0) for number in (1, 2, 16, 128, 1024))]
+    straight = 0.01 + (40 - 16) / (128 - 16) * (times[4] - times[3])
+    for most, tile, bent in ((128.0, 1.0, False), (129.0, 1.0, True), (10.0, 7.0, False), (10.0, 8.0, True)):
+        one = steps(times, tile=tile, most=most)
+        assert one._line_s(np.full(1, 40.0))[0] == pytest.approx(0.01 if bent else straight)
+
+
+def test_the_least_times_are_those_of_one_sequence_and_a_column_is_as_wide_as_is_asked():
+    one = engines(ROWS[:3])
+    first, token = one.least_s
+    assert first.tolist() == pytest.approx([row[0] + 0.01 + 0.3 for row in ROWS[:3]])
+    assert token.tolist() == pytest.approx([row[1] for row in ROWS[:3]])
+    assert one.tokens_per_step == 1
+    drafted = replace(one, speculation=Speculation(2.0, 0.5))
+    assert drafted.least_s[1].tolist() == pytest.approx([row[1] / 1.75 for row in ROWS[:3]])
+    assert drafted.tokens_per_step == 1.75
+    wide = engines(ROWS[:1]).wide((4,))
+    assert wide.batches.shape == (7, 4) and wide.most.shape == wide.wait_s.shape == (4,)
+
+
+@pytest.mark.parametrize(
+    ("held", "read_mostly", "kept"),
+    [(1.0, 0.0, 0.0), (1.0, 0.3, 0.0), (0.35, 0.1, 0.0), (1.0, 0.0, 0.2), (0.05, 0.0, 0.0)],
+)
+def test_as_many_requests_fit_as_fill_the_memory_and_what_of_it_can_be_written(held, read_mostly, kept):
+    work = Workload("w", "llama3_8b", batching="continuous", prompt_tokens=3000.0, output_tokens=200.0,
+                    conversation=Conversation(2.0, 30.0, kept_gib=kept * 80))  # fmt: skip
+    one = serve_chip(ChipSetup("h100_sxm", "fp8", act_bits=8), work, Technology()).planned
+    room = one.machine.capacity_bytes * held
+    machine = replace(one.machine, capacity_bytes=room, read_mostly_bytes=room * read_mostly)
+    served = replace(one, machine=machine)
+    most = most_requests(served)[0]
+
+    def fits(batch):
+        serving = replace(one.serving, batch=np.full(1, batch))
+        told = footprint(serving, one.formats, chunk_rows=one.software.chunk_rows, read_mostly_bytes=room * read_mostly)
+        return told.most_loaded_bytes[0] + one.serving.sessions.kept_bytes <= room[0]
+
+    assert (most == 0 or fits(most)) and not fits(most + 1) and (most > 0) == (held > 0.1)

@@ -35,7 +35,9 @@ def square_of(edge):
     return (edge / perimeter_mm(column(1.0), 1.2) / 0.85) ** 2
 
 
-def blocks_of(kind, mac=30.0, sram=40.0, vector=10.0, memory=20.0, gbps=500.0, decoder=0.5, edge=20.0):
+def blocks_of(
+    kind, mac=30.0, sram=40.0, vector=10.0, memory=20.0, gbps=500.0, decoder=0.5, edge=20.0, technology=TECHNOLOGY
+):
     return area_blocks(
         Choice.of(kind),
         mac_array=column(mac),
@@ -47,7 +49,7 @@ def blocks_of(kind, mac=30.0, sram=40.0, vector=10.0, memory=20.0, gbps=500.0, d
         gbps=column(gbps),
         weight_decoder=column(decoder),
         least_mm2=square_of(edge),
-        technology=TECHNOLOGY,
+        technology=technology,
     )  # fmt: skip
 
 
@@ -79,6 +81,17 @@ def test_every_part_makes_the_die_larger_unless_there_is_blank_silicon(kind, mac
     assert edged[0] == pytest.approx(total(blocks_of(kind, mac, sram * 1.01, edge=500.0))[0]), (
         "SRAM is free there: nobody buys it for edge"
     )
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_the_error_of_the_model_is_a_factor_of_every_block_and_not_of_what_surrounds_them(factor):
+    usual = blocks_of("npu")
+    told = blocks_of("npu", technology=Technology({"model_error.area.compiled": factor}))
+    inside = [name for name in usual if name not in ("periphery", "blank")]
+    assert {name: told[name][0] for name in inside} == pytest.approx({name: factor * usual[name][0] for name in inside})
+    die = total(told)[0] - told["blank"][0]
+    around = perimeter_mm(column(die), typ("floorplan.aspect_ratio"))[0] * typ("floorplan.periphery_mm.compiled")
+    assert told["periphery"][0] == pytest.approx(around)
 
 
 def test_sram_costs_its_macro_and_the_outline_that_it_brings():

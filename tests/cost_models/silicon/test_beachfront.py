@@ -154,6 +154,37 @@ def test_a_second_memory_in_a_design_makes_the_die_as_large_as_whole_units_do():
     assert twelve.die_mm2 == pytest.approx(least_die_mm2(wanted, TECHNOLOGY))
 
 
+def test_what_takes_no_edge_wants_no_place():
+    none = least_die_mm2(edge(0, 1.0), TECHNOLOGY)
+    assert least_die_mm2(edge(3, 0.0), TECHNOLOGY) == none
+    second = {"second_units": np.full(1, 4.0), "second_mm": np.full(1, 3.0)}
+    beside = [dataclasses.replace(edge(*first), **second) for first in ((0, 1.0), (3, 0.0))]
+    assert least_die_mm2(beside[0], TECHNOLOGY) == least_die_mm2(beside[1], TECHNOLOGY) > none
+    # A second memory without an edge leaves the die as it is.
+    bare = dataclasses.replace(edge(7, 3.6), second_units=np.full(1, 4.0))
+    assert least_die_mm2(bare, TECHNOLOGY) == least_die_mm2(edge(7, 3.6), TECHNOLOGY)
+
+
+def test_what_a_die_carries_of_one_memory_does_not_depend_on_the_others():
+    grades = ("stacked_dram", "lpddr5x_9600", "hbm3", "gddr7_28")
+    die, watts = np.array([500.0, 300.0, 700.0, 90.0]), np.array([20.0, 300.0, 5.0, 1.0])
+    every = max_bandwidth(Choice.of(*grades), die, supply_w=watts, supply_v=0.75, technology=TECHNOLOGY)
+    for row, grade in enumerate(grades):
+        alone = max_bandwidth(
+            Choice.of(grade), die[row : row + 1], supply_w=watts[row], supply_v=0.75, technology=TECHNOLOGY
+        )
+        assert {name: float(units[row]) for name, units in every.units.items()} == {
+            name: float(units[0]) for name, units in alone.units.items()
+        }
+        assert every.gbps[row] == alone.gbps[0] and every.interface_mm2[row] == alone.interface_mm2[0]
+    # On top of a die lies as much as its area carries; no package and no interposer sets a limit to that.
+    value = TECHNOLOGY.value
+    each = every.gbps_per_unit[0]
+    assert every.units["sides"][0] == np.floor(500 / (each * value("die_stacking.mm2_per_gbps")))
+    assert np.isinf(every.units["package"][[0, 2]]).all() and np.isfinite(every.units["package"][[1, 3]]).all()
+    assert np.isfinite(every.units["interposer"][2]) and np.isinf(every.units["interposer"][[0, 1, 3]]).all()
+
+
 def test_an_odd_stack_stands_on_either_side():
     six, five, four = (least_die_mm2(edge(count, 7.0, 1.0), TECHNOLOGY)[0] for count in (6, 5, 4))
     assert six == five > four

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cost_models.errors import CompressionError
+from cost_models.weights import lanes
 from cost_models.weights.lanes import block_correlation, expected_most_loaded, lane_efficiency, observed_efficiency
 from dse.weight_codes.pruning import block_mask
 
@@ -176,6 +177,20 @@ def test_columns_broadcast_and_rows_that_do_not_apply_stay_empty():
 def test_values_out_of_range_are_named(arguments, options, words):
     with pytest.raises(CompressionError, match=words):
         lane_efficiency(*arguments, **options)
+
+
+@pytest.mark.parametrize(("block", "density", "rho", "depth"), [(60, 0.3, 0.1, 2), (7, 0.5, 0.0, 3), (1, 0.2, 0.4, 1)])
+def test_what_a_lane_keeps_has_the_moments_of_scipy(block, density, rho, depth):
+    a, b = (share * (1 - rho) / (rho or 1) for share in (density, 1 - density))
+    law = stats.betabinom(block, a, b) if rho else stats.binom(block, density)
+    row = np.array([[block, density, 16.0, rho, depth]])
+    mean, deviation = lanes._moments(row)
+    assert mean[0] == pytest.approx(depth * law.mean()) and deviation[0] == pytest.approx(law.std() * depth**0.5)
+    # The most-loaded lane lies so many deviations above: there and back.
+    above = lanes._above(row)
+    most = expected_most_loaded(block, density, 16, correlation=rho, depth=depth)
+    assert above[0] == pytest.approx(((most - mean) / deviation)[0])
+    assert lanes._efficiency(row, above)[0] == pytest.approx((mean / most)[0])
 
 
 def test_correlation_of_the_least_that_can_be_compared():
