@@ -122,8 +122,7 @@ def differing_parts(run: StoredRun, most: int | None = MAX_PARAMETERS) -> tuple[
     differing = [name for name in names if len({str(design.get(name)) for design in designs}) > 1]
     shared = [f"{name} {cell_text(designs[0][name])}" for name in names if name in designs[0] and name not in differing]
     rows = tuple((_with_unit(name, run), *(design.get(name, "-") for design in designs)) for name in differing[:most])
-    corner = "they differ in" if len(designs) > 1 else ""
-    parts: list[Part] = [TextTable("", (corner, *map(_lines, picks)), rows)] if rows else []
+    parts: list[Part] = [TextTable("", ("they differ in", *map(_lines, picks)), rows)] if rows else []
     words = [f"in all of them: {', '.join(shared)}"] if shared else []
     words += [f"{len(differing) - len(rows)} more differ: --full"] if len(differing) > len(rows) else []
     return parts, ["; ".join(words)] if words else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from cost_models.library import Library, LibraryParameter
@@ -116,8 +116,8 @@ def stack_parts(library: Library, name: str) -> list[Part]:
 
 def stack_rows(library: Library, name: str) -> Rows:
     """Return the constants of a stack as a sheet."""
-    every = [asdict(constant) for constant in constants(name, library)]
-    return tuple(every[0]), [tuple(one.values()) for one in every]
+    headings = tuple(field.name for field in fields(Constant))
+    return headings, [tuple(asdict(constant).values()) for constant in constants(name, library)]
 
 
 def stack_data(library: Library, name: str) -> dict[str, Any]:

@@ -122,10 +122,10 @@ def _search_words(spec: Spec, space: Space) -> str:
 
 def _time_words(spec: Spec, least: float) -> list[str]:
     most = SEARCH_FRACTION * least
-    unit, length = next(((name, one) for name, one in UNITS_OF_TIME if most >= 2 * one), UNITS_OF_TIME[-1])
-    words = f"about {number_text(least / length, 2)} to {number_text(most / length, 2)} {unit} on this machine"
-    if least < 1:
-        words = "about a second on this machine"
+    words = "about a second on this machine"
+    if least >= 1:
+        unit, length = next((name, one) for name, one in UNITS_OF_TIME if most >= 2 * one)
+        words = f"about {number_text(least / length, 2)} to {number_text(most / length, 2)} {unit} on this machine"
     asking = [stage for stage in spec.search.stages if stage not in OWN_SAMPLERS]
     return [words, *(f"{stage} asks Optuna design by design, which takes longer than that" for stage in asking)]
 

@@ -65,7 +65,7 @@ def run(spec: Any, **changes: Any) -> Any:
     """Return a run of a sweep: 10 designs evaluated, 4 feasible, 2 on the front."""
     counts = {"evaluated": 10, "feasible": 4, "front": 2, "planned": 10, **changes.pop("counts", {})}
     manifest = {
-        "counts": counts, "status": "complete", "seconds": {"total": 2.5}, "designs_per_s": 4.0, "sampler": "grid",
+        "counts": counts, "status": "complete", "seconds": {"total": 2.3456}, "designs_per_s": 4.0, "sampler": "grid",
         "seed": 3, "kept": "all", **changes.pop("manifest", {}),
     }  # fmt: skip
     usual = {

@@ -68,8 +68,8 @@ def need(**changes):
 def option(memory, **changes):
     usual = {
         "memory": memory, "device_bits": 64.0, "devices": 12.0, "devices_ideal": 10.0, "device_gib": 16.0,
-        "delivered_gbps": 1300.0, "bandwidth_slack": 0.04, "capacity_slack": math.inf, "edge_mm": 55.55,
-        "edge_allowed_mm": 100.0, "edge_slack": -0.25, "memory_w": 12.345, "most_bits": 6.5, "in_space": True,
+        "delivered_gbps": 1300.0, "bandwidth_slack": 0.012345, "capacity_slack": math.inf, "edge_mm": 55.55,
+        "edge_allowed_mm": 66.66, "edge_slack": -0.25, "memory_w": 12.345, "most_bits": 6.5432, "in_space": True,
     }  # fmt: skip
     return SimpleNamespace(**{**usual, "memory": memory, **changes})
 
@@ -113,7 +113,7 @@ def test_memories_that_deliver():
     table = options_table(found)
     assert table.title == "What can deliver that (int4_g128, 8-bit KV), edge of the largest die"
     assert table.cells == (
-        ("a", "64", "12.0 (10.0)", "16", "1 300", "+4", "any", "55.5/100", "-25", "12.3", "6.5", "yes"),
+        ("a", "64", "12.0 (10.0)", "16", "1 300", "+1.23", "any", "55.5/66.7", "-25", "12.3", "6.54", "yes"),
         ("b", "64", "12.0 (10.0)", "16", "1 300", "-50", "+0", "0/1 234", "any", "1 234", "0", "no"),
     )  # fmt: skip
 
@@ -156,7 +156,7 @@ def bound(label, new, by):
 def test_why_nothing_is_feasible():
     design = {"memory": "hbm3", "macs": 65536.0, "clock_ghz": 1.0, "kv_bits": 8.0}
     pair = Relaxation(
-        (bound("tdp_w <= 150", 160.5, 0.07), bound("chat.perplexity_ratio <= 1", 1.25, 0.25)), design, {}, 9
+        (bound("tdp_w <= 150", 160.53, 0.07), bound("chat.perplexity_ratio <= 1", 1.25, 0.25)), design, {}, 9
     )
     axes = tuple(AxisExtension(f"axis{k}", "", k == 0, 0.5, 0.25 * (k > 0), 2.0, {}) for k in range(9))
     why = RelaxationReport((pair,) * 9, (), axes, ())
@@ -388,7 +388,7 @@ def test_what_formats_store():
     assert len(compression_parts([one], [], weights, "tensor", 2, None)) == 3
 
 
-def test_how_nonzeros_hang_together():
+def test_how_nonzeros_hang_together(monkeypatch):
     # Blocks of 2 hold 1, 2, 0 and 2 of 2: variance 11/12 over n p (1 - p) of 15/32 is 1.9556, less 1.
     weights = np.array([[1.0, 0.0, 2.0, 3.0], [0.0, 0.0, 4.0, 5.0]])
     assert tensor_lines(weights, 2, None) == [
@@ -402,6 +402,8 @@ def test_how_nonzeros_hang_together():
         assert len(tensor_lines(weights, block, None)) == 1
     assert len(tensor_lines(np.ones((2, 4)), 2, None)) == len(tensor_lines(np.zeros((2, 4)), 2, None)) == 1
     assert len(tensor_lines(weights, 4, None)) == 2
+    monkeypatch.setattr("dse.render.terminal.compression.block_correlation", lambda blocks, block: 0.001234)
+    assert tensor_lines(weights, 2, None)[1].endswith("blocks of 2: 0.0012")
 
 
 # -- validate ---------------------------------------------------------------------------------------------------------

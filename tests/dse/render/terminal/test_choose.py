@@ -62,7 +62,7 @@ def test_no_says_what_the_nearest_misses():
 
 
 def test_ways_a_row_each():
-    ways = [way("a100", front=True), way("l4", chips=1)]
+    ways = [way("a100", front=True), way("l4", chips=1, **{"chat.decode_w": 90.0})]
     table = ways_table(chosen(*ways), ways)
     assert table.title == "By chat.usd_per_million_tokens, the best first; power, TDP and price of all chips of a row"
     assert table.names == 1 and table.headings[:3] == ("chip", "how", "")
@@ -105,7 +105,7 @@ def test_which_ways_are_listed_and_how_to_read_them():
 
 
 def test_every_way_as_a_sheet():
-    headings, rows = choice_rows(chosen(way("a100", front=True), way("l4", missed={"x": 1.0})))
+    headings, rows = choice_rows(chosen(way("a100", front=True), way("l4", missed={"x": 1.0}, other=1.0)))
     assert headings[:9] == (
         "name", "chip", "chips", "parallelism", "weight_format", "kv_bits", "act_bits", "meets_limits", "on_front",
     )  # fmt: skip

@@ -191,8 +191,9 @@ def test_a_workload_in_words():
 
 def test_a_pass_that_the_design_limit_stretches_by_more_than_a_percent_is_told():
     for decode, prefill, words in (
-        (1.01, 1.0, ""), (1.02, 1.01, "decode 1.02 times as long"), (1.5, 2.0, "decode 1.5 times as long and prefill 2 "
-         "times as long"), (math.nan, 1.25, "prefill 1.25 times as long"),
+        (1.01, 1.0, ""), (1.02, 1.01, "decode 1.02 times as long"),
+        (1.2345, 2.0, "decode 1.23 times as long and prefill 2 times as long"),
+        (math.nan, 1.25, "prefill 1.25 times as long"),
     ):  # fmt: skip
         table = with_settings(metrics={"decode_cap_stretch": decode, "prefill_cap_stretch": prefill})
         assert workload_lines(table)[4:] == ([f"the design limit lowers the clock: {words}"] if words else [])

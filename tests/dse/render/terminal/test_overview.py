@@ -29,7 +29,7 @@ def test_picks_and_baselines_a_row_each(monkeypatch):
     table = overview(
         monkeypatch, spec, [KNEE, {**KNEE, "name": "nearest_to_targets"}, BEST],
         {"a100": {"chat.tpot_ms": 7.0, "tdp_w": 400.0, "chat.ttft_ms": math.nan}},
-        {"a100": {"tdp": -0.5, "area": 0.0, "price": math.nan}},
+        {"a100": {"tdp": -0.5, "area": 0.0, "price": math.nan, "heat": 0.5, "clock": 1.0}},
     )  # fmt: skip
     assert table.title == "Picks and baselines (TDP, price of all chips; constraints on one's)"
     assert table.headings == ("", "misses", "tpot_ms\nms", "cost_usd\nUSD", "ttft_ms\nms", "tdp,\nW", "price,\nUSD")
@@ -61,7 +61,8 @@ def test_of_several_workloads_headings_name_theirs(monkeypatch):
 
 
 def test_how_many_limits_a_pick_misses(monkeypatch):
-    designs = pd.DataFrame({"id": [5], "margin a": [-0.25], "margin b": [0.0], "margin c": [math.nan], "cost": [-1.0]})
+    designs = pd.DataFrame({"id": [5], "margin a": [-0.25], "margin b": [0.0], "margin c": [math.nan],
+                            "margin d": [0.5], "margin e": [1.0], "cost": [-1.0]})  # fmt: skip
     table = overview(monkeypatch, sweep(), [{**KNEE, "feasible": False}], designs=designs)
     assert table.cells[0][1] == "2"
 

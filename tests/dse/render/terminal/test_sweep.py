@@ -87,7 +87,8 @@ def test_how_long_a_search_takes():
     for least, words in (
         (0.999, "about a second on this machine"), (1.0, "about 1 to 2 s on this machine"),
         (59.0, "about 59 to 118 s on this machine"), (60.0, "about 1 to 2 min on this machine"),
-        (90.0, "about 1.5 to 3 min on this machine"), (3600.0, "about 1 to 2 h on this machine"),
+        (90.0, "about 1.5 to 3 min on this machine"),
+        (1.2345, "about 1.2 to 2.5 s on this machine"), (3600.0, "about 1 to 2 h on this machine"),
         (36000.0, "about 10 to 20 h on this machine"),
     ):  # fmt: skip
         assert told._time_words(spec, least) == [words, *slower]

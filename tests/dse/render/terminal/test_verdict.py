@@ -140,6 +140,8 @@ def test_beside_the_first_baseline_that_runs_the_first_workload():
     assert against(baseline("a100", **{"chat.decode_w": math.nan})) == fast
     without = {name: value for name, value in METRICS.items() if name != "chat.decode_w"}
     assert against(baseline("a100"), metrics=without) == fast
+    both = {"workloads": {"chat": workload(), "live": workload()}, "objectives": [goal("cost_usd")]}
+    assert against(baseline("a100"), **both) == said
     by_token = " Against a100 (2x a100_80gb_sxm): 0.25x cost per token, 0.1x energy per token."
     assert against(baseline("a100"), deployment="pools") == by_token
 
