@@ -177,6 +177,50 @@ def test_what_stands_out_among_the_designs(monkeypatch):
     assert marks["floorplan"] == {"aspect_ratio": 1.5, "usable_edge_fraction": 2.5}
 
 
+def test_a_page_is_put_together(monkeypatch):
+    asked = []
+    technology = SimpleNamespace(
+        library=SimpleNamespace(parameters={"b": 2, "a": 1, "c": 3}, sources="sources"), reads={"b", "a"}
+    )
+    monkeypatch.setattr(pages, "Evaluator", lambda spec: SimpleNamespace(technology=technology))
+    monkeypatch.setattr(pages, "shown_designs", lambda run, points: f"{points} designs")
+    monkeypatch.setattr(pages, "_data", lambda run, evaluator, table, drawn: (
+        {"table": table, "drawn": drawn}, {"designs": "DESIGNS", "details": "DETAILS"}
+    ))  # fmt: skip
+    monkeypatch.setattr(pages, "curves_of", lambda run: "speeds")
+    monkeypatch.setattr(pages, "verdict", lambda run: SimpleNamespace(lines=["yes", "because"]))
+    monkeypatch.setattr(pages, "_plotly", lambda: "plotly")
+    monkeypatch.setattr(pages, "_template", lambda name: (
+        "{{title}}|{{name}}|{{verdict}}|{{overview}}|{{sections}}|{{data}}|{{designs}}|{{details}}|{{asks}}|{{script}}"
+        if name == "page.html" else name
+    ))  # fmt: skip
+    monkeypatch.setattr(pages.curves, "for_page", lambda speeds: speeds)
+    monkeypatch.setattr(pages.curves, "curves_section", lambda speeds: f"curves of {speeds}")
+    for name in ("overview", "importance", "head", "picks", "binding", "provenance"):
+        monkeypatch.setattr(pages.sections, f"{name}_section", lambda run, name=name: name)
+    monkeypatch.setattr(pages.sections, "comparison_section", lambda run, evaluator: evaluator)
+    monkeypatch.setattr(pages.sections, "parameters_section", lambda given, sources: asked.append(given) or sources)
+    monkeypatch.setattr(pages.uncertainty, "drawn_picks", lambda run: run.drawn)
+    monkeypatch.setattr(pages.uncertainty, "uncertainty_section", lambda run, drawn: f"moved by {drawn}, ")
+    made = run(sweep(), name="a & b", evaluator="kept", drawn=None)
+    title, name, answer, overview, shown, data, designs, details, asks, script = pages.page(made).split("|")
+    assert (title, name) == ("a &amp; b: design-space exploration", "a &amp; b")
+    assert (answer, overview, designs, details) == ("<p>yes</p><p>because</p>", "overview", "DESIGNS", "DETAILS")
+    assert asks == "'none'" and script.splitlines() == [
+        "data.js", "charts.js", "explorer.js", "lines.js", "design.js", "curves.js", "main.js",
+    ]  # fmt: skip
+    assert data == '{"table":"16000 designs","drawn":null,"live":null,"curves":"speeds"}'
+    inner = [part.partition("</summary>")[2].removesuffix("</details>") for part in shown.split("<details")[1:]]
+    assert inner == ["importance", "head", "picksbinding", "kept", "curves of speeds", "sources", "provenance"]
+    assert asked == [[("a", 1), ("b", 2)]]
+    made.drawn = "draws"
+    live = pages.Live({"where": "here"}, "function startLive")
+    *_, shown, data, _, _, asks, script = pages.page(made, points=5, live=live).split("|")
+    assert "moved by draws, sources" in shown and asks == "'self'"
+    assert data == '{"table":"5 designs","drawn":"draws","live":{"where":"here"},"curves":"speeds"}'
+    assert script.splitlines()[6:] == ["main.js", "function startLive"]
+
+
 def test_where_a_report_is_written(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(pages, "page", lambda run, *, points: asked.append(points) or "<html>")

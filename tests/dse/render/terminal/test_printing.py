@@ -49,6 +49,21 @@ def test_how_wide_the_output_is(monkeypatch):
     assert console().width == 118
 
 
+def test_what_is_printed_stays_as_it_is(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout", Terminal())
+    out = console()
+    out.print("12 'a' [b] :smile:")
+    assert out.file.getvalue() == "12 'a' [b] :smile:\n"
+    out.print("a " * 30)
+    assert len(out.file.getvalue().splitlines()) == 3
+
+
 def test_a_line_of_progress_every_ten_seconds(monkeypatch, capsys):
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(terminal.time, "monotonic", lambda: clock.now)
