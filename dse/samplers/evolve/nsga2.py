@@ -218,8 +218,8 @@ class ArrayEngine:
             if missing <= 0 or len(self._points) < 2:
                 break
             pairs = (missing + 1) // 2
-            first, second = self._parents(pairs)
-            children = self._operators.cross(self._points[first], self._points[second], self._random)
+            first, second = self._points[self._parents(pairs)], self._points[self._parents(pairs)]
+            children = self._operators.cross(first, second, self._random)
             children = snap_to_levels(self._space, self._operators.mutate(children, self._random))
             offspring = np.concatenate([offspring, children[self._proposed.new(children, pending)][:missing]])
         if len(offspring) < self._population // FEW_CHILDREN:
@@ -231,17 +231,12 @@ class ArrayEngine:
             offspring = np.concatenate([offspring, strangers[: self._population - len(offspring)]])
         return offspring
 
-    def _parents(self, count: int) -> tuple[Rows, Rows]:
-        """Return the winners of so many pairs of tournaments of two."""
-        drawn = [
-            (self._random.integers(len(self._points), size=(2, count)), self._random.random(count) < 0.5)
-            for _ in range(2)
-        ]
-        first, second = np.concatenate([pairs for pairs, _ in drawn], axis=1)
+    def _parents(self, count: int) -> Rows:
+        """Return the winners of tournaments of two."""
+        first, second = self._random.integers(len(self._points), size=(2, count))
         wins = tournament(self._objectives, self._violation, self._crowding, first, second)
-        probability = np.concatenate([one for _, one in drawn])
-        chosen = np.where(np.where(wins == 0, probability, wins > 0), first, second)
-        return chosen[:count], chosen[count:]
+        probability = self._random.random(count) < 0.5
+        return np.asarray(np.where(np.where(wins == 0, probability, wins > 0), first, second))
 
     # -- state --------------------------------------------------------------------------------------------------
 
