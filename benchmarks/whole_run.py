@@ -41,7 +41,9 @@ STAGES = {
         "dse.search.pruning:Tables.split",
         "dse.search.pruning:Tables.__init__",
     ),
-    "judge": ("dse.search.blocks:SearchContext.judge", "dse.search.pruning:Tables.check"),
+    "judge": (
+        "dse.search.blocks:SearchContext.judge", "dse.evaluator:Evaluator.note", "dse.search.pruning:Tables.check",
+    ),
     "keep": (
         "dse.results.archive:Archive.add", "dse.results.archive:Archive.merge",
         "dse.results.archive:Archive.hypervolume", "dse.results.statistics.counts:Statistics.add_decided",
