@@ -77,8 +77,6 @@ def export_study(
 
 def _chosen(table: pd.DataFrame, at_most: int) -> pd.DataFrame:
     """Return at most so many designs: the front, and of the rest an even choice by id."""
-    if len(table) <= at_most:
-        return table.sort_values("id")
     front = table.index[table["pareto"].astype(bool)]
     rest = table.index[~table["pareto"].astype(bool)]
     front = front[evenly(len(front), at_most)]

@@ -26,7 +26,7 @@ def decode_engine(users: Disaggregated) -> SimulatedEngine:
     return replace(engine, prompt_token_s=0.0, alone_token_s=0.0, chunk_tokens=MANY_TOKENS, wait_s=0.0)
 
 
-def simulate_pools(users: Disaggregated, *, requests: int = 4000, seed: int = 0) -> SimulatedRequests:
+def simulate_pools(users: Disaggregated, *, requests: int, seed: int = 0) -> SimulatedRequests:
     """Return what users of one decode replica and its part of the prefill pool see, of one row.
 
     Replicas of the prefill pool stand in whole numbers, each at the load that it is sized for; what they read beyond
@@ -39,7 +39,7 @@ def simulate_pools(users: Disaggregated, *, requests: int = 4000, seed: int = 0)
     """
     rng, serving = np.random.default_rng(seed), users.result.serving
     rate, each = first_number(users.served.requests_per_s), first_number(users.prefill_per_s / users.pool.prompts)
-    replicas = max(int(np.ceil(rate / each)), 1)
+    replicas = int(np.ceil(rate / each))
     share = rate / (replicas * each)
     prompt, output = first_number(serving.computed_tokens), first_number(serving.output_tokens)
     traffic = users.traffic

@@ -11,7 +11,7 @@ import numpy as np
 
 from cost_models.performance.inference import Inference
 from cost_models.performance.step_times import decode_step_s, step_times
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, first_number
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,18 @@ def engine_of(result: Inference, *, most: int | None = None) -> SimulatedEngine:
         most: bound on the sequences; what the memory holds where None.
     """
     times = step_times(result)
-    fitting = max(int(times.most[0]), 1)
+    fitting = max(int(first_number(times.most)), 1)
     places = fitting if most is None else min(fitting, most)
-    prompt = float(np.ravel(result.serving.computed_tokens)[0])
+    prompt = first_number(result.serving.computed_tokens)
     decode = np.broadcast_to(decode_step_s(result, np.arange(1.0, places + 1)), (places,))
     return SimulatedEngine(
         np.concatenate([np.zeros(1), decode]),
-        float(times.prompt_s[0]) / prompt,
-        float(times.alone_s[0]) / prompt,
-        float(times.prompts_per_step[0]) * prompt,
+        first_number(times.prompt_s) / prompt,
+        first_number(times.alone_s) / prompt,
+        first_number(times.prompts_per_step) * prompt,
         places,
         *_drafts(result),
-        float(np.ravel(times.wait_s)[0]),
+        first_number(times.wait_s),
     )
 
 
@@ -81,7 +81,7 @@ def _drafts(result: Inference) -> tuple[int, float]:
     drafts = result.serving.speculation
     if drafts is None:
         return 0, 0.0
-    return int(np.ravel(drafts.draft_tokens)[0]), float(np.ravel(drafts.acceptance)[0])
+    return int(first_number(drafts.draft_tokens)), first_number(drafts.acceptance)
 
 
 @dataclass
@@ -91,10 +91,10 @@ class Request:
     arrival_s: float
     prompt: float
     output: int
+    session: int = 0
+    turn: int = 1
     context: float = 0.0
     weight: float = 1.0
-    session: int = -1
-    turn: int = 1
     first_s: float = np.nan
     last_s: float = np.nan
     prefilled: float = 0.0
@@ -174,13 +174,13 @@ class EngineState:
     """The state of the engine between steps."""
 
     engine: SimulatedEngine
+    mean_tokens: float
     waiting: deque[Request] = field(default_factory=deque)
     prefilling: deque[Request] = field(default_factory=deque)
     decoding: list[tuple[int, int, Request]] = field(default_factory=list)
     step: int = 0
     serial: int = 0
     held: float = 0.0
-    mean_tokens: float = 1.0
     rng: np.random.Generator = field(default_factory=np.random.default_rng)
 
     def admit(self) -> None:
@@ -201,9 +201,8 @@ class EngineState:
             part = min(room, one.prompt - one.prefilled)
             one.prefilled += part
             room, taken, weighed = room - part, taken + part, weighed + part * one.weight
-            if one.prefilled < one.prompt - 1e-9:
-                break
-            through.append(self.prefilling.popleft())
+            if one.prefilled >= one.prompt - 1e-9:
+                through.append(self.prefilling.popleft())
         return taken, weighed, through
 
     def end_of_step(self, now: float, through: list[Request]) -> list[Request]:

@@ -130,16 +130,15 @@ def simulate(
     env, state = simpy.Environment(), EngineState(engine, mean_tokens=prompt_tokens + output_tokens, rng=rng)
     everyone: list[Request] = []
     reached: list[Request] = []
-    wake = [env.event()]
+    wake = env.event()
     timeline: list[tuple[float, int, int, float]] = []
 
-    def arrive(turn: int = 1, session: int = -1) -> None:
+    def arrive(turn: int = 1, session: int | None = None) -> None:
         place = len(everyone)
-        one = Request(env.now, float(prompts[place]), int(outputs[place]), session=session, turn=turn)
+        one = Request(env.now, float(prompts[place]), int(outputs[place]), place if session is None else session, turn)
         everyone.append(one)
         delay = engine.wait_s
         if sessions is not None:
-            one.session = place if session < 0 else session
             delay += sessions.find(one, env.now)
         if delay > 0:
             env.timeout(delay).callbacks.append(lambda _: reach(one))
@@ -161,8 +160,8 @@ def simulate(
     def reach(one: Request) -> None:
         reached.append(one)
         state.waiting.append(one)
-        if not wake[0].triggered:
-            wake[0].succeed()
+        if not wake.triggered:
+            wake.succeed()
 
     def source() -> Generator[Any, Any, None]:
         for gap in gaps:
@@ -172,13 +171,14 @@ def simulate(
             arrive()
 
     def server() -> Generator[Any, Any, None]:
+        nonlocal wake
         while len(reached) < requests or state.waiting or state.prefilling or state.decoding:
             state.admit()
             running, queued = len(state.decoding), len(state.waiting) + len(state.prefilling)
             if not running and not state.prefilling:
                 timeline.append((env.now, 0, queued, 0.0))
-                wake[0] = env.event()
-                yield wake[0]
+                wake = env.event()
+                yield wake
                 continue
             step_s = engine.step_s(running) if running else 0.0
             if state.prefilling:
@@ -194,8 +194,8 @@ def simulate(
                 if state.waiting:
                     yield whole
                 else:
-                    wake[0] = env.event()
-                    yield whole | wake[0]
+                    wake = env.event()
+                    yield whole | wake
                     if not whole.processed:
                         steps = min(max(int(np.ceil((env.now - start) / step_s - 1e-9)), 1), steps)
                         yield env.timeout(max(start + steps * step_s - env.now, 0.0))

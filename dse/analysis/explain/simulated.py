@@ -97,13 +97,15 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
     users = result.users
     assert users is not None
     seen, traffic, serving = users.served, users.traffic, users.result.serving
-    rate, closed = float(seen.requests_per_s[0]), first_number(traffic.concurrency)
-    if float(users.queue.steps.most[0]) < 1 or not rate > 0:
+    rate, closed = first_number(seen.requests_per_s), first_number(traffic.concurrency)
+    if first_number(users.queue.steps.most) < 1 or not rate > 0:
         return None
     if math.isnan(closed) and not np.isfinite(seen.ttft.mean_s).all():
-        what = f"{name} has more requests than its chips finish: {float(users.queue.capacity_per_s[0]):.4g} per second"
+        what = (
+            f"{name} has more requests than its chips finish: {first_number(users.queue.capacity_per_s):.4g} per second"
+        )
         raise SpecError([Issue(NOWHERE, "--simulate", what)])
-    replicas = float(np.ravel(users.replicas)[0])
+    replicas = first_number(users.replicas)
     cache: SimulatedSessions | None = None
     engine, closed_loop = engine_of(users.result), not math.isnan(closed)
     drawn: dict[str, Any] = {
@@ -134,14 +136,14 @@ def _simulated(name: str, result: WorkloadResult, trace: Trace | None, requests:
         known = measured[np.isfinite(measured)]
         if not len(known):
             continue
-        rows.append(_row(name, f"{time}_ms", float(wait.mean_s[0]) * 1e3, run, known * 1e3, np.mean))
+        rows.append(_row(name, f"{time}_ms", first_number(wait.mean_s) * 1e3, run, known * 1e3, np.mean))
         for percent in (50, 95, 99):
-            told = float(wait.quantile_s(percent / 100)[0]) * 1e3
+            told = first_number(wait.quantile_s(percent / 100)) * 1e3
             rows.append(_row(name, f"{time}_p{percent}_ms", told, run, known * 1e3, _quantile(percent)))
     if isinstance(users, Conversations) and cache is not None:
         found = cache.found / max(cache.asked, 1)
         rows.append(SimulatedMetric(name, "found_share", first_number(users.hit_share), found, math.nan))
-    inside = float(seen.concurrency[0]) * replicas
+    inside = first_number(seen.concurrency) * replicas
     rows.append(SimulatedMetric(name, "concurrency", inside, run.mean_requests * replicas, math.nan))
     finished = len(run.ttft_s) / run.span_s * replicas
     rows.append(SimulatedMetric(name, "requests_per_s", rate * replicas, finished, math.nan))

@@ -9,7 +9,7 @@ import numpy as np
 
 from cost_models.library.technology import Technology
 from cost_models.silicon.beachfront import BandwidthLimit, max_bandwidth
-from cost_models.table import Choice, FloatArray
+from cost_models.table import Choice, first_number
 from dse.sweep import Spec
 from dse.sweep.library_additions import library_of
 from dse.uncertainty.monte_carlo import monte_carlo_samples, spreads_of
@@ -89,17 +89,13 @@ def bandwidth_by_area(
                 DieBandwidth(
                     grade=grade,
                     die_mm2=area,
-                    units=_first(at_typical.most),
-                    binds=min(at_typical.units, key=lambda name: _first(at_typical.units[name])),
-                    peak_gbps=_first(at_typical.gbps),
+                    units=first_number(at_typical.most),
+                    binds=min(at_typical.units, key=lambda name: first_number(at_typical.units[name])),
+                    peak_gbps=first_number(at_typical.gbps),
                     low_gbps=float(low),
                     high_gbps=float(high),
-                    delivered_gbps=_first(at_typical.gbps * at_typical.delivered_fraction),
-                    interface_fraction=_first(at_typical.interface_mm2) / area,
+                    delivered_gbps=first_number(at_typical.gbps * at_typical.delivered_fraction),
+                    interface_fraction=first_number(at_typical.interface_mm2) / area,
                 )
             )
     return rows
-
-
-def _first(column: FloatArray) -> float:
-    return float(np.broadcast_to(column, max(1, np.size(column))).ravel()[0])

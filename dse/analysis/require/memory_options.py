@@ -11,7 +11,7 @@ import numpy as np
 from cost_models.silicon.beachfront import Edge, units_around
 from cost_models.silicon.cost import memory_price_factor
 from cost_models.silicon.memory import memory_system
-from cost_models.table import Choice
+from cost_models.table import Choice, first_number
 from dse.evaluator import Evaluator
 from dse.space import Space
 from dse.space.tables import axis_values
@@ -124,7 +124,7 @@ def _option(
         **NO_SRAM,
         technology=evaluator.technology,
     )
-    each = float(one.bandwidth_bytes_per_s[0] * one.stream_efficiency[0])
+    each = first_number(one.bandwidth_bytes_per_s * one.stream_efficiency)
     ideal = _count(need.bandwidth_gbps * 1e9 / each)
     stack = _count(need.bandwidth_stack_gbps * 1e9 / each)
     devices = max(ideal, stack, _count(need.capacity_gib / max(sizes)))
@@ -138,14 +138,14 @@ def _option(
         **NO_SRAM,
         technology=evaluator.technology,
     )
-    edge, units = float(whole.edge_mm[0]), float(whole.units[0])
+    edge, units = first_number(whole.edge_mm), first_number(whole.units)
     reticle = np.atleast_1d(np.asarray(value("reticle.limit_mm2"), dtype=np.float64))
     host_mm = np.atleast_1d(np.asarray(value("interfaces.host_edge_mm"), dtype=np.float64))
     along = Edge(whole.units, whole.unit_mm, whole.on_interposer, host_mm, np.zeros(1))
-    around = float(units_around(reticle, along, evaluator.technology)[0])
+    around = first_number(units_around(reticle, along, evaluator.technology))
     allowed = around * edge / units
     delivered = devices * each
-    year = float(np.ravel(memory_price_factor(evaluator.spec.economics.price_year, evaluator.technology))[0])
+    year = first_number(memory_price_factor(evaluator.spec.economics.price_year, evaluator.technology))
     widest = np.floor(around / (units / devices)) * each
     return MemoryOption(
         memory=grade,
@@ -154,15 +154,15 @@ def _option(
         devices=devices,
         device_gib=gib,
         in_space=_in_space(space, devices, gib),
-        peak_gbps=float(whole.bandwidth_bytes_per_s[0]) / 1e9,
+        peak_gbps=first_number(whole.bandwidth_bytes_per_s) / 1e9,
         delivered_gbps=delivered / 1e9,
         edge_mm=edge,
         edge_allowed_mm=allowed,
         bandwidth_slack=_slack(delivered / 1e9, need.bandwidth_stack_gbps),
         capacity_slack=_slack(gib * devices, need.capacity_gib),
         edge_slack=1 - edge / allowed,
-        memory_w=float(need.bandwidth_gbps * 1e9 * whole.j_per_byte[0] + whole.idle_w[0]),
-        price_usd=float(whole.price_usd[0] * (1.0 if whole.on_interposer[0] > 0 else year)),
+        memory_w=need.bandwidth_gbps * 1e9 * first_number(whole.j_per_byte) + first_number(whole.idle_w),
+        price_usd=first_number(whole.price_usd) * (1.0 if first_number(whole.on_interposer) > 0 else year),
         most_bits=min(((widest - fixed) / per_bit for fixed, per_bit in lines if per_bit > 0), default=float("nan")),
     )
 

@@ -64,9 +64,9 @@ def _sized(evaluator: Evaluator, space: Space, grade: str, best: Best) -> SizedD
     shown = dict.fromkeys([*named, "bandwidth_gbps", "peak_tflops", "die_mm2", "tdp_w", "cost_usd", "price_usd"])
     return SizedDesign(
         memory=grade,
-        feasible=bool(last.feasible[0]),
+        feasible=last.feasible.item(),
         violation=best.violation,
         design={name: value for name, value in best.settings.items() if name in space.parameters},
-        slack={name: float(margin[0]) for name, margin in last.margins.items()},
-        metrics={name: float(last.metrics[name][0]) for name in shown},
+        slack={name: margin.item() for name, margin in last.margins.items()},
+        metrics={name: last.metrics[name].item() for name in shown},
     )

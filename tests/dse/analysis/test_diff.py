@@ -95,3 +95,11 @@ def test_fronts_of_other_goals_are_not_compared(tmp_path):
 def test_points_that_their_own_front_beats_are_not_counted():
     assert _beaten(np.array([[1.0, 1.0], [2.0, 2.0], [0.0, 3.0]]), np.array([[1.0, 0.0], [1.0, 1.0]])) == 1
     assert _beaten(np.array([[1.0, 1.0]]), np.array([[1.0, 1.0], [0.0, 2.0]])) == 0
+
+
+def test_each_front_is_counted_by_what_the_other_beats_of_it(tmp_path):
+    # (1, 5) beats (2, 4), and (3, 10) beats (4, 9).
+    one, two = stored(tmp_path, "a", [(1.0, 5.0), (4.0, 9.0)]), stored(tmp_path, "b", [(2.0, 4.0), (3.0, 10.0)])
+    told = {found.what: (found.first, found.second) for found in _of_fronts(one, two)}
+    assert told["beaten by a design of the other"] == ("1", "1")
+    assert told["best ms"] == ("1", "2") and told["best tokens"] == ("9", "10")

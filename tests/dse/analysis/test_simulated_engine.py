@@ -63,8 +63,18 @@ def test_a_step_takes_prompt_tokens_in_order_up_to_its_chunk():
     made.prefilling.extend([request(100, 5), request(5, 5)])
     taken, _, through = made.take_chunk()
     assert taken == 100 and len(through) == 1 and made.prefilling[0].prefilled == 0
+    # Half a token more is read in the next step, and what needs none waits for it behind a full one.
+    made.prefilling.clear()
+    made.prefilling.extend([request(99.5, 5), request(1, 5)])
+    assert made.take_chunk()[0] == 100 and made.prefilling[0].prefilled == 0.5
+    made.prefilling.clear()
+    made.prefilling.extend([request(100.5, 5), request(0, 5)])
+    assert made.take_chunk()[2] == [] and made.prefilling[0].prefilled == 100
+    assert len(made.take_chunk()[2]) == 2
+    made.prefilling.extend([request(100, 5), request(0, 5)])
+    assert len(made.take_chunk()[2]) == 1
     # So is one of which a rounding is left.
-    made.prefilling[0] = request(5, 5, prefilled=-95 - 1e-10)
+    made.prefilling[0] = request(100 + 1e-10, 5)
     assert len(made.take_chunk()[2]) == 1
 
 

@@ -270,5 +270,9 @@ def test_runs_are_added_until_the_mean_is_known_well_enough():
     parts = [simulate(ENGINE, requests=150, seed=seed, **traffic) for seed in (5, 6, 7)]
     assert most.ttft_s.tolist() == np.concatenate([part.ttft_s for part in parts]).tolist()
     two = SimulatedRequests.joined(parts[:2])
+    usual, near = (
+        simulate_surely(ENGINE, requests=150, most_runs=2, **traffic, **within) for within in ({}, {"within": 0.02})
+    )
+    assert len(usual.ttft_s) == len(near.ttft_s) == len(two.ttft_s)
     enough = simulate_surely(ENGINE, within=two.doubt, requests=150, seed=5, most_runs=3, **traffic)
     assert len(enough.ttft_s) == (len(one.ttft_s) if one.doubt <= two.doubt else len(two.ttft_s))
