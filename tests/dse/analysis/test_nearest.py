@@ -160,6 +160,7 @@ def test_a_search_goes_on_while_it_gets_nearer_and_no_more_than_six_steps():
     assert walk({9: 7, 7: 3}, 9) == (3, [9, 7, 3], {"own space"})
     assert walk({9: 7}, 9, space="wider") == (7, [9, 7], {"wider"})
     assert walk({k: k - 1 for k in range(1, 21)}, 20) == (14, [20, 19, 18, 17, 16, 15], {"own space"})
+    assert at(0.0, 1).is_better_than(at(0.0, 5)) and not at(0.0, 5).is_better_than(at(0.0, 1))
     # A start that no step leaves is the answer, even beside others that move.
     assert walk({9: 8, 8: 7}, 9, 1)[0] == 1
     assert walk({}, 5, 4) == (4, [5, 4], {"own space"})
@@ -177,6 +178,8 @@ def test_a_step_is_the_best_neighbour_or_stays():
     pool = towards(metrics=("off",))
     start = pool.best(lambda found: (-found.metrics["off"], np.zeros(len(found.feasible))))
     step = pool._step(by_distance, start, SPACE)
+    # Itself, every value of one parameter, and at most five of each of two: of 3, 6, 11 and 4 values.
+    assert pool.evaluator.sizes[-1] == 1 + (3 + 6 + 11 + 4) + (15 + 15 + 12 + 25 + 20 + 20)
     # Two parameters at once: those that are the farthest off, of clock and SRAM at most five values each.
     assert step.score < -start.score and step.designs.rows == 1
     assert sum(step.settings[name] != start.settings[name] for name in GOAL) == 2

@@ -225,6 +225,17 @@ def test_what_a_wide_cache_takes_depends_on_what_is_there(free):
     assert words(RATES[:0]) == ["None of 6 000 combinations of bits and arithmetic satisfies every claim."]
 
 
+def test_ratios_have_three_digits_and_a_cache_of_nearly_16_bits_is_none(free):
+    row = RATES[:1].assign(weight_bits=2.5, kv_bits=8.123, gbps_low=1000.9, gbps_high=2000.9)
+    _, line, lines, wide, _ = words(row)
+    assert line == (
+        "While every step waits for memory alone: KV bits 3.25 to 3.25 times the weight bits (median 3.25), and 400 to "
+        "800 GB/s delivered per bit of weight (median 600); KV cache of 8.12 to 8.12 bits."
+    )
+    assert lines.splitlines()[2:] == ["| 2.5 | 8.12 to 8.12 | 1 001 to 2 001 | 100 and more | 20 to 20 |"]
+    assert wide == words(row.assign(kv_bits=15.9))[-2] == "A 16-bit KV cache satisfies the claims in no combination."
+
+
 def test_the_page_has_a_part_for_everything(free):
     free((700.0, True))
     some = case(claim(of="rates"), subjects={"rates": SUBJECT})
