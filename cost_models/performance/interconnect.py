@@ -23,9 +23,9 @@ class _Link:
     axes: FloatArray
 
     def hops(self, chips: FloatArray) -> FloatArray:
-        """Return the hops of a collective beyond its first: a (p^(1/a) - 1) in all on a torus of a axes."""
+        """Return the hops of two chips' or more's collective beyond its first: a (p^(1/a) - 1) on a torus of a axes."""
         if (self.axes == 1).all():
-            return np.maximum(chips - 2, 0.0)
+            return chips - 2
         return asarray(np.maximum(self.axes * (chips ** (1 / self.axes) - 1) - 1, 0.0))
 
 
@@ -36,7 +36,7 @@ def _own(machine: Machine) -> _Link:
 
 
 def _network(nodes: Nodes) -> _Link:
-    return _Link(nodes.bytes_per_s, nodes.added_s, nodes.hop_s, np.zeros(1), np.ones(1))
+    return _Link(nodes.bytes_per_s, nodes.added_s, nodes.hop_s, np.zeros_like(nodes.hop_s), np.ones_like(nodes.hop_s))
 
 
 def device_of(machine: Machine) -> Machine:

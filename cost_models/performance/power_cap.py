@@ -93,7 +93,7 @@ def added_s(
     leakage_w = at(throttle.leakage_w * serving.chips / machine.conversion_efficiency)
     memory_s, arithmetic_s = at(work.times.memory_s), at(work.times.arithmetic_s)
     alone, most = at(work.times.total_s), at(limit)
-    turns = np.where(alone > 0, at(work.total_s) / positive(alone), 0.0)
+    turns = at(work.total_s) / positive(alone, np.inf)
     exposed = at(software.non_overlapped_fraction)
     curve = Throttle(*(at(column) for column in vars(throttle).values()))
 

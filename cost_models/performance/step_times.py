@@ -241,13 +241,13 @@ def most_requests(result: Inference) -> FloatArray:
             # What is written has the rest of the memory, however few the weights are.
             room = room - result.machine.read_mostly_bytes
             fitting = np.minimum(fitting, np.maximum(room / (each + small), (room - full) / each))
-    most = np.floor(np.clip(np.nan_to_num(fitting, posinf=2.0**16), 0.0, 2.0**16) * (1 + 1e-12))
+    most = np.floor(np.clip(np.nan_to_num(fitting), 0.0, 2.0**16) * (1 + 1e-12))
     return asarray(most)
 
 
 def decode_step_s(result: Inference, batch: FloatArray) -> FloatArray:
     """Return ``(n,)`` the mean decode step of a replica at a number of sequences."""
-    return replace(result, serving=replace(result.serving, batch=batch), waves=1.0, in_flight=0.0).step_s
+    return replace(result, serving=replace(result.serving, batch=batch)).step_s
 
 
 def step_times(result: Inference, within_s: tuple[Number, Number] | None = None) -> StepTimes:

@@ -210,6 +210,89 @@ def test_users_of_two_pools_see_what_the_simulation_of_both_sees(rate, prompt):
     assert seen.concurrency[0] == pytest.approx(run.mean_requests, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {}, {"traffic": Traffic(arrivals_per_s=np.array([3.0]), arrival_cv=1.8, prompt_cv=0.7)},
+        {"network": Network(2e9, 0.003, 5.0, 2.0), "first_chips": 2.0, "limits": Slo(8000, 60)},
+        {"setup": CPX, "first": CPX, "n_chips": 4, "parallelism": "dp2"},
+        {"traffic": Traffic(limit_percentile=95.0)}, {"limits": Slo(ttft_ms=150, tpot_ms=50)},
+    ],
+)  # fmt: skip
+def test_each_term_of_two_pools_is_what_it_says(fields):
+    users = users_of(**fields)
+    pool, network, result = users.pool, users.pool.network, users.result
+
+    def only(column):
+        return float(np.ravel(column)[0])
+
+    chips, replicas, prompts = only(result.serving.chips), only(users.replicas), only(pool.prompts)
+    assert (only(pool.chips), prompts) == (only(pool.result.serving.chips), only(pool.result.serving.replicas))
+    sent, wide = only(users.transfer_bytes), only(network.bytes_per_s)
+    crossing = sent / (wide * min(only(pool.chips) / prompts, chips / replicas))
+    reading = only(pool.result.prefill_work_s)
+    busy, ready = (
+        max(reading, crossing),
+        only(pool.result.software.wait_s) + reading + crossing + only(network.latency_s),
+    )
+    assert (only(users.busy_s), only(users.ready_s)) == pytest.approx((busy, ready))
+    assert only(users.transfer_s) == pytest.approx(crossing + only(network.latency_s))
+    assert only(users._port_per_s) == pytest.approx(wide * chips / replicas / sent)
+    assert only(users.decoders.waiting_s) == pytest.approx((users.limits.ttft_s - ready) / 2)
+    # Prefill waits as long as the limit leaves: W = l s^2 g / (1 - l s), g half of both squared variations.
+    steps, traffic = users._prefill.steps, users.traffic
+    assert (only(steps.alone_s), only(steps.prompt_s), only(steps.decode_steps), only(steps.most)) == (busy, busy, 0, 1)
+    assert only(users._prefill.work_cv2) == pytest.approx(float(traffic.prompt_cv) ** 2)
+    decoding = users._decoding_at_goodput
+    rate, most = only(users._prefill_rate(decoding)), only(pool.most_utilisation) / busy
+    wait = users.limits.ttft_s - (ready - busy) - only(decoding.ttft.mean_s) - busy
+    if np.isnan(traffic.limit_percentile) and wait > 0:
+        spread = (float(traffic.arrival_cv) ** 2 + float(traffic.prompt_cv) ** 2) / 2
+        assert rate == pytest.approx(min(wait / (busy * (wait + busy * spread)), most))
+        waited = rate * busy**2 * spread / (1 - rate * busy)
+        assert rate == pytest.approx(most) or waited == pytest.approx(wait)
+    elif wait <= 0:
+        assert rate == 0 == only(users.goodput_per_s)
+    # Costs of chips over what they take, chips alone where one has no price; the cheapest share of the goodput.
+    prices = [only(one.machine.price_usd) for one in (pool.result, result)]
+    prices = [1.0, 1.0] if np.isnan(prices).any() else prices
+
+    def dollars(decoding):
+        taken = only(users._prefill_rate(decoding)) * prompts
+        cost = prices[0] * only(pool.chips) / taken if taken else np.inf
+        return cost + prices[1] * chips / replicas / only(decoding.requests_per_s)
+
+    bounds = (only(users._port_per_s), only(pool.most_utilisation) * only(users.decoders.capacity_per_s))
+    goodput = min(only(users.decoders._goodput), *bounds)
+    if goodput:
+        tried = [
+            users.decoders.at(np.full(1, goodput * share)) for share in (1, 63 / 64, 31 / 32, 15 / 16, 7 / 8, 3 / 4)
+        ]
+        assert [only(users._request_usd(one)) for one in tried] == pytest.approx([dollars(one) for one in tried])
+        kept = [bool(np.all(users.decoders.keeps(one))) for one in tried[:-1]] + [True]
+        costs = [dollars(one) if met else np.inf for one, met in zip(tried, kept, strict=True)]
+        best = tried[int(np.argmin(costs))]
+        assert only(decoding.requests_per_s) == pytest.approx(only(best.requests_per_s))
+        assert only(users.goodput_per_s) == pytest.approx(only(best.requests_per_s) * replicas if rate else 0.0)
+    # What a group of the prefill pool takes at the load, and how many chips that makes.
+    at_load = only(users._prefill_rate(users._decoding))
+    assert only(users.prefill_per_s) == pytest.approx(at_load * prompts)
+    assert only(users.prefill_utilisation) == pytest.approx(at_load * reading)
+    load = only(users._decoding.requests_per_s) * replicas
+    wanted = load / (at_load * prompts) * only(pool.chips) if at_load else np.nan
+    assert only(users.prefill_chips) == pytest.approx(wanted, nan_ok=True)
+    assert only(users.least_s[0]) == pytest.approx(ready)
+    work = users.at_work().serving
+    assert only(work.batch) == pytest.approx(max(only(users._decoding.decoding), 1.0))
+
+
+def test_a_step_of_the_decode_pool_takes_no_prompt():
+    steps = users_of().decoders._steps
+    assert (steps.prompt_s == 0).all() and (steps.chunks == 0).all() and (steps.prompts_per_step > 1e6).all()
+    assert (steps.alone_s < 1e-20).all() and steps.wait_s == 0
+    assert (users_of(output_tokens=1.0).decoders._steps.chunks == 1).all()
+
+
 def test_the_simulation_of_a_prefill_replica_is_a_queue_of_one_place():
     arrival, service = np.array([0.0, 1.0, 1.5, 9.0]), np.array([2.0, 1.0, 3.0, 1.0])
     np.testing.assert_allclose(_departures(arrival, service), [2.0, 3.0, 6.0, 10.0])

@@ -1,5 +1,6 @@
 """Collectives: closed forms and limits."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,11 +13,20 @@ from cost_models.library import shipped_library
 from cost_models.library.files import Sections
 from cost_models.library.reader import extended_library
 from cost_models.library.technology import Technology
-from cost_models.performance.interconnect import all_gather_s, all_reduce_s, all_to_all_s, send_s
+from cost_models.performance.interconnect import (
+    all_gather_s,
+    all_reduce_s,
+    all_to_all_s,
+    device_of,
+    die_all_reduce_s,
+    die_exchange_bytes,
+    send_s,
+)
 from cost_models.performance.metrics import workload_metrics
 from cost_models.performance.serving_stack import software
 from cost_models.silicon.machine import Nodes
 from cost_models.table import Choice
+from tests.cost_models.performance.test_roofline import machine
 
 TINY = shipped_library().model("llama32_1b").model_dump(exclude={"key"}, exclude_none=True) | {
     "layers": 22, "kv_heads": 4, "d_ff": 5632, "vocab": 32000, "tied_embeddings": False, "published_params": 1.1e9,
@@ -64,6 +74,52 @@ def test_a_torus_has_the_hops_of_its_axes(profile):
 def test_one_chip_has_nothing_to_sum_and_nothing_to_send(profile):
     assert all_reduce_s(64e6, 1, chip(), profile).item() == 0
     assert send_s(0.0, chip(), profile).item() == 0
+
+
+def test_dies_of_a_package_pass_their_parts_round_a_ring():
+    # Four dies of a buffer of 8 bytes: six steps of half a second and 2 bytes at 4 bytes/s; each sends 12 in all.
+    made = SimpleNamespace(
+        dies=np.array([1.0, 2.0, 4.0, 4.0, 4.0]), die_step_s=np.full(5, 0.5),
+        die_link_bytes_per_s=np.array([0.0, 4.0, 4.0, 4.0, 0.0]),
+    )  # fmt: skip
+    size = np.array([8.0, 8.0, 8.0, 0.5, 0.0])
+    assert die_all_reduce_s(size, made).tolist() == [0, 2 * (0.5 + 1), 6 * (0.5 + 0.5), 6 * (0.5 + 0.03125), 0]
+    assert die_exchange_bytes(size, made).tolist() == [0, 16, 48, 3, 0]
+
+
+def test_a_device_has_its_part_of_a_chip_s_links():
+    one = machine(link=100.0, devices=1.0)
+    assert device_of(one) is one
+    two = device_of(machine(link=100.0, devices=2.0))
+    assert two.link_bytes_per_s.tolist() == [50] and two.nodes is None
+    nodes = Nodes(*(np.array([float(number)]) for number in (8, 25e9, 1e-6, 2e-6, 3, 4)))
+    within = device_of(replace(machine(link=100.0, devices=2.0), nodes=nodes))
+    told = [getattr(within.nodes, field).item() for field in vars(nodes)]
+    assert told == [16, 12.5e9, 1e-6, 2e-6, 3, 4] and within.link_bytes_per_s.tolist() == [50]
+
+
+def test_two_chips_of_a_torus_are_one_hop_apart(profile):
+    for axes in (1, 2, 3):
+        assert all_gather_s(1.0, 2, chip(axes=axes), profile)[0] == pytest.approx(5e-6, rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_crosses_no_link_does_not_ask_for_one(profile):
+    # A single stage hands nothing on; neighbours in a server need no network, and those in others no links.
+    assert send_s(1e6, chip(0.0), profile, stages=1).tolist() == [0]
+    assert send_s(1e6, chip(), profile).shape == (1,)
+    near, far = 5e-6 + 1e6 / 150e9, 5e-6 + 10e-6 + 1e6 / 12.5e9
+    alone = servers(8, 0.0)
+    assert send_s(1e6, alone, profile, stages=np.array([2.0, 1.0]), chips=4).tolist() == pytest.approx([near, 0])
+    apart = SimpleNamespace(**{**vars(servers(8)), "link_bytes_per_s": np.zeros(1)})
+    assert send_s(1e6, apart, profile, stages=np.array([3.0, 1.0]), chips=8).tolist() == pytest.approx([2 * far, 0])
+    # Chips of one server exchange over links alone, single chips of many over the network alone.
+    assert all_to_all_s(1e6, 1.0, alone, profile, chips=8)[0] == pytest.approx(9e-6 + 1e6 / 150e9)
+    single = SimpleNamespace(**{**vars(servers(1)), "link_bytes_per_s": np.zeros(1)})
+    assert all_to_all_s(1e6, 1.0, single, profile, chips=4)[0] == pytest.approx(9e-6 + 10e-6 + 1e6 / 12.5e9)
+    # Nothing is exchanged with nobody, whatever a floor costs; one chip by itself reaches none over a network.
+    assert all_to_all_s(0.0, np.array([0.0, 0.5]), chip(), profile).tolist() == pytest.approx([0, 4.5e-6])
+    assert all_to_all_s(2.0, 1.0, servers(1), profile, chips=1)[0] == pytest.approx(9e-6 + 2 / 150e9)
 
 
 def test_without_a_link_a_collective_never_ends(profile):

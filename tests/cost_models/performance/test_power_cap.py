@@ -10,7 +10,7 @@ from cost_models.evaluate.serve import designs_machine, serve_chips, serve_desig
 from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.performance.power_cap import added_s
+from cost_models.performance.power_cap import added_s, slower
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice
 
@@ -97,6 +97,48 @@ def test_the_stretch_says_what_a_library_chip_would_take_if_power_were_right():
     roomy, design = served(tdp_w=1e6), served(tdp_w=60.0)
     assert roomy.prefill_cap_stretch == 1
     assert design.prefill_cap_stretch == pytest.approx(design.prefill.pass_s / roomy.prefill.pass_s)
+
+
+@pytest.mark.parametrize("share", [0.95, 0.7, 0.45])
+def test_the_clock_is_that_at_which_what_is_drawn_is_the_limit(share):
+    # Every term by itself: dynamic energy with V^2, a running program with c V^2, leakage with V, memory for longer.
+    pair = dataclasses.replace(WORK, n_chips=2.0)
+    roomy = served(DESIGN | {"link_gbps": np.array([300.0])}, pair, tdp_w=1e6)
+    work, efficiency = roomy.prefill, float(roomy.machine.conversion_efficiency[0])
+    limit = share * float(roomy.prefill_energy.board_w[0])
+    machine = dataclasses.replace(roomy.machine, tdp_w=np.array([limit / 2]))
+    program = dataclasses.replace(roomy.software, active_fraction=np.full(1, 0.2))
+    parts = {name: float(joules[0]) / efficiency for name, joules in roomy.prefill_energy.parts_j.items()}
+    law, seconds = machine.throttle, float(work.pass_s[0])
+    memory, arithmetic = (getattr(work.times, f"{name}_s")[:, 0] for name in ("memory", "arithmetic"))
+    turns, hidden = (work.total_s / work.times.total_s)[:, 0], float(program.non_overlapped_fraction[0])
+
+    def at(place):
+        clock, supply = (float(one[0]) for one in slower(law, np.full(1, place)))
+        computing = arithmetic / clock
+        longer = np.maximum(memory, computing) - np.maximum(memory, arithmetic)
+        bare = np.minimum(memory, computing) - np.minimum(memory, arithmetic)
+        time = seconds + ((longer + hidden * bare) * turns).sum()
+        watts = 0.2 * limit / efficiency * clock * supply**2 + parts["static"] / seconds
+        watts -= 2 * float(law.leakage_w[0]) / efficiency * (1 - supply)
+        joules = (parts["arithmetic"] + parts["on_chip"] + parts["dequantizing"]) * supply**2
+        joules += parts["memory"] + parts["links"]
+        return time, joules + watts * time
+
+    low, high = -12.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        time, joules = at(middle)
+        low, high = (middle, high) if joules <= limit * time else (low, middle)
+    assert -12 < low < 1
+    added = added_s(work, roomy.serving, machine, roomy.formats, program)
+    assert work.pass_s[0] + added[0] == pytest.approx(at(low)[0], rel=1e-6)
+
+
+def test_a_machine_that_does_not_throttle_says_nothing_of_its_stretch():
+    roomy = served(tdp_w=1e6)
+    free = dataclasses.replace(roomy, machine=dataclasses.replace(roomy.machine, throttle=None))
+    assert np.isnan(free.prefill_cap_stretch).tolist() == [True] and free.prefill_s == roomy.prefill_s
 
 
 def test_what_no_clock_slows_down_pauses():

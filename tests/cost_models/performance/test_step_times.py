@@ -77,8 +77,12 @@ def test_within_a_tile_a_step_rises_as_within_the_first_and_jumps_to_the_next():
     # Where numbers vary by a stair or more a step is the mean over one: 3.5 sequences short of its end.
     over = np.mean([engine.step_s(np.array([float(number)])) for number in range(17, 25)])
     assert engine.mean_step_s(np.array([20.5])) == pytest.approx(over, rel=1e-9)
-    half = engine.step_s(np.array([20.5]), varied=np.array([tile / 2]))
-    assert half == pytest.approx((engine.step_s(np.array([20.5])) + engine.mean_step_s(np.array([20.5]))) / 2)
+    for number in (12.0, 17.0, 22.25, 24.0):
+        mean, own = engine.mean_step_s(np.array([number])), engine.step_s(np.array([number]))
+        assert mean == pytest.approx(over + 0.002 / tile * (number - 20.5), rel=1e-9)
+        for varied, share in ((tile / 2, 0.5), (tile, 1.0), (3 * tile, 1.0), (0.0, 0.0)):
+            told = engine.step_s(np.array([number]), varied=np.array([varied]))
+            assert told == pytest.approx(own + share * (mean - own), rel=1e-9)
 
 
 @pytest.mark.parametrize(("prompt", "rows", "chunks"), [(100, 256, 1), (256, 256, 1), (257, 256, 2), (3000, 256, 12)])
@@ -122,6 +126,52 @@ def test_steps_are_worked_out_where_a_single_request_just_keeps_its_limits_and_n
         np.testing.assert_array_equal(
             found[2:], every.decode_s[2:] if worked_out else np.tile(found[1], (len(found) - 2, 1))
         )
+
+
+def test_rows_beside_each_other_are_what_each_is_alone():
+    def planned(prompt):
+        work = Workload("w", "llama3_8b", batching="continuous", prompt_tokens=prompt, output_tokens=100.0)
+        return serve_chip(ChipSetup("h100_sxm", "fp8", act_bits=8), work, Technology()).planned
+
+    def times(one, tiles, within):
+        return step_times(replace(one, software=replace(one.software, tile_rows=tiles)), within)
+
+    prompts, tiles = np.array([200.0, 9000.0, 300.0]), np.array([8.0, 64.0, 1.0])
+    both = planned(prompts)
+    limit = float(np.mean(step_times(both).alone_s[:2]))
+    for within in (None, (limit, np.inf)):
+        found = times(both, tiles, within)
+        assert found.tile_rows.tolist() == tiles.tolist()
+        for row, (prompt, tile) in enumerate(zip(prompts, tiles, strict=True)):
+            alone = times(planned(prompt), np.full(1, tile), within)
+            # The long prompt alone is later than the limit: its step is that of one sequence at every number.
+            assert (np.ptp(alone.decode_s[1:]) == 0) == (within is not None and prompt == 9000)
+            assert found.most[row] == alone.most[0]
+            for number in (1.0, 5.0, 8.0, 9.0, 64.0, 65.0, 300.0):
+                told, wanted = (one.step_s(np.full(1, number)) for one in (found, alone))
+                assert told[row] == pytest.approx(wanted[0], rel=1e-9), (row, number)
+
+
+def test_a_stair_never_lies_below_the_line_of_their_ends_where_that_rises_ever_more_slowly():
+    batches = np.array([0.0, 1.0, 8.0, 16.0, 128.0, 1024.0, 8192.0])
+
+    def engine(*slopes):
+        first = 0.01 + 1e-3 * np.minimum(batches, 8)
+        ends = np.stack([first + slope * np.maximum(batches - 8, 0) for slope in slopes], axis=1)
+        one = np.ones(len(slopes))
+        wide = np.broadcast_to(batches[:, None], ends.shape)
+        return StepTimes(wide, ends, one, one, one, one, one, 4096 * one, np.array([8.0]))
+
+    slopes = (1e-3, 7e-4, 2e-3)
+    three = engine(*slopes)
+    for number in (1.0, 5.0, 9.0, 12.0, 16.0, 17.0, 100.0):
+        step = three.step_s(np.full(3, number))
+        ahead = 8 * np.ceil(number / 8) - number if number > 8 else 0.0
+        for row, slope in enumerate(slopes):
+            told = 0.01 + 1e-3 * min(number + ahead, 8) + slope * max(number + ahead - 8, 0) - 1e-3 * ahead
+            on_line = 0.01 + 1e-3 * min(number, 8) + slope * max(number - 8, 0)
+            assert step[row] == pytest.approx(max(told, on_line) if slope < 1e-3 else told, rel=1e-9)
+            assert engine(slope).step_s(np.full(1, number))[0] == pytest.approx(step[row], rel=1e-12)
 
 
 def line(number, step, slope, beyond):
@@ -198,6 +248,10 @@ def test_one_more_number_is_known_and_nothing_else_changes():
         assert after.batches.shape == (8, len(rows)) and (np.diff(after.batches, axis=0) >= 0).all()
         for each in numbers:
             np.testing.assert_allclose(after.step_s(np.full(1, each)), before.step_s(np.full(1, each)), rtol=1e-9)
+    # Where two are one the slope between them is that before.
+    twice = before.refined(np.full(len(rows), 128.0), np.array([line(128.0, *row[1:4]) for row in rows]))
+    np.testing.assert_array_equal(twice._slopes[4], twice._slopes[3])
+    np.testing.assert_array_equal(np.delete(twice._slopes, 4, axis=0), before._slopes)
     # A step that is longer than the line says lifts the line there.
     lifted = before.refined(np.full(1, 9.0), np.full(1, 1.0))
     np.testing.assert_allclose(lifted.step_s(np.full(1, 9.0)), 1.0)

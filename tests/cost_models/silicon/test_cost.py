@@ -1,18 +1,25 @@
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import integrate, stats
 
 from cost_models.evaluate.serve import designs_machine
 from cost_models.library.technology import Technology
 from cost_models.silicon.cost import (
     Economics,
+    Harvest,
     annuity,
     board_usd,
     die_blocks,
     die_yield,
     good_die_usd,
+    good_fraction,
     gross_dies,
+    harvested_yield,
     memory_price_factor,
     package_blocks,
     price_usd,
@@ -203,3 +210,44 @@ def test_board_memory_costs_what_it_cost_in_a_year():
     )
     assert then["memory"] / now["memory"] == pytest.approx([0.3, 1.0])
     assert then["die"] == pytest.approx(now["die"])
+
+
+def plain_harvest(defects, fraction, cores, spares, law):
+    """Return the yield of a die with spare cores: its density of defects integrated over by SciPy."""
+    built = cores + spares
+
+    def sold(density):
+        core = np.exp(-defects * density * fraction / built)
+        return np.exp(-defects * density * (1 - fraction)) * stats.binom(built, core).sf(cores - 1)
+
+    if law == "poisson":
+        return sold(1.0)
+    # Murphy's densities are triangular from none to twice the mean, clustered ones a gamma of shape 2.
+    density = (lambda x: min(x, 2 - x)) if law == "murphy" else stats.gamma(2.0, scale=0.5).pdf
+    ends = (0, 1, 2) if law == "murphy" else (0, 1, 4, 30)
+    parts = itertools.pairwise(ends)
+    return sum(integrate.quad(lambda x: density(x) * sold(x), low, high, epsabs=1e-10)[0] for low, high in parts)
+
+
+@pytest.mark.parametrize("law", ["poisson", "murphy", "negative_binomial"])
+def test_spare_cores_gain_what_the_integral_over_defects_says(law):
+    for defects, fraction, cores, spares in ((0.3, 0.6, 8, 1), (1.5, 0.9, 4, 2), (3.0, 0.5, 16, 0), (0.05, 1.0, 1, 3)):
+        found = harvested_yield(
+            np.full(1, defects), core_fraction=fraction, cores=cores, spare_cores=spares, model=law, alpha=2.0
+        )
+        assert found == pytest.approx([plain_harvest(defects, fraction, cores, spares, law)], rel=2e-3)
+    # Where no die is good however many spares there are, the law itself is left.
+    none = harvested_yield(np.full(1, 1e5), core_fraction=0.5, cores=4, spare_cores=1, model=law, alpha=2.0)
+    assert none == die_yield(100.0, np.full(1, 1e5), model=law, alpha=2.0)
+
+
+def test_spare_cores_that_are_none_leave_the_share_of_good_dies_and_the_rest_bounds_the_others():
+    plain = {"yield_model": "murphy", "technology": TECHNOLOGY}
+    area, density = np.array([400.0, 800.0]), np.array([0.1, 0.4])
+    without = good_fraction(area, density, **plain)
+    kept = Harvest(core_fraction=0.5, cores=8.0, spare_cores=0.0)
+    assert good_fraction(area, density, harvest=kept, **plain) == pytest.approx(without)
+    more = good_fraction(area, density, harvest=replace(kept, spare_cores=2.0), **plain)
+    assert (more > without).all() and (more <= good_fraction(area / 2, density, **plain)).all()
+    with pytest.raises(TypeError):
+        Economics(1e6, 0.5, 0.3, 1300.0)
