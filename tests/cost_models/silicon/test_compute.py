@@ -9,11 +9,15 @@ from cost_models.silicon.compute import (
     Scales,
     arithmetic,
     dequantizes,
+    float_factor,
     head_operand_bits,
+    lane_overheads,
     mac_array,
+    operand_buffer_bytes,
     passes,
     rate_and_energy,
     weight_decoder,
+    xor_code_bits,
     xor_network,
 )
 from cost_models.table import Choice
@@ -210,3 +214,91 @@ def test_entropy_coded_codes_pass_a_symbol_per_weight_through_a_decoder():
     floats = decoder("dfloat11", gbps=1000.0)
     assert floats.mm2 - any_data.mm2 == pytest.approx(unit.mm2 * (3.4 + 16 / 128) / 10.82)
     assert decoder("int4_g128", gbps=1000.0).mm2 == 0
+
+
+def test_units_made_for_integers_pay_for_floats_on_either_side():
+    factor = TECHNOLOGY.value("execution.float_over_integer")
+    rows = (
+        # Weights that are floats meet a side made for integers; narrow activations that are floats do; neither does.
+        ("mxfp4", "int4xint4", 0.0, factor), ("int4_g128", "int8xint8", 1.0, factor), ("int8", "int8xint8", 0.0, 1.0),
+        ("fp8", "fp8xfp8", 1.0, 1.0), ("mxfp4", "int8xint8", 1.0, factor), ("int4_g128", "int4xfp16", 1.0, 1.0),
+    )  # fmt: skip
+    forms, units, floats, wanted = zip(*rows, strict=True)
+    together = Storage.of({"weight_format": Choice.of(*forms)}, LIBRARY)
+    found = float_factor(together, Choice.of(*units), np.array(floats), TECHNOLOGY)
+    assert found.tolist() == pytest.approx(wanted)
+    for form, unit, is_float, one in rows:
+        alone = float_factor(stored(form), Choice.of(unit), np.array([is_float]), TECHNOLOGY)
+        assert alone.tolist() == pytest.approx([one])
+
+
+def test_lanes_that_skip_zeros_hold_queues_and_share_activations():
+    # 4096 lanes in groups of 16, two blocks of 128 ahead, half of the weights kept, of 4 bits, activations of 8.
+    value = {
+        "execution.lane_queue_over_sram": 3.0, "execution.lane_group_um2_n7": 1000.0,
+        "sram_energy.model_n7.e0_pj_per_bit": 0.001, "sram_energy.model_n7.e1_pj_per_bit": 0.02,
+        "on_chip.write_over_read_energy": 1.25,
+    }  # fmt: skip
+    found = lane_overheads(
+        stored("bitmap_int4_s50"), array_of("int4xfp16"), macs=np.full(1, 4096.0), act_bits=np.full(1, 8.0),
+        lanes=Lanes(16, 128, 2), sram_mm2_per_mib=np.full(1, 0.4),
+        scales=Scales(np.full(1, 0.5), np.full(1, 0.8), np.full(1, 0.9)), technology=Technology(value),
+    )  # fmt: skip
+    kept, met = 256 * 0.5 * 4 / 2**23, 256 * 8 / 2**23
+    assert found.mm2 == pytest.approx([(kept * 4096 + met * 256) * 3 * 0.4 + 256 * 1000 * 0.5 * 1e-6])
+    bit = [0.001 + 0.02 * np.sqrt(mib) for mib in (kept, met)]
+    joules = (bit[0] * 4 + bit[1] * 16 / 16) * (1 + 1.25) * 0.8 * 0.9 * 1e-12
+    assert found.j_per_pass == pytest.approx([joules])
+
+
+def test_an_array_holds_its_operands_twice():
+    # 1024 weights of 4 bits and 32 rows of 16 bits.
+    array = array_of("int4xfp16", macs=1024.0)
+    assert operand_buffer_bytes(array, np.full(1, 1024.0)) == 2 * (1024 * 4 + 32 * 16) / 8
+
+
+@pytest.mark.parametrize("share", [None, 1.5])
+def test_a_decoder_unpacks_all_and_its_networks_take_the_code_alone(share):
+    value = {
+        "decoder.unpack_mm2_per_tbps_n7": 0.5, "decoder.unpack_pj_per_byte_n7": 0.25, "decoder.xor2_um2_n7": 0.2,
+        "decoder.flip_flop_um2_n7": 0.4, "decoder.xor2_fj_n7": 0.6, "decoder.flip_flop_fj_n7": 0.8,
+    }  # fmt: skip
+    form = LIBRARY.weight_format("xor_int4_s50")
+    scales = Scales(np.full(1, 0.5), np.full(1, 0.8), np.full(1, 0.9))
+    # 8 bits in, 16 out at half pruning: 2 bits of code a weight of 4; of stored ones beside it a part.
+    assert xor_code_bits(form) == 2 and xor_code_bits(LIBRARY.weight_format("int8")) == 0
+    bits = None if share is None else np.full(1, 2 * share)
+    unit = weight_decoder(
+        stored(form.key), bytes_per_s=np.full(1, 2e12), clock_ghz=np.full(1, 2.0), stored_bits=bits, scales=scales,
+        technology=Technology(value),
+    )  # fmt: skip
+    steps = (1 if share is None else 1 / share) * 8 / 8
+    area = 176 * 0.2 + 16 * 0.4
+    assert unit.mm2 == pytest.approx([(1.0 + 2e12 * steps / 2e9 * area * 1e-6) * 0.5])
+    assert unit.j_per_byte == pytest.approx([(0.25e-12 + steps * (176 * 0.6 + 16 * 0.8) * 1e-15) * 0.8 * 0.9])
+    # Beside others in a table only its own rows have a network.
+    both = Storage.of({"weight_format": Choice.of(form.key, "int4_g128", "bitmap_int4_s50")}, LIBRARY)
+    many = weight_decoder(
+        both, bytes_per_s=np.full(3, 2e12), clock_ghz=np.full(3, 2.0),
+        stored_bits=None if share is None else np.full(3, 2 * share), scales=scales, technology=Technology(value),
+    )  # fmt: skip
+    assert many.mm2.tolist() == pytest.approx([unit.mm2[0], 0, 0.5])
+    assert many.j_per_byte.tolist() == pytest.approx([unit.j_per_byte[0], 0, 0.25e-12 * 0.72])
+    # Where all codes are unpacked, those that an array takes as they are as well.
+    every = weight_decoder(
+        stored("int4_g128"), bytes_per_s=np.full(1, 2e12), clock_ghz=np.ones(1), stored_bits=None, scales=scales,
+        technology=Technology(value), unpacks_all=True,
+    )  # fmt: skip
+    assert every.mm2 == pytest.approx([0.5])
+    for name, needed in (("bitmap_int4_s50", 1), ("vector_2bit", 1), ("int4_g128", 0)):
+        assert dequantizes(LIBRARY.weight_format(name)) == needed
+
+
+def test_rates_and_energies_of_passes():
+    array = array_of("int8xint8", macs=1000.0)
+    passes_each, charged = np.full(1, 4.0), np.full(1, 3.0)
+    rate, joules = rate_and_energy(array, passes_each, charged)
+    assert rate == 1000e9 / 4 and joules == pytest.approx(array.j_per_pass * 3)
+    assert rate_and_energy(array, passes_each)[1] == pytest.approx(array.j_per_pass * 4)
+    # The head of a model is as wide as the body's operands where it is compressed with it.
+    assert [head_operand_bits(LIBRARY.weight_format(name)) for name in ("gguf_q8_0", "int4_g128")] == [8, 16]

@@ -11,6 +11,7 @@ from cost_models.silicon.power import (
     FARTHEST_SUPPLY,
     clock_ratio,
     dynamic_scale,
+    gpu_stream_j_per_byte,
     guarded_clock_ratio,
     guarded_supply_ratio,
     leakage_w,
@@ -99,6 +100,16 @@ def test_supply_reaches_the_clock(clock, threshold, alpha):
     assert supply_ratio(1.0, threshold=threshold, alpha=alpha) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("threshold", "alpha"), [(0.47, 1.3), (0.3, 1.05), (0.6, 2.0)])
+def test_beyond_any_supply_it_grows_with_the_clock(threshold, alpha):
+    curve = {"threshold": threshold, "alpha": alpha}
+    farthest = clock_ratio(FARTHEST_SUPPLY, **curve)
+    clocks = farthest * np.array([0.5, 0.999999, 1.0, 2.0, 5.0])
+    found = supply_ratio(clocks, **curve)
+    assert found[2:] == pytest.approx(FARTHEST_SUPPLY * np.array([1.0, 2.0, 5.0]), rel=1e-6)
+    assert clock_ratio(found[:2], **curve) == pytest.approx(clocks[:2], rel=1e-6)
+
+
 @given(st.floats(0.1, 1.8), st.floats(0, 0.15))
 def test_the_guard_band_is_kept_in_volts(clock, guard):
     curve = {"threshold": 0.47, "alpha": 1.3}
@@ -122,6 +133,11 @@ def test_published_voltages_lie_near_the_curve():
     curve = {"threshold": typ("clocking.threshold_over_nominal"), "alpha": typ("clocking.alpha")}
     for clock, volts in ((1.35, 0.85), (1.76, 1.05)):
         assert supply_ratio(clock / nominal, **curve) * 0.75 == pytest.approx(volts, rel=0.05)
+
+
+def test_a_byte_that_a_programmable_chip_streams_is_eight_measured_bits():
+    told = Technology({"on_chip.gpu_stream_pj_per_bit": 2.5, "on_chip.programmable_stream_pj_per_bit": 3.5})
+    assert (gpu_stream_j_per_byte(told), programmable_stream_j_per_byte(told)) == pytest.approx((20e-12, 28e-12))
 
 
 def test_streamed_byte_by_hand():

@@ -8,6 +8,7 @@ from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
 from cost_models.silicon.beachfront import max_bandwidth
 from cost_models.silicon.cost import Economics
+from cost_models.silicon.memory import memory_system
 from cost_models.table import Choice, Table
 from tests.cost_models.silicon.designs import random_designs
 
@@ -55,6 +56,16 @@ def test_it_takes_no_edge_no_ball_and_no_interposer():
     supply = [2 * watts / VALUE("package.ball_current_a") for watts in delivered]
     volts = (supply[0] - supply[1]) / (used(top, "package_balls") - used(none, "package_balls"))
     assert 0.4 < volts < 1.0
+
+
+def test_no_interface_of_it_stands_along_the_edge_and_nothing_of_it_beside_the_die():
+    column = {name: np.full(1, float(value)) for name, value in (("devices", 16), ("device_gib", 4), ("bits", 2048))}
+    found = memory_system(
+        Choice.of("stacked_dram"), devices=column["devices"], device_bits=column["bits"],
+        device_gib=column["device_gib"], sram_mib=np.full(1, 32.0), clock_ghz=np.ones(1), technology=TECHNOLOGY,
+    )  # fmt: skip
+    assert (found.units, found.stacks, found.board_devices, found.board_bits) == (0, 0, 0, 0)
+    assert found.on_top_mm2 > 0 and found.crossing == VALUE("die_stacking.crossing_fraction")
 
 
 def test_heat_and_bonds_are_its_price():

@@ -39,6 +39,15 @@ def test_sparse_formats_store_what_the_table_says(bits, sparsity, entropy, bitma
     assert stored_bits(form("run_length", bits, sparsity)) == pytest.approx(run_length, abs=0.006)
 
 
+def test_pointers_of_rows_and_what_a_run_code_keeps_for_padding_by_hand():
+    # A pointer of 32 bits for each row of 64 weights; of each four one is kept.
+    assert stored_bits(form("csr", 4, 0.75, index_bits=16, row_pointer_bits=32, columns=64)) == 0.25 * 20 + 0.5
+    # One of 16 values says that a run goes on: 15 are left to nonzeros.
+    spread = 0.25 * math.log2(4) + 0.75 * math.log2(4 / 3)
+    assert entropy_bound(form("run_length", 4, 0.75)) == pytest.approx(spread + 0.25 * math.log2(15))
+    assert entropy_bound(form("bitmap", 4, 0.75)) == pytest.approx(spread + 0.25 * 4)
+
+
 @pytest.mark.parametrize(
     ("key", "bits"),
     [("int4_g128", 4.125), ("int3_g128", 3.125 + 3 / 128), ("bf16", 16), ("fp8", 8), ("bcq4_g128", 4.625),
