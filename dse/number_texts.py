@@ -31,8 +31,6 @@ def number_text(value: float | None, digits: int = 4) -> str:
     """
     if value is None or math.isnan(value):
         return MISSING
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}".replace(",", " ") if abs(value) < 1e12 else f"{value:.{digits}g}"
     return f"{value:z.{digits}g}"

@@ -38,14 +38,12 @@ def _answer(found: Chosen) -> list[str]:
         ("" if name == one.model else f"{name}: ") + workload_words(one) for name, one in found.spec.workloads.items()
     ]
     limits = ", ".join(f"{one.label}{unit_behind(one, found.spec)}" for one in found.spec.constraints)
-    lines = [f"{'; '.join(requested)}{'; ' + limits if limits else ''}"]
+    asked = f"{'; '.join(requested)}{'; ' + limits if limits else ''}"
     meeting = [way for way in found.ways if way.meets]
     if not meeting:
-        lines.insert(0, f"NO: none of {counted(len(found.ways), 'way')} to serve it meets every limit.")
-        if found.ways:
-            way = found.ways[0]
-            lines.append(f"The nearest, {way.name} ({way.words}), misses {_missed(way)}.")
-        return lines
+        none = f"NO: none of {counted(len(found.ways), 'way')} to serve it meets every limit."
+        nearest = [f"The nearest, {way.name} ({way.words}), misses {_missed(way)}." for way in found.ways[:1]]
+        return [none, asked, *nearest]
     chips = len({way.name for way in meeting})
     all_chips = len({way.name for way in found.ways} | {*found.left_out})
     best = meeting[0]
@@ -55,12 +53,12 @@ def _answer(found: Chosen) -> list[str]:
     workload = next(iter(found.spec.workloads))
     first = best.values.get(f"{workload}.ttft_ms", math.nan)
     serve = f"{chips} of {counted(all_chips, 'chip')} {'serves' if chips == 1 else 'serve'} it within the limits"
-    lines.insert(0, f"YES: {serve}, in {counted(len(meeting), 'way')}.")
-    lines.append(
+    return [
+        f"YES: {serve}, in {counted(len(meeting), 'way')}.",
+        asked,
         f"First by {metric}: {best.name} ({best.words}): {value}, {found.speed} {speed}, first token after "
-        f"{seconds_text(first)}."
-    )
-    return lines
+        f"{seconds_text(first)}.",
+    ]
 
 
 def _metrics(found: Chosen) -> list[str]:
