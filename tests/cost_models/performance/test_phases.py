@@ -128,6 +128,46 @@ def test_layers_in_turn_read_with_one_memory_and_a_pipeline_with_all():
     assert decode_phase(turns, machine, profile("ideal"), form).pass_s == pytest.approx(one, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("stages", "batch", "rows"), [(1.0, 8.0, 1e9), (4.0, 8.0, 1e9), (4.0, 3.0, 300.0), (3.0, 1.0, 50.0)]
+)
+def test_a_prefill_goes_through_stages_in_turn(stages, batch, rows):
+    model, form, machine = LIBRARY.model("llama2_7b"), Formats(16.0, 16.0, 16.0, 16.0), bare_machine(1e12, link=1e12)
+    engine = profile("ideal", chunk_rows=rows)
+
+    def turns(parallelism):
+        serving = ServingConfig(model, batch, 128.0, 16.0, stages=stages, parallelism=parallelism)
+        work = prefill_phase(serving, machine, engine, form)
+        ratio = work.total_s / (work.times.total_s * work.operators.times)
+        assert np.ptp(ratio) < 1e-12
+        return serving, ratio[0, 0]
+
+    # m parts over p stages of a pipeline: the last begins p - 1 turns later; of chunks of one prompt as well.
+    serving, pipeline = turns("pipeline")
+    parts = min(batch, stages)
+    assert float(serving.batch_parts) == parts and pipeline == pytest.approx((parts + stages - 1) / stages)
+    chunks = np.ceil(batch * 128 / rows)
+    assert turns("layer_split")[1] == pytest.approx((chunks + stages - 1) / (chunks * stages))
+    assert stages > 1 or turns("tensor")[1] == 1
+
+
+def test_attention_of_the_mean_step_is_that_of_the_mean_context():
+    machine, form, engine = bare_machine(1e12, rate=40e12), Formats(4.0, 16.0, 8.0, 16.0), profile("ideal")
+    model = LIBRARY.model("llama2_7b")
+    # Contexts from 17 to 80, and 48.5 alone.
+    mean, middle = (
+        decode_phase(ServingConfig(model, 8.0, *lengths), machine, engine, form)
+        for lengths in ((16.0, 64.0), (47.5, 1.0))
+    )
+    at = mean.operators.names.index("attention")
+    for name in ("memory_s", "arithmetic_s", "dram_bytes"):
+        told, wanted = (getattr(one.times, name)[at] for one in (mean, middle))
+        assert told == pytest.approx(wanted) and told > 0
+    np.testing.assert_array_equal(mean.chip_macs, mean.operators.macs)
+    near = replace(mean, times=replace(mean.times, near_bytes=np.eye(len(mean.operators.names))[:, at : at + 1]))
+    assert near.chip_macs[at] == 0 and (np.delete(near.chip_macs - mean.operators.macs, at, axis=0) == 0).all()
+
+
 def test_heads_dealt_to_the_devices_of_a_chip_replicate_keys_and_values():
     model, form = LIBRARY.model("llama2_70b"), Formats(16.0, 16.0, 16.0, 16.0)
     serving = ServingConfig(model, 64.0, 4096.0, 1.0, 8.0)

@@ -304,14 +304,15 @@ def test_a_draft_and_its_model_share_the_memories():
     assert both[0].second_fraction["dense"] > alone.placed.placement.second_fraction["dense"]
 
 
-@pytest.mark.parametrize("drafted", [0.0, 3.0])
-def test_what_a_draft_holds_is_room_that_both_memories_have_less(drafted):
+@pytest.mark.parametrize(("drafted", "gigabytes"), [(0.0, 6e9), (3.0, 6e9), (3.0, 30e9)])
+def test_what_a_draft_holds_is_room_that_both_memories_have_less(drafted, gigabytes):
     one = served({**HBM, **LPDDR, "second_memory_devices": 5}).planned
     serving = replace(one.serving, speculation=Speculation(drafted, 0.7))
-    # Six gigabytes of weights, half of them in the second memory, and two of a cache in the first.
-    held, there = {"dense": np.array([6e9]), "cache": np.array([2e9])}, {"dense": np.array([0.5]), "cache": np.zeros(1)}
+    # Weights, half of them in the second memory, and two gigabytes of a cache in the first.
+    held = {"dense": np.array([gigabytes]), "cache": np.array([2e9])}
+    there = {"dense": np.array([0.5]), "cache": np.zeros(1)}
     draft = Placement(held, held, there, there, there, there)
-    taken = (5e9, 3e9) if drafted else (0.0, 0.0)
+    taken = (gigabytes / 2 + 2e9, gigabytes / 2) if drafted else (0.0, 0.0)
     second = replace(one.machine.second, capacity_bytes=one.machine.second.capacity_bytes - taken[1])
     smaller = replace(one.machine, second=second, capacity_bytes=one.machine.capacity_bytes - sum(taken))
     rows = one.software.chunk_rows
@@ -319,7 +320,12 @@ def test_what_a_draft_holds_is_room_that_both_memories_have_less(drafted):
     alone = placed(serving, smaller, one.software, one.formats, chunk_rows=rows).placement
     for name, fraction in alone.second_fraction.items():
         np.testing.assert_allclose(beside.second_fraction[name], fraction, err_msg=name)
-    assert 0 < alone.second_fraction["dense"] < 1
+    assert 0 < alone.second_fraction["dense"] <= 1
+    # One that fills a memory leaves nothing of it.
+    full = replace(draft, held_bytes={"dense": np.array([1e15]), "cache": np.array([2e9])})
+    none = placed(serving, one.machine, one.software, one.formats, chunk_rows=rows, before=full).placement
+    if drafted:
+        assert not any(fraction.any() for fraction in none.second_fraction.values())
 
 
 def test_a_library_chip_of_two_memories_reads_what_fits_its_sram_from_there():
