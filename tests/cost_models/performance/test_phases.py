@@ -168,6 +168,31 @@ def test_attention_of_the_mean_step_is_that_of_the_mean_context():
     assert near.chip_macs[at] == 0 and (np.delete(near.chip_macs - mean.operators.macs, at, axis=0) == 0).all()
 
 
+def test_a_schedule_made_beforehand_sweeps_the_longest_context_at_every_step():
+    model, form, engine = LIBRARY.model("llama2_7b"), Formats(16.0, 16.0, 16.0, 16.0), profile("ideal", kernel_s=1e-6)
+    static = replace(bare_machine(1e12), static_shapes=np.array([1.0, 0.0]))
+    step = decode_phase(ServingConfig(model, 8.0, 16.0, 64.0), static, engine, form)
+    longest, usual = (
+        decode_phase(ServingConfig(model, 8.0, *lengths), bare_machine(1e12), engine, form)
+        for lengths in ((79.0, 1.0), (16.0, 64.0))
+    )
+    assert step.pass_s.tolist() == pytest.approx([longest.pass_s[0], usual.pass_s[0]])
+    # Two kernels of attention in each layer beside what they read.
+    at = usual.operators.names.index("attention")
+    reading = np.maximum(usual.times.memory_s, usual.times.arithmetic_s)[at]
+    assert usual.total_s[at] == pytest.approx(32 * (reading + 2e-6))
+
+
+def test_queries_of_prompts_share_what_is_read_with_all_others():
+    model, form, engine = LIBRARY.model("llama2_70b"), Formats(16.0, 16.0, 16.0, 16.0), profile("ideal")
+    serving = ServingConfig(model, 8.0, 100.0, 64.0)
+    alone, joined = (decode_phase(serving, bare_machine(1e12), engine, form, prompts=prompts) for prompts in (0.0, 2.0))
+    # Eight query heads on a key head; of two prompts each of 100 tokens meets itself and those before it.
+    assert alone.sharing == 8
+    meeting, deciding = 2 * 100 * 101 / 2, 8 * (100 + 32.5)
+    assert joined.sharing == pytest.approx(8 * (1 + meeting / deciding))
+
+
 def test_heads_dealt_to_the_devices_of_a_chip_replicate_keys_and_values():
     model, form = LIBRARY.model("llama2_70b"), Formats(16.0, 16.0, 16.0, 16.0)
     serving = ServingConfig(model, 64.0, 4096.0, 1.0, 8.0)
