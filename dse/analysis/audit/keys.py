@@ -63,8 +63,8 @@ class KeyReader(Tree):
                 what = f"has {' and '.join(result)}" if result else f"has none of {', '.join(KINDS)}"
                 self.fault(node.key_place, path, f"{what}; it needs exactly one")
                 continue
-            kinds[name] = result[0]
-            known = SUBJECT_KEYS[result[0]]
+            (kinds[name],) = result
+            known = SUBJECT_KEYS[kinds[name]]
             for key, inner in node.value.items():
                 if key not in known:
                     self.issues.append(unknown_key(key, known, inner.key_place, ("subjects", name, key)))

@@ -93,5 +93,5 @@ def _least_strained(table: pd.DataFrame, named: list[str]) -> list[dict[str, Any
     spare = table[margins].min(axis=1)
     ordered = table.assign(spare=spare).sort_values(["spare", "id"], ascending=[False, True])
     groups = [name for name in ("memory", "weight_format") if name in table]
-    first = ordered.groupby(groups, observed=True, sort=False).head(1) if groups else ordered
+    first = ordered.groupby(groups, observed=True).head(1) if groups else ordered
     return [plain_row(row) for row in first.head(SHOWN)[["id", "spare", *named]].to_dict("records")]

@@ -10,7 +10,7 @@ import numpy as np
 
 from cost_models.quantities.columns import metric_of
 from cost_models.quantities.metrics import METRICS
-from cost_models.table import FloatArray, Table
+from cost_models.table import FloatArray, Table, first_number
 from dse.analysis.audit.records import ChipSubject, Claim, ClaimsFile, DesignSubject
 from dse.evaluator import Evaluator
 from dse.uncertainty.monte_carlo import monte_carlo_samples, spreads_of
@@ -86,13 +86,13 @@ class ClaimChecker:
             )
         own = self.predicted(claim.of)
         typical, sampled = own.typical[claim.metric], own.drawn[claim.metric]
-        bound = float(own.bound[claim.metric][0]) if metric_of(claim.metric, METRICS).name in BOUNDED else missing
+        bound = first_number(own.bound[claim.metric]) if metric_of(claim.metric, METRICS).name in BOUNDED else missing
         if claim.relative_to is not None:
             other = self.predicted(claim.relative_to)
             typical, sampled, bound = (
                 typical / other.typical[claim.metric], sampled / other.drawn[claim.metric], missing,
             )  # fmt: skip
-        predicted = float(typical[0])
+        predicted = first_number(typical)
         if not np.isfinite(predicted):
             return ClaimResult(claim, "not comparable", missing, missing, missing, missing, missing, self._why(claim))
         low, high = (float(end) for end in np.nanquantile(sampled, QUANTILES))
@@ -106,8 +106,8 @@ class ClaimChecker:
         sides = [claim.of, *([claim.relative_to] if claim.relative_to else [])]
         workload = claim.metric.rpartition(".")[0]
         for side in sides:
-            if not np.isfinite(self.predicted(side).typical[claim.metric][0]):
-                if workload and not np.isfinite(self.predicted(side).typical[f"{workload}.tpot_ms"][0]):
+            if not np.isfinite(first_number(self.predicted(side).typical[claim.metric])):
+                if workload and not np.isfinite(first_number(self.predicted(side).typical[f"{workload}.tpot_ms"])):
                     return f"{side} cannot hold or run {workload}"
                 return f"{side} has no {claim.metric}"
         return "no value"

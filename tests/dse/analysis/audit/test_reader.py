@@ -183,6 +183,13 @@ def test_a_subject_at_fault_is_named_by_its_key(subjects, path, line, what):
     assert mine and mine[0][1] == line and what in mine[0][2].replace('"', "'"), found
 
 
+def test_a_subject_at_fault_hides_none_of_another():
+    subjects = "subjects:\n  a: 3\n  b: {batch: 4}\n  c: {chips: 2x l4, design: {}}\n  gpu: {chips: 2x l4, colour: 1}\n"
+    assert [(path, line) for path, line, _ in told(claim(), subjects=subjects)] == [
+        ("subjects.a", 6), ("subjects.b", 7), ("subjects.c", 8), ("subjects.gpu.colour", 9),
+    ]  # fmt: skip
+
+
 def test_axes_of_rates_at_their_least():
     axes = "tflops: {low: 0.5, high: 1, levels: 2}, kv_bits: {low: 1, high: 3, levels: 3}"
     axes = read([claim()], subjects=f"subjects:\n  gpu: {{rates: {{{axes}}}}}\n").subjects["gpu"].axes
