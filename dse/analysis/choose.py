@@ -321,7 +321,7 @@ def _baseline(evaluator: Evaluator, name: str, entry: BaselineSpec) -> Way | Non
     split = entry.parallelism or next(iter(evaluator.spec.workloads.values())).parallelism
     served = {workload: evaluator.serve_baseline(entry, workload) for workload in evaluator.spec.workloads}
     result = _judged(evaluator, name, entry.setup, str(split), np.array([float(entry.count)]), served)
-    return result[0] if result else None
+    return next(iter(result), None)
 
 
 def _ways(evaluator: Evaluator, name: str, setup: ChipSetup, split: Parallelism, counts: FloatArray) -> list[Way]:
@@ -393,7 +393,7 @@ def _ranked(spec: Spec, ways: Sequence[Way], left_out: Mapping[str, str], rank: 
     elif ways and all(np.isnan(way.values[speed]) for way in ways):
         # An encoder takes no decode steps.
         speed = f"{first}.request_s"
-    if ways and name not in ways[0].values:
+    if any(name not in way.values for way in ways):
         raise SpecError(
             [Issue(Place(f"--rank {rank}"), "", f"{quoted(rank)} is not known of chips that can be bought")]
         )
@@ -411,6 +411,6 @@ def _ranked(spec: Spec, ways: Sequence[Way], left_out: Mapping[str, str], rank: 
     points = np.array([[signed(way, name), signed(way, speed)] for way in listed]).reshape(len(listed), 2)
     known = np.isfinite(points).all(axis=1) & np.array([way.meets for way in listed], dtype=bool)
     on_front = np.zeros(len(listed), dtype=bool)
-    on_front[np.flatnonzero(known)] = nondominated(points[known]) if known.any() else False
+    on_front[known] = nondominated(points[known])
     marked = tuple(replace(way, on_front=bool(one)) for way, one in zip(listed, on_front, strict=True))
     return Chosen(spec, name, speed, marked, left_out)

@@ -218,3 +218,22 @@ def test_formats_are_read_with_their_bits():
     with pytest.raises(SpecError) as fault:
         setups_of(["fp8 act_bits=33 colour=2", "bf16 =", "fp8 kv_bits=0.5"])
     assert sorted(issue.path for issue in fault.value.issues) == ["", "act_bits", "colour", "kv_bits"]
+
+
+@pytest.mark.parametrize(("own", "split"), [(None, "tp2"), ("pipeline", "pipeline")])
+def test_a_baseline_is_split_as_it_says_or_as_the_first_workload_is(monkeypatch, own, split):
+    asked = []
+
+    def judged(evaluator, name, setup, split, counts, served):
+        asked.append((name, setup, split, counts.tolist(), served))
+        return ["way"] if name == "pair" else []
+
+    monkeypatch.setattr(choosing, "_judged", judged)
+    workloads = {"chat": SimpleNamespace(parallelism="tp2"), "code": SimpleNamespace(parallelism="tp4")}
+    evaluator = SimpleNamespace(
+        spec=SimpleNamespace(workloads=workloads), serve_baseline=lambda entry, workload: f"{workload} served"
+    )
+    entry = SimpleNamespace(parallelism=own, setup=SETUP, count=2)
+    assert choosing._baseline(evaluator, "pair", entry) == "way"
+    assert asked == [("pair", SETUP, split, [2.0], {"chat": "chat served", "code": "code served"})]
+    assert choosing._baseline(evaluator, "none", entry) is None

@@ -7,6 +7,7 @@ import pytest
 
 from dse.analysis.audit.rates import arithmetic_of, consistent_rates, find_consistent_rates
 from dse.analysis.audit.reader import read_claims
+from dse.analysis.require import requirements
 from dse.yaml_positions import parse_yaml
 
 BODY = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336)
@@ -16,6 +17,12 @@ CONTEXT = PROMPT + (OUTPUT + 1) / 2
 MACS = BATCH * (BODY + HEAD + 32 * 32 * 2 * 128 * CONTEXT)
 AXES = "weight_bits: {low: 4, high: 16, levels: 2}, kv_bits: {low: 8, high: 16, levels: 2}"
 AXES += ", tflops: {low: 1, high: 1000, levels: 2}"
+
+
+@pytest.fixture(autouse=True)
+def _coarse(monkeypatch):
+    """A fifth of a per mille is near enough here, in a quarter of the halvings."""
+    monkeypatch.setattr(requirements, "HALVINGS", 16)
 
 
 def step_bytes(weight_bits, kv_bits):
