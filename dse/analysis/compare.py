@@ -175,7 +175,7 @@ def baseline_margins(spec: Spec, baselines: Mapping[str, Mapping[str, float]]) -
         columns = {key: np.array([value]) for key, value in metrics.items()}
         known = all(one.metric in columns for one in spec.constraints)
         constraints = spec.constraints if known else ()
-        result[name] = {one.label: float(constraint_margin(one, columns, baselines)[0]) for one in constraints}
+        result[name] = {one.label: constraint_margin(one, columns, baselines).item() for one in constraints}
     return result
 
 

@@ -37,6 +37,13 @@ def test_ratios_are_to_what_runs():
     found = _ratios(values, base)
     assert set(found) == {one.name for one in MEASURES if one.in_ratio} and set(found.values()) == {1.5}
     assert {"tpot_ms", "all_price_usd"} <= set(found) and not {"chips", "batch", "all_cost_usd"} & set(found)
+    # What stands in no ratio: numbers, parts of a price and shares.
+    assert {one.name for one in MEASURES if not one.in_ratio} == {
+        "chips", "batch", "decode_cap_stretch", "prefill_cap_stretch", "all_cost_usd", "all_nre_usd", "all_margin_usd",
+        "overhead_fraction",
+    }  # fmt: skip
+    usual = {one.name: one.usual for one in MEASURES if not math.isnan(one.usual)}
+    assert usual == {"decode_cap_stretch": 1, "prefill_cap_stretch": 1}
     for none in ({}, {**base, "tpot_ms": math.nan}):
         assert all(math.isnan(one) for one in _ratios(values, none).values()) and set(_ratios(values, none)) == set(
             found
