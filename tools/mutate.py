@@ -230,7 +230,8 @@ class Source:
             ):
                 parts.append(node)
             elif isinstance(node, ast.Call):
-                name = node.func.id if isinstance(node.func, ast.Name) else ""
+                called = node.func
+                name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
                 parts += [one.value for one in node.keywords if one.arg == ASSERTED.get(name, "")]
                 if self.drawn:
                     parts += [one.value for one in node.keywords if one.arg in APPEARANCE]

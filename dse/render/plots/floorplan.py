@@ -121,7 +121,7 @@ def _units_of(
     technology, unit_bits = library.memories[key], library.parameters[f"memory.{key}.unit_bits"].typ
     wide = float(settings.get(f"{memory}_device_bits") or np.nan)
     bits = float(technology.package_bits[0]) if np.isnan(wide) else wide
-    units = float(settings[f"{memory}_devices"] or 0) / float(settings.get("dies") or 1) * bits / unit_bits
+    units = float(settings[f"{memory}_devices"] or np.nan) / float(settings.get("dies") or 1) * bits / unit_bits
     return units, edge_mm / units, float(technology.packaging_class == "interposer")
 
 

@@ -60,7 +60,8 @@ class _Rail:
             return _spread(self.names.index(value), len(self.names)) if value in self.names else _INACTIVE_HEIGHT
         if not np.isfinite(value):
             return _INACTIVE_HEIGHT
-        return float(_scaled(np.array([value]), self.low, self.high, logarithmic=self.logarithmic)[0])
+        (height,) = _scaled(np.array([value]), self.low, self.high, logarithmic=self.logarithmic)
+        return float(height)
 
 
 def draw_parallel(scene: Scene, folder: Path, formats: Sequence[str]) -> list[Path]:
@@ -154,7 +155,7 @@ def _round_levels(low: float, high: float, *, logarithmic: bool, whole: bool) ->
     locator = LogLocator(10, subs=(1.0, 2.0, 5.0)) if logarithmic else MaxNLocator(_MAX_TICKS, integer=whole)
     ticks = np.asarray(locator.tick_values(low, high), dtype=np.float64)
     levels = [low, high]
-    for tick in ticks[(ticks > low) & (ticks < high)]:
+    for tick in np.clip(ticks, low, high):
         places = _scaled(np.array([*levels, tick]), low, high, logarithmic=logarithmic)
         if np.abs(places[:-1] - places[-1]).min() > _TICK_GAP:
             levels.append(float(tick))

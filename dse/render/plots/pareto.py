@@ -227,8 +227,7 @@ def edge_of_pair(scene: Scene, x: str, y: str) -> FloatArray:
     """Return the points of the front that no other beats in these two alone, from left to right."""
     points = scene.front[[x, y]].to_numpy(dtype=np.float64)
     points = points[np.isfinite(points).all(axis=1)]
-    signs = np.array([-1.0 if column in scene.maximised else 1.0 for column in (x, y)])
-    signed = points * signs
+    signed = np.where([column in scene.maximised for column in (x, y)], -points, points)
     order = np.lexsort((signed[:, 1], signed[:, 0]))
     best = np.minimum.accumulate(signed[order, 1])
     kept = order[np.concatenate([[True], best[1:] < best[:-1]])] if len(order) else order

@@ -40,6 +40,7 @@ def test_what_a_die_wants_along_its_edge():
     # No memory, or none of its edge: nothing.
     assert wanted(both, memory=None) == [0, 0, 0, 3, 7, 0, 0, 0]
     assert wanted({**edges, "memory": 0.0}, memory="hbm_3", memory_devices=None) == [0, 0, 0, 3, 5, 0, 0, 0]
+    assert wanted(edges, memory=None, second_memory="lpddr_5", second_memory_devices=1)[5:] == [0, 0, 0]
     assert wanted({**edges, "memory": 0.5}, memory="hbm_3", memory_devices=1) == [1, 0.5, 1, 3, 5, 0, 0, 0]
 
 
@@ -117,6 +118,7 @@ def test_how_far_a_strip_reaches_in():
     assert _Cut(1, 3.0, 5.0, 8.0, set()).profile(2.0) == [(3, 2), (4, 2), (5, 2)]
     # As deep as corners leave where the area has no room.
     assert floorplan._depth(99.0, [_Cut(0, 0.0, 4.0, 10.0, set()), _Cut(1, 0.0, 1.0, 8.0, set())]) == 10
+    assert floorplan._depth(2.0, [_Cut(0, 0.0, 4.0, 10.0, set())]) == pytest.approx(0.5)
     assert floorplan._depth(20.0, [_Cut(0, 0.0, 4.0, 10.0, set()), _Cut(1, 0.0, 1.0, 8.0, set())]) == pytest.approx(4)
 
 
@@ -143,6 +145,7 @@ def test_blocks_have_a_fill_and_a_hatch_each_and_tell_their_area():
         "memory interface: 1\u2009234 mm²", *(f"b{k}: {k + 0.5} mm²" for k in range(9)),
     ]  # fmt: skip
     first, second, *boxes = axes.patches
+    assert all(0 < patch.get_linewidth() < 1 for patch in axes.patches)
     assert first.get_xy().tolist() == [[0, 0], [1, 0], [1, 1], [0, 0]] and second.get_xy()[0].tolist() == [1, 0]
     assert boxes[2].get_xy().tolist() == [[2, 1], [4, 1], [4, 4], [2, 4], [2, 1]]
     fills = [style.FILLS[0], *style.FILLS, style.FILLS[0]]

@@ -63,6 +63,10 @@ def lines_of(table, limit, unit="ms", own=12.0):
     return axes
 
 
+def test_batches_and_contexts_grow_by_a_ratio():
+    assert [*latency.BATCHES] == [2**k for k in range(8)] and set(np.diff(np.log2(latency.CONTEXTS))) == {2}
+
+
 def test_the_workload_is_the_thick_line_and_its_batch_the_star():
     axes = lines_of([[1.0, 2.0, 3.0]] + [[k, k + 1.0, NAN] for k in range(2, 6)], 4.0)
     own, star, *others, limit = axes.lines

@@ -68,6 +68,9 @@ def test_up_to_six_values_are_written_and_of_more_round_ones_between_the_ends():
         "1.6",
         "1.7",
     ]
+    # Whole numbers have no halves between them.
+    for values, texts in (([0.0], ["0", "2", "4", "6", "8"]), ([0.0, 0.5], ["0", "1.5", "3", "4.5", "6", "8"])):
+        assert [text for _, text in rail([*values, *np.arange(1.0, 9.0)]).ticks] == texts
     for low, high, logarithmic, levels in (
         (1, 1000, True, [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]),
         # Half of a fourth of the axis is 0.075 of it, too little to be written.

@@ -60,5 +60,6 @@ def test_few_steps_of_a_search_have_marks(shown, tmp_path):
         progress = pd.DataFrame(rows, columns=["evaluated", "front", "hypervolume"])
         run = SimpleNamespace(name="run", manifest={"sampler": "nsgaii", "seed": 3}, progress=progress)
         assert space.draw_hypervolume(run, tmp_path, ["svg"])
-        share, _ = shown["hypervolume"].axes
+        share, count = shown["hypervolume"].axes
+        assert count.spines["right"].get_visible()
         assert share.lines[0].get_marker() == mark and xy(share.lines[0])[-1] == [rows[-1][0], pytest.approx(100)]

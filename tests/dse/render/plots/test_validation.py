@@ -80,6 +80,9 @@ def test_bins_of_five_rows_have_a_median_and_quartiles():
     assert [len(one) for one in validation._binned(part.iloc[:4], "x", (1, 4))] == [0, 0, 0, 0]
     middle, *_ = validation._binned(part.assign(x=1.5), "x", (1, 4))
     assert middle.tolist() == [1.5]
+    for edges in (validation.BATCHES, validation.CONTEXTS):
+        assert set(np.log2(edges) % 1) == {0} and sorted(set(edges)) == [*edges]
+    assert validation.BATCHES[:9] == tuple(2**k for k in range(9))
 
 
 def test_errors_are_drawn_by_batch_and_by_mean_context(shown, tmp_path):
