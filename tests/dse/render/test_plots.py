@@ -2,7 +2,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -19,28 +18,27 @@ from cost_models.library.technology import Technology
 from cost_models.quantities.metrics import METRICS
 from cost_models.silicon.beachfront import Edge, along_the_sides
 from cost_models.table import Table
-from dse.analysis.explain.curve import RATES
 from dse.analysis.explain.designs import explain_baseline, explain_designs
 from dse.analysis.explain.sensitivity import space_sensitivity, write_sensitivity
 from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
-from dse.render.plots import FIRST_KINDS, first_kinds, plot_run
+from dse.render.plots import plot_run
 from dse.render.plots.breakdown import block_bar, block_names, grouped_parts, power_bar
-from dse.render.plots.curve import _draw_panel, draw_curves
+from dse.render.plots.curve import draw_curves
 from dse.render.plots.floorplan import Box, edge_of, edge_strips, slice_boxes
 from dse.render.plots.labels import Label, place_labels
 from dse.render.plots.latency import BATCHES, CONTEXTS, latencies_of
 from dse.render.plots.pair import draw_pair
-from dse.render.plots.parallel import _round_levels, draw_parallel
+from dse.render.plots.parallel import draw_parallel
 from dse.render.plots.pareto import draw_pareto, edge_of_pair
-from dse.render.plots.reading import curves_of, explanations_of, limits_of, scene_of
-from dse.render.plots.scene import Limit, Scene, ShownPick
-from dse.render.plots.style import axis_label, drawing, freeze_layout, new_figure, short, told_apart
+from dse.render.plots.reading import curves_of, explanations_of, scene_of
+from dse.render.plots.scene import Scene, ShownPick
+from dse.render.plots.style import axis_label, drawing, freeze_layout, new_figure, told_apart
 from dse.render.terminal.robustness import confidence_lines
 from dse.render.terminal.summary import named_picks
 from dse.runs import run
 from dse.space import Space
-from dse.sweep import ConstraintSpec, parse_spec
+from dse.sweep import parse_spec
 from tests.sweeps import DRAWN
 
 
@@ -104,14 +102,9 @@ def test_no_figure_is_blank(figures):
 def test_the_same_run_gives_the_same_bytes_whatever_the_settings(stored, figures):
     before = {path: path.read_bytes() for path in figures}
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "pink", "savefig.dpi": 20}):
-        again = [*plot_run(stored.path, formats=["svg"]), *plot_run(stored.path, kinds=["roofline"])]
+        kinds = ["pareto", "parallel", "breakdown"]
+        again = [*plot_run(stored.path, kinds=kinds, formats=["svg"]), *plot_run(stored.path, kinds=["roofline"])]
     assert [path for path in again if path.read_bytes() != before[path]] == []
-
-
-def test_kinds_and_formats_are_chosen(stored):
-    (path,) = plot_run(stored.path, kinds=["parallel", "parallel"], formats=["pdf"])
-    assert path.name == "parallel.pdf"
-    assert b"CreationDate" not in path.read_bytes()
 
 
 def test_wrong_kinds_and_runs_are_issues(stored, tmp_path):
@@ -124,19 +117,6 @@ def test_wrong_kinds_and_runs_are_issues(stored, tmp_path):
         plot_run(tmp_path / "nowhere")
 
 
-def test_only_a_limit_has_a_largest_batch(stored):
-    def labels(**limits):
-        axes = new_figure(4, 4).subplots()
-        _draw_panel(axes, [replace(curve, **limits) for curve in curves_of(stored)], next(iter(RATES)))
-        return axes.get_legend_handles_labels()[1]
-
-    label = "largest batch within the limits"
-    assert label in labels(tpot_limit_ms=50.0, ttft_limit_ms=None, max_batch=4)
-    assert label in labels(tpot_limit_ms=None, ttft_limit_ms=50.0, max_batch=4)
-    assert label not in labels(tpot_limit_ms=None, ttft_limit_ms=None, max_batch=4)
-    assert label not in labels(tpot_limit_ms=50.0, ttft_limit_ms=None, max_batch=0)
-
-
 def test_weak_points_beyond_those_told_are_counted(stored):
     every = confidence_lines(stored, at_most=100)
     assert len(every) > 1
@@ -144,22 +124,6 @@ def test_weak_points_beyond_those_told_are_counted(stored):
         every[0], f"and {len(every) - 1} more; dse robust draws all of them together"
     ]  # fmt: skip
     assert confidence_lines(stored, at_most=len(every)) == every
-
-
-def test_where_nothing_is_feasible_the_nearest_misses_are_drawn(tmp_path):
-    spec = parse_spec({**DRAWN, "constraints": [{"metric": "tdp_w", "max": 5}]})
-    empty = run(spec, out=tmp_path / "none")
-    assert not empty.found_feasible
-    scene = scene_of(empty)
-    margin = empty.designs["margin tdp_w <= 5"]
-    assert scene.front["margin tdp_w <= 5"].max() == margin.max()
-    assert scene.others.empty
-
-
-def test_one_objective_is_drawn_beside_the_first_limited_metric(tmp_path):
-    spec = parse_spec({**DRAWN, "objectives": DRAWN["objectives"][:1]})
-    figures = plot_run(run(spec, out=tmp_path / "one").path, kinds=["pareto"])
-    assert [path.name for path in figures] == ["pareto-chat.tpot_ms-tdp_w.png"]
 
 
 def test_designs_that_differ_by_rounding_are_one_place(tmp_path):
@@ -179,16 +143,6 @@ def test_asking_for_plots_does_not_import_matplotlib():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
-
-
-def test_every_rail_of_parallel_coordinates_lies_in_view(stored, tmp_path, monkeypatch):
-    figures = []
-    monkeypatch.setattr("dse.render.plots.style.save", lambda figure, *_: figures.append(figure) or [])
-    with drawing():
-        draw_parallel(scene_of(stored), tmp_path, ["svg"])
-    for axes in figures[0].axes[:-1]:
-        (left, right), ends = axes.get_xlim(), np.concatenate([line.get_xdata() for line in axes.lines])
-        assert left < ends.min() and ends.max() < right
 
 
 def test_parallel_coordinates_name_what_has_names_and_what_does_not_apply(tmp_path):
@@ -215,11 +169,6 @@ def test_parallel_coordinates_name_what_has_names_and_what_does_not_apply(tmp_pa
     assert "lpddr5x_9600" not in text
     assert "the same in all of them: node tsmc_5, dies 1" in text
     assert "die_link" not in text and "second_memory" not in text, "no design has such a part"
-
-
-def test_whole_numbers_have_whole_ticks():
-    assert all(level == round(level) for level in _round_levels(1, 17, logarithmic=False, whole=True))
-    assert any(level != round(level) for level in _round_levels(0.6, 1.7, logarithmic=False, whole=False))
 
 
 def test_batches_beside_a_curve_hide_no_other(stored, tmp_path, monkeypatch):
@@ -260,18 +209,6 @@ def test_ticks_are_told_apart(values):
     assert max(abs(a - b) for a, b in zip(read, values, strict=True)) <= 0.16 * gap
 
 
-def test_numbers_are_short():
-    assert [short(x) for x in (0, 0.01234, 12.345, 1234.5, 2.5e7, 2.5e10, float("nan"))] == [
-        "0",
-        "0.0123",
-        "12.3",
-        "1\u2009234",
-        "25\u2009000\u2009000",
-        "2.5e+10",
-        "n/a",
-    ]
-
-
 def test_an_axis_says_name_unit_and_meaning():
     assert axis_label("chat.tpot_ms", METRICS).startswith("tpot_ms, chat [ms]\ntime of one decode step")
     assert axis_label("die_mm2", METRICS) == "die_mm2 [mm²]\narea of the logic dies, per chip"
@@ -296,27 +233,6 @@ def test_labels_do_not_cover_each_other(seed, count):
     for i, box in enumerate(boxes):
         assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
         assert not any(box.overlaps(other) for other in boxes[i + 1 :])
-
-
-@pytest.mark.parametrize(
-    ("fields", "limits"),
-    [
-        ({"max": 40.0}, [Limit(40.0, "max", "≤ 40 ms")]),
-        ({"min": 3.0, "max": 40.0}, [Limit(40.0, "max", "≤ 40 ms"), Limit(3.0, "min", "≥ 3 ms")]),
-        ({"max": 0.5, "relative_to": "a100"}, [Limit(5.0, "max", "≤ 5 ms (0.5x a100)")]),
-        ({"max": 0.5, "relative_to": "unknown"}, []),
-        ({"near": 10.0, "within": 0.1}, [Limit(11.0, "max", "≤ 11 ms"), Limit(9.0, "min", "≥ 9 ms")]),
-    ],
-)
-def test_constraints_become_limits(fields, limits):
-    constraint = ConstraintSpec.model_construct(
-        **{"metric": "chat.tpot_ms", "relative_to": None, "max": None, "min": None, "near": None, "within": None}
-        | fields
-    )
-    baselines = {"a100": {"chat.tpot_ms": 10.0}, "unknown": {"chat.tpot_ms": np.nan}}
-    result = limits_of(constraint, METRICS, baselines)
-    assert [(one.side, one.text) for one in result] == [(one.side, one.text) for one in limits]
-    assert np.allclose([one.value for one in result], [one.value for one in limits])
 
 
 def test_bars_add_up_to_their_totals(stored):
@@ -432,19 +348,6 @@ def test_latencies_are_those_of_the_evaluator(stored):
 # -- what a run draws, and what people ask for --------------------------------------------------------------------
 
 
-def test_latency_stands_in_for_a_curve_of_one_point(stored, monkeypatch):
-    curves = curves_of(stored)
-    assert min(len(curve.points) for curve in curves) > 1
-    single = [replace(curve, points=curve.points[:1]) for curve in curves]
-    monkeypatch.setattr("dse.render.plots.reading.curves_of", lambda *_: single)
-    assert [path.name for path in plot_run(stored.path, kinds=["curve"])] == ["latency-chat.png"]
-
-
-def test_a_run_draws_three_pictures(stored):
-    assert first_kinds(stored) == FIRST_KINDS
-    assert len(plot_run(stored, kinds=first_kinds(stored))) == 3
-
-
 def test_a_figure_is_laid_out_once(drawn):
     _, laid_out = drawn
     assert laid_out and len({id(figure) for figure in laid_out}) == len(laid_out)
@@ -465,13 +368,3 @@ def test_columns_that_a_run_has_not_are_issues(stored, tmp_path):
         draw_pair(stored, "memory_devices", "chat.tfft_ms", folder=tmp_path)
     with pytest.raises(SpecError, match="a column of numbers"):
         draw_pair(stored, "memory_devices", "memory", folder=tmp_path)
-
-
-def test_the_growth_of_a_front_ends_at_all_of_it(tmp_path):
-    spec = parse_spec({**DRAWN, "search": {"sampler": "nsgaii", "n_designs": 60, "options": {"population_size": 12}}})
-    done = run(spec, out=tmp_path / "grown")
-    figures = plot_run(done, kinds=["hypervolume"], formats=("svg",))
-    volume = done.progress["hypervolume"]
-    assert bool(figures) == (int((volume > 0).sum()) > 1)
-    for path in figures:
-        assert "% of the final" in path.read_text()

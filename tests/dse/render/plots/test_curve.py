@@ -77,6 +77,10 @@ def test_machines_are_lines_designs_through_and_chips_broken():
     ]  # fmt: skip
     (limit,) = (line for line in axes.lines if "limit:" in line.get_label())
     assert limit.get_xdata()[0] == 20
+    # Within limits that no batch keeps, or where memory alone bounds the batch, there is no largest.
+    axes = plain_axes()
+    curve._draw_panel(axes, [curve_with(tpot=50.0), curve_with(most=4)], CHIP)
+    assert "largest batch within the limits" not in axes.get_legend_handles_labels()[1]
 
 
 def test_a_workload_with_several_batches_has_a_figure_with_a_panel_per_rate(monkeypatch, shown, tmp_path):
