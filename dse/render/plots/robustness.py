@@ -47,8 +47,7 @@ def _draw_intervals(
     shown = ranked.head(MAX_DESIGNS)
     shown = designs.loc[sorted({*shown.index, *designs.index[designs["picks"].notna()]})]
     shown = shown.sort_values("p_feasible", kind="stable")
-    height = 1.9 + 0.26 * len(shown)
-    figure = new_figure(3.2 + 2.6 * len(shown_metrics), height)
+    figure = new_figure(3.2 + 2.6 * len(shown_metrics), 1.9 + 0.26 * len(shown))
     probabilities, *rest = figure.subplots(1, 1 + len(shown_metrics), sharey=True, squeeze=False)[0]
     rows = np.arange(len(shown))
     _draw_chances(probabilities, shown, rows)
@@ -59,20 +58,21 @@ def _draw_intervals(
         f"ranged parameters",
         x=0.01, ha="left", fontsize=10.0, fontweight="bold",
     )  # fmt: skip
-    entries = {str(line.get_label()): line for line in rest[0].get_lines() if not str(line.get_label()).startswith("_")}
-    entries |= {label: handle for handle, label in zip(*probabilities.get_legend_handles_labels(), strict=True)}
+    # A limit may stand in one panel alone.
+    labelled = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in (*rest, probabilities)]
+    entries = {label: handle for panel in labelled for handle, label in panel}
     figure.legend(entries.values(), entries, loc="outside lower center", ncols=3)
     return save(figure, folder, "robust_intervals", formats)
 
 
 def _hardest(run: StoredRun, designs: pd.DataFrame, *, but: Sequence[str]) -> str:
     """Return the limited metric, none of `but`, that these designs miss in most of the draws, "" for none."""
-    missed: dict[str, float] = {}
+    held: dict[str, float] = {}
     for constraint in run.spec.constraints:
         name = f"p {constraint.label}"
         if constraint.metric not in but and name in designs and f"{constraint.metric} p50" in designs:
-            missed[constraint.metric] = max(missed.get(constraint.metric, 0.0), 1 - float(designs[name].mean()))
-    return max(missed, key=lambda metric: missed[metric], default="")
+            held[constraint.metric] = min(held.get(constraint.metric, 1.0), float(designs[name].mean()))
+    return min(held, key=lambda metric: held[metric], default="")
 
 
 def _draw_chances(axes: Axes, shown: pd.DataFrame, rows: np.ndarray) -> None:

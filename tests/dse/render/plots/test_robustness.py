@@ -114,9 +114,10 @@ def test_the_likeliest_designs_and_the_picks_are_drawn(shown, tmp_path):
     assert chances.get_shared_y_axes().joined(chances, area)
     assert figure._suptitle.get_text() == "r: 11 of 13 designs under 64 Monte Carlo samples of the ranged parameters"
     assert 0 <= figure._suptitle.get_position()[0] < 0.1
-    assert entries(figure) == ["P50", "typical parameters", "P10 to P90", "no other is better", "meets every target"]
+    words = ["P50", "typical parameters", "P10 to P90", "no other is better", "meets every target"]
+    assert entries(figure) == [*words[:3], "limit", *words[3:]]
     robustness._draw_intervals(run_with(objectives=["tdp_w"]), designs, {"draws": 64}, tmp_path, ["svg"])
-    assert len(shown["robust_intervals"].axes) == 2
+    assert len(shown["robust_intervals"].axes) == 2 and entries(shown["robust_intervals"]) == words
 
 
 def inputs_of(metric, count, **columns):
@@ -149,6 +150,12 @@ def test_bars_reach_from_the_typical_value_to_the_ends():
     assert title(axes) == "tdp_w [W]" and axes.margins()[0] == 0.08 and axes.get_xscale() == "linear"
     assert not any(line.get_visible() for line in axes.get_ygridlines())
     assert axes.get_legend_handles_labels()[1] == ["parameter at its low", "parameter at its high"]
+
+
+def test_a_parameter_alone_has_its_bar():
+    axes = plain_axes()
+    robustness._draw_bars(axes, inputs_of("tdp_w", 1), "tdp_w", run_with())
+    assert ticks(axes.yaxis) == {0: "i0  (guess)"}
 
 
 def test_a_tornado_has_a_panel_per_metric_in_two_columns(shown, tmp_path):

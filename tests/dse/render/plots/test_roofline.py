@@ -108,6 +108,13 @@ def test_operators_on_top_of_each_other_share_a_label():
         for label in roofline._labels(axes, SimpleNamespace(operators=rows), PREFILL)
     ]
     assert found == ["a, b, c", "d"]
+    # Of two groups that it is near to, it joins the first.
+    rows = [row("a", 101, 101), row("b", 106, 126), row("c", 108, 112)]
+    found = [
+        label.text.replace("\n", " ").partition(":")[0]
+        for label in roofline._labels(axes, SimpleNamespace(operators=rows), DECODE)
+    ]
+    assert found == ["a, c", "b"]
     many = [row(f"operator {k}", 101, 101, 0.1) for k in range(5)]
     (label,) = roofline._labels(axes, SimpleNamespace(operators=many), PREFILL)
     assert len(label.text.split("\n")) > 2 and max(map(len, label.text.split("\n"))) <= 30

@@ -22,7 +22,7 @@ def test_numbers_in_short():
         1e9: "1e+09", -2.5e10: "-2.5e+10", -3.456: "-3.46",
     }.items():  # fmt: skip
         assert style.short(value) == text
-    assert style.short(-0.0) == "0"
+    assert (style.short(-0.0), style.short(-1.0), style.short(1.0)) == ("0", "-1", "1")
 
 
 def test_ticks_have_the_decimals_that_place_them_between_their_neighbours():
