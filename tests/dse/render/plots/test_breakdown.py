@@ -45,6 +45,7 @@ def test_a_single_block_is_no_breakdown():
 def test_blocks_are_told_apart_the_largest_first_and_small_ones_together():
     assert block_names([]) == block_names([Bar("a", {}, 5.0)]) == ()
     assert block_names([Bar("a", {"x": 1.0, "y": 3.0}, 4.0)]) == ("y", "x")
+    assert block_names([Bar("a", {"x": 0.4, "y": 0.6}, 1.0)]) == ("y", "x")
     # By the largest share that it has of any bar; 3 in 100 are enough, less is of the rest; nothing is nothing.
     bars = [
         Bar("a", {"x": 3.0, "y": 2.9, "z": 94.1, "none": 0.0}, 100.0),

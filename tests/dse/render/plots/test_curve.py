@@ -98,6 +98,6 @@ def test_a_workload_with_several_batches_has_a_figure_with_a_panel_per_rate(monk
     assert 0 <= figure._suptitle.get_position()[0] < 0.1
     assert entries(figure) == ["a", "b", "batches 1, 4, 16, ...; written at the ends"]
     labels, named = asked[0]
-    assert [label.text for label in labels] == ["1", "8", "2"] and 0 < named["radius"] <= style.MIN_POINTS / 2
+    assert [label.text for label in labels] == ["1", "8", "2"] and named["radius"] == 3
     # Every point of the curves.
     assert named["marks"].tolist() == [[100, 10], [50, 20], [25, 40], [12.5, 80], [50, 20]]
