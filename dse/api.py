@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dse.render.explore.server import Explorer
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Sweep:
     """A checked sweep.
 
@@ -123,7 +123,7 @@ class Sweep:
         return markup.heading(f"Sweep {self.spec.name}", 3) + markup.bullets(asked(self.spec))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Run:
     """What a run found; tables are pandas frames.
 

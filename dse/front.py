@@ -26,7 +26,7 @@ def nondominated(points: FloatArray, *, keep_equal: bool = False) -> NDArray[np.
     if not len(points):
         return chosen
     if points.shape[1] == 1:
-        kept = points[:, 0] == points[:, 0].min()
+        kept = points.ravel() == points.min()
         if not keep_equal:
             kept &= np.cumsum(kept) == 1
     else:
@@ -54,7 +54,7 @@ def ranks(points: FloatArray) -> NDArray[np.intp]:
     if not len(points):
         return np.empty(0, dtype=np.intp)
     if points.shape[1] == 1:
-        return np.unique(points[:, 0], return_inverse=True)[1].astype(np.intp)
+        return np.unique(points.ravel(), return_inverse=True)[1].astype(np.intp)
     import moocore
 
     return np.asarray(moocore.pareto_rank(points), dtype=np.intp)

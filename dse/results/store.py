@@ -334,7 +334,8 @@ class StoredRun:
         file = self.file(name)
         try:
             # pandas gives a name that stands twice another, and refuses to be given it twice.
-            names = [bare(str(name)) for name in pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0]]
+            first = pd.read_csv(file, header=None, nrows=1, dtype=str).to_numpy().ravel()
+            names = [bare(str(name)) for name in first]
             table = pd.read_csv(file, header=0, names=names, dtype=dict.fromkeys(text, str), keep_default_na=True)
         except (OSError, ValueError) as error:
             raise RunError(f"{file}: cannot be read: {error}") from error

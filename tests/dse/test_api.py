@@ -2,6 +2,7 @@ import pickle
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,12 @@ import pytest
 import yaml
 
 import dse
+from dse import api
 from dse.api import whole_numbers
 from dse.evaluator import Evaluator
 from dse.space import Space
 from dse.sweep import parse_spec
+from tests.sweeps import tiny
 
 
 @pytest.fixture
@@ -272,3 +275,75 @@ def test_columns_are_whole_where_their_parameter_is_and_all_numbers_are(column, 
     changed = whole_numbers(frame)
     assert changed[column].dtype == (kind or frame[column].dtype)
     pd.testing.assert_series_equal(changed[column].astype(frame[column].dtype), frame[column])
+
+
+# -- what is handed on ---------------------------------------------------------------------------------------------
+
+
+def test_whole_parameters_are_integers_where_all_of_them_are():
+    frame = pd.DataFrame({
+        "macs": [1024.0, 2048.0], "sram_mib": [1.5, 2.0], "memory_devices": [2.0, np.nan], "dies": [1.0, 1.5],
+        "chat.batch": [4.0, 8.0], "cost_usd": [1.0, 2.0], "node": ["a", "b"], "id": [3, 4],
+    })  # fmt: skip
+    told = api.whole_numbers(frame)
+    assert {name: str(kind) for name, kind in told.dtypes.items() if str(kind) in ("int64", "Int64")} == {
+        "macs": "int64", "memory_devices": "Int64", "chat.batch": "int64", "id": "int64",
+    }  # fmt: skip
+    assert told["dies"].tolist() == [1, 1.5] and list(told) == list(frame) and frame["macs"].dtype == float
+
+
+def test_a_sample_is_drawn_by_its_seed():
+    one = api.Sweep(parse_spec(tiny()))
+    first, again, other = (one.sample(6, **more) for more in ({}, {"seed": 0}, {"seed": 1}))
+    assert len(first) == 6 and first.equals(again) and not first.equals(other)
+    assert first["macs"].dtype == "int64" and one._repr_html_().startswith("<h3>")
+    assert repr(one).startswith("Sweep('tiny': 5 parameters vary, 2 objectives, 2 constraints, 0 baselines)")
+
+
+def test_a_run_hands_on_what_it_is_asked(monkeypatch, tmp_path):
+    asked = []
+    stored = SimpleNamespace(
+        name="x", path=tmp_path, spec="spec", picks=[{"name": name, "design": name} for name in ("best", "knee")],
+        manifest={"counts": {"feasible": 2, "evaluated": 5, "front": 1}},
+    )  # fmt: skip
+    monkeypatch.setattr("dse.render.plots.plot_run", lambda run, **named: asked.append(named))
+    monkeypatch.setattr("dse.render.report.write_report", lambda run, **named: asked.append(named))
+    monkeypatch.setattr("dse.render.explore.explore", lambda run, **named: asked.append(named))
+    monkeypatch.setattr("dse.analysis.explain.inputs.explain_run_row", lambda run, design: asked.append(design))
+    monkeypatch.setattr("dse.analysis.compare.compare", lambda evaluator, designs: [designs, "another workload"])
+    monkeypatch.setattr(api, "Evaluator", lambda spec: spec)
+    run = api.Run(stored)
+    run.plot()
+    run.plot("pareto", formats=("svg",))
+    run.report()
+    run.explore()
+    run.explain()
+    run.explain(3)
+    assert asked == [
+        {"kinds": None, "formats": ("png",)}, {"kinds": ("pareto",), "formats": ("svg",)}, {"out": None}, {"port": 0},
+        None, 3,
+    ]  # fmt: skip
+    assert repr(run) == f"Run('x', '{tmp_path}': 2 of 5 designs feasible, front 1)"
+    assert run._knee() == [{"knee": "knee"}], "of the first workload"
+    for name in ("picks_table", "constraints_table", "found"):
+        monkeypatch.setattr(api, name, lambda run, name=name: name)
+    monkeypatch.setattr(api, "comparison_table", lambda one, with_ratios: f"{one} {with_ratios}")
+    monkeypatch.setattr(api.markup, "table", lambda table: f"[{table}]")
+    monkeypatch.setattr(api.markup, "bullets", lambda lines: f"({lines})")
+    html = run._repr_html_()
+    assert html.startswith("<h3>") and html.endswith("(found)[picks_table][constraints_table][{'knee': 'knee'} True]")
+    stored.picks.clear()
+    assert run._repr_html_().endswith("(found)") and run._knee() == []
+
+
+def test_a_sweep_is_run_as_it_is_or_loaded_first(monkeypatch):
+    one, asked = api.Sweep(parse_spec(tiny())), []
+    monkeypatch.setattr(api, "_run", lambda spec, **named: asked.append((spec, named)))
+    monkeypatch.setattr(api, "load_spec", lambda file, **named: asked.append((file, named)) or "spec")
+    api.run(one, out="o")
+    api.run("quickstart")
+    usual = {"results": "results", "progress": None}
+    assert asked[0] == (one.spec, {"out": "o", **usual}) and asked[2] == ("spec", {"out": None, **usual})
+    assert asked[1][0].name == "quickstart.yaml"
+    assert asked[1][1] == {"overrides": (), "library": (), "metrics": ()}
+    assert api.load({**tiny(), "name": "other"}).spec.name == "other" and len(asked) == 3

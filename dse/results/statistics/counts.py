@@ -77,7 +77,7 @@ class Statistics:
         defined = np.isfinite(result.objectives[:, 0])
         for column in result.objectives.T[1:]:
             defined &= np.isfinite(column)
-        margins = [*(result.margins[name] for name in self._labels[:-1]), np.where(defined, 1.0, -1.0)]
+        margins = [*(result.margins[name] for name in self._labels[:-1]), -(~defined).astype(np.float64)]
         broken, absent = self._causes(rows, [margin < 0 for margin in margins])
         self.evaluated += len(rows)
         feasible = np.flatnonzero(result.feasible)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cost_models.table import FloatArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PrunedDesigns:
     """Designs that are infeasible by the constraints that were looked at, and were not evaluated.
 

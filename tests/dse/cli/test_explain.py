@@ -45,6 +45,10 @@ def test_arguments_go_with_what_they_are_of(tmp_path, monkeypatch):
     assert str(caught.value) == "'h100': is neither a run nor chips; perhaps h100_sxm"
     assert _subject("nothing_like_it", None, [], []).kind == "run", "which says that there is none"
     monkeypatch.setattr("dse.sweep.library_additions.library_with", lambda library: shipped_library())
+    for what in ("1x h100_sxm", "a.yaml"):
+        assert _subject(what, None, [], [tmp_path]).library == [tmp_path]
+        with pytest.raises(SpecError, match=f"^DESIGN: 'knee' goes with a run; {what} is not one$"):
+            _subject(what, "knee", [], [])
     with pytest.raises(SpecError) as caught:
         _subject("here", None, ["llama3_8b"], [tmp_path])
     assert str(caught.value).splitlines() == [

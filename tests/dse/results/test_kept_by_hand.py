@@ -123,7 +123,10 @@ def test_constraints_and_values_are_counted_as_a_plain_twin_counts(n, seed):
         assert one.sole_cause == sum(broken == [NO_OBJECTIVE] for broken, _ in own)
         assert math.isnan(one.best_margin) and math.isnan(one.tightest_margin)
     distance = rows.violation
-    for one in tally.values():
+    counts = tally.values()
+    for axis in tally.axes:
+        assert sum(one.evaluated for one in counts if one.axis == axis) == n, "each row has one value"
+    for one in counts:
         here = [i for i in range(n) if value_of(rows, one.axis, i) == one.value]
         good = [i for i in here if found.feasible[i]]
         assert (one.evaluated, one.feasible) == (len(here), len(good))
@@ -140,6 +143,41 @@ def test_constraints_and_values_are_counted_as_a_plain_twin_counts(n, seed):
         assert one.nearest_miss == tuple(map(Violation, labels, by))
         for block in one.removed_by:
             assert block.share == sum(block.constraint in own[i][0] for i in here) / len(here)
+
+
+def test_a_design_that_lacks_an_objective_alone_misses_that():
+    rows = stream(60, 2).take(np.array([0]))
+    found = rows.evaluation
+    lacking = changed(rows, margins=dict.fromkeys(found.margins, np.ones(1)), objectives=np.array([[1.0, np.nan]]),
+                      feasible=np.zeros(1, bool), missing=np.ones(1, np.intp))  # fmt: skip
+    for one in counted(lacking).values():
+        assert one.nearest_miss == (Violation(NO_OBJECTIVE, 1.0),) and one.removed_by[0].constraint == NO_OBJECTIVE
+
+
+def test_what_is_missing_is_not_the_best_of_what_is_known():
+    speed, capacity = LABELS[:2]
+    two = stream(60, 2).take(np.array([0, 1]))
+    margins = {speed: np.array([-3.0, -1.0]), capacity: np.array([0.5, -0.5]), LABELS[2]: np.ones(2)}
+    lacking = changed(
+        two, margins=margins, metrics={"chat.tpot_ms": np.array([9.0, np.nan]), "tdp_w": np.ones(2)},
+        objectives=np.ones((2, 2)), feasible=np.zeros(2, bool), missing=np.array([0, 1], np.intp),
+    )  # fmt: skip
+    by_label = {one.constraint: one for one in counted(lacking).constraints()}
+    assert (by_label[speed].best_margin, by_label[speed].missing, by_label[speed].violated) == (-3, 1, 1)
+    assert by_label[capacity].best_margin == 0.5
+
+
+def test_of_designs_that_miss_by_as_much_the_first_is_told():
+    two = stream(60, 2).take(np.array([0, 0]))
+    margins = {LABELS[0]: np.array([-0.5, 1.0]), LABELS[1]: np.array([1.0, -0.5]), LABELS[2]: np.ones(2)}
+    rows = changed(
+        two, margins=margins, metrics={"chat.tpot_ms": np.ones(2), "tdp_w": np.ones(2)}, objectives=np.ones((2, 2)),
+        feasible=np.zeros(2, bool), missing=None,
+    )  # fmt: skip
+    first, second = counted(rows.take(np.array([0]))), counted(rows.take(np.array([1])))
+    first.merge(second)
+    for tally in (first, counted(rows), counted(rows, [1])):
+        assert {one.nearest_miss for one in tally.values()} == {(Violation(LABELS[0], 0.5),)}
 
 
 def told(tally):
@@ -322,7 +360,7 @@ def test_axes_of_few_values_are_counted_value_by_value_and_others_in_intervals()
     assert len(cut({"values": list(range(1, 33))}).levels) == 32 and not len(cut({"values": list(range(1, 34))}).levels)
     whole = {"macs": {"low": 1024, "high": 1024 + 31}}
     assert cut(whole).levels.tolist() == list(range(1024, 1056))
-    assert len(cut({"macs": {"low": 1024, "high": 1024 + 32}}).edges) == 9
+    assert cut({"macs": {"low": 1024, "high": 1024 + 32}}).edges.tolist() == list(range(1024, 1057, 4))
     even, wide, log = (
         cut({"link_gbps": {"low": 1.5, "high": high, **more}})
         for high, more in ((45, {}), (45.1, {}), (20, {"log": True}))

@@ -2,16 +2,17 @@
 
 import json
 import math
+import os
 
 import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from dse.errors import RunError
-from dse.results.store import StoredRun, _check_columns, _check_values, find_run, holding, open_run
+from dse.errors import RunError, SpecError
+from dse.results.store import CONSTRAINT_COLUMNS, StoredRun, _check_columns, _check_values, find_run, holding, open_run
 from dse.results.yaml_text import yaml_text
-from dse.sweep import parse_spec
+from dse.sweep import load_spec, parse_spec
 from tests.dse.results.test_store import WHOLE, make_run
 from tests.sweeps import tiny
 
@@ -69,6 +70,7 @@ def test_columns_of_designs_are_numbers_or_texts_each_once(tmp_path):
         ({"node": ["tsmc_5", "tsmc_7", None]}, None),
         ({"node": ["tsmc_5", "tsmc_3"]}, "node of a design is 'tsmc_3', which the sweep does not have"),
         ({"node": [1.0]}, "node of a design is 1"), ({"macs": ["many"]}, "macs of a design is 'many'"),
+        ({"node": [math.inf]}, "node of a design is inf"), ({"node": [-math.inf]}, "node of a design is -inf"),
         ({"other": [1]}, None),
     ],
 )  # fmt: skip
@@ -86,6 +88,33 @@ def test_a_table_holds_the_columns_that_are_read_of_it(tmp_path):
     assert refused(lambda: holding(table, tmp_path, (), ("c",))) == f"{tmp_path}: has no column c"
     assert refused(lambda: holding(table, tmp_path, ("a", "b"))).endswith("column b holds what is not a number")
     holding(table.iloc[:0], tmp_path, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "numbers"),
+    [
+        ("constraints", ("constraint",), CONSTRAINT_COLUMNS[1:]),
+        ("margins", ("constraint",), ("low", "high", "designs")),
+        ("axes", ("axis", "value", "removed_by", "nearest_miss"),
+         ("low", "high", "evaluated", "feasible", "feasible_low", "feasible_high")),
+    ],
+)  # fmt: skip
+def test_tables_of_what_was_counted_have_numbers_where_numbers_are_read(name, texts, numbers, tmp_path):
+    file = tmp_path / f"{name}.csv"
+
+    def read(**cells):
+        line = {**dict.fromkeys(texts, "7"), **dict.fromkeys(numbers, "2.5"), **cells}
+        file.write_text(",".join(line) + "\n" + ",".join(line.values()) + "\n")
+        return getattr(stored(tmp_path), name)
+
+    table = read()
+    assert all(table[one].tolist() == ["7"] for one in texts) and all(table[one].tolist() == [2.5] for one in numbers)
+    for one in numbers:
+        assert refused(lambda one=one: read(**{one: "x"})) == f"{file}: column {one} holds what is not a number"
+    (tmp_path / "top.csv").write_text("rank,chat.tpot_ms [ms],rank\n1,2,3\n")
+    assert refused(lambda: stored(tmp_path).top).startswith(f"{tmp_path / 'top.csv'}: cannot be read: ")
+    (tmp_path / "top.csv").write_text("rank,chat.tpot_ms [ms]\n1,2\n")
+    assert stored(tmp_path).top.to_dict("list") == {"rank": [1], "chat.tpot_ms": [2]}
 
 
 def designs(ids, **more):
@@ -196,6 +225,18 @@ def test_progress_is_read_line_by_line(tmp_path):
         assert str(file) in refused(lambda other=other: read(other))
 
 
+def test_files_of_up_to_four_gibibytes_and_runs_of_no_time_are_read(tmp_path):
+    run = open_run(make_run(tmp_path / "run", seconds={"total": 0.0}))
+    file = run.path / "top.csv"
+    for size, fine in ((2**32, True), (2**32 + 1, False)):
+        file.touch()
+        os.truncate(file, size)
+        if fine:
+            assert run.file("top.csv") == file
+        else:
+            assert refused(lambda: run.file("top.csv")).startswith(f"{file}: ")
+
+
 # --- which run, and which sweep -------------------------------------------------------------------------------------
 
 
@@ -235,7 +276,9 @@ def test_a_sweep_that_is_read_no_more_is_told_by_its_first_fault(tmp_path):
     begins = f"{run.path}: the sweep of this run, {written}, cannot be read here"
     assert told[0].startswith(begins) and len(told) == 2 and str(run.path / "resolved.yaml") in told[1]
     reasons = int(told[0].removeprefix(f"{begins}, for ").removesuffix(" reasons:"))
-    assert reasons > 1
+    with pytest.raises(SpecError) as caught:
+        load_spec(run.path / "resolved.yaml")
+    assert reasons == len(caught.value.issues) > 1
     again = open_run(run.path)
     (run.path / "resolved.yaml").write_text("[")
     assert refused(lambda: again.spec).splitlines()[0] == f"{begins}:"

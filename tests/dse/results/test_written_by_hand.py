@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow.parquet import ParquetFile
 
 from cost_models.library import shipped_library
 from cost_models.table import Choice, Table
@@ -81,6 +82,9 @@ def test_designs_are_written_in_parts_behind_those_that_are_there(stride, sample
     tables = [pd.read_parquet(file) for file in files]
     assert [file.name for file in files][2:] == ["000002.parquet"] and [len(one) for one in tables] == [3, 1, 1]
     whole = pd.concat(tables[:2])
+    part = ParquetFile(files[0]).metadata.row_group(0)
+    encoded = {part.column(k).path_in_schema: part.column(k).encodings for k in range(part.num_columns)}
+    assert {name for name, ways in encoded.items() if "RLE_DICTIONARY" in ways} == {"node"}, "numbers hardly repeat"
     assert whole["sampled"].tolist() == sampled and whole["pareto"].tolist() == [True, False, True, False]
     writer._write_designs(tmp_path, rows_of([9]), outcome(front=None))
     assert not pd.read_parquet(tmp_path / "000003.parquet")["pareto"].any()

@@ -95,7 +95,7 @@ def test_a_call_that_works_the_second_time_is_enough(monkeypatch):
 
 
 def test_how_a_program_ended_is_told():
-    assert calls._ended(3) == "ended with exit status 3"
+    assert [calls._ended(code) for code in (0, 3)] == ["ended with exit status 0", "ended with exit status 3"]
     assert (
         calls._ended(-signal.SIGKILL) == "was ended by signal SIGKILL"
         and calls._ended(-250) == "was ended by signal 250"
@@ -185,6 +185,15 @@ def test_answers_are_kept_on_disk_and_read_again(tmp_path):
     with pytest.raises(RunError, match="cannot be written"):
         nowhere.add({"a": NONE})
     assert not len(nowhere)
+
+
+@pytest.mark.parametrize(("length", "read"), [(2**16, True), (2**16 + 1, False)])
+def test_a_line_that_is_too_long_is_not_read(length, read, tmp_path):
+    frame = len(json.dumps(["k", None, ""]))
+    (tmp_path / "a").write_text(json.dumps(["k", None, "x" * (length - frame)]) + '\n["l", null, "why"]\n')
+    cache = AnswerCache()
+    cache.keep_in(tmp_path / "a")
+    assert ("k" in cache) == read and "l" in cache
 
 
 def test_a_model_that_fails_for_all_of_the_first_is_told():

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from dse.errors import Place, SpecError
 from dse.user_model import calls
+from dse.user_model import model as model_module
 from dse.user_model.answers import Failed, Lost
 
 ROWS = [{"n": 1}, {"n": 2}]
@@ -165,3 +167,14 @@ def test_a_process_serves_until_it_is_lost(monkeypatch):
     calls._call(SimpleNamespace(command=("a",)), [])
     calls._call(SimpleNamespace(command=None), [])
     assert asked == ["command", "function"]
+
+
+def test_a_model_that_cannot_be_called_is_told_at_its_place(monkeypatch):
+    for function, path in (("mine:f", "model.function"), (None, "model.command")):
+        spec = SimpleNamespace(model=SimpleNamespace(function=function), place_of=lambda path: Place("f", 3))
+        monkeypatch.setattr(model_module, "issue_of", lambda model: "there is none")
+        with pytest.raises(SpecError) as caught:
+            model_module.UserModel(spec).check()
+        assert str(caught.value) == f"f:3  {path}: there is none"
+        monkeypatch.setattr(model_module, "issue_of", lambda model: "")
+        model_module.UserModel(spec).check()

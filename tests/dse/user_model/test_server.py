@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,8 +35,9 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_function_is_loaded_or_it_is_said_why_there_is_none(folder):
+    before = [*sys.path]
     known = server.load(folder, "good:f")
-    assert callable(known) and known({"n": 1}) == {"a": 2} and sys.path[0] == folder
+    assert callable(known) and known({"n": 1}) == {"a": 2} and sys.path == [folder, str(Path.cwd()), *before]
     deep = server.load(folder, "good:Deep.f")
     assert callable(deep) and deep(4) == 8
     for target, told in (
