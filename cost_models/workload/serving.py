@@ -217,7 +217,7 @@ def footprint(
 
     A draft has weights and a KV cache of its own, in the same formats, and uses the memory of activations in turn with
     the model. Tokens that are being verified have keys and values too, and leave a state of fixed size each to go back
-    to.
+    to; in the draft's own cache they are left out: a few tokens of a small model.
 
     Args:
         serving: the workload.
