@@ -41,6 +41,7 @@ TREE = {
     "search": {"seed": 1, "options": {"a": 1}}, "constraints": [{"max": 1}, {"max": 2}],
     "space": {"macs": 5, "chat.batch": {"low": 1}},
     "technology": {"tco.pue": 1.2}, "workloads": {"chat_70b": {"batch": 1}},
+    "model": {"metrics": {"chat.tpot_ms": "ms"}},
 }  # fmt: skip
 KNOWN = ("tco.pue", "tco.share", "nodes.tsmc_5.x")
 
@@ -62,6 +63,7 @@ KNOWN = ("tco.pue", "tco.share", "nodes.tsmc_5.x")
         ("technology.tco.share.typ=2", ("technology", "tco.share"), {"typ": 2}),
         ("technology.nodes.tsmc_5.x=2", ("technology", "nodes.tsmc_5.x"), 2),
         ("technology.what.is.this=2", ("technology", "what.is.this"), 2),
+        ("model.metrics.chat.tpot_ms=s", ("model", "metrics", "chat.tpot_ms"), "s"),
         ("workloads.chat_70b.batch=2", ("workloads", "chat_70b", "batch"), 2),
         ("search={seed: 3}", ("search",), {"seed": 3}), ("search.options.b.c=1", ("search", "options", "b", "c"), 1),
         ("search.seed=", ("search", "seed"), None), ("search.seed=null", ("search", "seed"), None),

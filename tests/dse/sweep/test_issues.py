@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from dse.errors import NOWHERE, Issue, SpecError
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
-from dse.sweep.issues import unknown_key
-from dse.yaml_positions import path_text
+from dse.sweep.issues import places_of, unknown_key
+from dse.yaml_positions import parse_yaml, path_text
 from tests.sweeps import TEXT as SWEEP
 from tests.sweeps import small
 
@@ -280,3 +280,9 @@ def test_of_a_key_that_nobody_means_only_the_beginning_is_told():
 )  # fmt: skip
 def test_an_unknown_key_is_answered_with_those_that_go_there(known: tuple[str, ...], says: str) -> None:
     assert str(unknown_key("batc", known, NOWHERE, ())) == says
+
+
+def test_what_is_not_there_stands_where_the_nearest_key_above_it_does() -> None:
+    tree = parse_yaml("a:\n  b:\n    c: 1\n", "f")
+    for path, line in ((("a", "b", "c"), 3), (("a", "b", "x"), 2), (("a", "b", "x", "y"), 2), (("a", "x"), 1)):
+        assert {place.line for place in places_of(tree, path)} == {line}, path
