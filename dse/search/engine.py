@@ -316,7 +316,7 @@ def extended(spec: Spec, space: Space, n_designs: int, state: bytes) -> Sampler:
     first = spec.search.model_copy(update={"n_designs": n_designs})
     sampler = sampler_of(spec.model_copy(update={"search": first}), space)
     sampler.restore(state)
-    more = (spec.search.n_designs or 0) - n_designs
+    more = cast("int", spec.search.n_designs) - n_designs
     if more < 0:
         raise RunError(f"{n_designs} designs have been searched already; n_designs must be more")
     if more:

@@ -268,5 +268,5 @@ class Journal:
     def remove(self) -> None:
         """Delete the state; without its header, which goes first, what is left of it is nothing to go on with."""
         with contextlib.suppress(OSError):
-            (self.folder / HEADER).unlink(missing_ok=True)
+            (self.folder / HEADER).unlink()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -54,9 +54,8 @@ class Space:
         fixed: dict[str, float | str] = {}
         for name, parameter in self.parameters.items():
             if not parameter.is_free and not parameter.is_conditional:
-                level = parameter.alternatives[0].codec.levels
-                assert level is not None
-                fixed[name] = parameter.names[int(level[0])] if parameter.names else float(level[0])
+                level = parameter.only_level
+                fixed[name] = parameter.names[int(level)] if parameter.names else level
         return fixed
 
     def declared(self, name: str) -> tuple[ParameterSpec, ...]:
@@ -95,11 +94,10 @@ class Space:
 
     def _decoded(self, parameter: SpaceParameter, unit: FloatArray, numbers: Mapping[str, FloatArray]) -> FloatArray:
         if not parameter.is_conditional:
-            codec = parameter.alternatives[0].codec
             if not parameter.is_free:
-                assert codec.levels is not None
-                return np.broadcast_to(codec.levels[0], unit.shape)
-            return codec.decode(unit)
+                return np.broadcast_to(parameter.only_level, unit.shape)
+            (alternative,) = parameter.alternatives
+            return alternative.codec.decode(unit)
         held = [holds_in(alternative, numbers, len(unit)) for alternative in parameter.alternatives]
         if parameter.is_enumerable:
             which = np.zeros(len(unit), dtype=np.int16)

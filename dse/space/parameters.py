@@ -93,6 +93,14 @@ class SpaceParameter:
         """Whether its values, or its being there, depend on another parameter."""
         return any(alternative.when for alternative in self.alternatives)
 
+    @cached_property
+    def only_level(self) -> float:
+        """The value of a parameter that has one in every design."""
+        (alternative,) = self.alternatives
+        assert alternative.codec.levels is not None
+        (level,) = alternative.codec.levels.tolist()
+        return float(level)
+
     @property
     def needs(self) -> set[str]:
         """Names of the parameters that its conditions ask for."""

@@ -325,8 +325,8 @@ def crowding_distance(objectives: FloatArray) -> FloatArray:
     """
     rows = len(objectives)
     distance = np.zeros(rows)
-    if rows < 3:
-        return np.full(rows, np.inf)
+    if not rows:
+        return distance
     for column in objectives.T:
         order = np.argsort(column, kind="stable")
         ordered = column[order]

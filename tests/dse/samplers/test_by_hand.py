@@ -750,6 +750,74 @@ def test_pairs_are_won_by_the_lesser_violation_and_else_by_a_toss() -> None:
     assert won.tolist() == expected
 
 
+def test_generations_of_nsga3_hold_what_is_known_and_propose_what_is_not(capfd: pytest.CaptureFixture[str]) -> None:
+    from dse.samplers.evolve.pymoo import PymooEngine
+
+    space = space_of(**NUMBERS)
+    points = space.snapped(np.random.default_rng(3).random((16, len(space.dimensions))))
+    known, start = points[:9], np.concatenate([points[9:13], points[10:12], points[:2]])
+
+    def begun() -> Any:
+        return PymooEngine(
+            space, start, (known, *worth(known)), population=8, n_objectives=2, seed=3,
+            operators=GeneticOperators.of(space, EvolveOptions()),
+        )  # fmt: skip
+
+    engine, seen, sizes = begun(), {row.tobytes() for row in known}, []
+    states = []
+    for _ in range(4):
+        states.append(engine.state())
+        proposed = engine.propose()
+        keys = {row.tobytes() for row in proposed}
+        assert len(keys) == len(proposed) and not keys & seen
+        np.testing.assert_array_equal(space.snapped(proposed), proposed)
+        sizes.append(len(proposed))
+        if len(sizes) == 1:
+            np.testing.assert_array_equal(proposed, points[9:13])
+        states.append(engine.state())
+        seen |= keys
+        engine.accept(*worth(proposed))
+        assert len(engine._algorithm.pop) == 8, "of what is known only the best are parents"
+    assert sizes == [4, 8, 8, 8] and len(engine._told) == 4
+    assert capfd.readouterr().out == ""
+    final = engine.propose()
+    for number, state in enumerate(states):
+        again = begun()
+        again.restore(read_packed(packed(state), "it"))
+        for generation in range(number // 2, 4):
+            if number % 2 == 0 or generation > number // 2:
+                again.propose()
+            again.accept(*[engine._told[generation][part] for part in (0, 1)])
+        np.testing.assert_array_equal(again.propose(), final)
+    wrong = {**states[-1], "told": [{"objectives": np.zeros((3, 2)), "violation": np.zeros(3)}] * 3}
+    with pytest.raises(RecordError, match="of the 4 designs of generation 0"):
+        begun().restore(read_packed(packed(wrong), "it"))
+    with pytest.raises(RecordError, match="asked"):
+        begun().restore(read_packed(packed({**states[-1], "asked": 9}), "it"))
+
+
+@pytest.mark.parametrize("algorithm", ["nsga2", "nsga3"])
+def test_where_all_of_the_first_generation_is_known_children_come_first(algorithm: str) -> None:
+    space = space_of(**NUMBERS)
+    known = space.snapped(np.random.default_rng(0).random((9, len(space.dimensions))))
+    options = EvolveOptions(population=8, algorithm=algorithm)
+    one = EvolveSampler(space, n_designs=20, seed=7, n_objectives=2, options=options)
+    one.warm_start(known, feedback(known, 0))
+    designs = one.ask(100)
+    assert designs.rows == 8 and not {row.tobytes() for row in space.encode(designs)} & {row.tobytes() for row in known}
+    one.tell(feedback(space.encode(designs), 0))
+    state = one.state()
+    following = one.ask(100)
+    again = EvolveSampler(space, n_designs=20, seed=7, n_objectives=2, options=options)
+    again.restore(state)
+    assert cells(again.ask(100)) == cells(following) and following.rows == 8
+    again.extend(5)
+    assert again.total == 25
+    last = EvolveSampler(space, n_designs=20, seed=7, n_objectives=2, options=options)
+    last.restore(again.state())
+    assert last.total == 25, "what was added is kept"
+
+
 # --- Optuna's view ----------------------------------------------------------------------------------------------------
 
 

@@ -392,7 +392,7 @@ def test_crowding_of_an_even_staircase_is_its_closed_form() -> None:
     crowding = crowding_distance(np.stack([line, 1 - line], axis=1))
     assert crowding[[0, -1]].tolist() == [np.inf, np.inf]
     assert crowding[1:-1] == pytest.approx(4 / (n - 1))
-    assert np.isinf(crowding_distance(np.zeros((2, 2)))).all()
+    assert all(np.isinf(crowding_distance(np.zeros((rows, 2)))).all() for rows in (0, 1, 2))
     assert crowding_distance(np.zeros((5, 2)))[1:-1].tolist() == [0.0, 0.0, 0.0]
 
 

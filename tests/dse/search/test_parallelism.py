@@ -175,7 +175,7 @@ def test_other_processes_pay_for_what_is_left(copied, pays_s, monkeypatch):
         assert list(found) == PRODUCTS[:4] and asked == [2] * started
 
 
-def test_results_of_processes_of_this_machine_are_left_in_files(tmp_path):
+def test_results_of_processes_of_this_machine_are_left_in_files(tmp_path, monkeypatch):
     assert parallelism._left(None, operator.mul, (2, 3)) == 6
     left = parallelism._left(tmp_path, operator.mul, (2, 3))
     assert [left] == list(tmp_path.iterdir()) and parallelism._taken(left) == 6 and not left.exists()
@@ -184,6 +184,16 @@ def test_results_of_processes_of_this_machine_are_left_in_files(tmp_path):
     assert not folder.exists()
     with Workers(2, executor=provided(AtOnce(), []))._mailbox() as none:
         assert none is None
+    told = {}
+
+    def folder(**named):
+        told.update(named)
+        return contextlib.nullcontext(str(tmp_path))
+
+    monkeypatch.setattr(parallelism, "TemporaryDirectory", folder)
+    with Workers(2)._mailbox() as place:
+        assert place == tmp_path
+    assert told == {"prefix": "dse", "ignore_cleanup_errors": True}, "what cannot be removed ends no search"
 
 
 def test_a_process_of_one_thread_is_copied_on_linux(monkeypatch):

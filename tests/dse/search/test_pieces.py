@@ -286,6 +286,8 @@ def stretch(journal, first, last, sampler=None):
 def test_a_journal_holds_its_sweep_where_it_began_and_what_was_kept(journal, tmp_path):
     assert journal.folder == tmp_path / "run.unfinished" and journal.header["started"] == "now"
     assert journal.spec().name == "tiny" and journal.is_empty
+    text = (journal.folder / "search.json").read_text()
+    assert text == '{\n  "started": "now",\n  "spec_sha256": "a",\n  "library_sha256": "b"\n}', "for people to read"
     journal.set_start(None)
     assert not journal.is_empty and journal.start is None
     journal.set_start(b"state")
@@ -456,6 +458,32 @@ def test_conditions_are_tables_of_the_groups_that_they_depend_on(monkeypatch):
     assert not nothing and nothing.describe() == (
         "prune: no condition of few parameters is broken, so every design was evaluated",
     )
+
+
+def test_what_a_condition_hangs_on_is_looked_for_at_four_places_of_the_other_groups():
+    tables = made_tables()
+    asked, margins = [], tables._evaluator.margins
+
+    def noted(designs):
+        asked.append({name: column.tolist() for name, column in designs.items()})
+        return margins(designs)
+
+    tables._evaluator.margins = noted
+    assert tables._dependence() == {
+        "last": (2,), "two": (0, 2), "whole": (0, 1, 2), "none": (), "kept": (2,), "middle": (0, 1),
+    }  # fmt: skip
+    shares = (0.0, 0.37, 0.71, 1.0)
+    expected = []
+    for group, size in zip("abc", SIZES, strict=True):
+        others = [(name, other) for name, other in zip("abc", SIZES, strict=True) if name != group]
+        for share in shares:
+            expected.append({group: list(range(size)), **{name: [int(share * (other - 1))] for name, other in others}})
+    assert asked == expected
+    tables._sizes = (3, 1, 5)
+    tables._space.grid_at = lambda places: dict(zip("abc", [np.asarray(one, float) for one in places], strict=True))
+    asked.clear()
+    tables._dependence()
+    assert len(asked) == 2 * 4, "a group of one row decides nothing"
 
 
 @pytest.mark.parametrize(("first", "last", "stride"), [(0, 60, 0), (0, 60, 8), (7, 43, 8), (8, 43, 8), (3, 4, 2)])
