@@ -228,6 +228,17 @@ def test_known_points_are_parents_and_are_not_proposed() -> None:
     assert len(children) == 8 and not {row.tobytes() for row in children} & {row.tobytes() for row in known}
 
 
+def test_one_alone_has_no_children() -> None:
+    space = space_of(**NUMBERS)
+    known = space.snapped(np.full((1, len(space.dimensions)), 0.3))
+    engine = ArrayEngine(
+        space, known[:0], (known, *worth(known)), population=6, seed=5,
+        operators=GeneticOperators.of(space, EvolveOptions()),
+    )  # fmt: skip
+    strangers = space.snapped(np.random.default_rng(5).random((nsga2.RANDOM_IMMIGRANTS, len(space.dimensions))))
+    np.testing.assert_array_equal(engine.propose(), strangers[:6])
+
+
 @pytest.mark.parametrize("eta", [2.0, 15.0])
 def test_crossing_and_mutation_are_those_of_a_plain_twin(eta: float) -> None:
     operators = GeneticOperators(np.array([False, True, False, False]), 0.8, eta, 0.6, eta + 1)
@@ -282,16 +293,27 @@ def test_draws_at_the_very_border() -> None:
     assert names.mutate(one, Drawn(0.1, 0.9)).tolist() == [[0.9]]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("eta", [0.0, 2.0, 15.0, 2.5])
+def test_no_child_leaves_the_cube_by_rounding(eta: float) -> None:
+    operators = GeneticOperators(np.array([False]), 1.0, eta, 1.0, eta)
+    first, second = np.random.default_rng(0).random((2, 2000, 1))
+    for draw in (0.0, 2.0**-53, 1 - 2.0**-53):
+        children = operators.cross(first, second, Drawn(0.1, 0.1, draw, 0.5))  # type: ignore[arg-type]
+        assert children.min() >= 0 and children.max() <= 1
+        moved = operators.mutate(children, Drawn(0.1, draw))  # type: ignore[arg-type]
+        assert moved.min() >= 0 and moved.max() <= 1
+
+
 def test_a_toss_decides_between_parents_that_are_alike() -> None:
     space = space_of(clock_ghz={"low": 0.5, "high": 1.5})
     known = np.array([[0.1], [0.2], [0.3], [0.4]]), np.ones((4, 1)), np.zeros(4)
     operators = GeneticOperators.of(space, EvolveOptions())
     engine = ArrayEngine(space, known[0][:0], known, population=4, seed=0, operators=operators)
-    for toss, winners in ((0.5, "second"), (0.49, "first")):
-        engine._crowding = np.zeros(4)
-        engine._random = Drawn(toss)  # type: ignore[assignment]
-        first, second = np.arange(10).reshape(2, 5) % 4
-        assert engine._parents(5).tolist() == {"first": first, "second": second}[winners].tolist()
+    first, second = np.arange(10).reshape(2, 5) % 4
+    engine._crowding = np.zeros(4)
+    for tosses, winners in (((0.5, 0.49), (second, first)), ((0.49, 0.5), (first, second))):
+        engine._random = Drawn(*tosses)  # type: ignore[assignment]
+        assert [one.tolist() for one in engine._parents(5)] == [one.tolist() for one in winners]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -476,6 +498,22 @@ def test_points_of_long_sequences_have_more_digits() -> None:
         assert SobolPoints(2, seed=0, total=total)._engine.bits == bits
 
 
+@pytest.mark.filterwarnings("error")
+def test_points_are_taken_in_pieces_of_any_size_without_a_word() -> None:
+    from dse.samplers.sobol import SobolPoints
+
+    whole = sobol(3, 9)
+    for pieces in ((5, 7), (0, 1, 3), (3, 0, 6)):
+        points, taken = SobolPoints(3, seed=9, total=64), 0
+        for count in pieces:
+            np.testing.assert_array_equal(points.take(count), whole[taken : taken + count])
+            taken += count
+    left_out = SobolPoints(3, seed=9, total=64)
+    left_out.skip(0)
+    left_out.skip(7)
+    np.testing.assert_array_equal(left_out.take(2), whole[7:9])
+
+
 def test_a_sequence_says_that_a_grid_would_do() -> None:
     space = space_of(clock_ghz={"low": 0.5, "high": 1.5, "levels": 8}, memory_devices={"low": 2, "high": 16, "step": 2})
     notes = {
@@ -593,7 +631,8 @@ def nearest(feedback: Feedback, at_most: int) -> list[int]:
 @pytest.mark.parametrize("n", [1, 5, 90, 150, 300])
 def test_the_nearest_misses_are_those_of_a_plain_sort(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     _, told = judged(space_of(**NUMBERS), n, infeasible=0.7)
-    for most in (1, 3, chain.MAX_SEED_DESIGNS):
+    missed = int((~told.feasible).sum())
+    for most in (1, 3, max(1, missed - 1), chain.MAX_SEED_DESIGNS):
         monkeypatch.setattr(chain, "MAX_SEED_DESIGNS", most)
         assert chain._nearest(told).tolist() == nearest(told, most)
 
@@ -748,6 +787,9 @@ def test_pairs_are_won_by_the_lesser_violation_and_else_by_a_toss() -> None:
     toss = np.random.default_rng(0).random(len(pairs)) < 0.5
     expected = [0 if 0 in pair else pair[0] if head else pair[1] for pair, head in zip(pairs, toss, strict=True)]
     assert won.tolist() == expected
+    for toss, place in ((0.5, 1), (0.49, 0)):
+        won = by_violation(population, pairs[2:4], random_state=Drawn(toss))
+        assert won.tolist() == pairs[2:4, place, None].tolist()
 
 
 def test_generations_of_nsga3_hold_what_is_known_and_propose_what_is_not(capfd: pytest.CaptureFixture[str]) -> None:
