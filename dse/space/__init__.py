@@ -214,7 +214,8 @@ class Space:
             wanted = self._default(name)
             numbers[name] = np.array([np.nan])
             for alternative in parameter.alternatives:
-                if holds_in(alternative, numbers, 1)[0]:
+                (holds,) = holds_in(alternative, numbers, 1)
+                if holds:
                     numbers[name] = _nearest(alternative.codec, parameter, wanted)
         return self._columns(numbers)
 
@@ -246,4 +247,4 @@ def _nearest(codec: Codec, parameter: SpaceParameter, wanted: float | str | None
         return codec.decode(np.array([0.5]))
     ends = codec.decode(np.array([0.0, 1.0]))
     within = np.clip(np.array([float(wanted)]), ends.min(), ends.max())
-    return codec.decode(np.clip(codec.encode(within), 0.0, 1.0))
+    return codec.decode(codec.encode(within))

@@ -311,9 +311,9 @@ def test_a_toss_decides_between_parents_that_are_alike() -> None:
     engine = ArrayEngine(space, known[0][:0], known, population=4, seed=0, operators=operators)
     first, second = np.arange(10).reshape(2, 5) % 4
     engine._crowding = np.zeros(4)
-    for tosses, winners in (((0.5, 0.49), (second, first)), ((0.49, 0.5), (first, second))):
-        engine._random = Drawn(*tosses)  # type: ignore[assignment]
-        assert [one.tolist() for one in engine._parents(5)] == [one.tolist() for one in winners]
+    for toss, winners in ((0.5, second), (0.49, first)):
+        engine._random = Drawn(toss)  # type: ignore[assignment]
+        assert engine._parents(5).tolist() == winners.tolist()
 
 
 @pytest.mark.parametrize("seed", range(6))

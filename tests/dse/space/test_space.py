@@ -62,6 +62,22 @@ def test_steps_are_the_decimals_that_were_written() -> None:
     assert stepped(1.0, 2.0, 0.3).tolist() == [1.0, 1.3, 1.6, 1.9]
 
 
+def test_steps_have_up_to_twelve_decimals() -> None:
+    assert stepped(0.1, 0.1000000000061, 3e-12).tolist() == [0.1, 0.100000000003, 0.100000000006]
+    beyond = stepped(0.1, 0.10000000000061, 3e-13).tolist()
+    assert beyond == [0.1, 0.1 + 3e-13, 0.1 + 2 * 3e-13] and beyond[2] != 0.1000000000006
+
+
+def test_coordinates_of_ranges_are_shares_of_them() -> None:
+    assert Continuous(2.0, 32.0, True).encode(np.array([2.0, 8.0, 32.0])) == pytest.approx([0, 0.5, 1], abs=1e-15)
+    assert Continuous(2.0, 32.0, False).encode(np.array([2.0, 9.5, 32.0])).tolist() == [0, 0.25, 1]
+    assert WholeNumbers(2, 5, False).encode(np.array([2.0, 5.0])).tolist() == [0.125, 0.875]
+    # Over the logarithm [k, k + 1) of [1, 8): its middle is that of the logarithms.
+    assert WholeNumbers(1, 7, True).encode(np.array([1.0, 7.0])) == pytest.approx(
+        [1 / 6, (np.log2(7) + 3) / 6], abs=1e-15
+    )
+
+
 def test_levels_include_both_ends_and_whole_ones_do_not_repeat() -> None:
     assert spread(8192, 524288, 13, log=True, whole=True)[[0, 2, 12]].tolist() == [8192, 16384, 524288]
     assert spread(0.6, 1.6, 3, log=False, whole=False).tolist() == [0.6, 1.1, 1.6]

@@ -48,6 +48,8 @@ def test_designs_are_moved_into_the_space():
         "tsmc_5",
         "samsung_5",
     ]
+    low = within(SPACE, Table.from_settings({"clock_ghz": 0.1, "node": "tsmc_5", "macs": 3}))
+    assert low["clock_ghz"].tolist() == [0.5] and low["macs"].tolist() == [1024]
     default = SPACE.default_design()
     assert table["memory_devices"].tolist() == [default["memory_devices"][0]] * 2
 
