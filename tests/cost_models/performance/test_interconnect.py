@@ -119,7 +119,9 @@ def test_what_crosses_no_link_does_not_ask_for_one(profile):
     assert all_to_all_s(1e6, 1.0, single, profile, chips=4)[0] == pytest.approx(9e-6 + 10e-6 + 1e6 / 12.5e9)
     # Nothing is exchanged with nobody, whatever a floor costs; one chip by itself reaches none over a network.
     assert all_to_all_s(0.0, np.array([0.0, 0.5]), chip(), profile).tolist() == pytest.approx([0, 4.5e-6])
-    assert all_to_all_s(2.0, 1.0, servers(1), profile, chips=1)[0] == pytest.approx(9e-6 + 2 / 150e9)
+    assert all_to_all_s(2e6, 1.0, servers(1), profile, chips=1)[0] == pytest.approx(9e-6 + 2e6 / 150e9)
+    # Of two single chips each sends all of its own to the other.
+    assert all_to_all_s(2e6, 1.0, servers(1), profile, chips=2)[0] == pytest.approx(9e-6 + 10e-6 + 2e6 / 12.5e9)
 
 
 def test_without_a_link_a_collective_never_ends(profile):
