@@ -53,6 +53,7 @@ def random_problem(rng, n_in, registers, n_out, sparsity, planes, streams=3, ste
     ("n_in", "registers", "n_out", "sparsity", "planes"),
     [
         (2, 0, 6, 0.5, 2),
+        (2, 1, 4, 0.5, 16),  # two words of planes
         (2, 1, 6, 0.5, 1),
         (2, 2, 6, 0.5, 3),
         (2, 3, 8, 0.6, 2),
