@@ -159,6 +159,12 @@ def test_records_say_what_there_is_to_say():
     ])]  # fmt: skip
 
 
+def test_a_word_too_wide_for_a_record_is_broken():
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    _, bodies = laid(("", "b"), [("9" * 30, letters * 2)], 34)
+    assert bodies == [f"{'9' * 30}\n  b  {letters}abc\n     {letters[3:]}"]
+
+
 @pytest.mark.parametrize(
     ("columns", "width", "widths"),
     [

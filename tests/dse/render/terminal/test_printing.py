@@ -74,3 +74,5 @@ def test_a_line_of_progress_every_ten_seconds(monkeypatch, capsys):
             line = "5 000 designs, 10 000 designs/s, 1 % feasible, front 7, hypervolume 0.5124\n"
             assert capsys.readouterr().err == (line if told else "")
     assert terminal._state(Progress(0, None, 0, 0, math.nan, 0.0)) == "0 designs/s, 0 % feasible, front 0"
+    few = terminal._state(Progress(5, None, 1, 1, math.nan, 0.405))
+    assert few == "12.3 designs/s, 20 % feasible, front 1"
