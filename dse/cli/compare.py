@@ -73,6 +73,8 @@ def compare(
         raise SpecError([Issue(Place("--load, --budget"), "", "only one of the two can be given")])
     if load is not None and not 0 < load < math.inf:
         raise SpecError([Issue(Place("--load"), "", f"{load:g}", "a finite number of token/s above 0")])
+    if krw_per_usd is not None and not math.isfinite(krw_per_usd):
+        raise SpecError([Issue(Place("--krw-per-usd"), "", f"{krw_per_usd:g}", "a finite number of won")])
     if Path(run).suffix in (".yaml", ".yml"):
         spec, settings = load_design(run, library=library or [])
         whole = settings_of(Table.from_settings(settings), 0)

@@ -72,7 +72,7 @@ def _predicted_measured(rows: pd.DataFrame, folder: Path, formats: Sequence[str]
 def _error_words(part: pd.DataFrame) -> str:
     """Return how many rows a panel holds and how far off they are."""
     error = 100 * (part["predicted_s"] / part["measured_s"] - 1)
-    return f"{len(part)} rows, median error {error.median():+.0f} %,\nmedian of its size {error.abs().median():.0f} %"
+    return f"{len(part)} rows, median error {error.median():+z.0f} %,\nmedian of its size {error.abs().median():.0f} %"
 
 
 def _diagonal(axes: Axes, part: pd.DataFrame) -> None:

@@ -43,6 +43,7 @@ REFUSED = {
     "choose llama3_8b --top 0": f"Invalid value for '--top': {LEAST} 1",
     "compare nowhere": NOT_THERE,
     "compare nowhere --load 0 --budget '1 USD'": "--load, --budget: only one of the two can be given",
+    "compare nowhere --krw-per-usd inf": "--krw-per-usd: inf is not a finite number of won",
     **{
         f"compare nowhere --load {load}": f"--load: {load} is not a finite number of token/s above 0"
         for load in ("-1", "0", "inf", "nan")
