@@ -24,6 +24,8 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 # Files of tests are shared out over the cores, in the order of tests/conftest.py.
 SPREAD := -n auto --dist loadfile --no-loadscope-reorder
+# Files of tests with a mark; of all others only the reading takes a while.
+marked = $$(grep -rl --include='test_*.py' 'mark\.$(1)' tests)
 INSTALLED := $(VENV)/.installed
 
 .PHONY: run test test-torch check lint types docs wheel newest newest-quick newest-installed lowest lowest-quick \
@@ -40,7 +42,7 @@ test-torch: $(INSTALLED)
 	@$(BIN)/python -c 'import torch' 2>/dev/null || \
 	    $(BIN)/python -m pip install --quiet --constraint constraints.txt '$(TORCH)' || \
 	    { echo "make test-torch: PyTorch ($(TORCH)) is not installed and cannot be: its tests cannot run"; exit 1; }
-	DSE_TORCH_TESTS=1 $(BIN)/python -m pytest $(SPREAD) -m torch
+	DSE_TORCH_TESTS=1 $(BIN)/python -m pytest $(SPREAD) -m torch $(call marked,torch)
 
 check: lint types
 
@@ -68,7 +70,7 @@ newest: newest-installed
 	$(VENV)/newest/bin/python -m pytest $(SPREAD) -m '$(ELSEWHERE)'
 
 newest-quick: newest-installed
-	$(VENV)/newest/bin/python -m pytest $(SPREAD) -m 'bounded and $(ELSEWHERE)'
+	$(VENV)/newest/bin/python -m pytest $(SPREAD) -m 'bounded and $(ELSEWHERE)' $(call marked,bounded)
 
 newest-installed: $(INSTALLED)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/newest
@@ -78,7 +80,7 @@ lowest: lowest-installed
 	$(VENV)/lowest/bin/python -m pytest $(SPREAD) -m '$(ELSEWHERE)' $(OLD_WARNINGS)
 
 lowest-quick: lowest-installed
-	$(VENV)/lowest/bin/python -m pytest $(SPREAD) -m 'bounded and $(ELSEWHERE)' $(OLD_WARNINGS)
+	$(VENV)/lowest/bin/python -m pytest $(SPREAD) -m 'bounded and $(ELSEWHERE)' $(OLD_WARNINGS) $(call marked,bounded)
 
 lowest-installed: $(INSTALLED)
 	$(BIN)/uv venv --quiet --clear --python $(LOWEST_PYTHON) $(VENV)/lowest

@@ -348,21 +348,21 @@ def rewritten(old, new):
         ),
         ("baselines.csv", rewritten("kv_bits", "chip"), "show", "Duplicate names"),
         ("constraints.csv", rewritten("violated", "missed"), "show", "has no column violated"),
-        ("progress.jsonl", lambda text: '{"a": 1}\n' * 3, "plot", "evaluated is not a whole number"),
+        ("progress.jsonl", lambda text: '{"a": 1}\n' * 3, "plot --kind hypervolume", "evaluated is not a whole number"),
         (
             "progress.jsonl",
             rewritten('"hypervolume": ', '"hypervolume": "x", "y": '),
-            "plot",
+            "plot --kind hypervolume",
             "hypervolume is not a number",
         ),
         (
             "robust/designs.csv",
             rewritten("chat.tpot_ms p10", "chat.tpot_ms p1"),
-            "plot",
+            "plot --kind robust",
             "has no column chat.tpot_ms p10",
         ),
-        ("robust/inputs.csv", rewritten("at_low", "low"), "plot", "has no column at_low"),
-        ("robust/draws.json", rewritten("inputs_of", "of"), "plot", "inputs_of is not a mapping"),
+        ("robust/inputs.csv", rewritten("at_low", "low"), "plot --kind robust", "has no column at_low"),
+        ("robust/draws.json", rewritten("inputs_of", "of"), "plot --kind robust", "inputs_of is not a mapping"),
     ],
 )
 def test_a_table_that_is_not_what_a_run_writes_is_named(runs, tmp_path, name, edit, verb, says):
@@ -372,6 +372,6 @@ def test_a_table_that_is_not_what_a_run_writes_is_named(runs, tmp_path, name, ed
     assert edit(text) != text
     file.write_text(edit(text))
     seal(tmp_path / "run", [name])
-    done = call(verb, tmp_path / "run")
+    done = call(*verb.split(), tmp_path / "run")
     assert done.status == 2 and says in done.err and str(file.parent) in done.err, done.err
     assert len(done.err.splitlines()) == 1
