@@ -152,6 +152,13 @@ def test_perf_of_genai_and_ai(tmp_path, record):
     assert step["model"] == "llama3_8b"
 
 
+def test_perf_tells_times_in_four_units_and_in_milliseconds_where_it_names_none(tmp_path):
+    for unit, told in (("ns", 61e6), ("us", 61e3), ("ms", 61.0), ("s", 0.061), ("", 61.0)):
+        record = {**AIPERF, "time_to_first_token": {"avg": told, "unit": unit}}
+        rows = read(tmp_path, json.dumps(record), chip="H100 SXM", weight_bits="16")
+        assert of_metric(rows, "ttft_ms")["value"] == pytest.approx(61.0), unit
+
+
 def test_every_tool_is_scored(tmp_path):
     files = []
     for place, record in enumerate((LLAMA, VLLM, SGLANG, GENAI_PERF)):
