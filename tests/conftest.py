@@ -115,8 +115,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage again, but not among the tests: it took a third of the time in which they are read."""
-    gc.freeze()
+    """Look for garbage again: it took a third of the time in which tests are read."""
     gc.enable()
 
 
