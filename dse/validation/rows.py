@@ -60,6 +60,7 @@ NUMBERS = (
 
 LIMITS = {
     "n_chips": 1e5, "weight_bits": 64.0, "act_bits": 64.0, "kv_bits": 64.0, "batch": 1e6, "effective_batch": 1e6,
+    "concurrency": 1e6,
     "input_len": 1e8, "output_len": 1e8, "chunk_rows": 1e9, "mean_input_len": 1e8, "mean_output_len": 1e8,
     "m": 1e9, "n": 1e9, "k": 1e9, "size_bytes": 1e15, "seq_len": 1e8, "heads": 1e6, "kv_heads": 1e6, "head_dim": 1e6,
     "tokens": 1e9, "topk": 1e6, "experts": 1e6,

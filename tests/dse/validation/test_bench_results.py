@@ -159,6 +159,12 @@ def test_perf_tells_times_in_four_units_and_in_milliseconds_where_it_names_none(
         assert of_metric(rows, "ttft_ms")["value"] == pytest.approx(61.0), unit
 
 
+def test_a_concurrency_beyond_any_server_is_named(tmp_path):
+    record = {**GENAI_PERF, "input_config": {"perf_analyzer": {"stimulus": {"concurrency": 1e300}}}}
+    rows = read(tmp_path, json.dumps(record), chip="H100 SXM", weight_bits="16", model="llama3_8b")
+    assert "concurrency must be at most 1e+06" in of_metric(rows, "ttft_ms")["reason"]
+
+
 def test_every_tool_is_scored(tmp_path):
     files = []
     for place, record in enumerate((LLAMA, VLLM, SGLANG, GENAI_PERF)):
