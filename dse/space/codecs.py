@@ -39,6 +39,11 @@ class Codec(Protocol):
         ...
 
 
+def cells(unit: FloatArray, counts: float | FloatArray) -> NDArray[np.intp]:
+    """Return which of so many equal cells of the unit interval holds each coordinate; the last holds 1."""
+    return np.minimum(unit * counts, counts - 1).astype(np.intp)
+
+
 @dataclass(frozen=True, eq=False)
 class Listed:
     """Finitely many values, each on an equal share of the unit interval."""
@@ -47,10 +52,7 @@ class Listed:
 
     def decode(self, unit: FloatArray) -> FloatArray:
         """Return the value whose cell holds each coordinate."""
-        return self.levels[self._cells(unit)]
-
-    def _cells(self, unit: FloatArray) -> NDArray[np.intp]:
-        return np.minimum((unit * len(self.levels)).astype(np.intp), len(self.levels) - 1)
+        return self.levels[cells(unit, len(self.levels))]
 
     def encode(self, values: FloatArray) -> FloatArray:
         """Return the middle of the cell of the nearest value."""
@@ -65,7 +67,7 @@ class Listed:
 
     def snapped(self, unit: FloatArray) -> FloatArray:
         """Return the middle of the cell of each coordinate."""
-        return self._middles[self._cells(unit)]
+        return self._middles[cells(unit, len(self.levels))]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.table import INACTIVE, Choice, Column, FloatArray
-from dse.space.codecs import Codec, Listed, WholeNumbers, range_codec
+from dse.space.codecs import Codec, Listed, WholeNumbers, cells, range_codec
 from dse.sweep import ParameterSpec, RangeSpec
 
 
@@ -72,8 +72,7 @@ class SpaceParameter:
         """
         counts, starts, pool = self._pool
         count = counts.take(which)
-        cells = np.minimum(unit * count, count - 1).astype(np.intp)
-        return pool.take(starts.take(which) + cells)
+        return pool.take(starts.take(which) + cells(unit, count))
 
     def few_numbers(self, at_most: int) -> FloatArray | None:
         """Return all numbers that it can take, ascending; None where it takes names, or more than so many."""
