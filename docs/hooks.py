@@ -66,8 +66,8 @@ def sweep_page() -> str:
     lines = [
         "# Sweep file", "",
         "One YAML file describes a sweep. Every issue of a file is told at once, with file, line and column. "
-        "Numbers may carry units (`40 ms`, `1.2 TB/s`). `dse check --schema` prints the JSON Schema with which editors "
-        "complete and check it.", "",
+        "Numbers may carry units (`40 ms`, `1.2 TB/s`, `$250`). `dse check --schema` prints the JSON Schema with which "
+        "editors complete and check it.", "",
     ]  # fmt: skip
     for section in sweep_schema(shipped_library())["properties"]:
         lines += [f"## `{section}`", "", SECTION_WORDS[section], ""]

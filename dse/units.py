@@ -3,7 +3,7 @@
 The only room that knows pint. Its own registry would take bits and per cent for pure numbers
 and ``b`` for barns, so the handful of units that a sweep can hold are defined here instead;
 unknown ones are issues, never guesses. Prefixes are case-sensitive as in the SI: ``GB`` is
-10^9 bytes, ``GiB`` 2^30, ``Gbit`` 10^9 bits.
+10^9 bytes, ``GiB`` 2^30, ``Gbit`` 10^9 bits. A currency sign may stand before the number, as in ``$0.08/kWh``.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ percent = 0.01
 """.strip().splitlines()
 
 _NUMBER = r"[-+]?(?:\.[0-9]+|[0-9](?:_?[0-9])*(?:\.(?:[0-9](?:_?[0-9])*)?)?)(?:[eE][-+]?[0-9]+)?"
-_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*")
+_QUANTITY = re.compile(rf"\s*([$₩]?)\s*({_NUMBER})\s*(.*?)\s*")
 _SEPARATOR = re.compile(r"(\s*[/*·]\s*|\s+)")
-_FACTOR = re.compile(r"(1|[A-Za-zµμ_]+|[%$])\^?(-?[1-9])?")
-_SPELLED = {"%": "percent", "$": "USD"}
+_FACTOR = re.compile(r"(1|[A-Za-zµμ_]+|[%$₩])\^?(-?[1-9])?")
+_SPELLED = {"%": "percent", "$": "USD", "₩": "KRW"}
 _PREFIXES = {"k": 1e3, "K": 1e3, "M": 1e6}
 _SUPERSCRIPTS = str.maketrans("²³", "23")
 _COMMON = (
@@ -96,7 +96,8 @@ def parse_quantity(text: str, unit: str) -> float:
     """Return the number that `text` stands for in `unit`.
 
     Args:
-        text: a number, or a number and a unit, such as ``"150_000"``, ``"1.2 TB/s"``, ``"3 %"``.
+        text: a number, or a number and a unit, such as ``"150_000"``, ``"1.2 TB/s"``, ``"3 %"``,
+            ``"$250"``.
         unit: the unit of the answer; "" for a pure number.
 
     Raises:
@@ -116,12 +117,12 @@ def split_quantity(text: str, unit: str) -> tuple[float, str]:
     """Return the number and the unit (perhaps "") that `text` is made of.
 
     Raises:
-        UnitError: there is no finite number in front.
+        UnitError: there is no finite number in front, or behind a currency sign.
     """
     match = _QUANTITY.fullmatch(text)
-    if match is None or not math.isfinite(number := float(match[1].replace("_", ""))):
+    if match is None or not math.isfinite(number := float(match[2].replace("_", ""))):
         raise UnitError(text, wanted(unit))
-    return number, match[2]
+    return number, f"{match[1]} {match[3]}".strip()
 
 
 def unit_of_suffix(suffix: str) -> str:

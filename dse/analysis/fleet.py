@@ -12,7 +12,7 @@ from cost_models.table import Setting, Table
 from dse.errors import Issue, Place, SpecError
 from dse.evaluator import Evaluator
 from dse.sweep.hints import quoted
-from dse.units import UnitError, parse_quantity
+from dse.units import UnitError, parse_quantity, split_quantity
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def budget_usd(text: str, krw_per_usd: float) -> float:
             result = parse_quantity(text, unit)
         except UnitError:
             continue
-        if result > 0 and any(letter.isalpha() or letter == "$" for letter in text):
+        if result > 0 and split_quantity(text, unit)[1]:
             return result / rate
     raise SpecError([Issue(Place("--budget"), "", quoted(text), "an amount above 0 in USD or KRW", "'10_000_000 USD'")])
 

@@ -35,7 +35,7 @@ def compare(
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(metavar="MONEY", help="for the boards of fleets, '10_000_000 USD' or '13_000_000_000 KRW'"),
+        typer.Option(metavar="MONEY", help="for the boards of fleets, '$10_000_000' or '13_000_000_000 KRW'"),
     ] = None,
     krw_per_usd: Annotated[
         float | None, typer.Option(metavar="N", help="exchange rate; the sweep's where not given", min=1)

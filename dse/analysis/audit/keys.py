@@ -112,12 +112,18 @@ class KeyReader(Tree):
                 self.fault(node.place, f"{path}.{key}", "is missing")
         self._check_words(path, fields)
         known = tuple(self.mapping("subjects"))
+        # A claim that is held against nothing is no constraint of a space.
+        compared = "of" in fields and "not_comparable" not in fields
+        asked = {kinds.get(str(item.value)) for item in _items(fields["of"])} if compared else set()
         for key in ("of", "relative_to"):
             for item in _items(fields[key]) if key in fields else ():
                 if item.value not in known:
                     self.unknown(item, f"{path}.{key}", f"a subject of this file ({one_of(known)})", known)
                 elif key == "relative_to" and kinds.get(str(item.value)) in ("space", "rates"):
                     self.fault(item.place, f"{path}.{key}", f"{item.value} is unknown; nothing is relative to it")
+                elif key == "relative_to" and kinds.get(str(item.value)) == "design" and "space" in asked:
+                    what = f"{item.value} is a design; what is claimed of a space can be relative to chips alone"
+                    self.fault(item.place, f"{path}.{key}", what)
         workloads = tuple(self.mapping("workloads"))
         for item in _items(fields["workload"]) if "workload" in fields else ():
             if item.value not in workloads:

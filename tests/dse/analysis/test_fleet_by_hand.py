@@ -107,6 +107,7 @@ def test_amounts_are_numbers_or_none():
 def test_a_dollar_sign_is_a_currency():
     assert budget_usd("250 $", 1300) == budget_usd("250 USD", 1300) == 250 and budget_usd("2600 KRW", 1300) == 2
     assert budget_usd("0.5 USD", 1300) == 0.5
-    for wrong in ("12", "0 USD", "-3 USD", "3 GB"):
+    assert budget_usd("$250", 1300) == budget_usd("₩325_000", 1300) == 250
+    for wrong in ("12", "12e3", "0 USD", "-3 USD", "3 GB"):
         with pytest.raises(SpecError, match="USD or KRW"):
             budget_usd(wrong, 1300)

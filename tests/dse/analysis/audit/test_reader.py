@@ -71,7 +71,7 @@ def test_claims_are_numbers_about_subjects():
 
 def test_subjects_are_chips_designs_spaces_and_rates():
     case = read([
-        claim(of="secret"), claim(of="secret", metric="ttft_ms", not_comparable="no"),
+        claim(of="secret"), claim(of="secret", metric="ttft_ms", not_comparable="no", relative_to="mine"),
         claim(of="gpu", metric="ttft_ms"),
     ])  # fmt: skip
     gpu, mine, secret, rates = case.subjects.values()
@@ -121,6 +121,8 @@ def test_lists_are_written_out_to_one_claim_each():
         ({"relative_to": "me"}, "relative_to", "'me'"),
         ({"relative_to": "secret"}, "relative_to", "secret is unknown; nothing is relative to it"),
         ({"relative_to": "rates"}, "relative_to", "rates is unknown; nothing is relative to it"),
+        ({"of": "secret", "relative_to": "mine"}, "relative_to", "mine is a design; what is claimed of a space can be"),
+        ({"of": "[gpu, secret]", "relative_to": "[gpu, mine]"}, "relative_to", "mine is a design; what is claimed"),
         ({"at": "above", "within": None}, "at", "'above'"),
         ({"at": "most"}, "within", "does not go with at: most"),
         ({"within": None}, "within", "is missing: a value about needs a tolerance"),
