@@ -1,15 +1,21 @@
+import math
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cost_models.table import Table
+from cost_models.table import Choice, Table
 from dse.evaluator import Evaluation
+from dse.packing import packed, read_packed
+from dse.results import archive as archive_module
 from dse.results.archive import LEAST_INFEASIBLE, Archive
-from dse.results.rows import Rows
+from dse.results.rows import Rows, stride_for
 from dse.space import Space
 from dse.sweep import parse_spec
+from tests.dse.results.streams import archived, firsts
+from tests.sweeps import small
 
 SPACE = Space(
     parse_spec(
@@ -89,3 +95,122 @@ def test_the_volume_never_shrinks():
         keeper.add(rows.take(np.arange(start, start + 10)))
         volumes.append(keeper.hypervolume())
     assert all(a <= b for a, b in pairwise(volumes)) and volumes[-1] > 0
+
+
+TWO_AXES = Space(parse_spec(small(
+    space={"memory": {"values": ["hbm3", "lpddr5x_9600"]}, "memory_device_gib": 8, "sram_mib": {"low": 1, "high": 640}},
+)))  # fmt: skip
+
+
+def keeper(**more):
+    return Archive(TWO_AXES, 2, **{"sample": 16, **more})
+
+
+def box_by_hand(rows, first):
+    good = [i for i in range(first) if rows.evaluation.feasible[i]]
+    points = rows.evaluation.objectives[good]
+    return points.min(axis=0), [w + 0.1 * (abs(w) if w else 1.0) for w in points.max(axis=0)]
+
+
+def volume(points, best, worst):
+    """The share of the box that points dominate, by a sweep along the first objective."""
+    inside = sorted({tuple(p) for p in points if (p < worst).all()})
+    area, height = 0.0, worst[1]
+    for x, y in inside:
+        if y < height:
+            area += (worst[0] - x) * (height - y)
+            height = y
+    return area / ((worst[0] - best[0]) * (worst[1] - best[1]))
+
+
+@pytest.mark.parametrize(
+    ("n", "seed", "values"), [(5, 0, 640), (300, 1, 640), (900, 2, 30), (900, 3, 3), (1500, 4, 640)]
+)
+def test_an_archive_keeps_what_a_plain_twin_keeps(n, seed, values, monkeypatch):
+    monkeypatch.setattr(archive_module, "FIRST_LOOKED_AT", 25)
+    rows = archived(n, seed, values)
+    found, points = rows.evaluation, rows.evaluation.objectives
+    good = np.flatnonzero(found.feasible).tolist()
+
+    def beaten(i):
+        return any((points[k] <= points[i]).all() and ((points[k] < points[i]).any() or k < i) for k in good if k != i)
+
+    front = [i for i in good if not beaten(i)]
+    missed = [i for i in range(n) if not found.feasible[i]]
+    nearest = firsts(rows, sorted(missed, key=lambda i: (rows.violation[i], i)), 20)
+    tops = [firsts(rows, sorted(good, key=lambda i: (points[i, k], i)), 20) for k in range(2)]
+
+    def check(one):
+        assert one.front_size == len(front)
+        assert ([] if one.front is None else one.front.ids.tolist()) == front
+        assert ([] if one.misses is None else one.misses.ids.tolist()) == nearest
+        assert [[] if top is None else top.ids.tolist() for top in one.tops] == tops
+        assert one.sample.ids.tolist() == list(range(0, n, stride_for(n, 16)))
+        assert one.tally.evaluated == n and one.tally.feasible == len(good)
+        assert one.parameters_read == {"a", "b"}
+
+    def add(one, start, stop, path):
+        one.add(rows.take(np.arange(start, stop)))
+        one.parameters_read |= {path}
+        return one
+
+    whole = keeper()
+    add(whole, 0, n, "a")
+    whole.parameters_read |= {"b"}
+    check(whole)
+    step = max(1, n // 4)
+    pieces, merged, shifted = keeper(), keeper(), keeper()
+    for number, start in enumerate(range(0, n, step)):
+        stop = min(start + step, n)
+        add(pieces, start, stop, "ab"[number % 2])
+        later = add(keeper(), start, stop, "ab"[number % 2])
+        merged.merge(again_of(later))
+    cut_at = 128 if n > 128 else 0
+    own = keeper(total=n)
+    if cut_at:
+        add(shifted, 0, cut_at, "a")
+    part = rows.take(np.arange(cut_at, n))
+    own.add(Rows(part.ids - cut_at, part.designs, part.evaluation))
+    own.parameters_read |= {"a", "b"}
+    shifted.merge(own, offset=cut_at)
+    pieces.parameters_read |= {"a", "b"}
+    merged.parameters_read |= {"a", "b"}
+    for one in (pieces, merged, shifted, again_of(whole)):
+        check(one)
+    if good:
+        best, worst = box_by_hand(rows, n)
+        expected = volume(points[front], best, np.array(worst))
+        assert whole.hypervolume() == pytest.approx(expected) and again_of(whole).hypervolume() == pytest.approx(
+            expected
+        )
+        monkeypatch.setattr(archive_module, "MAX_FRONT_FOR_VOLUME", {2: len(front)})
+        assert whole.hypervolume() == pytest.approx(expected)
+        monkeypatch.setattr(archive_module, "MAX_FRONT_FOR_VOLUME", {2: len(front) - 1})
+        assert math.isnan(whole.hypervolume())
+
+
+def again_of(one):
+    return keeper().restore(read_packed(packed(one.state()), "it"))
+
+
+def test_the_box_of_the_volume_is_that_of_the_first_feasible_designs():
+    def point(ids, objectives):
+        objectives = np.array(objectives, float)
+        n = len(objectives)
+        designs = Table(
+            {"memory": Choice(("hbm3", "lpddr5x_9600"), np.zeros(n, np.intp)), "sram_mib": np.array(ids, float)}
+        )
+        found = Evaluation({"cost_usd": objectives[:, 0]}, {"limit": np.ones(n)}, objectives, np.ones(n, bool))
+        return Rows(np.array(ids), designs, found)
+
+    one = keeper()
+    assert math.isnan(one.hypervolume())
+    one.add(point([0, 1], [[-1, 0], [-4, -2]]))
+    # To 0.1 beyond the worst of either, -1 + 0.1 and 0 + 0.1: the second point spans the whole of it.
+    assert one._box[0].tolist() == [-4, -2] and one._box[1].tolist() == pytest.approx([-0.9, 0.1])
+    assert one.hypervolume() == pytest.approx(1)
+    one.add(point([2], [[-8, -2]]))
+    assert one.hypervolume() == pytest.approx((8 - 0.9) / (4 - 0.9)), "better than all of the first: more than all"
+    two = keeper()
+    two.merge(one)
+    assert two.hypervolume() == one.hypervolume()

@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,8 +15,6 @@ from dse.results.store import AXIS_COLUMNS, bare, find_run, headed, open_run
 from tests.cli import call
 
 WHEN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-
-
 WHOLE = {
     "schema": 1, "name": "tiny", "status": "complete", "sampler": "grid", "seed": 0, "seconds": {"total": 1.5},
     "designs_per_s": 100, "kept": "every design", "notes": [], "packages": {"numpy": "2.0"}, "python": "3.11",
@@ -229,3 +228,20 @@ def test_what_is_worked_out_anew_is_told_from_the_numbers_of_a_run(copy):
         done = call(*verb)
         assert done.status == 0 and f"chat.tpot_ms of its knee is {value:.4g}, not {value * 1.25:.4g}" in done.err
     assert '"stale":true' in (copy / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "heading"),
+    [
+        ("tokens_per_s", "token/s", "tokens_per_s"), ("speed", "token/s", "speed [token/s]"),
+        ("area_mm2", "mm²", "area_mm2"),
+        ("link_gbps", "GB/s", "link_gbps"), ("years", "year", "years"), ("share", "", "share"),
+        ("tokens_per_joule", "token/J", "tokens_per_joule"), ("chat.tpot_ms", "ms", "chat.tpot_ms"),
+        ("rate_mbps", "Mb/s", "rate_mbps"),
+    ],
+)  # fmt: skip
+def test_a_heading_has_a_unit_where_the_name_says_none(name, unit, heading, monkeypatch):
+    from cost_models.quantities import columns
+
+    monkeypatch.setattr(columns, "describe", lambda name, metrics: SimpleNamespace(unit=unit))
+    assert headed(name, {}) == heading

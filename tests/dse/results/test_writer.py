@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dse.results.writer import _write_csv
+from dse.results.writer import _write_csv, kept_words
 
 TEXTS = ["plain", "a, b", 'say "so"', "two\nlines", "", "1.50", None, "unit [mm²]", "%s %d"]
 
@@ -31,3 +31,9 @@ def test_a_table_is_written_as_pandas_writes_it(tmp_path, name, table):
 def test_no_spreadsheet_takes_a_text_for_a_formula(tmp_path):
     _write_csv(tmp_path / "a.csv", pd.DataFrame({"name": ["=1+1", "-5", "+a"], "x": [1.0, 2.0, np.nan]}))
     assert (tmp_path / "a.csv").read_text() == "name,x\n'=1+1,1\n-5,2\n'+a,\n"
+
+
+def test_what_is_kept_is_told_in_words():
+    matter = "the front, the picks and the least infeasible designs"
+    assert kept_words(1) == "every design" and kept_words(0) == matter
+    assert kept_words(2) == f"{matter}, and of the rest one in 2 by id"
