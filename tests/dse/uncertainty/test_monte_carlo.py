@@ -3,10 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from cost_models.library import shipped_library
 from dse.sweep import LibraryParameterSpec
 from dse.uncertainty.monte_carlo import halved_quantile, monte_carlo_samples, spreads_of
+from tests.dse.uncertainty.spreads import spread
 
 LIBRARY = shipped_library()
 LIBRARY_PARAMETERS = LIBRARY.parameters
@@ -87,3 +89,52 @@ def test_replaced_parameters_keep_their_own_range_or_none():
     }
     (spread,) = spreads_of(["tco.pue", "tco.utilisation"], replaced, LIBRARY)
     assert (spread.path, spread.low, spread.typ, spread.high) == ("tco.utilisation", 0.4, 0.5, 0.6)
+
+
+def test_every_stratum_has_one_draw_and_a_factor_mixes_by_its_correlation():
+    n = 400
+    free, tied = (
+        monte_carlo_samples([spread("a", 0, 1, 2, factor="f", tied=share), spread("b")], draws=n, seed=5)
+        for share in (0.0, 0.36)
+    )
+    with_factor = monte_carlo_samples([spread("c", 0, 1, 2, factor="f", tied=1.0)], draws=n, seed=5)
+    np.testing.assert_array_equal(free["b"], tied["b"])
+
+    def score(values):
+        # Of two right triangles that meet at 1: p = x^2 / 2 below, 1 - (2 - x)^2 / 2 above.
+        return ndtri(np.where(values <= 1, values**2 / 2, 1 - (2 - values) ** 2 / 2))
+
+    for values in (free["a"], with_factor["c"]):
+        assert sorted(np.floor(ndtr(score(values)) * n).astype(int)) == list(range(n))
+    np.testing.assert_allclose(score(tied["a"]), 0.6 * score(with_factor["c"]) + 0.8 * score(free["a"]), atol=1e-9)
+
+
+def test_a_range_of_ratios_spreads_in_its_logarithm_from_a_ratio_on():
+    def shape(low, high, **replaced):
+        told = {"tco.pue": LibraryParameterSpec.model_construct(typ=low, low=low, high=high)}
+        more = {
+            name.replace("__", "."): LibraryParameterSpec.model_construct(typ=value, low=None, high=None)
+            for name, value in replaced.items()
+        }
+        (found,) = spreads_of(["tco.pue"], told | more, LIBRARY)
+        return found.log
+
+    ratio = LIBRARY.parameters["spread.log_above_ratio"].typ
+    assert [shape(2.0, 2.0 * ratio * factor) for factor in (0.99, 1.0, 1.01)] == [False, True, True]
+    assert not shape(0.0, 10.0) and not shape(-1.0, 10.0)
+    assert shape(2.0, 8.0, spread__log_above_ratio=4.0) and not shape(2.0, 7.9, spread__log_above_ratio=4.0)
+    assert spreads_of(["tco.pue", "tco.pue"], {}, LIBRARY) == spreads_of(["tco.pue"], {}, LIBRARY)
+
+
+def test_a_cause_ties_as_strongly_as_the_sweep_says():
+    path = "memory.hbm3.energy_total_pj_per_bit"
+    told = {"shared_causes.memory_energy.correlation": LibraryParameterSpec.model_construct(typ=0.25)}
+    (own,), (usual,), (alone,) = (
+        spreads_of([one], t, LIBRARY) for one, t in ((path, told), (path, {}), ("tco.pue", {}))
+    )
+    assert (own.correlation, own.factor) == (0.25, usual.factor)
+    assert usual.correlation == LIBRARY.parameters["shared_causes.memory_energy.correlation"].typ
+    assert (alone.factor, alone.correlation) == (None, 0.0)
+    sides = {"tco.pue": LibraryParameterSpec.model_construct(typ=2.0, low=1.0, high=None)}
+    (half,) = spreads_of(["tco.pue"], sides, LIBRARY)
+    assert (half.low, half.typ, half.high) == (1.0, 2.0, 2.0)

@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
+from cost_models.errors import UnknownEntryError
 from cost_models.library import shipped_library
 from cost_models.quantities.parameters import PARAMETERS
 from dse.uncertainty import usage
@@ -88,3 +90,58 @@ def test_a_parameter_is_moved_in_every_probe_and_baseline(monkeypatch):
         ("2x pair", {"cost": [100, 200, 400], "fixed": [5] * 3}),
         ("2x more", {"cost": [200, 400, 800], "fixed": [5] * 3}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "ends", "change"),
+    [
+        ("cost", (8, 10, 11), 0.2), ("cost", (10, 10, 15), 0.5), ("cost", (-3, -2, -2), 0.5), ("cost", (1, 0, 3), 3),
+        ("margin of tdp_w", (8, 10, 11), 2), ("cost", (np.nan, 10, 11), 0.1), ("cost", (np.nan, 1, np.nan), 0),
+        ("cost", (np.inf, 1, 1), 0),
+    ],
+)  # fmt: skip
+def test_a_use_is_the_larger_move_over_the_typical_value(metric, ends, change):
+    assert usage.Use(metric, "", *ends).change == pytest.approx(change)
+
+
+def test_uses_are_the_largest_moves_of_each_metric_and_margins_stand_last(monkeypatch):
+    asked = []
+    told = [
+        ("one", {"cost": [9, 10, 11], "time": [1, 1, 1], "margin of x": [0, 0, 5], "b": [1, 1, 1.5], "a": [1, 1, 1.5]}),
+        ("two", {"cost": [8, 10, 11], "time": [1, 1, 1 + 5e-10], "margin of x": [0, 0, 1], "b": [1, 1, 1.5]}),
+        ("three", {"cost": [10, 10, 10.5], "time": [1, np.nan, 1]}),
+    ]
+
+    def moved(added, path, values):
+        asked.append(values)
+        return [(name, {metric: np.array(at, float) for metric, at in cells.items()}) for name, cells in told]
+
+    monkeypatch.setattr(usage, "_moved", moved)
+    monkeypatch.setattr(usage, "probe_sweeps", lambda added: ((SimpleNamespace(library=()), {}),))
+    ranged = next(path for path, one in LIBRARY.parameters.items() if one.low is not None and one.high is not None)
+    fixed = next(path for path, one in LIBRARY.parameters.items() if one.low is None and path not in LIBRARY.evidence)
+    found = usage.uses_of(ranged)
+    assert [(one.metric, one.seen_in) for one in found] == [
+        ("a", "one"), ("b", "one"), ("cost", "two"), ("margin of x", "one"),
+    ]  # fmt: skip
+    usage.uses_of(fixed)
+    one, typ = LIBRARY.parameters[ranged], LIBRARY.parameters[fixed].typ
+    assert asked[0].tolist() == [one.low, one.typ, one.high] and asked[1].tolist() == [typ * 0.9, typ, typ * 1.1]
+    with pytest.raises(UnknownEntryError, match="no_such"):
+        usage.uses_of("no_such.path")
+    evidence = next(iter(LIBRARY.evidence), None)
+    assert evidence is None or usage.uses_of(evidence) == []
+
+
+def test_probes_differ_from_the_default_design_in_one_thing_each():
+    probes = usage._probes(LIBRARY)
+    base = probes["the default design"]
+    assert base == {"link_gbps": 100.0, "memory_devices": 8.0, "memory_device_gib": 16.0}
+    for name, design in probes.items():
+        assert {key: design[key] for key in base if key in design} == base or design["memory"] == name
+    axes = {axis for design in probes.values() for axis in design}
+    assert axes >= {"node", "mac_format", "weight_format", "serving_stack", "architecture", "cooling", "dies"}
+    assert {design.get("memory_decoder") for design in probes.values()} == {None, 1.0}
+    assert probes["kv_bits 4, spare cores"] == {**base, "kv_bits": 4.0, "spare_cores": 2.0}
+    assert all(design["dies"] == 2 for name, design in probes.items() if name.startswith("two dies"))
+    assert probes["one chip of much clock"]["clock_ghz"] == 2
