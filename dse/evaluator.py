@@ -6,7 +6,7 @@ A table of metrics is a mapping of column name to ``(n,)`` array: design-level n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.evaluate.number_formats import body_bits
-from cost_models.evaluate.serve import Prefill, designs_machine, serve_chip, serve_designs
+from cost_models.evaluate.serve import Prefill, designs_machine, serve_chip, serve_chips, serve_designs
 from cost_models.evaluate.workload import Workload, prompts_of
 from cost_models.library.technology import Technology
 from cost_models.performance.batching import CONTINUOUS
@@ -374,41 +374,36 @@ class Evaluator:
     @cached_property
     def baselines(self) -> dict[str, dict[str, float]]:
         """Metrics of every baseline of the sweep, by the same equations; missing ones are NaN."""
-        return {
-            name: {metric: float(value[0]) for metric, value in self._columns_of(name).items()}
-            for name in self.spec.baselines
-        }
+        return _first_rows(self._columns_of(self.spec.baselines))
 
     def some_of_baselines(self, metrics: frozenset[str]) -> dict[str, dict[str, float]]:
         """Return some metrics of every baseline of the sweep, and what comes with them; missing ones are NaN."""
-        return {
-            name: {metric: float(value[0]) for metric, value in self.baseline_columns(entry, metrics=metrics).items()}
-            for name, entry in self.spec.baselines.items()
-        }
+        return _first_rows(self._columns_by_name(self.spec.baselines, metrics))
 
     def baseline(self, entry: BaselineSpec) -> dict[str, float]:
         """Return the metrics of library chips serving the sweep's workloads."""
         return {name: float(value[0]) for name, value in self.baseline_columns(entry).items()}
 
     def baseline_columns(
-        self, entry: BaselineSpec, *, batches: FloatArray | None = None, metrics: frozenset[str] | None = None
+        self, *entries: BaselineSpec, batches: FloatArray | None = None, metrics: frozenset[str] | None = None
     ) -> dict[str, FloatArray]:
-        """Return the same as ``(draws,)`` columns, or of one row where no parameter is a column.
+        """Return the same as columns: a row per baseline, or per draw of one where some parameter is a column.
 
         Args:
-            entry: the baseline.
+            entries: the baselines; several differ in chips and how these are run alone.
             batches: batches of every workload, a row each, in place of the baseline's.
             metrics: those that are wanted; all where None.
         """
         wanted = None if metrics is None else self._wanted(metrics)
         names = {name: None if wanted is None else _of_workload(name, wanted) for name in self.spec.workloads}
-        served = {name: self.serve_baseline(entry, name, batches=batches) for name in names}
+        served = {name: self._serve_alike(entries, name, batches) for name in names}
+        krw_per_usd = self.economics.krw_per_usd
         first = next(iter(served.values()))
-        result = design_metrics(first.machine, first.formats.weight_bits, krw_per_usd=self.economics.krw_per_usd)
+        result = _joined([design_metrics(x.machine, x.formats.weight_bits, krw_per_usd=krw_per_usd) for x in first])
         for name, own in names.items():
             if own is None or own:
-                values = workload_metrics(served[name], self.technology, own, pools=self.has_pools)
-                result.update({f"{name}.{metric}": value for metric, value in values.items()})
+                values = [workload_metrics(x, self.technology, own, pools=self.has_pools) for x in served[name]]
+                result.update({f"{name}.{metric}": value for metric, value in _joined(values).items()})
         result.update(self._mixed(result, {}, wanted))
         result.update(derived_metrics(result, self.spec.workloads, wanted, self.spec.derived))
         # A chip that can be bought has no parameters of a design.
@@ -421,7 +416,7 @@ class Evaluator:
     @cached_property
     def references(self) -> dict[str, dict[str, FloatArray]]:
         """Metrics of the baselines that constraints are relative to, ``(1,)`` or one per draw."""
-        return {name: self._columns_of(name) for name in self._referred}
+        return self._columns_of(self._referred)
 
     @cached_property
     def judging_references(self) -> dict[str, dict[str, FloatArray]]:
@@ -437,11 +432,26 @@ class Evaluator:
         relative = [(one.relative_to, one.metric) for one in self.spec.constraints if one.relative_to is not None]
         return {name: frozenset(metric for other, metric in relative if other == name) for name, _ in relative}
 
-    def _columns_of(self, name: str) -> dict[str, FloatArray]:
-        """Return all metrics of a baseline of the sweep, worked out once."""
-        if name not in self._columns:
-            self._columns[name] = self.baseline_columns(self.spec.baselines[name])
-        return self._columns[name]
+    def _columns_of(self, names: Collection[str]) -> dict[str, dict[str, FloatArray]]:
+        """Return all metrics of baselines of the sweep, each worked out once."""
+        self._columns |= self._columns_by_name([name for name in names if name not in self._columns])
+        return {name: self._columns[name] for name in names}
+
+    def _columns_by_name(
+        self, names: Collection[str], metrics: frozenset[str] | None = None
+    ) -> dict[str, dict[str, FloatArray]]:
+        """Return metrics of baselines of the sweep, all where `metrics` is None; those served alike are one table."""
+        tables: dict[Hashable, list[str]] = {}
+        for name in names:
+            entry = self.spec.baselines[name]
+            alike = (entry.batch, entry.parallelism, entry.prefill, entry.node_chips, entry.network_gbps)
+            # Where parameters are columns of draws, these are the rows.
+            tables.setdefault(name if self._drawn else alike, []).append(name)
+        found: dict[str, dict[str, FloatArray]] = {}
+        for table in tables.values():
+            columns = self.baseline_columns(*(self.spec.baselines[name] for name in table), metrics=metrics)
+            found |= zip(table, [columns] if len(table) == 1 else _rows(columns, len(table)), strict=True)
+        return {name: found[name] for name in names}
 
     def serve_baseline(self, entry: BaselineSpec, name: str, *, batches: FloatArray | None = None) -> WorkloadResult:
         """Return one workload on a baseline's chips, sharing it as the workload says.
@@ -451,12 +461,23 @@ class Evaluator:
             name: the workload.
             batches: batches, a row each, in place of the baseline's.
         """
-        fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(entry.count)])}
+        (served,) = self._serve_alike((entry,), name, batches)
+        return served
+
+    def _serve_alike(
+        self, entries: Sequence[BaselineSpec], name: str, batches: FloatArray | None
+    ) -> list[WorkloadResult]:
+        """Return the same of baselines that differ in chips and how these are run alone, as tables of a row each."""
+        continuous = self.spec.workloads[name].batching == CONTINUOUS
+        if continuous and len(entries) > 1:
+            # Places at which a queue is worked out are those of its table: each by itself keeps its last digits.
+            return [self.serve_baseline(entry, name) for entry in entries]
+        entry = entries[0]
+        fields: dict[str, Column] = {f"{name}.n_chips": np.array([float(one.count) for one in entries])}
         if batches is None and entry.batch is not None and entry.batch != LARGEST:
             batches = np.array([float(entry.batch)])
         if batches is not None:
             # So many requests at all times are what a batch is where requests follow one another.
-            continuous = self.spec.workloads[name].batching == CONTINUOUS
             fields[f"{name}.concurrency" if continuous else f"{name}.batch"] = batches
         workload = on_chips(self.workload(name, fields), node_chips=entry.node_chips, network_gbps=entry.network_gbps)
         if batches is None and entry.batch == LARGEST:
@@ -468,7 +489,8 @@ class Evaluator:
             prompts = prompts_of(workload, entry.prefill.layout(self.spec.workloads[name]))
             first = serve_chip(entry.prefill.setup, prompts, self.technology)
             prefill = Prefill(first, Network.of(self.technology, gbps=entry.network_gbps))
-        return serve_chip(entry.setup, workload, self.technology, limits=self.limits[name], prefill=prefill)
+        setups = [one.setup for one in entries]
+        return [serve_chips(setups, workload, self.technology, limits=self.limits[name], prefill=prefill)]
 
     # -- judgement ----------------------------------------------------------------------------------------------
 
@@ -488,6 +510,24 @@ class Evaluator:
         """Return ``(n, objectives)``, all to be minimised."""
         signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in self.spec.objectives]
         return np.stack([sign * metrics[o.metric] for sign, o in zip(signs, self.spec.objectives, strict=True)], axis=1)
+
+
+def _joined(tables: Sequence[dict[str, FloatArray]]) -> dict[str, FloatArray]:
+    """Return tables of like columns as one, the rows of each behind those of the one before."""
+    if len(tables) == 1:
+        return tables[0]
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def _rows(columns: Metrics, n: int) -> list[dict[str, FloatArray]]:
+    """Return each of the `n` rows of columns, of which those of one row hold for all, as columns of one row."""
+    whole = {name: np.broadcast_to(column, (n,)) for name, column in columns.items()}
+    return [{name: column[row : row + 1] for name, column in whole.items()} for row in range(n)]
+
+
+def _first_rows(tables: Mapping[str, Metrics]) -> dict[str, dict[str, float]]:
+    """Return the first row of each table as numbers."""
+    return {name: {metric: float(column[0]) for metric, column in table.items()} for name, table in tables.items()}
 
 
 def _of_workload(name: str, wanted: Collection[str]) -> frozenset[str]:

@@ -331,25 +331,50 @@ def test_constraints_are_held_against_the_baselines_that_are_known(monkeypatch):
 
 
 def test_metrics_of_baselines_are_worked_out_once_and_as_far_as_they_are_asked_for():
-    entries = {"a": "entry a", "b": "entry b"}
+    alike = dict.fromkeys(("batch", "parallelism", "prefill", "node_chips", "network_gbps"))
+    a, b, c = SimpleNamespace(**alike), SimpleNamespace(**alike), SimpleNamespace(**alike | {"batch": 8})
     relative = (bound("x", relative_to="a"), bound("y", relative_to="a"), bound("z"), bound("z", relative_to="b"))
-    one, asked = bare(baselines=entries, constraints=relative), []
+    one, asked = bare(baselines={"a": a, "c": c, "b": b}, constraints=relative), []
 
-    def columns(entry, *, batches=None, metrics=None):
-        asked.append((entry, metrics))
-        return {"x": np.array([1.0, 2.0]), "y": np.array([3.0])}
+    def columns(*entries, batches=None, metrics=None):
+        asked.append(([*map(id, entries)], metrics))
+        return {"x": np.arange(1.0, 1 + len(entries)), "y": np.array([3.0])}
 
     one.baseline_columns = columns
-    assert one.baseline("entry c") == {"x": 1, "y": 3}
-    assert one.some_of_baselines(frozenset({"x"})) == {name: {"x": 1, "y": 3} for name in entries}
+    assert one.baseline(c) == {"x": 1, "y": 3}
+    found = {"a": {"x": 1, "y": 3}, "c": {"x": 1, "y": 3}, "b": {"x": 2, "y": 3}}
+    asked.clear()
+    some = one.some_of_baselines(frozenset({"x"}))
+    assert some == found and list(some) == list(found)
+    assert asked == [([id(a), id(b)], {"x"}), ([id(c)], {"x"})], "those that are served alike are one table"
     assert one._referred == {"a": {"x", "y"}, "b": {"z"}}
     asked.clear()
-    assert list(one.judging_references) == ["a", "b"] and asked == [("entry a", {"x", "y"}), ("entry b", {"z"})]
+    assert list(one.judging_references) == ["a", "b"] and asked == [([id(a)], {"x", "y"}), ([id(b)], {"z"})]
     asked.clear()
-    assert one.baselines == {name: {"x": 1, "y": 3} for name in entries} and list(one.references) == ["a", "b"]
-    assert asked == [("entry a", None), ("entry b", None)], "once each"
+    assert list(one.references) == ["a", "b"] and asked == [([id(a), id(b)], None)]
+    assert one.baselines == found and asked[1:] == [([id(c)], None)], "once each"
+    assert one.references["b"]["x"].tolist() == [2] and one.references["b"]["y"].tolist() == [3]
     del one.__dict__["judging_references"]
     assert one.judging_references["a"] is one._columns["a"] and len(asked) == 2
+    asked.clear()
+    one._drawn = True
+    one.some_of_baselines(frozenset())
+    assert [entries for entries, _ in asked] == [[id(a)], [id(c)], [id(b)]], "draws are rows already"
+
+
+def test_baselines_of_one_table_are_those_that_are_worked_out_alone():
+    chat, queue = {"model": "llama2_7b"}, {"model": "llama2_7b", "batching": "continuous", "tpot_limit_ms": 50}
+    chips = {
+        "one": {"chips": "1x a100_80gb_sxm"},
+        "many": {"chips": "16x h100_sxm", "weight_format": "fp8", "act_bits": 8},
+        "tpu": {"chips": "4x tpu_v4", "kv_bits": 8},
+        "other": {"chips": "2x h100_sxm", "batch": 3},
+    }
+    spec = parse_spec(tiny(workloads={"chat": chat, "queue": queue}, baselines=chips))
+    together, alone = Evaluator(spec).baselines, Evaluator(spec)
+    for name, entry in spec.baselines.items():
+        assert together[name] == pytest.approx(alone.baseline(entry), rel=1e-12, abs=0, nan_ok=True), name
+        assert list(together[name]) == list(alone.baseline(entry)) and together[name]["queue.tpot_ms"] > 0
 
 
 @pytest.mark.parametrize(
@@ -375,10 +400,10 @@ def test_chips_serve_a_workload_as_their_entry_says(entry, batches, continuous, 
     one.workload = lambda name, fields: asked.update(fields=fields) or {"batch": "kept", "parallelism": None}
     monkeypatch.setattr(module, "replace", lambda served, **parts: {**served, **parts})
     monkeypatch.setattr(module, "on_chips", lambda served, **parts: asked.update(parts) or served)
-    monkeypatch.setattr(module, "serve_chip", lambda setup, served, technology, **parts: (setup, served, parts))
+    monkeypatch.setattr(module, "serve_chips", lambda setups, served, technology, **parts: (setups, served, parts))
     given = None if batches is None else np.array(batches)
     setup, served, parts = one.serve_baseline(entry, "w", batches=given)
-    assert setup == "setup" and parts == {"limits": "limits", "prefill": None}
+    assert setup == ["setup"] and parts == {"limits": "limits", "prefill": None}
     assert (asked["node_chips"], asked["network_gbps"]) == (2, 25)
     told = {name: column.tolist() for name, column in asked["fields"].items()}
     assert told == {"w.n_chips": [3.0], **({field: batches or [8.0]} if field else {})}
