@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jsonschema
+import pytest
 
 from cost_models.library import shipped_library
 from cost_models.quantities.parameters import PARAMETERS
@@ -12,7 +13,6 @@ from dse.sweep.schema import sweep_schema
 from tests.dse.sweep.verdict import changed
 from tests.sweeps import small
 
-SCHEMA = sweep_schema(shipped_library())
 TAKEN: tuple[dict[str, Any], ...] = (
     {}, {"constraints": []}, {"constraints": [{"metric": "chat.tpot_ms", "max": "3 ms"}]},
     {"constraints": [{"metric": "p_feasible", "min": 0.5}]},
@@ -58,8 +58,13 @@ REFUSED: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 
-def test_what_the_schema_takes_and_what_it_refuses() -> None:
-    validator = jsonschema.Draft202012Validator(SCHEMA)
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return sweep_schema(shipped_library())
+
+
+def test_what_the_schema_takes_and_what_it_refuses(schema: dict[str, Any]) -> None:
+    validator = jsonschema.Draft202012Validator(schema)
     sweep = small(space={"kv_bits": 8})
     assert [one for one in TAKEN if not validator.is_valid(changed(sweep, one))] == []
     assert [one for one in REFUSED if validator.is_valid(changed(sweep, one))] == []
@@ -70,8 +75,8 @@ def test_what_the_schema_takes_and_what_it_refuses() -> None:
         assert validator.is_valid({"extends": "base.yaml", **removed})
 
 
-def test_what_a_key_is_stands_beside_it() -> None:
-    space = SCHEMA["properties"]["space"]["properties"]
+def test_what_a_key_is_stands_beside_it(schema: dict[str, Any]) -> None:
+    space = schema["properties"]["space"]["properties"]
     value, *_ = space["clock_ghz"]["anyOf"]
     assert value["description"] == f"{PARAMETERS['clock_ghz'].meaning} (GHz)"
     value, *_ = space["dies"]["anyOf"]
