@@ -1,8 +1,16 @@
-"""Numbers as people read them."""
+"""Numbers as people read them, and as files hold them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
 
 MISSING = "n/a"
 """What stands for a number that does not exist."""
@@ -92,3 +100,32 @@ def ratio_text(ratio: float | None) -> str:
     ('4.27x', 'n/a')
     """
     return MISSING if ratio is None or math.isnan(ratio) else f"{number_text(ratio, 3)}x"
+
+
+def column_texts(numbers: FloatArray, text: Callable[[float], str]) -> NDArray[np.object_]:
+    """Return what is written for each number of a column; `text` is asked once for those of equal bits."""
+    import numpy as np
+
+    kinds, kind = np.unique(np.ascontiguousarray(numbers).view(np.int64), return_inverse=True)
+    return np.array([text(one) for one in kinds.view(np.float64).tolist()], dtype=object)[kind]
+
+
+def exact_texts(numbers: FloatArray, otherwise: Callable[[float], str] = repr) -> NDArray[np.object_]:
+    """Return the shortest decimals that are read back as each number of a column, as `repr` has them.
+
+    Args:
+        numbers: the column.
+        otherwise: what is written for numbers whose text may have an exponent or no decimals: whole ones, those below
+            0.001 and from a billion up, and those that are not finite.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    size = np.abs(numbers)
+    plain = (size >= 1e-3) & (size < 1e9)
+    plain[plain] = size[plain] % 1 != 0
+    texts: NDArray[np.object_] = np.empty(len(numbers), dtype=object)
+    # A fifth of the time of `repr`, which writes the same digits.
+    texts[plain] = pa.array(numbers[plain]).cast(pa.string()).to_numpy(zero_copy_only=False)
+    texts[~plain] = column_texts(numbers[~plain], otherwise)
+    return texts

@@ -11,29 +11,17 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from dse.number_texts import exact_texts
+
 if TYPE_CHECKING:
     import pandas as pd
 
 _UNSAFE_IN_A_TERMINAL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a cell of text for a formula."""
-
 
 def printable(text: str) -> str:
     r"""Return text with control characters, which would steer a terminal, as ``\x1b``; line ends and tabs stay."""
     return _UNSAFE_IN_A_TERMINAL.sub(lambda found: ascii(found[0])[1:-1], text)
-
-
-def without_formula(value: Any) -> Any:
-    """Return a cell of a CSV file such that no spreadsheet takes text for a formula: an apostrophe before its sign."""
-    if not isinstance(value, str) or not value.startswith(FORMULA_SIGNS):
-        return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
 
 
 _SECRET = "pass|pwd|secret|token|credential"
@@ -78,6 +66,8 @@ def json_text(value: Any, margin: str = "\n") -> str:
         value: what `plain` takes.
         margin: what stands before a line of the value: a line end, and how far it is indented.
     """
+    if isinstance(value, str):
+        return _leaf(value)
     inner = f"{margin}  "
     if is_dataclass(value) and not isinstance(value, type):
         value = members(value, *(field.name for field in fields(value)))
@@ -86,7 +76,7 @@ def json_text(value: Any, margin: str = "\n") -> str:
     if isinstance(value, list | tuple):
         return _bracketed("[]", (json_text(held, inner) for held in value), margin)
     if not hasattr(value, "to_dict"):
-        return _leaf(value) if isinstance(value, str) else json.dumps(plain(value), allow_nan=False)
+        return json.dumps(plain(value), allow_nan=False)
     row = _bracketed("{}", (f"{_leaf(str(name)).replace('%', '%%')}: %s" for name in value), inner)
     cells = [_cells(column, f"{inner}  ") for _, column in value.items()]
     return _bracketed("[]", (row % line for line in zip(*cells, strict=True)), margin)
@@ -102,9 +92,10 @@ def _leaf(text: str) -> str:
     return json.dumps(text)
 
 
-def _cells(column: pd.Series[Any], margin: str) -> list[str]:
+def _cells(column: pd.Series[Any], margin: str) -> Iterable[str]:
     """Return the cells of a column as JSON has them."""
-    cells = column.tolist()
-    if column.dtype.kind != "f":
-        return [json_text(cell, margin) for cell in cells]
-    return [repr(cell) if math.isfinite(cell) else "null" for cell in cells]
+    if column.dtype.kind == "f":
+        return exact_texts(column.to_numpy("float64"), lambda cell: repr(cell) if math.isfinite(cell) else "null")
+    if column.dtype.kind in "biu":
+        return map(str.lower, map(str, column.tolist()))
+    return [json_text(cell, margin) for cell in column.tolist()]

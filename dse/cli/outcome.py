@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from dse.cli.options import Drawn, Format
-from dse.cli.output import emit, frame_rows
+from dse.cli.output import emit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
+
     from dse.analysis.compare import Comparison
     from dse.analysis.relaxation.constraints import RelaxationReport
-    from dse.render.terminal.tables import Rows
     from dse.results.store import StoredRun
     from dse.search.parallelism import Backend, Parallelism
     from dse.sweep import Spec
@@ -142,7 +143,7 @@ def _tell(run: StoredRun, directory: Path, output: Format, full: bool) -> None:
         output,
         lambda: outcome_parts(run, [one for one in sides("knee") if one.workload in shown] if full else [], full=full),
         lambda: {**run_data(run), "directory": directory, "comparisons": [one.to_json() for one in sides()]},
-        lambda: front_rows(run),
+        lambda: headed_front(run),
     )
     sys.stdout.flush()
 
@@ -194,11 +195,10 @@ def run_data(run: StoredRun, top: int | None = None) -> dict[str, Any]:
     }
 
 
-def front_rows(run: StoredRun, top: int | None = None) -> Rows:
-    """Return the front of a run as a sheet, units in the headings (arguments as in `run_data`)."""
+def headed_front(run: StoredRun, top: int | None = None) -> pd.DataFrame:
+    """Return the front of a run, units in the headings (arguments as in `run_data`)."""
     from dse.render.terminal.summary import sorted_front
     from dse.results.store import headed
 
     front = sorted_front(run) if top is None else sorted_front(run).head(top)
-    headings = {name: headed(str(name), run.spec.metrics) for name in front}
-    return frame_rows(front.rename(columns=headings))
+    return front.rename(columns={name: headed(str(name), run.spec.metrics) for name in front})

@@ -22,7 +22,7 @@ def emit(
     output: Format,
     parts: Callable[[], Iterable[Part]],
     data: Callable[[], object],
-    rows: Callable[[], Rows] | None = None,
+    rows: Callable[[], Rows | pd.DataFrame] | None = None,
 ) -> None:
     """Print a result as it was asked for; only what is printed is made.
 
@@ -36,15 +36,18 @@ def emit(
         return
 
     from dse.render.terminal import console, print_parts
-    from dse.render.terminal.tables import csv_text
+    from dse.sheets import columns_of, csv_text
 
     if output is Format.table:
         print_parts(console(), parts())
     elif output is Format.json:
         print(json_text(data()))
     else:
-        headings, cells = rows() if rows is not None else _sheet(data())
-        print(csv_text(headings, cells), end="")
+        sheet = rows() if rows is not None else _sheet(data())
+        if isinstance(sheet, tuple):
+            print(csv_text(sheet[0], zip(*sheet[1], strict=True)), end="")
+        else:
+            print(csv_text(map(str, sheet.columns), columns_of(sheet)), end="")
 
 
 def _sheet(records: object) -> Rows:
@@ -52,11 +55,6 @@ def _sheet(records: object) -> Rows:
     assert isinstance(records, list), "what is no list of records must say what its sheet is"
     every = [plain(record) for record in records]
     return list(every[0]) if every else [], [list(record.values()) for record in every]
-
-
-def frame_rows(frame: pd.DataFrame) -> Rows:
-    """Return a frame as a sheet."""
-    return [str(name) for name in frame.columns], list(frame.itertuples(index=False))
 
 
 class _Pipe(io.FileIO):

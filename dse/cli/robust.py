@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dse.cli.options import Drawn, DrawnPlots, Format, Output, Quiet, Stored, command
-from dse.cli.output import emit, frame_rows
+from dse.cli.output import emit
 from dse.cli.stored import evaluated_run
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def robust(
             "inputs_of": {"id": result.subject[0], "pick": result.subject[1]},
             "inputs": inputs_frame(result.swings),
         },
-        lambda: frame_rows(designs_frame(result)),
+        lambda: designs_frame(result),
     )
 
 

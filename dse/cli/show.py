@@ -27,7 +27,7 @@ def show(
     Example: dse show results/mach1 --top 20
     """
     from dse.cli import NONE_FEASIBLE, OK
-    from dse.cli.outcome import front_rows, run_data
+    from dse.cli.outcome import headed_front, run_data
     from dse.render.terminal.outcome import run_parts
     from dse.results.store import open_run
 
@@ -36,6 +36,6 @@ def show(
         output,
         lambda: run_parts(stored, top, full=full),
         lambda: run_data(stored, top),
-        lambda: front_rows(stored, top),
+        lambda: headed_front(stored, top),
     )
     raise typer.Exit(OK if stored.found_feasible else NONE_FEASIBLE)

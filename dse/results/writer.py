@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dse.plain import members, plain, without_formula
+from dse.plain import members, plain
 from dse.results.directory import write_json
 from dse.results.manifest import MANIFEST
 from dse.results.outcome import Outcome
 from dse.results.rows import Rows, joined
 from dse.results.store import AXIS_COLUMNS, CONSTRAINT_COLUMNS, MARGIN_COLUMNS, StoredRun, headed
 from dse.results.yaml_text import yaml_text
+from dse.sheets import columns_of, csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 PART_ROWS = 100_000
 """Rows of one Parquet file."""
-
-_DIGITS = "%.9g"
 
 
 def write_answer(
@@ -130,30 +129,8 @@ def _write_designs(folder: Path, rows: Rows | None, outcome: Outcome) -> None:
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as `pandas.DataFrame.to_csv` does without an index, several times as fast."""
-    forms, cells = (
-        zip(*(_csv_cells(column) for _, column in table.items()), strict=True) if len(table.columns) else ((), ())
-    )
-    line = ",".join(forms) + "\n"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(",".join(_quoted(name) for name in table.columns) + "\n")
-        file.writelines(line % row for row in zip(*cells, strict=True))
-
-
-def _csv_cells(column: pd.Series[Any]) -> tuple[str, list[Any]]:
-    """Return how the cells of a column are put into a line, and the cells; nothing stands where a value is missing."""
-    values = column.to_numpy() if column.dtype != "category" else column.astype(object).to_numpy()
-    if values.dtype.kind != "f":
-        return "%s", [_quoted(without_formula(cell)) if values.dtype.kind == "O" else cell for cell in values.tolist()]
     # Nine digits: shorter to read than the exact value, and the same whatever the last bit of a sum is.
-    if not np.isnan(values).any():
-        return _DIGITS, values.tolist()
-    return "%s", ["" if cell != cell else _DIGITS % cell for cell in values.tolist()]
-
-
-def _quoted(cell: object) -> str:
-    """Return a cell of text as it stands in a CSV file."""
-    text = "" if cell is None or cell != cell else str(cell)
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
+    path.write_text(csv_text(table.columns, columns_of(table), digits=9), encoding="utf-8", newline="")
 
 
 def front_frame(front: Rows, spec: Spec) -> pd.DataFrame:

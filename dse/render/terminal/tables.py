@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from dse.number_texts import number_text
-from dse.plain import without_formula
 
 _NUMBER = re.compile(r"([<>] )?[-+]?[0-9][0-9 .]*(e[-+]?[0-9]+)?x?|-?inf|n/a|-?|any")
 
@@ -104,18 +100,3 @@ def narrow(name: str, width: int = 11) -> str:
             words = words[place:]
         lines.append(words)
     return "\n".join(line for line in lines if line)
-
-
-def csv_text(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return CSV with missing numbers left empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(headings)
-    for row in rows:
-        writer.writerow(
-            [
-                "" if value is None or (isinstance(value, float) and math.isnan(value)) else without_formula(value)
-                for value in row
-            ]
-        )
-    return out.getvalue()

@@ -115,7 +115,7 @@ def test_show_ends_with_what_was_found(feasible, status, put, monkeypatch):
     there = SimpleNamespace(found_feasible=feasible)
     put(dse__results__store__open_run=lambda where: there)
     put(dse__render__terminal__outcome__run_parts=lambda run, top, full: (top, full))
-    put(dse__cli__outcome__run_data=lambda run, top: top, dse__cli__outcome__front_rows=lambda run, top: top)
+    put(dse__cli__outcome__run_data=lambda run, top: top, dse__cli__outcome__headed_front=lambda run, top: top)
     monkeypatch.setattr("dse.cli.show.emit", lambda output, *made: seen.append((output, *(one() for one in made))))
     assert status_of(show) == status_of(show, top=3, full=True) == status
     assert seen == [(Format.table, (None, False), None, None), (Format.table, (3, True), 3, 3)]

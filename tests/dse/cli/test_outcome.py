@@ -160,7 +160,8 @@ def test_a_run_as_data_has_as_many_rows_of_its_front_as_are_asked_for(tmp_path, 
     assert data["front"]["id"].tolist() == [5, 4] and outcome.run_data(found, 1)["front"]["id"].tolist() == [5]
     assert outcome.run_data(none)["front"]["id"].tolist() == [4, 5]
     for top, rows in ((None, [(5, 2.0), (4, 1.0)]), (1, [(5, 2.0)])):
-        assert outcome.front_rows(found, top) == (["id", "cost_usd"], rows)
+        front = outcome.headed_front(found, top)
+        assert ([*front], [*front.itertuples(index=False, name=None)]) == (["id", "cost_usd"], rows)
 
 
 @pytest.mark.parametrize(("full", "shown"), [(True, ["chat"]), (False, [])])
@@ -175,7 +176,7 @@ def test_a_run_is_told_with_its_comparisons(full, shown, tmp_path, monkeypatch, 
         lambda run, compared, full: [[one.workload for one in compared], full],
     )
     monkeypatch.setattr(outcome, "run_data", lambda run: {"directory": "elsewhere", "picks": []})
-    monkeypatch.setattr(outcome, "front_rows", lambda run: "sheet")
+    monkeypatch.setattr(outcome, "headed_front", lambda run: "sheet")
     monkeypatch.setattr(
         outcome, "emit", lambda output, parts, data, rows: made.update(parts=parts(), data=data(), rows=rows())
     )

@@ -1,6 +1,7 @@
 """The one way in which results are printed, and a standard output that is closed, full or nobody's."""
 
 import io
+import math
 import os
 import sys
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dse.cli.options import Format, Silence
-from dse.cli.output import emit, frame_rows, outlive_reader
+from dse.cli.output import emit, outlive_reader
 from dse.render.terminal.tables import Lines
 
 
@@ -31,8 +32,9 @@ def test_a_result_is_printed_as_it_was_asked_for(capsys, monkeypatch):
     assert silent.getvalue() == ""
 
 
-def test_a_frame_is_a_sheet_without_its_index():
-    assert frame_rows(pd.DataFrame({"a": [1, 2], 3: ["x", "y"]}, index=[7, 8])) == (["a", "3"], [(1, "x"), (2, "y")])
+def test_a_frame_is_a_sheet_without_its_index(capsys):
+    frame = pd.DataFrame({"a": [1, 2], 3: ["x", "y"], "b": [0.1, math.nan]}, index=[7, 8])
+    assert printed(capsys, Format.csv, lambda: frame) == "a,3,b\n1,x,0.1\n2,y,\n"
 
 
 def output_into(monkeypatch, target):

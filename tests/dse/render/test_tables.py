@@ -20,7 +20,7 @@ from dse.render.terminal import WIDTH, _state, counted_display, print_lines, pri
 from dse.render.terminal.explanation import limit_table
 from dse.render.terminal.simulation import simulation_table
 from dse.render.terminal.summary import picks_table
-from dse.render.terminal.tables import TextTable, cell_text, csv_text, ranges_text
+from dse.render.terminal.tables import TextTable, cell_text, ranges_text
 from dse.results.outcome import Progress
 from dse.sweep import parse_spec
 from tests.sweeps import tiny
@@ -33,7 +33,6 @@ def test_the_examples_are_true():
 def test_what_is_missing_is_said_to_be():
     assert number_text(math.nan) == number_text(None) == percent_text(math.nan) == MISSING
     assert (cell_text(None), cell_text(True), cell_text("hbm3"), cell_text(16)) == ("", "yes", "hbm3", "16")
-    assert csv_text(["a", "b"], [[1.5, math.nan], [None, "x"]]) == "a,b\n1.5,\n,x\n"
 
 
 @given(st.sets(st.integers(0, 30)))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from dse.render.terminal.tables import TextTable, cell_text, csv_text, narrow, ranges_text
+from dse.render.terminal.tables import TextTable, cell_text, narrow, ranges_text
 
 
 def test_cells_are_read_as_people_write_them():
@@ -66,8 +66,3 @@ def test_headings_are_broken_behind_commas_and_where_they_are_long():
     ):
         assert narrow(name, width) == text
     assert (narrow("elevenchars"), narrow("eleven_chars")) == ("elevenchars", "eleven_\nchars")
-
-
-def test_sheets_leave_out_what_is_missing_and_keep_what_is_infinite():
-    rows = [[None, math.nan, math.inf], ["=1+2", "a,b", "-3"], [0, False, -2.5]]
-    assert csv_text(["a", "b [W]", "c"], iter(rows)) == 'a,b [W],c\n,,inf\n\'=1+2,"a,b",-3\n0,False,-2.5\n'
