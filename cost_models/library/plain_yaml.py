@@ -30,6 +30,7 @@ _INTEGER = re.compile(r"[-+]?[0-9](_?[0-9])*")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9](_?[0-9])*(\.([0-9](_?[0-9])*)?)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_NUMBERS_START = "+-.0123456789"
 _MAX_DIGITS = 400
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -42,6 +43,8 @@ def scalar_of(text: str) -> Scalar:
     """Return what an unquoted word of a file stands for (a float that is not finite included)."""
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] not in _NUMBERS_START:
+        return text
     if _NOT_FINITE.fullmatch(text):
         return float(text.lower().replace(".", ""))
     # Longer ones than so many digits are refused by int() itself; float() calls them infinite.
@@ -100,8 +103,14 @@ class _Builder:
         kind = type(event)
         made: Any
         if kind is yaml.ScalarEvent and event.tag is None and event.anchor is None:
-            self._count(1, event)
-            return self._scalar(event) if event.implicit[0] else event.value
+            # Nearly all values: what it takes is what reading takes.
+            self._values += 1
+            if self._values > MAX_VALUES:
+                self._count(0, event)
+            written = event.value
+            if not event.implicit[0]:
+                return written
+            return self._scalars[written] if written in self._scalars else self._scalar(event)
         if kind is yaml.AliasEvent:
             if event.anchor not in self._anchors:
                 self._refuse(f"no anchor &{event.anchor} that ends before it", event)
@@ -127,18 +136,20 @@ class _Builder:
     def _mapping(self) -> dict[Any, Any]:
         built: dict[Any, Any] = {}
         names = set()
-        while type(event := self._next()) is not yaml.MappingEndEvent:
-            key = self._value(event)
-            if type(key) not in (str, int):
-                self._refuse("a key must be a word or a whole number", event)
-            if key == MERGE and event.implicit[0]:
+        take, value = self._next, self._value
+        while type(event := take()) is not yaml.MappingEndEvent:
+            key = name = value(event)
+            if type(key) is not str:
+                if type(key) is not int:
+                    self._refuse("a key must be a word or a whole number", event)
+                name = str(key)
+            elif key == MERGE and event.implicit[0]:
                 self._refuse("merge keys (<<) are not followed: write out what is meant", event)
-            name = str(key)
             if name in names:
                 # YAML itself would keep the last; 1 and "1" are one name.
                 self._refuse(f"{event.value!r} appears twice", event)
             names.add(name)
-            built[key] = self._value(self._next())
+            built[key] = value(take())
         return built
 
     def _sequence(self) -> list[Any]:
@@ -149,8 +160,6 @@ class _Builder:
 
     def _scalar(self, event: Any) -> Scalar:
         written = event.value
-        if written in self._scalars:
-            return self._scalars[written]
         value = scalar_of(written)
         if isinstance(value, float) and not math.isfinite(value):
             self._refuse(f"{written[:40]} is not a finite number", event)

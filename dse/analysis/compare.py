@@ -21,8 +21,7 @@ from dse.errors import NOWHERE, Issue, SpecError
 from dse.evaluator import Evaluator
 from dse.margins import constraint_margin
 from dse.plain import plain
-from dse.sweep import BaselineSpec, Spec, parse_spec
-from dse.sweep.chips import ChipsSpec
+from dse.sweep import Spec, parse_spec
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) 
             (
                 "baseline",
                 name,
-                baseline_words(entry),
+                entry.words,
                 evaluator.serve_baseline(entry, workload),
                 entry.setup.serving_stack_name(library),
             )
@@ -243,16 +242,6 @@ def _ratios(values: Mapping[str, float], base: Mapping[str, float]) -> dict[str,
         for measure in MEASURES
         if measure.in_ratio
     }
-
-
-def baseline_words(entry: ChipsSpec) -> str:
-    """Return in one line what a baseline is, or a pool of chips."""
-    further = "".join(f", {one}" for one in (entry.weight_execution, entry.serving_stack, entry.parallelism) if one)
-    experts = f", experts {entry.expert_format}" if entry.expert_format else ""
-    stored = f", {entry.stored_bits:g} bits per weight" if entry.stored_bits else ""
-    pool = entry.prefill if isinstance(entry, BaselineSpec) else None
-    first = "" if pool is None else f"; prompts by {baseline_words(pool)}"
-    return f"{entry.chips}, {entry.setup.format_words}{experts}{stored}, KV {entry.kv_bits:g} bit{further}{first}"
 
 
 def _design_words(settings: Mapping[str, Setting]) -> str:

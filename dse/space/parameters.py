@@ -84,7 +84,7 @@ class SpaceParameter:
                 listed.append(codec.levels)
             else:
                 return None
-        numbers = np.unique(np.concatenate(listed)) if listed else np.empty(0)
+        numbers = np.array(sorted({*np.concatenate(listed).tolist()})) if listed else np.empty(0)
         return numbers if 0 < len(numbers) <= at_most else None
 
     @cached_property

@@ -53,6 +53,14 @@ class ChipsSpec(SweepRecord):
         """The chip and how it is run, as the models take it."""
         return ChipSetup(**members(self, *(field.name for field in fields(ChipSetup))))
 
+    @property
+    def words(self) -> str:
+        """What they are, in one line."""
+        further = "".join(f", {one}" for one in (self.weight_execution, self.serving_stack, self.parallelism) if one)
+        experts = f", experts {self.expert_format}" if self.expert_format else ""
+        stored = f", {self.stored_bits:g} bits per weight" if self.stored_bits else ""
+        return f"{self.chips}, {self.setup.format_words}{experts}{stored}, KV {self.kv_bits:g} bit{further}"
+
     def layout(self, workload: WorkloadSpec) -> Layout:
         """Return how the chips share the model of a workload."""
         return Layout.of(self.parallelism or workload.parallelism, float(self.count))
@@ -74,6 +82,11 @@ class BaselineSpec(ChipsSpec):
     prefill: Annotated[ChipsSpec | None, POOL] = None
     node_chips: Counted | None = None
     network_gbps: Bandwidth | None = None
+
+    @property
+    def words(self) -> str:
+        """What they are, in one line."""
+        return super().words if self.prefill is None else f"{super().words}; prompts by {self.prefill.words}"
 
 
 class DeploymentSpec(SweepRecord):

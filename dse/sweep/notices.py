@@ -15,6 +15,9 @@ from dse.sweep.parameters import FixedSpec, RangeSpec, ValuesSpec
 from dse.sweep.served_workload import workload_of
 from dse.sweep.spec import Spec
 
+POISSON_CV = 1.0
+"""Coefficient of variation of exponential gaps and lengths: what is no wilder was checked before anything else."""
+
 
 def context_warning(tokens: float, context: float, model: str = "its model") -> str:
     """Return what is to be said of prompt and output together, "" where the model takes as many."""
@@ -67,6 +70,8 @@ def _beyond_what_was_checked(spec: Spec, known: Library) -> Iterator[str]:
             others = [float(lognormal_cv(p95 / mean)) for p95 in _declared(spec, f"{name}.{kind}_p95_tokens")]
             found[f"cv of {kind}_tokens"] = [float(np.max(cv)), *others]
         for what, values in found.items():
+            if max(values) <= POISSON_CV:
+                continue  # and need not read the evidence
             limit = known.evidence[f"serving_checks.most_{'arrival' if what == 'arrival_cv' else 'length'}_cv"].typ
             if max(values) > limit:
                 yield (

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from cost_models.quantities.columns import describe
 from cost_models.table import evenly
-from dse.analysis.compare import baseline_words
 from dse.evaluator import Evaluator
 from dse.plain import plain
 from dse.render.plots.reading import curves_of, scene_of
@@ -188,7 +187,7 @@ def _marks(run: StoredRun, table: pd.DataFrame) -> dict[str, Any]:
         "baselines": [
             {
                 "name": name,
-                "words": baseline_words(spec.baselines[name]),
+                "words": spec.baselines[name].words,
                 "values": {metric: values.get(metric, math.nan) for metric in shown},
             }
             for name, values in scene.baselines.items()

@@ -8,7 +8,6 @@ from dse.analysis.audit import Audit
 from dse.analysis.audit.page import claimed_words, finding_words, rates_words, settling_words
 from dse.analysis.audit.plain import VERDICT_COLUMNS, verdict_row
 from dse.analysis.audit.records import ChipSubject, ClaimsFile, DesignSubject, RatesSubject, SpaceSubject, Subject
-from dse.analysis.compare import baseline_words
 from dse.number_texts import number_text
 from dse.render.terminal.relaxation import explanation_parts
 from dse.render.terminal.tables import Lines, Part, Rows, TextTable, cell_text
@@ -54,7 +53,7 @@ def _subject_lines(case: ClaimsFile) -> list[str]:
 def _subject_words(subject: Subject) -> str:
     match subject:
         case ChipSubject():
-            return baseline_words(subject.entry)
+            return subject.entry.words
         case DesignSubject():
             chosen = {name: value for name, value in subject.settings.items() if value is not None}
             return "one design: " + ", ".join(f"{name} {cell_text(value)}" for name, value in chosen.items())

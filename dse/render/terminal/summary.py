@@ -12,7 +12,6 @@ from cost_models.performance.batching import CONTINUOUS
 from cost_models.quantities.columns import describe
 from cost_models.quantities.metrics import P_FEASIBLE
 from cost_models.table import evenly
-from dse.analysis.compare import baseline_words
 from dse.number_texts import counted, number_text, percent_text, share_text, signed_percent_text
 from dse.render.terminal.tables import TextTable, cell_text, narrow, ranges_text
 from dse.results.picks import in_force
@@ -42,8 +41,7 @@ def asked(spec: Spec) -> list[str]:
     lines = [f"{name}: {workload_words(workload)}" for name, workload in spec.workloads.items()]
     if spec.deployment is not None:
         first, then = (
-            "the design" if pool is None else baseline_words(pool)
-            for pool in (spec.deployment.prefill, spec.deployment.decode)
+            "the design" if pool is None else pool.words for pool in (spec.deployment.prefill, spec.deployment.decode)
         )
         lines.append(f"deployment: prompts by {first}; decoding by {then}")
     lines.append(f"objectives: {goals}")

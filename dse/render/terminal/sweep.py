@@ -10,7 +10,6 @@ import numpy as np
 from cost_models.quantities.columns import describe
 from cost_models.quantities.parameters import PARAMETERS
 from cost_models.table import FloatArray
-from dse.analysis.compare import baseline_words
 from dse.analysis.relaxation.axes import LINK, linked
 from dse.evaluator import Evaluation
 from dse.number_texts import counted, number_text, share_text, signed_percent_text
@@ -60,7 +59,7 @@ def sweep_parts(
     """
     shown = in_force(settings_of(space.default_design(), 0))
     design = [f"{name} {cell_text(value)}" for name, value in shown.items()]
-    compared = [f"{name}: {baseline_words(entry)}" for name, entry in spec.baselines.items()]
+    compared = [f"{name}: {entry.words}" for name, entry in spec.baselines.items()]
     unseen = extrapolated_lines({"": {name: float(value[0]) for name, value in judged.metrics.items()}})
     return [
         Lines(asked(spec), f"{spec.name}: {file} is a valid sweep"),

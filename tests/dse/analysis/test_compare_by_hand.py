@@ -15,7 +15,6 @@ from dse.analysis.compare import (
     _read_baseline,
     _values,
     baseline_margins,
-    baseline_words,
     with_baselines,
 )
 from dse.analysis.explain import columns
@@ -124,13 +123,13 @@ def test_a_baseline_in_words():
     }
     workloads = {"chat": {"model": "mixtral_8x7b", "batch": 1}}
     spec = parse_spec(tiny(workloads=workloads, constraints=[], objectives=minimized("cost_usd"), baselines=entries))
-    assert baseline_words(spec.baselines["plain"]) == "2x a100_80gb_sxm, bf16 or as published, KV 16 bit"
-    assert baseline_words(spec.baselines["all"]).startswith("1x h100_sxm, fp8, KV 8 bit, vllm, ")
+    assert spec.baselines["plain"].words == "2x a100_80gb_sxm, bf16 or as published, KV 16 bit"
+    assert spec.baselines["all"].words.startswith("1x h100_sxm, fp8, KV 8 bit, vllm, ")
     entry = spec.baselines["all"].model_copy(
         update={"expert_format": "mxfp4", "stored_bits": 4.25, "weight_execution": "dense", "parallelism": None,
                 "prefill": spec.baselines["plain"]}
     )  # fmt: skip
-    assert baseline_words(entry) == (
+    assert entry.words == (
         "1x h100_sxm, fp8, experts mxfp4, 4.25 bits per weight, KV 8 bit, dense, vllm; "
         "prompts by 2x a100_80gb_sxm, bf16 or as published, KV 16 bit"
     )

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from cost_models.library import shipped_library
 from dse.sweep import parse_spec
-from dse.sweep.notices import context_warning, warnings_of
+from dse.sweep.notices import POISSON_CV, context_warning, warnings_of
 from tests.sweeps import small
 
 
@@ -31,6 +32,12 @@ def test_traffic_beyond_what_was_simulated_is_told(workload: Any, space: Any, be
     )
     told = [line for line in warnings_of(spec) if line.startswith("workloads.")]
     assert [f"workloads.chat: WARNING: {beyond}" in line for line in told] == ([True] if beyond else [])
+
+
+def test_nothing_as_wild_as_exponential_times_is_beyond_what_was_simulated() -> None:
+    evidence = shipped_library().evidence
+    limits = [limit.typ for path, limit in evidence.items() if path.startswith("serving_checks.most_")]
+    assert len(limits) == 2 and min(limits) > POISSON_CV
 
 
 def test_a_workload_longer_than_its_model_takes_is_told() -> None:

@@ -158,11 +158,10 @@ def test_which_designs_have_a_breakdown(monkeypatch):
 
 
 def test_what_stands_out_among_the_designs(monkeypatch):
-    spec = sweep(baselines={"a100": "words of a100"})
+    spec = sweep(baselines={"a100": SimpleNamespace(words="words of a100")})
     side = SimpleNamespace(value=150.0, side="max", text="tdp_w <= 150")
     scene = SimpleNamespace(limits={"tdp_w": [side, side], "die_mm2": []}, baselines={"a100": {"tdp_w": 400.0}})
     monkeypatch.setattr(pages, "scene_of", lambda run: scene)
-    monkeypatch.setattr(pages, "baseline_words", lambda entry: entry)
     numbers = {f"floorplan.{name}": SimpleNamespace(typ=place + 1.5) for place, name in
                enumerate(("aspect_ratio", "usable_edge_fraction"))}  # fmt: skip
     monkeypatch.setattr(pages, "library_of", lambda added: SimpleNamespace(parameters=numbers))

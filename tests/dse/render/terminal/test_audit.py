@@ -9,7 +9,7 @@ from dse.render.terminal.audit import audit_parts, verdict_rows, verdicts_table
 from tests.dse.render.terminal.made import sweep
 
 SUBJECTS = {
-    "a100": ChipSubject("a100", "8x a100"),
+    "a100": ChipSubject("a100", SimpleNamespace(words="8x a100")),
     "made": DesignSubject("made", None, {"macs": 8192, "kv_bits": None, "node": "n"}),
     "dark": SpaceSubject("dark", sweep()), "rates": RatesSubject("rates", {}, "s", "step", None),
 }  # fmt: skip
@@ -35,8 +35,7 @@ def whole(**changes):
     return SimpleNamespace(**{"case": case, "verdicts": (), "spaces": (), "rates": (), **changes})
 
 
-def test_whose_claims_they_are_and_what_became_of_them(monkeypatch):
-    monkeypatch.setattr(audit, "baseline_words", lambda entry: entry)
+def test_whose_claims_they_are_and_what_became_of_them():
     about, subjects = audit_parts(whole())
     counted = "3 claims of 2 sources about 4 machines; --out writes every claim with its source"
     assert (about.heading, about.lines) == ("Case: published claims against the model", [counted])
@@ -58,7 +57,6 @@ def test_whose_claims_they_are_and_what_became_of_them(monkeypatch):
 
 
 def test_what_unknown_machines_could_be(monkeypatch):
-    monkeypatch.setattr(audit, "baseline_words", lambda entry: entry)
     monkeypatch.setattr(audit, "rates_words", lambda case, rates: ["first", "| a | table |", "last"])
     monkeypatch.setattr(audit, "settling_words", lambda settling: f"settled by {settling}")
     monkeypatch.setattr(audit, "explanation_parts", lambda why, spec: [f"why {why}"])

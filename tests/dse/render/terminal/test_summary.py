@@ -29,13 +29,6 @@ from dse.sweep import FixedSpec
 from tests.dse.render.terminal.made import fixed, goal, limit, listed, pick, run, sweep, workload
 
 
-def pool(chips):
-    return SimpleNamespace(
-        chips=chips, weight_execution=None, serving_stack=None, parallelism=None, expert_format=None, stored_bits=None,
-        setup=SimpleNamespace(format_words="bf16"), kv_bits=8.0,
-    )  # fmt: skip
-
-
 def test_what_a_sweep_asks_for():
     assert asked(sweep()) == [
         "chat: llama3_8b, batch 16, 512 tokens in, 256 out", "objectives: minimize chat.tpot_ms, minimize cost_usd",
@@ -44,7 +37,7 @@ def test_what_a_sweep_asks_for():
         objectives=[goal("chat.tpot_ms"), goal("chat.tokens_per_joule", "maximize")],
         constraints=[limit("tdp_w <= 150"), limit("chat.tpot_ms <= 0.5 x a100", "a100"),
                      limit("chat.perplexity_ratio <= 2")],
-        deployment=SimpleNamespace(prefill=pool("2x a100"), decode=None),
+        deployment=SimpleNamespace(prefill=SimpleNamespace(words="2x a100, bf16, KV 8 bit"), decode=None),
         robustness=SimpleNamespace(draws=400), probabilities=[limit("p_feasible >= 0.9")],
     )  # fmt: skip
     assert asked(whole)[1:] == [
@@ -56,7 +49,7 @@ def test_what_a_sweep_asks_for():
         "after the search: 400 Monte Carlo samples of the ranged parameters",
         "constraint on those: p_feasible >= 0.9",
     ]
-    turned = sweep(deployment=SimpleNamespace(prefill=None, decode=pool("4x h100")))
+    turned = sweep(deployment=SimpleNamespace(prefill=None, decode=SimpleNamespace(words="4x h100, bf16, KV 8 bit")))
     assert asked(turned)[1] == "deployment: prompts by the design; decoding by 4x h100, bf16, KV 8 bit"
     assert unit_behind(limit("tdp_w <= 150"), sweep()) == " W"
 
