@@ -28,6 +28,9 @@ CALLS_BEFORE = 2
 NOTED_ROWS = 4096
 """Rows of a table on which it is noted at most: as many as show what its kind is like."""
 
+AMID = (16, 64, 256)
+"""Rows that are put below a table which does not meet the conditions by itself: the least of these that meet them."""
+
 MOST_NOTES = 3
 """Kinds of tables that are noted, which differ in the conditions that they meet."""
 
@@ -60,6 +63,7 @@ class Notes:
         operations: function, places of its arguments and place of its result, in their order.
         start: what stands at the places behind the number of rows and the columns; None for results.
         outputs: places of the outputs by name.
+        columns: the first rows of the columns that they were noted on.
         otherwise: the same for columns with other values; None where any may have them.
     """
 
@@ -67,6 +71,7 @@ class Notes:
     operations: list[tuple[Callable[..., Any], tuple[int, ...], int]]
     start: list[Any]
     outputs: dict[Any, int]
+    columns: Columns
     otherwise: Notes | None = None
 
     def replay(self, columns: Columns, rows: int) -> dict[Any, NDArray[Any]]:
@@ -88,6 +93,40 @@ class Notes:
             assert self.otherwise is not None
             return self.otherwise.replay(columns, rows)
         return {name: values[place] for name, place in self.outputs.items()}
+
+    def amid(self) -> Amid | None:
+        """Return the notes for tables that meet the conditions amid a few of these rows; None where no few do."""
+        for count in AMID:
+            few = [column[:count] for column in self.columns]
+            try:
+                self.replay(few, len(few[0]))
+            except MissError:
+                continue
+            return Amid(self, few)
+        return None
+
+
+@dataclass(frozen=True)
+class Amid:
+    """Notes for tables that lack what a condition asks of some row: what becomes of a row hangs on no other.
+
+    Attributes:
+        notes: what is done.
+        few: columns of a few rows that meet the conditions.
+    """
+
+    notes: Notes
+    few: Columns
+
+    def replay(self, columns: Columns, rows: int) -> dict[Any, NDArray[Any]]:
+        """Return what the function makes of columns.
+
+        Raises:
+            MissError: they do not meet a condition even so.
+        """
+        more = rows + len(self.few[0])
+        found = self.notes.replay([np.concatenate(pair) for pair in zip(columns, self.few, strict=True)], more)
+        return {name: value[..., :rows] if value.shape[-1:] == (more,) else value for name, value in found.items()}
 
 
 def taped(function: Callable[[Columns], Results], columns: Columns) -> tuple[Tape, dict[Any, Any], Hashable]:
@@ -115,7 +154,7 @@ def noted(function: Callable[[Columns], Results], columns: Columns, levels: Leve
 
     def notes(operations: Mapping[int, Operation], conditions: Mapping[int, Any], otherwise: Notes | None) -> Notes:
         steps = list(_steps(operations, conditions, ends))
-        return Notes(key, *_placed(steps, len(columns) + 1, ends), otherwise)
+        return Notes(key, *_placed(steps, len(columns) + 1, ends), [one[: max(AMID)] for one in columns], otherwise)
 
     plain = notes({place: one for place, one in enumerate(tape.operations) if one is not None}, tape.conditions, None)
     if not levels:
@@ -201,14 +240,14 @@ class Kind:
 
     Attributes:
         names: of the columns, with the names that the codes of each stand for; None where it holds numbers.
-        notes: what is done, for each of the conditions that tables have met.
+        notes: what is done, for each of the conditions that tables have met; the last used first.
         calls: tables for which the function itself was asked.
         replays: tables that were replayed.
         refusal: why nothing more is noted, empty where it may be.
     """
 
     names: tuple[tuple[str, tuple[str, ...] | None], ...] = ()
-    notes: tuple[Notes, ...] = ()
+    notes: tuple[Notes | Amid, ...] = ()
     calls: int = 0
     replays: int = 0
     refusal: str = ""
@@ -219,7 +258,8 @@ class Replayed:
 
     Notes are used where they are the same from two tables of different length, as what hangs on a length without a
     word differs then, and where they give what the function gives, bit for bit. A table that meets the conditions of
-    none is noted itself, as long as `MOST_NOTES` are not reached.
+    none is noted itself, as long as `MOST_NOTES` are not reached, unless some notes give the same of it amid a few rows
+    that they were noted on.
 
     Args:
         function: from a table to arrays by name; it must hang on nothing else.
@@ -252,11 +292,15 @@ class Replayed:
             kind.notes = (notes, *(one for one in kind.notes if one is not notes))  # the next table is likely alike
             return found
         kind.calls += 1
+        result = self._function(designs)
         if kind.calls > kind.replays + MOST_CALLS:
             kind.notes, kind.refusal = (), kind.refusal or "tables meet too different conditions"
-        elif not kind.refusal and kind.calls > CALLS_BEFORE and len(kind.notes) < MOST_NOTES:
-            self._note(kind, [column[:NOTED_ROWS] for column in columns])
-        return self._function(designs)
+        elif not kind.refusal and len(kind.notes) < MOST_NOTES:
+            if (amid := _amid(kind.notes, columns, result)) is not None:
+                kind.notes += (amid,)
+            elif kind.calls > CALLS_BEFORE:
+                self._note(kind, [column[:NOTED_ROWS] for column in columns])
+        return result
 
     def note(self, designs: Designs) -> None:
         """Note what the function does to tables like this one before the first is asked for."""
@@ -281,6 +325,18 @@ class Replayed:
             kind.refusal = str(error) or type(error).__name__
         else:
             kind.notes += (notes,) if notes.key == fewer[-1] else ()
+
+
+def _amid(many: Sequence[Notes | Amid], columns: Columns, expected: Results) -> Amid | None:
+    """Return notes that give what is expected of columns amid a few other rows; None where none do."""
+    for notes in many:
+        amid = notes.amid() if isinstance(notes, Notes) else None
+        try:
+            if amid is not None and same(amid.replay(columns, len(columns[0])), expected):
+                return amid
+        except MissError:
+            continue
+    return None
 
 
 def _columns_of(designs: Designs) -> tuple[tuple[tuple[str, tuple[str, ...] | None], ...], Columns]:

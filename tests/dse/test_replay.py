@@ -9,7 +9,7 @@ import pytest
 from cost_models.table import Choice, Table
 from cost_models.tape import NotNotedError, as_one
 from dse.evaluator import Evaluator
-from dse.replay import CALLS_BEFORE, LEAST_ROWS, MOST_CALLS, MOST_NOTES, MissError, Replayed, noted, same
+from dse.replay import CALLS_BEFORE, LEAST_ROWS, MOST_CALLS, MOST_NOTES, MissError, Notes, Replayed, noted, same
 from dse.samplers import sampler_of
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
@@ -51,11 +51,15 @@ def test_shipped_sweeps_are_replayed_bit_for_bit(sweep):
     levels = [len(one.values) if isinstance(one, Choice) else evaluator.levels.get(name) for name, one in first.items()]
     for notes in (noted(judged, codes_of(first)), noted(judged, codes_of(first), levels)):
         assert same(notes.replay(codes_of(first), 40), evaluator.judged(first))
-        try:
-            found = notes.replay(codes_of(other), 64)
-        except MissError:
-            continue
-        assert same(found, evaluator.judged(other))
+        amid = notes.amid()
+        assert amid is not None
+        for way, designs in ((notes, other), (amid, other), *((amid, other.take([row] * 3)) for row in range(2))):
+            try:
+                found = way.replay(codes_of(designs), designs.rows)
+            except MissError:
+                continue
+            expected = evaluator.judged(designs)
+            assert same({name: np.broadcast_to(one, np.shape(found[name])) for name, one in expected.items()}, found)
 
 
 def random_function(seed):
@@ -136,6 +140,25 @@ def test_a_table_that_misses_a_condition_is_answered_by_the_function_and_noted_i
     replayed = answered(larger, *LONG[:5], *above, *LONG[5:])
     assert not replayed.kind.refusal
     assert (replayed.kind.calls, replayed.kind.replays) == (CALLS_BEFORE + 2, len(LONG) + 5 - CALLS_BEFORE - 2)
+
+
+def told_apart(designs):
+    """Work out one branch for some rows only, where there are such rows."""
+    named = designs["name"].map({"a": 0.0, "b": 1.0}.get)
+    return {"y": np.where(named > 0, designs["x"] * 3, designs["x"]) if (named > 0).any() else designs["x"] * 1.0}
+
+
+def test_a_table_without_some_rows_is_replayed_amid_rows_that_have_them():
+    alike = [table(len(one["x"]), name=Choice(("a", "b"), np.zeros(len(one["x"]), dtype=np.intp))) for one in LONG]
+    replayed = answered(told_apart, *LONG[:4], *alike, *LONG[4:])
+    assert (len(replayed.kind.notes), replayed.kind.calls) == (2, CALLS_BEFORE + 2), "one call shows that it holds"
+    assert replayed.kind.replays == 2 * len(LONG) - CALLS_BEFORE - 2
+
+
+def test_a_table_whose_rows_hang_on_others_is_not_replayed_amid_other_rows():
+    above = [table(LEAST_ROWS + number, high=2.0) for number in range(5)]
+    replayed = answered(larger, *above, *LONG)
+    assert all(isinstance(notes, Notes) for notes in replayed.kind.notes) and len(replayed.kind.notes) == 2
 
 
 @pytest.mark.parametrize(
