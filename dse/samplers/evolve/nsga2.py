@@ -32,7 +32,7 @@ RANDOM_IMMIGRANTS = 1000
 
 Rows = NDArray[np.intp]
 
-_SUM = np.uint64(0x9E3779B97F4A7C15)
+_STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIXING = (
     (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
     (np.uint64(27), np.uint64(0x94D049BB133111EB)),
@@ -48,16 +48,13 @@ def snap_to_levels(space: Space, points: FloatArray) -> FloatArray:
 def row_keys(points: FloatArray) -> NDArray[np.uint64]:
     """Return a 64-bit key per row: equal rows have equal keys, others practically never."""
     bits = np.ascontiguousarray(points + 0.0).view(np.uint64)
-    key = np.zeros(len(points), dtype=np.uint64)
-    for column in bits.T:
-        # The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014) over a running sum.
-        key *= _SUM
-        key += column
-        for shift, factor in _MIXING:
-            key ^= key >> shift
-            key *= factor
-        key ^= key >> _LAST_SHIFT
-    return key
+    # The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), another for every column.
+    bits += np.arange(1, bits.shape[1] + 1, dtype=np.uint64) * _STEP
+    for shift, factor in _MIXING:
+        bits ^= bits >> shift
+        bits *= factor
+    bits ^= bits >> _LAST_SHIFT
+    return np.asarray(bits.sum(axis=1))
 
 
 @dataclass
@@ -204,10 +201,9 @@ class ArrayEngine:
         self._survive()
 
     def _survive(self) -> None:
-        order, crowding = best_first(self._objectives, self._violation)
-        order = order[: self._population]
+        order, self._crowding = best_first(self._objectives, self._violation, self._population)
         self._points, self._objectives = self._points[order], self._objectives[order]
-        self._violation, self._crowding = self._violation[order], crowding[order]
+        self._violation = self._violation[order]
 
     def _mate(self) -> FloatArray:
         """Return a generation of new points."""
@@ -218,8 +214,8 @@ class ArrayEngine:
             if missing <= 0 or len(self._points) < 2:
                 break
             pairs = (missing + 1) // 2
-            first, second = self._points[self._parents(pairs)], self._points[self._parents(pairs)]
-            children = self._operators.cross(first, second, self._random)
+            first, second = self._parents(pairs)
+            children = self._operators.cross(self._points[first], self._points[second], self._random)
             children = snap_to_levels(self._space, self._operators.mutate(children, self._random))
             offspring = np.concatenate([offspring, children[self._proposed.new(children, pending)][:missing]])
         if len(offspring) < self._population // FEW_CHILDREN:
@@ -231,12 +227,13 @@ class ArrayEngine:
             offspring = np.concatenate([offspring, strangers[: self._population - len(offspring)]])
         return offspring
 
-    def _parents(self, count: int) -> Rows:
-        """Return the winners of tournaments of two."""
-        first, second = self._random.integers(len(self._points), size=(2, count))
-        wins = tournament(self._objectives, self._violation, self._crowding, first, second)
-        probability = self._random.random(count) < 0.5
-        return np.asarray(np.where(np.where(wins == 0, probability, wins > 0), first, second))
+    def _parents(self, pairs: int) -> Rows:
+        """Return ``(2, pairs)`` winners of tournaments of two."""
+        drawn = [(self._random.integers(len(self._points), size=(2, pairs)), self._random.random(pairs)) for _ in "12"]
+        one, other = np.concatenate([places for places, _ in drawn], axis=1)
+        wins = tournament(self._objectives, self._violation, self._crowding, one, other)
+        toss = np.concatenate([tosses for _, tosses in drawn]) < 0.5
+        return np.asarray(np.where((wins > 0) | ((wins == 0) & toss), one, other).reshape(2, pairs))
 
     # -- state --------------------------------------------------------------------------------------------------
 
@@ -288,34 +285,43 @@ def generator_state(record: Record) -> dict[str, Any]:
     }
 
 
-def best_first(objectives: FloatArray, violation: FloatArray) -> tuple[Rows, FloatArray]:
-    """Return the places of individuals, the best first, and the crowding of each; that of infeasible ones is 0.
+def best_first(objectives: FloatArray, violation: FloatArray, most: int) -> tuple[Rows, FloatArray]:
+    """Return the places of at most so many individuals, the best first, and the crowding of each.
 
-    Feasible ones by rank, then crowding; infeasible ones by violation; the older first where all is equal.
+    Feasible ones by rank, then crowding; infeasible ones, whose crowding is 0, by violation; the older first where all
+    is equal.
     """
     rank = np.zeros(len(objectives), dtype=np.intp)
     crowding = np.zeros(len(objectives))
     feasible = np.flatnonzero(violation <= 0)
-    rank[feasible] = ranks(objectives[feasible])
-    for front in range(int(rank[feasible].max(initial=-1)) + 1):
-        members = feasible[rank[feasible] == front]
-        crowding[members] = crowding_distance(objectives[members])
-    return np.lexsort((-crowding, rank, violation)), crowding
+    rank[feasible] = own = ranks(objectives[feasible])
+    better = 0
+    for members in np.split(feasible[np.argsort(own, kind="stable")], np.cumsum(np.bincount(own))[:-1]):
+        if better < most:  # those beyond are not needed
+            crowding[members] = crowding_distance(objectives[members])
+        better += len(members)
+    order = np.lexsort((-crowding, rank, violation))[:most]
+    return order, crowding[order]
 
 
 def tournament(
     objectives: FloatArray, violation: FloatArray, crowding: FloatArray, first: Rows, second: Rows
-) -> NDArray[np.int_]:
+) -> NDArray[np.int8]:
     """Return 1 where `first` wins, -1 where `second` does, 0 where they are alike.
 
     By violation where either is infeasible; else by dominance, then crowding.
     """
     left, right = objectives[first], objectives[second]
-    dominates = (left <= right).all(axis=1).astype(int) - (right <= left).all(axis=1).astype(int)
-    by_crowding = np.where(crowding[first] > crowding[second], 1, np.where(crowding[first] < crowding[second], -1, 0))
-    by_violation = np.sign(violation[second] - violation[first]).astype(int)
+    dominates = _sign(np.all(left <= right, axis=1), np.all(right <= left, axis=1))
+    by_crowding = _sign(crowding[first] > crowding[second], crowding[first] < crowding[second])
+    by_violation = _sign(violation[second] > violation[first], violation[second] < violation[first])
     feasible = (violation[first] <= 0) & (violation[second] <= 0)
     return np.asarray(np.where(feasible, np.where(dominates != 0, dominates, by_crowding), by_violation))
+
+
+def _sign(more: Any, less: Any) -> NDArray[np.int8]:
+    """Return 1 where only the first of two masks holds, -1 where only the second does, else 0."""
+    return np.asarray(np.subtract(more, less, dtype=np.int8))
 
 
 def crowding_distance(objectives: FloatArray) -> FloatArray:

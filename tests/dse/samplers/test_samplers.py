@@ -411,8 +411,8 @@ def test_survivors_are_those_of_pymoo(seed: int) -> None:
     population = Population.new(X=np.arange(60.0)[:, None])
     PymooEvaluator().eval(StaticProblem(problem, F=objectives, G=violation[:, None]), population)
     theirs = RankAndCrowding().do(problem, population, n_survive=30, random_state=random)
-    order, _ = best_first(objectives, violation)
-    assert sorted(order[:30]) == sorted(theirs.get("X")[:, 0].astype(int))
+    order, _ = best_first(objectives, violation, 30)
+    assert sorted(order) == sorted(theirs.get("X")[:, 0].astype(int))
 
 
 def test_who_wins_a_tournament() -> None:

@@ -123,9 +123,8 @@ def test_a_toss_decides_between_parents_that_are_alike() -> None:
     engine = ArrayEngine(space, known[0][:0], known, population=4, seed=0, operators=operators)
     first, second = np.arange(10).reshape(2, 5) % 4
     engine._crowding = np.zeros(4)
-    for toss, winners in ((0.5, second), (0.49, first)):
-        engine._random = Drawn(toss)  # type: ignore[assignment]
-        assert engine._parents(5).tolist() == winners.tolist()
+    engine._random = Drawn(0.5, 0.49)  # type: ignore[assignment]
+    assert engine._parents(5).tolist() == [second.tolist(), first.tolist()]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -134,9 +133,11 @@ def test_survival_and_tournaments_are_those_of_a_plain_twin(seed: int) -> None:
     n = [1, 2, 3, 12, 40, 60][seed]
     objectives = random.integers(0, 8, (n, 2 + seed % 2)).astype(float)
     violation = np.round(np.where(random.random(n) < 0.3, random.random(n), 0.0), 1)
-    order, crowding = best_first(objectives, violation)
     expected, gaps = survivors(objectives, violation)
-    assert order.tolist() == expected and crowding == pytest.approx(gaps)
+    for most in {n, n + 1, n // 2, 1}:
+        order, crowding = best_first(objectives, violation, most)
+        assert order.tolist() == expected[:most] and crowding == pytest.approx([gaps[one] for one in order])
+    crowding = np.array(gaps)
     first, second = random.integers(n, size=(2, 200))
     won = tournament(objectives, violation, crowding, first, second)
     assert won.tolist() == [winner(objectives, violation, gaps, i, k) for i, k in zip(first, second, strict=True)]
