@@ -20,7 +20,7 @@ from cost_models.quantities.parameters import PARAMETERS
 from cost_models.quantities.workload_fields import WORKLOAD_FIELDS
 from cost_models.table import Designs, FloatArray, Table
 from dse.errors import Issue, Place, SpecError
-from dse.space.codecs import Codec
+from dse.space.codecs import Codec, cells
 from dse.space.grid import Grid
 from dse.space.parameters import SpaceParameter, holds_in, parameters_of
 from dse.sweep import ParameterSpec, Spec
@@ -132,15 +132,29 @@ class Space:
         """
         numbers: dict[str, FloatArray] = {}
         points = np.full(unit.shape, 0.5)
+        places, counts, starts, middles = self._lists
+        points[:, places] = middles.take(starts + cells(unit[:, places], counts))
         for name in self._order:
             parameter, own = self.parameters[name], self._own(name, unit)
             if name in self._requested:
                 numbers[name] = self._decoded(parameter, own, numbers)
-            if parameter.is_free:
+            if parameter.is_free and self._coordinate[name] not in places:
                 for alternative in parameter.alternatives:
                     holds = holds_in(alternative, numbers, len(unit)) if parameter.is_conditional else slice(None)
                     points[holds, self._coordinate[name]] = alternative.codec.snapped(own[holds])
         return np.asarray(np.clip(points, 0.0, 1.0))
+
+    @cached_property
+    def _lists(self) -> tuple[list[int], FloatArray, NDArray[np.intp], FloatArray]:
+        """The coordinates of lists without a condition, how long each is, and the middles of their cells on end."""
+        codecs = {
+            self._coordinate[name]: parameter.alternatives[0].codec
+            for name in self.dimensions
+            if not (parameter := self.parameters[name]).is_conditional and parameter.is_enumerable
+        }
+        middles = [codec.encode(codec.levels) for codec in codecs.values() if codec.levels is not None]
+        counts = np.array([len(each) for each in middles], dtype=np.intp)
+        return [*codecs], counts.astype(np.float64), np.cumsum(counts) - counts, np.concatenate([np.empty(0), *middles])
 
     def _columns(self, numbers: Mapping[str, FloatArray]) -> Table:
         return Table({name: parameter.column(numbers[name]) for name, parameter in self.parameters.items()})

@@ -134,7 +134,11 @@ def holds_in(alternative: Alternative, numbers: Mapping[str, FloatArray], rows: 
     holds = np.ones(rows, dtype=bool)
     for name, values in alternative.when.items():
         # Values are few: so many comparisons take less than a search.
-        holds &= np.logical_or.reduce([numbers[name] == value for value in values.tolist()])
+        first, *others = values.tolist()
+        asked = numbers[name] == first
+        for value in others:
+            asked |= numbers[name] == value
+        holds &= asked
     return holds
 
 
