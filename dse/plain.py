@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
+from itertools import chain, repeat
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -66,25 +67,51 @@ def json_text(value: Any, margin: str = "\n") -> str:
         value: what `plain` takes.
         margin: what stands before a line of the value: a line end, and how far it is indented.
     """
+    parts: list[str] = []
+    _put(parts, value, margin)
+    return "".join(parts)
+
+
+def _put(parts: list[str], value: Any, margin: str) -> None:
+    """Put the text of a value behind others."""
     if isinstance(value, str):
-        return _leaf(value)
-    inner = f"{margin}  "
+        parts.append(_leaf(value))
+        return
     if is_dataclass(value) and not isinstance(value, type):
         value = members(value, *(field.name for field in fields(value)))
     if isinstance(value, Mapping):
-        return _bracketed("{}", (f"{_leaf(str(key))}: {json_text(held, inner)}" for key, held in value.items()), margin)
-    if isinstance(value, list | tuple):
-        return _bracketed("[]", (json_text(held, inner) for held in value), margin)
-    if not hasattr(value, "to_dict"):
-        return json.dumps(plain(value), allow_nan=False)
-    row = _bracketed("{}", (f"{_leaf(str(name)).replace('%', '%%')}: %s" for name in value), inner)
-    cells = [_cells(column, f"{inner}  ") for _, column in value.items()]
-    return _bracketed("[]", (row % line for line in zip(*cells, strict=True)), margin)
+        _put_all(parts, "{}", ((f"{_leaf(str(key))}: ", held) for key, held in value.items()), margin)
+    elif isinstance(value, list | tuple):
+        _put_all(parts, "[]", (("", held) for held in value), margin)
+    elif hasattr(value, "to_dict"):
+        _put_records(parts, value, margin)
+    else:
+        parts.append(json.dumps(plain(value), allow_nan=False))
 
 
-def _bracketed(signs: str, parts: Iterable[str], margin: str) -> str:
-    text = f",{margin}  ".join(parts)
-    return f"{signs[0]}{margin}  {text}{margin}{signs[1]}" if text else signs
+def _put_all(parts: list[str], signs: str, named: Iterable[tuple[str, Any]], margin: str) -> None:
+    before = signs[0]
+    for name, held in named:
+        parts.append(f"{before}{margin}  {name}")
+        _put(parts, held, f"{margin}  ")
+        before = ","
+    parts.append(f"{margin}{signs[1]}" if before == "," else signs)
+
+
+def _put_records(parts: list[str], table: pd.DataFrame, margin: str) -> None:
+    """Put the rows of a table, each a part: a table is most of what is written."""
+    if not table.size:
+        parts.append("[]")
+        return
+    row, inner = f"{margin}  ", f"{margin}    "
+    before = [f"{row}{{{inner}", *[f",{inner}"] * (len(table.columns) - 1)]
+    columns = (
+        (repeat(f"{sign}{_leaf(str(name))}: "), _cells(column, inner))
+        for sign, (name, column) in zip(before, table.items(), strict=True)
+    )
+    rows = zip(chain("[", repeat(",")), *chain.from_iterable(columns), repeat(f"{row}}}"))
+    parts.extend(map("".join, rows))
+    parts.append(f"{margin}]")
 
 
 @lru_cache(4096)

@@ -122,15 +122,17 @@ def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) 
     """
     spec, library = evaluator.spec, evaluator.technology.library
     comparisons = []
-    missed = {
-        ("baseline", name): _missed(margins) for name, margins in baseline_margins(spec, evaluator.baselines).items()
-    }
+    baselines = evaluator.some_of_baselines(frozenset(one.metric for one in spec.constraints))
+    missed = {("baseline", name): _missed(margins) for name, margins in baseline_margins(spec, baselines).items()}
+    served = {}
     for name, settings in designs.items():
-        margins = evaluator.evaluate(Table.from_settings(settings), metrics=()).margins
+        table = Table.from_settings(settings)
+        margins = evaluator.evaluate(table, metrics=()).margins
         missed["design", name] = _missed({label: float(margin[0]) for label, margin in margins.items()})
+        served[name] = evaluator.results(table)
     for workload in spec.workloads:
         sides = [
-            ("design", name, _design_words(settings), _serve_design(evaluator, workload, settings), _stack(settings))
+            ("design", name, _design_words(settings), served[name][workload], _stack(settings))
             for name, settings in designs.items()
         ] + [
             (
@@ -142,7 +144,7 @@ def compare(evaluator: Evaluator, designs: Mapping[str, Mapping[str, Setting]]) 
             )
             for name, entry in spec.baselines.items()
         ]
-        found = {(kind, name): _values(evaluator, served, stack) for kind, name, _, served, stack in sides}
+        found = {(kind, name): _values(evaluator, result, stack) for kind, name, _, result, stack in sides}
         values = {side: one for side, (one, _) in found.items()}
         reference = next(iter(spec.baselines), None)
         base = values[("baseline", reference)] if reference is not None else {}
@@ -188,10 +190,6 @@ def _kind(kind: str) -> Literal["design", "baseline"]:
     return "design" if kind == "design" else "baseline"
 
 
-def _serve_design(evaluator: Evaluator, workload: str, settings: Mapping[str, Setting]) -> WorkloadResult:
-    return evaluator.results(Table.from_settings(settings), (workload,))[workload]
-
-
 def _stack(settings: Mapping[str, Setting]) -> str:
     """Return the stack of a design, the default named."""
     (name,) = cast("Choice", fill_defaults(Table.from_settings(settings))["serving_stack"]).names()
@@ -204,7 +202,7 @@ def _values(
     """Return the values of `MEASURES`, and the intervals of times."""
     from dse.analysis.explain.columns import known_intervals
 
-    metrics = workload_metrics(served, evaluator.technology)
+    metrics = workload_metrics(served, evaluator.technology, [measure.name for measure in MEASURES])
     intervals = known_intervals(served, metrics, Choice.of(stack), evaluator.technology.library)
     machine, serving = served.machine, served.serving
     chips = first_number(serving.chips)

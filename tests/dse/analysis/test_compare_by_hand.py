@@ -51,7 +51,7 @@ def test_ratios_are_to_what_runs():
 
 @pytest.fixture
 def sides(monkeypatch):
-    monkeypatch.setattr(comparing, "workload_metrics", lambda served, technology: METRICS)
+    monkeypatch.setattr(comparing, "workload_metrics", lambda served, technology, names: METRICS)
     ends = {"tpot_ms": (1.0, 2.0), "nothing": (3.0, 4.0)}
     monkeypatch.setattr(columns, "known_intervals", lambda served, metrics, stack, library: ends)
 
