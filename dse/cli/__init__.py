@@ -27,6 +27,12 @@ OK, DEFECT, BAD_INPUT, NONE_FEASIBLE, INTERRUPTED = 0, 1, 2, 3, 130
 GARBAGE_AFTER = 100_000
 """New objects after which Python looks for garbage."""
 
+BLAS_WAIT = ("OPENBLAS_THREAD_TIMEOUT", "16")
+"""Environment variable and binary logarithm of the cycles for which threads of NumPy's BLAS wait for work at full load.
+
+By default 28, 0.1 s of every core but one, though nothing that a command does is a large matrix product.
+"""
+
 TRACEBACK = "DSE_TRACEBACK"
 """Environment variable that shows the traceback of a defect."""
 
@@ -160,6 +166,7 @@ def main() -> None:
     sys.excepthook = report_defect
     # What a command imports and reads stays: looking through it for garbage took a tenth of its time.
     gc.set_threshold(GARBAGE_AFTER)
+    os.environ.setdefault(*BLAS_WAIT)  # read where NumPy is imported
     finish = outlive_reader()
     try:
         typer.main.get_command(app)(prog_name="dse")

@@ -1,6 +1,7 @@
 """What each command that makes or shows a run hands on, and what it makes of the answer; all of that replaced."""
 
 import gc
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -203,11 +204,13 @@ def test_quiet_lets_a_command_print_nothing():
 @pytest.mark.parametrize(("refused", "status"), [(None, 0), (OSError(28, "No space left"), 2)])
 def test_the_command_line_ends_with_what_its_output_took(refused, status, put, monkeypatch, capsys):
     before = gc.get_threshold(), sys.excepthook
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
     put(dse__cli__outlive_reader=lambda: lambda: refused)
     monkeypatch.setattr(typer.main, "get_command", lambda app: lambda prog_name: sys.exit(0))
     try:
         with pytest.raises(SystemExit) as ended:
             dse.cli.main()
+        assert os.environ["OPENBLAS_THREAD_TIMEOUT"] == "16", "threads of NumPy wait asleep"
         assert gc.get_threshold()[0] == dse.cli.GARBAGE_AFTER and sys.excepthook is dse.cli.report_defect
     finally:
         gc.set_threshold(*before[0])
