@@ -80,6 +80,7 @@ def test_data_is_a_tree_as_deep_as_forty() -> None:
     assert parse_yaml(f"{twenty}\nb: " + "[" * 19 + "*x" + "]" * 19, "f")
     with pytest.raises(SpecError, match="deeper than 40 levels"):
         parse_yaml(f"{twenty}\nb: " + "[" * 20 + "*x" + "]" * 20, "f")
+    assert parse_yaml("a: &x 1\nb: " + "[" * 39 + "*x" + "]" * 39, "f"), "a number adds no level"
 
 
 def nested_list(depth: int) -> Any:

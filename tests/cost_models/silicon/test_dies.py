@@ -134,6 +134,12 @@ def test_sides_that_face_other_dies_hold_no_memory(number, sides, joints):
     assert links == pytest.approx(12 * 4 / sides if sides else 0.0)
 
 
+def test_facing_sides_are_short_ones_first():
+    # Of dies twice as long as the root of their area, and half as wide.
+    found = dies.facing_over_root(np.array([1, 2, 3, 4, 8, 16]), 4.0)
+    assert found.tolist() == [0, 0.5, 0.5 + 2, 0.5 + 2, 2 * 0.5 + 2, 2 * 0.5 + 2 * 2]
+
+
 def test_dies_are_alike():
     assert limit(machine(dies=2, memory_devices=7), "memory_device") == (1, 0)
     assert limit(machine(dies=2, memory_devices=8), "memory_device") == (0, 0)

@@ -193,23 +193,37 @@ def again_of(one):
     return keeper().restore(read_packed(packed(one.state()), "it"))
 
 
-def test_the_box_of_the_volume_is_that_of_the_first_feasible_designs():
-    def point(ids, objectives):
-        objectives = np.array(objectives, float)
-        n = len(objectives)
-        designs = Table(
-            {"memory": Choice(("hbm3", "lpddr5x_9600"), np.zeros(n, np.intp)), "sram_mib": np.array(ids, float)}
-        )
-        found = Evaluation({"cost_usd": objectives[:, 0]}, {"limit": np.ones(n)}, objectives, np.ones(n, bool))
-        return Rows(np.array(ids), designs, found)
+def feasible(ids, objectives):
+    objectives = np.array(objectives, float)
+    n = len(objectives)
+    designs = Table(
+        {"memory": Choice(("hbm3", "lpddr5x_9600"), np.zeros(n, np.intp)), "sram_mib": np.array(ids, float)}
+    )
+    found = Evaluation({"cost_usd": objectives[:, 0]}, {"limit": np.ones(n)}, objectives, np.ones(n, bool))
+    return Rows(np.array(ids), designs, found)
 
+
+@pytest.mark.parametrize(("objectives", "longest"), [(2, math.inf), (3, 200_000), (4, 5000), (5, 1000), (6, 300)])
+def test_the_volume_of_a_front_is_taken_up_to_a_length(objectives, longest):
+    for count in (300, 301):
+        # All but the first two are the same in every design and span the whole of the box.
+        points = np.array([(place, count - place) + (5,) * (objectives - 2) for place in range(count)])
+        one = Archive(TWO_AXES, objectives, sample=16)
+        one.add(feasible(range(count), points))
+        flat = points[:, :2]
+        best, worst = box_by_hand(feasible(range(count), flat), count)
+        expected = volume(flat, best, np.array(worst)) if count <= longest else math.nan
+        assert one.front_size == count and one.hypervolume() == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_box_of_the_volume_is_that_of_the_first_feasible_designs():
     one = keeper()
     assert math.isnan(one.hypervolume())
-    one.add(point([0, 1], [[-1, 0], [-4, -2]]))
+    one.add(feasible([0, 1], [[-1, 0], [-4, -2]]))
     # To 0.1 beyond the worst of either, -1 + 0.1 and 0 + 0.1: the second point spans the whole of it.
     assert one._box[0].tolist() == [-4, -2] and one._box[1].tolist() == pytest.approx([-0.9, 0.1])
     assert one.hypervolume() == pytest.approx(1)
-    one.add(point([2], [[-8, -2]]))
+    one.add(feasible([2], [[-8, -2]]))
     assert one.hypervolume() == pytest.approx((8 - 0.9) / (4 - 0.9)), "better than all of the first: more than all"
     two = keeper()
     two.merge(one)

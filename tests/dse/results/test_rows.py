@@ -170,7 +170,7 @@ def test_a_stride_is_the_least_power_of_two_that_keeps_few_enough(total, at_most
     assert stride_for(total, at_most) == stride
 
 
-@pytest.mark.parametrize("at_most", [0, 1, 7, 16, 99])
+@pytest.mark.parametrize("at_most", [0, 1, 7, 16, 99, 100])
 def test_a_sample_is_every_kth_row_merged_and_read_again(at_most):
     rows = stream(100, 7)
     expected = list(range(0, 100, stride_for(100, at_most))) if at_most else []

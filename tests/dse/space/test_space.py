@@ -218,6 +218,12 @@ def test_conditions_on_conditions(sweep: dict[str, Any]) -> None:
     assert space.snapped(unit).tolist() == space.encode(space.decode(unit)).tolist()
 
 
+def test_conditions_on_what_has_one_value(sweep: dict[str, Any]) -> None:
+    space = space_of(sweep, memory={"values": ["hbm3"]}, macs={"values": [1024, 2048], "when": {"memory": "hbm3"}})
+    rows = space.grid(0, 2)
+    assert [cells_of(rows[name]) for name in ("memory", "macs")] == [["hbm3", "hbm3"], [1024, 2048]]
+
+
 def test_a_fixed_parameter_can_be_asked_for(sweep: dict[str, Any]) -> None:
     space = space_of(
         sweep,

@@ -137,8 +137,16 @@ def test_files_whose_tensors_are_not_what_the_fields_describe(tmp_path):
     file.write_bytes(header(MIXTURE, [*tensors_of_mixture(), *extra]))
     with pytest.raises(LibraryError, match=r"tensors hold .* its fields describe .*give the config.json"):
         sections_of_gguf(file, "m", source="more")
-    file.write_bytes(header({**MIXTURE, "split.count": 3}, list(tensors_of_mixture())[:9]))
+    tensors = list(tensors_of_mixture())
+    file.write_bytes(header({**MIXTURE, "split.count": 2}, tensors[:9]))
     assert "weight_format" not in sections_of_gguf(file, "m", source="part")["models"]["m"]
+    # Fewer tensors than layers are a header alone; as many are a model that lacks most of its weights.
+    layers = MIXTURE["qwen3moe.block_count"]
+    file.write_bytes(header(MIXTURE, tensors[: layers - 1]))
+    assert "weight_format" not in sections_of_gguf(file, "m", source="header")["models"]["m"]
+    file.write_bytes(header(MIXTURE, tensors[:layers]))
+    with pytest.raises(LibraryError, match=r"tensors hold .* its fields describe"):
+        sections_of_gguf(file, "m", source="most")
 
 
 @pytest.mark.parametrize(

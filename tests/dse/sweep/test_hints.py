@@ -46,6 +46,12 @@ def test_what_was_probably_meant(word: str, meant: str) -> None:
     assert suggest(word, NAMES, {"tp": "tensor"}) == meant
 
 
+def test_names_within_a_word_are_of_four_letters_and_three_at_most() -> None:
+    assert suggest("my_h20_card", ("h20",)) == "" and suggest("my_h200_card", ("h200",)) == "h200"
+    names = ["one_middle_a", "two_middle_b", "six_middle_c", "ten_middle_d"]
+    assert suggest("middle", names) == "one_middle_a, two_middle_b or six_middle_c"
+
+
 METRICS = (
     "tdp_w",
     "cost_usd",

@@ -55,6 +55,10 @@ def read(folder, *changes, given=rows.NOTHING):
     return read_measurements(path, LIBRARY, given)[1]
 
 
+def test_a_measured_machine_has_a_chip_at_least(tmp_path):
+    assert read(tmp_path, {"n_chips": "0"}, {"n_chips": "1"})["reason"].tolist() == ["n_chips must be at least 1", ""]
+
+
 @pytest.mark.parametrize("column", sorted(set(rows.LIMITS) - {"size_bytes", "m", "n", "k"}))
 def test_a_number_beyond_its_column_is_a_slip(tmp_path, column):
     most = rows.LIMITS[column]

@@ -7,9 +7,9 @@ import pytest
 
 from cost_models.errors import CompressionError
 from dse.weight_codes import codecs
-from dse.weight_codes.bitstream import write_fields
+from dse.weight_codes.bitstream import read_fields, write_fields
 from dse.weight_codes.codecs import compress_matrix, entropy_bound, format_names
-from dse.weight_codes.entropy_coding import EntropyCoded
+from dse.weight_codes.entropy_coding import WORD_BITS, EntropyCoded
 from dse.weight_codes.pruning import generate_matrix
 
 MATRIX = generate_matrix((64, 256), seed=1)
@@ -69,6 +69,16 @@ def test_entropy_coding_gives_extreme_distributions_back(codes):
     cut = replace(stored, parts={**stored.parts, "frequencies": write_fields(np.zeros(64, np.int64), 13)})
     with pytest.raises(CompressionError, match="add up to 0"):
         EntropyCoded().read(cut)
+
+
+def test_entropy_coding_misses_its_last_word():
+    codes = np.random.default_rng(0).integers(0, 64, (8, 64)).astype(np.uint8)
+    stored = EntropyCoded().write(codes, 6)
+    words = stored.parts["words"]
+    count = words.size // WORD_BITS
+    short = write_fields(read_fields(words, WORD_BITS, count)[:-1], WORD_BITS)
+    with pytest.raises(CompressionError, match=f"a stream of {count - 1} words is cut off"):
+        EntropyCoded().read(replace(stored, parts={**stored.parts, "words": short}))
 
 
 def test_an_unstructured_code_never_beats_a_bitmap_of_exact_survivors_at_half_sparsity():

@@ -104,6 +104,14 @@ def test_a_bound_on_time_or_rate_bounds_one_side(claim, low_s, high_s, moved):
     assert table["consistent"][0] and table["memory_bound"][0] == (high_s > 0)
 
 
+def test_times_of_any_size_are_answered():
+    brief, none = (
+        rates(f"workload: chat, metric: tpot_ms, value: {value}, at: most", tflops=1e12)[0] for value in (1e-4, 0)
+    )
+    assert brief["gbps_low"][0] == pytest.approx(step_bytes(4, 8) / 1e-7 / 1e9, rel=2e-3)
+    assert np.isinf(none["gbps_low"][0]) and not none["consistent"][0]
+
+
 def test_chips_that_are_needed_say_how_much_one_holds():
     alone, _ = rates(STEP)
     shared, _ = rates("workload: chat, metric: chips_needed, value: 4, at: most")

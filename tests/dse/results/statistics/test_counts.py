@@ -149,6 +149,9 @@ def test_tallies_are_the_same_in_pieces_merged_and_read_again(seed):
     first.merge(empty())
     assert told(first) == told(whole)
     assert told(again(empty())) == told(empty()) == "([], [], [], 0, 0, 0)"
+    (alone,) = np.flatnonzero(~rows.evaluation.feasible)[:1]
+    one = counted(rows.take(np.array([alone])))
+    assert told(again(one)) == told(one)
     half = counted(rows.take(np.arange(40)))
     resumed = again(half)
     resumed.add(rows.take(np.arange(40, 90)))
@@ -221,12 +224,19 @@ def held(*path, **change):
     return put
 
 
+def of_first(state, key, value):
+    """Let all numbers of a part of the first axis be one."""
+    state["axes"][0][key] = np.full_like(state["axes"][0][key], value)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         held(counted=[1, 2]), held(labels=["a"]), lambda s: s.update(axes=s["axes"][:2]),
         held("axes", 1, values=["1", "2", "4"]), held("axes", 0, missed_at=99), held("axes", 0, missed_at=-99),
         held("axes", 0, missed=4), held("axes", 0, missed=-4), held("axes", 0, missed_by=np.zeros(99)),
+        lambda s: of_first(s, "missed", len(s["labels"])), lambda s: of_first(s, "missed", -1),
+        lambda s: of_first(s, "missed_at", -1),
         lambda s: s["patterns"].update(broken=np.concatenate([s["patterns"]["broken"]] * 2)),
         lambda s: s["patterns"].update(axes=s["patterns"]["axes"][:1]),
     ],
