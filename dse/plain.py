@@ -122,7 +122,10 @@ def _leaf(text: str) -> str:
 def _cells(column: pd.Series[Any], margin: str) -> Iterable[str]:
     """Return the cells of a column as JSON has them."""
     if column.dtype.kind == "f":
-        return exact_texts(column.to_numpy("float64"), lambda cell: repr(cell) if math.isfinite(cell) else "null")
+        import numpy as np
+
+        numbers = column.to_numpy("float64")
+        return exact_texts(np.where(np.isfinite(numbers), numbers, np.nan), "null")
     if column.dtype.kind in "biu":
         return map(str.lower, map(str, column.tolist()))
     return [json_text(cell, margin) for cell in column.tolist()]

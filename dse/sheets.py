@@ -43,8 +43,8 @@ def _cell_texts(cells: Cells, digits: int | None) -> Iterable[str]:
     if not isinstance(cells, np.ndarray):
         return map(_cell_text, cells)
     if digits is None:
-        return exact_texts(cells, _cell_text)
-    return column_texts(cells, lambda cell: "" if cell != cell else f"{cell:.{digits}g}")
+        return exact_texts(cells, "")
+    return column_texts(cells, "", f"%.{digits}g".__mod__)
 
 
 def _cell_text(cell: object) -> str:

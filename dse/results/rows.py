@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -64,8 +65,8 @@ class Rows:
         """Return the same rows with `offset` added to their ids."""
         return Rows(self.ids + offset, self.designs, self.evaluation)
 
-    def frame(self) -> pd.DataFrame:
-        """Return the rows as a table: id, parameters, metrics, feasible, violation, margins; bare column names."""
+    def frame(self, further: Mapping[str, object] = MappingProxyType({})) -> pd.DataFrame:
+        """Return the rows as a table: id, parameters, metrics, feasible, violation, margins, `further`; bare names."""
         import pandas as pd
 
         result = self.evaluation
@@ -74,8 +75,9 @@ class Rows:
         columns: dict[str, object] = {**metrics, "feasible": result.feasible, "violation": self.violation}
         if result.failed is not None:
             columns["failed"] = result.failed.names()
-        columns.update({MARGIN_PREFIX + name: margin for name, margin in result.margins.items()})
-        parts = [pd.DataFrame({"id": self.ids}), self.designs.to_frame(coded=True), pd.DataFrame(columns)]
+        columns |= {**{MARGIN_PREFIX + name: margin for name, margin in result.margins.items()}, **further}
+        # Columns as they are: stacking them takes as long as writing them.
+        parts = [pd.DataFrame({"id": self.ids}), self.designs.to_frame(coded=True), pd.DataFrame(columns, copy=False)]
         return pd.concat(parts, axis=1)
 
 

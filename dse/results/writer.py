@@ -116,9 +116,10 @@ def _write_designs(folder: Path, rows: Rows | None, outcome: Outcome) -> None:
     """Write kept designs behind those that are written already."""
     if rows is None or not len(rows):
         return
-    table = rows.frame()
-    table["pareto"] = np.isin(rows.ids, outcome.front.ids if outcome.front is not None else [])
-    table["sampled"] = rows.ids % outcome.stride == 0 if outcome.stride else np.zeros(len(rows), dtype=bool)
+    table = rows.frame({
+        "pareto": np.isin(rows.ids, outcome.front.ids if outcome.front is not None else []),
+        "sampled": rows.ids % outcome.stride == 0 if outcome.stride else np.zeros(len(rows), dtype=bool),
+    })  # fmt: skip
     # Numbers hardly repeat: a dictionary of them takes most of the time and saves nothing.
     names: Any = [name for name, column in table.items() if column.dtype == "category"] or False
     written = len(list(folder.iterdir()))

@@ -63,7 +63,7 @@ def joint_set(subject: SpaceSubject, *, explain: bool = True) -> JointSet:
     """
     spec = subject.spec
     outcome = explore(spec)
-    table = outcome.sample.frame() if outcome.sample is not None else pd.DataFrame()
+    table = outcome.sample.frame().copy() if outcome.sample is not None else pd.DataFrame()  # columns are added to it
     consistent = table[table["feasible"].astype(bool)].reset_index(drop=True) if len(table) else table
     if not len(consistent):
         why = explain_infeasible(spec) if explain else None
