@@ -85,7 +85,7 @@ class Archive:
         What is kept depends on the rows alone, not on how they were cut into keepers.
 
         Args:
-            later: the other one; it is used up.
+            later: the other one.
             offset: added to the ids of its rows.
         """
         if offset:

@@ -1,4 +1,4 @@
-"""The search itself: batch after batch of designs, each kept on disk before it is reported.
+"""The search itself: batch after batch of designs, kept on disk every second or as often as it is asked for.
 
 Memory does not grow with the number of designs: only the front, the least infeasible designs, counts and a bounded
 sample of the designs stay. What is found depends on the sweep alone, not on how the work was cut, spread or
@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -53,6 +54,21 @@ def _parts(record: Record) -> dict[str, float]:
     return {name: parts.number(name, low=0, high=MAX_SECONDS) for name in PARTS}
 
 
+@dataclass
+class Unsaved:
+    """What was found since the last writing.
+
+    Attributes:
+        first: its first design.
+        keeper: what is kept of it.
+        clock: the time that it took.
+    """
+
+    first: int
+    keeper: Archive
+    clock: Timer = field(default_factory=Timer)
+
+
 class Search:
     """One search.
 
@@ -79,7 +95,8 @@ class Search:
         self._journal: Journal | None = None
         self._work = SearchContext(spec, self._spread)
         self._clock, self._began, self._before = Timer(), time.perf_counter(), 0.0
-        self._keeper, self._place = self._work.keeper(), 0
+        self._keeper, self._place, self._saved = self._work.keeper(), 0, self._began
+        self._unsaved: Unsaved | None = None
         self.history: list[Progress] = []
         self._model = self._work.evaluator.model
         self._baselines = self._work.evaluator.baselines
@@ -188,7 +205,7 @@ class Search:
 
     def steps(self) -> Generator[Progress, None, None]:
         """Search, and yield how it goes after every stretch that is kept."""
-        self._began = time.perf_counter()
+        self._began = self._saved = time.perf_counter()
         if isinstance(self._work.sampler, SharingSampler):
             self._work.sampler.connect()
         with self._spread.workers() as workers:
@@ -215,7 +232,7 @@ class Search:
         for (first, last), block in zip(spans, blocks, strict=True):
             if block.seeds is not None:
                 cast(Chain, self._work.sampler).skip(last, block.seeds)
-            yield self._keep(first, last, block.keeper, block.parts)
+            yield self._keep(first, last, block.keeper, block.parts, ends=last == self._work.sampler.total)
 
     def _turns(self) -> Iterator[Progress]:
         """Ask, evaluate and tell; what was found is kept, and the state with it, every now and then."""
@@ -235,21 +252,21 @@ class Search:
                 place += len(rows)
             due = self._journal is None or time.perf_counter() - written > self._spread.keep_every_s
             if place > first and (due or not designs):
-                yield self._keep(first, place, fresh.keeper(), fresh.clock.parts)
+                yield self._keep(first, place, fresh.keeper(), fresh.clock.parts, ends=not designs)
                 fresh, first, written = Stretch(self._work), place, time.perf_counter()
             if not designs:
                 return
 
-    def _keep(self, first: int, last: int, keeper: Archive, parts: Mapping[str, float]) -> Progress:
-        """Keep what was found in a stretch, on disk first, and return how it goes."""
+    def _keep(self, first: int, last: int, keeper: Archive, parts: Mapping[str, float], *, ends: bool) -> Progress:
+        """Keep what was found in a stretch, on disk first where that is due, and return how it goes."""
         self._clock.add(parts)
         keeper.parameters_read |= self._work.evaluator.technology.reads
         if self._journal is not None:
-            sampler = None if self._work.is_stream else self._work.sampler.state()
-            self._journal.add(first, last, keeper, parts, sampler)
-        if isinstance(self._work.sampler, SharingSampler):
-            # Only now is it kept: a study never holds a design that the run could lose.
-            self._work.sampler.publish()
+            unsaved = self._unsaved = self._unsaved or Unsaved(first, self._work.keeper())
+            unsaved.keeper.merge(keeper)
+            unsaved.clock.add(parts)
+        if self._journal is None or ends or time.perf_counter() - self._saved > self._spread.keep_every_s:
+            self._save(last)
         self._keeper.merge(keeper)
         self._place = last
         tally = self._keeper.tally
@@ -264,6 +281,16 @@ class Search:
             )
         )
         return self.history[-1]
+
+    def _save(self, last: int) -> None:
+        """Write what has been found since the last time, up to a design (exclusive)."""
+        if self._journal is not None and (unsaved := self._unsaved) is not None:
+            sampler = None if self._work.is_stream else self._work.sampler.state()
+            self._journal.add(unsaved.first, last, unsaved.keeper, unsaved.clock.parts, sampler)
+            self._unsaved, self._saved = None, time.perf_counter()
+        if isinstance(self._work.sampler, SharingSampler):
+            # Only now is it kept: a study never holds a design that the run could lose.
+            self._work.sampler.publish()
 
     @property
     def _seconds(self) -> float:

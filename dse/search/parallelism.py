@@ -88,7 +88,7 @@ class Parallelism:
         chunk_rows: most designs evaluated in one call: their columns stay in the cache.
         least_gain: designs of a pruned grid per combination of a condition's parameters at least; with fewer,
             evaluating them is as quick as working out the condition.
-        keep_every_s: least time between two writings of the state of a sampler that learns.
+        keep_every_s: least time between two writings of the state; the last is always written.
         scheduler_answers_s: time that a scheduler has to answer.
     """
 

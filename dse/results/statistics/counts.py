@@ -8,6 +8,7 @@ does not grow with the number of designs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from types import MappingProxyType
 
 import numpy as np
@@ -212,7 +213,7 @@ class Statistics:
         """Count what another tally of the same sweep has counted, as if its rows had come after these.
 
         Args:
-            later: the other one; it is used up.
+            later: the other one.
 
         Raises:
             ValueError: it counted other constraints or axes.
@@ -220,7 +221,7 @@ class Statistics:
         if not later._labels:
             return
         if not self._labels:
-            self.__dict__.update(later.__dict__)
+            self.__dict__.update(deepcopy(later.__dict__))
             return
         if (self._labels, self._names) != (later._labels, later._names):
             raise ValueError("tallies of different constraints or axes cannot be merged")

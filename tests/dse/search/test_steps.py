@@ -1,6 +1,7 @@
 """A search followed step by step: what is kept and told after every stretch, gone on with, added and extended."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -55,7 +56,7 @@ def found(search):
 
 def test_a_stream_is_kept_block_by_block_and_gone_on_with():
     disk, spec = Disk(), sweep()
-    search = Search(spec, spread=SMALL, journal=disk)
+    search = Search(spec, spread=replace(SMALL, keep_every_s=-1.0), journal=disk)
     steps = search.steps()
     assert [next(steps).evaluated, next(steps).evaluated] == [8, 16] and search.evaluated == 16
     assert [one.evaluated for one in steps] == [24, 32, 40] and {one.planned for one in search.history} == {40}
@@ -63,10 +64,13 @@ def test_a_stream_is_kept_block_by_block_and_gone_on_with():
     feasible = [one.feasible for one in search.history]
     assert feasible == sorted(feasible) and search.history[-1].front == len(found(search)[1])
     whole = found(search)
+    seldom = Search(spec, spread=replace(SMALL, keep_every_s=1e9), journal=(once := Disk()))
+    assert [one.evaluated for one in seldom.steps()] == [8, 16, 24, 32, 40]
+    assert once.added[1:] == [(0, 40, False)] and found(seldom) == whole == found(Search(spec, journal=once))
     part = Disk(kept=disk.stretches[:2])
     again = Search(spec, spread=Parallelism(block_rows=5, chunk_rows=3), journal=part)
     assert again.evaluated == 16 and [one.evaluated for one in again.steps()][-1] == 40
-    assert found(again) == whole and part.added[0] == (16, 19, False)
+    assert found(again) == whole and part.added == [(16, 40, False)]
     state = search.state()
     on = Search(sweep(count=48), spread=SMALL, start=state)
     assert on.evaluated == 40 and [one.evaluated for one in on.steps()] == [48]
